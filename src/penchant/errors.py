@@ -1,0 +1,19 @@
+"""The two errors that a user of Penchant meets.
+
+Both say what was expected, what came, where, and what to do; the command line prints them without a traceback
+and exits with 2.
+"""
+
+from __future__ import annotations
+
+
+class PenchantError(Exception):
+    """Base of every error that Penchant raises on purpose. `str(error)` is a complete message for the user."""
+
+
+class InputError(PenchantError, ValueError):
+    """Bad input or configuration: a file, a row, a field, a model name, a setting."""
+
+
+class RunError(PenchantError, RuntimeError):
+    """A run that had to stop: a non-finite loss, a full disk, a reference that does not fit its table."""

@@ -1,0 +1,162 @@
+"""The one idea of Penchant: a prompt with its responses, and what is known of them.
+
+Everything here is frozen, plain Python, and imports no torch. See `docs/decisions/0001-prompt-groups.md`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from penchant.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation.
+
+    Attributes:
+        role: `"system"`, `"user"` or `"assistant"` (a chat template may know more).
+        content: the text of the turn.
+    """
+
+    role: str
+    content: str
+
+
+Prompt = str | tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer to a prompt.
+
+    Attributes:
+        text: the answer as text, without any end-of-sequence token.
+        token_ids: the ids that were really drawn (with the end token where one was drawn), or None for text
+            from a file, which is tokenized together with its prompt.
+        finished: whether it ended by itself. The end-of-sequence token is scored and taught only then: a sample
+            cut at a length did not end.
+        count: how often this identical response was seen; averages over samples weight by it.
+    """
+
+    text: str
+    token_ids: tuple[int, ...] | None = None
+    finished: bool = True
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise InputError(f"a response's text must be a string, got {type(self.text).__name__}")
+        if self.count < 1:
+            raise InputError(f"a response's count must be at least 1, got {self.count}")
+        if self.token_ids is not None:
+            object.__setattr__(self, "token_ids", tuple(self.token_ids))
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Who won between two responses of one group.
+
+    Attributes:
+        winner, loser: indices into the group's responses. For a tie the order carries no meaning.
+        tie: neither won. Losses count a tie as half a win for each side.
+        annotator: who said so, where it is known.
+        weight: how much it counts; identical comparisons of merged rows add their weights.
+    """
+
+    winner: int
+    loser: int
+    tie: bool = False
+    annotator: str | None = None
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.winner == self.loser:
+            raise InputError(f"a comparison needs two different responses, got {self.winner} twice")
+        if not (math.isfinite(self.weight) and self.weight > 0):
+            raise InputError(f"a comparison's weight must be a positive number, got {self.weight}")
+
+    def directed(self) -> tuple[tuple[int, int, float], ...]:
+        """(winner, loser, weight) triples: one for a win, two of half the weight for a tie."""
+        if self.tie:
+            half = self.weight / 2
+            return ((self.winner, self.loser, half), (self.loser, self.winner, half))
+        return ((self.winner, self.loser, self.weight),)
+
+
+@dataclass(frozen=True)
+class PromptGroup:
+    """A prompt, its responses, and what is known of them. Nothing else travels through the library.
+
+    Attributes:
+        prompt: text, or the messages of a conversation up to the response.
+        responses: the answers; a plain string stands for a finished `Response`.
+        comparisons: who won, by index into `responses`.
+        scores: one number a response (a reward, a rating), or None.
+        source: where it came from, as `file:line`, for messages; no part of equality.
+
+    Raises:
+        InputError: an index that points to no response, or scores of another length than responses.
+    """
+
+    prompt: Prompt
+    responses: tuple[Response, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    scores: tuple[float, ...] | None = None
+    source: str = field(default="", compare=False)
+
+    def __init__(
+        self,
+        prompt: str | Sequence[Message],
+        responses: Sequence[Response | str] = (),
+        comparisons: Sequence[Comparison] = (),
+        scores: Sequence[float] | None = None,
+        source: str = "",
+    ) -> None:
+        put = object.__setattr__  # the class is frozen; this is its only writer
+        put(self, "prompt", prompt if isinstance(prompt, str) else tuple(prompt))
+        put(self, "responses", tuple(Response(r) if isinstance(r, str) else r for r in responses))
+        put(self, "comparisons", tuple(comparisons))
+        put(self, "scores", None if scores is None else tuple(float(s) for s in scores))
+        put(self, "source", source)
+        for comparison in self.comparisons:
+            for index in (comparison.winner, comparison.loser):
+                if not 0 <= index < len(self.responses):
+                    raise InputError(
+                        f"{source or 'a prompt group'}: a comparison points to response {index}, "
+                        f"but there are {len(self.responses)} (counted from 0)"
+                    )
+        if self.scores is not None and len(self.scores) != len(self.responses):
+            raise InputError(
+                f"{source or 'a prompt group'}: {len(self.scores)} scores for {len(self.responses)} responses"
+            )
+
+    def replace(self, **changes: Any) -> PromptGroup:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+
+def prompt_text(prompt: Prompt) -> str:
+    """The prompt as one readable string (for reports and rewards, never for a model)."""
+    if isinstance(prompt, str):
+        return prompt
+    return "\n\n".join(f"{message.role}: {message.content}" for message in prompt)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a method returns: where the run lies and its final numbers.
+
+    Attributes:
+        method: the method's name, such as `"dpo"`.
+        path: the run directory.
+        metrics: the content of `result.json`.
+    """
+
+    method: str
+    path: Path
+    metrics: dict[str, Any]
