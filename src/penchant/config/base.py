@@ -1,0 +1,106 @@
+"""`Config`, the base of every configuration: frozen, typed, and strict about what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from penchant.config.fields import TAG, Shape, default_of, shape_of
+from penchant.errors import InputError
+
+
+class Config(BaseModel):
+    """Base of every configuration.
+
+    A subclass lists its fields with types, limits and defaults, and a docstring under each. Values come from
+    Python, YAML and command-line overrides and are completed and checked in one way, so all three give equal
+    objects:
+
+    - a mapping for a sub-configuration changes the field's default: what it leaves out keeps the default's
+      value;
+    - a mapping for a union whose `name` differs from the default's starts from that branch's own defaults;
+    - a bare value stands for a union's `name`, or for the setting that the sub-configuration calls its
+      `shorthand`.
+
+    Attributes:
+        method: the method's name, such as `"dpo"`, where the class configures one; written to and checked in
+            YAML.
+        shorthand: the field that a bare value stands for, such as `"path"`: `data: x.jsonl` is
+            `data: {path: x.jsonl}`.
+
+    Raises:
+        InputError: from the constructor, naming every unknown key, missing field and wrong value at once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    method: ClassVar[str] = ""
+    shorthand: ClassVar[str] = ""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            from penchant.config.problems import explain  # only an error needs it
+
+            raise InputError(explain(type(self), error)) from None
+
+    # pydantic validates a nested configuration without `__init__` only if that is marked as its own;
+    # otherwise the inner InputError would reach the outer one as a text, without the path of what is wrong
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    def replace(self, **changes: Any) -> Self:
+        """A checked copy with some fields changed (`model_copy` would not check).
+
+        Raises:
+            InputError: as from the constructor.
+        """
+        return type(self)(**{**shallow(self), **changes})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, values: Any) -> Any:
+        """Turns the short ways to write a field into the full one, before pydantic checks it."""
+        if not isinstance(values, Mapping):
+            return values
+        full = dict(values)
+        for name in full.keys() & cls.model_fields.keys():
+            field = cls.model_fields[name]
+            shape = shape_of(field.annotation)
+            if shape.configs:
+                full[name] = completed(shape, full[name], default_of(field))
+            elif isinstance(full[name], bool) and shape.takes(int, float) and not shape.takes(bool, str):
+                full[name] = str(full[name]).lower()  # to Python true is 1; as text it is refused
+        return full
+
+
+def shallow(config: Config) -> dict[str, Any]:
+    """The fields of a configuration as they are; sub-configurations stay objects."""
+    return {name: getattr(config, name) for name in type(config).model_fields}
+
+
+def as_mapping(shape: Shape, value: Any) -> Any:
+    """A bare value as the mapping it stands for; anything else as it is."""
+    if shape.stand_in and not shape.plain and value is not None and not isinstance(value, (Mapping, Config)):
+        return {shape.stand_in: value}
+    return value
+
+
+def completed(shape: Shape, value: Any, base: Any) -> Any:
+    """A mapping for a sub-configuration with what it leaves out taken from `base`, the default it changes.
+
+    In a union the name comes from `base` where it is left out, and the rest only where the names agree.
+    """
+    value = as_mapping(shape, value)
+    if not isinstance(value, Mapping) or not isinstance(base, shape.configs):
+        return value
+    if shape.is_union and value.get(TAG, getattr(base, TAG)) != getattr(base, TAG):
+        return value
+    full: dict[str, Any] = {**shallow(base), **value}
+    for name, field in type(base).model_fields.items():
+        inner = shape_of(field.annotation)
+        if name in value and inner.configs:
+            full[name] = completed(inner, value[name], getattr(base, name))
+    return full

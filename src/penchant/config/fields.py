@@ -1,0 +1,196 @@
+"""What a configuration's field may hold: its sub-configurations, and in words what is expected of a value."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Interval, Le, Lt, MaxLen, MinLen
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+if TYPE_CHECKING:
+    from penchant.config.base import Config
+
+TAG = "name"
+"""The field that tells the branches of a union apart."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The parts of a field's type.
+
+    Attributes:
+        configs: the sub-configurations it may hold: none for a plain value, several for a union.
+        plain: the other types of the union, without None.
+        nullable: whether None is allowed.
+    """
+
+    configs: tuple[type[Config], ...]
+    plain: tuple[Any, ...]
+    nullable: bool
+
+    def branch(self, tag: Any) -> type[Config] | None:
+        """The branch of a union that is called `tag`; the only configuration where there is no choice."""
+        if len(self.configs) == 1:
+            return self.configs[0]
+        return next((config for config in self.configs if tag_of(config) == tag), None)
+
+    @property
+    def is_union(self) -> bool:
+        return len(self.configs) > 1
+
+    @property
+    def stand_in(self) -> str | None:
+        """The setting that a bare value stands for: `loss: ipo` is `loss: {name: ipo}`."""
+        if self.is_union:
+            return TAG
+        return self.configs[0].shorthand or None if self.configs else None
+
+    def takes(self, *kinds: type) -> bool:
+        """Whether a plain value of one of these types (or a literal of it) is allowed."""
+        literals = [value for part in self.plain if get_origin(part) is Literal for value in get_args(part)]
+        classes = [get_origin(part) or part for part in self.plain if get_origin(part) is not Literal]
+        return any(
+            kind is Any or (isinstance(kind, type) and issubclass(kind, kinds)) for kind in classes
+        ) or any(type(value) in kinds for value in literals)
+
+
+def shape_of(annotation: Any) -> Shape:
+    """The shape of a type annotation; looks through `Annotated`, `Optional` and unions."""
+    from penchant.config.base import Config  # here, because the base reads shapes while it validates
+
+    members = tuple(_members(annotation))
+    is_config = [isinstance(member, type) and issubclass(member, Config) for member in members]
+    return Shape(
+        configs=tuple(m for m, yes in zip(members, is_config, strict=True) if yes),
+        plain=tuple(m for m, yes in zip(members, is_config, strict=True) if not yes and m is not type(None)),
+        nullable=type(None) in members,
+    )
+
+
+def _members(annotation: Any) -> Sequence[Any]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _members(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return [member for part in get_args(annotation) for member in _members(part)]
+    return [annotation]
+
+
+def tag_of(config: type[Config]) -> str:
+    """The name of a union's branch: the value of its `name: Literal[...]` field, or the class's own name."""
+    field = config.model_fields.get(TAG)
+    values = get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ()
+    return str(values[0]) if len(values) == 1 else config.__name__
+
+
+def default_of(field: FieldInfo) -> Any:
+    """The field's default, or `PydanticUndefined` where it has none."""
+    if field.default_factory is not None:
+        return field.get_default(call_default_factory=True, validated_data={})
+    return field.default
+
+
+def is_required(field: FieldInfo) -> bool:
+    return default_of(field) is PydanticUndefined
+
+
+def expected(field: FieldInfo) -> str:
+    """In words what a field wants: `a number above 0`, `one of drop, half`, `a path or null`."""
+    shape = shape_of(field.annotation)
+    limits = _limits(field.metadata)
+    parts = [_words(part) for part in _merged(field.annotation) if part is not type(None)]
+    text = " or ".join(dict.fromkeys(parts)) or "nothing"
+    return text + (f" {limits}" if limits else "") + (" or null" if shape.nullable else "")
+
+
+def _merged(annotation: Any) -> list[Any]:
+    """The members of a union with their `Annotated` limits, and the branches of a tagged union as one."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        inner, *metadata = get_args(annotation)
+        if shape_of(inner).is_union:
+            return [inner]
+        return [Annotated[(part, *metadata)] for part in _merged(inner)]
+    if origin in (Union, types.UnionType):
+        if shape_of(annotation).is_union:
+            return [annotation]
+        return [member for part in get_args(annotation) for member in _merged(part)]
+    return [annotation]
+
+
+_NAMES: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Path: "a path",
+    Any: "anything",
+}
+
+
+def _words(annotation: Any) -> str:
+    """One type in words."""
+    if get_origin(annotation) is Annotated:
+        inner, *metadata = get_args(annotation)
+        limits = _limits(metadata)
+        return _words(inner) + (f" {limits}" if limits else "")
+    if annotation in _NAMES:
+        return _NAMES[annotation]
+    shape = shape_of(annotation)
+    if shape.configs:
+        if shape.is_union:
+            return "one of " + ", ".join(tag_of(config) for config in shape.configs)
+        config = shape.configs[0]
+        short = f"its {config.shorthand}, or " if config.shorthand else ""
+        return f"{short}settings ({', '.join(config.model_fields)})"
+    origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
+    if origin in (Union, types.UnionType):
+        return " or ".join("null" if part is type(None) else _words(part) for part in arguments)
+    if origin is Literal:
+        return _choice(arguments)
+    if isinstance(origin, type) and issubclass(origin, Enum):
+        return _choice([member.value for member in origin])
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return "a mapping" + (f" (each value {_words(arguments[1])})" if arguments else "")
+    if isinstance(origin, type) and issubclass(origin, (Sequence, set, frozenset)):
+        return _list_words(arguments)
+    return getattr(annotation, "__name__", str(annotation))
+
+
+def _choice(values: Sequence[Any]) -> str:
+    return str(values[0]) if len(values) == 1 else f"one of {', '.join(map(str, values))}"
+
+
+def _list_words(items: Sequence[Any]) -> str:
+    if not items:
+        return "a list"
+    if len(items) == 1 or items[-1] is Ellipsis:
+        return f"a list (each {_words(items[0])})"
+    return f"a list of {len(items)} ({', '.join(_words(item) for item in items)})"
+
+
+def _limits(metadata: Sequence[Any]) -> str:
+    """The limits of a number or a length in words: `at least 0 and below 0.5`."""
+    phrases: list[str] = []
+    for limit in metadata:
+        for part in limit if isinstance(limit, Interval) else (limit,):
+            match part:
+                case Gt(gt=low):
+                    phrases.append(f"above {low}")
+                case Ge(ge=low):
+                    phrases.append(f"at least {low}")
+                case Lt(lt=high):
+                    phrases.append(f"below {high}")
+                case Le(le=high):
+                    phrases.append(f"at most {high}")
+                case MinLen(min_length=length):
+                    phrases.append(f"with at least {length} item{'s' * (length != 1)}")
+                case MaxLen(max_length=length):
+                    phrases.append(f"with at most {length} item{'s' * (length != 1)}")
+    return " and ".join(phrases)

@@ -1,0 +1,2 @@
+def explain(cls, error):
+    return str(error)

@@ -1,0 +1,24 @@
+"""Data: files of many layouts in, `PromptGroup`s out, and our own JSONL back."""
+
+from penchant.data.load import (
+    LoadedPreferences,
+    load_demonstrations,
+    load_preferences,
+    load_prompts,
+    read_preferences,
+)
+from penchant.data.validate import CheckReport, check_preferences
+from penchant.data.validate import check_preferences as check
+from penchant.data.write import write_groups
+
+__all__ = [
+    "CheckReport",
+    "LoadedPreferences",
+    "check",
+    "check_preferences",
+    "load_demonstrations",
+    "load_preferences",
+    "load_prompts",
+    "read_preferences",
+    "write_groups",
+]

@@ -1,0 +1,344 @@
+"""Files to numbered rows: JSONL, JSON, CSV, TSV, Parquet and plain text, gzipped or not. Knows no layout.
+
+A line that is damaged in itself (broken JSON, invalid UTF-8, longer than `MAX_LINE_BYTES`) comes out as a
+`RowProblem`, so that all of them can be named at once; a file that is damaged as a whole raises `InputError`.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from penchant.data.fields import Kind, RowError, shown
+from penchant.errors import InputError
+
+MAX_LINE_BYTES = 64 * 2**20
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt")
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
+# In a CSV file everything is text. These columns hold lists, objects or whole numbers in every layout that has
+# them, so their cells are read as JSON; prompts and responses stay text, whatever they look like.
+STRUCTURED_COLUMNS = re.compile(
+    r"comparisons|responses|ranking|ranks|scores|completions|summaries|info|choice|conversations|messages|"
+    r"history|passages|preference|annotator\d+|score_chosen|score_rejected"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row. `source` is where it stands: `prefs.jsonl:12` (line) or `prefs.csv row 12` (both from 1)."""
+
+    source: str
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """A row that cannot be used, and why."""
+
+    source: str
+    kind: Kind
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.message}"
+
+
+def read_rows(source: str | Path, split: str = "train") -> Iterator[Row | RowProblem]:
+    """The rows of a file or of a hub data set (`org/name` or `org/name:config`), in order.
+
+    Args:
+        source: a path, or a hub id where no such file exists.
+        split: which split of a hub data set, or of a JSON file that holds several.
+
+    Raises:
+        InputError: no such file (names similar ones), an unknown ending, a file damaged as a whole.
+    """
+    path = Path(source)
+    if not path.exists() and _is_hub_id(str(source)):
+        from penchant.data.hub import read_hub
+
+        yield from read_hub(str(source), split)
+        return
+    _require_file(path)
+    kind = _suffix(path)
+    if kind in (".jsonl", ".ndjson"):
+        yield from _read_jsonl(path)
+    elif kind == ".json":
+        yield from _read_json(path, split)
+    elif kind in (".csv", ".tsv"):
+        yield from _read_csv(path, "\t" if kind == ".tsv" else ",")
+    elif kind == ".parquet":
+        yield from _read_parquet(path)
+    else:
+        yield from _read_text(path)
+
+
+def _is_hub_id(source: str) -> bool:
+    if not HUB_ID.fullmatch(source) or Path(source).suffix in (*SUFFIXES, ".gz"):
+        return False
+    return not Path(source).parent.is_dir()
+
+
+def _require_file(path: Path) -> None:
+    if path.is_file():
+        return
+    if path.is_dir():
+        files = sorted(entry.name for entry in path.iterdir() if _suffix_or_none(entry))
+        inside = f"it holds {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}" if files else "it holds no data file"
+        raise InputError(f"{path} is a folder, expected a file; {inside}. Give the path of one file")
+    advice = "check the path"
+    if not path.parent.is_dir():
+        advice = f"the folder {path.parent} does not exist either; check the path"
+    else:
+        near = difflib.get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=3, cutoff=0.5)
+        if near:
+            advice = f"did you mean {' or '.join(str(path.parent / name) for name in near)}?"
+    raise InputError(f"{path}: no such file; {advice}")
+
+
+def _suffix_or_none(path: Path) -> str | None:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] == ".gz":
+        suffixes.pop()
+    return suffixes[-1] if suffixes and suffixes[-1] in SUFFIXES else None
+
+
+def _suffix(path: Path) -> str:
+    suffix = _suffix_or_none(path)
+    if suffix is None:
+        raise InputError(
+            f"{path}: unknown kind of file; its name must end in one of {', '.join(SUFFIXES)} (with or without .gz)"
+        )
+    return suffix
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The file's bytes, unpacked where it is gzipped (seen by its first bytes, whatever its name)."""
+    try:
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            if path.suffix.lower() == ".gz" and not packed and path.stat().st_size:
+                raise InputError(f"{path}: named .gz, but its content is not gzip; rename it or pack it")
+            if packed:
+                with gzip.GzipFile(fileobj=raw) as unpacked:
+                    yield unpacked  # type: ignore[misc]
+            else:
+                yield raw
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: the gzip file is damaged or cut short ({error}); fetch or pack it again") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the file") from error
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
+    """Numbered lines as bytes, None for one that is too long (which is passed over without being kept)."""
+    with _opened(path) as stream:
+        number = 0
+        while line := stream.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if len(line) <= MAX_LINE_BYTES or line.endswith(b"\n"):
+                yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                continue
+            while line and not line.endswith(b"\n"):
+                line = stream.readline(2**20)
+            yield number, None
+
+
+def _decoded(line: bytes | None) -> str:
+    if line is None:
+        size = MAX_LINE_BYTES // 2**20
+        raise RowError("damaged", f"the line is longer than {size} MiB; expected one row a line")
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        encoding = "; it looks like UTF-16" if line[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+        raise RowError(
+            "damaged",
+            f"invalid UTF-8: byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line{encoding}; "
+            "save the file as UTF-8",
+        ) from None
+
+
+def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RowError("damaged", f"field {twice!r} stands twice in one object; keep one of them")
+    return fields
+
+
+def _parsed(text: str) -> Any:
+    """JSON to Python; every way in which the parser can fail becomes a `RowError`."""
+    try:
+        return json.loads(text, object_pairs_hook=_unique_fields)
+    except RowError:
+        raise
+    except json.JSONDecodeError as error:
+        where = f"character {error.colno}" if "\n" not in text.strip() else f"line {error.lineno}, character {error.colno}"
+        raise RowError("damaged", f"broken JSON at {where} ({error.msg})") from None
+    except RecursionError:
+        raise RowError("damaged", "broken JSON (nested too deeply)") from None
+    except ValueError as error:
+        raise RowError("damaged", f"broken JSON ({error})") from None
+
+
+def _read_jsonl(path: Path) -> Iterator[Row | RowProblem]:
+    for number, line in _lines(path):
+        source = f"{path.name}:{number}"
+        try:
+            text = _decoded(line)
+            if not text.strip():
+                continue
+            values = _parsed(text)
+            if not isinstance(values, dict):
+                hint = "; name a file that is one JSON array .json" if text.lstrip().startswith("[") else ""
+                raise RowError("damaged", f"expected one JSON object a line, got {shown(values)}{hint}")
+            yield Row(source, values)
+        except RowError as error:
+            yield RowProblem(source, error.kind, str(error))
+
+
+def _read_json(path: Path, split: str) -> Iterator[Row | RowProblem]:
+    if _is_jsonl_inside(path):
+        yield from _read_jsonl(path)
+        return
+    with _opened(path) as stream:
+        content = stream.read().removeprefix(b"\xef\xbb\xbf")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line_number = content.count(b"\n", 0, error.start) + 1
+        line_start = content.rfind(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path}:{line_number}: invalid UTF-8: byte 0x{content[error.start]:02x} "
+            f"at byte {error.start - line_start + 1} of the line; save the file as UTF-8"
+        ) from None
+    if not text.strip():
+        return
+    try:
+        document = _parsed(text)
+    except RowError as error:
+        raise InputError(f"{path}: {error}; expected one JSON array of rows") from None
+    for number, values in enumerate(_array_of_rows(path, document, split), start=1):
+        source = f"{path.name} row {number}"
+        if isinstance(values, dict):
+            yield Row(source, values)
+        else:
+            yield RowProblem(source, "damaged", f"expected a JSON object, got {shown(values)}")
+
+
+def _is_jsonl_inside(path: Path) -> bool:
+    """Many files named .json hold one object a line; a document over several lines opens with a bare brace."""
+    with _opened(path) as stream:
+        first = stream.readline(MAX_LINE_BYTES + 1).removeprefix(b"\xef\xbb\xbf").strip()
+        more = bool(stream.readline(MAX_LINE_BYTES + 1).strip())
+    return first.startswith(b"{") and first.endswith(b"}") and (more or not _is_table_of_splits(first))
+
+
+def _is_table_of_splits(line: bytes) -> bool:
+    """Whether a document of one line is like `{"train": [{...}, ...]}`."""
+    try:
+        values = _parsed(line.decode("utf-8"))
+    except (RowError, UnicodeDecodeError):
+        return False
+    return all(isinstance(value, list) and value and isinstance(value[0], dict) for value in values.values())
+
+
+def _array_of_rows(path: Path, document: Any, split: str) -> list[Any]:
+    if isinstance(document, list):
+        return document
+    if isinstance(document, dict):
+        tables = {name: value for name, value in document.items() if isinstance(value, list)}
+        if split in tables:
+            return tables[split]
+        if len(tables) == 1:
+            return next(iter(tables.values()))
+        names = ", ".join(list(document)[:8])
+        raise InputError(
+            f"{path}: expected a JSON array of rows, got an object with the fields {names}; "
+            f"make the array the whole document, or name it {split!r}"
+        )
+    raise InputError(f"{path}: expected a JSON array of rows, got {shown(document)}")
+
+
+def _read_csv(path: Path, delimiter: str) -> Iterator[Row]:
+    csv.field_size_limit(max(MAX_LINE_BYTES, csv.field_size_limit()))
+    lines = _csv_lines(path)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    try:
+        header = next(reader, [])
+        if len(set(header)) < len(header):
+            twice = next(name for name in header if header.count(name) > 1)
+            raise InputError(f"{path}:1: the column {twice!r} stands twice in the header; rename one of them")
+        number = 0
+        for cells in reader:
+            if not cells:
+                continue
+            number += 1
+            source = f"{path.name} row {number}"
+            if len(cells) != len(header):
+                raise InputError(
+                    f"{path}:{reader.line_num}: row {number} has {len(cells)} cells, expected {len(header)} as in the "
+                    "header; quote cells that hold commas, quotes or line breaks"
+                )
+            yield Row(source, {name: _cell(name, cell) for name, cell in zip(header, cells, strict=True)})
+    except csv.Error as error:
+        raise InputError(f"{path}:{reader.line_num}: broken CSV ({error}); quote cells as \"...\"") from error
+
+
+def _csv_lines(path: Path) -> Iterator[str]:
+    for number, line in _lines(path):
+        try:
+            yield _decoded(line)
+        except RowError as error:
+            raise InputError(f"{path}:{number}: {error}") from None
+
+
+def _cell(column: str, cell: str) -> Any:
+    if not STRUCTURED_COLUMNS.fullmatch(column):
+        return cell
+    if not cell.strip():
+        return None
+    try:
+        return _parsed(cell)
+    except RowError:
+        return cell  # the layout's reader says what it expected instead
+
+
+def _read_parquet(path: Path) -> Iterator[Row]:
+    import pyarrow
+    import pyarrow.parquet
+
+    number = 0
+    try:
+        with pyarrow.parquet.ParquetFile(path) as table:
+            for batch in table.iter_batches(batch_size=1000):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield Row(f"{path.name} row {number}", values)
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: damaged or no Parquet file, after row {number} ({error}); fetch it again") from error
+
+
+def _read_text(path: Path) -> Iterator[Row | RowProblem]:
+    for number, line in _lines(path):
+        source = f"{path.name}:{number}"
+        try:
+            text = _decoded(line).rstrip("\r\n")
+        except RowError as error:
+            yield RowProblem(source, error.kind, str(error))
+            continue
+        if text.strip():
+            yield Row(source, {"prompt": text})

@@ -1,0 +1,55 @@
+"""Readers of the layouts without preferences: demonstrations for SFT, and bare prompts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penchant.data.fields import RowError, as_prompt, as_text, as_turn, as_turns, instruction_turns
+from penchant.types import Message, Prompt, PromptGroup
+
+Row = dict[str, Any]
+
+
+def read_completion(row: Row) -> PromptGroup:
+    """`prompt` with `completion` or `response`: texts, or turns (then the completion is one assistant turn)."""
+    field = "completion" if row.get("completion") is not None else "response"
+    prompt: Prompt = as_prompt(row["prompt"], "prompt")
+    value = row[field]
+    if isinstance(value, str):
+        return PromptGroup(prompt, [as_text(value, field)])
+    turns = (as_turn(value, field),) if isinstance(value, dict) else as_turns(value, field)
+    if len(turns) != 1 or turns[0].role != "assistant":
+        raise RowError("value", f"field {field!r}: expected one assistant turn, got {_roles(turns)}")
+    if isinstance(prompt, str):
+        prompt = (Message("user", prompt),)
+    return PromptGroup(prompt, [as_text(turns[0].content, field)])
+
+
+def read_messages(row: Row) -> PromptGroup:
+    """`messages` (or ShareGPT's `conversations`): the last turn, an assistant's, is the response."""
+    field = "messages" if row.get("messages") is not None else "conversations"
+    turns = as_turns(row[field], field)
+    if turns[-1].role != "assistant":
+        raise RowError("value", f"field {field!r}: its last turn must be the assistant's, got {_roles(turns)}")
+    if not any(turn.content.strip() for turn in turns[:-1]):
+        raise RowError("empty", f"field {field!r}: no turn with text stands before the response")
+    return PromptGroup(turns[:-1], [as_text(turns[-1].content, f"{field}[{len(turns) - 1}]")])
+
+
+def read_alpaca(row: Row) -> PromptGroup:
+    """`instruction`, `input`, `output` (and `system`, `history`): the instruction becomes a user's turn."""
+    return PromptGroup(instruction_turns(row), [as_text(row["output"], "output")])
+
+
+def read_text(row: Row) -> PromptGroup:
+    """`text`: a plain language-modelling row, a response to the empty prompt."""
+    return PromptGroup("", [as_text(row["text"], "text")])
+
+
+def read_bare_prompt(row: Row) -> PromptGroup:
+    """`prompt` alone."""
+    return PromptGroup(as_prompt(row["prompt"], "prompt"))
+
+
+def _roles(turns: tuple[Message, ...]) -> str:
+    return "turns of " + ", ".join(turn.role for turn in turns)

@@ -1,0 +1,153 @@
+"""Groups with the same prompt become one; ties and contradictions are counted.
+
+What merging keeps:
+
+- an identical response (same text, token ids and ending) is stored once. Its `count` is the number of samples it
+  stands for: the counts of rows add where a row states samples of its own (our own JSONL, demonstrations). In
+  files of pairs, rankings and ratings they do not: there a response stands in many rows because it is compared
+  many times, so its count stays 1;
+- an identical comparison (same winner, loser, tie and annotator) is stored once, with the weights added;
+- a response's score is the mean of its rows' scores. Scores are dropped where some rows of a prompt have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from penchant.types import Comparison, Prompt, PromptGroup, Response
+
+ResponseKey = tuple[str, tuple[int, ...] | None, bool]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The merged groups, in the order of their first rows.
+
+    Attributes:
+        duplicates: comparisons that said again what an earlier one had said (their weights were added).
+        scores_dropped: prompts whose scores were dropped because some of their rows have none.
+    """
+
+    groups: list[PromptGroup]
+    duplicates: int
+    scores_dropped: int
+
+
+@dataclass
+class _Gathered:
+    """One prompt's group while rows are added to it."""
+
+    source: str
+    places: dict[ResponseKey, int] = field(default_factory=dict)
+    responses: list[Response] = field(default_factory=list)
+    comparisons: dict[tuple[int, int, bool, str | None], float] = field(default_factory=dict)
+    score_sums: list[float] = field(default_factory=list)
+    score_counts: list[int] = field(default_factory=list)
+    rows_with_scores: int = 0
+    rows: int = 0
+    duplicates: int = 0
+
+    def add(self, group: PromptGroup, counts_add: bool) -> None:
+        self.rows += 1
+        self.rows_with_scores += group.scores is not None
+        places = [self._place(response, counts_add) for response in group.responses]
+        for place, score in zip(places, group.scores or (), strict=False):
+            self.score_sums[place] += score
+            self.score_counts[place] += 1
+        for comparison in group.comparisons:
+            winner, loser = places[comparison.winner], places[comparison.loser]
+            if comparison.tie:
+                winner, loser = min(winner, loser), max(winner, loser)
+            key = (winner, loser, comparison.tie, comparison.annotator)
+            self.duplicates += key in self.comparisons
+            self.comparisons[key] = self.comparisons.get(key, 0.0) + comparison.weight
+
+    def _place(self, response: Response, counts_add: bool) -> int:
+        key = (response.text, response.token_ids, response.finished)
+        if key not in self.places:
+            self.places[key] = len(self.responses)
+            self.responses.append(response)
+            self.score_sums.append(0.0)
+            self.score_counts.append(0)
+        elif counts_add:
+            place = self.places[key]
+            known = self.responses[place]
+            self.responses[place] = replace(known, count=known.count + response.count)
+        return self.places[key]
+
+    def group(self, prompt: Prompt) -> PromptGroup:
+        scores = None
+        if self.rows_with_scores == self.rows:
+            scores = [total / count for total, count in zip(self.score_sums, self.score_counts, strict=True)]
+        comparisons = [
+            Comparison(winner, loser, tie, annotator, weight)
+            for (winner, loser, tie, annotator), weight in self.comparisons.items()
+        ]
+        return PromptGroup(prompt, self.responses, comparisons, scores, self.source)
+
+
+def merge_groups(groups: Iterable[PromptGroup], *, counts_add: bool) -> Merged:
+    """One group a prompt.
+
+    Args:
+        groups: in the file's order; the first of a prompt gives the merged one its `source`.
+        counts_add: whether an identical response of another row is another sample (see above).
+    """
+    gathered: dict[Prompt, _Gathered] = {}
+    for group in groups:
+        if group.prompt not in gathered:
+            gathered[group.prompt] = _Gathered(group.source)
+        gathered[group.prompt].add(group, counts_add)
+    return Merged(
+        groups=[each.group(prompt) for prompt, each in gathered.items()],
+        duplicates=sum(each.duplicates for each in gathered.values()),
+        scores_dropped=sum(0 < each.rows_with_scores < each.rows for each in gathered.values()),
+    )
+
+
+def count_ties(groups: Iterable[PromptGroup]) -> int:
+    """How many comparisons are ties."""
+    return sum(comparison.tie for group in groups for comparison in group.comparisons)
+
+
+def without_ties(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
+    """The groups without their tied comparisons; a group that had nothing else is left out."""
+    kept = []
+    for group in groups:
+        decided = [comparison for comparison in group.comparisons if not comparison.tie]
+        if decided or not group.comparisons:
+            kept.append(group.replace(comparisons=tuple(decided)))
+    return kept
+
+
+@dataclass(frozen=True)
+class Contradictions:
+    """Pairs of responses that were preferred in both directions.
+
+    Attributes:
+        pairs: all of them, whoever said so.
+        same_annotator: those where one named annotator said both.
+        sources: where their groups begin, a name a group.
+    """
+
+    pairs: int
+    same_annotator: int
+    sources: tuple[str, ...]
+
+
+def find_contradictions(groups: Iterable[PromptGroup]) -> Contradictions:
+    """Count contradictions within merged groups: A > B and B > A. A tie contradicts nothing."""
+    pairs = same = 0
+    sources = []
+    for group in groups:
+        said: dict[tuple[int, int], set[str | None]] = {}
+        for comparison in group.comparisons:
+            if not comparison.tie:
+                said.setdefault((comparison.winner, comparison.loser), set()).add(comparison.annotator)
+        both_ways = [pair for pair in said if pair[0] < pair[1] and pair[::-1] in said]
+        pairs += len(both_ways)
+        same += sum(bool((said[pair] & said[pair[::-1]]) - {None}) for pair in both_ways)
+        if both_ways:
+            sources.append(group.source)
+    return Contradictions(pairs, same, tuple(sources))

@@ -1,0 +1,195 @@
+"""Readers of the layouts whose rows hold one pair, chosen and rejected. Each takes a row and gives a group.
+
+A reader raises `RowError` for what it cannot use; `load` and `check` name the row.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from penchant.data.fields import RowError, as_number, as_prompt, as_text, as_turn, as_turns, instruction_turns
+from penchant.types import Comparison, Message, Prompt, PromptGroup
+
+Row = dict[str, Any]
+HH_MARKER = re.compile(r"(?:\A|\n\n)\s*(Human|Assistant):")
+STRAY_MARKER = re.compile(r"\b(?:Human|Assistant):")
+# Where a response begins in text written for a template; the prompt ends after the last one that both texts share.
+RESPONSE_MARKER = re.compile(
+    r"\n\nAssistant:|### Response:\s*|<\|im_start\|>assistant\n|<\|assistant\|>\n?|\[/INST\]|"
+    r"<start_of_turn>model\n|<\|start_header_id\|>assistant<\|end_header_id\|>\n\n"
+)
+
+
+def pair(
+    prompt: Prompt, chosen: str, rejected: str, *, tie: bool = False, scores: Sequence[float] | None = None
+) -> PromptGroup:
+    """A group of two responses, the first preferred."""
+    if chosen == rejected:
+        raise RowError(
+            "identical",
+            "fields 'chosen' and 'rejected' are the same response, so the row prefers nothing; remove it",
+        )
+    return PromptGroup(prompt, (chosen, rejected), (Comparison(0, 1, tie=tie),), scores)
+
+
+def read_trl(row: Row) -> PromptGroup:
+    """TRL, explicit prompt, text: the three texts as they stand."""
+    prompt = as_prompt(row["prompt"], "prompt")
+    return pair(prompt, as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected"))
+
+
+def read_trl_implicit(row: Row) -> PromptGroup:
+    """TRL, implicit prompt, text: the prompt is the common beginning, cut back to where both responses start.
+
+    That is after the last template marker of a response that both share, else before the last shared white space
+    (which goes to the responses), so that no word is cut in two.
+    """
+    chosen, rejected = as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected")
+    if chosen == rejected:
+        return pair("", chosen, rejected)  # raises
+    shared = os.path.commonprefix([chosen, rejected])
+    markers = list(RESPONSE_MARKER.finditer(shared))
+    cut = markers[-1].end() if markers else _last_word_end(chosen, rejected, len(shared))
+    if not shared[:cut].strip():
+        raise RowError(
+            "history",
+            "fields 'chosen' and 'rejected' share no beginning that could be the prompt; add a field 'prompt'",
+        )
+    return pair(shared[:cut], as_text(chosen[cut:], "chosen"), as_text(rejected[cut:], "rejected"))
+
+
+def _last_word_end(chosen: str, rejected: str, shared: int) -> int:
+    """The largest cut not after `shared` with a word before it, and white space and some text after it in both."""
+    for cut in range(min(shared, len(chosen) - 1, len(rejected) - 1), 0, -1):
+        follows = chosen[cut].isspace() and rejected[cut].isspace() and not chosen[cut - 1].isspace()
+        if follows and chosen[cut:].strip() and rejected[cut:].strip():
+            return cut
+    return 0
+
+
+def read_trl_conversational(row: Row) -> PromptGroup:
+    """TRL, explicit prompt, turns. The lists may repeat the prompt's turns (UltraFeedback binarized does).
+
+    A prompt given as text is the user's turn. `score_chosen` and `score_rejected` become scores, and equal ones
+    a tie: such a "chosen" was picked blindly.
+    """
+    stated = as_prompt(row["prompt"], "prompt")
+    if all(isinstance(part, str) for part in (stated, row["chosen"], row["rejected"])):
+        raise RowError("type", "field 'chosen': expected turns as in the rows before, got text; use one form")
+    chosen, rejected = _response_turns(row["chosen"], "chosen"), _response_turns(row["rejected"], "rejected")
+    if isinstance(stated, tuple):
+        history = stated
+    elif any(turn.role == "user" for turn in (*chosen, *rejected)):
+        history = _shared_history(chosen, rejected)
+        if stated.strip() not in (turn.content.strip() for turn in history):
+            raise RowError("history", "field 'prompt' is none of the turns that 'chosen' and 'rejected' begin with")
+    else:
+        history = (Message("user", stated),)
+    texts = [_last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected")]
+    scores = _pair_scores(row)
+    return pair(history, texts[0], texts[1], tie=scores is not None and scores[0] == scores[1], scores=scores)
+
+
+def read_trl_implicit_conversational(row: Row) -> PromptGroup:
+    """TRL, implicit prompt, turns: the prompt is everything before the last turn, the same in both."""
+    chosen, rejected = as_turns(row["chosen"], "chosen"), as_turns(row["rejected"], "rejected")
+    history = _shared_history(chosen, rejected)
+    texts = [_last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected")]
+    scores = _pair_scores(row)
+    return pair(history, texts[0], texts[1], tie=scores is not None and scores[0] == scores[1], scores=scores)
+
+
+def _response_turns(value: object, name: str) -> tuple[Message, ...]:
+    if isinstance(value, str):
+        return (Message("assistant", as_text(value, name)),)
+    if isinstance(value, dict):
+        return (as_turn(value, name),)
+    return as_turns(value, name)
+
+
+def _shared_history(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) -> tuple[Message, ...]:
+    """All turns but the last, which must be the same ones in both."""
+    before, other = chosen[:-1], rejected[:-1]
+    if before != other:
+        turn = next((i for i, (a, b) in enumerate(zip(before, other, strict=False)) if a != b), None)
+        number = min(len(before), len(other)) + 1 if turn is None else turn + 1
+        raise RowError(
+            "history",
+            f"fields 'chosen' and 'rejected' differ before the last turn (first at turn {number} of {len(chosen)} and "
+            f"{len(rejected)}); they must answer the same conversation",
+        )
+    if not any(turn.content.strip() for turn in before):
+        raise RowError("history", "no turn stands before the response in 'chosen', so there is no prompt")
+    return before
+
+
+def _last_turn(turns: tuple[Message, ...], history: tuple[Message, ...], name: str) -> str:
+    """The response's text: the one turn that is left when a repeated history is taken off."""
+    rest = turns[len(history) :] if len(turns) > 1 and turns[: len(history)] == history else turns
+    if len(rest) != 1:
+        raise RowError(
+            "history", f"field {name!r}: expected one turn after the prompt's {len(history)}, got {len(rest)}"
+        )
+    if rest[0].role != "assistant":
+        raise RowError("value", f"field {name!r}: its last turn must be the assistant's, got role {rest[0].role!r}")
+    return as_text(rest[0].content, name)
+
+
+def _pair_scores(row: Row) -> tuple[float, float] | None:
+    if row.get("score_chosen") is None or row.get("score_rejected") is None:
+        return None
+    return as_number(row["score_chosen"], "score_chosen"), as_number(row["score_rejected"], "score_rejected")
+
+
+def is_transcript(value: object) -> bool:
+    """Whether a value is a text like `\\n\\nHuman: ...\\n\\nAssistant: ...`."""
+    return isinstance(value, str) and value.lstrip().startswith("Human:")
+
+
+def read_hh(row: Row) -> PromptGroup:
+    """Anthropic HH: two transcripts with a shared history; the last Assistant turn is the response.
+
+    Turns are stripped of white space around them. In the real files a few last turns are empty, and in a few rows
+    the model went on to write the next human turn itself, so that the histories differ: those rows are refused
+    (teaching such a response would teach the model to speak for the user).
+    """
+    chosen, rejected = _transcript(row["chosen"], "chosen"), _transcript(row["rejected"], "rejected")
+    history = _shared_history(chosen, rejected)
+    return pair(history, _last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected"))
+
+
+def _transcript(value: object, name: str) -> tuple[Message, ...]:
+    text = as_text(value, name)
+    pieces = HH_MARKER.split(text)
+    if pieces[0].strip() or len(pieces) < 3:
+        raise RowError("value", f"field {name!r}: a transcript must begin with 'Human:', got {text.strip()[:30]!r}")
+    roles = {"Human": "user", "Assistant": "assistant"}
+    return tuple(
+        Message(roles[speaker], said.strip()) for speaker, said in zip(pieces[1::2], pieces[2::2], strict=True)
+    )
+
+
+def speaks_for_both(group: PromptGroup) -> bool:
+    """Whether a response holds a turn marker inside, as where a model wrote the next human turn itself."""
+    return any(STRAY_MARKER.search(response.text) for response in group.responses)
+
+
+def read_llamafactory(row: Row) -> PromptGroup:
+    """LLaMA-Factory ranking: `instruction`, `input` (and `system`, `history`), `chosen`, `rejected`."""
+    prompt = instruction_turns(row)
+    return pair(prompt, as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected"))
+
+
+def read_llamafactory_sharegpt(row: Row) -> PromptGroup:
+    """LLaMA-Factory ranking, ShareGPT: `conversations` up to the answer, `chosen` and `rejected` one turn each."""
+    field = "conversations" if row.get("conversations") is not None else "messages"
+    history = as_turns(row[field], field)
+    if row.get("system") is not None and as_text(row["system"], "system", empty_ok=True).strip():
+        history = (Message("system", row["system"]), *history)
+    if history[-1].role == "assistant":
+        raise RowError("history", f"field {field!r}: the conversation must end before the assistant's answer")
+    chosen, rejected = _response_turns(row["chosen"], "chosen"), _response_turns(row["rejected"], "rejected")
+    return pair(history, _last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected"))

@@ -1,0 +1,115 @@
+"""Rows to groups: finds the layout, reads every row, and collects what cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from penchant.data import formats
+from penchant.data.containers import Row, RowProblem, read_rows
+from penchant.data.fields import RowError
+from penchant.data.formats import Layout
+from penchant.errors import InputError
+from penchant.types import PromptGroup
+
+SHOWN_PROBLEMS = 20
+BadRows = Literal["error", "skip"]
+
+
+@dataclass
+class Parsed:
+    """What a file holds. One group a usable row, in the file's order, not yet merged."""
+
+    layout: Layout
+    groups: list[PromptGroup] = field(default_factory=list)
+    problems: list[RowProblem] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """All rows, usable or not."""
+        return len(self.groups) + len(self.problems)
+
+
+def parse_source(
+    source: str | Path, *, split: str, layouts: Sequence[Layout], layout: str | None, hint_layouts: Sequence[Layout] = ()
+) -> Parsed:
+    """Read a file or hub data set and collect every row that cannot be used instead of stopping at it.
+
+    Args:
+        layouts: the ones to choose from, by the first row that looks like one of them.
+        layout: the name of the one to use, whatever the rows look like.
+        hint_layouts: layouts that belong to another loader, which an error then names.
+
+    Raises:
+        InputError: nothing to read (missing, empty, damaged as a whole), or rows of no known layout.
+    """
+    parsed = Parsed(formats.layout_named(layout, layouts)) if layout else None
+    waiting: list[Row | RowProblem] = []  # rows before the first that shows the layout
+    count = 0
+    for count, item in enumerate(read_rows(source, split), start=1):
+        if parsed is None and isinstance(item, Row) and (found := formats.detect(item.values, layouts)):
+            parsed = Parsed(found)
+            for earlier in waiting:
+                _add(parsed, earlier, layouts)
+        if parsed is None:
+            waiting.append(item)
+        else:
+            _add(parsed, item, layouts)
+    if not count:
+        raise InputError(f"{source}: the file is empty; expected one row a line, such as {EXAMPLE}")
+    if parsed is None:
+        raise InputError(f"{source}: {_why_unknown(waiting, layouts, hint_layouts)}")
+    return parsed
+
+
+EXAMPLE = '{"prompt": "...", "chosen": "...", "rejected": "..."}'
+
+
+def _add(parsed: Parsed, item: Row | RowProblem, layouts: Sequence[Layout]) -> None:
+    if isinstance(item, RowProblem):
+        parsed.problems.append(item)
+        return
+    try:
+        _refuse_other_layout(parsed.layout, item, layouts)
+        parsed.groups.append(parsed.layout.parse(item.values, item.source))
+    except RowError as error:
+        parsed.problems.append(RowProblem(item.source, error.kind, str(error)))
+    except InputError as error:  # a check of the types themselves
+        parsed.problems.append(RowProblem(item.source, "value", str(error)))
+
+
+def _refuse_other_layout(layout: Layout, row: Row, layouts: Sequence[Layout]) -> None:
+    """A row with another layout's fields is no bad row of this one; a row that only lacks a field is."""
+    if layout.matches(row.values):
+        return
+    other = formats.detect(row.values, layouts)
+    if other is None or other is layout:
+        return
+    ours = {spelling for spellings in layout.required for spelling in spellings}
+    theirs = {s for spellings in other.required for s in spellings if row.values.get(s) is not None}
+    if not theirs <= ours:
+        raise RowError("mixed", f"layout {other.name} ({other.fields}), but the file is {layout.name} ({layout.fields})")
+
+
+def _why_unknown(items: list[Row | RowProblem], layouts: Sequence[Layout], hint_layouts: Sequence[Layout]) -> str:
+    rows = [item for item in items if isinstance(item, Row)]
+    if not rows:
+        return listed([item for item in items if isinstance(item, RowProblem)], len(items))
+    hint = formats.detect(rows[0].values, hint_layouts)
+    if hint is not None:
+        kind = "demonstrations (load_demonstrations, method sft)"
+        if hint in formats.PREFERENCES:
+            kind = "preferences (load_preferences, methods such as dpo; preferred_ft learns from the preferred ones)"
+        return f"{rows[0].source} is of the layout {hint.name}, which is for {kind}; use that, or give another file"
+    return f"{rows[0].source}: {formats.describe_unknown(rows[0].values, layouts)}"
+
+
+def listed(problems: Sequence[RowProblem], rows: int) -> str:
+    """All problems in one message: the first `SHOWN_PROBLEMS` by name, the others as a number."""
+    lines = [f"{len(problems)} of {rows} rows cannot be used:"]
+    lines += [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]
+    if len(problems) > SHOWN_PROBLEMS:
+        lines.append(f"  (+{len(problems) - SHOWN_PROBLEMS} more)")
+    return "\n".join(lines)

@@ -1,0 +1,363 @@
+"""One renderer for training, sampling and judging: a prompt with responses becomes token ids.
+
+The rendered text is tokenized once and the boundary between prompt and response is taken from the offsets. A token
+that straddles the boundary belongs to the response (it holds characters of it); the responses of a group share the
+longest common prefix of their token ids, and what differs is scored only from the boundary on. So what is scored is
+always the tokenization that the model would meet in running text, and nothing is tokenized twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from penchant.errors import InputError
+from penchant.types import Message, Prompt, PromptGroup, Response
+
+Template = Literal["auto", "chat", "plain"]
+Overflow = Literal["error", "drop", "truncate_prompt"]
+
+PLAIN_ROLES = {"system": "System", "user": "Human", "assistant": "Assistant"}
+
+
+class TooLong(InputError):
+    """A row longer than the limit; `render_all` counts it or passes it on, as the policy says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The tokens of one response, after the prompt that its group shares.
+
+    Attributes:
+        ids: token ids after the shared prefix.
+        spans: half-open ranges of `ids` that are scored (the response; in a conversation, every taught turn).
+    """
+
+    ids: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
+
+    @property
+    def scored(self) -> int:
+        """How many tokens are scored."""
+        return sum(end - start for start, end in self.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A group as token ids: a shared prompt (never empty) and one branch a response, in the group's order."""
+
+    prompt_ids: tuple[int, ...]
+    branches: tuple[Branch, ...]
+    unstable: tuple[bool, ...] = ()
+    truncated: bool = False
+    source: str = field(default="", compare=False)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Tokens of prompt and response, a number a response."""
+        return tuple(len(self.prompt_ids) + len(branch.ids) for branch in self.branches)
+
+    def key(self, index: int) -> bytes:
+        """A digest of all that response `index`'s score depends on, the weights aside: where the text was cut
+        between prompt and branch makes no difference."""
+        branch = self.branches[index]
+        offset = len(self.prompt_ids)
+        ids = (*self.prompt_ids, *branch.ids)
+        spans = [(start + offset, end + offset) for start, end in branch.spans]
+        return hashlib.sha256(f"{ids}{spans}".encode()).digest()
+
+
+@dataclass(frozen=True)
+class RenderReport:
+    """What rendering a data set did: counts over groups (dropped, truncated) and responses (unstable)."""
+
+    dropped_too_long: int = 0
+    truncated: int = 0
+    unstable_boundaries: int = 0
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """Turns prompts and responses into token ids, the same way everywhere.
+
+    Attributes:
+        tokenizer: a fast tokenizer of `transformers` (offsets are needed).
+        end_ids: tokens that end a response; the tokenizer's EOS is always one of them.
+        template: `chat` uses the tokenizer's chat template, `plain` joins the text as it is, `auto` takes the
+            chat template where there is one.
+        max_length: tokens of prompt and response together, at most; None for no limit.
+        overflow: what to do with a longer row: `error`, `drop` the group (counted), or `truncate_prompt`, which
+            cuts the prompt from its left end (a start token is kept) and never touches a response.
+        every_turn: score every assistant turn of a conversation, not only the response (for SFT).
+    """
+
+    tokenizer: Any
+    end_ids: frozenset[int] = frozenset()
+    template: Template = "auto"
+    max_length: int | None = None
+    overflow: Overflow = "error"
+    every_turn: bool = False
+
+    def __post_init__(self) -> None:
+        if not getattr(self.tokenizer, "is_fast", False):
+            raise InputError(
+                "this model's tokenizer has no fast version, so it cannot say where a prompt ends; "
+                "convert it with `transformers` (tokenizer.json) and try again"
+            )
+        if self.tokenizer.eos_token_id is None:
+            raise InputError(
+                "this model's tokenizer has no end-of-sequence token, so a response could never end; "
+                "set `eos_token` in its tokenizer_config.json"
+            )
+        if self.template == "chat" and not self.tokenizer.chat_template:
+            raise InputError(
+                "template=chat was asked for, but this tokenizer has no chat template: use template=plain"
+            )
+        object.__setattr__(self, "end_ids", self.end_ids | {self.tokenizer.eos_token_id})
+
+    @property
+    def chat(self) -> bool:
+        """Whether prompts go through the chat template."""
+        return self.template == "chat" or (self.template == "auto" and bool(self.tokenizer.chat_template))
+
+    # -- text ---------------------------------------------------------------------------------------------------
+
+    def text(self, prompt: Prompt, *, answered: bool = False) -> str:
+        """The prompt as the model sees it; `answered` leaves out the header that asks for the next turn."""
+        if isinstance(prompt, str) and not self.chat:
+            return prompt
+        messages = (Message("user", prompt),) if isinstance(prompt, str) else prompt
+        if self.chat:
+            rows = [{"role": message.role, "content": message.content} for message in messages]
+            try:
+                rendered = self.tokenizer.apply_chat_template(
+                    rows, tokenize=False, add_generation_prompt=not answered
+                )
+            except Exception as error:  # templates raise jinja errors and whatever their authors chose
+                raise InputError(f"the chat template refuses this conversation: {error}") from error
+            return str(rendered)
+        turns = "".join(f"\n\n{PLAIN_ROLES.get(m.role, m.role.title())}:{_spaced(m.content)}" for m in messages)
+        return turns if answered else turns + "\n\nAssistant:"
+
+    def decode(self, prompt_ids: Sequence[int], ids: Sequence[int]) -> str:
+        """The text of ids drawn after a prompt, without special tokens.
+
+        Decoded with the prompt's last tokens before them, since many tokenizers drop a space at the start of a text.
+        """
+        before = list(prompt_ids[-8:])
+        head, full = self._decode(before), self._decode([*before, *ids])
+        return full[len(head) :] if full.startswith(head) else self._decode(ids)
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        text = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return str(text)
+
+    # -- tokens -------------------------------------------------------------------------------------------------
+
+    def prompt_ids(self, prompt: Prompt) -> tuple[int, ...]:
+        """The ids that a sampler starts from. Never empty."""
+        ids = tuple(self._tokenize(self.text(prompt))[0])
+        return ids or (self._start_id(),)
+
+    def render(self, group: PromptGroup) -> Rendered:
+        """Token ids of a group.
+
+        Raises:
+            InputError: a prompt that the template rewrites once answered, an empty response, a finished sample
+                without an end token (all name the group's source).
+            TooLong: longer than `max_length` and the policy does not cut it.
+        """
+        try:
+            rows = [self._row(group.prompt, response) for response in group.responses]
+            return self._fit(_share_prefix(rows, self._start_id(), group.source))
+        except TooLong as error:
+            raise TooLong(f"{group.source or 'a row'}: {error}") from error
+        except InputError as error:
+            raise InputError(f"{group.source or 'a row'}: {error}") from error
+
+    def _row(self, prompt: Prompt, response: Response) -> _Row:
+        if response.token_ids is not None:
+            return self._drawn_row(prompt, response)
+        conversation = not isinstance(prompt, str)
+        spans = [self._last_span(prompt, response)]
+        if self.every_turn and conversation:
+            spans = [*self._earlier_spans(prompt, spans[0].full), *spans]
+        ids, offsets = self._tokenize(spans[-1].full)
+        marks, unstable = [], False
+        for span in spans:
+            start = next((i for i, (_, end) in enumerate(offsets) if end > span.start), len(ids))
+            unstable |= start < len(ids) and offsets[start][0] < span.start
+            text_end = next((i for i, (s, e) in enumerate(offsets) if s >= span.text_end and e > s), len(ids))
+            stop = text_end
+            if span.finished:  # the end token of the turn, if the template writes one
+                turn_end = next((i for i, (s, e) in enumerate(offsets) if s >= span.end and e > s), len(ids))
+                stop = next((i + 1 for i in range(text_end, turn_end) if ids[i] in self.end_ids), text_end)
+            marks.append((start, stop))
+        ids = ids[: marks[-1][1]]
+        if response.finished and (not ids or ids[-1] not in self.end_ids or marks[-1][1] == text_end):
+            ids.append(self.tokenizer.eos_token_id)  # plain text, or a template that ends turns without a token
+            marks[-1] = (marks[-1][0], len(ids))
+        if marks[-1][0] >= marks[-1][1]:
+            raise InputError("a response has no tokens: it is empty, or the template swallows it")
+        return _Row(tuple(ids), tuple(m for m in marks if m[1] > m[0]), bool(unstable))
+
+    def _drawn_row(self, prompt: Prompt, response: Response) -> _Row:
+        """A sample: the prompt's own ids, then exactly what was drawn."""
+        head, drawn = self.prompt_ids(prompt), response.token_ids or ()
+        if not drawn:
+            raise InputError("a sampled response has no token ids")
+        if response.finished and drawn[-1] not in self.end_ids:
+            raise InputError(
+                f"a sampled response says finished, but its last id {drawn[-1]} ends nothing in this tokenizer "
+                f"(end ids: {sorted(self.end_ids)}); was it drawn from another model? Remove `token_ids` to use its text"
+            )
+        return _Row((*head, *drawn), ((len(head), len(head) + len(drawn)),), False)
+
+    def _last_span(self, prompt: Prompt, response: Response) -> _Span:
+        head = self.text(prompt)
+        if isinstance(prompt, str) and not self.chat:
+            full = head + response.text
+            return _Span(full, len(head), len(full), len(full), response.finished)
+        messages = (Message("user", prompt),) if isinstance(prompt, str) else prompt
+        return self._turn_span(messages, response.text, finished=response.finished)
+
+    def _turn_span(self, before: tuple[Message, ...], text: str, *, finished: bool) -> _Span:
+        head = self.text(before)
+        full = self.text((*before, Message("assistant", text)), answered=True)
+        if not full.startswith(head):
+            raise InputError(
+                "the chat template writes the prompt differently once it is answered, so there is no boundary; "
+                "use template=plain, or a template whose turns do not depend on later ones"
+            )
+        tail = full[len(head) :]
+        for shown in (text, text.strip(), _spaced(text)):  # some templates trim; the plain one spaces
+            if tail.startswith(shown):
+                text_end = len(head) + len(shown)
+                return _Span(full, len(head), text_end, len(full), finished)
+        raise InputError("the chat template rewrites the response's text; use template=plain")
+
+    def _earlier_spans(self, prompt: Prompt, full: str) -> list[_Span]:
+        assert not isinstance(prompt, str)
+        spans = []
+        for index, message in enumerate(prompt):
+            if message.role != "assistant":
+                continue
+            span = self._turn_span(prompt[:index], message.content, finished=True)
+            if not full.startswith(span.full):
+                raise InputError(f"the chat template rewrites turn {index} in a longer conversation")
+            spans.append(span)
+        return spans
+
+    def _tokenize(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Ids and character offsets; the start token that the tokenizer adds is kept, an end token is not."""
+        encoded = self.tokenizer(
+            text,
+            add_special_tokens=not self.chat,  # a chat template writes its own
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+        )
+        ids, offsets = list(encoded["input_ids"]), [tuple(o) for o in encoded["offset_mapping"]]
+        while ids and not self.chat and offsets[-1] == (0, 0) and ids[-1] == self.tokenizer.eos_token_id:
+            ids.pop()
+            offsets.pop()
+        return ids, offsets
+
+    def _start_id(self) -> int:
+        """What stands before a text that has no prompt: the start token, or EOS where there is none (GPT-2)."""
+        bos = self.tokenizer.bos_token_id
+        return int(self.tokenizer.eos_token_id if bos is None else bos)
+
+    def _fit(self, rendered: Rendered) -> Rendered:
+        longest = max(rendered.lengths, default=len(rendered.prompt_ids))
+        if self.max_length is None or longest <= self.max_length:
+            return rendered
+        prompt, excess = rendered.prompt_ids, longest - self.max_length
+        keep_start = int(prompt[0] == self.tokenizer.bos_token_id)
+        too_long = (
+            f"{longest} tokens (prompt {len(prompt)}, longest response {longest - len(prompt)}) are more than "
+            f"max_length={self.max_length}"
+        )
+        if self.overflow != "truncate_prompt":
+            raise TooLong(f"{too_long}; raise max_length, or set overflow to drop or truncate_prompt")
+        if len(prompt) - excess < 1 + keep_start:
+            raise TooLong(f"{too_long}, and a response alone fills that: raise max_length, or set overflow=drop")
+        cut = (*prompt[:keep_start], *prompt[keep_start + excess :])
+        return Rendered(cut, rendered.branches, rendered.unstable, True, rendered.source)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    ids: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
+    unstable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A taught turn in characters of `full`: where its text starts and ends, and where the turn ends."""
+
+    full: str
+    start: int
+    text_end: int
+    end: int
+    finished: bool
+
+
+def _spaced(text: str) -> str:
+    return text if not text or text[0].isspace() else " " + text
+
+
+def _share_prefix(rows: list[_Row], start_id: int, source: str) -> Rendered:
+    """Rows as a tree: the common prefix up to the first scored token of any, then a branch each."""
+    if not rows:
+        raise InputError("a group without responses cannot be rendered")
+    shared = min(row.spans[0][0] for row in rows)
+    for row in rows[1:]:
+        shared = min(shared, _common(rows[0].ids, row.ids))
+    prompt = rows[0].ids[:shared] or (start_id,)
+    branches = tuple(
+        Branch(row.ids[shared:], tuple((start - shared, end - shared) for start, end in row.spans)) for row in rows
+    )
+    return Rendered(prompt, branches, tuple(row.unstable for row in rows), False, source)
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def render_all(
+    groups: Iterable[PromptGroup], renderer: Renderer
+) -> tuple[list[PromptGroup], list[Rendered], RenderReport]:
+    """Render a data set under the renderer's policy.
+
+    Returns:
+        The groups that were kept, their renderings (same order), and counts of what was dropped or cut.
+
+    Raises:
+        InputError: rows that cannot be rendered, or are too long under `overflow=error`: all of them, by name.
+    """
+    kept: list[PromptGroup] = []
+    rendered: list[Rendered] = []
+    problems: list[str] = []
+    dropped = 0
+    for group in groups:
+        try:
+            row = renderer.render(group)
+        except TooLong as error:
+            if renderer.overflow == "drop":
+                dropped += 1
+            else:
+                problems.append(str(error))
+        except InputError as error:
+            problems.append(str(error))
+        else:
+            kept.append(group)
+            rendered.append(row)
+    if problems:
+        more = f"\n  (+{len(problems) - 20} more)" if len(problems) > 20 else ""
+        raise InputError(f"{len(problems)} rows cannot be used:\n  " + "\n  ".join(problems[:20]) + more)
+    truncated = sum(row.truncated for row in rendered)
+    unstable = sum(sum(row.unstable) for row in rendered)
+    return kept, rendered, RenderReport(dropped, truncated, unstable)

@@ -1,0 +1,111 @@
+"""Our own JSONL, written so that a file under its final name is always whole."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from penchant.errors import InputError, RunError
+from penchant.types import Comparison, Prompt, PromptGroup, Response
+
+
+def write_groups(groups: Iterable[PromptGroup], path: str | Path) -> None:
+    """Write groups as our own JSONL, a group a line; gzipped if the name ends in `.gz`. Sources are not kept.
+
+    The file appears under its name only when it is whole: it is written under a temporary name in the same
+    folder, flushed to disk and renamed. The same groups give the same bytes.
+
+    Raises:
+        InputError: another ending, no such folder, or text that cannot be encoded.
+        RunError: the disk is full or fails. Nothing is left behind, and an older file keeps its content.
+    """
+    path = Path(path)
+    if not path.name.endswith((".jsonl", ".jsonl.gz")):
+        raise InputError(f"{path}: our own layout is written as .jsonl or .jsonl.gz; change the name's ending")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: the folder {path.parent} does not exist; make it first")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, expected the name of a file")
+    with _appearing_whole(path) as stream:
+        for number, group in enumerate(groups, start=1):
+            line = json.dumps(group_to_row(group), ensure_ascii=False, allow_nan=False)
+            try:
+                stream.write(line.encode("utf-8") + b"\n")
+            except UnicodeEncodeError as error:
+                raise InputError(
+                    f"{path}: group {number}{f' ({group.source})' if group.source else ''} holds half of a surrogate "
+                    f"pair, which is no text ({error.reason}); repair its text"
+                ) from None
+
+
+def group_to_row(group: PromptGroup) -> dict[str, Any]:
+    """A group as a row of our own JSONL; what has its default value is left out."""
+    row: dict[str, Any] = {
+        "prompt": _prompt_value(group.prompt),
+        "responses": [_response_value(response) for response in group.responses],
+    }
+    if group.comparisons:
+        row["comparisons"] = [_comparison_value(comparison) for comparison in group.comparisons]
+    if group.scores is not None:
+        row["scores"] = list(group.scores)
+    return row
+
+
+def _prompt_value(prompt: Prompt) -> str | list[dict[str, str]]:
+    if isinstance(prompt, str):
+        return prompt
+    return [{"role": message.role, "content": message.content} for message in prompt]
+
+
+def _response_value(response: Response) -> str | dict[str, Any]:
+    if response == Response(response.text):
+        return response.text
+    value: dict[str, Any] = {"text": response.text}
+    if response.token_ids is not None:
+        value["token_ids"] = list(response.token_ids)
+    if not response.finished:
+        value["finished"] = False
+    if response.count != 1:
+        value["count"] = response.count
+    return value
+
+
+def _comparison_value(comparison: Comparison) -> dict[str, Any]:
+    value: dict[str, Any] = {"winner": comparison.winner, "loser": comparison.loser}
+    if comparison.tie:
+        value["tie"] = True
+    if comparison.annotator is not None:
+        value["annotator"] = comparison.annotator
+    if comparison.weight != 1.0:
+        value["weight"] = comparison.weight
+    return value
+
+
+@contextmanager
+def _appearing_whole(path: Path) -> Iterator[IO[bytes]]:
+    """A stream to a temporary file beside `path`, which takes that name only if the block ends well."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as raw:
+            if path.name.endswith(".gz"):
+                # no name and no time inside, so that equal content gives equal bytes
+                with gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
+                    yield packed  # type: ignore[misc]
+            else:
+                yield raw
+            raw.flush()
+            os.fsync(raw.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be written ({error.strerror or error}); nothing was left behind. "
+            "Check the free space and the folder's permissions"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)

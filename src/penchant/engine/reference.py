@@ -1,0 +1,177 @@
+"""The reference: a table of numbers for fixed data, frozen weights for fresh samples.
+
+For fixed data the reference is no second model: its log-probabilities are computed once before the first step and
+kept on disk, keyed by content (token ids, a fingerprint of the weights really used, dtype), so that every run of a
+sweep shares them. For fresh samples the frozen weights answer: the policy's own with its adapters off, or a copy.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import logging
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from penchant.data.render import Rendered
+from penchant.engine.attention import output_head, predictor_states
+from penchant.engine.logps import log_softmax_blocks
+from penchant.engine.score import DEFAULT_BUDGET, Progress, Scorer, batches, evaluating, score_rows
+
+log = logging.getLogger("penchant.engine")
+
+
+def fingerprint(model: nn.Module) -> str:
+    """A digest of the base weights: every tensor's name, shape, dtype and bytes.
+
+    Adapters and a PEFT wrapper's naming are left out, so a model, and the same one under LoRA, have one fingerprint:
+    that of the reference which the LoRA policy starts from.
+    """
+    digest = hashlib.sha256()
+    tensors = {_base_name(name): tensor for name, tensor in model.state_dict().items() if not _is_adapter(name)}
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        flat = tensor.detach().contiguous().cpu().reshape(-1)
+        digest.update(memoryview(flat.view(torch.uint8).numpy()))
+    return digest.hexdigest()[:32]
+
+
+def _is_adapter(name: str) -> bool:
+    return ".lora_" in name or ".modules_to_save." in name
+
+
+def _base_name(name: str) -> str:
+    for part in ("base_layer.", "original_module."):
+        name = name.replace(part, "")
+    return name.removeprefix("base_model.model.")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Frozen weights that answer for fresh samples.
+
+    Attributes:
+        scorer: a copy that never trains, or the LoRA policy's own scorer, whose adapters are off meanwhile.
+        adapters_off: whether it is the policy's own.
+    """
+
+    scorer: Scorer
+    adapters_off: bool
+
+    @classmethod
+    def of(cls, policy: Scorer) -> Reference:
+        """The reference that a policy starts from: itself without adapters, or a frozen copy of it as it is now."""
+        if hasattr(policy.model, "disable_adapter"):
+            return cls(policy, True)
+        return cls(copy.deepcopy(policy).eval().requires_grad_(False), False)
+
+    @contextmanager
+    def active(self) -> Iterator[Scorer]:
+        """The reference's scorer, for as long as the block runs."""
+        if self.adapters_off:
+            with self.scorer.model.disable_adapter():  # type: ignore[operator]
+                yield self.scorer
+        else:
+            yield self.scorer
+
+
+def sequence_kl(
+    policy: Scorer, reference: Reference, rendered: Sequence[Rendered], *, budget: int = DEFAULT_BUDGET
+) -> list[Float[Tensor, " responses"]]:
+    """KL(policy || reference) along each response, in nats: at every scored position the exact KL over the
+    vocabulary, summed over the response's tokens.
+
+    Averaged over responses sampled from the policy it is an unbiased estimate of the sequence-level KL, with less
+    variance than the log-ratio of the samples (Rafailov et al. 2023 evaluate the same quantity).
+    """
+    counts = [len(row.branches) for row in rendered]
+    flat = torch.zeros(sum(counts))
+    rows = [(row, range(n)) for row, n in zip(rendered, counts, strict=True)]
+    with evaluating(policy.model, reference.scorer.model):
+        for batch in batches(rows, budget=budget, plain=policy.plain):
+            batch = batch.to(policy.device)
+            states, head = predictor_states(policy.model, batch), output_head(policy.model)
+            with reference.active() as frozen:
+                frozen_states = predictor_states(frozen.model, batch)
+                frozen_head = output_head(frozen.model)
+            kl = torch.empty(len(states), device=states.device)
+            blocks = zip(log_softmax_blocks(states, head), log_softmax_blocks(frozen_states, frozen_head), strict=True)
+            for (block, p), (_, q) in blocks:
+                kl[block] = (p.exp() * (p - q)).sum(-1)
+            flat.index_add_(0, batch.owners.cpu(), kl.cpu())
+    return list(flat.split(counts))
+
+
+class ReferenceTable:
+    """Log-probabilities on disk, keyed by content. One SQLite file a reference (weights and dtype).
+
+    The table is a cache: if it cannot be read or written (full disk, damaged file), that is logged and the numbers
+    are computed, never guessed.
+    """
+
+    def __init__(self, folder: Path, weights: str, dtype: str) -> None:
+        self.path = folder / f"{weights}-{dtype}.sqlite"
+
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, float]:
+        """What is known of these keys."""
+        if not self.path.exists():
+            return {}
+        try:
+            with closing(self._open()) as db:
+                known: dict[bytes, float] = dict(db.execute("SELECT key, logps FROM logps"))
+        except sqlite3.DatabaseError as error:
+            log.warning("the reference table %s cannot be read (%s): computing anew", self.path, error)
+            self.path.unlink(missing_ok=True)
+            return {}
+        return {key: known[key] for key in keys if key in known}
+
+    def put(self, rows: dict[bytes, float]) -> None:
+        """Keep these numbers."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(self._open()) as db, db:
+                db.executemany("INSERT OR IGNORE INTO logps VALUES (?, ?)", rows.items())
+        except (OSError, sqlite3.DatabaseError) as error:
+            log.warning("the reference table %s cannot be written (%s): the next run computes it again", self.path, error)
+
+    def _open(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, timeout=60)
+        db.execute("CREATE TABLE IF NOT EXISTS logps (key BLOB PRIMARY KEY, logps REAL NOT NULL) WITHOUT ROWID")
+        return db
+
+
+def reference_logps(
+    scorer: Scorer,
+    rendered: Sequence[Rendered],
+    table: ReferenceTable,
+    *,
+    budget: int = DEFAULT_BUDGET,
+    progress: Progress | None = None,
+) -> list[Float[Tensor, " responses"]]:
+    """Summed reference log-probabilities of fixed data: from the table where known, else computed and kept.
+
+    `progress` is called with the number of responses done, those from the table included.
+    """
+    keys = [[row.key(index) for index in range(len(row.branches))] for row in rendered]
+    known = table.get([key for row in keys for key in row])
+    missing = [
+        (row, [index for index, key in enumerate(row_keys) if key not in known])
+        for row, row_keys in zip(rendered, keys, strict=True)
+    ]
+    missing = [(row, indices) for row, indices in missing if indices]
+    if progress:
+        progress(sum(map(len, keys)) - sum(len(indices) for _, indices in missing))
+    fresh = score_rows(scorer, missing, budget=budget, progress=progress).tolist()
+    places = [row.key(index) for row, indices in missing for index in indices]
+    computed = dict(zip(places, fresh, strict=True))
+    if computed:
+        table.put(computed)
+    known |= computed
+    return [torch.tensor([known[key] for key in row_keys]) for row_keys in keys]

@@ -1,0 +1,92 @@
+"""The one operation that carries the compute: run prompts with their responses, give a number a response."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from penchant.data.render import Rendered
+from penchant.engine.attention import output_head, predictor_states, tree_support
+from penchant.engine.logps import token_logps
+from penchant.engine.tree import TreeBatch, collate, fill, make_trees
+
+Rows = Sequence[tuple[Rendered, Sequence[int]]]  # a rendered group, and which of its responses
+Progress = Callable[[int], None]  # called with a number of responses done
+
+DEFAULT_BUDGET = 4096  # padded tokens of one forward pass
+
+
+class Scorer(nn.Module):
+    """A model that scores tree batches; what Accelerate wraps, so that gradients meet on every device.
+
+    Attributes:
+        model: a causal language model of `transformers`, PEFT-wrapped or not.
+        plain: responses go through one by one, since the model's attention cannot take trees.
+        plain_reason: why, for the run's record.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        supported, self.plain_reason = tree_support(model)
+        self.plain = not supported
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    def forward(self, batch: TreeBatch) -> Float[Tensor, " slots"]:
+        """Summed log-probability of the scored tokens of each slot, float32, in nats."""
+        states = predictor_states(self.model, batch)
+        logps = token_logps(states, output_head(self.model), batch.targets)
+        return logps.new_zeros(batch.slots).index_add(0, batch.owners, logps)
+
+
+def batches(rows: Rows, *, budget: int, plain: bool) -> list[TreeBatch]:
+    """Tree batches that cover the rows; slot numbers count responses in the order of `rows`."""
+    trees = make_trees(rows, budget=budget, plain=plain)
+    slots = sum(len(indices) for _, indices in rows)
+    return [
+        collate([trees[i] for i in picked], slots=slots) for picked in fill([tree.length for tree in trees], budget)
+    ]
+
+
+def score_rows(
+    scorer: Scorer, rows: Rows, *, budget: int = DEFAULT_BUDGET, progress: Progress | None = None
+) -> Float[Tensor, " slots"]:
+    """Summed log-probabilities of the chosen responses, in the order of `rows`, float32 on the CPU. No gradients."""
+    flat = torch.zeros(sum(len(indices) for _, indices in rows))
+    with evaluating(scorer.model):
+        for batch in batches(rows, budget=budget, plain=scorer.plain):
+            flat += scorer(batch.to(scorer.device)).float().cpu()
+            if progress:
+                progress(len(batch.owners.unique()))
+    return flat
+
+
+def score(
+    scorer: Scorer, rendered: Sequence[Rendered], *, budget: int = DEFAULT_BUDGET, progress: Progress | None = None
+) -> list[Float[Tensor, " responses"]]:
+    """Summed log-probabilities of every response, a 1-D tensor a group, order kept."""
+    counts = [len(row.branches) for row in rendered]
+    rows = [(row, range(count)) for row, count in zip(rendered, counts, strict=True)]
+    return list(score_rows(scorer, rows, budget=budget, progress=progress).split(counts))
+
+
+@contextmanager
+def evaluating(*models: nn.Module) -> Iterator[None]:
+    """No gradients, no dropout, and the models back in their modes afterwards."""
+    modes = [model.training for model in models]
+    try:
+        with torch.no_grad():
+            for model in models:
+                model.eval()
+            yield
+    finally:
+        for model, mode in zip(models, modes, strict=True):
+            model.train(mode)

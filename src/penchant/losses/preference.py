@@ -1,0 +1,347 @@
+"""Losses on pairs of responses to one prompt: chosen and rejected. Pure functions, no models, no I/O.
+
+Log-probabilities ("logps") are natural logarithms. Without a prefix they are **sums** over the tokens of a
+response; an argument that wants the average over tokens is called `mean_...`. Every function returns one loss
+a pair, shape `(pairs,)`; the training loop takes the mean. Half-precision inputs are computed in float32.
+
+Throughout, w is the chosen (winning) and l the rejected (losing) response, and
+
+    h = (log pi(w) - log pi_ref(w)) - (log pi(l) - log pi_ref(l))
+
+is the difference of the log-ratios in nats; beta h is the implicit reward margin.
+
+Sources: DPO, Rafailov et al. 2023 (arXiv:2305.18290); conservative DPO, Mitchell 2023; robust DPO, Chowdhury
+et al. 2024 (arXiv:2403.00409); IPO, Azar et al. 2023 (arXiv:2310.12036); hinge, Zhao et al. 2023 (SLiC-HF,
+arXiv:2305.10425) in the form of Liu et al. 2023 (RSO, arXiv:2309.06657); SimPO, Meng et al. 2024
+(arXiv:2405.14734); ORPO, Hong et al. 2024 (arXiv:2403.07691).
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from penchant.errors import InputError
+from penchant.losses.settings import IPO, ORPO, Hinge, IPOMean, PreferenceLoss, Robust, Sigmoid, SimPO
+
+Pairs = Float[Tensor, " pairs"]
+
+
+def dpo(
+    policy_chosen: Pairs,
+    policy_rejected: Pairs,
+    ref_chosen: Pairs,
+    ref_rejected: Pairs,
+    *,
+    beta: float,
+    label_smoothing: float = 0.0,
+) -> Pairs:
+    """Direct Preference Optimization: -log sigmoid(beta h).
+
+    With label smoothing eps it is conservative DPO, (1 - eps) L(w, l) + eps L(l, w).
+
+    Args:
+        policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
+        ref_chosen, ref_rejected: the same under the reference.
+        beta: strength of the pull to the reference, positive.
+        label_smoothing: the share of labels assumed wrong, 0 <= eps < 0.5.
+
+    Returns:
+        The loss of each pair, shape `(pairs,)`; ln 2 where policy and reference agree.
+
+    Raises:
+        InputError: the tensors do not all have the same shape `(pairs,)`.
+    """
+    logits = beta * _log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    return -(1 - label_smoothing) * logsigmoid(logits) - label_smoothing * logsigmoid(-logits)
+
+
+def robust(
+    policy_chosen: Pairs,
+    policy_rejected: Pairs,
+    ref_chosen: Pairs,
+    ref_rejected: Pairs,
+    *,
+    beta: float,
+    label_smoothing: float,
+) -> Pairs:
+    """Robust DPO: ((1 - eps) L(w, l) - eps L(l, w)) / (1 - 2 eps), with L the DPO loss.
+
+    Its expectation under labels flipped with probability eps is the DPO loss of the true labels. Unlike the
+    other
+    losses it is unbounded below: a pair that the policy is very sure of counts negatively.
+
+    Args:
+        policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
+        ref_chosen, ref_rejected: the same under the reference.
+        beta: strength of the pull to the reference, positive.
+        label_smoothing: the share of flipped labels, 0 <= eps < 0.5 (0 is plain DPO).
+
+    Returns:
+        The loss of each pair, shape `(pairs,)`; ln 2 where policy and reference agree.
+
+    Raises:
+        InputError: shapes as in `dpo`; or eps outside its range, where the correction is undefined.
+    """
+    if not 0 <= label_smoothing < 0.5:
+        raise InputError(f"robust: label_smoothing must be at least 0 and below 0.5, got {label_smoothing}")
+    logits = beta * _log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    corrected = -(1 - label_smoothing) * logsigmoid(logits) + label_smoothing * logsigmoid(-logits)
+    return corrected / (1 - 2 * label_smoothing)
+
+
+def ipo(
+    policy_chosen: Pairs,
+    policy_rejected: Pairs,
+    ref_chosen: Pairs,
+    ref_rejected: Pairs,
+    *,
+    tau: float,
+) -> Pairs:
+    """Identity Preference Optimization: (h - 1 / (2 tau))^2, with h of summed logps as in the paper.
+
+    Args:
+        policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
+        ref_chosen, ref_rejected: the same under the reference.
+        tau: strength of the pull to the reference, positive.
+
+    Returns:
+        The loss of each pair, shape `(pairs,)`, in nats squared; 1 / (4 tau^2) where policy and reference
+        agree.
+
+    Raises:
+        InputError: the tensors do not all have the same shape `(pairs,)`.
+    """
+    difference = _log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    return (difference - 1 / (2 * tau)) ** 2
+
+
+def ipo_mean(
+    mean_policy_chosen: Pairs,
+    mean_policy_rejected: Pairs,
+    mean_ref_chosen: Pairs,
+    mean_ref_rejected: Pairs,
+    *,
+    tau: float,
+) -> Pairs:
+    """IPO on length-averaged logps: the equation of `ipo`, a variant of released code and not the paper's.
+
+    Args:
+        mean_policy_chosen, mean_policy_rejected: mean logps a token under the policy, in nats, shape
+            `(pairs,)`.
+        mean_ref_chosen, mean_ref_rejected: the same under the reference.
+        tau: strength of the pull to the reference, positive.
+
+    Returns:
+        The loss of each pair, shape `(pairs,)`; 1 / (4 tau^2) where policy and reference agree.
+
+    Raises:
+        InputError: the tensors do not all have the same shape `(pairs,)`.
+    """
+    return ipo(mean_policy_chosen, mean_policy_rejected, mean_ref_chosen, mean_ref_rejected, tau=tau)
+
+
+def hinge(
+    policy_chosen: Pairs,
+    policy_rejected: Pairs,
+    ref_chosen: Pairs,
+    ref_rejected: Pairs,
+    *,
+    beta: float,
+) -> Pairs:
+    """The hinge with reference: max(0, 1 - beta h), without force once the margin is reached.
+
+    Args:
+        policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
+        ref_chosen, ref_rejected: the same under the reference.
+        beta: strength of the pull to the reference, positive.
+
+    Returns:
+        The loss of each pair, shape `(pairs,)`; 1 where policy and reference agree.
+
+    Raises:
+        InputError: the tensors do not all have the same shape `(pairs,)`.
+    """
+    difference = _log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    return torch.relu(1 - beta * difference)
+
+
+def simpo(mean_chosen: Pairs, mean_rejected: Pairs, *, beta: float, gamma: float) -> Pairs:
+    """SimPO: -log sigmoid(beta (mean log pi(w) - mean log pi(l)) - gamma), without a reference.
+
+    Args:
+        mean_chosen, mean_rejected: mean logps a token under the policy, in nats, shape `(pairs,)`.
+        beta: scales the difference, positive.
+        gamma: the target margin of the scaled difference, not negative.
+
+    Returns:
+        The loss of each pair, shape `(pairs,)`.
+
+    Raises:
+        InputError: the tensors do not have the same shape `(pairs,)`.
+    """
+    mean_chosen, mean_rejected = _same_pairs(mean_chosen=mean_chosen, mean_rejected=mean_rejected)
+    return -logsigmoid(beta * (mean_chosen - mean_rejected) - gamma)
+
+
+def orpo(mean_chosen: Pairs, mean_rejected: Pairs, *, weight: float) -> Pairs:
+    """ORPO: -mean log pi(w) + weight * -log sigmoid(log odds(w) - log odds(l)), without a reference.
+
+    odds(y) = p / (1 - p) with p = exp(mean log pi(y)), as in the paper. A response of probability 1 has
+    infinite odds; its mean logp is held a rounding step below 0, so the loss stays finite (and the odds term
+    gives no gradient there).
+
+    Args:
+        mean_chosen, mean_rejected: mean logps a token under the policy, in nats, shape `(pairs,)`.
+        weight: the paper's lambda, not negative.
+
+    Returns:
+        The loss of each pair, shape `(pairs,)`. It contains the negative log-likelihood of the chosen
+        response.
+
+    Raises:
+        InputError: the tensors do not have the same shape `(pairs,)`.
+    """
+    mean_chosen, mean_rejected = _same_pairs(mean_chosen=mean_chosen, mean_rejected=mean_rejected)
+    return nll(mean_chosen) - weight * logsigmoid(_log_odds(mean_chosen) - _log_odds(mean_rejected))
+
+
+def nll(mean_chosen: Pairs) -> Pairs:
+    """Negative log-likelihood of the chosen response, averaged over its tokens: -mean log pi(w).
+
+    Args:
+        mean_chosen: mean logps a token under the policy, in nats, shape `(pairs,)`.
+
+    Returns:
+        The loss of each pair, in nats a token, shape `(pairs,)`.
+
+    Raises:
+        InputError: the tensor is not of shape `(pairs,)`.
+    """
+    (mean_chosen,) = _same_pairs(mean_chosen=mean_chosen)
+    return -mean_chosen
+
+
+def pair_losses(
+    settings: PreferenceLoss,
+    policy_chosen: Pairs,
+    policy_rejected: Pairs,
+    ref_chosen: Pairs | None,
+    ref_rejected: Pairs | None,
+    chosen_tokens: Int[Tensor, " pairs"],
+    rejected_tokens: Int[Tensor, " pairs"],
+) -> tuple[Pairs, Pairs]:
+    """The loss that `settings` chooses, with its NLL anchor, and the margin of each pair.
+
+    Args:
+        settings: one of the configurations of `penchant.losses`.
+        policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
+        ref_chosen, ref_rejected: the same under the reference; None is enough where
+            `settings.needs_reference` is false.
+        chosen_tokens, rejected_tokens: how many tokens each sum covers (at least 1), shape `(pairs,)`.
+
+    Returns:
+        losses: shape `(pairs,)`, with gradient.
+        margins: shape `(pairs,)`, detached: by how much the chosen response leads. beta h for `sigmoid`,
+            `robust` and `hinge`; h for `ipo`, per token for `ipo_mean`; beta times the difference of mean
+            logps for `simpo`; the log-odds ratio for `orpo`. Positive means that policy and label agree.
+
+    Raises:
+        InputError: a loss with reference got None for it, or shapes differ.
+    """
+    policy_chosen, policy_rejected, chosen_tokens, rejected_tokens = _same_pairs(
+        policy_chosen=policy_chosen,
+        policy_rejected=policy_rejected,
+        chosen_tokens=chosen_tokens,
+        rejected_tokens=rejected_tokens,
+    )
+    mean_chosen, mean_rejected = policy_chosen / chosen_tokens, policy_rejected / rejected_tokens
+    if isinstance(settings, ORPO):  # holds its own likelihood term, so it has no anchor
+        margins = _log_odds(mean_chosen) - _log_odds(mean_rejected)
+        return orpo(mean_chosen, mean_rejected, weight=settings.weight), margins.detach()
+    if isinstance(settings, SimPO):
+        losses = simpo(mean_chosen, mean_rejected, beta=settings.beta, gamma=settings.gamma)
+        margins = settings.beta * (mean_chosen - mean_rejected)
+    else:
+        if ref_chosen is None or ref_rejected is None:
+            raise InputError(
+                f"the loss `{settings.name}` compares with a reference, but its log-probabilities are "
+                "missing; give ref_chosen and ref_rejected, or choose a loss without reference (simpo, orpo)"
+            )
+        policy_chosen, policy_rejected, ref_chosen, ref_rejected = _same_pairs(
+            policy_chosen=policy_chosen,
+            policy_rejected=policy_rejected,
+            ref_chosen=ref_chosen,
+            ref_rejected=ref_rejected,
+        )
+        if isinstance(settings, IPOMean):
+            policy_chosen, policy_rejected = mean_chosen, mean_rejected
+            ref_chosen, ref_rejected = ref_chosen / chosen_tokens, ref_rejected / rejected_tokens
+        losses, margins = _with_reference(settings, policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    if settings.nll_weight:
+        losses = losses + settings.nll_weight * nll(mean_chosen)
+    return losses, margins.detach()
+
+
+def _with_reference(
+    settings: Sigmoid | Robust | IPO | IPOMean | Hinge,
+    policy_chosen: Pairs,
+    policy_rejected: Pairs,
+    ref_chosen: Pairs,
+    ref_rejected: Pairs,
+) -> tuple[Pairs, Pairs]:
+    """(losses, margins) of the losses that compare with a reference; means instead of sums for `ipo_mean`."""
+    logps = (policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    difference = _log_ratio_difference(*logps)
+    match settings:
+        case Sigmoid(beta=beta, label_smoothing=smoothing):
+            return dpo(*logps, beta=beta, label_smoothing=smoothing), beta * difference
+        case Robust(beta=beta, label_smoothing=smoothing):
+            return robust(*logps, beta=beta, label_smoothing=smoothing), beta * difference
+        case IPO(tau=tau):
+            return ipo(*logps, tau=tau), difference
+        case IPOMean(tau=tau):
+            return ipo_mean(*logps, tau=tau), difference
+        case Hinge(beta=beta):
+            return hinge(*logps, beta=beta), beta * difference
+        case _:
+            assert_never(settings)
+
+
+def _log_ratio_difference(
+    policy_chosen: Pairs, policy_rejected: Pairs, ref_chosen: Pairs, ref_rejected: Pairs
+) -> Pairs:
+    """h of the module's docstring, in nats, shape `(pairs,)`."""
+    policy_chosen, policy_rejected, ref_chosen, ref_rejected = _same_pairs(
+        policy_chosen=policy_chosen,
+        policy_rejected=policy_rejected,
+        ref_chosen=ref_chosen,
+        ref_rejected=ref_rejected,
+    )
+    return (policy_chosen - ref_chosen) - (policy_rejected - ref_rejected)
+
+
+def _log_odds(mean_logps: Pairs) -> Pairs:
+    """log(p / (1 - p)) for p = exp(mean_logps), shape `(pairs,)`."""
+    below_one = mean_logps.clamp(max=-torch.finfo(mean_logps.dtype).eps)
+    # -expm1 keeps 1 - p exact for p near 1, where 1 - exp would round to 0; for small p both are 1
+    return below_one - torch.log(-torch.expm1(below_one))
+
+
+def _same_pairs(**tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors, at least float32 where they are floats, after a check that all have one shape `(pairs,)`.
+
+    A mismatch such as (pairs, 1) with (pairs,) would broadcast to all pairs with all pairs and train on
+    nonsense.
+    """
+    first, expected = next((name, tensor.shape) for name, tensor in tensors.items())
+    for name, tensor in tensors.items():
+        if tensor.ndim != 1 or tensor.shape != expected:
+            wanted = "(pairs,), one number a pair" if name == first else f"{tuple(expected)} like {first}"
+            raise InputError(f"`{name}` has shape {tuple(tensor.shape)}, expected {wanted}")
+    halves = (torch.float16, torch.bfloat16)
+    return tuple(tensor.float() if tensor.dtype in halves else tensor for tensor in tensors.values())

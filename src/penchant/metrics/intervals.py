@@ -1,0 +1,176 @@
+"""Means with an interval that resamples prompts.
+
+Comparisons of one prompt share its responses, and samples of one prompt share the prompt, so they are
+no independent draws: an interval that resamples single comparisons is too narrow. Here whole clusters
+(prompts) are resampled.
+
+The interval is the *expanded percentile* interval (Hesterberg 2015, "What Teachers Should Know About the
+Bootstrap"): quantiles of the resampled means, taken further out by `sqrt(C / (C - 1))` and Student's t for
+C clusters, because the plain percentile interval is too narrow for the 20 to 50 prompts of a typical
+evaluation. Unlike mean +- t * standard error it never leaves the range of the data: an accuracy's interval
+stays within 0 and 1. Below about 10 clusters it is still too narrow: no resampling can invent prompts that
+nobody drew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, stdtrit
+
+from penchant.errors import InputError
+
+_CHUNK = 4_000_000  # cluster draws held at once: 32 MB of indices
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean and its interval.
+
+    Attributes:
+        value: the (weighted) mean, in the unit of the values.
+        low, high: ends of the interval, same unit; both None where one cluster tells nothing of the spread.
+        n: number of items (comparisons, samples).
+        clusters: number of clusters (prompts) that they come from: what the interval resamples.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    clusters: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers for JSON; a missing interval is None (null), never NaN."""
+        return {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "n": self.n,
+            "clusters": self.clusters,
+        }
+
+
+def cluster_mean(
+    values: ArrayLike,
+    clusters: Sequence[Hashable] | NDArray[Any],
+    *,
+    weights: ArrayLike | None = None,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Estimate:
+    """The (weighted) mean over items, with a cluster-bootstrap interval.
+
+    Args:
+        values: shape (items,), any unit, finite.
+        clusters: shape (items,), the prompt of each item: anything hashable; equal means the same cluster.
+        weights: shape (items,), positive; default 1 each.
+        level: coverage that is asked for.
+        resamples: how many times the clusters are drawn again.
+        seed: of the resampling; equal inputs and seed give equal numbers, and the order of clusters does not
+            depend on hashing.
+
+    Returns:
+        The estimate; with a single cluster its `low` and `high` are None.
+
+    Raises:
+        InputError: no items, other lengths, values that are not finite, weights that are not positive.
+    """
+    data = _finite_vector(values, "values")
+    mass = np.ones_like(data) if weights is None else _finite_vector(weights, "weights")
+    if len(mass) != len(data) or len(clusters) != len(data):
+        raise InputError(
+            f"one cluster and one weight a value are needed, got {len(data)} values, "
+            f"{len(clusters)} clusters and {len(mass)} weights"
+        )
+    if (mass <= 0).any():
+        raise InputError(f"weights must be positive, the smallest is {mass.min()}")
+    if not 0 < level < 1 or resamples < 1:
+        raise InputError(f"level must lie in (0, 1) and resamples be at least 1, got {level}, {resamples}")
+
+    sums, masses = _per_cluster(data, mass, clusters)
+    value, count = float(sums.sum() / masses.sum()), len(sums)
+    if count == 1:
+        return Estimate(value, None, None, len(data), 1)
+    means = _resampled_means(sums, masses, resamples, seed)
+    tail = _tail(level, count)
+    low, high = np.quantile(means, [tail, 1 - tail])
+    # rounding alone can put the quantile of equal values a hair beyond their mean
+    return Estimate(value, min(float(low), value), max(float(high), value), len(data), count)
+
+
+def paired_difference(
+    values_a: ArrayLike,
+    values_b: ArrayLike,
+    clusters: Sequence[Hashable] | NDArray[Any],
+    *,
+    weights: ArrayLike | None = None,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Estimate:
+    """The mean of a minus b, item by item (policy minus reference on the same prompts).
+
+    Pairing takes the difficulty of the prompts out, which two separate intervals would count twice.
+
+    Args:
+        values_a, values_b: shape (items,) each; item i of both belongs to the same prompt.
+        clusters, weights, level, resamples, seed: as in `cluster_mean`.
+
+    Raises:
+        InputError: as in `cluster_mean`, and where the two have different lengths.
+    """
+    a, b = _finite_vector(values_a, "values_a"), _finite_vector(values_b, "values_b")
+    if len(a) != len(b):
+        raise InputError(f"a paired difference needs as many values on both sides, got {len(a)} and {len(b)}")
+    return cluster_mean(a - b, clusters, weights=weights, level=level, resamples=resamples, seed=seed)
+
+
+def _finite_vector(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    vector = np.asarray(values, dtype=np.float64)
+    if vector.ndim != 1 or vector.size == 0:
+        raise InputError(f"{name} must be a non-empty list of numbers, got shape {vector.shape}")
+    bad = np.flatnonzero(~np.isfinite(vector))
+    if bad.size:
+        raise InputError(
+            f"{name} must be finite, {bad.size} are not; the first is item {bad[0]}: {vector[bad[0]]}"
+        )
+    return vector
+
+
+def _per_cluster(
+    data: NDArray[np.float64], mass: NDArray[np.float64], clusters: Sequence[Hashable] | NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted sum and weight of each cluster, in order of first appearance."""
+    index: dict[Hashable, int] = {}
+    labels = clusters.tolist() if isinstance(clusters, np.ndarray) else clusters
+    codes = np.fromiter((index.setdefault(label, len(index)) for label in labels), np.intp, len(data))
+    sums: NDArray[np.float64] = np.bincount(codes, data * mass).astype(np.float64)
+    masses: NDArray[np.float64] = np.bincount(codes, mass).astype(np.float64)
+    return sums, masses
+
+
+def _resampled_means(
+    sums: NDArray[np.float64], masses: NDArray[np.float64], resamples: int, seed: int
+) -> NDArray[np.float64]:
+    """Means of `resamples` draws of as many clusters as there are, with replacement; shape (resamples,)."""
+    rng = np.random.default_rng(seed)
+    count = len(sums)
+    step = max(1, _CHUNK // count)
+    parts = []
+    for start in range(0, resamples, step):
+        drawn = rng.integers(0, count, size=(min(step, resamples - start), count))
+        parts.append(sums[drawn].sum(axis=1) / masses[drawn].sum(axis=1))
+    return np.concatenate(parts)
+
+
+def _tail(level: float, clusters: int) -> float:
+    """Probability to cut on each side: less than (1 - level) / 2, the more so the fewer clusters."""
+    t = -float(stdtrit(clusters - 1, (1 - level) / 2))
+    return float(ndtr(-math.sqrt(clusters / (clusters - 1)) * t))

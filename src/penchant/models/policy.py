@@ -1,0 +1,109 @@
+"""`Policy`: a language model with its tokenizer, behind three verbs: score, generate, save."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from penchant.data.render import Renderer
+from penchant.engine.generate import Sampling, draw
+from penchant.engine.score import DEFAULT_BUDGET, Progress, Scorer, score
+from penchant.types import Prompt, PromptGroup, Response
+
+
+@dataclass
+class Policy:
+    """A causal language model that scores and samples responses. Made by `load_policy`.
+
+    Attributes:
+        model: the network (PEFT-wrapped under LoRA).
+        renderer: turns prompts and responses into token ids.
+        name: what it was loaded from.
+    """
+
+    model: nn.Module
+    renderer: Renderer
+    name: str
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """The engine on this model; made on first use, since it probes the model's attention."""
+        return Scorer(self.model)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of `transformers`."""
+        return self.renderer.tokenizer
+
+    def score(
+        self, groups: Sequence[PromptGroup], *, budget: int = DEFAULT_BUDGET, progress: Progress | None = None
+    ) -> list[Tensor]:
+        """Summed log-probability of every response, EOS included where it is finished.
+
+        Args:
+            groups: prompts with responses.
+            budget: padded tokens of one forward pass.
+            progress: called with the number of responses done since the last call.
+
+        Returns:
+            A 1-D float32 tensor a group, in nats, order kept.
+
+        Raises:
+            InputError: a row that cannot be rendered, or is longer than the model's context.
+        """
+        rendered = [self.renderer.render(group) for group in groups]
+        return score(self.scorer, rendered, budget=budget, progress=progress)
+
+    def draw(
+        self, prompts: Sequence[Prompt], sampling: Sampling, *, progress: Progress | None = None
+    ) -> list[list[Response]]:
+        """Samples with the token ids that were really drawn, a list a prompt, in the order of the sample index."""
+        ids = [self.renderer.prompt_ids(prompt) for prompt in prompts]
+        drawn = draw(self.model, ids, sampling, end_ids=self.renderer.end_ids, progress=progress)
+        return [
+            [Response(self.renderer.decode(prompt, tokens), tokens, finished) for tokens, finished in row]
+            for prompt, row in zip(ids, drawn, strict=True)
+        ]
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        n: int = 1,
+        temperature: float = 1.0,
+        max_new_tokens: int = 64,
+        seed: int = 0,
+        *,
+        top_k: int = 0,
+        top_p: float = 1.0,
+    ) -> list[list[str]]:
+        """n texts a prompt, drawn as `sample` draws them, in the order of the sample index."""
+        settings = Sampling(n, temperature, max_new_tokens, top_k, top_p, seed)
+        return [[response.text for response in row] for row in self.draw(prompts, settings)]
+
+    def sample(
+        self, prompts: Sequence[Prompt], sampling: Sampling, *, progress: Progress | None = None
+    ) -> list[PromptGroup]:
+        """A group a prompt; identical samples are one response with their count."""
+        return [
+            PromptGroup(prompt, merge_identical(row))
+            for prompt, row in zip(prompts, self.draw(prompts, sampling, progress=progress), strict=True)
+        ]
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model (or its adapters) and tokenizer, for `AutoModelForCausalLM.from_pretrained`."""
+        self.model.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
+        self.tokenizer.save_pretrained(folder)
+
+
+def merge_identical(responses: Sequence[Response]) -> list[Response]:
+    """Each distinct response once, in order of first appearance, with the counts added."""
+    counts: dict[tuple[str, tuple[int, ...] | None, bool], int] = {}
+    for response in responses:
+        key = (response.text, response.token_ids, response.finished)
+        counts[key] = counts.get(key, 0) + response.count
+    return [Response(text, ids, finished, count) for (text, ids, finished), count in counts.items()]

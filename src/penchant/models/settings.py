@@ -1,0 +1,41 @@
+"""Which model, how precise, where, and with which adapters. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from penchant.config import Config
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+class LoRA(Config):
+    """Low-rank adapters (Hu et al. 2021) through peft: the base stays frozen and is the reference as it is."""
+
+    rank: Annotated[int, Field(ge=1)] = 16
+    """Rank of the update."""
+    alpha: Annotated[float, Field(gt=0)] = 32.0
+    """Scale: the update counts alpha / rank."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout on the adapters' input while training. Above 0 the step-0 identity with the reference is lost."""
+    targets: str | list[str] = "all-linear"
+    """Names of the layers that get adapters, or `all-linear` for every linear layer but the output head."""
+
+
+class ModelConfig(Config):
+    """A causal language model."""
+
+    shorthand: ClassVar[str] = "name"
+
+    name: Annotated[str, Field(min_length=1)]
+    """A built-in name (`smollm2-135m`), a folder, a GGUF file, or a hub id."""
+    lora: LoRA | None = None
+    """Train low-rank adapters instead of all weights: `lora: {}` takes their defaults."""
+    dtype: Dtype = "auto"
+    """Of the weights. `auto`: float32, but bfloat16 under LoRA on a GPU that has it."""
+    device: str = "auto"
+    """`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""

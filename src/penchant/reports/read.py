@@ -1,0 +1,314 @@
+"""Run directories into frozen records. Whatever is missing or damaged becomes a note, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from penchant.errors import InputError
+from penchant.metrics.intervals import Estimate
+from penchant.reports.words import clean
+from penchant.types import RunResult
+
+T = TypeVar("T")
+
+EXPECTED = ("config.yaml", "metrics.jsonl")
+
+
+@dataclass(frozen=True)
+class TrainPoint:
+    """The numbers of one optimizer step (means over its batch); only finite ones are kept."""
+
+    step: int
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class EvalPoint:
+    """One evaluation; each mapping is empty where the run did not measure it."""
+
+    step: int
+    held_out: Mapping[str, Estimate]
+    by_annotator: Mapping[str, Estimate]
+    policy: Mapping[str, Estimate]
+    reference: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One sampled response: reward and KL (nats) where they were measured, length in tokens."""
+
+    text: str
+    reward: float | None
+    kl_nats: float | None
+    tokens: int | None
+    finished: bool | None
+
+
+@dataclass(frozen=True)
+class SampledPrompt:
+    """The draws of one prompt at one step; policy and reference share their seeds pairwise."""
+
+    step: int
+    prompt: str
+    policy: tuple[Draw, ...]
+    reference: tuple[Draw, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that a report knows of a run.
+
+    Attributes:
+        name: the folder's name, made unique among the runs of a report.
+        notes: what was missing or damaged, as sentences.
+        non_finite: how many numbers of metrics.jsonl were NaN or infinite.
+        result: result.json, or None where the run has not ended.
+    """
+
+    name: str
+    path: Path
+    method: str
+    config: Mapping[str, Any]
+    config_text: str
+    provenance: Mapping[str, Any]
+    train: tuple[TrainPoint, ...]
+    evals: tuple[EvalPoint, ...]
+    samples: tuple[SampledPrompt, ...]
+    result: Mapping[str, Any] | None
+    notes: tuple[str, ...] = ()
+    non_finite: int = 0
+
+    def last_step(self) -> int:
+        """The last step that left a trace."""
+        return max([0, *(point.step for point in self.train), *(point.step for point in self.evals)])
+
+    def setting(self, *keys: str) -> Any:
+        """A value of the config by its path, None where it is not set."""
+        node: Any = self.config
+        for key in keys:
+            node = node.get(key) if isinstance(node, Mapping) else None
+        return node
+
+    def data(self, key: str) -> int | None:
+        """A count of the data from result.json."""
+        table = self.result.get("data") if self.result else None
+        value = finite(table.get(key)) if isinstance(table, Mapping) else None
+        return None if value is None else int(value)
+
+
+@dataclass
+class _Notes:
+    """What reading met on its way."""
+
+    lines: list[str] = field(default_factory=list)
+    non_finite: int = 0
+
+
+def read_runs(runs: Sequence[RunResult | str | Path]) -> tuple[Run, ...]:
+    """Read every run directory once, in the order given, with names that tell them apart.
+
+    Raises:
+        InputError: no run at all, or a path that is no run directory.
+    """
+    if isinstance(runs, (str, Path, RunResult)):
+        runs = [runs]
+    paths = [Path(run.path if isinstance(run, RunResult) else run) for run in runs]
+    unique = list({path.resolve(): path for path in paths}.values())
+    if not unique:
+        raise InputError("a report needs at least one run directory, got none")
+    return tuple(
+        _read_run(path, name) for path, name in zip(unique, _distinct_names(unique), strict=True)
+    )
+
+
+def _distinct_names(paths: Sequence[Path]) -> list[str]:
+    """The shortest tails of the paths that differ: `b01`, or `monday/b01` where two folders share a name."""
+    parts = [path.resolve().parts for path in paths]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = [clean("/".join(part[-depth:])) for part in parts]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _read_run(path: Path, name: str) -> Run:
+    if not any((path / file).is_file() for file in EXPECTED):
+        what = "a folder without either" if path.is_dir() else "a file" if path.exists() else "nothing there"
+        raise InputError(
+            f"{path} is no run directory: expected a folder with {' and '.join(EXPECTED)}, found {what}. "
+            "Give the folder that `out` named when the run was started."
+        )
+    notes = _Notes()
+    config_text, config = _read_config(path / "config.yaml", notes)
+    provenance = _read_object(path / "provenance.json", notes, "versions, machine and fingerprints are not known")
+    result = _read_object(path / "result.json", notes, None)
+    lines = _read_lines(path / "metrics.jsonl", notes, "there is nothing to plot")
+    sampled = _read_lines(path / "samples.jsonl", notes, "no texts can be shown")
+    method = config.get("method") or (result or {}).get("method") or "unknown method"
+    ends = [point for key in ("first", "final") if isinstance(point := (result or {}).get(key), dict)]
+    return Run(
+        name=name,
+        path=path,
+        method=str(method),
+        config=config,
+        config_text=config_text,
+        provenance=provenance or {},
+        train=_by_step(lines, "train", lambda row: _train_point(row, notes)),
+        # result.json repeats the ends: they count where metrics.jsonl lost them
+        evals=_by_step([*({**end, "kind": "eval"} for end in ends), *lines], "eval", _eval_point),
+        samples=tuple(point for row in sampled if (point := _sampled(row)) is not None),
+        result=result,
+        notes=tuple(notes.lines),
+        non_finite=notes.non_finite,
+    )
+
+
+def _text(path: Path, notes: _Notes, loss: str | None) -> str | None:
+    try:
+        return path.read_bytes().decode("utf-8", errors="replace")
+    except OSError as error:
+        if loss is not None:
+            reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+            notes.lines.append(f"{path.name} {reason}: {loss}.")
+        return None
+
+
+def _read_config(path: Path, notes: _Notes) -> tuple[str, dict[str, Any]]:
+    text = _text(path, notes, "the settings are not known") or ""
+    try:
+        loaded = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        notes.lines.append(f"{path.name} is not valid YAML: the settings are not known.")
+        return text, {}
+    return text, loaded if isinstance(loaded, dict) else {}
+
+
+def _read_object(path: Path, notes: _Notes, loss: str | None) -> dict[str, Any] | None:
+    """A JSON object; `loss` says what a missing file costs, None where another warning says it."""
+    text = _text(path, notes, loss)
+    if text is None:
+        return None
+    value = _parsed(text)
+    if value is None:
+        notes.lines.append(f"{path.name} is not a JSON object (cut short or damaged) and was left out.")
+    return value
+
+
+def _read_lines(path: Path, notes: _Notes, loss: str) -> list[dict[str, Any]]:
+    text = _text(path, notes, loss)
+    lines = [] if text is None else text.split("\n")
+    if lines and not any(line.strip() for line in lines):
+        notes.lines.append(f"{path.name} is empty: {loss}.")
+    rows, bad = [], []
+    for at, line in enumerate(lines, start=1):
+        row = _parsed(line) if line.strip() else None
+        if row is not None:
+            rows.append(row)
+        elif line.strip():
+            bad.append(at)
+    if bad == [len(lines)]:  # no line break at the end: the writer was stopped in the middle of it
+        notes.lines.append(f"the last line of {path.name} is cut short and was left out.")
+    elif bad:
+        where = f"line {bad[0]}" if len(bad) == 1 else f"{len(bad)} lines, the first is line {bad[0]}"
+        notes.lines.append(f"{path.name} is damaged: {where}; left out.")
+    return rows
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def finite(value: object) -> float | None:
+    """A finite number as float; None for null, NaN, infinities, booleans and everything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _by_step(
+    rows: Sequence[dict[str, Any]], kind: str, build: Callable[[dict[str, Any]], T]
+) -> tuple[T, ...]:
+    """One point a step, in order; after a resume the later line of a step stands."""
+    found: dict[int, T] = {}
+    for row in rows:
+        step = finite(row.get("step"))
+        if row.get("kind") == kind and step is not None and step >= 0:
+            found[int(step)] = build({**row, "step": int(step)})
+    return tuple(found[step] for step in sorted(found))
+
+
+def _train_point(row: dict[str, Any], notes: _Notes) -> TrainPoint:
+    notes.non_finite += sum(isinstance(value, float) and not math.isfinite(value) for value in row.values())
+    values = {key: number for key, value in row.items() if (number := finite(value)) is not None}
+    return TrainPoint(row["step"], values)
+
+
+def _eval_point(row: dict[str, Any]) -> EvalPoint:
+    held_out, samples = _mapping(row.get("held_out")), _mapping(row.get("samples"))
+    return EvalPoint(
+        step=row["step"],
+        held_out=_estimates(held_out),
+        by_annotator=_estimates(_mapping(held_out.get("by_annotator"))),
+        policy=_estimates(_mapping(samples.get("policy"))),
+        reference=_estimates(_mapping(samples.get("reference"))),
+    )
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _estimates(table: dict[str, Any]) -> dict[str, Estimate]:
+    built = {str(key): _estimate(value) for key, value in table.items()}
+    return {key: estimate for key, estimate in built.items() if estimate is not None}
+
+
+def _estimate(entry: object) -> Estimate | None:
+    table = _mapping(entry)
+    value = finite(table.get("value"))
+    if value is None:
+        return None
+    low, high = finite(table.get("low")), finite(table.get("high"))
+    if low is None or high is None or not low <= value <= high:
+        low = high = None
+    n, clusters = finite(table.get("n")), finite(table.get("clusters"))
+    return Estimate(value, low, high, int(n or 0), int(clusters or 0))
+
+
+def _sampled(row: dict[str, Any]) -> SampledPrompt | None:
+    step, prompt = finite(row.get("step")), row.get("prompt")
+    if step is None or not isinstance(prompt, str):
+        return None
+    return SampledPrompt(int(step), prompt, _draws(row.get("policy")), _draws(row.get("reference")))
+
+
+def _draws(rows: object) -> tuple[Draw, ...]:
+    if not isinstance(rows, list):
+        return ()
+    return tuple(_draw(row) for row in rows if isinstance(row, dict) and isinstance(row.get("text"), str))
+
+
+def _draw(row: dict[str, Any]) -> Draw:
+    tokens, finished = finite(row.get("tokens")), row.get("finished")
+    return Draw(
+        text=row["text"],
+        reward=finite(row.get("reward")),
+        kl_nats=finite(row.get("kl_nats")),
+        tokens=None if tokens is None else int(tokens),
+        finished=finished if isinstance(finished, bool) else None,
+    )

@@ -1,0 +1,127 @@
+"""Numbers and foreign text as words on the page: one place decides on digits, signs and unseen characters."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+from penchant.metrics.intervals import Estimate
+
+# Characters that would hide, reorder or break the text around them. The joiners U+200C and U+200D stay: Persian
+# and emoji need them.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff]"
+)
+
+
+def clean(text: str) -> str:
+    """Text that any file and any page can hold, with unseen characters shown instead of dropped.
+
+    NUL becomes its picture, a right-to-left override or a lone surrogate its code, such as ⟨U+202E⟩: a report shows
+    what is in the data, and no text can reorder the page around it.
+    """
+    return _UNSEEN.sub(_picture, text.replace("\r\n", "\n"))
+
+
+def _picture(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return chr(0x2400 + code) if code < 0x20 else f"⟨U+{code:04X}⟩"
+
+
+def short(text: str, limit: int) -> str:
+    """One line of at most `limit` characters, the middle left out: names of runs differ at both ends."""
+    line = " ".join(clean(text).split())
+    if len(line) <= limit:
+        return line
+    head = (limit - 1) // 2
+    return f"{line[:head]}…{line[len(line) - (limit - 1 - head) :]}"
+
+
+def number(value: float, decimals: int | None = None) -> str:
+    """A number with a true minus sign and thousands apart; three significant digits unless told."""
+    if not math.isfinite(value):
+        return "not finite"
+    if decimals is None:
+        decimals = _significant(value)
+    if value != 0 and (abs(value) >= 1e7 or abs(value) < 10.0 ** -(decimals + 3) / 2):
+        return f"{value:.2e}".replace("-", "−")
+    text = f"{value:,.{decimals}f}"
+    if text.startswith("-") and not text.strip("-0.,"):
+        text = text[1:]  # no "-0.00"
+    return text.replace("-", "−")
+
+
+def signed(value: float, decimals: int | None = None) -> str:
+    """`number` with a plus sign where it is due."""
+    text = number(value, decimals)
+    return text if text.startswith("−") or not text.strip("0.,") else f"+{text}"
+
+
+def estimate(e: Estimate, *, percent: bool = False, sign: bool = False) -> str:
+    """`0.31 [0.24, 0.38]`; `64% [58%, 70%]` for shares; digits follow the width of the interval.
+
+    A mean whose interval is not known (one prompt only) says so in place of the interval.
+    """
+    scale, unit = (100.0, "%") if percent else (1.0, "")
+    decimals = _decimals(e, scale)
+    show = signed if sign else number
+    value = f"{show(e.value * scale, decimals)}{unit}"
+    if e.low is None or e.high is None:
+        return f"{value} [no interval]"
+    low, high = (f"{show(end * scale, decimals)}{unit}" for end in (e.low, e.high))
+    return f"{value} [{low}, {high}]"
+
+
+def value_only(e: Estimate, *, percent: bool = False, sign: bool = False) -> str:
+    """The value of `estimate`, with the same digits, where its interval stands beside it."""
+    return estimate(e, percent=percent, sign=sign).split(" [")[0]
+
+
+def same_when_printed(a: Estimate, b: Estimate) -> bool:
+    """Whether two values show the same digits, so that "rose from 0.31 to 0.31" is never written."""
+    decimals = min(_decimals(a, 1.0), _decimals(b, 1.0))
+    return number(a.value, decimals) == number(b.value, decimals)
+
+
+def verb(a: Estimate, b: Estimate) -> str:
+    """`rose`, `fell` or `stayed`, from the first to the second value."""
+    if same_when_printed(a, b):
+        return "stayed"
+    return "rose" if b.value > a.value else "fell"
+
+
+def count(n: int, noun: str, plural: str | None = None) -> str:
+    """`1 prompt`, `2 prompts`, `1,200 prompts`."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def listing(items: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    parts = list(items)
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
+
+
+def duration(seconds: float) -> str:
+    """`48 s`, `2 min 10 s`, `3 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{number(seconds, 0 if seconds >= 10 else 1)} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _significant(value: float) -> int:
+    if value == 0:
+        return 2
+    return max(0, min(6, 2 - math.floor(math.log10(abs(value)))))
+
+
+def _decimals(e: Estimate, scale: float) -> int:
+    """Digits that the interval supports: one or two digits of its half-width."""
+    if e.low is None or e.high is None or e.high <= e.low:
+        return min(3, _significant(e.value * scale))
+    half = (e.high - e.low) / 2 * scale
+    return max(0, min(4, math.ceil(-math.log10(half / 2))))

@@ -1,0 +1,80 @@
+"""Which comparisons make up which optimizer step. Pure arithmetic: a step is a function of (seed, epoch, number)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from penchant.types import Comparison, PromptGroup, prompt_text
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What an optimizer step counts: one comparison, or one response to imitate.
+
+    Attributes:
+        pairs: (winner, loser, weight) by index into the group's responses; two of half the weight for a tie.
+        response: the response to imitate, or None.
+        weight: of the unit.
+    """
+
+    pairs: tuple[tuple[int, int, float], ...] = ()
+    response: int | None = None
+    weight: float = 1.0
+
+    @property
+    def responses(self) -> tuple[int, ...]:
+        """Indices of the responses that must be forwarded."""
+        if self.response is not None:
+            return (self.response,)
+        return tuple(sorted({index for winner, loser, _ in self.pairs for index in (winner, loser)}))
+
+
+Part = tuple[int, tuple[Unit, ...]]  # a group's number and the units of it that a step takes
+
+
+def comparison_unit(comparison: Comparison) -> Unit:
+    """The unit of a comparison."""
+    return Unit(pairs=comparison.directed(), weight=comparison.weight)
+
+
+def plan_epoch(units: Sequence[Sequence[Unit]], *, batch_size: int, seed: int, epoch: int) -> list[list[Part]]:
+    """The steps of one epoch: every unit once, `batch_size` units a step (the last may have fewer).
+
+    Groups come in a random order fixed by (seed, epoch) and stay together, so that a prompt is forwarded once; where
+    a step ends inside a group it takes part of it, and the next step the rest.
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(len(units))
+    steps: list[list[Part]] = []
+    room = 0
+    for group in order.tolist():
+        rest = tuple(units[group])
+        while rest:
+            if room == 0:
+                steps.append([])
+                room = batch_size
+            taken, rest = rest[:room], rest[room:]
+            steps[-1].append((group, taken))
+            room -= len(taken)
+    return steps
+
+
+def split_by_prompt(groups: Sequence[PromptGroup], held_out: float, seed: int) -> tuple[list[int], list[int]]:
+    """Indices of the groups to train on and to hold out; a prompt is never on both sides.
+
+    Args:
+        held_out: a share of the prompts below 1, or a number of prompts.
+
+    A prompt's place is fixed by a digest of (seed, prompt), so it does not move when other rows come or go. At
+    least one prompt is held out when `held_out` is above 0, and at least one trains.
+    """
+    digests = [hashlib.sha256(f"{seed}|{prompt_text(group.prompt)}".encode(errors="replace")).digest() for group in groups]
+    prompts = sorted(set(digests))
+    wanted = held_out if held_out >= 1 else held_out * len(prompts)
+    count = min(max(int(round(wanted)), int(held_out > 0)), len(prompts) - 1)
+    chosen = set(prompts[:count])
+    train = [index for index, digest in enumerate(digests) if digest not in chosen]
+    return train, [index for index, digest in enumerate(digests) if digest in chosen]

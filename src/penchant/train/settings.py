@@ -1,0 +1,146 @@
+"""What every method of the gradient loop may be told. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from penchant.config import Config
+from penchant.data.settings import DataConfig
+from penchant.models.settings import ModelConfig
+
+LearningRate = Annotated[float, Field(gt=0)]
+WarmupSteps = Annotated[int, Field(ge=0, description="Steps over which the rate rises linearly from 0.")]
+
+
+class AdamW(Config):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    name: Literal["adamw"] = "adamw"
+    learning_rate: LearningRate = 1e-6
+    """Peak learning rate."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of the running means of gradient and squared gradient."""
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+    """Added to the denominator."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decoupled weight decay."""
+
+
+class RMSprop(Config):
+    """RMSprop, the DPO paper's optimizer: as good there, with one state a weight instead of two."""
+
+    name: Literal["rmsprop"] = "rmsprop"
+    learning_rate: LearningRate = 1e-6
+    """Peak learning rate."""
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    """Decay of the running mean of the squared gradient."""
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+    """Added to the denominator."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """L2 penalty, added to the gradient."""
+
+
+class Constant(Config):
+    """A constant rate after the warm-up."""
+
+    name: Literal["constant"] = "constant"
+    warmup_steps: WarmupSteps = 0
+
+
+class Linear(Config):
+    """A linear fall to 0 at the last step, after the warm-up."""
+
+    name: Literal["linear"] = "linear"
+    warmup_steps: WarmupSteps = 0
+
+
+class Cosine(Config):
+    """A half cosine down to 0 at the last step, after the warm-up."""
+
+    name: Literal["cosine"] = "cosine"
+    warmup_steps: WarmupSteps = 0
+
+
+class Samples(Config):
+    """Evaluation on fresh samples: the same prompts and seeds for the policy and for the reference."""
+
+    prompts: str | None = None
+    """A file of prompts (text, one a line, or any data file); the held-out prompts if not given."""
+    max_prompts: Annotated[int, Field(ge=1)] = 32
+    """Use at most so many prompts."""
+    n: Annotated[int, Field(ge=1)] = 2
+    """Samples a prompt."""
+    max_new_tokens: Annotated[int, Field(ge=1)] = 48
+    """Length at which a sample is cut."""
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    """Divides the logits; 0 takes the likeliest token. The KL is that of the untempered policies all the same."""
+    top_k: Annotated[int, Field(ge=0)] = 0
+    """Draw among the k likeliest tokens; 0 for all."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Draw among the smallest set of tokens with this probability; 1 for all."""
+    seed: int = 0
+    """Fixes the draws, with the prompt and the sample's index."""
+    reward: str | None = None
+    """The true reward of a response: `vader`, or `module:function` taking a list of (prompt, response)."""
+
+
+class Evaluate(Config):
+    """When and on what to evaluate. The held-out comparisons are always used where there are any."""
+
+    every_steps: Annotated[int, Field(ge=1)] | None = None
+    """Evaluate every so many steps; at the start and the end in any case."""
+    samples: Samples | None = Samples()
+    """Fresh samples for reward, KL, length and repetition; null for none. (Needs the reference's weights beside the
+    policy's, unless LoRA trains.)"""
+
+
+class EarlyStopping(Config):
+    """Stop when the held-out loss no longer falls, and keep the best weights."""
+
+    patience: Annotated[int, Field(ge=1)] = 3
+    """Evaluations without a new best before stopping."""
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    """By how much the loss must fall to count."""
+
+
+class GradientConfig(Config):
+    """What the methods of the gradient loop share."""
+
+    unit: ClassVar[str] = "pairs"
+
+    model: ModelConfig
+    """The model to train: a name, or its settings (`model.lora.rank=8`)."""
+    data: DataConfig
+    """The data: a path or hub id, or its settings (`data.ties=half`)."""
+    out: str | None = None
+    """The run directory; `runs/METHOD-DATE-TIME` if not given."""
+    seed: int = 0
+    """Fixes the split, the order of the data and the adapters' start."""
+    epochs: Annotated[int, Field(ge=1)] = 1
+    """How often to go over the data."""
+    max_steps: Annotated[int, Field(ge=1)] | None = None
+    """Stop after so many optimizer steps, if sooner."""
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    """Comparisons (SFT: responses) of one optimizer step, however many forward passes that takes."""
+    tokens_per_batch: Annotated[int, Field(ge=8)] = 4096
+    """Tokens of one forward pass, padding included. Bounds memory; the result does not depend on it."""
+    optimizer: Annotated[AdamW | RMSprop, Field(discriminator="name")] = RMSprop()
+    """The optimizer."""
+    schedule: Annotated[Constant | Linear | Cosine, Field(discriminator="name")] = Constant()
+    """How the learning rate moves."""
+    clip: Annotated[float, Field(gt=0)] | None = 10.0
+    """Largest norm of the gradient; null for no clipping."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the arithmetic. `auto`: bfloat16 on a GPU that has it, float32 elsewhere. Sums are float32 in any case."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: less memory, about a third slower."""
+    evaluate: Evaluate = Evaluate()
+    """Evaluation."""
+    early_stopping: EarlyStopping | None = None
+    """Stop by the held-out loss: `early_stopping: {}` takes the defaults; null never stops early."""
+    checkpoint_every: Annotated[int, Field(ge=1)] | None = None
+    """Write a checkpoint every so many steps, for `--resume`; if not given, at every evaluation and every 10 minutes."""
+    trackers: list[Literal["tensorboard", "wandb", "trackio"]] = []
+    """Trackers that get the metrics too."""

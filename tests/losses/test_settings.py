@@ -1,0 +1,165 @@
+"""The contract of every loss configuration: the dispatcher obeys each field, and needs what it says it needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import get_args
+
+import pytest
+import torch
+from pydantic import Field, create_model
+
+from penchant import losses
+from penchant.config import Config
+from penchant.errors import InputError
+from penchant.losses import IPO, ORPO, Hinge, IPOMean, PreferenceLoss, Robust, Sigmoid, SimPO, preference
+from penchant.losses.preference import pair_losses
+
+BRANCHES = get_args(get_args(PreferenceLoss)[0])
+EVERY = pytest.mark.parametrize("branch", BRANCHES, ids=lambda branch: branch.__name__)
+
+# policy chosen / rejected, reference chosen / rejected (summed logps), tokens chosen / rejected
+LOGPS = (
+    torch.tensor([-8.0, -20.0]),
+    torch.tensor([-9.0, -6.0]),
+    torch.tensor([-10.0, -18.0]),
+    torch.tensor([-7.0, -7.5]),
+)
+TOKENS = (torch.tensor([4, 10]), torch.tensor([3, 5]))
+
+# another allowed value for every field there is; a new field without an entry here fails the test below
+CHANGED = {"beta": 0.7, "tau": 0.7, "gamma": 0.3, "label_smoothing": 0.25, "nll_weight": 0.5, "weight": 0.9}
+
+
+@EVERY
+def test_every_setting_changes_the_loss(branch: type[Config]) -> None:
+    before, _ = pair_losses(branch(), *LOGPS, *TOKENS)
+    for name in branch.model_fields:
+        if name == "name":
+            continue
+        after, _ = pair_losses(branch(**{name: CHANGED[name]}), *LOGPS, *TOKENS)
+        assert not torch.allclose(before, after), f"{branch.__name__}.{name} changes nothing"
+
+
+@EVERY
+def test_needs_reference_tells_the_truth(branch: type[Config]) -> None:
+    settings = branch()
+    losses_, margins = pair_losses(settings, *LOGPS, *TOKENS)
+    other_reference = (*LOGPS[:2], LOGPS[2] + 1, LOGPS[3] - 1)
+    moved = not torch.equal(losses_, pair_losses(settings, *other_reference, *TOKENS)[0])
+    assert settings.needs_reference == moved
+    without = (*LOGPS[:2], None, None, *TOKENS)
+    if settings.needs_reference:
+        with pytest.raises(InputError, match=f"the loss `{settings.name}` compares with a reference"):
+            pair_losses(settings, *without)
+    else:
+        assert torch.equal(pair_losses(settings, *without)[0], losses_)
+        assert torch.equal(pair_losses(settings, *without)[1], margins)
+
+
+@EVERY
+def test_losses_carry_gradient_and_margins_do_not(branch: type[Config]) -> None:
+    chosen, rejected = (tensor.clone().requires_grad_() for tensor in LOGPS[:2])
+    losses_, margins = pair_losses(branch(), chosen, rejected, *LOGPS[2:], *TOKENS)
+    assert losses_.shape == margins.shape == (2,)
+    assert losses_.requires_grad
+    assert not margins.requires_grad
+    losses_.sum().backward()
+    assert chosen.grad.dtype == rejected.grad.dtype == torch.float32
+    assert chosen.grad.isfinite().all()
+    assert (chosen.grad <= 0).all()  # a larger chosen logp never costs (h is short of IPO's target of 5)
+
+
+@EVERY
+def test_the_anchor_is_the_mean_nll(branch: type[Config]) -> None:
+    if "nll_weight" not in branch.model_fields:
+        pytest.skip("has its own likelihood term")
+    plain, margins = pair_losses(branch(), *LOGPS, *TOKENS)
+    anchored, same_margins = pair_losses(branch(nll_weight=0.5), *LOGPS, *TOKENS)
+    torch.testing.assert_close(
+        anchored - plain, torch.tensor([0.5 * 8 / 4, 0.5 * 20 / 10]), rtol=1e-4, atol=0
+    )
+    assert torch.equal(margins, same_margins)
+
+
+def test_the_dispatcher_calls_the_functions() -> None:
+    means = (LOGPS[0] / TOKENS[0], LOGPS[1] / TOKENS[1], LOGPS[2] / TOKENS[0], LOGPS[3] / TOKENS[1])
+    expected = {
+        Sigmoid(beta=0.2, label_smoothing=0.1): preference.dpo(*LOGPS, beta=0.2, label_smoothing=0.1),
+        Robust(beta=0.2, label_smoothing=0.1): preference.robust(*LOGPS, beta=0.2, label_smoothing=0.1),
+        IPO(tau=0.2): preference.ipo(*LOGPS, tau=0.2),
+        IPOMean(tau=0.2): preference.ipo_mean(*means, tau=0.2),
+        Hinge(beta=0.2): preference.hinge(*LOGPS, beta=0.2),
+        SimPO(beta=2.5, gamma=0.3): preference.simpo(*means[:2], beta=2.5, gamma=0.3),
+        ORPO(weight=0.2): preference.orpo(*means[:2], weight=0.2),
+    }
+    assert {type(settings) for settings in expected} == set(BRANCHES)
+    for settings, wanted in expected.items():
+        assert torch.equal(pair_losses(settings, *LOGPS, *TOKENS)[0], wanted)
+
+
+def test_margins_by_hand() -> None:
+    # h: (-8 - -10) - (-9 - -7) = 4 and (-20 - -18) - (-6 - -7.5) = -3.5
+    # means: -8/4 = -2, -9/3 = -3; -20/10 = -2, -6/5 = -1.2; reference -10/4 = -2.5, -7/3; -1.8, -1.5
+    log_odds = [p - torch.log1p(-torch.tensor(p).exp()).item() for p in (-2.0, -3.0, -2.0, -1.2)]
+    expected = {
+        Sigmoid(beta=0.5): [2.0, -1.75],
+        Robust(beta=0.5): [2.0, -1.75],
+        Hinge(beta=0.5): [2.0, -1.75],
+        IPO(): [4.0, -3.5],
+        IPOMean(): [(-2 + 2.5) - (-3 + 7 / 3), (-2 + 1.8) - (-1.2 + 1.5)],
+        SimPO(beta=2.0, gamma=1.0): [2.0, -1.6],
+        ORPO(): [log_odds[0] - log_odds[1], log_odds[2] - log_odds[3]],
+    }
+    for settings, wanted in expected.items():
+        margins = pair_losses(settings, *LOGPS, *TOKENS)[1].tolist()
+        assert margins == pytest.approx(wanted, rel=1e-5), settings.name
+
+
+@EVERY
+def test_shapes_never_broadcast(branch: type[Config]) -> None:
+    good = [*LOGPS, *TOKENS]
+    for position in range(len(good)):
+        if position in (2, 3) and not branch().needs_reference:
+            continue
+        bad = [*good[:position], good[position][:, None], *good[position + 1 :]]
+        with pytest.raises(InputError, match="has shape"):
+            pair_losses(branch(), *bad)
+
+
+def test_a_setting_of_another_loss_is_refused_by_name() -> None:
+    method = create_model(
+        "Method", __base__=Config, loss=(PreferenceLoss, Field(default=Sigmoid(), description="The loss."))
+    )
+    with pytest.raises(
+        InputError, match="`beta` does not belong to loss `ipo`; it belongs to sigmoid, robust"
+    ):
+        method(loss={"name": "ipo", "beta": 0.1})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: Sigmoid(beta=0),
+        lambda: Sigmoid(label_smoothing=0.5),
+        lambda: Sigmoid(label_smoothing=-0.1),
+        lambda: Robust(label_smoothing=0),
+        lambda: IPO(tau=-1),
+        lambda: SimPO(gamma=-1),
+        lambda: ORPO(weight=-1),
+        lambda: Hinge(nll_weight=-1),
+        lambda: ORPO(nll_weight=1),
+    ],
+)
+def test_limits(wrong) -> None:
+    with pytest.raises(InputError):
+        wrong()
+
+
+def test_settings_import_no_torch_but_the_functions_are_there() -> None:
+    code = "import sys, penchant.losses as l; assert 'torch' not in sys.modules; assert l.preference.dpo"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert "preference" in dir(losses)
+    with pytest.raises(AttributeError, match="no attribute 'preferences'"):
+        losses.preferences  # noqa: B018

@@ -1,0 +1,118 @@
+"""Intervals that resample prompts: by hand, by simulation, and at the edges."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from penchant.errors import InputError
+from penchant.metrics import Estimate, cluster_mean, paired_difference
+
+
+def test_mean_and_weighted_mean_by_hand():
+    assert cluster_mean([1.0, 2.0, 6.0], ["a", "b", "b"]).value == pytest.approx(3.0)
+    # weights 2, 1, 1: (2*1 + 2 + 6) / 4
+    weighted = cluster_mean([1.0, 2.0, 6.0], ["a", "b", "b"], weights=[2, 1, 1])
+    assert weighted.value == pytest.approx(2.5)
+    assert (weighted.n, weighted.clusters) == (3, 2)
+
+
+def test_a_weight_equals_writing_the_item_twice():
+    values, clusters = [0.0, 1.0, 1.0, 0.0], ["a", "a", "b", "c"]
+    weighted = cluster_mean(values, clusters, weights=[1, 2, 1, 1])
+    written = cluster_mean([0.0, 1.0, 1.0, 1.0, 0.0], ["a", "a", "a", "b", "c"])
+    assert (weighted.value, weighted.low, weighted.high) == pytest.approx(
+        (written.value, written.low, written.high)
+    )
+
+
+def test_deterministic_and_blind_to_the_type_of_labels():
+    values = np.sin(np.arange(40.0))
+    numbers = np.arange(40) // 4
+    first = cluster_mean(values, numbers)
+    assert first == cluster_mean(values, numbers)
+    assert first == cluster_mean(values, [f"prompt {k}" for k in numbers])
+    assert first != cluster_mean(values, numbers, seed=1)
+
+
+def test_one_cluster_has_a_mean_and_no_interval():
+    estimate = cluster_mean([0.0, 1.0], ["a", "a"])
+    assert estimate == Estimate(0.5, None, None, 2, 1)
+    assert json.loads(json.dumps(estimate.as_dict(), allow_nan=False)) == {
+        "value": 0.5, "low": None, "high": None, "n": 2, "clusters": 1,
+    }  # fmt: skip
+
+
+def test_equal_values_have_an_interval_of_no_width_around_them():
+    estimate = cluster_mean([0.1] * 7, range(7))
+    assert estimate.low <= estimate.value <= estimate.high
+    assert estimate.high - estimate.low < 1e-12
+
+
+def test_stays_in_the_range_of_the_data():
+    estimate = cluster_mean([1.0] * 19 + [0.0], range(20))
+    assert 0.5 < estimate.low < 0.95
+    assert estimate.high == 1.0
+
+
+def _simulate(trials: int, prompts: int) -> tuple[float, float]:
+    """Share of trials whose interval holds the true mean: resampling prompts, and resampling items."""
+    rng = np.random.default_rng(7)
+    hits = np.zeros(2)
+    for trial in range(trials):
+        clusters = np.repeat(np.arange(prompts), rng.integers(1, 9, prompts))
+        values = rng.normal(0.0, 0.3, prompts)[clusters] + rng.normal(0.0, 0.3, len(clusters))
+        for kind, labels in enumerate((clusters, np.arange(len(values)))):
+            estimate = cluster_mean(values, labels, resamples=500, seed=trial)
+            hits[kind] += estimate.low <= 0.0 <= estimate.high
+    by_prompt, by_item = hits / trials
+    return by_prompt, by_item
+
+
+@pytest.mark.parametrize("prompts", [24, 48])
+def test_covers_as_often_as_it_says_and_ignoring_prompts_does_not(prompts):
+    by_prompt, by_item = _simulate(600, prompts)
+    assert 0.92 <= by_prompt <= 0.98
+    assert by_item < 0.85
+
+
+def test_pairing_narrows_the_interval():
+    rng = np.random.default_rng(3)
+    difficulty = rng.normal(0, 1, 60)
+    policy, reference = difficulty + 0.3 + rng.normal(0, 0.1, 60), difficulty + rng.normal(0, 0.1, 60)
+    paired = paired_difference(policy, reference, range(60))
+    alone = cluster_mean(policy, range(60))
+    assert paired.low < 0.3 < paired.high
+    assert paired.high - paired.low < 0.3 * (alone.high - alone.low)
+
+
+def test_more_clusters_than_one_chunk_holds(monkeypatch):
+    whole = cluster_mean(np.sin(np.arange(50.0)), range(50), resamples=100)
+    monkeypatch.setattr("penchant.metrics.intervals._CHUNK", 170)
+    assert cluster_mean(np.sin(np.arange(50.0)), range(50), resamples=100) == whole
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"values": [], "clusters": []}, "non-empty"),
+        ({"values": [[1.0]], "clusters": ["a"]}, "shape"),
+        ({"values": [1.0, float("nan")], "clusters": ["a", "b"]}, "item 1: nan"),
+        ({"values": [float("inf")], "clusters": ["a"]}, "finite"),
+        ({"values": [1.0], "clusters": ["a", "b"]}, "2 clusters"),
+        ({"values": [1.0], "clusters": ["a"], "weights": [0.0]}, "positive"),
+        ({"values": [1.0], "clusters": ["a"], "weights": [1.0, 1.0]}, "2 weights"),
+        ({"values": [1.0], "clusters": ["a"], "level": 1.0}, "level"),
+        ({"values": [1.0], "clusters": ["a"], "resamples": 0}, "resamples"),
+    ],
+)
+def test_refuses_and_says_why(arguments, words):
+    with pytest.raises(InputError, match=words):
+        cluster_mean(**arguments)
+
+
+def test_a_pair_needs_two_sides():
+    with pytest.raises(InputError, match="got 2 and 1"):
+        paired_difference([1.0, 2.0], [1.0], ["a", "b"])
