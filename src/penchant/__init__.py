@@ -1,1 +1,77 @@
-"""Penchant."""
+"""Penchant aligns language models from preferences without reinforcement learning.
+
+>>> import penchant as pt
+>>> groups = pt.load_preferences("prefs.jsonl")            # doctest: +SKIP
+>>> policy = pt.load_policy("smollm2-135m")                # doctest: +SKIP
+>>> run = pt.train(pt.DPO(model="smollm2-135m", data="prefs.jsonl", loss=pt.losses.Sigmoid(beta=0.1)))  # doctest: +SKIP
+
+What needs torch is imported when first used, so that `penchant --help` is instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from penchant import losses
+from penchant.data import (
+    check_preferences,
+    load_demonstrations,
+    load_preferences,
+    load_prompts,
+    write_groups,
+)
+from penchant.errors import InputError, PenchantError, RunError
+from penchant.methods import DPO, SFT, PreferredFT, train
+from penchant.models.settings import LoRA, ModelConfig
+from penchant.rewards import compare_by_score, load_reward, score_groups
+from penchant.types import Comparison, Message, PromptGroup, Response, RunResult
+
+if TYPE_CHECKING:
+    from penchant.engine.generate import Sampling
+    from penchant.models.load import load_policy
+    from penchant.models.policy import Policy
+    from penchant.reports import report
+
+_LATER = {
+    "Policy": "penchant.models.policy",
+    "Sampling": "penchant.engine.generate",
+    "load_policy": "penchant.models.load",
+    "report": "penchant.reports",
+}
+
+__all__ = [
+    "DPO",
+    "SFT",
+    "Comparison",
+    "InputError",
+    "LoRA",
+    "Message",
+    "ModelConfig",
+    "PenchantError",
+    "Policy",
+    "PreferredFT",
+    "PromptGroup",
+    "Response",
+    "RunError",
+    "RunResult",
+    "Sampling",
+    "check_preferences",
+    "compare_by_score",
+    "load_demonstrations",
+    "load_policy",
+    "load_preferences",
+    "load_prompts",
+    "load_reward",
+    "losses",
+    "report",
+    "score_groups",
+    "train",
+    "write_groups",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
+    raise AttributeError(f"module 'penchant' has no attribute {name!r}")

@@ -3,5 +3,7 @@
 from __future__ import annotations
 
 from penchant.config.base import Config
+from penchant.config.listing import describe, undocumented_fields
+from penchant.config.loading import load_config, to_yaml
 
-__all__ = ["Config"]
+__all__ = ["Config", "describe", "load_config", "to_yaml", "undocumented_fields"]

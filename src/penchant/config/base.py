@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -63,6 +64,8 @@ class Config(BaseModel):
     @classmethod
     def _complete(cls, values: Any) -> Any:
         """Turns the short ways to write a field into the full one, before pydantic checks it."""
+        if cls.shorthand and not isinstance(values, (Mapping, Config, NoneType)):
+            values = {cls.shorthand: values}  # an item of a list; `completed` does it for a field
         if not isinstance(values, Mapping):
             return values
         full = dict(values)

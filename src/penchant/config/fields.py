@@ -9,9 +9,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Interval, Le, Lt, MaxLen, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 if TYPE_CHECKING:
     from penchant.config.base import Config
@@ -89,6 +88,12 @@ def tag_of(config: type[Config]) -> str:
     return str(values[0]) if len(values) == 1 else config.__name__
 
 
+def literals_of(annotation: Any) -> list[str]:
+    """The texts that a type spells out with `Literal`."""
+    parts = [part for part in shape_of(annotation).plain if get_origin(part) is Literal]
+    return [value for part in parts for value in get_args(part) if isinstance(value, str)]
+
+
 def default_of(field: FieldInfo) -> Any:
     """The field's default, or `PydanticUndefined` where it has none."""
     if field.default_factory is not None:
@@ -96,15 +101,11 @@ def default_of(field: FieldInfo) -> Any:
     return field.default
 
 
-def is_required(field: FieldInfo) -> bool:
-    return default_of(field) is PydanticUndefined
-
-
 def expected(field: FieldInfo) -> str:
     """In words what a field wants: `a number above 0`, `one of drop, half`, `a path or null`."""
     shape = shape_of(field.annotation)
     limits = _limits(field.metadata)
-    parts = [_words(part) for part in _merged(field.annotation) if part is not type(None)]
+    parts = [words(part) for part in _merged(field.annotation) if part is not type(None)]
     text = " or ".join(dict.fromkeys(parts)) or "nothing"
     return text + (f" {limits}" if limits else "") + (" or null" if shape.nullable else "")
 
@@ -134,12 +135,12 @@ _NAMES: dict[Any, str] = {
 }
 
 
-def _words(annotation: Any) -> str:
-    """One type in words."""
+def words(annotation: Any) -> str:
+    """One type in words: `a number above 0`, `one of drop, half`, `a list (each a path)`."""
     if get_origin(annotation) is Annotated:
         inner, *metadata = get_args(annotation)
         limits = _limits(metadata)
-        return _words(inner) + (f" {limits}" if limits else "")
+        return words(inner) + (f" {limits}" if limits else "")
     if annotation in _NAMES:
         return _NAMES[annotation]
     shape = shape_of(annotation)
@@ -151,13 +152,13 @@ def _words(annotation: Any) -> str:
         return f"{short}settings ({', '.join(config.model_fields)})"
     origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
     if origin in (Union, types.UnionType):
-        return " or ".join("null" if part is type(None) else _words(part) for part in arguments)
+        return " or ".join("null" if part is type(None) else words(part) for part in arguments)
     if origin is Literal:
         return _choice(arguments)
     if isinstance(origin, type) and issubclass(origin, Enum):
         return _choice([member.value for member in origin])
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return "a mapping" + (f" (each value {_words(arguments[1])})" if arguments else "")
+        return "a mapping" + (f" (each value {words(arguments[1])})" if arguments else "")
     if isinstance(origin, type) and issubclass(origin, (Sequence, set, frozenset)):
         return _list_words(arguments)
     return getattr(annotation, "__name__", str(annotation))
@@ -171,26 +172,27 @@ def _list_words(items: Sequence[Any]) -> str:
     if not items:
         return "a list"
     if len(items) == 1 or items[-1] is Ellipsis:
-        return f"a list (each {_words(items[0])})"
-    return f"a list of {len(items)} ({', '.join(_words(item) for item in items)})"
+        return f"a list (each {words(items[0])})"
+    return f"a list of {len(items)} ({', '.join(words(item) for item in items)})"
 
 
 def _limits(metadata: Sequence[Any]) -> str:
     """The limits of a number or a length in words: `at least 0 and below 0.5`."""
     phrases: list[str] = []
     for limit in metadata:
-        for part in limit if isinstance(limit, Interval) else (limit,):
-            match part:
-                case Gt(gt=low):
-                    phrases.append(f"above {low}")
-                case Ge(ge=low):
-                    phrases.append(f"at least {low}")
-                case Lt(lt=high):
-                    phrases.append(f"below {high}")
-                case Le(le=high):
-                    phrases.append(f"at most {high}")
-                case MinLen(min_length=length):
-                    phrases.append(f"with at least {length} item{'s' * (length != 1)}")
-                case MaxLen(max_length=length):
-                    phrases.append(f"with at most {length} item{'s' * (length != 1)}")
+        match limit:
+            case FieldInfo():  # a `Field(...)` inside a union, which pydantic leaves as it is
+                phrases += filter(None, [_limits(limit.metadata)])
+            case Gt(gt=low):
+                phrases.append(f"above {low}")
+            case Ge(ge=low):
+                phrases.append(f"at least {low}")
+            case Lt(lt=high):
+                phrases.append(f"below {high}")
+            case Le(le=high):
+                phrases.append(f"at most {high}")
+            case MinLen(min_length=length):
+                phrases.append(f"of length at least {length}")
+            case MaxLen(max_length=length):
+                phrases.append(f"of length at most {length}")
     return " and ".join(phrases)

@@ -1,2 +1,181 @@
-def explain(cls, error):
-    return str(error)
+"""What is wrong with a configuration, in our words: all of it at once, by dotted path, with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from penchant.config.base import Config
+from penchant.config.fields import TAG, Shape, expected, literals_of, shape_of, tag_of, words
+
+SHOWN = 60
+"""Characters of a wrong value that a message shows."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: the dotted path of the setting (empty for the whole), and what to say."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where pydantic's location leads.
+
+    Attributes:
+        keys: the path without the tags of unions.
+        owner: the configuration that should hold the last key, or None inside a plain value.
+        reached: the field through which `owner` was reached; None for the root.
+        field: the field at the end, where there is one.
+        item: the type of the item of a list or mapping at the end, where the path leads into one.
+    """
+
+    keys: tuple[str, ...]
+    owner: type[Config] | None
+    reached: Shape | None = None
+    field: FieldInfo | None = None
+    item: Any = None
+
+
+def explain(config: type[Config], error: ValidationError) -> str:
+    """The message for a configuration that was built in Python."""
+    return report(title_of(config), [problem.text for problem in problems(config, error)])
+
+
+def title_of(config: type[Config]) -> str:
+    """How a message calls the whole configuration."""
+    return f"configuration of {config.method}" if config.method else config.__name__
+
+
+def report(title: str, texts: Sequence[str]) -> str:
+    """All problems as one message: on one line where there is one, else a list."""
+    if len(texts) == 1:
+        return f"{title}: {texts[0]}"
+    return "\n  - ".join([f"{title}: {len(texts)} problems", *texts])
+
+
+def problems(config: type[Config], error: ValidationError) -> list[Problem]:
+    """Pydantic's findings in our words, each once."""
+    found = (_problem(config, detail) for detail in error.errors(include_url=False))
+    return list(dict.fromkeys(found))  # a plain union reports every member that did not fit
+
+
+def near(word: object, choices: Sequence[str]) -> str:
+    """`; did you mean X?` where some choice is like the word, else nothing."""
+    matches = get_close_matches(str(word), list(choices), n=1)
+    return f"; did you mean `{matches[0]}`?" if matches else ""
+
+
+def shown(value: Any) -> str:
+    """A wrong value as YAML would write it, shortened."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
+
+def _problem(config: type[Config], detail: ErrorDetails) -> Problem:
+    place = _locate(config, detail["loc"])
+    path, value = ".".join(place.keys), detail["input"]
+    match detail["type"]:
+        case "extra_forbidden":
+            return Problem(path, _unknown(config, place))
+        case "missing":
+            wanted = expected(place.field) if place.field else "a value"
+            return Problem(path, f"`{path}` is missing; expected {wanted}")
+        case "union_tag_invalid" | "union_tag_not_found":
+            return _wrong_branch(place, value)
+        case "value_error" | "assertion_error":
+            reason = str(detail["ctx"]["error"])
+            return Problem(path, f"`{path}`: {reason}" if path else reason)
+    wanted = words(place.item) if place.item else expected(place.field) if place.field else "settings"
+    hint = near(value, literals_of(place.field.annotation)) if place.field and isinstance(value, str) else ""
+    return Problem(path, f"`{path or title_of(config)}`: expected {wanted}, got {shown(value)}{hint}")
+
+
+def _locate(config: type[Config], location: Sequence[int | str]) -> _Place:
+    """Follows a location of pydantic, which holds the tags of unions, through the configuration classes."""
+    keys: list[str] = []
+    owner: type[Config] | None = config
+    reached: Shape | None = None
+    rest = list(location)
+    while rest:
+        key = str(rest.pop(0))
+        keys.append(key)
+        field = owner.model_fields.get(key) if owner else None
+        if owner is None or field is None:
+            return _Place(tuple(keys), owner, reached)
+        annotation = field.annotation
+        item = None
+        while rest and (item := _item(annotation, rest[0])) is not None:
+            keys.append(str(rest.pop(0)))
+            annotation = item
+        shape = shape_of(annotation)
+        if not rest or not shape.configs:
+            return _Place(
+                tuple(keys), owner, reached, field, annotation if annotation is not field.annotation else None
+            )
+        owner, reached = shape.branch(rest.pop(0) if shape.is_union else None), shape
+    return _Place(tuple(keys), owner, reached)
+
+
+def _item(annotation: Any, key: int | str) -> Any:
+    """The type of the item at `key` of a list, tuple or mapping type, or None where it is none of these."""
+    for part in shape_of(annotation).plain:
+        origin, arguments = get_origin(part), get_args(part)
+        if not (isinstance(origin, type) and arguments):
+            continue
+        if issubclass(origin, Mapping):
+            return arguments[1]
+        if issubclass(origin, (Sequence, set, frozenset)) and isinstance(key, int):
+            return arguments[key] if len(arguments) > key and arguments[-1] is not Ellipsis else arguments[0]
+    return None
+
+
+def _unknown(config: type[Config], place: _Place) -> str:
+    """A key that no field answers to: whose it is, or what it is like, and what there is."""
+    *parents, key = place.keys
+    path = ".".join(place.keys)
+    if place.owner is None:
+        return f"`{path}` is unknown"
+    names = ", ".join(name for name in place.owner.model_fields if name != TAG) or "none"
+    holder = f"`{'.'.join(parents)}`" if parents else config.method or config.__name__
+    if place.reached and place.reached.is_union:
+        tag = tag_of(place.owner)
+        holder = f"{parents[-1]} `{tag}`"
+        owners = [tag_of(branch) for branch in place.reached.configs if key in branch.model_fields]
+        if owners:
+            whose = f"`{key}` does not belong to {holder}; it belongs to {', '.join(owners)}"
+            return f"`{path}`: {whose}. Settings of {holder}: {names}"
+    like = [other for other in _paths(config) if other.rpartition(".")[2] == key]
+    similar = get_close_matches(key, list(place.owner.model_fields), n=1)
+    like += [".".join([*parents, name]) for name in similar]
+    hint = f"; did you mean `{like[0]}`?" if like else "."
+    return f"`{path}` is unknown{hint} Settings of {holder}: {names}"
+
+
+def _paths(config: type[Config], prefix: str = "") -> Iterator[str]:
+    """The dotted path of every setting, those of every branch of a union among them."""
+    for name, field in config.model_fields.items():
+        yield prefix + name
+        for inner in shape_of(field.annotation).configs:
+            yield from _paths(inner, f"{prefix}{name}.")
+
+
+def _wrong_branch(place: _Place, value: Any) -> Problem:
+    """A union whose name is missing or that of no branch."""
+    shape = shape_of(place.item or (place.field.annotation if place.field else None))
+    tags = [tag_of(branch) for branch in shape.configs]
+    path = ".".join([*place.keys, TAG])
+    wanted = f"expected one of {', '.join(tags)}"
+    if not isinstance(value, Mapping) or TAG not in value:
+        return Problem(path, f"`{path}` is missing; {wanted}")
+    return Problem(path, f"`{path}`: {wanted}, got {shown(value[TAG])}{near(value[TAG], tags)}")

@@ -1,5 +1,6 @@
 """Data: files of many layouts in, `PromptGroup`s out, and our own JSONL back."""
 
+from penchant.data.check_report import CheckReport
 from penchant.data.load import (
     LoadedPreferences,
     load_demonstrations,
@@ -7,7 +8,7 @@ from penchant.data.load import (
     load_prompts,
     read_preferences,
 )
-from penchant.data.validate import CheckReport, check_preferences
+from penchant.data.validate import check_preferences
 from penchant.data.validate import check_preferences as check
 from penchant.data.write import write_groups
 

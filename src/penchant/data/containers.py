@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import csv
 import difflib
-import gzip
-import json
 import re
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from penchant.data.fields import Kind, RowError, shown
+from penchant.data.lines import MAX_LINE_BYTES, decoded, numbered_lines, opened, parsed_json
 from penchant.errors import InputError
 
-MAX_LINE_BYTES = 64 * 2**20
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
-# In a CSV file everything is text. These columns hold lists, objects or whole numbers in every layout that has
-# them, so their cells are read as JSON; prompts and responses stay text, whatever they look like.
+# In a CSV file everything is text. These columns hold lists, objects or whole numbers in every layout that
+# has them, so their cells are read as JSON; prompts and responses stay text, whatever they look like.
 STRUCTURED_COLUMNS = re.compile(
     r"comparisons|responses|ranking|ranks|scores|completions|summaries|info|choice|conversations|messages|"
     r"history|passages|preference|annotator\d+|score_chosen|score_rejected"
@@ -93,13 +89,19 @@ def _require_file(path: Path) -> None:
         return
     if path.is_dir():
         files = sorted(entry.name for entry in path.iterdir() if _suffix_or_none(entry))
-        inside = f"it holds {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}" if files else "it holds no data file"
+        inside = (
+            f"it holds {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}"
+            if files
+            else "it holds no data file"
+        )
         raise InputError(f"{path} is a folder, expected a file; {inside}. Give the path of one file")
     advice = "check the path"
     if not path.parent.is_dir():
         advice = f"the folder {path.parent} does not exist either; check the path"
     else:
-        near = difflib.get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=3, cutoff=0.5)
+        near = difflib.get_close_matches(
+            path.name, [entry.name for entry in path.parent.iterdir()], n=3, cutoff=0.5
+        )
         if near:
             advice = f"did you mean {' or '.join(str(path.parent / name) for name in near)}?"
     raise InputError(f"{path}: no such file; {advice}")
@@ -116,92 +118,20 @@ def _suffix(path: Path) -> str:
     suffix = _suffix_or_none(path)
     if suffix is None:
         raise InputError(
-            f"{path}: unknown kind of file; its name must end in one of {', '.join(SUFFIXES)} (with or without .gz)"
+            f"{path}: unknown kind of file; its name must end in one of {', '.join(SUFFIXES)} (with or "
+            "without .gz)"
         )
     return suffix
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """The file's bytes, unpacked where it is gzipped (seen by its first bytes, whatever its name)."""
-    try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            if path.suffix.lower() == ".gz" and not packed and path.stat().st_size:
-                raise InputError(f"{path}: named .gz, but its content is not gzip; rename it or pack it")
-            if packed:
-                with gzip.GzipFile(fileobj=raw) as unpacked:
-                    yield unpacked  # type: ignore[misc]
-            else:
-                yield raw
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: the gzip file is damaged or cut short ({error}); fetch or pack it again") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the file") from error
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
-    """Numbered lines as bytes, None for one that is too long (which is passed over without being kept)."""
-    with _opened(path) as stream:
-        number = 0
-        while line := stream.readline(MAX_LINE_BYTES + 1):
-            number += 1
-            if len(line) <= MAX_LINE_BYTES or line.endswith(b"\n"):
-                yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-                continue
-            while line and not line.endswith(b"\n"):
-                line = stream.readline(2**20)
-            yield number, None
-
-
-def _decoded(line: bytes | None) -> str:
-    if line is None:
-        size = MAX_LINE_BYTES // 2**20
-        raise RowError("damaged", f"the line is longer than {size} MiB; expected one row a line")
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        encoding = "; it looks like UTF-16" if line[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
-        raise RowError(
-            "damaged",
-            f"invalid UTF-8: byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line{encoding}; "
-            "save the file as UTF-8",
-        ) from None
-
-
-def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise RowError("damaged", f"field {twice!r} stands twice in one object; keep one of them")
-    return fields
-
-
-def _parsed(text: str) -> Any:
-    """JSON to Python; every way in which the parser can fail becomes a `RowError`."""
-    try:
-        return json.loads(text, object_pairs_hook=_unique_fields)
-    except RowError:
-        raise
-    except json.JSONDecodeError as error:
-        where = f"character {error.colno}" if "\n" not in text.strip() else f"line {error.lineno}, character {error.colno}"
-        raise RowError("damaged", f"broken JSON at {where} ({error.msg})") from None
-    except RecursionError:
-        raise RowError("damaged", "broken JSON (nested too deeply)") from None
-    except ValueError as error:
-        raise RowError("damaged", f"broken JSON ({error})") from None
-
-
 def _read_jsonl(path: Path) -> Iterator[Row | RowProblem]:
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         source = f"{path.name}:{number}"
         try:
-            text = _decoded(line)
+            text = decoded(line)
             if not text.strip():
                 continue
-            values = _parsed(text)
+            values = parsed_json(text)
             if not isinstance(values, dict):
                 hint = "; name a file that is one JSON array .json" if text.lstrip().startswith("[") else ""
                 raise RowError("damaged", f"expected one JSON object a line, got {shown(values)}{hint}")
@@ -214,7 +144,7 @@ def _read_json(path: Path, split: str) -> Iterator[Row | RowProblem]:
     if _is_jsonl_inside(path):
         yield from _read_jsonl(path)
         return
-    with _opened(path) as stream:
+    with opened(path) as stream:
         content = stream.read().removeprefix(b"\xef\xbb\xbf")
     try:
         text = content.decode("utf-8")
@@ -228,7 +158,7 @@ def _read_json(path: Path, split: str) -> Iterator[Row | RowProblem]:
     if not text.strip():
         return
     try:
-        document = _parsed(text)
+        document = parsed_json(text)
     except RowError as error:
         raise InputError(f"{path}: {error}; expected one JSON array of rows") from None
     for number, values in enumerate(_array_of_rows(path, document, split), start=1):
@@ -240,8 +170,8 @@ def _read_json(path: Path, split: str) -> Iterator[Row | RowProblem]:
 
 
 def _is_jsonl_inside(path: Path) -> bool:
-    """Many files named .json hold one object a line; a document over several lines opens with a bare brace."""
-    with _opened(path) as stream:
+    """Many files named .json hold an object a line; a document over several lines opens with a bare brace."""
+    with opened(path) as stream:
         first = stream.readline(MAX_LINE_BYTES + 1).removeprefix(b"\xef\xbb\xbf").strip()
         more = bool(stream.readline(MAX_LINE_BYTES + 1).strip())
     return first.startswith(b"{") and first.endswith(b"}") and (more or not _is_table_of_splits(first))
@@ -250,7 +180,7 @@ def _is_jsonl_inside(path: Path) -> bool:
 def _is_table_of_splits(line: bytes) -> bool:
     """Whether a document of one line is like `{"train": [{...}, ...]}`."""
     try:
-        values = _parsed(line.decode("utf-8"))
+        values = parsed_json(line.decode("utf-8"))
     except (RowError, UnicodeDecodeError):
         return False
     return all(isinstance(value, list) and value and isinstance(value[0], dict) for value in values.values())
@@ -290,18 +220,19 @@ def _read_csv(path: Path, delimiter: str) -> Iterator[Row]:
             source = f"{path.name} row {number}"
             if len(cells) != len(header):
                 raise InputError(
-                    f"{path}:{reader.line_num}: row {number} has {len(cells)} cells, expected {len(header)} as in the "
+                    f"{path}:{reader.line_num}: row {number} has {len(cells)} cells, expected "
+                    f"{len(header)} as in the "
                     "header; quote cells that hold commas, quotes or line breaks"
                 )
             yield Row(source, {name: _cell(name, cell) for name, cell in zip(header, cells, strict=True)})
     except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num}: broken CSV ({error}); quote cells as \"...\"") from error
+        raise InputError(f'{path}:{reader.line_num}: broken CSV ({error}); quote cells as "..."') from error
 
 
 def _csv_lines(path: Path) -> Iterator[str]:
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         try:
-            yield _decoded(line)
+            yield decoded(line)
         except RowError as error:
             raise InputError(f"{path}:{number}: {error}") from None
 
@@ -312,14 +243,14 @@ def _cell(column: str, cell: str) -> Any:
     if not cell.strip():
         return None
     try:
-        return _parsed(cell)
+        return parsed_json(cell)
     except RowError:
         return cell  # the layout's reader says what it expected instead
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
-    import pyarrow
-    import pyarrow.parquet
+    import pyarrow  # type: ignore[import-untyped]
+    import pyarrow.parquet  # type: ignore[import-untyped]
 
     number = 0
     try:
@@ -329,14 +260,16 @@ def _read_parquet(path: Path) -> Iterator[Row]:
                     number += 1
                     yield Row(f"{path.name} row {number}", values)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: damaged or no Parquet file, after row {number} ({error}); fetch it again") from error
+        raise InputError(
+            f"{path}: damaged or no Parquet file, after row {number} ({error}); fetch it again"
+        ) from error
 
 
 def _read_text(path: Path) -> Iterator[Row | RowProblem]:
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         source = f"{path.name}:{number}"
         try:
-            text = _decoded(line).rstrip("\r\n")
+            text = decoded(line).rstrip("\r\n")
         except RowError as error:
             yield RowProblem(source, error.kind, str(error))
             continue

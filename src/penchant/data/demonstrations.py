@@ -11,7 +11,7 @@ Row = dict[str, Any]
 
 
 def read_completion(row: Row) -> PromptGroup:
-    """`prompt` with `completion` or `response`: texts, or turns (then the completion is one assistant turn)."""
+    """`prompt` with `completion` or `response`: texts, or turns (one assistant turn as completion)."""
     field = "completion" if row.get("completion") is not None else "response"
     prompt: Prompt = as_prompt(row["prompt"], "prompt")
     value = row[field]
@@ -30,7 +30,9 @@ def read_messages(row: Row) -> PromptGroup:
     field = "messages" if row.get("messages") is not None else "conversations"
     turns = as_turns(row[field], field)
     if turns[-1].role != "assistant":
-        raise RowError("value", f"field {field!r}: its last turn must be the assistant's, got {_roles(turns)}")
+        raise RowError(
+            "value", f"field {field!r}: its last turn must be the assistant's, got {_roles(turns)}"
+        )
     if not any(turn.content.strip() for turn in turns[:-1]):
         raise RowError("empty", f"field {field!r}: no turn with text stands before the response")
     return PromptGroup(turns[:-1], [as_text(turns[-1].content, f"{field}[{len(turns) - 1}]")])

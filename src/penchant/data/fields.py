@@ -70,10 +70,19 @@ def as_number(value: object, name: str) -> float:
 
 def as_integer(value: object, name: str, *, low: int, high: int) -> int:
     """A whole number from `low` to `high`, both included (`1.0` counts: tables turn integers into floats)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or value in (math.inf, -math.inf):
-        raise RowError("type", f"field {name!r}: expected a whole number from {low} to {high}, got {shown(value)}")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or value != value
+        or value in (math.inf, -math.inf)
+    ):
+        raise RowError(
+            "type", f"field {name!r}: expected a whole number from {low} to {high}, got {shown(value)}"
+        )
     if value != int(value) or not low <= value <= high:
-        raise RowError("value", f"field {name!r}: expected a whole number from {low} to {high}, got {value!r}")
+        raise RowError(
+            "value", f"field {name!r}: expected a whole number from {low} to {high}, got {value!r}"
+        )
     return int(value)
 
 
@@ -92,7 +101,7 @@ def as_object(value: object, name: str) -> dict[str, Any]:
 
 
 def as_records(value: object, name: str) -> list[dict[str, Any]]:
-    """A list of objects; an object of equally long lists is turned around (how older `datasets` stores it)."""
+    """A list of objects; an object of equally long lists is turned around (older `datasets` store it so)."""
     if isinstance(value, dict) and value and all(isinstance(column, list) for column in value.values()):
         if len({len(column) for column in value.values()}) > 1:
             raise RowError("value", f"field {name!r}: its columns have different lengths")
@@ -151,7 +160,8 @@ def as_prompt(value: object, name: str) -> Prompt:
 
 
 def instruction_turns(row: dict[str, Any], field: str = "instruction") -> tuple[Message, ...]:
-    """The turns of an instruction row: `system`, `history` ([user, assistant] pairs), `instruction` and `input`.
+    """The turns of an instruction row: `system`, `history` ([user, assistant] pairs), `instruction` and
+    `input`.
 
     An instruction is something a user says, so it becomes a user's turn and not bare text to be continued.
     """

@@ -1,4 +1,5 @@
-"""The known layouts: a name, the fields that a row of it must have, and the reader that makes it a `PromptGroup`.
+"""The known layouts: a name, the fields that a row of it must have, and the reader that makes it a
+`PromptGroup`.
 
 A layout is recognised by a row's fields, never by the file's ending. To add one, write its reader and put an
 entry into a table; the first entry that fits wins, so the more particular stands above the more general.
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penchant.data import demonstrations, pairs, several
+from penchant.data import demonstrations, own, pairs, several
 from penchant.data.fields import RowError
 from penchant.errors import InputError
 from penchant.types import PromptGroup
@@ -32,8 +33,8 @@ class Layout:
         required: fields that must be present and not null; each a tuple of spellings of which one is enough.
         read: row to group; raises `RowError` for a row that cannot be used.
         fits: decides between layouts with the same fields by the kinds of their values.
-        counts_add: whether each row states samples of its own, so that merging rows adds their counts. In files
-            of pairs it does not: one sample stands in several rows there.
+        counts_add: whether each row states samples of its own, so that merging rows adds their counts. In
+            files of pairs it does not: one sample stands in several rows there.
     """
 
     name: str
@@ -50,7 +51,9 @@ class Layout:
     def missing(self, row: Row) -> list[str]:
         """Required fields that a row lacks (absent or null)."""
         return [
-            " or ".join(spellings) for spellings in self.required if all(row.get(name) is None for name in spellings)
+            " or ".join(spellings)
+            for spellings in self.required
+            if all(row.get(name) is None for name in spellings)
         ]
 
     def matches(self, row: Row) -> bool:
@@ -79,7 +82,17 @@ def _has_turns(row: Row) -> bool:
     return _is_list(row, "prompt", "chosen", "rejected")
 
 
-PROMPT_LIKE = ("prompt", "instruction", "question", "query", "input", "context", "history", "conversations", "post")
+PROMPT_LIKE = (
+    "prompt",
+    "instruction",
+    "question",
+    "query",
+    "input",
+    "context",
+    "history",
+    "conversations",
+    "post",
+)
 
 
 def _has_no_prompt(row: Row) -> bool:
@@ -111,7 +124,7 @@ PREFERENCES: tuple[Layout, ...] = (
     ),
     Layout("openai-summaries", (("info",), ("summaries",), ("choice",)), several.read_openai_summaries),
     Layout("ultrafeedback", (*ASKED, ("completions",)), several.read_ultrafeedback),
-    Layout("penchant", (("prompt",), ("responses",)), several.read_penchant, counts_add=True),
+    Layout("penchant", (("prompt",), ("responses",)), own.read_penchant, counts_add=True),
     Layout("ranked", (*ASKED, several.RANKED_FIELDS), several.read_ranked, _has_ranked_list),
     Layout(
         "llamafactory-sharegpt",
@@ -119,8 +132,8 @@ PREFERENCES: tuple[Layout, ...] = (
         pairs.read_llamafactory_sharegpt,
         _is_sharegpt,
     ),
+    Layout("trl", (("prompt",), *PAIR), pairs.read_trl, lambda row: not _has_turns(row)),
     Layout("trl-conversational", (("prompt",), *PAIR), pairs.read_trl_conversational, _has_turns),
-    Layout("trl", (("prompt",), *PAIR), pairs.read_trl),
     Layout(
         "llamafactory",
         (("instruction",), *PAIR),
@@ -143,9 +156,12 @@ PREFERENCES: tuple[Layout, ...] = (
 )
 
 DEMONSTRATIONS: tuple[Layout, ...] = (
-    Layout("penchant", (("prompt",), ("responses",)), several.read_penchant, counts_add=True),
+    Layout("penchant", (("prompt",), ("responses",)), own.read_penchant, counts_add=True),
     Layout(
-        "completion", (("prompt",), ("completion", "response")), demonstrations.read_completion, counts_add=True
+        "completion",
+        (("prompt",), ("completion", "response")),
+        demonstrations.read_completion,
+        counts_add=True,
     ),
     Layout("messages", (("messages", "conversations"),), demonstrations.read_messages, counts_add=True),
     Layout(
@@ -180,33 +196,37 @@ def layout_named(name: str, layouts: Sequence[Layout]) -> Layout:
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
         raise InputError(
-            f"unknown layout {name!r}{f'; did you mean {near[0]!r}?' if near else ''} Known: {', '.join(names)}"
+            f"unknown layout {name!r}{f'; did you mean {near[0]!r}?' if near else ''} "
+            f"Known: {', '.join(names)}"
         )
     return layouts[names.index(name)]
 
 
 def describe_unknown(row: Row, layouts: Sequence[Layout]) -> str:
     """What an unknown row has, the nearest layout, what it lacks for it, and which field may be meant."""
-    found = [str(name) for name, value in row.items() if value is not None]
+    found = [str(name) or "(unnamed)" for name, value in row.items() if value is not None]
     nearest = max(layouts, key=lambda layout: _nearness(layout, found))
     missing = nearest.missing(row)
     lacks = f"lacks {', '.join(missing)}" if missing else "has fields of another kind"
-    spare = [name for name in found if name not in {spelling for group in nearest.required for spelling in group}]
-    renames = [f"rename {guess!r} to {name.split(' or ')[0]!r}" for name in missing if (guess := _guess(name, spare))]
-    advice = "; ".join(renames) or "convert the file to a known layout"
-    known = "\n".join(f"  {layout.name}: {layout.fields}" for layout in layouts)
+    known = {spelling for spellings in nearest.required for spelling in spellings}
+    spare = [name for name in found if name not in known]
+    guesses = [(name.split(" or ")[0], _guess(name, spare)) for name in missing]
+    renames = [f"rename {guess!r} to {name!r}" for name, guess in guesses if guess]
+    table = "\n".join(f"  {layout.name}: {layout.fields}" for layout in layouts)
     return (
-        f"unknown layout. The rows have the fields {', '.join(found) or '(none)'}. The nearest known layout is "
-        f"{nearest.name} ({nearest.fields}), for which the row {lacks}; {advice}.\nKnown layouts:\n{known}"
+        f"unknown layout. The rows have {', '.join(found) or '(none)'}. The nearest known layout is "
+        f"{nearest.name} ({nearest.fields}), for which the row {lacks}; "
+        f"{'; '.join(renames) or 'convert the file to a known layout'}.\nKnown layouts:\n{table}"
     )
 
 
-def _nearness(layout: Layout, found: list[str]) -> tuple[float, float]:
-    """The share of required fields that are there, then the share with a similar name."""
-    present = sum(any(name in found for name in spellings) for spellings in layout.required)
-    similar = sum(bool(_guess(" or ".join(spellings), found)) for spellings in layout.required)
-    size = len(layout.required)
-    return (present + 0.5 * similar) / size, present
+def _nearness(layout: Layout, found: list[str]) -> tuple[float, bool]:
+    """The share of required fields that are there, similar names counting half; ours where nothing is."""
+    absent = [spellings for spellings in layout.required if not any(name in found for name in spellings)]
+    if not absent:  # all there, but of another kind, such as pairs whose prompt has an unknown name
+        return 0.7, False
+    similar = sum(bool(_guess(" or ".join(spellings), found)) for spellings in absent)
+    return 1 - (len(absent) - 0.5 * similar) / len(layout.required), layout.name == "penchant"
 
 
 def _guess(missing: str, spare: Sequence[str]) -> str | None:

@@ -1,8 +1,8 @@
 """Data sets of the Hugging Face hub, asked for as Parquet.
 
 Data sets that are scripts no longer load. The hub converts every public one to Parquet under the revision
-`refs/convert/parquet`, as `<config>/<split>/<number>.parquet`; that is what is read, and the plain repository only
-where there is no conversion (private or new data sets) or no network but a cache.
+`refs/convert/parquet`, as `<config>/<split>/<number>.parquet`; that is what is read, and the plain repository
+only where there is no conversion (private or new data sets) or no network but a cache.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ def read_hub(name: str, split: str) -> Iterator[Row]:
     repository, _, config = name.partition(":")
     try:
         files = list_parquet_files(repository)
-    except Exception as error:  # whatever the hub's client raises: the plain repository may be cached or readable
+    except (
+        Exception
+    ) as error:  # whatever the hub's client raises: the plain repository may be cached or readable
         logger.info("%s: no Parquet revision (%s); asking for the plain data set", name, first_line(error))
         files = []
     table = _from_parquet(repository, config, split, files) if files else _plain(repository, config, split)
@@ -52,9 +54,13 @@ def _from_parquet(repository: str, config: str, split: str, files: list[str]) ->
         )
     config = config or ("default" if "default" in configs else configs[0])
     if config not in configs:
-        raise InputError(f"{repository}: no config {config!r} in this hub data set; it has {', '.join(configs)}")
+        raise InputError(
+            f"{repository}: no config {config!r} in this hub data set; it has {', '.join(configs)}"
+        )
     # a data set too large to be converted whole has the folder partial-<split>
-    splits = sorted({file.split("/")[1].removeprefix("partial-") for file in files if file.startswith(f"{config}/")})
+    splits = sorted(
+        {file.split("/")[1].removeprefix("partial-") for file in files if file.startswith(f"{config}/")}
+    )
     if split not in splits:
         raise InputError(f"{repository}: no split {split!r} in this hub data set; it has {', '.join(splits)}")
     folders = (f"{config}/{split}/", f"{config}/partial-{split}/")
@@ -72,14 +78,19 @@ def _load(repository: str, split: str, **arguments: Any) -> Any:
     try:
         return datasets.load_dataset(repository, split=split, **arguments)
     except Exception as error:  # boundary: any failure of the client is the user's to see, in one message
-        raise InputError(f"{repository}: {_reason(error, split)} ({type(error).__name__}: {first_line(error)})") from error
+        raise InputError(
+            f"{repository}: {_reason(error, split)} ({type(error).__name__}: {first_line(error)})"
+        ) from error
 
 
 def _reason(error: Exception, split: str) -> str:
     """What went wrong and what to do, from whatever the client raised."""
     names = {kind.__name__ for kind in type(error).__mro__}
     text = str(error).lower()
-    if names & {"OfflineModeIsEnabled", "ConnectionError", "ConnectError", "ConnectTimeout"} or "offline" in text:
+    if (
+        names & {"OfflineModeIsEnabled", "ConnectionError", "ConnectError", "ConnectTimeout"}
+        or "offline" in text
+    ):
         return (
             "no such local file, and the Hugging Face hub cannot be reached; check the path or the network, "
             "or download the data and give the file's path"

@@ -23,7 +23,8 @@ class LoadedPreferences:
     """What a preference file holds, and what reading it did.
 
     Attributes:
-        groups: one a prompt (one a row with `merge=False`); at most `limit`. All counts are of the whole file.
+        groups: one a prompt (one a row with `merge=False`); at most `limit`. All counts are of the whole
+            file.
         layout: the name of the layout that was found.
         rows: rows in the file, usable or not.
         ties: tied comparisons in the file.
@@ -62,7 +63,8 @@ def load_preferences(
         source: a file (JSONL, JSON, CSV, TSV, Parquet; gzipped or not), or a hub id `org/name` or
             `org/name:config` where no such file exists.
         ties: `"error"` refuses a file with tied comparisons, `"drop"` leaves them out (and groups that have
-            nothing else) with a logged count, `"half"` keeps them: training counts a tie as half a win each way.
+            nothing else) with a logged count, `"half"` keeps them: training counts a tie as half a win each
+            way.
         merge: rows with the same prompt become one group (see `penchant.data.merge`).
         contradictions: A > B and B > A for one prompt: `"warn"` logs a count, `"error"` refuses the file.
         bad_rows: `"skip"` leaves unusable rows out with a logged count. Damaged lines (broken JSON, invalid
@@ -72,8 +74,8 @@ def load_preferences(
         limit: keep the groups of only the first so many prompts, for trying things.
 
     Raises:
-        InputError: anything wrong with the input; the message names the file, all bad rows, the fields, what was
-            expected and what to do.
+        InputError: anything wrong with the input; the message names the file, all bad rows, the fields, what
+            was expected and what to do.
     """
     return read_preferences(
         source,
@@ -103,7 +105,7 @@ def read_preferences(
     _require_choice("contradictions", contradictions, ("warn", "error"))
     _require_limit(limit)
     parsed = parse_source(
-        source, split=split, layouts=formats.PREFERENCES, layout=layout, hint_layouts=formats.DEMONSTRATIONS
+        source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS
     )
     warnings = _settle_bad_rows(source, parsed, bad_rows)
     tied = count_ties(parsed.groups)
@@ -114,11 +116,11 @@ def read_preferences(
         _settle_contradictions(source, found, contradictions, warnings)
     if merge and merged.scores_dropped:
         warnings.append(
-            f"{source}: {merged.scores_dropped} prompts have scores in some rows only; their scores were dropped"
+            f"{source}: {merged.scores_dropped} prompts have scores in some rows only; their scores were "
+            "dropped"
         )
     warnings += _curiosities(source, parsed, merged.groups)
-    for warning in warnings:
-        logger.warning(warning)
+    _log(warnings)
     kept = merged.groups if merge else groups
     return LoadedPreferences(
         groups=kept[: _cut(kept, limit)],
@@ -142,8 +144,9 @@ def load_prompts(
     split: str = "train",
     limit: int | None = None,
 ) -> list[PromptGroup]:
-    """The prompts of a file, without responses: a `.txt` with one a line (blank lines do not count), rows with
-    `prompt`, or any preference or demonstration file. Repeated prompts are kept once unless `merge=False`.
+    """The prompts of a file, without responses: a `.txt` with one a line (blank lines do not count), rows
+    with `prompt`, or any preference or demonstration file. Repeated prompts are kept once unless
+    `merge=False`.
 
     Raises:
         InputError: as `load_preferences`.
@@ -155,7 +158,9 @@ def load_prompts(
     if merge:
         unique = merge_groups(groups, counts_add=False).groups
         if len(unique) < len(groups):
-            logger.info("%s: %d of %d prompts are repeated; kept once", source, len(groups) - len(unique), len(groups))
+            logger.info(
+                "%s: %d of %d prompts are repeated; kept once", source, len(groups) - len(unique), len(groups)
+            )
         groups = unique
     return groups[: _cut(groups, limit)]
 
@@ -169,8 +174,8 @@ def load_demonstrations(
     split: str = "train",
     limit: int | None = None,
 ) -> list[PromptGroup]:
-    """Prompts with responses to imitate, for SFT: `prompt` with `completion` or `response`, `messages`, alpaca,
-    our own JSONL (all its responses), or plain `text` (a response to the empty prompt; never merged).
+    """Prompts with responses to imitate, for SFT: `prompt` with `completion` or `response`, `messages`,
+    alpaca, our own JSONL (all its responses), or plain `text` (a response to the empty prompt; never merged).
 
     A repeated demonstration is kept once with its `count`, unless `merge=False`.
 
@@ -180,16 +185,15 @@ def load_demonstrations(
     """
     _require_limit(limit)
     preferences = [known for known in formats.PREFERENCES if known.name != "penchant"]
-    _refuse_preferences(source, layout, preferences)
     parsed = parse_source(
-        source, split=split, layouts=formats.DEMONSTRATIONS, layout=layout, hint_layouts=preferences
+        source, split=split, layouts=formats.DEMONSTRATIONS, layout=layout, refused=preferences
     )
     warnings = _settle_bad_rows(source, parsed, bad_rows)
     compared = sum(bool(group.comparisons) for group in parsed.groups)
     if compared:
         warnings.append(
-            f"{source}: {compared} rows have comparisons, but every response is taken as a demonstration, also those "
-            "that lost; method preferred_ft learns from the preferred ones only"
+            f"{source}: {compared} rows have comparisons, but every response is taken as a demonstration, "
+            "the losing ones too; method preferred_ft learns from the preferred ones only"
         )
     _log(warnings)
     groups = [group.replace(comparisons=(), scores=None) for group in parsed.groups if group.responses]
@@ -198,11 +202,6 @@ def load_demonstrations(
     if not groups:
         raise InputError(f"{source}: no row has a response; expected at least one to learn from")
     return groups[: _cut(groups, limit)]
-
-
-def _refuse_preferences(source: str | Path, layout: str | None, preferences: list[formats.Layout]) -> None:
-    if layout in {known.name for known in preferences}:
-        raise InputError(f"{source}: layout {layout} holds preferences, not demonstrations; use method preferred_ft")
 
 
 def _require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
@@ -241,18 +240,22 @@ def _settle_bad_rows(source: str | Path, parsed: Parsed, bad_rows: BadRows) -> l
     if mixed:
         first = parsed.groups[0].source if parsed.groups else "the first row"
         raise InputError(
-            f"{source}: mixed layouts. {first} is of the layout {parsed.layout.name} ({parsed.layout.fields}); "
-            f"of another layout are {len(mixed)} rows, the first: {mixed[0]}. Split the file, one layout a file"
+            f"{source}: mixed layouts. {first} is of the layout {parsed.layout.name} "
+            f"({parsed.layout.fields}); "
+            f"of another layout are {len(mixed)} rows, the first: {mixed[0]}. Split the file, one layout a "
+            "file"
         )
     damaged = any(problem.kind == "damaged" for problem in problems)
     if bad_rows == "error" or damaged or not parsed.groups:
         advice = 'Correct these rows, or leave them out with bad_rows="skip" (they are counted).'
         if damaged:
-            advice = "Correct these rows; damaged lines are never skipped, for what else the file lost is unknown."
+            advice = (
+                "Correct these rows; damaged lines are never skipped, for what else the file lost is unknown."
+            )
         elif not parsed.groups:
             advice = f"No row is left. Are they of another layout than {parsed.layout.name}?"
         raise InputError(f"{source}: {listed(problems, parsed.rows)}\n{advice}")
-    return [f"{source}: left out: {listed(problems, parsed.rows)}"]
+    return [f"{source}: left out {listed(problems, parsed.rows, shown=3)}"]
 
 
 def _settle_ties(
@@ -264,22 +267,28 @@ def _settle_ties(
     if ties == "error":
         first = next(group.source for group in groups if any(each.tie for each in group.comparisons))
         raise InputError(
-            f"{source}: {tied} of {comparisons} comparisons are ties (the first: {first}). Choose what they mean: "
+            f"{source}: {tied} of {comparisons} comparisons are ties (the first: {first}). Choose what "
+            "they mean: "
             'ties="drop" leaves them out, ties="half" counts each as half a win for both sides'
         )
     kept = without_ties(groups)
     if not kept:
-        raise InputError(f'{source}: all {tied} comparisons are ties, so ties="drop" leaves nothing; use ties="half"')
+        raise InputError(
+            f'{source}: all {tied} comparisons are ties, so ties="drop" leaves nothing; use ties="half"'
+        )
     gone = len(groups) - len(kept)
     nothing_else = f", and {gone} rows that have nothing else" if gone else ""
     warnings.append(f"{source}: dropped {tied} tied of {comparisons} comparisons{nothing_else}")
     return kept
 
 
-def _settle_contradictions(source: str | Path, found: Contradictions, choice: str, warnings: list[str]) -> None:
+def _settle_contradictions(
+    source: str | Path, found: Contradictions, choice: str, warnings: list[str]
+) -> None:
     same = f", {found.same_annotator} of them by one and the same annotator" if found.same_annotator else ""
     message = (
-        f"{source}: {found.pairs} pairs of responses are preferred in both directions{same}, in {len(found.sources)} "
+        f"{source}: {found.pairs} pairs of responses are preferred in both directions{same}, in "
+        f"{len(found.sources)} "
         f"prompts (the first: {', '.join(found.sources[:5])})"
     )
     if choice == "error":
@@ -295,7 +304,10 @@ def _curiosities(source: str | Path, parsed: Parsed, groups: list[PromptGroup]) 
     if parsed.layout.name == "hh":
         stray = sum(map(speaks_for_both, groups))
         if stray:
-            notes.append(f"{source}: in {stray} prompts a response holds 'Human:' or 'Assistant:' (speaks for both sides)")
+            notes.append(
+                f"{source}: in {stray} prompts a response holds 'Human:' or 'Assistant:' (speaks for both "
+                "sides)"
+            )
     return notes
 
 

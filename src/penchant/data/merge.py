@@ -2,12 +2,15 @@
 
 What merging keeps:
 
-- an identical response (same text, token ids and ending) is stored once. Its `count` is the number of samples it
-  stands for: the counts of rows add where a row states samples of its own (our own JSONL, demonstrations). In
-  files of pairs, rankings and ratings they do not: there a response stands in many rows because it is compared
+- an identical response (same text, token ids and ending) is stored once. Its `count` is the number of samples
+  it stands for: the counts of rows add where a row states samples of its own (our own JSONL, demonstrations).
+      In
+  files of pairs, rankings and ratings they do not: there a response stands in many rows because it is
+      compared
   many times, so its count stays 1;
 - an identical comparison (same winner, loser, tie and annotator) is stored once, with the weights added;
-- a response's score is the mean of its rows' scores. Scores are dropped where some rows of a prompt have none.
+- a response's score is the mean of its rows' scores. Scores are dropped where some rows of a prompt have
+  none.
 """
 
 from __future__ import annotations

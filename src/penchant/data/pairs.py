@@ -5,7 +5,6 @@ A reader raises `RowError` for what it cannot use; `load` and `check` name the r
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +15,8 @@ from penchant.types import Comparison, Message, Prompt, PromptGroup
 Row = dict[str, Any]
 HH_MARKER = re.compile(r"(?:\A|\n\n)\s*(Human|Assistant):")
 STRAY_MARKER = re.compile(r"\b(?:Human|Assistant):")
-# Where a response begins in text written for a template; the prompt ends after the last one that both texts share.
+# Where a response begins in text written for a template; the prompt ends after the last one that both texts
+# share.
 RESPONSE_MARKER = re.compile(
     r"\n\nAssistant:|### Response:\s*|<\|im_start\|>assistant\n|<\|assistant\|>\n?|\[/INST\]|"
     r"<start_of_turn>model\n|<\|start_header_id\|>assistant<\|end_header_id\|>\n\n"
@@ -44,25 +44,27 @@ def read_trl(row: Row) -> PromptGroup:
 def read_trl_implicit(row: Row) -> PromptGroup:
     """TRL, implicit prompt, text: the prompt is the common beginning, cut back to where both responses start.
 
-    That is after the last template marker of a response that both share, else before the last shared white space
-    (which goes to the responses), so that no word is cut in two.
+    That is after the last template marker of a response that both share, else before the last shared white
+    space (which goes to the responses), so that no word is cut in two.
     """
     chosen, rejected = as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected")
     if chosen == rejected:
         return pair("", chosen, rejected)  # raises
-    shared = os.path.commonprefix([chosen, rejected])
+    differs = (i for i, (a, b) in enumerate(zip(chosen, rejected, strict=False)) if a != b)
+    shared = chosen[: next(differs, min(len(chosen), len(rejected)))]
     markers = list(RESPONSE_MARKER.finditer(shared))
     cut = markers[-1].end() if markers else _last_word_end(chosen, rejected, len(shared))
     if not shared[:cut].strip():
         raise RowError(
             "history",
-            "fields 'chosen' and 'rejected' share no beginning that could be the prompt; add a field 'prompt'",
+            "fields 'chosen' and 'rejected' share no beginning that could be the prompt; add a field "
+            "'prompt'",
         )
     return pair(shared[:cut], as_text(chosen[cut:], "chosen"), as_text(rejected[cut:], "rejected"))
 
 
 def _last_word_end(chosen: str, rejected: str, shared: int) -> int:
-    """The largest cut not after `shared` with a word before it, and white space and some text after it in both."""
+    """The last place up to `shared` after a word, where both texts go on with white space and more."""
     for cut in range(min(shared, len(chosen) - 1, len(rejected) - 1), 0, -1):
         follows = chosen[cut].isspace() and rejected[cut].isspace() and not chosen[cut - 1].isspace()
         if follows and chosen[cut:].strip() and rejected[cut:].strip():
@@ -73,8 +75,8 @@ def _last_word_end(chosen: str, rejected: str, shared: int) -> int:
 def read_trl_conversational(row: Row) -> PromptGroup:
     """TRL, explicit prompt, turns. The lists may repeat the prompt's turns (UltraFeedback binarized does).
 
-    A prompt given as text is the user's turn. `score_chosen` and `score_rejected` become scores, and equal ones
-    a tie: such a "chosen" was picked blindly.
+    A prompt given as text is the user's turn. `score_chosen` and `score_rejected` become scores, and equal
+    ones a tie: such a "chosen" was picked blindly.
     """
     stated = as_prompt(row["prompt"], "prompt")
     if all(isinstance(part, str) for part in (stated, row["chosen"], row["rejected"])):
@@ -85,7 +87,9 @@ def read_trl_conversational(row: Row) -> PromptGroup:
     elif any(turn.role == "user" for turn in (*chosen, *rejected)):
         history = _shared_history(chosen, rejected)
         if stated.strip() not in (turn.content.strip() for turn in history):
-            raise RowError("history", "field 'prompt' is none of the turns that 'chosen' and 'rejected' begin with")
+            raise RowError(
+                "history", "field 'prompt' is none of the turns that 'chosen' and 'rejected' begin with"
+            )
     else:
         history = (Message("user", stated),)
     texts = [_last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected")]
@@ -118,7 +122,8 @@ def _shared_history(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) 
         number = min(len(before), len(other)) + 1 if turn is None else turn + 1
         raise RowError(
             "history",
-            f"fields 'chosen' and 'rejected' differ before the last turn (first at turn {number} of {len(chosen)} and "
+            f"fields 'chosen' and 'rejected' differ before the last turn (first at turn {number} of "
+            f"{len(chosen)} and "
             f"{len(rejected)}); they must answer the same conversation",
         )
     if not any(turn.content.strip() for turn in before):
@@ -134,7 +139,9 @@ def _last_turn(turns: tuple[Message, ...], history: tuple[Message, ...], name: s
             "history", f"field {name!r}: expected one turn after the prompt's {len(history)}, got {len(rest)}"
         )
     if rest[0].role != "assistant":
-        raise RowError("value", f"field {name!r}: its last turn must be the assistant's, got role {rest[0].role!r}")
+        raise RowError(
+            "value", f"field {name!r}: its last turn must be the assistant's, got role {rest[0].role!r}"
+        )
     return as_text(rest[0].content, name)
 
 
@@ -152,8 +159,9 @@ def is_transcript(value: object) -> bool:
 def read_hh(row: Row) -> PromptGroup:
     """Anthropic HH: two transcripts with a shared history; the last Assistant turn is the response.
 
-    Turns are stripped of white space around them. In the real files a few last turns are empty, and in a few rows
-    the model went on to write the next human turn itself, so that the histories differ: those rows are refused
+    Turns are stripped of white space around them. In the real files a few last turns are empty, and in a few
+    rows the model went on to write the next human turn itself, so that the histories differ: those rows are
+        refused
     (teaching such a response would teach the model to speak for the user).
     """
     chosen, rejected = _transcript(row["chosen"], "chosen"), _transcript(row["rejected"], "rejected")
@@ -165,10 +173,13 @@ def _transcript(value: object, name: str) -> tuple[Message, ...]:
     text = as_text(value, name)
     pieces = HH_MARKER.split(text)
     if pieces[0].strip() or len(pieces) < 3:
-        raise RowError("value", f"field {name!r}: a transcript must begin with 'Human:', got {text.strip()[:30]!r}")
+        raise RowError(
+            "value", f"field {name!r}: a transcript must begin with 'Human:', got {text.strip()[:30]!r}"
+        )
     roles = {"Human": "user", "Assistant": "assistant"}
     return tuple(
-        Message(roles[speaker], said.strip()) for speaker, said in zip(pieces[1::2], pieces[2::2], strict=True)
+        Message(roles[speaker], said.strip())
+        for speaker, said in zip(pieces[1::2], pieces[2::2], strict=True)
     )
 
 
@@ -184,7 +195,7 @@ def read_llamafactory(row: Row) -> PromptGroup:
 
 
 def read_llamafactory_sharegpt(row: Row) -> PromptGroup:
-    """LLaMA-Factory ranking, ShareGPT: `conversations` up to the answer, `chosen` and `rejected` one turn each."""
+    """LLaMA-Factory ranking, ShareGPT: `conversations` up to the answer, then a turn each for the pair."""
     field = "conversations" if row.get("conversations") is not None else "messages"
     history = as_turns(row[field], field)
     if row.get("system") is not None and as_text(row["system"], "system", empty_ok=True).strip():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -33,34 +33,46 @@ class Parsed:
 
 
 def parse_source(
-    source: str | Path, *, split: str, layouts: Sequence[Layout], layout: str | None, hint_layouts: Sequence[Layout] = ()
+    source: str | Path,
+    *,
+    split: str,
+    layouts: Sequence[Layout],
+    layout: str | None,
+    hints: Sequence[Layout] = (),
+    refused: Sequence[Layout] = (),
 ) -> Parsed:
     """Read a file or hub data set and collect every row that cannot be used instead of stopping at it.
 
     Args:
         layouts: the ones to choose from, by the first row that looks like one of them.
         layout: the name of the one to use, whatever the rows look like.
-        hint_layouts: layouts that belong to another loader, which an error then names.
+        hints: layouts of another loader, which the error for an unknown layout then names.
+        refused: layouts of another loader that are refused even if the rows look like one of `layouts` as
+            well.
 
     Raises:
-        InputError: nothing to read (missing, empty, damaged as a whole), or rows of no known layout.
+        InputError: nothing to read (missing, empty, damaged as a whole), or rows of no known or a refused
+            layout.
     """
     parsed = Parsed(formats.layout_named(layout, layouts)) if layout else None
     waiting: list[Row | RowProblem] = []  # rows before the first that shows the layout
-    count = 0
-    for count, item in enumerate(read_rows(source, split), start=1):
-        if parsed is None and isinstance(item, Row) and (found := formats.detect(item.values, layouts)):
-            parsed = Parsed(found)
-            for earlier in waiting:
-                _add(parsed, earlier, layouts)
+    for item in read_rows(source, split):
+        if parsed is None and isinstance(item, Row):
+            if formats.detect(item.values, refused):
+                raise InputError(f"{source}: {_why_unknown([item], layouts, refused)}")
+            found = formats.detect(item.values, layouts)
+            if found:
+                parsed = Parsed(found)
+                for earlier in waiting:
+                    _add(parsed, earlier, layouts)
         if parsed is None:
             waiting.append(item)
         else:
             _add(parsed, item, layouts)
-    if not count:
+    if not (parsed.rows if parsed else waiting):
         raise InputError(f"{source}: the file is empty; expected one row a line, such as {EXAMPLE}")
     if parsed is None:
-        raise InputError(f"{source}: {_why_unknown(waiting, layouts, hint_layouts)}")
+        raise InputError(f"{source}: {_why_unknown(waiting, layouts, hints)}")
     return parsed
 
 
@@ -90,26 +102,30 @@ def _refuse_other_layout(layout: Layout, row: Row, layouts: Sequence[Layout]) ->
     ours = {spelling for spellings in layout.required for spelling in spellings}
     theirs = {s for spellings in other.required for s in spellings if row.values.get(s) is not None}
     if not theirs <= ours:
-        raise RowError("mixed", f"layout {other.name} ({other.fields}), but the file is {layout.name} ({layout.fields})")
+        raise RowError(
+            "mixed", f"layout {other.name} ({other.fields}), but the file is {layout.name} ({layout.fields})"
+        )
 
 
-def _why_unknown(items: list[Row | RowProblem], layouts: Sequence[Layout], hint_layouts: Sequence[Layout]) -> str:
+def _why_unknown(items: list[Row | RowProblem], layouts: Sequence[Layout], hints: Sequence[Layout]) -> str:
     rows = [item for item in items if isinstance(item, Row)]
     if not rows:
         return listed([item for item in items if isinstance(item, RowProblem)], len(items))
-    hint = formats.detect(rows[0].values, hint_layouts)
+    hint = formats.detect(rows[0].values, hints)
     if hint is not None:
-        kind = "demonstrations (load_demonstrations, method sft)"
+        kind = "demonstrations: use load_demonstrations, or the method sft"
         if hint in formats.PREFERENCES:
-            kind = "preferences (load_preferences, methods such as dpo; preferred_ft learns from the preferred ones)"
-        return f"{rows[0].source} is of the layout {hint.name}, which is for {kind}; use that, or give another file"
+            kind = (
+                "preferences: use load_preferences, or the method preferred_ft to learn from the winners only"
+            )
+        return f"{rows[0].source} has the layout {hint.name}, which is for {kind}"
     return f"{rows[0].source}: {formats.describe_unknown(rows[0].values, layouts)}"
 
 
-def listed(problems: Sequence[RowProblem], rows: int) -> str:
-    """All problems in one message: the first `SHOWN_PROBLEMS` by name, the others as a number."""
+def listed(problems: Sequence[RowProblem], rows: int, shown: int = SHOWN_PROBLEMS) -> str:
+    """All problems in one message: the first `shown` by name, the others as a number."""
     lines = [f"{len(problems)} of {rows} rows cannot be used:"]
-    lines += [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]
-    if len(problems) > SHOWN_PROBLEMS:
-        lines.append(f"  (+{len(problems) - SHOWN_PROBLEMS} more)")
+    lines += [f"  {problem}" for problem in problems[:shown]]
+    if len(problems) > shown:
+        lines.append(f"  (+{len(problems) - shown} more)")
     return "\n".join(lines)

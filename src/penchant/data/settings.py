@@ -15,13 +15,15 @@ class DataConfig(Config):
     shorthand: ClassVar[str] = "path"
 
     path: Annotated[str, Field(min_length=1)]
-    """A file (JSONL, JSON, CSV, Parquet, also .gz) or a hub id, in any layout that `penchant data check` knows."""
+    """A file (JSONL, JSON, CSV, Parquet, also .gz) or a hub id, in any layout that `penchant data check`
+    knows."""
     layout: str | None = None
     """The layout's name; found out by itself unless given."""
     split: str = "train"
     """Which split of a hub data set."""
     ties: Literal["error", "drop", "half"] = "error"
-    """What a tie is: `error` asks you to choose, `drop` leaves it out (counted), `half` is half a win each way."""
+    """What a tie is: `error` asks you to choose, `drop` leaves it out (counted), `half` is half a win each
+    way."""
     contradictions: Literal["warn", "error"] = "warn"
     """What to do when a pair was decided both ways."""
     bad_rows: Literal["error", "skip"] = "error"
@@ -33,8 +35,10 @@ class DataConfig(Config):
     held_out: Annotated[float, Field(ge=0)] = 0.1
     """Prompts kept for evaluation: a share below 1, a number from 1 up. A prompt is never on both sides."""
     template: Literal["auto", "chat", "plain"] = "auto"
-    """`chat` renders with the tokenizer's chat template, `plain` joins texts as they are, `auto` prefers chat."""
+    """`chat` renders with the tokenizer's chat template, `plain` joins texts as they are, `auto` prefers
+    chat."""
     max_length: Annotated[int, Field(ge=2)] | None = None
     """Tokens of prompt and response together, at most; the model's context if not given."""
     overflow: Literal["error", "drop", "truncate_prompt"] = "error"
-    """What to do with a longer row: stop and name it, drop its group (counted), or cut its prompt from the left."""
+    """What to do with a longer row: stop and name it, drop its group (counted), or cut its prompt from the
+    left."""

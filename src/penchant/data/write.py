@@ -22,26 +22,36 @@ def write_groups(groups: Iterable[PromptGroup], path: str | Path) -> None:
     folder, flushed to disk and renamed. The same groups give the same bytes.
 
     Raises:
-        InputError: another ending, no such folder, or text that cannot be encoded.
+        InputError: another ending, no such folder, text that cannot be encoded, a score that is not finite.
         RunError: the disk is full or fails. Nothing is left behind, and an older file keeps its content.
     """
     path = Path(path)
     if not path.name.endswith((".jsonl", ".jsonl.gz")):
-        raise InputError(f"{path}: our own layout is written as .jsonl or .jsonl.gz; change the name's ending")
+        raise InputError(
+            f"{path}: our own layout is written as .jsonl or .jsonl.gz; change the name's ending"
+        )
     if not path.parent.is_dir():
         raise InputError(f"{path}: the folder {path.parent} does not exist; make it first")
     if path.is_dir():
         raise InputError(f"{path} is a folder, expected the name of a file")
     with _appearing_whole(path) as stream:
         for number, group in enumerate(groups, start=1):
-            line = json.dumps(group_to_row(group), ensure_ascii=False, allow_nan=False)
-            try:
-                stream.write(line.encode("utf-8") + b"\n")
-            except UnicodeEncodeError as error:
-                raise InputError(
-                    f"{path}: group {number}{f' ({group.source})' if group.source else ''} holds half of a surrogate "
-                    f"pair, which is no text ({error.reason}); repair its text"
-                ) from None
+            stream.write(
+                _line(group, f"{path}: group {number}{f' ({group.source})' if group.source else ''}")
+            )
+
+
+def _line(group: PromptGroup, name: str) -> bytes:
+    try:
+        return json.dumps(group_to_row(group), ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{name} holds half of a surrogate pair, which is no text ({error.reason}); repair its text"
+        ) from None
+    except ValueError:
+        raise InputError(
+            f"{name} has a score that is not finite; leave that response out, or score it"
+        ) from None
 
 
 def group_to_row(group: PromptGroup) -> dict[str, Any]:

@@ -1,0 +1,29 @@
+"""One file a method: its configuration and `run(config) -> RunResult`. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+from penchant.methods.dpo import DPO
+from penchant.methods.preferred_ft import PreferredFT
+from penchant.methods.sft import SFT
+from penchant.train.settings import GradientConfig
+from penchant.types import RunResult
+
+METHODS: dict[str, type[GradientConfig]] = {config.method: config for config in (SFT, PreferredFT, DPO)}
+
+
+def train(config: GradientConfig, *, resume: bool = False) -> RunResult:
+    """Run the method that the configuration belongs to.
+
+    Args:
+        config: such as `DPO(model="smollm2-135m", data="prefs.jsonl")`.
+        resume: continue the interrupted run in `config.out`, to the same end as without the interruption.
+
+    Raises:
+        InputError: bad data, model, or run directory.
+        RunError: the run had to stop; its last checkpoint stays.
+    """
+    run: Callable[..., RunResult] = import_module(f"penchant.methods.{config.method}").run
+    return run(config, resume=resume)

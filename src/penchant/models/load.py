@@ -16,7 +16,7 @@ from penchant.models.builtin import BUILT_IN, built_in, convert_gguf
 from penchant.models.settings import LoRA, ModelConfig
 
 if TYPE_CHECKING:
-    from penchant.data.render import Overflow, Template
+    from penchant.data.render import Overflow, Renderer, Template
     from penchant.models.policy import Policy
 
 log = logging.getLogger("penchant.models")
@@ -73,6 +73,18 @@ def load_policy(
     return Policy(network.to(place), renderer, model.name)
 
 
+def load_renderer(model: str | Path, *, template: Template = "auto", trust_remote_code: bool = False) -> Renderer:
+    """The renderer of a model without its weights, to look at data. Knows the tokenizer's end token only.
+
+    Raises:
+        InputError: no such model, a tokenizer without an end token.
+    """
+    from penchant.data.render import Renderer
+
+    settings = ModelConfig(name=str(model), trust_remote_code=trust_remote_code)
+    return Renderer(_tokenizer(locate(settings.name), settings), template=template)
+
+
 def locate(name: str) -> str:
     """What `from_pretrained` is to open: a folder for built-in names and GGUF files, else the name itself.
 
@@ -107,7 +119,9 @@ def locate(name: str) -> str:
 
 def _tokenizer(folder: str, model: ModelConfig) -> Any:
     from transformers import AutoTokenizer
+    from transformers.utils import logging as hub_logging
 
+    hub_logging.disable_progress_bar()  # a bar for every file of a model tells nothing
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=model.trust_remote_code)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""From runs to what is drawn: panels of series over steps, and the paths of the reward-KL plane. Numbers only."""
+"""From runs to what is drawn: panels of series over steps, and the paths of the reward-KL plane."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from penchant.reports.read import EvalPoint, Run
 
 SMOOTH_FROM = 60  # training points: fewer are drawn as they are
 MOST_POINTS = 600  # more than a panel has pixels for
-MOST_RUNS_WITH_TRAINING = 4  # beyond, training lines would bury the held-out points
+MOST_RUNS_WITH_TRAINING = 2  # beyond, training lines would bury the held-out points
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,11 @@ class Series:
 
     Attributes:
         label: for the legend; equal labels share an entry.
-        role: what it shows, which decides on the colour: `run0`, `run1`, ..., `chosen`, `rejected`, `policy`,
-            `reference`.
-        kind: `faint` (every training batch), `line` (training, smoothed where it is long), `points` (evaluations,
-            with intervals) or `dashed` (evaluations of what does not train: the reference, a baseline).
+        role: what it shows, which decides on the colour: `run0`, `run1`, ..., `chosen`, `rejected`,
+            `policy`, `reference`.
+        kind: `faint` (every training batch), `line` (training, smoothed where it is long), `points`
+            (evaluations, with intervals) or `dashed` (evaluations of what does not train: the reference, a
+            baseline).
         x: steps.
         y, low, high: in the panel's unit; NaN for an interval that is not known.
     """
@@ -83,7 +84,13 @@ _PANELS: tuple[tuple[str, str, str, float | None, tuple[_Source, ...]], ...] = (
             _Source("longest wins", "reference", fixed="longest_wins"),
         ),
     ),
-    ("mean_logps", "Mean log-probability", "nats per token", None, (_Source("policy", "policy", "mean_logps"),)),
+    (
+        "mean_logps",
+        "Mean log-probability",
+        "nats per token",
+        None,
+        (_Source("policy", "policy", "mean_logps"),),
+    ),
     ("grad_norm", "Gradient norm", "before clipping", None, (_Source("policy", "policy", "grad_norm"),)),
     ("margin", "Margin", "nats", 0.0, (_Source("policy", "policy", "margin", "margin"),)),
     (
@@ -96,7 +103,13 @@ _PANELS: tuple[tuple[str, str, str, float | None, tuple[_Source, ...]], ...] = (
             _Source("rejected", "rejected", "rejected_logps", "rejected_logps"),
         ),
     ),
-    ("kl", "KL from the reference", "nats per response", None, (_Source("policy", "policy", sampled="kl_nats"),)),
+    (
+        "kl",
+        "KL from the reference",
+        "nats per response",
+        None,
+        (_Source("policy", "policy", sampled="kl_nats"),),
+    ),
     (
         "tokens",
         "Length of sampled responses",

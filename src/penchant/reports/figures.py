@@ -1,4 +1,4 @@
-"""Panels as pictures: SVG for the page (light and dark), PNG beside it. Agg, no pyplot, no state left behind."""
+"""Panels as pictures: SVG for the page, light and dark, and PNG beside it. No pyplot, no state left."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -22,8 +23,8 @@ from penchant.metrics.intervals import Estimate
 from penchant.reports.curves import KlPath, Panel, Series
 from penchant.reports.words import short
 
-# Okabe and Ito's colours, the light ones darkened for white paper; each with its twin for dark paper. Colour-blind
-# readers and black-and-white prints have the markers and dashes as well.
+# Okabe and Ito's colours, the light ones darkened for white paper; each with its twin for dark paper.
+# Colour-blind readers and black-and-white prints have the markers and dashes as well.
 RUN_COLORS = (
     ("#0072b2", "#4fb0f0"),
     ("#d55e00", "#ff8f4d"),
@@ -34,10 +35,11 @@ RUN_COLORS = (
 )
 _INK, _MUTED, _GRID, _PAPER = "#1f2530", "#667080", "#e6e9ee", "#fefefe"
 _DARK = dict(RUN_COLORS) | {_INK: "#e8ebf0", _MUTED: "#a0a9b8", _GRID: "#2c333f", _PAPER: "#181d26"}
-_DASHES: tuple[str, ...] = ("-", "--", ":")
+Dash = Literal["-", "--", ":"]
+_DASHES: tuple[Dash, ...] = ("-", "--", ":")
 _MARKERS = "oDs^vP"
 _ROLES = {"policy": 0, "chosen": 0, "rejected": 1}
-_RC = {
+_RC: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8.0,
@@ -65,14 +67,17 @@ _RC = {
     "savefig.facecolor": "none",
 }
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-SQUARE_ROOT_FROM = 8.0  # KL of the farthest run over the median: beyond, a linear axis would hide the near runs
+SQUARE_ROOT_FROM = (
+    8.0  # KL of the farthest run over the median: beyond, a linear axis would hide the near runs
+)
 MOST_STEP_LABELS = 8
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure: `light` and `dark` are SVG texts, `png` the bytes of the file beside the page."""
+    """One figure under its `title`: `light` and `dark` are SVG texts, `png` the bytes of the file beside the page."""
 
+    title: str
     light: str
     dark: str
     png: bytes
@@ -80,14 +85,14 @@ class Picture:
     height: int
 
 
-def run_style(index: int) -> tuple[str, str, str]:
+def run_style(index: int) -> tuple[str, Dash, str]:
     """Colour, dash and marker of the run at this place: 18 combinations before one comes back."""
     turn, place = divmod(index, len(RUN_COLORS))
     return RUN_COLORS[place][0], _DASHES[turn % len(_DASHES)], _MARKERS[(place + turn) % len(_MARKERS)]
 
 
 def panel_picture(panel: Panel, names: Sequence[str]) -> Picture:
-    """Draw a panel; `names` are the runs, for the legend of the PNG (the page has its own above the figures)."""
+    """Draw a panel; `names` are the runs, for the legend of the PNG (the page has its own)."""
     with _style():
         figure, axes = _blank(5.0, 2.75)
         if panel.level is not None:
@@ -132,7 +137,7 @@ def _blank(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _look(role: str) -> tuple[str, str, str]:
+def _look(role: str) -> tuple[str, Dash, str]:
     if role == "reference":
         return _MUTED, "--", "D"
     return run_style(_ROLES.get(role, 0) if role in _ROLES else int(role.removeprefix("run")))
@@ -152,7 +157,9 @@ def _draw(axes: Axes, series: Series) -> None:
             axes.fill_between(x, series.low, series.high, color=color, alpha=0.13, linewidth=0)
     else:
         axes.plot(x, y, color=color, linewidth=1.6, linestyle=dash, marker=marker, markersize=4.2, zorder=3)
-        axes.errorbar(x, y, yerr=_arms(y, series.low, series.high), color=color, linewidth=0, elinewidth=1.0, alpha=0.7)
+        axes.errorbar(
+            x, y, yerr=_arms(y, series.low, series.high), color=color, linewidth=0, elinewidth=1.0, alpha=0.7
+        )
 
 
 def _arms(y: np.ndarray, low: Sequence[float], high: Sequence[float]) -> np.ndarray:
@@ -290,7 +297,7 @@ def _export(figure: Figure, axes: Axes, title: str, names: Sequence[str]) -> Pic
     figure.suptitle(title, x=0.02, ha="left", fontsize=10, fontweight="bold")
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=160, facecolor=_PAPER, metadata={"Software": None})
-    return Picture(light, _recolored(light), image.getvalue(), width, height)
+    return Picture(title, light, _recolored(light), image.getvalue(), width, height)
 
 
 def _legend_of_runs(figure: Figure, names: Sequence[str]) -> None:

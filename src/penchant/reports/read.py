@@ -123,9 +123,7 @@ def read_runs(runs: Sequence[RunResult | str | Path]) -> tuple[Run, ...]:
     unique = list({path.resolve(): path for path in paths}.values())
     if not unique:
         raise InputError("a report needs at least one run directory, got none")
-    return tuple(
-        _read_run(path, name) for path, name in zip(unique, _distinct_names(unique), strict=True)
-    )
+    return tuple(_read_run(path, name) for path, name in zip(unique, _distinct_names(unique), strict=True))
 
 
 def _distinct_names(paths: Sequence[Path]) -> list[str]:
@@ -147,7 +145,9 @@ def _read_run(path: Path, name: str) -> Run:
         )
     notes = _Notes()
     config_text, config = _read_config(path / "config.yaml", notes)
-    provenance = _read_object(path / "provenance.json", notes, "versions, machine and fingerprints are not known")
+    provenance = _read_object(
+        path / "provenance.json", notes, "versions, machine and fingerprints are not known"
+    )
     result = _read_object(path / "result.json", notes, None)
     lines = _read_lines(path / "metrics.jsonl", notes, "there is nothing to plot")
     sampled = _read_lines(path / "samples.jsonl", notes, "no texts can be shown")
@@ -175,7 +175,9 @@ def _text(path: Path, notes: _Notes, loss: str | None) -> str | None:
         return path.read_bytes().decode("utf-8", errors="replace")
     except OSError as error:
         if loss is not None:
-            reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+            reason = (
+                "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+            )
             notes.lines.append(f"{path.name} {reason}: {loss}.")
         return None
 

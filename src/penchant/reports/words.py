@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from penchant.metrics.intervals import Estimate
 
-# Characters that would hide, reorder or break the text around them. The joiners U+200C and U+200D stay: Persian
-# and emoji need them.
+# Characters that would hide, reorder or break the text around them. The joiners U+200C and U+200D stay:
+# Persian and emoji need them.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
     "\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff]"
@@ -19,8 +19,8 @@ _UNSEEN = re.compile(
 def clean(text: str) -> str:
     """Text that any file and any page can hold, with unseen characters shown instead of dropped.
 
-    NUL becomes its picture, a right-to-left override or a lone surrogate its code, such as ⟨U+202E⟩: a report shows
-    what is in the data, and no text can reorder the page around it.
+    NUL becomes its picture, a right-to-left override or a lone surrogate its code, such as ⟨U+202E⟩: a report
+    shows what is in the data, and no text can reorder the page around it.
     """
     return _UNSEEN.sub(_picture, text.replace("\r\n", "\n"))
 
@@ -122,6 +122,7 @@ def _significant(value: float) -> int:
 def _decimals(e: Estimate, scale: float) -> int:
     """Digits that the interval supports: one or two digits of its half-width."""
     if e.low is None or e.high is None or e.high <= e.low:
-        return min(3, _significant(e.value * scale))
+        value = e.value * scale
+        return 0 if scale > 1 and value == round(value) else min(3, _significant(value))
     half = (e.high - e.low) / 2 * scale
     return max(0, min(4, math.ceil(-math.log10(half / 2))))

@@ -1,0 +1,278 @@
+"""The command line: parse, validate, call, print. Exit codes: 0 done, 1 a check found something, 2 bad input or
+configuration, 130 interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from penchant.config import describe, load_config
+from penchant.errors import InputError, PenchantError, RunError
+from penchant.methods import METHODS, train
+from penchant.types import PromptGroup, RunResult
+
+DONE, FOUND, BAD, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("penchant").setLevel(logging.INFO)
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()
+        return code
+    except PenchantError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `penchant ... | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        print(f"error: cannot write {error.filename or ''}: {error.strerror}", file=sys.stderr)
+        return BAD
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="penchant", description="Align language models from preferences.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_train(commands)
+    _add_data(commands)
+    _add_sample(commands)
+    _add_report(commands)
+    return parser
+
+
+# -- train --------------------------------------------------------------------------------------------------------
+
+
+def _add_train(commands: Any) -> None:
+    parser = commands.add_parser("train", help="train a model by one of the methods")
+    methods = parser.add_subparsers(
+        required=True, metavar="METHOD", dest="method", parser_class=_MethodParser
+    )
+    for name, config in METHODS.items():
+        summary = (config.__doc__ or "").strip().splitlines()[0]
+        method = methods.add_parser(name, help=summary, description=summary)
+        method.settings = config
+        method.add_argument("config", nargs="?", metavar="CONFIG.yaml", help="settings; key=value changes them")
+        method.add_argument("overrides", nargs="*", metavar="key=value", help="such as loss.beta=0.2 out=runs/b02")
+        method.add_argument("--resume", action="store_true", help="continue the interrupted run in out")
+        method.add_argument("--report", metavar="FILE.html", help="write a report when done")
+        method.set_defaults(run=_train)
+
+
+class _MethodParser(argparse.ArgumentParser):
+    """Shows every setting with its default below the options, made only when help is asked for."""
+
+    settings: Any = None
+
+    def format_help(self) -> str:
+        listing = f"\nsettings:\n{describe(self.settings)}\n" if self.settings else ""
+        return super().format_help() + listing
+
+
+def _train(options: argparse.Namespace) -> int:
+    path, overrides = options.config, list(options.overrides)
+    if path is not None and "=" in path and not Path(path).exists():  # no file was given, only settings
+        path, overrides = None, [path, *overrides]
+    if options.resume and path is None:
+        path = _saved_config(overrides)
+    config = load_config(METHODS[options.method], Path(path) if path else None, overrides)
+    result = train(config, resume=options.resume)
+    print(_summary(result))
+    if options.report:
+        from penchant.reports import report
+
+        print(f"report: {report([result], options.report)}")
+    if result.metrics["status"] == "interrupted":
+        print(f"continue with: penchant train {options.method} --resume out={result.path}")
+        return INTERRUPTED
+    return DONE
+
+
+def _saved_config(overrides: Sequence[str]) -> str:
+    """The configuration of the run to resume."""
+    out = next((text.removeprefix("out=") for text in overrides if text.startswith("out=")), None)
+    if out is None:
+        raise InputError("--resume needs the run directory: out=DIRECTORY")
+    if not (Path(out) / "config.yaml").exists():
+        raise InputError(f"nothing to resume in {out}: it holds no config.yaml")
+    return str(Path(out) / "config.yaml")
+
+
+def _summary(result: RunResult) -> str:
+    metrics = result.metrics
+    lines = [f"{result.method}: {metrics['status']} after {metrics['steps']} steps, {metrics['seconds']:.0f} s"]
+    first, final = metrics["first"] or {}, metrics["final"] or {}
+    for name in ("accuracy", "loss", "margin"):
+        if name in final.get("held_out", {}):
+            lines.append(f"  held-out {name}: {_change(first['held_out'][name], final['held_out'][name])}")
+    if "longest_wins" in final.get("held_out", {}):
+        lines.append(f"  (the longer response wins: {_shown(final['held_out']['longest_wins'])})")
+    if "samples" in final:
+        policy, reference = final["samples"]["policy"], final["samples"]["reference"]
+        if "reward" in policy:
+            lines.append(f"  reward: {_change(reference['reward'], policy['reward'])}")
+        lines.append(f"  KL to the reference: {_shown(policy['kl_nats'])} nats")
+    lines += [f"  warning: {warning}" for warning in metrics["warnings"]]
+    return "\n".join([*lines, f"run directory: {result.path}"])
+
+
+def _shown(estimate: dict[str, Any]) -> str:
+    if estimate["low"] is None:
+        return f"{estimate['value']:.3f} (one prompt: no interval)"
+    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+
+
+def _change(before: dict[str, Any], after: dict[str, Any]) -> str:
+    return f"{_shown(before)} -> {_shown(after)}"
+
+
+# -- data ---------------------------------------------------------------------------------------------------------
+
+
+def _add_data(commands: Any) -> None:
+    actions = commands.add_parser("data", help="look at data, or convert it").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    check = actions.add_parser("check", help="say what a preference file holds and what is wrong with it")
+    convert = actions.add_parser("convert", help="write any known layout as our JSONL")
+    for parser in (check, convert):
+        parser.add_argument("file", help="a file, or a hub id")
+        parser.add_argument("--layout", help="the layout's name, if it is not to be found out")
+        parser.add_argument("--split", default="train", help="of a hub data set (default: train)")
+    check.add_argument("--model", help="a model whose tokenizer counts tokens and looks at the boundary")
+    check.add_argument("--template", choices=("auto", "chat", "plain"), default="auto")
+    check.add_argument("--max-length", type=int, help="count rows that are longer, in tokens (needs --model)")
+    check.add_argument("-o", "--out", help="write the report here too (.json for JSON, else text)")
+    check.add_argument("--strict", action="store_true", help="exit with 1 if anything is worth a look")
+    check.set_defaults(run=_check)
+    convert.add_argument("-o", "--out", required=True, help="the file to write: .jsonl or .jsonl.gz")
+    convert.add_argument("--ties", choices=("drop", "half"), default="half", help="half keeps ties (default)")
+    convert.add_argument("--bad-rows", choices=("error", "skip"), default="error")
+    convert.add_argument("--no-merge", action="store_true", help="keep rows with one prompt apart")
+    convert.set_defaults(run=_convert)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from penchant.data import check_preferences
+
+    renderer = None
+    if options.model:
+        from penchant.models.load import load_renderer
+
+        renderer = load_renderer(options.model, template=options.template)
+    elif options.max_length:
+        raise InputError("--max-length counts tokens: name a model whose tokenizer counts them, with --model")
+    report = check_preferences(
+        options.file, renderer=renderer, max_length=options.max_length, layout=options.layout, split=options.split
+    )
+    print(report.as_text())
+    if options.out:
+        out = Path(options.out)
+        text = json.dumps(report.as_dict(), indent=2, ensure_ascii=False) if out.suffix == ".json" else report.as_text()
+        _write_text(out, text + "\n")
+    return FOUND if options.strict and report.problems else DONE
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from penchant.data import read_preferences, write_groups
+
+    loaded = read_preferences(
+        options.file,
+        ties=options.ties,
+        merge=not options.no_merge,
+        bad_rows=options.bad_rows,
+        layout=options.layout,
+        split=options.split,
+    )
+    write_groups(loaded.groups, options.out)
+    print(f"{options.file} ({loaded.layout}): {len(loaded.groups)} prompts written to {options.out}")
+    return DONE
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8", errors="replace")
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunError(f"cannot write {path}: {error.strerror}") from error
+
+
+# -- sample -------------------------------------------------------------------------------------------------------
+
+
+def _add_sample(commands: Any) -> None:
+    parser = commands.add_parser("sample", help="draw responses to prompts, so that someone can rank them")
+    parser.add_argument("model", help="a built-in name, folder, GGUF file or hub id")
+    parser.add_argument("prompts", help="prompts: text, one a line, or any data file")
+    parser.add_argument("-o", "--out", required=True, help="the file to write: .jsonl or .jsonl.gz")
+    parser.add_argument("-n", type=int, default=4, help="responses a prompt (default: 4)")
+    parser.add_argument("--temperature", type=float, default=1.0, help="0 takes the likeliest token (default: 1)")
+    parser.add_argument("--max-new-tokens", type=int, default=64, help="where a response is cut (default: 64)")
+    parser.add_argument("--top-k", type=int, default=0, help="0 for all tokens (default)")
+    parser.add_argument("--top-p", type=float, default=1.0, help="1 for all tokens (default)")
+    parser.add_argument("--seed", type=int, default=0, help="fixes the draws (default: 0)")
+    parser.add_argument("--template", choices=("auto", "chat", "plain"), default="auto")
+    parser.add_argument("--reward", help="score the responses and compare them: vader, or module:function")
+    parser.add_argument("--device", default="auto")
+    parser.set_defaults(run=_sample)
+
+
+def _sample(options: argparse.Namespace) -> int:
+    from penchant.data import load_prompts, write_groups
+    from penchant.engine.generate import Sampling
+    from penchant.models.load import load_policy
+    from penchant.rewards import compare_by_score, load_reward, score_groups
+    from penchant.train.progress import progress_bar
+
+    prompts = [group.prompt for group in load_prompts(options.prompts)]
+    reward = load_reward(options.reward) if options.reward else None
+    sampling = Sampling(
+        options.n, options.temperature, options.max_new_tokens, options.top_k, options.top_p, options.seed
+    )
+    policy = load_policy(options.model, template=options.template, device=options.device)
+    with progress_bar("sampling", len(prompts) * options.n, "samples") as advance:
+        groups: list[PromptGroup] = policy.sample(prompts, sampling, progress=advance)
+    if reward is not None:
+        groups = compare_by_score(score_groups(groups, reward))
+    write_groups(groups, options.out)
+    print(f"{len(groups)} prompts with {options.n} responses each written to {options.out}")
+    return DONE
+
+
+# -- report -------------------------------------------------------------------------------------------------------
+
+
+def _add_report(commands: Any) -> None:
+    parser = commands.add_parser("report", help="make one HTML page (and PNGs) of some runs")
+    parser.add_argument("runs", nargs="+", help="run directories")
+    parser.add_argument("-o", "--out", default="report.html", help="the page to write (default: report.html)")
+    parser.set_defaults(run=_report)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from penchant.reports import report
+
+    print(report(options.runs, options.out))
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

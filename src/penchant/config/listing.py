@@ -1,0 +1,107 @@
+"""What a configuration can hold, for people: the text of `--help`, and what still lacks an explanation."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+import textwrap
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from penchant.config.base import Config
+from penchant.config.fields import TAG, default_of, expected, shape_of, tag_of
+
+INDENT = 4
+
+
+def describe(config: type[Config], width: int | None = None) -> str:
+    """Every setting by dotted path with its type, default and explanation; of a union every branch.
+
+    Args:
+        config: the class to describe.
+        width: of a line, in characters; that of the terminal where it is None.
+    """
+    width = width or min(110, max(50, shutil.get_terminal_size((100, 24)).columns))
+    return "\n".join(_settings(config, None, "", 0, width))
+
+
+def undocumented_fields(config: type[Config]) -> list[str]:
+    """The dotted paths of all fields without an explanation, and of union branches without a docstring."""
+    missing: list[str] = []
+    for name, field in config.model_fields.items():
+        shape = shape_of(field.annotation)
+        if not field.description and not _is_tag(name, config):
+            missing.append(name)
+        for inner in shape.configs:
+            where = f"{name}[{tag_of(inner)}]" if shape.is_union else name
+            if shape.is_union and not inner.__doc__:
+                missing.append(where)
+            missing += [f"{where}.{path}" for path in undocumented_fields(inner)]
+    return missing
+
+
+def _settings(
+    config: type[Config], base: Config | None, prefix: str, depth: int, width: int
+) -> Iterator[str]:
+    """The lines for one configuration; `base` is the default that its values change."""
+    for name, field in config.model_fields.items():
+        if _is_tag(name, config):
+            continue
+        path = prefix + name
+        shape = shape_of(field.annotation)
+        default = getattr(base, name) if base is not None else default_of(field)
+        yield from _wrapped(f"{path}: {expected(field)}{_default_words(default)}", depth, width, hang=2)
+        yield from _wrapped(_one_line(field), depth + 1, width)
+        for inner in shape.configs:
+            inner_base = default if type(default) is inner else None
+            if shape.is_union:
+                summary = inspect.cleandoc(inner.__doc__ or "").partition("\n\n")[0]
+                yield from _wrapped(f"{path}.{TAG}={tag_of(inner)}: {summary}", depth + 1, width, hang=2)
+            yield from _settings(inner, inner_base, f"{path}.", depth + 1 + shape.is_union, width)
+
+
+def _is_tag(name: str, config: type[Config]) -> bool:
+    """Whether a field only tells the branches of a union apart; then the branch's docstring explains it."""
+    return name == TAG and tag_of(config) != config.__name__
+
+
+def _one_line(field: FieldInfo) -> str:
+    return " ".join((field.description or "").split())
+
+
+def _wrapped(text: str, depth: int, width: int, hang: int = 0) -> list[str]:
+    margin = " " * (INDENT * depth)
+    return textwrap.wrap(
+        " ".join(text.split()),
+        max(width, len(margin) + 24),  # deep down, a few words must still fit on a line
+        initial_indent=margin,
+        subsequent_indent=margin + " " * hang,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def _default_words(default: Any) -> str:
+    """` (required)`, ` (default 0.1)`; nothing for settings, whose own defaults follow."""
+    if default is PydanticUndefined:
+        return " (required)"
+    if isinstance(default, Config):
+        return f" (default {tag_of(type(default))})" if _is_tag(TAG, type(default)) else ""
+    return f" (default {_value_words(default)})"
+
+
+def _value_words(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return f"[{', '.join(_value_words(item) for item in value)}]"
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, Path):
+        return value.as_posix()
+    return str(value) if value != "" else '""'

@@ -1,0 +1,130 @@
+"""A configuration from a YAML file and command-line overrides, and back to YAML."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from penchant.config.base import Config
+from penchant.config.overrides import apply_overrides
+from penchant.config.problems import Problem, problems, report, shown, title_of
+from penchant.config.yaml_text import Dumper, Loader, key_lines
+from penchant.errors import InputError
+
+logger = logging.getLogger("penchant.config")
+
+C = TypeVar("C", bound=Config)
+
+
+def load_config(config: type[C], path: Path | str | None = None, overrides: Sequence[str] = ()) -> C:
+    """Reads a configuration from a YAML file, changes it by overrides, and checks it.
+
+    Args:
+        config: the class to build.
+        path: a YAML file (a run's `config.yaml` too, whose `method` must be this class's), or None for
+            defaults.
+        overrides: `loss.beta=0.2`, `loss=ipo`, `lora.rank=8`, `evaluate=null`, `layers=[1, 2]`: a dotted path
+            and a YAML value. Their order does not matter, except that the last one wins where two set the
+            same key. One that changes the `name` of a union replaces the whole branch, which the log says.
+
+    Raises:
+        InputError: with every problem at once - a missing or malformed file, a duplicate or unknown key, a
+            value of the wrong type or out of range - each with its path, and the line or the override it
+            comes from.
+    """
+    values, lines = read_yaml(Path(path)) if path is not None else ({}, {})
+    _check_method(config, values, path)
+    found = apply_overrides(config, values, overrides)
+    origins = {key: f"{path}:{line}" for key, line in lines.items()}
+    for text in overrides:
+        key = text.partition("=")[0].strip()
+        origins[key] = "command line"
+        while key := key.rpartition(".")[0]:
+            origins.setdefault(key, "command line")
+    try:
+        built = config.model_validate(values)
+    except ValidationError as error:
+        found += problems(config, error)
+    if found:
+        raise InputError(report(title_of(config), [_with_origin(problem, origins) for problem in found]))
+    return built
+
+
+def to_yaml(config: Config) -> str:
+    """The configuration as YAML that `load_config` reads back to an equal object; `method` comes first."""
+    values = config.model_dump(mode="json")
+    if config.method:
+        values = {"method": config.method, **values}
+    return yaml.dump(values, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """The mapping in a YAML file, and the line (from 1) of each of its keys by dotted path.
+
+    Raises:
+        InputError: the file is missing (with names like it), unreadable, no valid YAML (with the line), holds
+            a key twice, or is no mapping.
+    """
+    text = _read_text(path)
+    try:
+        values = yaml.load(text, Loader)  # our Loader is a SafeLoader
+        lines = key_lines(text)
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise InputError(f"{path}{line}: not valid YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from None
+    if values is None:
+        return {}, {}
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected settings as `key: value` lines, got {shown(values)}")
+    return values, lines
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        folder = path.parent
+        if not folder.is_dir():
+            raise InputError(f"there is no file {path}: the folder {folder} does not exist") from None
+        matches = get_close_matches(path.name, [entry.name for entry in folder.iterdir()], n=3)
+        hint = f"; there is {', '.join(str(folder / name) for name in matches)}" if matches else ""
+        raise InputError(f"there is no file {path}{hint}") from None
+    except IsADirectoryError:
+        inner = path / "config.yaml"
+        hint = f"; did you mean {inner}?" if inner.is_file() else ""
+        raise InputError(f"{path} is a folder, expected a YAML file{hint}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected text in UTF-8, but byte {error.start} is not") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _check_method(config: type[Config], values: dict[str, Any], path: Path | str | None) -> None:
+    """Takes `method` out of the values; it must be the class's own where it has one.
+
+    Raises:
+        InputError: it is another; nothing else is worth saying then, as the settings are another method's.
+    """
+    if not config.method or "method" not in values:
+        return
+    method = values.pop("method")
+    if method != config.method:
+        raise InputError(f"{path}: expected settings of the method {config.method}, got `method: {method}`")
+
+
+def _with_origin(problem: Problem, origins: Mapping[str, str]) -> str:
+    """The problem with the line or override that it comes from: that of its key or of the nearest above."""
+    path = problem.path
+    while path:
+        if path in origins:
+            return f"{problem.text} ({origins[path]})"
+        path = path.rpartition(".")[0]
+    return problem.text

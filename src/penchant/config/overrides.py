@@ -1,0 +1,159 @@
+"""Overrides such as `loss.beta=0.2` applied to the values of a YAML file, before they are checked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from penchant.config.base import Config, as_mapping
+from penchant.config.fields import TAG, Shape, default_of, expected, shape_of
+from penchant.config.problems import Problem, shown
+from penchant.config.yaml_text import Loader
+from penchant.errors import InputError
+
+logger = logging.getLogger("penchant.config")
+
+
+def apply_overrides(config: type[Config], values: dict[str, Any], overrides: Sequence[str]) -> list[Problem]:
+    """Changes `values` in place by `dotted.path=value` texts; returns the overrides that cannot be applied.
+
+    What is set first is the shorter path, and of one length the `name` of a union, so that `loss.tau=0.2
+    loss=ipo` and `loss=ipo loss.tau=0.2` are the same.
+    """
+    found: list[Problem] = []
+    split: list[tuple[list[str], str]] = []
+    for text in overrides:
+        key, equals, raw = text.partition("=")
+        path = key.strip().split(".")
+        if equals and all(path):
+            split.append((path, raw.strip()))
+        else:
+            found.append(
+                Problem("", f"the override `{text}` is not of the form key=value, such as loss.beta=0.1")
+            )
+    for path, raw in sorted(split, key=lambda item: (len(item[0]), item[0][-1] != TAG)):
+        try:
+            _assign(config, None, values, path, raw)
+        except InputError as error:
+            found.append(Problem(".".join(path), f"`{'.'.join(path)}`: {error}"))
+    return found
+
+
+def _assign(
+    config: type[Config] | None, base: Config | None, values: dict[str, Any], path: Sequence[str], raw: str
+) -> None:
+    """Sets one value.
+
+    Args:
+        config: the class that `values` are for; None below a key that it does not have (reported when
+            checked).
+        base: the default that `values` change, where there is one.
+        values: changed in place.
+        path: where to set it, from here on.
+        raw: the value as it was typed.
+    """
+    key, *rest = path
+    field = config.model_fields.get(key) if config else None
+    if field is None:
+        values[key] = _nested(rest, parse(raw, None))
+        return
+    shape = shape_of(field.annotation)
+    default = getattr(base, key) if base is not None else default_of(field)
+    if not rest:
+        value = parse(raw, shape)
+        if not shape.stand_in or shape.plain or value is None or isinstance(value, Mapping):
+            values[key] = _whole(shape, key, value, values.get(key), default)
+            return
+        rest = [shape.stand_in]  # `loss=ipo` is `loss.name=ipo`, `data=x.jsonl` is `data.path=x.jsonl`
+    if shape.configs:
+        _assign_inside(shape, default, values, [key, *rest], raw)
+    elif shape.takes(dict):
+        present = values.get(key)
+        merged = dict(present) if isinstance(present, Mapping) else {}
+        values[key] = merged | _nested(rest, parse(raw, None))
+    else:
+        raise InputError(f"`{key}` has no settings of its own; expected {expected(field)}")
+
+
+def _assign_inside(shape: Shape, default: Any, values: dict[str, Any], path: Sequence[str], raw: str) -> None:
+    """Sets one value in the sub-configuration that `values` holds (or will) under the path's first key."""
+    key, *rest = path
+    current = values.get(key)
+    current = {} if current is None else as_mapping(shape, current)
+    if not isinstance(current, Mapping):
+        raise InputError(f"`{key}` is {shown(current)}, which has no settings to change")
+    name = current.get(TAG, getattr(default, TAG, None)) if shape.is_union else None
+    if shape.is_union and rest == [TAG]:
+        current = _new_branch(key, current, name, parse(raw, None))
+        name = current[TAG]
+    branch = shape.branch(name)
+    values[key] = inner = dict(current)
+    _assign(branch, default if branch and isinstance(default, branch) else None, inner, rest, raw)
+
+
+def _new_branch(key: str, current: Mapping[str, Any], old: Any, new: Any) -> Mapping[str, Any]:
+    """What is left of a union's settings when its name becomes `new`: all if it is the same, else none."""
+    if old == new:
+        return {TAG: new, **current}
+    lost = ", ".join(f"{setting}={value}" for setting, value in current.items() if setting != TAG)
+    if lost:
+        logger.warning("%s=%s replaces %s; what was set for that no longer applies: %s", key, new, old, lost)
+    elif old is not None:
+        logger.info("%s=%s replaces %s", key, new, old)
+    return {TAG: new}
+
+
+def _whole(shape: Shape, key: str, value: Any, current: Any, default: Any) -> Any:
+    """A value for a field as a whole; a mapping for a union that names no branch is for the present one."""
+    if not shape.is_union or not isinstance(value, Mapping):
+        return value
+    present = as_mapping(shape, current)
+    present = present if isinstance(present, Mapping) else {}
+    name = present.get(TAG, getattr(default, TAG, None))
+    if TAG in value:
+        _new_branch(key, present, name, value[TAG])  # only for what it says in the log
+        return value
+    return {TAG: name, **value} if name is not None else value
+
+
+def _nested(path: Sequence[str], value: Any) -> Any:
+    for key in reversed(path):
+        value = {key: value}
+    return value
+
+
+def parse(raw: str, shape: Shape | None) -> Any:
+    """A typed value as YAML reads it, or as the plain text it is where the setting wants a text.
+
+    So `out=runs/007`, `annotator=no` and `note=a: b` are texts without quotes, while `layers=[1, 2]` is a
+    list.
+
+    Raises:
+        InputError: not valid YAML, and no text is wanted.
+    """
+    textual = shape is not None and shape.takes(str, Path)
+    try:
+        value = yaml.load(raw, Loader)  # our Loader is a SafeLoader
+    except yaml.YAMLError:
+        if shape is None or textual or shape.stand_in:
+            return raw
+        raise InputError(f"{raw!r} is not a valid YAML value") from None
+    if isinstance(value, str):
+        return value if raw[:1] in ("'", '"') else raw
+    if isinstance(value, (dict, list)) and raw[:1] not in ("{", "["):
+        return raw  # `a: b` and `- a` are mappings and lists to YAML, but on one line nobody means that
+    if not textual or shape is None:
+        return value
+    wanted = {
+        type(None): shape.nullable,
+        bool: shape.takes(bool),
+        int: shape.takes(int, float),
+        float: shape.takes(float),
+        list: shape.takes(list, tuple, set, frozenset),
+        dict: shape.takes(dict) or bool(shape.configs),
+    }
+    return value if wanted.get(type(value), True) else raw

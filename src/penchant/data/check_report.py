@@ -1,0 +1,214 @@
+"""The report of `penchant data check`: its numbers, as text to print, and the sentences about what is worth a
+look."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penchant.data.fields import Kind
+from penchant.data.parse import SHOWN_PROBLEMS
+
+LONGER_WINS_WARNING = 0.6  # the share from which length alone explains many of the preferences
+LONGER_WINS_MINIMUM = 20  # comparisons below which that share means nothing
+
+
+@dataclass(frozen=True)
+class LengthSummary:
+    """Lengths of `count` texts: mean, median, the 95th percentile, the longest."""
+
+    count: int
+    mean: float
+    median: float
+    p95: float
+    longest: int
+
+
+@dataclass(frozen=True)
+class TokenCounts:
+    """What only a tokenizer can tell.
+
+    Attributes:
+        lengths: prompt and response tokens together, a tuple a group.
+        unstable: where (source) the boundary between prompt and response falls into a token, once a response.
+        unrenderable: groups that cannot be tokenized, and why.
+        max_length: the limit, in tokens; None if none was given.
+        too_long: where (source) prompt and response are longer than that, once a response.
+    """
+
+    lengths: tuple[tuple[int, ...], ...]
+    unstable: tuple[str, ...]
+    unrenderable: tuple[str, ...]
+    max_length: int | None
+    too_long: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """Counts of a preference file. Groups, responses and comparisons are counted after merging equal prompts.
+
+    Attributes:
+        source, layout: the file and the name of its layout.
+        rows: all rows. bad_rows: those that cannot be used, with where and why. bad_kinds: how many of each
+            kind (`empty`, `identical`, `missing`, `type`, `value`, `history`, `damaged`, `mixed`).
+        groups, responses, comparisons: prompts, their different responses, verdicts in usable rows (with
+            ties).
+        responses_per_prompt: how many prompts have so many responses.
+        annotators: named ones.
+        ties, duplicates: tied comparisons; comparisons that repeat an earlier one.
+        contradictions, contradictions_same_annotator: pairs of responses preferred in both directions.
+        repeated_responses: responses that stand more than once in one row.
+        prompts_repeated: prompts with which all their responses begin. odd_turns: responses' prompts whose
+            turns do not alternate. speaks_for_both: prompts with a response that holds a turn marker.
+        lengths: by what was measured and its unit, such as `"response (characters)"`.
+        longer_won, longer_compared: decided comparisons between different lengths, and how many of them the
+            longer response won; in `length_unit`.
+        tokens: what only a tokenizer can tell; None without one.
+        problems: sentences about what is worth a look; empty for a file in order.
+    """
+
+    source: str
+    layout: str
+    rows: int
+    bad_rows: tuple[str, ...]
+    bad_kinds: dict[Kind, int]
+    groups: int
+    responses: int
+    comparisons: int
+    responses_per_prompt: dict[int, int]
+    annotators: int
+    ties: int
+    duplicates: int
+    contradictions: int
+    contradictions_same_annotator: int
+    repeated_responses: int
+    prompts_repeated: int
+    odd_turns: int
+    speaks_for_both: int
+    lengths: dict[str, LengthSummary]
+    longer_won: int
+    longer_compared: int
+    length_unit: str
+    tokens: TokenCounts | None
+    problems: tuple[str, ...] = ()
+
+    @property
+    def longer_wins(self) -> float | None:
+        """How often the longer response won, among comparisons of different lengths; None without any."""
+        return self.longer_won / self.longer_compared if self.longer_compared else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON. Token lengths of single groups are left out; their summary stands in `lengths`."""
+        values = dataclasses.asdict(self)
+        values["responses_per_prompt"] = {
+            str(size): count for size, count in self.responses_per_prompt.items()
+        }
+        values["longer_wins"] = self.longer_wins
+        if values["tokens"] is not None:
+            del values["tokens"]["lengths"]
+        return values
+
+    def as_text(self) -> str:
+        """A report to print."""
+        return "\n".join([f"{self.source}: layout {self.layout}", *_table(self), "", *_findings(self)])
+
+
+def problems_of(report: CheckReport) -> Iterable[str]:
+    """Sentences for what is worth a look, the worst first."""
+    if report.bad_rows:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in report.bad_kinds.items())
+        yield f"{len(report.bad_rows)} of {report.rows} rows cannot be used ({kinds})"
+    if not report.comparisons:
+        yield "no comparison in the whole file"
+    if report.contradictions:
+        same = report.contradictions_same_annotator
+        by_one = f", {same} of them by one and the same annotator" if same else ""
+        yield f"{report.contradictions} pairs of responses are preferred in both directions{by_one}"
+    if report.ties:
+        yield (
+            f"{report.ties} of {report.comparisons} comparisons are ties: choose ties=drop or ties=half "
+            "to load them"
+        )
+    counted = {
+        "comparisons repeat an earlier one (their weights add)": report.duplicates,
+        "responses stand more than once in one row": report.repeated_responses,
+        "prompts have fewer than two responses": sum(
+            n for k, n in report.responses_per_prompt.items() if k < 2
+        ),
+        "prompts stand again at the beginning of all their responses": report.prompts_repeated,
+        "conversations have turns that do not alternate, or do not end with the user's": report.odd_turns,
+        "prompts have a response with 'Human:' or 'Assistant:' inside": report.speaks_for_both,
+    }
+    yield from (f"{count} {what}" for what, count in counted.items() if count)
+    if report.longer_compared >= LONGER_WINS_MINIMUM and (report.longer_wins or 0) >= LONGER_WINS_WARNING:
+        yield f"the longer response wins {report.longer_wins:.0%} of the time: a policy may learn length"
+    yield from _token_problems(report.tokens)
+
+
+def _token_problems(tokens: TokenCounts | None) -> Iterable[str]:
+    if tokens is None:
+        return
+    if tokens.unrenderable:
+        yield f"{len(tokens.unrenderable)} prompts cannot be tokenized (the first: {tokens.unrenderable[0]})"
+    if tokens.unstable:
+        yield (
+            f"{len(tokens.unstable)} responses are tokenized differently at the boundary with their prompt "
+            f"({_some(tokens.unstable)})"
+        )
+    if tokens.too_long:
+        yield (
+            f"{len(tokens.too_long)} responses are longer than {tokens.max_length} tokens "
+            f"({_some(tokens.too_long)})"
+        )
+
+
+def _some(sources: Sequence[str]) -> str:
+    unique = list(dict.fromkeys(sources))
+    return ", ".join(unique[:5]) + (", ..." if len(unique) > 5 else "")
+
+
+def _table(report: CheckReport) -> list[str]:
+    sizes = ", ".join(f"{count} with {size}" for size, count in report.responses_per_prompt.items())
+    rate = report.longer_wins
+    longer = "-" if rate is None else f"{rate:.1%} of {report.longer_compared} ({report.length_unit})"
+    rows: list[tuple[str, object]] = [
+        ("rows", f"{report.rows} ({len(report.bad_rows)} cannot be used)"),
+        ("prompts", report.groups),
+        ("responses", f"{report.responses} (prompts: {sizes})"),
+        ("comparisons", report.comparisons),
+        ("named annotators", report.annotators),
+        ("ties", report.ties),
+        ("duplicates", report.duplicates),
+        (
+            "contradictions",
+            f"{report.contradictions} ({report.contradictions_same_annotator} by one annotator)",
+        ),
+        ("rows with empty text", report.bad_kinds.get("empty", 0)),
+        ("rows with identical responses", report.bad_kinds.get("identical", 0)),
+        ("the longer response wins", longer),
+    ]
+    for name, summary in report.lengths.items():
+        numbers = (
+            f"mean {summary.mean:.0f}, median {summary.median:.0f}, 95% {summary.p95:.0f}, max "
+            f"{summary.longest}"
+        )
+        rows.append((name, numbers))
+    tokens = report.tokens
+    rows.append(("unstable boundaries", "- (needs a tokenizer)" if tokens is None else len(tokens.unstable)))
+    if tokens is None or tokens.max_length is None:
+        rows.append(("too long", "- (needs a tokenizer)" if tokens is None else "- (no limit given)"))
+    else:
+        rows.append((f"longer than {tokens.max_length} tokens", len(tokens.too_long)))
+    return [f"  {name:<30} {value}" for name, value in rows]
+
+
+def _findings(report: CheckReport) -> list[str]:
+    lines = ["worth a look:"] if report.problems else ["nothing worth a look"]
+    lines += [f"  - {problem}" for problem in report.problems]
+    if report.bad_rows:
+        lines += ["", "rows that cannot be used:", *(f"  {row}" for row in report.bad_rows[:SHOWN_PROBLEMS])]
+        if len(report.bad_rows) > SHOWN_PROBLEMS:
+            lines.append(f"  (+{len(report.bad_rows) - SHOWN_PROBLEMS} more)")
+    return lines

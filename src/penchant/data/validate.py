@@ -1,0 +1,163 @@
+"""What is in a preference file, and what in it is worth a look: `penchant data check`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from statistics import mean, median
+from typing import Protocol
+
+from penchant.data import formats
+from penchant.data.check_report import CheckReport, LengthSummary, TokenCounts, problems_of
+from penchant.data.merge import count_ties, find_contradictions, merge_groups
+from penchant.data.pairs import speaks_for_both
+from penchant.data.parse import Parsed, parse_source
+from penchant.errors import InputError
+from penchant.types import PromptGroup, prompt_text
+
+
+class RenderedLike(Protocol):
+    """What `check_preferences` needs of a rendered group: a value a response."""
+
+    @property
+    def unstable(self) -> tuple[bool, ...]: ...
+
+    @property
+    def lengths(self) -> tuple[int, ...]: ...
+
+
+class RendererLike(Protocol):
+    """Anything that tokenizes a group, such as `penchant.data.render.Renderer`."""
+
+    def render(self, group: PromptGroup) -> RenderedLike: ...
+
+
+def check_preferences(
+    source: str | Path,
+    *,
+    renderer: RendererLike | None = None,
+    max_length: int | None = None,
+    layout: str | None = None,
+    split: str = "train",
+) -> CheckReport:
+    """Count what a preference file holds; bad rows are listed, not raised.
+
+    Args:
+        renderer: measures lengths in tokens and finds unstable boundaries; without it lengths are characters.
+        max_length: tokens of prompt and response; longer ones are counted. The renderer's own limit if not
+            given.
+        layout, split: as for `load_preferences`.
+
+    Raises:
+        InputError: the file cannot be read at all, is empty, or no row is of a known layout.
+    """
+    parsed = parse_source(
+        source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS
+    )
+    merged = merge_groups(parsed.groups, counts_add=parsed.layout.counts_add)
+    groups = merged.groups
+    contradictions = find_contradictions(groups)
+    tokens = None if renderer is None else _count_tokens(groups, renderer, max_length)
+    longer_won, longer_compared = _longer_wins(groups, tokens)
+    report = CheckReport(
+        source=str(source),
+        layout=parsed.layout.name,
+        rows=parsed.rows,
+        bad_rows=tuple(map(str, parsed.problems)),
+        bad_kinds=dict(Counter(problem.kind for problem in parsed.problems).most_common()),
+        groups=len(groups),
+        responses=sum(len(group.responses) for group in groups),
+        comparisons=sum(len(group.comparisons) for group in parsed.groups),
+        responses_per_prompt=dict(sorted(Counter(len(group.responses) for group in groups).items())),
+        annotators=len({each.annotator for group in groups for each in group.comparisons} - {None}),
+        ties=count_ties(parsed.groups),
+        duplicates=merged.duplicates,
+        contradictions=contradictions.pairs,
+        contradictions_same_annotator=contradictions.same_annotator,
+        repeated_responses=_repeated(parsed),
+        prompts_repeated=sum(map(_begins_with_prompt, groups)),
+        odd_turns=sum(map(_has_odd_turns, groups)),
+        speaks_for_both=sum(map(speaks_for_both, groups)),
+        lengths=_length_summaries(groups, tokens),
+        longer_won=longer_won,
+        longer_compared=longer_compared,
+        length_unit="characters" if tokens is None else "tokens",
+        tokens=tokens,
+    )
+    return dataclasses.replace(report, problems=tuple(problems_of(report)))
+
+
+def _repeated(parsed: Parsed) -> int:
+    return sum(len(group.responses) - len(set(group.responses)) for group in parsed.groups)
+
+
+def _begins_with_prompt(group: PromptGroup) -> bool:
+    """The whole text given as response is a common mistake, and trains on the prompt twice."""
+    prompt = prompt_text(group.prompt) if isinstance(group.prompt, str) else group.prompt[-1].content
+    return bool(group.responses) and all(response.text.startswith(prompt) for response in group.responses)
+
+
+def _has_odd_turns(group: PromptGroup) -> bool:
+    """Whether a conversation has two turns of one side in a row, or does not end with the user's."""
+    if isinstance(group.prompt, str):
+        return False
+    roles = [turn.role for turn in group.prompt if turn.role != "system"]
+    return roles[-1:] != ["user"] or any(a == b for a, b in pairwise(roles))
+
+
+def _count_tokens(
+    groups: Sequence[PromptGroup], renderer: RendererLike, max_length: int | None
+) -> TokenCounts:
+    if max_length is None:
+        max_length = getattr(renderer, "max_length", None)
+    if dataclasses.is_dataclass(renderer) and getattr(renderer, "max_length", None) is not None:
+        renderer = dataclasses.replace(renderer, max_length=None)  # lengths before any cut
+    lengths: list[tuple[int, ...]] = []
+    unstable, unrenderable, too_long = [], [], []
+    for group in groups:
+        try:
+            rendered = renderer.render(group) if group.responses else None
+        except InputError as error:
+            rendered = None
+            unrenderable.append(str(error))
+        lengths.append(() if rendered is None else tuple(rendered.lengths))
+        if rendered is not None:
+            unstable += [group.source for is_unstable in rendered.unstable if is_unstable]
+            too_long += [group.source for length in rendered.lengths if max_length and length > max_length]
+    return TokenCounts(tuple(lengths), tuple(unstable), tuple(unrenderable), max_length, tuple(too_long))
+
+
+def _longer_wins(groups: Sequence[PromptGroup], tokens: TokenCounts | None) -> tuple[int, int]:
+    """Within a group the prompt is the same, so lengths with it compare as well as lengths without."""
+    won = compared = 0
+    for index, group in enumerate(groups):
+        lengths = (
+            [len(response.text) for response in group.responses] if tokens is None else tokens.lengths[index]
+        )
+        for comparison in group.comparisons if lengths else ():
+            winner, loser = lengths[comparison.winner], lengths[comparison.loser]
+            if not comparison.tie and winner != loser:
+                won += winner > loser
+                compared += 1
+    return won, compared
+
+
+def _length_summaries(groups: Sequence[PromptGroup], tokens: TokenCounts | None) -> dict[str, LengthSummary]:
+    texts = [response.text for group in groups for response in group.responses]
+    measured = {
+        "prompt (characters)": [len(prompt_text(group.prompt)) for group in groups],
+        "response (characters)": [len(text) for text in texts],
+        "response (words)": [len(text.split()) for text in texts],
+    }
+    if tokens is not None:
+        measured["prompt + response (tokens)"] = [length for row in tokens.lengths for length in row]
+    return {name: _summary(lengths) for name, lengths in measured.items() if lengths}
+
+
+def _summary(lengths: list[int]) -> LengthSummary:
+    ordered = sorted(lengths)
+    p95 = ordered[max(0, -(-95 * len(ordered) // 100) - 1)]  # the smallest that 95% do not exceed
+    return LengthSummary(len(ordered), mean(ordered), median(ordered), p95, ordered[-1])

@@ -1,0 +1,38 @@
+"""Direct Preference Optimization and its relatives: one method, the loss chooses (Rafailov et al. 2023)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from penchant.losses.settings import PreferenceLoss, Sigmoid
+from penchant.models.settings import ModelConfig
+from penchant.train.settings import GradientConfig
+from penchant.types import RunResult
+
+
+class DPO(GradientConfig):
+    """Train a policy from comparisons, without a reward model and without reinforcement learning."""
+
+    method: ClassVar[str] = "dpo"
+
+    loss: PreferenceLoss = Sigmoid()
+    """The loss on a pair of responses."""
+    reference: ModelConfig | None = None
+    """The model that the policy is held to; the policy's own start if not given."""
+
+
+def run(config: DPO, *, resume: bool = False) -> RunResult:
+    """Train with the configured loss on pairs; see `penchant.train.session.run_gradient` for errors."""
+    from penchant.train import objectives
+    from penchant.train.plan import comparison_unit
+    from penchant.train.session import Recipe, run_gradient
+    from penchant.train.sources import preferences
+
+    recipe = Recipe(
+        read=preferences,
+        units=lambda group: [comparison_unit(comparison) for comparison in group.comparisons],
+        objective=objectives.preference(config.loss),
+        loss=config.loss,
+        reference=config.reference,
+    )
+    return run_gradient(config, recipe, resume=resume)

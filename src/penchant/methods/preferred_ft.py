@@ -1,0 +1,42 @@
+"""Preferred-FT: maximum likelihood on the winners alone, the baseline of Rafailov et al. (2023)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from penchant.train.settings import GradientConfig
+from penchant.types import PromptGroup, RunResult
+
+
+class PreferredFT(GradientConfig):
+    """Imitate the chosen responses of a preference file; the rejected ones are not looked at.
+
+    A response counts once a comparison that it won (a tie is half a win each way), so what many prefer counts more.
+    """
+
+    method: ClassVar[str] = "preferred_ft"
+    unit: ClassVar[str] = "responses"
+
+
+def wins(group: PromptGroup) -> dict[int, float]:
+    """The weight of each response that won: the summed weight of its wins."""
+    won: dict[int, float] = {}
+    for comparison in group.comparisons:
+        for winner, _, weight in comparison.directed():
+            won[winner] = won.get(winner, 0.0) + weight
+    return won
+
+
+def run(config: PreferredFT, *, resume: bool = False) -> RunResult:
+    """Train on the winners; see `penchant.train.session.run_gradient` for errors."""
+    from penchant.train import objectives
+    from penchant.train.plan import Unit
+    from penchant.train.session import Recipe, run_gradient
+    from penchant.train.sources import preferences
+
+    recipe = Recipe(
+        read=preferences,
+        units=lambda group: [Unit(response=i, weight=weight) for i, weight in sorted(wins(group).items())],
+        objective=objectives.imitation(),
+    )
+    return run_gradient(config, recipe, resume=resume)

@@ -1,0 +1,37 @@
+"""Supervised fine-tuning: maximum likelihood on demonstrations, the mean over taught tokens."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from penchant.train.settings import GradientConfig
+from penchant.types import RunResult
+
+
+class SFT(GradientConfig):
+    """Imitate demonstrations: prompts with responses, conversations, or plain text."""
+
+    method: ClassVar[str] = "sft"
+    unit: ClassVar[str] = "responses"
+
+    turns: Literal["last", "every"] = "last"
+    """What a conversation teaches: its last assistant turn, or every one."""
+
+
+def run(config: SFT, *, resume: bool = False) -> RunResult:
+    """Train on demonstrations; see `penchant.train.session.run_gradient` for errors."""
+    from penchant.train import objectives
+    from penchant.train.plan import Unit
+    from penchant.train.session import Recipe, run_gradient
+    from penchant.train.sources import demonstrations
+
+    recipe = Recipe(
+        read=demonstrations,
+        units=lambda group: [
+            Unit(response=i, weight=float(response.count)) for i, response in enumerate(group.responses)
+        ],
+        objective=objectives.imitation(),
+        compares=False,
+        every_turn=config.turns == "every",
+    )
+    return run_gradient(config, recipe, resume=resume)

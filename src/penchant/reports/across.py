@@ -1,0 +1,120 @@
+"""Sentences on several runs: who is ahead, by how much, and whether the intervals let anyone say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from penchant.metrics.intervals import Estimate
+from penchant.reports.curves import training_mean
+from penchant.reports.phrases import WHY_CHOSEN_FALLS, name, shown
+from penchant.reports.summary import Summary
+from penchant.reports.words import count, estimate, value_only, verb
+
+Sentence = Callable[[Sequence[Summary]], str]
+_SAMPLED = {"reward", "kl_nats", "tokens", "repetition", "distinct_2"}
+_LOW_IS_GOOD = {"loss"}
+
+
+def headline_across(summaries: Sequence[Summary]) -> list[str]:
+    """At most two sentences on which run is ahead, by reward and accuracy, or else by loss."""
+    told = [text for key in ("reward", "accuracy", "loss") if (text := best(summaries, key))]
+    return told[:2] or [f"{count(len(summaries), 'run')}, none of them evaluated."]
+
+
+def best(summaries: Sequence[Summary], key: str) -> str:
+    """Which run is ahead in `reward`, `accuracy` or `loss`, and whose intervals overlap with its own."""
+    ranked = _ranked(summaries, key)
+    if not ranked:
+        return ""
+    first, top = ranked[0]
+    what = {"reward": "mean reward", "accuracy": "held-out accuracy", "loss": "held-out loss"}[key]
+    text = (
+        f"{'Lowest' if key in _LOW_IS_GOOD else 'Highest'} {what}: {name(first.run)} with {shown(top, key)}"
+    )
+    if key == "reward":
+        kl, reference = first.policy("kl_nats"), first.reference("reward")
+        text += f" at a KL of {estimate(kl)} nats" if kl else ""
+        text += f", from {estimate(reference)} for its reference" if reference else ""
+    if key == "accuracy" and (longest := first.held("longest_wins")):
+        text += f" (longest wins: {estimate(longest, percent=True)})"
+    close = [other for other, e in ranked[1:] if _overlapping(top, e)]
+    if len(close) == 1:
+        text += f"; the interval of {name(close[0].run)} overlaps with it"
+    elif close:
+        text += f"; the intervals of {len(close)} other runs overlap with it"
+    return f"{text}."
+
+
+def _ranked(summaries: Sequence[Summary], key: str) -> list[tuple[Summary, Estimate]]:
+    found = [
+        (s, e) for s in summaries if (e := s.policy(key) if key in _SAMPLED else s.held(key)) is not None
+    ]
+    return sorted(found, key=lambda item: item[1].value, reverse=key not in _LOW_IS_GOOD)
+
+
+def _overlapping(a: Estimate, b: Estimate) -> bool:
+    if a.low is None or a.high is None or b.low is None or b.high is None:
+        return True
+    return a.low <= b.high and b.low <= a.high
+
+
+def _ends(key: str) -> Sentence:
+    """Where the highest and the lowest of the runs ended."""
+
+    def make(summaries: Sequence[Summary]) -> str:
+        ranked = _ranked(summaries, key)
+        if not ranked:
+            return _training_ends(summaries, key)
+        (a, first), (b, last) = ranked[0], ranked[-1]
+        if len(ranked) == 1:
+            return f"Only {name(a.run)} measured it: {shown(first, key)} at its last evaluation."
+        if value_only(first) == value_only(last):
+            return f"All {len(ranked)} runs end at {shown(first, key)}."
+        ends = ("lowest", "highest") if key in _LOW_IS_GOOD else ("highest", "lowest")
+        return (
+            f"At the last evaluation {name(a.run)} is {ends[0]}, {shown(first, key)}, "
+            f"and {name(b.run)} {ends[1]}, {shown(last, key)}."
+        )
+
+    return make
+
+
+def _training_ends(summaries: Sequence[Summary], key: str) -> str:
+    found = [(s, e) for s in summaries if (e := training_mean(s.run, key, last=True)) is not None]
+    if not found:
+        return ""
+    a, first = max(found, key=lambda item: item[1].value)
+    b, last = min(found, key=lambda item: item[1].value)
+    return (
+        f"Over the last tenth of training {name(a.run)} is highest, {shown(first, key)}, "
+        f"and {name(b.run)} lowest, {shown(last, key)}."
+    )
+
+
+def _fallen(summaries: Sequence[Summary]) -> str:
+    pairs = [pair for s in summaries if (pair := s.held_pair("chosen_logps"))]
+    fell = sum(verb(*pair) == "fell" for pair in pairs)
+    return f"It fell in {fell} of {count(len(pairs), 'run')}. {WHY_CHOSEN_FALLS}" if fell else ""
+
+
+def _plane(summaries: Sequence[Summary]) -> str:
+    told = best(summaries, "reward")
+    return f"{told} Up and to the left is better: more reward for less drift." if told else ""
+
+
+ACROSS: dict[str, Sentence] = {
+    "reward_kl": _plane,
+    "logps.chosen": _ends("chosen_logps"),
+    "logps.rejected": _ends("rejected_logps"),
+    "logps_meaning": _fallen,
+    "margin": _ends("margin"),
+    "kl": _ends("kl_nats"),
+    "tokens": _ends("tokens"),
+    "loss": _ends("loss"),
+    "accuracy": _ends("accuracy"),
+    "mean_logps": _ends("mean_logps"),
+    "grad_norm": _ends("grad_norm"),
+    "reward": _ends("reward"),
+    "repetition": _ends("repetition"),
+    "distinct_2": _ends("distinct_2"),
+}

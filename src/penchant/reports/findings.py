@@ -1,0 +1,317 @@
+"""Warnings: rules over the numbers of a run, each with its threshold, what was seen, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from penchant.metrics.intervals import Estimate
+from penchant.reports.curves import training_mean
+from penchant.reports.read import EvalPoint, Run
+from penchant.reports.summary import Summary
+from penchant.reports.words import count, estimate, number, signed
+
+Severity = Literal["serious", "caution", "note"]
+
+KL_RUNAWAY_NATS = 25.0  # per response; in small frontiers the text holds to about 15 and breaks from 50
+KL_WATCH_NATS = 10.0  # below this a steep rise is only a start
+KL_ACCELERATION = 2.0  # last rise a step over the mean rise a step before it
+REPETITION_RISE = 0.05  # share of 4-grams, beyond the reference, with intervals apart
+REPETITION_SERIOUS = 0.20
+LENGTH_DRIFT = 0.30  # of the reference's mean length
+CONTRADICTIONS = 0.05  # of the comparisons
+OVERFIT_RISE = 0.05  # of the lowest held-out loss
+CHOSEN_FALL_PER_TOKEN = 0.5  # nats: each token of a chosen response lost 40% of its probability
+CUT_SHARE = 0.5  # of the sampled responses did not end by themselves
+CHANCE = 0.5
+
+_ORDER: dict[Severity, int] = {"serious": 0, "caution": 1, "note": 2}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One warning: `title` and `advice` depend on the rule alone, `detail` holds this run's numbers."""
+
+    rule: str
+    severity: Severity
+    title: str
+    detail: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A warning with every run that it concerns, as (run's name, detail)."""
+
+    severity: Severity
+    title: str
+    advice: str
+    details: tuple[tuple[str, str], ...]
+
+
+def findings(summary: Summary) -> list[Finding]:
+    """Everything worth a warning in a run, the serious first."""
+    found = [finding for rule in _RULES for finding in rule(summary)]
+    return sorted(found, key=lambda finding: _ORDER[finding.severity])
+
+
+def grouped(summaries: Sequence[Summary]) -> list[Group]:
+    """The warnings of all runs, one entry a rule and severity, the serious first."""
+    groups: dict[tuple[Severity, str, str], list[tuple[str, str]]] = {}
+    for summary in summaries:
+        for finding in findings(summary):
+            key = (finding.severity, finding.title, finding.advice)
+            groups.setdefault(key, []).append((summary.run.name, finding.detail))
+    ordered = sorted(groups.items(), key=lambda item: _ORDER[item[0][0]])
+    return [Group(*key, tuple(details)) for key, details in ordered]
+
+
+def _unfinished(s: Summary) -> Iterator[Finding]:
+    status = s.run.result.get("status") if s.run.result else None
+    if s.run.result is None:
+        yield Finding(
+            "unfinished",
+            "serious",
+            "The run has not ended",
+            f"There is no complete result.json. What follows is as of step {s.run.last_step():,}.",
+            "It is still running, or was killed. If it was killed, start it again.",
+        )
+    elif status == "interrupted":
+        detail = f"It was interrupted at step {s.run.last_step():,}."
+        yield Finding(
+            "interrupted", "caution", "The run was interrupted", detail, "Its numbers are not final."
+        )
+    elif status == "stopped_early":
+        detail = f"It stopped at step {s.run.last_step():,}."
+        yield Finding("stopped_early", "note", "The run stopped before its planned end", detail)
+
+
+def _not_finite(s: Summary) -> Iterator[Finding]:
+    if s.run.non_finite:
+        yield Finding(
+            "non_finite",
+            "serious",
+            "Numbers that are not finite",
+            f"{count(s.run.non_finite, 'number')} in metrics.jsonl were NaN or infinite; the curves lack them.",
+            "Training has diverged: lower the learning rate, or look for broken rows.",
+        )
+
+
+def _kl(s: Summary) -> Iterator[Finding]:
+    path = [(point.step, kl) for point in s.run.evals if (kl := point.policy.get("kl_nats"))]
+    if not path:
+        return
+    step, last = path[-1]
+    title = "KL is running away from the reference"
+    advice = (
+        "The policy has left the text that the reward was measured on. Lower the learning rate, raise "
+        "`loss.beta`, or take an earlier checkpoint; read the samples before trusting the reward."
+    )
+    if last.value > KL_RUNAWAY_NATS:
+        detail = f"{estimate(last)} nats per response at step {step:,} (the mark is {KL_RUNAWAY_NATS:.0f})."
+        yield Finding("kl_runaway", "serious", title, detail, advice)
+    elif len(path) > 2 and last.value > KL_WATCH_NATS:
+        (before_step, before), (first_step, first) = path[-2], path[0]
+        rise = (last.value - before.value) / max(1, step - before_step)
+        earlier = (before.value - first.value) / max(1, before_step - first_step)
+        if rise > KL_ACCELERATION * earlier > 0:
+            detail = (
+                f"{estimate(last)} nats at step {step:,}; it last rose by {number(rise)} nats a step, "
+                f"against {number(earlier)} before."
+            )
+            yield Finding("kl_growth", "caution", "KL rises faster and faster", detail, advice)
+
+
+def _repetition(s: Summary) -> Iterator[Finding]:
+    policy, reference = s.policy("repetition"), s.reference("repetition")
+    if policy is None or reference is None or policy.value - reference.value < REPETITION_RISE:
+        return
+    if policy.low is not None and reference.high is not None and policy.low <= reference.high:
+        return
+    yield Finding(
+        "repetition",
+        "serious" if policy.value > REPETITION_SERIOUS else "caution",
+        "The policy repeats itself",
+        f"{estimate(policy, percent=True)} of its 4-grams were said before in the same response, against "
+        f"{estimate(reference, percent=True)} for the reference.",
+        "Read the samples below: a reward can rise while the text breaks. Fewer steps or a larger `loss.beta` "
+        "help.",
+    )
+
+
+def _length(s: Summary) -> Iterator[Finding]:
+    policy, reference = s.policy("tokens"), s.reference("tokens")
+    if policy is None or reference is None or reference.value <= 0:
+        return
+    drift = policy.value / reference.value - 1
+    if abs(drift) > LENGTH_DRIFT:
+        yield Finding(
+            "length",
+            "caution",
+            "Responses became much longer" if drift > 0 else "Responses became much shorter",
+            f"{estimate(policy)} tokens against {estimate(reference)} for the reference "
+            f"({signed(100 * drift, 0)}%).",
+            "Part of the change in reward may be length. Compare at like lengths, or use a length-normalised "
+            "loss.",
+        )
+
+
+def _cut(s: Summary) -> Iterator[Finding]:
+    finished = s.policy("finished")
+    if finished is not None and finished.value < 1 - CUT_SHARE:
+        yield Finding(
+            "cut",
+            "note",
+            "Most samples were cut at the length limit",
+            f"{estimate(finished, percent=True)} ended by themselves.",
+            "Lengths, repetition and KL are those of the first tokens only.",
+        )
+
+
+def _contradictions(s: Summary) -> Iterator[Finding]:
+    contradictions, comparisons = s.run.data("contradictions"), s.run.data("comparisons")
+    if contradictions and comparisons and contradictions / comparisons > CONTRADICTIONS:
+        yield Finding(
+            "contradictions",
+            "caution",
+            "The data contradicts itself",
+            f"{count(contradictions, 'contradiction')} among {count(comparisons, 'comparison')} "
+            f"({100 * contradictions / comparisons:.0f}%): the same pair of responses was judged both ways.",
+            "No policy can agree with both. Clean the labels, or use a loss that expects noise "
+            "(`loss.label_smoothing`).",
+        )
+
+
+def _dropped(s: Summary) -> Iterator[Finding]:
+    words = {
+        "dropped_too_long": "dropped as too long",
+        "truncated": "truncated",
+        "unstable_boundaries": "with a prompt whose last token merges with the response",
+    }
+    counts = [f"{number:,} {what}" for key, what in words.items() if (number := s.run.data(key))]
+    if counts:
+        yield Finding("dropped", "note", "Not all of the data was used as it is", f"{'; '.join(counts)}.")
+
+
+def _accuracy(s: Summary) -> Iterator[Finding]:
+    accuracy, longest = s.held("accuracy"), s.held("longest_wins")
+    if accuracy is None:
+        return
+    shown = f"{estimate(accuracy, percent=True)} on {_sizes(accuracy)}"
+    if accuracy.high is not None and accuracy.high < CHANCE:
+        yield Finding(
+            "below_chance",
+            "serious",
+            "Held-out accuracy is below chance",
+            f"{shown}.",
+            "Chosen and rejected may be swapped, in the data or for a part of it.",
+        )
+    elif accuracy.low is None or accuracy.low <= CHANCE:
+        yield Finding(
+            "chance",
+            "caution",
+            "Held-out accuracy is not distinguishable from chance",
+            f"{shown}: the interval holds 50%."
+            if accuracy.low is not None
+            else f"{shown}: too few prompts to say.",
+            "Hold out more prompts for a narrower interval, train longer, or look at how noisy the labels are.",
+        )
+    if longest is not None and _overlap(longest, accuracy) and longest.value > CHANCE:
+        yield Finding(
+            "longest_wins",
+            "caution",
+            "No better than always picking the longer response",
+            f"{shown}; the longer response is the chosen one in {estimate(longest, percent=True)}.",
+            "The policy may have learned length. Look at the lengths of chosen and rejected responses.",
+        )
+
+
+def _overlap(baseline: Estimate, accuracy: Estimate) -> bool:
+    return baseline.value >= (accuracy.value if accuracy.low is None else accuracy.low)
+
+
+def _sizes(e: Estimate) -> str:
+    return f"{count(e.n, 'comparison')} of {count(e.clusters, 'prompt')}"
+
+
+def _reward(s: Summary) -> Iterator[Finding]:
+    if s.gain is None:
+        return
+    gain, how = s.gain.estimate, "paired by prompt" if s.gain.paired else "the two means taken as independent"
+    detail = f"{estimate(gain, sign=True)} against the reference ({how}, {count(gain.clusters, 'prompt')})."
+    if gain.high is not None and gain.high < 0:
+        advice = (
+            "The policy got worse at what is measured: look at the data's labels and at the learning rate."
+        )
+        yield Finding("reward_fell", "serious", "The reward fell", detail, advice)
+    elif gain.low is None or gain.low <= 0:
+        advice = "Zero lies in the interval. Evaluate on more prompts before calling it a gain or a loss."
+        yield Finding("reward_flat", "caution", "The change of reward may be chance", detail, advice)
+
+
+def _overfitting(s: Summary) -> Iterator[Finding]:
+    path = [(point, loss) for point in s.run.evals if (loss := point.held_out.get("loss"))]
+    if len(path) < 3:
+        return
+    (best, lowest), (final, last) = min(path, key=lambda item: item[1].value), path[-1]
+    then, now = _loss_near(s.run, best), training_mean(s.run, "loss", last=True)
+    if then is None or now is None or now.value >= then:
+        return
+    if last.value > lowest.value + OVERFIT_RISE * abs(lowest.value):
+        yield Finding(
+            "overfitting",
+            "caution",
+            "Overfitting: held-out loss rises while training loss falls",
+            f"Held-out loss was lowest at step {best.step:,}, {estimate(lowest)}, and is {estimate(last)} at "
+            f"step {final.step:,}; training loss went from {number(then)} to {number(now.value)} meanwhile.",
+            "Stop earlier, or take the checkpoint with the lowest held-out loss.",
+        )
+
+
+def _loss_near(run: Run, point: EvalPoint) -> float | None:
+    """Mean training loss around an evaluation, over as many steps as `training_mean` takes."""
+    losses = [(abs(p.step - point.step), p.values["loss"]) for p in run.train if "loss" in p.values]
+    near = [loss for _, loss in sorted(losses)[: max(1, len(losses) // 10)]]
+    return sum(near) / len(near) if near else None
+
+
+def _chosen_fall(s: Summary) -> Iterator[Finding]:
+    pair, tokens = s.held_pair("chosen_logps"), s.held("chosen_tokens")
+    if pair is None or tokens is None or tokens.value <= 0:
+        return
+    fall = (pair[0].value - pair[1].value) / tokens.value
+    if fall > CHOSEN_FALL_PER_TOKEN:
+        yield Finding(
+            "chosen_fall",
+            "caution",
+            "Chosen responses became much less likely",
+            f"{estimate(pair[0])} to {estimate(pair[1])} nats per held-out response: {number(fall)} a token.",
+            "A fall this deep moves probability to text that nobody chose. Set `loss.nll_weight` above 0 to hold "
+            "it.",
+        )
+
+
+def _from_run(s: Summary) -> Iterator[Finding]:
+    told = s.run.result.get("warnings") if s.run.result else None
+    for text in told if isinstance(told, list) else []:
+        yield Finding("run", "caution", "Said by the run itself", str(text))
+    for text in s.run.notes:
+        yield Finding("missing", "note", "Missing or damaged files", f"{text[:1].upper()}{text[1:]}")
+
+
+_RULES: tuple[Callable[[Summary], Iterator[Finding]], ...] = (
+    _unfinished,
+    _not_finite,
+    _kl,
+    _repetition,
+    _reward,
+    _accuracy,
+    _overfitting,
+    _chosen_fall,
+    _length,
+    _contradictions,
+    _from_run,
+    _cut,
+    _dropped,
+)

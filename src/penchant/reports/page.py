@@ -1,0 +1,201 @@
+"""Run directories in, one self-contained page out: `report`.
+
+The page holds no script and asks no network; its policy (CSP) allows the one style sheet by its hash and
+pictures from `data:` only, so nothing that a text brings along could run or load even if it got past the
+escaping.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+
+from penchant.errors import InputError
+from penchant.reports import tables
+from penchant.reports.curves import kl_paths, panels
+from penchant.reports.figures import Picture, kl_picture, panel_picture
+from penchant.reports.findings import grouped
+from penchant.reports.read import Run, read_runs
+from penchant.reports.samples import samples
+from penchant.reports.sentences import headline, sentences
+from penchant.reports.summary import Summary, summarize
+from penchant.reports.words import clean
+from penchant.types import RunResult
+
+REWARD_KL = "reward_kl"
+SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    (
+        "What the policy moved",
+        "Log-probabilities, margin, KL and length belong together: read them as one.",
+        ("logps", "logps.chosen", "logps.rejected", "margin", "kl", "tokens"),
+    ),
+    ("How it learned", "", ("loss", "accuracy", "mean_logps", "grad_norm")),
+    ("What it writes", "", ("reward", "repetition", "distinct_2")),
+)
+FIGURE_KEYS = (REWARD_KL, *(key for _, _, keys in SECTIONS for key in keys))
+
+
+def report(runs: Sequence[RunResult | str | Path], out: str | Path) -> Path:
+    """Write a report on one run or on several.
+
+    Args:
+        runs: run directories, or what `train` returned. A run that is still going, or was killed, is reported
+            as far as it came.
+        out: the HTML file to write. The figures go as PNG into the folder `<name>-figures` beside it.
+
+    Returns:
+        The path of the HTML file. Equal runs give equal bytes.
+
+    Raises:
+        InputError: no runs, a path that is no run directory, or an `out` that is a folder.
+    """
+    target = Path(out)
+    if target.is_dir():
+        raise InputError(f"out must be a file such as {target / 'report.html'}, but {target} is a folder")
+    read = read_runs(runs)
+    summaries = [summarize(run) for run in read]
+    pictures = _pictures(read)
+    folder = target.with_name(f"{target.stem}-figures")
+    page = _render(summaries, pictures, folder.name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _write_figures(folder, pictures)
+    _write(target, page.encode("utf-8"))
+    return target
+
+
+def _pictures(runs: Sequence[Run]) -> dict[str, Picture]:
+    names = [run.name for run in runs]
+    pictures = {key: panel_picture(panel, names) for key, panel in panels(runs).items()}
+    paths = kl_paths(runs)
+    return {REWARD_KL: kl_picture(paths, names), **pictures} if paths else pictures
+
+
+def _write_figures(folder: Path, pictures: dict[str, Picture]) -> None:
+    """The PNG files of this report; a figure of an earlier one that this one lacks would mislead and goes."""
+    for key in FIGURE_KEYS:
+        if key not in pictures:
+            _png(folder, key).unlink(missing_ok=True)
+    if pictures:
+        folder.mkdir(parents=True, exist_ok=True)
+    for key, picture in pictures.items():
+        _write(_png(folder, key), picture.png)
+
+
+def _png(folder: Path, key: str) -> Path:
+    return folder / f"{_file_name(key)}.png"
+
+
+def _file_name(key: str) -> str:
+    return key.replace(".", "-").replace("_", "-")
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write under a temporary name, then rename: no reader sees half a file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _render(summaries: Sequence[Summary], pictures: dict[str, Picture], folder: str) -> str:
+    package = files("penchant.reports")
+    css = package.joinpath("report.css").read_text(encoding="utf-8")
+    template = package.joinpath("report.html.j2").read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=_finalize, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["prose"] = _prose
+    digest = base64.b64encode(hashlib.sha256(css.encode("utf-8")).digest()).decode("ascii")
+    # the style sheet is ours and comes from the package: the only text that is not escaped
+    context = {"css": Markup(css), "style_hash": digest, "folder": folder, **_context(summaries, pictures)}
+    return environment.from_string(template).render(context)
+
+
+def _finalize(value: Any) -> Any:
+    """Every text on its way to the page passes here: no surrogate, NUL or override gets through."""
+    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _prose(text: str) -> Markup:
+    """A sentence as HTML: escaped first, then settings between backticks set as code."""
+    return Markup(re.sub(r"`([\w.: ]+)`", r"<code>\1</code>", str(escape(clean(text)))))
+
+
+def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict[str, Any]:
+    runs = [summary.run for summary in summaries]
+    told = sentences(summaries)
+    alone = len(summaries) == 1
+    return {
+        "runs": runs,
+        "alone": alone,
+        "headline": headline(summaries),
+        "tiles": tables.tiles(summaries[0]) if alone else [],
+        "comparison": None if alone else tables.comparison(summaries),
+        "differences": None if alone else tables.differences(runs),
+        "warnings": grouped(summaries),
+        "reward_kl": _figure(REWARD_KL, pictures, told),
+        "no_reward_kl": _why_no_plane(summaries),
+        "sections": _sections(pictures, told),
+        "samples": samples(runs),
+        "run_facts": [
+            {
+                "run": run,
+                "facts": tables.facts(run),
+                "evaluations": tables.evaluations(run),
+                "provenance": tables.flatten(run.provenance),
+            }
+            for run in runs
+        ],
+    }
+
+
+def _figure(key: str, pictures: dict[str, Picture], told: dict[str, str]) -> dict[str, Any] | None:
+    picture = pictures.get(key)
+    if picture is None:
+        return None
+    return {
+        "key": _file_name(key),
+        "title": picture.title,
+        "light": _data_uri(picture.light),
+        "dark": _data_uri(picture.dark),
+        "width": picture.width,
+        "height": picture.height,
+        "sentence": told.get(key, ""),
+    }
+
+
+def _data_uri(svg: str) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode('utf-8')).decode('ascii')}"
+
+
+def _sections(pictures: dict[str, Picture], told: dict[str, str]) -> list[dict[str, Any]]:
+    found = []
+    for title, intro, keys in SECTIONS:
+        figures = [figure for key in keys if (figure := _figure(key, pictures, told))]
+        if figures:
+            meaning = told.get("logps_meaning", "") if "logps" in keys else ""
+            found.append({"title": title, "intro": intro, "figures": figures, "meaning": meaning})
+    return found
+
+
+def _why_no_plane(summaries: Sequence[Summary]) -> str:
+    """What the reward-KL plot lacks, where there is none."""
+    sampled = [point for s in summaries for point in s.run.evals if point.policy]
+    if not sampled:
+        return "No samples were evaluated, so there is no reward-KL plot."
+    if not any("reward" in point.policy for point in sampled):
+        return "The samples were evaluated without a reward, so there is no reward-KL plot."
+    return (
+        "No checkpoint after step 0 was evaluated with both a reward and a KL, so there is no reward-KL plot."
+    )

@@ -1,0 +1,52 @@
+"""Pieces that the sentences on one run and on several share: units, movements, samples' sizes."""
+
+from __future__ import annotations
+
+from penchant.metrics.intervals import Estimate
+from penchant.reports.read import Run
+from penchant.reports.words import count, estimate, same_when_printed, short, verb
+
+SHARES = {"accuracy", "longest_wins", "repetition", "distinct_2", "finished"}
+UNITS = {
+    "margin": " nats",
+    "chosen_logps": " nats",
+    "rejected_logps": " nats",
+    "kl_nats": " nats",
+    "tokens": " tokens",
+    "mean_logps": " nats per token",
+}
+NAME = 40  # characters of a run's name inside a sentence
+
+WHY_CHOSEN_FALLS = (
+    "A falling chosen log-probability is common with losses on differences such as DPO's: they only ask "
+    "that rejected responses fall further, and text that resembles both sinks with them. It is bad when the "
+    "probability goes to text that nobody chose: the reward does not rise, KL runs away, or samples repeat "
+    "themselves."
+)
+
+
+def name(run: Run) -> str:
+    """A run's name, short enough for a sentence."""
+    return short(run.name, NAME)
+
+
+def held_out(e: Estimate, noun: str) -> str:
+    """`144 held-out comparisons (24 prompts)`."""
+    return f"{count(e.n, noun)} ({count(e.clusters, 'prompt')})"
+
+
+def shown(e: Estimate, key: str) -> str:
+    """An estimate of this key's kind: a share in percent, anything else with its unit."""
+    return f"{estimate(e, percent=key in SHARES)}{UNITS.get(key, '')}"
+
+
+def from_to(a: Estimate, b: Estimate, key: str = "") -> str:
+    """`rose from 0.14 [0.07, 0.21] to 0.36 [0.28, 0.44] nats`."""
+    if same_when_printed(a, b):
+        return f"stayed at {shown(b, key)}"
+    return f"{verb(a, b)} from {estimate(a, percent=key in SHARES)} to {shown(b, key)}"
+
+
+def capital(text: str) -> str:
+    """The first letter raised, the others as they are."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,295 @@
+"""What the numbers of a run say, in plain sentences: the headline, and one passage a figure.
+
+Sentences are computed, and each number in them has its interval; where a run lacks a number, its sentence is
+left out. Several runs get the sentences of `across`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from penchant.metrics.intervals import Estimate
+from penchant.reports.across import ACROSS, headline_across
+from penchant.reports.curves import KlPath, kl_paths, smoothing_window, training_mean
+from penchant.reports.findings import CHOSEN_FALL_PER_TOKEN, KL_RUNAWAY_NATS, REPETITION_RISE
+from penchant.reports.phrases import NAME, WHY_CHOSEN_FALLS, capital, from_to, held_out, shown
+from penchant.reports.read import Run
+from penchant.reports.summary import Summary
+from penchant.reports.words import count, estimate, listing, number, short, signed, verb
+
+
+def headline(summaries: Sequence[Summary]) -> list[str]:
+    """The one or two sentences at the top of the page."""
+    if len(summaries) > 1:
+        return headline_across(summaries)
+    (s,) = summaries
+    told = [text for text in (_reward_headline(s), _accuracy_headline(s)) if text]
+    return told or [_loss_headline(s) or "The run left no numbers yet."]
+
+
+def sentences(summaries: Sequence[Summary]) -> dict[str, str]:
+    """One passage for each panel's key, only where there are numbers.
+
+    Besides the panels there are `reward_kl` for the plane, and `logps_meaning`: whether a falling chosen
+    log-probability is bad.
+    """
+    if len(summaries) > 1:
+        made = {key: make(summaries) for key, make in ACROSS.items()}
+    else:
+        made = {key: make(summaries[0]) for key, make in _SINGLE.items()}
+    return {key: text for key, text in made.items() if text}
+
+
+def _reward_headline(s: Summary) -> str:
+    reward, reference, kl = s.policy("reward"), s.reference("reward"), s.policy("kl_nats")
+    if reward is None or s.sampled is None:
+        return ""
+    at = f", at a KL of {estimate(kl)} nats per response from the reference" if kl else ""
+    steps = count(s.sampled.step, "step")
+    if reference is None:
+        return f"After {steps} the mean reward is {estimate(reward)}{at}."
+    text = (
+        f"{s.run.method.upper()} took the mean reward from {estimate(reference)} (reference) "
+        f"to {estimate(reward)} in {steps}{at}."
+    )
+    if s.gain is None or s.gain.estimate.low is None or s.gain.estimate.high is None:
+        return text
+    gain = s.gain.estimate
+    how = " (paired by prompt)" if s.gain.paired else ""
+    chance = ", which may be chance" if s.gain.estimate.low <= 0 <= s.gain.estimate.high else ""
+    return f"{text} The change is {estimate(gain, sign=True)}{how}{chance}."
+
+
+def _accuracy_headline(s: Summary) -> str:
+    accuracy, longest = s.held("accuracy"), s.held("longest_wins")
+    if accuracy is None:
+        return ""
+    text = (
+        f"It ranks the chosen response first in {estimate(accuracy, percent=True)} of "
+        f"{held_out(accuracy, 'held-out comparison')}"
+    )
+    if longest is not None:
+        text += f"; always picking the longer response is right in {estimate(longest, percent=True)}"
+    return f"{text}."
+
+
+def _loss_headline(s: Summary) -> str:
+    held = s.held_pair("loss")
+    if held and s.held_last:
+        return f"The held-out loss {from_to(*held)} in {count(s.held_last.step, 'step')}."
+    pair = _training_pair(s, "loss")
+    if pair is None:
+        return ""
+    steps = count(s.run.last_step(), "step")
+    return f"The training loss {from_to(*pair)} in {steps}; nothing was evaluated on held-out data."
+
+
+def _training_pair(s: Summary, key: str) -> tuple[Estimate, Estimate] | None:
+    start, end = training_mean(s.run, key, last=False), training_mean(s.run, key, last=True)
+    return (start, end) if start is not None and end is not None else None
+
+
+def _held_and_training(name: str, key: str) -> Callable[[Summary], str]:
+    """How a number moved on held-out data and on training batches."""
+
+    def make(s: Summary) -> str:
+        parts = []
+        if (pair := s.held_pair(key)) and s.held_last:
+            parts.append(f"the held-out {name} {from_to(*pair, key)} over {count(s.held_last.step, 'step')}")
+        elif (only := s.held(key)) and s.held_last:
+            parts.append(f"the held-out {name} is {shown(only, key)} at step {s.held_last.step:,}")
+        if trained := _training_pair(s, key):
+            what = "it" if parts else f"the {name}"
+            means = f" (means of the first and last {trained[1].n} steps)" if trained[1].n > 1 else ""
+            parts.append(f"on training batches {what} {from_to(*trained, key)}{means}")
+        if not parts:
+            return ""
+        window = smoothing_window(sum(key in point.values for point in s.run.train))
+        smooth = f" The bold training line averages {window} steps." if window > 1 else ""
+        return f"{capital('; '.join(parts))}.{smooth}"
+
+    return make
+
+
+def _accuracy(s: Summary) -> str:
+    accuracy, pair, longest = s.held("accuracy"), s.held_pair("accuracy"), s.held("longest_wins")
+    if accuracy is None or s.held_last is None:
+        return _held_and_training("accuracy", "accuracy")(s)
+    before = f", from {estimate(pair[0], percent=True)} at the start" if pair else ""
+    text = (
+        f"At step {s.held_last.step:,} the chosen response ranks first in "
+        f"{estimate(accuracy, percent=True)} of {held_out(accuracy, 'held-out comparison')}{before}. "
+        "Chance is 50%"
+    )
+    text += f"; “longest wins” gets {estimate(longest, percent=True)}." if longest else "."
+    by = list(s.held_last.by_annotator.items())
+    if by:
+        told = listing(f"{short(name, NAME)} {estimate(e, percent=True)}" for name, e in by[:8])
+        text += f" By annotator: {told}{f', and {len(by) - 8} more' if len(by) > 8 else ''}."
+    return text
+
+
+def _logps_pairs(s: Summary) -> tuple[str, tuple[Estimate, Estimate], tuple[Estimate, Estimate]] | None:
+    """Where it was measured, and the chosen and rejected log-probabilities at the first and last point."""
+    sources = (
+        ("on held-out comparisons", s.held_pair("chosen_logps"), s.held_pair("rejected_logps")),
+        ("on training batches", _training_pair(s, "chosen_logps"), _training_pair(s, "rejected_logps")),
+    )
+    for where, chosen, rejected in sources:
+        if chosen is not None and rejected is not None:
+            return where, chosen, rejected
+    return None
+
+
+def _logps(s: Summary) -> str:
+    found = _logps_pairs(s)
+    if found is None:
+        return ""
+    where, chosen, rejected = found
+    return (
+        f"{capital(where)} the log-probability of chosen responses {from_to(*chosen, 'chosen_logps')}, and "
+        f"that of rejected ones {from_to(*rejected, 'rejected_logps')}."
+    )
+
+
+def _meaning(s: Summary) -> str:
+    """Whether the chosen log-probability fell, why that is common, and what this run's other numbers say."""
+    found = _logps_pairs(s)
+    if found is None:
+        return ""
+    _, chosen, rejected = found
+    if verb(*chosen) != "fell":
+        apart = "became less likely" if verb(*rejected) == "fell" else "did not become less likely either"
+        return f"Chosen responses did not become less likely; rejected ones {apart}."
+    return f"{WHY_CHOSEN_FALLS} {_evidence(s, chosen)} {_anchor(s.run)}"
+
+
+def _evidence(s: Summary, chosen: tuple[Estimate, Estimate]) -> str:
+    """Signs of harm among the numbers of this run, or that there are none, or that nothing was measured."""
+    bad: list[str] = []
+    good: list[str] = []
+    tokens = s.held("chosen_tokens") or training_mean(s.run, "chosen_tokens", last=True)
+    if tokens is not None and tokens.value > 0:
+        fall = (chosen[0].value - chosen[1].value) / tokens.value
+        (bad if fall > CHOSEN_FALL_PER_TOKEN else good).append(f"the fall is {number(fall)} nats a token")
+    if s.gain is not None and s.gain.estimate.low is not None:
+        gain = f"the reward changed by {estimate(s.gain.estimate, sign=True)}"
+        (good if s.gain.estimate.low > 0 else bad).append(gain)
+    if (kl := s.policy("kl_nats")) is not None:
+        (bad if kl.value > KL_RUNAWAY_NATS else good).append(f"KL is {estimate(kl)} nats")
+    ours, theirs = s.policy("repetition"), s.reference("repetition")
+    if ours is not None and theirs is not None:
+        both = f"{estimate(ours, percent=True)} against {estimate(theirs, percent=True)} for the reference"
+        (bad if ours.value - theirs.value >= REPETITION_RISE else good).append(f"repetition is {both}")
+    if bad:
+        return f"Here there are signs of that: {listing(bad)}."
+    if s.sampled is None:
+        return "Here no samples were measured, so it cannot be told: draw some and read them."
+    return f"Here there is no sign of that: {listing(good)}."
+
+
+def _anchor(run: Run) -> str:
+    weight = run.setting("loss", "nll_weight")
+    if isinstance(weight, (int, float)) and weight > 0:
+        return f"The run holds the chosen responses with `loss.nll_weight: {number(float(weight))}`."
+    return "An anchor is one setting away: `loss.nll_weight` above 0 holds the chosen responses."
+
+
+def _kl(s: Summary) -> str:
+    kl, tokens = s.policy("kl_nats"), s.policy("tokens")
+    if kl is None or s.sampled is None:
+        return ""
+    text = (
+        f"The policy is {estimate(kl)} nats per response away from the reference at step {s.sampled.step:,}"
+    )
+    if tokens is not None and tokens.value > 0:
+        text += f", {number(kl.value / tokens.value)} nats for each of its {estimate(tokens)} tokens"
+    path = [(point.step, e) for point in s.run.evals if (e := point.policy.get("kl_nats")) is not None]
+    step, top = max(path, key=lambda item: item[1].value)
+    if step != s.sampled.step:
+        text += f"; it was farthest at step {step:,}, {estimate(top)}"
+    return f"{text}."
+
+
+def _tokens(s: Summary) -> str:
+    policy, reference, finished = s.policy("tokens"), s.reference("tokens"), s.policy("finished")
+    if policy is None:
+        return ""
+    text = f"Sampled responses have {estimate(policy)} tokens"
+    if reference is not None and reference.value > 0:
+        drift = signed(100 * (policy.value / reference.value - 1), 0)
+        text += f", against {estimate(reference)} for the reference ({drift}%)"
+    if finished is not None:
+        text += f"; {estimate(finished, percent=True)} ended by themselves, the others were cut"
+    chosen, rejected = s.held("chosen_tokens"), s.held("rejected_tokens")
+    if chosen is not None and rejected is not None:
+        text += f". In the data chosen responses have {estimate(chosen)}, rejected ones {estimate(rejected)}"
+    return f"{text}."
+
+
+def _reward(s: Summary) -> str:
+    reward, reference = s.policy("reward"), s.reference("reward")
+    if reward is None or reference is None or s.sampled is None:
+        return ""
+    text = f"The mean reward {from_to(reference, reward)} at step {s.sampled.step:,}"
+    if s.gain is not None:
+        how = "paired by prompt and seed" if s.gain.paired else "the two means taken as independent"
+        text += f"; the difference is {estimate(s.gain.estimate, sign=True)} ({how})"
+    return f"{text}."
+
+
+def _share_of_samples(key: str, what: str) -> Callable[[Summary], str]:
+    def make(s: Summary) -> str:
+        ours, theirs = s.policy(key), s.reference(key)
+        if ours is None:
+            return ""
+        against = f", against {estimate(theirs, percent=True)} for the reference" if theirs else ""
+        return f"{estimate(ours, percent=True)} of {what}{against}."
+
+    return make
+
+
+def _grad_norm(s: Summary) -> str:
+    pairs = [(p.values["grad_norm"], p.step) for p in s.run.train if "grad_norm" in p.values]
+    if not pairs:
+        return ""
+    middle, (largest, step) = sorted(pairs)[len(pairs) // 2][0], max(pairs)
+    return (
+        f"The gradient norm has a median of {number(middle)} and a maximum of {number(largest)}, "
+        f"at step {step:,}."
+    )
+
+
+def _reward_kl(s: Summary) -> str:
+    paths = kl_paths([s.run])
+    return _path(paths[0]) if paths else ""
+
+
+def _path(path: KlPath) -> str:
+    step, kl, best = max(path.points, key=lambda point: point[2].value)
+    text = (
+        f"{count(len(path.points), 'checkpoint')} evaluated: the highest mean reward is {estimate(best)} at a "
+        f"KL of {estimate(kl)} nats (step {step:,})"
+    )
+    text += f"; the reference, at KL 0, has {estimate(path.reference)}." if path.reference else "."
+    last_step, last_kl, last = path.points[-1]
+    if last_step != step:
+        text += f" Training on to step {last_step:,} gave {estimate(last)} at {estimate(last_kl)} nats."
+    return text
+
+
+_SINGLE: dict[str, Callable[[Summary], str]] = {
+    "reward_kl": _reward_kl,
+    "logps": _logps,
+    "logps_meaning": _meaning,
+    "margin": _held_and_training("margin", "margin"),
+    "kl": _kl,
+    "tokens": _tokens,
+    "loss": _held_and_training("loss", "loss"),
+    "accuracy": _accuracy,
+    "mean_logps": _held_and_training("mean log-probability", "mean_logps"),
+    "grad_norm": _grad_norm,
+    "reward": _reward,
+    "repetition": _share_of_samples("repetition", "sampled 4-grams were said before in the same response"),
+    "distinct_2": _share_of_samples("distinct_2", "the 2-grams in a sampled response are distinct"),
+}

@@ -1,0 +1,101 @@
+"""The numbers of a run that sentences, warnings and tables share."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from penchant.metrics.intervals import Estimate, paired_difference
+from penchant.reports.read import EvalPoint, Run, SampledPrompt
+
+
+@dataclass(frozen=True)
+class Change:
+    """Policy minus reference. `paired`: from the same prompts and seeds; else from two separate means."""
+
+    estimate: Estimate
+    paired: bool
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run at its ends.
+
+    Attributes:
+        held_first, held_last: the first and last evaluation on held-out data, the same where there is one.
+        sampled: the last evaluation that drew samples.
+        gain: change of the mean reward against the reference there.
+    """
+
+    run: Run
+    held_first: EvalPoint | None
+    held_last: EvalPoint | None
+    sampled: EvalPoint | None
+    gain: Change | None
+
+    def held(self, key: str, *, last: bool = True) -> Estimate | None:
+        """A held-out number at the last (or first) evaluation."""
+        point = self.held_last if last else self.held_first
+        return point.held_out.get(key) if point else None
+
+    def held_pair(self, key: str) -> tuple[Estimate, Estimate] | None:
+        """A held-out number at two different evaluations, the first and the last."""
+        first, last = self.held(key, last=False), self.held(key)
+        if first is None or last is None or self.held_first is self.held_last:
+            return None
+        return first, last
+
+    def policy(self, key: str) -> Estimate | None:
+        """A number of the policy's samples at the last evaluation that drew some."""
+        return self.sampled.policy.get(key) if self.sampled else None
+
+    def reference(self, key: str) -> Estimate | None:
+        """The same of the reference's samples."""
+        return self.sampled.reference.get(key) if self.sampled else None
+
+
+def summarize(run: Run) -> Summary:
+    """Find the ends of a run and its change of reward."""
+    held = [point for point in run.evals if point.held_out]
+    sampled = [point for point in run.evals if point.policy]
+    last = sampled[-1] if sampled else None
+    return Summary(
+        run=run,
+        held_first=held[0] if held else None,
+        held_last=held[-1] if held else None,
+        sampled=last,
+        gain=_gain(run, last) if last else None,
+    )
+
+
+def shown_samples(run: Run) -> tuple[SampledPrompt, ...]:
+    """The sampled prompts of the last step that has any, in the order of the file."""
+    last = max((sample.step for sample in run.samples), default=0)
+    return tuple(sample for sample in run.samples if sample.step == last)
+
+
+def _gain(run: Run, point: EvalPoint) -> Change | None:
+    policy, reference = point.policy.get("reward"), point.reference.get("reward")
+    if policy is None or reference is None:
+        return None
+    pairs = [
+        (ours.reward, theirs.reward, sample.prompt)
+        for sample in run.samples
+        if sample.step == point.step
+        for ours, theirs in zip(sample.policy, sample.reference, strict=False)
+        if ours.reward is not None and theirs.reward is not None
+    ]
+    if pairs and len(pairs) == policy.n:  # fewer texts than were measured would answer another question
+        ours, theirs, prompts = zip(*pairs, strict=True)
+        return Change(paired_difference(ours, theirs, prompts), paired=True)
+    return Change(_unpaired(policy, reference), paired=False)
+
+
+def _unpaired(a: Estimate, b: Estimate) -> Estimate:
+    """Difference of two means as if they were independent: wider than pairing would give, never too sure."""
+    value, n, clusters = a.value - b.value, min(a.n, b.n), min(a.clusters, b.clusters)
+    if a.low is None or a.high is None or b.low is None or b.high is None:
+        return Estimate(value, None, None, n, clusters)
+    down = math.hypot(a.value - a.low, b.high - b.value)
+    up = math.hypot(a.high - a.value, b.value - b.low)
+    return Estimate(value, value - down, value + up, n, clusters)

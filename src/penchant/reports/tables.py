@@ -1,0 +1,277 @@
+"""What stands in tables and tiles: what was run, how runs compare, every evaluation, what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penchant.metrics.intervals import Estimate
+from penchant.reports.read import EvalPoint, Run, finite
+from penchant.reports.summary import Summary
+from penchant.reports.words import count, duration, estimate, number, signed, value_only
+
+MOST_ENTRIES = 400  # of a flattened file: a hostile one may unfold without end
+MOST_DEPTH = 8
+MOST_DIFFERENCES = 40
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An interval on a tile's scale of 0 to 100; `kind` is `policy` or `reference`."""
+
+    kind: str
+    low: float
+    value: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A number that matters: its value, interval, what to compare it with, and both on one scale."""
+
+    label: str
+    value: str
+    interval: str
+    note: str
+    marks: tuple[Mark, ...] = ()
+    tick: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Column heads and rows of plain text, the first cell of a row being its name."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def tiles(s: Summary) -> list[Tile]:
+    """The numbers that matter of a single run, as far as it measured them."""
+    found = []
+    if reward := s.policy("reward"):
+        found.append(_tile("Mean reward", reward, s.reference("reward"), "reference"))
+    if kl := s.policy("kl_nats"):
+        tokens = s.policy("tokens")
+        per_token = f"{number(kl.value / tokens.value)} per token" if tokens and tokens.value > 0 else ""
+        found.append(Tile("KL from the reference, nats", value_only(kl), _interval(kl), per_token))
+    if accuracy := s.held("accuracy"):
+        found.append(_tile("Held-out accuracy", accuracy, s.held("longest_wins"), "longest wins", share=True))
+    elif loss := s.held("loss"):
+        found.append(_tile("Held-out loss", loss, s.held("loss", last=False), "at the start"))
+    if tokens := s.policy("tokens"):
+        found.append(_tile("Length, tokens", tokens, s.reference("tokens"), "reference"))
+    return found
+
+
+def _interval(e: Estimate, *, percent: bool = False) -> str:
+    return estimate(e, percent=percent).split(" ", 1)[1]
+
+
+def _tile(label: str, ours: Estimate, theirs: Estimate | None, against: str, *, share: bool = False) -> Tile:
+    ends = [
+        end for e in (ours, theirs) if e is not None for end in (e.value, e.low, e.high) if end is not None
+    ]
+    least, most = (0.0, 1.0) if share else (min(ends), max(ends))
+    width = (most - least) or 1.0
+    least, width = (least, width) if share else (least - 0.08 * width, 1.16 * width)
+
+    def place(value: float | None, fallback: float) -> float:
+        return round(100 * ((fallback if value is None else value) - least) / width, 1)
+
+    marks = tuple(
+        Mark(kind, place(e.low, e.value), place(e.value, e.value), place(e.high, e.value))
+        for kind, e in (("reference", theirs), ("policy", ours))
+        if e is not None
+    )
+    note = f"{against} {estimate(theirs, percent=share)}" if theirs else ""
+    value, interval = value_only(ours, percent=share), _interval(ours, percent=share)
+    return Tile(label, value, interval, note, marks if theirs else (), 50.0 if share else None)
+
+
+def facts(run: Run) -> list[tuple[str, str]]:
+    """What was run, as (label, text); what the files do not say is left out."""
+    rows = [
+        ("Method", _method(run)),
+        ("Model", _model(run)),
+        ("Data", _data(run)),
+        ("Training", _training(run)),
+        ("Machine", _machine(run)),
+        ("Started", str(run.provenance.get("started") or "")),
+    ]
+    return [(label, text) for label, text in rows if text]
+
+
+def _method(run: Run) -> str:
+    loss = run.setting("loss")
+    settings = [f"{key} {value}" for key, value in loss.items()] if isinstance(loss, Mapping) else []
+    name = [f"loss {loss}"] if isinstance(loss, str) else settings
+    seed = run.provenance.get("seed", run.setting("seed"))
+    return ", ".join([run.method, *name, *([f"seed {seed}"] if seed is not None else [])])
+
+
+def _part(run: Run, key: str) -> Mapping[str, Any]:
+    value = run.provenance.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _model(run: Run) -> str:
+    model = _part(run, "model")
+    told = model.get("name") or run.setting("model")
+    parts = [str(told)] if isinstance(told, str) else []
+    total, trained = finite(model.get("parameters")), finite(model.get("trainable_parameters"))
+    if total:
+        parts.append(f"{_millions(total)} parameters")
+        if trained is not None and trained < total:
+            parts.append(f"{_millions(trained)} trained ({number(100 * trained / total)}%)")
+    return ", ".join([*parts, *([str(model["dtype"])] if model.get("dtype") else [])])
+
+
+def _millions(n: float) -> str:
+    for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if n >= unit:
+            return f"{number(n / unit)}{name}"
+    return f"{n:.0f}"
+
+
+def _data(run: Run) -> str:
+    path = _part(run, "data").get("path")
+    nouns = (("groups", "prompt"), ("comparisons", "comparison"), ("responses", "response"), ("ties", "tie"))
+    counts = [count(n, noun) for key, noun in nouns if (n := run.data(key))]
+    held = run.data("held_out_groups")
+    counts += [f"{count(held, 'prompt')} held out"] if held else []
+    return ", ".join([*([str(path)] if path else []), *counts])
+
+
+def _training(run: Run) -> str:
+    result = run.result or {}
+    seconds, memory = finite(result.get("seconds")), finite(result.get("peak_memory_bytes"))
+    if seconds is None and run.train:
+        seconds = sum(point.values.get("seconds", 0.0) for point in run.train) or None
+    speeds = sorted(p.values["tokens_per_s"] for p in run.train if "tokens_per_s" in p.values)
+    parts = [count(run.last_step(), "step")]
+    parts += [f"in {duration(seconds)}"] if seconds else []
+    text = " ".join(parts)
+    text += f", {number(speeds[len(speeds) // 2], 0)} tokens per second" if speeds else ""
+    return text + (f", peak memory {_gib(memory)}" if memory else "")
+
+
+def _gib(memory: float) -> str:
+    return f"{number(memory / 2**30)} GiB"
+
+
+def _machine(run: Run) -> str:
+    machine = _part(run, "machine")
+    cores = finite(machine.get("cores"))
+    told = [machine.get("accelerator"), machine.get("cpu")]
+    return ", ".join([*(str(part) for part in told if part), *([count(int(cores), "core")] if cores else [])])
+
+
+def comparison(summaries: Sequence[Summary]) -> Table:
+    """A row a run; columns that no run measured are left out."""
+    columns: dict[str, list[str]] = {
+        "Run": [s.run.name for s in summaries],
+        "Method": [s.run.method for s in summaries],
+        "Status": [str((s.run.result or {}).get("status") or "not ended") for s in summaries],
+        "Steps": [f"{s.run.last_step():,}" for s in summaries],
+        "Reward": [_cell(s.policy("reward")) for s in summaries],
+        "Change": [_cell(s.gain.estimate if s.gain else None, sign=True) for s in summaries],
+        "KL, nats": [_cell(s.policy("kl_nats")) for s in summaries],
+        "Held-out accuracy": [_cell(s.held("accuracy"), percent=True) for s in summaries],
+        "Longest wins": [_cell(s.held("longest_wins"), percent=True) for s in summaries],
+        "Held-out loss": [_cell(s.held("loss")) for s in summaries],
+        "Tokens": [_cell(s.policy("tokens")) for s in summaries],
+        "Repetition": [_cell(s.policy("repetition"), percent=True) for s in summaries],
+        "Time": [_time(s.run) for s in summaries],
+        "Peak memory": [_memory(s.run) for s in summaries],
+    }
+    kept = {head: cells for head, cells in columns.items() if any(cell != DASH for cell in cells)}
+    return Table(tuple(kept), tuple(zip(*kept.values(), strict=True)))
+
+
+def _cell(e: Estimate | None, *, percent: bool = False, sign: bool = False) -> str:
+    return DASH if e is None else estimate(e, percent=percent, sign=sign)
+
+
+def _time(run: Run) -> str:
+    seconds = finite((run.result or {}).get("seconds"))
+    return duration(seconds) if seconds else DASH
+
+
+def _memory(run: Run) -> str:
+    memory = finite((run.result or {}).get("peak_memory_bytes"))
+    return _gib(memory) if memory else DASH
+
+
+_EVALUATED: tuple[tuple[str, str, str], ...] = (
+    ("held_out", "loss", "Held-out loss"),
+    ("held_out", "accuracy", "Accuracy"),
+    ("held_out", "margin", "Margin, nats"),
+    ("held_out", "chosen_logps", "Chosen, nats"),
+    ("held_out", "rejected_logps", "Rejected, nats"),
+    ("policy", "reward", "Reward"),
+    ("policy", "kl_nats", "KL, nats"),
+    ("policy", "tokens", "Tokens"),
+    ("policy", "distinct_2", "Distinct 2-grams"),
+    ("policy", "repetition", "Repetition"),
+    ("policy", "finished", "Ended by itself"),
+)
+_SHARES = {"accuracy", "distinct_2", "repetition", "finished"}
+
+
+def evaluations(run: Run) -> Table | None:
+    """Every evaluated checkpoint with every number, None where nothing was evaluated."""
+    kept = [
+        (part, key, head)
+        for part, key, head in _EVALUATED
+        if any(key in getattr(point, part) for point in run.evals)
+    ]
+    if not kept:
+        return None
+
+    def row(point: EvalPoint) -> tuple[str, ...]:
+        cells = (_cell(getattr(point, part).get(key), percent=key in _SHARES) for part, key, _ in kept)
+        return (f"{point.step:,}", *cells)
+
+    return Table(("Step", *(head for _, _, head in kept)), tuple(row(point) for point in run.evals))
+
+
+def differences(runs: Sequence[Run]) -> Table | None:
+    """The settings in which runs differ, a row a setting; None where there are none."""
+    flat = [flatten(run.config) for run in runs]
+    keys = dict.fromkeys(key for table in flat for key in table if key != "out")
+    rows = []
+    for key in keys:
+        values = tuple(table.get(key, DASH) for table in flat)
+        if len(set(values)) > 1:
+            rows.append((key, *values))
+    if not rows:
+        return None
+    return Table(("Setting", *(run.name for run in runs)), tuple(rows[:MOST_DIFFERENCES]))
+
+
+def flatten(table: Mapping[str, Any]) -> dict[str, str]:
+    """Nested settings as `loss.beta: 0.1`, cut at `MOST_ENTRIES` entries and `MOST_DEPTH` levels."""
+    flat: dict[str, str] = {}
+
+    def visit(node: Any, path: str, depth: int) -> None:
+        if len(flat) >= MOST_ENTRIES:
+            return
+        if isinstance(node, (Mapping, list)) and node:
+            if depth >= MOST_DEPTH:
+                flat[path] = "…"
+                return
+            items = node.items() if isinstance(node, Mapping) else enumerate(node)
+            for key, value in items:
+                visit(value, f"{path}.{key}" if path else str(key), depth + 1)
+        else:
+            flat[path] = DASH if node is None else str(node)
+
+    visit(table, "", 0)
+    return flat
+
+
+def change(ours: float | None, theirs: float | None) -> str:
+    """`+0.53` between the rewards of two samples, empty where one has none."""
+    return signed(ours - theirs, 2) if ours is not None and theirs is not None else ""

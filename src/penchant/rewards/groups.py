@@ -1,0 +1,53 @@
+"""Rewards on prompt groups: scores for responses, and comparisons from scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import combinations
+
+from penchant.errors import InputError
+from penchant.rewards.load import Reward, checked_reward
+from penchant.types import Comparison, PromptGroup, prompt_text
+
+
+def score_groups(groups: Sequence[PromptGroup], reward: Reward) -> list[PromptGroup]:
+    """The groups with `scores` filled in: one number a response, whatever was there before.
+
+    The reward (of `load_reward`, or any function that keeps its contract) is called once, with all
+    (prompt, response) texts in order, so that it may batch them as it likes.
+
+    Raises:
+        InputError: from the reward; see `checked_reward`.
+    """
+    pairs = [(prompt_text(group.prompt), response.text) for group in groups for response in group.responses]
+    scores = iter(checked_reward(reward)(pairs))
+    return [group.replace(scores=[next(scores) for _ in group.responses]) for group in groups]
+
+
+def compare_by_score(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
+    """The groups with every pair of responses compared by score, whatever comparisons were there before.
+
+    The higher score wins; equal scores are a tie. A response that stands for several identical samples enters
+    as often as it was drawn: the comparison of two responses has the product of their counts as its weight.
+
+    Raises:
+        InputError: a group without scores, or with a score that is not finite.
+    """
+    return [group.replace(comparisons=_comparisons(group, index)) for index, group in enumerate(groups)]
+
+
+def _comparisons(group: PromptGroup, index: int) -> list[Comparison]:
+    where = group.source or f"prompt group {index} (counted from 0)"
+    if group.scores is None:
+        raise InputError(f"{where}: expected scores to compare by, but there are none; see score_groups")
+    for position, score in enumerate(group.scores):
+        if not math.isfinite(score):
+            raise InputError(f"{where}: response {position} has the score {score}, expected a finite number")
+    comparisons = []
+    for first, second in combinations(range(len(group.responses)), 2):
+        tie = group.scores[first] == group.scores[second]
+        winner, loser = (first, second) if group.scores[first] >= group.scores[second] else (second, first)
+        weight = float(group.responses[first].count * group.responses[second].count)
+        comparisons.append(Comparison(winner=winner, loser=loser, tie=tie, weight=weight))
+    return comparisons

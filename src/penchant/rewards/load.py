@@ -1,0 +1,188 @@
+"""A reward by its name: a built-in one, or any Python function, held to its contract on every call."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import math
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from difflib import get_close_matches
+from functools import wraps
+from numbers import Real
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from penchant.errors import InputError
+
+Reward = Callable[[Sequence[tuple[str, str]]], list[float]]
+"""(prompt, response) texts in, one finite number for each out, in the same order; larger is better."""
+
+BUILT_IN = {"vader": "penchant.rewards.vader:vader"}
+"""The rewards that need no code of the user's, by name."""
+
+EXCERPT = 40
+"""Characters of a prompt or response that a message shows."""
+
+
+def load_reward(spec: str) -> Reward:
+    """A reward by name or by where its function lies.
+
+    Args:
+        spec: `"vader"`; or `"module:function"`, a module of the current folder or an installed one; or
+            `"path/to/file.py:function"`. The function takes a list of (prompt, response) texts and returns a
+            number for each.
+
+    Returns:
+        The function, checked on every call: whatever it returns but one finite number a pair, and any
+            exception
+        of its own, is an InputError that names the function (and the pair). Not called for no pairs at all.
+
+    Raises:
+        InputError: no such name, file, module or function (with names like it), a module that fails when it
+            is imported, or something that cannot be called.
+    """
+    target = BUILT_IN.get(spec, spec)
+    source, colon, name = target.rpartition(":")
+    if not (colon and source and name.isidentifier()):
+        raise InputError(
+            f"the reward `{spec}` is unknown; expected {', '.join(BUILT_IN)}, module:function, "
+            f"or path/to/file.py:function{_near(spec, list(BUILT_IN))}"
+        )
+    module = _module_from_file(spec, Path(source)) if source.endswith(".py") else _module(spec, source)
+    if not hasattr(module, name):
+        functions = [
+            key for key, value in vars(module).items() if callable(value) and not key.startswith("_")
+        ]
+        raise InputError(f"the reward `{spec}`: {source} has no `{name}`{_near(name, functions)}")
+    function = getattr(module, name)
+    if not callable(function):
+        raise InputError(
+            f"the reward `{spec}`: expected a function, but {name} is a {type(function).__name__}"
+        )
+    return checked_reward(function, spec)
+
+
+def checked_reward(function: Callable[..., Any], name: str | None = None) -> Reward:
+    """A function with the contract of a reward enforced; one that is checked already comes back as it is.
+
+    Args:
+        function: takes a list of (prompt, response) texts, returns a number for each.
+        name: what messages call it; its own name where it is None.
+
+    Returns:
+        The same function, of which every call raises InputError unless it gives one finite number a pair. An
+        exception of its own is kept as the `__cause__`. It is not called for no pairs at all.
+    """
+    if getattr(function, "is_checked_reward", False):
+        return function
+    called = f"the reward `{name or getattr(function, '__name__', repr(function))}`"
+
+    @wraps(function, updated=())
+    def reward(pairs: Sequence[tuple[str, str]]) -> list[float]:
+        pairs = list(pairs)
+        if not pairs:
+            return []
+        try:
+            results = function(pairs)
+        except Exception as error:  # the user's code may raise anything
+            what = f"{type(error).__name__}: {error}"
+            raise InputError(f"{called} failed on {len(pairs)} pairs: {what}") from error
+        count = _length(results)
+        if count is None:
+            raise InputError(f"{called} returned {_excerpt(results)}, expected a list of numbers")
+        if count != len(pairs):
+            raise InputError(f"{called} returned {count} numbers for {len(pairs)} (prompt, response) pairs")
+        return [_number(called, index, pairs, result) for index, result in enumerate(results)]
+
+    reward.is_checked_reward = True  # type: ignore[attr-defined]
+    return reward
+
+
+def _length(results: Any) -> int | None:
+    """How many results there are; None for what is no sequence (a set or a mapping has no order to trust)."""
+    if isinstance(results, (str, bytes, Mapping, Set)):
+        return None
+    try:
+        return len(results)
+    except TypeError:  # a single number, nothing, a generator, an array without dimensions
+        return None
+
+
+def _number(called: str, index: int, pairs: Sequence[tuple[str, str]], result: Any) -> float:
+    """One result as a finite float; numbers of numpy and torch, and truth values, count as numbers."""
+    value = result.item() if hasattr(result, "item") and getattr(result, "ndim", None) == 0 else result
+    if isinstance(value, Real) and math.isfinite(value):
+        return float(value)
+    prompt, response = pairs[index]
+    raise InputError(
+        f"{called} returned {_excerpt(result)} for pair {index} (counted from 0), expected a finite number; "
+        f"its prompt is {_excerpt(prompt)}, its response {_excerpt(response)}"
+    )
+
+
+def _module(spec: str, name: str) -> ModuleType:
+    """Imports a module of the current folder, or else an installed one."""
+    with _import_path(Path.cwd()):
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            # an import inside the module that fails is another matter than a module that is not there
+            if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
+                raise InputError(f"the reward `{spec}`: {name} cannot be imported: {error}") from error
+            known = [module.name for module in pkgutil.iter_modules()]
+            where = f"in {Path.cwd()} or installed"
+            raise InputError(
+                f"the reward `{spec}`: there is no module `{name}` {where}{_near(name, known)}"
+            ) from None
+        except Exception as error:  # a module may raise anything while it is imported
+            what = f"{type(error).__name__}: {error}"
+            raise InputError(f"the reward `{spec}`: {name} cannot be imported: {what}") from error
+
+
+def _module_from_file(spec: str, path: Path) -> ModuleType:
+    """Runs a Python file as a module of its own, anew each time, so that an edited file is what counts."""
+    if not path.is_file():
+        files = [file.name for file in path.parent.glob("*.py")]
+        raise InputError(f"the reward `{spec}`: there is no file {path}{_near(path.name, files)}")
+    path = path.resolve()
+    name = f"penchant_reward_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    module_spec = importlib.util.spec_from_file_location(name, path)
+    assert module_spec is not None  # a .py file always has a loader
+    assert module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[name] = module  # dataclasses and pickle look their module up there
+    try:
+        with _import_path(path.parent):
+            module_spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        what = f"{type(error).__name__}: {error}"
+        raise InputError(f"the reward `{spec}`: {path} cannot be imported: {what}") from error
+    return module
+
+
+@contextmanager
+def _import_path(folder: Path) -> Iterator[None]:
+    """Lets imports find modules in a folder, first of all, for a while."""
+    entry = str(folder)
+    sys.path.insert(0, entry)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(entry)
+
+
+def _near(word: str, choices: Sequence[str]) -> str:
+    matches = get_close_matches(word, choices, n=3)
+    return f"; did you mean {' or '.join(f'`{match}`' for match in matches)}?" if matches else ""
+
+
+def _excerpt(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= EXCERPT else text[: EXCERPT - 3] + "..."

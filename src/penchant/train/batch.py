@@ -1,0 +1,133 @@
+"""An optimizer step as micro-batches: trees to forward, and which slots the loss compares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from penchant.data.render import Rendered
+from penchant.engine.tree import Tree, TreeBatch, collate, fill, make_trees
+from penchant.train.plan import Part
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """What is forwarded and differentiated together. A slot is one response of one part.
+
+    Attributes:
+        batches: forward passes that fill the slots: one, or several where a group is larger than the budget.
+        pairs: (pairs, 2) slots of winner and loser. pair_weights: (pairs,).
+        targets: (targets,) slots of responses to imitate. target_weights: (targets,).
+        tokens: (slots,) scored tokens. reference: (slots,) reference logps in nats, zeros without a reference.
+        sources: (slots,) where each response came from, for messages.
+        forwarded: tokens that go through the model, padding excluded.
+    """
+
+    batches: tuple[TreeBatch, ...]
+    pairs: Int[Tensor, "pairs 2"]
+    pair_weights: Float[Tensor, " pairs"]
+    targets: Int[Tensor, " targets"]
+    target_weights: Float[Tensor, " targets"]
+    tokens: Float[Tensor, " slots"]
+    reference: Float[Tensor, " slots"]
+    sources: tuple[str, ...]
+    forwarded: int
+
+    def to(self, device: torch.device) -> MicroBatch:
+        """The same on another device, the trees aside, which follow one by one."""
+        moved = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in vars(self).items()}
+        return MicroBatch(**moved)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rendered groups with what the loss needs of each response.
+
+    Attributes:
+        rendered: token ids, a group each.
+        reference: reference logps of each group's responses, or None where the loss needs none.
+    """
+
+    rendered: Sequence[Rendered]
+    reference: Sequence[Tensor] | None = None
+
+
+def micro_batches(step: Sequence[Part], data: Dataset, *, budget: int, plain: bool) -> list[MicroBatch]:
+    """A step's parts in micro-batches whose padded size stays within the budget, parts of like length together.
+
+    A part that is larger than the budget gets a micro-batch of its own with several forward passes, so that its
+    comparisons across trees are kept.
+    """
+    rows = [_needed(part) for part in step]
+    trees = [
+        make_trees([(data.rendered[group], responses)], budget=budget, plain=plain)
+        for (group, _), responses in zip(step, rows, strict=True)
+    ]
+    longest = [max(tree.length for tree in part) for part in trees]
+    large = [i for i, part in enumerate(trees) if len(part) * longest[i] > budget]
+    small = sorted((i for i in range(len(step)) if i not in set(large)), key=lambda i: (-longest[i], i))
+    picked: list[list[int]] = []
+    used = 0  # trees in the open micro-batch; the first part's longest tree is its padded length
+    for index in small:
+        if picked and (used + len(trees[index])) * longest[picked[-1][0]] <= budget:
+            picked[-1].append(index)
+            used += len(trees[index])
+        else:
+            picked.append([index])
+            used = len(trees[index])
+    picked += [[index] for index in large]
+    return [_assemble([step[i] for i in some], [rows[i] for i in some], [trees[i] for i in some], data, budget)
+            for some in picked]
+
+
+def _needed(part: Part) -> tuple[int, ...]:
+    return tuple(sorted({index for unit in part[1] for index in unit.responses}))
+
+
+def _assemble(
+    parts: Sequence[Part], rows: Sequence[tuple[int, ...]], trees: Sequence[list[Tree]], data: Dataset, budget: int
+) -> MicroBatch:
+    slots = sum(map(len, rows))
+    shifted: list[Tree] = []
+    pairs: list[tuple[int, int]] = []
+    pair_weights: list[float] = []
+    targets: list[int] = []
+    target_weights: list[float] = []
+    tokens: list[int] = []
+    reference: list[Tensor] = []
+    sources: list[str] = []
+    first = 0
+    for (group, units), responses, part_trees in zip(parts, rows, trees, strict=True):
+        slot = {response: first + place for place, response in enumerate(responses)}
+        shifted += [Tree(t.prompt_ids, t.branches, tuple(s + first for s in t.slots)) for t in part_trees]
+        rendered = data.rendered[group]
+        for unit in units:
+            for winner, loser, weight in unit.pairs:
+                pairs.append((slot[winner], slot[loser]))
+                pair_weights.append(weight)
+            if unit.response is not None:
+                targets.append(slot[unit.response])
+                target_weights.append(unit.weight)
+        tokens += [rendered.branches[index].scored for index in responses]
+        if data.reference is not None:
+            reference.append(data.reference[group][list(responses)])
+        sources += [f"{rendered.source or f'group {group}'} (response {index})" for index in responses]
+        first += len(responses)
+    batches = [
+        collate([shifted[i] for i in some], slots=slots) for some in fill([tree.length for tree in shifted], budget)
+    ]
+    return MicroBatch(
+        tuple(batches),
+        torch.tensor(pairs, dtype=torch.long).reshape(-1, 2),
+        torch.tensor(pair_weights),
+        torch.tensor(targets, dtype=torch.long),
+        torch.tensor(target_weights),
+        torch.tensor(tokens, dtype=torch.float32),
+        torch.cat(reference) if reference else torch.zeros(slots),
+        tuple(sources),
+        sum(tree.length for tree in shifted),
+    )

@@ -1,0 +1,104 @@
+"""Checkpoints: model, optimizer, schedule, random states and data cursor in one folder, replaced by renaming.
+
+`checkpoint/` opens with `AutoModelForCausalLM.from_pretrained`; what only resuming needs lies in its `resume/`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from penchant.errors import InputError
+from penchant.models.policy import Policy
+from penchant.train.run_folder import cannot_write
+
+
+def save(folder: Path, policy: Policy, state: dict[str, Any] | None) -> None:
+    """Write a checkpoint beside the old one, then take its place.
+
+    Args:
+        folder: the checkpoint's final name.
+        state: what resuming needs (`step`, `optimizer`, ...), or None for a model that is not resumed from.
+
+    Raises:
+        RunError: it cannot be written; the old one is still there.
+    """
+    building, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(building, ignore_errors=True)
+    try:
+        building.mkdir(parents=True)
+        policy.save(building)
+        if state is not None:
+            (building / "resume").mkdir()
+            torch.save(state, building / "resume" / "state.pt")
+        _sync(building)
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            os.replace(folder, old)
+        os.replace(building, folder)
+    except (OSError, SafetensorError, RuntimeError) as error:  # torch.save raises RuntimeError on a full disk
+        recover(folder)
+        raise cannot_write(folder, error) from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def recover(folder: Path) -> None:
+    """After a kill between the two renames only the old checkpoint stands, under its other name: put it back."""
+    old = folder.with_name(f".{folder.name}.old")
+    if not folder.exists() and old.exists():
+        os.replace(old, folder)
+
+
+def load(folder: Path, policy: Policy) -> dict[str, Any]:
+    """Put a checkpoint's weights into the policy, bit for bit, and return its resume state.
+
+    Raises:
+        InputError: no checkpoint, or one that cannot be resumed from.
+    """
+    recover(folder)
+    state = folder / "resume" / "state.pt"
+    if not state.exists():
+        raise InputError(f"no checkpoint to resume from in {folder}: the run stopped before its first one; start anew")
+    load_weights(folder, policy.model)
+    loaded: dict[str, Any] = torch.load(state, weights_only=True, map_location="cpu")
+    return loaded
+
+
+def load_weights(folder: Path, model: nn.Module) -> None:
+    """The weights of a checkpoint into a model of the same shape (adapters alone under LoRA)."""
+    from safetensors.torch import load_file
+
+    if (folder / "adapter_model.safetensors").exists():
+        from peft import set_peft_model_state_dict
+
+        set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"))
+        return
+    index = folder / "model.safetensors.index.json"
+    names = sorted(set(json.loads(index.read_text())["weight_map"].values())) if index.exists() else ["model.safetensors"]
+    tensors = {key: value for name in names for key, value in load_file(folder / name).items()}
+    result = model.load_state_dict(tensors, strict=False)
+    own = model.state_dict()
+    loaded = {own[name].data_ptr() for name in tensors if name in own}
+    missing = [name for name in result.missing_keys if own[name].data_ptr() not in loaded]  # tied ones are saved once
+    if result.unexpected_keys or missing:
+        raise InputError(
+            f"{folder} holds another model: unexpected {result.unexpected_keys[:3]}, missing {missing[:3]}"
+        )
+
+
+def _sync(folder: Path) -> None:
+    """Have the files on the disk before the rename, or a power cut could leave a named, empty checkpoint."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                os.fsync(file.fileno())

@@ -1,0 +1,232 @@
+"""Evaluation while training: held-out comparisons, and samples of policy and reference for the same prompts and seeds.
+
+Every number is an estimate with a 95% interval that resamples prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from penchant.data.render import Rendered
+from penchant.engine.generate import Sampling
+from penchant.engine.reference import Reference, sequence_kl
+from penchant.engine.score import score
+from penchant.losses.preference import pair_losses
+from penchant.losses.settings import PreferenceLoss
+from penchant.metrics.intervals import cluster_mean
+from penchant.metrics.text import distinct_n, repetition
+from penchant.models.policy import Policy
+from penchant.rewards import Reward
+from penchant.train.batch import Dataset
+from penchant.train.progress import progress_bar
+from penchant.train.run_folder import RunFolder
+from penchant.types import Prompt, PromptGroup, Response, prompt_text
+
+Estimates = dict[str, Any]
+
+
+@dataclass
+class Evaluator:
+    """Callable as the loop's `evaluate`: (step, epoch) -> an "eval" line of metrics.jsonl.
+
+    Attributes:
+        folder: where samples go. held_out: gives the held-out estimates, or None. samples: the same for samples.
+    """
+
+    folder: RunFolder
+    held_out: Callable[[], Estimates] | None
+    samples: SampleEvaluation | None
+
+    def __call__(self, step: int, epoch: float) -> dict[str, Any]:
+        line: dict[str, Any] = {"kind": "eval", "step": step, "epoch": epoch}
+        if self.held_out is not None:
+            line["held_out"] = self.held_out()
+        if self.samples is not None:
+            line["samples"], rows = self.samples.run()
+            for row in rows:
+                self.folder.append("samples.jsonl", {"step": step, **row})
+        return line
+
+
+# -- held-out data ------------------------------------------------------------------------------------------------
+
+
+def held_out_preferences(
+    policy: Policy, groups: Sequence[PromptGroup], data: Dataset, loss: PreferenceLoss | None, budget: int
+) -> Estimates:
+    """Loss, accuracy, margin, log-probabilities and lengths on held-out comparisons, and how often the longer wins.
+
+    Without a loss on pairs (Preferred-FT) the loss is the winner's mean negative log-likelihood a token and the margin
+    the difference of the summed log-probabilities. Accuracy is the share of comparisons (ties left out) whose winner has the positive margin; a margin of 0, as
+    every one is before the first step, counts half. So does an equal length for `longest_wins`.
+    """
+    scores = score(policy.scorer, data.rendered, budget=budget)
+    table = _pair_table(groups, data, scores)
+    losses, margins = _losses_and_margins(loss, table)
+    prompts, weights = table["prompts"], table["weights"].numpy()
+    decided = ~table["tied"].numpy()
+    columns = {
+        "loss": losses,
+        "margin": margins,
+        "chosen_logps": table["chosen"],
+        "rejected_logps": table["rejected"],
+        "chosen_tokens": table["chosen_tokens"],
+        "rejected_tokens": table["rejected_tokens"],
+    }
+    estimates: Estimates = {
+        name: cluster_mean(column.double().numpy(), prompts, weights=weights).as_dict()
+        for name, column in columns.items()
+    }
+    if decided.any():
+        right = _wins(margins)[decided]
+        longer = _wins(table["chosen_tokens"] - table["rejected_tokens"])[decided]
+        kept = [prompt for prompt, keep in zip(prompts, decided, strict=True) if keep]
+        estimates["accuracy"] = cluster_mean(right, kept, weights=weights[decided]).as_dict()
+        estimates["longest_wins"] = cluster_mean(longer, kept, weights=weights[decided]).as_dict()
+        annotators = np.array(table["annotators"], dtype=object)[decided]
+        names = sorted({name for name in annotators if name is not None})
+        if len(names) > 1:
+            estimates["by_annotator"] = {
+                name: cluster_mean(
+                    right[annotators == name],
+                    [prompt for prompt, who in zip(kept, annotators, strict=True) if who == name],
+                    weights=weights[decided][annotators == name],
+                ).as_dict()
+                for name in names
+            }
+    return estimates
+
+
+def _losses_and_margins(loss: PreferenceLoss | None, table: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    chosen, rejected = table["chosen"], table["rejected"]
+    if loss is None:
+        return -chosen / table["chosen_tokens"], chosen - rejected
+    reference = (table["ref_chosen"], table["ref_rejected"]) if loss.needs_reference else (None, None)
+    return pair_losses(loss, chosen, rejected, *reference, table["chosen_tokens"], table["rejected_tokens"])
+
+
+def _wins(difference: torch.Tensor) -> np.ndarray:
+    return ((difference > 0).double() + 0.5 * (difference == 0)).numpy()
+
+
+def _pair_table(groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[torch.Tensor]) -> dict[str, Any]:
+    """A column each of what the held-out estimates need; a row a directed pair (a tie gives two of half weight)."""
+    rows: list[tuple[float, ...]] = []
+    prompts: list[Prompt] = []
+    annotators: list[str | None] = []
+    for number, (group, rendered, logps) in enumerate(zip(groups, data.rendered, scores, strict=True)):
+        ref = data.reference[number] if data.reference is not None else torch.zeros_like(logps)
+        tokens = [branch.scored for branch in rendered.branches]
+        for comparison in group.comparisons:
+            for w, l, weight in comparison.directed():
+                rows.append((float(logps[w]), float(logps[l]), float(ref[w]), float(ref[l]), tokens[w], tokens[l],
+                             weight, comparison.tie))  # fmt: skip
+                prompts.append(group.prompt)
+                annotators.append(comparison.annotator)
+    names = ("chosen", "rejected", "ref_chosen", "ref_rejected", "chosen_tokens", "rejected_tokens", "weights", "tied")
+    columns = torch.tensor(rows, dtype=torch.float32).reshape(-1, len(names)).unbind(1)
+    table: dict[str, Any] = dict(zip(names, columns, strict=True))
+    table["tied"] = table["tied"].bool()
+    return table | {"prompts": prompts, "annotators": annotators}
+
+
+def held_out_imitation(policy: Policy, groups: Sequence[PromptGroup], data: Dataset, budget: int) -> Estimates:
+    """Mean negative log-likelihood a token on held-out demonstrations (every token counts the same)."""
+    scores = score(policy.scorer, data.rendered, budget=budget)
+    means, tokens, prompts = [], [], []
+    for group, rendered, logps in zip(groups, data.rendered, scores, strict=True):
+        for branch, total in zip(rendered.branches, logps.tolist(), strict=True):
+            means.append(-total / branch.scored)
+            tokens.append(branch.scored)
+            prompts.append(group.prompt)
+    return {"loss": cluster_mean(means, prompts, weights=tokens).as_dict()}
+
+
+# -- samples ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class SampleEvaluation:
+    """Samples of the policy against samples of the reference, prompt by prompt, draw by draw.
+
+    Attributes:
+        prompts: what to sample for. sampling: how, the same for both.
+        reward: the true reward of (prompt, response) texts, or None.
+    """
+
+    policy: Policy
+    reference: Reference
+    prompts: Sequence[Prompt]
+    sampling: Sampling
+    reward: Reward | None
+    budget: int
+    _of_reference: list[list[Response]] | None = field(default=None, init=False)
+
+    def run(self) -> tuple[Estimates, list[dict[str, Any]]]:
+        """Estimates for policy and reference, and a row of samples a prompt."""
+        if self._of_reference is None:  # the reference never changes
+            with self.reference.active() as scorer:
+                frozen = Policy(scorer.model, self.policy.renderer, self.policy.name)
+                self._of_reference = self._draw(frozen, "sampling the reference")
+        drawn = self._draw(self.policy, "sampling the policy")
+        kls = sequence_kl(self.policy.scorer, self.reference, self._render(drawn), budget=self.budget)
+        columns = self._columns(drawn) | {"kl_nats": [float(kl) for row in kls for kl in row]}
+        frozen_columns = self._columns(self._of_reference)
+        clusters = [number for number in range(len(self.prompts)) for _ in range(self.sampling.n)]
+        estimates = {
+            who: {name: cluster_mean(values, clusters).as_dict() for name, values in some.items()}
+            for who, some in (("policy", columns), ("reference", frozen_columns))
+        }
+        rows = [
+            {
+                "prompt": prompt_text(prompt),
+                "policy": _shown(drawn[number], columns, number * self.sampling.n),
+                "reference": _shown(self._of_reference[number], frozen_columns, number * self.sampling.n),
+            }
+            for number, prompt in enumerate(self.prompts)
+        ]
+        return estimates, rows
+
+    def _draw(self, policy: Policy, what: str) -> list[list[Response]]:
+        with progress_bar(what, len(self.prompts) * self.sampling.n, "samples") as advance:
+            return policy.draw(self.prompts, self.sampling, progress=advance)
+
+    def _render(self, drawn: Sequence[Sequence[Response]]) -> list[Rendered]:
+        # whatever limit the training data has, what was sampled is scored whole
+        renderer = replace(self.policy.renderer, max_length=None, every_turn=False)
+        return [
+            renderer.render(PromptGroup(prompt, list(row))) for prompt, row in zip(self.prompts, drawn, strict=True)
+        ]
+
+    def _columns(self, drawn: Sequence[Sequence[Response]]) -> dict[str, list[float]]:
+        """A number a sample, for each quantity."""
+        flat = [response for row in drawn for response in row]
+        ids = [response.token_ids or () for response in flat]
+        columns = {
+            "tokens": [float(len(tokens)) for tokens in ids],
+            "distinct_2": distinct_n(ids, 2),
+            "repetition": repetition(ids),
+            "finished": [float(response.finished) for response in flat],
+        }
+        if self.reward is not None:
+            texts = [
+                (prompt_text(prompt), response.text)
+                for prompt, row in zip(self.prompts, drawn, strict=True)
+                for response in row
+            ]
+            columns["reward"] = list(self.reward(texts))
+        return columns
+
+
+def _shown(row: Sequence[Response], columns: dict[str, list[float]], first: int) -> list[dict[str, Any]]:
+    shown = []
+    for place, response in enumerate(row, start=first):
+        item: dict[str, Any] = {"text": response.text, "tokens": columns["tokens"][place], "finished": response.finished}
+        item |= {name: columns[name][place] for name in ("reward", "kl_nats") if name in columns}
+        shown.append(item)
+    return shown

@@ -1,0 +1,105 @@
+"""What a step minimises: scores of a micro-batch in, a sum of losses and sums for the metrics out.
+
+The loop divides by the step's normaliser (the summed weight of its comparisons, or of its taught tokens), so a step
+is the mean over those whatever its micro-batches were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from penchant.data.render import Rendered
+from penchant.losses.preference import pair_losses
+from penchant.losses.settings import PreferenceLoss
+from penchant.train.batch import MicroBatch
+from penchant.train.plan import Part
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one micro-batch.
+
+    Attributes:
+        losses: a number a term (pair or imitated response), weighted: their sum over the step, divided by the
+            normaliser, is the loss.
+        slots: (terms, k) the slots that each term read, to name the rows of a bad one.
+        sums: weighted sums for the metrics; divided by the normaliser they are the step's means.
+    """
+
+    losses: Float[Tensor, " terms"]
+    slots: Tensor
+    sums: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A loss on scores, with what it takes the mean over.
+
+    Attributes:
+        compute: (logps (slots,), micro-batch) -> Outcome.
+        normaliser: (step's parts, rendered groups) -> what the sums are divided by.
+        unit: what the step counts, `pairs` or `responses`.
+    """
+
+    compute: Callable[[Float[Tensor, " slots"], MicroBatch], Outcome]
+    normaliser: Callable[[Sequence[Part], Sequence[Rendered]], float]
+    unit: str
+
+
+def preference(settings: PreferenceLoss) -> Objective:
+    """Any loss on pairs: the weighted mean over comparisons (a tie is two pairs of half its weight)."""
+
+    def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
+        winners, losers = batch.pairs.unbind(1)
+        chosen, rejected = logps[winners], logps[losers]
+        ref = (batch.reference[winners], batch.reference[losers]) if settings.needs_reference else (None, None)
+        losses, margins = pair_losses(
+            settings, chosen, rejected, ref[0], ref[1], batch.tokens[winners], batch.tokens[losers]
+        )
+        weights = batch.pair_weights
+        right = (margins > 0).float() + 0.5 * (margins == 0)
+        sums = {
+            "chosen_logps": chosen.detach() @ weights,
+            "rejected_logps": rejected.detach() @ weights,
+            "margin": margins @ weights,
+            "accuracy": right @ weights,
+            "chosen_tokens": batch.tokens[winners] @ weights,
+            "rejected_tokens": batch.tokens[losers] @ weights,
+        }
+        return Outcome(losses * weights, batch.pairs, sums)
+
+    def normaliser(step: Sequence[Part], rendered: Sequence[Rendered]) -> float:
+        return sum(weight for _, units in step for unit in units for _, _, weight in unit.pairs)
+
+    return Objective(compute, normaliser, "pairs")
+
+
+def imitation() -> Objective:
+    """Maximum likelihood: the mean negative log-likelihood a token, over all taught tokens of the step."""
+
+    def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
+        losses = -logps[batch.targets] * batch.target_weights
+        return Outcome(losses, batch.targets[:, None], {"mean_logps": -losses.detach().sum()})
+
+    def normaliser(step: Sequence[Part], rendered: Sequence[Rendered]) -> float:
+        return sum(
+            unit.weight * rendered[group].branches[unit.response].scored
+            for group, units in step
+            for unit in units
+            if unit.response is not None
+        )
+
+    return Objective(compute, normaliser, "responses")
+
+
+def metric_sums(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """The metric sums of some micro-batches, added in float64."""
+    return {
+        name: float(torch.stack([outcome.sums[name].double() for outcome in outcomes]).sum())
+        for name in (outcomes[0].sums if outcomes else ())
+    }

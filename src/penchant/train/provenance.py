@@ -1,0 +1,73 @@
+"""What a run was made of: versions, machine, data, weights, seed, command."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from penchant.models.policy import Policy
+from penchant.train.settings import GradientConfig
+
+PACKAGES = ("penchant", "torch", "transformers", "accelerate", "peft", "tokenizers", "datasets", "numpy")
+
+
+def provenance(config: GradientConfig, policy: Policy, prints: dict[str, str]) -> dict[str, Any]:
+    """The content of `provenance.json`.
+
+    Args:
+        prints: `name` and `fingerprint` of the reference, and `policy_fingerprint`.
+    """
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in policy.model.parameters()]
+    return {
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "machine": {
+            "cpu": _processor(),
+            "cores": os.cpu_count(),
+            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+            "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        "data": {"path": config.data.path, "sha256": _file_digest(Path(config.data.path))},
+        "model": {
+            "name": policy.name,
+            "fingerprint": prints["policy_fingerprint"],
+            "parameters": sum(size for size, _ in sizes),
+            "trainable_parameters": sum(size for size, trains in sizes if trains),
+            "dtype": str(next(policy.model.parameters()).dtype).removeprefix("torch."),
+        },
+        "reference": {"name": prints["name"], "fingerprint": prints["fingerprint"]},
+        "seed": config.seed,
+        "command": " ".join(sys.argv),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _file_digest(path: Path) -> str | None:
+    """None for a hub id, whose content the data set's own cache names."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,366 @@
+"""From a configuration to a finished run directory: what all methods of the gradient loop do around the loop.
+
+Read data -> split by prompt -> load the model -> render -> reference table -> evaluate and train -> result.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+
+from penchant.data import load_prompts
+from penchant.data.render import Rendered, RenderReport, render_all
+from penchant.data.settings import DataConfig
+from penchant.engine.generate import Sampling
+from penchant.engine.reference import Reference, ReferenceTable, fingerprint, reference_logps
+from penchant.engine.score import Scorer, score_rows
+from penchant.errors import InputError, RunError
+from penchant.losses.settings import PreferenceLoss
+from penchant.models.builtin import cache_folder
+from penchant.models.load import load_policy
+from penchant.models.policy import Policy
+from penchant.models.settings import ModelConfig
+from penchant.rewards import load_reward
+from penchant.train import checkpoint
+from penchant.train.batch import Dataset
+from penchant.train.evaluate import Evaluator, SampleEvaluation, held_out_imitation, held_out_preferences
+from penchant.train.gradient import Loop, State, peak_memory_bytes, train
+from penchant.train.objectives import Objective
+from penchant.train.plan import Unit, split_by_prompt
+from penchant.train.progress import progress_bar
+from penchant.train.provenance import provenance
+from penchant.train.run_folder import RunFolder
+from penchant.train.settings import GradientConfig, Samples
+from penchant.types import Prompt, PromptGroup, RunResult
+
+log = logging.getLogger("penchant.train")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Groups that were read, and what reading them did (for result.json)."""
+
+    groups: Sequence[PromptGroup]
+    counts: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What makes a method, in the terms of the gradient loop.
+
+    Attributes:
+        read: settings -> the data.
+        units: a group -> what an optimizer step counts of it.
+        objective: the loss and what it takes the mean over.
+        loss: the loss on pairs, for held-out comparisons; None if the method has none.
+        compares: whether the data holds comparisons (else demonstrations).
+        reference: another model than the starting policy as the reference; None for the starting policy.
+        every_turn: every assistant turn of a conversation is taught.
+    """
+
+    read: Callable[[DataConfig], Source]
+    units: Callable[[PromptGroup], Sequence[Unit]]
+    objective: Objective
+    loss: PreferenceLoss | None = None
+    compares: bool = True
+    reference: ModelConfig | None = None
+    every_turn: bool = False
+
+
+@dataclass
+class Prepared:
+    """Data in the form that the loop takes; `warnings` grows until the end."""
+
+    train_groups: list[PromptGroup]
+    train: Dataset
+    held_groups: list[PromptGroup]
+    held: Dataset
+    counts: dict[str, Any]
+    warnings: list[str] = field(default_factory=list)
+
+
+def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False) -> RunResult:
+    """Train and evaluate as the configuration says; everything lands in the run directory.
+
+    Raises:
+        InputError: bad data, model, or directory. Nothing is left behind.
+        RunError: the run had to stop; its last checkpoint stays.
+    """
+    started = time.monotonic()
+    set_seed(config.seed)  # the adapters' start
+    source = _read(config, recipe)
+    policy = load_policy(
+        config.model,
+        template=config.data.template,
+        max_length=config.data.max_length,
+        overflow=config.data.overflow,
+    )
+    policy.renderer = replace(policy.renderer, every_turn=recipe.every_turn)
+    accelerator = _accelerator(config, policy)
+    folder = RunFolder(config.out, config, resume=resume, writes=accelerator.is_main_process)
+    prepared = _prepare(config, recipe, source, policy)
+    folder.open()
+    try:
+        with accelerator.autocast():
+            reference, prints = _reference(config, recipe, policy, prepared, accelerator)
+        folder.write_json("provenance.json", provenance(config, policy, prints))
+        evaluator = _evaluator(config, recipe, policy, reference, prepared, folder, accelerator)
+        loop = Loop(
+            config,
+            policy,
+            prepared.train,
+            [recipe.units(group) for group in prepared.train_groups],
+            recipe.objective,
+            folder,
+            accelerator,
+            evaluator if accelerator.is_main_process else None,
+        )
+        if config.trackers:
+            accelerator.init_trackers("penchant", init_kwargs={})
+        status = train(loop, resume=resume)
+        if config.early_stopping and status != "interrupted":
+            _keep_best(loop)
+        accelerator.end_training()
+        result = _result(loop.state, config, prepared, status, time.monotonic() - started, policy.scorer)
+        folder.write_json("result.json", result)
+        return RunResult(config.method, folder.path, result)
+    finally:
+        folder.close()
+
+
+def _read(config: GradientConfig, recipe: Recipe) -> Source:
+    source = recipe.read(config.data)
+    if not any(recipe.units(group) for group in source.groups):
+        what = "comparisons" if recipe.compares else "responses"
+        raise InputError(f"{config.data.path} holds no {what} to train on")
+    return source
+
+
+def _accelerator(config: GradientConfig, policy: Policy) -> Accelerator:
+    cuda = policy.scorer.device.type == "cuda"
+    wanted = config.precision
+    if wanted == "auto":
+        wanted = "bfloat16" if cuda and torch.cuda.is_bf16_supported() else "float32"
+    return Accelerator(
+        cpu=policy.scorer.device.type == "cpu",
+        mixed_precision="bf16" if wanted == "bfloat16" else "no",
+        log_with=list(config.trackers) or None,
+        project_dir=config.out or "runs",
+    )
+
+
+def _prepare(config: GradientConfig, recipe: Recipe, source: Source, policy: Policy) -> Prepared:
+    """Render, and split by prompt."""
+    groups, rendered, report = render_all([g for g in source.groups if recipe.units(g)], policy.renderer)
+    if not groups:
+        raise InputError(f"{config.data.path}: every row is longer than max_length={policy.renderer.max_length}")
+    train_side, held_side = split_by_prompt(groups, config.data.held_out, config.seed)
+    prepared = Prepared(
+        [groups[i] for i in train_side],
+        Dataset([rendered[i] for i in train_side]),
+        [groups[i] for i in held_side],
+        Dataset([rendered[i] for i in held_side]),
+        source.counts
+        | {
+            "groups": len(groups),
+            "responses": sum(len(group.responses) for group in groups),
+            "comparisons": sum(len(group.comparisons) for group in groups),
+            "held_out_groups": len(held_side),
+        }
+        | vars(report),
+        list(source.warnings),
+    )
+    prepared.warnings += _render_warnings(report)
+    if not held_side:
+        prepared.warnings.append("no prompts were held out: nothing here tells how well the model generalises")
+    return prepared
+
+
+def _render_warnings(report: RenderReport) -> list[str]:
+    warnings = []
+    if report.dropped_too_long:
+        warnings.append(f"{report.dropped_too_long} groups were longer than max_length and were dropped")
+    if report.truncated:
+        warnings.append(f"{report.truncated} prompts were cut from the left to fit max_length")
+    if report.unstable_boundaries:
+        warnings.append(
+            f"in {report.unstable_boundaries} responses a token straddles the boundary to the prompt; it is scored "
+            "with the response"
+        )
+    return warnings
+
+
+# -- the reference ------------------------------------------------------------------------------------------------
+
+
+def _reference(
+    config: GradientConfig, recipe: Recipe, policy: Policy, prepared: Prepared, accelerator: Accelerator
+) -> tuple[Reference | None, dict[str, str]]:
+    """Fill the reference's numbers into the data; keep its weights only where samples need them.
+
+    Returns:
+        The reference for fresh samples (None if nobody samples) and the fingerprints for the run's record.
+    """
+    needs_table = recipe.loss is not None and recipe.loss.needs_reference
+    own = fingerprint(policy.model)
+    prints = {"name": policy.name, "fingerprint": own, "policy_fingerprint": own}
+    other = None
+    if recipe.reference is not None:
+        other = load_policy(recipe.reference.replace(lora=None), max_length=policy.renderer.max_length)
+        if len(other.tokenizer) != len(policy.tokenizer):
+            raise InputError(f"the reference {other.name!r} has another vocabulary than the policy {policy.name!r}")
+        prints |= {"name": other.name, "fingerprint": fingerprint(other.model)}
+    if needs_table:
+        precision = f"{next(policy.model.parameters()).dtype}-{accelerator.mixed_precision}".removeprefix("torch.")
+        table = ReferenceTable(cache_folder() / "reference", prints["fingerprint"], precision)
+        _fill(config, other or policy, prepared, table, accelerator)
+        if prints["fingerprint"] == own:
+            _check_identity(policy.scorer, prepared.train, half=accelerator.mixed_precision != "no")
+    if config.evaluate.samples is None:
+        return None, prints
+    return (Reference(other.scorer, False) if other else Reference.of(policy.scorer)), prints
+
+
+def _fill(
+    config: GradientConfig, scored: Policy, prepared: Prepared, table: ReferenceTable, accelerator: Accelerator
+) -> None:
+    """Reference logps of train and held-out data. The main process computes, the others read what it kept."""
+    rows = [*prepared.train.rendered, *prepared.held.rendered]
+    total = sum(len(row.branches) for row in rows)
+    with (
+        accelerator.main_process_first(),
+        progress_bar("scoring the reference", total, "responses", quiet=not accelerator.is_main_process) as advance,
+        Reference(scored.scorer, hasattr(scored.model, "disable_adapter")).active() as scorer,
+    ):
+        numbers = reference_logps(scorer, rows, table, budget=config.tokens_per_batch, progress=advance)
+    count = len(prepared.train.rendered)
+    prepared.train = Dataset(prepared.train.rendered, numbers[:count])
+    prepared.held = Dataset(prepared.held.rendered, numbers[count:])
+
+
+def _check_identity(scorer: Scorer, data: Dataset, *, half: bool) -> None:
+    """A policy that starts from the reference must score as the table says, or the two are not what they seem.
+
+    Raises:
+        RunError: they differ: dropout that is still on, adapters that do not start at zero, or a wrong table.
+    """
+    assert data.reference is not None
+    rendered, expected = data.rendered[:4], data.reference[:4]
+    got = score_rows(scorer, [(row, range(len(row.branches))) for row in rendered])
+    start = 0
+    for row, numbers in zip(rendered, expected, strict=True):
+        mine = got[start : start + len(numbers)]
+        start += len(numbers)
+        slack = 1e-3 + 1e-5 * numbers.abs()
+        if half or next(scorer.parameters()).dtype != numbers.dtype:  # rounding of half precision, by tokens
+            slack = 0.25 + 0.02 * _tokens(row) + 0.01 * numbers.abs()
+        if ((mine - numbers).abs() > slack).any():
+            raise RunError(
+                f"the policy starts from the reference, but scores {row.source or 'a row'} differently "
+                f"({mine.tolist()} against {numbers.tolist()} nats). Delete the reference table in "
+                f"{cache_folder() / 'reference'} and try again; if it stays so, please report this model"
+            )
+
+
+def _tokens(row: Rendered) -> Any:
+    return torch.tensor([branch.scored for branch in row.branches], dtype=torch.float32)
+
+
+# -- evaluation and result ----------------------------------------------------------------------------------------
+
+
+def _evaluator(
+    config: GradientConfig,
+    recipe: Recipe,
+    policy: Policy,
+    reference: Reference | None,
+    prepared: Prepared,
+    folder: RunFolder,
+    accelerator: Accelerator,
+) -> Callable[[int, float], dict[str, Any]]:
+    budget = config.tokens_per_batch
+
+    def held_out() -> dict[str, Any]:
+        if recipe.compares:
+            return held_out_preferences(policy, prepared.held_groups, prepared.held, recipe.loss, budget)
+        return held_out_imitation(policy, prepared.held_groups, prepared.held, budget)
+
+    samples = None
+    settings = config.evaluate.samples
+    if settings is not None and reference is not None:
+        prompts = _sample_prompts(settings, prepared, policy)
+        reward = load_reward(settings.reward) if settings.reward else None
+        sampling = Sampling(
+            settings.n,
+            settings.temperature,
+            settings.max_new_tokens,
+            settings.top_k,
+            settings.top_p,
+            settings.seed,
+        )
+        samples = SampleEvaluation(policy, reference, prompts, sampling, reward, budget)
+    evaluator = Evaluator(folder, held_out if prepared.held_groups else None, samples)
+
+    def evaluate(step: int, epoch: float) -> dict[str, Any]:
+        with accelerator.autocast():
+            return evaluator(step, epoch)
+
+    return evaluate
+
+
+def _sample_prompts(settings: Samples, prepared: Prepared, policy: Policy) -> list[Prompt]:
+    """Prompts to sample for: those of the file, else the held-out ones; those that leave no room are left out."""
+    if settings.prompts:
+        groups = load_prompts(settings.prompts)
+    else:
+        groups = prepared.held_groups or prepared.train_groups
+        if not prepared.held_groups:
+            prepared.warnings.append("samples were drawn for prompts that were trained on: none were held out")
+    unique = list(dict.fromkeys(group.prompt for group in groups))
+    context = policy.model.config.get_text_config().max_position_embeddings  # type: ignore[union-attr, operator]
+    fitting = [p for p in unique if len(policy.renderer.prompt_ids(p)) + settings.max_new_tokens <= context]
+    if len(fitting) < len(unique):
+        prepared.warnings.append(
+            f"{len(unique) - len(fitting)} of {len(unique)} prompts leave no room for {settings.max_new_tokens} tokens "
+            f"in the model's context of {context} and were not sampled"
+        )
+    if not fitting:
+        raise InputError("no prompt leaves room for a sample: lower evaluate.samples.max_new_tokens")
+    return fitting[: settings.max_prompts]
+
+
+def _keep_best(loop: Loop) -> None:
+    """Early stopping ends with the best weights, which become the run's checkpoint."""
+    best = loop.folder.path / "best"
+    if not loop.folder.writes or not best.exists() or loop.state.best_step == loop.state.step:
+        return
+    checkpoint.load_weights(best, loop.policy.model)
+    checkpoint.save(loop.folder.path / "checkpoint", loop.policy, None)
+
+
+def _result(
+    state: State, config: GradientConfig, prepared: Prepared, status: str, seconds: float, scorer: Scorer
+) -> dict[str, Any]:
+    if scorer.plain:
+        prepared.warnings.append(f"every response was forwarded with its own prompt: {scorer.plain_reason}")
+    return {
+        "method": config.method,
+        "status": status,
+        "steps": state.step,
+        "seconds": seconds,
+        "training_seconds": state.seconds,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "data": prepared.counts,
+        "first": state.first,
+        "final": state.last,
+        "best_step": state.best_step,
+        "warnings": prepared.warnings,
+    }

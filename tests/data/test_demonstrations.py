@@ -1,0 +1,130 @@
+"""Demonstrations for SFT, and bare prompts."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penchant.data import load_demonstrations, load_prompts
+from penchant.errors import InputError
+from penchant.types import Message, PromptGroup, Response
+
+
+def save(path: Path, *rows: dict[str, Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def turns(*contents: str) -> list[dict[str, str]]:
+    return [{"role": ("user", "assistant")[i % 2], "content": content} for i, content in enumerate(contents)]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"prompt": "p", "completion": " c"}, PromptGroup("p", [" c"])),
+        ({"prompt": "p", "response": "r"}, PromptGroup("p", ["r"])),
+        (
+            {"prompt": turns("a"), "completion": [{"role": "assistant", "content": "b"}]},
+            PromptGroup((Message("user", "a"),), ["b"]),
+        ),
+        (
+            {"messages": turns("a", "b", "c", "d")},
+            PromptGroup((Message("user", "a"), Message("assistant", "b"), Message("user", "c")), ["d"]),
+        ),
+        (
+            {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+            PromptGroup((Message("user", "a"),), ["b"]),
+        ),
+        (
+            {"instruction": "i", "input": "x", "output": "o"},
+            PromptGroup((Message("user", "i\n\nx"),), ["o"]),
+        ),
+        ({"prompt": "p", "responses": ["a", "b"]}, PromptGroup("p", ["a", "b"])),
+        ({"text": "Once upon a time."}, PromptGroup("", ["Once upon a time."])),
+    ],
+)
+def test_every_demonstration_layout(tmp_path: Path, row: dict[str, Any], expected: PromptGroup) -> None:
+    groups = load_demonstrations(save(tmp_path / "a.jsonl", row))
+    assert groups == [expected]
+    assert groups[0].source == "a.jsonl:1"
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"prompt": "", "completion": "c"}, "field 'prompt' is empty"),
+        ({"prompt": "p", "completion": ""}, "field 'completion' is empty"),
+        ({"prompt": "p", "completion": turns("a", "b")}, "field 'completion': expected one assistant turn"),
+        ({"messages": turns("a", "b", "c")}, "field 'messages': its last turn must be the assistant's"),
+        ({"messages": turns("a", "b")[1:]}, "field 'messages': no turn with text stands before"),
+        ({"instruction": "i", "output": " "}, "field 'output' is empty"),
+        ({"text": ""}, "field 'text' is empty"),
+        ({"prompt": "", "responses": ["a"]}, "field 'prompt' is empty"),
+    ],
+)
+def test_bad_demonstrations_name_row_and_field(tmp_path: Path, row: dict[str, Any], expected: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_demonstrations(save(tmp_path / "a.jsonl", row))
+    assert f"a.jsonl:1: {expected}" in str(caught.value)
+
+
+def test_repeated_demonstrations_are_counted_but_plain_text_is_never_merged(tmp_path: Path) -> None:
+    row = {"prompt": "p", "completion": "c"}
+    path = save(tmp_path / "a.jsonl", row, {**row, "completion": "d"}, row)
+    assert load_demonstrations(path) == [PromptGroup("p", [Response("c", count=2), "d"])]
+    assert len(load_demonstrations(path, merge=False)) == 3
+    assert (
+        len(load_demonstrations(save(tmp_path / "b.jsonl", {"text": "a"}, {"text": "b"}, {"text": "a"}))) == 3
+    )
+
+
+def test_comparisons_of_ours_are_left_out_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    row = {
+        "prompt": "p",
+        "responses": ["a", "b"],
+        "comparisons": [{"winner": 0, "loser": 1}],
+        "scores": [1, 2],
+    }
+    with caplog.at_level(logging.WARNING, "penchant.data"):
+        assert load_demonstrations(save(tmp_path / "a.jsonl", row)) == [PromptGroup("p", ["a", "b"])]
+    assert "1 rows have comparisons" in caplog.text
+    assert "preferred_ft" in caplog.text
+    with pytest.raises(InputError, match="no row has a response"):
+        load_demonstrations(save(tmp_path / "b.jsonl", {"prompt": "p", "responses": []}))
+
+
+def test_prompts_from_a_text_file(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.txt"
+    path.write_bytes("\ufeffOnce upon\r\n\n  a time \nOnce upon\n".encode())
+    groups = load_prompts(path)
+    assert groups == [PromptGroup("Once upon"), PromptGroup("  a time ")]
+    assert groups[1].source == "prompts.txt:3"
+    assert len(load_prompts(path, merge=False)) == 3
+    assert len(load_prompts(path, limit=1)) == 1
+    path.write_bytes(b"fine\n\xff\n")
+    with pytest.raises(InputError, match=r"prompts\.txt:2: invalid UTF-8"):
+        load_prompts(path)
+
+
+@pytest.mark.parametrize(
+    ("row", "prompt"),
+    [
+        ({"prompt": "p"}, "p"),
+        ({"prompt": turns("a")}, (Message("user", "a"),)),
+        ({"prompt": "p", "chosen": "a", "rejected": "b"}, "p"),
+        ({"instruction": "i", "input": "", "output": "o"}, (Message("user", "i"),)),
+        ({"prompt": "p", "responses": []}, "p"),
+    ],
+)
+def test_prompts_of_other_files(tmp_path: Path, row: dict[str, Any], prompt: object) -> None:
+    assert load_prompts(save(tmp_path / "a.jsonl", row)) == [PromptGroup(prompt)]  # type: ignore[arg-type]
+
+
+def test_rows_without_a_prompt_are_an_unknown_layout(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nearest known layout is prompts"):
+        load_prompts(save(tmp_path / "a.jsonl", {"question": "q"}))

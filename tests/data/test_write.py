@@ -1,0 +1,152 @@
+"""Our own JSONL: reading back gives what was written, and a failure leaves nothing behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from penchant.data import load_preferences, write_groups
+from penchant.errors import InputError, RunError
+from penchant.types import Comparison, Message, PromptGroup, Response
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(str.strip)
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+TURNS = st.lists(
+    st.builds(Message, st.sampled_from(["system", "user", "assistant", "tool"]), TEXT), min_size=1, max_size=3
+)
+RESPONSES = st.one_of(
+    st.builds(Response, TEXT, st.none(), st.booleans(), st.integers(1, 9)),
+    st.builds(
+        Response,
+        ANY_TEXT,
+        st.lists(st.integers(0, 99), min_size=1, max_size=3).map(tuple),
+        st.booleans(),
+        st.integers(1, 9),
+    ),
+)
+
+
+@st.composite
+def groups(draw: st.DrawFn) -> PromptGroup:
+    prompt = draw(TEXT | TURNS.map(tuple))
+    responses = draw(st.lists(RESPONSES, max_size=4, unique_by=lambda r: (r.text, r.token_ids, r.finished)))
+    comparisons = []
+    if len(responses) > 1:
+        indices = st.integers(0, len(responses) - 1)
+        pairs = st.tuples(indices, indices).filter(lambda pair: pair[0] != pair[1])
+        weights = st.floats(min_value=1e-6, max_value=1e6)
+        for winner, loser in draw(st.lists(pairs, max_size=4)):
+            annotator = draw(st.none() | ANY_TEXT)
+            comparisons.append(Comparison(winner, loser, draw(st.booleans()), annotator, draw(weights)))
+    scores = draw(st.none() | st.lists(FLOATS, min_size=len(responses), max_size=len(responses)))
+    return PromptGroup(prompt, responses, comparisons, scores)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(written=st.lists(groups(), min_size=1, max_size=4), packed=st.booleans())
+def test_reading_back_gives_what_was_written(
+    tmp_path: Path, written: list[PromptGroup], packed: bool
+) -> None:
+    path = tmp_path / ("a.jsonl.gz" if packed else "a.jsonl")
+    write_groups(written, path)
+    assert load_preferences(path, ties="half", merge=False) == written
+    assert [entry.name for entry in tmp_path.glob(".*")] == []
+
+
+def test_defaults_are_left_out_and_equal_groups_give_equal_bytes(tmp_path: Path) -> None:
+    group = PromptGroup("p", ["a", "\u2028\u00e9"], [Comparison(1, 0)], source="elsewhere:5")
+    write_groups([group], tmp_path / "a.jsonl")
+    expected = (
+        '{"prompt": "p", "responses": ["a", "\u2028\u00e9"], "comparisons": [{"winner": 1, "loser": 0}]}\n'
+    )
+    assert (tmp_path / "a.jsonl").read_bytes() == expected.encode()
+    for name in ("a.jsonl.gz", "b.jsonl.gz"):
+        write_groups([group], tmp_path / name)
+    assert (tmp_path / "a.jsonl.gz").read_bytes() == (tmp_path / "b.jsonl.gz").read_bytes()
+
+
+OLD = b"what was there before\n"
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(OLD)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match=r"No space left on device.*nothing was left behind"):
+        write_groups([PromptGroup("p", ["a"])], path)
+    assert path.read_bytes() == OLD
+    assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+def test_a_write_that_really_fails_leaves_nothing(tmp_path: Path, name: str) -> None:
+    resource = pytest.importorskip("resource", reason="limits of file sizes exist on POSIX only")
+    noise = random.Random(0)
+    groups = [PromptGroup("p", [f"{noise.random()}" * 100]) for _ in range(200)]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(RunError, match="File too large"):
+            write_groups(groups, tmp_path / name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("bad", "expected"),
+    [
+        (
+            PromptGroup("p", ["x\ud800"], source="in.jsonl:7"),
+            r"group 2 \(in\.jsonl:7\) holds half of a surrogate pair",
+        ),
+        (PromptGroup("p", ["x"], scores=[float("nan")]), "group 2 has a score that is not finite"),
+    ],
+)
+def test_what_cannot_be_written_is_named_and_nothing_appears(
+    tmp_path: Path, bad: PromptGroup, expected: str
+) -> None:
+    with pytest.raises(InputError, match=expected):
+        write_groups([PromptGroup("p", ["a"]), bad], tmp_path / "a.jsonl")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_failing_source_of_groups_leaves_nothing(tmp_path: Path) -> None:
+    def failing() -> Iterator[PromptGroup]:
+        yield PromptGroup("p", ["a"])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_groups(failing(), tmp_path / "a.jsonl")
+    assert os.listdir(tmp_path) == []
+
+
+def test_bad_names_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"written as \.jsonl or \.jsonl\.gz"):
+        write_groups([], tmp_path / "a.csv")
+    with pytest.raises(InputError, match=r"the folder .*nowhere does not exist; make it first"):
+        write_groups([], tmp_path / "nowhere" / "a.jsonl")
+    (tmp_path / "folder.jsonl").mkdir()
+    with pytest.raises(InputError, match="is a folder"):
+        write_groups([], tmp_path / "folder.jsonl")
+
+
+def test_real_files_survive_conversion(shared_data, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    groups = load_preferences(shared_data("finegrained_rlhf/dev_feedback.json.gz"), ties="half")
+    write_groups(groups, tmp_path / "a.jsonl.gz")
+    assert load_preferences(tmp_path / "a.jsonl.gz", ties="half") == groups
