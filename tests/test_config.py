@@ -149,9 +149,7 @@ def test_yaml_overrides_and_python_agree(
 
 
 names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
-tricky = st.sampled_from(
-    ["no", "1e-6", "010", "null", "~", "1:30", "2024-01-01", "a: b", "- x", "#", " x ", "'"]
-)
+tricky = st.sampled_from(["no", "1e-6", "010", "null", "~", "1:30", "2024-01-01", "a: b", "- x", "#", " x ", "'"])
 positive = st.floats(min_value=1e-12, max_value=1e12)
 configs = st.builds(
     Method,
@@ -222,14 +220,10 @@ def test_configs_travel_between_processes() -> None:
 
 # --- what an override does to a file
 
-FILE = (
-    "method: dpo\nmodel: m\ndata: x.jsonl\nloss: {name: sigmoid, beta: 0.1, nll_weight: 2}\nlora: {rank: 4}\n"
-)
+FILE = "method: dpo\nmodel: m\ndata: x.jsonl\nloss: {name: sigmoid, beta: 0.1, nll_weight: 2}\nlora: {rank: 4}\n"
 
 
-def test_another_branch_drops_the_old_settings_and_says_so(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_another_branch_drops_the_old_settings_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = write(tmp_path, FILE)
     for override in ("loss.name=robust", "loss=robust", "loss={name: robust}"):
         with caplog.at_level(logging.INFO, logger="penchant.config"):
@@ -262,9 +256,7 @@ def test_the_last_of_two_equal_overrides_wins() -> None:
     assert load_config(Method, None, [*NEEDED, "evaluate=1", "evaluate=2"]).evaluate == 2
 
 
-@pytest.mark.parametrize(
-    "text", ["no", "007", "1e-6", "true", "a: b", "[x", "@x", "x #1", "=", "%", "2024-01-01", ""]
-)
+@pytest.mark.parametrize("text", ["no", "007", "1e-6", "true", "a: b", "[x", "@x", "x #1", "=", "%", "2024-01-01", ""])
 def test_a_text_needs_no_quotes(text: str) -> None:
     assert load_config(Method, None, ["data=x", f"model={text}"]).model == text
     assert load_config(Method, None, ["model=x", f"data.path={text}"]).data.path == Path(text)
@@ -276,9 +268,7 @@ def test_quotes_are_taken_off() -> None:
     assert load_config(Method, None, ["data=x", "model='null'"]).model == "null"
 
 
-@pytest.mark.parametrize(
-    ("text", "value"), [("1e-6", 1e-6), ("1E+2", 100.0), (".5", 0.5), ("3", 3.0), ("5.", 5.0)]
-)
+@pytest.mark.parametrize(("text", "value"), [("1e-6", 1e-6), ("1E+2", 100.0), (".5", 0.5), ("3", 3.0), ("5.", 5.0)])
 def test_numbers_as_people_write_them(tmp_path: Path, text: str, value: float) -> None:
     key = "optimizer.learning_rate"
     assert load_config(Method, None, [*NEEDED, f"{key}={text}"]).optimizer.learning_rate == value
@@ -286,9 +276,7 @@ def test_numbers_as_people_write_them(tmp_path: Path, text: str, value: float) -
     assert load_config(Method, path, NEEDED).optimizer.learning_rate == value
 
 
-@pytest.mark.parametrize(
-    ("text", "value"), [("010", 10), ("-3", -3), ("0x10", 16), ("0o10", 8), ("1_000", 1000)]
-)
+@pytest.mark.parametrize(("text", "value"), [("010", 10), ("-3", -3), ("0x10", 16), ("0o10", 8), ("1_000", 1000)])
 def test_whole_numbers_as_people_write_them(text: str, value: int) -> None:
     assert load_config(Method, None, [*NEEDED, f"evaluate={text}"]).evaluate == value
 
@@ -297,9 +285,7 @@ def test_whole_numbers_as_people_write_them(text: str, value: int) -> None:
 
 
 def test_all_mistakes_come_at_once(tmp_path: Path) -> None:
-    path = write(
-        tmp_path, "modle: m\ndata:\n  path: x\n  ties: dorp\nloss: {name: ipo, beta: 0.1}\nlora: {rank: 0}\n"
-    )
+    path = write(tmp_path, "modle: m\ndata:\n  path: x\n  ties: dorp\nloss: {name: ipo, beta: 0.1}\nlora: {rank: 0}\n")
     text = message(path, ["evaluate=soon", "out.deep=1", "junk"])
     assert text.startswith("configuration of dpo: 8 problems\n  - ")
     for line in [
@@ -438,9 +424,7 @@ def test_overrides_that_cannot_be_applied(override: str, expected: str) -> None:
 
 def test_settings_of_what_the_file_makes_a_plain_value(tmp_path: Path) -> None:
     path = write(tmp_path, "lora: 8\n")
-    assert "`lora.rank`: `lora` is 8, which has no settings to change" in message(
-        path, [*NEEDED, "lora.rank=3"]
-    )
+    assert "`lora.rank`: `lora` is 8, which has no settings to change" in message(path, [*NEEDED, "lora.rank=3"])
 
 
 # --- for people

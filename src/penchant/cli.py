@@ -61,9 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_train(commands: Any) -> None:
     parser = commands.add_parser("train", help="train a model by one of the methods")
-    methods = parser.add_subparsers(
-        required=True, metavar="METHOD", dest="method", parser_class=_MethodParser
-    )
+    methods = parser.add_subparsers(required=True, metavar="METHOD", dest="method", parser_class=_MethodParser)
     for name, config in METHODS.items():
         summary = (config.__doc__ or "").strip().splitlines()[0]
         method = methods.add_parser(name, help=summary, description=summary)
@@ -179,7 +177,11 @@ def _check(options: argparse.Namespace) -> int:
     elif options.max_length:
         raise InputError("--max-length counts tokens: name a model whose tokenizer counts them, with --model")
     report = check_preferences(
-        options.file, renderer=renderer, max_length=options.max_length, layout=options.layout, split=options.split
+        options.file,
+        renderer=renderer,
+        max_length=options.max_length,
+        layout=options.layout,
+        split=options.split,
     )
     print(report.as_text())
     if options.out:

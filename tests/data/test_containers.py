@@ -73,9 +73,7 @@ def test_json_with_a_row_a_line_or_with_splits_is_read_too(tmp_path: Path) -> No
     assert len(load_preferences(write(tmp_path, "one.json", jsonl(ROW)))) == 1
     splits = write(tmp_path, "b.json", json.dumps({"train": [ROW], "test": [OTHER, ROW]}).encode())
     assert len(load_preferences(splits, split="test")) == 2
-    assert (
-        len(load_preferences(write(tmp_path, "c.json", json.dumps({"data": [ROW]}, indent=2).encode()))) == 1
-    )
+    assert len(load_preferences(write(tmp_path, "c.json", json.dumps({"data": [ROW]}, indent=2).encode()))) == 1
     said = message(splits, split="dev")
     assert "expected a JSON array" in said
     assert "'dev'" in said
@@ -181,9 +179,7 @@ def test_utf16_is_recognised(tmp_path: Path) -> None:
     assert "looks like UTF-16" in message(write(tmp_path, "a.jsonl", json.dumps(ROW).encode("utf-16")))
 
 
-def test_a_huge_line_is_named_and_the_rest_is_still_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_huge_line_is_named_and_the_rest_is_still_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "MAX_LINE_BYTES", 100)
     path = write(tmp_path, "a.jsonl", jsonl(ROW) + b'{"prompt": "' + b"x" * 5000 + b'"}\n' + jsonl(OTHER))
     rows = list(read_rows(path))
@@ -240,9 +236,7 @@ def test_a_path_with_a_known_ending_is_never_taken_for_a_hub_id() -> None:
 
 def test_unusual_text_survives(tmp_path: Path) -> None:
     text = "a\u2028b\u0085c\u202e \U0001f9d1\u200d\U0001f33e e\u0301 \x7f <|endoftext|> \ufffd"
-    path = write(
-        tmp_path, "a.jsonl", json.dumps({**ROW, "chosen": text}, ensure_ascii=False).encode() + b"\n"
-    )
+    path = write(tmp_path, "a.jsonl", json.dumps({**ROW, "chosen": text}, ensure_ascii=False).encode() + b"\n")
     loaded = read_preferences(path)
     assert loaded.rows == 1
     assert loaded.groups[0].responses[0].text == text

@@ -78,9 +78,7 @@ def test_repeated_demonstrations_are_counted_but_plain_text_is_never_merged(tmp_
     path = save(tmp_path / "a.jsonl", row, {**row, "completion": "d"}, row)
     assert load_demonstrations(path) == [PromptGroup("p", [Response("c", count=2), "d"])]
     assert len(load_demonstrations(path, merge=False)) == 3
-    assert (
-        len(load_demonstrations(save(tmp_path / "b.jsonl", {"text": "a"}, {"text": "b"}, {"text": "a"}))) == 3
-    )
+    assert len(load_demonstrations(save(tmp_path / "b.jsonl", {"text": "a"}, {"text": "b"}, {"text": "a"}))) == 3
 
 
 def test_comparisons_of_ours_are_left_out_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -47,9 +47,7 @@ def test_an_unknown_layout_names_what_it_found_and_the_nearest(tmp_path: Path) -
 
 def test_a_prompt_under_another_name_is_never_thrown_away(tmp_path: Path) -> None:
     for name in ("question", "query", "input", "context"):
-        assert "unknown layout" in said(
-            save(tmp_path / "a.jsonl", {name: "x", "chosen": "y a", "rejected": "y b"})
-        )
+        assert "unknown layout" in said(save(tmp_path / "a.jsonl", {name: "x", "chosen": "y a", "rejected": "y b"}))
 
 
 def test_mixed_layouts_name_the_first_row_of_each(tmp_path: Path) -> None:
@@ -79,9 +77,7 @@ def test_bad_rows_before_the_first_good_one_are_named_too(tmp_path: Path) -> Non
 
 def test_text_and_turns_do_not_mix(tmp_path: Path) -> None:
     turns = {"prompt": "p", "chosen": [{"role": "assistant", "content": "a"}], "rejected": "b"}
-    assert "a.jsonl:2: field 'chosen': expected text, got list" in said(
-        save(tmp_path / "a.jsonl", TRL, turns)
-    )
+    assert "a.jsonl:2: field 'chosen': expected text, got list" in said(save(tmp_path / "a.jsonl", TRL, turns))
     assert "b.jsonl:2: field 'chosen': expected turns" in said(save(tmp_path / "b.jsonl", turns, TRL))
 
 
@@ -89,6 +85,8 @@ def test_the_layout_can_be_prescribed(tmp_path: Path) -> None:
     path = save(tmp_path / "a.jsonl", {"chosen": "x a", "rejected": "x b", "input": "noise"})
     loaded = read_preferences(path, layout="trl-implicit")
     assert (loaded.layout, loaded.groups[0].prompt) == ("trl-implicit", "x")
+    instructed = save(tmp_path / "b.jsonl", {"instruction": "noise", "chosen": "x a", "rejected": "x b"})
+    assert load_preferences(instructed, layout="trl-implicit")[0].prompt == "x"
     message = said(path, layout="tlr")
     assert "unknown layout 'tlr'; did you mean 'trl'?" in message
     assert "field 'prompt' is missing" in said(path, layout="trl")
@@ -115,3 +113,8 @@ def test_each_loader_sends_the_others_files_on(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has the layout trl, which is for preferences: .* preferred_ft"):
         load_demonstrations(prefs)
     assert load_prompts(prefs)[0].prompt == "p"
+
+
+def test_a_long_file_of_an_unknown_layout_is_given_up_early(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jsonl", *[{"foo": 1}] * 1000, TRL)
+    assert "a.jsonl:1: unknown layout" in said(path)

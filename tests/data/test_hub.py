@@ -57,9 +57,7 @@ def test_the_parquet_revision_is_asked_for(fake_hub: FakeHub) -> None:
     groups = load_preferences("org/name:first")
     assert groups[0].source == "org/name:first[train] row 1"
     files = {"train": ["first/train/0000.parquet", "first/train/0001.parquet"]}
-    assert fake_hub.calls == [
-        ("org/name", {"split": "train", "revision": "refs/convert/parquet", "data_files": files})
-    ]
+    assert fake_hub.calls == [("org/name", {"split": "train", "revision": "refs/convert/parquet", "data_files": files})]
 
 
 def test_a_partly_converted_split_is_read(fake_hub: FakeHub) -> None:
@@ -102,9 +100,7 @@ def test_without_a_conversion_the_plain_data_set_is_asked_for(fake_hub: FakeHub)
         ),
     ],
 )
-def test_every_failure_of_the_client_is_one_message(
-    fake_hub: FakeHub, error: Exception, expected: str
-) -> None:
+def test_every_failure_of_the_client_is_one_message(fake_hub: FakeHub, error: Exception, expected: str) -> None:
     fake_hub.files, fake_hub.rows = ConnectionError("no network"), error
     message = said("org/name")
     assert message.startswith("org/name: ")

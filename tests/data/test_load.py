@@ -85,10 +85,7 @@ def test_contradictions_are_a_warning_or_an_error(tmp_path: Path, caplog: pytest
     with caplog.at_level(logging.WARNING, "penchant.data"):
         loaded = read_preferences(path)
     assert loaded.contradictions == 1
-    assert (
-        "1 pairs of responses are preferred in both directions, in 1 prompts (the first: a.jsonl:1)"
-        in caplog.text
-    )
+    assert "1 pairs of responses are preferred in both directions, in 1 prompts (the first: a.jsonl:1)" in caplog.text
     message = said(path, contradictions="error")
     assert "1 pairs of responses are preferred in both directions" in message
     assert 'contradictions="warn"' in message
@@ -96,9 +93,7 @@ def test_contradictions_are_a_warning_or_an_error(tmp_path: Path, caplog: pytest
 
 
 def test_rows_with_one_prompt_become_one_group_unless_asked_not_to(tmp_path: Path) -> None:
-    path = save(
-        tmp_path / "a.jsonl", trl("p", "a", "b"), trl("p", "a", "c"), trl("q", "x", "y"), trl("p", "a", "b")
-    )
+    path = save(tmp_path / "a.jsonl", trl("p", "a", "b"), trl("p", "a", "c"), trl("q", "x", "y"), trl("p", "a", "b"))
     loaded = read_preferences(path)
     assert [len(group.responses) for group in loaded.groups] == [3, 2]
     assert [comparison.weight for comparison in loaded.groups[0].comparisons] == [2.0, 1.0]
@@ -110,13 +105,9 @@ def test_rows_with_one_prompt_become_one_group_unless_asked_not_to(tmp_path: Pat
 
 
 def test_the_limit_counts_prompts_and_keeps_the_first(tmp_path: Path) -> None:
-    path = save(
-        tmp_path / "a.jsonl", trl("p", "a", "b"), trl("q", "a", "b"), trl("p", "c", "b"), trl("r", "a", "b")
-    )
+    path = save(tmp_path / "a.jsonl", trl("p", "a", "b"), trl("q", "a", "b"), trl("p", "c", "b"), trl("r", "a", "b"))
     assert [group.prompt for group in load_preferences(path, limit=2)] == ["p", "q"]
-    assert (
-        len(load_preferences(path, limit=1)[0].responses) == 3
-    )  # rows after the second prompt still belong to p
+    assert len(load_preferences(path, limit=1)[0].responses) == 3  # rows after the second prompt still belong to p
     assert [group.prompt for group in load_preferences(path, limit=2, merge=False)] == ["p", "q", "p"]
     assert len(load_preferences(path, limit=99)) == 3
     assert "limit must be at least 1" in said(path, limit=0)
@@ -153,9 +144,7 @@ def test_real_hh_rows(shared_data: SharedData) -> None:
     assert (loaded.layout, loaded.rows, loaded.skipped_rows) == ("hh", 2312, 9)
     assert sum(len(group.comparisons) for group in loaded.groups) == 2303
     assert len(loaded.groups) == 2301
-    assert all(
-        group.prompt[-1].role == "user" for group in loaded.groups if not isinstance(group.prompt, str)
-    )
+    assert all(group.prompt[-1].role == "user" for group in loaded.groups if not isinstance(group.prompt, str))
     assert any("'Human:'" in warning for warning in loaded.warnings)
 
 

@@ -51,9 +51,7 @@ def test_merging_keeps_every_verdict_and_every_sample(groups: list[PromptGroup])
     prompts = [group.prompt for group in merged.groups]
     assert prompts == list(dict.fromkeys(group.prompt for group in groups))
     assert verdicts(merged.groups) == verdicts(groups)
-    assert sum(r.count for g in merged.groups for r in g.responses) == sum(
-        r.count for g in groups for r in g.responses
-    )
+    assert sum(r.count for g in merged.groups for r in g.responses) == sum(r.count for g in groups for r in g.responses)
     for group in merged.groups:
         texts = [response.text for response in group.responses]
         assert len(texts) == len(set(texts))
@@ -105,9 +103,7 @@ def test_scores_of_a_response_are_averaged_and_dropped_where_some_are_missing() 
 def test_identical_comparisons_add_their_weights_and_a_tie_has_no_direction() -> None:
     rows = [
         PromptGroup("p", ["a", "b"], [Comparison(0, 1), Comparison(0, 1, tie=True)], source="first"),
-        PromptGroup(
-            "p", ["b", "a"], [Comparison(1, 0, weight=2), Comparison(0, 1, tie=True)], source="second"
-        ),
+        PromptGroup("p", ["b", "a"], [Comparison(1, 0, weight=2), Comparison(0, 1, tie=True)], source="second"),
     ]
     merged = merge_groups(rows, counts_add=False)
     assert merged.duplicates == 2
@@ -132,9 +128,7 @@ def test_identical_comparisons_add_their_weights_and_a_tie_has_no_direction() ->
         ([Comparison(w, other) for w in range(3) for other in range(3) if w != other], 3, 0),
     ],
 )
-def test_contradictions_are_pairs_preferred_both_ways(
-    comparisons: list[Comparison], pairs: int, same: int
-) -> None:
+def test_contradictions_are_pairs_preferred_both_ways(comparisons: list[Comparison], pairs: int, same: int) -> None:
     found = find_contradictions([PromptGroup("p", ["a", "b", "c"], comparisons, source="here")])
     assert (found.pairs, found.same_annotator) == (pairs, same)
     assert found.sources == (("here",) if pairs else ())

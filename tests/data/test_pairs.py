@@ -55,9 +55,7 @@ def test_explicit_text_is_taken_as_it_stands() -> None:
         ("<|assistant|>\nGood day", "<|assistant|>\nGood night", "<|assistant|>\n"),
     ],
 )
-def test_an_implicit_text_prompt_ends_where_both_responses_begin(
-    chosen: str, rejected: str, prompt: str
-) -> None:
+def test_an_implicit_text_prompt_ends_where_both_responses_begin(chosen: str, rejected: str, prompt: str) -> None:
     name, group = read({"chosen": chosen, "rejected": rejected})
     assert name == "trl-implicit"
     assert group.prompt == prompt
@@ -143,9 +141,7 @@ def test_hh_rows_that_would_teach_nonsense_are_refused() -> None:
     error = refused({"chosen": went_on, "rejected": HH + " No."})
     assert error.kind == "history"
     assert "first at turn 4 of 6 and 4" in str(error)
-    assert "got role 'user'" in str(
-        refused({"chosen": HH + " a\n\nHuman: b", "rejected": HH + " a\n\nHuman: c"})
-    )
+    assert "got role 'user'" in str(refused({"chosen": HH + " a\n\nHuman: b", "rejected": HH + " a\n\nHuman: c"}))
     assert "must begin with 'Human:'" in str(refused({"chosen": HH + " a", "rejected": "something else"}))
 
 
@@ -171,9 +167,7 @@ def test_llamafactory_instruction_rows_become_conversations() -> None:
         Message("assistant", "Hello"),
         Message("user", "Translate\n\nHund"),
     )
-    assert read({**row, "input": "", "history": None, "system": ""})[1].prompt == (
-        Message("user", "Translate"),
-    )
+    assert read({**row, "input": "", "history": None, "system": ""})[1].prompt == (Message("user", "Translate"),)
     assert "history[0]" in str(refused({**row, "history": [["only one"]]}))
     assert refused({**row, "instruction": "", "input": " "}).kind == "empty"
 
@@ -186,9 +180,7 @@ def test_llamafactory_sharegpt_rows() -> None:
     }
     name, group = read(row)
     assert name == "llamafactory-sharegpt"
-    assert group == PromptGroup(
-        (Message("system", "s"), Message("user", "a")), ["b", "c"], [Comparison(0, 1)]
-    )
+    assert group == PromptGroup((Message("system", "s"), Message("user", "a")), ["b", "c"], [Comparison(0, 1)])
     openai = {"messages": [user("a")], "chosen": assistant("b"), "rejected": assistant("c")}
     assert read(openai)[1].prompt == (Message("user", "a"),)
     row["conversations"] = [{"from": "martian", "value": "a"}]

@@ -236,9 +236,7 @@ def test_pandalm_keeps_who_said_what() -> None:
         Comparison(0, 1, tie=True, annotator="annotator2"),
         Comparison(0, 1, annotator="annotator3"),
     )
-    assert "field 'annotator2': expected a whole number from 0 to 2, got 3" in str(
-        refused({**row, "annotator2": 3})
-    )
+    assert "field 'annotator2': expected a whole number from 0 to 2, got 3" in str(refused({**row, "annotator2": 3}))
     assert "field 'response1': expected text, got bool (True)" in str(refused({**row, "response1": True}))
     assert refused({**row, "response2": "a"}).kind == "identical"
 
@@ -255,9 +253,7 @@ FINEGRAINED: dict[str, Any] = {
 def test_finegrained_rlhf_gives_four_responses_and_six_comparisons() -> None:
     name, group = read(FINEGRAINED)
     assert name == "finegrained-rlhf"
-    assert (
-        group.prompt == "Passage 1: Title\nOne. Two.\n\nPassage 2: Title\nThree.\n\nQuestion: Why?\nAnswer:\n"
-    )
+    assert group.prompt == "Passage 1: Title\nOne. Two.\n\nPassage 2: Title\nThree.\n\nQuestion: Why?\nAnswer:\n"
     assert [response.text for response in group.responses] == ["answer 1", "answer 2", "answer 3", "answer 4"]
     assert group.comparisons == (  # over 1-2, 1-3, 1-4, 2-3, 2-4, 3-4
         Comparison(0, 1),

@@ -52,9 +52,7 @@ def groups(draw: st.DrawFn) -> PromptGroup:
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(written=st.lists(groups(), min_size=1, max_size=4), packed=st.booleans())
-def test_reading_back_gives_what_was_written(
-    tmp_path: Path, written: list[PromptGroup], packed: bool
-) -> None:
+def test_reading_back_gives_what_was_written(tmp_path: Path, written: list[PromptGroup], packed: bool) -> None:
     path = tmp_path / ("a.jsonl.gz" if packed else "a.jsonl")
     write_groups(written, path)
     assert load_preferences(path, ties="half", merge=False) == written
@@ -64,9 +62,7 @@ def test_reading_back_gives_what_was_written(
 def test_defaults_are_left_out_and_equal_groups_give_equal_bytes(tmp_path: Path) -> None:
     group = PromptGroup("p", ["a", "\u2028\u00e9"], [Comparison(1, 0)], source="elsewhere:5")
     write_groups([group], tmp_path / "a.jsonl")
-    expected = (
-        '{"prompt": "p", "responses": ["a", "\u2028\u00e9"], "comparisons": [{"winner": 1, "loser": 0}]}\n'
-    )
+    expected = '{"prompt": "p", "responses": ["a", "\u2028\u00e9"], "comparisons": [{"winner": 1, "loser": 0}]}\n'
     assert (tmp_path / "a.jsonl").read_bytes() == expected.encode()
     for name in ("a.jsonl.gz", "b.jsonl.gz"):
         write_groups([group], tmp_path / name)
@@ -118,9 +114,7 @@ def test_a_write_that_really_fails_leaves_nothing(tmp_path: Path, name: str) -> 
         (PromptGroup("p", ["x"], scores=[float("nan")]), "group 2 has a score that is not finite"),
     ],
 )
-def test_what_cannot_be_written_is_named_and_nothing_appears(
-    tmp_path: Path, bad: PromptGroup, expected: str
-) -> None:
+def test_what_cannot_be_written_is_named_and_nothing_appears(tmp_path: Path, bad: PromptGroup, expected: str) -> None:
     with pytest.raises(InputError, match=expected):
         write_groups([PromptGroup("p", ["a"]), bad], tmp_path / "a.jsonl")
     assert os.listdir(tmp_path) == []

@@ -77,9 +77,7 @@ def test_losses_carry_gradient_and_margins_do_not(branch: type[Config]) -> None:
 def test_the_anchor_is_the_mean_nll(branch: type[Config]) -> None:
     plain, margins = pair_losses(branch(), *LOGPS, *TOKENS)
     anchored, same_margins = pair_losses(branch(nll_weight=0.5), *LOGPS, *TOKENS)
-    torch.testing.assert_close(
-        anchored - plain, torch.tensor([0.5 * 8 / 4, 0.5 * 20 / 10]), rtol=1e-4, atol=0
-    )
+    torch.testing.assert_close(anchored - plain, torch.tensor([0.5 * 8 / 4, 0.5 * 20 / 10]), rtol=1e-4, atol=0)
     assert torch.equal(margins, same_margins)
 
 
@@ -132,9 +130,7 @@ def test_a_setting_of_another_loss_is_refused_by_name() -> None:
     method = create_model(
         "Method", __base__=Config, loss=(PreferenceLoss, Field(default=Sigmoid(), description="The loss."))
     )
-    with pytest.raises(
-        InputError, match="`beta` does not belong to loss `ipo`; it belongs to sigmoid, robust"
-    ):
+    with pytest.raises(InputError, match="`beta` does not belong to loss `ipo`; it belongs to sigmoid, robust"):
         method(loss={"name": "ipo", "beta": 0.1})
 
 

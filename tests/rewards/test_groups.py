@@ -27,9 +27,7 @@ def test_scores_go_to_their_responses() -> None:
     groups = [PromptGroup("a", ["x", "xxx"]), PromptGroup("b"), PromptGroup("c", ["xx"], scores=[9])]
     scored = score_groups(groups, length)
     assert [group.scores for group in scored] == [(1.0, 3.0), (), (2.0,)]
-    assert [group.replace(scores=None) for group in scored] == [
-        group.replace(scores=None) for group in groups
-    ]
+    assert [group.replace(scores=None) for group in scored] == [group.replace(scores=None) for group in groups]
     assert groups[0].scores is None
     assert score_groups([], length) == []
 
@@ -101,9 +99,7 @@ def test_counts_weigh_as_the_samples_they_stand_for(counts: list[int]) -> None:
 
 
 def test_what_cannot_be_compared() -> None:
-    with pytest.raises(
-        InputError, match=r"prompt group 1 .*expected scores to compare by, but there are none"
-    ):
+    with pytest.raises(InputError, match=r"prompt group 1 .*expected scores to compare by, but there are none"):
         compare_by_score([group_of([1.0]), PromptGroup("b", ["x", "y"])])
     with pytest.raises(InputError, match=r"prefs\.jsonl:3: response 1 has the score nan"):
         compare_by_score([PromptGroup("b", ["x", "y"], scores=[0.0, float("nan")], source="prefs.jsonl:3")])

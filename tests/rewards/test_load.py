@@ -90,9 +90,7 @@ def test_a_file_imports_its_neighbours(folder: Path, monkeypatch: pytest.MonkeyP
     inner = folder / "inner"
     inner.mkdir()
     (inner / "neighbour_of_reward.py").write_text("VALUE = 7.0")
-    (inner / "reward.py").write_text(
-        "from neighbour_of_reward import VALUE\ndef f(p): return [VALUE] * len(p)"
-    )
+    (inner / "reward.py").write_text("from neighbour_of_reward import VALUE\ndef f(p): return [VALUE] * len(p)")
     assert load_reward("inner/reward.py:f")(PAIRS) == [7.0, 7.0]
     monkeypatch.delitem(sys.modules, "neighbour_of_reward")
 

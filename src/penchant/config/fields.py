@@ -54,9 +54,9 @@ class Shape:
         """Whether a plain value of one of these types (or a literal of it) is allowed."""
         literals = [value for part in self.plain if get_origin(part) is Literal for value in get_args(part)]
         classes = [get_origin(part) or part for part in self.plain if get_origin(part) is not Literal]
-        return any(
-            kind is Any or (isinstance(kind, type) and issubclass(kind, kinds)) for kind in classes
-        ) or any(type(value) in kinds for value in literals)
+        return any(kind is Any or (isinstance(kind, type) and issubclass(kind, kinds)) for kind in classes) or any(
+            type(value) in kinds for value in literals
+        )
 
 
 def shape_of(annotation: Any) -> Shape:

@@ -45,9 +45,7 @@ def undocumented_fields(config: type[Config]) -> list[str]:
     return missing
 
 
-def _settings(
-    config: type[Config], base: Config | None, prefix: str, depth: int, width: int
-) -> Iterator[str]:
+def _settings(config: type[Config], base: Config | None, prefix: str, depth: int, width: int) -> Iterator[str]:
     """The lines for one configuration; `base` is the default that its values change."""
     for name, field in config.model_fields.items():
         if _is_tag(name, config):

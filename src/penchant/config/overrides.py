@@ -32,9 +32,7 @@ def apply_overrides(config: type[Config], values: dict[str, Any], overrides: Seq
         if equals and all(path):
             split.append((path, raw.strip()))
         else:
-            found.append(
-                Problem("", f"the override `{text}` is not of the form key=value, such as loss.beta=0.1")
-            )
+            found.append(Problem("", f"the override `{text}` is not of the form key=value, such as loss.beta=0.1"))
     for path, raw in sorted(split, key=lambda item: (len(item[0]), item[0][-1] != TAG)):
         try:
             _assign(config, None, values, path, raw)

@@ -102,9 +102,7 @@ class CheckReport:
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON. Token lengths of single groups are left out; their summary stands in `lengths`."""
         values = dataclasses.asdict(self)
-        values["responses_per_prompt"] = {
-            str(size): count for size, count in self.responses_per_prompt.items()
-        }
+        values["responses_per_prompt"] = {str(size): count for size, count in self.responses_per_prompt.items()}
         values["longer_wins"] = self.longer_wins
         if values["tokens"] is not None:
             del values["tokens"]["lengths"]
@@ -128,15 +126,12 @@ def problems_of(report: CheckReport) -> Iterable[str]:
         yield f"{report.contradictions} pairs of responses are preferred in both directions{by_one}"
     if report.ties:
         yield (
-            f"{report.ties} of {report.comparisons} comparisons are ties: choose ties=drop or ties=half "
-            "to load them"
+            f"{report.ties} of {report.comparisons} comparisons are ties: choose ties=drop or ties=half to load them"
         )
     counted = {
         "comparisons repeat an earlier one (their weights add)": report.duplicates,
         "responses stand more than once in one row": report.repeated_responses,
-        "prompts have fewer than two responses": sum(
-            n for k, n in report.responses_per_prompt.items() if k < 2
-        ),
+        "prompts have fewer than two responses": sum(n for k, n in report.responses_per_prompt.items() if k < 2),
         "prompts stand again at the beginning of all their responses": report.prompts_repeated,
         "conversations have turns that do not alternate, or do not end with the user's": report.odd_turns,
         "prompts have a response with 'Human:' or 'Assistant:' inside": report.speaks_for_both,
@@ -159,8 +154,7 @@ def _token_problems(tokens: TokenCounts | None) -> Iterable[str]:
         )
     if tokens.too_long:
         yield (
-            f"{len(tokens.too_long)} responses are longer than {tokens.max_length} tokens "
-            f"({_some(tokens.too_long)})"
+            f"{len(tokens.too_long)} responses are longer than {tokens.max_length} tokens ({_some(tokens.too_long)})"
         )
 
 
@@ -190,10 +184,7 @@ def _table(report: CheckReport) -> list[str]:
         ("the longer response wins", longer),
     ]
     for name, summary in report.lengths.items():
-        numbers = (
-            f"mean {summary.mean:.0f}, median {summary.median:.0f}, 95% {summary.p95:.0f}, max "
-            f"{summary.longest}"
-        )
+        numbers = f"mean {summary.mean:.0f}, median {summary.median:.0f}, 95% {summary.p95:.0f}, max {summary.longest}"
         rows.append((name, numbers))
     tokens = report.tokens
     rows.append(("unstable boundaries", "- (needs a tokenizer)" if tokens is None else len(tokens.unstable)))

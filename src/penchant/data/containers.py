@@ -90,18 +90,14 @@ def _require_file(path: Path) -> None:
     if path.is_dir():
         files = sorted(entry.name for entry in path.iterdir() if _suffix_or_none(entry))
         inside = (
-            f"it holds {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}"
-            if files
-            else "it holds no data file"
+            f"it holds {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}" if files else "it holds no data file"
         )
         raise InputError(f"{path} is a folder, expected a file; {inside}. Give the path of one file")
     advice = "check the path"
     if not path.parent.is_dir():
         advice = f"the folder {path.parent} does not exist either; check the path"
     else:
-        near = difflib.get_close_matches(
-            path.name, [entry.name for entry in path.parent.iterdir()], n=3, cutoff=0.5
-        )
+        near = difflib.get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=3, cutoff=0.5)
         if near:
             advice = f"did you mean {' or '.join(str(path.parent / name) for name in near)}?"
     raise InputError(f"{path}: no such file; {advice}")
@@ -118,8 +114,7 @@ def _suffix(path: Path) -> str:
     suffix = _suffix_or_none(path)
     if suffix is None:
         raise InputError(
-            f"{path}: unknown kind of file; its name must end in one of {', '.join(SUFFIXES)} (with or "
-            "without .gz)"
+            f"{path}: unknown kind of file; its name must end in one of {', '.join(SUFFIXES)} (with or without .gz)"
         )
     return suffix
 
@@ -260,9 +255,7 @@ def _read_parquet(path: Path) -> Iterator[Row]:
                     number += 1
                     yield Row(f"{path.name} row {number}", values)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: damaged or no Parquet file, after row {number} ({error}); fetch it again"
-        ) from error
+        raise InputError(f"{path}: damaged or no Parquet file, after row {number} ({error}); fetch it again") from error
 
 
 def _read_text(path: Path) -> Iterator[Row | RowProblem]:

@@ -30,9 +30,7 @@ def read_messages(row: Row) -> PromptGroup:
     field = "messages" if row.get("messages") is not None else "conversations"
     turns = as_turns(row[field], field)
     if turns[-1].role != "assistant":
-        raise RowError(
-            "value", f"field {field!r}: its last turn must be the assistant's, got {_roles(turns)}"
-        )
+        raise RowError("value", f"field {field!r}: its last turn must be the assistant's, got {_roles(turns)}")
     if not any(turn.content.strip() for turn in turns[:-1]):
         raise RowError("empty", f"field {field!r}: no turn with text stands before the response")
     return PromptGroup(turns[:-1], [as_text(turns[-1].content, f"{field}[{len(turns) - 1}]")])

@@ -76,13 +76,9 @@ def as_integer(value: object, name: str, *, low: int, high: int) -> int:
         or value != value
         or value in (math.inf, -math.inf)
     ):
-        raise RowError(
-            "type", f"field {name!r}: expected a whole number from {low} to {high}, got {shown(value)}"
-        )
+        raise RowError("type", f"field {name!r}: expected a whole number from {low} to {high}, got {shown(value)}")
     if value != int(value) or not low <= value <= high:
-        raise RowError(
-            "value", f"field {name!r}: expected a whole number from {low} to {high}, got {value!r}"
-        )
+        raise RowError("value", f"field {name!r}: expected a whole number from {low} to {high}, got {value!r}")
     return int(value)
 
 

@@ -51,9 +51,7 @@ class Layout:
     def missing(self, row: Row) -> list[str]:
         """Required fields that a row lacks (absent or null)."""
         return [
-            " or ".join(spellings)
-            for spellings in self.required
-            if all(row.get(name) is None for name in spellings)
+            " or ".join(spellings) for spellings in self.required if all(row.get(name) is None for name in spellings)
         ]
 
     def matches(self, row: Row) -> bool:
@@ -196,8 +194,7 @@ def layout_named(name: str, layouts: Sequence[Layout]) -> Layout:
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
         raise InputError(
-            f"unknown layout {name!r}{f'; did you mean {near[0]!r}?' if near else ''} "
-            f"Known: {', '.join(names)}"
+            f"unknown layout {name!r}{f'; did you mean {near[0]!r}?' if near else ''} Known: {', '.join(names)}"
         )
     return layouts[names.index(name)]
 

@@ -27,9 +27,7 @@ def read_hub(name: str, split: str) -> Iterator[Row]:
     repository, _, config = name.partition(":")
     try:
         files = list_parquet_files(repository)
-    except (
-        Exception
-    ) as error:  # whatever the hub's client raises: the plain repository may be cached or readable
+    except Exception as error:  # whatever the hub's client raises: the plain repository may be cached or readable
         logger.info("%s: no Parquet revision (%s); asking for the plain data set", name, first_line(error))
         files = []
     table = _from_parquet(repository, config, split, files) if files else _plain(repository, config, split)
@@ -54,13 +52,9 @@ def _from_parquet(repository: str, config: str, split: str, files: list[str]) ->
         )
     config = config or ("default" if "default" in configs else configs[0])
     if config not in configs:
-        raise InputError(
-            f"{repository}: no config {config!r} in this hub data set; it has {', '.join(configs)}"
-        )
+        raise InputError(f"{repository}: no config {config!r} in this hub data set; it has {', '.join(configs)}")
     # a data set too large to be converted whole has the folder partial-<split>
-    splits = sorted(
-        {file.split("/")[1].removeprefix("partial-") for file in files if file.startswith(f"{config}/")}
-    )
+    splits = sorted({file.split("/")[1].removeprefix("partial-") for file in files if file.startswith(f"{config}/")})
     if split not in splits:
         raise InputError(f"{repository}: no split {split!r} in this hub data set; it has {', '.join(splits)}")
     folders = (f"{config}/{split}/", f"{config}/partial-{split}/")
@@ -87,10 +81,7 @@ def _reason(error: Exception, split: str) -> str:
     """What went wrong and what to do, from whatever the client raised."""
     names = {kind.__name__ for kind in type(error).__mro__}
     text = str(error).lower()
-    if (
-        names & {"OfflineModeIsEnabled", "ConnectionError", "ConnectError", "ConnectTimeout"}
-        or "offline" in text
-    ):
+    if names & {"OfflineModeIsEnabled", "ConnectionError", "ConnectError", "ConnectTimeout"} or "offline" in text:
         return (
             "no such local file, and the Hugging Face hub cannot be reached; check the path or the network, "
             "or download the data and give the file's path"

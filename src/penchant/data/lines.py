@@ -32,9 +32,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             else:
                 yield raw
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(
-            f"{path}: the gzip file is damaged or cut short ({error}); fetch or pack it again"
-        ) from error
+        raise InputError(f"{path}: the gzip file is damaged or cut short ({error}); fetch or pack it again") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the file") from error
 
@@ -85,9 +83,7 @@ def parsed_json(text: str) -> Any:
         raise
     except json.JSONDecodeError as error:
         where = (
-            f"character {error.colno}"
-            if "\n" not in text.strip()
-            else f"line {error.lineno}, character {error.colno}"
+            f"character {error.colno}" if "\n" not in text.strip() else f"line {error.lineno}, character {error.colno}"
         )
         raise RowError("damaged", f"broken JSON at {where} ({error.msg})") from None
     except RecursionError:

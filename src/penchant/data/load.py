@@ -104,9 +104,7 @@ def read_preferences(
     _require_choice("ties", ties, ("error", "drop", "half"))
     _require_choice("contradictions", contradictions, ("warn", "error"))
     _require_limit(limit)
-    parsed = parse_source(
-        source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS
-    )
+    parsed = parse_source(source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS)
     warnings = _settle_bad_rows(source, parsed, bad_rows)
     tied = count_ties(parsed.groups)
     groups = _settle_ties(source, parsed.groups, tied, ties, warnings)
@@ -116,8 +114,7 @@ def read_preferences(
         _settle_contradictions(source, found, contradictions, warnings)
     if merge and merged.scores_dropped:
         warnings.append(
-            f"{source}: {merged.scores_dropped} prompts have scores in some rows only; their scores were "
-            "dropped"
+            f"{source}: {merged.scores_dropped} prompts have scores in some rows only; their scores were dropped"
         )
     warnings += _curiosities(source, parsed, merged.groups)
     _log(warnings)
@@ -158,9 +155,7 @@ def load_prompts(
     if merge:
         unique = merge_groups(groups, counts_add=False).groups
         if len(unique) < len(groups):
-            logger.info(
-                "%s: %d of %d prompts are repeated; kept once", source, len(groups) - len(unique), len(groups)
-            )
+            logger.info("%s: %d of %d prompts are repeated; kept once", source, len(groups) - len(unique), len(groups))
         groups = unique
     return groups[: _cut(groups, limit)]
 
@@ -185,9 +180,7 @@ def load_demonstrations(
     """
     _require_limit(limit)
     preferences = [known for known in formats.PREFERENCES if known.name != "penchant"]
-    parsed = parse_source(
-        source, split=split, layouts=formats.DEMONSTRATIONS, layout=layout, refused=preferences
-    )
+    parsed = parse_source(source, split=split, layouts=formats.DEMONSTRATIONS, layout=layout, refused=preferences)
     warnings = _settle_bad_rows(source, parsed, bad_rows)
     compared = sum(bool(group.comparisons) for group in parsed.groups)
     if compared:
@@ -249,9 +242,7 @@ def _settle_bad_rows(source: str | Path, parsed: Parsed, bad_rows: BadRows) -> l
     if bad_rows == "error" or damaged or not parsed.groups:
         advice = 'Correct these rows, or leave them out with bad_rows="skip" (they are counted).'
         if damaged:
-            advice = (
-                "Correct these rows; damaged lines are never skipped, for what else the file lost is unknown."
-            )
+            advice = "Correct these rows; damaged lines are never skipped, for what else the file lost is unknown."
         elif not parsed.groups:
             advice = f"No row is left. Are they of another layout than {parsed.layout.name}?"
         raise InputError(f"{source}: {listed(problems, parsed.rows)}\n{advice}")
@@ -273,18 +264,14 @@ def _settle_ties(
         )
     kept = without_ties(groups)
     if not kept:
-        raise InputError(
-            f'{source}: all {tied} comparisons are ties, so ties="drop" leaves nothing; use ties="half"'
-        )
+        raise InputError(f'{source}: all {tied} comparisons are ties, so ties="drop" leaves nothing; use ties="half"')
     gone = len(groups) - len(kept)
     nothing_else = f", and {gone} rows that have nothing else" if gone else ""
     warnings.append(f"{source}: dropped {tied} tied of {comparisons} comparisons{nothing_else}")
     return kept
 
 
-def _settle_contradictions(
-    source: str | Path, found: Contradictions, choice: str, warnings: list[str]
-) -> None:
+def _settle_contradictions(source: str | Path, found: Contradictions, choice: str, warnings: list[str]) -> None:
     same = f", {found.same_annotator} of them by one and the same annotator" if found.same_annotator else ""
     message = (
         f"{source}: {found.pairs} pairs of responses are preferred in both directions{same}, in "
@@ -305,8 +292,7 @@ def _curiosities(source: str | Path, parsed: Parsed, groups: list[PromptGroup]) 
         stray = sum(map(speaks_for_both, groups))
         if stray:
             notes.append(
-                f"{source}: in {stray} prompts a response holds 'Human:' or 'Assistant:' (speaks for both "
-                "sides)"
+                f"{source}: in {stray} prompts a response holds 'Human:' or 'Assistant:' (speaks for both sides)"
             )
     return notes
 

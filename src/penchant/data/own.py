@@ -39,9 +39,7 @@ def read_penchant(row: Row) -> PromptGroup:
     """
     _refuse_misspelled(row, OWN_FIELDS, "")
     prompt = as_prompt(row["prompt"], "prompt")
-    responses = [
-        _own_response(value, f"responses[{i}]") for i, value in enumerate(_own_list(row, "responses"))
-    ]
+    responses = [_own_response(value, f"responses[{i}]") for i, value in enumerate(_own_list(row, "responses"))]
     stated = [field for field in ("comparisons", "ranking", "ranks") if row.get(field) is not None]
     if len(stated) > 1:
         raise RowError("value", f"fields {' and '.join(map(repr, stated))}: give only one of them")
@@ -63,9 +61,7 @@ def read_penchant(row: Row) -> PromptGroup:
 
 
 def _own_list(row: Row, field: str) -> list[Any]:
-    return as_list(
-        row[field], field, of={"responses": "responses", "comparisons": "objects"}.get(field, "numbers")
-    )
+    return as_list(row[field], field, of={"responses": "responses", "comparisons": "objects"}.get(field, "numbers"))
 
 
 def _refuse_misspelled(values: Row, known: Sequence[str], name: str) -> None:
@@ -82,18 +78,12 @@ def _own_response(value: object, name: str) -> Response:
     fields = as_object(value, name)
     unknown = set(fields) - {"text", "token_ids", "finished", "count"}
     if unknown:
-        raise RowError(
-            "value", f"field {name!r}: unknown {min(unknown)!r}; known are text, token_ids, finished, count"
-        )
-    fields = {
-        field: given for field, given in fields.items() if given is not None
-    }  # tables fill up with null
+        raise RowError("value", f"field {name!r}: unknown {min(unknown)!r}; known are text, token_ids, finished, count")
+    fields = {field: given for field, given in fields.items() if given is not None}  # tables fill up with null
     token_ids = fields.get("token_ids")
     if token_ids is not None:
         items = as_list(token_ids, f"{name}.token_ids", of="token ids")
-        token_ids = tuple(
-            as_integer(item, f"{name}.token_ids[{i}]", low=0, high=2**31) for i, item in enumerate(items)
-        )
+        token_ids = tuple(as_integer(item, f"{name}.token_ids[{i}]", low=0, high=2**31) for i, item in enumerate(items))
     text = as_text(fields.get("text"), f"{name}.text", empty_ok=bool(token_ids))
     finished = _as_flag(fields.get("finished", True), f"{name}.finished")
     count = as_integer(fields.get("count", 1), f"{name}.count", low=1, high=2**53)
@@ -129,7 +119,5 @@ def _own_comparisons(items: list[Any], responses: int) -> list[Comparison]:
         annotator = fields.get("annotator")
         if annotator is not None and (isinstance(annotator, bool) or not isinstance(annotator, int)):
             annotator = as_text(annotator, f"{name}.annotator", empty_ok=True)
-        comparisons.append(
-            Comparison(winner, loser, tie, None if annotator is None else str(annotator), weight)
-        )
+        comparisons.append(Comparison(winner, loser, tie, None if annotator is None else str(annotator), weight))
     return comparisons

@@ -57,8 +57,7 @@ def read_trl_implicit(row: Row) -> PromptGroup:
     if not shared[:cut].strip():
         raise RowError(
             "history",
-            "fields 'chosen' and 'rejected' share no beginning that could be the prompt; add a field "
-            "'prompt'",
+            "fields 'chosen' and 'rejected' share no beginning that could be the prompt; add a field 'prompt'",
         )
     return pair(shared[:cut], as_text(chosen[cut:], "chosen"), as_text(rejected[cut:], "rejected"))
 
@@ -87,9 +86,7 @@ def read_trl_conversational(row: Row) -> PromptGroup:
     elif any(turn.role == "user" for turn in (*chosen, *rejected)):
         history = _shared_history(chosen, rejected)
         if stated.strip() not in (turn.content.strip() for turn in history):
-            raise RowError(
-                "history", "field 'prompt' is none of the turns that 'chosen' and 'rejected' begin with"
-            )
+            raise RowError("history", "field 'prompt' is none of the turns that 'chosen' and 'rejected' begin with")
     else:
         history = (Message("user", stated),)
     texts = [_last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected")]
@@ -122,9 +119,8 @@ def _shared_history(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) 
         number = min(len(before), len(other)) + 1 if turn is None else turn + 1
         raise RowError(
             "history",
-            f"fields 'chosen' and 'rejected' differ before the last turn (first at turn {number} of "
-            f"{len(chosen)} and "
-            f"{len(rejected)}); they must answer the same conversation",
+            f"fields 'chosen' and 'rejected' differ before the last turn "
+            f"(first at turn {number} of {len(chosen)} and {len(rejected)}); they must answer the same conversation",
         )
     if not any(turn.content.strip() for turn in before):
         raise RowError("history", "no turn stands before the response in 'chosen', so there is no prompt")
@@ -139,9 +135,7 @@ def _last_turn(turns: tuple[Message, ...], history: tuple[Message, ...], name: s
             "history", f"field {name!r}: expected one turn after the prompt's {len(history)}, got {len(rest)}"
         )
     if rest[0].role != "assistant":
-        raise RowError(
-            "value", f"field {name!r}: its last turn must be the assistant's, got role {rest[0].role!r}"
-        )
+        raise RowError("value", f"field {name!r}: its last turn must be the assistant's, got role {rest[0].role!r}")
     return as_text(rest[0].content, name)
 
 
@@ -173,13 +167,10 @@ def _transcript(value: object, name: str) -> tuple[Message, ...]:
     text = as_text(value, name)
     pieces = HH_MARKER.split(text)
     if pieces[0].strip() or len(pieces) < 3:
-        raise RowError(
-            "value", f"field {name!r}: a transcript must begin with 'Human:', got {text.strip()[:30]!r}"
-        )
+        raise RowError("value", f"field {name!r}: a transcript must begin with 'Human:', got {text.strip()[:30]!r}")
     roles = {"Human": "user", "Assistant": "assistant"}
     return tuple(
-        Message(roles[speaker], said.strip())
-        for speaker, said in zip(pieces[1::2], pieces[2::2], strict=True)
+        Message(roles[speaker], said.strip()) for speaker, said in zip(pieces[1::2], pieces[2::2], strict=True)
     )
 
 

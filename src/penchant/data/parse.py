@@ -15,6 +15,8 @@ from penchant.errors import InputError
 from penchant.types import PromptGroup
 
 SHOWN_PROBLEMS = 20
+PEEKED_ROWS = 1000  # so many rows without a known layout are enough to give up
+EXAMPLE = '{"prompt": "...", "chosen": "...", "rejected": "..."}'
 BadRows = Literal["error", "skip"]
 
 
@@ -55,6 +57,7 @@ def parse_source(
             layout.
     """
     parsed = Parsed(formats.layout_named(layout, layouts)) if layout else None
+    mixable = () if layout else layouts  # a prescribed layout is not second-guessed
     waiting: list[Row | RowProblem] = []  # rows before the first that shows the layout
     for item in read_rows(source, split):
         if parsed is None and isinstance(item, Row):
@@ -64,19 +67,18 @@ def parse_source(
             if found:
                 parsed = Parsed(found)
                 for earlier in waiting:
-                    _add(parsed, earlier, layouts)
-        if parsed is None:
-            waiting.append(item)
-        else:
-            _add(parsed, item, layouts)
+                    _add(parsed, earlier, mixable)
+        if parsed is not None:
+            _add(parsed, item, mixable)
+            continue
+        waiting.append(item)
+        if len(waiting) == PEEKED_ROWS:
+            break
     if not (parsed.rows if parsed else waiting):
         raise InputError(f"{source}: the file is empty; expected one row a line, such as {EXAMPLE}")
     if parsed is None:
         raise InputError(f"{source}: {_why_unknown(waiting, layouts, hints)}")
     return parsed
-
-
-EXAMPLE = '{"prompt": "...", "chosen": "...", "rejected": "..."}'
 
 
 def _add(parsed: Parsed, item: Row | RowProblem, layouts: Sequence[Layout]) -> None:
@@ -115,9 +117,7 @@ def _why_unknown(items: list[Row | RowProblem], layouts: Sequence[Layout], hints
     if hint is not None:
         kind = "demonstrations: use load_demonstrations, or the method sft"
         if hint in formats.PREFERENCES:
-            kind = (
-                "preferences: use load_preferences, or the method preferred_ft to learn from the winners only"
-            )
+            kind = "preferences: use load_preferences, or the method preferred_ft to learn from the winners only"
         return f"{rows[0].source} has the layout {hint.name}, which is for {kind}"
     return f"{rows[0].source}: {formats.describe_unknown(rows[0].values, layouts)}"
 

@@ -112,9 +112,7 @@ class Renderer:
                 "set `eos_token` in its tokenizer_config.json"
             )
         if self.template == "chat" and not self.tokenizer.chat_template:
-            raise InputError(
-                "template=chat was asked for, but this tokenizer has no chat template: use template=plain"
-            )
+            raise InputError("template=chat was asked for, but this tokenizer has no chat template: use template=plain")
         object.__setattr__(self, "end_ids", self.end_ids | {self.tokenizer.eos_token_id})
 
     @property
@@ -132,9 +130,7 @@ class Renderer:
         if self.chat:
             rows = [{"role": message.role, "content": message.content} for message in messages]
             try:
-                rendered = self.tokenizer.apply_chat_template(
-                    rows, tokenize=False, add_generation_prompt=not answered
-                )
+                rendered = self.tokenizer.apply_chat_template(rows, tokenize=False, add_generation_prompt=not answered)
             except Exception as error:  # templates raise jinja errors and whatever their authors chose
                 raise InputError(f"the chat template refuses this conversation: {error}") from error
             return str(rendered)

@@ -37,15 +37,11 @@ def read_ranked(row: Row) -> PromptGroup:
     items = as_list(row[field], field, of="texts, best first")
     texts = [as_text(value, f"{field}[{index}]") for index, value in enumerate(items)]
     if len(texts) < 2:
-        raise RowError(
-            "value", f"field {field!r}: expected at least two answers, best first, got {len(texts)}"
-        )
+        raise RowError("value", f"field {field!r}: expected at least two answers, best first, got {len(texts)}")
     if row.get("ranks") is None:
         comparisons = comparisons_of_scores(range(len(texts)), range(len(texts)), lower_wins=True)
     else:
-        comparisons = comparisons_of_ranks(
-            as_list(row["ranks"], "ranks", of="numbers, 1 the best"), len(texts)
-        )
+        comparisons = comparisons_of_ranks(as_list(row["ranks"], "ranks", of="numbers, 1 the best"), len(texts))
     group = PromptGroup(prompt_or_instruction(row), texts, comparisons)
     refuse_identical(group.responses, comparisons, field)
     return group
@@ -56,17 +52,13 @@ def read_ultrafeedback(row: Row) -> PromptGroup:
     completions = as_records(row["completions"], "completions")
     if not completions:
         raise RowError("empty", "field 'completions' is empty; expected at least one completion")
-    scored_by = next(
-        (f for f in SCORE_FIELDS if any(each.get(f) is not None for each in completions)), SCORE_FIELDS[0]
-    )
+    scored_by = next((f for f in SCORE_FIELDS if any(each.get(f) is not None for each in completions)), SCORE_FIELDS[0])
     texts, scores = [], []
     for index, completion in enumerate(completions):
         name = f"completions[{index}]"
         field = next((field for field in COMPLETION_FIELDS if completion.get(field) is not None), None)
         if field is None:
-            raise RowError(
-                "missing", f"field {name!r}: a completion needs one of {', '.join(COMPLETION_FIELDS)}"
-            )
+            raise RowError("missing", f"field {name!r}: a completion needs one of {', '.join(COMPLETION_FIELDS)}")
         texts.append(as_text(completion[field], f"{name}.{field}"))
         scores.append(as_number(completion.get(scored_by), f"{name}.{scored_by}"))
     return PromptGroup(prompt_or_instruction(row), texts, comparisons_of_scores(scores, texts), scores)
@@ -95,9 +87,7 @@ def read_openai_summaries(row: Row) -> PromptGroup:
 def _post_prompt(info: dict[str, Any]) -> str:
     body = next((field for field in ("post", "article") if info.get(field) is not None), None)
     if body is None:
-        raise RowError(
-            "missing", "field 'info': expected 'post' (or 'article'), with 'title' and 'subreddit'"
-        )
+        raise RowError("missing", "field 'info': expected 'post' (or 'article'), with 'title' and 'subreddit'")
     lines = []
     if info.get("subreddit") is not None:
         lines.append(f"SUBREDDIT: r/{as_text(info['subreddit'], 'info.subreddit')}")
@@ -156,12 +146,10 @@ def _question_prompt(row: Row) -> str:
     for index, value in enumerate(as_list(row["passages"], "passages", of="passages")):
         name = f"passages[{index}]"
         parts = as_list(value, name, of="a title and sentences")
-        title, *sentences = [
-            as_text(part, f"{name}[{i}]", empty_ok=True).strip() for i, part in enumerate(parts)
-        ] or [""]
-        body = (
-            " ".join(sentences).removeprefix(title).strip()
-        )  # the first passage of an article repeats its title
+        title, *sentences = [as_text(part, f"{name}[{i}]", empty_ok=True).strip() for i, part in enumerate(parts)] or [
+            ""
+        ]
+        body = " ".join(sentences).removeprefix(title).strip()  # the first passage of an article repeats its title
         blocks.append(f"Passage {index + 1}: {title}\n{body}")
     blocks.append(f"Question: {as_text(row['question'], 'question').strip()}\nAnswer:\n")
     return "\n\n".join(blocks)

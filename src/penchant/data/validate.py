@@ -54,9 +54,7 @@ def check_preferences(
     Raises:
         InputError: the file cannot be read at all, is empty, or no row is of a known layout.
     """
-    parsed = parse_source(
-        source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS
-    )
+    parsed = parse_source(source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS)
     merged = merge_groups(parsed.groups, counts_add=parsed.layout.counts_add)
     groups = merged.groups
     contradictions = find_contradictions(groups)
@@ -108,9 +106,7 @@ def _has_odd_turns(group: PromptGroup) -> bool:
     return roles[-1:] != ["user"] or any(a == b for a, b in pairwise(roles))
 
 
-def _count_tokens(
-    groups: Sequence[PromptGroup], renderer: RendererLike, max_length: int | None
-) -> TokenCounts:
+def _count_tokens(groups: Sequence[PromptGroup], renderer: RendererLike, max_length: int | None) -> TokenCounts:
     if max_length is None:
         max_length = getattr(renderer, "max_length", None)
     if dataclasses.is_dataclass(renderer) and getattr(renderer, "max_length", None) is not None:
@@ -134,9 +130,7 @@ def _longer_wins(groups: Sequence[PromptGroup], tokens: TokenCounts | None) -> t
     """Within a group the prompt is the same, so lengths with it compare as well as lengths without."""
     won = compared = 0
     for index, group in enumerate(groups):
-        lengths = (
-            [len(response.text) for response in group.responses] if tokens is None else tokens.lengths[index]
-        )
+        lengths = [len(response.text) for response in group.responses] if tokens is None else tokens.lengths[index]
         for comparison in group.comparisons if lengths else ():
             winner, loser = lengths[comparison.winner], lengths[comparison.loser]
             if not comparison.tie and winner != loser:

@@ -27,18 +27,14 @@ def write_groups(groups: Iterable[PromptGroup], path: str | Path) -> None:
     """
     path = Path(path)
     if not path.name.endswith((".jsonl", ".jsonl.gz")):
-        raise InputError(
-            f"{path}: our own layout is written as .jsonl or .jsonl.gz; change the name's ending"
-        )
+        raise InputError(f"{path}: our own layout is written as .jsonl or .jsonl.gz; change the name's ending")
     if not path.parent.is_dir():
         raise InputError(f"{path}: the folder {path.parent} does not exist; make it first")
     if path.is_dir():
         raise InputError(f"{path} is a folder, expected the name of a file")
     with _appearing_whole(path) as stream:
         for number, group in enumerate(groups, start=1):
-            stream.write(
-                _line(group, f"{path}: group {number}{f' ({group.source})' if group.source else ''}")
-            )
+            stream.write(_line(group, f"{path}: group {number}{f' ({group.source})' if group.source else ''}"))
 
 
 def _line(group: PromptGroup, name: str) -> bytes:
@@ -49,9 +45,7 @@ def _line(group: PromptGroup, name: str) -> bytes:
             f"{name} holds half of a surrogate pair, which is no text ({error.reason}); repair its text"
         ) from None
     except ValueError:
-        raise InputError(
-            f"{name} has a score that is not finite; leave that response out, or score it"
-        ) from None
+        raise InputError(f"{name} has a score that is not finite; leave that response out, or score it") from None
 
 
 def group_to_row(group: PromptGroup) -> dict[str, Any]:

@@ -27,7 +27,8 @@ LONGEST_PROBE = 1024  # tokens; a declared window beyond that is believed withou
 
 def unwrap(model: nn.Module) -> Any:
     """The `transformers` model inside a PEFT wrapper (its adapters stay injected), or the model itself."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
+    inner: Any = model
+    return inner.get_base_model() if hasattr(inner, "get_base_model") else inner
 
 
 def predictor_states(model: nn.Module, batch: TreeBatch) -> Float[Tensor, "tokens hidden"]:
@@ -37,9 +38,7 @@ def predictor_states(model: nn.Module, batch: TreeBatch) -> Float[Tensor, "token
         out = trunk(input_ids=batch.input_ids, use_cache=False)
     else:
         mask = additive_mask(visible(batch.branch_ids), _mask_dtype(model, batch))
-        out = trunk(
-            input_ids=batch.input_ids, attention_mask=mask, position_ids=batch.position_ids, use_cache=False
-        )
+        out = trunk(input_ids=batch.input_ids, attention_mask=mask, position_ids=batch.position_ids, use_cache=False)
     states = out.last_hidden_state
     return states.reshape(-1, states.shape[-1]).index_select(0, batch.predictors)
 

@@ -139,7 +139,11 @@ class ReferenceTable:
             with closing(self._open()) as db, db:
                 db.executemany("INSERT OR IGNORE INTO logps VALUES (?, ?)", rows.items())
         except (OSError, sqlite3.DatabaseError) as error:
-            log.warning("the reference table %s cannot be written (%s): the next run computes it again", self.path, error)
+            log.warning(
+                "the reference table %s cannot be written (%s): the next run computes it again",
+                self.path,
+                error,
+            )
 
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=60)

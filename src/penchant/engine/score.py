@@ -70,7 +70,11 @@ def score_rows(
 
 
 def score(
-    scorer: Scorer, rendered: Sequence[Rendered], *, budget: int = DEFAULT_BUDGET, progress: Progress | None = None
+    scorer: Scorer,
+    rendered: Sequence[Rendered],
+    *,
+    budget: int = DEFAULT_BUDGET,
+    progress: Progress | None = None,
 ) -> list[Float[Tensor, " responses"]]:
     """Summed log-probabilities of every response, a 1-D tensor a group, order kept."""
     counts = [len(row.branches) for row in rendered]

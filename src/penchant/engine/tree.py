@@ -8,7 +8,7 @@ cannot take such a mask) every response is its own row with the ordinary causal 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -56,11 +56,8 @@ class TreeBatch:
 
     def to(self, device: torch.device) -> TreeBatch:
         """The same batch on another device."""
-        moved = {
-            name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
-            for name, value in self.__dict__.items()
-        }
-        return TreeBatch(**moved)
+        tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **tensors)
 
 
 def make_trees(rows: Sequence[tuple[Rendered, Sequence[int]]], *, budget: int, plain: bool) -> list[Tree]:

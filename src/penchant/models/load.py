@@ -13,7 +13,7 @@ from torch import nn
 
 from penchant.errors import InputError
 from penchant.models.builtin import BUILT_IN, built_in, convert_gguf
-from penchant.models.settings import LoRA, ModelConfig
+from penchant.models.settings import Dtype, LoRA, ModelConfig
 
 if TYPE_CHECKING:
     from penchant.data.render import Overflow, Renderer, Template
@@ -26,7 +26,7 @@ def load_policy(
     model: str | Path | ModelConfig,
     *,
     lora: LoRA | None = None,
-    dtype: str = "auto",
+    dtype: Dtype = "auto",
     device: str = "auto",
     trust_remote_code: bool = False,
     template: Template = "auto",
@@ -178,7 +178,11 @@ def _with_lora(network: Any, lora: LoRA) -> Any:
 
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
     settings = LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
     )
     try:
         return get_peft_model(network, settings)

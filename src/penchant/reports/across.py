@@ -28,9 +28,7 @@ def best(summaries: Sequence[Summary], key: str) -> str:
         return ""
     first, top = ranked[0]
     what = {"reward": "mean reward", "accuracy": "held-out accuracy", "loss": "held-out loss"}[key]
-    text = (
-        f"{'Lowest' if key in _LOW_IS_GOOD else 'Highest'} {what}: {name(first.run)} with {shown(top, key)}"
-    )
+    text = f"{'Lowest' if key in _LOW_IS_GOOD else 'Highest'} {what}: {name(first.run)} with {shown(top, key)}"
     if key == "reward":
         kl, reference = first.policy("kl_nats"), first.reference("reward")
         text += f" at a KL of {estimate(kl)} nats" if kl else ""
@@ -46,9 +44,7 @@ def best(summaries: Sequence[Summary], key: str) -> str:
 
 
 def _ranked(summaries: Sequence[Summary], key: str) -> list[tuple[Summary, Estimate]]:
-    found = [
-        (s, e) for s in summaries if (e := s.policy(key) if key in _SAMPLED else s.held(key)) is not None
-    ]
+    found = [(s, e) for s in summaries if (e := s.policy(key) if key in _SAMPLED else s.held(key)) is not None]
     return sorted(found, key=lambda item: item[1].value, reverse=key not in _LOW_IS_GOOD)
 
 

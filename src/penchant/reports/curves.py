@@ -13,6 +13,7 @@ from penchant.reports.read import EvalPoint, Run
 SMOOTH_FROM = 60  # training points: fewer are drawn as they are
 MOST_POINTS = 600  # more than a panel has pixels for
 MOST_RUNS_WITH_TRAINING = 2  # beyond, training lines would bury the held-out points
+MOST_BASELINES = 4  # likewise the runs' own references
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ _PANELS: tuple[tuple[str, str, str, float | None, tuple[_Source, ...]], ...] = (
     (
         "logps",
         "Chosen and rejected log-probability",
-        "nats per response",
+        "nats",
         None,
         (
             _Source("chosen", "chosen", "chosen_logps", "chosen_logps"),
@@ -133,7 +134,7 @@ _PANELS: tuple[tuple[str, str, str, float | None, tuple[_Source, ...]], ...] = (
     (
         "repetition",
         "Repetition",
-        "share of 4-grams said before",
+        "share of 4-grams",
         None,
         (
             _Source("policy", "policy", sampled="repetition"),
@@ -181,17 +182,20 @@ def _all_series(runs: Sequence[Run], sources: Sequence[_Source]) -> tuple[Series
         for source in sources:
             role = source.role if len(runs) == 1 else f"run{index}"
             series += _run_series(run, source, role, with_training=len(runs) <= MOST_RUNS_WITH_TRAINING)
-    return tuple(_distinct_dashed(series)) if len(runs) > 1 else tuple(series)
+    if len(runs) == 1:
+        return tuple(series)
+    return tuple(_distinct_dashed([s for s in series if s.kind != "faint"]))
 
 
 def _distinct_dashed(series: Sequence[Series]) -> list[Series]:
-    """Runs that share a baseline show it once, in the reference's colour."""
-    dashed = [(s.y[-1], s.low[-1]) for s in series if s.kind == "dashed"]
-    if len(set(map(str, dashed))) != 1:
-        return list(series)
+    """Runs that share a baseline show it once, in the reference's colour; too many of them are left out."""
+    own = [s for s in series if s.kind != "dashed"]
+    different = {str((s.y[-1], s.low[-1])) for s in series if s.kind == "dashed"}
+    if len(different) != 1:
+        return own if len(different) > MOST_BASELINES else list(series)
     longest = max((s for s in series if s.kind == "dashed"), key=lambda s: s.x[-1])
     shared = Series(longest.label, "reference", "dashed", longest.x, longest.y, longest.low, longest.high)
-    return [*(s for s in series if s.kind != "dashed"), shared]
+    return [*own, shared]
 
 
 def _run_series(run: Run, source: _Source, role: str, *, with_training: bool) -> list[Series]:
@@ -252,7 +256,7 @@ def _binned(column: np.ndarray) -> list[float]:
 
 
 def kl_paths(runs: Sequence[Run]) -> tuple[KlPath, ...]:
-    """The runs whose evaluations have both a reward and a KL. Step 0 is the reference itself, shown as such."""
+    """The runs whose evaluations have both a reward and a KL, less step 0: the reference itself."""
     paths = []
     for index, run in enumerate(runs):
         points = tuple(

@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from penchant.metrics.intervals import Estimate
-from penchant.reports.curves import KlPath, Panel, Series
+from penchant.reports.curves import MOST_BASELINES, KlPath, Panel, Series
 from penchant.reports.words import short
 
 # Okabe and Ito's colours, the light ones darkened for white paper; each with its twin for dark paper.
@@ -67,15 +67,13 @@ _RC: dict[Any, Any] = {
     "savefig.facecolor": "none",
 }
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-SQUARE_ROOT_FROM = (
-    8.0  # KL of the farthest run over the median: beyond, a linear axis would hide the near runs
-)
+SQUARE_ROOT_FROM = 8.0  # KL of the farthest run over the median: beyond, a linear axis would hide the near runs
 MOST_STEP_LABELS = 8
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure under its `title`: `light` and `dark` are SVG texts, `png` the bytes of the file beside the page."""
+    """One figure under its `title`: `light` and `dark` are SVG, `png` the file beside the page."""
 
     title: str
     light: str
@@ -94,7 +92,7 @@ def run_style(index: int) -> tuple[str, Dash, str]:
 def panel_picture(panel: Panel, names: Sequence[str]) -> Picture:
     """Draw a panel; `names` are the runs, for the legend of the PNG (the page has its own)."""
     with _style():
-        figure, axes = _blank(5.0, 2.75)
+        figure, axes = _blank(4.2, 2.55)
         if panel.level is not None:
             axes.axhline(panel.level, color=_MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
         for series in panel.series:
@@ -109,9 +107,9 @@ def panel_picture(panel: Panel, names: Sequence[str]) -> Picture:
 
 
 def kl_picture(paths: Sequence[KlPath], names: Sequence[str]) -> Picture:
-    """Draw the reward-KL plane: every evaluated checkpoint with the intervals of both, the reference at KL 0."""
+    """Draw the reward-KL plane: evaluated checkpoints with the intervals of both, the reference at 0."""
     with _style():
-        figure, axes = _blank(6.6, 4.0)
+        figure, axes = _blank(6.2, 3.9)
         _draw_references(axes, paths)
         for path in paths:
             _draw_path(axes, path, annotate=len(paths) <= 3)
@@ -147,7 +145,7 @@ def _draw(axes: Axes, series: Series) -> None:
     color, dash, marker = _look(series.role)
     x, y = np.asarray(series.x), np.asarray(series.y)
     if series.kind == "faint":
-        axes.plot(x, y, color=color, linewidth=0.7, alpha=0.25)
+        axes.plot(x, y, color=color, linewidth=0.7, alpha=0.35)
     elif series.kind == "line":
         alone = "." if len(x) == 1 else ""
         axes.plot(x, y, color=color, linewidth=1.2, alpha=0.65, linestyle=dash, marker=alone)
@@ -157,9 +155,7 @@ def _draw(axes: Axes, series: Series) -> None:
             axes.fill_between(x, series.low, series.high, color=color, alpha=0.13, linewidth=0)
     else:
         axes.plot(x, y, color=color, linewidth=1.6, linestyle=dash, marker=marker, markersize=4.2, zorder=3)
-        axes.errorbar(
-            x, y, yerr=_arms(y, series.low, series.high), color=color, linewidth=0, elinewidth=1.0, alpha=0.7
-        )
+        axes.errorbar(x, y, yerr=_arms(y, series.low, series.high), color=color, linewidth=0, elinewidth=1.0, alpha=0.7)
 
 
 def _arms(y: np.ndarray, low: Sequence[float], high: Sequence[float]) -> np.ndarray:
@@ -177,7 +173,8 @@ def _legend_of_roles(axes: Axes, series: Sequence[Series]) -> None:
             entries[item.label] = Line2D([], [], color=color, linestyle="--", linewidth=1.1)
         elif item.kind == "points":
             both = (item.label, "line") in kinds
-            name = item.label if item.label != "policy" or not both else "held-out"
+            ours = "held-out" if item.label == "policy" else f"{item.label}, held-out"
+            name = ours if both else item.label
             entries[name] = Line2D([], [], color=color, linestyle=dash, marker=marker, markersize=4.2)
         elif item.kind == "line":
             name = f"{item.label}, training" if item.label != "policy" else "training"
@@ -202,7 +199,8 @@ def _draw_references(axes: Axes, paths: Sequence[KlPath]) -> None:
             seen.setdefault(str(path.reference), (path.reference, path.role))
     for reference, role in seen.values():
         color = _MUTED if len(seen) == 1 else _look(role)[0]
-        axes.axhline(reference.value, color=color, linewidth=0.9, linestyle=(0, (4, 3)), alpha=0.7)
+        if len(seen) <= MOST_BASELINES:
+            axes.axhline(reference.value, color=color, linewidth=0.9, linestyle=(0, (4, 3)), alpha=0.7)
         arms = _estimate_arms(reference)
         axes.errorbar(
             [0.0],
@@ -218,7 +216,7 @@ def _draw_references(axes: Axes, paths: Sequence[KlPath]) -> None:
     if seen:
         lowest = min(reference.value for reference, _ in seen.values())
         axes.annotate(
-            "reference",
+            "reference" if len(seen) == 1 else "references",
             (0.0, lowest),
             xytext=(9, -4),
             textcoords="offset points",
@@ -256,7 +254,7 @@ def _draw_path(axes: Axes, path: KlPath, *, annotate: bool) -> None:
         axes.annotate(
             f"step {path.points[at][0]:,}",
             (x[at], y[at]),
-            xytext=(6, 5),
+            xytext=(6, -11),
             textcoords="offset points",
             color=color,
             fontsize=7.5,
@@ -276,7 +274,7 @@ def _square_root(axes: Axes, paths: Sequence[KlPath]) -> str:
     if len(ends) > 1 and farthest > SQUARE_ROOT_FROM * max(float(np.median(ends)), 1e-9):
         axes.set_xscale("function", functions=(_root, np.square))
         axes.xaxis.set_major_locator(MaxNLocator(8))
-        axes.set_xlim(left=0.0)
+        axes.set_xlim(left=-((0.03 * math.sqrt(farthest)) ** 2))  # room for the marker of the reference
         return " (square-root scale)"
     axes.xaxis.set_major_locator(MaxNLocator(7))
     return ""
@@ -287,16 +285,16 @@ def _root(values: np.ndarray) -> np.ndarray:
 
 
 def _export(figure: Figure, axes: Axes, title: str, names: Sequence[str]) -> Picture:
-    """SVG without title and runs (the page says them in text), then the PNG, which stands alone, with both."""
+    """SVG without title and runs (the page has them as text), then the PNG, which stands alone, with both."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     light = _own_fonts(buffer.getvalue())
     width, height = (round(float(size) * 96) for size in figure.get_size_inches())
     if len(names) > 1:
         _legend_of_runs(figure, names)
-    figure.suptitle(title, x=0.02, ha="left", fontsize=10, fontweight="bold")
+    figure.suptitle(title, x=0.02, ha="left", fontsize=8.5 if figure.get_figwidth() < 5 else 10, fontweight="bold")
     image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=160, facecolor=_PAPER, metadata={"Software": None})
+    figure.savefig(image, format="png", dpi=200, facecolor=_PAPER, metadata={"Software": None})
     return Picture(title, light, _recolored(light), image.getvalue(), width, height)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from penchant.metrics.intervals import Estimate
 from penchant.reports.curves import training_mean
-from penchant.reports.read import EvalPoint, Run
+from penchant.reports.read import EvalPoint, Run, finite
 from penchant.reports.summary import Summary
 from penchant.reports.words import count, estimate, number, signed
 
@@ -79,11 +79,11 @@ def _unfinished(s: Summary) -> Iterator[Finding]:
         )
     elif status == "interrupted":
         detail = f"It was interrupted at step {s.run.last_step():,}."
-        yield Finding(
-            "interrupted", "caution", "The run was interrupted", detail, "Its numbers are not final."
-        )
+        yield Finding("interrupted", "caution", "The run was interrupted", detail, "Its numbers are not final.")
     elif status == "stopped_early":
-        detail = f"It stopped at step {s.run.last_step():,}."
+        best = finite((s.run.result or {}).get("best_step"))
+        kept = "" if best is None else f"; its lowest held-out loss was at step {best:,.0f}, which the checkpoint holds"
+        detail = f"It stopped at step {s.run.last_step():,}{kept}."
         yield Finding("stopped_early", "note", "The run stopped before its planned end", detail)
 
 
@@ -93,7 +93,7 @@ def _not_finite(s: Summary) -> Iterator[Finding]:
             "non_finite",
             "serious",
             "Numbers that are not finite",
-            f"{count(s.run.non_finite, 'number')} in metrics.jsonl were NaN or infinite; the curves lack them.",
+            f"{count(s.run.non_finite, 'number')} in metrics.jsonl were NaN or infinite and are not drawn.",
             "Training has diverged: lower the learning rate, or look for broken rows.",
         )
 
@@ -135,8 +135,7 @@ def _repetition(s: Summary) -> Iterator[Finding]:
         "The policy repeats itself",
         f"{estimate(policy, percent=True)} of its 4-grams were said before in the same response, against "
         f"{estimate(reference, percent=True)} for the reference.",
-        "Read the samples below: a reward can rise while the text breaks. Fewer steps or a larger `loss.beta` "
-        "help.",
+        "Read the samples below: a reward can rise while the text breaks. Fewer steps or a larger `loss.beta` help.",
     )
 
 
@@ -150,10 +149,8 @@ def _length(s: Summary) -> Iterator[Finding]:
             "length",
             "caution",
             "Responses became much longer" if drift > 0 else "Responses became much shorter",
-            f"{estimate(policy)} tokens against {estimate(reference)} for the reference "
-            f"({signed(100 * drift, 0)}%).",
-            "Part of the change in reward may be length. Compare at like lengths, or use a length-normalised "
-            "loss.",
+            f"{estimate(policy)} tokens against {estimate(reference)} for the reference ({signed(100 * drift, 0)}%).",
+            "Part of the change in reward may be length. Compare at like lengths, or use a length-normalised loss.",
         )
 
 
@@ -183,17 +180,6 @@ def _contradictions(s: Summary) -> Iterator[Finding]:
         )
 
 
-def _dropped(s: Summary) -> Iterator[Finding]:
-    words = {
-        "dropped_too_long": "dropped as too long",
-        "truncated": "truncated",
-        "unstable_boundaries": "with a prompt whose last token merges with the response",
-    }
-    counts = [f"{number:,} {what}" for key, what in words.items() if (number := s.run.data(key))]
-    if counts:
-        yield Finding("dropped", "note", "Not all of the data was used as it is", f"{'; '.join(counts)}.")
-
-
 def _accuracy(s: Summary) -> Iterator[Finding]:
     accuracy, longest = s.held("accuracy"), s.held("longest_wins")
     if accuracy is None:
@@ -212,10 +198,8 @@ def _accuracy(s: Summary) -> Iterator[Finding]:
             "chance",
             "caution",
             "Held-out accuracy is not distinguishable from chance",
-            f"{shown}: the interval holds 50%."
-            if accuracy.low is not None
-            else f"{shown}: too few prompts to say.",
-            "Hold out more prompts for a narrower interval, train longer, or look at how noisy the labels are.",
+            f"{shown}: the interval holds 50%." if accuracy.low is not None else f"{shown}: too few prompts to say.",
+            "Hold out more prompts for a narrower interval, train longer, or see how noisy the labels are.",
         )
     if longest is not None and _overlap(longest, accuracy) and longest.value > CHANCE:
         yield Finding(
@@ -241,9 +225,7 @@ def _reward(s: Summary) -> Iterator[Finding]:
     gain, how = s.gain.estimate, "paired by prompt" if s.gain.paired else "the two means taken as independent"
     detail = f"{estimate(gain, sign=True)} against the reference ({how}, {count(gain.clusters, 'prompt')})."
     if gain.high is not None and gain.high < 0:
-        advice = (
-            "The policy got worse at what is measured: look at the data's labels and at the learning rate."
-        )
+        advice = "The policy got worse at what is measured: look at the data's labels and at the learning rate."
         yield Finding("reward_fell", "serious", "The reward fell", detail, advice)
     elif gain.low is None or gain.low <= 0:
         advice = "Zero lies in the interval. Evaluate on more prompts before calling it a gain or a loss."
@@ -287,8 +269,7 @@ def _chosen_fall(s: Summary) -> Iterator[Finding]:
             "caution",
             "Chosen responses became much less likely",
             f"{estimate(pair[0])} to {estimate(pair[1])} nats per held-out response: {number(fall)} a token.",
-            "A fall this deep moves probability to text that nobody chose. Set `loss.nll_weight` above 0 to hold "
-            "it.",
+            "A fall this deep moves probability to text that nobody chose. Set `loss.nll_weight` above 0 to hold it.",
         )
 
 
@@ -297,7 +278,7 @@ def _from_run(s: Summary) -> Iterator[Finding]:
     for text in told if isinstance(told, list) else []:
         yield Finding("run", "caution", "Said by the run itself", str(text))
     for text in s.run.notes:
-        yield Finding("missing", "note", "Missing or damaged files", f"{text[:1].upper()}{text[1:]}")
+        yield Finding("missing", "note", "Missing or damaged files", text)
 
 
 _RULES: tuple[Callable[[Summary], Iterator[Finding]], ...] = (
@@ -313,5 +294,4 @@ _RULES: tuple[Callable[[Summary], Iterator[Finding]], ...] = (
     _contradictions,
     _from_run,
     _cut,
-    _dropped,
 )

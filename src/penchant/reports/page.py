@@ -32,16 +32,22 @@ from penchant.reports.words import clean
 from penchant.types import RunResult
 
 REWARD_KL = "reward_kl"
-SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    (
-        "What the policy moved",
-        "Log-probabilities, margin, KL and length belong together: read them as one.",
-        ("logps", "logps.chosen", "logps.rejected", "margin", "kl", "tokens"),
-    ),
-    ("How it learned", "", ("loss", "accuracy", "mean_logps", "grad_norm")),
-    ("What it writes", "", ("reward", "repetition", "distinct_2")),
-)
-FIGURE_KEYS = (REWARD_KL, *(key for _, _, keys in SECTIONS for key in keys))
+MOVED, LEARNED, WRITES = "What the policy moved", "How it learned", "What it writes"
+READ_AS_ONE = "Log-probabilities, margin, KL and length belong together: read them as one."
+SECTIONS: dict[str, tuple[str, ...]] = {
+    MOVED: ("logps", "margin", "kl", "tokens"),
+    LEARNED: ("loss", "accuracy", "mean_logps", "grad_norm"),
+    WRITES: ("reward", "repetition", "distinct_2"),
+}
+SECTIONS_ACROSS: dict[str, tuple[str, ...]] = {
+    MOVED: ("logps.chosen", "logps.rejected", "kl", "tokens"),
+    LEARNED: ("margin", "loss", "accuracy", "mean_logps", "grad_norm"),
+    WRITES: SECTIONS[WRITES],
+}
+FIGURE_KEYS = {
+    REWARD_KL,
+    *(key for part in (SECTIONS, SECTIONS_ACROSS) for keys in part.values() for key in keys),
+}
 
 
 def report(runs: Sequence[RunResult | str | Path], out: str | Path) -> Path:
@@ -146,7 +152,7 @@ def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict
         "warnings": grouped(summaries),
         "reward_kl": _figure(REWARD_KL, pictures, told),
         "no_reward_kl": _why_no_plane(summaries),
-        "sections": _sections(pictures, told),
+        "sections": _sections(pictures, told, SECTIONS if alone else SECTIONS_ACROSS),
         "samples": samples(runs),
         "run_facts": [
             {
@@ -179,12 +185,14 @@ def _data_uri(svg: str) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode('utf-8')).decode('ascii')}"
 
 
-def _sections(pictures: dict[str, Picture], told: dict[str, str]) -> list[dict[str, Any]]:
+def _sections(
+    pictures: dict[str, Picture], told: dict[str, str], parts: dict[str, tuple[str, ...]]
+) -> list[dict[str, Any]]:
     found = []
-    for title, intro, keys in SECTIONS:
+    for title, keys in parts.items():
         figures = [figure for key in keys if (figure := _figure(key, pictures, told))]
         if figures:
-            meaning = told.get("logps_meaning", "") if "logps" in keys else ""
+            intro, meaning = (READ_AS_ONE, told.get("logps_meaning", "")) if title == MOVED else ("", "")
             found.append({"title": title, "intro": intro, "figures": figures, "meaning": meaning})
     return found
 
@@ -196,6 +204,4 @@ def _why_no_plane(summaries: Sequence[Summary]) -> str:
         return "No samples were evaluated, so there is no reward-KL plot."
     if not any("reward" in point.policy for point in sampled):
         return "The samples were evaluated without a reward, so there is no reward-KL plot."
-    return (
-        "No checkpoint after step 0 was evaluated with both a reward and a KL, so there is no reward-KL plot."
-    )
+    return "No checkpoint after step 0 was evaluated with both a reward and a KL, so there is no reward-KL plot."

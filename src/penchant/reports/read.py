@@ -68,7 +68,7 @@ class Run:
     Attributes:
         name: the folder's name, made unique among the runs of a report.
         notes: what was missing or damaged, as sentences.
-        non_finite: how many numbers of metrics.jsonl were NaN or infinite.
+        non_finite: how many training numbers were NaN, infinite or null.
         result: result.json, or None where the run has not ended.
     """
 
@@ -145,14 +145,13 @@ def _read_run(path: Path, name: str) -> Run:
         )
     notes = _Notes()
     config_text, config = _read_config(path / "config.yaml", notes)
-    provenance = _read_object(
-        path / "provenance.json", notes, "versions, machine and fingerprints are not known"
-    )
+    provenance = _read_object(path / "provenance.json", notes, "versions, machine and fingerprints are not known")
     result = _read_object(path / "result.json", notes, None)
     lines = _read_lines(path / "metrics.jsonl", notes, "there is nothing to plot")
-    sampled = _read_lines(path / "samples.jsonl", notes, "no texts can be shown")
+    evals = _by_step([*_ends(result), *lines], "eval", _eval_point)
+    drew = any(point.policy for point in evals)  # a run that was told to draw nothing lacks nothing
+    sampled = _read_lines(path / "samples.jsonl", notes, "no texts can be shown" if drew else None)
     method = config.get("method") or (result or {}).get("method") or "unknown method"
-    ends = [point for key in ("first", "final") if isinstance(point := (result or {}).get(key), dict)]
     return Run(
         name=name,
         path=path,
@@ -161,8 +160,7 @@ def _read_run(path: Path, name: str) -> Run:
         config_text=config_text,
         provenance=provenance or {},
         train=_by_step(lines, "train", lambda row: _train_point(row, notes)),
-        # result.json repeats the ends: they count where metrics.jsonl lost them
-        evals=_by_step([*({**end, "kind": "eval"} for end in ends), *lines], "eval", _eval_point),
+        evals=evals,
         samples=tuple(point for row in sampled if (point := _sampled(row)) is not None),
         result=result,
         notes=tuple(notes.lines),
@@ -170,14 +168,18 @@ def _read_run(path: Path, name: str) -> Run:
     )
 
 
+def _ends(result: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The evaluations that result.json repeats: they count where metrics.jsonl lost them."""
+    ends = [(result or {}).get(key) for key in ("first", "final")]
+    return [{**end, "kind": "eval"} for end in ends if isinstance(end, dict)]
+
+
 def _text(path: Path, notes: _Notes, loss: str | None) -> str | None:
     try:
         return path.read_bytes().decode("utf-8", errors="replace")
     except OSError as error:
         if loss is not None:
-            reason = (
-                "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-            )
+            reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
             notes.lines.append(f"{path.name} {reason}: {loss}.")
         return None
 
@@ -203,10 +205,10 @@ def _read_object(path: Path, notes: _Notes, loss: str | None) -> dict[str, Any] 
     return value
 
 
-def _read_lines(path: Path, notes: _Notes, loss: str) -> list[dict[str, Any]]:
+def _read_lines(path: Path, notes: _Notes, loss: str | None) -> list[dict[str, Any]]:
     text = _text(path, notes, loss)
     lines = [] if text is None else text.split("\n")
-    if lines and not any(line.strip() for line in lines):
+    if lines and loss is not None and not any(line.strip() for line in lines):
         notes.lines.append(f"{path.name} is empty: {loss}.")
     rows, bad = [], []
     for at, line in enumerate(lines, start=1):
@@ -216,7 +218,7 @@ def _read_lines(path: Path, notes: _Notes, loss: str) -> list[dict[str, Any]]:
         elif line.strip():
             bad.append(at)
     if bad == [len(lines)]:  # no line break at the end: the writer was stopped in the middle of it
-        notes.lines.append(f"the last line of {path.name} is cut short and was left out.")
+        notes.lines.append(f"The last line of {path.name} is cut short and was left out.")
     elif bad:
         where = f"line {bad[0]}" if len(bad) == 1 else f"{len(bad)} lines, the first is line {bad[0]}"
         notes.lines.append(f"{path.name} is damaged: {where}; left out.")
@@ -242,9 +244,7 @@ def finite(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _by_step(
-    rows: Sequence[dict[str, Any]], kind: str, build: Callable[[dict[str, Any]], T]
-) -> tuple[T, ...]:
+def _by_step(rows: Sequence[dict[str, Any]], kind: str, build: Callable[[dict[str, Any]], T]) -> tuple[T, ...]:
     """One point a step, in order; after a resume the later line of a step stands."""
     found: dict[int, T] = {}
     for row in rows:
@@ -255,7 +255,9 @@ def _by_step(
 
 
 def _train_point(row: dict[str, Any], notes: _Notes) -> TrainPoint:
-    notes.non_finite += sum(isinstance(value, float) and not math.isfinite(value) for value in row.values())
+    # the writer turns NaN into null, which JSON has a word for
+    lost = (value is None or (isinstance(value, float) and not math.isfinite(value)) for value in row.values())
+    notes.non_finite += sum(lost)
     values = {key: number for key, value in row.items() if (number := finite(value)) is not None}
     return TrainPoint(row["step"], values)
 

@@ -199,9 +199,7 @@ def _kl(s: Summary) -> str:
     kl, tokens = s.policy("kl_nats"), s.policy("tokens")
     if kl is None or s.sampled is None:
         return ""
-    text = (
-        f"The policy is {estimate(kl)} nats per response away from the reference at step {s.sampled.step:,}"
-    )
+    text = f"The policy is {estimate(kl)} nats per response away from the reference at step {s.sampled.step:,}"
     if tokens is not None and tokens.value > 0:
         text += f", {number(kl.value / tokens.value)} nats for each of its {estimate(tokens)} tokens"
     path = [(point.step, e) for point in s.run.evals if (e := point.policy.get("kl_nats")) is not None]
@@ -254,10 +252,7 @@ def _grad_norm(s: Summary) -> str:
     if not pairs:
         return ""
     middle, (largest, step) = sorted(pairs)[len(pairs) // 2][0], max(pairs)
-    return (
-        f"The gradient norm has a median of {number(middle)} and a maximum of {number(largest)}, "
-        f"at step {step:,}."
-    )
+    return f"The gradient norm has a median of {number(middle)} and a maximum of {number(largest)}, at step {step:,}."
 
 
 def _reward_kl(s: Summary) -> str:
@@ -268,8 +263,8 @@ def _reward_kl(s: Summary) -> str:
 def _path(path: KlPath) -> str:
     step, kl, best = max(path.points, key=lambda point: point[2].value)
     text = (
-        f"{count(len(path.points), 'checkpoint')} evaluated: the highest mean reward is {estimate(best)} at a "
-        f"KL of {estimate(kl)} nats (step {step:,})"
+        f"{count(len(path.points), 'checkpoint')} evaluated: the highest mean reward is {estimate(best)} at "
+        f"a KL of {estimate(kl)} nats (step {step:,})"
     )
     text += f"; the reference, at KL 0, has {estimate(path.reference)}." if path.reference else "."
     last_step, last_kl, last = path.points[-1]

@@ -43,6 +43,7 @@ class Tile:
 class Table:
     """Column heads and rows of plain text, the first cell of a row being its name."""
 
+    caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
@@ -70,9 +71,7 @@ def _interval(e: Estimate, *, percent: bool = False) -> str:
 
 
 def _tile(label: str, ours: Estimate, theirs: Estimate | None, against: str, *, share: bool = False) -> Tile:
-    ends = [
-        end for e in (ours, theirs) if e is not None for end in (e.value, e.low, e.high) if end is not None
-    ]
+    ends = [end for e in (ours, theirs) if e is not None for end in (e.value, e.low, e.high) if end is not None]
     least, most = (0.0, 1.0) if share else (min(ends), max(ends))
     width = (most - least) or 1.0
     least, width = (least, width) if share else (least - 0.08 * width, 1.16 * width)
@@ -97,6 +96,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("Model", _model(run)),
         ("Data", _data(run)),
         ("Training", _training(run)),
+        ("Samples", _sampling(run)),
         ("Machine", _machine(run)),
         ("Started", str(run.provenance.get("started") or "")),
     ]
@@ -105,10 +105,22 @@ def facts(run: Run) -> list[tuple[str, str]]:
 
 def _method(run: Run) -> str:
     loss = run.setting("loss")
-    settings = [f"{key} {value}" for key, value in loss.items()] if isinstance(loss, Mapping) else []
-    name = [f"loss {loss}"] if isinstance(loss, str) else settings
+    parts = [run.method]
+    if isinstance(loss, Mapping):
+        parts.append(f"loss {loss.get('name', '')} ({_settings(loss, without='name')})")
+    elif loss is not None:
+        parts.append(f"loss {loss}")
     seed = run.provenance.get("seed", run.setting("seed"))
-    return ", ".join([run.method, *name, *([f"seed {seed}"] if seed is not None else [])])
+    return ", ".join(parts if seed is None else [*parts, f"seed {seed}"])
+
+
+def _settings(table: Mapping[str, Any], *, without: str = "") -> str:
+    return ", ".join(f"{key} {value}" for key, value in table.items() if key != without and value is not None)
+
+
+def _sampling(run: Run) -> str:
+    settings = run.setting("evaluate", "samples")
+    return _settings(settings) if isinstance(settings, Mapping) else ""
 
 
 def _part(run: Run, key: str) -> Mapping[str, Any]:
@@ -135,12 +147,21 @@ def _millions(n: float) -> str:
     return f"{n:.0f}"
 
 
+_SPOILED = {
+    "contradictions": "contradicting",
+    "dropped_too_long": "dropped as too long",
+    "truncated": "truncated",
+    "unstable_boundaries": "with a token across the boundary of prompt and response",
+}
+
+
 def _data(run: Run) -> str:
     path = _part(run, "data").get("path")
     nouns = (("groups", "prompt"), ("comparisons", "comparison"), ("responses", "response"), ("ties", "tie"))
     counts = [count(n, noun) for key, noun in nouns if (n := run.data(key))]
     held = run.data("held_out_groups")
     counts += [f"{count(held, 'prompt')} held out"] if held else []
+    counts += [f"{n:,} {what}" for key, what in _SPOILED.items() if (n := run.data(key))]
     return ", ".join([*([str(path)] if path else []), *counts])
 
 
@@ -169,7 +190,7 @@ def _machine(run: Run) -> str:
 
 
 def comparison(summaries: Sequence[Summary]) -> Table:
-    """A row a run; columns that no run measured are left out."""
+    """A row a run, as far as they differ: what no run measured, or all share, takes no column."""
     columns: dict[str, list[str]] = {
         "Run": [s.run.name for s in summaries],
         "Method": [s.run.method for s in summaries],
@@ -186,8 +207,12 @@ def comparison(summaries: Sequence[Summary]) -> Table:
         "Time": [_time(s.run) for s in summaries],
         "Peak memory": [_memory(s.run) for s in summaries],
     }
+    shared = [head for head in ("Method", "Status", "Steps") if len(set(columns[head])) == 1]
+    told = [f"{head.lower()} {columns.pop(head)[0]}" for head in shared]
     kept = {head: cells for head, cells in columns.items() if any(cell != DASH for cell in cells)}
-    return Table(tuple(kept), tuple(zip(*kept.values(), strict=True)))
+    note = f" All runs: {', '.join(told)}." if told else ""
+    rows = tuple(zip(*kept.values(), strict=True))
+    return Table(f"At the last evaluation of each run, with 95% intervals.{note}", tuple(kept), rows)
 
 
 def _cell(e: Estimate | None, *, percent: bool = False, sign: bool = False) -> str:
@@ -223,9 +248,7 @@ _SHARES = {"accuracy", "distinct_2", "repetition", "finished"}
 def evaluations(run: Run) -> Table | None:
     """Every evaluated checkpoint with every number, None where nothing was evaluated."""
     kept = [
-        (part, key, head)
-        for part, key, head in _EVALUATED
-        if any(key in getattr(point, part) for point in run.evals)
+        (part, key, head) for part, key, head in _EVALUATED if any(key in getattr(point, part) for point in run.evals)
     ]
     if not kept:
         return None
@@ -234,7 +257,8 @@ def evaluations(run: Run) -> Table | None:
         cells = (_cell(getattr(point, part).get(key), percent=key in _SHARES) for part, key, _ in kept)
         return (f"{point.step:,}", *cells)
 
-    return Table(("Step", *(head for _, _, head in kept)), tuple(row(point) for point in run.evals))
+    caption = "Every evaluated checkpoint, with 95% intervals."
+    return Table(caption, ("Step", *(head for _, _, head in kept)), tuple(row(point) for point in run.evals))
 
 
 def differences(runs: Sequence[Run]) -> Table | None:
@@ -248,7 +272,9 @@ def differences(runs: Sequence[Run]) -> Table | None:
             rows.append((key, *values))
     if not rows:
         return None
-    return Table(("Setting", *(run.name for run in runs)), tuple(rows[:MOST_DIFFERENCES]))
+    beyond = f" {len(rows) - MOST_DIFFERENCES} more are not shown." if len(rows) > MOST_DIFFERENCES else ""
+    heads = ("Setting", *(run.name for run in runs))
+    return Table(f"Settings in which the runs differ.{beyond}", heads, tuple(rows[:MOST_DIFFERENCES]))
 
 
 def flatten(table: Mapping[str, Any]) -> dict[str, str]:

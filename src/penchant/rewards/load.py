@@ -55,15 +55,11 @@ def load_reward(spec: str) -> Reward:
         )
     module = _module_from_file(spec, Path(source)) if source.endswith(".py") else _module(spec, source)
     if not hasattr(module, name):
-        functions = [
-            key for key, value in vars(module).items() if callable(value) and not key.startswith("_")
-        ]
+        functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise InputError(f"the reward `{spec}`: {source} has no `{name}`{_near(name, functions)}")
     function = getattr(module, name)
     if not callable(function):
-        raise InputError(
-            f"the reward `{spec}`: expected a function, but {name} is a {type(function).__name__}"
-        )
+        raise InputError(f"the reward `{spec}`: expected a function, but {name} is a {type(function).__name__}")
     return checked_reward(function, spec)
 
 
@@ -136,9 +132,7 @@ def _module(spec: str, name: str) -> ModuleType:
                 raise InputError(f"the reward `{spec}`: {name} cannot be imported: {error}") from error
             known = [module.name for module in pkgutil.iter_modules()]
             where = f"in {Path.cwd()} or installed"
-            raise InputError(
-                f"the reward `{spec}`: there is no module `{name}` {where}{_near(name, known)}"
-            ) from None
+            raise InputError(f"the reward `{spec}`: there is no module `{name}` {where}{_near(name, known)}") from None
         except Exception as error:  # a module may raise anything while it is imported
             what = f"{type(error).__name__}: {error}"
             raise InputError(f"the reward `{spec}`: {name} cannot be imported: {what}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -39,8 +39,8 @@ class MicroBatch:
 
     def to(self, device: torch.device) -> MicroBatch:
         """The same on another device, the trees aside, which follow one by one."""
-        moved = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in vars(self).items()}
-        return MicroBatch(**moved)
+        tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **tensors)
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,10 @@ def micro_batches(step: Sequence[Part], data: Dataset, *, budget: int, plain: bo
             picked.append([index])
             used = len(trees[index])
     picked += [[index] for index in large]
-    return [_assemble([step[i] for i in some], [rows[i] for i in some], [trees[i] for i in some], data, budget)
-            for some in picked]
+    return [
+        _assemble([step[i] for i in some], [rows[i] for i in some], [trees[i] for i in some], data, budget)
+        for some in picked
+    ]
 
 
 def _needed(part: Part) -> tuple[int, ...]:
@@ -89,7 +91,11 @@ def _needed(part: Part) -> tuple[int, ...]:
 
 
 def _assemble(
-    parts: Sequence[Part], rows: Sequence[tuple[int, ...]], trees: Sequence[list[Tree]], data: Dataset, budget: int
+    parts: Sequence[Part],
+    rows: Sequence[tuple[int, ...]],
+    trees: Sequence[list[Tree]],
+    data: Dataset,
+    budget: int,
 ) -> MicroBatch:
     slots = sum(map(len, rows))
     shifted: list[Tree] = []

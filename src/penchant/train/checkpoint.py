@@ -84,7 +84,9 @@ def load_weights(folder: Path, model: nn.Module) -> None:
         set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"))
         return
     index = folder / "model.safetensors.index.json"
-    names = sorted(set(json.loads(index.read_text())["weight_map"].values())) if index.exists() else ["model.safetensors"]
+    names = (
+        sorted(set(json.loads(index.read_text())["weight_map"].values())) if index.exists() else ["model.safetensors"]
+    )
     tensors = {key: value for name in names for key, value in load_file(folder / name).items()}
     result = model.load_state_dict(tensors, strict=False)
     own = model.state_dict()

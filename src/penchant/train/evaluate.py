@@ -106,8 +106,8 @@ def _losses_and_margins(loss: PreferenceLoss | None, table: dict[str, Any]) -> t
     chosen, rejected = table["chosen"], table["rejected"]
     if loss is None:
         return -chosen / table["chosen_tokens"], chosen - rejected
-    reference = (table["ref_chosen"], table["ref_rejected"]) if loss.needs_reference else (None, None)
-    return pair_losses(loss, chosen, rejected, *reference, table["chosen_tokens"], table["rejected_tokens"])
+    ref = (table["ref_chosen"], table["ref_rejected"]) if loss.needs_reference else (None, None)
+    return pair_losses(loss, chosen, rejected, ref[0], ref[1], table["chosen_tokens"], table["rejected_tokens"])
 
 
 def _wins(difference: torch.Tensor) -> np.ndarray:
@@ -128,7 +128,16 @@ def _pair_table(groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[t
                              weight, comparison.tie))  # fmt: skip
                 prompts.append(group.prompt)
                 annotators.append(comparison.annotator)
-    names = ("chosen", "rejected", "ref_chosen", "ref_rejected", "chosen_tokens", "rejected_tokens", "weights", "tied")
+    names = (
+        "chosen",
+        "rejected",
+        "ref_chosen",
+        "ref_rejected",
+        "chosen_tokens",
+        "rejected_tokens",
+        "weights",
+        "tied",
+    )
     columns = torch.tensor(rows, dtype=torch.float32).reshape(-1, len(names)).unbind(1)
     table: dict[str, Any] = dict(zip(names, columns, strict=True))
     table["tied"] = table["tied"].bool()
@@ -226,7 +235,11 @@ class SampleEvaluation:
 def _shown(row: Sequence[Response], columns: dict[str, list[float]], first: int) -> list[dict[str, Any]]:
     shown = []
     for place, response in enumerate(row, start=first):
-        item: dict[str, Any] = {"text": response.text, "tokens": columns["tokens"][place], "finished": response.finished}
+        item: dict[str, Any] = {
+            "text": response.text,
+            "tokens": columns["tokens"][place],
+            "finished": response.finished,
+        }
         item |= {name: columns[name][place] for name in ("reward", "kl_nats") if name in columns}
         shown.append(item)
     return shown

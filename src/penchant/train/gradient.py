@@ -87,25 +87,28 @@ def train(loop: Loop, *, resume: bool = False) -> str:
     """
     config, state, scorer = loop.config, loop.state, loop.policy.scorer
     steps = plan(config, loop.units)
-    parameters = [p for p in scorer.parameters() if p.requires_grad]
-    optimizer = make_optimizer(config.optimizer, parameters)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule(config.schedule, len(steps)))
+    optimizer = make_optimizer(config.optimizer, [p for p in scorer.parameters() if p.requires_grad])
+    factor = schedule(config.schedule, len(steps))
     if resume:
-        _restore(loop, optimizer, scheduler)
+        _restore(loop, optimizer)
     if config.gradient_checkpointing:
         loop.policy.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
     scorer.train()
     saved = time.monotonic()
     status = "done"
-    with interruptible() as interrupted, progress_bar(
-        f"training ({config.method})", len(steps), "steps", done=state.step, quiet=not loop.folder.writes
-    ) as advance:
+    with (
+        interruptible() as interrupted,
+        progress_bar(
+            f"training ({config.method})", len(steps), "steps", done=state.step, quiet=not loop.folder.writes
+        ) as advance,
+    ):
         if state.step == 0:
             _evaluate(loop, 0.0)
-            _save(loop, optimizer, scheduler)
+            _save(loop, optimizer)
         for number in range(state.step, len(steps)):
             epoch = steps_to_epochs(config, loop.units, number + 1)
-            row = _step(loop, steps[number], optimizer, scheduler, parameters)
+            rate = config.optimizer.learning_rate * factor(number)
+            row = _step(loop, steps[number], optimizer, rate)
             state.step = number + 1
             loop.folder.append("metrics.jsonl", {"kind": "train", "step": state.step, "epoch": epoch, **row})
             loop.accelerator.log({k: v for k, v in row.items() if isinstance(v, float)}, step=state.step)
@@ -119,7 +122,7 @@ def train(loop: Loop, *, resume: bool = False) -> str:
             late = config.checkpoint_every is None and time.monotonic() - saved > CHECKPOINT_EVERY_S
             due = _due(config.checkpoint_every, state.step) or (config.checkpoint_every is None and evaluated)
             if due or late or last or interrupted or status != "done":
-                _save(loop, optimizer, scheduler)
+                _save(loop, optimizer)
                 saved = time.monotonic()
             if status != "done":
                 break
@@ -148,16 +151,11 @@ def steps_to_epochs(config: GradientConfig, units: Sequence[Sequence[Unit]], ste
 # -- one step -----------------------------------------------------------------------------------------------------
 
 
-def _step(
-    loop: Loop,
-    parts: Sequence[Part],
-    optimizer: torch.optim.Optimizer,
-    scheduler: torch.optim.lr_scheduler.LRScheduler,
-    parameters: Sequence[Tensor],
-) -> dict[str, float]:
+def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, rate: float) -> dict[str, float]:
     """One optimizer step; returns its line of metrics."""
     started = time.perf_counter()
     accelerator, config = loop.accelerator, loop.config
+    parameters = [p for p in loop.policy.scorer.parameters() if p.requires_grad]
     normaliser = loop.objective.normaliser(parts, loop.data.rendered)
     batches = micro_batches(parts, loop.data, budget=config.tokens_per_batch, plain=loop.policy.scorer.plain)
     forwarded = sum(batch.forwarded for batch in batches)
@@ -178,9 +176,9 @@ def _step(
             f"the gradient of step {loop.state.step + 1} is not finite although its loss is ({loss:.4g}); the last "
             "checkpoint stays. Lower optimizer.learning_rate or clip, or use precision=float32"
         )
-    rate = scheduler.get_last_lr()[0]
+    for group in optimizer.param_groups:
+        group["lr"] = rate
     optimizer.step()
-    scheduler.step()
     optimizer.zero_grad(set_to_none=True)
     seconds = time.perf_counter() - started
     loop.state.seconds += seconds
@@ -297,28 +295,22 @@ def _evaluate(loop: Loop, epoch: float) -> None:
         state.stale += 1
 
 
-def _save(loop: Loop, optimizer: torch.optim.Optimizer, scheduler: torch.optim.lr_scheduler.LRScheduler) -> None:
+def _save(loop: Loop, optimizer: torch.optim.Optimizer) -> None:
     if not loop.folder.writes:
         return
     state = {
         "loop": vars(loop.state),
         "optimizer": optimizer.state_dict(),
-        "scheduler": {"last_epoch": scheduler.last_epoch},
         "random": torch.get_rng_state(),
         "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
     checkpoint.save(loop.folder.path / "checkpoint", loop.policy, state)
 
 
-def _restore(loop: Loop, optimizer: torch.optim.Optimizer, scheduler: torch.optim.lr_scheduler.LRScheduler) -> None:
+def _restore(loop: Loop, optimizer: torch.optim.Optimizer) -> None:
     saved = checkpoint.load(loop.folder.path / "checkpoint", loop.policy)
     loop.state.__dict__.update(saved["loop"])
     optimizer.load_state_dict(saved["optimizer"])
-    scheduler.last_epoch = saved["scheduler"]["last_epoch"]
-    rates = [base * factor(scheduler.last_epoch) for base, factor in zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)]  # type: ignore[attr-defined]
-    scheduler._last_lr = rates
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
     torch.set_rng_state(saved["random"])
     if saved["cuda_random"]:
         torch.cuda.set_rng_state_all(saved["cuda_random"])

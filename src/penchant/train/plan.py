@@ -71,7 +71,9 @@ def split_by_prompt(groups: Sequence[PromptGroup], held_out: float, seed: int) -
     A prompt's place is fixed by a digest of (seed, prompt), so it does not move when other rows come or go. At
     least one prompt is held out when `held_out` is above 0, and at least one trains.
     """
-    digests = [hashlib.sha256(f"{seed}|{prompt_text(group.prompt)}".encode(errors="replace")).digest() for group in groups]
+    digests = [
+        hashlib.sha256(f"{seed}|{prompt_text(group.prompt)}".encode(errors="replace")).digest() for group in groups
+    ]
     prompts = sorted(set(digests))
     wanted = held_out if held_out >= 1 else held_out * len(prompts)
     count = min(max(int(round(wanted)), int(held_out > 0)), len(prompts) - 1)

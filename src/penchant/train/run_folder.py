@@ -55,7 +55,9 @@ class RunFolder:
             if not self.resume:
                 self.write("config.yaml", to_yaml(self.config))
         except OSError as error:
-            raise InputError(f"cannot write to the run directory {self.path}: {error}; choose another with out=") from error
+            raise InputError(
+                f"cannot write to the run directory {self.path}: {error}; choose another with out="
+            ) from error
 
     def _check_empty(self) -> None:
         if self.path.exists() and not self.path.is_dir():
@@ -84,7 +86,9 @@ class RunFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.close()
-            raise InputError(f"another process is working in {self.path}: wait for it, or choose another out=") from None
+            raise InputError(
+                f"another process is working in {self.path}: wait for it, or choose another out="
+            ) from None
 
     def close(self) -> None:
         """Let others in."""

@@ -230,7 +230,11 @@ def _reference(
 
 
 def _fill(
-    config: GradientConfig, scored: Policy, prepared: Prepared, table: ReferenceTable, accelerator: Accelerator
+    config: GradientConfig,
+    scored: Policy,
+    prepared: Prepared,
+    table: ReferenceTable,
+    accelerator: Accelerator,
 ) -> None:
     """Reference logps of train and held-out data. The main process computes, the others read what it kept."""
     rows = [*prepared.train.rendered, *prepared.held.rendered]

@@ -1,0 +1,103 @@
+"""The reference: its table, its fingerprint, and the exact KL."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from penchant.engine.generate import Sampling
+from penchant.engine.reference import Reference, ReferenceTable, fingerprint, reference_logps, sequence_kl
+from penchant.engine.score import score
+from penchant.models.load import load_policy
+from penchant.models.settings import LoRA
+from penchant.types import PromptGroup
+
+GROUPS = [
+    PromptGroup("Once upon a time", [" there was a dog.", " a cat ran."]),
+    PromptGroup("Tom", [" was sad."]),
+]
+
+
+def disturb(model: torch.nn.Module, scale: float = 0.02) -> None:
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter += scale * torch.randn_like(parameter)
+
+
+def test_the_table_answers_what_it_knows_and_computes_the_rest(story_policy: Any, tmp_path: Path) -> None:
+    rendered = [story_policy.renderer.render(group) for group in GROUPS]
+    table = ReferenceTable(tmp_path, "w", "float32")
+    first = reference_logps(story_policy.scorer, rendered[:1], table)
+    torch.testing.assert_close(first[0], score(story_policy.scorer, rendered[:1])[0])
+    disturb(story_policy.model)  # whatever is computed from now on differs
+    both = reference_logps(story_policy.scorer, rendered, table)
+    assert torch.equal(both[0], first[0])
+    torch.testing.assert_close(both[1], score(story_policy.scorer, rendered[1:])[0])
+    assert not torch.equal(score(story_policy.scorer, rendered[:1])[0], first[0])
+    other_weights = reference_logps(story_policy.scorer, rendered, ReferenceTable(tmp_path, "v", "float32"))
+    assert not torch.equal(other_weights[0], first[0])
+
+
+def test_a_damaged_or_unwritable_table_is_said_and_computed_anew(
+    story_policy: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rendered = [story_policy.renderer.render(group) for group in GROUPS]
+    table = ReferenceTable(tmp_path, "w", "float32")
+    table.path.write_bytes(b"this is no database" * 100)
+    with caplog.at_level(logging.WARNING):
+        numbers = reference_logps(story_policy.scorer, rendered, table)
+    assert "cannot be read" in caplog.text
+    torch.testing.assert_close(numbers[0], score(story_policy.scorer, rendered)[0])
+    (tmp_path / "file").write_text("")
+    blocked = ReferenceTable(tmp_path / "file" / "inside", "w", "float32")
+    with caplog.at_level(logging.WARNING):
+        reference_logps(story_policy.scorer, rendered, blocked)
+    assert "cannot be written" in caplog.text
+
+
+def test_the_fingerprint_is_that_of_the_base_weights(stories: str, story_policy: Any) -> None:
+    own = fingerprint(story_policy.model)
+    assert fingerprint(load_policy(stories, device="cpu").model) == own
+    adapted = load_policy(stories, lora=LoRA(rank=2), device="cpu")
+    assert fingerprint(adapted.model) == own
+    disturb(adapted.model)
+    assert fingerprint(adapted.model) == own
+    disturb(story_policy.model, 1e-6)
+    assert fingerprint(story_policy.model) != own
+
+
+def test_the_lora_policys_reference_is_itself_without_adapters(stories: str, story_policy: Any) -> None:
+    adapted = load_policy(stories, template="plain", lora=LoRA(rank=2), device="cpu")
+    rendered = [adapted.renderer.render(group) for group in GROUPS]
+    base = score(story_policy.scorer, rendered)
+    torch.testing.assert_close(score(adapted.scorer, rendered)[0], base[0], atol=1e-4, rtol=0)
+    disturb(adapted.model)
+    reference = Reference.of(adapted.scorer)
+    assert reference.scorer is adapted.scorer
+    with reference.active() as scorer:
+        torch.testing.assert_close(score(scorer, rendered)[0], base[0], atol=1e-4, rtol=0)
+    assert float((score(adapted.scorer, rendered)[0] - base[0]).abs().max()) > 0.01
+
+
+def test_the_kl_is_exact_zero_at_the_reference_and_by_definition_elsewhere(story_policy: Any) -> None:
+    reference = Reference.of(story_policy.scorer)
+    drawn = story_policy.sample(["Once upon a time", "Tom and Lily"], Sampling(n=2, max_new_tokens=10))
+    rendered = [story_policy.renderer.render(group) for group in drawn]
+    assert max(float(kl.abs().max()) for kl in sequence_kl(story_policy.scorer, reference, rendered)) < 1e-5
+    disturb(story_policy.model)
+    got = sequence_kl(story_policy.scorer, reference, rendered, budget=32)
+    for row, kls in zip(rendered, got, strict=True):
+        for branch, kl in zip(row.branches, kls, strict=True):
+            ids = torch.tensor([[*row.prompt_ids, *branch.ids]])
+            with torch.no_grad():
+                p = torch.log_softmax(story_policy.model(input_ids=ids).logits[0], -1)
+                q = torch.log_softmax(reference.scorer.model(input_ids=ids).logits[0], -1)
+            per_token = (p.exp() * (p - q)).sum(-1)[len(row.prompt_ids) - 1 : -1]
+            assert float(kl) == pytest.approx(float(per_token.sum()), abs=1e-4)
+            assert float(kl) > 0.01
