@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,3 +69,115 @@ def smollm2(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untype
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PENCHANT_CACHE", str(tmp_path_factory.mktemp("models")))
         return load_policy("smollm2-135m", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a random Llama of 20,000 parameters with a byte-level tokenizer: needs no shared data."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny-model")
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    inner = Tokenizer(models.BPE({piece: place for place, piece in enumerate([*letters, "</s>"])}, []))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>")
+    end = tokenizer.eos_token_id
+    torch.manual_seed(0)
+    settings = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=160,
+        initializer_range=0.2,
+        bos_token_id=None,
+        eos_token_id=end,
+        pad_token_id=None,
+    )
+    LlamaForCausalLM(settings).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+NAMES = ("Ann", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gus", "Hal", "Ida", "Joe", "Kim", "Lea")
+
+
+@pytest.fixture
+def preference_file(tmp_path: Path) -> Path:
+    """12 prompts, 4 responses and 4 comparisons each; the warm responses win."""
+    rows = []
+    for name in NAMES:
+        responses = [f" {name} sang.", " It was sad.", " They had a good day.", f" No, {name} fell."]
+        wins = [{"winner": winner, "loser": loser} for winner in (0, 2) for loser in (1, 3)]
+        rows.append({"prompt": f"{name} went out.", "responses": responses, "comparisons": wins})
+    path = tmp_path / "prefs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+class Process:
+    """A `penchant` command line that runs as a process of its own."""
+
+    def __init__(self, zygote: subprocess.Popen[str], pid: int, folder: Path) -> None:
+        self.zygote, self.pid, self.folder = zygote, pid, folder
+
+    def wait(self) -> int:
+        """The exit code, negative for a signal."""
+        return int(ask(self.zygote, {"wait": self.pid}))
+
+    def kill(self, signal_number: int) -> None:
+        os.kill(self.pid, signal_number)
+
+    @property
+    def stdout(self) -> str:
+        return (self.folder / "stdout").read_text()
+
+    @property
+    def stderr(self) -> str:
+        return (self.folder / "stderr").read_text()
+
+
+def ask(zygote: subprocess.Popen[str], order: dict[str, Any]) -> Any:
+    assert zygote.stdin is not None
+    assert zygote.stdout is not None
+    zygote.stdin.write(json.dumps(order) + "\n")
+    zygote.stdin.flush()
+    return json.loads(zygote.stdout.readline())
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, str(REPOSITORY / "tests" / "zygote.py")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@pytest.fixture
+def penchant(zygote: subprocess.Popen[str], tmp_path_factory: pytest.TempPathFactory, tmp_path: Path):  # type: ignore[no-untyped-def]
+    """`penchant("train", "dpo", ...)` starts the command line as a process in `tmp_path` and returns it."""
+
+    def start(*arguments: str, file_limit: int = 0) -> Process:
+        folder = tmp_path_factory.mktemp("process")
+        order = {
+            "start": list(arguments),
+            "folder": str(tmp_path),
+            "environment": dict(os.environ),
+            "stdout": str(folder / "stdout"),
+            "stderr": str(folder / "stderr"),
+            "file_limit": file_limit,
+        }
+        return Process(zygote, int(ask(zygote, order)), folder)
+
+    return start

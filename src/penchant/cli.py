@@ -25,7 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     logging.getLogger("penchant").setLevel(logging.INFO)
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if any(text.startswith("-") for text in rest) or (rest and not hasattr(options, "overrides")):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:  # argparse takes positional arguments from one place only: `train dpo a.yaml --resume out=b`
+        options.overrides += rest
     try:
         code: int = options.run(options)
         sys.stdout.flush()
@@ -91,6 +96,8 @@ def _train(options: argparse.Namespace) -> int:
         path = _saved_config(overrides)
     config = load_config(METHODS[options.method], Path(path) if path else None, overrides)
     result = train(config, resume=options.resume)
+    if int(os.environ.get("RANK", "0")) > 0:  # one of several processes, and not the one that writes
+        return DONE
     print(_summary(result))
     if options.report:
         from penchant.reports import report
@@ -104,12 +111,13 @@ def _train(options: argparse.Namespace) -> int:
 
 def _saved_config(overrides: Sequence[str]) -> str:
     """The configuration of the run to resume."""
-    out = next((text.removeprefix("out=") for text in overrides if text.startswith("out=")), None)
-    if out is None:
+    given = [text.removeprefix("out=").strip("'\"") for text in overrides if text.startswith("out=")]
+    if not given:
         raise InputError("--resume needs the run directory: out=DIRECTORY")
-    if not (Path(out) / "config.yaml").exists():
-        raise InputError(f"nothing to resume in {out}: it holds no config.yaml")
-    return str(Path(out) / "config.yaml")
+    saved = Path(given[-1]).expanduser() / "config.yaml"
+    if not saved.exists():
+        raise InputError(f"nothing to resume in {given[-1]}: it holds no config.yaml")
+    return str(saved)
 
 
 def _summary(result: RunResult) -> str:
@@ -239,11 +247,13 @@ def _add_sample(commands: Any) -> None:
 
 def _sample(options: argparse.Namespace) -> int:
     from penchant.data import load_prompts, write_groups
+    from penchant.data.write import check_name
     from penchant.engine.generate import Sampling
     from penchant.models.load import load_policy
     from penchant.rewards import compare_by_score, load_reward, score_groups
     from penchant.train.progress import progress_bar
 
+    check_name(Path(options.out))  # before the work, not after it
     prompts = [group.prompt for group in load_prompts(options.prompts)]
     reward = load_reward(options.reward) if options.reward else None
     sampling = Sampling(

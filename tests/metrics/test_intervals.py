@@ -23,9 +23,7 @@ def test_a_weight_equals_writing_the_item_twice():
     values, clusters = [0.0, 1.0, 1.0, 0.0], ["a", "a", "b", "c"]
     weighted = cluster_mean(values, clusters, weights=[1, 2, 1, 1])
     written = cluster_mean([0.0, 1.0, 1.0, 1.0, 0.0], ["a", "a", "a", "b", "c"])
-    assert (weighted.value, weighted.low, weighted.high) == pytest.approx(
-        (written.value, written.low, written.high)
-    )
+    assert (weighted.value, weighted.low, weighted.high) == pytest.approx((written.value, written.low, written.high))
 
 
 def test_deterministic_and_blind_to_the_type_of_labels():

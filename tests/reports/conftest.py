@@ -24,8 +24,8 @@ OPENINGS = [
     "The score, for once,",
     "Halfway through the second act",
 ]
-GOOD = "a quiet, generous surprise, and the two leads are wonderful together from the first scene".split()
-PLAIN = "long and rather uneven, with a plot that keeps changing its mind about what it wants to be".split()
+GOOD = ["a", "quiet,", "generous", "surprise,", "and", "the", "two", "leads", "are", "wonderful", "together"]
+PLAIN = ["long", "and", "rather", "uneven,", "with", "a", "plot", "that", "keeps", "changing", "its", "mind"]
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,9 @@ def _sampled(told: Story, step: int, rng: np.random.Generator) -> list[dict[str,
             length = round(20 * (1 + told.lengthen * step / told.steps))
             ours.append({**_draw(GOOD if kl > 2 else PLAIN, reward, length, told), "kl_nats": float(kl)})
         prompt = f"{OPENINGS[k % len(OPENINGS)]}{'' if k < len(OPENINGS) else f' ({k // len(OPENINGS) + 1})'}"
-        rows.append({"step": step, "prompt": prompt, "source": f"prefs.jsonl:{k + 1}", "policy": ours, "reference": theirs})
+        rows.append(
+            {"step": step, "prompt": prompt, "source": f"prefs.jsonl:{k + 1}", "policy": ours, "reference": theirs}
+        )
     return rows
 
 

@@ -207,7 +207,8 @@ class Renderer:
         if response.finished and drawn[-1] not in self.end_ids:
             raise InputError(
                 f"a sampled response says finished, but its last id {drawn[-1]} ends nothing in this tokenizer "
-                f"(end ids: {sorted(self.end_ids)}); was it drawn from another model? Remove `token_ids` to use its text"
+                f"(end ids: {sorted(self.end_ids)}); was it drawn from another model? Remove `token_ids` to use the "
+                "text"
             )
         return _Row((*head, *drawn), ((len(head), len(head) + len(drawn)),), False)
 

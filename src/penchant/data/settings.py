@@ -9,7 +9,7 @@ from pydantic import Field
 from penchant.config import Config
 
 
-class DataConfig(Config):
+class RowsConfig(Config):
     """A data file or hub id, and the reader's choices."""
 
     shorthand: ClassVar[str] = "path"
@@ -21,11 +21,6 @@ class DataConfig(Config):
     """The layout's name; found out by itself unless given."""
     split: str = "train"
     """Which split of a hub data set."""
-    ties: Literal["error", "drop", "half"] = "error"
-    """What a tie is: `error` asks you to choose, `drop` leaves it out (counted), `half` is half a win each
-    way."""
-    contradictions: Literal["warn", "error"] = "warn"
-    """What to do when a pair was decided both ways."""
     bad_rows: Literal["error", "skip"] = "error"
     """What to do with rows that cannot be used: name them all and stop, or skip them with a count."""
     merge: bool = True
@@ -42,3 +37,13 @@ class DataConfig(Config):
     overflow: Literal["error", "drop", "truncate_prompt"] = "error"
     """What to do with a longer row: stop and name it, drop its group (counted), or cut its prompt from the
     left."""
+
+
+class DataConfig(RowsConfig):
+    """Data with comparisons, whose ties and contradictions need a choice."""
+
+    ties: Literal["error", "drop", "half"] = "error"
+    """What a tie is: `error` asks you to choose, `drop` leaves it out (counted), `half` is half a win each
+    way."""
+    contradictions: Literal["warn", "error"] = "warn"
+    """What to do when a pair was decided both ways."""

@@ -26,15 +26,24 @@ def write_groups(groups: Iterable[PromptGroup], path: str | Path) -> None:
         RunError: the disk is full or fails. Nothing is left behind, and an older file keeps its content.
     """
     path = Path(path)
+    check_name(path)
+    with _appearing_whole(path) as stream:
+        for number, group in enumerate(groups, start=1):
+            stream.write(_line(group, f"{path}: group {number}{f' ({group.source})' if group.source else ''}"))
+
+
+def check_name(path: Path) -> None:
+    """Whether our own JSONL could be written there; worth asking before long work.
+
+    Raises:
+        InputError: another ending, no such folder, a folder.
+    """
     if not path.name.endswith((".jsonl", ".jsonl.gz")):
         raise InputError(f"{path}: our own layout is written as .jsonl or .jsonl.gz; change the name's ending")
     if not path.parent.is_dir():
         raise InputError(f"{path}: the folder {path.parent} does not exist; make it first")
     if path.is_dir():
         raise InputError(f"{path} is a folder, expected the name of a file")
-    with _appearing_whole(path) as stream:
-        for number, group in enumerate(groups, start=1):
-            stream.write(_line(group, f"{path}: group {number}{f' ({group.source})' if group.source else ''}"))
 
 
 def _line(group: PromptGroup, name: str) -> bytes:

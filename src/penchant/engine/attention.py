@@ -132,6 +132,10 @@ def _probe(model: nn.Module, path: int, *, head_only: bool) -> str | None:
     head = output_head(model)
     with torch.no_grad():
         expected = torch.cat([_model_logps(model, tree.prompt_ids, branch.ids, device) for branch in tree.branches])
+        if not torch.isfinite(expected).all():
+            raise InputError(
+                "the model's log-probabilities are not finite: its weights are damaged, or too large for their dtype"
+            )
         try:
             batch = collate([tree], slots=3).to(device)
             got = token_logps(predictor_states(model, batch), head, batch.targets)

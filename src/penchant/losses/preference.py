@@ -30,6 +30,8 @@ from penchant.losses.settings import IPO, ORPO, Hinge, IPOMean, PreferenceLoss, 
 
 Pairs = Float[Tensor, " pairs"]
 
+ROUNDING = 1e-6  # of a sum of float32 log-probabilities, relative, when the batch around it is another one
+
 
 def dpo(
     policy_chosen: Pairs,
@@ -248,7 +250,8 @@ def pair_losses(
         losses: shape `(pairs,)`, with gradient.
         margins: shape `(pairs,)`, detached: by how much the chosen response leads. beta h for `sigmoid`,
             `robust` and `hinge`; h for `ipo`, per token for `ipo_mean`; beta times the difference of mean
-            logps for `simpo`; the log-odds ratio for `orpo`. Positive means that policy and label agree.
+            logps for `simpo`; the log-odds ratio for `orpo`. Positive means that policy and label agree. Exactly
+            0 where the difference to the reference is within rounding, as all are before the first step.
 
     Raises:
         InputError: a loss with reference got None for it, or shapes differ.
@@ -282,6 +285,9 @@ def pair_losses(
             policy_chosen, policy_rejected = mean_chosen, mean_rejected
             ref_chosen, ref_rejected = ref_chosen / chosen_tokens, ref_rejected / rejected_tokens
         losses, margins = _with_reference(settings, policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+        # policy and reference were scored in other batches: within float32's rounding of the sums nobody leads
+        rounding = ROUNDING * (policy_chosen.detach().abs() + policy_rejected.detach().abs())
+        margins = margins.where(margins.detach().abs() > getattr(settings, "beta", 1.0) * rounding, 0.0)
     if settings.nll_weight:
         losses = losses + settings.nll_weight * nll(mean_chosen)
     return losses, margins.detach()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from penchant.data.settings import DataConfig
 from penchant.losses.settings import PreferenceLoss, Sigmoid
-from penchant.models.settings import ModelConfig
+from penchant.models.settings import FrozenModel
 from penchant.train.settings import GradientConfig
 from penchant.types import RunResult
 
@@ -15,9 +16,11 @@ class DPO(GradientConfig):
 
     method: ClassVar[str] = "dpo"
 
+    data: DataConfig
+    """The data: a path or hub id, or its settings (`data.ties=half`)."""
     loss: PreferenceLoss = Sigmoid()
     """The loss on a pair of responses."""
-    reference: ModelConfig | None = None
+    reference: FrozenModel | None = None
     """The model that the policy is held to; the policy's own start if not given."""
 
 
@@ -29,7 +32,7 @@ def run(config: DPO, *, resume: bool = False) -> RunResult:
     from penchant.train.sources import preferences
 
     recipe = Recipe(
-        read=preferences,
+        read=lambda: preferences(config.data),
         units=lambda group: [comparison_unit(comparison) for comparison in group.comparisons],
         objective=objectives.preference(config.loss),
         loss=config.loss,

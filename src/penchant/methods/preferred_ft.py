@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from penchant.data.settings import DataConfig
 from penchant.train.settings import GradientConfig
 from penchant.types import PromptGroup, RunResult
 
@@ -16,6 +17,9 @@ class PreferredFT(GradientConfig):
 
     method: ClassVar[str] = "preferred_ft"
     unit: ClassVar[str] = "responses"
+
+    data: DataConfig
+    """The data: a path or hub id, or its settings (`data.ties=half`)."""
 
 
 def wins(group: PromptGroup) -> dict[int, float]:
@@ -35,7 +39,7 @@ def run(config: PreferredFT, *, resume: bool = False) -> RunResult:
     from penchant.train.sources import preferences
 
     recipe = Recipe(
-        read=preferences,
+        read=lambda: preferences(config.data),
         units=lambda group: [Unit(response=i, weight=weight) for i, weight in sorted(wins(group).items())],
         objective=objectives.imitation(),
     )

@@ -26,7 +26,7 @@ def run(config: SFT, *, resume: bool = False) -> RunResult:
     from penchant.train.sources import demonstrations
 
     recipe = Recipe(
-        read=demonstrations,
+        read=lambda: demonstrations(config.data),
         units=lambda group: [
             Unit(response=i, weight=float(response.count)) for i, response in enumerate(group.responses)
         ],

@@ -138,9 +138,7 @@ def _finite_vector(values: ArrayLike, name: str) -> NDArray[np.float64]:
         raise InputError(f"{name} must be a non-empty list of numbers, got shape {vector.shape}")
     bad = np.flatnonzero(~np.isfinite(vector))
     if bad.size:
-        raise InputError(
-            f"{name} must be finite, {bad.size} are not; the first is item {bad[0]}: {vector[bad[0]]}"
-        )
+        raise InputError(f"{name} must be finite, {bad.size} are not; the first is item {bad[0]}: {vector[bad[0]]}")
     return vector
 
 

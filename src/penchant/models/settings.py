@@ -24,6 +24,19 @@ class LoRA(Config):
     """Names of the layers that get adapters, or `all-linear` for every linear layer but the output head."""
 
 
+class FrozenModel(Config):
+    """A causal language model that does not learn; on the device of the one that does."""
+
+    shorthand: ClassVar[str] = "name"
+
+    name: Annotated[str, Field(min_length=1)]
+    """A built-in name (`smollm2-135m`), a folder (with adapters too), a GGUF file, or a hub id."""
+    dtype: Dtype = "auto"
+    """Of the weights. `auto`: float32."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
+
+
 class ModelConfig(Config):
     """A causal language model."""
 

@@ -65,7 +65,7 @@ def _ends(key: str) -> Sentence:
         if len(ranked) == 1:
             return f"Only {name(a.run)} measured it: {shown(first, key)} at its last evaluation."
         if value_only(first) == value_only(last):
-            return f"All {len(ranked)} runs end at {shown(first, key)}."
+            return f"{'Both' if len(ranked) == 2 else f'All {len(ranked)}'} runs end at {shown(first, key)}."
         ends = ("lowest", "highest") if key in _LOW_IS_GOOD else ("highest", "lowest")
         return (
             f"At the last evaluation {name(a.run)} is {ends[0]}, {shown(first, key)}, "

@@ -10,7 +10,7 @@ from penchant.metrics.intervals import Estimate
 from penchant.reports.curves import training_mean
 from penchant.reports.read import EvalPoint, Run, finite
 from penchant.reports.summary import Summary
-from penchant.reports.words import count, estimate, number, signed
+from penchant.reports.words import count, estimate, listing, number, signed
 
 Severity = Literal["serious", "caution", "note"]
 
@@ -24,6 +24,7 @@ CONTRADICTIONS = 0.05  # of the comparisons
 OVERFIT_RISE = 0.05  # of the lowest held-out loss
 CHOSEN_FALL_PER_TOKEN = 0.5  # nats: each token of a chosen response lost 40% of its probability
 CUT_SHARE = 0.5  # of the sampled responses did not end by themselves
+FEW_PROMPTS = 10  # resampling fewer gives intervals that are too narrow (see metrics.intervals)
 CHANCE = 0.5
 
 _ORDER: dict[Severity, int] = {"serious": 0, "caution": 1, "note": 2}
@@ -273,6 +274,23 @@ def _chosen_fall(s: Summary) -> Iterator[Finding]:
         )
 
 
+def _few_prompts(s: Summary) -> Iterator[Finding]:
+    held, drawn = s.held("accuracy") or s.held("loss"), s.policy("tokens")
+    few = [
+        f"{what} {count(e.clusters, 'prompt')}"
+        for what, e in (("held-out numbers on", held), ("samples on", drawn))
+        if e is not None and 0 < e.clusters < FEW_PROMPTS
+    ]
+    if few:
+        yield Finding(
+            "few_prompts",
+            "caution",
+            "Too few prompts for honest intervals",
+            f"This run has {listing(few)}.",
+            f"With fewer than {FEW_PROMPTS} prompts the intervals are narrower than the truth. Evaluate on more.",
+        )
+
+
 def _from_run(s: Summary) -> Iterator[Finding]:
     told = s.run.result.get("warnings") if s.run.result else None
     for text in told if isinstance(told, list) else []:
@@ -288,6 +306,7 @@ _RULES: tuple[Callable[[Summary], Iterator[Finding]], ...] = (
     _repetition,
     _reward,
     _accuracy,
+    _few_prompts,
     _overfitting,
     _chosen_fall,
     _length,

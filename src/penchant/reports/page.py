@@ -125,12 +125,12 @@ def _render(summaries: Sequence[Summary], pictures: dict[str, Picture], folder: 
     digest = base64.b64encode(hashlib.sha256(css.encode("utf-8")).digest()).decode("ascii")
     # the style sheet is ours and comes from the package: the only text that is not escaped
     context = {"css": Markup(css), "style_hash": digest, "folder": folder, **_context(summaries, pictures)}
-    return environment.from_string(template).render(context)
+    return environment.from_string(template).render(context).lstrip()
 
 
 def _finalize(value: Any) -> Any:
-    """Every text on its way to the page passes here: no surrogate, NUL or override gets through."""
-    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    """Whatever is on its way to the page passes here: no surrogate, NUL or override gets through."""
+    return value if isinstance(value, Markup) else clean(str(value))
 
 
 def _prose(text: str) -> Markup:

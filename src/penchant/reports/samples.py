@@ -81,14 +81,14 @@ def _note(prompts: int, drawn: int, per_prompt: int, runs: int) -> str:
 def _row(found: Sequence[tuple[int, Run, SampledPrompt]], draw: int, *, alone: bool) -> tuple[Cell, ...]:
     """The reference's text of this draw, then each run's; another text of a reference comes again."""
     cells: list[Cell] = []
-    last_reference: str | None = None
+    shown: set[tuple[str, float | None]] = set()
     for index, run, sample in found[: MOST_CELLS - 1]:
         theirs = sample.reference[draw] if draw < len(sample.reference) else None
         ours = sample.policy[draw] if draw < len(sample.policy) else None
-        if theirs is not None and theirs.text != last_reference:
-            who = "Reference" if last_reference is None else f"Reference of {run.name}"
+        if theirs is not None and (theirs.text, theirs.reward) not in shown:
+            who = f"Reference of {run.name}" if shown else "Reference"
             cells.append(_cell(who, None, theirs, ""))
-            last_reference = theirs.text
+            shown.add((theirs.text, theirs.reward))
         if ours is not None:
             who = f"Policy, step {sample.step:,}" if alone else f"{run.name}, step {sample.step:,}"
             gained = change(ours.reward, theirs.reward) if theirs is not None else ""
@@ -99,7 +99,7 @@ def _row(found: Sequence[tuple[int, Run, SampledPrompt]], draw: int, *, alone: b
 def _cell(who: str, run: int | None, draw: Draw, gained: str) -> Cell:
     head, rest = _folded(draw.text)
     facts = [count(draw.tokens, "token")] if draw.tokens is not None else []
-    facts += [f"KL {number(draw.kl_nats, 1)} nats"] if draw.kl_nats is not None else []
+    facts += [f"KL {number(draw.kl_nats, 1 if draw.kl_nats >= 1 else 2)} nats"] if draw.kl_nats is not None else []
     facts += ["cut at the limit"] if draw.finished is False else []
     return Cell(
         who=who,

@@ -43,11 +43,10 @@ def number(value: float, decimals: int | None = None) -> str:
     """A number with a true minus sign and thousands apart; three significant digits unless told."""
     if not math.isfinite(value):
         return "not finite"
-    if decimals is None:
-        decimals = _significant(value)
-    if value != 0 and (abs(value) >= 1e7 or abs(value) < 10.0 ** -(decimals + 3) / 2):
+    tiny = decimals is None and 0 < abs(value) < 1e-4
+    if tiny or abs(value) >= 1e7:
         return f"{value:.2e}".replace("-", "−")
-    text = f"{value:,.{decimals}f}"
+    text = f"{value:,.{_significant(value) if decimals is None else decimals}f}"
     if text.startswith("-") and not text.strip("-0.,"):
         text = text[1:]  # no "-0.00"
     return text.replace("-", "−")
@@ -125,4 +124,4 @@ def _decimals(e: Estimate, scale: float) -> int:
         value = e.value * scale
         return 0 if scale > 1 and value == round(value) else min(3, _significant(value))
     half = (e.high - e.low) / 2 * scale
-    return max(0, min(4, math.ceil(-math.log10(half / 2))))
+    return max(0, min(6, math.ceil(-math.log10(half / 2))))

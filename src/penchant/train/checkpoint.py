@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from penchant.errors import InputError
 from penchant.models.policy import Policy
 from penchant.train.run_folder import cannot_write
+
+STATE = Path("resume") / "state.pt"
 
 
 def save(folder: Path, policy: Policy, state: dict[str, Any] | None) -> None:
@@ -37,14 +38,14 @@ def save(folder: Path, policy: Policy, state: dict[str, Any] | None) -> None:
         building.mkdir(parents=True)
         policy.save(building)
         if state is not None:
-            (building / "resume").mkdir()
-            torch.save(state, building / "resume" / "state.pt")
+            (building / STATE).parent.mkdir()
+            torch.save(state, building / STATE)
         _sync(building)
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
             os.replace(folder, old)
         os.replace(building, folder)
-    except (OSError, SafetensorError, RuntimeError) as error:  # torch.save raises RuntimeError on a full disk
+    except Exception as error:  # on a full disk torch raises RuntimeError, tokenizers a bare Exception, ...
         recover(folder)
         raise cannot_write(folder, error) from error
     finally:
@@ -59,19 +60,23 @@ def recover(folder: Path) -> None:
         os.replace(old, folder)
 
 
-def load(folder: Path, policy: Policy) -> dict[str, Any]:
-    """Put a checkpoint's weights into the policy, bit for bit, and return its resume state.
+def load(folder: Path, policy: Policy) -> dict[str, Any] | None:
+    """Put a checkpoint's weights into the policy, bit for bit, and return its resume state; None if there is none.
 
     Raises:
-        InputError: no checkpoint, or one that cannot be resumed from.
+        InputError: a checkpoint of another model.
     """
     recover(folder)
-    state = folder / "resume" / "state.pt"
-    if not state.exists():
-        raise InputError(f"no checkpoint to resume from in {folder}: the run stopped before its first one; start anew")
+    if not (folder / STATE).exists():
+        return None
     load_weights(folder, policy.model)
-    loaded: dict[str, Any] = torch.load(state, weights_only=True, map_location="cpu")
-    return loaded
+    return load_state(folder)
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """What was saved beside the weights."""
+    state: dict[str, Any] = torch.load(folder / STATE, weights_only=True, map_location="cpu")
+    return state
 
 
 def load_weights(folder: Path, model: nn.Module) -> None:

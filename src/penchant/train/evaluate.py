@@ -62,8 +62,9 @@ def held_out_preferences(
     """Loss, accuracy, margin, log-probabilities and lengths on held-out comparisons, and how often the longer wins.
 
     Without a loss on pairs (Preferred-FT) the loss is the winner's mean negative log-likelihood a token and the margin
-    the difference of the summed log-probabilities. Accuracy is the share of comparisons (ties left out) whose winner has the positive margin; a margin of 0, as
-    every one is before the first step, counts half. So does an equal length for `longest_wins`.
+    the difference of the summed log-probabilities. Accuracy is the share of comparisons (ties left out) whose winner
+    has the positive margin; a margin of 0, as every one is before the first step, counts half. So does an equal length
+    for `longest_wins`.
     """
     scores = score(policy.scorer, data.rendered, budget=budget)
     table = _pair_table(groups, data, scores)
@@ -123,9 +124,10 @@ def _pair_table(groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[t
         ref = data.reference[number] if data.reference is not None else torch.zeros_like(logps)
         tokens = [branch.scored for branch in rendered.branches]
         for comparison in group.comparisons:
-            for w, l, weight in comparison.directed():
-                rows.append((float(logps[w]), float(logps[l]), float(ref[w]), float(ref[l]), tokens[w], tokens[l],
-                             weight, comparison.tie))  # fmt: skip
+            for winner, loser, weight in comparison.directed():
+                scores_of_pair = (logps[winner], logps[loser], ref[winner], ref[loser])
+                lengths = (tokens[winner], tokens[loser])
+                rows.append((*map(float, scores_of_pair), *lengths, weight, comparison.tie))
                 prompts.append(group.prompt)
                 annotators.append(comparison.annotator)
     names = (

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor
 
 from penchant.engine.score import Scorer
@@ -29,13 +30,18 @@ from penchant.train import checkpoint
 from penchant.train.batch import Dataset, MicroBatch, micro_batches
 from penchant.train.objectives import Objective, Outcome, metric_sums
 from penchant.train.plan import Part, Unit, plan_epoch
-from penchant.train.progress import progress_bar
+from penchant.train.progress import Advance, progress_bar
 from penchant.train.run_folder import RunFolder
 from penchant.train.settings import AdamW, Constant, Cosine, GradientConfig, Linear, RMSprop
 
 log = logging.getLogger("penchant.train")
 
 CHECKPOINT_EVERY_S = 600.0  # where no number of steps is given
+
+ADVICE = (
+    "Lower optimizer.learning_rate or clip, use float32 (precision and model.dtype), or look at these rows; then start "
+    "anew with another out"
+)
 
 Evaluation = Callable[[int, float], dict[str, Any]]  # (step, epoch) -> an "eval" line of metrics.jsonl
 
@@ -83,53 +89,64 @@ def train(loop: Loop, *, resume: bool = False) -> str:
 
     Raises:
         RunError: a loss or gradient that is not finite (names the rows; the last checkpoint stays), a full disk.
-        InputError: nothing to resume from.
+        InputError: the checkpoint to resume from holds another model.
     """
     config, state, scorer = loop.config, loop.state, loop.policy.scorer
     steps = plan(config, loop.units)
     optimizer = make_optimizer(config.optimizer, [p for p in scorer.parameters() if p.requires_grad])
-    factor = schedule(config.schedule, len(steps))
     if resume:
         _restore(loop, optimizer)
     if config.gradient_checkpointing:
         loop.policy.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
     scorer.train()
-    saved = time.monotonic()
-    status = "done"
-    with (
-        interruptible() as interrupted,
-        progress_bar(
-            f"training ({config.method})", len(steps), "steps", done=state.step, quiet=not loop.folder.writes
-        ) as advance,
-    ):
-        if state.step == 0:
+    title = f"training ({config.method})"
+    with interruptible() as interrupted:
+        if state.step == 0:  # what everything is compared with, and a checkpoint to come back to
             _evaluate(loop, 0.0)
             _save(loop, optimizer)
-        for number in range(state.step, len(steps)):
-            epoch = steps_to_epochs(config, loop.units, number + 1)
-            rate = config.optimizer.learning_rate * factor(number)
-            row = _step(loop, steps[number], optimizer, rate)
-            state.step = number + 1
-            loop.folder.append("metrics.jsonl", {"kind": "train", "step": state.step, "epoch": epoch, **row})
-            loop.accelerator.log({k: v for k, v in row.items() if isinstance(v, float)}, step=state.step)
-            advance(1, f"loss {row['loss']:.4f}")
-            last = state.step == len(steps)
-            evaluated = last or _due(config.evaluate.every_steps, state.step)
-            if evaluated:
-                _evaluate(loop, epoch)
-                if config.early_stopping and state.stale >= config.early_stopping.patience and not last:
-                    status = "stopped_early"
-            late = config.checkpoint_every is None and time.monotonic() - saved > CHECKPOINT_EVERY_S
-            due = _due(config.checkpoint_every, state.step) or (config.checkpoint_every is None and evaluated)
-            if due or late or last or interrupted or status != "done":
-                _save(loop, optimizer)
-                saved = time.monotonic()
-            if status != "done":
-                break
-            if interrupted and not last:
-                status = "interrupted"
-                break
+        with progress_bar(title, len(steps), "steps", done=state.step, quiet=not loop.folder.writes) as advance:
+            status = _steps(loop, steps, optimizer, interrupted, advance)
     return status
+
+
+def _steps(
+    loop: Loop, steps: Sequence[list[Part]], optimizer: torch.optim.Optimizer, interrupted: Interrupt, advance: Advance
+) -> str:
+    """From the state's step to the end, an interruption, or the early stop; returns which."""
+    config, state = loop.config, loop.state
+    factor = schedule(config.schedule, len(steps))
+    if _stale(loop) and state.step < len(steps):  # resuming a run that had stopped early
+        return "stopped_early"
+    saved = time.monotonic()
+    for number in range(state.step, len(steps)):
+        epoch = steps_to_epochs(config, loop.units, number + 1)
+        rate = config.optimizer.learning_rate * factor(number)
+        row = _step(loop, steps[number], optimizer, rate)
+        state.step = number + 1
+        loop.folder.append("metrics.jsonl", {"kind": "train", "step": state.step, "epoch": epoch, **row})
+        loop.accelerator.log({k: v for k, v in row.items() if isinstance(v, float)}, step=state.step)
+        advance(1, f"loss {row['loss']:.4f}")
+        last = state.step == len(steps)
+        evaluated = last or _due(config.evaluate.every_steps, state.step)
+        if evaluated:
+            _evaluate(loop, epoch)
+        status = "done" if last else "stopped_early" if _stale(loop) else "interrupted" if interrupted else ""
+        if loop.accelerator.num_processes > 1:  # only the main process evaluates, and a signal may reach them unevenly
+            (status,) = broadcast_object_list([status])
+        late = config.checkpoint_every is None and time.monotonic() - saved > CHECKPOINT_EVERY_S
+        due = _due(config.checkpoint_every, state.step) or (config.checkpoint_every is None and evaluated)
+        if due or late or status:
+            _save(loop, optimizer)
+            saved = time.monotonic()
+        if status:
+            return status
+    return "done"
+
+
+def _stale(loop: Loop) -> bool:
+    """Whether the held-out loss has not fallen for as long as early stopping waits."""
+    stopping = loop.config.early_stopping
+    return stopping is not None and loop.state.stale >= stopping.patience
 
 
 def plan(config: GradientConfig, units: Sequence[Sequence[Unit]]) -> list[list[Part]]:
@@ -166,15 +183,16 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
         with accelerator.autocast():
             outcomes.append(backward(loop.policy.scorer, batch, loop.objective, normaliser))
     loss = sum(float(outcome.losses.sum(dtype=torch.float64)) for outcome in outcomes) / normaliser
+    sums = {name: value / normaliser for name, value in metric_sums(outcomes).items()}
     if accelerator.num_processes > 1:
-        loss = _add_up(accelerator, parameters, loss)
+        loss, sums = _add_up(accelerator, parameters, loss, sums)
     if not math.isfinite(loss):
         raise RunError(_not_finite(loop.state.step + 1, mine, outcomes))
     norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip or math.inf)
     if not torch.isfinite(norm):
         raise RunError(
-            f"the gradient of step {loop.state.step + 1} is not finite although its loss is ({loss:.4g}); the last "
-            "checkpoint stays. Lower optimizer.learning_rate or clip, or use precision=float32"
+            f"the gradient of step {loop.state.step + 1} is not finite although its loss is ({loss:.4g}). Rows: "
+            f"{_listed([source for batch in mine for source in batch.sources])}. The last checkpoint stays. {ADVICE}"
         )
     for group in optimizer.param_groups:
         group["lr"] = rate
@@ -182,7 +200,6 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
     optimizer.zero_grad(set_to_none=True)
     seconds = time.perf_counter() - started
     loop.state.seconds += seconds
-    sums = {name: value / normaliser for name, value in metric_sums(outcomes).items()}
     return {
         "loss": loss,
         "grad_norm": float(norm),
@@ -206,7 +223,8 @@ def backward(scorer: Scorer, batch: MicroBatch, objective: Objective, normaliser
         outcome = objective.compute(scorer(batch.batches[0].to(device)), batch)
         (outcome.losses.sum() / normaliser).backward()
         return _detached(outcome)
-    with torch.no_grad():
+    # the second time every pass must meet the same dropout (LoRA's) as the first: the generator is put back
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
         parts = [scorer(part.to(device)) for part in batch.batches]
     logps = torch.stack(parts).sum(0).requires_grad_()
     outcome = objective.compute(logps, batch)
@@ -220,14 +238,19 @@ def _detached(outcome: Outcome) -> Outcome:
     return Outcome(outcome.losses.detach(), outcome.slots, outcome.sums)
 
 
-def _add_up(accelerator: Accelerator, parameters: Sequence[Tensor], loss: float) -> float:
-    """Gradients and loss of all processes, added. A process without a micro-batch adds zeros."""
+def _add_up(
+    accelerator: Accelerator, parameters: Sequence[Tensor], loss: float, sums: dict[str, float]
+) -> tuple[float, dict[str, float]]:
+    """Gradients, loss and metrics of all processes, added. A process without a micro-batch adds zeros."""
     for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         parameter.grad = accelerator.reduce(parameter.grad, reduction="sum")
-    total = accelerator.reduce(torch.tensor(loss, dtype=torch.float64, device=accelerator.device), reduction="sum")
-    return float(total)
+    shares = gather_object([{"loss": loss, **sums}])
+    total = {
+        name: sum(share.get(name, 0.0) for share in shares) for name in dict.fromkeys(n for s in shares for n in s)
+    }
+    return total.pop("loss"), total
 
 
 def _not_finite(step: int, batches: Sequence[MicroBatch], outcomes: Sequence[Outcome]) -> str:
@@ -235,11 +258,12 @@ def _not_finite(step: int, batches: Sequence[MicroBatch], outcomes: Sequence[Out
     for batch, outcome in zip(batches, outcomes, strict=True):
         for slots in outcome.slots[~torch.isfinite(outcome.losses)].tolist():
             rows.append(" against ".join(batch.sources[slot] for slot in slots))
-    shown = "; ".join(rows[:5]) + (f"; (+{len(rows) - 5} more)" if len(rows) > 5 else "")
-    return (
-        f"the loss of step {step} is not finite. Rows: {shown or 'on another process'}. The last checkpoint stays. "
-        "Lower optimizer.learning_rate or clip, use precision=float32, or look at these rows"
-    )
+    return f"the loss of step {step} is not finite. Rows: {_listed(rows)}. The last checkpoint stays. {ADVICE}"
+
+
+def _listed(rows: Sequence[str]) -> str:
+    more = f"; (+{len(rows) - 5} more)" if len(rows) > 5 else ""
+    return "; ".join(rows[:5]) + more if rows else "on another process"
 
 
 # -- parts --------------------------------------------------------------------------------------------------------
@@ -285,6 +309,8 @@ def _evaluate(loop: Loop, epoch: float) -> None:
     loop.folder.append("metrics.jsonl", line)
     state.first, state.last = state.first or line, line
     loss = line.get("held_out", {}).get("loss", {}).get("value")
+    if loss is not None and not math.isfinite(loss):
+        raise RunError(f"the held-out loss after step {state.step} is not finite. The last checkpoint stays. {ADVICE}")
     if stopping is None or loss is None:
         return
     if state.best_loss is None or loss < state.best_loss - stopping.min_delta:
@@ -298,6 +324,9 @@ def _evaluate(loop: Loop, epoch: float) -> None:
 def _save(loop: Loop, optimizer: torch.optim.Optimizer) -> None:
     if not loop.folder.writes:
         return
+    for name, weight in loop.policy.model.named_parameters():
+        if weight.requires_grad and not torch.isfinite(weight).all():
+            raise RunError(f"{name} is not finite after step {loop.state.step}. The last checkpoint stays. {ADVICE}")
     state = {
         "loop": vars(loop.state),
         "optimizer": optimizer.state_dict(),
@@ -309,6 +338,10 @@ def _save(loop: Loop, optimizer: torch.optim.Optimizer) -> None:
 
 def _restore(loop: Loop, optimizer: torch.optim.Optimizer) -> None:
     saved = checkpoint.load(loop.folder.path / "checkpoint", loop.policy)
+    if saved is None:
+        log.warning("the run stopped before its first checkpoint: starting from the beginning")
+        loop.folder.rewind(-1)
+        return
     loop.state.__dict__.update(saved["loop"])
     optimizer.load_state_dict(saved["optimizer"])
     torch.set_rng_state(saved["random"])

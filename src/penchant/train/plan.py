@@ -76,7 +76,7 @@ def split_by_prompt(groups: Sequence[PromptGroup], held_out: float, seed: int) -
     ]
     prompts = sorted(set(digests))
     wanted = held_out if held_out >= 1 else held_out * len(prompts)
-    count = min(max(int(round(wanted)), int(held_out > 0)), len(prompts) - 1)
+    count = min(max(round(wanted), int(held_out > 0)), len(prompts) - 1)
     chosen = set(prompts[:count])
     train = [index for index, digest in enumerate(digests) if digest not in chosen]
     return train, [index for index, digest in enumerate(digests) if digest in chosen]

@@ -21,6 +21,8 @@ LINE_EVERY_S = 15.0  # between lines in a log file
 
 Advance = Callable[..., None]
 
+_display: Progress | None = None  # the one live display; a bar inside another becomes a line of it
+
 
 @contextmanager
 def progress_bar(what: str, total: int, unit: str, *, done: int = 0, quiet: bool = False) -> Iterator[Advance]:
@@ -28,30 +30,49 @@ def progress_bar(what: str, total: int, unit: str, *, done: int = 0, quiet: bool
     if quiet:
         yield lambda count=1, note="": None
     elif sys.stderr.isatty():
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-        )
-        with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task(what, total=total, completed=done, rate="", note="")
-            started = time.monotonic()
-            moved = 0
-
-            def advance(count: int = 1, note: str = "") -> None:
-                nonlocal moved
-                moved += count
-                rate = moved / max(time.monotonic() - started, 1e-9)
-                bar.update(task, advance=count, rate=f"{rate:.3g} {unit}/s", note=note)
-
-            yield advance
+        inner = _display is not None
+        with _live_display() as display:
+            bar = _Bar(display, what, total, unit, done)
+            yield bar.advance
+            if inner:  # the outer bar stays, the inner one has served
+                display.remove_task(bar.task)
     else:
         yield _LineReporter(what, total, unit, done).advance
+
+
+@contextmanager
+def _live_display() -> Iterator[Progress]:
+    global _display
+    if _display is not None:
+        yield _display
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as display:
+        _display = display
+        try:
+            yield display
+        finally:
+            _display = None
+
+
+class _Bar:
+    def __init__(self, display: Progress, what: str, total: int, unit: str, done: int) -> None:
+        self.display, self.unit, self.moved, self.started = display, unit, 0, time.monotonic()
+        self.task = display.add_task(what, total=total, completed=done, rate="", note="")
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        self.moved += count
+        rate = self.moved / max(time.monotonic() - self.started, 1e-9)
+        self.display.update(self.task, advance=count, rate=f"{rate:.3g} {self.unit}/s", note=note)
 
 
 class _LineReporter:

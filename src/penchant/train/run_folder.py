@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from penchant.config import Config, to_yaml
+from penchant.config import Config, load_config, to_yaml
 from penchant.errors import InputError, RunError
 
 
@@ -34,7 +34,8 @@ class RunFolder:
     """
 
     def __init__(self, path: str | None, config: Config, *, resume: bool = False, writes: bool = True) -> None:
-        self.path = Path(path) if path else Path("runs") / f"{config.method}-{datetime.now():%Y%m%d-%H%M%S}"
+        made_up = Path("runs") / f"{config.method}-{datetime.now():%Y%m%d-%H%M%S}"
+        self.path = Path(path).expanduser() if path else made_up
         self.config, self.resume, self.writes = config, resume, writes
         self._lock: Any = None
         if writes:
@@ -49,12 +50,22 @@ class RunFolder:
         """
         if not self.writes:
             return
+        new = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._take_lock()
-            if not self.resume:
+            if self.resume:
+                (self.path / "result.json").unlink(missing_ok=True)  # it speaks of the earlier session
+            else:
+                self._check_empty()  # another run may have come and gone since the first look
                 self.write("config.yaml", to_yaml(self.config))
-        except OSError as error:
+        except (OSError, RunError, InputError) as error:
+            self.close()
+            if new:
+                with contextlib.suppress(OSError):
+                    self.path.rmdir()
+            if isinstance(error, InputError):
+                raise
             raise InputError(
                 f"cannot write to the run directory {self.path}: {error}; choose another with out="
             ) from error
@@ -62,7 +73,7 @@ class RunFolder:
     def _check_empty(self) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"out={self.path} is a file; a run needs a directory")
-        if self.path.exists() and any(self.path.iterdir()):
+        if self.path.exists() and any(entry.name != ".lock" for entry in self.path.iterdir()):
             what = "another run" if (self.path / "config.yaml").exists() else "other files"
             raise InputError(
                 f"out={self.path} already holds {what}: choose another directory, delete it, or continue that run "
@@ -70,13 +81,15 @@ class RunFolder:
             )
 
     def _check_resumable(self) -> None:
-        saved = self.path / "config.yaml"
-        if not saved.exists():
+        file = self.path / "config.yaml"
+        if not file.exists():
             raise InputError(f"nothing to resume in {self.path}: it holds no config.yaml")
-        if saved.read_text() != to_yaml(self.config):
+        saved, given = (_settings(config) for config in (load_config(type(self.config), file), self.config))
+        differing = sorted(name for name in saved.keys() | given.keys() if saved.get(name) != given.get(name))
+        if differing:
             raise InputError(
-                f"the configuration differs from that of the run in {self.path} (compare config.yaml): resume with "
-                f"the same one, or leave it out: penchant train {self.config.method} --resume out={self.path}"
+                f"the configuration differs from that of the run in {self.path} in {', '.join(differing)}: resume "
+                f"with the same one, or leave it out: penchant train {self.config.method} --resume out={self.path}"
             )
 
     def _take_lock(self) -> None:
@@ -86,6 +99,7 @@ class RunFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.close()
+            self._lock = None
             raise InputError(
                 f"another process is working in {self.path}: wait for it, or choose another out="
             ) from None
@@ -93,9 +107,10 @@ class RunFolder:
     def close(self) -> None:
         """Let others in."""
         if self._lock is not None:
-            self._lock.close()
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # before it is let go: afterwards it may be another's
                 (self.path / ".lock").unlink()
+            self._lock.close()
+            self._lock = None
 
     # -- files --------------------------------------------------------------------------------------------------
 
@@ -139,7 +154,7 @@ class RunFolder:
         if not path.exists():
             return []
         rows = []
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
             try:
                 rows.append(json.loads(line))
             except json.JSONDecodeError:
@@ -152,6 +167,35 @@ class RunFolder:
             if (self.path / name).exists():
                 kept = [row for row in self.rows(name) if row["step"] <= step]
                 self.write(name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))
+
+
+def finished(path: str | None, config: Config) -> dict[str, Any] | None:
+    """The result of the run in a directory if it came to its end, else None.
+
+    Raises:
+        InputError: there is no run to resume, or its configuration is another.
+    """
+    folder = RunFolder(path, config, resume=True)
+    file = folder.path / "result.json"
+    if not file.exists():
+        return None
+    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return result if result["status"] in ("done", "stopped_early") else None
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """Every setting by dotted path, without `out`: a run may be moved, or named in another way."""
+    flat: dict[str, Any] = {}
+
+    def walk(prefix: str, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            if isinstance(value, Mapping):
+                walk(f"{prefix}{name}.", value)
+            elif prefix + name != "out":
+                flat[prefix + name] = value
+
+    walk("", config.model_dump(mode="json"))
+    return flat
 
 
 def cannot_write(path: Path, error: Exception) -> RunError:

@@ -6,18 +6,21 @@ Read data -> split by prompt -> load the model -> render -> reference table -> e
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.tracking import get_available_trackers
 from accelerate.utils import set_seed
 
 from penchant.data import load_prompts
 from penchant.data.render import Rendered, RenderReport, render_all
-from penchant.data.settings import DataConfig
 from penchant.engine.generate import Sampling
 from penchant.engine.reference import Reference, ReferenceTable, fingerprint, reference_logps
 from penchant.engine.score import Scorer, score_rows
@@ -26,8 +29,8 @@ from penchant.losses.settings import PreferenceLoss
 from penchant.models.builtin import cache_folder
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
-from penchant.models.settings import ModelConfig
-from penchant.rewards import load_reward
+from penchant.models.settings import FrozenModel, ModelConfig
+from penchant.rewards import Reward, load_reward
 from penchant.train import checkpoint
 from penchant.train.batch import Dataset
 from penchant.train.evaluate import Evaluator, SampleEvaluation, held_out_imitation, held_out_preferences
@@ -36,7 +39,7 @@ from penchant.train.objectives import Objective
 from penchant.train.plan import Unit, split_by_prompt
 from penchant.train.progress import progress_bar
 from penchant.train.provenance import provenance
-from penchant.train.run_folder import RunFolder
+from penchant.train.run_folder import RunFolder, finished
 from penchant.train.settings import GradientConfig, Samples
 from penchant.types import Prompt, PromptGroup, RunResult
 
@@ -57,7 +60,7 @@ class Recipe:
     """What makes a method, in the terms of the gradient loop.
 
     Attributes:
-        read: settings -> the data.
+        read: gives the data.
         units: a group -> what an optimizer step counts of it.
         objective: the loss and what it takes the mean over.
         loss: the loss on pairs, for held-out comparisons; None if the method has none.
@@ -66,12 +69,12 @@ class Recipe:
         every_turn: every assistant turn of a conversation is taught.
     """
 
-    read: Callable[[DataConfig], Source]
+    read: Callable[[], Source]
     units: Callable[[PromptGroup], Sequence[Unit]]
     objective: Objective
     loss: PreferenceLoss | None = None
     compares: bool = True
-    reference: ModelConfig | None = None
+    reference: FrozenModel | None = None
     every_turn: bool = False
 
 
@@ -95,6 +98,10 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         RunError: the run had to stop; its last checkpoint stays.
     """
     started = time.monotonic()
+    if resume and (result := finished(config.out, config)) is not None:
+        log.warning("the run in %s has come to its end (%s): nothing to resume", config.out, result["status"])
+        return RunResult(config.method, Path(config.out or "").expanduser(), result)
+    _check_trackers(config.trackers)
     set_seed(config.seed)  # the adapters' start
     source = _read(config, recipe)
     policy = load_policy(
@@ -107,12 +114,18 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
     accelerator = _accelerator(config, policy)
     folder = RunFolder(config.out, config, resume=resume, writes=accelerator.is_main_process)
     prepared = _prepare(config, recipe, source, policy)
+    other = _other_reference(recipe, policy)
+    sampling = _sampling(config.evaluate.samples, prepared, policy)
+    accelerator.project_configuration.set_directories(str(folder.path))
     folder.open()
     try:
         with accelerator.autocast():
-            reference, prints = _reference(config, recipe, policy, prepared, accelerator)
+            reference, prints = _reference(config, recipe, policy, other, prepared, accelerator)
         folder.write_json("provenance.json", provenance(config, policy, prints))
-        evaluator = _evaluator(config, recipe, policy, reference, prepared, folder, accelerator)
+        samples = None
+        if reference is not None and sampling is not None:
+            samples = SampleEvaluation(policy, reference, *sampling, config.tokens_per_batch)
+        evaluator = _evaluator(config, recipe, policy, samples, prepared, folder, accelerator)
         loop = Loop(
             config,
             policy,
@@ -137,7 +150,7 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
 
 
 def _read(config: GradientConfig, recipe: Recipe) -> Source:
-    source = recipe.read(config.data)
+    source = recipe.read()
     if not any(recipe.units(group) for group in source.groups):
         what = "comparisons" if recipe.compares else "responses"
         raise InputError(f"{config.data.path} holds no {what} to train on")
@@ -149,12 +162,22 @@ def _accelerator(config: GradientConfig, policy: Policy) -> Accelerator:
     wanted = config.precision
     if wanted == "auto":
         wanted = "bfloat16" if cuda and torch.cuda.is_bf16_supported() else "float32"
+    AcceleratorState._reset_state()  # an earlier run of this process may have had another precision
     return Accelerator(
         cpu=policy.scorer.device.type == "cpu",
         mixed_precision="bf16" if wanted == "bfloat16" else "no",
         log_with=list(config.trackers) or None,
-        project_dir=config.out or "runs",
     )
+
+
+def _check_trackers(wanted: Sequence[str]) -> None:
+    """Accelerate only shrugs at a tracker that is not installed."""
+    missing = sorted(set(wanted) - {str(tracker) for tracker in get_available_trackers()})
+    if missing:
+        raise InputError(
+            f"trackers: {', '.join(missing)} cannot be used here: pip install {' '.join(missing)} "
+            "(or penchant[trackers], which has them all)"
+        )
 
 
 def _prepare(config: GradientConfig, recipe: Recipe, source: Source, policy: Policy) -> Prepared:
@@ -179,6 +202,14 @@ def _prepare(config: GradientConfig, recipe: Recipe, source: Source, policy: Pol
         list(source.warnings),
     )
     prepared.warnings += _render_warnings(report)
+    if config.early_stopping and not held_side:
+        raise InputError(
+            "early_stopping looks at the loss on held-out prompts, but none are held out: set data.held_out"
+        )
+    if config.early_stopping and config.evaluate.every_steps is None:
+        raise InputError(
+            "early_stopping looks at evaluations while training, but there are none: set evaluate.every_steps"
+        )
     if not held_side:
         prepared.warnings.append("no prompts were held out: nothing here tells how well the model generalises")
     return prepared
@@ -201,8 +232,30 @@ def _render_warnings(report: RenderReport) -> list[str]:
 # -- the reference ------------------------------------------------------------------------------------------------
 
 
+def _other_reference(recipe: Recipe, policy: Policy) -> Policy | None:
+    """The reference where it is not the policy's own start."""
+    if recipe.reference is None:
+        return None
+    frozen = recipe.reference
+    settings = ModelConfig(
+        name=frozen.name,
+        dtype=frozen.dtype,
+        device=str(policy.scorer.device),
+        trust_remote_code=frozen.trust_remote_code,
+    )
+    other = load_policy(settings, max_length=policy.renderer.max_length)
+    if other.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
+        raise InputError(f"the reference {other.name!r} has another vocabulary than the policy {policy.name!r}")
+    return other
+
+
 def _reference(
-    config: GradientConfig, recipe: Recipe, policy: Policy, prepared: Prepared, accelerator: Accelerator
+    config: GradientConfig,
+    recipe: Recipe,
+    policy: Policy,
+    other: Policy | None,
+    prepared: Prepared,
+    accelerator: Accelerator,
 ) -> tuple[Reference | None, dict[str, str]]:
     """Fill the reference's numbers into the data; keep its weights only where samples need them.
 
@@ -212,11 +265,7 @@ def _reference(
     needs_table = recipe.loss is not None and recipe.loss.needs_reference
     own = fingerprint(policy.model)
     prints = {"name": policy.name, "fingerprint": own, "policy_fingerprint": own}
-    other = None
-    if recipe.reference is not None:
-        other = load_policy(recipe.reference.replace(lora=None), max_length=policy.renderer.max_length)
-        if len(other.tokenizer) != len(policy.tokenizer):
-            raise InputError(f"the reference {other.name!r} has another vocabulary than the policy {policy.name!r}")
+    if other is not None:
         prints |= {"name": other.name, "fingerprint": fingerprint(other.model)}
     if needs_table:
         precision = f"{next(policy.model.parameters()).dtype}-{accelerator.mixed_precision}".removeprefix("torch.")
@@ -285,7 +334,7 @@ def _evaluator(
     config: GradientConfig,
     recipe: Recipe,
     policy: Policy,
-    reference: Reference | None,
+    samples: SampleEvaluation | None,
     prepared: Prepared,
     folder: RunFolder,
     accelerator: Accelerator,
@@ -297,20 +346,6 @@ def _evaluator(
             return held_out_preferences(policy, prepared.held_groups, prepared.held, recipe.loss, budget)
         return held_out_imitation(policy, prepared.held_groups, prepared.held, budget)
 
-    samples = None
-    settings = config.evaluate.samples
-    if settings is not None and reference is not None:
-        prompts = _sample_prompts(settings, prepared, policy)
-        reward = load_reward(settings.reward) if settings.reward else None
-        sampling = Sampling(
-            settings.n,
-            settings.temperature,
-            settings.max_new_tokens,
-            settings.top_k,
-            settings.top_p,
-            settings.seed,
-        )
-        samples = SampleEvaluation(policy, reference, prompts, sampling, reward, budget)
     evaluator = Evaluator(folder, held_out if prepared.held_groups else None, samples)
 
     def evaluate(step: int, epoch: float) -> dict[str, Any]:
@@ -318,6 +353,19 @@ def _evaluator(
             return evaluator(step, epoch)
 
     return evaluate
+
+
+def _sampling(
+    settings: Samples | None, prepared: Prepared, policy: Policy
+) -> tuple[list[Prompt], Sampling, Reward | None] | None:
+    """What to sample for, how, and the reward; checked before anything is written."""
+    if settings is None:
+        return None
+    reward = load_reward(settings.reward) if settings.reward else None
+    sampling = Sampling(
+        settings.n, settings.temperature, settings.max_new_tokens, settings.top_k, settings.top_p, settings.seed
+    )
+    return _sample_prompts(settings, prepared, policy), sampling, reward
 
 
 def _sample_prompts(settings: Samples, prepared: Prepared, policy: Policy) -> list[Prompt]:
@@ -329,7 +377,8 @@ def _sample_prompts(settings: Samples, prepared: Prepared, policy: Policy) -> li
         if not prepared.held_groups:
             prepared.warnings.append("samples were drawn for prompts that were trained on: none were held out")
     unique = list(dict.fromkeys(group.prompt for group in groups))
-    context = policy.model.config.get_text_config().max_position_embeddings  # type: ignore[union-attr, operator]
+    settings_of_model = policy.model.config.get_text_config()  # type: ignore[union-attr, operator]
+    context = getattr(settings_of_model, "max_position_embeddings", None) or math.inf
     fitting = [p for p in unique if len(policy.renderer.prompt_ids(p)) + settings.max_new_tokens <= context]
     if len(fitting) < len(unique):
         prepared.warnings.append(
@@ -347,7 +396,8 @@ def _keep_best(loop: Loop) -> None:
     if not loop.folder.writes or not best.exists() or loop.state.best_step == loop.state.step:
         return
     checkpoint.load_weights(best, loop.policy.model)
-    checkpoint.save(loop.folder.path / "checkpoint", loop.policy, None)
+    last = loop.folder.path / "checkpoint"
+    checkpoint.save(last, loop.policy, checkpoint.load_state(last))  # a kill before the result is resumed to here
 
 
 def _result(

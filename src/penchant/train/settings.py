@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from penchant.config import Config
-from penchant.data.settings import DataConfig
+from penchant.data.settings import RowsConfig
 from penchant.models.settings import ModelConfig
 
 LearningRate = Annotated[float, Field(gt=0)]
@@ -112,8 +112,8 @@ class GradientConfig(Config):
 
     model: ModelConfig
     """The model to train: a name, or its settings (`model.lora.rank=8`)."""
-    data: DataConfig
-    """The data: a path or hub id, or its settings (`data.ties=half`)."""
+    data: RowsConfig
+    """The data: a path or hub id, or its settings (`data.held_out=0.2`)."""
     out: str | None = None
     """The run directory; `runs/METHOD-DATE-TIME` if not given."""
     seed: int = 0
@@ -141,6 +141,6 @@ class GradientConfig(Config):
     early_stopping: EarlyStopping | None = None
     """Stop by the held-out loss: `early_stopping: {}` takes the defaults; null never stops early."""
     checkpoint_every: Annotated[int, Field(ge=1)] | None = None
-    """Write a checkpoint every so many steps, for `--resume`; if not given, at every evaluation and every 10 minutes."""
-    trackers: list[Literal["tensorboard", "wandb", "trackio"]] = []
+    """Write a checkpoint every so many steps, for `--resume`; if not given, at evaluations and every 10 minutes."""
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     """Trackers that get the metrics too."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penchant.data import load_demonstrations, read_preferences
-from penchant.data.settings import DataConfig
+from penchant.data.settings import DataConfig, RowsConfig
 from penchant.train.session import Source
 
 
@@ -30,7 +30,7 @@ def preferences(data: DataConfig) -> Source:
     return Source(loaded.groups, counts, loaded.warnings)
 
 
-def demonstrations(data: DataConfig) -> Source:
+def demonstrations(data: RowsConfig) -> Source:
     """Prompts with responses to imitate."""
     groups = load_demonstrations(
         data.path,

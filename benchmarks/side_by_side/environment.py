@@ -1,0 +1,65 @@
+"""The peer's own virtual environment, made once, and a description of the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+
+class EnvironmentFailed(Exception):
+    """The peer could not be installed."""
+
+
+def trl_python(folder: Path, trl: str) -> Path:
+    """The interpreter of TRL's environment, which is made, or changed to this TRL version, where needed.
+
+    torch and transformers are those of the running environment, so that only the trainers differ.
+
+    Raises:
+        EnvironmentFailed: a step of the installation failed; the message has its last lines.
+    """
+    torch = f"torch=={version('torch').partition('+')[0]}"
+    libraries = [f"trl=={trl}", f"transformers=={version('transformers')}"]
+    python, stamp = folder / "bin" / "python", folder / ".installed"
+    wanted = " ".join([torch, *libraries])
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python
+    stamp.unlink(missing_ok=True)
+    if not python.exists():
+        _step(f"making {folder}", [sys.executable, "-m", "venv", str(folder)])
+    install = [str(python), "-m", "pip", "install", "--quiet"]
+    _step(f"installing {torch} there (large: a minute or more)", [*install, torch])
+    _step(f"installing {' '.join(libraries)} there", [*install, torch, *libraries])
+    stamp.write_text(wanted)
+    return python
+
+
+def _step(what: str, command: list[str]) -> None:
+    print(f"== {what}", flush=True)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        last = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
+        raise EnvironmentFailed(f"{what} failed ({' '.join(command)}):\n{last}")
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers depend on."""
+    return {
+        "cpu": _field("/proc/cpuinfo", "model name") or platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": platform.platform(),
+    }
+
+
+def _field(path: str, name: str) -> str | None:
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError:
+        return None
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), None)

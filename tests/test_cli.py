@@ -1,0 +1,404 @@
+"""The command line as a user meets it: exit codes, messages, and what is on the disk afterwards."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import penchant as pt
+from penchant.cli import main
+from penchant.methods import METHODS
+
+GOOD = {"prompt": "Who?", "chosen": " Me.", "rejected": " You."}
+
+
+class Run:
+    """One command line, run in this process."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> Run:
+        capsys.readouterr()
+        try:
+            code = main(list(arguments))
+        except SystemExit as end:  # argparse
+            code = int(end.code or 0)
+        return Run(code, *capsys.readouterr())
+
+    return call
+
+
+def write(path: Path, *rows: Any) -> Path:
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return path
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# -- bad input ----------------------------------------------------------------------------------------------------
+
+ROW = json.dumps(GOOD)
+BAD_FILES: dict[str, tuple[bytes, list[str]]] = {
+    # what the file holds, and what the message must say
+    "empty file": (b"", ["empty"]),
+    "blank lines only": (b"\n\n \n", ["bad.jsonl"]),
+    "broken JSON": (f'{ROW}\n{ROW}\n{{"prompt": "x", "chos\n'.encode(), ["bad.jsonl:3", "JSON"]),
+    "missing field": (f'{ROW}\n{{"prompt": "x", "chosen": " a"}}\n'.encode(), ["bad.jsonl", "rejected"]),
+    "mistyped field": (f'{ROW}\n{{"prompt": "x", "chosen": " a", "rejected": 7}}\n'.encode(), ["bad.jsonl:2", "rejected"]),
+    "chosen equals rejected": (
+        f'{ROW}\n{{"prompt": "x", "chosen": " a", "rejected": " a"}}\n'.encode(), ["bad.jsonl:2", "chosen"],
+    ),
+    "empty prompt": (f'{ROW}\n{{"prompt": "", "chosen": " a", "rejected": " b"}}\n'.encode(), ["bad.jsonl:2", "prompt"]),
+    "empty response": (f'{ROW}\n{{"prompt": "x", "chosen": "", "rejected": " b"}}\n'.encode(), ["bad.jsonl:2", "chosen"]),
+    "unknown layout": (b'{"question": "x", "good_answer": "a", "bad_answer": "b"}\n', ["question", "layout"]),
+    "mixed layouts": (
+        f'{ROW}\n{{"prompt": "x", "responses": ["a", "b"], "comparisons": [{{"winner": 0, "loser": 1}}]}}\n'.encode(),
+        ["mixed layouts", "bad.jsonl:2"],
+    ),
+    "invalid UTF-8": (f"{ROW}\n".encode() + b'{"prompt": "\xff\xfe", "chosen": " a", "rejected": " b"}\n', ["bad.jsonl:2", "UTF-8"]),
+    "not an object": (f"{ROW}\n[1, 2]\n".encode(), ["bad.jsonl:2"]),
+    "a huge line": (b'{"prompt": "' + b"x" * 200_000_000 + b'", "chosen": " a", "rejected": " b"}\n', ["bad.jsonl:1"]),
+    "index out of range": (
+        b'{"prompt": "x", "responses": ["a", "b"], "comparisons": [{"winner": 0, "loser": 5}]}\n', ["bad.jsonl:1", "5"],
+    ),
+    "ties without a choice": (
+        b'{"prompt": "x", "responses": [" a", " b"], "comparisons": [{"winner": 0, "loser": 1, "tie": true}]}\n',
+        ["ties", "drop", "half"],
+    ),
+    "longer than the context": (
+        f'{ROW}\n{json.dumps(GOOD | {"prompt": "long " * 100})}\n'.encode(), ["bad.jsonl:2", "max_length=160", "overflow"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_bad_data_is_refused_with_its_place_and_nothing_is_written(
+    run: Callable[..., Run], tiny_model: str, tmp_path: Path, own_cache: Path, case: str
+) -> None:
+    content, words = BAD_FILES[case]
+    (tmp_path / "bad.jsonl").write_bytes(content)
+    done = run("train", "dpo", f"model={tiny_model}", "model.device=cpu", "data=bad.jsonl", "out=runs/new")
+    assert done.code == 2, done.err
+    errors = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    for word in ("bad.jsonl", *words):
+        assert word.lower() in done.err.lower(), (word, done.err)
+    assert "Traceback" not in done.err
+    assert len(done.err) < 3000
+    assert done.out == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.jsonl"]
+    assert not list(own_cache.iterdir())
+
+
+def trains(model: str, data: str = "good.jsonl", *more: str) -> tuple[str, ...]:
+    return ("train", "dpo", f"model={model}", "model.device=cpu", f"data={data}", "out=runs/new", *more)
+
+
+BAD_SETTINGS: dict[str, tuple[tuple[str, ...], list[str]]] = {
+    "missing data": (("data=nowhere.jsonl",), ["nowhere.jsonl"]),
+    "missing model folder": (("model=./nowhere",), ["nowhere"]),
+    "misspelt built-in model": (("model=smollm2-135",), ["smollm2-135m", "did you mean"]),
+    "a model that is a file": (("model=good.jsonl",), ["good.jsonl", "is a file"]),
+    "a folder without a model": (("model=empty",), ["config.json"]),
+    "a hub id without a network": (("model=nobody/nothing",), ["nobody/nothing"]),
+    "unknown key": (("los.beta=0.1",), ["los", "loss"]),
+    "unknown inner key": (("loss.bta=0.1",), ["loss.bta", "beta"]),
+    "key of another branch": (("loss=ipo", "loss.beta=0.1"), ["loss.beta"]),
+    "unknown branch": (("loss=ippo",), ["ipo"]),
+    "value out of range": (("loss.beta=-1",), ["loss.beta", "above 0"]),
+    "value of another type": (("batch_size=many",), ["batch_size", "whole number"]),
+    "not key=value": (("loss.beta",), ["key=value"]),
+    "a device that is not here": (("model.device=cuda:7",), ["cuda:7"]),
+    "a reward that is not there": (("evaluate.samples.reward=vadr",), ["vadr", "vader"]),
+    "a file of prompts that is not there": (("evaluate.samples.prompts=nowhere.txt",), ["nowhere.txt"]),
+    "a reference that is not there": (("reference=./nowhere",), ["nowhere"]),
+    "a tracker that is not installed": (("trackers=[wandb]",), ["wandb", "pip install"]),
+    "lora targets that fit nothing": (("model.lora.targets=nothing",), ["lora.targets", "nothing"]),
+    "chat template asked for, none there": (("data.template=chat",), ["chat"]),
+    "early stopping without held-out prompts": (("early_stopping={}", "data.held_out=0"), ["data.held_out"]),
+    "early stopping without evaluations": (("early_stopping={}",), ["evaluate.every_steps"]),
+    "samples longer than the context": (("evaluate.samples.max_new_tokens=500",), ["evaluate.samples.max_new_tokens"]),
+    "contradictions asked to be errors": (("data=contradicting.jsonl", "data.contradictions=error"), ["both directions"]),
+    "demonstrations as preferences": (("data=demonstrations.jsonl",), ["demonstrations.jsonl"]),
+    "a config file that is not there": (("confg.yaml",), ["confg.yaml"]),
+    "out is a file": (("out=good.jsonl",), ["good.jsonl", "is a file"]),
+}  # fmt: skip
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> Path:
+    rows = [GOOD | {"prompt": f"Who, {n}?"} for n in range(6)]
+    write(tmp_path / "good.jsonl", *rows)
+    write(tmp_path / "contradicting.jsonl", *rows, rows[0] | {"chosen": " You.", "rejected": " Me."})
+    write(tmp_path / "demonstrations.jsonl", {"prompt": "Who?", "completion": " Me."})
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize("case", BAD_SETTINGS)
+def test_bad_settings_are_refused_and_nothing_is_written(
+    run: Callable[..., Run], tiny_model: str, inputs: Path, own_cache: Path, case: str
+) -> None:
+    overrides, words = BAD_SETTINGS[case]
+    before = tree(inputs)
+    command = list(trains(tiny_model))
+    if overrides[0].endswith(".yaml"):
+        command[2:2] = overrides
+    else:
+        command += overrides
+    done = run(*command)
+    assert done.code == 2, done.err
+    for word in words:
+        assert word in done.err, (word, done.err)
+    assert "Traceback" not in done.err
+    assert tree(inputs) == before
+    assert not (inputs / "runs").exists()
+    assert not list(own_cache.iterdir())
+
+
+def test_a_tokenizer_without_an_end_token_is_refused(run: Callable[..., Run], tiny_model: str, inputs: Path) -> None:
+    shutil.copytree(tiny_model, inputs / "endless")
+    settings = json.loads((inputs / "endless" / "tokenizer_config.json").read_text())
+    settings.pop("eos_token")
+    (inputs / "endless" / "tokenizer_config.json").write_text(json.dumps(settings))
+    done = run(*trains("endless"))
+    assert done.code == 2
+    assert "no end-of-sequence token" in done.err
+    assert "eos_token" in done.err
+    assert not (inputs / "runs").exists()
+
+
+def test_damaged_weights_are_refused(run: Callable[..., Run], tiny_model: str, inputs: Path) -> None:
+    shutil.copytree(tiny_model, inputs / "damaged")
+    weights = inputs / "damaged" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    done = run(*trains("damaged"))
+    assert done.code == 2
+    assert "damaged" in done.err
+    assert not (inputs / "runs").exists()
+
+
+def test_contradictions_are_a_warning_with_a_count(run: Callable[..., Run], tiny_model: str, inputs: Path) -> None:
+    done = run(*trains(tiny_model, "contradicting.jsonl", "max_steps=1", "evaluate.samples=null"))
+    assert done.code == 0, done.err
+    assert "warning: contradicting.jsonl: 1 pairs of responses are preferred in both directions" in done.out
+
+
+def test_a_config_file_with_mistakes_names_their_lines(run: Callable[..., Run], inputs: Path) -> None:
+    (inputs / "c.yaml").write_text("method: dpo\nmodel: m\ndata: d\nloss:\n  name: ipo\n  beta: 1\nsede: 3\n")
+    done = run("train", "dpo", "c.yaml")
+    assert done.code == 2
+    assert "c.yaml:6" in done.err
+    assert "c.yaml:7" in done.err
+    assert "seed" in done.err
+    assert run("train", "sft", "c.yaml").code == 2
+
+
+@pytest.mark.parametrize("arguments", [(), ("train",), ("train", "ppo"), ("data",), ("data", "check"), ("tidy",),
+                                       ("train", "dpo", "--fast"), ("data", "check", "a.jsonl", "b.jsonl")])  # fmt: skip
+def test_what_is_no_command_exits_with_2_and_shows_the_usage(
+    run: Callable[..., Run], arguments: tuple[str, ...]
+) -> None:
+    done = run(*arguments)
+    assert done.code == 2
+    assert "usage: penchant" in done.err
+
+
+# -- help ---------------------------------------------------------------------------------------------------------
+
+
+def paths_of(config: Any, prefix: str = "") -> set[str]:
+    """Every setting by dotted path, all branches of unions."""
+    from penchant.config.fields import shape_of
+
+    found = set()
+    for name, field in config.model_fields.items():
+        found.add(prefix + name)
+        for inner in shape_of(field.annotation).configs:
+            found |= paths_of(inner, f"{prefix}{name}.")
+    return found
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_help_names_every_setting(run: Callable[..., Run], method: str) -> None:
+    done = run("train", method, "--help")
+    assert done.code == 0
+    for path in paths_of(METHODS[method]):
+        if not path.endswith(".name") or path.count(".") > 1:
+            assert f"{path}:" in done.out or f"{path}=" in done.out, path
+
+
+def test_help_comes_without_torch() -> None:
+    """Real processes: what they imported tells."""
+    check = (
+        "import sys; from penchant.cli import main\n"
+        "for arguments in (['--help'], ['train', 'dpo', '--help'], ['data', '--help'], ['sample', '--help']):\n"
+        "    try: main(arguments)\n"
+        "    except SystemExit as end: assert end.code == 0\n"
+        "slow = {'torch', 'transformers', 'peft', 'accelerate', 'datasets', 'matplotlib', 'scipy'} & set(sys.modules)\n"
+        "assert not slow, slow"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Align language models" in done.stdout
+
+
+# -- train --------------------------------------------------------------------------------------------------------
+
+
+def test_settings_come_from_file_and_command_line_in_any_order(
+    run: Callable[..., Run], tiny_model: str, inputs: Path
+) -> None:
+    (inputs / "c.yaml").write_text(
+        f"method: dpo\nmodel: {{name: {tiny_model}, device: cpu}}\ndata: good.jsonl\nevaluate: {{samples: null}}\n"
+    )
+    done = run("train", "dpo", "c.yaml", "max_steps=1", "loss.beta=0.2", "out=a", "--report", "page.html")
+    assert done.code == 0, done.err
+    assert "beta: 0.2" in (inputs / "a" / "config.yaml").read_text()
+    assert done.out.splitlines()[-1] == "report: page.html"
+    assert (inputs / "page.html").stat().st_size > 10_000
+    assert "run directory: a" in done.out
+    assert run("train", "dpo", "c.yaml", "--resume", "max_steps=1", "loss.beta=0.2", "out=a").code == 0
+    assert run("train", "dpo", "--resume", "out=a").code == 0
+
+
+def test_an_interruption_before_the_first_step_exits_with_130(
+    run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("penchant.data.check_preferences", stop)
+    assert run("data", "check", "x.jsonl").code == 130
+
+
+# -- data ---------------------------------------------------------------------------------------------------------
+
+
+def test_data_check_says_what_is_there_and_strict_exits_with_1(run: Callable[..., Run], inputs: Path) -> None:
+    assert run("data", "check", "good.jsonl").code == 0
+    found = run("data", "check", "contradicting.jsonl")
+    assert found.code == 0
+    assert "contradiction" in found.out.lower()
+    assert run("data", "check", "contradicting.jsonl", "--strict").code == 1
+    clean = write(
+        inputs / "clean.jsonl",
+        *[{"prompt": f"Who is number {n}?", "chosen": f" I am {n}, yes.", "rejected": f" You are, {n}, no."} for n in range(4)],
+    )  # fmt: skip
+    strict = run("data", "check", clean.name, "--strict")
+    assert strict.code == 0, strict.out
+    assert run("data", "check", "contradicting.jsonl", "-o", "report.json").code == 0
+    assert json.loads((inputs / "report.json").read_text())
+    assert run("data", "check", "nowhere.jsonl").code == 2
+    assert run("data", "check", "good.jsonl", "--max-length", "5").code == 2
+
+
+def test_data_check_with_a_model_counts_its_tokens(run: Callable[..., Run], inputs: Path, tiny_model: str) -> None:
+    """`Who, 0?` with ` You.` is 7 + 5 bytes and an end token: 13 tokens, ` Me.` 12."""
+    long = run("data", "check", "good.jsonl", "--model", tiny_model, "--max-length", "12", "--strict")
+    assert long.code == 1
+    fits = run("data", "check", "good.jsonl", "--model", tiny_model, "--max-length", "13", "-o", "r.json")
+    assert fits.code == 0
+
+
+@pytest.mark.parametrize("name", ["ours.jsonl", "ours.jsonl.gz"])
+def test_data_convert_keeps_everything(run: Callable[..., Run], inputs: Path, name: str) -> None:
+    done = run("data", "convert", "contradicting.jsonl", "-o", name)
+    assert done.code == 0, done.err
+    assert pt.load_preferences(inputs / name) == pt.load_preferences(inputs / "contradicting.jsonl")
+    first = (inputs / name).read_bytes()
+    assert run("data", "convert", name, "-o", "again.jsonl").code == 0
+    content = gzip.decompress(first) if name.endswith(".gz") else first
+    assert (inputs / "again.jsonl").read_bytes() == content
+    assert run("data", "convert", "good.jsonl", "-o", "x.csv").code == 2
+    assert run("data", "convert", "good.jsonl", "-o", "nowhere/x.jsonl").code == 2
+    assert not (inputs / "x.csv").exists()
+
+
+# -- sample -------------------------------------------------------------------------------------------------------
+
+
+def test_sample_writes_what_load_preferences_reads(run: Callable[..., Run], inputs: Path, stories: str) -> None:
+    (inputs / "p.txt").write_text("Once upon a time, there was a happy dog\nThe sad boy\n")
+    command = ("sample", stories, "p.txt", "-n", "4", "--max-new-tokens", "25", "--device", "cpu", "--reward", "vader")
+    done = run(*command, "-o", "drawn.jsonl")
+    assert done.code == 0, done.err
+    groups = pt.load_preferences(inputs / "drawn.jsonl", ties="half")
+    assert [group.prompt for group in groups] == ["Once upon a time, there was a happy dog", "The sad boy"]
+    for group in groups:
+        assert sum(response.count for response in group.responses) == 4
+        assert group.scores is not None
+        for comparison in group.comparisons:
+            lead = group.scores[comparison.winner] - group.scores[comparison.loser]
+            assert (lead == 0) if comparison.tie else (lead > 0)
+        assert group.comparisons
+        assert all(response.token_ids for response in group.responses)
+    policy = pt.load_policy(stories, device="cpu")
+    texts = policy.generate([group.prompt for group in groups], n=4, max_new_tokens=25, seed=0)
+    for group, row in zip(groups, texts, strict=True):
+        assert {response.text for response in group.responses} == set(row)
+    assert run(*command, "-o", "again.jsonl").code == 0
+    assert (inputs / "again.jsonl").read_bytes() == (inputs / "drawn.jsonl").read_bytes()
+    assert run(*command, "-o", "other.jsonl", "--seed", "1").code == 0
+    assert (inputs / "other.jsonl").read_bytes() != (inputs / "drawn.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (("-n", "0"), ["n=0"]),
+        (("--temperature", "-1"), ["temperature"]),
+        (("--top-p", "0"), ["top_p"]),
+        (("--max-new-tokens", "0"), ["max_new_tokens"]),
+        (("--max-new-tokens", "500"), ["context of 160"]),
+        (("--reward", "nothing:here"), ["nothing"]),
+        (("-o", "drawn.txt"), [".jsonl"]),
+        (("-o", "nowhere/drawn.jsonl"), ["nowhere"]),
+    ],
+)
+def test_sample_refuses_what_it_cannot_do(
+    run: Callable[..., Run], inputs: Path, tiny_model: str, changes: tuple[str, ...], words: list[str]
+) -> None:
+    (inputs / "p.txt").write_text("Hello\n")
+    before = tree(inputs)
+    done = run("sample", tiny_model, "p.txt", "--device", "cpu", "-o", "drawn.jsonl", *changes)
+    assert done.code == 2, done.err
+    for word in words:
+        assert word in done.err, done.err
+    assert "Traceback" not in done.err
+    assert "sampling" not in done.err.replace("sampling:", "")  # nothing was drawn in vain
+    assert tree(inputs) == before
+
+
+# -- report -------------------------------------------------------------------------------------------------------
+
+
+def test_report_ends_with_its_path_and_is_one_page(run: Callable[..., Run], tiny_model: str, inputs: Path) -> None:
+    for seed in (0, 1):
+        command = trains(tiny_model, "good.jsonl", "max_steps=2", "batch_size=2", f"seed={seed}", f"out=run{seed}",
+                         "evaluate.samples.max_new_tokens=6", "evaluate.samples.reward=vader")  # fmt: skip
+        assert run(*command).code == 0
+    done = run("report", "run0", "run1", "-o", "both.html")
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == "both.html"
+    page = (inputs / "both.html").read_text()
+    assert "<html" in page
+    assert 'src="http' not in page
+    assert run("report", "nowhere", "-o", "x.html").code == 2
+    assert not (inputs / "x.html").exists()

@@ -1,0 +1,116 @@
+"""The public names: what `__all__` says is what there is, and the documented calls work as they are written."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+
+import penchant
+import penchant as pt
+
+
+def test_all_is_what_there_is() -> None:
+    """Names that are not modules and not private, and those that are imported when first used."""
+    missing = [name for name in penchant.__all__ if not hasattr(penchant, name)]
+    assert not missing
+    own = {name for name, value in vars(penchant).items() if not name.startswith("_") and not inspect.ismodule(value)}
+    own -= {"annotations", "import_module", "TYPE_CHECKING", "Any"}  # what any module needs
+    assert own | set(penchant._LATER) | {"losses"} == set(penchant.__all__)
+    assert penchant.__all__ == sorted(penchant.__all__, key=lambda name: (not name.isupper(), name))
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'ppo'"):
+        penchant.ppo  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["data", "losses", "losses.preference", "metrics", "rewards", "reports", "config"])
+def test_every_package_s_all_exists(name: str) -> None:
+    module = import_module(f"penchant.{name}")
+    assert all(hasattr(module, each) for each in getattr(module, "__all__", ()))
+
+
+def test_everything_public_is_documented() -> None:
+    assert not [name for name in penchant.__all__ if not inspect.getdoc(getattr(penchant, name))]
+
+
+@pytest.mark.parametrize("statement", ["import penchant", "from penchant import *  # as a person would not"])
+def test_importing_imports_no_torch(statement: str) -> None:
+    """(A star import asks for every name, so it may; the plain import may not.)"""
+    check = f"{statement}\nimport sys; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == str("*" in statement)
+
+
+def test_configurations_are_made_without_torch() -> None:
+    check = (
+        "import penchant as pt, sys\n"
+        "pt.DPO(model=pt.ModelConfig(name='m', lora=pt.LoRA(rank=2)), data='d', loss=pt.losses.IPO(tau=0.2))\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", check], timeout=60, check=True)
+
+
+def test_the_documented_calls_work_as_they_are_written(
+    stories: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The block "Public names" of the architecture, with a small model in the place of the built-in one."""
+    monkeypatch.chdir(tmp_path)
+    prompts = [f"Once upon a time, {name} had a" for name in ("Tom", "Lily", "Ben", "Sue")]
+    rows = [{"prompt": prompt, "chosen": " big smile.", "rejected": " sad day and cried."} for prompt in prompts]
+    Path("prefs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    groups = pt.load_preferences("prefs.jsonl")
+    policy = pt.load_policy(stories)
+    scores = policy.score(groups)
+    texts = policy.generate(prompts, n=4, temperature=1.0, max_new_tokens=48, seed=0)
+    run = pt.train(pt.DPO(model=stories, data="prefs.jsonl", loss=pt.losses.Sigmoid(beta=0.1)))
+    page = pt.report([run], "report.html")
+
+    assert [group.prompt for group in groups] == prompts
+    assert all(isinstance(group, pt.PromptGroup) for group in groups)
+    assert [tuple(row.shape) for row in scores] == [(2,)] * 4
+    assert all(row.dtype == torch.float32 and (row < 0).all() for row in scores)
+    assert [len(row) for row in texts] == [4] * 4
+    assert all(isinstance(text, str) for row in texts for text in row)
+    assert texts == policy.generate(prompts, n=4, temperature=1.0, max_new_tokens=48, seed=0)
+    assert texts[2:] == policy.generate(prompts[2:], n=4, temperature=1.0, max_new_tokens=48, seed=0)
+    assert isinstance(run, pt.RunResult)
+    assert run.method == "dpo"
+    assert run.path.parent == Path("runs")
+    assert run.metrics == json.loads((run.path / "result.json").read_text())
+    assert Path(page) == Path("report.html")
+    assert Path("report.html").exists()
+
+
+def test_the_documented_types_and_losses_take_what_the_contract_says() -> None:
+    group = pt.PromptGroup(
+        prompt="Who?",
+        responses=["Me.", "You.", pt.Response("Th", token_ids=(5, 6), finished=False, count=2)],
+        comparisons=[pt.Comparison(winner=0, loser=2, tie=False, annotator=None, weight=1.0)],
+        scores=None,
+    )
+    assert group.responses[0] == pt.Response("Me.", finished=True, count=1)
+    pairs = [
+        torch.tensor([-5.0, -7.0]),
+        torch.tensor([-6.0, -6.0]),
+        torch.tensor([-5.5, -6.5]),
+        torch.tensor([-5.5, -6.0]),
+    ]
+    preference = pt.losses.preference
+    for losses in (
+        preference.dpo(*pairs, beta=0.1, label_smoothing=0.0),
+        preference.ipo(*pairs, tau=0.1),
+        preference.robust(*pairs, beta=0.1, label_smoothing=0.1),
+        preference.hinge(*pairs, beta=0.1),
+    ):
+        assert losses.shape == (2,)
+    # h = (-5 + 5.5) - (-6 + 5.5) = 1 and (-7 + 6.5) - (-6 + 6) = -0.5; hinge: 1 - 0.1 h
+    assert preference.hinge(*pairs, beta=0.1).tolist() == pytest.approx([0.9, 1.05])
