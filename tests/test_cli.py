@@ -60,31 +60,46 @@ BAD_FILES: dict[str, tuple[bytes, list[str]]] = {
     "blank lines only": (b"\n\n \n", ["bad.jsonl"]),
     "broken JSON": (f'{ROW}\n{ROW}\n{{"prompt": "x", "chos\n'.encode(), ["bad.jsonl:3", "JSON"]),
     "missing field": (f'{ROW}\n{{"prompt": "x", "chosen": " a"}}\n'.encode(), ["bad.jsonl", "rejected"]),
-    "mistyped field": (f'{ROW}\n{{"prompt": "x", "chosen": " a", "rejected": 7}}\n'.encode(), ["bad.jsonl:2", "rejected"]),
-    "chosen equals rejected": (
-        f'{ROW}\n{{"prompt": "x", "chosen": " a", "rejected": " a"}}\n'.encode(), ["bad.jsonl:2", "chosen"],
+    "mistyped field": (
+        f'{ROW}\n{{"prompt": "x", "chosen": " a", "rejected": 7}}\n'.encode(),
+        ["bad.jsonl:2", "rejected"],
     ),
-    "empty prompt": (f'{ROW}\n{{"prompt": "", "chosen": " a", "rejected": " b"}}\n'.encode(), ["bad.jsonl:2", "prompt"]),
-    "empty response": (f'{ROW}\n{{"prompt": "x", "chosen": "", "rejected": " b"}}\n'.encode(), ["bad.jsonl:2", "chosen"]),
+    "chosen equals rejected": (
+        f'{ROW}\n{{"prompt": "x", "chosen": " a", "rejected": " a"}}\n'.encode(),
+        ["bad.jsonl:2", "chosen"],
+    ),
+    "empty prompt": (
+        f'{ROW}\n{{"prompt": "", "chosen": " a", "rejected": " b"}}\n'.encode(),
+        ["bad.jsonl:2", "prompt"],
+    ),
+    "empty response": (
+        f'{ROW}\n{{"prompt": "x", "chosen": "", "rejected": " b"}}\n'.encode(),
+        ["bad.jsonl:2", "chosen"],
+    ),
     "unknown layout": (b'{"question": "x", "good_answer": "a", "bad_answer": "b"}\n', ["question", "layout"]),
     "mixed layouts": (
         f'{ROW}\n{{"prompt": "x", "responses": ["a", "b"], "comparisons": [{{"winner": 0, "loser": 1}}]}}\n'.encode(),
         ["mixed layouts", "bad.jsonl:2"],
     ),
-    "invalid UTF-8": (f"{ROW}\n".encode() + b'{"prompt": "\xff\xfe", "chosen": " a", "rejected": " b"}\n', ["bad.jsonl:2", "UTF-8"]),
+    "invalid UTF-8": (
+        f"{ROW}\n".encode() + b'{"prompt": "\xff\xfe", "chosen": " a", "rejected": " b"}\n',
+        ["bad.jsonl:2", "UTF-8"],
+    ),
     "not an object": (f"{ROW}\n[1, 2]\n".encode(), ["bad.jsonl:2"]),
     "a huge line": (b'{"prompt": "' + b"x" * 200_000_000 + b'", "chosen": " a", "rejected": " b"}\n', ["bad.jsonl:1"]),
     "index out of range": (
-        b'{"prompt": "x", "responses": ["a", "b"], "comparisons": [{"winner": 0, "loser": 5}]}\n', ["bad.jsonl:1", "5"],
+        b'{"prompt": "x", "responses": ["a", "b"], "comparisons": [{"winner": 0, "loser": 5}]}\n',
+        ["bad.jsonl:1", "5"],
     ),
     "ties without a choice": (
         b'{"prompt": "x", "responses": [" a", " b"], "comparisons": [{"winner": 0, "loser": 1, "tie": true}]}\n',
         ["ties", "drop", "half"],
     ),
     "longer than the context": (
-        f'{ROW}\n{json.dumps(GOOD | {"prompt": "long " * 100})}\n'.encode(), ["bad.jsonl:2", "max_length=160", "overflow"],
+        f"{ROW}\n{json.dumps(GOOD | {'prompt': 'long ' * 100})}\n".encode(),
+        ["bad.jsonl:2", "max_length=160", "overflow"],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD_FILES)
@@ -134,7 +149,7 @@ BAD_SETTINGS: dict[str, tuple[tuple[str, ...], list[str]]] = {
     "early stopping without held-out prompts": (("early_stopping={}", "data.held_out=0"), ["data.held_out"]),
     "early stopping without evaluations": (("early_stopping={}",), ["evaluate.every_steps"]),
     "samples longer than the context": (("evaluate.samples.max_new_tokens=500",), ["evaluate.samples.max_new_tokens"]),
-    "contradictions asked to be errors": (("data=contradicting.jsonl", "data.contradictions=error"), ["both directions"]),
+    "contradictions asked to be errors": (("data=contradicting.jsonl", "data.contradictions=error"), ["both"]),
     "demonstrations as preferences": (("data=demonstrations.jsonl",), ["demonstrations.jsonl"]),
     "a config file that is not there": (("confg.yaml",), ["confg.yaml"]),
     "out is a file": (("out=good.jsonl",), ["good.jsonl", "is a file"]),
@@ -210,8 +225,19 @@ def test_a_config_file_with_mistakes_names_their_lines(run: Callable[..., Run], 
     assert run("train", "sft", "c.yaml").code == 2
 
 
-@pytest.mark.parametrize("arguments", [(), ("train",), ("train", "ppo"), ("data",), ("data", "check"), ("tidy",),
-                                       ("train", "dpo", "--fast"), ("data", "check", "a.jsonl", "b.jsonl")])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("train",),
+        ("train", "ppo"),
+        ("data",),
+        ("data", "check"),
+        ("tidy",),
+        ("train", "dpo", "--fast"),
+        ("data", "check", "a.jsonl", "b.jsonl"),
+    ],
+)
 def test_what_is_no_command_exits_with_2_and_shows_the_usage(
     run: Callable[..., Run], arguments: tuple[str, ...]
 ) -> None:
@@ -299,8 +325,11 @@ def test_data_check_says_what_is_there_and_strict_exits_with_1(run: Callable[...
     assert run("data", "check", "contradicting.jsonl", "--strict").code == 1
     clean = write(
         inputs / "clean.jsonl",
-        *[{"prompt": f"Who is number {n}?", "chosen": f" I am {n}, yes.", "rejected": f" You are, {n}, no."} for n in range(4)],
-    )  # fmt: skip
+        *[
+            {"prompt": f"Who is number {n}?", "chosen": f" I am {n}, yes.", "rejected": f" You are {n}, no."}
+            for n in range(4)
+        ],
+    )
     strict = run("data", "check", clean.name, "--strict")
     assert strict.code == 0, strict.out
     assert run("data", "check", "contradicting.jsonl", "-o", "report.json").code == 0

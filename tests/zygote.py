@@ -22,7 +22,7 @@ def main() -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401
 
     import penchant.cli
-    import penchant.train.session  # noqa: F401
+    import penchant.train.session
 
     torch.set_num_threads(1)
     for line in sys.stdin:

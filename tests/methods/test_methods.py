@@ -342,8 +342,16 @@ def test_gpt2_with_learned_positions_trains_too(
     torch.manual_seed(0)
     end = tokenizer.eos_token_id
     GPT2LMHeadModel(
-        GPT2Config(vocab_size=len(tokenizer), n_positions=128, n_embd=16, n_layer=2, n_head=2, eos_token_id=end, bos_token_id=end)
-    ).save_pretrained(tmp_path / "gpt2")  # fmt: skip
+        GPT2Config(
+            vocab_size=len(tokenizer),
+            n_positions=128,
+            n_embd=16,
+            n_layer=2,
+            n_head=2,
+            eos_token_id=end,
+            bos_token_id=end,
+        )
+    ).save_pretrained(tmp_path / "gpt2")
     tokenizer.save_pretrained(tmp_path / "gpt2")
     run = train("dpo", "run", model={"name": str(tmp_path / "gpt2"), "device": "cpu"})
     assert run.metrics["warnings"] == []  # trees, not the plain path; dropout is off, so the identity holds

@@ -68,7 +68,7 @@ def test_every_comparison_is_in_one_micro_batch_and_every_response_in_one_pass(
         wanted: Counter[Any] = Counter()
         for group, some in step:
             for unit in some:
-                wanted.update((100.0 * group + w, 100.0 * group + l, weight) for w, l, weight in unit.pairs)
+                wanted.update((100.0 * group + won, 100.0 * group + lost, weight) for won, lost, weight in unit.pairs)
                 if unit.response is not None:
                     wanted[(100.0 * group + unit.response, unit.weight)] += 1
         found: Counter[Any] = Counter()

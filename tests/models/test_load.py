@@ -1,0 +1,145 @@
+"""Loading: names and folders, what is refused, LoRA, GGUF, dtype, and what a saved policy opens with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from penchant.errors import InputError
+from penchant.models.builtin import convert_gguf
+from penchant.models.load import load_policy
+from penchant.models.settings import LoRA, ModelConfig
+from penchant.types import PromptGroup
+
+GROUP = PromptGroup("Once upon a time", [" there was a dog."])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("smollm2", "did you mean 'smollm2-135m'"),
+        ("./nowhere", "neither a built-in name"),
+        ("nobody/nothing", "cannot load the tokenizer of model 'nobody/nothing'"),
+        ("missing.gguf", "no such GGUF file"),
+    ],
+)
+def test_a_model_that_does_not_exist(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_policy(name)
+
+
+def test_folders_that_are_no_models(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no model"):
+        load_policy(tmp_path)
+    (tmp_path / "checkpoint").mkdir()
+    with pytest.raises(InputError, match="did you mean .*checkpoint"):
+        load_policy(tmp_path)
+    (tmp_path / "file.txt").write_text("")
+    with pytest.raises(InputError, match="is a file"):
+        load_policy(tmp_path / "file.txt")
+
+
+def test_a_damaged_model_is_refused_in_one_line(stories: str, tmp_path: Path) -> None:
+    broken = shutil.copytree(stories, tmp_path / "model")
+    (broken / "model.safetensors").chmod(0o644)
+    (broken / "model.safetensors").write_bytes(b"\x00" * 100)
+    with pytest.raises(InputError, match="cannot load model") as caught:
+        load_policy(broken)
+    assert "\n" not in str(caught.value)
+
+
+def test_pickled_weights_are_never_loaded(stories: str, tmp_path: Path) -> None:
+    pickled = shutil.copytree(stories, tmp_path / "model")
+    torch.save(load_policy(stories).model.state_dict(), pickled / "pytorch_model.bin")
+    (pickled / "model.safetensors").chmod(0o644)
+    (pickled / "model.safetensors").unlink()
+    with pytest.raises(InputError, match="cannot load model"):
+        load_policy(pickled)
+
+
+def test_a_tokenizer_without_an_end_token(stories: str, tmp_path: Path) -> None:
+    endless = shutil.copytree(stories, tmp_path / "model")
+    settings = endless / "tokenizer_config.json"
+    settings.chmod(0o644)
+    settings.write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
+    with pytest.raises(InputError, match="no end-of-sequence token"):
+        load_policy(endless)
+
+
+def test_a_damaged_gguf_file(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF but not really")
+    with pytest.raises(InputError, match="cannot be read as a GGUF model"):
+        convert_gguf(tmp_path / "model.gguf")
+    with pytest.raises(InputError, match="cannot be read as a GGUF model"):
+        load_policy(tmp_path / "model.gguf")
+
+
+def test_a_device_that_is_not_there(stories: str) -> None:
+    with pytest.raises(InputError, match="device='cuda:99'"):
+        load_policy(stories, device="cuda:99")
+    with pytest.raises(InputError, match="device='toaster'"):
+        load_policy(stories, device="toaster")
+
+
+def test_dtype_and_max_length(stories: str) -> None:
+    policy = load_policy(stories, dtype="bfloat16", max_length=100)
+    assert policy.model.dtype == torch.bfloat16
+    assert policy.renderer.max_length == 100
+    full = load_policy(stories)
+    assert full.model.dtype == torch.float32
+    assert full.renderer.max_length == 512  # the model's context
+    assert abs(float(policy.score([GROUP])[0] - full.score([GROUP])[0])) < 0.5
+
+
+def test_lora_trains_adapters_only_and_unknown_targets_are_refused(stories: str) -> None:
+    policy = load_policy(stories, lora=LoRA(rank=3, targets=["q_proj"]))
+    trainable = {name for name, p in policy.model.named_parameters() if p.requires_grad}
+    assert trainable
+    assert all("lora_" in name and "q_proj" in name for name in trainable)
+    assert {p.shape[0] for name, p in policy.model.named_parameters() if "lora_A" in name} == {3}
+    with pytest.raises(InputError, match=r"lora.targets=\['nonsense'\]"):
+        load_policy(stories, lora=LoRA(targets=["nonsense"]))
+
+
+@pytest.mark.parametrize("lora", [None, LoRA(rank=2)])
+def test_a_saved_policy_opens_with_transformers_and_with_us(stories: str, tmp_path: Path, lora: LoRA | None) -> None:
+    policy = load_policy(ModelConfig(name=stories, lora=lora))
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in policy.model.parameters():
+            if parameter.requires_grad:
+                parameter += 0.02 * torch.randn_like(parameter)
+    policy.save(tmp_path)
+    want = policy.score([GROUP])[0]
+    assert float((want - load_policy(stories).score([GROUP])[0]).abs()) > 0.01
+    torch.testing.assert_close(load_policy(tmp_path).score([GROUP])[0], want, atol=1e-3, rtol=0)
+    opened = AutoModelForCausalLM.from_pretrained(tmp_path)
+    ids = torch.tensor([policy.renderer.render(GROUP).prompt_ids])
+    with torch.no_grad():
+        expected = policy.model(input_ids=ids).logits
+        torch.testing.assert_close(opened(input_ids=ids).logits, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_dropout_is_off(tmp_path: Path, stories: str) -> None:
+    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(vocab_size=512, n_positions=64, n_embd=16, n_layer=1, n_head=2, eos_token_id=2)
+    assert config.resid_pdrop > 0
+    GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(stories).save_pretrained(tmp_path)
+    policy = load_policy(tmp_path)
+    policy.model.train()
+    ids = torch.arange(20)[None]
+    assert torch.equal(policy.model(input_ids=ids).logits, policy.model(input_ids=ids).logits)
+
+
+@pytest.mark.slow
+def test_the_built_in_model_is_converted_once_and_answers(smollm2) -> None:  # type: ignore[no-untyped-def]
+    assert smollm2.renderer.chat
+    (texts,) = smollm2.generate(["What is the capital of France?"], temperature=0, max_new_tokens=12)
+    assert "Paris" in texts[0]
