@@ -44,8 +44,8 @@ def main() -> None:
     print("3/4 training on the comparisons with DPO", flush=True)
     config = pt.DPO(
         model="smollm2-135m",
-        data={"path": str(out / "comparisons.jsonl"), "template": "plain", "ties": "drop", "held_out": 8},
-        out=str(out / "run"),
+        data={"path": str(out / "comparisons.jsonl"), "template": "plain", "ties": "drop", "held_out": 12},
+        out=str(out / "dpo-smollm2-135m"),
         epochs=2,
         batch_size=36,
         loss=pt.losses.Sigmoid(beta=0.1),

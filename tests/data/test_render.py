@@ -71,7 +71,9 @@ def test_a_token_that_straddles_the_boundary_belongs_to_the_response() -> None:
     ]
 
 
-@given(st.text("abc ", min_size=1, max_size=12), st.lists(st.text("abc ", min_size=1, max_size=8), min_size=1, max_size=4))
+@given(
+    st.text("abc ", min_size=1, max_size=12), st.lists(st.text("abc ", min_size=1, max_size=8), min_size=1, max_size=4)
+)
 @settings(max_examples=150, deadline=None)
 def test_rows_are_the_tokenization_of_the_whole_text(prompt: str, responses: list[str]) -> None:
     renderer = Renderer(PLAIN)
@@ -107,7 +109,9 @@ def test_a_template_that_trims_keeps_its_boundary() -> None:
 
 
 def test_a_template_that_rewrites_the_prompt_is_refused_by_row() -> None:
-    forgetful = "{% if add_generation_prompt %}x{{ messages[0]['content'] }}{% else %}y{{ messages[-1]['content'] }}{% endif %}"
+    forgetful = (
+        "{% if add_generation_prompt %}x{{ messages[0]['content'] }}{% else %}y{{ messages[-1]['content'] }}{% endif %}"
+    )
     with pytest.raises(InputError, match=r"prefs.jsonl:7: .*no boundary; use template=plain"):
         Renderer(tokenizer(forgetful)).render(PromptGroup("a", ["b"], source="prefs.jsonl:7"))
 

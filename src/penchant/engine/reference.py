@@ -24,6 +24,7 @@ from penchant.data.render import Rendered
 from penchant.engine.attention import output_head, predictor_states
 from penchant.engine.logps import log_softmax_blocks
 from penchant.engine.score import DEFAULT_BUDGET, Progress, Scorer, batches, evaluating, score_rows
+from penchant.engine.tree import unique_tokens
 
 log = logging.getLogger("penchant.engine")
 
@@ -161,7 +162,7 @@ def reference_logps(
 ) -> list[Float[Tensor, " responses"]]:
     """Summed reference log-probabilities of fixed data: from the table where known, else computed and kept.
 
-    `progress` is called with the number of responses done, those from the table included.
+    `progress` is called with the number of tokens done, those of responses from the table included.
     """
     keys = [[row.key(index) for index in range(len(row.branches))] for row in rendered]
     known = table.get([key for row in keys for key in row])
@@ -170,8 +171,9 @@ def reference_logps(
         for row, row_keys in zip(rendered, keys, strict=True)
     ]
     missing = [(row, indices) for row, indices in missing if indices]
-    if progress:
-        progress(sum(map(len, keys)) - sum(len(indices) for _, indices in missing))
+    if progress:  # tokens that need not be computed
+        everything = [(row, range(len(row.branches))) for row in rendered]
+        progress(unique_tokens(everything) - unique_tokens(missing))
     fresh = score_rows(scorer, missing, budget=budget, progress=progress).tolist()
     places = [row.key(index) for row, indices in missing for index in indices]
     computed = dict(zip(places, fresh, strict=True))

@@ -15,7 +15,7 @@ from penchant.engine.logps import token_logps
 from penchant.engine.tree import TreeBatch, collate, fill, make_trees
 
 Rows = Sequence[tuple[Rendered, Sequence[int]]]  # a rendered group, and which of its responses
-Progress = Callable[[int], None]  # called with a number of responses done
+Progress = Callable[[int], None]  # called with a number of tokens done
 
 DEFAULT_BUDGET = 4096  # padded tokens of one forward pass
 
@@ -65,7 +65,7 @@ def score_rows(
         for batch in batches(rows, budget=budget, plain=scorer.plain):
             flat += scorer(batch.to(scorer.device)).float().cpu()
             if progress:
-                progress(len(batch.owners.unique()))
+                progress(int((batch.branch_ids >= 0).sum()))
     return flat
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import logging
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,7 +186,9 @@ def _with_lora(network: Any, lora: LoRA) -> Any:
         task_type="CAUSAL_LM",
     )
     try:
-        return get_peft_model(network, settings)
+        with warnings.catch_warnings():  # peft asks transformers by a name that the latter is about to drop
+            warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+            return get_peft_model(network, settings)
     except ValueError as error:
         raise InputError(f"lora.targets={lora.targets!r} does not fit this model: {error}") from error
 

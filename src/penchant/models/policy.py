@@ -48,7 +48,7 @@ class Policy:
         Args:
             groups: prompts with responses.
             budget: padded tokens of one forward pass.
-            progress: called with the number of responses done since the last call.
+            progress: called with the number of tokens done since the last call.
 
         Returns:
             A 1-D float32 tensor a group, in nats, order kept.

@@ -24,6 +24,7 @@ from penchant.data.render import Rendered, RenderReport, render_all
 from penchant.engine.generate import Sampling
 from penchant.engine.reference import Reference, ReferenceTable, fingerprint, reference_logps
 from penchant.engine.score import Scorer, score_rows
+from penchant.engine.tree import unique_tokens
 from penchant.errors import InputError, RunError
 from penchant.losses.settings import PreferenceLoss
 from penchant.models.builtin import cache_folder
@@ -287,10 +288,10 @@ def _fill(
 ) -> None:
     """Reference logps of train and held-out data. The main process computes, the others read what it kept."""
     rows = [*prepared.train.rendered, *prepared.held.rendered]
-    total = sum(len(row.branches) for row in rows)
+    total = unique_tokens([(row, range(len(row.branches))) for row in rows])
     with (
         accelerator.main_process_first(),
-        progress_bar("scoring the reference", total, "responses", quiet=not accelerator.is_main_process) as advance,
+        progress_bar("scoring the reference", total, "tokens", quiet=not accelerator.is_main_process) as advance,
         Reference(scored.scorer, hasattr(scored.model, "disable_adapter")).active() as scorer,
     ):
         numbers = reference_logps(scorer, rows, table, budget=config.tokens_per_batch, progress=advance)

@@ -1,0 +1,51 @@
+"""Every tutorial runs: its Python blocks in one session, its console lines in a shell, in the order of the page."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """(language, code) of what runs, Python blocks in a row as one; a block after `<!-- not run: why -->` does not."""
+    text = re.sub(r"<!-- not run: .*? -->\n```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    found: list[tuple[str, str]] = []
+    for match in BLOCK.finditer(text):
+        if match[1] == "python" and found and found[-1][0] == "python":
+            found[-1] = ("python", found[-1][1] + match[2])
+        else:
+            found.append((match[1], match[2]))
+    return found
+
+
+def test_there_are_tutorials_to_run() -> None:
+    assert sum(len(blocks(page)) for page in PAGES) >= 5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_page_runs(page: Path, tmp_path: Path, stories: str) -> None:
+    (tmp_path / "stories260K").symlink_to(stories)
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for language, code in blocks(page):
+        if language == "console":
+            lines = [line.removeprefix("$ ") for line in code.splitlines() if line.startswith("$ ")]
+            command = ["bash", "-euo", "pipefail", "-c", "\n".join(lines)]
+        else:
+            command = [sys.executable, "-c", code]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, f"{page.name}:\n{code}\n{done.stdout}\n{done.stderr}"
+
+
+def test_links_inside_the_repository_lead_somewhere() -> None:
+    for page in [*PAGES, *(ROOT / "docs" / "decisions").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
