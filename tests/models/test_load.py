@@ -37,7 +37,7 @@ def test_folders_that_are_no_models(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no model"):
         load_policy(tmp_path)
     (tmp_path / "checkpoint").mkdir()
-    with pytest.raises(InputError, match="did you mean .*checkpoint"):
+    with pytest.raises(InputError, match=r"did you mean .*checkpoint"):
         load_policy(tmp_path)
     (tmp_path / "file.txt").write_text("")
     with pytest.raises(InputError, match="is a file"):

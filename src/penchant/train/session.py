@@ -20,17 +20,15 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import set_seed
 
 from penchant.data import load_prompts
-from penchant.data.render import Rendered, RenderReport, render_all
+from penchant.data.render import RenderReport, render_all
 from penchant.engine.generate import Sampling
-from penchant.engine.reference import Reference, ReferenceTable, fingerprint, reference_logps
-from penchant.engine.score import Scorer, score_rows
-from penchant.engine.tree import unique_tokens
-from penchant.errors import InputError, RunError
+from penchant.engine.reference import Reference, fingerprint
+from penchant.engine.score import Scorer
+from penchant.errors import InputError
 from penchant.losses.settings import PreferenceLoss
-from penchant.models.builtin import cache_folder
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
-from penchant.models.settings import FrozenModel, ModelConfig
+from penchant.models.settings import FrozenModel
 from penchant.rewards import Reward, load_reward
 from penchant.train import checkpoint
 from penchant.train.batch import Dataset
@@ -38,8 +36,8 @@ from penchant.train.evaluate import Evaluator, SampleEvaluation, held_out_imitat
 from penchant.train.gradient import Loop, State, peak_memory_bytes, train
 from penchant.train.objectives import Objective
 from penchant.train.plan import Unit, split_by_prompt
-from penchant.train.progress import progress_bar
 from penchant.train.provenance import provenance
+from penchant.train.references import check_identity, load_reference, reference_numbers, reference_table
 from penchant.train.run_folder import RunFolder, finished
 from penchant.train.settings import GradientConfig, Samples
 from penchant.types import Prompt, PromptGroup, RunResult
@@ -115,7 +113,7 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
     accelerator = _accelerator(config, policy)
     folder = RunFolder(config.out, config, resume=resume, writes=accelerator.is_main_process)
     prepared = _prepare(config, recipe, source, policy)
-    other = _other_reference(recipe, policy)
+    other = load_reference(recipe.reference, policy) if recipe.reference is not None else None
     sampling = _sampling(config.evaluate.samples, prepared, policy)
     accelerator.project_configuration.set_directories(str(folder.path))
     folder.open()
@@ -233,23 +231,6 @@ def _render_warnings(report: RenderReport) -> list[str]:
 # -- the reference ------------------------------------------------------------------------------------------------
 
 
-def _other_reference(recipe: Recipe, policy: Policy) -> Policy | None:
-    """The reference where it is not the policy's own start."""
-    if recipe.reference is None:
-        return None
-    frozen = recipe.reference
-    settings = ModelConfig(
-        name=frozen.name,
-        dtype=frozen.dtype,
-        device=str(policy.scorer.device),
-        trust_remote_code=frozen.trust_remote_code,
-    )
-    other = load_policy(settings, max_length=policy.renderer.max_length)
-    if other.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
-        raise InputError(f"the reference {other.name!r} has another vocabulary than the policy {policy.name!r}")
-    return other
-
-
 def _reference(
     config: GradientConfig,
     recipe: Recipe,
@@ -269,63 +250,16 @@ def _reference(
     if other is not None:
         prints |= {"name": other.name, "fingerprint": fingerprint(other.model)}
     if needs_table:
-        precision = f"{next(policy.model.parameters()).dtype}-{accelerator.mixed_precision}".removeprefix("torch.")
-        table = ReferenceTable(cache_folder() / "reference", prints["fingerprint"], precision)
-        _fill(config, other or policy, prepared, table, accelerator)
+        table = reference_table(other or policy, prints["fingerprint"], accelerator)
+        rows = [*prepared.train.rendered, *prepared.held.rendered]
+        numbers = reference_numbers(other or policy, rows, table, accelerator, budget=config.tokens_per_batch)
+        prepared.train = Dataset(prepared.train.rendered, numbers[: len(prepared.train.rendered)])
+        prepared.held = Dataset(prepared.held.rendered, numbers[len(prepared.train.rendered) :])
         if prints["fingerprint"] == own:
-            _check_identity(policy.scorer, prepared.train, half=accelerator.mixed_precision != "no")
+            check_identity(policy.scorer, prepared.train, half=accelerator.mixed_precision != "no")
     if config.evaluate.samples is None:
         return None, prints
     return (Reference(other.scorer, False) if other else Reference.of(policy.scorer)), prints
-
-
-def _fill(
-    config: GradientConfig,
-    scored: Policy,
-    prepared: Prepared,
-    table: ReferenceTable,
-    accelerator: Accelerator,
-) -> None:
-    """Reference logps of train and held-out data. The main process computes, the others read what it kept."""
-    rows = [*prepared.train.rendered, *prepared.held.rendered]
-    total = unique_tokens([(row, range(len(row.branches))) for row in rows])
-    with (
-        accelerator.main_process_first(),
-        progress_bar("scoring the reference", total, "tokens", quiet=not accelerator.is_main_process) as advance,
-        Reference(scored.scorer, hasattr(scored.model, "disable_adapter")).active() as scorer,
-    ):
-        numbers = reference_logps(scorer, rows, table, budget=config.tokens_per_batch, progress=advance)
-    count = len(prepared.train.rendered)
-    prepared.train = Dataset(prepared.train.rendered, numbers[:count])
-    prepared.held = Dataset(prepared.held.rendered, numbers[count:])
-
-
-def _check_identity(scorer: Scorer, data: Dataset, *, half: bool) -> None:
-    """A policy that starts from the reference must score as the table says, or the two are not what they seem.
-
-    Raises:
-        RunError: they differ: dropout that is still on, adapters that do not start at zero, or a wrong table.
-    """
-    assert data.reference is not None
-    rendered, expected = data.rendered[:4], data.reference[:4]
-    got = score_rows(scorer, [(row, range(len(row.branches))) for row in rendered])
-    start = 0
-    for row, numbers in zip(rendered, expected, strict=True):
-        mine = got[start : start + len(numbers)]
-        start += len(numbers)
-        slack = 1e-3 + 1e-5 * numbers.abs()
-        if half or next(scorer.parameters()).dtype != numbers.dtype:  # rounding of half precision, by tokens
-            slack = 0.25 + 0.02 * _tokens(row) + 0.01 * numbers.abs()
-        if ((mine - numbers).abs() > slack).any():
-            raise RunError(
-                f"the policy starts from the reference, but scores {row.source or 'a row'} differently "
-                f"({mine.tolist()} against {numbers.tolist()} nats). Delete the reference table in "
-                f"{cache_folder() / 'reference'} and try again; if it stays so, please report this model"
-            )
-
-
-def _tokens(row: Rendered) -> Any:
-    return torch.tensor([branch.scored for branch in row.branches], dtype=torch.float32)
 
 
 # -- evaluation and result ----------------------------------------------------------------------------------------

@@ -1,0 +1,83 @@
+"""The reference of a run: which model, its numbers for the run's data, and the check at step 0."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from penchant.data.render import Rendered
+from penchant.engine.reference import Reference, ReferenceTable, reference_logps
+from penchant.engine.score import Scorer, score_rows
+from penchant.engine.tree import unique_tokens
+from penchant.errors import InputError, RunError
+from penchant.models.builtin import cache_folder
+from penchant.models.load import load_policy
+from penchant.models.policy import Policy
+from penchant.models.settings import FrozenModel, ModelConfig
+from penchant.train.batch import Dataset
+from penchant.train.progress import progress_bar
+
+
+def load_reference(frozen: FrozenModel, policy: Policy) -> Policy:
+    """Another model as the reference, beside the policy on its device.
+
+    Raises:
+        InputError: its vocabulary is not the policy's.
+    """
+    settings = ModelConfig(
+        name=frozen.name,
+        dtype=frozen.dtype,
+        device=str(policy.scorer.device),
+        trust_remote_code=frozen.trust_remote_code,
+    )
+    other = load_policy(settings, max_length=policy.renderer.max_length)
+    if other.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
+        raise InputError(f"the reference {other.name!r} has another vocabulary than the policy {policy.name!r}")
+    return other
+
+
+def reference_table(scored: Policy, weights: str, accelerator: Accelerator) -> ReferenceTable:
+    """The table on disk for these weights in this precision."""
+    precision = f"{next(scored.model.parameters()).dtype}-{accelerator.mixed_precision}".removeprefix("torch.")
+    return ReferenceTable(cache_folder() / "reference", weights, precision)
+
+
+def reference_numbers(
+    scored: Policy, rows: Sequence[Rendered], table: ReferenceTable, accelerator: Accelerator, *, budget: int
+) -> list[Tensor]:
+    """Reference logps of the rows. The main process computes, the others read what it kept."""
+    total = unique_tokens([(row, range(len(row.branches))) for row in rows])
+    with (
+        accelerator.main_process_first(),
+        progress_bar("scoring the reference", total, "tokens", quiet=not accelerator.is_main_process) as advance,
+        Reference(scored.scorer, hasattr(scored.model, "disable_adapter")).active() as scorer,
+    ):
+        return reference_logps(scorer, rows, table, budget=budget, progress=advance)
+
+
+def check_identity(scorer: Scorer, data: Dataset, *, half: bool) -> None:
+    """A policy that starts from the reference must score as the table says, or the two are not what they seem.
+
+    Raises:
+        RunError: they differ: dropout that is still on, adapters that do not start at zero, or a wrong table.
+    """
+    assert data.reference is not None
+    rendered, expected = data.rendered[:4], data.reference[:4]
+    got = score_rows(scorer, [(row, range(len(row.branches))) for row in rendered])
+    start = 0
+    for row, numbers in zip(rendered, expected, strict=True):
+        mine = got[start : start + len(numbers)]
+        start += len(numbers)
+        slack = 1e-3 + 1e-5 * numbers.abs()
+        if half or next(scorer.parameters()).dtype != numbers.dtype:  # rounding of half precision, by tokens
+            tokens = torch.tensor([branch.scored for branch in row.branches])
+            slack = 0.25 + 0.02 * tokens + 0.01 * numbers.abs()
+        if ((mine - numbers).abs() > slack).any():
+            raise RunError(
+                f"the policy starts from the reference, but scores {row.source or 'a row'} differently "
+                f"({mine.tolist()} against {numbers.tolist()} nats). Delete the reference table in "
+                f"{cache_folder() / 'reference'} and try again; if it stays so, please report this model"
+            )
