@@ -158,7 +158,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--optimizer", choices=["adamw", "rmsprop"], default="adamw", help="default: adamw, as TRL's")
     parser.add_argument("--learning-rate", type=float, help="default: the workload's")
     parser.add_argument(
-        "--tokens-per-batch", type=int, default=4096, help="Penchant's tokens a forward pass (default: 4096, its own)"
+        "--tokens-per-batch", type=int, help="Penchant's tokens a forward pass (default: its own choice)"
     )
     parser.add_argument("--trl", default="1.16.0", help="TRL's version (default: 1.16.0)")
     parser.add_argument("--trl-batch", type=int, help="TRL's pairs a forward pass (default: the fastest in a trial)")

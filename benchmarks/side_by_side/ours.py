@@ -17,7 +17,7 @@ from penchant.data import load_preferences
 from penchant.data.render import render_all
 from penchant.data.settings import DataConfig
 from penchant.engine.reference import ReferenceTable, fingerprint, reference_logps
-from penchant.engine.score import batches, score_rows
+from penchant.engine.score import batches, score_rows, token_budget
 from penchant.losses.settings import Sigmoid
 from penchant.methods.dpo import DPO
 from penchant.models.load import load_policy
@@ -56,7 +56,8 @@ def main() -> None:
     seen = [[list(row.prompt_ids), *(list(branch.ids) for branch in row.branches)] for row in rendered]
     same_tokens("Penchant", json.loads((folder / "ids.json").read_text())["groups"], seen)
 
-    scorer, budget = policy.scorer, config.tokens_per_batch
+    scorer = policy.scorer
+    budget = config.tokens_per_batch or token_budget(scorer.device, rendered)
     table = ReferenceTable(Path(job["scratch"]), fingerprint(policy.model), "float32")
     reference = reference_logps(scorer, rendered, table, budget=budget)
     rows = [(row, range(len(row.branches))) for row in rendered]
@@ -75,6 +76,7 @@ def main() -> None:
         Recorder(config, recording),
         Accelerator(cpu=True),
         None,
+        budget,
     )
     recording.ready()
     train(loop)

@@ -36,7 +36,8 @@ def _section(workload: dict[str, Any]) -> list[str]:
         "",
         f"Repeats: {settings['repeats']}, each {settings['steps']} steps of {of['pairs_per_step']} pairs, "
         f"{settings['warmup']} of them warm-up. {settings['optimizer']}, learning rate {settings['learning_rate']:g}, "
-        f"beta {settings['beta']:g}. Penchant forwards up to {settings['tokens_per_batch']} tokens at a time; TRL "
+        f"beta {settings['beta']:g}. Penchant forwards up to "
+        f"{settings['tokens_per_batch'] or 'its default number of'} tokens at a time; TRL "
         f"{settings['trl_batch']} pairs{_tried(workload['tried'])}.",
         "",
         "| | pairs/s | Penchant / this | peak memory | Penchant / this | whole job | Penchant / this |",

@@ -47,7 +47,7 @@ class Settings:
     learning_rate: float
     beta: float
     clip: float
-    tokens_per_batch: int
+    tokens_per_batch: int | None
 
 
 def prepare(workload: Workload, model: str, folder: Path, *, steps: int) -> str:

@@ -17,9 +17,11 @@ from torch import Tensor, nn
 
 from penchant.engine.attention import unwrap
 from penchant.engine.score import evaluating
+from penchant.engine.tree import fill
 from penchant.errors import InputError
 
 MAX_ROWS = 64  # sequences decoded together: beyond that a CPU gains little
+MAX_PREFILL = 4096  # tokens of the prompts computed together, padding included
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +86,14 @@ def draw(
                 f"than the model's context of {limit}; shorten it or lower max_new_tokens"
             )
     results: list[list[Drawn]] = [[] for _ in prompts]
-    order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     per_batch = max(1, MAX_ROWS // sampling.n)
     with evaluating(model):
-        for start in range(0, len(order), per_batch):
-            picked = order[start : start + per_batch]
-            rows = _Batch(model, [prompts[i] for i in picked], sampling, end_ids).run(progress)
-            for place, index in enumerate(picked):
-                results[index] = rows[place * sampling.n : (place + 1) * sampling.n]
+        for alike in fill([len(prompt) for prompt in prompts], MAX_PREFILL):
+            for start in range(0, len(alike), per_batch):
+                picked = alike[start : start + per_batch]
+                rows = _Batch(model, [prompts[i] for i in picked], sampling, end_ids).run(progress)
+                for place, index in enumerate(picked):
+                    results[index] = rows[place * sampling.n : (place + 1) * sampling.n]
     return results
 
 

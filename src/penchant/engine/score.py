@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from penchant.data.render import Rendered
 from penchant.engine.attention import output_head, predictor_states, tree_support
 from penchant.engine.logps import token_logps
-from penchant.engine.tree import TreeBatch, collate, fill, make_trees
+from penchant.engine.tree import TreeBatch, collate, fill, make_trees, unique_tokens
 
 Rows = Sequence[tuple[Rendered, Sequence[int]]]  # a rendered group, and which of its responses
 Progress = Callable[[int], None]  # called with a number of tokens done
 
-DEFAULT_BUDGET = 4096  # padded tokens of one forward pass
+DEFAULT_BUDGET = 1024  # padded tokens of one forward pass; on a CPU more is slower, since it leaves the caches
+GPU_BUDGET = 16384
 
 
 class Scorer(nn.Module):
@@ -45,6 +46,17 @@ class Scorer(nn.Module):
         states = predictor_states(self.model, batch)
         logps = token_logps(states, output_head(self.model), batch.targets)
         return logps.new_zeros(batch.slots).index_add(0, batch.owners, logps)
+
+
+def token_budget(device: torch.device, rendered: Sequence[Rendered]) -> int:
+    """Padded tokens of one forward pass where nobody said: what suits the device, but room for a whole group.
+
+    A group that is split costs its prompt again and, in training, a second forward pass. Past four times the usual
+    it is split all the same, so that memory stays bounded.
+    """
+    usual = DEFAULT_BUDGET if device.type == "cpu" else GPU_BUDGET
+    largest = max((unique_tokens([(row, range(len(row.branches)))]) for row in rendered), default=0)
+    return max(usual, min(largest, 4 * usual))
 
 
 def batches(rows: Rows, *, budget: int, plain: bool) -> list[TreeBatch]:

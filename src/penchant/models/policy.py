@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from penchant.data.render import Renderer
 from penchant.engine.generate import Sampling, draw
-from penchant.engine.score import DEFAULT_BUDGET, Progress, Scorer, score
+from penchant.engine.score import Progress, Scorer, score, token_budget
 from penchant.types import Prompt, PromptGroup, Response
 
 
@@ -41,13 +41,13 @@ class Policy:
         return self.renderer.tokenizer
 
     def score(
-        self, groups: Sequence[PromptGroup], *, budget: int = DEFAULT_BUDGET, progress: Progress | None = None
+        self, groups: Sequence[PromptGroup], *, budget: int | None = None, progress: Progress | None = None
     ) -> list[Tensor]:
         """Summed log-probability of every response, EOS included where it is finished.
 
         Args:
             groups: prompts with responses.
-            budget: padded tokens of one forward pass.
+            budget: padded tokens of one forward pass; None for what suits the device.
             progress: called with the number of tokens done since the last call.
 
         Returns:
@@ -57,6 +57,7 @@ class Policy:
             InputError: a row that cannot be rendered, or is longer than the model's context.
         """
         rendered = [self.renderer.render(group) for group in groups]
+        budget = budget or token_budget(self.scorer.device, rendered)
         return score(self.scorer, rendered, budget=budget, progress=progress)
 
     def draw(

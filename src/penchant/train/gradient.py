@@ -78,6 +78,7 @@ class Loop:
     folder: RunFolder
     accelerator: Accelerator
     evaluate: Evaluation | None
+    budget: int
     state: State = field(default_factory=State)
 
 
@@ -174,7 +175,7 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
     accelerator, config = loop.accelerator, loop.config
     parameters = [p for p in loop.policy.scorer.parameters() if p.requires_grad]
     normaliser = loop.objective.normaliser(parts, loop.data.rendered)
-    batches = micro_batches(parts, loop.data, budget=config.tokens_per_batch, plain=loop.policy.scorer.plain)
+    batches = micro_batches(parts, loop.data, budget=loop.budget, plain=loop.policy.scorer.plain)
     forwarded = sum(batch.forwarded for batch in batches)
     mine = batches[accelerator.process_index :: accelerator.num_processes]
     outcomes = []

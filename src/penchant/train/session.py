@@ -23,7 +23,7 @@ from penchant.data import load_prompts
 from penchant.data.render import RenderReport, render_all
 from penchant.engine.generate import Sampling
 from penchant.engine.reference import Reference, fingerprint
-from penchant.engine.score import Scorer
+from penchant.engine.score import Scorer, token_budget
 from penchant.errors import InputError
 from penchant.losses.settings import PreferenceLoss
 from penchant.models.load import load_policy
@@ -79,13 +79,14 @@ class Recipe:
 
 @dataclass
 class Prepared:
-    """Data in the form that the loop takes; `warnings` grows until the end."""
+    """Data in the form that the loop takes; `budget` is the tokens of one pass, `warnings` grows until the end."""
 
     train_groups: list[PromptGroup]
     train: Dataset
     held_groups: list[PromptGroup]
     held: Dataset
     counts: dict[str, Any]
+    budget: int
     warnings: list[str] = field(default_factory=list)
 
 
@@ -123,7 +124,7 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         folder.write_json("provenance.json", provenance(config, policy, prints))
         samples = None
         if reference is not None and sampling is not None:
-            samples = SampleEvaluation(policy, reference, *sampling, config.tokens_per_batch)
+            samples = SampleEvaluation(policy, reference, *sampling, prepared.budget)
         evaluator = _evaluator(config, recipe, policy, samples, prepared, folder, accelerator)
         loop = Loop(
             config,
@@ -134,6 +135,7 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
             folder,
             accelerator,
             evaluator if accelerator.is_main_process else None,
+            prepared.budget,
         )
         if config.trackers:
             accelerator.init_trackers("penchant", init_kwargs={})
@@ -198,6 +200,7 @@ def _prepare(config: GradientConfig, recipe: Recipe, source: Source, policy: Pol
             "held_out_groups": len(held_side),
         }
         | vars(report),
+        config.tokens_per_batch or token_budget(policy.scorer.device, rendered),
         list(source.warnings),
     )
     prepared.warnings += _render_warnings(report)
@@ -252,7 +255,7 @@ def _reference(
     if needs_table:
         table = reference_table(other or policy, prints["fingerprint"], accelerator)
         rows = [*prepared.train.rendered, *prepared.held.rendered]
-        numbers = reference_numbers(other or policy, rows, table, accelerator, budget=config.tokens_per_batch)
+        numbers = reference_numbers(other or policy, rows, table, accelerator, budget=prepared.budget)
         prepared.train = Dataset(prepared.train.rendered, numbers[: len(prepared.train.rendered)])
         prepared.held = Dataset(prepared.held.rendered, numbers[len(prepared.train.rendered) :])
         if prints["fingerprint"] == own:
@@ -274,7 +277,7 @@ def _evaluator(
     folder: RunFolder,
     accelerator: Accelerator,
 ) -> Callable[[int, float], dict[str, Any]]:
-    budget = config.tokens_per_batch
+    budget = prepared.budget
 
     def held_out() -> dict[str, Any]:
         if recipe.compares:

@@ -124,8 +124,9 @@ class GradientConfig(Config):
     """Stop after so many optimizer steps, if sooner."""
     batch_size: Annotated[int, Field(ge=1)] = 64
     """Comparisons (SFT: responses) of one optimizer step, however many forward passes that takes."""
-    tokens_per_batch: Annotated[int, Field(ge=8)] = 4096
-    """Tokens of one forward pass, padding included. Bounds memory; the result does not depend on it."""
+    tokens_per_batch: Annotated[int, Field(ge=8)] | None = None
+    """Tokens of one forward pass, padding included; if not given, 1,024 on a CPU and 16,384 on a GPU, or a whole group
+    if that is larger (up to four times as much). Bounds memory; the result does not depend on it."""
     optimizer: Annotated[AdamW | RMSprop, Field(discriminator="name")] = RMSprop()
     """The optimizer."""
     schedule: Annotated[Constant | Linear | Cosine, Field(discriminator="name")] = Constant()
