@@ -168,6 +168,7 @@ def _accelerator(config: GradientConfig, policy: Policy) -> Accelerator:
         cpu=policy.scorer.device.type == "cpu",
         mixed_precision="bf16" if wanted == "bfloat16" else "no",
         log_with=list(config.trackers) or None,
+        project_dir=config.out or "runs",  # a tracker wants one now; it is set to the run's folder before any writes
     )
 
 
