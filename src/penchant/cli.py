@@ -163,6 +163,7 @@ def _add_data(commands: Any) -> None:
         parser.add_argument("--split", default="train", help="of a hub data set (default: train)")
     check.add_argument("--model", help="a model whose tokenizer counts tokens and looks at the boundary")
     check.add_argument("--template", choices=("auto", "chat", "plain"), default="auto")
+    check.add_argument("--trust-remote-code", action="store_true", help="run Python code that comes with the model")
     check.add_argument("--max-length", type=int, help="count rows that are longer, in tokens (needs --model)")
     check.add_argument("-o", "--out", help="write the report here too (.json for JSON, else text)")
     check.add_argument("--strict", action="store_true", help="exit with 1 if anything is worth a look")
@@ -181,7 +182,7 @@ def _check(options: argparse.Namespace) -> int:
     if options.model:
         from penchant.models.load import load_renderer
 
-        renderer = load_renderer(options.model, template=options.template)
+        renderer = load_renderer(options.model, template=options.template, trust_remote_code=options.trust_remote_code)
     elif options.max_length:
         raise InputError("--max-length counts tokens: name a model whose tokenizer counts them, with --model")
     report = check_preferences(
@@ -241,7 +242,9 @@ def _add_sample(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="fixes the draws (default: 0)")
     parser.add_argument("--template", choices=("auto", "chat", "plain"), default="auto")
     parser.add_argument("--reward", help="score the responses and compare them: vader, or module:function")
-    parser.add_argument("--device", default="auto")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
+    parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run Python code that comes with the model")
     parser.set_defaults(run=_sample)
 
 
@@ -254,12 +257,26 @@ def _sample(options: argparse.Namespace) -> int:
     from penchant.train.progress import progress_bar
 
     check_name(Path(options.out))  # before the work, not after it
-    prompts = [group.prompt for group in load_prompts(options.prompts)]
+    asked = load_prompts(options.prompts)
     reward = load_reward(options.reward) if options.reward else None
     sampling = Sampling(
         options.n, options.temperature, options.max_new_tokens, options.top_k, options.top_p, options.seed
     )
-    policy = load_policy(options.model, template=options.template, device=options.device)
+    policy = load_policy(
+        options.model,
+        template=options.template,
+        device=options.device,
+        dtype=options.dtype,
+        trust_remote_code=options.trust_remote_code,
+    )
+    long = [group.source for group in asked if not policy.has_room(group.prompt, options.max_new_tokens)]
+    if long:
+        more = f" (+{len(long) - 20} more)" if len(long) > 20 else ""
+        raise InputError(
+            f"{len(long)} prompts leave no room for {options.max_new_tokens} tokens in the model's context of {policy.context}: "
+            f"{', '.join(long[:20])}{more}. Shorten them, or lower --max-new-tokens"
+        )
+    prompts = [group.prompt for group in asked]
     with progress_bar("sampling", len(prompts) * options.n, "samples") as advance:
         groups: list[PromptGroup] = policy.sample(prompts, sampling, progress=advance)
     if reward is not None:

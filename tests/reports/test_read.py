@@ -124,3 +124,10 @@ def test_line_breaks_inside_texts_break_no_line(make_run):
     row = {"step": 12, "prompt": "p\u2028q\x85r", "policy": [{"text": "a\x0bb"}], "reference": []}
     (path / "samples.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
     assert read_runs([path])[0].samples[0].prompt == "p\u2028q\x85r"
+
+
+def test_a_folder_of_runs_stands_for_its_runs(make_run, tmp_path):
+    one, two = make_run("study/a", steps=12), make_run("study/b", steps=12)
+    (one.parent / "notes").mkdir()
+    assert [run.name for run in read_runs([one.parent])] == ["a", "b"]
+    assert two.parent == one.parent

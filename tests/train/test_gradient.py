@@ -396,3 +396,23 @@ def test_frozen_weights_of_a_lora_policy_stay_as_they_are(step: tuple[list[Part]
     after = {name.replace("base_layer.", ""): value for name, value in base.state_dict().items() if "lora" not in name}
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_metrics_and_split_groups_stay_float32_under_autocast() -> None:
+    from penchant.train.batch import MicroBatch
+    from penchant.train.objectives import preference
+
+    one = torch.ones(24)
+    pairs = torch.stack([torch.arange(24), torch.arange(24, 48)], 1)
+    none = torch.zeros(0)
+    batch = MicroBatch((), pairs, one, none.long(), none, torch.ones(48), torch.zeros(48), ("",) * 48, 0)
+    with torch.autocast("cpu", torch.bfloat16):
+        outcome = preference(Sigmoid()).compute(torch.full((48,), -487.3), batch)
+    assert float(outcome.sums["chosen_logps"]) == pytest.approx(-11695.2, abs=0.01)  # 24 x -487.3; bfloat16 says -11712
+
+
+def test_holding_out_every_prompt_is_refused(tiny_model: str, preference_file: Path, tmp_path: Path) -> None:
+    data = {"path": str(preference_file), "held_out": 500}
+    with pytest.raises(pt.InputError, match="leaves nothing to train on"):
+        pt.train(run_of(tiny_model, preference_file, tmp_path / "run", data=data))
+    assert not (tmp_path / "run").exists()

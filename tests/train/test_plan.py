@@ -154,3 +154,9 @@ def test_conversations_are_told_apart_by_all_of_their_turns() -> None:
     train, held = split_by_prompt(groups, 2, 0)
     assert len(held) == 4  # two conversations, two groups each
     assert not {chats[i] for i in train} & {chats[i] for i in held}
+
+
+def test_rows_without_a_prompt_are_split_by_their_text() -> None:
+    groups = [PromptGroup("", [f"text {number}"]) for number in range(20)]
+    train, held = split_by_prompt(groups, 0.2, seed=0)
+    assert (len(train), len(held)) == (16, 4)

@@ -249,3 +249,35 @@ def test_a_line_that_holds_odd_line_breaks_is_one_line(tmp_path: Path) -> None:
     folder.rewind(1)
     assert folder.rows("samples.jsonl") == rows[:2]
     folder.close()
+
+
+def test_resuming_from_the_checkpoint_of_step_0_evaluates_it_once(
+    penchant: Callable[..., Any], settings: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Without checkpoint_every a kill early on lands there; a second evaluation would also count for early stopping."""
+    seldom = (*(s for s in settings if not s.startswith("checkpoint_every")), "early_stopping.patience=2")
+    whole = penchant("train", "dpo", *seldom, "out=whole")
+    assert whole.wait() == 0, whole.stderr
+    killed = penchant("train", "dpo", *seldom, "out=killed")
+    wait_for_step(tmp_path / "killed", 4)
+    killed.kill(signal.SIGKILL)
+    killed.wait()
+    again = penchant("train", "dpo", "--resume", "out=killed")
+    assert again.wait() == 0, again.stderr
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_changed_data_is_not_resumed(
+    penchant: Callable[..., Any], settings: tuple[str, ...], preference_file: Path, tmp_path: Path
+) -> None:
+    killed = penchant("train", "dpo", *settings, "out=run")
+    wait_for_step(tmp_path / "run", 4)
+    killed.kill(signal.SIGKILL)
+    killed.wait()
+    began = (tmp_path / "run" / "provenance.json").read_text()
+    preference_file.write_text("".join(preference_file.read_text().splitlines(keepends=True)[1:]))
+    again = penchant("train", "dpo", "--resume", "out=run")
+    assert again.wait() == 2
+    assert "the data of the run in run" in again.stderr
+    assert "changed since it began" in again.stderr
+    assert (tmp_path / "run" / "provenance.json").read_text() == began

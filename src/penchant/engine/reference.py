@@ -12,7 +12,7 @@ import hashlib
 import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from penchant.engine.score import DEFAULT_BUDGET, Progress, Scorer, batches, eva
 from penchant.engine.tree import unique_tokens
 
 log = logging.getLogger("penchant.engine")
+
+KEEP_EVERY = 512  # groups scored before their numbers are put on disk: what a kill may lose
 
 
 def fingerprint(model: nn.Module) -> str:
@@ -129,7 +131,9 @@ class ReferenceTable:
                 known: dict[bytes, float] = dict(db.execute("SELECT key, logps FROM logps"))
         except sqlite3.DatabaseError as error:
             log.warning("the reference table %s cannot be read (%s): computing anew", self.path, error)
-            self.path.unlink(missing_ok=True)
+            if not isinstance(error, sqlite3.OperationalError):  # damaged, not only locked by another run
+                with suppress(OSError):
+                    self.path.unlink(missing_ok=True)
             return {}
         return {key: known[key] for key in keys if key in known}
 
@@ -174,10 +178,11 @@ def reference_logps(
     if progress:  # tokens that need not be computed
         everything = [(row, range(len(row.branches))) for row in rendered]
         progress(unique_tokens(everything) - unique_tokens(missing))
-    fresh = score_rows(scorer, missing, budget=budget, progress=progress).tolist()
-    places = [row.key(index) for row, indices in missing for index in indices]
-    computed = dict(zip(places, fresh, strict=True))
-    if computed:
+    for start in range(0, len(missing), KEEP_EVERY):
+        some = missing[start : start + KEEP_EVERY]
+        fresh = score_rows(scorer, some, budget=budget, progress=progress).tolist()
+        places = [row.key(index) for row, indices in some for index in indices]
+        computed = dict(zip(places, fresh, strict=True))
         table.put(computed)
-    known |= computed
+        known |= computed
     return [torch.tensor([known[key] for key in row_keys]) for row_keys in keys]

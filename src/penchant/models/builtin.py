@@ -61,7 +61,9 @@ def convert_gguf(path: Path) -> Path:
     try:
         _save_dequantized(path, building)
         os.replace(building, target)
-    except OSError as error:
+    except InputError:
+        raise
+    except Exception as error:  # a full disk is an OSError, or a bare one of safetensors and tokenizers
         if (target / "config.json").exists():  # another process was faster
             return target
         raise InputError(f"cannot keep the converted model in {target}: {error}; set PENCHANT_CACHE") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import logging
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,7 +105,7 @@ def locate(name: str) -> str:
             inside = path / "checkpoint"
             hint = f"; did you mean {inside}?" if inside.is_dir() else ""
             raise InputError(f"{path} holds no model (no config.json){hint}")
-        return str(path)
+        return str(path.resolve())  # adapters note their base's path, which must hold from any folder
     if path.exists():
         raise InputError(f"{path} is a file; a model is a folder with config.json, a .gguf file, or a hub id")
     looks_like_hub = name.count("/") <= 1 and not name.startswith((".", "/", "~")) and not name.endswith("/")
@@ -132,7 +133,6 @@ def _tokenizer(folder: str, model: ModelConfig) -> Any:
 def _network(folder: str, model: ModelConfig, device: torch.device) -> Any:
     from transformers import AutoModelForCausalLM
 
-    base = _adapter_base(Path(folder))
     options = {
         "dtype": _dtype(model, device),
         "trust_remote_code": model.trust_remote_code,
@@ -140,6 +140,7 @@ def _network(folder: str, model: ModelConfig, device: torch.device) -> Any:
         "use_safetensors": True,  # never a pickle
     }
     try:
+        base = _adapter_base(Path(folder))
         try:
             network = AutoModelForCausalLM.from_pretrained(base or folder, **options)
         except ValueError as error:
@@ -201,8 +202,8 @@ def _end_ids(network: Any) -> frozenset[int]:
 
 def _device(name: str) -> torch.device:
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
+        if torch.cuda.is_available():  # of several processes on a machine, each takes its own
+            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)

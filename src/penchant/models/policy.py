@@ -60,6 +60,17 @@ class Policy:
         budget = budget or token_budget(self.scorer.device, rendered)
         return score(self.scorer, rendered, budget=budget, progress=progress)
 
+    @property
+    def context(self) -> int | None:
+        """Tokens that the model takes at once, or None if it says nothing."""
+        config: Any = self.model.config
+        limit: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
+        return limit
+
+    def has_room(self, prompt: Prompt, tokens: int) -> bool:
+        """Whether so many tokens fit after the prompt."""
+        return self.context is None or len(self.renderer.prompt_ids(prompt)) + tokens <= self.context
+
     def draw(
         self, prompts: Sequence[Prompt], sampling: Sampling, *, progress: Progress | None = None
     ) -> list[list[Response]]:

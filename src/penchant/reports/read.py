@@ -119,11 +119,19 @@ def read_runs(runs: Sequence[RunResult | str | Path]) -> tuple[Run, ...]:
     """
     if isinstance(runs, (str, Path, RunResult)):
         runs = [runs]
-    paths = [Path(run.path if isinstance(run, RunResult) else run) for run in runs]
+    paths = [path for run in runs for path in _run_folders(Path(run.path if isinstance(run, RunResult) else run))]
     unique = list({path.resolve(): path for path in paths}.values())
     if not unique:
         raise InputError("a report needs at least one run directory, got none")
     return tuple(_read_run(path, name) for path, name in zip(unique, _distinct_names(unique), strict=True))
+
+
+def _run_folders(path: Path) -> list[Path]:
+    """The path itself, or the run directories right below it where it is a folder of those (a demo, a study)."""
+    if any((path / name).exists() for name in ("config.yaml", "metrics.jsonl")) or not path.is_dir():
+        return [path]
+    inside = [child for child in sorted(path.iterdir()) if (child / "config.yaml").exists()]
+    return inside or [path]
 
 
 def _distinct_names(paths: Sequence[Path]) -> list[str]:

@@ -23,6 +23,7 @@ from penchant.metrics.text import distinct_n, repetition
 from penchant.models.policy import Policy
 from penchant.rewards import Reward
 from penchant.train.batch import Dataset
+from penchant.train.plan import split_key
 from penchant.train.progress import progress_bar
 from penchant.train.run_folder import RunFolder
 from penchant.types import Prompt, PromptGroup, Response, prompt_text
@@ -151,10 +152,10 @@ def held_out_imitation(policy: Policy, groups: Sequence[PromptGroup], data: Data
     scores = score(policy.scorer, data.rendered, budget=budget)
     means, tokens, prompts = [], [], []
     for group, rendered, logps in zip(groups, data.rendered, scores, strict=True):
-        for branch, total in zip(rendered.branches, logps.tolist(), strict=True):
+        for response, branch, total in zip(group.responses, rendered.branches, logps.tolist(), strict=True):
             means.append(-total / branch.scored)
-            tokens.append(branch.scored)
-            prompts.append(group.prompt)
+            tokens.append(branch.scored * response.count)
+            prompts.append(split_key(group))
     return {"loss": cluster_mean(means, prompts, weights=tokens).as_dict()}
 
 

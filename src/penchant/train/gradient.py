@@ -95,14 +95,13 @@ def train(loop: Loop, *, resume: bool = False) -> str:
     config, state, scorer = loop.config, loop.state, loop.policy.scorer
     steps = plan(config, loop.units)
     optimizer = make_optimizer(config.optimizer, [p for p in scorer.parameters() if p.requires_grad])
-    if resume:
-        _restore(loop, optimizer)
+    fresh = not (resume and _restore(loop, optimizer))
     if config.gradient_checkpointing:
         loop.policy.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
     scorer.train()
     title = f"training ({config.method})"
     with interruptible() as interrupted:
-        if state.step == 0:  # what everything is compared with, and a checkpoint to come back to
+        if fresh:  # what everything is compared with, and a checkpoint to come back to
             _evaluate(loop, 0.0)
             _save(loop, optimizer)
         with progress_bar(title, len(steps), "steps", done=state.step, quiet=not loop.folder.writes) as advance:
@@ -231,7 +230,7 @@ def backward(scorer: Scorer, batch: MicroBatch, objective: Objective, normaliser
     outcome = objective.compute(logps, batch)
     (slopes,) = torch.autograd.grad(outcome.losses.sum() / normaliser, logps)
     for part in batch.batches:
-        (scorer(part.to(device)) @ slopes).backward()
+        (scorer(part.to(device)) * slopes).sum().backward()  # autocast would make `@` half precision
     return _detached(outcome)
 
 
@@ -308,6 +307,7 @@ def _evaluate(loop: Loop, epoch: float) -> None:
         return
     line = loop.evaluate(state.step, epoch)
     loop.folder.append("metrics.jsonl", line)
+    loop.accelerator.log(dict(_values(line)), step=state.step)
     state.first, state.last = state.first or line, line
     loss = line.get("held_out", {}).get("loss", {}).get("value")
     if loss is not None and not math.isfinite(loss):
@@ -320,6 +320,15 @@ def _evaluate(loop: Loop, epoch: float) -> None:
             checkpoint.save(loop.folder.path / "best", loop.policy, None)
     else:
         state.stale += 1
+
+
+def _values(estimates: dict[str, Any], path: str = "") -> Iterator[tuple[str, float]]:
+    """The values of nested estimates by path, as trackers want them: `samples/policy/reward`."""
+    for name, item in estimates.items():
+        if isinstance(item, dict) and "value" in item:
+            yield path + name, item["value"]
+        elif isinstance(item, dict):
+            yield from _values(item, f"{path}{name}/")
 
 
 def _save(loop: Loop, optimizer: torch.optim.Optimizer) -> None:
@@ -337,12 +346,13 @@ def _save(loop: Loop, optimizer: torch.optim.Optimizer) -> None:
     checkpoint.save(loop.folder.path / "checkpoint", loop.policy, state)
 
 
-def _restore(loop: Loop, optimizer: torch.optim.Optimizer) -> None:
+def _restore(loop: Loop, optimizer: torch.optim.Optimizer) -> bool:
+    """Go back to the run's checkpoint; False if it has none, so that the run starts from the beginning."""
     saved = checkpoint.load(loop.folder.path / "checkpoint", loop.policy)
     if saved is None:
         log.warning("the run stopped before its first checkpoint: starting from the beginning")
         loop.folder.rewind(-1)
-        return
+        return False
     loop.state.__dict__.update(saved["loop"])
     optimizer.load_state_dict(saved["optimizer"])
     torch.set_rng_state(saved["random"])
@@ -350,6 +360,7 @@ def _restore(loop: Loop, optimizer: torch.optim.Optimizer) -> None:
         torch.cuda.set_rng_state_all(saved["cuda_random"])
     loop.folder.rewind(loop.state.step)
     log.warning("resuming after step %d", loop.state.step)
+    return True
 
 
 class Interrupt:

@@ -63,13 +63,13 @@ def preference(settings: PreferenceLoss) -> Objective:
         )
         weights = batch.pair_weights
         right = (margins > 0).float() + 0.5 * (margins == 0)
-        sums = {
-            "chosen_logps": chosen.detach() @ weights,
-            "rejected_logps": rejected.detach() @ weights,
-            "margin": margins @ weights,
-            "accuracy": right @ weights,
-            "chosen_tokens": batch.tokens[winners] @ weights,
-            "rejected_tokens": batch.tokens[losers] @ weights,
+        sums = {  # products and sums, no `@`: under autocast that would be half precision
+            "chosen_logps": (chosen.detach() * weights).sum(),
+            "rejected_logps": (rejected.detach() * weights).sum(),
+            "margin": (margins * weights).sum(),
+            "accuracy": (right * weights).sum(),
+            "chosen_tokens": (batch.tokens[winners] * weights).sum(),
+            "rejected_tokens": (batch.tokens[losers] * weights).sum(),
         }
         return Outcome(losses * weights, batch.pairs, sums)
 

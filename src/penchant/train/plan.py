@@ -62,6 +62,11 @@ def plan_epoch(units: Sequence[Sequence[Unit]], *, batch_size: int, seed: int, e
     return steps
 
 
+def split_key(group: PromptGroup) -> str:
+    """What keeps groups on one side of a split: the prompt, or the text itself for rows that have none (SFT)."""
+    return prompt_text(group.prompt) or (group.responses[0].text if group.responses else "")
+
+
 def split_by_prompt(groups: Sequence[PromptGroup], held_out: float, seed: int) -> tuple[list[int], list[int]]:
     """Indices of the groups to train on and to hold out; a prompt is never on both sides.
 
@@ -71,9 +76,7 @@ def split_by_prompt(groups: Sequence[PromptGroup], held_out: float, seed: int) -
     A prompt's place is fixed by a digest of (seed, prompt), so it does not move when other rows come or go. At
     least one prompt is held out when `held_out` is above 0, and at least one trains.
     """
-    digests = [
-        hashlib.sha256(f"{seed}|{prompt_text(group.prompt)}".encode(errors="replace")).digest() for group in groups
-    ]
+    digests = [hashlib.sha256(f"{seed}|{split_key(group)}".encode(errors="replace")).digest() for group in groups]
     prompts = sorted(set(digests))
     wanted = held_out if held_out >= 1 else held_out * len(prompts)
     count = min(max(round(wanted), int(held_out > 0)), len(prompts) - 1)

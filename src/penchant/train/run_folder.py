@@ -161,6 +161,14 @@ class RunFolder:
                 break
         return rows
 
+    def provenance(self) -> dict[str, Any] | None:
+        """The record that the run began with, or None where a kill came before it."""
+        try:
+            began: dict[str, Any] = json.loads((self.path / "provenance.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return began
+
     def rewind(self, step: int) -> None:
         """Forget the lines after a step, which the resumed run writes again."""
         for name in ("metrics.jsonl", "samples.jsonl"):

@@ -6,7 +6,6 @@ Read data -> split by prompt -> load the model -> render -> reference table -> e
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from accelerate.state import AcceleratorState
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import set_seed
 
+from penchant.config import to_yaml
 from penchant.data import load_prompts
 from penchant.data.render import RenderReport, render_all
 from penchant.engine.generate import Sampling
@@ -35,7 +35,7 @@ from penchant.train.batch import Dataset
 from penchant.train.evaluate import Evaluator, SampleEvaluation, held_out_imitation, held_out_preferences
 from penchant.train.gradient import Loop, State, peak_memory_bytes, train
 from penchant.train.objectives import Objective
-from penchant.train.plan import Unit, split_by_prompt
+from penchant.train.plan import Unit, split_by_prompt, split_key
 from penchant.train.provenance import provenance
 from penchant.train.references import check_identity, load_reference, reference_numbers, reference_table
 from penchant.train.run_folder import RunFolder, finished
@@ -116,12 +116,14 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
     prepared = _prepare(config, recipe, source, policy)
     other = load_reference(recipe.reference, policy) if recipe.reference is not None else None
     sampling = _sampling(config.evaluate.samples, prepared, policy)
-    accelerator.project_configuration.set_directories(str(folder.path))
+    accelerator.project_configuration.project_dir = str(folder.path)
+    accelerator.project_configuration.logging_dir = str(folder.path)
     folder.open()
     try:
         with accelerator.autocast():
             reference, prints = _reference(config, recipe, policy, other, prepared, accelerator)
-        folder.write_json("provenance.json", provenance(config, policy, prints))
+        record = provenance(config, policy, prints)
+        folder.write_json("provenance.json", _as_it_began(folder, record) if resume else record)
         samples = None
         if reference is not None and sampling is not None:
             samples = SampleEvaluation(policy, reference, *sampling, prepared.budget)
@@ -138,10 +140,10 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
             prepared.budget,
         )
         if config.trackers:
-            accelerator.init_trackers("penchant", init_kwargs={})
+            accelerator.init_trackers("penchant", config={"config": to_yaml(config)}, init_kwargs={})
         status = train(loop, resume=resume)
         if config.early_stopping and status != "interrupted":
-            _keep_best(loop)
+            _keep_best(loop, prepared)
         accelerator.end_training()
         result = _result(loop.state, config, prepared, status, time.monotonic() - started, policy.scorer)
         folder.write_json("result.json", result)
@@ -156,6 +158,23 @@ def _read(config: GradientConfig, recipe: Recipe) -> Source:
         what = "comparisons" if recipe.compares else "responses"
         raise InputError(f"{config.data.path} holds no {what} to train on")
     return source
+
+
+def _as_it_began(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
+    """The record of the run that is resumed, if it still has the same data and weights.
+
+    Raises:
+        InputError: the data file or the model is another than when the run began.
+    """
+    began = folder.provenance()
+    for what, key in (("data", "sha256"), ("model", "fingerprint")):
+        if began is not None and began[what][key] != record[what][key]:
+            name = record[what].get("name") or record[what].get("path")
+            raise InputError(
+                f"the {what} of the run in {folder.path} ({name}) changed since it began: put back what it began with, "
+                "or start a new run"
+            )
+    return began or record
 
 
 def _accelerator(config: GradientConfig, policy: Policy) -> Accelerator:
@@ -187,6 +206,12 @@ def _prepare(config: GradientConfig, recipe: Recipe, source: Source, policy: Pol
     groups, rendered, report = render_all([g for g in source.groups if recipe.units(g)], policy.renderer)
     if not groups:
         raise InputError(f"{config.data.path}: every row is longer than max_length={policy.renderer.max_length}")
+    prompts = len({split_key(group) for group in groups})
+    if config.data.held_out >= max(prompts, 1) > 1:
+        raise InputError(
+            f"data.held_out={config.data.held_out:g} of {prompts} prompts leaves nothing to train on; hold out fewer "
+            "(below 1 is a share)"
+        )
     train_side, held_side = split_by_prompt(groups, config.data.held_out, config.seed)
     prepared = Prepared(
         [groups[i] for i in train_side],
@@ -316,27 +341,32 @@ def _sample_prompts(settings: Samples, prepared: Prepared, policy: Policy) -> li
         if not prepared.held_groups:
             prepared.warnings.append("samples were drawn for prompts that were trained on: none were held out")
     unique = list(dict.fromkeys(group.prompt for group in groups))
-    settings_of_model = policy.model.config.get_text_config()  # type: ignore[union-attr, operator]
-    context = getattr(settings_of_model, "max_position_embeddings", None) or math.inf
-    fitting = [p for p in unique if len(policy.renderer.prompt_ids(p)) + settings.max_new_tokens <= context]
+    fitting = [prompt for prompt in unique if policy.has_room(prompt, settings.max_new_tokens)]
     if len(fitting) < len(unique):
         prepared.warnings.append(
             f"{len(unique) - len(fitting)} of {len(unique)} prompts leave no room for {settings.max_new_tokens} tokens "
-            f"in the model's context of {context} and were not sampled"
+            f"in the model's context of {policy.context} and were not sampled"
         )
     if not fitting:
         raise InputError("no prompt leaves room for a sample: lower evaluate.samples.max_new_tokens")
     return fitting[: settings.max_prompts]
 
 
-def _keep_best(loop: Loop) -> None:
-    """Early stopping ends with the best weights, which become the run's checkpoint."""
+def _keep_best(loop: Loop, prepared: Prepared) -> None:
+    """Early stopping ends with the best weights: they become the run's checkpoint, and theirs are the final numbers."""
     best = loop.folder.path / "best"
     if not loop.folder.writes or not best.exists() or loop.state.best_step == loop.state.step:
         return
     checkpoint.load_weights(best, loop.policy.model)
     last = loop.folder.path / "checkpoint"
     checkpoint.save(last, loop.policy, checkpoint.load_state(last))  # a kill before the result is resumed to here
+    step = loop.state.best_step
+    lines = [row for row in loop.folder.rows("metrics.jsonl") if row["kind"] == "eval" and row["step"] == step]
+    loop.state.last = lines[-1] if lines else loop.state.last
+    prepared.warnings.append(
+        f"the held-out loss was lowest after step {step} of {loop.state.step}: the checkpoint and the final numbers "
+        "are of that step"
+    )
 
 
 def _result(

@@ -50,14 +50,14 @@ class Constant(Config):
 
 
 class Linear(Config):
-    """A linear fall to 0 at the last step, after the warm-up."""
+    """A linear fall towards 0 after the last step, after the warm-up."""
 
     name: Literal["linear"] = "linear"
     warmup_steps: WarmupSteps = 0
 
 
 class Cosine(Config):
-    """A half cosine down to 0 at the last step, after the warm-up."""
+    """A half cosine towards 0 after the last step, after the warm-up."""
 
     name: Literal["cosine"] = "cosine"
     warmup_steps: WarmupSteps = 0
