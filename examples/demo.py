@@ -46,13 +46,13 @@ def main() -> None:
         model="smollm2-135m",
         data={"path": str(out / "comparisons.jsonl"), "template": "plain", "ties": "drop", "held_out": 12},
         out=str(out / "dpo-smollm2-135m"),
-        epochs=2,
+        epochs=3,
         batch_size=36,
         loss=pt.losses.Sigmoid(beta=0.1),
         optimizer={"name": "rmsprop", "learning_rate": 5e-6},
         evaluate={
-            "every_steps": 11,
-            "samples": {"prompts": str(unseen), "n": 4, "max_new_tokens": 20, "reward": "vader"},
+            "every_steps": 14,
+            "samples": {"prompts": str(unseen), "n": 6, "max_new_tokens": 20, "reward": "vader"},
         },
     )
     run = pt.train(config)

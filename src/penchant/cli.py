@@ -273,8 +273,8 @@ def _sample(options: argparse.Namespace) -> int:
     if long:
         more = f" (+{len(long) - 20} more)" if len(long) > 20 else ""
         raise InputError(
-            f"{len(long)} prompts leave no room for {options.max_new_tokens} tokens in the model's context of {policy.context}: "
-            f"{', '.join(long[:20])}{more}. Shorten them, or lower --max-new-tokens"
+            f"{len(long)} prompts leave no room for {options.max_new_tokens} tokens in the model's context of "
+            f"{policy.context}: {', '.join(long[:20])}{more}. Shorten them, or lower --max-new-tokens"
         )
     prompts = [group.prompt for group in asked]
     with progress_bar("sampling", len(prompts) * options.n, "samples") as advance:
