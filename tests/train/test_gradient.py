@@ -136,7 +136,8 @@ def test_micro_batches_do_not_change_a_step(kind: str, plain: bool, step: tuple[
         assert loss == pytest.approx(expected, abs=1e-6)
         got = gradients(scorer.model)
         assert got.keys() == wanted.keys()
-        assert norm([got[name] - wanted[name] for name in wanted]) < 1e-6 * max(size, 1)
+        # against another algorithm (one row a response, full logits) float32 rounds by 2e-6, with the threads' order
+        assert norm([got[name] - wanted[name] for name in wanted]) < 1e-5 * max(size, 1)
         parameters = list(scorer.parameters())
         # (an eps above the rounding noise: RMSprop's first step is lr * sign(gradient) wherever that is not 0)
         make_optimizer(RMSprop(learning_rate=1e-4, eps=1e-3), parameters).step()
