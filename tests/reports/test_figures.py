@@ -86,7 +86,8 @@ def test_single_points_and_missing_intervals():
     nan = (float("nan"),)
     for kind in ("faint", "line", "points", "dashed"):
         series = curves.Series("policy", "policy", kind, (1.0,), (2.0,), nan, nan)
-        figures.panel_picture(curves.Panel("loss", "Loss", "", (series,)), ["a"])
+        picture = figures.panel_picture(curves.Panel("loss", "Loss", "", (series,)), ["a"])
+        assert picture.png.startswith(b"\x89PNG")
 
 
 def test_the_users_style_is_neither_used_nor_changed(make_run):

@@ -197,7 +197,7 @@ def test_damaged_files(make_run, tmp_path, content):
     path = make_run(steps=12, prompts=4)
     for name in ("result.json", "provenance.json", "samples.jsonl"):
         (path / name).write_text(content)
-    Page(report([path], tmp_path / "r.html"))
+    assert "What was run" in Page(report([path], tmp_path / "r.html")).text
 
 
 def test_a_run_that_has_only_begun(tmp_path):
@@ -276,7 +276,8 @@ def test_a_config_that_unfolds_without_end(make_run, tmp_path):
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x]\n"
     bomb += "".join(f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 8)}]\n" for k in range(1, 9))
     (path / "config.yaml").write_text(bomb + "loop: &l [*l]\n")
-    Page(report([path, make_run("b", steps=12, prompts=2)], tmp_path / "r.html"))
+    page = Page(report([path, make_run("b", steps=12, prompts=2)], tmp_path / "r.html"))
+    assert "What was run" in page.text
 
 
 def test_the_public_surface():

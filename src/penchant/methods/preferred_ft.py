@@ -16,7 +16,6 @@ class PreferredFT(GradientConfig):
     """
 
     method: ClassVar[str] = "preferred_ft"
-    unit: ClassVar[str] = "responses"
 
     data: DataConfig
     """The data: a path or hub id, or its settings (`data.ties=half`)."""

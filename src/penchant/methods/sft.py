@@ -12,7 +12,6 @@ class SFT(GradientConfig):
     """Imitate demonstrations: prompts with responses, conversations, or plain text."""
 
     method: ClassVar[str] = "sft"
-    unit: ClassVar[str] = "responses"
 
     turns: Literal["last", "every"] = "last"
     """What a conversation teaches: its last assistant turn, or every one."""

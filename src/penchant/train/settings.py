@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -107,8 +107,6 @@ class EarlyStopping(Config):
 
 class GradientConfig(Config):
     """What the methods of the gradient loop share."""
-
-    unit: ClassVar[str] = "pairs"
 
     model: ModelConfig
     """The model to train: a name, or its settings (`model.lora.rank=8`)."""
