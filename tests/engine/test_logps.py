@@ -19,9 +19,12 @@ def plain(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tens
     return torch.log_softmax(logits, -1).gather(1, targets[:, None]).squeeze(1)
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, params=["kept", "projected again"])
+def small_blocks(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     monkeypatch.setattr(module, "block_rows", lambda vocabulary: 3)  # 7 rows: two whole blocks and a part
+    monkeypatch.setattr(module, "COLUMNS", 4)  # 11 columns: the same
+    if request.param == "projected again":
+        monkeypatch.setattr(module, "KEEP_BYTES", 0)
 
 
 def case(dtype: torch.dtype, bias: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor]:
@@ -79,9 +82,23 @@ def test_blocks_are_log_softmax() -> None:
     torch.testing.assert_close(torch.cat([p for _, p in blocks]), torch.log_softmax(hidden @ weight.T, -1))
 
 
-def test_no_logits_are_kept_for_the_backward_pass() -> None:
+def test_logits_are_kept_for_the_backward_pass_only_where_they_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden, weight, _, targets = case(torch.float32, False)
-    saved: list[int] = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.numel()) or t, lambda t: t):
-        token_logps(hidden, Head(weight), targets)
-    assert max(saved) == weight.numel()  # and nothing of size tokens x vocabulary (77)
+
+    def saved(limit: int) -> int:
+        """Numbers kept beside the weight."""
+        monkeypatch.setattr(module, "KEEP_BYTES", limit)
+        kept: dict[int, int] = {}
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.setdefault(t.data_ptr(), t.numel()) and t, id):
+            token_logps(hidden, Head(weight), targets)
+        return sum(kept.values()) - weight.numel()
+
+    assert saved(4 * 7 * 11) - saved(4 * 7 * 11 - 1) == 7 * 11
+
+
+def test_a_backward_pass_may_run_twice() -> None:
+    hidden, weight, _, targets = case(torch.float64, False)
+    total = token_logps(hidden, Head(weight), targets).sum()
+    first = torch.autograd.grad(total, (hidden, weight), retain_graph=True)
+    for once, again in zip(first, torch.autograd.grad(total, (hidden, weight)), strict=True):
+        torch.testing.assert_close(once, again, rtol=0, atol=0)

@@ -13,7 +13,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from penchant.data.render import Branch, Rendered
 from penchant.engine.generate import Sampling
 from penchant.engine.score import Scorer, score, score_rows
-from penchant.engine.tree import additive_mask, collate, fill, make_trees, unique_tokens, visible
+from penchant.engine.tree import Span, collate, fill, make_trees, pack, unique_tokens
 from penchant.types import PromptGroup
 
 VOCABULARY, CONTEXT = 50, 64
@@ -87,7 +87,7 @@ def test_tree_gradients_equal_the_plain_models() -> None:
     for tree in (True, False):
         model = tiny()
         if tree:
-            (batch,) = [collate(make_trees([(row, range(3))], budget=4096, plain=False), slots=3)]
+            (batch,) = [collate(make_trees([(row, range(3))], budget=4096, plain=False), slots=3, plain=False)]
             (Scorer(model)(batch) @ weights).backward()
         else:
             (plain_scores(model, row) @ weights).backward()
@@ -108,19 +108,16 @@ def test_a_branch_does_not_see_its_siblings() -> None:
     assert abs(float(logps[1, 3] + logps[5, 4]) - float(alone[0])) > 1e-2
 
 
-def test_visible_by_hand() -> None:
-    seen = visible(torch.tensor([[0, 0, 1, 2, 2, -1]]))[0].int().tolist()
-    assert seen == [
-        [1, 0, 0, 0, 0, 0],
-        [1, 1, 0, 0, 0, 0],
-        [1, 1, 1, 0, 0, 0],
-        [1, 1, 0, 1, 0, 0],
-        [1, 1, 0, 1, 1, 0],
-        [1, 1, 0, 0, 0, 1],
-    ]
-    mask = additive_mask(visible(torch.tensor([[0, 1, 2]])), torch.float32)
-    assert mask.shape == (1, 1, 3, 3)
-    assert mask[0, 0, 2].tolist() == [0.0, torch.finfo(torch.float32).min, 0.0]
+def test_a_packed_row_by_hand() -> None:
+    rows = [(Rendered((1, 2), (whole(3), whole(4, 5))), range(2)), (Rendered((6,), (Branch((7, 8), ((1, 2),)),)), [0])]
+    batch = collate(make_trees(rows, budget=99, plain=False), slots=3, plain=False)
+    assert batch.input_ids.tolist() == [[1, 2, 3, 4, 5, 6, 7, 8]]
+    assert batch.position_ids.tolist() == [[0, 1, 2, 2, 3, 0, 1, 2]]
+    assert batch.spans == (Span(0, 2, (3, 5)), Span(5, 6, (8,)))
+    assert batch.predictors.tolist() == [1, 1, 3, 6]  # a branch's first token is predicted by the end of the prompt
+    assert batch.targets.tolist() == [3, 4, 5, 8]
+    assert batch.owners.tolist() == [0, 1, 1, 2]
+    assert batch.forwarded == 8
 
 
 @given(st.lists(st.integers(1, 50), max_size=30), st.integers(1, 120))
@@ -129,6 +126,16 @@ def test_fill_covers_everything_once_within_the_budget(lengths: list[int], budge
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     for batch in batches:
         assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= budget
+
+
+@given(st.lists(st.integers(1, 50), max_size=30), st.integers(1, 120))
+def test_pack_covers_everything_once_within_the_budget(lengths: list[int], budget: int) -> None:
+    batches = pack(lengths, budget)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    sizes = [sum(lengths[i] for i in batch) for batch in batches]
+    for batch, size in zip(batches, sizes, strict=True):
+        assert len(batch) == 1 or size <= budget
+    assert pack([500, 100, 400, 200], 1024) == [[0, 1], [2, 3]]
 
 
 def test_a_large_group_is_split_with_its_prompt_and_nothing_is_lost() -> None:

@@ -39,21 +39,13 @@ def data_sets(draw: st.DrawFn) -> tuple[list[Rendered], list[list[Unit]]]:
     return rendered, units
 
 
-def first_tokens(batch: MicroBatch) -> dict[int, int]:
-    """Slot -> the first token of the response in it, read from the forward passes."""
-    found: dict[int, int] = {}
+def what_is_read(batch: MicroBatch) -> dict[int, list[tuple[int, int]]]:
+    """Slot -> (token that predicts, token scored) of each scored token, read from the forward passes."""
+    found: dict[int, list[tuple[int, int]]] = {}
     for part in batch.batches:
-        width = part.input_ids.shape[1]
-        for predictor, owner in zip(part.predictors.tolist(), part.owners.tolist(), strict=True):
-            row, place = divmod(predictor, width)
-            branch = part.branch_ids[row]
-            mine = int(branch[place + 1]) if place + 1 < width and branch[place + 1] > 0 else None
-            place_in_row = place + 1
-            if branch[place] == 0 or mine is None:  # the last token of the prompt predicts a branch's first token
-                continue
-            start = int((branch == mine).nonzero()[0])
-            assert start <= place_in_row
-            found.setdefault(owner, int(part.input_ids[row, start]))
+        tokens = part.input_ids.flatten()[part.predictors].tolist()
+        for owner, before, target in zip(part.owners.tolist(), tokens, part.targets.tolist(), strict=True):
+            found.setdefault(owner, []).append((before, target))
     return found
 
 
@@ -85,34 +77,46 @@ def test_every_comparison_is_in_one_micro_batch_and_every_response_in_one_pass(
                 group, index = divmod(int(name), 100)
                 assert tokens == rendered[group].branches[index].scored
                 assert source == f"g{group} (response {index})"
-            for slot, token in first_tokens(batch).items():
+            for slot, pairs in what_is_read(batch).items():
                 group, index = divmod(int(names[slot]), 100)
-                assert token == rendered[group].branches[index].ids[0]
+                branch = rendered[group].branches[index]
+                path = [rendered[group].prompt_ids[-1], *branch.ids]
+                ((first, last),) = branch.spans
+                assert pairs == list(zip(path[first:last], branch.ids[first:last], strict=True))
         assert found == wanted
 
 
 @given(data_sets(), st.integers(8, 120), st.booleans())
-def test_the_padded_budget_is_kept_except_by_a_single_response(
+def test_the_budget_is_kept_except_by_a_single_response(
     data: tuple[list[Rendered], list[list[Unit]]], budget: int, plain: bool
 ) -> None:
     rendered, units = data
     step: list[Part] = [(number, tuple(some)) for number, some in enumerate(units)]
     for batch in micro_batches(step, Dataset(rendered), budget=budget, plain=plain):
         for part in batch.batches:
+            if not plain:
+                assert part.spans is not None
+                assert part.input_ids.shape == (1, part.forwarded)  # no padding
             if part.input_ids.numel() > budget:
                 assert part.input_ids.shape[0] == 1
-                assert int(part.branch_ids.max()) == 1  # one prompt with one response: it cannot be cut
-            if plain:
-                assert int(part.branch_ids.max()) == 1
+                assert len(set(part.owners.tolist())) == 1  # one prompt with one response: it cannot be cut
 
 
-def test_groups_of_like_length_share_a_micro_batch() -> None:
+def test_groups_of_like_length_share_a_padded_micro_batch() -> None:
     """Rows of 2 x 30 and 3 x 10 tokens, budget 60: 30 + 30, and 10 + 10 + 10, without padding."""
     rendered = [Rendered((1,), (Branch((2,) * (length - 1), ((0, length - 1),)),)) for length in (10, 30, 10, 30, 10)]
     step: list[Part] = [(number, (Unit(response=0),)) for number in range(5)]
-    batches = micro_batches(step, Dataset(rendered), budget=60, plain=False)
+    batches = micro_batches(step, Dataset(rendered), budget=60, plain=True)
     assert [tuple(batch.batches[0].input_ids.shape) for batch in batches] == [(2, 30), (3, 10)]
     assert [batch.forwarded for batch in batches] == [60, 30]
+
+
+def test_packed_micro_batches_are_of_about_the_same_size() -> None:
+    """90 tokens, budget 60: 50 and 40, rather than 60 and 30."""
+    rendered = [Rendered((1,), (Branch((2,) * (length - 1), ((0, length - 1),)),)) for length in (10, 30, 10, 30, 10)]
+    step: list[Part] = [(number, (Unit(response=0),)) for number in range(5)]
+    batches = micro_batches(step, Dataset(rendered), budget=60, plain=False)
+    assert [tuple(batch.batches[0].input_ids.shape) for batch in batches] == [(1, 50), (1, 40)]
 
 
 def test_only_the_responses_that_a_step_needs_are_forwarded() -> None:

@@ -1,7 +1,7 @@
 """Running a model's trunk over trees, and finding out whether its attention can take them.
 
-`transformers` takes a 4-D additive mask as it is, so no model is patched. A model that cannot take one (recurrent
-layers, sliding windows, which such a mask would silently override, ALiBi) goes down the plain path, decided by its
+Trees need an attention layer that calls the implementation which `transformers` has registered and does nothing of
+its own (recurrent layers, sliding windows, ALiBi). Any other model goes down the plain path, decided by its
 configuration and by a numeric probe, and said aloud.
 """
 
@@ -15,8 +15,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from penchant.data.render import Branch
+from penchant.engine import kernels
+from penchant.engine.linear import fast_linear
 from penchant.engine.logps import Head, token_logps
-from penchant.engine.tree import Tree, TreeBatch, additive_mask, collate, visible
+from penchant.engine.tree import Tree, TreeBatch, collate
 from penchant.errors import InputError
 
 log = logging.getLogger("penchant.engine")
@@ -33,22 +35,14 @@ def unwrap(model: nn.Module) -> Any:
 
 def predictor_states(model: nn.Module, batch: TreeBatch) -> Float[Tensor, "tokens hidden"]:
     """Final hidden states at the positions that predict a scored token; no logits are computed."""
-    trunk = unwrap(model).base_model
-    if batch.plain:  # one path a row, padded on the right: the model's own causal mask is right
-        out = trunk(input_ids=batch.input_ids, use_cache=False)
-    else:
-        mask = additive_mask(visible(batch.branch_ids), _mask_dtype(model, batch))
-        out = trunk(input_ids=batch.input_ids, attention_mask=mask, position_ids=batch.position_ids, use_cache=False)
+    options: dict[str, Any] = {}  # one path a row, padded on the right: the model's own causal mask is right
+    if batch.spans is not None:
+        no_mask = torch.empty(1, 1, 1, 1)  # has four dimensions: `transformers` then builds none of its own
+        options = {"attention_mask": no_mask, "position_ids": batch.position_ids, "trees": batch.spans}
+    with fast_linear(batch.input_ids.device):
+        out = unwrap(model).base_model(input_ids=batch.input_ids, use_cache=False, **options)
     states = out.last_hidden_state
     return states.reshape(-1, states.shape[-1]).index_select(0, batch.predictors)
-
-
-def _mask_dtype(model: nn.Module, batch: TreeBatch) -> torch.dtype:
-    """SDPA wants the mask in the dtype of its queries."""
-    device = batch.input_ids.device.type
-    if torch.is_autocast_enabled(device):
-        return torch.get_autocast_dtype(device)
-    return next(p.dtype for p in model.parameters() if p.is_floating_point())
 
 
 def output_head(model: nn.Module) -> Head:
@@ -90,7 +84,13 @@ def tree_support(model: nn.Module) -> tuple[bool, str]:
     was_training = model.training
     model.eval()
     try:
-        reason = _probe(model, max(24, window + 8), head_only=reason is not None) or reason
+        _check_head(model, max(24, window + 8))
+        if reason is None:
+            kernels.register()
+            inner.set_attn_implementation(kernels.NAME)
+            reason = _probe(model, max(24, window + 8))
+            if reason is not None:
+                inner.set_attn_implementation("sdpa")
     finally:
         model.train(was_training)
     if reason is not None:
@@ -99,6 +99,8 @@ def tree_support(model: nn.Module) -> tuple[bool, str]:
 
 
 def _refused_by_config(config: Any) -> str | None:
+    if config._attn_implementation not in ("sdpa", kernels.NAME):
+        return f"its attention is its own ({config._attn_implementation})"
     kinds = {str(kind) for kind in getattr(config, "layer_types", None) or ()}
     odd = sorted(kinds - {"full_attention", "attention"})
     if odd:
@@ -117,41 +119,53 @@ def _widest_window(config: Any) -> int:
     return max(widths, default=0)
 
 
-def _probe(model: nn.Module, path: int, *, head_only: bool) -> str | None:
-    """Compare a tree of three branches with the model's own logits on each path. None if they agree."""
-    inner = unwrap(model)
-    config = inner.config.get_text_config()
-    limit = getattr(config, "max_position_embeddings", None) or path
-    path = max(8, min(path, limit))
-    vocabulary = config.vocab_size
-    generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(0, vocabulary, (path + 10,), generator=generator).tolist()
-    branches = tuple(Branch(tuple(part), ((0, len(part)),)) for part in (ids[5:path], ids[path : path + 3], ids[-7:]))
-    tree = Tree(tuple(ids[:5]), branches[: 1 if head_only else 3], (0, 1, 2)[: 1 if head_only else 3])
-    device = next(model.parameters()).device
-    head = output_head(model)
+def _check_head(model: nn.Module, path: int) -> None:
+    """Compare our log-probabilities of one plain row with the model's own logits.
+
+    Raises:
+        InputError: they differ, or are not finite.
+    """
+    tree, device = _example(model, path, 1)
     with torch.no_grad():
-        expected = torch.cat([_model_logps(model, tree.prompt_ids, branch.ids, device) for branch in tree.branches])
+        expected = _model_logps(model, tree, device)
         if not torch.isfinite(expected).all():
             raise InputError(
                 "the model's log-probabilities are not finite: its weights are damaged, or too large for their dtype"
             )
+        got = _tree_logps(model, tree, device, plain=True)
+    if not torch.allclose(got, expected, atol=_probe_tolerance(model)):
+        raise InputError(
+            f"{type(unwrap(model)).__name__} changes its logits in a way that Penchant does not know "
+            f"(off by {float((got - expected).abs().max()):.3g} nats on the probe); please report this model"
+        )
+
+
+def _probe(model: nn.Module, path: int) -> str | None:
+    """Compare a tree of three branches with the model's own logits on each path. None if they agree."""
+    tree, device = _example(model, path, 3)
+    with torch.no_grad():
         try:
-            batch = collate([tree], slots=3).to(device)
-            got = token_logps(predictor_states(model, batch), head, batch.targets)
-        except Exception as error:  # whatever a model's attention raises on a mask that it does not know
-            if head_only:
-                raise
-            return f"its attention refuses a 4-D mask ({type(error).__name__}: {error})"
-        first = len(branches[0].ids)
-        if not torch.allclose(got[:first], expected[:first], atol=_probe_tolerance(model)):
-            raise InputError(
-                f"{type(inner).__name__} changes its logits in a way that Penchant does not know "
-                f"(off by {float((got[:first] - expected[:first]).abs().max()):.3g} nats on the probe); "
-                "please report this model"
-            )
-    worst = float((got - expected).abs().max())
+            got = _tree_logps(model, tree, device, plain=False)
+        except Exception as error:  # whatever a model raises that does not know what we ask for
+            return f"its attention cannot be replaced ({type(error).__name__}: {error})"
+        worst = float((got - _model_logps(model, tree, device)).abs().max())
     return None if worst <= _probe_tolerance(model) else f"trees differ from plain rows by {worst:.3g} nats a token"
+
+
+def _example(model: nn.Module, path: int, count: int) -> tuple[Tree, torch.device]:
+    """A tree of random tokens whose first path is about so many tokens long."""
+    config = unwrap(model).config.get_text_config()
+    path = max(8, min(path, getattr(config, "max_position_embeddings", None) or path))
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, config.vocab_size, (path + 10,), generator=generator).tolist()
+    parts = (ids[5:path], ids[path : path + 3], ids[-7:])[:count]
+    branches = tuple(Branch(tuple(part), ((0, len(part)),)) for part in parts)
+    return Tree(tuple(ids[:5]), branches, tuple(range(count))), next(model.parameters()).device
+
+
+def _tree_logps(model: nn.Module, tree: Tree, device: torch.device, *, plain: bool) -> Tensor:
+    batch = collate([tree], slots=len(tree.slots), plain=plain).to(device)
+    return token_logps(predictor_states(model, batch), output_head(model), batch.targets)
 
 
 def _probe_tolerance(model: nn.Module) -> float:
@@ -159,9 +173,12 @@ def _probe_tolerance(model: nn.Module) -> float:
     return 0.5 if half else PROBE_TOLERANCE
 
 
-def _model_logps(model: nn.Module, prompt: tuple[int, ...], branch: tuple[int, ...], device: torch.device) -> Tensor:
-    """What the model itself says of a branch: the one place where full logits exist, on a few probe tokens."""
-    ids = torch.tensor([[*prompt, *branch]], device=device)
-    logits = unwrap(model)(input_ids=ids, use_cache=False).logits[0].float()
-    logps = torch.log_softmax(logits[len(prompt) - 1 : -1], dim=-1)
-    return logps.gather(1, ids[0, len(prompt) :, None]).squeeze(1)
+def _model_logps(model: nn.Module, tree: Tree, device: torch.device) -> Tensor:
+    """What the model itself says of each path: the one place where full logits exist, on a few probe tokens."""
+    parts = []
+    for branch in tree.branches:
+        ids = torch.tensor([[*tree.prompt_ids, *branch.ids]], device=device)
+        logits = unwrap(model)(input_ids=ids, use_cache=False).logits[0].float()
+        logps = torch.log_softmax(logits[len(tree.prompt_ids) - 1 : -1], dim=-1)
+        parts.append(logps.gather(1, ids[0, len(tree.prompt_ids) :, None]).squeeze(1))
+    return torch.cat(parts)

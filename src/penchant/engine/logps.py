@@ -1,8 +1,9 @@
-"""Log-probabilities of target tokens from hidden states, without the (tokens, vocabulary) matrix.
+"""Log-probabilities of target tokens from hidden states, a block of the vocabulary at a time.
 
-The vocabulary projection runs in blocks of rows through one reused buffer; the backward pass projects again instead
-of storing. Peak memory is one block, whatever the prompt's length, and no table of response length times vocabulary
-exists either. Reductions are float32.
+A block of logits stays in the processor's cache while it is reduced (largest value and sum of exponentials; the
+log-sum-exp over the blocks is exact), and the weights are read once however many tokens there are. Where all blocks
+together are small they are kept for the backward pass, else it projects again, so memory has a bound that depends
+neither on the prompts nor on the number of tokens times the vocabulary. Reductions are float32.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-BLOCK_BYTES = 64 * 2**20  # logits of one block, in float32
+COLUMNS = 4096  # of the vocabulary in a block
+BLOCK_BYTES = 64 * 2**20  # float32 logits of one block at most, also where whole rows are needed
+KEEP_BYTES = 128 * 2**20  # up to here the exponentials are kept for the backward pass: a third of the head's time
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,12 @@ def token_logps(hidden: Float[Tensor, "tokens hidden"], head: Head, targets: Int
 
 
 def block_rows(vocabulary: int) -> int:
-    """Rows of one block."""
+    """Rows of a block of whole rows."""
     return max(16, BLOCK_BYTES // (4 * vocabulary))
 
 
 def log_softmax_blocks(hidden: Float[Tensor, "tokens hidden"], head: Head) -> Iterator[tuple[slice, Tensor]]:
-    """(rows, log-probabilities of the whole vocabulary as float32), a block at a time. No gradients."""
+    """(rows, log-probabilities of the whole vocabulary as float32), some rows at a time. No gradients."""
     step = block_rows(head.weight.shape[0])
     with torch.no_grad():
         for start in range(0, hidden.shape[0], step):
@@ -68,10 +71,10 @@ def log_softmax_blocks(hidden: Float[Tensor, "tokens hidden"], head: Head) -> It
             yield rows, torch.log_softmax(logits, dim=-1)
 
 
-def _project(hidden: Tensor, head: Head, buffer: Tensor | None) -> Tensor:
-    """float32 logits of one block; into `buffer` where it fits, since fresh pages cost as much as the product."""
-    if buffer is not None and buffer.dtype == hidden.dtype:
-        logits = torch.mm(hidden, head.weight.T, out=buffer[: hidden.shape[0]])
+def _project(hidden: Tensor, head: Head, out: Tensor | None) -> Tensor:
+    """float32 logits of one block; into `out` where given, since fresh pages cost as much as the product."""
+    if out is not None and out.dtype == hidden.dtype:
+        logits = torch.mm(hidden, head.weight.T, out=out)
     else:
         logits = torch.mm(hidden, head.weight.T).to(_sum_dtype(hidden))
     if head.bias is not None:
@@ -81,14 +84,6 @@ def _project(hidden: Tensor, head: Head, buffer: Tensor | None) -> Tensor:
     if head.softcap is not None:
         logits.div_(head.softcap).tanh_().mul_(head.softcap)
     return logits
-
-
-def _buffer(hidden: Tensor, vocabulary: int) -> Tensor | None:
-    """One block of float32 logits to write into; half precision needs a conversion anyway."""
-    if hidden.dtype != torch.float32:
-        return None
-    rows = min(block_rows(vocabulary), hidden.shape[0])
-    return torch.empty(rows, vocabulary, dtype=torch.float32, device=hidden.device)
 
 
 class _TokenLogps(torch.autograd.Function):
@@ -103,49 +98,100 @@ class _TokenLogps(torch.autograd.Function):
         scale: float,
     ) -> Tensor:
         head = Head(weight, bias, softcap, scale)
-        logps = torch.empty(hidden.shape[0], dtype=_sum_dtype(hidden), device=hidden.device)
-        normalisers = torch.empty_like(logps)
-        buffer = _buffer(hidden, weight.shape[0])
-        step = block_rows(weight.shape[0])
-        for start in range(0, hidden.shape[0], step):
-            rows = slice(start, min(start + step, hidden.shape[0]))
-            logits = _project(hidden[rows], head, buffer)
-            normalisers[rows] = torch.logsumexp(logits, dim=-1)
-            logps[rows] = logits.gather(1, targets[rows, None]).squeeze(1) - normalisers[rows]
-        ctx.save_for_backward(hidden, weight, bias, targets, normalisers)
-        ctx.softcap, ctx.scale = softcap, scale
-        return logps
+        rows, vocabulary = hidden.shape[0], weight.shape[0]
+        keep = any(ctx.needs_input_grad) and softcap is None and 4 * rows * vocabulary <= KEEP_BYTES
+        chosen = torch.zeros(rows, dtype=_sum_dtype(hidden), device=hidden.device)
+        largest, sums, kept = [], [], []
+        buffer = None if keep else _buffer(hidden, vocabulary)
+        for part in _column_blocks(rows, vocabulary):
+            out = _buffer(hidden, vocabulary, part) if keep else _of(buffer, part)
+            logits = _project(hidden, _columns(head, part), out)
+            chosen += _picked(logits, targets, part)
+            largest.append(logits.amax(1))
+            sums.append(logits.sub_(largest[-1][:, None]).exp_().sum(1))
+            if keep:
+                kept.append(logits)
+        normalisers = torch.stack([top + total.log() for top, total in zip(largest, sums, strict=True)]).logsumexp(0)
+        ctx.save_for_backward(hidden, weight, bias, targets, normalisers, *largest, *kept)
+        ctx.softcap, ctx.scale, ctx.keep = softcap, scale, keep
+        return chosen - normalisers
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = upstream
-        hidden, weight, bias, targets, normalisers = ctx.saved_tensors
+        hidden, weight, bias, targets, normalisers, *saved = ctx.saved_tensors
         needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         head = Head(weight, bias, ctx.softcap, ctx.scale)
-        grad_hidden = torch.empty_like(hidden) if needs_hidden else None
-        grad_weight = torch.zeros_like(weight) if needs_weight else None
-        grad_bias = torch.zeros_like(bias) if needs_bias and bias is not None else None
-        buffer = _buffer(hidden, weight.shape[0])
-        step = block_rows(weight.shape[0])
-        for start in range(0, hidden.shape[0], step):
-            rows = slice(start, min(start + step, hidden.shape[0]))
-            logits = _project(hidden[rows], head, buffer)
-            slope = None if ctx.softcap is None else 1 - (logits / ctx.softcap).square()
+        rows, vocabulary = hidden.shape[0], weight.shape[0]
+        grad_hidden = torch.zeros_like(hidden, dtype=_sum_dtype(hidden)) if needs_hidden else None
+        grad_weight = torch.empty_like(weight) if needs_weight else None
+        grad_bias = torch.empty_like(bias) if needs_bias and bias is not None else None
+        buffer = _buffer(hidden, vocabulary)
+        parts = _column_blocks(rows, vocabulary)
+        for number, part in enumerate(parts):
+            mine = _columns(head, part)
             # d logp[target] / d logit = 1[target] - softmax, times the upstream number of the row
-            delta = logits.sub_(normalisers[rows, None]).exp_().mul_(-grad[rows, None])
-            delta.scatter_add_(1, targets[rows, None], grad[rows, None])
+            slope = None
+            if ctx.keep:
+                factor = -grad * (saved[number] - normalisers).exp_()
+                delta = torch.mul(saved[len(parts) + number], factor[:, None], out=_of(buffer, part))
+            else:
+                logits = _project(hidden, mine, _of(buffer, part))
+                slope = None if ctx.softcap is None else 1 - (logits / ctx.softcap).square()
+                delta = logits.sub_(normalisers[:, None]).exp_().mul_(-grad[:, None])
+            _add_picked(delta, targets, part, grad)
             if slope is not None:
                 delta *= slope
             if ctx.scale != 1.0:
                 delta *= ctx.scale
             if grad_bias is not None:
-                grad_bias += delta.sum(0).to(grad_bias.dtype)
+                grad_bias[part] = delta.sum(0)
             delta = delta.to(hidden.dtype)
-            if grad_hidden is not None:
-                grad_hidden[rows] = delta @ weight
+            if grad_hidden is not None and grad_hidden.dtype == delta.dtype:
+                grad_hidden.addmm_(delta, mine.weight)
+            elif grad_hidden is not None:
+                grad_hidden += delta @ mine.weight
             if grad_weight is not None:
-                grad_weight.addmm_(delta.T, hidden[rows])
-        return grad_hidden, grad_weight, grad_bias, None, None, None
+                torch.mm(delta.T, hidden, out=grad_weight[part])
+        return (grad_hidden.to(hidden.dtype) if grad_hidden is not None else None), grad_weight, grad_bias, *[None] * 3
+
+
+def _column_blocks(rows: int, vocabulary: int) -> list[slice]:
+    """The vocabulary in blocks whose logits fit a cache, or at least the memory meant for them."""
+    columns = max(1, min(COLUMNS, BLOCK_BYTES // (4 * max(rows, 1))))
+    return [slice(start, min(start + columns, vocabulary)) for start in range(0, vocabulary, columns)]
+
+
+def _columns(head: Head, part: slice) -> Head:
+    return Head(head.weight[part], None if head.bias is None else head.bias[part], head.softcap, head.scale)
+
+
+def _buffer(hidden: Tensor, vocabulary: int, part: slice | None = None) -> Tensor | None:
+    """Room for one block of float32 logits; none in half precision, which needs a conversion anyway."""
+    if hidden.dtype != torch.float32:
+        return None
+    part = part or _column_blocks(hidden.shape[0], vocabulary)[0]
+    return torch.empty(hidden.shape[0] * (part.stop - part.start), device=hidden.device).view(hidden.shape[0], -1)
+
+
+def _of(buffer: Tensor | None, part: slice) -> Tensor | None:
+    """The same room in the shape of another block: the last one may be narrower."""
+    if buffer is None or buffer.shape[1] == part.stop - part.start:
+        return buffer
+    return buffer.view(-1)[: buffer.shape[0] * (part.stop - part.start)].view(buffer.shape[0], -1)
+
+
+def _picked(logits: Tensor, targets: Tensor, part: slice) -> Tensor:
+    """The targets' logits where they are in this block, else 0."""
+    inside = (targets >= part.start) & (targets < part.stop)
+    places = (targets - part.start).clamp(0, logits.shape[1] - 1)
+    return torch.where(inside, logits.gather(1, places[:, None]).squeeze(1), 0.0)
+
+
+def _add_picked(delta: Tensor, targets: Tensor, part: slice, grad: Tensor) -> None:
+    inside = (targets >= part.start) & (targets < part.stop)
+    places = (targets - part.start).clamp(0, delta.shape[1] - 1)
+    delta.scatter_add_(1, places[:, None], torch.where(inside, grad, 0.0)[:, None])
 
 
 def _sum_dtype(hidden: Tensor) -> torch.dtype:

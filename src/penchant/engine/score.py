@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from penchant.data.render import Rendered
 from penchant.engine.attention import output_head, predictor_states, tree_support
 from penchant.engine.logps import token_logps
-from penchant.engine.tree import TreeBatch, collate, fill, make_trees, unique_tokens
+from penchant.engine.tree import TreeBatch, batched, make_trees, unique_tokens
 
 Rows = Sequence[tuple[Rendered, Sequence[int]]]  # a rendered group, and which of its responses
 Progress = Callable[[int], None]  # called with a number of tokens done
 
-DEFAULT_BUDGET = 1024  # padded tokens of one forward pass; on a CPU more is slower, since it leaves the caches
+DEFAULT_BUDGET = 1024  # tokens of one forward pass; on a CPU more is slower, since it leaves the caches
 GPU_BUDGET = 16384
 
 
@@ -49,7 +49,7 @@ class Scorer(nn.Module):
 
 
 def token_budget(device: torch.device, rendered: Sequence[Rendered]) -> int:
-    """Padded tokens of one forward pass where nobody said: what suits the device, but room for a whole group.
+    """Tokens of one forward pass where nobody said: what suits the device, but room for a whole group.
 
     A group that is split costs its prompt again and, in training, a second forward pass. Past four times the usual
     it is split all the same, so that memory stays bounded.
@@ -63,9 +63,7 @@ def batches(rows: Rows, *, budget: int, plain: bool) -> list[TreeBatch]:
     """Tree batches that cover the rows; slot numbers count responses in the order of `rows`."""
     trees = make_trees(rows, budget=budget, plain=plain)
     slots = sum(len(indices) for _, indices in rows)
-    return [
-        collate([trees[i] for i in picked], slots=slots) for picked in fill([tree.length for tree in trees], budget)
-    ]
+    return batched(trees, slots=slots, budget=budget, plain=plain)
 
 
 def score_rows(
@@ -77,7 +75,7 @@ def score_rows(
         for batch in batches(rows, budget=budget, plain=scorer.plain):
             flat += scorer(batch.to(scorer.device)).float().cpu()
             if progress:
-                progress(int((batch.branch_ids >= 0).sum()))
+                progress(batch.forwarded)
     return flat
 
 

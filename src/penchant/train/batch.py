@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from penchant.data.render import Rendered
-from penchant.engine.tree import Tree, TreeBatch, collate, fill, make_trees
+from penchant.engine.tree import Tree, TreeBatch, batched, make_trees, pack
 from penchant.train.plan import Part
 
 
@@ -60,7 +60,7 @@ class Dataset:
 
 
 def micro_batches(step: Sequence[Part], data: Dataset, *, budget: int, plain: bool) -> list[MicroBatch]:
-    """A step's parts in micro-batches whose padded size stays within the budget, parts of like length together.
+    """A step's parts in micro-batches that stay within the budget.
 
     A part that is larger than the budget gets a micro-batch of its own with several forward passes, so that its
     comparisons across trees are kept.
@@ -70,23 +70,32 @@ def micro_batches(step: Sequence[Part], data: Dataset, *, budget: int, plain: bo
         make_trees([(data.rendered[group], responses)], budget=budget, plain=plain)
         for (group, _), responses in zip(step, rows, strict=True)
     ]
-    longest = [max(tree.length for tree in part) for part in trees]
-    large = [i for i, part in enumerate(trees) if len(part) * longest[i] > budget]
-    small = sorted((i for i in range(len(step)) if i not in set(large)), key=lambda i: (-longest[i], i))
-    picked: list[list[int]] = []
-    used = 0  # trees in the open micro-batch; the first part's longest tree is its padded length
-    for index in small:
-        if picked and (used + len(trees[index])) * longest[picked[-1][0]] <= budget:
-            picked[-1].append(index)
-            used += len(trees[index])
-        else:
-            picked.append([index])
-            used = len(trees[index])
-    picked += [[index] for index in large]
+    lengths = [[tree.length for tree in part] for part in trees]
+    sizes = [len(part) * max(part) if plain else sum(part) for part in lengths]
+    small = [i for i, size in enumerate(sizes) if size <= budget]
+    if plain:
+        picked = _fill_parts(small, lengths, budget)
+    else:
+        picked = [[small[place] for place in some] for some in pack([sizes[i] for i in small], budget)]
+    picked += [[i] for i, size in enumerate(sizes) if size > budget]
     return [
-        _assemble([step[i] for i in some], [rows[i] for i in some], [trees[i] for i in some], data, budget)
+        _assemble([step[i] for i in some], [rows[i] for i in some], [trees[i] for i in some], data, budget, plain)
         for some in picked
     ]
+
+
+def _fill_parts(parts: Sequence[int], lengths: Sequence[Sequence[int]], budget: int) -> list[list[int]]:
+    """Parts of rows in batches whose padded size stays within the budget, like lengths together (plain path)."""
+    picked: list[list[int]] = []
+    used = 0  # rows in the open micro-batch; the first part's longest is its padded length
+    for part in sorted(parts, key=lambda i: (-max(lengths[i]), i)):
+        if picked and (used + len(lengths[part])) * max(lengths[picked[-1][0]]) <= budget:
+            picked[-1].append(part)
+            used += len(lengths[part])
+        else:
+            picked.append([part])
+            used = len(lengths[part])
+    return picked
 
 
 def _needed(part: Part) -> tuple[int, ...]:
@@ -99,6 +108,7 @@ def _assemble(
     trees: Sequence[list[Tree]],
     data: Dataset,
     budget: int,
+    plain: bool,
 ) -> MicroBatch:
     slots = sum(map(len, rows))
     shifted: list[Tree] = []
@@ -126,9 +136,7 @@ def _assemble(
             reference.append(data.reference[group][list(responses)])
         sources += [f"{rendered.source or f'group {group}'} (response {index})" for index in responses]
         first += len(responses)
-    batches = [
-        collate([shifted[i] for i in some], slots=slots) for some in fill([tree.length for tree in shifted], budget)
-    ]
+    batches = batched(shifted, slots=slots, budget=budget, plain=plain)
     return MicroBatch(
         tuple(batches),
         torch.tensor(pairs, dtype=torch.long).reshape(-1, 2),
@@ -138,5 +146,5 @@ def _assemble(
         torch.tensor(tokens, dtype=torch.float32),
         torch.cat(reference) if reference else torch.zeros(slots),
         tuple(sources),
-        sum(tree.length for tree in shifted),
+        sum(batch.forwarded for batch in batches),
     )

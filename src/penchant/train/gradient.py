@@ -23,16 +23,18 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor
 
+from penchant.engine.memory import keep_freed_memory
 from penchant.engine.score import Scorer
 from penchant.errors import RunError
 from penchant.models.policy import Policy
 from penchant.train import checkpoint
 from penchant.train.batch import Dataset, MicroBatch, micro_batches
 from penchant.train.objectives import Objective, Outcome, metric_sums
+from penchant.train.optimizer import clip, make_optimizer, schedule
 from penchant.train.plan import Part, Unit, plan_epoch
 from penchant.train.progress import Advance, progress_bar
 from penchant.train.run_folder import RunFolder
-from penchant.train.settings import AdamW, Constant, Cosine, GradientConfig, Linear, RMSprop
+from penchant.train.settings import GradientConfig
 
 log = logging.getLogger("penchant.train")
 
@@ -98,6 +100,7 @@ def train(loop: Loop, *, resume: bool = False) -> str:
     fresh = not (resume and _restore(loop, optimizer))
     if config.gradient_checkpointing:
         loop.policy.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+    keep_freed_memory()
     scorer.train()
     title = f"training ({config.method})"
     with interruptible() as interrupted:
@@ -188,7 +191,7 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
         loss, sums = _add_up(accelerator, parameters, loss, sums)
     if not math.isfinite(loss):
         raise RunError(_not_finite(loop.state.step + 1, mine, outcomes))
-    norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip or math.inf)
+    norm = clip(parameters, config.clip)
     if not torch.isfinite(norm):
         raise RunError(
             f"the gradient of step {loop.state.step + 1} is not finite although its loss is ({loss:.4g}). Rows: "
@@ -267,33 +270,6 @@ def _listed(rows: Sequence[str]) -> str:
 
 
 # -- parts --------------------------------------------------------------------------------------------------------
-
-
-def make_optimizer(settings: AdamW | RMSprop, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
-    """The optimizer of the settings."""
-    rate, decay = settings.learning_rate, settings.weight_decay
-    if isinstance(settings, AdamW):
-        return torch.optim.AdamW(
-            parameters, lr=rate, betas=settings.betas, eps=settings.eps, weight_decay=decay, foreach=True
-        )
-    return torch.optim.RMSprop(
-        parameters, lr=rate, alpha=settings.decay, eps=settings.eps, weight_decay=decay, foreach=True
-    )
-
-
-def schedule(settings: Constant | Linear | Cosine, total: int) -> Callable[[int], float]:
-    """The factor on the learning rate of each step, counted from 0."""
-    warmup = settings.warmup_steps
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        if isinstance(settings, Constant):
-            return 1.0
-        share = (step - warmup) / max(1, total - warmup)
-        return 1 - share if isinstance(settings, Linear) else 0.5 * (1 + math.cos(math.pi * share))
-
-    return factor
 
 
 def _due(every: int | None, step: int) -> bool:

@@ -1,0 +1,195 @@
+"""Attention over packed trees: only the blocks that a tree really has, no masks, no padding.
+
+A tree's prompt with its first branch is an ordinary causal sequence. Every further branch is that, plus a look at
+the prompt: two dense calls, merged by their log-sum-exp (as in FlashAttention's split over keys; Dao et al. 2022).
+Registered with `transformers` as an attention implementation, so that no model is patched: without a tree it is SDPA.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from penchant.engine.tree import Span
+
+NAME = "penchant_trees"
+
+_flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+_flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+
+
+def register() -> None:
+    """Make the implementation known to `transformers`, under `NAME`."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(NAME, attention)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+
+
+def attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    trees: Sequence[Span] | None = None,
+    scaling: float | None = None,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """What a model's attention layer calls: query (rows, heads, tokens, size) -> (rows, tokens, heads, size).
+
+    Args:
+        key, value: (rows, key heads, tokens, size); the heads may be fewer (grouped queries).
+        trees: where the trees of the only row lie; None for ordinary rows, which SDPA takes with their mask.
+        options: what else a layer passes. What would change the result is refused.
+
+    Raises:
+        NotImplementedError: the layer asks for something that trees do not have (a window, a soft cap, sinks).
+    """
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    if trees is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
+    for name in ("sliding_window", "softcap", "s_aux", "position_bias"):
+        if options.get(name) is not None:
+            raise NotImplementedError(f"its attention has {name}={options[name]!r}")
+    device = query.device.type
+    if torch.is_autocast_enabled(device):  # the kernels below are not on autocast's list
+        dtype = torch.get_autocast_dtype(device)
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if device == "cuda":
+        from penchant.engine.flex import flex
+
+        return flex(query, key, value, trees, scale), None
+    if device == "cpu" and query.shape[-1] == value.shape[-1]:
+        return _SplitAttention.apply(query, key, value, trees, scale), None
+    return by_tree(query, key, value, trees, scale), None
+
+
+def by_tree(query: Tensor, key: Tensor, value: Tensor, trees: Sequence[Span], scale: float) -> Tensor:
+    """The same by one SDPA call a tree with a dense mask: any device, any precision. What the others are held to."""
+    parts = []
+    for tree in trees:
+        rows = slice(tree.start, tree.ends[-1])
+        parts.append(
+            functional.scaled_dot_product_attention(
+                query[:, :, rows],
+                key[:, :, rows],
+                value[:, :, rows],
+                attn_mask=visible(tree, query.device),
+                scale=scale,
+                enable_gqa=True,
+            )
+        )
+    return torch.cat(parts, dim=2).transpose(1, 2)
+
+
+def visible(tree: Span, device: torch.device) -> Tensor:
+    """(tokens, tokens): which key each query of a tree sees: of the prompt and of its own branch, up to itself."""
+    branch = torch.zeros(tree.ends[-1] - tree.start, dtype=torch.long, device=device)
+    for number, (start, stop) in enumerate(branches(tree), start=1):
+        branch[start - tree.start : stop - tree.start] = number
+    own = (branch == 0)[None, :] | (branch[None, :] == branch[:, None])
+    return own.tril()
+
+
+def branches(tree: Span) -> list[tuple[int, int]]:
+    """(start, end) of each branch."""
+    return list(zip((tree.prompt_end, *tree.ends), tree.ends, strict=False))
+
+
+class _SplitAttention(torch.autograd.Function):
+    """On a CPU: flash attention by blocks, forward and backward.
+
+    The backward of a block needs the whole row's output and log-sum-exp, not the block's own, so the merged ones
+    serve all blocks of a row and nothing but them is kept.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, trees: Sequence[Span], scale: float) -> Tensor:
+        q, k, v = _by_key_head(query, key, value)
+        out = torch.empty(query.shape[2], query.shape[1], query.shape[3], dtype=query.dtype)
+        o = out.transpose(0, 1).unflatten(0, q.shape[:2])
+        lse = torch.empty(q.shape[:3], dtype=torch.float64 if query.dtype == torch.float64 else torch.float32)
+        for tree in trees:
+            for start, stop in _sequences(tree):
+                rows = slice(start, stop)
+                o[:, :, rows], lse[:, :, rows] = _flash(
+                    q[:, :, rows], k[:, :, rows], v[:, :, rows], 0.0, True, scale=scale
+                )
+            if (further := _further(tree)) is not None:
+                rows, prompt = further, slice(tree.start, tree.prompt_end)
+                seen, seen_lse = _flash(q[:, :, rows], k[:, :, prompt], v[:, :, prompt], 0.0, False, scale=scale)
+                own, own_lse = o[:, :, rows], lse[:, :, rows]
+                both = torch.logaddexp(own_lse, seen_lse)
+                own.mul_((own_lse - both).exp_()[..., None])
+                own.addcmul_(seen, (seen_lse - both).exp_()[..., None].to(seen.dtype))
+                own_lse.copy_(both)
+        ctx.save_for_backward(query, key, value, out, lse)
+        ctx.trees, ctx.scale = trees, scale
+        return out[None]
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, out, lse = ctx.saved_tensors
+        q, k, v = _by_key_head(query, key, value)
+        o = out.transpose(0, 1).unflatten(0, q.shape[:2])
+        slope = upstream[0][0].transpose(0, 1).unflatten(0, q.shape[:2])
+        # laid out as the projections want them: tokens first
+        grads = [torch.empty(x.shape[2], x.shape[1], x.shape[3], dtype=x.dtype) for x in (query, key, value)]
+        dq = grads[0].transpose(0, 1).unflatten(0, q.shape[:2])
+        dk, dv = grads[1].transpose(0, 1), grads[2].transpose(0, 1)
+
+        def block(rows: slice, columns: slice, causal: bool) -> tuple[Tensor, Tensor, Tensor]:
+            gq, gk, gv = _flash_backward(
+                slope[:, :, rows],
+                q[:, :, rows],
+                k[:, :, columns],
+                v[:, :, columns],
+                o[:, :, rows],
+                lse[:, :, rows],
+                0.0,
+                causal,
+                scale=ctx.scale,
+            )
+            return gq, gk.sum(1), gv.sum(1)
+
+        for tree in ctx.trees:
+            for start, stop in _sequences(tree):
+                rows = slice(start, stop)
+                dq[:, :, rows], dk[:, rows], dv[:, rows] = block(rows, rows, True)
+            if (further := _further(tree)) is not None:
+                rows, prompt = further, slice(tree.start, tree.prompt_end)
+                for total, part in zip(
+                    (dq[:, :, rows], dk[:, prompt], dv[:, prompt]), block(rows, prompt, False), strict=True
+                ):
+                    total += part
+        return *(grad.transpose(0, 1)[None] for grad in grads), None, None
+
+
+def _sequences(tree: Span) -> list[tuple[int, int]]:
+    """The causal sequences of a tree: the prompt with the first branch, and each further branch."""
+    (_, first), *others = branches(tree)
+    return [(tree.start, first), *others]
+
+
+def _further(tree: Span) -> slice | None:
+    """The rows that look at the prompt from a branch other than the first; None if there are none."""
+    if len(tree.ends) == 1 or tree.prompt_end == tree.start:
+        return None
+    return slice(tree.ends[0], tree.ends[-1])
+
+
+def _by_key_head(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Views (key heads, queries a key head, tokens, size) of one row; keys and values are not copied."""
+    heads = key.shape[1]
+    q = query[0].unflatten(0, (heads, query.shape[1] // heads))
+    k, v = (x[0][:, None].expand(-1, q.shape[1], -1, -1) for x in (key, value))
+    return q, k, v

@@ -1,0 +1,25 @@
+"""Keeping freed memory for the next step, on a CPU.
+
+glibc gives every block over some megabytes back to the system when it is freed, and the next step's tensors then
+fault fresh pages in, one by one, which costs about a tenth of a training step (docs/decisions/0006).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # malloc.h
+GROW_BYTES = 64 * 2**20
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc's allocator to keep what is freed, for this process; False where there is another allocator.
+
+    The peak stays what it was: freed blocks are taken again before the heap grows.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    settings = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: -1, M_TOP_PAD: GROW_BYTES}
+    return all([mallopt(name, value) == 1 for name, value in settings.items()])  # noqa: C419 (no setting is left out when one fails)

@@ -1,0 +1,50 @@
+"""The optimizer, its schedule, and what a step does to the gradients before it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from penchant.train.settings import AdamW, Constant, Cosine, Linear, RMSprop
+
+
+def make_optimizer(settings: AdamW | RMSprop, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
+    """The optimizer of the settings."""
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if isinstance(settings, AdamW):  # fused: one pass over the weights
+        return torch.optim.AdamW(
+            parameters, lr=rate, betas=settings.betas, eps=settings.eps, weight_decay=decay, fused=True
+        )
+    return torch.optim.RMSprop(
+        parameters, lr=rate, alpha=settings.decay, eps=settings.eps, weight_decay=decay, foreach=True
+    )
+
+
+def clip(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
+    """Scale the gradients so that their norm is at most the limit; returns the norm before.
+
+    As `torch.nn.utils.clip_grad_norm_`, but gradients that need no scaling are not written again.
+    """
+    grads = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(grads)
+    if limit is not None and not norm + 1e-6 <= limit:
+        torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+    return norm
+
+
+def schedule(settings: Constant | Linear | Cosine, total: int) -> Callable[[int], float]:
+    """The factor on the learning rate of each step, counted from 0."""
+    warmup = settings.warmup_steps
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        if isinstance(settings, Constant):
+            return 1.0
+        share = (step - warmup) / max(1, total - warmup)
+        return 1 - share if isinstance(settings, Linear) else 0.5 * (1 + math.cos(math.pi * share))
+
+    return factor
