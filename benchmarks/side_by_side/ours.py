@@ -1,7 +1,6 @@
-"""Worker: Penchant's DPO on one workload, through the training loop that every method uses.
+"""Worker: Penchant's DPO on one row's data, by the very code of `penchant train dpo`.
 
-The same parts as `penchant train dpo`, without held-out evaluation, samples and checkpoints, which TRL's side leaves
-out too. The reference table starts empty.
+Only the run directory is not made: TRL's side saves nothing either. No held-out prompts, no samples.
 """
 
 from __future__ import annotations
@@ -11,105 +10,90 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 
-from penchant.data import load_preferences
-from penchant.data.render import render_all
 from penchant.data.settings import DataConfig
-from penchant.engine.reference import ReferenceTable, fingerprint, reference_logps
-from penchant.engine.score import batches, score_rows, token_budget
 from penchant.losses.settings import Sigmoid
-from penchant.methods.dpo import DPO
-from penchant.models.load import load_policy
+from penchant.methods.dpo import DPO, run
 from penchant.models.settings import ModelConfig
-from penchant.train.batch import Dataset, micro_batches
-from penchant.train.gradient import Loop, plan, train
-from penchant.train.objectives import preference
-from penchant.train.plan import comparison_unit
+from penchant.train import session
+from penchant.train.gradient import Loop, plan
 from penchant.train.run_folder import RunFolder
-from penchant.train.settings import AdamW, RMSprop
-from side_by_side.recording import Recording, read_job, same_tokens
+from penchant.train.settings import AdamW, Evaluate
+from side_by_side.recording import Recording, keep_first_gradient, read_job, same_tokens
 
-
-class Recorder(RunFolder):
-    """A run directory that is never made: the steps' numbers go to the recording."""
-
-    def __init__(self, config: DPO, recording: Recording) -> None:
-        super().__init__(None, config, writes=False)
-        self.recording = recording
-
-    def append(self, name: str, row: dict[str, Any]) -> None:
-        """A line of metrics, as the loop writes it after each step."""
-        names = ("loss", "chosen_logps", "rejected_logps", "grad_norm")
-        self.recording.step(**{name: row[name] for name in names})
+NOTED = ("loss", "chosen_logps", "rejected_logps", "grad_norm")
 
 
 def main() -> None:
-    """Load, score the reference, train; leave the recording."""
+    """Train as the command does; leave the recording."""
     job, result = read_job()
     torch.set_num_threads(job["threads"])
     recording = Recording()
-    folder = Path(job["data"])
-    config = _config(job)
-    policy = load_policy(job["model"], template="plain", device="cpu", dtype="float32")
-    groups, rendered, _ = render_all(load_preferences(folder / "prefs.jsonl"), policy.renderer)
-    seen = [[list(row.prompt_ids), *(list(branch.ids) for branch in row.branches)] for row in rendered]
-    same_tokens("Penchant", json.loads((folder / "ids.json").read_text())["groups"], seen)
+    seen: dict[str, Any] = {"forwarded": 0.0}
 
-    scorer = policy.scorer
-    budget = config.tokens_per_batch or token_budget(scorer.device, rendered)
-    table = ReferenceTable(Path(job["scratch"]), fingerprint(policy.model), "float32")
-    reference = reference_logps(scorer, rendered, table, budget=budget)
-    rows = [(row, range(len(row.branches))) for row in rendered]
-    again = score_rows(scorer, rows[:4])  # the method's own check, that the policy starts from the reference
-    if (again - torch.cat(reference[:4])).abs().max() > 1e-2:
-        raise SystemExit("the policy does not score as its reference at step 0")
+    class Recorder(RunFolder):
+        """A run directory that is never made: the steps' numbers go to the recording."""
 
-    data = Dataset(rendered, reference)
-    units = [[comparison_unit(comparison) for comparison in group.comparisons] for group in groups]
-    loop = Loop(
-        config,
-        policy,
-        data,
-        units,
-        preference(config.loss),
-        Recorder(config, recording),
-        Accelerator(cpu=True),
-        None,
-        budget,
-    )
-    recording.ready()
-    train(loop)
+        def __init__(self, path: str | None, config: DPO, **_: Any) -> None:
+            super().__init__(None, config, writes=False)
 
-    trained = [
-        batch for step in plan(config, units) for batch in micro_batches(step, data, budget=budget, plain=scorer.plain)
-    ]
-    scored = batches(rows, budget=budget, plain=scorer.plain)
-    tokens = {
-        "policy_real": sum(batch.forwarded for batch in trained),
-        "policy_padded": sum(part.input_ids.numel() for batch in trained for part in batch.batches),
-        "reference_padded": sum(part.input_ids.numel() for part in scored),
-    }
+        def append(self, name: str, row: dict[str, Any]) -> None:
+            """A line of metrics, as the loop writes it after each step."""
+            if row.get("kind") == "train":
+                recording.step(**{noted: row[noted] for noted in NOTED})
+                seen["forwarded"] += row["tokens_per_s"] * row["seconds"]
+
+    train = session.train
+
+    def watched(loop: Loop, **options: Any) -> str:
+        """The loop, once the data that it got was looked at."""
+        expected = json.loads((Path(job["data"]) / "ids.json").read_text())["groups"]
+        got = [[list(row.prompt_ids), *(list(branch.ids) for branch in row.branches)] for row in loop.data.rendered]
+        same_tokens("Penchant", expected, got)
+        seen["needed"] = needed(loop)
+        if job["gradient"]:
+            keep_first_gradient(loop.policy.model, job["gradient"])
+        recording.ready()
+        return train(loop, **options)
+
+    session.RunFolder, session.train = Recorder, watched  # type: ignore[misc]
+    run(_config(job))
     recording.write(
         result,
-        tokens=tokens,
+        tokens=seen,
         threads=torch.get_num_threads(),
         libraries=["penchant", "torch", "transformers", "accelerate"],
     )
 
 
+def needed(loop: Loop) -> list[dict[str, int]]:
+    """For each step the least that must be computed: tokens through the trunk and positions through the head.
+
+    Every prompt and every response once, without the last token of a response, whose state predicts nothing.
+    """
+    steps = []
+    for step in plan(loop.config, loop.units):
+        tokens = positions = 0
+        for group, units in step:
+            row = loop.data.rendered[group]
+            branches = [row.branches[index] for index in {index for unit in units for index in unit.responses}]
+            tokens += len(row.prompt_ids) + sum(len(branch.ids) - 1 for branch in branches)
+            positions += sum(branch.scored for branch in branches)
+        steps.append({"tokens": tokens, "positions": positions})
+    return steps
+
+
 def _config(job: dict[str, Any]) -> DPO:
-    rate = job["learning_rate"]
     return DPO(
-        model=ModelConfig(name=job["model"]),
-        data=DataConfig(path=str(Path(job["data"]) / "prefs.jsonl")),
+        model=ModelConfig(name=job["model"], dtype="float32", device="cpu"),
+        data=DataConfig(path=str(Path(job["data"]) / "prefs.jsonl"), held_out=0, template="plain"),
         loss=Sigmoid(beta=job["beta"]),
         batch_size=job["pairs_per_step"],
-        optimizer=AdamW(learning_rate=rate) if job["optimizer"] == "adamw" else RMSprop(learning_rate=rate),
+        optimizer=AdamW(learning_rate=job["learning_rate"]),
         clip=job["clip"],
-        tokens_per_batch=job["tokens_per_batch"],
         precision="float32",
         max_steps=job["steps"],
+        evaluate=Evaluate(samples=None),
     )
 
 

@@ -1,7 +1,7 @@
-"""Worker: the data of a workload, for both sides, with the token ids that both must see.
+"""Worker: the data of a row, for both sides, with the token ids that both must see.
 
-The texts are random words, each one token of the model's vocabulary: speed does not depend on what is said, and such
-texts tokenize the same on every machine. A group is drawn again where its lengths would leave the workload's ranges.
+Random texts are words, each one token of the model's vocabulary: speed does not depend on what is said, and such
+texts tokenize the same on every machine. A group is drawn again where its lengths would leave the row's ranges.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import random
 import re
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from penchant.data import load_preferences, write_groups
@@ -17,23 +18,28 @@ from penchant.data.render import Rendered, Renderer
 from penchant.models.load import load_renderer, locate
 from penchant.train.plan import comparison_unit, plan_epoch
 from penchant.types import Comparison, PromptGroup
+from side_by_side.random_model import make_neox
 from side_by_side.recording import read_job
+from side_by_side.rows import SMOLLM2
 
 ATTEMPTS = 200  # draws of one group before giving up: a tokenizer that splits most words
 
 
 def main() -> None:
-    """Write `prefs.jsonl` (for us), `pairs.jsonl` (for TRL, in the order of our steps) and `data.json` (ids)."""
+    """Write `prefs.jsonl` (for us), `pairs.jsonl` (for TRL, in the order of our steps) and `ids.json`."""
     job, result = read_job()
-    workload, folder = job["workload"], Path(job["folder"])
-    model = locate(job["model"])
+    folder = Path(job["folder"])
+    model = _model(job["model"], folder, Path(job["shared"]))
     renderer = load_renderer(model, template="plain")
-    words = _words(renderer.tokenizer)
     draw = random.Random(0)
-    groups = [_group(draw, words, workload, renderer, number) for number in range(job["prompts"])]
+    if "path" in job["data"]:
+        groups = _sample(draw, job["data"], Path(job["shared"]), renderer, job["prompts"])
+    else:
+        words, limit = _words(renderer.tokenizer, model)
+        groups = [_group(draw, words, limit, job["data"], renderer, number) for number in range(job["prompts"])]
     write_groups(groups, folder / "prefs.jsonl")
     groups = load_preferences(folder / "prefs.jsonl")
-    pairs = _in_order_of_steps(groups, workload["pairs_per_step"])
+    pairs = _in_order_of_steps(groups, job["pairs_per_step"])
     with (folder / "pairs.jsonl").open("w") as file:
         for group, winner, loser in pairs:
             of = groups[group]
@@ -46,39 +52,79 @@ def main() -> None:
     rendered = [renderer.render(group) for group in groups]
     ids = [[list(row.prompt_ids), *(list(branch.ids) for branch in row.branches)] for row in rendered]
     (folder / "ids.json").write_text(json.dumps({"groups": ids, "pairs": pairs}))
-    Path(result).write_text(json.dumps({"model": model}))
+    told = {
+        "model": model,
+        "prompts": len(groups),
+        "mean_prompt_tokens": mean(len(row.prompt_ids) for row in rendered),
+        "mean_response_tokens": mean(len(branch.ids) for row in rendered for branch in row.branches),
+    }
+    Path(result).write_text(json.dumps(told))
 
 
-def _words(tokenizer: Any) -> list[str]:
-    """Words that are one token with the space before them."""
-    found = [re.fullmatch("[Ġ▁]([a-z]{2,})", token) for token in tokenizer.get_vocab()]
-    return sorted(match[1] for match in found if match)
+def _model(name: str, folder: Path, shared: Path) -> str:
+    """The folder that both sides open; a random model is made where one is asked for."""
+    if name.startswith("neox-"):
+        return make_neox(folder / "model", vocabulary=int(name.removeprefix("neox-")), tokenizer=locate(SMOLLM2))
+    if name.startswith("shared:"):
+        return locate(str(shared / name.removeprefix("shared:")))
+    return locate(name)
+
+
+# -- real data ----------------------------------------------------------------------------------------------------
+
+
+def _sample(
+    draw: random.Random, data: dict[str, Any], shared: Path, renderer: Renderer, prompts: int
+) -> list[PromptGroup]:
+    groups = load_preferences(shared / data["path"], ties="drop")
+    longest = data["max_prompt_tokens"] or float("inf")
+    fitting = [
+        group
+        for group in groups
+        if len(group.comparisons) == data["comparisons"] and len(renderer.prompt_ids(group.prompt)) <= longest
+    ]
+    if len(fitting) < prompts:
+        raise SystemExit(f"{data['path']} has {len(fitting)} such prompts, {prompts} are needed")
+    return draw.sample(fitting, prompts)
+
+
+# -- random words -------------------------------------------------------------------------------------------------
+
+
+def _words(tokenizer: Any, model: str) -> tuple[list[str], int]:
+    """Words that are one token with the space before them, and the number of tokens that the model knows."""
+    limit = int(json.loads((Path(model) / "config.json").read_text())["vocab_size"])
+    found = [
+        re.fullmatch("[Ġ▁]([a-z]{2,})", token) for token, number in tokenizer.get_vocab().items() if number < limit
+    ]
+    return sorted(match[1] for match in found if match), limit
 
 
 def _group(
-    draw: random.Random, words: list[str], workload: dict[str, Any], renderer: Renderer, number: int
+    draw: random.Random, words: list[str], limit: int, data: dict[str, Any], renderer: Renderer, number: int
 ) -> PromptGroup:
-    count = workload["responses"]
+    count = data["responses"]
     comparisons = [Comparison(a, b) for a in range(count) for b in range(a + 1, count)]
     for _ in range(ATTEMPTS):
-        prompt = " ".join(draw.choices(words, k=draw.randint(*workload["prompt_tokens"])))
-        sizes = [draw.randint(*workload["response_tokens"]) - 1 for _ in range(count)]  # and the end token
+        prompt = " ".join(draw.choices(words, k=draw.randint(*data["prompt_tokens"])))
+        sizes = [draw.randint(*data["response_tokens"]) - 1 for _ in range(count)]  # and the end token
         responses = [" " + " ".join(draw.choices(words, k=size)) for size in sizes]
         group = PromptGroup(prompt, responses, comparisons)
-        if _fits(renderer.render(group), renderer.prompt_ids(prompt), workload):
+        if _fits(renderer.render(group), renderer.prompt_ids(prompt), limit, data):
             return group
     raise SystemExit(f"no group {number} with these lengths in {ATTEMPTS} attempts: does the tokenizer know words?")
 
 
-def _fits(rendered: Rendered, prompt_ids: tuple[int, ...], workload: dict[str, Any]) -> bool:
-    """Whether the boundary is where the prompt ends, and all lengths are in range."""
-    low, high = workload["prompt_tokens"]
-    shortest, longest = workload["response_tokens"]
+def _fits(rendered: Rendered, prompt_ids: tuple[int, ...], limit: int, data: dict[str, Any]) -> bool:
+    """Whether the boundary is where the prompt ends, all lengths are in range, and all tokens known to the model."""
+    low, high = data["prompt_tokens"]
+    shortest, longest = data["response_tokens"]
     return (
         rendered.prompt_ids == prompt_ids
         and low <= len(prompt_ids) <= high
         and all(shortest <= len(branch.ids) <= longest for branch in rendered.branches)
         and all(branch.spans == ((0, len(branch.ids)),) for branch in rendered.branches)
+        and max(max(prompt_ids), *(max(branch.ids) for branch in rendered.branches)) < limit
     )
 
 

@@ -39,17 +39,11 @@ class Recording:
             }
         )
 
-    def write(self, path: str | Path, *, tokens: dict[str, int], threads: int, libraries: list[str]) -> None:
-        """Leave the result for the driver.
-
-        Args:
-            tokens: `policy_real`, `policy_padded`, `reference_padded`: tokens that went through the network over all
-                steps, forward with gradient and forward for the reference; `padded` counts the padding too.
-        """
+    def write(self, path: str | Path, *, tokens: dict[str, Any], threads: int, libraries: list[str]) -> None:
+        """Leave the result for the driver; `tokens` says what went through the network, as each worker counts it."""
         result: dict[str, Any] = {
             "steps": self.steps,
             "ready_s": self.ready_s,
-            "job_s": self.steps[-1]["end_s"],
             "peak_mib": peak_mib(),
             "tokens": tokens,
             "threads": threads,
@@ -79,3 +73,19 @@ def same_tokens(side: str, expected: list[Any], got: list[Any]) -> None:
     for number, (right, mine) in enumerate(zip(expected, got, strict=True)):
         if right != mine:
             sys.exit(f"{side} sees other token ids in row {number}: {mine} instead of {right}")
+
+
+def keep_first_gradient(model: Any, path: str | Path) -> None:
+    """Write the gradient with which any optimizer takes its first step: a tensor a weight, tied ones once.
+
+    Both sides meet it at the same place, after clipping, so equality runs clip at a norm that is never reached.
+    """
+    from safetensors.torch import save_file
+    from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+    def keep(*_: Any) -> None:
+        handle.remove()
+        gradients = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+        save_file({name: gradient.detach().float().contiguous() for name, gradient in gradients.items()}, str(path))
+
+    handle = register_optimizer_step_pre_hook(keep)

@@ -1,64 +1,125 @@
-"""From the runs of a workload to its numbers: speed, memory, their ratios, and whether both sides did the same."""
+"""From a row's runs to its numbers: speed, memory, their ratios, the distance to the limit, and equality."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import Any
 
-from side_by_side.runs import SIDES
+from side_by_side.rows import WARMUP
 
 Run = dict[str, Any]
 LOSS_TOLERANCE = 1e-4  # two right float32 implementations agree to this at every step
+GRADIENT_TOLERANCE = 1e-4  # norm of the difference over the norm
+LIMIT_TARGET = 0.75  # share of the machine's matrix rate
+UNITS = 3  # forward, gradient of the input, gradient of the weight: as much arithmetic each
 
 
-def pairs_per_s(run: Run, pairs_per_step: int, warmup: int) -> float:
+def span(values: Iterable[float]) -> dict[str, float]:
+    """Median and range."""
+    known = list(values)
+    return {"median": median(known), "low": min(known), "high": max(known)}
+
+
+def pairs_per_s(run: Run, pairs_per_step: int) -> float:
     """Comparisons a second over the steps after the warm-up: training only."""
+    return pairs_per_step / step_seconds(run)
+
+
+def step_seconds(run: Run) -> float:
+    """Mean seconds of a step after the warm-up, the optimizer included."""
     ends = [step["end_s"] for step in run["steps"]]
-    start = ends[warmup - 1] if warmup else run["ready_s"]
-    return pairs_per_step * (len(ends) - warmup) / (ends[-1] - start)
+    return (ends[-1] - ends[WARMUP - 1]) / (len(ends) - WARMUP)
 
 
-def summarise(runs: Sequence[Run], *, pairs_per_step: int, steps: int, warmup: int) -> dict[str, Any]:
-    """Medians of each side, ratios of runs of the same repeat, and the largest differences between the sides."""
+def parts(runs: Sequence[Run], part: str) -> list[Run]:
+    """The runs of one part of a row."""
+    return [run for run in runs if run["part"] == part]
+
+
+def speed(runs: Sequence[Run], pairs_per_step: int) -> dict[str, Any]:
+    """Pairs/s and peak memory of each side, and ratios of Penchant to the others within a repeat.
+
+    Returns:
+        By side: `pairs_per_s`, `peak_mib`, `runs`, `forwarded` (tokens a pair), and but for Penchant `speed_ratio`,
+        `memory_ratio`; all but the counts are spans.
+    """
+    by_side: dict[str, dict[int, Run]] = {}
+    for run in parts(runs, "speed"):
+        by_side.setdefault(run["side"], {})[run["repeat"]] = run["result"]
     measures: dict[str, Callable[[Run], float]] = {
-        "pairs_per_s": lambda run: pairs_per_s(run, pairs_per_step, warmup),
+        "pairs_per_s": lambda run: pairs_per_s(run, pairs_per_step),
         "peak_mib": lambda run: run["peak_mib"],
-        "job_s": lambda run: run["job_s"],
     }
-    pairs = pairs_per_step * steps
-    by_side = {side: [run for run in runs if run["side"] == side] for side in SIDES}
-    sides = {
-        side: {name: median(map(measure, of)) for name, measure in measures.items()}
-        | {f"{name}_a_pair": count / pairs for name, count in of[0]["tokens"].items()}
-        for side, of in by_side.items()
-    }
-    ratios = {
-        side: {
-            name: _ratio([measure(a) / measure(b) for a, b in zip(by_side["penchant"], of, strict=True)])
-            for name, measure in measures.items()
-        }
-        for side, of in by_side.items()
-        if side != "penchant"
-    }
-    same = {side: differences(by_side["penchant"], of) for side, of in by_side.items() if side != "penchant"}
-    return {"sides": sides, "ratios": ratios, "differences": same}
+    told: dict[str, Any] = {}
+    for side, of in by_side.items():
+        told[side] = {name: span(map(measure, of.values())) for name, measure in measures.items()}
+        told[side]["runs"] = len(of)
+        told[side]["forwarded"] = median(
+            run["tokens"]["forwarded"] / (pairs_per_step * len(run["steps"])) for run in of.values()
+        )
+        common = sorted(of.keys() & by_side.get("penchant", {}).keys())
+        if side == "penchant" or not common:
+            continue
+        for name, measure in (("speed_ratio", "pairs_per_s"), ("memory_ratio", "peak_mib")):
+            of_run = measures[measure]
+            told[side][name] = span(of_run(by_side["penchant"][repeat]) / of_run(of[repeat]) for repeat in common)
+    return told
 
 
-def _ratio(values: Sequence[float]) -> dict[str, float]:
-    return {"median": median(values), "low": min(values), "high": max(values)}
+def limit_seconds(step: dict[str, int], rate: dict[str, float]) -> float:
+    """The floor of an optimizer step: its matrix products alone at the machine's rate for these shapes.
+
+    Args:
+        step: `tokens` through the trunk, `positions` through the head.
+        rate: `trunk_flop`, `head_flop` (a token and unit), `trunk_rate`, `head_rate` (FLOP/s).
+    """
+    trunk = UNITS * rate["trunk_flop"] * step["tokens"] / rate["trunk_rate"]
+    return trunk + UNITS * rate["head_flop"] * step["positions"] / rate["head_rate"]
 
 
-def differences(ours: Sequence[Run], theirs: Sequence[Run]) -> dict[str, float]:
-    """The largest over all steps and repeats: of the loss in nats, of the others relative to TRL's."""
-    steps = [
-        (mine, its) for a, b in zip(ours, theirs, strict=True) for mine, its in zip(a["steps"], b["steps"], strict=True)
+def distance(runs: Sequence[Run]) -> dict[str, Any] | None:
+    """Seconds of Penchant's step, its limit, their share, the rates: medians over the repeats; None without runs."""
+    rates = {run["repeat"]: run["result"] for run in parts(runs, "rate")}
+    ours = {run["repeat"]: run["result"] for run in parts(runs, "speed") if run["side"] == "penchant"}
+    common = sorted(rates.keys() & ours.keys())
+    if not common:
+        return None
+    measured = [step_seconds(ours[repeat]) for repeat in common]
+    limits = [
+        sum(limit_seconds(step, rates[repeat]) for step in steps) / len(steps)
+        for repeat in common
+        for steps in [ours[repeat]["tokens"]["needed"][WARMUP:]]
     ]
-    largest = {"loss": max(_gap(abs(mine["loss"] - its["loss"])) for mine, its in steps)}
+    return {
+        "measured_s": median(measured),
+        "limit_s": median(limits),
+        "share": span(limit / seconds for limit, seconds in zip(limits, measured, strict=True)),
+        "trunk_gflops": median(rates[repeat]["trunk_rate"] for repeat in common) / 1e9,
+        "head_gflops": median(rates[repeat]["head_rate"] for repeat in common) / 1e9,
+    }
+
+
+def equality(runs: Sequence[Run]) -> dict[str, Any] | None:
+    """The largest differences between the sides over the steps, whether they are small enough; None without runs."""
+    found = parts(runs, "equality")
+    if not found:
+        return None
+    result = found[-1]["result"]
+    pairs = list(zip(result["steps"]["penchant"], result["steps"]["trl-precomputed"], strict=True))
+    losses = [its["loss"] for _, its in pairs]
+    told: dict[str, Any] = {
+        "steps": len(pairs),
+        "loss_first": losses[0],
+        "loss_lowest": min(losses),
+        "loss": max(_gap(abs(mine["loss"] - its["loss"])) for mine, its in pairs),
+        "gradient": _gap(result["gradient"]["gradient_difference"]),
+    }
     for name in ("chosen_logps", "rejected_logps", "grad_norm"):
-        largest[f"{name}_relative"] = max(_gap(abs(mine[name] - its[name]) / abs(its[name])) for mine, its in steps)
-    return largest
+        told[name] = max(_gap(abs(mine[name] - its[name]) / abs(its[name])) for mine, its in pairs)
+    told["equal"] = told["loss"] <= LOSS_TOLERANCE and told["gradient"] <= GRADIENT_TOLERANCE
+    return told
 
 
 def _gap(difference: float) -> float:
@@ -66,6 +127,7 @@ def _gap(difference: float) -> float:
     return math.inf if math.isnan(difference) else difference
 
 
-def agree(summary: dict[str, Any]) -> bool:
-    """Whether all losses are equal within the tolerance."""
-    return all(largest["loss"] <= LOSS_TOLERANCE for largest in summary["differences"].values())
+def verdict(value: float, target: float, *, at_most: bool = False) -> str:
+    """Whether a target is met, or by how much it is missed, in percent of the target."""
+    missed = (value / target - 1) if at_most else (1 - value / target)
+    return "met" if missed <= 0 else f"missed by {100 * missed:.1f} %"

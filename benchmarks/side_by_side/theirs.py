@@ -1,8 +1,9 @@
-"""Worker: TRL's DPOTrainer on one workload. Runs in TRL's own environment, so it imports nothing of Penchant.
+"""Worker: TRL's DPOTrainer on one row's data. Runs in TRL's own environment, so it imports nothing of Penchant.
 
 Settings where TRL's defaults differ: float32 (bf16 is on by default), no gradient checkpointing (slower), sequential
 order (so that each step has the same pairs as ours), no truncation, no checkpoints, no trackers. Its
 `batch_rebalance` sampling is not used: it makes micro-batches of unequal size, whose plain mean is another loss.
+The data is read with `load_dataset`, so that TRL finds a precomputed reference again, as its users do.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
+from datasets import Dataset, load_dataset
 from transformers import AutoTokenizer, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-from side_by_side.recording import Recording, read_job, same_tokens
+from side_by_side.recording import Recording, keep_first_gradient, read_job, same_tokens
 
 
 class CountingCollator(DataCollatorForPreference):
@@ -27,7 +28,6 @@ class CountingCollator(DataCollatorForPreference):
         """A padded batch."""
         batch = super().torch_call(examples)
         self.padded = getattr(self, "padded", 0) + batch["input_ids"].numel()
-        self.real = getattr(self, "real", 0) + int(batch["attention_mask"].sum())
         return batch
 
 
@@ -36,11 +36,11 @@ class Record(TrainerCallback):
 
     def __init__(self, recording: Recording, collator: CountingCollator) -> None:
         self.recording, self.collator = recording, collator
-        self.before = (0, 0)
+        self.before = 0
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         """Model loaded, data tokenized, reference precomputed where asked."""
-        self.before = (getattr(self.collator, "real", 0), getattr(self.collator, "padded", 0))
+        self.before = getattr(self.collator, "padded", 0)
         self.recording.ready()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
@@ -60,7 +60,6 @@ def main() -> None:
     torch.set_num_threads(job["threads"])
     recording = Recording()
     folder = Path(job["data"])
-    rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
     tokenizer = AutoTokenizer.from_pretrained(job["model"])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -69,23 +68,18 @@ def main() -> None:
     trainer = DPOTrainer(
         job["model"],
         args=_config(job),
-        train_dataset=Dataset.from_list(rows),
+        train_dataset=load_dataset("json", data_files=str(folder / "pairs.jsonl"), split="train"),
         processing_class=tokenizer,
         data_collator=collator,
         callbacks=[record],
     )
     _check_tokens(trainer.train_dataset, folder)
+    if job["gradient"]:
+        keep_first_gradient(trainer.model, job["gradient"])
     trainer.train()
-
-    real, padded = collator.real - record.before[0], collator.padded - record.before[1]
-    tokens = {
-        "policy_real": real,
-        "policy_padded": padded,
-        "reference_padded": record.before[1] if job["precompute"] else padded,
-    }
     recording.write(
         result,
-        tokens=tokens,
+        tokens={"forwarded": collator.padded - record.before, "reference": record.before},
         threads=torch.get_num_threads(),
         libraries=["trl", "torch", "transformers", "accelerate", "datasets"],
     )
@@ -103,7 +97,6 @@ def _check_tokens(dataset: Dataset, folder: Path) -> None:
 
 
 def _config(job: dict[str, Any]) -> DPOConfig:
-    adamw = job["optimizer"] == "adamw"
     return DPOConfig(
         output_dir=job["scratch"],
         use_cpu=True,
@@ -113,9 +106,9 @@ def _config(job: dict[str, Any]) -> DPOConfig:
         beta=job["beta"],
         max_length=None,
         precompute_ref_log_probs=job["precompute"],
-        precompute_ref_batch_size=job["micro_batch"],
-        per_device_train_batch_size=job["micro_batch"],
-        gradient_accumulation_steps=job["pairs_per_step"] // job["micro_batch"],
+        precompute_ref_batch_size=job["trl_batch"],
+        per_device_train_batch_size=job["trl_batch"],
+        gradient_accumulation_steps=job["pairs_per_step"] // job["trl_batch"],
         max_steps=job["steps"],
         train_sampling_strategy="sequential",
         learning_rate=job["learning_rate"],
@@ -123,8 +116,7 @@ def _config(job: dict[str, Any]) -> DPOConfig:
         warmup_steps=0,
         weight_decay=0.0,
         max_grad_norm=job["clip"],
-        optim="adamw_torch_fused" if adamw else "rmsprop",
-        optim_args=None if adamw else "alpha=0.99,eps=1e-8",
+        optim="adamw_torch_fused",
         logging_steps=1,
         report_to="none",
         save_strategy="no",

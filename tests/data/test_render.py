@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from penchant.data.render import Renderer, TooLong, render_all
+from penchant.data.render import Renderer, TooLong
 from penchant.errors import InputError
 from penchant.types import Message, PromptGroup, Response
 
@@ -153,19 +153,26 @@ def test_an_end_token_inside_the_text_does_not_cut_the_response() -> None:
     assert scored == [["b", "</s>", "c", "</s>"]]
 
 
-def test_long_rows_by_policy() -> None:
-    long, short = PromptGroup("c" * 20, ["a"], source="f:1"), PromptGroup("c", ["a"], source="f:2")
-    with pytest.raises(InputError, match=r"f:1: 22 tokens \(prompt 20, longest response 2\) .*max_length=8"):
-        render_all([long, short], Renderer(PLAIN, max_length=8))
-    kept, rendered, report = render_all([long, short], Renderer(PLAIN, max_length=8, overflow="drop"))
-    assert (kept, report.dropped_too_long) == ([short], 1)
-    assert len(rendered) == 1
-    _, rendered, report = render_all([long, short], Renderer(PLAIN, max_length=8, overflow="truncate_prompt"))
-    assert report.truncated == 1
-    assert rendered[0].lengths == (8,)
-    assert rendered[0].branches[0].scored == 2  # never the response
-    with pytest.raises(TooLong, match="a response alone"):
-        Renderer(PLAIN, max_length=8, overflow="truncate_prompt").render(PromptGroup("c", ["c" * 9]))
+def test_many_at_once_are_what_each_is_alone() -> None:
+    renderer = Renderer(CHAT, max_length=60)
+    groups = [
+        PromptGroup(CONVERSATION, ["b c", "a"], source="f:1"),
+        PromptGroup("a", [Response("", finished=False)], source="f:2"),  # no tokens
+        PromptGroup("ab", ["c"], source="f:3"),
+        PromptGroup("a" * 90, ["c"], source="f:4"),  # too long
+        PromptGroup("ab", [Response("c", tuple(CHAT("c", add_special_tokens=False)["input_ids"]), finished=False)]),
+    ]
+    together = renderer.render_many(groups)
+    for group, outcome in zip(groups, together, strict=True):
+        if group.source in ("f:2", "f:4"):
+            with pytest.raises(type(outcome)) as alone:  # type: ignore[arg-type]
+                renderer.render(group)
+            assert str(alone.value) == str(outcome)
+            assert group.source in str(outcome)
+        else:
+            assert renderer.render(group) == outcome
+    assert [isinstance(outcome, TooLong) for outcome in together] == [False, False, False, True, False]
+    assert renderer.render_many([]) == []
 
 
 def test_truncation_keeps_the_start_token(stories: str) -> None:

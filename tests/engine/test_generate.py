@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.engine.generate import Sampling, draw, pick
+from penchant.engine.generate import Sampling, draw
+from penchant.engine.pick import pick
 from penchant.errors import InputError
 from penchant.types import PromptGroup, Response
 
@@ -69,6 +70,49 @@ def test_sampled_frequencies_follow_the_distribution() -> None:
     expected = torch.softmax(torch.tensor([0.0, 2.0, 4.0, -torch.inf]), 0)
     torch.testing.assert_close(counts, expected, atol=0.01, rtol=0)  # three standard deviations are 0.007
     assert counts[3] == 0
+
+
+@given(st.integers(1, 700), st.sampled_from([0.3, 1.0, 2.5]), st.floats(0, 1, exclude_max=True), st.integers(0, 10_000))
+@settings(max_examples=60, deadline=None)
+def test_pick_inverts_the_cumulative_distribution(
+    vocabulary: int, temperature: float, uniform: float, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = 4 * torch.randn(3, vocabulary, generator=generator)
+    logits[:, 1:][torch.rand(3, vocabulary - 1, generator=generator) < 0.5] = -torch.inf
+    tokens = pick(logits, torch.full((3,), uniform, dtype=torch.float64), Sampling(temperature=temperature))
+    probabilities = (logits.double() / temperature).softmax(-1)
+    upper = probabilities.cumsum(-1).gather(1, tokens[:, None]).squeeze(1)
+    chosen = probabilities.gather(1, tokens[:, None]).squeeze(1)
+    assert (chosen > 0).all()
+    assert (upper >= uniform - 1e-6).all()
+    assert (upper - chosen <= uniform + 1e-6).all()
+
+
+@pytest.mark.parametrize("uniform", [0.0, 0.5, 1 - 2**-53])
+def test_a_token_without_probability_is_never_picked(uniform: float) -> None:
+    logits = torch.full((2, 1000), -torch.inf)
+    logits[0, [300, 301, 700]] = 0.0
+    logits[1, 999] = 0.0
+    tokens = pick(logits, torch.full((2,), uniform, dtype=torch.float64), Sampling())
+    assert tokens.tolist() == [{0.0: 300, 0.5: 301}.get(uniform, 700), 999]
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_logits_that_are_not_finite_are_refused(bad: float) -> None:
+    logits = torch.zeros(2, 300)
+    logits[1, 7] = bad
+    with pytest.raises(InputError, match="not finite"):
+        pick(logits, torch.tensor([0.5, 0.5], dtype=torch.float64), Sampling())
+
+
+def test_rare_tokens_of_a_large_vocabulary_keep_their_frequency() -> None:
+    # one token has half of the mass, 99,999 share the rest: float32 sums would lose the last of them
+    logits = torch.full((1, 100_000), -torch.tensor(99_999.0).log().item())
+    logits[0, 0] = 0.0
+    uniforms = torch.tensor([0.25, 0.5 + 1e-9, 0.75, 1 - 1e-9], dtype=torch.float64)
+    tokens = pick(logits.expand(4, -1), uniforms, Sampling()).tolist()
+    assert tokens == pytest.approx([0, 1, 50_000, 99_999], abs=1)
 
 
 @given(st.integers(1, 6), st.floats(0.05, 1.0), st.integers(0, 10_000))

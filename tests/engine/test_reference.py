@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from penchant.engine import reference
 from penchant.engine.generate import Sampling
-from penchant.engine.reference import Reference, ReferenceTable, fingerprint, reference_logps, sequence_kl
-from penchant.engine.score import score
+from penchant.engine.reference import ASK_FOR, Reference, ReferenceTable, fingerprint, reference_logps, sequence_kl
+from penchant.engine.score import score, score_rows
 from penchant.models.load import load_policy
 from penchant.models.settings import LoRA
 from penchant.types import PromptGroup
@@ -59,6 +62,74 @@ def test_a_damaged_or_unwritable_table_is_said_and_computed_anew(
     with caplog.at_level(logging.WARNING):
         reference_logps(story_policy.scorer, rendered, blocked)
     assert "cannot be written" in caplog.text
+
+
+def test_the_table_answers_any_number_of_keys(tmp_path: Path) -> None:
+    table = ReferenceTable(tmp_path, "w", "float32")
+    keys = [number.to_bytes(32, "big") for number in range(2 * ASK_FOR + 100)]
+    assert table.get(keys) == {}
+    assert not table.path.exists()  # asking makes no file
+    table.put({key: float(number) for number, key in enumerate(keys) if number % 2})
+    assert table.get(keys) == {key: float(number) for number, key in enumerate(keys) if number % 2}
+    assert table.get(keys[3:5]) == {keys[3]: 3.0}
+    assert table.get([]) == {}
+
+
+def test_of_two_runs_at_once_one_computes(story_policy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered = [story_policy.renderer.render(group) for group in GROUPS]
+    scored: list[int] = []
+
+    def run() -> list[torch.Tensor]:
+        return reference_logps(story_policy.scorer, rendered, ReferenceTable(tmp_path, "w", "float32"))
+
+    def slowly(scorer: Any, rows: Any, **options: Any) -> torch.Tensor:
+        scored.append(len(rows))
+        if len(scored) == 1:  # while the first run computes, the second one comes
+            second.append(pool.submit(run))
+            assert waiting.wait(30)
+        return score_rows(scorer, rows, **options)
+
+    class Waiting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "another run is scoring the same rows" in record.getMessage():
+                waiting.set()
+
+    monkeypatch.setattr(reference, "score_rows", slowly)
+    second: list[Future[list[torch.Tensor]]] = []
+    waiting, handler = threading.Event(), Waiting()
+    reference.log.addHandler(handler)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            first = run()
+            assert all(torch.equal(a, b) for a, b in zip(first, second[0].result(30), strict=True))
+    finally:
+        reference.log.removeHandler(handler)
+    assert scored == [2]
+    assert [path.suffix for path in tmp_path.iterdir()] == [".sqlite"]  # no lock is left
+
+
+def test_runs_with_other_data_do_not_wait(tmp_path: Path) -> None:
+    table = ReferenceTable(tmp_path, "w", "float32")
+    with table.alone([b"a", b"b"]), table.alone([b"a"]):  # would hang if it were the same lock
+        pass
+    (tmp_path / "file").write_text("")
+    with ReferenceTable(tmp_path / "file" / "inside", "w", "float32").alone([b"a"]):  # nowhere to lock: goes on
+        pass
+
+
+def test_the_fingerprint_tells_which_tensor_holds_what() -> None:
+    class Two(torch.nn.Module):
+        def __init__(self, first: torch.Tensor, second: torch.Tensor) -> None:
+            super().__init__()
+            self.first, self.second = torch.nn.Parameter(first), torch.nn.Parameter(second)
+
+    a, b = torch.zeros(2, 2), torch.ones(2, 2)
+    prints = [fingerprint(Two(*pair)) for pair in ((a, b), (b, a), (a, a), (a, a.clone()), (a.T, b), (a, b.half()))]
+    assert prints[2] == prints[3]  # tied or only equal
+    assert prints[0] == prints[4]
+    assert len(set(prints)) == 4
+    striped = torch.arange(4.0).view(2, 2)  # one place in memory, two contents
+    assert fingerprint(Two(striped, striped.T)) == fingerprint(Two(striped, striped.T.contiguous()))
 
 
 def test_the_fingerprint_is_that_of_the_base_weights(stories: str, story_policy: Any) -> None:

@@ -39,6 +39,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "model.lora.alpha": (("model.lora={}",), ("model.lora.alpha=99",), "losses"),
     "model.lora.dropout": (("model.lora={}",), ("model.lora.dropout=0.5",), "weights"),
     "model.lora.targets": (("model.lora={}",), ("model.lora.targets=[q_proj]",), "weights"),
+    "model.train_top": ((), ("model.train_top=1",), "weights"),
     "model.dtype": ((), ("model.dtype=bfloat16",), "weights"),
     "model.device": ((), ("model.device=cuda:99",), "error"),
     "model.trust_remote_code": (("model.name=REMOTE",), ("model.trust_remote_code=true",), "error"),

@@ -8,11 +8,11 @@ always the tokenization that the model would meet in running text, and nothing i
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
 
+from penchant.data.rendered import Branch, Rendered
 from penchant.errors import InputError
 from penchant.types import Message, Prompt, PromptGroup, Response
 
@@ -24,58 +24,6 @@ PLAIN_ROLES = {"system": "System", "user": "Human", "assistant": "Assistant"}
 
 class TooLong(InputError):
     """A row longer than the limit; `render_all` counts it or passes it on, as the policy says."""
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """The tokens of one response, after the prompt that its group shares.
-
-    Attributes:
-        ids: token ids after the shared prefix.
-        spans: half-open ranges of `ids` that are scored (the response; in a conversation, every taught turn).
-    """
-
-    ids: tuple[int, ...]
-    spans: tuple[tuple[int, int], ...]
-
-    @property
-    def scored(self) -> int:
-        """How many tokens are scored."""
-        return sum(end - start for start, end in self.spans)
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """A group as token ids: a shared prompt (never empty) and one branch a response, in the group's order."""
-
-    prompt_ids: tuple[int, ...]
-    branches: tuple[Branch, ...]
-    unstable: tuple[bool, ...] = ()
-    truncated: bool = False
-    source: str = field(default="", compare=False)
-
-    @property
-    def lengths(self) -> tuple[int, ...]:
-        """Tokens of prompt and response, a number a response."""
-        return tuple(len(self.prompt_ids) + len(branch.ids) for branch in self.branches)
-
-    def key(self, index: int) -> bytes:
-        """A digest of all that response `index`'s score depends on, the weights aside: where the text was cut
-        between prompt and branch makes no difference."""
-        branch = self.branches[index]
-        offset = len(self.prompt_ids)
-        ids = (*self.prompt_ids, *branch.ids)
-        spans = [(start + offset, end + offset) for start, end in branch.spans]
-        return hashlib.sha256(f"{ids}{spans}".encode()).digest()
-
-
-@dataclass(frozen=True)
-class RenderReport:
-    """What rendering a data set did: counts over groups (dropped, truncated) and responses (unstable)."""
-
-    dropped_too_long: int = 0
-    truncated: int = 0
-    unstable_boundaries: int = 0
 
 
 @dataclass(frozen=True)
@@ -154,8 +102,8 @@ class Renderer:
 
     def prompt_ids(self, prompt: Prompt) -> tuple[int, ...]:
         """The ids that a sampler starts from. Never empty."""
-        ids = tuple(self._tokenize(self.text(prompt))[0])
-        return ids or (self._start_id(),)
+        (tokens,) = self._tokenize([self.text(prompt)])
+        return tokens.ids or (self._start_id(),)
 
     def render(self, group: PromptGroup) -> Rendered:
         """Token ids of a group.
@@ -165,46 +113,74 @@ class Renderer:
                 without an end token (all name the group's source).
             TooLong: longer than `max_length` and the policy does not cut it.
         """
-        try:
-            rows = [self._row(group.prompt, response) for response in group.responses]
-            return self._fit(_share_prefix(rows, self._start_id(), group.source))
-        except TooLong as error:
-            raise TooLong(f"{group.source or 'a row'}: {error}") from error
-        except InputError as error:
-            raise InputError(f"{group.source or 'a row'}: {error}") from error
+        (outcome,) = self.render_many([group])
+        if isinstance(outcome, InputError):
+            raise outcome
+        return outcome
 
-    def _row(self, prompt: Prompt, response: Response) -> _Row:
+    def render_many(self, groups: Sequence[PromptGroup]) -> list[Rendered | InputError]:
+        """What `render` gives or raises, a group each. All texts are tokenized in one go, on all cores."""
+        written = [_attempt(self._write, group) for group in groups]
+        texts = [spans[-1].full for row in written if not isinstance(row, InputError) for spans in row]
+        unique = list(dict.fromkeys(texts))  # samples of one prompt need its tokens once
+        tokens = dict(zip(unique, self._tokenize(unique), strict=True))
+
+        def assemble(group: PromptGroup, spans: list[list[_Span]]) -> Rendered:
+            rows = [
+                self._row(response, taught, tokens[taught[-1].full])
+                for response, taught in zip(group.responses, spans, strict=True)
+            ]
+            return self._fit(_share_prefix(rows, self._start_id(), group.source))
+
+        return [
+            row if isinstance(row, InputError) else _attempt(assemble, group, row)
+            for group, row in zip(groups, written, strict=True)
+        ]
+
+    def _write(self, group: PromptGroup) -> list[list[_Span]]:
+        """The text of each response with its prompt, as its taught turns; the last one holds all of it."""
+        prompt = group.prompt
+        head = self.text(prompt)
+        earlier = self._earlier_spans(prompt) if self.every_turn and not isinstance(prompt, str) else {}
+        written = []
+        for response in group.responses:
+            if response.token_ids is not None:  # drawn after the prompt, whose tokens alone are needed
+                written.append([_Span(head, len(head), len(head), len(head), response.finished)])
+                continue
+            last = self._turn_span(prompt, head, response.text, finished=response.finished)
+            for number, span in earlier.items():
+                if not last.full.startswith(span.full):
+                    raise InputError(f"the chat template rewrites turn {number} in a longer conversation")
+            written.append([*earlier.values(), last])
+        return written
+
+    def _row(self, response: Response, spans: Sequence[_Span], tokens: _Tokens) -> _Row:
         if response.token_ids is not None:
-            return self._drawn_row(prompt, response)
-        conversation = not isinstance(prompt, str)
-        spans = [self._last_span(prompt, response)]
-        if self.every_turn and conversation:
-            spans = [*self._earlier_spans(prompt, spans[0].full), *spans]
-        ids, offsets = self._tokenize(spans[-1].full)
+            return self._drawn_row(response.token_ids, tokens.ids or (self._start_id(),), finished=response.finished)
+        ids = tokens.ids
         marks, unstable = [], False
         for span in spans:
-            start = next((i for i, (_, end) in enumerate(offsets) if end > span.start), len(ids))
-            unstable |= start < len(ids) and offsets[start][0] < span.start
-            text_end = next((i for i, (s, e) in enumerate(offsets) if s >= span.text_end and e > s), len(ids))
+            start = tokens.first_ending_after(span.start)
+            unstable |= start < len(ids) and tokens.offsets[start][0] < span.start
+            text_end = tokens.first_from(span.text_end, start)
             stop = text_end
             if span.finished:  # the end token of the turn, if the template writes one
-                turn_end = next((i for i, (s, e) in enumerate(offsets) if s >= span.end and e > s), len(ids))
+                turn_end = tokens.first_from(span.end, text_end)
                 stop = next((i + 1 for i in range(text_end, turn_end) if ids[i] in self.end_ids), text_end)
             marks.append((start, stop))
         ids = ids[: marks[-1][1]]
         if response.finished and (not ids or ids[-1] not in self.end_ids or marks[-1][1] == text_end):
-            ids.append(self.tokenizer.eos_token_id)  # plain text, or a template that ends turns without a token
+            ids = (*ids, self.tokenizer.eos_token_id)  # plain text, or a template that ends turns without a token
             marks[-1] = (marks[-1][0], len(ids))
         if marks[-1][0] >= marks[-1][1]:
             raise InputError("a response has no tokens: it is empty, or the template swallows it")
-        return _Row(tuple(ids), tuple(m for m in marks if m[1] > m[0]), bool(unstable))
+        return _Row(ids, tuple(m for m in marks if m[1] > m[0]), bool(unstable))
 
-    def _drawn_row(self, prompt: Prompt, response: Response) -> _Row:
+    def _drawn_row(self, drawn: tuple[int, ...], head: tuple[int, ...], *, finished: bool) -> _Row:
         """A sample: the prompt's own ids, then exactly what was drawn."""
-        head, drawn = self.prompt_ids(prompt), response.token_ids or ()
         if not drawn:
             raise InputError("a sampled response has no token ids")
-        if response.finished and drawn[-1] not in self.end_ids:
+        if finished and drawn[-1] not in self.end_ids:
             raise InputError(
                 f"a sampled response says finished, but its last id {drawn[-1]} ends nothing in this tokenizer "
                 f"(end ids: {sorted(self.end_ids)}); was it drawn from another model? Remove `token_ids` to use the "
@@ -212,17 +188,13 @@ class Renderer:
             )
         return _Row((*head, *drawn), ((len(head), len(head) + len(drawn)),), False)
 
-    def _last_span(self, prompt: Prompt, response: Response) -> _Span:
-        head = self.text(prompt)
-        if isinstance(prompt, str) and not self.chat:
-            full = head + response.text
-            return _Span(full, len(head), len(full), len(full), response.finished)
-        messages = (Message("user", prompt),) if isinstance(prompt, str) else prompt
-        return self._turn_span(messages, response.text, finished=response.finished)
-
-    def _turn_span(self, before: tuple[Message, ...], text: str, *, finished: bool) -> _Span:
-        head = self.text(before)
-        full = self.text((*before, Message("assistant", text)), answered=True)
+    def _turn_span(self, before: Prompt, head: str, text: str, *, finished: bool) -> _Span:
+        """A turn after `before`, whose own text is `head`."""
+        if isinstance(before, str) and not self.chat:
+            full = head + text
+            return _Span(full, len(head), len(full), len(full), finished)
+        messages = (Message("user", before),) if isinstance(before, str) else before
+        full = self.text((*messages, Message("assistant", text)), answered=True)
         if not full.startswith(head):
             raise InputError(
                 "the chat template writes the prompt differently once it is answered, so there is no boundary; "
@@ -235,31 +207,35 @@ class Renderer:
                 return _Span(full, len(head), text_end, len(full), finished)
         raise InputError("the chat template rewrites the response's text; use template=plain")
 
-    def _earlier_spans(self, prompt: Prompt, full: str) -> list[_Span]:
-        assert not isinstance(prompt, str)
-        spans = []
-        for index, message in enumerate(prompt):
-            if message.role != "assistant":
-                continue
-            span = self._turn_span(prompt[:index], message.content, finished=True)
-            if not full.startswith(span.full):
-                raise InputError(f"the chat template rewrites turn {index} in a longer conversation")
-            spans.append(span)
-        return spans
+    def _earlier_spans(self, conversation: Prompt) -> dict[int, _Span]:
+        """The assistant's turns in a prompt, by their number."""
+        assert not isinstance(conversation, str)
+        return {
+            number: self._turn_span(
+                conversation[:number], self.text(conversation[:number]), message.content, finished=True
+            )
+            for number, message in enumerate(conversation)
+            if message.role == "assistant"
+        }
 
-    def _tokenize(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """Ids and character offsets; the start token that the tokenizer adds is kept, an end token is not."""
+    def _tokenize(self, texts: list[str]) -> list[_Tokens]:
+        """Tokens of each text; the start token that the tokenizer adds is kept, an end token is not."""
+        if not texts:
+            return []
         encoded = self.tokenizer(
-            text,
+            texts,
             add_special_tokens=not self.chat,  # a chat template writes its own
             return_offsets_mapping=True,
             return_attention_mask=False,
+            return_token_type_ids=False,
         )
-        ids, offsets = list(encoded["input_ids"]), [tuple(o) for o in encoded["offset_mapping"]]
-        while ids and not self.chat and offsets[-1] == (0, 0) and ids[-1] == self.tokenizer.eos_token_id:
-            ids.pop()
-            offsets.pop()
-        return ids, offsets
+        rows = []
+        for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
+            end = len(ids)
+            while end and not self.chat and offsets[end - 1] == (0, 0) and ids[end - 1] == self.tokenizer.eos_token_id:
+                end -= 1
+            rows.append(_Tokens(tuple(ids[:end]), offsets[:end]))
+        return rows
 
     def _start_id(self) -> int:
         """What stands before a text that has no prompt: the start token, or EOS where there is none (GPT-2)."""
@@ -302,6 +278,39 @@ class _Span:
     finished: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """A text's token ids and the characters that each stands for."""
+
+    ids: tuple[int, ...]
+    offsets: list[tuple[int, int]]
+
+    def first_ending_after(self, character: int) -> int:
+        """The first token that holds a character from here on; the number of tokens if none does."""
+        return next((i for i, (_, end) in enumerate(self.offsets) if end > character), len(self.ids))
+
+    def first_from(self, character: int, begin: int) -> int:
+        """The first token, `begin` or a later one, that starts at this character or after it and stands for some."""
+        for index in range(begin, len(self.ids)):
+            start, end = self.offsets[index]
+            if start >= character and end > start:
+                return index
+        return len(self.ids)
+
+
+Result = TypeVar("Result")
+
+
+def _attempt(step: Callable[..., Result], group: PromptGroup, *more: Any) -> Result | InputError:
+    """What a step makes of a group, or what is wrong with it, with the group's name."""
+    try:
+        return step(group, *more)
+    except InputError as error:
+        named = type(error)(f"{group.source or 'a row'}: {error}")
+        named.__cause__ = error
+        return named
+
+
 def _spaced(text: str) -> str:
     return text if not text or text[0].isspace() else " " + text
 
@@ -322,39 +331,3 @@ def _share_prefix(rows: list[_Row], start_id: int, source: str) -> Rendered:
 
 def _common(a: Sequence[int], b: Sequence[int]) -> int:
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-
-
-def render_all(
-    groups: Iterable[PromptGroup], renderer: Renderer
-) -> tuple[list[PromptGroup], list[Rendered], RenderReport]:
-    """Render a data set under the renderer's policy.
-
-    Returns:
-        The groups that were kept, their renderings (same order), and counts of what was dropped or cut.
-
-    Raises:
-        InputError: rows that cannot be rendered, or are too long under `overflow=error`: all of them, by name.
-    """
-    kept: list[PromptGroup] = []
-    rendered: list[Rendered] = []
-    problems: list[str] = []
-    dropped = 0
-    for group in groups:
-        try:
-            row = renderer.render(group)
-        except TooLong as error:
-            if renderer.overflow == "drop":
-                dropped += 1
-            else:
-                problems.append(str(error))
-        except InputError as error:
-            problems.append(str(error))
-        else:
-            kept.append(group)
-            rendered.append(row)
-    if problems:
-        more = f"\n  (+{len(problems) - 20} more)" if len(problems) > 20 else ""
-        raise InputError(f"{len(problems)} rows cannot be used:\n  " + "\n  ".join(problems[:20]) + more)
-    truncated = sum(row.truncated for row in rendered)
-    unstable = sum(sum(row.unstable) for row in rendered)
-    return kept, rendered, RenderReport(dropped, truncated, unstable)

@@ -8,6 +8,8 @@ configuration and by a numeric probe, and said aloud.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -33,16 +35,68 @@ def unwrap(model: nn.Module) -> Any:
     return inner.get_base_model() if hasattr(inner, "get_base_model") else inner
 
 
-def predictor_states(model: nn.Module, batch: TreeBatch) -> Float[Tensor, "tokens hidden"]:
-    """Final hidden states at the positions that predict a scored token; no logits are computed."""
+def predictor_states(
+    model: nn.Module, batch: TreeBatch, inputs: Float[Tensor, "rows length hidden"] | None = None, first: int = 0
+) -> Float[Tensor, "tokens hidden"]:
+    """Final hidden states at the positions that predict a scored token; no logits are computed.
+
+    `inputs` are the states that enter block number `first`; None for the whole model.
+    """
+    if inputs is None:
+        states = _trunk_states(model, batch)
+    else:
+        with _only_blocks(model, first, None):
+            states = _trunk_states(model, batch, inputs)
+    return states.reshape(-1, states.shape[-1]).index_select(0, batch.predictors)
+
+
+def entering_states(model: nn.Module, batch: TreeBatch, block: int) -> Float[Tensor, "rows length hidden"]:
+    """The states that enter a block; no more is run than it and those below."""
+    kept: list[Tensor] = []
+
+    def keep(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        kept.append(arguments[0] if arguments else named["hidden_states"])
+
+    blocks = trunk_blocks(model)
+    assert blocks is not None
+    hook = blocks[block].register_forward_pre_hook(keep, with_kwargs=True)
+    try:
+        with _only_blocks(model, 0, block + 1):
+            _trunk_states(model, batch)
+    finally:
+        hook.remove()
+    return kept[0]
+
+
+def trunk_blocks(model: nn.Module) -> nn.ModuleList | None:
+    """The model's blocks from the bottom up, where it keeps them as most do; else None."""
+    blocks = getattr(unwrap(model).base_model, "layers", None)
+    return blocks if isinstance(blocks, nn.ModuleList) else None
+
+
+@contextmanager
+def _only_blocks(model: nn.Module, start: int, stop: int | None) -> Iterator[None]:
+    """The trunk has only some of its blocks for as long as this lasts; they are the modules themselves."""
+    trunk, blocks = unwrap(model).base_model, trunk_blocks(model)
+    assert blocks is not None
+    try:
+        trunk.layers = blocks[start:stop]
+        yield
+    finally:
+        trunk.layers = blocks
+
+
+def _trunk_states(
+    model: nn.Module, batch: TreeBatch, inputs: Tensor | None = None
+) -> Float[Tensor, "rows length hidden"]:
     options: dict[str, Any] = {}  # one path a row, padded on the right: the model's own causal mask is right
     if batch.spans is not None:
         no_mask = torch.empty(1, 1, 1, 1)  # has four dimensions: `transformers` then builds none of its own
         options = {"attention_mask": no_mask, "position_ids": batch.position_ids, "trees": batch.spans}
+    options |= {"input_ids": batch.input_ids} if inputs is None else {"inputs_embeds": inputs}
     with fast_linear(batch.input_ids.device):
-        out = unwrap(model).base_model(input_ids=batch.input_ids, use_cache=False, **options)
-    states = out.last_hidden_state
-    return states.reshape(-1, states.shape[-1]).index_select(0, batch.predictors)
+        states: Tensor = unwrap(model).base_model(use_cache=False, **options).last_hidden_state
+    return states
 
 
 def output_head(model: nn.Module) -> Head:

@@ -7,6 +7,7 @@ the rounding of the logits). Nothing is filtered unless asked: top-k and top-p a
 from __future__ import annotations
 
 import hashlib
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +17,17 @@ import torch
 from torch import Tensor, nn
 
 from penchant.engine.attention import unwrap
+from penchant.engine.pick import pick
+from penchant.engine.rows import Rows, fresh_cache, rows_like
 from penchant.engine.score import evaluating
-from penchant.engine.tree import fill
 from penchant.errors import InputError
 
-MAX_ROWS = 64  # sequences decoded together: beyond that a CPU gains little
+SURE_ROWS = 64  # sequences decoded together, however long
+MAX_ROWS = 128  # and so many while they are short: a CPU is a tenth faster
+SMALL_CACHE = 2**14  # tokens that the cache may hold beyond SURE_ROWS
+REFILL = 0.25  # of the places must be free before more prompts are run: a few at a time would cost as much as many
 MAX_PREFILL = 4096  # tokens of the prompts computed together, padding included
+CPU_PREFILL = 1024  # a CPU is a quarter faster while they stay in its caches
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,93 +91,165 @@ def draw(
                 f"prompt {number} has {len(prompt)} tokens: with max_new_tokens={sampling.max_new_tokens} that is more "
                 f"than the model's context of {limit}; shorten it or lower max_new_tokens"
             )
-    results: list[list[Drawn]] = [[] for _ in prompts]
-    per_batch = max(1, MAX_ROWS // sampling.n)
+    shares = Counter(prompts)
+    unique = list(shares)
+
+    def ended(number: int) -> None:
+        if progress:
+            progress(shares[unique[number]])
+
     with evaluating(model):
-        for alike in fill([len(prompt) for prompt in prompts], MAX_PREFILL):
-            for start in range(0, len(alike), per_batch):
-                picked = alike[start : start + per_batch]
-                rows = _Batch(model, [prompts[i] for i in picked], sampling, end_ids).run(progress)
-                for place, index in enumerate(picked):
-                    results[index] = rows[place * sampling.n : (place + 1) * sampling.n]
-    return results
+        drawn = dict(zip(unique, _Drawing(model, unique, sampling, end_ids, ended).run(), strict=True))
+    return [list(drawn[prompt]) for prompt in prompts]
 
 
-class _Batch:
-    """Some prompts, decoded together. Rows are (prompt, sample), samples of a prompt side by side."""
+@dataclass
+class _Row:
+    """A sample on its way: of which prompt, its random numbers, and what was drawn so far."""
+
+    prompt: int
+    sample: int
+    uniforms: np.ndarray
+    drawn: list[int]
+
+    @property
+    def uniform(self) -> float:
+        """The number that decides the next token."""
+        return float(self.uniforms[len(self.drawn)])
+
+
+@dataclass(frozen=True)
+class _Prefilled:
+    """Prompts that were run: the logits of their first token, their cache, its mask; a row a prompt."""
+
+    logits: Tensor
+    cache: Any
+    mask: Tensor
+
+
+class _Drawing:
+    """Decodes as many rows at a time as there are places; waiting rows take those of rows that ended.
+
+    Attributes:
+        left: prompts not yet run, from long to short: those of one forward pass are alike, and a later prompt never
+            needs more columns than the rows that it joins.
+        waiting: samples of the prompts that were run last, each with its prompt's row there.
+        live: what each row of the cache is.
+        ended: called with the prompt's number for each sample that is done.
+        results: samples by prompt and index.
+    """
 
     def __init__(
-        self, model: nn.Module, prompts: list[tuple[int, ...]], sampling: Sampling, end_ids: frozenset[int]
+        self,
+        model: nn.Module,
+        prompts: list[tuple[int, ...]],
+        sampling: Sampling,
+        end_ids: frozenset[int],
+        ended: Callable[[int], None],
     ) -> None:
         self.model, self.prompts, self.sampling = unwrap(model), prompts, sampling
+        self.end_ids, self.ended = end_ids, ended
         self.device = next(model.parameters()).device
-        self.end_ids = torch.tensor(sorted(end_ids), device=self.device)
-        keys = [(prompt, index) for prompt in prompts for index in range(sampling.n)]
-        uniforms = np.stack([_uniforms(sampling.seed, p, i, sampling.max_new_tokens) for p, i in keys])
-        self.uniforms = torch.from_numpy(uniforms).to(self.device)
+        self.left = deque(sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i)))
+        self.waiting: deque[tuple[int, _Row]] = deque()
+        self.live: list[_Row] = []
+        self.prefilled: _Prefilled | None = None
+        self.rows: Rows | None = None
+        self.results: list[list[Drawn]] = [[((), False)] * sampling.n for _ in prompts]
+        longest = max(map(len, prompts), default=1) + sampling.max_new_tokens
+        self.places = min(MAX_ROWS, max(SURE_ROWS, SMALL_CACHE // longest), len(prompts) * sampling.n)
 
-    def run(self, progress: Callable[[int], None] | None) -> list[Drawn]:
-        """Decode until every row has ended or reached its length; rows that ended leave the batch."""
-        logits, cache, mask = self._prefill()
-        drawn: list[list[int]] = [[] for _ in range(len(self.uniforms))]
-        alive = torch.arange(len(self.uniforms), device=self.device)
-        finished: set[int] = set()
-        for step in range(self.sampling.max_new_tokens):
-            tokens = pick(logits, self.uniforms[alive, step], self.sampling)
-            for row, token in zip(alive.tolist(), tokens.tolist(), strict=True):
-                drawn[row].append(token)
-            ended = torch.isin(tokens, self.end_ids)
-            if ended.any():
-                finished.update(alive[ended].tolist())
-                if progress:
-                    progress(int(ended.sum()))
-                keep = (~ended).nonzero().squeeze(1)
-                alive, tokens, mask = alive[keep], tokens[keep], mask[keep]
-                if not len(alive):
-                    break
-                cache.batch_select_indices(keep)
-            if step + 1 == self.sampling.max_new_tokens:
+    def run(self) -> list[list[Drawn]]:
+        """Decode until every sample has ended or reached its length."""
+        while self._refill():
+            assert self.rows is not None
+            self.rows.advance()
+            out = self.model(
+                input_ids=self._column([row.drawn[-1] for row in self.live]),
+                attention_mask=self.rows.mask,
+                position_ids=self._column([len(self.prompts[row.prompt]) + len(row.drawn) - 1 for row in self.live]),
+                past_key_values=self.rows.cache,
+                use_cache=True,
+            )
+            going = self._extend(self.live, out.logits[:, -1])
+            if len(going) < len(self.live):
+                order = _packed(going)
+                self.live = [self.live[place] for place in order]
+                self.rows.keep(order)
+        return self.results
+
+    def _column(self, numbers: list[int]) -> Tensor:
+        return torch.tensor(numbers, device=self.device)[:, None]
+
+    def _extend(self, rows: Sequence[_Row], logits: Tensor) -> list[int]:
+        """Draw each row's next token; the places of those that go on, the others are results."""
+        uniforms = torch.tensor([row.uniform for row in rows], dtype=torch.float64, device=self.device)
+        going = []
+        for place, (row, token) in enumerate(zip(rows, pick(logits, uniforms, self.sampling).tolist(), strict=True)):
+            row.drawn.append(token)
+            finished = token in self.end_ids
+            if finished or len(row.drawn) == self.sampling.max_new_tokens:
+                self.results[row.prompt][row.sample] = (tuple(row.drawn), finished)
+                self.ended(row.prompt)
+            else:
+                going.append(place)
+        return going
+
+    def _refill(self) -> bool:
+        """Fill the free places if it is time to; whether any row is live."""
+        free = self.places - len(self.live)
+        worth_it = not self.live or free >= REFILL * self.places
+        while free and (self.waiting or (self.left and worth_it)):
+            if self.live and self.rows is not None and not self.rows.joins:
                 break
-            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-            logits = self._step(tokens[:, None], mask, cache)
-        if progress and len(alive):
-            progress(len(alive))
-        return [(tuple(ids), row in finished) for row, ids in enumerate(drawn)]
+            prefilled = self.prefilled if self.waiting else self._prefill(free)
+            taken = [self.waiting.popleft() for _ in range(min(free, len(self.waiting)))]
+            # kept only while samples wait for it
+            self.prefilled = prefilled if self.waiting else None
+            assert prefilled is not None
+            self.rows = self.rows or rows_like(prefilled.cache, self.places)
+            first = [place for place, _ in taken]
+            going = self._extend([row for _, row in taken], prefilled.logits[first])
+            if going:
+                self.rows.admit(prefilled.cache, prefilled.mask, [first[i] for i in going])
+                self.live += [taken[i][1] for i in going]
+            free = self.places - len(self.live)
+        return bool(self.live)
 
-    def _prefill(self) -> tuple[Tensor, Any, Tensor]:
-        """Run each prompt once, then give every sample its own view of the cache."""
-        longest = max(map(len, self.prompts))
-        ids = torch.zeros(len(self.prompts), longest, dtype=torch.long)
-        mask = torch.zeros(len(self.prompts), longest, dtype=torch.long)
-        for row, prompt in enumerate(self.prompts):  # padded on the left, so that all rows end together
-            ids[row, longest - len(prompt) :] = torch.tensor(prompt)
-            mask[row, longest - len(prompt) :] = 1
+    def _prefill(self, free: int) -> _Prefilled:
+        """Run the next prompts, each once, as many as their samples fill the free places."""
+        cache = fresh_cache(self.model)
+        # rows that cannot join others later have to be run together now
+        budget = CPU_PREFILL if cache is not None and self.device.type == "cpu" else MAX_PREFILL
+        longest = len(self.prompts[self.left[0]])
+        count = min(len(self.left), -(-free // self.sampling.n), max(1, budget // longest))
+        numbers = [self.left.popleft() for _ in range(count)]
+        ids = torch.zeros(count, longest, dtype=torch.long)
+        mask = torch.zeros(count, longest, dtype=torch.long)
+        for place, number in enumerate(numbers):  # padded on the left, so that all rows end together
+            prompt = self.prompts[number]
+            ids[place, longest - len(prompt) :] = torch.tensor(prompt)
+            mask[place, longest - len(prompt) :] = 1
+            for sample in range(self.sampling.n):
+                uniforms = _uniforms(self.sampling.seed, prompt, sample, self.sampling.max_new_tokens)
+                self.waiting.append((place, _Row(number, sample, uniforms, [])))
         ids, mask = ids.to(self.device), mask.to(self.device)
         out = self.model(
             input_ids=ids,
             attention_mask=mask,
-            position_ids=_positions(mask),
+            position_ids=(mask.cumsum(-1) - 1).clamp_min(0),
+            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
         )
-        n = self.sampling.n
-        if n > 1:
-            out.past_key_values.batch_repeat_interleave(n)
-        return out.logits[:, -1].repeat_interleave(n, 0), out.past_key_values, mask.repeat_interleave(n, 0)
-
-    def _step(self, tokens: Tensor, mask: Tensor, cache: Any) -> Tensor:
-        out = self.model(
-            input_ids=tokens,
-            attention_mask=mask,
-            position_ids=_positions(mask)[:, -1:],
-            past_key_values=cache,
-            use_cache=True,
-        )
-        return out.logits[:, -1]
+        return _Prefilled(out.logits[:, -1], out.past_key_values, mask)
 
 
-def _positions(mask: Tensor) -> Tensor:
-    return (mask.cumsum(-1) - 1).clamp_min(0)
+def _packed(going: Sequence[int]) -> list[int]:
+    """The places of rows that go on, in an order that moves few: those from beyond the new end fill the holes."""
+    staying = set(going)
+    beyond = iter([place for place in going if place >= len(going)])
+    return [place if place in staying else next(beyond) for place in range(len(going))]
 
 
 def _uniforms(seed: int, prompt: tuple[int, ...], index: int, count: int) -> np.ndarray:
@@ -179,26 +257,3 @@ def _uniforms(seed: int, prompt: tuple[int, ...], index: int, count: int) -> np.
     digest = hashlib.blake2b(f"{seed}|{prompt}|{index}".encode(), digest_size=16).digest()
     generator = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
     return generator.random(count)
-
-
-def pick(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> Tensor:
-    """One token a row by inverting the cumulative distribution at that row's uniform number.
-
-    Args:
-        logits: (rows, vocabulary). uniforms: (rows,) in [0, 1), float64.
-    """
-    if sampling.temperature == 0:
-        return logits.argmax(-1)
-    scaled = logits.float() / sampling.temperature
-    if sampling.top_k:
-        kth = scaled.topk(min(sampling.top_k, scaled.shape[-1]), dim=-1).values[:, -1:]
-        scaled = scaled.masked_fill(scaled < kth, -torch.inf)
-    probabilities = scaled.softmax(-1)
-    if sampling.top_p < 1:
-        ordered, places = probabilities.sort(descending=True, stable=True)
-        # a token stays while the mass before it is below p, so at least one does
-        outside = (ordered.cumsum(-1) - ordered) >= sampling.top_p
-        probabilities = probabilities.scatter(-1, places, ordered.masked_fill(outside, 0))
-    cumulative = probabilities.cumsum(-1, dtype=torch.float64)  # float32 would lose the tail of a large vocabulary
-    thresholds = uniforms[:, None] * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, thresholds, right=True).squeeze(1).clamp_max(logits.shape[-1] - 1)

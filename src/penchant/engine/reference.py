@@ -8,13 +8,17 @@ sweep shares them. For fresh samples the frozen weights answer: the policy's own
 from __future__ import annotations
 
 import copy
+import fcntl
 import hashlib
 import logging
+import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -29,6 +33,7 @@ from penchant.engine.tree import unique_tokens
 log = logging.getLogger("penchant.engine")
 
 KEEP_EVERY = 512  # groups scored before their numbers are put on disk: what a kill may lose
+ASK_FOR = 900  # keys in one query; older SQLite takes no more than 999
 
 
 def fingerprint(model: nn.Module) -> str:
@@ -37,13 +42,23 @@ def fingerprint(model: nn.Module) -> str:
     Adapters and a PEFT wrapper's naming are left out, so a model, and the same one under LoRA, have one fingerprint:
     that of the reference which the LoRA policy starts from.
     """
-    digest = hashlib.sha256()
     tensors = {_base_name(name): tensor for name, tensor in model.state_dict().items() if not _is_adapter(name)}
+    places = {_place(tensor): tensor for tensor in tensors.values()}  # a tied matrix is read once
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # hashing leaves the interpreter to the others
+        contents = dict(zip(places, pool.map(_content, places.values()), strict=True))
+    digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        flat = tensor.detach().contiguous().cpu().reshape(-1)
-        digest.update(memoryview(flat.view(torch.uint8).numpy()))
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode() + contents[_place(tensor)])
     return digest.hexdigest()[:32]
+
+
+def _place(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
+
+
+def _content(tensor: Tensor) -> bytes:
+    flat = tensor.detach().contiguous().cpu().reshape(-1)
+    return hashlib.sha256(flat.view(torch.uint8).numpy().data).digest()
 
 
 def _is_adapter(name: str) -> bool:
@@ -127,15 +142,20 @@ class ReferenceTable:
         if not self.path.exists():
             return {}
         try:
+            known: dict[bytes, float] = {}
+            keys = sorted(keys)  # in the order of the table: half the time
             with closing(self._open()) as db:
-                known: dict[bytes, float] = dict(db.execute("SELECT key, logps FROM logps"))
+                for start in range(0, len(keys), ASK_FOR):  # the table may be that of many large data sets
+                    some = keys[start : start + ASK_FOR]
+                    marks = ",".join("?" * len(some))
+                    known.update(db.execute(f"SELECT key, logps FROM logps WHERE key IN ({marks})", some))
         except sqlite3.DatabaseError as error:
             log.warning("the reference table %s cannot be read (%s): computing anew", self.path, error)
             if not isinstance(error, sqlite3.OperationalError):  # damaged, not only locked by another run
                 with suppress(OSError):
                     self.path.unlink(missing_ok=True)
             return {}
-        return {key: known[key] for key in keys if key in known}
+        return known
 
     def put(self, rows: dict[bytes, float]) -> None:
         """Keep these numbers."""
@@ -149,6 +169,28 @@ class ReferenceTable:
                 self.path,
                 error,
             )
+
+    @contextmanager
+    def alone(self, keys: Iterable[bytes]) -> Iterator[None]:
+        """For as long as the block runs no other run on this machine scores the same rows.
+
+        Of the runs of a sweep that start together one computes and the others wait and read. Runs with other data do
+        not wait for it. Where the file system knows no locks nobody waits, and each computes for itself.
+        """
+        rows = hashlib.sha256(b"".join(sorted(keys))).hexdigest()[:16]
+        path = self.path.with_name(f".{self.path.stem}-{rows}.lock")
+        with ExitStack() as stack:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(path.open("w"))
+                stack.callback(path.unlink, missing_ok=True)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.warning("another run is scoring the same rows: waiting for its numbers")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError as error:
+                log.info("no lock for the reference table in %s (%s)", path.parent, error)
+            yield
 
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=60)
@@ -169,20 +211,24 @@ def reference_logps(
     `progress` is called with the number of tokens done, those of responses from the table included.
     """
     keys = [[row.key(index) for index in range(len(row.branches))] for row in rendered]
-    known = table.get([key for row in keys for key in row])
-    missing = [
-        (row, [index for index, key in enumerate(row_keys) if key not in known])
-        for row, row_keys in zip(rendered, keys, strict=True)
-    ]
-    missing = [(row, indices) for row, indices in missing if indices]
-    if progress:  # tokens that need not be computed
-        everything = [(row, range(len(row.branches))) for row in rendered]
-        progress(unique_tokens(everything) - unique_tokens(missing))
-    for start in range(0, len(missing), KEEP_EVERY):
-        some = missing[start : start + KEEP_EVERY]
-        fresh = score_rows(scorer, some, budget=budget, progress=progress).tolist()
-        places = [row.key(index) for row, indices in some for index in indices]
-        computed = dict(zip(places, fresh, strict=True))
-        table.put(computed)
-        known |= computed
+    wanted = {key for row_keys in keys for key in row_keys}
+    known = table.get(list(wanted))
+    unknown = wanted - known.keys()
+    with table.alone(unknown) if unknown else nullcontext():
+        known |= table.get(list(unknown))  # what another run computed while this one waited
+        missing = [
+            (row, [index for index, key in enumerate(row_keys) if key not in known])
+            for row, row_keys in zip(rendered, keys, strict=True)
+        ]
+        missing = [(row, indices) for row, indices in missing if indices]
+        if progress:  # tokens that need not be computed
+            everything = ((row, range(len(row.branches))) for row in rendered)
+            progress(unique_tokens(everything) - unique_tokens(missing))
+        for start in range(0, len(missing), KEEP_EVERY):
+            some = missing[start : start + KEEP_EVERY]
+            fresh = score_rows(scorer, some, budget=budget, progress=progress).tolist()
+            places = [row.key(index) for row, indices in some for index in indices]
+            computed = dict(zip(places, fresh, strict=True))
+            table.put(computed)
+            known |= computed
     return [torch.tensor([known[key] for key in row_keys]) for row_keys in keys]

@@ -41,9 +41,14 @@ class Scorer(nn.Module):
         """Where the weights are."""
         return next(self.model.parameters()).device
 
-    def forward(self, batch: TreeBatch) -> Float[Tensor, " slots"]:
-        """Summed log-probability of the scored tokens of each slot, float32, in nats."""
-        states = predictor_states(self.model, batch)
+    def forward(
+        self, batch: TreeBatch, inputs: Float[Tensor, "rows length hidden"] | None = None, first: int = 0
+    ) -> Float[Tensor, " slots"]:
+        """Summed log-probability of the scored tokens of each slot, float32, in nats.
+
+        `inputs`, where given, are the states that enter block number `first`, and nothing below it is run.
+        """
+        states = predictor_states(self.model, batch, inputs, first)
         logps = token_logps(states, output_head(self.model), batch.targets)
         return logps.new_zeros(batch.slots).index_add(0, batch.owners, logps)
 

@@ -21,11 +21,16 @@ from penchant.data.render import Branch, Rendered
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """One row to forward: a prompt, some branches, and the caller's number for each branch (`slots`)."""
+    """One row to forward: a prompt, some branches, and the caller's number for each branch (`slots`).
+
+    `origin` says where states of these tokens are kept (`engine/frozen.py`): the first row of the prompt and of each
+    branch.
+    """
 
     prompt_ids: tuple[int, ...]
     branches: tuple[Branch, ...]
     slots: tuple[int, ...]
+    origin: tuple[int, ...] | None = None
 
     @property
     def length(self) -> int:
@@ -54,6 +59,7 @@ class TreeBatch:
         owners: (tokens,) the slot that each scored token belongs to.
         slots: how many slots there are.
         forwarded: tokens that go through the model, padding excluded.
+        origin: (length,) the row where the state of each token is kept; None where none are. Stays on the CPU.
     """
 
     input_ids: Int[Tensor, "rows length"]
@@ -64,39 +70,56 @@ class TreeBatch:
     owners: Int[Tensor, " tokens"]
     slots: int
     forwarded: int
+    origin: Int[Tensor, " length"] | None = None
 
     def to(self, device: torch.device) -> TreeBatch:
         """The same batch on another device."""
         tensors: dict[str, Any] = {
-            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)
+            name: value.to(device)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor) and name != "origin"
         }
         return replace(self, **tensors)
 
 
-def make_trees(rows: Sequence[tuple[Rendered, Sequence[int]]], *, budget: int, plain: bool) -> list[Tree]:
+def make_trees(
+    rows: Sequence[tuple[Rendered, Sequence[int]]],
+    *,
+    budget: int,
+    plain: bool,
+    origins: Sequence[tuple[int, ...]] | None = None,
+) -> list[Tree]:
     """Trees for some responses of some groups; slots count the responses in the order given.
 
     Args:
         rows: a rendered group and which of its responses are needed.
         budget: tokens a tree may hold; a larger group is split into several trees, each with the prompt.
         plain: one tree a response, for the plain path.
+        origins: for each of `rows`, where states of the prompt and of each of the group's responses are kept.
     """
-    trees, slot = [], 0
-    for rendered, indices in rows:
-        open_branches: list[Branch] = []
-        open_slots: list[int] = []
-        size = len(rendered.prompt_ids)
-        for index in indices:
-            branch = rendered.branches[index]
-            if open_branches and (plain or size + len(branch.ids) > budget):
-                trees.append(Tree(rendered.prompt_ids, tuple(open_branches), tuple(open_slots)))
-                open_branches, open_slots, size = [], [], len(rendered.prompt_ids)
-            open_branches.append(branch)
-            open_slots.append(slot)
-            size += len(branch.ids)
-            slot += 1
-        if open_branches:
-            trees.append(Tree(rendered.prompt_ids, tuple(open_branches), tuple(open_slots)))
+    trees: list[Tree] = []
+    slot = 0
+    for number, (rendered, indices) in enumerate(rows):
+        starts = origins[number] if origins else None
+        for some in _cut(rendered, indices, budget, plain):
+            branches = tuple(rendered.branches[index] for index in some)
+            origin = (starts[0], *(starts[index + 1] for index in some)) if starts else None
+            trees.append(Tree(rendered.prompt_ids, branches, tuple(range(slot, slot + len(some))), origin))
+            slot += len(some)
+    return trees
+
+
+def _cut(rendered: Rendered, indices: Sequence[int], budget: int, plain: bool) -> list[list[int]]:
+    """The responses by tree: as many a tree as fit the budget beside the prompt, one a tree on the plain path."""
+    trees: list[list[int]] = []
+    size = 0
+    for index in indices:
+        length = len(rendered.branches[index].ids)
+        if not trees or plain or size + length > budget:
+            trees.append([])
+            size = len(rendered.prompt_ids)
+        trees[-1].append(index)
+        size += length
     return trees
 
 
@@ -177,7 +200,19 @@ def collate(trees: Sequence[Tree], *, slots: int, plain: bool) -> TreeBatch:
         torch.tensor(owners, dtype=torch.long),
         slots,
         sum(tree.length for tree in trees),
+        None if plain else _origin(trees),
     )
+
+
+def _origin(trees: Sequence[Tree]) -> Tensor | None:
+    """Where the state of each token of the row is kept, if every tree says so."""
+    places: list[int] = []
+    for tree in trees:
+        if tree.origin is None:
+            return None
+        for start, ids in zip(tree.origin, (tree.prompt_ids, *(b.ids for b in tree.branches)), strict=True):
+            places += range(start, start + len(ids))
+    return torch.tensor(places, dtype=torch.long)
 
 
 def _lay(tree: Tree, ids: list[int], positions: list[int]) -> Span:

@@ -39,8 +39,8 @@ def load_policy(
 
     Args:
         model: a built-in name (`smollm2-135m`), a folder, a GGUF file, a hub id, or a `ModelConfig`, which
-            settles `lora`, `dtype`, `device` and `trust_remote_code` as well. A folder with LoRA adapters is opened
-            with the adapters merged into their base.
+            settles `lora`, `dtype`, `device` and `trust_remote_code` as well, and may have `train_top`. A folder
+            with LoRA adapters is opened with the adapters merged into their base.
         lora: train low-rank adapters.
         dtype: `float32`, `bfloat16`, `float16`, or `auto`: float32, but bfloat16 under LoRA on a GPU that has it.
         device: `auto` takes a GPU if there is one.
@@ -49,9 +49,11 @@ def load_policy(
             None takes the model's context.
 
     Raises:
-        InputError: no such model, a broken one, a tokenizer without an end token, a device that is not there.
+        InputError: no such model, a broken one, a tokenizer without an end token, a device that is not there,
+            a `train_top` that does not fit the model.
     """
     from penchant.data.render import Renderer
+    from penchant.engine.frozen import train_only_top
     from penchant.models.policy import Policy
 
     if not isinstance(model, ModelConfig):
@@ -72,6 +74,8 @@ def load_policy(
         tokenizer.pad_token = tokenizer.eos_token
     if model.lora is not None:
         network = _with_lora(network, model.lora)
+    if model.train_top is not None:
+        train_only_top(network, model.train_top)
     return Policy(network.to(place), renderer, model.name)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from penchant.config import Config
 
@@ -46,9 +46,21 @@ class ModelConfig(Config):
     """A built-in name (`smollm2-135m`), a folder, a GGUF file, or a hub id."""
     lora: LoRA | None = None
     """Train low-rank adapters instead of all weights: `lora: {}` takes their defaults."""
+    train_top: Annotated[int, Field(ge=1)] | None = None
+    """Train only the last so many blocks and the final norm. What is below, embeddings and head stay frozen, and what
+    the frozen blocks give for the training data is computed once. Not together with `lora`."""
     dtype: Dtype = "auto"
     """Of the weights. `auto`: float32, but bfloat16 under LoRA on a GPU that has it."""
     device: str = "auto"
     """`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
+
+    @model_validator(mode="after")
+    def _one_way_to_train(self) -> Self:
+        if self.lora is not None and self.train_top is not None:
+            raise ValueError(
+                "`lora` and `train_top` do not go together: choose adapters (train_top: null) or whole blocks "
+                "(lora: null)"
+            )
+        return self

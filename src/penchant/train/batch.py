@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from penchant.data.render import Rendered
+from penchant.engine.frozen import FrozenStates
 from penchant.engine.tree import Tree, TreeBatch, batched, make_trees, pack
 from penchant.train.plan import Part
 
@@ -53,10 +54,12 @@ class Dataset:
     Attributes:
         rendered: token ids, a group each.
         reference: reference logps of each group's responses, or None where the loss needs none.
+        frozen: what the frozen blocks give for each token, or None where every step runs them.
     """
 
     rendered: Sequence[Rendered]
     reference: Sequence[Tensor] | None = None
+    frozen: FrozenStates | None = None
 
 
 def micro_batches(step: Sequence[Part], data: Dataset, *, budget: int, plain: bool) -> list[MicroBatch]:
@@ -67,7 +70,12 @@ def micro_batches(step: Sequence[Part], data: Dataset, *, budget: int, plain: bo
     """
     rows = [_needed(part) for part in step]
     trees = [
-        make_trees([(data.rendered[group], responses)], budget=budget, plain=plain)
+        make_trees(
+            [(data.rendered[group], responses)],
+            budget=budget,
+            plain=plain,
+            origins=[data.frozen.origins[group]] if data.frozen is not None else None,
+        )
         for (group, _), responses in zip(step, rows, strict=True)
     ]
     lengths = [[tree.length for tree in part] for part in trees]
@@ -122,7 +130,7 @@ def _assemble(
     first = 0
     for (group, units), responses, part_trees in zip(parts, rows, trees, strict=True):
         slot = {response: first + place for place, response in enumerate(responses)}
-        shifted += [Tree(t.prompt_ids, t.branches, tuple(s + first for s in t.slots)) for t in part_trees]
+        shifted += [replace(tree, slots=tuple(slot + first for slot in tree.slots)) for tree in part_trees]
         rendered = data.rendered[group]
         for unit in units:
             for winner, loser, weight in unit.pairs:

@@ -23,8 +23,10 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor
 
+from penchant.engine.frozen import FrozenStates
 from penchant.engine.memory import keep_freed_memory
 from penchant.engine.score import Scorer
+from penchant.engine.tree import TreeBatch
 from penchant.errors import RunError
 from penchant.models.policy import Policy
 from penchant.train import checkpoint
@@ -184,7 +186,7 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
     for batch in mine:
         batch = batch.to(loop.policy.scorer.device)
         with accelerator.autocast():
-            outcomes.append(backward(loop.policy.scorer, batch, loop.objective, normaliser))
+            outcomes.append(backward(loop.policy.scorer, batch, loop.objective, normaliser, loop.data.frozen))
     loss = sum(float(outcome.losses.sum(dtype=torch.float64)) for outcome in outcomes) / normaliser
     sums = {name: value / normaliser for name, value in metric_sums(outcomes).items()}
     if accelerator.num_processes > 1:
@@ -214,26 +216,40 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
     }
 
 
-def backward(scorer: Scorer, batch: MicroBatch, objective: Objective, normaliser: float) -> Outcome:
+def backward(
+    scorer: Scorer,
+    batch: MicroBatch,
+    objective: Objective,
+    normaliser: float,
+    frozen: FrozenStates | None = None,
+) -> Outcome:
     """Forward and backward of one micro-batch: gradients of its losses' sum over the normaliser are added.
+
+    With `frozen` only the blocks above those that are frozen run.
 
     Where several forward passes fill the slots (a group larger than the token budget), the scores are computed
     first without a graph, the loss is differentiated by the scores, and each pass runs again with its share: exact,
     for one more forward, and memory stays that of one pass.
     """
     device = scorer.device
+
+    def scores(part: TreeBatch) -> Tensor:
+        part = part.to(device)
+        logps: Tensor = scorer(part) if frozen is None else frozen.score(scorer, part)
+        return logps
+
     if len(batch.batches) == 1:
-        outcome = objective.compute(scorer(batch.batches[0].to(device)), batch)
+        outcome = objective.compute(scores(batch.batches[0]), batch)
         (outcome.losses.sum() / normaliser).backward()
         return _detached(outcome)
     # the second time every pass must meet the same dropout (LoRA's) as the first: the generator is put back
     with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
-        parts = [scorer(part.to(device)) for part in batch.batches]
+        parts = [scores(part) for part in batch.batches]
     logps = torch.stack(parts).sum(0).requires_grad_()
     outcome = objective.compute(logps, batch)
     (slopes,) = torch.autograd.grad(outcome.losses.sum() / normaliser, logps)
     for part in batch.batches:
-        (scorer(part.to(device)) * slopes).sum().backward()  # autocast would make `@` half precision
+        (scores(part) * slopes).sum().backward()  # autocast would make `@` half precision
     return _detached(outcome)
 
 

@@ -20,12 +20,14 @@ from accelerate.utils import set_seed
 
 from penchant.config import to_yaml
 from penchant.data import load_prompts
-from penchant.data.render import RenderReport, render_all
+from penchant.data.render_all import RenderReport, render_all
+from penchant.data.rendered import RenderedRows
 from penchant.engine.generate import Sampling
 from penchant.engine.reference import Reference, fingerprint
 from penchant.engine.score import Scorer, token_budget
 from penchant.errors import InputError
 from penchant.losses.settings import PreferenceLoss
+from penchant.models.builtin import cache_folder
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.models.settings import FrozenModel
@@ -33,7 +35,8 @@ from penchant.rewards import Reward, load_reward
 from penchant.train import checkpoint
 from penchant.train.batch import Dataset
 from penchant.train.evaluate import Evaluator, SampleEvaluation, held_out_imitation, held_out_preferences
-from penchant.train.gradient import Loop, State, peak_memory_bytes, train
+from penchant.train.frozen import with_frozen_states
+from penchant.train.gradient import Loop, State, peak_memory_bytes, plan, train
 from penchant.train.objectives import Objective
 from penchant.train.plan import Unit, split_by_prompt, split_key
 from penchant.train.provenance import provenance
@@ -79,8 +82,17 @@ class Recipe:
 
 @dataclass
 class Prepared:
-    """Data in the form that the loop takes; `budget` is the tokens of one pass, `warnings` grows until the end."""
+    """Data in the form that the loop takes.
 
+    Attributes:
+        rendered: all groups; `train_side` and `held_side` say which of them are on which side.
+        budget: tokens of one pass.
+        warnings: grows until the end.
+    """
+
+    rendered: RenderedRows
+    train_side: list[int]
+    held_side: list[int]
     train_groups: list[PromptGroup]
     train: Dataset
     held_groups: list[PromptGroup]
@@ -122,6 +134,15 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
     try:
         with accelerator.autocast():
             reference, prints = _reference(config, recipe, policy, other, prepared, accelerator)
+            prepared.train, warnings = with_frozen_states(
+                prepared.train,
+                policy,
+                config.model.train_top,
+                prints["policy_fingerprint"],
+                accelerator,
+                budget=prepared.budget,
+            )
+            prepared.warnings += warnings
         record = provenance(config, policy, prints)
         folder.write_json("provenance.json", _as_it_began(folder, record) if resume else record)
         samples = None
@@ -203,7 +224,8 @@ def _check_trackers(wanted: Sequence[str]) -> None:
 
 def _prepare(config: GradientConfig, recipe: Recipe, source: Source, policy: Policy) -> Prepared:
     """Render, and split by prompt."""
-    groups, rendered, report = render_all([g for g in source.groups if recipe.units(g)], policy.renderer)
+    learned = [group for group in source.groups if recipe.units(group)]
+    groups, rendered, report = render_all(learned, policy.renderer, cache=cache_folder() / "tokens")
     if not groups:
         raise InputError(f"{config.data.path}: every row is longer than max_length={policy.renderer.max_length}")
     prompts = len({split_key(group) for group in groups})
@@ -214,10 +236,13 @@ def _prepare(config: GradientConfig, recipe: Recipe, source: Source, policy: Pol
         )
     train_side, held_side = split_by_prompt(groups, config.data.held_out, config.seed)
     prepared = Prepared(
+        rendered,
+        train_side,
+        held_side,
         [groups[i] for i in train_side],
-        Dataset([rendered[i] for i in train_side]),
+        Dataset(rendered.pick(train_side)),
         [groups[i] for i in held_side],
-        Dataset([rendered[i] for i in held_side]),
+        Dataset(rendered.pick(held_side)),
         source.counts
         | {
             "groups": len(groups),
@@ -280,15 +305,28 @@ def _reference(
         prints |= {"name": other.name, "fingerprint": fingerprint(other.model)}
     if needs_table:
         table = reference_table(other or policy, prints["fingerprint"], accelerator)
-        rows = [*prepared.train.rendered, *prepared.held.rendered]
+        taken = _taken(config, recipe, prepared)
+        places = [*(prepared.train_side[group] for group in taken), *prepared.held_side]
+        rows = prepared.rendered.pick(places)
         numbers = reference_numbers(other or policy, rows, table, accelerator, budget=prepared.budget)
-        prepared.train = Dataset(prepared.train.rendered, numbers[: len(prepared.train.rendered)])
-        prepared.held = Dataset(prepared.held.rendered, numbers[len(prepared.train.rendered) :])
+        train_numbers = [torch.full((len(group.responses),), torch.nan) for group in prepared.train_groups]
+        for group, known in zip(taken, numbers, strict=False):
+            train_numbers[group] = known
+        prepared.train = Dataset(prepared.train.rendered, train_numbers)
+        prepared.held = Dataset(prepared.held.rendered, numbers[len(taken) :])
         if prints["fingerprint"] == own:
-            check_identity(policy.scorer, prepared.train, half=accelerator.mixed_precision != "no")
+            check_identity(policy.scorer, rows, numbers, half=accelerator.mixed_precision != "no")
     if config.evaluate.samples is None:
         return None, prints
     return (Reference(other.scorer, False) if other else Reference.of(policy.scorer)), prints
+
+
+def _taken(config: GradientConfig, recipe: Recipe, prepared: Prepared) -> list[int]:
+    """The training groups that some step takes: all, unless `max_steps` ends the run before it has seen them."""
+    if config.max_steps is None:
+        return list(range(len(prepared.train_groups)))
+    steps = plan(config, [recipe.units(group) for group in prepared.train_groups])
+    return sorted({group for step in steps for group, _ in step})
 
 
 # -- evaluation and result ----------------------------------------------------------------------------------------

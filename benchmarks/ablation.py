@@ -1,0 +1,151 @@
+"""What each part of the engine gains: training steps with one part at a time put back to what it replaced.
+
+    python benchmarks/ablation.py [--repeats 5] [--model smollm2-135m]
+
+One process, the variants in turn, so that all meet the same machine; the allocator's setting, which cannot be taken
+back, is compared between two processes. Prints a Markdown table: the median of (variant / engine) within a repeat.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from penchant.data.render import Branch, Rendered
+from penchant.engine import kernels, linear, logps
+from penchant.engine.memory import keep_freed_memory
+from penchant.losses.settings import Sigmoid
+from penchant.models.load import load_policy
+from penchant.train.batch import Dataset, micro_batches
+from penchant.train.gradient import backward
+from penchant.train.objectives import preference
+from penchant.train.optimizer import clip, make_optimizer
+from penchant.train.plan import Unit
+from penchant.train.settings import AdamW
+
+SHAPES = {  # prompts a step, prompt tokens, responses, response tokens
+    "four-short": (4, (4, 8), 4, (24, 40)),
+    "two-long": (4, (200, 400), 2, (20, 60)),
+}
+
+
+@contextmanager
+def swapped(holder: Any, name: str, value: Any) -> Iterator[None]:
+    """An attribute replaced for a while."""
+    before = getattr(holder, name)
+    setattr(holder, name, value)
+    try:
+        yield
+    finally:
+        setattr(holder, name, before)
+
+
+class Dense:
+    """One masked SDPA call a tree in place of the split attention."""
+
+    apply = staticmethod(kernels.by_tree)
+
+
+class Choice:
+    """Which optimizer a step takes."""
+
+    optimizer = "fused"
+
+
+VARIANTS: dict[str, Callable[[], Any]] = {
+    "the engine": lambda: swapped(logps, "COLUMNS", logps.COLUMNS),
+    "products by torch's BLAS": lambda: swapped(linear, "_multiply", None),
+    "attention: a dense mask a tree": lambda: swapped(kernels, "_SplitAttention", Dense),
+    "head: projected again in the backward": lambda: swapped(logps, "KEEP_BYTES", 0),
+    "head: the whole vocabulary as one block": lambda: swapped(logps, "COLUMNS", 10**9),
+    "AdamW: foreach instead of fused": lambda: swapped(Choice, "optimizer", "foreach"),
+}
+
+
+def main() -> None:
+    """Measure and print."""
+    options = _options()
+    if options.child:
+        print(statistics.median(_seconds(options, ["the engine"], options.child == "keep")["the engine"][1:]))
+        return
+    print(f"| {options.shape}, {options.model} | step, against the engine (median, lowest to highest) |\n|---|---|")
+    times = _seconds(options, list(VARIANTS), True)
+    for name in list(VARIANTS)[1:]:
+        _row(name, [a / b for a, b in zip(times[name], times["the engine"], strict=True)][1:])
+    ratios = []
+    for _ in range(options.repeats):
+        kept, freed = (_child(options, kind) for kind in ("keep", "free"))
+        ratios.append(freed / kept)
+    _row("memory given back after every step (two processes)", ratios)
+
+
+def _row(name: str, ratios: list[float]) -> None:
+    print(f"| {name} | {statistics.median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f}) |", flush=True)
+
+
+def _child(options: argparse.Namespace, kind: str) -> float:
+    shape = ["--shape", options.shape, "--model", options.model, "--repeats", "4"]
+    command = [sys.executable, __file__, "--child", kind, *shape]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _seconds(options: argparse.Namespace, names: list[str], keep: bool) -> dict[str, list[float]]:
+    """Seconds of a step by variant; the first of each is a warm-up."""
+    if keep:
+        keep_freed_memory()
+    torch.set_num_threads(2)
+    policy = load_policy(options.model, template="plain", device="cpu", dtype="float32")
+    scorer = policy.scorer
+    parameters = list(scorer.parameters())
+    optimizers = {
+        "fused": make_optimizer(AdamW(learning_rate=1e-7), parameters),
+        "foreach": torch.optim.AdamW(parameters, lr=1e-7, foreach=True),
+    }
+    count, prompt, responses, length = SHAPES[options.shape]
+    units = tuple(Unit(pairs=((i, j, 1.0),)) for i in range(responses) for j in range(i + 1, responses))
+    objective, times = preference(Sigmoid(beta=0.1)), {name: [] for name in names}
+    for repeat in range(options.repeats + 1):
+        rng = random.Random(repeat)
+        rendered = [_group(rng, prompt, responses, length) for _ in range(count)]
+        data = Dataset(rendered, [torch.zeros(responses) for _ in rendered])
+        step = [(number, units) for number in range(count)]
+        for name in names:
+            with VARIANTS[name]():
+                began = time.perf_counter()
+                for batch in micro_batches(step, data, budget=1024, plain=False):
+                    backward(scorer, batch, objective, float(count * len(units)))
+                clip(parameters, 1.0)
+                optimizers[Choice.optimizer].step()
+                optimizers[Choice.optimizer].zero_grad(set_to_none=True)
+                times[name].append(time.perf_counter() - began)
+    return times
+
+
+def _group(rng: random.Random, prompt: tuple[int, int], responses: int, length: tuple[int, int]) -> Rendered:
+    def tokens(sizes: tuple[int, int]) -> tuple[int, ...]:
+        return tuple(rng.randrange(1000, 49000) for _ in range(rng.randint(*sizes)))
+
+    branches = [tokens(length) for _ in range(responses)]
+    return Rendered(tokens(prompt), tuple(Branch(ids, ((0, len(ids)),)) for ids in branches))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--shape", choices=SHAPES, default="four-short")
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--child", choices=["keep", "free"], help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

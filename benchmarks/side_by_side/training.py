@@ -1,0 +1,93 @@
+"""A training row: TRL's best batch, all sides in turn with the machine's matrix rate between, then equality."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from side_by_side.rows import WARMUP, Row, Sample
+from side_by_side.state import RowState
+from side_by_side.summary import pairs_per_s
+from side_by_side.workers import NO_CLIP, Bench, Data, WorkerFailed, train
+
+TRIAL_STEPS = WARMUP + 1
+
+
+def measure(bench: Bench, row: Row, state: RowState) -> None:
+    """All runs of the row that are not known yet."""
+    size, _ = row.sized(bench.quick)
+    if isinstance(row.data, Sample) and not (bench.shared / row.data.path).exists():
+        raise WorkerFailed(f"{bench.shared / row.data.path} is not there: name its folder with --data or PENCHANT_DATA")
+    data = Data(bench, row.name, row.compared(bench.quick), bench.model or row.model, size.steps, size.pairs_per_step)
+    state.entry["data"] = state.once("data", lambda: _described(data), peer_only=True)
+    batch = size.trl_batch or _best_batch(row, data, state)
+    for repeat in range(size.repeats):
+        sides = ["penchant", "trl-precomputed", *(["trl"] if repeat < size.with_default else [])]
+        for side in sides:
+            run = state.once(
+                "speed", lambda side=side: train(data, side, trl_batch=batch), side=side, repeat=repeat, trl_batch=batch
+            )
+            _say(f"repeat {repeat + 1} of {size.repeats}, {side}", run, size.pairs_per_step)
+            if side == "penchant":
+                state.once("rate", lambda: bench.worker("rate", {"model": data.told["model"]}), repeat=repeat)
+    result = state.once("equality", lambda: _equality(bench, row))
+    print(f"   equality: gradients differ by {result['gradient']['gradient_difference']:.1e}", flush=True)
+
+
+def _described(data: Data) -> dict[str, Any]:
+    return {name: value for name, value in data.told.items() if name != "model"}
+
+
+def _say(what: str, run: dict[str, Any], pairs_per_step: int) -> None:
+    print(
+        f"   {what}: {pairs_per_s(run, pairs_per_step):.2f} pairs/s, {run['peak_mib']:.0f} MiB "
+        f"(load before {run['load_before']})",
+        flush=True,
+    )
+
+
+def _best_batch(row: Row, data: Data, state: RowState) -> int:
+    """The number of pairs a forward pass with which TRL is fastest, by a short trial; one may not fit into memory."""
+    pairs = max(row.trl_batches)
+    speeds: dict[int, float] = {}
+    for batch in row.trl_batches:
+        run = state.once("trial", lambda batch=batch: _trial(data, batch, pairs), peer_only=True, trl_batch=batch)
+        if "failed" in run:
+            print(f"   trial: TRL with {batch} pairs a pass did not run", flush=True)
+        else:
+            speeds[batch] = run["pairs_per_s"]
+            print(f"   trial: TRL with {batch} pairs a pass, {speeds[batch]:.2f} pairs/s", flush=True)
+    if not speeds:
+        raise WorkerFailed(f"TRL ran with none of {row.trl_batches} pairs a pass")
+    return max(speeds, key=lambda batch: speeds[batch])
+
+
+def _trial(data: Data, batch: int, pairs_per_step: int) -> dict[str, Any]:
+    try:
+        run = train(data, "trl-precomputed", trl_batch=batch, steps=TRIAL_STEPS, pairs_per_step=pairs_per_step)
+    except WorkerFailed as error:
+        return {"failed": str(error)}
+    return {"pairs_per_s": pairs_per_s(run, pairs_per_step), "peak_mib": run["peak_mib"]}
+
+
+def _equality(bench: Bench, row: Row) -> dict[str, Any]:
+    """Both sides with small steps; what each step said, and how far the first gradients are apart."""
+    _, equality = row.sized(bench.quick)
+    of = equality.data or row.compared(bench.quick)
+    data = Data(bench, f"{row.name}-equality", of, bench.model or row.model, equality.steps, equality.pairs_per_step)
+    with tempfile.TemporaryDirectory(dir=bench.scratch) as folder:
+        files = {side: Path(folder) / f"{side}.safetensors" for side in ("penchant", "trl-precomputed")}
+        steps = {
+            side: train(
+                data,
+                side,
+                trl_batch=equality.pairs_per_step,
+                learning_rate=equality.learning_rate,
+                clip=NO_CLIP,
+                gradient=file,
+            )["steps"]
+            for side, file in files.items()
+        }
+        apart = bench.worker("gradients", {"ours": str(files["penchant"]), "theirs": str(files["trl-precomputed"])})
+    return {"steps": steps, "gradient": apart}

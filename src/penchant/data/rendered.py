@@ -1,0 +1,150 @@
+"""Token ids of a data set: `Rendered` is one group, `RenderedRows` many of them in flat arrays.
+
+Ids as Python numbers take 36 bytes each, as an array 4, and an array can lie in a memory-mapped file. So a data set
+is kept as arrays and a group is built when somebody looks at it, which takes some microseconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, chain
+from typing import Any, overload
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The tokens of one response, after the prompt that its group shares.
+
+    Attributes:
+        ids: token ids after the shared prefix.
+        spans: half-open ranges of `ids` that are scored (the response; in a conversation, every taught turn).
+    """
+
+    ids: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
+
+    @property
+    def scored(self) -> int:
+        """How many tokens are scored."""
+        return sum(end - start for start, end in self.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A group as token ids: a shared prompt (never empty) and one branch a response, in the group's order."""
+
+    prompt_ids: tuple[int, ...]
+    branches: tuple[Branch, ...]
+    unstable: tuple[bool, ...] = ()
+    truncated: bool = False
+    source: str = field(default="", compare=False)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Tokens of prompt and response, a number a response."""
+        return tuple(len(self.prompt_ids) + len(branch.ids) for branch in self.branches)
+
+    def key(self, index: int) -> bytes:
+        """A digest of all that response `index`'s score depends on, the weights aside: where the text was cut
+        between prompt and branch makes no difference."""
+        branch = self.branches[index]
+        offset = len(self.prompt_ids)
+        ids = (*self.prompt_ids, *branch.ids)
+        spans = [(start + offset, end + offset) for start, end in branch.spans]
+        return hashlib.sha256(f"{ids}{spans}".encode()).digest()
+
+
+# -- many groups --------------------------------------------------------------------------------------------------
+
+Arrays = Mapping[str, "np.ndarray[Any, Any]"]
+
+LAYOUT: dict[str, type] = {  # one number a ...
+    "prompt_lengths": np.int32,  # group
+    "branch_counts": np.int32,  # group
+    "truncated": np.bool_,  # group
+    "branch_lengths": np.int32,  # branch
+    "span_counts": np.int32,  # branch
+    "unstable": np.bool_,  # branch
+    "spans": np.int32,  # two a span
+    "ids": np.int32,  # token: of each group its prompt, then its branches
+}
+
+
+def packed(rows: Sequence[Rendered]) -> dict[str, np.ndarray[Any, Any]]:
+    """Groups as the flat arrays of `LAYOUT`."""
+    branches = [branch for row in rows for branch in row.branches]
+    spans = chain.from_iterable(chain.from_iterable(branch.spans) for branch in branches)
+    ids = chain.from_iterable(chain(row.prompt_ids, *(branch.ids for branch in row.branches)) for row in rows)
+    values: dict[str, Iterable[Any]] = {
+        "prompt_lengths": (len(row.prompt_ids) for row in rows),
+        "branch_counts": (len(row.branches) for row in rows),
+        "truncated": (row.truncated for row in rows),
+        "branch_lengths": (len(branch.ids) for branch in branches),
+        "span_counts": (len(branch.spans) for branch in branches),
+        "unstable": chain.from_iterable(row.unstable for row in rows),
+        "spans": spans,
+        "ids": ids,
+    }
+    return {name: np.fromiter(values[name], dtype) for name, dtype in LAYOUT.items()}
+
+
+def joined(parts: Sequence[Arrays]) -> dict[str, np.ndarray[Any, Any]]:
+    """Packed parts of a data set as one."""
+    return {name: np.concatenate([part[name] for part in (packed([]), *parts)]) for name in LAYOUT}
+
+
+class RenderedRows(Sequence[Rendered]):
+    """Groups in packed form, built one by one as they are asked for; equal to the list of them.
+
+    Args:
+        arrays: what `packed` gives; a memory-mapped file will do.
+        sources: where each group came from.
+        places: which groups, in which order; all if None.
+    """
+
+    def __init__(self, arrays: Arrays, sources: Sequence[str], places: Sequence[int] | None = None) -> None:
+        self._arrays, self._sources = arrays, sources
+        self._places = range(len(sources)) if places is None else places
+        self._prompts, self._branches, self._lengths, self._spans = (
+            np.concatenate([[0], np.cumsum(arrays[name], dtype=np.int64)])
+            for name in ("prompt_lengths", "branch_counts", "branch_lengths", "span_counts")
+        )
+
+    def pick(self, places: Sequence[int]) -> RenderedRows:
+        """Some of the groups, in the order given."""
+        return RenderedRows(self._arrays, self._sources, [self._places[place] for place in places])
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Rendered: ...
+    @overload
+    def __getitem__(self, index: slice) -> RenderedRows: ...
+    def __getitem__(self, index: int | slice) -> Rendered | RenderedRows:
+        if isinstance(index, slice):
+            return RenderedRows(self._arrays, self._sources, self._places[index])
+        return self._build(self._places[index])
+
+    def _build(self, group: int) -> Rendered:
+        arrays = self._arrays
+        first, last = self._branches[group : group + 2].tolist()
+        start = int(self._prompts[group] + self._lengths[first])
+        stop = int(self._prompts[group + 1] + self._lengths[last])
+        ids = tuple(arrays["ids"][start:stop].tolist())
+        lengths = arrays["branch_lengths"][first:last].tolist()
+        counts = arrays["span_counts"][first:last].tolist()
+        flat = iter(arrays["spans"][2 * int(self._spans[first]) : 2 * int(self._spans[last])].tolist())
+        spans = iter(list(zip(flat, flat, strict=True)))
+        prompt = int(self._prompts[group + 1] - self._prompts[group])
+        ends = list(accumulate(lengths, initial=prompt))
+        branches = tuple(
+            Branch(ids[begin:end], tuple(next(spans) for _ in range(count)))
+            for begin, end, count in zip(ends, ends[1:], counts, strict=False)
+        )
+        unstable = tuple(arrays["unstable"][first:last].tolist())
+        return Rendered(ids[:prompt], branches, unstable, bool(arrays["truncated"][group]), self._sources[group])

@@ -1,0 +1,215 @@
+"""A frozen trunk is run once: the states that enter the first block that trains, in a file that steps read from.
+
+Where only the last blocks train, what the blocks below give for a token of the training data never changes. It is
+computed in one pass, kept in the cache under a name that says of what it is (so that a sweep shares it), and mapped
+into memory: a step touches the rows of its own trees and runs the blocks above.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from penchant.data.render import Rendered
+from penchant.engine.attention import entering_states, trunk_blocks, unwrap
+from penchant.engine.score import Progress, Scorer, evaluating
+from penchant.engine.tree import TreeBatch, batched, make_trees
+from penchant.errors import InputError
+
+ABANDONED_S = 24 * 3600.0  # a half-written file that nobody has touched for so long was left by a kill
+
+
+def train_only_top(network: nn.Module, count: int) -> None:
+    """Freeze all but the last blocks and what follows them in the trunk, the final norm.
+
+    Raises:
+        InputError: the model has no list of blocks, or fewer than asked for.
+    """
+    trunk, blocks = unwrap(network).base_model, trunk_blocks(network)
+    if blocks is None:
+        raise InputError(
+            f"model.train_top={count}: {type(unwrap(network)).__name__} does not keep its blocks in `layers`, so that "
+            "Penchant cannot tell which are the last; train all weights, or adapters (model.lora)"
+        )
+    if not 1 <= count <= len(blocks):
+        raise InputError(f"model.train_top={count}: the model has {len(blocks)} blocks; take 1 to {len(blocks)}")
+    network.requires_grad_(False)
+    children = list(trunk.named_children())
+    after = children[[name for name, _ in children].index("layers") + 1 :]
+    for module in (*blocks[-count:], *(module for name, module in after if "norm" in name)):
+        module.requires_grad_(True)
+
+
+@dataclass(frozen=True)
+class FrozenStates:
+    """The states that enter the first block that trains, for every token of some groups.
+
+    Attributes:
+        states: (tokens, hidden), mapped from the file.
+        origins: of each group, the first row of its prompt and of each of its responses.
+        blocks: how many blocks they have been through.
+    """
+
+    states: Float[Tensor, "tokens hidden"]
+    origins: Sequence[tuple[int, ...]]
+    blocks: int
+
+    def entering(self, batch: TreeBatch) -> Float[Tensor, "1 length hidden"] | None:
+        """The states of a batch's tokens, on its device; None if the batch does not say where they lie."""
+        if batch.origin is None:
+            return None
+        return self.states.index_select(0, batch.origin).to(batch.input_ids.device)[None]
+
+    def score(self, scorer: Scorer, batch: TreeBatch) -> Float[Tensor, " slots"]:
+        """What the scorer gives for a batch, by the blocks above alone where the batch allows it."""
+        logps: Tensor = scorer(batch, self.entering(batch), self.blocks)
+        return logps
+
+
+def frozen_states(
+    scorer: Scorer,
+    rendered: Sequence[Rendered],
+    folder: Path,
+    *,
+    blocks: int,
+    weights: str,
+    precision: str,
+    budget: int,
+    progress: Progress | None = None,
+) -> tuple[FrozenStates | None, str]:
+    """The states of all tokens after the first `blocks` blocks: from the file where it is complete, else computed.
+
+    Args:
+        folder: where the file lies or is to lie.
+        weights: fingerprint of the weights.
+        precision: names what else the numbers depend on (dtype, autocast).
+        budget: tokens of a forward pass. It is part of the file's name: data cut into other passes gives other last
+            bits, and a run has to find its own when it is resumed.
+        progress: called with a number of tokens done.
+
+    Returns:
+        The states, or None and the reason why they cannot serve: then every step has to compute everything.
+    """
+    origins, rows = _origins(rendered)
+    first = [batch.to(scorer.device) for batch in _batches(rendered[:1], origins[:1], budget)]
+    with evaluating(scorer.model):
+        example = [entering_states(scorer.model, batch, blocks) for batch in first]
+        if reason := _difference(scorer, first, example, blocks):
+            return None, reason
+        shape, dtype = (rows, example[0].shape[-1]), example[0].dtype
+        path = folder / f"{_key(rendered, blocks, weights, precision, scorer.device, budget)}.bin"
+        size = shape[0] * shape[1] * dtype.itemsize
+        try:
+            if not (path.is_file() and path.stat().st_size == size):
+                with _replacing(path, size) as file:
+                    _compute(scorer, _batches(rendered, origins, budget), blocks, file, progress)
+            elif progress:
+                progress(rows)
+        except OSError as error:
+            return None, f"{path} cannot be written ({error.strerror or error})"
+        try:
+            states = torch.from_file(str(path), shared=False, size=shape[0] * shape[1], dtype=dtype).view(shape)
+        except RuntimeError as error:  # whatever the system says
+            return None, f"{path} cannot be mapped ({str(error).splitlines()[0]})"
+        found = FrozenStates(states, origins, blocks)
+        if reason := _difference(scorer, first, [found.entering(batch) for batch in first], blocks):
+            path.unlink(missing_ok=True)  # the next run computes it again
+            return None, f"{path} is damaged and was removed: {reason}"
+    return found, ""
+
+
+def _origins(rendered: Sequence[Rendered]) -> tuple[list[tuple[int, ...]], int]:
+    """Where each group's prompt and responses begin when all tokens lie one after another, and how many they are."""
+    origins, row = [], 0
+    for group in rendered:
+        starts = []
+        for ids in (group.prompt_ids, *(branch.ids for branch in group.branches)):
+            starts.append(row)
+            row += len(ids)
+        origins.append(tuple(starts))
+    return origins, row
+
+
+def _batches(rendered: Sequence[Rendered], origins: Sequence[tuple[int, ...]], budget: int) -> list[TreeBatch]:
+    rows = [(group, range(len(group.branches))) for group in rendered]
+    trees = make_trees(rows, budget=budget, plain=False, origins=origins)
+    return batched(trees, slots=sum(len(indices) for _, indices in rows), budget=budget, plain=False)
+
+
+def _compute(
+    scorer: Scorer, batches: Sequence[TreeBatch], blocks: int, file: IO[bytes], progress: Progress | None
+) -> None:
+    """Every batch's states to their place in the file. (By `write`: on a full disk a mapping would end the process.)"""
+    for batch in batches:
+        assert batch.spans is not None
+        assert batch.origin is not None
+        states = entering_states(scorer.model, batch.to(scorer.device), blocks)[0].cpu().contiguous()
+        for tree in batch.spans:  # a tree's responses are consecutive ones of its group, and so are their rows
+            for start, stop in ((tree.start, tree.prompt_end), (tree.prompt_end, tree.ends[-1])):
+                data = states[start:stop].view(torch.uint8).numpy()
+                file.seek(int(batch.origin[start]) * data.shape[1])
+                file.write(data.tobytes())
+        if progress:
+            progress(batch.forwarded)
+
+
+def _difference(scorer: Scorer, batches: Sequence[TreeBatch], inputs: Sequence[Tensor | None], blocks: int) -> str:
+    """How far the blocks above, on these states, are from the whole model; nothing if they agree."""
+    half = torch.is_autocast_enabled(scorer.device.type) or next(scorer.parameters()).dtype != torch.float32
+    for batch, states in zip(batches, inputs, strict=True):
+        whole, top = scorer(batch), scorer(batch, states, blocks)
+        slack = 1e-3 + 1e-5 * whole.abs()
+        if half:  # its rounding, by tokens
+            tokens = torch.bincount(batch.owners, minlength=batch.slots)
+            slack = 0.25 + 0.02 * tokens + 0.01 * whole.abs()
+        if not ((top - whole).abs() <= slack).all():
+            name = type(unwrap(scorer.model)).__name__
+            return f"{name} gives other numbers from the states (by {float((top - whole).abs().max()):.3g} nats)"
+    return ""
+
+
+def _key(
+    rendered: Sequence[Rendered], blocks: int, weights: str, precision: str, device: torch.device, budget: int
+) -> str:
+    digest = hashlib.sha256(f"{weights} {precision} {device.type} {blocks} {budget}".encode())
+    for group in rendered:
+        for ids in (group.prompt_ids, *(branch.ids for branch in group.branches)):
+            digest.update(array("q", (len(ids), *ids)).tobytes())
+        digest.update(b"group")
+    return digest.hexdigest()[:32]
+
+
+@contextmanager
+def _replacing(path: Path, size: int) -> Iterator[IO[bytes]]:
+    """A file under another name that takes its own once it is whole: two runs at once each write theirs.
+
+    Raises:
+        OSError: the disk is full, or does not let us; nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for old in path.parent.glob("*.part"):
+        if time.time() - old.stat().st_mtime > ABANDONED_S:
+            old.unlink(missing_ok=True)
+    number, name = tempfile.mkstemp(suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(number, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(number)
+            if os.fstat(number).st_size != size:
+                raise OSError(f"{os.fstat(number).st_size} bytes were written instead of {size}")
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)

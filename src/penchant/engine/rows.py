@@ -1,0 +1,187 @@
+"""The key/value caches of sequences that are decoded together, while some leave and others take their places.
+
+`transformers` grows its cache by copying all of it at every token and for every row that leaves. `JoinedRows` keeps
+the same numbers in buffers with room: a token is written in place, a row that leaves is overwritten by the last one,
+and new rows are written beside the others, their prompts ending in the same column. `PlainRows` does the same work with
+the cache's own methods, for layers that keep something else than one key and value a token (recurrent states).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+
+ROOM = 64  # columns added when a buffer is full: one copy of the cache in so many tokens
+
+
+class Rows(Protocol):
+    """Rows of a cache, the first `live` of them in use.
+
+    Attributes:
+        cache: what the model's forward pass takes as `past_key_values`.
+        mask: (live, columns), 1 where a row has a token, the column of the coming token included.
+        joins: whether rows may be added while others live.
+    """
+
+    cache: Any
+    joins: bool
+
+    @property
+    def mask(self) -> Tensor: ...
+
+    def admit(self, prefilled: Any, mask: Tensor, places: Sequence[int]) -> None:
+        """Add a row for each place: the prompt in that row of a prefilled cache, with its (prompts, columns) mask."""
+
+    def keep(self, order: Sequence[int]) -> None:
+        """Row i is from now on what row order[i] was; the others are gone."""
+
+    def advance(self) -> None:
+        """Make room for one more token a row; before each forward pass."""
+
+
+def fresh_cache(model: Any) -> DynamicCache | None:
+    """An empty cache that keeps every token, or None if the model has to make its own.
+
+    A sliding window is left to the mask, which the model makes anyway: rows that join need all columns.
+    """
+    kinds = {type(layer) for layer in DynamicCache(config=model.config).layers}
+    return DynamicCache() if kinds <= {DynamicLayer, DynamicSlidingWindowLayer} else None
+
+
+def rows_like(prefilled: Any, limit: int) -> Rows:
+    """Empty rows, at most `limit`, for a cache like this one."""
+    layers = getattr(prefilled, "layers", ())
+    simple = bool(layers) and all(type(layer) is DynamicLayer and layer.is_initialized for layer in layers)
+    return JoinedRows(limit) if simple else PlainRows()
+
+
+class PlainRows:
+    """Rows that begin together; see `Rows`."""
+
+    joins = False
+
+    def __init__(self) -> None:
+        self.cache: Any = None
+        self.mask = torch.empty(0)
+
+    def admit(self, prefilled: Any, mask: Tensor, places: Sequence[int]) -> None:
+        indices = torch.tensor(places, device=mask.device)
+        self.cache = copy.deepcopy(prefilled)  # other samples of the same prompts may still be waiting
+        self.cache.reorder_cache(indices)
+        self.mask = mask[indices]
+
+    def keep(self, order: Sequence[int]) -> None:
+        indices = torch.tensor(order, dtype=torch.long, device=self.mask.device)
+        self.cache.reorder_cache(indices)
+        self.mask = self.mask[indices]
+
+    def advance(self) -> None:
+        self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], dim=1)
+
+
+class JoinedRows:
+    """Rows in buffers with room, for caches that are keys and values and nothing else; see `Rows`."""
+
+    joins = True
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.live, self.columns = limit, 0, 0
+        self.cache = DynamicCache()
+        self._mask = torch.empty(0)
+
+    @property
+    def mask(self) -> Tensor:
+        return self._mask[: self.live, : self.columns]
+
+    def admit(self, prefilled: Any, mask: Tensor, places: Sequence[int]) -> None:
+        longest = mask.shape[1]
+        if not self.live:  # nothing to join: columns begin anew
+            self.columns = longest
+            self._mask = mask.new_zeros(self.limit, longest + ROOM)
+            self.cache.layers = [_Room(layer, self.limit, longest + ROOM) for layer in prefilled.layers]
+        assert longest <= self.columns, "prompts come from long to short, so that a later one always fits"
+        indices = torch.tensor(places, device=mask.device)
+        stop = self.live + len(places)
+        self._mask[self.live : stop, : self.columns - longest] = 0
+        self._mask[self.live : stop, self.columns - longest : self.columns] = mask[indices]
+        for layer, source in zip(self.cache.layers, prefilled.layers, strict=True):
+            layer.admit(source, indices, self.live, self.columns)
+        self.live = stop
+
+    def keep(self, order: Sequence[int]) -> None:
+        moved = [(to, place) for to, place in enumerate(order) if to != place]
+        self.live = len(order)
+        to, source = torch.tensor(moved, dtype=torch.long, device=self._mask.device).reshape(-1, 2).unbind(1)
+        self._mask[to] = self._mask[source]
+        for layer in self.cache.layers:
+            layer.keep(to, source, self.live, self.columns)
+
+    def advance(self) -> None:
+        if self.columns == self._mask.shape[1]:
+            # columns that are padding in every row that is left go away
+            first = int(self.mask.argmax(1).min())
+            self.columns -= first
+            wider = self._mask.new_zeros(self.limit, self.columns + ROOM)
+            wider[: self.live, : self.columns] = self._mask[: self.live, first:]
+            self._mask = wider
+            for layer in self.cache.layers:
+                layer.widen(first, self.columns + ROOM)
+        self._mask[: self.live, self.columns] = 1
+        self.columns += 1
+
+
+class _Room(DynamicLayer):
+    """A layer's keys and values at the beginning of larger buffers (rows, heads, columns, width).
+
+    What `keys` and `values` show is always written, padding with zeros: a masked column still meets the softmax's zero,
+    and zero times what memory happens to hold may be no number.
+    """
+
+    def __init__(self, like: Any, rows: int, columns: int) -> None:
+        super().__init__()
+        self.dtype, self.device = like.keys.dtype, like.keys.device
+        self.is_initialized = True
+        self.buffers = tuple(
+            part.new_empty(rows, part.shape[1], columns, part.shape[3]) for part in (like.keys, like.values)
+        )
+        self._show(0, 0)
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Write the new token's states after the others."""
+        live, _, columns, _ = self.keys.shape
+        stop = columns + key_states.shape[2]
+        for buffer, states in zip(self.buffers, (key_states, value_states), strict=True):
+            buffer[:live, :, columns:stop] = states
+        self._show(live, stop)
+        return self.keys, self.values
+
+    def admit(self, source: Any, indices: Tensor, live: int, columns: int) -> None:
+        for buffer, states in zip(self.buffers, (source.keys, source.values), strict=True):
+            start = columns - states.shape[2]
+            buffer[live : live + len(indices), :, :start] = 0
+            buffer[live : live + len(indices), :, start:columns] = states[indices]
+        self._show(live + len(indices), columns)
+
+    def keep(self, to: Tensor, source: Tensor, live: int, columns: int) -> None:
+        for buffer in self.buffers if len(to) else ():
+            buffer[to, :, :columns] = buffer[source, :, :columns]
+        self._show(live, columns)
+
+    def widen(self, first: int, columns: int) -> None:
+        live, _, stop, _ = self.keys.shape
+        wider = []
+        for buffer in self.buffers:
+            rows, heads, _, width = buffer.shape
+            new = buffer.new_empty(rows, heads, columns, width)
+            new[:live, :, : stop - first] = buffer[:live, :, first:stop]
+            wider.append(new)
+        self.buffers = tuple(wider)
+        self._show(live, stop - first)
+
+    def _show(self, live: int, columns: int) -> None:
+        self.keys, self.values = (buffer[:live, :, :columns] for buffer in self.buffers)

@@ -1,0 +1,55 @@
+"""What the frozen blocks give for a run's training data, where only the last blocks train (`model.train_top`)."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from accelerate import Accelerator
+
+from penchant.engine.attention import trunk_blocks
+from penchant.engine.frozen import frozen_states
+from penchant.engine.tree import unique_tokens
+from penchant.models.builtin import cache_folder
+from penchant.models.policy import Policy
+from penchant.train.batch import Dataset
+from penchant.train.progress import progress_bar
+from penchant.train.references import precision_name
+
+log = logging.getLogger("penchant.train")
+
+
+def with_frozen_states(
+    data: Dataset, policy: Policy, train_top: int | None, weights: str, accelerator: Accelerator, *, budget: int
+) -> tuple[Dataset, list[str]]:
+    """The data with the states that enter the first block that trains, and warnings where a run does without them.
+
+    To be called before the weights are those of a checkpoint: the states are kept under the fingerprint `weights` of
+    the model as it was loaded. The main process computes, the others read what it kept.
+    """
+    blocks = trunk_blocks(policy.model)
+    if train_top is None or blocks is None:
+        return data, []
+    if policy.scorer.plain:  # a row holds one response: nothing says where the tokens of a group lie
+        return data, ["the frozen blocks run in every step: responses are forwarded with their own prompts"]
+    total = unique_tokens([(row, range(len(row.branches))) for row in data.rendered])
+    quiet = not accelerator.is_main_process
+    with (
+        accelerator.main_process_first(),
+        progress_bar("running the frozen blocks", total, "tokens", quiet=quiet) as advance,
+    ):
+        states, reason = frozen_states(
+            policy.scorer,
+            data.rendered,
+            cache_folder() / "frozen",
+            blocks=len(blocks) - train_top,
+            weights=weights,
+            precision=precision_name(policy, accelerator),
+            budget=budget,
+            progress=advance,
+        )
+    if states is None:
+        warning = f"the frozen blocks run in every step: {reason}"
+        log.warning("%s", warning)
+        return data, [warning]
+    return replace(data, frozen=states), []
