@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import shutil
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 import penchant as pt
+from penchant import cli
 from penchant.cli import main
 from penchant.methods import METHODS
 
@@ -277,12 +279,32 @@ def test_help_comes_without_torch() -> None:
         "for arguments in (['--help'], ['train', 'dpo', '--help'], ['data', '--help'], ['sample', '--help']):\n"
         "    try: main(arguments)\n"
         "    except SystemExit as end: assert end.code == 0\n"
-        "slow = {'torch', 'transformers', 'peft', 'accelerate', 'datasets', 'matplotlib', 'scipy'} & set(sys.modules)\n"
+        "slow = {'torch', 'transformers', 'peft', 'accelerate', 'datasets', 'matplotlib', 'scipy', 'numpy'}\n"
+        "slow &= set(sys.modules)\n"
         "assert not slow, slow"
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "Align language models" in done.stdout
+
+
+def test_early_imports_stay_out_of_the_collectors_rounds_in_our_own_process_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", sys)  # a program that has torch calls `main`: nothing is touched
+    frozen = gc.get_freeze_count()
+    cli._import_early("no.such.module")
+    assert gc.get_freeze_count() == frozen
+    check = (
+        "import gc, sys; from penchant.cli import _import_early\n"
+        "_import_early('wave')\n"
+        "assert 'wave' in sys.modules and gc.isenabled() and gc.get_freeze_count() > 1000\n"
+        "try: _import_early('no.such.module')\n"
+        "except ModuleNotFoundError: assert gc.isenabled()\n"
+        "else: raise AssertionError"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 # -- train --------------------------------------------------------------------------------------------------------

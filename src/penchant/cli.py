@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import json
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,7 @@ def _train(options: argparse.Namespace) -> int:
     if options.resume and path is None:
         path = _saved_config(overrides)
     config = load_config(METHODS[options.method], Path(path) if path else None, overrides)
+    _import_early("penchant.train.session", "transformers.modeling_utils")
     result = train(config, resume=options.resume)
     if int(os.environ.get("RANK", "0")) > 0:  # one of several processes, and not the one that writes
         return DONE
@@ -107,6 +110,23 @@ def _train(options: argparse.Namespace) -> int:
         print(f"continue with: penchant train {options.method} --resume out={result.path}")
         return INTERRUPTED
     return DONE
+
+
+def _import_early(*modules: str) -> None:
+    """Import what will be needed, with the garbage collector off, and leave what that made out of its rounds.
+
+    Modules stay; looking through them again and again while they come took a third of the time until a model is
+    loaded. Only a process of our own may do so, hence here and not where they are used.
+    """
+    if "torch" in sys.modules:  # somebody calls `main` from a program of theirs
+        return
+    gc.disable()
+    try:
+        for module in modules:
+            import_module(module)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _saved_config(overrides: Sequence[str]) -> str:
@@ -249,6 +269,7 @@ def _add_sample(commands: Any) -> None:
 
 
 def _sample(options: argparse.Namespace) -> int:
+    _import_early("penchant.models.load", "transformers.modeling_utils")
     from penchant.data import load_prompts, write_groups
     from penchant.data.write import check_name
     from penchant.engine.generate import Sampling
