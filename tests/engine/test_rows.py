@@ -84,6 +84,7 @@ def _alone(model: PreTrainedModel, prompt: tuple[int, ...], index: int, sampling
     prompts=PROMPTS,
     n=st.integers(1, 4),
     places=st.integers(1, 7),
+    tokens=st.integers(8, 80),
     room=st.integers(1, 5),
     refill=st.sampled_from([0.01, 0.5, 1.0]),
     budget=st.integers(1, 30),
@@ -92,13 +93,23 @@ def _alone(model: PreTrainedModel, prompt: tuple[int, ...], index: int, sampling
 )
 @settings(max_examples=25, deadline=None, derandomize=True)
 def test_every_sample_is_the_one_drawn_alone(
-    kind: str, prompts: Any, n: int, places: int, room: int, refill: float, budget: int, ends: set[int], seed: int
+    kind: str,
+    prompts: Any,
+    n: int,
+    places: int,
+    tokens: int,
+    room: int,
+    refill: float,
+    budget: int,
+    ends: set[int],
+    seed: int,
 ) -> None:
     model = _model(kind)
     assert (rows.fresh_cache(model) is None) == (kind == "hybrid")
     sampling = Sampling(n=n, max_new_tokens=8, seed=seed)
     done: list[int] = []
-    limits = {"SURE_ROWS": places, "MAX_ROWS": places, "REFILL": refill, "CPU_PREFILL": budget, "MAX_PREFILL": budget}
+    limits = {"MAX_ROWS": places, "CACHE_TOKENS": tokens, "REFILL": refill}
+    limits |= {"CPU_PREFILL": budget, "MAX_PREFILL": budget}
     with _set(generate, **limits), _set(rows, ROOM=room):
         got = draw(model, prompts, sampling, end_ids=frozenset(ends), progress=done.append)
     for prompt, row in zip(prompts, got, strict=True):
@@ -120,7 +131,7 @@ def _shapes(model: PreTrainedModel, *arguments: Any, **named: Any) -> list[tuple
 def test_waiting_samples_take_the_places_of_those_that_ended() -> None:
     prompts = [(i, j) for i in range(6) for j in range(6)]
     sampling = Sampling(n=2, max_new_tokens=20)
-    with _set(generate, MAX_ROWS=12, SURE_ROWS=12):
+    with _set(generate, MAX_ROWS=12):
         shapes = _shapes(_model("full"), prompts, sampling, end_ids=frozenset({1, 2}))
         with _set(generate, REFILL=1.0):  # only when all have ended
             batches = _shapes(_model("full"), prompts, sampling, end_ids=frozenset({1, 2}))
@@ -132,7 +143,7 @@ def test_waiting_samples_take_the_places_of_those_that_ended() -> None:
 
 def test_prompts_run_once_whatever_the_samples_and_copies() -> None:
     prompts = [(1, 2, 3), (4, 5), (1, 2, 3), (6, 7)]
-    with _set(generate, MAX_ROWS=4, SURE_ROWS=4):
+    with _set(generate, MAX_ROWS=4):
         shapes = _shapes(_model("full"), prompts, Sampling(n=3, max_new_tokens=3), end_ids=frozenset())
     assert sum(size for size, width in shapes if width > 1) == 3
     assert sum(size for size, width in shapes if width == 1) == 3 * 3 * 2
@@ -145,21 +156,19 @@ def test_a_full_buffer_drops_the_padding_that_all_rows_share() -> None:
         lambda module, args, kwargs: widths.append(kwargs["attention_mask"].shape[1]), with_kwargs=True
     )
     prompts = [(1,) * 30, *((i, j) for i in range(10) for j in range(4))]
-    with _set(generate, MAX_ROWS=4, SURE_ROWS=4), _set(rows, ROOM=4):
+    with _set(generate, MAX_ROWS=4), _set(rows, ROOM=4):
         draw(model, prompts, Sampling(max_new_tokens=8), end_ids=frozenset())
     hook.remove()
     assert max(widths) <= 30 + 8 + 4
     assert widths[-1] <= 2 + 2 * 8 + 4  # the long prompt's columns went with it
 
 
-def test_more_places_while_rows_are_short() -> None:
-    def most(length: int, count: int) -> int:
-        prompts = [(1, i % VOCABULARY, i // VOCABULARY, *([2] * (length - 3))) for i in range(count)]
+def test_as_many_places_as_the_cache_may_hold_tokens() -> None:
+    prompts = [(1,) * 20, (2,) * 20, *((i, j, k) for i in range(4) for j in range(4) for k in range(4))]
+    with _set(generate, CACHE_TOKENS=44):
         shapes = _shapes(_model("full"), prompts, Sampling(max_new_tokens=2), end_ids=frozenset())
-        return max(size for size, width in shapes if width == 1)
-
-    with _set(generate, SURE_ROWS=4, MAX_ROWS=8, SMALL_CACHE=60):
-        assert most(8, 10) == 6  # 60 // (8 + 2)
-        assert most(4, 10) == 8
-        assert most(20, 10) == 4
-        assert most(8, 5) == 5
+    steps = [size for size, width in shapes if width == 1]
+    assert steps[0] == 2  # 44 // (20 + 2)
+    assert max(steps) == 8  # 44 // (3 + 2), once the long ones have left
+    with _set(generate, CACHE_TOKENS=10):  # one row at least
+        assert draw(_model("full"), prompts[:1], Sampling(max_new_tokens=2), end_ids=frozenset())

@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,8 @@ from penchant.engine.rows import Rows, fresh_cache, rows_like
 from penchant.engine.score import evaluating
 from penchant.errors import InputError
 
-SURE_ROWS = 64  # sequences decoded together, however long
-MAX_ROWS = 128  # and so many while they are short: a CPU is a tenth faster
-SMALL_CACHE = 2**14  # tokens that the cache may hold beyond SURE_ROWS
+MAX_ROWS = 128  # sequences decoded together: beyond that a CPU gains little
+CACHE_TOKENS = 2**15  # fewer rows where more tokens than this could come together
 REFILL = 0.25  # of the places must be free before more prompts are run: a few at a time would cost as much as many
 MAX_PREFILL = 4096  # tokens of the prompts computed together, padding included
 CPU_PREFILL = 1024  # a CPU is a quarter faster while they stay in its caches
@@ -156,8 +156,6 @@ class _Drawing:
         self.prefilled: _Prefilled | None = None
         self.rows: Rows | None = None
         self.results: list[list[Drawn]] = [[((), False)] * sampling.n for _ in prompts]
-        longest = max(map(len, prompts), default=1) + sampling.max_new_tokens
-        self.places = min(MAX_ROWS, max(SURE_ROWS, SMALL_CACHE // longest), len(prompts) * sampling.n)
 
     def run(self) -> list[list[Drawn]]:
         """Decode until every sample has ended or reached its length."""
@@ -197,9 +195,9 @@ class _Drawing:
 
     def _refill(self) -> bool:
         """Fill the free places if it is time to; whether any row is live."""
-        free = self.places - len(self.live)
-        worth_it = not self.live or free >= REFILL * self.places
-        while free and (self.waiting or (self.left and worth_it)):
+        places = self._places()
+        worth_it = not self.live or places - len(self.live) >= REFILL * places
+        while (free := places - len(self.live)) > 0 and (self.waiting or (self.left and worth_it)):
             if self.live and self.rows is not None and not self.rows.joins:
                 break
             prefilled = self.prefilled if self.waiting else self._prefill(free)
@@ -207,14 +205,21 @@ class _Drawing:
             # kept only while samples wait for it
             self.prefilled = prefilled if self.waiting else None
             assert prefilled is not None
-            self.rows = self.rows or rows_like(prefilled.cache, self.places)
+            self.rows = self.rows or rows_like(prefilled.cache)
             first = [place for place, _ in taken]
             going = self._extend([row for _, row in taken], prefilled.logits[first])
             if going:
-                self.rows.admit(prefilled.cache, prefilled.mask, [first[i] for i in going])
+                self.rows.admit(prefilled.cache, prefilled.mask, [first[i] for i in going], places)
                 self.live += [taken[i][1] for i in going]
-            free = self.places - len(self.live)
         return bool(self.live)
+
+    def _places(self) -> int:
+        """How many rows may be live: as many as CACHE_TOKENS hold if all reach their full length."""
+        following = [row.prompt for _, row in islice(self.waiting, 1)] + list(islice(self.left, 1))
+        longest = max((len(self.prompts[i]) for i in [*(row.prompt for row in self.live), *following]), default=0)
+        places = min(MAX_ROWS, max(1, CACHE_TOKENS // (longest + self.sampling.max_new_tokens)))
+        # in steps, since more places mean new buffers
+        return min(places - places % 16 or places, len(self.prompts) * self.sampling.n)
 
     def _prefill(self, free: int) -> _Prefilled:
         """Run the next prompts, each once, as many as their samples fill the free places."""

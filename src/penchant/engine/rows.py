@@ -34,8 +34,11 @@ class Rows(Protocol):
     @property
     def mask(self) -> Tensor: ...
 
-    def admit(self, prefilled: Any, mask: Tensor, places: Sequence[int]) -> None:
-        """Add a row for each place: the prompt in that row of a prefilled cache, with its (prompts, columns) mask."""
+    def admit(self, prefilled: Any, mask: Tensor, places: Sequence[int], limit: int) -> None:
+        """Add a row for each place: the prompt in that row of a prefilled cache, with its (prompts, columns) mask.
+
+        No more than `limit` rows will be live until the next call.
+        """
 
     def keep(self, order: Sequence[int]) -> None:
         """Row i is from now on what row order[i] was; the others are gone."""
@@ -53,11 +56,11 @@ def fresh_cache(model: Any) -> DynamicCache | None:
     return DynamicCache() if kinds <= {DynamicLayer, DynamicSlidingWindowLayer} else None
 
 
-def rows_like(prefilled: Any, limit: int) -> Rows:
-    """Empty rows, at most `limit`, for a cache like this one."""
+def rows_like(prefilled: Any) -> Rows:
+    """Empty rows for a cache like this one."""
     layers = getattr(prefilled, "layers", ())
     simple = bool(layers) and all(type(layer) is DynamicLayer and layer.is_initialized for layer in layers)
-    return JoinedRows(limit) if simple else PlainRows()
+    return JoinedRows() if simple else PlainRows()
 
 
 class PlainRows:
@@ -69,7 +72,7 @@ class PlainRows:
         self.cache: Any = None
         self.mask = torch.empty(0)
 
-    def admit(self, prefilled: Any, mask: Tensor, places: Sequence[int]) -> None:
+    def admit(self, prefilled: Any, mask: Tensor, places: Sequence[int], limit: int) -> None:
         indices = torch.tensor(places, device=mask.device)
         self.cache = copy.deepcopy(prefilled)  # other samples of the same prompts may still be waiting
         self.cache.reorder_cache(indices)
@@ -89,8 +92,8 @@ class JoinedRows:
 
     joins = True
 
-    def __init__(self, limit: int) -> None:
-        self.limit, self.live, self.columns = limit, 0, 0
+    def __init__(self) -> None:
+        self.live = self.columns = 0
         self.cache = DynamicCache()
         self._mask = torch.empty(0)
 
@@ -98,12 +101,15 @@ class JoinedRows:
     def mask(self) -> Tensor:
         return self._mask[: self.live, : self.columns]
 
-    def admit(self, prefilled: Any, mask: Tensor, places: Sequence[int]) -> None:
+    def admit(self, prefilled: Any, mask: Tensor, places: Sequence[int], limit: int) -> None:
         longest = mask.shape[1]
         if not self.live:  # nothing to join: columns begin anew
             self.columns = longest
-            self._mask = mask.new_zeros(self.limit, longest + ROOM)
-            self.cache.layers = [_Room(layer, self.limit, longest + ROOM) for layer in prefilled.layers]
+            self._mask = mask.new_zeros(limit, longest + ROOM)
+            self.cache.layers = []  # frees the old buffers first
+            self.cache.layers = [_Room(layer, limit, longest + ROOM) for layer in prefilled.layers]
+        elif limit > len(self._mask):
+            self._resize(limit)
         assert longest <= self.columns, "prompts come from long to short, so that a later one always fits"
         indices = torch.tensor(places, device=mask.device)
         stop = self.live + len(places)
@@ -123,16 +129,19 @@ class JoinedRows:
 
     def advance(self) -> None:
         if self.columns == self._mask.shape[1]:
-            # columns that are padding in every row that is left go away
-            first = int(self.mask.argmax(1).min())
-            self.columns -= first
-            wider = self._mask.new_zeros(self.limit, self.columns + ROOM)
-            wider[: self.live, : self.columns] = self._mask[: self.live, first:]
-            self._mask = wider
-            for layer in self.cache.layers:
-                layer.widen(first, self.columns + ROOM)
+            self._resize(len(self._mask))
         self._mask[: self.live, self.columns] = 1
         self.columns += 1
+
+    def _resize(self, limit: int) -> None:
+        """New buffers with room, without the columns that are padding in every row that is left."""
+        first = int(self.mask.argmax(1).min())
+        kept = self.mask[:, first:]
+        self.columns = kept.shape[1]
+        self._mask = kept.new_zeros(limit, self.columns + ROOM)
+        self._mask[: self.live, : self.columns] = kept
+        for layer in self.cache.layers:
+            layer.resize(first, limit, self.columns + ROOM)
 
 
 class _Room(DynamicLayer):
@@ -172,16 +181,13 @@ class _Room(DynamicLayer):
             buffer[to, :, :columns] = buffer[source, :, :columns]
         self._show(live, columns)
 
-    def widen(self, first: int, columns: int) -> None:
-        live, _, stop, _ = self.keys.shape
-        wider = []
-        for buffer in self.buffers:
-            rows, heads, _, width = buffer.shape
-            new = buffer.new_empty(rows, heads, columns, width)
-            new[:live, :, : stop - first] = buffer[:live, :, first:stop]
-            wider.append(new)
-        self.buffers = tuple(wider)
-        self._show(live, stop - first)
+    def resize(self, first: int, rows: int, columns: int) -> None:
+        kept = (self.keys[:, :, first:], self.values[:, :, first:])
+        live, _, stop, _ = kept[0].shape
+        self.buffers = tuple(part.new_empty(rows, part.shape[1], columns, part.shape[3]) for part in kept)
+        for buffer, part in zip(self.buffers, kept, strict=True):
+            buffer[:live, :, :stop] = part
+        self._show(live, stop)
 
     def _show(self, live: int, columns: int) -> None:
         self.keys, self.values = (buffer[:live, :, :columns] for buffer in self.buffers)
