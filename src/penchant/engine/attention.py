@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from penchant.data.render import Branch
 from penchant.engine import kernels
-from penchant.engine.linear import fast_linear
 from penchant.engine.logps import Head, token_logps
 from penchant.engine.tree import Tree, TreeBatch, collate
 from penchant.errors import InputError
@@ -94,8 +93,7 @@ def _trunk_states(
         no_mask = torch.empty(1, 1, 1, 1)  # has four dimensions: `transformers` then builds none of its own
         options = {"attention_mask": no_mask, "position_ids": batch.position_ids, "trees": batch.spans}
     options |= {"input_ids": batch.input_ids} if inputs is None else {"inputs_embeds": inputs}
-    with fast_linear(batch.input_ids.device):
-        states: Tensor = unwrap(model).base_model(use_cache=False, **options).last_hidden_state
+    states: Tensor = unwrap(model).base_model(use_cache=False, **options).last_hidden_state
     return states
 
 

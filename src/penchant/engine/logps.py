@@ -1,9 +1,9 @@
 """Log-probabilities of target tokens from hidden states, a block of the vocabulary at a time.
 
-A block of logits stays in the processor's cache while it is reduced (largest value and sum of exponentials; the
-log-sum-exp over the blocks is exact), and the weights are read once however many tokens there are. Where all blocks
-together are small they are kept for the backward pass, else it projects again, so memory has a bound that depends
-neither on the prompts nor on the number of tokens times the vocabulary. Reductions are float32.
+Each block of logits is reduced to its largest value and its sum of exponentials; the log-sum-exp over the blocks is
+exact, and the weights are read once however many tokens there are. Where all blocks together are small they are kept
+for the backward pass, else it projects again, so memory has a bound that depends neither on the prompts nor on the
+number of tokens times the vocabulary. Reductions are float32.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-COLUMNS = 4096  # of the vocabulary in a block
-BLOCK_BYTES = 64 * 2**20  # float32 logits of one block at most, also where whole rows are needed
+BLOCK_BYTES = 64 * 2**20  # float32 logits of one block at most
 KEEP_BYTES = 128 * 2**20  # up to here the exponentials are kept for the backward pass: a third of the head's time
 
 
@@ -112,29 +111,30 @@ class _TokenLogps(torch.autograd.Function):
             if keep:
                 kept.append(logits)
         normalisers = torch.stack([top + total.log() for top, total in zip(largest, sums, strict=True)]).logsumexp(0)
-        ctx.save_for_backward(hidden, weight, bias, targets, normalisers, *largest, *kept)
-        ctx.softcap, ctx.scale, ctx.keep = softcap, scale, keep
+        ctx.save_for_backward(hidden, weight, bias, targets, normalisers)
+        ctx.softcap, ctx.scale = softcap, scale
+        ctx.kept = list(zip(largest, kept, strict=True)) if keep else None  # not saved: the backward overwrites them
         return chosen - normalisers
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = upstream
-        hidden, weight, bias, targets, normalisers, *saved = ctx.saved_tensors
+        hidden, weight, bias, targets, normalisers = ctx.saved_tensors
+        kept, ctx.kept = ctx.kept, None  # a second backward projects again
         needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         head = Head(weight, bias, ctx.softcap, ctx.scale)
         rows, vocabulary = hidden.shape[0], weight.shape[0]
         grad_hidden = torch.zeros_like(hidden, dtype=_sum_dtype(hidden)) if needs_hidden else None
         grad_weight = torch.empty_like(weight) if needs_weight else None
         grad_bias = torch.empty_like(bias) if needs_bias and bias is not None else None
-        buffer = _buffer(hidden, vocabulary)
-        parts = _column_blocks(rows, vocabulary)
-        for number, part in enumerate(parts):
+        buffer = None if kept else _buffer(hidden, vocabulary)
+        for number, part in enumerate(_column_blocks(rows, vocabulary)):
             mine = _columns(head, part)
             # d logp[target] / d logit = 1[target] - softmax, times the upstream number of the row
             slope = None
-            if ctx.keep:
-                factor = -grad * (saved[number] - normalisers).exp_()
-                delta = torch.mul(saved[len(parts) + number], factor[:, None], out=_of(buffer, part))
+            if kept:
+                largest, exponentials = kept[number]
+                delta = exponentials.mul_((-grad * (largest - normalisers).exp_())[:, None])
             else:
                 logits = _project(hidden, mine, _of(buffer, part))
                 slope = None if ctx.softcap is None else 1 - (logits / ctx.softcap).square()
@@ -157,8 +157,8 @@ class _TokenLogps(torch.autograd.Function):
 
 
 def _column_blocks(rows: int, vocabulary: int) -> list[slice]:
-    """The vocabulary in blocks whose logits fit a cache, or at least the memory meant for them."""
-    columns = max(1, min(COLUMNS, BLOCK_BYTES // (4 * max(rows, 1))))
+    """The vocabulary in blocks whose logits fit the memory meant for them."""
+    columns = max(1, BLOCK_BYTES // (4 * max(rows, 1)))
     return [slice(start, min(start + columns, vocabulary)) for start in range(0, vocabulary, columns)]
 
 
