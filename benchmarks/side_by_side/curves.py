@@ -61,7 +61,7 @@ def settings(quick: bool) -> dict[str, Any]:
         "title": "speed and memory along prompt length, responses of a prompt, and vocabulary; random GPT-NeoX "
         f"(hidden 256, 6 layers), responses of {RESPONSE} tokens",
         "curves": {name: [vars(point) for point in points] for name, points in curves.items()},
-        "repeats": 1 if quick else 3,
+        "repeats": 1 if quick else 2,
         "steps": STEPS,
         "tokens": TOKENS,
         "trl_batch": TRL_BATCH,

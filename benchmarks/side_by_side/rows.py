@@ -187,7 +187,7 @@ ROWS = {
             trl_batches=(1,),
             full=Size(repeats=5, with_default=0, pairs_per_step=5, steps=3),
             quick=Size(repeats=1, with_default=0, pairs_per_step=5, steps=3, trl_batch=1),
-            equality=Equality(20, pairs_per_step=2, data=Sample(FINEGRAINED, 5, max_prompt_tokens=320)),
+            equality=Equality(20, pairs_per_step=1, data=Sample(FINEGRAINED, 5, max_prompt_tokens=320)),
             quick_equality=Equality(3, pairs_per_step=1, data=Sample(FINEGRAINED, 5, max_prompt_tokens=320)),
             quick_data=Sample(FINEGRAINED, 5, max_prompt_tokens=320),
         ),
