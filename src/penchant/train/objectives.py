@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from penchant.data.render import Rendered
-from penchant.losses.preference import pair_losses
+from penchant.losses.dispatch import pair_losses
 from penchant.losses.settings import PreferenceLoss
 from penchant.train.batch import MicroBatch
 from penchant.train.plan import Part
