@@ -22,7 +22,7 @@ from penchant.data import (
     write_groups,
 )
 from penchant.errors import InputError, PenchantError, RunError
-from penchant.methods import DPO, SFT, PreferredFT, train
+from penchant.methods import DPO, SFT, PreferredFT, Unlikelihood, train
 from penchant.models.settings import LoRA, ModelConfig
 from penchant.rewards import compare_by_score, load_reward, score_groups
 from penchant.types import Comparison, Message, PromptGroup, Response, RunResult
@@ -56,6 +56,7 @@ __all__ = [
     "RunError",
     "RunResult",
     "Sampling",
+    "Unlikelihood",
     "check_preferences",
     "compare_by_score",
     "load_demonstrations",

@@ -19,7 +19,7 @@ import torch
 from penchant.config import Config, load_config
 from penchant.config.fields import TAG, shape_of, tag_of
 from penchant.errors import PenchantError
-from penchant.methods import DPO, METHODS, SFT, PreferredFT, train
+from penchant.methods import DPO, METHODS, SFT, PreferredFT, Unlikelihood, train
 from penchant.train import checkpoint
 
 BASE = ("model=MODEL", "model.device=cpu", "data=prefs.jsonl", "data.held_out=2", "batch_size=8",
@@ -153,9 +153,10 @@ def test_every_setting_has_an_entry() -> None:
 def test_the_other_methods_have_the_same_settings_except_their_own() -> None:
     """What all methods share is one class, read in one place; so one method's table speaks for them."""
     shared = {name for name in TABLE if not name.startswith(("loss", "reference"))}
-    assert set(settings_of(PreferredFT)) == shared
+    assert set(settings_of(PreferredFT)) == shared | {"count"}
+    assert set(settings_of(Unlikelihood)) == shared | {"count", "alpha"}
     assert set(settings_of(SFT)) == shared - {"data.ties", "data.contradictions"} | {"turns"}  # (see test_methods.py)
-    assert set(METHODS.values()) == {DPO, SFT, PreferredFT}
+    assert set(METHODS.values()) == {DPO, SFT, PreferredFT, Unlikelihood}
 
 
 @pytest.fixture(scope="module")
