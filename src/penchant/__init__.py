@@ -29,11 +29,13 @@ from penchant.types import Comparison, Message, PromptGroup, Response, RunResult
 
 if TYPE_CHECKING:
     from penchant.engine.generate import Sampling
+    from penchant.methods.best_of_n import BestOfN
     from penchant.models.load import load_policy
     from penchant.models.policy import Policy
     from penchant.reports import report
 
 _LATER = {
+    "BestOfN": "penchant.methods.best_of_n",
     "Policy": "penchant.models.policy",
     "Sampling": "penchant.engine.generate",
     "load_policy": "penchant.models.load",
@@ -43,6 +45,7 @@ _LATER = {
 __all__ = [
     "DPO",
     "SFT",
+    "BestOfN",
     "Comparison",
     "InputError",
     "LoRA",
