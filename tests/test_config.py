@@ -296,7 +296,7 @@ def test_all_mistakes_come_at_once(tmp_path: Path) -> None:
         "`model` is missing; expected text",
         f"`modle` is unknown; did you mean `model`? Settings of dpo: model, data, loss, {''}",
         f"`data.ties`: expected one of drop, half, got 'dorp'; did you mean `drop`? ({path}:4)",
-        "`loss.beta`: `beta` does not belong to loss `ipo`; it belongs to sigmoid, sigmoid_norm, robust, hinge and 12 more. "
+        "`loss.beta`: `beta` does not belong to loss `ipo`; it belongs to sigmoid, sigmoid_norm, robust, hinge and 11 more. "
         f"Settings of loss `ipo`: tau, nll_weight ({path}:5)",
         f"`lora.rank`: expected a whole number at least 1, got 0 ({path}:6)",
         "`evaluate`: expected a whole number or null, got 'soon' (command line)",
@@ -321,7 +321,7 @@ def test_all_mistakes_come_at_once(tmp_path: Path) -> None:
             {**BASE, "loss": {"tau": 1}},
             "`tau` does not belong to loss `sigmoid`; it belongs to ipo, ipo_mean",
         ),
-        ({**BASE, "loss": "ipoo"}, "`loss.name`: expected one of sigmoid, robust, ipo, "),
+        ({**BASE, "loss": "ipoo"}, "`loss.name`: expected one of sigmoid, sigmoid_norm, robust, "),
         ({**BASE, "loss": "ipoo"}, "got 'ipoo'; did you mean `ipo`?"),
         (
             {**BASE, "loss": None},
