@@ -135,6 +135,7 @@ def _seconds(options: argparse.Namespace, names: list[str], keep: bool) -> dict[
 
 def group(rng: random.Random, prompt: tuple[int, int], responses: int, length: tuple[int, int]) -> Rendered:
     """A prompt with responses of random tokens."""
+
     def tokens(sizes: tuple[int, int]) -> tuple[int, ...]:
         return tuple(rng.randrange(1000, 49000) for _ in range(rng.randint(*sizes)))
 

@@ -2,7 +2,7 @@
 
     python benchmarks/frozen.py [--top 2] [--repeats 8] [--model smollm2-135m]
 
-One process, the three in a new random order each time, on the same data. Prints a Markdown table for each shape of data:
+One process, the three in a new random order each time, on the same data. Prints a Markdown table for each shape:
 fastest and median step, and how long the kept states took to compute (once for a run, or for a sweep).
 """
 
@@ -97,7 +97,9 @@ def _times(variants: dict[str, tuple[Policy, Dataset]], responses: int, repeats:
             policy, data = variants[name]
             step = [(number, units) for number in range(len(data.rendered))]
             began = time.perf_counter()
-            for batch in micro_batches(step, data, budget=token_budget(policy.scorer.device, data.rendered), plain=False):
+            for batch in micro_batches(
+                step, data, budget=token_budget(policy.scorer.device, data.rendered), plain=False
+            ):
                 backward(policy.scorer, batch, objective, float(len(step) * len(units)), data.frozen)
             clip(learning[name], 1.0)
             optimizers[name].step()

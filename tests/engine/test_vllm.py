@@ -57,9 +57,7 @@ def test_greedy_tokens_are_those_of_our_engine(stories: str) -> None:
     pytest.importorskip("vllm")
     prompts, greedy = ["Once upon a time", "The dog"], Sampling(temperature=0, max_new_tokens=16)
     drawn = [
-        load_policy(ModelConfig(name=stories, device="cuda", dtype="float32", sampler=sampler)).draw(
-            prompts, greedy
-        )
+        load_policy(ModelConfig(name=stories, device="cuda", dtype="float32", sampler=sampler)).draw(prompts, greedy)
         for sampler in ("penchant", "vllm")
     ]
     assert drawn[0] == drawn[1]

@@ -56,7 +56,11 @@ def test_the_probabilities_of_all_rankings_add_up_to_one() -> None:
 
 
 def test_rankings_refuse_what_is_none() -> None:
-    for policy, ref in ((torch.zeros(3), torch.zeros(3)), (torch.zeros(3, 1), torch.zeros(3, 1)), (torch.zeros(3, 2), torch.zeros(2, 2))):
+    for policy, ref in (
+        (torch.zeros(3), torch.zeros(3)),
+        (torch.zeros(3, 1), torch.zeros(3, 1)),
+        (torch.zeros(3, 2), torch.zeros(2, 2)),
+    ):
         with pytest.raises(InputError, match="plackett_luce"):
             plackett_luce(policy, ref, beta=0.1)
 

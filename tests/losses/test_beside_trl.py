@@ -1,4 +1,4 @@
-"""Each loss that TRL has too gives TRL's value: its own code's, on random inputs, kept by `benchmarks/trl_losses.py`."""
+"""Each loss that TRL has too gives TRL's value, which `benchmarks/trl_losses.py` took from TRL's own code."""
 
 from __future__ import annotations
 

@@ -52,7 +52,15 @@ LOGPS = (
 TOKENS = (torch.tensor([4, 10]), torch.tensor([3, 5]))
 
 # another allowed value for every field there is; a new field without an entry here fails the test below
-CHANGED = {"beta": 0.7, "tau": 0.7, "gamma": 0.3, "label_smoothing": 0.25, "nll_weight": 0.5, "weight": 0.9, "alpha": 0.8}
+CHANGED = {
+    "beta": 0.7,
+    "tau": 0.7,
+    "gamma": 0.3,
+    "label_smoothing": 0.25,
+    "nll_weight": 0.5,
+    "weight": 0.9,
+    "alpha": 0.8,
+}
 
 
 @EVERY
@@ -173,7 +181,9 @@ def test_a_setting_of_another_loss_is_refused_by_name() -> None:
     method = create_model(
         "Method", __base__=Config, loss=(PreferenceLoss, Field(default=Sigmoid(), description="The loss."))
     )
-    with pytest.raises(InputError, match="`beta` does not belong to loss `ipo`; it belongs to sigmoid, sigmoid_norm, robust"):
+    with pytest.raises(
+        InputError, match="`beta` does not belong to loss `ipo`; it belongs to sigmoid, sigmoid_norm, robust"
+    ):
         method(loss={"name": "ipo", "beta": 0.1})
 
 

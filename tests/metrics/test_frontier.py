@@ -1,4 +1,4 @@
-"""The limit line against an optimum that can be enumerated, Best-of-n against all subsets, efficiencies that are known."""
+"""The limit line against an enumerated optimum, Best-of-n against all subsets, efficiencies that are known."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ def toy(prompts: int = 24, words: int = 60, seed: int = 0) -> tuple[np.ndarray, 
 
 def draws(probabilities: np.ndarray, rewards: np.ndarray, count: int, seed: int = 1) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    return np.stack(
-        [row[rng.choice(len(p), size=count, p=p)] for p, row in zip(probabilities, rewards, strict=True)]
-    )
+    return np.stack([row[rng.choice(len(p), size=count, p=p)] for p, row in zip(probabilities, rewards, strict=True)])
 
 
 def optimum(probabilities: np.ndarray, rewards: np.ndarray, beta: float) -> tuple[float, float]:

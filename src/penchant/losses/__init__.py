@@ -34,6 +34,8 @@ from penchant.losses.settings import (
 MODULES = ("batchwise", "pairwise", "preference")
 
 __all__ = [
+    "IPO",
+    "ORPO",
     "APODown",
     "APOZero",
     "AlphaDivergence",
@@ -42,11 +44,9 @@ __all__ = [
     "ExoPair",
     "ForwardKL",
     "Hinge",
-    "IPO",
     "IPOMean",
     "JensenShannon",
     "NCAPair",
-    "ORPO",
     "PreferenceLoss",
     "Robust",
     "SPPOHard",

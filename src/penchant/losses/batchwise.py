@@ -100,10 +100,10 @@ def ld_logps(
     *,
     alpha: float,
 ) -> Float[Tensor, " responses"]:
-    """LD-DPO's sums: tokens beyond the length of the other response of the pair count alpha; for `dpo` in place of sums.
+    """LD-DPO's sums, for `dpo` in place of plain ones: tokens beyond the other response's length count alpha.
 
     Args:
-        token_logps: log-probabilities in nats, shape `(responses, tokens)`; what is beyond a response's length is not read.
+        token_logps: log-probabilities in nats, shape `(responses, tokens)`; none is read beyond a response's length.
         lengths, other_lengths: tokens of each response, and of the one it is compared with, shape `(responses,)`.
         alpha: weight of the tail, between 0 and 1; 1 gives plain sums.
 

@@ -165,7 +165,7 @@ def apo_down(
 def discopop(
     policy_chosen: Pairs, policy_rejected: Pairs, ref_chosen: Pairs, ref_rejected: Pairs, *, beta: float, tau: float
 ) -> Pairs:
-    """DiscoPOP's log-ratio modulated loss: (1 - m) * -log sigmoid(beta h) + m * exp(-beta h), m = sigmoid(beta h / tau).
+    """DiscoPOP: (1 - m) * -log sigmoid(beta h) + m * exp(-beta h), modulated by m = sigmoid(beta h / tau).
 
     Args:
         policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
@@ -240,8 +240,8 @@ def f_dpo(
 def f_scores(ratios: Pairs, divergence: Divergence, alpha: float = 0.5) -> Pairs:
     """f'(t) at t = exp(ratios): what stands for the log-ratio where the divergence is another than the reverse KL.
 
-    1 - 1 / t for the forward KL, ln 2 + log(t / (1 + t)) for Jensen-Shannon, (t^(alpha - 1) - 1) / (alpha - 1) for alpha.
-    Exponents are held below `LARGEST_EXPONENT`.
+    1 - 1 / t for the forward KL, ln 2 + log(t / (1 + t)) for Jensen-Shannon, (t^(alpha - 1) - 1) / (alpha - 1) for
+    alpha. Exponents are held below `LARGEST_EXPONENT`.
     """
     match divergence:
         case "forward_kl":

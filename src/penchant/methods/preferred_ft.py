@@ -39,7 +39,9 @@ def run(config: PreferredFT, *, resume: bool = False) -> RunResult:
 
     recipe = Recipe(
         read=lambda: preferences(config.data),
-        units=lambda group: [Unit(response=i, weight=weight) for i, weight in sorted(wins(group, config.count).items())],
+        units=lambda group: [
+            Unit(response=i, weight=weight) for i, weight in sorted(wins(group, config.count).items())
+        ],
         objective=objectives.imitation(),
     )
     return run_gradient(config, recipe, resume=resume)

@@ -112,7 +112,7 @@ def efficiency(
 
     Args:
         reference_rewards: (prompts, N) rewards of the reference's samples.
-        kl_nats, rewards: (points, prompts) mean KL and reward of each evaluated policy of the method on the same prompts.
+        kl_nats, rewards: (points, prompts) mean KL and reward of each policy of the method, on the same prompts.
         level, resamples, seed: of the interval, which resamples prompts (of all inputs together).
 
     Returns:
