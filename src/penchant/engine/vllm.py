@@ -72,7 +72,9 @@ class VLLM:
 
     def _update(self, model: nn.Module) -> None:
         """Give vLLM the model's weights, if it has others."""
-        merged: Any = copy.deepcopy(model).merge_and_unload() if hasattr(model, "merge_and_unload") else model
+        merged: Any = copy.deepcopy(model) if hasattr(model, "merge_and_unload") else model
+        if merged is not model:
+            merged = merged.merge_and_unload()
         weights = fingerprint(merged)
         if weights == self._weights:
             return
