@@ -116,7 +116,7 @@ def _seconds(options: argparse.Namespace, names: list[str], keep: bool) -> dict[
     units = tuple(Unit(pairs=((i, j, 1.0),)) for i in range(responses) for j in range(i + 1, responses))
     objective, times = preference(Sigmoid(beta=0.1)), {name: [] for name in names}
     rng = random.Random(0)
-    rendered = [_group(rng, prompt, responses, length) for _ in range(count)]
+    rendered = [group(rng, prompt, responses, length) for _ in range(count)]
     data = Dataset(rendered, [torch.zeros(responses) for _ in rendered])
     step = [(number, units) for number in range(count)]
     budget = token_budget(scorer.device, rendered)
@@ -133,7 +133,9 @@ def _seconds(options: argparse.Namespace, names: list[str], keep: bool) -> dict[
     return times
 
 
-def _group(rng: random.Random, prompt: tuple[int, int], responses: int, length: tuple[int, int]) -> Rendered:
+def group(rng: random.Random, prompt: tuple[int, int], responses: int, length: tuple[int, int]) -> Rendered:
+    """A prompt with responses of random tokens."""
+
     def tokens(sizes: tuple[int, int]) -> tuple[int, ...]:
         return tuple(rng.randrange(1000, 49000) for _ in range(rng.randint(*sizes)))
 

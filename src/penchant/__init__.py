@@ -22,18 +22,20 @@ from penchant.data import (
     write_groups,
 )
 from penchant.errors import InputError, PenchantError, RunError
-from penchant.methods import DPO, SFT, PreferredFT, train
+from penchant.methods import DPO, SFT, PreferredFT, Unlikelihood, train
 from penchant.models.settings import LoRA, ModelConfig
 from penchant.rewards import compare_by_score, load_reward, score_groups
 from penchant.types import Comparison, Message, PromptGroup, Response, RunResult
 
 if TYPE_CHECKING:
     from penchant.engine.generate import Sampling
+    from penchant.methods.best_of_n import BestOfN
     from penchant.models.load import load_policy
     from penchant.models.policy import Policy
     from penchant.reports import report
 
 _LATER = {
+    "BestOfN": "penchant.methods.best_of_n",
     "Policy": "penchant.models.policy",
     "Sampling": "penchant.engine.generate",
     "load_policy": "penchant.models.load",
@@ -43,6 +45,7 @@ _LATER = {
 __all__ = [
     "DPO",
     "SFT",
+    "BestOfN",
     "Comparison",
     "InputError",
     "LoRA",
@@ -56,6 +59,7 @@ __all__ = [
     "RunError",
     "RunResult",
     "Sampling",
+    "Unlikelihood",
     "check_preferences",
     "compare_by_score",
     "load_demonstrations",

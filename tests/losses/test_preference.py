@@ -10,6 +10,17 @@ import torch
 from torch import Tensor
 
 from penchant.errors import InputError
+from penchant.losses.pairwise import (
+    apo_down,
+    apo_zero,
+    bco_pair,
+    discopop,
+    dpo_mean,
+    exo_pair,
+    f_dpo,
+    nca_pair,
+    sppo_hard,
+)
 from penchant.losses.preference import dpo, hinge, ipo, ipo_mean, nll, orpo, robust, simpo
 
 # name -> (the loss with its settings fixed, how many tensors it takes)
@@ -23,6 +34,17 @@ LOSSES: dict[str, tuple[Callable[..., Tensor], int]] = {
     "simpo": (lambda *t: simpo(*t, beta=2.0, gamma=1.0), 2),
     "orpo": (lambda *t: orpo(*t, weight=0.25), 2),
     "nll": (nll, 1),
+    "exo_pair": (lambda *t: exo_pair(*t, beta=0.3, label_smoothing=0.1), 4),
+    "nca_pair": (lambda *t: nca_pair(*t, beta=0.3), 4),
+    "sppo_hard": (lambda *t: sppo_hard(*t, beta=0.3), 4),
+    "bco_pair": (lambda *t: bco_pair(*t, beta=0.3), 4),
+    "apo_zero": (lambda *t: apo_zero(*t, beta=0.3), 4),
+    "apo_down": (lambda *t: apo_down(*t, beta=0.3), 4),
+    "discopop": (lambda *t: discopop(*t, beta=0.3, tau=0.05), 4),
+    "dpo_mean": (lambda *t: dpo_mean(*t, beta=0.3), 4),
+    "forward_kl": (lambda *t: f_dpo(*t, beta=0.3, divergence="forward_kl"), 4),
+    "jensen_shannon": (lambda *t: f_dpo(*t, beta=0.3, divergence="jensen_shannon"), 4),
+    "alpha_divergence": (lambda *t: f_dpo(*t, beta=0.3, divergence="alpha", alpha=0.3), 4),
 }
 ALL = pytest.mark.parametrize(("loss", "inputs"), LOSSES.values(), ids=LOSSES)
 
@@ -88,8 +110,33 @@ def test_nll_by_hand() -> None:
         (lambda *t: ipo(*t, tau=0.1), 25.0),  # 1 / (4 * 0.01)
         (lambda *t: ipo_mean(*t, tau=0.1), 25.0),
         (lambda *t: hinge(*t, beta=0.1), 1.0),
+        (lambda *t: exo_pair(*t, beta=0.1, label_smoothing=0.1), math.log(0.5) - 0.5 * math.log(0.9 * 0.1)),
+        (lambda *t: nca_pair(*t, beta=0.1), 2 * math.log(2)),
+        (lambda *t: sppo_hard(*t, beta=0.1), 50.0),
+        (lambda *t: bco_pair(*t, beta=0.1), 2 * math.log(2)),
+        (lambda *t: apo_zero(*t, beta=0.1), 1.0),
+        (lambda *t: apo_down(*t, beta=0.1), 1.0),
+        (lambda *t: discopop(*t, beta=0.1, tau=0.05), (1 + math.log(2)) / 2),
+        (lambda *t: f_dpo(*t, beta=0.1, divergence="forward_kl"), math.log(2)),
+        (lambda *t: f_dpo(*t, beta=0.1, divergence="jensen_shannon"), math.log(2)),
     ],
-    ids=["dpo", "cdpo", "robust", "ipo", "ipo_mean", "hinge"],
+    ids=[
+        "dpo",
+        "cdpo",
+        "robust",
+        "ipo",
+        "ipo_mean",
+        "hinge",
+        "exo_pair",
+        "nca_pair",
+        "sppo_hard",
+        "bco_pair",
+        "apo_zero",
+        "apo_down",
+        "discopop",
+        "forward_kl",
+        "jensen_shannon",
+    ],
 )
 def test_policy_equal_to_reference(loss: Callable[..., Tensor], expected: float) -> None:
     chosen, rejected = numbers(-480.25, -3, -77), numbers(-500, -3, -1.5)
@@ -128,6 +175,15 @@ def test_smoothed_losses_mix_both_directions(smoothing: float) -> None:
         robust(*pairs, beta=0.2, label_smoothing=smoothing),
         ((1 - smoothing) * forward - smoothing * backward) / (1 - 2 * smoothing),
     )
+
+
+def test_alpha_divergences_end_at_both_kls() -> None:
+    pairs = random_pairs()
+    near = f_dpo(*pairs, beta=0.2, divergence="alpha", alpha=1 - 1e-5)
+    torch.testing.assert_close(near, dpo(*pairs, beta=0.2), rtol=0.02, atol=0.02)
+    torch.testing.assert_close(f_dpo(*pairs, beta=0.2, divergence="alpha", alpha=1.0), dpo(*pairs, beta=0.2))
+    forward = f_dpo(*pairs, beta=0.2, divergence="forward_kl")
+    torch.testing.assert_close(f_dpo(*pairs, beta=0.2, divergence="alpha", alpha=0.0), forward)
 
 
 def test_robust_is_unbiased_under_flipped_labels() -> None:
@@ -209,6 +265,12 @@ def test_shapes_never_broadcast(loss: Callable[..., Tensor], inputs: int) -> Non
         for bad in (torch.full((3, 1), -1.0), torch.full((1,), -1.0), torch.tensor(-1.0)):
             with pytest.raises(InputError, match=r"has shape .*, expected \(3,\) like "):
                 loss(*good[:position], bad, *good[position + 1 :])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, -0.1, 0.5, float("nan")])
+def test_exo_refuses_a_share_without_a_divergence(smoothing: float) -> None:
+    with pytest.raises(InputError, match="label_smoothing must be above 0 and below"):
+        exo_pair(*PAIR, beta=0.1, label_smoothing=smoothing)
 
 
 @pytest.mark.parametrize("smoothing", [-0.1, 0.5, 0.7, float("nan")])

@@ -19,7 +19,7 @@ import torch
 from penchant.config import Config, load_config
 from penchant.config.fields import TAG, shape_of, tag_of
 from penchant.errors import PenchantError
-from penchant.methods import DPO, METHODS, SFT, PreferredFT, train
+from penchant.methods import DPO, METHODS, SFT, PreferredFT, Unlikelihood, train
 from penchant.train import checkpoint
 
 BASE = ("model=MODEL", "model.device=cpu", "data=prefs.jsonl", "data.held_out=2", "batch_size=8",
@@ -42,6 +42,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "model.train_top": ((), ("model.train_top=1",), "weights"),
     "model.dtype": ((), ("model.dtype=bfloat16",), "weights"),
     "model.device": ((), ("model.device=cuda:99",), "error"),
+    "model.sampler": ((), ("model.sampler=vllm",), "error"),
     "model.trust_remote_code": (("model.name=REMOTE",), ("model.trust_remote_code=true",), "error"),
     "data.path": ((), ("data.path=more.jsonl",), "weights"),
     "data.layout": ((), ("data.layout=hh",), "error"),
@@ -110,6 +111,17 @@ for name, numbers in {
     "ipo": ("tau=0.5",),
     "ipo_mean": ("tau=0.5",),
     "hinge": ("beta=0.5",),
+    "sigmoid_norm": ("beta=0.5",),
+    "exo_pair": ("beta=0.5", "label_smoothing=0.3"),
+    "nca_pair": ("beta=0.5",),
+    "sppo_hard": ("beta=0.5",),
+    "bco_pair": ("beta=0.5",),
+    "apo_zero": ("beta=0.5",),
+    "apo_down": ("beta=0.5",),
+    "discopop": ("beta=0.5", "tau=0.5"),
+    "forward_kl": ("beta=0.5",),
+    "jensen_shannon": ("beta=0.5",),
+    "alpha_divergence": ("beta=0.5", "alpha=0.2"),
     "simpo": ("beta=0.5", "gamma=3"),
     "orpo": ("weight=2",),
 }.items():
@@ -141,9 +153,10 @@ def test_every_setting_has_an_entry() -> None:
 def test_the_other_methods_have_the_same_settings_except_their_own() -> None:
     """What all methods share is one class, read in one place; so one method's table speaks for them."""
     shared = {name for name in TABLE if not name.startswith(("loss", "reference"))}
-    assert set(settings_of(PreferredFT)) == shared
+    assert set(settings_of(PreferredFT)) == shared | {"count"}
+    assert set(settings_of(Unlikelihood)) == shared | {"count", "alpha"}
     assert set(settings_of(SFT)) == shared - {"data.ties", "data.contradictions"} | {"turns"}  # (see test_methods.py)
-    assert set(METHODS.values()) == {DPO, SFT, PreferredFT}
+    assert set(METHODS.values()) == {DPO, SFT, PreferredFT, Unlikelihood}
 
 
 @pytest.fixture(scope="module")

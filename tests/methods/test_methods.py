@@ -210,6 +210,45 @@ def test_preferred_ft_does_not_look_at_the_rejected_responses_and_dpo_does(
     assert moved["dpo"] > 1e-4
 
 
+def test_unlikelihood_without_alpha_is_preferred_ft_to_the_last_bit(train: Callable[..., pt.RunResult]) -> None:
+    for count in ("wins", "once"):
+        preferred = train("preferred_ft", f"preferred-{count}", count=count)
+        unlikelihood = train("unlikelihood", f"unlikelihood-{count}", count=count, alpha=0.0)
+        assert distance(weights(preferred), weights(unlikelihood)) == 0
+
+
+def test_unlikelihood_pushes_losers_down(train: Callable[..., pt.RunResult], preference_file: Path) -> None:
+    groups = pt.load_preferences(preference_file)
+
+    def losers(run: pt.RunResult) -> float:
+        """Mean log-probability of the losing responses, in nats."""
+        scores = pt.load_policy(run.path / "checkpoint", device="cpu").score(groups)
+        lost = [float(row[c.loser]) for group, row in zip(groups, scores, strict=True) for c in group.comparisons]
+        return sum(lost) / len(lost)
+
+    means = [losers(train("unlikelihood", f"alpha-{alpha}", alpha=alpha)) for alpha in (0.0, 0.1, 0.5)]
+    assert means[0] > means[1] > means[2]
+
+
+def test_unlikelihood_by_hand(train: Callable[..., pt.RunResult], tiny_model: str, tmp_path: Path) -> None:
+    """The first loss, from the scores of the start: both sums over the winners' taught tokens."""
+    comparisons = [{"winner": 0, "loser": 1}, {"winner": 0, "loser": 2}, {"winner": 1, "loser": 2}]
+    row = {"prompt": "Tom went", "responses": [" out.", " home again.", " to bed."], "comparisons": comparisons}
+    data = write(tmp_path / "one.jsonl", [row])
+    policy, (group,) = pt.load_policy(tiny_model, device="cpu"), pt.load_preferences(data)
+    (logps,) = policy.score([group])
+    tokens = [branch.scored for branch in policy.renderer.render(group).branches]
+    expected = {
+        "wins": (-2 * logps[0] - logps[1] + 0.5 * (logps[1] + 2 * logps[2])) / (2 * tokens[0] + tokens[1]),
+        "once": (-logps[0] - logps[1] + 0.5 * (logps[1] + logps[2])) / (tokens[0] + tokens[1]),
+    }
+    for count, loss in expected.items():
+        settings = {"data": {"path": str(data), "held_out": 0}, "max_steps": 1, "alpha": 0.5, "count": count}
+        run = train("unlikelihood", f"hand-{count}", **settings)
+        (line,) = (line for line in rows_of(run.path / "metrics.jsonl") if line["kind"] == "train")
+        assert line["loss"] == pytest.approx(float(loss), abs=1e-5)
+
+
 def test_dpo_turns_around_with_the_labels(
     train: Callable[..., pt.RunResult], preference_file: Path, tmp_path: Path
 ) -> None:

@@ -90,5 +90,6 @@ def test_a_resumed_run_has_the_same_bits_though_the_cache_is_gone(
     shutil.rmtree(own_cache)
     resumed = penchant("train", "dpo", "--resume", "out=stopped")
     assert resumed.wait() == 0, resumed.stderr
+    assert "resuming after step" in resumed.stderr  # and not from the beginning
     files = [tmp_path / name / "checkpoint" / "model.safetensors" for name in ("straight", "stopped")]
     assert files[0].read_bytes() == files[1].read_bytes()

@@ -153,7 +153,8 @@ def _unknown(config: type[Config], place: _Place) -> str:
         holder = f"{parents[-1]} `{tag}`"
         owners = [tag_of(branch) for branch in place.reached.configs if key in branch.model_fields]
         if owners:
-            whose = f"`{key}` does not belong to {holder}; it belongs to {', '.join(owners)}"
+            some = ", ".join(owners[:4]) + (f" and {len(owners) - 4} more" if len(owners) > 4 else "")
+            whose = f"`{key}` does not belong to {holder}; it belongs to {some}"
             return f"`{path}`: {whose}. Settings of {holder}: {names}"
     like = [other for other in _paths(config) if other.rpartition(".")[2] == key]
     similar = get_close_matches(key, list(place.owner.model_fields), n=1)

@@ -63,6 +63,7 @@ class Sampling:
 
 
 Drawn = tuple[tuple[int, ...], bool]  # token ids (the end token included where drawn), and whether it ended itself
+Sampler = Callable[..., list[list[Drawn]]]  # `draw`, or what takes the same arguments
 
 
 def draw(
@@ -84,13 +85,7 @@ def draw(
     Raises:
         InputError: a prompt that leaves no room in the model's context.
     """
-    limit = getattr(unwrap(model).config.get_text_config(), "max_position_embeddings", None)
-    for number, prompt in enumerate(prompts):
-        if limit and len(prompt) + sampling.max_new_tokens > limit:
-            raise InputError(
-                f"prompt {number} has {len(prompt)} tokens: with max_new_tokens={sampling.max_new_tokens} that is more "
-                f"than the model's context of {limit}; shorten it or lower max_new_tokens"
-            )
+    check_room(model, prompts, sampling)
     shares = Counter(prompts)
     unique = list(shares)
 
@@ -101,6 +96,21 @@ def draw(
     with evaluating(model):
         drawn = dict(zip(unique, _Drawing(model, unique, sampling, end_ids, ended).run(), strict=True))
     return [list(drawn[prompt]) for prompt in prompts]
+
+
+def check_room(model: nn.Module, prompts: Sequence[tuple[int, ...]], sampling: Sampling) -> None:
+    """Refuse a prompt that leaves no room for its samples in the model's context.
+
+    Raises:
+        InputError: says which prompt.
+    """
+    limit = getattr(unwrap(model).config.get_text_config(), "max_position_embeddings", None)
+    for number, prompt in enumerate(prompts):
+        if limit and len(prompt) + sampling.max_new_tokens > limit:
+            raise InputError(
+                f"prompt {number} has {len(prompt)} tokens: with max_new_tokens={sampling.max_new_tokens} that is more "
+                f"than the model's context of {limit}; shorten it or lower max_new_tokens"
+            )
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Losses: pure functions on tensors, and the configurations that choose one.
 
-The configurations are here at once; `penchant.losses.preference`, which imports torch, is loaded when it is
-asked for.
+The configurations are here at once; the modules that compute, which import torch, are loaded when they
+are asked for.
 """
 
 from __future__ import annotations
@@ -9,16 +9,61 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from penchant.losses.settings import IPO, ORPO, Hinge, IPOMean, PreferenceLoss, Robust, Sigmoid, SimPO
+from penchant.losses.settings import (
+    IPO,
+    ORPO,
+    AlphaDivergence,
+    APODown,
+    APOZero,
+    BCOPair,
+    DiscoPOP,
+    ExoPair,
+    ForwardKL,
+    Hinge,
+    IPOMean,
+    JensenShannon,
+    NCAPair,
+    PreferenceLoss,
+    Robust,
+    Sigmoid,
+    SigmoidNorm,
+    SimPO,
+    SPPOHard,
+)
 
-__all__ = ["IPO", "ORPO", "Hinge", "IPOMean", "PreferenceLoss", "Robust", "Sigmoid", "SimPO", "preference"]
+MODULES = ("batchwise", "pairwise", "preference")
+
+__all__ = [
+    "IPO",
+    "ORPO",
+    "APODown",
+    "APOZero",
+    "AlphaDivergence",
+    "BCOPair",
+    "DiscoPOP",
+    "ExoPair",
+    "ForwardKL",
+    "Hinge",
+    "IPOMean",
+    "JensenShannon",
+    "NCAPair",
+    "PreferenceLoss",
+    "Robust",
+    "SPPOHard",
+    "Sigmoid",
+    "SigmoidNorm",
+    "SimPO",
+    "batchwise",
+    "pairwise",
+    "preference",
+]
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name == "preference":
-        return importlib.import_module("penchant.losses.preference")
+    if name in MODULES:
+        return importlib.import_module(f"penchant.losses.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), "preference"])
+    return sorted([*globals(), *MODULES])

@@ -18,19 +18,14 @@ arXiv:2305.10425) in the form of Liu et al. 2023 (RSO, arXiv:2309.06657); SimPO,
 
 from __future__ import annotations
 
-from typing import assert_never
-
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from penchant.errors import InputError
-from penchant.losses.settings import IPO, ORPO, Hinge, IPOMean, PreferenceLoss, Robust, Sigmoid, SimPO
 
 Pairs = Float[Tensor, " pairs"]
-
-ROUNDING = 1e-6  # of a sum of float32 log-probabilities, relative, when the batch around it is another one
 
 
 def dpo(
@@ -186,7 +181,7 @@ def simpo(mean_chosen: Pairs, mean_rejected: Pairs, *, beta: float, gamma: float
     Raises:
         InputError: the tensors do not have the same shape `(pairs,)`.
     """
-    mean_chosen, mean_rejected = _same_pairs(mean_chosen=mean_chosen, mean_rejected=mean_rejected)
+    mean_chosen, mean_rejected = same_pairs(mean_chosen=mean_chosen, mean_rejected=mean_rejected)
     return -logsigmoid(beta * (mean_chosen - mean_rejected) - gamma)
 
 
@@ -208,8 +203,8 @@ def orpo(mean_chosen: Pairs, mean_rejected: Pairs, *, weight: float) -> Pairs:
     Raises:
         InputError: the tensors do not have the same shape `(pairs,)`.
     """
-    mean_chosen, mean_rejected = _same_pairs(mean_chosen=mean_chosen, mean_rejected=mean_rejected)
-    return nll(mean_chosen) - weight * logsigmoid(_log_odds(mean_chosen) - _log_odds(mean_rejected))
+    mean_chosen, mean_rejected = same_pairs(mean_chosen=mean_chosen, mean_rejected=mean_rejected)
+    return nll(mean_chosen) - weight * logsigmoid(log_odds(mean_chosen) - log_odds(mean_rejected))
 
 
 def nll(mean_chosen: Pairs) -> Pairs:
@@ -224,121 +219,41 @@ def nll(mean_chosen: Pairs) -> Pairs:
     Raises:
         InputError: the tensor is not of shape `(pairs,)`.
     """
-    (mean_chosen,) = _same_pairs(mean_chosen=mean_chosen)
+    (mean_chosen,) = same_pairs(mean_chosen=mean_chosen)
     return -mean_chosen
 
 
-def pair_losses(
-    settings: PreferenceLoss,
-    policy_chosen: Pairs,
-    policy_rejected: Pairs,
-    ref_chosen: Pairs | None,
-    ref_rejected: Pairs | None,
-    chosen_tokens: Int[Tensor, " pairs"],
-    rejected_tokens: Int[Tensor, " pairs"],
+def log_ratios(
+    policy_chosen: Pairs, policy_rejected: Pairs, ref_chosen: Pairs, ref_rejected: Pairs
 ) -> tuple[Pairs, Pairs]:
-    """The loss that `settings` chooses, with its NLL anchor, and the margin of each pair.
-
-    Args:
-        settings: one of the configurations of `penchant.losses`.
-        policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
-        ref_chosen, ref_rejected: the same under the reference; None is enough where
-            `settings.needs_reference` is false.
-        chosen_tokens, rejected_tokens: how many tokens each sum covers (at least 1), shape `(pairs,)`.
-
-    Returns:
-        losses: shape `(pairs,)`, with gradient.
-        margins: shape `(pairs,)`, detached: by how much the chosen response leads. beta h for `sigmoid`,
-            `robust` and `hinge`; h for `ipo`, per token for `ipo_mean`; beta times the difference of mean
-            logps for `simpo`; the log-odds ratio for `orpo`. Positive means that policy and label agree. Exactly
-            0 where the difference to the reference is within rounding, as all are before the first step.
+    """log pi - log pi_ref of the chosen and of the rejected response, in nats, each of shape `(pairs,)`.
 
     Raises:
-        InputError: a loss with reference got None for it, or shapes differ.
+        InputError: the tensors do not all have the same shape `(pairs,)`.
     """
-    policy_chosen, policy_rejected, chosen_tokens, rejected_tokens = _same_pairs(
-        policy_chosen=policy_chosen,
-        policy_rejected=policy_rejected,
-        chosen_tokens=chosen_tokens,
-        rejected_tokens=rejected_tokens,
-    )
-    mean_chosen, mean_rejected = policy_chosen / chosen_tokens, policy_rejected / rejected_tokens
-    if isinstance(settings, ORPO):  # holds its own likelihood term, so it has no anchor
-        margins = _log_odds(mean_chosen) - _log_odds(mean_rejected)
-        return orpo(mean_chosen, mean_rejected, weight=settings.weight), margins.detach()
-    if isinstance(settings, SimPO):
-        losses = simpo(mean_chosen, mean_rejected, beta=settings.beta, gamma=settings.gamma)
-        margins = settings.beta * (mean_chosen - mean_rejected)
-    else:
-        if ref_chosen is None or ref_rejected is None:
-            raise InputError(
-                f"the loss `{settings.name}` compares with a reference, but its log-probabilities are "
-                "missing; give ref_chosen and ref_rejected, or choose a loss without reference (simpo, orpo)"
-            )
-        policy_chosen, policy_rejected, ref_chosen, ref_rejected = _same_pairs(
-            policy_chosen=policy_chosen,
-            policy_rejected=policy_rejected,
-            ref_chosen=ref_chosen,
-            ref_rejected=ref_rejected,
-        )
-        if isinstance(settings, IPOMean):
-            policy_chosen, policy_rejected = mean_chosen, mean_rejected
-            ref_chosen, ref_rejected = ref_chosen / chosen_tokens, ref_rejected / rejected_tokens
-        losses, margins = _with_reference(settings, policy_chosen, policy_rejected, ref_chosen, ref_rejected)
-        # policy and reference were scored in other batches: within float32's rounding of the sums nobody leads
-        rounding = ROUNDING * (policy_chosen.detach().abs() + policy_rejected.detach().abs())
-        margins = margins.where(margins.detach().abs() > getattr(settings, "beta", 1.0) * rounding, 0.0)
-    if settings.nll_weight:
-        losses = losses + settings.nll_weight * nll(mean_chosen)
-    return losses, margins.detach()
-
-
-def _with_reference(
-    settings: Sigmoid | Robust | IPO | IPOMean | Hinge,
-    policy_chosen: Pairs,
-    policy_rejected: Pairs,
-    ref_chosen: Pairs,
-    ref_rejected: Pairs,
-) -> tuple[Pairs, Pairs]:
-    """(losses, margins) of the losses that compare with a reference; means instead of sums for `ipo_mean`."""
-    logps = (policy_chosen, policy_rejected, ref_chosen, ref_rejected)
-    difference = _log_ratio_difference(*logps)
-    match settings:
-        case Sigmoid(beta=beta, label_smoothing=smoothing):
-            return dpo(*logps, beta=beta, label_smoothing=smoothing), beta * difference
-        case Robust(beta=beta, label_smoothing=smoothing):
-            return robust(*logps, beta=beta, label_smoothing=smoothing), beta * difference
-        case IPO(tau=tau):
-            return ipo(*logps, tau=tau), difference
-        case IPOMean(tau=tau):
-            return ipo_mean(*logps, tau=tau), difference
-        case Hinge(beta=beta):
-            return hinge(*logps, beta=beta), beta * difference
-        case _:
-            assert_never(settings)
-
-
-def _log_ratio_difference(
-    policy_chosen: Pairs, policy_rejected: Pairs, ref_chosen: Pairs, ref_rejected: Pairs
-) -> Pairs:
-    """h of the module's docstring, in nats, shape `(pairs,)`."""
-    policy_chosen, policy_rejected, ref_chosen, ref_rejected = _same_pairs(
+    policy_chosen, policy_rejected, ref_chosen, ref_rejected = same_pairs(
         policy_chosen=policy_chosen,
         policy_rejected=policy_rejected,
         ref_chosen=ref_chosen,
         ref_rejected=ref_rejected,
     )
-    return (policy_chosen - ref_chosen) - (policy_rejected - ref_rejected)
+    return policy_chosen - ref_chosen, policy_rejected - ref_rejected
 
 
-def _log_odds(mean_logps: Pairs) -> Pairs:
+def _log_ratio_difference(*logps: Pairs) -> Pairs:
+    """h of the module's docstring, in nats, shape `(pairs,)`."""
+    chosen, rejected = log_ratios(*logps)
+    return chosen - rejected
+
+
+def log_odds(mean_logps: Pairs) -> Pairs:
     """log(p / (1 - p)) for p = exp(mean_logps), shape `(pairs,)`."""
     below_one = mean_logps.clamp(max=-torch.finfo(mean_logps.dtype).eps)
     # -expm1 keeps 1 - p exact for p near 1, where 1 - exp would round to 0; for small p both are 1
     return below_one - torch.log(-torch.expm1(below_one))
 
 
-def _same_pairs(**tensors: Tensor) -> tuple[Tensor, ...]:
+def same_pairs(**tensors: Tensor) -> tuple[Tensor, ...]:
     """The tensors, at least float32 where they are floats, after a check that all have one shape `(pairs,)`.
 
     A mismatch such as (pairs, 1) with (pairs,) would broadcast to all pairs with all pairs and train on

@@ -1,7 +1,7 @@
 """Which loss on a pair of responses, and its numbers. Imports no torch, so that `--help` is instant.
 
 A loss is a class in the union `PreferenceLoss`, told apart by `name`; a setting that does not belong to a
-loss is refused by name. The equations are in `penchant.losses.preference`, which computes them.
+loss is refused by name. The equations are in `penchant.losses.preference` and `penchant.losses.pairwise`.
 """
 
 from __future__ import annotations
@@ -88,6 +88,133 @@ class Hinge(Config):
     nll_weight: NllWeight = 0.0
 
 
+class SigmoidNorm(Config):
+    """Length-normalised DPO (Lambert et al. 2024, Tulu 3): `sigmoid` on log-ratios averaged over tokens."""
+
+    needs_reference: ClassVar[bool] = True
+
+    name: Literal["sigmoid_norm"] = "sigmoid_norm"
+    beta: Beta = 5.0
+    """How strongly the policy is held to the reference; the paper's. Larger than `sigmoid`'s, since means are small."""
+    nll_weight: NllWeight = 0.0
+
+
+class ExoPair(Config):
+    """EXO on pairs (Ji et al. 2024): the reverse KL from the policy's preference to the smoothed label."""
+
+    needs_reference: ClassVar[bool] = True
+
+    name: Literal["exo_pair"] = "exo_pair"
+    beta: Beta = 0.1
+    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    label_smoothing: Annotated[float, Field(gt=0, lt=0.5)] = 1e-3
+    """How far a label is from certain; at 0 the divergence would be infinite."""
+    nll_weight: NllWeight = 0.0
+
+
+class NCAPair(Config):
+    """NCA on pairs (Chen et al. 2024): holds each response's own log-ratio, so that the chosen one does not sink."""
+
+    needs_reference: ClassVar[bool] = True
+
+    name: Literal["nca_pair"] = "nca_pair"
+    beta: Beta = 0.1
+    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    nll_weight: NllWeight = 0.0
+
+
+class SPPOHard(Config):
+    """SPPO with hard labels (Wu et al. 2024): draws the two log-ratios to 1 / (2 beta) and -1 / (2 beta)."""
+
+    needs_reference: ClassVar[bool] = True
+
+    name: Literal["sppo_hard"] = "sppo_hard"
+    beta: Beta = 0.1
+    """How strongly the policy is held to the reference: the targets are at 1 / (2 beta) nats."""
+    nll_weight: NllWeight = 0.0
+
+
+class BCOPair(Config):
+    """BCO on pairs (Jung et al. 2024), without its moving shift: the chosen good, the rejected bad, each on its own."""
+
+    needs_reference: ClassVar[bool] = True
+
+    name: Literal["bco_pair"] = "bco_pair"
+    beta: Beta = 0.1
+    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    nll_weight: NllWeight = 0.0
+
+
+class APOZero(Config):
+    """APO-zero (D'Oosterlinck et al. 2024): chosen up, rejected down; for chosen responses better than the policy's."""
+
+    needs_reference: ClassVar[bool] = True
+
+    name: Literal["apo_zero"] = "apo_zero"
+    beta: Beta = 0.1
+    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    nll_weight: NllWeight = 0.0
+
+
+class APODown(Config):
+    """APO-down (D'Oosterlinck et al. 2024): both down, the rejected more; for chosen ones worse than the policy's."""
+
+    needs_reference: ClassVar[bool] = True
+
+    name: Literal["apo_down"] = "apo_down"
+    beta: Beta = 0.1
+    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    nll_weight: NllWeight = 0.0
+
+
+class DiscoPOP(Config):
+    """DiscoPOP (Lu et al. 2024): logistic where the policy is wrong, exponential where it is right."""
+
+    needs_reference: ClassVar[bool] = True
+
+    name: Literal["discopop"] = "discopop"
+    beta: Beta = 0.05
+    """How strongly the policy is held to the reference; the paper's."""
+    tau: Annotated[float, Field(gt=0)] = 0.05
+    """How fast the logistic loss gives way to the exponential one; the paper's."""
+    nll_weight: NllWeight = 0.0
+
+
+class ForwardKL(Config):
+    """DPO under the forward KL (Wang et al. 2023), in place of the reverse one: covers what the reference covers."""
+
+    needs_reference: ClassVar[bool] = True
+
+    name: Literal["forward_kl"] = "forward_kl"
+    beta: Beta = 0.1
+    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    nll_weight: NllWeight = 0.0
+
+
+class JensenShannon(Config):
+    """DPO under the Jensen-Shannon divergence (Wang et al. 2023), in place of the reverse KL."""
+
+    needs_reference: ClassVar[bool] = True
+
+    name: Literal["jensen_shannon"] = "jensen_shannon"
+    beta: Beta = 0.1
+    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    nll_weight: NllWeight = 0.0
+
+
+class AlphaDivergence(Config):
+    """DPO under an alpha-divergence (Wang et al. 2023): the reverse KL (`sigmoid`) at 1, the forward one at 0."""
+
+    needs_reference: ClassVar[bool] = True
+
+    name: Literal["alpha_divergence"] = "alpha_divergence"
+    beta: Beta = 0.1
+    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Which divergence."""
+    nll_weight: NllWeight = 0.0
+
+
 class SimPO(Config):
     """SimPO (Meng et al. 2024): mean log-probabilities and a target margin, without a reference.
 
@@ -115,8 +242,24 @@ class ORPO(Config):
     """The paper's lambda: how much the log-odds ratio counts beside the negative log-likelihood (0: SFT)."""
 
 
-PreferenceLoss = Annotated[
-    Sigmoid | Robust | IPO | IPOMean | Hinge | SimPO | ORPO,
-    Field(discriminator="name"),
-]
+WithReference = (
+    Sigmoid
+    | SigmoidNorm
+    | Robust
+    | IPO
+    | IPOMean
+    | Hinge
+    | ExoPair
+    | NCAPair
+    | SPPOHard
+    | BCOPair
+    | APOZero
+    | APODown
+    | DiscoPOP
+    | ForwardKL
+    | JensenShannon
+    | AlphaDivergence
+)
+
+PreferenceLoss = Annotated[WithReference | SimPO | ORPO, Field(discriminator="name")]
 """Any loss on a pair of responses; the type of a method's `loss` field."""

@@ -8,10 +8,11 @@ from importlib import import_module
 from penchant.methods.dpo import DPO
 from penchant.methods.preferred_ft import PreferredFT
 from penchant.methods.sft import SFT
+from penchant.methods.unlikelihood import Unlikelihood
 from penchant.train.settings import GradientConfig
 from penchant.types import RunResult
 
-METHODS: dict[str, type[GradientConfig]] = {config.method: config for config in (SFT, PreferredFT, DPO)}
+METHODS: dict[str, type[GradientConfig]] = {config.method: config for config in (SFT, PreferredFT, Unlikelihood, DPO)}
 
 
 def train(config: GradientConfig, *, resume: bool = False) -> RunResult:

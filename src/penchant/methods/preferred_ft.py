@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from penchant.data.settings import DataConfig
 from penchant.train.settings import GradientConfig
@@ -10,24 +10,24 @@ from penchant.types import PromptGroup, RunResult
 
 
 class PreferredFT(GradientConfig):
-    """Imitate the chosen responses of a preference file; the rejected ones are not looked at.
-
-    A response counts once a comparison that it won (a tie is half a win each way), so what many prefer counts more.
-    """
+    """Imitate the chosen responses of a preference file; the rejected ones are not looked at."""
 
     method: ClassVar[str] = "preferred_ft"
 
     data: DataConfig
     """The data: a path or hub id, or its settings (`data.ties=half`)."""
+    count: Literal["wins", "once"] = "wins"
+    """How often a response counts: once a comparison that it won (a tie is half a win each way), so that what many
+    prefer counts more; or once in all."""
 
 
-def wins(group: PromptGroup) -> dict[int, float]:
-    """The weight of each response that won: the summed weight of its wins."""
+def wins(group: PromptGroup, count: str = "wins") -> dict[int, float]:
+    """The weight of each response that won: the summed weight of its wins, or 1."""
     won: dict[int, float] = {}
     for comparison in group.comparisons:
         for winner, _, weight in comparison.directed():
             won[winner] = won.get(winner, 0.0) + weight
-    return won
+    return won if count == "wins" else dict.fromkeys(won, 1.0)
 
 
 def run(config: PreferredFT, *, resume: bool = False) -> RunResult:
@@ -39,7 +39,9 @@ def run(config: PreferredFT, *, resume: bool = False) -> RunResult:
 
     recipe = Recipe(
         read=lambda: preferences(config.data),
-        units=lambda group: [Unit(response=i, weight=weight) for i, weight in sorted(wins(group).items())],
+        units=lambda group: [
+            Unit(response=i, weight=weight) for i, weight in sorted(wins(group, config.count).items())
+        ],
         objective=objectives.imitation(),
     )
     return run_gradient(config, recipe, resume=resume)

@@ -1,6 +1,18 @@
 """Measurements with their uncertainty: plain arrays in, plain numbers out, no torch."""
 
+from penchant.metrics.frontier import Limit, best_of_n, best_of_n_kl, efficiency, limit_line
 from penchant.metrics.intervals import Estimate, cluster_mean, paired_difference
 from penchant.metrics.text import distinct_n, repetition
 
-__all__ = ["Estimate", "cluster_mean", "distinct_n", "paired_difference", "repetition"]
+__all__ = [
+    "Estimate",
+    "Limit",
+    "best_of_n",
+    "best_of_n_kl",
+    "cluster_mean",
+    "distinct_n",
+    "efficiency",
+    "limit_line",
+    "paired_difference",
+    "repetition",
+]

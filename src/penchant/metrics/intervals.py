@@ -99,10 +99,19 @@ def cluster_mean(
     if count == 1:
         return Estimate(value, None, None, len(data), 1)
     means = _resampled_means(sums, masses, resamples, seed)
-    tail = _tail(level, count)
-    low, high = np.quantile(means, [tail, 1 - tail])
+    return Estimate(value, *percentile_interval(means, value, level, count), len(data), count)
+
+
+def percentile_interval(drawn: NDArray[np.float64], value: float, level: float, clusters: int) -> tuple[float, float]:
+    """The expanded percentile interval of a number that was computed anew from each resample of the clusters.
+
+    Args:
+        drawn: (resamples,). value: from the data themselves. clusters: at least 2.
+    """
+    tail = _tail(level, clusters)
+    low, high = np.quantile(drawn, [tail, 1 - tail])
     # rounding alone can put the quantile of equal values a hair beyond their mean
-    return Estimate(value, min(float(low), value), max(float(high), value), len(data), count)
+    return min(float(low), value), max(float(high), value)
 
 
 def paired_difference(

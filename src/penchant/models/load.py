@@ -39,8 +39,8 @@ def load_policy(
 
     Args:
         model: a built-in name (`smollm2-135m`), a folder, a GGUF file, a hub id, or a `ModelConfig`, which
-            settles `lora`, `dtype`, `device` and `trust_remote_code` as well, and may have `train_top`. A folder
-            with LoRA adapters is opened with the adapters merged into their base.
+            settles `lora`, `dtype`, `device` and `trust_remote_code` as well, and may have `train_top` and
+            `sampler`. A folder with LoRA adapters is opened with the adapters merged into their base.
         lora: train low-rank adapters.
         dtype: `float32`, `bfloat16`, `float16`, or `auto`: float32, but bfloat16 under LoRA on a GPU that has it.
         device: `auto` takes a GPU if there is one.
@@ -50,15 +50,18 @@ def load_policy(
 
     Raises:
         InputError: no such model, a broken one, a tokenizer without an end token, a device that is not there,
-            a `train_top` that does not fit the model.
+            a `train_top` that does not fit the model, a sampler that cannot run here.
     """
     from penchant.data.render import Renderer
     from penchant.engine.frozen import train_only_top
+    from penchant.engine.generate import draw
+    from penchant.engine.vllm import VLLM
     from penchant.models.policy import Policy
 
     if not isinstance(model, ModelConfig):
         model = ModelConfig(name=str(model), lora=lora, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
     place = _device(model.device)
+    sampler = draw if model.sampler == "penchant" else VLLM()
     folder = locate(model.name)
     tokenizer = _tokenizer(folder, model)
     network = _network(folder, model, place)
@@ -76,7 +79,7 @@ def load_policy(
         network = _with_lora(network, model.lora)
     if model.train_top is not None:
         train_only_top(network, model.train_top)
-    return Policy(network.to(place), renderer, model.name)
+    return Policy(network.to(place), renderer, model.name, sampler)
 
 
 def load_renderer(model: str | Path, *, template: Template = "auto", trust_remote_code: bool = False) -> Renderer:

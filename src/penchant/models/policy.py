@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from penchant.data.render import Renderer
-from penchant.engine.generate import Sampling, draw
+from penchant.engine.generate import Sampler, Sampling, draw
 from penchant.engine.score import Progress, Scorer, score, token_budget
 from penchant.types import Prompt, PromptGroup, Response
 
@@ -24,11 +24,13 @@ class Policy:
         model: the network (PEFT-wrapped under LoRA).
         renderer: turns prompts and responses into token ids.
         name: what it was loaded from.
+        sampler: what draws: our own engine, or vLLM.
     """
 
     model: nn.Module
     renderer: Renderer
     name: str
+    sampler: Sampler = draw
 
     @cached_property
     def scorer(self) -> Scorer:
@@ -76,7 +78,7 @@ class Policy:
     ) -> list[list[Response]]:
         """Samples with the token ids that were really drawn, a list a prompt, in the order of the sample index."""
         ids = [self.renderer.prompt_ids(prompt) for prompt in prompts]
-        drawn = draw(self.model, ids, sampling, end_ids=self.renderer.end_ids, progress=progress)
+        drawn = self.sampler(self.model, ids, sampling, end_ids=self.renderer.end_ids, progress=progress)
         return [
             [Response(self.renderer.decode(prompt, tokens), tokens, finished) for tokens, finished in row]
             for prompt, row in zip(ids, drawn, strict=True)

@@ -53,6 +53,9 @@ class ModelConfig(Config):
     """Of the weights. `auto`: float32, but bfloat16 under LoRA on a GPU that has it."""
     device: str = "auto"
     """`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
+    sampler: Literal["penchant", "vllm"] = "penchant"
+    """What draws samples: our own engine, or vLLM (the extra `penchant[vllm]`, on a GPU), for many samples of a large
+    model."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
 

@@ -16,7 +16,7 @@ from penchant.data.render import Rendered
 from penchant.engine.generate import Sampling
 from penchant.engine.reference import Reference, sequence_kl
 from penchant.engine.score import score
-from penchant.losses.preference import pair_losses
+from penchant.losses.dispatch import pair_losses
 from penchant.losses.settings import PreferenceLoss
 from penchant.metrics.intervals import cluster_mean
 from penchant.metrics.text import distinct_n, repetition

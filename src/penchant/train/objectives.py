@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from penchant.data.render import Rendered
-from penchant.losses.preference import pair_losses
+from penchant.losses.dispatch import pair_losses
 from penchant.losses.settings import PreferenceLoss
 from penchant.train.batch import MicroBatch
 from penchant.train.plan import Part
@@ -79,12 +79,22 @@ def preference(settings: PreferenceLoss) -> Objective:
     return Objective(compute, normaliser, "pairs")
 
 
-def imitation() -> Objective:
-    """Maximum likelihood: the mean negative log-likelihood a token, over all taught tokens of the step."""
+def imitation(against: float = 0.0) -> Objective:
+    """Maximum likelihood: the mean negative log-likelihood a token, over all taught tokens of the step.
+
+    Args:
+        against: times the log-probability of each response that lost to a taught one is added (unlikelihood).
+    """
 
     def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
         losses = -logps[batch.targets] * batch.target_weights
-        return Outcome(losses, batch.targets[:, None], {"mean_logps": -losses.detach().sum()})
+        sums = {"mean_logps": -losses.detach().sum()}
+        if not against:
+            return Outcome(losses, batch.targets[:, None], sums)
+        losers = batch.pairs[:, 1]
+        pushed = logps[losers] * batch.pair_weights
+        slots = torch.cat([batch.targets, losers])[:, None]
+        return Outcome(torch.cat([losses, against * pushed]), slots, sums)
 
     def normaliser(step: Sequence[Part], rendered: Sequence[Rendered]) -> float:
         return sum(

@@ -13,7 +13,7 @@ from penchant.types import Comparison, PromptGroup, prompt_text
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What an optimizer step counts: one comparison, or one response to imitate.
+    """What an optimizer step counts: one comparison, or one response to imitate (with those that it won against).
 
     Attributes:
         pairs: (winner, loser, weight) by index into the group's responses; two of half the weight for a tie.
@@ -28,9 +28,8 @@ class Unit:
     @property
     def responses(self) -> tuple[int, ...]:
         """Indices of the responses that must be forwarded."""
-        if self.response is not None:
-            return (self.response,)
-        return tuple(sorted({index for winner, loser, _ in self.pairs for index in (winner, loser)}))
+        compared = {index for winner, loser, _ in self.pairs for index in (winner, loser)}
+        return tuple(sorted(compared | ({self.response} if self.response is not None else set())))
 
 
 Part = tuple[int, tuple[Unit, ...]]  # a group's number and the units of it that a step takes

@@ -1,0 +1,117 @@
+"""Sampling by vLLM on a GPU behind the same `draw`: for many samples of a large model. The extra `penchant[vllm]`.
+
+vLLM has weights of its own: the policy's go there through a folder, with adapters merged, and again whenever they have
+changed. A draw is keyed by (seed, prompt, sample index) here too, but vLLM promises the same tokens only on the same
+machine with the same batches.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import importlib.util
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from penchant.engine.generate import Drawn, Sampling, check_room
+from penchant.engine.reference import fingerprint
+from penchant.errors import InputError
+
+GPU_SHARE = 0.4  # of the GPU's memory for vLLM's weights and caches: the policy, and its optimizer, need the rest
+SAMPLES = 4096  # given to vLLM at once; progress is told after each
+
+
+class VLLM:
+    """Draws by vLLM; called like `penchant.engine.generate.draw`. One engine, started at the first draw.
+
+    Raises:
+        InputError: no GPU that torch can use, or vLLM is not installed.
+    """
+
+    def __init__(self) -> None:
+        if not torch.cuda.is_available():
+            raise InputError("sampler: vllm needs a GPU with CUDA, and torch sees none; take sampler: penchant")
+        if importlib.util.find_spec("vllm") is None:
+            raise InputError("sampler: vllm is not installed: pip install 'penchant[vllm]', or take sampler: penchant")
+        self._engine: Any = None
+        self._weights = ""  # fingerprint of those that vLLM has
+        self._folder = tempfile.TemporaryDirectory(prefix="penchant-vllm-")
+
+    def __call__(
+        self,
+        model: nn.Module,
+        prompts: Sequence[tuple[int, ...]],
+        sampling: Sampling,
+        *,
+        end_ids: frozenset[int],
+        progress: Callable[[int], None] | None = None,
+    ) -> list[list[Drawn]]:
+        """n samples a prompt; see `penchant.engine.generate.draw`."""
+        from vllm import SamplingParams
+
+        check_room(model, prompts, sampling)
+        self._update(model)
+        samples: list[list[Drawn]] = []
+        step = max(1, SAMPLES // sampling.n)
+        for start in range(0, len(prompts), step):
+            some = prompts[start : start + step]
+            outputs = self._engine.generate(
+                [{"prompt_token_ids": list(prompt)} for prompt in some],
+                [SamplingParams(**parameters(prompt, sampling, end_ids)) for prompt in some],
+                use_tqdm=False,
+            )
+            samples += [samples_of(output.outputs, end_ids) for output in outputs]
+            if progress:
+                progress(len(some) * sampling.n)
+        return samples
+
+    def _update(self, model: nn.Module) -> None:
+        """Give vLLM the model's weights, if it has others."""
+        merged: Any = copy.deepcopy(model) if hasattr(model, "merge_and_unload") else model
+        if merged is not model:
+            merged = merged.merge_and_unload()
+        weights = fingerprint(merged)
+        if weights == self._weights:
+            return
+        merged.save_pretrained(Path(self._folder.name), safe_serialization=True)
+        if self._engine is None:
+            from vllm import LLM
+
+            self._engine = LLM(
+                model=self._folder.name,
+                dtype=str(next(merged.parameters()).dtype).removeprefix("torch."),
+                skip_tokenizer_init=True,  # token ids go in and come out
+                generation_config="vllm",  # what the model's own file says of sampling must not be mixed in
+                gpu_memory_utilization=GPU_SHARE,
+            )
+        else:
+            self._engine.collective_rpc("reload_weights")  # from the same folder
+            self._engine.reset_prefix_cache()  # holds states of the old weights
+        self._weights = weights
+
+
+def parameters(prompt: tuple[int, ...], sampling: Sampling, end_ids: frozenset[int]) -> dict[str, Any]:
+    """What `vllm.SamplingParams` is made of for one prompt; vLLM adds the sample's index to the seed."""
+    digest = hashlib.blake2b(f"{sampling.seed}|{prompt}".encode(), digest_size=4).digest()
+    return {
+        "n": sampling.n,
+        "temperature": sampling.temperature,
+        "top_k": sampling.top_k,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_new_tokens,
+        "seed": int.from_bytes(digest, "little"),
+        "stop_token_ids": sorted(end_ids),
+        "ignore_eos": True,  # the end tokens are those that the renderer knows, and no others
+        "detokenize": False,
+    }
+
+
+def samples_of(completions: Sequence[Any], end_ids: frozenset[int]) -> list[Drawn]:
+    """vLLM's completions of one prompt in the order of the sample index."""
+    ids = [tuple(completion.token_ids) for completion in sorted(completions, key=lambda one: one.index)]
+    return [(tokens, bool(tokens) and tokens[-1] in end_ids) for tokens in ids]

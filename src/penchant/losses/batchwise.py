@@ -1,0 +1,159 @@
+"""Preference losses that need more than two sums a pair: whole batches, rankings of k, or every token. Pure functions.
+
+Sources: AOT, Melnyk et al. 2024 (arXiv:2406.05882); Plackett-Luce for rankings, Plackett 1975 and Rafailov et al. 2023
+(arXiv:2305.18290, appendix A.3); LD-DPO, Liu et al. 2024 (arXiv:2409.06411); WPO, Zhou et al. 2024 (arXiv:2406.11827),
+eq. 2.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from penchant.errors import InputError
+from penchant.losses.preference import Pairs, log_ratios
+
+Tokens = Float[Tensor, "responses tokens"]
+
+
+def aot(
+    policy_chosen: Pairs,
+    policy_rejected: Pairs,
+    ref_chosen: Pairs,
+    ref_rejected: Pairs,
+    *,
+    beta: float,
+    label_smoothing: float = 0.0,
+) -> Pairs:
+    """AOT on paired data: the policy's margins shall exceed the reference's in distribution, quantile by quantile.
+
+    Sorts log pi(w) - log pi(l) and the same of the reference over all pairs given, and takes DPO's loss of the
+    differences: the whole batch has to come in one call.
+
+    Args:
+        policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
+        ref_chosen, ref_rejected: the same under the reference.
+        beta: strength of the pull to the reference, positive.
+        label_smoothing: the share of labels assumed wrong, 0 <= eps < 0.5.
+
+    Returns:
+        A loss a quantile, shape `(pairs,)`, not in the order of the pairs.
+
+    Raises:
+        InputError: the tensors do not all have the same shape `(pairs,)`.
+    """
+    log_ratios(policy_chosen, policy_rejected, ref_chosen, ref_rejected)  # checks the shapes
+    of_policy, of_reference = policy_chosen - policy_rejected, ref_chosen - ref_rejected
+    return _quantiles(of_policy, of_reference, beta, label_smoothing)
+
+
+def aot_unpaired(
+    policy_chosen: Pairs,
+    policy_rejected: Pairs,
+    ref_chosen: Pairs,
+    ref_rejected: Pairs,
+    *,
+    beta: float,
+    label_smoothing: float = 0.0,
+) -> Pairs:
+    """AOT on unpaired data: the chosen responses' log-ratios shall exceed the rejected ones', quantile by quantile.
+
+    Args, returns and errors are those of `aot`.
+    """
+    return _quantiles(
+        *log_ratios(policy_chosen, policy_rejected, ref_chosen, ref_rejected), beta=beta, smoothing=label_smoothing
+    )
+
+
+def plackett_luce(
+    policy: Float[Tensor, "rankings k"], ref: Float[Tensor, "rankings k"], *, beta: float
+) -> Float[Tensor, " rankings"]:
+    """DPO on rankings of k responses, best first: the negative log-likelihood of each ranking under Plackett-Luce.
+
+    Args:
+        policy, ref: summed logps of the responses under policy and reference, in nats, shape `(rankings, k)`, k >= 2.
+        beta: strength of the pull to the reference, positive.
+
+    Returns:
+        The loss of each ranking, shape `(rankings,)`; ln k! where policy and reference agree; DPO's at k = 2.
+
+    Raises:
+        InputError: shapes differ, or there are fewer than two responses.
+    """
+    if policy.ndim != 2 or policy.shape != ref.shape or policy.shape[1] < 2:
+        raise InputError(
+            f"plackett_luce: policy has shape {tuple(policy.shape)} and ref {tuple(ref.shape)}, expected the same "
+            "(rankings, k) with k of at least 2"
+        )
+    scores = beta * (policy.float() if policy.dtype in (torch.float16, torch.bfloat16) else policy).sub(ref)
+    # the normaliser of place i runs over the responses from i on
+    remaining = scores.flip(1).logcumsumexp(1).flip(1)
+    return (remaining - scores)[:, :-1].sum(1)
+
+
+def ld_logps(
+    token_logps: Tokens,
+    lengths: Float[Tensor, " responses"],
+    other_lengths: Float[Tensor, " responses"],
+    *,
+    alpha: float,
+) -> Float[Tensor, " responses"]:
+    """LD-DPO's sums, for `dpo` in place of plain ones: tokens beyond the other response's length count alpha.
+
+    Args:
+        token_logps: log-probabilities in nats, shape `(responses, tokens)`; none is read beyond a response's length.
+        lengths, other_lengths: tokens of each response, and of the one it is compared with, shape `(responses,)`.
+        alpha: weight of the tail, between 0 and 1; 1 gives plain sums.
+
+    Returns:
+        Shape `(responses,)`, in nats.
+
+    Raises:
+        InputError: shapes that do not belong together.
+    """
+    if token_logps.ndim != 2 or not token_logps.shape[:1] == lengths.shape == other_lengths.shape:
+        raise InputError(
+            f"ld_logps: token_logps has shape {tuple(token_logps.shape)}, lengths {tuple(lengths.shape)} and "
+            f"other_lengths {tuple(other_lengths.shape)}, expected (responses, tokens), (responses,), (responses,)"
+        )
+    place = torch.arange(token_logps.shape[1], device=token_logps.device)
+    inside = place < lengths[:, None]
+    weights = torch.where(place < other_lengths[:, None], 1.0, alpha) * inside
+    return (token_logps.masked_fill(~inside, 0.0) * weights).sum(1)
+
+
+def wpo_weights(
+    chosen_logps: Tokens,
+    rejected_logps: Tokens,
+    chosen_log_sum_sq: Tokens,
+    rejected_log_sum_sq: Tokens,
+    chosen_mask: Bool[Tensor, "responses tokens"],
+    rejected_mask: Bool[Tensor, "responses tokens"],
+) -> Pairs:
+    """WPO's weight of each pair: how likely its responses are under the policy, against what the policy expects.
+
+    The product over both responses of exp(mean over tokens of (log p(token) - log sum over v of p(v)^2)); 1 where every
+    token is as likely as a draw's is on average. Multiply a pair's loss with it; no gradient flows through.
+
+    Args:
+        chosen_logps, rejected_logps: the tokens' log-probabilities in nats, shape `(pairs, tokens)`.
+        chosen_log_sum_sq, rejected_log_sum_sq: log of the sum of squared probabilities over the vocabulary.
+        chosen_mask, rejected_mask: which places hold a token of the response.
+
+    Returns:
+        Shape `(pairs,)`, detached.
+    """
+
+    def mean(logps: Tensor, log_sum_sq: Tensor, mask: Tensor) -> Tensor:
+        return (logps - log_sum_sq).masked_fill(~mask, 0.0).sum(1) / mask.sum(1).clamp_min(1)
+
+    with torch.no_grad():
+        chosen = mean(chosen_logps, chosen_log_sum_sq, chosen_mask)
+        return (chosen + mean(rejected_logps, rejected_log_sum_sq, rejected_mask)).exp()
+
+
+def _quantiles(better: Tensor, worse: Tensor, beta: float, smoothing: float) -> Tensor:
+    logits = beta * (better.sort().values - worse.sort().values)
+    return -(1 - smoothing) * logsigmoid(logits) - smoothing * logsigmoid(-logits)

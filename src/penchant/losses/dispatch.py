@@ -1,0 +1,167 @@
+"""From a loss's configuration to its numbers: the one place that knows which function computes which."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from jaxtyping import Int
+from torch import Tensor
+
+from penchant.errors import InputError
+from penchant.losses.pairwise import (
+    apo_down,
+    apo_zero,
+    bco_pair,
+    discopop,
+    dpo_mean,
+    exo_pair,
+    f_dpo,
+    f_scores,
+    nca_pair,
+    sppo_hard,
+)
+from penchant.losses.preference import (
+    Pairs,
+    dpo,
+    hinge,
+    ipo,
+    ipo_mean,
+    log_odds,
+    log_ratios,
+    nll,
+    orpo,
+    robust,
+    same_pairs,
+    simpo,
+)
+from penchant.losses.settings import (
+    IPO,
+    ORPO,
+    AlphaDivergence,
+    APODown,
+    APOZero,
+    BCOPair,
+    DiscoPOP,
+    ExoPair,
+    ForwardKL,
+    Hinge,
+    IPOMean,
+    JensenShannon,
+    NCAPair,
+    PreferenceLoss,
+    Robust,
+    Sigmoid,
+    SigmoidNorm,
+    SimPO,
+    SPPOHard,
+    WithReference,
+)
+
+ROUNDING = 1e-6  # of a sum of float32 log-probabilities, relative, when the batch around it is another one
+
+
+def pair_losses(
+    settings: PreferenceLoss,
+    policy_chosen: Pairs,
+    policy_rejected: Pairs,
+    ref_chosen: Pairs | None,
+    ref_rejected: Pairs | None,
+    chosen_tokens: Int[Tensor, " pairs"],
+    rejected_tokens: Int[Tensor, " pairs"],
+) -> tuple[Pairs, Pairs]:
+    """The loss that `settings` chooses, with its NLL anchor, and the margin of each pair.
+
+    Args:
+        settings: one of the configurations of `penchant.losses`.
+        policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
+        ref_chosen, ref_rejected: the same under the reference; None is enough where
+            `settings.needs_reference` is false.
+        chosen_tokens, rejected_tokens: how many tokens each sum covers (at least 1), shape `(pairs,)`.
+
+    Returns:
+        losses: shape `(pairs,)`, with gradient.
+        margins: shape `(pairs,)`, detached: by how much the chosen response leads. beta h for most; h for `ipo` and
+            `sppo_hard`, per token for `ipo_mean` and `sigmoid_norm` (there times beta); beta times the difference of
+            the scores for the f-divergences; beta times the difference of mean logps for `simpo`; the log-odds ratio
+            for `orpo`. Positive means that policy and label agree. Exactly
+            0 where the difference to the reference is within rounding, as all are before the first step.
+
+    Raises:
+        InputError: a loss with reference got None for it, or shapes differ.
+    """
+    policy_chosen, policy_rejected, chosen_tokens, rejected_tokens = same_pairs(
+        policy_chosen=policy_chosen,
+        policy_rejected=policy_rejected,
+        chosen_tokens=chosen_tokens,
+        rejected_tokens=rejected_tokens,
+    )
+    mean_chosen, mean_rejected = policy_chosen / chosen_tokens, policy_rejected / rejected_tokens
+    if isinstance(settings, ORPO):  # holds its own likelihood term, so it has no anchor
+        margins = log_odds(mean_chosen) - log_odds(mean_rejected)
+        return orpo(mean_chosen, mean_rejected, weight=settings.weight), margins.detach()
+    if isinstance(settings, SimPO):
+        losses = simpo(mean_chosen, mean_rejected, beta=settings.beta, gamma=settings.gamma)
+        margins = settings.beta * (mean_chosen - mean_rejected)
+    else:
+        if ref_chosen is None or ref_rejected is None:
+            raise InputError(
+                f"the loss `{settings.name}` compares with a reference, but its log-probabilities are "
+                "missing; give ref_chosen and ref_rejected, or choose a loss without reference (simpo, orpo)"
+            )
+        policy_chosen, policy_rejected, ref_chosen, ref_rejected = same_pairs(
+            policy_chosen=policy_chosen,
+            policy_rejected=policy_rejected,
+            ref_chosen=ref_chosen,
+            ref_rejected=ref_rejected,
+        )
+        if isinstance(settings, IPOMean | SigmoidNorm):
+            policy_chosen, policy_rejected = mean_chosen, mean_rejected
+            ref_chosen, ref_rejected = ref_chosen / chosen_tokens, ref_rejected / rejected_tokens
+        losses, margins = _with_reference(settings, policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+        # policy and reference were scored in other batches: within float32's rounding of the sums nobody leads
+        rounding = ROUNDING * (policy_chosen.detach().abs() + policy_rejected.detach().abs())
+        margins = margins.where(margins.detach().abs() > getattr(settings, "beta", 1.0) * rounding, 0.0)
+    if settings.nll_weight:
+        losses = losses + settings.nll_weight * nll(mean_chosen)
+    return losses, margins.detach()
+
+
+def _with_reference(settings: WithReference, *logps: Pairs) -> tuple[Pairs, Pairs]:
+    """(losses, margins) of the losses that compare with a reference; means instead of sums where those are wanted."""
+    chosen, rejected = log_ratios(*logps)
+    difference = chosen - rejected
+    match settings:
+        case Sigmoid(beta=beta, label_smoothing=smoothing):
+            return dpo(*logps, beta=beta, label_smoothing=smoothing), beta * difference
+        case SigmoidNorm(beta=beta):
+            return dpo_mean(*logps, beta=beta), beta * difference
+        case Robust(beta=beta, label_smoothing=smoothing):
+            return robust(*logps, beta=beta, label_smoothing=smoothing), beta * difference
+        case IPO(tau=tau):
+            return ipo(*logps, tau=tau), difference
+        case IPOMean(tau=tau):
+            return ipo_mean(*logps, tau=tau), difference
+        case Hinge(beta=beta):
+            return hinge(*logps, beta=beta), beta * difference
+        case ExoPair(beta=beta, label_smoothing=smoothing):
+            return exo_pair(*logps, beta=beta, label_smoothing=smoothing), beta * difference
+        case NCAPair(beta=beta):
+            return nca_pair(*logps, beta=beta), beta * difference
+        case SPPOHard(beta=beta):
+            return sppo_hard(*logps, beta=beta), difference
+        case BCOPair(beta=beta):
+            return bco_pair(*logps, beta=beta), beta * difference
+        case APOZero(beta=beta):
+            return apo_zero(*logps, beta=beta), beta * difference
+        case APODown(beta=beta):
+            return apo_down(*logps, beta=beta), beta * difference
+        case DiscoPOP(beta=beta, tau=tau):
+            return discopop(*logps, beta=beta, tau=tau), beta * difference
+        case ForwardKL(beta=beta) | JensenShannon(beta=beta):
+            scores = [f_scores(ratios, settings.name, 1.0) for ratios in (chosen, rejected)]
+            return f_dpo(*logps, beta=beta, divergence=settings.name), beta * (scores[0] - scores[1])
+        case AlphaDivergence(beta=beta, alpha=alpha):
+            scores = [f_scores(ratios, "alpha", alpha) for ratios in (chosen, rejected)]
+            return f_dpo(*logps, beta=beta, divergence="alpha", alpha=alpha), beta * (scores[0] - scores[1])
+        case _:
+            assert_never(settings)

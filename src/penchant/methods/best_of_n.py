@@ -1,0 +1,72 @@
+"""Best-of-N: draw N samples, keep the one that a reward likes best. No training; the strongest simple baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from penchant.engine.generate import Sampling
+from penchant.engine.score import Progress
+from penchant.errors import InputError
+from penchant.metrics.frontier import best_of_n_kl
+from penchant.models.policy import Policy
+from penchant.rewards.load import Reward, checked_reward
+from penchant.types import Prompt, Response, prompt_text
+
+
+@dataclass(frozen=True)
+class BestOfN:
+    """A policy whose every sample is the best of n samples of another; it generates as that one does.
+
+    Attributes:
+        policy: draws the candidates.
+        reward: (prompt, response) texts -> a number each; the largest is kept, of equal ones the first drawn.
+        n: candidates a sample. With 1 it is the policy itself, sample by sample.
+
+    Raises:
+        InputError: n below 1; later, whatever the reward does against its contract.
+    """
+
+    policy: Policy
+    reward: Reward
+    n: int
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise InputError(f"best of n needs at least one candidate, got n={self.n}")
+
+    @property
+    def kl_bound_nats(self) -> float:
+        """An upper bound of the KL from the policy: ln n - (n - 1) / n."""
+        return float(best_of_n_kl(self.n))
+
+    def draw(
+        self, prompts: Sequence[Prompt], sampling: Sampling, *, progress: Progress | None = None
+    ) -> list[list[Response]]:
+        """The kept samples, a list a prompt; sample i is the best of the policy's samples i n to i n + n - 1."""
+        drawn = self.policy.draw(prompts, replace(sampling, n=sampling.n * self.n), progress=progress)
+        texts = [
+            (prompt_text(prompt), response.text) for prompt, row in zip(prompts, drawn, strict=True) for response in row
+        ]
+        scores = iter(checked_reward(self.reward)(texts))
+        kept = []
+        for row in drawn:
+            scored = [(next(scores), -place, response) for place, response in enumerate(row)]
+            blocks = [scored[start : start + self.n] for start in range(0, len(scored), self.n)]
+            kept.append([max(block, key=lambda one: one[:2])[2] for block in blocks])
+        return kept
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        n: int = 1,
+        temperature: float = 1.0,
+        max_new_tokens: int = 64,
+        seed: int = 0,
+        *,
+        top_k: int = 0,
+        top_p: float = 1.0,
+    ) -> list[list[str]]:
+        """n texts a prompt, each the best of `self.n`; arguments as in `Policy.generate`."""
+        settings = Sampling(n, temperature, max_new_tokens, top_k, top_p, seed)
+        return [[response.text for response in row] for row in self.draw(prompts, settings)]

@@ -1,0 +1,201 @@
+"""Reward against KL: the best that any policy could reach, Best-of-N, and how much of the possible a method reaches.
+
+The optimum of E[r] - beta KL(pi || pi_ref) is pi_ref exp(r / beta) / Z (Rafailov et al. 2023, eq. 4), so samples of the
+reference alone say how much reward is to be had at each KL: weight a prompt's N samples by w = softmax(r / beta), then
+
+    reward(beta) = sum w r,    KL(beta) = sum w log(N w),
+
+averaged over prompts, beta swept. It cannot see beyond its samples: trust it for KL <= ln N - 2 nats.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaln, log_softmax, xlogy
+
+from penchant.errors import InputError
+from penchant.metrics.intervals import Estimate, percentile_interval
+
+Numbers = NDArray[np.float64]
+
+POINTS = 240  # betas of a line, from far above the rewards' spread to far below it
+FROM_KL = 0.5  # nats where a method's efficiency begins to count
+TO_KL = 3.0  # and where it ends, unless the trusted range ends before
+GRID = 51  # KLs in between
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The limit line of some prompts.
+
+    Attributes:
+        kl_nats: (points,) from 0 upwards. reward: (points,) the most that a policy reaches there, at beta.
+        trusted_kl: the line is an estimate up to here, in nats.
+    """
+
+    kl_nats: Numbers
+    reward: Numbers
+    trusted_kl: float
+
+    def at(self, kl_nats: ArrayLike) -> Numbers:
+        """The limit at some KLs, any shape; beyond the line's end its last reward."""
+        return np.interp(np.asarray(kl_nats, dtype=np.float64), self.kl_nats, self.reward)
+
+
+def limit_line(rewards: ArrayLike) -> Limit:
+    """The limit line from samples of the reference.
+
+    Args:
+        rewards: (prompts, N) true rewards of N independent samples a prompt, N >= 2.
+
+    Raises:
+        InputError: another shape, or numbers that are not finite.
+    """
+    table = _table(rewards)
+    line = _sweep(table).mean(axis=2)
+    return Limit(line[0], line[1], trusted_kl(table.shape[1]))
+
+
+def trusted_kl(samples: int) -> float:
+    """Up to which KL, in nats, so many samples a prompt can estimate the limit."""
+    return math.log(samples) - 2
+
+
+def best_of_n(rewards: ArrayLike) -> Numbers:
+    """The expected reward of Best-of-n for every n up to N, exactly, from one set of N samples a prompt.
+
+    The mean of the largest of n over all subsets of n of the N samples (no resampling), averaged over prompts.
+
+    Args:
+        rewards: (prompts, N).
+
+    Returns:
+        (N,): entry n - 1 belongs to n.
+
+    Raises:
+        InputError: another shape, or numbers that are not finite.
+    """
+    ordered = np.sort(_table(rewards, least=1), axis=1)
+    count = ordered.shape[1]
+    n, place = np.arange(1, count + 1)[:, None], np.arange(1, count + 1)[None, :]
+    with np.errstate(invalid="ignore"):
+        # the i-th smallest is the largest of a subset of n in C(i - 1, n - 1) of C(N, n) cases
+        logs = _log_binomial(place - 1, n - 1) - _log_binomial(count, n)
+        shares = np.where(place >= n, np.exp(logs), 0.0)
+    return (shares @ ordered.T).mean(axis=1)
+
+
+def best_of_n_kl(n: ArrayLike) -> Numbers:
+    """ln n - (n - 1) / n: an upper bound, in nats, of the KL of Best-of-n from the reference."""
+    count = np.asarray(n, dtype=np.float64)
+    return np.log(count) - (count - 1) / count
+
+
+def efficiency(
+    reference_rewards: ArrayLike,
+    kl_nats: ArrayLike,
+    rewards: ArrayLike,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Estimate:
+    """The share of the limit's gain in reward that a method reaches, averaged over KL 0.5 to min(3, ln N - 2) nats.
+
+    A method's curve is the upper hull of its points and of the reference at KL 0: between two policies a
+    mixture of both reaches at least the line, and a smaller KL is within a larger budget. Choosing the hull among noisy
+    points favours methods with many points a little; so compare sweeps of equal size.
+
+    Args:
+        reference_rewards: (prompts, N) rewards of the reference's samples.
+        kl_nats, rewards: (points, prompts) mean KL and reward of each policy of the method, on the same prompts.
+        level, resamples, seed: of the interval, which resamples prompts (of all inputs together).
+
+    Returns:
+        About 1 at the limit, 0 at the reference; it can be negative, and exceed 1 by the limit's bias of some 0.01.
+
+    Raises:
+        InputError: shapes that do not belong together, numbers that are not finite, N too small for any trusted range,
+            or rewards that leave nothing to gain.
+    """
+    table = _table(reference_rewards)
+    kls, gains = _table(kl_nats, least=1), _table(rewards, least=1)
+    prompts = table.shape[0]
+    if kls.shape != gains.shape or kls.shape[1] != prompts:
+        raise InputError(
+            f"efficiency: kl_nats {kls.shape} and rewards {gains.shape} must be (points, prompts), with the {prompts} "
+            "prompts of the reference's samples"
+        )
+    end = min(TO_KL, trusted_kl(table.shape[1]))
+    if end <= FROM_KL:
+        raise InputError(
+            f"efficiency: {table.shape[1]} samples a prompt estimate the limit up to {trusted_kl(table.shape[1]):.2f} "
+            f"nats only; at least {math.ceil(math.exp(FROM_KL + 2)) + 1} are needed"
+        )
+    grid = np.linspace(FROM_KL, end, GRID)
+    sweep = _sweep(table)
+
+    def share(weights: Numbers) -> float:
+        line = sweep @ weights
+        base = float(line[1, 0])
+        possible = np.interp(grid, line[0], line[1]) - base
+        if not (possible > 1e-12).all():
+            raise InputError("efficiency: the reference's samples have equal rewards: there is nothing to gain")
+        reached = hull(np.append(0.0, kls @ weights), np.append(base, gains @ weights), grid) - base
+        return float((reached / possible).mean())
+
+    value = share(np.full(prompts, 1 / prompts))
+    if prompts == 1:
+        return Estimate(value, None, None, kls.size, 1)
+    rng = np.random.default_rng(seed)
+    drawn = [share(rng.multinomial(prompts, np.full(prompts, 1 / prompts)) / prompts) for _ in range(resamples)]
+    return Estimate(value, *percentile_interval(np.array(drawn), value, level, prompts), kls.size, prompts)
+
+
+def hull(kl_nats: Numbers, rewards: Numbers, grid: Numbers) -> Numbers:
+    """The least concave, never falling curve above some points, at the grid's KLs."""
+    corners: list[tuple[float, float]] = []
+    for x, y in sorted(zip(kl_nats.tolist(), rewards.tolist(), strict=True)):
+        if corners and y <= corners[-1][1]:
+            continue  # less reward for more KL
+        while corners and (x <= corners[-1][0] or (len(corners) > 1 and _below(corners[-2], corners[-1], (x, y)))):
+            corners.pop()
+        corners.append((x, y))
+    xs, ys = zip(*corners, strict=True)
+    return np.interp(grid, xs, ys)
+
+
+def _below(left: tuple[float, float], middle: tuple[float, float], right: tuple[float, float]) -> bool:
+    slope = (right[1] - left[1]) / (right[0] - left[0])
+    return middle[1] <= left[1] + slope * (middle[0] - left[0])
+
+
+def _sweep(table: Numbers) -> Numbers:
+    """(2, points, prompts): KL in nats and reward of each prompt's optimum, from the largest beta (KL 0) down."""
+    spread = float(table.std(axis=1).max()) or 1.0
+    lines = [(np.zeros(len(table)), table.mean(axis=1))]
+    for beta in np.geomspace(100 * spread, 1e-3 * spread, POINTS):
+        logs = log_softmax(table / beta, axis=1)
+        weights = np.exp(logs)
+        kl = math.log(table.shape[1]) + xlogy(weights, weights).sum(axis=1)
+        lines.append((kl.clip(min=0), (weights * table).sum(axis=1)))
+    return np.array(lines).transpose(1, 0, 2)
+
+
+def _log_binomial(n: ArrayLike, k: ArrayLike) -> Numbers:
+    n, k = np.asarray(n, dtype=np.float64), np.asarray(k, dtype=np.float64)
+    logs: Numbers = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    return logs
+
+
+def _table(values: ArrayLike, least: int = 2) -> Numbers:
+    table = np.asarray(values, dtype=np.float64)
+    if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < least:
+        raise InputError(f"expected a table of two dimensions, at least {least} wide, got shape {table.shape}")
+    if not np.isfinite(table).all():
+        raise InputError(f"{int((~np.isfinite(table)).sum())} of {table.size} numbers are not finite")
+    return table

@@ -1,0 +1,136 @@
+"""The limit line against an enumerated optimum, Best-of-n against all subsets, efficiencies that are known."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import softmax
+
+from penchant.errors import InputError
+from penchant.metrics.frontier import best_of_n, best_of_n_kl, efficiency, hull, limit_line, trusted_kl
+
+
+def toy(prompts: int = 24, words: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Reference probabilities and rewards of every response of a toy vocabulary, (prompts, words)."""
+    rng = np.random.default_rng(seed)
+    return rng.dirichlet(np.ones(words), prompts), rng.normal(size=(prompts, words))
+
+
+def draws(probabilities: np.ndarray, rewards: np.ndarray, count: int, seed: int = 1) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.stack([row[rng.choice(len(p), size=count, p=p)] for p, row in zip(probabilities, rewards, strict=True)])
+
+
+def optimum(probabilities: np.ndarray, rewards: np.ndarray, beta: float) -> tuple[float, float]:
+    """KL in nats and reward of the best policy at beta, by enumeration."""
+    policy = softmax(np.log(probabilities) + rewards / beta, axis=1)
+    kl = (policy * (np.log(policy) - np.log(probabilities))).sum(1).mean()
+    return float(kl), float((policy * rewards).sum(1).mean())
+
+
+def test_the_line_is_the_optimum_of_a_toy_vocabulary() -> None:
+    probabilities, rewards = toy()
+    line = limit_line(draws(probabilities, rewards, 4096))
+    checked = 0
+    for beta in np.geomspace(0.1, 10, 25):
+        kl, reward = optimum(probabilities, rewards, beta)
+        if 0.05 < kl < line.trusted_kl:
+            assert float(line.at(kl)) == pytest.approx(reward, rel=0.01, abs=0.01)
+            checked += 1
+    assert checked >= 10
+    assert line.kl_nats[0] == 0
+    assert (np.diff(line.kl_nats) > -1e-9).all()
+    assert (np.diff(line.reward) > -1e-9).all()
+
+
+def test_best_of_n_is_the_mean_over_all_subsets() -> None:
+    rewards = np.random.default_rng(0).normal(size=(3, 6))
+    expected = [
+        np.mean([max(subset) for row in rewards for subset in combinations(row.tolist(), n)]) for n in range(1, 7)
+    ]
+    np.testing.assert_allclose(best_of_n(rewards), expected)
+
+
+def test_best_of_many_stays_finite_and_rises() -> None:
+    values = best_of_n(np.random.default_rng(0).normal(size=(4, 512)))
+    assert np.isfinite(values).all()
+    assert (np.diff(values) >= 0).all()
+
+
+def test_best_of_n_lies_under_the_limit() -> None:
+    rewards = draws(*toy(), 1024)
+    line, values = limit_line(rewards), best_of_n(rewards)
+    n = np.arange(2, 65)
+    kls = best_of_n_kl(n)
+    assert (values[n - 1] <= line.at(kls) + 1e-3).all()
+    assert (values[n - 1] >= line.at(0) + 0.5 * (line.at(kls) - line.at(0))).all()
+
+
+def test_the_kl_bound_by_hand() -> None:
+    assert best_of_n_kl(1) == 0
+    assert best_of_n_kl(4) == pytest.approx(math.log(4) - 0.75)
+
+
+def on_the_limit(rewards: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """A method with so much of each prompt's gain, at KLs from 0.2 to 4, (points, prompts)."""
+    lines = [limit_line(row[None]) for row in rewards]
+    grid = np.linspace(0.2, 4, 40)
+    base = rewards.mean(axis=1)
+    gains = np.stack([line.at(grid) for line in lines], axis=1) - base
+    return np.repeat(grid[:, None], len(rewards), axis=1), base + share * gains
+
+
+def test_efficiencies_that_are_known() -> None:
+    rewards = draws(*toy(prompts=40), 2048)
+    line = limit_line(rewards)
+    # the optimum has one beta for all prompts, so a method with one KL for all has a little less
+    for share in (0.0, 0.4, 1.0):
+        kls, reached = on_the_limit(rewards, share)
+        found = efficiency(rewards, kls, reached, resamples=200)
+        assert found.value == pytest.approx(share, abs=0.05)
+        assert found.low is not None
+        assert found.low <= found.value <= found.high
+        assert found.clusters == 40
+    assert line.trusted_kl == trusted_kl(2048) > 3
+
+
+def test_the_interval_resamples_prompts() -> None:
+    rewards = draws(*toy(prompts=12), 256)
+    kls, reached = on_the_limit(rewards, 0.5)
+    noise = np.random.default_rng(0).normal(size=12)
+    narrow, wide = (efficiency(rewards, kls, reached + scale * noise, resamples=300) for scale in (0.0, 0.3))
+    assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 20), st.floats(-5, 5)), min_size=1, max_size=12),
+)
+def test_the_hull_is_above_every_point_concave_and_never_falls(points: list[tuple[float, float]]) -> None:
+    x, y = np.array(points).T
+    x = np.append(x, 0.0)
+    y = np.append(y, -6.0)
+    assert (hull(x, y, x) >= y - 1e-9).all()
+    grid = np.linspace(0, 20, 101)
+    curve = hull(x, y, grid)
+    assert (np.diff(curve) >= -1e-9).all()
+    assert (np.diff(curve, 2) <= 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: limit_line([1.0, 2.0]), "two dimensions"),
+        (lambda: limit_line([[1.0, math.nan]]), "1 of 2 numbers are not finite"),
+        (lambda: efficiency(np.zeros((2, 8)), [[1.0, 1.0]], [[1.0, 1.0]]), "at least 14 are needed"),
+        (lambda: efficiency(np.zeros((2, 64)), [[1.0, 1.0]], [[1.0, 1.0]]), "nothing to gain"),
+        (lambda: efficiency(np.eye(64), [[1.0, 1.0]], [[1.0, 1.0]]), "64 prompts"),
+    ],
+)
+def test_refused(call, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InputError, match=message):
+        call()
