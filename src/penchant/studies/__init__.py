@@ -1,0 +1,1 @@
+"""Experiments that compare methods: a grid of runs, then a report."""
