@@ -53,7 +53,6 @@ def main() -> int:
 
 def _train(corpus: corpora.Corpus, options: argparse.Namespace) -> None:
     import torch
-
     from pretraining.tokens import encode, train_tokenizer
 
     torch.set_num_threads(options.threads)

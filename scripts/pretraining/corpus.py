@@ -46,8 +46,8 @@ def build(data: Path, corpora: Sequence[Source] = CORPORA, protected: Sequence[S
             counts[source.name][outcome] += 1
             if outcome == "read":
                 kept[key] = (document, source)
-    train = [pair for key, pair in kept.items() if not _is_held_out(key)]
-    held_out = [pair for key, pair in kept.items() if _is_held_out(key)]
+    train = [pair for key, pair in kept.items() if not is_held_out(key)]
+    held_out = [pair for key, pair in kept.items() if is_held_out(key)]
     guard = Protected(document.text for source in protected for document in source.documents(data))
     for document, _ in held_out:
         guard.add(document.text)
@@ -65,7 +65,8 @@ def build(data: Path, corpora: Sequence[Source] = CORPORA, protected: Sequence[S
     return Corpus(parts[0], parts[1], counts)
 
 
-def _is_held_out(key: str) -> bool:
+def is_held_out(key: str) -> bool:
+    """Whether a document of this content (`overlap.content`) is held out."""
     return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % 100 < HELD_OUT_PERCENT
 
 
