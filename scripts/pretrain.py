@@ -27,7 +27,7 @@ from pretraining import corpus as corpora  # noqa: E402
 from pretraining.openings import openings  # noqa: E402
 from pretraining.shapes import CONTEXT, SHAPES, Shape  # noqa: E402
 
-LOOK_AT = 100
+LOOK_AT = 50
 """Held-out documents that are looked at while training."""
 
 

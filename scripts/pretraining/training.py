@@ -71,7 +71,7 @@ def train(
     keep_freed_memory()
     torch.set_flush_denormal(True)
     folder.mkdir(parents=True, exist_ok=True)
-    steps = settings.epochs * rows.steps_per_epoch
+    steps = round(settings.epochs * rows.steps_per_epoch)
     optimizer = _optimizer(model, settings)
     state = _resume(folder, identity, model, optimizer)
     step, looks, spent, recent = state["step"], state["looks"], state["seconds"], state["recent"]
@@ -123,7 +123,7 @@ def _step(model: LlamaForCausalLM, optimizer: torch.optim.AdamW, batch: Tensor, 
     torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
     optimizer.step()
     optimizer.zero_grad()
-    return float(loss)
+    return loss.item()
 
 
 def _resume(folder: Path, identity: str, model: LlamaForCausalLM, optimizer: torch.optim.AdamW) -> dict[str, Any]:
