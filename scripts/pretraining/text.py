@@ -43,8 +43,8 @@ class Casing:
     def learn(cls, texts: Iterable[str], *, least: int = 3, share: float = 0.6) -> Casing:
         """The form of each word that at least `share` of its occurrences inside sentences have, seen `least` times.
 
-        Words that are mostly lower-case are not kept. Words at the start of a sentence do not count, and neither do
-        those of a shouted one (its neighbours are in capitals too).
+        Words that are mostly lower-case are not kept. Words at the start of a sentence do not count, and neither does
+        a word in capitals after another (a shout counts by its first word alone).
         """
         seen: dict[str, Counter[str]] = defaultdict(Counter)
         for text in texts:

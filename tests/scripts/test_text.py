@@ -50,8 +50,8 @@ def test_casing_is_learned_inside_sentences_only() -> None:
     assert "may" not in forms  # mostly lower-case
 
 
-def test_shouting_teaches_nothing() -> None:
-    assert Casing.learn(["we say THIS FILM WAS VERY BAD INDEED"] * 5).forms == {}
+def test_a_shout_counts_by_its_first_word_alone() -> None:
+    assert set(Casing.learn(["we say THIS FILM WAS VERY BAD INDEED"] * 5).forms) == {"this"}
 
 
 def test_casing_is_restored() -> None:
