@@ -24,7 +24,7 @@ from penchant.data import (
 from penchant.errors import InputError, PenchantError, RunError
 from penchant.methods import DPO, SFT, PreferredFT, Unlikelihood, train
 from penchant.models.settings import LoRA, ModelConfig
-from penchant.rewards import compare_by_score, load_reward, score_groups
+from penchant.rewards import best_worst_pairs, compare_by_score, load_reward, score_groups
 from penchant.types import Comparison, Message, PromptGroup, Response, RunResult
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ __all__ = [
     "RunResult",
     "Sampling",
     "Unlikelihood",
+    "best_worst_pairs",
     "check_preferences",
     "compare_by_score",
     "load_demonstrations",
