@@ -9,13 +9,13 @@ from penchant.methods.dpo import DPO
 from penchant.methods.preferred_ft import PreferredFT
 from penchant.methods.sft import SFT
 from penchant.methods.unlikelihood import Unlikelihood
-from penchant.train.settings import GradientConfig
+from penchant.train.settings import RunConfig
 from penchant.types import RunResult
 
-METHODS: dict[str, type[GradientConfig]] = {config.method: config for config in (SFT, PreferredFT, Unlikelihood, DPO)}
+METHODS: dict[str, type[RunConfig]] = {config.method: config for config in (SFT, PreferredFT, Unlikelihood, DPO)}
 
 
-def train(config: GradientConfig, *, resume: bool = False) -> RunResult:
+def train(config: RunConfig, *, resume: bool = False) -> RunResult:
     """Run the method that the configuration belongs to.
 
     Args:

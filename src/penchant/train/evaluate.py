@@ -15,7 +15,7 @@ import torch
 from penchant.data.render import Rendered
 from penchant.engine.generate import Sampling
 from penchant.engine.reference import Reference, sequence_kl
-from penchant.engine.score import score
+from penchant.engine.score import DEFAULT_BUDGET, score
 from penchant.losses.dispatch import pair_losses
 from penchant.losses.settings import PreferenceLoss
 from penchant.metrics.intervals import cluster_mean
@@ -58,7 +58,7 @@ class Evaluator:
 
 
 def held_out_preferences(
-    policy: Policy, groups: Sequence[PromptGroup], data: Dataset, loss: PreferenceLoss | None, budget: int
+    policy: Policy, groups: Sequence[PromptGroup], data: Dataset, budget: int, *, loss: PreferenceLoss | None = None
 ) -> Estimates:
     """Loss, accuracy, margin, log-probabilities and lengths on held-out comparisons, and how often the longer wins.
 
@@ -169,18 +169,21 @@ class SampleEvaluation:
     Attributes:
         prompts: what to sample for. sampling: how, the same for both.
         reward: the true reward of (prompt, response) texts, or None.
+        reference: what the policy is compared with; given once it is loaded.
+        budget: tokens of one forward pass.
     """
 
     policy: Policy
-    reference: Reference
     prompts: Sequence[Prompt]
     sampling: Sampling
     reward: Reward | None
-    budget: int
+    reference: Reference | None = None
+    budget: int = DEFAULT_BUDGET
     _of_reference: list[list[Response]] | None = field(default=None, init=False)
 
     def run(self) -> tuple[Estimates, list[dict[str, Any]]]:
         """Estimates for policy and reference, and a row of samples a prompt."""
+        assert self.reference is not None
         if self._of_reference is None:  # the reference never changes
             with self.reference.active() as scorer:
                 frozen = Policy(scorer.model, self.policy.renderer, self.policy.name)

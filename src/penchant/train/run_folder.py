@@ -209,7 +209,7 @@ def _settings(config: Config) -> dict[str, Any]:
 def cannot_write(path: Path, error: Exception) -> RunError:
     """The message for a full disk and its like."""
     return RunError(
-        f"cannot write {path}: {error}. The last checkpoint is intact; make room and continue with --resume"
+        f"cannot write {path}: {error}. What was written before is intact; make room and continue with --resume"
     )
 
 
