@@ -22,7 +22,7 @@ from penchant.data import (
     write_groups,
 )
 from penchant.errors import InputError, PenchantError, RunError
-from penchant.methods import DPO, SFT, PreferredFT, Unlikelihood, train
+from penchant.methods import DPO, KTO, SFT, PreferredFT, Unlikelihood, train
 from penchant.models.settings import LoRA, ModelConfig
 from penchant.rewards import best_worst_pairs, compare_by_score, load_reward, score_groups
 from penchant.types import Comparison, Message, PromptGroup, Response, RunResult
@@ -44,6 +44,7 @@ _LATER = {
 
 __all__ = [
     "DPO",
+    "KTO",
     "SFT",
     "BestOfN",
     "Comparison",

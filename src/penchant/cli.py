@@ -144,9 +144,11 @@ def _summary(result: RunResult) -> str:
     metrics = result.metrics
     lines = [f"{result.method}: {metrics['status']} after {metrics['steps']} steps, {metrics['seconds']:.0f} s"]
     first, final = metrics["first"] or {}, metrics["final"] or {}
-    for name in ("accuracy", "loss", "margin"):
+    for name in ("accuracy", "label_accuracy", "loss", "margin"):
         if name in final.get("held_out", {}):
-            lines.append(f"  held-out {name}: {_change(first['held_out'][name], final['held_out'][name])}")
+            lines.append(
+                f"  held-out {name.replace('_', ' ')}: {_change(first['held_out'][name], final['held_out'][name])}"
+            )
     if "longest_wins" in final.get("held_out", {}):
         lines.append(f"  (the longer response wins: {_shown(final['held_out']['longest_wins'])})")
     if "samples" in final:

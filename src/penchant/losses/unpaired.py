@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from penchant.errors import InputError
+from penchant.losses.dispatch import ROUNDING
 from penchant.losses.preference import same_pairs
 
 Responses = Float[Tensor, " responses"]
@@ -47,10 +48,36 @@ def kto(
     Raises:
         InputError: the tensors do not all have the same shape `(responses,)`, or `desirable` is not boolean.
     """
+    gain = beta * _gains(policy, ref, desirable, kl)
+    # 1 - sigmoid(x) = sigmoid(-x), which keeps its digits where sigmoid(x) is about 1
+    return torch.where(desirable, desirable_weight * torch.sigmoid(-gain), undesirable_weight * torch.sigmoid(gain))
+
+
+def label_margins(
+    policy: Responses,
+    ref: Responses,
+    desirable: Bool[Tensor, " responses"],
+    kl: Float[Tensor, ""] | float,
+    *,
+    beta: float,
+) -> Responses:
+    """On which side of the reference point each response lies, and how far: positive where that is its label's side.
+
+    Args and errors are those of `kto`.
+
+    Returns:
+        beta (r - z) of a desirable response, beta (z - r) of another one, shape `(responses,)`, detached. Exactly 0
+        where it is within rounding, as all are before the first step.
+    """
+    gains = _gains(policy.detach(), ref, desirable, kl)
+    rounding = ROUNDING * (policy.detach().abs() + ref.abs())
+    return beta * torch.where(desirable, gains, -gains).where(gains.abs() > rounding, 0.0)
+
+
+def _gains(policy: Tensor, ref: Tensor, desirable: Tensor, kl: Tensor | float) -> Tensor:
+    """r - z in nats, shape `(responses,)`, after a check of the shapes."""
     if desirable.dtype != torch.bool:  # scores or +1 and -1 would be taken as true
         raise InputError(f"kto: `desirable` must hold true or false, got {desirable.dtype}")
     policy, ref, _ = same_pairs(policy=policy, ref=ref, desirable=desirable)
     reference_point = torch.as_tensor(kl, dtype=policy.dtype, device=policy.device).detach().clamp(min=0)
-    gain = beta * (policy - ref - reference_point)
-    # 1 - sigmoid(x) = sigmoid(-x), which keeps its digits where sigmoid(x) is about 1
-    return torch.where(desirable, desirable_weight * torch.sigmoid(-gain), undesirable_weight * torch.sigmoid(gain))
+    return policy - ref - reference_point

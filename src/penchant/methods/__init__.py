@@ -6,13 +6,14 @@ from collections.abc import Callable
 from importlib import import_module
 
 from penchant.methods.dpo import DPO
+from penchant.methods.kto import KTO
 from penchant.methods.preferred_ft import PreferredFT
 from penchant.methods.sft import SFT
 from penchant.methods.unlikelihood import Unlikelihood
 from penchant.train.settings import RunConfig
 from penchant.types import RunResult
 
-METHODS: dict[str, type[RunConfig]] = {config.method: config for config in (SFT, PreferredFT, Unlikelihood, DPO)}
+METHODS: dict[str, type[RunConfig]] = {config.method: config for config in (SFT, PreferredFT, Unlikelihood, DPO, KTO)}
 
 
 def train(config: RunConfig, *, resume: bool = False) -> RunResult:

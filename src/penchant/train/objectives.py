@@ -6,8 +6,8 @@ is the mean over those whatever its micro-batches were.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from torch import Tensor
 from penchant.data.render import Rendered
 from penchant.losses.dispatch import pair_losses
 from penchant.losses.settings import PreferenceLoss
+from penchant.losses.unpaired import kto, label_margins
 from penchant.train.batch import MicroBatch
 from penchant.train.plan import Part
 
@@ -43,12 +44,22 @@ class Objective:
     Attributes:
         compute: (logps (slots,), micro-batch) -> Outcome.
         normaliser: (step's parts, rendered groups) -> what the sums are divided by.
-        unit: what the step counts, `pairs` or `responses`.
+        unit: what the step counts, `pairs`, `responses` or `labels`.
+        parts: metrics that are means over a part of the step only, with the metric that says how large that part is.
     """
 
     compute: Callable[[Float[Tensor, " slots"], MicroBatch], Outcome]
     normaliser: Callable[[Sequence[Part], Sequence[Rendered]], float]
     unit: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    def means(self, sums: Mapping[str, float]) -> dict[str, float]:
+        """The metrics of a step, from its sums over the normaliser; what a step has no part for is left out."""
+        return {
+            name: value / sums[self.parts[name]] if name in self.parts else value
+            for name, value in sums.items()
+            if name not in self.parts or sums[self.parts[name]]
+        }
 
 
 def preference(settings: PreferenceLoss) -> Objective:
@@ -105,6 +116,42 @@ def imitation(against: float = 0.0) -> Objective:
         )
 
     return Objective(compute, normaliser, "responses")
+
+
+def labels(*, beta: float, desirable_weight: float, undesirable_weight: float) -> Objective:
+    """KTO's loss on responses labelled good or bad: the mean over labels."""
+
+    def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
+        policy, ref = logps[batch.targets], batch.reference[batch.targets]
+        losses = kto(
+            policy,
+            ref,
+            batch.desirable,
+            batch.kl,
+            beta=beta,
+            desirable_weight=desirable_weight,
+            undesirable_weight=undesirable_weight,
+        )
+        weights, ratios = batch.target_weights, (policy - ref).detach()
+        good, bad = weights * batch.desirable, weights * ~batch.desirable
+        margins = label_margins(policy, ref, batch.desirable, batch.kl, beta=beta)
+        right = (margins > 0).float() + 0.5 * (margins == 0)
+        sums = {
+            "margin": (margins * weights).sum(),
+            "label_accuracy": (right * weights).sum(),
+            "desirable_share": good.sum(),
+            "undesirable_share": bad.sum(),
+            "desirable_log_ratio": (ratios * good).sum(),
+            "undesirable_log_ratio": (ratios * bad).sum(),
+            "mismatched_log_ratio": batch.kl * weights.sum(),
+        }
+        return Outcome(losses * weights, batch.targets[:, None], sums)
+
+    def normaliser(step: Sequence[Part], rendered: Sequence[Rendered]) -> float:
+        return sum(unit.weight for _, units in step for unit in units)
+
+    parts = {"desirable_log_ratio": "desirable_share", "undesirable_log_ratio": "undesirable_share"}
+    return Objective(compute, normaliser, "labels", parts)
 
 
 def metric_sums(outcomes: Sequence[Outcome]) -> dict[str, float]:
