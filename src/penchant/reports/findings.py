@@ -216,14 +216,14 @@ def _labels(s: Summary) -> Iterator[Finding]:
     accuracy, good = s.held("label_accuracy"), s.held("desirable_share")
     if accuracy is None or good is None:
         return
-    blind = max(good.value, 1 - good.value)
+    blind, shown = max(good.value, 1 - good.value), estimate(accuracy, percent=True)
     if accuracy.value <= blind or accuracy.low is None or accuracy.low <= blind:
         yield Finding(
             "label_chance",
             "caution",
             "No better on held-out labels than always saying the same",
-            f"{estimate(accuracy, percent=True)} of {count(accuracy.n, 'label')} of {count(accuracy.clusters, 'prompt')}, "
-            f"where the more frequent label is {100 * blind:.0f}% of them.",
+            f"{shown} of {count(accuracy.n, 'label')} of {count(accuracy.clusters, 'prompt')}; the more "
+            f" frequent one is {100 * blind:.0f}%.",
             "Hold out more prompts for a narrower interval, train longer, or see how noisy the labels are. Where good "
             "and bad labels are far apart in number, weigh them (`desirable_weight`, `undesirable_weight`).",
         )
