@@ -34,9 +34,10 @@ def load_reward(spec: str) -> Reward:
 
     Args:
         spec: `"vader"`; or `"module:function"`, a module of the current folder or an installed one; or
-            `"path/to/file.py:function"`; or the `http://` or `https://` address of an endpoint (see
-            `penchant.rewards.http`). The function takes a list of (prompt, response) texts and returns a number for
-            each.
+            `"path/to/file.py:function"`. The function takes a list of (prompt, response) texts and returns a
+            number for each. Or the `http://` or `https://` address of an endpoint (see `penchant.rewards.http`). Or the
+            folder of a reward model (a `reward_model` run, or its `checkpoint`), or several with commas between: the
+            mean of them.
 
     Returns:
         The function, checked on every call: whatever it returns but one finite number a pair, and any exception
@@ -51,6 +52,10 @@ def load_reward(spec: str) -> Reward:
         from penchant.rewards.http import HTTPReward
 
         return checked_reward(HTTPReward(spec))
+    if all(part and Path(part).expanduser().is_dir() for part in spec.split(",")):
+        from penchant.rewards.learned import learned_reward  # brings torch
+
+        return learned_reward(spec.split(","))
     target = BUILT_IN.get(spec, spec)
     source, colon, name = target.rpartition(":")
     if not (colon and source and name.isidentifier()):
