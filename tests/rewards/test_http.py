@@ -78,7 +78,9 @@ def is_slow(handler: BaseHTTPRequestHandler) -> None:
 
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")  # whatever proxy this machine goes through
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # no proxy stands between a machine and itself
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv(TOKEN, raising=False)
     made = Endpoint()
     thread = Thread(target=made.server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -74,7 +74,7 @@ class HTTPReward:
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[Any]:
         """The endpoint's rewards as they came; `checked_reward` looks at each."""
-        opener = urllib.request.build_opener(_NoRedirect)  # goes by the proxies that the environment names
+        opener = urllib.request.build_opener(_NoRedirect, *_proxies(self.url))
         rewards: list[Any] = []
         for start in range(0, len(pairs), self.batch):
             some = pairs[start : start + self.batch]
@@ -104,7 +104,7 @@ class HTTPReward:
                 time.sleep(wait)
         raise RunError(
             f"{self._called} cannot be reached: {self.attempts} attempts failed, the last because {reason}. Start it, "
-            "or correct the address; a training run that stopped here keeps its last checkpoint (--resume goes on)"
+            "or correct the address (a training run keeps its last checkpoint and goes on with --resume)"
         )
 
     def _once(self, opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> bytes:
@@ -181,6 +181,12 @@ def _checked(url: str) -> SplitResult:
             "characters than plain ASCII percent-encoded"
         )
     return parts
+
+
+def _proxies(url: str) -> list[urllib.request.ProxyHandler]:
+    """None for this machine itself, which no proxy reaches; else those that the environment names."""
+    here = _checked(url).hostname in ("localhost", "127.0.0.1", "::1")
+    return [urllib.request.ProxyHandler({})] if here else []
 
 
 def _request(url: str, pairs: Sequence[tuple[str, str]]) -> urllib.request.Request:
