@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 
+import penchant as pt
 from penchant.errors import InputError, RunError
 from penchant.rewards import checked_reward, load_reward, score_groups
 from penchant.rewards.http import MOST_BYTES, TOKEN, HTTPReward
@@ -34,10 +36,9 @@ class Endpoint:
             def do_POST(self) -> None:
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 endpoint.seen.append(({"path": self.path, **self.headers}, asked))
-                if endpoint.answers:
-                    endpoint.answers.pop(0)(self)
-                else:
-                    reply(self, {"rewards": [len(pair["response"]) for pair in asked["pairs"]]})
+                self.asked = asked
+                answer = endpoint.answers.pop(0) if endpoint.answers else works
+                answer(self)
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -53,6 +54,10 @@ def reply(handler: BaseHTTPRequestHandler, body: Any, status: int = 200, headers
         handler.send_header(name, value)
     handler.end_headers()
     handler.wfile.write(content)
+
+
+def works(handler: Any) -> None:
+    reply(handler, {"rewards": [len(pair["response"]) for pair in handler.asked["pairs"]]})
 
 
 def says(body: Any, status: int = 200, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
@@ -233,3 +238,26 @@ def test_what_is_no_address_is_refused_at_once(url: str) -> None:
     with pytest.raises(InputError, match="the reward's address cannot be used; expected one such as http://") as caught:
         load_reward(url)
     assert "p/w" not in str(caught.value)
+
+
+def test_training_stops_with_its_work_kept_and_goes_on(
+    endpoint: Endpoint, tiny_model: str, preference_file: Path, tmp_path: Path
+) -> None:
+    lines = f"reward = HTTPReward({endpoint.url!r}, attempts=2, first_wait_s=0.01)"
+    (tmp_path / "mine.py").write_text(f"from penchant.rewards.http import HTTPReward\n{lines}\n")
+    samples = {"max_new_tokens": 4, "max_prompts": 2, "reward": f"{tmp_path / 'mine.py'}:reward"}
+    config = pt.DPO(
+        model={"name": tiny_model, "device": "cpu"},  # type: ignore[arg-type]
+        data=str(preference_file),  # type: ignore[arg-type]
+        batch_size=8,
+        max_steps=3,
+        evaluate={"every_steps": 1, "samples": samples},  # type: ignore[arg-type]
+        out=str(tmp_path / "run"),
+    )
+    endpoint.answers = [works, works, works, *[says({}, 503)] * 2]  # away while step 2 is evaluated
+    with pytest.raises(RunError, match="cannot be reached: 2 attempts failed"):
+        pt.train(config)
+    assert (tmp_path / "run" / "checkpoint" / "model.safetensors").exists()
+    assert pt.train(config, resume=True).metrics["status"] == "done"
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [0, 1, 1, 2, 2, 3, 3]
