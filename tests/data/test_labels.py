@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from penchant.data import check_preferences, load_demonstrations, load_preferences, load_prompts, read_preferences
-from penchant.data.labels import Label, LabelCounts, count_labels, labels_of
+from penchant.data.labels import Label, LabelCounts, count_labels, labels_of, without_ratings
 from penchant.data.write import write_groups
 from penchant.errors import InputError
 from penchant.types import Comparison, Message, PromptGroup, Response
@@ -111,6 +111,16 @@ def test_comparisons_label_each_side_whatever_the_scores() -> None:
         Label(2, True, 0.5),
     ]
     assert count_labels([group, PromptGroup("q", ["x"])]) == LabelCounts(4.0, 4.0, 0)
+
+
+def test_where_some_are_compared_the_scores_of_the_others_are_ratings() -> None:
+    compared = PromptGroup("p", ["a", "b"], [Comparison(0, 1)], scores=[0.9, -0.2])
+    alike = PromptGroup("q", [Response("a", count=4)], scores=[0.7])
+    assert [labels_of(group) for group in without_ratings([compared, alike])] == [
+        [Label(0, True, 1.0), Label(1, False, 1.0)],
+        [],
+    ]
+    assert without_ratings([alike]) == [alike]
 
 
 @pytest.mark.parametrize("score", [-0.1, 1.5, float("nan")])

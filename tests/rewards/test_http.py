@@ -254,7 +254,7 @@ def test_training_stops_with_its_work_kept_and_goes_on(
         evaluate={"every_steps": 1, "samples": samples},  # type: ignore[arg-type]
         out=str(tmp_path / "run"),
     )
-    endpoint.answers = [works, works, works, *[says({}, 503)] * 2]  # away while step 2 is evaluated
+    endpoint.answers = [*[works] * 4, *[says({}, 503)] * 2]  # away while step 2 is evaluated (two requests each)
     with pytest.raises(RunError, match="cannot be reached: 2 attempts failed"):
         pt.train(config)
     assert (tmp_path / "run" / "checkpoint" / "model.safetensors").exists()

@@ -1,13 +1,14 @@
 """Good or bad, a response at a time: the unpaired layout, and the labels that any group holds.
 
-A label needs no field of its own. In a group without comparisons a response's score says which share of its labels is
-good (1 good, 0 bad) and its `count` how many it has, so that merging rows keeps contradicting ones. In a group with
-comparisons each winner is labelled good and each loser bad. See `docs/decisions/0007-kto-labels.md`.
+A label needs no field of its own. In data without comparisons a response's score says which share of its labels is
+good (1 good, 0 bad) and its `count` how many it has, so that merging rows keeps contradicting ones. In data with
+comparisons each winner is labelled good and each loser bad, and scores are ratings. See
+`docs/decisions/0007-kto-labels.md`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,13 @@ def labels_of(group: PromptGroup) -> list[Label]:
             weights[index, True] = score * response.count
             weights[index, False] = (1 - score) * response.count
     return [Label(index, good, weight) for (index, good), weight in sorted(weights.items()) if weight > 0]
+
+
+def without_ratings(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
+    """The groups, without the scores of those that have no comparison where others have: their scores are ratings."""
+    if not any(group.comparisons for group in groups):
+        return list(groups)
+    return [group if group.comparisons else group.replace(scores=None) for group in groups]
 
 
 @dataclass(frozen=True)

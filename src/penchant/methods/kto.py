@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from penchant.data.labels import LabelCounts, count_labels, labels_of
+from penchant.data.labels import LabelCounts, count_labels, labels_of, without_ratings
 from penchant.data.settings import DataConfig
 from penchant.errors import InputError
 from penchant.losses.settings import Beta
@@ -54,6 +54,7 @@ def labelled(config: KTO) -> Source:
     from penchant.train.sources import preferences
 
     source = preferences(config.data)
+    source = replace(source, groups=without_ratings(source.groups))
     counts = count_labels(source.groups)
     if counts.desirable + counts.undesirable and not (counts.desirable and counts.undesirable):
         kind, lacks = ("good", "bad") if counts.desirable else ("bad", "good")
