@@ -96,18 +96,14 @@ def run(config: KTO, *, resume: bool = False) -> RunResult:
     from penchant.train.plan import Unit
     from penchant.train.session import Recipe, run_gradient
 
-    settings = {
-        "beta": config.beta,
-        "desirable_weight": config.desirable_weight,
-        "undesirable_weight": config.undesirable_weight,
-    }
+    weights = config.desirable_weight, config.undesirable_weight
     recipe = Recipe(
         read=lambda: labelled(config),
         units=lambda group: [
             Unit(response=label.response, weight=label.weight, desirable=label.desirable) for label in labels_of(group)
         ],
-        objective=objectives.labels(**settings),
-        held_out=partial(held_out_labels, **settings),
+        objective=objectives.labels(beta=config.beta, weights=weights),
+        held_out=partial(held_out_labels, beta=config.beta, weights=weights),
         needs_reference=True,
         mismatched=True,
         taught="labels (or comparisons)",

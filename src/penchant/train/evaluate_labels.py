@@ -24,10 +24,9 @@ def held_out_labels(
     budget: int,
     *,
     beta: float,
-    desirable_weight: float,
-    undesirable_weight: float,
+    weights: tuple[float, float],
 ) -> Estimates:
-    """KTO's loss and what lies behind it, on held-out labels.
+    """KTO's loss, with its weights of the good and of the bad side, and what lies behind it, on held-out labels.
 
     The reference point is that of the held-out prompts: the mean of `mismatched_log_ratio`, 0 if that is negative.
     `margin` is beta times the distance of a response's log-ratio from it, positive on the side of its label.
@@ -48,7 +47,7 @@ def held_out_labels(
             rows.append((float(logps[label.response]), float(ref[label.response]), tokens, label.weight))
             good.append(label.desirable)
             prompts.append(group.prompt)
-    own, reference, tokens_of, weights = torch.tensor(rows, dtype=torch.float32).reshape(-1, 4).unbind(1)
+    own, reference, tokens_of, counts = torch.tensor(rows, dtype=torch.float32).reshape(-1, 4).unbind(1)
     desirable = torch.tensor(good, dtype=torch.bool)
     kl = mismatched.double().mean().float()
     losses = kto(
@@ -57,8 +56,8 @@ def held_out_labels(
         desirable,
         kl,
         beta=beta,
-        desirable_weight=desirable_weight,
-        undesirable_weight=undesirable_weight,
+        desirable_weight=weights[0],
+        undesirable_weight=weights[1],
     )
     margins = label_margins(own, reference, desirable, kl, beta=beta)
     columns = {
@@ -68,7 +67,7 @@ def held_out_labels(
         "desirable_share": desirable,
     }
     estimates: Estimates = {
-        name: cluster_mean(column.double().numpy(), prompts, weights=weights.numpy()).as_dict()
+        name: cluster_mean(column.double().numpy(), prompts, weights=counts.numpy()).as_dict()
         for name, column in columns.items()
     }
     for side, chosen in (("desirable", desirable.numpy()), ("undesirable", ~desirable.numpy())):
@@ -76,7 +75,7 @@ def held_out_labels(
             own_prompts = [prompt for prompt, is_in in zip(prompts, chosen, strict=True) if is_in]
             for name, column in (("log_ratio", own - reference), ("tokens", tokens_of)):
                 values = column.double().numpy()[chosen]
-                estimate = cluster_mean(values, own_prompts, weights=weights.numpy()[chosen])
+                estimate = cluster_mean(values, own_prompts, weights=counts.numpy()[chosen])
                 estimates[f"{side}_{name}"] = estimate.as_dict()
     ratios = np.asarray(mismatched.double())
     estimates["mismatched_log_ratio"] = cluster_mean(ratios, [group.prompt for group in groups]).as_dict()

@@ -142,8 +142,8 @@ def imitation(against: float = 0.0) -> Objective:
     return Objective(compute, normaliser, "responses")
 
 
-def labels(*, beta: float, desirable_weight: float, undesirable_weight: float) -> Objective:
-    """KTO's loss on responses labelled good or bad: the mean over labels."""
+def labels(*, beta: float, weights: tuple[float, float]) -> Objective:
+    """KTO's loss on responses labelled good or bad: the mean over labels, weighted by side (good, bad) in the loss."""
 
     def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
         policy, ref = logps[batch.targets], batch.reference[batch.targets]
@@ -153,23 +153,23 @@ def labels(*, beta: float, desirable_weight: float, undesirable_weight: float) -
             batch.desirable,
             batch.kl,
             beta=beta,
-            desirable_weight=desirable_weight,
-            undesirable_weight=undesirable_weight,
+            desirable_weight=weights[0],
+            undesirable_weight=weights[1],
         )
-        weights, ratios = batch.target_weights, (policy - ref).detach()
-        good, bad = weights * batch.desirable, weights * ~batch.desirable
+        counts, ratios = batch.target_weights, (policy - ref).detach()
+        good, bad = counts * batch.desirable, counts * ~batch.desirable
         margins = label_margins(policy, ref, batch.desirable, batch.kl, beta=beta)
         right = (margins > 0).float() + 0.5 * (margins == 0)
         sums = {
-            "margin": (margins * weights).sum(),
-            "label_accuracy": (right * weights).sum(),
+            "margin": (margins * counts).sum(),
+            "label_accuracy": (right * counts).sum(),
             "desirable_share": good.sum(),
             "undesirable_share": bad.sum(),
             "desirable_log_ratio": (ratios * good).sum(),
             "undesirable_log_ratio": (ratios * bad).sum(),
-            "mismatched_log_ratio": batch.kl * weights.sum(),
+            "mismatched_log_ratio": batch.kl * counts.sum(),
         }
-        return Outcome(losses * weights, batch.targets[:, None], sums)
+        return Outcome(losses * counts, batch.targets[:, None], sums)
 
     def normaliser(step: Sequence[Part], rendered: Sequence[Rendered]) -> float:
         return sum(unit.weight for _, units in step for unit in units)
