@@ -287,7 +287,7 @@ def _settle_contradictions(source: str | Path, found: Contradictions, choice: st
 def _curiosities(source: str | Path, parsed: Parsed, groups: list[PromptGroup]) -> list[str]:
     """What is no error but may surprise."""
     notes = []
-    if not any(group.comparisons for group in groups) and parsed.layout is not formats.UNPAIRED:
+    if not any(group.comparisons or group.scores for group in groups):  # (scores may be labels)
         notes.append(f"{source}: no comparison in the whole file")
     if parsed.layout.name == "hh":
         stray = sum(map(speaks_for_both, groups))

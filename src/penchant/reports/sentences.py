@@ -147,9 +147,9 @@ def _label_accuracy(s: Summary) -> str:
         return _held_and_training("label accuracy", "label_accuracy")(s)
     before = f", from {estimate(pair[0], percent=True)} at the start" if pair else ""
     return (
-        f"At step {s.held_last.step:,} the policy agrees with {_labels_agreed(s, accuracy)}{before}: it has made good "
-        "responses likelier than the reference point, and bad ones less likely. Calling all of them good, or all bad, "
-        "is right as often as that is the label."
+        f"At step {s.held_last.step:,} the policy agrees with {_labels_agreed(s, accuracy)}{before}. It agrees "
+        "where it made a good response likelier than the reference point, or a bad one less likely; whoever calls all of "
+        "them good, or all bad, agrees as often as that is the label."
     )
 
 
