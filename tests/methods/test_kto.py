@@ -156,6 +156,21 @@ def test_the_good_go_up_and_the_bad_go_down_and_with_the_labels_they_turn_around
     assert last["desirable_log_ratio"] > 1 > -1 > last["undesirable_log_ratio"]
 
 
+def test_only_the_last_block_may_train(train: Callable[..., pt.RunResult], tiny_model: str) -> None:
+    """The training rows start from kept states, the mismatched ones run through the whole model as it is."""
+    model = {"name": tiny_model, "device": "cpu", "train_top": 1}
+    run = train("run", model=model)
+    start, end = load_file(Path(tiny_model) / "model.safetensors"), weights(run)
+    changed = {name for name in start if not torch.equal(start[name], end[name])}
+    assert changed
+    assert not [name for name in changed if "layers.0" in name or "embed" in name]
+    lines = rows_of(run.path / "metrics.jsonl", "train")
+    assert lines[0]["loss"] == pytest.approx(0.5, abs=1e-5)
+    assert lines[0]["mismatched_log_ratio"] == pytest.approx(0, abs=1e-4)
+    assert lines[-1]["label_accuracy"] > 0.8
+    assert abs(lines[-1]["mismatched_log_ratio"]) > 0.01
+
+
 def test_a_step_with_labels_of_one_side_says_nothing_of_the_other(train: Callable[..., pt.RunResult]) -> None:
     run = train("run", batch_size=1, epochs=1)
     for line in rows_of(run.path / "metrics.jsonl", "train"):

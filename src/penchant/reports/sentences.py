@@ -148,8 +148,8 @@ def _label_accuracy(s: Summary) -> str:
     before = f", from {estimate(pair[0], percent=True)} at the start" if pair else ""
     return (
         f"At step {s.held_last.step:,} the policy agrees with {_labels_agreed(s, accuracy)}{before}. It agrees "
-        "where it made a good response likelier than the reference point, or a bad one less likely; whoever calls all of "
-        "them good, or all bad, agrees as often as that is the label."
+        "where it made a good response likelier than the reference point, or a bad one less likely; whoever calls all "
+        "of them good, or all bad, agrees as often as that is the label."
     )
 
 
