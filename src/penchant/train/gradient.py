@@ -11,7 +11,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import torch
 from accelerate import Accelerator
@@ -24,7 +23,7 @@ from penchant.engine.score import Scorer
 from penchant.engine.tree import TreeBatch
 from penchant.errors import RunError
 from penchant.train.batch import Dataset, MicroBatch, micro_batches
-from penchant.train.loop import ADVICE, Running, Step, Trained, drive
+from penchant.train.loop import ADVICE, Running, Step, drive
 from penchant.train.mismatch import step_kl
 from penchant.train.objectives import Objective, Outcome, metric_sums
 from penchant.train.optimizer import clip, make_optimizer, schedule
@@ -32,19 +31,11 @@ from penchant.train.plan import Part, Unit, plan_epoch
 from penchant.train.settings import GradientConfig
 
 
-class Learner(Trained, Protocol):
-    """What learns: a policy, whose scores are log-probabilities, or a reward model, whose scores are rewards."""
-
-    @property
-    def scorer(self) -> Scorer: ...
-
-
 @dataclass(kw_only=True)
 class Loop(Running):
     """All that the loop works with."""
 
     config: GradientConfig
-    policy: Learner
     data: Dataset
     units: Sequence[Sequence[Unit]]
     objective: Objective
