@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from penchant.data.render import Branch
@@ -41,12 +42,23 @@ def predictor_states(
 
     `inputs` are the states that enter block number `first`; None for the whole model.
     """
+    return states_at(model, batch, batch.predictors, inputs, first)
+
+
+def states_at(
+    model: nn.Module,
+    batch: TreeBatch,
+    places: Int[Tensor, " places"],
+    inputs: Float[Tensor, "rows length hidden"] | None = None,
+    first: int = 0,
+) -> Float[Tensor, "places hidden"]:
+    """Final hidden states at some flat places of the batch; `inputs` and `first` as in `predictor_states`."""
     if inputs is None:
         states = _trunk_states(model, batch)
     else:
         with _only_blocks(model, first, None):
             states = _trunk_states(model, batch, inputs)
-    return states.reshape(-1, states.shape[-1]).index_select(0, batch.predictors)
+    return states.reshape(-1, states.shape[-1]).index_select(0, places)
 
 
 def entering_states(model: nn.Module, batch: TreeBatch, block: int) -> Float[Tensor, "rows length hidden"]:
@@ -122,8 +134,11 @@ def output_head(model: nn.Module) -> Head:
     return Head(weight, getattr(layer, "bias", None), getattr(config, "final_logit_softcapping", None), scale)
 
 
-def tree_support(model: nn.Module) -> tuple[bool, str]:
+def tree_support(model: nn.Module, *, head: bool = True) -> tuple[bool, str]:
     """Whether this model may run trees, and if not, why.
+
+    Args:
+        head: it has a vocabulary head, which is checked too; else its final states are what is compared.
 
     Raises:
         InputError: the head's arithmetic is not what the model's own forward pass does, so that no path is right.
@@ -136,11 +151,12 @@ def tree_support(model: nn.Module) -> tuple[bool, str]:
     was_training = model.training
     model.eval()
     try:
-        _check_head(model, max(24, window + 8))
+        if head:
+            _check_head(model, max(24, window + 8))
         if reason is None:
             kernels.register()
             inner.set_attn_implementation(kernels.NAME)
-            reason = _probe(model, max(24, window + 8))
+            reason = _probe(model, max(24, window + 8), head)
             if reason is not None:
                 inner.set_attn_implementation("sdpa")
     finally:
@@ -192,16 +208,31 @@ def _check_head(model: nn.Module, path: int) -> None:
         )
 
 
-def _probe(model: nn.Module, path: int) -> str | None:
-    """Compare a tree of three branches with the model's own logits on each path. None if they agree."""
+def _probe(model: nn.Module, path: int, head: bool) -> str | None:
+    """Compare a tree of three branches with the model's own numbers on each path. None if they agree."""
     tree, device = _example(model, path, 3)
     with torch.no_grad():
         try:
-            got = _tree_logps(model, tree, device, plain=False)
+            got = _tree_logps(model, tree, device, plain=False) if head else _tree_states(model, tree, device, False)
         except Exception as error:  # whatever a model raises that does not know what we ask for
             return f"its attention cannot be replaced ({type(error).__name__}: {error})"
-        worst = float((got - _model_logps(model, tree, device)).abs().max())
-    return None if worst <= _probe_tolerance(model) else f"trees differ from plain rows by {worst:.3g} nats a token"
+        if head:
+            worst = float((got - _model_logps(model, tree, device)).abs().max())
+            return (
+                None
+                if worst <= _probe_tolerance(model)
+                else f"trees differ from plain rows by {worst:.3g} nats a token"
+            )
+        expected = _tree_states(model, tree, device, True)
+        share = float((got - expected).norm() / expected.norm())
+    return None if share <= _probe_tolerance(model) else f"states of trees differ from plain rows' by {share:.1%}"
+
+
+def _tree_states(model: nn.Module, tree: Tree, device: torch.device, plain: bool) -> Tensor:
+    """States that predict the tokens of each path, in float32; `plain` runs each path with the model's own mask."""
+    branches = [replace(tree, branches=(b,), slots=(s,)) for b, s in zip(tree.branches, tree.slots, strict=True)]
+    batch = collate(branches if plain else [tree], slots=len(tree.slots), plain=plain).to(device)
+    return predictor_states(model, batch).float()
 
 
 def _example(model: nn.Module, path: int, count: int) -> tuple[Tree, torch.device]:

@@ -22,18 +22,20 @@ GPU_BUDGET = 16384
 
 
 class Scorer(nn.Module):
-    """A model that scores tree batches; what Accelerate wraps, so that gradients meet on every device.
+    """A model that scores tree batches.
 
     Attributes:
-        model: a causal language model of `transformers`, PEFT-wrapped or not.
+        model: a language model of `transformers`, PEFT-wrapped or not; a causal one, unless a subclass says otherwise.
         plain: responses go through one by one, since the model's attention cannot take trees.
         plain_reason: why, for the run's record.
     """
 
+    vocabulary_head = True
+
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        supported, self.plain_reason = tree_support(model)
+        supported, self.plain_reason = tree_support(model, head=self.vocabulary_head)
         self.plain = not supported
 
     @property

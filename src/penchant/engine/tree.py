@@ -57,6 +57,7 @@ class TreeBatch:
         predictors: (tokens,) flat index, into rows * length, of the state that predicts each scored token.
         targets: (tokens,) the scored token ids.
         owners: (tokens,) the slot that each scored token belongs to.
+        ends: (branches,) flat index of each response's last scored token. end_owners: (branches,) its slot.
         slots: how many slots there are.
         forwarded: tokens that go through the model, padding excluded.
         origin: (length,) the row where the state of each token is kept; None where none are. Stays on the CPU.
@@ -68,6 +69,8 @@ class TreeBatch:
     predictors: Int[Tensor, " tokens"]
     targets: Int[Tensor, " tokens"]
     owners: Int[Tensor, " tokens"]
+    ends: Int[Tensor, " branches"]
+    end_owners: Int[Tensor, " branches"]
     slots: int
     forwarded: int
     origin: Int[Tensor, " length"] | None = None
@@ -175,6 +178,8 @@ def collate(trees: Sequence[Tree], *, slots: int, plain: bool) -> TreeBatch:
     predictors: list[int] = []
     targets: list[int] = []
     owners: list[int] = []
+    ends: list[int] = []
+    end_owners: list[int] = []
     for number, row in enumerate(rows):
         ids: list[int] = []
         positions: list[int] = []
@@ -188,6 +193,8 @@ def collate(trees: Sequence[Tree], *, slots: int, plain: bool) -> TreeBatch:
                     predictors += [flat + start + place - 1 if place else flat - 1 for place in range(first, last)]
                     targets += branch.ids[first:last]
                     owners += [slot] * (last - first)
+                ends.append(flat + start + branch.spans[-1][1] - 1)
+                end_owners.append(slot)
                 start += len(branch.ids)
         input_ids[number, : len(ids)] = torch.tensor(ids)
         position_ids[number, : len(ids)] = torch.tensor(positions)
@@ -198,6 +205,8 @@ def collate(trees: Sequence[Tree], *, slots: int, plain: bool) -> TreeBatch:
         torch.tensor(predictors, dtype=torch.long),
         torch.tensor(targets, dtype=torch.long),
         torch.tensor(owners, dtype=torch.long),
+        torch.tensor(ends, dtype=torch.long),
+        torch.tensor(end_owners, dtype=torch.long),
         slots,
         sum(tree.length for tree in trees),
         None if plain else _origin(trees),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from penchant.data.settings import DataConfig
 from penchant.losses.settings import PreferenceLoss, Sigmoid
 from penchant.models.settings import FrozenModel
-from penchant.train.settings import GradientConfig
+from penchant.train.settings import PolicyConfig
 from penchant.types import RunResult
 
 
-class DPO(GradientConfig):
+class DPO(PolicyConfig):
     """Train a policy from comparisons, without a reward model and without reinforcement learning."""
 
     method: ClassVar[str] = "dpo"
@@ -27,6 +28,7 @@ class DPO(GradientConfig):
 def run(config: DPO, *, resume: bool = False) -> RunResult:
     """Train with the configured loss on pairs; see `penchant.train.session.run_gradient` for errors."""
     from penchant.train import objectives
+    from penchant.train.evaluate import held_out_preferences
     from penchant.train.plan import comparison_unit
     from penchant.train.session import Recipe, run_gradient
     from penchant.train.sources import preferences
@@ -35,7 +37,8 @@ def run(config: DPO, *, resume: bool = False) -> RunResult:
         read=lambda: preferences(config.data),
         units=lambda group: [comparison_unit(comparison) for comparison in group.comparisons],
         objective=objectives.preference(config.loss),
-        loss=config.loss,
+        held_out=partial(held_out_preferences, loss=config.loss),
+        needs_reference=config.loss.needs_reference,
         reference=config.reference,
     )
     return run_gradient(config, recipe, resume=resume)

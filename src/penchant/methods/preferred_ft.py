@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from penchant.data.settings import DataConfig
-from penchant.train.settings import GradientConfig
+from penchant.train.settings import PolicyConfig
 from penchant.types import PromptGroup, RunResult
 
 
-class PreferredFT(GradientConfig):
+class PreferredFT(PolicyConfig):
     """Imitate the chosen responses of a preference file; the rejected ones are not looked at."""
 
     method: ClassVar[str] = "preferred_ft"
@@ -33,6 +33,7 @@ def wins(group: PromptGroup, count: str = "wins") -> dict[int, float]:
 def run(config: PreferredFT, *, resume: bool = False) -> RunResult:
     """Train on the winners; see `penchant.train.session.run_gradient` for errors."""
     from penchant.train import objectives
+    from penchant.train.evaluate import held_out_preferences
     from penchant.train.plan import Unit
     from penchant.train.session import Recipe, run_gradient
     from penchant.train.sources import preferences
@@ -43,5 +44,6 @@ def run(config: PreferredFT, *, resume: bool = False) -> RunResult:
             Unit(response=i, weight=weight) for i, weight in sorted(wins(group, config.count).items())
         ],
         objective=objectives.imitation(),
+        held_out=held_out_preferences,
     )
     return run_gradient(config, recipe, resume=resume)

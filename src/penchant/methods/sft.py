@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from penchant.train.settings import GradientConfig
+from penchant.train.settings import PolicyConfig
 from penchant.types import RunResult
 
 
-class SFT(GradientConfig):
+class SFT(PolicyConfig):
     """Imitate demonstrations: prompts with responses, conversations, or plain text."""
 
     method: ClassVar[str] = "sft"
@@ -20,6 +20,7 @@ class SFT(GradientConfig):
 def run(config: SFT, *, resume: bool = False) -> RunResult:
     """Train on demonstrations; see `penchant.train.session.run_gradient` for errors."""
     from penchant.train import objectives
+    from penchant.train.evaluate import held_out_imitation
     from penchant.train.plan import Unit
     from penchant.train.session import Recipe, run_gradient
     from penchant.train.sources import demonstrations
@@ -30,7 +31,8 @@ def run(config: SFT, *, resume: bool = False) -> RunResult:
             Unit(response=i, weight=float(response.count)) for i, response in enumerate(group.responses)
         ],
         objective=objectives.imitation(),
-        compares=False,
+        held_out=held_out_imitation,
+        taught="responses",
         every_turn=config.turns == "every",
     )
     return run_gradient(config, recipe, resume=resume)

@@ -41,6 +41,7 @@ def losses(group: PromptGroup, count: str) -> dict[int, list[tuple[int, int, flo
 def run(config: Unlikelihood, *, resume: bool = False) -> RunResult:
     """Train on winners and losers; see `penchant.train.session.run_gradient` for errors."""
     from penchant.train import objectives
+    from penchant.train.evaluate import held_out_preferences
     from penchant.train.plan import Unit
     from penchant.train.session import Recipe, run_gradient
     from penchant.train.sources import preferences
@@ -53,6 +54,9 @@ def run(config: Unlikelihood, *, resume: bool = False) -> RunResult:
         ]
 
     recipe = Recipe(
-        read=lambda: preferences(config.data), units=units, objective=objectives.imitation(against=config.alpha)
+        read=lambda: preferences(config.data),
+        units=units,
+        objective=objectives.imitation(against=config.alpha),
+        held_out=held_out_preferences,
     )
     return run_gradient(config, recipe, resume=resume)

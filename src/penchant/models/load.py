@@ -52,19 +52,42 @@ def load_policy(
         InputError: no such model, a broken one, a tokenizer without an end token, a device that is not there,
             a `train_top` that does not fit the model, a sampler that cannot run here.
     """
-    from penchant.data.render import Renderer
-    from penchant.engine.frozen import train_only_top
     from penchant.engine.generate import draw
     from penchant.engine.vllm import VLLM
     from penchant.models.policy import Policy
 
     if not isinstance(model, ModelConfig):
         model = ModelConfig(name=str(model), lora=lora, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
-    place = _device(model.device)
     sampler = draw if model.sampler == "penchant" else VLLM()
+    network, renderer = open_network(model, template=template, max_length=max_length, overflow=overflow)
+    return Policy(network, renderer, model.name, sampler)
+
+
+def open_network(
+    model: ModelConfig,
+    *,
+    scalar: bool = False,
+    fresh_head: bool = False,
+    template: Template = "auto",
+    max_length: int | None = None,
+    overflow: Overflow = "error",
+) -> tuple[Any, Renderer]:
+    """A network on its device, adapters and frozen blocks as asked for, and the renderer of its texts.
+
+    Args:
+        scalar: with a head that gives one number (a sequence classifier with one label) instead of the vocabulary's.
+        fresh_head: that head is made where the model has none.
+
+    Raises:
+        InputError: as `load_policy`.
+    """
+    from penchant.data.render import Renderer
+    from penchant.engine.frozen import train_only_top
+
+    place = _device(model.device)
     folder = locate(model.name)
     tokenizer = _tokenizer(folder, model)
-    network = _network(folder, model, place)
+    network = _network(folder, model, place, scalar, fresh_head)
     context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
     renderer = Renderer(
         tokenizer,
@@ -76,10 +99,12 @@ def load_policy(
     if tokenizer.pad_token_id is None:  # only fills rows, masks go by length: any token will do
         tokenizer.pad_token = tokenizer.eos_token
     if model.lora is not None:
-        network = _with_lora(network, model.lora)
+        network = _with_lora(network, model.lora, scalar)
     if model.train_top is not None:
         train_only_top(network, model.train_top)
-    return Policy(network.to(place), renderer, model.name, sampler)
+        if scalar:
+            network.score.requires_grad_(True)
+    return network.to(place), renderer
 
 
 def load_renderer(model: str | Path, *, template: Template = "auto", trust_remote_code: bool = False) -> Renderer:
@@ -137,10 +162,12 @@ def _tokenizer(folder: str, model: ModelConfig) -> Any:
         raise _cannot_load("the tokenizer of", model, error) from error
 
 
-def _network(folder: str, model: ModelConfig, device: torch.device) -> Any:
-    from transformers import AutoModelForCausalLM
+def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool, fresh_head: bool) -> Any:
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-    options = {
+    kind = AutoModelForSequenceClassification if scalar else AutoModelForCausalLM
+    options: dict[str, Any] = {"num_labels": 1} if scalar else {}
+    options |= {
         "dtype": _dtype(model, device),
         "trust_remote_code": model.trust_remote_code,
         "attn_implementation": "sdpa",
@@ -148,13 +175,14 @@ def _network(folder: str, model: ModelConfig, device: torch.device) -> Any:
     }
     try:
         base = _adapter_base(Path(folder))
+        headless = fresh_head or base is not None  # adapters bring the head that their base has not
         try:
-            network = AutoModelForCausalLM.from_pretrained(base or folder, **options)
+            network = _complete(kind, base or folder, options, headless)
         except ValueError as error:
             if "scaled_dot_product_attention" not in str(error):
                 raise
             options["attn_implementation"] = "eager"
-            network = AutoModelForCausalLM.from_pretrained(base or folder, **options)
+            network = _complete(kind, base or folder, options, headless)
         if base:
             from peft import PeftModel
 
@@ -174,6 +202,27 @@ def _network(folder: str, model: ModelConfig, device: torch.device) -> Any:
     return network
 
 
+def _complete(kind: Any, name: str, options: dict[str, Any], headless: bool) -> Any:
+    """The network with all of its weights; `transformers` would make up those that a file lacks, and go on.
+
+    Args:
+        headless: the scalar head may be missing.
+    """
+    from transformers.utils import logging as hub_logging
+
+    verbosity = hub_logging.get_verbosity()
+    hub_logging.set_verbosity_error()  # what it would report of missing weights is ours to decide
+    try:
+        network, info = kind.from_pretrained(name, output_loading_info=True, **options)
+    finally:
+        hub_logging.set_verbosity(verbosity)
+    missing = sorted(key for key in info["missing_keys"] if not (headless and key.startswith("score.")))
+    if missing:
+        more = f" (+{len(missing) - 3} more)" if len(missing) > 3 else ""
+        raise InputError(f"its weights are incomplete: {', '.join(missing[:3])}{more} are missing")
+    return network
+
+
 def _adapter_base(folder: Path) -> str | None:
     """The model that a folder of LoRA adapters builds on, or None for a full model."""
     settings = folder / "adapter_config.json"
@@ -182,7 +231,7 @@ def _adapter_base(folder: Path) -> str | None:
     return str(json.loads(settings.read_text())["base_model_name_or_path"])
 
 
-def _with_lora(network: Any, lora: LoRA) -> Any:
+def _with_lora(network: Any, lora: LoRA, scalar: bool) -> Any:
     from peft import LoraConfig, get_peft_model
 
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
@@ -191,7 +240,7 @@ def _with_lora(network: Any, lora: LoRA) -> Any:
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=targets,
-        task_type="CAUSAL_LM",
+        task_type="SEQ_CLS" if scalar else "CAUSAL_LM",  # the former trains the new head too
     )
     try:
         with warnings.catch_warnings():  # peft asks transformers by a name that the latter is about to drop
@@ -203,7 +252,8 @@ def _with_lora(network: Any, lora: LoRA) -> Any:
 
 def _end_ids(network: Any) -> frozenset[int]:
     """Tokens that end a turn, by the model's generation config (some models have several)."""
-    ids = network.generation_config.eos_token_id if network.generation_config is not None else None
+    generation = getattr(network, "generation_config", None)
+    ids = generation.eos_token_id if generation is not None else None
     return frozenset(ids if isinstance(ids, list) else [ids]) - {None}
 
 

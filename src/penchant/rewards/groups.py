@@ -5,14 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Any, Protocol, runtime_checkable
 
 from penchant.errors import InputError
 from penchant.rewards.load import Reward, checked_reward
 from penchant.types import Comparison, PromptGroup, prompt_text
 
 
-def score_groups(groups: Sequence[PromptGroup], reward: Reward) -> list[PromptGroup]:
+@runtime_checkable
+class ReadsGroups(Protocol):
+    """A reward that reads prompts and responses as they are, with their tokens and ends; a learned one does."""
+
+    def readable(self, groups: Sequence[PromptGroup], tokenizer: Any) -> list[PromptGroup]:
+        """The groups without token ids that are not of its own vocabulary; `tokenizer` made them, None for unknown."""
+
+    def score(self, groups: Sequence[PromptGroup]) -> list[Any]:
+        """A 1-D tensor a group: a number a response."""
+
+
+def score_groups(groups: Sequence[PromptGroup], reward: Reward, *, tokenizer: Any = None) -> list[PromptGroup]:
     """The groups with `scores` filled in: one number a response, whatever was there before.
+
+    A learned reward reads the groups themselves; of a response that was cut it then sees no end. `tokenizer` says whose
+    token ids the responses carry: with the same vocabulary they are read as they are, else the text is.
 
     The reward (of `load_reward`, or any function that keeps its contract) is called once, with all
     (prompt, response) texts in order, so that it may batch them as it likes.
@@ -20,6 +35,9 @@ def score_groups(groups: Sequence[PromptGroup], reward: Reward) -> list[PromptGr
     Raises:
         InputError: from the reward; see `checked_reward`.
     """
+    if isinstance(reward, ReadsGroups):
+        rows = reward.score(reward.readable(groups, tokenizer))
+        return [group.replace(scores=row.tolist()) for group, row in zip(groups, rows, strict=True)]
     pairs = [(prompt_text(group.prompt), response.text) for group in groups for response in group.responses]
     scores = iter(checked_reward(reward)(pairs))
     return [group.replace(scores=[next(scores) for _ in group.responses]) for group in groups]
@@ -34,20 +52,45 @@ def compare_by_score(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
     Raises:
         InputError: a group without scores, or with a score that is not finite.
     """
-    return [group.replace(comparisons=_comparisons(group, index)) for index, group in enumerate(groups)]
+    return [group.replace(comparisons=_every_pair(group, index)) for index, group in enumerate(groups)]
 
 
-def _comparisons(group: PromptGroup, index: int) -> list[Comparison]:
+def best_worst_pairs(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
+    """The groups with one comparison each, the best response against the worst, whatever was there before.
+
+    Best-of-N as a source of data. Of equally good (or bad) responses the first counts. A group whose responses all
+    score the same has nothing to compare: it stays, without a comparison.
+
+    Raises:
+        InputError: a group without scores, or with a score that is not finite.
+    """
+    return [group.replace(comparisons=_best_and_worst(group, index)) for index, group in enumerate(groups)]
+
+
+def _best_and_worst(group: PromptGroup, index: int) -> list[Comparison]:
+    scores = _finite_scores(group, index)
+    places = range(len(scores))
+    best, worst = max(places, key=scores.__getitem__, default=0), min(places, key=scores.__getitem__, default=0)
+    # (all equal: both are the first)
+    return [] if best == worst else [Comparison(winner=best, loser=worst)]
+
+
+def _every_pair(group: PromptGroup, index: int) -> list[Comparison]:
+    scores = _finite_scores(group, index)
+    comparisons = []
+    for first, second in combinations(range(len(group.responses)), 2):
+        tie = scores[first] == scores[second]
+        winner, loser = (first, second) if scores[first] >= scores[second] else (second, first)
+        weight = float(group.responses[first].count * group.responses[second].count)
+        comparisons.append(Comparison(winner=winner, loser=loser, tie=tie, weight=weight))
+    return comparisons
+
+
+def _finite_scores(group: PromptGroup, index: int) -> tuple[float, ...]:
     where = group.source or f"prompt group {index} (counted from 0)"
     if group.scores is None:
         raise InputError(f"{where}: expected scores to compare by, but there are none; see score_groups")
     for position, score in enumerate(group.scores):
         if not math.isfinite(score):
             raise InputError(f"{where}: response {position} has the score {score}, expected a finite number")
-    comparisons = []
-    for first, second in combinations(range(len(group.responses)), 2):
-        tie = group.scores[first] == group.scores[second]
-        winner, loser = (first, second) if group.scores[first] >= group.scores[second] else (second, first)
-        weight = float(group.responses[first].count * group.responses[second].count)
-        comparisons.append(Comparison(winner=winner, loser=loser, tie=tie, weight=weight))
-    return comparisons
+    return group.scores

@@ -6,8 +6,8 @@ is the mean over those whatever its micro-batches were.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -15,7 +15,9 @@ from torch import Tensor
 
 from penchant.data.render import Rendered
 from penchant.losses.dispatch import pair_losses
+from penchant.losses.reward import bradley_terry
 from penchant.losses.settings import PreferenceLoss
+from penchant.losses.unpaired import kto, label_margins
 from penchant.train.batch import MicroBatch
 from penchant.train.plan import Part
 
@@ -43,12 +45,22 @@ class Objective:
     Attributes:
         compute: (logps (slots,), micro-batch) -> Outcome.
         normaliser: (step's parts, rendered groups) -> what the sums are divided by.
-        unit: what the step counts, `pairs` or `responses`.
+        unit: what the step counts, `pairs`, `responses` or `labels`.
+        parts: metrics that are means over a part of the step only, with the metric that says how large that part is.
     """
 
     compute: Callable[[Float[Tensor, " slots"], MicroBatch], Outcome]
     normaliser: Callable[[Sequence[Part], Sequence[Rendered]], float]
     unit: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    def means(self, sums: Mapping[str, float]) -> dict[str, float]:
+        """The metrics of a step, from its sums over the normaliser; what a step has no part for is left out."""
+        return {
+            name: value / sums[self.parts[name]] if name in self.parts else value
+            for name, value in sums.items()
+            if name not in self.parts or sums[self.parts[name]]
+        }
 
 
 def preference(settings: PreferenceLoss) -> Objective:
@@ -61,22 +73,45 @@ def preference(settings: PreferenceLoss) -> Objective:
         losses, margins = pair_losses(
             settings, chosen, rejected, ref[0], ref[1], batch.tokens[winners], batch.tokens[losers]
         )
-        weights = batch.pair_weights
-        right = (margins > 0).float() + 0.5 * (margins == 0)
-        sums = {  # products and sums, no `@`: under autocast that would be half precision
-            "chosen_logps": (chosen.detach() * weights).sum(),
-            "rejected_logps": (rejected.detach() * weights).sum(),
-            "margin": (margins * weights).sum(),
-            "accuracy": (right * weights).sum(),
-            "chosen_tokens": (batch.tokens[winners] * weights).sum(),
-            "rejected_tokens": (batch.tokens[losers] * weights).sum(),
-        }
-        return Outcome(losses * weights, batch.pairs, sums)
+        return _paired(losses, margins, {"chosen_logps": chosen, "rejected_logps": rejected}, batch)
 
-    def normaliser(step: Sequence[Part], rendered: Sequence[Rendered]) -> float:
-        return sum(weight for _, units in step for unit in units for _, _, weight in unit.pairs)
+    return Objective(compute, _pair_weight, "pairs")
 
-    return Objective(compute, normaliser, "pairs")
+
+def reward(margin: float = 0.0) -> Objective:
+    """A reward model's: Bradley and Terry's loss, the weighted mean over comparisons.
+
+    Args:
+        margin: see `penchant.losses.reward.bradley_terry`.
+    """
+
+    def compute(rewards: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
+        winners, losers = batch.pairs.unbind(1)
+        chosen, rejected = rewards[winners], rewards[losers]
+        losses = bradley_terry(chosen, rejected, margin=margin)
+        margins = (chosen - rejected).detach()
+        return _paired(losses, margins, {"chosen_reward": chosen, "rejected_reward": rejected}, batch)
+
+    return Objective(compute, _pair_weight, "pairs")
+
+
+def _paired(losses: Tensor, margins: Tensor, shown: dict[str, Tensor], batch: MicroBatch) -> Outcome:
+    """Losses of pairs by their weights, and the sums that every loss on pairs shows."""
+    winners, losers = batch.pairs.unbind(1)
+    weights = batch.pair_weights
+    right = (margins > 0).float() + 0.5 * (margins == 0)
+    columns = {name: column.detach() for name, column in shown.items()} | {
+        "margin": margins,
+        "accuracy": right,
+        "chosen_tokens": batch.tokens[winners],
+        "rejected_tokens": batch.tokens[losers],
+    }
+    # products and sums, no `@`: under autocast that would be half precision
+    return Outcome(losses * weights, batch.pairs, {name: (column * weights).sum() for name, column in columns.items()})
+
+
+def _pair_weight(step: Sequence[Part], rendered: Sequence[Rendered]) -> float:
+    return sum(weight for _, units in step for unit in units for _, _, weight in unit.pairs)
 
 
 def imitation(against: float = 0.0) -> Objective:
@@ -105,6 +140,42 @@ def imitation(against: float = 0.0) -> Objective:
         )
 
     return Objective(compute, normaliser, "responses")
+
+
+def labels(*, beta: float, weights: tuple[float, float]) -> Objective:
+    """KTO's loss on responses labelled good or bad: the mean over labels, weighted by side (good, bad) in the loss."""
+
+    def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
+        policy, ref = logps[batch.targets], batch.reference[batch.targets]
+        losses = kto(
+            policy,
+            ref,
+            batch.desirable,
+            batch.kl,
+            beta=beta,
+            desirable_weight=weights[0],
+            undesirable_weight=weights[1],
+        )
+        counts, ratios = batch.target_weights, (policy - ref).detach()
+        good, bad = counts * batch.desirable, counts * ~batch.desirable
+        margins = label_margins(policy, ref, batch.desirable, batch.kl, beta=beta)
+        right = (margins > 0).float() + 0.5 * (margins == 0)
+        sums = {
+            "margin": (margins * counts).sum(),
+            "label_accuracy": (right * counts).sum(),
+            "desirable_share": good.sum(),
+            "undesirable_share": bad.sum(),
+            "desirable_log_ratio": (ratios * good).sum(),
+            "undesirable_log_ratio": (ratios * bad).sum(),
+            "mismatched_log_ratio": batch.kl * counts.sum(),
+        }
+        return Outcome(losses * counts, batch.targets[:, None], sums)
+
+    def normaliser(step: Sequence[Part], rendered: Sequence[Rendered]) -> float:
+        return sum(unit.weight for _, units in step for unit in units)
+
+    parts = {"desirable_log_ratio": "desirable_share", "undesirable_log_ratio": "undesirable_share"}
+    return Objective(compute, normaliser, "labels", parts)
 
 
 def metric_sums(outcomes: Sequence[Outcome]) -> dict[str, float]:

@@ -188,7 +188,7 @@ def finished(path: str | None, config: Config) -> dict[str, Any] | None:
     if not file.exists():
         return None
     result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return result if result["status"] in ("done", "stopped_early") else None
+    return result if result["status"] in ("done", "stopped_early", "runaway") else None
 
 
 def _settings(config: Config) -> dict[str, Any]:
@@ -209,7 +209,7 @@ def _settings(config: Config) -> dict[str, Any]:
 def cannot_write(path: Path, error: Exception) -> RunError:
     """The message for a full disk and its like."""
     return RunError(
-        f"cannot write {path}: {error}. The last checkpoint is intact; make room and continue with --resume"
+        f"cannot write {path}: {error}. What was written before is intact; make room and continue with --resume"
     )
 
 

@@ -14,38 +14,39 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.tracking import get_available_trackers
 from accelerate.utils import set_seed
+from torch import Tensor
 
 from penchant.config import to_yaml
-from penchant.data import load_prompts
+from penchant.data.render import Rendered
 from penchant.data.render_all import RenderReport, render_all
 from penchant.data.rendered import RenderedRows
-from penchant.engine.generate import Sampling
 from penchant.engine.reference import Reference, fingerprint
-from penchant.engine.score import Scorer, token_budget
+from penchant.engine.score import token_budget
 from penchant.errors import InputError
-from penchant.losses.settings import PreferenceLoss
 from penchant.models.builtin import cache_folder
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
+from penchant.models.reward import LearnedReward
 from penchant.models.settings import FrozenModel
-from penchant.rewards import Reward, load_reward
 from penchant.train import checkpoint
 from penchant.train.batch import Dataset
-from penchant.train.evaluate import Evaluator, SampleEvaluation, held_out_imitation, held_out_preferences
+from penchant.train.evaluate import Estimates, Evaluator, SampleEvaluation
 from penchant.train.frozen import with_frozen_states
-from penchant.train.gradient import Loop, State, peak_memory_bytes, plan, train
+from penchant.train.gradient import Loop, plan, train
+from penchant.train.mismatch import mismatch
 from penchant.train.objectives import Objective
 from penchant.train.plan import Unit, split_by_prompt, split_key
 from penchant.train.provenance import provenance
 from penchant.train.references import check_identity, load_reference, reference_numbers, reference_table
 from penchant.train.run_folder import RunFolder, finished
-from penchant.train.settings import GradientConfig, Samples
-from penchant.types import Prompt, PromptGroup, RunResult
+from penchant.train.settings import GradientConfig
+from penchant.train.setup import accelerator_for, as_it_began, result, sample_evaluation
+from penchant.types import PromptGroup, RunResult
 
 log = logging.getLogger("penchant.train")
+
+HeldOut = Callable[[Any, Sequence[PromptGroup], Dataset, int], Estimates]  # (learner, groups, data, token budget)
 
 
 @dataclass(frozen=True)
@@ -65,19 +66,27 @@ class Recipe:
         read: gives the data.
         units: a group -> what an optimizer step counts of it.
         objective: the loss and what it takes the mean over.
-        loss: the loss on pairs, for held-out comparisons; None if the method has none.
-        compares: whether the data holds comparisons (else demonstrations).
+        held_out: estimates on held-out data.
+        needs_reference: the loss compares with the reference's numbers.
+        mismatched: it also asks for the policy's KL from the reference, from prompts with responses of others.
+        taught: what the data must hold, for the message where it holds none.
         reference: another model than the starting policy as the reference; None for the starting policy.
         every_turn: every assistant turn of a conversation is taught.
+        load: what learns, where it is no policy.
+        finish: called with the learner, the data and the run directory after the last step.
     """
 
     read: Callable[[], Source]
     units: Callable[[PromptGroup], Sequence[Unit]]
     objective: Objective
-    loss: PreferenceLoss | None = None
-    compares: bool = True
+    held_out: HeldOut
+    needs_reference: bool = False
+    mismatched: bool = False
+    taught: str = "comparisons"
     reference: FrozenModel | None = None
     every_turn: bool = False
+    load: Callable[[], LearnedReward] | None = None
+    finish: Callable[[Any, Prepared, RunFolder], None] | None = None
 
 
 @dataclass
@@ -110,12 +119,70 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         RunError: the run had to stop; its last checkpoint stays.
     """
     started = time.monotonic()
-    if resume and (result := finished(config.out, config)) is not None:
-        log.warning("the run in %s has come to its end (%s): nothing to resume", config.out, result["status"])
-        return RunResult(config.method, Path(config.out or "").expanduser(), result)
-    _check_trackers(config.trackers)
+    if resume and (ended := finished(config.out, config)) is not None:
+        log.warning("the run in %s has come to its end (%s): nothing to resume", config.out, ended["status"])
+        return RunResult(config.method, Path(config.out or "").expanduser(), ended)
     set_seed(config.seed)  # the adapters' start
     source = _read(config, recipe)
+    learner = recipe.load() if recipe.load else _policy(config, recipe)
+    accelerator = accelerator_for(config, learner.scorer.device)
+    folder = RunFolder(config.out, config, resume=resume, writes=accelerator.is_main_process)
+    prepared = _prepare(config, recipe, source, learner)
+    other, samples = None, None
+    if isinstance(learner, Policy):
+        other = load_reference(recipe.reference, learner) if recipe.reference is not None else None
+        if (wanted := getattr(config.evaluate, "samples", None)) is not None:
+            sides = prepared.held_groups, prepared.train_groups
+            samples = sample_evaluation(wanted, learner, *sides, prepared.warnings)
+    accelerator.project_configuration.project_dir = str(folder.path)
+    accelerator.project_configuration.logging_dir = str(folder.path)
+    folder.open()
+    try:
+        with accelerator.autocast():
+            prints = _reference_numbers(config, recipe, learner, other, prepared, accelerator)
+            if samples is not None:
+                reference = Reference(other.scorer, False) if other else Reference.of(learner.scorer)
+                samples = replace(samples, reference=reference, budget=prepared.budget)
+            prepared.train, warnings = with_frozen_states(
+                prepared.train,
+                learner,
+                config.model.train_top,
+                prints["policy_fingerprint"],
+                accelerator,
+                budget=prepared.budget,
+            )
+            prepared.warnings += warnings
+        record = provenance(config, learner, prints)
+        folder.write_json("provenance.json", as_it_began(folder, record) if resume else record)
+        evaluator = _evaluator(recipe, learner, samples, prepared, folder, accelerator)
+        loop = Loop(
+            config=config,
+            policy=learner,
+            data=prepared.train,
+            units=[recipe.units(group) for group in prepared.train_groups],
+            objective=recipe.objective,
+            folder=folder,
+            accelerator=accelerator,
+            evaluate=evaluator if accelerator.is_main_process else None,
+            budget=prepared.budget,
+        )
+        if config.trackers:
+            accelerator.init_trackers("penchant", config={"config": to_yaml(config)}, init_kwargs={})
+        status = train(loop, resume=resume)
+        if config.early_stopping and status != "interrupted":
+            _keep_best(loop, prepared)
+        if recipe.finish and accelerator.is_main_process and status != "interrupted":
+            recipe.finish(learner, prepared, folder)
+        accelerator.end_training()
+        seconds = time.monotonic() - started
+        outcome = result(config, loop.state, prepared.counts, prepared.warnings, status, seconds, learner.scorer)
+        folder.write_json("result.json", outcome)
+        return RunResult(config.method, folder.path, outcome)
+    finally:
+        folder.close()
+
+
+def _policy(config: GradientConfig, recipe: Recipe) -> Policy:
     policy = load_policy(
         config.model,
         template=config.data.template,
@@ -123,106 +190,17 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         overflow=config.data.overflow,
     )
     policy.renderer = replace(policy.renderer, every_turn=recipe.every_turn)
-    accelerator = _accelerator(config, policy)
-    folder = RunFolder(config.out, config, resume=resume, writes=accelerator.is_main_process)
-    prepared = _prepare(config, recipe, source, policy)
-    other = load_reference(recipe.reference, policy) if recipe.reference is not None else None
-    sampling = _sampling(config.evaluate.samples, prepared, policy)
-    accelerator.project_configuration.project_dir = str(folder.path)
-    accelerator.project_configuration.logging_dir = str(folder.path)
-    folder.open()
-    try:
-        with accelerator.autocast():
-            reference, prints = _reference(config, recipe, policy, other, prepared, accelerator)
-            prepared.train, warnings = with_frozen_states(
-                prepared.train,
-                policy,
-                config.model.train_top,
-                prints["policy_fingerprint"],
-                accelerator,
-                budget=prepared.budget,
-            )
-            prepared.warnings += warnings
-        record = provenance(config, policy, prints)
-        folder.write_json("provenance.json", _as_it_began(folder, record) if resume else record)
-        samples = None
-        if reference is not None and sampling is not None:
-            samples = SampleEvaluation(policy, reference, *sampling, prepared.budget)
-        evaluator = _evaluator(config, recipe, policy, samples, prepared, folder, accelerator)
-        loop = Loop(
-            config,
-            policy,
-            prepared.train,
-            [recipe.units(group) for group in prepared.train_groups],
-            recipe.objective,
-            folder,
-            accelerator,
-            evaluator if accelerator.is_main_process else None,
-            prepared.budget,
-        )
-        if config.trackers:
-            accelerator.init_trackers("penchant", config={"config": to_yaml(config)}, init_kwargs={})
-        status = train(loop, resume=resume)
-        if config.early_stopping and status != "interrupted":
-            _keep_best(loop, prepared)
-        accelerator.end_training()
-        result = _result(loop.state, config, prepared, status, time.monotonic() - started, policy.scorer)
-        folder.write_json("result.json", result)
-        return RunResult(config.method, folder.path, result)
-    finally:
-        folder.close()
+    return policy
 
 
 def _read(config: GradientConfig, recipe: Recipe) -> Source:
     source = recipe.read()
     if not any(recipe.units(group) for group in source.groups):
-        what = "comparisons" if recipe.compares else "responses"
-        raise InputError(f"{config.data.path} holds no {what} to train on")
+        raise InputError(f"{config.data.path} holds no {recipe.taught} to train on")
     return source
 
 
-def _as_it_began(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
-    """The record of the run that is resumed, if it still has the same data and weights.
-
-    Raises:
-        InputError: the data file or the model is another than when the run began.
-    """
-    began = folder.provenance()
-    for what, key in (("data", "sha256"), ("model", "fingerprint")):
-        if began is not None and began[what][key] != record[what][key]:
-            name = record[what].get("name") or record[what].get("path")
-            raise InputError(
-                f"the {what} of the run in {folder.path} ({name}) changed since it began: put back what it began with, "
-                "or start a new run"
-            )
-    return began or record
-
-
-def _accelerator(config: GradientConfig, policy: Policy) -> Accelerator:
-    cuda = policy.scorer.device.type == "cuda"
-    wanted = config.precision
-    if wanted == "auto":
-        wanted = "bfloat16" if cuda and torch.cuda.is_bf16_supported() else "float32"
-    AcceleratorState._reset_state()  # an earlier run of this process may have had another precision
-    return Accelerator(
-        cpu=policy.scorer.device.type == "cpu",
-        mixed_precision="bf16" if wanted == "bfloat16" else "no",
-        log_with=list(config.trackers) or None,
-        project_dir=config.out or "runs",  # a tracker wants one now; it is set to the run's folder before any writes
-    )
-
-
-def _check_trackers(wanted: Sequence[str]) -> None:
-    """Accelerate only shrugs at a tracker that is not installed."""
-    missing = sorted(set(wanted) - {str(tracker) for tracker in get_available_trackers()})
-    if missing:
-        raise InputError(
-            f"trackers: {', '.join(missing)} cannot be used here: pip install {' '.join(missing)} "
-            "(or penchant[trackers], which has them all)"
-        )
-
-
-def _prepare(config: GradientConfig, recipe: Recipe, source: Source, policy: Policy) -> Prepared:
+def _prepare(config: GradientConfig, recipe: Recipe, source: Source, policy: Policy | LearnedReward) -> Prepared:
     """Render, and split by prompt."""
     learned = [group for group in source.groups if recipe.units(group)]
     groups, rendered, report = render_all(learned, policy.renderer, cache=cache_folder() / "tokens")
@@ -254,6 +232,10 @@ def _prepare(config: GradientConfig, recipe: Recipe, source: Source, policy: Pol
         config.tokens_per_batch or token_budget(policy.scorer.device, rendered),
         list(source.warnings),
     )
+    if recipe.mismatched:
+        sides = mismatch(prepared.train_groups, prepared.held_groups, policy.renderer, seed=config.seed)
+        prepared.train = replace(prepared.train, mismatched=sides[0])
+        prepared.held = replace(prepared.held, mismatched=sides[1])
     prepared.warnings += _render_warnings(report)
     if config.early_stopping and not held_side:
         raise InputError(
@@ -285,40 +267,46 @@ def _render_warnings(report: RenderReport) -> list[str]:
 # -- the reference ------------------------------------------------------------------------------------------------
 
 
-def _reference(
+def _reference_numbers(
     config: GradientConfig,
     recipe: Recipe,
-    policy: Policy,
+    policy: Policy | LearnedReward,
     other: Policy | None,
     prepared: Prepared,
     accelerator: Accelerator,
-) -> tuple[Reference | None, dict[str, str]]:
-    """Fill the reference's numbers into the data; keep its weights only where samples need them.
+) -> dict[str, str]:
+    """Fill the reference's numbers into the data, where the loss needs them.
 
     Returns:
-        The reference for fresh samples (None if nobody samples) and the fingerprints for the run's record.
+        The fingerprints for the run's record.
     """
-    needs_table = recipe.loss is not None and recipe.loss.needs_reference
     own = fingerprint(policy.model)
     prints = {"name": policy.name, "fingerprint": own, "policy_fingerprint": own}
     if other is not None:
         prints |= {"name": other.name, "fingerprint": fingerprint(other.model)}
-    if needs_table:
+    if recipe.needs_reference and isinstance(policy, Policy):
         table = reference_table(other or policy, prints["fingerprint"], accelerator)
+
+        def scored(some: Sequence[Rendered]) -> list[Tensor]:
+            return reference_numbers(other or policy, some, table, accelerator, budget=prepared.budget)
+
         taken = _taken(config, recipe, prepared)
         places = [*(prepared.train_side[group] for group in taken), *prepared.held_side]
         rows = prepared.rendered.pick(places)
-        numbers = reference_numbers(other or policy, rows, table, accelerator, budget=prepared.budget)
+        numbers = scored(rows)
         train_numbers = [torch.full((len(group.responses),), torch.nan) for group in prepared.train_groups]
         for group, known in zip(taken, numbers, strict=False):
             train_numbers[group] = known
-        prepared.train = Dataset(prepared.train.rendered, train_numbers)
-        prepared.held = Dataset(prepared.held.rendered, numbers[len(taken) :])
+        prepared.train = replace(prepared.train, reference=train_numbers)
+        prepared.held = replace(prepared.held, reference=numbers[len(taken) :])
+        if prepared.train.mismatched and prepared.held.mismatched:
+            mismatched = prepared.train.mismatched.with_reference(scored, taken)
+            prepared.train = replace(prepared.train, mismatched=mismatched)
+            mismatched = prepared.held.mismatched.with_reference(scored, range(len(prepared.held_groups)))
+            prepared.held = replace(prepared.held, mismatched=mismatched)
         if prints["fingerprint"] == own:
             check_identity(policy.scorer, rows, numbers, half=accelerator.mixed_precision != "no")
-    if config.evaluate.samples is None:
-        return None, prints
-    return (Reference(other.scorer, False) if other else Reference.of(policy.scorer)), prints
+    return prints
 
 
 def _taken(config: GradientConfig, recipe: Recipe, prepared: Prepared) -> list[int]:
@@ -333,20 +321,15 @@ def _taken(config: GradientConfig, recipe: Recipe, prepared: Prepared) -> list[i
 
 
 def _evaluator(
-    config: GradientConfig,
     recipe: Recipe,
-    policy: Policy,
+    learner: Policy | LearnedReward,
     samples: SampleEvaluation | None,
     prepared: Prepared,
     folder: RunFolder,
     accelerator: Accelerator,
 ) -> Callable[[int, float], dict[str, Any]]:
-    budget = prepared.budget
-
-    def held_out() -> dict[str, Any]:
-        if recipe.compares:
-            return held_out_preferences(policy, prepared.held_groups, prepared.held, recipe.loss, budget)
-        return held_out_imitation(policy, prepared.held_groups, prepared.held, budget)
+    def held_out() -> Estimates:
+        return recipe.held_out(learner, prepared.held_groups, prepared.held, prepared.budget)
 
     evaluator = Evaluator(folder, held_out if prepared.held_groups else None, samples)
 
@@ -355,39 +338,6 @@ def _evaluator(
             return evaluator(step, epoch)
 
     return evaluate
-
-
-def _sampling(
-    settings: Samples | None, prepared: Prepared, policy: Policy
-) -> tuple[list[Prompt], Sampling, Reward | None] | None:
-    """What to sample for, how, and the reward; checked before anything is written."""
-    if settings is None:
-        return None
-    reward = load_reward(settings.reward) if settings.reward else None
-    sampling = Sampling(
-        settings.n, settings.temperature, settings.max_new_tokens, settings.top_k, settings.top_p, settings.seed
-    )
-    return _sample_prompts(settings, prepared, policy), sampling, reward
-
-
-def _sample_prompts(settings: Samples, prepared: Prepared, policy: Policy) -> list[Prompt]:
-    """Prompts to sample for: those of the file, else the held-out ones; those that leave no room are left out."""
-    if settings.prompts:
-        groups = load_prompts(settings.prompts)
-    else:
-        groups = prepared.held_groups or prepared.train_groups
-        if not prepared.held_groups:
-            prepared.warnings.append("samples were drawn for prompts that were trained on: none were held out")
-    unique = list(dict.fromkeys(group.prompt for group in groups))
-    fitting = [prompt for prompt in unique if policy.has_room(prompt, settings.max_new_tokens)]
-    if len(fitting) < len(unique):
-        prepared.warnings.append(
-            f"{len(unique) - len(fitting)} of {len(unique)} prompts leave no room for {settings.max_new_tokens} tokens "
-            f"in the model's context of {policy.context} and were not sampled"
-        )
-    if not fitting:
-        raise InputError("no prompt leaves room for a sample: lower evaluate.samples.max_new_tokens")
-    return fitting[: settings.max_prompts]
 
 
 def _keep_best(loop: Loop, prepared: Prepared) -> None:
@@ -405,23 +355,3 @@ def _keep_best(loop: Loop, prepared: Prepared) -> None:
         f"the held-out loss was lowest after step {step} of {loop.state.step}: the checkpoint and the final numbers "
         "are of that step"
     )
-
-
-def _result(
-    state: State, config: GradientConfig, prepared: Prepared, status: str, seconds: float, scorer: Scorer
-) -> dict[str, Any]:
-    if scorer.plain:
-        prepared.warnings.append(f"every response was forwarded with its own prompt: {scorer.plain_reason}")
-    return {
-        "method": config.method,
-        "status": status,
-        "steps": state.step,
-        "seconds": seconds,
-        "training_seconds": state.seconds,
-        "peak_memory_bytes": peak_memory_bytes(),
-        "data": prepared.counts,
-        "first": state.first,
-        "final": state.last,
-        "best_step": state.best_step,
-        "warnings": prepared.warnings,
-    }

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from penchant.config import Config
-from penchant.data.settings import RowsConfig
+from penchant.data.settings import PromptsConfig, RowsConfig
 from penchant.models.settings import ModelConfig
 
 LearningRate = Annotated[float, Field(gt=0)]
@@ -83,14 +83,20 @@ class Samples(Config):
     seed: int = 0
     """Fixes the draws, with the prompt and the sample's index."""
     reward: str | None = None
-    """The true reward of a response: `vader`, or `module:function` taking a list of (prompt, response)."""
+    """The true reward of a response: `vader`, `module:function` taking a list of (prompt, response), or the address of
+    an endpoint (`http://...`)."""
 
 
-class Evaluate(Config):
-    """When and on what to evaluate. The held-out comparisons are always used where there are any."""
+class EvaluateHeldOut(Config):
+    """When to evaluate on held-out data."""
 
     every_steps: Annotated[int, Field(ge=1)] | None = None
     """Evaluate every so many steps; at the start and the end in any case."""
+
+
+class Evaluate(EvaluateHeldOut):
+    """When and on what to evaluate. The held-out comparisons are always used where there are any."""
+
     samples: Samples | None = Samples()
     """Fresh samples for reward, KL, length and repetition; null for none. (Needs the reference's weights beside the
     policy's, unless LoRA trains.)"""
@@ -105,41 +111,55 @@ class EarlyStopping(Config):
     """By how much the loss must fall to count."""
 
 
-class GradientConfig(Config):
-    """What the methods of the gradient loop share."""
+class RunConfig(Config):
+    """What every run has, whatever its loop."""
 
     model: ModelConfig
     """The model to train: a name, or its settings (`model.lora.rank=8`)."""
-    data: RowsConfig
+    data: PromptsConfig
     """The data: a path or hub id, or its settings (`data.held_out=0.2`)."""
     out: str | None = None
     """The run directory; `runs/METHOD-DATE-TIME` if not given."""
     seed: int = 0
-    """Fixes the split, the order of the data and the adapters' start."""
-    epochs: Annotated[int, Field(ge=1)] = 1
-    """How often to go over the data."""
-    max_steps: Annotated[int, Field(ge=1)] | None = None
-    """Stop after so many optimizer steps, if sooner."""
-    batch_size: Annotated[int, Field(ge=1)] = 64
-    """Comparisons (SFT: responses) of one optimizer step, however many forward passes that takes."""
-    tokens_per_batch: Annotated[int, Field(ge=8)] | None = None
-    """Tokens of one forward pass, padding included; if not given, 1,024 on a CPU and 16,384 on a GPU, or a whole group
-    if that is larger (up to four times as much). Bounds memory; the result does not depend on it."""
+    """Fixes the split, the order of the data, the adapters' start, and what is drawn while training."""
     optimizer: Annotated[AdamW | RMSprop, Field(discriminator="name")] = RMSprop()
     """The optimizer."""
     schedule: Annotated[Constant | Linear | Cosine, Field(discriminator="name")] = Constant()
     """How the learning rate moves."""
     clip: Annotated[float, Field(gt=0)] | None = 10.0
     """Largest norm of the gradient; null for no clipping."""
+    tokens_per_batch: Annotated[int, Field(ge=8)] | None = None
+    """Tokens of one forward pass, padding included; if not given, 1,024 on a CPU and 16,384 on a GPU, or a whole group
+    if that is larger (up to four times as much). Bounds memory; the result does not depend on it."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the arithmetic. `auto`: bfloat16 on a GPU that has it, float32 elsewhere. Sums are float32 in any case."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them: less memory, about a third slower."""
-    evaluate: Evaluate = Evaluate()
+    evaluate: EvaluateHeldOut = EvaluateHeldOut()
     """Evaluation."""
-    early_stopping: EarlyStopping | None = None
-    """Stop by the held-out loss: `early_stopping: {}` takes the defaults; null never stops early."""
     checkpoint_every: Annotated[int, Field(ge=1)] | None = None
     """Write a checkpoint every so many steps, for `--resume`; if not given, at evaluations and every 10 minutes."""
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     """Trackers that get the metrics too."""
+
+
+class GradientConfig(RunConfig):
+    """What the methods of the gradient loop share."""
+
+    data: RowsConfig
+    """The data: a path or hub id, or its settings (`data.held_out=0.2`)."""
+    epochs: Annotated[int, Field(ge=1)] = 1
+    """How often to go over the data."""
+    max_steps: Annotated[int, Field(ge=1)] | None = None
+    """Stop after so many optimizer steps, if sooner."""
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    """Comparisons (SFT: responses, KTO: labels) of one optimizer step, however many forward passes that takes."""
+    early_stopping: EarlyStopping | None = None
+    """Stop by the held-out loss: `early_stopping: {}` takes the defaults; null never stops early."""
+
+
+class PolicyConfig(GradientConfig):
+    """Methods of the gradient loop that train a policy, which can be sampled."""
+
+    evaluate: Evaluate = Evaluate()
+    """Evaluation."""

@@ -1,0 +1,190 @@
+"""A learned reward: a language model whose scalar head reads the last token of each response.
+
+On disk it is an ordinary sequence classifier with one label (`AutoModelForSequenceClassification`), with
+`reward.json` beside it: the number that is taken off each score, so that rewards have mean zero on stated responses.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from penchant.engine.attention import states_at, unwrap
+from penchant.engine.score import Progress, Scorer, score, token_budget
+from penchant.engine.tree import TreeBatch
+from penchant.errors import InputError
+from penchant.models.load import locate, open_network
+from penchant.models.settings import Dtype, ModelConfig
+from penchant.types import Prompt, PromptGroup, Response
+
+if TYPE_CHECKING:
+    from penchant.data.render import Overflow, Renderer, Template
+
+OFFSET = "reward.json"
+
+
+class RewardScorer(Scorer):
+    """Scores tree batches by the scalar head at the last scored token of each response."""
+
+    vocabulary_head = False
+
+    def forward(
+        self, batch: TreeBatch, inputs: Float[Tensor, "rows length hidden"] | None = None, first: int = 0
+    ) -> Float[Tensor, " slots"]:
+        """The raw reward of each slot, float32; arguments as in `Scorer.forward`."""
+        states = states_at(self.model, batch, batch.ends, inputs, first)
+        rewards = unwrap(self.model).score(states).squeeze(-1).float()
+        return rewards.new_zeros(batch.slots).index_add(0, batch.end_owners, rewards)
+
+
+@dataclass
+class LearnedReward:
+    """A reward model. Called with (prompt, response) texts it is a reward like any other.
+
+    Attributes:
+        model: a sequence classifier of `transformers` with one label (PEFT-wrapped under LoRA).
+        renderer: turns prompts and responses into token ids.
+        name: what it was loaded from.
+        offset: is taken off every raw score.
+    """
+
+    model: nn.Module
+    renderer: Renderer
+    name: str
+    offset: float = 0.0
+
+    is_checked_reward = True  # keeps the contract of `penchant.rewards.checked_reward` by itself
+
+    @cached_property
+    def scorer(self) -> RewardScorer:
+        """The engine on this model; made on first use, since it probes the model's attention."""
+        return RewardScorer(self.model)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of `transformers`."""
+        return self.renderer.tokenizer
+
+    def score(
+        self, groups: Sequence[PromptGroup], *, budget: int | None = None, progress: Progress | None = None
+    ) -> list[Tensor]:
+        """The reward of every response; a prompt is forwarded once for all of them.
+
+        Token ids that responses carry are used as they are, so they must be of this model's tokenizer (see
+        `readable`).
+
+        Returns:
+            A 1-D float32 tensor a group, order kept. Only differences within a prompt mean something: they are
+            log-odds, in nats, of one response being preferred to another.
+
+        Raises:
+            InputError: a row that cannot be rendered, or scores that are not finite.
+        """
+        rendered = [self.renderer.render(group) for group in groups]
+        budget = budget or token_budget(self.scorer.device, rendered)
+        scores = [row - self.offset for row in score(self.scorer, rendered, budget=budget, progress=progress)]
+        if not all(bool(torch.isfinite(row).all()) for row in scores):
+            raise InputError(f"the reward model {self.name} gives scores that are not finite: its weights are damaged")
+        return scores
+
+    def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """The reward of each (prompt, response), in order; the responses are taken as finished."""
+        blocks = [(prompt, [response for _, response in rows]) for prompt, rows in groupby(pairs, key=lambda p: p[0])]
+        scored = self.score([PromptGroup(prompt, responses) for prompt, responses in blocks])
+        return [value for row in scored for value in row.tolist()]
+
+    def prefers(self, prompt: Prompt, first: Response | str, second: Response | str) -> float:
+        """As a judge: the probability, by Bradley and Terry's model, that the first response is the better one."""
+        (scores,) = self.score([PromptGroup(prompt, [first, second])])
+        return 1 / (1 + math.exp(float(scores[1] - scores[0])))
+
+    def readable(self, groups: Sequence[PromptGroup], tokenizer: Any) -> list[PromptGroup]:
+        """The groups as this model can read them: with their token ids where `tokenizer`, which made them, has the
+        same vocabulary, else (or if it is None) by their text."""
+        if tokenizer is not None and tokenizer.get_vocab() == self.tokenizer.get_vocab():
+            return list(groups)
+        return [group.replace(responses=[replace(r, token_ids=None) for r in group.responses]) for group in groups]
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model (or its adapters), tokenizer and offset, for `load_reward_model`."""
+        self.model.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
+        self.tokenizer.save_pretrained(folder)
+        self.save_offset(folder)
+
+    def save_offset(self, folder: str | Path) -> None:
+        """Write the offset alone, in one go."""
+        target = Path(folder) / OFFSET
+        temporary = target.with_name(f".{OFFSET}.tmp")
+        temporary.write_text(json.dumps({"offset": self.offset}) + "\n", encoding="utf-8")
+        temporary.replace(target)
+
+
+def new_reward(
+    model: ModelConfig, *, template: Template = "auto", max_length: int | None = None, overflow: Overflow = "error"
+) -> LearnedReward:
+    """A reward model to train: a language model under a fresh head.
+
+    The head starts at 0: no response is better than another, and the loss is ln 2 whatever the seed. (Ziegler et al.
+    2019 start with a variance of 1 / (hidden + 1); the loss of stories260K then began at 2.0.)
+
+    Raises:
+        InputError: as `penchant.models.load.load_policy`, and a model without a scalar head that reads one token.
+    """
+    network, renderer = open_network(
+        model, scalar=True, fresh_head=True, template=template, max_length=max_length, overflow=overflow
+    )
+    inner = unwrap(network)
+    head = getattr(inner, "score", None)
+    if head is None:
+        raise InputError(f"{type(inner).__name__} has no scalar head `score`, so it cannot be a reward model here")
+    if inner.config.pad_token_id in renderer.end_ids:  # elsewhere the last token that is not padding is read
+        inner.config.pad_token_id = None
+    for parameter in head.parameters():
+        nn.init.zeros_(parameter)
+    return LearnedReward(network, renderer, model.name)
+
+
+def load_reward_model(
+    folder: str | Path, *, device: str = "auto", dtype: Dtype = "auto", template: Template = "auto"
+) -> LearnedReward:
+    """A trained reward model from its folder: the `checkpoint` of a `reward_model` run, or any sequence classifier
+    with one label.
+
+    Raises:
+        InputError: no such folder, or another kind of model in it.
+    """
+    place = Path(folder).expanduser()
+    if (place / "checkpoint").is_dir():  # a run directory
+        place = place / "checkpoint"
+    settings = ModelConfig(name=str(place), device=device, dtype=dtype)
+    _check_kind(Path(locate(str(place))))
+    network, renderer = open_network(settings, scalar=True, template=template)
+    file = place / OFFSET
+    offset = float(json.loads(file.read_text(encoding="utf-8"))["offset"]) if file.exists() else 0.0
+    return LearnedReward(network.eval(), renderer, str(folder), offset)
+
+
+def _check_kind(folder: Path) -> None:
+    adapter = folder / "adapter_config.json"
+    if adapter.exists():
+        kind = json.loads(adapter.read_text(encoding="utf-8")).get("task_type")
+        good = kind == "SEQ_CLS"
+    else:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        kind = ", ".join(config.get("architectures") or ["no architecture"])
+        good = "SequenceClassification" in kind and len(config.get("id2label") or {0: ""}) == 1
+    if not good:
+        raise InputError(
+            f"{folder} holds no reward model ({kind}), expected a sequence classifier with one label: make one with "
+            "`penchant train reward_model`"
+        )

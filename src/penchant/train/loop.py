@@ -1,0 +1,279 @@
+"""What the loops do around their steps: log, evaluate, write checkpoints, stop when asked, resume to the same bits."""
+
+from __future__ import annotations
+
+import logging
+import math
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import Tensor, nn
+
+from penchant.errors import RunError
+from penchant.models.learner import Learner
+from penchant.train import checkpoint
+from penchant.train.progress import progress_bar
+from penchant.train.run_folder import RunFolder
+from penchant.train.settings import RunConfig
+
+log = logging.getLogger("penchant.train")
+
+CHECKPOINT_EVERY_S = 600.0  # where no number of steps is given
+
+ADVICE = (
+    "Lower optimizer.learning_rate or clip, use float32 (precision and model.dtype), or look at these rows; then start "
+    "anew with another out"
+)
+
+Evaluation = Callable[[int, float], dict[str, Any]]  # (step, epoch) -> an "eval" line of metrics.jsonl
+
+
+@dataclass
+class State:
+    """Where the loop is; all of it goes into a checkpoint.
+
+    Attributes:
+        step: optimizer steps (rollouts: updates) done.
+        seconds: spent training, over all sessions of the run.
+        best_loss, best_step, stale: early stopping: the best held-out loss, where, and evaluations since.
+        first, last: the first and the latest evaluation.
+        kl_coefficient, samples_drawn: of rollouts.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    best_loss: float | None = None
+    best_step: int | None = None
+    stale: int = 0
+    first: dict[str, Any] | None = None
+    last: dict[str, Any] | None = None
+    kl_coefficient: float = 0.0
+    samples_drawn: int = 0
+
+
+@dataclass(kw_only=True)
+class Running:
+    """All that a run needs around its steps.
+
+    Attributes:
+        evaluate: None on all processes but the main one.
+        beside: modules that train beside the policy and are no part of it; kept in checkpoints for resuming.
+    """
+
+    config: RunConfig
+    policy: Learner
+    folder: RunFolder
+    accelerator: Accelerator
+    evaluate: Evaluation | None
+    state: State = field(default_factory=State)
+    beside: dict[str, nn.Module] = field(default_factory=dict)
+
+    def parameters(self) -> list[Tensor]:
+        """All that trains."""
+        modules = (self.policy.model, *self.beside.values())
+        return [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
+
+    @property
+    def safe(self) -> str:
+        """A sentence on what is left after an error."""
+        if (self.folder.path / "checkpoint").exists():
+            return "The last checkpoint stays."
+        return "There was no checkpoint yet."
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step gives: its line of metrics, how often the data was seen by then, and why to stop, if so."""
+
+    row: dict[str, float]
+    epoch: float
+    stop: str = ""
+
+
+def drive(
+    run: Running,
+    total: int,
+    step: Callable[[int], Step],
+    optimizer: torch.optim.Optimizer,
+    *,
+    resume: bool,
+    shown: str = "loss",
+) -> str:
+    """Take the steps from the state's to `total`, or to an interruption or an early stop.
+
+    Args:
+        step: does number i, counted from 0.
+        resume: go on from the run's checkpoint, if it has one.
+        shown: the metric beside the progress bar.
+
+    Returns:
+        `"done"`, `"stopped_early"`, what the step gave as its reason, or `"interrupted"` (a usable checkpoint was
+        written).
+
+    Raises:
+        RunError: something is not finite, or the disk is full; the last checkpoint stays.
+        InputError: the checkpoint to resume from holds another model.
+    """
+    state, title = run.state, f"training ({run.config.method})"
+    with interruptible() as interrupted:
+        if not (resume and _restore(run, optimizer)):
+            evaluate(run, 0.0)  # what everything is compared with
+        if _stale(run) and state.step < total:  # resuming a run that had stopped early
+            return "stopped_early"
+        saved = time.monotonic()
+        with progress_bar(title, total, "steps", done=state.step, quiet=not run.folder.writes) as advance:
+            for number in range(state.step, total):
+                taken = step(number)
+                state.step = number + 1
+                line = {"kind": "train", "step": state.step, "epoch": taken.epoch, **taken.row}
+                run.folder.append("metrics.jsonl", line)
+                run.accelerator.log({k: v for k, v in taken.row.items() if isinstance(v, float)}, step=state.step)
+                advance(1, f"{shown} {taken.row[shown]:.4f}")
+                last = state.step == total or bool(taken.stop)
+                evaluated = last or _due(run.config.evaluate.every_steps, state.step)
+                if evaluated:
+                    evaluate(run, taken.epoch)
+                status = taken.stop or ("done" if last else "stopped_early" if _stale(run) else "")
+                status = status or ("interrupted" if interrupted else "")
+                if run.accelerator.num_processes > 1:  # only the main one evaluates, and a signal may reach some only
+                    (status,) = broadcast_object_list([status])
+                late = run.config.checkpoint_every is None and time.monotonic() - saved > CHECKPOINT_EVERY_S
+                due = _due(run.config.checkpoint_every, state.step) or (
+                    run.config.checkpoint_every is None and evaluated
+                )
+                if due or late or status:
+                    # at the end nobody goes on: what the optimizer holds is twice the weights
+                    save(run, optimizer if status in ("", "interrupted") else None)
+                    saved = time.monotonic()
+                if status:
+                    return status
+    return "done"
+
+
+def evaluate(run: Running, epoch: float) -> None:
+    """Evaluate, keep the line, and note whether the held-out loss is a new best (then keep the weights too)."""
+    state, stopping = run.state, getattr(run.config, "early_stopping", None)
+    if run.evaluate is None:
+        return
+    line = run.evaluate(state.step, epoch)
+    run.folder.append("metrics.jsonl", line)
+    run.accelerator.log(dict(_values(line)), step=state.step)
+    state.first, state.last = state.first or line, line
+    loss = line.get("held_out", {}).get("loss", {}).get("value")
+    if loss is not None and not math.isfinite(loss):
+        raise RunError(f"the held-out loss after step {state.step} is not finite. {run.safe} {ADVICE}")
+    if stopping is None or loss is None:
+        return
+    if state.best_loss is None or loss < state.best_loss - stopping.min_delta:
+        state.best_loss, state.best_step, state.stale = loss, state.step, 0
+        if run.folder.writes:
+            checkpoint.save(run.folder.path / "best", run.policy, None)
+    else:
+        state.stale += 1
+
+
+def _stale(run: Running) -> bool:
+    """Whether the held-out loss has not fallen for as long as early stopping waits."""
+    stopping = getattr(run.config, "early_stopping", None)
+    return stopping is not None and run.state.stale >= stopping.patience
+
+
+def _due(every: int | None, step: int) -> bool:
+    return every is not None and step % every == 0
+
+
+def _values(estimates: dict[str, Any], path: str = "") -> Iterator[tuple[str, float]]:
+    """The values of nested estimates by path, as trackers want them: `samples/policy/reward`."""
+    for name, item in estimates.items():
+        if isinstance(item, dict) and "value" in item:
+            yield path + name, item["value"]
+        elif isinstance(item, dict):
+            yield from _values(item, f"{path}{name}/")
+
+
+def save(run: Running, optimizer: torch.optim.Optimizer | None) -> None:
+    """Write a checkpoint of the steps done; without the optimizer where nobody will go on."""
+    if not run.folder.writes:
+        return
+    for name, weight in run.policy.model.named_parameters():
+        if weight.requires_grad and not torch.isfinite(weight).all():
+            raise RunError(f"{name} is not finite after step {run.state.step}. {run.safe} {ADVICE}")
+    state = {
+        "loop": vars(run.state),
+        "optimizer": optimizer.state_dict() if optimizer is not None else None,
+        "beside": {name: module.state_dict() for name, module in run.beside.items()},
+        "random": torch.get_rng_state(),
+        "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+    checkpoint.save(run.folder.path / "checkpoint", run.policy, state)
+
+
+def _restore(run: Running, optimizer: torch.optim.Optimizer) -> bool:
+    """Go back to the run's checkpoint; False if it has none, so that the run starts from the beginning."""
+    saved = checkpoint.load(run.folder.path / "checkpoint", run.policy)
+    if saved is None:
+        log.warning("the run stopped before its first checkpoint: starting from the beginning")
+        run.folder.rewind(-1)
+        return False
+    run.state.__dict__.update(saved["loop"])
+    if saved["optimizer"] is not None:
+        optimizer.load_state_dict(saved["optimizer"])
+    for name, module in run.beside.items():
+        module.load_state_dict(saved["beside"][name])
+    torch.set_rng_state(saved["random"])
+    if saved["cuda_random"]:
+        torch.cuda.set_rng_state_all(saved["cuda_random"])
+    run.folder.rewind(run.state.step)
+    log.warning("resuming after step %d", run.state.step)
+    return True
+
+
+class Interrupt:
+    """Whether the user asked to stop; true from the first Ctrl-C or SIGTERM on."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __bool__(self) -> bool:
+        return self.asked
+
+
+@contextmanager
+def interruptible() -> Iterator[Interrupt]:
+    """The first Ctrl-C (or SIGTERM) lets the step finish and a checkpoint be written; the second one stops hard."""
+    interrupt = Interrupt()
+
+    def handle(number: int, frame: object) -> None:
+        if interrupt.asked:
+            raise KeyboardInterrupt
+        interrupt.asked = True
+        print("stopping after this step, with a checkpoint (again to stop at once)", file=sys.stderr, flush=True)
+
+    previous = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, handle)
+    except ValueError:  # not the main thread: whoever runs us handles signals
+        previous.clear()
+    try:
+        yield interrupt
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def peak_memory_bytes() -> int:
+    """The most memory this process has had: on the GPU where one is used, else resident."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return int(torch.cuda.max_memory_allocated())
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

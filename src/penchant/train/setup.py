@@ -1,0 +1,139 @@
+"""What every run needs before and after its loop, whichever that is: devices, trackers, samples, record, result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.tracking import get_available_trackers
+
+from penchant.data import load_prompts
+from penchant.engine.generate import Sampling
+from penchant.engine.score import Scorer
+from penchant.errors import InputError
+from penchant.models.policy import Policy
+from penchant.rewards import load_reward
+from penchant.train.evaluate import SampleEvaluation
+from penchant.train.loop import State, peak_memory_bytes
+from penchant.train.run_folder import RunFolder
+from penchant.train.settings import RunConfig, Samples
+from penchant.types import Prompt, PromptGroup
+
+
+def accelerator_for(config: RunConfig, device: torch.device) -> Accelerator:
+    """Accelerate on the model's device, in the precision and with the trackers asked for.
+
+    Raises:
+        InputError: a tracker that is not installed; Accelerate itself only shrugs.
+    """
+    missing = sorted(set(config.trackers) - {str(tracker) for tracker in get_available_trackers()})
+    if missing:
+        raise InputError(
+            f"trackers: {', '.join(missing)} cannot be used here: pip install {' '.join(missing)} "
+            "(or penchant[trackers], which has them all)"
+        )
+    wanted = config.precision
+    if wanted == "auto":
+        wanted = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    AcceleratorState._reset_state()  # an earlier run of this process may have had another precision
+    return Accelerator(
+        cpu=device.type == "cpu",
+        mixed_precision="bf16" if wanted == "bfloat16" else "no",
+        log_with=list(config.trackers) or None,
+        project_dir=config.out or "runs",  # a tracker wants one now; it is set to the run's folder before any writes
+    )
+
+
+def as_it_began(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
+    """The record of the run that is resumed, if it still has the same data and weights.
+
+    Raises:
+        InputError: the data file or the model is another than when the run began.
+    """
+    began = folder.provenance()
+    for what, key in (("data", "sha256"), ("model", "fingerprint")):
+        if began is not None and began[what][key] != record[what][key]:
+            name = record[what].get("name") or record[what].get("path")
+            raise InputError(
+                f"the {what} of the run in {folder.path} ({name}) changed since it began: put back what it began with, "
+                "or start a new run"
+            )
+    return began or record
+
+
+def sample_evaluation(
+    settings: Samples, policy: Policy, held: Sequence[PromptGroup], trained: Sequence[PromptGroup], warnings: list[str]
+) -> SampleEvaluation:
+    """What to sample for, how, and the reward; checked before anything is written. The reference is still to come.
+
+    Args:
+        held, trained: groups of the run's data that are held out and trained on.
+        warnings: grows by what is worth a word.
+
+    Raises:
+        InputError: no such reward, or no prompt that leaves room.
+    """
+    reward = load_reward(settings.reward) if settings.reward else None
+    sampling = Sampling(
+        settings.n, settings.temperature, settings.max_new_tokens, settings.top_k, settings.top_p, settings.seed
+    )
+    prompts = _sample_prompts(settings, policy, held, trained, warnings)
+    return SampleEvaluation(policy, prompts, sampling, reward)
+
+
+def _sample_prompts(
+    settings: Samples, policy: Policy, held: Sequence[PromptGroup], trained: Sequence[PromptGroup], warnings: list[str]
+) -> list[Prompt]:
+    """Prompts to sample for: those of the file, else the held-out ones; those that leave no room are left out."""
+    groups: Sequence[PromptGroup]
+    if settings.prompts:
+        groups = load_prompts(settings.prompts)
+    else:
+        groups = held or trained
+        if not held:
+            warnings.append("samples were drawn for prompts that were trained on: none were held out")
+    unique = list(dict.fromkeys(group.prompt for group in groups))
+    fitting = [prompt for prompt in unique if policy.has_room(prompt, settings.max_new_tokens)]
+    if len(fitting) < len(unique):
+        warnings.append(
+            f"{len(unique) - len(fitting)} of {len(unique)} prompts leave no room for {settings.max_new_tokens} tokens "
+            f"in the model's context of {policy.context} and were not sampled"
+        )
+    if not fitting:
+        raise InputError("no prompt leaves room for a sample: lower evaluate.samples.max_new_tokens")
+    return fitting[: settings.max_prompts]
+
+
+def result(
+    config: RunConfig,
+    state: State,
+    counts: dict[str, Any],
+    warnings: list[str],
+    status: str,
+    seconds: float,
+    scorer: Scorer,
+) -> dict[str, Any]:
+    """The content of `result.json`.
+
+    Args:
+        counts: of the data. seconds: from the command's start to its end.
+    """
+    if scorer.plain:
+        warnings.append(f"every response was forwarded with its own prompt: {scorer.plain_reason}")
+    return {
+        "method": config.method,
+        "status": status,
+        "steps": state.step,
+        "seconds": seconds,
+        "training_seconds": state.seconds,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "samples_drawn": state.samples_drawn,
+        "data": counts,
+        "first": state.first,
+        "final": state.last,
+        "best_step": state.best_step,
+        "warnings": warnings,
+    }
