@@ -33,9 +33,9 @@ def load_reward(spec: str) -> Reward:
     """A reward by name or by where its function lies.
 
     Args:
-        spec: `"vader"`; or `"module:function"`, a module of the current folder or an installed one; or
-            `"path/to/file.py:function"`. The function takes a list of (prompt, response) texts and returns a
-            number for each.
+        spec: `"vader"`; `"classifier:MODEL"` (see `penchant.rewards.classifier`); or `"module:function"`, a module of
+            the current folder or an installed one; or `"path/to/file.py:function"`. The function takes a list of
+            (prompt, response) texts and returns a number for each.
 
     Returns:
         The function, checked on every call: whatever it returns but one finite number a pair, and any
@@ -46,6 +46,10 @@ def load_reward(spec: str) -> Reward:
         InputError: no such name, file, module or function (with names like it), a module that fails when it
             is imported, or something that cannot be called.
     """
+    if spec.startswith("classifier:"):
+        from penchant.rewards.classifier import load_classifier
+
+        return checked_reward(load_classifier(spec), spec)
     target = BUILT_IN.get(spec, spec)
     source, colon, name = target.rpartition(":")
     if not (colon and source and name.isidentifier()):
