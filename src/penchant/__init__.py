@@ -22,8 +22,9 @@ from penchant.data import (
     write_groups,
 )
 from penchant.errors import InputError, PenchantError, RunError
-from penchant.methods import DPO, SFT, PreferredFT, Unlikelihood, train
+from penchant.methods import DPO, PPO, PPOGT, SFT, PreferredFT, RewardModel, Unlikelihood, train
 from penchant.models.settings import LoRA, ModelConfig
+from penchant.pipelines import OnlineRLHF
 from penchant.rewards import compare_by_score, load_reward, score_groups
 from penchant.types import Comparison, Message, PromptGroup, Response, RunResult
 
@@ -32,30 +33,38 @@ if TYPE_CHECKING:
     from penchant.methods.best_of_n import BestOfN
     from penchant.models.load import load_policy
     from penchant.models.policy import Policy
+    from penchant.models.reward import LearnedReward, load_reward_model
     from penchant.reports import report
 
 _LATER = {
     "BestOfN": "penchant.methods.best_of_n",
+    "LearnedReward": "penchant.models.reward",
     "Policy": "penchant.models.policy",
     "Sampling": "penchant.engine.generate",
     "load_policy": "penchant.models.load",
+    "load_reward_model": "penchant.models.reward",
     "report": "penchant.reports",
 }
 
 __all__ = [
     "DPO",
+    "PPO",
+    "PPOGT",
     "SFT",
     "BestOfN",
     "Comparison",
     "InputError",
+    "LearnedReward",
     "LoRA",
     "Message",
     "ModelConfig",
+    "OnlineRLHF",
     "PenchantError",
     "Policy",
     "PreferredFT",
     "PromptGroup",
     "Response",
+    "RewardModel",
     "RunError",
     "RunResult",
     "Sampling",
@@ -67,6 +76,7 @@ __all__ = [
     "load_preferences",
     "load_prompts",
     "load_reward",
+    "load_reward_model",
     "losses",
     "report",
     "score_groups",

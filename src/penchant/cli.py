@@ -18,10 +18,15 @@ from typing import Any
 from penchant.config import describe, load_config
 from penchant.errors import InputError, PenchantError, RunError
 from penchant.methods import METHODS, train
+<<<<<<< HEAD
 from penchant.studies.command import add_study
+=======
+from penchant.pipelines import PIPELINES
+>>>>>>> main
 from penchant.types import PromptGroup, RunResult
 
 DONE, FOUND, BAD, INTERRUPTED = 0, 1, 2, 130
+TRAINABLE = METHODS | PIPELINES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_train(commands: Any) -> None:
     parser = commands.add_parser("train", help="train a model by one of the methods")
     methods = parser.add_subparsers(required=True, metavar="METHOD", dest="method", parser_class=_MethodParser)
-    for name, config in METHODS.items():
+    for name, config in TRAINABLE.items():
         summary = (config.__doc__ or "").strip().splitlines()[0]
         method = methods.add_parser(name, help=summary, description=summary)
         method.settings = config
@@ -98,7 +103,7 @@ def _train(options: argparse.Namespace) -> int:
         path, overrides = None, [path, *overrides]
     if options.resume and path is None:
         path = _saved_config(overrides)
-    config = load_config(METHODS[options.method], Path(path) if path else None, overrides)
+    config = load_config(TRAINABLE[options.method], Path(path) if path else None, overrides)
     _import_early("penchant.train.session", "transformers.modeling_utils")
     result = train(config, resume=options.resume)
     if int(os.environ.get("RANK", "0")) > 0:  # one of several processes, and not the one that writes

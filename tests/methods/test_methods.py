@@ -14,8 +14,10 @@ from safetensors.torch import load_file
 import penchant as pt
 from penchant.cli import main
 from penchant.methods import METHODS
+from penchant.train.settings import PolicyConfig
 
 LEARNING = {"learning_rate": 3e-3}
+POLICIES = [name for name, config in METHODS.items() if issubclass(config, PolicyConfig)]
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -77,7 +79,7 @@ def same_numbers(one: Path, other: Path) -> None:
 # -- every method -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", POLICIES)
 def test_a_run_leaves_all_that_a_run_directory_holds(train: Callable[..., pt.RunResult], method: str) -> None:
     run = train(method, "run", evaluate={"every_steps": 4, "samples": {"max_new_tokens": 5, "reward": "vader"}})
     names = {path.name for path in run.path.iterdir()}
@@ -114,7 +116,7 @@ def test_a_run_leaves_all_that_a_run_directory_holds(train: Callable[..., pt.Run
     assert provenance["reference"]["fingerprint"] == provenance["model"]["fingerprint"]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", POLICIES)
 def test_the_saved_configuration_runs_again_to_the_same_numbers(
     train: Callable[..., pt.RunResult], method: str, tmp_path: Path
 ) -> None:
@@ -128,7 +130,7 @@ def test_the_saved_configuration_runs_again_to_the_same_numbers(
 
 
 @pytest.mark.parametrize("lora", [None, {"rank": 4}], ids=["full", "lora"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", POLICIES)
 def test_the_checkpoint_opens_everywhere_with_the_trained_weights(
     train: Callable[..., pt.RunResult], method: str, lora: Any, tiny_model: str, preference_file: Path
 ) -> None:
@@ -147,7 +149,7 @@ def test_the_checkpoint_opens_everywhere_with_the_trained_weights(
     assert (torch.cat(ours.score(groups)) - before).abs().max() > 0.01
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", POLICIES)
 def test_a_method_learns_and_at_a_rate_of_nothing_stays_its_control(
     train: Callable[..., pt.RunResult], method: str, tiny_model: str
 ) -> None:
@@ -163,7 +165,7 @@ def test_a_method_learns_and_at_a_rate_of_nothing_stays_its_control(
     assert other == pytest.approx(one, abs=1e-6)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", POLICIES)
 def test_the_command_line_and_python_train_the_same(
     train: Callable[..., pt.RunResult], method: str, tmp_path: Path, tiny_model: str, preference_file: Path,
     winners_file: Path,

@@ -70,6 +70,8 @@ EVERYTHING = DRAWN | {"sft"}
         ({"ppo_gt": PPO | {"learning_rate": 1e-5}}, {"ppo_gt"}),
         ({"ppo_gt": PPO | {"prompts_per_step": 2}}, {"ppo_gt"}),
         ({"ppo_gt": PPO | {"samples_per_prompt": 3}}, {"ppo_gt"}),
+        ({"ppo_gt": PPO | {"updates": 1}}, {"ppo_gt"}),
+        ({"ppo_gt": PPO | {"kl_start": 0.5}}, {"ppo_gt"}),
         ({"reward_model": {"learning_rate": 1e-3}}, {"reward_model", "ppo"}),
         ({"reward_model": {"epochs": 2}}, {"reward_model", "ppo"}),
         ({"reward_model": {"batch_size": 2}}, {"reward_model", "ppo"}),

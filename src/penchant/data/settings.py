@@ -9,22 +9,20 @@ from pydantic import Field
 from penchant.config import Config
 
 
-class RowsConfig(Config):
-    """A data file or hub id, and the reader's choices."""
+class PromptsConfig(Config):
+    """A file of prompts or a hub id, and the reader's choices."""
 
     shorthand: ClassVar[str] = "path"
 
     path: Annotated[str, Field(min_length=1)]
-    """A file (JSONL, JSON, CSV, Parquet, also .gz) or a hub id, in any layout that `penchant data check`
-    knows."""
+    """A file (JSONL, JSON, CSV, Parquet, also .gz; prompts alone also as text, one a line) or a hub id, in any layout
+    that `penchant data check` knows."""
     layout: str | None = None
     """The layout's name; found out by itself unless given."""
     split: str = "train"
     """Which split of a hub data set."""
     bad_rows: Literal["error", "skip"] = "error"
     """What to do with rows that cannot be used: name them all and stop, or skip them with a count."""
-    merge: bool = True
-    """Whether rows with the same prompt become one group."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Use only the first so many prompts."""
     held_out: Annotated[float, Field(ge=0)] = 0.1
@@ -32,6 +30,13 @@ class RowsConfig(Config):
     template: Literal["auto", "chat", "plain"] = "auto"
     """`chat` renders with the tokenizer's chat template, `plain` joins texts as they are, `auto` prefers
     chat."""
+
+
+class RowsConfig(PromptsConfig):
+    """A data file or hub id, and the reader's choices."""
+
+    merge: bool = True
+    """Whether rows with the same prompt become one group."""
     max_length: Annotated[int, Field(ge=2)] | None = None
     """Tokens of prompt and response together, at most; the model's context if not given."""
     overflow: Literal["error", "drop", "truncate_prompt"] = "error"

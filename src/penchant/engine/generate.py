@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from penchant.engine.attention import unwrap
+from penchant.engine.merged import merged_adapters
 from penchant.engine.pick import pick
 from penchant.engine.rows import Rows, fresh_cache, rows_like
 from penchant.engine.score import evaluating
@@ -93,7 +94,7 @@ def draw(
         if progress:
             progress(shares[unique[number]])
 
-    with evaluating(model):
+    with evaluating(model), merged_adapters(model):
         drawn = dict(zip(unique, _Drawing(model, unique, sampling, end_ids, ended).run(), strict=True))
     return [list(drawn[prompt]) for prompt in prompts]
 

@@ -66,11 +66,11 @@ def log_softmax_blocks(hidden: Float[Tensor, "tokens hidden"], head: Head) -> It
     with torch.no_grad():
         for start in range(0, hidden.shape[0], step):
             rows = slice(start, min(start + step, hidden.shape[0]))
-            logits = _project(hidden[rows].to(head.weight.dtype), head, None)
+            logits = project(hidden[rows].to(head.weight.dtype), head)
             yield rows, torch.log_softmax(logits, dim=-1)
 
 
-def _project(hidden: Tensor, head: Head, out: Tensor | None) -> Tensor:
+def project(hidden: Tensor, head: Head, out: Tensor | None = None) -> Tensor:
     """float32 logits of one block; into `out` where given, since fresh pages cost as much as the product."""
     if out is not None and out.dtype == hidden.dtype:
         logits = torch.mm(hidden, head.weight.T, out=out)
@@ -81,7 +81,7 @@ def _project(hidden: Tensor, head: Head, out: Tensor | None) -> Tensor:
     if head.scale != 1.0:
         logits *= head.scale
     if head.softcap is not None:
-        logits.div_(head.softcap).tanh_().mul_(head.softcap)
+        logits = logits.div_(head.softcap).tanh_() * head.softcap  # not in place: tanh's gradient needs its result
     return logits
 
 
@@ -104,7 +104,7 @@ class _TokenLogps(torch.autograd.Function):
         buffer = None if keep else _buffer(hidden, vocabulary)
         for part in _column_blocks(rows, vocabulary):
             out = _buffer(hidden, vocabulary, part) if keep else _of(buffer, part)
-            logits = _project(hidden, _columns(head, part), out)
+            logits = project(hidden, _columns(head, part), out)
             chosen += _picked(logits, targets, part)
             largest.append(logits.amax(1))
             sums.append(logits.sub_(largest[-1][:, None]).exp_().sum(1))
@@ -136,7 +136,7 @@ class _TokenLogps(torch.autograd.Function):
                 largest, exponentials = kept[number]
                 delta = exponentials.mul_((-grad * (largest - normalisers).exp_())[:, None])
             else:
-                logits = _project(hidden, mine, _of(buffer, part))
+                logits = project(hidden, mine, _of(buffer, part))
                 slope = None if ctx.softcap is None else 1 - (logits / ctx.softcap).square()
                 delta = logits.sub_(normalisers[:, None]).exp_().mul_(-grad[:, None])
             _add_picked(delta, targets, part, grad)

@@ -5,26 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 
+from penchant.config import Config
 from penchant.methods.dpo import DPO
+from penchant.methods.ppo import PPO
+from penchant.methods.ppo_gt import PPOGT
 from penchant.methods.preferred_ft import PreferredFT
+from penchant.methods.reward_model import RewardModel
 from penchant.methods.sft import SFT
 from penchant.methods.unlikelihood import Unlikelihood
 from penchant.train.settings import RunConfig
 from penchant.types import RunResult
 
-METHODS: dict[str, type[RunConfig]] = {config.method: config for config in (SFT, PreferredFT, Unlikelihood, DPO)}
+METHODS: dict[str, type[RunConfig]] = {
+    config.method: config for config in (SFT, PreferredFT, Unlikelihood, DPO, RewardModel, PPO, PPOGT)
+}
 
 
-def train(config: RunConfig, *, resume: bool = False) -> RunResult:
+def train(config: Config, *, resume: bool = False) -> RunResult:
     """Run the method that the configuration belongs to.
 
     Args:
-        config: such as `DPO(model="smollm2-135m", data="prefs.jsonl")`.
+        config: such as `DPO(model="smollm2-135m", data="prefs.jsonl")`; `run` stands beside it in its module.
         resume: continue the interrupted run in `config.out`, to the same end as without the interruption.
 
     Raises:
         InputError: bad data, model, or run directory.
         RunError: the run had to stop; its last checkpoint stays.
     """
-    run: Callable[..., RunResult] = import_module(f"penchant.methods.{config.method}").run
+    run: Callable[..., RunResult] = import_module(type(config).__module__).run
     return run(config, resume=resume)

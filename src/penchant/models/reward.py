@@ -110,8 +110,8 @@ class LearnedReward:
 
     def readable(self, groups: Sequence[PromptGroup], tokenizer: Any) -> list[PromptGroup]:
         """The groups as this model can read them: with their token ids where `tokenizer`, which made them, has the
-        same vocabulary, else by their text."""
-        if tokenizer.get_vocab() == self.tokenizer.get_vocab():
+        same vocabulary, else (or if it is None) by their text."""
+        if tokenizer is not None and tokenizer.get_vocab() == self.tokenizer.get_vocab():
             return list(groups)
         return [group.replace(responses=[replace(r, token_ids=None) for r in group.responses]) for group in groups]
 

@@ -175,7 +175,10 @@ def _budget(study: Numbers) -> str:
     online = ""
     if ppo:
         drawn = ppo["steps"] * ppo["prompts_per_step"] * ppo["samples_per_prompt"]
-        online = f"; PPO draws {number(drawn, 0)} samples of its own in {count(ppo['steps'], 'step')}"
+        online = (
+            f"; PPO draws {number(drawn, 0)} samples of its own in {count(ppo['steps'], 'step')} and goes "
+            f"{count(ppo['updates'], 'time')} over each"
+        )
     rates = [
         f"{method['label']} {config[method['name']]['learning_rate']:g}"
         for method in trained(study)

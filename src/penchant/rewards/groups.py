@@ -5,14 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Any, Protocol, runtime_checkable
 
 from penchant.errors import InputError
 from penchant.rewards.load import Reward, checked_reward
 from penchant.types import Comparison, PromptGroup, prompt_text
 
 
-def score_groups(groups: Sequence[PromptGroup], reward: Reward) -> list[PromptGroup]:
+@runtime_checkable
+class ReadsGroups(Protocol):
+    """A reward that reads prompts and responses as they are, with their tokens and ends; a learned one does."""
+
+    def readable(self, groups: Sequence[PromptGroup], tokenizer: Any) -> list[PromptGroup]:
+        """The groups without token ids that are not of its own vocabulary; `tokenizer` made them, None for unknown."""
+
+    def score(self, groups: Sequence[PromptGroup]) -> list[Any]:
+        """A 1-D tensor a group: a number a response."""
+
+
+def score_groups(groups: Sequence[PromptGroup], reward: Reward, *, tokenizer: Any = None) -> list[PromptGroup]:
     """The groups with `scores` filled in: one number a response, whatever was there before.
+
+    A learned reward reads the groups themselves; of a response that was cut it then sees no end. `tokenizer` says whose
+    token ids the responses carry: with the same vocabulary they are read as they are, else the text is.
 
     The reward (of `load_reward`, or any function that keeps its contract) is called once, with all
     (prompt, response) texts in order, so that it may batch them as it likes.
@@ -20,6 +35,9 @@ def score_groups(groups: Sequence[PromptGroup], reward: Reward) -> list[PromptGr
     Raises:
         InputError: from the reward; see `checked_reward`.
     """
+    if isinstance(reward, ReadsGroups):
+        rows = reward.score(reward.readable(groups, tokenizer))
+        return [group.replace(scores=row.tolist()) for group, row in zip(groups, rows, strict=True)]
     pairs = [(prompt_text(group.prompt), response.text) for group in groups for response in group.responses]
     scores = iter(checked_reward(reward)(pairs))
     return [group.replace(scores=[next(scores) for _ in group.responses]) for group in groups]

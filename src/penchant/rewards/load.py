@@ -35,7 +35,8 @@ def load_reward(spec: str) -> Reward:
     Args:
         spec: `"vader"`; `"classifier:MODEL"` (see `penchant.rewards.classifier`); or `"module:function"`, a module of
             the current folder or an installed one; or `"path/to/file.py:function"`. The function takes a list of
-            (prompt, response) texts and returns a number for each.
+            (prompt, response) texts and returns a number for each. Or the folder of a reward model (a `reward_model`
+            run, or its `checkpoint`), or several with commas between: the mean of them.
 
     Returns:
         The function, checked on every call: whatever it returns but one finite number a pair, and any
@@ -50,6 +51,10 @@ def load_reward(spec: str) -> Reward:
         from penchant.rewards.classifier import load_classifier
 
         return checked_reward(load_classifier(spec), spec)
+    if all(Path(part).expanduser().is_dir() for part in spec.split(",")):
+        from penchant.rewards.learned import learned_reward  # brings torch
+
+        return learned_reward(spec.split(","))
     target = BUILT_IN.get(spec, spec)
     source, colon, name = target.rpartition(":")
     if not (colon and source and name.isidentifier()):

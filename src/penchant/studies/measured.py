@@ -76,10 +76,11 @@ class MeasuredRun:
 
     @cached_property
     def trained_tokens(self) -> float:
-        """Tokens of responses and prompts that went through the model while it learned."""
+        """Tokens that went through the model while it learned, as often as they did. (Rollouts count responses only.)"""
         rows = [row for row in read_lines(self.folder / "metrics.jsonl") if row.get("kind") == "train"]
         pairs = [(row.get("tokens_per_s"), row.get("seconds")) for row in rows]
-        return float(sum(rate * seconds for rate, seconds in pairs if rate is not None and seconds is not None))
+        once = sum(rate * seconds for rate, seconds in pairs if rate is not None and seconds is not None)
+        return float(once) * int(self.task.settings.get("updates", 1))
 
 
 def read_run(task: Task, study: Path, prompts: Sequence[str], reason: str) -> MeasuredRun:

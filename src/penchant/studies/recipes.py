@@ -44,7 +44,7 @@ def run_settings(
     if kind == "reward_model":
         own = {name: settings[name] for name in ("epochs", "batch_size")}
         data = {**_comparison_data(settings, needs), "held_out": settings["held_out"]}
-        return {**common, **own, "data": data, "evaluate": {"samples": None}}
+        return {**common, **own, "data": data}
     if kind in ("ppo", "ppo_gt"):
         return {**common, **_ppo(kind, settings, places, needs)}
     units = facts["winners" if kind in ("preferred_ft", "unlikelihood") else "comparisons"]
@@ -69,13 +69,14 @@ def _comparison_data(settings: Mapping[str, Any], needs: Mapping[str, Path]) -> 
 def _ppo(
     kind: str, settings: Mapping[str, Any], places: Mapping[str, str], needs: Mapping[str, Path]
 ) -> dict[str, Any]:
-    budget = {name: settings[name] for name in ("steps", "prompts_per_step", "samples_per_prompt", "max_new_tokens")}
+    names = ("steps", "prompts_per_step", "samples_per_prompt", "updates", "max_new_tokens")
     prompts = needs["prompts"] / "train.jsonl"
     return {
-        **budget,
+        **{name: settings[name] for name in names},
         "data": {"path": str(prompts), "held_out": 0, "template": settings["template"]},
         "reward": str(needs["reward_model"]) if kind == "ppo" else places["reward"],
-        "kl": {"name": "adaptive", "target_nats": settings["value"]},
+        "true_reward": places["reward"] if kind == "ppo" else None,
+        "kl": {"name": "adaptive", "target_nats": settings["value"], "start": settings["kl_start"]},
         "evaluate": _evaluate(settings, places, needs, settings["steps"]),
     }
 

@@ -114,6 +114,10 @@ class PPOSweep(Config):
     """Prompts of a round."""
     samples_per_prompt: Count = 4
     """Samples a prompt and round."""
+    updates: Count = 2
+    """How often a round learns from its samples."""
+    kl_start: Annotated[float, Field(gt=0)] = 0.1
+    """Coefficient of the KL at the start, from which the controller steers to the target."""
 
 
 class BestOfNSweep(Config):

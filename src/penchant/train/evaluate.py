@@ -68,25 +68,30 @@ def held_out_preferences(
     for `longest_wins`.
     """
     scores = score(policy.scorer, data.rendered, budget=budget)
-    table = _pair_table(groups, data, scores)
+    table = pair_table(groups, data, scores)
     losses, margins = _losses_and_margins(loss, table)
+    shown = {"chosen_logps": table["chosen"], "rejected_logps": table["rejected"]}
+    return pair_estimates(table, {"loss": losses, "margin": margins, **shown})
+
+
+def pair_estimates(table: dict[str, Any], columns: dict[str, torch.Tensor]) -> Estimates:
+    """Means of some columns and of the lengths, and from the column `margin` how often it is right.
+
+    Args:
+        table: of `pair_table`.
+        columns: (pairs,) each; `margin` among them: by how much the winner leads.
+    """
+    margins = columns["margin"]
     prompts, weights = table["prompts"], table["weights"].numpy()
     decided = ~table["tied"].numpy()
-    columns = {
-        "loss": losses,
-        "margin": margins,
-        "chosen_logps": table["chosen"],
-        "rejected_logps": table["rejected"],
-        "chosen_tokens": table["chosen_tokens"],
-        "rejected_tokens": table["rejected_tokens"],
-    }
+    lengths = {name: table[name] for name in ("chosen_tokens", "rejected_tokens")}
     estimates: Estimates = {
         name: cluster_mean(column.double().numpy(), prompts, weights=weights).as_dict()
-        for name, column in columns.items()
+        for name, column in {**columns, **lengths}.items()
     }
     if decided.any():
-        right = _wins(margins)[decided]
-        longer = _wins(table["chosen_tokens"] - table["rejected_tokens"])[decided]
+        right = wins(margins)[decided]
+        longer = wins(table["chosen_tokens"] - table["rejected_tokens"])[decided]
         kept = [prompt for prompt, keep in zip(prompts, decided, strict=True) if keep]
         estimates["accuracy"] = cluster_mean(right, kept, weights=weights[decided]).as_dict()
         estimates["longest_wins"] = cluster_mean(longer, kept, weights=weights[decided]).as_dict()
@@ -112,11 +117,12 @@ def _losses_and_margins(loss: PreferenceLoss | None, table: dict[str, Any]) -> t
     return pair_losses(loss, chosen, rejected, ref[0], ref[1], table["chosen_tokens"], table["rejected_tokens"])
 
 
-def _wins(difference: torch.Tensor) -> np.ndarray:
+def wins(difference: torch.Tensor) -> np.ndarray:
+    """1 where it is positive, 0 where negative, a half where nobody leads."""
     return ((difference > 0).double() + 0.5 * (difference == 0)).numpy()
 
 
-def _pair_table(groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[torch.Tensor]) -> dict[str, Any]:
+def pair_table(groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[torch.Tensor]) -> dict[str, Any]:
     """A column each of what the held-out estimates need; a row a directed pair (a tie gives two of half weight)."""
     rows: list[tuple[float, ...]] = []
     prompts: list[Prompt] = []

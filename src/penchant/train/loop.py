@@ -160,7 +160,7 @@ def drive(
                 )
                 if due or late or status:
                     # at the end nobody goes on: what the optimizer holds is twice the weights
-                    _save(run, optimizer if status in ("", "interrupted") else None)
+                    save(run, optimizer if status in ("", "interrupted") else None)
                     saved = time.monotonic()
                 if status:
                     return status
@@ -169,7 +169,7 @@ def drive(
 
 def evaluate(run: Running, epoch: float) -> None:
     """Evaluate, keep the line, and note whether the held-out loss is a new best (then keep the weights too)."""
-    state, stopping = run.state, run.config.early_stopping
+    state, stopping = run.state, getattr(run.config, "early_stopping", None)
     if run.evaluate is None:
         return
     line = run.evaluate(state.step, epoch)
@@ -191,7 +191,7 @@ def evaluate(run: Running, epoch: float) -> None:
 
 def _stale(run: Running) -> bool:
     """Whether the held-out loss has not fallen for as long as early stopping waits."""
-    stopping = run.config.early_stopping
+    stopping = getattr(run.config, "early_stopping", None)
     return stopping is not None and run.state.stale >= stopping.patience
 
 
@@ -208,7 +208,8 @@ def _values(estimates: dict[str, Any], path: str = "") -> Iterator[tuple[str, fl
             yield from _values(item, f"{path}{name}/")
 
 
-def _save(run: Running, optimizer: torch.optim.Optimizer | None) -> None:
+def save(run: Running, optimizer: torch.optim.Optimizer | None) -> None:
+    """Write a checkpoint of the steps done; without the optimizer where nobody will go on."""
     if not run.folder.writes:
         return
     for name, weight in run.policy.model.named_parameters():

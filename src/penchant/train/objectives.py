@@ -15,6 +15,7 @@ from torch import Tensor
 
 from penchant.data.render import Rendered
 from penchant.losses.dispatch import pair_losses
+from penchant.losses.reward import bradley_terry
 from penchant.losses.settings import PreferenceLoss
 from penchant.train.batch import MicroBatch
 from penchant.train.plan import Part
@@ -61,22 +62,45 @@ def preference(settings: PreferenceLoss) -> Objective:
         losses, margins = pair_losses(
             settings, chosen, rejected, ref[0], ref[1], batch.tokens[winners], batch.tokens[losers]
         )
-        weights = batch.pair_weights
-        right = (margins > 0).float() + 0.5 * (margins == 0)
-        sums = {  # products and sums, no `@`: under autocast that would be half precision
-            "chosen_logps": (chosen.detach() * weights).sum(),
-            "rejected_logps": (rejected.detach() * weights).sum(),
-            "margin": (margins * weights).sum(),
-            "accuracy": (right * weights).sum(),
-            "chosen_tokens": (batch.tokens[winners] * weights).sum(),
-            "rejected_tokens": (batch.tokens[losers] * weights).sum(),
-        }
-        return Outcome(losses * weights, batch.pairs, sums)
+        return _paired(losses, margins, {"chosen_logps": chosen, "rejected_logps": rejected}, batch)
 
-    def normaliser(step: Sequence[Part], rendered: Sequence[Rendered]) -> float:
-        return sum(weight for _, units in step for unit in units for _, _, weight in unit.pairs)
+    return Objective(compute, _pair_weight, "pairs")
 
-    return Objective(compute, normaliser, "pairs")
+
+def reward(margin: float = 0.0) -> Objective:
+    """A reward model's: Bradley and Terry's loss, the weighted mean over comparisons.
+
+    Args:
+        margin: see `penchant.losses.reward.bradley_terry`.
+    """
+
+    def compute(rewards: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
+        winners, losers = batch.pairs.unbind(1)
+        chosen, rejected = rewards[winners], rewards[losers]
+        losses = bradley_terry(chosen, rejected, margin=margin)
+        margins = (chosen - rejected).detach()
+        return _paired(losses, margins, {"chosen_reward": chosen, "rejected_reward": rejected}, batch)
+
+    return Objective(compute, _pair_weight, "pairs")
+
+
+def _paired(losses: Tensor, margins: Tensor, shown: dict[str, Tensor], batch: MicroBatch) -> Outcome:
+    """Losses of pairs by their weights, and the sums that every loss on pairs shows."""
+    winners, losers = batch.pairs.unbind(1)
+    weights = batch.pair_weights
+    right = (margins > 0).float() + 0.5 * (margins == 0)
+    columns = {name: column.detach() for name, column in shown.items()} | {
+        "margin": margins,
+        "accuracy": right,
+        "chosen_tokens": batch.tokens[winners],
+        "rejected_tokens": batch.tokens[losers],
+    }
+    # products and sums, no `@`: under autocast that would be half precision
+    return Outcome(losses * weights, batch.pairs, {name: (column * weights).sum() for name, column in columns.items()})
+
+
+def _pair_weight(step: Sequence[Part], rendered: Sequence[Rendered]) -> float:
+    return sum(weight for _, units in step for unit in units for _, _, weight in unit.pairs)
 
 
 def imitation(against: float = 0.0) -> Objective:

@@ -188,7 +188,7 @@ def finished(path: str | None, config: Config) -> dict[str, Any] | None:
     if not file.exists():
         return None
     result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return result if result["status"] in ("done", "stopped_early") else None
+    return result if result["status"] in ("done", "stopped_early", "runaway") else None
 
 
 def _settings(config: Config) -> dict[str, Any]:

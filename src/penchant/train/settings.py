@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from penchant.config import Config
-from penchant.data.settings import RowsConfig
+from penchant.data.settings import PromptsConfig, RowsConfig
 from penchant.models.settings import ModelConfig
 
 LearningRate = Annotated[float, Field(gt=0)]
@@ -115,7 +115,7 @@ class RunConfig(Config):
 
     model: ModelConfig
     """The model to train: a name, or its settings (`model.lora.rank=8`)."""
-    data: RowsConfig
+    data: PromptsConfig
     """The data: a path or hub id, or its settings (`data.held_out=0.2`)."""
     out: str | None = None
     """The run directory; `runs/METHOD-DATE-TIME` if not given."""
@@ -145,6 +145,8 @@ class RunConfig(Config):
 class GradientConfig(RunConfig):
     """What the methods of the gradient loop share."""
 
+    data: RowsConfig
+    """The data: a path or hub id, or its settings (`data.held_out=0.2`)."""
     epochs: Annotated[int, Field(ge=1)] = 1
     """How often to go over the data."""
     max_steps: Annotated[int, Field(ge=1)] | None = None

@@ -1,0 +1,36 @@
+"""Adapters folded into their weights for as long as only forward passes run, and the weights' own bits afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+
+@contextmanager
+def merged_adapters(model: nn.Module) -> Iterator[None]:
+    """A LoRA model decodes as fast as its base: each layer is one product instead of three.
+
+    The base's weights are put aside and put back, not computed back: a sum and a difference later they would differ in
+    their last bits from those that the reference is known by. Costs a copy of the adapted weights meanwhile. Does
+    nothing without adapters, or where they are switched off.
+    """
+    layers = [layer for layer in model.modules() if _adapted(layer)]
+    kept = [(layer, layer.get_base_layer().weight, layer.get_base_layer().weight.data) for layer in layers]
+    try:
+        for layer, weight, data in kept:
+            weight.data = data.clone()
+            layer.merge()
+        yield
+    finally:
+        for layer, weight, data in kept:
+            if layer.merged:
+                layer.unmerge()
+            weight.data = data
+
+
+def _adapted(layer: Any) -> bool:
+    """Whether it is a layer of peft's with adapters that are on and not yet merged."""
+    return hasattr(layer, "lora_A") and hasattr(layer, "merge") and not layer.disable_adapters and not layer.merged

@@ -1,0 +1,125 @@
+"""Token by token what a policy and its value head say of responses, from one forward pass over trees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from penchant.data.render import Rendered
+from penchant.engine.attention import output_head, predictor_states
+from penchant.engine.logps import Head, block_rows, project, token_logps
+from penchant.engine.score import Scorer, batches, evaluating
+from penchant.engine.tree import TreeBatch
+
+Tokens = Float[Tensor, " tokens"]
+
+
+class ValueHead(nn.Module):
+    """The value of a state: what reward is still to come, read from the state that predicts the next token.
+
+    Starts at 0, so that the first advantages are plain returns.
+    """
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(hidden, 1)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, states: Float[Tensor, "tokens hidden"]) -> Tokens:
+        """float32, whatever the trunk's precision."""
+        with torch.autocast(states.device.type, enabled=False):
+            values: Tensor = self.linear(states.float()).squeeze(-1)
+        return values
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read at each scored token of a batch, in the batch's order.
+
+    Attributes:
+        logps: of the token, in nats. values: of the state before it. entropies: of the choice, in nats, or None.
+    """
+
+    logps: Tokens
+    values: Tokens
+    entropies: Tokens | None
+
+
+def read(scorer: Scorer, value_head: ValueHead, batch: TreeBatch, *, entropies: bool = False) -> Reading:
+    """Forward a batch (on its device) once; differentiable."""
+    states, head = predictor_states(scorer.model, batch), output_head(scorer.model)
+    logps = token_logps(states, head, batch.targets)
+    return Reading(logps, value_head(states), _entropies(states, head) if entropies else None)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each response's tokens lie when those of many responses are one after another.
+
+    Attributes:
+        starts: (responses + 1,) the place of each response's first token, and the end.
+    """
+
+    starts: Int[Tensor, " responses+1"]
+
+    @classmethod
+    def of(cls, rendered: Sequence[Rendered]) -> Layout:
+        """All responses of some groups, in order."""
+        lengths = torch.tensor([branch.scored for row in rendered for branch in row.branches])
+        return cls(torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)]))
+
+    @property
+    def lengths(self) -> Int[Tensor, " responses"]:
+        """Tokens of each response."""
+        return self.starts.diff()
+
+    def places(self, batch: TreeBatch, slots: Int[Tensor, " slots"]) -> Int[Tensor, " tokens"]:
+        """The places of a batch's tokens (on the CPU); `slots` says which response each slot of the batch is."""
+        owners, counts = torch.unique_consecutive(batch.owners.cpu(), return_counts=True)
+        firsts = counts.cumsum(0) - counts
+        within = torch.arange(int(counts.sum())) - firsts.repeat_interleave(counts)
+        return self.starts[slots[owners]].repeat_interleave(counts) + within
+
+    def padded(self, tokens: Tokens) -> tuple[Float[Tensor, "responses longest"], Tensor]:
+        """Tokens as a table, a row a response, and which places hold one."""
+        inside = torch.arange(int(self.lengths.max()))[None] < self.lengths[:, None]
+        table = tokens.new_zeros(inside.shape)
+        table[inside] = tokens
+        return table, inside
+
+
+def token_readings(
+    scorer: Scorer, value_head: ValueHead | None, rendered: Sequence[Rendered], layout: Layout, *, budget: int
+) -> tuple[Tokens, Tokens]:
+    """(log-probabilities, values) of all tokens of some groups, laid out on the CPU. No gradients; zeros without a
+    value head."""
+    logps, values = (torch.zeros(int(layout.starts[-1])) for _ in range(2))
+    rows = [(row, range(len(row.branches))) for row in rendered]
+    everyone = torch.arange(len(layout.lengths))
+    with evaluating(scorer.model):
+        for batch in batches(rows, budget=budget, plain=scorer.plain):
+            places, batch = layout.places(batch, everyone), batch.to(scorer.device)
+            states = predictor_states(scorer.model, batch)
+            logps[places] = token_logps(states, output_head(scorer.model), batch.targets).cpu()
+            if value_head is not None:
+                values[places] = value_head(states).cpu()
+    return logps, values
+
+
+def _entropies(states: Float[Tensor, "tokens hidden"], head: Head) -> Tokens:
+    """Of the next-token distribution at each state, some rows at a time, computed again in the backward pass."""
+
+    def some(rows: Tensor) -> Tensor:
+        logits = project(rows.to(head.weight.dtype), head)
+        logps = torch.log_softmax(logits, -1)
+        return -(logps.exp() * logps).sum(-1)
+
+    step = block_rows(head.weight.shape[0])
+    parts = [checkpoint(some, part, use_reentrant=False) for part in states.split(step)]
+    return torch.cat(parts)

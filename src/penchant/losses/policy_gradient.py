@@ -1,0 +1,100 @@
+"""Proximal policy optimization on token sequences: advantages and the clipped losses. Pure functions.
+
+Sources: Schulman et al. 2017 (arXiv:1707.06347); generalized advantage estimation, Schulman et al. 2016
+(arXiv:1506.02438); the KL penalty and its controller, Ziegler et al. 2019 (arXiv:1909.08593).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+Sequences = Float[Tensor, "responses tokens"]
+Tokens = Float[Tensor, " tokens"]
+
+
+def advantages(
+    rewards: Sequences, values: Sequences, inside: Bool[Tensor, "responses tokens"], *, gamma: float, lam: float
+) -> Sequences:
+    """Generalized advantage estimates: A_t = sum_k (gamma lam)^k (r_{t+k} + gamma V_{t+k+1} - V_{t+k}).
+
+    Args:
+        rewards, values: of each token, shape `(responses, tokens)`; nothing is read beyond a response's end.
+        inside: which places hold a token; true ones come first. The value after a response's last token is 0.
+        gamma: discount. lam: 1 gives the return less the value, 0 the one-step difference.
+
+    Returns:
+        Shape `(responses, tokens)`, 0 outside. The returns are these plus the values.
+    """
+    keep = inside.to(values.dtype)
+    rewards, values = rewards * keep, values * keep
+    following = torch.cat([values[:, 1:], values.new_zeros(len(values), 1)], 1)
+    surprises = rewards + gamma * following - values
+    estimates = torch.zeros_like(values)
+    carried = values.new_zeros(len(values))
+    for place in range(values.shape[1] - 1, -1, -1):
+        carried = surprises[:, place] + gamma * lam * carried
+        estimates[:, place] = carried
+        carried = carried * keep[:, place]
+    return estimates * keep
+
+
+def whiten(values: Tokens, weights: Tokens, *, shift: bool = True) -> Tokens:
+    """Values scaled to a weighted variance of 1, and to a mean of 0 unless `shift` is false; any shape."""
+    mean = (values * weights).sum() / weights.sum()
+    variance = ((values - mean).square() * weights).sum() / weights.sum()
+    scaled = (values - mean) * torch.rsqrt(variance + 1e-8)
+    return scaled if shift else scaled + mean
+
+
+def clipped_surrogate(logps: Tokens, old_logps: Tokens, advantage: Tokens, *, clip_ratio: float) -> Tokens:
+    """-min(rho A, clip(rho, 1 - eps, 1 + eps) A) with rho = pi / pi_old: the loss of each token.
+
+    Args:
+        logps, old_logps: log-probabilities of the drawn tokens in nats, now and when they were drawn.
+        advantage: of each token, without gradient.
+        clip_ratio: eps.
+    """
+    ratio = (logps - old_logps).exp()
+    return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip_ratio, 1 + clip_ratio) * advantage)
+
+
+def clipped_value(values: Tokens, old_values: Tokens, returns: Tokens, *, clip_value: float | None) -> Tokens:
+    """Half the squared error of each value; with `clip_value` the larger of that and of the value held that close to
+    the old one, so that no update moves it far."""
+    errors = (values - returns).square()
+    if clip_value is not None:
+        held = old_values + (values - old_values).clamp(-clip_value, clip_value)
+        errors = torch.maximum(errors, (held - returns).square())
+    return 0.5 * errors
+
+
+def kl_loss(logps: Tokens, ref_logps: Tokens) -> Tokens:
+    """Half the squared log-ratio of each drawn token.
+
+    Its gradient, on tokens drawn from the policy, is in expectation that of the reverse KL; the gradient of the plain
+    log-ratio is zero in expectation, and that of the positive estimator rho - 1 - log rho is the forward KL's.
+    """
+    return 0.5 * (logps - ref_logps).square()
+
+
+def explained_variance(values: Tokens, returns: Tokens, weights: Tokens) -> float:
+    """1 - Var(returns - values) / Var(returns): 1 for perfect values, 0 for constant ones, negative for harmful ones.
+
+    NaN where the returns do not vary.
+    """
+
+    def variance(of: Tensor) -> float:
+        mean = (of * weights).sum() / weights.sum()
+        return float(((of - mean).square() * weights).sum() / weights.sum())
+
+    spread = variance(returns)
+    return 1 - variance(returns - values) / spread if spread > 0 else float("nan")
+
+
+def adapted(coefficient: float, kl_nats: float, target_nats: float, gain: float) -> float:
+    """The KL penalty's next coefficient: raised by up to a fifth of `gain` where the KL is above its target, lowered
+    where it is below (Ziegler et al. 2019, section 2.2)."""
+    error = min(max(kl_nats / target_nats - 1, -0.2), 0.2)
+    return coefficient * (1 + gain * error)

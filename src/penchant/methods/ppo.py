@@ -1,0 +1,21 @@
+"""PPO on a learned reward: reinforcement learning from human feedback as DPO's paper compares with it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from penchant.train.rollout_settings import RolloutConfig
+from penchant.types import RunResult
+
+
+class PPO(RolloutConfig):
+    """Train a policy on samples of its own, scored by a reward model (Schulman et al. 2017, Ziegler et al. 2019)."""
+
+    method: ClassVar[str] = "ppo"
+
+
+def run(config: RolloutConfig, *, resume: bool = False) -> RunResult:
+    """Train; see `penchant.train.rollout_session.run_rollouts` for errors."""
+    from penchant.train.rollout_session import run_rollouts
+
+    return run_rollouts(config, resume=resume)

@@ -1,0 +1,21 @@
+"""PPO-GT: PPO on the true reward itself, an oracle that Rafailov et al. (2023) compare with."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from penchant.methods.ppo import run
+from penchant.train.rollout_settings import RolloutConfig
+
+__all__ = ["PPOGT", "run"]
+
+
+class PPOGT(RolloutConfig):
+    """PPO on the true reward: what reinforcement learning reaches where nothing has to be learned of people."""
+
+    method: ClassVar[str] = "ppo_gt"
+
+    reward: Annotated[str, Field(min_length=1)] = "vader"
+    """The true reward: `vader`, `module:function` taking a list of (prompt, response), or a URL."""

@@ -1,0 +1,62 @@
+"""A reward model: Bradley and Terry's model of comparisons, fitted by a language model with a scalar head."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from penchant.data.settings import DataConfig
+from penchant.train.settings import GradientConfig
+from penchant.types import RunResult
+
+
+class RewardModel(GradientConfig):
+    """Learn from comparisons which response is better, as a number a response (Ziegler et al. 2019).
+
+    The head reads the last token of each response. After training, the mean reward of the training data's responses
+    is taken off, so that rewards of samples of the reference, which those usually are, have mean zero.
+    """
+
+    method: ClassVar[str] = "reward_model"
+
+    data: DataConfig
+    """The data: a path or hub id, or its settings (`data.ties=half`)."""
+    margin: Annotated[float, Field(ge=0)] = 0.0
+    """By how many nats the chosen response shall lead (Touvron et al. 2023); 0 is Bradley and Terry's model."""
+
+
+def run(config: RewardModel, *, resume: bool = False) -> RunResult:
+    """Train a reward model; see `penchant.train.session.run_gradient` for errors."""
+    from penchant.engine.score import score
+    from penchant.models.reward import LearnedReward, new_reward
+    from penchant.train import objectives
+    from penchant.train.evaluate_reward import held_out_rewards
+    from penchant.train.plan import comparison_unit
+    from penchant.train.run_folder import RunFolder
+    from penchant.train.session import Prepared, Recipe, run_gradient
+    from penchant.train.sources import preferences
+
+    def normalise(model: LearnedReward, prepared: Prepared, folder: RunFolder) -> None:
+        """Mean zero over the training responses, each as often as it was drawn; kept in the checkpoint."""
+        scores = score(model.scorer, prepared.train.rendered, budget=prepared.budget)
+        counts = [response.count for group in prepared.train_groups for response in group.responses]
+        values = [value for row in scores for value in row.tolist()]
+        model.offset = sum(map(float.__mul__, values, map(float, counts))) / sum(counts)
+        model.save_offset(folder.path / "checkpoint")
+
+    recipe = Recipe(
+        read=lambda: preferences(config.data),
+        units=lambda group: [comparison_unit(comparison) for comparison in group.comparisons],
+        objective=objectives.reward(config.margin),
+        held_out=partial(held_out_rewards, margin=config.margin),
+        load=lambda: new_reward(
+            config.model,
+            template=config.data.template,
+            max_length=config.data.max_length,
+            overflow=config.data.overflow,
+        ),
+        finish=normalise,
+    )
+    return run_gradient(config, recipe, resume=resume)

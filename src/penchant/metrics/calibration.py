@@ -1,0 +1,79 @@
+"""Whether stated probabilities hold: the reliability curve and the expected calibration error, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from penchant.errors import InputError
+from penchant.metrics.intervals import Estimate, cluster_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Items of like confidence.
+
+    Attributes:
+        confidence: their mean stated probability of being right.
+        accuracy: how often they are right.
+    """
+
+    confidence: float
+    accuracy: Estimate
+
+
+def reliability(
+    confidence: ArrayLike,
+    right: ArrayLike,
+    clusters: Sequence[Hashable],
+    *,
+    weights: ArrayLike | None = None,
+    bins: int = 5,
+) -> list[Bin]:
+    """The reliability curve: accuracy against confidence, in bins of about as many items each.
+
+    Args:
+        confidence: (items,) stated probability of being right, in [0, 1].
+        right: (items,) 0, 1, or 0.5 for half right.
+        clusters: (items,) the prompt of each, which the intervals resample.
+        weights: (items,) positive; default 1 each.
+        bins: at most; fewer where there are fewer items, or where equal confidences stay together.
+
+    Raises:
+        InputError: no items, other lengths, or probabilities outside [0, 1].
+    """
+    stated, hits = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    mass = np.ones_like(stated) if weights is None else np.asarray(weights, dtype=np.float64)
+    if stated.ndim != 1 or not stated.size or not stated.shape == hits.shape == mass.shape == (len(clusters),):
+        raise InputError(
+            f"reliability needs one confidence, result, cluster and weight an item, got {stated.shape}, {hits.shape}, "
+            f"{len(clusters)} and {mass.shape}"
+        )
+    if not ((stated >= 0) & (stated <= 1)).all():
+        raise InputError("reliability: probabilities must lie between 0 and 1")
+    edges = np.unique(np.quantile(stated, np.linspace(0, 1, bins + 1)[1:-1]))
+    place = np.searchsorted(edges, stated, side="right")
+    curve = []
+    for number in np.unique(place):
+        (items,) = np.nonzero(place == number)
+        curve.append(
+            Bin(
+                float(np.average(stated[items], weights=mass[items])),
+                cluster_mean(hits[items], [clusters[item] for item in items], weights=mass[items]),
+            )
+        )
+    return curve
+
+
+def expected_calibration_error(curve: Sequence[Bin]) -> float:
+    """The mean distance between confidence and accuracy over the bins of a curve, weighted by their items.
+
+    It is biased upwards by noise: with few items a bin even a perfect model is some percent off.
+    """
+    if not curve:
+        raise InputError("expected_calibration_error: the curve has no bins")
+    gaps = [abs(one.confidence - one.accuracy.value) for one in curve]
+    return float(np.average(gaps, weights=[one.accuracy.n for one in curve]))

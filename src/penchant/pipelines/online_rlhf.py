@@ -1,0 +1,213 @@
+"""Online RLHF: reward model and policy in turns, with fresh labels between (Ziegler et al. 2019, arXiv:1909.08593).
+
+A round samples the policy as it is now, has the samples labelled, fits a reward model anew on all labels so far, and
+trains the policy further on it. Every stage lies in a folder of its own, so a stopped pipeline goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from penchant.config import Config
+from penchant.data.settings import PromptsConfig
+from penchant.errors import InputError
+from penchant.methods import PPO, RewardModel, train
+from penchant.models.settings import ModelConfig
+from penchant.types import PromptGroup, RunResult
+
+log = logging.getLogger("penchant.pipelines")
+
+PEOPLE = "file"
+
+
+class OnlineRLHF(Config):
+    """Reward model and policy in turns: new samples are labelled between rounds, the labels add up.
+
+    With one round it is the offline way: sample the reference, label, fit a reward model, PPO.
+    """
+
+    method: ClassVar[str] = "online_rlhf"
+
+    model: ModelConfig
+    """The policy's start, which stays the reference, and the reward models' too."""
+    data: PromptsConfig
+    """Prompts: a path or hub id, or its settings."""
+    out: Annotated[str, Field(min_length=1)]
+    """The folder of all rounds."""
+    labeller: Annotated[str, Field(min_length=1)] = "vader"
+    """Who compares the samples: a reward (`vader`, `module:function`, a URL, a reward model's folder), whose higher
+    number wins; or `file`: people, who write `labelled.jsonl` beside the `to_label.jsonl` that a round leaves them."""
+    rounds: Annotated[int, Field(ge=1)] = 2
+    """How often to label, fit and train."""
+    samples_per_prompt: Annotated[int, Field(ge=2)] = 4
+    """Samples of a prompt to label in a round, all pairs of them compared."""
+    max_new_tokens: Annotated[int, Field(ge=1)] = 48
+    """Length at which a sample is cut, when labels are asked for and when the policy trains."""
+    seed: int = 0
+    """Fixes the samples and all training."""
+    reward_model: dict[str, Any] = Field(default_factory=dict)
+    """Settings of the `reward_model` runs, such as `{epochs: 2}`."""
+    ppo: dict[str, Any] = Field(default_factory=dict)
+    """Settings of the `ppo` runs, such as `{steps: 50, kl: {target_nats: 3}}`."""
+
+    @model_validator(mode="after")
+    def _stages(self) -> Self:
+        for name, ours in (("reward_model", ("model", "data", "out", "seed")), ("ppo", _OURS)):
+            if taken := sorted(set(ours) & set(getattr(self, name))):
+                raise ValueError(f"`{name}.{taken[0]}` is the pipeline's to set: leave it out")
+        # what is wrong in a late stage is to be said before the first one runs
+        try:
+            self.reward_stage(0), self.policy_stage(0)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def folder(self, number: int) -> Path:
+        """Of a round, counted from 0."""
+        return Path(self.out).expanduser() / f"round-{number + 1}"
+
+    def reward_stage(self, number: int) -> RewardModel:
+        """A round's reward model: from the start, on the labels of all rounds so far."""
+        folder = self.folder(number)
+        data = {"path": str(folder / "labels.jsonl"), "ties": "half", "template": self.data.template}
+        model = self.model.model_dump() | {"train_top": None}
+        return RewardModel(
+            **{"batch_size": 32, **self.reward_model},
+            model=model,
+            data=data,
+            out=str(folder / "reward"),
+            seed=self.seed + number,
+        )
+
+    def policy_stage(self, number: int) -> PPO:
+        """A round's policy: from the last round's, held to the start."""
+        folder = self.folder(number)
+        start = self.model.name if number == 0 else str(self.folder(number - 1) / "policy" / "checkpoint")
+        reference = None if number == 0 else {"name": self.model.name, "dtype": self.model.dtype}
+        return PPO(
+            **self.ppo,
+            model=self.model.model_dump() | {"name": start},
+            reference=reference,
+            data=self.data.model_dump(),
+            reward=str(folder / "reward" / "checkpoint"),
+            max_new_tokens=self.max_new_tokens,
+            out=str(folder / "policy"),
+            seed=self.seed + number,
+        )
+
+
+_OURS = ("model", "data", "out", "seed", "reward", "reference", "max_new_tokens")
+
+
+def run(config: OnlineRLHF, *, resume: bool = False) -> RunResult:
+    """All rounds; what is there already is not done again, with or without `resume`.
+
+    Returns:
+        The result of the last round's policy; its metrics have `rounds`: each round's reward accuracy and final
+        samples.
+
+    Raises:
+        InputError: bad prompts, model, labeller or settings; labels that people still have to give; a folder that other
+            settings were used in.
+        RunError: a stage had to stop; what was done before it stays.
+    """
+    started = time.monotonic()
+    _claim(config)
+    rounds = []
+    for number in range(config.rounds):
+        log.info("round %d of %d", number + 1, config.rounds)
+        _labels(config, number)
+        fitted = _stage(config.reward_stage(number))
+        improved = _stage(config.policy_stage(number))
+        rounds.append({"reward_model": fitted.metrics["final"], "policy": improved.metrics["final"]})
+        if "interrupted" in (fitted.metrics["status"], improved.metrics["status"]):
+            break
+    metrics = improved.metrics | {"method": config.method, "rounds": rounds, "seconds": time.monotonic() - started}
+    _write(Path(config.out).expanduser() / "result.json", json.dumps(metrics, indent=2) + "\n")
+    return RunResult(config.method, Path(config.out).expanduser(), metrics)
+
+
+def _claim(config: OnlineRLHF) -> None:
+    """The folder is this pipeline's: new, or begun with the same settings."""
+    from penchant.config import to_yaml
+
+    out = Path(config.out).expanduser()
+    file, text = out / "config.yaml", to_yaml(config)
+    if file.exists() and file.read_text(encoding="utf-8") != text:
+        raise InputError(f"{out} was begun with other settings (see its config.yaml): choose another out")
+    if not file.exists() and out.exists() and any(out.iterdir()):
+        raise InputError(f"out={out} already holds other files: choose another directory, or delete it")
+    out.mkdir(parents=True, exist_ok=True)
+    _write(file, text)
+
+
+def _stage(stage: RewardModel | PPO) -> RunResult:
+    """A run that is begun, continued, or done already."""
+    begun = Path(stage.out or "") / "config.yaml"
+    return train(stage, resume=begun.exists())
+
+
+def _labels(config: OnlineRLHF, number: int) -> None:
+    """The labels of all rounds so far, as `labels.jsonl` in the round's folder."""
+    from penchant.data import load_preferences, write_groups
+
+    folder = config.folder(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "labels.jsonl").exists():
+        return
+    own = folder / "labelled.jsonl"
+    if not own.exists():
+        groups = _samples(config, number)
+        if config.labeller == PEOPLE:
+            asked = folder / "to_label.jsonl"
+            if not asked.exists():
+                write_groups(groups, asked)
+            raise InputError(
+                f"round {number + 1} waits for labels: compare the responses in {asked} and write the file, with its "
+                f"`comparisons` filled in, as {own}; then start the same command again"
+            )
+        from penchant.rewards import compare_by_score, load_reward, score_groups
+
+        write_groups(compare_by_score(score_groups(groups, load_reward(config.labeller))), own)
+    labelled: list[PromptGroup] = []
+    for one in range(number + 1):
+        labelled += load_preferences(config.folder(one) / "labelled.jsonl", ties="half")
+    write_groups(labelled, folder / "labels.jsonl")
+
+
+def _samples(config: OnlineRLHF, number: int) -> list[PromptGroup]:
+    """Fresh samples of the policy as it is before the round, for all prompts."""
+    from penchant.data import load_prompts
+    from penchant.engine.generate import Sampling
+    from penchant.models.load import load_policy
+    from penchant.train.progress import progress_bar
+
+    data, stage = config.data, config.policy_stage(number)
+    prompts = [
+        group.prompt
+        for group in load_prompts(
+            data.path, layout=data.layout, split=data.split, limit=data.limit, bad_rows=data.bad_rows
+        )
+    ]
+    policy = load_policy(stage.model, template=data.template)
+    fitting = [prompt for prompt in prompts if policy.has_room(prompt, config.max_new_tokens)]
+    digest = hashlib.sha256(f"labels|{config.seed}|{number}".encode()).digest()
+    sampling = Sampling(
+        config.samples_per_prompt, max_new_tokens=config.max_new_tokens, seed=int.from_bytes(digest[:7], "little")
+    )
+    with progress_bar(f"sampling (round {number + 1})", len(fitting) * sampling.n, "samples") as advance:
+        return policy.sample(fitting, sampling, progress=advance)
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,75 @@
+"""Learned rewards as rewards: one reward model, or several as an ensemble."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from penchant.errors import InputError
+from penchant.models.reward import LearnedReward, load_reward_model
+from penchant.types import Prompt, PromptGroup, Response
+
+
+@dataclass(frozen=True)
+class RewardEnsemble:
+    """The mean of several reward models, less `caution` times their standard deviation.
+
+    Where the models disagree nobody knows the reward, and a policy that is optimised finds just those places; caution
+    holds it off them (Coste et al. 2023, arXiv:2310.02743).
+
+    Raises:
+        InputError: no members; members whose token ids mean different things.
+    """
+
+    members: tuple[LearnedReward, ...]
+    caution: float = 0.0
+
+    is_checked_reward = True
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise InputError("an ensemble needs at least one reward model")
+        first = self.members[0].tokenizer.get_vocab()
+        for member in self.members[1:]:
+            if member.tokenizer.get_vocab() != first:
+                raise InputError(
+                    f"the reward models {self.members[0].name} and {member.name} have different vocabularies, so one "
+                    "ensemble cannot read the same tokens: train them from the same model"
+                )
+
+    def score(self, groups: Sequence[PromptGroup]) -> list[Tensor]:
+        """The reward of every response, a 1-D float32 tensor a group, as `LearnedReward.score`."""
+        return [self._join(rows) for rows in zip(*(member.score(groups) for member in self.members), strict=True)]
+
+    def _join(self, rows: Sequence[Tensor]) -> Tensor:
+        table = torch.stack(list(rows))
+        return table.mean(0) - self.caution * table.std(0, correction=0)
+
+    def readable(self, groups: Sequence[PromptGroup], tokenizer: Any) -> list[PromptGroup]:
+        """As `LearnedReward.readable`; the members share their vocabulary."""
+        return self.members[0].readable(groups, tokenizer)
+
+    def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """The reward of each (prompt, response) text, in order."""
+        columns = [torch.tensor(member(pairs)) for member in self.members]
+        return self._join(columns).tolist()
+
+    def prefers(self, prompt: Prompt, first: Response | str, second: Response | str) -> float:
+        """As a judge: the probability that the first response is the better one."""
+        (scores,) = self.score([PromptGroup(prompt, [first, second])])
+        return 1 / (1 + math.exp(float(scores[1] - scores[0])))
+
+
+def learned_reward(folders: Sequence[str]) -> LearnedReward | RewardEnsemble:
+    """The reward model in a folder, or of several an ensemble.
+
+    Raises:
+        InputError: as `penchant.models.reward.load_reward_model` and `RewardEnsemble`.
+    """
+    members = tuple(load_reward_model(folder) for folder in folders)
+    return members[0] if len(members) == 1 else RewardEnsemble(members)

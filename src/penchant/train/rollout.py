@@ -1,0 +1,301 @@
+"""Loop 2: sample -> reward -> advantage -> update. PPO, on a learned or the true reward, runs through here.
+
+A step draws fresh samples (each prompt computed once for all of its), scores them, reads log-probabilities, values and
+the reference's log-probabilities in one pass over trees each, and then updates policy and value head on minibatches of
+prompts. Around the steps it is as the gradient loop is: `penchant.train.loop`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from penchant.data.render import Rendered
+from penchant.engine.generate import Sampling
+from penchant.engine.memory import keep_freed_memory
+from penchant.engine.reference import Reference
+from penchant.engine.score import batches
+from penchant.engine.tokens import Layout, ValueHead, read, token_readings
+from penchant.errors import PenchantError, RunError
+from penchant.losses import policy_gradient as pg
+from penchant.models.policy import Policy
+from penchant.train.loop import ADVICE, Running, Step, drive, save
+from penchant.train.optimizer import clip, make_optimizer, schedule
+from penchant.train.rollout_settings import AdaptiveKL, RolloutConfig
+from penchant.types import Prompt, PromptGroup
+
+Score = Callable[[Sequence[PromptGroup]], list[PromptGroup]]  # fills in the scores
+
+
+@dataclass(kw_only=True)
+class RolloutLoop(Running):
+    """All that the loop works with.
+
+    Attributes:
+        prompts: to sample for.
+        reward: scores samples; what is optimised. true_reward: the same for what it stands for, or None.
+        budget: tokens of one forward pass.
+    """
+
+    config: RolloutConfig
+    policy: Policy
+    reference: Reference
+    prompts: Sequence[Prompt]
+    reward: Score
+    true_reward: Score | None
+    budget: int
+
+    @property
+    def value_head(self) -> ValueHead:
+        """Trains beside the policy."""
+        head = self.beside["value_head"]
+        assert isinstance(head, ValueHead)
+        return head
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """The samples of a step. Tokens of all responses lie one after another, as `layout` says; all on the CPU.
+
+    Attributes:
+        rendered: a prompt each, with its distinct samples.
+        counts, scores: (responses,) how often each was drawn, and its reward.
+        logps, ref_logps, values: (tokens,) when they were drawn.
+        advantages, returns: (tokens,) what the update learns from.
+        weights: (tokens,) how often each token was drawn.
+    """
+
+    rendered: Sequence[Rendered]
+    layout: Layout
+    counts: Float[Tensor, " responses"]
+    scores: Float[Tensor, " responses"]
+    logps: Float[Tensor, " tokens"]
+    ref_logps: Float[Tensor, " tokens"]
+    values: Float[Tensor, " tokens"]
+    advantages: Float[Tensor, " tokens"]
+    returns: Float[Tensor, " tokens"]
+    weights: Float[Tensor, " tokens"]
+
+    @property
+    def kl_nats(self) -> float:
+        """The mean over samples of the summed log-ratio to the reference: an unbiased estimate of the KL."""
+        table, _ = self.layout.padded(self.logps - self.ref_logps)
+        return float((table.sum(1) * self.counts).sum() / self.counts.sum())
+
+
+def train_on_rollouts(loop: RolloutLoop, *, resume: bool = False) -> str:
+    """Train to the end or to an interruption; `"runaway"` where the KL went beyond its limit.
+
+    Raises:
+        RunError: a reward, loss or gradient that is not finite; a reward that cannot be reached; a full disk. The last
+            checkpoint stays.
+        InputError: the checkpoint to resume from holds another model.
+    """
+    config = loop.config
+    policy_weights = [weight for weight in loop.policy.model.parameters() if weight.requires_grad]
+    optimizer = make_optimizer(config.optimizer, policy_weights)
+    optimizer.add_param_group({"params": list(loop.value_head.parameters()), "lr": config.value_learning_rate})
+    factor = schedule(config.schedule, config.steps)
+    if config.gradient_checkpointing:
+        loop.policy.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+    if not loop.state.kl_coefficient:
+        kl = config.kl
+        loop.state.kl_coefficient = kl.start if isinstance(kl, AdaptiveKL) else kl.coefficient
+    keep_freed_memory()
+    loop.policy.scorer.train()
+
+    def step(number: int) -> Step:
+        optimizer.param_groups[0]["lr"] = config.optimizer.learning_rate * factor(number)
+        row = _step(loop, number, optimizer)
+        epoch = (number + 1) * config.prompts_per_step / len(loop.prompts)
+        beyond = config.stop_kl_nats is not None and row["kl_nats"] > config.stop_kl_nats
+        return Step(row, epoch, "runaway" if beyond else "")
+
+    return drive(loop, config.steps, step, optimizer, resume=resume, shown="reward")
+
+
+def chosen_prompts(count: int, number: int, size: int, seed: int) -> list[int]:
+    """Which of `count` prompts step `number` samples for: `size` of them, from one shuffled round after another."""
+    places = range(number * size, (number + 1) * size)
+    rounds = {place // count for place in places}
+    orders = {one: np.random.default_rng([seed, one]).permutation(count) for one in rounds}
+    return [int(orders[place // count][place % count]) for place in places]
+
+
+def _step(loop: RolloutLoop, number: int, optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    """Sample, score, update; returns the step's line of metrics."""
+    started = time.perf_counter()
+    config, state = loop.config, loop.state
+    coefficient = state.kl_coefficient
+    groups, true = _sample(loop, number, optimizer)
+    sampled = time.perf_counter()
+    with loop.accelerator.autocast():
+        rollout = _read(loop, groups)
+    updated = _update(loop, rollout, optimizer, number)
+    if isinstance(config.kl, AdaptiveKL):
+        state.kl_coefficient = pg.adapted(coefficient, rollout.kl_nats, config.kl.target_nats, config.kl.gain)
+    finished = torch.tensor([float(r.finished) for group in groups for r in group.responses])
+    seconds = time.perf_counter() - started
+    state.seconds += seconds
+    state.samples_drawn += int(rollout.counts.sum())
+    share = rollout.counts / rollout.counts.sum()
+    row = {
+        "reward": float((rollout.scores * share).sum()),
+        "kl_nats": rollout.kl_nats,
+        "kl_coefficient": coefficient,
+        "tokens": float((rollout.layout.lengths * share).sum()),
+        "finished": float((finished * share).sum()),
+        "explained_variance": pg.explained_variance(rollout.values, rollout.returns, rollout.weights),
+        **updated,
+        "learning_rate": optimizer.param_groups[0]["lr"],
+        "seconds": seconds,
+        "sampling_seconds": sampled - started,
+        "tokens_per_s": float(rollout.weights.sum()) / seconds,
+    }
+    if true is not None:
+        row["true_reward"] = float((true * share).sum())
+    return row
+
+
+def _sample(
+    loop: RolloutLoop, number: int, optimizer: torch.optim.Optimizer
+) -> tuple[list[PromptGroup], Tensor | None]:
+    """Fresh samples with their rewards, and the true rewards where they are wanted.
+
+    A step's draws depend on the weights, the seed and the step's number alone.
+
+    Raises:
+        RunError: a reward failed; a checkpoint of the steps done was written first.
+    """
+    config = loop.config
+    chosen = chosen_prompts(len(loop.prompts), number, config.prompts_per_step, config.seed)
+    digest = hashlib.sha256(f"rollout|{config.seed}|{number}".encode()).digest()
+    sampling = Sampling(
+        config.samples_per_prompt, max_new_tokens=config.max_new_tokens, seed=int.from_bytes(digest[:7], "little")
+    )
+    groups = loop.policy.sample([loop.prompts[place] for place in dict.fromkeys(chosen)], sampling)
+    try:
+        scored = loop.reward(groups)
+        true = None if loop.true_reward is None else _scores(loop.true_reward(groups))
+    except PenchantError as error:
+        save(loop, optimizer)
+        raise RunError(
+            f"{error} (at step {number + 1} of {config.steps}; the {number} steps done are kept: set the reward right "
+            "and continue with --resume)"
+        ) from error
+    return scored, true
+
+
+def _scores(groups: Sequence[PromptGroup]) -> Float[Tensor, " responses"]:
+    return torch.tensor([score for group in groups for score in group.scores or ()])
+
+
+def _read(loop: RolloutLoop, groups: Sequence[PromptGroup]) -> Rollout:
+    """Log-probabilities, values, and what follows from them and the rewards."""
+    config = loop.config
+    renderer = replace(loop.policy.renderer, max_length=None, every_turn=False)  # what was sampled is read whole
+    rendered = [renderer.render(group) for group in groups]
+    layout = Layout.of(rendered)
+    logps, values = token_readings(loop.policy.scorer, loop.value_head, rendered, layout, budget=loop.budget)
+    with loop.reference.active() as frozen:
+        ref_logps, _ = token_readings(frozen, None, rendered, layout, budget=loop.budget)
+    scores = _scores(groups)
+    counts = torch.tensor([float(response.count) for group in groups for response in group.responses])
+    weights = counts.repeat_interleave(layout.lengths)
+    rewards = torch.zeros_like(logps)
+    if config.kl_in == "reward":
+        rewards -= loop.state.kl_coefficient * (logps - ref_logps)
+    rewards[layout.starts[1:] - 1] += scores
+    if config.whiten_rewards:
+        rewards = pg.whiten(rewards, weights, shift=False)
+    table, inside = layout.padded(rewards)
+    value_table, _ = layout.padded(values)
+    advantages = pg.advantages(table, value_table, inside, gamma=config.gamma, lam=config.lam)[inside]
+    return Rollout(
+        rendered,
+        layout,
+        counts,
+        scores,
+        logps,
+        ref_logps,
+        values,
+        pg.whiten(advantages, weights),
+        advantages + values,
+        weights,
+    )
+
+
+def _update(loop: RolloutLoop, rollout: Rollout, optimizer: torch.optim.Optimizer, number: int) -> dict[str, float]:
+    """Several passes over the rollout in minibatches of prompts; the means of what they showed, and the last norm."""
+    config = loop.config
+    generator = np.random.default_rng([config.seed, number, 1])
+    shown: list[dict[str, float]] = []
+    for _ in range(config.updates):
+        order = generator.permutation(len(rollout.rendered))
+        for part in np.array_split(order, min(config.minibatches, len(order))):
+            shown.append(_minibatch(loop, rollout, part.tolist(), optimizer))
+    return {name: sum(one[name] for one in shown) / len(shown) for name in shown[0]}
+
+
+def _minibatch(
+    loop: RolloutLoop, rollout: Rollout, groups: Sequence[int], optimizer: torch.optim.Optimizer
+) -> dict[str, float]:
+    """One optimizer step: the mean over the minibatch's tokens, whatever its forward passes were."""
+    config, device = loop.config, loop.policy.scorer.device
+    slots = _slots(rollout, groups)
+    weight = (rollout.counts * rollout.layout.lengths)[slots].sum()
+    sums: dict[str, float] = {}
+    rows = [(rollout.rendered[group], range(len(rollout.rendered[group].branches))) for group in groups]
+    for batch in batches(rows, budget=loop.budget, plain=loop.policy.scorer.plain):
+        places, batch = rollout.layout.places(batch, slots), batch.to(device)
+        with loop.accelerator.autocast():
+            now = read(loop.policy.scorer, loop.value_head, batch, entropies=config.entropy_weight > 0)
+        old, ref, values, advantage, returns, weights = (
+            column[places].to(device)
+            for column in (
+                rollout.logps,
+                rollout.ref_logps,
+                rollout.values,
+                rollout.advantages,
+                rollout.returns,
+                rollout.weights / weight,
+            )
+        )
+        surrogate = pg.clipped_surrogate(now.logps, old, advantage, clip_ratio=config.clip_ratio)
+        value_errors = pg.clipped_value(now.values, values, returns, clip_value=config.clip_value)
+        losses = surrogate + config.value_weight * value_errors
+        if config.kl_in == "loss":
+            losses = losses + loop.state.kl_coefficient * pg.kl_loss(now.logps, ref)
+        if now.entropies is not None:
+            losses = losses - config.entropy_weight * now.entropies
+        loss = (losses * weights).sum()
+        loss.backward()
+        moved = (now.logps.detach() - old).exp().sub(1).abs() > config.clip_ratio
+        terms = {"loss": losses, "policy_loss": surrogate, "value_loss": value_errors, "clip_fraction": moved.float()}
+        if now.entropies is not None:
+            terms["entropy"] = now.entropies
+        for name, term in terms.items():
+            sums[name] = sums.get(name, 0.0) + float((term.detach() * weights).sum())
+    norm = clip(loop.parameters(), config.clip)
+    if not (math.isfinite(sums["loss"]) and torch.isfinite(norm)):
+        raise RunError(
+            f"the loss ({sums['loss']:.4g}) or its gradient ({float(norm):.4g}) of step {loop.state.step + 1} is not "
+            f"finite. {loop.safe} {ADVICE}"
+        )
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return {**sums, "grad_norm": float(norm)}
+
+
+def _slots(rollout: Rollout, groups: Sequence[int]) -> Tensor:
+    """Which response each slot of a minibatch is."""
+    ends = torch.tensor([0, *(len(row.branches) for row in rollout.rendered)]).cumsum(0)
+    return torch.cat([torch.arange(int(ends[group]), int(ends[group + 1])) for group in groups])

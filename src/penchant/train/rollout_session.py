@@ -1,0 +1,144 @@
+"""From a configuration to a finished run directory, for the rollout loop: what `session` is for the gradient loop."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import set_seed
+
+from penchant.config import to_yaml
+from penchant.data import load_prompts
+from penchant.engine.attention import unwrap
+from penchant.engine.reference import Reference, fingerprint
+from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET
+from penchant.engine.tokens import ValueHead
+from penchant.errors import InputError
+from penchant.models.load import load_policy
+from penchant.models.policy import Policy
+from penchant.rewards import Reward, load_reward, score_groups
+from penchant.train.evaluate import Evaluator, SampleEvaluation
+from penchant.train.plan import split_by_prompt
+from penchant.train.provenance import provenance
+from penchant.train.references import load_reference
+from penchant.train.rollout import RolloutLoop, Score, train_on_rollouts
+from penchant.train.rollout_settings import RolloutConfig
+from penchant.train.run_folder import RunFolder, finished
+from penchant.train.setup import accelerator_for, as_it_began, result, sample_evaluation
+from penchant.types import PromptGroup, RunResult
+
+log = logging.getLogger("penchant.train")
+
+
+def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
+    """Train on rollouts and evaluate as the configuration says; everything lands in the run directory.
+
+    Raises:
+        InputError: bad prompts, model, reward, or directory. Nothing is left behind.
+        RunError: the run had to stop; its last checkpoint stays.
+    """
+    started = time.monotonic()
+    if resume and (ended := finished(config.out, config)) is not None:
+        log.warning("the run in %s has come to its end (%s): nothing to resume", config.out, ended["status"])
+        return RunResult(config.method, Path(config.out or "").expanduser(), ended)
+    set_seed(config.seed)  # the adapters' start
+    warnings: list[str] = []
+    policy = load_policy(config.model, template=config.data.template)
+    accelerator = accelerator_for(config, policy.scorer.device)
+    if accelerator.num_processes > 1:
+        raise InputError(f"{config.method} runs in one process, got {accelerator.num_processes}: start it without more")
+    folder = RunFolder(config.out, config, resume=resume)
+    trained, held, counts = _prompts(config, policy, warnings)
+    score = _score(load_reward(config.reward), policy, warnings)
+    true = _score(load_reward(config.true_reward), policy, []) if config.true_reward else None
+    other = load_reference(config.reference, policy) if config.reference is not None else None
+    samples = None
+    if config.evaluate.samples is not None:
+        samples = sample_evaluation(config.evaluate.samples, policy, held, trained, warnings)
+    accelerator.project_configuration.project_dir = str(folder.path)
+    accelerator.project_configuration.logging_dir = str(folder.path)
+    budget = config.tokens_per_batch or (DEFAULT_BUDGET if policy.scorer.device.type == "cpu" else GPU_BUDGET)
+    folder.open()
+    try:
+        own = fingerprint(policy.model)
+        prints = {"name": policy.name, "fingerprint": own, "policy_fingerprint": own}
+        if other is not None:
+            prints |= {"name": other.name, "fingerprint": fingerprint(other.model)}
+        reference = Reference(other.scorer, False) if other else Reference.of(policy.scorer)
+        record = provenance(config, policy, prints)
+        folder.write_json("provenance.json", as_it_began(folder, record) if resume else record)
+        if samples is not None:
+            samples = replace(samples, reference=reference, budget=budget)
+        hidden = unwrap(policy.model).config.get_text_config().hidden_size
+        loop = RolloutLoop(
+            config=config,
+            policy=policy,
+            folder=folder,
+            accelerator=accelerator,
+            evaluate=_evaluator(folder, samples, accelerator),
+            beside={"value_head": ValueHead(hidden).to(policy.scorer.device)},
+            reference=reference,
+            prompts=[group.prompt for group in trained],
+            reward=score,
+            true_reward=true,
+            budget=budget,
+        )
+        if config.trackers:
+            accelerator.init_trackers("penchant", config={"config": to_yaml(config)}, init_kwargs={})
+        status = train_on_rollouts(loop, resume=resume)
+        if status == "runaway":
+            warnings.append(
+                f"stopped at step {loop.state.step} of {config.steps}: the KL to the reference went beyond "
+                f"{config.stop_kl_nats:g} nats. Lower the learning rate or the KL target, or raise the penalty"
+            )
+        accelerator.end_training()
+        seconds = time.monotonic() - started
+        outcome = result(config, loop.state, counts, warnings, status, seconds, policy.scorer)
+        folder.write_json("result.json", outcome)
+        return RunResult(config.method, folder.path, outcome)
+    finally:
+        folder.close()
+
+
+def _prompts(
+    config: RolloutConfig, policy: Policy, warnings: list[str]
+) -> tuple[list[PromptGroup], list[PromptGroup], dict[str, Any]]:
+    """Prompts to train on and to hold out, each once, and what is counted of them."""
+    data = config.data
+    groups = load_prompts(data.path, layout=data.layout, split=data.split, limit=data.limit, bad_rows=data.bad_rows)
+    fitting = [group for group in groups if policy.has_room(group.prompt, config.max_new_tokens)]
+    if len(fitting) < len(groups):
+        warnings.append(
+            f"{len(groups) - len(fitting)} of {len(groups)} prompts leave no room for {config.max_new_tokens} tokens "
+            f"in the model's context of {policy.context} and were left out"
+        )
+    train_side, held_side = split_by_prompt(fitting, data.held_out, config.seed) if fitting else ([], [])
+    if not train_side or len(train_side) < config.prompts_per_step:
+        raise InputError(
+            f"{data.path}: {len(train_side)} prompts to train on, but a step takes prompts_per_step="
+            f"{config.prompts_per_step}: lower it, or hold out fewer (data.held_out)"
+        )
+    counts = {"groups": len(groups), "prompts": len(train_side), "held_out_groups": len(held_side)}
+    return [fitting[i] for i in train_side], [fitting[i] for i in held_side], counts
+
+
+def _score(reward: Reward, policy: Policy, warnings: list[str]) -> Score:
+    """Scores groups of the policy's samples; says so where a learned reward cannot read their tokens."""
+    theirs = getattr(reward, "tokenizer", None)
+    if theirs is not None and theirs.get_vocab() != policy.tokenizer.get_vocab():
+        warnings.append("the reward model has another vocabulary than the policy: it reads the text of the samples")
+    return partial(score_groups, reward=reward, tokenizer=policy.tokenizer)
+
+
+def _evaluator(folder: RunFolder, samples: SampleEvaluation | None, accelerator: Any) -> Any:
+    evaluator = Evaluator(folder, None, samples)
+
+    def evaluate(step: int, epoch: float) -> dict[str, Any]:
+        with accelerator.autocast():
+            return evaluator(step, epoch)
+
+    return evaluate

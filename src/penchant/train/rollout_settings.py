@@ -1,0 +1,94 @@
+"""What the methods of the rollout loop may be told. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from penchant.config import Config
+from penchant.models.settings import FrozenModel
+from penchant.train.settings import Evaluate, RunConfig
+
+Coefficient = Annotated[float, Field(ge=0)]
+
+
+class AdaptiveKL(Config):
+    """A penalty whose coefficient is steered so that the KL comes to a target (Ziegler et al. 2019)."""
+
+    name: Literal["adaptive"] = "adaptive"
+    target_nats: Annotated[float, Field(gt=0)] = 6.0
+    """The KL of a whole response from the reference to steer to, in nats."""
+    start: Annotated[float, Field(gt=0)] = 0.1
+    """The coefficient of the first step."""
+    gain: Annotated[float, Field(gt=0, le=5)] = 0.5
+    """How fast it moves: by at most a fifth of this a step. (The paper's 0.1 is for thousands of steps.)"""
+
+
+class FixedKL(Config):
+    """A penalty with the same coefficient in every step: the beta of the objective reward - beta KL."""
+
+    name: Literal["fixed"] = "fixed"
+    coefficient: Coefficient = 0.1
+    """The coefficient; 0 for no penalty."""
+
+
+class RolloutConfig(RunConfig):
+    """What the methods share that sample, reward and update. Samples are drawn at temperature 1 from the whole
+    vocabulary: anything else would not be the policy whose KL is measured."""
+
+    evaluate: Evaluate = Evaluate()
+    """Evaluation."""
+    reward: Annotated[str, Field(min_length=1)]
+    """What is optimised: the folder of a reward model (several with commas between: their mean), `vader`,
+    `module:function`, or a URL."""
+    true_reward: str | None = None
+    """What the reward stands for; logged beside it in every step, never trained on. As `reward`."""
+    reference: FrozenModel | None = None
+    """The model that the policy is held to; the policy's own start if not given."""
+    steps: Annotated[int, Field(ge=1)] = 100
+    """Rounds of sampling and updating."""
+    prompts_per_step: Annotated[int, Field(ge=1)] = 32
+    """Prompts to sample for in a step; over the steps every prompt comes equally often."""
+    samples_per_prompt: Annotated[int, Field(ge=1)] = 2
+    """Samples of a prompt in a step; the prompt is computed once for all of them."""
+    max_new_tokens: Annotated[int, Field(ge=1)] = 48
+    """Length at which a sample is cut."""
+    kl: Annotated[AdaptiveKL | FixedKL, Field(discriminator="name")] = AdaptiveKL()
+    """How the policy is held to the reference."""
+    kl_in: Literal["reward", "loss"] = "reward"
+    """Where the penalty goes: into each token's reward; or into the loss, where it stands beside advantages that are
+    scaled to a variance of 1, so that a coefficient means another thing."""
+    updates: Annotated[int, Field(ge=1)] = 2
+    """How often a step goes over its samples."""
+    minibatches: Annotated[int, Field(ge=1)] = 4
+    """Optimizer steps of each of these, by prompts."""
+    clip_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """How far the probability of a token may move within a step before its gradient stops."""
+    clip_value: Annotated[float, Field(gt=0)] | None = 0.2
+    """How far a value may move within a step; null for no limit."""
+    value_weight: Coefficient = 0.1
+    """Weight of the value loss."""
+    value_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Learning rate of the value head, constant: it starts from nothing, while the policy starts from a model."""
+    entropy_weight: Coefficient = 0.0
+    """Weight of a bonus for the entropy of each token's distribution."""
+    gamma: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Discount a token."""
+    lam: Annotated[float, Field(ge=0, le=1)] = 0.95
+    """Of the generalized advantage estimate: 1 has no bias, less has less variance."""
+    whiten_rewards: bool = False
+    """Scale each step's rewards, the KL penalty included, to a variance of 1."""
+    stop_kl_nats: Annotated[float, Field(gt=0)] | None = 100.0
+    """Stop where the mean KL of a step's samples is beyond this; null never does."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _untruncated(cls, values: Any) -> Any:
+        cut = sorted({"top_k", "top_p", "temperature"} & set(values)) if isinstance(values, dict) else []
+        if cut:
+            raise ValueError(
+                f"`{cut[0]}` cannot be set for rollouts: samples of a cut or tempered distribution are not the "
+                "policy's, and their KL to the reference would mean nothing; leave it out (evaluate.samples may cut)"
+            )
+        return values

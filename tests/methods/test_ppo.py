@@ -1,0 +1,341 @@
+"""PPO: known optima, its control, what it refuses, and that what goes wrong loses no work."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import penchant as pt
+from penchant.errors import InputError, RunError
+from penchant.train.rollout import chosen_prompts
+
+CLOCKS = ("seconds", "sampling_seconds", "tokens_per_s")
+REWARDS = '''
+def vowels(pairs):
+    """1 for a response that begins with one of these letters."""
+    return [float(response[:1] in set("aeiouAEIOU")) for _, response in pairs]
+
+def length(pairs):
+    return [float(len(response)) for _, response in pairs]
+
+def nan(pairs):
+    return [float("nan") for _ in pairs]
+
+def short(pairs):
+    return [0.0] * (len(pairs) - 1)
+
+def words(pairs):
+    return ["good"] * len(pairs)
+
+calls = 0
+
+def breaks(pairs):
+    global calls
+    calls += 1
+    if calls > 2:
+        raise ValueError("out of credit")
+    return [0.0 for _ in pairs]
+'''
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    path = tmp_path / "prompts.txt"
+    path.write_text("".join(f"{name} went\n" for name in ("Ann", "Bob", "Cleo", "Dan", "Eve", "Finn")))
+    return path
+
+
+@pytest.fixture
+def train(tiny_model: str, prompts: Path, tmp_path: Path) -> Callable[..., pt.RunResult]:
+    (tmp_path / "rewards.py").write_text(REWARDS)
+
+    def run(name: str, reward: str = "vowels", **settings: Any) -> pt.RunResult:
+        defaults: dict[str, Any] = {
+            "model": {"name": tiny_model, "device": "cpu"},
+            "data": {"path": str(prompts), "held_out": 2},
+            "reward": f"{tmp_path / 'rewards.py'}:{reward}",
+            "steps": 3,
+            "prompts_per_step": 4,
+            "samples_per_prompt": 4,
+            "max_new_tokens": 5,
+            "optimizer": {"learning_rate": 1e-3},
+            "evaluate": {"samples": None},
+            "out": str(tmp_path / name),
+        }
+        return pt.train(pt.PPOGT(**defaults | settings))
+
+    return run
+
+
+def lines(path: Path, kind: str = "train") -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k not in CLOCKS} for row in rows if row["kind"] == kind]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def chance(model: str | Path, prompt: str) -> float:
+    """The exact probability that the first token of a response is rewarded by `vowels`."""
+    policy = pt.load_policy(model, device="cpu")
+    ids = torch.tensor([policy.renderer.prompt_ids(prompt)])
+    with torch.no_grad():
+        probabilities = policy.model(ids).logits[0, -1].softmax(-1)
+    texts = [policy.renderer.decode(ids[0].tolist(), [token]) for token in range(len(probabilities))]
+    return float(sum(p for p, text in zip(probabilities.tolist(), texts, strict=True) if text[:1] in set("aeiouAEIOU")))
+
+
+BANDIT = {"max_new_tokens": 1, "samples_per_prompt": 64, "steps": 40, "optimizer": {"learning_rate": 3e-3}}
+
+
+def test_without_a_penalty_it_finds_the_best_arm(train: Callable[..., pt.RunResult], tiny_model: str) -> None:
+    run = train("bandit", **BANDIT, kl={"name": "fixed", "coefficient": 0.0})
+    assert chance(tiny_model, "Ann went") < 0.2
+    assert chance(run.path / "checkpoint", "Ann went") > 0.9
+    assert lines(run.path)[-1]["reward"] > 0.9
+
+
+def test_with_a_penalty_it_finds_the_optimum_in_closed_form(
+    train: Callable[..., pt.RunResult], tiny_model: str
+) -> None:
+    """One token: pi* = pi_ref exp(r / beta) / Z, so the odds of a rewarded token grow by exp(1 / beta)."""
+    beta = 0.5
+    settings = {**BANDIT, "steps": 80, "samples_per_prompt": 128, "schedule": {"name": "linear"}}
+    run = train("closed", **settings, kl={"name": "fixed", "coefficient": beta}, clip_value=None)
+    for prompt in ("Ann went", "Bob went", "Cleo went"):
+        before = chance(tiny_model, prompt)
+        odds = before / (1 - before) * math.exp(1 / beta)
+        assert chance(run.path / "checkpoint", prompt) == pytest.approx(odds / (1 + odds), abs=0.06)
+
+
+def test_the_controller_brings_the_kl_to_its_target(train: Callable[..., pt.RunResult]) -> None:
+    settings = {**BANDIT, "steps": 60}
+    run = train("steered", **settings, kl={"target_nats": 0.6, "start": 1.0, "gain": 2.0})
+    last = [row["kl_nats"] for row in lines(run.path)[-15:]]
+    assert sum(last) / len(last) == pytest.approx(0.6, rel=0.35)
+    coefficients = {row["kl_coefficient"] for row in lines(run.path)}
+    assert len(coefficients) > 10
+
+
+def test_at_a_rate_of_nothing_the_kl_stays_zero(train: Callable[..., pt.RunResult], tiny_model: str) -> None:
+    run = train(
+        "still", optimizer={"name": "adamw", "learning_rate": 1e-30}, evaluate={"samples": {"max_new_tokens": 4}}
+    )
+    assert all(abs(row["kl_nats"]) < 1e-4 for row in lines(run.path))
+    assert all(row["clip_fraction"] == 0 for row in lines(run.path))
+    before = weights(Path(tiny_model))
+    assert all(tensor.equal(before[name]) for name, tensor in weights(run.path / "checkpoint").items())
+    assert run.metrics["final"]["samples"]["policy"]["kl_nats"]["value"] == pytest.approx(0, abs=1e-5)
+
+
+def test_passes_that_bound_memory_do_not_change_the_result(train: Callable[..., pt.RunResult]) -> None:
+    settings = {"optimizer": {"name": "adamw", "learning_rate": 1e-4, "eps": 1e-3}, "entropy_weight": 0.1}
+    one, other = train("one", **settings), train("other", tokens_per_batch=16, **settings)
+    for first, second in zip(lines(one.path), lines(other.path), strict=True):
+        assert first == pytest.approx(second, rel=1e-3, abs=1e-4, nan_ok=True)
+
+
+START: dict[str, Any] = {"kl": {"name": "fixed", "coefficient": 0.1}}
+CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "steps": ({}, {"steps": 2}),
+    "prompts_per_step": ({}, {"prompts_per_step": 2}),
+    "samples_per_prompt": ({}, {"samples_per_prompt": 2}),
+    "max_new_tokens": ({}, {"max_new_tokens": 3}),
+    "seed": ({}, {"seed": 1}),
+    "kl=fixed.coefficient": (START, {"kl": {"name": "fixed", "coefficient": 2.0}}),
+    "kl=fixed": ({}, START),
+    "kl=adaptive": (START, {"kl": {"name": "adaptive"}}),
+    "kl=adaptive.target_nats": ({}, {"kl": {"target_nats": 0.01}}),
+    "kl=adaptive.start": ({}, {"kl": {"start": 1.0}}),
+    "kl=adaptive.gain": ({}, {"kl": {"gain": 3.0}}),
+    "kl_in": ({}, {"kl_in": "loss"}),
+    "updates": ({}, {"updates": 3}),
+    "minibatches": ({}, {"minibatches": 1}),
+    "clip_ratio": ({"optimizer": {"learning_rate": 0.03}}, {"optimizer": {"learning_rate": 0.03}, "clip_ratio": 0.01}),
+    "clip_value": ({"value_learning_rate": 0.3}, {"value_learning_rate": 0.3, "clip_value": None}),
+    "value_weight": ({}, {"value_weight": 5.0}),
+    "value_learning_rate": ({}, {"value_learning_rate": 0.1}),
+    "entropy_weight": ({}, {"entropy_weight": 1.0}),
+    "gamma": ({}, {"gamma": 0.5}),
+    "lam": ({}, {"lam": 0.0}),
+    "whiten_rewards": ({}, {"whiten_rewards": True}),
+    "schedule": ({}, {"schedule": "linear"}),
+    "clip": ({}, {"clip": 1e-4}),
+    "true_reward": ({}, {"true_reward": "vader"}),
+    "data.held_out": ({}, {"data": {"path": "PROMPTS", "held_out": 1}}),
+    "data.limit": ({}, {"data": {"path": "PROMPTS", "held_out": 1, "limit": 5}}),
+    "reference": ({}, {"reference": "OTHER"}),
+}
+
+
+@pytest.mark.parametrize("setting", CHANGES)
+def test_every_setting_changes_something(
+    train: Callable[..., pt.RunResult], prompts: Path, tiny_model: str, tmp_path: Path, setting: str
+) -> None:
+    def filled(changes: dict[str, Any]) -> dict[str, Any]:
+        text = json.dumps(changes).replace("PROMPTS", str(prompts)).replace("OTHER", str(tmp_path / "other"))
+        return json.loads(text)
+
+    if setting == "reference":
+        other = pt.load_policy(tiny_model, device="cpu")
+        with torch.no_grad():
+            other.model.model.norm.weight.mul_(1.5)  # type: ignore[union-attr, operator]
+        other.save(tmp_path / "other")
+    before, after = CHANGES[setting]
+    one, other_run = train("one", "length", **filled(before)), train("other", "length", **filled(after))
+    assert lines(one.path) != lines(other_run.path)
+
+
+def test_the_table_of_settings_is_complete() -> None:
+    """All that the rollout loop has of its own; the rest is shared with the gradient loop, whose table it is in."""
+    own = set(pt.PPO.model_fields) - set(pt.DPO.model_fields)
+    own |= {"reference", "seed", "schedule", "clip", "reward"}
+    assert own == {name.split("=")[0].split(".")[0] for name in CHANGES} - {"data"} | {"reward", "stop_kl_nats"}
+
+
+def test_prompts_come_equally_often() -> None:
+    drawn = [place for step in range(9) for place in chosen_prompts(6, step, 4, seed=3)]
+    assert sorted(drawn) == sorted(list(range(6)) * 6)
+    assert chosen_prompts(6, 2, 4, seed=3) == chosen_prompts(6, 2, 4, seed=3) != chosen_prompts(6, 2, 4, seed=4)
+
+
+def test_a_run_leaves_all_that_a_run_directory_holds(train: Callable[..., pt.RunResult]) -> None:
+    samples = {"max_new_tokens": 4, "reward": "vader"}
+    run = train("run", evaluate={"every_steps": 2, "samples": samples}, true_reward="vader")
+    names = {path.name for path in run.path.iterdir()}
+    assert names == {"config.yaml", "provenance.json", "metrics.jsonl", "samples.jsonl", "result.json", "checkpoint"}
+    assert [row["step"] for row in lines(run.path)] == [1, 2, 3]
+    assert [row["step"] for row in lines(run.path, "eval")] == [0, 2, 3]
+    logged = {"reward", "true_reward", "kl_nats", "kl_coefficient", "tokens", "clip_fraction", "explained_variance",
+              "policy_loss", "value_loss", "grad_norm"}  # fmt: skip
+    assert logged <= lines(run.path)[0].keys()
+    assert run.metrics["samples_drawn"] == 3 * 4 * 4
+    assert run.metrics["data"] == {"groups": 6, "prompts": 4, "held_out_groups": 2}
+    opened = pt.load_policy(run.path / "checkpoint", device="cpu")
+    assert opened.generate(["Ann went"], max_new_tokens=3)
+    assert pt.report([run], run.path.parent / "report.html").exists()
+
+
+def test_ppo_learns_from_a_reward_model_and_logs_the_truth_beside_it(
+    tiny_model: str, preference_file: Path, prompts: Path, tmp_path: Path
+) -> None:
+    model = {"name": tiny_model, "device": "cpu"}
+    data = {"path": str(preference_file), "held_out": 2}
+    fitted = pt.train(
+        pt.RewardModel(model=model, data=data, epochs=4, batch_size=8, optimizer={"learning_rate": 3e-3},
+                       out=str(tmp_path / "reward"))
+    )  # fmt: skip
+    run = pt.train(
+        pt.PPO(model=model, data={"path": str(prompts), "held_out": 0}, reward=str(fitted.path), true_reward="vader",
+               steps=12, prompts_per_step=6, samples_per_prompt=8, max_new_tokens=6, seed=1,
+               kl={"target_nats": 3.0, "start": 0.01}, optimizer={"learning_rate": 3e-3},
+               evaluate={"samples": None}, out=str(tmp_path / "ppo"))
+    )  # fmt: skip
+    rewards = [row["reward"] for row in lines(run.path)]
+    assert sum(rewards[-3:]) / 3 > sum(rewards[:3]) / 3 + 0.5
+    assert all("true_reward" in row for row in lines(run.path))
+
+
+def test_a_reward_model_of_another_vocabulary_reads_the_text_and_the_run_says_so(
+    stories: str, tiny_model: str, prompts: Path, tmp_path: Path
+) -> None:
+    from penchant.models.reward import new_reward
+    from penchant.models.settings import ModelConfig
+
+    new_reward(ModelConfig(name=stories, device="cpu")).save(tmp_path / "reward")
+    run = pt.train(
+        pt.PPO(model={"name": tiny_model, "device": "cpu"}, data={"path": str(prompts), "held_out": 0}, steps=1,
+               reward=str(tmp_path / "reward"), prompts_per_step=2, max_new_tokens=3, evaluate={"samples": None},
+               out=str(tmp_path / "run"))
+    )  # fmt: skip
+    assert any("another vocabulary" in warning for warning in run.metrics["warnings"])
+
+
+def test_a_runaway_stops_with_what_it_has(train: Callable[..., pt.RunResult]) -> None:
+    run = train("run", "length", steps=20, optimizer={"learning_rate": 0.05}, stop_kl_nats=2.0,
+                kl={"name": "fixed", "coefficient": 0.0})  # fmt: skip
+    assert run.metrics["status"] == "runaway"
+    assert run.metrics["steps"] < 20
+    assert any("went beyond 2 nats" in warning for warning in run.metrics["warnings"])
+    assert (run.path / "checkpoint" / "model.safetensors").exists()
+    on = train("on", "length", steps=8, optimizer={"learning_rate": 0.05}, stop_kl_nats=None,
+               kl={"name": "fixed", "coefficient": 0.0})  # fmt: skip
+    assert on.metrics["status"] == "done"
+
+
+@pytest.mark.parametrize("cut", ["top_k", "top_p", "temperature"])
+def test_a_cut_distribution_is_refused(tiny_model: str, cut: str) -> None:
+    with pytest.raises(InputError, match=f"`{cut}` cannot be set for rollouts"):
+        pt.PPO(model=tiny_model, data="p.txt", reward="vader", **{cut: 1})
+
+
+@pytest.mark.parametrize(
+    ("reward", "says"), [("nan", "nan"), ("short", "15 numbers for 16"), ("words", "good"), ("missing", "no `missing`")]
+)
+def test_a_bad_reward_is_named(train: Callable[..., pt.RunResult], tmp_path: Path, reward: str, says: str) -> None:
+    with pytest.raises((InputError, RunError), match=says):
+        train("run", reward)
+
+
+def test_a_reward_that_breaks_keeps_the_steps_done_and_resumes_to_the_same_bits(
+    train: Callable[..., pt.RunResult], tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match=r"out of credit.*the 2 steps done are kept"):
+        train("run", "breaks", steps=4)
+    assert [row["step"] for row in lines(tmp_path / "run")] == [1, 2]
+    config = pt.PPOGT(**_settings(tmp_path / "run"))
+    repaired = (tmp_path / "rewards.py").read_text().replace("if calls > 2", "if calls > 1000")
+    (tmp_path / "rewards.py").write_text(repaired)
+    resumed = pt.train(config, resume=True)
+    assert resumed.metrics["steps"] == 4
+    straight = train("straight", "breaks", steps=4)
+    assert lines(resumed.path) == lines(straight.path)
+    one, other = weights(resumed.path / "checkpoint"), weights(straight.path / "checkpoint")
+    assert all(tensor.equal(other[name]) for name, tensor in one.items())
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    import yaml
+
+    values = yaml.safe_load((folder / "config.yaml").read_text())
+    return {name: value for name, value in values.items() if name != "method"}
+
+
+def test_a_killed_run_resumes_to_the_same_bits(
+    penchant: Callable[..., Any], tiny_model: str, prompts: Path, tmp_path: Path
+) -> None:
+    settings = (f"model={tiny_model}", "model.device=cpu", f"data={prompts}", "data.held_out=2", "steps=8",
+                "prompts_per_step=3", "max_new_tokens=5", "optimizer.name=adamw", "optimizer.learning_rate=1e-3",
+                "checkpoint_every=1", "evaluate.every_steps=3", "evaluate.samples.max_new_tokens=4")  # fmt: skip
+    straight = penchant("train", "ppo_gt", *settings, "out=straight")
+    assert straight.wait() == 0, straight.stderr
+    killed = penchant("train", "ppo_gt", *settings, "out=killed")
+    end = time.monotonic() + 60
+    while not (tmp_path / "killed" / "checkpoint").exists() and time.monotonic() < end:
+        time.sleep(0.001)
+    killed.kill(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    resumed = penchant("train", "ppo_gt", "--resume", "out=killed")
+    assert resumed.wait() == 0, resumed.stderr
+    assert "resuming after step" in resumed.stderr
+    assert lines(tmp_path / "straight") == lines(tmp_path / "killed")
+    one, other = (weights(tmp_path / name / "checkpoint") for name in ("straight", "killed"))
+    assert all(tensor.equal(other[name]) for name, tensor in one.items())
+
+
+def test_too_few_prompts_are_refused_before_anything_is_written(
+    train: Callable[..., pt.RunResult], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"4 prompts to train on.*prompts_per_step=5"):
+        train("run", prompts_per_step=5)
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,124 @@
+"""Online RLHF: one round is the offline way, rounds add labels, people may be the labellers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+import penchant as pt
+from penchant.cli import main
+from penchant.errors import InputError
+
+POLICY = {"steps": 2, "prompts_per_step": 3, "optimizer": {"learning_rate": 1e-3},
+          "evaluate": {"samples": {"max_new_tokens": 4, "reward": "vader"}}}  # fmt: skip
+REWARD = {"epochs": 1, "batch_size": 8, "optimizer": {"learning_rate": 1e-3}}
+
+
+@pytest.fixture
+def online(tiny_model: str, tmp_path: Path) -> Callable[..., pt.OnlineRLHF]:
+    (tmp_path / "rewards.py").write_text("def length(pairs):\n    return [float(len(r)) for _, r in pairs]\n")
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("".join(f"{name} went\n" for name in ("Ann", "Bob", "Cleo", "Dan")))
+
+    def config(name: str, **changes: Any) -> pt.OnlineRLHF:
+        defaults: dict[str, Any] = {
+            "model": {"name": tiny_model, "device": "cpu"},
+            "data": {"path": str(prompts), "held_out": 1},
+            "labeller": f"{tmp_path / 'rewards.py'}:length",
+            "rounds": 1,
+            "max_new_tokens": 5,
+            "reward_model": REWARD,
+            "ppo": POLICY,
+            "out": str(tmp_path / name),
+        }
+        return pt.OnlineRLHF(**defaults | changes)
+
+    return config
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    return {name: tensor.tolist() for name, tensor in load_file(folder / "model.safetensors").items()}
+
+
+def test_one_round_is_the_offline_way(online: Callable[..., pt.OnlineRLHF], tmp_path: Path) -> None:
+    config = online("online")
+    run = pt.train(config)
+    labels = tmp_path / "online" / "round-1" / "labels.jsonl"
+    reward = pt.train(config.reward_stage(0).replace(out=str(tmp_path / "reward")))
+    policy = pt.train(
+        config.policy_stage(0).replace(out=str(tmp_path / "policy"), reward=str(reward.path / "checkpoint"))
+    )
+    assert config.reward_stage(0).data.path == str(labels)
+    assert weights(policy.path / "checkpoint") == weights(tmp_path / "online" / "round-1" / "policy" / "checkpoint")
+    assert run.metrics["final"] == policy.metrics["final"]
+    assert len(run.metrics["rounds"]) == 1
+
+
+def test_a_second_round_labels_samples_of_the_new_policy_and_fits_on_all(
+    online: Callable[..., pt.OnlineRLHF], tmp_path: Path
+) -> None:
+    run = pt.train(online("online", rounds=2))
+    rounds = [pt.load_preferences(tmp_path / "online" / f"round-{n}" / "labelled.jsonl", ties="half") for n in (1, 2)]
+    texts = [{response.text for group in groups for response in group.responses} for groups in rounds]
+    assert texts[0] != texts[1]
+    together = (tmp_path / "online" / "round-2" / "labels.jsonl").read_text().splitlines()
+    assert len(together) == 8
+    one = pt.train(online("one"))
+    assert run.metrics["rounds"][0] == one.metrics["rounds"][0]
+    policies = [weights(tmp_path / "online" / f"round-{n}" / "policy" / "checkpoint") for n in (1, 2)]
+    assert policies[0] != policies[1]
+    provenance = json.loads((tmp_path / "online" / "round-2" / "policy" / "provenance.json").read_text())
+    start = json.loads((tmp_path / "online" / "round-1" / "policy" / "provenance.json").read_text())
+    assert provenance["reference"]["fingerprint"] == start["model"]["fingerprint"] != provenance["model"]["fingerprint"]
+
+
+def test_what_is_done_is_not_done_again(online: Callable[..., pt.OnlineRLHF], tmp_path: Path) -> None:
+    pt.train(online("online"))
+    policy = tmp_path / "online" / "round-1" / "policy"
+    before = (policy / "metrics.jsonl").stat().st_mtime_ns, weights(policy / "checkpoint")
+    (policy / "result.json").unlink()  # as if killed at the very end
+    pt.train(online("online"))
+    assert weights(policy / "checkpoint") == before[1]
+    finished = (policy / "metrics.jsonl").stat().st_mtime_ns
+    pt.train(online("online"))
+    assert (policy / "metrics.jsonl").stat().st_mtime_ns == finished
+    with pytest.raises(InputError, match="other settings"):
+        pt.train(online("online", seed=1))
+
+
+def test_people_label_between_rounds(online: Callable[..., pt.OnlineRLHF], tmp_path: Path) -> None:
+    config = online("people", labeller="file")
+    with pytest.raises(InputError, match="waits for labels"):
+        pt.train(config)
+    folder = tmp_path / "people" / "round-1"
+    asked = [json.loads(line) for line in (folder / "to_label.jsonl").read_text().splitlines()]
+    assert len(asked) == 4
+    answered = [row | {"comparisons": [{"winner": 1, "loser": 0}]} for row in asked if len(row["responses"]) > 1]
+    (folder / "labelled.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answered))
+    assert pt.train(config).metrics["status"] == "done"
+
+
+def test_bad_settings_are_named_before_anything_runs(online: Callable[..., pt.OnlineRLHF], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="stepz"):
+        online("bad", ppo={"stepz": 3})
+    with pytest.raises(InputError, match=r"`ppo.reward` is the pipeline's to set"):
+        online("bad", ppo={"reward": "vader"})
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="already holds other files"):
+        pt.train(online("taken"))
+
+
+def test_the_command_line_runs_it(online: Callable[..., pt.OnlineRLHF], tmp_path: Path, capsys: Any) -> None:
+    config = online("python")
+    run = pt.train(config)
+    command = ["train", "online_rlhf", str(run.path / "config.yaml"), f"out={tmp_path / 'typed'}"]
+    assert main(command) == 0
+    assert "online_rlhf: done" in capsys.readouterr().out
+    one, other = (tmp_path / name / "round-1" / "policy" / "checkpoint" for name in ("python", "typed"))
+    assert weights(one) == weights(other)
