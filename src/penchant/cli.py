@@ -18,11 +18,8 @@ from typing import Any
 from penchant.config import describe, load_config
 from penchant.errors import InputError, PenchantError, RunError
 from penchant.methods import METHODS, train
-<<<<<<< HEAD
-from penchant.studies.command import add_study
-=======
 from penchant.pipelines import PIPELINES
->>>>>>> main
+from penchant.studies.command import add_study
 from penchant.types import PromptGroup, RunResult
 
 DONE, FOUND, BAD, INTERRUPTED = 0, 1, 2, 130

@@ -152,7 +152,8 @@ def test_the_difference_of_two_efficiencies_is_paired() -> None:
     kls = np.repeat(np.linspace(0.5, 3, 6)[:, None], 24, axis=1)
     hard = np.random.default_rng(2).normal(0, 0.3, 24)  # some prompts are harder, for both alike
     curves = [
-        (kls, table.mean(axis=1) + hard + share * (line.at(kls[:, 0]) - line.reward[0])[:, None]) for share in (0.7, 0.6)
+        (kls, table.mean(axis=1) + hard + share * (line.at(kls[:, 0]) - line.reward[0])[:, None])
+        for share in (0.7, 0.6)
     ]
     gap = efficiency_difference(table, *curves, resamples=300)
     shares = [efficiency(table, *curve, resamples=300) for curve in curves]

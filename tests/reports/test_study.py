@@ -98,8 +98,8 @@ def made_up(seeds: int = 1, text: str = "It was a fine film, and they were glad.
     return {
         "study": "frontier",
         "config": {
-            "model": {"name": "penchant-1.5m"}, "reward": "vader", "max_new_tokens": 24, "sft": None, "optimizer": "rmsprop",
-            "clip": 1.0, "epochs": 2,
+            "model": {"name": "penchant-1.5m"}, "reward": "vader", "max_new_tokens": 24, "sft": None,
+            "optimizer": "rmsprop", "clip": 1.0, "epochs": 2,
             **{name: {"learning_rate": 3e-5, "steps": 30, "prompts_per_step": 64, "samples_per_prompt": 4, "updates": 2}
                for name in VALUES},
         },
@@ -130,7 +130,7 @@ def made_up(seeds: int = 1, text: str = "It was a fine film, and they were glad.
             ],
         },
         "cost": {"seconds": 1012.0},
-        "provenance": {"machine": {"cpu": "AMD EPYC", "cores": 2, "accelerator": None}, "versions": {"torch": "2.13.0"}},
+        "provenance": {"machine": {"cpu": "AMD EPYC", "cores": 2, "accelerator": None}, "versions": {"torch": "2.13"}},
     }  # fmt: skip
 
 
@@ -208,7 +208,15 @@ def test_the_page_has_the_numbers_of_the_study(write: Callable[..., Path], tmp_p
             value, interval = shown(point["reward"]).split(" ", 1)
             assert f"{value}{interval}" in flat or f"{value} {interval}" in flat
     assert shown(numbers["reference"]["reward"]).split(" ")[0] in flat
-    for words in ("16 min 52 s", "AMD EPYC", "penchant-1.5m", "vader", "One seed", "7,680 samples", "held-out accuracy"):
+    for words in (
+        "16 min 52 s",
+        "AMD EPYC",
+        "penchant-1.5m",
+        "vader",
+        "One seed",
+        "7,680 samples",
+        "held-out accuracy",
+    ):
         assert words in flat, words
     figures = sorted(path.name for path in (tmp_path / "page-figures").iterdir())
     assert figures == ["frontier.png", "spread.png"]
@@ -263,7 +271,9 @@ def test_sentences_say_who_leads_only_as_far_as_the_interval_goes() -> None:
     assert "cannot be told apart" in near[1]
     above = made_up(ppo=0.9)
     assert headline(above)[0].startswith("PPO reaches")
-    assert any("and lies above DPO" in sentence for sentence in findings(above) if sentence.startswith("DPO against PPO "))
+    assert any(
+        "and lies above DPO" in sentence for sentence in findings(above) if sentence.startswith("DPO against PPO ")
+    )
     said = " ".join(findings(made_up()))
     assert "DPO's curve has 16 points, PPO's 12; more points reach a little higher by luck alone." in said
     assert "PPO-GT at its best point" in said
@@ -296,7 +306,7 @@ def test_the_axis_fits_what_was_reached(kl: float) -> None:
 
 
 def test_bad_folders_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no study.json"):
+    with pytest.raises(InputError, match=r"holds no study\.json"):
         study_report(tmp_path, tmp_path / "page.html")
     (tmp_path / "study.json").write_text("{")
     with pytest.raises(InputError, match="is damaged"):

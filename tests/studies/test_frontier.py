@@ -1,4 +1,4 @@
-"""The study end to end: its numbers, what a second call does, what a failure leaves standing, stops and continuations."""
+"""The study end to end: its numbers, a second call, what a failure leaves standing, stops and continuations."""
 
 from __future__ import annotations
 
@@ -116,11 +116,15 @@ def test_the_comparisons_are_all_pairs_by_the_true_reward(first: StudyResult) ->
 def test_a_second_call_runs_nothing_and_changes_nothing(
     first: StudyResult, settings: dict[str, Any], workers: Workers
 ) -> None:
-    before = {path: path.stat().st_mtime_ns for path in first.path.rglob("*") if path.name not in (".lock", "study.yaml")}
+    before = {
+        path: path.stat().st_mtime_ns for path in first.path.rglob("*") if path.name not in (".lock", "study.yaml")
+    }
     again = run_frontier(FrontierConfig(**settings, out=str(first.path)), workers=workers)
     assert again.ran == 0
     assert again.numbers == first.numbers
-    after = {path: path.stat().st_mtime_ns for path in first.path.rglob("*") if path.name not in (".lock", "study.yaml")}
+    after = {
+        path: path.stat().st_mtime_ns for path in first.path.rglob("*") if path.name not in (".lock", "study.yaml")
+    }
     assert {path: time for path, time in after.items() if not path.is_dir()} == {
         path: time for path, time in before.items() if not path.is_dir()
     }
@@ -132,7 +136,9 @@ def test_what_is_missing_or_damaged_is_run_again_to_the_same_numbers(
     """A copy elsewhere, in which one run is gone, one has lost its end, and one was cut in the middle of a file."""
     copy = tmp_path / "copy"
     shutil.copytree(first.path, copy)
-    gone, ended, cut = (next((copy / "runs").glob(f"{name}-*")) for name in ("dpo-beta-1", "preferred-ft", "unlikelihood"))
+    gone, ended, cut = (
+        next((copy / "runs").glob(f"{name}-*")) for name in ("dpo-beta-1", "preferred-ft", "unlikelihood")
+    )
     shutil.rmtree(gone)
     (ended / "result.json").unlink()
     text = (cut / "samples.jsonl").read_text()
@@ -161,13 +167,15 @@ def test_two_at_once_give_the_numbers_of_one_after_the_other(
 
 def test_seeds_have_data_of_their_own_and_are_averaged(study: Callable[..., FrontierConfig], workers: Workers) -> None:
     result = run_frontier(study(dpo=None, unlikelihood=None, seeds=[0, 1]), workers=workers)
-    (method, best) = result.numbers["methods"]
+    (method, _) = result.numbers["methods"]
     assert [one["seed"] for one in method["by_seed"]] == [0, 1]
     assert method["seed_deviation"] > 0
     assert {point["seeds"] for point in method["points"]} == {2}
     runs = {run["seed"]: run["points"][-1]["reward"]["value"] for run in result.numbers["runs"]}
     assert method["points"][-1]["reward"]["value"] == pytest.approx((runs[0] + runs[1]) / 2)
-    one, other = (result.path / "stages" / grid(study(seeds=[0, 1])).comparisons[seed].place.split("/")[1] for seed in (0, 1))
+    one, other = (
+        result.path / "stages" / grid(study(seeds=[0, 1])).comparisons[seed].place.split("/")[1] for seed in (0, 1)
+    )
     assert (one / "comparisons.jsonl").read_bytes() != (other / "comparisons.jsonl").read_bytes()
 
 
@@ -240,7 +248,9 @@ def test_texts_become_prefixes(study: Callable[..., FrontierConfig], workers: Wo
     texts = [f"{name} thinks that the film is rather good" for name in ("Ann", "Bob", "Cleo", "Dan")]
     reviews.write_text("".join(json.dumps({"text": text, "label": 1}) + "\n" for text in texts))
     source = {"path": str(reviews), "prefix_tokens": [2, 8], "limit": 3}
-    result = run_frontier(study(prompts=source, dpo=None, preferred_ft=None, unlikelihood=None, ppo_gt=None), workers=workers)
+    result = run_frontier(
+        study(prompts=source, dpo=None, preferred_ft=None, unlikelihood=None, ppo_gt=None), workers=workers
+    )
     (folder,) = (result.path / "stages").glob("prompts-*")
     prompts = [json.loads(line)["prompt"] for line in (folder / "train.jsonl").read_text().splitlines()]
     assert len(prompts) == 3
@@ -273,7 +283,9 @@ def test_ctrl_c_and_again_continues(
     assert numbers_of(result.numbers) == numbers_of(first.numbers)
 
 
-def test_the_command_runs_and_reports(first: StudyResult, settings: dict[str, Any], tmp_path: Path, capsys: Any) -> None:
+def test_the_command_runs_and_reports(
+    first: StudyResult, settings: dict[str, Any], tmp_path: Path, capsys: Any
+) -> None:
     config = tmp_path / "study.yaml"
     config.write_text(to_yaml(FrontierConfig(**settings)))
     page = tmp_path / "page.html"

@@ -34,7 +34,12 @@ def changed(before: Grid, after: Grid) -> set[str]:
 def test_a_sweep_becomes_runs(study: Callable[..., FrontierConfig]) -> None:
     built = grid(study(**ALL))
     labels = [task.label for task in built.runs]
-    assert labels[:4] == ["dpo-beta-0.1-seed-0", "dpo-beta-1-seed-0", "preferred-ft-seed-0", "unlikelihood-alpha-0.5-seed-0"]
+    assert labels[:4] == [
+        "dpo-beta-0.1-seed-0",
+        "dpo-beta-1-seed-0",
+        "preferred-ft-seed-0",
+        "unlikelihood-alpha-0.5-seed-0",
+    ]
     assert len(labels) == len(set(labels)) == 2 * (2 + 1 + 1 + 2 + 2)
     assert len(set(addresses(built).values())) == len(built.tasks())
     by_label = {task.label: task for task in built.tasks()}
@@ -194,7 +199,7 @@ def test_a_preset_is_changed_by_overrides_and_written_back(tmp_path: Path) -> No
 
 
 def test_bad_settings_say_what_is_wrong(study: Callable[..., FrontierConfig]) -> None:
-    with pytest.raises(InputError, match="there is no preset 'smal': expected demo, .*; did you mean small"):
+    with pytest.raises(InputError, match=r"there is no preset 'smal': expected demo, .*; did you mean small"):
         preset("smal")
     with pytest.raises(InputError, match="goes up to 32, but there are only 16 samples a prompt"):
         study(best_of_n={"n": [1, 32]})

@@ -186,8 +186,8 @@ def _budget(study: Numbers) -> str:
     ]
     return (
         f"Equal for all: start, prompts, evaluation prompts and seeds ({shared}). {offline}{online}. Learning rates: "
-        f"{listing(rates)}. Training time leaves evaluations out; “needs before” is sampling and ranking the comparisons "
-        "and, for PPO, fitting the reward model."
+        f"{listing(rates)}. Training time leaves evaluations out; “needs before” is sampling and ranking the "
+        "comparisons and, for PPO, fitting the reward model."
     )
 
 

@@ -204,4 +204,3 @@ def _legend(axes: Axes, seeds: bool) -> None:
         handlelength=1.6,
         columnspacing=1.4,
     )
-

@@ -56,9 +56,7 @@ def _seeds(study: Numbers) -> str:
     seeds = len(study["seeds"])
     prompts = count(study["prompts"]["eval"], "evaluation prompt")
     if seeds == 1:
-        return (
-            f"One seed: the intervals resample the {prompts} and say nothing of how another seed would have trained."
-        )
+        return f"One seed: the intervals resample the {prompts} and say nothing of how another seed would have trained."
     spread = [method["seed_deviation"] for method in trained(study) if method["seed_deviation"] is not None]
     worst = f" (at most {number(100 * max(spread), 1)} percentage points of efficiency)" if spread else ""
     return (
@@ -92,7 +90,9 @@ def difference(study: Numbers, one: str, other: str) -> Estimate | None:
 def findings(study: Numbers) -> list[str]:
     """What else the plot shows, a sentence or two each."""
     found = [_dpo_and_ppo(study, name) for name in ("ppo", "ppo_gt")]
-    return [text for text in (*found, _ground_truth(study), _best_of_n(study), *_collapses(study), _took(study)) if text]
+    return [
+        text for text in (*found, _ground_truth(study), _best_of_n(study), *_collapses(study), _took(study)) if text
+    ]
 
 
 def _dpo_and_ppo(study: Numbers, name: str) -> str:
@@ -200,8 +200,8 @@ def _took(study: Numbers) -> str:
     if least <= 0 or cheap is dear:
         return ""
     return (
-        f"A run of {cheap['label']} trained {duration(least)}, one of {dear['label']} {duration(most)}, evaluations not "
-        f"counted; {cheap['label']} saw {number(cheap['cost']['samples_drawn'], 0)} samples in all, {dear['label']} "
+        f"A run of {cheap['label']} trained {duration(least)}, one of {dear['label']} {duration(most)}, evaluations "
+        f"not counted; {cheap['label']} saw {number(cheap['cost']['samples_drawn'], 0)} samples in all, {dear['label']} "
         f"{number(dear['cost']['samples_drawn'], 0)}."
     )
 
@@ -210,8 +210,8 @@ def caption(study: Numbers) -> str:
     """How to read the plot."""
     limit, reference = study["limit"], study["reference"]
     return (
-        f"Each small mark is an evaluation, thin lines join those of one setting; bold is what a method reaches with its "
-        f"whole sweep, with 95% intervals. The limit line is computed from {count(reference['samples'], 'sample')} of the "
-        f"reference for each prompt and can be trusted up to {number(limit['trusted_kl'])} nats (solid); beyond, it is too "
-        "low (dashed), and methods may cross it."
+        "Each small mark is an evaluation, thin lines join those of one setting; bold is what a method reaches with "
+        f"its whole sweep, with 95% intervals. The limit line is computed from {count(reference['samples'], 'sample')} "
+        f"of the reference for each prompt and can be trusted up to {number(limit['trusted_kl'])} nats (solid); beyond, "
+        "it is too low (dashed), and methods may cross it."
     )

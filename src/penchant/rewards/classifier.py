@@ -82,8 +82,8 @@ def load_classifier(spec: str) -> Classifier:
     labels = {int(place): str(label) for place, label in model.config.id2label.items()}
     if len(labels) < 2:
         raise InputError(
-            f"the reward `{spec}`: {name} has one output, so it is a reward model and not a classifier: give its folder "
-            "without `classifier:`"
+            f"the reward `{spec}`: {name} has one output, so it is a reward model and not a classifier: give its "
+            "folder without `classifier:`"
         )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Classifier(model.to(device).eval(), tokenizer, _place(spec, labels, wanted))

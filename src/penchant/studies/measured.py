@@ -76,7 +76,7 @@ class MeasuredRun:
 
     @cached_property
     def trained_tokens(self) -> float:
-        """Tokens that went through the model while it learned, as often as they did. (Rollouts count responses only.)"""
+        """Tokens that went through the model while it learned, as often as they did (rollouts: of responses)."""
         rows = [row for row in read_lines(self.folder / "metrics.jsonl") if row.get("kind") == "train"]
         pairs = [(row.get("tokens_per_s"), row.get("seconds")) for row in rows]
         once = sum(rate * seconds for rate, seconds in pairs if rate is not None and seconds is not None)

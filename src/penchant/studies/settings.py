@@ -139,7 +139,7 @@ class FrontierConfig(Config):
     eval_prompts: Prompts
     """Texts to measure on. Those that are among the prompts to train on are left out."""
     reward: str = "vader"
-    """The true reward, which ranks the samples and measures the methods: `vader`, `classifier:MODEL`, `module:function`."""
+    """The true reward, which ranks samples and measures methods: `vader`, `classifier:MODEL`, `module:function`."""
     template: Literal["auto", "chat", "plain"] = "plain"
     """How prompts are rendered."""
     max_new_tokens: Count = 40

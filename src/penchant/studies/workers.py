@@ -102,4 +102,6 @@ class Workers:
             self._server.stdin.write(json.dumps(message).encode() + b"\n")
             self._server.stdin.flush()
         except BrokenPipeError:
-            raise RunError("the process that does the work is gone (out of memory?): start the same command again") from None
+            raise RunError(
+                "the process that does the work is gone (out of memory?): start the same command again"
+            ) from None
