@@ -229,7 +229,7 @@ def _name(study: Numbers, row: Numbers) -> str:
     label = method["label"] if method else row["method"]
     if row["value"] is None or method is None or not method["setting"]:
         return label
-    return f"{label}, {setting_name(method['setting'])} {number(row['value'])}"
+    return f"{label}, {setting_name(method['setting'])} {row['value']:g}"
 
 
 def _facts(study: Numbers) -> list[tuple[str, str]]:

@@ -44,12 +44,20 @@ def _against(study: Numbers, one: Numbers, other: Numbers, which: str = "") -> s
     reaches = f"{name} reaches {value_only(as_estimate(other['efficiency']), percent=True)}"
     if gap is None or gap.low is None or gap.high is None:
         return f"{reaches}."
-    points = estimate(gap, percent=True, sign=True).replace("%", "")
     if gap.low > 0:
-        return f"{reaches}; {one['label']} lies above it by {points} percentage points on the same prompts."
+        return f"{reaches}; {one['label']} lies above it by {_points(gap)} on the same prompts."
     if gap.high < 0:
-        return f"{reaches} and lies above {one['label']}: {points} percentage points on the same prompts."
-    return f"{reaches}; the two cannot be told apart here (difference {points} percentage points on the same prompts)."
+        return f"{reaches} and lies above {one['label']} by {_points(_reversed(gap))} on the same prompts."
+    return f"{reaches}; the two cannot be told apart here (a difference of {_points(gap)} on the same prompts)."
+
+
+def _points(gap: Estimate) -> str:
+    return f"{estimate(gap, percent=True).replace('%', '')} percentage points"
+
+
+def _reversed(e: Estimate) -> Estimate:
+    low, high = (None if end is None else -end for end in (e.high, e.low))
+    return Estimate(-e.value, low, high, e.n, e.clusters)
 
 
 def _seeds(study: Numbers) -> str:
@@ -81,9 +89,7 @@ def difference(study: Numbers, one: str, other: str) -> Estimate | None:
         if (row["one"], row["other"]) == (one, other):
             return as_estimate(row["difference"])
         if (row["other"], row["one"]) == (one, other):
-            e = as_estimate(row["difference"])
-            low, high = (None if end is None else -end for end in (e.high, e.low))
-            return Estimate(-e.value, low, high, e.n, e.clusters)
+            return _reversed(as_estimate(row["difference"]))
     return None
 
 
@@ -183,7 +189,7 @@ def _setting(method: Numbers, row: Numbers, ends: str = ", ") -> str:
     """`beta 0.1, `; nothing for a method without a setting."""
     if row.get("value") is None or not method["setting"]:
         return ""
-    return f"{setting_name(method['setting'])} {number(row['value'])}{ends}"
+    return f"{setting_name(method['setting'])} {row['value']:g}{ends}"
 
 
 def setting_name(setting: str) -> str:
@@ -201,8 +207,8 @@ def _took(study: Numbers) -> str:
         return ""
     return (
         f"A run of {cheap['label']} trained {duration(least)}, one of {dear['label']} {duration(most)}, evaluations "
-        f"not counted; {cheap['label']} saw {number(cheap['cost']['samples_drawn'], 0)} samples in all, {dear['label']} "
-        f"{number(dear['cost']['samples_drawn'], 0)}."
+        f"not counted; {cheap['label']} saw {number(cheap['cost']['samples_drawn'], 0)} samples in all, "
+        f"{dear['label']} {number(dear['cost']['samples_drawn'], 0)}."
     )
 
 
@@ -212,6 +218,6 @@ def caption(study: Numbers) -> str:
     return (
         "Each small mark is an evaluation, thin lines join those of one setting; bold is what a method reaches with "
         f"its whole sweep, with 95% intervals. The limit line is computed from {count(reference['samples'], 'sample')} "
-        f"of the reference for each prompt and can be trusted up to {number(limit['trusted_kl'])} nats (solid); beyond, "
-        "it is too low (dashed), and methods may cross it."
+        f"of the reference for each prompt and can be trusted up to {number(limit['trusted_kl'])} nats (solid); "
+        "beyond, it is too low (dashed), and methods may cross it."
     )

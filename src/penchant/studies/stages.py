@@ -134,7 +134,8 @@ def _prefixes(order: Order, role: str, path: str, end: int | None) -> list[Promp
     source = order.settings[role]
     low, high = source["prefix_tokens"]
     tokenizer = load_renderer(order.places["model"], template="plain").tokenizer
-    texts = [split_key(group) for group in load_demonstrations(path, split=source["split"], merge=False, limit=end)]
+    # its own limit counts prompts, of which plain texts have none
+    texts = [split_key(group) for group in load_demonstrations(path, split=source["split"], merge=False)][:end]
     lengths = np.random.default_rng(source["skip"]).integers(low, high + 1, len(texts))
     cut = []
     for text, length in zip(texts[source["skip"] :], lengths.tolist(), strict=False):
