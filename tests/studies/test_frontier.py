@@ -19,7 +19,7 @@ from penchant.cli import main
 from penchant.config import to_yaml
 from penchant.errors import InputError
 from penchant.metrics import best_of_n, efficiency, limit_line
-from penchant.studies import FrontierConfig
+from penchant.studies import FrontierConfig, preset
 from penchant.studies.frontier import StudyResult, run_frontier
 from penchant.studies.grid import grid
 from penchant.studies.workers import Workers
@@ -177,6 +177,59 @@ def test_seeds_have_data_of_their_own_and_are_averaged(study: Callable[..., Fron
         result.path / "stages" / grid(study(seeds=[0, 1])).comparisons[seed].place.split("/")[1] for seed in (0, 1)
     )
     assert (one / "comparisons.jsonl").read_bytes() != (other / "comparisons.jsonl").read_bytes()
+
+
+PPO = {"target_nats": [1], "learning_rate": 1e-3, "steps": 2, "prompts_per_step": 3, "samples_per_prompt": 2}
+
+
+def test_ppo_learns_a_reward_and_ppo_gt_has_the_true_one(
+    study: Callable[..., FrontierConfig], workers: Workers
+) -> None:
+    changes = {"dpo": None, "preferred_ft": None, "unlikelihood": None, "reward_model": {"learning_rate": 1e-3}}
+    result = run_frontier(study(**changes, ppo=PPO, ppo_gt=PPO), workers=workers)
+    assert not result.failures
+    ppo, ppo_gt, _ = result.numbers["methods"]
+    assert (ppo["name"], ppo_gt["name"]) == ("ppo", "ppo_gt")
+    assert ppo["points"] != ppo_gt["points"]
+    assert ppo_gt["cost"]["samples_drawn"] == 2 * 3 * 2
+    assert ppo["cost"]["samples_drawn"] == 2 * 3 * 2 + 24  # and those that its reward model learned from
+    assert ppo["cost"]["preparation_seconds"] > ppo_gt["cost"]["preparation_seconds"] == 0
+    (model,) = result.numbers["reward_models"]
+    assert 0 <= model["accuracy"]["value"] <= 1
+    (run,) = (result.path / "runs").glob("ppo-target*")
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert all("true_reward" in row for row in rows if row["kind"] == "train")
+
+
+def test_the_paper_s_preset_starts_and_ends_with_stand_ins_for_what_the_hub_has(
+    settings: dict[str, Any], workers: Workers, tmp_path: Path
+) -> None:
+    """SFT, prefixes, comparisons, reward model and all methods, by the preset's settings but for names and sizes."""
+    reviews = tmp_path / "reviews.jsonl"
+    texts = [f"{name} thinks that the film is {word}" for name in ("Ann", "Bob", "Cleo") for word in ("good", "bad")]
+    reviews.write_text("".join(json.dumps({"text": text, "label": 1}) + "\n" for text in texts))
+    unseen = tmp_path / "unseen.jsonl"
+    unseen.write_text("".join(json.dumps({"text": f"{text}ly made", "label": 0}) + "\n" for text in texts[::-1]))
+    budget = ["steps=2", "prompts_per_step=2", "samples_per_prompt=2", "target_nats=[3]"]
+    config = preset(
+        "paper",
+        [
+            f"model={settings['model']['name']}", "model.device=cpu", f"prompts.path={reviews}", "prompts.limit=6",
+            f"eval_prompts.path={unseen}", "eval_prompts.split=train", "eval_prompts.limit=6",
+            f"reward={settings['reward']}", f"sft.data.path={reviews}", "sft.data.max_length=null", "seeds=[0]",
+            "max_new_tokens=5", "evaluation.times=1", "evaluation.samples=2", "evaluation.reference_samples=16",
+            "dpo.beta=[0.1]", "unlikelihood.alpha=[1]", "best_of_n.n=[1, 4, 16]", f"out={tmp_path / 'paper'}",
+            *(f"{method}.{setting}" for method in ("ppo", "ppo_gt") for setting in budget),
+        ],
+    )  # fmt: skip
+    result = run_frontier(config, workers=workers)
+    assert not result.failures
+    assert len(result.numbers["methods"]) == 6
+    assert [path.name.split("-")[0] for path in sorted((result.path / "stages").iterdir())] == [
+        "comparisons", "prompts", "reference", "reward", "sft",
+    ]  # fmt: skip
+    assert result.numbers["samples"]["columns"][0]["texts"][0]["text"]
+    assert run_frontier(config, workers=workers).ran == 0
 
 
 # -- failures -----------------------------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ def _comparison(study: Numbers) -> Table:
     heads = ("efficiency", "one setting alone", *(["spread over seeds"] if several else []), "best reward in range")
     costs = ("training, a run", "needs before", "peak memory", "samples drawn", "tokens learned from", "runs")
     rows = [(method["label"], *_of_method(method, several), *_of_cost(method)) for method in study["methods"]]
-    caption = f"Efficiency is averaged over KL {number(study['limit']['from_kl'])} to {number(study['limit']['to_kl'])}"
+    caption = f"Efficiency is averaged over KL {study['limit']['from_kl']:g} to {study['limit']['to_kl']:.3g}"
     return Table(f"{caption} nats; costs are means over a method's runs.", ("method", *heads, *costs), tuple(rows))
 
 
@@ -169,7 +169,7 @@ def _of_cost(method: Numbers) -> list[str]:
 def _budget(study: Numbers) -> str:
     """What is equal for all and what is not."""
     config = study["config"]
-    shared = f"{config['optimizer']}, clip {number(config['clip'])}"
+    shared = f"{config['optimizer']}, clip {config['clip']:g}"
     offline = f"DPO, Preferred-FT and unlikelihood go {count(config['epochs'], 'time')} over the same comparisons"
     ppo = config["ppo"] or config["ppo_gt"]
     online = ""
@@ -273,7 +273,7 @@ def _samples(study: Numbers) -> dict[str, Any] | None:
         f"The first {len(prompts)} of {count(study['prompts']['eval'], 'prompt')} and the first draw of each, from the "
         "evaluation whose KL comes nearest; none was picked by its reward."
     )
-    return {"target": number(shown["target_kl"]), "note": note, "prompts": prompts}
+    return {"target": f"{shown['target_kl']:g}", "note": note, "prompts": prompts}
 
 
 def _cell(study: Numbers, column: Numbers, place: int, order: Sequence[str]) -> dict[str, Any]:

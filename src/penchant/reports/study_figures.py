@@ -31,7 +31,8 @@ def frontier_picture(numbers: Mapping[str, Any]) -> Picture:
             _method(axes, method, index, numbers["reference"]["reward"]["value"])
         _reference(axes, numbers["reference"]["reward"])
         axes.set_ylabel("mean true reward")
-        axes.yaxis.set_major_locator(MaxNLocator(7))
+        axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+        axes.margins(y=0.1)
         return export(figure, "Mean true reward against exact sequence KL", [method["label"] for method in methods])
 
 
@@ -60,7 +61,7 @@ def spread_picture(numbers: Mapping[str, Any]) -> Picture:
 def _scale(axes: Axes, farthest: float) -> None:
     if farthest <= LINEAR_TO:
         axes.set_xlim(-0.02 * farthest, 1.05 * farthest)
-        axes.xaxis.set_major_locator(MaxNLocator(8))
+        axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
         note = ""
     else:
         axes.set_xscale("symlog", linthresh=1.0, linscale=0.8)
@@ -84,11 +85,11 @@ def _limit(axes: Axes, limit: Mapping[str, Any]) -> None:
     axes.annotate(
         "limit: no policy gets above",
         (end, float(np.interp(end, kl, reward))),
-        xytext=(4, 8),
+        xytext=(0, 9),
         textcoords="offset points",
         color=INK,
         fontweight="bold",
-        ha="left",
+        ha="right",
         va="bottom",
     )
     axes.annotate(

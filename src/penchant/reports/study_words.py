@@ -29,7 +29,7 @@ def headline(study: Numbers) -> list[str]:
     leader = ranked[0]
     said = [
         f"{leader['label']} reaches {estimate(as_estimate(leader['efficiency']), percent=True)} of the gain in reward "
-        f"that is possible between {number(study['limit']['from_kl'])} and {number(study['limit']['to_kl'])} nats of KL"
+        f"that is possible between {study['limit']['from_kl']:g} and {study['limit']['to_kl']:.3g} nats of KL"
         + (", the most of all methods that train." if len(ranked) > 1 else ".")
     ]
     if len(ranked) > 1:
