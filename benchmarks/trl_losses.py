@@ -1,9 +1,9 @@
-"""TRL's value of each pairwise loss on random inputs, for `tests/losses/test_beside_trl.py` to compare ours with.
+"""TRL's value of each preference loss on random inputs, for `tests/losses/test_beside_trl.py` to compare ours with.
 
     .venv-trl/bin/python benchmarks/trl_losses.py tests/losses/trl.json
 
-Calls the very `DPOTrainer._compute_loss`, on a model that returns given log-probabilities. (`make bench` makes the
-environment.)
+Calls the very `DPOTrainer._compute_loss` and `KTOTrainer._compute_loss`, on a model that returns given
+log-probabilities. (`make bench` makes the environment.)
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 import trl
-from trl import DPOTrainer
+from trl import DPOTrainer, KTOTrainer
 
 PAIRS, TOKENS, SEED = 8, 12, 0
 PLAIN = {
@@ -51,6 +52,12 @@ LOSSES: dict[str, dict[str, Any]] = {
     "aot_unpaired": {"label_smoothing": 0.1, "whole": True},
 }
 
+KTO_PLAIN = {"beta": 0.3, "desirable_weight": 1.0, "undesirable_weight": 1.0}
+KTO_LOSSES: dict[str, dict[str, Any]] = {
+    "kto": {},
+    "kto of a batch": {"desirable_weight": 1.3, "undesirable_weight": 0.6, "whole": True},
+}
+
 
 def main() -> None:
     """Write inputs and values."""
@@ -61,20 +68,79 @@ def main() -> None:
         "logps": -3 * torch.rand(2 * PAIRS, TOKENS) * mask,
         "ref_logps": -3 * torch.rand(2 * PAIRS, TOKENS) * mask,
         "log_sum_sq": -2 * torch.rand(2 * PAIRS, TOKENS),
+        "kl_logps": -3 * torch.rand(2 * PAIRS, TOKENS) * mask,
+        "kl_ref_logps": -3 * torch.rand(2 * PAIRS, TOKENS) * mask,
     }
     values = {}
     for name, settings in LOSSES.items():
         whole = list(range(PAIRS))
         batches = [whole] if settings.get("whole") else [[pair] for pair in whole]
         values[name] = [_loss(settings.get("loss", name), settings, given, mask, pairs) for pairs in batches]
+    for name, settings in KTO_LOSSES.items():
+        whole = list(range(2 * PAIRS))
+        batches = [whole] if settings.get("whole") else [[row] for row in whole]
+        values[name] = [_kto_loss(settings, given, mask, rows) for rows in batches]
     content = {
         "trl": trl.__version__,
-        "settings": {name: PLAIN | settings for name, settings in LOSSES.items()},
+        "settings": {name: PLAIN | settings for name, settings in LOSSES.items()}
+        | {name: KTO_PLAIN | settings for name, settings in KTO_LOSSES.items()},
         "lengths": lengths.tolist(),
         **{name: tensor.tolist() for name, tensor in given.items()},
         "losses": values,
     }
     Path(sys.argv[1]).write_text(json.dumps(content, indent=1) + "\n")
+
+
+class Model:
+    """Returns given log-probabilities: which, the first token of its input says."""
+
+    training = True
+
+    def __init__(self, logps: dict[int, torch.Tensor], log_sum_sq: torch.Tensor) -> None:
+        self.logps, self.log_sum_sq = logps, log_sum_sq
+
+    def __call__(self, input_ids: torch.Tensor, **_: Any) -> SimpleNamespace:
+        logps = self.logps[int(input_ids[0, 0])]
+        zeros = torch.zeros_like(logps)
+        return SimpleNamespace(
+            log_probs=logps, log_sum_sq_probs=self.log_sum_sq, entropy=zeros, mean_logits=zeros, is_top1=zeros.bool()
+        )
+
+
+ACCELERATOR = SimpleNamespace(device="cpu", gather=lambda x: x, gather_for_metrics=lambda x: x)
+
+
+def _kto_loss(settings: dict[str, Any], given: dict[str, torch.Tensor], mask: torch.Tensor, rows: list[int]) -> float:
+    """TRL's mean over some responses (even rows are desirable), with the KL term of their mismatched ones."""
+    options = KTO_PLAIN | settings
+    picked = {name: tensor[rows] for name, tensor in given.items()}
+    prompt = torch.zeros(len(rows), 1, dtype=torch.long)
+    attended = torch.cat([prompt + 1, mask[rows].long()], 1)
+    trainer = SimpleNamespace(
+        model=Model({0: picked["logps"], 1: picked["kl_logps"]}, picked["log_sum_sq"]),
+        accelerator=ACCELERATOR,
+        aux_loss_enabled=False,
+        calculate_KL=True,
+        precompute_ref_logps=True,
+        loss_type="kto",
+        _metrics=defaultdict(lambda: defaultdict(list)),
+        _total_train_tokens=0,
+        _tp_size=1,
+        **{name: options[name] for name in KTO_PLAIN},
+    )
+    trainer._compute_kl_logps = partial(KTOTrainer._compute_kl_logps, trainer)
+    inputs = {
+        "input_ids": torch.zeros_like(attended),
+        "KL_input_ids": torch.ones_like(attended),
+        "attention_mask": attended,
+        "KL_attention_mask": attended,
+        "completion_mask": torch.cat([prompt, mask[rows].long()], 1),
+        "KL_completion_mask": torch.cat([prompt, mask[rows].long()], 1),
+        "label": torch.tensor([row % 2 == 0 for row in rows]),
+        "ref_logps": picked["ref_logps"].sum(1),
+        "ref_KL_logps": picked["kl_ref_logps"].sum(1),
+    }
+    return float(KTOTrainer._compute_loss(trainer, trainer.model, inputs, False))
 
 
 def _loss(
@@ -85,19 +151,9 @@ def _loss(
     rows = torch.tensor([*pairs, *(PAIRS + pair for pair in pairs)])
     logps, ref, log_sum_sq, mask = (t[rows] for t in (given["logps"], given["ref_logps"], given["log_sum_sq"], mask))
     prompt = torch.zeros(len(rows), 1, dtype=torch.long)
-
-    class Model:
-        training = True
-
-        def __call__(self, **_: Any) -> SimpleNamespace:
-            zeros = torch.zeros_like(logps)
-            return SimpleNamespace(
-                log_probs=logps, log_sum_sq_probs=log_sum_sq, entropy=zeros, mean_logits=zeros, is_top1=zeros.bool()
-            )
-
     trainer = SimpleNamespace(
-        model=Model(),
-        accelerator=SimpleNamespace(device="cpu", gather=lambda x: x, gather_for_metrics=lambda x: x),
+        model=Model({0: logps}, log_sum_sq),
+        accelerator=ACCELERATOR,
         aux_loss_enabled=False,
         precompute_ref_logps=True,
         loss_types=[loss],

@@ -410,10 +410,39 @@ def test_sample_writes_what_load_preferences_reads(run: Callable[..., Run], inpu
     assert (inputs / "other.jsonl").read_bytes() != (inputs / "drawn.jsonl").read_bytes()
 
 
+def test_sample_compares_the_best_with_the_worst_where_asked(
+    run: Callable[..., Run], inputs: Path, stories: str
+) -> None:
+    (inputs / "p.txt").write_text("Once upon a time, there was a happy dog\nThe sad boy\n")
+    command = ("sample", stories, "p.txt", "--max-new-tokens", "25", "--device", "cpu", "--reward", "vader")
+    for pairs in ("all", "best-worst"):
+        done = run(*command, "-o", f"{pairs}.jsonl", "--pairs", pairs)
+        assert done.code == 0, done.err
+    every, widest = (pt.load_preferences(inputs / f"{pairs}.jsonl", ties="half") for pairs in ("all", "best-worst"))
+    assert widest == pt.best_worst_pairs(every)
+    assert [len(group.comparisons) for group in widest] == [1, 1]
+
+
+def test_sample_keeps_what_was_drawn_where_the_reward_fails(
+    run: Callable[..., Run], inputs: Path, tiny_model: str
+) -> None:
+    (inputs / "p.txt").write_text("Hello\n")
+    (inputs / "broken.py").write_text("def reward(pairs):\n    raise OSError('gone')\n")
+    command = ("sample", tiny_model, "p.txt", "--max-new-tokens", "5", "--device", "cpu", "-o", "drawn.jsonl")
+    done = run(*command, "--reward", "broken.py:reward")
+    assert done.code == 2
+    assert "OSError: gone" in done.err
+    assert "The samples are in unscored-drawn.jsonl, without scores" in done.err
+    assert not (inputs / "drawn.jsonl").exists()
+    assert run(*command).code == 0
+    assert (inputs / "unscored-drawn.jsonl").read_bytes() == (inputs / "drawn.jsonl").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         (("-n", "0"), ["n=0"]),
+        (("--pairs", "best-worst"), ["--pairs", "--reward"]),
         (("--temperature", "-1"), ["temperature"]),
         (("--top-p", "0"), ["top_p"]),
         (("--max-new-tokens", "0"), ["max_new_tokens"]),

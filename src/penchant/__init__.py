@@ -22,10 +22,10 @@ from penchant.data import (
     write_groups,
 )
 from penchant.errors import InputError, PenchantError, RunError
-from penchant.methods import DPO, PPO, PPOGT, SFT, PreferredFT, RewardModel, Unlikelihood, train
+from penchant.methods import DPO, KTO, PPO, PPOGT, SFT, PreferredFT, RewardModel, Unlikelihood, train
 from penchant.models.settings import LoRA, ModelConfig
 from penchant.pipelines import OnlineRLHF
-from penchant.rewards import compare_by_score, load_reward, score_groups
+from penchant.rewards import best_worst_pairs, compare_by_score, load_reward, score_groups
 from penchant.types import Comparison, Message, PromptGroup, Response, RunResult
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ _LATER = {
 
 __all__ = [
     "DPO",
+    "KTO",
     "PPO",
     "PPOGT",
     "SFT",
@@ -69,6 +70,7 @@ __all__ = [
     "RunResult",
     "Sampling",
     "Unlikelihood",
+    "best_worst_pairs",
     "check_preferences",
     "compare_by_score",
     "load_demonstrations",

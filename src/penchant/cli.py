@@ -148,9 +148,11 @@ def _summary(result: RunResult) -> str:
     metrics = result.metrics
     lines = [f"{result.method}: {metrics['status']} after {metrics['steps']} steps, {metrics['seconds']:.0f} s"]
     first, final = metrics["first"] or {}, metrics["final"] or {}
-    for name in ("accuracy", "loss", "margin"):
+    for name in ("accuracy", "label_accuracy", "loss", "margin"):
         if name in final.get("held_out", {}):
-            lines.append(f"  held-out {name}: {_change(first['held_out'][name], final['held_out'][name])}")
+            lines.append(
+                f"  held-out {name.replace('_', ' ')}: {_change(first['held_out'][name], final['held_out'][name])}"
+            )
     if "longest_wins" in final.get("held_out", {}):
         lines.append(f"  (the longer response wins: {_shown(final['held_out']['longest_wins'])})")
     if "samples" in final:
@@ -265,7 +267,12 @@ def _add_sample(commands: Any) -> None:
     parser.add_argument("--top-p", type=float, default=1.0, help="1 for all tokens (default)")
     parser.add_argument("--seed", type=int, default=0, help="fixes the draws (default: 0)")
     parser.add_argument("--template", choices=("auto", "chat", "plain"), default="auto")
-    parser.add_argument("--reward", help="score the responses and compare them: vader, or module:function")
+    parser.add_argument("--reward", help="score the responses and compare them: vader, module:function, http://address")
+    parser.add_argument(
+        "--pairs",
+        choices=("all", "best-worst"),
+        help="what to compare by --reward: every two responses (default), or the best with the worst",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
     parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto")
     parser.add_argument("--trust-remote-code", action="store_true", help="run Python code that comes with the model")
@@ -278,10 +285,13 @@ def _sample(options: argparse.Namespace) -> int:
     from penchant.data.write import check_name
     from penchant.engine.generate import Sampling
     from penchant.models.load import load_policy
-    from penchant.rewards import compare_by_score, load_reward, score_groups
+    from penchant.rewards import best_worst_pairs, compare_by_score, load_reward, score_groups
     from penchant.train.progress import progress_bar
 
-    check_name(Path(options.out))  # before the work, not after it
+    out = Path(options.out)
+    check_name(out)  # before the work, not after it
+    if options.pairs and not options.reward:
+        raise InputError("--pairs says which scored responses to compare: name what scores them, with --reward")
     asked = load_prompts(options.prompts)
     reward = load_reward(options.reward) if options.reward else None
     sampling = Sampling(
@@ -305,9 +315,15 @@ def _sample(options: argparse.Namespace) -> int:
     with progress_bar("sampling", len(prompts) * options.n, "samples") as advance:
         groups: list[PromptGroup] = policy.sample(prompts, sampling, progress=advance)
     if reward is not None:
-        groups = compare_by_score(score_groups(groups, reward))
-    write_groups(groups, options.out)
-    print(f"{len(groups)} prompts with {options.n} responses each written to {options.out}")
+        try:
+            groups = score_groups(groups, reward)
+        except PenchantError as error:  # drawing took long: what was drawn is kept
+            unscored = out.with_name(f"unscored-{out.name}")
+            write_groups(groups, unscored)
+            raise RunError(f"{error}. The samples are in {unscored}, without scores") from error
+        groups = best_worst_pairs(groups) if options.pairs == "best-worst" else compare_by_score(groups)
+    write_groups(groups, out)
+    print(f"{len(groups)} prompts with {options.n} responses each written to {out}")
     return DONE
 
 

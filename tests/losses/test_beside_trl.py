@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from penchant.losses import batchwise, pairwise, preference
+from penchant.losses import batchwise, pairwise, preference, unpaired
 
 KEPT: dict[str, Any] = json.loads((Path(__file__).parent / "trl.json").read_text())
 LENGTHS = torch.tensor(KEPT["lengths"])
@@ -32,6 +32,14 @@ def ld(beta: float, ld_alpha: float) -> Tensor:
 def wpo(beta: float) -> Tensor:
     weights = batchwise.wpo_weights(*LOGPS.chunk(2), *LOG_SUM_SQ.chunk(2), *MASK.chunk(2))
     return weights * preference.dpo(*SUMS, beta=beta)
+
+
+def kto(settings: dict[str, Any], rows: slice = slice(None)) -> Tensor:
+    """Of the rows as one batch; even rows are desirable."""
+    kl = (torch.tensor(KEPT["kl_logps"])[rows] - torch.tensor(KEPT["kl_ref_logps"])[rows]).sum(1).mean()
+    desirable = torch.arange(2 * PAIRS)[rows] % 2 == 0
+    weights = {name: settings[name] for name in ("desirable_weight", "undesirable_weight")}
+    return unpaired.kto(LOGPS[rows].sum(1), REF[rows].sum(1), desirable, kl, beta=settings["beta"], **weights)
 
 
 # TRL's name -> ours; its beta is IPO's tau
@@ -61,7 +69,15 @@ OURS: dict[str, Callable[[dict[str, Any]], Tensor]] = {
     "aot_unpaired": lambda s: batchwise.aot_unpaired(
         *SUMS, beta=s["beta"], label_smoothing=s["label_smoothing"]
     ).mean()[None],
+    "kto": lambda s: torch.cat([kto(s, slice(row, row + 1)) for row in range(2 * PAIRS)]),
+    "kto of a batch": lambda s: kto(s).mean()[None],
 }
+
+
+def test_some_of_the_kl_estimates_are_negative_and_some_are_not() -> None:
+    estimates = (torch.tensor(KEPT["kl_logps"]) - torch.tensor(KEPT["kl_ref_logps"])).sum(1)
+    assert (estimates < 0).any()
+    assert (estimates > 0).any()
 
 
 def test_every_value_is_compared() -> None:

@@ -19,7 +19,7 @@ import torch
 from penchant.config import Config, load_config
 from penchant.config.fields import TAG, shape_of, tag_of
 from penchant.errors import PenchantError
-from penchant.methods import DPO, METHODS, PPO, PPOGT, SFT, PreferredFT, RewardModel, Unlikelihood, train
+from penchant.methods import DPO, KTO, METHODS, PPO, PPOGT, SFT, PreferredFT, RewardModel, Unlikelihood, train
 from penchant.train import checkpoint
 
 BASE = ("model=MODEL", "model.device=cpu", "data=prefs.jsonl", "data.held_out=2", "batch_size=8",
@@ -156,9 +156,15 @@ def test_the_other_methods_have_the_same_settings_except_their_own() -> None:
     assert set(settings_of(PreferredFT)) == shared | {"count"}
     assert set(settings_of(Unlikelihood)) == shared | {"count", "alpha"}
     assert set(settings_of(SFT)) == shared - {"data.ties", "data.contradictions"} | {"turns"}  # (see test_methods.py)
+    held_to = {name for name in TABLE if name.startswith("reference")}
+    assert set(settings_of(KTO)) == shared | held_to | {
+        "beta",
+        "desirable_weight",
+        "undesirable_weight",
+    }  # (test_kto.py)
     for_rewards = {name for name in shared if not name.startswith("evaluate.samples")} | {"margin"}
     assert set(settings_of(RewardModel)) == for_rewards  # (see test_reward_model.py)
-    assert set(METHODS.values()) - {PPO, PPOGT} == {DPO, SFT, PreferredFT, Unlikelihood, RewardModel}
+    assert set(METHODS.values()) - {PPO, PPOGT} == {DPO, KTO, SFT, PreferredFT, Unlikelihood, RewardModel}
 
 
 @pytest.fixture(scope="module")

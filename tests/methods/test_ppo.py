@@ -95,12 +95,19 @@ def chance(model: str | Path, prompt: str) -> float:
     return float(sum(p for p, text in zip(probabilities.tolist(), texts, strict=True) if text[:1] in set("aeiouAEIOU")))
 
 
-BANDIT = {"max_new_tokens": 1, "samples_per_prompt": 64, "steps": 40, "optimizer": {"learning_rate": 3e-3}}
+BANDIT: dict[str, Any] = {
+    "max_new_tokens": 1,
+    "samples_per_prompt": 32,
+    "steps": 20,
+    "updates": 1,
+    "minibatches": 2,
+    "optimizer": {"learning_rate": 1e-2},
+}
 
 
 def test_without_a_penalty_it_finds_the_best_arm(train: Callable[..., pt.RunResult], tiny_model: str) -> None:
     run = train("bandit", **BANDIT, kl={"name": "fixed", "coefficient": 0.0})
-    assert chance(tiny_model, "Ann went") < 0.2
+    assert chance(tiny_model, "Ann went") < 0.1
     assert chance(run.path / "checkpoint", "Ann went") > 0.9
     assert lines(run.path)[-1]["reward"] > 0.9
 
@@ -110,21 +117,23 @@ def test_with_a_penalty_it_finds_the_optimum_in_closed_form(
 ) -> None:
     """One token: pi* = pi_ref exp(r / beta) / Z, so the odds of a rewarded token grow by exp(1 / beta)."""
     beta = 0.5
-    settings = {**BANDIT, "steps": 80, "samples_per_prompt": 128, "schedule": {"name": "linear"}}
-    run = train("closed", **settings, kl={"name": "fixed", "coefficient": beta}, clip_value=None)
+    settings = BANDIT | {"steps": 40, "samples_per_prompt": 64, "optimizer": {"learning_rate": 6e-3}}
+    run = train("closed", **settings, schedule="linear", kl={"name": "fixed", "coefficient": beta}, clip_value=None)
     for prompt in ("Ann went", "Bob went", "Cleo went"):
         before = chance(tiny_model, prompt)
         odds = before / (1 - before) * math.exp(1 / beta)
-        assert chance(run.path / "checkpoint", prompt) == pytest.approx(odds / (1 + odds), abs=0.06)
+        assert before < 0.05
+        assert chance(run.path / "checkpoint", prompt) == pytest.approx(odds / (1 + odds), abs=0.04)
 
 
 def test_the_controller_brings_the_kl_to_its_target(train: Callable[..., pt.RunResult]) -> None:
-    settings = {**BANDIT, "steps": 60}
-    run = train("steered", **settings, kl={"target_nats": 0.6, "start": 1.0, "gain": 2.0})
-    last = [row["kl_nats"] for row in lines(run.path)[-15:]]
-    assert sum(last) / len(last) == pytest.approx(0.6, rel=0.35)
-    coefficients = {row["kl_coefficient"] for row in lines(run.path)}
-    assert len(coefficients) > 10
+    """Within a factor of two on average, for targets that are eight times apart."""
+    settings = BANDIT | {"steps": 50, "optimizer": {"learning_rate": 3e-3}}
+    for target in (0.2, 1.6):
+        run = train(f"to-{target}", **settings, kl={"target_nats": target, "start": 0.5, "gain": 1.0})
+        last = [row["kl_nats"] for row in lines(run.path)[-25:]]
+        assert target / 2 < sum(last) / len(last) < target * 2
+        assert len({row["kl_coefficient"] for row in lines(run.path)}) > 10
 
 
 def test_at_a_rate_of_nothing_the_kl_stays_zero(train: Callable[..., pt.RunResult], tiny_model: str) -> None:
@@ -140,8 +149,9 @@ def test_at_a_rate_of_nothing_the_kl_stays_zero(train: Callable[..., pt.RunResul
 
 def test_passes_that_bound_memory_do_not_change_the_result(train: Callable[..., pt.RunResult]) -> None:
     settings = {"optimizer": {"name": "adamw", "learning_rate": 1e-4, "eps": 1e-3}, "entropy_weight": 0.1}
-    one, other = train("one", **settings), train("other", tokens_per_batch=16, **settings)
+    one, other = train("one", "length", **settings), train("other", "length", tokens_per_batch=16, **settings)
     for first, second in zip(lines(one.path), lines(other.path), strict=True):
+        del first["kind"], second["kind"]
         assert first == pytest.approx(second, rel=1e-3, abs=1e-4, nan_ok=True)
 
 
@@ -183,14 +193,14 @@ def test_every_setting_changes_something(
     train: Callable[..., pt.RunResult], prompts: Path, tiny_model: str, tmp_path: Path, setting: str
 ) -> None:
     def filled(changes: dict[str, Any]) -> dict[str, Any]:
-        text = json.dumps(changes).replace("PROMPTS", str(prompts)).replace("OTHER", str(tmp_path / "other"))
+        text = json.dumps(changes).replace("PROMPTS", str(prompts)).replace("OTHER", str(tmp_path / "third"))
         return json.loads(text)
 
     if setting == "reference":
         other = pt.load_policy(tiny_model, device="cpu")
         with torch.no_grad():
             other.model.model.norm.weight.mul_(1.5)  # type: ignore[union-attr, operator]
-        other.save(tmp_path / "other")
+        other.save(tmp_path / "third")
     before, after = CHANGES[setting]
     one, other_run = train("one", "length", **filled(before)), train("other", "length", **filled(after))
     assert lines(one.path) != lines(other_run.path)

@@ -36,7 +36,7 @@ def test_bad_confidences_are_refused(confidence: list[float]) -> None:
 def test_what_differs_between_prompts_is_no_correlation_within_them() -> None:
     """Long answers to prompt b have high rewards; of two answers to one prompt, the longer has the lower one."""
     lengths, rewards, prompts = [1, 2, 11, 12], [1.0, 0.5, 9.0, 8.5], ["a", "a", "b", "b"]
-    assert np.corrcoef(lengths, rewards)[0, 1] > 0.99
+    assert np.corrcoef(lengths, rewards)[0, 1] > 0.98
     found = within_correlation(lengths, rewards, prompts)
     assert found is not None
     assert found.value == pytest.approx(-1)

@@ -65,6 +65,12 @@ def test_best_of_n_is_the_mean_over_all_subsets() -> None:
     np.testing.assert_allclose(best_of_n(rewards), expected)
 
 
+def test_some_n_are_those_of_all() -> None:
+    rewards = np.random.default_rng(0).normal(size=(3, 6))
+    np.testing.assert_array_equal(best_of_n(rewards, [4, 1]), best_of_n(rewards)[[3, 0]])
+    np.testing.assert_array_equal(best_of_n(rewards, 6), best_of_n(rewards)[[5]])
+
+
 def test_best_of_many_stays_finite_and_rises() -> None:
     values = best_of_n(np.random.default_rng(0).normal(size=(4, 512)))
     assert np.isfinite(values).all()
@@ -135,6 +141,9 @@ def test_the_hull_is_above_every_point_concave_and_never_falls(points: list[tupl
     [
         (lambda: limit_line([1.0, 2.0]), "two dimensions"),
         (lambda: limit_line([[1.0, math.nan]]), "1 of 2 numbers are not finite"),
+        (lambda: best_of_n([[1.0, 2.0]], [2, 3, 128]), "2 samples a prompt .*but 3, 128 was asked for; draw more"),
+        (lambda: best_of_n([[1.0, 2.0]], 0), "but 0 was asked for"),
+        (lambda: best_of_n([[1.0, 2.0]], 1.5), "but 1.5 was asked for"),
         (lambda: efficiency(np.zeros((2, 8)), [[1.0, 1.0]], [[1.0, 1.0]]), "at least 14 are needed"),
         (lambda: efficiency(np.zeros((2, 64)), [[1.0, 1.0]], [[1.0, 1.0]]), "nothing to gain"),
         (lambda: efficiency(np.eye(64), [[1.0, 1.0]], [[1.0, 1.0]]), "64 prompts"),

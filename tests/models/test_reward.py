@@ -128,6 +128,20 @@ def test_a_language_model_is_no_reward_model(tiny_model: str) -> None:
         pt.load_reward(tiny_model)
 
 
+def test_weights_that_are_missing_are_never_made_up(tiny_model: str, tmp_path: Path, capsys: Any) -> None:
+    from safetensors.torch import load_file, save_file
+
+    fresh(tiny_model).save(tmp_path / "saved")
+    assert "MISSING" not in capsys.readouterr().err
+    file = tmp_path / "saved" / "model.safetensors"
+    for gone in ("score.weight", "model.layers.0.mlp.up_proj.weight"):
+        tensors = load_file(file)
+        del tensors[gone]
+        save_file(tensors, file, metadata={"format": "pt"})
+        with pytest.raises(InputError, match=rf"incomplete: .*{gone}"):
+            pt.load_reward_model(tmp_path / "saved", device="cpu")
+
+
 def test_scores_that_are_not_finite_are_refused(tiny_model: str) -> None:
     ours = fresh(tiny_model)
     with torch.no_grad():

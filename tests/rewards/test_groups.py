@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.errors import InputError
-from penchant.rewards import compare_by_score, load_reward, score_groups
+from penchant.rewards import best_worst_pairs, compare_by_score, load_reward, score_groups
 from penchant.types import Comparison, Message, PromptGroup, Response
 
 scores_lists = st.lists(st.sampled_from([-1.0, 0.0, 0.25, 1.0, 1e300]), max_size=7)
@@ -98,8 +98,26 @@ def test_counts_weigh_as_the_samples_they_stand_for(counts: list[int]) -> None:
     assert sum(c.weight for c in merged.comparisons) == sum(c.weight for c in drawn.comparisons if not c.tie)
 
 
-def test_what_cannot_be_compared() -> None:
+def test_the_best_against_the_worst_by_hand() -> None:
+    groups = [group_of([0.5, 2.0, -1.0, 2.0], counts=[1, 2, 3, 1]), group_of([1.0, 1.0]), group_of([4.0]), group_of([])]
+    paired = best_worst_pairs(compare_by_score(groups))  # what was compared before is replaced
+    assert [group.comparisons for group in paired] == [(Comparison(winner=1, loser=2),), (), (), ()]
+    assert [group.replace(comparisons=()) for group in paired] == groups
+
+
+@settings(deadline=None, derandomize=True)
+@given(scores_lists)
+def test_the_best_against_the_worst_is_the_widest_of_all_pairs(scores: list[float]) -> None:
+    def leads(groups: list[PromptGroup]) -> list[float]:
+        return [scores[c.winner] - scores[c.loser] for group in groups for c in group.comparisons if not c.tie]
+
+    widest, every = leads(best_worst_pairs([group_of(scores)])), leads(compare_by_score([group_of(scores)]))
+    assert widest == ([max(every)] if every else [])
+
+
+@pytest.mark.parametrize("compare", [compare_by_score, best_worst_pairs])
+def test_what_cannot_be_compared(compare) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InputError, match=r"prompt group 1 .*expected scores to compare by, but there are none"):
-        compare_by_score([group_of([1.0]), PromptGroup("b", ["x", "y"])])
+        compare([group_of([1.0]), PromptGroup("b", ["x", "y"])])
     with pytest.raises(InputError, match=r"prefs\.jsonl:3: response 1 has the score nan"):
-        compare_by_score([PromptGroup("b", ["x", "y"], scores=[0.0, float("nan")], source="prefs.jsonl:3")])
+        compare([PromptGroup("b", ["x", "y"], scores=[0.0, float("nan")], source="prefs.jsonl:3")])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from penchant.errors import InputError
+from penchant.errors import InputError, RunError
 from penchant.rewards import BUILT_IN, checked_reward, load_reward
 
 PAIRS = [("Once upon a time", "a long tale."), ("Well,", "no.")]
@@ -146,6 +146,16 @@ def test_an_exception_of_the_function_is_kept() -> None:
     assert isinstance(caught.value.__cause__, KeyError)
 
 
+@pytest.mark.parametrize("error", [RunError("nobody there"), InputError("no such word")])
+def test_a_message_for_the_user_comes_through_as_it_is(error: Exception) -> None:
+    def fails(pairs: object) -> list[float]:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        checked_reward(fails)(PAIRS)
+    assert caught.value is error
+
+
 @pytest.mark.parametrize(
     "results",
     [[1, 2], (1.0, 2.0), np.array([1, 2]), np.array([1, 2], dtype=np.float32), torch.tensor([1.0, 2.0])],
@@ -173,6 +183,7 @@ def test_truth_values_are_numbers() -> None:
         ([1.0], "returned 1 numbers for 2"),
         ([1.0, 2.0, 3.0], "returned 3 numbers for 2"),
         ([1.0, float("nan")], "returned nan for pair 1 .*prompt is 'Well,', its response 'no.'"),
+        ([10**400, 1.0], r"returned 10+\.\.\. for pair 0"),
         ([float("-inf"), 1.0], "returned -inf for pair 0 .*prompt is 'Once upon a time'"),
         ([1.0, "2"], "returned '2' for pair 1"),
         ([None, 1.0], "returned None for pair 0"),

@@ -406,7 +406,7 @@ def test_metrics_and_split_groups_stay_float32_under_autocast() -> None:
     one = torch.ones(24)
     pairs = torch.stack([torch.arange(24), torch.arange(24, 48)], 1)
     none = torch.zeros(0)
-    batch = MicroBatch((), pairs, one, none.long(), none, torch.ones(48), torch.zeros(48), ("",) * 48, 0)
+    batch = MicroBatch((), pairs, one, none.long(), none, none.bool(), torch.ones(48), torch.zeros(48), ("",) * 48, 0)
     with torch.autocast("cpu", torch.bfloat16):
         outcome = preference(Sigmoid()).compute(torch.full((48,), -487.3), batch)
     assert float(outcome.sums["chosen_logps"]) == pytest.approx(-11695.2, abs=0.01)  # 24 x -487.3; bfloat16 says -11712

@@ -40,9 +40,17 @@ def launch(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("early", [(), ("early_stopping.patience=1", "evaluate.every_steps=2", "epochs=9")])
+@pytest.mark.parametrize(
+    ("method", "early"),
+    [("dpo", ()), ("dpo", ("early_stopping.patience=1", "evaluate.every_steps=2", "epochs=9")), ("kto", ())],
+)
 def test_two_processes_equal_one(
-    penchant: Callable[..., Any], tiny_model: str, preference_file: Path, tmp_path: Path, early: tuple[str, ...]
+    penchant: Callable[..., Any],
+    tiny_model: str,
+    preference_file: Path,
+    tmp_path: Path,
+    method: str,
+    early: tuple[str, ...],
 ) -> None:
     """Steps of 7 comparisons in micro-batches of one or two groups; the last step has only one micro-batch."""
     from safetensors.torch import load_file
@@ -60,9 +68,9 @@ def test_two_processes_equal_one(
         "schedule=linear",
         *early,
     )
-    one = penchant("train", "dpo", *settings, "out=one")
+    one = penchant("train", method, *settings, "out=one")
     assert one.wait() == 0, one.stderr
-    launch(tmp_path, "train", "dpo", *settings, "out=two")
+    launch(tmp_path, "train", method, *settings, "out=two")
     weights = [load_file(tmp_path / out / "checkpoint" / "model.safetensors") for out in ("one", "two")]
     assert max(float((weights[0][name] - weights[1][name]).abs().max()) for name in weights[0]) < 1e-5
     rows = [

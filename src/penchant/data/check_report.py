@@ -66,6 +66,7 @@ class CheckReport:
         longer_won, longer_compared: decided comparisons between different lengths, and how many of them the
             longer response won; in `length_unit`.
         tokens: what only a tokenizer can tell; None without one.
+        labels: good labels, bad ones, and responses that have both; None in a file without labels.
         problems: sentences about what is worth a look; empty for a file in order.
     """
 
@@ -92,6 +93,7 @@ class CheckReport:
     longer_compared: int
     length_unit: str
     tokens: TokenCounts | None
+    labels: tuple[int, int, int] | None = None
     problems: tuple[str, ...] = ()
 
     @property
@@ -118,7 +120,9 @@ def problems_of(report: CheckReport) -> Iterable[str]:
     if report.bad_rows:
         kinds = ", ".join(f"{count} {kind}" for kind, count in report.bad_kinds.items())
         yield f"{len(report.bad_rows)} of {report.rows} rows cannot be used ({kinds})"
-    if not report.comparisons:
+    if report.labels is not None:
+        yield from _label_problems(report.labels)
+    elif not report.comparisons:
         yield "no comparison in the whole file"
     if report.contradictions:
         same = report.contradictions_same_annotator
@@ -128,10 +132,11 @@ def problems_of(report: CheckReport) -> Iterable[str]:
         yield (
             f"{report.ties} of {report.comparisons} comparisons are ties: choose ties=drop or ties=half to load them"
         )
+    alone = sum(n for k, n in report.responses_per_prompt.items() if k < 2) if report.labels is None else 0
     counted = {
         "comparisons repeat an earlier one (their weights add)": report.duplicates,
         "responses stand more than once in one row": report.repeated_responses,
-        "prompts have fewer than two responses": sum(n for k, n in report.responses_per_prompt.items() if k < 2),
+        "prompts have fewer than two responses": alone,
         "prompts stand again at the beginning of all their responses": report.prompts_repeated,
         "conversations have turns that do not alternate, or do not end with the user's": report.odd_turns,
         "prompts have a response with 'Human:' or 'Assistant:' inside": report.speaks_for_both,
@@ -140,6 +145,14 @@ def problems_of(report: CheckReport) -> Iterable[str]:
     if report.longer_compared >= LONGER_WINS_MINIMUM and (report.longer_wins or 0) >= LONGER_WINS_WARNING:
         yield f"the longer response wins {report.longer_wins:.0%} of the time: a policy may learn length"
     yield from _token_problems(report.tokens)
+
+
+def _label_problems(labels: tuple[int, int, int]) -> Iterable[str]:
+    good, bad, both = labels
+    if not (good and bad):
+        yield f"every label is {'good' if good else 'bad'}: nothing tells good responses from bad ones"
+    if both:
+        yield f"{both} responses are labelled both good and bad"
 
 
 def _token_problems(tokens: TokenCounts | None) -> Iterable[str]:
@@ -183,6 +196,8 @@ def _table(report: CheckReport) -> list[str]:
         ("rows with identical responses", report.bad_kinds.get("identical", 0)),
         ("the longer response wins", longer),
     ]
+    if report.labels is not None:
+        rows.insert(4, ("labels", "{} good, {} bad ({} responses have both)".format(*report.labels)))
     for name, summary in report.lengths.items():
         numbers = f"mean {summary.mean:.0f}, median {summary.median:.0f}, 95% {summary.p95:.0f}, max {summary.longest}"
         rows.append((name, numbers))

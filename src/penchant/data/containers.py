@@ -20,11 +20,11 @@ from penchant.errors import InputError
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
-# In a CSV file everything is text. These columns hold lists, objects or whole numbers in every layout that
-# has them, so their cells are read as JSON; prompts and responses stay text, whatever they look like.
+# In a CSV file everything is text. These columns hold lists, objects, numbers or true and false in every layout
+# that has them, so their cells are read as JSON; prompts and responses stay text, whatever they look like.
 STRUCTURED_COLUMNS = re.compile(
     r"comparisons|responses|ranking|ranks|scores|completions|summaries|info|choice|conversations|messages|"
-    r"history|passages|preference|annotator\d+|score_chosen|score_rejected"
+    r"history|passages|preference|annotator\d+|score_chosen|score_rejected|label"
 )
 
 

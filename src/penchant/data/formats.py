@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from penchant.data import demonstrations, own, pairs, several
+from penchant.data import demonstrations, labels, own, pairs, several
 from penchant.data.fields import RowError
 from penchant.errors import InputError
 from penchant.types import PromptGroup
@@ -109,6 +109,13 @@ def _has_ranked_list(row: Row) -> bool:
 PAIR = (("chosen",), ("rejected",))
 ASKED = (("instruction", "prompt"),)
 
+UNPAIRED = Layout(
+    "unpaired",
+    (("prompt",), ("completion", "response"), ("label",)),
+    labels.read_unpaired,
+    counts_add=True,
+)
+
 PREFERENCES: tuple[Layout, ...] = (
     Layout(
         "finegrained-rlhf",
@@ -151,6 +158,7 @@ PREFERENCES: tuple[Layout, ...] = (
         lambda row: _is_list(row, "chosen", "rejected"),
     ),
     Layout("trl-implicit", PAIR, pairs.read_trl_implicit, _has_no_prompt),
+    UNPAIRED,
 )
 
 DEMONSTRATIONS: tuple[Layout, ...] = (
@@ -172,8 +180,14 @@ DEMONSTRATIONS: tuple[Layout, ...] = (
     Layout("text", (("text",),), demonstrations.read_text),
 )
 
+# What teaches the wrong thing as demonstrations: losing and bad responses. A label that is a number may be anything.
+NO_DEMONSTRATIONS: tuple[Layout, ...] = (
+    *(layout for layout in PREFERENCES if layout.name not in ("penchant", "unpaired")),
+    replace(UNPAIRED, fits=lambda row: isinstance(row["label"], bool)),
+)
+
 PROMPTS: tuple[Layout, ...] = (
-    *PREFERENCES,
+    *(layout for layout in PREFERENCES if layout is not UNPAIRED),  # a completion's label, right or wrong, is no matter
     *(layout for layout in DEMONSTRATIONS if layout.name not in ("penchant", "text")),
     Layout("prompts", (("prompt",),), demonstrations.read_bare_prompt),
 )

@@ -179,8 +179,9 @@ def load_demonstrations(
             `preferred_ft` can learn from.
     """
     _require_limit(limit)
-    preferences = [known for known in formats.PREFERENCES if known.name != "penchant"]
-    parsed = parse_source(source, split=split, layouts=formats.DEMONSTRATIONS, layout=layout, refused=preferences)
+    parsed = parse_source(
+        source, split=split, layouts=formats.DEMONSTRATIONS, layout=layout, refused=formats.NO_DEMONSTRATIONS
+    )
     warnings = _settle_bad_rows(source, parsed, bad_rows)
     compared = sum(bool(group.comparisons) for group in parsed.groups)
     if compared:
@@ -286,7 +287,7 @@ def _settle_contradictions(source: str | Path, found: Contradictions, choice: st
 def _curiosities(source: str | Path, parsed: Parsed, groups: list[PromptGroup]) -> list[str]:
     """What is no error but may surprise."""
     notes = []
-    if not any(group.comparisons for group in groups):
+    if not any(group.comparisons or group.scores for group in groups):  # (scores may be labels)
         notes.append(f"{source}: no comparison in the whole file")
     if parsed.layout.name == "hh":
         stray = sum(map(speaks_for_both, groups))

@@ -116,7 +116,9 @@ def _why_unknown(items: list[Row | RowProblem], layouts: Sequence[Layout], hints
     hint = formats.detect(rows[0].values, hints)
     if hint is not None:
         kind = "demonstrations: use load_demonstrations, or the method sft"
-        if hint in formats.PREFERENCES:
+        if hint.name == formats.UNPAIRED.name:
+            kind = "responses labelled good or bad: use load_preferences, or the method kto"
+        elif hint in formats.PREFERENCES:
             kind = "preferences: use load_preferences, or the method preferred_ft to learn from the winners only"
         return f"{rows[0].source} has the layout {hint.name}, which is for {kind}"
     return f"{rows[0].source}: {formats.describe_unknown(rows[0].values, layouts)}"

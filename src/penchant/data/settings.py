@@ -51,4 +51,4 @@ class DataConfig(RowsConfig):
     """What a tie is: `error` asks you to choose, `drop` leaves it out (counted), `half` is half a win each
     way."""
     contradictions: Literal["warn", "error"] = "warn"
-    """What to do when a pair was decided both ways."""
+    """What to do when a pair was decided both ways, or (kto) a response labelled both ways."""

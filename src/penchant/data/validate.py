@@ -12,6 +12,7 @@ from typing import Protocol
 
 from penchant.data import formats
 from penchant.data.check_report import CheckReport, LengthSummary, TokenCounts, problems_of
+from penchant.data.labels import count_labels
 from penchant.data.merge import count_ties, find_contradictions, merge_groups
 from penchant.data.pairs import speaks_for_both
 from penchant.data.parse import Parsed, parse_source
@@ -60,6 +61,7 @@ def check_preferences(
     contradictions = find_contradictions(groups)
     tokens = None if renderer is None else _count_tokens(groups, renderer, max_length)
     longer_won, longer_compared = _longer_wins(groups, tokens)
+    counts = count_labels(groups) if parsed.layout is formats.UNPAIRED else None
     report = CheckReport(
         source=str(source),
         layout=parsed.layout.name,
@@ -84,6 +86,7 @@ def check_preferences(
         longer_compared=longer_compared,
         length_unit="characters" if tokens is None else "tokens",
         tokens=tokens,
+        labels=None if counts is None else (round(counts.desirable), round(counts.undesirable), counts.both),
     )
     return dataclasses.replace(report, problems=tuple(problems_of(report)))
 

@@ -17,7 +17,7 @@ def merged_adapters(model: nn.Module) -> Iterator[None]:
     their last bits from those that the reference is known by. Costs a copy of the adapted weights meanwhile. Does
     nothing without adapters, or where they are switched off.
     """
-    layers = [layer for layer in model.modules() if _adapted(layer)]
+    layers: list[Any] = [layer for layer in model.modules() if _adapted(layer)]
     kept = [(layer, layer.get_base_layer().weight, layer.get_base_layer().weight.data) for layer in layers]
     try:
         for layer, weight, data in kept:

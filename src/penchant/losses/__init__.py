@@ -31,7 +31,7 @@ from penchant.losses.settings import (
     SPPOHard,
 )
 
-MODULES = ("batchwise", "pairwise", "preference")
+MODULES = ("batchwise", "pairwise", "preference", "unpaired")
 
 __all__ = [
     "IPO",
@@ -56,6 +56,7 @@ __all__ = [
     "batchwise",
     "pairwise",
     "preference",
+    "unpaired",
 ]
 
 

@@ -7,6 +7,7 @@ from importlib import import_module
 
 from penchant.config import Config
 from penchant.methods.dpo import DPO
+from penchant.methods.kto import KTO
 from penchant.methods.ppo import PPO
 from penchant.methods.ppo_gt import PPOGT
 from penchant.methods.preferred_ft import PreferredFT
@@ -17,7 +18,7 @@ from penchant.train.settings import RunConfig
 from penchant.types import RunResult
 
 METHODS: dict[str, type[RunConfig]] = {
-    config.method: config for config in (SFT, PreferredFT, Unlikelihood, DPO, RewardModel, PPO, PPOGT)
+    config.method: config for config in (SFT, PreferredFT, Unlikelihood, DPO, KTO, RewardModel, PPO, PPOGT)
 }
 
 

@@ -38,7 +38,7 @@ def run(config: DPO, *, resume: bool = False) -> RunResult:
         units=lambda group: [comparison_unit(comparison) for comparison in group.comparisons],
         objective=objectives.preference(config.loss),
         held_out=partial(held_out_preferences, loss=config.loss),
-        loss=config.loss,
+        needs_reference=config.loss.needs_reference,
         reference=config.reference,
     )
     return run_gradient(config, recipe, resume=resume)

@@ -62,7 +62,7 @@ def reliability(
         curve.append(
             Bin(
                 float(np.average(stated[items], weights=mass[items])),
-                cluster_mean(hits[items], [clusters[item] for item in items], weights=mass[items]),
+                cluster_mean(hits[items], [clusters[int(item)] for item in items], weights=mass[items]),
             )
         )
     return curve

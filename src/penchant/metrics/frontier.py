@@ -66,27 +66,35 @@ def trusted_kl(samples: int) -> float:
     return math.log(samples) - 2
 
 
-def best_of_n(rewards: ArrayLike) -> Numbers:
+def best_of_n(rewards: ArrayLike, n: ArrayLike | None = None) -> Numbers:
     """The expected reward of Best-of-n for every n up to N, exactly, from one set of N samples a prompt.
 
     The mean of the largest of n over all subsets of n of the N samples (no resampling), averaged over prompts.
 
     Args:
         rewards: (prompts, N).
+        n: which n, (k,) or a single one; all from 1 to N if None.
 
     Returns:
-        (N,): entry n - 1 belongs to n.
+        (k,), a number for each n: of all N, entry n - 1 belongs to n.
 
     Raises:
-        InputError: another shape, or numbers that are not finite.
+        InputError: another shape, numbers that are not finite, or an n that N samples cannot tell of.
     """
     ordered = np.sort(_table(rewards, least=1), axis=1)
     count = ordered.shape[1]
-    n, place = np.arange(1, count + 1)[:, None], np.arange(1, count + 1)[None, :]
+    place = np.arange(1, count + 1)
+    asked = place if n is None else np.atleast_1d(np.asarray(n))
+    if not np.isin(asked, place).all():
+        raise InputError(
+            f"best_of_n: {count} samples a prompt tell of the whole numbers n from 1 to {count}, but "
+            f"{', '.join(map(str, asked[~np.isin(asked, place)].tolist()))} was asked for; draw more samples"
+        )
+    drawn = asked[:, None]
     with np.errstate(invalid="ignore"):
         # the i-th smallest is the largest of a subset of n in C(i - 1, n - 1) of C(N, n) cases
-        logs = _log_binomial(place - 1, n - 1) - _log_binomial(count, n)
-        shares = np.where(place >= n, np.exp(logs), 0.0)
+        logs = _log_binomial(place - 1, drawn - 1) - _log_binomial(count, drawn)
+        shares = np.where(place >= drawn, np.exp(logs), 0.0)
     return (shares @ ordered.T).mean(axis=1)
 
 

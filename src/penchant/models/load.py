@@ -67,6 +67,7 @@ def open_network(
     model: ModelConfig,
     *,
     scalar: bool = False,
+    fresh_head: bool = False,
     template: Template = "auto",
     max_length: int | None = None,
     overflow: Overflow = "error",
@@ -75,6 +76,7 @@ def open_network(
 
     Args:
         scalar: with a head that gives one number (a sequence classifier with one label) instead of the vocabulary's.
+        fresh_head: that head is made where the model has none.
 
     Raises:
         InputError: as `load_policy`.
@@ -85,7 +87,7 @@ def open_network(
     place = _device(model.device)
     folder = locate(model.name)
     tokenizer = _tokenizer(folder, model)
-    network = _network(folder, model, place, scalar)
+    network = _network(folder, model, place, scalar, fresh_head)
     context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
     renderer = Renderer(
         tokenizer,
@@ -160,7 +162,7 @@ def _tokenizer(folder: str, model: ModelConfig) -> Any:
         raise _cannot_load("the tokenizer of", model, error) from error
 
 
-def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool) -> Any:
+def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool, fresh_head: bool) -> Any:
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
     kind = AutoModelForSequenceClassification if scalar else AutoModelForCausalLM
@@ -173,13 +175,14 @@ def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool
     }
     try:
         base = _adapter_base(Path(folder))
+        headless = fresh_head or base is not None  # adapters bring the head that their base has not
         try:
-            network = kind.from_pretrained(base or folder, **options)
+            network = _complete(kind, base or folder, options, headless)
         except ValueError as error:
             if "scaled_dot_product_attention" not in str(error):
                 raise
             options["attn_implementation"] = "eager"
-            network = kind.from_pretrained(base or folder, **options)
+            network = _complete(kind, base or folder, options, headless)
         if base:
             from peft import PeftModel
 
@@ -196,6 +199,27 @@ def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool
         for name in ("attention_dropout", "dropout"):
             if isinstance(getattr(module, name, None), float):
                 setattr(module, name, 0.0)
+    return network
+
+
+def _complete(kind: Any, name: str, options: dict[str, Any], headless: bool) -> Any:
+    """The network with all of its weights; `transformers` would make up those that a file lacks, and go on.
+
+    Args:
+        headless: the scalar head may be missing.
+    """
+    from transformers.utils import logging as hub_logging
+
+    verbosity = hub_logging.get_verbosity()
+    hub_logging.set_verbosity_error()  # what it would report of missing weights is ours to decide
+    try:
+        network, info = kind.from_pretrained(name, output_loading_info=True, **options)
+    finally:
+        hub_logging.set_verbosity(verbosity)
+    missing = sorted(key for key in info["missing_keys"] if not (headless and key.startswith("score.")))
+    if missing:
+        more = f" (+{len(missing) - 3} more)" if len(missing) > 3 else ""
+        raise InputError(f"its weights are incomplete: {', '.join(missing[:3])}{more} are missing")
     return network
 
 

@@ -139,7 +139,9 @@ def new_reward(
     Raises:
         InputError: as `penchant.models.load.load_policy`, and a model without a scalar head that reads one token.
     """
-    network, renderer = open_network(model, scalar=True, template=template, max_length=max_length, overflow=overflow)
+    network, renderer = open_network(
+        model, scalar=True, fresh_head=True, template=template, max_length=max_length, overflow=overflow
+    )
     inner = unwrap(network)
     head = getattr(inner, "score", None)
     if head is None:

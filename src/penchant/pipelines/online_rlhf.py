@@ -17,10 +17,10 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from penchant.config import Config
-from penchant.data.settings import PromptsConfig
+from penchant.data.settings import DataConfig, PromptsConfig
 from penchant.errors import InputError
 from penchant.methods import PPO, RewardModel, train
-from penchant.models.settings import ModelConfig
+from penchant.models.settings import FrozenModel, ModelConfig
 from penchant.types import PromptGroup, RunResult
 
 log = logging.getLogger("penchant.pipelines")
@@ -77,12 +77,10 @@ class OnlineRLHF(Config):
     def reward_stage(self, number: int) -> RewardModel:
         """A round's reward model: from the start, on the labels of all rounds so far."""
         folder = self.folder(number)
-        data = {"path": str(folder / "labels.jsonl"), "ties": "half", "template": self.data.template}
-        model = self.model.model_dump() | {"train_top": None}
         return RewardModel(
             **{"batch_size": 32, **self.reward_model},
-            model=model,
-            data=data,
+            model=self.model,
+            data=DataConfig(path=str(folder / "labels.jsonl"), ties="half", template=self.data.template),
             out=str(folder / "reward"),
             seed=self.seed + number,
         )
@@ -90,13 +88,15 @@ class OnlineRLHF(Config):
     def policy_stage(self, number: int) -> PPO:
         """A round's policy: from the last round's, held to the start."""
         folder = self.folder(number)
-        start = self.model.name if number == 0 else str(self.folder(number - 1) / "policy" / "checkpoint")
-        reference = None if number == 0 else {"name": self.model.name, "dtype": self.model.dtype}
+        model, reference = self.model, None
+        if number:
+            model = model.replace(name=str(self.folder(number - 1) / "policy" / "checkpoint"))
+            reference = FrozenModel(name=self.model.name, dtype=self.model.dtype)
         return PPO(
             **self.ppo,
-            model=self.model.model_dump() | {"name": start},
+            model=model,
             reference=reference,
-            data=self.data.model_dump(),
+            data=self.data,
             reward=str(folder / "reward" / "checkpoint"),
             max_new_tokens=self.max_new_tokens,
             out=str(folder / "policy"),

@@ -86,6 +86,16 @@ _PANELS: tuple[tuple[str, str, str, float | None, tuple[_Source, ...]], ...] = (
         ),
     ),
     (
+        "label_accuracy",
+        "Label accuracy",
+        "share of labels",
+        None,
+        (
+            _Source("policy", "policy", "label_accuracy", "label_accuracy"),
+            _Source("good labels", "reference", fixed="desirable_share"),
+        ),
+    ),
+    (
         "mean_logps",
         "Mean log-probability",
         "nats per token",
@@ -102,6 +112,16 @@ _PANELS: tuple[tuple[str, str, str, float | None, tuple[_Source, ...]], ...] = (
         (
             _Source("chosen", "chosen", "chosen_logps", "chosen_logps"),
             _Source("rejected", "rejected", "rejected_logps", "rejected_logps"),
+        ),
+    ),
+    (
+        "log_ratios",
+        "Log-ratio to the reference of good and bad responses",
+        "nats",
+        0.0,
+        (
+            _Source("good", "chosen", "desirable_log_ratio", "desirable_log_ratio"),
+            _Source("bad", "rejected", "undesirable_log_ratio", "undesirable_log_ratio"),
         ),
     ),
     (
@@ -153,19 +173,21 @@ _PANELS: tuple[tuple[str, str, str, float | None, tuple[_Source, ...]], ...] = (
     ),
 )
 
+_TWO_SIDED = {"logps": "log-probability", "log_ratios": "responses' log-ratio"}
+
 
 def panels(runs: Sequence[Run]) -> dict[str, Panel]:
     """Every panel that has something to show, by key, in the order of the page.
 
-    With several runs the colour tells the run, so the panel of chosen and rejected becomes two:
-    `logps.chosen` and `logps.rejected`.
+    With several runs the colour tells the run, so the panel of chosen and rejected becomes two, `logps.chosen` and
+    `logps.rejected`, and that of good and bad responses likewise.
     """
     built: dict[str, Panel] = {}
     for key, title, unit, level, sources in _PANELS:
-        if key == "logps" and len(runs) > 1:
+        if key in _TWO_SIDED and len(runs) > 1:
             for source in sources:
-                name = f"{source.label.capitalize()} log-probability"
-                _add(built, Panel(f"logps.{source.label}", name, unit, _all_series(runs, (source,)), level))
+                name = f"{source.label.capitalize()} {_TWO_SIDED[key]}"
+                _add(built, Panel(f"{key}.{source.label}", name, unit, _all_series(runs, (source,)), level))
         else:
             _add(built, Panel(key, title, unit, _all_series(runs, sources), level))
     return built

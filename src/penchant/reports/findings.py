@@ -107,7 +107,7 @@ def _kl(s: Summary) -> Iterator[Finding]:
     title = "KL is running away from the reference"
     advice = (
         "The policy has left the text that the reward was measured on. Lower the learning rate, raise "
-        "`loss.beta`, or take an earlier checkpoint; read the samples before trusting the reward."
+        "`loss.beta` (in kto `beta`), or take an earlier checkpoint; read the samples before trusting the reward."
     )
     if last.value > KL_RUNAWAY_NATS:
         detail = f"{estimate(last)} nats per response at step {step:,} (the mark is {KL_RUNAWAY_NATS:.0f})."
@@ -136,7 +136,7 @@ def _repetition(s: Summary) -> Iterator[Finding]:
         "The policy repeats itself",
         f"{estimate(policy, percent=True)} of its 4-grams were said before in the same response, against "
         f"{estimate(reference, percent=True)} for the reference.",
-        "Read the samples below: a reward can rise while the text breaks. Fewer steps or a larger `loss.beta` help.",
+        "Read the samples below: a reward can rise while the text breaks. Fewer steps or a larger beta help.",
     )
 
 
@@ -209,6 +209,23 @@ def _accuracy(s: Summary) -> Iterator[Finding]:
             "No better than always picking the longer response",
             f"{shown}; the longer response is the chosen one in {estimate(longest, percent=True)}.",
             "The policy may have learned length. Look at the lengths of chosen and rejected responses.",
+        )
+
+
+def _labels(s: Summary) -> Iterator[Finding]:
+    accuracy, good = s.held("label_accuracy"), s.held("desirable_share")
+    if accuracy is None or good is None:
+        return
+    blind, shown = max(good.value, 1 - good.value), estimate(accuracy, percent=True)
+    if accuracy.value <= blind or accuracy.low is None or accuracy.low <= blind:
+        yield Finding(
+            "label_chance",
+            "caution",
+            "No better on held-out labels than always saying the same",
+            f"{shown} of {count(accuracy.n, 'label')} of {count(accuracy.clusters, 'prompt')}; the more "
+            f" frequent one is {100 * blind:.0f}%.",
+            "Hold out more prompts for a narrower interval, train longer, or see how noisy the labels are. Where good "
+            "and bad labels are far apart in number, weigh them (`desirable_weight`, `undesirable_weight`).",
         )
 
 
@@ -306,6 +323,7 @@ _RULES: tuple[Callable[[Summary], Iterator[Finding]], ...] = (
     _repetition,
     _reward,
     _accuracy,
+    _labels,
     _few_prompts,
     _overfitting,
     _chosen_fall,

@@ -6,11 +6,13 @@ from penchant.metrics.intervals import Estimate
 from penchant.reports.read import Run
 from penchant.reports.words import count, estimate, same_when_printed, short, verb
 
-SHARES = {"accuracy", "longest_wins", "repetition", "distinct_2", "finished"}
+SHARES = {"accuracy", "label_accuracy", "desirable_share", "longest_wins", "repetition", "distinct_2", "finished"}
 UNITS = {
     "margin": " nats",
     "chosen_logps": " nats",
     "rejected_logps": " nats",
+    "desirable_log_ratio": " nats",
+    "undesirable_log_ratio": " nats",
     "kl_nats": " nats",
     "tokens": " tokens",
     "mean_logps": " nats per token",

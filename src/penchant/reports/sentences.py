@@ -23,7 +23,7 @@ def headline(summaries: Sequence[Summary]) -> list[str]:
     if len(summaries) > 1:
         return headline_across(summaries)
     (s,) = summaries
-    told = [text for text in (_reward_headline(s), _accuracy_headline(s)) if text]
+    told = [text for text in (_reward_headline(s), _accuracy_headline(s) or _labels_headline(s)) if text]
     return told or [_loss_headline(s) or "The run left no numbers yet."]
 
 
@@ -71,6 +71,18 @@ def _accuracy_headline(s: Summary) -> str:
     if longest is not None:
         text += f"; always picking the longer response is right in {estimate(longest, percent=True)}"
     return f"{text}."
+
+
+def _labels_headline(s: Summary) -> str:
+    accuracy = s.held("label_accuracy")
+    return f"It agrees with {_labels_agreed(s, accuracy)}." if accuracy is not None else ""
+
+
+def _labels_agreed(s: Summary, accuracy: Estimate) -> str:
+    """`64% [58%, 70%] of 96 held-out labels (24 prompts), 50% of which are good`."""
+    text = f"{estimate(accuracy, percent=True)} of {held_out(accuracy, 'held-out label')}"
+    good = s.held("desirable_share")
+    return text if good is None else f"{text}, {estimate(good, percent=True)} of which are good"
 
 
 def _loss_headline(s: Summary) -> str:
@@ -127,6 +139,35 @@ def _accuracy(s: Summary) -> str:
         told = listing(f"{short(name, NAME)} {estimate(e, percent=True)}" for name, e in by[:8])
         text += f" By annotator: {told}{f', and {len(by) - 8} more' if len(by) > 8 else ''}."
     return text
+
+
+def _label_accuracy(s: Summary) -> str:
+    accuracy, pair = s.held("label_accuracy"), s.held_pair("label_accuracy")
+    if accuracy is None or s.held_last is None:
+        return _held_and_training("label accuracy", "label_accuracy")(s)
+    before = f", from {estimate(pair[0], percent=True)} at the start" if pair else ""
+    return (
+        f"At step {s.held_last.step:,} the policy agrees with {_labels_agreed(s, accuracy)}{before}. It agrees "
+        "where it made a good response likelier than the reference point, or a bad one less likely; whoever calls all "
+        "of them good, or all bad, agrees as often as that is the label."
+    )
+
+
+def _log_ratios(s: Summary) -> str:
+    """Where good and bad responses went, against the reference."""
+    where, pairs = "on held-out labels", [s.held_pair(key) for key in _BOTH_SIDES]
+    if None in pairs:
+        where, pairs = "on training batches", [_training_pair(s, key) for key in _BOTH_SIDES]
+    good, bad = pairs
+    if good is None or bad is None:
+        return ""
+    return (
+        f"{capital(where)} the log-ratio of good responses to the reference {from_to(*good, 'desirable_log_ratio')}, "
+        f"and that of bad ones {from_to(*bad, 'undesirable_log_ratio')}."
+    )
+
+
+_BOTH_SIDES = ("desirable_log_ratio", "undesirable_log_ratio")
 
 
 def _logps_pairs(s: Summary) -> tuple[str, tuple[Estimate, Estimate], tuple[Estimate, Estimate]] | None:
@@ -282,6 +323,8 @@ _SINGLE: dict[str, Callable[[Summary], str]] = {
     "tokens": _tokens,
     "loss": _held_and_training("loss", "loss"),
     "accuracy": _accuracy,
+    "label_accuracy": _label_accuracy,
+    "log_ratios": _log_ratios,
     "mean_logps": _held_and_training("mean log-probability", "mean_logps"),
     "grad_norm": _grad_norm,
     "reward": _reward,

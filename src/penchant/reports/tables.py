@@ -59,6 +59,10 @@ def tiles(s: Summary) -> list[Tile]:
         found.append(Tile("KL from the reference, nats", value_only(kl), _interval(kl), per_token))
     if accuracy := s.held("accuracy"):
         found.append(_tile("Held-out accuracy", accuracy, s.held("longest_wins"), "longest wins", share=True))
+    elif labels := s.held("label_accuracy"):
+        found.append(
+            _tile("Held-out label accuracy", labels, s.held("desirable_share"), "labels that are good", share=True)
+        )
     elif loss := s.held("loss"):
         found.append(_tile("Held-out loss", loss, s.held("loss", last=False), "at the start"))
     if tokens := s.policy("tokens"):
@@ -157,7 +161,14 @@ _SPOILED = {
 
 def _data(run: Run) -> str:
     path = _part(run, "data").get("path")
-    nouns = (("groups", "prompt"), ("comparisons", "comparison"), ("responses", "response"), ("ties", "tie"))
+    nouns = (
+        ("groups", "prompt"),
+        ("comparisons", "comparison"),
+        ("responses", "response"),
+        ("ties", "tie"),
+        ("desirable", "good label"),
+        ("undesirable", "bad label"),
+    )
     counts = [count(n, noun) for key, noun in nouns if (n := run.data(key))]
     held = run.data("held_out_groups")
     counts += [f"{count(held, 'prompt')} held out"] if held else []
@@ -200,6 +211,7 @@ def comparison(summaries: Sequence[Summary]) -> Table:
         "Change": [_cell(s.gain.estimate if s.gain else None, sign=True) for s in summaries],
         "KL, nats": [_cell(s.policy("kl_nats")) for s in summaries],
         "Held-out accuracy": [_cell(s.held("accuracy"), percent=True) for s in summaries],
+        "Held-out label accuracy": [_cell(s.held("label_accuracy"), percent=True) for s in summaries],
         "Longest wins": [_cell(s.held("longest_wins"), percent=True) for s in summaries],
         "Held-out loss": [_cell(s.held("loss")) for s in summaries],
         "Tokens": [_cell(s.policy("tokens")) for s in summaries],
@@ -232,9 +244,12 @@ def _memory(run: Run) -> str:
 _EVALUATED: tuple[tuple[str, str, str], ...] = (
     ("held_out", "loss", "Held-out loss"),
     ("held_out", "accuracy", "Accuracy"),
+    ("held_out", "label_accuracy", "Label accuracy"),
     ("held_out", "margin", "Margin, nats"),
     ("held_out", "chosen_logps", "Chosen, nats"),
     ("held_out", "rejected_logps", "Rejected, nats"),
+    ("held_out", "desirable_log_ratio", "Good, log-ratio, nats"),
+    ("held_out", "undesirable_log_ratio", "Bad, log-ratio, nats"),
     ("policy", "reward", "Reward"),
     ("policy", "kl_nats", "KL, nats"),
     ("policy", "tokens", "Tokens"),
@@ -242,7 +257,7 @@ _EVALUATED: tuple[tuple[str, str, str], ...] = (
     ("policy", "repetition", "Repetition"),
     ("policy", "finished", "Ended by itself"),
 )
-_SHARES = {"accuracy", "distinct_2", "repetition", "finished"}
+_SHARES = {"accuracy", "label_accuracy", "distinct_2", "repetition", "finished"}
 
 
 def evaluations(run: Run) -> Table | None:

@@ -52,20 +52,45 @@ def compare_by_score(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
     Raises:
         InputError: a group without scores, or with a score that is not finite.
     """
-    return [group.replace(comparisons=_comparisons(group, index)) for index, group in enumerate(groups)]
+    return [group.replace(comparisons=_every_pair(group, index)) for index, group in enumerate(groups)]
 
 
-def _comparisons(group: PromptGroup, index: int) -> list[Comparison]:
+def best_worst_pairs(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
+    """The groups with one comparison each, the best response against the worst, whatever was there before.
+
+    Best-of-N as a source of data. Of equally good (or bad) responses the first counts. A group whose responses all
+    score the same has nothing to compare: it stays, without a comparison.
+
+    Raises:
+        InputError: a group without scores, or with a score that is not finite.
+    """
+    return [group.replace(comparisons=_best_and_worst(group, index)) for index, group in enumerate(groups)]
+
+
+def _best_and_worst(group: PromptGroup, index: int) -> list[Comparison]:
+    scores = _finite_scores(group, index)
+    places = range(len(scores))
+    best, worst = max(places, key=scores.__getitem__, default=0), min(places, key=scores.__getitem__, default=0)
+    # (all equal: both are the first)
+    return [] if best == worst else [Comparison(winner=best, loser=worst)]
+
+
+def _every_pair(group: PromptGroup, index: int) -> list[Comparison]:
+    scores = _finite_scores(group, index)
+    comparisons = []
+    for first, second in combinations(range(len(group.responses)), 2):
+        tie = scores[first] == scores[second]
+        winner, loser = (first, second) if scores[first] >= scores[second] else (second, first)
+        weight = float(group.responses[first].count * group.responses[second].count)
+        comparisons.append(Comparison(winner=winner, loser=loser, tie=tie, weight=weight))
+    return comparisons
+
+
+def _finite_scores(group: PromptGroup, index: int) -> tuple[float, ...]:
     where = group.source or f"prompt group {index} (counted from 0)"
     if group.scores is None:
         raise InputError(f"{where}: expected scores to compare by, but there are none; see score_groups")
     for position, score in enumerate(group.scores):
         if not math.isfinite(score):
             raise InputError(f"{where}: response {position} has the score {score}, expected a finite number")
-    comparisons = []
-    for first, second in combinations(range(len(group.responses)), 2):
-        tie = group.scores[first] == group.scores[second]
-        winner, loser = (first, second) if group.scores[first] >= group.scores[second] else (second, first)
-        weight = float(group.responses[first].count * group.responses[second].count)
-        comparisons.append(Comparison(winner=winner, loser=loser, tie=tie, weight=weight))
-    return comparisons
+    return group.scores

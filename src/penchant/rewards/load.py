@@ -1,4 +1,4 @@
-"""A reward by its name: a built-in one, or any Python function, held to its contract on every call."""
+"""A reward by its name: a built-in one, any Python function, or an address; held to its contract on every call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from penchant.errors import InputError
+from penchant.errors import InputError, PenchantError
 
 Reward = Callable[[Sequence[tuple[str, str]]], list[float]]
 """(prompt, response) texts in, one finite number for each out, in the same order; larger is better."""
@@ -33,25 +33,30 @@ def load_reward(spec: str) -> Reward:
     """A reward by name or by where its function lies.
 
     Args:
-        spec: `"vader"`; `"classifier:MODEL"` (see `penchant.rewards.classifier`); or `"module:function"`, a module of
-            the current folder or an installed one; or `"path/to/file.py:function"`. The function takes a list of
-            (prompt, response) texts and returns a number for each. Or the folder of a reward model (a `reward_model`
-            run, or its `checkpoint`), or several with commas between: the mean of them.
+        spec: `"vader"`; or `"module:function"`, a module of the current folder or an installed one; or
+            `"path/to/file.py:function"`. The function takes a list of (prompt, response) texts and returns a
+            number for each. Or `"classifier:MODEL"` (see `penchant.rewards.classifier`). Or the `http://` or
+            `https://` address of an endpoint (see `penchant.rewards.http`). Or the folder of a reward model (a
+            `reward_model` run, or its `checkpoint`), or several with commas between: the mean of them.
 
     Returns:
-        The function, checked on every call: whatever it returns but one finite number a pair, and any
-            exception
-        of its own, is an InputError that names the function (and the pair). Not called for no pairs at all.
+        The function, checked on every call: whatever it returns but one finite number a pair, and any exception
+        of its own, is an InputError that names the function (and the pair). An endpoint that cannot be reached,
+        after several attempts, is a RunError. Not called for no pairs at all.
 
     Raises:
         InputError: no such name, file, module or function (with names like it), a module that fails when it
-            is imported, or something that cannot be called.
+            is imported, something that cannot be called, or an address that is none.
     """
     if spec.startswith("classifier:"):
         from penchant.rewards.classifier import load_classifier
 
         return checked_reward(load_classifier(spec), spec)
-    if all(Path(part).expanduser().is_dir() for part in spec.split(",")):
+    if spec.lower().startswith(("http://", "https://")):
+        from penchant.rewards.http import HTTPReward
+
+        return checked_reward(HTTPReward(spec))
+    if all(part and Path(part).expanduser().is_dir() for part in spec.split(",")):
         from penchant.rewards.learned import learned_reward  # brings torch
 
         return learned_reward(spec.split(","))
@@ -60,7 +65,7 @@ def load_reward(spec: str) -> Reward:
     if not (colon and source and name.isidentifier()):
         raise InputError(
             f"the reward `{spec}` is unknown; expected {', '.join(BUILT_IN)}, module:function, "
-            f"or path/to/file.py:function{_near(spec, list(BUILT_IN))}"
+            f"path/to/file.py:function, or http://address{_near(spec, list(BUILT_IN))}"
         )
     module = _module_from_file(spec, Path(source)) if source.endswith(".py") else _module(spec, source)
     if not hasattr(module, name):
@@ -81,7 +86,8 @@ def checked_reward(function: Callable[..., Any], name: str | None = None) -> Rew
 
     Returns:
         The same function, of which every call raises InputError unless it gives one finite number a pair. An
-        exception of its own is kept as the `__cause__`. It is not called for no pairs at all.
+        exception of its own is kept as the `__cause__`; a `PenchantError`, which is a message for the user already,
+        comes through as it is. It is not called for no pairs at all.
     """
     if getattr(function, "is_checked_reward", False):
         return function
@@ -94,6 +100,8 @@ def checked_reward(function: Callable[..., Any], name: str | None = None) -> Rew
             return []
         try:
             results = function(pairs)
+        except PenchantError:
+            raise
         except Exception as error:  # the user's code may raise anything
             what = f"{type(error).__name__}: {error}"
             raise InputError(f"{called} failed on {len(pairs)} pairs: {what}") from error
@@ -121,13 +129,20 @@ def _length(results: Any) -> int | None:
 def _number(called: str, index: int, pairs: Sequence[tuple[str, str]], result: Any) -> float:
     """One result as a finite float; numbers of numpy and torch, and truth values, count as numbers."""
     value = result.item() if hasattr(result, "item") and getattr(result, "ndim", None) == 0 else result
-    if isinstance(value, Real) and math.isfinite(value):
-        return float(value)
+    if isinstance(value, Real) and math.isfinite(number := _float(value)):
+        return number
     prompt, response = pairs[index]
     raise InputError(
         f"{called} returned {_excerpt(result)} for pair {index} (counted from 0), expected a finite number; "
         f"its prompt is {_excerpt(prompt)}, its response {_excerpt(response)}"
     )
+
+
+def _float(value: Real) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number beyond every float
+        return math.inf
 
 
 def _module(spec: str, name: str) -> ModuleType:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from penchant.data.render import Rendered
 from penchant.engine.frozen import FrozenStates
 from penchant.engine.tree import Tree, TreeBatch, batched, make_trees, pack
+from penchant.train.mismatch import Mismatched
 from penchant.train.plan import Part
 
 
@@ -23,10 +24,12 @@ class MicroBatch:
     Attributes:
         batches: forward passes that fill the slots: one, or several where a group is larger than the budget.
         pairs: (pairs, 2) slots of winner and loser. pair_weights: (pairs,).
-        targets: (targets,) slots of responses to imitate. target_weights: (targets,).
+        targets: (targets,) slots of responses to imitate or labelled. target_weights: (targets,).
+        desirable: (targets,) their labels.
         tokens: (slots,) scored tokens. reference: (slots,) reference logps in nats, zeros without a reference.
         sources: (slots,) where each response came from, for messages.
         forwarded: tokens that go through the model, padding excluded.
+        kl: the step's estimate of the policy's KL from the reference, in nats, where `Dataset.mismatched` gives one.
     """
 
     batches: tuple[TreeBatch, ...]
@@ -34,10 +37,12 @@ class MicroBatch:
     pair_weights: Float[Tensor, " pairs"]
     targets: Int[Tensor, " targets"]
     target_weights: Float[Tensor, " targets"]
+    desirable: Bool[Tensor, " targets"]
     tokens: Float[Tensor, " slots"]
     reference: Float[Tensor, " slots"]
     sources: tuple[str, ...]
     forwarded: int
+    kl: float = 0.0
 
     def to(self, device: torch.device) -> MicroBatch:
         """The same on another device, the trees aside, which follow one by one."""
@@ -55,11 +60,13 @@ class Dataset:
         rendered: token ids, a group each.
         reference: reference logps of each group's responses, or None where the loss needs none.
         frozen: what the frozen blocks give for each token, or None where every step runs them.
+        mismatched: each prompt with a response of another, or None where the loss asks for no KL.
     """
 
     rendered: Sequence[Rendered]
     reference: Sequence[Tensor] | None = None
     frozen: FrozenStates | None = None
+    mismatched: Mismatched | None = None
 
 
 def micro_batches(step: Sequence[Part], data: Dataset, *, budget: int, plain: bool) -> list[MicroBatch]:
@@ -124,6 +131,7 @@ def _assemble(
     pair_weights: list[float] = []
     targets: list[int] = []
     target_weights: list[float] = []
+    desirable: list[bool] = []
     tokens: list[int] = []
     reference: list[Tensor] = []
     sources: list[str] = []
@@ -139,6 +147,7 @@ def _assemble(
             if unit.response is not None:
                 targets.append(slot[unit.response])
                 target_weights.append(unit.weight)
+                desirable.append(unit.desirable)
         tokens += [rendered.branches[index].scored for index in responses]
         if data.reference is not None:
             reference.append(data.reference[group][list(responses)])
@@ -151,6 +160,7 @@ def _assemble(
         torch.tensor(pair_weights),
         torch.tensor(targets, dtype=torch.long),
         torch.tensor(target_weights),
+        torch.tensor(desirable, dtype=torch.bool),
         torch.tensor(tokens, dtype=torch.float32),
         torch.cat(reference) if reference else torch.zeros(slots),
         tuple(sources),

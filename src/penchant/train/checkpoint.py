@@ -16,13 +16,13 @@ import torch
 from torch import nn
 
 from penchant.errors import InputError
-from penchant.models.policy import Policy
+from penchant.models.learner import Learner
 from penchant.train.run_folder import cannot_write
 
 STATE = Path("resume") / "state.pt"
 
 
-def save(folder: Path, policy: Policy, state: dict[str, Any] | None) -> None:
+def save(folder: Path, policy: Learner, state: dict[str, Any] | None) -> None:
     """Write a checkpoint beside the old one, then take its place.
 
     Args:
@@ -60,7 +60,7 @@ def recover(folder: Path) -> None:
         os.replace(old, folder)
 
 
-def load(folder: Path, policy: Policy) -> dict[str, Any] | None:
+def load(folder: Path, policy: Learner) -> dict[str, Any] | None:
     """Put a checkpoint's weights into the policy, bit for bit, and return its resume state; None if there is none.
 
     Raises:

@@ -186,6 +186,7 @@ class SampleEvaluation:
     reference: Reference | None = None
     budget: int = DEFAULT_BUDGET
     _of_reference: list[list[Response]] | None = field(default=None, init=False)
+    _reference_columns: dict[str, list[float]] = field(default_factory=dict, init=False)
 
     def run(self) -> tuple[Estimates, list[dict[str, Any]]]:
         """Estimates for policy and reference, and a row of samples a prompt."""
@@ -194,10 +195,11 @@ class SampleEvaluation:
             with self.reference.active() as scorer:
                 frozen = Policy(scorer.model, self.policy.renderer, self.policy.name)
                 self._of_reference = self._draw(frozen, "sampling the reference")
+            self._reference_columns = self._columns(self._of_reference)
         drawn = self._draw(self.policy, "sampling the policy")
         kls = sequence_kl(self.policy.scorer, self.reference, self._render(drawn), budget=self.budget)
         columns = self._columns(drawn) | {"kl_nats": [float(kl) for row in kls for kl in row]}
-        frozen_columns = self._columns(self._of_reference)
+        frozen_columns = self._reference_columns
         clusters = [number for number in range(len(self.prompts)) for _ in range(self.sampling.n)]
         estimates = {
             who: {name: cluster_mean(values, clusters).as_dict() for name, values in some.items()}

@@ -11,7 +11,7 @@ from penchant.engine.attention import trunk_blocks
 from penchant.engine.frozen import frozen_states
 from penchant.engine.tree import unique_tokens
 from penchant.models.builtin import cache_folder
-from penchant.models.policy import Policy
+from penchant.models.learner import Learner
 from penchant.train.batch import Dataset
 from penchant.train.progress import progress_bar
 from penchant.train.references import precision_name
@@ -20,7 +20,7 @@ log = logging.getLogger("penchant.train")
 
 
 def with_frozen_states(
-    data: Dataset, policy: Policy, train_top: int | None, weights: str, accelerator: Accelerator, *, budget: int
+    data: Dataset, policy: Learner, train_top: int | None, weights: str, accelerator: Accelerator, *, budget: int
 ) -> tuple[Dataset, list[str]]:
     """The data with the states that enter the first block that trains, and warnings where a run does without them.
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 import torch
 from accelerate import Accelerator
@@ -24,18 +23,12 @@ from penchant.engine.score import Scorer
 from penchant.engine.tree import TreeBatch
 from penchant.errors import RunError
 from penchant.train.batch import Dataset, MicroBatch, micro_batches
-from penchant.train.loop import ADVICE, Running, Step, Trained, drive
+from penchant.train.loop import ADVICE, Running, Step, drive
+from penchant.train.mismatch import step_kl
 from penchant.train.objectives import Objective, Outcome, metric_sums
 from penchant.train.optimizer import clip, make_optimizer, schedule
 from penchant.train.plan import Part, Unit, plan_epoch
 from penchant.train.settings import GradientConfig
-
-
-class Learner(Trained, Protocol):
-    """What learns: a policy, whose scores are log-probabilities, or a reward model, whose scores are rewards."""
-
-    @property
-    def scorer(self) -> Scorer: ...
 
 
 @dataclass(kw_only=True)
@@ -43,7 +36,6 @@ class Loop(Running):
     """All that the loop works with."""
 
     config: GradientConfig
-    policy: Learner
     data: Dataset
     units: Sequence[Sequence[Unit]]
     objective: Objective
@@ -100,6 +92,10 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
     normaliser = loop.objective.normaliser(parts, loop.data.rendered)
     batches = micro_batches(parts, loop.data, budget=loop.budget, plain=loop.policy.scorer.plain)
     forwarded = sum(batch.forwarded for batch in batches)
+    if loop.data.mismatched is not None:
+        groups = [group for group, _ in parts]
+        kl = step_kl(loop.data.mismatched, loop.policy.scorer, groups, accelerator, budget=loop.budget)
+        batches = [replace(batch, kl=kl) for batch in batches]
     mine = batches[accelerator.process_index :: accelerator.num_processes]
     outcomes = []
     for batch in mine:
@@ -110,6 +106,7 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
     sums = {name: value / normaliser for name, value in metric_sums(outcomes).items()}
     if accelerator.num_processes > 1:
         loss, sums = _add_up(accelerator, parameters, loss, sums)
+    means = loop.objective.means(sums)
     if not math.isfinite(loss):
         raise RunError(_not_finite(loop, mine, outcomes))
     norm = clip(parameters, config.clip)
@@ -131,7 +128,7 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
         "seconds": seconds,
         "tokens_per_s": forwarded / seconds,
         loop.objective.unit: float(sum(len(units) for _, units in parts)),
-        **sums,
+        **means,
     }
 
 

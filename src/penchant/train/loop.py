@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -19,6 +19,7 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from penchant.errors import RunError
+from penchant.models.learner import Learner
 from penchant.train import checkpoint
 from penchant.train.progress import progress_bar
 from penchant.train.run_folder import RunFolder
@@ -34,15 +35,6 @@ ADVICE = (
 )
 
 Evaluation = Callable[[int, float], dict[str, Any]]  # (step, epoch) -> an "eval" line of metrics.jsonl
-
-
-class Trained(Protocol):
-    """What a loop trains: a policy or a reward model."""
-
-    @property
-    def model(self) -> nn.Module: ...
-
-    def save(self, folder: Any) -> None: ...
 
 
 @dataclass
@@ -78,7 +70,7 @@ class Running:
     """
 
     config: RunConfig
-    policy: Trained
+    policy: Learner
     folder: RunFolder
     accelerator: Accelerator
     evaluate: Evaluation | None

@@ -6,8 +6,8 @@ is the mean over those whatever its micro-batches were.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,7 @@ from penchant.data.render import Rendered
 from penchant.losses.dispatch import pair_losses
 from penchant.losses.reward import bradley_terry
 from penchant.losses.settings import PreferenceLoss
+from penchant.losses.unpaired import kto, label_margins
 from penchant.train.batch import MicroBatch
 from penchant.train.plan import Part
 
@@ -44,12 +45,22 @@ class Objective:
     Attributes:
         compute: (logps (slots,), micro-batch) -> Outcome.
         normaliser: (step's parts, rendered groups) -> what the sums are divided by.
-        unit: what the step counts, `pairs` or `responses`.
+        unit: what the step counts, `pairs`, `responses` or `labels`.
+        parts: metrics that are means over a part of the step only, with the metric that says how large that part is.
     """
 
     compute: Callable[[Float[Tensor, " slots"], MicroBatch], Outcome]
     normaliser: Callable[[Sequence[Part], Sequence[Rendered]], float]
     unit: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    def means(self, sums: Mapping[str, float]) -> dict[str, float]:
+        """The metrics of a step, from its sums over the normaliser; what a step has no part for is left out."""
+        return {
+            name: value / sums[self.parts[name]] if name in self.parts else value
+            for name, value in sums.items()
+            if name not in self.parts or sums[self.parts[name]]
+        }
 
 
 def preference(settings: PreferenceLoss) -> Objective:
@@ -129,6 +140,42 @@ def imitation(against: float = 0.0) -> Objective:
         )
 
     return Objective(compute, normaliser, "responses")
+
+
+def labels(*, beta: float, weights: tuple[float, float]) -> Objective:
+    """KTO's loss on responses labelled good or bad: the mean over labels, weighted by side (good, bad) in the loss."""
+
+    def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
+        policy, ref = logps[batch.targets], batch.reference[batch.targets]
+        losses = kto(
+            policy,
+            ref,
+            batch.desirable,
+            batch.kl,
+            beta=beta,
+            desirable_weight=weights[0],
+            undesirable_weight=weights[1],
+        )
+        counts, ratios = batch.target_weights, (policy - ref).detach()
+        good, bad = counts * batch.desirable, counts * ~batch.desirable
+        margins = label_margins(policy, ref, batch.desirable, batch.kl, beta=beta)
+        right = (margins > 0).float() + 0.5 * (margins == 0)
+        sums = {
+            "margin": (margins * counts).sum(),
+            "label_accuracy": (right * counts).sum(),
+            "desirable_share": good.sum(),
+            "undesirable_share": bad.sum(),
+            "desirable_log_ratio": (ratios * good).sum(),
+            "undesirable_log_ratio": (ratios * bad).sum(),
+            "mismatched_log_ratio": batch.kl * counts.sum(),
+        }
+        return Outcome(losses * counts, batch.targets[:, None], sums)
+
+    def normaliser(step: Sequence[Part], rendered: Sequence[Rendered]) -> float:
+        return sum(unit.weight for _, units in step for unit in units)
+
+    parts = {"desirable_log_ratio": "desirable_share", "undesirable_log_ratio": "undesirable_share"}
+    return Objective(compute, normaliser, "labels", parts)
 
 
 def metric_sums(outcomes: Sequence[Outcome]) -> dict[str, float]:

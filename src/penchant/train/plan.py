@@ -13,17 +13,20 @@ from penchant.types import Comparison, PromptGroup, prompt_text
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What an optimizer step counts: one comparison, or one response to imitate (with those that it won against).
+    """What an optimizer step counts: one comparison, or one response to imitate (with those that it won against) or
+    labelled good or bad.
 
     Attributes:
         pairs: (winner, loser, weight) by index into the group's responses; two of half the weight for a tie.
-        response: the response to imitate, or None.
+        response: the response to imitate or labelled, or None.
         weight: of the unit.
+        desirable: the label, where there is one.
     """
 
     pairs: tuple[tuple[int, int, float], ...] = ()
     response: int | None = None
     weight: float = 1.0
+    desirable: bool = True
 
     @property
     def responses(self) -> tuple[int, ...]:

@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 
-from penchant.models.policy import Policy
+from penchant.models.learner import Learner
 from penchant.train.settings import RunConfig
 
 PACKAGES = ("penchant", "torch", "transformers", "accelerate", "peft", "tokenizers", "datasets", "numpy")
 
 
-def provenance(config: RunConfig, policy: Policy, prints: dict[str, str]) -> dict[str, Any]:
+def provenance(config: RunConfig, policy: Learner, prints: dict[str, str]) -> dict[str, Any]:
     """The content of `provenance.json`.
 
     Args:

@@ -13,6 +13,7 @@ from penchant.engine.score import Scorer, score_rows
 from penchant.engine.tree import unique_tokens
 from penchant.errors import InputError, RunError
 from penchant.models.builtin import cache_folder
+from penchant.models.learner import Learner
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.models.settings import FrozenModel, ModelConfig
@@ -42,7 +43,7 @@ def reference_table(scored: Policy, weights: str, accelerator: Accelerator) -> R
     return ReferenceTable(cache_folder() / "reference", weights, precision_name(scored, accelerator))
 
 
-def precision_name(scored: Policy, accelerator: Accelerator) -> str:
+def precision_name(scored: Learner, accelerator: Accelerator) -> str:
     """In which precision numbers are computed: of the weights and of the arithmetic."""
     return f"{next(scored.model.parameters()).dtype}-{accelerator.mixed_precision}".removeprefix("torch.")
 

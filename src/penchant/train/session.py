@@ -15,14 +15,15 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from torch import Tensor
 
 from penchant.config import to_yaml
+from penchant.data.render import Rendered
 from penchant.data.render_all import RenderReport, render_all
 from penchant.data.rendered import RenderedRows
 from penchant.engine.reference import Reference, fingerprint
 from penchant.engine.score import token_budget
 from penchant.errors import InputError
-from penchant.losses.settings import PreferenceLoss
 from penchant.models.builtin import cache_folder
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
@@ -33,6 +34,7 @@ from penchant.train.batch import Dataset
 from penchant.train.evaluate import Estimates, Evaluator, SampleEvaluation
 from penchant.train.frozen import with_frozen_states
 from penchant.train.gradient import Loop, plan, train
+from penchant.train.mismatch import mismatch
 from penchant.train.objectives import Objective
 from penchant.train.plan import Unit, split_by_prompt, split_key
 from penchant.train.provenance import provenance
@@ -65,7 +67,8 @@ class Recipe:
         units: a group -> what an optimizer step counts of it.
         objective: the loss and what it takes the mean over.
         held_out: estimates on held-out data.
-        loss: the loss on pairs, whose reference numbers are wanted; None if the method has none.
+        needs_reference: the loss compares with the reference's numbers.
+        mismatched: it also asks for the policy's KL from the reference, from prompts with responses of others.
         taught: what the data must hold, for the message where it holds none.
         reference: another model than the starting policy as the reference; None for the starting policy.
         every_turn: every assistant turn of a conversation is taught.
@@ -77,7 +80,8 @@ class Recipe:
     units: Callable[[PromptGroup], Sequence[Unit]]
     objective: Objective
     held_out: HeldOut
-    loss: PreferenceLoss | None = None
+    needs_reference: bool = False
+    mismatched: bool = False
     taught: str = "comparisons"
     reference: FrozenModel | None = None
     every_turn: bool = False
@@ -228,6 +232,10 @@ def _prepare(config: GradientConfig, recipe: Recipe, source: Source, policy: Pol
         config.tokens_per_batch or token_budget(policy.scorer.device, rendered),
         list(source.warnings),
     )
+    if recipe.mismatched:
+        sides = mismatch(prepared.train_groups, prepared.held_groups, policy.renderer, seed=config.seed)
+        prepared.train = replace(prepared.train, mismatched=sides[0])
+        prepared.held = replace(prepared.held, mismatched=sides[1])
     prepared.warnings += _render_warnings(report)
     if config.early_stopping and not held_side:
         raise InputError(
@@ -272,22 +280,30 @@ def _reference_numbers(
     Returns:
         The fingerprints for the run's record.
     """
-    needs_table = recipe.loss is not None and recipe.loss.needs_reference
     own = fingerprint(policy.model)
     prints = {"name": policy.name, "fingerprint": own, "policy_fingerprint": own}
     if other is not None:
         prints |= {"name": other.name, "fingerprint": fingerprint(other.model)}
-    if needs_table and isinstance(policy, Policy):
+    if recipe.needs_reference and isinstance(policy, Policy):
         table = reference_table(other or policy, prints["fingerprint"], accelerator)
+
+        def scored(some: Sequence[Rendered]) -> list[Tensor]:
+            return reference_numbers(other or policy, some, table, accelerator, budget=prepared.budget)
+
         taken = _taken(config, recipe, prepared)
         places = [*(prepared.train_side[group] for group in taken), *prepared.held_side]
         rows = prepared.rendered.pick(places)
-        numbers = reference_numbers(other or policy, rows, table, accelerator, budget=prepared.budget)
+        numbers = scored(rows)
         train_numbers = [torch.full((len(group.responses),), torch.nan) for group in prepared.train_groups]
         for group, known in zip(taken, numbers, strict=False):
             train_numbers[group] = known
-        prepared.train = Dataset(prepared.train.rendered, train_numbers)
-        prepared.held = Dataset(prepared.held.rendered, numbers[len(taken) :])
+        prepared.train = replace(prepared.train, reference=train_numbers)
+        prepared.held = replace(prepared.held, reference=numbers[len(taken) :])
+        if prepared.train.mismatched and prepared.held.mismatched:
+            mismatched = prepared.train.mismatched.with_reference(scored, taken)
+            prepared.train = replace(prepared.train, mismatched=mismatched)
+            mismatched = prepared.held.mismatched.with_reference(scored, range(len(prepared.held_groups)))
+            prepared.held = replace(prepared.held, mismatched=mismatched)
         if prints["fingerprint"] == own:
             check_identity(policy.scorer, rows, numbers, half=accelerator.mixed_precision != "no")
     return prints

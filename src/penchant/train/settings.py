@@ -83,7 +83,8 @@ class Samples(Config):
     seed: int = 0
     """Fixes the draws, with the prompt and the sample's index."""
     reward: str | None = None
-    """The true reward of a response: `vader`, or `module:function` taking a list of (prompt, response)."""
+    """The true reward of a response: `vader`, `module:function` taking a list of (prompt, response), or the address of
+    an endpoint (`http://...`)."""
 
 
 class EvaluateHeldOut(Config):
@@ -152,7 +153,7 @@ class GradientConfig(RunConfig):
     max_steps: Annotated[int, Field(ge=1)] | None = None
     """Stop after so many optimizer steps, if sooner."""
     batch_size: Annotated[int, Field(ge=1)] = 64
-    """Comparisons (SFT: responses) of one optimizer step, however many forward passes that takes."""
+    """Comparisons (SFT: responses, KTO: labels) of one optimizer step, however many forward passes that takes."""
     early_stopping: EarlyStopping | None = None
     """Stop by the held-out loss: `early_stopping: {}` takes the defaults; null never stops early."""
 

@@ -1,0 +1,112 @@
+"""Kahneman-Tversky Optimization: learn from responses labelled good or bad, which need no partner (Ethayarajh et al.
+2024, arXiv:2402.01306)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from penchant.data.labels import LabelCounts, count_labels, labels_of, without_ratings
+from penchant.data.settings import DataConfig
+from penchant.errors import InputError
+from penchant.losses.settings import Beta
+from penchant.models.settings import FrozenModel
+from penchant.train.settings import PolicyConfig
+from penchant.types import RunResult
+
+if TYPE_CHECKING:
+    from penchant.train.session import Source
+
+LabelWeight = Annotated[float, Field(gt=0)]
+
+ADVISED = (1.0, 4 / 3)
+"""What the paper advises for the weighted good labels over the weighted bad ones (its eq. 8)."""
+
+SLACK = 0.05  # of that range, which nobody needs to hear of
+
+
+class KTO(PolicyConfig):
+    """Train a policy from single responses labelled good or bad; comparisons count as one label of each kind."""
+
+    method: ClassVar[str] = "kto"
+
+    data: DataConfig
+    """The data: a path or hub id, or its settings (`data.ties=half`)."""
+    beta: Beta = 0.1
+    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    desirable_weight: LabelWeight = 1.0
+    """How much a good label counts."""
+    undesirable_weight: LabelWeight = 1.0
+    """How much a bad label counts."""
+    reference: FrozenModel | None = None
+    """The model that the policy is held to; the policy's own start if not given."""
+
+
+def labelled(config: KTO) -> Source:
+    """The data with its labels counted.
+
+    Raises:
+        InputError: all labels are of one kind, or scores that are no labels, or contradictions where those are errors.
+    """
+    from penchant.train.sources import preferences
+
+    source = preferences(config.data)
+    source = replace(source, groups=without_ratings(source.groups))
+    counts = count_labels(source.groups)
+    if counts.desirable + counts.undesirable and not (counts.desirable and counts.undesirable):
+        kind, lacks = ("good", "bad") if counts.desirable else ("bad", "good")
+        advice = "; to imitate good responses alone there is the method sft" if counts.desirable else ""
+        raise InputError(
+            f"{config.data.path}: all {counts.desirable + counts.undesirable:g} labels are {kind}, but kto learns from "
+            f"how good and bad responses differ: add {lacks} ones{advice}"
+        )
+    warnings = list(source.warnings)
+    if counts.both:
+        both = f"{config.data.path}: {counts.both} responses are labelled both good and bad"
+        if config.data.contradictions == "error":
+            raise InputError(f'{both}. Decide which holds, or keep them with contradictions="warn"')
+        warnings.append(f"{both}; both labels are kept")
+    warnings += _imbalance(config, counts)
+    numbers = {"desirable": counts.desirable, "undesirable": counts.undesirable, "labelled_both": counts.both}
+    return replace(source, counts=source.counts | numbers, warnings=tuple(warnings))
+
+
+def _imbalance(config: KTO, counts: LabelCounts) -> list[str]:
+    """A word where good and bad labels, as they are weighted, are further apart than the paper advises."""
+    if not (counts.desirable and counts.undesirable):
+        return []
+    ratio = config.desirable_weight * counts.desirable / (config.undesirable_weight * counts.undesirable)
+    low, high = ADVISED
+    if low - SLACK <= ratio <= high + SLACK:
+        return []
+    ends = [config.desirable_weight * end / ratio for end in ADVISED]
+    return [
+        f"{counts.desirable:g} good and {counts.undesirable:g} bad labels weigh {ratio:.3g} to 1; KTO's paper advises "
+        f"{low:g} to {high:.2f}, which desirable_weight between {ends[0]:.3g} and {ends[1]:.3g} gives"
+    ]
+
+
+def run(config: KTO, *, resume: bool = False) -> RunResult:
+    """Train on labels; see `penchant.train.session.run_gradient` for errors."""
+    from penchant.train import objectives
+    from penchant.train.evaluate_labels import held_out_labels
+    from penchant.train.plan import Unit
+    from penchant.train.session import Recipe, run_gradient
+
+    weights = config.desirable_weight, config.undesirable_weight
+    recipe = Recipe(
+        read=lambda: labelled(config),
+        units=lambda group: [
+            Unit(response=label.response, weight=label.weight, desirable=label.desirable) for label in labels_of(group)
+        ],
+        objective=objectives.labels(beta=config.beta, weights=weights),
+        held_out=partial(held_out_labels, beta=config.beta, weights=weights),
+        needs_reference=True,
+        mismatched=True,
+        taught="labels (or comparisons)",
+        reference=config.reference,
+    )
+    return run_gradient(config, recipe, resume=resume)

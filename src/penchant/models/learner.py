@@ -1,0 +1,28 @@
+"""What a loop trains: a policy, whose scores are log-probabilities, or a reward model, whose scores are rewards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from torch import nn
+
+from penchant.engine.score import Scorer
+
+if TYPE_CHECKING:
+    from penchant.data.render import Renderer
+
+
+class Learner(Protocol):
+    """A network that scores responses, with its tokenizer, and that can be written to a folder."""
+
+    model: nn.Module
+    renderer: Renderer
+    name: str
+
+    @property
+    def scorer(self) -> Scorer:
+        """The engine on this network."""
+
+    def save(self, folder: str | Path) -> None:
+        """Write it, for `from_pretrained` of `transformers`."""

@@ -1,0 +1,213 @@
+"""A reward behind an address: (prompt, response) texts are POSTed as JSON in batches, and again where that can help.
+
+The endpoint is sent `{"pairs": [{"prompt": ..., "response": ...}, ...]}` and answers with status 200 and
+`{"rewards": [number, ...]}`, one number a pair, in the same order.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import logging
+import os
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+from penchant.errors import InputError, RunError
+
+log = logging.getLogger("penchant.rewards")
+
+SCHEMES = ("http://", "https://")
+TOKEN = "PENCHANT_REWARD_TOKEN"
+"""The environment variable whose value is sent as a bearer token, so that no secret stands in a configuration."""
+
+MOST_BYTES = 2**20  # of an answer: thousands of times what a batch of numbers takes
+MOST_WAIT_S = 60.0  # between two attempts, whatever `Retry-After` asks for
+TRY_AGAIN = (429, *range(500, 600))  # busy or broken; any other status says that asking again is of no use
+FORM = '{"pairs": [{"prompt": "...", "response": "..."}, ...]}'
+ANSWER = '{"rewards": [...]} with a number for each pair'
+EXCERPT = 120  # characters of an answer that a message shows
+
+
+@dataclass(frozen=True)
+class HTTPReward:
+    """The rewards that an endpoint gives; `load_reward("http://...")` makes one with these defaults.
+
+    Attributes:
+        url: of the endpoint. Credentials in it (`http://user:password@host/...`) are sent as basic authentication
+            and shown in no message; the token in `$PENCHANT_REWARD_TOKEN`, where there is one, goes before them.
+        batch: pairs of one request, at most.
+        timeout_s: seconds that connecting, and each wait for data, may take.
+        attempts: how often a request is sent before giving up.
+        first_wait_s: seconds before the second attempt; each further wait is twice as long.
+
+    Raises:
+        InputError: an address that is none; later, an answer that another attempt would not change: a status of
+            300 to 499 except 429, no JSON, another number of rewards than of pairs.
+        RunError: later, nobody there, no answer in time, or status 429 or 5xx, at every attempt.
+    """
+
+    url: str = field(repr=False)
+    batch: int = 64
+    timeout_s: float = 60.0
+    attempts: int = 6
+    first_wait_s: float = 0.5
+
+    def __post_init__(self) -> None:
+        _checked(self.url)
+
+    @property
+    def __name__(self) -> str:
+        """What messages call it: the address without credentials and without its query."""
+        return shown_url(self.url)
+
+    @property
+    def _called(self) -> str:
+        return f"the reward `{self.__name__}`"
+
+    def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[Any]:
+        """The endpoint's rewards as they came; `checked_reward` looks at each."""
+        opener = urllib.request.build_opener(_NoRedirect, *_proxies(self.url))
+        rewards: list[Any] = []
+        for start in range(0, len(pairs), self.batch):
+            some = pairs[start : start + self.batch]
+            rewards += self._rewards(self._answer(opener, some), len(some))
+        return rewards
+
+    def _answer(self, opener: urllib.request.OpenerDirector, pairs: Sequence[tuple[str, str]]) -> bytes:
+        """The body of the answer to one request, after as many attempts as it takes."""
+        request = _request(self.url, pairs)
+        reason = ""
+        for attempt in range(1, self.attempts + 1):
+            wait = min(self.first_wait_s * 2 ** (attempt - 1), MOST_WAIT_S)
+            try:
+                return self._once(opener, request)
+            except urllib.error.HTTPError as error:
+                with error:
+                    if error.code not in TRY_AGAIN:
+                        raise self._refused(error) from None
+                    reason = f"it answered {error.code} {error.reason}"
+                    wait = max(wait, _asked_wait(error))
+            except (OSError, http.client.HTTPException) as error:
+                cause = getattr(error, "reason", error)  # urllib wraps what happened while connecting
+                reason = f"{type(cause).__name__}: {cause}" if isinstance(cause, Exception) else str(cause)
+            if attempt < self.attempts:
+                place = f"attempt {attempt} of {self.attempts}"
+                log.warning("%s: %s failed (%s); again in %.3g s", self._called, place, reason, wait)
+                time.sleep(wait)
+        raise RunError(
+            f"{self._called} cannot be reached: {self.attempts} attempts failed, the last because {reason}. Start it, "
+            "or correct the address (a training run keeps its last checkpoint and goes on with --resume)"
+        )
+
+    def _once(self, opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> bytes:
+        with opener.open(request, timeout=self.timeout_s) as response:
+            body: bytes = response.read(MOST_BYTES + 1)
+            if len(body) > MOST_BYTES:
+                raise InputError(f"{self._called} answered with more than {MOST_BYTES:,} bytes, expected a few numbers")
+            if response.length:  # the connection broke before all that was announced had come
+                raise http.client.IncompleteRead(body, response.length)
+            return body
+
+    def _refused(self, error: urllib.error.HTTPError) -> InputError:
+        """What to say of a status that asking again would not change."""
+        if 300 <= error.code < 400:
+            target = error.headers.get("Location", "")
+            where = f" to {shown_url(target)}" if target else ""
+            return InputError(
+                f"{self._called} answered {error.code}: a redirect{where}, which is not followed; give that address"
+            )
+        advice = f"it must take POSTed JSON {FORM}"
+        if error.code in (401, 403):
+            advice = f"put its token into ${TOKEN}"
+        try:
+            said = _excerpt(error.read(MOST_BYTES))
+        except (OSError, http.client.HTTPException):
+            said = "nothing more"
+        return InputError(
+            f"{self._called} refused the request: {error.code} {error.reason}, {said}. Check the address; {advice}"
+        )
+
+    def _rewards(self, body: bytes, expected: int) -> list[Any]:
+        try:
+            answer = json.loads(body)
+        except (ValueError, RecursionError):
+            raise InputError(f"{self._called} answered {_excerpt(body)}, which is no JSON; expected {ANSWER}") from None
+        rewards = answer.get("rewards") if isinstance(answer, dict) else None
+        if not isinstance(rewards, list):
+            raise InputError(f"{self._called} answered {_excerpt(body)}, expected {ANSWER}")
+        if len(rewards) != expected:  # counted here: two wrong batches may add up to the right number
+            raise InputError(f"{self._called} returned {len(rewards)} numbers for {expected} (prompt, response) pairs")
+        return rewards
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Texts (and tokens) go to the address that was given and to no other."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def shown_url(url: str) -> str:
+    """An address without credentials and without the values of its query."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # half an IPv6 address
+        return "(no address)"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "..." if parts.query else "", ""))
+
+
+def _checked(url: str) -> SplitResult:
+    """The parts of an address.
+
+    Raises:
+        InputError: no scheme or host, a port that is none, characters that must be percent-encoded.
+    """
+    try:
+        parts = urlsplit(url)
+        good = bool(parts.hostname) and parts.port != 0 and re.fullmatch("[!-~]+", url) is not None
+    except ValueError:  # the port
+        good = False
+    if not (good and url.lower().startswith(SCHEMES)):
+        raise InputError(  # without the text itself: nobody knows where in it a password ends
+            "the reward's address cannot be used; expected one such as http://localhost:8000/score, with other "
+            "characters than plain ASCII percent-encoded"
+        )
+    return parts
+
+
+def _proxies(url: str) -> list[urllib.request.ProxyHandler]:
+    """None for this machine itself, which no proxy reaches; else those that the environment names."""
+    here = _checked(url).hostname in ("localhost", "127.0.0.1", "::1")
+    return [urllib.request.ProxyHandler({})] if here else []
+
+
+def _request(url: str, pairs: Sequence[tuple[str, str]]) -> urllib.request.Request:
+    parts = _checked(url)
+    headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "penchant"}
+    user, at, host = parts.netloc.rpartition("@")
+    if token := os.environ.get(TOKEN):
+        headers["Authorization"] = f"Bearer {token}"
+    elif at:
+        headers["Authorization"] = f"Basic {base64.b64encode(unquote(user).encode()).decode()}"
+    rows = [{"prompt": prompt, "response": response} for prompt, response in pairs]
+    target = urlunsplit((parts.scheme, host, parts.path or "/", parts.query, ""))
+    return urllib.request.Request(target, json.dumps({"pairs": rows}).encode(), headers, method="POST")
+
+
+def _asked_wait(error: urllib.error.HTTPError) -> float:
+    """Seconds that the endpoint asks to wait, within reason."""
+    seconds = error.headers.get("Retry-After", "")
+    return min(float(seconds), MOST_WAIT_S) if seconds.isdecimal() else 0.0
+
+
+def _excerpt(body: bytes) -> str:
+    text = body[: 4 * EXCERPT].decode(errors="replace")
+    return ascii(text if len(text) <= EXCERPT else f"{text[: EXCERPT - 3]}...")

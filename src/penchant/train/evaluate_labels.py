@@ -1,0 +1,82 @@
+"""Held-out responses labelled good or bad: the loss, agreement with the labels, and how far each side has moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from penchant.data.labels import labels_of
+from penchant.engine.score import score
+from penchant.losses.unpaired import kto, label_margins
+from penchant.metrics.intervals import cluster_mean
+from penchant.models.policy import Policy
+from penchant.train.batch import Dataset
+from penchant.train.evaluate import Estimates
+from penchant.types import Prompt, PromptGroup
+
+
+def held_out_labels(
+    policy: Policy,
+    groups: Sequence[PromptGroup],
+    data: Dataset,
+    budget: int,
+    *,
+    beta: float,
+    weights: tuple[float, float],
+) -> Estimates:
+    """KTO's loss, with its weights of the good and of the bad side, and what lies behind it, on held-out labels.
+
+    The reference point is that of the held-out prompts: the mean of `mismatched_log_ratio`, 0 if that is negative.
+    `margin` is beta times the distance of a response's log-ratio from it, positive on the side of its label.
+    `label_accuracy` is the share of labels with a positive margin (0 counts half); to be compared with
+    `desirable_share`, since who calls all responses good is right as often as that. `desirable_log_ratio` and
+    `undesirable_log_ratio` are log pi - log pi_ref in nats.
+    """
+    assert data.reference is not None
+    assert data.mismatched is not None
+    mismatched = data.mismatched.log_ratios(policy.scorer, range(len(groups)), budget=budget)
+    rows: list[tuple[float, float, float, float]] = []
+    good: list[bool] = []
+    prompts: list[Prompt] = []
+    scores = score(policy.scorer, data.rendered, budget=budget)
+    for group, rendered, logps, ref in zip(groups, data.rendered, scores, data.reference, strict=True):
+        for label in labels_of(group):
+            tokens = rendered.branches[label.response].scored
+            rows.append((float(logps[label.response]), float(ref[label.response]), tokens, label.weight))
+            good.append(label.desirable)
+            prompts.append(group.prompt)
+    own, reference, tokens_of, counts = torch.tensor(rows, dtype=torch.float32).reshape(-1, 4).unbind(1)
+    desirable = torch.tensor(good, dtype=torch.bool)
+    kl = mismatched.double().mean().float()
+    losses = kto(
+        own,
+        reference,
+        desirable,
+        kl,
+        beta=beta,
+        desirable_weight=weights[0],
+        undesirable_weight=weights[1],
+    )
+    margins = label_margins(own, reference, desirable, kl, beta=beta)
+    columns = {
+        "loss": losses,
+        "margin": margins,
+        "label_accuracy": (margins > 0) + 0.5 * (margins == 0),
+        "desirable_share": desirable,
+    }
+    estimates: Estimates = {
+        name: cluster_mean(column.double().numpy(), prompts, weights=counts.numpy()).as_dict()
+        for name, column in columns.items()
+    }
+    for side, chosen in (("desirable", desirable.numpy()), ("undesirable", ~desirable.numpy())):
+        if chosen.any():
+            own_prompts = [prompt for prompt, is_in in zip(prompts, chosen, strict=True) if is_in]
+            for name, column in (("log_ratio", own - reference), ("tokens", tokens_of)):
+                values = column.double().numpy()[chosen]
+                estimate = cluster_mean(values, own_prompts, weights=counts.numpy()[chosen])
+                estimates[f"{side}_{name}"] = estimate.as_dict()
+    ratios = np.asarray(mismatched.double())
+    estimates["mismatched_log_ratio"] = cluster_mean(ratios, [group.prompt for group in groups]).as_dict()
+    return estimates

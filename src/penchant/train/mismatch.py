@@ -1,0 +1,102 @@
+"""Prompts with responses that were given to others: fixed data from which KTO estimates the policy's KL in every step.
+
+Each group's prompt gets one response of another prompt, chosen once by the run's seed. So the reference's numbers come
+from its table, a run resumes to the same bits, and an estimate does not depend on the micro-batches of its step.
+Held-out prompts get responses of the training side: nothing that is held out has a part in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from jaxtyping import Float
+from torch import Tensor
+
+from penchant.data.render import Rendered, Renderer
+from penchant.data.render_all import render_all
+from penchant.engine.score import Scorer, score_rows
+from penchant.errors import InputError
+from penchant.types import Prompt, PromptGroup
+
+
+@dataclass(frozen=True)
+class Mismatched:
+    """The mismatched rows of a data set, one a group and in its order.
+
+    Attributes:
+        rendered: the prompt of each group with its one response.
+        reference: (groups,) reference logps in nats; NaN for groups that no step takes, None before they are known.
+    """
+
+    rendered: Sequence[Rendered]
+    reference: Float[Tensor, " groups"] | None = None
+
+    def with_reference(
+        self, numbers: Callable[[Sequence[Rendered]], Sequence[Tensor]], groups: Sequence[int]
+    ) -> Mismatched:
+        """The same with the reference's logps of some groups, which `numbers` gives for rows."""
+        reference = torch.full((len(self.rendered),), torch.nan)
+        if groups:
+            reference[list(groups)] = torch.cat(list(numbers([self.rendered[group] for group in groups])))
+        return replace(self, reference=reference)
+
+    def log_ratios(self, scorer: Scorer, groups: Sequence[int], *, budget: int) -> Float[Tensor, " groups"]:
+        """log pi - log pi_ref of the mismatched response of some groups, in nats, on the CPU. No gradients."""
+        assert self.reference is not None
+        if not groups:
+            return torch.zeros(0)
+        rows = [(self.rendered[group], [0]) for group in groups]
+        return score_rows(scorer, rows, budget=budget) - self.reference[list(groups)]
+
+
+def step_kl(
+    mismatched: Mismatched, scorer: Scorer, groups: Sequence[int], accelerator: Accelerator, *, budget: int
+) -> float:
+    """The mean log-ratio, in nats, over the groups of a step. The processes share the work and get the same number."""
+    mine = groups[accelerator.process_index :: accelerator.num_processes]
+    with accelerator.autocast():
+        total = float(mismatched.log_ratios(scorer, mine, budget=budget).sum(dtype=torch.float64))
+    if accelerator.num_processes > 1:
+        total = sum(gather_object([total]))
+    return total / len(groups)
+
+
+def mismatch(
+    trained: Sequence[PromptGroup], held: Sequence[PromptGroup], renderer: Renderer, *, seed: int
+) -> tuple[Mismatched, Mismatched]:
+    """Mismatched rows of the groups to train on, and of those held out.
+
+    Where a prompt is too long for its new response it is cut from the left, whatever the data's own policy is.
+
+    Raises:
+        InputError: only one prompt to train on, so that no response is another's.
+    """
+    places: dict[Prompt, list[int]] = {}
+    for place, group in enumerate(trained):
+        places.setdefault(group.prompt, []).append(place)
+    prompts = list(places)
+    if len(prompts) < 2:
+        raise InputError(
+            "the KL term pairs prompts with responses to others, but there is only one prompt to train on: add "
+            "prompts, or hold out fewer (data.held_out)"
+        )
+    random = np.random.default_rng([seed, len(prompts)])
+    order = random.permutation(len(prompts)).tolist()
+    # each prompt takes from the next one around the circle, so none from itself
+    donor_of = {prompts[here]: prompts[there] for here, there in zip(order, [*order[1:], order[0]], strict=True)}
+
+    def row(group: PromptGroup, donor: Prompt) -> PromptGroup:
+        other = trained[places[donor][random.integers(len(places[donor]))]]
+        response = other.responses[random.integers(len(other.responses))]
+        return PromptGroup(group.prompt, [response], source=f"{group.source} with a response from {other.source}")
+
+    rows = [row(group, donor_of[group.prompt]) for group in trained]
+    held_rows = [row(group, prompts[random.integers(len(prompts))]) for group in held]
+    fitting = replace(renderer, overflow="truncate_prompt")
+    sides = [render_all(side, fitting)[1] for side in (rows, held_rows)]
+    return Mismatched(sides[0]), Mismatched(sides[1])
