@@ -12,6 +12,7 @@ from penchant.config import load_config, to_yaml
 from penchant.errors import InputError
 from penchant.methods import METHODS
 from penchant.studies import PRESETS, FrontierConfig, preset
+from penchant.studies.address import reward_content
 from penchant.studies.grid import TRAINED, Grid, grid
 from penchant.studies.recipes import run_settings
 
@@ -164,6 +165,24 @@ def test_every_run_is_a_configuration_of_its_method(study: Callable[..., Frontie
             assert config.model.name == str(tmp_path / "start" / "checkpoint")
             assert config.evaluate.every_steps == 2  # 20 comparisons, 8 a step: 3 steps, evaluated twice
             assert config.evaluate.samples.seed == 10_000
+
+
+def test_rewards_are_told_apart_by_what_is_behind_them(inputs: Path, tiny_model: str, tmp_path: Path) -> None:
+    one, other = "https://here/score", "https://there/score"
+    assert reward_content(one) != reward_content(other)
+    code = inputs / "letters.py"
+    assert reward_content(f"{code}:letters") != reward_content(f"{code}:others")
+    assert reward_content("penchant.rewards.vader:vader") != reward_content("penchant.rewards.load:vader")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in Path(tiny_model).iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    assert reward_content(f"classifier:{copy}") == reward_content(f"classifier:{tiny_model}")
+    assert reward_content(f"classifier:{copy}:good") != reward_content(f"classifier:{copy}")
+    assert reward_content(f"{copy},{copy}") != reward_content(str(copy))
+    (copy / "model.safetensors").write_bytes(b"others")
+    assert reward_content(f"classifier:{copy}") != reward_content(f"classifier:{tiny_model}")
+    assert reward_content("no_such_module:function") == "no_such_module:function"
 
 
 # -- presets ------------------------------------------------------------------------------------------------------

@@ -45,37 +45,54 @@ def data_content(path: str) -> str:
 
 
 def model_content(name: str) -> str:
-    """Of a local model, whose weights may change under one name; other names stand for themselves."""
+    """Of a local model, whose weights may change under one name; a hub id stands for itself."""
     path = Path(name).expanduser()
     if name in BUILT_IN or not path.exists():
         return name
     if path.is_file():
         return _file(path)
+    if (path / "checkpoint").is_dir():  # a run directory
+        path = path / "checkpoint"
     files = sorted(file for pattern in WEIGHTS for file in path.glob(pattern))
     return _digest("".join(f"{file.name} {_file(file)} " for file in files).encode())
 
 
 def reward_content(spec: str) -> str:
-    """Of a reward: the bytes of the Python file, module or classifier behind it, or the lexicon's version."""
+    """Of a reward: the bytes of the code or the models behind it, or the lexicon's version; an address stands for
+    itself."""
     if spec == "vader":
         return f"vader {importlib.metadata.version('vaderSentiment')}"
-    kind, _, rest = spec.partition(":")
+    if spec.lower().startswith(("http://", "https://")):
+        return spec
+    kind, _, model = spec.partition(":")
     if kind == "classifier":
-        return f"classifier {model_content(rest)} {model_content(rest.rpartition(':')[0])}"
-    source = spec.rpartition(":")[0]
+        name, _, label = (model, "", "") if Path(model).expanduser().is_dir() else model.rpartition(":")
+        return f"classifier {model_content(name)} {label}" if name else spec
+    if all(Path(part).expanduser().is_dir() for part in spec.split(",")):
+        return " ".join(map(model_content, spec.split(",")))
+    source, _, function = spec.rpartition(":")
+    return f"{_code(source)}:{function}"
+
+
+def _code(source: str) -> str:
+    """Of a Python file or an importable module; what cannot be found stands for itself, and fails where it is used."""
     if source.endswith(".py"):
         return data_content(source)
-    if source.replace(".", "").isidentifier():
-        try:
-            found = importlib.util.find_spec(source)
-        except (ImportError, ValueError):  # what is wrong with it is said where it is loaded
-            return spec
-        return _file(Path(found.origin)) if found and found.origin and Path(found.origin).is_file() else spec
-    return spec if not Path(spec).expanduser().is_dir() else model_content(spec)
+    try:
+        found = importlib.util.find_spec(source) if source else None
+    except (ImportError, ValueError):
+        found = None
+    return _file(Path(found.origin)) if found and found.origin and Path(found.origin).is_file() else source
+
+
+def _file(path: Path) -> str:
+    now = path.stat()
+    return _file_as_of(path, now.st_mtime_ns, now.st_size)
 
 
 @cache
-def _file(path: Path) -> str:
+def _file_as_of(path: Path, changed: int, size: int) -> str:
+    """Large weights are read once as long as nobody writes to them."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:LENGTH]
 

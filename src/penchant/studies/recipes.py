@@ -49,10 +49,13 @@ def run_settings(
         return {**common, **_ppo(kind, settings, places, needs)}
     units = facts["winners" if kind in ("preferred_ft", "unlikelihood") else "comparisons"]
     steps = ceil(units / settings["batch_size"]) * settings["epochs"]
-    own = {"dpo": {"loss": {"name": "sigmoid", "beta": settings["value"]}}, "preferred_ft": {}}.get(kind)
+    swept: dict[str, Any] = {
+        "dpo": {"loss": {"name": "sigmoid", "beta": settings["value"]}},
+        "unlikelihood": {"alpha": settings["value"]},
+    }
     return {
         **common,
-        **({"alpha": settings["value"]} if own is None else own),
+        **swept.get(kind, {}),
         "data": {**_comparison_data(settings, needs), "held_out": 0},
         "batch_size": settings["batch_size"],
         "epochs": settings["epochs"],

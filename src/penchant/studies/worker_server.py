@@ -30,11 +30,12 @@ def main() -> None:
     os.dup2(2, 1)  # whatever prints must not get between the answers
     _import_all()
     running: dict[int, tuple[int, int]] = {}  # process -> (id, the end of the pipe that it answers by)
+    orders = os.fdopen(0, "rb", buffering=0)  # or `select` would miss what was read ahead
     open_ = True
     while open_ or running:
         ready, _, _ = select.select([0] if open_ else [], [], [], POLL_S)
         if ready:
-            line = sys.stdin.buffer.raw.readline()  # unbuffered, or `select` would miss what was read ahead
+            line = orders.readline()
             if not line:
                 open_ = False
                 _signal_all(running, signal.SIGTERM)
