@@ -158,7 +158,7 @@ def _of_cost(method: Numbers) -> list[str]:
     bad = [f"{runs[what]} {word}" for what, word in (("failed", "failed"), ("runaway", "ran away")) if runs[what]]
     return [
         duration(cost["training_seconds"]),
-        duration(cost["preparation_seconds"]),
+        duration(cost["preparation_seconds"]) if cost["preparation_seconds"] else DASH,
         f"{number(cost['peak_memory_bytes'] / GIB, 2)} GiB",
         number(cost["samples_drawn"], 0),
         number(cost["trained_tokens"], 0) if cost["trained_tokens"] else DASH,

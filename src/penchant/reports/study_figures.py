@@ -14,7 +14,8 @@ from penchant.metrics.frontier import hull
 from penchant.reports.canvas import INK, MUTED, PAPER, Picture, blank, export, run_style, style
 from penchant.reports.words import number
 
-LINEAR_TO = 8.0  # nats: beyond, the axis is linear up to 1 and logarithmic above
+LINEAR_TO = 8.0  # nats: where anything is beyond, the axis bends from linear to logarithmic
+BEND = 0.5  # nats where it does
 TICKS = (0, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 DENSE = 600  # places at which a straight line is drawn on a bent axis
 
@@ -64,12 +65,12 @@ def _scale(axes: Axes, farthest: float) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
         note = ""
     else:
-        axes.set_xscale("symlog", linthresh=1.0, linscale=0.8)
-        axes.set_xlim(-0.06, 1.25 * farthest)
+        axes.set_xscale("asinh", linear_width=BEND)
+        axes.set_xlim(-0.04, 1.25 * farthest)
         axes.xaxis.set_major_locator(FixedLocator([tick for tick in TICKS if tick <= 1.25 * farthest]))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        note = " (linear to 1, logarithmic beyond)"
+        note = " (logarithmic beyond about 1)"
     axes.set_xlabel(f"exact KL from the reference, nats per response{note}", loc="right")
 
 
@@ -94,13 +95,12 @@ def _limit(axes: Axes, limit: Mapping[str, Any]) -> None:
     )
     axes.annotate(
         "efficiency is averaged here",
-        ((limit["from_kl"] + limit["to_kl"]) / 2, 0.0),
+        (limit["from_kl"], 0.0),
         xycoords=("data", "axes fraction"),
-        xytext=(0, 4),
+        xytext=(6, 4),
         textcoords="offset points",
         color=MUTED,
         fontsize=7,
-        ha="center",
     )
 
 
