@@ -23,9 +23,20 @@ GROUPS = [
 ]
 
 
-def fresh(model: str, **changes: Any) -> LearnedReward:
-    torch.manual_seed(0)
-    return new_reward(ModelConfig(name=model, device="cpu", **changes))
+def fresh(model: str, seed: int = 0, **changes: Any) -> LearnedReward:
+    """A reward model whose head says something."""
+    torch.manual_seed(seed)
+    reward = new_reward(ModelConfig(name=model, device="cpu", **changes))
+    for name, weight in reward.model.named_parameters():
+        if "score" in name:
+            torch.nn.init.normal_(weight, std=0.2)
+    return reward
+
+
+def test_a_new_one_prefers_nobody(tiny_model: str) -> None:
+    reward = new_reward(ModelConfig(name=tiny_model, device="cpu"))
+    assert not torch.cat(reward.score(GROUPS)).any()
+    assert reward.prefers("Bob slept.", " Long.", " No.") == 0.5
 
 
 def test_the_tree_gives_what_transformers_gives_for_the_last_token(tiny_model: str, tmp_path: Path) -> None:
@@ -104,8 +115,7 @@ def test_adapters_carry_their_head(tiny_model: str, tmp_path: Path) -> None:
 
 def test_an_ensemble_is_the_mean_less_its_caution(tiny_model: str, stories: str, tmp_path: Path) -> None:
     first = fresh(tiny_model)
-    torch.manual_seed(1)
-    second = new_reward(ModelConfig(name=tiny_model, device="cpu"))
+    second = fresh(tiny_model, seed=1)
     tables = torch.stack([torch.cat(one.score(GROUPS)) for one in (first, second)])
     assert not torch.allclose(tables[0], tables[1])
     mean = torch.cat(RewardEnsemble((first, second)).score(GROUPS))

@@ -134,7 +134,8 @@ def new_reward(
 ) -> LearnedReward:
     """A reward model to train: a language model under a fresh head.
 
-    The head starts as in Ziegler et al. 2019 (arXiv:1909.08593): normal with variance 1 / (hidden + 1).
+    The head starts at 0: no response is better than another, and the loss is ln 2 whatever the seed. (Ziegler et al. 2019
+    start with a variance of 1 / (hidden + 1); the loss of stories260K then began at 2.0 and had to come down first.)
 
     Raises:
         InputError: as `penchant.models.load.load_policy`, and a model without a scalar head that reads one token.
@@ -148,11 +149,8 @@ def new_reward(
         raise InputError(f"{type(inner).__name__} has no scalar head `score`, so it cannot be a reward model here")
     if inner.config.pad_token_id in renderer.end_ids:  # elsewhere the last token that is not padding is read
         inner.config.pad_token_id = None
-    weights = [
-        parameter for name, parameter in head.named_parameters() if parameter.requires_grad and "bias" not in name
-    ]
-    for weight in weights or list(head.parameters()):
-        nn.init.normal_(weight, std=(weight.shape[-1] + 1) ** -0.5)
+    for parameter in head.parameters():
+        nn.init.zeros_(parameter)
     return LearnedReward(network, renderer, model.name)
 
 
