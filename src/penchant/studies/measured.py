@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penchant.errors import InputError
-from penchant.studies.grid import Task
 from penchant.studies.records import read_lines, read_object
+from penchant.studies.tasks import Task
 
 Numbers = NDArray[np.float64]
 

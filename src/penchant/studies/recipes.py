@@ -48,9 +48,11 @@ def run_settings(
     if kind in ("ppo", "ppo_gt"):
         return {**common, **_ppo(kind, settings, places, needs)}
     units = facts["winners" if kind in ("preferred_ft", "unlikelihood") else "comparisons"]
+    if "prompts" in settings:  # a run on few prompts
+        units = max(1, units * min(settings["prompts"], facts["prompts"]) // facts["prompts"])
     steps = ceil(units / settings["batch_size"]) * settings["epochs"]
     swept: dict[str, Any] = {
-        "dpo": {"loss": {"name": "sigmoid", "beta": settings["value"]}},
+        "dpo": {"loss": settings.get("loss")},
         "unlikelihood": {"alpha": settings["value"]},
     }
     return {
@@ -66,7 +68,8 @@ def run_settings(
 def _comparison_data(settings: Mapping[str, Any], needs: Mapping[str, Path]) -> dict[str, Any]:
     """The groups of a prompt stay apart: merged they would be compared all with all."""
     file = needs["comparisons"] / "comparisons.jsonl"
-    return {"path": str(file), "merge": False, "ties": "drop", "template": settings["template"]}
+    data = {"path": str(file), "merge": False, "ties": "drop", "template": settings["template"]}
+    return {**data, "limit": settings["prompts"]} if "prompts" in settings else data
 
 
 def _ppo(

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from penchant.studies.grid import Task
 from penchant.studies.records import read_lines, read_object
+from penchant.studies.tasks import Task
 from penchant.studies.workers import Outcome, Workers
 from penchant.train.progress import Advance, progress_bar
 

@@ -127,10 +127,8 @@ class BestOfNSweep(Config):
     """Values of N, none above `evaluation.reference_samples`."""
 
 
-class FrontierConfig(Config):
-    """True reward against KL for every method over its sweep, beside the best that any policy could reach."""
-
-    method: ClassVar[str] = "frontier"
+class StudyConfig(Config):
+    """What studies share."""
 
     model: ModelConfig
     """The model to start from: a name, or its settings."""
@@ -160,6 +158,17 @@ class FrontierConfig(Config):
     """Comparisons (Preferred-FT, unlikelihood: responses) of a step."""
     epochs: Count = 1
     """How often DPO, Preferred-FT and unlikelihood go over the comparisons."""
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    """Each fixes comparisons, reward model and training of its own; prompts and evaluation draws are shared."""
+    out: str | None = None
+    """The study's folder; `runs/STUDY` if not given."""
+
+
+class FrontierConfig(StudyConfig):
+    """True reward against KL for every method over its sweep, beside the best that any policy could reach."""
+
+    method: ClassVar[str] = "frontier"
+
     dpo: DPOSweep | None = DPOSweep()
     """DPO's sweep; null leaves the method out, here and below."""
     preferred_ft: PreferredFTSweep | None = PreferredFTSweep()
@@ -174,10 +183,6 @@ class FrontierConfig(Config):
     """PPO-GT's sweep, on the true reward."""
     best_of_n: BestOfNSweep | None = BestOfNSweep()
     """Best-of-N's sweep."""
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
-    """Each fixes comparisons, reward model and training of its own; prompts and evaluation draws are shared."""
-    out: str | None = None
-    """The study's folder; `runs/frontier` if not given."""
 
     @model_validator(mode="after")
     def _samples_suffice(self) -> Self:
@@ -187,3 +192,38 @@ class FrontierConfig(Config):
                 f"{self.evaluation.reference_samples} samples a prompt: raise `evaluation.reference_samples`"
             )
         return self
+
+
+class FewComparisons(Config):
+    """A run that sees few comparisons again and again, to show where overfitting starts."""
+
+    prompts: Count = 16
+    """Prompts whose comparisons it learns from."""
+    epochs: Count = 40
+    """How often it goes over them."""
+    times: Count = 8
+    """Evaluations on the way."""
+
+
+class NoiseConfig(StudyConfig):
+    """What wrong labels do: DPO, its relatives and the reward model on comparisons of which a share is flipped."""
+
+    method: ClassVar[str] = "noise"
+
+    shares: Annotated[tuple[Annotated[float, Field(ge=0, lt=0.5)], ...], Field(min_length=1)] = (
+        0.0,
+        0.1,
+        0.2,
+        0.3,
+        0.4,
+    )
+    """Shares of the comparisons that are turned round. cDPO and robust DPO are told the share; at 0 they are DPO."""
+    beta: Annotated[float, Field(gt=0)] = 0.1
+    """Of DPO, cDPO and robust DPO."""
+    tau: Annotated[float, Field(gt=0)] = 0.1
+    """Of IPO."""
+    learning_rate: LearningRate = 1e-5
+    reward_model: RewardModelStage | None = RewardModelStage()
+    """The reward model; null leaves it out."""
+    few: FewComparisons | None = FewComparisons()
+    """Few comparisons (none flipped) many times over; null leaves it out."""

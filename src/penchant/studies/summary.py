@@ -20,10 +20,11 @@ from penchant.metrics.frontier import (
     reached_share,
 )
 from penchant.metrics.intervals import cluster_mean
-from penchant.studies.grid import SWEPT, TRAINED, Grid, Task
+from penchant.studies.grid import SWEPT, TRAINED, Grid
 from penchant.studies.measured import MeasuredRun, Numbers, Point, ReferenceSamples, read_run
 from penchant.studies.records import read_object
 from penchant.studies.settings import FrontierConfig
+from penchant.studies.tasks import Task
 
 BEST_OF_N = "best_of_n"
 LABELS = {

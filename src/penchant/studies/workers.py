@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from penchant.errors import RunError
-from penchant.studies.grid import Task
+from penchant.studies.tasks import Task
 
 
 @dataclass(frozen=True)
