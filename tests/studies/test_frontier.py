@@ -20,8 +20,9 @@ from penchant.config import to_yaml
 from penchant.errors import InputError
 from penchant.metrics import best_of_n, efficiency, limit_line
 from penchant.studies import FrontierConfig, preset
-from penchant.studies.frontier import StudyResult, run_frontier
+from penchant.studies.frontier import run_frontier
 from penchant.studies.grid import grid
+from penchant.studies.study import StudyResult
 from penchant.studies.workers import Workers
 
 

@@ -1,127 +1,24 @@
-"""The frontier study, top to bottom: what is to do, doing what is missing, the numbers. Imports no torch."""
+"""The frontier study: every method over its sweep, true reward against KL. Imports no torch."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import json
-import os
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from penchant.config import to_yaml
-from penchant.errors import InputError, RunError
-from penchant.studies.grid import Grid, grid
-from penchant.studies.records import read_object
-from penchant.studies.runner import Board, run_missing
+from penchant.studies.grid import grid
 from penchant.studies.settings import FrontierConfig
+from penchant.studies.study import StudyResult, run_study
 from penchant.studies.workers import Workers
-
-STUDY = "study.json"
-
-
-@dataclass(frozen=True)
-class StudyResult:
-    """A study as far as it came.
-
-    Attributes:
-        path: its folder. numbers: the content of `study.json`; empty where the reference was not sampled yet.
-        failures: (stage, reason) of what failed.
-        ran: how many stages this call worked on.
-        interrupted: whether somebody asked to stop.
-    """
-
-    path: Path
-    numbers: dict[str, Any]
-    failures: tuple[tuple[str, str], ...]
-    ran: int
-    interrupted: bool
 
 
 def run_frontier(config: FrontierConfig, *, jobs: int = 1, workers: Workers | None = None) -> StudyResult:
-    """Run what the study lacks, and write its numbers.
-
-    Args:
-        config: what to compare.
-        jobs: runs at once; each gets its share of the threads.
-        workers: processes to use, to share them between studies.
-
-    A stage that failed is recorded, and what does not need it goes on; a later call tries it again.
-
-    Raises:
-        InputError: a folder that holds something else, a prompt file that does not exist.
-        RunError: the worker process is gone.
-    """
-    folder = Path(config.out or Path("runs") / config.method).expanduser().resolve()
+    """Run what the study lacks, and write its numbers; see `penchant.studies.study.run_study`."""
     stages = grid(config)
-    with _own(folder):
-        write_text(folder / "study.yaml", to_yaml(config.replace(out=None)))
-        started = time.monotonic()
-        with contextlib.nullcontext(workers) if workers else Workers() as team:
-            board = run_missing(stages.tasks(), folder, team, jobs=jobs)
-        numbers = _numbers(config, stages, folder, board, time.monotonic() - started, jobs)
-    failures = tuple((task.label, reason) for task, reason in board.failures(stages.tasks()))
-    return StudyResult(folder, numbers, failures, len(board.ran), board.interrupted)
 
+    def numbers(folder: Path, reasons: Mapping[str, str]) -> dict[str, Any]:
+        from penchant.studies.summary import summarize
 
-def _numbers(
-    config: FrontierConfig, stages: Grid, folder: Path, board: Board, seconds: float, jobs: int
-) -> dict[str, Any]:
-    """`study.json`, made anew where anything changed; empty as long as there is no reference to compare with."""
-    outcome = board.outcomes.get(stages.reference.address)
-    if outcome is None or outcome.failed:
-        return {}
-    present = read_object(folder / STUDY)
-    standing = [[task.address, bool(board.outcomes.get(task.address))] for task in stages.tasks()]
-    if not board.ran and present.get("standing") == standing and present.get("seeds") == list(config.seeds):
-        return present
-    from penchant.studies.summary import summarize
+        return summarize(config, stages, folder, reasons)
 
-    reasons = {task.address: reason for task, reason in board.failures(stages.tasks())}
-    numbers = {**summarize(config, stages, folder, reasons), "standing": standing}
-    numbers["cost"] |= {"last_call_seconds": seconds, "jobs": jobs}
-    write_text(folder / STUDY, json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    return numbers
-
-
-@contextlib.contextmanager
-def _own(folder: Path) -> Iterator[None]:
-    """The folder, made where it is not there, and no other process's while the block lasts.
-
-    Raises:
-        InputError: it is a file, holds something else, or another process works in it.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"out={folder} is a file; a study needs a folder")
-    others = [entry for entry in folder.iterdir() if entry.name != ".lock"] if folder.is_dir() else []
-    if others and not (folder / "study.yaml").exists():
-        raise InputError(f"out={folder} holds something else than a study: choose another folder with -o")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise InputError(f"cannot write to {folder}: {error.strerror}; choose another folder with -o") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another process is working in {folder}: wait for it, or choose another folder") from None
-        yield
-
-
-def write_text(path: Path, text: str) -> None:
-    """A whole file under its name, or none.
-
-    Raises:
-        RunError: it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", errors="replace")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise RunError(f"cannot write {path}: {error.strerror}") from error
+    return run_study(config, stages.tasks(), stages.reference, numbers, jobs=jobs, workers=workers)

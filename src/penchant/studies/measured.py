@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -83,11 +83,11 @@ class MeasuredRun:
         return float(once) * int(self.task.settings.get("updates", 1))
 
 
-def read_run(task: Task, study: Path, prompts: Sequence[str], reason: str) -> MeasuredRun:
+def read_run(task: Task, study: Path, prompts: Sequence[str] | None, reason: str) -> MeasuredRun:
     """What a run left behind.
 
     Args:
-        prompts: of the evaluation; a step that lacks one of them is left out.
+        prompts: of the evaluation; a step that lacks one of them is left out. None takes those that are there.
         reason: why it failed, or empty.
     """
     folder = study / task.place
@@ -108,9 +108,9 @@ def read_run(task: Task, study: Path, prompts: Sequence[str], reason: str) -> Me
 
 
 def _point(
-    step: int, rows: Sequence[Mapping[str, Any]], prompts: Sequence[str], repetition: float | None
+    step: int, rows: Sequence[Mapping[str, Any]], prompts: Sequence[str] | None, repetition: float | None
 ) -> Point | None:
-    if [row["prompt"] for row in rows] != list(prompts):
+    if prompts is not None and [row["prompt"] for row in rows] != list(prompts):
         return None
     means = {
         name: np.array([_mean([draw.get(name) for draw in row["policy"]]) for row in rows])
@@ -132,3 +132,18 @@ def _point(
 def _mean(values: Sequence[float | None]) -> float:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if len(known) == len(values) else float("nan")
+
+
+def seconds_of(task: Task, study: Path) -> float:
+    """How long a stage took; 0 where it has not ended."""
+    file = study / task.place / ("result.json" if task.is_run else "stage.json")
+    return float(read_object(file).get("seconds") or 0.0)
+
+
+def provenance_of(tasks: Iterable[Task], study: Path) -> dict[str, Any]:
+    """Machine and versions, as the first run that has them says."""
+    for task in tasks:
+        record = read_object(study / task.place / "provenance.json")
+        if record:
+            return {name: record.get(name) for name in ("machine", "versions", "model", "started")}
+    return {}

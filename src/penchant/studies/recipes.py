@@ -51,10 +51,7 @@ def run_settings(
     if "prompts" in settings:  # a run on few prompts
         units = max(1, units * min(settings["prompts"], facts["prompts"]) // facts["prompts"])
     steps = ceil(units / settings["batch_size"]) * settings["epochs"]
-    swept: dict[str, Any] = {
-        "dpo": {"loss": settings.get("loss")},
-        "unlikelihood": {"alpha": settings["value"]},
-    }
+    swept = {"dpo": {"loss": settings.get("loss")}, "unlikelihood": {"alpha": settings.get("value")}}
     return {
         **common,
         **swept.get(kind, {}),

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from penchant.errors import InputError
 from penchant.methods import METHODS, train
 from penchant.models.load import load_policy, load_renderer
 from penchant.models.policy import Policy
+from penchant.models.reward import load_reward_model
 from penchant.models.settings import ModelConfig
 from penchant.rewards import compare_by_score, load_reward, score_groups
 from penchant.studies.recipes import run_settings
+from penchant.studies.records import read_object
 from penchant.train.loop import peak_memory_bytes
 from penchant.train.plan import split_key
 from penchant.train.progress import progress_bar
@@ -63,7 +65,13 @@ def work(order: Order) -> str:
     Raises:
         InputError, RunError: whatever stopped it.
     """
-    makers = {"prompts": _prompts, "comparisons": _comparisons, "reference": _reference}
+    makers = {
+        "prompts": _prompts,
+        "comparisons": _comparisons,
+        "flipped": _flipped,
+        "reference": _reference,
+        "judged": _judged,
+    }
     if order.kind not in makers:
         return _run(order)
     started = time.monotonic()
@@ -153,24 +161,71 @@ def _comparisons(order: Order, folder: Path) -> dict[str, Any]:
     settings, reward = order.settings, load_reward(order.places["reward"])
     size, groups = settings["samples"], settings["groups"]
     policy = _policy(order)
-    prompts = _with_room(policy, order.needs["prompts"] / "train.jsonl", settings["max_new_tokens"])
+    file = order.needs["prompts"] / f"{settings.get('of', 'train')}.jsonl"
+    prompts = _with_room(policy, file, settings["max_new_tokens"])
     drawn = _draw(policy, prompts, size * groups, settings)
     parts = [
         PromptGroup(prompt, row[first : first + size])
         for prompt, row in zip(prompts, drawn, strict=True)
         for first in range(0, len(row), size)
     ]
-    write_groups(compare_by_score(score_groups(parts, reward)), folder / "comparisons.jsonl")
-    read = load_preferences(folder / "comparisons.jsonl", merge=False, ties="drop")  # what a run will see
-    decided = [comparison for group in read for comparison in group.comparisons]
     return {
+        **_write_comparisons(compare_by_score(score_groups(parts, reward)), folder),
         "prompts": len(prompts),
         "samples_drawn": sum(map(len, drawn)),
         "tokens": sum(len(response.token_ids or ()) for row in drawn for response in row),
-        "comparisons": len(decided),
-        "ties": sum(len(part.responses) * (len(part.responses) - 1) // 2 for part in parts) - len(decided),
+    }
+
+
+def _write_comparisons(groups: Sequence[PromptGroup], folder: Path) -> dict[str, int]:
+    """`comparisons.jsonl`, and how much of it a run will see."""
+    write_groups(groups, folder / "comparisons.jsonl")
+    read = load_preferences(folder / "comparisons.jsonl", merge=False, ties="drop")
+    decided = sum(len(group.comparisons) for group in read)
+    return {
+        "comparisons": decided,
+        "ties": sum(len(group.comparisons) for group in groups) - decided,
         "winners": sum(len({comparison.winner for comparison in group.comparisons}) for group in read),
     }
+
+
+def _flipped(order: Order, folder: Path) -> dict[str, Any]:
+    """The comparisons with a share of them turned round, each by a draw of its own; ties stay."""
+    before = order.needs["comparisons"]
+    generator = np.random.default_rng([order.settings["seed"], 1])  # the same draws for every share: shares are nested
+    groups, flipped = [], 0
+    for group in load_preferences(before / "comparisons.jsonl", merge=False, ties="half"):
+        comparisons = []
+        for comparison in group.comparisons:
+            turn = generator.random() < order.settings["share"] and not comparison.tie
+            flipped += turn
+            turned = replace(comparison, winner=comparison.loser, loser=comparison.winner)
+            comparisons.append(turned if turn else comparison)
+        groups.append(group.replace(comparisons=comparisons, scores=None))  # its scores would tell the truth
+    facts = read_object(before / STAGE)
+    return {**facts, **_write_comparisons(groups, folder), "flipped": flipped, "samples_drawn": 0, "tokens": 0}
+
+
+def _judged(order: Order, folder: Path) -> dict[str, Any]:
+    """Whether a run's model puts the winner of each unseen comparison first: `right` (a tie of its scores is half) and
+    the number of the comparison's prompt."""
+    groups = load_preferences(order.needs["held"] / "comparisons.jsonl", merge=False, ties="drop")
+    run = order.needs["run"]
+    if (run / "checkpoint" / "reward.json").exists():
+        scores = load_reward_model(run, template=order.settings["template"]).score(groups)
+    else:
+        start = _policy(order).score(groups)
+        trained = ModelConfig(**{**order.settings["model"], "name": str(run / "checkpoint"), "lora": None})
+        policy = load_policy(trained, template=order.settings["template"])
+        scores = [one - other for one, other in zip(policy.score(groups), start, strict=True)]
+    numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(group.prompt for group in groups))}
+    right, prompts = [], []
+    for group, row in zip(groups, scores, strict=True):
+        for comparison in group.comparisons:
+            gap = float(row[comparison.winner] - row[comparison.loser])
+            right.append(0.5 if gap == 0 else float(gap > 0))
+            prompts.append(numbers[group.prompt])
+    return {"right": right, "prompt": prompts}
 
 
 def _reference(order: Order, folder: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from penchant.metrics.frontier import (
 )
 from penchant.metrics.intervals import cluster_mean
 from penchant.studies.grid import SWEPT, TRAINED, Grid
-from penchant.studies.measured import MeasuredRun, Numbers, Point, ReferenceSamples, read_run
+from penchant.studies.measured import MeasuredRun, Numbers, Point, ReferenceSamples, provenance_of, read_run, seconds_of
 from penchant.studies.records import read_object
 from penchant.studies.settings import FrontierConfig
 from penchant.studies.tasks import Task
@@ -97,8 +97,8 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
         "runs": [_run(run) for run in runs],
         "failures": _failures(grid, runs, reasons),
         "samples": _samples(config, runs, reference),
-        "cost": {"seconds": sum(_seconds(task, study) for task in grid.tasks())},
-        "provenance": _provenance(runs),
+        "cost": {"seconds": sum(seconds_of(task, study) for task in grid.tasks())},
+        "provenance": provenance_of(grid.runs, study),
     }
 
 
@@ -244,11 +244,6 @@ def _mean_of(values: Iterable[Any]) -> float:
     return sum(known) / len(known) if known else 0.0
 
 
-def _seconds(task: Task, study: Path) -> float:
-    file = study / task.place / ("result.json" if task.is_run else "stage.json")
-    return float(read_object(file).get("seconds") or 0.0)
-
-
 # -- records ------------------------------------------------------------------------------------------------------
 
 
@@ -285,15 +280,6 @@ def _failures(grid: Grid, runs: Sequence[MeasuredRun], reasons: Mapping[str, str
     known = [{"stage": task.label, "reason": reasons[task.address]} for task in grid.tasks() if task.address in reasons]
     missing = [run for run in runs if run.status == "missing"]
     return known + [{"stage": run.task.label, "reason": "it did not run to its end yet"} for run in missing]
-
-
-def _provenance(runs: Sequence[MeasuredRun]) -> dict[str, Any]:
-    """Machine and versions, as the first run that has them says."""
-    for run in runs:
-        record = read_object(run.folder / "provenance.json")
-        if record:
-            return {name: record.get(name) for name in ("machine", "versions", "model", "started")}
-    return {}
 
 
 # -- texts --------------------------------------------------------------------------------------------------------
