@@ -6,12 +6,13 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -96,6 +97,15 @@ def blank(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()
+
+
+def error_arms(estimates: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Lengths of error bars from estimates as JSON has them; no interval, no bar."""
+    arms = [
+        (0.0, 0.0) if e["low"] is None or e["high"] is None else (e["value"] - e["low"], e["high"] - e["value"])
+        for e in estimates
+    ]
+    return np.maximum(np.array(arms).T, 0.0)
 
 
 def export(figure: Figure, title: str, names: Sequence[str]) -> Picture:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from penchant.errors import InputError
+from penchant.reports.noise import noise_context, noise_pictures
 from penchant.reports.render import figure_context, render_page, write_file
 from penchant.reports.samples import folded
 from penchant.reports.study_figures import frontier_picture, spread_picture
@@ -28,6 +29,7 @@ from penchant.reports.words import count, duration, estimate, listing, number, v
 
 STUDY = "study.json"
 TITLE = "Reward against KL: every method on one plot"
+EXPECTED = {"frontier": {"methods", "limit", "runs", "samples"}, "noise": {"methods", "few", "failures"}}
 GIB = 2**30
 Numbers = Mapping[str, Any]
 
@@ -38,7 +40,7 @@ def is_study(path: str | Path) -> bool:
 
 
 def study_report(folder: str | Path, out: str | Path) -> Path:
-    """Write the page of a study.
+    """Write the page of a study, whichever it is.
 
     Args:
         folder: the study's folder.
@@ -55,8 +57,12 @@ def study_report(folder: str | Path, out: str | Path) -> Path:
         raise InputError(f"out must be a file such as {target / 'report.html'}, but {target} is a folder")
     numbers = _read(Path(folder))
     figures = target.with_name(f"{target.stem}-figures")
-    pictures = {"frontier": frontier_picture(numbers), "spread": spread_picture(numbers)}
-    page = render_page("study.html.j2", {"folder": figures.name, **_context(numbers, pictures)})
+    if numbers["study"] == "noise":
+        pictures = noise_pictures(numbers)
+        page = render_page("noise.html.j2", {"folder": figures.name, **noise_context(numbers, pictures)})
+    else:
+        pictures = {"frontier": frontier_picture(numbers), "spread": spread_picture(numbers)}
+        page = render_page("study.html.j2", {"folder": figures.name, **_context(numbers, pictures)})
     figures.mkdir(parents=True, exist_ok=True)
     for name, picture in pictures.items():
         write_file(figures / f"{name}.png", picture.png)
@@ -72,7 +78,7 @@ def _read(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder} holds no {STUDY}: `penchant study frontier` writes it") from error
     except ValueError as error:
         raise InputError(f"{file} is damaged ({error}): start the study again, it runs only what is missing") from error
-    if not isinstance(numbers, dict) or not {"methods", "limit", "runs", "samples"} <= numbers.keys():
+    if not isinstance(numbers, dict) or not EXPECTED.get(numbers.get("study", ""), {STUDY}) <= numbers.keys():
         raise InputError(f"{file} is of another kind or version: start the study again, it runs only what is missing")
     return numbers
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from penchant.metrics.frontier import hull
-from penchant.reports.canvas import INK, MUTED, PAPER, Picture, blank, export, run_style, style
+from penchant.reports.canvas import INK, MUTED, PAPER, Picture, blank, error_arms, export, run_style, style
 from penchant.reports.words import number
 
 LINEAR_TO = 8.0  # nats: where anything is beyond, the axis bends from linear to logarithmic
@@ -123,8 +123,8 @@ def _method(axes: Axes, method: Mapping[str, Any], index: int, start: float) -> 
     axes.errorbar(
         x[on],
         y[on],
-        xerr=_arms([points[place]["kl_nats"] for place in on]),
-        yerr=_arms([points[place]["reward"] for place in on]),
+        xerr=error_arms([points[place]["kl_nats"] for place in on]),
+        yerr=error_arms([points[place]["reward"] for place in on]),
         color=color,
         linestyle="none",
         marker=marker,
@@ -145,7 +145,7 @@ def _reference(axes: Axes, reward: Mapping[str, Any]) -> None:
     axes.errorbar(
         [0.0],
         [reward["value"]],
-        yerr=_arms([reward]),
+        yerr=error_arms([reward]),
         color=MUTED,
         marker="D",
         markersize=6.5,
@@ -161,15 +161,6 @@ def _reference(axes: Axes, reward: Mapping[str, Any]) -> None:
         color=MUTED,
         va="top",
     )
-
-
-def _arms(estimates: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Lengths of the error bars; no interval, no bar."""
-    arms = [
-        (0.0, 0.0) if e["low"] is None or e["high"] is None else (e["value"] - e["low"], e["high"] - e["value"])
-        for e in estimates
-    ]
-    return np.maximum(np.array(arms).T, 0.0)
 
 
 # -- the spread ---------------------------------------------------------------------------------------------------
