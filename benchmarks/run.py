@@ -24,6 +24,7 @@ from side_by_side.environment import (
     REPOSITORY,
     EnvironmentFailed,
     code_digest,
+    commit,
     machine,
     peer_versions,
     slug,
@@ -51,7 +52,7 @@ def main() -> int:
     )
     command = shlex.join(["python", os.path.relpath(sys.argv[0]), *sys.argv[1:]])
     mode = "quick" if options.quick else "full"
-    state.tell(command=command, mode=mode, machine=described, threads=options.threads)
+    state.tell(command=command, commit=commit(), mode=mode, machine=described, threads=options.threads)
     try:
         python = trl_python(options.venv)
     except EnvironmentFailed as error:

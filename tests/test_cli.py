@@ -232,7 +232,7 @@ def test_a_config_file_with_mistakes_names_their_lines(run: Callable[..., Run], 
     [
         (),
         ("train",),
-        ("train", "ppo"),
+        ("train", "trpo"),
         ("data",),
         ("data", "check"),
         ("tidy",),

@@ -62,6 +62,14 @@ def code_digest(folder: Path, pattern: str = "*.py") -> str:
     return digest.hexdigest()[:12]
 
 
+def commit() -> str | None:
+    """The checked out commit, marked where sources differ from it; None outside a checkout."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--exclude=*"], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    return described.stdout.strip() or None
+
+
 def peer_versions() -> dict[str, str]:
     """What both sides run on."""
     return {"python": platform.python_version(), "trl": TRL} | {name: version(name) for name in LIBRARIES}
@@ -73,7 +81,7 @@ def machine() -> dict[str, Any]:
         "cpu": _field("/proc/cpuinfo", "model name") or platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "system": platform.platform(),
+        "system": " ".join([platform.system(), *platform.libc_ver()]),
         "cuda": Path("/dev/nvidia0").exists(),
     }
 

@@ -99,7 +99,8 @@ def draw_targets(ratios: list[dict[str, Any]]) -> plt.Figure:
     titles = {"speed": "pairs/s, times TRL's: more is better", "memory": "peak memory, times TRL's: less is better"}
     places = list(range(len(ratios)))[::-1]
     for panel, (target, title) in zip(axes, titles.items(), strict=True):
-        for place, of in zip(places, ratios, strict=True):
+        there = [(place, of) for place, of in zip(places, ratios, strict=True) if f"{target}_ratio" in of]
+        for place, of in there:
             ratio = of[f"{target}_ratio"]
             panel.barh(place, ratio["median"], color=COLOURS["penchant"], height=0.55)
             panel.plot([ratio["low"], ratio["high"]], [place, place], color="black", linewidth=1.5)
@@ -109,7 +110,7 @@ def draw_targets(ratios: list[dict[str, Any]]) -> plt.Figure:
             panel.annotate(label, (end, place), (6, 0), textcoords="offset points", va="center", fontsize=9)
         panel.axvline(1, color=COLOURS["trl-precomputed"], linewidth=1.5, linestyle="--")
         panel.set_title(title, fontsize=10)
-        panel.set_xlim(0, 1.15 * max(1.0, *(max(of[f"{target}_ratio"]["high"], of[target]) for of in ratios)))
+        panel.set_xlim(0, 1.15 * max(1.0, *(max(of[f"{target}_ratio"]["high"], of[target]) for _, of in there)))
         panel.set_yticks(places, [of["row"] for of in ratios])
     figure.supxlabel("red: target; dashed: TRL with precomputed reference; black: range over the repeats", fontsize=8)
     return figure

@@ -32,7 +32,7 @@ def markdown(content: dict[str, Any], *, folder: str, plots: Sequence[str], note
         "",
         *_where(content),
         "",
-        *_glance(rows),
+        *_glance(rows, content["mode"] == "quick"),
         "",
         *_cuda(content["machine"]),
     ]
@@ -65,22 +65,23 @@ def _where(content: dict[str, Any]) -> list[str]:
     ]
 
 
-def _glance(rows: dict[str, Any]) -> list[str]:
+def _glance(rows: dict[str, Any], quick: bool) -> list[str]:
+    """The targets; a quick run has no verdicts."""
     lines = [
         "| row | pairs/s, times TRL's | target | | peak memory, times TRL's | target | | share of the limit | target "
         f"{LIMIT_TARGET:.0%} | losses and gradients |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name in [row for row in ROWS if row != "smoke" or row in rows]:
-        lines.append(f"| {name} | " + " | ".join(_training(rows.get(name))) + " |")
+        lines.append(f"| {name} | " + " | ".join(_training(rows.get(name), quick)) + " |")
     if "sweep" in rows:
-        lines.append(_sweep(rows["sweep"]))
+        lines.append(_sweep(rows["sweep"], quick))
     if "start" in rows:
         lines += ["", "| start-up | seconds | target | |", "|---|---|---|---|", *_start(rows["start"])]
     return lines
 
 
-def _training(row: dict[str, Any] | None) -> list[str]:
+def _training(row: dict[str, Any] | None, quick: bool) -> list[str]:
     if row is None:
         return [NOT_YET, *[""] * 8]
     runs, targets = row["runs"], row["settings"]["targets"]
@@ -90,19 +91,21 @@ def _training(row: dict[str, Any] | None) -> list[str]:
     for measure, name, at_most in (("speed_ratio", "speed", False), ("memory_ratio", "memory", True)):
         ratio, target = ratios.get(measure), targets[name]
         shown = "" if target is None else f"{'<=' if at_most else '>='} {target:g}x"
-        told = "" if ratio is None or target is None else verdict(ratio["median"], target, at_most=at_most)
+        told = "" if ratio is None or target is None or quick else verdict(ratio["median"], target, at_most=at_most)
         cells += [NOT_YET if ratio is None else sections.times(ratio), shown, told]
     limit, same = distance(runs), equality(runs)
     share = None if limit is None else limit["share"]["median"]
     cells += ["", ""] if share is None else [f"{share:.0%}", verdict(share, LIMIT_TARGET)]
+    if quick:
+        cells[-1] = ""
     return [*cells, "" if same is None else "equal" if same["equal"] else "**NOT EQUAL**"]
 
 
-def _sweep(row: dict[str, Any]) -> str:
+def _sweep(row: dict[str, Any], quick: bool) -> str:
     ratio = sections.sweep_ratio(row["runs"])
     target = row["settings"]["target"]
     shown = NOT_YET if ratio is None else sections.times(ratio)
-    told = "" if ratio is None else verdict(ratio["median"], target)
+    told = "" if ratio is None or quick else verdict(ratio["median"], target)
     return f"| sweep (whole commands) | {shown} | >= {target:g}x | {told} |" + " |" * 6
 
 
@@ -134,6 +137,9 @@ def plot_data(content: dict[str, Any]) -> dict[str, Any]:
             of = speed(row["runs"], row["settings"]["size"]["pairs_per_step"]).get("trl-precomputed", {})
             if "speed_ratio" in of:
                 ratios.append({"row": name, **row["settings"]["targets"], **of})
+    if "sweep" in content["rows"] and (ratio := sections.sweep_ratio(content["rows"]["sweep"]["runs"])) is not None:
+        target = content["rows"]["sweep"]["settings"]["target"]
+        ratios.append({"row": "sweep", "speed": target, "memory": None, "speed_ratio": ratio})
     lines = content["rows"].get("curves")
     drawn = curves.series(lines["settings"], lines["runs"]) if lines else {}
     return {"ratios": ratios, "curves": {name: points for name, points in drawn.items() if points}}

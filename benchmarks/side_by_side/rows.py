@@ -144,7 +144,7 @@ ROWS = {
             FOUR_SHORT,
             speed=6.0,
             memory=0.4,
-            trl_batches=(6, 12),
+            trl_batches=(3, 6, 12),
             full=Size(repeats=5, with_default=1, pairs_per_step=24, steps=4),
             quick=Size(repeats=1, with_default=0, pairs_per_step=6, steps=3, trl_batch=6),
             equality=Equality(steps=20, pairs_per_step=3),

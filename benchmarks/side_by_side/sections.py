@@ -38,7 +38,9 @@ def times(of: dict[str, float]) -> str:
 
 
 def _measured(row: dict[str, Any]) -> str:
-    return f"Measured on {row['date']} with the code `{row['code']}` and {_listed(row['versions'])}."
+    code = f"`{row['code']}`" + (f" (commit {row['commit']})" if row.get("commit") else "")
+    by = f", by `{row['command']}`" if row.get("command") else ""
+    return f"Measured on {row['date']}{by} with the code {code} and {_listed(row['versions'])}."
 
 
 def _listed(versions: dict[str, str]) -> str:
@@ -90,6 +92,8 @@ def _batch(row: dict[str, Any]) -> str:
         for run in parts(row["runs"], "trial")
     ]
     used = next(run["trl_batch"] for run in parts(row["runs"], "speed"))
+    if len(tried) == 1:
+        return f"TRL forwards {used} pairs at a time (fixed: {tried[0].partition(': ')[2]})"
     return f"TRL forwards {used} pairs at a time, its fastest in a short trial ({'; '.join(tried)})"
 
 

@@ -42,8 +42,8 @@ class State:
         fresh: forget what the file holds.
 
     Attributes:
-        content: `machine`, and `rows` by name: `settings`, `code`, `versions`, `date`, `failed` (why, or null) and
-            `runs`, each with `stamp`, `part`, what tells it from others of the part, and `result`.
+        content: `machine`, and `rows` by name: `settings`, `code`, `commit`, `command`, `versions`, `date`,
+            `failed` (why, or null) and `runs`, each with `stamp`, `part`, what tells it from others of the part, and `result`.
     """
 
     def __init__(self, path: Path, *, code: Callable[[], str], fresh: bool = False) -> None:
@@ -68,6 +68,8 @@ class State:
         entry = {
             "settings": settings,
             "code": code,
+            "commit": self.content.get("commit"),
+            "command": self.content.get("command"),
             "versions": versions,
             "date": f"{datetime.now():%Y-%m-%d %H:%M}",
             "failed": None,

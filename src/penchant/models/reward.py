@@ -134,8 +134,8 @@ def new_reward(
 ) -> LearnedReward:
     """A reward model to train: a language model under a fresh head.
 
-    The head starts at 0: no response is better than another, and the loss is ln 2 whatever the seed. (Ziegler et al. 2019
-    start with a variance of 1 / (hidden + 1); the loss of stories260K then began at 2.0 and had to come down first.)
+    The head starts at 0: no response is better than another, and the loss is ln 2 whatever the seed. (Ziegler et al.
+    2019 start with a variance of 1 / (hidden + 1); the loss of stories260K then began at 2.0.)
 
     Raises:
         InputError: as `penchant.models.load.load_policy`, and a model without a scalar head that reads one token.
