@@ -38,7 +38,7 @@ def _add(studies: Any, config: type[StudyConfig], example: str) -> argparse.Argu
     parser.add_argument("-o", "--out", metavar="FOLDER", help="the study's folder; what it holds is not run again")
     parser.add_argument("--report", metavar="FILE.html", help="the page to write (default: report.html in FOLDER)")
     parser.set_defaults(run=_study, error=parser.error, configuration=config, preset=None)
-    return parser  # type: ignore[no-any-return]
+    return parser
 
 
 def _study(options: argparse.Namespace) -> int:
