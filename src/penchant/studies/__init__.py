@@ -1,0 +1,6 @@
+"""Experiments that compare methods: a grid of runs, then a page. Imports no torch."""
+
+from penchant.studies.presets import PRESETS, preset
+from penchant.studies.settings import FrontierConfig
+
+__all__ = ["PRESETS", "FrontierConfig", "preset"]
