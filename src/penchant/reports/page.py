@@ -24,13 +24,44 @@ REWARD_KL = "reward_kl"
 MOVED, LEARNED, WRITES = "What the policy moved", "How it learned", "What it writes"
 READ_AS_ONE = "Log-probabilities, margin, KL and length belong together: read them as one."
 SECTIONS: dict[str, tuple[str, ...]] = {
-    MOVED: ("logps", "log_ratios", "margin", "kl", "tokens"),
-    LEARNED: ("loss", "accuracy", "label_accuracy", "mean_logps", "grad_norm"),
+    MOVED: ("logps", "log_ratios", "rewards", "margin", "kl", "tokens"),
+    LEARNED: (
+        "rollout_reward",
+        "loss",
+        "accuracy",
+        "label_accuracy",
+        "mean_logps",
+        "kl_coefficient",
+        "clip_fraction",
+        "explained_variance",
+        "grad_norm",
+    ),
     WRITES: ("reward", "repetition", "distinct_2"),
 }
 SECTIONS_ACROSS: dict[str, tuple[str, ...]] = {
-    MOVED: ("logps.chosen", "logps.rejected", "log_ratios.good", "log_ratios.bad", "kl", "tokens"),
-    LEARNED: ("margin", "loss", "accuracy", "label_accuracy", "mean_logps", "grad_norm"),
+    MOVED: (
+        "logps.chosen",
+        "logps.rejected",
+        "log_ratios.good",
+        "log_ratios.bad",
+        "rewards.chosen",
+        "rewards.rejected",
+        "kl",
+        "tokens",
+    ),
+    LEARNED: (
+        "rollout_reward.optimised",
+        "rollout_reward.true",
+        "margin",
+        "loss",
+        "accuracy",
+        "label_accuracy",
+        "mean_logps",
+        "kl_coefficient",
+        "clip_fraction",
+        "explained_variance",
+        "grad_norm",
+    ),
     WRITES: SECTIONS[WRITES],
 }
 FIGURE_KEYS = {

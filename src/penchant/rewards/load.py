@@ -56,7 +56,7 @@ def load_reward(spec: str) -> Reward:
         from penchant.rewards.http import HTTPReward
 
         return checked_reward(HTTPReward(spec))
-    if all(part and Path(part).expanduser().is_dir() for part in spec.split(",")):
+    if spec not in BUILT_IN and all(part and Path(part).expanduser().is_dir() for part in spec.split(",")):
         from penchant.rewards.learned import learned_reward  # brings torch
 
         return learned_reward(spec.split(","))
