@@ -74,8 +74,7 @@ class Ours:
         (self.loop,) = kept
         self.loop.state.kl_coefficient = COEFFICIENT
         weights = list(self.loop.policy.model.parameters())
-        self.optimizer = make_optimizer(config.optimizer, weights)
-        self.optimizer.add_param_group({"params": list(self.loop.value_head.parameters()), "lr": 1e-3})
+        self.optimizer = make_optimizer(config.optimizer, weights, list(self.loop.value_head.parameters()), 1e-3)
 
     def step(self, number: int) -> float:
         """One step; how many tokens were drawn."""
@@ -93,8 +92,8 @@ class Plain:
         self.reference = copy.deepcopy(self.model).eval()
         self.tokenizer.padding_side = "left"
         self.value_head = nn.Linear(self.model.config.hidden_size, 1)  # type: ignore[union-attr, arg-type]
-        self.optimizer = make_optimizer(RMSprop(learning_rate=RATE), list(self.model.parameters()))
-        self.optimizer.add_param_group({"params": list(self.value_head.parameters()), "lr": 1e-3})
+        head = list(self.value_head.parameters())
+        self.optimizer = make_optimizer(RMSprop(learning_rate=RATE), list(self.model.parameters()), head, 1e-3)
         self.options = options
 
     def step(self, number: int) -> float:

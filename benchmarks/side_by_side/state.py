@@ -43,7 +43,8 @@ class State:
 
     Attributes:
         content: `machine`, and `rows` by name: `settings`, `code`, `commit`, `command`, `versions`, `date`,
-            `failed` (why, or null) and `runs`, each with `stamp`, `part`, what tells it from others of the part, and `result`.
+            `failed` (why, or null) and `runs`, each with `stamp`, `part`, what tells it from others of the part,
+            and `result`.
     """
 
     def __init__(self, path: Path, *, code: Callable[[], str], fresh: bool = False) -> None:

@@ -19,6 +19,7 @@ from penchant.config import describe, load_config
 from penchant.errors import InputError, PenchantError, RunError
 from penchant.methods import METHODS, train
 from penchant.pipelines import PIPELINES
+from penchant.studies.command import add_study
 from penchant.types import PromptGroup, RunResult
 
 DONE, FOUND, BAD, INTERRUPTED = 0, 1, 2, 130
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(commands)
     _add_sample(commands)
     _add_report(commands)
+    add_study(commands, _MethodParser)
     return parser
 
 
@@ -329,8 +331,8 @@ def _sample(options: argparse.Namespace) -> int:
 
 
 def _add_report(commands: Any) -> None:
-    parser = commands.add_parser("report", help="make one HTML page (and PNGs) of some runs")
-    parser.add_argument("runs", nargs="+", help="run directories")
+    parser = commands.add_parser("report", help="make one HTML page (and PNGs) of some runs, or of a study")
+    parser.add_argument("runs", nargs="+", help="run directories, or one study's folder")
     parser.add_argument("-o", "--out", default="report.html", help="the page to write (default: report.html)")
     parser.set_defaults(run=_report)
 

@@ -60,3 +60,19 @@ def test_samples_come_from_the_adapted_policy(policy: pt.Policy, tiny_model: str
         assert policy.draw(["Ann went"], sampling) == pt.load_policy(tiny_model, device="cpu").draw(
             ["Ann went"], sampling
         )
+
+
+def test_an_adapter_on_a_tied_head_does_not_change_what_goes_in(stories: str) -> None:
+    """The head is the embeddings: merged there, an adapter would change both."""
+    policy = pt.load_policy(stories, device="cpu", lora=pt.LoRA(rank=2, targets=["q_proj", "lm_head"]))
+    assert policy.model.config.tie_word_embeddings  # type: ignore[union-attr]
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, weight in policy.model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.1)
+        ids = torch.tensor([[65, 66, 67]])
+        policy.model.eval()
+        apart = policy.model(ids).logits
+        with merged_adapters(policy.model):
+            assert torch.allclose(policy.model(ids).logits, apart, atol=1e-3)

@@ -37,7 +37,7 @@ def test_whitening_weighs_a_token_as_often_as_it_was_drawn() -> None:
     spelled = torch.tensor([1.0, 1.0, 4.0, 2.0, 2.0, 2.0])
     got = pg.whiten(values, weights)
     assert torch.allclose(got, (values - spelled.mean()) / spelled.std(correction=0), atol=1e-5)
-    assert float((pg.whiten(values, weights, shift=False) * weights).sum() / 6) == pytest.approx(2.0, abs=1e-5)
+    assert torch.allclose(pg.whiten(values, weights, shift=False), values / spelled.std(correction=0), atol=1e-5)
 
 
 def test_the_surrogate_is_the_policy_gradient_at_the_old_policy_and_stops_beyond_the_clip() -> None:
@@ -83,4 +83,4 @@ def test_explained_variance_at_its_limits() -> None:
     assert pg.explained_variance(returns, returns, weights) == pytest.approx(1)
     assert pg.explained_variance(torch.full((3,), 7.0), returns, weights) == pytest.approx(0)
     assert pg.explained_variance(-returns, returns, weights) == pytest.approx(-3)
-    assert math.isnan(pg.explained_variance(returns, torch.ones(3), weights))
+    assert pg.explained_variance(returns, torch.ones(3), weights) is None

@@ -162,7 +162,10 @@ def test_the_other_methods_have_the_same_settings_except_their_own() -> None:
         "desirable_weight",
         "undesirable_weight",
     }  # (test_kto.py)
-    for_rewards = {name for name in shared if not name.startswith("evaluate.samples")} | {"margin"}
+    for_rewards = {name for name in shared if not name.startswith("evaluate.samples")} | {
+        "margin",
+        "head_learning_rate",
+    }
     assert set(settings_of(RewardModel)) == for_rewards  # (see test_reward_model.py)
     assert set(METHODS.values()) - {PPO, PPOGT} == {DPO, KTO, SFT, PreferredFT, Unlikelihood, RewardModel}
 

@@ -6,6 +6,7 @@ import json
 import math
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,12 @@ def prompts(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def train(tiny_model: str, prompts: Path, tmp_path: Path) -> Callable[..., pt.RunResult]:
+def one_prompt(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("Ann went\n")
+
+
+@pytest.fixture
+def train(tiny_model: str, one_prompt: None, prompts: Path, tmp_path: Path) -> Callable[..., pt.RunResult]:
     (tmp_path / "rewards.py").write_text(REWARDS)
 
     def run(name: str, reward: str = "vowels", **settings: Any) -> pt.RunResult:
@@ -126,6 +132,42 @@ def test_with_a_penalty_it_finds_the_optimum_in_closed_form(
         assert chance(run.path / "checkpoint", prompt) == pytest.approx(odds / (1 + odds), abs=0.04)
 
 
+def test_the_optimum_holds_for_a_reward_that_comes_later(
+    train: Callable[..., pt.RunResult], tiny_model: str, tmp_path: Path
+) -> None:
+    """Two tokens, rewarded by the second letter alone: the first token's credit is the value of what follows."""
+    (tmp_path / "rewards.py").write_text(
+        "def second(pairs):\n    return [float(r[1:2] in set('aeiouAEIOU') and len(r) > 1) for _, r in pairs]\n"
+    )
+    beta = 0.5
+    settings = BANDIT | {"steps": 60, "samples_per_prompt": 256, "optimizer": {"learning_rate": 4e-3}, "lam": 1.0}
+    run = train("later", "second", **settings | {"max_new_tokens": 2}, schedule="linear", clip_value=None,
+                kl={"name": "fixed", "coefficient": beta}, data={"path": str(tmp_path / "one.txt"), "held_out": 0},
+                prompts_per_step=1)  # fmt: skip
+    before, after = (second_chance(model, "Ann went") for model in (tiny_model, run.path / "checkpoint"))
+    odds = before / (1 - before) * math.exp(1 / beta)
+    assert before < 0.1
+    assert after == pytest.approx(odds / (1 + odds), abs=0.06)
+
+
+def second_chance(model: str | Path, prompt: str) -> float:
+    """The exact probability that the second letter of a response is rewarded: all pairs of tokens enumerated."""
+    policy = pt.load_policy(model, device="cpu")
+    ids = list(policy.renderer.prompt_ids(prompt))
+    with torch.no_grad():
+        first = policy.model(torch.tensor([ids])).logits[0, -1].softmax(-1)
+        rows = torch.tensor([[*ids, token] for token in range(len(first))])
+        second = policy.model(rows).logits[:, -1].softmax(-1)
+    total = 0.0
+    for one in range(len(first)):
+        if one in policy.renderer.end_ids:
+            continue
+        for two in [place for place in range(len(first)) if policy.tokenizer.decode([place]) in set("aeiouAEIOU")]:
+            if policy.renderer.decode(ids, [one, two])[1:2] in set("aeiouAEIOU"):
+                total += float(first[one] * second[one, two])
+    return total
+
+
 def test_the_controller_brings_the_kl_to_its_target(train: Callable[..., pt.RunResult]) -> None:
     """Within a factor of two on average, for targets that are eight times apart."""
     settings = BANDIT | {"steps": 50, "optimizer": {"learning_rate": 3e-3}}
@@ -147,9 +189,28 @@ def test_at_a_rate_of_nothing_the_kl_stays_zero(train: Callable[..., pt.RunResul
     assert run.metrics["final"]["samples"]["policy"]["kl_nats"]["value"] == pytest.approx(0, abs=1e-5)
 
 
+def test_adapters_and_the_plain_path_learn_too(
+    train: Callable[..., pt.RunResult], tiny_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lora = {"name": tiny_model, "device": "cpu", "lora": {"rank": 8}}
+    settings = BANDIT | {"kl": {"name": "fixed", "coefficient": 0.0}}
+    adapted = train("lora", **settings | {"model": lora, "optimizer": {"learning_rate": 2e-2}})
+    assert chance(adapted.path / "checkpoint", "Ann went") > 3 * chance(tiny_model, "Ann went")
+    with pytest.raises(InputError, match=r"`model.lora.dropout`"):
+        pt.PPOGT(model={**lora, "lora": {"dropout": 0.1}}, data="p.txt")
+    tree = train("tree", **settings | {"steps": 3, "max_new_tokens": 3})
+    monkeypatch.setattr("penchant.engine.score.tree_support", lambda *_, **__: (False, "for this test"))
+    plain = train("plain", **settings | {"steps": 3, "max_new_tokens": 3})
+    assert any("for this test" in warning for warning in plain.metrics["warnings"])
+    first, second = lines(tree.path)[0], lines(plain.path)[0]
+    assert first.pop("loss") == pytest.approx(second.pop("loss"), abs=1e-4)
+    assert first["reward"] == second["reward"]
+
+
 def test_passes_that_bound_memory_do_not_change_the_result(train: Callable[..., pt.RunResult]) -> None:
     settings = {"optimizer": {"name": "adamw", "learning_rate": 1e-4, "eps": 1e-3}, "entropy_weight": 0.1}
     one, other = train("one", "length", **settings), train("other", "length", tokens_per_batch=16, **settings)
+    assert all("explained_variance" in row for row in lines(one.path))
     for first, second in zip(lines(one.path), lines(other.path), strict=True):
         del first["kind"], second["kind"]
         assert first == pytest.approx(second, rel=1e-3, abs=1e-4, nan_ok=True)
@@ -167,7 +228,7 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "kl=adaptive": (START, {"kl": {"name": "adaptive"}}),
     "kl=adaptive.target_nats": ({}, {"kl": {"target_nats": 0.01}}),
     "kl=adaptive.start": ({}, {"kl": {"start": 1.0}}),
-    "kl=adaptive.gain": ({}, {"kl": {"gain": 3.0}}),
+    "kl=adaptive.gain": ({}, {"kl": {"gain": 2.0}}),
     "kl_in": ({}, {"kl_in": "loss"}),
     "updates": ({}, {"updates": 3}),
     "minibatches": ({}, {"minibatches": 1}),
@@ -203,7 +264,9 @@ def test_every_setting_changes_something(
         other.save(tmp_path / "third")
     before, after = CHANGES[setting]
     one, other_run = train("one", "length", **filled(before)), train("other", "length", **filled(after))
-    assert lines(one.path) != lines(other_run.path)
+    told = {"schedule": "learning_rate", "kl": "kl_coefficient"}.get(setting.partition("=")[0], "")
+    seen = [[{k: v for k, v in row.items() if k != told} for row in lines(run.path)] for run in (one, other_run)]
+    assert seen[0] != seen[1]
 
 
 def test_the_table_of_settings_is_complete() -> None:
@@ -214,8 +277,12 @@ def test_the_table_of_settings_is_complete() -> None:
 
 
 def test_prompts_come_equally_often() -> None:
-    drawn = [place for step in range(9) for place in chosen_prompts(6, step, 4, seed=3)]
-    assert sorted(drawn) == sorted(list(range(6)) * 6)
+    drawn = [place for step in range(9) for place in chosen_prompts(6, step, 2, seed=3)]
+    assert sorted(drawn) == sorted(list(range(6)) * 3)
+    for step in range(9):  # a step never has a prompt twice, whatever its size
+        assert len(set(chosen_prompts(6, step, 4, seed=3))) == 4
+    often = Counter(place for step in range(3000) for place in chosen_prompts(6, step, 4, seed=3))
+    assert max(often.values()) - min(often.values()) < 0.1 * 2000
     assert chosen_prompts(6, 2, 4, seed=3) == chosen_prompts(6, 2, 4, seed=3) != chosen_prompts(6, 2, 4, seed=4)
 
 
@@ -226,8 +293,7 @@ def test_a_run_leaves_all_that_a_run_directory_holds(train: Callable[..., pt.Run
     assert names == {"config.yaml", "provenance.json", "metrics.jsonl", "samples.jsonl", "result.json", "checkpoint"}
     assert [row["step"] for row in lines(run.path)] == [1, 2, 3]
     assert [row["step"] for row in lines(run.path, "eval")] == [0, 2, 3]
-    logged = {"reward", "true_reward", "kl_nats", "kl_coefficient", "tokens", "clip_fraction", "explained_variance",
-              "policy_loss", "value_loss", "grad_norm"}  # fmt: skip
+    logged = {"reward", "true_reward", "kl_nats", "kl_coefficient", "tokens", "clip_fraction", "policy_loss"}
     assert logged <= lines(run.path)[0].keys()
     assert run.metrics["samples_drawn"] == 3 * 4 * 4
     assert run.metrics["data"] == {"groups": 6, "prompts": 4, "held_out_groups": 2}
@@ -243,7 +309,7 @@ def test_ppo_learns_from_a_reward_model_and_logs_the_truth_beside_it(
     data = {"path": str(preference_file), "held_out": 2}
     fitted = pt.train(
         pt.RewardModel(model=model, data=data, epochs=4, batch_size=8, optimizer={"learning_rate": 3e-3},
-                       out=str(tmp_path / "reward"))
+                       head_learning_rate=0.01, out=str(tmp_path / "reward"))
     )  # fmt: skip
     run = pt.train(
         pt.PPO(model=model, data={"path": str(prompts), "held_out": 0}, reward=str(fitted.path), true_reward="vader",

@@ -67,7 +67,7 @@ def test_rewards_of_the_training_responses_have_mean_zero(
 
 
 def test_at_a_rate_of_nothing_it_learns_nothing(train: Callable[..., pt.RunResult]) -> None:
-    run = train("still", epochs=1, optimizer={"name": "adamw", "learning_rate": 1e-12})
+    run = train("still", epochs=1, optimizer={"name": "adamw", "learning_rate": 1e-12}, head_learning_rate=1e-12)
     first, final = run.metrics["first"]["held_out"], run.metrics["final"]["held_out"]
     assert final["loss"]["value"] == pytest.approx(first["loss"]["value"], abs=1e-6)
 
@@ -97,6 +97,17 @@ def test_a_margin_asks_for_a_larger_lead(train: Callable[..., pt.RunResult]) -> 
     plain, wide = train("plain", epochs=1), train("wide", epochs=1, margin=2.0)
     assert lines(wide.path)[1]["loss"] > lines(plain.path)[1]["loss"] + 0.5
     assert weights(plain) != weights(wide)
+
+
+def test_the_head_has_a_rate_of_its_own(train: Callable[..., pt.RunResult], tiny_model: str) -> None:
+    """The trunk stands still, the head learns."""
+    run = train("head", optimizer={"name": "adamw", "learning_rate": 1e-12}, head_learning_rate=0.03)
+    before = load_file(Path(tiny_model) / "model.safetensors")
+    after = load_file(run.path / "checkpoint" / "model.safetensors")
+    assert all((after[name] - before[name]).abs().max() < 1e-8 for name in after if name in before)
+    assert after["score.weight"].abs().max() > 0.1
+    final = run.metrics["final"]["held_out"]
+    assert final["loss"]["value"] < run.metrics["first"]["held_out"]["loss"]["value"] - 0.05
 
 
 def weights(run: pt.RunResult) -> dict[str, list[Any]]:

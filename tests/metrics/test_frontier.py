@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from penchant.errors import InputError
-from penchant.metrics.frontier import best_of_n, best_of_n_kl, efficiency, hull, limit_line, trusted_kl
+from penchant.metrics.frontier import (
+    best_of_n,
+    best_of_n_kl,
+    efficiency,
+    efficiency_difference,
+    hull,
+    limit_line,
+    reached_share,
+    trusted_kl,
+)
 
 
 def toy(prompts: int = 24, words: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -143,3 +152,26 @@ def test_the_hull_is_above_every_point_concave_and_never_falls(points: list[tupl
 def test_refused(call, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_the_difference_of_two_efficiencies_is_paired() -> None:
+    probabilities, rewards = toy()
+    table = draws(probabilities, rewards, 256)
+    line = limit_line(table)
+    kls = np.repeat(np.linspace(0.5, 3, 6)[:, None], 24, axis=1)
+    hard = np.random.default_rng(2).normal(0, 0.3, 24)  # some prompts are harder, for both alike
+    curves = [
+        (kls, table.mean(axis=1) + hard + share * (line.at(kls[:, 0]) - line.reward[0])[:, None])
+        for share in (0.7, 0.6)
+    ]
+    gap = efficiency_difference(table, *curves, resamples=300)
+    shares = [efficiency(table, *curve, resamples=300) for curve in curves]
+    assert gap.value == pytest.approx(shares[0].value - shares[1].value)
+    assert gap.low is not None
+    assert gap.high is not None
+    assert 0 < gap.low <= gap.value <= gap.high
+    assert shares[0].high is not None
+    assert shares[0].low is not None
+    assert gap.high - gap.low < 0.5 * (shares[0].high - shares[0].low)
+    assert reached_share(table, *curves[0]) == shares[0].value
+    assert efficiency_difference(table, curves[1], curves[0], resamples=300).value == pytest.approx(-gap.value)

@@ -68,7 +68,7 @@ def test_the_offset_is_taken_off_and_kept(tiny_model: str, tmp_path: Path) -> No
     ours.offset = 2.5
     assert torch.allclose(torch.cat(ours.score(GROUPS)), raw - 2.5)
     ours.save(tmp_path / "saved")
-    assert json.loads((tmp_path / "saved" / "reward.json").read_text()) == {"offset": 2.5}
+    assert json.loads((tmp_path / "saved" / "reward.json").read_text())["offset"] == 2.5
     again = pt.load_reward_model(tmp_path / "saved", device="cpu")
     assert torch.allclose(torch.cat(again.score(GROUPS)), raw - 2.5, atol=1e-5)
 
@@ -158,3 +158,33 @@ def test_scores_that_are_not_finite_are_refused(tiny_model: str) -> None:
         ours.model.score.weight.fill_(torch.nan)  # type: ignore[union-attr, operator]
     with pytest.raises(InputError, match="not finite"):
         ours.score(GROUPS)
+
+
+def test_it_starts_from_the_trunk_of_a_policy_with_adapters(tiny_model: str, tmp_path: Path) -> None:
+    policy = pt.load_policy(tiny_model, device="cpu", lora=pt.LoRA(rank=2))
+    with torch.no_grad():
+        for name, weight in policy.model.named_parameters():
+            if "lora_B" in name:
+                weight.add_(0.1)
+    policy.save(tmp_path / "policy")
+    reward = fresh(str(tmp_path / "policy"))
+    merged = pt.load_policy(tmp_path / "policy", device="cpu")
+    for name, weight in merged.model.base_model.state_dict().items():  # type: ignore[union-attr]
+        assert weight.equal(reward.model.base_model.state_dict()[name])  # type: ignore[union-attr]
+
+
+def test_texts_are_read_as_in_training(tiny_model: str, tmp_path: Path) -> None:
+    """Template and end tokens come back, also those that only the generation config names."""
+    from transformers import GenerationConfig
+
+    policy = pt.load_policy(tiny_model, device="cpu")
+    policy.tokenizer.chat_template = "{% for m in messages %}<{{ m.content }}>{% endfor %}"
+    policy.save(tmp_path / "chatty")
+    GenerationConfig(eos_token_id=[256, 10]).save_pretrained(tmp_path / "chatty")
+    torch.manual_seed(0)
+    plain = new_reward(ModelConfig(name=str(tmp_path / "chatty"), device="cpu"), template="plain")
+    assert plain.renderer.end_ids == {256, 10}
+    plain.save(tmp_path / "saved")
+    again = pt.load_reward_model(tmp_path / "saved", device="cpu")
+    assert (again.renderer.template, again.renderer.end_ids) == ("plain", {256, 10})
+    assert pt.load_reward_model(tmp_path / "saved", device="cpu", template="chat").renderer.template == "chat"

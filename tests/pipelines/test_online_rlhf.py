@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 import penchant as pt
@@ -45,7 +47,7 @@ def weights(folder: Path) -> dict[str, Any]:
     return {name: tensor.tolist() for name, tensor in load_file(folder / "model.safetensors").items()}
 
 
-def test_one_round_is_the_offline_way(online: Callable[..., pt.OnlineRLHF], tmp_path: Path) -> None:
+def test_one_round_is_the_offline_way(online: Callable[..., pt.OnlineRLHF], tmp_path: Path, tiny_model: str) -> None:
     config = online("online")
     run = pt.train(config)
     labels = tmp_path / "online" / "round-1" / "labels.jsonl"
@@ -54,6 +56,17 @@ def test_one_round_is_the_offline_way(online: Callable[..., pt.OnlineRLHF], tmp_
         config.policy_stage(0).replace(out=str(tmp_path / "policy"), reward=str(reward.path / "checkpoint"))
     )
     assert config.reward_stage(0).data.path == str(labels)
+    start = pt.load_policy(tiny_model, device="cpu")
+    labelled = pt.load_preferences(labels, ties="half")
+    for group in labelled:  # the offline way's labels: samples of the start, the longer one wins
+        assert all(
+            len(group.responses[c.winner].text) > len(group.responses[c.loser].text) or c.tie for c in group.comparisons
+        )
+        assert all(response.token_ids for response in group.responses)
+    assert torch.isfinite(torch.cat(start.score(labelled))).all()
+    held = {group.prompt for group in pt.load_prompts(tmp_path / "online" / "prompts-held-out.jsonl")}
+    assert len(held) == 1
+    assert not held & {group.prompt for group in labelled}
     assert weights(policy.path / "checkpoint") == weights(tmp_path / "online" / "round-1" / "policy" / "checkpoint")
     assert run.metrics["final"] == policy.metrics["final"]
     assert len(run.metrics["rounds"]) == 1
@@ -67,7 +80,7 @@ def test_a_second_round_labels_samples_of_the_new_policy_and_fits_on_all(
     texts = [{response.text for group in groups for response in group.responses} for groups in rounds]
     assert texts[0] != texts[1]
     together = (tmp_path / "online" / "round-2" / "labels.jsonl").read_text().splitlines()
-    assert len(together) == 8
+    assert len(together) == 6  # 3 prompts a round: one of the four is held out in both
     one = pt.train(online("one"))
     assert run.metrics["rounds"][0] == one.metrics["rounds"][0]
     policies = [weights(tmp_path / "online" / f"round-{n}" / "policy" / "checkpoint") for n in (1, 2)]
@@ -91,13 +104,34 @@ def test_what_is_done_is_not_done_again(online: Callable[..., pt.OnlineRLHF], tm
         pt.train(online("online", seed=1))
 
 
+def test_an_interrupted_reward_model_is_not_climbed(
+    online: Callable[..., pt.OnlineRLHF], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first Ctrl-C comes while the reward model is fitted; the same command ends as if it had not."""
+    from penchant.train import loop
+
+    straight = pt.train(online("straight"))
+    asked = loop.Interrupt()
+    asked.asked = True
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "interruptible", lambda: contextlib.nullcontext(asked))
+        stopped = pt.train(online("online"))
+    assert stopped.metrics["status"] == "interrupted"
+    assert not (tmp_path / "online" / "round-1" / "policy").exists()
+    assert not (tmp_path / "online" / "result.json").exists()
+    again = pt.train(online("online"))
+    assert again.metrics["final"] == straight.metrics["final"]
+    bits = [weights(tmp_path / name / "round-1" / "policy" / "checkpoint") for name in ("straight", "online")]
+    assert bits[0] == bits[1]
+
+
 def test_people_label_between_rounds(online: Callable[..., pt.OnlineRLHF], tmp_path: Path) -> None:
     config = online("people", labeller="file")
     with pytest.raises(InputError, match="waits for labels"):
         pt.train(config)
     folder = tmp_path / "people" / "round-1"
     asked = [json.loads(line) for line in (folder / "to_label.jsonl").read_text().splitlines()]
-    assert len(asked) == 4
+    assert len(asked) == 3
     answered = [row | {"comparisons": [{"winner": 1, "loser": 0}]} for row in asked if len(row["responses"]) > 1]
     (folder / "labelled.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answered))
     assert pt.train(config).metrics["status"] == "done"

@@ -281,3 +281,30 @@ def test_changed_data_is_not_resumed(
     assert "the data of the run in run" in again.stderr
     assert "changed since it began" in again.stderr
     assert (tmp_path / "run" / "provenance.json").read_text() == began
+
+
+def test_a_reward_that_fails_in_an_evaluation_loses_no_step(
+    tiny_model: str, preference_file: Path, tmp_path: Path
+) -> None:
+    """It fails at the end, before any checkpoint was due; resuming begins with that evaluation."""
+    import penchant as pt
+    from penchant.errors import RunError
+
+    code = "from pathlib import Path\ncalls = 0\ndef reward(pairs):\n    global calls\n    calls += 1\n"
+    code += "    assert calls < 3 or Path('{repaired}').exists(), 'out of credit'\n"
+    code += "    return [float(len(r)) for _, r in pairs]\n"
+    (tmp_path / "rewards.py").write_text(code.format(repaired=tmp_path / "repaired"))
+
+    def config(name: str) -> pt.DPO:
+        samples = {"max_new_tokens": 4, "reward": f"{tmp_path / 'rewards.py'}:reward"}
+        return pt.DPO(model={"name": tiny_model, "device": "cpu"}, data={"path": str(preference_file), "held_out": 2},
+                      batch_size=8, max_steps=4, evaluate={"samples": samples}, out=str(tmp_path / name))  # fmt: skip
+
+    with pytest.raises(RunError, match=r"out of credit.*after step 4; the steps done are kept"):
+        pt.train(config("broken"))
+    (tmp_path / "repaired").touch()
+    resumed = pt.train(config("broken"), resume=True)
+    straight = pt.train(config("straight"))
+    assert resumed.metrics["final"] == straight.metrics["final"]
+    assert lines(resumed.path) == lines(straight.path)
+    assert weights(resumed.path) == weights(straight.path)

@@ -225,7 +225,8 @@ def _probe(model: nn.Module, path: int, head: bool) -> str | None:
             )
         expected = _tree_states(model, tree, device, True)
         share = float((got - expected).norm() / expected.norm())
-    return None if share <= _probe_tolerance(model) else f"states of trees differ from plain rows' by {share:.1%}"
+    half = any(p.dtype in (torch.float16, torch.bfloat16) for p in model.parameters())
+    return None if share <= (0.05 if half else 1e-3) else f"states of trees differ from plain rows' by {share:.1%}"
 
 
 def _tree_states(model: nn.Module, tree: Tree, device: torch.device, plain: bool) -> Tensor:

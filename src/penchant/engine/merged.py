@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import nn
 
+from penchant.engine.attention import unwrap
+
 
 @contextmanager
 def merged_adapters(model: nn.Module) -> Iterator[None]:
@@ -17,7 +19,9 @@ def merged_adapters(model: nn.Module) -> Iterator[None]:
     their last bits from those that the reference is known by. Costs a copy of the adapted weights meanwhile. Does
     nothing without adapters, or where they are switched off.
     """
-    layers: list[Any] = [layer for layer in model.modules() if _adapted(layer)]
+    modules: list[Any] = list(model.modules())
+    tied = unwrap(model).get_input_embeddings().weight  # a head's adapter must not change what goes in
+    layers = [layer for layer in modules if _adapted(layer) and layer.get_base_layer().weight is not tied]
     kept = [(layer, layer.get_base_layer().weight, layer.get_base_layer().weight.data) for layer in layers]
     try:
         for layer, weight, data in kept:

@@ -22,7 +22,7 @@ Tokens = Float[Tensor, " tokens"]
 class ValueHead(nn.Module):
     """The value of a state: what reward is still to come, read from the state that predicts the next token.
 
-    Starts at 0, so that the first advantages are plain returns.
+    Starts at 0: before it has learned anything it says nothing.
     """
 
     def __init__(self, hidden: int) -> None:

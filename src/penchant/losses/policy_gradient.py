@@ -41,11 +41,10 @@ def advantages(
 
 
 def whiten(values: Tokens, weights: Tokens, *, shift: bool = True) -> Tokens:
-    """Values scaled to a weighted variance of 1, and to a mean of 0 unless `shift` is false; any shape."""
+    """Values scaled to a weighted variance of 1, and shifted to a mean of 0 unless `shift` is false; any shape."""
     mean = (values * weights).sum() / weights.sum()
     variance = ((values - mean).square() * weights).sum() / weights.sum()
-    scaled = (values - mean) * torch.rsqrt(variance + 1e-8)
-    return scaled if shift else scaled + mean
+    return (values - mean if shift else values) * torch.rsqrt(variance + 1e-8)
 
 
 def clipped_surrogate(logps: Tokens, old_logps: Tokens, advantage: Tokens, *, clip_ratio: float) -> Tokens:
@@ -73,16 +72,17 @@ def clipped_value(values: Tokens, old_values: Tokens, returns: Tokens, *, clip_v
 def kl_loss(logps: Tokens, ref_logps: Tokens) -> Tokens:
     """Half the squared log-ratio of each drawn token.
 
-    Its gradient, on tokens drawn from the policy, is in expectation that of the reverse KL; the gradient of the plain
-    log-ratio is zero in expectation, and that of the positive estimator rho - 1 - log rho is the forward KL's.
+    Its gradient, on tokens drawn from the policy, is in expectation that of the reverse KL of each token's distribution
+    (not what a token does to those after it); the gradient of the plain log-ratio is zero in expectation, and that of
+    the positive estimator rho - 1 - log rho is the forward KL's.
     """
     return 0.5 * (logps - ref_logps).square()
 
 
-def explained_variance(values: Tokens, returns: Tokens, weights: Tokens) -> float:
+def explained_variance(values: Tokens, returns: Tokens, weights: Tokens) -> float | None:
     """1 - Var(returns - values) / Var(returns): 1 for perfect values, 0 for constant ones, negative for harmful ones.
 
-    NaN where the returns do not vary.
+    None where the returns do not vary.
     """
 
     def variance(of: Tensor) -> float:
@@ -90,7 +90,7 @@ def explained_variance(values: Tokens, returns: Tokens, weights: Tokens) -> floa
         return float(((of - mean).square() * weights).sum() / weights.sum())
 
     spread = variance(returns)
-    return 1 - variance(returns - values) / spread if spread > 0 else float("nan")
+    return 1 - variance(returns - values) / spread if spread > 0 else None
 
 
 def adapted(coefficient: float, kl_nats: float, target_nats: float, gain: float) -> float:

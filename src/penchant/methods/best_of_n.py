@@ -10,8 +10,8 @@ from penchant.engine.score import Progress
 from penchant.errors import InputError
 from penchant.metrics.frontier import best_of_n_kl
 from penchant.models.policy import Policy
-from penchant.rewards.load import Reward, checked_reward
-from penchant.types import Prompt, Response, prompt_text
+from penchant.rewards import Reward, score_groups
+from penchant.types import Prompt, PromptGroup, Response
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,11 @@ class BestOfN:
     ) -> list[list[Response]]:
         """The kept samples, a list a prompt; sample i is the best of the policy's samples i n to i n + n - 1."""
         drawn = self.policy.draw(prompts, replace(sampling, n=sampling.n * self.n), progress=progress)
-        texts = [
-            (prompt_text(prompt), response.text) for prompt, row in zip(prompts, drawn, strict=True) for response in row
-        ]
-        scores = iter(checked_reward(self.reward)(texts))
+        groups = [PromptGroup(prompt, row) for prompt, row in zip(prompts, drawn, strict=True)]
         kept = []
-        for row in drawn:
-            scored = [(next(scores), -place, response) for place, response in enumerate(row)]
+        for row, group in zip(drawn, score_groups(groups, self.reward, tokenizer=self.policy.tokenizer), strict=True):
+            scores = group.scores or ()
+            scored = [(score, -place, row[place]) for place, score in enumerate(scores)]
             blocks = [scored[start : start + self.n] for start in range(0, len(scored), self.n)]
             kept.append([max(block, key=lambda one: one[:2])[2] for block in blocks])
         return kept

@@ -23,6 +23,8 @@ class RewardModel(GradientConfig):
 
     data: DataConfig
     """The data: a path or hub id, or its settings (`data.ties=half`)."""
+    head_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Peak learning rate of the head, which starts from nothing, while the rest starts from a model."""
     margin: Annotated[float, Field(ge=0)] = 0.0
     """By how many nats the chosen response shall lead (Touvron et al. 2023); 0 is Bradley and Terry's model."""
 
@@ -44,7 +46,7 @@ def run(config: RewardModel, *, resume: bool = False) -> RunResult:
         counts = [response.count for group in prepared.train_groups for response in group.responses]
         values = [value for row in scores for value in row.tolist()]
         model.offset = sum(map(float.__mul__, values, map(float, counts))) / sum(counts)
-        model.save_offset(folder.path / "checkpoint")
+        model.save_reading(folder.path / "checkpoint")
 
     recipe = Recipe(
         read=lambda: preferences(config.data),
@@ -57,6 +59,7 @@ def run(config: RewardModel, *, resume: bool = False) -> RunResult:
             max_length=config.data.max_length,
             overflow=config.data.overflow,
         ),
+        head_rate=config.head_learning_rate,
         finish=normalise,
     )
     return run_gradient(config, recipe, resume=resume)

@@ -1,6 +1,14 @@
 """Measurements with their uncertainty: plain arrays in, plain numbers out, no torch."""
 
-from penchant.metrics.frontier import Limit, best_of_n, best_of_n_kl, efficiency, limit_line
+from penchant.metrics.frontier import (
+    Limit,
+    best_of_n,
+    best_of_n_kl,
+    efficiency,
+    efficiency_difference,
+    limit_line,
+    reached_share,
+)
 from penchant.metrics.intervals import Estimate, cluster_mean, paired_difference
 from penchant.metrics.text import distinct_n, repetition
 
@@ -12,7 +20,9 @@ __all__ = [
     "cluster_mean",
     "distinct_n",
     "efficiency",
+    "efficiency_difference",
     "limit_line",
     "paired_difference",
+    "reached_share",
     "repetition",
 ]

@@ -11,6 +11,7 @@ averaged over prompts, beta swept. It cannot see beyond its samples: trust it fo
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,6 +131,58 @@ def efficiency(
         InputError: shapes that do not belong together, numbers that are not finite, N too small for any trusted range,
             or rewards that leave nothing to gain.
     """
+    share, points, prompts = _share_of(reference_rewards, kl_nats, rewards)
+    return _with_interval(share, points * prompts, prompts, level, resamples, seed)
+
+
+def efficiency_difference(
+    reference_rewards: ArrayLike,
+    one: tuple[ArrayLike, ArrayLike],
+    other: tuple[ArrayLike, ArrayLike],
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Estimate:
+    """How much more of the possible gain one method reaches than another, on the same prompts.
+
+    Paired: both are computed from the same resampled prompts, so that what is hard for both cancels.
+
+    Args:
+        one, other: (kl_nats, rewards) of each method, as for `efficiency`; so are the rest and the errors.
+    """
+    first, points, prompts = _share_of(reference_rewards, *one)
+    second, more, _ = _share_of(reference_rewards, *other)
+    return _with_interval(
+        lambda weights: first(weights) - second(weights), (points + more) * prompts, prompts, level, resamples, seed
+    )
+
+
+def reached_share(reference_rewards: ArrayLike, kl_nats: ArrayLike, rewards: ArrayLike) -> float:
+    """The value of `efficiency` alone, for where an interval would take too long."""
+    share, _, prompts = _share_of(reference_rewards, kl_nats, rewards)
+    return share(np.full(prompts, 1 / prompts))
+
+
+def efficiency_range(samples: int) -> tuple[float, float]:
+    """Between which KLs, in nats, efficiency is averaged with so many samples a prompt.
+
+    Raises:
+        InputError: too few for any trusted range.
+    """
+    end = min(TO_KL, trusted_kl(samples))
+    if end <= FROM_KL:
+        raise InputError(
+            f"efficiency: {samples} samples a prompt estimate the limit up to {trusted_kl(samples):.2f} "
+            f"nats only; at least {math.ceil(math.exp(FROM_KL + 2)) + 1} are needed"
+        )
+    return FROM_KL, end
+
+
+def _share_of(
+    reference_rewards: ArrayLike, kl_nats: ArrayLike, rewards: ArrayLike
+) -> tuple[Callable[[Numbers], float], int, int]:
+    """The share as a function of the prompts' weights (which sum to 1), and the numbers of points and prompts."""
     table = _table(reference_rewards)
     kls, gains = _table(kl_nats, least=1), _table(rewards, least=1)
     prompts = table.shape[0]
@@ -138,13 +191,7 @@ def efficiency(
             f"efficiency: kl_nats {kls.shape} and rewards {gains.shape} must be (points, prompts), with the {prompts} "
             "prompts of the reference's samples"
         )
-    end = min(TO_KL, trusted_kl(table.shape[1]))
-    if end <= FROM_KL:
-        raise InputError(
-            f"efficiency: {table.shape[1]} samples a prompt estimate the limit up to {trusted_kl(table.shape[1]):.2f} "
-            f"nats only; at least {math.ceil(math.exp(FROM_KL + 2)) + 1} are needed"
-        )
-    grid = np.linspace(FROM_KL, end, GRID)
+    grid = np.linspace(*efficiency_range(table.shape[1]), GRID)
     sweep = _sweep(table)
 
     def share(weights: Numbers) -> float:
@@ -156,12 +203,18 @@ def efficiency(
         reached = hull(np.append(0.0, kls @ weights), np.append(base, gains @ weights), grid) - base
         return float((reached / possible).mean())
 
+    return share, kls.shape[0], prompts
+
+
+def _with_interval(
+    share: Callable[[Numbers], float], items: int, prompts: int, level: float, resamples: int, seed: int
+) -> Estimate:
     value = share(np.full(prompts, 1 / prompts))
     if prompts == 1:
-        return Estimate(value, None, None, kls.size, 1)
+        return Estimate(value, None, None, items, 1)
     rng = np.random.default_rng(seed)
     drawn = [share(rng.multinomial(prompts, np.full(prompts, 1 / prompts)) / prompts) for _ in range(resamples)]
-    return Estimate(value, *percentile_interval(np.array(drawn), value, level, prompts), kls.size, prompts)
+    return Estimate(value, *percentile_interval(np.array(drawn), value, level, prompts), items, prompts)
 
 
 def hull(kl_nats: Numbers, rewards: Numbers, grid: Numbers) -> Numbers:

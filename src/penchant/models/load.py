@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,7 @@ def open_network(
     context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
     renderer = Renderer(
         tokenizer,
-        end_ids=_end_ids(network),
+        end_ids=_end_ids(network, folder),
         template=template,
         max_length=min(filter(None, (max_length, context)), default=None),
         overflow=overflow,
@@ -166,8 +167,7 @@ def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
     kind = AutoModelForSequenceClassification if scalar else AutoModelForCausalLM
-    options: dict[str, Any] = {"num_labels": 1} if scalar else {}
-    options |= {
+    options: dict[str, Any] = {
         "dtype": _dtype(model, device),
         "trust_remote_code": model.trust_remote_code,
         "attn_implementation": "sdpa",
@@ -186,7 +186,11 @@ def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool
         if base:
             from peft import PeftModel
 
-            network = PeftModel.from_pretrained(network, folder).merge_and_unload()
+            if scalar and not _has_scalar_adapters(Path(folder)):  # adapters of a policy: their trunk, a new head
+                policy = PeftModel.from_pretrained(_complete(AutoModelForCausalLM, base, options, False), folder)
+                network.base_model.load_state_dict(policy.merge_and_unload().base_model.state_dict())
+            else:
+                network = PeftModel.from_pretrained(network, folder).merge_and_unload()
     except Exception as error:
         raise _cannot_load("", model, error) from error
     for module in network.modules():  # a loss compares with a reference: dropout would compare noise
@@ -213,7 +217,8 @@ def _complete(kind: Any, name: str, options: dict[str, Any], headless: bool) -> 
     verbosity = hub_logging.get_verbosity()
     hub_logging.set_verbosity_error()  # what it would report of missing weights is ours to decide
     try:
-        network, info = kind.from_pretrained(name, output_loading_info=True, **options)
+        labels = {} if kind.__name__.endswith("CausalLM") else {"num_labels": 1}
+        network, info = kind.from_pretrained(name, output_loading_info=True, **options, **labels)
     finally:
         hub_logging.set_verbosity(verbosity)
     missing = sorted(key for key in info["missing_keys"] if not (headless and key.startswith("score.")))
@@ -229,6 +234,11 @@ def _adapter_base(folder: Path) -> str | None:
     if not settings.exists():
         return None
     return str(json.loads(settings.read_text())["base_model_name_or_path"])
+
+
+def _has_scalar_adapters(folder: Path) -> bool:
+    settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    return settings.get("task_type") == "SEQ_CLS"
 
 
 def _with_lora(network: Any, lora: LoRA, scalar: bool) -> Any:
@@ -250,9 +260,14 @@ def _with_lora(network: Any, lora: LoRA, scalar: bool) -> Any:
         raise InputError(f"lora.targets={lora.targets!r} does not fit this model: {error}") from error
 
 
-def _end_ids(network: Any) -> frozenset[int]:
+def _end_ids(network: Any, folder: str) -> frozenset[int]:
     """Tokens that end a turn, by the model's generation config (some models have several)."""
+    from transformers import GenerationConfig
+
     generation = getattr(network, "generation_config", None)
+    if generation is None:  # a network that is not made for generating: its folder may know all the same
+        with suppress(OSError):
+            generation = GenerationConfig.from_pretrained(folder)
     ids = generation.eos_token_id if generation is not None else None
     return frozenset(ids if isinstance(ids, list) else [ids]) - {None}
 

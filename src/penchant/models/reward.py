@@ -1,7 +1,8 @@
 """A learned reward: a language model whose scalar head reads the last token of each response.
 
 On disk it is an ordinary sequence classifier with one label (`AutoModelForSequenceClassification`), with
-`reward.json` beside it: the number that is taken off each score, so that rewards have mean zero on stated responses.
+`reward.json` beside it: how it reads texts (template, end tokens), and the number that is taken off each score, so that
+rewards have mean zero on stated responses.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from penchant.types import Prompt, PromptGroup, Response
 if TYPE_CHECKING:
     from penchant.data.render import Overflow, Renderer, Template
 
-OFFSET = "reward.json"
+READING = "reward.json"
 
 
 class RewardScorer(Scorer):
@@ -43,7 +44,8 @@ class RewardScorer(Scorer):
     ) -> Float[Tensor, " slots"]:
         """The raw reward of each slot, float32; arguments as in `Scorer.forward`."""
         states = states_at(self.model, batch, batch.ends, inputs, first)
-        rewards = unwrap(self.model).score(states).squeeze(-1).float()
+        with torch.autocast(states.device.type, enabled=False):  # in half precision near rewards would be equal
+            rewards = unwrap(self.model).score(states.float()).squeeze(-1)
         return rewards.new_zeros(batch.slots).index_add(0, batch.end_owners, rewards)
 
 
@@ -69,6 +71,11 @@ class LearnedReward:
     def scorer(self) -> RewardScorer:
         """The engine on this model; made on first use, since it probes the model's attention."""
         return RewardScorer(self.model)
+
+    @property
+    def head(self) -> list[Tensor]:
+        """The weights of the scalar head that train."""
+        return [weight for weight in unwrap(self.model).score.parameters() if weight.requires_grad]
 
     @property
     def tokenizer(self) -> Any:
@@ -116,16 +123,21 @@ class LearnedReward:
         return [group.replace(responses=[replace(r, token_ids=None) for r in group.responses]) for group in groups]
 
     def save(self, folder: str | Path) -> None:
-        """Write the model (or its adapters), tokenizer and offset, for `load_reward_model`."""
+        """Write the model (or its adapters), tokenizer and what else it reads by, for `load_reward_model`."""
         self.model.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
         self.tokenizer.save_pretrained(folder)
-        self.save_offset(folder)
+        self.save_reading(folder)
 
-    def save_offset(self, folder: str | Path) -> None:
-        """Write the offset alone, in one go."""
-        target = Path(folder) / OFFSET
-        temporary = target.with_name(f".{OFFSET}.tmp")
-        temporary.write_text(json.dumps({"offset": self.offset}) + "\n", encoding="utf-8")
+    def save_reading(self, folder: str | Path) -> None:
+        """Write, in one go, how texts are read and what is taken off: template, end tokens, offset."""
+        reading = {
+            "offset": self.offset,
+            "template": self.renderer.template,
+            "end_ids": sorted(self.renderer.end_ids),
+        }
+        target = Path(folder) / READING
+        temporary = target.with_name(f".{READING}.tmp")
+        temporary.write_text(json.dumps(reading) + "\n", encoding="utf-8")
         temporary.replace(target)
 
 
@@ -149,16 +161,17 @@ def new_reward(
         raise InputError(f"{type(inner).__name__} has no scalar head `score`, so it cannot be a reward model here")
     if inner.config.pad_token_id in renderer.end_ids:  # elsewhere the last token that is not padding is read
         inner.config.pad_token_id = None
+    head.float()
     for parameter in head.parameters():
         nn.init.zeros_(parameter)
     return LearnedReward(network, renderer, model.name)
 
 
 def load_reward_model(
-    folder: str | Path, *, device: str = "auto", dtype: Dtype = "auto", template: Template = "auto"
+    folder: str | Path, *, device: str = "auto", dtype: Dtype = "auto", template: Template | None = None
 ) -> LearnedReward:
     """A trained reward model from its folder: the `checkpoint` of a `reward_model` run, or any sequence classifier
-    with one label.
+    with one label. Texts are read as they were in training, unless `template` says otherwise.
 
     Raises:
         InputError: no such folder, or another kind of model in it.
@@ -168,10 +181,12 @@ def load_reward_model(
         place = place / "checkpoint"
     settings = ModelConfig(name=str(place), device=device, dtype=dtype)
     _check_kind(Path(locate(str(place))))
-    network, renderer = open_network(settings, scalar=True, template=template)
-    file = place / OFFSET
-    offset = float(json.loads(file.read_text(encoding="utf-8"))["offset"]) if file.exists() else 0.0
-    return LearnedReward(network.eval(), renderer, str(folder), offset)
+    file = place / READING
+    reading = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    network, renderer = open_network(settings, scalar=True, template=template or reading.get("template", "auto"))
+    unwrap(network).score.float()
+    renderer = replace(renderer, end_ids=renderer.end_ids | set(reading.get("end_ids", ())))
+    return LearnedReward(network.eval(), renderer, str(folder), float(reading.get("offset", 0.0)))
 
 
 def _check_kind(folder: Path) -> None:

@@ -74,6 +74,18 @@ class OnlineRLHF(Config):
         """Of a round, counted from 0."""
         return Path(self.out).expanduser() / f"round-{number + 1}"
 
+    def prompts(self, side: str) -> Path:
+        """The file of the prompts to train on (`train`), or of those held out (`held-out`): the same in all rounds."""
+        return Path(self.out).expanduser() / f"prompts-{side}.jsonl"
+
+    def _measured(self) -> dict[str, Any]:
+        """The settings of `ppo` with the held-out prompts as those to sample for."""
+        evaluate = dict(self.ppo.get("evaluate", {}))
+        samples = evaluate.get("samples", {})
+        if self.data.held_out and samples is not None:
+            evaluate["samples"] = {"prompts": str(self.prompts("held-out")), **dict(samples)}
+        return {**self.ppo, "evaluate": evaluate}
+
     def reward_stage(self, number: int) -> RewardModel:
         """A round's reward model: from the start, on the labels of all rounds so far."""
         folder = self.folder(number)
@@ -82,7 +94,7 @@ class OnlineRLHF(Config):
             model=self.model,
             data=DataConfig(path=str(folder / "labels.jsonl"), ties="half", template=self.data.template),
             out=str(folder / "reward"),
-            seed=self.seed + number,
+            seed=self.seed,  # it fixes the split too: what was held out in one round is so in all
         )
 
     def policy_stage(self, number: int) -> PPO:
@@ -91,12 +103,14 @@ class OnlineRLHF(Config):
         model, reference = self.model, None
         if number:
             model = model.replace(name=str(self.folder(number - 1) / "policy" / "checkpoint"))
-            reference = FrozenModel(name=self.model.name, dtype=self.model.dtype)
+            reference = FrozenModel(
+                name=self.model.name, dtype=self.model.dtype, trust_remote_code=self.model.trust_remote_code
+            )
         return PPO(
-            **self.ppo,
+            **self._measured(),
             model=model,
             reference=reference,
-            data=self.data,
+            data=PromptsConfig(path=str(self.prompts("train")), held_out=0, template=self.data.template),
             reward=str(folder / "reward" / "checkpoint"),
             max_new_tokens=self.max_new_tokens,
             out=str(folder / "policy"),
@@ -121,27 +135,49 @@ def run(config: OnlineRLHF, *, resume: bool = False) -> RunResult:
     """
     started = time.monotonic()
     _claim(config)
-    rounds = []
+    _split(config)
+    rounds: list[dict[str, Any]] = []
+    ended: RunResult | None = None
     for number in range(config.rounds):
         log.info("round %d of %d", number + 1, config.rounds)
         _labels(config, number)
-        fitted = _stage(config.reward_stage(number))
-        improved = _stage(config.policy_stage(number))
-        rounds.append({"reward_model": fitted.metrics["final"], "policy": improved.metrics["final"]})
-        if "interrupted" in (fitted.metrics["status"], improved.metrics["status"]):
+        fitted = ended = _stage(config.reward_stage(number))
+        if fitted.metrics["status"] == "interrupted":
             break
-    metrics = improved.metrics | {"method": config.method, "rounds": rounds, "seconds": time.monotonic() - started}
-    _write(Path(config.out).expanduser() / "result.json", json.dumps(metrics, indent=2) + "\n")
-    return RunResult(config.method, Path(config.out).expanduser(), metrics)
+        ended = _stage(config.policy_stage(number))
+        if ended.metrics["status"] == "interrupted":
+            break
+        rounds.append({"reward_model": fitted.metrics["final"], "policy": ended.metrics["final"]})
+    assert ended is not None
+    metrics = ended.metrics | {"method": config.method, "rounds": rounds, "seconds": time.monotonic() - started}
+    out = Path(config.out).expanduser()
+    if metrics["status"] != "interrupted":
+        _write(out / "result.json", json.dumps(metrics, indent=2) + "\n")
+    return RunResult(config.method, out, metrics)
+
+
+def _split(config: OnlineRLHF) -> None:
+    """The prompts to train on and those held out, as files: what is held out is neither labelled nor trained on."""
+    from penchant.data import load_prompts, write_groups
+    from penchant.train.plan import split_by_prompt
+
+    data = config.data
+    if config.prompts("train").exists():
+        return
+    groups = load_prompts(data.path, layout=data.layout, split=data.split, limit=data.limit, bad_rows=data.bad_rows)
+    trained, held = split_by_prompt(groups, data.held_out, config.seed)
+    if held:
+        write_groups([groups[place] for place in held], config.prompts("held-out"))
+    write_groups([groups[place] for place in trained], config.prompts("train"))
 
 
 def _claim(config: OnlineRLHF) -> None:
     """The folder is this pipeline's: new, or begun with the same settings."""
-    from penchant.config import to_yaml
+    from penchant.config import load_config, to_yaml
 
     out = Path(config.out).expanduser()
     file, text = out / "config.yaml", to_yaml(config)
-    if file.exists() and file.read_text(encoding="utf-8") != text:
+    if file.exists() and load_config(OnlineRLHF, file).replace(out=config.out) != config:
         raise InputError(f"{out} was begun with other settings (see its config.yaml): choose another out")
     if not file.exists() and out.exists() and any(out.iterdir()):
         raise InputError(f"out={out} already holds other files: choose another directory, or delete it")
@@ -190,14 +226,9 @@ def _samples(config: OnlineRLHF, number: int) -> list[PromptGroup]:
     from penchant.models.load import load_policy
     from penchant.train.progress import progress_bar
 
-    data, stage = config.data, config.policy_stage(number)
-    prompts = [
-        group.prompt
-        for group in load_prompts(
-            data.path, layout=data.layout, split=data.split, limit=data.limit, bad_rows=data.bad_rows
-        )
-    ]
-    policy = load_policy(stage.model, template=data.template)
+    stage = config.policy_stage(number)
+    prompts = [group.prompt for group in load_prompts(config.prompts("train"))]
+    policy = load_policy(stage.model, template=config.data.template)
     fitting = [prompt for prompt in prompts if policy.has_room(prompt, config.max_new_tokens)]
     digest = hashlib.sha256(f"labels|{config.seed}|{number}".encode()).digest()
     sampling = Sampling(

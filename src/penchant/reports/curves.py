@@ -102,6 +102,32 @@ _PANELS: tuple[tuple[str, str, str, float | None, tuple[_Source, ...]], ...] = (
         None,
         (_Source("policy", "policy", "mean_logps"),),
     ),
+    (
+        "rewards",
+        "Reward of chosen and rejected responses",
+        "nats",
+        None,
+        (
+            _Source("chosen", "chosen", "chosen_reward", "chosen_reward"),
+            _Source("rejected", "rejected", "rejected_reward", "rejected_reward"),
+        ),
+    ),
+    (
+        "rollout_reward",
+        "Reward of the rollouts",
+        "",
+        None,
+        (_Source("optimised", "policy", "reward"), _Source("true", "chosen", "true_reward")),
+    ),
+    ("kl_coefficient", "Coefficient of the KL penalty", "", None, (_Source("policy", "policy", "kl_coefficient"),)),
+    ("clip_fraction", "Clipped tokens", "share of tokens", None, (_Source("policy", "policy", "clip_fraction"),)),
+    (
+        "explained_variance",
+        "Variance of the returns that the values explain",
+        "share",
+        0.0,
+        (_Source("policy", "policy", "explained_variance"),),
+    ),
     ("grad_norm", "Gradient norm", "before clipping", None, (_Source("policy", "policy", "grad_norm"),)),
     ("margin", "Margin", "nats", 0.0, (_Source("policy", "policy", "margin", "margin"),)),
     (
@@ -129,7 +155,7 @@ _PANELS: tuple[tuple[str, str, str, float | None, tuple[_Source, ...]], ...] = (
         "KL from the reference",
         "nats per response",
         None,
-        (_Source("policy", "policy", sampled="kl_nats"),),
+        (_Source("policy", "policy", "kl_nats", sampled="kl_nats"),),
     ),
     (
         "tokens",
@@ -173,14 +199,19 @@ _PANELS: tuple[tuple[str, str, str, float | None, tuple[_Source, ...]], ...] = (
     ),
 )
 
-_TWO_SIDED = {"logps": "log-probability", "log_ratios": "responses' log-ratio"}
+_TWO_SIDED = {
+    "logps": "log-probability",
+    "log_ratios": "responses' log-ratio",
+    "rewards": "responses' reward",
+    "rollout_reward": "reward of the rollouts",
+}
 
 
 def panels(runs: Sequence[Run]) -> dict[str, Panel]:
     """Every panel that has something to show, by key, in the order of the page.
 
     With several runs the colour tells the run, so the panel of chosen and rejected becomes two, `logps.chosen` and
-    `logps.rejected`, and that of good and bad responses likewise.
+    `logps.rejected`, and the other panels of two sides likewise.
     """
     built: dict[str, Panel] = {}
     for key, title, unit, level, sources in _PANELS:

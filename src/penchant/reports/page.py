@@ -1,47 +1,67 @@
-"""Run directories in, one self-contained page out: `report`.
-
-The page holds no script and asks no network; its policy (CSP) allows the one style sheet by its hash and
-pictures from `data:` only, so nothing that a text brings along could run or load even if it got past the
-escaping.
-"""
+"""Run directories in, one self-contained page out: `report`."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
-import re
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup, escape
-
 from penchant.errors import InputError
 from penchant.reports import tables
+from penchant.reports.canvas import Picture
 from penchant.reports.curves import kl_paths, panels
-from penchant.reports.figures import Picture, kl_picture, panel_picture
+from penchant.reports.figures import kl_picture, panel_picture
 from penchant.reports.findings import grouped
 from penchant.reports.read import Run, read_runs
+from penchant.reports.render import figure_context, file_name, render_page, write_file
 from penchant.reports.samples import samples
 from penchant.reports.sentences import headline, sentences
+from penchant.reports.study import is_study, study_report
 from penchant.reports.summary import Summary, summarize
-from penchant.reports.words import clean
 from penchant.types import RunResult
 
 REWARD_KL = "reward_kl"
 MOVED, LEARNED, WRITES = "What the policy moved", "How it learned", "What it writes"
 READ_AS_ONE = "Log-probabilities, margin, KL and length belong together: read them as one."
 SECTIONS: dict[str, tuple[str, ...]] = {
-    MOVED: ("logps", "log_ratios", "margin", "kl", "tokens"),
-    LEARNED: ("loss", "accuracy", "label_accuracy", "mean_logps", "grad_norm"),
+    MOVED: ("logps", "log_ratios", "rewards", "margin", "kl", "tokens"),
+    LEARNED: (
+        "rollout_reward",
+        "loss",
+        "accuracy",
+        "label_accuracy",
+        "mean_logps",
+        "kl_coefficient",
+        "clip_fraction",
+        "explained_variance",
+        "grad_norm",
+    ),
     WRITES: ("reward", "repetition", "distinct_2"),
 }
 SECTIONS_ACROSS: dict[str, tuple[str, ...]] = {
-    MOVED: ("logps.chosen", "logps.rejected", "log_ratios.good", "log_ratios.bad", "kl", "tokens"),
-    LEARNED: ("margin", "loss", "accuracy", "label_accuracy", "mean_logps", "grad_norm"),
+    MOVED: (
+        "logps.chosen",
+        "logps.rejected",
+        "log_ratios.good",
+        "log_ratios.bad",
+        "rewards.chosen",
+        "rewards.rejected",
+        "kl",
+        "tokens",
+    ),
+    LEARNED: (
+        "rollout_reward.optimised",
+        "rollout_reward.true",
+        "margin",
+        "loss",
+        "accuracy",
+        "label_accuracy",
+        "mean_logps",
+        "kl_coefficient",
+        "clip_fraction",
+        "explained_variance",
+        "grad_norm",
+    ),
     WRITES: SECTIONS[WRITES],
 }
 FIGURE_KEYS = {
@@ -55,7 +75,7 @@ def report(runs: Sequence[RunResult | str | Path], out: str | Path) -> Path:
 
     Args:
         runs: run directories, or what `train` returned. A run that is still going, or was killed, is reported
-            as far as it came.
+            as far as it came. A single folder of a study gives that study's page.
         out: the HTML file to write. The figures go as PNG into the folder `<name>-figures` beside it.
 
     Returns:
@@ -67,6 +87,9 @@ def report(runs: Sequence[RunResult | str | Path], out: str | Path) -> Path:
     target = Path(out)
     if target.is_dir():
         raise InputError(f"out must be a file such as {target / 'report.html'}, but {target} is a folder")
+    given = [runs] if isinstance(runs, (str, Path, RunResult)) else list(runs)
+    if len(given) == 1 and not isinstance(given[0], RunResult) and is_study(given[0]):
+        return study_report(given[0], target)
     read = read_runs(runs)
     summaries = [summarize(run) for run in read]
     pictures = _pictures(read)
@@ -74,7 +97,7 @@ def report(runs: Sequence[RunResult | str | Path], out: str | Path) -> Path:
     page = _render(summaries, pictures, folder.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     _write_figures(folder, pictures)
-    _write(target, page.encode("utf-8"))
+    write_file(target, page.encode("utf-8"))
     return target
 
 
@@ -93,49 +116,15 @@ def _write_figures(folder: Path, pictures: dict[str, Picture]) -> None:
     if pictures:
         folder.mkdir(parents=True, exist_ok=True)
     for key, picture in pictures.items():
-        _write(_png(folder, key), picture.png)
+        write_file(_png(folder, key), picture.png)
 
 
 def _png(folder: Path, key: str) -> Path:
-    return folder / f"{_file_name(key)}.png"
-
-
-def _file_name(key: str) -> str:
-    return key.replace(".", "-").replace("_", "-")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write under a temporary name, then rename: no reader sees half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return folder / f"{file_name(key)}.png"
 
 
 def _render(summaries: Sequence[Summary], pictures: dict[str, Picture], folder: str) -> str:
-    package = files("penchant.reports")
-    css = package.joinpath("report.css").read_text(encoding="utf-8")
-    template = package.joinpath("report.html.j2").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, finalize=_finalize, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["prose"] = _prose
-    digest = base64.b64encode(hashlib.sha256(css.encode("utf-8")).digest()).decode("ascii")
-    # the style sheet is ours and comes from the package: the only text that is not escaped
-    context = {"css": Markup(css), "style_hash": digest, "folder": folder, **_context(summaries, pictures)}
-    return environment.from_string(template).render(context).lstrip()
-
-
-def _finalize(value: Any) -> Any:
-    """Whatever is on its way to the page passes here: no surrogate, NUL or override gets through."""
-    return value if isinstance(value, Markup) else clean(str(value))
-
-
-def _prose(text: str) -> Markup:
-    """A sentence as HTML: escaped first, then settings between backticks set as code."""
-    return Markup(re.sub(r"`([\w.: ]+)`", r"<code>\1</code>", str(escape(clean(text)))))
+    return render_page("report.html.j2", {"folder": folder, **_context(summaries, pictures)})
 
 
 def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict[str, Any]:
@@ -168,21 +157,7 @@ def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict
 
 def _figure(key: str, pictures: dict[str, Picture], told: dict[str, str]) -> dict[str, Any] | None:
     picture = pictures.get(key)
-    if picture is None:
-        return None
-    return {
-        "key": _file_name(key),
-        "title": picture.title,
-        "light": _data_uri(picture.light),
-        "dark": _data_uri(picture.dark),
-        "width": picture.width,
-        "height": picture.height,
-        "sentence": told.get(key, ""),
-    }
-
-
-def _data_uri(svg: str) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode('utf-8')).decode('ascii')}"
+    return None if picture is None else figure_context(key, picture, told.get(key, ""))
 
 
 def _sections(

@@ -6,9 +6,21 @@ from penchant.metrics.intervals import Estimate
 from penchant.reports.read import Run
 from penchant.reports.words import count, estimate, same_when_printed, short, verb
 
-SHARES = {"accuracy", "label_accuracy", "desirable_share", "longest_wins", "repetition", "distinct_2", "finished"}
+SHARES = {
+    "clip_fraction",
+    "explained_variance",
+    "accuracy",
+    "label_accuracy",
+    "desirable_share",
+    "longest_wins",
+    "repetition",
+    "distinct_2",
+    "finished",
+}
 UNITS = {
     "margin": " nats",
+    "chosen_reward": " nats",
+    "rejected_reward": " nats",
     "chosen_logps": " nats",
     "rejected_logps": " nats",
     "desirable_log_ratio": " nats",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,13 +31,17 @@ class TrainPoint:
 
 @dataclass(frozen=True)
 class EvalPoint:
-    """One evaluation; each mapping is empty where the run did not measure it."""
+    """One evaluation; each mapping is empty where the run did not measure it.
+
+    `calibration` is a reward model's reliability curve: how sure it is, and how often it is right then.
+    """
 
     step: int
     held_out: Mapping[str, Estimate]
     by_annotator: Mapping[str, Estimate]
     policy: Mapping[str, Estimate]
     reference: Mapping[str, Estimate]
+    calibration: tuple[tuple[float, Estimate], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -278,7 +282,15 @@ def _eval_point(row: dict[str, Any]) -> EvalPoint:
         by_annotator=_estimates(_mapping(held_out.get("by_annotator"))),
         policy=_estimates(_mapping(samples.get("policy"))),
         reference=_estimates(_mapping(samples.get("reference"))),
+        calibration=tuple(_calibration(_mapping(held_out.get("calibration")).get("curve"))),
     )
+
+
+def _calibration(curve: object) -> Iterator[tuple[float, Estimate]]:
+    for point in curve if isinstance(curve, list) else []:
+        confidence, accuracy = finite(_mapping(point).get("confidence")), _estimate(_mapping(point).get("accuracy"))
+        if confidence is not None and accuracy is not None:
+            yield confidence, accuracy
 
 
 def _mapping(value: object) -> dict[str, Any]:

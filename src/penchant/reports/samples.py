@@ -61,7 +61,7 @@ def samples(runs: Sequence[Run]) -> Samples | None:
         found = [(index, run, by_prompt[prompt]) for index, run, by_prompt in kept if prompt in by_prompt]
         drawn = max([drawn, *(len(sample.policy) for _, _, sample in found)])
         rows = (_row(found, draw, alone=len(runs) == 1) for draw in range(per_prompt))
-        head, rest = _folded(prompt)
+        head, rest = folded(prompt)
         shown.append(Shown(head, rest, tuple(row for row in rows if row)))
     return Samples(tuple(shown), _note(len(prompts), drawn, per_prompt, len(kept)))
 
@@ -97,7 +97,7 @@ def _row(found: Sequence[tuple[int, Run, SampledPrompt]], draw: int, *, alone: b
 
 
 def _cell(who: str, run: int | None, draw: Draw, gained: str) -> Cell:
-    head, rest = _folded(draw.text)
+    head, rest = folded(draw.text)
     facts = [count(draw.tokens, "token")] if draw.tokens is not None else []
     facts += [f"KL {number(draw.kl_nats, 1 if draw.kl_nats >= 1 else 2)} nats"] if draw.kl_nats is not None else []
     facts += ["cut at the limit"] if draw.finished is False else []
@@ -113,7 +113,7 @@ def _cell(who: str, run: int | None, draw: Draw, gained: str) -> Cell:
     )
 
 
-def _folded(text: str) -> tuple[str, str]:
+def folded(text: str) -> tuple[str, str]:
     """The head that is always shown and the rest that folds; beyond `TEXT_MOST` it is only counted."""
     if len(text) <= TEXT_SHOWN:
         return text, ""

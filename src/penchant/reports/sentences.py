@@ -138,7 +138,38 @@ def _accuracy(s: Summary) -> str:
     if by:
         told = listing(f"{short(name, NAME)} {estimate(e, percent=True)}" for name, e in by[:8])
         text += f" By annotator: {told}{f', and {len(by) - 8} more' if len(by) > 8 else ''}."
+    if s.held_last.calibration:
+        told = listing(f"{sure:.0%} sure, {estimate(e, percent=True)}" for sure, e in s.held_last.calibration)
+        text += f" How often it is right where it is so sure: {told}."
     return text
+
+
+def _rewards(s: Summary) -> str:
+    """What chosen and rejected responses get, and what length has to do with it."""
+    chosen, rejected, length = s.held("chosen_reward"), s.held("rejected_reward"), s.held("length_correlation")
+    if chosen is None or rejected is None:
+        return ""
+    ends = [shown(e, "chosen_reward") for e in (chosen, rejected)]
+    text = f"Held-out chosen responses get {ends[0]}, rejected ones {ends[1]}."
+    if length is None:
+        return f"{text} (Only differences within a prompt mean something.)"
+    return (
+        f"{text} Within a prompt, reward and length correlate by {estimate(length)} (0: length does not matter to it; "
+        "1: it is length)."
+    )
+
+
+def _rollout_reward(s: Summary) -> str:
+    """How the optimised reward moved, and what it stands for."""
+    told = []
+    for key, name in (("reward", "what is optimised"), ("true_reward", "what it stands for")):
+        if pair := _training_pair(s, key):
+            told.append(f"{name} {from_to(*pair)}")
+    if len(told) < 2:
+        return f"{capital(told[0])}." if told else ""
+    return (
+        f"{capital('; '.join(told))}. Where the first goes on rising and the second falls, the policy games the reward."
+    )
 
 
 def _label_accuracy(s: Summary) -> str:
@@ -326,6 +357,11 @@ _SINGLE: dict[str, Callable[[Summary], str]] = {
     "label_accuracy": _label_accuracy,
     "log_ratios": _log_ratios,
     "mean_logps": _held_and_training("mean log-probability", "mean_logps"),
+    "rewards": _rewards,
+    "rollout_reward": _rollout_reward,
+    "kl_coefficient": _held_and_training("coefficient", "kl_coefficient"),
+    "clip_fraction": _held_and_training("share of clipped tokens", "clip_fraction"),
+    "explained_variance": _held_and_training("explained share", "explained_variance"),
     "grad_norm": _grad_norm,
     "reward": _reward,
     "repetition": _share_of_samples("repetition", "sampled 4-grams were said before in the same response"),

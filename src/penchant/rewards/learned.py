@@ -42,6 +42,11 @@ class RewardEnsemble:
                     "ensemble cannot read the same tokens: train them from the same model"
                 )
 
+    @property
+    def tokenizer(self) -> Any:
+        """Of all members, as far as their vocabulary goes."""
+        return self.members[0].tokenizer
+
     def score(self, groups: Sequence[PromptGroup]) -> list[Tensor]:
         """The reward of every response, a 1-D float32 tensor a group, as `LearnedReward.score`."""
         return [self._join(rows) for rows in zip(*(member.score(groups) for member in self.members), strict=True)]

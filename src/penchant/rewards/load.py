@@ -35,9 +35,9 @@ def load_reward(spec: str) -> Reward:
     Args:
         spec: `"vader"`; or `"module:function"`, a module of the current folder or an installed one; or
             `"path/to/file.py:function"`. The function takes a list of (prompt, response) texts and returns a
-            number for each. Or the `http://` or `https://` address of an endpoint (see `penchant.rewards.http`). Or the
-            folder of a reward model (a `reward_model` run, or its `checkpoint`), or several with commas between: the
-            mean of them.
+            number for each. Or `"classifier:MODEL"` (see `penchant.rewards.classifier`). Or the `http://` or
+            `https://` address of an endpoint (see `penchant.rewards.http`). Or the folder of a reward model (a
+            `reward_model` run, or its `checkpoint`), or several with commas between: the mean of them.
 
     Returns:
         The function, checked on every call: whatever it returns but one finite number a pair, and any exception
@@ -48,11 +48,15 @@ def load_reward(spec: str) -> Reward:
         InputError: no such name, file, module or function (with names like it), a module that fails when it
             is imported, something that cannot be called, or an address that is none.
     """
+    if spec.startswith("classifier:"):
+        from penchant.rewards.classifier import load_classifier
+
+        return checked_reward(load_classifier(spec), spec)
     if spec.lower().startswith(("http://", "https://")):
         from penchant.rewards.http import HTTPReward
 
         return checked_reward(HTTPReward(spec))
-    if all(part and Path(part).expanduser().is_dir() for part in spec.split(",")):
+    if spec not in BUILT_IN and all(part and Path(part).expanduser().is_dir() for part in spec.split(",")):
         from penchant.rewards.learned import learned_reward  # brings torch
 
         return learned_reward(spec.split(","))

@@ -21,7 +21,7 @@ from penchant.losses.settings import PreferenceLoss
 from penchant.metrics.intervals import cluster_mean
 from penchant.metrics.text import distinct_n, repetition
 from penchant.models.policy import Policy
-from penchant.rewards import Reward
+from penchant.rewards import Reward, score_groups
 from penchant.train.batch import Dataset
 from penchant.train.plan import split_key
 from penchant.train.progress import progress_bar
@@ -237,12 +237,9 @@ class SampleEvaluation:
             "finished": [float(response.finished) for response in flat],
         }
         if self.reward is not None:
-            texts = [
-                (prompt_text(prompt), response.text)
-                for prompt, row in zip(self.prompts, drawn, strict=True)
-                for response in row
-            ]
-            columns["reward"] = list(self.reward(texts))
+            groups = [PromptGroup(prompt, row) for prompt, row in zip(self.prompts, drawn, strict=True)]
+            scored = score_groups(groups, self.reward, tokenizer=self.policy.tokenizer)
+            columns["reward"] = [score for group in scored for score in group.scores or ()]
         return columns
 
 

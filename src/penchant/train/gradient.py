@@ -26,20 +26,26 @@ from penchant.train.batch import Dataset, MicroBatch, micro_batches
 from penchant.train.loop import ADVICE, Running, Step, drive
 from penchant.train.mismatch import step_kl
 from penchant.train.objectives import Objective, Outcome, metric_sums
-from penchant.train.optimizer import clip, make_optimizer, schedule
+from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
 from penchant.train.plan import Part, Unit, plan_epoch
 from penchant.train.settings import GradientConfig
 
 
 @dataclass(kw_only=True)
 class Loop(Running):
-    """All that the loop works with."""
+    """All that the loop works with.
+
+    Attributes:
+        head, head_rate: weights with a learning rate of their own, and that; none where all have the same.
+    """
 
     config: GradientConfig
     data: Dataset
     units: Sequence[Sequence[Unit]]
     objective: Objective
     budget: int
+    head: Sequence[Tensor] = ()
+    head_rate: float = 0.0
 
 
 def train(loop: Loop, *, resume: bool = False) -> str:
@@ -51,7 +57,9 @@ def train(loop: Loop, *, resume: bool = False) -> str:
     """
     config, scorer = loop.config, loop.policy.scorer
     steps = plan(config, loop.units)
-    optimizer = make_optimizer(config.optimizer, loop.parameters())
+    head = {id(weight) for weight in loop.head}
+    rest = [weight for weight in loop.parameters() if id(weight) not in head]
+    optimizer = make_optimizer(config.optimizer, rest, loop.head, loop.head_rate)
     factor = schedule(config.schedule, len(steps))
     if config.gradient_checkpointing:
         loop.policy.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
@@ -115,8 +123,7 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
             f"the gradient of step {loop.state.step + 1} is not finite although its loss is ({loss:.4g}). Rows: "
             f"{_listed([source for batch in mine for source in batch.sources])}. {loop.safe} {ADVICE}"
         )
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+    set_rate(optimizer, rate)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     seconds = time.perf_counter() - started
@@ -161,6 +168,7 @@ def backward(
     # the second time every pass must meet the same dropout (LoRA's) as the first: the generator is put back
     with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
         parts = [scores(part) for part in batch.batches]
+    torch.clear_autocast_cache()  # casts made without gradients must not serve the passes with them
     logps = torch.stack(parts).sum(0).requires_grad_()
     outcome = objective.compute(logps, batch)
     (slopes,) = torch.autograd.grad(outcome.losses.sum() / normaliser, logps)

@@ -18,7 +18,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
-from penchant.errors import RunError
+from penchant.errors import PenchantError, RunError
 from penchant.models.learner import Learner
 from penchant.train import checkpoint
 from penchant.train.progress import progress_bar
@@ -46,6 +46,8 @@ class State:
         seconds: spent training, over all sessions of the run.
         best_loss, best_step, stale: early stopping: the best held-out loss, where, and evaluations since.
         first, last: the first and the latest evaluation.
+        stop: why the last step taken was to be the last, if so.
+        unevaluated: the epoch of an evaluation that failed and is still due.
         kl_coefficient, samples_drawn: of rollouts.
     """
 
@@ -56,6 +58,8 @@ class State:
     stale: int = 0
     first: dict[str, Any] | None = None
     last: dict[str, Any] | None = None
+    stop: str = ""
+    unevaluated: float | None = None
     kl_coefficient: float = 0.0
     samples_drawn: int = 0
 
@@ -126,14 +130,18 @@ def drive(
     state, title = run.state, f"training ({run.config.method})"
     with interruptible() as interrupted:
         if not (resume and _restore(run, optimizer)):
-            evaluate(run, 0.0)  # what everything is compared with
+            evaluate(run, optimizer, 0.0)  # what everything is compared with
+        elif state.unevaluated is not None:
+            evaluate(run, optimizer, state.unevaluated)
+        if state.stop:
+            return state.stop
         if _stale(run) and state.step < total:  # resuming a run that had stopped early
             return "stopped_early"
         saved = time.monotonic()
         with progress_bar(title, total, "steps", done=state.step, quiet=not run.folder.writes) as advance:
             for number in range(state.step, total):
                 taken = step(number)
-                state.step = number + 1
+                state.step, state.stop = number + 1, taken.stop
                 line = {"kind": "train", "step": state.step, "epoch": taken.epoch, **taken.row}
                 run.folder.append("metrics.jsonl", line)
                 run.accelerator.log({k: v for k, v in taken.row.items() if isinstance(v, float)}, step=state.step)
@@ -141,7 +149,7 @@ def drive(
                 last = state.step == total or bool(taken.stop)
                 evaluated = last or _due(run.config.evaluate.every_steps, state.step)
                 if evaluated:
-                    evaluate(run, taken.epoch)
+                    evaluate(run, optimizer, taken.epoch)
                 status = taken.stop or ("done" if last else "stopped_early" if _stale(run) else "")
                 status = status or ("interrupted" if interrupted else "")
                 if run.accelerator.num_processes > 1:  # only the main one evaluates, and a signal may reach some only
@@ -159,12 +167,28 @@ def drive(
     return "done"
 
 
-def evaluate(run: Running, epoch: float) -> None:
-    """Evaluate, keep the line, and note whether the held-out loss is a new best (then keep the weights too)."""
+def evaluate(run: Running, optimizer: torch.optim.Optimizer, epoch: float) -> None:
+    """Evaluate, keep the line, and note whether the held-out loss is a new best (then keep the weights too).
+
+    Raises:
+        RunError: it failed, as where a reward cannot be reached; a checkpoint of the steps done was written, and
+            resuming begins with this evaluation.
+    """
     state, stopping = run.state, getattr(run.config, "early_stopping", None)
     if run.evaluate is None:
         return
-    line = run.evaluate(state.step, epoch)
+    state.unevaluated = epoch
+    try:
+        line = run.evaluate(state.step, epoch)
+    except PenchantError as error:
+        if not state.step:  # nothing was done yet that could be lost
+            raise
+        save(run, optimizer)
+        raise RunError(
+            f"{error} (in the evaluation after step {state.step}; the steps done are kept: set it right and continue "
+            "with --resume)"
+        ) from error
+    state.unevaluated = None
     run.folder.append("metrics.jsonl", line)
     run.accelerator.log(dict(_values(line)), step=state.step)
     state.first, state.last = state.first or line, line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,8 +12,17 @@ from torch import Tensor
 from penchant.train.settings import AdamW, Constant, Cosine, Linear, RMSprop
 
 
-def make_optimizer(settings: AdamW | RMSprop, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
-    """The optimizer of the settings."""
+def make_optimizer(
+    settings: AdamW | RMSprop, weights: Sequence[Tensor], head: Sequence[Tensor] = (), head_rate: float = 0.0
+) -> torch.optim.Optimizer:
+    """The optimizer of the settings.
+
+    Args:
+        head: weights that start from nothing, with a learning rate of their own, `head_rate`.
+    """
+    parameters: list[dict[str, Any]] = [{"params": list(weights), "factor": 1.0}]
+    if head:
+        parameters.append({"params": list(head), "factor": head_rate / settings.learning_rate})
     rate, decay = settings.learning_rate, settings.weight_decay
     if isinstance(settings, AdamW):  # fused: one pass over the weights
         return torch.optim.AdamW(
@@ -21,6 +31,12 @@ def make_optimizer(settings: AdamW | RMSprop, parameters: Sequence[Tensor]) -> t
     return torch.optim.RMSprop(
         parameters, lr=rate, alpha=settings.decay, eps=settings.eps, weight_decay=decay, foreach=True
     )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The learning rate of the coming step; a head's in proportion."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
 
 
 def clip(parameters: Sequence[Tensor], limit: float | None) -> Tensor:

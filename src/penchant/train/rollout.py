@@ -28,7 +28,7 @@ from penchant.errors import PenchantError, RunError
 from penchant.losses import policy_gradient as pg
 from penchant.models.policy import Policy
 from penchant.train.loop import ADVICE, Running, Step, drive, save
-from penchant.train.optimizer import clip, make_optimizer, schedule
+from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
 from penchant.train.rollout_settings import AdaptiveKL, RolloutConfig
 from penchant.types import Prompt, PromptGroup
 
@@ -101,8 +101,8 @@ def train_on_rollouts(loop: RolloutLoop, *, resume: bool = False) -> str:
     """
     config = loop.config
     policy_weights = [weight for weight in loop.policy.model.parameters() if weight.requires_grad]
-    optimizer = make_optimizer(config.optimizer, policy_weights)
-    optimizer.add_param_group({"params": list(loop.value_head.parameters()), "lr": config.value_learning_rate})
+    head = list(loop.value_head.parameters())
+    optimizer = make_optimizer(config.optimizer, policy_weights, head, config.value_learning_rate)
     factor = schedule(config.schedule, config.steps)
     if config.gradient_checkpointing:
         loop.policy.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
@@ -113,7 +113,7 @@ def train_on_rollouts(loop: RolloutLoop, *, resume: bool = False) -> str:
     loop.policy.scorer.train()
 
     def step(number: int) -> Step:
-        optimizer.param_groups[0]["lr"] = config.optimizer.learning_rate * factor(number)
+        set_rate(optimizer, config.optimizer.learning_rate * factor(number))
         row = _step(loop, number, optimizer)
         epoch = (number + 1) * config.prompts_per_step / len(loop.prompts)
         beyond = config.stop_kl_nats is not None and row["kl_nats"] > config.stop_kl_nats
@@ -123,11 +123,13 @@ def train_on_rollouts(loop: RolloutLoop, *, resume: bool = False) -> str:
 
 
 def chosen_prompts(count: int, number: int, size: int, seed: int) -> list[int]:
-    """Which of `count` prompts step `number` samples for: `size` of them, from one shuffled round after another."""
-    places = range(number * size, (number + 1) * size)
-    rounds = {place // count for place in places}
-    orders = {one: np.random.default_rng([seed, one]).permutation(count) for one in rounds}
-    return [int(orders[place // count][place % count]) for place in places]
+    """Which of `count` prompts step `number` samples for: `size` different ones, from one shuffled round after another.
+
+    A round ends where less than a step is left of it; what is left out is another rest each time.
+    """
+    steps = count // size
+    order = np.random.default_rng([seed, number // steps]).permutation(count)
+    return order[number % steps * size :][:size].tolist()
 
 
 def _step(loop: RolloutLoop, number: int, optimizer: torch.optim.Optimizer) -> dict[str, float]:
@@ -147,19 +149,21 @@ def _step(loop: RolloutLoop, number: int, optimizer: torch.optim.Optimizer) -> d
     state.seconds += seconds
     state.samples_drawn += int(rollout.counts.sum())
     share = rollout.counts / rollout.counts.sum()
+    explained = pg.explained_variance(rollout.values, rollout.returns, rollout.weights)
     row = {
         "reward": float((rollout.scores * share).sum()),
         "kl_nats": rollout.kl_nats,
         "kl_coefficient": coefficient,
         "tokens": float((rollout.layout.lengths * share).sum()),
         "finished": float((finished * share).sum()),
-        "explained_variance": pg.explained_variance(rollout.values, rollout.returns, rollout.weights),
         **updated,
         "learning_rate": optimizer.param_groups[0]["lr"],
         "seconds": seconds,
         "sampling_seconds": sampled - started,
         "tokens_per_s": float(rollout.weights.sum()) / seconds,
     }
+    if explained is not None:
+        row["explained_variance"] = explained
     if true is not None:
         row["true_reward"] = float((true * share).sum())
     return row
@@ -181,7 +185,8 @@ def _sample(
     sampling = Sampling(
         config.samples_per_prompt, max_new_tokens=config.max_new_tokens, seed=int.from_bytes(digest[:7], "little")
     )
-    groups = loop.policy.sample([loop.prompts[place] for place in dict.fromkeys(chosen)], sampling)
+    with loop.accelerator.autocast():  # what draws must be what is scored
+        groups = loop.policy.sample([loop.prompts[place] for place in chosen], sampling)
     try:
         scored = loop.reward(groups)
         true = None if loop.true_reward is None else _scores(loop.true_reward(groups))
@@ -234,7 +239,7 @@ def _read(loop: RolloutLoop, groups: Sequence[PromptGroup]) -> Rollout:
 
 
 def _update(loop: RolloutLoop, rollout: Rollout, optimizer: torch.optim.Optimizer, number: int) -> dict[str, float]:
-    """Several passes over the rollout in minibatches of prompts; the means of what they showed, and the last norm."""
+    """Several passes over the rollout in minibatches of prompts; the means of what they showed."""
     config = loop.config
     generator = np.random.default_rng([config.seed, number, 1])
     shown: list[dict[str, float]] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -21,7 +21,7 @@ class AdaptiveKL(Config):
     """The KL of a whole response from the reference to steer to, in nats."""
     start: Annotated[float, Field(gt=0)] = 0.1
     """The coefficient of the first step."""
-    gain: Annotated[float, Field(gt=0, le=5)] = 0.5
+    gain: Annotated[float, Field(gt=0, le=2.5)] = 0.5
     """How fast it moves: by at most a fifth of this a step. (The paper's 0.1 is for thousands of steps.)"""
 
 
@@ -49,7 +49,7 @@ class RolloutConfig(RunConfig):
     steps: Annotated[int, Field(ge=1)] = 100
     """Rounds of sampling and updating."""
     prompts_per_step: Annotated[int, Field(ge=1)] = 32
-    """Prompts to sample for in a step; over the steps every prompt comes equally often."""
+    """Prompts to sample for in a step, all different; over many steps every prompt comes about equally often."""
     samples_per_prompt: Annotated[int, Field(ge=1)] = 2
     """Samples of a prompt in a step; the prompt is computed once for all of them."""
     max_new_tokens: Annotated[int, Field(ge=1)] = 48
@@ -70,7 +70,7 @@ class RolloutConfig(RunConfig):
     value_weight: Coefficient = 0.1
     """Weight of the value loss."""
     value_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    """Learning rate of the value head, constant: it starts from nothing, while the policy starts from a model."""
+    """Peak learning rate of the value head: it starts from nothing, while the policy starts from a model."""
     entropy_weight: Coefficient = 0.0
     """Weight of a bonus for the entropy of each token's distribution."""
     gamma: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -81,6 +81,15 @@ class RolloutConfig(RunConfig):
     """Scale each step's rewards, the KL penalty included, to a variance of 1."""
     stop_kl_nats: Annotated[float, Field(gt=0)] | None = 100.0
     """Stop where the mean KL of a step's samples is beyond this; null never does."""
+
+    @model_validator(mode="after")
+    def _no_dropout(self) -> Self:
+        if self.model.lora is not None and self.model.lora.dropout:
+            raise ValueError(
+                "`model.lora.dropout` makes the updated policy another one than that which drew the samples: set it "
+                "to 0"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -73,6 +73,7 @@ class Recipe:
         reference: another model than the starting policy as the reference; None for the starting policy.
         every_turn: every assistant turn of a conversation is taught.
         load: what learns, where it is no policy.
+        head_rate: the learning rate of that one's head.
         finish: called with the learner, the data and the run directory after the last step.
     """
 
@@ -86,6 +87,7 @@ class Recipe:
     reference: FrozenModel | None = None
     every_turn: bool = False
     load: Callable[[], LearnedReward] | None = None
+    head_rate: float = 0.0
     finish: Callable[[Any, Prepared, RunFolder], None] | None = None
 
 
@@ -165,6 +167,8 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
             accelerator=accelerator,
             evaluate=evaluator if accelerator.is_main_process else None,
             budget=prepared.budget,
+            head=learner.head if isinstance(learner, LearnedReward) else (),
+            head_rate=recipe.head_rate,
         )
         if config.trackers:
             accelerator.init_trackers("penchant", config={"config": to_yaml(config)}, init_kwargs={})

@@ -1,0 +1,95 @@
+"""The page of a study of wrong labels. Reads its numbers and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from penchant.reports.noise_figures import few_picture, share_picture
+from penchant.reports.noise_words import findings, headline
+from penchant.reports.render import figure_context
+from penchant.reports.study_words import as_estimate
+from penchant.reports.tables import DASH, Table, flatten
+from penchant.reports.words import count, duration, estimate, listing, number
+
+TITLE = "Wrong labels: who stands them, and how far"
+Numbers = Mapping[str, Any]
+
+
+def noise_pictures(study: Numbers) -> dict[str, Any]:
+    """The figures by key."""
+    pictures = {
+        "accuracy": share_picture(study, "accuracy", "Accuracy on unseen, clean comparisons", level=0.5),
+        "reward": share_picture(study, "reward", "Mean true reward at the end"),
+    }
+    return pictures | ({"few": few_picture(study["few"])} if study["few"] else {})
+
+
+def noise_context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str, Any]:
+    """What the template takes."""
+    captions = {
+        "accuracy": "Of comparisons of other prompts, none flipped; a policy prefers what it made likelier than the "
+        "reference did. The dotted line is guessing.",
+        "reward": "Of samples for unseen prompts after the last step; the dashed line is the reference. The reward "
+        "model samples nothing.",
+        "few": "One policy, the same few comparisons over and over: what it makes of them, and what its samples are "
+        "worth.",
+    }
+    return {
+        "title": TITLE,
+        "headline": headline(study),
+        "failures": study["failures"],
+        "methods": [method["label"] for method in study["methods"]],
+        "figures": [figure_context(key, picture, captions[key]) for key, picture in pictures.items()],
+        "findings": findings(study),
+        "tables": [_table(study, "accuracy"), _table(study, "reward"), *([_few(study)] if study["few"] else [])],
+        "facts": _facts(study),
+        "settings": yaml.safe_dump(study["config"], sort_keys=False, allow_unicode=True, width=100),
+        "provenance": flatten({key: value for key, value in study["provenance"].items() if value is not None}),
+    }
+
+
+def _table(study: Numbers, key: str) -> Table:
+    shares = sorted({point["share"] for method in study["methods"] for point in method["points"]})
+    rows = []
+    for method in study["methods"]:
+        found = {point["share"]: point[key] for point in method["points"]}
+        cells = [_cell(found.get(share), percent=key == "accuracy") for share in shares]
+        rows.append((method["label"], *cells))
+    heads = ("flipped", *(f"{number(100 * share, 0)}%" for share in shares))
+    caption = {"accuracy": "Accuracy on unseen, clean comparisons.", "reward": "Mean true reward at the end."}[key]
+    return Table(caption, heads, tuple(rows))
+
+
+def _cell(numbers: Numbers | None, *, percent: bool) -> str:
+    return DASH if numbers is None else estimate(as_estimate(numbers), percent=percent)
+
+
+def _few(study: Numbers) -> Table:
+    rows = [
+        (
+            number(point["epoch"], 1),
+            DASH if point["seen_accuracy"] is None else f"{number(100 * point['seen_accuracy'], 0)}%",
+            estimate(as_estimate(point["reward"])),
+            estimate(as_estimate(point["kl_nats"])),
+        )
+        for point in study["few"]["points"]
+    ]
+    heads = ("times seen", "accuracy on what was seen", "true reward", "KL, nats")
+    return Table(f"{count(study['few']['prompts'], 'prompt')}, none flipped, many times over.", heads, tuple(rows))
+
+
+def _facts(study: Numbers) -> list[tuple[str, str]]:
+    config, prompts = study["config"], study["prompts"]
+    machine = study["provenance"].get("machine") or {}
+    return [
+        ("Model", str(config["model"]["name"])),
+        ("True reward", str(config["reward"])),
+        ("Data", f"{number(study['comparisons'] or 0, 0)} comparisons, {number(prompts['train'] or 0, 0)} prompts"),
+        ("Unseen prompts", number(prompts["eval"] or 0, 0)),
+        ("Seeds", listing(map(str, study["seeds"]))),
+        ("Machine", f"{machine.get('cpu', 'unknown')}, {machine.get('cores', '?')} cores"),
+        ("Time", f"{duration(study['cost']['seconds'])} of computing, all stages and runs together"),
+    ]

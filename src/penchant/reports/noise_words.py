@@ -1,0 +1,113 @@
+"""What a study of wrong labels says in sentences; never more than its intervals support."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from penchant.reports.study_words import as_estimate
+from penchant.reports.words import count, estimate, listing, number, value_only
+
+Numbers = Mapping[str, Any]
+SEEN = 0.95  # of the comparisons that were seen: then a policy knows them by heart
+
+
+def headline(study: Numbers) -> list[str]:
+    """What the largest share does to DPO and who differs from it there, and what the intervals know nothing of."""
+    dpo = _named(study, "dpo")
+    if dpo is None or not dpo["points"]:
+        return ["DPO was not judged yet."]
+    first, last = dpo["points"][0], dpo["points"][-1]
+    said = [
+        f"DPO puts the better response first in {estimate(as_estimate(first['accuracy']), percent=True)} of unseen "
+        f"comparisons with {_share(first)} of its labels flipped, and in "
+        f"{estimate(as_estimate(last['accuracy']), percent=True)} with {_share(last)}."
+    ]
+    prompts = count(study["prompts"]["eval"] or 0, "unseen prompt")
+    seeds = count(len(study["seeds"]), "seed")
+    return [*said, f"{seeds}; intervals resample the {prompts}, not the training."]
+
+
+def findings(study: Numbers) -> list[str]:
+    """Each relative against DPO at the largest share, the first share that costs something, and overfitting."""
+    costs = {method["label"]: _first_cost(method) for method in study["methods"] if len(method["points"]) > 1}
+    unhurt = [label for label, text in costs.items() if not text]
+    calm = f"{listing(unhurt)}: no loss that these intervals could show." if unhurt else ""
+    return [text for text in (_relatives(study), *costs.values(), calm, _overfitting(study)) if text]
+
+
+def _relatives(study: Numbers) -> str:
+    dpo = _named(study, "dpo")
+    if dpo is None or not dpo["points"]:
+        return ""
+    share = dpo["points"][-1]["share"]
+    base = as_estimate(dpo["points"][-1]["accuracy"])
+    above, below, same = [], [], []
+    for method in study["methods"]:
+        point = _at(method, share)
+        if method["name"] == "dpo" or point is None:
+            continue
+        e = as_estimate(point["accuracy"])
+        if e.low is None or base.high is None or e.high is None or base.low is None:
+            same.append(method["label"])
+        elif e.low > base.high:
+            above.append(method["label"])
+        elif e.high < base.low:
+            below.append(method["label"])
+        else:
+            same.append(method["label"])
+    parts = [f"{listing(names)} {word} it" for names, word in ((above, "above"), (below, "below")) if names]
+    if same:
+        parts.append(f"{listing(same)} not to be told apart from it (intervals overlap)")
+    where = f"{number(100 * share, 0)}% flipped"
+    return f"At {where} DPO has {value_only(base, percent=True)}: {'; '.join(parts)}." if parts else ""
+
+
+def _first_cost(method: Numbers) -> str:
+    """The smallest share at which a learner is clearly worse than without any; empty if there is none."""
+    points = method["points"]
+    clean = as_estimate(points[0]["accuracy"])
+    for point in points[1:]:
+        e = as_estimate(point["accuracy"])
+        if e.high is not None and clean.low is not None and e.high < clean.low:
+            return (
+                f"{method['label']} is clearly worse from {_share(point)} flipped on: "
+                f"{value_only(clean, percent=True)} to {estimate(e, percent=True)}."
+            )
+    return ""
+
+
+def _overfitting(study: Numbers) -> str:
+    few = study["few"]
+    if not few or not few["points"]:
+        return ""
+    points = few["points"]
+    known = next((p for p in points if p["seen_accuracy"] is not None and p["seen_accuracy"] >= SEEN), None)
+    best = max(points, key=lambda point: point["reward"]["value"])
+    last = points[-1]
+    heart = (
+        f"it has {number(100 * SEEN, 0)}% of them right after seeing them {number(known['epoch'], 0)} times"
+        if known
+        else f"it never has {number(100 * SEEN, 0)}% of them right"
+    )
+    end, top = as_estimate(last["reward"]), as_estimate(best["reward"])
+    if end.high is not None and top.low is not None and end.high < top.low:
+        then = (
+            f"its true reward is highest, {value_only(top)}, after {number(best['epoch'], 0)} times and falls to "
+            f"{estimate(end)}: it overfits"
+        )
+    else:
+        then = f"its true reward ends at {estimate(end)}, not clearly below its best of {value_only(top)}"
+    return f"The comparisons of {count(few['prompts'], 'prompt')}, {few['epochs']} times over: {heart}; {then}."
+
+
+def _named(study: Numbers, name: str) -> Numbers | None:
+    return next((method for method in study["methods"] if method["name"] == name), None)
+
+
+def _at(method: Numbers, share: float) -> Numbers | None:
+    return next((point for point in method["points"] if point["share"] == share), None)
+
+
+def _share(point: Numbers) -> str:
+    return f"{number(100 * point['share'], 0)}%" if point["share"] else "none"

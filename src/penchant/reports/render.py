@@ -1,0 +1,85 @@
+"""Templates to self-contained pages, and files written so that no reader sees half of one.
+
+A page holds no script and asks no network; its policy (CSP) allows the one style sheet by its hash and
+pictures from `data:` only, so nothing that a text brings along could run or load even if it got past the
+escaping.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from penchant.reports.canvas import Picture
+from penchant.reports.words import clean
+
+
+def render_page(template: str, context: Mapping[str, Any]) -> str:
+    """A template of this package, filled; whatever is not ours is escaped and cleaned."""
+    environment = Environment(
+        loader=FunctionLoader(_packaged),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["prose"] = _prose
+    css = _packaged("report.css")
+    digest = base64.b64encode(hashlib.sha256(css.encode("utf-8")).digest()).decode("ascii")
+    # the style sheet is ours and comes from the package: the only text that is not escaped
+    return environment.get_template(template).render(css=Markup(css), style_hash=digest, **context).lstrip()
+
+
+def _packaged(name: str) -> str:
+    return files("penchant.reports").joinpath(name).read_text(encoding="utf-8")
+
+
+def _finalize(value: Any) -> Any:
+    """Whatever is on its way to the page passes here: no surrogate, NUL or override gets through."""
+    return value if isinstance(value, Markup) else clean(str(value))
+
+
+def _prose(text: str) -> Markup:
+    """A sentence as HTML: escaped first, then settings between backticks set as code."""
+    return Markup(re.sub(r"`([\w.: ]+)`", r"<code>\1</code>", str(escape(clean(text)))))
+
+
+def figure_context(key: str, picture: Picture, sentence: str) -> dict[str, Any]:
+    """A picture as the templates' macro `figure` takes it."""
+    return {
+        "key": file_name(key),
+        "title": picture.title,
+        "light": _data_uri(picture.light),
+        "dark": _data_uri(picture.dark),
+        "width": picture.width,
+        "height": picture.height,
+        "sentence": sentence,
+    }
+
+
+def _data_uri(svg: str) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode('utf-8')).decode('ascii')}"
+
+
+def file_name(key: str) -> str:
+    return key.replace(".", "-").replace("_", "-")
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write under a temporary name, then rename: no reader sees half a file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,198 @@
+"""A study's figures: the frontier, and how much each method depends on its setting and seed. Plain numbers in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from penchant.metrics.frontier import hull
+from penchant.reports.canvas import INK, MUTED, PAPER, Picture, blank, error_arms, export, run_style, style
+from penchant.reports.words import number
+
+LINEAR_TO = 8.0  # nats: where anything is beyond, the axis bends from linear to logarithmic
+BEND = 0.5  # nats where it does
+TICKS = (0, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+DENSE = 600  # places at which a straight line is drawn on a bent axis
+
+
+def frontier_picture(numbers: Mapping[str, Any]) -> Picture:
+    """True reward against KL: a curve a method, the limit line with its trusted range, the reference."""
+    methods = numbers["methods"]
+    with style():
+        figure, axes = blank(8.6, 5.0)
+        farthest = max([point["kl_nats"]["value"] for method in methods for point in method["points"]], default=1.0)
+        _scale(axes, farthest)
+        _limit(axes, numbers["limit"])
+        for index, method in enumerate(methods):
+            _method(axes, method, index, numbers["reference"]["reward"]["value"])
+        _reference(axes, numbers["reference"]["reward"])
+        axes.set_ylabel("mean true reward")
+        axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+        axes.margins(y=0.1)
+        return export(figure, "Mean true reward against exact sequence KL", [method["label"] for method in methods])
+
+
+def spread_picture(numbers: Mapping[str, Any]) -> Picture:
+    """Frontier efficiency: with its interval, of each setting by itself, and of each seed."""
+    methods = numbers["methods"]
+    with style():
+        figure, axes = blank(8.6, 0.9 + 0.46 * len(methods))
+        for index, method in enumerate(methods):
+            _spread(axes, method, index, len(methods) - 1 - index)
+        axes.axvline(0, color=MUTED, linewidth=0.9)
+        axes.axvline(1, color=INK, linewidth=1.2)
+        axes.set_ylim(-0.6, len(methods) - 0.4)
+        axes.yaxis.set_major_locator(FixedLocator(range(len(methods))))
+        axes.set_yticklabels([method["label"] for method in reversed(methods)], color=INK)
+        axes.grid(visible=False, axis="y")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        axes.set_xlabel("share of the possible gain in reward", loc="right")
+        _legend(axes, any(len(method["by_seed"]) > 1 for method in methods))
+        return export(figure, "Frontier efficiency, and how much it hangs on the setting", [])
+
+
+# -- the frontier -------------------------------------------------------------------------------------------------
+
+
+def _scale(axes: Axes, farthest: float) -> None:
+    if farthest <= LINEAR_TO:
+        axes.set_xlim(-0.02 * farthest, 1.05 * farthest)
+        axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+        note = ""
+    else:
+        axes.set_xscale("asinh", linear_width=BEND)
+        axes.set_xlim(-0.04, 1.25 * farthest)
+        axes.xaxis.set_major_locator(FixedLocator([tick for tick in TICKS if tick <= 1.25 * farthest]))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        note = " (logarithmic beyond about 1)"
+    axes.set_xlabel(f"exact KL from the reference, nats per response{note}", loc="right")
+
+
+def _limit(axes: Axes, limit: Mapping[str, Any]) -> None:
+    """The line up to where it is trusted, a dashed rest, and the range that efficiency averages over."""
+    axes.axvspan(limit["from_kl"], limit["to_kl"], color=MUTED, alpha=0.07, linewidth=0, zorder=0)
+    kl, reward = np.asarray(limit["kl_nats"]), np.asarray(limit["reward"])
+    end = min(limit["trusted_kl"], float(kl[-1]))
+    sure = np.linspace(0, end, DENSE)
+    axes.plot(sure, np.interp(sure, kl, reward), color=INK, linewidth=2.2, zorder=4)
+    beyond = kl[kl >= end]
+    axes.plot(beyond, reward[kl >= end], color=INK, linewidth=1.2, linestyle=(0, (3, 2)), alpha=0.6, zorder=4)
+    axes.annotate(
+        "limit: no policy gets above",
+        (end, float(np.interp(end, kl, reward))),
+        xytext=(0, 9),
+        textcoords="offset points",
+        color=INK,
+        fontweight="bold",
+        ha="right",
+        va="bottom",
+    )
+    axes.annotate(
+        "efficiency is averaged here",
+        (limit["from_kl"], 0.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(6, 4),
+        textcoords="offset points",
+        color=MUTED,
+        fontsize=7,
+    )
+
+
+def _method(axes: Axes, method: Mapping[str, Any], index: int, start: float) -> None:
+    """Every evaluation small, those of one setting joined; the frontier that they span bold, with intervals."""
+    color, dash, marker = run_style(index)
+    points = method["points"]
+    x = np.array([point["kl_nats"]["value"] for point in points])
+    y = np.array([point["reward"]["value"] for point in points])
+    for value in dict.fromkeys(point["value"] for point in points) if method["cost"] is not None else ():
+        own = [place for place, point in enumerate(points) if point["value"] == value]
+        axes.plot(np.append(0.0, x[own]), np.append(start, y[own]), color=color, linewidth=0.8, alpha=0.3, zorder=2)
+    axes.plot(x, y, color=color, linestyle="none", marker=marker, markersize=3.4, alpha=0.5, zorder=3)
+    on = corners(x, y, start)
+    if not on:
+        return
+    grid = np.unique(np.append(np.linspace(0, float(x[on].max()), DENSE), x[on]))
+    bold = hull(np.append(0.0, x), np.append(start, y), grid)
+    axes.plot(grid, bold, color=color, linewidth=2.0, linestyle=dash, zorder=5)
+    axes.errorbar(
+        x[on],
+        y[on],
+        xerr=error_arms([points[place]["kl_nats"] for place in on]),
+        yerr=error_arms([points[place]["reward"] for place in on]),
+        color=color,
+        linestyle="none",
+        marker=marker,
+        markersize=5.5,
+        elinewidth=1.0,
+        zorder=6,
+    )
+
+
+def corners(x: np.ndarray, y: np.ndarray, start: float) -> list[int]:
+    """The points on the frontier: the least concave, never falling curve above all of them and the reference."""
+    above = hull(np.append(0.0, x), np.append(start, y), x)
+    touching = [place for place in range(len(x)) if y[place] > start and y[place] >= above[place] - 1e-9]
+    return sorted(touching, key=lambda place: x[place])
+
+
+def _reference(axes: Axes, reward: Mapping[str, Any]) -> None:
+    axes.errorbar(
+        [0.0],
+        [reward["value"]],
+        yerr=error_arms([reward]),
+        color=MUTED,
+        marker="D",
+        markersize=6.5,
+        markerfacecolor=PAPER,
+        elinewidth=1.2,
+        zorder=7,
+    )
+    axes.annotate(
+        "reference",
+        (0.0, reward["value"]),
+        xytext=(8, -5),
+        textcoords="offset points",
+        color=MUTED,
+        va="top",
+    )
+
+
+# -- the spread ---------------------------------------------------------------------------------------------------
+
+
+def _spread(axes: Axes, method: Mapping[str, Any], index: int, row: int) -> None:
+    color, _, marker = run_style(index)
+    share = method["efficiency"]
+    if share["low"] is not None:
+        axes.plot([share["low"], share["high"]], [row, row], color=color, linewidth=5, alpha=0.25, zorder=2)
+    for alone in method["by_value"] if len(method["by_value"]) > 1 else ():
+        axes.plot([alone["efficiency"]], [row], color=color, marker="|", markersize=11, markeredgewidth=1.4, zorder=3)
+    for one in method["by_seed"] if len(method["by_seed"]) > 1 else ():
+        axes.plot([one["efficiency"]], [row - 0.24], color=color, marker=".", markersize=5, alpha=0.8, zorder=3)
+    axes.plot([share["value"]], [row], color=color, marker=marker, markersize=7, zorder=4)
+
+
+def _legend(axes: Axes, seeds: bool) -> None:
+    entries = {
+        "all settings together": Line2D([], [], color=MUTED, linestyle="none", marker="o", markersize=6),
+        "its 95% interval": Line2D([], [], color=MUTED, linewidth=5, alpha=0.3),
+        "one setting alone": Line2D([], [], color=MUTED, linestyle="none", marker="|", markersize=10),
+    }
+    if seeds:
+        entries["one seed alone"] = Line2D([], [], color=MUTED, linestyle="none", marker=".", markersize=6)
+    axes.legend(
+        list(entries.values()),
+        list(entries),
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=len(entries),
+        borderaxespad=0.2,
+        handlelength=1.6,
+        columnspacing=1.4,
+    )

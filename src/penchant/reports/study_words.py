@@ -1,0 +1,223 @@
+"""What a study says in sentences: who leads and by how much, what collapsed, what it took. Never more than was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from penchant.metrics.intervals import Estimate
+from penchant.reports.words import count, duration, estimate, listing, number, value_only
+
+Numbers = Mapping[str, Any]
+
+BEST_OF_N = "best_of_n"
+FELL = 0.5  # of the gain at its best, lost by the end: then a run collapsed
+
+
+def as_estimate(numbers: Numbers) -> Estimate:
+    """An estimate from its JSON."""
+    return Estimate(numbers["value"], numbers["low"], numbers["high"], numbers["n"], numbers["clusters"])
+
+
+def headline(study: Numbers) -> list[str]:
+    """Who leads among the methods that train, against the next, and what the intervals know nothing of."""
+    ranked = sorted(trained(study), key=lambda method: -method["efficiency"]["value"])
+    if not ranked:
+        return ["No method that trains was evaluated yet."]
+    leader = ranked[0]
+    said = [
+        f"{leader['label']} reaches {estimate(as_estimate(leader['efficiency']), percent=True)} of the gain in reward "
+        f"that is possible between {study['limit']['from_kl']:g} and {study['limit']['to_kl']:.3g} nats of KL"
+        + (", the most of all methods that train." if len(ranked) > 1 else ".")
+    ]
+    if len(ranked) > 1:
+        said.append(_against(study, leader, ranked[1], "next"))
+    return [*said, _seeds(study)]
+
+
+def _against(study: Numbers, one: Numbers, other: Numbers, which: str = "") -> str:
+    """One method against another by their paired difference, in words that its interval supports."""
+    gap = difference(study, one["name"], other["name"])
+    name = f"{other['label']}, the {which}," if which else other["label"]
+    reaches = f"{name} reaches {value_only(as_estimate(other['efficiency']), percent=True)}"
+    if gap is None or gap.low is None or gap.high is None:
+        return f"{reaches}."
+    if gap.low > 0:
+        return f"{reaches}; {one['label']} lies above it by {_points(gap)} on the same prompts."
+    if gap.high < 0:
+        return f"{reaches} and lies above {one['label']} by {_points(_reversed(gap))} on the same prompts."
+    return f"{reaches}; the two cannot be told apart here (a difference of {_points(gap)} on the same prompts)."
+
+
+def _points(gap: Estimate) -> str:
+    return f"{estimate(gap, percent=True).replace('%', '')} percentage points"
+
+
+def _reversed(e: Estimate) -> Estimate:
+    low, high = (None if end is None else -end for end in (e.high, e.low))
+    return Estimate(-e.value, low, high, e.n, e.clusters)
+
+
+def _seeds(study: Numbers) -> str:
+    seeds = len(study["seeds"])
+    prompts = count(study["prompts"]["eval"], "evaluation prompt")
+    if seeds == 1:
+        return f"One seed: the intervals resample the {prompts} and say nothing of how another seed would have trained."
+    spread = [method["seed_deviation"] for method in trained(study) if method["seed_deviation"] is not None]
+    worst = f" (at most {number(100 * max(spread), 1)} percentage points of efficiency)" if spread else ""
+    return (
+        f"{count(seeds, 'seed')}, averaged: the intervals resample the {prompts}; the spread over seeds stands "
+        f"beside them{worst}."
+    )
+
+
+def trained(study: Numbers) -> list[Numbers]:
+    """The methods that train."""
+    return [method for method in study["methods"] if method["name"] != BEST_OF_N]
+
+
+def named(study: Numbers, name: str) -> Numbers | None:
+    """A method by its name, None where the study has it not."""
+    return next((method for method in study["methods"] if method["name"] == name), None)
+
+
+def difference(study: Numbers, one: str, other: str) -> Estimate | None:
+    """By how much one method's efficiency is above the other's, None where that was not computed."""
+    for row in study["differences"]:
+        if (row["one"], row["other"]) == (one, other):
+            return as_estimate(row["difference"])
+        if (row["other"], row["one"]) == (one, other):
+            return _reversed(as_estimate(row["difference"]))
+    return None
+
+
+def findings(study: Numbers) -> list[str]:
+    """What else the plot shows, a sentence or two each."""
+    found = [_dpo_and_ppo(study, name) for name in ("ppo", "ppo_gt")]
+    return [
+        text for text in (*found, _ground_truth(study), _best_of_n(study), *_collapses(study), _took(study)) if text
+    ]
+
+
+def _dpo_and_ppo(study: Numbers, name: str) -> str:
+    dpo, ppo = named(study, "dpo"), named(study, name)
+    if dpo is None or ppo is None:
+        return ""
+    size = f"DPO's curve has {count(len(dpo['points']), 'point')}, {ppo['label']}'s {len(ppo['points'])}"
+    more = "; more points reach a little higher by luck alone" if len(dpo["points"]) != len(ppo["points"]) else ""
+    what = "the learned reward" if name == "ppo" else "the true reward itself, which DPO never sees"
+    return f"DPO against {ppo['label']} (which maximises {what}): {_against(study, dpo, ppo)} {size}{more}."
+
+
+def _ground_truth(study: Numbers) -> str:
+    ppo = named(study, "ppo_gt")
+    reached = _best_reached(study, ppo) if ppo else None
+    if reached is None or ppo is None:
+        return ""
+    share, point = reached
+    return (
+        f"PPO-GT at its best point within the trusted range has {number(100 * share, 0)}% of the gain that is possible "
+        f"at its KL ({_setting(ppo, point)}{number(point['kl_nats']['value'])} nats)."
+    )
+
+
+def _best_reached(study: Numbers, method: Numbers) -> tuple[float, Numbers] | None:
+    """The point with the largest share of the limit's gain at its own KL, from where efficiency counts."""
+    limit, base = study["limit"], study["limit"]["reward"][0]
+    found = []
+    for point in method["points"]:
+        kl = point["kl_nats"]["value"]
+        if limit["from_kl"] <= kl <= limit["trusted_kl"]:
+            possible = float(np.interp(kl, limit["kl_nats"], limit["reward"])) - base
+            found.append(((point["reward"]["value"] - base) / possible, point))
+    return max(found, key=lambda one: one[0]) if found else None
+
+
+def _best_of_n(study: Numbers) -> str:
+    best = named(study, BEST_OF_N)
+    if best is None:
+        return ""
+    return (
+        f"Best-of-N by the true reward reaches {estimate(as_estimate(best['efficiency']), percent=True)}, drawn at the "
+        "upper bound of its KL; it trains nothing, and pays N samples for every answer."
+    )
+
+
+def _collapses(study: Numbers) -> list[str]:
+    said, calm = [], []
+    for method in trained(study):
+        fallen = [run for run in study["runs"] if run["method"] == method["name"] and collapsed(study, run)]
+        if fallen:
+            said.append(_collapse(study, method, fallen))
+        else:
+            calm.append(method["label"])
+        if method["runs"]["runaway"]:
+            said.append(f"{count(method['runs']['runaway'], 'run')} of {method['label']} ended early: the KL ran away.")
+    if calm:
+        said.append(f"No run of {listing(calm)} lost half of its gain again or ended below the reference.")
+    return said
+
+
+def collapsed(study: Numbers, run: Numbers) -> bool:
+    """Whether a run ended clearly below the reference, or lost most of what it had gained on its way."""
+    if not run["points"]:
+        return False
+    base, last = study["reference"]["reward"], run["points"][-1]["reward"]
+    best = max((point["reward"] for point in run["points"]), key=lambda reward: reward["value"])
+    below = last["high"] is not None and base["low"] is not None and last["high"] < base["low"]
+    apart = last["high"] is not None and best["low"] is not None and last["high"] < best["low"]
+    gained = best["value"] - base["value"]
+    return bool(below or (apart and gained > 0 and best["value"] - last["value"] > FELL * gained))
+
+
+def _collapse(study: Numbers, method: Numbers, fallen: Sequence[Numbers]) -> str:
+    worst = min(fallen, key=lambda run: run["points"][-1]["reward"]["value"])
+    last = worst["points"][-1]
+    where = listing(dict.fromkeys(_setting(method, run, ends="") for run in fallen if run["value"] is not None))
+    repeats = last["repetition"]
+    loops = f", and {number(100 * repeats, 0)}% of 4-grams repeat" if repeats is not None and repeats > 0.1 else ""
+    return (
+        f"{method['label']} collapsed{f' at {where}' if where else ''}: the worst run ends at a reward of "
+        f"{estimate(as_estimate(last['reward']))} and {number(last['kl_nats']['value'])} nats (the reference has "
+        f"{value_only(as_estimate(study['reference']['reward']))}){loops}."
+    )
+
+
+def _setting(method: Numbers, row: Numbers, ends: str = ", ") -> str:
+    """`beta 0.1, `; nothing for a method without a setting."""
+    if row.get("value") is None or not method["setting"]:
+        return ""
+    return f"{setting_name(method['setting'])} {row['value']:g}{ends}"
+
+
+def setting_name(setting: str) -> str:
+    """A setting as the page writes it."""
+    return {"target_nats": "target KL"}.get(setting, setting)
+
+
+def _took(study: Numbers) -> str:
+    """Cost of the cheapest and the dearest method, a run."""
+    costs = [(method["cost"]["training_seconds"], method) for method in trained(study) if method["cost"]]
+    if len(costs) < 2:
+        return ""
+    (least, cheap), (most, dear) = (pick(costs, key=lambda one: one[0]) for pick in (min, max))
+    if least <= 0 or cheap is dear:
+        return ""
+    return (
+        f"A run of {cheap['label']} trained {duration(least)}, one of {dear['label']} {duration(most)}, evaluations "
+        f"not counted; {cheap['label']} saw {number(cheap['cost']['samples_drawn'], 0)} samples in all, "
+        f"{dear['label']} {number(dear['cost']['samples_drawn'], 0)}."
+    )
+
+
+def caption(study: Numbers) -> str:
+    """How to read the plot."""
+    limit, reference = study["limit"], study["reference"]
+    return (
+        "Each small mark is an evaluation, thin lines join those of one setting; bold is what a method reaches with "
+        f"its whole sweep, with 95% intervals. The limit line is computed from {count(reference['samples'], 'sample')} "
+        f"of the reference for each prompt and can be trusted up to {number(limit['trusted_kl'])} nats (solid); "
+        "beyond, it is too low (dashed), and methods may cross it."
+    )

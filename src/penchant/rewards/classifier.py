@@ -1,0 +1,114 @@
+"""A sequence classifier of transformers as a reward: the probability of one of its labels, such as P(positive)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from penchant.errors import InputError
+
+PREFIX = "classifier:"
+BATCH = 32  # texts of one forward pass, of like length
+NO_LIMIT = 10**6  # a tokenizer that knows no limit says 10**30
+POSITIVE = ("positive", "pos", "label_1")  # what the wanted label is called where none is named
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Callable as a reward: P(label) of each prompt with its response.
+
+    Attributes:
+        model: of `AutoModelForSequenceClassification`. label: the place of the wanted label.
+    """
+
+    model: Any
+    tokenizer: Any
+    label: int
+
+    def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """A probability from 0 to 1 a pair. Prompt and response are one text; what is too long loses its beginning."""
+        texts = [prompt + response for prompt, response in pairs]
+        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        rewards = [0.0] * len(texts)
+        for first in range(0, len(order), BATCH):
+            places = order[first : first + BATCH]
+            for place, reward in zip(places, self._probabilities([texts[i] for i in places]), strict=True):
+                rewards[place] = reward
+        return rewards
+
+    @torch.inference_mode()
+    def _probabilities(self, texts: list[str]) -> list[float]:
+        encoded = self.tokenizer(texts, padding=True, truncation=True, max_length=self._context(), return_tensors="pt")
+        logits = self.model(**encoded.to(self.model.device)).logits.float()
+        shares: list[float] = logits.softmax(dim=-1)[:, self.label].tolist()
+        return shares
+
+    def _context(self) -> int | None:
+        positions = getattr(self.model.config, "max_position_embeddings", None)
+        if positions and self.model.config.model_type in ("roberta", "xlm-roberta"):
+            positions -= self.model.config.pad_token_id + 1  # they count from the padding token's number on
+        limits = (self.tokenizer.model_max_length, positions)
+        return min((limit for limit in limits if limit and limit < NO_LIMIT), default=None)
+
+
+def load_classifier(spec: str) -> Classifier:
+    """The reward of `classifier:MODEL` or `classifier:MODEL:LABEL`, on a GPU if there is one.
+
+    Args:
+        spec: MODEL is a folder or hub id; its weights must be safetensors, and no code of its own is run. LABEL is a
+            name or number among the model's labels; if not given, the one called positive (or LABEL_1).
+
+    Raises:
+        InputError: no such model, a model with one output (a learned reward: name its folder alone), no such label.
+    """
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    name, wanted = _parts(spec)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, truncation_side="left")
+        model: Any = AutoModelForSequenceClassification.from_pretrained(
+            name, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+        )
+    except Exception as error:  # whatever transformers raises: one message
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"the reward `{spec}`: the classifier {name!r} cannot be loaded: {reason}") from error
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+        model.config.pad_token_id = tokenizer.pad_token_id
+    labels = {int(place): str(label) for place, label in model.config.id2label.items()}
+    if len(labels) < 2:
+        raise InputError(
+            f"the reward `{spec}`: {name} has one output, so it is a reward model and not a classifier: give its "
+            "folder without `classifier:`"
+        )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Classifier(model.to(device).eval(), tokenizer, _place(spec, labels, wanted))
+
+
+def _parts(spec: str) -> tuple[str, str | None]:
+    rest = spec.removeprefix(PREFIX)
+    if Path(rest).expanduser().is_dir() or ":" not in rest:
+        name, wanted = rest, None
+    else:
+        name, _, wanted = rest.rpartition(":")
+    if not name:
+        raise InputError(f"the reward `{spec}` names no model: expected classifier:MODEL or classifier:MODEL:LABEL")
+    return str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name, wanted
+
+
+def _place(spec: str, labels: dict[int, str], wanted: str | None) -> int:
+    if wanted is not None and wanted.isdigit() and int(wanted) in labels:
+        return int(wanted)
+    names = (wanted.lower(),) if wanted is not None else POSITIVE
+    for name in names:
+        for place, label in labels.items():
+            if label.lower() == name:
+                return place
+    raise InputError(
+        f"the reward `{spec}`: no label {wanted or 'positive'!r} among {', '.join(labels.values())}; "
+        "name one: classifier:MODEL:LABEL"
+    )

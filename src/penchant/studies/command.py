@@ -1,0 +1,104 @@
+"""The command line's `study`: parse, call, print. Imports no torch, so that help is instant."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penchant.config import load_config
+from penchant.studies.presets import PRESETS, preset_file
+from penchant.studies.settings import FrontierConfig, NoiseConfig, StudyConfig
+
+if TYPE_CHECKING:
+    from penchant.studies.study import StudyResult
+
+DONE, FAILED, INTERRUPTED = 0, 1, 130
+JOBS = {"demo": 2, "small": 2}
+"""Small models fill two cores better two at a time than with two threads."""
+
+
+def add_study(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None:
+    """Add `study` to the commands; `parser_class` shows a configuration's settings in its help."""
+    parser = commands.add_parser("study", help="compare methods over their sweeps, on one page")
+    studies = parser.add_subparsers(required=True, metavar="STUDY", dest="study", parser_class=parser_class)
+    frontier = _add(studies, FrontierConfig, "such as dpo.beta=[0.1,1] ppo=null")
+    frontier.add_argument("--preset", choices=PRESETS, help="settings that are ready to run")
+    _add(studies, NoiseConfig, "such as shares=[0,0.2] few=null")
+
+
+def _add(studies: Any, config: type[StudyConfig], example: str) -> argparse.ArgumentParser:
+    summary = (config.__doc__ or "").strip()
+    parser: Any = studies.add_parser(config.method, help=summary, description=summary)
+    parser.settings = config
+    parser.add_argument("config", nargs="?", metavar="CONFIG.yaml", help="settings; key=value changes them")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help=example)
+    parser.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N - 1")
+    parser.add_argument("--jobs", type=int, metavar="N", help="runs at once, which share the cores (default: 1)")
+    parser.add_argument("-o", "--out", metavar="FOLDER", help="the study's folder; what it holds is not run again")
+    parser.add_argument("--report", metavar="FILE.html", help="the page to write (default: report.html in FOLDER)")
+    parser.set_defaults(run=_study, error=parser.error, configuration=config, preset=None)
+    return parser
+
+
+def _study(options: argparse.Namespace) -> int:
+    config = _config(options)
+    jobs = options.jobs or JOBS.get(options.preset, 1)
+    result = _run(config, jobs)
+    if result.numbers:
+        from penchant.reports.study import study_report
+
+        if isinstance(config, FrontierConfig):
+            print(_table(result.numbers))
+        print(f"report: {study_report(result.path, options.report or result.path / 'report.html')}")
+    elif not result.failures:
+        print("nothing has been sampled yet: there is nothing to compare")
+    for stage, reason in result.failures:
+        print(f"failed: {stage}: {reason}")
+    print(f"study: {result.path} ({result.ran} stages run)")
+    if result.interrupted:
+        print("continue with the same command")
+        return INTERRUPTED
+    return FAILED if result.failures else DONE
+
+
+def _run(config: StudyConfig, jobs: int) -> StudyResult:
+    if isinstance(config, FrontierConfig):
+        from penchant.studies.frontier import run_frontier
+
+        return run_frontier(config, jobs=jobs)
+    from penchant.studies.noise import run_noise
+
+    assert isinstance(config, NoiseConfig)
+    return run_noise(config, jobs=jobs)
+
+
+def _config(options: argparse.Namespace) -> StudyConfig:
+    path, overrides = options.config, list(options.overrides)
+    if path is not None and "=" in path and not Path(path).exists():  # no file was given, only settings
+        path, overrides = None, [path, *overrides]
+    if path is not None and options.preset:
+        options.error("a preset is a configuration: give one of both, and change it by key=value")
+    if any(value is not None and value < 1 for value in (options.jobs, options.seeds)):
+        options.error("--jobs and --seeds count from 1")
+    if options.seeds is not None:
+        overrides.append(f"seeds={list(range(options.seeds))}")
+    if options.out is not None:
+        overrides.append(f"out={options.out}")
+    return load_config(options.configuration, preset_file(options.preset) if options.preset else path, overrides)
+
+
+def _table(numbers: dict[str, Any]) -> str:
+    """The methods with their efficiency, best first."""
+    limit = numbers["limit"]
+    lines = [f"share of the possible gain in reward, KL {limit['from_kl']:g} to {limit['to_kl']:.3g} nats:"]
+    for method in sorted(numbers["methods"], key=lambda one: -one["efficiency"]["value"]):
+        share = method["efficiency"]
+        interval = "" if share["low"] is None else f" [{share['low']:.2f}, {share['high']:.2f}]"
+        lines.append(f"  {method['label']:<14} {share['value']:.2f}{interval}{_seconds(method)}")
+    return "\n".join(lines)
+
+
+def _seconds(method: dict[str, Any]) -> str:
+    cost = method["cost"]
+    return f"  {cost['training_seconds']:.0f} s of training a run" if cost else "  no training"

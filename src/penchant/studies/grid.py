@@ -1,0 +1,80 @@
+"""The stages of a frontier study, in order. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from penchant.studies.settings import FrontierConfig
+from penchant.studies.tasks import Stages, Task, plain
+
+SWEPT = {"dpo": "beta", "unlikelihood": "alpha", "ppo": "target_nats", "ppo_gt": "target_nats"}
+"""The setting that a method's sweep goes over; Preferred-FT has only its seeds."""
+TRAINED = ("dpo", "preferred_ft", "unlikelihood", "ppo", "ppo_gt")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All stages of a study; those in `runs` are what it compares."""
+
+    prompts: Task
+    reference: Task
+    comparisons: Mapping[int, Task]
+    reward_models: Mapping[int, Task]
+    runs: tuple[Task, ...]
+    sft: Task | None
+
+    def tasks(self) -> list[Task]:
+        """Every stage once, each after what it needs."""
+        first = [self.prompts, *([self.sft] if self.sft else []), self.reference]
+        return [*first, *self.comparisons.values(), *self.reward_models.values(), *self.runs]
+
+
+def grid(config: FrontierConfig) -> Grid:
+    """The stages that a configuration asks for."""
+    stages = Stages(config)
+    samples = {"samples": config.evaluation.reference_samples, "seed": config.evaluation.seed + 1}
+    reference = stages.task("reference", "reference", {**stages.draws, **samples}, stages.drawn)
+    compare = any(getattr(config, method) for method in TRAINED if method != "ppo_gt")
+    comparisons = {seed: stages.comparisons(seed) for seed in config.seeds if compare}
+    rewards = {
+        seed: stages.reward_model(config.reward_model, seed, comparisons[seed]) for seed in config.seeds if config.ppo
+    }
+    runs = []
+    for seed in config.seeds:
+        for method in TRAINED:
+            before = {"ppo": rewards, "ppo_gt": {}}.get(method, comparisons)
+            role = "reward_model" if method == "ppo" else "comparisons"
+            needs = {**stages.drawn, role: before[seed]} if seed in before else stages.drawn
+            runs += [_run(config, stages, method, value, seed, needs) for value in _values(config, method)]
+    return Grid(stages.prompts, reference, comparisons, rewards, tuple(runs), stages.start.get("start"))
+
+
+def _run(
+    config: FrontierConfig, stages: Stages, method: str, value: float | None, seed: int, needs: Mapping[str, Task]
+) -> Task:
+    swept = SWEPT.get(method)
+    own = {name: item for name, item in plain(getattr(config, method)).items() if name != swept}
+    if "comparisons" in needs:
+        own |= stages.offline
+    if method == "dpo":
+        own |= {"loss": {"name": "sigmoid", "beta": value}}
+    settings: dict[str, Any] = {
+        **stages.draws,
+        **stages.learning,
+        **own,
+        "evaluation": stages.measured,
+        "value": value,
+        "seed": seed,
+    }
+    name = f"{swept}-{value:g}-" if swept is not None else ""
+    return stages.task(method, f"{method}-{name}seed-{seed}".replace("_", "-"), settings, needs, value, seed)
+
+
+def _values(config: FrontierConfig, method: str) -> tuple[float | None, ...]:
+    sweep = getattr(config, method)
+    if sweep is None:
+        return ()
+    values: tuple[float, ...] | None = getattr(sweep, SWEPT[method]) if method in SWEPT else None
+    return tuple(dict.fromkeys(values)) if values else (None,)

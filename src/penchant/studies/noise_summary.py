@@ -1,0 +1,124 @@
+"""From a study of wrong labels to plain numbers: its `study.json`. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from penchant.metrics.intervals import cluster_mean
+from penchant.studies.measured import MeasuredRun, provenance_of, read_run, seconds_of
+from penchant.studies.noise_grid import LEARNERS, Cell, NoiseGrid
+from penchant.studies.records import read_lines, read_object
+from penchant.studies.settings import NoiseConfig
+from penchant.studies.tasks import Task
+
+LABELS = {
+    "dpo": "DPO",
+    "cdpo": "cDPO (told the share)",
+    "robust": "Robust DPO (told the share)",
+    "ipo": "IPO",
+    "reward_model": "Reward model",
+}
+
+
+def summarize_noise(config: NoiseConfig, grid: NoiseGrid, study: Path, reasons: Mapping[str, str]) -> dict[str, Any]:
+    """The content of `study.json`.
+
+    Args:
+        study: the study's folder. reasons: why stages failed, by address.
+    """
+    methods = [_method(learner, grid, study) for learner in LEARNERS]
+    tasks = grid.tasks()
+    return {
+        "study": config.method,
+        "config": config.model_dump(mode="json"),
+        "prompts": {
+            "train": read_object(study / grid.prompts.place / "stage.json").get("train"),
+            "eval": read_object(study / grid.held.place / "stage.json").get("prompts"),
+        },
+        "comparisons": read_object(study / grid.before[-1].place / "stage.json").get("comparisons"),
+        "seeds": list(config.seeds),
+        "reference": _reference(grid, study),
+        "methods": [method for method in methods if method["points"]],
+        "few": _few(config, grid, study),
+        "failures": [
+            {"stage": task.label, "reason": reasons[task.address]} for task in tasks if task.address in reasons
+        ],
+        "cost": {"seconds": sum(seconds_of(task, study) for task in tasks)},
+        "provenance": provenance_of((cell.run for cell in grid.cells), study),
+    }
+
+
+def _method(learner: str, grid: NoiseGrid, study: Path) -> dict[str, Any]:
+    own = [cell for cell in grid.cells if cell.learner == learner]
+    points = []
+    for share in dict.fromkeys(cell.share for cell in own):
+        point = _point([cell for cell in own if cell.share == share], study)
+        if point is not None:
+            points.append({"share": share, **point})
+    return {"name": learner, "label": LABELS[learner], "points": points}
+
+
+def _point(cells: Sequence[Cell], study: Path) -> dict[str, Any] | None:
+    """Accuracy on unseen comparisons and true reward at the end, over seeds; None where no seed came so far."""
+    judged = [facts for cell in cells if (facts := read_object(study / cell.judged.place / "stage.json"))]
+    if not judged:
+        return None
+    right = [value for facts in judged for value in facts["right"]]
+    prompts = [number for facts in judged for number in facts["prompt"]]
+    ends = [run.points[-1] for cell in cells if (run := _read(cell.run, study)).points]
+    point: dict[str, Any] = {"seeds": len(judged), "accuracy": cluster_mean(right, prompts).as_dict()}
+    for name in ("reward", "kl_nats"):
+        values = [float(value) for end in ends for value in getattr(end, name)]
+        places = [place for end in ends for place in range(len(end.reward))]
+        point[name] = cluster_mean(values, places).as_dict() if values else None
+    return point
+
+
+def _read(task: Task, study: Path) -> MeasuredRun:
+    return read_run(task, study, None, "")
+
+
+def _reference(grid: NoiseGrid, study: Path) -> dict[str, Any] | None:
+    """The reference's reward, as the first run that was evaluated says."""
+    for cell in grid.cells:
+        for row in read_lines(study / cell.run.place / "metrics.jsonl"):
+            estimate = ((row.get("samples") or {}).get("reference") or {}).get("reward")
+            if estimate:
+                return dict(estimate)
+    return None
+
+
+def _few(config: NoiseConfig, grid: NoiseGrid, study: Path) -> dict[str, Any] | None:
+    """True reward and KL along a run that sees few comparisons many times, with its accuracy on just those."""
+    runs = [run for task in grid.few if (run := _read(task, study)).points]
+    if config.few is None or not runs:
+        return None
+    points = []
+    for place in range(min(len(run.points) for run in runs)):
+        ends = [run.points[place] for run in runs]
+        places = [number for end in ends for number in range(len(end.reward))]
+        step = ends[0].step
+        seen = [
+            row["accuracy"]
+            for run in runs
+            for row in read_lines(run.folder / "metrics.jsonl")
+            if row.get("kind") == "train" and step - _window(runs[0]) < row["step"] <= step and "accuracy" in row
+        ]
+        points.append(
+            {
+                "step": step,
+                "epoch": config.few.epochs * step / max(1, int(runs[0].result.get("steps") or step)),
+                "reward": cluster_mean([float(v) for end in ends for v in end.reward], places).as_dict(),
+                "kl_nats": cluster_mean([float(v) for end in ends for v in end.kl_nats], places).as_dict(),
+                "seen_accuracy": sum(seen) / len(seen) if seen else None,
+            }
+        )
+    return {"prompts": config.few.prompts, "epochs": config.few.epochs, "points": points}
+
+
+def _window(run: MeasuredRun) -> int:
+    """Steps between two evaluations."""
+    steps = [0, *(point.step for point in run.points)]
+    return max(1, steps[1] - steps[0])

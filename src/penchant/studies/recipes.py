@@ -1,0 +1,102 @@
+"""A study's run as the settings of its method: what `METHODS[kind]` is made of. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+ALL_PROMPTS = 1_000_000
+"""No run leaves a prompt of the evaluation out."""
+
+
+def run_settings(
+    kind: str,
+    settings: Mapping[str, Any],
+    places: Mapping[str, str],
+    needs: Mapping[str, Path],
+    facts: Mapping[str, Any],
+    out: Path,
+) -> dict[str, Any]:
+    """What the method's configuration is made of.
+
+    Args:
+        kind: the method. settings, places: of its task. needs: the folders of the stages before.
+        facts: `stage.json` of the comparisons: the numbers of `comparisons` and `winners`; empty where a method does
+            not use them.
+        out: the run directory.
+    """
+    start = needs.get("start")
+    model = {**settings["model"], "name": str(start / "checkpoint") if start else places["model"]}
+    common: dict[str, Any] = {
+        "model": model,
+        "out": str(out),
+        "seed": settings.get("seed", 0),
+        "optimizer": {"name": settings["optimizer"], "learning_rate": settings["learning_rate"]},
+        "schedule": {"name": "constant", "warmup_steps": settings["warmup_steps"]},
+        "clip": settings["clip"],
+    }
+    if kind == "sft":
+        own = {name: settings[name] for name in ("epochs", "max_steps", "batch_size")}
+        data = {**settings["data"], "path": places["sft"]}
+        return {**common, **own, "data": data, "evaluate": {"samples": None}}
+    if kind == "reward_model":
+        own = {name: settings[name] for name in ("epochs", "batch_size")}
+        data = {**_comparison_data(settings, needs), "held_out": settings["held_out"]}
+        return {**common, **own, "data": data}
+    if kind in ("ppo", "ppo_gt"):
+        return {**common, **_ppo(kind, settings, places, needs)}
+    units = facts["winners" if kind in ("preferred_ft", "unlikelihood") else "comparisons"]
+    if "prompts" in settings:  # a run on few prompts
+        units = max(1, units * min(settings["prompts"], facts["prompts"]) // facts["prompts"])
+    steps = ceil(units / settings["batch_size"]) * settings["epochs"]
+    swept = {"dpo": {"loss": settings.get("loss")}, "unlikelihood": {"alpha": settings.get("value")}}
+    return {
+        **common,
+        **swept.get(kind, {}),
+        "data": {**_comparison_data(settings, needs), "held_out": 0},
+        "batch_size": settings["batch_size"],
+        "epochs": settings["epochs"],
+        "evaluate": _evaluate(settings, places, needs, steps),
+    }
+
+
+def _comparison_data(settings: Mapping[str, Any], needs: Mapping[str, Path]) -> dict[str, Any]:
+    """The groups of a prompt stay apart: merged they would be compared all with all."""
+    file = needs["comparisons"] / "comparisons.jsonl"
+    data = {"path": str(file), "merge": False, "ties": "drop", "template": settings["template"]}
+    return {**data, "limit": settings["prompts"]} if "prompts" in settings else data
+
+
+def _ppo(
+    kind: str, settings: Mapping[str, Any], places: Mapping[str, str], needs: Mapping[str, Path]
+) -> dict[str, Any]:
+    names = ("steps", "prompts_per_step", "samples_per_prompt", "updates", "max_new_tokens")
+    prompts = needs["prompts"] / "train.jsonl"
+    return {
+        **{name: settings[name] for name in names},
+        "data": {"path": str(prompts), "held_out": 0, "template": settings["template"]},
+        "reward": str(needs["reward_model"]) if kind == "ppo" else places["reward"],
+        "true_reward": places["reward"] if kind == "ppo" else None,
+        "kl": {"name": "adaptive", "target_nats": settings["value"], "start": settings["kl_start"]},
+        "evaluate": _evaluate(settings, places, needs, settings["steps"]),
+    }
+
+
+def _evaluate(
+    settings: Mapping[str, Any], places: Mapping[str, str], needs: Mapping[str, Path], steps: int
+) -> dict[str, Any]:
+    """The same prompts and seeds for every method; the last evaluation is at the end in any case."""
+    evaluation = settings["evaluation"]
+    return {
+        "every_steps": max(1, ceil(steps / evaluation["times"])),
+        "samples": {
+            "prompts": str(needs["prompts"] / "eval.jsonl"),
+            "max_prompts": ALL_PROMPTS,
+            "n": evaluation["samples"],
+            "max_new_tokens": settings["max_new_tokens"],
+            "reward": places["reward"],
+            "seed": evaluation["seed"],
+        },
+    }

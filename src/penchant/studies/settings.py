@@ -1,0 +1,229 @@
+"""What the frontier study may be told. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from penchant.config import Config
+from penchant.data.settings import RowsConfig
+from penchant.models.settings import ModelConfig
+
+LearningRate = Annotated[float, Field(gt=0, description="Peak learning rate.")]
+Sweep = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Prompts(Config):
+    """Texts to continue."""
+
+    shorthand: ClassVar[str] = "path"
+
+    path: Annotated[str, Field(min_length=1)]
+    """A set that comes with Penchant (`film_openings`), a file (text, one a line, or any data file), or a hub id."""
+    split: str = "train"
+    """Which split of a hub data set."""
+    skip: Annotated[int, Field(ge=0)] = 0
+    """Leave out the first so many."""
+    limit: Count | None = None
+    """Take at most so many."""
+    prefix_tokens: tuple[Count, Count] | None = None
+    """Cut every text to its first tokens, a number between these two that is drawn for each; null takes texts whole."""
+
+
+class SFTStage(Config):
+    """Fine-tuning on demonstrations before anything else; the result is the reference and every method's start."""
+
+    data: RowsConfig
+    """Demonstrations: a path or hub id, or its settings."""
+    learning_rate: LearningRate = 1e-5
+    epochs: Count = 1
+    """How often to go over the demonstrations."""
+    max_steps: Count | None = None
+    """Stop after so many steps, if sooner."""
+    batch_size: Count = 64
+    """Demonstrations of a step."""
+
+
+class Comparisons(Config):
+    """The preference data: samples of the reference, every pair of a group compared by the true reward."""
+
+    samples: Annotated[int, Field(ge=2)] = 4
+    """Samples of a group: 4 give 6 comparisons."""
+    groups: Count = 1
+    """Groups a prompt, each with samples of its own."""
+
+
+class Evaluation(Config):
+    """What every method is measured by: the same prompts and seeds for all."""
+
+    times: Count = 5
+    """Evaluations of a run, the last at its end; one before the first step comes on top."""
+    samples: Count = 8
+    """Samples a prompt and evaluation."""
+    reference_samples: Annotated[int, Field(ge=16)] = 256
+    """Samples a prompt of the reference, for the limit line and Best-of-N. The line is trusted to ln N - 2 nats."""
+    seed: int = 10_000
+    """Fixes the draws of evaluations; those of the reference are drawn with the next number."""
+
+
+class DPOSweep(Config):
+    """DPO: how strongly the policy is held to the reference."""
+
+    beta: Sweep = (0.05, 0.1, 1.0, 5.0)
+    """Values of beta."""
+    learning_rate: LearningRate = 1e-5
+
+
+class PreferredFTSweep(Config):
+    """Preferred-FT: nothing to sweep but the seed."""
+
+    learning_rate: LearningRate = 1e-5
+
+
+class UnlikelihoodSweep(Config):
+    """Unlikelihood: how much a loser counts beside a winner."""
+
+    alpha: Sweep = (0.05, 0.1, 0.5, 1.0)
+    """Values of alpha."""
+    learning_rate: LearningRate = 1e-5
+
+
+class RewardModelStage(Config):
+    """The reward model that PPO maximises, fitted to the same comparisons that DPO learns from."""
+
+    learning_rate: LearningRate = 1e-5
+    epochs: Count = 1
+    """How often to go over the comparisons."""
+    batch_size: Count = 64
+    """Comparisons of a step."""
+    held_out: Annotated[float, Field(ge=0)] = 0.1
+    """Prompts kept to measure its accuracy: a share below 1, a number from 1 up."""
+
+
+class PPOSweep(Config):
+    """PPO: the KL that its controller aims at."""
+
+    target_nats: Sweep = (3.0, 6.0, 9.0, 12.0)
+    """Target KLs in nats."""
+    learning_rate: LearningRate = 1e-5
+    steps: Count = 30
+    """Updates: rounds of sampling and learning."""
+    prompts_per_step: Count = 64
+    """Prompts of a round."""
+    samples_per_prompt: Count = 4
+    """Samples a prompt and round."""
+    updates: Count = 2
+    """How often a round learns from its samples."""
+    kl_start: Annotated[float, Field(gt=0)] = 0.1
+    """Coefficient of the KL at the start, from which the controller steers to the target."""
+
+
+class BestOfNSweep(Config):
+    """Best-of-N: by the true reward, from the reference's samples, in exact expectation. Costs nothing more."""
+
+    n: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 2, 4, 8, 16, 32, 64, 128)
+    """Values of N, none above `evaluation.reference_samples`."""
+
+
+class StudyConfig(Config):
+    """What studies share."""
+
+    model: ModelConfig
+    """The model to start from: a name, or its settings."""
+    prompts: Prompts
+    """Texts to train on."""
+    eval_prompts: Prompts
+    """Texts to measure on. Those that are among the prompts to train on are left out."""
+    reward: str = "vader"
+    """The true reward, which ranks samples and measures methods: `vader`, `classifier:MODEL`, `module:function`."""
+    template: Literal["auto", "chat", "plain"] = "plain"
+    """How prompts are rendered."""
+    max_new_tokens: Count = 40
+    """Length at which a response is cut, everywhere."""
+    sft: SFTStage | None = None
+    """Fine-tune first; null starts from the model as it is."""
+    comparisons: Comparisons = Comparisons()
+    """The preference data."""
+    evaluation: Evaluation = Evaluation()
+    """How methods are measured."""
+    optimizer: Literal["rmsprop", "adamw"] = "rmsprop"
+    """Of every method; PPO's included."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps over which learning rates rise, in every run."""
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    """Largest norm of the gradient, in every run."""
+    batch_size: Count = 64
+    """Comparisons (Preferred-FT, unlikelihood: responses) of a step."""
+    epochs: Count = 1
+    """How often DPO, Preferred-FT and unlikelihood go over the comparisons."""
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    """Each fixes comparisons, reward model and training of its own; prompts and evaluation draws are shared."""
+    out: str | None = None
+    """The study's folder; `runs/STUDY` if not given."""
+
+
+class FrontierConfig(StudyConfig):
+    """True reward against KL for every method over its sweep, beside the best that any policy could reach."""
+
+    method: ClassVar[str] = "frontier"
+
+    dpo: DPOSweep | None = DPOSweep()
+    """DPO's sweep; null leaves the method out, here and below."""
+    preferred_ft: PreferredFTSweep | None = PreferredFTSweep()
+    """Preferred-FT."""
+    unlikelihood: UnlikelihoodSweep | None = UnlikelihoodSweep()
+    """Unlikelihood's sweep."""
+    ppo: PPOSweep | None = PPOSweep()
+    """PPO's sweep, on the learned reward."""
+    reward_model: RewardModelStage = RewardModelStage()
+    """The learned reward, where PPO takes part."""
+    ppo_gt: PPOSweep | None = PPOSweep()
+    """PPO-GT's sweep, on the true reward."""
+    best_of_n: BestOfNSweep | None = BestOfNSweep()
+    """Best-of-N's sweep."""
+
+    @model_validator(mode="after")
+    def _samples_suffice(self) -> Self:
+        if self.best_of_n is not None and max(self.best_of_n.n) > self.evaluation.reference_samples:
+            raise ValueError(
+                f"`best_of_n.n` goes up to {max(self.best_of_n.n)}, but there are only "
+                f"{self.evaluation.reference_samples} samples a prompt: raise `evaluation.reference_samples`"
+            )
+        return self
+
+
+class FewComparisons(Config):
+    """A run that sees few comparisons again and again, to show where overfitting starts."""
+
+    prompts: Count = 16
+    """Prompts whose comparisons it learns from."""
+    epochs: Count = 40
+    """How often it goes over them."""
+    times: Count = 8
+    """Evaluations on the way."""
+
+
+class NoiseConfig(StudyConfig):
+    """What wrong labels do: DPO, its relatives and the reward model on comparisons of which a share is flipped."""
+
+    method: ClassVar[str] = "noise"
+
+    shares: Annotated[tuple[Annotated[float, Field(ge=0, lt=0.5)], ...], Field(min_length=1)] = (
+        0.0,
+        0.1,
+        0.2,
+        0.3,
+        0.4,
+    )
+    """Shares of the comparisons that are turned round. cDPO and robust DPO are told the share; at 0 they are DPO."""
+    beta: Annotated[float, Field(gt=0)] = 0.1
+    """Of DPO, cDPO and robust DPO."""
+    tau: Annotated[float, Field(gt=0)] = 0.1
+    """Of IPO."""
+    learning_rate: LearningRate = 1e-5
+    reward_model: RewardModelStage | None = RewardModelStage()
+    """The reward model; null leaves it out."""
+    few: FewComparisons | None = FewComparisons()
+    """Few comparisons (none flipped) many times over; null leaves it out."""

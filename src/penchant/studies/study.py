@@ -1,0 +1,145 @@
+"""A study, whichever: take its folder, do what is missing, write its numbers. Imports no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penchant.config import to_yaml
+from penchant.errors import InputError, RunError
+from penchant.studies.records import read_object
+from penchant.studies.runner import Board, run_missing
+from penchant.studies.settings import StudyConfig
+from penchant.studies.tasks import Task
+from penchant.studies.workers import Workers
+
+STUDY = "study.json"
+Summarize = Callable[[Path, Mapping[str, str]], dict[str, Any]]
+"""(the study's folder, why stages failed by address) -> the content of `study.json`."""
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A study as far as it came.
+
+    Attributes:
+        path: its folder. numbers: the content of `study.json`; empty where the reference was not sampled yet.
+        failures: (stage, reason) of what failed.
+        ran: how many stages this call worked on.
+        interrupted: whether somebody asked to stop.
+    """
+
+    path: Path
+    numbers: dict[str, Any]
+    failures: tuple[tuple[str, str], ...]
+    ran: int
+    interrupted: bool
+
+
+def run_study(
+    config: StudyConfig,
+    tasks: Sequence[Task],
+    needed: Task,
+    summarize: Summarize,
+    *,
+    jobs: int = 1,
+    workers: Workers | None = None,
+) -> StudyResult:
+    """Run what the study lacks, and write its numbers.
+
+    Args:
+        config: what to compare.
+        tasks: its stages, each after what it needs.
+        needed: the stage without which there is nothing to say.
+        summarize: makes the numbers.
+        jobs: runs at once; each gets its share of the threads.
+        workers: processes to use, to share them between studies.
+
+    A stage that failed is recorded, and what does not need it goes on; a later call tries it again.
+
+    Raises:
+        InputError: a folder that holds something else, a prompt file that does not exist.
+        RunError: the worker process is gone.
+    """
+    folder = Path(config.out or Path("runs") / config.method).expanduser().resolve()
+    with _own(folder):
+        write_text(folder / "study.yaml", to_yaml(config.replace(out=None)))
+        started = time.monotonic()
+        with contextlib.nullcontext(workers) if workers else Workers() as team:
+            board = run_missing(tasks, folder, team, jobs=jobs)
+        clock = {"last_call_seconds": time.monotonic() - started, "jobs": jobs}
+        numbers = _numbers(config, tasks, needed, summarize, folder, board, clock)
+    failures = tuple((task.label, reason) for task, reason in board.failures(tasks))
+    return StudyResult(folder, numbers, failures, len(board.ran), board.interrupted)
+
+
+def _numbers(
+    config: StudyConfig,
+    tasks: Sequence[Task],
+    needed: Task,
+    summarize: Summarize,
+    folder: Path,
+    board: Board,
+    clock: Mapping[str, float],
+) -> dict[str, Any]:
+    """`study.json`, made anew where anything changed; empty as long as there is nothing to say."""
+    outcome = board.outcomes.get(needed.address)
+    if outcome is None or outcome.failed:
+        return {}
+    present = read_object(folder / STUDY)
+    standing = [[task.address, bool(board.outcomes.get(task.address))] for task in tasks]
+    same = present.get("standing") == standing and present.get("config") == config.model_dump(mode="json")
+    if same and not board.ran:
+        return present
+    reasons = {task.address: reason for task, reason in board.failures(tasks)}
+    numbers = {**summarize(folder, reasons), "standing": standing}
+    numbers["cost"] |= clock
+    write_text(folder / STUDY, json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return numbers
+
+
+@contextlib.contextmanager
+def _own(folder: Path) -> Iterator[None]:
+    """The folder, made where it is not there, and no other process's while the block lasts.
+
+    Raises:
+        InputError: it is a file, holds something else, or another process works in it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"out={folder} is a file; a study needs a folder")
+    others = [entry for entry in folder.iterdir() if entry.name != ".lock"] if folder.is_dir() else []
+    if others and not (folder / "study.yaml").exists():
+        raise InputError(f"out={folder} holds something else than a study: choose another folder with -o")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {error.strerror}; choose another folder with -o") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another process is working in {folder}: wait for it, or choose another folder") from None
+        yield
+
+
+def write_text(path: Path, text: str) -> None:
+    """A whole file under its name, or none.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8", errors="replace")
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunError(f"cannot write {path}: {error.strerror}") from error

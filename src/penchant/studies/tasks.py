@@ -1,0 +1,140 @@
+"""Stages of studies: what each depends on, and those that every study has. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from penchant.config import Config
+from penchant.models.builtin import BUILT_IN
+from penchant.studies.address import address, data_content, model_content, reward_content
+from penchant.studies.prompts import locate_prompts
+from penchant.studies.settings import RewardModelStage, StudyConfig
+
+DATA_STAGES = ("prompts", "comparisons", "flipped", "reference", "judged")
+"""Stages that are no runs: their folder holds `stage.json` and appears only when it is whole."""
+SHARED = ("sft", "reward_model")
+"""Runs that others build on."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One stage of a study.
+
+    Attributes:
+        kind: `prompts`, `sft`, `comparisons`, `reference`, `reward_model`, or a method's name.
+        label: for people and in the folder's name, such as `dpo-beta-0.1-seed-0`.
+        settings: all that it depends on, besides the stages that it needs, as plain values; content in place of names.
+        places: where its inputs lie, and under which names: no part of the address, so that they may move.
+        needs: the stages before, by what they are to this one.
+        value, seed: its place in the grid, None where it has none.
+    """
+
+    kind: str
+    label: str
+    settings: Mapping[str, Any]
+    places: Mapping[str, str]
+    needs: Mapping[str, Task]
+    value: float | None = None
+    seed: int | None = None
+
+    @cached_property
+    def address(self) -> str:
+        """The digest of everything that it depends on."""
+        return address(self.kind, self.settings, [f"{role} {task.address}" for role, task in self.needs.items()])
+
+    @property
+    def place(self) -> str:
+        """Its folder inside the study's."""
+        return f"{'stages' if self.kind in (*DATA_STAGES, *SHARED) else 'runs'}/{self.label}-{self.address}"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether its folder is a run directory."""
+        return self.kind not in DATA_STAGES
+
+
+class Stages:
+    """Makes the stages of a study; `start` holds the SFT stage, where there is one, as a need of all others."""
+
+    def __init__(self, config: StudyConfig) -> None:
+        self.places = _places(config)
+        self.model = {"model": {**plain(config.model), "name": model_content(config.model.name)}}
+        self.learning = {"optimizer": config.optimizer, "clip": config.clip, "warmup_steps": config.warmup_steps}
+        self.offline = {"batch_size": config.batch_size, "epochs": config.epochs}
+        self.draws = {
+            **self.model,
+            "reward": reward_content(config.reward),
+            "template": config.template,
+            "max_new_tokens": config.max_new_tokens,
+        }
+        self.measured = {name: getattr(config.evaluation, name) for name in ("times", "samples", "seed")}
+        self.sizes = plain(config.comparisons)
+        self.prompts = self.task("prompts", "prompts", _prompts(config), {})
+        self.start: dict[str, Task] = {}
+        if config.sft is not None:
+            data = {**plain(config.sft.data), "path": data_content(config.sft.data.path)}
+            settings = {**self.model, **self.learning, **plain(config.sft), "data": data}
+            self.start = {"start": self.task("sft", "sft", settings, {})}
+
+    @property
+    def drawn(self) -> dict[str, Task]:
+        """What sampling needs."""
+        return {"prompts": self.prompts, **self.start}
+
+    def task(
+        self,
+        kind: str,
+        label: str,
+        settings: Mapping[str, Any],
+        needs: Mapping[str, Task],
+        value: float | None = None,
+        seed: int | None = None,
+    ) -> Task:
+        return Task(kind, label, settings, self.places, needs, value, seed)
+
+    def comparisons(self, seed: int) -> Task:
+        """Samples of the reference for the prompts to train on, compared."""
+        settings = {**self.draws, **self.sizes, "seed": seed}
+        return self.task("comparisons", f"comparisons-seed-{seed}", settings, self.drawn, seed=seed)
+
+    def reward_model(self, stage: RewardModelStage, seed: int, comparisons: Task, label: str = "") -> Task:
+        """A reward model of these comparisons."""
+        own = {**plain(stage), "template": self.draws["template"], "seed": seed}
+        needs = {"comparisons": comparisons, **self.start}
+        settings = {**self.model, **self.learning, **own}
+        return self.task("reward_model", label or f"reward-model-seed-{seed}", settings, needs, seed=seed)
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """A configuration as plain values."""
+    return config.model_dump(mode="json")
+
+
+def _prompts(config: StudyConfig) -> dict[str, Any]:
+    sources = {"train": config.prompts, "eval": config.eval_prompts}
+    settings: dict[str, Any] = {
+        role: {**plain(source), "path": data_content(locate_prompts(source.path))} for role, source in sources.items()
+    }
+    if any(source.prefix_tokens for source in sources.values()):  # then a tokenizer cuts them
+        settings["model"] = model_content(config.model.name)
+    return settings
+
+
+def _places(config: StudyConfig) -> dict[str, str]:
+    places = {
+        "model": _absolute(config.model.name),
+        "reward": config.reward,
+        "train": locate_prompts(config.prompts.path),
+        "eval": locate_prompts(config.eval_prompts.path),
+    }
+    return places | ({"sft": _absolute(config.sft.data.path)} if config.sft else {})
+
+
+def _absolute(name: str) -> str:
+    """A local path so that it holds from any folder; the name of anything else as it is."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if name not in BUILT_IN and path.exists() else name

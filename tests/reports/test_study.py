@@ -1,0 +1,318 @@
+"""A study's page: its numbers are those of study.json, it stands alone, and nothing in a text gets out of hand."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from penchant.errors import InputError
+from penchant.metrics import best_of_n_kl, cluster_mean, efficiency, efficiency_difference, limit_line
+from penchant.reports import report
+from penchant.reports.study import study_report
+from penchant.reports.study_figures import corners, frontier_picture
+from penchant.reports.study_words import collapsed, findings, headline
+from penchant.reports.words import estimate
+
+HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)"> \u202egnp.exe\x00 & "quotes" </div></article>'
+LABELS = {
+    "dpo": "DPO",
+    "preferred_ft": "Preferred-FT",
+    "unlikelihood": "Unlikelihood",
+    "ppo": "PPO",
+    "ppo_gt": "PPO-GT",
+    "best_of_n": "Best-of-N",
+}
+SETTING = {"dpo": "beta", "unlikelihood": "alpha", "ppo": "target_nats", "ppo_gt": "target_nats", "best_of_n": "N"}
+VALUES: dict[str, tuple[float | None, ...]] = {
+    "dpo": (0.05, 0.1, 1, 5),
+    "preferred_ft": (None,),
+    "unlikelihood": (0.05, 1),
+    "ppo": (1, 3, 6),
+    "ppo_gt": (1, 3, 6),
+}
+SHARE = {"dpo": 0.75, "preferred_ft": 0.3, "unlikelihood": 0.5, "ppo": 0.55, "ppo_gt": 0.7, "best_of_n": 0.95}
+PROMPTS = 24
+
+
+def made_up(seeds: int = 1, text: str = "It was a fine film, and they were glad.", **share: float) -> dict[str, Any]:
+    """A study's numbers as the summary writes them; `share` is how much of the limit's gain a method reaches."""
+    rng = np.random.default_rng(0)
+    table = np.clip(rng.normal(0.3, 0.4, (PROMPTS, 256)) + rng.normal(0, 0.1, (PROMPTS, 1)), -1, 1)
+    line = limit_line(table)
+    base = table.mean(axis=1)
+    methods, arrays, runs = [], {}, []
+    for name in LABELS:
+        wanted = {**SHARE, **share}.get(name, 0.0)
+        if name == "best_of_n":
+            points = [(float(n), None, float(best_of_n_kl(n))) for n in (1, 2, 4, 8, 16, 32)]
+        else:
+            points = [(v, 10 * i, 0.4 * i * (1 + j)) for j, v in enumerate(VALUES[name]) for i in range(1, 5)]
+        kls = np.array([[kl] * PROMPTS for _, _, kl in points])
+        fall = np.array([0.5 if name == "unlikelihood" and v == 1 and s == 40 else 0.0 for v, s, _ in points])
+        gain = line.at(kls[:, 0]) - line.reward[0]
+        rewards = base + (wanted * gain - fall)[:, None] + rng.normal(0, 0.02, kls.shape)
+        arrays[name] = (kls, rewards)
+        rows = [
+            {"value": v, "step": s, "seeds": seeds, "kl_nats": over(kl), "reward": over(reward)}
+            for (v, s, _), kl, reward in zip(points, kls, rewards, strict=True)
+        ]
+        cost = {
+            "seconds": 30.0, "training_seconds": 12.5, "preparation_seconds": 8.0, "peak_memory_bytes": 4e8,
+            "samples_drawn": 1600, "trained_tokens": 125_000.0, "steps": 40.0,
+        }  # fmt: skip
+        of_values = dict.fromkeys(v for v, _, _ in points) if name != "best_of_n" else {}
+        methods.append(
+            {
+                "name": name,
+                "label": LABELS[name],
+                "setting": SETTING.get(name),
+                "efficiency": efficiency(table, kls, rewards, resamples=200).as_dict(),
+                "points": rows,
+                "best": max((row for row in rows if row["kl_nats"]["value"] <= 3), key=lambda r: r["reward"]["value"]),
+                "by_value": [{"value": v, "efficiency": wanted - 0.1 * i} for i, v in enumerate(of_values)],
+                "by_seed": [{"seed": seed, "efficiency": wanted + 0.02 * seed} for seed in range(seeds)],
+                "seed_deviation": 0.02 if seeds > 1 and name != "best_of_n" else None,
+                "cost": None if name == "best_of_n" else cost,
+                "runs": {"all": len(of_values) * seeds, "failed": 0, "runaway": 0},
+            }
+        )
+        for value in of_values:
+            for seed in range(seeds):
+                runs.append(
+                    {
+                        "method": name, "value": value, "seed": seed, "folder": f"runs/{name}-{value}-{seed}",
+                        "status": "done", "reason": "", "seconds": 30.0, "peak_memory_bytes": 4e8,
+                        "samples_drawn": 0, "evaluations_lost": 0,
+                        "points": [{**row, "repetition": 0.4} for row in rows if row["value"] == value],
+                    }
+                )  # fmt: skip
+    pairs = [("dpo", name) for name in LABELS if name not in ("dpo", "best_of_n")]
+    column = {"kl_nats": 2.1, "step": 20, "texts": [{"text": text, "reward": 0.62}] * 3}
+    return {
+        "study": "frontier",
+        "config": {
+            "model": {"name": "penchant-1.5m"}, "reward": "vader", "max_new_tokens": 24, "sft": None,
+            "optimizer": "rmsprop", "clip": 1.0, "epochs": 2,
+            **{name: {"learning_rate": 3e-5, "steps": 30, "prompts_per_step": 64, "samples_per_prompt": 4, "updates": 2}
+               for name in VALUES},
+        },
+        "prompts": {"train": 200, "eval": PROMPTS},
+        "seeds": list(range(seeds)),
+        "reference": {"samples": 256, "reward": over(base)},
+        "limit": {
+            "kl_nats": line.kl_nats.tolist(), "reward": line.reward.tolist(), "trusted_kl": line.trusted_kl,
+            "from_kl": 0.5, "to_kl": 3.0,
+        },
+        "methods": methods,
+        "differences": [
+            {
+                "one": one, "other": other,
+                "difference": efficiency_difference(table, arrays[one], arrays[other], resamples=200).as_dict(),
+            }
+            for one, other in pairs
+        ],
+        "reward_models": [{"seed": 0, "accuracy": cluster_mean([1, 1, 0, 1], [0, 0, 1, 2]).as_dict()}],
+        "runs": runs,
+        "failures": [],
+        "samples": {
+            "target_kl": 2.0,
+            "prompts": ["The film is", text, "I saw it"],
+            "columns": [
+                {**column, "name": "reference", "label": "Reference", "step": None, "kl_nats": 0.0},
+                *({**column, "name": n, "label": LABELS[n], "setting": SETTING.get(n), "value": 1.0} for n in LABELS),
+            ],
+        },
+        "cost": {"seconds": 1012.0},
+        "provenance": {"machine": {"cpu": "AMD EPYC", "cores": 2, "accelerator": None}, "versions": {"torch": "2.13"}},
+    }  # fmt: skip
+
+
+def over(means: np.ndarray) -> dict[str, Any]:
+    return cluster_mean(means, range(len(means))).as_dict()
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """`write(numbers)` is a study's folder with them."""
+
+    def put(numbers: dict[str, Any]) -> Path:
+        folder = tmp_path / "study"
+        folder.mkdir(exist_ok=True)
+        (folder / "study.json").write_text(json.dumps(numbers))
+        return folder
+
+    return put
+
+
+class Page(HTMLParser):
+    """The elements of a page and its text, with a check that they nest."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.html = path.read_text(encoding="utf-8")
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(self.html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in ("meta", "img", "source"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+
+def assert_stands_alone(page: Page) -> None:
+    assert not {"script", "iframe", "object", "link", "form"} & {name for name, _ in page.elements}
+    for _, attrs in page.elements:
+        assert not any(key.startswith("on") or key == "style" for key in attrs)
+        for key in ("src", "srcset"):
+            assert (attrs.get(key) or "data:image/").startswith("data:image/")
+        assert (attrs.get("href") or "#").startswith("#")
+    assert "http" not in re.sub(r"http-equiv", "", page.html)
+    policy = next(attrs["content"] for name, attrs in page.elements if name == "meta" and attrs.get("http-equiv"))
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
+
+
+def shown(numbers: dict[str, Any], *, percent: bool = False) -> str:
+    from penchant.reports.study_words import as_estimate
+
+    return estimate(as_estimate(numbers), percent=percent)
+
+
+def test_the_page_has_the_numbers_of_the_study(write: Callable[..., Path], tmp_path: Path) -> None:
+    numbers = made_up()
+    out = study_report(write(numbers), tmp_path / "page.html")
+    page = Page(out)
+    assert_stands_alone(page)
+    flat = " ".join(page.text.split())
+    for method in numbers["methods"]:
+        value, interval = shown(method["efficiency"], percent=True).split(" ", 1)
+        assert f"{value} {interval}" in flat or f"{value}{interval}" in flat, method["label"]
+        for point in method["points"]:
+            value, interval = shown(point["reward"]).split(" ", 1)
+            assert f"{value}{interval}" in flat or f"{value} {interval}" in flat
+    assert shown(numbers["reference"]["reward"]).split(" ")[0] in flat
+    for words in (
+        "16 min 52 s",
+        "AMD EPYC",
+        "penchant-1.5m",
+        "vader",
+        "One seed",
+        "7,680 samples",
+        "held-out accuracy",
+    ):
+        assert words in flat, words
+    figures = sorted(path.name for path in (tmp_path / "page-figures").iterdir())
+    assert figures == ["frontier.png", "spread.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["page-figures", "page.html", "study"]
+    assert len([1 for name, _ in page.elements if name == "article"]) == 3
+
+
+def test_equal_numbers_give_equal_bytes_and_report_takes_a_study(write: Callable[..., Path], tmp_path: Path) -> None:
+    folder = write(made_up())
+    one = study_report(folder, tmp_path / "one" / "page.html")
+    other = report([folder], tmp_path / "other" / "page.html")
+    assert one.read_bytes() == other.read_bytes()
+    assert report(folder, tmp_path / "third.html").exists()
+
+
+def test_hostile_texts_are_shown_and_do_nothing(write: Callable[..., Path], tmp_path: Path) -> None:
+    numbers = made_up(text=HOSTILE)
+    numbers["failures"] = [{"stage": HOSTILE, "reason": HOSTILE}]
+    numbers["config"]["model"]["name"] = HOSTILE
+    numbers["runs"][0]["folder"] = HOSTILE
+    page = Page(study_report(write(numbers), tmp_path / "page.html"))
+    assert_stands_alone(page)
+    assert "<script>alert(1)</script>" in page.text  # as text
+    assert "\u202e" not in page.html
+    assert "\x00" not in page.html
+    assert "⟨U+202E⟩" in page.text
+
+
+def test_several_seeds_failures_and_what_is_missing(write: Callable[..., Path], tmp_path: Path) -> None:
+    numbers = made_up(seeds=3)
+    numbers["failures"] = [{"stage": "ppo-target-nats-3-seed-1", "reason": "the loss of step 3 is not finite"}]
+    numbers["methods"][3]["runs"]["failed"] = 1
+    page = Page(study_report(write(numbers), tmp_path / "page.html"))
+    flat = " ".join(page.text.split())
+    assert "3 seeds, averaged" in flat
+    assert "±2.0 points" in flat
+    assert "the loss of step 3 is not finite" in flat
+    assert "1 failed" in flat
+    numbers = made_up()
+    numbers |= {"methods": [], "differences": [], "runs": [], "reward_models": [], "provenance": {}}
+    numbers["samples"] = {"target_kl": 2.0, "prompts": [], "columns": []}
+    page = Page(study_report(write(numbers), tmp_path / "empty.html"))
+    assert "No method that trains was evaluated yet" in page.text
+
+
+def test_sentences_say_who_leads_only_as_far_as_the_interval_goes() -> None:
+    clear = headline(made_up())
+    assert clear[0].startswith("DPO reaches")
+    assert "the most of all methods that train" in clear[0]
+    assert "PPO-GT, the next," in clear[1]
+    near = headline(made_up(ppo_gt=0.7500001, dpo=0.75))
+    assert "cannot be told apart" in near[1]
+    above = made_up(ppo=0.9)
+    assert headline(above)[0].startswith("PPO reaches")
+    assert any(
+        "and lies above DPO" in sentence for sentence in findings(above) if sentence.startswith("DPO against PPO ")
+    )
+    said = " ".join(findings(made_up()))
+    assert "DPO's curve has 16 points, PPO's 12; more points reach a little higher by luck alone." in said
+    assert "PPO-GT at its best point" in said
+
+
+def test_a_collapse_is_named_and_nothing_else_is() -> None:
+    numbers = made_up()
+    fallen = {(run["method"], run["value"]) for run in numbers["runs"] if collapsed(numbers, run)}
+    assert fallen == {("unlikelihood", 1)}
+    said = " ".join(findings(numbers))
+    assert "Unlikelihood collapsed at alpha 1: the worst run ends at a reward of" in said
+    assert "40% of 4-grams repeat" in said
+    assert "No run of DPO, Preferred-FT, PPO and PPO-GT lost half of its gain again" in said
+
+
+def test_the_bold_curve_goes_through_the_corners() -> None:
+    x, y = np.array([1.0, 2.0, 3.0, 4.0, 0.5]), np.array([0.5, 0.55, 0.8, 0.7, 0.1])
+    # from the reference (0, 0) the hull goes up to (1, 0.5), over (2, 0.55) straight to (3, 0.8), and stays
+    assert corners(x, y, 0.0) == [0, 2]
+
+
+@pytest.mark.parametrize("kl", [3.0, 90.0], ids=["near", "far"])
+def test_the_axis_fits_what_was_reached(kl: float) -> None:
+    numbers = made_up()
+    numbers["methods"][2]["points"][-1]["kl_nats"] = {"value": kl, "low": kl, "high": kl, "n": 24, "clusters": 24}
+    picture = frontier_picture(numbers)
+    assert ("logarithmic beyond" in picture.light) == (kl > 8)
+    assert picture.light != picture.dark
+    assert picture.png.startswith(b"\x89PNG")
+
+
+def test_bad_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no study\.json"):
+        study_report(tmp_path, tmp_path / "page.html")
+    (tmp_path / "study.json").write_text("{")
+    with pytest.raises(InputError, match="is damaged"):
+        study_report(tmp_path, tmp_path / "page.html")
+    (tmp_path / "study.json").write_text("{}")
+    with pytest.raises(InputError, match="another kind or version"):
+        study_report(tmp_path, tmp_path / "page.html")
+    with pytest.raises(InputError, match="is a folder"):
+        study_report(tmp_path, tmp_path)

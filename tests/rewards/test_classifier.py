@@ -1,0 +1,64 @@
+"""A classifier of transformers as a reward: its own probabilities, whatever the batch, and errors that help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from penchant.errors import InputError
+from penchant.rewards import classifier, load_reward
+
+PAIRS = [("Ann", " sang."), ("Ann", " fell down the stairs and cried for hours."), ("", "x"), ("Bob went", " out")]
+
+
+@pytest.fixture
+def folder(tiny_model: str, tmp_path: Path) -> Path:
+    """The tiny model under a head of three classes."""
+    torch.manual_seed(0)
+    labels: dict[str, Any] = {"id2label": {0: "bad", 1: "Positive", 2: "so-so"}, "num_labels": 3}
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_model, **labels)
+    model.save_pretrained(tmp_path / "classifier")
+    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path / "classifier")
+    return tmp_path / "classifier"
+
+
+def by_hand(folder: Path, text: str, label: int) -> float:
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    with torch.no_grad():
+        logits = model(**tokenizer(text, return_tensors="pt")).logits[0]
+    return float(logits.softmax(0)[label])
+
+
+def test_the_reward_is_the_probability_of_the_label(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifier, "BATCH", 2)
+    got = load_reward(f"classifier:{folder}")(PAIRS)
+    assert got == pytest.approx([by_hand(folder, prompt + response, 1) for prompt, response in PAIRS], abs=1e-5)
+    named = load_reward(f"classifier:{folder}:so-so")(PAIRS)
+    assert named == pytest.approx([by_hand(folder, prompt + response, 2) for prompt, response in PAIRS], abs=1e-5)
+    assert load_reward(f"classifier:{folder}:2")(PAIRS) == named
+    assert load_reward(f"classifier:{folder}")([]) == []
+
+
+def test_a_long_text_keeps_its_end(folder: Path) -> None:
+    reward = load_reward(f"classifier:{folder}")
+    long, end = "x" * 400, "y" * 160  # the context is 160 tokens, a byte each
+    assert reward([(long, end)]) == pytest.approx([by_hand(folder, end, 1)], abs=1e-5)
+
+
+def test_what_is_wrong_is_said(folder: Path, tiny_model: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no label 'good' among bad, Positive, so-so"):
+        load_reward(f"classifier:{folder}:good")
+    with pytest.raises(InputError, match="cannot be loaded"):
+        load_reward(f"classifier:{tmp_path / 'nothing'}")
+    with pytest.raises(InputError, match="names no model"):
+        load_reward("classifier:")
+    single = tmp_path / "single"
+    AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=1).save_pretrained(single)
+    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(single)
+    with pytest.raises(InputError, match="so it is a reward model and not a classifier"):
+        load_reward(f"classifier:{single}")

@@ -1,0 +1,384 @@
+"""The study end to end: its numbers, a second call, what a failure leaves standing, stops and continuations."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from penchant.cli import main
+from penchant.config import to_yaml
+from penchant.errors import InputError
+from penchant.metrics import best_of_n, efficiency, limit_line
+from penchant.studies import FrontierConfig, preset
+from penchant.studies.frontier import run_frontier
+from penchant.studies.grid import grid
+from penchant.studies.study import StudyResult
+from penchant.studies.workers import Workers
+
+
+@pytest.fixture(scope="module")
+def first(settings: dict[str, Any], workers: Workers, tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    """One study that several tests look at (none changes it)."""
+    out = tmp_path_factory.mktemp("studies") / "first"
+    return run_frontier(FrontierConfig(**settings, out=str(out)), workers=workers)
+
+
+def numbers_of(study: dict[str, Any]) -> Any:
+    """The study's numbers without clocks, memory and addresses."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, dict):
+            clocks = {"cost", "seconds", "peak_memory_bytes", "standing", "provenance", "config"}
+            return {name: strip(item) for name, item in value.items() if name not in clocks}
+        return [strip(item) for item in value] if isinstance(value, list) else value
+
+    return strip(study)
+
+
+def test_the_study_has_every_method_and_its_numbers(first: StudyResult) -> None:
+    assert not first.failures
+    assert not first.interrupted
+    study = json.loads((first.path / "study.json").read_text())
+    assert study == first.numbers
+    assert [method["name"] for method in study["methods"]] == ["dpo", "preferred_ft", "unlikelihood", "best_of_n"]
+    by_name = {method["name"]: method for method in study["methods"]}
+    assert len(by_name["dpo"]["points"]) == 4  # two betas, two evaluations
+    assert {run["status"] for run in study["runs"]} == {"done"}
+    for method in study["methods"]:
+        share = method["efficiency"]
+        assert share["low"] <= share["value"] <= share["high"]
+        assert share["clusters"] == 4
+        for point in method["points"]:
+            assert point["kl_nats"]["value"] >= 0
+            assert 0 <= point["reward"]["value"] <= 1
+    for name in ("dpo", "preferred_ft", "unlikelihood"):
+        cost = by_name[name]["cost"]
+        assert cost["samples_drawn"] >= 24  # 6 prompts, 4 samples
+        assert cost["trained_tokens"] > 100
+        assert 0 < cost["training_seconds"] <= cost["seconds"]
+        assert cost["peak_memory_bytes"] > 1e7
+    assert study["prompts"] == {"train": 6, "eval": 4}
+    assert [len(column["texts"]) for column in study["samples"]["columns"]] == [4] * 5
+
+
+def test_the_numbers_are_those_of_the_samples(first: StudyResult) -> None:
+    study = first.numbers
+    (folder,) = (first.path / "stages").glob("reference-*")
+    table = np.load(folder / "rewards.npy")
+    assert table.shape == (4, 16)
+    assert study["reference"]["reward"]["value"] == pytest.approx(table.mean())
+    line = limit_line(table)
+    np.testing.assert_allclose(study["limit"]["reward"], line.reward, atol=1e-6)
+    points = {point["value"]: point["reward"]["value"] for point in study["methods"][-1]["points"]}
+    assert points == pytest.approx({n: best_of_n(table)[n - 1] for n in (1, 2, 4)})
+    (run,) = (first.path / "runs").glob("preferred-ft-*")
+    rows = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
+    steps = sorted({row["step"] for row in rows} - {0})
+    columns = {
+        name: np.array(
+            [[np.mean([d[name] for d in row["policy"]]) for row in rows if row["step"] == step] for step in steps]
+        )
+        for name in ("kl_nats", "reward")
+    }
+    shown = next(method for method in study["methods"] if method["name"] == "preferred_ft")
+    assert [point["reward"]["value"] for point in shown["points"]] == pytest.approx(columns["reward"].mean(axis=1))
+    expected = efficiency(table, columns["kl_nats"], columns["reward"], resamples=1000)
+    assert shown["efficiency"] == pytest.approx(expected.as_dict())
+    evals = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    said = [row["samples"]["policy"]["reward"]["value"] for row in evals if row["kind"] == "eval" and row["step"] > 0]
+    assert said == pytest.approx(columns["reward"].mean(axis=1))
+
+
+def test_the_comparisons_are_all_pairs_by_the_true_reward(first: StudyResult) -> None:
+    (folder,) = (first.path / "stages").glob("comparisons-*")
+    rows = [json.loads(line) for line in (folder / "comparisons.jsonl").read_text().splitlines()]
+    assert len(rows) == 6
+    for row in rows:
+        assert len(row["responses"]) == 4
+        assert len(row["comparisons"]) == 6
+        for comparison in row["comparisons"]:
+            winner, loser = (row["scores"][comparison[side]] for side in ("winner", "loser"))
+            assert winner == loser if comparison.get("tie") else winner > loser
+    facts = json.loads((folder / "stage.json").read_text())
+    assert facts["comparisons"] + facts["ties"] == 36
+    assert facts["samples_drawn"] == 24
+
+
+def test_a_second_call_runs_nothing_and_changes_nothing(
+    first: StudyResult, settings: dict[str, Any], workers: Workers
+) -> None:
+    before = {
+        path: path.stat().st_mtime_ns for path in first.path.rglob("*") if path.name not in (".lock", "study.yaml")
+    }
+    again = run_frontier(FrontierConfig(**settings, out=str(first.path)), workers=workers)
+    assert again.ran == 0
+    assert again.numbers == first.numbers
+    after = {
+        path: path.stat().st_mtime_ns for path in first.path.rglob("*") if path.name not in (".lock", "study.yaml")
+    }
+    assert {path: time for path, time in after.items() if not path.is_dir()} == {
+        path: time for path, time in before.items() if not path.is_dir()
+    }
+
+
+def test_what_is_missing_or_damaged_is_run_again_to_the_same_numbers(
+    first: StudyResult, settings: dict[str, Any], workers: Workers, tmp_path: Path
+) -> None:
+    """A copy elsewhere, in which one run is gone, one has lost its end, and one was cut in the middle of a file."""
+    copy = tmp_path / "copy"
+    shutil.copytree(first.path, copy)
+    gone, ended, cut = (
+        next((copy / "runs").glob(f"{name}-*")) for name in ("dpo-beta-1", "preferred-ft", "unlikelihood")
+    )
+    shutil.rmtree(gone)
+    (ended / "result.json").unlink()
+    text = (cut / "samples.jsonl").read_text()
+    (cut / "samples.jsonl").write_text(text[: len(text) // 2])
+    again = run_frontier(FrontierConfig(**settings, out=str(copy)), workers=workers)
+    assert again.ran == 3
+    assert numbers_of(again.numbers) == numbers_of(first.numbers)
+
+
+def test_a_larger_sweep_runs_only_what_is_new(
+    first: StudyResult, settings: dict[str, Any], workers: Workers, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(first.path, copy)
+    config = FrontierConfig(**{**settings, "dpo": {"beta": [0.1, 0.3, 1], "learning_rate": 3e-3}}, out=str(copy))
+    again = run_frontier(config, workers=workers)
+    assert again.ran == 1
+    assert len(again.numbers["methods"][0]["points"]) == 6
+
+
+def test_two_at_once_give_the_numbers_of_one_after_the_other(
+    study: Callable[..., FrontierConfig], first: StudyResult, workers: Workers
+) -> None:
+    assert numbers_of(run_frontier(study(), workers=workers, jobs=2).numbers) == numbers_of(first.numbers)
+
+
+def test_seeds_have_data_of_their_own_and_are_averaged(study: Callable[..., FrontierConfig], workers: Workers) -> None:
+    result = run_frontier(study(dpo=None, unlikelihood=None, seeds=[0, 1]), workers=workers)
+    (method, _) = result.numbers["methods"]
+    assert [one["seed"] for one in method["by_seed"]] == [0, 1]
+    assert method["seed_deviation"] > 0
+    assert {point["seeds"] for point in method["points"]} == {2}
+    runs = {run["seed"]: run["points"][-1]["reward"]["value"] for run in result.numbers["runs"]}
+    assert method["points"][-1]["reward"]["value"] == pytest.approx((runs[0] + runs[1]) / 2)
+    one, other = (
+        result.path / "stages" / grid(study(seeds=[0, 1])).comparisons[seed].place.split("/")[1] for seed in (0, 1)
+    )
+    assert (one / "comparisons.jsonl").read_bytes() != (other / "comparisons.jsonl").read_bytes()
+
+
+PPO = {"target_nats": [1], "learning_rate": 1e-3, "steps": 2, "prompts_per_step": 3, "samples_per_prompt": 2}
+
+
+def test_ppo_learns_a_reward_and_ppo_gt_has_the_true_one(
+    study: Callable[..., FrontierConfig], workers: Workers
+) -> None:
+    changes = {"dpo": None, "preferred_ft": None, "unlikelihood": None, "reward_model": {"learning_rate": 1e-3}}
+    result = run_frontier(study(**changes, ppo=PPO, ppo_gt=PPO), workers=workers)
+    assert not result.failures
+    ppo, ppo_gt, _ = result.numbers["methods"]
+    assert (ppo["name"], ppo_gt["name"]) == ("ppo", "ppo_gt")
+    assert ppo["points"] != ppo_gt["points"]
+    assert ppo_gt["cost"]["samples_drawn"] == 2 * 3 * 2
+    assert ppo["cost"]["samples_drawn"] == 2 * 3 * 2 + 24  # and those that its reward model learned from
+    assert ppo["cost"]["preparation_seconds"] > ppo_gt["cost"]["preparation_seconds"] == 0
+    (model,) = result.numbers["reward_models"]
+    assert 0 <= model["accuracy"]["value"] <= 1
+    (run,) = (result.path / "runs").glob("ppo-target*")
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert all("true_reward" in row for row in rows if row["kind"] == "train")
+
+
+def test_the_paper_s_preset_starts_and_ends_with_stand_ins_for_what_the_hub_has(
+    settings: dict[str, Any], workers: Workers, tmp_path: Path
+) -> None:
+    """SFT, prefixes, comparisons, reward model and all methods, by the preset's settings but for names and sizes."""
+    reviews = tmp_path / "reviews.jsonl"
+    texts = [f"{name} thinks that the film is {word}" for name in ("Ann", "Bob", "Cleo") for word in ("good", "bad")]
+    reviews.write_text("".join(json.dumps({"text": text, "label": 1}) + "\n" for text in texts))
+    unseen = tmp_path / "unseen.jsonl"
+    unseen.write_text("".join(json.dumps({"text": f"{text}ly made", "label": 0}) + "\n" for text in texts[::-1]))
+    budget = ["steps=2", "prompts_per_step=2", "samples_per_prompt=2", "target_nats=[3]"]
+    config = preset(
+        "paper",
+        [
+            f"model={settings['model']['name']}", "model.device=cpu", f"prompts.path={reviews}", "prompts.limit=6",
+            f"eval_prompts.path={unseen}", "eval_prompts.split=train", "eval_prompts.limit=6",
+            f"reward={settings['reward']}", f"sft.data.path={reviews}", "sft.data.max_length=null", "seeds=[0]",
+            "max_new_tokens=5", "evaluation.times=1", "evaluation.samples=2", "evaluation.reference_samples=16",
+            "dpo.beta=[0.1]", "unlikelihood.alpha=[1]", "best_of_n.n=[1, 4, 16]", f"out={tmp_path / 'paper'}",
+            *(f"{method}.{setting}" for method in ("ppo", "ppo_gt") for setting in budget),
+        ],
+    )  # fmt: skip
+    result = run_frontier(config, workers=workers)
+    assert not result.failures
+    assert len(result.numbers["methods"]) == 6
+    assert [path.name.split("-")[0] for path in sorted((result.path / "stages").iterdir())] == [
+        "comparisons", "prompts", "reference", "reward", "sft",
+    ]  # fmt: skip
+    assert result.numbers["samples"]["columns"][0]["texts"][0]["text"]
+    assert run_frontier(config, workers=workers).ran == 0
+
+
+# -- failures -----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_fails_is_recorded_and_the_rest_stands(
+    study: Callable[..., FrontierConfig], workers: Workers
+) -> None:
+    config = study(unlikelihood={"alpha": [0.5], "learning_rate": 1e30}, clip=1e9)
+    result = run_frontier(config, workers=workers)
+    ((stage, reason),) = result.failures
+    assert stage == "unlikelihood-alpha-0.5-seed-0"
+    assert "not finite" in reason
+    status = {run["method"]: run["status"] for run in result.numbers["runs"]}
+    assert status == {"dpo": "done", "preferred_ft": "done", "unlikelihood": "failed"}
+    assert result.numbers["failures"] == [{"stage": stage, "reason": reason}]
+    assert len(list((result.path / "failed").iterdir())) == 1
+    again = run_frontier(config, workers=workers)  # it is tried again, and only it
+    assert again.ran == 1
+    assert again.failures[0][0] == stage
+
+
+def test_what_needs_a_failed_stage_fails_with_its_reason(
+    study: Callable[..., FrontierConfig], workers: Workers, tmp_path: Path
+) -> None:
+    code = tmp_path / "broken.py"
+    code.write_text("def broken(pairs):\n    raise ValueError('no reward today')\n")
+    result = run_frontier(study(reward=f"{code}:broken"), workers=workers)
+    assert result.numbers == {}
+    assert {stage for stage, _ in result.failures} >= {"reference", "comparisons-seed-0", "dpo-beta-1-seed-0"}
+    assert all("no reward today" in reason for _, reason in result.failures)
+
+
+def test_a_process_that_dies_takes_nothing_with_it(
+    study: Callable[..., FrontierConfig], workers: Workers, tmp_path: Path
+) -> None:
+    code = tmp_path / "deadly.py"
+    code.write_text("import os\n\n\ndef deadly(pairs):\n    os.kill(os.getpid(), 9)\n")
+    result = run_frontier(study(reward=f"{code}:deadly", dpo=None, unlikelihood=None), workers=workers)
+    assert dict(result.failures)["reference"].startswith("its process was killed by signal 9")
+    fine = run_frontier(study(dpo=None, unlikelihood=None), workers=workers)
+    assert not fine.failures
+
+
+def test_bad_folders_are_refused(study: Callable[..., FrontierConfig], workers: Workers, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file; a study needs a folder"):
+        run_frontier(study(out=str(tmp_path / "file")), workers=workers)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="something else than a study"):
+        run_frontier(study(out=str(tmp_path / "other")), workers=workers)
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["notes.txt"]
+
+
+def test_prompts_that_were_trained_on_are_not_measured(
+    study: Callable[..., FrontierConfig], workers: Workers, inputs: Path, tmp_path: Path
+) -> None:
+    both = tmp_path / "both.txt"
+    both.write_text((inputs / "train.txt").read_text() + "New here.\n")
+    config = study(eval_prompts=str(both), dpo=None, unlikelihood=None)
+    assert run_frontier(config, workers=workers).numbers["prompts"] == {"train": 6, "eval": 1}
+    known = run_frontier(study(eval_prompts=str(inputs / "train.txt"), dpo=None, unlikelihood=None), workers=workers)
+    assert "every one of the 6 eval_prompts" in known.failures[0][1]
+
+
+def test_texts_become_prefixes(study: Callable[..., FrontierConfig], workers: Workers, tmp_path: Path) -> None:
+    reviews = tmp_path / "reviews.jsonl"
+    texts = [f"{name} thinks that the film is rather good" for name in ("Ann", "Bob", "Cleo", "Dan")]
+    reviews.write_text("".join(json.dumps({"text": text, "label": 1}) + "\n" for text in texts))
+    source = {"path": str(reviews), "prefix_tokens": [2, 8], "limit": 3}
+    result = run_frontier(
+        study(prompts=source, dpo=None, preferred_ft=None, unlikelihood=None, ppo_gt=None), workers=workers
+    )
+    (folder,) = (result.path / "stages").glob("prompts-*")
+    prompts = [json.loads(line)["prompt"] for line in (folder / "train.jsonl").read_text().splitlines()]
+    assert len(prompts) == 3
+    for prompt, text in zip(prompts, texts, strict=False):
+        assert text.startswith(prompt)
+        assert 2 <= len(prompt) <= 8  # a byte is a token here
+
+
+# -- the command line ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_and_again_continues(
+    study: Callable[..., FrontierConfig], first: StudyResult, workers: Workers, tmp_path: Path, capfd: Any
+) -> None:
+    """The command is stopped as soon as its first run has begun, and a second call ends with the same numbers."""
+    config = study()
+    (tmp_path / "study.yaml").write_text(to_yaml(config))
+    command = [sys.executable, "-m", "penchant.cli", "study", "frontier", str(tmp_path / "study.yaml")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    runs = Path(str(config.out)) / "runs"
+    while process.poll() is None and not (runs.is_dir() and any(runs.glob("*/metrics.jsonl"))):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stdout + stderr
+    assert "continue with the same command" in stdout
+    result = run_frontier(config, workers=workers)
+    assert 0 < result.ran < len(grid(config).tasks())
+    assert numbers_of(result.numbers) == numbers_of(first.numbers)
+
+
+def test_the_command_runs_and_reports(
+    first: StudyResult, settings: dict[str, Any], tmp_path: Path, capsys: Any
+) -> None:
+    config = tmp_path / "study.yaml"
+    config.write_text(to_yaml(FrontierConfig(**settings)))
+    page = tmp_path / "page.html"
+    command = ["study", "frontier", str(config), "-o", str(first.path), "--report", str(page)]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "DPO" in said
+    assert "0 stages run" in said
+    assert "share of the possible gain" in said
+    assert page.exists()
+    assert main(["report", str(first.path), "-o", str(tmp_path / "again.html")]) == 0
+    assert "every method on one plot" in (tmp_path / "again.html").read_text()
+
+
+def test_the_command_of_the_other_study_says_what_failed(settings: dict[str, Any], tmp_path: Path, capsys: Any) -> None:
+    out, common = tmp_path / "noise", [f"{name}={settings[name]}" for name in ("prompts", "eval_prompts")]
+    command = ["study", "noise", *common, "model=no-such-model", "--seeds", "1", "-o", str(out)]
+    assert main(command) == 1
+    said = capsys.readouterr().out
+    assert "failed: unseen-comparisons: no model 'no-such-model'" in said
+    assert "there is nothing to compare" not in said
+
+
+def test_help_and_mistakes_need_no_torch(tmp_path: Path) -> None:
+    check = (
+        "import sys\nfrom penchant.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n    print('code', end.code)\n"
+        "assert 'torch' not in sys.modules and 'numpy' not in sys.modules\n"
+    )
+
+    def said(*arguments: str) -> str:
+        done = subprocess.run([sys.executable, "-c", check, *arguments], capture_output=True, text=True, check=True)
+        return done.stdout + done.stderr
+
+    shown = said("study", "frontier", "--help")
+    assert "--preset {demo,small,medium,paper}" in shown
+    assert "dpo.beta: a list (each a number above 0)" in shown
+    assert "seeds" in shown
+    assert "shares: a list (each a number at least 0 and below 0.5)" in said("study", "noise", "--help")
+    assert "a preset is a configuration" in said("study", "frontier", "x.yaml", "--preset", "demo")
+    assert "`dpo.betta`" in said("study", "frontier", "--preset", "demo", "dpo.betta=[1]")
+    assert "count from 1" in said("study", "frontier", "--preset", "demo", "--jobs", "0")

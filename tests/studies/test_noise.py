@@ -1,0 +1,114 @@
+"""The study of wrong labels: what is flipped, who is judged by what, and its numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import penchant as pt
+from penchant.studies.noise import run_noise
+from penchant.studies.noise_grid import noise_grid
+from penchant.studies.settings import NoiseConfig
+from penchant.studies.study import StudyResult
+from penchant.studies.workers import Workers
+
+
+@pytest.fixture(scope="module")
+def config(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> NoiseConfig:
+    common = {name: settings[name] for name in NoiseConfig.model_fields.keys() & settings.keys()}
+    changes: dict[str, Any] = {
+        "shares": [0, 0.4],
+        "learning_rate": 3e-3,
+        "reward_model": {"learning_rate": 3e-3},
+        "few": {"prompts": 2, "epochs": 4, "times": 2},
+        "comparisons": {"groups": 2},
+        "out": str(tmp_path_factory.mktemp("noise") / "study"),
+    }
+    return NoiseConfig(**{**common, **changes})
+
+
+@pytest.fixture(scope="module")
+def result(config: NoiseConfig, workers: Workers) -> StudyResult:
+    return run_noise(config, workers=workers)
+
+
+def stage(result: StudyResult, name: str) -> Path:
+    (folder,) = (result.path / "stages").glob(f"{name}-*")
+    return folder
+
+
+def test_every_learner_meets_every_share_and_those_that_are_dpo_at_0_are_one_run(config: NoiseConfig) -> None:
+    built = noise_grid(config)
+    assert len(built.cells) == 2 * 5
+    assert len({cell.run.address for cell in built.cells}) == 10 - 2  # cDPO and robust DPO at 0 are DPO
+    labels = [task.label for task in built.tasks()]
+    assert len(labels) == len(set(labels))
+    order = [task.address for task in built.tasks()]
+    for task in built.tasks():
+        assert all(order.index(need.address) < order.index(task.address) for need in task.needs.values())
+
+
+def test_a_share_of_the_comparisons_is_turned_round(result: StudyResult) -> None:
+    clean = pt.load_preferences(stage(result, "comparisons-seed-0") / "comparisons.jsonl", merge=False, ties="half")
+    flipped = pt.load_preferences(stage(result, "flipped-0.4") / "comparisons.jsonl", merge=False, ties="half")
+    turned, decided = 0, 0
+    for one, other in zip(clean, flipped, strict=True):
+        assert (one.prompt, one.responses) == (other.prompt, other.responses)
+        assert other.scores is None
+        for before, after in zip(one.comparisons, other.comparisons, strict=True):
+            same = (before.winner, before.loser) == (after.winner, after.loser)
+            assert same or (before.winner, before.loser) == (after.loser, after.winner)
+            decided += not before.tie
+            turned += not same
+            assert same or not before.tie
+    facts = json.loads((stage(result, "flipped-0.4") / "stage.json").read_text())
+    assert facts["flipped"] == turned
+    assert facts["comparisons"] == decided
+    assert 0.2 * decided < turned < 0.6 * decided
+
+
+def test_the_numbers(result: StudyResult) -> None:
+    study = result.numbers
+    assert not result.failures
+    assert study == json.loads((result.path / "study.json").read_text())
+    by_name = {method["name"]: method for method in study["methods"]}
+    assert list(by_name) == ["dpo", "cdpo", "robust", "ipo", "reward_model"]
+    for method in study["methods"]:
+        assert [point["share"] for point in method["points"]] == [0, 0.4]
+        for point in method["points"]:
+            assert 0 <= point["accuracy"]["low"] <= point["accuracy"]["value"] <= point["accuracy"]["high"] <= 1
+            assert (point["reward"] is None) == (method["name"] == "reward_model")
+    assert by_name["dpo"]["points"][0] == by_name["cdpo"]["points"][0] == by_name["robust"]["points"][0]
+    assert by_name["dpo"]["points"][1] != by_name["robust"]["points"][1]
+    points = study["few"]["points"]
+    assert [point["epoch"] for point in points] == [2, 4]
+    assert points[-1]["seen_accuracy"] > 0.5
+
+
+def test_the_accuracy_is_that_of_the_models(result: StudyResult, config: NoiseConfig) -> None:
+    """By hand: the winner's implicit reward, log-probability over that of the start, is above the loser's."""
+    groups = pt.load_preferences(stage(result, "unseen-comparisons") / "comparisons.jsonl", merge=False, ties="drop")
+    (run,) = (result.path / "runs").glob("dpo-flipped-0.4-*")
+    after, before = (
+        pt.load_policy(name, template="plain", device="cpu").score(groups)
+        for name in (run / "checkpoint", config.model.name)
+    )
+    right = [
+        float((one - other)[comparison.winner] > (one - other)[comparison.loser])
+        for group, one, other in zip(groups, after, before, strict=True)
+        for comparison in group.comparisons
+    ]
+    dpo = next(method for method in result.numbers["methods"] if method["name"] == "dpo")
+    assert dpo["points"][1]["accuracy"]["value"] == pytest.approx(sum(right) / len(right))
+    assert dpo["points"][1]["accuracy"]["n"] == len(right)
+
+
+def test_a_second_call_runs_nothing(result: StudyResult, config: NoiseConfig, workers: Workers) -> None:
+    assert run_noise(config, workers=workers).ran == 0
+    wider = NoiseConfig(**{**config.model_dump(), "shares": [0, 0.2, 0.4], "few": None})
+    again = run_noise(wider, workers=workers)
+    assert again.ran == 1 + 5 + 5  # one more flipping, five runs, and their judgements
+    assert again.numbers["few"] is None
