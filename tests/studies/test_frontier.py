@@ -220,7 +220,7 @@ def test_the_paper_s_preset_starts_and_ends_with_stand_ins_for_what_the_hub_has(
             f"reward={settings['reward']}", f"sft.data.path={reviews}", "sft.data.max_length=null", "seeds=[0]",
             "max_new_tokens=5", "evaluation.times=1", "evaluation.samples=2", "evaluation.reference_samples=16",
             "dpo.beta=[0.1]", "kto={beta: [0.1]}", "unlikelihood.alpha=[1]", "best_of_n.n=[1, 4, 16]",
-            f"out={'{'}tmp_path / 'paper'{'}'}",
+            f"out={tmp_path / 'paper'}",
             *(f"{method}.{setting}" for method in ("ppo", "ppo_gt") for setting in budget),
         ],
     )  # fmt: skip
