@@ -19,6 +19,8 @@ class Training:
     """Passes over the training text; a part of one is fine, the rows are shuffled."""
     batch: int
     learning_rate: float
+    restart_at: float | None = None
+    """Epochs after which warm-up and cosine start anew (warm restarts, Loshchilov and Hutter 2017); None: never."""
     context: int = CONTEXT
     warmup_share: float = 0.04
     weight_decay: float = 0.1
@@ -57,6 +59,6 @@ SHAPES = {
     for shape in (
         Shape("penchant-0.5m", 96, 3, 3, 256, Training(epochs=1, batch=8, learning_rate=3e-3)),
         Shape("penchant-1.5m", 160, 4, 5, 432, Training(epochs=1, batch=8, learning_rate=2e-3)),
-        Shape("penchant-5m", 256, 6, 8, 640, Training(epochs=0.6, batch=8, learning_rate=2e-3)),
+        Shape("penchant-5m", 256, 6, 8, 640, Training(epochs=0.9, batch=8, learning_rate=2e-3, restart_at=0.6)),
     )
 }

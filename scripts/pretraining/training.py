@@ -72,6 +72,7 @@ def train(
     torch.set_flush_denormal(True)
     folder.mkdir(parents=True, exist_ok=True)
     steps = round(settings.epochs * rows.steps_per_epoch)
+    restart = steps if settings.restart_at is None else round(settings.restart_at * rows.steps_per_epoch)
     optimizer = _optimizer(model, settings)
     state = _resume(folder, identity, model, optimizer)
     step, looks, spent, recent = state["step"], state["looks"], state["seconds"], state["recent"]
@@ -79,8 +80,10 @@ def train(
     model.train()
     with progress_bar(folder.name, steps, "steps", done=step) as advance:
         while step < steps:
+            begun, ends = (0, restart) if step < restart else (restart, steps)
+            rate = settings.learning_rate * schedule(step - begun, ends - begun, settings.warmup_share)
             for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * schedule(step, steps, settings.warmup_share)
+                group["lr"] = rate
             loss = _step(model, optimizer, rows.batch_of(step), settings.clip)
             if not math.isfinite(loss):
                 raise InputError(f"the loss of step {step} is {loss}; lower learning_rate (checkpoint: {folder})")

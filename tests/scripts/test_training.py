@@ -87,6 +87,23 @@ def test_a_stopped_training_ends_as_an_uninterrupted_one(tokenizer: Any, tmp_pat
     assert weights(finished).equal(weights(straight))
 
 
+def test_until_its_restart_a_training_is_a_shorter_one(tokenizer: Any, tmp_path: Path) -> None:
+    """So a finished training can go on."""
+    seen = []
+
+    def keep(model: Any) -> float:
+        seen.append(weights(model))
+        return 0.0
+
+    short = dataclasses.replace(TINY, training=dataclasses.replace(TINY.training, epochs=1))
+    longer = dataclasses.replace(TINY, training=dataclasses.replace(TINY.training, restart_at=1.0, look_every=9))
+    model, run = trained(tmp_path / "short", tokenizer, short)
+    assert run["steps"] == 9
+    trained(tmp_path / "longer", tokenizer, longer, keep)
+    assert seen[0].equal(weights(model))
+    assert not seen[1].equal(seen[0])
+
+
 def test_a_checkpoint_of_something_else_is_refused(tokenizer: Any, tmp_path: Path) -> None:
     trained(tmp_path, tokenizer)
     other = dataclasses.replace(TINY, training=dataclasses.replace(TINY.training, seed=5))
@@ -107,6 +124,7 @@ def test_a_loss_that_is_not_finite_stops(tokenizer: Any, tmp_path: Path) -> None
         {"batch": 2},
         {"learning_rate": 5e-3},
         {"context": 8},
+        {"restart_at": 1.0},
         {"warmup_share": 0.5},
         {"weight_decay": 0.0},
         {"betas": (0.9, 0.9)},
