@@ -219,13 +219,15 @@ def test_the_paper_s_preset_starts_and_ends_with_stand_ins_for_what_the_hub_has(
             f"eval_prompts.path={unseen}", "eval_prompts.split=train", "eval_prompts.limit=6",
             f"reward={settings['reward']}", f"sft.data.path={reviews}", "sft.data.max_length=null", "seeds=[0]",
             "max_new_tokens=5", "evaluation.times=1", "evaluation.samples=2", "evaluation.reference_samples=16",
-            "dpo.beta=[0.1]", "unlikelihood.alpha=[1]", "best_of_n.n=[1, 4, 16]", f"out={tmp_path / 'paper'}",
+            "dpo.beta=[0.1]", "kto={beta: [0.1]}", "unlikelihood.alpha=[1]", "best_of_n.n=[1, 4, 16]",
+            f"out={tmp_path / 'paper'}",
             *(f"{method}.{setting}" for method in ("ppo", "ppo_gt") for setting in budget),
         ],
     )  # fmt: skip
     result = run_frontier(config, workers=workers)
     assert not result.failures
-    assert len(result.numbers["methods"]) == 6
+    assert len(result.numbers["methods"]) == 7
+    assert all(len(method["points"]) >= 1 for method in result.numbers["methods"])
     assert [path.name.split("-")[0] for path in sorted((result.path / "stages").iterdir())] == [
         "comparisons", "prompts", "reference", "reward", "sft",
     ]  # fmt: skip

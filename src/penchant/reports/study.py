@@ -176,14 +176,17 @@ def _budget(study: Numbers) -> str:
     """What is equal for all and what is not."""
     config = study["config"]
     shared = f"{config['optimizer']}, clip {config['clip']:g}"
-    offline = f"DPO, Preferred-FT and unlikelihood go {_times(config['epochs'])} over the same comparisons"
+    names = [method["label"] for method in trained(study) if not method["name"].startswith("ppo")]
+    said = []
+    if names:
+        goes = "goes" if len(names) == 1 else "go"
+        said.append(f"{listing(names)} {goes} {_times(config['epochs'])} over the same comparisons.")
     ppo = config["ppo"] or config["ppo_gt"]
-    online = ""
     if ppo:
         drawn = ppo["steps"] * ppo["prompts_per_step"] * ppo["samples_per_prompt"]
-        online = (
-            f"; PPO draws {number(drawn, 0)} samples of its own in {count(ppo['steps'], 'step')} and goes "
-            f"{_times(ppo['updates'])} over each"
+        said.append(
+            f"PPO draws {number(drawn, 0)} samples of its own in {count(ppo['steps'], 'step')} and goes "
+            f"{_times(ppo['updates'])} over each."
         )
     rates = [
         f"{method['label']} {config[method['name']]['learning_rate']:g}"
@@ -191,7 +194,7 @@ def _budget(study: Numbers) -> str:
         if config.get(method["name"])
     ]
     return (
-        f"Equal for all: start, prompts, evaluation prompts and seeds ({shared}). {offline}{online}. Learning rates: "
+        f"Equal for all: start, prompts, evaluation prompts and seeds ({shared}). {' '.join(said)} Learning rates: "
         f"{listing(rates)}. Training time leaves evaluations out; “needs before” is sampling and ranking the "
         "comparisons and, for PPO, fitting the reward model."
     )
