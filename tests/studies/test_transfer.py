@@ -125,7 +125,9 @@ def test_the_numbers(result: StudyResult) -> None:
     study = result.numbers
     assert not result.failures
     assert study == json.loads((result.path / "study.json").read_text())
-    assert [method["name"] for method in study["methods"]] == ["dpo", "preferred_ft", "unlikelihood"] + ["best_of_n"] * 3
+    assert [method["name"] for method in study["methods"]] == ["dpo", "preferred_ft", "unlikelihood"] + [
+        "best_of_n"
+    ] * 3
     assert (study["temperatures"], study["home"]) == ([0, 1], 1)
     for method in study["methods"]:
         assert len(method["cells"]) == 3 * 2

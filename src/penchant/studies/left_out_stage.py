@@ -31,7 +31,6 @@ def left_out_stage(order: Order, folder: Path) -> dict[str, Any]:
     groups = load_preferences(
         path,
         ties="half",
-        merge=data["merge"],
         bad_rows=data["bad_rows"],
         layout=data["layout"],
         split=data["split"],
