@@ -1,4 +1,6 @@
 # `make demo` and `make test` are the two commands of the README; both install what they need into .venv.
+# make demo MODEL=smollm2-135m trains that model by DPO instead of running the small study
+MODEL ?=
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 # The torch that we test with. On a machine with its own build: make TORCH=torch demo
 TORCH ?= torch==2.13.0
@@ -9,7 +11,8 @@ STAMP := $(VENV)/.installed
 .PHONY: help install demo test test-all check format bench clean
 
 help:
-	@echo "make demo      install, then train SmolLM2-135M from preferences and write an HTML report"
+	@echo "make demo      install, then compare five methods on a small model of ours and write an HTML page"
+	@echo "               (make demo MODEL=smollm2-135m: DPO on SmolLM2-135M, and its report)"
 	@echo "make test      install, then run the tests (under 6 minutes on 2 cores)"
 	@echo "make test-all  the slow tests too"
 	@echo "make check     format, lint and types"
@@ -29,8 +32,13 @@ $(STAMP): pyproject.toml
 	@touch $(STAMP)
 
 demo: install
+ifeq ($(MODEL),smollm2-135m)
 	@echo "== the main job: sample, rank, train with DPO, report"
 	$(BIN)/python examples/demo.py
+else
+	@echo "== the main job: sample, rank, train five methods, and draw them beside the best that is possible"
+	$(BIN)/penchant study frontier --preset demo -o runs/demo $(if $(MODEL),model=$(MODEL))
+endif
 
 test: install
 	@echo "== tests"

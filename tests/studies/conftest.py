@@ -50,6 +50,7 @@ def settings(tiny_model: str, inputs: Path) -> dict[str, Any]:
         "evaluation": {"times": 2, "samples": 2, "reference_samples": 16},
         "batch_size": 8,
         "dpo": {"beta": [0.1, 1], "learning_rate": 3e-3},
+        "kto": None,
         "preferred_ft": {"learning_rate": 3e-3},
         "unlikelihood": {"alpha": [0.5], "learning_rate": 3e-3},
         "ppo": None,

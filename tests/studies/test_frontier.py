@@ -219,13 +219,15 @@ def test_the_paper_s_preset_starts_and_ends_with_stand_ins_for_what_the_hub_has(
             f"eval_prompts.path={unseen}", "eval_prompts.split=train", "eval_prompts.limit=6",
             f"reward={settings['reward']}", f"sft.data.path={reviews}", "sft.data.max_length=null", "seeds=[0]",
             "max_new_tokens=5", "evaluation.times=1", "evaluation.samples=2", "evaluation.reference_samples=16",
-            "dpo.beta=[0.1]", "unlikelihood.alpha=[1]", "best_of_n.n=[1, 4, 16]", f"out={tmp_path / 'paper'}",
+            "dpo.beta=[0.1]", "kto={beta: [0.1]}", "unlikelihood.alpha=[1]", "best_of_n.n=[1, 4, 16]",
+            f"out={tmp_path / 'paper'}",
             *(f"{method}.{setting}" for method in ("ppo", "ppo_gt") for setting in budget),
         ],
     )  # fmt: skip
     result = run_frontier(config, workers=workers)
     assert not result.failures
-    assert len(result.numbers["methods"]) == 6
+    assert len(result.numbers["methods"]) == 7
+    assert all(len(method["points"]) >= 1 for method in result.numbers["methods"])
     assert [path.name.split("-")[0] for path in sorted((result.path / "stages").iterdir())] == [
         "comparisons", "prompts", "reference", "reward", "sft",
     ]  # fmt: skip
@@ -354,6 +356,15 @@ def test_the_command_runs_and_reports(
     assert "every method on one plot" in (tmp_path / "again.html").read_text()
 
 
+def test_the_command_of_the_other_study_says_what_failed(settings: dict[str, Any], tmp_path: Path, capsys: Any) -> None:
+    out, common = tmp_path / "noise", [f"{name}={settings[name]}" for name in ("prompts", "eval_prompts")]
+    command = ["study", "noise", *common, "model=no-such-model", "--seeds", "1", "-o", str(out)]
+    assert main(command) == 1
+    said = capsys.readouterr().out
+    assert "failed: unseen-comparisons: no model 'no-such-model'" in said
+    assert "there is nothing to compare" not in said
+
+
 def test_help_and_mistakes_need_no_torch(tmp_path: Path) -> None:
     check = (
         "import sys\nfrom penchant.cli import main\n"
@@ -369,6 +380,7 @@ def test_help_and_mistakes_need_no_torch(tmp_path: Path) -> None:
     assert "--preset {demo,small,medium,paper}" in shown
     assert "dpo.beta: a list (each a number above 0)" in shown
     assert "seeds" in shown
+    assert "shares: a list (each a number at least 0 and below 0.5)" in said("study", "noise", "--help")
     assert "a preset is a configuration" in said("study", "frontier", "x.yaml", "--preset", "demo")
     assert "`dpo.betta`" in said("study", "frontier", "--preset", "demo", "dpo.betta=[1]")
     assert "count from 1" in said("study", "frontier", "--preset", "demo", "--jobs", "0")

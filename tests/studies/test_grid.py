@@ -18,7 +18,8 @@ from penchant.studies.recipes import run_settings
 
 PPO = {"target_nats": [1, 3], "learning_rate": 1e-4, "steps": 2, "prompts_per_step": 3, "samples_per_prompt": 2}
 DATA = {"path": "demonstrations.jsonl"}
-ALL = {"ppo": PPO, "ppo_gt": PPO, "seeds": [0, 1], "sft": {"data": DATA}}
+KTO = {"beta": [0.1], "learning_rate": 1e-3}
+ALL = {"ppo": PPO, "ppo_gt": PPO, "kto": KTO, "seeds": [0, 1], "sft": {"data": DATA}}
 
 
 def addresses(built: Grid) -> dict[str, str]:
@@ -35,13 +36,8 @@ def changed(before: Grid, after: Grid) -> set[str]:
 def test_a_sweep_becomes_runs(study: Callable[..., FrontierConfig]) -> None:
     built = grid(study(**ALL))
     labels = [task.label for task in built.runs]
-    assert labels[:4] == [
-        "dpo-beta-0.1-seed-0",
-        "dpo-beta-1-seed-0",
-        "preferred-ft-seed-0",
-        "unlikelihood-alpha-0.5-seed-0",
-    ]
-    assert len(labels) == len(set(labels)) == 2 * (2 + 1 + 1 + 2 + 2)
+    assert labels[:4] == ["dpo-beta-0.1-seed-0", "dpo-beta-1-seed-0", "kto-beta-0.1-seed-0", "preferred-ft-seed-0"]
+    assert len(labels) == len(set(labels)) == 2 * (2 + 1 + 1 + 1 + 2 + 2)
     assert len(set(addresses(built).values())) == len(built.tasks())
     by_label = {task.label: task for task in built.tasks()}
     assert set(by_label["ppo-target-nats-3-seed-1"].needs) == {"prompts", "start", "reward_model"}
@@ -58,7 +54,7 @@ def test_a_study_of_ppo_gt_alone_needs_no_comparisons(study: Callable[..., Front
 
 
 RUNS = set(TRAINED)
-OFFLINE = {"dpo", "preferred_ft", "unlikelihood"}
+OFFLINE = {"dpo", "kto", "preferred_ft", "unlikelihood"}
 ONLINE = {"ppo", "ppo_gt"}
 COMPARED = OFFLINE | {"ppo", "reward_model", "comparisons"}
 DRAWN = RUNS | {"comparisons", "reward_model", "reference"}
@@ -70,6 +66,7 @@ EVERYTHING = DRAWN | {"sft"}
     [
         ({"dpo": {"beta": [0.1, 1], "learning_rate": 1e-3}}, {"dpo"}),
         ({"dpo": None}, {"dpo"}),
+        ({"kto": KTO | {"learning_rate": 1e-5}}, {"kto"}),
         ({"preferred_ft": {"learning_rate": 1e-3}}, {"preferred_ft"}),
         ({"unlikelihood": {"alpha": [0.5], "learning_rate": 1e-3}}, {"unlikelihood"}),
         ({"ppo": PPO | {"steps": 3}}, {"ppo"}),
@@ -152,7 +149,7 @@ def test_content_counts_and_names_do_not(
 
 
 def test_every_run_is_a_configuration_of_its_method(study: Callable[..., FrontierConfig], tmp_path: Path) -> None:
-    facts = {"comparisons": 20, "winners": 12}
+    facts = {"comparisons": 20, "winners": 12, "losers": 11}
     for task in grid(study(**ALL)).tasks():
         if not task.is_run or task.kind not in METHODS:
             continue

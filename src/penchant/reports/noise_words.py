@@ -30,7 +30,10 @@ def headline(study: Numbers) -> list[str]:
 
 def findings(study: Numbers) -> list[str]:
     """Each relative against DPO at the largest share, the first share that costs something, and overfitting."""
-    return [text for text in (_relatives(study), *map(_first_cost, study["methods"]), _overfitting(study)) if text]
+    costs = {method["label"]: _first_cost(method) for method in study["methods"] if len(method["points"]) > 1}
+    unhurt = [label for label, text in costs.items() if not text]
+    calm = f"{listing(unhurt)}: no loss that these intervals could show." if unhurt else ""
+    return [text for text in (_relatives(study), *costs.values(), calm, _overfitting(study)) if text]
 
 
 def _relatives(study: Numbers) -> str:
@@ -61,10 +64,8 @@ def _relatives(study: Numbers) -> str:
 
 
 def _first_cost(method: Numbers) -> str:
-    """The smallest share at which a learner is clearly worse than without any."""
+    """The smallest share at which a learner is clearly worse than without any; empty if there is none."""
     points = method["points"]
-    if len(points) < 2:
-        return ""
     clean = as_estimate(points[0]["accuracy"])
     for point in points[1:]:
         e = as_estimate(point["accuracy"])
@@ -73,7 +74,7 @@ def _first_cost(method: Numbers) -> str:
                 f"{method['label']} is clearly worse from {_share(point)} flipped on: "
                 f"{value_only(clean, percent=True)} to {estimate(e, percent=True)}."
             )
-    return f"{method['label']} loses nothing that these intervals could show, up to {_share(points[-1])} flipped."
+    return ""
 
 
 def _overfitting(study: Numbers) -> str:
@@ -85,9 +86,9 @@ def _overfitting(study: Numbers) -> str:
     best = max(points, key=lambda point: point["reward"]["value"])
     last = points[-1]
     heart = (
-        f"It has {number(100 * SEEN, 0)}% of them right after seeing them {number(known['epoch'], 0)} times"
+        f"it has {number(100 * SEEN, 0)}% of them right after seeing them {number(known['epoch'], 0)} times"
         if known
-        else f"It never has {number(100 * SEEN, 0)}% of them right"
+        else f"it never has {number(100 * SEEN, 0)}% of them right"
     )
     end, top = as_estimate(last["reward"]), as_estimate(best["reward"])
     if end.high is not None and top.low is not None and end.high < top.low:

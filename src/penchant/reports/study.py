@@ -135,7 +135,7 @@ def _tiles(study: Numbers) -> list[Tile]:
         share = as_estimate(best["efficiency"])
         tiles.append(_tile("Efficiency of Best-of-N", share, "by the true reward", percent=True))
     runs = count(len(study["runs"]), "run")
-    tiles.append(Tile("Computed in", duration(study["cost"]["seconds"]), "", f"{runs}, one after the other"))
+    tiles.append(Tile("Computing time", duration(study["cost"]["seconds"]), "", f"{runs} and what they need, added up"))
     return tiles
 
 
@@ -190,14 +190,17 @@ def _budget(study: Numbers) -> str:
     """What is equal for all and what is not."""
     config = study["config"]
     shared = f"{config['optimizer']}, clip {config['clip']:g}"
-    offline = f"DPO, Preferred-FT and unlikelihood go {count(config['epochs'], 'time')} over the same comparisons"
+    names = [method["label"] for method in trained(study) if not method["name"].startswith("ppo")]
+    said = []
+    if names:
+        goes = "goes" if len(names) == 1 else "go"
+        said.append(f"{listing(names)} {goes} {_times(config['epochs'])} over the same comparisons.")
     ppo = config["ppo"] or config["ppo_gt"]
-    online = ""
     if ppo:
         drawn = ppo["steps"] * ppo["prompts_per_step"] * ppo["samples_per_prompt"]
-        online = (
-            f"; PPO draws {number(drawn, 0)} samples of its own in {count(ppo['steps'], 'step')} and goes "
-            f"{count(ppo['updates'], 'time')} over each"
+        said.append(
+            f"PPO draws {number(drawn, 0)} samples of its own in {count(ppo['steps'], 'step')} and goes "
+            f"{_times(ppo['updates'])} over each."
         )
     rates = [
         f"{method['label']} {config[method['name']]['learning_rate']:g}"
@@ -205,10 +208,14 @@ def _budget(study: Numbers) -> str:
         if config.get(method["name"])
     ]
     return (
-        f"Equal for all: start, prompts, evaluation prompts and seeds ({shared}). {offline}{online}. Learning rates: "
+        f"Equal for all: start, prompts, evaluation prompts and seeds ({shared}). {' '.join(said)} Learning rates: "
         f"{listing(rates)}. Training time leaves evaluations out; “needs before” is sampling and ranking the "
         "comparisons and, for PPO, fitting the reward model."
     )
+
+
+def _times(n: int) -> str:
+    return {1: "once", 2: "twice"}.get(n, f"{n} times")
 
 
 def _runs(study: Numbers) -> Table:
@@ -247,6 +254,8 @@ def _points(study: Numbers) -> Table:
 def _name(study: Numbers, row: Numbers) -> str:
     method = named(study, row["method"])
     label = method["label"] if method else row["method"]
+    if row["method"] == BEST_OF_N and row["value"] is not None:
+        return f"Best-of-{row['value']:g}"
     if row["value"] is None or method is None or not method["setting"]:
         return label
     return f"{label}, {setting_name(method['setting'])} {row['value']:g}"

@@ -1,6 +1,6 @@
 """Experiments that compare methods: a grid of runs, then a page. Imports no torch."""
 
 from penchant.studies.presets import PRESETS, preset
-from penchant.studies.settings import FrontierConfig
+from penchant.studies.settings import FrontierConfig, NoiseConfig
 
-__all__ = ["PRESETS", "FrontierConfig", "preset"]
+__all__ = ["PRESETS", "FrontierConfig", "NoiseConfig", "preset"]

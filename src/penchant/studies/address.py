@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import penchant
-from penchant.models.builtin import BUILT_IN
+from penchant.models.builtin import EMBEDDED, WHEELS
 
 LENGTH = 12  # hexadecimal digits of an address
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt")  # files of a model's folder that decide what it does
@@ -47,9 +47,10 @@ def data_content(path: str) -> str:
 
 
 def model_content(name: str) -> str:
-    """Of a local model, whose weights may change under one name; a hub id stands for itself."""
-    path = Path(name).expanduser()
-    if name in BUILT_IN or not path.exists():
+    """Of a local model, or one that comes with Penchant, whose weights may change under one name; a hub id stands for
+    itself."""
+    path = EMBEDDED.get(name, Path(name).expanduser())
+    if name in WHEELS or not path.exists():
         return name
     if path.is_file():
         return _file(path)

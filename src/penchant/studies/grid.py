@@ -9,9 +9,9 @@ from typing import Any
 from penchant.studies.settings import FrontierConfig, MethodsConfig
 from penchant.studies.tasks import Stages, Task, plain
 
-SWEPT = {"dpo": "beta", "unlikelihood": "alpha", "ppo": "target_nats", "ppo_gt": "target_nats"}
+SWEPT = {"dpo": "beta", "kto": "beta", "unlikelihood": "alpha", "ppo": "target_nats", "ppo_gt": "target_nats"}
 """The setting that a method's sweep goes over; Preferred-FT has only its seeds."""
-TRAINED = ("dpo", "preferred_ft", "unlikelihood", "ppo", "ppo_gt")
+TRAINED = ("dpo", "kto", "preferred_ft", "unlikelihood", "ppo", "ppo_gt")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from penchant.studies.tasks import Stages, Task, plain
 
 LEARNERS = ("dpo", "cdpo", "robust", "ipo", "reward_model")
 """Who learns from flipped comparisons; cDPO and robust DPO are told the share."""
+HELD_OUT_GROUPS = 4  # of an unseen prompt, at least: there are few of these prompts, and samples cost little
 HELD_OUT_SEED = 2  # beyond the evaluation's: the draws that unseen comparisons are made of
 
 
@@ -44,7 +45,8 @@ def noise_grid(config: NoiseConfig) -> NoiseGrid:
     """The stages that a configuration asks for."""
     stages = Stages(config)
     held_seed = config.evaluation.seed + HELD_OUT_SEED
-    settings = {**stages.draws, **stages.sizes, "seed": held_seed, "of": "eval"}
+    groups = max(config.comparisons.groups, HELD_OUT_GROUPS)
+    settings = {**stages.draws, **stages.sizes, "groups": groups, "seed": held_seed, "of": "eval"}
     held = stages.task("comparisons", "unseen-comparisons", settings, stages.drawn)
     before, cells, few = list(stages.start.values()), [], []
     for seed in config.seeds:

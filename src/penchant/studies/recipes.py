@@ -23,8 +23,8 @@ def run_settings(
 
     Args:
         kind: the method. settings, places: of its task. needs: the folders of the stages before.
-        facts: `stage.json` of the comparisons: the numbers of `comparisons` and `winners`; empty where a method does
-            not use them.
+        facts: `stage.json` of the comparisons: the numbers of `comparisons`, `winners` and `losers`; empty where a
+            method does not use them.
         out: the run directory.
     """
     start = needs.get("start")
@@ -47,11 +47,16 @@ def run_settings(
         return {**common, **own, "data": data}
     if kind in ("ppo", "ppo_gt"):
         return {**common, **_ppo(kind, settings, places, needs)}
-    units = facts["winners" if kind in ("preferred_ft", "unlikelihood") else "comparisons"]
+    counted = {"preferred_ft": ("winners",), "unlikelihood": ("winners",), "kto": ("winners", "losers")}
+    units = sum(facts[name] for name in counted.get(kind, ("comparisons",)))
     if "prompts" in settings:  # a run on few prompts
         units = max(1, units * min(settings["prompts"], facts["prompts"]) // facts["prompts"])
     steps = ceil(units / settings["batch_size"]) * settings["epochs"]
-    swept = {"dpo": {"loss": settings.get("loss")}, "unlikelihood": {"alpha": settings.get("value")}}
+    swept = {
+        "dpo": {"loss": settings.get("loss")},
+        "kto": {"beta": settings.get("value")},
+        "unlikelihood": {"alpha": settings.get("value")},
+    }
     return {
         **common,
         **swept.get(kind, {}),

@@ -77,6 +77,14 @@ class DPOSweep(Config):
     learning_rate: LearningRate = 1e-5
 
 
+class KTOSweep(Config):
+    """KTO on the winners as good responses and the losers as bad ones: how strongly the policy is held."""
+
+    beta: Sweep = (0.1, 1.0)
+    """Values of beta."""
+    learning_rate: LearningRate = 1e-5
+
+
 class PreferredFTSweep(Config):
     """Preferred-FT: nothing to sweep but the seed."""
 
@@ -142,9 +150,9 @@ class StudyConfig(Config):
     clip: Annotated[float, Field(gt=0)] = 1.0
     """Largest norm of the gradient, in every run."""
     batch_size: Count = 64
-    """Comparisons (Preferred-FT, unlikelihood: responses) of a step."""
+    """Comparisons (KTO, Preferred-FT, unlikelihood: responses) of a step."""
     epochs: Count = 1
-    """How often DPO, Preferred-FT and unlikelihood go over the comparisons."""
+    """How often DPO, KTO, Preferred-FT and unlikelihood go over the comparisons."""
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     """Each fixes comparisons, reward model and training of its own; prompts and evaluation draws are shared."""
     out: str | None = None
@@ -175,6 +183,8 @@ class MethodsConfig(SampledConfig):
 
     dpo: DPOSweep | None = DPOSweep()
     """DPO's sweep; null leaves the method out, here and below."""
+    kto: KTOSweep | None = None
+    """KTO's sweep."""
     preferred_ft: PreferredFTSweep | None = PreferredFTSweep()
     """Preferred-FT."""
     unlikelihood: UnlikelihoodSweep | None = UnlikelihoodSweep()

@@ -115,6 +115,7 @@ def _write_comparisons(groups: Sequence[PromptGroup], folder: Path) -> dict[str,
         "comparisons": decided,
         "ties": sum(len(group.comparisons) for group in groups) - decided,
         "winners": sum(len({comparison.winner for comparison in group.comparisons}) for group in read),
+        "losers": sum(len({comparison.loser for comparison in group.comparisons}) for group in read),
     }
 
 

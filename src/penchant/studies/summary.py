@@ -29,6 +29,7 @@ from penchant.studies.tasks import Task
 BEST_OF_N = "best_of_n"
 LABELS = {
     "dpo": "DPO",
+    "kto": "KTO",
     "preferred_ft": "Preferred-FT",
     "unlikelihood": "Unlikelihood",
     "ppo": "PPO",

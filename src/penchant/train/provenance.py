@@ -29,7 +29,7 @@ def provenance(config: RunConfig, policy: Learner, prints: dict[str, str]) -> di
     return {
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "machine": {
-            "cpu": _processor(),
+            "cpu": processor(),
             "cores": os.cpu_count(),
             "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
             "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
@@ -56,7 +56,8 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The CPU's name."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text(errors="replace").splitlines():

@@ -1,0 +1,106 @@
+"""A trained model as it is shipped: bfloat16 weights, tokenizer, record of the training, model card."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import platform
+import shutil
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+
+from penchant.train.provenance import processor
+from pretraining.corpus import Corpus
+from pretraining.evaluation import perplexity
+from pretraining.shapes import Shape
+from pretraining.sources import CORPORA, PROTECTED, Document
+
+CARD = Path(__file__).with_name("card.md")
+CHECKED = 20
+"""Held-out documents whose perplexity a test computes again."""
+
+
+def export(
+    shape: Shape, model: LlamaForCausalLM, tokenizer: Any, corpus: Corpus, run: dict[str, Any], to: Path
+) -> Path:
+    """Write the folder `to`/NAME anew, evaluate what lies in it, and describe it.
+
+    Args:
+        run: what `training.train` returned.
+
+    Returns:
+        The folder; it opens with `from_pretrained`, and `record.json` and `README.md` say how it came to be.
+    """
+    folder, building = to / shape.name, to / f".{shape.name}.new"
+    shutil.rmtree(building, ignore_errors=True)
+    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(building)
+    tokenizer.save_pretrained(building)
+    record = {
+        "name": shape.name,
+        "parameters": shape.parameters(len(tokenizer)),
+        "shape": shape.described(),
+        "vocabulary": len(tokenizer),
+        "corpus": {"fingerprint": corpus.fingerprint(), "documents": {k: dict(v) for k, v in corpus.counts.items()}},
+        "training": run,
+        "machine": {"cpu": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("torch", "transformers", "tokenizers")},
+        "held_out": held_out_record(building, corpus.held_out, shape.training.context),
+    }
+    (building / "record.json").write_text(json.dumps(record, indent=1) + "\n")
+    (building / "README.md").write_text(card(record))
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(building, folder)
+    return folder
+
+
+def held_out_record(folder: Path, documents: Sequence[Document], context: int) -> dict[str, Any]:
+    """Perplexity of the shipped weights, as float32, on each source's held-out documents; and on the first few."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    parts = {source.name: [document for document in documents if document.source == source.name] for source in CORPORA}
+    parts["all"] = list(documents)
+    parts["checked"] = parts[CORPORA[0].name][:CHECKED]
+    return {
+        name: {"documents": len(part)}
+        | perplexity(model, tokenizer, [document.text for document in part], context=context).described()
+        for name, part in parts.items()
+        if part
+    }
+
+
+def card(record: dict[str, Any]) -> str:
+    """The model card of a record."""
+    shape, run, counts = record["shape"], record["training"], record["corpus"]["documents"]
+    corpora = [
+        f"| `{source.name}` | {source.licence} | {source.credit} | {counts[source.name].get('train', 0):,} "
+        f"| {counts[source.name].get('overlap', 0):,} | {counts[source.name].get('held_out', 0):,} |"
+        for source in CORPORA
+        if source.name in counts
+    ]
+    held_out = [
+        f"| {name} | {row['documents']:,} | {row['perplexity_per_token']:.1f} | {row['perplexity_per_word']:.0f} "
+        f"| {row['bits_per_byte']:.2f} |"
+        for name, row in record["held_out"].items()
+        if name != "checked"
+    ]
+    return CARD.read_text().format(
+        **{key: record[key] for key in ("name", "vocabulary", "machine")},
+        parameters=f"{record['parameters']:,}",
+        shape=shape,
+        settings=shape["training"],
+        head=shape["width"] // shape["heads"],
+        steps=f"{run['steps']:,}",
+        tokens=f"{run['tokens'] / 1e6:.1f} million",
+        minutes=f"{run['seconds'] / 60:.0f}",
+        protected=", ".join(source.name for source in PROTECTED),
+        corpora="\n".join(corpora),
+        held_out="\n".join(held_out),
+        fingerprint=record["corpus"]["fingerprint"],
+    )

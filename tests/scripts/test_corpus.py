@@ -1,0 +1,119 @@
+"""The training text holds nothing that is evaluated on: on the real corpora, with a check of its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pretraining import corpus as corpora
+from pretraining.openings import openings
+from pretraining.overlap import RUN, SHORTEST, Protected, content
+from pretraining.sources import CORPORA, PROTECTED, Document
+
+SENTENCE = "A stirring, funny and finally transporting re-imagining of beauty and the beast and 1930s horror films"
+
+
+def plain(text: str) -> str:
+    """Another way to compare texts than the corpus's own."""
+    return re.sub("[^a-z0-9]", "", text.lower().replace("-lrb-", "").replace("-rrb-", ""))
+
+
+def test_content_ignores_casing_tokens_accents_and_brackets() -> None:
+    assert content("They won't (B\u00e9art)!") == ("theywontbeart", [0, 4, 7, 8])
+    assert content("they wo n't -lrb- beart -rrb- !")[0] == "theywontbeart"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (SENTENCE, True),
+        ("I say: " + SENTENCE.replace(" ", "  ").upper() + ", no?", True),
+        ("It is funny and finally transporting re imagining of beauty and the beast and 1930s romance", True),  # 60
+        ("Funny, and a re-imagining of Beauty and the Beast.", False),
+        ("The film is strictly routine stuff, all of it", True),  # 31 letters, whole
+        ("The film is strictly routine", False),
+        ("Quite good", True),  # short: equal only
+        ("It is quite good.", False),
+        ("", False),
+    ],
+)
+def test_what_counts_as_overlap(text: str, found: bool) -> None:
+    guard = Protected([SENTENCE, "the film is strictly routine stuff , all", "quite good .", ""])
+    assert guard.found_in(text) is found
+
+
+def test_no_training_document_holds_what_is_evaluated_on(corpus: Any, data: Path) -> None:
+    protected = {plain(document.text) for source in PROTECTED for document in source.documents(data)}
+    assert len(protected) > 20_000
+    documents = {plain(document.text) for document in corpus.train}
+    assert not documents & protected
+    sentences = {plain(part) for document in corpus.train for part in re.split(r"[.!?]+", document.text)}
+    assert len(sentences) > 100_000
+    assert not [text for text in sentences & protected if len(text) >= SHORTEST]
+    assert not documents & {plain(document.text) for document in corpus.held_out}
+
+
+def test_no_training_document_shares_a_run_with_what_is_evaluated_on(corpus: Any, data: Path) -> None:
+    """On the final texts, whose casing and tokens were changed after the documents were chosen."""
+    runs = set()
+    texts = [document.text for source in PROTECTED for document in source.documents(data)]
+    for text in [*texts, *(document.text for document in corpus.held_out)]:
+        key, starts = content(text)
+        runs.update(key[start : start + RUN] for start in starts if start + RUN <= len(key))
+    assert len(runs) > 300_000
+    for document in corpus.train:
+        key, starts = content(document.text)
+        assert runs.isdisjoint(key[start : start + RUN] for start in starts), document.name
+
+
+def test_the_known_overlaps_are_found(corpus: Any, data: Path) -> None:
+    """VADER's film snippets are those of sentence_polarity, and so is most of SST-2's test part."""
+    counts = corpus.counts["sentence_polarity"]
+    assert counts["overlap"] > 0.98 * (counts["overlap"] + counts["train"])
+    known = {content(document.text)[0] for document in CORPORA[2].documents(data)}
+    test = [content(document.text)[0] for document in PROTECTED[1].documents(data)]
+    assert sum(key in known for key in test) >= 1_327  # as the data's README counts them
+    for name in ("imdb5000", "movie_reviews"):
+        counts = corpus.counts[name]
+        assert counts["read"] == counts["train"] + counts["overlap"] + counts["held_out"]
+        assert counts["overlap"] < 0.1 * counts["read"]
+        assert 0.08 < counts["held_out"] / counts["read"] < 0.12
+
+
+def test_the_same_files_give_the_same_corpus(data: Path) -> None:
+    first, second = (corpora.build(data, CORPORA[2:], PROTECTED[:2]) for _ in range(2))
+    assert first.fingerprint() == second.fingerprint()
+    assert len(first.train) > 5_000
+    other = corpora.build(data, CORPORA[2:], PROTECTED[:1])
+    assert other.fingerprint() != first.fingerprint()
+
+
+def test_running_text_is_fluent(corpus: Any) -> None:
+    assert not any("<br" in document.text or "\n" in document.text for document in corpus.train)
+    reviews = [document.text for document in corpus.train if document.source == "movie_reviews"]
+    assert sum(text[0].isupper() for text in reviews) > 0.9 * len(reviews)
+    assert sum(len(re.findall(r" [.,;!?] ", text)) for text in reviews) < len(reviews)
+
+
+def test_the_shipped_openings_are_those_of_held_out_reviews(corpus: Any) -> None:
+    shipped = Path(__file__).parents[2] / "src" / "penchant" / "studies" / "data" / "film_openings.txt"
+    lines = shipped.read_text().splitlines()
+    held_out = [document for document in corpus.held_out if document.source == "imdb5000"]
+    assert lines == openings(held_out)
+    assert len(lines) == len(set(lines)) == 300
+    assert {len(line.split()) for line in lines} == {3, 4, 5, 6}
+    assert not any(line[-1] in ".!?," for line in lines)
+
+
+def test_openings_that_are_none() -> None:
+    texts = [
+        "Short one.",
+        '"Title" is a film that I saw last year with friends',
+        "I SAW THIS FILM AND IT WAS BAD SO BAD",
+        "lower case starts are left out of it all the time",
+    ]
+    assert openings([Document("imdb5000/1", text) for text in texts]) == []
+    good = "I saw this film with a friend and we both liked it"
+    assert [good.startswith(line) for line in openings([Document("imdb5000/1", good)] * 2)] == [True]
