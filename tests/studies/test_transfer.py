@@ -12,10 +12,11 @@ import pytest
 
 import penchant as pt
 from penchant.cli import main
-from penchant.config import to_yaml
+from penchant.config import load_config, to_yaml
 from penchant.engine.generate import Sampling
 from penchant.engine.reference import Reference, sequence_kl
 from penchant.errors import InputError
+from penchant.studies.presets import preset_file
 from penchant.studies.prompt_stages import content
 from penchant.studies.prompts import locate_prompts
 from penchant.studies.study import StudyResult
@@ -224,3 +225,18 @@ def test_the_command_runs_and_reports(
     assert "Trained here, measured there" in html
     assert "&lt;b&gt;news" in html
     assert "<b>news" not in html
+
+
+def test_the_preset_reads_the_shared_data_and_can_be_changed_by_domain(
+    shared_data: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tweets = shared_data("vader/tweets_GroundTruth.txt.gz")
+    monkeypatch.setenv("PENCHANT_DATA", str(tweets.parent.parent))
+    changes = ["domains.news.limit=8", "domains.tweets=other.txt", "domains.tweets.skip=3", "domains.pets=pets.txt"]
+    config = load_config(TransferConfig, preset_file("transfer"), changes)
+    assert list(config.domains) == ["product reviews", "news", "tweets", "pets"]
+    assert (config.domains["news"].limit, config.domains["news"].prefix_tokens) == (8, (2, 8))
+    assert (config.domains["tweets"].path, config.domains["tweets"].skip) == ("other.txt", 3)
+    built = transfer_grid(load_config(TransferConfig, preset_file("transfer")))
+    assert built.prompts["tweets"].places["eval"] == str(tweets.resolve())
+    assert [run.kind for run, _ in built.measured] == ["dpo", "preferred_ft", "unlikelihood", "ppo", "ppo_gt"]
