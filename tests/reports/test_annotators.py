@@ -47,6 +47,7 @@ def made_up(**agreement: float | None) -> dict[str, Any]:
         "annotators": ["Ann", "Bob"],
         "seeds": [0],
         "too_long": 7,
+        "skipped_rows": 3,
         "judges": judges,
         "rows": rows,
         "all": row(**agreement),
@@ -74,7 +75,7 @@ def test_the_page_has_the_numbers(page: Callable[[dict[str, Any]], str], tmp_pat
         "Ann",
         "all in turn",
         "560",
-        "without 7 prompts",
+        "without 3 rows that cannot be used and 7 prompts",
     ):
         assert words in html, words
     assert "http" not in html.replace("http-equiv", "")

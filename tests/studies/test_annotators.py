@@ -176,6 +176,19 @@ def test_bad_data_is_refused(make: Callable[..., AnnotatorsConfig], workers: Wor
     assert [one["annotator"] for one in result.numbers["rows"]] == ["Ann"]
 
 
+def test_rows_that_cannot_be_used_are_refused_or_counted(
+    make: Callable[..., AnnotatorsConfig], base: dict[str, Any], workers: Workers, tmp_path: Path
+) -> None:
+    file = tmp_path / "some.jsonl"
+    file.write_text(Path(base["data"]["path"]).read_text() + '{"prompt": "no responses"}\n')
+    with pytest.raises(InputError, match=r"some.jsonl:31"):
+        annotators_grid(make(data=str(file)))
+    data = {"path": str(file), "held_out": 10, "bad_rows": "skip"}
+    result = run_annotators(make(data=data, beta=None, annotators=["Ann", "Eve"]), workers=workers)
+    assert not result.failures
+    assert result.numbers["skipped_rows"] == 1
+
+
 def test_the_command_runs_and_reports(
     result: StudyResult, config: AnnotatorsConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -214,6 +214,18 @@ def test_bad_settings_are_refused(
     assert locate_prompts("data:tweets.txt") == str((tmp_path / "tweets.txt").resolve())
 
 
+def test_settings_of_one_domain_change_alone(config: TransferConfig, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(to_yaml(config))
+    changed = load_config(
+        TransferConfig, tmp_path / "study.yaml", ["domains.weather.limit=2", "domains.pets.path=x.txt"]
+    )
+    assert changed.domains["weather"] == config.domains["weather"].replace(limit=2)
+    assert changed.domains["<b>news"] == config.domains["<b>news"]
+    assert changed.domains["pets"].path == "x.txt"
+    with pytest.raises(InputError, match=r"`domains.weather.limitt`"):
+        load_config(TransferConfig, tmp_path / "study.yaml", ["domains.weather.limitt=2"])
+
+
 def test_the_command_runs_and_reports(
     result: StudyResult, config: TransferConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -165,7 +165,13 @@ def _picture(study: Numbers) -> Picture:
 
 def _facts(study: Numbers) -> list[tuple[str, str]]:
     config = study["config"]
-    data = str(config["data"]["path"])
-    if study["too_long"]:
-        data += f", without {count(study['too_long'], 'prompt')} that the model has no room for"
+    missing = [
+        f"{count(study[key], noun)} {why}"
+        for key, noun, why in (
+            ("skipped_rows", "row", "that cannot be used"),
+            ("too_long", "prompt", "that the model has no room for"),
+        )
+        if study[key]
+    ]
+    data = str(config["data"]["path"]) + (f", without {listing(missing)}" if missing else "")
     return [("Model", str(config["model"]["name"])), ("Data", data), *shared_facts(study)]

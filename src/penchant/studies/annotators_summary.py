@@ -45,7 +45,7 @@ def summarize_annotators(
         "config": config.model_dump(mode="json"),
         "annotators": annotators,
         "seeds": list(config.seeds),
-        "too_long": max((one.get("too_long", 0) for one in facts), default=0),
+        **{name: max((one.get(name, 0) for one in facts), default=0) for name in ("too_long", "skipped_rows")},
         "judges": [
             {"name": name, "label": LABELS[name]} for name in LEARNERS if any(name in c.learners for c in grid.cells)
         ],

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from penchant.data import load_preferences, write_groups
+from penchant.data import write_groups
+from penchant.data.load import read_preferences
 from penchant.data.render_all import render_all
 from penchant.errors import InputError
 from penchant.studies.order import Order, start_policy
@@ -28,7 +29,7 @@ def left_out_stage(order: Order, folder: Path) -> dict[str, Any]:
     """
     settings, path = order.settings, order.places["data"]
     data, annotator = settings["data"], settings["annotator"]
-    groups = load_preferences(
+    loaded = read_preferences(
         path,
         ties="half",
         bad_rows=data["bad_rows"],
@@ -36,7 +37,7 @@ def left_out_stage(order: Order, folder: Path) -> dict[str, Any]:
         split=data["split"],
         limit=data["limit"],
     )
-    groups, too_long = _fitting(groups, order)
+    groups, too_long = _fitting(loaded.groups, order)
     names = sorted({name for group in groups for each in group.comparisons if (name := each.annotator) is not None})
     if len(names) < 2:
         raise InputError(f"{path} has comparisons of {len(names)} named annotators, expected at least two")
@@ -54,6 +55,7 @@ def left_out_stage(order: Order, folder: Path) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "prompts": len({group.prompt for group in kept}),
         "too_long": too_long,
+        "skipped_rows": loaded.skipped_rows,
         "comparisons": sum(not each.tie for group in kept for each in group.comparisons),
         "winners": sum(len({each.winner for each in group.comparisons if not each.tie}) for group in kept),
     }
