@@ -2,7 +2,7 @@
 
 1. It continues 72 review openings four times each. 2. VADER, a sentiment lexicon, ranks the four: six comparisons an
 opening. 3. DPO trains on them. 4. Policy and reference are compared on 24 openings that nobody trained on. 5. A page
-shows what happened. Run it with `make demo`, or: python examples/demo.py [--out FOLDER]
+shows what happened. Run it with `make demo MODEL=smollm2-135m`, or: python examples/demo.py [--out FOLDER]
 """
 
 from __future__ import annotations
