@@ -214,6 +214,41 @@ def test_bad_settings_are_refused(
     assert locate_prompts("data:tweets.txt") == str((tmp_path / "tweets.txt").resolve())
 
 
+def test_after_sft_seeds_are_averaged_and_ppo_takes_part(
+    make: Callable[..., TransferConfig], inputs: Path, workers: Workers, tmp_path: Path
+) -> None:
+    (tmp_path / "sft.jsonl").write_text('{"prompt": "Ann", "completion": "xyz"}\n' * 4)
+    ppo = {"target_nats": [1], "learning_rate": 1e-3, "steps": 2, "prompts_per_step": 3, "samples_per_prompt": 2}
+    changes: dict[str, Any] = {
+        "sft": {"data": str(tmp_path / "sft.jsonl"), "learning_rate": 1e-2},
+        "seeds": [0, 1],
+        "domains": {"news": str(inputs / "news.txt")},
+        "dpo": None,
+        "preferred_ft": None,
+        "unlikelihood": None,
+        "best_of_n": None,
+        "reward_model": {"learning_rate": 1e-3},
+        "ppo": ppo,
+        "temperatures": [1],
+    }
+    result = run_transfer(make(**changes), workers=workers)
+    assert not result.failures
+    (method,) = result.numbers["methods"]
+    assert (method["label"], method["seeds"]) == ("PPO", 2)
+    rewards = []
+    for seed in (0, 1):
+        (folder,) = (result.path / "stages").glob(f"ppo-target-nats-1-seed-{seed}-on-1-*")
+        rows = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+        rewards.append(np.mean([row["rewards"] for row in rows]))
+    assert cell(method, "news", 1)["reward"]["value"] == pytest.approx(np.mean(rewards))
+    (sft,) = (result.path / "stages").glob("sft-*")
+    (folder,) = (result.path / "stages").glob("reference-on-1-*")
+    first = json.loads((folder / "samples.jsonl").read_text().splitlines()[0])
+    start = pt.load_policy(sft / "checkpoint", template="plain", device="cpu")
+    (drawn,) = start.draw([first["prompt"]], Sampling(16, 1.0, 6, seed=10_000 + DRAWS_SEED))
+    assert [response.text for response in drawn] == first["texts"]
+
+
 def test_settings_of_one_domain_change_alone(config: TransferConfig, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(to_yaml(config))
     changed = load_config(
