@@ -114,6 +114,42 @@ def test_efficiencies_that_are_known() -> None:
     assert line.trusted_kl == trusted_kl(2048) > 3
 
 
+@pytest.mark.parametrize("points", [5, 28])
+def test_a_method_that_is_the_reference_gets_nothing_however_many_points_it_has(points: int) -> None:
+    """The best of noisy points is better by luck; here it must not be: 16 studies, 64 prompts, 6 samples a point."""
+    values, covered = [], 0
+    for study in range(16):
+        rng = np.random.default_rng(study)
+        levels = rng.normal(0, 0.3, size=(64, 1))
+        table = levels + rng.normal(0, 0.4, size=(64, 160))
+        rewards = levels.T + rng.normal(0, 0.4, size=(points, 64, 6)).mean(axis=2)
+        kls = np.repeat(rng.uniform(0.2, 6, points)[:, None], 64, axis=1)
+        found = efficiency(table, kls, rewards, resamples=100)
+        values.append(found.value)
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= 0 <= found.high
+    assert abs(np.mean(values)) < 3 * np.std(values) / 4 + 0.005
+    assert covered >= 13
+
+
+def test_a_method_below_the_reference_is_given_the_reference() -> None:
+    rewards = draws(*toy(), 256)
+    kls = np.full((3, len(rewards)), 2.0)
+    found = efficiency(rewards, kls, np.repeat(rewards.mean(axis=1)[None] - 0.5, 3, axis=0), resamples=50)
+    assert found.value == 0
+
+
+def test_prompts_of_which_few_have_a_gain_leave_a_value_and_at_worst_no_interval() -> None:
+    """Resamples without any of them have nothing to gain: they must not end the study."""
+    rng = np.random.default_rng(0)
+    table = np.zeros((64, 160))
+    table[:5] = rng.integers(0, 2, size=(5, 160))
+    rewards = table.mean(axis=1)[None] + np.linspace(0.05, 0.2, 3)[:, None] * (table.std(axis=1) > 0)
+    found = efficiency(table, np.full((3, 64), [[0.5], [1.0], [2.0]]), rewards, resamples=200)
+    assert found.value > 0
+
+
 def test_the_interval_resamples_prompts() -> None:
     rewards = draws(*toy(prompts=12), 256)
     kls, reached = on_the_limit(rewards, 0.5)
@@ -123,12 +159,12 @@ def test_the_interval_resamples_prompts() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.floats(0, 20), st.floats(-5, 5)), min_size=1, max_size=12),
+    st.lists(st.tuples(st.floats(0.01, 20), st.floats(-5, 5)), min_size=1, max_size=12),
 )
 def test_the_hull_is_above_every_point_concave_and_never_falls(points: list[tuple[float, float]]) -> None:
     x, y = np.array(points).T
-    x = np.append(x, 0.0)
-    y = np.append(y, -6.0)
+    x = np.append(0.0, x)
+    y = np.append(-6.0, y)
     assert (hull(x, y, x) >= y - 1e-9).all()
     grid = np.linspace(0, 20, 101)
     curve = hull(x, y, grid)

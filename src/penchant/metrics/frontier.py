@@ -27,6 +27,9 @@ POINTS = 240  # betas of a line, from far above the rewards' spread to far below
 FROM_KL = 0.5  # nats where a method's efficiency begins to count
 TO_KL = 3.0  # and where it ends, unless the trusted range ends before
 GRID = 51  # KLs in between
+FOLDS = 4  # halves of the prompts, on one of which mixtures are chosen and on the other measured
+LEAST_PROMPTS = 4
+NOTHING = 1e-12  # a gain that is none
 
 
 @dataclass(frozen=True)
@@ -110,14 +113,15 @@ def efficiency(
     rewards: ArrayLike,
     *,
     level: float = 0.95,
-    resamples: int = 2000,
+    resamples: int = 1000,
     seed: int = 0,
 ) -> Estimate:
     """The share of the limit's gain in reward that a method reaches, averaged over KL 0.5 to min(3, ln N - 2) nats.
 
-    A method's curve is the upper hull of its points and of the reference at KL 0: between two policies a
-    mixture of both reaches at least the line, and a smaller KL is within a larger budget. Choosing the hull among noisy
-    points favours methods with many points a little; so compare sweeps of equal size.
+    A method's curve is the upper hull of its points and of the reference at KL 0: between two policies a mixture of
+    both reaches at least the line, and a smaller KL is within a larger budget. The best of noisy points is better by
+    luck, so the mixtures are chosen on one half of the prompts and measured on the other (`FOLDS` such halves,
+    averaged): a method that is the reference gets 0 on average, however many points it has.
 
     Args:
         reference_rewards: (prompts, N) rewards of the reference's samples.
@@ -125,7 +129,9 @@ def efficiency(
         level, resamples, seed: of the interval, which resamples prompts (of all inputs together).
 
     Returns:
-        About 1 at the limit, 0 at the reference; it can be negative, and exceed 1 by the limit's bias of some 0.01.
+        About 1 at the limit, 0 at the reference. Whoever does not do better than the reference is given the reference's
+        0, give or take noise: how far below it a policy fell does not show here. It can exceed 1 by the limit's bias of
+        some 0.01. Without an interval where there are fewer than `LEAST_PROMPTS`.
 
     Raises:
         InputError: shapes that do not belong together, numbers that are not finite, N too small for any trusted range,
@@ -141,7 +147,7 @@ def efficiency_difference(
     other: tuple[ArrayLike, ArrayLike],
     *,
     level: float = 0.95,
-    resamples: int = 2000,
+    resamples: int = 1000,
     seed: int = 0,
 ) -> Estimate:
     """How much more of the possible gain one method reaches than another, on the same prompts.
@@ -193,44 +199,94 @@ def _share_of(
         )
     grid = np.linspace(*efficiency_range(table.shape[1]), GRID)
     sweep = _sweep(table)
+    line = sweep.mean(axis=2)
+    if not (np.interp(grid, line[0], line[1]) - line[1, 0] > NOTHING).all():
+        raise InputError("efficiency: the reference's samples have equal rewards: there is nothing to gain")
+    halves = _halves(prompts)
 
     def share(weights: Numbers) -> float:
-        line = sweep @ weights
-        base = float(line[1, 0])
-        possible = np.interp(grid, line[0], line[1]) - base
-        if not (possible > 1e-12).all():
-            raise InputError("efficiency: the reference's samples have equal rewards: there is nothing to gain")
-        reached = hull(np.append(0.0, kls @ weights), np.append(base, gains @ weights), grid) - base
-        return float((reached / possible).mean())
+        shares = []
+        for chosen, measured in halves:
+            on, off = weights * chosen, weights * measured
+            if not on.any() or not off.any():
+                continue
+            on, off = on / on.sum(), off / off.sum()
+            mixtures = _mixtures(kls @ on, gains @ on - float(sweep[1, 0] @ on), grid)
+            line = sweep @ off
+            possible = np.interp(grid, line[0], line[1]) - line[1, 0]
+            if (possible > NOTHING).all():  # some draws of few prompts have nothing to gain
+                shares.append(float((mixtures @ (gains @ off - line[1, 0]) / possible).mean()))
+        return float(np.mean(shares)) if shares else math.nan
 
     return share, kls.shape[0], prompts
+
+
+def _halves(prompts: int) -> list[tuple[Numbers, Numbers]]:
+    """(choose on, measure on) as masks of the prompts; a prompt alone is used for both."""
+    if prompts == 1:
+        return [(np.ones(1), np.ones(1))]
+    rng = np.random.default_rng(prompts)
+    found = []
+    for _ in range(FOLDS // 2):
+        half = np.zeros(prompts)
+        half[rng.permutation(prompts)[: prompts // 2]] = 1
+        found += [(half, 1 - half), (1 - half, half)]
+    return found
+
+
+def _mixtures(kl_nats: Numbers, gains: Numbers, grid: Numbers) -> Numbers:
+    """(grid, points): how much of each policy the hull's mixture has at each KL; the rest is the reference."""
+    corners = _corners(kl_nats, gains)
+    shares = np.zeros((len(grid), len(kl_nats)))
+    at = np.array([0.0, *(kl_nats[corner] for corner in corners)])
+    for place, kl in enumerate(grid):
+        right = int(np.searchsorted(at, kl))
+        if right == len(at):  # beyond the last corner, whose KL is within the budget
+            parts = [(right - 1, 1.0)]
+        else:
+            part = (kl - at[right - 1]) / (at[right] - at[right - 1])
+            parts = [(right - 1, 1 - part), (right, part)]
+        for corner, part in parts:
+            if corner:
+                shares[place, corners[corner - 1]] += part
+    return shares
 
 
 def _with_interval(
     share: Callable[[Numbers], float], items: int, prompts: int, level: float, resamples: int, seed: int
 ) -> Estimate:
     value = share(np.full(prompts, 1 / prompts))
-    if prompts == 1:
-        return Estimate(value, None, None, items, 1)
+    if prompts < LEAST_PROMPTS:
+        return Estimate(value, None, None, items, prompts)
     rng = np.random.default_rng(seed)
-    drawn = [share(rng.multinomial(prompts, np.full(prompts, 1 / prompts)) / prompts) for _ in range(resamples)]
-    return Estimate(value, *percentile_interval(np.array(drawn), value, level, prompts), items, prompts)
+    draws = rng.multinomial(prompts, np.full(prompts, 1 / prompts), size=resamples) / prompts
+    drawn = np.array([share(weights) for weights in draws])
+    known = drawn[np.isfinite(drawn)]
+    if len(known) < 0.9 * resamples:  # too few prompts carry a gain for an interval to mean anything
+        return Estimate(value, None, None, items, prompts)
+    return Estimate(value, *percentile_interval(known, value, level, prompts), items, prompts)
 
 
 def hull(kl_nats: Numbers, rewards: Numbers, grid: Numbers) -> Numbers:
-    """The least concave, never falling curve above some points, at the grid's KLs."""
-    corners: list[tuple[float, float]] = []
-    for x, y in sorted(zip(kl_nats.tolist(), rewards.tolist(), strict=True)):
-        if corners and y <= corners[-1][1]:
+    """The least concave, never falling curve above some points (the first is the reference's), at the grid's KLs."""
+    corners = [0, *(place + 1 for place in _corners(kl_nats[1:], rewards[1:] - rewards[0]))]
+    return np.interp(grid, kl_nats[corners], rewards[corners])
+
+
+def _corners(kl_nats: Numbers, gains: Numbers) -> list[int]:
+    """The points that are corners of the hull above them and (0, 0), by KL."""
+    corners: list[tuple[float, float, int]] = [(0.0, 0.0, -1)]
+    for x, y, place in sorted(zip(kl_nats.tolist(), gains.tolist(), range(len(kl_nats)), strict=True)):
+        if y <= corners[-1][1]:
             continue  # less reward for more KL
-        while corners and (x <= corners[-1][0] or (len(corners) > 1 and _below(corners[-2], corners[-1], (x, y)))):
+        while len(corners) > 1 and (x <= corners[-1][0] or _below(corners[-2], corners[-1], (x, y, place))):
             corners.pop()
-        corners.append((x, y))
-    xs, ys = zip(*corners, strict=True)
-    return np.interp(grid, xs, ys)
+        if x > corners[-1][0]:
+            corners.append((x, y, place))
+    return [place for _, _, place in corners[1:]]
 
 
-def _below(left: tuple[float, float], middle: tuple[float, float], right: tuple[float, float]) -> bool:
+def _below(left: tuple[float, float, int], middle: tuple[float, float, int], right: tuple[float, float, int]) -> bool:
     slope = (right[1] - left[1]) / (right[0] - left[0])
     return middle[1] <= left[1] + slope * (middle[0] - left[0])
 
