@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
 
 from penchant.errors import InputError
-from penchant.metrics import Estimate, cluster_mean, paired_difference
+from penchant.metrics import Estimate, cluster_mean, independent_difference, paired_difference
 
 
 def test_mean_and_weighted_mean_by_hand():
@@ -114,3 +115,26 @@ def test_refuses_and_says_why(arguments, words):
 def test_a_pair_needs_two_sides():
     with pytest.raises(InputError, match="got 2 and 1"):
         paired_difference([1.0, 2.0], [1.0], ["a", "b"])
+
+
+def test_a_difference_of_means_without_common_prompts_adds_arms_in_quadrature() -> None:
+    a, b = Estimate(0.5, 0.2, 0.9, 10, 5), Estimate(0.1, 0.0, 0.4, 20, 10)
+    found = independent_difference(a, b)
+    assert found.value == pytest.approx(0.4)
+    assert found.low == pytest.approx(0.4 - math.sqrt(0.3**2 + 0.3**2))  # a's lower arm, b's upper one
+    assert found.high == pytest.approx(0.4 + math.sqrt(0.4**2 + 0.1**2))
+    assert (found.n, found.clusters) == (30, 15)
+    assert independent_difference(a, Estimate(0.1, None, None, 4, 1)).low is None
+
+
+def test_a_difference_of_independent_means_covers_the_truth() -> None:
+    generator = np.random.default_rng(3)
+    hits = 0
+    for trial in range(800):
+        samples = [generator.normal(mean, 1.0, size) for mean, size in ((0.3, 40), (0.0, 25))]
+        a, b = (cluster_mean(values, range(len(values)), resamples=200, seed=trial) for values in samples)
+        found = independent_difference(a, b)
+        assert found.low is not None
+        assert found.high is not None
+        hits += found.low <= 0.3 <= found.high
+    assert 0.93 <= hits / 800 <= 0.97

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import yaml
 
@@ -71,10 +71,20 @@ def _assign(
         _assign_inside(shape, default, values, [key, *rest], raw)
     elif shape.takes(dict):
         present = values.get(key)
-        merged = dict(present) if isinstance(present, Mapping) else {}
-        values[key] = merged | _nested(rest, parse(raw, None))
+        values[key] = merged = dict(present) if isinstance(present, Mapping) else {}
+        item = _item_shape(shape)
+        if item is not None and item.configs and len(rest) > 1:
+            _assign_inside(item, None, merged, rest, raw)  # `domains.news.limit=8` leaves the path of the news
+        else:
+            merged |= _nested(rest, parse(raw, None))
     else:
         raise InputError(f"`{key}` has no settings of its own; expected {expected(field)}")
+
+
+def _item_shape(shape: Shape) -> Shape | None:
+    """What the values of a setting with free names are; None if it says nothing about them."""
+    kinds = [get_args(part) for part in shape.plain if get_origin(part) is dict]
+    return shape_of(kinds[0][1]) if kinds else None
 
 
 def _assign_inside(shape: Shape, default: Any, values: dict[str, Any], path: Sequence[str], raw: str) -> None:

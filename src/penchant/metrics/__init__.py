@@ -9,7 +9,7 @@ from penchant.metrics.frontier import (
     limit_line,
     reached_share,
 )
-from penchant.metrics.intervals import Estimate, cluster_mean, paired_difference
+from penchant.metrics.intervals import Estimate, cluster_mean, independent_difference, paired_difference
 from penchant.metrics.text import distinct_n, repetition
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "distinct_n",
     "efficiency",
     "efficiency_difference",
+    "independent_difference",
     "limit_line",
     "paired_difference",
     "reached_share",

@@ -141,6 +141,22 @@ def paired_difference(
     return cluster_mean(a - b, clusters, weights=weights, level=level, resamples=resamples, seed=seed)
 
 
+def independent_difference(a: Estimate, b: Estimate) -> Estimate:
+    """The mean of a minus the mean of b, which share no prompt (two domains).
+
+    The distances of both means to their ends add in quadrature (MOVER; Zou and Donner 2008, "Construction of
+    confidence limits about effect measures"), so the interval may be as lopsided as theirs are. Where one of the two
+    has no interval, the difference has none.
+    """
+    value = a.value - b.value
+    n, clusters = a.n + b.n, a.clusters + b.clusters
+    if a.low is None or a.high is None or b.low is None or b.high is None:
+        return Estimate(value, None, None, n, clusters)
+    below = math.hypot(a.value - a.low, b.high - b.value)
+    above = math.hypot(a.high - a.value, b.value - b.low)
+    return Estimate(value, value - below, value + above, n, clusters)
+
+
 def _finite_vector(values: ArrayLike, name: str) -> NDArray[np.float64]:
     vector = np.asarray(values, dtype=np.float64)
     if vector.ndim != 1 or vector.size == 0:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from penchant.reports.noise_figures import few_picture, share_picture
 from penchant.reports.noise_words import findings, headline
+from penchant.reports.plain_study import cell, shared_context, shared_facts
 from penchant.reports.render import figure_context
 from penchant.reports.study_words import as_estimate
-from penchant.reports.tables import DASH, Table, flatten
-from penchant.reports.words import count, duration, estimate, listing, number
+from penchant.reports.tables import DASH, Table
+from penchant.reports.words import count, estimate, number
 
 TITLE = "Wrong labels: who stands them, and how far"
 Numbers = Mapping[str, Any]
@@ -37,17 +36,18 @@ def noise_context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str, Any]
         "few": "One policy, the same few comparisons over and over: what it makes of them, and what its samples are "
         "worth.",
     }
+    by_share = [_table(study, "accuracy"), _table(study, "reward")]
     return {
         "title": TITLE,
         "headline": headline(study),
-        "failures": study["failures"],
+        **shared_context(study),
+        "section": "Against the share that was flipped",
         "methods": [method["label"] for method in study["methods"]],
         "figures": [figure_context(key, picture, captions[key]) for key, picture in pictures.items()],
         "findings": findings(study),
-        "tables": [_table(study, "accuracy"), _table(study, "reward"), *([_few(study)] if study["few"] else [])],
+        "tables": [*by_share, *([_few(study)] if study["few"] else [])],
+        "legend_tables": by_share,
         "facts": _facts(study),
-        "settings": yaml.safe_dump(study["config"], sort_keys=False, allow_unicode=True, width=100),
-        "provenance": flatten({key: value for key, value in study["provenance"].items() if value is not None}),
     }
 
 
@@ -56,15 +56,11 @@ def _table(study: Numbers, key: str) -> Table:
     rows = []
     for method in study["methods"]:
         found = {point["share"]: point[key] for point in method["points"]}
-        cells = [_cell(found.get(share), percent=key == "accuracy") for share in shares]
+        cells = [cell(found.get(share), percent=key == "accuracy") for share in shares]
         rows.append((method["label"], *cells))
     heads = ("flipped", *(f"{number(100 * share, 0)}%" for share in shares))
     caption = {"accuracy": "Accuracy on unseen, clean comparisons.", "reward": "Mean true reward at the end."}[key]
     return Table(caption, heads, tuple(rows))
-
-
-def _cell(numbers: Numbers | None, *, percent: bool) -> str:
-    return DASH if numbers is None else estimate(as_estimate(numbers), percent=percent)
 
 
 def _few(study: Numbers) -> Table:
@@ -83,13 +79,10 @@ def _few(study: Numbers) -> Table:
 
 def _facts(study: Numbers) -> list[tuple[str, str]]:
     config, prompts = study["config"], study["prompts"]
-    machine = study["provenance"].get("machine") or {}
     return [
         ("Model", str(config["model"]["name"])),
         ("True reward", str(config["reward"])),
         ("Data", f"{number(study['comparisons'] or 0, 0)} comparisons, {number(prompts['train'] or 0, 0)} prompts"),
         ("Unseen prompts", number(prompts["eval"] or 0, 0)),
-        ("Seeds", listing(map(str, study["seeds"]))),
-        ("Machine", f"{machine.get('cpu', 'unknown')}, {machine.get('cores', '?')} cores"),
-        ("Time", f"{duration(study['cost']['seconds'])} of computing, all stages and runs together"),
+        *shared_facts(study),
     ]

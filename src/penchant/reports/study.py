@@ -10,7 +10,9 @@ from typing import Any
 import yaml
 
 from penchant.errors import InputError
+from penchant.reports.annotators import annotators_context, annotators_pictures
 from penchant.reports.noise import noise_context, noise_pictures
+from penchant.reports.plain_study import TEMPLATE
 from penchant.reports.render import figure_context, render_page, write_file
 from penchant.reports.samples import folded
 from penchant.reports.study_figures import frontier_picture, spread_picture
@@ -25,11 +27,22 @@ from penchant.reports.study_words import (
     trained,
 )
 from penchant.reports.tables import DASH, Table, Tile, flatten
+from penchant.reports.transfer import transfer_context, transfer_pictures
 from penchant.reports.words import count, duration, estimate, listing, number, value_only
 
 STUDY = "study.json"
 TITLE = "Reward against KL: every method on one plot"
-EXPECTED = {"frontier": {"methods", "limit", "runs", "samples"}, "noise": {"methods", "few", "failures"}}
+EXPECTED = {
+    "frontier": {"methods", "limit", "runs", "samples"},
+    "noise": {"methods", "few", "failures"},
+    "transfer": {"methods", "domains", "home", "failures"},
+    "annotators": {"rows", "all", "judges", "failures"},
+}
+PLAIN = {
+    "noise": (noise_pictures, noise_context),
+    "transfer": (transfer_pictures, transfer_context),
+    "annotators": (annotators_pictures, annotators_context),
+}
 GIB = 2**30
 Numbers = Mapping[str, Any]
 
@@ -57,9 +70,10 @@ def study_report(folder: str | Path, out: str | Path) -> Path:
         raise InputError(f"out must be a file such as {target / 'report.html'}, but {target} is a folder")
     numbers = _read(Path(folder))
     figures = target.with_name(f"{target.stem}-figures")
-    if numbers["study"] == "noise":
-        pictures = noise_pictures(numbers)
-        page = render_page("noise.html.j2", {"folder": figures.name, **noise_context(numbers, pictures)})
+    if numbers["study"] in PLAIN:
+        draw, context = PLAIN[numbers["study"]]
+        pictures = draw(numbers)
+        page = render_page(TEMPLATE, {"folder": figures.name, **context(numbers, pictures)})
     else:
         pictures = {"frontier": frontier_picture(numbers), "spread": spread_picture(numbers)}
         page = render_page("study.html.j2", {"folder": figures.name, **_context(numbers, pictures)})

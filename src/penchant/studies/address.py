@@ -21,7 +21,9 @@ from penchant.models.builtin import EMBEDDED, WHEELS
 LENGTH = 12  # hexadecimal digits of an address
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt")  # files of a model's folder that decide what it does
 COMPUTES = ("config", "data", "engine", "losses", "methods", "models", "rewards", "tasks", "train")
-OF_STUDIES = ("studies/recipes.py", "studies/stages.py")
+OF_STUDIES = tuple(
+    f"studies/{name}.py" for name in ("recipes", "stages", "order", "prompt_stages", "transfer_stage", "left_out_stage")
+)
 
 
 def address(kind: str, settings: Mapping[str, Any], needs: Iterable[str]) -> str:

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penchant.config import load_config
-from penchant.studies.presets import PRESETS, preset_file
+from penchant.studies.annotators_settings import AnnotatorsConfig
+from penchant.studies.presets import PRESETS, TRANSFER_PRESETS, preset_file
 from penchant.studies.settings import FrontierConfig, NoiseConfig, StudyConfig
+from penchant.studies.transfer_settings import TransferConfig
 
 if TYPE_CHECKING:
     from penchant.studies.study import StudyResult
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
-JOBS = {"demo": 2, "small": 2}
+JOBS = {"demo": 2, "small": 2, "transfer": 2}
 """Small models fill two cores better two at a time than with two threads."""
 
 
@@ -23,8 +25,11 @@ def add_study(commands: Any, parser_class: type[argparse.ArgumentParser]) -> Non
     parser = commands.add_parser("study", help="compare methods over their sweeps, on one page")
     studies = parser.add_subparsers(required=True, metavar="STUDY", dest="study", parser_class=parser_class)
     frontier = _add(studies, FrontierConfig, "such as dpo.beta=[0.1,1] ppo=null")
-    frontier.add_argument("--preset", choices=PRESETS, help="settings that are ready to run")
+    transfer = _add(studies, TransferConfig, "such as domains.news=news.txt ppo=null")
+    for each, presets in ((frontier, PRESETS), (transfer, TRANSFER_PRESETS)):
+        each.add_argument("--preset", choices=presets, help="settings that are ready to run")
     _add(studies, NoiseConfig, "such as shares=[0,0.2] few=null")
+    _add(studies, AnnotatorsConfig, "such as data=comparisons.jsonl beta=null")
 
 
 def _add(studies: Any, config: type[StudyConfig], example: str) -> argparse.ArgumentParser:
@@ -67,6 +72,14 @@ def _run(config: StudyConfig, jobs: int) -> StudyResult:
         from penchant.studies.frontier import run_frontier
 
         return run_frontier(config, jobs=jobs)
+    if isinstance(config, TransferConfig):
+        from penchant.studies.transfer import run_transfer
+
+        return run_transfer(config, jobs=jobs)
+    if isinstance(config, AnnotatorsConfig):
+        from penchant.studies.annotators import run_annotators
+
+        return run_annotators(config, jobs=jobs)
     from penchant.studies.noise import run_noise
 
     assert isinstance(config, NoiseConfig)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from penchant.studies.settings import FrontierConfig
+from penchant.studies.settings import FrontierConfig, MethodsConfig
 from penchant.studies.tasks import Stages, Task, plain
 
 SWEPT = {"dpo": "beta", "kto": "beta", "unlikelihood": "alpha", "ppo": "target_nats", "ppo_gt": "target_nats"}
@@ -15,20 +15,43 @@ TRAINED = ("dpo", "kto", "preferred_ft", "unlikelihood", "ppo", "ppo_gt")
 
 
 @dataclass(frozen=True)
+class Runs:
+    """The runs that are compared, and what they learn from, by seed."""
+
+    comparisons: Mapping[int, Task]
+    reward_models: Mapping[int, Task]
+    runs: tuple[Task, ...]
+
+    def tasks(self) -> list[Task]:
+        """Every stage once, each after what it needs of these."""
+        return [*self.comparisons.values(), *self.reward_models.values(), *self.runs]
+
+
+@dataclass(frozen=True)
 class Grid:
     """All stages of a study; those in `runs` are what it compares."""
 
     prompts: Task
     reference: Task
-    comparisons: Mapping[int, Task]
-    reward_models: Mapping[int, Task]
-    runs: tuple[Task, ...]
+    learned: Runs
     sft: Task | None
+
+    @property
+    def comparisons(self) -> Mapping[int, Task]:
+        return self.learned.comparisons
+
+    @property
+    def reward_models(self) -> Mapping[int, Task]:
+        return self.learned.reward_models
+
+    @property
+    def runs(self) -> tuple[Task, ...]:
+        return self.learned.runs
 
     def tasks(self) -> list[Task]:
         """Every stage once, each after what it needs."""
         first = [self.prompts, *([self.sft] if self.sft else []), self.reference]
-        return [*first, *self.comparisons.values(), *self.reward_models.values(), *self.runs]
+        return [*first, *self.learned.tasks()]
 
 
 def grid(config: FrontierConfig) -> Grid:
@@ -36,6 +59,11 @@ def grid(config: FrontierConfig) -> Grid:
     stages = Stages(config)
     samples = {"samples": config.evaluation.reference_samples, "seed": config.evaluation.seed + 1}
     reference = stages.task("reference", "reference", {**stages.draws, **samples}, stages.drawn)
+    return Grid(stages.prompts, reference, runs_of(config, stages), stages.start.get("start"))
+
+
+def runs_of(config: MethodsConfig, stages: Stages) -> Runs:
+    """Every method over its sweep, for every seed."""
     compare = any(getattr(config, method) for method in TRAINED if method != "ppo_gt")
     comparisons = {seed: stages.comparisons(seed) for seed in config.seeds if compare}
     rewards = {
@@ -48,11 +76,11 @@ def grid(config: FrontierConfig) -> Grid:
             role = "reward_model" if method == "ppo" else "comparisons"
             needs = {**stages.drawn, role: before[seed]} if seed in before else stages.drawn
             runs += [_run(config, stages, method, value, seed, needs) for value in _values(config, method)]
-    return Grid(stages.prompts, reference, comparisons, rewards, tuple(runs), stages.start.get("start"))
+    return Runs(comparisons, rewards, tuple(runs))
 
 
 def _run(
-    config: FrontierConfig, stages: Stages, method: str, value: float | None, seed: int, needs: Mapping[str, Task]
+    config: MethodsConfig, stages: Stages, method: str, value: float | None, seed: int, needs: Mapping[str, Task]
 ) -> Task:
     swept = SWEPT.get(method)
     own = {name: item for name, item in plain(getattr(config, method)).items() if name != swept}
@@ -72,7 +100,7 @@ def _run(
     return stages.task(method, f"{method}-{name}seed-{seed}".replace("_", "-"), settings, needs, value, seed)
 
 
-def _values(config: FrontierConfig, method: str) -> tuple[float | None, ...]:
+def _values(config: MethodsConfig, method: str) -> tuple[float | None, ...]:
     sweep = getattr(config, method)
     if sweep is None:
         return ()

@@ -63,7 +63,7 @@ def run_settings(
         "data": {**_comparison_data(settings, needs), "held_out": 0},
         "batch_size": settings["batch_size"],
         "epochs": settings["epochs"],
-        "evaluate": _evaluate(settings, places, needs, steps),
+        "evaluate": _evaluate(settings, places, needs, steps) if "evaluation" in settings else {"samples": None},
     }
 
 

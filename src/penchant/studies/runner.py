@@ -156,7 +156,7 @@ def is_complete(task: Task, study: Path) -> bool:
         return bool(read_object(folder / "stage.json"))
     if read_object(folder / "result.json").get("status") not in COMPLETE:
         return False
-    if task.kind in ("sft", "reward_model"):
+    if "evaluation" not in task.settings:  # it samples nothing; what others need is its model
         return (folder / "checkpoint").is_dir()
     evaluated = {row["step"] for row in read_lines(folder / "metrics.jsonl") if row.get("kind") == "eval"}
     sampled: dict[int, int] = {}

@@ -21,7 +21,8 @@ class Prompts(Config):
     shorthand: ClassVar[str] = "path"
 
     path: Annotated[str, Field(min_length=1)]
-    """A set that comes with Penchant (`film_openings`), a file (text, one a line, or any data file), or a hub id."""
+    """A set that comes with Penchant (`film_openings`), a file (text, one a line; rated texts, `id<TAB>mean<TAB>text`;
+    or any data file), `data:NAME` for a file in the folder that PENCHANT_DATA names, or a hub id."""
     split: str = "train"
     """Which split of a hub data set."""
     skip: Annotated[int, Field(ge=0)] = 0
@@ -136,26 +137,12 @@ class BestOfNSweep(Config):
 
 
 class StudyConfig(Config):
-    """What studies share."""
+    """What all studies share."""
 
     model: ModelConfig
     """The model to start from: a name, or its settings."""
-    prompts: Prompts
-    """Texts to train on."""
-    eval_prompts: Prompts
-    """Texts to measure on. Those that are among the prompts to train on are left out."""
-    reward: str = "vader"
-    """The true reward, which ranks samples and measures methods: `vader`, `classifier:MODEL`, `module:function`."""
     template: Literal["auto", "chat", "plain"] = "plain"
     """How prompts are rendered."""
-    max_new_tokens: Count = 40
-    """Length at which a response is cut, everywhere."""
-    sft: SFTStage | None = None
-    """Fine-tune first; null starts from the model as it is."""
-    comparisons: Comparisons = Comparisons()
-    """The preference data."""
-    evaluation: Evaluation = Evaluation()
-    """How methods are measured."""
     optimizer: Literal["rmsprop", "adamw"] = "rmsprop"
     """Of every method; PPO's included."""
     warmup_steps: Annotated[int, Field(ge=0)] = 0
@@ -172,10 +159,27 @@ class StudyConfig(Config):
     """The study's folder; `runs/STUDY` if not given."""
 
 
-class FrontierConfig(StudyConfig):
-    """True reward against KL for every method over its sweep, beside the best that any policy could reach."""
+class SampledConfig(StudyConfig):
+    """What studies share whose comparisons are samples that the true reward ranks."""
 
-    method: ClassVar[str] = "frontier"
+    prompts: Prompts
+    """Texts to train on."""
+    eval_prompts: Prompts
+    """Texts to measure on. Those that are among the prompts to train on are left out."""
+    reward: str = "vader"
+    """The true reward, which ranks samples and measures methods: `vader`, `classifier:MODEL`, `module:function`."""
+    max_new_tokens: Count = 40
+    """Length at which a response is cut, everywhere."""
+    sft: SFTStage | None = None
+    """Fine-tune first; null starts from the model as it is."""
+    comparisons: Comparisons = Comparisons()
+    """The preference data."""
+    evaluation: Evaluation = Evaluation()
+    """How methods are measured."""
+
+
+class MethodsConfig(SampledConfig):
+    """What studies share that compare methods."""
 
     dpo: DPOSweep | None = DPOSweep()
     """DPO's sweep; null leaves the method out, here and below."""
@@ -204,6 +208,12 @@ class FrontierConfig(StudyConfig):
         return self
 
 
+class FrontierConfig(MethodsConfig):
+    """True reward against KL for every method over its sweep, beside the best that any policy could reach."""
+
+    method: ClassVar[str] = "frontier"
+
+
 class FewComparisons(Config):
     """A run that sees few comparisons again and again, to show where overfitting starts."""
 
@@ -215,7 +225,7 @@ class FewComparisons(Config):
     """Evaluations on the way."""
 
 
-class NoiseConfig(StudyConfig):
+class NoiseConfig(SampledConfig):
     """What wrong labels do: DPO, its relatives and the reward model on comparisons of which a share is flipped."""
 
     method: ClassVar[str] = "noise"

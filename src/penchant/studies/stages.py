@@ -6,54 +6,26 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from penchant.data import load_preferences, load_prompts, write_groups
-from penchant.data.load import load_demonstrations
-from penchant.engine.generate import Sampling
+from penchant.data import load_preferences, write_groups
 from penchant.errors import InputError
 from penchant.methods import METHODS, train
-from penchant.models.load import load_policy, load_renderer
-from penchant.models.policy import Policy
 from penchant.models.reward import load_reward_model
-from penchant.models.settings import ModelConfig
 from penchant.rewards import compare_by_score, load_reward, score_groups
+from penchant.studies.left_out_stage import left_out_stage
+from penchant.studies.order import STAGE, Order, draw, start_policy, trained_policy, with_room
+from penchant.studies.prompt_stages import prompts_stage
 from penchant.studies.recipes import run_settings
 from penchant.studies.records import read_object
+from penchant.studies.transfer_stage import transfer_stage
 from penchant.train.loop import peak_memory_bytes
-from penchant.train.plan import split_key
-from penchant.train.progress import progress_bar
-from penchant.types import Prompt, PromptGroup, prompt_text
-
-STAGE = "stage.json"
-
-
-@dataclass(frozen=True)
-class Order:
-    """A stage to work on, as it travels to a worker.
-
-    Attributes:
-        kind, settings, places: of the task.
-        needs: folders of the stages before, by role.
-        folder: where it goes.
-    """
-
-    kind: str
-    settings: Mapping[str, Any]
-    places: Mapping[str, str]
-    needs: Mapping[str, Path]
-    folder: Path
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Order:
-        """From what JSON left of it."""
-        needs = {role: Path(path) for role, path in plain["needs"].items()}
-        return cls(plain["kind"], plain["settings"], plain["places"], needs, Path(plain["folder"]))
+from penchant.types import PromptGroup, prompt_text
 
 
 def work(order: Order) -> str:
@@ -66,11 +38,13 @@ def work(order: Order) -> str:
         InputError, RunError: whatever stopped it.
     """
     makers = {
-        "prompts": _prompts,
+        "prompts": prompts_stage,
         "comparisons": _comparisons,
         "flipped": _flipped,
         "reference": _reference,
         "judged": _judged,
+        "transfer": transfer_stage,
+        "left_out": left_out_stage,
     }
     if order.kind not in makers:
         return _run(order)
@@ -108,51 +82,6 @@ def _run(order: Order) -> str:
     return str(train(config).metrics["status"])
 
 
-# -- prompts ------------------------------------------------------------------------------------------------------
-
-
-def _prompts(order: Order, folder: Path) -> dict[str, Any]:
-    """`train.jsonl` and `eval.jsonl`; what is trained on is not measured on."""
-    kept = {role: _read_prompts(order, role) for role in ("train", "eval")}
-    known = set(kept["train"])
-    unseen = [prompt for prompt in kept["eval"] if prompt not in known]
-    if not unseen:
-        raise InputError(f"every one of the {len(kept['eval'])} eval_prompts is among the prompts to train on")
-    facts = {"train": len(kept["train"]), "eval": len(unseen), "also_trained_on": len(kept["eval"]) - len(unseen)}
-    for role, prompts in (("train", kept["train"]), ("eval", unseen)):
-        write_groups([PromptGroup(prompt) for prompt in prompts], folder / f"{role}.jsonl")
-    return facts
-
-
-def _read_prompts(order: Order, role: str) -> list[Prompt]:
-    source, path = order.settings[role], order.places[role]
-    end = None if source["limit"] is None else source["skip"] + source["limit"]
-    if source["prefix_tokens"] is None:
-        groups = load_prompts(path, split=source["split"], limit=end)[source["skip"] :]
-        prompts = [group.prompt for group in groups]
-    else:
-        prompts = _prefixes(order, role, path, end)
-    if not prompts:
-        raise InputError(f"{path} has no more than {source['skip']} prompts, and so many are skipped")
-    return prompts
-
-
-def _prefixes(order: Order, role: str, path: str, end: int | None) -> list[Prompt]:
-    """Each text cut after its first tokens, as the model's tokenizer counts them; texts that repeat count once."""
-    source = order.settings[role]
-    low, high = source["prefix_tokens"]
-    tokenizer = load_renderer(order.places["model"], template="plain").tokenizer
-    # its own limit counts prompts, of which plain texts have none
-    texts = [split_key(group) for group in load_demonstrations(path, split=source["split"], merge=False)][:end]
-    lengths = np.random.default_rng(source["skip"]).integers(low, high + 1, len(texts))
-    cut = []
-    for text, length in zip(texts[source["skip"] :], lengths.tolist(), strict=False):
-        offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-        if len(offsets) > length:
-            cut.append(text[: offsets[length - 1][1]])
-    return list(dict.fromkeys(cut))
-
-
 # -- samples of the reference -------------------------------------------------------------------------------------
 
 
@@ -160,10 +89,10 @@ def _comparisons(order: Order, folder: Path) -> dict[str, Any]:
     """`comparisons.jsonl`: groups of samples, scored by the true reward, every pair of a group compared."""
     settings, reward = order.settings, load_reward(order.places["reward"])
     size, groups = settings["samples"], settings["groups"]
-    policy = _policy(order)
+    policy = start_policy(order)
     file = order.needs["prompts"] / f"{settings.get('of', 'train')}.jsonl"
-    prompts = _with_room(policy, file, settings["max_new_tokens"])
-    drawn = _draw(policy, prompts, size * groups, settings)
+    prompts = with_room(policy, file, settings["max_new_tokens"])
+    drawn = draw(policy, prompts, size * groups, settings)
     parts = [
         PromptGroup(prompt, row[first : first + size])
         for prompt, row in zip(prompts, drawn, strict=True)
@@ -215,10 +144,9 @@ def _judged(order: Order, folder: Path) -> dict[str, Any]:
     if (run / "checkpoint" / "reward.json").exists():
         scores = load_reward_model(run, template=order.settings["template"]).score(groups)
     else:
-        start = _policy(order).score(groups)
-        trained = ModelConfig(**{**order.settings["model"], "name": str(run / "checkpoint"), "lora": None})
-        policy = load_policy(trained, template=order.settings["template"])
-        scores = [one - other for one, other in zip(policy.score(groups), start, strict=True)]
+        start = start_policy(order).score(groups)
+        trained = trained_policy(order).score(groups)
+        scores = [one - other for one, other in zip(trained, start, strict=True)]
     numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(group.prompt for group in groups))}
     right, prompts = [], []
     for group, row in zip(groups, scores, strict=True):
@@ -232,9 +160,9 @@ def _judged(order: Order, folder: Path) -> dict[str, Any]:
 def _reference(order: Order, folder: Path) -> dict[str, Any]:
     """`rewards.npy` of shape (prompts, samples) and `samples.jsonl`, a prompt a line in the same order."""
     settings, reward = order.settings, load_reward(order.places["reward"])
-    policy = _policy(order)
-    prompts = _with_room(policy, order.needs["prompts"] / "eval.jsonl", settings["max_new_tokens"])
-    drawn = _draw(policy, prompts, settings["samples"], settings)
+    policy = start_policy(order)
+    prompts = with_room(policy, order.needs["prompts"] / "eval.jsonl", settings["max_new_tokens"])
+    drawn = draw(policy, prompts, settings["samples"], settings)
     pairs = [
         (prompt_text(prompt), response.text) for prompt, row in zip(prompts, drawn, strict=True) for response in row
     ]
@@ -246,24 +174,3 @@ def _reference(order: Order, folder: Path) -> dict[str, Any]:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
     tokens = sum(len(response.token_ids or ()) for row in drawn for response in row)
     return {"prompts": len(prompts), "samples_drawn": rewards.size, "tokens": tokens}
-
-
-def _policy(order: Order) -> Policy:
-    """The model that every method starts from: after SFT where there is one."""
-    start = order.needs.get("start")
-    name = str(start / "checkpoint") if start else order.places["model"]
-    return load_policy(ModelConfig(**{**order.settings["model"], "name": name}), template=order.settings["template"])
-
-
-def _with_room(policy: Policy, file: Path, tokens: int) -> list[Prompt]:
-    prompts = [group.prompt for group in load_prompts(file)]
-    fitting = [prompt for prompt in prompts if policy.has_room(prompt, tokens)]
-    if not fitting:
-        raise InputError(f"no prompt leaves room for {tokens} tokens in the model's context of {policy.context}")
-    return fitting
-
-
-def _draw(policy: Policy, prompts: Sequence[Prompt], n: int, settings: Mapping[str, Any]) -> list[list[Any]]:
-    sampling = Sampling(n=n, max_new_tokens=settings["max_new_tokens"], seed=settings["seed"])
-    with progress_bar("sampling", len(prompts) * n, "samples") as advance:
-        return policy.draw(prompts, sampling, progress=advance)

@@ -12,9 +12,9 @@ from penchant.config import Config
 from penchant.models.builtin import BUILT_IN
 from penchant.studies.address import address, data_content, model_content, reward_content
 from penchant.studies.prompts import locate_prompts
-from penchant.studies.settings import RewardModelStage, StudyConfig
+from penchant.studies.settings import Prompts, RewardModelStage, SampledConfig, StudyConfig
 
-DATA_STAGES = ("prompts", "comparisons", "flipped", "reference", "judged")
+DATA_STAGES = ("prompts", "comparisons", "flipped", "reference", "judged", "transfer", "left_out")
 """Stages that are no runs: their folder holds `stage.json` and appears only when it is whole."""
 SHARED = ("sft", "reward_model")
 """Runs that others build on."""
@@ -60,11 +60,11 @@ class Task:
 class Stages:
     """Makes the stages of a study; `start` holds the SFT stage, where there is one, as a need of all others."""
 
-    def __init__(self, config: StudyConfig) -> None:
+    def __init__(self, config: SampledConfig) -> None:
         self.places = _places(config)
-        self.model = {"model": {**plain(config.model), "name": model_content(config.model.name)}}
-        self.learning = {"optimizer": config.optimizer, "clip": config.clip, "warmup_steps": config.warmup_steps}
-        self.offline = {"batch_size": config.batch_size, "epochs": config.epochs}
+        self.model = model_settings(config)
+        self.learning = learning_settings(config)
+        self.offline = offline_settings(config)
         self.draws = {
             **self.model,
             "reward": reward_content(config.reward),
@@ -73,12 +73,17 @@ class Stages:
         }
         self.measured = {name: getattr(config.evaluation, name) for name in ("times", "samples", "seed")}
         self.sizes = plain(config.comparisons)
-        self.prompts = self.task("prompts", "prompts", _prompts(config), {})
+        self.prompts = self.openings("prompts", config, config.eval_prompts)
         self.start: dict[str, Task] = {}
         if config.sft is not None:
             data = {**plain(config.sft.data), "path": data_content(config.sft.data.path)}
             settings = {**self.model, **self.learning, **plain(config.sft), "data": data}
             self.start = {"start": self.task("sft", "sft", settings, {})}
+
+    def openings(self, label: str, config: SampledConfig, measured: Prompts) -> Task:
+        """The prompts to train on, and others to measure on."""
+        places = {**self.places, "eval": locate_prompts(measured.path)}
+        return Task("prompts", label, _prompts(config, measured), places, {})
 
     @property
     def drawn(self) -> dict[str, Task]:
@@ -114,8 +119,23 @@ def plain(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json")
 
 
-def _prompts(config: StudyConfig) -> dict[str, Any]:
-    sources = {"train": config.prompts, "eval": config.eval_prompts}
+def model_settings(config: StudyConfig) -> dict[str, Any]:
+    """The model that every stage starts from, by its content."""
+    return {"model": {**plain(config.model), "name": model_content(config.model.name)}}
+
+
+def learning_settings(config: StudyConfig) -> dict[str, Any]:
+    """What every run has of the study."""
+    return {"optimizer": config.optimizer, "clip": config.clip, "warmup_steps": config.warmup_steps}
+
+
+def offline_settings(config: StudyConfig) -> dict[str, Any]:
+    """What every run on comparisons has of it."""
+    return {"batch_size": config.batch_size, "epochs": config.epochs}
+
+
+def _prompts(config: SampledConfig, measured: Prompts) -> dict[str, Any]:
+    sources = {"train": config.prompts, "eval": measured}
     settings: dict[str, Any] = {
         role: {**plain(source), "path": data_content(locate_prompts(source.path))} for role, source in sources.items()
     }
@@ -124,17 +144,17 @@ def _prompts(config: StudyConfig) -> dict[str, Any]:
     return settings
 
 
-def _places(config: StudyConfig) -> dict[str, str]:
+def _places(config: SampledConfig) -> dict[str, str]:
     places = {
-        "model": _absolute(config.model.name),
+        "model": absolute(config.model.name),
         "reward": config.reward,
         "train": locate_prompts(config.prompts.path),
         "eval": locate_prompts(config.eval_prompts.path),
     }
-    return places | ({"sft": _absolute(config.sft.data.path)} if config.sft else {})
+    return places | ({"sft": absolute(config.sft.data.path)} if config.sft else {})
 
 
-def _absolute(name: str) -> str:
+def absolute(name: str) -> str:
     """A local path so that it holds from any folder; the name of anything else as it is."""
     path = Path(name).expanduser()
     return str(path.resolve()) if name not in BUILT_IN and path.exists() else name

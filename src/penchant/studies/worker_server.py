@@ -89,7 +89,8 @@ def _become(message: dict[str, Any], answers: int) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         import torch
 
-        from penchant.studies.stages import Order, work
+        from penchant.studies.order import Order
+        from penchant.studies.stages import work
 
         torch.set_num_threads(message["threads"])
         answer = {"status": work(Order.from_plain(message["order"]))}

@@ -11,7 +11,9 @@ from penchant.errors import InputError
 from penchant.studies.settings import FrontierConfig
 
 PRESETS = ("demo", "small", "medium", "paper")
-"""From minutes on two cores to the paper's own setting."""
+"""Of the frontier study: from minutes on two cores to the paper's own setting."""
+TRANSFER_PRESETS = ("transfer",)
+"""Of the study of transfer."""
 
 
 def preset_file(name: str) -> Path:
@@ -20,7 +22,7 @@ def preset_file(name: str) -> Path:
     Raises:
         InputError: no such preset.
     """
-    if name not in PRESETS:
+    if name not in (*PRESETS, *TRANSFER_PRESETS):
         near = get_close_matches(name, PRESETS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise InputError(f"there is no preset {name!r}: expected {', '.join(PRESETS)}{hint}")

@@ -1,0 +1,39 @@
+"""Rated texts, as the VADER lexicon's authors publish them: `id<TAB>mean rating<TAB>text`, a line each."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from penchant.data.fields import RowError
+from penchant.data.lines import decoded, numbered_lines
+from penchant.errors import InputError
+
+LINE = re.compile(r"\S+\t(-?\d+(?:\.\d+)?)\t(.+)")
+SUFFIXES = (".txt", ".txt.gz")
+
+
+def rated_texts(path: str | Path) -> list[str] | None:
+    """The texts of such a file, in order; None where the path is no file or its first line is of another kind.
+
+    Raises:
+        InputError: a later line of another kind, or one that is damaged; says which.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file() or not file.name.endswith(SUFFIXES):
+        return None
+    texts: list[str] = []
+    for number, raw in numbered_lines(file):
+        try:
+            line = decoded(raw).strip("\r\n")
+        except RowError as error:
+            raise InputError(f"{file}:{number}: {error}") from None
+        if not line.strip():
+            continue
+        found = LINE.fullmatch(line)
+        if found is None:
+            if not texts:
+                return None
+            raise InputError(f"{file}:{number}: expected `id<TAB>mean rating<TAB>text`, as in the lines above")
+        texts.append(found.group(2).strip())
+    return texts or None

@@ -1,0 +1,39 @@
+"""What the plain pages of studies have alike: failures, settings, provenance, machine and time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from penchant.reports.study_words import as_estimate
+from penchant.reports.tables import DASH, flatten
+from penchant.reports.words import duration, estimate, listing
+
+TEMPLATE = "plain_study.html.j2"
+Numbers = Mapping[str, Any]
+
+
+def shared_context(study: Numbers) -> dict[str, Any]:
+    """What the template takes of every study."""
+    return {
+        "failures": study["failures"],
+        "settings": yaml.safe_dump(study["config"], sort_keys=False, allow_unicode=True, width=100),
+        "provenance": flatten({key: value for key, value in study["provenance"].items() if value is not None}),
+    }
+
+
+def shared_facts(study: Numbers) -> list[tuple[str, str]]:
+    """The last of the facts: seeds, machine, time."""
+    machine = study["provenance"].get("machine") or {}
+    return [
+        ("Seeds", listing(map(str, study["seeds"]))),
+        ("Machine", f"{machine.get('cpu', 'unknown')}, {machine.get('cores', '?')} cores"),
+        ("Time", f"{duration(study['cost']['seconds'])} of computing, all stages and runs together"),
+    ]
+
+
+def cell(numbers: Numbers | None, *, percent: bool = False, sign: bool = False) -> str:
+    """An estimate in a table, or a dash."""
+    return DASH if numbers is None else estimate(as_estimate(numbers), percent=percent, sign=sign)

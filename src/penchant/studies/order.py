@@ -1,0 +1,78 @@
+"""A stage's work as a worker gets it, and what several stages do alike: load the models, draw samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penchant.data import load_prompts
+from penchant.engine.generate import Sampling
+from penchant.errors import InputError
+from penchant.models.load import load_policy
+from penchant.models.policy import Policy
+from penchant.models.settings import ModelConfig
+from penchant.train.progress import progress_bar
+from penchant.types import Prompt, Response
+
+STAGE = "stage.json"
+
+
+@dataclass(frozen=True)
+class Order:
+    """A stage to work on, as it travels to a worker.
+
+    Attributes:
+        kind, settings, places: of the task.
+        needs: folders of the stages before, by role.
+        folder: where it goes.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    places: Mapping[str, str]
+    needs: Mapping[str, Path]
+    folder: Path
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Order:
+        """From what JSON left of it."""
+        needs = {role: Path(path) for role, path in plain["needs"].items()}
+        return cls(plain["kind"], plain["settings"], plain["places"], needs, Path(plain["folder"]))
+
+
+def start_policy(order: Order) -> Policy:
+    """The model that every method starts from: after SFT where there is one."""
+    start = order.needs.get("start")
+    name = str(start / "checkpoint") if start else order.places["model"]
+    return load_policy(ModelConfig(**{**order.settings["model"], "name": name}), template=order.settings["template"])
+
+
+def trained_policy(order: Order) -> Policy:
+    """What the run that this stage needs has made of it."""
+    name = str(order.needs["run"] / "checkpoint")
+    settings = ModelConfig(**{**order.settings["model"], "name": name, "lora": None})
+    return load_policy(settings, template=order.settings["template"])
+
+
+def with_room(policy: Policy, file: Path, tokens: int) -> list[Prompt]:
+    """The prompts of a file after which the model's context has room for so many tokens.
+
+    Raises:
+        InputError: there is none.
+    """
+    prompts = [group.prompt for group in load_prompts(file)]
+    fitting = [prompt for prompt in prompts if policy.has_room(prompt, tokens)]
+    if not fitting:
+        raise InputError(f"no prompt leaves room for {tokens} tokens in the model's context of {policy.context}")
+    return fitting
+
+
+def draw(
+    policy: Policy, prompts: Sequence[Prompt], n: int, settings: Mapping[str, Any], temperature: float = 1.0
+) -> list[list[Response]]:
+    """n samples a prompt, from the whole vocabulary."""
+    sampling = Sampling(n, temperature, settings["max_new_tokens"], seed=settings["seed"])
+    with progress_bar("sampling", len(prompts) * n, "samples") as advance:
+        return policy.draw(prompts, sampling, progress=advance)
