@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -147,6 +149,31 @@ def test_what_is_missing_or_damaged_is_run_again_to_the_same_numbers(
     again = run_frontier(FrontierConfig(**settings, out=str(copy)), workers=workers)
     assert again.ran == 3
     assert numbers_of(again.numbers) == numbers_of(first.numbers)
+
+
+def test_only_another_run_is_thrown_away(study: Callable[..., FrontierConfig], workers: Workers) -> None:
+    """Of two runs without an end, one is in another process's hands, the other began with another seed."""
+    config = study(dpo={"beta": [1], "learning_rate": 3e-3}, unlikelihood=None)
+    before = run_frontier(config, workers=workers)
+    held, other = (next((before.path / "runs").glob(f"{name}-*")) for name in ("dpo-beta-1", "preferred-ft"))
+    for run in (held, other):
+        (run / "result.json").unlink()
+    (other / "config.yaml").write_text(
+        re.sub(r"^seed: .*", "seed: 77", (other / "config.yaml").read_text(), flags=re.MULTILINE)
+    )
+    weights = (held / "checkpoint" / "model.safetensors").read_bytes()
+    with (held / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        again = run_frontier(config, workers=workers)
+    ((stage, reason),) = again.failures
+    assert stage == "dpo-beta-1-seed-0"
+    assert "another process is working" in reason
+    assert (held / "checkpoint" / "model.safetensors").read_bytes() == weights
+    (log,) = (before.path / "logs").glob("preferred-ft-*")
+    assert "is thrown away and begun again: the configuration differs" in log.read_text()
+    last = run_frontier(config, workers=workers)
+    assert last.ran == 1
+    assert numbers_of(last.numbers) == numbers_of(before.numbers)
 
 
 def test_a_larger_sweep_runs_only_what_is_new(

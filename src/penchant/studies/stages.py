@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import time
@@ -16,7 +17,7 @@ import numpy as np
 from penchant.data import load_preferences, load_prompts, write_groups
 from penchant.data.load import load_demonstrations
 from penchant.engine.generate import Sampling
-from penchant.errors import InputError
+from penchant.errors import InputError, OtherRun
 from penchant.methods import METHODS, train
 from penchant.models.load import load_policy, load_renderer
 from penchant.models.policy import Policy
@@ -29,6 +30,8 @@ from penchant.train.loop import peak_memory_bytes
 from penchant.train.plan import split_key
 from penchant.train.progress import progress_bar
 from penchant.types import Prompt, PromptGroup, prompt_text
+
+log = logging.getLogger("penchant.studies")
 
 STAGE = "stage.json"
 
@@ -102,8 +105,8 @@ def _run(order: Order) -> str:
     if (order.folder / "config.yaml").exists():
         try:
             return str(train(config, resume=True).metrics["status"])
-        except InputError:  # it began with other data, or elsewhere: nothing of it can be used
-            pass
+        except OtherRun as error:  # nothing of it can be used; any other error leaves it for the next call
+            log.warning("%s is thrown away and begun again: %s", order.folder, error)
     shutil.rmtree(order.folder, ignore_errors=True)
     return str(train(config).metrics["status"])
 
