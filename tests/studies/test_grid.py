@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,20 @@ def test_rewards_are_told_apart_by_what_is_behind_them(inputs: Path, tiny_model:
     assert reward_content(f"{copy},{copy}") != reward_content(str(copy))
     (copy / "model.safetensors").write_bytes(b"others")
     assert reward_content(f"classifier:{copy}") != reward_content(f"classifier:{tiny_model}")
-    assert reward_content("no_such_module:function") == "no_such_module:function"
+
+
+def test_a_module_of_the_current_folder_counts_with_its_content(
+    study: Callable[..., FrontierConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = tmp_path / "lengths_of_here.py"
+    code.write_text("def length(pairs):\n    return [float(len(text)) for _, text in pairs]\n")
+    before = grid(study(reward="lengths_of_here:length"))
+    code.write_text("def length(pairs):\n    return [-float(len(text)) for _, text in pairs]\n")
+    assert "reference" in changed(before, grid(study(reward="lengths_of_here:length")))
+    assert str(tmp_path) not in sys.path
+    with pytest.raises(InputError, match="there is no module `no_such_module` in"):
+        grid(study(reward="no_such_module:function"))
 
 
 # -- presets ------------------------------------------------------------------------------------------------------
