@@ -23,6 +23,7 @@ from penchant.rewards.load import import_path
 LENGTH = 12  # hexadecimal digits of an address
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt")  # files of a model's folder that decide what it does
 COMPUTES = ("config", "data", "engine", "losses", "methods", "models", "rewards", "tasks", "train")
+SUMS_UP = ("metrics", "studies")
 OF_STUDIES = ("studies/recipes.py", "studies/stages.py")
 
 
@@ -38,6 +39,18 @@ def source_version() -> str:
     root = Path(penchant.__file__).parent
     files = [root / "types.py", *(root / name for name in OF_STUDIES)]
     files += sorted(file for part in COMPUTES for file in (root / part).rglob("*.py"))
+    return _code_of(files)
+
+
+@cache
+def summary_version() -> str:
+    """Of the part of Penchant's source that makes a study's numbers of what its stages measured."""
+    root = Path(penchant.__file__).parent
+    return _code_of(sorted(file for part in SUMS_UP for file in (root / part).rglob("*.py")))
+
+
+def _code_of(files: Iterable[Path]) -> str:
+    root = Path(penchant.__file__).parent
     return _digest(b"\0".join(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes() for file in files))
 
 
