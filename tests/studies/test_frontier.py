@@ -25,6 +25,7 @@ from penchant.studies import FrontierConfig, preset
 from penchant.studies.frontier import run_frontier
 from penchant.studies.grid import grid
 from penchant.studies.study import StudyResult
+from penchant.studies.summary import summarize
 from penchant.studies.workers import Workers
 
 
@@ -131,6 +132,23 @@ def test_a_second_call_runs_nothing_and_changes_nothing(
     assert {path: time for path, time in after.items() if not path.is_dir()} == {
         path: time for path, time in before.items() if not path.is_dir()
     }
+
+
+def test_other_code_of_the_summary_makes_the_numbers_anew(
+    first: StudyResult, settings: dict[str, Any], workers: Workers, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(first.path, copy)
+    config = FrontierConfig(**settings, out=str(copy))
+    old = run_frontier(config, workers=workers).numbers
+    changed = {**old, "methods": []}
+    (copy / "study.json").write_text(json.dumps(changed))
+    assert run_frontier(config, workers=workers).numbers == changed  # as long as the code is the same, it is kept
+    (copy / "study.json").write_text(json.dumps({**changed, "code": "of another version"}))
+    again = run_frontier(config, workers=workers)
+    assert again.ran == 0
+    assert again.numbers == old
+    assert old["cost"]["jobs"] == first.numbers["cost"]["jobs"] == 1  # of the call that ran something
 
 
 def test_what_is_missing_or_damaged_is_run_again_to_the_same_numbers(
@@ -260,6 +278,25 @@ def test_the_paper_s_preset_starts_and_ends_with_stand_ins_for_what_the_hub_has(
     ]  # fmt: skip
     assert result.numbers["samples"]["columns"][0]["texts"][0]["text"]
     assert run_frontier(config, workers=workers).ran == 0
+
+
+def test_what_is_unfinished_is_listed_and_in_no_mean(
+    first: StudyResult, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(first.path, copy)
+    (cut,) = (copy / "runs").glob("dpo-beta-1-*")
+    result = json.loads((cut / "result.json").read_text())
+    (cut / "result.json").write_text(json.dumps({**result, "status": "interrupted", "training_seconds": 1e6}))
+    config = FrontierConfig(**settings, out=str(copy))
+    numbers = summarize(config, grid(config), copy, {})
+    (failure,) = numbers["failures"]
+    assert failure["stage"] == "dpo-beta-1-seed-0"
+    assert failure["reason"].endswith("(interrupted)")
+    dpo = numbers["methods"][0]
+    assert dpo["runs"] == {"all": 2, "failed": 0, "runaway": 0, "unfinished": 1}
+    assert {point["value"] for point in dpo["points"]} == {0.1}
+    assert dpo["cost"]["training_seconds"] < 1e4
 
 
 # -- failures -----------------------------------------------------------------------------------------------------
