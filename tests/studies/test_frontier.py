@@ -59,7 +59,8 @@ def test_the_study_has_every_method_and_its_numbers(first: StudyResult) -> None:
     assert {run["status"] for run in study["runs"]} == {"done"}
     for method in study["methods"]:
         share = method["efficiency"]
-        assert share["low"] <= share["value"] <= share["high"]
+        assert -1 < share["value"] < 2
+        assert share["low"] is share["high"] is None  # too few prompts
         assert share["clusters"] == 4
         for point in method["points"]:
             assert point["kl_nats"]["value"] >= 0

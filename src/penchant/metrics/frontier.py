@@ -28,7 +28,7 @@ FROM_KL = 0.5  # nats where a method's efficiency begins to count
 TO_KL = 3.0  # and where it ends, unless the trusted range ends before
 GRID = 51  # KLs in between
 FOLDS = 4  # halves of the prompts, on one of which mixtures are chosen and on the other measured
-LEAST_PROMPTS = 4
+LEAST_PROMPTS = 8  # for an interval: half of them is chosen on, the other measured
 NOTHING = 1e-12  # a gain that is none
 
 
