@@ -69,6 +69,7 @@ def test_the_study_has_every_method_and_its_numbers(first: StudyResult) -> None:
         assert cost["samples_drawn"] >= 24  # 6 prompts, 4 samples
         assert cost["trained_tokens"] > 100
         assert 0 < cost["training_seconds"] <= cost["seconds"]
+        assert cost["optimizer_steps"] == cost["steps"] > 0
         assert cost["peak_memory_bytes"] > 1e7
     assert study["prompts"] == {"train": 6, "eval": 4}
     assert [len(column["texts"]) for column in study["samples"]["columns"]] == [4] * 5
@@ -238,6 +239,7 @@ def test_ppo_learns_a_reward_and_ppo_gt_has_the_true_one(
     assert (ppo["name"], ppo_gt["name"]) == ("ppo", "ppo_gt")
     assert ppo["points"] != ppo_gt["points"]
     assert ppo_gt["cost"]["samples_drawn"] == 2 * 3 * 2
+    assert ppo_gt["cost"]["optimizer_steps"] == 2 * 2 * 3  # rounds, passes, minibatches (of a prompt each)
     assert ppo["cost"]["samples_drawn"] == 2 * 3 * 2 + 24  # and those that its reward model learned from
     assert ppo["cost"]["preparation_seconds"] > ppo_gt["cost"]["preparation_seconds"] == 0
     (model,) = result.numbers["reward_models"]
