@@ -19,7 +19,7 @@ import pytest
 
 from penchant.cli import main
 from penchant.config import to_yaml
-from penchant.errors import InputError
+from penchant.errors import InputError, RunError
 from penchant.metrics import best_of_n, efficiency, limit_line
 from penchant.studies import FrontierConfig, preset
 from penchant.studies.frontier import run_frontier
@@ -167,6 +167,23 @@ def test_what_is_missing_or_damaged_is_run_again_to_the_same_numbers(
     (cut / "samples.jsonl").write_text(text[: len(text) // 2])
     again = run_frontier(FrontierConfig(**settings, out=str(copy)), workers=workers)
     assert again.ran == 3
+    assert numbers_of(again.numbers) == numbers_of(first.numbers)
+
+
+def test_a_run_without_its_model_is_run_anew_and_leftovers_are_swept(
+    first: StudyResult, settings: dict[str, Any], workers: Workers, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(first.path, copy)
+    (run,) = (copy / "runs").glob("preferred-ft-*")
+    shutil.rmtree(run / "checkpoint")
+    left = copy / "stages" / ".reference-0123456789ab.4321.new"
+    left.mkdir()
+    (left / "samples.jsonl").write_text("{}")
+    again = run_frontier(FrontierConfig(**settings, out=str(copy)), workers=workers)
+    assert again.ran == 1
+    assert (run / "checkpoint" / "model.safetensors").exists()
+    assert not left.exists()
     assert numbers_of(again.numbers) == numbers_of(first.numbers)
 
 
@@ -330,6 +347,26 @@ def test_what_needs_a_failed_stage_fails_with_its_reason(
     assert result.numbers == {}
     assert {stage for stage, _ in result.failures} >= {"reference", "comparisons-seed-0", "dpo-beta-1-seed-0"}
     assert all("no reward today" in reason for _, reason in result.failures)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which is always full")
+def test_a_full_disk_stops_with_what_to_do_and_keeps_what_is_done(
+    study: Callable[..., FrontierConfig], workers: Workers, tmp_path: Path
+) -> None:
+    code = tmp_path / "broken.py"
+    code.write_text("def broken(pairs):\n    raise ValueError('no reward today')\n")
+    config = study(reward=f"{code}:broken", dpo=None, preferred_ft=None, unlikelihood=None, ppo_gt=PPO)
+    reference = grid(config).reference
+    failed = Path(str(config.out)) / "failed"
+    failed.mkdir(parents=True)
+    (failed.parent / "study.yaml").write_text(to_yaml(config))
+    (failed / f".reference-{reference.address}.json.tmp").symlink_to("/dev/full")
+    with pytest.raises(RunError, match=r"No space left on device\. What is done stays: make room"):
+        run_frontier(config, workers=workers)
+    assert list(failed.iterdir()) == []
+    assert list((failed.parent / "stages").glob("prompts-*/stage.json"))
+    again = run_frontier(config, workers=workers)
+    assert dict(again.failures)["reference"].endswith("no reward today")
 
 
 def test_a_process_that_dies_takes_nothing_with_it(
