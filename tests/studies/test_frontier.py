@@ -404,17 +404,21 @@ def test_prompts_that_were_trained_on_are_not_measured(
 
 def test_texts_become_prefixes(study: Callable[..., FrontierConfig], workers: Workers, tmp_path: Path) -> None:
     reviews = tmp_path / "reviews.jsonl"
-    texts = [f"{name} thinks that the film is rather good" for name in ("Ann", "Bob", "Cleo", "Dan")]
-    reviews.write_text("".join(json.dumps({"text": text, "label": 1}) + "\n" for text in texts))
-    source = {"path": str(reviews), "prefix_tokens": [2, 8], "limit": 3}
+    texts = [f"{place:02} is what they gave the film" for place in range(16)]
+    reviews.write_text(
+        "".join(json.dumps({"text": text, "label": place // 8}) + "\n" for place, text in enumerate(texts))
+    )
+    source = {"path": str(reviews), "prefix_tokens": [2, 8], "limit": 8}
     result = run_frontier(
         study(prompts=source, dpo=None, preferred_ft=None, unlikelihood=None, ppo_gt=None), workers=workers
     )
     (folder,) = (result.path / "stages").glob("prompts-*")
     prompts = [json.loads(line)["prompt"] for line in (folder / "train.jsonl").read_text().splitlines()]
-    assert len(prompts) == 3
-    for prompt, text in zip(prompts, texts, strict=False):
-        assert text.startswith(prompt)
+    places = [int(prompt[:2]) for prompt in prompts]
+    assert len(set(places)) == 8
+    assert 2 <= sum(place < 8 for place in places) <= 6  # of both labels, though the file is sorted by them
+    for prompt, place in zip(prompts, places, strict=True):
+        assert texts[place].startswith(prompt)
         assert 2 <= len(prompt) <= 8  # a byte is a token here
 
 

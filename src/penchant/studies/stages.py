@@ -141,12 +141,15 @@ def _read_prompts(order: Order, role: str) -> list[Prompt]:
 
 
 def _prefixes(order: Order, role: str, path: str, end: int | None) -> list[Prompt]:
-    """Each text cut after its first tokens, as the model's tokenizer counts them; texts that repeat count once."""
+    """Each text cut after its first tokens, as the model's tokenizer counts them; texts that repeat count once. In an
+    order of their own, of which `skip` and `limit` take a part: data sets of texts are often sorted by label."""
     source = order.settings[role]
     low, high = source["prefix_tokens"]
     tokenizer = load_renderer(order.places["model"], template="plain").tokenizer
     # its own limit counts prompts, of which plain texts have none
-    texts = [split_key(group) for group in load_demonstrations(path, split=source["split"], merge=False)][:end]
+    texts = [split_key(group) for group in load_demonstrations(path, split=source["split"], merge=False)]
+    shuffled = np.random.default_rng(0).permutation(len(texts))  # one order, whatever skip and limit
+    texts = [texts[place] for place in shuffled.tolist()][:end]
     lengths = np.random.default_rng(source["skip"]).integers(low, high + 1, len(texts))
     cut = []
     for text, length in zip(texts[source["skip"] :], lengths.tolist(), strict=False):
