@@ -65,7 +65,7 @@ def made_up(seeds: int = 1, text: str = "It was a fine film, and they were glad.
         ]
         cost = {
             "seconds": 30.0, "training_seconds": 12.5, "preparation_seconds": 8.0, "peak_memory_bytes": 4e8,
-            "samples_drawn": 1600, "trained_tokens": 125_000.0, "steps": 40.0,
+            "samples_drawn": 1600, "trained_tokens": 125_000.0, "steps": 40.0, "optimizer_steps": 4321.0,
         }  # fmt: skip
         of_values = dict.fromkeys(v for v, _, _ in points) if name != "best_of_n" else {}
         methods.append(
@@ -80,7 +80,7 @@ def made_up(seeds: int = 1, text: str = "It was a fine film, and they were glad.
                 "by_seed": [{"seed": seed, "efficiency": wanted + 0.02 * seed} for seed in range(seeds)],
                 "seed_deviation": 0.02 if seeds > 1 and name != "best_of_n" else None,
                 "cost": None if name == "best_of_n" else cost,
-                "runs": {"all": len(of_values) * seeds, "failed": 0, "runaway": 0},
+                "runs": {"all": len(of_values) * seeds, "failed": 0, "runaway": 0, "unfinished": 0},
             }
         )
         for value in of_values:
@@ -129,7 +129,7 @@ def made_up(seeds: int = 1, text: str = "It was a fine film, and they were glad.
                 *({**column, "name": n, "label": LABELS[n], "setting": SETTING.get(n), "value": 1.0} for n in LABELS),
             ],
         },
-        "cost": {"seconds": 1012.0},
+        "cost": {"seconds": 1012.0, "jobs": 2},
         "provenance": {"machine": {"cpu": "AMD EPYC", "cores": 2, "accelerator": None}, "versions": {"torch": "2.13"}},
     }  # fmt: skip
 
@@ -286,7 +286,59 @@ def test_a_collapse_is_named_and_nothing_else_is() -> None:
     said = " ".join(findings(numbers))
     assert "Unlikelihood collapsed at alpha 1: the worst run ends at a reward of" in said
     assert "40% of 4-grams repeat" in said
-    assert "No run of DPO, Preferred-FT, PPO and PPO-GT lost half of its gain again" in said
+    assert "No run of DPO, Preferred-FT, PPO and PPO-GT clearly lost half of its gain again or clearly ended" in said
+    for run in numbers["runs"]:
+        if run["method"] == "ppo":
+            run["points"] = []
+        if run["method"] == "ppo_gt":
+            run["status"] = "interrupted"
+    assert "No run of DPO and Preferred-FT clearly lost" in " ".join(findings(numbers))
+
+
+def test_unfinished_runs_are_named_at_the_top(write: Callable[..., Path], tmp_path: Path) -> None:
+    numbers = made_up(seeds=3)
+    assert "Unfinished" not in " ".join(headline(numbers))
+    numbers["methods"][0]["runs"]["unfinished"] = 2
+    numbers["methods"][0]["points"][0]["seeds"] = 1
+    assert headline(numbers)[-1] == "Unfinished, and in none of these numbers: 2 runs of DPO."
+    flat = " ".join(Page(study_report(write(numbers), tmp_path / "page.html")).text.split())
+    assert "(2 unfinished)" in flat
+    assert "(1 of 3 seeds)" in flat
+
+
+def test_a_method_that_only_lost_is_named() -> None:
+    numbers = made_up()
+    assert "by construction" not in " ".join(findings(numbers))
+    base = numbers["reference"]["reward"]["value"]
+    for point in numbers["methods"][1]["points"]:
+        point["reward"] = {**point["reward"], "value": base - 0.01}
+    numbers["methods"][1]["best"] = numbers["methods"][1]["points"][0]
+    assert (
+        "Every point of Preferred-FT lies below the reference: the efficiency of it is 0 by construction."
+        in findings(numbers)
+    )
+
+
+def test_budgets_times_and_claims_are_said_in_full(write: Callable[..., Path], tmp_path: Path) -> None:
+    numbers = made_up()
+    numbers["config"]["ppo_gt"] = {**numbers["config"]["ppo_gt"], "steps": 7, "updates": 1}
+    numbers["methods"][1]["best"]["reward"]["value"] = -1.0
+    page = Page(study_report(write(numbers), tmp_path / "page.html"))
+    flat = " ".join(page.text.split())
+    assert "PPO draws 7,680 samples of its own in 30 rounds and goes twice over each." in flat
+    assert "PPO-GT draws 1,792 samples of its own in 7 rounds and goes once over each." in flat
+    assert "optimizer steps, a run" in flat
+    assert "4,321" in flat
+    assert "DPO learns from each comparison; Preferred-FT and Unlikelihood learn from each distinct winner" in flat
+    assert flat.count("Up to 2 runs at once shared the machine's cores") == 2
+    assert "peak memory is the most of any" in flat
+    assert "nats, below the reference" in flat
+    picture = frontier_picture(numbers).light
+    assert "estimated limit" in picture
+    assert "no policy gets above" not in picture
+    numbers["cost"]["jobs"] = 1
+    alone = Page(study_report(write(numbers), tmp_path / "alone.html"))
+    assert "One run at a time" in " ".join(alone.text.split())
 
 
 def test_the_bold_curve_goes_through_the_corners() -> None:

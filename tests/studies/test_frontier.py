@@ -19,7 +19,7 @@ import pytest
 
 from penchant.cli import main
 from penchant.config import to_yaml
-from penchant.errors import InputError
+from penchant.errors import InputError, RunError
 from penchant.metrics import best_of_n, efficiency, limit_line
 from penchant.studies import FrontierConfig, preset
 from penchant.studies.frontier import run_frontier
@@ -70,6 +70,7 @@ def test_the_study_has_every_method_and_its_numbers(first: StudyResult) -> None:
         assert cost["samples_drawn"] >= 24  # 6 prompts, 4 samples
         assert cost["trained_tokens"] > 100
         assert 0 < cost["training_seconds"] <= cost["seconds"]
+        assert cost["optimizer_steps"] == cost["steps"] > 0
         assert cost["peak_memory_bytes"] > 1e7
     assert study["prompts"] == {"train": 6, "eval": 4}
     assert [len(column["texts"]) for column in study["samples"]["columns"]] == [4] * 5
@@ -170,6 +171,23 @@ def test_what_is_missing_or_damaged_is_run_again_to_the_same_numbers(
     assert numbers_of(again.numbers) == numbers_of(first.numbers)
 
 
+def test_a_run_without_its_model_is_run_anew_and_leftovers_are_swept(
+    first: StudyResult, settings: dict[str, Any], workers: Workers, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(first.path, copy)
+    (run,) = (copy / "runs").glob("preferred-ft-*")
+    shutil.rmtree(run / "checkpoint")
+    left = copy / "stages" / ".reference-0123456789ab.4321.new"
+    left.mkdir()
+    (left / "samples.jsonl").write_text("{}")
+    again = run_frontier(FrontierConfig(**settings, out=str(copy)), workers=workers)
+    assert again.ran == 1
+    assert (run / "checkpoint" / "model.safetensors").exists()
+    assert not left.exists()
+    assert numbers_of(again.numbers) == numbers_of(first.numbers)
+
+
 def test_only_another_run_is_thrown_away(study: Callable[..., FrontierConfig], workers: Workers) -> None:
     """Of two runs without an end, one is in another process's hands, the other began with another seed."""
     config = study(dpo={"beta": [1], "learning_rate": 3e-3}, unlikelihood=None)
@@ -239,6 +257,7 @@ def test_ppo_learns_a_reward_and_ppo_gt_has_the_true_one(
     assert (ppo["name"], ppo_gt["name"]) == ("ppo", "ppo_gt")
     assert ppo["points"] != ppo_gt["points"]
     assert ppo_gt["cost"]["samples_drawn"] == 2 * 3 * 2
+    assert ppo_gt["cost"]["optimizer_steps"] == 2 * 2 * 3  # rounds, passes, minibatches (of a prompt each)
     assert ppo["cost"]["samples_drawn"] == 2 * 3 * 2 + 24  # and those that its reward model learned from
     assert ppo["cost"]["preparation_seconds"] > ppo_gt["cost"]["preparation_seconds"] == 0
     (model,) = result.numbers["reward_models"]
@@ -331,6 +350,26 @@ def test_what_needs_a_failed_stage_fails_with_its_reason(
     assert all("no reward today" in reason for _, reason in result.failures)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which is always full")
+def test_a_full_disk_stops_with_what_to_do_and_keeps_what_is_done(
+    study: Callable[..., FrontierConfig], workers: Workers, tmp_path: Path
+) -> None:
+    code = tmp_path / "broken.py"
+    code.write_text("def broken(pairs):\n    raise ValueError('no reward today')\n")
+    config = study(reward=f"{code}:broken", dpo=None, preferred_ft=None, unlikelihood=None, ppo_gt=PPO)
+    reference = grid(config).reference
+    failed = Path(str(config.out)) / "failed"
+    failed.mkdir(parents=True)
+    (failed.parent / "study.yaml").write_text(to_yaml(config))
+    (failed / f".reference-{reference.address}.json.tmp").symlink_to("/dev/full")
+    with pytest.raises(RunError, match=r"No space left on device\. What is done stays: make room"):
+        run_frontier(config, workers=workers)
+    assert list(failed.iterdir()) == []
+    assert list((failed.parent / "stages").glob("prompts-*/stage.json"))
+    again = run_frontier(config, workers=workers)
+    assert dict(again.failures)["reference"].endswith("no reward today")
+
+
 def test_a_process_that_dies_takes_nothing_with_it(
     study: Callable[..., FrontierConfig], workers: Workers, tmp_path: Path
 ) -> None:
@@ -366,17 +405,21 @@ def test_prompts_that_were_trained_on_are_not_measured(
 
 def test_texts_become_prefixes(study: Callable[..., FrontierConfig], workers: Workers, tmp_path: Path) -> None:
     reviews = tmp_path / "reviews.jsonl"
-    texts = [f"{name} thinks that the film is rather good" for name in ("Ann", "Bob", "Cleo", "Dan")]
-    reviews.write_text("".join(json.dumps({"text": text, "label": 1}) + "\n" for text in texts))
-    source = {"path": str(reviews), "prefix_tokens": [2, 8], "limit": 3}
+    texts = [f"{place:02} is what they gave the film" for place in range(16)]
+    reviews.write_text(
+        "".join(json.dumps({"text": text, "label": place // 8}) + "\n" for place, text in enumerate(texts))
+    )
+    source = {"path": str(reviews), "prefix_tokens": [2, 8], "limit": 8}
     result = run_frontier(
         study(prompts=source, dpo=None, preferred_ft=None, unlikelihood=None, ppo_gt=None), workers=workers
     )
     (folder,) = (result.path / "stages").glob("prompts-*")
     prompts = [json.loads(line)["prompt"] for line in (folder / "train.jsonl").read_text().splitlines()]
-    assert len(prompts) == 3
-    for prompt, text in zip(prompts, texts, strict=False):
-        assert text.startswith(prompt)
+    places = [int(prompt[:2]) for prompt in prompts]
+    assert len(set(places)) == 8
+    assert 2 <= sum(place < 8 for place in places) <= 6  # of both labels, though the file is sorted by them
+    for prompt, place in zip(prompts, places, strict=True):
+        assert texts[place].startswith(prompt)
         assert 2 <= len(prompt) <= 8  # a byte is a token here
 
 

@@ -226,6 +226,16 @@ def test_presets_are_good_and_have_all_that_the_study_promises(name: str) -> Non
         assert config.best_of_n.n == (1, 2, 4, 8, 16, 32, 64, 128)
 
 
+@pytest.mark.parametrize("name", ["demo", "small", "medium", "paper"])
+def test_presets_draw_as_many_samples_for_comparisons_as_a_run_of_ppo(name: str) -> None:
+    config = preset(name)
+    assert config.prompts.limit is not None
+    drawn = config.prompts.limit * config.comparisons.samples * config.comparisons.groups
+    for ppo in (config.ppo, config.ppo_gt):
+        if ppo is not None:
+            assert ppo.steps * ppo.prompts_per_step * ppo.samples_per_prompt == pytest.approx(drawn, rel=0.03)
+
+
 def test_a_preset_is_changed_by_overrides_and_written_back(tmp_path: Path) -> None:
     config = preset("small", ["dpo.beta=[0.3]", "ppo=null", "seeds=[0, 1]", "evaluation.times=2"])
     assert config.dpo is not None

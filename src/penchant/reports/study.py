@@ -150,13 +150,34 @@ def _tile(label: str, e: Any, note: str, *, percent: bool = False) -> Tile:
 def _comparison(study: Numbers) -> Table:
     several = len(study["seeds"]) > 1
     heads = ("efficiency", "one setting alone", *(["spread over seeds"] if several else []), "best reward in range")
-    costs = ("training, a run", "needs before", "peak memory", "samples drawn", "tokens learned from", "runs")
-    rows = [(method["label"], *_of_method(method, several), *_of_cost(method)) for method in study["methods"]]
+    costs = (
+        "training, a run",
+        "optimizer steps, a run",
+        "needs before",
+        "peak memory",
+        "samples drawn",
+        "tokens learned from",
+        "runs",
+    )
+    rows = [(method["label"], *_of_method(study, method, several), *_of_cost(method)) for method in study["methods"]]
     caption = f"Efficiency is averaged over KL {study['limit']['from_kl']:g} to {study['limit']['to_kl']:.3g}"
-    return Table(f"{caption} nats; costs are means over a method's runs.", ("method", *heads, *costs), tuple(rows))
+    caption += (
+        f" nats; costs are means over a method's runs that ended, peak memory is the most of any.{_shared(study)}"
+    )
+    return Table(caption, ("method", *heads, *costs), tuple(rows))
 
 
-def _of_method(method: Numbers, several: bool) -> list[str]:
+def _shared(study: Numbers) -> str:
+    """Whether runs were measured side by side; empty where it is not known."""
+    jobs = study["cost"].get("jobs")
+    if jobs is None:
+        return ""
+    if jobs == 1:
+        return " One run at a time had the machine's cores to itself."
+    return f" Up to {jobs} runs at once shared the machine's cores, so each took longer than it would have alone."
+
+
+def _of_method(study: Numbers, method: Numbers, several: bool) -> list[str]:
     alone = [one["efficiency"] for one in method["by_value"]]
     ends = [f"{number(100 * share, 0)}%" for share in (min(alone, default=0.0), max(alone, default=0.0))]
     cells = [estimate(as_estimate(method["efficiency"]), percent=True)]
@@ -167,17 +188,20 @@ def _of_method(method: Numbers, several: bool) -> list[str]:
     best = method["best"]
     if best is None:
         return [*cells, DASH]
-    return [*cells, f"{value_only(as_estimate(best['reward']))} at {number(best['kl_nats']['value'])} nats"]
+    below = ", below the reference" if best["reward"]["value"] < study["reference"]["reward"]["value"] else ""
+    return [*cells, f"{value_only(as_estimate(best['reward']))} at {number(best['kl_nats']['value'])} nats{below}"]
 
 
 def _of_cost(method: Numbers) -> list[str]:
     cost = method["cost"]
     if cost is None:
-        return [DASH, DASH, DASH, "N an answer" if method["name"] == BEST_OF_N else DASH, DASH, DASH]
+        return [DASH, DASH, DASH, DASH, "N an answer" if method["name"] == BEST_OF_N else DASH, DASH, DASH]
     runs = method["runs"]
-    bad = [f"{runs[what]} {word}" for what, word in (("failed", "failed"), ("runaway", "ran away")) if runs[what]]
+    words = {"failed": "failed", "runaway": "ran away", "unfinished": "unfinished"}
+    bad = [f"{runs[what]} {word}" for what, word in words.items() if runs.get(what)]
     return [
         duration(cost["training_seconds"]),
+        number(cost["optimizer_steps"], 0) if cost.get("optimizer_steps") else DASH,
         duration(cost["preparation_seconds"]) if cost["preparation_seconds"] else DASH,
         f"{number(cost['peak_memory_bytes'] / GIB, 2)} GiB",
         number(cost["samples_drawn"], 0),
@@ -195,11 +219,14 @@ def _budget(study: Numbers) -> str:
     if names:
         goes = "goes" if len(names) == 1 else "go"
         said.append(f"{listing(names)} {goes} {_times(config['epochs'])} over the same comparisons.")
-    ppo = config["ppo"] or config["ppo_gt"]
-    if ppo:
+    said += _units(study)
+    for method in trained(study):
+        if method["name"] not in ("ppo", "ppo_gt") or not config.get(method["name"]):
+            continue
+        ppo = config[method["name"]]
         drawn = ppo["steps"] * ppo["prompts_per_step"] * ppo["samples_per_prompt"]
         said.append(
-            f"PPO draws {number(drawn, 0)} samples of its own in {count(ppo['steps'], 'step')} and goes "
+            f"{method['label']} draws {number(drawn, 0)} samples of its own in {count(ppo['steps'], 'round')} and goes "
             f"{_times(ppo['updates'])} over each."
         )
     rates = [
@@ -212,6 +239,24 @@ def _budget(study: Numbers) -> str:
         f"{listing(rates)}. Training time leaves evaluations out; “needs before” is sampling and ranking the "
         "comparisons and, for PPO, fitting the reward model."
     )
+
+
+def _units(study: Numbers) -> list[str]:
+    """Why methods that see the same comparisons take another number of optimizer steps."""
+    units = {
+        "comparison": ("dpo",),
+        "distinct winner": ("preferred_ft", "unlikelihood"),
+        "distinct winner and loser": ("kto",),
+    }
+    own = {
+        unit: [method["label"] for method in trained(study) if method["name"] in names] for unit, names in units.items()
+    }
+    parts = [
+        f"{listing(labels)} learn{'s' * (len(labels) == 1)} from each {unit}" for unit, labels in own.items() if labels
+    ]
+    if len(parts) < 2:
+        return []
+    return [f"Optimizer steps differ all the same: {'; '.join(parts)} once a pass, so few winners mean few steps."]
 
 
 def _times(n: int) -> str:
@@ -243,12 +288,18 @@ def _points(study: Numbers) -> Table:
             _name(study, {"method": method["name"], "value": point["value"]}),
             DASH if point["step"] is None else f"{point['step']:,}",
             estimate(as_estimate(point["kl_nats"])),
-            estimate(as_estimate(point["reward"])),
+            estimate(as_estimate(point["reward"])) + _fewer(study, point),
         )
         for method in study["methods"]
         for point in method["points"]
     ]
     return Table("What the plot draws; means over seeds.", ("point", "step", "KL, nats", "reward"), tuple(rows))
+
+
+def _fewer(study: Numbers, point: Numbers) -> str:
+    """A word on a point that not every seed has."""
+    seeds = point["seeds"]
+    return f" ({seeds} of {count(len(study['seeds']), 'seed')})" if seeds and seeds < len(study["seeds"]) else ""
 
 
 def _name(study: Numbers, row: Numbers) -> str:
@@ -275,7 +326,7 @@ def _facts(study: Numbers) -> list[tuple[str, str]]:
         ("Responses", f"up to {count(config['max_new_tokens'], 'token')}, at temperature 1, from the whole vocabulary"),
         ("Seeds", listing(map(str, study["seeds"]))),
         ("Machine", where),
-        ("Time", f"{duration(study['cost']['seconds'])} of computing, all stages and runs together"),
+        ("Time", f"{duration(study['cost']['seconds'])} of computing, all stages and runs together.{_shared(study)}"),
     ]
     accuracies = [model["accuracy"] for model in study["reward_models"] if model["accuracy"]]
     if accuracies:

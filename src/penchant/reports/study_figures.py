@@ -84,7 +84,7 @@ def _limit(axes: Axes, limit: Mapping[str, Any]) -> None:
     beyond = kl[kl >= end]
     axes.plot(beyond, reward[kl >= end], color=INK, linewidth=1.2, linestyle=(0, (3, 2)), alpha=0.6, zorder=4)
     axes.annotate(
-        "limit: no policy gets above",
+        "estimated limit",
         (end, float(np.interp(end, kl, reward))),
         xytext=(0, 9),
         textcoords="offset points",

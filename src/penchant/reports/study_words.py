@@ -13,6 +13,7 @@ from penchant.reports.words import count, duration, estimate, listing, number, v
 Numbers = Mapping[str, Any]
 
 BEST_OF_N = "best_of_n"
+ENDED = ("done", "stopped_early", "runaway")  # of a run's status: then its last point is its end
 FELL = 0.5  # of the gain at its best, lost by the end: then a run collapsed
 
 
@@ -34,7 +35,14 @@ def headline(study: Numbers) -> list[str]:
     ]
     if len(ranked) > 1:
         said.append(_against(study, leader, ranked[1], "next"))
-    return [*said, _seeds(study)]
+    return [*said, _seeds(study), *_unfinished(study)]
+
+
+def _unfinished(study: Numbers) -> list[str]:
+    """What this comparison lacks, where runs did not come to their end."""
+    left = {method["label"]: method["runs"].get("unfinished", 0) for method in trained(study)}
+    runs = [f"{count(number, 'run')} of {label}" for label, number in left.items() if number]
+    return [f"Unfinished, and in none of these numbers: {listing(runs)}."] if runs else []
 
 
 def _against(study: Numbers, one: Numbers, other: Numbers, which: str = "") -> str:
@@ -97,7 +105,9 @@ def findings(study: Numbers) -> list[str]:
     """What else the plot shows, a sentence or two each."""
     found = [_dpo_and_ppo(study, name) for name in ("ppo", "ppo_gt")]
     return [
-        text for text in (*found, _ground_truth(study), _best_of_n(study), *_collapses(study), _took(study)) if text
+        text
+        for text in (*found, *_below(study), _ground_truth(study), _best_of_n(study), *_collapses(study), _took(study))
+        if text
     ]
 
 
@@ -151,18 +161,36 @@ def _collapses(study: Numbers) -> list[str]:
         fallen = [run for run in study["runs"] if run["method"] == method["name"] and collapsed(study, run)]
         if fallen:
             said.append(_collapse(study, method, fallen))
-        else:
+        elif any(run["points"] and run["status"] in ENDED for run in study["runs"] if run["method"] == method["name"]):
             calm.append(method["label"])
         if method["runs"]["runaway"]:
             said.append(f"{count(method['runs']['runaway'], 'run')} of {method['label']} ended early: the KL ran away.")
     if calm:
-        said.append(f"No run of {listing(calm)} lost half of its gain again or ended below the reference.")
+        said.append(
+            f"No run of {listing(calm)} clearly lost half of its gain again or clearly ended below the reference."
+        )
     return said
 
 
+def _below(study: Numbers) -> list[str]:
+    """Methods that only lost; their curve is the reference, whose reward costs no KL."""
+    base = study["reference"]["reward"]["value"]
+    names = [
+        method["label"]
+        for method in trained(study)
+        if method["points"] and all(point["reward"]["value"] < base for point in method["points"])
+    ]
+    if not names:
+        return []
+    which = "each of them" if len(names) > 1 else "it"
+    return [
+        f"Every point of {listing(names)} lies below the reference: the efficiency of {which} is 0 by construction."
+    ]
+
+
 def collapsed(study: Numbers, run: Numbers) -> bool:
-    """Whether a run ended clearly below the reference, or lost most of what it had gained on its way."""
-    if not run["points"]:
+    """Whether a run that came to its end is clearly below the reference there, or lost most of what it had gained."""
+    if not run["points"] or run["status"] not in ENDED:
         return False
     base, last = study["reference"]["reward"], run["points"][-1]["reward"]
     best = max((point["reward"] for point in run["points"]), key=lambda reward: reward["value"])
@@ -217,7 +245,7 @@ def caption(study: Numbers) -> str:
     limit, reference = study["limit"], study["reference"]
     return (
         "Each small mark is an evaluation, thin lines join those of one setting; bold is what a method reaches with "
-        f"its whole sweep, with 95% intervals. The limit line is computed from {count(reference['samples'], 'sample')} "
-        f"of the reference for each prompt and can be trusted up to {number(limit['trusted_kl'])} nats (solid); "
+        f"its whole sweep, with 95% intervals. The limit is estimated from {count(reference['samples'], 'sample')} "
+        f"of the reference for each prompt and is trusted up to {number(limit['trusted_kl'])} nats (solid); "
         "beyond, it is too low (dashed), and methods may cross it."
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from penchant.errors import InputError
@@ -96,6 +97,17 @@ class MeasuredRun:
         pairs = [(row.get("tokens_per_s"), row.get("seconds")) for row in rows]
         once = sum(rate * seconds for rate, seconds in pairs if rate is not None and seconds is not None)
         return float(once) * int(self.task.settings.get("updates", 1))
+
+    @cached_property
+    def optimizer_steps(self) -> int:
+        """How often its weights changed: once a step, or for each minibatch of each pass over a step's rollout."""
+        steps = int(self.result.get("steps") or 0)
+        try:
+            config = yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
+            parts = min(config.get("minibatches", 1), config.get("prompts_per_step", 1))
+            return steps * int(config.get("updates", 1)) * int(parts)
+        except (OSError, AttributeError, yaml.YAMLError):
+            return steps
 
 
 def read_run(task: Task, study: Path, prompts: Sequence[str] | None, reason: str) -> MeasuredRun:

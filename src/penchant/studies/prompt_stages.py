@@ -75,14 +75,16 @@ def _prompts(path: str, split: str, end: int | None) -> Sequence[Prompt]:
 
 
 def _prefixes(order: Order, role: str, end: int | None) -> list[Opening]:
-    """Each text cut after its first tokens, as the model's tokenizer counts them; prefixes that repeat count once."""
+    """Each text cut after its first tokens, as the model's tokenizer counts them; prefixes that repeat count once. In an
+    order of their own, of which `skip` and `limit` take a part: data sets of texts are often sorted by label."""
     source, path = order.settings[role], order.places[role]
     low, high = source["prefix_tokens"]
     tokenizer = load_renderer(order.places["model"], template="plain").tokenizer
     texts = rated_texts(path)
     if texts is None:  # its own limit counts prompts, of which plain texts have none
         texts = [split_key(group) for group in load_demonstrations(path, split=source["split"], merge=False)]
-    texts = texts[:end]
+    shuffled = np.random.default_rng(0).permutation(len(texts))  # one order, whatever skip and limit
+    texts = [texts[place] for place in shuffled.tolist()][:end]
     lengths = np.random.default_rng(source["skip"]).integers(low, high + 1, len(texts))
     cut: dict[str, str] = {}
     for text, length in zip(texts[source["skip"] :], lengths.tolist(), strict=False):

@@ -1,10 +1,15 @@
-"""Reading what stages wrote, however they ended: what is missing or damaged is empty. Imports no torch."""
+"""Reading what stages wrote, however they ended (what is missing or damaged is empty), and writing whole files. Imports
+no torch."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from pathlib import Path
 from typing import Any
+
+from penchant.errors import RunError
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -34,3 +39,22 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
             break
         rows.append(row)
     return rows
+
+
+def write_text(path: Path, text: str) -> None:
+    """A whole file under its name, or none; its folder is made.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8", errors="replace")
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise RunError(
+            f"cannot write {path}: {error.strerror}. What is done stays: make room and give the same command again"
+        ) from error

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from penchant.studies.records import read_lines, read_object
+from penchant.studies.records import read_lines, read_object, write_text
 from penchant.studies.tasks import Task
 from penchant.studies.workers import Outcome, Workers
 from penchant.train.progress import Advance, progress_bar
@@ -50,6 +50,9 @@ def run_missing(tasks: Sequence[Task], study: Path, workers: Workers, *, jobs: i
         jobs: so many at once, each with its share of the threads.
 
     The first Ctrl-C lets running stages write checkpoints and stops; the second one kills them.
+
+    Raises:
+        RunError: the worker process is gone, or a failure cannot be recorded (a full disk).
     """
     board = Board()
     for task in tasks:
@@ -126,8 +129,7 @@ def _end(board: Board, study: Path, task: Task, outcome: Outcome) -> None:
     board.ran.append(task.address)
     record = _failure_file(task, study)
     if outcome.failed:
-        record.parent.mkdir(parents=True, exist_ok=True)
-        record.write_text(json.dumps({"stage": task.label, "reason": outcome.reason}, indent=2) + "\n")
+        write_text(record, json.dumps({"stage": task.label, "reason": outcome.reason}, indent=2) + "\n")
     else:
         record.unlink(missing_ok=True)
 
@@ -154,6 +156,9 @@ def is_complete(task: Task, study: Path) -> bool:
     folder = study / task.place
     if not task.is_run:
         return bool(read_object(folder / "stage.json"))
+    if (folder / "result.json").exists() and not (folder / "checkpoint").is_dir():
+        shutil.rmtree(folder, ignore_errors=True)  # every run leaves one; without it nothing can be resumed or built on
+        return False
     if read_object(folder / "result.json").get("status") not in COMPLETE:
         return False
     if "evaluation" not in task.settings:  # it samples nothing; what others need is its model

@@ -30,7 +30,8 @@ class Prompts(Config):
     limit: Count | None = None
     """Take at most so many."""
     prefix_tokens: tuple[Count, Count] | None = None
-    """Cut every text to its first tokens, a number between these two that is drawn for each; null takes texts whole."""
+    """Cut every text to its first tokens, a number between these two that is drawn for each; null takes texts whole.
+    The texts are shuffled (always alike) before `skip` and `limit`, since data sets may be sorted by label."""
 
 
 class SFTStage(Config):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from penchant.config import to_yaml
-from penchant.errors import InputError, RunError
+from penchant.errors import InputError
 from penchant.studies.address import summary_version
-from penchant.studies.records import read_object
+from penchant.studies.records import read_object, write_text
 from penchant.studies.runner import Board, run_missing
 from penchant.studies.settings import StudyConfig
 from penchant.studies.tasks import Task
@@ -67,10 +67,12 @@ def run_study(
 
     Raises:
         InputError: a folder that holds something else, a prompt file that does not exist.
-        RunError: the worker process is gone.
+        RunError: the worker process is gone, or the disk is full; what is done stays.
     """
     folder = Path(config.out or Path("runs") / config.method).expanduser().resolve()
     with _own(folder):
+        for leftover in (folder / "stages").glob(".*.new"):  # a process that was killed built it
+            shutil.rmtree(leftover, ignore_errors=True)
         write_text(folder / "study.yaml", to_yaml(config.replace(out=None)))
         started = time.monotonic()
         with contextlib.nullcontext(workers) if workers else Workers() as team:
@@ -131,18 +133,3 @@ def _own(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise InputError(f"another process is working in {folder}: wait for it, or choose another folder") from None
         yield
-
-
-def write_text(path: Path, text: str) -> None:
-    """A whole file under its name, or none.
-
-    Raises:
-        RunError: it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", errors="replace")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise RunError(f"cannot write {path}: {error.strerror}") from error

@@ -236,6 +236,7 @@ def _cost(ended: Sequence[MeasuredRun], grid: Grid, study: Path) -> dict[str, An
         + _mean_of(facts.get("samples_drawn") for facts in before),
         "trained_tokens": _mean_of(run.trained_tokens for run in ended),
         "steps": _mean_of(run.result.get("steps") for run in ended),
+        "optimizer_steps": _mean_of(run.optimizer_steps for run in ended),
     }
 
 
