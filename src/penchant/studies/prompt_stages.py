@@ -75,8 +75,10 @@ def _prompts(path: str, split: str, end: int | None) -> Sequence[Prompt]:
 
 
 def _prefixes(order: Order, role: str, end: int | None) -> list[Opening]:
-    """Each text cut after its first tokens, as the model's tokenizer counts them; prefixes that repeat count once. In an
-    order of their own, of which `skip` and `limit` take a part: data sets of texts are often sorted by label."""
+    """Each text cut after its first tokens, as the model's tokenizer counts them; prefixes that repeat count once.
+
+    In an order of their own, of which `skip` and `limit` take a part: data sets of texts are often sorted by label.
+    """
     source, path = order.settings[role], order.places[role]
     low, high = source["prefix_tokens"]
     tokenizer = load_renderer(order.places["model"], template="plain").tokenizer
