@@ -2,7 +2,6 @@
 
     python scripts/pretrain.py corpus                     # what is read, dropped and held out
     python scripts/pretrain.py train                      # all three, smallest first; or name some
-    python scripts/pretrain.py openings                   # prompts for the studies, from held-out reviews
 
 Reads the shared data (`--data`, `PENCHANT_DATA`, or `../shared/data` beside the repository). A stopped training
 continues from its checkpoint under `--out`. A finished model replaces the one in the package, with its card.
@@ -24,7 +23,6 @@ PACKAGE = REPOSITORY / "src" / "penchant"
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from pretraining import corpus as corpora  # noqa: E402
-from pretraining.openings import openings  # noqa: E402
 from pretraining.shapes import CONTEXT, SHAPES, Shape  # noqa: E402
 
 LOOK_AT = 50
@@ -42,11 +40,7 @@ def main() -> int:
     print(f"corpus {corpus.fingerprint()}, {time.monotonic() - began:.0f} s", flush=True)
     for name, counts in corpus.counts.items():
         print(f"  {name}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()), flush=True)
-    if options.command == "openings":
-        reviews = [document for document in corpus.held_out if document.source == "imdb5000"]
-        options.to.write_text("\n".join(openings(reviews)) + "\n")
-        print(f"wrote {options.to}")
-    elif options.command == "train":
+    if options.command == "train":
         _train(corpus, options)
     return 0
 
@@ -93,15 +87,13 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     shown = commands.add_parser("corpus", help="build the corpus and say what became of each source")
-    prompts = commands.add_parser("openings", help="write openings of held-out reviews")
-    prompts.add_argument("--to", type=Path, default=PACKAGE / "studies" / "data" / "film_openings.txt")
     train = commands.add_parser("train", help="train models, smallest first")
     train.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SHAPES)}; default: all")
     train.add_argument("--out", type=Path, default=REPOSITORY / "runs" / "pretrain", help="checkpoints and logs")
     train.add_argument("--to", type=Path, default=PACKAGE / "models" / "embedded", help="where models are shipped from")
     train.add_argument("--threads", type=int, default=2)
     beside = REPOSITORY.parent / "shared" / "data"
-    for each in (shown, prompts, train):
+    for each in (shown, train):
         each.add_argument("--data", type=Path, default=Path(os.environ.get("PENCHANT_DATA", beside)))
     options = parser.parse_args()
     if options.command == "train":

@@ -78,6 +78,7 @@ def held_out_record(folder: Path, documents: Sequence[Document], context: int) -
 def card(record: dict[str, Any]) -> str:
     """The model card of a record."""
     shape, run, counts = record["shape"], record["training"], record["corpus"]["documents"]
+    restart = shape["training"]["restart_at"]
     corpora = [
         f"| `{source.name}` | {source.licence} | {source.credit} | {counts[source.name].get('train', 0):,} "
         f"| {counts[source.name].get('overlap', 0):,} | {counts[source.name].get('held_out', 0):,} |"
@@ -95,6 +96,7 @@ def card(record: dict[str, Any]) -> str:
         parameters=f"{record['parameters']:,}",
         shape=shape,
         settings=shape["training"],
+        restart="" if restart is None else f" (warm-up and cosine start anew after {restart} epochs)",
         head=shape["width"] // shape["heads"],
         steps=f"{run['steps']:,}",
         tokens=f"{run['tokens'] / 1e6:.1f} million",

@@ -1,4 +1,4 @@
-"""The two errors that a user of Penchant meets.
+"""The two errors that a user of Penchant meets, and one that a caller may want to tell apart.
 
 Both say what was expected, what came, where, and what to do; the command line prints them without a traceback
 and exits with 2.
@@ -13,6 +13,10 @@ class PenchantError(Exception):
 
 class InputError(PenchantError, ValueError):
     """Bad input or configuration: a file, a row, a field, a model name, a setting."""
+
+
+class OtherRun(InputError):
+    """A run that cannot be gone on with since it is not the same one: other settings, other data, another model."""
 
 
 class RunError(PenchantError, RuntimeError):

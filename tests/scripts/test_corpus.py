@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 from pretraining import corpus as corpora
-from pretraining.openings import openings
 from pretraining.overlap import RUN, SHORTEST, Protected, content
-from pretraining.sources import CORPORA, PROTECTED, Document
+from pretraining.sources import CORPORA, PROTECTED
 
 SENTENCE = "A stirring, funny and finally transporting re-imagining of beauty and the beast and 1930s horror films"
 
@@ -95,25 +94,3 @@ def test_running_text_is_fluent(corpus: Any) -> None:
     reviews = [document.text for document in corpus.train if document.source == "movie_reviews"]
     assert sum(text[0].isupper() for text in reviews) > 0.9 * len(reviews)
     assert sum(len(re.findall(r" [.,;!?] ", text)) for text in reviews) < len(reviews)
-
-
-def test_the_shipped_openings_are_those_of_held_out_reviews(corpus: Any) -> None:
-    shipped = Path(__file__).parents[2] / "src" / "penchant" / "studies" / "data" / "film_openings.txt"
-    lines = shipped.read_text().splitlines()
-    held_out = [document for document in corpus.held_out if document.source == "imdb5000"]
-    assert lines == openings(held_out)
-    assert len(lines) == len(set(lines)) == 300
-    assert {len(line.split()) for line in lines} == {3, 4, 5, 6}
-    assert not any(line[-1] in ".!?," for line in lines)
-
-
-def test_openings_that_are_none() -> None:
-    texts = [
-        "Short one.",
-        '"Title" is a film that I saw last year with friends',
-        "I SAW THIS FILM AND IT WAS BAD SO BAD",
-        "lower case starts are left out of it all the time",
-    ]
-    assert openings([Document("imdb5000/1", text) for text in texts]) == []
-    good = "I saw this film with a friend and we both liked it"
-    assert [good.startswith(line) for line in openings([Document("imdb5000/1", good)] * 2)] == [True]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +25,7 @@ from penchant.studies import FrontierConfig, preset
 from penchant.studies.frontier import run_frontier
 from penchant.studies.grid import grid
 from penchant.studies.study import StudyResult
+from penchant.studies.summary import summarize
 from penchant.studies.workers import Workers
 
 
@@ -131,6 +134,23 @@ def test_a_second_call_runs_nothing_and_changes_nothing(
     }
 
 
+def test_other_code_of_the_summary_makes_the_numbers_anew(
+    first: StudyResult, settings: dict[str, Any], workers: Workers, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(first.path, copy)
+    config = FrontierConfig(**settings, out=str(copy))
+    old = run_frontier(config, workers=workers).numbers
+    changed = {**old, "methods": []}
+    (copy / "study.json").write_text(json.dumps(changed))
+    assert run_frontier(config, workers=workers).numbers == changed  # as long as the code is the same, it is kept
+    (copy / "study.json").write_text(json.dumps({**changed, "code": "of another version"}))
+    again = run_frontier(config, workers=workers)
+    assert again.ran == 0
+    assert again.numbers == old
+    assert old["cost"]["jobs"] == first.numbers["cost"]["jobs"] == 1  # of the call that ran something
+
+
 def test_what_is_missing_or_damaged_is_run_again_to_the_same_numbers(
     first: StudyResult, settings: dict[str, Any], workers: Workers, tmp_path: Path
 ) -> None:
@@ -147,6 +167,31 @@ def test_what_is_missing_or_damaged_is_run_again_to_the_same_numbers(
     again = run_frontier(FrontierConfig(**settings, out=str(copy)), workers=workers)
     assert again.ran == 3
     assert numbers_of(again.numbers) == numbers_of(first.numbers)
+
+
+def test_only_another_run_is_thrown_away(study: Callable[..., FrontierConfig], workers: Workers) -> None:
+    """Of two runs without an end, one is in another process's hands, the other began with another seed."""
+    config = study(dpo={"beta": [1], "learning_rate": 3e-3}, unlikelihood=None)
+    before = run_frontier(config, workers=workers)
+    held, other = (next((before.path / "runs").glob(f"{name}-*")) for name in ("dpo-beta-1", "preferred-ft"))
+    for run in (held, other):
+        (run / "result.json").unlink()
+    (other / "config.yaml").write_text(
+        re.sub(r"^seed: .*", "seed: 77", (other / "config.yaml").read_text(), flags=re.MULTILINE)
+    )
+    weights = (held / "checkpoint" / "model.safetensors").read_bytes()
+    with (held / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        again = run_frontier(config, workers=workers)
+    ((stage, reason),) = again.failures
+    assert stage == "dpo-beta-1-seed-0"
+    assert "another process is working" in reason
+    assert (held / "checkpoint" / "model.safetensors").read_bytes() == weights
+    (log,) = (before.path / "logs").glob("preferred-ft-*")
+    assert "is thrown away and begun again: the configuration differs" in log.read_text()
+    last = run_frontier(config, workers=workers)
+    assert last.ran == 1
+    assert numbers_of(last.numbers) == numbers_of(before.numbers)
 
 
 def test_a_larger_sweep_runs_only_what_is_new(
@@ -233,6 +278,25 @@ def test_the_paper_s_preset_starts_and_ends_with_stand_ins_for_what_the_hub_has(
     ]  # fmt: skip
     assert result.numbers["samples"]["columns"][0]["texts"][0]["text"]
     assert run_frontier(config, workers=workers).ran == 0
+
+
+def test_what_is_unfinished_is_listed_and_in_no_mean(
+    first: StudyResult, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(first.path, copy)
+    (cut,) = (copy / "runs").glob("dpo-beta-1-*")
+    result = json.loads((cut / "result.json").read_text())
+    (cut / "result.json").write_text(json.dumps({**result, "status": "interrupted", "training_seconds": 1e6}))
+    config = FrontierConfig(**settings, out=str(copy))
+    numbers = summarize(config, grid(config), copy, {})
+    (failure,) = numbers["failures"]
+    assert failure["stage"] == "dpo-beta-1-seed-0"
+    assert failure["reason"].endswith("(interrupted)")
+    dpo = numbers["methods"][0]
+    assert dpo["runs"] == {"all": 2, "failed": 0, "runaway": 0, "unfinished": 1}
+    assert {point["value"] for point in dpo["points"]} == {0.1}
+    assert dpo["cost"]["training_seconds"] < 1e4
 
 
 # -- failures -----------------------------------------------------------------------------------------------------

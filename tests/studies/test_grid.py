@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import penchant
 from penchant.config import load_config, to_yaml
 from penchant.errors import InputError
 from penchant.methods import METHODS
 from penchant.studies import PRESETS, FrontierConfig, preset
-from penchant.studies.address import reward_content
+from penchant.studies.address import SUMS_UP, reward_content, source_version, summary_version
 from penchant.studies.grid import TRAINED, Grid, grid
 from penchant.studies.recipes import run_settings
 
@@ -179,7 +181,28 @@ def test_rewards_are_told_apart_by_what_is_behind_them(inputs: Path, tiny_model:
     assert reward_content(f"{copy},{copy}") != reward_content(str(copy))
     (copy / "model.safetensors").write_bytes(b"others")
     assert reward_content(f"classifier:{copy}") != reward_content(f"classifier:{tiny_model}")
-    assert reward_content("no_such_module:function") == "no_such_module:function"
+
+
+def test_a_module_of_the_current_folder_counts_with_its_content(
+    study: Callable[..., FrontierConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = tmp_path / "lengths_of_here.py"
+    code.write_text("def length(pairs):\n    return [float(len(text)) for _, text in pairs]\n")
+    before = grid(study(reward="lengths_of_here:length"))
+    code.write_text("def length(pairs):\n    return [-float(len(text)) for _, text in pairs]\n")
+    assert "reference" in changed(before, grid(study(reward="lengths_of_here:length")))
+    assert str(tmp_path) not in sys.path
+    with pytest.raises(InputError, match="there is no module `no_such_module` in"):
+        grid(study(reward="no_such_module:function"))
+
+
+def test_the_summary_s_version_is_that_of_its_code() -> None:
+    root = Path(penchant.__file__).parent
+    files = [file for part in SUMS_UP for file in (root / part).rglob("*.py")]
+    names = {str(file.relative_to(root)) for file in files}
+    assert {"metrics/frontier.py", "studies/summary.py", "studies/measured.py", "studies/noise_summary.py"} <= names
+    assert summary_version() not in ("", source_version())
 
 
 # -- presets ------------------------------------------------------------------------------------------------------

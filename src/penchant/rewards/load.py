@@ -147,7 +147,7 @@ def _float(value: Real) -> float:
 
 def _module(spec: str, name: str) -> ModuleType:
     """Imports a module of the current folder, or else an installed one."""
-    with _import_path(Path.cwd()):
+    with import_path(Path.cwd()):
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
@@ -175,7 +175,7 @@ def _module_from_file(spec: str, path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[name] = module  # dataclasses and pickle look their module up there
     try:
-        with _import_path(path.parent):
+        with import_path(path.parent):
             module_spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
@@ -185,7 +185,7 @@ def _module_from_file(spec: str, path: Path) -> ModuleType:
 
 
 @contextmanager
-def _import_path(folder: Path) -> Iterator[None]:
+def import_path(folder: Path) -> Iterator[None]:
     """Lets imports find modules in a folder, first of all, for a while."""
     entry = str(folder)
     sys.path.insert(0, entry)

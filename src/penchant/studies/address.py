@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import penchant
+from penchant.errors import InputError
 from penchant.models.builtin import EMBEDDED, WHEELS
+from penchant.rewards.load import import_path
 
 LENGTH = 12  # hexadecimal digits of an address
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt")  # files of a model's folder that decide what it does
 COMPUTES = ("config", "data", "engine", "losses", "methods", "models", "rewards", "tasks", "train")
+SUMS_UP = ("metrics", "studies")
 OF_STUDIES = tuple(
     f"studies/{name}.py" for name in ("recipes", "stages", "order", "prompt_stages", "transfer_stage", "left_out_stage")
 )
@@ -38,6 +41,18 @@ def source_version() -> str:
     root = Path(penchant.__file__).parent
     files = [root / "types.py", *(root / name for name in OF_STUDIES)]
     files += sorted(file for part in COMPUTES for file in (root / part).rglob("*.py"))
+    return _code_of(files)
+
+
+@cache
+def summary_version() -> str:
+    """Of the part of Penchant's source that makes a study's numbers of what its stages measured."""
+    root = Path(penchant.__file__).parent
+    return _code_of(sorted(file for part in SUMS_UP for file in (root / part).rglob("*.py")))
+
+
+def _code_of(files: Iterable[Path]) -> str:
+    root = Path(penchant.__file__).parent
     return _digest(b"\0".join(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes() for file in files))
 
 
@@ -62,7 +77,11 @@ def model_content(name: str) -> str:
 
 def reward_content(spec: str) -> str:
     """Of a reward: the bytes of the code or the models behind it, or the lexicon's version; an address stands for
-    itself."""
+    itself.
+
+    Raises:
+        InputError: a module that is not there.
+    """
     if spec == "vader":
         return f"vader {importlib.metadata.version('vaderSentiment')}"
     if spec.lower().startswith(("http://", "https://")):
@@ -78,14 +97,21 @@ def reward_content(spec: str) -> str:
 
 
 def _code(source: str) -> str:
-    """Of a Python file or an importable module; what cannot be found stands for itself, and fails where it is used."""
-    if source.endswith(".py"):
+    """Of a Python file, or of a module where `load_reward` finds it: in the current folder first.
+
+    Raises:
+        InputError: there is no such module.
+    """
+    if source.endswith(".py") or not source:
         return data_content(source)
-    try:
-        found = importlib.util.find_spec(source) if source else None
-    except (ImportError, ValueError):
-        found = None
-    return _file(Path(found.origin)) if found and found.origin and Path(found.origin).is_file() else source
+    with import_path(Path.cwd()):
+        try:
+            found = importlib.util.find_spec(source)
+        except (ImportError, ValueError):
+            found = None
+    if found is None:
+        raise InputError(f"reward: there is no module `{source}` in {Path.cwd()} or installed")
+    return _file(Path(found.origin)) if found.origin and Path(found.origin).is_file() else source
 
 
 def _file(path: Path) -> str:

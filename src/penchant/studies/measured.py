@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from penchant.errors import InputError
 from penchant.studies.records import read_lines, read_object
+from penchant.studies.runner import COMPLETE, FAILED
 from penchant.studies.tasks import Task
 
 Numbers = NDArray[np.float64]
@@ -46,8 +47,12 @@ class ReferenceSamples:
 
 @dataclass(frozen=True)
 class Point:
-    """One evaluation of a run: mean KL in nats and mean reward of each prompt, and its first texts."""
+    """One evaluation of a run: mean KL in nats and mean reward of each prompt, and its first texts.
 
+    `number` counts the run's evaluations from 0, those that were lost too: the same of every seed go together.
+    """
+
+    number: int
     step: int
     kl_nats: Numbers
     reward: Numbers
@@ -61,7 +66,7 @@ class MeasuredRun:
     """A run of the grid as far as it came.
 
     Attributes:
-        status: that of its result, `failed`, or `missing`.
+        status: that of its result (`interrupted` too), `failed`, or `missing`.
         reason: why it failed.
         points: evaluations after the first step, in order; those with numbers that are not finite are left out.
     """
@@ -73,6 +78,16 @@ class MeasuredRun:
     result: Mapping[str, Any]
     points: tuple[Point, ...]
     lost: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether it came to its end; of one that did not, no mean takes anything."""
+        return self.status in COMPLETE
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it has neither come to its end nor failed: missing, interrupted."""
+        return not self.complete and self.status != FAILED
 
     @cached_property
     def trained_tokens(self) -> float:
@@ -101,14 +116,25 @@ def read_run(task: Task, study: Path, prompts: Sequence[str] | None, reason: str
         if row.get("kind") == "eval"
     }
     later = [(step, rows) for step, rows in sorted(by_step.items()) if step > 0]
-    found = [_point(step, rows, prompts, repetition.get(step)) for step, rows in later]
+    found = [_point(number, step, rows, prompts, repetition.get(step)) for number, (step, rows) in enumerate(later)]
     points = tuple(point for point in found if point is not None)
     status = "failed" if reason else str(result.get("status", "missing"))
     return MeasuredRun(task, folder, status, reason, result, points, len(found) - len(points))
 
 
+def aligned(runs: Sequence[MeasuredRun]) -> list[list[Point]]:
+    """The evaluations that all of these runs have, one after the other: for each, the point of every run."""
+    by_number = [{point.number: point for point in run.points} for run in runs]
+    shared = set.intersection(*map(set, by_number)) if by_number else set()
+    return [[points[number] for points in by_number] for number in sorted(shared)]
+
+
 def _point(
-    step: int, rows: Sequence[Mapping[str, Any]], prompts: Sequence[str] | None, repetition: float | None
+    number: int,
+    step: int,
+    rows: Sequence[Mapping[str, Any]],
+    prompts: Sequence[str] | None,
+    repetition: float | None,
 ) -> Point | None:
     if prompts is not None and [row["prompt"] for row in rows] != list(prompts):
         return None
@@ -120,6 +146,7 @@ def _point(
         return None
     firsts = [row["policy"][0] for row in rows]
     return Point(
+        number,
         step,
         means["kl_nats"],
         means["reward"],

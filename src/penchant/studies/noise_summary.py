@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.metrics.intervals import cluster_mean
-from penchant.studies.measured import MeasuredRun, provenance_of, read_run, seconds_of
+from penchant.studies.measured import MeasuredRun, aligned, provenance_of, read_run, seconds_of
 from penchant.studies.noise_grid import LEARNERS, Cell, NoiseGrid
 from penchant.studies.records import read_lines, read_object
 from penchant.studies.settings import NoiseConfig
@@ -96,8 +96,7 @@ def _few(config: NoiseConfig, grid: NoiseGrid, study: Path) -> dict[str, Any] | 
     if config.few is None or not runs:
         return None
     points = []
-    for place in range(min(len(run.points) for run in runs)):
-        ends = [run.points[place] for run in runs]
+    for ends in aligned(runs):
         places = [number for end in ends for number in range(len(end.reward))]
         step = ends[0].step
         seen = [

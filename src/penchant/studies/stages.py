@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import time
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from penchant.data import load_preferences, write_groups
-from penchant.errors import InputError
+from penchant.errors import InputError, OtherRun
 from penchant.methods import METHODS, train
 from penchant.models.reward import load_reward_model
 from penchant.rewards import compare_by_score, load_reward, score_groups
@@ -26,6 +27,8 @@ from penchant.studies.records import read_object
 from penchant.studies.transfer_stage import transfer_stage
 from penchant.train.loop import peak_memory_bytes
 from penchant.types import PromptGroup, prompt_text
+
+log = logging.getLogger("penchant.studies")
 
 
 def work(order: Order) -> str:
@@ -76,8 +79,8 @@ def _run(order: Order) -> str:
     if (order.folder / "config.yaml").exists():
         try:
             return str(train(config, resume=True).metrics["status"])
-        except InputError:  # it began with other data, or elsewhere: nothing of it can be used
-            pass
+        except OtherRun as error:  # nothing of it can be used; any other error leaves it for the next call
+            log.warning("%s is thrown away and begun again: %s", order.folder, error)
     shutil.rmtree(order.folder, ignore_errors=True)
     return str(train(config).metrics["status"])
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from penchant.config import to_yaml
 from penchant.errors import InputError, RunError
+from penchant.studies.address import summary_version
 from penchant.studies.records import read_object
 from penchant.studies.runner import Board, run_missing
 from penchant.studies.settings import StudyConfig
@@ -89,18 +90,20 @@ def _numbers(
     board: Board,
     clock: Mapping[str, float],
 ) -> dict[str, Any]:
-    """`study.json`, made anew where anything changed; empty as long as there is nothing to say."""
+    """`study.json`, made anew where anything changed, its code too; empty where there is nothing to say."""
     outcome = board.outcomes.get(needed.address)
     if outcome is None or outcome.failed:
         return {}
     present = read_object(folder / STUDY)
     standing = [[task.address, bool(board.outcomes.get(task.address))] for task in tasks]
-    same = present.get("standing") == standing and present.get("config") == config.model_dump(mode="json")
-    if same and not board.ran:
+    key = {"standing": standing, "code": summary_version()}
+    same = all(present.get(name) == value for name, value in key.items())
+    if same and not board.ran and present.get("config") == config.model_dump(mode="json"):
         return present
     reasons = {task.address: reason for task, reason in board.failures(tasks)}
-    numbers = {**summarize(folder, reasons), "standing": standing}
-    numbers["cost"] |= clock
+    numbers = {**summarize(folder, reasons), **key}
+    before = present.get("cost", {})
+    numbers["cost"] |= {name: before[name] for name in clock if name in before} if not board.ran else clock
     write_text(folder / STUDY, json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return numbers
 

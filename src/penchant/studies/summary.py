@@ -21,7 +21,16 @@ from penchant.metrics.frontier import (
 )
 from penchant.metrics.intervals import cluster_mean
 from penchant.studies.grid import SWEPT, TRAINED, Grid
-from penchant.studies.measured import MeasuredRun, Numbers, Point, ReferenceSamples, provenance_of, read_run, seconds_of
+from penchant.studies.measured import (
+    MeasuredRun,
+    Numbers,
+    Point,
+    ReferenceSamples,
+    aligned,
+    provenance_of,
+    read_run,
+    seconds_of,
+)
 from penchant.studies.records import read_object
 from penchant.studies.settings import FrontierConfig
 from penchant.studies.tasks import Task
@@ -68,7 +77,8 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
     reference = ReferenceSamples.read(study / grid.reference.place)
     low, high = efficiency_range(reference.rewards.shape[1])
     runs = [read_run(task, study, reference.prompts, reasons.get(task.address, "")) for task in grid.runs]
-    curves = {method: curve for method in TRAINED if (curve := _curve(runs, method)) is not None}
+    ended = [run for run in runs if run.complete]
+    curves = {method: curve for method in TRAINED if (curve := _curve(ended, method)) is not None}
     if config.best_of_n is not None:
         curves[BEST_OF_N] = _best_of_n(reference, config.best_of_n.n)
     line = limit_line(reference.rewards)
@@ -97,7 +107,7 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
         "reward_models": [_reward_model(task, study) for task in grid.reward_models.values()],
         "runs": [_run(run) for run in runs],
         "failures": _failures(grid, runs, reasons),
-        "samples": _samples(config, runs, reference),
+        "samples": _samples(config, ended, reference),
         "cost": {"seconds": sum(seconds_of(task, study) for task in grid.tasks())},
         "provenance": provenance_of(grid.runs, study),
     }
@@ -107,13 +117,11 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
 
 
 def _curve(runs: Sequence[MeasuredRun], method: str) -> Curve | None:
-    """The evaluations of a method's runs; those of one setting are averaged over seeds, evaluation by evaluation."""
+    """The evaluations of a method's runs; of one setting, those that every seed has are averaged over the seeds."""
     own = [run for run in runs if run.task.kind == method and run.points]
     rows: list[tuple[Numbers, Numbers, dict[str, Any]]] = []
     for value in dict.fromkeys(run.task.value for run in own):
-        of_value = [run for run in own if run.task.value == value]
-        for place in range(max(len(run.points) for run in of_value)):
-            points = [run.points[place] for run in of_value if place < len(run.points)]
+        for points in aligned([run for run in own if run.task.value == value]):
             facts = {"value": value, "step": points[0].step, "seeds": len(points)}
             rows.append((_mean(points, "kl_nats"), _mean(points, "reward"), facts))
     if not rows:
@@ -151,11 +159,12 @@ def _method(
     ]
     within = [point for point in points if point["kl_nats"]["value"] <= high]
     values = dict.fromkeys(facts["value"] for facts in curve.facts) if name != BEST_OF_N else {}
-    seeds = dict.fromkeys(run.task.seed for run in runs if run.points)
+    ended = [run for run in runs if run.complete]
+    seeds = dict.fromkeys(run.task.seed for run in ended if run.points)
     by_seed = [
         (seed, reached_share(table, of_seed.kl_nats, of_seed.reward))
         for seed in seeds
-        if (of_seed := _curve([run for run in runs if run.task.seed == seed], name)) is not None
+        if (of_seed := _curve([run for run in ended if run.task.seed == seed], name)) is not None
     ]
     return {
         "name": name,
@@ -171,11 +180,12 @@ def _method(
         ],
         "by_seed": [{"seed": seed, "efficiency": share} for seed, share in by_seed],
         "seed_deviation": statistics.stdev([share for _, share in by_seed]) if len(by_seed) > 1 else None,
-        "cost": None if name == BEST_OF_N else _cost(runs, grid, study),
+        "cost": None if name == BEST_OF_N else _cost(ended, grid, study),
         "runs": {
             "all": len(runs),
             "failed": sum(run.status == "failed" for run in runs),
             "runaway": sum(run.status == "runaway" for run in runs),
+            "unfinished": sum(run.unfinished for run in runs),
         },
     }
 
@@ -209,9 +219,9 @@ def _differences(
 # -- costs --------------------------------------------------------------------------------------------------------
 
 
-def _cost(runs: Sequence[MeasuredRun], grid: Grid, study: Path) -> dict[str, Any] | None:
-    """What a run takes, as means over the method's runs, and what has to be there before, as means over seeds."""
-    ended = [run for run in runs if run.result]
+def _cost(ended: Sequence[MeasuredRun], grid: Grid, study: Path) -> dict[str, Any] | None:
+    """What a run takes, as means over the method's runs that came to their end (peak memory: the most of any), and what
+    has to be there before, as means over seeds."""
     if not ended:
         return None
     before = [read_object(study / task.place / "stage.json") for task in _before(ended, "comparisons", grid)]
@@ -279,8 +289,8 @@ def _reward_model(task: Task, study: Path) -> dict[str, Any]:
 
 def _failures(grid: Grid, runs: Sequence[MeasuredRun], reasons: Mapping[str, str]) -> list[dict[str, str]]:
     known = [{"stage": task.label, "reason": reasons[task.address]} for task in grid.tasks() if task.address in reasons]
-    missing = [run for run in runs if run.status == "missing"]
-    return known + [{"stage": run.task.label, "reason": "it did not run to its end yet"} for run in missing]
+    why = "it did not run to its end yet, and no number here takes anything of it"
+    return known + [{"stage": run.task.label, "reason": f"{why} ({run.status})"} for run in runs if run.unfinished]
 
 
 # -- texts --------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.config import Config, load_config, to_yaml
-from penchant.errors import InputError, RunError
+from penchant.errors import InputError, OtherRun, RunError
 
 
 class RunFolder:
@@ -29,8 +29,8 @@ class RunFolder:
         writes: False on all processes but the main one, which then only know the path.
 
     Raises:
-        InputError: the directory holds another run, or none to resume, or the configuration to resume with is
-            another.
+        InputError: the directory holds another run.
+        OtherRun: there is none to resume, or the configuration to resume with is another.
     """
 
     def __init__(self, path: str | None, config: Config, *, resume: bool = False, writes: bool = True) -> None:
@@ -83,11 +83,11 @@ class RunFolder:
     def _check_resumable(self) -> None:
         file = self.path / "config.yaml"
         if not file.exists():
-            raise InputError(f"nothing to resume in {self.path}: it holds no config.yaml")
+            raise OtherRun(f"nothing to resume in {self.path}: it holds no config.yaml")
         saved, given = (_settings(config) for config in (load_config(type(self.config), file), self.config))
         differing = sorted(name for name in saved.keys() | given.keys() if saved.get(name) != given.get(name))
         if differing:
-            raise InputError(
+            raise OtherRun(
                 f"the configuration differs from that of the run in {self.path} in {', '.join(differing)}: resume "
                 f"with the same one, or leave it out: penchant train {self.config.method} --resume out={self.path}"
             )
@@ -181,7 +181,7 @@ def finished(path: str | None, config: Config) -> dict[str, Any] | None:
     """The result of the run in a directory if it came to its end, else None.
 
     Raises:
-        InputError: there is no run to resume, or its configuration is another.
+        OtherRun: there is no run to resume, or its configuration is another.
     """
     folder = RunFolder(path, config, resume=True)
     file = folder.path / "result.json"

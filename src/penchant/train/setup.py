@@ -13,7 +13,7 @@ from accelerate.tracking import get_available_trackers
 from penchant.data import load_prompts
 from penchant.engine.generate import Sampling
 from penchant.engine.score import Scorer
-from penchant.errors import InputError
+from penchant.errors import InputError, OtherRun
 from penchant.models.policy import Policy
 from penchant.rewards import load_reward
 from penchant.train.evaluate import SampleEvaluation
@@ -51,13 +51,13 @@ def as_it_began(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
     """The record of the run that is resumed, if it still has the same data and weights.
 
     Raises:
-        InputError: the data file or the model is another than when the run began.
+        OtherRun: the data file or the model is another than when the run began.
     """
     began = folder.provenance()
     for what, key in (("data", "sha256"), ("model", "fingerprint")):
         if began is not None and began[what][key] != record[what][key]:
             name = record[what].get("name") or record[what].get("path")
-            raise InputError(
+            raise OtherRun(
                 f"the {what} of the run in {folder.path} ({name}) changed since it began: put back what it began with, "
                 "or start a new run"
             )
