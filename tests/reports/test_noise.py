@@ -28,6 +28,7 @@ def made_up(**accuracy: tuple[float, ...]) -> dict[str, Any]:
         "ipo": (0.78, 0.7, 0.62),
         "reward_model": (0.81, 0.8, 0.5),
     }
+    given = {**told, **accuracy}
     methods = [
         {
             "name": name,
@@ -37,10 +38,12 @@ def made_up(**accuracy: tuple[float, ...]) -> dict[str, Any]:
                     "share": share,
                     "seeds": 1,
                     "accuracy": about(value),
+                    "above_dpo": None if name == "dpo" else about(value - given["dpo"][place], 0.03),
+                    "above_first": about(value - given[name][0], 0.03) if place else None,
                     "reward": None if name == "reward_model" else about(value - 0.3),
                     "kl_nats": None if name == "reward_model" else about(2.0),
                 }
-                for share, value in zip((0.0, 0.2, 0.4), {**told, **accuracy}[name], strict=True)
+                for place, (share, value) in enumerate(zip((0.0, 0.2, 0.4), given[name], strict=True))
             ],
         }
         for name, label in LABELS.items()
@@ -106,5 +109,12 @@ def test_sentences_go_as_far_as_the_intervals() -> None:
     assert "IPO is clearly worse from 20% flipped on" in said
     assert "it has 95% of them right after seeing them 20 times" in said
     assert "is highest, 0.50, after 20 times and falls to 0.30 [0.28, 0.32]: it overfits" in said
+    assert "told apart from it (by paired differences on the same comparisons)" in said
+    near = made_up()  # intervals that overlap by far, and a paired difference that does not hold 0
+    near["methods"][2]["points"][2]["above_dpo"] = about(0.02, 0.01)
+    near["methods"][0]["points"][1]["above_first"] = about(-0.01, 0.005)
+    said = " ".join(findings(near))
+    assert "Robust DPO (told the share) and IPO above it; Reward model below it (by" in said
+    assert "DPO is clearly worse from 20% flipped on" in said
     calm = " ".join(findings(made_up(dpo=(0.8, 0.8, 0.79))))
     assert "DPO: no loss that these intervals could show." in calm

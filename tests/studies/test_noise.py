@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import penchant as pt
@@ -83,6 +84,19 @@ def test_the_numbers(result: StudyResult) -> None:
             assert (point["reward"] is None) == (method["name"] == "reward_model")
     assert by_name["dpo"]["points"][0] == by_name["cdpo"]["points"][0] == by_name["robust"]["points"][0]
     assert by_name["dpo"]["points"][1] != by_name["robust"]["points"][1]
+    right = {
+        name: np.array(
+            json.loads((stage(result, f"{name}-flipped-0.4-seed-0-judged") / "stage.json").read_text())["right"]
+        )
+        for name in ("dpo", "ipo")
+    }
+    gap = by_name["ipo"]["points"][1]["above_dpo"]
+    assert gap["value"] == pytest.approx((right["ipo"] - right["dpo"]).mean())
+    assert gap["low"] <= gap["value"] <= gap["high"]
+    assert by_name["dpo"]["points"][1]["above_dpo"] is None
+    first, last = by_name["dpo"]["points"]
+    assert first["above_first"] is None
+    assert last["above_first"]["value"] == pytest.approx(last["accuracy"]["value"] - first["accuracy"]["value"])
     points = study["few"]["points"]
     assert [point["epoch"] for point in points] == [2, 4]
     assert points[-1]["seen_accuracy"] > 0.5

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from penchant.metrics.intervals import Estimate
 from penchant.reports.study_words import as_estimate
 from penchant.reports.words import count, estimate, listing, number, value_only
 
@@ -45,31 +46,34 @@ def _relatives(study: Numbers) -> str:
     above, below, same = [], [], []
     for method in study["methods"]:
         point = _at(method, share)
-        if method["name"] == "dpo" or point is None:
+        if point is None or not point.get("above_dpo"):  # DPO itself, or nothing to pair with
             continue
-        e = as_estimate(point["accuracy"])
-        if e.low is None or base.high is None or e.high is None or base.low is None:
-            same.append(method["label"])
-        elif e.low > base.high:
-            above.append(method["label"])
-        elif e.high < base.low:
-            below.append(method["label"])
-        else:
-            same.append(method["label"])
+        gap = as_estimate(point["above_dpo"])
+        names = above if _over_zero(gap) else below if _under_zero(gap) else same
+        names.append(method["label"])
     parts = [f"{listing(names)} {word} it" for names, word in ((above, "above"), (below, "below")) if names]
     if same:
-        parts.append(f"{listing(same)} not to be told apart from it (intervals overlap)")
+        parts.append(f"{listing(same)} not to be told apart from it")
     where = f"{number(100 * share, 0)}% flipped"
-    return f"At {where} DPO has {value_only(base, percent=True)}: {'; '.join(parts)}." if parts else ""
+    said = f"At {where} DPO has {value_only(base, percent=True)}: {'; '.join(parts)} (by paired differences on the same"
+    return f"{said} comparisons)." if parts else ""
+
+
+def _over_zero(gap: Estimate) -> bool:
+    return gap.low is not None and gap.low > 0
+
+
+def _under_zero(gap: Estimate) -> bool:
+    return gap.high is not None and gap.high < 0
 
 
 def _first_cost(method: Numbers) -> str:
-    """The smallest share at which a learner is clearly worse than without any; empty if there is none."""
+    """The smallest share at which a learner is clearly worse than with the first, paired; empty if there is none."""
     points = method["points"]
     clean = as_estimate(points[0]["accuracy"])
     for point in points[1:]:
         e = as_estimate(point["accuracy"])
-        if e.high is not None and clean.low is not None and e.high < clean.low:
+        if point.get("above_first") and _under_zero(as_estimate(point["above_first"])):
             return (
                 f"{method['label']} is clearly worse from {_share(point)} flipped on: "
                 f"{value_only(clean, percent=True)} to {estimate(e, percent=True)}."

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from penchant.metrics.intervals import cluster_mean
+from penchant.metrics.intervals import cluster_mean, paired_difference
 from penchant.studies.measured import MeasuredRun, aligned, provenance_of, read_run, seconds_of
 from penchant.studies.noise_grid import LEARNERS, Cell, NoiseGrid
 from penchant.studies.records import read_lines, read_object
@@ -53,16 +53,21 @@ def summarize_noise(config: NoiseConfig, grid: NoiseGrid, study: Path, reasons: 
 def _method(learner: str, grid: NoiseGrid, study: Path) -> dict[str, Any]:
     own = [cell for cell in grid.cells if cell.learner == learner]
     points = []
-    for share in dict.fromkeys(cell.share for cell in own):
-        point = _point([cell for cell in own if cell.share == share], study)
+    shares = list(dict.fromkeys(cell.share for cell in own))
+    for share in shares:
+        cells = [cell for cell in own if cell.share == share]
+        point = _point(cells, study)
         if point is not None:
-            points.append({"share": share, **point})
+            dpo = [cell for cell in grid.cells if cell.learner == "dpo" and cell.share == share]
+            first = [cell for cell in own if cell.share == shares[0]]
+            above = {"above_dpo": _above(cells, dpo, study), "above_first": _above(cells, first, study)}
+            points.append({"share": share, **point, **above})
     return {"name": learner, "label": LABELS[learner], "points": points}
 
 
 def _point(cells: Sequence[Cell], study: Path) -> dict[str, Any] | None:
     """Accuracy on unseen comparisons and true reward at the end, over seeds; None where no seed came so far."""
-    judged = [facts for cell in cells if (facts := read_object(study / cell.judged.place / "stage.json"))]
+    judged = [facts for cell in cells if (facts := _judged(cell, study))]
     if not judged:
         return None
     right = [value for facts in judged for value in facts["right"]]
@@ -74,6 +79,23 @@ def _point(cells: Sequence[Cell], study: Path) -> dict[str, Any] | None:
         places = [place for end in ends for place in range(len(end.reward))]
         point[name] = cluster_mean(values, places).as_dict() if values else None
     return point
+
+
+def _above(cells: Sequence[Cell], others: Sequence[Cell], study: Path) -> dict[str, Any] | None:
+    """By how much the accuracy of one is above the other's on the same unseen comparisons, seed by seed; None for
+    itself and where no seed has both."""
+    if [cell.judged.address for cell in cells] == [cell.judged.address for cell in others]:
+        return None
+    ours, theirs = ({cell.judged.seed: _judged(cell, study) for cell in group} for group in (cells, others))
+    pairs = [(facts, theirs[seed]) for seed, facts in ours.items() if facts and theirs.get(seed)]
+    if not pairs:
+        return None
+    right, other = ([value for pair in pairs for value in pair[side]["right"]] for side in (0, 1))
+    return paired_difference(right, other, [number for facts, _ in pairs for number in facts["prompt"]]).as_dict()
+
+
+def _judged(cell: Cell, study: Path) -> dict[str, Any]:
+    return read_object(study / cell.judged.place / "stage.json")
 
 
 def _read(task: Task, study: Path) -> MeasuredRun:
