@@ -43,7 +43,9 @@ def _relatives(study: Numbers) -> str:
         return ""
     share = dpo["points"][-1]["share"]
     base = as_estimate(dpo["points"][-1]["accuracy"])
-    above, below, same = [], [], []
+    above: list[str] = []
+    below: list[str] = []
+    same: list[str] = []
     for method in study["methods"]:
         point = _at(method, share)
         if point is None or not point.get("above_dpo"):  # DPO itself, or nothing to pair with
