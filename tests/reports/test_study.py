@@ -275,7 +275,7 @@ def test_sentences_say_who_leads_only_as_far_as_the_interval_goes() -> None:
         "and lies above DPO" in sentence for sentence in findings(above) if sentence.startswith("DPO against PPO ")
     )
     said = " ".join(findings(made_up()))
-    assert "DPO's curve has 16 points, PPO's 12; more points reach a little higher by luck alone." in said
+    assert "DPO's curve has 16 points, PPO's 12." in said
     assert "PPO-GT at its best point" in said
 
 

@@ -116,9 +116,8 @@ def _dpo_and_ppo(study: Numbers, name: str) -> str:
     if dpo is None or ppo is None:
         return ""
     size = f"DPO's curve has {count(len(dpo['points']), 'point')}, {ppo['label']}'s {len(ppo['points'])}"
-    more = "; more points reach a little higher by luck alone" if len(dpo["points"]) != len(ppo["points"]) else ""
     what = "the learned reward" if name == "ppo" else "the true reward itself, which DPO never sees"
-    return f"DPO against {ppo['label']} (which maximises {what}): {_against(study, dpo, ppo)} {size}{more}."
+    return f"DPO against {ppo['label']} (which maximises {what}): {_against(study, dpo, ppo)} {size}."
 
 
 def _ground_truth(study: Numbers) -> str:
