@@ -14,6 +14,7 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test never reaches for a hub
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # models here are tiny, and two processes of tests share two cores
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
