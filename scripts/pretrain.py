@@ -50,6 +50,7 @@ def _train(corpus: corpora.Corpus, options: argparse.Namespace) -> None:
     from pretraining.tokens import encode, train_tokenizer
 
     torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)  # of the whole process, hence here
     tokenizer = train_tokenizer((document.text for document in corpus.train), context=CONTEXT)
     ids = encode(tokenizer, [document.text for document in corpus.train])
     count, size = sum(map(len, ids)), sum(len(document.text.encode()) for document in corpus.train)

@@ -69,7 +69,6 @@ def train(
         InputError: the folder holds a checkpoint of something else, or the loss is not finite.
     """
     keep_freed_memory()
-    torch.set_flush_denormal(True)
     folder.mkdir(parents=True, exist_ok=True)
     steps = round(settings.epochs * rows.steps_per_epoch)
     restart = steps if settings.restart_at is None else round(settings.restart_at * rows.steps_per_epoch)

@@ -430,13 +430,13 @@ def test_texts_become_prefixes(study: Callable[..., FrontierConfig], workers: Wo
 def test_ctrl_c_and_again_continues(
     study: Callable[..., FrontierConfig], first: StudyResult, workers: Workers, tmp_path: Path, capfd: Any
 ) -> None:
-    """The command is stopped as soon as its first run has begun, and a second call ends with the same numbers."""
+    """The command is stopped as soon as its first stage is done, and a second call ends with the same numbers."""
     config = study()
     (tmp_path / "study.yaml").write_text(to_yaml(config))
     command = [sys.executable, "-m", "penchant.cli", "study", "frontier", str(tmp_path / "study.yaml")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    runs = Path(str(config.out)) / "runs"
-    while process.poll() is None and not (runs.is_dir() and any(runs.glob("*/metrics.jsonl"))):
+    stages = Path(str(config.out)) / "stages"
+    while process.poll() is None and not (stages.is_dir() and any(stages.glob("[!.]*"))):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
