@@ -434,7 +434,14 @@ def test_ctrl_c_and_again_continues(
     config = study()
     (tmp_path / "study.yaml").write_text(to_yaml(config))
     command = [sys.executable, "-m", "penchant.cli", "study", "frontier", str(tmp_path / "study.yaml")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # whoever started the tests in the background has them ignore Ctrl-C, and so would the command
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     stages = Path(str(config.out)) / "stages"
     while process.poll() is None and not (stages.is_dir() and any(stages.glob("[!.]*"))):
         time.sleep(0.01)
