@@ -1,6 +1,7 @@
 """What each part of the engine gains: training steps with one part at a time put back to what it replaced.
 
     python benchmarks/ablation.py [--shape two-long] [--repeats 10] [--model smollm2-135m]
+    python benchmarks/ablation.py --profile [--shape two-long]      # instead: where the time of a step goes
 
 One process, the same step for all, in a new random order each time, so that all meet the same machine; the allocator's
 setting, which cannot be taken back, is compared between two processes. Prints a Markdown table: fastest step against
@@ -15,11 +16,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from penchant.data.render import Branch, Rendered
 from penchant.engine import kernels, logps
@@ -27,6 +29,7 @@ from penchant.engine.memory import keep_freed_memory
 from penchant.engine.score import token_budget
 from penchant.losses.settings import Sigmoid
 from penchant.models.load import load_policy
+from penchant.train import batch
 from penchant.train.batch import Dataset, micro_batches
 from penchant.train.gradient import backward
 from penchant.train.objectives import preference
@@ -34,6 +37,7 @@ from penchant.train.optimizer import clip, make_optimizer
 from penchant.train.plan import Unit
 from penchant.train.settings import AdamW
 
+LIMIT = 1e9  # of the gradient's norm: most steps of a run are below theirs
 SHAPES = {  # prompts a step, prompt tokens, responses, response tokens
     "four-short": (4, (4, 8), 4, (24, 40)),
     "two-long": (4, (200, 400), 2, (20, 60)),
@@ -59,9 +63,23 @@ class Dense:
 
 
 class Choice:
-    """Which optimizer a step takes."""
+    """Which optimizer and which clipping a step takes."""
 
     optimizer = "fused"
+    clip: Callable[..., Any] = staticmethod(clip)
+
+
+def fill_up(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """In place of `tree.pack`: each batch is filled up before the next one begins, so that the last is a rest."""
+    taken: list[list[int]] = []
+    size = 0
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if not taken or size + lengths[index] > budget:
+            taken.append([])
+            size = 0
+        taken[-1].append(index)
+        size += lengths[index]
+    return taken
 
 
 VARIANTS: dict[str, Callable[[], Any]] = {
@@ -69,6 +87,8 @@ VARIANTS: dict[str, Callable[[], Any]] = {
     "attention: a dense mask a tree": lambda: swapped(kernels, "_SplitAttention", Dense),
     "head: projected again in the backward": lambda: swapped(logps, "KEEP_BYTES", 0),
     "AdamW: foreach instead of fused": lambda: swapped(Choice, "optimizer", "foreach"),
+    "clipping: torch's, which always scales": lambda: swapped(Choice, "clip", torch.nn.utils.clip_grad_norm_),
+    "micro-batches: filled up, and a rest": lambda: swapped(batch, "pack", fill_up),
 }
 
 
@@ -77,6 +97,9 @@ def main() -> None:
     options = _options()
     if options.child:
         print(*_seconds(options, ["the engine"], options.child == "keep")["the engine"][1:])
+        return
+    if options.profile:
+        _profile(options)
         return
     print(f"| put back ({options.shape}, {options.model}) | fastest step | median step |\n|---|---|---|")
     times = _seconds(options, list(VARIANTS), True)
@@ -100,37 +123,63 @@ def _child(options: argparse.Namespace, kind: str) -> list[float]:
     return list(map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()))
 
 
+class Training:
+    """A policy, and a step of training that is taken again and again."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        torch.set_num_threads(2)
+        self.scorer = load_policy(options.model, template="plain", device="cpu", dtype="float32").scorer
+        self.parameters = list(self.scorer.parameters())
+        self.optimizers = {
+            "fused": make_optimizer(AdamW(learning_rate=1e-7), self.parameters),
+            "foreach": torch.optim.AdamW(self.parameters, lr=1e-7, foreach=True),
+        }
+        count, prompt, responses, length = SHAPES[options.shape]
+        units = tuple(Unit(pairs=((i, j, 1.0),)) for i in range(responses) for j in range(i + 1, responses))
+        rng = random.Random(0)
+        rendered = [group(rng, prompt, responses, length) for _ in range(count)]
+        self.data = Dataset(rendered, [torch.zeros(responses) for _ in rendered])
+        self.units = [(number, units) for number in range(count)]
+        self.budget = token_budget(self.scorer.device, rendered)
+
+    def step(self, name: str) -> float:
+        """Seconds of a step in a variant."""
+        pairs = float(sum(len(units) for _, units in self.units))
+        with VARIANTS[name]():
+            began = time.perf_counter()
+            for some in micro_batches(self.units, self.data, budget=self.budget, plain=False):
+                backward(self.scorer, some, preference(Sigmoid(beta=0.1)), pairs)
+            Choice.clip(self.parameters, LIMIT)
+            self.optimizers[Choice.optimizer].step()
+            self.optimizers[Choice.optimizer].zero_grad(set_to_none=True)
+            return time.perf_counter() - began
+
+
 def _seconds(options: argparse.Namespace, names: list[str], keep: bool) -> dict[str, list[float]]:
     """Seconds of a step by variant; the first of each is a warm-up."""
     if keep:
         keep_freed_memory()
-    torch.set_num_threads(2)
-    policy = load_policy(options.model, template="plain", device="cpu", dtype="float32")
-    scorer = policy.scorer
-    parameters = list(scorer.parameters())
-    optimizers = {
-        "fused": make_optimizer(AdamW(learning_rate=1e-7), parameters),
-        "foreach": torch.optim.AdamW(parameters, lr=1e-7, foreach=True),
-    }
-    count, prompt, responses, length = SHAPES[options.shape]
-    units = tuple(Unit(pairs=((i, j, 1.0),)) for i in range(responses) for j in range(i + 1, responses))
-    objective, times = preference(Sigmoid(beta=0.1)), {name: [] for name in names}
-    rng = random.Random(0)
-    rendered = [group(rng, prompt, responses, length) for _ in range(count)]
-    data = Dataset(rendered, [torch.zeros(responses) for _ in rendered])
-    step = [(number, units) for number in range(count)]
-    budget = token_budget(scorer.device, rendered)
+    training, rng = Training(options), random.Random(0)
+    times: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(options.repeats + 1):
         for name in rng.sample(names, len(names)):
-            with VARIANTS[name]():
-                began = time.perf_counter()
-                for batch in micro_batches(step, data, budget=budget, plain=False):
-                    backward(scorer, batch, objective, float(count * len(units)))
-                clip(parameters, 1.0)
-                optimizers[Choice.optimizer].step()
-                optimizers[Choice.optimizer].zero_grad(set_to_none=True)
-                times[name].append(time.perf_counter() - began)
+            times[name].append(training.step(name))
     return times
+
+
+def _profile(options: argparse.Namespace) -> None:
+    """The operators' own time in the third step, the largest first."""
+    keep_freed_memory()
+    training = Training(options)
+    for _ in range(2):
+        training.step("the engine")
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        training.step("the engine")
+    events = sorted(seen.key_averages(), key=lambda event: -event.self_cpu_time_total)
+    total = sum(event.self_cpu_time_total for event in events)
+    print(f"| operator ({options.shape}, {options.model}) | own time | calls |\n|---|---|---|")
+    for event in events[:16]:
+        print(f"| `{event.key}` | {event.self_cpu_time_total / total:.1%} | {event.count} |")
 
 
 def group(rng: random.Random, prompt: tuple[int, int], responses: int, length: tuple[int, int]) -> Rendered:
@@ -148,6 +197,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--shape", choices=SHAPES, default="four-short")
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--profile", action="store_true", help="where a step's time goes, instead")
     parser.add_argument("--child", choices=["keep", "free"], help=argparse.SUPPRESS)
     return parser.parse_args()
 

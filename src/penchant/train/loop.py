@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from penchant.errors import PenchantError, RunError
 from penchant.models.learner import Learner
 from penchant.train import checkpoint
+from penchant.train.optimizer import take_memory
 from penchant.train.progress import progress_bar
 from penchant.train.run_folder import RunFolder
 from penchant.train.settings import RunConfig
@@ -130,6 +131,7 @@ def drive(
     state, title = run.state, f"training ({run.config.method})"
     with interruptible() as interrupted:
         if not (resume and _restore(run, optimizer)):
+            take_memory(optimizer)
             evaluate(run, optimizer, 0.0)  # what everything is compared with
         elif state.unevaluated is not None:
             evaluate(run, optimizer, state.unevaluated)

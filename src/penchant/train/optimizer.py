@@ -33,6 +33,27 @@ def make_optimizer(
     )
 
 
+def take_memory(optimizer: torch.optim.Optimizer) -> None:
+    """Make what the optimizer keeps of each weight now, all zeros, rather than in its first step.
+
+    Among the first step's freed activations it would leave holes that the second step's do not fit (decision 0006),
+    and a machine with too little memory says so before anything is computed.
+    """
+    rates = [group["lr"] for group in optimizer.param_groups]
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    for weight in weights:
+        weight.grad = torch.ones_like(weight)  # zeros may be divided by zero, in half precision
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0  # a step that changes no weight
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+    for kept in optimizer.state.values():
+        for value in kept.values():
+            value.zero_()
+
+
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """The learning rate of the coming step; a head's in proportion."""
     for group in optimizer.param_groups:
