@@ -37,7 +37,6 @@ from penchant.train.optimizer import clip, make_optimizer
 from penchant.train.plan import Unit
 from penchant.train.settings import AdamW
 
-LIMIT = 1e9  # of the gradient's norm: most steps of a run are below theirs
 SHAPES = {  # prompts a step, prompt tokens, responses, response tokens
     "four-short": (4, (4, 8), 4, (24, 40)),
     "two-long": (4, (200, 400), 2, (20, 60)),
@@ -63,10 +62,9 @@ class Dense:
 
 
 class Choice:
-    """Which optimizer and which clipping a step takes."""
+    """Which optimizer a step takes."""
 
     optimizer = "fused"
-    clip: Callable[..., Any] = staticmethod(clip)
 
 
 def fill_up(lengths: Sequence[int], budget: int) -> list[list[int]]:
@@ -87,7 +85,6 @@ VARIANTS: dict[str, Callable[[], Any]] = {
     "attention: a dense mask a tree": lambda: swapped(kernels, "_SplitAttention", Dense),
     "head: projected again in the backward": lambda: swapped(logps, "KEEP_BYTES", 0),
     "AdamW: foreach instead of fused": lambda: swapped(Choice, "optimizer", "foreach"),
-    "clipping: torch's, which always scales": lambda: swapped(Choice, "clip", torch.nn.utils.clip_grad_norm_),
     "micro-batches: filled up, and a rest": lambda: swapped(batch, "pack", fill_up),
 }
 
@@ -149,7 +146,7 @@ class Training:
             began = time.perf_counter()
             for some in micro_batches(self.units, self.data, budget=self.budget, plain=False):
                 backward(self.scorer, some, preference(Sigmoid(beta=0.1)), pairs)
-            Choice.clip(self.parameters, LIMIT)
+            clip(self.parameters, 1.0)
             self.optimizers[Choice.optimizer].step()
             self.optimizers[Choice.optimizer].zero_grad(set_to_none=True)
             return time.perf_counter() - began

@@ -61,7 +61,7 @@ def settings(quick: bool) -> dict[str, Any]:
         "title": "speed and memory along prompt length, responses of a prompt, and vocabulary; random GPT-NeoX "
         f"(hidden 256, 6 layers), responses of {RESPONSE} tokens",
         "curves": {name: [vars(point) for point in points] for name, points in curves.items()},
-        "repeats": 1 if quick else 2,
+        "repeats": 1,
         "steps": STEPS,
         "tokens": TOKENS,
         "trl_batch": TRL_BATCH,
@@ -69,7 +69,7 @@ def settings(quick: bool) -> dict[str, Any]:
 
 
 def measure(bench: Bench, state: RowState) -> None:
-    """Every point once on both sides, then again."""
+    """Every point on both sides."""
     of = state.entry["settings"]
     points = {Point(**point): None for curve in of["curves"].values() for point in curve}
     datas = {p: Data(bench, p.name, p.data, f"neox-{p.vocabulary}", STEPS, p.pairs_per_step) for p in points}

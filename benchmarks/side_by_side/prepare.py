@@ -7,6 +7,7 @@ texts tokenize the same on every machine. A group is drawn again where its lengt
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
 from pathlib import Path
@@ -20,7 +21,7 @@ from penchant.train.plan import comparison_unit, plan_epoch
 from penchant.types import Comparison, PromptGroup
 from side_by_side.random_model import make_neox
 from side_by_side.recording import read_job
-from side_by_side.rows import SMOLLM2
+from side_by_side.rows import SMOLLM2, WARMUP
 
 ATTEMPTS = 200  # draws of one group before giving up: a tokenizer that splits most words
 
@@ -31,9 +32,11 @@ def main() -> None:
     folder = Path(job["folder"])
     model = _model(job["model"], folder, Path(job["shared"]))
     renderer = load_renderer(model, template="plain")
-    draw = random.Random(0)
+    draw = random.Random(job["seed"])
     if "path" in job["data"]:
         groups = _sample(draw, job["data"], Path(job["shared"]), renderer, job["prompts"])
+        if job["data"]["max_warmup_tokens"]:
+            groups = _first_in_order(groups, job["pairs_per_step"])
     else:
         words, limit = _words(renderer.tokenizer, model)
         groups = [_group(draw, words, limit, job["data"], renderer, number) for number in range(job["prompts"])]
@@ -52,11 +55,13 @@ def main() -> None:
     rendered = [renderer.render(group) for group in groups]
     ids = [[list(row.prompt_ids), *(list(branch.ids) for branch in row.branches)] for row in rendered]
     (folder / "ids.json").write_text(json.dumps({"groups": ids, "pairs": pairs}))
+    measured = {group for group, *_ in pairs[WARMUP * job["pairs_per_step"] :]} or set(range(len(groups)))
+    timed = [rendered[group] for group in sorted(measured)]
     told = {
         "model": model,
-        "prompts": len(groups),
-        "mean_prompt_tokens": mean(len(row.prompt_ids) for row in rendered),
-        "mean_response_tokens": mean(len(branch.ids) for row in rendered for branch in row.branches),
+        "prompts": len(timed),
+        "mean_prompt_tokens": mean(len(row.prompt_ids) for row in timed),
+        "mean_response_tokens": mean(len(branch.ids) for row in timed for branch in row.branches),
     }
     Path(result).write_text(json.dumps(told))
 
@@ -77,15 +82,24 @@ def _sample(
     draw: random.Random, data: dict[str, Any], shared: Path, renderer: Renderer, prompts: int
 ) -> list[PromptGroup]:
     groups = load_preferences(shared / data["path"], ties="drop")
-    longest = data["max_prompt_tokens"] or float("inf")
-    fitting = [
-        group
+    lengths = {
+        id(group): len(renderer.prompt_ids(group.prompt))
         for group in groups
-        if len(group.comparisons) == data["comparisons"] and len(renderer.prompt_ids(group.prompt)) <= longest
-    ]
-    if len(fitting) < prompts:
-        raise SystemExit(f"{data['path']} has {len(fitting)} such prompts, {prompts} are needed")
-    return draw.sample(fitting, prompts)
+        if len(group.comparisons) == data["comparisons"]
+    }
+    fitting = [group for group in groups if lengths.get(id(group), math.inf) <= (data["max_prompt_tokens"] or 1e9)]
+    brief = [group for group in fitting if lengths[id(group)] <= (data["max_warmup_tokens"] or 0)][:WARMUP]
+    rest = [group for group in fitting if all(group is not other for other in brief)]
+    if len(rest) < prompts - len(brief):
+        raise SystemExit(f"{data['path']} has {len(rest)} such prompts, {prompts - len(brief)} are needed")
+    return brief + draw.sample(rest, prompts - len(brief))
+
+
+def _first_in_order(groups: list[PromptGroup], pairs_per_step: int) -> list[PromptGroup]:
+    """The groups placed so that the first of them are those of the first steps."""
+    order = list(dict.fromkeys(group for group, *_ in _in_order_of_steps(groups, pairs_per_step)))
+    placed = dict(zip(order, groups, strict=True))
+    return [placed[number] for number in range(len(groups))]
 
 
 # -- random words -------------------------------------------------------------------------------------------------

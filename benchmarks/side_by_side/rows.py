@@ -38,11 +38,13 @@ class Sample:
         path: below the folder of shared data.
         comparisons: a prompt is drawn if so many of its comparisons are no ties, so that a step is whole prompts.
         max_prompt_tokens: leaves out longer prompts; None for all.
+        max_warmup_tokens: the same for the prompts of the warm-up steps, which only take time.
     """
 
     path: str
     comparisons: int
     max_prompt_tokens: int | None = None
+    max_warmup_tokens: int | None = None
 
     @property
     def pairs(self) -> int:
@@ -92,6 +94,7 @@ class Row:
         model: a built-in name of Penchant, `NEOX`, or `shared:FOLDER` of the shared data.
         speed, memory: targets: times TRL's pairs/s at least, times TRL's peak memory at most. None for none.
         trl_batches: what a trial tries for TRL.
+        redraw: each repeat draws data of its own, where one prompt fills a step.
         quick_data: shorter than `data`, where a quick run has no time for that.
     """
 
@@ -106,6 +109,7 @@ class Row:
     quick: Size
     equality: Equality
     quick_equality: Equality
+    redraw: bool = False
     quick_data: Sample | None = None
 
     def compared(self, quick: bool) -> Words | Sample:
@@ -127,6 +131,7 @@ class Row:
             "trl_batches": list(self.trl_batches) if size.trl_batch is None else [],
             "size": asdict(size),
             "equality": asdict(equality),
+            "redraw": self.redraw,
         }
 
 
@@ -145,7 +150,7 @@ ROWS = {
             speed=6.0,
             memory=0.4,
             trl_batches=(3, 6, 12),
-            full=Size(repeats=5, with_default=1, pairs_per_step=24, steps=4),
+            full=Size(repeats=5, with_default=1, pairs_per_step=24, steps=3),
             quick=Size(repeats=1, with_default=0, pairs_per_step=6, steps=3, trl_batch=6),
             equality=Equality(steps=20, pairs_per_step=3),
             quick_equality=Equality(steps=3, pairs_per_step=3),
@@ -172,7 +177,7 @@ ROWS = {
             speed=15.0,
             memory=0.33,
             trl_batches=(1, 2, 4),
-            full=Size(repeats=5, with_default=1, pairs_per_step=16, steps=4),
+            full=Size(repeats=5, with_default=1, pairs_per_step=12, steps=3),
             quick=Size(repeats=1, with_default=0, pairs_per_step=4, steps=3, trl_batch=2),
             equality=Equality(steps=20, pairs_per_step=2),
             quick_equality=Equality(steps=3, pairs_per_step=2),
@@ -181,15 +186,16 @@ ROWS = {
             "finegrained",
             "fine-grained RLHF as it is (4 responses, 5 comparisons that are no ties), SmolLM2-135M",
             SMOLLM2,
-            Sample(FINEGRAINED, comparisons=5),
+            Sample(FINEGRAINED, comparisons=5, max_warmup_tokens=160),
             speed=5.0,
             memory=0.4,
             trl_batches=(1,),
-            full=Size(repeats=5, with_default=0, pairs_per_step=5, steps=3),
+            full=Size(repeats=5, with_default=0, pairs_per_step=5, steps=3, trl_batch=1),
             quick=Size(repeats=1, with_default=0, pairs_per_step=5, steps=3, trl_batch=1),
-            equality=Equality(20, pairs_per_step=1, data=Sample(FINEGRAINED, 5, max_prompt_tokens=320)),
-            quick_equality=Equality(3, pairs_per_step=1, data=Sample(FINEGRAINED, 5, max_prompt_tokens=320)),
-            quick_data=Sample(FINEGRAINED, 5, max_prompt_tokens=320),
+            equality=Equality(20, pairs_per_step=1, data=Sample(FINEGRAINED, 5, max_prompt_tokens=160)),
+            quick_equality=Equality(3, pairs_per_step=1, data=Sample(FINEGRAINED, 5, max_prompt_tokens=160)),
+            redraw=True,
+            quick_data=Sample(FINEGRAINED, 5, max_prompt_tokens=160),
         ),
         Row(
             "smoke",

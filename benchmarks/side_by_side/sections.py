@@ -58,8 +58,8 @@ def _training(row: dict[str, Any]) -> list[str]:
     told = row["data"]
     lines = [
         f"{told['prompts']} prompts of {told['mean_prompt_tokens']:.0f} tokens on average, responses of "
-        f"{told['mean_response_tokens']:.0f}. {size['steps']} steps of {size['pairs_per_step']} pairs, {WARMUP} of "
-        f"them warm-up; {_batch(row)}. AdamW, beta {BETA:g}. {_measured(row)}",
+        f"{told['mean_response_tokens']:.0f}{_warmup(row)}. {size['steps']} steps of {size['pairs_per_step']} pairs, "
+        f"{WARMUP} of them warm-up; {_batch(row)}. AdamW, beta {BETA:g}. {_measured(row)}",
         "",
         "| | runs | pairs/s | Penchant / this | peak memory | Penchant / this | tokens forwarded, a pair |",
         "|---|---|---|---|---|---|---|",
@@ -79,6 +79,20 @@ def _training(row: dict[str, Any]) -> list[str]:
         "threads; more says that the machine was not quiet, and a wide range of pairs/s that it mattered."
     )
     return [*lines, "", quiet, "", *_limit(runs), "", *_equality(row)]
+
+
+def _repeats(count: int) -> str:
+    return "One run a point and side" if count == 1 else f"Medians of {count} repeats"
+
+
+def _warmup(row: dict[str, Any]) -> str:
+    """What is to be said of data of which each repeat draws its own."""
+    if not row["settings"].get("redraw"):
+        return ""
+    longest = row["settings"]["data"].get("max_warmup_tokens")
+    return (
+        " (each repeat draws its own" + (f"; prompts of warm-up steps have at most {longest}" if longest else "") + ")"
+    )
 
 
 def _batch(row: dict[str, Any]) -> str:
@@ -213,7 +227,7 @@ def _sampling(row: dict[str, Any]) -> list[str]:
 def _curves(row: dict[str, Any]) -> list[str]:
     settings = row["settings"]
     lines = [
-        f"Medians of {settings['repeats']} repeats, {settings['steps']} steps of about {settings['tokens']} tokens "
+        f"{_repeats(settings['repeats'])}, {settings['steps']} steps of about {settings['tokens']} tokens "
         f"(each prompt and response once), {WARMUP} of them warm-up; TRL forwards {settings['trl_batch']} pairs at a "
         f"time (fixed, no trial). Where nothing else is said, prompts of {curves.PROMPT} tokens, {curves.RESPONSES} "
         f"responses, vocabulary {curves.VOCABULARY:,}. {_measured(row)}",

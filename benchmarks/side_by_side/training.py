@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from side_by_side.rows import WARMUP, Row, Sample
@@ -19,18 +20,32 @@ def measure(bench: Bench, row: Row, state: RowState) -> None:
     size, _ = row.sized(bench.quick)
     if isinstance(row.data, Sample) and not (bench.shared / row.data.path).exists():
         raise WorkerFailed(f"{bench.shared / row.data.path} is not there: name its folder with --data or PENCHANT_DATA")
-    data = Data(bench, row.name, row.compared(bench.quick), bench.model or row.model, size.steps, size.pairs_per_step)
-    state.entry["data"] = state.once("data", lambda: _described(data), peer_only=True)
-    batch = size.trl_batch or _best_batch(row, data, state)
-    for repeat in range(size.repeats):
+    of, model, steps = row.compared(bench.quick), bench.model or row.model, (size.steps, size.pairs_per_step)
+    drawn = [Data(bench, f"{row.name}-{seed}", of, model, *steps, seed) for seed in range(size.repeats)]
+    datas = drawn if row.redraw else drawn[:1] * size.repeats
+    told = [
+        state.once("data", lambda data=data: _described(data), peer_only=True, seed=data.seed)
+        for data in {data.seed: data for data in datas}.values()
+    ]
+    state.entry["data"] = {
+        "prompts": sum(of["prompts"] for of in told),
+        **{name: mean(of[name] for of in told) for name in ("mean_prompt_tokens", "mean_response_tokens")},
+    }
+    batch = size.trl_batch or _best_batch(row, datas[0], state)
+    for repeat, data in enumerate(datas):
         sides = ["penchant", "trl-precomputed", *(["trl"] if repeat < size.with_default else [])]
         for side in sides:
             run = state.once(
-                "speed", lambda side=side: train(data, side, trl_batch=batch), side=side, repeat=repeat, trl_batch=batch
+                "speed",
+                lambda side=side, data=data: train(data, side, trl_batch=batch),
+                side=side,
+                repeat=repeat,
+                trl_batch=batch,
             )
             _say(f"repeat {repeat + 1} of {size.repeats}, {side}", run, size.pairs_per_step)
             if side == "penchant":
-                state.once("rate", lambda: bench.worker("rate", {"model": data.told["model"]}), repeat=repeat)
+                rate = {"model": data.told["model"]}
+                state.once("rate", lambda rate=rate: bench.worker("rate", rate), repeat=repeat)
     result = state.once("equality", lambda: _equality(bench, row))
     print(f"   equality: gradients differ by {result['gradient']['gradient_difference']:.1e}", flush=True)
 

@@ -117,6 +117,7 @@ class Data:
     model: str
     steps: int
     pairs_per_step: int
+    seed: int = 0
 
     @cached_property
     def folder(self) -> Path:
@@ -135,6 +136,7 @@ class Data:
             "shared": str(self.bench.shared),
             "prompts": -(-self.steps * self.pairs_per_step // self.of.pairs),
             "pairs_per_step": self.pairs_per_step,
+            "seed": self.seed,
         }
         return self.bench.worker("prepare", job)
 

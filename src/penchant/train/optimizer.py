@@ -61,15 +61,8 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def clip(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
-    """Scale the gradients so that their norm is at most the limit; returns the norm before.
-
-    As `torch.nn.utils.clip_grad_norm_`, but gradients that need no scaling are not written again.
-    """
-    grads = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(grads)
-    if limit is not None and not norm + 1e-6 <= limit:
-        torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
-    return norm
+    """Scale the gradients so that their norm is at most the limit; returns the norm before."""
+    return torch.nn.utils.clip_grad_norm_(parameters, math.inf if limit is None else limit)
 
 
 def schedule(settings: Constant | Linear | Cosine, total: int) -> Callable[[int], float]:
