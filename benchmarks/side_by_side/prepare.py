@@ -35,7 +35,7 @@ def main() -> None:
     draw = random.Random(job["seed"])
     if "path" in job["data"]:
         groups = _sample(draw, job["data"], Path(job["shared"]), renderer, job["prompts"])
-        if job["data"]["max_warmup_tokens"]:
+        if job["data"]["short_warmup"]:
             groups = _first_in_order(groups, job["pairs_per_step"])
     else:
         words, limit = _words(renderer.tokenizer, model)
@@ -88,7 +88,7 @@ def _sample(
         if len(group.comparisons) == data["comparisons"]
     }
     fitting = [group for group in groups if lengths.get(id(group), math.inf) <= (data["max_prompt_tokens"] or 1e9)]
-    brief = [group for group in fitting if lengths[id(group)] <= (data["max_warmup_tokens"] or 0)][:WARMUP]
+    brief = sorted(fitting, key=lambda group: lengths[id(group)])[: WARMUP if data["short_warmup"] else 0]
     rest = [group for group in fitting if all(group is not other for other in brief)]
     if len(rest) < prompts - len(brief):
         raise SystemExit(f"{data['path']} has {len(rest)} such prompts, {prompts - len(brief)} are needed")

@@ -38,13 +38,13 @@ class Sample:
         path: below the folder of shared data.
         comparisons: a prompt is drawn if so many of its comparisons are no ties, so that a step is whole prompts.
         max_prompt_tokens: leaves out longer prompts; None for all.
-        max_warmup_tokens: the same for the prompts of the warm-up steps, which only take time.
+        short_warmup: the warm-up steps, which only take time, have the shortest prompts of all.
     """
 
     path: str
     comparisons: int
     max_prompt_tokens: int | None = None
-    max_warmup_tokens: int | None = None
+    short_warmup: bool = False
 
     @property
     def pairs(self) -> int:
@@ -163,7 +163,7 @@ ROWS = {
             speed=3.0,
             memory=0.5,
             trl_batches=(1, 2),
-            full=Size(repeats=5, with_default=0, pairs_per_step=4, steps=4),
+            full=Size(repeats=5, with_default=0, pairs_per_step=4, steps=3),
             quick=Size(repeats=1, with_default=0, pairs_per_step=2, steps=3, trl_batch=2),
             equality=Equality(steps=20, pairs_per_step=1),
             quick_equality=Equality(steps=3, pairs_per_step=1),
@@ -186,16 +186,16 @@ ROWS = {
             "finegrained",
             "fine-grained RLHF as it is (4 responses, 5 comparisons that are no ties), SmolLM2-135M",
             SMOLLM2,
-            Sample(FINEGRAINED, comparisons=5, max_warmup_tokens=160),
+            Sample(FINEGRAINED, comparisons=5, short_warmup=True),
             speed=5.0,
             memory=0.4,
             trl_batches=(1,),
             full=Size(repeats=5, with_default=0, pairs_per_step=5, steps=3, trl_batch=1),
             quick=Size(repeats=1, with_default=0, pairs_per_step=5, steps=3, trl_batch=1),
-            equality=Equality(20, pairs_per_step=1, data=Sample(FINEGRAINED, 5, max_prompt_tokens=160)),
-            quick_equality=Equality(3, pairs_per_step=1, data=Sample(FINEGRAINED, 5, max_prompt_tokens=160)),
+            equality=Equality(20, pairs_per_step=1, data=Sample(FINEGRAINED, 5, max_prompt_tokens=320)),
+            quick_equality=Equality(3, pairs_per_step=1, data=Sample(FINEGRAINED, 5, max_prompt_tokens=320)),
             redraw=True,
-            quick_data=Sample(FINEGRAINED, 5, max_prompt_tokens=160),
+            quick_data=Sample(FINEGRAINED, 5, max_prompt_tokens=320),
         ),
         Row(
             "smoke",
