@@ -83,7 +83,9 @@ def keep_first_gradient(model: Any, path: str | Path) -> None:
     from safetensors.torch import save_file
     from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-    def keep(*_: Any) -> None:
+    def keep(optimizer: Any, *_: Any) -> None:
+        if all(group["lr"] == 0 for group in optimizer.param_groups):  # memory being taken: no step of training
+            return
         handle.remove()
         gradients = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
         save_file({name: gradient.detach().float().contiguous() for name, gradient in gradients.items()}, str(path))

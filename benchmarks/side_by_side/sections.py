@@ -89,10 +89,8 @@ def _warmup(row: dict[str, Any]) -> str:
     """What is to be said of data of which each repeat draws its own."""
     if not row["settings"].get("redraw"):
         return ""
-    longest = row["settings"]["data"].get("max_warmup_tokens")
-    return (
-        " (each repeat draws its own" + (f"; prompts of warm-up steps have at most {longest}" if longest else "") + ")"
-    )
+    brief = "; warm-up steps have the shortest of all prompts" if row["settings"]["data"].get("short_warmup") else ""
+    return f" (each repeat draws its own{brief})"
 
 
 def _batch(row: dict[str, Any]) -> str:
