@@ -68,10 +68,10 @@ class Workload:
 
 
 WORKLOADS = (
-    Workload(32, 16, 4, 32),
-    Workload(32, 4, 16, 32),
-    Workload(256, 4, 4, 32),
-    Workload(256, 1, 16, 32),
+    Workload(32, 16, 4, 24),
+    Workload(32, 4, 16, 24),
+    Workload(256, 4, 4, 24),
+    Workload(256, 1, 16, 24),
     Workload(32, 4, 16, 64, lines=True),
 )
 QUICK = (Workload(32, 8, 4, 16), Workload(32, 2, 16, 16), Workload(256, 4, 4, 12), Workload(256, 1, 16, 12))

@@ -1,6 +1,6 @@
-"""Openings of film reviews in words of our own, put together from parts: the prompts of the studies.
+"""Openings of film reviews and of small stories in words of our own, put together from parts: the studies' prompts.
 
-    python scripts/openings.py     # writes src/penchant/studies/data/film_openings.txt
+    python scripts/openings.py     # writes src/penchant/studies/data/film_openings.txt and story_openings.txt
 
 Nothing is taken from any corpus: what the models were trained on, and what is evaluated on, stays where it is.
 """
@@ -11,10 +11,12 @@ import hashlib
 from itertools import product
 from pathlib import Path
 
-TARGET = Path(__file__).resolve().parent.parent / "src" / "penchant" / "studies" / "data" / "film_openings.txt"
+FOLDER = Path(__file__).resolve().parent.parent / "src" / "penchant" / "studies" / "data"
 COUNT = 300
 
-PARTS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+Parts = tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]  # each first part goes with each second
+
+FILMS: Parts = (
     (
         ("The acting", "The story", "The director", "The first half", "The ending", "The music", "The script",
          "The camera work", "The lead actor", "The whole cast", "The dialogue", "The second act", "The opening scene",
@@ -48,12 +50,45 @@ PARTS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 
-def openings() -> list[str]:
+STORIES: Parts = (
+    (
+        ("Tom", "Lily", "Max", "Sue", "Ben", "Mia", "Anna", "Sam", "The little dog", "The old cat", "The small bird"),
+        ("wanted to", "was very", "had a big", "went to the", "saw a", "found a", "did not", "liked to"),
+    ),
+    (
+        ("One day, a girl", "One day, a boy", "One night, a bear", "One morning, a frog", "Once, a mouse"),
+        ("named Lucy was", "named Tim had", "was playing", "felt very", "lost a", "met a"),
+    ),
+    (
+        ("Mom and Dad", "The two friends", "The children", "Her brother", "His sister", "The teacher", "The farmer"),
+        ("were", "went outside", "had a", "gave the", "said that", "made a", "looked at the"),
+    ),
+    (
+        ("It was a", "There was a", "They had a", "She got a", "He took the"),
+        ("sunny day and", "red ball in", "new toy", "loud noise", "big tree near", "dark box"),
+    ),
+    (
+        ("In the park,", "At the beach,", "In the forest,", "At home,", "On the farm,", "After school,",
+         "Under the bed,"),
+        ("a rabbit", "Jack", "she saw", "they found", "Emma and her", "the boy"),
+    ),
+    (
+        ("When the rain came,", "Before dinner,", "When he fell,", "On her birthday,", "Because it was late,"),
+        ("Lily", "the puppy", "everyone", "he was", "they all", "Grandma"),
+    ),
+)  # fmt: skip
+
+SETS: dict[str, Parts] = {"film_openings": FILMS, "story_openings": STORIES}
+
+
+def openings(parts: Parts) -> list[str]:
     """All combinations of the parts in a fixed mixed order, the first `COUNT` of them; 3 to 8 words each."""
-    whole = [f"{first} {then}" for firsts, thens in PARTS for first, then in product(firsts, thens)]
+    whole = [f"{first} {then}" for firsts, thens in parts for first, then in product(firsts, thens)]
     return sorted(whole, key=lambda text: hashlib.sha256(text.encode()).digest())[:COUNT]
 
 
 if __name__ == "__main__":
-    TARGET.write_text("\n".join(openings()) + "\n", encoding="utf-8")
-    print(f"wrote {TARGET.name}: {COUNT} openings")
+    for name, parts in SETS.items():
+        lines = openings(parts)
+        (FOLDER / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        print(f"wrote {name}.txt: {len(lines)} openings")

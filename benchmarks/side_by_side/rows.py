@@ -149,7 +149,7 @@ ROWS = {
             FOUR_SHORT,
             speed=6.0,
             memory=0.4,
-            trl_batches=(3, 6, 12),
+            trl_batches=(3, 6),
             full=Size(repeats=5, with_default=1, pairs_per_step=24, steps=3),
             quick=Size(repeats=1, with_default=0, pairs_per_step=6, steps=3, trl_batch=6),
             equality=Equality(steps=20, pairs_per_step=3),
@@ -176,7 +176,7 @@ ROWS = {
             TWO_LONG,
             speed=15.0,
             memory=0.33,
-            trl_batches=(1, 2, 4),
+            trl_batches=(1, 2),
             full=Size(repeats=5, with_default=1, pairs_per_step=12, steps=3),
             quick=Size(repeats=1, with_default=0, pairs_per_step=4, steps=3, trl_batch=2),
             equality=Equality(steps=20, pairs_per_step=2),
@@ -192,10 +192,12 @@ ROWS = {
             trl_batches=(1,),
             full=Size(repeats=5, with_default=0, pairs_per_step=5, steps=3, trl_batch=1),
             quick=Size(repeats=1, with_default=0, pairs_per_step=5, steps=3, trl_batch=1),
-            equality=Equality(20, pairs_per_step=1, data=Sample(FINEGRAINED, 5, max_prompt_tokens=320)),
+            equality=Equality(
+                20, pairs_per_step=1, data=Sample(FINEGRAINED, 5, max_prompt_tokens=320, short_warmup=True)
+            ),
             quick_equality=Equality(3, pairs_per_step=1, data=Sample(FINEGRAINED, 5, max_prompt_tokens=320)),
             redraw=True,
-            quick_data=Sample(FINEGRAINED, 5, max_prompt_tokens=320),
+            quick_data=Sample(FINEGRAINED, 5, max_prompt_tokens=320, short_warmup=True),
         ),
         Row(
             "smoke",

@@ -19,6 +19,7 @@ from penchant.metrics.frontier import (
     efficiency_difference,
     hull,
     limit_line,
+    peak_share,
     reached_share,
     trusted_kl,
 )
@@ -188,6 +189,40 @@ def test_the_hull_is_above_every_point_concave_and_never_falls(points: list[tupl
 def test_refused(call, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_the_best_policy_is_measured_at_its_own_kl() -> None:
+    table = np.random.default_rng(0).normal(size=(40, 400))
+    line = limit_line(table)
+    kls = np.array([0.2, 1.0, 2.0, 3.8])
+    gains = line.at(kls) - line.reward[0]
+    shares = np.array([1.0, 0.6, 0.8, 1.0])  # the outer two are outside 0.5 to 3 nats
+    spread = np.random.default_rng(1).normal(0, 0.01, (4, 40))
+    rewards = table.mean(axis=1) + (shares * gains)[:, None] + spread
+    peak = peak_share(table, np.repeat(kls[:, None], 40, axis=1), rewards, resamples=200)
+    assert peak is not None
+    assert peak.low is not None
+    assert peak.high is not None
+    assert peak.value == pytest.approx(0.8, abs=0.05)
+    assert peak.low < peak.value < peak.high
+
+
+def test_many_policies_that_are_the_reference_have_no_best_one() -> None:
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(20):
+        table = rng.normal(size=(40, 100))
+        rewards = rng.normal(0, 0.3, (30, 40))
+        peak = peak_share(table, np.full((30, 40), 1.5), rewards, resamples=1)
+        assert peak is not None
+        found.append(peak.value)
+    assert abs(np.mean(found)) < 0.03
+    assert max(abs(share) for share in found) < 0.2
+
+
+def test_no_policy_in_the_range_is_no_share() -> None:
+    table = np.random.default_rng(0).normal(size=(10, 100))
+    assert peak_share(table, np.full((2, 10), 9.0), np.zeros((2, 10))) is None
 
 
 def test_the_difference_of_two_efficiencies_is_paired() -> None:

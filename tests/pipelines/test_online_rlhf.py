@@ -88,6 +88,17 @@ def test_a_second_round_labels_samples_of_the_new_policy_and_fits_on_all(
     provenance = json.loads((tmp_path / "online" / "round-2" / "policy" / "provenance.json").read_text())
     start = json.loads((tmp_path / "online" / "round-1" / "policy" / "provenance.json").read_text())
     assert provenance["reference"]["fingerprint"] == start["model"]["fingerprint"] != provenance["model"]["fingerprint"]
+    files = [tmp_path / "online" / f"round-{n}" / "policy" / "metrics.jsonl" for n in (1, 2)]
+    rows = [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
+    coefficients = [[row["kl_coefficient"] for row in some if row["kind"] == "train"] for some in rows]
+    assert coefficients[1][0] == coefficients[0][-1] != coefficients[0][0]  # what was found goes on
+
+
+def test_a_fixed_coefficient_stays_in_every_round(online: Callable[..., pt.OnlineRLHF], tmp_path: Path) -> None:
+    pt.train(online("online", rounds=2, ppo={**POLICY, "kl": {"name": "fixed", "coefficient": 0.3}}))
+    file = tmp_path / "online" / "round-2" / "policy" / "metrics.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {row["kl_coefficient"] for row in rows if row["kind"] == "train"} == {0.3}
 
 
 def test_what_is_done_is_not_done_again(online: Callable[..., pt.OnlineRLHF], tmp_path: Path) -> None:

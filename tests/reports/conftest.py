@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from penchant.metrics import cluster_mean
+from penchant.reports.study import study_report
 
 OPENINGS = [
     "The first half hour of this film is",
@@ -243,3 +244,14 @@ def _measured(rows: list[dict[str, Any]], told: Story) -> dict[str, Any]:
 def make_run(tmp_path: Path) -> Callable[..., Path]:
     """`make_run("name", **story)` writes a run directory under the test's folder."""
     return lambda name="run", **changes: write_run(tmp_path / name, **changes)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Callable[[dict[str, Any]], str]:
+    """`page(numbers)` is the HTML of a study with them, written as `page.html` under the test's folder."""
+
+    def make(numbers: dict[str, Any]) -> str:
+        (tmp_path / "study.json").write_text(json.dumps(numbers))
+        return study_report(tmp_path, tmp_path / "page.html").read_text()
+
+    return make

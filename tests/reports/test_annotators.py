@@ -7,10 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from penchant.reports.annotators import findings, headline
-from penchant.reports.study import study_report
 
 HOSTILE = '<script>alert(1)</script> \u202egnp & "quotes" </div>'
 
@@ -55,15 +52,6 @@ def made_up(**agreement: float | None) -> dict[str, Any]:
         "cost": {"seconds": 300.0},
         "provenance": {"machine": {"cpu": "AMD EPYC", "cores": 2}},
     }
-
-
-@pytest.fixture
-def page(tmp_path: Path) -> Callable[[dict[str, Any]], str]:
-    def make(numbers: dict[str, Any]) -> str:
-        (tmp_path / "study.json").write_text(json.dumps(numbers))
-        return study_report(tmp_path, tmp_path / "page.html").read_text()
-
-    return make
 
 
 def test_the_page_has_the_numbers(page: Callable[[dict[str, Any]], str], tmp_path: Path) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from penchant.reports.noise_words import findings, headline
-from penchant.reports.study import study_report
 
 HOSTILE = '<script>alert(1)</script> \u202egnp & "quotes" </div>'
 LABELS = {"dpo": "DPO", "robust": "Robust DPO (told the share)", "ipo": "IPO", "reward_model": "Reward model"}
@@ -60,20 +56,11 @@ def made_up(**accuracy: tuple[float, ...]) -> dict[str, Any]:
         "seeds": [0],
         "reference": about(0.15),
         "methods": methods,
-        "few": {"prompts": 16, "epochs": 30, "points": few},
+        "few": {"prompts": 16, "epochs": 30, "points": few, "fall": about(-0.2, 0.02)},
         "failures": [],
         "cost": {"seconds": 300.0},
         "provenance": {"machine": {"cpu": "AMD EPYC", "cores": 2}},
     }
-
-
-@pytest.fixture
-def page(tmp_path: Path) -> Callable[[dict[str, Any]], str]:
-    def make(numbers: dict[str, Any]) -> str:
-        (tmp_path / "study.json").write_text(json.dumps(numbers))
-        return study_report(tmp_path, tmp_path / "page.html").read_text()
-
-    return make
 
 
 def test_the_page_has_the_numbers(page: Callable[[dict[str, Any]], str], tmp_path: Path) -> None:
@@ -105,16 +92,22 @@ def test_sentences_go_as_far_as_the_intervals() -> None:
     assert (
         "At 40% flipped DPO has 60%: Robust DPO (told the share) above it; Reward model below it; IPO not to be" in said
     )
-    assert "DPO is clearly worse from 40% flipped on: 80% to 60%" in said
-    assert "IPO is clearly worse from 20% flipped on" in said
+    assert "DPO is clearly worse with 40% flipped already: 80% to 60%" in said
+    assert "IPO is clearly worse with 20% flipped already" in said
     assert "it has 95% of them right after seeing them 20 times" in said
-    assert "is highest, 0.50, after 20 times and falls to 0.30 [0.28, 0.32]: it overfits" in said
+    assert "ends at 0.30 [0.28, 0.32], below its best after 20 times (a change of −0.20 [−0.22, −0.18] since" in said
+    assert "measured on the other): it overfits." in said
     assert "told apart from it (by paired differences on the same comparisons)" in said
     near = made_up()  # intervals that overlap by far, and a paired difference that does not hold 0
     near["methods"][2]["points"][2]["above_dpo"] = about(0.02, 0.01)
+    near["few"]["fall"] = about(-0.01, 0.02)
     near["methods"][0]["points"][1]["above_first"] = about(-0.01, 0.005)
     said = " ".join(findings(near))
     assert "Robust DPO (told the share) and IPO above it; Reward model below it (by" in said
-    assert "DPO is clearly worse from 20% flipped on" in said
+    assert "DPO is clearly worse with 20% flipped already" in said
+    assert "0.32], not clearly below its best after 20 times" in said
+    assert "it overfits" not in said
+    near["config"]["labels"] = "random"
+    assert "At 40% drawn at random DPO has" in " ".join(findings(near))
     calm = " ".join(findings(made_up(dpo=(0.8, 0.8, 0.79))))
     assert "DPO: no loss that these intervals could show." in calm

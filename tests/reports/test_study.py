@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from penchant.errors import InputError
-from penchant.metrics import best_of_n_kl, cluster_mean, efficiency, efficiency_difference, limit_line
+from penchant.metrics import best_of_n_kl, cluster_mean, efficiency, efficiency_difference, limit_line, peak_share
 from penchant.reports import report
 from penchant.reports.study import study_report
 from penchant.reports.study_figures import corners, frontier_picture
@@ -59,6 +59,7 @@ def made_up(seeds: int = 1, text: str = "It was a fine film, and they were glad.
         gain = line.at(kls[:, 0]) - line.reward[0]
         rewards = base + (wanted * gain - fall)[:, None] + rng.normal(0, 0.02, kls.shape)
         arrays[name] = (kls, rewards)
+        peak = peak_share(table, kls, rewards, resamples=200)
         rows = [
             {"value": v, "step": s, "seeds": seeds, "kl_nats": over(kl), "reward": over(reward)}
             for (v, s, _), kl, reward in zip(points, kls, rewards, strict=True)
@@ -75,7 +76,7 @@ def made_up(seeds: int = 1, text: str = "It was a fine film, and they were glad.
                 "setting": SETTING.get(name),
                 "efficiency": efficiency(table, kls, rewards, resamples=200).as_dict(),
                 "points": rows,
-                "best": max((row for row in rows if row["kl_nats"]["value"] <= 3), key=lambda r: r["reward"]["value"]),
+                "peak": None if peak is None or name == "best_of_n" else peak.as_dict(),
                 "by_value": [{"value": v, "efficiency": wanted - 0.1 * i} for i, v in enumerate(of_values)],
                 "by_seed": [{"seed": seed, "efficiency": wanted + 0.02 * seed} for seed in range(seeds)],
                 "seed_deviation": 0.02 if seeds > 1 and name != "best_of_n" else None,
@@ -276,7 +277,7 @@ def test_sentences_say_who_leads_only_as_far_as_the_interval_goes() -> None:
     )
     said = " ".join(findings(made_up()))
     assert "DPO's curve has 16 points, PPO's 12." in said
-    assert "PPO-GT at its best point" in said
+    assert "PPO-GT's best single policy between 0.5 and 3 nats reaches" in said
 
 
 def test_a_collapse_is_named_and_nothing_else_is() -> None:
@@ -312,7 +313,6 @@ def test_a_method_that_only_lost_is_named() -> None:
     base = numbers["reference"]["reward"]["value"]
     for point in numbers["methods"][1]["points"]:
         point["reward"] = {**point["reward"], "value": base - 0.01}
-    numbers["methods"][1]["best"] = numbers["methods"][1]["points"][0]
     assert (
         "Every point of Preferred-FT lies below the reference: the efficiency of it is 0 by construction."
         in findings(numbers)
@@ -322,7 +322,6 @@ def test_a_method_that_only_lost_is_named() -> None:
 def test_budgets_times_and_claims_are_said_in_full(write: Callable[..., Path], tmp_path: Path) -> None:
     numbers = made_up()
     numbers["config"]["ppo_gt"] = {**numbers["config"]["ppo_gt"], "steps": 7, "updates": 1}
-    numbers["methods"][1]["best"]["reward"]["value"] = -1.0
     page = Page(study_report(write(numbers), tmp_path / "page.html"))
     flat = " ".join(page.text.split())
     assert "PPO draws 7,680 samples of its own in 30 rounds and goes twice over each." in flat
@@ -332,7 +331,7 @@ def test_budgets_times_and_claims_are_said_in_full(write: Callable[..., Path], t
     assert "DPO learns from each comparison; Preferred-FT and Unlikelihood learn from each distinct winner" in flat
     assert flat.count("Up to 2 runs at once shared the machine's cores") == 2
     assert "peak memory is the most of any" in flat
-    assert "nats, below the reference" in flat
+    assert "the best single policy's share is of the gain possible at its own KL" in flat
     picture = frontier_picture(numbers).light
     assert "estimated limit" in picture
     assert "no policy gets above" not in picture

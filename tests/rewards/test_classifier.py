@@ -55,6 +55,8 @@ def test_what_is_wrong_is_said(folder: Path, tiny_model: str, tmp_path: Path) ->
         load_reward(f"classifier:{folder}:good")
     with pytest.raises(InputError, match="cannot be loaded"):
         load_reward(f"classifier:{tmp_path / 'nothing'}")
+    with pytest.raises(InputError, match="device='nowhere' is not to be had here"):
+        load_reward(f"classifier:{folder}", device="nowhere")
     with pytest.raises(InputError, match="names no model"):
         load_reward("classifier:")
     single = tmp_path / "single"

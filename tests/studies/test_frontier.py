@@ -21,6 +21,7 @@ from penchant.cli import main
 from penchant.config import to_yaml
 from penchant.errors import InputError, RunError
 from penchant.metrics import best_of_n, efficiency, limit_line
+from penchant.reports import report
 from penchant.studies import FrontierConfig, preset
 from penchant.studies.frontier import run_frontier
 from penchant.studies.grid import grid
@@ -222,6 +223,20 @@ def test_a_larger_sweep_runs_only_what_is_new(
     again = run_frontier(config, workers=workers)
     assert again.ran == 1
     assert len(again.numbers["methods"][0]["points"]) == 6
+
+
+def test_each_learning_rate_is_a_setting_of_its_own(
+    study: Callable[..., FrontierConfig], workers: Workers, tmp_path: Path
+) -> None:
+    dpo = {"beta": [0.1], "learning_rate": [3e-4, 3e-3]}
+    result = run_frontier(study(preferred_ft=None, unlikelihood=None, dpo=dpo), workers=workers)
+    method = result.numbers["methods"][0]
+    assert [(one["value"], one["rate"]) for one in method["by_value"]] == [(0.1, 3e-4), (0.1, 3e-3)]
+    assert {point["rate"] for point in method["points"]} == {3e-4, 3e-3}
+    assert all(point["seeds"] == 1 for point in method["points"])
+    text = report([result.path], tmp_path / "page.html").read_text()
+    assert "DPO, beta 0.1, rate 0.0003" in text
+    assert "DPO 0.0003 / 0.003" in text
 
 
 def test_two_at_once_give_the_numbers_of_one_after_the_other(

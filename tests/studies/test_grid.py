@@ -50,6 +50,17 @@ def test_a_sweep_becomes_runs(study: Callable[..., FrontierConfig]) -> None:
         assert all(order.index(need.address) < order.index(task.address) for need in task.needs.values())
 
 
+def test_several_learning_rates_are_swept_beside_the_setting(study: Callable[..., FrontierConfig]) -> None:
+    several = {"beta": [0.1, 1], "learning_rate": [1e-4, 1e-3]}
+    one, both = (grid(study(dpo=dpo, preferred_ft=None)) for dpo in ({**several, "learning_rate": 1e-3}, several))
+    labels = [task.label for task in both.runs if task.kind == "dpo"]
+    assert labels == [f"dpo-beta-{beta}-rate-{rate}-seed-0" for beta in ("0.1", "1") for rate in ("0.0001", "0.001")]
+    assert [task.rate for task in both.runs if task.kind == "dpo"] == [1e-4, 1e-3] * 2
+    assert {task.rate for task in one.runs} == {None}
+    # a run that was done with one rate is not done again among several
+    assert {task.address for task in one.runs} < {task.address for task in both.runs}
+
+
 def test_a_study_of_ppo_gt_alone_needs_no_comparisons(study: Callable[..., FrontierConfig]) -> None:
     built = grid(study(dpo=None, preferred_ft=None, unlikelihood=None, ppo_gt=PPO))
     assert [task.kind for task in built.tasks()] == ["prompts", "reference", "ppo_gt", "ppo_gt"]
@@ -254,5 +265,7 @@ def test_bad_settings_say_what_is_wrong(study: Callable[..., FrontierConfig]) ->
         study(best_of_n={"n": [1, 32]})
     with pytest.raises(InputError, match="beta"):
         study(dpo={"beta": []})
+    with pytest.raises(InputError, match="learning_rate"):
+        study(dpo={"learning_rate": [1e-4, 0]})
     with pytest.raises(InputError, match="seeds"):
         study(seeds=[])

@@ -12,7 +12,10 @@ import pytest
 import penchant as pt
 from penchant.studies.noise import run_noise
 from penchant.studies.noise_grid import noise_grid
+from penchant.studies.noise_summary import _fall
+from penchant.studies.order import Order
 from penchant.studies.settings import NoiseConfig
+from penchant.studies.stages import work
 from penchant.studies.study import StudyResult
 from penchant.studies.workers import Workers
 
@@ -69,6 +72,41 @@ def test_a_share_of_the_comparisons_is_turned_round(result: StudyResult) -> None
     assert facts["flipped"] == turned
     assert facts["comparisons"] == decided
     assert 0.2 * decided < turned < 0.6 * decided
+
+
+def test_random_labels_leave_half_of_them_right(result: StudyResult, config: NoiseConfig, tmp_path: Path) -> None:
+    random = NoiseConfig(**{**config.model_dump(), "labels": "random"})
+    smoothing = {
+        cell.learner: cell.run.settings["loss"].get("label_smoothing")
+        for cell in noise_grid(random).cells
+        if cell.share and cell.learner != "reward_model"
+    }
+    assert smoothing == {"dpo": None, "cdpo": 0.2, "robust": 0.2, "ipo": None}
+    turned = {}
+    for labels in ("flipped", "random"):
+        needs = {"comparisons": stage(result, "comparisons-seed-0")}
+        settings = {"share": 0.49, "labels": labels, "seed": 0}
+        assert work(Order("mislabelled", settings, {}, needs, tmp_path / labels)) == "done"
+        after = pt.load_preferences(tmp_path / labels / "comparisons.jsonl", merge=False, ties="half")
+        turned[labels] = [(c.winner, c.loser) for group in after for c in group.comparisons]
+    clean = pt.load_preferences(stage(result, "comparisons-seed-0") / "comparisons.jsonl", merge=False, ties="half")
+    before = [(c.winner, c.loser) for group in clean for c in group.comparisons]
+    flipped, random_ones = (
+        {i for i, (one, other) in enumerate(zip(before, turned[labels], strict=True)) if one != other}
+        for labels in ("flipped", "random")
+    )
+    assert random_ones < flipped  # the same draws say which labels are wrong
+    assert 0.25 * len(flipped) < len(random_ones) < 0.75 * len(flipped)
+
+
+def test_the_change_since_the_best_is_not_lifted_by_luck() -> None:
+    rng = np.random.default_rng(0)
+    level = [summary["value"] for _ in range(200) if (summary := _fall(rng.normal(size=(8, 16))))]
+    assert abs(np.mean(level)) < 0.1  # the plain maximum would be above the last by 0.35 on average
+    fallen = _fall(np.array([[1.0] * 12, [0.4] * 12]))
+    assert fallen is not None
+    assert fallen["value"] == pytest.approx(-0.6)
+    assert _fall(np.ones((1, 12))) is None
 
 
 def test_the_numbers(result: StudyResult) -> None:

@@ -7,6 +7,7 @@ from penchant.metrics.frontier import (
     efficiency,
     efficiency_difference,
     limit_line,
+    peak_share,
     reached_share,
 )
 from penchant.metrics.intervals import Estimate, cluster_mean, independent_difference, paired_difference
@@ -24,6 +25,7 @@ __all__ = [
     "independent_difference",
     "limit_line",
     "paired_difference",
+    "peak_share",
     "reached_share",
     "repetition",
 ]

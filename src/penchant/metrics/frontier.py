@@ -170,6 +170,43 @@ def reached_share(reference_rewards: ArrayLike, kl_nats: ArrayLike, rewards: Arr
     return share(np.full(prompts, 1 / prompts))
 
 
+def peak_share(
+    reference_rewards: ArrayLike,
+    kl_nats: ArrayLike,
+    rewards: ArrayLike,
+    *,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate | None:
+    """The share of the limit's gain that a method's best single policy reaches, at that policy's own KL.
+
+    Only policies within `efficiency_range` take part. As in `efficiency` the best is chosen on one half of the prompts
+    and measured on the other, so that a long sweep is not better by luck.
+
+    Args and errors as of `efficiency`.
+
+    Returns:
+        None where no policy's KL is in the range.
+    """
+    low, high = efficiency_range(_table(reference_rewards).shape[1])
+
+    def best(kls: Numbers, gains: Numbers, line: Numbers) -> Numbers:
+        inside = (kls >= low) & (kls <= high)
+        possible = np.interp(kls, line[0], line[1]) - line[1, 0]
+        shares = np.where(inside & (possible > NOTHING), gains / np.maximum(possible, NOTHING), -np.inf)
+        chosen = np.zeros((1, len(kls)))
+        if np.isfinite(shares).any():
+            chosen[0, shares.argmax()] = 1
+        return chosen
+
+    means = _table(kl_nats, least=1).mean(axis=1)
+    if not ((means >= low) & (means <= high)).any():
+        return None
+    share, points, prompts = _share_of(reference_rewards, kl_nats, rewards, best)
+    return _with_interval(share, points * prompts, prompts, level, resamples, seed)
+
+
 def efficiency_range(samples: int) -> tuple[float, float]:
     """Between which KLs, in nats, efficiency is averaged with so many samples a prompt.
 
@@ -186,9 +223,18 @@ def efficiency_range(samples: int) -> tuple[float, float]:
 
 
 def _share_of(
-    reference_rewards: ArrayLike, kl_nats: ArrayLike, rewards: ArrayLike
+    reference_rewards: ArrayLike,
+    kl_nats: ArrayLike,
+    rewards: ArrayLike,
+    choose: Callable[[Numbers, Numbers, Numbers], Numbers] | None = None,
 ) -> tuple[Callable[[Numbers], float], int, int]:
-    """The share as a function of the prompts' weights (which sum to 1), and the numbers of points and prompts."""
+    """The share as a function of the prompts' weights (which sum to 1), and the numbers of points and prompts.
+
+    Args:
+        choose: from the points' KLs and gains and the limit line, all on one half of the prompts, to the mixtures
+            whose share is measured on the other half, at their own KL; (mixtures, points), a row of zeros for none.
+            Without it they are the hull's at each KL of the grid.
+    """
     table = _table(reference_rewards)
     kls, gains = _table(kl_nats, least=1), _table(rewards, least=1)
     prompts = table.shape[0]
@@ -211,9 +257,10 @@ def _share_of(
             if not on.any() or not off.any():
                 continue
             on, off = on / on.sum(), off / off.sum()
-            mixtures = _mixtures(kls @ on, gains @ on - float(sweep[1, 0] @ on), grid)
+            gained = gains @ on - float(sweep[1, 0] @ on)
+            mixtures = choose(kls @ on, gained, sweep @ on) if choose else _mixtures(kls @ on, gained, grid)
             line = sweep @ off
-            possible = np.interp(grid, line[0], line[1]) - line[1, 0]
+            possible = np.interp(mixtures @ (kls @ off) if choose else grid, line[0], line[1]) - line[1, 0]
             if (possible > NOTHING).all():  # some draws of few prompts have nothing to gain
                 shares.append(float((mixtures @ (gains @ off - line[1, 0]) / possible).mean()))
         return float(np.mean(shares)) if shares else math.nan

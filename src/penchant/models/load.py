@@ -85,7 +85,7 @@ def open_network(
     from penchant.data.render import Renderer
     from penchant.engine.frozen import train_only_top
 
-    place = _device(model.device)
+    place = choose_device(model.device)
     folder = locate(model.name)
     tokenizer = _tokenizer(folder, model)
     network = _network(folder, model, place, scalar, fresh_head)
@@ -272,7 +272,12 @@ def _end_ids(network: Any, folder: str) -> frozenset[int]:
     return frozenset(ids if isinstance(ids, list) else [ids]) - {None}
 
 
-def _device(name: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
+    """The device of that name; `auto` is a GPU if there is one.
+
+    Raises:
+        InputError: it is not to be had here.
+    """
     if name == "auto":
         if torch.cuda.is_available():  # of several processes on a machine, each takes its own
             return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

@@ -98,16 +98,22 @@ class OnlineRLHF(Config):
         )
 
     def policy_stage(self, number: int) -> PPO:
-        """A round's policy: from the last round's, held to the start."""
-        folder = self.folder(number)
+        """A round's policy: from the last round's, held to the start by the coefficient that was found there.
+
+        The value head begins anew: what it foresaw were rewards of another reward model.
+        """
+        folder, settings = self.folder(number), self._measured()
         model, reference = self.model, None
         if number:
             model = model.replace(name=str(self.folder(number - 1) / "policy" / "checkpoint"))
             reference = FrozenModel(
                 name=self.model.name, dtype=self.model.dtype, trust_remote_code=self.model.trust_remote_code
             )
+            found = _coefficient(self.folder(number - 1) / "policy")
+            if found and settings.get("kl", {}).get("name", "adaptive") == "adaptive":
+                settings = {**settings, "kl": {**settings.get("kl", {}), "start": found}}
         return PPO(
-            **self._measured(),
+            **settings,
             model=model,
             reference=reference,
             data=PromptsConfig(path=str(self.prompts("train")), held_out=0, template=self.data.template),
@@ -185,6 +191,14 @@ def _claim(config: OnlineRLHF) -> None:
     _write(file, text)
 
 
+def _coefficient(run: Path) -> float | None:
+    """Of the KL in a run's last step; None where there was none yet."""
+    file = run / "metrics.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    found = [row["kl_coefficient"] for line in lines if (row := json.loads(line)).get("kind") == "train"]
+    return float(found[-1]) if found else None
+
+
 def _stage(stage: RewardModel | PPO) -> RunResult:
     """A run that is begun, continued, or done already."""
     begun = Path(stage.out or "") / "config.yaml"
@@ -212,7 +226,8 @@ def _labels(config: OnlineRLHF, number: int) -> None:
             )
         from penchant.rewards import compare_by_score, load_reward, score_groups
 
-        write_groups(compare_by_score(score_groups(groups, load_reward(config.labeller))), own)
+        labeller = load_reward(config.labeller, device=config.model.device)
+        write_groups(compare_by_score(score_groups(groups, labeller)), own)
     labelled: list[PromptGroup] = []
     for one in range(number + 1):
         labelled += load_preferences(config.folder(one) / "labelled.jsonl", ties="half")

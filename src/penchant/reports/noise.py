@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penchant.reports.noise_figures import few_picture, share_picture
-from penchant.reports.noise_words import findings, headline
+from penchant.reports.noise_words import findings, headline, wrong
 from penchant.reports.plain_study import cell, shared_context, shared_facts
 from penchant.reports.render import figure_context
 from penchant.reports.study_words import as_estimate
@@ -29,7 +29,7 @@ def noise_pictures(study: Numbers) -> dict[str, Any]:
 def noise_context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str, Any]:
     """What the template takes."""
     captions = {
-        "accuracy": "Of comparisons of other prompts, none flipped; a policy prefers what it made likelier than the "
+        "accuracy": "Of comparisons of other prompts, none wrong; a policy prefers what it made likelier than the "
         "reference did. The dotted line is guessing.",
         "reward": "Of samples for unseen prompts after the last step; the dashed line is the reference. The reward "
         "model samples nothing.",
@@ -41,7 +41,7 @@ def noise_context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str, Any]
         "title": TITLE,
         "headline": headline(study),
         **shared_context(study),
-        "section": "Against the share that was flipped",
+        "section": f"Against the share that was {wrong(study)}",
         "methods": [method["label"] for method in study["methods"]],
         "figures": [figure_context(key, picture, captions[key]) for key, picture in pictures.items()],
         "findings": findings(study),
@@ -58,7 +58,7 @@ def _table(study: Numbers, key: str) -> Table:
         found = {point["share"]: point[key] for point in method["points"]}
         cells = [cell(found.get(share), percent=key == "accuracy") for share in shares]
         rows.append((method["label"], *cells))
-    heads = ("flipped", *(f"{number(100 * share, 0)}%" for share in shares))
+    heads = (wrong(study), *(f"{number(100 * share, 0)}%" for share in shares))
     caption = {"accuracy": "Accuracy on unseen, clean comparisons.", "reward": "Mean true reward at the end."}[key]
     return Table(caption, heads, tuple(rows))
 
@@ -74,7 +74,7 @@ def _few(study: Numbers) -> Table:
         for point in study["few"]["points"]
     ]
     heads = ("times seen", "accuracy on what was seen", "true reward", "KL, nats")
-    return Table(f"{count(study['few']['prompts'], 'prompt')}, none flipped, many times over.", heads, tuple(rows))
+    return Table(f"{count(study['few']['prompts'], 'prompt')}, none wrong, many times over.", heads, tuple(rows))
 
 
 def _facts(study: Numbers) -> list[tuple[str, str]]:

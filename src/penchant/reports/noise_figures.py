@@ -1,4 +1,4 @@
-"""Figures of a study of wrong labels: accuracy and reward against the share flipped; few comparisons over time."""
+"""Figures of a study of wrong labels: accuracy and reward against their share; few comparisons over time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from penchant.reports.canvas import MUTED, Picture, blank, error_arms, export, run_style, style
+from penchant.reports.noise_words import wrong
 from penchant.reports.words import number
 
 Numbers = Mapping[str, Any]
@@ -17,7 +18,7 @@ APART = 0.006  # of the axis between learners at the same share, so that interva
 
 
 def share_picture(study: Numbers, key: str, title: str, level: float | None = None) -> Picture:
-    """`accuracy` or `reward` against the share that was flipped, a line a learner."""
+    """`accuracy` or `reward` against the share of wrong labels, a line a learner."""
     methods = study["methods"]
     with style():
         figure, axes = blank(5.6, 3.7)
@@ -36,7 +37,7 @@ def share_picture(study: Numbers, key: str, title: str, level: float | None = No
         if key == "accuracy":
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
         axes.yaxis.set_major_locator(MaxNLocator(6))
-        axes.set_xlabel("share of the comparisons that were flipped", loc="right")
+        axes.set_xlabel(f"share of the comparisons that were {wrong(study)}", loc="right")
         return export(figure, title, [method["label"] for method in methods])
 
 

@@ -21,7 +21,7 @@ def headline(study: Numbers) -> list[str]:
     first, last = dpo["points"][0], dpo["points"][-1]
     said = [
         f"DPO puts the better response first in {estimate(as_estimate(first['accuracy']), percent=True)} of unseen "
-        f"comparisons with {_share(first)} of its labels flipped, and in "
+        f"comparisons with {_share(first)} of its labels {wrong(study)}, and in "
         f"{estimate(as_estimate(last['accuracy']), percent=True)} with {_share(last)}."
     ]
     prompts = count(study["prompts"]["eval"] or 0, "unseen prompt")
@@ -31,7 +31,8 @@ def headline(study: Numbers) -> list[str]:
 
 def findings(study: Numbers) -> list[str]:
     """Each relative against DPO at the largest share, the first share that costs something, and overfitting."""
-    costs = {method["label"]: _first_cost(method) for method in study["methods"] if len(method["points"]) > 1}
+    several = [method for method in study["methods"] if len(method["points"]) > 1]
+    costs = {method["label"]: _first_cost(method, wrong(study)) for method in several}
     unhurt = [label for label, text in costs.items() if not text]
     calm = f"{listing(unhurt)}: no loss that these intervals could show." if unhurt else ""
     return [text for text in (_relatives(study), *costs.values(), calm, _overfitting(study)) if text]
@@ -56,7 +57,7 @@ def _relatives(study: Numbers) -> str:
     parts = [f"{listing(names)} {word} it" for names, word in ((above, "above"), (below, "below")) if names]
     if same:
         parts.append(f"{listing(same)} not to be told apart from it")
-    where = f"{number(100 * share, 0)}% flipped"
+    where = f"{number(100 * share, 0)}% {wrong(study)}"
     said = f"At {where} DPO has {value_only(base, percent=True)}: {'; '.join(parts)} (by paired differences on the same"
     return f"{said} comparisons)." if parts else ""
 
@@ -69,7 +70,12 @@ def _under_zero(gap: Estimate) -> bool:
     return gap.high is not None and gap.high < 0
 
 
-def _first_cost(method: Numbers) -> str:
+def wrong(study: Numbers) -> str:
+    """What was done to wrong labels: `flipped`, or `drawn at random`."""
+    return "drawn at random" if study["config"].get("labels") == "random" else "flipped"
+
+
+def _first_cost(method: Numbers, done: str) -> str:
     """The smallest share at which a learner is clearly worse than with the first, paired; empty if there is none."""
     points = method["points"]
     clean = as_estimate(points[0]["accuracy"])
@@ -77,7 +83,7 @@ def _first_cost(method: Numbers) -> str:
         e = as_estimate(point["accuracy"])
         if point.get("above_first") and _under_zero(as_estimate(point["above_first"])):
             return (
-                f"{method['label']} is clearly worse from {_share(point)} flipped on: "
+                f"{method['label']} is clearly worse with {_share(point)} {done} already: "
                 f"{value_only(clean, percent=True)} to {estimate(e, percent=True)}."
             )
     return ""
@@ -89,21 +95,22 @@ def _overfitting(study: Numbers) -> str:
         return ""
     points = few["points"]
     known = next((p for p in points if p["seen_accuracy"] is not None and p["seen_accuracy"] >= SEEN), None)
-    best = max(points, key=lambda point: point["reward"]["value"])
-    last = points[-1]
+    last, fall = points[-1], few.get("fall")
     heart = (
         f"it has {number(100 * SEEN, 0)}% of them right after seeing them {number(known['epoch'], 0)} times"
         if known
         else f"it never has {number(100 * SEEN, 0)}% of them right"
     )
-    end, top = as_estimate(last["reward"]), as_estimate(best["reward"])
-    if end.high is not None and top.low is not None and end.high < top.low:
-        then = (
-            f"its true reward is highest, {value_only(top)}, after {number(best['epoch'], 0)} times and falls to "
-            f"{estimate(end)}: it overfits"
+    then = f"its true reward ends at {estimate(as_estimate(last['reward']))}"
+    if fall:
+        best = max(points, key=lambda point: point["reward"]["value"])
+        gap = as_estimate(fall)
+        clearly = "" if _under_zero(gap) else "not clearly "
+        then += (
+            f", {clearly}below its best after {number(best['epoch'], 0)} times (a change of {estimate(gap)} since: the "
+            "best is chosen on one half of the prompts, the change measured on the other)"
         )
-    else:
-        then = f"its true reward ends at {estimate(end)}, not clearly below its best of {value_only(top)}"
+        then += ": it overfits" if _under_zero(gap) else ""
     return f"The comparisons of {count(few['prompts'], 'prompt')}, {few['epochs']} times over: {heart}; {then}."
 
 

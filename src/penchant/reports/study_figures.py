@@ -110,8 +110,9 @@ def _method(axes: Axes, method: Mapping[str, Any], index: int, start: float) -> 
     points = method["points"]
     x = np.array([point["kl_nats"]["value"] for point in points])
     y = np.array([point["reward"]["value"] for point in points])
-    for value in dict.fromkeys(point["value"] for point in points) if method["cost"] is not None else ():
-        own = [place for place, point in enumerate(points) if point["value"] == value]
+    settings = [(point["value"], point.get("rate")) for point in points]
+    for setting in dict.fromkeys(settings) if method["cost"] is not None else ():
+        own = [place for place, of in enumerate(settings) if of == setting]
         axes.plot(np.append(0.0, x[own]), np.append(start, y[own]), color=color, linewidth=0.8, alpha=0.3, zorder=2)
     axes.plot(x, y, color=color, linestyle="none", marker=marker, markersize=3.4, alpha=0.5, zorder=3)
     on = corners(x, y, start)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from penchant.metrics.intervals import Estimate
 from penchant.reports.words import count, duration, estimate, listing, number, value_only
 
@@ -14,6 +12,7 @@ Numbers = Mapping[str, Any]
 
 BEST_OF_N = "best_of_n"
 ENDED = ("done", "stopped_early", "runaway")  # of a run's status: then its last point is its end
+SHOWN = {"target_nats": "target KL"}
 FELL = 0.5  # of the gain at its best, lost by the end: then a run collapsed
 
 
@@ -30,12 +29,17 @@ def headline(study: Numbers) -> list[str]:
     leader = ranked[0]
     said = [
         f"{leader['label']} reaches {estimate(as_estimate(leader['efficiency']), percent=True)} of the gain in reward "
-        f"that is possible between {study['limit']['from_kl']:g} and {study['limit']['to_kl']:.3g} nats of KL"
+        f"that is possible between {kl_range(study)} of KL"
         + (", the most of all methods that train." if len(ranked) > 1 else ".")
     ]
     if len(ranked) > 1:
         said.append(_against(study, leader, ranked[1], "next"))
     return [*said, _seeds(study), *_unfinished(study)]
+
+
+def kl_range(study: Numbers) -> str:
+    """Between which KLs efficiency counts: `0.5 and 3 nats`."""
+    return f"{study['limit']['from_kl']:g} and {study['limit']['to_kl']:.3g} nats"
 
 
 def _unfinished(study: Numbers) -> list[str]:
@@ -122,26 +126,13 @@ def _dpo_and_ppo(study: Numbers, name: str) -> str:
 
 def _ground_truth(study: Numbers) -> str:
     ppo = named(study, "ppo_gt")
-    reached = _best_reached(study, ppo) if ppo else None
-    if reached is None or ppo is None:
+    if ppo is None or not ppo.get("peak"):
         return ""
-    share, point = reached
     return (
-        f"PPO-GT at its best point within the trusted range has {number(100 * share, 0)}% of the gain that is possible "
-        f"at its KL ({_setting(ppo, point)}{number(point['kl_nats']['value'])} nats)."
+        f"PPO-GT's best single policy between {kl_range(study)} reaches "
+        f"{estimate(as_estimate(ppo['peak']), percent=True)} of the gain that is possible at its KL (chosen on one "
+        "half of the prompts, measured on the other)."
     )
-
-
-def _best_reached(study: Numbers, method: Numbers) -> tuple[float, Numbers] | None:
-    """The point with the largest share of the limit's gain at its own KL, from where efficiency counts."""
-    limit, base = study["limit"], study["limit"]["reward"][0]
-    found = []
-    for point in method["points"]:
-        kl = point["kl_nats"]["value"]
-        if limit["from_kl"] <= kl <= limit["trusted_kl"]:
-            possible = float(np.interp(kl, limit["kl_nats"], limit["reward"])) - base
-            found.append(((point["reward"]["value"] - base) / possible, point))
-    return max(found, key=lambda one: one[0]) if found else None
 
 
 def _best_of_n(study: Numbers) -> str:
@@ -202,7 +193,7 @@ def collapsed(study: Numbers, run: Numbers) -> bool:
 def _collapse(study: Numbers, method: Numbers, fallen: Sequence[Numbers]) -> str:
     worst = min(fallen, key=lambda run: run["points"][-1]["reward"]["value"])
     last = worst["points"][-1]
-    where = listing(dict.fromkeys(_setting(method, run, ends="") for run in fallen if run["value"] is not None))
+    where = listing(dict.fromkeys(words for run in fallen if (words := setting_words(method["setting"], run))))
     repeats = last["repetition"]
     loops = f", and {number(100 * repeats, 0)}% of 4-grams repeat" if repeats is not None and repeats > 0.1 else ""
     return (
@@ -212,16 +203,18 @@ def _collapse(study: Numbers, method: Numbers, fallen: Sequence[Numbers]) -> str
     )
 
 
-def _setting(method: Numbers, row: Numbers, ends: str = ", ") -> str:
-    """`beta 0.1, `; nothing for a method without a setting."""
-    if row.get("value") is None or not method["setting"]:
-        return ""
-    return f"{setting_name(method['setting'])} {row['value']:g}{ends}"
+def setting_words(setting: str | None, row: Numbers) -> str:
+    """`beta 0.1`, and where a method has several learning rates `beta 0.1, rate 0.0001`; nothing where it has neither.
 
-
-def setting_name(setting: str) -> str:
-    """A setting as the page writes it."""
-    return {"target_nats": "target KL"}.get(setting, setting)
+    Args:
+        row: of a run, a point or a column, with `value` and `rate`.
+    """
+    words = []
+    if setting and row.get("value") is not None:
+        words.append(f"{SHOWN.get(setting, setting)} {row['value']:g}")
+    if row.get("rate") is not None:
+        words.append(f"rate {row['rate']:g}")
+    return ", ".join(words)
 
 
 def _took(study: Numbers) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penchant.metrics.intervals import Estimate
-from penchant.reports.study_words import as_estimate, setting_name
+from penchant.reports.study_words import as_estimate, setting_words
 from penchant.reports.words import count, estimate, listing, short
 
 Numbers = Mapping[str, Any]
@@ -15,9 +15,10 @@ NAME = 40  # characters of a domain's name inside a sentence
 
 def method_name(method: Numbers) -> str:
     """A method with its setting."""
-    if method["value"] is None or not method["setting"]:
+    words = setting_words(method["setting"], method)
+    if not words:
         return str(method["label"])
-    return f"{method['label']}, {setting_name(method['setting'])} {method['value']:g}"
+    return f"{method['label']}, {words}"
 
 
 def shown_domain(domain: Numbers) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from penchant.errors import InputError
+from penchant.models.load import choose_device
 
 PREFIX = "classifier:"
 BATCH = 32  # texts of one forward pass, of like length
@@ -55,12 +56,13 @@ class Classifier:
         return min((limit for limit in limits if limit and limit < NO_LIMIT), default=None)
 
 
-def load_classifier(spec: str) -> Classifier:
-    """The reward of `classifier:MODEL` or `classifier:MODEL:LABEL`, on a GPU if there is one.
+def load_classifier(spec: str, *, device: str = "auto") -> Classifier:
+    """The reward of `classifier:MODEL` or `classifier:MODEL:LABEL`.
 
     Args:
         spec: MODEL is a folder or hub id; its weights must be safetensors, and no code of its own is run. LABEL is a
             name or number among the model's labels; if not given, the one called positive (or LABEL_1).
+        device: as `load_policy` takes it; `auto` is a GPU if there is one.
 
     Raises:
         InputError: no such model, a model with one output (a learned reward: name its folder alone), no such label.
@@ -85,8 +87,7 @@ def load_classifier(spec: str) -> Classifier:
             f"the reward `{spec}`: {name} has one output, so it is a reward model and not a classifier: give its "
             "folder without `classifier:`"
         )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Classifier(model.to(device).eval(), tokenizer, _place(spec, labels, wanted))
+    return Classifier(model.to(choose_device(device)).eval(), tokenizer, _place(spec, labels, wanted))
 
 
 def _parts(spec: str) -> tuple[str, str | None]:

@@ -70,11 +70,11 @@ class RewardEnsemble:
         return 1 / (1 + math.exp(float(scores[1] - scores[0])))
 
 
-def learned_reward(folders: Sequence[str]) -> LearnedReward | RewardEnsemble:
+def learned_reward(folders: Sequence[str], *, device: str = "auto") -> LearnedReward | RewardEnsemble:
     """The reward model in a folder, or of several an ensemble.
 
     Raises:
         InputError: as `penchant.models.reward.load_reward_model` and `RewardEnsemble`.
     """
-    members = tuple(load_reward_model(folder) for folder in folders)
+    members = tuple(load_reward_model(folder, device=device) for folder in folders)
     return members[0] if len(members) == 1 else RewardEnsemble(members)

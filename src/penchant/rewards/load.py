@@ -29,7 +29,7 @@ EXCERPT = 40
 """Characters of a prompt or response that a message shows."""
 
 
-def load_reward(spec: str) -> Reward:
+def load_reward(spec: str, *, device: str = "auto") -> Reward:
     """A reward by name or by where its function lies.
 
     Args:
@@ -38,6 +38,7 @@ def load_reward(spec: str) -> Reward:
             number for each. Or `"classifier:MODEL"` (see `penchant.rewards.classifier`). Or the `http://` or
             `https://` address of an endpoint (see `penchant.rewards.http`). Or the folder of a reward model (a
             `reward_model` run, or its `checkpoint`), or several with commas between: the mean of them.
+        device: where a classifier or a reward model runs, as `load_policy` takes it. (Code of its own is never run.)
 
     Returns:
         The function, checked on every call: whatever it returns but one finite number a pair, and any exception
@@ -51,7 +52,7 @@ def load_reward(spec: str) -> Reward:
     if spec.startswith("classifier:"):
         from penchant.rewards.classifier import load_classifier
 
-        return checked_reward(load_classifier(spec), spec)
+        return checked_reward(load_classifier(spec, device=device), spec)
     if spec.lower().startswith(("http://", "https://")):
         from penchant.rewards.http import HTTPReward
 
@@ -59,7 +60,7 @@ def load_reward(spec: str) -> Reward:
     if spec not in BUILT_IN and all(part and Path(part).expanduser().is_dir() for part in spec.split(",")):
         from penchant.rewards.learned import learned_reward  # brings torch
 
-        return learned_reward(spec.split(","))
+        return learned_reward(spec.split(","), device=device)
     target = BUILT_IN.get(spec, spec)
     source, colon, name = target.rpartition(":")
     if not (colon and source and name.isidentifier()):

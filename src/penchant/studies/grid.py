@@ -11,6 +11,16 @@ from penchant.studies.tasks import Stages, Task, plain
 
 SWEPT = {"dpo": "beta", "kto": "beta", "unlikelihood": "alpha", "ppo": "target_nats", "ppo_gt": "target_nats"}
 """The setting that a method's sweep goes over; Preferred-FT has only its seeds."""
+BEST_OF_N = "best_of_n"
+LABELS = {
+    "dpo": "DPO",
+    "kto": "KTO",
+    "preferred_ft": "Preferred-FT",
+    "unlikelihood": "Unlikelihood",
+    "ppo": "PPO",
+    "ppo_gt": "PPO-GT",
+    BEST_OF_N: "Best-of-N",
+}
 TRAINED = ("dpo", "kto", "preferred_ft", "unlikelihood", "ppo", "ppo_gt")
 
 
@@ -75,12 +85,22 @@ def runs_of(config: MethodsConfig, stages: Stages) -> Runs:
             before = {"ppo": rewards, "ppo_gt": {}}.get(method, comparisons)
             role = "reward_model" if method == "ppo" else "comparisons"
             needs = {**stages.drawn, role: before[seed]} if seed in before else stages.drawn
-            runs += [_run(config, stages, method, value, seed, needs) for value in _values(config, method)]
+            runs += [
+                _run(config, stages, method, value, rate, seed, needs)
+                for value in _values(config, method)
+                for rate in _rates(config, method)
+            ]
     return Runs(comparisons, rewards, tuple(runs))
 
 
 def _run(
-    config: MethodsConfig, stages: Stages, method: str, value: float | None, seed: int, needs: Mapping[str, Task]
+    config: MethodsConfig,
+    stages: Stages,
+    method: str,
+    value: float | None,
+    rate: float,
+    seed: int,
+    needs: Mapping[str, Task],
 ) -> Task:
     swept = SWEPT.get(method)
     own = {name: item for name, item in plain(getattr(config, method)).items() if name != swept}
@@ -92,12 +112,22 @@ def _run(
         **stages.draws,
         **stages.learning,
         **own,
+        "learning_rate": rate,
         "evaluation": stages.measured,
         "value": value,
         "seed": seed,
     }
+    several = len(_rates(config, method)) > 1
     name = f"{swept}-{value:g}-" if swept is not None else ""
-    return stages.task(method, f"{method}-{name}seed-{seed}".replace("_", "-"), settings, needs, value, seed)
+    name += f"rate-{rate:g}-" if several else ""
+    label = f"{method}-{name}seed-{seed}".replace("_", "-")
+    return stages.task(method, label, settings, needs, value, seed, rate if several else None)
+
+
+def _rates(config: MethodsConfig, method: str) -> tuple[float, ...]:
+    """The learning rates of a method."""
+    rates = getattr(config, method).learning_rate
+    return tuple(dict.fromkeys(rates)) if isinstance(rates, tuple) else (rates,)
 
 
 def _values(config: MethodsConfig, method: str) -> tuple[float | None, ...]:

@@ -10,14 +10,14 @@ from penchant.studies.settings import NoiseConfig
 from penchant.studies.tasks import Stages, Task, plain
 
 LEARNERS = ("dpo", "cdpo", "robust", "ipo", "reward_model")
-"""Who learns from flipped comparisons; cDPO and robust DPO are told the share."""
+"""Who learns from wrong labels; cDPO and robust DPO are told how many are turned round."""
 HELD_OUT_GROUPS = 4  # of an unseen prompt, at least: there are few of these prompts, and samples cost little
 HELD_OUT_SEED = 2  # beyond the evaluation's: the draws that unseen comparisons are made of
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A run of the study: who learned, from comparisons with which share flipped; and the stage that judges it."""
+    """A run of the study: who learned, from comparisons with which share of wrong labels; and the stage that judges."""
 
     learner: str
     share: float
@@ -53,7 +53,7 @@ def noise_grid(config: NoiseConfig) -> NoiseGrid:
         clean = stages.comparisons(seed)
         before.append(clean)
         for share in dict.fromkeys(config.shares):
-            data = _flipped(stages, clean, share, seed) if share else clean
+            data = _mislabelled(config, stages, clean, share, seed) if share else clean
             before.append(data)
             for learner in LEARNERS:
                 if learner == "reward_model" and config.reward_model is None:
@@ -68,27 +68,29 @@ def noise_grid(config: NoiseConfig) -> NoiseGrid:
     return NoiseGrid(stages.prompts, held, tuple(cells), tuple(few), tuple(before))
 
 
-def _flipped(stages: Stages, clean: Task, share: float, seed: int) -> Task:
-    label = f"flipped-{share:g}-seed-{seed}"
-    return stages.task("flipped", label, {"share": share, "seed": seed}, {"comparisons": clean}, seed=seed)
+def _mislabelled(config: NoiseConfig, stages: Stages, clean: Task, share: float, seed: int) -> Task:
+    settings = {"share": share, "labels": config.labels, "seed": seed}
+    label = f"{config.labels}-{share:g}-seed-{seed}"
+    return stages.task("mislabelled", label, settings, {"comparisons": clean}, seed=seed)
 
 
 def _learner(config: NoiseConfig, stages: Stages, learner: str, share: float, seed: int, data: Task) -> Task:
     """The run; at a share of 0 those that are DPO then are the very same run."""
     if learner == "reward_model":
         assert config.reward_model is not None
-        return stages.reward_model(config.reward_model, seed, data, f"reward-model-flipped-{share:g}-seed-{seed}")
+        label = f"reward-model-{config.labels}-{share:g}-seed-{seed}"
+        return stages.reward_model(config.reward_model, seed, data, label)
+    turned = share / 2 if config.labels == "random" else share  # a coin leaves half of the labels right
     own = "dpo" if share == 0 and learner != "ipo" else learner
     loss = {
         "dpo": {"name": "sigmoid", "beta": config.beta},
-        "cdpo": {"name": "sigmoid", "beta": config.beta, "label_smoothing": share},
-        "robust": {"name": "robust", "beta": config.beta, "label_smoothing": share},
+        "cdpo": {"name": "sigmoid", "beta": config.beta, "label_smoothing": turned},
+        "robust": {"name": "robust", "beta": config.beta, "label_smoothing": turned},
         "ipo": {"name": "ipo", "tau": config.tau},
     }[own]
     settings = _settings(config, stages, loss, seed)
-    return stages.task(
-        "dpo", f"{own}-flipped-{share:g}-seed-{seed}", settings, {**stages.drawn, "comparisons": data}, share, seed
-    )
+    label = f"{own}-{config.labels}-{share:g}-seed-{seed}"
+    return stages.task("dpo", label, settings, {**stages.drawn, "comparisons": data}, share, seed)
 
 
 def _few(config: NoiseConfig, stages: Stages, seed: int, clean: Task) -> Task:

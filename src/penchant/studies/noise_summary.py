@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from penchant.metrics.intervals import cluster_mean, paired_difference
 from penchant.studies.measured import MeasuredRun, aligned, provenance_of, read_run, seconds_of
 from penchant.studies.noise_grid import LEARNERS, Cell, NoiseGrid
@@ -117,8 +120,9 @@ def _few(config: NoiseConfig, grid: NoiseGrid, study: Path) -> dict[str, Any] | 
     runs = [run for task in grid.few if (run := _read(task, study)).points]
     if config.few is None or not runs:
         return None
-    points = []
+    points, rewards = [], []
     for ends in aligned(runs):
+        rewards.append(np.mean([end.reward for end in ends], axis=0))
         places = [number for end in ends for number in range(len(end.reward))]
         step = ends[0].step
         seen = [
@@ -136,7 +140,32 @@ def _few(config: NoiseConfig, grid: NoiseGrid, study: Path) -> dict[str, Any] | 
                 "seen_accuracy": sum(seen) / len(seen) if seen else None,
             }
         )
-    return {"prompts": config.few.prompts, "epochs": config.few.epochs, "points": points}
+    return {
+        "prompts": config.few.prompts,
+        "epochs": config.few.epochs,
+        "points": points,
+        "fall": _fall(np.array(rewards)),
+    }
+
+
+def _fall(rewards: NDArray[np.float64]) -> dict[str, Any] | None:
+    """The change of the true reward from its best evaluation to the last; None with one evaluation or prompt.
+
+    The best of noisy evaluations is above the last by luck, so it is chosen on one half of the prompts and the change
+    measured on the other, and the other way round.
+
+    Args:
+        rewards: (evaluations, prompts).
+    """
+    evaluations, prompts = rewards.shape
+    if evaluations < 2 or prompts < 2:
+        return None
+    half = np.random.default_rng(prompts).permutation(prompts) < prompts // 2
+    change = np.empty(prompts)
+    for chosen in (half, ~half):
+        best = int(rewards[:, chosen].mean(axis=1).argmax())
+        change[~chosen] = rewards[-1, ~chosen] - rewards[best, ~chosen]
+    return cluster_mean(change, range(prompts)).as_dict()
 
 
 def _window(run: MeasuredRun) -> int:

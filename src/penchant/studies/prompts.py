@@ -8,7 +8,7 @@ from pathlib import Path
 
 from penchant.errors import InputError
 
-BUILT_IN = ("film_openings",)
+BUILT_IN = ("film_openings", "story_openings")
 """Sets of openings that come with Penchant, one a line."""
 
 

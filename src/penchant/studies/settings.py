@@ -12,6 +12,8 @@ from penchant.models.settings import ModelConfig
 
 LearningRate = Annotated[float, Field(gt=0, description="Peak learning rate.")]
 Sweep = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+Rates = LearningRate | Annotated[tuple[LearningRate, ...], Field(min_length=1)]
+"""A learning rate, or several to sweep over: every setting of a method is then run with each of them."""
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -21,8 +23,9 @@ class Prompts(Config):
     shorthand: ClassVar[str] = "path"
 
     path: Annotated[str, Field(min_length=1)]
-    """A set that comes with Penchant (`film_openings`), a file (text, one a line; rated texts, `id<TAB>mean<TAB>text`;
-    or any data file), `data:NAME` for a file in the folder that PENCHANT_DATA names, or a hub id."""
+    """A set that comes with Penchant (`film_openings`, `story_openings`), a file (text, one a line; rated texts,
+    `id<TAB>mean<TAB>text`; or any data file), `data:NAME` for a file in the folder that PENCHANT_DATA names, or a hub
+    id."""
     split: str = "train"
     """Which split of a hub data set."""
     skip: Annotated[int, Field(ge=0)] = 0
@@ -75,7 +78,8 @@ class DPOSweep(Config):
 
     beta: Sweep = (0.05, 0.1, 1.0, 5.0)
     """Values of beta."""
-    learning_rate: LearningRate = 1e-5
+    learning_rate: Rates = 1e-5
+    """Peak learning rate, or several: every setting is then run with each."""
 
 
 class KTOSweep(Config):
@@ -83,13 +87,15 @@ class KTOSweep(Config):
 
     beta: Sweep = (0.1, 1.0)
     """Values of beta."""
-    learning_rate: LearningRate = 1e-5
+    learning_rate: Rates = 1e-5
+    """Peak learning rate, or several: every setting is then run with each."""
 
 
 class PreferredFTSweep(Config):
-    """Preferred-FT: nothing to sweep but the seed."""
+    """Preferred-FT: nothing to sweep but the seed and the learning rate."""
 
-    learning_rate: LearningRate = 1e-5
+    learning_rate: Rates = 1e-5
+    """Peak learning rate, or several: every setting is then run with each."""
 
 
 class UnlikelihoodSweep(Config):
@@ -97,7 +103,8 @@ class UnlikelihoodSweep(Config):
 
     alpha: Sweep = (0.05, 0.1, 0.5, 1.0)
     """Values of alpha."""
-    learning_rate: LearningRate = 1e-5
+    learning_rate: Rates = 1e-5
+    """Peak learning rate, or several: every setting is then run with each."""
 
 
 class RewardModelStage(Config):
@@ -117,7 +124,8 @@ class PPOSweep(Config):
 
     target_nats: Sweep = (3.0, 6.0, 9.0, 12.0)
     """Target KLs in nats."""
-    learning_rate: LearningRate = 1e-5
+    learning_rate: Rates = 1e-5
+    """Peak learning rate, or several: every setting is then run with each."""
     steps: Count = 30
     """Updates: rounds of sampling and learning."""
     prompts_per_step: Count = 64
@@ -227,7 +235,7 @@ class FewComparisons(Config):
 
 
 class NoiseConfig(SampledConfig):
-    """What wrong labels do: DPO, its relatives and the reward model on comparisons of which a share is flipped."""
+    """What wrong labels do: DPO, its relatives and the reward model on comparisons of which a share is wrong."""
 
     method: ClassVar[str] = "noise"
 
@@ -238,7 +246,10 @@ class NoiseConfig(SampledConfig):
         0.3,
         0.4,
     )
-    """Shares of the comparisons that are turned round. cDPO and robust DPO are told the share; at 0 they are DPO."""
+    """Shares of the comparisons with wrong labels. cDPO and robust DPO are told how many are turned round; at 0 they
+    are DPO."""
+    labels: Literal["flipped", "random"] = "flipped"
+    """What a wrong label is: the comparison turned round, or the toss of a coin (which leaves half of them right)."""
     beta: Annotated[float, Field(gt=0)] = 0.1
     """Of DPO, cDPO and robust DPO."""
     tau: Annotated[float, Field(gt=0)] = 0.1

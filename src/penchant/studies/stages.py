@@ -43,7 +43,7 @@ def work(order: Order) -> str:
     makers = {
         "prompts": prompts_stage,
         "comparisons": _comparisons,
-        "flipped": _flipped,
+        "mislabelled": _mislabelled,
         "reference": _reference,
         "judged": _judged,
         "transfer": transfer_stage,
@@ -90,9 +90,9 @@ def _run(order: Order) -> str:
 
 def _comparisons(order: Order, folder: Path) -> dict[str, Any]:
     """`comparisons.jsonl`: groups of samples, scored by the true reward, every pair of a group compared."""
-    settings, reward = order.settings, load_reward(order.places["reward"])
+    settings, policy = order.settings, start_policy(order)
+    reward = load_reward(order.places["reward"], device=str(policy.scorer.device))
     size, groups = settings["samples"], settings["groups"]
-    policy = start_policy(order)
     file = order.needs["prompts"] / f"{settings.get('of', 'train')}.jsonl"
     prompts = with_room(policy, file, settings["max_new_tokens"])
     drawn = draw(policy, prompts, size * groups, settings)
@@ -122,15 +122,20 @@ def _write_comparisons(groups: Sequence[PromptGroup], folder: Path) -> dict[str,
     }
 
 
-def _flipped(order: Order, folder: Path) -> dict[str, Any]:
-    """The comparisons with a share of them turned round, each by a draw of its own; ties stay."""
+def _mislabelled(order: Order, folder: Path) -> dict[str, Any]:
+    """The comparisons with a share of them labelled wrongly, each by a draw of its own; ties stay.
+
+    Turned round, or where labels are `random` by the toss of a coin, so that half of those are turned round.
+    """
+    coin = order.settings["labels"] == "random"
     before = order.needs["comparisons"]
     generator = np.random.default_rng([order.settings["seed"], 1])  # the same draws for every share: shares are nested
     groups, flipped = [], 0
     for group in load_preferences(before / "comparisons.jsonl", merge=False, ties="half"):
         comparisons = []
         for comparison in group.comparisons:
-            turn = generator.random() < order.settings["share"] and not comparison.tie
+            wrong, heads = generator.random(2) < (order.settings["share"], 0.5)
+            turn = bool(wrong and (heads or not coin)) and not comparison.tie
             flipped += turn
             turned = replace(comparison, winner=comparison.loser, loser=comparison.winner)
             comparisons.append(turned if turn else comparison)
@@ -162,8 +167,8 @@ def _judged(order: Order, folder: Path) -> dict[str, Any]:
 
 def _reference(order: Order, folder: Path) -> dict[str, Any]:
     """`rewards.npy` of shape (prompts, samples) and `samples.jsonl`, a prompt a line in the same order."""
-    settings, reward = order.settings, load_reward(order.places["reward"])
-    policy = start_policy(order)
+    settings, policy = order.settings, start_policy(order)
+    reward = load_reward(order.places["reward"], device=str(policy.scorer.device))
     prompts = with_room(policy, order.needs["prompts"] / "eval.jsonl", settings["max_new_tokens"])
     drawn = draw(policy, prompts, settings["samples"], settings)
     pairs = [

@@ -14,7 +14,7 @@ from penchant.studies.address import address, data_content, model_content, rewar
 from penchant.studies.prompts import locate_prompts
 from penchant.studies.settings import Prompts, RewardModelStage, SampledConfig, StudyConfig
 
-DATA_STAGES = ("prompts", "comparisons", "flipped", "reference", "judged", "transfer", "left_out")
+DATA_STAGES = ("prompts", "comparisons", "mislabelled", "reference", "judged", "transfer", "left_out")
 """Stages that are no runs: their folder holds `stage.json` and appears only when it is whole."""
 SHARED = ("sft", "reward_model")
 """Runs that others build on."""
@@ -30,7 +30,7 @@ class Task:
         settings: all that it depends on, besides the stages that it needs, as plain values; content in place of names.
         places: where its inputs lie, and under which names: no part of the address, so that they may move.
         needs: the stages before, by what they are to this one.
-        value, seed: its place in the grid, None where it has none.
+        value, rate, seed: its place in the grid, None where it has none; `rate` only where a method has several.
     """
 
     kind: str
@@ -40,6 +40,7 @@ class Task:
     needs: Mapping[str, Task]
     value: float | None = None
     seed: int | None = None
+    rate: float | None = None
 
     @cached_property
     def address(self) -> str:
@@ -98,8 +99,9 @@ class Stages:
         needs: Mapping[str, Task],
         value: float | None = None,
         seed: int | None = None,
+        rate: float | None = None,
     ) -> Task:
-        return Task(kind, label, settings, self.places, needs, value, seed)
+        return Task(kind, label, settings, self.places, needs, value, seed, rate)
 
     def comparisons(self, seed: int) -> Task:
         """Samples of the reference for the prompts to train on, compared."""

@@ -21,8 +21,8 @@ OWN_TEMPERATURE = 1.0
 def transfer_stage(order: Order, folder: Path) -> dict[str, Any]:
     """`samples.jsonl`: a line a temperature and prompt, each sample with its true reward and, at temperature 1, the
     exact KL to the reference along it. Without a run it is the reference itself that is measured."""
-    settings, reward = order.settings, load_reward(order.places["reward"])
-    start = start_policy(order)
+    settings, start = order.settings, start_policy(order)
+    reward = load_reward(order.places["reward"], device=str(start.scorer.device))
     policy = trained_policy(order) if "run" in order.needs else start
     prompts = with_room(start, order.needs["domain"] / "eval.jsonl", settings["max_new_tokens"])
     drawn_in_all = 0

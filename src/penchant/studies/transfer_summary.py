@@ -12,10 +12,9 @@ import numpy as np
 from penchant.errors import InputError
 from penchant.metrics.frontier import best_of_n, best_of_n_kl
 from penchant.metrics.intervals import Estimate, cluster_mean, independent_difference, paired_difference
-from penchant.studies.grid import SWEPT
+from penchant.studies.grid import BEST_OF_N, LABELS, SWEPT
 from penchant.studies.measured import Numbers, provenance_of, seconds_of
 from penchant.studies.records import read_lines, read_object
-from penchant.studies.summary import BEST_OF_N, LABELS
 from penchant.studies.tasks import Task
 from penchant.studies.transfer_grid import TransferGrid
 from penchant.studies.transfer_settings import TransferConfig
@@ -37,6 +36,7 @@ class Contender:
 
     name: str
     value: float | None
+    rate: float | None
     seeds: int
     reward: Mapping[tuple[str, float], Numbers]
     kl_nats: Mapping[tuple[str, float], Numbers]
@@ -117,7 +117,7 @@ def _contenders(
     config: TransferConfig, grid: TransferGrid, study: Path, reference: Mapping[tuple[str, float], Samples]
 ) -> Iterator[Contender]:
     """Each method at each of its settings, as far as it was measured; then the best of the reference's samples."""
-    for name, value in dict.fromkeys((run.kind, run.value) for run, _ in grid.measured):
+    for name, value, rate in dict.fromkeys((run.kind, run.value, run.rate) for run, _ in grid.measured):
         of_seeds = [
             {
                 (domain, temperature): samples
@@ -125,7 +125,7 @@ def _contenders(
                 for temperature, samples in _read(study / task.place).items()
             }
             for run, cells in grid.measured
-            if (run.kind, run.value) == (name, value)
+            if (run.kind, run.value, run.rate) == (name, value, rate)
         ]
         of_seeds = [cells for cells in of_seeds if cells]
         if not of_seeds:
@@ -134,12 +134,12 @@ def _contenders(
         reward = {key: np.mean([cells[key].rewards.mean(axis=1) for cells in of_seeds], axis=0) for key in keys}
         kls = {key: [one for cells in of_seeds if (one := cells[key].kl_nats) is not None] for key in keys}
         means = {key: np.mean(some, axis=0) for key, some in kls.items() if some}
-        yield Contender(name, value, len(of_seeds), reward, means)
+        yield Contender(name, value, rate, len(of_seeds), reward, means)
     for n in dict.fromkeys(config.best_of_n.n) if config.best_of_n else ():
         best = {key: _best(samples.rewards, n) for key, samples in reference.items()}
         bound = float(best_of_n_kl([n])[0])
         bounds = {key: np.full(len(samples.rewards), bound) for key, samples in reference.items() if key[1] == 1}
-        yield Contender(BEST_OF_N, float(n), 1, best, bounds)
+        yield Contender(BEST_OF_N, float(n), None, 1, best, bounds)
 
 
 def _best(rewards: Numbers, n: int) -> Numbers:
@@ -176,6 +176,7 @@ def _method(
         "label": LABELS[contender.name],
         "setting": "N" if contender.name == BEST_OF_N else SWEPT.get(contender.name),
         "value": contender.value,
+        "rate": contender.rate,
         "seeds": contender.seeds,
         "cells": cells,
         "carried": sorted(carried, key=lambda one: float(one["temperature"])),

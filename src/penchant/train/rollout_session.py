@@ -53,8 +53,9 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         raise InputError(f"{config.method} runs in one process, got {accelerator.num_processes}: start it without more")
     folder = RunFolder(config.out, config, resume=resume)
     trained, held, counts = _prompts(config, policy, warnings)
-    score = _score(load_reward(config.reward), policy, warnings)
-    true = _score(load_reward(config.true_reward), policy, []) if config.true_reward else None
+    device = str(policy.scorer.device)
+    score = _score(load_reward(config.reward, device=device), policy, warnings)
+    true = _score(load_reward(config.true_reward, device=device), policy, []) if config.true_reward else None
     other = load_reference(config.reference, policy) if config.reference is not None else None
     samples = None
     if config.evaluate.samples is not None:

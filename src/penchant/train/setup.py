@@ -76,7 +76,7 @@ def sample_evaluation(
     Raises:
         InputError: no such reward, or no prompt that leaves room.
     """
-    reward = load_reward(settings.reward) if settings.reward else None
+    reward = load_reward(settings.reward, device=str(policy.scorer.device)) if settings.reward else None
     sampling = Sampling(
         settings.n, settings.temperature, settings.max_new_tokens, settings.top_k, settings.top_p, settings.seed
     )

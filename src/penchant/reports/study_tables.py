@@ -1,0 +1,208 @@
+"""A study's tables and facts: what each method reached and cost, what was equal for all, every run and every point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from penchant.reports.study_words import BEST_OF_N, as_estimate, named, setting_words, trained
+from penchant.reports.tables import DASH, Table
+from penchant.reports.words import count, duration, estimate, listing, number
+
+GIB = 2**30
+Numbers = Mapping[str, Any]
+
+
+def comparison(study: Numbers) -> Table:
+    """A row a method: what it reaches, and what that took."""
+    several = len(study["seeds"]) > 1
+    heads = ("efficiency", "one setting alone", *(["spread over seeds"] if several else []), "best policy, at its KL")
+    costs = (
+        "training, a run",
+        "optimizer steps, a run",
+        "needs before",
+        "peak memory",
+        "samples drawn",
+        "tokens learned from",
+        "runs",
+    )
+    rows = [(method["label"], *_of_method(method, several), *_of_cost(method)) for method in study["methods"]]
+    caption = f"Efficiency is averaged over KL {study['limit']['from_kl']:g} to {study['limit']['to_kl']:.3g}"
+    caption += (
+        " nats; the best single policy's share is of the gain possible at its own KL; costs are means over a method's "
+        f"runs that ended, peak memory is the most of any.{_shared(study)}"
+    )
+    return Table(caption, ("method", *heads, *costs), tuple(rows))
+
+
+def _shared(study: Numbers) -> str:
+    """Whether runs were measured side by side; empty where it is not known."""
+    jobs = study["cost"].get("jobs")
+    if jobs is None:
+        return ""
+    if jobs == 1:
+        return " One run at a time had the machine's cores to itself."
+    return f" Up to {jobs} runs at once shared the machine's cores, so each took longer than it would have alone."
+
+
+def _of_method(method: Numbers, several: bool) -> list[str]:
+    alone = [one["efficiency"] for one in method["by_value"]]
+    ends = [f"{number(100 * share, 0)}%" for share in (min(alone, default=0.0), max(alone, default=0.0))]
+    cells = [estimate(as_estimate(method["efficiency"]), percent=True)]
+    cells.append(f"{ends[0]} to {ends[1]}" if len(alone) > 1 else DASH)
+    if several:
+        deviation = method["seed_deviation"]
+        cells.append(DASH if deviation is None else f"±{number(100 * deviation, 1)} points")
+    peak = method.get("peak")
+    return [*cells, estimate(as_estimate(peak), percent=True) if peak else DASH]
+
+
+def _of_cost(method: Numbers) -> list[str]:
+    cost = method["cost"]
+    if cost is None:
+        return [DASH, DASH, DASH, DASH, "N an answer" if method["name"] == BEST_OF_N else DASH, DASH, DASH]
+    runs = method["runs"]
+    words = {"failed": "failed", "runaway": "ran away", "unfinished": "unfinished"}
+    bad = [f"{runs[what]} {word}" for what, word in words.items() if runs.get(what)]
+    return [
+        duration(cost["training_seconds"]),
+        number(cost["optimizer_steps"], 0) if cost.get("optimizer_steps") else DASH,
+        duration(cost["preparation_seconds"]) if cost["preparation_seconds"] else DASH,
+        f"{number(cost['peak_memory_bytes'] / GIB, 2)} GiB",
+        number(cost["samples_drawn"], 0),
+        number(cost["trained_tokens"], 0) if cost["trained_tokens"] else DASH,
+        f"{runs['all']}{f' ({listing(bad)})' if bad else ''}",
+    ]
+
+
+def budget(study: Numbers) -> str:
+    """What is equal for all and what is not."""
+    config = study["config"]
+    shared = f"{config['optimizer']}, clip {config['clip']:g}"
+    names = [method["label"] for method in trained(study) if not method["name"].startswith("ppo")]
+    said = []
+    if names:
+        goes = "goes" if len(names) == 1 else "go"
+        said.append(f"{listing(names)} {goes} {_times(config['epochs'])} over the same comparisons.")
+    said += _units(study)
+    for method in trained(study):
+        if method["name"] not in ("ppo", "ppo_gt") or not config.get(method["name"]):
+            continue
+        ppo = config[method["name"]]
+        drawn = ppo["steps"] * ppo["prompts_per_step"] * ppo["samples_per_prompt"]
+        said.append(
+            f"{method['label']} draws {number(drawn, 0)} samples of its own in {count(ppo['steps'], 'round')} and goes "
+            f"{_times(ppo['updates'])} over each."
+        )
+    rates = [
+        f"{method['label']} {_rates(config[method['name']]['learning_rate'])}"
+        for method in trained(study)
+        if config.get(method["name"])
+    ]
+    return (
+        f"Equal for all: start, prompts, evaluation prompts and seeds ({shared}). {' '.join(said)} Learning rates: "
+        f"{listing(rates)}. Training time leaves evaluations out; “needs before” is sampling and ranking the "
+        "comparisons and, for PPO, fitting the reward model."
+    )
+
+
+def _rates(rates: float | Sequence[float]) -> str:
+    """`0.0001`, or where every setting was run with several, `0.0001 / 0.0003`."""
+    return " / ".join(f"{rate:g}" for rate in ([rates] if isinstance(rates, float | int) else rates))
+
+
+def _units(study: Numbers) -> list[str]:
+    """Why methods that see the same comparisons take another number of optimizer steps."""
+    units = {
+        "comparison": ("dpo",),
+        "distinct winner": ("preferred_ft", "unlikelihood"),
+        "distinct winner and loser": ("kto",),
+    }
+    own = {
+        unit: [method["label"] for method in trained(study) if method["name"] in names] for unit, names in units.items()
+    }
+    parts = [
+        f"{listing(labels)} learn{'s' * (len(labels) == 1)} from each {unit}" for unit, labels in own.items() if labels
+    ]
+    if len(parts) < 2:
+        return []
+    return [f"Optimizer steps differ all the same: {'; '.join(parts)} once a pass, so few winners mean few steps."]
+
+
+def _times(n: int) -> str:
+    return {1: "once", 2: "twice"}.get(n, f"{n} times")
+
+
+def runs(study: Numbers) -> Table:
+    """Every run as it ended."""
+    rows = []
+    for run in study["runs"]:
+        last = run["points"][-1] if run["points"] else None
+        rows.append(
+            (
+                run_name(study, run),
+                str(run["seed"]),
+                run["status"] if not run["evaluations_lost"] else f"{run['status']}, evaluations lost",
+                DASH if last is None else estimate(as_estimate(last["reward"])),
+                DASH if last is None else estimate(as_estimate(last["kl_nats"])),
+                DASH if run["seconds"] is None else duration(run["seconds"]),
+                run["folder"],
+            )
+        )
+    columns = ("run", "seed", "status", "reward at the end", "KL at the end, nats", "seconds in all", "folder")
+    return Table("Every run, as it ended.", columns, tuple(rows))
+
+
+def points(study: Numbers) -> Table:
+    """What the plot draws."""
+    rows = [
+        (
+            run_name(study, {**point, "method": method["name"]}),
+            DASH if point["step"] is None else f"{point['step']:,}",
+            estimate(as_estimate(point["kl_nats"])),
+            estimate(as_estimate(point["reward"])) + _fewer(study, point),
+        )
+        for method in study["methods"]
+        for point in method["points"]
+    ]
+    return Table("What the plot draws; means over seeds.", ("point", "step", "KL, nats", "reward"), tuple(rows))
+
+
+def _fewer(study: Numbers, point: Numbers) -> str:
+    """A word on a point that not every seed has."""
+    seeds = point["seeds"]
+    return f" ({seeds} of {count(len(study['seeds']), 'seed')})" if seeds and seeds < len(study["seeds"]) else ""
+
+
+def run_name(study: Numbers, row: Numbers) -> str:
+    """A method with the settings of a run, a point or a column."""
+    method = named(study, row["method"])
+    label = method["label"] if method else row["method"]
+    if row["method"] == BEST_OF_N and row["value"] is not None:
+        return f"Best-of-{row['value']:g}"
+    words = setting_words(method["setting"], row) if method else ""
+    return f"{label}, {words}" if words else label
+
+
+def facts(study: Numbers) -> list[tuple[str, str]]:
+    """What was compared, on what."""
+    config, prompts = study["config"], study["prompts"]
+    machine = study["provenance"].get("machine") or {}
+    accelerator = machine.get("accelerator")
+    where = f"{machine.get('cpu', 'unknown')}, {machine.get('cores', '?')} cores" + (
+        f", {accelerator}" if accelerator else ""
+    )
+    facts = [
+        ("Model", str(config["model"]["name"]) + ("" if config["sft"] is None else ", fine-tuned first")),
+        ("True reward", str(config["reward"])),
+        ("Prompts", f"{number(prompts['train'] or 0, 0)} to train on, {prompts['eval']} others to measure on"),
+        ("Responses", f"up to {count(config['max_new_tokens'], 'token')}, at temperature 1, from the whole vocabulary"),
+        ("Seeds", listing(map(str, study["seeds"]))),
+        ("Machine", where),
+        ("Time", f"{duration(study['cost']['seconds'])} of computing, all stages and runs together.{_shared(study)}"),
+    ]
+    accuracies = [model["accuracy"] for model in study["reward_models"] if model["accuracy"]]
+    if accuracies:
+        shown = listing(estimate(as_estimate(accuracy), percent=True) for accuracy in accuracies)
+        facts.insert(3, ("Reward model", f"held-out accuracy {shown}"))
+    return facts
