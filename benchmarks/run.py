@@ -37,6 +37,7 @@ from side_by_side.summary import equality
 from side_by_side.workers import Bench, WorkerFailed
 
 OTHERS = {"sweep": sweep, "start": start, "sampling": sampling_hook, "curves": curves}
+LONG = ("curves",)  # left out of a quick run
 EVERY = [*(name for name in ROWS if name != "smoke"), *OTHERS]
 
 
@@ -70,7 +71,7 @@ def main() -> int:
             versions=peer_versions(),
             model=options.model,
         )
-        for name in options.rows or EVERY:
+        for name in options.rows or [name for name in EVERY if not (options.quick and name in LONG)]:
             try:
                 broken |= not _row(bench, name)
             except KeyboardInterrupt:

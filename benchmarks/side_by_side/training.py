@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from side_by_side.rows import WARMUP, Row, Sample
+from side_by_side.rows import WARMUP, Equality, Row, Sample
 from side_by_side.state import RowState
 from side_by_side.summary import pairs_per_s
 from side_by_side.workers import NO_CLIP, Bench, Data, WorkerFailed, train
@@ -17,7 +17,7 @@ TRIAL_STEPS = WARMUP + 1
 
 def measure(bench: Bench, row: Row, state: RowState) -> None:
     """All runs of the row that are not known yet."""
-    size, _ = row.sized(bench.quick)
+    size, equality = row.sized(bench.quick)
     if isinstance(row.data, Sample) and not (bench.shared / row.data.path).exists():
         raise WorkerFailed(f"{bench.shared / row.data.path} is not there: name its folder with --data or PENCHANT_DATA")
     of, model, steps = row.compared(bench.quick), bench.model or row.model, (size.steps, size.pairs_per_step)
@@ -46,7 +46,9 @@ def measure(bench: Bench, row: Row, state: RowState) -> None:
             if side == "penchant":
                 rate = {"model": data.told["model"]}
                 state.once("rate", lambda rate=rate: bench.worker("rate", rate), repeat=repeat)
-    result = state.once("equality", lambda: _equality(bench, row))
+    if equality is None:
+        return
+    result = state.once("equality", lambda: _equality(bench, row, equality))
     print(f"   equality: gradients differ by {result['gradient']['gradient_difference']:.1e}", flush=True)
 
 
@@ -86,9 +88,8 @@ def _trial(data: Data, batch: int, pairs_per_step: int) -> dict[str, Any]:
     return {"pairs_per_s": pairs_per_s(run, pairs_per_step), "peak_mib": run["peak_mib"]}
 
 
-def _equality(bench: Bench, row: Row) -> dict[str, Any]:
+def _equality(bench: Bench, row: Row, equality: Equality) -> dict[str, Any]:
     """Both sides with small steps; what each step said, and how far the first gradients are apart."""
-    _, equality = row.sized(bench.quick)
     of = equality.data or row.compared(bench.quick)
     data = Data(bench, f"{row.name}-equality", of, bench.model or row.model, equality.steps, equality.pairs_per_step)
     with tempfile.TemporaryDirectory(dir=bench.scratch) as folder:
