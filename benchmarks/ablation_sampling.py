@@ -26,7 +26,7 @@ from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.models.settings import LoRA, ModelConfig
 
-WORKLOADS = {"short prompts, n = 4": (32, 16, 4), "long prompts, n = 4": (256, 8, 4)}  # tokens, prompts, samples
+WORKLOADS = {"short prompts, n = 4": (32, 16, 4), "long prompts, n = 4": (256, 4, 4)}  # tokens, prompts, samples
 NEW_TOKENS = 24
 
 
