@@ -37,7 +37,7 @@ def take_memory(optimizer: torch.optim.Optimizer) -> None:
     """Make what the optimizer keeps of each weight now, all zeros, rather than in its first step.
 
     Among the first step's freed activations it would leave holes that the second step's do not fit (decision 0006),
-    and a machine with too little memory says so before anything is computed.
+    and a machine with too little memory says so before anything is trained.
     """
     rates = [group["lr"] for group in optimizer.param_groups]
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
