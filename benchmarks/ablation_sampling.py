@@ -3,7 +3,7 @@
     python benchmarks/ablation_sampling.py [--repeats 5] [--model smollm2-135m]
 
 One process, all variants in a new random order each time. Prints a Markdown table: fastest against fastest, and the
-median against the median. Adapters, which only a LoRA policy has, are measured on one.
+median against the median. The policy has LoRA adapters.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from typing import Any
 
 import torch
 from ablation import swapped
-from torch import Tensor
 
-from penchant.engine import generate, pick
+from penchant.engine import generate, rows
 from penchant.engine.generate import Sampling
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
@@ -30,23 +29,10 @@ WORKLOADS = {"short prompts, n = 4": (32, 16, 4), "long prompts, n = 4": (256, 4
 NEW_TOKENS = 24
 
 
-def one_level(weights: Tensor, uniforms: Tensor) -> Tensor:
-    """In place of `pick._invert`: a float64 running sum of the whole vocabulary."""
-    ends = weights.double().cumsum(-1)
-    return (
-        torch.searchsorted(ends, uniforms[:, None] * ends[:, -1:], right=True).squeeze(1).clamp_max(ends.shape[1] - 1)
-    )
-
-
 VARIANTS: dict[str, Callable[[], Any]] = {
     "the sampler": nullcontext,
-    "prompts run by 4,096 tokens instead of 1,024": lambda: swapped(generate, "CPU_PREFILL", generate.MAX_PREFILL),
-    "logits of all rows looked at together": lambda: swapped(pick, "CPU_LOGITS", 2**40),
-    "the draw: one level": lambda: swapped(pick, "_invert", one_level),
-}
-WITH_ADAPTERS: dict[str, Callable[[], Any]] = {
-    "the sampler": nullcontext,
-    "LoRA: adapters not merged": lambda: swapped(generate, "merged_adapters", nullcontext),
+    "keys and values kept as transformers does": lambda: swapped(generate, "rows_like", lambda cache: rows.PlainRows()),
+    "adapters not merged": lambda: swapped(generate, "merged_adapters", nullcontext),
 }
 
 
@@ -57,30 +43,27 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(2)
-    plain = ModelConfig(name=options.model, device="cpu", dtype="float32")
+    config = ModelConfig(name=options.model, device="cpu", dtype="float32", lora=LoRA())
+    policy = load_policy(config, template="plain")
     print("| put back | workload | fastest | median |\n|---|---|---|---|")
-    for config, variants in ((plain, VARIANTS), (plain.replace(lora=LoRA()), WITH_ADAPTERS)):
-        policy = load_policy(config, template="plain")
-        for workload, shape in WORKLOADS.items():
-            times = _seconds(policy, variants, shape, options.repeats)
-            base = times.pop("the sampler")
-            for name, of in times.items():
-                fastest, median = min(of) / min(base), statistics.median(of) / statistics.median(base)
-                print(f"| {name} | {workload} | {fastest:.2f}x | {median:.2f}x |", flush=True)
+    for workload, shape in WORKLOADS.items():
+        times = _seconds(policy, shape, options.repeats)
+        base = times.pop("the sampler")
+        for name, of in times.items():
+            fastest, median = min(of) / min(base), statistics.median(of) / statistics.median(base)
+            print(f"| {name} | {workload} | {fastest:.2f}x | {median:.2f}x |", flush=True)
 
 
-def _seconds(
-    policy: Policy, variants: dict[str, Callable[[], Any]], shape: tuple[int, int, int], repeats: int
-) -> dict[str, list[float]]:
+def _seconds(policy: Policy, shape: tuple[int, int, int], repeats: int) -> dict[str, list[float]]:
     """Seconds of all draws by variant; the first of each is a warm-up."""
     tokens, count, n = shape
     rng = random.Random(0)
     prompts = [" ".join(rng.choices(("sea", "wind", "old", "house", "told", "never"), k=tokens)) for _ in range(count)]
     sampling = Sampling(n=n, max_new_tokens=NEW_TOKENS)
-    times: dict[str, list[float]] = {name: [] for name in variants}
+    times: dict[str, list[float]] = {name: [] for name in VARIANTS}
     for _ in range(repeats + 1):
-        for name in rng.sample(list(variants), len(variants)):
-            with variants[name]():
+        for name in rng.sample(list(VARIANTS), len(VARIANTS)):
+            with VARIANTS[name]():
                 began = time.perf_counter()
                 policy.draw(prompts, sampling)
                 times[name].append(time.perf_counter() - began)

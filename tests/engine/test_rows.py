@@ -108,8 +108,7 @@ def test_every_sample_is_the_one_drawn_alone(
     assert (rows.fresh_cache(model) is None) == (kind == "hybrid")
     sampling = Sampling(n=n, max_new_tokens=8, seed=seed)
     done: list[int] = []
-    limits = {"MAX_ROWS": places, "CACHE_TOKENS": tokens, "REFILL": refill}
-    limits |= {"CPU_PREFILL": budget, "MAX_PREFILL": budget}
+    limits = {"MAX_ROWS": places, "CACHE_TOKENS": tokens, "REFILL": refill, "MAX_PREFILL": budget}
     with _set(generate, **limits), _set(rows, ROOM=room):
         got = draw(model, prompts, sampling, end_ids=frozenset(ends), progress=done.append)
     for prompt, row in zip(prompts, got, strict=True):

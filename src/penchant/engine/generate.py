@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from penchant.engine.attention import unwrap
 from penchant.engine.merged import merged_adapters
 from penchant.engine.pick import pick
-from penchant.engine.rows import Rows, fresh_cache, rows_like
+from penchant.engine.rows import CACHE, Rows, fresh_cache, rows_like
 from penchant.engine.score import evaluating
 from penchant.errors import InputError
 
@@ -28,7 +28,6 @@ MAX_ROWS = 128  # sequences decoded together: beyond that a CPU gains little
 CACHE_TOKENS = 2**15  # fewer rows where more tokens than this could come together
 REFILL = 0.25  # of the places must be free before more prompts are run: a few at a time would cost as much as many
 MAX_PREFILL = 4096  # tokens of the prompts computed together, padding included
-CPU_PREFILL = 1024  # a CPU is a quarter faster while they stay in its caches
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +176,8 @@ class _Drawing:
                 input_ids=self._column([row.drawn[-1] for row in self.live]),
                 attention_mask=self.rows.mask,
                 position_ids=self._column([len(self.prompts[row.prompt]) + len(row.drawn) - 1 for row in self.live]),
-                past_key_values=self.rows.cache,
                 use_cache=True,
+                **{CACHE: self.rows.cache},
             )
             going = self._extend(self.live, out.logits[:, -1])
             if len(going) < len(self.live):
@@ -235,10 +234,8 @@ class _Drawing:
     def _prefill(self, free: int) -> _Prefilled:
         """Run the next prompts, each once, as many as their samples fill the free places."""
         cache = fresh_cache(self.model)
-        # rows that cannot join others later have to be run together now
-        budget = CPU_PREFILL if cache is not None and self.device.type == "cpu" else MAX_PREFILL
         longest = len(self.prompts[self.left[0]])
-        count = min(len(self.left), -(-free // self.sampling.n), max(1, budget // longest))
+        count = min(len(self.left), -(-free // self.sampling.n), max(1, MAX_PREFILL // longest))
         numbers = [self.left.popleft() for _ in range(count)]
         ids = torch.zeros(count, longest, dtype=torch.long)
         mask = torch.zeros(count, longest, dtype=torch.long)
@@ -254,11 +251,11 @@ class _Drawing:
             input_ids=ids,
             attention_mask=mask,
             position_ids=(mask.cumsum(-1) - 1).clamp_min(0),
-            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
+            **{CACHE: cache},
         )
-        return _Prefilled(out.logits[:, -1], out.past_key_values, mask)
+        return _Prefilled(out.logits[:, -1], out[CACHE], mask)
 
 
 def _packed(going: Sequence[int]) -> list[int]:

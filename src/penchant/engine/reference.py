@@ -11,10 +11,8 @@ import copy
 import fcntl
 import hashlib
 import logging
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +42,7 @@ def fingerprint(model: nn.Module) -> str:
     """
     tensors = {_base_name(name): tensor for name, tensor in model.state_dict().items() if not _is_adapter(name)}
     places = {_place(tensor): tensor for tensor in tensors.values()}  # a tied matrix is read once
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # hashing leaves the interpreter to the others
-        contents = dict(zip(places, pool.map(_content, places.values()), strict=True))
+    contents = {place: _content(tensor) for place, tensor in places.items()}
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode() + contents[_place(tensor)])

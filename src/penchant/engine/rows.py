@@ -15,7 +15,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+from transformers.modeling_outputs import CausalLMOutputWithPast
 
+# what transformers calls the cache in a forward pass and in its output: older releases know only the second name
+CACHE = "cache" if "cache" in CausalLMOutputWithPast.__dataclass_fields__ else "past_key_values"
 ROOM = 64  # columns added when a buffer is full: one copy of the cache in so many tokens
 
 
@@ -23,7 +26,7 @@ class Rows(Protocol):
     """Rows of a cache, the first `live` of them in use.
 
     Attributes:
-        cache: what the model's forward pass takes as `past_key_values`.
+        cache: what the model's forward pass takes under the name `CACHE`.
         mask: (live, columns), 1 where a row has a token, the column of the coming token included.
         joins: whether rows may be added while others live.
     """

@@ -145,8 +145,8 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """Indices in batches whose summed length stays within the budget: few batches, and of about the same size.
 
     An item that is larger than the budget gets a batch of its own. Deterministic. The longest first, each into the
-    emptiest of as many batches as the sum needs (a further one where it fits nowhere): two batches of 600 are faster
-    and smaller than one of 1,024 and one of 176.
+    emptiest of as many batches as the sum needs (a further one where it fits nowhere): two batches of 600 need less
+    memory than one of 1,024 and one of 176.
     """
     batches: list[list[int]] = [[] for _ in range(-(-sum(lengths) // budget))]
     sizes = [0] * len(batches)
