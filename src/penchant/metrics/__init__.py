@@ -11,9 +11,12 @@ from penchant.metrics.frontier import (
     reached_share,
 )
 from penchant.metrics.intervals import Estimate, cluster_mean, independent_difference, paired_difference
+from penchant.metrics.pgr import PGR, pgr
 from penchant.metrics.text import distinct_n, repetition
+from penchant.metrics.two_way import two_way_mean
 
 __all__ = [
+    "PGR",
     "Estimate",
     "Limit",
     "best_of_n",
@@ -26,6 +29,8 @@ __all__ = [
     "limit_line",
     "paired_difference",
     "peak_share",
+    "pgr",
     "reached_share",
     "repetition",
+    "two_way_mean",
 ]

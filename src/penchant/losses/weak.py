@@ -1,0 +1,198 @@
+"""Losses of a strong student on a weak supervisor's labels. Pure functions, one number an example.
+
+Targets are probabilities over the classes, so hard labels are one-hot rows. What is made of the student's own
+prediction is detached: it is a target, and no gradient flows through it. Sources: Burns et al. 2023
+(arXiv:2312.09390), section 4.3.2 and appendices A.4 and G; per-sample weights after Guo et al. 2024 (arXiv:2402.03749).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax, one_hot
+
+from penchant.errors import InputError
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """-sum_c target_c log p_c, in nats.
+
+    Args:
+        logits: the student's, shape (examples, classes).
+        targets: probabilities of the same shape; hard labels are one-hot rows.
+
+    Returns:
+        Shape (examples,).
+
+    Raises:
+        InputError: other shapes, or fewer than two classes.
+    """
+    _same_shape(logits, targets)
+    return -(targets * log_softmax(logits, -1)).sum(-1)
+
+
+def confidence(logits: Tensor, weak: Tensor, *, alpha: float, prior: Sequence[float] | None = None) -> Tensor:
+    """The auxiliary confidence loss: CE(f, (1 - alpha) weak + alpha hardened f).
+
+    The student's own predictions are hardened with a threshold that adapts to the batch (`harden`), so that they
+    keep the prior of the classes and cannot all become one.
+
+    Args:
+        logits: shape (examples, classes), one batch. weak: the supervisor's probabilities, same shape.
+        alpha: weight of the student's own predictions, in [0, 1]; see `confidence_weight` for its warm-up. At 0 this
+            is `cross_entropy`, to the bit.
+        prior: the share of each class; default the same for all (half, for two classes, as in the paper).
+
+    Returns:
+        Shape (examples,).
+
+    Raises:
+        InputError: other shapes, alpha outside [0, 1], or shares that are no distribution.
+    """
+    _same_shape(logits, weak)
+    if not 0 <= alpha <= 1:
+        raise InputError(f"alpha must lie in [0, 1], got {alpha}")
+    return cross_entropy(logits, (1 - alpha) * weak + alpha * harden(logits, prior))
+
+
+def confidence_weight(step: int, steps: int, *, alpha_max: float, warmup: float = 0.2) -> float:
+    """alpha at a step: linear from 0 to alpha_max over the first `warmup` of training, then constant.
+
+    Args:
+        step: 0 for the first one. steps: of the whole training. warmup: a share; 0 means alpha_max at once.
+    """
+    ramp = warmup * steps
+    return alpha_max if step >= ramp else alpha_max * step / ramp
+
+
+def harden(logits: Tensor, prior: Sequence[float] | None = None) -> Tensor:
+    """One-hot predictions of a batch whose classes come as often as the prior says.
+
+    Of all assignments with these counts it is the most probable one under the student. For two classes that is a
+    threshold on the log-odds: exactly the paper's, with half of the batch above it, by default. Counts are the prior's
+    shares of the batch, rounded by largest remainder. More than two classes cost a linear assignment
+    problem, seconds beyond some thousand examples.
+
+    Args:
+        logits: shape (examples, classes).
+
+    Returns:
+        Shape (examples, classes), detached, of the logits' dtype.
+    """
+    examples, classes = logits.shape
+    logits = logits.detach()
+    counts = _counts(prior, examples, classes)
+    if classes == 2:
+        chosen = torch.zeros(examples, dtype=torch.long, device=logits.device)
+        order = (logits[:, 1] - logits[:, 0]).argsort(descending=True, stable=True)
+        chosen[order[: counts[1]]] = 1
+    else:
+        from scipy.optimize import linear_sum_assignment
+
+        places = np.repeat(np.arange(classes), counts)
+        scores = log_softmax(logits.double(), -1).cpu().numpy()[:, places]
+        chosen = torch.as_tensor(places[linear_sum_assignment(scores, maximize=True)[1]], device=logits.device)
+    return one_hot(chosen, classes).to(logits.dtype)
+
+
+def product(logits: Tensor, weak: Tensor, *, student_power: float = 1.0, weak_power: float = 1.0) -> Tensor:
+    """CE with a target in proportion to p^student_power times weak^weak_power, p the student's own probabilities.
+
+    With student_power 0 and weak_power 1 this is `cross_entropy`.
+
+    Args:
+        logits, weak: shape (examples, classes). student_power, weak_power: at least 0.
+
+    Returns:
+        Shape (examples,).
+
+    Raises:
+        InputError: other shapes, or a negative power.
+    """
+    _same_shape(logits, weak)
+    if student_power < 0 or weak_power < 0:
+        raise InputError(f"powers must be at least 0, got {student_power} and {weak_power}")
+    if student_power == 0 and weak_power == 1:
+        return cross_entropy(logits, weak)
+    # a label of exactly 0 stays (nearly) 0, and two hard labels that exclude each other still leave a distribution
+    weak_logs = weak.clamp_min(torch.finfo(weak.dtype).tiny).log()
+    target = (student_power * log_softmax(logits.detach(), -1) + weak_power * weak_logs).softmax(-1)
+    return cross_entropy(logits, target)
+
+
+def adaptive_confidence(logits: Tensor, weak: Tensor, *, alpha: float = 1.0) -> Tensor:
+    """The confidence loss with a weight of its own for each example: (1 - b) CE(f, weak) + b CE(f, hardened f).
+
+    b = alpha p_self / (p_self + p_weak), with the probabilities that the student gives to its own label and to the
+    supervisor's: where they agree b is alpha / 2 and changes little; where the student is sure that the supervisor is
+    wrong, b comes near alpha. The weight is detached. The idea is Guo et al.'s (2024); this form of the weight is ours.
+
+    Args:
+        logits, weak: shape (examples, classes). alpha: in [0, 1]; 0 is `cross_entropy`, to the bit.
+
+    Returns:
+        Shape (examples,).
+
+    Raises:
+        InputError: other shapes, or alpha outside [0, 1].
+    """
+    _same_shape(logits, weak)
+    if not 0 <= alpha <= 1:
+        raise InputError(f"alpha must lie in [0, 1], got {alpha}")
+    probabilities = logits.detach().softmax(-1)
+    own, own_label = probabilities.max(-1, keepdim=True)
+    b = alpha * own / (own + probabilities.gather(1, weak.argmax(-1, keepdim=True)))
+    hardened = one_hot(own_label.squeeze(1), logits.shape[1]).to(logits.dtype)
+    return cross_entropy(logits, (1 - b) * weak + b * hardened)
+
+
+def most_confident(weak: Tensor, *, share: float) -> Tensor:
+    """Which examples to train on when only the labels that the supervisor is surest of are kept.
+
+    The share is taken within each class that the supervisor predicts, so that filtering does not unbalance them.
+
+    Args:
+        weak: the supervisor's probabilities, shape (examples, classes). share: in (0, 1]; 1 keeps all.
+
+    Returns:
+        Shape (examples,), bool; of each predicted class at least one example.
+
+    Raises:
+        InputError: a share outside (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise InputError(f"share must lie in (0, 1], got {share}")
+    sureness, label = weak.max(-1)
+    kept = torch.zeros(len(weak), dtype=torch.bool, device=weak.device)
+    for predicted in label.unique():
+        of_class = (label == predicted).nonzero().squeeze(1)
+        order = sureness[of_class].argsort(descending=True, stable=True)
+        kept[of_class[order[: max(1, round(share * len(of_class)))]]] = True
+    return kept
+
+
+def _same_shape(logits: Tensor, targets: Tensor) -> None:
+    if logits.ndim != 2 or logits.shape != targets.shape:
+        raise InputError(
+            f"logits and targets must have one shape (examples, classes), got {tuple(logits.shape)} and "
+            f"{tuple(targets.shape)}; hard labels have to be one-hot rows"
+        )
+    if logits.shape[1] < 2:
+        raise InputError("there must be at least two classes")
+
+
+def _counts(prior: Sequence[float] | None, examples: int, classes: int) -> list[int]:
+    """How many of the examples each class gets: the prior's shares, rounded by largest remainder."""
+    shares = np.full(classes, 1 / classes) if prior is None else np.asarray(prior, dtype=np.float64)
+    if shares.shape != (classes,) or (shares < 0).any() or not np.isclose(shares.sum(), 1, atol=1e-6):
+        raise InputError(f"prior must give each of the {classes} classes its share, with sum 1, got {prior}")
+    exact = shares * examples
+    counts = np.floor(exact).astype(int)
+    # ties go to the later class: of an odd batch of two classes one more is positive
+    short = examples - counts.sum()
+    order = sorted(range(classes), key=lambda c: (exact[c] - counts[c], c), reverse=True)
+    counts[order[:short]] += 1
+    return [int(count) for count in counts]

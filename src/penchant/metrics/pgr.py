@@ -1,0 +1,137 @@
+"""Performance Gap Recovered (Burns et al. 2023, arXiv:2312.09390), with its uncertainty.
+
+PGR = (student - weak) / (ceiling - weak), of accuracies on one test set: 0 where the student is no better than its
+supervisor, 1 where it is as good as the same student trained on the truth. It is a ratio of two noisy differences, so
+
+- whether there is a gap at all is tested first: without one the ratio means nothing and is *undefined*;
+- it is the ratio of the means over seeds, never a mean of ratios, which explode where a gap happens to be small;
+- its interval is Fieller's (1954): all ratios r for which student - weak - r (ceiling - weak) may be zero, seeds and
+  items both drawn anew (`two_way`), and paired: the three models answer the same items.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+
+from penchant.errors import InputError
+from penchant.metrics.intervals import Estimate
+from penchant.metrics.two_way import Table, as_table, squared_half_widths, two_way_mean
+
+WIDE = 0.1  # a half-width above this leaves open what the student did; the warning says what would reach it
+
+
+@dataclass(frozen=True, slots=True)
+class PGR:
+    """A share of the gap, or why there is none.
+
+    Attributes:
+        value: the ratio; None when undefined. It may lie outside [0, 1].
+        low, high: ends of its interval; None when undefined.
+        reason: why it is undefined; empty when it is not.
+        weak, student, ceiling: mean accuracies.
+        gain: student - weak. gap: ceiling - weak. Both paired.
+        warnings: what a reader should know before using the number.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    reason: str
+    weak: Estimate
+    student: Estimate
+    ceiling: Estimate
+    gain: Estimate
+    gap: Estimate
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.value is None or self.low is None or self.high is None:
+            return f"undefined: {self.reason}"
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def pgr(weak: ArrayLike, student: ArrayLike, ceiling: ArrayLike, *, level: float = 0.95) -> PGR:
+    """The share of the gap between weak supervisor and ceiling that the student recovered.
+
+    Args:
+        weak, student, ceiling: correctness of each model, shape (seeds, test items), 0 or 1 (or between, where an
+            answer may be half right); item i and seed s are the same item and split in all three.
+        level: coverage of every interval.
+
+    Returns:
+        The ratio with its interval, or the reason why it is undefined. An interval of one seed is for new items
+        only, and a warning says so.
+
+    Raises:
+        InputError: other shapes, fewer than two items, or numbers outside [0, 1].
+    """
+    tables = {"weak": weak, "student": student, "ceiling": ceiling}
+    w, s, c = (_correctness(values, name) for name, values in tables.items())
+    if not w.shape == s.shape == c.shape:
+        raise InputError(
+            f"the three models must have answered the same items with the same seeds: weak has the shape {w.shape}, "
+            f"student {s.shape}, ceiling {c.shape} (seeds, test items)"
+        )
+    means = [two_way_mean(table, level=level) for table in (w, s, c)]
+    gain, gap = two_way_mean(s - w, level=level), two_way_mean(c - w, level=level)
+    warnings = () if len(w) > 1 else ("one seed: the intervals leave out how much seeds differ",)
+    if gap.low is None or gap.low <= 0:
+        reason = f"no gap: ceiling - weak is {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
+        return PGR(None, None, None, reason, *means, gain, gap, warnings)
+    value = gain.value / gap.value
+    low, high = _fieller(s - w, c - w, level)
+    if (half := (high - low) / 2) > WIDE:
+        warnings += (_what_would_do(s - w - value * (c - w), gap.value, half, level),)
+    return PGR(value, low, high, "", *means, gain, gap, warnings)
+
+
+def _correctness(values: ArrayLike, name: str) -> Table:
+    table = as_table(values, name)
+    if table.min() < 0 or table.max() > 1:
+        raise InputError(f"{name} must be correctness between 0 and 1, got {table.min():g} to {table.max():g}")
+    if table.shape[1] < 2:
+        raise InputError(f"{name} has one test item, of which no interval can be made")
+    return table
+
+
+def _fieller(gain: Table, gap: Table, level: float) -> tuple[float, float]:
+    """The smallest and largest ratio that the data do not exclude; finite, since the gap excludes zero."""
+
+    def excess(ratio: float) -> float:
+        """Above zero where the ratio is excluded."""
+        rest = gain - ratio * gap
+        return float(rest.mean() ** 2 - sum(squared_half_widths(rest, level=level)))
+
+    middle = float(gain.mean() / gap.mean())
+    return _edge(excess, middle, -1.0), _edge(excess, middle, 1.0)
+
+
+def _edge(excess: Callable[[float], float], middle: float, step: float) -> float:
+    if excess(middle) >= 0:  # no spread at all: the ratio is exact
+        return middle
+    inside = middle
+    while excess(middle + step) < 0:
+        inside, step = middle + step, 2 * step
+        if not math.isfinite(middle + step):
+            return middle + step
+    return float(brentq(excess, *sorted((inside, middle + step))))
+
+
+def _what_would_do(rest: Table, gap: float, half: float, level: float) -> str:
+    """How many items would bring the half-width down to WIDE, seeds left as they are."""
+    from_seeds, from_items = squared_half_widths(rest, level=level)
+    seeds, items = rest.shape
+    text = f"the interval is +-{half:.2f}: {items:,} test items and {seeds} seeds are few for a gap of {gap:.2f}; "
+    left = (WIDE * gap) ** 2 - from_seeds
+    if left <= 0:
+        return text + "more items alone would not help, since seeds differ too much: take more seeds"
+    needed = math.ceil(items * from_items / left)
+    if needed <= items:
+        return text + "somewhat more of both would bring it to +-0.1"
+    return text + f"about {float(np.format_float_positional(needed, 2, fractional=False)):,.0f} items would give +-0.1"

@@ -1,0 +1,130 @@
+"""PGR: arithmetic, what is undefined, and how often its interval covers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from penchant.errors import InputError
+from penchant.metrics import pgr, two_way_mean
+
+Table = NDArray[np.float64]
+
+
+def _answers(accuracy: float, seeds: int, items: int, seed: int = 0) -> Table:
+    return (np.random.default_rng(seed).random((seeds, items)) < accuracy).astype(float)
+
+
+def test_pgr_by_hand() -> None:
+    weak, ceiling = np.zeros((2, 100)), np.ones((2, 100))
+    weak[:, :60] = 1  # 0.6
+    student = weak.copy()
+    student[:, 60:80] = 1  # 0.8 of 1.0: half of the gap
+    result = pgr(weak, student, ceiling)
+    assert result.value == pytest.approx(0.5)
+    assert result.low is not None
+    assert result.high is not None
+    assert result.low < 0.5 < result.high
+    assert (result.gain.value, result.gap.value) == (pytest.approx(0.2), pytest.approx(0.4))
+    assert (result.weak.value, result.student.value, result.ceiling.value) == pytest.approx((0.6, 0.8, 1.0))
+    assert str(result).startswith("0.50 [")
+
+
+def test_the_ends_are_where_fieller_puts_them() -> None:
+    # one seed and no seed variance: the interval solves (A - rB)^2 = t^2 var(a - r b) / items, a quadratic in r
+    weak, student, ceiling = (_answers(p, 1, 400, seed) for seed, p in enumerate((0.6, 0.7, 0.9)))
+    result = pgr(weak, student, ceiling)
+    a, b = (student - weak)[0], (ceiling - weak)[0]
+    cov = np.cov(a, b) / 400 * 1.965927**2
+    quadratic = [b.mean() ** 2 - cov[1, 1], -2 * (a.mean() * b.mean() - cov[0, 1]), a.mean() ** 2 - cov[0, 0]]
+    low, high = sorted(np.roots(quadratic))
+    assert (result.low, result.high) == pytest.approx((low, high), abs=1e-5)
+    assert "one seed" in result.warnings[0]
+
+
+def test_student_at_the_ends_of_the_gap() -> None:
+    weak, ceiling = _answers(0.6, 3, 500), _answers(0.9, 3, 500, 1)
+    assert pgr(weak, weak, ceiling).value == 0
+    full = pgr(weak, ceiling, ceiling)
+    assert (full.value, full.low, full.high) == (1, 1, 1)
+
+
+def test_without_a_gap_it_is_undefined_and_says_why() -> None:
+    for ceiling in (_answers(0.7, 3, 500, 1), _answers(0.5, 3, 500, 1)):
+        result = pgr(_answers(0.7, 3, 500), _answers(0.7, 3, 500, 2), ceiling)
+        assert (result.value, result.low, result.high) == (None, None, None)
+        assert result.reason.startswith("no gap: ceiling - weak is")
+        assert str(result).startswith("undefined: no gap")
+
+
+def test_a_small_test_set_is_named_with_the_size_that_would_do() -> None:
+    sized = [_shared_items(2000, 3, 0.0, (0.6, 0.7, 0.8), seed=4)]
+    (small,) = pgr(*(table[:, :200] for table in sized[0])).warnings
+    assert "200 test items" in small
+    assert "items would give +-0.1" in small
+    assert pgr(*_shared_items(20_000, 3, 0.0, (0.6, 0.7, 0.8), seed=4)).warnings == ()
+
+
+def test_seeds_that_differ_too_much_are_named() -> None:
+    (warning,) = pgr(*_shared_items(5000, 3, 0.06, (0.5, 0.7, 0.9), seed=3)).warnings
+    assert "more seeds" in warning
+
+
+def test_items_in_another_order_and_seeds_in_another_order_change_nothing() -> None:
+    tables = _shared_items(300, 4, 0.01, (0.6, 0.7, 0.85), seed=0)
+    first = pgr(*tables)
+    rng = np.random.default_rng(0)
+    items, seeds = rng.permutation(300), rng.permutation(4)
+    second = pgr(*(table[seeds][:, items] for table in tables))
+    assert (second.value, second.low, second.high) == pytest.approx((first.value, first.low, first.high))
+
+
+@pytest.mark.parametrize(
+    ("shape", "fill", "message"),
+    [((2, 5), 0.5, "same items"), ((3, 4), 2.0, "between 0 and 1"), ((3, 4), np.nan, "finite"), ((4,), 0.5, "shape")],
+)
+def test_bad_input(shape: tuple[int, ...], fill: float, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        pgr(np.zeros((3, 4)), np.full(shape, fill), np.ones((3, 4)))
+
+
+def test_one_item_and_bad_levels() -> None:
+    with pytest.raises(InputError, match="one test item"):
+        pgr(np.zeros((3, 1)), np.zeros((3, 1)), np.ones((3, 1)))
+    assert two_way_mean(np.ones((3, 1))).low is None
+    with pytest.raises(InputError, match="level"):
+        two_way_mean(np.ones((3, 4)), level=1.0)
+
+
+def test_two_way_mean_by_hand() -> None:
+    # rows 0 1 and 2 3: seeds' mean square 4, items' 1, no rest; one degree of freedom each, t = 12.7062
+    estimate = two_way_mean([[0.0, 1.0], [2.0, 3.0]])
+    assert estimate.value == 1.5
+    assert estimate.high == pytest.approx(1.5 + 12.7062 * np.sqrt(4 / 4 + 1 / 4), rel=1e-5)
+
+
+def _shared_items(items: int, seeds: int, sd: float, accuracies: tuple[float, ...], seed: int) -> list[Table]:
+    """Answers of several models: items are hard or easy for all, each seed shifts the accuracy by `sd`."""
+    rng = np.random.default_rng(seed)
+    difficulty, tables = rng.normal(size=items), []
+    for accuracy in accuracies:
+        own, noise = rng.normal(size=items), rng.normal(size=(seeds, items))
+        ability = np.sqrt(0.5) * difficulty + np.sqrt(0.25) * own + np.sqrt(0.25) * noise
+        bars = ndtri(np.clip(accuracy + rng.normal(0, sd, size=(seeds, 1)), 0.01, 0.99))
+        tables.append((ability < bars).astype(float))
+    return tables
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("sd", [0.0, 0.02])
+def test_intervals_cover_and_no_gap_is_undefined(seeds: int, sd: float) -> None:
+    trials, covered, undefined = 2000, 0, 0
+    for trial in range(trials):
+        result = pgr(*_shared_items(1000, seeds, sd, (0.6, 0.7, 0.8), trial))
+        covered += result.low is not None and result.high is not None and result.low <= 0.5 <= result.high
+        undefined += pgr(*_shared_items(1000, seeds, sd, (0.6, 0.6, 0.6), trial)).value is None
+    assert 0.93 <= covered / trials <= 0.97
+    assert undefined / trials >= 0.95
