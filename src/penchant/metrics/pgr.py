@@ -71,16 +71,17 @@ def pgr(weak: ArrayLike, student: ArrayLike, ceiling: ArrayLike, *, level: float
     Raises:
         InputError: other shapes, fewer than two items, or numbers outside [0, 1].
     """
-    tables = {"weak": weak, "student": student, "ceiling": ceiling}
-    w, s, c = (_correctness(values, name) for name, values in tables.items())
+    w, s, c = _correctness(weak, "weak"), _correctness(student, "student"), _correctness(ceiling, "ceiling")
     if not w.shape == s.shape == c.shape:
         raise InputError(
             f"the three models must have answered the same items with the same seeds: weak has the shape {w.shape}, "
             f"student {s.shape}, ceiling {c.shape} (seeds, test items)"
         )
-    means = [two_way_mean(table, level=level) for table in (w, s, c)]
+    means = two_way_mean(w, level=level), two_way_mean(s, level=level), two_way_mean(c, level=level)
     gain, gap = two_way_mean(s - w, level=level), two_way_mean(c - w, level=level)
-    warnings = () if len(w) > 1 else ("one seed: the intervals leave out how much seeds differ",)
+    warnings: tuple[str, ...] = ()
+    if len(w) == 1:
+        warnings += ("one seed: the intervals leave out how much seeds differ",)
     if gap.low is None or gap.low <= 0:
         reason = f"no gap: ceiling - weak is {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
         return PGR(None, None, None, reason, *means, gain, gap, warnings)
