@@ -88,6 +88,22 @@ class Comparison:
         return ((self.winner, self.loser, self.weight),)
 
 
+@dataclass(frozen=True, slots=True)
+class LabeledExample:
+    """A text and its class.
+
+    Attributes:
+        text: what is classified.
+        label: the class, counted from 0.
+        group: what related items share (a passage, a question with several answers); splits keep it together. Empty
+            means that the text stands alone.
+    """
+
+    text: str
+    label: int
+    group: str = ""
+
+
 @dataclass(frozen=True)
 class PromptGroup:
     """A prompt, its responses, and what is known of them. Nothing else travels through the library.

@@ -63,7 +63,7 @@ def test_a_small_test_set_is_named_with_the_size_that_would_do() -> None:
     sized = [_shared_items(2000, 3, 0.0, (0.6, 0.7, 0.8), seed=4)]
     (small,) = pgr(*(table[:, :200] for table in sized[0])).warnings
     assert "200 test items" in small
-    assert "items would give +-0.1" in small
+    assert "items would give ±0.1" in small
     assert pgr(*_shared_items(20_000, 3, 0.0, (0.6, 0.7, 0.8), seed=4)).warnings == ()
 
 

@@ -52,10 +52,14 @@ def confidence(logits: Tensor, weak: Tensor, *, alpha: float, prior: Sequence[fl
     Raises:
         InputError: other shapes, alpha outside [0, 1], or shares that are no distribution.
     """
+    return cross_entropy(logits, confidence_target(logits, weak, alpha=alpha, prior=prior))
+
+
+def confidence_target(logits: Tensor, weak: Tensor, *, alpha: float, prior: Sequence[float] | None = None) -> Tensor:
+    """What `confidence` takes for the truth: shape (examples, classes), detached. Arguments as there."""
     _same_shape(logits, weak)
-    if not 0 <= alpha <= 1:
-        raise InputError(f"alpha must lie in [0, 1], got {alpha}")
-    return cross_entropy(logits, (1 - alpha) * weak + alpha * harden(logits, prior))
+    _is_share(alpha)
+    return (1 - alpha) * weak + alpha * harden(logits, prior)
 
 
 def confidence_weight(step: int, steps: int, *, alpha_max: float, warmup: float = 0.2) -> float:
@@ -112,15 +116,20 @@ def product(logits: Tensor, weak: Tensor, *, student_power: float = 1.0, weak_po
     Raises:
         InputError: other shapes, or a negative power.
     """
+    target = product_target(logits, weak, student_power=student_power, weak_power=weak_power)
+    return cross_entropy(logits, target)
+
+
+def product_target(logits: Tensor, weak: Tensor, *, student_power: float = 1.0, weak_power: float = 1.0) -> Tensor:
+    """What `product` takes for the truth: shape (examples, classes), detached. Arguments as there."""
     _same_shape(logits, weak)
     if student_power < 0 or weak_power < 0:
         raise InputError(f"powers must be at least 0, got {student_power} and {weak_power}")
     if student_power == 0 and weak_power == 1:
-        return cross_entropy(logits, weak)
+        return weak
     # a label of exactly 0 stays (nearly) 0, and two hard labels that exclude each other still leave a distribution
     weak_logs = weak.clamp_min(torch.finfo(weak.dtype).tiny).log()
-    target = (student_power * log_softmax(logits.detach(), -1) + weak_power * weak_logs).softmax(-1)
-    return cross_entropy(logits, target)
+    return (student_power * log_softmax(logits.detach(), -1) + weak_power * weak_logs).softmax(-1)
 
 
 def adaptive_confidence(logits: Tensor, weak: Tensor, *, alpha: float = 1.0) -> Tensor:
@@ -139,14 +148,18 @@ def adaptive_confidence(logits: Tensor, weak: Tensor, *, alpha: float = 1.0) -> 
     Raises:
         InputError: other shapes, or alpha outside [0, 1].
     """
+    return cross_entropy(logits, adaptive_target(logits, weak, alpha=alpha))
+
+
+def adaptive_target(logits: Tensor, weak: Tensor, *, alpha: float = 1.0) -> Tensor:
+    """What `adaptive_confidence` takes for the truth: shape (examples, classes), detached. Arguments as there."""
     _same_shape(logits, weak)
-    if not 0 <= alpha <= 1:
-        raise InputError(f"alpha must lie in [0, 1], got {alpha}")
+    _is_share(alpha)
     probabilities = logits.detach().softmax(-1)
     own, own_label = probabilities.max(-1, keepdim=True)
     b = alpha * own / (own + probabilities.gather(1, weak.argmax(-1, keepdim=True)))
     hardened = one_hot(own_label.squeeze(1), logits.shape[1]).to(logits.dtype)
-    return cross_entropy(logits, (1 - b) * weak + b * hardened)
+    return (1 - b) * weak + b * hardened
 
 
 def most_confident(weak: Tensor, *, share: float) -> Tensor:
@@ -172,6 +185,11 @@ def most_confident(weak: Tensor, *, share: float) -> Tensor:
         order = sureness[of_class].argsort(descending=True, stable=True)
         kept[of_class[order[: max(1, round(share * len(of_class)))]]] = True
     return kept
+
+
+def _is_share(alpha: float) -> None:
+    if not 0 <= alpha <= 1:
+        raise InputError(f"alpha must lie in [0, 1], got {alpha}")
 
 
 def _same_shape(logits: Tensor, targets: Tensor) -> None:

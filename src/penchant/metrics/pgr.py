@@ -128,11 +128,11 @@ def _what_would_do(rest: Table, gap: float, half: float, level: float) -> str:
     """How many items would bring the half-width down to WIDE, seeds left as they are."""
     from_seeds, from_items = squared_half_widths(rest, level=level)
     seeds, items = rest.shape
-    text = f"the interval is +-{half:.2f}: {items:,} test items and {seeds} seeds are few for a gap of {gap:.2f}; "
+    text = f"the interval is ±{half:.2f}: {items:,} test items and {seeds} seeds are few for a gap of {gap:.2f}; "
     left = (WIDE * gap) ** 2 - from_seeds
     if left <= 0:
         return text + "more items alone would not help, since seeds differ too much: take more seeds"
     needed = math.ceil(items * from_items / left)
     if needed <= items:
-        return text + "somewhat more of both would bring it to +-0.1"
-    return text + f"about {float(np.format_float_positional(needed, 2, fractional=False)):,.0f} items would give +-0.1"
+        return text + "somewhat more of both would bring it to ±0.1"
+    return text + f"about {float(np.format_float_positional(needed, 2, fractional=False)):,.0f} items would give ±0.1"

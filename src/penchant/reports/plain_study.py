@@ -12,12 +12,14 @@ from penchant.reports.tables import DASH, flatten
 from penchant.reports.words import duration, estimate, listing
 
 TEMPLATE = "plain_study.html.j2"
+INTERVALS = "Intervals are 95% and resample prompts, since comparisons of one prompt are not independent."
 Numbers = Mapping[str, Any]
 
 
 def shared_context(study: Numbers) -> dict[str, Any]:
     """What the template takes of every study."""
     return {
+        "intervals": INTERVALS,
         "failures": study["failures"],
         "settings": yaml.safe_dump(study["config"], sort_keys=False, allow_unicode=True, width=100),
         "provenance": flatten({key: value for key, value in study["provenance"].items() if value is not None}),

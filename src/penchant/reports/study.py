@@ -28,6 +28,7 @@ from penchant.reports.study_words import (
 )
 from penchant.reports.tables import Tile, flatten
 from penchant.reports.transfer import transfer_context, transfer_pictures
+from penchant.reports.weak import weak_context, weak_files, weak_pictures
 from penchant.reports.words import count, duration, estimate, number, value_only
 
 STUDY = "study.json"
@@ -37,12 +38,16 @@ EXPECTED = {
     "noise": {"methods", "few", "failures"},
     "transfer": {"methods", "domains", "home", "failures"},
     "annotators": {"rows", "all", "judges", "failures"},
+    "weak-to-strong": {"cells", "tasks", "weak", "strong", "losses", "failures"},
 }
 PLAIN = {
     "noise": (noise_pictures, noise_context),
     "transfer": (transfer_pictures, transfer_context),
     "annotators": (annotators_pictures, annotators_context),
+    "weak-to-strong": (weak_pictures, weak_context),
 }
+FILES = {"weak-to-strong": weak_files}
+"""Tables beside the figures, for a spreadsheet or a paper."""
 Numbers = Mapping[str, Any]
 
 
@@ -79,6 +84,9 @@ def study_report(folder: str | Path, out: str | Path) -> Path:
     figures.mkdir(parents=True, exist_ok=True)
     for name, picture in pictures.items():
         write_file(figures / f"{name}.png", picture.png)
+    if numbers["study"] in FILES:
+        for name, text in FILES[numbers["study"]](numbers).items():
+            write_file(figures / name, text.encode("utf-8"))
     write_file(target, page.encode("utf-8"))
     return target
 

@@ -22,11 +22,10 @@ from penchant.rewards.load import import_path
 
 LENGTH = 12  # hexadecimal digits of an address
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt")  # files of a model's folder that decide what it does
-COMPUTES = ("config", "data", "engine", "losses", "methods", "models", "rewards", "tasks", "train")
+COMPUTES = ("config", "data", "engine", "losses", "methods", "models", "rewards", "tasks", "train", "weak")
 SUMS_UP = ("metrics", "studies")
-OF_STUDIES = tuple(
-    f"studies/{name}.py" for name in ("recipes", "stages", "order", "prompt_stages", "transfer_stage", "left_out_stage")
-)
+WORK = ("recipes", "stages", "order", "prompt_stages", "transfer_stage", "left_out_stage", "weak_stages")
+OF_STUDIES = tuple(f"studies/{name}.py" for name in WORK)
 
 
 def address(kind: str, settings: Mapping[str, Any], needs: Iterable[str]) -> str:

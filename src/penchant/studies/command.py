@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from penchant.config import load_config
 from penchant.studies.annotators_settings import AnnotatorsConfig
 from penchant.studies.presets import PRESETS, TRANSFER_PRESETS, preset_file
-from penchant.studies.settings import FrontierConfig, NoiseConfig, StudyConfig
+from penchant.studies.settings import FrontierConfig, NoiseConfig, Study
 from penchant.studies.transfer_settings import TransferConfig
+from penchant.studies.weak_settings import WeakToStrongConfig
 
 if TYPE_CHECKING:
     from penchant.studies.study import StudyResult
@@ -30,9 +31,10 @@ def add_study(commands: Any, parser_class: type[argparse.ArgumentParser]) -> Non
         each.add_argument("--preset", choices=presets, help="settings that are ready to run")
     _add(studies, NoiseConfig, "such as shares=[0,0.2] few=null")
     _add(studies, AnnotatorsConfig, "such as data=comparisons.jsonl beta=null")
+    _add(studies, WeakToStrongConfig, "such as tasks=[sciq] strong=[penchant-5m]")
 
 
-def _add(studies: Any, config: type[StudyConfig], example: str) -> argparse.ArgumentParser:
+def _add(studies: Any, config: type[Study], example: str) -> argparse.ArgumentParser:
     summary = (config.__doc__ or "").strip()
     parser: Any = studies.add_parser(config.method, help=summary, description=summary)
     parser.settings = config
@@ -67,7 +69,7 @@ def _study(options: argparse.Namespace) -> int:
     return FAILED if result.failures else DONE
 
 
-def _run(config: StudyConfig, jobs: int) -> StudyResult:
+def _run(config: Study, jobs: int) -> StudyResult:
     if isinstance(config, FrontierConfig):
         from penchant.studies.frontier import run_frontier
 
@@ -80,13 +82,17 @@ def _run(config: StudyConfig, jobs: int) -> StudyResult:
         from penchant.studies.annotators import run_annotators
 
         return run_annotators(config, jobs=jobs)
+    if isinstance(config, WeakToStrongConfig):
+        from penchant.studies.weak_to_strong import run_weak_to_strong
+
+        return run_weak_to_strong(config, jobs=jobs)
     from penchant.studies.noise import run_noise
 
     assert isinstance(config, NoiseConfig)
     return run_noise(config, jobs=jobs)
 
 
-def _config(options: argparse.Namespace) -> StudyConfig:
+def _config(options: argparse.Namespace) -> Study:
     path, overrides = options.config, list(options.overrides)
     if path is not None and "=" in path and not Path(path).exists():  # no file was given, only settings
         path, overrides = None, [path, *overrides]

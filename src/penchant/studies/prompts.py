@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from importlib.resources import files
 from pathlib import Path
 
 from penchant.errors import InputError
+from penchant.tasks.load import data_folder
 
 BUILT_IN = ("film_openings", "story_openings")
 """Sets of openings that come with Penchant, one a line."""
@@ -31,8 +31,7 @@ def locate_prompts(path: str) -> str:
 
 
 def _in_data(path: str) -> str:
-    folder = Path(os.environ.get("PENCHANT_DATA", Path("..") / "shared" / "data")).expanduser()
-    file = folder / path.removeprefix(DATA)
+    file = data_folder() / path.removeprefix(DATA)
     if not file.is_file():
         raise InputError(
             f"{path}: {file} does not exist. Set PENCHANT_DATA to the folder that holds the data, or name a file of "

@@ -145,8 +145,18 @@ class BestOfNSweep(Config):
     """Values of N, none above `evaluation.reference_samples`."""
 
 
-class StudyConfig(Config):
-    """What all studies share."""
+class Study(Config):
+    """What all studies share: where they lie, and their seeds."""
+
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    """Each fixes training data (comparisons, reward model; who labels which rows) and training of its own; what is
+    measured on is shared."""
+    out: str | None = None
+    """The study's folder; `runs/STUDY` if not given."""
+
+
+class StudyConfig(Study):
+    """What studies share that start from one model."""
 
     model: ModelConfig
     """The model to start from: a name, or its settings."""
@@ -162,10 +172,6 @@ class StudyConfig(Config):
     """Comparisons (KTO, Preferred-FT, unlikelihood: responses) of a step."""
     epochs: Count = 1
     """How often DPO, KTO, Preferred-FT and unlikelihood go over the comparisons."""
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
-    """Each fixes comparisons, reward model and training of its own; prompts and evaluation draws are shared."""
-    out: str | None = None
-    """The study's folder; `runs/STUDY` if not given."""
 
 
 class SampledConfig(StudyConfig):

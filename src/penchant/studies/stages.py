@@ -25,6 +25,7 @@ from penchant.studies.prompt_stages import prompts_stage
 from penchant.studies.recipes import run_settings
 from penchant.studies.records import read_object
 from penchant.studies.transfer_stage import transfer_stage
+from penchant.studies.weak_stages import activations_stage, rows_stage, students_stage, supervisor_stage
 from penchant.train.loop import peak_memory_bytes
 from penchant.types import PromptGroup, prompt_text
 
@@ -48,6 +49,10 @@ def work(order: Order) -> str:
         "judged": _judged,
         "transfer": transfer_stage,
         "left_out": left_out_stage,
+        "rows": rows_stage,
+        "activations": activations_stage,
+        "supervisor": supervisor_stage,
+        "students": students_stage,
     }
     if order.kind not in makers:
         return _run(order)

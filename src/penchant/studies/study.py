@@ -17,7 +17,7 @@ from penchant.errors import InputError
 from penchant.studies.address import summary_version
 from penchant.studies.records import read_object, write_text
 from penchant.studies.runner import Board, run_missing
-from penchant.studies.settings import StudyConfig
+from penchant.studies.settings import Study
 from penchant.studies.tasks import Task
 from penchant.studies.workers import Workers
 
@@ -45,7 +45,7 @@ class StudyResult:
 
 
 def run_study(
-    config: StudyConfig,
+    config: Study,
     tasks: Sequence[Task],
     needed: Task,
     summarize: Summarize,
@@ -84,7 +84,7 @@ def run_study(
 
 
 def _numbers(
-    config: StudyConfig,
+    config: Study,
     tasks: Sequence[Task],
     needed: Task,
     summarize: Summarize,

@@ -14,7 +14,8 @@ from penchant.studies.address import address, data_content, model_content, rewar
 from penchant.studies.prompts import locate_prompts
 from penchant.studies.settings import Prompts, RewardModelStage, SampledConfig, StudyConfig
 
-DATA_STAGES = ("prompts", "comparisons", "mislabelled", "reference", "judged", "transfer", "left_out")
+WEAK_STAGES = ("rows", "activations", "supervisor", "students")
+DATA_STAGES = ("prompts", "comparisons", "mislabelled", "reference", "judged", "transfer", "left_out", *WEAK_STAGES)
 """Stages that are no runs: their folder holds `stage.json` and appears only when it is whole."""
 SHARED = ("sft", "reward_model")
 """Runs that others build on."""

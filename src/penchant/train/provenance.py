@@ -16,7 +16,17 @@ import torch
 from penchant.models.learner import Learner
 from penchant.train.settings import RunConfig
 
-PACKAGES = ("penchant", "torch", "transformers", "accelerate", "peft", "tokenizers", "datasets", "numpy")
+PACKAGES = (
+    "penchant",
+    "torch",
+    "transformers",
+    "accelerate",
+    "peft",
+    "tokenizers",
+    "datasets",
+    "numpy",
+    "scikit-learn",
+)
 
 
 def provenance(config: RunConfig, policy: Learner, prints: dict[str, str]) -> dict[str, Any]:
@@ -27,13 +37,7 @@ def provenance(config: RunConfig, policy: Learner, prints: dict[str, str]) -> di
     """
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in policy.model.parameters()]
     return {
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
-        "machine": {
-            "cpu": processor(),
-            "cores": os.cpu_count(),
-            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-            "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        },
+        **surroundings(),
         "data": {"path": config.data.path, "sha256": _file_digest(Path(config.data.path))},
         "model": {
             "name": policy.name,
@@ -46,6 +50,19 @@ def provenance(config: RunConfig, policy: Learner, prints: dict[str, str]) -> di
         "seed": config.seed,
         "command": " ".join(sys.argv),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def surroundings() -> dict[str, Any]:
+    """`versions` and `machine`."""
+    return {
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "machine": {
+            "cpu": processor(),
+            "cores": os.cpu_count(),
+            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+            "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
     }
 
 

@@ -1,0 +1,67 @@
+"""Which loss a student has on weak labels, and its numbers. Imports no torch.
+
+The equations are in `penchant.losses.weak`; `penchant.weak.targets` makes each loss's target at a step.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from penchant.config import Config
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class CrossEntropy(Config):
+    """Cross-entropy on the supervisor's labels as they are: the naive way."""
+
+    name: Literal["cross_entropy"] = "cross_entropy"
+    labels: Literal["soft", "hard"] = "soft"
+    """The supervisor's probabilities, or its most probable class."""
+
+
+class Confidence(Config):
+    """The auxiliary confidence loss (Burns et al. 2023): a part of the target is what the student itself believes."""
+
+    name: Literal["confidence"] = "confidence"
+    alpha: Share = 0.5
+    """Weight of the student's own predictions after warm-up; 0.75 for the largest students in the paper."""
+    warmup: Share = 0.2
+    """Share of training over which the weight rises from 0."""
+    prior: tuple[float, ...] | None = None
+    """Share of each class, which the student's hardened predictions keep; the same for all if not given."""
+
+
+class Product(Config):
+    """A target in proportion to the student's probabilities times the supervisor's, each to a power."""
+
+    name: Literal["product"] = "product"
+    student_power: Annotated[float, Field(ge=0)] = 1.0
+    """Power of the student's probabilities; 0 leaves them out."""
+    weak_power: Annotated[float, Field(ge=0)] = 1.0
+    """Power of the supervisor's."""
+    warmup: Share = 0.2
+    """Share of training over which the student's power rises from 0."""
+
+
+class AdaptiveConfidence(Config):
+    """The confidence loss with a weight of its own for each example, by how sure the student is against its teacher."""
+
+    name: Literal["adaptive_confidence"] = "adaptive_confidence"
+    alpha: Share = 1.0
+    """Largest weight of the student's own predictions."""
+    warmup: Share = 0.2
+    """Share of training over which it rises from 0."""
+
+
+class Filtered(Config):
+    """Cross-entropy on the labels that the supervisor is surest of."""
+
+    name: Literal["filtered"] = "filtered"
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """How many of each predicted class are kept."""
+
+
+WeakLoss = Annotated[CrossEntropy | Confidence | Product | AdaptiveConfidence | Filtered, Field(discriminator="name")]

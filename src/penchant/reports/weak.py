@@ -1,0 +1,151 @@
+"""The page of a weak-to-strong study. Reads its numbers and nothing else."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from penchant.reports.plain_study import cell, shared_context, shared_facts
+from penchant.reports.render import figure_context
+from penchant.reports.tables import DASH, Table
+from penchant.reports.weak_figures import weak_pictures
+from penchant.reports.weak_words import CAPTIONS, findings, headline, legend, ratio
+from penchant.reports.words import number
+
+TITLE = "From weak to strong: how much of the gap is recovered"
+INTERVALS = (
+    "Intervals are 95%, for new test items and new seeds together, paired across supervisor, student and ceiling; "
+    "those of shares among the supervisor's right or wrong answers are for new items only."
+)
+__all__ = ["weak_context", "weak_files", "weak_pictures"]
+Numbers = Mapping[str, Any]
+HEADS = ("task", "supervisor", "student", "loss")
+
+
+def weak_context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str, Any]:
+    """What the template takes."""
+    return {
+        "title": TITLE,
+        "headline": headline(study),
+        **shared_context(study),
+        "intervals": INTERVALS,
+        "section": "Supervisor, student and ceiling",
+        "methods": legend(study),
+        "figures": [figure_context(key, picture, CAPTIONS[key]) for key, picture in pictures.items()],
+        "findings": findings(study),
+        "tables": [_main(study), _agreement(study), _rows(study)],
+        "legend_tables": [],
+        "facts": _facts(study),
+    }
+
+
+def weak_files(study: Numbers) -> dict[str, str]:
+    """The main table for a spreadsheet and for a paper, by file name."""
+    table = _main(study)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([table.columns, *map(_no_formula, table.rows)])
+    lines = [" & ".join(map(_tex, row)) + r" \\" for row in (table.columns, *table.rows)]
+    columns = "l" * len(HEADS) + "r" * (len(table.columns) - len(HEADS))
+    body = "\n".join([lines[0], r"\midrule", *lines[1:]])
+    latex = f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
+    return {"table.csv": text.getvalue(), "table.tex": latex}
+
+
+def _no_formula(row: Iterable[str]) -> list[str]:
+    """A spreadsheet runs what begins like a formula; a number with a sign is none."""
+    return [f"'{text}" if text[:1] in "=+-@" and not text[1:2].isdigit() else text for text in row]
+
+
+def _tex(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "–": "--"}
+    return "".join(special.get(letter, f"\\{letter}" if letter in "&%$#_{}" else letter) for letter in text)
+
+
+def _main(study: Numbers) -> Table:
+    rows = [
+        (
+            *_names(study, one),
+            *(cell(one[key], percent=True) for key in ("supervisor", "student", "ceiling")),
+            ratio(one),
+            cell(one["over_naive"], percent=True, sign=True),
+            cell(one["noise"], percent=True),
+        )
+        for one in study["cells"]
+    ]
+    heads = (*HEADS, "supervisor's accuracy", "student's", "ceiling", "PGR", "more than naive", "errors at random")
+    caption = (
+        "Accuracy on the test rows. The last column is the control: the same student, naive, on the truth with as many "
+        "errors as the supervisor makes, but at random."
+    )
+    return Table(caption, heads, tuple(rows))
+
+
+def _agreement(study: Numbers) -> Table:
+    keys = ("overall", "where_right", "where_wrong", "fixed", "inherited", "new")
+    rows = [
+        (
+            *_names(study, one),
+            *(cell(one["agreement"][key], percent=True) for key in keys),
+            number(100 * one["calibration_error"], 1) + "%",
+        )
+        for one in study["cells"]
+    ]
+    heads = (
+        *HEADS,
+        "agree",
+        "… where it is right",
+        "… where it is wrong",
+        "fixed",
+        "inherited",
+        "new",
+        "calibration error",
+    )
+    caption = (
+        "Agreement of student and supervisor on the test rows. Errors of the supervisor that the student fixed or "
+        "inherited, and errors of its own (new), as shares of all rows."
+    )
+    return Table(caption, heads, tuple(rows))
+
+
+def _rows(study: Numbers) -> Table:
+    """Which rows trained whom."""
+    rows = [
+        (
+            one["title"],
+            ", ".join(one["classes"]),
+            number(one["train"], 0),
+            number(one["test"], 0),
+            f"{number(100 * one['majority'], 1)}%",
+            "; ".join(f"{number(size, 0)} {why}" for why, size in one["dropped"].items() if size) or DASH,
+            one["source"],
+        )
+        for one in study["tasks"]
+    ]
+    heads = ("task", "classes", "rows to train", "rows to test", "largest class", "left out", "source")
+    caption = (
+        "Rows. Of those to train, each seed gives one random half to the supervisor to learn from; it labels the other "
+        "half, and student, ceiling and controls learn from that. The same test rows for all."
+    )
+    return Table(caption, heads, tuple(rows))
+
+
+def _names(study: Numbers, one: Numbers) -> tuple[str, ...]:
+    titles = {task["task"]: task["title"] for task in study["tasks"]}
+    return str(titles.get(one["task"], one["task"])), one["weak"], one["strong"], one["loss"]
+
+
+def _facts(study: Numbers) -> list[tuple[str, str]]:
+    strong = [
+        one["label"] + (f" ({number(one['parameters'] / 1e6, 1)} million parameters)" if one["parameters"] else "")
+        for one in study["strong"]
+    ]
+    config = study["config"]
+    return [
+        ("Supervisors", "; ".join(study["weak"])),
+        ("Students", "; ".join(strong)),
+        ("Losses", "; ".join(study["losses"])),
+        ("Probes", f"l2 {config['l2']:g}, {config['steps']} steps, standardized activations at the last token"),
+        *shared_facts(study),
+    ]

@@ -1,0 +1,131 @@
+"""The figures of a weak-to-strong study: the ratios, the accuracies, and training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FixedLocator, FuncFormatter
+
+from penchant.reports.canvas import INK, MUTED, RUN_COLORS, Picture, blank, error_arms, export, run_style, style
+from penchant.reports.weak_words import legend
+from penchant.reports.words import number, short
+
+Numbers = Mapping[str, Any]
+APART = 0.13
+NAME = 22  # characters of a supervisor's name at an axis
+
+
+def weak_pictures(study: Numbers) -> dict[str, Picture]:
+    """The figures by key."""
+    if not study["cells"]:
+        return {}
+    return {"pgr": _ratios(study), "accuracy": _accuracies(study), "curve": _training(study)}
+
+
+def _places(study: Numbers) -> list[tuple[str, str, str]]:
+    """Of supervisor and student on a task, in order."""
+    return list(dict.fromkeys((one["task"], one["weak"], one["strong"]) for one in study["cells"]))
+
+
+def _names(study: Numbers) -> list[str]:
+    """A place's name, without what all have in common."""
+    places = _places(study)
+    several = [len({place[part] for place in places}) > 1 for part in range(3)]
+    several[1] = several[1] or not any(several)
+    return [
+        "\n".join(f" {short(text, NAME)}" for text, shown in zip(place, several, strict=True) if shown)
+        for place in places
+    ]
+
+
+def _of(study: Numbers, place: tuple[str, str, str], loss: str) -> Numbers | None:
+    return next(
+        (one for one in study["cells"] if (one["task"], one["weak"], one["strong"]) == place and one["loss"] == loss),
+        None,
+    )
+
+
+def _ratios(study: Numbers) -> Picture:
+    """A map: a row for each supervisor and student, a column for each loss; the darker the more is recovered."""
+    places, losses = _places(study), study["losses"]
+    with style():
+        figure, axes = blank(max(4.2, 1.4 + 1.3 * len(losses)), 0.9 + 0.52 * len(places))
+        axes.grid(False)
+        for row, place in enumerate(places):
+            for column, loss in enumerate(losses):
+                one = _of(study, place, loss)
+                if one is not None:
+                    _square(axes, one["pgr"], row, column)
+        axes.set_xlim(-0.5, len(losses) - 0.5)
+        axes.set_ylim(len(places) - 0.5, -0.5)
+        axes.xaxis.set_major_locator(FixedLocator(range(len(losses))))
+        axes.set_xticklabels([f" {short(loss, NAME)}" for loss in losses])
+        axes.yaxis.set_major_locator(FixedLocator(range(len(places))))
+        axes.set_yticklabels(_names(study))
+        for side in ("left", "bottom"):
+            axes.spines[side].set_visible(False)
+        return export(figure, "Performance gap recovered", [])
+
+
+def _square(axes: Any, found: Numbers, row: int, column: int) -> None:
+    defined = found["value"] is not None
+    strength = min(1.0, max(0.0, found["value"])) if defined else 0.0
+    axes.add_patch(
+        Rectangle(
+            (column - 0.47, row - 0.45), 0.94, 0.9, facecolor=RUN_COLORS[2][0], alpha=0.06 + 0.6 * strength, linewidth=0
+        )
+    )
+    if not defined:
+        axes.text(column, row, "no gap", ha="center", va="center", color=MUTED, fontsize=8)
+        return
+    axes.text(column, row - 0.12, number(found["value"], 2), ha="center", va="center", color=INK, fontsize=10)
+    ends = f"{number(found['low'], 2)} to {number(found['high'], 2)}"
+    axes.text(column, row + 0.24, ends, ha="center", va="center", color=INK, fontsize=6.5)
+
+
+def _accuracies(study: Numbers) -> Picture:
+    places, losses, names = _places(study), study["losses"], legend(study)
+    middle = (len(names) - 1) / 2
+    with style():
+        figure, axes = blank(max(6.0, 1.2 + 1.0 * len(places)), 3.9)
+        for index, name in enumerate(names):
+            color, _, marker = run_style(index)
+            key = name if name in ("supervisor", "ceiling") else "student"
+            loss = losses[0] if key != "student" else name
+            found = [(number_, _of(study, place, loss)) for number_, place in enumerate(places)]
+            shown = [(number_, one[key]) for number_, one in found if one is not None]
+            x = [number_ + APART * (index - middle) for number_, _ in shown]
+            estimates = [one for _, one in shown]
+            y = [one["value"] for one in estimates]
+            axes.errorbar(x, y, yerr=error_arms(estimates), color=color, marker=marker, markersize=5, linestyle="none")
+        tasks = {task["task"]: task["majority"] for task in study["tasks"]}
+        for number_, (task, *_) in enumerate(places):
+            axes.plot([number_ - 0.45, number_ + 0.45], [tasks[task]] * 2, color=MUTED, linewidth=0.9, linestyle=":")
+        axes.xaxis.set_major_locator(FixedLocator(range(len(places))))
+        axes.set_xticklabels(_names(study))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        return export(figure, "Accuracy of supervisor, student and ceiling", names)
+
+
+def _training(study: Numbers) -> Picture:
+    """Lines of the first task and student: a colour a loss, a dash a supervisor."""
+    task, _, strong = _places(study)[0]
+    steps, dashes = study["curve_steps"], ("-", "--", ":")
+    weak: Sequence[str] = study["weak"]
+    with style():
+        figure, axes = blank(5.4, 3.4)
+        for one in study["cells"]:
+            if (one["task"], one["strong"]) != (task, strong):
+                continue
+            color, _, marker = run_style(study["losses"].index(one["loss"]))
+            dash = dashes[weak.index(one["weak"]) % len(dashes)]
+            axes.plot(steps, one["curve"], color=color, linestyle=dash, marker=marker, markersize=3, linewidth=1.2)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(FixedLocator(steps))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 0)))
+        axes.xaxis.set_minor_locator(FixedLocator([]))
+        axes.set_xlabel("steps of training", loc="right")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        return export(figure, "Accuracy on the truth over training", study["losses"])

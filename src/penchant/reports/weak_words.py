@@ -1,0 +1,158 @@
+"""What a weak-to-strong study says in sentences. Never more than its intervals do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from penchant.reports.study_words import as_estimate
+from penchant.reports.words import count, estimate, listing, number
+
+Numbers = Mapping[str, Any]
+CAPTIONS = {
+    "pgr": "Performance gap recovered: 0 is the supervisor's accuracy, 1 that of the student trained on the truth.",
+    "accuracy": "Accuracy on the test rows of supervisor, student and ceiling, with 95% intervals. The dotted line is "
+    "the largest class.",
+    "curve": "Accuracy on the truth over training, mean over seeds, first task and first student. A curve that falls "
+    "at its end overfits to the supervisor's errors; nobody may stop there without the truth.",
+}
+WIDE = 0.1
+CLOSE = 0.75  # of the gap: beyond it there is little left to recover
+
+
+def legend(study: Numbers) -> list[str]:
+    """What has a colour, in order."""
+    return [*study["losses"], "supervisor", "ceiling"]
+
+
+def ratio(one: Numbers) -> str:
+    """A cell's PGR with its interval, or why there is none."""
+    found = one["pgr"]
+    if found["value"] is None:
+        return "undefined: no gap"
+    return " ".join(
+        (number(found["value"], 2), f"[{number(found['low'], 2)}, {number(found['high'], 2)}]")
+    )  # two digits, as the figure has them
+
+
+def headline(study: Numbers) -> list[str]:
+    """What the naive way recovers, and the best of the others, in the first cell that has a gap."""
+    cells = study["cells"]
+    if not cells:
+        return ["No student was trained yet."]
+    naive = [one for one in cells if one["loss"] == study["losses"][0] and one["pgr"]["value"] is not None]
+    if not naive:
+        return ["No student could be told apart from its supervisor at its best: there is no gap to recover anywhere."]
+    first = max(naive, key=lambda one: one["gap"]["value"])
+    beside = [one for one in cells if _place(one) == _place(first) and one["loss"] != first["loss"]]
+    said = f"A {first['strong']} student of {first['weak']} recovers {ratio(first)} of the gap, trained the naive way"
+    if others := [f"{ratio(one)} with {one['loss']}" for one in beside if one["pgr"]["value"] is not None]:
+        said += f"; {listing(others)}"
+    return [f"{said}.", f"{_gap(first)} {_multiplicity(study)}"]
+
+
+def _gap(one: Numbers) -> str:
+    shown = [estimate(as_estimate(one[key]), percent=True) for key in ("supervisor", "ceiling")]
+    return f"The gap there goes from {shown[0]} to {shown[1]}, the widest of this study."
+
+
+def _multiplicity(study: Numbers) -> str:
+    ratios = sum(one["pgr"]["value"] is not None for one in study["cells"])
+    if ratios < 2:
+        return ""
+    return f"Of {number(ratios, 0)} intervals about {number(ratios / 20, 1)} miss their value by chance."
+
+
+def findings(study: Numbers) -> list[str]:
+    """Losses against the naive way, undefined ratios, the controls, size, and what to do next."""
+    cells = study["cells"]
+    said = [_against_naive(study, loss) for loss in study["losses"][1:]]
+    said += [_control(cells), _wrong(cells), _size(study), _undefined(cells), *_next(study)]
+    return [text for text in said if text]
+
+
+def _place(one: Numbers) -> tuple[str, str, str]:
+    return one["task"], one["weak"], one["strong"]
+
+
+def _against_naive(study: Numbers, loss: str) -> str:
+    gains = [as_estimate(one["over_naive"]) for one in study["cells"] if one["loss"] == loss and one["over_naive"]]
+    if not gains:
+        return ""
+    better = sum(e.low is not None and e.low > 0 for e in gains)
+    worse = sum(e.high is not None and e.high < 0 for e in gains)
+    rest = len(gains) - better - worse
+    return (
+        f"Against the naive way {loss} is clearly better in {better}, clearly worse in {worse} and not told apart in "
+        f"{rest} of {count(len(gains), 'cell')}."
+    )
+
+
+def _control(cells: Sequence[Numbers]) -> str:
+    """Whether errors at random are easier to learn through than the supervisor's."""
+    naive = [one for one in cells if one["over_naive"] is None]
+    harder = sum(one["noise"]["low"] is not None and one["noise"]["low"] > one["student"]["value"] for one in naive)
+    if not harder:
+        return ""
+    return (
+        f"In {harder} of {count(len(naive), 'naive cell')} errors at random would have hurt less than the "
+        "supervisor's own: those have a pattern that the student learns."
+    )
+
+
+def _wrong(cells: Sequence[Numbers]) -> str:
+    known = [one["agreement"]["where_wrong"] for one in cells if one["agreement"]["where_wrong"]]
+    if not known:
+        return ""
+    shares = [each["value"] for each in known]
+    low, high = (f"{number(100 * share, 0)}%" for share in (min(shares), max(shares)))
+    spread = low if low == high else f"{low} to {high}"
+    return (
+        f"Where the supervisor is wrong its students say the same in {spread} of the rows: that is what they imitate."
+    )
+
+
+def _size(study: Numbers) -> str:
+    """Whether the ratio falls with the student's size."""
+    sizes = {one["label"]: one["parameters"] for one in study["strong"] if one["parameters"]}
+    naive = [one for one in study["cells"] if one["over_naive"] is None and one["pgr"]["value"] is not None]
+    if len(sizes) < 2:
+        return ""
+    falls = rises = 0
+    for key in {(one["task"], one["weak"]) for one in naive}:
+        own = [one for one in naive if (one["task"], one["weak"]) == key and one["strong"] in sizes]
+        if len(own) < 2:
+            continue
+        small, large = (pick(own, key=lambda one: sizes[one["strong"]]) for pick in (min, max))
+        falls += large["pgr"]["high"] < small["pgr"]["low"]
+        rises += large["pgr"]["low"] > small["pgr"]["high"]
+    if not falls and not rises:
+        return "PGR neither clearly falls nor clearly rises from the smallest student to the largest."
+    return f"From the smallest student to the largest PGR clearly falls {falls} and clearly rises {rises} times."
+
+
+def _undefined(cells: Sequence[Numbers]) -> str:
+    places = {_place(one) for one in cells if one["pgr"]["value"] is None}
+    if not places:
+        return ""
+    return (
+        f"PGR is undefined for {count(len(places), 'pair')} of supervisor and student: the ceiling is not clearly "
+        "above the supervisor."
+    )
+
+
+def _next(study: Numbers) -> list[str]:
+    """The experiment that would tell most, by rule."""
+    cells = [one for one in study["cells"] if one["over_naive"] is None]
+    defined = [one for one in cells if one["pgr"]["value"] is not None]
+    if cells and not defined:
+        return [
+            "Next: a stronger student, a better layer, or a supervisor with fewer `rows`; here is no gap to recover."
+        ]
+    wide = [one for one in defined if one["pgr"]["high"] - one["pgr"]["low"] > 2 * WIDE]
+    if wide:
+        hint = next((warning for one in wide for warning in one["warnings"]), "")
+        return [f"Next: narrower intervals; {hint}." if hint else "Next: more seeds and more test rows."]
+    if defined and all(one["pgr"]["value"] > CLOSE for one in defined):
+        return ["Next: a weaker supervisor or a harder task, since little of the gap is left to recover here."]
+    return ["Next: losses that listen less to the supervisor, such as a larger `alpha` of confidence, at these seeds."]

@@ -1,0 +1,25 @@
+"""CosmosQA: commonsense reading comprehension (Huang et al. 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from penchant.tasks.spec import RIGHT_WRONG, TaskSpec, numbered
+from penchant.types import LabeledExample
+
+
+def _read(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+    question = f"{row['context']}\nQuestion: {row['question']}"
+    for example in numbered([row[f"answer{number}"] for number in range(4)], int(row["label"]), question):
+        yield LabeledExample(example.text, example.label, row["context"])
+
+
+TASK = TaskSpec(
+    name="cosmos_qa",
+    title="CosmosQA",
+    hub="allenai/cosmos_qa",
+    splits=("train", "validation"),
+    read=_read,
+    **RIGHT_WRONG,
+)

@@ -1,0 +1,26 @@
+"""ETHICS, justice: whether a reason is a fair one (Hendrycks et al. 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from penchant.tasks.spec import YES_NO, TaskSpec
+from penchant.types import LabeledExample
+
+
+def _read(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+    scenario = row["scenario"]
+    # variants of one scenario begin alike and differ in the reason that is given
+    yield LabeledExample(scenario, int(row["label"]), " ".join(scenario.lower().split()[:5]))
+
+
+TASK = TaskSpec(
+    name="ethics_justice",
+    title="ETHICS justice",
+    hub="hendrycks/ethics:justice",
+    splits=("train", "test"),
+    read=_read,
+    local=("ethics/justice/train.csv.gz", "ethics/justice/test.csv.gz"),
+    **YES_NO,
+)

@@ -1,0 +1,125 @@
+"""Linear probes: logistic regressions on cached activations, any number of them trained as one batched operation.
+
+All probes of a call see the same rows and differ in targets and losses: then a step is two matrix products for all of
+them together. The step is a Newton step with a fixed Hessian (Boehning and Lindsay 1988, "Monotonicity of
+quadratic-approximation algorithms"): the softmax's own curvature is at most 1/2, so one factorization serves every step
+and every probe, no step has to be searched for, and each probe comes out as if it were alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from penchant.errors import InputError
+from penchant.losses.weak_settings import CrossEntropy, WeakLoss
+from penchant.weak.targets import begin, target_at
+
+L2 = 0.03
+STEPS = 100
+Watch = Callable[[int, "Probes"], None]
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Linear classifiers on the same features.
+
+    Attributes:
+        weight: (features, probes, classes). bias: (probes, classes).
+        mean, scale: of each feature over the rows that were trained on, shape (features,).
+    """
+
+    weight: Tensor
+    bias: Tensor
+    mean: Tensor
+    scale: Tensor
+
+    def predict_proba(self, features: Tensor) -> Tensor:
+        """Probabilities of shape (probes, rows, classes), for features of shape (rows, features)."""
+        return _logits((features.float() - self.mean) / self.scale, self.weight, self.bias).softmax(-1)
+
+
+def fit_probes(
+    features: Tensor,
+    targets: Tensor,
+    losses: Sequence[WeakLoss] | None = None,
+    *,
+    l2: float = L2,
+    steps: int = STEPS,
+    watch: Watch | None = None,
+) -> Probes:
+    """Fit probes: the mean of each one's loss over the rows, plus l2 / 2 times its squared weights (not the bias).
+
+    Args:
+        features: shape (rows, features), any float dtype; they are standardized.
+        targets: probabilities, shape (probes, rows, classes).
+        losses: one a probe; cross-entropy for all if not given.
+        steps: of training, which losses with a warm-up refer to. Cross-entropy has converged after some dozens.
+        watch: called after every step, with its number from 1 and the probes as they are.
+
+    Raises:
+        InputError: shapes that do not fit, one class, features that are not finite, targets that are no distribution.
+    """
+    losses = [CrossEntropy()] * len(targets) if losses is None else losses
+    _check(features, targets, losses, l2)
+    features, targets = features.float(), targets.float()
+    mean, scale = features.mean(0), features.std(0, correction=0)
+    scale = torch.where(scale > 0, scale, 1.0)  # a feature that never changes says nothing
+    x = (features - mean) / scale
+    rows, width = x.shape
+    probes, _, classes = targets.shape
+    begun = [begin(loss, of) for loss, of in zip(losses, targets, strict=True)]
+    labels, weights = torch.stack([of for of, _ in begun]), torch.stack([of for _, of in begun])
+    # where rows are left out the sum over the others is still divided by all, so that one step size holds for every
+    # probe; l2 shrinks with it, and the minimum is that of the mean over the rows that count
+    pull = l2 * weights.mean(-1)[None, :, None]
+    curvature = torch.linalg.cholesky(x.T @ x / (2 * rows) + l2 * torch.eye(width, device=x.device))
+    weight, bias = x.new_zeros(width, probes, classes), x.new_zeros(probes, classes)
+    for step in range(steps):
+        logits = _logits(x, weight, bias)
+        target = torch.stack(
+            [target_at(loss, of, label, step, steps) for loss, of, label in zip(losses, logits, labels, strict=True)]
+        )
+        error = (logits.softmax(-1) - target) * weights[..., None] / rows
+        grad = x.T @ error.permute(1, 0, 2).reshape(rows, -1) + (pull * weight).view(width, -1)
+        weight = weight - torch.cholesky_solve(grad, curvature).view_as(weight)
+        bias = bias - 2 * error.sum(1)  # its curvature is at most 1/2: the standardized features have mean 0
+        if watch is not None:
+            watch(step + 1, Probes(weight, bias, mean, scale))
+    return Probes(weight, bias, mean, scale)
+
+
+def _logits(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Shape (probes, rows, classes)."""
+    return (x @ weight.flatten(1)).view(len(x), *weight.shape[1:]).permute(1, 0, 2) + bias[:, None]
+
+
+def _check(features: Tensor, targets: Tensor, losses: Sequence[WeakLoss], l2: float) -> None:
+    if features.ndim != 2 or targets.ndim != 3 or targets.shape[1] != len(features):
+        raise InputError(
+            f"probes need features of shape (rows, features) and targets of shape (probes, rows, classes), got "
+            f"{tuple(features.shape)} and {tuple(targets.shape)}"
+        )
+    if len(losses) != len(targets):
+        raise InputError(f"there are {len(losses)} losses for {len(targets)} probes")
+    if l2 <= 0:
+        raise InputError(f"l2 must be positive, got {l2}")
+    if not torch.isfinite(features).all():
+        raise InputError("the features are not finite: the model's activations overflowed or its weights are damaged")
+    check_probabilities(targets.flatten(0, 1))
+
+
+def check_probabilities(targets: Tensor) -> None:
+    """Refuse targets of shape (rows, classes) that are no distributions, and name the first row."""
+    if targets.shape[-1] < 2:
+        raise InputError("there must be at least two classes")
+    bad = ~torch.isfinite(targets).all(-1) | (targets < 0).any(-1) | ((targets.sum(-1) - 1).abs() > 1e-3)
+    if bad.any():
+        row = int(bad.nonzero()[0])
+        raise InputError(
+            f"labels must be probabilities that sum to 1 over the classes; {int(bad.sum())} of {len(targets)} rows are "
+            f"not, the first is row {row}: {targets[row].tolist()}"
+        )

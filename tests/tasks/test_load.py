@@ -1,0 +1,163 @@
+"""Tasks: every specification, what is dropped, and that splits share nothing."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penchant.errors import InputError
+from penchant.tasks import NAMES, balanced, halves, load_task, task_spec
+from penchant.tasks.spec import normalized
+from penchant.types import LabeledExample
+
+HUB_ROWS: dict[str, dict[str, Any]] = {
+    "amazon_polarity": {"title": "Good", "content": "It works.", "label": 1},
+    "anli_r2": {"premise": "A dog ran.", "hypothesis": "an animal moved.", "label": 0},
+    "boolq": {"passage": "Water is wet.", "question": "is water wet", "answer": True},
+    "cola": {"sentence": "He ran.", "label": 1},
+    "cosmos_qa": {
+        "context": "It rained.",
+        "question": "Why wet?",
+        "answer0": "Rain",
+        "answer1": "Sun",
+        "answer2": "Fire",
+        "answer3": "None",
+        "label": 0,
+    },
+    "dream": {"dialogue": ["A: Hi", "B: Bye"], "question": "Who left?", "choice": ["A", "B", "C"], "answer": "B"},
+    "emotion": {"text": "i feel fine", "label": 1},
+    "ethics_deontology": {"scenario": "Should you go?", "excuse": "No, it rains.", "label": 1},
+    "ethics_justice": {"scenario": "I deserve to be paid because I worked.", "label": 1},
+    "hellaswag": {"ctx": "He sat", "endings": ["down.", "fly.", "blue.", "of."], "label": "0"},
+    "imdb": {"text": "Good.<br />Fine.", "label": 1},
+    "mc_taco": {"sentence": "He slept.", "question": "How long?", "answer": "8 hours", "label": 1},
+    "multirc": {"paragraph": "A and B.", "question": "Who?", "answer": "A", "label": 1},
+    "openbookqa": {
+        "question_stem": "What is hot?",
+        "choices": {"text": ["ice", "fire"], "label": ["A", "B"]},
+        "answerKey": "B",
+    },
+    "paws": {"sentence1": "a b", "sentence2": "b a", "label": 0},
+    "piqa": {"goal": "Open a door", "sol1": "Push", "sol2": "Eat", "label": 0},
+    "quail": {"context": "It rained.", "question": "Why?", "answers": ["x", "y", "z", "w"], "correct_answer_id": "2"},
+    "quartz": {
+        "para": "Hot is warm.",
+        "question": "Which?",
+        "choices": {"text": ["hot", "cold"], "label": ["A", "B"]},
+        "answerKey": "A",
+    },
+    "sciq": {"question": "What?", "correct_answer": "a", "distractor1": "b", "distractor2": "c", "distractor3": "d"},
+    "social_i_qa": {
+        "context": "Ann fell.",
+        "question": "How?",
+        "answerA": "sad",
+        "answerB": "glad",
+        "answerC": "red",
+        "label": "1",
+    },
+    "sst2": {"sentence": "fine film ", "label": 1},
+    "twitter_sentiment": {"text": "good", "label": 2},
+    "wic": {"word": "bank", "sentence1": "A bank.", "sentence2": "The bank.", "label": 1},
+}
+PAIRED = {"cosmos_qa", "dream", "hellaswag", "openbookqa", "piqa", "quail", "quartz", "sciq", "social_i_qa"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_task_reads_its_hub_row(name: str) -> None:
+    spec = task_spec(name)
+    assert spec.name == name
+    assert len(spec.words) == len(spec.classes) >= 2
+    assert len(spec.templates) >= 2
+    assert all(template.count("{text}") == 1 for template in spec.templates)
+    examples = list(spec.read(HUB_ROWS[name]))
+    assert sorted(e.label for e in examples) == ([0, 1] if name in PAIRED else [examples[0].label])
+    assert all(e.text and "None" not in e.text.partition("\nAnswer")[0] for e in examples)
+    if name in PAIRED:
+        assert len({e.group for e in examples}) == 1
+
+
+def test_rows_with_every_answer_read_as_they_should() -> None:
+    right = next(e for e in task_spec("quail").read(HUB_ROWS["quail"]) if e.label)
+    assert right.text.endswith("Answer: z")
+    assert list(task_spec("twitter_sentiment").read({"text": "so so", "label": 1})) == []
+
+
+def _folder(tmp_path: Path, rows: list[tuple[str, int]], test: list[tuple[str, int]]) -> Path:
+    import gzip
+
+    for name, part in (("train", rows), ("test", test)):
+        file = tmp_path / "sst2" / f"{name}.txt.gz"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(gzip.compress("".join(f"{label} {text}\n" for text, label in part).encode()))
+    return tmp_path
+
+
+def test_duplicates_contradictions_and_what_is_tested_on_are_dropped(tmp_path: Path) -> None:
+    rows = [("A fine film .", 1), ("a fine film", 1), ("So so.", 0), ("so so", 1), ("Bad.", 0), ("Seen before", 1)]
+    data = load_task("sst2", folder=_folder(tmp_path, rows, [("seen BEFORE!", 1), ("Awful", 0)]))
+    assert sorted(e.text for e in data.train) == ["A fine film .", "Bad."]
+    assert data.dropped == {"duplicates": 2, "with two labels": 1, "related to test rows": 1, "to balance classes": 0}
+    assert data.source == "sst2/train.txt.gz, sst2/test.txt.gz"
+
+
+def test_a_class_that_is_too_large_is_thinned(tmp_path: Path) -> None:
+    rows = [(f"good {n}", 1) for n in range(9)] + [(f"bad {n}", 0) for n in range(3)]
+    data = load_task("sst2", folder=_folder(tmp_path, rows, [("x", 0), ("y", 1)]))
+    assert Counter(e.label for e in data.train) == {0: 3, 1: 3}
+    assert data.dropped["to balance classes"] == 6
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [([("a", 1), ("b", 7)], "label 7"), ([("a", 1)], "no example of negative"), ([("a", "x")], "is no row of SST-2")],
+)
+def test_rows_that_cannot_be_are_named(tmp_path: Path, rows: list[tuple[str, int]], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_task("sst2", folder=_folder(tmp_path, rows, [("x", 0), ("y", 1)]))
+
+
+def test_an_unknown_task_is_named_with_those_there_are() -> None:
+    with pytest.raises(InputError, match="'sst3'; there are amazon_polarity"):
+        load_task("sst3")
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 1)), min_size=2, max_size=60),
+    st.integers(0, 5),
+)
+@settings(deadline=None)
+def test_halves_keep_groups_together_and_lose_nothing(rows: list[tuple[int, int]], seed: int) -> None:
+    examples = [LabeledExample(f"text {n}", label, f"g{group}") for n, (group, label) in enumerate(rows)]
+    one, other = halves(examples, seed)
+    assert sorted(e.text for e in (*one, *other)) == sorted(e.text for e in examples)
+    assert not {e.group for e in one} & {e.group for e in other}
+    largest = max(Counter(e.group for e in examples).values())
+    assert abs(len(one) - len(other)) <= largest
+
+
+def test_another_seed_gives_other_halves_and_the_same_seed_the_same() -> None:
+    examples = [LabeledExample(f"text {n}", n % 2) for n in range(50)]
+    assert halves(examples, 0) == halves(list(reversed(examples)), 0)
+    assert halves(examples, 0) != halves(examples, 1)
+    assert balanced(examples, 0) == balanced(list(reversed(examples)), 0)
+
+
+@pytest.mark.parametrize("name", ["sst2", "imdb", "sciq", "emotion", "ethics_justice", "ethics_deontology"])
+def test_the_real_splits_share_no_text_and_no_group(name: str, shared_data: Any) -> None:
+    shared_data(task_spec(name).local[0])
+    data = load_task(name, folder=shared_data("README.md").parent)
+    train, test = ({normalized(e.text) for e in part} for part in (data.train, data.test))
+    assert not train & test
+    assert len(train) == len(data.train)
+    groups = [{e.group for e in part if e.group} for part in (data.train, data.test)]
+    assert not groups[0] & groups[1]
+    if name != "emotion":
+        counts = Counter(e.label for e in data.train)
+        assert max(counts.values()) <= 0.55 * len(data.train)
+    assert json.dumps(data.dropped)
