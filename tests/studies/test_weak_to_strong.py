@@ -1,0 +1,169 @@
+"""The weak-to-strong study: what is shared, what reaches a student, its numbers and what stops it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from penchant.cli import main
+from penchant.config import to_yaml
+from penchant.errors import InputError
+from penchant.studies.study import StudyResult
+from penchant.studies.weak_grid import weak_grid
+from penchant.studies.weak_settings import WeakToStrongConfig
+from penchant.studies.weak_to_strong import run_weak_to_strong
+from penchant.studies.workers import Workers
+
+ALL = ("cross_entropy", "confidence", "product", "adaptive_confidence", "filtered")
+GOOD, BAD = ("fine", "lovely", "warm", "bright"), ("dull", "awful", "cold", "grey")
+
+
+def _write(folder: Path, flip: float = 0.0) -> Path:
+    """SST-2's files with made-up rows; a share of the labels of the rows to train on is wrong."""
+    rng = np.random.default_rng(0)
+    for part, size in (("train", 240), ("test", 120)):
+        lines = []
+        for number in range(size):
+            label = number % 2
+            words = rng.choice((BAD, GOOD)[label], 2)
+            wrong = part == "train" and rng.random() < flip
+            lines.append(f"{label ^ int(wrong)} {words[0]} and {words[1]} film {part} {number}\n")
+        file = folder / "sst2" / f"{part}.txt.gz"
+        file.parent.mkdir(exist_ok=True, parents=True)
+        file.write_bytes(gzip.compress("".join(lines).encode()))
+    return folder
+
+
+@pytest.fixture
+def make(stories: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., WeakToStrongConfig]:
+    monkeypatch.setenv("PENCHANT_DATA", str(_write(tmp_path / "data")))
+    base = {
+        "weak": [{"name": "tfidf", "rows": 20}, {"name": "probe", "model": stories, "layer": 1, "rows": 40}],
+        "strong": [{"model": stories}],
+        "seeds": [0, 1],
+        "steps": 12,
+        "out": str(tmp_path / "study"),
+    }
+    return lambda **changes: WeakToStrongConfig(**{**base, **changes})
+
+
+def cell(result: StudyResult, loss: str = "naive", weak: str = "TF-IDF on 20 rows") -> dict[str, Any]:
+    (found,) = (one for one in result.numbers["cells"] if (one["loss"], one["weak"]) == (loss, weak))
+    return dict(found)
+
+
+def test_the_study_from_end_to_end(make: Callable[..., WeakToStrongConfig], workers: Workers) -> None:
+    config = make()
+    result = run_weak_to_strong(config, workers=workers)
+    assert not result.failures
+    assert len(result.numbers["cells"]) == 2 * 2
+    one = cell(result)
+    assert one["learned_from"] == 20
+    assert one["labelled"] == 120
+    gap = one["ceiling"]["value"] - one["supervisor"]["value"]
+    assert one["gap"]["value"] == pytest.approx(gap)
+    assert one["gain"]["value"] == pytest.approx(one["student"]["value"] - one["supervisor"]["value"])
+    if one["pgr"]["value"] is not None:
+        assert one["pgr"]["value"] == pytest.approx(one["gain"]["value"] / gap)
+    parts = one["agreement"]
+    assert parts["fixed"]["value"] + parts["inherited"]["value"] == pytest.approx(1 - one["supervisor"]["value"])
+    assert parts["inherited"]["value"] + parts["new"]["value"] == pytest.approx(1 - one["student"]["value"])
+    assert cell(result, "confidence 0.5")["over_naive"]["value"] == pytest.approx(
+        cell(result, "confidence 0.5")["student"]["value"] - one["student"]["value"]
+    )
+    assert one["random"]["value"] < one["ceiling"]["value"] - 0.2  # labels that know nothing teach nothing
+
+    assert run_weak_to_strong(config, workers=workers).ran == 0
+    # another loss runs the students again, and neither activations nor supervisors
+    wider = make(losses=[{"name": name} for name in ("cross_entropy", "confidence", "product")])
+    assert run_weak_to_strong(wider, workers=workers).ran == 1
+    assert cell(run_weak_to_strong(wider, workers=workers)) == one
+
+
+def test_a_student_equals_the_ceiling_where_the_supervisor_is_always_right(
+    make: Callable[..., WeakToStrongConfig], workers: Workers, tmp_path: Path
+) -> None:
+    """With hard labels from a supervisor that makes no error, student and ceiling see the same labels."""
+    config = make(weak=[{"name": "tfidf"}], losses=[{"name": "cross_entropy", "labels": "hard"}], seeds=[0])
+    result = run_weak_to_strong(config, workers=workers)
+    (grid,) = weak_grid(config)
+    predicted = load_file(Path(config.out or "") / grid.students[0].place / "test.safetensors")
+    assert result.numbers["cells"][0]["supervisor"]["value"] == 1  # easy words: it makes no error
+    np.testing.assert_array_equal(predicted["weak-0|0"], predicted["ceiling|0"])
+    np.testing.assert_array_equal(predicted["noise weak-0|0"], predicted["ceiling|0"])
+    assert result.numbers["cells"][0]["pgr"]["reason"].startswith("no gap")
+
+
+def test_no_truth_reaches_a_student(make: Callable[..., WeakToStrongConfig], workers: Workers, tmp_path: Path) -> None:
+    """Other labels of the rows that the supervisor labels change the ceiling, and no student by one bit."""
+    from penchant.studies.order import Order
+    from penchant.studies.weak_stages import students_stage
+
+    config = make(losses=[{"name": name} for name in ALL])
+    run_weak_to_strong(config, workers=workers)
+    (grid,) = weak_grid(config)
+    study, task = Path(config.out or ""), grid.students[0]
+    rows = json.loads((study / grid.rows.place / "rows.json").read_text())
+    for row in rows["train"]:
+        row["label"] = 1 - row["label"]
+    other = tmp_path / "turned"
+    other.mkdir()
+    (other / "rows.json").write_text(json.dumps(rows))
+    needs = {role: study / need.place for role, need in task.needs.items()} | {"rows": other}
+    into = tmp_path / "students"
+    into.mkdir()
+    students_stage(Order(task.kind, task.settings, task.places, needs, into), into)
+    before, after = (load_file(folder / "test.safetensors") for folder in (study / task.place, into))
+    for name in before:
+        same = np.array_equal(before[name], after[name])
+        assert same == (name.startswith("weak-") or name == "random|0"), name
+
+
+def test_the_page_says_what_was_measured(
+    make: Callable[..., WeakToStrongConfig], tmp_path: Path, workers: Workers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = make()
+    run_weak_to_strong(config, workers=workers)
+    file = tmp_path / "study.yaml"
+    file.write_text(to_yaml(config))
+    assert main(["study", "weak-to-strong", str(file)]) == 0
+    page = (Path(config.out or "") / "report.html").read_text()
+    assert "From weak to strong" in page
+    assert "TF-IDF on 20 rows" in page
+    table = (Path(config.out or "") / "report-figures" / "table.csv").read_text().splitlines()
+    assert len(table) == 1 + 4
+    assert table[0].startswith("task,supervisor,student,loss")
+    assert r"\midrule" in (Path(config.out or "") / "report-figures" / "table.tex").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tasks": ["sst3"]}, "`tasks` has sst3; there are amazon_polarity"),
+        ({"losses": [{"name": "cross_entropy"}, {"name": "cross_entropy"}]}, "`losses` has one of naive, naive twice"),
+        ({"weak": [{"name": "tfidf", "rows": 3}]}, "greater than or equal to 10|at least 10"),
+    ],
+)
+def test_a_configuration_that_cannot_be(
+    make: Callable[..., WeakToStrongConfig], changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        make(**changes)
+
+
+def test_a_layer_that_is_not_there_fails_its_stages_alone(
+    make: Callable[..., WeakToStrongConfig], stories: str, workers: Workers
+) -> None:
+    config = make(strong=[{"model": stories}, {"model": stories, "layer": 9}])
+    result = run_weak_to_strong(config, workers=workers)
+    assert [reason for _, reason in result.failures] == [
+        "layer 9 is not there: this model has layers 1 to 5, and 0, the embedding"
+    ]
+    assert {one["strong"] for one in result.numbers["cells"]} == {"stories260K"}
