@@ -139,9 +139,9 @@ def test_product_of_hard_labels_is_finite() -> None:
 
 
 def test_adaptive_weight_by_hand() -> None:
-    logits = torch.tensor([[0.0, math.log(3)], [0.0, math.log(3)]])  # sure of class 1 with 3/4
-    weak = torch.tensor([[0.2, 0.8], [0.8, 0.2]])  # agrees, disagrees
-    own = torch.tensor([[0.0, 1.0]] * 2)
+    logits = torch.tensor([[0.0, math.log(3)], [math.log(3), 0.0]])  # sure of class 1, of class 0, with 3/4
+    weak = torch.tensor([[0.2, 0.8], [0.2, 0.8]])  # agrees, disagrees
+    own = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     b = torch.tensor([[0.5], [0.75]])
     torch.testing.assert_close(adaptive_confidence(logits, weak), cross_entropy(logits, (1 - b) * weak + b * own))
 

@@ -135,9 +135,10 @@ def product_target(logits: Tensor, weak: Tensor, *, student_power: float = 1.0, 
 def adaptive_confidence(logits: Tensor, weak: Tensor, *, alpha: float = 1.0) -> Tensor:
     """The confidence loss with a weight of its own for each example: (1 - b) CE(f, weak) + b CE(f, hardened f).
 
-    b = alpha p_self / (p_self + p_weak), with the probabilities that the student gives to its own label and to the
-    supervisor's: where they agree b is alpha / 2 and changes little; where the student is sure that the supervisor is
-    wrong, b comes near alpha. The weight is detached. The idea is Guo et al.'s (2024); this form of the weight is ours.
+    b = alpha p_self / (p_self + p_weak), with the probabilities that the student gives to its own label (`harden`, with
+    equal shares: most probable classes alone ran away to one class for all) and to the supervisor's: where they agree b
+    is alpha / 2 and changes little; where the student is sure that the supervisor is wrong, b comes near alpha. The
+    weight is detached. The idea is Guo et al.'s (2024); this form of the weight is ours.
 
     Args:
         logits, weak: shape (examples, classes). alpha: in [0, 1]; 0 is `cross_entropy`, to the bit.
@@ -156,9 +157,9 @@ def adaptive_target(logits: Tensor, weak: Tensor, *, alpha: float = 1.0) -> Tens
     _same_shape(logits, weak)
     _is_share(alpha)
     probabilities = logits.detach().softmax(-1)
-    own, own_label = probabilities.max(-1, keepdim=True)
+    hardened = harden(logits)
+    own = (probabilities * hardened).sum(-1, keepdim=True)
     b = alpha * own / (own + probabilities.gather(1, weak.argmax(-1, keepdim=True)))
-    hardened = one_hot(own_label.squeeze(1), logits.shape[1]).to(logits.dtype)
     return (1 - b) * weak + b * hardened
 
 
