@@ -17,7 +17,7 @@ help:
 	@echo "make test-all  the slow tests too"
 	@echo "make check     format, lint and types"
 	@echo "make format    put the code into shape"
-	@echo "make bench     side by side with TRL, just under 90 minutes on 2 quiet cores (QUICK=1: a look; OUT=PATH)"
+	@echo "make bench     side by side with TRL, about 90 minutes on 2 quiet cores (QUICK=1: a look; OUT=PATH)"
 
 install: $(STAMP)
 

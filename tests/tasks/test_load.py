@@ -72,9 +72,7 @@ PAIRED = {"cosmos_qa", "dream", "hellaswag", "openbookqa", "piqa", "quail", "qua
 def test_every_task_reads_its_hub_row(name: str) -> None:
     spec = task_spec(name)
     assert spec.name == name
-    assert len(spec.words) == len(spec.classes) >= 2
-    assert len(spec.templates) >= 2
-    assert all(template.count("{text}") == 1 for template in spec.templates)
+    assert len(spec.classes) >= 2
     examples = list(spec.read(HUB_ROWS[name]))
     assert sorted(e.label for e in examples) == ([0, 1] if name in PAIRED else [examples[0].label])
     assert all(e.text and "None" not in e.text.partition("\nAnswer")[0] for e in examples)
@@ -145,7 +143,7 @@ def test_another_seed_gives_other_halves_and_the_same_seed_the_same() -> None:
     examples = [LabeledExample(f"text {n}", n % 2) for n in range(50)]
     assert halves(examples, 0) == halves(list(reversed(examples)), 0)
     assert halves(examples, 0) != halves(examples, 1)
-    assert balanced(examples, 0) == balanced(list(reversed(examples)), 0)
+    assert balanced(examples) == balanced(list(reversed(examples)))
 
 
 @pytest.mark.parametrize("name", ["sst2", "imdb", "sciq", "emotion", "ethics_justice", "ethics_deontology"])

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from penchant.reports.canvas import INK, MUTED, RUN_COLORS, Picture, blank, error_arms, export, run_style, style
-from penchant.reports.weak_words import legend
+from penchant.reports.weak_words import legend, place
 from penchant.reports.words import number, short
 
 Numbers = Mapping[str, Any]
@@ -26,7 +26,7 @@ def weak_pictures(study: Numbers) -> dict[str, Picture]:
 
 def _places(study: Numbers) -> list[tuple[str, str, str]]:
     """Of supervisor and student on a task, in order."""
-    return list(dict.fromkeys((one["task"], one["weak"], one["strong"]) for one in study["cells"]))
+    return list(dict.fromkeys(map(place, study["cells"])))
 
 
 def _names(study: Numbers) -> list[str]:
@@ -35,16 +35,13 @@ def _names(study: Numbers) -> list[str]:
     several = [len({place[part] for place in places}) > 1 for part in range(3)]
     several[1] = several[1] or not any(several)
     return [
-        "\n".join(f" {short(text, NAME)}" for text, shown in zip(place, several, strict=True) if shown)
-        for place in places
+        "\n".join(f" {short(text, NAME)}" for text, shown in zip(where, several, strict=True) if shown)
+        for where in places
     ]
 
 
-def _of(study: Numbers, place: tuple[str, str, str], loss: str) -> Numbers | None:
-    return next(
-        (one for one in study["cells"] if (one["task"], one["weak"], one["strong"]) == place and one["loss"] == loss),
-        None,
-    )
+def _of(study: Numbers, where: tuple[str, str, str], loss: str) -> Numbers | None:
+    return next((one for one in study["cells"] if place(one) == where and one["loss"] == loss), None)
 
 
 def _ratios(study: Numbers) -> Picture:
@@ -53,9 +50,9 @@ def _ratios(study: Numbers) -> Picture:
     with style():
         figure, axes = blank(max(4.2, 1.4 + 1.3 * len(losses)), 0.9 + 0.52 * len(places))
         axes.grid(False)
-        for row, place in enumerate(places):
+        for row, where in enumerate(places):
             for column, loss in enumerate(losses):
-                one = _of(study, place, loss)
+                one = _of(study, where, loss)
                 if one is not None:
                     _square(axes, one["pgr"], row, column)
         axes.set_xlim(-0.5, len(losses) - 0.5)
@@ -94,15 +91,15 @@ def _accuracies(study: Numbers) -> Picture:
             color, _, marker = run_style(index)
             key = name if name in ("supervisor", "ceiling") else "student"
             loss = losses[0] if key != "student" else name
-            found = [(number_, _of(study, place, loss)) for number_, place in enumerate(places)]
-            shown = [(number_, one[key]) for number_, one in found if one is not None]
-            x = [number_ + APART * (index - middle) for number_, _ in shown]
+            found = [(x, _of(study, where, loss)) for x, where in enumerate(places)]
+            shown = [(x, one[key]) for x, one in found if one is not None]
+            xs = [x + APART * (index - middle) for x, _ in shown]
             estimates = [one for _, one in shown]
             y = [one["value"] for one in estimates]
-            axes.errorbar(x, y, yerr=error_arms(estimates), color=color, marker=marker, markersize=5, linestyle="none")
+            axes.errorbar(xs, y, yerr=error_arms(estimates), color=color, marker=marker, markersize=5, linestyle="none")
         tasks = {task["task"]: task["majority"] for task in study["tasks"]}
-        for number_, (task, *_) in enumerate(places):
-            axes.plot([number_ - 0.45, number_ + 0.45], [tasks[task]] * 2, color=MUTED, linewidth=0.9, linestyle=":")
+        for x, (task, *_) in enumerate(places):
+            axes.plot([x - 0.45, x + 0.45], [tasks[task]] * 2, color=MUTED, linewidth=0.9, linestyle=":")
         axes.xaxis.set_major_locator(FixedLocator(range(len(places))))
         axes.set_xticklabels(_names(study))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))

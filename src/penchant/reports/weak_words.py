@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from penchant.metrics.pgr import WIDE
 from penchant.reports.study_words import as_estimate
 from penchant.reports.words import count, estimate, listing, number
 
@@ -16,7 +17,6 @@ CAPTIONS = {
     "curve": "Accuracy on the truth over training, mean over seeds, first task and first student. A curve that falls "
     "at its end overfits to the supervisor's errors; nobody may stop there without the truth.",
 }
-WIDE = 0.1
 CLOSE = 0.75  # of the gap: beyond it there is little left to recover
 
 
@@ -30,9 +30,8 @@ def ratio(one: Numbers) -> str:
     found = one["pgr"]
     if found["value"] is None:
         return "undefined: no gap"
-    return " ".join(
-        (number(found["value"], 2), f"[{number(found['low'], 2)}, {number(found['high'], 2)}]")
-    )  # two digits, as the figure has them
+    value, low, high = (number(found[key], 2) for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"  # two digits, as the figure has them
 
 
 def headline(study: Numbers) -> list[str]:
@@ -44,7 +43,7 @@ def headline(study: Numbers) -> list[str]:
     if not naive:
         return ["No student could be told apart from its supervisor at its best: there is no gap to recover anywhere."]
     first = max(naive, key=lambda one: one["gap"]["value"])
-    beside = [one for one in cells if _place(one) == _place(first) and one["loss"] != first["loss"]]
+    beside = [one for one in cells if place(one) == place(first) and one["loss"] != first["loss"]]
     said = f"A {first['strong']} student of {first['weak']} recovers {ratio(first)} of the gap, trained the naive way"
     if others := [f"{ratio(one)} with {one['loss']}" for one in beside if one["pgr"]["value"] is not None]:
         said += f"; {listing(others)}"
@@ -71,7 +70,8 @@ def findings(study: Numbers) -> list[str]:
     return [text for text in said if text]
 
 
-def _place(one: Numbers) -> tuple[str, str, str]:
+def place(one: Numbers) -> tuple[str, str, str]:
+    """A cell's task, supervisor and student."""
     return one["task"], one["weak"], one["strong"]
 
 
@@ -91,11 +91,11 @@ def _against_naive(study: Numbers, loss: str) -> str:
 def _control(cells: Sequence[Numbers]) -> str:
     """Whether errors at random are easier to learn through than the supervisor's."""
     naive = [one for one in cells if one["over_naive"] is None]
-    harder = sum(one["noise"]["low"] is not None and one["noise"]["low"] > one["student"]["value"] for one in naive)
+    harder = sum(one["over_noise"]["high"] is not None and one["over_noise"]["high"] < 0 for one in naive)
     if not harder:
         return ""
     return (
-        f"In {harder} of {count(len(naive), 'naive cell')} errors at random would have hurt less than the "
+        f"In {harder} of {count(len(naive), 'naive cell')} errors at random hurt clearly less than the "
         "supervisor's own: those have a pattern that the student learns."
     )
 
@@ -132,7 +132,7 @@ def _size(study: Numbers) -> str:
 
 
 def _undefined(cells: Sequence[Numbers]) -> str:
-    places = {_place(one) for one in cells if one["pgr"]["value"] is None}
+    places = {place(one) for one in cells if one["pgr"]["value"] is None}
     if not places:
         return ""
     return (

@@ -42,9 +42,23 @@ def weak_grid(config: WeakToStrongConfig) -> list[TaskGrid]:
     return [_of_task(config, name) for name in config.tasks]
 
 
+CEILING, RANDOM = "ceiling|0", "random|0"
+"""The student that learned the truth, and the one of labels that know nothing, as the students' files name them."""
+
+
 def weak_name(number: int) -> str:
     """A supervisor as the students' stage and its files know it."""
     return f"weak-{number}"
+
+
+def student_name(weak: str, loss: int) -> str:
+    """The student of a supervisor with a loss, by its number."""
+    return f"{weak}|{loss}"
+
+
+def noise_name(weak: str) -> str:
+    """The student that learned the truth with as many errors as a supervisor makes."""
+    return f"noise {weak}|0"
 
 
 def _of_task(config: WeakToStrongConfig, name: str) -> TaskGrid:

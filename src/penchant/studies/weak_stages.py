@@ -7,7 +7,7 @@ the supervisor's labels, see `_student_labels`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
 from penchant.studies.order import Order
+from penchant.studies.weak_grid import CEILING, RANDOM, noise_name, student_name
 from penchant.tasks import halves, load_task
 from penchant.train.provenance import surroundings
 from penchant.types import LabeledExample
@@ -33,7 +34,6 @@ from penchant.weak.supervisors import SklearnClassifier
 ROWS = "rows.json"
 CURVE = (1, 2, 3, 5, 8, 12, 20, 30, 50, 100, 200, 500)
 """Steps after which a student's accuracy on the truth is looked at: overfitting to weak labels."""
-CEILING, RANDOM, NOISE = "ceiling", "random", "noise"
 Array = NDArray[Any]
 
 
@@ -113,7 +113,7 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
     for seed in settings["seeds"]:
         _, other = _places_of_halves(train, seed)
         jobs = _student_labels(order, settings["supervisors"], seed, losses)
-        jobs |= _true_labels(jobs, truth[other], classes, seed)
+        jobs |= _true_labels(jobs, settings["supervisors"], truth[other], classes, seed)
         seen: list[Array] = []
 
         def watch(step: int, probes: Probes, seen: list[Array] = seen) -> None:
@@ -137,28 +137,28 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
 Jobs = dict[str, tuple[Array, WeakLoss]]
 
 
-def _student_labels(order: Order, supervisors: Mapping[str, str], seed: int, losses: list[WeakLoss]) -> Jobs:
+def _student_labels(order: Order, supervisors: Sequence[str], seed: int, losses: list[WeakLoss]) -> Jobs:
     """What students learn from: the supervisors' labels, read from their stages; the truth is out of reach here."""
     jobs: Jobs = {}
     for name in supervisors:
         labels = np.load(order.needs[f"{name} {seed}"] / "labels.npy", allow_pickle=False)
-        jobs |= {f"{name}|{number}": (labels, loss) for number, loss in enumerate(losses)}
+        jobs |= {student_name(name, number): (labels, loss) for number, loss in enumerate(losses)}
     return jobs
 
 
-def _true_labels(jobs: Jobs, truth: Array, classes: int, seed: int) -> Jobs:
+def _true_labels(jobs: Jobs, supervisors: Sequence[str], truth: Array, classes: int, seed: int) -> Jobs:
     """The ceiling, and two controls: labels that know nothing, and for each supervisor the truth with as many errors
     as its own, but at random."""
     generator = np.random.default_rng([seed, 2])
     eye, naive = np.eye(classes), CrossEntropy()
-    made: Jobs = {f"{CEILING}|0": (eye[truth], naive)}
-    made[f"{RANDOM}|0"] = eye[generator.integers(0, classes, len(truth))], naive
-    for name in dict.fromkeys(key.partition("|")[0] for key in jobs):
-        wrong = jobs[f"{name}|0"][0].argmax(-1) != truth
+    made: Jobs = {CEILING: (eye[truth], naive)}
+    made[RANDOM] = eye[generator.integers(0, classes, len(truth))], naive
+    for name in supervisors:
+        wrong = jobs[student_name(name, 0)][0].argmax(-1) != truth
         noisy = truth.copy()
         hit = generator.permutation(len(truth))[: int(wrong.sum())]
         noisy[hit] = (truth[hit] + generator.integers(1, classes, len(hit))) % classes
-        made[f"{NOISE} {name}|0"] = eye[noisy], naive
+        made[noise_name(name)] = eye[noisy], naive
     return made
 
 

@@ -18,10 +18,9 @@ from penchant.metrics.two_way import two_way_mean
 from penchant.studies.measured import seconds_of
 from penchant.studies.records import read_object
 from penchant.studies.tasks import Task
-from penchant.studies.weak_grid import TaskGrid, weak_name
+from penchant.studies.weak_grid import CEILING, RANDOM, TaskGrid, noise_name, student_name, weak_name
 from penchant.studies.weak_settings import WeakToStrongConfig, loss_label
 
-CEILING, RANDOM, NOISE = "ceiling|0", "random|0", "noise {}|0"
 BINS = 10
 Array = NDArray[Any]
 
@@ -81,10 +80,12 @@ def _cells(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterator[
             supervisors = [study / grid.supervisors[number, seed].place / "test.npy" for seed in config.seeds]
             teacher = np.stack([np.load(file, allow_pickle=False) for file in supervisors]).argmax(-1)
             key = weak_name(number)
-            naive = predicted[f"{key}|0"].argmax(-1) == truth
+            naive = predicted[student_name(key, 0)].argmax(-1) == truth
+            noise = predicted[noise_name(key)].argmax(-1) == truth
             for place, loss in enumerate(config.losses):
-                cell = _cell(predicted, f"{key}|{place}", teacher, truth)
-                right = predicted[f"{key}|{place}"].argmax(-1) == truth
+                name = student_name(key, place)
+                cell = _cell(predicted, name, teacher, truth)
+                right = predicted[name].argmax(-1) == truth
                 yield {
                     "task": grid.name,
                     "weak": weak.label,
@@ -92,9 +93,10 @@ def _cells(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterator[
                     "loss": loss_label(loss),
                     **cell,
                     "over_naive": None if place == 0 else two_way_mean(right * 1.0 - naive).as_dict(),
-                    "noise": _accuracy(predicted[NOISE.format(key)], truth),
-                    "random": _accuracy(predicted[RANDOM], truth),
-                    "curve": curves[f"{key}|{place}"].mean(0).tolist(),
+                    "noise": two_way_mean(noise).as_dict(),
+                    "over_noise": two_way_mean(naive * 1.0 - noise).as_dict(),
+                    "random": two_way_mean(predicted[RANDOM].argmax(-1) == truth).as_dict(),
+                    "curve": curves[name].mean(0).tolist(),
                     "labelled": _facts(grid.supervisors[number, config.seeds[0]], study).get("labelled"),
                     "learned_from": _facts(grid.supervisors[number, config.seeds[0]], study).get("learned_from"),
                 }
@@ -109,13 +111,9 @@ def _cell(predicted: Mapping[str, Array], name: str, teacher: Array, truth: Arra
         "warnings": list(found.warnings),
         **{key: getattr(found, key).as_dict() for key in ("student", "ceiling", "gain", "gap")},
         "supervisor": found.weak.as_dict(),
-        "agreement": {key: value and value | {} for key, value in asdict(relation).items()},
+        "agreement": asdict(relation),
         "calibration_error": _calibration_error(predicted[name], truth),
     }
-
-
-def _accuracy(probabilities: Array, truth: Array) -> dict[str, Any]:
-    return two_way_mean(probabilities.argmax(-1) == truth).as_dict()
 
 
 def _calibration_error(probabilities: Array, truth: Array) -> float:

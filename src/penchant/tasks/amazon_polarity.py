@@ -19,5 +19,5 @@ TASK = TaskSpec(
     hub="fancyzhx/amazon_polarity",
     splits=("train", "test"),
     read=_read,
-    **SENTIMENT,
+    classes=SENTIMENT,
 )

@@ -20,5 +20,5 @@ TASK = TaskSpec(
     hub="facebook/anli",
     splits=("train_r2", "test_r2"),
     read=_read,
-    **YES_NO,
+    classes=YES_NO,
 )

@@ -19,5 +19,5 @@ TASK = TaskSpec(
     hub="google/boolq",
     splits=("train", "validation"),
     read=_read,
-    **YES_NO,
+    classes=YES_NO,
 )

@@ -19,5 +19,5 @@ TASK = TaskSpec(
     hub="nyu-mll/glue:cola",
     splits=("train", "validation"),
     read=_read,
-    **YES_NO,
+    classes=YES_NO,
 )

@@ -11,8 +11,8 @@ from penchant.types import LabeledExample
 
 def _read(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
     question = f"{row['context']}\nQuestion: {row['question']}"
-    for example in numbered([row[f"answer{number}"] for number in range(4)], int(row["label"]), question):
-        yield LabeledExample(example.text, example.label, row["context"])
+    answers = [row[f"answer{number}"] for number in range(4)]
+    yield from numbered(answers, int(row["label"]), question, row["context"])
 
 
 TASK = TaskSpec(
@@ -21,5 +21,5 @@ TASK = TaskSpec(
     hub="allenai/cosmos_qa",
     splits=("train", "validation"),
     read=_read,
-    **RIGHT_WRONG,
+    classes=RIGHT_WRONG,
 )

@@ -12,8 +12,7 @@ from penchant.types import LabeledExample
 def _read(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
     dialogue = "\n".join(row["dialogue"])
     right = row["choice"].index(row["answer"])
-    for example in numbered(row["choice"], right, f"{dialogue}\nQuestion: {row['question']}"):
-        yield LabeledExample(example.text, example.label, dialogue)
+    yield from numbered(row["choice"], right, f"{dialogue}\nQuestion: {row['question']}", dialogue)
 
 
 TASK = TaskSpec(
@@ -22,5 +21,5 @@ TASK = TaskSpec(
     hub="dataset-org/dream",
     splits=("train", "test"),
     read=_read,
-    **RIGHT_WRONG,
+    classes=RIGHT_WRONG,
 )

@@ -28,10 +28,4 @@ TASK = TaskSpec(
     read=_read,
     local=("emotion/train.txt.gz", "emotion/test.txt.gz"),
     classes=CLASSES,
-    words=tuple(f" {name}" for name in CLASSES),
-    templates=(
-        "{text}\nThe emotion of this text is",
-        "Text: {text}\nIs it sadness, joy, love, anger, fear or surprise? It is",
-        "Read this: {text}\nWhoever wrote it feels",
-    ),
 )

@@ -20,5 +20,5 @@ TASK = TaskSpec(
     splits=("train", "test"),
     read=_read,
     local=("ethics/deontology/train.csv.gz", "ethics/deontology/test.csv.gz"),
-    **YES_NO,
+    classes=YES_NO,
 )

@@ -22,5 +22,5 @@ TASK = TaskSpec(
     splits=("train", "test"),
     read=_read,
     local=("ethics/justice/train.csv.gz", "ethics/justice/test.csv.gz"),
-    **YES_NO,
+    classes=YES_NO,
 )

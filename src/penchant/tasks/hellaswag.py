@@ -19,5 +19,5 @@ TASK = TaskSpec(
     hub="Rowan/hellaswag",
     splits=("train", "validation"),
     read=_read,
-    **RIGHT_WRONG,
+    classes=RIGHT_WRONG,
 )

@@ -21,5 +21,5 @@ TASK = TaskSpec(
     splits=("train", "test"),
     read=_read,
     local=("imdb5000/movie_review.jsonl.gz",),
-    **SENTIMENT,
+    classes=SENTIMENT,
 )

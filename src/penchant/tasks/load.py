@@ -45,7 +45,6 @@ NAMES = (
 )
 UNBALANCED = 0.55  # a class that is larger than this makes a task be balanced, as in the paper
 TEST_SHARE = 4  # of a task with one file every fourth group is for testing
-NAMED = 5  # examples of a problem that a message names
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def load_task(name: str, *, train: int | None = None, test: int | None = None, f
     dropped["related to test rows"] = len(unique) - len(training)
     training = _checked(training, spec, "train")
     before = len(training) + len(testing)
-    training, testing = balanced(training, 0), balanced(testing, 0)
+    training, testing = balanced(training), balanced(testing)
     dropped["to balance classes"] = before - len(training) - len(testing)
     return TaskData(spec, source, tuple(training[:train]), tuple(testing[:test]), dict(dropped))
 
@@ -116,9 +115,7 @@ def load_task(name: str, *, train: int | None = None, test: int | None = None, f
 def halves(examples: Sequence[LabeledExample], seed: int) -> tuple[list[LabeledExample], list[LabeledExample]]:
     """Two random parts of about equal size; a group lies in one of them. One is for the weak supervisor to learn from,
     the other for it to label."""
-    groups: dict[str, list[LabeledExample]] = defaultdict(list)
-    for example in examples:
-        groups[example.group or example.text].append(example)
+    groups = _by_group(examples)
     keys = sorted(groups)
     random.Random(seed).shuffle(keys)
     parts: tuple[list[LabeledExample], list[LabeledExample]] = [], []
@@ -127,13 +124,10 @@ def halves(examples: Sequence[LabeledExample], seed: int) -> tuple[list[LabeledE
     return parts
 
 
-def balanced(examples: Sequence[LabeledExample], seed: int) -> list[LabeledExample]:
-    """In a fixed random order, groups together; where a class has over 55%, every class as often as the rarest."""
-    groups: dict[str, list[LabeledExample]] = defaultdict(list)
-    for example in examples:
-        groups[example.group or example.text].append(example)
-    keys = sorted(groups, key=lambda key: (digest(f"{seed} {key}"), key))
-    ordered = [example for key in keys for example in groups[key]]
+def balanced(examples: Sequence[LabeledExample]) -> list[LabeledExample]:
+    """In a fixed shuffled order, groups together; where a class has over 55%, every class as often as the rarest."""
+    groups = _by_group(examples)
+    ordered = [example for key in sorted(groups, key=lambda key: (digest(key), key)) for example in groups[key]]
     counts = Counter(example.label for example in ordered)
     if not ordered or max(counts.values()) / len(ordered) <= UNBALANCED:
         return ordered
@@ -144,6 +138,14 @@ def balanced(examples: Sequence[LabeledExample], seed: int) -> list[LabeledExamp
             taken[example.label] += 1
             kept.append(example)
     return kept
+
+
+def _by_group(examples: Iterable[LabeledExample]) -> dict[str, list[LabeledExample]]:
+    """A text that stands alone is a group of its own."""
+    groups: dict[str, list[LabeledExample]] = defaultdict(list)
+    for example in examples:
+        groups[example.group or example.text].append(example)
+    return groups
 
 
 def _rows(spec: TaskSpec, folder: Path) -> tuple[str, list[LabeledExample], list[LabeledExample]]:

@@ -20,5 +20,5 @@ TASK = TaskSpec(
     hub="CogComp/mc_taco",
     splits=("validation", "test"),
     read=_read,
-    **RIGHT_WRONG,
+    classes=RIGHT_WRONG,
 )

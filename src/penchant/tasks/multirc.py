@@ -20,5 +20,5 @@ TASK = TaskSpec(
     hub="aps/super_glue:multirc",
     splits=("train", "validation"),
     read=_read,
-    **RIGHT_WRONG,
+    classes=RIGHT_WRONG,
 )

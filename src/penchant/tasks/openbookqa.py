@@ -19,5 +19,5 @@ TASK = TaskSpec(
     hub="allenai/openbookqa:main",
     splits=("train", "test"),
     read=_read,
-    **RIGHT_WRONG,
+    classes=RIGHT_WRONG,
 )

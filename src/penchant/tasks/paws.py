@@ -20,5 +20,5 @@ TASK = TaskSpec(
     hub="google-research-datasets/paws:labeled_final",
     splits=("train", "test"),
     read=_read,
-    **YES_NO,
+    classes=YES_NO,
 )

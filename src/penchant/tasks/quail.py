@@ -11,8 +11,7 @@ from penchant.types import LabeledExample
 
 def _read(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
     question = f"{row['context']}\nQuestion: {row['question']}"
-    for example in numbered(row["answers"], int(row["correct_answer_id"]), question):
-        yield LabeledExample(example.text, example.label, row["context"])
+    yield from numbered(row["answers"], int(row["correct_answer_id"]), question, row["context"])
 
 
 TASK = TaskSpec(
@@ -21,5 +20,5 @@ TASK = TaskSpec(
     hub="textmachinelab/quail",
     splits=("train", "validation"),
     read=_read,
-    **RIGHT_WRONG,
+    classes=RIGHT_WRONG,
 )

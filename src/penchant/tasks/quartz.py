@@ -10,8 +10,7 @@ from penchant.types import LabeledExample
 
 
 def _read(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
-    for example in lettered(row, f"{row['para']}\nQuestion: {row['question']}"):
-        yield LabeledExample(example.text, example.label, row["para"])
+    yield from lettered(row, f"{row['para']}\nQuestion: {row['question']}", row["para"])
 
 
 TASK = TaskSpec(
@@ -20,5 +19,5 @@ TASK = TaskSpec(
     hub="allenai/quartz",
     splits=("train", "test"),
     read=_read,
-    **RIGHT_WRONG,
+    classes=RIGHT_WRONG,
 )

@@ -22,5 +22,5 @@ TASK = TaskSpec(
     splits=("train", "test"),
     read=_read,
     local=("sciq/train.jsonl.gz", "sciq/test.jsonl.gz"),
-    **RIGHT_WRONG,
+    classes=RIGHT_WRONG,
 )

@@ -12,8 +12,7 @@ from penchant.types import LabeledExample
 def _read(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
     question = f"{row['context']}\nQuestion: {row['question']}"
     answers = [row[f"answer{letter}"] for letter in "ABC"]
-    for example in numbered(answers, int(row["label"]) - 1, question):
-        yield LabeledExample(example.text, example.label, row["context"])
+    yield from numbered(answers, int(row["label"]) - 1, question, row["context"])
 
 
 TASK = TaskSpec(
@@ -22,5 +21,5 @@ TASK = TaskSpec(
     hub="allenai/social_i_qa",
     splits=("train", "validation"),
     read=_read,
-    **RIGHT_WRONG,
+    classes=RIGHT_WRONG,
 )

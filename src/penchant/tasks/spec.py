@@ -22,9 +22,6 @@ class TaskSpec:
         name: as in `load_task(name)`.
         title: for people.
         classes: names of the classes, in the order of labels.
-        words: what a language model answers for each class.
-        templates: ways to ask for it, with `{text}`; they mean the same, so that answers can be held against each
-            other.
         hub: the data set's id on the hub, `org/name` or `org/name:config`.
         splits: its splits for training and testing.
         read: examples of a row.
@@ -35,63 +32,42 @@ class TaskSpec:
     name: str
     title: str
     classes: tuple[str, ...]
-    words: tuple[str, ...]
-    templates: tuple[str, ...]
     hub: str
     splits: tuple[str, str]
     read: Reader
     local: tuple[str, ...] = ()
 
 
-SENTIMENT: dict[str, Any] = {
-    "classes": ("negative", "positive"),
-    "words": (" negative", " positive"),
-    "templates": (
-        "{text}\nThe sentiment of this text is",
-        "Text: {text}\nIs it positive or negative? It is",
-        "Read this: {text}\nWhoever wrote it feels",
-    ),
-}
-YES_NO: dict[str, Any] = {
-    "classes": ("no", "yes"),
-    "words": (" no", " yes"),
-    "templates": ("{text}\nAnswer yes or no:", "{text}\nIs that so? Answer:", "{text}\nTrue? Say yes or no:"),
-}
-RIGHT_WRONG: dict[str, Any] = {
-    "classes": ("wrong", "right"),
-    "words": (" no", " yes"),
-    "templates": (
-        "{text}\nIs this answer right? Answer yes or no:",
-        "{text}\nDoes that answer the question? Answer yes or no:",
-        "{text}\nCorrect?",
-    ),
-}
+SENTIMENT = ("negative", "positive")
+YES_NO = ("no", "yes")
+RIGHT_WRONG = ("wrong", "right")
 
 
-def one_of_each(question: str, right: str, wrong: Sequence[str]) -> list[LabeledExample]:
+def one_of_each(question: str, right: str, wrong: Sequence[str], group: str = "") -> list[LabeledExample]:
     """A question with several answers as two examples: with the right one, and with one of the wrong ones.
 
-    Which wrong one depends on the question alone, so every model sees the same rows. Both are of one group.
+    Which wrong one depends on the question alone, so every model sees the same rows. Both are of one group: that of the
+    passage where several questions share one, else the question's own.
     """
     if not wrong:
         return []
     distractor = wrong[digest(question) % len(wrong)]
     return [
-        LabeledExample(f"{question}\nAnswer: {answer}", label, question)
+        LabeledExample(f"{question}\nAnswer: {answer}", label, group or question)
         for answer, label in ((distractor, 0), (right, 1))
     ]
 
 
-def lettered(row: Mapping[str, Any], question: str) -> list[LabeledExample]:
+def lettered(row: Mapping[str, Any], question: str, group: str = "") -> list[LabeledExample]:
     """Rows with `choices: {text: [...], label: [...]}` and `answerKey`."""
-    choices, key = row["choices"], row["answerKey"]
-    texts = dict(zip(choices["label"], choices["text"], strict=True))
-    return one_of_each(question, texts[key], [text for label, text in texts.items() if label != key])
+    choices = row["choices"]
+    return numbered(choices["text"], list(choices["label"]).index(row["answerKey"]), question, group)
 
 
-def numbered(options: Sequence[str], right: int, question: str) -> list[LabeledExample]:
+def numbered(options: Sequence[str], right: int, question: str, group: str = "") -> list[LabeledExample]:
     """Rows with options of which number `right`, from 0, is the answer."""
-    return one_of_each(question, options[right], [text for place, text in enumerate(options) if place != right])
+    wrong = [text for place, text in enumerate(options) if place != right]
+    return one_of_each(question, options[right], wrong, group)
 
 
 def digest(text: str) -> int:

@@ -24,5 +24,5 @@ TASK = TaskSpec(
     splits=("train", "validation"),
     read=_read,
     local=("sst2/train.txt.gz", "sst2/test.txt.gz"),
-    **SENTIMENT,
+    classes=SENTIMENT,
 )

@@ -20,5 +20,5 @@ TASK = TaskSpec(
     hub="cardiffnlp/tweet_eval:sentiment",
     splits=("train", "test"),
     read=_read,
-    **SENTIMENT,
+    classes=SENTIMENT,
 )

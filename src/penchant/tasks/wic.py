@@ -20,5 +20,5 @@ TASK = TaskSpec(
     hub="aps/super_glue:wic",
     splits=("train", "validation"),
     read=_read,
-    **YES_NO,
+    classes=YES_NO,
 )

@@ -1,0 +1,147 @@
+"""The page of a weak-to-strong study: its numbers, its sentences, hostile text."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penchant.reports.weak import weak_files
+from penchant.reports.weak_words import findings, headline
+
+HOSTILE = '<script>alert(1)</script> \u202egnp & "quotes" </div>'
+
+
+def about(value: float, half: float = 0.02) -> dict[str, Any]:
+    return {"value": value, "low": value - half, "high": value + half, "n": 600, "clusters": 200}
+
+
+def cell(loss: str = "naive", ratio: float | None = 0.5, over: float | None = None, **changes: Any) -> dict[str, Any]:
+    pgr = {"value": ratio, "low": None, "high": None, "reason": "no gap: so small"}
+    if ratio is not None:
+        pgr |= {"low": ratio - 0.05, "high": ratio + 0.05, "reason": ""}
+    return {
+        "task": "sst2",
+        "weak": "TF-IDF",
+        "strong": "big",
+        "loss": loss,
+        "pgr": pgr,
+        "warnings": [],
+        "supervisor": about(0.7),
+        "student": about(0.75),
+        "ceiling": about(0.8),
+        "gain": about(0.05),
+        "gap": about(0.1),
+        "over_naive": None if over is None else about(over, 0.01),
+        "noise": about(0.78),
+        "over_noise": about(-0.03, 0.01),
+        "random": about(0.5),
+        "agreement": {
+            **dict.fromkeys(("overall", "where_right", "fixed", "inherited", "new"), about(0.6)),
+            "where_wrong": about(0.7),
+        },
+        "calibration_error": 0.043,
+        "curve": [0.6, 0.75],
+        "labelled": 100,
+        "learned_from": 100,
+        **changes,
+    }
+
+
+def made_up(*cells: dict[str, Any]) -> dict[str, Any]:
+    """Numbers as the summary writes them."""
+    return {
+        "study": "weak-to-strong",
+        "config": {"l2": 0.03, "steps": 100},
+        "seeds": [0, 1],
+        "tasks": [
+            {
+                "task": "sst2",
+                "title": "SST-2",
+                "source": "sst2/train.txt.gz",
+                "classes": ["negative", "positive"],
+                "train": 200,
+                "test": 300,
+                "majority": 0.51,
+                "dropped": {"duplicates": 7, "empty": 0},
+            }
+        ],
+        "weak": ["TF-IDF"],
+        "strong": [{"label": "big", "parameters": 135_000_000}],
+        "losses": ["naive", "confidence 0.5"],
+        "cells": list(cells),
+        "curve_steps": [1, 100],
+        "failures": [],
+        "cost": {"seconds": 60.0},
+        "provenance": {"machine": {"cpu": "AMD EPYC", "cores": 2}},
+    }
+
+
+BOTH = (cell(), cell("confidence 0.5", 0.8, over=0.03))
+
+
+def test_the_page_has_the_numbers(page: Callable[[dict[str, Any]], str], tmp_path: Path) -> None:
+    html = page(made_up(*BOTH))
+    for words in ("0.50", "[0.45, 0.55]", "SST-2", "7 duplicates", "135", "4.3%", "for new test items and new seeds"):
+        assert words in html, words
+    names = {path.name for path in (tmp_path / "page-figures").iterdir()}
+    assert names == {"pgr.png", "accuracy.png", "curve.png", "table.csv", "table.tex"}
+
+
+def test_sentences_go_as_far_as_the_intervals() -> None:
+    study = made_up(*BOTH)
+    assert headline(study)[0] == (
+        "A big student of TF-IDF recovers 0.50 [0.45, 0.55] of the gap, trained the naive way; 0.80 [0.75, 0.85] with "
+        "confidence 0.5."
+    )
+    said = " ".join(findings(study))
+    assert "confidence 0.5 is clearly better in 1, clearly worse in 0 and not told apart in 0 of 1 cell" in said
+    assert "In 1 of 1 naive cell errors at random hurt clearly less than the supervisor's own" in said
+    assert "say the same in 70% of the rows" in said
+    assert "undefined" not in said
+    unsure = " ".join(findings(made_up(cell(over_noise=about(0.0)), cell("confidence 0.5", over=0.0))))
+    assert "errors at random" not in unsure
+    assert "not told apart in 1 of 1 cell" in unsure
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ([cell(ratio=None)], "Next: a stronger student"),
+        ([cell(ratio=0.9)], "Next: a weaker supervisor"),
+        ([cell(ratio=0.3)], "Next: losses that listen less"),
+        (
+            [cell(pgr={"value": 0.5, "low": 0, "high": 1, "reason": ""}, warnings=["take more seeds"])],
+            "Next: narrower intervals; take more seeds.",
+        ),
+    ],
+)
+def test_what_to_do_next_follows_from_the_numbers(cells: list[dict[str, Any]], words: str) -> None:
+    assert words in findings(made_up(*cells))[-1]
+
+
+def test_without_a_gap_or_a_student_it_says_so(page: Callable[[dict[str, Any]], str]) -> None:
+    html = page(made_up(cell(ratio=None)))
+    assert "there is no gap to recover anywhere" in html
+    assert "undefined: no gap" in html
+    assert "No student was trained yet." in page(made_up())
+
+
+def test_hostile_text_does_nothing(page: Callable[[dict[str, Any]], str]) -> None:
+    numbers = json.loads(json.dumps(made_up(*BOTH)).replace('"TF-IDF"', json.dumps(HOSTILE)))
+    numbers["failures"] = [{"stage": HOSTILE, "reason": HOSTILE}]
+    html = page(numbers)
+    assert "<script" not in html
+    assert "\u202e" not in html
+
+
+def test_tables_for_papers_and_spreadsheets_hold_special_characters() -> None:
+    files = weak_files(made_up(cell(weak="=cmd()", strong="50%_of $x$")))
+    rows = list(csv.reader(files["table.csv"].splitlines()))
+    assert rows[1][:4] == ["SST-2", "'=cmd()", "50%_of $x$", "naive"]
+    assert r"50\%\_of \$x\$" in files["table.tex"]
+    assert files["table.tex"].count(r"\\") == 2
