@@ -1,6 +1,6 @@
 """A step of PPO beside a plain loop on `transformers`: tokens a second of rollout plus update, both sides alternating.
 
-    python benchmarks/ppo.py [--repeats 5] [--model smollm2-135m] [--prompts 8] [--samples 4] [--tokens 32]
+    python benchmarks/ppo.py [--repeats 5] [--model smollm2-135m] [--prompts 8] [--samples 4] [--tokens 32] [--words 0]
 
 The plain loop is what one writes first: `generate` with several returned sequences, padded rows through policy,
 value head and reference, full logits, the same losses and number of updates, the same optimizer, no trees. One process,
@@ -33,6 +33,14 @@ OPENINGS = ("The film", "I went to see", "This movie is about", "My friends told
             "On paper", "At the end of", "Her first role", "Critics said that")  # fmt: skip
 
 
+def openings(options: argparse.Namespace) -> list[str]:
+    """The prompts: some words each, or about `options.words`."""
+    if not options.words:
+        return list(OPENINGS[: options.prompts])
+    words = [" and ".join(OPENINGS[start:] + OPENINGS[:start]).split() for start in range(options.prompts)]
+    return [" ".join((row * (1 + options.words // len(row)))[: options.words]) for row in words]
+
+
 def letters(pairs: Any) -> list[float]:
     """A reward that is free: the share of vowels."""
     return [sum(letter in "aeiou" for letter in text) / max(1, len(text)) for _, text in pairs]
@@ -43,7 +51,7 @@ class Ours:
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         prompts = folder / "prompts.txt"
-        prompts.write_text("".join(f"{text}\n" for text in OPENINGS[: options.prompts]))
+        prompts.write_text("".join(f"{text}\n" for text in openings(options)))
         config = PPOGT(
             model={"name": options.model, "device": "cpu", "dtype": "float32"},
             data={"path": str(prompts), "held_out": 0, "template": "plain"},
@@ -76,10 +84,10 @@ class Ours:
         weights = list(self.loop.policy.model.parameters())
         self.optimizer = make_optimizer(config.optimizer, weights, list(self.loop.value_head.parameters()), 1e-3)
 
-    def step(self, number: int) -> float:
-        """One step; how many tokens were drawn."""
+    def step(self, number: int) -> tuple[float, float]:
+        """One step; how many tokens were drawn, and the seconds that drawing took."""
         row = rollout._step(self.loop, number, self.optimizer)
-        return row["tokens"] * len(self.loop.prompts) * self.loop.config.samples_per_prompt
+        return row["tokens"] * len(self.loop.prompts) * self.loop.config.samples_per_prompt, row["sampling_seconds"]
 
 
 class Plain:
@@ -96,15 +104,16 @@ class Plain:
         self.optimizer = make_optimizer(RMSprop(learning_rate=RATE), list(self.model.parameters()), head, 1e-3)
         self.options = options
 
-    def step(self, number: int) -> float:
-        """One step; how many tokens were drawn."""
-        options = self.options
-        batch = self.tokenizer(list(OPENINGS[: options.prompts]), return_tensors="pt", padding=True)
+    def step(self, number: int) -> tuple[float, float]:
+        """One step; how many tokens were drawn, and the seconds that drawing took."""
+        options, began = self.options, time.perf_counter()
+        batch = self.tokenizer(openings(options), return_tensors="pt", padding=True)
         torch.manual_seed(number)
         with torch.no_grad():
             rows = self.model.generate(  # type: ignore[operator]
                 **batch, do_sample=True, num_return_sequences=options.samples, max_new_tokens=options.tokens, top_k=0
             )
+        sampled = time.perf_counter() - began
         width = batch["input_ids"].shape[1]
         drawn = rows[:, width:]
         ends = (drawn == self.tokenizer.eos_token_id).long()
@@ -129,7 +138,7 @@ class Plain:
                 clip([*self.model.parameters(), *self.value_head.parameters()], 1.0)
                 self.optimizer.step()
                 self.optimizer.zero_grad(set_to_none=True)
-        return float(inside.sum())
+        return float(inside.sum()), sampled
 
     def _read(self, model: Any, rows: Tensor, mask: Tensor, width: int) -> tuple[Tensor, Tensor]:
         positions = (mask.cumsum(1) - 1).clamp_min(0)
@@ -143,27 +152,35 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", default="smollm2-135m")
-    for name, value in (("repeats", 5), ("prompts", 8), ("samples", 4), ("tokens", 32)):
+    for name, value in (("repeats", 5), ("prompts", 8), ("samples", 4), ("tokens", 32), ("words", 0)):
         parser.add_argument(f"--{name}", type=int, default=value)
     options = parser.parse_args()
     torch.set_num_threads(2)
     with tempfile.TemporaryDirectory() as folder:
         sides = {"Penchant": Ours(options, Path(folder)), "plain transformers": Plain(options)}
         rates: dict[str, list[float]] = {name: [] for name in sides}
+        parts: dict[str, list[tuple[float, float]]] = {
+            name: [] for name in sides
+        }  # seconds of drawing, and of the rest
         for number in range(options.repeats + 1):  # the first of each is a warm-up
             for name, side in sides.items():
                 began = time.perf_counter()
-                tokens = side.step(number)
+                tokens, sampling = side.step(number)
+                seconds = time.perf_counter() - began
                 if number:
-                    rates[name].append(tokens / (time.perf_counter() - began))
+                    rates[name].append(tokens / seconds)
+                    parts[name].append((sampling, seconds - sampling))
     ratios = [ours / theirs for ours, theirs in zip(*rates.values(), strict=True)]
+    words = f" of {options.words} words" if options.words else ""
     print(
-        f"{options.prompts} prompts x {options.samples} samples of {options.tokens} tokens, {options.model}, float32:"
+        f"{options.prompts} prompts{words} x {options.samples} samples of {options.tokens} tokens, {options.model}, "
+        "float32:"
     )
-    print("| | tokens/s of rollout plus update |\n|---|---|")
+    print("| | tokens/s of rollout plus update | seconds of drawing | of the rest |\n|---|---|---|---|")
     for name, of in rates.items():
-        print(f"| {name} | {statistics.median(of):.1f} ({min(of):.1f} to {max(of):.1f}) |")
-    print(f"| ratio | {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |")
+        drawing, rest = (statistics.median(part) for part in zip(*parts[name], strict=True))
+        print(f"| {name} | {statistics.median(of):.1f} ({min(of):.1f} to {max(of):.1f}) | {drawing:.1f} | {rest:.1f} |")
+    print(f"| ratio | {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) | | |")
 
 
 if __name__ == "__main__":

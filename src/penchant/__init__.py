@@ -24,7 +24,7 @@ from penchant.data import (
 from penchant.errors import InputError, PenchantError, RunError
 from penchant.methods import DPO, KTO, PPO, PPOGT, SFT, PreferredFT, RewardModel, Unlikelihood, train
 from penchant.models.settings import LoRA, ModelConfig
-from penchant.pipelines import OnlineRLHF
+from penchant.pipelines import OnlineRLHF, WeakLabel, WeakTrain
 from penchant.rewards import best_worst_pairs, compare_by_score, load_reward, score_groups
 from penchant.types import Comparison, Message, PromptGroup, Response, RunResult
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from penchant.models.load import load_policy
     from penchant.models.policy import Policy
     from penchant.models.reward import LearnedReward, load_reward_model
+    from penchant.pipelines.weak_runs import weak_label, weak_train
     from penchant.reports import report
 
 _LATER = {
@@ -44,6 +45,8 @@ _LATER = {
     "load_policy": "penchant.models.load",
     "load_reward_model": "penchant.models.reward",
     "report": "penchant.reports",
+    "weak_label": "penchant.pipelines.weak_runs",
+    "weak_train": "penchant.pipelines.weak_runs",
 }
 
 __all__ = [
@@ -70,6 +73,8 @@ __all__ = [
     "RunResult",
     "Sampling",
     "Unlikelihood",
+    "WeakLabel",
+    "WeakTrain",
     "best_worst_pairs",
     "check_preferences",
     "compare_by_score",
@@ -83,6 +88,8 @@ __all__ = [
     "report",
     "score_groups",
     "train",
+    "weak_label",
+    "weak_train",
     "write_groups",
 ]
 

@@ -78,6 +78,24 @@ def test_the_controller_moves_towards_its_target_by_a_bounded_step() -> None:
     assert pg.adapted(0.1, kl_nats=0.0, target_nats=6.0, gain=0.5) == pytest.approx(0.1 * 0.9)
 
 
+def test_the_first_coefficient_puts_the_best_policy_at_the_target() -> None:
+    """Many normal rewards: tilting them by exp(r / beta) gives the KL that was asked for."""
+    scores = 3.0 * torch.randn(200_000, generator=torch.Generator().manual_seed(0))
+    for target in (0.5, 2.0):
+        beta = pg.first_coefficient(scores, torch.zeros(len(scores), dtype=torch.long), target)
+        tilted = torch.softmax(scores / beta, 0)
+        assert float((tilted * (tilted * len(scores)).log()).sum()) == pytest.approx(target, rel=0.03)
+    assert beta == pytest.approx(3.0 / math.sqrt(2 * 2.0), rel=0.01)
+
+
+def test_the_first_coefficient_is_blind_to_what_prompts_are_worth_and_has_the_rewards_unit() -> None:
+    scores, prompts = torch.tensor([0.0, 1.0, 100.0, 101.0]), torch.tensor([7, 7, 3, 3])
+    assert pg.first_coefficient(scores, prompts, 1.0) == pytest.approx(0.5)
+    assert pg.first_coefficient(10 * scores, prompts, 1.0) == pytest.approx(5)
+    assert pg.first_coefficient(torch.tensor([0.0, 2.0]), torch.tensor([0, 1]), 0.5) == pytest.approx(1)
+    assert pg.first_coefficient(torch.ones(4), prompts, 1.0) == 0.1
+
+
 def test_explained_variance_at_its_limits() -> None:
     returns, weights = torch.tensor([1.0, 2.0, 3.0]), torch.ones(3)
     assert pg.explained_variance(returns, returns, weights) == pytest.approx(1)

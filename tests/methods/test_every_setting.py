@@ -82,6 +82,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "precision": ((), ("precision=bfloat16",), "weights"),
     "gradient_checkpointing": ((), ("gradient_checkpointing=true",), "calls"),
     "evaluate.every_steps": ((), ("evaluate.every_steps=1",), "evaluations"),
+    "evaluate.at_steps": ((), ("evaluate.at_steps=[1]",), "evaluations"),
     "evaluate.samples": ((), ("evaluate.samples={max_new_tokens: 5, max_prompts: 1}",), "files"),
     "evaluate.samples.prompts": (SAMPLES, ("evaluate.samples.prompts=prompts.txt",), "samples"),
     "evaluate.samples.max_prompts": (SAMPLES, ("evaluate.samples.max_prompts=1",), "samples"),

@@ -178,6 +178,17 @@ def test_the_controller_brings_the_kl_to_its_target(train: Callable[..., pt.RunR
         assert len({row["kl_coefficient"] for row in lines(run.path)}) > 10
 
 
+def test_without_a_start_the_first_coefficient_follows_from_the_target(train: Callable[..., pt.RunResult]) -> None:
+    """A target sixteen times as far is begun with a fourth of the penalty."""
+    settings = BANDIT | {"steps": 1}
+    near, far = (train(f"target-{target}", **settings, kl={"target_nats": target}) for target in (0.5, 8.0))
+    first = [lines(run.path)[0]["kl_coefficient"] for run in (near, far)]
+    assert first[0] == pytest.approx(4 * first[1])
+    assert first[1] > 0
+    scaled = train("scaled", **settings, kl={"target_nats": 2.0}, kl_in="loss")
+    assert lines(scaled.path)[0]["kl_coefficient"] == 0.5  # of a variance of 1
+
+
 def test_at_a_rate_of_nothing_the_kl_stays_zero(train: Callable[..., pt.RunResult], tiny_model: str) -> None:
     run = train(
         "still", optimizer={"name": "adamw", "learning_rate": 1e-30}, evaluate={"samples": {"max_new_tokens": 4}}

@@ -128,3 +128,14 @@ def test_intervals_cover_and_no_gap_is_undefined(seeds: int, sd: float) -> None:
         undefined += pgr(*_shared_items(1000, seeds, sd, (0.6, 0.6, 0.6), trial)).value is None
     assert 0.93 <= covered / trials <= 0.97
     assert undefined / trials >= 0.95
+
+
+def test_consistency_is_the_share_of_pairs_of_templates_that_agree() -> None:
+    from penchant.metrics.agreement import consistency
+
+    said = [[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]  # of three pairs: 3, 1, 1, 3 agree
+    assert consistency(said).value == pytest.approx((3 + 1 + 1 + 3) / 12)
+    assert consistency([[0, 1], [0, 1]]).value == 1
+    assert consistency(said, [0, 0, 1, 1]).clusters == 2
+    with pytest.raises(InputError, match="two templates or more"):
+        consistency([[0, 1]])

@@ -45,7 +45,12 @@ def cell(loss: str = "naive", ratio: float | None = 0.5, over: float | None = No
             "where_wrong": about(0.7),
         },
         "calibration_error": 0.043,
-        "curve": [0.6, 0.75],
+        "reliability": [{"confidence": 0.6, "accuracy": about(0.55)}, {"confidence": 0.9, "accuracy": about(0.8)}],
+        "brier": about(0.3, 0.01),
+        "curve": [{"after": 1, "accuracy": 0.6}, {"after": 100, "accuracy": 0.75}],
+        "oracle": {"accuracy": 0.78, "after": 1, "last": 0.75},
+        "early": None,
+        "over_longer": None,
         "labelled": 100,
         "learned_from": 100,
         **changes,
@@ -71,10 +76,10 @@ def made_up(*cells: dict[str, Any]) -> dict[str, Any]:
             }
         ],
         "weak": ["TF-IDF"],
-        "strong": [{"label": "big", "parameters": 135_000_000}],
+        "chain": [],
+        "strong": [{"label": "big", "parameters": 135_000_000, "curve_unit": "steps"}],
         "losses": ["naive", "confidence 0.5"],
         "cells": list(cells),
-        "curve_steps": [1, 100],
         "failures": [],
         "cost": {"seconds": 60.0},
         "provenance": {"machine": {"cpu": "AMD EPYC", "cores": 2}},
@@ -89,7 +94,17 @@ def test_the_page_has_the_numbers(page: Callable[[dict[str, Any]], str], tmp_pat
     for words in ("0.50", "[0.45, 0.55]", "SST-2", "7 duplicates", "135", "4.3%", "for new test items and new seeds"):
         assert words in html, words
     names = {path.name for path in (tmp_path / "page-figures").iterdir()}
-    assert names == {"pgr.png", "accuracy.png", "curve.png", "table.csv", "table.tex"}
+    assert names == {"pgr.png", "accuracy.png", "curve.png", "reliability.png", "table.csv", "table.tex"}
+
+
+def test_students_of_several_sizes_are_drawn_against_them(
+    page: Callable[[dict[str, Any]], str], tmp_path: Path
+) -> None:
+    study = made_up(cell(), cell(strong="small"), cell(strong="small", weak="other"), cell(weak="other"))
+    study["strong"].append(study["strong"][0] | {"label": "small", "parameters": 5_000_000})
+    study["weak"].append("other")
+    assert "parameters" in page(study)
+    assert "size.png" in {path.name for path in (tmp_path / "page-figures").iterdir()}
 
 
 def test_sentences_go_as_far_as_the_intervals() -> None:

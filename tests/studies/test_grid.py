@@ -173,7 +173,7 @@ def test_every_run_is_a_configuration_of_its_method(study: Callable[..., Frontie
         if task.kind == "dpo":
             assert config.loss.beta == task.value
             assert config.model.name == str(tmp_path / "start" / "checkpoint")
-            assert config.evaluate.every_steps == 2  # 20 comparisons, 8 a step: 3 steps, evaluated twice
+            assert config.evaluate.at_steps == (2, 3)  # 20 comparisons, 8 a step: 3 steps, evaluated twice
             assert config.evaluate.samples.seed == 10_000
 
 

@@ -94,7 +94,7 @@ def test_a_student_equals_the_ceiling_where_the_supervisor_is_always_right(
     config = make(weak=[{"name": "tfidf"}], losses=[{"name": "cross_entropy", "labels": "hard"}], seeds=[0])
     result = run_weak_to_strong(config, workers=workers)
     (grid,) = weak_grid(config)
-    predicted = load_file(Path(config.out or "") / grid.students[0].place / "test.safetensors")
+    predicted = load_file(Path(config.out or "") / grid.students[0].tasks()[0].place / "test.safetensors")
     assert result.numbers["cells"][0]["supervisor"]["value"] == 1  # easy words: it makes no error
     np.testing.assert_array_equal(predicted["weak-0|0"], predicted["ceiling|0"])
     np.testing.assert_array_equal(predicted["noise weak-0|0"], predicted["ceiling|0"])
@@ -104,12 +104,12 @@ def test_a_student_equals_the_ceiling_where_the_supervisor_is_always_right(
 def test_no_truth_reaches_a_student(make: Callable[..., WeakToStrongConfig], workers: Workers, tmp_path: Path) -> None:
     """Other labels of the rows that the supervisor labels change the ceiling, and no student by one bit."""
     from penchant.studies.order import Order
-    from penchant.studies.weak_stages import students_stage
+    from penchant.studies.weak_students import students_stage
 
     config = make(losses=[{"name": name} for name in ALL])
     run_weak_to_strong(config, workers=workers)
     (grid,) = weak_grid(config)
-    study, task = Path(config.out or ""), grid.students[0]
+    study, (task,) = Path(config.out or ""), grid.students[0].tasks()
     rows = json.loads((study / grid.rows.place / "rows.json").read_text())
     for row in rows["train"]:
         row["label"] = 1 - row["label"]
@@ -124,6 +124,113 @@ def test_no_truth_reaches_a_student(make: Callable[..., WeakToStrongConfig], wor
     for name in before:
         same = np.array_equal(before[name], after[name])
         assert same == (name.startswith("weak-") or name == "random|0"), name
+
+
+FINE_TUNED = {"name": "lm", "device": "cpu", "training": {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3}}
+
+
+def test_fine_tuned_students_and_a_chain(
+    make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str
+) -> None:
+    """Each has its ceiling and controls; the chain's student stands beside one that trained as long."""
+    strong = [FINE_TUNED | {"model": stories}, {"model": stories}]
+    config = make(weak=[{"name": "tfidf", "rows": 20}], strong=strong, bootstrap=[{"model": stories}], test=40)
+    result = run_weak_to_strong(config, workers=workers)
+    assert not result.failures
+    assert [one["loss"] for one in result.numbers["cells"]] == 2 * [
+        "naive",
+        "confidence 0.5",
+        "bootstrapped",
+        "as long, no chain",
+    ]
+    tuned = result.numbers["cells"][:4]
+    assert {one["strong"] for one in tuned} == {"stories260K, fine-tuned"}
+    assert [len(one["curve"]) for one in tuned] == [4, 4, 4, 8]  # the last trains twice as long
+    assert all(one["oracle"] and one["random"] and one["noise"] for one in tuned)
+    assert [one["over_longer"] is not None for one in tuned] == [False, False, True, False]
+    assert tuned[0]["student"] != tuned[2]["student"] or tuned[0]["brier"] != tuned[2]["brier"]
+    assert tuned[0]["ceiling"] == tuned[2]["ceiling"]
+    (grid,) = weak_grid(config)
+    folds = [np.load(Path(config.out or "") / grid.labels[name, 0].place / "labels.npy") for name in
+             ("weak-0", "weak-0-chain-0")]  # fmt: skip
+    assert folds[0].shape == folds[1].shape
+    assert not np.allclose(*folds)
+    assert run_weak_to_strong(config, workers=workers).ran == 0
+    fewer = make(
+        weak=[{"name": "tfidf", "rows": 20}], strong=strong, bootstrap=[{"model": stories}], test=40, controls=False
+    )
+    assert run_weak_to_strong(fewer, workers=workers).ran == 1  # the probes, which are one stage
+
+
+def test_students_whose_model_learned_the_texts_first(
+    make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str
+) -> None:
+    strong = [{"model": stories}, FINE_TUNED | {"model": stories}]
+    settings = {"weak": [{"name": "tfidf", "rows": 20}], "strong": strong, "seeds": [0], "controls": False, "test": 40}
+    losses = [{"name": "cross_entropy"}]
+    config = make(**settings, losses=losses, generative={"learning_rate": 1e-3})
+    result = run_weak_to_strong(config, workers=workers)
+    assert not result.failures
+    names = [one["strong"] for one in result.numbers["cells"]]
+    assert names == [name + end for end in ("", ", texts first") for name in ("stories260K", "stories260K, fine-tuned")]
+    (grid,) = weak_grid(config)
+    (task,) = grid.tuned.values()
+    before, after = json.loads((Path(config.out or "") / task.place / "stage.json").read_text())["held_out_loss"]
+    assert after < before - 0.1
+    scores = [one["brier"]["value"] for one in result.numbers["cells"]]
+    assert scores[0] != scores[2]
+    assert scores[1] != scores[3]
+
+
+def test_a_supervisor_whose_labels_are_shown_is_imitated(
+    make: Callable[..., WeakToStrongConfig], workers: Workers
+) -> None:
+    """A hint that knows nothing changes little; one that is the supervisor's label makes the student its copy."""
+    config = make(weak=[{"name": "tfidf", "rows": 20}], losses=[{"name": "cross_entropy"}], imitation=[0, 1], steps=60)
+    cells = {one["loss"]: one for one in run_weak_to_strong(config, workers=workers).numbers["cells"]}
+    agree = {name: one["agreement"]["overall"]["value"] for name, one in cells.items()}
+    assert set(cells) == {"naive", "shown 0%", "shown 100%"}
+    assert agree["shown 100%"] > max(agree["naive"], agree["shown 0%"], 0.9) + 0.05
+    assert abs(agree["shown 0%"] - agree["naive"]) < 0.1
+    assert cells["shown 100%"]["curve"] is None
+
+
+def test_no_truth_reaches_a_fine_tuned_student(
+    make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str, tmp_path: Path
+) -> None:
+    from penchant.studies.order import Order
+    from penchant.studies.weak_students import student_stage
+
+    config = make(weak=[{"name": "tfidf", "rows": 20}], strong=[FINE_TUNED | {"model": stories}], seeds=[0], test=20)
+    run_weak_to_strong(config, workers=workers)
+    (grid,) = weak_grid(config)
+    study = Path(config.out or "")
+    rows = json.loads((study / grid.rows.place / "rows.json").read_text())
+    for row in rows["train"]:
+        row["label"] = 1 - row["label"]
+    other = tmp_path / "turned"
+    other.mkdir()
+    (other / "rows.json").write_text(json.dumps(rows))
+    for (name, _), task in grid.students[0].single.items():
+        needs = {role: study / need.place for role, need in task.needs.items()} | {"rows": other}
+        into = tmp_path / task.label
+        into.mkdir()
+        student_stage(Order(task.kind, task.settings, task.places, needs, into), into)
+        same = np.array_equal(np.load(study / task.place / "test.npy"), np.load(into / "test.npy"))
+        assert same == (name.startswith("weak-") or name == "random|0"), name
+
+
+@pytest.mark.parametrize("name", ["laptop", "small", "medium", "paper"])
+def test_presets_ask_for_stages(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from penchant.config import load_config
+    from penchant.studies import weak_grid as module
+    from penchant.studies.presets import preset_file
+
+    monkeypatch.setattr(module, "model_content", lambda name: name)
+    config = load_config(WeakToStrongConfig, preset_file(name, "weak"))
+    tasks = [task for grid in module.weak_grid(config) for task in grid.tasks()]
+    assert len({task.address for task in tasks}) == len(tasks)
+    assert all(need.address in {task.address for task in tasks} for task in tasks for need in task.needs.values())
 
 
 def test_the_page_says_what_was_measured(
@@ -148,6 +255,7 @@ def test_the_page_says_what_was_measured(
     [
         ({"tasks": ["sst3"]}, "`tasks` has sst3; there are amazon_polarity"),
         ({"losses": [{"name": "cross_entropy"}, {"name": "cross_entropy"}]}, "`losses` has one of naive, naive twice"),
+        ({"strong": [{"name": "tfidf"}]}, "learns with the losses cross_entropy and filtered only"),
         ({"weak": [{"name": "tfidf", "rows": 3}]}, "greater than or equal to 10|at least 10"),
     ],
 )

@@ -7,7 +7,7 @@ Sources: Schulman et al. 2017 (arXiv:1707.06347); generalized advantage estimati
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Sequences = Float[Tensor, "responses tokens"]
@@ -91,6 +91,33 @@ def explained_variance(values: Tokens, returns: Tokens, weights: Tokens) -> floa
 
     spread = variance(returns)
     return 1 - variance(returns - values) / spread if spread > 0 else None
+
+
+def first_coefficient(
+    scores: Float[Tensor, " samples"] | None, prompts: Int[Tensor, " samples"], target_nats: float
+) -> float:
+    """The KL penalty with which the best policy has about the KL that is aimed at.
+
+    Where rewards of the reference's samples are normal with variance s^2, the policy that maximizes reward - beta KL
+    has a KL of s^2 / (2 beta^2), so beta = s / sqrt(2 target). It has the reward's own unit, as no fixed number can.
+
+    Args:
+        scores: rewards of samples of the reference; None where they are scaled to a variance of 1.
+        prompts: the number of each one's prompt; what differs between prompts is nothing that a policy could gain, so
+            s is taken within them where they have several samples.
+
+    Returns:
+        More than 0; 0.1 where all rewards are equal, and there is nothing to learn.
+    """
+    if scores is None:
+        return (2 * target_nats) ** -0.5
+    _, inverse, counts = prompts.unique(return_inverse=True, return_counts=True)
+    exact = scores.double()
+    means = exact.new_zeros(len(counts)).index_add(0, inverse, exact) / counts
+    free = len(scores) - len(counts)
+    variance = (exact - means[inverse]).square().sum() / free if free else exact.var(correction=0)
+    spread = float(variance.sqrt())
+    return spread / (2 * target_nats) ** 0.5 if spread > 1e-6 * float(exact.abs().max()) else 0.1
 
 
 def adapted(coefficient: float, kl_nats: float, target_nats: float, gain: float) -> float:

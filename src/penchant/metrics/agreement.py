@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,3 +65,24 @@ def student_supervisor(weak: ArrayLike, student: ArrayLike, truth: ArrayLike) ->
 def _among(same: NDArray[np.bool_], where: NDArray[np.bool_]) -> Estimate | None:
     _, items = np.nonzero(where)
     return cluster_mean(same[where], items) if len(items) else None
+
+
+def consistency(predicted: ArrayLike, clusters: Sequence[Hashable] | NDArray[Any] | None = None) -> Estimate:
+    """How often a model says the same of an item in other words: the share of pairs of templates that agree, a mean
+    over items. No labels are needed; a model that knows what it is asked should come near 1.
+
+    Args:
+        predicted: classes, shape (templates, items). clusters: (items,) what related items share, which the interval
+            resamples; every item by itself if not given.
+
+    Raises:
+        InputError: fewer than two templates, or another shape.
+    """
+    table = np.asarray(predicted)
+    if table.ndim != 2 or len(table) < 2 or not table.shape[1]:
+        raise InputError(
+            f"consistency needs classes of shape (templates, items), two templates or more, got {table.shape}"
+        )
+    pairs = list(combinations(range(len(table)), 2))
+    agree = np.mean([table[one] == table[other] for one, other in pairs], axis=0)
+    return cluster_mean(agree, np.arange(len(agree)) if clusters is None else clusters)

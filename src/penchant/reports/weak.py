@@ -35,7 +35,7 @@ def weak_context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str, Any]:
         "methods": legend(study),
         "figures": [figure_context(key, picture, CAPTIONS[key]) for key, picture in pictures.items()],
         "findings": findings(study),
-        "tables": [_main(study), _agreement(study), _rows(study)],
+        "tables": [_main(study), _agreement(study), *_stopping(study), _rows(study)],
         "legend_tables": [],
         "facts": _facts(study),
     }
@@ -89,6 +89,7 @@ def _agreement(study: Numbers) -> Table:
             *_names(study, one),
             *(cell(one["agreement"][key], percent=True) for key in keys),
             number(100 * one["calibration_error"], 1) + "%",
+            cell(one["brier"]),
         )
         for one in study["cells"]
     ]
@@ -101,12 +102,39 @@ def _agreement(study: Numbers) -> Table:
         "inherited",
         "new",
         "calibration error",
+        "Brier score",
     )
     caption = (
         "Agreement of student and supervisor on the test rows. Errors of the supervisor that the student fixed or "
         "inherited, and errors of its own (new), as shares of all rows."
     )
     return Table(caption, heads, tuple(rows))
+
+
+def _stopping(study: Numbers) -> list[Table]:
+    """Where training might have stopped."""
+    found = [one for one in study["cells"] if one["oracle"]]
+    if not found:
+        return []
+    units = {one["label"]: one["curve_unit"] for one in study["strong"]}
+    rows = []
+    for one in found:
+        best = f"{one['oracle']['after']:g} {units[one['strong']]}"
+        early = DASH if one["early"] is None else _percent(one["early"])
+        rows.append(
+            (*_names(study, one), _percent(one["oracle"]["last"]), early, _percent(one["oracle"]["accuracy"]), best)
+        )
+    heads = (*HEADS, "at the end", "stopped by weak labels", "stopped by an oracle", "that is after")
+    caption = (
+        "Accuracy on the truth at the end of training, where the loss on weak labels that were kept back was lowest, "
+        "and at its best, which takes the truth to know and is no result. Means over seeds; fine-tuned students were "
+        "looked at on the first 500 test rows."
+    )
+    return [Table(caption, heads, tuple(rows))]
+
+
+def _percent(share: float) -> str:
+    return f"{number(100 * share, 1)}%"
 
 
 def _rows(study: Numbers) -> Table:
@@ -117,7 +145,7 @@ def _rows(study: Numbers) -> Table:
             ", ".join(one["classes"]),
             number(one["train"], 0),
             number(one["test"], 0),
-            f"{number(100 * one['majority'], 1)}%",
+            _percent(one["majority"]),
             "; ".join(f"{number(size, 0)} {why}" for why, size in one["dropped"].items() if size) or DASH,
             one["source"],
         )

@@ -21,7 +21,9 @@ def weak_pictures(study: Numbers) -> dict[str, Picture]:
     """The figures by key."""
     if not study["cells"]:
         return {}
-    return {"pgr": _ratios(study), "accuracy": _accuracies(study), "curve": _training(study)}
+    found = {"pgr": _ratios(study), "accuracy": _accuracies(study), "size": _sizes(study)}
+    found |= {"curve": _training(study), "reliability": _reliability(study)}
+    return {key: picture for key, picture in found.items() if picture is not None}
 
 
 def _places(study: Numbers) -> list[tuple[str, str, str]]:
@@ -106,23 +108,84 @@ def _accuracies(study: Numbers) -> Picture:
         return export(figure, "Accuracy of supervisor, student and ceiling", names)
 
 
+def _sizes(study: Numbers) -> Picture | None:
+    """Accuracy against the student's size, first task, naive: a line a supervisor, and the ceiling above them."""
+    parameters = {one["label"]: one["parameters"] for one in study["strong"] if one["parameters"]}
+    task = study["cells"][0]["task"]
+    cells = [c for c in study["cells"] if c["task"] == task and c["over_naive"] is None and c["strong"] in parameters]
+    if len({parameters[one["strong"]] for one in cells}) < 2:
+        return None
+    names = [*dict.fromkeys(one["weak"] for one in cells), "ceiling"]
+    with style():
+        figure, axes = blank(5.4, 3.6)
+        for index, name in enumerate(names):
+            color, dash, marker = run_style(index)
+            own = {one["strong"]: one for one in cells if name in ("ceiling", one["weak"])}
+            found = sorted(own.values(), key=lambda one: (parameters[one["strong"]], one["strong"]))
+            x = [parameters[one["strong"]] for one in found]
+            shown = [one["ceiling" if name == "ceiling" else "student"] for one in found]
+            y = [one["value"] for one in shown]
+            axes.errorbar(
+                x, y, yerr=error_arms(shown), color=color, linestyle=dash, marker=marker, markersize=4, linewidth=1.2
+            )
+            if name != "ceiling":  # what it would be without any generalization
+                axes.axhline(found[0]["supervisor"]["value"], color=color, linewidth=0.9, linestyle=":")
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(FixedLocator(sorted(set(parameters.values()))))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(value / 1e6, 1)}M"))
+        axes.xaxis.set_minor_locator(FixedLocator([]))
+        axes.set_xlabel("parameters of the student", loc="right")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        return export(figure, "Accuracy against the student's size", names)
+
+
+def _reliability(study: Numbers) -> Picture | None:
+    """How often the naive students of the first task and student are right where they are so sure."""
+    task, _, strong = _places(study)[0]
+    cells = [c for c in study["cells"] if (c["task"], c["strong"]) == (task, strong) and c["reliability"]]
+    by_loss = {one["loss"]: one for one in reversed(cells)}  # of several supervisors the first
+    names = [loss for loss in study["losses"] if loss in by_loss]
+    if not names:
+        return None
+    with style():
+        figure, axes = blank(4.4, 3.6)
+        for index, loss in enumerate(names):
+            color, dash, marker = run_style(index)
+            curve = by_loss[loss]["reliability"]
+            x, shown = [each["confidence"] for each in curve], [each["accuracy"] for each in curve]
+            y = [one["value"] for one in shown]
+            axes.errorbar(
+                x, y, yerr=error_arms(shown), color=color, linestyle=dash, marker=marker, markersize=4, linewidth=1.2
+            )
+        low = min(each["confidence"] for loss in names for each in by_loss[loss]["reliability"])
+        axes.plot([low, 1], [low, 1], color=MUTED, linewidth=0.9, linestyle=":")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        axes.set_xlabel("confidence", loc="right")
+        return export(figure, "How often students are right where they are so sure", names)
+
+
 def _training(study: Numbers) -> Picture:
     """Lines of the first task and student: a colour a loss, a dash a supervisor."""
     task, _, strong = _places(study)[0]
-    steps, dashes = study["curve_steps"], ("-", "--", ":")
+    about = next(one for one in study["strong"] if one["label"] == strong)
+    dashes, looks = ("-", "--", ":"), set()
     weak: Sequence[str] = study["weak"]
     with style():
         figure, axes = blank(5.4, 3.4)
         for one in study["cells"]:
-            if (one["task"], one["strong"]) != (task, strong):
+            if (one["task"], one["strong"]) != (task, strong) or not one["curve"]:
                 continue
             color, _, marker = run_style(study["losses"].index(one["loss"]))
             dash = dashes[weak.index(one["weak"]) % len(dashes)]
-            axes.plot(steps, one["curve"], color=color, linestyle=dash, marker=marker, markersize=3, linewidth=1.2)
+            x, y = ([each[key] for each in one["curve"]] for key in ("after", "accuracy"))
+            looks |= set(x)
+            axes.plot(x, y, color=color, linestyle=dash, marker=marker, markersize=3, linewidth=1.2)
+        steps = sorted(looks)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(FixedLocator(steps))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(FixedLocator([]))
-        axes.set_xlabel("steps of training", loc="right")
+        axes.set_xlabel(f"{about['curve_unit']} of training", loc="right")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
         return export(figure, "Accuracy on the truth over training", study["losses"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from penchant.metrics.intervals import Estimate
 from penchant.metrics.pgr import WIDE
 from penchant.reports.study_words import as_estimate
 from penchant.reports.words import count, estimate, listing, number
@@ -14,9 +15,15 @@ CAPTIONS = {
     "pgr": "Performance gap recovered: 0 is the supervisor's accuracy, 1 that of the student trained on the truth.",
     "accuracy": "Accuracy on the test rows of supervisor, student and ceiling, with 95% intervals. The dotted line is "
     "the largest class.",
+    "size": "Accuracy of naive students against their size, first task, with 95% intervals; dotted lines are their "
+    "supervisors.",
+    "reliability": "Accuracy against confidence on the test rows, first task, student and supervisor, all seeds "
+    "together; on the dotted line confidence is earned. A student that learns from soft labels is as unsure as its "
+    "supervisor.",
     "curve": "Accuracy on the truth over training, mean over seeds, first task and first student. A curve that falls "
-    "at its end overfits to the supervisor's errors; nobody may stop there without the truth.",
+    "at its end overfits to the supervisor's errors; who would stop at its top needs the truth.",
 }
+OVERFITTED = 1.0  # points of accuracy
 CLOSE = 0.75  # of the gap: beyond it there is little left to recover
 
 
@@ -66,7 +73,8 @@ def findings(study: Numbers) -> list[str]:
     """Losses against the naive way, undefined ratios, the controls, size, and what to do next."""
     cells = study["cells"]
     said = [_against_naive(study, loss) for loss in study["losses"][1:]]
-    said += [_control(cells), _wrong(cells), _size(study), _undefined(cells), *_next(study)]
+    said += [_control(cells), _wrong(cells), _chain(study), _oracle(cells), _size(study), _undefined(cells)]
+    said += _next(study)
     return [text for text in said if text]
 
 
@@ -79,18 +87,12 @@ def _against_naive(study: Numbers, loss: str) -> str:
     gains = [as_estimate(one["over_naive"]) for one in study["cells"] if one["loss"] == loss and one["over_naive"]]
     if not gains:
         return ""
-    better = sum(e.low is not None and e.low > 0 for e in gains)
-    worse = sum(e.high is not None and e.high < 0 for e in gains)
-    rest = len(gains) - better - worse
-    return (
-        f"Against the naive way {loss} is clearly better in {better}, clearly worse in {worse} and not told apart in "
-        f"{rest} of {count(len(gains), 'cell')}."
-    )
+    return f"Against the naive way {loss} is {_told_apart(gains)}."
 
 
 def _control(cells: Sequence[Numbers]) -> str:
     """Whether errors at random are easier to learn through than the supervisor's."""
-    naive = [one for one in cells if one["over_naive"] is None]
+    naive = [one for one in cells if one["over_naive"] is None and one["over_noise"]]
     harder = sum(one["over_noise"]["high"] is not None and one["over_noise"]["high"] < 0 for one in naive)
     if not harder:
         return ""
@@ -109,6 +111,39 @@ def _wrong(cells: Sequence[Numbers]) -> str:
     spread = low if low == high else f"{low} to {high}"
     return (
         f"Where the supervisor is wrong its students say the same in {spread} of the rows: that is what they imitate."
+    )
+
+
+def _chain(study: Numbers) -> str:
+    """Whether labels that went through a chain of students are better than as much training without it."""
+    gains = [as_estimate(one["over_longer"]) for one in study["cells"] if one["over_longer"]]
+    if not gains:
+        return ""
+    return (
+        f"Labels that went through {listing(study['chain'])} made students {_told_apart(gains)}, against as much "
+        "training without a chain."
+    )
+
+
+def _told_apart(gains: Sequence[Estimate]) -> str:
+    """In how many cells a difference is clear, and which way."""
+    better = sum(e.low is not None and e.low > 0 for e in gains)
+    worse = sum(e.high is not None and e.high < 0 for e in gains)
+    return (
+        f"clearly better in {better}, clearly worse in {worse} and not told apart in {len(gains) - better - worse} of "
+        f"{count(len(gains), 'cell')}"
+    )
+
+
+def _oracle(cells: Sequence[Numbers]) -> str:
+    """What overfitting to weak labels costs the naive students."""
+    naive = [one["oracle"] for one in cells if one["over_naive"] is None and one["oracle"]]
+    lost = [100 * (one["accuracy"] - one["last"]) for one in naive]
+    if not lost or max(lost) < OVERFITTED:
+        return ""
+    return (
+        f"Naive students end up to {number(max(lost), 1)} points below the best accuracy on their way: they overfit to "
+        "weak labels. Only an oracle could stop them there."
     )
 
 

@@ -24,7 +24,17 @@ LENGTH = 12  # hexadecimal digits of an address
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt")  # files of a model's folder that decide what it does
 COMPUTES = ("config", "data", "engine", "losses", "methods", "models", "rewards", "tasks", "train", "weak")
 SUMS_UP = ("metrics", "studies")
-WORK = ("recipes", "stages", "order", "prompt_stages", "transfer_stage", "left_out_stage", "weak_stages")
+WORK = (
+    "recipes",
+    "stages",
+    "order",
+    "prompt_stages",
+    "transfer_stage",
+    "left_out_stage",
+    "weak_stages",
+    "weak_students",
+    "weak_names",
+)
 OF_STUDIES = tuple(f"studies/{name}.py" for name in WORK)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from penchant.config import load_config
 from penchant.studies.annotators_settings import AnnotatorsConfig
-from penchant.studies.presets import PRESETS, TRANSFER_PRESETS, preset_file
+from penchant.studies.presets import PRESETS, TRANSFER_PRESETS, WEAK_PRESETS, preset_file
 from penchant.studies.settings import FrontierConfig, NoiseConfig, Study
 from penchant.studies.transfer_settings import TransferConfig
 from penchant.studies.weak_settings import WeakToStrongConfig
@@ -27,11 +27,11 @@ def add_study(commands: Any, parser_class: type[argparse.ArgumentParser]) -> Non
     studies = parser.add_subparsers(required=True, metavar="STUDY", dest="study", parser_class=parser_class)
     frontier = _add(studies, FrontierConfig, "such as dpo.beta=[0.1,1] ppo=null")
     transfer = _add(studies, TransferConfig, "such as domains.news=news.txt ppo=null")
-    for each, presets in ((frontier, PRESETS), (transfer, TRANSFER_PRESETS)):
-        each.add_argument("--preset", choices=presets, help="settings that are ready to run")
     _add(studies, NoiseConfig, "such as shares=[0,0.2] few=null")
     _add(studies, AnnotatorsConfig, "such as data=comparisons.jsonl beta=null")
-    _add(studies, WeakToStrongConfig, "such as tasks=[sciq] strong=[penchant-5m]")
+    weak = _add(studies, WeakToStrongConfig, "such as tasks=[sciq] strong=[{model: penchant-5m}]")
+    for each, presets in ((frontier, PRESETS), (transfer, TRANSFER_PRESETS), (weak, WEAK_PRESETS)):
+        each.add_argument("--preset", choices=presets, help="settings that are ready to run")
 
 
 def _add(studies: Any, config: type[Study], example: str) -> argparse.ArgumentParser:
@@ -104,7 +104,9 @@ def _config(options: argparse.Namespace) -> Study:
         overrides.append(f"seeds={list(range(options.seeds))}")
     if options.out is not None:
         overrides.append(f"out={options.out}")
-    return load_config(options.configuration, preset_file(options.preset) if options.preset else path, overrides)
+    if options.preset:
+        path = preset_file(options.preset, "weak" if options.configuration is WeakToStrongConfig else "")
+    return load_config(options.configuration, path, overrides)
 
 
 def _table(numbers: dict[str, Any]) -> str:

@@ -92,10 +92,11 @@ def _ppo(
 def _evaluate(
     settings: Mapping[str, Any], places: Mapping[str, str], needs: Mapping[str, Path], steps: int
 ) -> dict[str, Any]:
-    """The same prompts and seeds for every method; the last evaluation is at the end in any case."""
+    """The same prompts and seeds for every method; the first evaluations are close together, as early steps move a
+    policy furthest."""
     evaluation = settings["evaluation"]
     return {
-        "every_steps": max(1, ceil(steps / evaluation["times"])),
+        "at_steps": sorted({ceil(steps / 2**halvings) for halvings in range(evaluation["times"])}),
         "samples": {
             "prompts": str(needs["prompts"] / "eval.jsonl"),
             "max_prompts": ALL_PROMPTS,

@@ -64,7 +64,8 @@ class Evaluation(Config):
     """What every method is measured by: the same prompts and seeds for all."""
 
     times: Count = 5
-    """Evaluations of a run, the last at its end; one before the first step comes on top."""
+    """Evaluations of a run: at its end, after half of its steps, after a quarter and so on, since most happens early.
+    One before the first step comes on top."""
     samples: Count = 8
     """Samples a prompt and evaluation."""
     reference_samples: Annotated[int, Field(ge=16)] = 256
@@ -134,8 +135,9 @@ class PPOSweep(Config):
     """Samples a prompt and round."""
     updates: Count = 2
     """How often a round learns from its samples."""
-    kl_start: Annotated[float, Field(gt=0)] = 0.1
-    """Coefficient of the KL at the start, from which the controller steers to the target."""
+    kl_start: Annotated[float, Field(gt=0)] | None = None
+    """Coefficient of the KL at the start, from which the controller steers to the target; by the target and the spread
+    of rewards if not given."""
 
 
 class BestOfNSweep(Config):

@@ -25,7 +25,14 @@ from penchant.studies.prompt_stages import prompts_stage
 from penchant.studies.recipes import run_settings
 from penchant.studies.records import read_object
 from penchant.studies.transfer_stage import transfer_stage
-from penchant.studies.weak_stages import activations_stage, rows_stage, students_stage, supervisor_stage
+from penchant.studies.weak_stages import (
+    activations_stage,
+    generative_stage,
+    relabel_stage,
+    rows_stage,
+    supervisor_stage,
+)
+from penchant.studies.weak_students import student_stage, students_stage
 from penchant.train.loop import peak_memory_bytes
 from penchant.types import PromptGroup, prompt_text
 
@@ -50,9 +57,12 @@ def work(order: Order) -> str:
         "transfer": transfer_stage,
         "left_out": left_out_stage,
         "rows": rows_stage,
+        "generative": generative_stage,
         "activations": activations_stage,
         "supervisor": supervisor_stage,
+        "relabel": relabel_stage,
         "students": students_stage,
+        "student": student_stage,
     }
     if order.kind not in makers:
         return _run(order)

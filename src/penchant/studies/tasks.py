@@ -14,7 +14,7 @@ from penchant.studies.address import address, data_content, model_content, rewar
 from penchant.studies.prompts import locate_prompts
 from penchant.studies.settings import Prompts, RewardModelStage, SampledConfig, StudyConfig
 
-WEAK_STAGES = ("rows", "activations", "supervisor", "students")
+WEAK_STAGES = ("rows", "generative", "activations", "supervisor", "relabel", "students", "student")
 DATA_STAGES = ("prompts", "comparisons", "mislabelled", "reference", "judged", "transfer", "left_out", *WEAK_STAGES)
 """Stages that are no runs: their folder holds `stage.json` and appears only when it is whole."""
 SHARED = ("sft", "reward_model")

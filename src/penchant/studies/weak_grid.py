@@ -1,19 +1,42 @@
 """The stages of the weak-to-strong study. Imports no torch.
 
-What cells share is one stage: a task's rows, a model's activations, a supervisor's labels; and all students of a model
-on a task are one, since they train as one batched operation.
+What cells share is one stage: a task's rows, a model's activations, a supervisor's labels, a ceiling. All probes of a
+model on a task are one stage, since they train as one batched operation; other students are a stage each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from penchant.studies.address import data_content, model_content
 from penchant.studies.tasks import Task, absolute, plain
-from penchant.studies.weak_settings import ProbeSupervisor, Student, Supervisor, WeakToStrongConfig
+from penchant.studies.weak_names import (
+    CEILING,
+    RANDOM,
+    chain_name,
+    chained_name,
+    longer_name,
+    noise_name,
+    student_name,
+    weak_name,
+)
+from penchant.studies.weak_settings import WeakToStrongConfig
 from penchant.tasks.load import data_folder, local_files, task_spec
+from penchant.weak.settings import ClassifierSpec, LanguageModel, Probe
+
+
+@dataclass(frozen=True)
+class Students:
+    """The stages of one strong model on one task: all in one (probes), or one by (name, seed)."""
+
+    batched: Task | None = None
+    single: Mapping[tuple[str, int], Task] = field(default_factory=dict)
+
+    def tasks(self) -> list[Task]:
+        """Every stage once."""
+        return [self.batched] if self.batched else list(self.single.values())
 
 
 @dataclass(frozen=True)
@@ -21,98 +44,147 @@ class TaskGrid:
     """The stages of one task.
 
     Attributes:
-        rows: what all others need. activations: by model.
-        supervisors: by (number of the supervisor, seed).
-        students: of each strong model, in the configuration's order.
+        rows: what all others need. tuned: models that learned the texts first, by name.
+        activations: by model and whether it learned the texts first.
+        labels: of supervisors and of the chain's students, by (name, seed).
+        students: of each of the configuration's `students`, in order.
     """
 
     name: str
     rows: Task
-    activations: Mapping[str, Task]
-    supervisors: Mapping[tuple[int, int], Task]
-    students: tuple[Task, ...]
+    tuned: Mapping[str, Task]
+    activations: Mapping[tuple[str, bool], Task]
+    labels: Mapping[tuple[str, int], Task]
+    students: tuple[Students, ...]
 
     def tasks(self) -> list[Task]:
         """Every stage once, each after what it needs."""
-        return [self.rows, *self.activations.values(), *self.supervisors.values(), *self.students]
+        students = [task for one in self.students for task in one.tasks()]
+        return [self.rows, *self.tuned.values(), *self.activations.values(), *self.labels.values(), *students]
 
 
 def weak_grid(config: WeakToStrongConfig) -> list[TaskGrid]:
     """The stages that a configuration asks for, a grid a task."""
-    return [_of_task(config, name) for name in config.tasks]
+    return [_Stages(config, name).grid() for name in config.tasks]
 
 
-CEILING, RANDOM = "ceiling|0", "random|0"
-"""The student that learned the truth, and the one of labels that know nothing, as the students' files name them."""
+class _Stages:
+    """Makes the stages of one task."""
+
+    def __init__(self, config: WeakToStrongConfig, name: str) -> None:
+        self.config, self.name, self.spec = config, name, task_spec(name)
+        folder = data_folder()
+        content = [data_content(str(file)) for file in local_files(self.spec, folder)] or [self.spec.hub]
+        sizes = {"task": name, "train": config.train, "test": config.test, "data": content}
+        self.rows = Task("rows", f"{name}-rows", sizes, {"data": str(folder)}, {})
+        late = [one.model for one, tuned in config.students if tuned and isinstance(one, Probe | LanguageModel)]
+        self.tuned = {model: self._tuned(model, number) for number, model in enumerate(dict.fromkeys(late))}
+        specs = [*((one, False) for one in (*config.weak, *config.bootstrap)), *config.students]
+        models = sorted({(one.model, tuned) for one, tuned in specs if isinstance(one, Probe)})
+        self.activations = {key: self._activations(*key, number) for number, key in enumerate(models)}
+        self.shared = {"classes": len(self.spec.classes), "names": list(self.spec.classes)}
+        self.probe = {"l2": config.l2, "steps": config.steps}
+
+    def grid(self) -> TaskGrid:
+        labels: dict[tuple[str, int], Task] = {}
+        for number, one in enumerate(self.config.weak):
+            weak = weak_name(number)
+            for seed in self.config.seeds:
+                labels[weak, seed] = self._labels("supervisor", weak, one, seed, {})
+                before = labels[weak, seed]
+                for link, student in enumerate(self.config.bootstrap):
+                    name = chain_name(weak, link)
+                    before = labels[name, seed] = self._labels("relabel", name, student, seed, {"labels": before})
+        students = tuple(
+            self._probes(number, one, tuned, labels)
+            if isinstance(one, Probe)
+            else self._singles(number, one, tuned, labels)
+            for number, (one, tuned) in enumerate(self.config.students)
+        )
+        return TaskGrid(self.name, self.rows, self.tuned, self.activations, labels, students)
+
+    def _tuned(self, model: str, number: int) -> Task:
+        assert self.config.generative is not None
+        settings = {"model": model_content(model), "longest": self.config.longest, **plain(self.config.generative)}
+        needs = {"rows": self.rows}
+        return Task("generative", f"{self.name}-generative-{number}", settings, {"model": absolute(model)}, needs)
+
+    def _activations(self, model: str, tuned: bool, number: int) -> Task:
+        settings = {"model": model_content(model), "longest": self.config.longest}
+        places, needs = {"model": absolute(model)}, {"rows": self.rows, **self._start(model, tuned)}
+        return Task("activations", f"{self.name}-activations-{number}", settings, places, needs)
+
+    def _start(self, model: str, tuned: bool) -> dict[str, Task]:
+        return {"start": self.tuned[model]} if tuned else {}
+
+    def _classifier(
+        self, one: ClassifierSpec, tuned: bool = False
+    ) -> tuple[dict[str, Any], dict[str, str], dict[str, Task]]:
+        """Settings, places and needs of a stage that fits this classifier: its model stands in the settings by its
+        content, or in the activations' address."""
+        settings = plain(one)
+        if isinstance(one, Probe):
+            settings.pop("model")
+            return settings, {}, {"rows": self.rows, "features": self.activations[one.model, tuned]}
+        if isinstance(one, LanguageModel):
+            settings["model"] = model_content(one.model)
+            return settings, {"model": absolute(one.model)}, {"rows": self.rows, **self._start(one.model, tuned)}
+        return settings, {}, {"rows": self.rows}
+
+    def _labels(self, kind: str, name: str, one: ClassifierSpec, seed: int, more: Mapping[str, Task]) -> Task:
+        settings, places, needs = self._classifier(one)
+        own = {**self.shared, "seed": seed, "classifier": settings, **(self.probe if isinstance(one, Probe) else {})}
+        return Task(kind, f"{self.name}-{name}-seed-{seed}", own, places, {**needs, **more}, seed=seed)
+
+    def _probes(self, number: int, one: Probe, tuned: bool, labels: Mapping[tuple[str, int], Task]) -> Students:
+        """All students of a probed model, in one stage."""
+        config, chain = self.config, len(self.config.bootstrap)
+        weak = [weak_name(place) for place in range(len(config.weak))]
+        settings = {
+            **self.shared,
+            **self.probe,
+            "seeds": list(config.seeds),
+            "losses": [plain(loss) for loss in config.losses],
+            "supervisors": weak,
+            "chain": chain,
+            "controls": config.controls,
+            "imitation": list(config.imitation),
+            "layer": one.layer,
+            "rows": one.rows,
+        }
+        ends = {*weak, *(chain_name(name, chain - 1) for name in weak if chain)}
+        needs = {f"{name} {seed}": task for (name, seed), task in labels.items() if name in ends}
+        shared = {"rows": self.rows, "features": self.activations[one.model, tuned]}
+        return Students(Task("students", f"{self.name}-students-{number}", settings, {}, {**shared, **needs}))
+
+    def _singles(
+        self, number: int, one: ClassifierSpec, tuned: bool, labels: Mapping[tuple[str, int], Task]
+    ) -> Students:
+        """Students that train one by one: of each supervisor and loss, the ceiling, and the controls."""
+        config, made = self.config, {}
+        settings, places, needs = self._classifier(one, tuned)
+        naive, chain = plain(config.losses[0]), len(config.bootstrap)
+
+        def add(name: str, seed: int, truth: str | None, loss: dict[str, Any], weak: str = "", longer: int = 1) -> None:
+            own = {**self.shared, "seed": seed, "classifier": settings, "loss": loss, "truth": truth, "longer": longer}
+            more = {"labels": labels[weak, seed]} if weak else {}
+            label = f"{self.name}-student-{number}-{name.replace('|', '-').replace(' ', '-')}-seed-{seed}"
+            made[name, seed] = Task("student", label, own, places, {**needs, **more}, seed=seed)
+
+        for seed in config.seeds:
+            add(CEILING, seed, "all", _CROSS_ENTROPY)
+            if config.controls:
+                add(RANDOM, seed, "random", _CROSS_ENTROPY)
+            for place in range(len(config.weak)):
+                weak = weak_name(place)
+                for which, loss in enumerate(config.losses):
+                    add(student_name(weak, which), seed, None, plain(loss), weak)
+                if config.controls:
+                    add(noise_name(weak), seed, "noise", _CROSS_ENTROPY, weak)
+                if chain:
+                    add(chained_name(weak), seed, None, naive, chain_name(weak, chain - 1))
+                    add(longer_name(weak), seed, None, naive, weak, longer=chain + 1)
+        return Students(single=made)
 
 
-def weak_name(number: int) -> str:
-    """A supervisor as the students' stage and its files know it."""
-    return f"weak-{number}"
-
-
-def student_name(weak: str, loss: int) -> str:
-    """The student of a supervisor with a loss, by its number."""
-    return f"{weak}|{loss}"
-
-
-def noise_name(weak: str) -> str:
-    """The student that learned the truth with as many errors as a supervisor makes."""
-    return f"noise {weak}|0"
-
-
-def _of_task(config: WeakToStrongConfig, name: str) -> TaskGrid:
-    spec, folder = task_spec(name), data_folder()
-    content = [data_content(str(file)) for file in local_files(spec, folder)] or [spec.hub]
-    sizes = {"task": name, "train": config.train, "test": config.test, "data": content}
-    rows = Task("rows", f"{name}-rows", sizes, {"data": str(folder)}, {})
-    models = {one.model for one in config.weak if isinstance(one, ProbeSupervisor)} | {
-        one.model for one in config.strong
-    }
-    activations = {
-        model: _activations(config, name, rows, model, number) for number, model in enumerate(sorted(models))
-    }
-    shared = {"classes": len(spec.classes), "l2": config.l2}
-    supervisors = {
-        (number, seed): _supervisor(name, rows, activations, number, one, {**shared, "seed": seed})
-        for number, one in enumerate(config.weak)
-        for seed in config.seeds
-    }
-    settings = {
-        **shared,
-        "steps": config.steps,
-        "seeds": list(config.seeds),
-        "losses": [plain(loss) for loss in config.losses],
-        "supervisors": [weak_name(number) for number in range(len(config.weak))],
-    }
-    labels = {f"{weak_name(number)} {seed}": task for (number, seed), task in supervisors.items()}
-    students = tuple(
-        _students(name, number, one, settings, {"rows": rows, "features": activations[one.model], **labels})
-        for number, one in enumerate(config.strong)
-    )
-    return TaskGrid(name, rows, activations, supervisors, students)
-
-
-def _activations(config: WeakToStrongConfig, name: str, rows: Task, model: str, number: int) -> Task:
-    settings = {"model": model_content(model), "longest": config.longest}
-    return Task("activations", f"{name}-activations-{number}", settings, {"model": absolute(model)}, {"rows": rows})
-
-
-def _supervisor(
-    name: str,
-    rows: Task,
-    activations: Mapping[str, Task],
-    number: int,
-    one: Supervisor,
-    shared: Mapping[str, Any],
-) -> Task:
-    settings, needs = plain(one), {"rows": rows}
-    if isinstance(one, ProbeSupervisor):
-        settings.pop("model")  # it stands in the activations' address, by its content
-        needs["features"] = activations[one.model]
-    label = f"{name}-{weak_name(number)}-seed-{shared['seed']}"
-    return Task("supervisor", label, {**shared, "supervisor": settings}, {}, needs, seed=shared["seed"])
-
-
-def _students(name: str, number: int, one: Student, settings: Mapping[str, Any], needs: Mapping[str, Task]) -> Task:
-    return Task("students", f"{name}-students-{number}", {**settings, "layer": one.layer}, {}, needs)
+_CROSS_ENTROPY = {"name": "cross_entropy", "labels": "soft"}

@@ -7,57 +7,26 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from penchant.config import Config
-from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, CrossEntropy, Filtered, Product, WeakLoss
+from penchant.losses.weak_settings import Confidence, CrossEntropy, Filtered, WeakLoss
 from penchant.studies.settings import Count, Study
 from penchant.tasks.load import NAMES
+from penchant.weak.settings import ClassifierSpec, LanguageModel, StudentSpec, Tfidf, loss_label
 
-Rows = Annotated[int | None, Field(ge=10)]
-
-
-class TfidfSupervisor(Config):
-    """Logistic regression on TF-IDF weights of words and pairs of words."""
-
-    name: Literal["tfidf"] = "tfidf"
-    rows: Rows = None
-    """It learns from so many rows of its half; all if not given."""
-
-    @property
-    def label(self) -> str:
-        return f"TF-IDF{_of(self.rows)}"
+BOOTSTRAPPED, AS_LONG = "bootstrapped", "as long, no chain"
+"""What students of a chain are called among the losses, and their control."""
 
 
-class ProbeSupervisor(Config):
-    """A linear probe of a (small) language model's activations."""
+class Generative(Config):
+    """Language modelling on a task's own texts, without labels."""
 
-    name: Literal["probe"] = "probe"
-    model: Annotated[str, Field(min_length=1)]
-    """A built-in name, a folder or a hub id."""
-    layer: int = -1
-    """Activations after this layer; 0 is the embedding, negative ones count from the last."""
-    rows: Rows = None
-    """It learns from so many rows of its half; all if not given."""
-
-    @property
-    def label(self) -> str:
-        return f"{_short(self.model)}{_at(self.layer)}{_of(self.rows)}"
-
-
-Supervisor = Annotated[TfidfSupervisor | ProbeSupervisor, Field(discriminator="name")]
-
-
-class Student(Config):
-    """A linear probe of a language model's activations."""
-
-    shorthand: ClassVar[str] = "model"
-
-    model: Annotated[str, Field(min_length=1)]
-    """A built-in name, a folder or a hub id."""
-    layer: int = -1
-    """Activations after this layer; 0 is the embedding, negative ones count from the last."""
-
-    @property
-    def label(self) -> str:
-        return f"{_short(self.model)}{_at(self.layer)}"
+    epochs: Count = 1
+    """How often to go over the texts to train on."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-5
+    """Peak rate."""
+    batch_size: Count = 32
+    """Texts of a step."""
+    texts: Literal["train", "all"] = "train"
+    """Those to train on; or those to test on too, to see what pre-training that had met the task would change."""
 
 
 class WeakToStrongConfig(Study):
@@ -73,17 +42,30 @@ class WeakToStrongConfig(Study):
     test: Annotated[int | None, Field(ge=20)] = None
     """Rows to test on, at most."""
     longest: Annotated[int, Field(ge=8)] = 256
-    """Tokens of a text that a language model reads."""
-    weak: Annotated[tuple[Supervisor, ...], Field(min_length=1)] = (TfidfSupervisor(),)
+    """Tokens of a text that a probed model reads, and language modelling; those that are fine-tuned have their own."""
+    weak: Annotated[tuple[ClassifierSpec, ...], Field(min_length=1)] = (Tfidf(),)
     """The supervisors."""
-    strong: Annotated[tuple[Student, ...], Field(min_length=1)]
-    """The students."""
+    strong: Annotated[tuple[StudentSpec, ...], Field(min_length=1)]
+    """The students: probes, or fine-tuned language models (`name: lm`). `rows` is how many weak labels they see."""
     losses: Annotated[tuple[WeakLoss, ...], Field(min_length=1)] = (CrossEntropy(), Confidence())
     """What students are trained with; the first is the naive way that the others are held against."""
     l2: Annotated[float, Field(gt=0)] = 0.03
     """Of every probe."""
     steps: Count = 100
     """Of every probe's training."""
+    bootstrap: tuple[StudentSpec, ...] = ()
+    """A chain of students between supervisor and student, weakest first: each learns from the labels of the one before
+    and labels the same rows anew, each half of them by what it learned from the other. Beside it a student trained as
+    long as the whole chain, without one."""
+    generative: Generative | None = None
+    """A second copy of each student whose model first learns to predict the texts to train on, of both halves, without
+    labels: `generative: {}` takes its defaults."""
+    imitation: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    """Shares of the rows on which a feature that naive probes are given as well repeats the supervisor's label (on the
+    others it is drawn): the more salient the supervisor's errors are, the less of the gap should be recovered."""
+    controls: bool = True
+    """Train students on labels that know nothing, and on the truth with as many errors as a supervisor makes, but at
+    random."""
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -96,31 +78,21 @@ class WeakToStrongConfig(Study):
         ):
             if len(set(labels)) < len(labels):
                 raise ValueError(f"`{name}` has one of {', '.join(labels)} twice")
+        if any(isinstance(one, LanguageModel) and one.stops_early for one in (*self.weak, *self.bootstrap)):
+            raise ValueError("`early_stopping` is for students: those that label keep no labels back to stop by")
+        words = any(isinstance(one, Tfidf) for one in self.strong)
+        if words and not all(isinstance(loss, CrossEntropy | Filtered) for loss in self.losses):
+            raise ValueError("`strong` has TF-IDF, which learns with the losses cross_entropy and filtered only")
         return self
 
+    @property
+    def students(self) -> list[tuple[StudentSpec, bool]]:
+        """The students, and whether their model first learns the task's texts."""
+        tuned = [(one, True) for one in self.strong if not isinstance(one, Tfidf)] if self.generative else []
+        return [(one, False) for one in self.strong] + tuned
 
-def loss_label(loss: WeakLoss) -> str:
-    """For people and for tables."""
-    match loss:
-        case CrossEntropy():
-            return "naive" if loss.labels == "soft" else "naive, hard labels"
-        case Confidence():
-            return f"confidence {loss.alpha:g}"
-        case Product():
-            return f"product p^{loss.student_power:g} w^{loss.weak_power:g}"
-        case AdaptiveConfidence():
-            return f"adaptive confidence {loss.alpha:g}"
-        case Filtered():
-            return f"surest {100 * loss.share:g}%"
-
-
-def _short(model: str) -> str:
-    return model.rstrip("/").rpartition("/")[2]
-
-
-def _at(layer: int) -> str:
-    return "" if layer == -1 else f", layer {layer}"
-
-
-def _of(rows: int | None) -> str:
-    return "" if rows is None else f" on {rows} rows"
+    @property
+    def columns(self) -> list[str]:
+        """What students are called by how they learned: by loss, then those of the chain."""
+        chain = [BOOTSTRAPPED, AS_LONG] if self.bootstrap else []
+        return [loss_label(loss) for loss in self.losses] + chain + [f"shown {100 * q:g}%" for q in self.imitation]

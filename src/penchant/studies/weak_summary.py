@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,25 @@ from safetensors.numpy import load_file
 
 from penchant.metrics.agreement import student_supervisor
 from penchant.metrics.calibration import expected_calibration_error, reliability
+from penchant.metrics.intervals import Estimate
 from penchant.metrics.pgr import pgr
 from penchant.metrics.two_way import two_way_mean
 from penchant.studies.measured import seconds_of
 from penchant.studies.records import read_object
 from penchant.studies.tasks import Task
-from penchant.studies.weak_grid import CEILING, RANDOM, TaskGrid, noise_name, student_name, weak_name
-from penchant.studies.weak_settings import WeakToStrongConfig, loss_label
+from penchant.studies.weak_grid import Students, TaskGrid
+from penchant.studies.weak_names import (
+    CEILING,
+    RANDOM,
+    chained_name,
+    longer_name,
+    noise_name,
+    shown_name,
+    student_name,
+    weak_name,
+)
+from penchant.studies.weak_settings import WeakToStrongConfig
+from penchant.weak.settings import Probe, StudentSpec
 
 BINS = 10
 Array = NDArray[Any]
@@ -42,10 +55,10 @@ def summarize_weak(
         "seeds": list(config.seeds),
         "tasks": [{key: value for key, value in one.items() if key != "provenance"} for one in facts if "title" in one],
         "weak": [one.label for one in config.weak],
-        "strong": [_strong(config, number, grids, study) for number in range(len(config.strong))],
-        "losses": [loss_label(loss) for loss in config.losses],
+        "chain": [one.label for one in config.bootstrap],
+        "strong": [_strong(config, number, grids, study) for number in range(len(config.students))],
+        "losses": config.columns,
         "cells": cells,
-        "curve_steps": next((_facts(task, study)["steps"] for task in _whole(grids, study)), []),
         "failures": [
             {"stage": task.label, "reason": reasons[task.address]} for task in tasks if task.address in reasons
         ],
@@ -54,71 +67,175 @@ def summarize_weak(
     }
 
 
+@dataclass(frozen=True)
+class _Predictions:
+    """What the students of one strong model say of a task's test rows.
+
+    Attributes:
+        truth: labels of the test rows.
+        probabilities: by student, shape (seeds, rows, classes); students of whom a seed is missing are left out.
+        looks: when they were looked at while they trained, by student, in steps or epochs, shape (looks,).
+        curves: their accuracy on the truth then, shape (seeds, looks). misfits: likewise the loss on weak labels that
+            were kept back, where there were some.
+    """
+
+    truth: Array
+    probabilities: Mapping[str, Array]
+    looks: Mapping[str, Sequence[float]]
+    curves: Mapping[str, Array]
+    misfits: Mapping[str, Array]
+
+
 def _facts(task: Task, study: Path) -> dict[str, Any]:
     return read_object(study / task.place / "stage.json")
 
 
-def _whole(grids: Sequence[TaskGrid], study: Path) -> Iterator[Task]:
-    return (task for grid in grids for task in grid.students if _facts(task, study))
-
-
 def _strong(config: WeakToStrongConfig, number: int, grids: Sequence[TaskGrid], study: Path) -> dict[str, Any]:
-    one = config.strong[number]
-    sizes = (_facts(grid.activations[one.model], study).get("parameters") for grid in grids)
-    return {"label": one.label, "parameters": next((size for size in sizes if size), None)}
+    """A strong model: its size, and when its students were looked at."""
+    one, tuned = config.students[number]
+    facts = [_facts(task, study) for grid in grids for task in grid.students[number].tasks()]
+    if isinstance(one, Probe):
+        sizes = [_facts(grid.activations[one.model, tuned], study).get("parameters") for grid in grids]
+    else:
+        sizes = [fact.get("parameters") for fact in facts]
+    return {
+        "label": _label(one, tuned),
+        "parameters": next((size for size in sizes if size), None),
+        "curve_unit": next((fact["unit"] for fact in facts if fact), "steps"),
+    }
+
+
+def _label(one: StudentSpec, tuned: bool) -> str:
+    return f"{one.label}, texts first" if tuned else one.label
+
+
+def _predictions(config: WeakToStrongConfig, students: Students, study: Path) -> _Predictions | None:
+    """None where the ceiling is not there yet."""
+    if students.batched is not None:
+        folder = study / students.batched.place
+        if not _facts(students.batched, study):
+            return None
+        probabilities, curves = (load_file(folder / f"{name}.safetensors") for name in ("test", "curve"))
+        looks = dict.fromkeys(curves, _facts(students.batched, study)["steps"])
+        return _Predictions(np.load(folder / "truth.npy", allow_pickle=False), probabilities, looks, curves, {})
+    whole: dict[str, list[Path]] = {}
+    for name in dict.fromkeys(name for name, _ in students.single):
+        tasks = [students.single[name, seed] for seed in config.seeds]
+        if all(_facts(task, study) for task in tasks):
+            whole[name] = [study / task.place for task in tasks]
+    if CEILING not in whole:
+        return None
+    probabilities = {
+        name: np.stack([np.load(f / "test.npy", allow_pickle=False) for f in of]) for name, of in whole.items()
+    }
+    seen = {name: [json.loads((folder / "curve.json").read_text()) for folder in of] for name, of in whole.items()}
+    seen = {name: of for name, of in seen.items() if len({tuple(look for look, *_ in one) for one in of}) == 1}
+    known = {name: of for name, of in seen.items() if all(misfit is not None for one in of for _, misfit, _ in one)}
+    return _Predictions(
+        np.load(whole[CEILING][0] / "truth.npy", allow_pickle=False),
+        probabilities,
+        {name: [look for look, *_ in of[0]] for name, of in seen.items()},
+        {name: np.array([[right for *_, right in one] for one in of]) for name, of in seen.items()},
+        {name: np.array([[misfit for _, misfit, _ in one] for one in of]) for name, of in known.items()},
+    )
 
 
 def _cells(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterator[dict[str, Any]]:
     """One for each student of each supervisor and loss."""
-    for strong, task in zip(config.strong, grid.students, strict=True):
-        if not _facts(task, study):
+    for (strong, tuned), students in zip(config.students, grid.students, strict=True):
+        found = _predictions(config, students, study)
+        if found is None:
             continue
-        folder = study / task.place
-        predicted, curves = (load_file(folder / f"{name}.safetensors") for name in ("test", "curve"))
-        truth = np.load(folder / "truth.npy", allow_pickle=False)
         for number, weak in enumerate(config.weak):
-            supervisors = [study / grid.supervisors[number, seed].place / "test.npy" for seed in config.seeds]
-            teacher = np.stack([np.load(file, allow_pickle=False) for file in supervisors]).argmax(-1)
             key = weak_name(number)
-            naive = predicted[student_name(key, 0)].argmax(-1) == truth
-            noise = predicted[noise_name(key)].argmax(-1) == truth
-            for place, loss in enumerate(config.losses):
-                name = student_name(key, place)
-                cell = _cell(predicted, name, teacher, truth)
-                right = predicted[name].argmax(-1) == truth
+            supervisors = [grid.labels[key, seed] for seed in config.seeds]
+            if not all(_facts(task, study) for task in supervisors):
+                continue
+            files = [study / task.place / "test.npy" for task in supervisors]
+            teacher = np.stack([np.load(file, allow_pickle=False) for file in files]).argmax(-1)
+            names = [student_name(key, place) for place in range(len(config.losses))]
+            names += [chained_name(key), longer_name(key)] if config.bootstrap else []
+            names += [shown_name(key, place) for place in range(len(config.imitation))]
+            facts = _facts(supervisors[0], study)
+            for label, name in zip(config.columns, names, strict=True):
+                if name not in found.probabilities or names[0] not in found.probabilities:
+                    continue
                 yield {
                     "task": grid.name,
                     "weak": weak.label,
-                    "strong": strong.label,
-                    "loss": loss_label(loss),
-                    **cell,
-                    "over_naive": None if place == 0 else two_way_mean(right * 1.0 - naive).as_dict(),
-                    "noise": two_way_mean(noise).as_dict(),
-                    "over_noise": two_way_mean(naive * 1.0 - noise).as_dict(),
-                    "random": two_way_mean(predicted[RANDOM].argmax(-1) == truth).as_dict(),
-                    "curve": curves[name].mean(0).tolist(),
-                    "labelled": _facts(grid.supervisors[number, config.seeds[0]], study).get("labelled"),
-                    "learned_from": _facts(grid.supervisors[number, config.seeds[0]], study).get("learned_from"),
+                    "strong": _label(strong, tuned),
+                    "loss": label,
+                    **_cell(found, name, teacher),
+                    **_beside(found, name, names[0], noise_name(key)),
+                    "over_longer": _over(found, name, longer_name(key)) if name == chained_name(key) else None,
+                    "labelled": facts.get("labelled"),
+                    "learned_from": facts.get("learned_from"),
                 }
 
 
-def _cell(predicted: Mapping[str, Array], name: str, teacher: Array, truth: Array) -> dict[str, Any]:
-    student = predicted[name].argmax(-1)
-    found = pgr(teacher == truth, student == truth, predicted[CEILING].argmax(-1) == truth)
+def _cell(found: _Predictions, name: str, teacher: Array) -> dict[str, Any]:
+    """A student between its supervisor and its ceiling."""
+    truth, student = found.truth, found.probabilities[name].argmax(-1)
+    measured = pgr(teacher == truth, student == truth, found.probabilities[CEILING].argmax(-1) == truth)
     relation = student_supervisor(teacher, student, truth)
+    ratio = {"value": measured.value, "low": measured.low, "high": measured.high, "reason": measured.reason}
     return {
-        "pgr": {"value": found.value, "low": found.low, "high": found.high, "reason": found.reason},
-        "warnings": list(found.warnings),
-        **{key: getattr(found, key).as_dict() for key in ("student", "ceiling", "gain", "gap")},
-        "supervisor": found.weak.as_dict(),
+        "pgr": ratio,
+        "warnings": list(measured.warnings),
+        **{key: getattr(measured, key).as_dict() for key in ("student", "ceiling", "gain", "gap")},
+        "supervisor": measured.weak.as_dict(),
         "agreement": asdict(relation),
-        "calibration_error": _calibration_error(predicted[name], truth),
+        **_calibration(found.probabilities[name], truth),
+        "brier": _brier(found.probabilities[name], truth).as_dict(),
+        **_stopping(found, name),
     }
 
 
-def _calibration_error(probabilities: Array, truth: Array) -> float:
-    """Of all seeds' predictions together."""
+def _beside(found: _Predictions, name: str, naive: str, noise: str) -> dict[str, Any]:
+    """A student beside the naive one, and that beside the controls, where these were trained."""
+    noisy, blind = _right(found, noise), _right(found, RANDOM)
+    return {
+        "over_naive": None if name == naive else _over(found, name, naive),
+        "noise": None if noisy is None else two_way_mean(noisy).as_dict(),
+        "over_noise": _over(found, naive, noise),
+        "random": None if blind is None else two_way_mean(blind).as_dict(),
+    }
+
+
+def _right(found: _Predictions, name: str) -> Array | None:
+    return found.probabilities[name].argmax(-1) == found.truth if name in found.probabilities else None
+
+
+def _over(found: _Predictions, name: str, other: str) -> dict[str, Any] | None:
+    """By how much a student is more accurate than another, on the same rows and seeds; None where one is missing."""
+    own, theirs = _right(found, name), _right(found, other)
+    return None if own is None or theirs is None else two_way_mean(own * 1.0 - theirs).as_dict()
+
+
+def _stopping(found: _Predictions, name: str) -> dict[str, Any]:
+    """Accuracy on the truth while the student trained; where it was best, which only an oracle knows; and where the
+    loss on weak labels that were kept back was lowest. Means over seeds; None where nobody looked."""
+    curve = found.curves.get(name)
+    if curve is None or not curve.size or np.isnan(curve).any():
+        return {"curve": None, "oracle": None, "early": None}
+    mean, looks = curve.mean(0), found.looks[name]
+    misfits = found.misfits.get(name)
+    early = None if misfits is None else float(np.take_along_axis(curve, misfits.argmin(1)[:, None], 1).mean())
+    best = int(mean.argmax())
+    oracle = {"accuracy": float(mean[best]), "after": looks[best], "last": float(mean[-1])}
+    shown = [{"after": look, "accuracy": float(right)} for look, right in zip(looks, mean, strict=True)]
+    return {"curve": shown, "oracle": oracle, "early": early}
+
+
+def _brier(probabilities: Array, truth: Array) -> Estimate:
+    """Squared distance of the probabilities from the truth, summed over classes; 0 is perfect."""
+    return two_way_mean(np.square(probabilities - np.eye(probabilities.shape[-1])[truth]).sum(-1))
+
+
+def _calibration(probabilities: Array, truth: Array) -> dict[str, Any]:
+    """Of all seeds' predictions together; intervals resample rows."""
     sure, said = probabilities.max(-1), probabilities.argmax(-1)
     items = np.broadcast_to(np.arange(len(truth)), sure.shape).ravel()
     curve = reliability(sure.ravel().clip(0, 1), (said == truth).ravel(), items.tolist(), bins=BINS)
-    return expected_calibration_error(curve)
+    shown = [{"confidence": each.confidence, "accuracy": each.accuracy.as_dict()} for each in curve]
+    return {"calibration_error": expected_calibration_error(curve), "reliability": shown}

@@ -149,7 +149,8 @@ def drive(
                 run.accelerator.log({k: v for k, v in taken.row.items() if isinstance(v, float)}, step=state.step)
                 advance(1, f"{shown} {taken.row[shown]:.4f}")
                 last = state.step == total or bool(taken.stop)
-                evaluated = last or _due(run.config.evaluate.every_steps, state.step)
+                evaluation = run.config.evaluate
+                evaluated = last or _due(evaluation.every_steps, state.step) or state.step in evaluation.at_steps
                 if evaluated:
                     evaluate(run, optimizer, taken.epoch)
                 status = taken.stop or ("done" if last else "stopped_early" if _stale(run) else "")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from penchant.data.render import Rendered
@@ -108,7 +108,7 @@ def train_on_rollouts(loop: RolloutLoop, *, resume: bool = False) -> str:
         loop.policy.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
     if not loop.state.kl_coefficient:
         kl = config.kl
-        loop.state.kl_coefficient = kl.start if isinstance(kl, AdaptiveKL) else kl.coefficient
+        loop.state.kl_coefficient = (kl.start or 0.0) if isinstance(kl, AdaptiveKL) else kl.coefficient
     keep_freed_memory()
     loop.policy.scorer.train()
 
@@ -136,9 +136,13 @@ def _step(loop: RolloutLoop, number: int, optimizer: torch.optim.Optimizer) -> d
     """Sample, score, update; returns the step's line of metrics."""
     started = time.perf_counter()
     config, state = loop.config, loop.state
-    coefficient = state.kl_coefficient
     groups, true = _sample(loop, number, optimizer)
     sampled = time.perf_counter()
+    if isinstance(config.kl, AdaptiveKL) and not state.kl_coefficient:
+        scaled = config.kl_in == "loss" or config.whiten_rewards  # then what is optimised has a variance of 1
+        rewards, prompts = _spread(groups)
+        state.kl_coefficient = pg.first_coefficient(None if scaled else rewards, prompts, config.kl.target_nats)
+    coefficient = state.kl_coefficient
     with loop.accelerator.autocast():
         rollout = _read(loop, groups)
     updated = _update(loop, rollout, optimizer, number)
@@ -201,6 +205,13 @@ def _sample(
 
 def _scores(groups: Sequence[PromptGroup]) -> Float[Tensor, " responses"]:
     return torch.tensor([score for group in groups for score in group.scores or ()])
+
+
+def _spread(groups: Sequence[PromptGroup]) -> tuple[Float[Tensor, " samples"], Int[Tensor, " samples"]]:
+    """The reward of each sample drawn, and the number of its prompt."""
+    counts = torch.tensor([response.count for group in groups for response in group.responses])
+    prompts = torch.tensor([number for number, group in enumerate(groups) for _ in group.responses])
+    return _scores(groups).repeat_interleave(counts), prompts.repeat_interleave(counts)
 
 
 def _read(loop: RolloutLoop, groups: Sequence[PromptGroup]) -> Rollout:

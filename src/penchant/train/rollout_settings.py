@@ -19,8 +19,9 @@ class AdaptiveKL(Config):
     name: Literal["adaptive"] = "adaptive"
     target_nats: Annotated[float, Field(gt=0)] = 6.0
     """The KL of a whole response from the reference to steer to, in nats."""
-    start: Annotated[float, Field(gt=0)] = 0.1
-    """The coefficient of the first step."""
+    start: Annotated[float, Field(gt=0)] | None = None
+    """The coefficient of the first step. If not given, the one with which the best policy lies at the target, by the
+    spread of the first step's rewards for a prompt: standard deviation / sqrt(2 target_nats)."""
     gain: Annotated[float, Field(gt=0, le=2.5)] = 0.5
     """How fast it moves: by at most a fifth of this a step. (The paper's 0.1 is for thousands of steps.)"""
 

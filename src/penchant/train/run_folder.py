@@ -112,6 +112,15 @@ class RunFolder:
             self._lock.close()
             self._lock = None
 
+    def discard(self) -> None:
+        """Take back `open`, where bad input shows only later: the files that a run begins with, and the directory if
+        it is empty then."""
+        for name in ("config.yaml", "provenance.json"):
+            (self.path / name).unlink(missing_ok=True)
+        self.close()
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
     # -- files --------------------------------------------------------------------------------------------------
 
     def write(self, name: str, text: str) -> None:

@@ -245,7 +245,7 @@ def _prepare(config: GradientConfig, recipe: Recipe, source: Source, policy: Pol
         raise InputError(
             "early_stopping looks at the loss on held-out prompts, but none are held out: set data.held_out"
         )
-    if config.early_stopping and config.evaluate.every_steps is None:
+    if config.early_stopping and config.evaluate.every_steps is None and not config.evaluate.at_steps:
         raise InputError(
             "early_stopping looks at evaluations while training, but there are none: set evaluate.every_steps"
         )

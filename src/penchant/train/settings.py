@@ -92,6 +92,8 @@ class EvaluateHeldOut(Config):
 
     every_steps: Annotated[int, Field(ge=1)] | None = None
     """Evaluate every so many steps; at the start and the end in any case."""
+    at_steps: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """And after each of these steps."""
 
 
 class Evaluate(EvaluateHeldOut):

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +22,10 @@ from penchant.engine.reference import fingerprint
 from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET, evaluating
 from penchant.engine.tree import fill
 from penchant.errors import InputError
+from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.train.progress import progress_bar
+from penchant.weak.reading import Ids, last_states
 
 Activations = NDArray[np.float16]
 LARGEST = float(np.finfo(np.float16).max)
@@ -58,7 +61,42 @@ def activations(policy: Policy, texts: Sequence[str], folder: Path, *, longest: 
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def _write(policy: Policy, ids: Sequence[Sequence[int]], path: Path) -> None:
+class ModelFeatures:
+    """Texts to activations of one layer, computed once for texts that come again.
+
+    Args:
+        model: a built-in name, a folder or a hub id. layer: 0 is the embedding, negative ones count from the last.
+        folder: where activations are kept; a temporary one, which goes with this object, if not given.
+    """
+
+    def __init__(self, model: str, layer: int = -1, *, longest: int = LONGEST, folder: Path | None = None) -> None:
+        self.settings: dict[str, Any] = {"model": model, "layer": layer, "longest": longest}
+        self._scratch = tempfile.TemporaryDirectory(prefix="penchant-") if folder is None else None
+        self._folder = folder or Path(self._scratch.name if self._scratch else "")
+        self._policy: Policy | None = None
+
+    def __call__(self, texts: Sequence[str]) -> torch.Tensor:
+        """Shape (texts, hidden), float16."""
+        if self._policy is None:
+            self._policy = load_policy(self.settings["model"], template="plain")
+        found = activations(self._policy, texts, self._folder, longest=self.settings["longest"])
+        return layer_of(found, self.settings["layer"])
+
+
+def layer_of(found: Activations, layer: int) -> torch.Tensor:
+    """One layer of activations, in memory.
+
+    Raises:
+        InputError: there is no such layer.
+    """
+    if not -len(found) <= layer < len(found):
+        raise InputError(
+            f"layer {layer} is not there: this model has layers 1 to {len(found) - 1}, and 0, the embedding"
+        )
+    return torch.as_tensor(np.array(found[layer]))
+
+
+def _write(policy: Policy, ids: Sequence[Ids], path: Path) -> None:
     """Into another file first, which takes its name only when it is whole."""
     config = policy.model.config.get_text_config()  # type: ignore[operator, union-attr]
     shape = (config.num_hidden_layers + 1, len(ids), config.hidden_size)
@@ -81,27 +119,12 @@ def _write(policy: Policy, ids: Sequence[Sequence[int]], path: Path) -> None:
         ) from error
 
 
-def _compute(policy: Policy, ids: Sequence[Sequence[int]], kept: Activations) -> None:
+def _compute(policy: Policy, ids: Sequence[Ids], kept: Activations) -> None:
     device = policy.scorer.device
     budget = GPU_BUDGET if device.type == "cuda" else DEFAULT_BUDGET
     lengths = [len(row) for row in ids]
-    with evaluating(policy.model), torch.no_grad(), progress_bar("activations", len(ids), "texts") as advance:
+    with evaluating(policy.model), progress_bar("activations", len(ids), "texts") as advance:
         for places in fill(lengths, budget):
-            width = max(lengths[place] for place in places)
-            rows = torch.zeros(len(places), width, dtype=torch.long)
-            mask = torch.zeros(len(places), width, dtype=torch.long)
-            for number, place in enumerate(places):
-                rows[number, : lengths[place]] = torch.tensor(ids[place])
-                mask[number, : lengths[place]] = 1
-            out = policy.model(
-                input_ids=rows.to(device),
-                attention_mask=mask.to(device),
-                output_hidden_states=True,
-                use_cache=False,
-                logits_to_keep=1,
-            )
-            last = (torch.arange(len(places)), torch.tensor([lengths[place] - 1 for place in places]))
-            for layer, states in enumerate(out.hidden_states):
-                taken = states[last].float().clamp(-LARGEST, LARGEST)
-                kept[layer, places] = taken.cpu().numpy()
+            for layer, states in enumerate(last_states(policy, [ids[place] for place in places])):
+                kept[layer, places] = states.float().clamp(-LARGEST, LARGEST).cpu().numpy()
             advance(len(places), "")

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from penchant.errors import InputError
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
+from penchant.weak.contract import check_probabilities
 from penchant.weak.targets import begin, target_at
 
 L2 = 0.03
@@ -109,17 +110,4 @@ def _check(features: Tensor, targets: Tensor, losses: Sequence[WeakLoss], l2: fl
         raise InputError(f"l2 must be positive, got {l2}")
     if not torch.isfinite(features).all():
         raise InputError("the features are not finite: the model's activations overflowed or its weights are damaged")
-    check_probabilities(targets.flatten(0, 1))
-
-
-def check_probabilities(targets: Tensor) -> None:
-    """Refuse targets of shape (rows, classes) that are no distributions, and name the first row."""
-    if targets.shape[-1] < 2:
-        raise InputError("there must be at least two classes")
-    bad = ~torch.isfinite(targets).all(-1) | (targets < 0).any(-1) | ((targets.sum(-1) - 1).abs() > 1e-3)
-    if bad.any():
-        row = int(bad.nonzero()[0])
-        raise InputError(
-            f"labels must be probabilities that sum to 1 over the classes; {int(bad.sum())} of {len(targets)} rows are "
-            f"not, the first is row {row}: {targets[row].tolist()}"
-        )
+    check_probabilities(targets.flatten(0, 1).cpu().double().numpy())

@@ -1,0 +1,123 @@
+"""A weak-to-strong grid of probes: Penchant's study beside the naive way, in which every cell starts from nothing.
+
+    python benchmarks/weak_grid.py [--train 1000] [--test 500] [--every 1]
+
+The grid has 3 supervisors, 3 students, 3 losses and 5 seeds: 135 cells. Both sides fit the same probes with the same
+settings. The study computes each model's activations once, each supervisor and ceiling once, and all students of a
+model as one batched operation. The naive way trains the supervisor, computes the activations of its rows, and fits
+student and ceiling, in each cell again. As all cells of a supervisor and a student cost the same there, one of each of
+the 9 is timed and counts for its 15 losses and seeds; `--every 15` runs that many instead. One process, 2 threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from penchant.models.load import load_policy
+from penchant.studies.weak_grid import weak_grid
+from penchant.studies.weak_settings import WeakToStrongConfig
+from penchant.studies.weak_to_strong import run_weak_to_strong
+from penchant.tasks import halves, load_task
+from penchant.tasks.load import data_folder
+from penchant.weak.classifiers import make_classifier
+from penchant.weak.features import activations, layer_of
+from penchant.weak.probe import fit_probes
+from penchant.weak.settings import Probe
+
+CELLS = 15  # losses x seeds of one supervisor and student
+
+
+def settings(options: argparse.Namespace, out: Path) -> WeakToStrongConfig:
+    """The grid, as the study takes it."""
+    return WeakToStrongConfig(
+        train=options.train,
+        test=options.test,
+        weak=({"name": "tfidf"}, {"name": "tfidf", "rows": 100}, {"name": "probe", "model": "penchant-0.5m"}),
+        strong=("penchant-1.5m", "penchant-5m", {"model": "smollm2-135m", "layer": 20}),
+        losses=({"name": "cross_entropy"}, {"name": "confidence"}, {"name": "adaptive_confidence"}),
+        seeds=(0, 1, 2, 3, 4),
+        controls=False,
+        out=str(out),
+    )
+
+
+def naive_cell(config: WeakToStrongConfig, weak: int, strong: int, loss: int, seed: int) -> float:
+    """One cell from nothing; the student's accuracy."""
+    data = load_task(config.tasks[0], train=config.train, test=config.test, folder=data_folder())
+    own, other = halves(data.train, seed)
+    classes = len(data.spec.classes)
+    supervisor = config.weak[weak]
+    chosen = own[: supervisor.rows]
+    teacher = make_classifier(supervisor, l2=config.l2, steps=config.steps)
+    teacher.fit([e.text for e in chosen], [e.label for e in chosen], classes=classes)
+    labels = teacher.predict_proba([e.text for e in other])
+    student = config.strong[strong]
+    assert isinstance(student, Probe)
+    policy = load_policy(student.model, template="plain")
+    texts = [e.text for e in (*other, *data.test)]
+    with tempfile.TemporaryDirectory() as scratch:
+        states = layer_of(activations(policy, texts, Path(scratch), longest=config.longest), student.layer)
+    truth = np.eye(classes)[[e.label for e in other]]
+    accuracy = 0.0
+    for targets, using in ((truth, config.losses[0]), (labels, config.losses[loss])):
+        probes = fit_probes(
+            states[: len(other)], torch.as_tensor(targets)[None], [using], l2=config.l2, steps=config.steps
+        )
+        said = probes.predict_proba(states[len(other) :])[0].argmax(-1).numpy()
+        accuracy = float((said == [e.label for e in data.test]).mean())
+    return accuracy
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--train", type=int, default=1000)
+    parser.add_argument("--test", type=int, default=500)
+    parser.add_argument("--every", type=int, default=1, help="naive cells to run of each supervisor and student")
+    options = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
+    torch.set_num_threads(2)
+    with tempfile.TemporaryDirectory() as folder:
+        config = settings(options, Path(folder) / "study")
+        stages = sum(len(grid.tasks()) for grid in weak_grid(config))
+        began = time.perf_counter()
+        result = run_weak_to_strong(config)
+        ours = time.perf_counter() - began
+        found = {(c["weak"], c["strong"], c["loss"]): c["student"]["value"] for c in result.numbers["cells"]}
+    seconds: dict[tuple[int, int], list[float]] = {}
+    accuracies: dict[tuple[int, int, int], list[float]] = {}
+    for weak, strong in product(range(3), range(3)):
+        for number, (loss, seed) in enumerate(product(range(3), config.seeds)):
+            if number < options.every:
+                began = time.perf_counter()
+                right = naive_cell(config, weak, strong, loss, seed)
+                seconds.setdefault((weak, strong), []).append(time.perf_counter() - began)
+                accuracies.setdefault((weak, strong, loss), []).append(right)
+    theirs = sum(CELLS * statistics.mean(times) for times in seconds.values())
+    timed = sum(map(len, seconds.values()))
+    print(f"{options.train} rows to train and {options.test} to test on, 135 cells; the study has {stages} stages")
+    print("| | seconds |\n|---|---|")
+    print(f"| Penchant, the whole study in a fresh folder | {ours:.0f} |")
+    print(f"| the naive way, {timed} of 135 cells timed, each standing for {CELLS // options.every} | {theirs:.0f} |")
+    print(f"| ratio | {theirs / ours:.1f} |")
+    if options.every == CELLS:  # the same students
+        apart = [
+            abs(statistics.mean(of) - found[config.weak[w].label, config.strong[s].label, result.numbers["losses"][k]])
+            for (w, s, k), of in accuracies.items()
+        ]
+        print(f"largest difference of a mean accuracy between the two: {max(apart):.4f}")
+    print(json.dumps({"seconds": {str(key): of for key, of in seconds.items()}}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Weak labels for a file of one's own, and a student of them. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from penchant.config import Config
+from penchant.losses.weak_settings import CrossEntropy, WeakLoss
+from penchant.weak.settings import ClassifierSpec, LanguageModel, StudentSpec, Tfidf
+
+Template = Annotated[str, Field(pattern=r"\{text\}")]
+Classes = Annotated[tuple[str, ...], Field(min_length=2)]
+
+
+class WeakLabel(Config):
+    """Have a weak supervisor label the rows of a file."""
+
+    method: ClassVar[str] = "label"
+
+    data: Annotated[str, Field(min_length=1)]
+    """Rows to label: a file or hub id. Labels that they may have are not looked at."""
+    train: str | None = None
+    """Labelled rows that the supervisor learns from. Rows to label that are among these are refused: of what it learned
+    by heart a supervisor knows too much."""
+    supervisor: ClassifierSpec = Tfidf()
+    """What labels: TF-IDF, a probe, or a language model, fine-tuned or prompted."""
+    saved: str | None = None
+    """The folder of a classifier that was saved, instead of one that learns from `train`."""
+    classes: Classes | None = None
+    """Names of the classes, in order; those of `train`, sorted, or those that `saved` knows, if not given."""
+    out: Annotated[str, Field(min_length=1)]
+    """The file to write, .jsonl: each text with its probabilities."""
+    seed: int = 0
+    """Fixes what the supervisor draws."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        prompted = isinstance(self.supervisor, LanguageModel) and self.supervisor.training is None
+        if self.train is None and self.saved is None and not prompted:
+            raise ValueError("a supervisor learns from labelled rows: give `train`, or a classifier that was `saved`")
+        if self.train is None and isinstance(self.supervisor, LanguageModel) and self.supervisor.shown:
+            raise ValueError("`shots` shows labelled rows: give `train`, or leave them out")
+        if isinstance(self.supervisor, LanguageModel) and self.supervisor.stops_early:
+            raise ValueError("`early_stopping` is for students: a supervisor has no labels to spare for it")
+        if self.train is not None and self.saved is not None:
+            raise ValueError("`saved` has learned already: leave out `train`, or `saved`")
+        if self.train is None and self.saved is None and self.classes is None:
+            raise ValueError("without `train` nobody knows the names of the classes: give `classes`")
+        return self
+
+
+class WeakTrain(Config):
+    """Train a strong student on weak labels alone, and say what can be said of it without any truth."""
+
+    method: ClassVar[str] = "weak"
+
+    data: Annotated[str, Field(min_length=1)]
+    """Weakly labelled rows, as `penchant weak label` writes them: a file or hub id."""
+    student: StudentSpec
+    """What learns: a probe (`student.model=...`), a language model (`student.name=lm`), or TF-IDF."""
+    loss: WeakLoss = CrossEntropy()
+    """On the weak labels."""
+    classes: Classes | None = None
+    """Names of the classes, in order; those of the rows, sorted, if not given."""
+    held_out: Annotated[float, Field(gt=0, lt=0.9)] = 0.2
+    """Share of the rows that the student does not learn from: agreement, misfit and calibration are measured there."""
+    templates: tuple[Template, ...] = ("Text: {text}", "Please read this: {text}", "Here is what was written. {text}")
+    """Other wordings of a held-out row, on which the student should say what it says of the row itself; the text takes
+    the place of {text}. `[]` leaves this out."""
+    test: str | None = None
+    """Rows with the truth, where there are some; none of them may be among `data`."""
+    out: str | None = None
+    """The run directory; `runs/weak-DATE-TIME` if not given."""
+    seed: int = 0
+    """Fixes the split and what the student draws."""

@@ -1,0 +1,41 @@
+"""Supervisors and students as stages and their files know them. Imports nothing."""
+
+from __future__ import annotations
+
+CEILING, RANDOM = "ceiling|0", "random|0"
+"""The student that learned the truth, and the one of labels that know nothing, as files name them."""
+
+
+def weak_name(number: int) -> str:
+    """A supervisor as stages and files know it."""
+    return f"weak-{number}"
+
+
+def chain_name(weak: str, link: int) -> str:
+    """The labels of a supervisor after so many students of the chain."""
+    return f"{weak}-chain-{link}"
+
+
+def student_name(weak: str, loss: int) -> str:
+    """The student of a supervisor with a loss, by its number."""
+    return f"{weak}|{loss}"
+
+
+def chained_name(weak: str) -> str:
+    """The student at the end of a supervisor's chain."""
+    return f"{weak}|bootstrapped"
+
+
+def longer_name(weak: str) -> str:
+    """Its control: no chain, but trained as long as all of it."""
+    return f"{weak}|longer"
+
+
+def noise_name(weak: str) -> str:
+    """The student that learned the truth with as many errors as a supervisor makes."""
+    return f"noise {weak}|0"
+
+
+def shown_name(weak: str, number: int) -> str:
+    """The naive student that is also shown the supervisor's label, by the number of the share."""
+    return f"{weak}|shown-{number}"

@@ -1,0 +1,211 @@
+"""The students of the weak-to-strong study: probes of one model all at once, other students one by one.
+
+The truth of the rows that a supervisor labels is read by the ceiling and the controls and by nothing else: students get
+the supervisor's labels, see `_weak_labels`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import TypeAdapter
+from safetensors.numpy import save_file
+
+from penchant.losses.weak_settings import CrossEntropy, WeakLoss
+from penchant.studies.order import Order
+from penchant.studies.weak_names import (
+    CEILING,
+    RANDOM,
+    chain_name,
+    chained_name,
+    longer_name,
+    noise_name,
+    shown_name,
+    student_name,
+)
+from penchant.studies.weak_stages import Array, classifier_of, halves_of, read_rows, states_of
+from penchant.weak.language_model import LanguageModelClassifier
+from penchant.weak.probe import Probes, fit_probes
+
+CURVE = (1, 2, 3, 5, 8, 12, 20, 30, 50, 100, 200, 500)
+"""Steps after which a probe's accuracy on the truth is looked at: overfitting to weak labels."""
+CURVE_ROWS = 500
+"""Test rows that a fine-tuned student is looked at on while it trains."""
+HELD = 10
+"""Every tenth weak label is kept to stop early by, where a student does."""
+Jobs = dict[str, tuple[Array, WeakLoss]]
+
+
+def students_stage(order: Order, folder: Path) -> dict[str, Any]:
+    """All probes of one model on one task: every supervisor, loss and seed, with the ceiling and the controls.
+
+    `test.safetensors` has their probabilities for the test rows, (seeds, rows, classes) an array, by name;
+    `curve.safetensors` their accuracy there after each of `steps`, (seeds, steps). `truth.npy` are the rows' labels.
+    """
+    settings = order.settings
+    train, test = read_rows(order)
+    states = states_of(order.needs["features"], settings["layer"])
+    truth = np.array([example.label for example in (*train, *test)])
+    tested, answers = states[len(train) :], torch.as_tensor(truth[len(train) :])
+    losses = [TypeAdapter(WeakLoss).validate_python(loss) for loss in settings["losses"]]
+    steps = [step for step in CURVE if step <= settings["steps"]]
+    found: dict[str, list[Array]] = {}
+    curves: dict[str, list[list[float]]] = {}
+    for seed in settings["seeds"]:
+        _, other = halves_of(train, seed)
+        shown = np.arange(len(other))[: settings["rows"]]
+        jobs = _weak_labels(order, settings["supervisors"], seed, losses, settings["chain"])
+        jobs |= _true_labels(order, jobs, truth[other], seed)
+        seen: list[Array] = []
+
+        def watch(step: int, probes: Probes, seen: list[Array] = seen) -> None:
+            if step in steps:
+                right = probes.predict_proba(tested).argmax(-1) == answers
+                seen.append(right.double().mean(-1).numpy())
+
+        targets = torch.as_tensor(np.stack([labels[shown] for labels, _ in jobs.values()]))
+        using = [loss for _, loss in jobs.values()]
+        own = {"l2": settings["l2"], "steps": settings["steps"]}
+        probes = fit_probes(states[other[shown]], targets, using, **own, watch=watch)
+        predicted = probes.predict_proba(tested).numpy()
+        for place, name in enumerate(jobs):
+            found.setdefault(name, []).append(predicted[place])
+            curves.setdefault(name, []).append([float(row[place]) for row in seen])
+        for name, made in _one_by_one(order, seed, jobs, states[other[shown]], tested, shown).items():
+            found.setdefault(name, []).append(made)
+            curves.setdefault(name, []).append([float("nan")] * len(steps))  # nobody looked
+    save_file({name: np.stack(rows) for name, rows in found.items()}, folder / "test.safetensors")
+    save_file({name: np.array(rows) for name, rows in curves.items()}, folder / "curve.safetensors")
+    np.save(folder / "truth.npy", truth[len(train) :])
+    return {"steps": steps, "unit": "steps", "students": len(found), "seeds": len(settings["seeds"])}
+
+
+def _one_by_one(
+    order: Order, seed: int, jobs: Jobs, learned: torch.Tensor, tested: torch.Tensor, shown: Array
+) -> dict[str, Array]:
+    """Probes with steps or features of their own: the chain's control, and those that see the supervisor's label."""
+    settings = order.settings
+    made: dict[str, Array] = {}
+
+    def fit(labels: Array, loss: WeakLoss, own: torch.Tensor, other: torch.Tensor, times: int = 1) -> Array:
+        steps = times * settings["steps"]
+        probes = fit_probes(own, torch.as_tensor(labels[shown])[None], [loss], l2=settings["l2"], steps=steps)
+        return probes.predict_proba(other)[0].numpy()
+
+    for name in settings["supervisors"]:
+        labels, loss = jobs[student_name(name, 0)]
+        if settings["chain"]:
+            made[longer_name(name)] = fit(labels, loss, learned, tested, settings["chain"] + 1)
+        on_test = np.load(order.needs[f"{name} {seed}"] / "test.npy", allow_pickle=False)
+        for number, share in enumerate(settings["imitation"]):
+            hints = [_hint(of.argmax(-1), settings["classes"], share, seed) for of in (labels[shown], on_test)]
+            own, other = (torch.cat([of.float(), hint], 1) for of, hint in zip((learned, tested), hints, strict=True))
+            made[shown_name(name, number)] = fit(labels, loss, own, other)
+    return made
+
+
+def _hint(said: Array, classes: int, share: float, seed: int) -> torch.Tensor:
+    """One-hot columns that repeat what the supervisor said in a share of the rows; elsewhere they are drawn."""
+    generator = np.random.default_rng([seed, 4])
+    drawn = generator.integers(0, classes, len(said))
+    kept = generator.random(len(said)) < share
+    return torch.as_tensor(np.eye(classes, dtype=np.float32)[np.where(kept, said, drawn)])
+
+
+def student_stage(order: Order, folder: Path) -> dict[str, Any]:
+    """One student of one seed: `test.npy` are its probabilities for the test rows, `truth.npy` their labels,
+    `curve.json` how it went: epochs, loss on the weak labels kept back, accuracy on the truth."""
+    settings = order.settings
+    train, test = read_rows(order)
+    _, other = halves_of(train, settings["seed"])
+    labels = _labels(order, [train[place].label for place in other] if settings["truth"] else None)
+    shown = np.arange(len(other))[: settings["classifier"]["rows"]]
+    texts = [train[place].text for place in other[shown]]
+    loss: WeakLoss = TypeAdapter(WeakLoss).validate_python(settings["loss"])
+    student = classifier_of(order, loss, settings["longer"])
+    asked, answers = [example.text for example in test], np.array([example.label for example in test])
+    curve: list[tuple[float, float | None, float]] = []
+
+    def watch(epochs: float, misfit: float | None) -> None:
+        right = student.predict_proba(asked[:CURVE_ROWS]).argmax(-1) == answers[:CURVE_ROWS]
+        curve.append((epochs, misfit, float(right.mean())))
+
+    validation = None
+    if isinstance(student, LanguageModelClassifier):
+        student.watch = watch
+        if student.settings.training is not None and student.settings.training.early_stopping:
+            held = shown % HELD == HELD - 1
+            validation = [text for text, out in zip(texts, held, strict=True) if out], labels[shown][held]
+            texts, shown = [text for text, out in zip(texts, held, strict=True) if not out], shown[~held]
+    student.fit(texts, labels[shown], validation=validation, classes=settings["classes"])
+    np.save(folder / "test.npy", student.predict_proba(asked))
+    np.save(folder / "truth.npy", answers)
+    (folder / "curve.json").write_text(json.dumps(curve))
+    parameters = None
+    if isinstance(student, LanguageModelClassifier) and student.reading is not None:
+        parameters = sum(weight.numel() for weight in student.reading.policy.model.parameters())
+    return {"steps": [epochs for epochs, *_ in curve], "unit": "epochs", "parameters": parameters}
+
+
+def _labels(order: Order, truth: Sequence[int] | None) -> Array:
+    """What one student learns from. A student of weak labels never sees the truth: it is None then."""
+    settings = order.settings
+    weak = np.load(order.needs["labels"] / "labels.npy", allow_pickle=False) if "labels" in order.needs else None
+    if truth is None:
+        assert weak is not None
+        return weak
+    true, eye = np.array(truth), np.eye(settings["classes"])
+    if settings["truth"] == "all":
+        return eye[true]
+    if settings["truth"] == "random":
+        return eye[_random(true, settings["classes"], settings["seed"])]
+    assert weak is not None
+    return eye[_noisy(true, weak, settings["classes"], settings["seed"])]
+
+
+def _weak_labels(order: Order, supervisors: Sequence[str], seed: int, losses: Sequence[WeakLoss], chain: int) -> Jobs:
+    """What probes learn from: the supervisors' labels, read from their stages; the truth is out of reach here."""
+
+    def labels_of(name: str) -> Array:
+        return np.load(order.needs[f"{name} {seed}"] / "labels.npy", allow_pickle=False)
+
+    jobs: Jobs = {}
+    for name in supervisors:
+        jobs |= {student_name(name, number): (labels_of(name), loss) for number, loss in enumerate(losses)}
+        if chain:
+            jobs[chained_name(name)] = labels_of(chain_name(name, chain - 1)), losses[0]
+    return jobs
+
+
+def _true_labels(order: Order, jobs: Mapping[str, tuple[Array, WeakLoss]], truth: Array, seed: int) -> Jobs:
+    """The ceiling, and two controls: labels that know nothing, and for each supervisor the truth with as many errors
+    as its own, but at random."""
+    classes, naive = order.settings["classes"], CrossEntropy()
+    eye = np.eye(classes)
+    made: Jobs = {CEILING: (eye[truth], naive)}
+    if not order.settings["controls"]:
+        return made
+    made[RANDOM] = eye[_random(truth, classes, seed)], naive
+    for name in order.settings["supervisors"]:
+        labels, _ = jobs[student_name(name, 0)]
+        made[noise_name(name)] = eye[_noisy(truth, labels, classes, seed)], naive
+    return made
+
+
+def _random(truth: Array, classes: int, seed: int) -> Array:
+    return np.random.default_rng([seed, 2]).integers(0, classes, len(truth))
+
+
+def _noisy(truth: Array, labels: Array, classes: int, seed: int) -> Array:
+    """The truth with as many errors as some labels have."""
+    generator = np.random.default_rng([seed, 3])
+    wrong = int((labels.argmax(-1) != truth).sum())
+    hit = generator.permutation(len(truth))[:wrong]
+    noisy = truth.copy()
+    noisy[hit] = (truth[hit] + generator.integers(1, classes, len(hit))) % classes
+    return noisy

@@ -1,0 +1,233 @@
+"""Classifiers with one contract: what may supervise, what may be supervised. Made from settings, or from a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from safetensors.torch import load_file, save_file
+
+from penchant.errors import InputError
+from penchant.losses.weak_settings import CrossEntropy, Filtered, WeakLoss
+from penchant.weak.contract import (
+    FITTED_FIRST,
+    KIND,
+    Classifier,
+    Probabilities,
+    Validation,
+    as_probabilities,
+    from_anywhere,
+    write_kind,
+)
+from penchant.weak.features import ModelFeatures
+from penchant.weak.language_model import LanguageModelClassifier
+from penchant.weak.probe import L2, STEPS, Probes, fit_probes
+from penchant.weak.settings import ClassifierSpec, LanguageModel, Tfidf
+from penchant.weak.targets import begin
+
+ESTIMATOR, PROBE = "estimator.skops", "probe.safetensors"
+
+
+class SklearnClassifier:
+    """Any estimator of scikit-learn that takes texts and has `predict_proba`, such as a pipeline.
+
+    Soft targets become weighted examples, one for each class with a probability above 0: for an estimator that
+    minimizes a (weighted) log-likelihood that is cross-entropy with these targets.
+
+    Args:
+        make: a fresh estimator; default TF-IDF of words and pairs of words, then logistic regression.
+        names: of the classes, kept with what is saved.
+        loss: cross-entropy or filtered labels; other losses follow the student's own predictions while it learns, which
+            an estimator does not show.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Any] | None = None,
+        *,
+        names: Sequence[str] | None = None,
+        loss: WeakLoss | None = None,
+    ) -> None:
+        self.make, self.loss = make or tfidf, loss or CrossEntropy()
+        self.names = tuple(names) if names else None
+        self.estimator: Any = None
+        self.classes = 0
+        if not isinstance(self.loss, CrossEntropy | Filtered):
+            raise InputError(f"an estimator of scikit-learn cannot learn with the loss {self.loss.name}")
+
+    def fit(
+        self,
+        examples: Sequence[str],
+        targets: ArrayLike,
+        *,
+        validation: Validation | None = None,
+        classes: int | None = None,
+    ) -> Self:
+        """As `Classifier.fit`; nothing stops early, so a validation is not looked at."""
+        soft = as_probabilities(targets, len(examples), classes)
+        self.classes = soft.shape[1]
+        labels, counts = begin(self.loss, torch.as_tensor(soft))
+        weighted = (labels * counts[:, None]).numpy()
+        rows, columns = np.nonzero(weighted)
+        if len(np.unique(columns)) < 2:
+            raise InputError(f"all {len(examples)} examples have the class {columns[0]}: nothing can be told apart")
+        self.estimator = self.make()
+        weights = weighted[rows, columns]
+        named = {} if (weights == 1).all() else {_weight_argument(self.estimator): weights}
+        self.estimator.fit([examples[row] for row in rows.tolist()], columns, **named)
+        return self
+
+    def predict_proba(self, examples: Sequence[str]) -> Probabilities:
+        if self.estimator is None:
+            raise InputError(FITTED_FIRST)
+        found = np.zeros((len(examples), self.classes))
+        found[:, self.estimator.classes_] = self.estimator.predict_proba(list(examples))  # it may have seen fewer
+        return found
+
+    def save(self, folder: str | Path) -> None:
+        """As `Classifier.save`, by skops: no pickle, so nothing runs when it is opened."""
+        from skops import io
+
+        if self.estimator is None:
+            raise InputError(FITTED_FIRST)
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        io.dump(self.estimator, target / ESTIMATOR)
+        write_kind(target, "sklearn", {"names": self.names, "classes": self.classes})
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """What `save` wrote. Raises InputError for a file with types that are not scikit-learn's or numpy's."""
+        from skops import io
+
+        place = Path(folder)
+        if unknown := io.get_untrusted_types(file=place / ESTIMATOR):
+            raise InputError(f"{place / ESTIMATOR} holds {', '.join(unknown)}, which are not opened")
+        content = json.loads((place / KIND).read_text(encoding="utf-8"))
+        made = cls(names=content["names"])
+        made.estimator, made.classes = io.load(place / ESTIMATOR), content["classes"]
+        return made
+
+
+class ProbeClassifier:
+    """A linear probe of what a model makes of a text.
+
+    Args:
+        features: texts to features of shape (texts, features), such as `ModelFeatures`.
+        names: of the classes, kept with what is saved.
+        loss: on the targets; its own predictions may be part of what it learns from.
+    """
+
+    def __init__(
+        self,
+        features: Callable[[Sequence[str]], torch.Tensor],
+        *,
+        names: Sequence[str] | None = None,
+        loss: WeakLoss | None = None,
+        l2: float = L2,
+        steps: int = STEPS,
+    ) -> None:
+        self.features = features
+        self.names = tuple(names) if names else None
+        self.loss, self.l2, self.steps = loss or CrossEntropy(), l2, steps
+        self.probes: Probes | None = None
+
+    def fit(
+        self,
+        examples: Sequence[str],
+        targets: ArrayLike,
+        *,
+        validation: Validation | None = None,
+        classes: int | None = None,
+    ) -> Self:
+        """As `Classifier.fit`; a probe converges, so nothing stops early and a validation is not looked at."""
+        soft = torch.as_tensor(as_probabilities(targets, len(examples), classes))
+        self.probes = fit_probes(self.features(examples), soft[None], [self.loss], l2=self.l2, steps=self.steps)
+        return self
+
+    def predict_proba(self, examples: Sequence[str]) -> Probabilities:
+        if self.probes is None:
+            raise InputError(FITTED_FIRST)
+        return self.probes.predict_proba(self.features(examples))[0].double().numpy()
+
+    def save(self, folder: str | Path) -> None:
+        """As `Classifier.save`; the model is named, not written. Raises InputError where features are a function of
+        one's own."""
+        if self.probes is None:
+            raise InputError(FITTED_FIRST)
+        if not isinstance(self.features, ModelFeatures):
+            raise InputError("a probe of features of your own cannot be saved: nobody could compute them again")
+        settings = self.features.settings | {"model": from_anywhere(self.features.settings["model"])}
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        save_file({name: part.contiguous() for name, part in vars(self.probes).items()}, target / PROBE)
+        write_kind(target, "probe", {"names": self.names, **settings})
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """What `save` wrote."""
+        place = Path(folder)
+        content = json.loads((place / KIND).read_text(encoding="utf-8"))
+        features = ModelFeatures(content["model"], content["layer"], longest=content["longest"])
+        made = cls(features, names=content["names"])
+        made.probes = Probes(**load_file(place / PROBE))
+        return made
+
+
+def make_classifier(
+    settings: ClassifierSpec,
+    *,
+    names: Sequence[str] | None = None,
+    loss: WeakLoss | None = None,
+    seed: int = 0,
+    l2: float = L2,
+    steps: int = STEPS,
+) -> Classifier:
+    """A classifier to fit, as settings describe it.
+
+    Args:
+        names: of the classes; label words default to them. loss: on its targets. seed: of what is drawn.
+        l2, steps: of a probe.
+    """
+    if isinstance(settings, Tfidf):
+        return SklearnClassifier(names=names, loss=loss)
+    if isinstance(settings, LanguageModel):
+        return LanguageModelClassifier(settings, names=names, loss=loss, seed=seed)
+    features = ModelFeatures(settings.model, settings.layer)
+    return ProbeClassifier(features, names=names, loss=loss, l2=l2, steps=steps)
+
+
+def load_classifier(folder: str | Path) -> Classifier:
+    """A classifier that was saved. Nothing in the folder is run.
+
+    Raises:
+        InputError: the folder holds none.
+    """
+    file = Path(folder).expanduser() / KIND
+    if not file.is_file():
+        raise InputError(f"{folder} holds no classifier (no {KIND}): make one with `penchant weak train`")
+    kind = json.loads(file.read_text(encoding="utf-8")).get("kind")
+    kinds: dict[str, Any] = {"sklearn": SklearnClassifier, "probe": ProbeClassifier, "lm": LanguageModelClassifier}
+    if kind not in kinds:
+        raise InputError(f"{file} says {kind!r}; there are classifiers of the kinds {', '.join(kinds)}")
+    loaded: Classifier = kinds[kind].load(file.parent)
+    return loaded
+
+
+def tfidf() -> Any:
+    """TF-IDF of words and pairs of words, then logistic regression."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(max_iter=1000))
+
+
+def _weight_argument(estimator: Any) -> str:
+    """A pipeline hands weights to its last step by that step's name."""
+    return f"{estimator.steps[-1][0]}__sample_weight" if hasattr(estimator, "steps") else "sample_weight"

@@ -1,0 +1,106 @@
+"""What every classifier does: `fit`, `predict_proba`, `save`; and how targets are checked."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from penchant.errors import InputError
+from penchant.models.builtin import BUILT_IN
+
+Probabilities = NDArray[np.float64]
+Validation = tuple[Sequence[str], ArrayLike]
+KIND = "classifier.json"
+FITTED_FIRST = "a classifier has to be fitted first: call fit"
+
+
+class Classifier(Protocol):
+    """Texts in, probabilities of classes out.
+
+    `targets` are either classes, integers of shape (examples,), or probabilities of shape (examples, classes). What
+    is fitted with the latter one-hot is what is fitted with the former. A seed, where there is something to draw, is
+    the constructor's; so are the names of the classes, where they have some.
+    """
+
+    names: tuple[str, ...] | None
+
+    def fit(
+        self,
+        examples: Sequence[str],
+        targets: ArrayLike,
+        *,
+        validation: Validation | None = None,
+        classes: int | None = None,
+    ) -> Self:
+        """Learn from texts.
+
+        Args:
+            validation: other texts with their targets, for what stops early; nothing is learned from them.
+            classes: how many there are, where `targets` are integers that may lack some; the largest plus one if not
+                given.
+
+        Raises:
+            InputError: no examples, other lengths, labels outside the classes, one class, or no probabilities.
+        """
+
+    def predict_proba(self, examples: Sequence[str]) -> Probabilities:
+        """Shape (examples, classes); rows sum to 1. Raises InputError before `fit`."""
+
+    def save(self, folder: str | Path) -> None:
+        """Write it, for `penchant.weak.load_classifier`. Raises InputError before `fit`."""
+
+
+def as_probabilities(targets: ArrayLike, examples: int, classes: int | None = None) -> Probabilities:
+    """Classes or probabilities as probabilities of shape (examples, classes).
+
+    Raises:
+        InputError: no examples, other lengths, labels outside the classes, or no probabilities.
+    """
+    given = np.asarray(targets)
+    if not examples or len(given) != examples:
+        raise InputError(f"there must be a target for each example, got {len(given)} for {examples}")
+    if given.ndim == 2:
+        soft = given.astype(np.float64)
+        check_probabilities(soft)
+        if classes is not None and soft.shape[1] != classes:
+            raise InputError(f"the labels are of {soft.shape[1]} classes, expected {classes}")
+        return soft
+    if given.ndim != 1 or not (given == given.astype(np.int64)).all():
+        raise InputError("targets must be classes, integers of shape (examples,), or probabilities (examples, classes)")
+    labels = given.astype(np.int64)
+    classes = classes or max(2, int(labels.max()) + 1)
+    if labels.min() < 0 or labels.max() >= classes:
+        raise InputError(f"labels must lie between 0 and {classes - 1}, got {labels.min()} to {labels.max()}")
+    return np.eye(classes)[labels]
+
+
+def check_probabilities(targets: Probabilities) -> None:
+    """Refuse targets of shape (rows, classes) that are no distributions, and name the first row."""
+    if targets.shape[-1] < 2:
+        raise InputError("there must be at least two classes")
+    bad = ~np.isfinite(targets).all(-1) | (targets < 0).any(-1) | (np.abs(targets.sum(-1) - 1) > 1e-3)
+    if bad.any():
+        row = int(bad.nonzero()[0][0])
+        raise InputError(
+            f"labels must be probabilities that sum to 1 over the classes; {int(bad.sum())} of {len(targets)} rows are "
+            f"not, the first is row {row}: {targets[row].tolist()}"
+        )
+
+
+def write_kind(folder: Path, kind: str, content: dict[str, Any]) -> None:
+    """`classifier.json`, written last and in one go: what a folder without it holds is not whole."""
+    temporary = folder / f".{KIND}.tmp"
+    temporary.write_text(json.dumps({"kind": kind, **content}, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / KIND)
+
+
+def from_anywhere(model: str) -> str:
+    """A model's name so that it holds from any folder: an absolute path where it is one."""
+    place = Path(model).expanduser()
+    return str(place.resolve()) if model not in BUILT_IN and place.exists() else model

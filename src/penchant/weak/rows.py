@@ -1,0 +1,180 @@
+"""Texts with labels from a file of one's own: classes by name or number, or probabilities, of a person or a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penchant.data.containers import Row, RowProblem, read_rows
+from penchant.data.fields import RowError, as_list, as_number, as_text, shown
+from penchant.errors import InputError
+from penchant.tasks.spec import normalized
+from penchant.weak.contract import Probabilities
+
+TEXT_FIELDS = ("text", "sentence", "content", "prompt")
+MOST_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """Texts with the labels that somebody gave them.
+
+    Attributes:
+        names: of the classes, in the order of columns.
+        targets: shape (texts, classes), probabilities; None where rows have no labels.
+        groups: what related rows share; empty for a row that stands alone.
+    """
+
+    source: str
+    texts: tuple[str, ...]
+    names: tuple[str, ...]
+    targets: Probabilities | None
+    groups: tuple[str, ...]
+
+    def pick(self, places: Sequence[int]) -> LabelledTexts:
+        """Some of the rows, in the order given."""
+        return LabelledTexts(
+            self.source,
+            tuple(self.texts[place] for place in places),
+            self.names,
+            None if self.targets is None else self.targets[list(places)],
+            tuple(self.groups[place] for place in places),
+        )
+
+
+def read_labelled(
+    source: str, *, names: Sequence[str] | None = None, labels: bool = True, split: str = "train"
+) -> LabelledTexts:
+    """Rows with `text` (or `sentence`, `content`, `prompt`) and `label`, a class's name or number, or `probabilities`,
+    by name (`{"yes": 0.9, "no": 0.1}`) or a list in the order of the classes.
+
+    Args:
+        source: JSONL, JSON, CSV, TSV, Parquet, or a hub id.
+        names: of the classes, in order, where they are known; found out if not given: those of the rows, sorted.
+        labels: whether rows must have one; if not, labels are not looked at.
+
+    Raises:
+        InputError: rows that cannot be used, all named with their lines; no rows; one class; lists of probabilities
+            where nobody said the order of the classes.
+    """
+    rows: list[tuple[Row, str, Any]] = []
+    problems: list[str] = []
+    for row in read_rows(source, split):
+        if isinstance(row, RowProblem):
+            problems.append(str(row))
+            continue
+        try:
+            text = _text(row.values)
+            rows.append((row, text, _label(row.values) if labels else None))
+        except RowError as error:
+            problems.append(f"{row.source}: {error}")
+    found = names or (_names([label for *_, label in rows], source) if labels and rows else ())
+    targets = []
+    if labels:
+        for row, _, label in rows:
+            try:
+                targets.append(_target(label, found, given=names is not None))
+            except RowError as error:
+                problems.append(f"{row.source}: {error}")
+    if problems:
+        more = f"\n(+{len(problems) - MOST_SHOWN} more)" if len(problems) > MOST_SHOWN else ""
+        raise InputError(f"{source}: {len(problems)} rows cannot be used:\n" + "\n".join(problems[:MOST_SHOWN]) + more)
+    if not rows:
+        raise InputError(f"{source} has no rows")
+    return LabelledTexts(
+        source,
+        tuple(text for _, text, _ in rows),
+        tuple(found),
+        np.array(targets) if labels else None,
+        tuple(str(row.values.get("group") or "") for row, *_ in rows),
+    )
+
+
+def overlap(one: LabelledTexts, other: LabelledTexts) -> list[int]:
+    """Places of rows in `other` whose text or group `one` has too, whatever their case, spaces and punctuation."""
+    texts = {key for text in one.texts if (key := normalized(text))}
+    groups = {group for group in one.groups if group}
+    return [
+        place
+        for place, (text, group) in enumerate(zip(other.texts, other.groups, strict=True))
+        if normalized(text) in texts or group in groups
+    ]
+
+
+def write_labels(rows: LabelledTexts, probabilities: Probabilities, path: Path) -> None:
+    """One JSON line a row: text, group where there is one, the most probable class, and all probabilities by name."""
+    lines = []
+    for text, group, row in zip(rows.texts, rows.groups, probabilities, strict=True):
+        content: dict[str, Any] = {"text": text}
+        if group:
+            content["group"] = group
+        content["label"] = rows.names[int(row.argmax())]
+        content["probabilities"] = {name: float(p) for name, p in zip(rows.names, row, strict=True)}
+        lines.append(json.dumps(content, ensure_ascii=False))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
+
+
+def _text(values: Mapping[str, Any]) -> str:
+    name = next((name for name in TEXT_FIELDS if name in values), None)
+    if name is None:
+        raise RowError("missing", f"no text: expected a field {' or '.join(TEXT_FIELDS)}, got {', '.join(values)}")
+    return as_text(values[name], name)
+
+
+def _label(values: Mapping[str, Any]) -> Any:
+    """A name, or probabilities by name or as a list."""
+    given = values.get("probabilities")
+    if given is not None:
+        if isinstance(given, str):  # a cell of a table
+            try:
+                given = json.loads(given)
+            except ValueError:
+                given = values["probabilities"]
+        if not isinstance(given, dict | list):
+            raise RowError(
+                "type", f"field 'probabilities': expected numbers by class or a list of them, got {shown(given)}"
+            )
+        return given
+    label = values.get("label")
+    if label is None:
+        raise RowError("missing", "no label: expected a field `label` or `probabilities`")
+    if isinstance(label, bool) or not isinstance(label, str | int):
+        raise RowError("type", f"field 'label': expected a class's name or number, got {shown(label)}")
+    return str(label)
+
+
+def _names(labels: Sequence[Any], source: str) -> tuple[str, ...]:
+    """The classes that rows name; numbers in the order of numbers."""
+    if any(isinstance(label, list) for label in labels):
+        raise InputError(
+            f"{source} has probabilities as lists, whose order of classes nobody said: name it (classes=[no, yes]), "
+            'or write {"no": 0.1, "yes": 0.9}'
+        )
+    found = {name for label in labels for name in (label if isinstance(label, dict) else (label,))}
+    if len(found) < 2:
+        raise InputError(f"{source}: all rows have the class {', '.join(found)}: there must be at least two")
+    return tuple(sorted(found, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)))
+
+
+def _target(label: Any, names: Sequence[str], *, given: bool) -> list[float]:
+    if isinstance(label, str):
+        if label not in names:
+            raise RowError("value", f"the class {label!r} is none of {', '.join(names)}")
+        return [float(name == label) for name in names]
+    if isinstance(label, dict):
+        if unknown := [name for name in label if name not in names]:
+            raise RowError("value", f"the class {unknown[0]!r} is none of {', '.join(names)}")
+        numbers = [as_number(label.get(name, 0.0), f"probabilities.{name}") for name in names]
+    else:
+        cells = as_list(label, "probabilities", of="numbers")
+        if not given or len(cells) != len(names):
+            raise RowError("value", f"{len(cells)} probabilities for {len(names)} classes ({', '.join(names)})")
+        numbers = [as_number(cell, "probabilities") for cell in cells]
+    if min(numbers) < 0 or abs(sum(numbers) - 1) > 1e-3:
+        raise RowError("value", f"probabilities must be at least 0 and sum to 1, got {numbers}")
+    return numbers

@@ -1,0 +1,178 @@
+"""Which classifier supervises or learns, and how it is trained. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from penchant.config import Config
+from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, CrossEntropy, Filtered, Product, WeakLoss
+from penchant.models.settings import LoRA, ModelConfig
+
+Count = Annotated[int, Field(ge=1)]
+Rows = Annotated[int | None, Field(ge=10)]
+Rate = Annotated[float, Field(gt=0)]
+
+
+class Tfidf(Config):
+    """Logistic regression on TF-IDF weights of words and pairs of words."""
+
+    name: Literal["tfidf"] = "tfidf"
+    rows: Rows = None
+    """It learns from so many rows of those it could have; all if not given."""
+
+    @property
+    def label(self) -> str:
+        return f"TF-IDF{_of(self.rows)}"
+
+
+class Probe(Config):
+    """A linear probe of a language model's activations, which are computed once for all probes."""
+
+    name: Literal["probe"] = "probe"
+    model: Annotated[str, Field(min_length=1)]
+    """A built-in name, a folder or a hub id."""
+    layer: int = -1
+    """Activations after this layer; 0 is the embedding, negative ones count from the last."""
+    rows: Rows = None
+    """It learns from so many rows of those it could have; all if not given."""
+
+    @property
+    def label(self) -> str:
+        return f"{_short(self.model)}{_at(self.layer)}{_of(self.rows)}"
+
+
+class Training(Config):
+    """How a language model is fine-tuned to classify: AdamW, a cosine schedule, no dropout, as in the paper's code."""
+
+    epochs: Count = 2
+    """How often to go over the examples."""
+    batch_size: Count = 32
+    """Examples of an optimizer step. The confidence loss hardens predictions within it."""
+    learning_rate: Rate = 5e-5
+    """Peak rate of the model's weights, or of its adapters. The paper's code has 1e-5 for its larger models."""
+    head_learning_rate: Rate = 1e-3
+    """Peak rate of a classification head, which starts from nothing."""
+    clip: Rate = 1.0
+    """Largest norm of the gradient."""
+    early_stopping: bool = False
+    """Keep the weights with the lowest loss on validation labels, the supervisor's too, of four looks an epoch."""
+
+
+class Head(Config):
+    """A classification head on the state after the text's last token."""
+
+    name: Literal["head"] = "head"
+    init: Literal["zero", "unembedding"] = "zero"
+    """From zeros; or from the rows with which the model predicts the tokens 0, 1, ..., as in the paper."""
+
+
+class Words(Config):
+    """The label words as responses to a prompt, scored by the model's own language head."""
+
+    name: Literal["words"] = "words"
+    words: tuple[str, ...] | None = None
+    """A word for each class; the names of the classes if not given."""
+    prompt: str = "{text}\nLabel:"
+    """What stands before the word; the text takes the place of {text}."""
+    shots: Annotated[int, Field(ge=0)] = 0
+    """Examples with their labels before the text, classes in turn."""
+
+
+class LanguageModel(Config):
+    """A language model that classifies: fine-tuned, in whole or by adapters, or as it is (`training: null`)."""
+
+    name: Literal["lm"] = "lm"
+    model: Annotated[str, Field(min_length=1)]
+    """A built-in name, a folder or a hub id."""
+    reading: Annotated[Head | Words, Field(discriminator="name")] = Head()
+    """How probabilities of classes are read from it."""
+    training: Training | None = Training()
+    """How it is fine-tuned; null leaves it as it is, which asks for label words."""
+    lora: LoRA | None = None
+    """Train low-rank adapters instead of all weights: `lora: {}` takes their defaults."""
+    device: str = "auto"
+    """`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
+    longest: Annotated[int, Field(ge=8)] = 256
+    """Tokens of a text that are read."""
+    rows: Rows = None
+    """It learns from so many rows of those it could have; all if not given."""
+
+    @property
+    def label(self) -> str:
+        how = "fine-tuned" if self.training else "prompted"
+        how += ", early stopping" if self.stops_early else ""
+        lora = ", LoRA" if self.lora else ""
+        words = "" if isinstance(self.reading, Head) else f", {_shots(self.reading.shots)}words"
+        return f"{_short(self.model)}, {how}{lora}{words}{_of(self.rows)}"
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether it needs validation labels."""
+        return self.training is not None and self.training.early_stopping
+
+    @property
+    def shown(self) -> int:
+        """Examples that it is shown in its prompt."""
+        return self.reading.shots if isinstance(self.reading, Words) else 0
+
+    @property
+    def network(self) -> ModelConfig:
+        """As `load_policy` takes it."""
+        settings = {name: getattr(self, name) for name in ("lora", "device", "trust_remote_code")}
+        return ModelConfig(name=self.model, **settings)
+
+    @model_validator(mode="after")
+    def _can_say_something(self) -> Self:
+        if self.training is None and isinstance(self.reading, Head):
+            raise ValueError(
+                "a head that is not trained says nothing: set `reading: {name: words}`, or leave `training` as it is"
+            )
+        return self
+
+
+def _named(given: Any) -> Any:
+    """A classifier without a name is a probe of a model; so is the model's name alone, in a list."""
+    if isinstance(given, str):
+        return {"name": given} if given in ("tfidf", "probe", "lm") else {"name": "probe", "model": given}
+    return {"name": "probe", **given} if isinstance(given, dict) and "name" not in given else given
+
+
+ClassifierSpec = Annotated[Tfidf | Probe | LanguageModel, Field(discriminator="name")]
+"""What may supervise."""
+StudentSpec = Annotated[ClassifierSpec, BeforeValidator(_named)]
+"""What may learn from a supervisor."""
+
+
+def loss_label(loss: WeakLoss) -> str:
+    """For people and for tables."""
+    match loss:
+        case CrossEntropy():
+            return "naive" if loss.labels == "soft" else "naive, hard labels"
+        case Confidence():
+            return f"confidence {loss.alpha:g}"
+        case Product():
+            return f"product p^{loss.student_power:g} w^{loss.weak_power:g}"
+        case AdaptiveConfidence():
+            return f"adaptive confidence {loss.alpha:g}"
+        case Filtered():
+            return f"surest {100 * loss.share:g}%"
+
+
+def _short(model: str) -> str:
+    return model.rstrip("/").rpartition("/")[2]
+
+
+def _at(layer: int) -> str:
+    return "" if layer == -1 else f", layer {layer}"
+
+
+def _of(rows: int | None) -> str:
+    return "" if rows is None else f" on {rows} rows"
+
+
+def _shots(shots: int) -> str:
+    return f"{shots} shots, " if shots else ""

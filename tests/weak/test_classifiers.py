@@ -1,0 +1,189 @@
+"""One suite that every classifier has to pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from penchant.errors import InputError
+from penchant.losses.weak_settings import Confidence, Filtered
+from penchant.weak.classifiers import ProbeClassifier, SklearnClassifier, load_classifier, make_classifier
+from penchant.weak.contract import Classifier
+from penchant.weak.language_model import LanguageModelClassifier
+from penchant.weak.settings import LanguageModel, Probe, Tfidf
+
+GOOD, BAD = ("fine", "lovely", "warm"), ("dull", "awful", "cold")
+NEITHER = ("odd", "plain", "long")
+
+
+def _texts(seed: int, words: Sequence[Sequence[str]] = (BAD, GOOD), size: int = 60) -> tuple[list[str], np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels = np.arange(size) % len(words)
+    texts = [f"a {rng.choice(words[label])} film by {rng.choice(['Ann', 'Bob'])} {n}" for n, label in enumerate(labels)]
+    return texts, labels
+
+
+def _bags(texts: Sequence[str]) -> torch.Tensor:
+    return torch.tensor([[float(word in text) for word in (*GOOD, *BAD, *NEITHER, "Ann")] for text in texts])
+
+
+TRAINING = {"epochs": 6, "batch_size": 20, "learning_rate": 2e-3, "head_learning_rate": 1e-2}
+Make = Callable[..., Classifier]
+
+
+def _lm(model: str, **settings: Any) -> LanguageModel:
+    return LanguageModel(**{"model": model, "training": TRAINING, "device": "cpu", **settings})
+
+
+@pytest.fixture(params=["tfidf", "probe", "head", "adapters", "words"])
+def make(request: pytest.FixtureRequest, stories: str) -> Make:
+    lora = {"rank": 8, "alpha": 32}
+    made: dict[str, Make] = {
+        "tfidf": SklearnClassifier,
+        "probe": lambda: ProbeClassifier(_bags),
+        "head": lambda: LanguageModelClassifier(_lm(stories)),
+        "adapters": lambda: LanguageModelClassifier(
+            _lm(stories, lora=lora, training=TRAINING | {"learning_rate": 1e-2})
+        ),
+        "words": lambda: LanguageModelClassifier(_lm(stories, reading={"name": "words"})),
+    }
+    return made[request.param]
+
+
+@pytest.mark.parametrize("words", [(BAD, GOOD), (BAD, GOOD, NEITHER)])
+def test_it_learns_and_answers_with_probabilities(make: Make, words: Sequence[Sequence[str]]) -> None:
+    texts, labels = _texts(0, words)
+    unseen, truth = _texts(1, words)
+    found = make().fit(texts, labels).predict_proba(unseen)
+    assert found.shape == (60, len(words))
+    np.testing.assert_allclose(found.sum(-1), 1, atol=1e-6)
+    assert (found.argmax(-1) == truth).mean() > 0.95
+
+
+def test_classes_and_one_hot_rows_give_the_same(make: Make) -> None:
+    texts, labels = _texts(0)
+    hard, soft = (make().fit(texts, targets).predict_proba(texts) for targets in (labels, np.eye(2)[labels]))
+    np.testing.assert_array_equal(hard, soft)
+
+
+def test_soft_labels_teach_how_sure_to_be(make: Make) -> None:
+    texts, labels = _texts(0)
+    sure = make().fit(texts, np.eye(2)[labels]).predict_proba(texts)
+    unsure = make().fit(texts, 0.6 * np.eye(2)[labels] + 0.2).predict_proba(texts)
+    assert unsure.max(-1).mean() < sure.max(-1).mean() - 0.05
+
+
+def test_the_same_twice(make: Make) -> None:
+    texts, labels = _texts(0)
+    one, other = (make().fit(texts, labels).predict_proba(texts) for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_class_that_no_example_has_gets_a_column(make: Make) -> None:
+    texts, labels = _texts(0)
+    found = make().fit(texts, labels, classes=3).predict_proba(texts)
+    assert found.shape == (60, 3)
+    assert found[:, 2].max() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("targets", "classes", "message"),
+    [
+        ([0, 1, 2] * 20, 2, "between 0 and 1"),
+        ([-1, 1] * 30, None, "between 0"),
+        ([0, 1], None, "a target for each"),
+        ([0.5, 1] * 30, None, "classes, integers"),
+        ([[0.5, 0.6]] * 60, None, "sum to 1"),
+        ([[np.nan, 1.0]] * 60, None, "sum to 1"),
+        ([[0.5, 0.5]] * 60, 3, "expected 3"),
+    ],
+)
+def test_targets_that_cannot_be(make: Make, targets: list[object], classes: int | None, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make().fit(_texts(0)[0], targets, classes=classes)  # type: ignore[arg-type]
+
+
+def test_one_class_and_no_fit(stories: str) -> None:
+    texts, labels = _texts(0)
+    with pytest.raises(InputError, match="class 1: nothing can be told apart"):
+        SklearnClassifier().fit(texts, np.ones_like(labels))
+    for classifier in (SklearnClassifier(), ProbeClassifier(_bags), LanguageModelClassifier(_lm(stories))):
+        with pytest.raises(InputError, match="call fit"):
+            classifier.predict_proba(texts)
+        with pytest.raises(InputError, match="call fit"):
+            classifier.save("nowhere")
+
+
+def test_any_estimator_of_scikit_learn_will_do() -> None:
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.naive_bayes import MultinomialNB
+    from sklearn.pipeline import make_pipeline
+
+    texts, labels = _texts(0)
+    found = SklearnClassifier(lambda: make_pipeline(CountVectorizer(), MultinomialNB())).fit(texts, labels)
+    assert (found.predict_proba(texts).argmax(-1) == labels).mean() > 0.95
+
+
+@pytest.mark.parametrize("kind", ["tfidf", "probe", "head", "adapters", "words", "prompted"])
+def test_what_is_saved_says_the_same_when_it_is_opened(kind: str, stories: str, tmp_path: Path) -> None:
+    specs = {
+        "tfidf": Tfidf(),
+        "probe": Probe(model=stories, layer=2),
+        "head": _lm(stories, reading={"name": "head", "init": "unembedding"}),
+        "adapters": _lm(stories, lora={}),
+        "words": _lm(stories, reading={"name": "words"}),
+        "prompted": _lm(stories, reading={"name": "words", "shots": 3}, training=None),
+    }
+    texts, labels = _texts(0)
+    made = make_classifier(specs[kind], names=["bad", "good"]).fit(texts, labels)
+    made.save(tmp_path / "kept")
+    found = load_classifier(tmp_path / "kept").predict_proba(texts)
+    np.testing.assert_allclose(found, made.predict_proba(texts), atol=1e-5)
+
+
+def test_folders_that_hold_no_classifier(tmp_path: Path, stories: str) -> None:
+    with pytest.raises(InputError, match="holds no classifier"):
+        load_classifier(tmp_path)
+    (tmp_path / "classifier.json").write_text('{"kind": "oracle"}')
+    with pytest.raises(InputError, match="says 'oracle'"):
+        load_classifier(tmp_path)
+    texts, labels = _texts(0)
+    with pytest.raises(InputError, match="features of your own cannot be saved"):
+        ProbeClassifier(_bags).fit(texts, labels).save(tmp_path)
+
+
+def test_an_estimator_of_a_type_of_ones_own_is_not_opened(tmp_path: Path) -> None:
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.naive_bayes import MultinomialNB
+    from sklearn.pipeline import make_pipeline
+
+    texts, labels = _texts(0)
+    own = SklearnClassifier(
+        lambda: make_pipeline(CountVectorizer(tokenizer=_words, token_pattern=None), MultinomialNB())
+    )
+    own.fit(texts, labels).save(tmp_path)
+    with pytest.raises(InputError, match="which are not opened"):
+        load_classifier(tmp_path)
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+def test_filtered_labels_leave_the_unsure_ones_out() -> None:
+    """Half of the labels are right and sure, the others wrong and unsure: without these it makes no error."""
+    texts, labels = _texts(0)
+    soft = np.eye(2)[labels]
+    wrong = np.arange(60) % 4 < 2
+    soft[wrong] = 0.6 * soft[wrong][:, ::-1] + 0.2
+    kept = SklearnClassifier(loss=Filtered(share=0.5)).fit(texts, soft)
+    assert (kept.predict_proba(texts).argmax(-1) == labels).all()
+    everything = SklearnClassifier().fit(texts, soft)
+    assert everything.predict_proba(texts).max(-1).mean() < kept.predict_proba(texts).max(-1).mean() - 0.05
+    with pytest.raises(InputError, match="cannot learn with the loss confidence"):
+        SklearnClassifier(loss=Confidence())

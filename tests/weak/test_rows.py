@@ -1,0 +1,83 @@
+"""Labelled texts from files: what is understood, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from penchant.errors import InputError
+from penchant.weak.rows import overlap, read_labelled, write_labels
+
+
+def _file(folder: Path, *rows: dict[str, Any], name: str = "rows.jsonl") -> str:
+    path = folder / name
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_classes_by_name_number_and_probability(tmp_path: Path) -> None:
+    named = read_labelled(_file(tmp_path, {"text": "a", "label": "yes"}, {"sentence": "b", "label": "no"}))
+    assert named.names == ("no", "yes")
+    np.testing.assert_array_equal(named.targets, [[0, 1], [1, 0]])
+    numbers = read_labelled(_file(tmp_path, *({"text": str(n), "label": n} for n in (10, 9, 2))))
+    assert numbers.names == ("2", "9", "10")
+    soft = read_labelled(
+        _file(tmp_path, {"text": "a", "probabilities": {"x": 0.2, "y": 0.8}}, {"text": "b", "probabilities": {"y": 1}})
+    )
+    assert soft.names == ("x", "y")
+    np.testing.assert_allclose(soft.targets, [[0.2, 0.8], [0, 1]])
+    listed = read_labelled(_file(tmp_path, {"text": "a", "probabilities": [0.3, 0.7]}), names=["x", "y"])
+    np.testing.assert_allclose(listed.targets, [[0.3, 0.7]])
+    table = tmp_path / "rows.csv"
+    table.write_text("text,label\ngood one,1\nbad one,0\n")
+    assert read_labelled(str(table)).names == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"label": 1}, "no text: expected a field text"),
+        ({"text": "  ", "label": 1}, "is empty"),
+        ({"text": "a"}, "no label"),
+        ({"text": "a", "label": 0.5}, "a class's name or number"),
+        ({"text": "a", "label": "maybe"}, "'maybe' is none of no, yes"),
+        ({"text": "a", "probabilities": {"no": 0.5, "yes": 0.6}}, "sum to 1"),
+        ({"text": "a", "probabilities": {"no": -0.5, "yes": 1.5}}, "at least 0"),
+        ({"text": "a", "probabilities": [0.1, 0.2, 0.7]}, "3 probabilities for 2 classes"),
+        ({"text": "a", "probabilities": {"no": "much"}}, "expected a number"),
+    ],
+)
+def test_rows_that_cannot_be_are_named_with_their_lines(tmp_path: Path, row: dict[str, Any], message: str) -> None:
+    file = _file(tmp_path, {"text": "good", "label": "yes"}, row)
+    with pytest.raises(InputError, match=message) as caught:
+        read_labelled(file, names=["no", "yes"])
+    assert "rows.jsonl:2" in str(caught.value)
+    assert "1 rows cannot be used" in str(caught.value)
+
+
+def test_an_order_of_classes_that_nobody_said_one_class_and_no_rows(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="whose order of classes nobody said"):
+        read_labelled(_file(tmp_path, {"text": "a", "probabilities": [0.3, 0.7]}))
+    with pytest.raises(InputError, match="all rows have the class 1"):
+        read_labelled(_file(tmp_path, {"text": "a", "label": 1}))
+    with pytest.raises(InputError, match="has no rows"):
+        read_labelled(_file(tmp_path))
+
+
+def test_what_is_written_is_read_again_and_overlaps_are_found(tmp_path: Path) -> None:
+    rows = read_labelled(
+        _file(tmp_path, {"text": "A  cat!", "label": "no", "group": "g"}, {"text": "b", "label": "yes"})
+    )
+    found = np.array([[0.25, 0.75], [1.0, 0.0]])
+    write_labels(rows, found, tmp_path / "weak.jsonl")
+    again = read_labelled(str(tmp_path / "weak.jsonl"))
+    np.testing.assert_allclose(again.targets, found)
+    assert (again.texts, again.groups, again.names) == (rows.texts, rows.groups, rows.names)
+    other = read_labelled(
+        _file(tmp_path, {"text": "a cat"}, {"text": "new", "group": "g"}, {"text": "c"}), labels=False
+    )
+    assert overlap(rows, other) == [0, 1]
