@@ -49,7 +49,7 @@ class WeakToStrongConfig(Study):
     """The students: probes, or fine-tuned language models (`name: lm`). `rows` is how many weak labels they see."""
     losses: Annotated[tuple[WeakLoss, ...], Field(min_length=1)] = (CrossEntropy(), Confidence())
     """What students are trained with; the first is the naive way that the others are held against."""
-    l2: Annotated[float, Field(gt=0)] = 0.03
+    l2: Annotated[float, Field(gt=0)] = 0.3
     """Of every probe."""
     steps: Count = 100
     """Of every probe's training."""

@@ -40,7 +40,7 @@ class SklearnClassifier:
     minimizes a (weighted) log-likelihood that is cross-entropy with these targets.
 
     Args:
-        make: a fresh estimator; default TF-IDF of words and pairs of words, then logistic regression.
+        make: a fresh estimator; default TF-IDF of words, then logistic regression.
         names: of the classes, kept with what is saved.
         loss: cross-entropy or filtered labels; other losses follow the student's own predictions while it learns, which
             an estimator does not show.
@@ -79,7 +79,11 @@ class SklearnClassifier:
         self.estimator = self.make()
         weights = weighted[rows, columns]
         named = {} if (weights == 1).all() else {_weight_argument(self.estimator): weights}
-        self.estimator.fit([examples[row] for row in rows.tolist()], columns, **named)
+        try:
+            self.estimator.fit([examples[row] for row in rows.tolist()], columns, **named)
+        except ValueError as error:  # such as no word that two of the rows have
+            self.estimator = None
+            raise InputError(f"the estimator cannot learn from these {len(examples)} rows: {error}") from error
         return self
 
     def predict_proba(self, examples: Sequence[str]) -> Probabilities:
@@ -220,12 +224,12 @@ def load_classifier(folder: str | Path) -> Classifier:
 
 
 def tfidf() -> Any:
-    """TF-IDF of words and pairs of words, then logistic regression."""
+    """TF-IDF of words that at least two rows have, then logistic regression with little shrinkage."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    return make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(max_iter=1000))
+    return make_pipeline(TfidfVectorizer(min_df=2), LogisticRegression(C=10, max_iter=1000))
 
 
 def _weight_argument(estimator: Any) -> str:

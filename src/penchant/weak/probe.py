@@ -19,7 +19,7 @@ from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.weak.contract import check_probabilities
 from penchant.weak.targets import begin, target_at
 
-L2 = 0.03
+L2 = 0.3
 STEPS = 100
 Watch = Callable[[int, "Probes"], None]
 

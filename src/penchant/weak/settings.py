@@ -16,7 +16,7 @@ Rate = Annotated[float, Field(gt=0)]
 
 
 class Tfidf(Config):
-    """Logistic regression on TF-IDF weights of words and pairs of words."""
+    """Logistic regression on TF-IDF weights of words."""
 
     name: Literal["tfidf"] = "tfidf"
     rows: Rows = None
