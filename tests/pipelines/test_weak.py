@@ -101,10 +101,9 @@ def test_misfit_tells_learning_by_heart_from_learning(weak: str, tmp_path: Path,
         row["probabilities"] = {"bad": 1.0 - label, "good": float(label)}
     noise = tmp_path / "noise.jsonl"
     noise.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = pt.weak_train(pt.WeakTrain(data=str(noise), student={"name": "tfidf"}, out=str(tmp_path / "run"))).metrics
-    assert found["agreement"]["learned_from"]["value"] > 0.9
-    assert found["agreement"]["held_out"]["value"] < 0.8
-    assert found["misfit"]["held_out"]["value"] > found["misfit"]["learned_from"]["value"] + 0.1
+    found = pt.weak_train(pt.WeakTrain(data=str(noise), student={"model": stories}, out=str(tmp_path / "run"))).metrics
+    assert found["agreement"]["learned_from"]["value"] > found["agreement"]["held_out"]["value"] + 0.1
+    assert found["misfit"]["held_out"]["value"] > found["misfit"]["learned_from"]["value"] + 0.03
 
 
 def test_a_supervisor_may_be_prompted_without_any_labels(files: dict[str, str], tmp_path: Path, stories: str) -> None:
