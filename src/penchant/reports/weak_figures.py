@@ -86,7 +86,7 @@ def _square(axes: Any, found: Numbers, row: int, column: int) -> None:
 
 def _accuracies(study: Numbers) -> Picture:
     places, losses, names = _places(study), study["losses"], legend(study)
-    middle = (len(names) - 1) / 2
+    order = ["supervisor", *losses, "ceiling"]  # from left to right
     with style():
         figure, axes = blank(max(6.0, 1.2 + 1.0 * len(places)), 3.9)
         for index, name in enumerate(names):
@@ -95,7 +95,7 @@ def _accuracies(study: Numbers) -> Picture:
             loss = losses[0] if key != "student" else name
             found = [(x, _of(study, where, loss)) for x, where in enumerate(places)]
             shown = [(x, one[key]) for x, one in found if one is not None]
-            xs = [x + APART * (index - middle) for x, _ in shown]
+            xs = [x + APART * (order.index(name) - (len(names) - 1) / 2) for x, _ in shown]
             estimates = [one for _, one in shown]
             y = [one["value"] for one in estimates]
             axes.errorbar(xs, y, yerr=error_arms(estimates), color=color, marker=marker, markersize=5, linestyle="none")
