@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from penchant.config import describe, load_config
+from penchant.config import describe, file_and_overrides, load_config
 from penchant.errors import InputError, PenchantError, RunError
 from penchant.methods import METHODS, train
 from penchant.pipelines import PIPELINES
@@ -97,9 +97,7 @@ class _MethodParser(argparse.ArgumentParser):
 
 
 def _train(options: argparse.Namespace) -> int:
-    path, overrides = options.config, list(options.overrides)
-    if path is not None and "=" in path and not Path(path).exists():  # no file was given, only settings
-        path, overrides = None, [path, *overrides]
+    path, overrides = file_and_overrides(options.config, options.overrides)
     if options.resume and path is None:
         path = _saved_config(overrides)
     config = load_config(TRAINABLE[options.method], Path(path) if path else None, overrides)

@@ -22,6 +22,13 @@ logger = logging.getLogger("penchant.config")
 C = TypeVar("C", bound=Config)
 
 
+def file_and_overrides(first: str | None, overrides: Sequence[str]) -> tuple[str | None, list[str]]:
+    """A command's arguments as a configuration file, if there is one, and settings: the first may be either."""
+    if first is not None and "=" in first and not Path(first).exists():
+        return None, [first, *overrides]
+    return first, list(overrides)
+
+
 def load_config(config: type[C], path: Path | str | None = None, overrides: Sequence[str] = ()) -> C:
     """Reads a configuration from a YAML file, changes it by overrides, and checks it.
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from penchant.config import Config, load_config
+from penchant.config import Config, file_and_overrides, load_config
 from penchant.pipelines.weak_settings import WeakLabel, WeakTrain
 
 
@@ -83,11 +82,9 @@ def said(numbers: dict[str, Any]) -> list[str]:
 
 
 def _config(options: argparse.Namespace) -> Config:
-    path, overrides = options.config, list(options.overrides)
-    if path is not None and "=" in path and not Path(path).exists():  # no file was given, only settings
-        path, overrides = None, [path, *overrides]
+    path, overrides = file_and_overrides(options.config, options.overrides)
     configuration: type[Config] = options.configuration
-    return load_config(configuration, Path(path) if path else None, overrides)
+    return load_config(configuration, path, overrides)
 
 
 def _share(estimate: dict[str, Any]) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penchant.config import load_config
+from penchant.config import file_and_overrides, load_config
 from penchant.studies.annotators_settings import AnnotatorsConfig
 from penchant.studies.presets import PRESETS, TRANSFER_PRESETS, WEAK_PRESETS, preset_file
 from penchant.studies.settings import FrontierConfig, NoiseConfig, Study
@@ -93,9 +92,7 @@ def _run(config: Study, jobs: int) -> StudyResult:
 
 
 def _config(options: argparse.Namespace) -> Study:
-    path, overrides = options.config, list(options.overrides)
-    if path is not None and "=" in path and not Path(path).exists():  # no file was given, only settings
-        path, overrides = None, [path, *overrides]
+    path, overrides = file_and_overrides(options.config, options.overrides)
     if path is not None and options.preset:
         options.error("a preset is a configuration: give one of both, and change it by key=value")
     if any(value is not None and value < 1 for value in (options.jobs, options.seeds)):
@@ -105,7 +102,7 @@ def _config(options: argparse.Namespace) -> Study:
     if options.out is not None:
         overrides.append(f"out={options.out}")
     if options.preset:
-        path = preset_file(options.preset, "weak" if options.configuration is WeakToStrongConfig else "")
+        path = str(preset_file(options.preset, "weak" if options.configuration is WeakToStrongConfig else ""))
     return load_config(options.configuration, path, overrides)
 
 
