@@ -90,18 +90,29 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class LabeledExample:
-    """A text and its class.
+    """A text and its class, or a prompt and which of its options is right.
 
     Attributes:
-        text: what is classified.
-        label: the class, counted from 0.
+        text: what is classified, or the prompt.
+        label: the class, or the option, counted from 0.
         group: what related items share (a passage, a question with several answers); splits keep it together. Empty
             means that the text stands alone.
+        options: the prompt's possible answers, where rows have some of their own (two responses of which one is
+            preferred, the legal moves of a position); empty where the task's classes are the answers.
     """
 
     text: str
     label: int
     group: str = ""
+    options: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", tuple(self.options))
+
+    @property
+    def asked(self) -> str | PromptGroup:
+        """What a classifier gets to see of it: the text, or the prompt with its options as responses."""
+        return PromptGroup(self.text, self.options) if self.options else self.text
 
 
 @dataclass(frozen=True)

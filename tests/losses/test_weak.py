@@ -169,3 +169,29 @@ def test_the_surest_labels_of_each_class_are_kept() -> None:
 def test_what_cannot_be_is_refused(call: Callable[[], Tensor], message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.parametrize("power", [0.0, 1.5])
+def test_an_option_that_is_not_there_changes_nothing(power: float) -> None:
+    """A column of -inf, with labels of 0, gives the losses and gradients of the rows without it."""
+    logits, weak = _batch(8, 3)
+    wide = torch.cat([logits, logits.new_full((8, 1), -torch.inf)], 1)
+    padded = torch.cat([weak, weak.new_zeros(8, 1)], 1)
+    for loss in (cross_entropy, lambda f, w: product(f, w, student_power=power, weak_power=0.5)):
+        narrow, full = logits.clone().requires_grad_(), wide.clone().requires_grad_()
+        torch.testing.assert_close(loss(full, padded), loss(narrow, weak))
+        loss(full, padded).sum().backward()
+        loss(narrow, weak).sum().backward()
+        assert full.grad is not None
+        assert narrow.grad is not None
+        torch.testing.assert_close(full.grad[:, :3], narrow.grad)
+        assert (full.grad[:, 3] == 0).all()
+
+
+def test_options_are_hardened_row_by_row() -> None:
+    """Their places are no classes, so they keep no prior: all rows may have the first option."""
+    logits = torch.tensor([[2.0, 1.0, 0.0], [2.0, 1.0, -torch.inf], [3.0, 0.0, 1.0]])
+    assert harden(logits).argmax(-1).tolist() == [0, 0, 0]
+    for loss in (confidence, adaptive_confidence):
+        found = loss(logits, torch.tensor([[1.0, 0.0, 0.0]] * 3), alpha=0.5)
+        torch.testing.assert_close(found, cross_entropy(logits, torch.tensor([[1.0, 0.0, 0.0]] * 3)))

@@ -71,7 +71,7 @@ def made_up(*cells: dict[str, Any]) -> dict[str, Any]:
                 "classes": ["negative", "positive"],
                 "train": 200,
                 "test": 300,
-                "majority": 0.51,
+                "chance": 0.51,
                 "dropped": {"duplicates": 7, "empty": 0},
             }
         ],

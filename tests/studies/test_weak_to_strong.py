@@ -164,6 +164,41 @@ def test_fine_tuned_students_and_a_chain(
     assert run_weak_to_strong(fewer, workers=workers).ran == 1  # the probes, which are one stage
 
 
+def _write_comparisons(folder: Path) -> None:
+    """HH's file with made-up rows: the answer with a good word is preferred."""
+    rng, rows = np.random.default_rng(0), []
+    for number in range(200):
+        better, worse = (f"Human: Film {number}?\n\nAssistant: A {rng.choice(words)} one." for words in (GOOD, BAD))
+        rows.append(json.dumps({"chosen": f"\n\n{better}", "rejected": f"\n\n{worse}"}) + "\n")
+    file = folder / "hh_rlhf" / "harmless-base.test.jsonl.gz"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(gzip.compress("".join(rows).encode()))
+
+
+def test_reward_models_supervise_reward_models(
+    make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str
+) -> None:
+    """On comparisons: probes of the difference, and scalar heads, with the models that read the texts first beside."""
+    _write_comparisons(data_folder())
+    weak = [{"name": "probe", "model": stories, "layer": 1, "rows": 10}, FINE_TUNED | {"model": stories, "rows": 10}]
+    strong = [{"model": stories}, FINE_TUNED | {"model": stories}]
+    config = make(tasks=["hh_harmless"], weak=weak, strong=strong, seeds=[0], test=40, generative={}, steps=60)
+    result = run_weak_to_strong(config, workers=workers)
+    assert not result.failures
+    assert len(result.numbers["cells"]) == 2 * 4 * 2
+    (task,) = result.numbers["tasks"]
+    assert task["chance"] == 0.5
+    assert task["classes"] == []
+    probed = [one for one in result.numbers["cells"] if one["strong"] == "stories260K"]
+    assert all(one["ceiling"]["value"] > 0.9 for one in probed)
+    assert all(one["noise"] and abs(one["random"]["value"] - 0.5) < 0.35 for one in probed)
+    (grid,) = weak_grid(config)
+    (start,) = grid.tuned.values()
+    texts = (Path(config.out or "") / start.place / "texts.jsonl").read_text().splitlines()
+    assert len(texts) == 2 * task["train"]
+    assert all("label" not in line for line in texts)
+
+
 def test_students_whose_model_learned_the_texts_first(
     make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str
 ) -> None:
@@ -182,6 +217,11 @@ def test_students_whose_model_learned_the_texts_first(
     scores = [one["brier"]["value"] for one in result.numbers["cells"]]
     assert scores[0] != scores[2]
     assert scores[1] != scores[3]
+
+
+def test_word_counts_do_not_compare_options(make: Callable[..., WeakToStrongConfig]) -> None:
+    with pytest.raises(ValueError, match="rows of hh_harmless have options of their own"):
+        make(tasks=["hh_harmless"])
 
 
 def test_a_supervisor_whose_labels_are_shown_is_imitated(

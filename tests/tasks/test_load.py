@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from penchant.errors import InputError
 from penchant.tasks import NAMES, balanced, halves, load_task, task_spec
-from penchant.tasks.spec import normalized
-from penchant.types import LabeledExample
+from penchant.tasks.spec import chance, normalized, preferred
+from penchant.types import LabeledExample, PromptGroup
 
 HUB_ROWS: dict[str, dict[str, Any]] = {
     "amazon_polarity": {"title": "Good", "content": "It works.", "label": 1},
@@ -35,6 +35,10 @@ HUB_ROWS: dict[str, dict[str, Any]] = {
     "ethics_deontology": {"scenario": "Should you go?", "excuse": "No, it rains.", "label": 1},
     "ethics_justice": {"scenario": "I deserve to be paid because I worked.", "label": 1},
     "hellaswag": {"ctx": "He sat", "endings": ["down.", "fly.", "blue.", "of."], "label": "0"},
+    "hh_harmless": {
+        "chosen": "\n\nHuman: Hi\n\nAssistant: Hello.",
+        "rejected": "\n\nHuman: Hi\n\nAssistant: Go away.",
+    },
     "imdb": {"text": "Good.<br />Fine.", "label": 1},
     "mc_taco": {"sentence": "He slept.", "question": "How long?", "answer": "8 hours", "label": 1},
     "multirc": {"paragraph": "A and B.", "question": "Who?", "answer": "A", "label": 1},
@@ -72,8 +76,8 @@ PAIRED = {"cosmos_qa", "dream", "hellaswag", "openbookqa", "piqa", "quail", "qua
 def test_every_task_reads_its_hub_row(name: str) -> None:
     spec = task_spec(name)
     assert spec.name == name
-    assert len(spec.classes) >= 2
     examples = list(spec.read(HUB_ROWS[name]))
+    assert all(len(spec.classes or e.options) >= 2 for e in examples)
     assert sorted(e.label for e in examples) == ([0, 1] if name in PAIRED else [examples[0].label])
     assert all(e.text and "None" not in e.text.partition("\nAnswer")[0] for e in examples)
     if name in PAIRED:
@@ -84,6 +88,28 @@ def test_rows_with_every_answer_read_as_they_should() -> None:
     right = next(e for e in task_spec("quail").read(HUB_ROWS["quail"]) if e.label)
     assert right.text.endswith("Answer: z")
     assert list(task_spec("twitter_sentiment").read({"text": "so so", "label": 1})) == []
+
+
+def test_a_comparison_is_a_prompt_with_two_options_in_an_order_that_does_not_tell() -> None:
+    (example,) = task_spec("hh_harmless").read(HUB_ROWS["hh_harmless"])
+    assert example.text == "Human: Hi\n\nAssistant:"
+    assert example.options[example.label] == " Hello."
+    asked = example.asked
+    assert isinstance(asked, PromptGroup)
+    assert [response.text for response in asked.responses] == list(example.options)
+    for number in range(20):
+        one, other = preferred("p", f"a{number}", f"b{number}"), preferred("p", f"b{number}", f"a{number}")
+        assert one.options == other.options
+        assert one.label == 1 - other.label
+    assert {preferred("p", f"a{number}", f"b{number}").label for number in range(20)} == {0, 1}
+    spoiled = {"chosen": "\n\nHuman: Hi\n\nAssistant: A\n\nHuman: B", "rejected": "\n\nHuman: Hi\n\nAssistant: C"}
+    assert list(task_spec("hh_harmless").read(spoiled)) == []
+
+
+def test_chance_is_the_largest_class_or_one_of_the_options() -> None:
+    assert chance([LabeledExample("a", 0), LabeledExample("b", 0), LabeledExample("c", 1)], 2) == pytest.approx(2 / 3)
+    rows = [LabeledExample("a", 0, options=("x", "y")), LabeledExample("b", 0, options=("x", "y", "z", "w"))]
+    assert chance(rows, 0) == pytest.approx(3 / 8)
 
 
 def _folder(tmp_path: Path, rows: list[tuple[str, int]], test: list[tuple[str, int]]) -> Path:

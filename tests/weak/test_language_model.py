@@ -17,7 +17,8 @@ from penchant.types import PromptGroup, Response
 from penchant.weak import fine_tune as module
 from penchant.weak.fine_tune import all_logits, fine_tune
 from penchant.weak.language_model import LanguageModelClassifier
-from penchant.weak.reading import HeadReading, WordsReading
+from penchant.weak.reading import HeadReading
+from penchant.weak.responses import WordsReading
 from penchant.weak.settings import LanguageModel, Training
 
 TEXTS = [f"{who} {what}" for who in ("Tom", "A cat", "The old man") for what in ("ran.", "was sad and cold.", "sat")]
@@ -43,7 +44,7 @@ def test_a_heads_logits_are_its_product_with_the_last_state(policy: Policy) -> N
 
 def test_words_are_scored_as_responses_are(policy: Policy) -> None:
     """Also with more texts than one pass takes, and with examples before them."""
-    reading = WordsReading(policy, ["bad", "good"], prompt="{text}\nIt is", longest=64, shots=[("Ann ran.", 1)])
+    reading = WordsReading(policy, ["bad", "good"], prompt="{text}\nIt is", longest=64, shots=[("Ann ran.", "good")])
     found = all_logits(reading, reading.encode(TEXTS * 9))
     before = "Ann ran.\nIt is good\n\n"
     groups = [

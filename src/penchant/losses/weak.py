@@ -1,8 +1,10 @@
 """Losses of a strong student on a weak supervisor's labels. Pure functions, one number an example.
 
-Targets are probabilities over the classes, so hard labels are one-hot rows. What is made of the student's own
-prediction is detached: it is a target, and no gradient flows through it. Sources: Burns et al. 2023
-(arXiv:2312.09390), section 4.3.2 and appendices A.4 and G; per-sample weights after Guo et al. 2024 (arXiv:2402.03749).
+Targets are probabilities over the classes, so hard labels are one-hot rows. The classes may be a row's own options, as
+many columns as the longest list of them has: then a row with fewer has logits of -inf and targets of 0 there. What is
+made of the student's own prediction is detached: it is a target, and no gradient flows through it. Sources: Burns et
+al. 2023 (arXiv:2312.09390), section 4.3.2 and appendices A.4 and G; per-sample weights after Guo et al. 2024
+(arXiv:2402.03749).
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         InputError: other shapes, or fewer than two classes.
     """
     _same_shape(logits, targets)
-    return -(targets * log_softmax(logits, -1)).sum(-1)
+    logps = log_softmax(logits, -1)
+    return -torch.where(logits > -torch.inf, targets * logps, 0.0).sum(-1)
 
 
 def confidence(logits: Tensor, weak: Tensor, *, alpha: float, prior: Sequence[float] | None = None) -> Tensor:
@@ -78,7 +81,8 @@ def harden(logits: Tensor, prior: Sequence[float] | None = None) -> Tensor:
     Of all assignments with these counts it is the most probable one under the student. For two classes that is a
     threshold on the log-odds: exactly the paper's, with half of the batch above it, by default. Counts are the prior's
     shares of the batch, rounded by largest remainder. More than two classes cost a linear assignment
-    problem, seconds beyond some thousand examples.
+    problem, seconds beyond some thousand examples. Where rows have different numbers of options a column is no class:
+    then it is each row's most probable option.
 
     Args:
         logits: shape (examples, classes).
@@ -89,7 +93,9 @@ def harden(logits: Tensor, prior: Sequence[float] | None = None) -> Tensor:
     examples, classes = logits.shape
     logits = logits.detach()
     counts = _counts(prior, examples, classes)
-    if classes == 2:
+    if torch.isinf(logits).any():
+        chosen = logits.argmax(-1)
+    elif classes == 2:
         chosen = torch.zeros(examples, dtype=torch.long, device=logits.device)
         order = (logits[:, 1] - logits[:, 0]).argsort(descending=True, stable=True)
         chosen[order[: counts[1]]] = 1
@@ -129,7 +135,9 @@ def product_target(logits: Tensor, weak: Tensor, *, student_power: float = 1.0, 
         return weak
     # a label of exactly 0 stays (nearly) 0, and two hard labels that exclude each other still leave a distribution
     weak_logs = weak.clamp_min(torch.finfo(weak.dtype).tiny).log()
-    return (student_power * log_softmax(logits.detach(), -1) + weak_power * weak_logs).softmax(-1)
+    # and of an option that is not there 0 times -inf would be no number
+    own_logs = log_softmax(logits.detach(), -1).clamp_min(-1e9)
+    return (student_power * own_logs + weak_power * weak_logs).softmax(-1)
 
 
 def adaptive_confidence(logits: Tensor, weak: Tensor, *, alpha: float = 1.0) -> Tensor:

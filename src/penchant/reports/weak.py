@@ -142,19 +142,20 @@ def _rows(study: Numbers) -> Table:
     rows = [
         (
             one["title"],
-            ", ".join(one["classes"]),
+            ", ".join(one["classes"]) or "options of each row's own",
             number(one["train"], 0),
             number(one["test"], 0),
-            _percent(one["majority"]),
+            _percent(one["chance"]),
             "; ".join(f"{number(size, 0)} {why}" for why, size in one["dropped"].items() if size) or DASH,
             one["source"],
         )
         for one in study["tasks"]
     ]
-    heads = ("task", "classes", "rows to train", "rows to test", "largest class", "left out", "source")
+    heads = ("task", "classes", "rows to train", "rows to test", "chance", "left out", "source")
     caption = (
-        "Rows. Of those to train, each seed gives one random half to the supervisor to learn from; it labels the other "
-        "half, and student, ceiling and controls learn from that. The same test rows for all."
+        "Rows. Chance is the share of the largest class, or that of one option among a row's own. Of the rows to train "
+        "on, each seed gives one random half to the supervisor to learn from; it labels the other half, and student, "
+        "ceiling and controls learn from that. The same test rows for all."
     )
     return Table(caption, heads, tuple(rows))
 

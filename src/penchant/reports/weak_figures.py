@@ -99,7 +99,7 @@ def _accuracies(study: Numbers) -> Picture:
             estimates = [one for _, one in shown]
             y = [one["value"] for one in estimates]
             axes.errorbar(xs, y, yerr=error_arms(estimates), color=color, marker=marker, markersize=5, linestyle="none")
-        tasks = {task["task"]: task["majority"] for task in study["tasks"]}
+        tasks = {task["task"]: task["chance"] for task in study["tasks"]}
         for x, (task, *_) in enumerate(places):
             axes.plot([x - 0.45, x + 0.45], [tasks[task]] * 2, color=MUTED, linewidth=0.9, linestyle=":")
         axes.xaxis.set_major_locator(FixedLocator(range(len(places))))

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from penchant.config import Config
 from penchant.losses.weak_settings import Confidence, CrossEntropy, Filtered, WeakLoss
 from penchant.studies.settings import Count, Study
-from penchant.tasks.load import NAMES
+from penchant.tasks.load import NAMES, task_spec
 from penchant.weak.settings import ClassifierSpec, LanguageModel, StudentSpec, Tfidf, loss_label
 
 BOOTSTRAPPED, AS_LONG = "bootstrapped", "as long, no chain"
@@ -80,6 +80,12 @@ class WeakToStrongConfig(Study):
                 raise ValueError(f"`{name}` has one of {', '.join(labels)} twice")
         if any(isinstance(one, LanguageModel) and one.stops_early for one in (*self.weak, *self.bootstrap)):
             raise ValueError("`early_stopping` is for students: those that label keep no labels back to stop by")
+        own = [name for name in self.tasks if not task_spec(name).classes]
+        if own and any(isinstance(one, Tfidf) for one in (*self.weak, *self.strong, *self.bootstrap)):
+            raise ValueError(
+                f"TF-IDF reads single texts, and rows of {', '.join(own)} have options of their own: name language "
+                "models in `weak` and `strong`"
+            )
         words = any(isinstance(one, Tfidf) for one in self.strong)
         if words and not all(isinstance(loss, CrossEntropy | Filtered) for loss in self.losses):
             raise ValueError("`strong` has TF-IDF, which learns with the losses cross_entropy and filtered only")

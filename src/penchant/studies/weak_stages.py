@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
 from penchant.studies.order import Order
 from penchant.tasks import halves, load_task
+from penchant.tasks.spec import chance
 from penchant.train.provenance import surroundings
 from penchant.types import LabeledExample
 from penchant.weak.classifiers import make_classifier
@@ -29,6 +31,7 @@ from penchant.weak.probe import fit_probes
 from penchant.weak.settings import ClassifierSpec
 
 ROWS = "rows.json"
+MOST_READ = 4
 Array = NDArray[Any]
 
 
@@ -39,14 +42,13 @@ def rows_stage(order: Order, folder: Path) -> dict[str, Any]:
     data = load_task(settings["task"], train=settings["train"], test=settings["test"], folder=folder_of_data)
     content = {"train": [asdict(e) for e in data.train], "test": [asdict(e) for e in data.test]}
     (folder / ROWS).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8", errors="surrogatepass")
-    counts = np.bincount([e.label for e in data.test], minlength=len(data.spec.classes))
     return {
         "title": data.spec.title,
         "source": data.source,
         "classes": list(data.spec.classes),
         "train": len(data.train),
         "test": len(data.test),
-        "majority": float(counts.max() / counts.sum()),
+        "chance": chance(data.test, len(data.spec.classes)),
         "dropped": dict(data.dropped),
         "provenance": surroundings(),
     }
@@ -58,7 +60,7 @@ def generative_stage(order: Order, folder: Path) -> dict[str, Any]:
     train, test = read_rows(order)
     texts = folder / "texts.jsonl"
     read = train if settings["texts"] == "train" else [*train, *test]
-    lines = [json.dumps({"text": example.text}, ensure_ascii=False) for example in read]
+    lines = [json.dumps({"text": text}, ensure_ascii=False) for example in read for text in _texts(example)]
     texts.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
     values: dict[str, Any] = {
         "model": {"name": order.places["model"]},
@@ -76,12 +78,20 @@ def generative_stage(order: Order, folder: Path) -> dict[str, Any]:
     return {"held_out_loss": list(losses)}
 
 
+def _texts(example: LabeledExample) -> list[str]:
+    """All that can be read of a row without its label: prompts with each response that people compared, but no list of
+    all that could be said, such as legal moves."""
+    if 0 < len(example.options) <= MOST_READ:
+        return [example.text + option for option in example.options]
+    return [example.text]
+
+
 def activations_stage(order: Order, folder: Path) -> dict[str, Any]:
     """`activations-*.npy`: of all rows, those to train on first; every layer."""
     train, test = read_rows(order)
-    policy = load_policy(ModelConfig(name=_model(order)), template="plain")
-    texts = [example.text for example in (*train, *test)]
-    found = activations(policy, texts, folder, longest=order.settings["longest"])
+    policy = load_policy(ModelConfig(name=_model(order)), template="plain", overflow="truncate_prompt")
+    asked = [example.asked for example in (*train, *test)]
+    found = activations(policy, asked, folder, longest=order.settings["longest"])
     parameters = sum(weight.numel() for weight in policy.model.parameters())
     return {"layers": len(found) - 1, "hidden": found.shape[2], "parameters": parameters}
 
@@ -95,7 +105,7 @@ def supervisor_stage(order: Order, folder: Path) -> dict[str, Any]:
     if len(np.unique(truth[own])) < 2:
         raise InputError(f"the supervisor's {len(own)} rows have one class only: give it more rows")
     tested = np.arange(len(train), len(train) + len(test))
-    targets = np.eye(order.settings["classes"])[truth[own]]
+    targets = np.eye(classes_of(order, train, test))[truth[own]]
     labels, on_test = _fitted(order, own, targets, [other, tested])
     if len(np.unique(labels.argmax(-1))) < 2:
         raise InputError("the supervisor gives all rows one class: no student can learn from that; give it more rows")
@@ -128,10 +138,10 @@ def _fitted(order: Order, learned: Array, targets: Probabilities, asked: list[Ar
         probes = fit_probes(states[learned], torch.as_tensor(targets)[None], l2=settings["l2"], steps=settings["steps"])
         return [probes.predict_proba(states[places])[0].numpy() for places in asked]
     train, test = read_rows(order)
-    texts = [example.text for example in (*train, *test)]
+    examples = [example.asked for example in (*train, *test)]
     made = classifier_of(order)
-    made.fit([texts[place] for place in learned], targets, classes=settings["classes"])
-    return [made.predict_proba([texts[place] for place in places]) for places in asked]
+    made.fit([examples[place] for place in learned], targets, classes=targets.shape[1])
+    return [made.predict_proba([examples[place] for place in places]) for places in asked]
 
 
 def classifier_of(order: Order, loss: WeakLoss | None = None, longer: int = 1) -> Any:
@@ -159,6 +169,11 @@ def read_rows(order: Order) -> tuple[list[LabeledExample], list[LabeledExample]]
     content = json.loads((order.needs["rows"] / ROWS).read_text(encoding="utf-8", errors="surrogatepass"))
     train, test = ([LabeledExample(**row) for row in content[part]] for part in ("train", "test"))
     return train, test
+
+
+def classes_of(order: Order, train: Sequence[LabeledExample], test: Sequence[LabeledExample]) -> int:
+    """Columns of all probabilities: the task's classes, or as many options as the longest list of them has."""
+    return order.settings["classes"] or max(len(example.options) for example in (*train, *test))
 
 
 def halves_of(train: list[LabeledExample], seed: int) -> tuple[Array, Array]:

@@ -7,7 +7,8 @@ the supervisor's labels, see `_weak_labels`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from penchant.studies.weak_names import (
     shown_name,
     student_name,
 )
-from penchant.studies.weak_stages import Array, classifier_of, halves_of, read_rows, states_of
+from penchant.studies.weak_stages import Array, classes_of, classifier_of, halves_of, read_rows, states_of
+from penchant.types import LabeledExample
 from penchant.weak.language_model import LanguageModelClassifier
 from penchant.weak.probe import Probes, fit_probes
 
@@ -50,8 +52,8 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
     settings = order.settings
     train, test = read_rows(order)
     states = states_of(order.needs["features"], settings["layer"])
-    truth = np.array([example.label for example in (*train, *test)])
-    tested, answers = states[len(train) :], torch.as_tensor(truth[len(train) :])
+    truth, classes = np.array([example.label for example in test]), classes_of(order, train, test)
+    tested, answers = states[len(train) :], torch.as_tensor(truth)
     losses = [TypeAdapter(WeakLoss).validate_python(loss) for loss in settings["losses"]]
     steps = [step for step in CURVE if step <= settings["steps"]]
     found: dict[str, list[Array]] = {}
@@ -60,7 +62,7 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
         _, other = halves_of(train, seed)
         shown = np.arange(len(other))[: settings["rows"]]
         jobs = _weak_labels(order, settings["supervisors"], seed, losses, settings["chain"])
-        jobs |= _true_labels(order, jobs, truth[other], seed)
+        jobs |= _true_labels(order, jobs, _Truth.of([train[place] for place in other], classes), seed)
         seen: list[Array] = []
 
         def watch(step: int, probes: Probes, seen: list[Array] = seen) -> None:
@@ -81,7 +83,7 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
             curves.setdefault(name, []).append([float("nan")] * len(steps))  # nobody looked
     save_file({name: np.stack(rows) for name, rows in found.items()}, folder / "test.safetensors")
     save_file({name: np.array(rows) for name, rows in curves.items()}, folder / "curve.safetensors")
-    np.save(folder / "truth.npy", truth[len(train) :])
+    np.save(folder / "truth.npy", truth)
     return {"steps": steps, "unit": "steps", "students": len(found), "seeds": len(settings["seeds"])}
 
 
@@ -103,7 +105,7 @@ def _one_by_one(
             made[longer_name(name)] = fit(labels, loss, learned, tested, settings["chain"] + 1)
         on_test = np.load(order.needs[f"{name} {seed}"] / "test.npy", allow_pickle=False)
         for number, share in enumerate(settings["imitation"]):
-            hints = [_hint(of.argmax(-1), settings["classes"], share, seed) for of in (labels[shown], on_test)]
+            hints = [_hint(of.argmax(-1), of.shape[1], share, seed) for of in (labels[shown], on_test)]
             own, other = (torch.cat([of.float(), hint], 1) for of, hint in zip((learned, tested), hints, strict=True))
             made[shown_name(name, number)] = fit(labels, loss, own, other)
     return made
@@ -123,12 +125,13 @@ def student_stage(order: Order, folder: Path) -> dict[str, Any]:
     settings = order.settings
     train, test = read_rows(order)
     _, other = halves_of(train, settings["seed"])
-    labels = _labels(order, [train[place].label for place in other] if settings["truth"] else None)
+    classes = classes_of(order, train, test)
+    labels = _labels(order, _Truth.of([train[place] for place in other], classes) if settings["truth"] else None)
     shown = np.arange(len(other))[: settings["classifier"]["rows"]]
-    texts = [train[place].text for place in other[shown]]
+    learned = [train[place].asked for place in other[shown]]
     loss: WeakLoss = TypeAdapter(WeakLoss).validate_python(settings["loss"])
     student = classifier_of(order, loss, settings["longer"])
-    asked, answers = [example.text for example in test], np.array([example.label for example in test])
+    asked, answers = [example.asked for example in test], np.array([example.label for example in test])
     curve: list[tuple[float, float | None, float]] = []
 
     def watch(epochs: float, misfit: float | None) -> None:
@@ -140,9 +143,9 @@ def student_stage(order: Order, folder: Path) -> dict[str, Any]:
         student.watch = watch
         if student.settings.training is not None and student.settings.training.early_stopping:
             held = shown % HELD == HELD - 1
-            validation = [text for text, out in zip(texts, held, strict=True) if out], labels[shown][held]
-            texts, shown = [text for text, out in zip(texts, held, strict=True) if not out], shown[~held]
-    student.fit(texts, labels[shown], validation=validation, classes=settings["classes"])
+            validation = [row for row, out in zip(learned, held, strict=True) if out], labels[shown][held]
+            learned, shown = [row for row, out in zip(learned, held, strict=True) if not out], shown[~held]
+    student.fit(learned, labels[shown], validation=validation, classes=classes)
     np.save(folder / "test.npy", student.predict_proba(asked))
     np.save(folder / "truth.npy", answers)
     (folder / "curve.json").write_text(json.dumps(curve))
@@ -152,20 +155,51 @@ def student_stage(order: Order, folder: Path) -> dict[str, Any]:
     return {"steps": [epochs for epochs, *_ in curve], "unit": "epochs", "parameters": parameters}
 
 
-def _labels(order: Order, truth: Sequence[int] | None) -> Array:
+@dataclass(frozen=True)
+class _Truth:
+    """The true labels of some rows.
+
+    Attributes:
+        labels: shape (rows,). answers: how many answers each row has, same shape. classes: columns of probabilities.
+    """
+
+    labels: Array
+    answers: Array
+    classes: int
+
+    @classmethod
+    def of(cls, rows: Sequence[LabeledExample], classes: int) -> _Truth:
+        answers = [len(row.options) or classes for row in rows]
+        return cls(np.array([row.label for row in rows]), np.array(answers), classes)
+
+    def all(self) -> Array:
+        """One-hot, shape (rows, classes)."""
+        return np.eye(self.classes)[self.labels]
+
+    def random(self, seed: int) -> Array:
+        """Labels that know nothing."""
+        return np.eye(self.classes)[np.random.default_rng([seed, 2]).integers(0, self.answers)]
+
+    def noisy(self, labels: Array, seed: int) -> Array:
+        """The truth with as many errors as some labels have."""
+        generator = np.random.default_rng([seed, 3])
+        wrong = int((labels.argmax(-1) != self.labels).sum())
+        hit = generator.permutation(len(self.labels))[:wrong]
+        noisy = self.labels.copy()
+        noisy[hit] = (noisy[hit] + generator.integers(1, self.answers[hit])) % self.answers[hit]
+        return np.eye(self.classes)[noisy]
+
+
+def _labels(order: Order, truth: _Truth | None) -> Array:
     """What one student learns from. A student of weak labels never sees the truth: it is None then."""
     settings = order.settings
     weak = np.load(order.needs["labels"] / "labels.npy", allow_pickle=False) if "labels" in order.needs else None
-    if truth is None:
-        assert weak is not None
-        return weak
-    true, eye = np.array(truth), np.eye(settings["classes"])
-    if settings["truth"] == "all":
-        return eye[true]
-    if settings["truth"] == "random":
-        return eye[_random(true, settings["classes"], settings["seed"])]
+    if truth is not None and settings["truth"] == "all":
+        return truth.all()
+    if truth is not None and settings["truth"] == "random":
+        return truth.random(settings["seed"])
     assert weak is not None
-    return eye[_noisy(true, weak, settings["classes"], settings["seed"])]
+    return weak if truth is None else truth.noisy(weak, settings["seed"])
 
 
 def _weak_labels(order: Order, supervisors: Sequence[str], seed: int, losses: Sequence[WeakLoss], chain: int) -> Jobs:
@@ -182,30 +216,15 @@ def _weak_labels(order: Order, supervisors: Sequence[str], seed: int, losses: Se
     return jobs
 
 
-def _true_labels(order: Order, jobs: Mapping[str, tuple[Array, WeakLoss]], truth: Array, seed: int) -> Jobs:
+def _true_labels(order: Order, jobs: Jobs, truth: _Truth, seed: int) -> Jobs:
     """The ceiling, and two controls: labels that know nothing, and for each supervisor the truth with as many errors
     as its own, but at random."""
-    classes, naive = order.settings["classes"], CrossEntropy()
-    eye = np.eye(classes)
-    made: Jobs = {CEILING: (eye[truth], naive)}
+    naive = CrossEntropy()
+    made: Jobs = {CEILING: (truth.all(), naive)}
     if not order.settings["controls"]:
         return made
-    made[RANDOM] = eye[_random(truth, classes, seed)], naive
+    made[RANDOM] = truth.random(seed), naive
     for name in order.settings["supervisors"]:
         labels, _ = jobs[student_name(name, 0)]
-        made[noise_name(name)] = eye[_noisy(truth, labels, classes, seed)], naive
+        made[noise_name(name)] = truth.noisy(labels, seed), naive
     return made
-
-
-def _random(truth: Array, classes: int, seed: int) -> Array:
-    return np.random.default_rng([seed, 2]).integers(0, classes, len(truth))
-
-
-def _noisy(truth: Array, labels: Array, classes: int, seed: int) -> Array:
-    """The truth with as many errors as some labels have."""
-    generator = np.random.default_rng([seed, 3])
-    wrong = int((labels.argmax(-1) != truth).sum())
-    hit = generator.permutation(len(truth))[:wrong]
-    noisy = truth.copy()
-    noisy[hit] = (truth[hit] + generator.integers(1, classes, len(hit))) % classes
-    return noisy

@@ -29,6 +29,7 @@ NAMES = (
     "ethics_deontology",
     "ethics_justice",
     "hellaswag",
+    "hh_harmless",
     "imdb",
     "mc_taco",
     "multirc",
@@ -176,10 +177,11 @@ def _read(spec: TaskSpec, row: Row) -> Iterable[LabeledExample]:
             f"{spec.name}: {row.source} is no row of {spec.title}: {type(error).__name__} {error}"
         ) from error
     for example in examples:
-        if not 0 <= example.label < len(spec.classes):
+        answers = spec.classes or example.options
+        if not 0 <= example.label < len(answers):
             raise InputError(
-                f"{spec.name}: {row.source} has the label {example.label}; there are {len(spec.classes)} classes, "
-                f"{', '.join(spec.classes)}, counted from 0"
+                f"{spec.name}: {row.source} has the label {example.label}; there are {len(answers)}, counted from 0: "
+                f"{', '.join(answers)}"
             )
     return examples
 
@@ -189,7 +191,7 @@ def _unique(examples: Iterable[LabeledExample], dropped: Counter[str]) -> list[L
     first: dict[str, LabeledExample] = {}
     contradicted: set[str] = set()
     for example in examples:
-        key = normalized(example.text)
+        key = normalized("\n".join((example.text, *example.options)))
         if not key:
             dropped["empty"] += 1
             continue
@@ -203,6 +205,8 @@ def _unique(examples: Iterable[LabeledExample], dropped: Counter[str]) -> list[L
 
 
 def _checked(examples: list[LabeledExample], spec: TaskSpec, part: str) -> list[LabeledExample]:
+    if not examples:
+        raise InputError(f"{spec.name}: no example to {part} on")
     missing = sorted(set(range(len(spec.classes))) - {example.label for example in examples})
     if missing:
         names = ", ".join(spec.classes[label] for label in missing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ class TaskSpec:
     Attributes:
         name: as in `load_task(name)`.
         title: for people.
-        classes: names of the classes, in the order of labels.
+        classes: names of the classes, in the order of labels; empty where each row has options of its own.
         hub: the data set's id on the hub, `org/name` or `org/name:config`.
         splits: its splits for training and testing.
         read: examples of a row.
@@ -73,6 +74,19 @@ def numbered(options: Sequence[str], right: int, question: str, group: str = "")
 def digest(text: str) -> int:
     """A number of the text's content, the same on every machine."""
     return int.from_bytes(hashlib.sha256(normalized(text).encode(errors="surrogatepass")).digest()[:8], "big")
+
+
+def chance(examples: Sequence[LabeledExample], classes: int) -> float:
+    """The accuracy that needs no supervisor: that of the most frequent class, or of drawing one of the options."""
+    if not classes:
+        return sum(1 / len(example.options) for example in examples) / len(examples)
+    return max(Counter(example.label for example in examples).values()) / len(examples)
+
+
+def preferred(prompt: str, better: str, worse: str) -> LabeledExample:
+    """A comparison as an example with two options, in an order that depends on their texts alone."""
+    first = digest(f"{prompt} {better}") < digest(f"{prompt} {worse}")
+    return LabeledExample(prompt, int(not first), options=(better, worse) if first else (worse, better))
 
 
 def normalized(text: str) -> str:

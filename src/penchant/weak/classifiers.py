@@ -18,10 +18,12 @@ from penchant.weak.contract import (
     FITTED_FIRST,
     KIND,
     Classifier,
+    Example,
     Probabilities,
     Validation,
     as_probabilities,
     from_anywhere,
+    only_texts,
     write_kind,
 )
 from penchant.weak.features import ModelFeatures
@@ -62,13 +64,14 @@ class SklearnClassifier:
 
     def fit(
         self,
-        examples: Sequence[str],
+        examples: Sequence[Example],
         targets: ArrayLike,
         *,
         validation: Validation | None = None,
         classes: int | None = None,
     ) -> Self:
         """As `Classifier.fit`; nothing stops early, so a validation is not looked at."""
+        texts = only_texts(examples, "an estimator of scikit-learn")
         soft = as_probabilities(targets, len(examples), classes)
         self.classes = soft.shape[1]
         labels, counts = begin(self.loss, torch.as_tensor(soft))
@@ -80,17 +83,18 @@ class SklearnClassifier:
         weights = weighted[rows, columns]
         named = {} if (weights == 1).all() else {_weight_argument(self.estimator): weights}
         try:
-            self.estimator.fit([examples[row] for row in rows.tolist()], columns, **named)
+            self.estimator.fit([texts[row] for row in rows.tolist()], columns, **named)
         except ValueError as error:  # such as no word that two of the rows have
             self.estimator = None
             raise InputError(f"the estimator cannot learn from these {len(examples)} rows: {error}") from error
         return self
 
-    def predict_proba(self, examples: Sequence[str]) -> Probabilities:
+    def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
         if self.estimator is None:
             raise InputError(FITTED_FIRST)
         found = np.zeros((len(examples), self.classes))
-        found[:, self.estimator.classes_] = self.estimator.predict_proba(list(examples))  # it may have seen fewer
+        texts = only_texts(examples, "an estimator of scikit-learn")
+        found[:, self.estimator.classes_] = self.estimator.predict_proba(texts)  # it may have seen fewer
         return found
 
     def save(self, folder: str | Path) -> None:
@@ -119,17 +123,17 @@ class SklearnClassifier:
 
 
 class ProbeClassifier:
-    """A linear probe of what a model makes of a text.
+    """A linear probe of what a model makes of a text, or of the difference between two options.
 
     Args:
-        features: texts to features of shape (texts, features), such as `ModelFeatures`.
+        features: examples to features of shape (examples, features), such as `ModelFeatures`.
         names: of the classes, kept with what is saved.
         loss: on the targets; its own predictions may be part of what it learns from.
     """
 
     def __init__(
         self,
-        features: Callable[[Sequence[str]], torch.Tensor],
+        features: Callable[[Sequence[Example]], torch.Tensor],
         *,
         names: Sequence[str] | None = None,
         loss: WeakLoss | None = None,
@@ -143,7 +147,7 @@ class ProbeClassifier:
 
     def fit(
         self,
-        examples: Sequence[str],
+        examples: Sequence[Example],
         targets: ArrayLike,
         *,
         validation: Validation | None = None,
@@ -154,7 +158,7 @@ class ProbeClassifier:
         self.probes = fit_probes(self.features(examples), soft[None], [self.loss], l2=self.l2, steps=self.steps)
         return self
 
-    def predict_proba(self, examples: Sequence[str]) -> Probabilities:
+    def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
         if self.probes is None:
             raise InputError(FITTED_FIRST)
         return self.probes.predict_proba(self.features(examples))[0].double().numpy()

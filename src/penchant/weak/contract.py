@@ -13,15 +13,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from penchant.errors import InputError
 from penchant.models.builtin import BUILT_IN
+from penchant.types import PromptGroup
 
 Probabilities = NDArray[np.float64]
-Validation = tuple[Sequence[str], ArrayLike]
+Example = str | PromptGroup
+"""A text, or a prompt whose responses are the options."""
+Validation = tuple[Sequence[Example], ArrayLike]
 KIND = "classifier.json"
 FITTED_FIRST = "a classifier has to be fitted first: call fit"
 
 
 class Classifier(Protocol):
-    """Texts in, probabilities of classes out.
+    """Texts in, probabilities of classes out; or prompts with options of their own in, probabilities of these out.
+
+    Options are a group's responses, and their probabilities have as many columns as the longest list of options: a row
+    with fewer has zeros there.
 
     `targets` are either classes, integers of shape (examples,), or probabilities of shape (examples, classes). What
     is fitted with the latter one-hot is what is fitted with the former. A seed, where there is something to draw, is
@@ -32,24 +38,25 @@ class Classifier(Protocol):
 
     def fit(
         self,
-        examples: Sequence[str],
+        examples: Sequence[Example],
         targets: ArrayLike,
         *,
         validation: Validation | None = None,
         classes: int | None = None,
     ) -> Self:
-        """Learn from texts.
+        """Learn from examples.
 
         Args:
-            validation: other texts with their targets, for what stops early; nothing is learned from them.
+            validation: others with their targets, for what stops early; nothing is learned from them.
             classes: how many there are, where `targets` are integers that may lack some; the largest plus one if not
                 given.
 
         Raises:
-            InputError: no examples, other lengths, labels outside the classes, one class, or no probabilities.
+            InputError: no examples, other lengths, labels outside the classes, one class, or no probabilities; texts
+                among prompts with options; what this classifier cannot read.
         """
 
-    def predict_proba(self, examples: Sequence[str]) -> Probabilities:
+    def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
         """Shape (examples, classes); rows sum to 1. Raises InputError before `fit`."""
 
     def save(self, folder: str | Path) -> None:
@@ -91,6 +98,31 @@ def check_probabilities(targets: Probabilities) -> None:
             f"labels must be probabilities that sum to 1 over the classes; {int(bad.sum())} of {len(targets)} rows are "
             f"not, the first is row {row}: {targets[row].tolist()}"
         )
+
+
+def width_of(examples: Sequence[Example]) -> int:
+    """How many options the longest list of them has; 0 for texts.
+
+    Raises:
+        InputError: texts among prompts with options, or fewer than two options.
+    """
+    counts = [len(example.responses) for example in examples if isinstance(example, PromptGroup)]
+    if counts and len(counts) < len(examples):
+        raise InputError(f"{len(examples) - len(counts)} of {len(examples)} examples have no options, the others do")
+    if counts and min(counts) < 2:
+        raise InputError(f"example {counts.index(min(counts))} has {min(counts)} options; there must be at least two")
+    return max(counts, default=0)
+
+
+def only_texts(examples: Sequence[Example], who: str) -> list[str]:
+    """The examples, or an InputError where they are prompts with options."""
+    texts = [example for example in examples if isinstance(example, str)]
+    if len(texts) < len(examples):
+        raise InputError(
+            f"{who} reads single texts, and here are prompts with options of their own: take a language model, or a "
+            "probe for two options"
+        )
+    return texts
 
 
 def write_kind(folder: Path, kind: str, content: dict[str, Any]) -> None:

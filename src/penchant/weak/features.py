@@ -1,5 +1,7 @@
 """Activations of a language model at a text's last token, of every layer, computed once and kept on disk.
 
+Of a prompt with two options it is the difference between them: a linear probe of that is a linear reward of each.
+
 The file's name is a digest of all that they depend on: the model's weights, the tokenizer, the texts and their order.
 So every seed, loss and supervisor of a study reads the same file, memory-mapped, and nothing is ever stale.
 """
@@ -25,35 +27,46 @@ from penchant.errors import InputError
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.train.progress import progress_bar
+from penchant.weak.contract import Example, only_texts, width_of
 from penchant.weak.reading import Ids, last_states
+from penchant.weak.responses import encode_options
 
 Activations = NDArray[np.float16]
 LARGEST = float(np.finfo(np.float16).max)
 LONGEST = 512  # tokens of a text; the rest is cut off
 
 
-def activations(policy: Policy, texts: Sequence[str], folder: Path, *, longest: int = LONGEST) -> Activations:
-    """The states after each layer at the last token of each text.
+def activations(policy: Policy, examples: Sequence[Example], folder: Path, *, longest: int = LONGEST) -> Activations:
+    """The states after each layer at the last token of each text, or their difference between a prompt's two options.
 
     Args:
         folder: where they are kept. longest: a text's first so many tokens are read, or fewer where the model's
-            context ends.
+            context ends; of prompt and option the last ones.
 
     Returns:
-        Shape (layers + 1, texts, hidden), float16, memory-mapped; layer 0 is the embedding.
+        Shape (layers + 1, examples, hidden), float16, memory-mapped; layer 0 is the embedding.
 
     Raises:
-        InputError: no texts, a text without a token, or a folder that cannot be written.
+        InputError: no examples, a text without a token, other than two options, or a folder that cannot be written.
     """
     longest = min(longest, policy.context or longest)
-    ids = [policy.renderer.prompt_ids(text)[:longest] for text in texts]
-    if not ids:
+    width = width_of(examples)
+    if not examples:
         raise InputError("there are no texts to compute activations of")
-    if empty := [place for place, row in enumerate(ids) if not row]:
+    if width > 2:
+        raise InputError(f"a probe compares two options, and here are {width}: take a language model (`name: lm`)")
+    if width:
+        rendered = encode_options(policy, examples, longest)
+        ids = [tuple((*row.prompt_ids, *branch.ids) for branch in row.branches) for row in rendered]
+    else:
+        ids = [(policy.renderer.prompt_ids(text)[:longest],) for text in only_texts(examples, "a probe")]
+    if empty := [place for place, row in enumerate(ids) if not all(row)]:
         raise InputError(f"text {empty[0]} has no token ({len(empty)} such texts): leave empty texts out")
     digest = hashlib.sha256(fingerprint(policy.model).encode())
     for row in ids:
-        digest.update(np.asarray(row, dtype=np.int32).tobytes() + b"|")
+        for each in row:
+            digest.update(np.asarray(each, dtype=np.int32).tobytes() + b"|")
+        digest.update(b";" if width else b"")
     path = folder / f"activations-{digest.hexdigest()[:32]}.npy"
     with suppress(ValueError, EOFError, OSError):  # a damaged file is computed again
         return np.load(path, mmap_mode="r", allow_pickle=False)
@@ -62,7 +75,7 @@ def activations(policy: Policy, texts: Sequence[str], folder: Path, *, longest: 
 
 
 class ModelFeatures:
-    """Texts to activations of one layer, computed once for texts that come again.
+    """Examples to activations of one layer, computed once for those that come again.
 
     Args:
         model: a built-in name, a folder or a hub id. layer: 0 is the embedding, negative ones count from the last.
@@ -75,11 +88,11 @@ class ModelFeatures:
         self._folder = folder or Path(self._scratch.name if self._scratch else "")
         self._policy: Policy | None = None
 
-    def __call__(self, texts: Sequence[str]) -> torch.Tensor:
-        """Shape (texts, hidden), float16."""
+    def __call__(self, examples: Sequence[Example]) -> torch.Tensor:
+        """Shape (examples, hidden), float16."""
         if self._policy is None:
-            self._policy = load_policy(self.settings["model"], template="plain")
-        found = activations(self._policy, texts, self._folder, longest=self.settings["longest"])
+            self._policy = load_policy(self.settings["model"], template="plain", overflow="truncate_prompt")
+        found = activations(self._policy, examples, self._folder, longest=self.settings["longest"])
         return layer_of(found, self.settings["layer"])
 
 
@@ -96,7 +109,7 @@ def layer_of(found: Activations, layer: int) -> torch.Tensor:
     return torch.as_tensor(np.array(found[layer]))
 
 
-def _write(policy: Policy, ids: Sequence[Ids], path: Path) -> None:
+def _write(policy: Policy, ids: Sequence[tuple[Ids, ...]], path: Path) -> None:
     """Into another file first, which takes its name only when it is whole."""
     config = policy.model.config.get_text_config()  # type: ignore[operator, union-attr]
     shape = (config.num_hidden_layers + 1, len(ids), config.hidden_size)
@@ -119,12 +132,15 @@ def _write(policy: Policy, ids: Sequence[Ids], path: Path) -> None:
         ) from error
 
 
-def _compute(policy: Policy, ids: Sequence[Ids], kept: Activations) -> None:
+def _compute(policy: Policy, ids: Sequence[tuple[Ids, ...]], kept: Activations) -> None:
     device = policy.scorer.device
     budget = GPU_BUDGET if device.type == "cuda" else DEFAULT_BUDGET
-    lengths = [len(row) for row in ids]
+    lengths = [sum(len(each) for each in row) for row in ids]
     with evaluating(policy.model), progress_bar("activations", len(ids), "texts") as advance:
         for places in fill(lengths, budget):
-            for layer, states in enumerate(last_states(policy, [ids[place] for place in places])):
-                kept[layer, places] = states.float().clamp(-LARGEST, LARGEST).cpu().numpy()
+            texts = [each for place in places for each in ids[place]]
+            for layer, states in enumerate(last_states(policy, texts)):
+                first, *second = states.float().view(len(places), -1, states.shape[-1]).unbind(1)
+                found = first - second[0] if second else first
+                kept[layer, places] = found.clamp(-LARGEST, LARGEST).cpu().numpy()
             advance(len(places), "")

@@ -21,6 +21,7 @@ from penchant.losses.weak_settings import CrossEntropy, Filtered, WeakLoss
 from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
 from penchant.train.progress import progress_bar
 from penchant.train.settings import AdamW, Cosine
+from penchant.weak.contract import Example
 from penchant.weak.reading import Reading
 from penchant.weak.settings import Training
 from penchant.weak.targets import begin, target_at
@@ -31,21 +32,21 @@ LOOKS = 4  # an epoch
 
 def fine_tune(
     reading: Reading,
-    texts: Sequence[str],
+    examples: Sequence[Example],
     targets: Tensor,
     loss: WeakLoss,
     settings: Training,
     *,
     seed: int,
-    validation: tuple[Sequence[str], Tensor] | None = None,
+    validation: tuple[Sequence[Example], Tensor] | None = None,
     watch: Watch | None = None,
 ) -> None:
     """Train the reading's network in place.
 
     Args:
-        targets: probabilities, shape (texts, classes).
+        targets: probabilities, shape (examples, classes).
         seed: fixes the order of examples.
-        validation: texts and targets whose cross-entropy is looked at four times an epoch.
+        validation: examples and targets whose cross-entropy is looked at four times an epoch.
         watch: called at each of these looks with the epochs done and that loss, or None without a validation.
 
     With `settings.early_stopping` the weights of the lowest validation loss are kept, else the last.
@@ -53,7 +54,7 @@ def fine_tune(
     Raises:
         RunError: a loss or gradient that is not finite.
     """
-    rows, device = reading.encode(texts), reading.policy.scorer.device
+    rows, device = reading.encode(examples), reading.policy.scorer.device
     labels, counts = (of.to(device) for of in begin(loss, targets.float()))
     places = np.flatnonzero(counts.cpu().numpy())
     held = None if validation is None else (reading.encode(validation[0]), validation[1].float())
@@ -96,7 +97,7 @@ def fine_tune(
 
 
 def all_logits(reading: Reading, rows: Sequence[Any]) -> Tensor:
-    """Of encoded texts, shape (rows, classes), on the CPU. No gradients."""
+    """Of encoded examples, shape (rows, classes), on the CPU. No gradients."""
     parts = reading.parts(rows)
     with evaluating(reading.policy.model):
         found = torch.cat([reading.logits([rows[place] for place in part]).cpu() for part in parts])

@@ -15,25 +15,30 @@ from safetensors.torch import load_file, save_file
 from penchant.errors import InputError
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.models.load import load_policy
-from penchant.models.policy import Policy
+from penchant.models.settings import ModelConfig
+from penchant.types import PromptGroup, prompt_text
 from penchant.weak.contract import (
     FITTED_FIRST,
     KIND,
+    Example,
     Probabilities,
     Validation,
     as_probabilities,
     from_anywhere,
+    width_of,
     write_kind,
 )
 from penchant.weak.fine_tune import Watch, all_logits, fine_tune
-from penchant.weak.reading import HeadReading, Reading, WordsReading
+from penchant.weak.reading import HeadReading, Reading
+from penchant.weak.responses import RewardReading, Shot, WordsReading
 from penchant.weak.settings import LanguageModel, Words
 
 HEAD = "head.safetensors"
 
 
 class LanguageModelClassifier:
-    """Classes by a head on the last state, or by label words; see `penchant.weak.settings.LanguageModel`.
+    """Classes by a head on the last state, or by label words; of prompts with options of their own which one, by a
+    reward or by its logp. See `penchant.weak.settings.LanguageModel`.
 
     Args:
         names: of the classes, which label words default to.
@@ -53,17 +58,18 @@ class LanguageModelClassifier:
         self.settings, self.loss, self.seed, self.watch = settings, loss or CrossEntropy(), seed, watch
         self.names = tuple(names) if names else None
         self.reading: Reading | None = None
-        self.shots: list[tuple[str, int]] = []
+        self.shots: list[Shot] = []
 
     def fit(
         self,
-        examples: Sequence[str],
+        examples: Sequence[Example],
         targets: ArrayLike,
         *,
         validation: Validation | None = None,
         classes: int | None = None,
     ) -> Self:
-        soft = as_probabilities(targets, len(examples), classes)
+        options = width_of(examples)
+        soft = as_probabilities(targets, len(examples), classes or options or None)
         classes = soft.shape[1]
         held = None
         if validation is not None:
@@ -72,9 +78,14 @@ class LanguageModelClassifier:
         if settings.training is not None and settings.training.early_stopping and held is None:
             raise InputError("early stopping looks at validation labels: give fit a validation, or switch it off")
         torch.manual_seed(self.seed)  # the adapters' start
-        if isinstance(settings.reading, Words):
-            self.shots = _shots(examples, soft, settings.reading.shots, self.seed)
-        self.reading = self._read(load_policy(settings.network, template="plain", overflow="truncate_prompt"), classes)
+        if isinstance(settings.reading, Words) and not options:
+            answers = self._words(classes)
+            self.shots = [(str(examples[place]), answers[label]) for place, label in self._shown(soft)]
+        elif isinstance(settings.reading, Words):
+            groups = [example for example in examples if isinstance(example, PromptGroup)]
+            shown = ((groups[place], label) for place, label in self._shown(soft))
+            self.shots = [(prompt_text(of.prompt), of.responses[label].text) for of, label in shown]
+        self.reading = self._read(classes, options=bool(options))
         if settings.training is not None:
             fine_tune(
                 self.reading,
@@ -88,11 +99,11 @@ class LanguageModelClassifier:
             )
         return self
 
-    def predict_proba(self, examples: Sequence[str]) -> Probabilities:
+    def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
         if self.reading is None:
             raise InputError(FITTED_FIRST)
         logits = all_logits(self.reading, self.reading.encode(examples))
-        if not torch.isfinite(logits).all():
+        if not (logits < torch.inf).all() or not torch.isfinite(logits).any(-1).all():  # -inf: no such option
             raise InputError(f"{self.settings.model} gives numbers that are not finite: its weights are damaged")
         return logits.double().softmax(-1).numpy()
 
@@ -105,14 +116,16 @@ class LanguageModelClassifier:
         target.mkdir(parents=True, exist_ok=True)
         if self.settings.training is not None:
             self.reading.policy.save(target / "model")
-        classes = len(self.names) if self.names else 0
-        if isinstance(self.reading, HeadReading):
+        if isinstance(self.reading, HeadReading | RewardReading):
             save_file(self.reading.linear.state_dict(), target / HEAD)
-            classes = self.reading.linear.out_features
-        elif isinstance(self.reading, WordsReading):
-            classes = len(self.reading.words)
-        content = {"settings": settings.model_dump(mode="json"), "names": self.names, "classes": classes}
-        write_kind(target, "lm", content | {"shots": self.shots})
+        content = {
+            "settings": settings.model_dump(mode="json"),
+            "names": self.names,
+            "classes": self.reading.width,
+            "options": self._of_options(),
+            "shots": self.shots,
+        }
+        write_kind(target, "lm", content)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "auto", trust_remote_code: bool = False) -> Self:
@@ -123,31 +136,46 @@ class LanguageModelClassifier:
         settings = LanguageModel(**content["settings"])
         name = str(place / "model") if settings.training is not None else settings.model
         made = cls(settings, names=content["names"])
-        made.shots = [(text, label) for text, label in content["shots"]]
+        made.shots = [(text, word) for text, word in content["shots"]]
         own = {"name": name, "lora": None, "device": device, "trust_remote_code": trust_remote_code}
         network = settings.network.model_copy(update=own)
-        made.reading = made._read(
-            load_policy(network, template="plain", overflow="truncate_prompt"), content["classes"]
-        )
-        if isinstance(made.reading, HeadReading):
+        made.reading = made._read(content["classes"], options=content["options"], network=network)
+        if isinstance(made.reading, HeadReading | RewardReading):
             made.reading.linear.load_state_dict(load_file(place / HEAD))
         made.reading.policy.model.eval()
         return made
 
-    def _read(self, policy: Policy, classes: int) -> Reading:
+    def _read(self, classes: int, *, options: bool, network: ModelConfig | None = None) -> Reading:
         settings = self.settings
-        if not isinstance(settings.reading, Words):
+        policy = load_policy(network or settings.network, template="plain", overflow="truncate_prompt")
+        if isinstance(settings.reading, Words):
+            words = None if options else self._words(classes)
+            prompt, longest = settings.reading.prompt, settings.longest
+            return WordsReading(policy, words, width=classes, prompt=prompt, longest=longest, shots=self.shots)
+        if not options:
             return HeadReading(policy, classes, longest=settings.longest, init=settings.reading.init)
-        words = settings.reading.words or self.names or tuple(str(label) for label in range(classes))
+        if settings.reading.init != "zero":
+            raise InputError("options of a row's own have no tokens 0, 1, ... to start a head from: use init=zero")
+        return RewardReading(policy, classes, longest=settings.longest)
+
+    def _of_options(self) -> bool:
+        return isinstance(self.reading, RewardReading) or (
+            isinstance(self.reading, WordsReading) and self.reading.words is None
+        )
+
+    def _words(self, classes: int) -> tuple[str, ...]:
+        """A word for each class."""
+        assert isinstance(self.settings.reading, Words)
+        words = self.settings.reading.words or self.names or tuple(str(label) for label in range(classes))
         if len(words) != classes:
             raise InputError(f"there are {len(words)} label words ({', '.join(words)}) for {classes} classes")
-        return WordsReading(policy, words, prompt=settings.reading.prompt, longest=settings.longest, shots=self.shots)
+        return tuple(words)
 
-
-def _shots(examples: Sequence[str], soft: Probabilities, count: int, seed: int) -> list[tuple[str, int]]:
-    """Examples to show: classes in turn, drawn with the seed; those that a class lacks are left out."""
-    labels = soft.argmax(-1)
-    order = np.random.default_rng(seed).permutation(len(examples))
-    by_class = [[int(place) for place in order if labels[place] == label] for label in range(soft.shape[1])]
-    turns = [rows[turn] for turn in range(count) for rows in by_class if turn < len(rows)]
-    return [(examples[place], int(labels[place])) for place in turns[:count]]
+    def _shown(self, soft: Probabilities) -> list[tuple[int, int]]:
+        """Examples to show, by place, with their labels: classes in turn, drawn with the seed; those that a class lacks
+        are left out."""
+        labels, count = soft.argmax(-1), self.settings.shown
+        order = np.random.default_rng(self.seed).permutation(len(labels))
+        by_class = [[int(place) for place in order if labels[place] == label] for label in range(soft.shape[1])]
+        turns = [rows[turn] for turn in range(count) for rows in by_class if turn < len(rows)]
+        return [(place, int(labels[place])) for place in turns[:count]]

@@ -1,6 +1,7 @@
-"""How a language model says which class a text has: a head on its last state, or label words as responses.
+"""How a language model says which class a text has: by a head on its last state. For what is read of responses, label
+words and options, see `penchant.weak.responses`.
 
-Both give logits of shape (texts, classes), with gradients, for some encoded texts at a time.
+A reading gives logits of shape (examples, classes), with gradients, for some encoded examples at a time.
 """
 
 from __future__ import annotations
@@ -11,34 +12,39 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from penchant.data.render import Rendered
 from penchant.engine.attention import output_head, unwrap
-from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET, batches
-from penchant.engine.tree import fill, unique_tokens
+from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET
+from penchant.engine.tree import fill
 from penchant.errors import InputError
 from penchant.models.policy import Policy
-from penchant.types import PromptGroup, Response
+from penchant.weak.contract import Example, only_texts
 
 Ids = tuple[int, ...]
 
 
 class Reading(Protocol):
-    """A network that classifies encoded texts."""
+    """A network that classifies encoded examples.
+
+    Attributes:
+        width: columns of the logits, one a class; of options -inf where a row has fewer.
+    """
 
     policy: Policy
+    width: int
 
     @property
     def head(self) -> list[Tensor]:
         """Weights that start from nothing and train with a rate of their own."""
 
-    def encode(self, texts: Sequence[str]) -> list[Any]:
-        """Texts as the network takes them. Raises InputError for a text without a token."""
+    def encode(self, examples: Sequence[Example]) -> list[Any]:
+        """Examples as the network takes them. Raises InputError for a text without a token, and for what it does not
+        read."""
 
     def parts(self, rows: Sequence[Any]) -> list[list[int]]:
         """Places of the rows in passes that fit the memory meant for one."""
 
     def logits(self, rows: Sequence[Any]) -> Tensor:
-        """Shape (rows, classes), float32, for the rows of one pass."""
+        """Shape (rows, width), float32, for the rows of one pass."""
 
 
 class HeadReading:
@@ -53,7 +59,7 @@ class HeadReading:
     """
 
     def __init__(self, policy: Policy, classes: int, *, longest: int, init: str = "zero") -> None:
-        self.policy, self.longest = policy, min(longest, policy.context or longest)
+        self.policy, self.width, self.longest = policy, classes, min(longest, policy.context or longest)
         network: Any = unwrap(policy.model)
         hidden = network.config.get_text_config().hidden_size
         self.linear = nn.Linear(hidden, classes, device=policy.scorer.device)
@@ -69,75 +75,18 @@ class HeadReading:
     def head(self) -> list[Tensor]:
         return list(self.linear.parameters())
 
-    def encode(self, texts: Sequence[str]) -> list[Ids]:
+    def encode(self, examples: Sequence[Example]) -> list[Ids]:
+        texts = only_texts(examples, "a classification head")
         return [self.policy.renderer.prompt_ids(text)[: self.longest] for text in texts]
 
     def parts(self, rows: Sequence[Ids]) -> list[list[int]]:
-        return fill([len(row) for row in rows], _budget(self.policy))
+        return fill([len(row) for row in rows], pass_budget(self.policy))
 
     def logits(self, rows: Sequence[Ids]) -> Tensor:
         states = last_states(self.policy, rows)[-1]
         with torch.autocast(states.device.type, enabled=False):  # in half precision near logits would be equal
             found: Tensor = self.linear(states.float())
         return found
-
-
-class WordsReading:
-    """Label words as responses to one prompt, which is forwarded once for all of them; logits are their summed logps.
-
-    Args:
-        words: one a class. prompt: with {text} where the text goes. longest: tokens of a text that are read.
-        shots: (text, class) pairs that stand before the text, with their words.
-
-    Raises:
-        InputError: a word twice, or a prompt without {text}.
-    """
-
-    head: list[Tensor]
-
-    def __init__(
-        self,
-        policy: Policy,
-        words: Sequence[str],
-        *,
-        prompt: str,
-        longest: int,
-        shots: Sequence[tuple[str, int]] = (),
-    ) -> None:
-        if len(set(words)) < len(words):
-            raise InputError(f"label words must differ from each other, got {', '.join(words)}")
-        if "{text}" not in prompt:
-            raise InputError(f"the prompt {prompt!r} has no place for the text: write {{text}} where it goes")
-        self.policy, self.longest, self.prompt, self.head = policy, longest, prompt, []
-        self.words = [word if word[:1].isspace() or prompt[-1:].isspace() else f" {word}" for word in words]
-        self.before = "".join(f"{self._ask(text)}{self.words[label]}\n\n" for text, label in shots)
-
-    def encode(self, texts: Sequence[str]) -> list[Rendered]:
-        answers = [Response(word, finished=False) for word in self.words]
-        groups = [PromptGroup(self.before + self._ask(text), answers) for text in texts]
-        rendered = []
-        for row in self.policy.renderer.render_many(groups):
-            if isinstance(row, InputError):
-                raise row
-            rendered.append(row)
-        return rendered
-
-    def parts(self, rows: Sequence[Rendered]) -> list[list[int]]:
-        return fill([unique_tokens([(row, range(len(row.branches)))]) for row in rows], _budget(self.policy))
-
-    def logits(self, rows: Sequence[Rendered]) -> Tensor:
-        scorer = self.policy.scorer
-        everyone = [(row, range(len(row.branches))) for row in rows]
-        scores = torch.zeros(len(rows) * len(self.words), device=scorer.device)
-        for batch in batches(everyone, budget=_budget(self.policy), plain=scorer.plain):
-            scores = scores + scorer(batch.to(scorer.device))
-        return scores.view(len(rows), -1)
-
-    def _ask(self, text: str) -> str:
-        ids = self.policy.tokenizer(text, add_special_tokens=False)["input_ids"]
-        if len(ids) > self.longest:
-            text = self.policy.renderer.decode((), ids[: self.longest])
-        return self.prompt.replace("{text}", text)
 
 
 def last_states(policy: Policy, rows: Sequence[Ids]) -> tuple[Tensor, ...]:
@@ -156,7 +105,8 @@ def last_states(policy: Policy, rows: Sequence[Ids]) -> tuple[Tensor, ...]:
     return tuple(states[last] for states in out.hidden_states)
 
 
-def _budget(policy: Policy) -> int:
+def pass_budget(policy: Policy) -> int:
+    """Tokens of one forward pass."""
     return DEFAULT_BUDGET if policy.scorer.device.type == "cpu" else GPU_BUDGET
 
 

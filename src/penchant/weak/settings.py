@@ -61,7 +61,8 @@ class Training(Config):
 
 
 class Head(Config):
-    """A classification head on the state after the text's last token."""
+    """A classification head on the state after the text's last token. Where rows have options of their own: a scalar
+    head after each option, which is a reward model."""
 
     name: Literal["head"] = "head"
     init: Literal["zero", "unembedding"] = "zero"
@@ -69,13 +70,14 @@ class Head(Config):
 
 
 class Words(Config):
-    """The label words as responses to a prompt, scored by the model's own language head."""
+    """The label words as responses to a prompt, or a row's own options, scored by the model's own language head."""
 
     name: Literal["words"] = "words"
     words: tuple[str, ...] | None = None
     """A word for each class; the names of the classes if not given."""
-    prompt: str = "{text}\nLabel:"
-    """What stands before the word; the text takes the place of {text}."""
+    prompt: str | None = None
+    """What stands before the word, where {text} is the text; `{text}`, a new line and `Label:` if not given, and before
+    options nothing but the text."""
     shots: Annotated[int, Field(ge=0)] = 0
     """Examples with their labels before the text, classes in turn."""
 

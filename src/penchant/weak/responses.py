@@ -1,0 +1,182 @@
+"""What a language model makes of responses to a prompt, which is forwarded once for all of them: label words, a row's
+own options, or options under a scalar head, which is a reward model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from penchant.data.render import Rendered
+from penchant.data.rendered import Branch
+from penchant.engine.attention import states_at, unwrap
+from penchant.engine.score import batches
+from penchant.engine.tree import TreeBatch, fill, unique_tokens
+from penchant.errors import InputError
+from penchant.models.policy import Policy
+from penchant.types import PromptGroup, Response, prompt_text
+from penchant.weak.contract import Example
+from penchant.weak.reading import pass_budget
+
+CLASS_PROMPT, OPTIONS_PROMPT = "{text}\nLabel:", "{text}"
+Shot = tuple[str, str]
+"""A text and the word that answers it."""
+
+
+class WordsReading:
+    """Label words, or a row's own options, as responses to one prompt; logits are their summed logps.
+
+    Args:
+        words: one a class; None where each row has options of its own.
+        width: how many options the longest list has, then.
+        prompt: with {text} where the text goes. longest: tokens of a text that are read.
+        shots: texts with the words that answer them, which stand before the text.
+
+    Raises:
+        InputError: a word twice, or a prompt without {text}.
+    """
+
+    head: list[Tensor]
+
+    def __init__(
+        self,
+        policy: Policy,
+        words: Sequence[str] | None,
+        *,
+        width: int = 0,
+        prompt: str | None = None,
+        longest: int,
+        shots: Sequence[Shot] = (),
+    ) -> None:
+        prompt = prompt or (CLASS_PROMPT if words else OPTIONS_PROMPT)
+        if words and len(set(words)) < len(words):
+            raise InputError(f"label words must differ from each other, got {', '.join(words)}")
+        if "{text}" not in prompt:
+            raise InputError(f"the prompt {prompt!r} has no place for the text: write {{text}} where it goes")
+        self.policy, self.longest, self.prompt, self.head = policy, longest, prompt, []
+        self.words = None if words is None else [self._after(word) for word in words]
+        self.width = len(self.words) if self.words else width
+        self.before = "".join(f"{self._ask(text)}{self._after(word)}\n\n" for text, word in shots)
+
+    def encode(self, examples: Sequence[Example]) -> list[Rendered]:
+        return _rendered(self.policy, [self._group(example) for example in examples])
+
+    def parts(self, rows: Sequence[Rendered]) -> list[list[int]]:
+        return _parts(self.policy, rows)
+
+    def logits(self, rows: Sequence[Rendered]) -> Tensor:
+        scorer = self.policy.scorer
+        scores = torch.zeros(sum(len(row.branches) for row in rows), device=scorer.device)
+        for batch in _batches(self.policy, rows):
+            scores = scores + scorer(batch)
+        return _padded(scores, rows, self.width)
+
+    def _group(self, example: Example) -> PromptGroup:
+        if isinstance(example, str) != bool(self.words):
+            raise InputError("label words classify texts, and a row's own options answer prompts: the two do not mix")
+        if isinstance(example, str):
+            text, words = example, self.words or []
+        else:
+            text, words = prompt_text(example.prompt), [self._after(option.text) for option in example.responses]
+        return PromptGroup(self.before + self._ask(text), [Response(word, finished=False) for word in words])
+
+    def _after(self, word: str) -> str:
+        return word if word[:1].isspace() or self.prompt[-1:].isspace() else f" {word}"
+
+    def _ask(self, text: str) -> str:
+        ids = self.policy.tokenizer(text, add_special_tokens=False)["input_ids"]
+        if len(ids) > self.longest:
+            text = self.policy.renderer.decode((), ids[: self.longest])
+        return self.prompt.replace("{text}", text)
+
+
+class RewardReading:
+    """A scalar head on the state at the end of each option, which starts from zero; logits are these rewards, so that
+    with two options their cross-entropy is Bradley and Terry's loss.
+
+    Args:
+        width: how many options the longest list has. longest: tokens of prompt and option that are read; of a longer
+            prompt the end.
+    """
+
+    def __init__(self, policy: Policy, width: int, *, longest: int) -> None:
+        self.policy, self.width, self.longest = policy, width, min(longest, policy.context or longest)
+        hidden = unwrap(policy.model).config.get_text_config().hidden_size
+        self.linear = nn.Linear(hidden, 1, bias=False, device=policy.scorer.device)
+        nn.init.zeros_(self.linear.weight)
+
+    @property
+    def head(self) -> list[Tensor]:
+        return list(self.linear.parameters())
+
+    def encode(self, examples: Sequence[Example]) -> list[Rendered]:
+        return encode_options(self.policy, examples, self.longest)
+
+    def parts(self, rows: Sequence[Rendered]) -> list[list[int]]:
+        return _parts(self.policy, rows)
+
+    def logits(self, rows: Sequence[Rendered]) -> Tensor:
+        rewards = torch.zeros(sum(len(row.branches) for row in rows), device=self.policy.scorer.device)
+        for batch in _batches(self.policy, rows):
+            states = states_at(self.policy.model, batch, batch.ends)
+            with torch.autocast(states.device.type, enabled=False):  # in half precision near rewards would be equal
+                rewards = rewards.index_add(0, batch.end_owners, self.linear(states.float()).squeeze(-1))
+        return _padded(rewards, rows, self.width)
+
+
+def encode_options(policy: Policy, examples: Sequence[Example], longest: int) -> list[Rendered]:
+    """Prompts with their options as finished responses, shortened to so many tokens."""
+    groups = []
+    for example in examples:
+        if isinstance(example, str):
+            raise InputError("a reward is that of an option, and this example is a text without any")
+        options = [Response(option.text) for option in example.responses]
+        groups.append(PromptGroup(prompt_text(example.prompt), options, source=example.source))
+    return [shortened(row, longest) for row in _rendered(policy, groups)]
+
+
+def shortened(row: Rendered, longest: int) -> Rendered:
+    """The row with at most so many tokens in prompt and response: of a response the beginning is kept, of the prompt
+    what then has room, from its end."""
+    branches = [_cut(branch, longest - 1) for branch in row.branches]
+    room = longest - max(len(branch.ids) for branch in branches)
+    return replace(row, prompt_ids=row.prompt_ids[-room:], branches=tuple(branches))
+
+
+def _cut(branch: Branch, longest: int) -> Branch:
+    spans = tuple((start, min(end, longest)) for start, end in branch.spans if start < longest)
+    return Branch(branch.ids[:longest], spans)
+
+
+def _rendered(policy: Policy, groups: Sequence[PromptGroup]) -> list[Rendered]:
+    rendered = []
+    for row in policy.renderer.render_many(groups):
+        if isinstance(row, InputError):
+            raise row
+        rendered.append(row)
+    return rendered
+
+
+def _parts(policy: Policy, rows: Sequence[Rendered]) -> list[list[int]]:
+    return fill([unique_tokens([(row, range(len(row.branches)))]) for row in rows], pass_budget(policy))
+
+
+def _batches(policy: Policy, rows: Sequence[Rendered]) -> list[TreeBatch]:
+    scorer = policy.scorer
+    everyone = [(row, range(len(row.branches))) for row in rows]
+    made = batches(everyone, budget=pass_budget(policy), plain=scorer.plain)
+    return [batch.to(scorer.device) for batch in made]
+
+
+def _padded(scores: Tensor, rows: Sequence[Rendered], width: int) -> Tensor:
+    """A number a response as a row a prompt; -inf where there is no such option."""
+    counts = [len(row.branches) for row in rows]
+    if set(counts) == {width}:
+        return scores.view(-1, width)
+    if max(counts) > width:
+        raise InputError(f"a row has {max(counts)} options, more than the {width} that this classifier was made for")
+    places = [row * width + option for row, count in enumerate(counts) for option in range(count)]
+    empty = scores.new_full((len(rows) * width,), -torch.inf)
+    return empty.index_copy(0, torch.tensor(places, device=scores.device), scores).view(-1, width)

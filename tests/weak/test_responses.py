@@ -1,0 +1,164 @@
+"""Prompts with options of their own: rewards, logps and probes of them keep one contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from penchant.data.rendered import Branch, Rendered
+from penchant.errors import InputError
+from penchant.losses import preference
+from penchant.losses.weak import cross_entropy
+from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, Product
+from penchant.models.load import load_policy
+from penchant.types import PromptGroup, Response
+from penchant.weak.classifiers import load_classifier, make_classifier
+from penchant.weak.contract import Classifier, Example
+from penchant.weak.fine_tune import all_logits
+from penchant.weak.responses import RewardReading, WordsReading, shortened
+from penchant.weak.settings import LanguageModel, Probe, Tfidf
+
+GOOD, BAD = ("fine", "lovely", "warm"), ("dull", "awful", "cold")
+TRAINING = {"epochs": 6, "batch_size": 20, "learning_rate": 2e-3, "head_learning_rate": 1e-2}
+Make = Callable[[], Classifier]
+
+
+def _pairs(seed: int, size: int = 60) -> tuple[list[PromptGroup], np.ndarray]:
+    """Of two films the one with a good word is preferred."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, size)
+    rows = []
+    for number, label in enumerate(labels):
+        options = [f" It was a {rng.choice(BAD)} film.", f" It was a {rng.choice(GOOD)} film."]
+        rows.append(PromptGroup(f"Ann saw film {number}.", options if label else options[::-1]))
+    return rows, labels
+
+
+def _lm(stories: str, kind: str, **settings: object) -> LanguageModel:
+    return LanguageModel(
+        **{"model": stories, "device": "cpu", "training": TRAINING, "reading": {"name": kind}, **settings}
+    )
+
+
+@pytest.fixture(params=["reward", "words", "probe"])
+def make(request: pytest.FixtureRequest, stories: str) -> Make:
+    specs = {"reward": _lm(stories, "head"), "words": _lm(stories, "words"), "probe": Probe(model=stories, layer=3)}
+    return lambda: make_classifier(specs[request.param])
+
+
+def test_it_learns_which_option_is_preferred(make: Make, tmp_path: Path) -> None:
+    rows, labels = _pairs(0)
+    unseen, truth = _pairs(1)
+    made = make().fit(rows, labels)
+    found = made.predict_proba(unseen)
+    assert found.shape == (60, 2)
+    np.testing.assert_allclose(found.sum(-1), 1, atol=1e-6)
+    assert (found.argmax(-1) == truth).mean() > 0.95
+    made.save(tmp_path / "kept")
+    np.testing.assert_allclose(load_classifier(tmp_path / "kept").predict_proba(unseen), found, atol=1e-5)
+
+
+def test_the_options_order_does_not_matter(make: Make) -> None:
+    """Nearly, for a probe: the mean that it takes off and its bias come from rows in a random order."""
+    rows, labels = _pairs(0)
+    made = make().fit(rows, labels)
+    turned = [PromptGroup(row.prompt, row.responses[::-1]) for row in rows]
+    np.testing.assert_allclose(made.predict_proba(turned)[:, ::-1], made.predict_proba(rows), atol=0.1)
+
+
+def test_soft_labels_of_two_options_are_bradley_and_terrys_loss(stories: str) -> None:
+    reading = RewardReading(load_policy(stories, device="cpu", template="plain"), 2, longest=64)
+    with torch.no_grad():
+        reading.linear.weight.normal_()
+    rows, _ = _pairs(0, 12)
+    rewards = all_logits(reading, reading.encode(rows))
+    first = torch.tensor([1.0, 0.0]).repeat(len(rows), 1)
+    zeros = torch.zeros(len(rows))
+    expected = preference.dpo(rewards[:, 0], rewards[:, 1], zeros, zeros, beta=1.0)
+    torch.testing.assert_close(cross_entropy(rewards, first), expected)
+
+
+def test_a_reward_is_the_heads_product_with_the_options_last_state(stories: str) -> None:
+    policy = load_policy(stories, device="cpu", template="plain")
+    reading = RewardReading(policy, 2, longest=64)
+    with torch.no_grad():
+        reading.linear.weight.normal_()
+    rows, _ = _pairs(0, 5)
+    for encoded, row in zip(reading.encode(rows), all_logits(reading, reading.encode(rows)), strict=True):
+        for branch, reward in zip(encoded.branches, row, strict=True):
+            ids = torch.tensor([[*encoded.prompt_ids, *branch.ids]])
+            with torch.no_grad():
+                state = policy.model(input_ids=ids, output_hidden_states=True).hidden_states[-1][0, -1]
+                torch.testing.assert_close(reward, reading.linear(state)[0], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("reading", ["head", "words"])
+def test_rows_may_have_as_many_options_as_they_like(stories: str, reading: str) -> None:
+    rows, labels = _pairs(0)
+    third = [PromptGroup(row.prompt, [*row.responses, " It was a cold and awful film."]) for row in rows]
+    mixed = [more if number % 3 == 0 else row for number, (row, more) in enumerate(zip(rows, third, strict=True))]
+    for loss in (Confidence(), AdaptiveConfidence(), Product()) if reading == "head" else (None,):
+        made = make_classifier(_lm(stories, reading), loss=loss).fit(mixed, labels)
+        found = made.predict_proba(mixed)
+        assert found.shape == (60, 3)
+        assert all(found[number, 2] == 0 for number in range(60) if number % 3)
+        np.testing.assert_allclose(found.sum(-1), 1, atol=1e-6)
+        assert (found.argmax(-1) == labels).mean() > 0.95
+    fewer = make_classifier(_lm(stories, reading)).fit(rows, labels)
+    with pytest.raises(InputError, match="3 options, more than the 2"):
+        fewer.predict_proba(third)
+
+
+def test_options_are_scored_as_responses_are(stories: str) -> None:
+    policy = load_policy(stories, device="cpu", template="plain")
+    rows = [PromptGroup("Ann saw", ["a dog", "a cat"]), PromptGroup("Tom", ["ran", "sat", "fell"])]
+    reading = WordsReading(policy, None, width=3, longest=64, shots=[("Sue", "slept")])
+    found = all_logits(reading, reading.encode(rows))
+    groups = [
+        PromptGroup(f"Sue slept\n\n{row.prompt}", [Response(f" {r.text}", finished=False) for r in row.responses])
+        for row in rows
+    ]
+    for row, expected in zip(found, policy.score(groups), strict=True):
+        torch.testing.assert_close(row[: len(expected)], expected, atol=1e-4, rtol=1e-4)
+    assert found[0, 2] == -torch.inf
+
+
+def test_shots_of_options_stand_before_the_prompt(stories: str) -> None:
+    rows, labels = _pairs(0)
+    shown = _lm(stories, "words", training=None, reading={"name": "words", "shots": 2})
+    plain, shots = (make_classifier(one).fit(rows, labels) for one in (_lm(stories, "words", training=None), shown))
+    assert not np.allclose(plain.predict_proba(rows), shots.predict_proba(rows))
+
+
+def test_what_cannot_be_read_is_refused(stories: str) -> None:
+    rows, labels = _pairs(0)
+    mixed: list[Example] = ["a text", *rows[1:]]
+    with pytest.raises(InputError, match="1 of 60 examples have no options"):
+        make_classifier(_lm(stories, "head")).fit(mixed, labels)
+    with pytest.raises(InputError, match="example 0 has 1 options"):
+        make_classifier(_lm(stories, "head")).fit([PromptGroup("Ann", ["ran"])], [0])
+    with pytest.raises(InputError, match="reads single texts"):
+        make_classifier(Tfidf()).fit(rows, labels)
+    third = [PromptGroup(row.prompt, [*row.responses, " It was."]) for row in rows]
+    with pytest.raises(InputError, match="compares two options, and here are 3"):
+        make_classifier(Probe(model=stories)).fit(third, labels)
+    unembedded = LanguageModel(model=stories, device="cpu", reading={"name": "head", "init": "unembedding"})
+    with pytest.raises(InputError, match="no tokens 0, 1"):
+        make_classifier(unembedded).fit(rows, labels)
+    with pytest.raises(InputError, match="the two do not mix"):
+        make_classifier(_lm(stories, "words")).fit(rows, labels).predict_proba(["a text"])
+    with pytest.raises(InputError, match="labels must lie between 0 and 1"):
+        make_classifier(_lm(stories, "head")).fit(rows, np.full(60, 2))
+
+
+def test_of_long_prompts_the_end_is_read_and_of_long_options_the_beginning() -> None:
+    row = Rendered(tuple(range(10)), (Branch((20, 21, 22), ((0, 3),)), Branch((30,), ((0, 1),))))
+    assert shortened(row, 6).prompt_ids == (7, 8, 9)
+    assert shortened(row, 100) == row
+    cut = shortened(row, 3)
+    assert cut.prompt_ids == (9,)
+    assert cut.branches[0] == Branch((20, 21), ((0, 2),))
