@@ -11,6 +11,7 @@ from penchant.metrics.frontier import (
     reached_share,
 )
 from penchant.metrics.intervals import Estimate, cluster_mean, independent_difference, paired_difference
+from penchant.metrics.length_controlled import length_controlled
 from penchant.metrics.pgr import PGR, pgr
 from penchant.metrics.text import distinct_n, repetition
 from penchant.metrics.two_way import two_way_mean
@@ -26,6 +27,7 @@ __all__ = [
     "efficiency",
     "efficiency_difference",
     "independent_difference",
+    "length_controlled",
     "limit_line",
     "paired_difference",
     "peak_share",

@@ -15,7 +15,7 @@ nobody drew.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,8 +82,8 @@ def cluster_mean(
     Raises:
         InputError: no items, other lengths, values that are not finite, weights that are not positive.
     """
-    data = _finite_vector(values, "values")
-    mass = np.ones_like(data) if weights is None else _finite_vector(weights, "weights")
+    data = finite_vector(values, "values")
+    mass = np.ones_like(data) if weights is None else finite_vector(weights, "weights")
     if len(mass) != len(data) or len(clusters) != len(data):
         raise InputError(
             f"one cluster and one weight a value are needed, got {len(data)} values, "
@@ -135,7 +135,7 @@ def paired_difference(
     Raises:
         InputError: as in `cluster_mean`, and where the two have different lengths.
     """
-    a, b = _finite_vector(values_a, "values_a"), _finite_vector(values_b, "values_b")
+    a, b = finite_vector(values_a, "values_a"), finite_vector(values_b, "values_b")
     if len(a) != len(b):
         raise InputError(f"a paired difference needs as many values on both sides, got {len(a)} and {len(b)}")
     return cluster_mean(a - b, clusters, weights=weights, level=level, resamples=resamples, seed=seed)
@@ -157,7 +157,8 @@ def independent_difference(a: Estimate, b: Estimate) -> Estimate:
     return Estimate(value, value - below, value + above, n, clusters)
 
 
-def _finite_vector(values: ArrayLike, name: str) -> NDArray[np.float64]:
+def finite_vector(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    """A non-empty list of finite numbers, or an InputError that names it."""
     vector = np.asarray(values, dtype=np.float64)
     if vector.ndim != 1 or vector.size == 0:
         raise InputError(f"{name} must be a non-empty list of numbers, got shape {vector.shape}")
@@ -167,13 +168,34 @@ def _finite_vector(values: ArrayLike, name: str) -> NDArray[np.float64]:
     return vector
 
 
+def cluster_codes(clusters: Sequence[Hashable] | NDArray[Any]) -> NDArray[np.intp]:
+    """A number for each label, counted from 0 in order of first appearance; equal labels have the same."""
+    index: dict[Hashable, int] = {}
+    labels = clusters.tolist() if isinstance(clusters, np.ndarray) else clusters
+    return np.fromiter((index.setdefault(label, len(index)) for label in labels), np.intp, len(labels))
+
+
+def resampled_counts(count: int, resamples: int, seed: int, *, width: int) -> Iterator[NDArray[np.float64]]:
+    """How often each cluster stands in each resample, for numbers that are no mean.
+
+    Args:
+        count: clusters. width: numbers that the caller holds a resample at once, which decides how many resamples
+            come together.
+
+    Yields:
+        (some resamples, clusters), each row adding up to `count`; `resamples` rows in all.
+    """
+    rng = np.random.default_rng(seed)
+    step = max(1, _CHUNK // max(width, count))
+    for start in range(0, resamples, step):
+        yield rng.multinomial(count, np.full(count, 1 / count), size=min(step, resamples - start)).astype(np.float64)
+
+
 def _per_cluster(
     data: NDArray[np.float64], mass: NDArray[np.float64], clusters: Sequence[Hashable] | NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weighted sum and weight of each cluster, in order of first appearance."""
-    index: dict[Hashable, int] = {}
-    labels = clusters.tolist() if isinstance(clusters, np.ndarray) else clusters
-    codes = np.fromiter((index.setdefault(label, len(index)) for label in labels), np.intp, len(data))
+    codes = cluster_codes(clusters)
     sums: NDArray[np.float64] = np.bincount(codes, data * mass).astype(np.float64)
     masses: NDArray[np.float64] = np.bincount(codes, mass).astype(np.float64)
     return sums, masses

@@ -1,0 +1,103 @@
+"""How often a model would win if its answers were as long as its opponent's.
+
+Dubois et al. 2024, "Length-Controlled AlpacaEval: A Simple Way to Debias Automatic Evaluators" (arXiv:2404.04475): a
+logistic regression of the outcome on the model and on the length difference,
+
+    P(win) = sigmoid(theta + phi * tanh(d / sd(d))),      d = length of the model's answer - length of the opponent's,
+
+and then sigmoid(theta): what it predicts at d = 0. AlpacaEval's own number also has a term for how hard an instruction
+is, fitted over many models, and pulls towards answers of a baseline that was told to be brief or wordy; neither can be
+had from one model's comparisons, so ours is near theirs but not the same.
+
+The model is right only as far as length is: where a longer answer is longer *because* it is better, the rate takes some
+of that away as well. It goes beside the raw win rate, never in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+
+from penchant.errors import InputError
+from penchant.metrics.intervals import Estimate, cluster_codes, finite_vector, percentile_interval, resampled_counts
+
+SPREAD = 10.0
+"""Standard deviation of phi's normal prior: no weight beside 20 comparisons, but a finite slope where length decides
+every one of them."""
+STEPS, ENOUGH = 50, 1e-9
+Vector = NDArray[np.float64]
+
+
+def length_controlled(
+    outcomes: ArrayLike,
+    length_differences: ArrayLike,
+    clusters: Sequence[Hashable] | NDArray[Any],
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Estimate:
+    """The win rate at equal lengths, with a cluster-bootstrap interval. Each resample is standardised and fitted anew.
+
+    Args:
+        outcomes: (comparisons,) in [0, 1]: 1 the model won, 0 its opponent did, 0.5 a tie; a judge's probability of
+            a win may stand there as well.
+        length_differences: (comparisons,) the model's length minus the opponent's, in any unit (characters, tokens).
+        clusters: (comparisons,) the prompt of each, which the interval resamples.
+        level, resamples, seed: as in `cluster_mean`.
+
+    Returns:
+        The rate, 0 to 1. Where all lengths differ by the same it is the raw rate: nothing can be told of length.
+        With a single cluster there is no interval.
+
+    Raises:
+        InputError: no comparisons, other lengths, numbers that are not finite, outcomes outside [0, 1].
+    """
+    won, longer = finite_vector(outcomes, "outcomes"), finite_vector(length_differences, "length_differences")
+    if not len(won) == len(longer) == len(clusters):
+        raise InputError(
+            f"one length difference and one cluster an outcome are needed, got {len(won)} outcomes, {len(longer)} "
+            f"differences and {len(clusters)} clusters"
+        )
+    if won.min() < 0 or won.max() > 1:
+        raise InputError(f"outcomes must lie between 0 and 1 (a tie is 0.5), got {won.min()} to {won.max()}")
+    codes = cluster_codes(clusters)
+    count = int(codes.max()) + 1
+    value = float(_at_equal_lengths(won, longer, np.ones((1, len(won))))[0])
+    if count == 1:
+        return Estimate(value, None, None, len(won), 1)
+    drawn = [
+        _at_equal_lengths(won, longer, counts[:, codes])
+        for counts in resampled_counts(count, resamples, seed, width=len(won))
+    ]
+    return Estimate(value, *percentile_interval(np.concatenate(drawn), value, level, count), len(won), count)
+
+
+def _at_equal_lengths(won: Vector, longer: Vector, weights: Vector) -> Vector:
+    """sigmoid(theta) for each row of weights, by Newton's method. weights: (fits, comparisons), no row all zero."""
+    mass = weights.sum(1)
+    rate = weights @ won / mass
+    mean = weights @ longer / mass
+    spread = np.sqrt(np.maximum(weights @ np.square(longer) / mass - np.square(mean), 0))
+    told = spread > 1e-9 * np.abs(longer).max()
+    x = np.tanh(np.divide(longer, spread[:, None], out=np.zeros_like(weights), where=told[:, None]))
+    open_ = (rate > 0) & (rate < 1)  # else theta has no end, and the rate is 0 or 1 at any length
+    theta = np.log(np.where(open_, rate, 0.5) / np.where(open_, 1 - rate, 0.5))
+    phi = np.zeros_like(theta)
+    for _ in range(STEPS):
+        p = expit(theta[:, None] + phi[:, None] * x)
+        residual, curve = weights * (won - p), weights * p * (1 - p)
+        slope_theta, slope_phi = residual.sum(1), (residual * x).sum(1) - phi / SPREAD**2
+        a, b, d = curve.sum(1), (curve * x).sum(1), (curve * x * x).sum(1) + 1 / SPREAD**2
+        determinant = np.maximum(a * d - b * b, 1e-300)
+        step_theta = (d * slope_theta - b * slope_phi) / determinant
+        step_phi = (a * slope_phi - b * slope_theta) / determinant
+        size = np.maximum(1.0, np.hypot(step_theta, step_phi) / 2)  # a long step may overshoot where p is near 0 or 1
+        theta, phi = theta + step_theta / size, phi + step_phi / size
+        if np.abs(step_theta[open_]).max(initial=0) < ENOUGH:
+            break
+    return np.where(open_ & told, expit(theta), rate)
