@@ -131,7 +131,7 @@ def test_intervals_cover_and_no_gap_is_undefined(seeds: int, sd: float) -> None:
 
 
 def test_consistency_is_the_share_of_pairs_of_templates_that_agree() -> None:
-    from penchant.metrics.agreement import consistency
+    from penchant.metrics.imitation import consistency
 
     said = [[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]  # of three pairs: 3, 1, 1, 3 agree
     assert consistency(said).value == pytest.approx((3 + 1 + 1 + 3) / 12)

@@ -1,88 +1,303 @@
-"""How a student relates to its supervisor: where they agree, and what becomes of the supervisor's errors."""
+"""How far raters (people, judges, models) agree.
+
+Raters say one of a few things of each item, or nothing (missing). Agreement beyond chance is Cohen's kappa for two
+(Cohen 1960, equal to scikit-learn's) and Krippendorff's alpha for any number of them (nominal; the package
+`krippendorff`). Intervals resample clusters of items (prompts), with the statistic computed anew each time. What cannot
+be computed is undefined, with a reason, and never NaN.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
+import krippendorff
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import Estimate, cluster_mean
-from penchant.metrics.two_way import two_way_mean
+from penchant.metrics.intervals import Estimate, cluster_codes, cluster_mean, percentile_interval, resampled_counts
+
+Rating = Hashable
+"""What a rater says of an item, such as "first" or 1; None (or NaN) where it says nothing."""
+Clusters = Sequence[Hashable] | NDArray[Any]
+MISSING = -1
+RARELY = 0.01  # of the resamples may lack a value; where more do, the data are too thin for an interval
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
-    """Of a student with its supervisor, on test items.
+class Coefficient:
+    """A measure of agreement, or why there is none.
 
     Attributes:
-        overall: share of the items on which both say the same.
-        where_right, where_wrong: the same among the items on which the supervisor is right, or wrong; None where there
-            are none. A student that imitates agrees where the supervisor is wrong. Their intervals resample
-            items only.
-        fixed, inherited, new: shares of all items: the supervisor is wrong and the student right; both are
-            wrong; the supervisor is right and the student wrong.
+        value: at most 1; None where it is undefined.
+        low, high: ends of its interval; both None where there is none.
+        n: items (pairs of ratings, for `agreement_between`) that it is made of.
+        clusters: what the interval resamples.
+        reason: why there is no value, or no interval; empty where both are there.
     """
 
-    overall: Estimate
-    where_right: Estimate | None
-    where_wrong: Estimate | None
-    fixed: Estimate
-    inherited: Estimate
-    new: Estimate
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    clusters: int
+    reason: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, never NaN."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"undefined: {self.reason}"
+        return f"{self.value:.2f}" if self.low is None else f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
-def student_supervisor(weak: ArrayLike, student: ArrayLike, truth: ArrayLike) -> Agreement:
-    """How a student relates to its supervisor.
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two raters: `raw`, the share of common items of which they say the same, and Cohen's `kappa`."""
+
+    raw: Coefficient
+    kappa: Coefficient
+
+
+def pair_agreement(
+    one: Sequence[Rating],
+    other: Sequence[Rating],
+    clusters: Clusters | None = None,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Pair:
+    """How far two raters agree on the items that both rated.
+
+    Kappa = (observed - expected) / (1 - expected), expected from how often each says what. Where both always say one
+    and the same thing it is 0 / 0: undefined.
 
     Args:
-        weak, student: predicted classes, shape (seeds, test items). truth: classes, shape (test items,).
+        one, other: (items,) what each says; None where it says nothing.
+        clusters: (items,) what related items share; every item by itself if not given.
+        level, resamples, seed: as in `cluster_mean`.
 
     Raises:
-        InputError: other shapes.
+        InputError: other lengths.
     """
-    w, s, t = np.asarray(weak), np.asarray(student), np.asarray(truth)
-    if w.ndim != 2 or w.shape != s.shape or t.shape != w.shape[1:]:
-        raise InputError(
-            f"predictions must have the shape (seeds, test items) and the truth (test items,), got {w.shape}, "
-            f"{s.shape} and {t.shape}"
+    codes, kinds = _coded([one, other])
+    labels = _labels(codes, clusters)
+    both = (codes != MISSING).all(0)
+    if not both.any():
+        nothing = Coefficient(None, None, None, 0, 0, "no item was rated by both")
+        return Pair(nothing, nothing)
+    (a, b), places = codes[:, both], cluster_codes(labels[both])
+    raw = _coefficient(cluster_mean(a == b, places, level=level, resamples=resamples, seed=seed))
+    tables = np.zeros((places.max() + 1, kinds * kinds))
+    np.add.at(tables, (places, a * kinds + b), 1.0)
+    value = float(_kappa(tables.sum(0, keepdims=True))[0])
+    if np.isnan(value):
+        why = "both say one and the same thing of every item, so chance alone would agree as often"
+        return Pair(raw, Coefficient(None, None, None, len(a), len(tables), why))
+    return Pair(raw, _with_interval(_kappa, tables, value, len(a), level, resamples, seed))
+
+
+def krippendorff_alpha(
+    ratings: Sequence[Sequence[Rating]],
+    clusters: Clusters | None = None,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Coefficient:
+    """Krippendorff's alpha (nominal) of any number of raters.
+
+    Args:
+        ratings: (raters, items), None where a rater says nothing. Items with fewer than two ratings tell nothing.
+        clusters, level, resamples, seed: as in `pair_agreement`.
+
+    Returns:
+        alpha = 1 - observed / expected disagreement; `n` counts items with two ratings or more.
+
+    Raises:
+        InputError: raters with other numbers of items.
+    """
+    codes, kinds = _coded(ratings)
+    labels = _labels(codes, clusters)
+    counts = np.array([(codes == kind).sum(0) for kind in range(kinds)]).reshape(kinds, codes.shape[1]).T
+    pairable = counts.sum(1) >= 2
+    n = int(pairable.sum())
+    if not n:
+        why = "there is one rater only" if len(codes) < 2 else "no item was rated twice"
+        return Coefficient(None, None, None, 0, 0, why)
+    counts, places = counts[pairable], cluster_codes(labels[pairable])
+    if (counts.sum(0) > 0).sum() < 2:
+        why = "everybody says one and the same thing of every item, so there is nothing to agree on"
+        return Coefficient(None, None, None, n, int(places.max()) + 1, why)
+    value = float(krippendorff.alpha(value_counts=counts, level_of_measurement="nominal"))
+    ordered = counts[:, :, None] * counts[:, None, :] - counts[:, :, None] * np.eye(kinds)
+    coincidences = ordered / (counts.sum(1) - 1)[:, None, None]
+    sums = np.zeros((places.max() + 1, kinds * kinds))
+    np.add.at(sums, places, coincidences.reshape(n, -1))
+    return _with_interval(_alpha, sums, value, n, level, resamples, seed)
+
+
+def majority(ratings: Sequence[Sequence[Rating]]) -> list[Rating]:
+    """What more raters say of each item than say any other thing; None where nobody or no single thing leads.
+
+    Args:
+        ratings: (raters, items), None where a rater says nothing.
+    """
+    codes, kinds = _coded(ratings)
+    names = _kinds(ratings)
+    counts = np.array([(codes == kind).sum(0) for kind in range(kinds)]).reshape(kinds, codes.shape[1])
+    if not kinds:
+        return [None] * codes.shape[1]
+    leads = (counts == counts.max(0)).sum(0) == 1
+    return [names[kind] if lead else None for kind, lead in zip(counts.argmax(0), leads, strict=True)]
+
+
+def leave_one_out(
+    ratings: Sequence[Sequence[Rating]],
+    clusters: Clusters | None = None,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> list[Pair]:
+    """Each rater against the majority of the others. Items without such a majority are left out.
+
+    With two others, a majority is what both say: the items are then the easier ones, and the agreement is higher than
+    with any one of them.
+    """
+    return [
+        pair_agreement(
+            ratings[place],
+            majority([*ratings[:place], *ratings[place + 1 :]]) if len(ratings) > 1 else [None] * len(ratings[place]),
+            clusters,
+            level=level,
+            resamples=resamples,
+            seed=seed,
         )
-    same, right, hit = w == s, w == t, s == t
-    return Agreement(
-        two_way_mean(same),
-        _among(same, right),
-        _among(same, ~right),
-        two_way_mean(~right & hit),
-        two_way_mean(~right & ~hit),
-        two_way_mean(right & ~hit),
+        for place in range(len(ratings))
+    ]
+
+
+def agreement_between(
+    these: Sequence[Sequence[Rating]],
+    those: Sequence[Sequence[Rating]] | None = None,
+    clusters: Clusters | None = None,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Coefficient:
+    """The share of pairs of ratings of one item that are equal: each rating of these with each of those raters (a judge
+    with people), or of these among themselves where `those` are not given (people with people).
+
+    Args:
+        these, those: (raters, items), None where a rater says nothing.
+        clusters, level, resamples, seed: as in `pair_agreement`.
+
+    Returns:
+        The share; `n` counts pairs of ratings.
+    """
+    first = len(these)
+    codes, _ = _coded([*these, *(those or ())])
+    labels = _labels(codes, clusters)
+    if those is None:
+        chosen = list(combinations(range(first), 2))
+    else:
+        chosen = [(one, other) for one in range(first) for other in range(first, len(codes))]
+    same, places = [np.zeros(0, dtype=bool)], [labels[:0]]
+    for one, other in chosen:
+        both = (codes[one] != MISSING) & (codes[other] != MISSING)
+        same.append((codes[one] == codes[other])[both])
+        places.append(labels[both])
+    agree, where = np.concatenate(same), np.concatenate(places)
+    if not len(agree):
+        return Coefficient(None, None, None, 0, 0, "no item was rated by two of them")
+    return _coefficient(cluster_mean(agree, where, level=level, resamples=resamples, seed=seed))
+
+
+def _kinds(ratings: Sequence[Sequence[Rating]]) -> list[Rating]:
+    """The different things that are said, in order of first appearance."""
+    said = dict.fromkeys(rating for rater in ratings for rating in rater)
+    return [rating for rating in said if not _is_missing(rating)]
+
+
+def _is_missing(rating: Rating) -> bool:
+    return rating is None or rating != rating  # NaN
+
+
+def _coded(ratings: Sequence[Sequence[Rating]]) -> tuple[NDArray[np.intp], int]:
+    """(raters, items) as numbers of the things said, and how many different ones there are."""
+    sizes = {len(rater) for rater in ratings}
+    if len(sizes) != 1:
+        raise InputError(f"every rater needs one rating (or None) an item, got {[len(rater) for rater in ratings]}")
+    place = {rating: number for number, rating in enumerate(_kinds(ratings))}
+    codes = [[MISSING if _is_missing(rating) else place[rating] for rating in rater] for rater in ratings]
+    return np.array(codes, dtype=np.intp).reshape(len(ratings), sizes.pop()), len(place)
+
+
+def _labels(codes: NDArray[np.intp], clusters: Clusters | None) -> NDArray[np.intp]:
+    items = codes.shape[1]
+    if clusters is None:
+        return np.arange(items)
+    if len(clusters) != items:
+        raise InputError(f"one cluster an item is needed, got {len(clusters)} for {items} items")
+    return cluster_codes(clusters)
+
+
+def _kappa(tables: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cohen's kappa of each flattened contingency table; NaN where it is undefined (never leaves this module)."""
+    kinds = round(tables.shape[1] ** 0.5)
+    square = tables.reshape(-1, kinds, kinds)
+    total = square.sum((1, 2))
+    observed = np.trace(square, axis1=1, axis2=2) / total
+    expected = (square.sum(1) * square.sum(2)).sum(1) / total**2
+    beyond = 1 - expected
+    defined = beyond > 1e-12
+    return np.where(defined, (observed - expected) / np.where(defined, beyond, 1), np.nan)
+
+
+def _alpha(coincidences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Nominal alpha of each flattened coincidence matrix, NaN where undefined; equal to the package's (a test)."""
+    kinds = round(coincidences.shape[1] ** 0.5)
+    square = coincidences.reshape(-1, kinds, kinds)
+    margins = square.sum(2)
+    total = margins.sum(1)
+    observed = total - np.trace(square, axis1=1, axis2=2)
+    expected = (total**2 - np.square(margins).sum(1)) / (total - 1)
+    defined = expected > 1e-12 * total
+    return np.where(defined, 1 - observed / np.where(defined, expected, 1), np.nan)
+
+
+def _with_interval(
+    formula: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    sums: NDArray[np.float64],
+    value: float,
+    n: int,
+    level: float,
+    resamples: int,
+    seed: int,
+) -> Coefficient:
+    """A statistic of sums over clusters, with the interval that drawing the clusters again gives."""
+    count = len(sums)
+    if count == 1:
+        return Coefficient(value, None, None, n, 1, "no interval: one cluster tells nothing of the spread")
+    drawn = np.concatenate(
+        [formula(counts @ sums) for counts in resampled_counts(count, resamples, seed, width=sums.shape[1])]
     )
+    defined = drawn[~np.isnan(drawn)]
+    if (lacking := len(drawn) - len(defined)) > RARELY * len(drawn):
+        why = f"no interval: undefined in {lacking} of {len(drawn)} resamples, so few items differ"
+        return Coefficient(value, None, None, n, count, why)
+    low, high = percentile_interval(defined, value, level, count)
+    return Coefficient(value, low, high, n, count)
 
 
-def _among(same: NDArray[np.bool_], where: NDArray[np.bool_]) -> Estimate | None:
-    _, items = np.nonzero(where)
-    return cluster_mean(same[where], items) if len(items) else None
-
-
-def consistency(predicted: ArrayLike, clusters: Sequence[Hashable] | NDArray[Any] | None = None) -> Estimate:
-    """How often a model says the same of an item in other words: the share of pairs of templates that agree, a mean
-    over items. No labels are needed; a model that knows what it is asked should come near 1.
-
-    Args:
-        predicted: classes, shape (templates, items). clusters: (items,) what related items share, which the interval
-            resamples; every item by itself if not given.
-
-    Raises:
-        InputError: fewer than two templates, or another shape.
-    """
-    table = np.asarray(predicted)
-    if table.ndim != 2 or len(table) < 2 or not table.shape[1]:
-        raise InputError(
-            f"consistency needs classes of shape (templates, items), two templates or more, got {table.shape}"
-        )
-    pairs = list(combinations(range(len(table)), 2))
-    agree = np.mean([table[one] == table[other] for one, other in pairs], axis=0)
-    return cluster_mean(agree, np.arange(len(agree)) if clusters is None else clusters)
+def _coefficient(estimate: Estimate) -> Coefficient:
+    why = "" if estimate.low is not None else "no interval: one cluster tells nothing of the spread"
+    return Coefficient(estimate.value, estimate.low, estimate.high, estimate.n, estimate.clusters, why)

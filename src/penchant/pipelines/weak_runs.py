@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penchant.errors import InputError, RunError
-from penchant.metrics.agreement import consistency
 from penchant.metrics.calibration import expected_calibration_error, reliability
+from penchant.metrics.imitation import consistency
 from penchant.metrics.intervals import Estimate, cluster_mean
 from penchant.pipelines.weak_settings import WeakLabel, WeakTrain
 from penchant.tasks.spec import normalized

@@ -1,0 +1,88 @@
+"""How a student relates to its supervisor: where they agree, and what becomes of the supervisor's errors."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from penchant.errors import InputError
+from penchant.metrics.intervals import Estimate, cluster_mean
+from penchant.metrics.two_way import two_way_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Of a student with its supervisor, on test items.
+
+    Attributes:
+        overall: share of the items on which both say the same.
+        where_right, where_wrong: the same among the items on which the supervisor is right, or wrong; None where there
+            are none. A student that imitates agrees where the supervisor is wrong. Their intervals resample
+            items only.
+        fixed, inherited, new: shares of all items: the supervisor is wrong and the student right; both are
+            wrong; the supervisor is right and the student wrong.
+    """
+
+    overall: Estimate
+    where_right: Estimate | None
+    where_wrong: Estimate | None
+    fixed: Estimate
+    inherited: Estimate
+    new: Estimate
+
+
+def student_supervisor(weak: ArrayLike, student: ArrayLike, truth: ArrayLike) -> Agreement:
+    """How a student relates to its supervisor.
+
+    Args:
+        weak, student: predicted classes, shape (seeds, test items). truth: classes, shape (test items,).
+
+    Raises:
+        InputError: other shapes.
+    """
+    w, s, t = np.asarray(weak), np.asarray(student), np.asarray(truth)
+    if w.ndim != 2 or w.shape != s.shape or t.shape != w.shape[1:]:
+        raise InputError(
+            f"predictions must have the shape (seeds, test items) and the truth (test items,), got {w.shape}, "
+            f"{s.shape} and {t.shape}"
+        )
+    same, right, hit = w == s, w == t, s == t
+    return Agreement(
+        two_way_mean(same),
+        _among(same, right),
+        _among(same, ~right),
+        two_way_mean(~right & hit),
+        two_way_mean(~right & ~hit),
+        two_way_mean(right & ~hit),
+    )
+
+
+def _among(same: NDArray[np.bool_], where: NDArray[np.bool_]) -> Estimate | None:
+    _, items = np.nonzero(where)
+    return cluster_mean(same[where], items) if len(items) else None
+
+
+def consistency(predicted: ArrayLike, clusters: Sequence[Hashable] | NDArray[Any] | None = None) -> Estimate:
+    """How often a model says the same of an item in other words: the share of pairs of templates that agree, a mean
+    over items. No labels are needed; a model that knows what it is asked should come near 1.
+
+    Args:
+        predicted: classes, shape (templates, items). clusters: (items,) what related items share, which the interval
+            resamples; every item by itself if not given.
+
+    Raises:
+        InputError: fewer than two templates, or another shape.
+    """
+    table = np.asarray(predicted)
+    if table.ndim != 2 or len(table) < 2 or not table.shape[1]:
+        raise InputError(
+            f"consistency needs classes of shape (templates, items), two templates or more, got {table.shape}"
+        )
+    pairs = list(combinations(range(len(table)), 2))
+    agree = np.mean([table[one] == table[other] for one, other in pairs], axis=0)
+    return cluster_mean(agree, np.arange(len(agree)) if clusters is None else clusters)
