@@ -219,6 +219,18 @@ def test_students_whose_model_learned_the_texts_first(
     assert scores[1] != scores[3]
 
 
+def test_students_that_would_read_alike_say_where_they_differ(make: Callable[..., WeakToStrongConfig]) -> None:
+    one = FINE_TUNED | {"model": "m"}
+    other = one | {"training": {"epochs": 1, "batch_size": 8, "learning_rate": 3e-3}}
+    assert make(strong=[one, other]).student_labels == [
+        "m, fine-tuned, learning rate 0.001",
+        "m, fine-tuned, learning rate 0.003",
+    ]
+    assert make(strong=[one]).student_labels == ["m, fine-tuned"]
+    with pytest.raises(ValueError, match="twice"):
+        make(strong=[one, one])
+
+
 def test_word_counts_do_not_compare_options(make: Callable[..., WeakToStrongConfig]) -> None:
     with pytest.raises(ValueError, match="rows of hh_harmless have options of their own"):
         make(tasks=["hh_harmless"])

@@ -10,7 +10,7 @@ from penchant.config import Config
 from penchant.losses.weak_settings import Confidence, CrossEntropy, Filtered, WeakLoss
 from penchant.studies.settings import Count, Study
 from penchant.tasks.load import NAMES, task_spec
-from penchant.weak.settings import ClassifierSpec, LanguageModel, StudentSpec, Tfidf, loss_label
+from penchant.weak.settings import ClassifierSpec, LanguageModel, StudentSpec, Tfidf, labels, loss_label
 
 BOOTSTRAPPED, AS_LONG = "bootstrapped", "as long, no chain"
 """What students of a chain are called among the losses, and their control."""
@@ -71,13 +71,13 @@ class WeakToStrongConfig(Study):
     def _known(self) -> Self:
         if unknown := [name for name in self.tasks if name not in NAMES]:
             raise ValueError(f"`tasks` has {', '.join(unknown)}; there are {', '.join(NAMES)}")
-        for name, labels in (
-            ("weak", [one.label for one in self.weak]),
-            ("strong", [one.label for one in self.strong]),
+        for name, told in (
+            ("weak", labels(self.weak)),
+            ("strong", labels(self.strong)),
             ("losses", [loss_label(loss) for loss in self.losses]),
         ):
-            if len(set(labels)) < len(labels):
-                raise ValueError(f"`{name}` has one of {', '.join(labels)} twice")
+            if len(set(told)) < len(told):
+                raise ValueError(f"`{name}` has one of {', '.join(told)} twice")
         if any(isinstance(one, LanguageModel) and one.stops_early for one in (*self.weak, *self.bootstrap)):
             raise ValueError("`early_stopping` is for students: those that label keep no labels back to stop by")
         own = [name for name in self.tasks if not task_spec(name).classes]
@@ -96,6 +96,12 @@ class WeakToStrongConfig(Study):
         """The students, and whether their model first learns the task's texts."""
         tuned = [(one, True) for one in self.strong if not isinstance(one, Tfidf)] if self.generative else []
         return [(one, False) for one in self.strong] + tuned
+
+    @property
+    def student_labels(self) -> list[str]:
+        """What the students are called, in the order of `students`."""
+        names = dict(zip(map(id, self.strong), labels(self.strong), strict=True))
+        return [names[id(one)] + (", texts first" if tuned else "") for one, tuned in self.students]
 
     @property
     def columns(self) -> list[str]:

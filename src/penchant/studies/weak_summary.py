@@ -32,7 +32,7 @@ from penchant.studies.weak_names import (
     weak_name,
 )
 from penchant.studies.weak_settings import WeakToStrongConfig
-from penchant.weak.settings import Probe, StudentSpec
+from penchant.weak.settings import Probe, labels
 
 BINS = 10
 Array = NDArray[Any]
@@ -54,8 +54,8 @@ def summarize_weak(
         "config": config.model_dump(mode="json"),
         "seeds": list(config.seeds),
         "tasks": [{key: value for key, value in one.items() if key != "provenance"} for one in facts if "title" in one],
-        "weak": [one.label for one in config.weak],
-        "chain": [one.label for one in config.bootstrap],
+        "weak": labels(config.weak),
+        "chain": labels(config.bootstrap),
         "strong": [_strong(config, number, grids, study) for number in range(len(config.students))],
         "losses": config.columns,
         "cells": cells,
@@ -99,14 +99,10 @@ def _strong(config: WeakToStrongConfig, number: int, grids: Sequence[TaskGrid], 
     else:
         sizes = [fact.get("parameters") for fact in facts]
     return {
-        "label": _label(one, tuned),
+        "label": config.student_labels[number],
         "parameters": next((size for size in sizes if size), None),
         "curve_unit": next((fact["unit"] for fact in facts if fact), "steps"),
     }
-
-
-def _label(one: StudentSpec, tuned: bool) -> str:
-    return f"{one.label}, texts first" if tuned else one.label
 
 
 def _predictions(config: WeakToStrongConfig, students: Students, study: Path) -> _Predictions | None:
@@ -142,11 +138,11 @@ def _predictions(config: WeakToStrongConfig, students: Students, study: Path) ->
 
 def _cells(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterator[dict[str, Any]]:
     """One for each student of each supervisor and loss."""
-    for (strong, tuned), students in zip(config.students, grid.students, strict=True):
+    for strong, students in zip(config.student_labels, grid.students, strict=True):
         found = _predictions(config, students, study)
         if found is None:
             continue
-        for number, weak in enumerate(config.weak):
+        for number, weak in enumerate(labels(config.weak)):
             key = weak_name(number)
             supervisors = [grid.labels[key, seed] for seed in config.seeds]
             if not all(_facts(task, study) for task in supervisors):
@@ -162,8 +158,8 @@ def _cells(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterator[
                     continue
                 yield {
                     "task": grid.name,
-                    "weak": weak.label,
-                    "strong": _label(strong, tuned),
+                    "weak": weak,
+                    "strong": strong,
                     "loss": label,
                     **_cell(found, name, teacher),
                     **_beside(found, name, names[0], noise_name(key)),

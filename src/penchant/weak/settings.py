@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -147,6 +148,26 @@ ClassifierSpec = Annotated[Tfidf | Probe | LanguageModel, Field(discriminator="n
 """What may supervise."""
 StudentSpec = Annotated[ClassifierSpec, BeforeValidator(_named)]
 """What may learn from a supervisor."""
+
+
+def labels(classifiers: Sequence[ClassifierSpec]) -> list[str]:
+    """For people and for tables; those that would read alike also say where they differ."""
+    short = [one.label for one in classifiers]
+    told = [_flat(one.model_dump(mode="json")) for one in classifiers]
+    made = []
+    for label, own in zip(short, told, strict=True):
+        alike = [other for name, other in zip(short, told, strict=True) if name == label]
+        differ = [key for key in own if any(other.get(key) != own[key] for other in alike)]
+        made.append(", ".join([label, *(f"{key.replace('_', ' ')} {own[key]}" for key in differ)]))
+    return made
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings by their last name: `learning_rate` for `training.learning_rate`."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        found |= _flat(value) if isinstance(value, dict) else {key: value}
+    return found
 
 
 def loss_label(loss: WeakLoss) -> str:
