@@ -266,3 +266,26 @@ def test_finegrained_rlhf_gives_four_responses_and_six_comparisons() -> None:
     assert "expected 6 verdicts" in str(refused({**FINEGRAINED, "preference": [1]}))
     assert "field 'preference[5]'" in str(refused({**FINEGRAINED, "preference": [1, 2, 0, 1, 2, 9]}))
     assert "field 'passages[0]'" in str(refused({**FINEGRAINED, "passages": ["text"]}))
+
+
+ALPACA: dict[str, Any] = {"instruction": "p", "output_1": "a", "output_2": "b", "preference": 1.2}
+
+
+@pytest.mark.parametrize(
+    ("preference", "comparison"),
+    [
+        (1.2, Comparison(0, 1, annotator="j")),
+        (2, Comparison(1, 0, annotator="j")),
+        (1.5, Comparison(0, 1, True, "j")),
+        (0, Comparison(0, 1, True, "j")),
+    ],
+)
+def test_alpaca_eval_has_a_judges_probability(preference: float, comparison: Comparison) -> None:
+    name, group = read({**ALPACA, "preference": preference, "annotator": "j"})
+    assert name == "alpaca-eval"
+    assert group == PromptGroup((Message("user", "p"),), ("a", "b"), (comparison,))
+
+
+def test_alpaca_eval_refuses_other_preferences() -> None:
+    assert "from 1 to 2" in str(refused({**ALPACA, "preference": 0.4}))
+    assert "the same" in str(refused({**ALPACA, "output_2": "a"}))

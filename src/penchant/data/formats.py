@@ -127,6 +127,11 @@ PREFERENCES: tuple[Layout, ...] = (
         (("instruction",), ("response1",), ("response2",), ("annotator1",)),
         several.read_pandalm,
     ),
+    Layout(
+        "alpaca-eval",
+        (("instruction",), ("output_1",), ("output_2",), ("preference",)),
+        several.read_alpaca_eval,
+    ),
     Layout("openai-summaries", (("info",), ("summaries",), ("choice",)), several.read_openai_summaries),
     Layout("ultrafeedback", (*ASKED, ("completions",)), several.read_ultrafeedback),
     Layout("penchant", (("prompt",), ("responses",)), own.read_penchant, counts_add=True),

@@ -51,7 +51,7 @@ def load_preferences(
     *,
     ties: Ties = "error",
     merge: bool = True,
-    contradictions: Literal["warn", "error"] = "warn",
+    contradictions: Literal["warn", "error", "keep"] = "warn",
     bad_rows: BadRows = "error",
     layout: str | None = None,
     split: str = "train",
@@ -66,7 +66,8 @@ def load_preferences(
             nothing else) with a logged count, `"half"` keeps them: training counts a tie as half a win each
             way.
         merge: rows with the same prompt become one group (see `penchant.data.merge`).
-        contradictions: A > B and B > A for one prompt: `"warn"` logs a count, `"error"` refuses the file.
+        contradictions: A > B and B > A for one prompt: `"warn"` logs a count, `"error"` refuses the file,
+            `"keep"` says nothing of it (several annotators are meant to disagree).
         bad_rows: `"skip"` leaves unusable rows out with a logged count. Damaged lines (broken JSON, invalid
             UTF-8) and mixed layouts are always errors.
         layout: the layout's name, to prescribe it; else it is recognised by the rows' fields.
@@ -94,7 +95,7 @@ def read_preferences(
     *,
     ties: Ties = "error",
     merge: bool = True,
-    contradictions: Literal["warn", "error"] = "warn",
+    contradictions: Literal["warn", "error", "keep"] = "warn",
     bad_rows: BadRows = "error",
     layout: str | None = None,
     split: str = "train",
@@ -102,7 +103,7 @@ def read_preferences(
 ) -> LoadedPreferences:
     """As `load_preferences`, with the counts of what was found and done."""
     _require_choice("ties", ties, ("error", "drop", "half"))
-    _require_choice("contradictions", contradictions, ("warn", "error"))
+    _require_choice("contradictions", contradictions, ("warn", "error", "keep"))
     _require_limit(limit)
     parsed = parse_source(source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS)
     warnings = _settle_bad_rows(source, parsed, bad_rows)
@@ -110,7 +111,7 @@ def read_preferences(
     groups = _settle_ties(source, parsed.groups, tied, ties, warnings)
     merged = merge_groups(groups, counts_add=parsed.layout.counts_add)
     found = find_contradictions(merged.groups)
-    if found.pairs:
+    if found.pairs and contradictions != "keep":
         _settle_contradictions(source, found, contradictions, warnings)
     if merge and merged.scores_dropped:
         warnings.append(

@@ -111,6 +111,23 @@ def read_pandalm(row: Row) -> PromptGroup:
     return group
 
 
+def read_alpaca_eval(row: Row) -> PromptGroup:
+    """AlpacaEval's annotations: an instruction, two outputs, and `preference` from 1 (the first) to 2 (the second).
+
+    A judge's probability in between counts for the likelier one; 1.5, or 0 as older files have it, is a tie.
+    """
+    responses = (as_text(row["output_1"], "output_1"), as_text(row["output_2"], "output_2"))
+    preference = as_number(row["preference"], "preference")
+    if preference and not 1 <= preference <= 2:
+        raise RowError("value", f"field 'preference': expected a number from 1 to 2, or 0 for a tie, got {preference}")
+    annotator = row.get("annotator")
+    verdict = 0 if preference in (0, 1.5) else 1 if preference < 1.5 else 2
+    name = None if annotator is None else as_text(annotator, "annotator")
+    group = PromptGroup(instruction_turns(row), responses, [_verdict(verdict, 0, 1, name)])
+    refuse_identical(group.responses, group.comparisons, "output_1")
+    return group
+
+
 def _verdict(verdict: int, first: int, second: int, annotator: str | None = None) -> Comparison:
     winner, loser = (second, first) if verdict == 2 else (first, second)
     return Comparison(winner, loser, tie=verdict == 0, annotator=annotator)

@@ -1,0 +1,67 @@
+"""Which model wrote each response of a row, where the row says so. Names are no part of a `PromptGroup`: nothing that
+trains may depend on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from penchant.data.containers import Row, read_rows
+from penchant.errors import InputError
+
+FIELDS: dict[str, tuple[str, ...]] = {
+    "alpaca-eval": ("generator_1", "generator_2"),
+    "trl": ("chosen_model", "rejected_model"),
+    "trl-conversational": ("chosen_model", "rejected_model"),
+    "trl-implicit": ("chosen_model", "rejected_model"),
+    "trl-implicit-conversational": ("chosen_model", "rejected_model"),
+    "llamafactory": ("chosen_model", "rejected_model"),
+    "llamafactory-sharegpt": ("chosen_model", "rejected_model"),
+    "hh": ("chosen_model", "rejected_model"),
+}
+LISTS = {"ultrafeedback": ("completions", "model"), "openai-summaries": ("summaries", "policy")}
+WAYS = (
+    "a list `models` in each row, one name a response; or the layouts' own: generator_1 and generator_2, cmp_key, "
+    "chosen_model and rejected_model, completions[].model, summaries[].policy"
+)
+
+
+def models_by_source(source: str | Path, layout: str, split: str = "train") -> dict[str, tuple[str, ...]]:
+    """The models' names of each row, by where the row stands (as in `PromptGroup.source`); rows without are left out.
+
+    Raises:
+        InputError: `models` that is no list of names, or what `read_rows` raises.
+    """
+    found = {}
+    for item in read_rows(source, split):
+        if isinstance(item, Row) and (names := model_names(layout, item)):
+            found[item.source] = names
+    return found
+
+
+def model_names(layout: str, row: Row) -> tuple[str, ...] | None:
+    """The models of one row's responses, in the order of the responses; None where the row does not say.
+
+    Raises:
+        InputError: a field `models` that is no list of names.
+    """
+    values = row.values
+    if (stated := values.get("models")) is not None:
+        if not (isinstance(stated, list) and all(isinstance(name, str) and name.strip() for name in stated)):
+            raise InputError(f"{row.source}: field 'models': expected a list of names, one a response")
+        return tuple(stated)
+    if layout == "pandalm":
+        return _names(str(values.get("cmp_key", "")).split("_"), 2)
+    if layout in FIELDS:
+        return _names([values.get(field) for field in FIELDS[layout]], 2)
+    if layout in LISTS:
+        field, name = LISTS[layout]
+        items = values[field] if isinstance(values.get(field), list) else []
+        return _names([item.get(name) if isinstance(item, dict) else None for item in items], len(items))
+    return None
+
+
+def _names(found: Sequence[Any], responses: int) -> tuple[str, ...] | None:
+    names = tuple(name for name in found if isinstance(name, str) and name.strip())
+    return names if len(names) == responses and names else None

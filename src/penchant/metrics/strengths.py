@@ -1,0 +1,237 @@
+"""Strengths from comparisons: Bradley and Terry 1952 for pairs, Plackett 1975 and Luce 1959 for rankings.
+
+P(i beats j) = 1 / (1 + exp(s_j - s_i)), and a ranking is such a choice of the best of those left, again and again.
+Strengths are log-odds with mean zero, fitted by the package `choix` (iterative Luce spectral ranking: maximum
+likelihood). A tie is half a win each way. Intervals draw clusters (prompts) anew and fit again.
+
+A strength exists only where everybody can be reached from everybody over wins: whoever never lost is infinitely strong.
+`groups_apart` says who is separate; `prior` gives every two items so many virtual ties, which keeps all finite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import choix
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+from penchant.errors import InputError
+from penchant.metrics.intervals import (
+    Estimate,
+    cluster_codes,
+    finite_vector,
+    percentile_interval,
+    resampled_counts,
+)
+
+ELO_CENTRE, ELO_UNIT = 1000.0, 400.0 / math.log(10.0)
+RARELY = 0.01  # of the resamples may fall apart; where more do, there is no interval
+Matrix = NDArray[np.float64]
+Clusters = Sequence[Hashable] | NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Strengths:
+    """What came out, an entry an item, in the order of the items.
+
+    Attributes:
+        values: log-odds, mean zero; `n` counts the comparisons (or rankings) that the item is in.
+        ranks: (best, worst) place among the resamples' middle 95%, 1 the strongest; None without an interval.
+        wins, losses: ties half (for rankings: over every two members).
+        reason: why there are no intervals; empty where there are.
+    """
+
+    values: tuple[Estimate, ...]
+    ranks: tuple[tuple[int, int] | None, ...]
+    wins: tuple[float, ...]
+    losses: tuple[float, ...]
+    reason: str = ""
+
+
+def bradley_terry(
+    winners: ArrayLike,
+    losers: ArrayLike,
+    tied: ArrayLike | None,
+    clusters: Clusters,
+    *,
+    items: int,
+    prior: float = 0.0,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Strengths:
+    """Strengths of items that were compared by two.
+
+    Args:
+        winners, losers: (comparisons,) items, counted from 0. tied: (comparisons,) whether neither won; None for never.
+        clusters: (comparisons,) the prompt of each. items: how many there are.
+        prior: virtual ties between every two items, 0 or more.
+        level, resamples, seed: of the bootstrap.
+
+    Raises:
+        InputError: other lengths, nothing to compare, an item against itself, or items that fall apart (without a
+            prior): the numbers of the items say which.
+    """
+    won, lost = np.asarray(winners, dtype=np.intp), np.asarray(losers, dtype=np.intp)
+    draw = np.zeros(len(won), dtype=bool) if tied is None else np.asarray(tied, dtype=bool)
+    if won.ndim != 1 or not len(won) == len(lost) == len(draw) == len(clusters) or not len(won):
+        raise InputError(
+            f"a winner, a loser and a cluster a comparison are needed, got {len(won)}, {len(lost)} and {len(clusters)}"
+        )
+    _require_items(np.concatenate([won, lost]), items)
+    if (won == lost).any():
+        raise InputError("an item cannot be compared with itself")
+    if not prior >= 0 or not math.isfinite(prior):
+        raise InputError(f"prior must be a number of virtual ties, 0 or more, got {prior}")
+    codes = cluster_codes(clusters)
+    half = np.where(draw, 0.5, 1.0)
+    rows = np.concatenate([codes, codes[draw]])
+    columns = np.concatenate([won * items + lost, lost[draw] * items + won[draw]])
+    count = int(codes.max()) + 1
+    table = csr_array((np.concatenate([half, half[draw]]), (rows, columns)), shape=(count, items * items))
+    virtual = prior / 2 * (1 - np.eye(items))
+
+    def fit(weights: Matrix, start: Matrix | None) -> Matrix | None:
+        wins = (weights @ table).reshape(items, items) + virtual
+        if len(groups_apart(wins)) > 1:
+            return None
+        return _converged(lambda: choix.ilsr_pairwise_dense(wins, initial_params=start))
+
+    whole = np.asarray(table.sum(axis=0)).reshape(items, items)
+    entered = np.bincount(np.concatenate([won, lost]), minlength=items)
+    return _strengths(fit, whole, virtual, entered, count, level, resamples, seed)
+
+
+def plackett_luce(
+    rankings: Sequence[Sequence[int]],
+    clusters: Clusters,
+    *,
+    items: int,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Strengths:
+    """Strengths of items from rankings, best first, each of two members or more, without ties.
+
+    Args:
+        rankings: items, counted from 0. clusters: the prompt of each. items, level, resamples, seed: as in
+            `bradley_terry`.
+
+    Raises:
+        InputError: no rankings, one that is too short or names an item twice, other lengths, items that fall apart.
+    """
+    if not len(rankings) or len(rankings) != len(clusters):
+        raise InputError(f"a cluster a ranking is needed, got {len(clusters)} for {len(rankings)} rankings")
+    for ranking in rankings:
+        if len(ranking) < 2 or len(set(ranking)) < len(ranking):
+            raise InputError(f"a ranking needs two different items or more, got {list(ranking)}")
+    members = np.concatenate([np.asarray(ranking, dtype=np.intp) for ranking in rankings])
+    _require_items(members, items)
+    codes = cluster_codes(clusters)
+    count = int(codes.max()) + 1
+    lists = [[int(item) for item in ranking] for ranking in rankings]
+
+    def wins_of(chosen: Sequence[list[int]]) -> Matrix:
+        wins = np.zeros((items, items))
+        for ranking in chosen:
+            for place, better in enumerate(ranking[:-1]):
+                wins[better, ranking[place + 1 :]] += 1
+        return wins
+
+    def fit(weights: Matrix, start: Matrix | None) -> Matrix | None:
+        chosen = [ranking for ranking, times in zip(lists, weights[codes], strict=True) for _ in range(int(times))]
+        if len(groups_apart(wins_of(chosen))) > 1:
+            return None
+        return _converged(lambda: choix.ilsr_rankings(items, chosen, initial_params=start))
+
+    nothing = np.zeros((items, items))
+    return _strengths(
+        fit, wins_of(lists), nothing, np.bincount(members, minlength=items), count, level, resamples, seed
+    )
+
+
+def groups_apart(wins: ArrayLike) -> list[list[int]]:
+    """Items that can all be reached from each other over wins, group by group; one group where strengths exist.
+
+    Args:
+        wins: (items, items) how often the row beat the column.
+    """
+    beaten = np.asarray(wins, dtype=np.float64) > 0
+    count, group = connected_components(csr_array(beaten), directed=True, connection="strong")
+    found = [np.flatnonzero(group == number).tolist() for number in range(count)]
+    return sorted(found, key=lambda members: -(beaten[members].any(0).sum() - beaten[:, members].any(1).sum()))
+
+
+def wins_table(winners: ArrayLike, losers: ArrayLike, tied: ArrayLike, items: int) -> Matrix:
+    """(items, items) how often the row beat the column, ties half."""
+    won, lost, draw = np.asarray(winners), np.asarray(losers), np.asarray(tied, dtype=bool)
+    wins = np.zeros((items, items))
+    np.add.at(wins, (won, lost), np.where(draw, 0.5, 1.0))
+    np.add.at(wins, (lost[draw], won[draw]), 0.5)
+    return wins
+
+
+def elo(strength: float) -> float:
+    """A strength on a scale like Elo's: 1000 is the mean, 400 points more are odds of ten to one."""
+    return ELO_CENTRE + ELO_UNIT * float(finite_vector([strength], "strength")[0])
+
+
+def _require_items(members: NDArray[np.intp], items: int) -> None:
+    if members.min() < 0 or members.max() >= items:
+        raise InputError(f"items are counted from 0 and there are {items}, got {members.min()} to {members.max()}")
+
+
+def _converged(fit: Callable[[], Matrix]) -> Matrix | None:
+    try:
+        found = fit()
+    except (RuntimeError, ValueError):  # odds beyond what doubles hold
+        return None
+    return np.asarray(found - found.mean())
+
+
+def _strengths(
+    fit: Callable[[Matrix, Matrix | None], Matrix | None],
+    wins: Matrix,
+    virtual: Matrix,
+    entered: NDArray[np.intp],
+    count: int,
+    level: float,
+    resamples: int,
+    seed: int,
+) -> Strengths:
+    apart = groups_apart(wins + virtual)
+    if len(apart) > 1:
+        raise InputError(
+            f"strengths do not exist: the items fall apart into {len(apart)} groups that do not beat each other both "
+            f"ways: {apart}"
+        )
+    whole = fit(np.ones(count), None)
+    if whole is None:
+        raise InputError("the strengths did not converge: some odds are too far apart; use a prior")
+    numbers = (tuple(wins.sum(1).tolist()), tuple(wins.sum(0).tolist()))
+    if count == 1:
+        alone = tuple(Estimate(float(s), None, None, int(n), 1) for s, n in zip(whole, entered, strict=True))
+        return Strengths(alone, (None,) * len(whole), *numbers, "one prompt tells nothing of the spread")
+    drawn = [
+        fit(weights, whole)
+        for some in resampled_counts(count, resamples, seed, width=max(count, whole.size**2))
+        for weights in some
+    ]
+    kept = np.array([one for one in drawn if one is not None]).reshape(-1, len(whole))
+    if (lost := resamples - len(kept)) > RARELY * resamples:
+        why = f"in {lost} of {resamples} resamples somebody won (or lost) everything; a prior would give intervals"
+        bare = tuple(Estimate(float(s), None, None, int(n), count) for s, n in zip(whole, entered, strict=True))
+        return Strengths(bare, (None,) * len(whole), *numbers, why)
+    places = (-kept).argsort(1).argsort(1) + 1
+    low, high = np.quantile(places, [(1 - level) / 2, (1 + level) / 2], axis=0, method="closest_observation")
+    values = tuple(
+        Estimate(float(s), *percentile_interval(kept[:, item], float(s), level, count), int(entered[item]), count)
+        for item, s in enumerate(whole)
+    )
+    return Strengths(values, tuple((int(a), int(b)) for a, b in zip(low, high, strict=True)), *numbers)

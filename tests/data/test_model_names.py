@@ -1,0 +1,42 @@
+"""Which model wrote each response, where a row says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penchant.data.containers import Row
+from penchant.data.model_names import model_names, models_by_source
+from penchant.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("layout", "values", "names"),
+    [
+        ("alpaca-eval", {"generator_1": "a", "generator_2": "b"}, ("a", "b")),
+        ("alpaca-eval", {"generator_1": "a"}, None),
+        ("pandalm", {"cmp_key": "opt-7b_pythia-6.9b"}, ("opt-7b", "pythia-6.9b")),
+        ("pandalm", {"cmp_key": "x"}, None),
+        ("trl", {"chosen_model": "a", "rejected_model": "b"}, ("a", "b")),
+        ("ultrafeedback", {"completions": [{"model": "a"}, {"model": "b"}, {"model": "c"}]}, ("a", "b", "c")),
+        ("ultrafeedback", {"completions": [{"model": "a"}, {}]}, None),
+        ("openai-summaries", {"summaries": [{"policy": "a"}, {"policy": "b"}]}, ("a", "b")),
+        ("penchant", {"models": ["a", "b", "c"]}, ("a", "b", "c")),
+        ("penchant", {}, None),
+    ],
+)
+def test_fields_that_name_models(layout: str, values: dict[str, Any], names: tuple[str, ...] | None) -> None:
+    assert model_names(layout, Row("f.jsonl:1", values)) == names
+
+
+def test_models_by_where_the_row_stands(tmp_path: Path) -> None:
+    path = tmp_path / "f.jsonl"
+    rows = [{"prompt": "p", "responses": ["a", "b"], "models": ["m", "n"]}, {"prompt": "p", "responses": ["a", "b"]}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert models_by_source(path, "penchant") == {"f.jsonl:1": ("m", "n")}
+    path.write_text(json.dumps(rows[0] | {"models": "m"}))
+    with pytest.raises(InputError, match="a list of names"):
+        models_by_source(path, "penchant")
