@@ -57,6 +57,9 @@ def test_a_file_is_labelled_and_a_student_learns_from_it(
     assert "says the same of a row in other words" in said
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["status"] == "done"
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Agrees with its supervisor" in page
+    assert "<script" not in page
     assert result["agreement"]["held_out"]["value"] > 0.6
     assert len((tmp_path / "run" / "predictions.jsonl").read_text().splitlines()) == 24
     kept = load_classifier(tmp_path / "run" / "classifier")
@@ -161,3 +164,26 @@ def test_students_that_cannot_be(weak: str, files: dict[str, str], tmp_path: Pat
     train()
     with pytest.raises(InputError, match="already holds another run"):
         train()
+
+
+def test_the_page_shows_what_they_disagree_on_and_runs_nothing_of_it(tmp_path: Path, stories: str) -> None:
+    """A share of the labels is wrong, in rows whose text wants to run."""
+    lines = []
+    for number in range(200):
+        word, wrong = (("awful", "fine")[number % 2], number % 9 == 0)
+        text = (
+            f"a {word} film, number {number} <script>alert({number})</script>" if wrong else f"a {word} film, {number}"
+        )
+        lines.append(json.dumps({"text": text, "label": ("bad", "good")[(number + wrong) % 2]}))
+    (tmp_path / "weak.jsonl").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "run"
+    config = pt.WeakTrain(data=str(tmp_path / "weak.jsonl"), student={"name": "tfidf"}, out=str(out), templates=())
+    numbers = pt.weak_train(config).metrics
+    assert numbers["disagreements"]
+    assert [row["student"][1] for row in numbers["disagreements"]] == sorted(
+        (row["student"][1] for row in numbers["disagreements"]), reverse=True
+    )
+    page = (out / "report.html").read_text()
+    assert "&lt;script&gt;alert(" in page
+    assert "<script" not in page
+    assert "there is no truth here" in page.lower()

@@ -39,67 +39,18 @@ def _label(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from penchant.pipelines.weak_runs import weak_train
+    from penchant.reports.weak_train import said
 
     config = _config(options)
     assert isinstance(config, WeakTrain)
     result = weak_train(config)
     print("\n".join(said(result.metrics)))
     print(f"run directory: {result.path}")
+    print(f"report: {result.path / 'report.html'}")
     return 0
-
-
-def said(numbers: dict[str, Any]) -> list[str]:
-    """The diagnostics of a student as lines."""
-    rows, agreement, misfit = numbers["rows"], numbers["agreement"], numbers["misfit"]
-    lines = [
-        f"weak: learned from {rows['learned_from']} weak labels, {rows['held_out']} held out, "
-        f"{numbers['seconds']:.0f} s",
-        f"  agrees with its supervisor: {_share(agreement['held_out'])} of held-out rows, "
-        f"{_share(agreement['learned_from'])} of those it learned from",
-    ]
-    if agreement["where_unsure"] and agreement["where_sure"]:
-        lines.append(
-            f"  where the supervisor was less sure: {_share(agreement['where_unsure'])}, "
-            f"more sure: {_share(agreement['where_sure'])}"
-        )
-    lines += [
-        f"  misfit to the weak labels: {_nats(misfit['held_out'])} nats held out, "
-        f"{_nats(misfit['learned_from'])} where it learned",
-        f"  its confidence that it agrees is off by {100 * numbers['calibration_error']:.0f} points on average",
-        f"  classes ({', '.join(numbers['classes'])}): {_list(numbers['shares']['student'])} by the student, "
-        f"{_list(numbers['shares']['weak_labels'])} by the weak labels",
-    ]
-    if "consistency" in numbers:
-        lines.append(
-            f"  says the same of a row in other words: {_share(numbers['consistency'])} of the pairs of wordings"
-        )
-    if "test" in numbers:
-        lines.append(f"  accuracy on {numbers['test']['rows']} rows with the truth: "
-                     f"{_share(numbers['test']['accuracy'])}")  # fmt: skip
-    else:
-        lines.append("  there is no truth here: agreement is not accuracy, and none of this measures it")
-    return lines
 
 
 def _config(options: argparse.Namespace) -> Config:
     path, overrides = file_and_overrides(options.config, options.overrides)
     configuration: type[Config] = options.configuration
     return load_config(configuration, path, overrides)
-
-
-def _share(estimate: dict[str, Any]) -> str:
-    return f"{100 * estimate['value']:.0f}%{_interval(estimate, 100, '.0f', '%')}"
-
-
-def _nats(estimate: dict[str, Any]) -> str:
-    return f"{estimate['value']:.3f}{_interval(estimate, 1, '.3f', '')}"
-
-
-def _interval(estimate: dict[str, Any], factor: float, form: str, unit: str) -> str:
-    if estimate["low"] is None:
-        return ""
-    return f" [{factor * estimate['low']:{form}}{unit}, {factor * estimate['high']:{form}}{unit}]"
-
-
-def _list(shares: list[float]) -> str:
-    return " / ".join(f"{100 * share:.0f}%" for share in shares)

@@ -15,6 +15,8 @@ from penchant.metrics.calibration import expected_calibration_error, reliability
 from penchant.metrics.imitation import consistency
 from penchant.metrics.intervals import Estimate, cluster_mean
 from penchant.pipelines.weak_settings import WeakLabel, WeakTrain
+from penchant.reports.render import write_file
+from penchant.reports.weak_train import weak_train_page
 from penchant.tasks.spec import normalized
 from penchant.train.plan import split_by_prompt
 from penchant.train.provenance import surroundings
@@ -26,6 +28,7 @@ from penchant.weak.rows import LabelledTexts, overlap, read_labelled, write_labe
 from penchant.weak.settings import LanguageModel
 
 BINS = 5
+MOST_READ = 20
 TINY = 1e-12
 STOP_SHARE = 0.1  # of the rows to learn from, where a student stops early by them
 Array = NDArray[Any]
@@ -94,7 +97,8 @@ def _supervisor(config: WeakLabel, rows: LabelledTexts) -> tuple[Classifier, tup
 
 
 def weak_train(config: WeakTrain) -> RunResult:
-    """Train the student; everything lands in the run directory: `result.json`, `classifier/`, `predictions.jsonl`.
+    """Train the student; everything lands in the run directory: `result.json`, `report.html`, `classifier/`,
+    `predictions.jsonl`.
 
     Raises:
         InputError: bad rows, test rows that are among the training rows, too few rows, no such model. Nothing is left
@@ -126,7 +130,8 @@ def weak_train(config: WeakTrain) -> RunResult:
     labels = _of_two_classes(trained)
     folder.open()
     try:
-        folder.write_json("provenance.json", surroundings())
+        provenance = surroundings()
+        folder.write_json("provenance.json", provenance)
         student.fit(trained.texts, labels, validation=stop_by, classes=len(rows.names))
         own, other = (student.predict_proba(of.texts) for of in (trained, held))
         numbers: dict[str, Any] = {
@@ -148,6 +153,8 @@ def weak_train(config: WeakTrain) -> RunResult:
         _save(student, folder.path / "classifier")
         _write(held, other, folder.path / "predictions.jsonl")
         folder.write_json("result.json", numbers)
+        beside = {"config": config.model_dump(mode="json"), "provenance": provenance}
+        write_file(folder.path / "report.html", weak_train_page({**numbers, **beside}).encode("utf-8"))
         return RunResult(config.method, folder.path, numbers)
     except InputError:  # of the model: nothing was learned yet
         folder.discard()
@@ -170,7 +177,8 @@ def diagnostics(
         there has learned the supervisor's errors by heart. `misfit`: cross-entropy to the weak labels less their own
         entropy, in nats, likewise. `where_unsure`, `where_sure`: agreement on the halves of held-out rows of which
         the supervisor was less and more sure: a student that generalizes departs where its teacher was unsure.
-        `calibration_error`: of the student's confidence that it agrees. `shares`: of each class.
+        `calibration_error` and `reliability`: of the student's confidence that it agrees. `shares`: of each class.
+        `disagreements`: rows to read.
     """
     assert trained.targets is not None
     assert kept.targets is not None
@@ -194,11 +202,28 @@ def diagnostics(
             "learned_from": _mean(_misfit(trained.targets, own), trained).as_dict(),
         },
         "calibration_error": expected_calibration_error(curve),
+        "reliability": [{"confidence": each.confidence, "accuracy": each.accuracy.as_dict()} for each in curve],
+        "disagreements": _disagreements(kept, other),
         "shares": {
             "weak_labels": _shares(kept.targets),
             "student": _shares(other),
         },
     }
+
+
+def _disagreements(kept: LabelledTexts, other: Probabilities) -> list[dict[str, Any]]:
+    """Rows where student and weak label differ, the student's surest first."""
+    assert kept.targets is not None
+    weak, own = kept.targets.argmax(-1), other.argmax(-1)
+    places = sorted((weak != own).nonzero()[0].tolist(), key=lambda place: (-float(other[place].max()), place))
+    return [
+        {
+            "text": kept.texts[place],
+            "weak_label": [kept.names[weak[place]], float(kept.targets[place].max())],
+            "student": [kept.names[own[place]], float(other[place].max())],
+        }
+        for place in places[:MOST_READ]
+    ]
 
 
 def _misfit(targets: Probabilities, said: Probabilities) -> Array:

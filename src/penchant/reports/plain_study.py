@@ -19,6 +19,9 @@ Numbers = Mapping[str, Any]
 def shared_context(study: Numbers) -> dict[str, Any]:
     """What the template takes of every study."""
     return {
+        "brand": "Penchant study",
+        "settings_file": "study.yaml",
+        "numbers_file": "study.json",
         "intervals": INTERVALS,
         "failures": study["failures"],
         "settings": yaml.safe_dump(study["config"], sort_keys=False, allow_unicode=True, width=100),

@@ -144,25 +144,27 @@ def _reliability(study: Numbers) -> Picture | None:
     task, _, strong = _places(study)[0]
     cells = [c for c in study["cells"] if (c["task"], c["strong"]) == (task, strong) and c["reliability"]]
     by_loss = {one["loss"]: one for one in reversed(cells)}  # of several supervisors the first
-    names = [loss for loss in study["losses"] if loss in by_loss]
-    if not names:
-        return None
+    curves = {loss: by_loss[loss]["reliability"] for loss in study["losses"] if loss in by_loss}
+    return reliability_picture(curves, "How often students are right where they are so sure") if curves else None
+
+
+def reliability_picture(curves: Mapping[str, Sequence[Numbers]], title: str) -> Picture:
+    """Lines of accuracy against confidence, by name; where both are the same is dotted."""
     with style():
         figure, axes = blank(4.4, 3.6)
-        for index, loss in enumerate(names):
+        for index, curve in enumerate(curves.values()):
             color, dash, marker = run_style(index)
-            curve = by_loss[loss]["reliability"]
             x, shown = [each["confidence"] for each in curve], [each["accuracy"] for each in curve]
             y = [one["value"] for one in shown]
             axes.errorbar(
                 x, y, yerr=error_arms(shown), color=color, linestyle=dash, marker=marker, markersize=4, linewidth=1.2
             )
-        low = min(each["confidence"] for loss in names for each in by_loss[loss]["reliability"])
+        low = min(each["confidence"] for curve in curves.values() for each in curve)
         axes.plot([low, 1], [low, 1], color=MUTED, linewidth=0.9, linestyle=":")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
         axes.set_xlabel("confidence", loc="right")
-        return export(figure, "How often students are right where they are so sure", names)
+        return export(figure, title, list(curves))
 
 
 def _training(study: Numbers) -> Picture:
