@@ -44,6 +44,8 @@ def cell(loss: str = "naive", ratio: float | None = 0.5, over: float | None = No
             **dict.fromkeys(("overall", "where_right", "fixed", "inherited", "new"), about(0.6)),
             "where_wrong": about(0.7),
         },
+        "consistency": None,
+        "moved": None,
         "calibration_error": 0.043,
         "reliability": [{"confidence": 0.6, "accuracy": about(0.55)}, {"confidence": 0.9, "accuracy": about(0.8)}],
         "brier": about(0.3, 0.01),

@@ -219,6 +219,30 @@ def test_students_whose_model_learned_the_texts_first(
     assert scores[1] != scores[3]
 
 
+def test_students_are_asked_in_other_words(
+    make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str
+) -> None:
+    """A template that changes nothing gives full consistency; other activations of test rows alone are computed."""
+    strong = [{"model": stories}, FINE_TUNED | {"model": stories}]
+    settings = {"weak": [{"name": "tfidf", "rows": 20}], "strong": strong, "seeds": [0], "test": 40, "controls": False}
+    result = run_weak_to_strong(make(**settings, templates=["{text}"]), workers=workers)
+    assert not result.failures
+    assert [one["consistency"]["value"] for one in result.numbers["cells"]] == [1.0] * 4
+    config = make(**settings, templates=["Never mind the rest, this is awful and dull: {text}"])
+    result = run_weak_to_strong(config, workers=workers)
+    assert not result.failures
+    assert all(0 < one["consistency"]["value"] < 1 for one in result.numbers["cells"][:2])
+    assert [one["moved"] is None for one in result.numbers["cells"]] == [True, True, False, False]
+    assert all(0 < one["moved"] < 1 for one in result.numbers["cells"][2:])
+    (grid,) = weak_grid(config)
+    (wording,) = grid.wordings
+    (file,) = (Path(config.out or "") / wording.place).glob("activations-*.npy")
+    assert np.load(file, mmap_mode="r").shape[1] == 40
+    page = _page(config)
+    assert "the same in other words" in page
+    assert "weights moved by" in page
+
+
 def test_students_that_would_read_alike_say_where_they_differ(make: Callable[..., WeakToStrongConfig]) -> None:
     one = FINE_TUNED | {"model": "m"}
     other = one | {"training": {"epochs": 1, "batch_size": 8, "learning_rate": 3e-3}}
@@ -289,15 +313,21 @@ def test_presets_ask_for_stages(name: str, monkeypatch: pytest.MonkeyPatch, tmp_
     assert all(need.address in {task.address for task in tasks} for task in tasks for need in task.needs.values())
 
 
+def _page(config: WeakToStrongConfig) -> str:
+    """Of a study that has run: the command finds everything there and writes it."""
+    folder = Path(config.out or "")
+    file = folder.parent / "study.yaml"
+    file.write_text(to_yaml(config))
+    assert main(["study", "weak-to-strong", str(file)]) == 0
+    return (folder / "report.html").read_text()
+
+
 def test_the_page_says_what_was_measured(
-    make: Callable[..., WeakToStrongConfig], tmp_path: Path, workers: Workers, capsys: pytest.CaptureFixture[str]
+    make: Callable[..., WeakToStrongConfig], workers: Workers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = make()
     run_weak_to_strong(config, workers=workers)
-    file = tmp_path / "study.yaml"
-    file.write_text(to_yaml(config))
-    assert main(["study", "weak-to-strong", str(file)]) == 0
-    page = (Path(config.out or "") / "report.html").read_text()
+    page = _page(config)
     assert "From weak to strong" in page
     assert "TF-IDF on 20 rows" in page
     table = (Path(config.out or "") / "report-figures" / "table.csv").read_text().splitlines()

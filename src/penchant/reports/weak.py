@@ -83,6 +83,7 @@ def _main(study: Numbers) -> Table:
 
 
 def _agreement(study: Numbers) -> Table:
+    reworded, moved = (any(one[key] is not None for one in study["cells"]) for key in ("consistency", "moved"))
     keys = ("overall", "where_right", "where_wrong", "fixed", "inherited", "new")
     rows = [
         (
@@ -90,6 +91,8 @@ def _agreement(study: Numbers) -> Table:
             *(cell(one["agreement"][key], percent=True) for key in keys),
             number(100 * one["calibration_error"], 1) + "%",
             cell(one["brier"]),
+            *([cell(one["consistency"], percent=True)] if reworded else []),
+            *([DASH if one["moved"] is None else number(100 * one["moved"], 2) + "%"] if moved else []),
         )
         for one in study["cells"]
     ]
@@ -103,11 +106,17 @@ def _agreement(study: Numbers) -> Table:
         "new",
         "calibration error",
         "Brier score",
+        *(["the same in other words"] if reworded else []),
+        *(["weights moved by"] if moved else []),
     )
     caption = (
         "Agreement of student and supervisor on the test rows. Errors of the supervisor that the student fixed or "
         "inherited, and errors of its own (new), as shares of all rows."
     )
+    if reworded:
+        caption += " In other words: how often a student gives a row the same class in each pair of wordings."
+    if moved:
+        caption += " How far fine-tuning moved the weights is relative to their length; means over seeds."
     return Table(caption, heads, tuple(rows))
 
 

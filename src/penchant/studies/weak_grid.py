@@ -6,7 +6,7 @@ model on a task are one stage, since they train as one batched operation; other 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,7 +45,7 @@ class TaskGrid:
 
     Attributes:
         rows: what all others need. tuned: models that learned the texts first, by name.
-        activations: by model and whether it learned the texts first.
+        activations: by model and whether it learned the texts first. wordings: likewise, of test rows in other words.
         labels: of supervisors and of the chain's students, by (name, seed).
         students: of each of the configuration's `students`, in order.
     """
@@ -54,13 +54,21 @@ class TaskGrid:
     rows: Task
     tuned: Mapping[str, Task]
     activations: Mapping[tuple[str, bool], Task]
+    wordings: Sequence[Task]
     labels: Mapping[tuple[str, int], Task]
     students: tuple[Students, ...]
 
     def tasks(self) -> list[Task]:
         """Every stage once, each after what it needs."""
         students = [task for one in self.students for task in one.tasks()]
-        return [self.rows, *self.tuned.values(), *self.activations.values(), *self.labels.values(), *students]
+        return [
+            self.rows,
+            *self.tuned.values(),
+            *self.activations.values(),
+            *self.wordings,
+            *self.labels.values(),
+            *students,
+        ]
 
 
 def weak_grid(config: WeakToStrongConfig) -> list[TaskGrid]:
@@ -82,6 +90,13 @@ class _Stages:
         specs = [*((one, False) for one in (*config.weak, *config.bootstrap)), *config.students]
         models = sorted({(one.model, tuned) for one, tuned in specs if isinstance(one, Probe)})
         self.activations = {key: self._activations(*key, number) for number, key in enumerate(models)}
+        students = {(one.model, tuned) for one, tuned in config.students if isinstance(one, Probe)}
+        self.wordings = {
+            (key, wording): self._activations(*key, number, wording)
+            for number, key in enumerate(models)
+            for wording in range(len(config.templates))
+            if key in students
+        }
         self.shared = {"classes": len(self.spec.classes), "names": list(self.spec.classes)}
         self.probe = {"l2": config.l2, "steps": config.steps}
 
@@ -101,7 +116,8 @@ class _Stages:
             else self._singles(number, one, tuned, labels)
             for number, (one, tuned) in enumerate(self.config.students)
         )
-        return TaskGrid(self.name, self.rows, self.tuned, self.activations, labels, students)
+        wordings = list(self.wordings.values())
+        return TaskGrid(self.name, self.rows, self.tuned, self.activations, wordings, labels, students)
 
     def _tuned(self, model: str, number: int) -> Task:
         assert self.config.generative is not None
@@ -109,10 +125,13 @@ class _Stages:
         needs = {"rows": self.rows}
         return Task("generative", f"{self.name}-generative-{number}", settings, {"model": absolute(model)}, needs)
 
-    def _activations(self, model: str, tuned: bool, number: int) -> Task:
-        settings = {"model": model_content(model), "longest": self.config.longest}
+    def _activations(self, model: str, tuned: bool, number: int, wording: int | None = None) -> Task:
+        settings: dict[str, Any] = {"model": model_content(model), "longest": self.config.longest}
+        label = f"{self.name}-activations-{number}"
+        if wording is not None:
+            settings["template"], label = self.config.templates[wording], f"{label}-wording-{wording}"
         places, needs = {"model": absolute(model)}, {"rows": self.rows, **self._start(model, tuned)}
-        return Task("activations", f"{self.name}-activations-{number}", settings, places, needs)
+        return Task("activations", label, settings, places, needs)
 
     def _start(self, model: str, tuned: bool) -> dict[str, Task]:
         return {"start": self.tuned[model]} if tuned else {}
@@ -151,10 +170,13 @@ class _Stages:
             "imitation": list(config.imitation),
             "layer": one.layer,
             "rows": one.rows,
+            "wordings": len(config.templates),
         }
         ends = {*weak, *(chain_name(name, chain - 1) for name in weak if chain)}
         needs = {f"{name} {seed}": task for (name, seed), task in labels.items() if name in ends}
         shared = {"rows": self.rows, "features": self.activations[one.model, tuned]}
+        for wording in range(len(config.templates)):
+            shared[f"wording {wording}"] = self.wordings[(one.model, tuned), wording]
         return Students(Task("students", f"{self.name}-students-{number}", settings, {}, {**shared, **needs}))
 
     def _singles(
@@ -167,6 +189,7 @@ class _Stages:
 
         def add(name: str, seed: int, truth: str | None, loss: dict[str, Any], weak: str = "", longer: int = 1) -> None:
             own = {**self.shared, "seed": seed, "classifier": settings, "loss": loss, "truth": truth, "longer": longer}
+            own["templates"] = list(config.templates)
             more = {"labels": labels[weak, seed]} if weak else {}
             label = f"{self.name}-student-{number}-{name.replace('|', '-').replace(' ', '-')}-seed-{seed}"
             made[name, seed] = Task("student", label, own, places, {**needs, **more}, seed=seed)

@@ -12,6 +12,7 @@ from penchant.studies.settings import Count, Study
 from penchant.tasks.load import NAMES, task_spec
 from penchant.weak.settings import ClassifierSpec, LanguageModel, StudentSpec, Tfidf, labels, loss_label
 
+Template = Annotated[str, Field(pattern=r"\{text\}")]
 BOOTSTRAPPED, AS_LONG = "bootstrapped", "as long, no chain"
 """What students of a chain are called among the losses, and their control."""
 
@@ -63,6 +64,9 @@ class WeakToStrongConfig(Study):
     imitation: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
     """Shares of the rows on which a feature that naive probes are given as well repeats the supervisor's label (on the
     others it is drawn): the more salient the supervisor's errors are, the less of the gap should be recovered."""
+    templates: tuple[Template, ...] = ()
+    """Other wordings of test rows, on which a student should say what it says of the row itself; the text takes the
+    place of {text}. How often it does is measured without labels."""
     controls: bool = True
     """Train students on labels that know nothing, and on the truth with as many errors as a supervisor makes, but at
     random."""

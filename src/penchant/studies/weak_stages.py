@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from penchant.studies.order import Order
 from penchant.tasks import halves, load_task
 from penchant.tasks.spec import chance
 from penchant.train.provenance import surroundings
-from penchant.types import LabeledExample
+from penchant.types import LabeledExample, PromptGroup
 from penchant.weak.classifiers import make_classifier
 from penchant.weak.contract import Probabilities
 from penchant.weak.features import activations, layer_of
@@ -87,10 +87,11 @@ def _texts(example: LabeledExample) -> list[str]:
 
 
 def activations_stage(order: Order, folder: Path) -> dict[str, Any]:
-    """`activations-*.npy`: of all rows, those to train on first; every layer."""
+    """`activations-*.npy`: of all rows, those to train on first, or of test rows in other words; every layer."""
     train, test = read_rows(order)
-    policy = load_policy(ModelConfig(name=_model(order)), template="plain", overflow="truncate_prompt")
-    asked = [example.asked for example in (*train, *test)]
+    policy = load_policy(ModelConfig(name=model_of(order)), template="plain", overflow="truncate_prompt")
+    template = order.settings.get("template")
+    asked = [example.asked for example in (*train, *test)] if template is None else in_other_words(test, template)
     found = activations(policy, asked, folder, longest=order.settings["longest"])
     parameters = sum(weight.numel() for weight in policy.model.parameters())
     return {"layers": len(found) - 1, "hidden": found.shape[2], "parameters": parameters}
@@ -150,7 +151,7 @@ def classifier_of(order: Order, loss: WeakLoss | None = None, longer: int = 1) -
     Args:
         longer: how many times as long it trains as its settings say.
     """
-    settings = {**order.settings["classifier"], **({"model": _model(order)} if order.places else {})}
+    settings = {**order.settings["classifier"], **({"model": model_of(order)} if order.places else {})}
     if settings.get("training"):
         settings["training"] = settings["training"] | {"epochs": longer * settings["training"]["epochs"]}
     spec: ClassifierSpec = TypeAdapter(ClassifierSpec).validate_python(settings)
@@ -158,7 +159,7 @@ def classifier_of(order: Order, loss: WeakLoss | None = None, longer: int = 1) -
     return make_classifier(spec, names=own["names"], loss=loss or CrossEntropy(), seed=own["seed"])
 
 
-def _model(order: Order) -> str:
+def model_of(order: Order) -> str:
     """The model that a stage starts from: after language modelling where it needs that."""
     start = order.needs.get("start")
     return str(start / "checkpoint") if start else order.places["model"]
@@ -169,6 +170,11 @@ def read_rows(order: Order) -> tuple[list[LabeledExample], list[LabeledExample]]
     content = json.loads((order.needs["rows"] / ROWS).read_text(encoding="utf-8", errors="surrogatepass"))
     train, test = ([LabeledExample(**row) for row in content[part]] for part in ("train", "test"))
     return train, test
+
+
+def in_other_words(rows: Sequence[LabeledExample], template: str) -> list[str | PromptGroup]:
+    """What a classifier gets to see of rows, with a template around the text or prompt."""
+    return [replace(row, text=template.replace("{text}", row.text)).asked for row in rows]
 
 
 def classes_of(order: Order, train: Sequence[LabeledExample], test: Sequence[LabeledExample]) -> int:

@@ -29,8 +29,18 @@ from penchant.studies.weak_names import (
     shown_name,
     student_name,
 )
-from penchant.studies.weak_stages import Array, classes_of, classifier_of, halves_of, read_rows, states_of
+from penchant.studies.weak_stages import (
+    Array,
+    classes_of,
+    classifier_of,
+    halves_of,
+    in_other_words,
+    model_of,
+    read_rows,
+    states_of,
+)
 from penchant.types import LabeledExample
+from penchant.weak.distance import weight_distance
 from penchant.weak.language_model import LanguageModelClassifier
 from penchant.weak.probe import Probes, fit_probes
 
@@ -47,7 +57,8 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
     """All probes of one model on one task: every supervisor, loss and seed, with the ceiling and the controls.
 
     `test.safetensors` has their probabilities for the test rows, (seeds, rows, classes) an array, by name;
-    `curve.safetensors` their accuracy there after each of `steps`, (seeds, steps). `truth.npy` are the rows' labels.
+    `curve.safetensors` their accuracy there after each of `steps`, (seeds, steps). `wordings.safetensors` the classes
+    that they give the rows in other words, (seeds, wordings, rows). `truth.npy` are the rows' labels.
     """
     settings = order.settings
     train, test = read_rows(order)
@@ -58,6 +69,8 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
     steps = [step for step in CURVE if step <= settings["steps"]]
     found: dict[str, list[Array]] = {}
     curves: dict[str, list[list[float]]] = {}
+    others: dict[str, list[Array]] = {}
+    wordings = settings["wordings"]
     for seed in settings["seeds"]:
         _, other = halves_of(train, seed)
         shown = np.arange(len(other))[: settings["rows"]]
@@ -75,14 +88,19 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
         own = {"l2": settings["l2"], "steps": settings["steps"]}
         probes = fit_probes(states[other[shown]], targets, using, **own, watch=watch)
         predicted = probes.predict_proba(tested).numpy()
+        reworded = [states_of(order.needs[f"wording {number}"], settings["layer"]) for number in range(wordings)]
+        said = np.array([probes.predict_proba(states).argmax(-1).numpy() for states in reworded], dtype=np.int64)
         for place, name in enumerate(jobs):
             found.setdefault(name, []).append(predicted[place])
+            if wordings:
+                others.setdefault(name, []).append(said[:, place])
             curves.setdefault(name, []).append([float(row[place]) for row in seen])
         for name, made in _one_by_one(order, seed, jobs, states[other[shown]], tested, shown).items():
             found.setdefault(name, []).append(made)
             curves.setdefault(name, []).append([float("nan")] * len(steps))  # nobody looked
     save_file({name: np.stack(rows) for name, rows in found.items()}, folder / "test.safetensors")
     save_file({name: np.array(rows) for name, rows in curves.items()}, folder / "curve.safetensors")
+    save_file({name: np.stack(rows) for name, rows in others.items()}, folder / "wordings.safetensors")
     np.save(folder / "truth.npy", truth)
     return {"steps": steps, "unit": "steps", "students": len(found), "seeds": len(settings["seeds"])}
 
@@ -121,7 +139,8 @@ def _hint(said: Array, classes: int, share: float, seed: int) -> torch.Tensor:
 
 def student_stage(order: Order, folder: Path) -> dict[str, Any]:
     """One student of one seed: `test.npy` are its probabilities for the test rows, `truth.npy` their labels,
-    `curve.json` how it went: epochs, loss on the weak labels kept back, accuracy on the truth."""
+    `wordings.npy` its classes for the rows in other words, (wordings, rows), `curve.json` how it went: epochs, loss on
+    the weak labels kept back, accuracy on the truth."""
     settings = order.settings
     train, test = read_rows(order)
     _, other = halves_of(train, settings["seed"])
@@ -148,11 +167,15 @@ def student_stage(order: Order, folder: Path) -> dict[str, Any]:
     student.fit(learned, labels[shown], validation=validation, classes=classes)
     np.save(folder / "test.npy", student.predict_proba(asked))
     np.save(folder / "truth.npy", answers)
+    said = [student.predict_proba(in_other_words(test, template)).argmax(-1) for template in settings["templates"]]
+    np.save(folder / "wordings.npy", np.array(said, dtype=np.int64))
     (folder / "curve.json").write_text(json.dumps(curve))
-    parameters = None
+    facts: dict[str, Any] = {"steps": [epochs for epochs, *_ in curve], "unit": "epochs"}
     if isinstance(student, LanguageModelClassifier) and student.reading is not None:
-        parameters = sum(weight.numel() for weight in student.reading.policy.model.parameters())
-    return {"steps": [epochs for epochs, *_ in curve], "unit": "epochs", "parameters": parameters}
+        policy = student.reading.policy
+        facts["parameters"] = sum(weight.numel() for weight in policy.model.parameters())
+        facts["moved"] = weight_distance(policy, model_of(order)) if student.settings.training else 0.0
+    return facts
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from penchant.metrics.calibration import expected_calibration_error, reliability
-from penchant.metrics.imitation import student_supervisor
+from penchant.metrics.imitation import consistency, student_supervisor
 from penchant.metrics.intervals import Estimate
 from penchant.metrics.pgr import pgr
 from penchant.metrics.two_way import two_way_mean
@@ -77,6 +77,8 @@ class _Predictions:
         looks: when they were looked at while they trained, by student, in steps or epochs, shape (looks,).
         curves: their accuracy on the truth then, shape (seeds, looks). misfits: likewise the loss on weak labels that
             were kept back, where there were some.
+        wordings: classes that they give rows in other words, by student, shape (seeds, wordings, rows); none without
+            templates. moved: how far their weights went, mean over seeds, of those that are fine-tuned.
     """
 
     truth: Array
@@ -84,6 +86,8 @@ class _Predictions:
     looks: Mapping[str, Sequence[float]]
     curves: Mapping[str, Array]
     misfits: Mapping[str, Array]
+    wordings: Mapping[str, Array]
+    moved: Mapping[str, float]
 
 
 def _facts(task: Task, study: Path) -> dict[str, Any]:
@@ -113,7 +117,8 @@ def _predictions(config: WeakToStrongConfig, students: Students, study: Path) ->
             return None
         probabilities, curves = (load_file(folder / f"{name}.safetensors") for name in ("test", "curve"))
         looks = dict.fromkeys(curves, _facts(students.batched, study)["steps"])
-        return _Predictions(np.load(folder / "truth.npy", allow_pickle=False), probabilities, looks, curves, {})
+        truth, wordings = np.load(folder / "truth.npy", allow_pickle=False), load_file(folder / "wordings.safetensors")
+        return _Predictions(truth, probabilities, looks, curves, {}, wordings, {})
     whole: dict[str, list[Path]] = {}
     for name in dict.fromkeys(name for name, _ in students.single):
         tasks = [students.single[name, seed] for seed in config.seeds]
@@ -127,12 +132,18 @@ def _predictions(config: WeakToStrongConfig, students: Students, study: Path) ->
     seen = {name: [json.loads((folder / "curve.json").read_text()) for folder in of] for name, of in whole.items()}
     seen = {name: of for name, of in seen.items() if len({tuple(look for look, *_ in one) for one in of}) == 1}
     known = {name: of for name, of in seen.items() if all(misfit is not None for one in of for _, misfit, _ in one)}
+    facts = {name: [_facts(students.single[name, seed], study) for seed in config.seeds] for name in whole}
+    moved = {name: [fact["moved"] for fact in of if "moved" in fact] for name, of in facts.items()}
     return _Predictions(
         np.load(whole[CEILING][0] / "truth.npy", allow_pickle=False),
         probabilities,
         {name: [look for look, *_ in of[0]] for name, of in seen.items()},
         {name: np.array([[right for *_, right in one] for one in of]) for name, of in seen.items()},
         {name: np.array([[misfit for _, misfit, _ in one] for one in of]) for name, of in known.items()},
+        {name: np.stack([np.load(f / "wordings.npy", allow_pickle=False) for f in of]) for name, of in whole.items()}
+        if config.templates
+        else {},
+        {name: float(np.mean(of)) for name, of in moved.items() if of},
     )
 
 
@@ -184,6 +195,8 @@ def _cell(found: _Predictions, name: str, teacher: Array) -> dict[str, Any]:
         **_calibration(found.probabilities[name], truth),
         "brier": _brier(found.probabilities[name], truth).as_dict(),
         **_stopping(found, name),
+        "consistency": _consistency(student, found.wordings[name]) if name in found.wordings else None,
+        "moved": found.moved.get(name),
     }
 
 
@@ -221,6 +234,13 @@ def _stopping(found: _Predictions, name: str) -> dict[str, Any]:
     oracle = {"accuracy": float(mean[best]), "after": looks[best], "last": float(mean[-1])}
     shown = [{"after": look, "accuracy": float(right)} for look, right in zip(looks, mean, strict=True)]
     return {"curve": shown, "oracle": oracle, "early": early}
+
+
+def _consistency(said: Array, reworded: Array) -> dict[str, Any]:
+    """How often students say the same of a row in other words; all seeds together, intervals resample rows."""
+    everything = np.concatenate([said[:, None], reworded], 1).transpose(1, 0, 2)
+    rows = np.broadcast_to(np.arange(said.shape[1]), said.shape).ravel()
+    return consistency(everything.reshape(len(everything), -1), rows).as_dict()
 
 
 def _brier(probabilities: Array, truth: Array) -> Estimate:

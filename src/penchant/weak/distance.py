@@ -1,0 +1,41 @@
+"""How far training took a model's weights: how little it takes to draw out what a model knows already."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from penchant.models.load import load_policy
+from penchant.models.policy import Policy
+from penchant.models.settings import ModelConfig
+
+
+def weight_distance(trained: Policy, start: str) -> float:
+    """The Euclidean distance of the weights from those of the model that training started from, relative to their
+    length there. Adapters count as the weights that they make when merged.
+
+    Args:
+        start: the model, as `load_policy` takes it.
+    """
+    before = dict(load_policy(ModelConfig(name=start, device="cpu")).model.named_parameters())
+    network: Any = trained.model
+    adapted = hasattr(network, "merge_adapter")
+    if adapted:
+        network.merge_adapter()
+    try:
+        moved, length = 0.0, 0.0
+        for name, weight in network.named_parameters():
+            own = name.removeprefix("base_model.model.").replace(".base_layer", "")
+            if own in before:
+                moved += _squares(weight.detach().cpu().float() - before[own].detach().float())
+                length += _squares(before[own].detach().float())
+    finally:
+        if adapted:
+            network.unmerge_adapter()
+    return (moved / length) ** 0.5
+
+
+def _squares(weight: Tensor) -> float:
+    return float(torch.square(weight).sum(dtype=torch.float64))
