@@ -55,6 +55,9 @@ class Rows:
     step's batch follows from (seed, step) alone, so resuming needs no cursor.
     """
 
+    skipped = 0
+    """Tokens of a row, after its first, that are read but not learned."""
+
     def __init__(self, documents: Sequence[np.ndarray], *, end: int, context: int, batch: int, seed: int) -> None:
         self.documents, self.end, self.context, self.batch, self.seed = documents, end, context, batch, seed
         stream = sum(len(document) + 1 for document in documents) + 1

@@ -18,6 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from penchant.engine.memory import keep_freed_memory
 from penchant.errors import InputError
 from penchant.train.progress import progress_bar
+from pretraining.chess_tokens import MoveRows
 from pretraining.shapes import Shape, Training
 from pretraining.tokens import Rows
 
@@ -52,7 +53,12 @@ def new_model(shape: Shape, *, vocabulary: int, end: int) -> LlamaForCausalLM:
 
 
 def train(
-    model: LlamaForCausalLM, rows: Rows, settings: Training, folder: Path, identity: str, look: Look | None = None
+    model: LlamaForCausalLM,
+    rows: Rows | MoveRows,
+    settings: Training,
+    folder: Path,
+    identity: str,
+    look: Look | None = None,
 ) -> dict[str, Any]:
     """Train to the end, from the folder's checkpoint if there is one.
 
@@ -83,7 +89,7 @@ def train(
             rate = settings.learning_rate * schedule(step - begun, ends - begun, settings.warmup_share)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            loss = _step(model, optimizer, rows.batch_of(step), settings.clip)
+            loss = _step(model, optimizer, rows.batch_of(step), settings.clip, rows.skipped)
             if not math.isfinite(loss):
                 raise InputError(f"the loss of step {step} is {loss}; lower learning_rate (checkpoint: {folder})")
             step += 1
@@ -118,9 +124,10 @@ def _optimizer(model: LlamaForCausalLM, settings: Training) -> torch.optim.AdamW
     )
 
 
-def _step(model: LlamaForCausalLM, optimizer: torch.optim.AdamW, batch: Tensor, clip: float) -> float:
-    logits = model(input_ids=batch[:, :-1], use_cache=False).logits
-    loss = cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+def _step(model: LlamaForCausalLM, optimizer: torch.optim.AdamW, batch: Tensor, clip: float, skipped: int) -> float:
+    learned = batch[:, 1 + skipped :]
+    logits = model(input_ids=batch[:, :-1], use_cache=False, logits_to_keep=learned.shape[1]).logits
+    loss = cross_entropy(logits.flatten(0, 1), learned.flatten())
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
     optimizer.step()

@@ -1,4 +1,4 @@
-"""The two errors that a user of Penchant meets, and one that a caller may want to tell apart.
+"""The two errors that a user of Penchant meets, and two that a caller may want to tell apart.
 
 Both say what was expected, what came, where, and what to do; the command line prints them without a traceback
 and exits with 2.
@@ -17,6 +17,10 @@ class InputError(PenchantError, ValueError):
 
 class OtherRun(InputError):
     """A run that cannot be gone on with since it is not the same one: other settings, other data, another model."""
+
+
+class MissingExtra(InputError):
+    """What was asked for needs a package that is not installed; the message names the extra. No row's fault."""
 
 
 class RunError(PenchantError, RuntimeError):

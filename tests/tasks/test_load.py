@@ -20,6 +20,7 @@ HUB_ROWS: dict[str, dict[str, Any]] = {
     "amazon_polarity": {"title": "Good", "content": "It works.", "label": 1},
     "anli_r2": {"premise": "A dog ran.", "hypothesis": "an animal moved.", "label": 0},
     "boolq": {"passage": "Water is wet.", "question": "is water wet", "answer": True},
+    "chess_puzzles": {"FEN": "7k/P7/8/8/8/8/8/K7 b - - 0 1", "Moves": "h8g7 a7a8q", "GameUrl": "", "GameId": "x#1"},
     "cola": {"sentence": "He ran.", "label": 1},
     "cosmos_qa": {
         "context": "It rained.",

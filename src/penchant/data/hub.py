@@ -19,7 +19,7 @@ logger = logging.getLogger("penchant.data")
 
 
 def read_hub(name: str, split: str) -> Iterator[Row]:
-    """The rows of the hub data set `org/name` or `org/name:config`.
+    """The rows of the hub data set `org/name` or `org/name:config`; `split` may name a part, as `train[:1000]`.
 
     Raises:
         InputError: not found, no network, several configs and none chosen, or no such split.
@@ -55,11 +55,12 @@ def _from_parquet(repository: str, config: str, split: str, files: list[str]) ->
         raise InputError(f"{repository}: no config {config!r} in this hub data set; it has {', '.join(configs)}")
     # a data set too large to be converted whole has the folder partial-<split>
     splits = sorted({file.split("/")[1].removeprefix("partial-") for file in files if file.startswith(f"{config}/")})
-    if split not in splits:
-        raise InputError(f"{repository}: no split {split!r} in this hub data set; it has {', '.join(splits)}")
-    folders = (f"{config}/{split}/", f"{config}/partial-{split}/")
+    whole = split.partition("[")[0]
+    if whole not in splits:
+        raise InputError(f"{repository}: no split {whole!r} in this hub data set; it has {', '.join(splits)}")
+    folders = (f"{config}/{whole}/", f"{config}/partial-{whole}/")
     chosen = [file for file in files if file.startswith(folders)]
-    return _load(repository, split, revision=PARQUET_REVISION, data_files={split: chosen})
+    return _load(repository, split, revision=PARQUET_REVISION, data_files={whole: chosen})
 
 
 def _plain(repository: str, config: str, split: str) -> Any:

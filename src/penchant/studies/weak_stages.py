@@ -101,7 +101,7 @@ def supervisor_stage(order: Order, folder: Path) -> dict[str, Any]:
     """`labels.npy`: probabilities for the half that it did not learn from; `test.npy`: for the test rows."""
     train, test = read_rows(order)
     own, other = halves_of(train, order.settings["seed"])
-    own = own[: order.settings["classifier"]["rows"]]
+    own = own[: order.settings["classifier"].get("rows")]
     truth = np.array([example.label for example in train])
     if len(np.unique(truth[own])) < 2:
         raise InputError(f"the supervisor's {len(own)} rows have one class only: give it more rows")

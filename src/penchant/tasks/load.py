@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from penchant.data.containers import Row, RowProblem, read_rows
-from penchant.errors import InputError
+from penchant.errors import InputError, MissingExtra
 from penchant.tasks.spec import TaskSpec, digest, normalized
 from penchant.types import LabeledExample
 
@@ -22,6 +22,7 @@ NAMES = (
     "amazon_polarity",
     "anli_r2",
     "boolq",
+    "chess_puzzles",
     "cola",
     "cosmos_qa",
     "dream",
@@ -172,6 +173,8 @@ def _examples(spec: TaskSpec, source: str | Path, split: str = "train") -> Itera
 def _read(spec: TaskSpec, row: Row) -> Iterable[LabeledExample]:
     try:
         examples = list(spec.read(row.values))
+    except MissingExtra:
+        raise
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise InputError(
             f"{spec.name}: {row.source} is no row of {spec.title}: {type(error).__name__} {error}"

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from penchant.errors import InputError
 from penchant.losses.weak_settings import CrossEntropy, Filtered, WeakLoss
+from penchant.weak.chess_engine import ChessEngineClassifier
 from penchant.weak.contract import (
     FITTED_FIRST,
     KIND,
@@ -29,7 +30,7 @@ from penchant.weak.contract import (
 from penchant.weak.features import ModelFeatures
 from penchant.weak.language_model import LanguageModelClassifier
 from penchant.weak.probe import L2, STEPS, Probes, fit_probes
-from penchant.weak.settings import ClassifierSpec, LanguageModel, Tfidf
+from penchant.weak.settings import ChessEngine, ClassifierSpec, LanguageModel, Tfidf
 from penchant.weak.targets import begin
 
 ESTIMATOR, PROBE = "estimator.skops", "probe.safetensors"
@@ -204,6 +205,8 @@ def make_classifier(
     """
     if isinstance(settings, Tfidf):
         return SklearnClassifier(names=names, loss=loss)
+    if isinstance(settings, ChessEngine):
+        return ChessEngineClassifier(settings, names=names)
     if isinstance(settings, LanguageModel):
         return LanguageModelClassifier(settings, names=names, loss=loss, seed=seed)
     features = ModelFeatures(settings.model, settings.layer)
@@ -220,7 +223,12 @@ def load_classifier(folder: str | Path) -> Classifier:
     if not file.is_file():
         raise InputError(f"{folder} holds no classifier (no {KIND}): make one with `penchant weak train`")
     kind = json.loads(file.read_text(encoding="utf-8")).get("kind")
-    kinds: dict[str, Any] = {"sklearn": SklearnClassifier, "probe": ProbeClassifier, "lm": LanguageModelClassifier}
+    kinds: dict[str, Any] = {
+        "sklearn": SklearnClassifier,
+        "probe": ProbeClassifier,
+        "lm": LanguageModelClassifier,
+        "engine": ChessEngineClassifier,
+    }
     if kind not in kinds:
         raise InputError(f"{file} says {kind!r}; there are classifiers of the kinds {', '.join(kinds)}")
     loaded: Classifier = kinds[kind].load(file.parent)

@@ -137,6 +137,41 @@ class LanguageModel(Config):
         return self
 
 
+class ChessEngine(Config):
+    """A chess engine that speaks UCI, for positions whose options are moves. It learns nothing."""
+
+    name: Literal["engine"] = "engine"
+    path: Annotated[str, Field(min_length=1)] = "stockfish"
+    """The program, by its name or its path."""
+    depth: Annotated[int | None, Field(ge=1)] = 1
+    """Plies that it looks ahead, before it follows captures; null for no limit."""
+    nodes: Annotated[int | None, Field(ge=1)] = None
+    """Positions that it looks at, at most."""
+    multipv: Annotated[int | None, Field(ge=1)] = None
+    """So many of its best moves have a probability (1: its label is hard); all if not given."""
+    temperature: Rate = 100.0
+    """Centipawns by which one move must be better than another to be e times as probable."""
+
+    @property
+    def label(self) -> str:
+        limits = [f"depth {self.depth}"] if self.depth else []
+        limits += [f"{self.nodes} nodes"] if self.nodes else []
+        best = "" if self.multipv is None else f", best {self.multipv}"
+        warm = "" if self.temperature == 100 else f", {self.temperature:g} centipawns"
+        return f"{_short(self.path)}, {', '.join(limits)}{best}{warm}"
+
+    @property
+    def rows(self) -> None:
+        """It could not use any."""
+        return None
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.depth is None and self.nodes is None:
+            raise ValueError("an engine without a limit thinks for ever: give `depth` or `nodes`")
+        return self
+
+
 def _named(given: Any) -> Any:
     """A classifier without a name is a probe of a model; so is the model's name alone, in a list."""
     if isinstance(given, str):
@@ -144,9 +179,10 @@ def _named(given: Any) -> Any:
     return {"name": "probe", **given} if isinstance(given, dict) and "name" not in given else given
 
 
-ClassifierSpec = Annotated[Tfidf | Probe | LanguageModel, Field(discriminator="name")]
+ClassifierSpec = Annotated[Tfidf | Probe | LanguageModel | ChessEngine, Field(discriminator="name")]
 """What may supervise."""
-StudentSpec = Annotated[ClassifierSpec, BeforeValidator(_named)]
+_Learner = Annotated[Tfidf | Probe | LanguageModel, Field(discriminator="name")]
+StudentSpec = Annotated[_Learner, BeforeValidator(_named)]
 """What may learn from a supervisor."""
 
 

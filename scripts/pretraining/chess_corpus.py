@@ -1,0 +1,131 @@
+"""Positions to train on and to measure on: of different games, none of them twice, none of a puzzle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Set
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import chess
+
+from penchant.data.containers import RowProblem, read_rows
+from penchant.errors import InputError
+from penchant.train.progress import progress_bar
+from pretraining.chess_games import Play, Position, games, key_of
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Positions with answers.
+
+    Attributes:
+        engine: who answered. train, held_out: share no position and no game. dropped: positions of puzzles that came
+            up.
+        seconds: that the games took. fingerprint: of the texts.
+    """
+
+    engine: str
+    play: Play
+    seed: int
+    train: tuple[Position, ...]
+    held_out: tuple[Position, ...]
+    dropped: int
+    seconds: float
+
+    @property
+    def texts(self) -> list[str]:
+        """What is trained on: each position, and with colours swapped."""
+        return [text for one in self.train for text in (one.prompt + one.answer, "".join(one.mirrored))]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the texts."""
+        return hashlib.sha256("\n\n".join(self.texts).encode()).hexdigest()[:16]
+
+    def described(self) -> dict[str, Any]:
+        """For records."""
+        return {
+            "engine": self.engine,
+            "play": asdict(self.play),
+            "seed": self.seed,
+            "train": len(self.train),
+            "with_colours_swapped": 2 * len(self.train),
+            "held_out": len(self.held_out),
+            "dropped_as_puzzles": self.dropped,
+            "seconds": self.seconds,
+            "fingerprint": self.fingerprint,
+        }
+
+
+def puzzle_keys(file: Path) -> set[str]:
+    """The positions that puzzles ask about, and the same with colours swapped.
+
+    Raises:
+        InputError: a row that is no puzzle.
+    """
+    keys = set()
+    for row in read_rows(file):
+        if isinstance(row, RowProblem):
+            raise InputError(str(row))
+        board = chess.Board(row.values["FEN"])
+        board.push_uci(row.values["Moves"].split()[0])
+        keys |= {key_of(board), key_of(board.mirror())}
+    return keys
+
+
+def build(
+    engine: Any, name: str, play: Play, puzzles: Set[str], folder: Path, train: int, held_out: int, seed: int
+) -> Corpus:
+    """Positions of games, from the folder's file if it has them already: held out first, then those to train on."""
+    identity = json.dumps([name, asdict(play), sorted(puzzles), train, held_out, seed])
+    file = folder / f"positions-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
+    if not file.exists():
+        began = time.monotonic()
+        measured, learned, dropped = _draw(engine, play, puzzles, train, held_out, seed)
+        content = {
+            "held_out": [asdict(one) for one in measured],
+            "train": [asdict(one) for one in learned],
+            "dropped": dropped,
+            "seconds": round(time.monotonic() - began, 1),
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        building = file.with_name(f".{file.name}.new")
+        building.write_text(json.dumps(content))
+        os.replace(building, file)
+    content = json.loads(file.read_text())
+    parts = [
+        tuple(Position(**{**one, "mirrored": tuple(one["mirrored"])}) for one in content[part])
+        for part in ("train", "held_out")
+    ]
+    keys = [{one.key for one in part} | {key_of(chess.Board(one.key).mirror()) for one in part} for part in parts]
+    assert not keys[0] & keys[1], "a position is trained on and held out"
+    assert not (keys[0] | keys[1]) & puzzles, "a puzzle is among the positions"
+    return Corpus(name, play, seed, *parts, content["dropped"], content["seconds"])
+
+
+def _draw(
+    engine: Any, play: Play, puzzles: Set[str], train: int, held_out: int, seed: int
+) -> tuple[list[Position], list[Position], int]:
+    seen: set[str] = set()
+    parts: tuple[list[Position], list[Position]] = ([], [])
+    sizes, dropped, part = (held_out, train), 0, 0
+    with progress_bar("positions", train + held_out, "positions") as advance:
+        for game in games(engine, play, seed):
+            before = sum(map(len, parts))
+            for one in game:
+                if one.key in puzzles:
+                    dropped += 1
+                elif one.key not in seen and len(parts[part]) < sizes[part]:
+                    seen |= {one.key, key_of(chess.Board(one.key).mirror())}
+                    parts[part].append(one)
+            advance(sum(map(len, parts)) - before, "")
+            if len(parts[part]) == sizes[part]:  # at the end of a game, so that no game is in both parts
+                part += 1
+                if part == len(parts):
+                    return *parts, dropped
+    raise AssertionError("games never end")

@@ -1,0 +1,108 @@
+"""Positions with the move to play, from games that an engine plays against itself with some random moves.
+
+Without an engine: random legal moves, captures preferred, and the answer is the capture of the most valuable piece.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import chess
+import chess.engine
+
+from penchant.tasks.positions import answer_of, legal_moves, prompt_of
+
+VALUES = {chess.PAWN: 1, chess.KNIGHT: 3, chess.BISHOP: 3, chess.ROOK: 5, chess.QUEEN: 9, chess.KING: 0}
+MATE = 100_000
+
+
+@dataclass(frozen=True)
+class Play:
+    """How games go and which of their positions are kept."""
+
+    depth: int = 5
+    """Plies that the engine looks ahead."""
+    random_moves: float = 0.25
+    """Share of moves that are drawn: blunders to punish."""
+    second_best: float = 0.15
+    """Share of moves that are the engine's second choice."""
+    margin: int = 100
+    """Centipawns by which the best move beats the second: such a position is kept always."""
+    others: float = 0.15
+    """Share of other positions that are kept."""
+    longest: int = 120
+    """Plies of a game."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """A prompt in the task's format, its answer, and the same with colours swapped."""
+
+    key: str
+    prompt: str
+    answer: str
+    mirrored: tuple[str, str]
+
+
+def key_of(board: chess.Board) -> str:
+    """Placement and side to move: what two positions that are the same share, whatever the way there."""
+    return " ".join(board.epd().split(" ")[:2])
+
+
+def games(engine: Any, play: Play, seed: int) -> Iterator[list[Position]]:
+    """Games without end; each is drawn from (seed, its number) alone."""
+    number = 0
+    while True:
+        yield _game(engine, play, random.Random(f"{seed} {number}"))
+        number += 1
+
+
+def _game(engine: Any, play: Play, draw: random.Random) -> list[Position]:
+    board, kept, game = chess.Board(), list[Position](), object()
+    last: chess.Move | None = None
+    while len(board.move_stack) < play.longest and not board.is_game_over(claim_draw=True):
+        best, second, decided = _opinion(engine, play, board, game, draw)
+        if last is not None and board.legal_moves.count() > 1 and (decided or draw.random() < play.others):
+            kept.append(_position(board, last, best))
+        chance = draw.random()
+        if chance < play.random_moves:
+            last = draw.choice(legal_moves(board))
+        else:
+            last = second if chance < play.random_moves + play.second_best else best
+        board.push(last)
+    return kept
+
+
+def _opinion(
+    engine: Any, play: Play, board: chess.Board, game: object, draw: random.Random
+) -> tuple[chess.Move, chess.Move, bool]:
+    """The best move, the second, and whether the best is so by a margin."""
+    if engine is None:
+        moves = legal_moves(board)
+        draw.shuffle(moves)
+        moves.sort(key=lambda move: -_taken(board, move))
+        return moves[0], moves[-1], _taken(board, moves[0]) > 0
+    lines = engine.analyse(board, chess.engine.Limit(depth=play.depth), multipv=2, game=game)
+    moves = [line["pv"][0] for line in lines]
+    scores = [line["score"].relative.score(mate_score=MATE) for line in lines]
+    return moves[0], moves[-1], len(moves) > 1 and scores[0] - scores[1] >= play.margin
+
+
+def _taken(board: chess.Board, move: chess.Move) -> int:
+    """The value of the piece that a move takes."""
+    piece = board.piece_type_at(move.to_square)
+    return VALUES[piece] if piece is not None else int(board.is_en_passant(move))
+
+
+def _position(board: chess.Board, last: chess.Move, best: chess.Move) -> Position:
+    other = board.mirror()
+    mirrored = prompt_of(other, _swapped(last)), answer_of(_swapped(best))
+    return Position(key_of(board), prompt_of(board, last), answer_of(best), mirrored)
+
+
+def _swapped(move: chess.Move) -> chess.Move:
+    turned = chess.square_mirror
+    return chess.Move(turned(move.from_square), turned(move.to_square), promotion=move.promotion)

@@ -1,0 +1,47 @@
+"""Lichess puzzles: which legal move solves the position after the opponent's first one. Needs `penchant[chess]`.
+
+Only the first move of the solution is asked for. Lichess takes any mate in one for solved: where the solution mates at
+once, other moves that mate too are no options here, so that nothing right counts as wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from penchant.tasks.positions import answer_of, is_mate, legal_moves, prompt_of, valid_board
+from penchant.tasks.spec import TaskSpec
+from penchant.types import LabeledExample
+
+
+def _read(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+    moves = row["Moves"].split()
+    if len(moves) < 2:
+        raise ValueError(f"`Moves` has {len(moves)}, expected the opponent's move and the solver's")
+    board = valid_board(row["FEN"])
+    last = board.parse_uci(moves[0])
+    board.push(last)
+    right = board.parse_uci(moves[1])
+    options = legal_moves(board)
+    if is_mate(board, right):
+        options = [move for move in options if move == right or not is_mate(board, move)]
+    if len(options) > 1:  # else there is nothing to choose
+        written = tuple(answer_of(move) for move in options)
+        yield LabeledExample(prompt_of(board, last), options.index(right), _game(row), written)
+
+
+def _game(row: Mapping[str, Any]) -> str:
+    """Puzzles of one game stay together; the data has had its address, and later its id with a side and a ply."""
+    address = str(row.get("GameId") or row.get("GameUrl") or "").removeprefix("https://lichess.org/")
+    return address.partition("#")[0].partition("/")[0]
+
+
+TASK = TaskSpec(
+    name="chess_puzzles",
+    title="Lichess puzzles",
+    hub="Lichess/chess-puzzles",
+    splits=("train[:40000]", "train[40000:50000]"),  # of millions; they are sorted by an id that is drawn
+    read=_read,
+    local=("chess/lichess_puzzles.csv",),
+    classes=(),
+)

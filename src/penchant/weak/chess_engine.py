@@ -1,0 +1,166 @@
+"""A chess engine as a supervisor: what it makes of the options of a position, at a depth or number of nodes.
+
+It learns nothing, so every label of it is out of sample. It is deterministic: one thread, a fixed limit, and a hash
+that is empty before each position.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from penchant.errors import InputError, MissingExtra, RunError
+from penchant.tasks.positions import board_of, chess_library
+from penchant.train.progress import progress_bar
+from penchant.types import PromptGroup, prompt_text
+from penchant.weak.contract import (
+    FITTED_FIRST,
+    KIND,
+    Probabilities,
+    Validation,
+    as_probabilities,
+    write_kind,
+)
+from penchant.weak.settings import ChessEngine
+
+ELSEWHERE = "/usr/games"
+"""Where Debian puts engines, which is not on everybody's path."""
+MATE = 100_000
+"""Centipawns of a mate, less the moves until then."""
+
+
+class ChessEngineClassifier:
+    """Probabilities of a position's options: a softmax of an engine's scores, in centipawns over the temperature.
+
+    Args:
+        settings: which engine, and how far it looks. names: nothing has names here; kept with what is saved.
+    """
+
+    def __init__(self, settings: ChessEngine, *, names: Sequence[str] | None = None) -> None:
+        self.settings = settings
+        self.names = tuple(names) if names else None
+        self.width = 0
+
+    def fit(
+        self,
+        examples: Sequence[str | PromptGroup],
+        targets: ArrayLike,
+        *,
+        validation: Validation | None = None,
+        classes: int | None = None,
+    ) -> Self:
+        """As `Classifier.fit`, but nothing is learned: examples and targets are only looked at for their shapes.
+
+        Raises:
+            InputError: examples that are no positions. MissingExtra: no engine.
+        """
+        positions = [_position(example, place) for place, example in enumerate(examples)]
+        self.width = as_probabilities(
+            targets, len(examples), classes or max((len(moves) for _, moves in positions), default=None)
+        ).shape[1]
+        with running_engine(self.settings.path):  # a missing one is better missed before any work
+            return self
+
+    def predict_proba(self, examples: Sequence[str | PromptGroup]) -> Probabilities:
+        """As `Classifier.predict_proba`. Raises InputError for what is no position, or an option that is no legal
+        move."""
+        if not self.width:
+            raise InputError(FITTED_FIRST)
+        positions = [_position(example, place) for place, example in enumerate(examples)]
+        if positions and (widest := max(len(moves) for _, moves in positions)) > self.width:
+            raise InputError(
+                f"a row has {widest} options, more than the {self.width} that this classifier was made for"
+            )
+        found = np.zeros((len(examples), self.width))
+        with (
+            running_engine(self.settings.path) as engine,
+            progress_bar("engine", len(positions), "positions") as advance,
+        ):
+            for row, (board, moves) in enumerate(positions):
+                found[row, : len(moves)] = self._opinion(engine, board, moves)
+                advance(1, "")
+        return found
+
+    def save(self, folder: str | Path) -> None:
+        """As `Classifier.save`: the settings, without the program's path."""
+        if not self.width:
+            raise InputError(FITTED_FIRST)
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        settings = self.settings.model_dump(mode="json", exclude={"path"})
+        write_kind(target, "engine", {"settings": settings, "names": self.names, "classes": self.width})
+
+    @classmethod
+    def load(cls, folder: str | Path, *, path: str = "stockfish") -> Self:
+        """What `save` wrote. Which program is run, the caller says: the folder's own word does not count."""
+        content = json.loads((Path(folder) / KIND).read_text(encoding="utf-8"))
+        made = cls(ChessEngine(**{**content["settings"], "path": path}), names=content["names"])
+        made.width = content["classes"]
+        return made
+
+    def _opinion(self, engine: Any, board: Any, moves: Sequence[Any]) -> Probabilities:
+        """Probabilities of the moves, shape (moves,); those beyond the engine's best few have none."""
+        import chess.engine
+
+        settings = self.settings
+        limit = chess.engine.Limit(depth=settings.depth, nodes=settings.nodes)
+        lines = min(settings.multipv or len(moves), len(moves))
+        try:  # a game of its own, so that nothing is remembered of the position before
+            said = engine.analyse(board, limit, multipv=lines, game=object(), root_moves=list(moves))
+        except chess.engine.EngineError as error:
+            raise RunError(f"{settings.path} stopped at {board.fen()}: {error}") from error
+        scores = np.full(len(moves), -np.inf)
+        for line in said:
+            scores[moves.index(line["pv"][0])] = line["score"].relative.score(mate_score=MATE)
+        weights = np.exp((scores - scores.max()) / settings.temperature)
+        return np.asarray(weights / weights.sum())
+
+
+@contextmanager
+def running_engine(path: str, *, hash_mib: int = 16) -> Iterator[Any]:
+    """An engine of `chess.engine` that speaks UCI, on one thread, for as long as the context lasts.
+
+    Raises:
+        MissingExtra: no such program, or `chess` is not installed.
+        InputError: the program speaks no UCI.
+    """
+    chess_library()
+    import chess.engine
+
+    found = shutil.which(path) or shutil.which(path, path=ELSEWHERE)
+    if found is None:
+        raise MissingExtra(
+            f"no chess engine {path!r} here: install one (Debian: apt install stockfish), or give its path"
+        )
+    try:
+        engine = chess.engine.SimpleEngine.popen_uci(found)
+    except (chess.engine.EngineError, OSError, TimeoutError) as error:
+        raise InputError(f"{path} is no engine that speaks UCI: {error}") from error
+    try:
+        wanted = {"Threads": 1, "Hash": hash_mib}
+        engine.configure({name: value for name, value in wanted.items() if name in engine.options})
+        yield engine
+    finally:
+        engine.close()
+
+
+def _position(example: str | PromptGroup, place: int) -> tuple[Any, list[Any]]:
+    """The board and the options as moves."""
+    if isinstance(example, str):
+        raise InputError(
+            f"example {place} is a text without options: a chess engine chooses among the moves of a position"
+        )
+    try:
+        board = board_of(prompt_text(example.prompt))
+        return board, [board.parse_uci(option.text.strip()) for option in example.responses]
+    except ValueError as error:
+        raise InputError(
+            f"example {place}: a chess engine reads positions with legal moves as options; {error}"
+        ) from error
