@@ -16,7 +16,7 @@ SHAPES = {
     shape.name: shape
     for shape in (
         Shape("chess-0.1m", 64, 2, 2, 256, Training(epochs=1, batch=32, learning_rate=3e-3, context=CONTEXT)),
-        Shape("chess-0.6m", 128, 3, 4, 512, Training(epochs=1.4, batch=32, learning_rate=2e-3, context=CONTEXT)),
+        Shape("chess-0.4m", 96, 3, 3, 384, Training(epochs=1.4, batch=32, learning_rate=2e-3, context=CONTEXT)),
     )
 }
 
