@@ -65,6 +65,13 @@ def test_a_partly_converted_split_is_read(fake_hub: FakeHub) -> None:
     assert fake_hub.calls[0][1]["data_files"] == {"train": ["second/partial-train/0000.parquet"]}
 
 
+def test_a_part_of_a_split_is_read(fake_hub: FakeHub) -> None:
+    load_preferences("org/name:first", split="train[:10]")
+    files = {"train": ["first/train/0000.parquet", "first/train/0001.parquet"]}
+    assert fake_hub.calls[0][1] == {"split": "train[:10]", "revision": "refs/convert/parquet", "data_files": files}
+    assert "no split 'dev'" in said("org/name:first", split="dev[:10]")
+
+
 def test_a_choice_of_configs_and_splits_is_named(fake_hub: FakeHub) -> None:
     message = said("org/name")
     assert "has the configs first, second" in message
