@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,31 @@ def test_reward_models_supervise_reward_models(
     assert all("label" not in line for line in texts)
 
 
+def test_an_engine_supervises_and_who_knows_no_chess_has_no_gap(
+    make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str
+) -> None:
+    pytest.importorskip("chess", reason="needs the package chess: pip install 'penchant[chess]'")
+    from penchant.weak.chess_engine import ELSEWHERE
+
+    if shutil.which("stockfish") is None and shutil.which("stockfish", path=ELSEWHERE) is None:
+        pytest.skip("needs the engine Stockfish (Debian: apt install stockfish)")
+    (data_folder() / "chess").symlink_to(Path(stories).parent / "chess")
+    training = {"epochs": 1, "learning_rate": 1e-3}
+    strong = {"name": "lm", "model": stories, "reading": {"name": "words"}, "training": training, "device": "cpu"}
+    one = {"tasks": ["chess_puzzles"], "weak": [{"name": "engine"}], "strong": [strong], "train": 40, "test": 40}
+    result = run_weak_to_strong(
+        make(**one, losses=[{"name": "cross_entropy"}], seeds=[0], controls=False), workers=workers
+    )
+    assert not result.failures
+    (found,) = result.numbers["cells"]
+    assert found["weak"] == "stockfish, depth 1"
+    assert found["supervisor"]["value"] > 0.5
+    assert found["pgr"]["value"] is None
+    assert found["pgr"]["reason"].startswith("no gap")
+    (task,) = result.numbers["tasks"]
+    assert task["chance"] < 0.1
+
+
 def test_students_whose_model_learned_the_texts_first(
     make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str
 ) -> None:
@@ -342,6 +368,8 @@ def test_the_page_says_what_was_measured(
         ({"tasks": ["sst3"]}, "`tasks` has sst3; there are amazon_polarity"),
         ({"losses": [{"name": "cross_entropy"}, {"name": "cross_entropy"}]}, "`losses` has one of naive, naive twice"),
         ({"strong": [{"name": "tfidf"}]}, "learns with the losses cross_entropy and filtered only"),
+        ({"weak": [{"name": "engine"}]}, "supervises chess_puzzles alone, and `tasks` has sst2"),
+        ({"strong": [{"name": "engine"}]}, "engine"),
         ({"weak": [{"name": "tfidf", "rows": 3}]}, "greater than or equal to 10|at least 10"),
     ],
 )

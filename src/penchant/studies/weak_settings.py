@@ -10,8 +10,9 @@ from penchant.config import Config
 from penchant.losses.weak_settings import Confidence, CrossEntropy, Filtered, WeakLoss
 from penchant.studies.settings import Count, Study
 from penchant.tasks.load import NAMES, task_spec
-from penchant.weak.settings import ClassifierSpec, LanguageModel, StudentSpec, Tfidf, labels, loss_label
+from penchant.weak.settings import ChessEngine, ClassifierSpec, LanguageModel, StudentSpec, Tfidf, labels, loss_label
 
+CHESS = "chess_puzzles"
 Template = Annotated[str, Field(pattern=r"\{text\}")]
 BOOTSTRAPPED, AS_LONG = "bootstrapped", "as long, no chain"
 """What students of a chain are called among the losses, and their control."""
@@ -90,6 +91,9 @@ class WeakToStrongConfig(Study):
                 f"TF-IDF reads single texts, and rows of {', '.join(own)} have options of their own: name language "
                 "models in `weak` and `strong`"
             )
+        other = [name for name in self.tasks if name != CHESS]
+        if other and any(isinstance(one, ChessEngine) for one in self.weak):
+            raise ValueError(f"a chess engine in `weak` supervises {CHESS} alone, and `tasks` has {', '.join(other)}")
         words = any(isinstance(one, Tfidf) for one in self.strong)
         if words and not all(isinstance(loss, CrossEntropy | Filtered) for loss in self.losses):
             raise ValueError("`strong` has TF-IDF, which learns with the losses cross_entropy and filtered only")

@@ -19,13 +19,15 @@ from numpy.typing import ArrayLike
 from penchant.errors import InputError, MissingExtra, RunError
 from penchant.tasks.positions import board_of, chess_library
 from penchant.train.progress import progress_bar
-from penchant.types import PromptGroup, prompt_text
+from penchant.types import prompt_text
 from penchant.weak.contract import (
     FITTED_FIRST,
     KIND,
+    Example,
     Probabilities,
     Validation,
     as_probabilities,
+    width_of,
     write_kind,
 )
 from penchant.weak.settings import ChessEngine
@@ -50,7 +52,7 @@ class ChessEngineClassifier:
 
     def fit(
         self,
-        examples: Sequence[str | PromptGroup],
+        examples: Sequence[Example],
         targets: ArrayLike,
         *,
         validation: Validation | None = None,
@@ -61,14 +63,13 @@ class ChessEngineClassifier:
         Raises:
             InputError: examples that are no positions. MissingExtra: no engine.
         """
-        positions = [_position(example, place) for place, example in enumerate(examples)]
-        self.width = as_probabilities(
-            targets, len(examples), classes or max((len(moves) for _, moves in positions), default=None)
-        ).shape[1]
+        for place, example in enumerate(examples):
+            _position(example, place)
+        self.width = as_probabilities(targets, len(examples), classes or width_of(examples) or None).shape[1]
         with running_engine(self.settings.path):  # a missing one is better missed before any work
             return self
 
-    def predict_proba(self, examples: Sequence[str | PromptGroup]) -> Probabilities:
+    def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
         """As `Classifier.predict_proba`. Raises InputError for what is no position, or an option that is no legal
         move."""
         if not self.width:
@@ -151,7 +152,7 @@ def running_engine(path: str, *, hash_mib: int = 16) -> Iterator[Any]:
         engine.close()
 
 
-def _position(example: str | PromptGroup, place: int) -> tuple[Any, list[Any]]:
+def _position(example: Example, place: int) -> tuple[Any, list[Any]]:
     """The board and the options as moves."""
     if isinstance(example, str):
         raise InputError(
