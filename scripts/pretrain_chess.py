@@ -1,6 +1,6 @@
 """Trains two small models from scratch to play chess: `chess-0.1m` and `chess-0.4m`, a weak and a strong student.
 
-    python scripts/pretrain_chess.py --to runs/chess              # about 20 minutes on one core
+    python scripts/pretrain_chess.py --to runs/chess              # about a quarter of an hour on one core
     python scripts/pretrain_chess.py --to runs/chess --engine ''  # without Stockfish: captures instead of good moves
 
 They learn positions of games that Stockfish plays against itself with some random moves, written as the task
