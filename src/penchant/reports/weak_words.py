@@ -14,7 +14,7 @@ Numbers = Mapping[str, Any]
 CAPTIONS = {
     "pgr": "Performance gap recovered: 0 is the supervisor's accuracy, 1 that of the student trained on the truth.",
     "accuracy": "Accuracy on the test rows of supervisor, student and ceiling, with 95% intervals. The dotted line is "
-    "the largest class.",
+    "chance: the largest class, or one of a row's options.",
     "size": "Accuracy of naive students against their size, first task, with 95% intervals; dotted lines are their "
     "supervisors.",
     "reliability": "Accuracy against confidence on the test rows, first task, student and supervisor, all seeds "
