@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from penchant.errors import InputError
 
@@ -172,6 +172,29 @@ def prompt_text(prompt: Prompt) -> str:
     if isinstance(prompt, str):
         return prompt
     return "\n\n".join(f"{message.role}: {message.content}" for message in prompt)
+
+
+Winner = Literal["a", "b", "tie", "unparseable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a judge said of two responses to one prompt.
+
+    Attributes:
+        winner: `"a"`, `"b"`, `"tie"`, or `"unparseable"`: no answer came, or none that says which.
+        confidence: the judge's probability of its verdict, where it states one.
+        transcript: what it said, word for word; of an answer that cannot be used also why.
+        seconds: how long it took. tokens: read and written, where somebody counted them.
+        final: whether it is worth keeping; a call that failed is not, and may be tried again.
+    """
+
+    winner: Winner
+    confidence: float | None = None
+    transcript: str = ""
+    seconds: float = 0.0
+    tokens: int = 0
+    final: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,64 @@
+"""What every judge does: two responses to a prompt in, a verdict out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from penchant.types import Verdict, Winner
+
+Done = Callable[[int, Verdict], None]
+SWAPPED: dict[Winner, Winner] = {"a": "b", "b": "a", "tie": "tie", "unparseable": "unparseable"}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Two responses to a prompt, in the order in which a judge sees them; plain text."""
+
+    prompt: str
+    a: str
+    b: str
+
+    @property
+    def swapped(self) -> Question:
+        """In the other order."""
+        return Question(self.prompt, self.b, self.a)
+
+    def digest(self, *more: str, ordered: bool = True) -> str:
+        """Of the content, hexadecimal; the same in both orders unless `ordered`."""
+        shown = (self.a, self.b) if ordered else sorted((self.a, self.b))
+        return digest(*more, self.prompt, *shown)
+
+
+class Judge(Protocol):
+    """Attributes:
+    identity: all that its verdicts depend on besides the question: part of every key under which one is kept.
+    """
+
+    identity: str
+
+    def judge_many(self, questions: Sequence[Question], done: Done) -> None:
+        """Judge all of them; `done` is called with a question's place and its verdict as soon as it is there, in any
+        order, once for each.
+
+        Raises:
+            InputError, RunError: what would fail for all of them, such as a wrong key. Verdicts that were done stay.
+        """
+
+
+def digest(*texts: str) -> str:
+    """Of texts, hexadecimal; where one ends and the next begins counts."""
+    made = hashlib.sha256()
+    for text in texts:
+        content = text.encode(errors="surrogatepass")
+        made.update(len(content).to_bytes(8, "big") + content)
+    return made.hexdigest()
+
+
+def judge_one(judge: Judge, prompt: str, a: str, b: str) -> Verdict:
+    """One verdict, in the order given."""
+    found: list[Verdict] = []
+    judge.judge_many([Question(prompt, a, b)], lambda _, verdict: found.append(verdict))
+    return found[0]

@@ -1,0 +1,44 @@
+"""Several judges: what more of them say than anything else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from penchant.judges.contract import Done, Judge, Question
+from penchant.types import Verdict, Winner
+
+
+class PanelJudge:
+    """The majority; where two verdicts have as many votes it is a tie, and who said nothing has no vote."""
+
+    def __init__(self, judges: Sequence[Judge]) -> None:
+        self.judges = tuple(judges)
+        self.identity = f"panel of {'; '.join(judge.identity for judge in judges)}"
+
+    def judge_many(self, questions: Sequence[Question], done: Done) -> None:
+        heard: list[dict[int, Verdict]] = []
+        for judge in self.judges:
+            said: dict[int, Verdict] = {}
+            judge.judge_many(questions, said.__setitem__)
+            heard.append(said)
+        for place in range(len(questions)):
+            done(place, self._together([said[place] for said in heard]))
+
+    def _together(self, verdicts: Sequence[Verdict]) -> Verdict:
+        named = zip(self.judges, verdicts, strict=True)
+        return Verdict(
+            majority(Counter(verdict.winner for verdict in verdicts)),
+            transcript="\n\n".join(f"[{judge.identity}: {of.winner}] {of.transcript}".strip() for judge, of in named),
+            seconds=sum(verdict.seconds for verdict in verdicts),
+            tokens=sum(verdict.tokens for verdict in verdicts),
+            final=all(verdict.final for verdict in verdicts),
+        )
+
+
+def majority(votes: Mapping[Winner, float]) -> Winner:
+    """What has the most votes; a tie where two have as many, and unparseable where nobody said anything."""
+    ranked = sorted(((n, winner) for winner, n in votes.items() if winner != "unparseable" and n), reverse=True)
+    if not ranked:
+        return "unparseable"
+    return "tie" if len(ranked) > 1 and ranked[0][0] == ranked[1][0] else ranked[0][1]

@@ -1,0 +1,45 @@
+"""People as a judge: what annotators said of the same prompt and responses, in files or a collected database."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from penchant.data.load import load_preferences
+from penchant.judges.contract import SWAPPED, Done, Question, digest
+from penchant.judges.panel import majority
+from penchant.types import Verdict, Winner, prompt_text
+
+MISSING = "nobody compared these two"
+
+
+class PeopleJudge:
+    """The majority of annotators, found by content: prompt and both texts, in whatever order they were shown.
+
+    Args:
+        paths: preference files, as `penchant.load_preferences` reads them.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.votes: dict[str, dict[Winner, float]] = defaultdict(lambda: defaultdict(float))
+        for path in paths:
+            for group in load_preferences(path, ties="half"):
+                for one in group.comparisons:
+                    first, second = (group.responses[place].text for place in (one.winner, one.loser))
+                    asked = Question(prompt_text(group.prompt), first, second)
+                    won: Winner = "tie" if one.tie else "a"
+                    self.votes[_key(asked)][won if first <= second else SWAPPED[won]] += one.weight
+        content = digest(*(f"{key}{sorted(votes.items())}" for key, votes in sorted(self.votes.items())))
+        self.identity = f"people {content}"
+
+    def judge_many(self, questions: Sequence[Question], done: Done) -> None:
+        for place, asked in enumerate(questions):
+            votes = self.votes.get(_key(asked), {})
+            if asked.a > asked.b:
+                votes = {SWAPPED[winner]: n for winner, n in votes.items()}
+            said = ", ".join(f"{n:g} for {winner}" for winner, n in sorted(votes.items())) or MISSING
+            done(place, Verdict(majority(votes), transcript=said, final=bool(votes)))
+
+
+def _key(asked: Question) -> str:
+    return asked.digest(ordered=False)

@@ -1,0 +1,119 @@
+"""Which judge, as a configuration says it. Imports no torch and no client of an endpoint."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from penchant.config import Config
+
+Text = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Difference = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Longest(Config):
+    """The longer response wins: a baseline."""
+
+    name: Literal["longest"] = "longest"
+
+
+class Random(Config):
+    """A coin: a baseline."""
+
+    name: Literal["random"] = "random"
+    seed: int = 0
+    """Another coin."""
+
+
+class Reward(Config):
+    """The response with the higher reward wins."""
+
+    name: Literal["reward"] = "reward"
+    reward: Text = "vader"
+    """A name such as `vader`, `classifier:MODEL`, `module:function`, an address, or the folder of a reward model."""
+    margin: Difference = 0.0
+    """A smaller difference is a tie."""
+    device: str = "auto"
+    """Where a model runs."""
+
+
+class LocalPolicy(Config):
+    """A language model on this machine, which scores both verdicts and generates nothing."""
+
+    name: Literal["policy"] = "policy"
+    model: Text
+    """A built-in name, a folder or a hub id."""
+    template: Text = "instruction"
+    """What it is asked: `instruction`, `summary`, `summary_concise`, `helpfulness`, `harmlessness`, or a file."""
+    margin: Difference = 0.0
+    """A smaller difference between the verdicts, in nats, is a tie."""
+    device: str = "auto"
+    """Where it runs."""
+
+
+class Endpoint(Config):
+    """A model behind an OpenAI-compatible address: vLLM, llama.cpp, Ollama, or a hosted one."""
+
+    name: Literal["endpoint"] = "endpoint"
+    model: Text
+    """As the endpoint calls it."""
+    base_url: str | None = None
+    """The address, which mostly ends in /v1; that of OpenAI if not given."""
+    key_from: Text = "OPENAI_API_KEY"
+    """The environment variable that holds the key. It is sent to the endpoint and written nowhere."""
+    template: Text = "instruction"
+    """What it is asked: `instruction`, `summary`, `summary_concise`, `helpfulness`, `harmlessness`, or a file."""
+    temperature: Annotated[float | None, Field(ge=0, le=2)] = 0.0
+    """Of its answers; null leaves it to the endpoint, as some models want."""
+    max_tokens: Count = 400
+    """Of an answer."""
+    structured: bool = True
+    """Ask for JSON of a stated form, where the endpoint offers that; where it refuses, plain text is asked for."""
+    concurrency: Count = 4
+    """Calls at once."""
+    timeout_s: Seconds = 60.0
+    """Seconds for an answer to be there as a whole."""
+    attempts: Count = 5
+    """How often a call is made before it counts as failed."""
+    first_wait_s: Seconds = 0.5
+    """Seconds before the second attempt; each further wait is twice as long, or what the endpoint asks for."""
+
+
+class People(Config):
+    """What annotators said of the same two responses."""
+
+    name: Literal["people"] = "people"
+    paths: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Preference files, or what `penchant collect` wrote."""
+
+
+Single = Annotated[Longest | Random | Reward | LocalPolicy | Endpoint | People, Field(discriminator="name")]
+
+
+class Panel(Config):
+    """The majority of several judges."""
+
+    name: Literal["panel"] = "panel"
+    judges: Annotated[tuple[Single, ...], Field(min_length=2)]
+    """Who has a vote."""
+
+
+class Noisy(Config):
+    """A simulated annotator: a judge that errs at random."""
+
+    name: Literal["noisy"] = "noisy"
+    judge: Single = Reward()
+    """Who would be right."""
+    rate: Share = 0.1
+    """Share of verdicts that are turned round."""
+    seed: int = 0
+    """Which ones."""
+
+
+JudgeSpec = Annotated[
+    Longest | Random | Reward | LocalPolicy | Endpoint | People | Panel | Noisy, Field(discriminator="name")
+]

@@ -1,0 +1,110 @@
+"""Win rates with intervals that resample prompts, and tests between methods on the same prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penchant.errors import InputError
+from penchant.metrics.intervals import Estimate, cluster_codes, cluster_mean
+
+POINTS = {"a": 1.0, "tie": 0.5, "b": 0.0, "unparseable": 0.0}
+DRAWS = 9999
+"""Of signs in a test between two methods."""
+
+
+@dataclass(frozen=True, slots=True)
+class WinRate:
+    """How often the first of two wins. All shares are of all pairs: an answer that cannot be read stays among them.
+
+    Attributes:
+        rate: wins and half of the ties. high: the same if every unparseable answer had been a win, which is the most
+            that they allow; `rate` is the least.
+        wins, ties, losses, unparseable: shares.
+    """
+
+    rate: Estimate
+    high: Estimate
+    wins: Estimate
+    ties: Estimate
+    losses: Estimate
+    unparseable: Estimate
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name).as_dict() for name in self.__dataclass_fields__}
+
+
+def win_rate(outcomes: Sequence[str], clusters: Sequence[Hashable]) -> WinRate:
+    """How often the first response wins.
+
+    Args:
+        outcomes: of pairs, each `a` (the first wins), `b`, `tie` or `unparseable`.
+        clusters: the prompt of each, which the intervals resample.
+
+    Raises:
+        InputError: no pairs, other lengths, or another outcome.
+    """
+    points = _points(outcomes)
+
+    def share(values: NDArray[Any]) -> Estimate:
+        return cluster_mean(values.astype(np.float64), clusters)
+
+    said = np.array(outcomes)
+    shares = {name: share(said == outcome) for name, outcome in (("wins", "a"), ("ties", "tie"), ("losses", "b"))}
+    silent = said == "unparseable"
+    return WinRate(share(points), share(points + silent), **shares, unparseable=share(silent))
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Between two methods on the same pairs: an `estimate` of the mean difference of points (a win is 1, a tie a half),
+    and `p`, how often one as large comes about where neither is better."""
+
+    estimate: Estimate
+    p: float
+
+
+def paired_difference(
+    one: Sequence[str], other: Sequence[str], clusters: Sequence[Hashable], *, draws: int = DRAWS, seed: int = 0
+) -> Difference:
+    """By how much the first responses of `one` win more often than those of `other`, against the same opponents.
+
+    The p-value is that of a randomization test: each prompt's difference keeps its size and gets a random sign.
+
+    Args:
+        one, other: outcomes as in `win_rate`, in the same order. clusters: the prompt of each.
+
+    Raises:
+        InputError: no pairs, other lengths, or another outcome.
+    """
+    first, second = _points(one), _points(other)
+    if first.shape != second.shape:
+        raise InputError(f"the two methods have {len(first)} and {len(second)} outcomes: pair them by prompt")
+    differences = first - second
+    codes = cluster_codes(clusters)
+    sums = np.bincount(codes, weights=differences)
+    signs = np.random.default_rng(seed).integers(0, 2, (draws, len(sums))) * 2 - 1
+    as_large = np.abs(signs @ sums) >= abs(sums.sum()) - 1e-12
+    return Difference(cluster_mean(differences, clusters), float((1 + as_large.sum()) / (1 + draws)))
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Holm's (1979) adjusted p-values: that of the smallest times how many there are, and so on, never falling."""
+    ordered = sorted(p_values, key=lambda name: (p_values[name], name))
+    adjusted, highest = {}, 0.0
+    for place, name in enumerate(ordered):
+        highest = max(highest, min(1.0, (len(ordered) - place) * p_values[name]))
+        adjusted[name] = highest
+    return {name: adjusted[name] for name in p_values}
+
+
+def _points(outcomes: Sequence[str]) -> NDArray[np.float64]:
+    if unknown := sorted(set(outcomes) - set(POINTS)):
+        raise InputError(f"an outcome is {', '.join(POINTS)}, got {', '.join(unknown)}")
+    if not len(outcomes):
+        raise InputError("a win rate needs at least one pair")
+    return np.array([POINTS[outcome] for outcome in outcomes])

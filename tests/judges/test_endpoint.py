@@ -1,0 +1,172 @@
+"""An endpoint that is kind, and one that is not: nothing is lost, nothing counted twice, failures are reported."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from penchant.errors import InputError, RunError
+from penchant.judges import Question, VerdictStore, ask, judge_one
+from penchant.judges.endpoint import EndpointJudge
+from penchant.judges.settings import Endpoint
+
+if TYPE_CHECKING:
+    from conftest import FakeEndpoint
+
+PAIRS = [Question(f"p{number}", "a longer answer", "short") for number in range(20)]
+
+
+@pytest.fixture
+def judge(endpoint: FakeEndpoint) -> Any:
+    def make(**settings: Any) -> EndpointJudge:
+        base = {"model": "m", "base_url": endpoint.url, "first_wait_s": 0.01, "timeout_s": 2.0}
+        return EndpointJudge(Endpoint(**{**base, **settings}))
+
+    return make
+
+
+def test_a_kind_one_is_asked_once_a_question_and_order(endpoint: FakeEndpoint, judge: Any) -> None:
+    answers = ask(judge(), PAIRS)
+    assert {answer.outcome for answer in answers} == {"a"}
+    assert len(endpoint.calls) == 40
+    assert answers[0].first is not None
+    assert answers[0].first.tokens == 15
+    assert "Both are fine" in answers[0].first.transcript
+    request = endpoint.calls[0]
+    assert request["temperature"] == 0
+    assert request["max_tokens"] == 400
+    assert request["response_format"]["type"] == "json_schema"
+
+
+def test_what_an_unkind_one_does_is_borne(endpoint: FakeEndpoint, judge: Any, tmp_path: Path) -> None:
+    """Errors, time-outs, 429, half of an answer, wrong words, a slow drip: three in ten calls. All verdicts come."""
+
+    honest = endpoint.behave
+    unkind: list[Any] = [
+        500,
+        503,
+        (429, {"retry-after": "0.02"}, b"{}"),
+        (200, {}, b'{"choices": [{"message": {"content": "Verd'),
+        (200, {}, b'{"choices": []}'),
+        (200, {"content-length": "5000"}, b"{"),
+        (200, {"slowly": "3"}, b"{ }"),
+        (200, {}, b'{"choices": [{"message": {"content": null}}]}'),
+        502,
+    ]
+    turn, lock = [0], threading.Lock()
+
+    def behave(number: int, request: dict[str, Any]) -> Any:
+        if number % 10 in (2, 5, 8):
+            with lock:
+                turn[0] += 1
+                return unkind[turn[0] % len(unkind)]
+        return honest(number, request)
+
+    endpoint.behave = behave
+    with VerdictStore(tmp_path / "v.sqlite") as store:
+        answers = ask(judge(attempts=6, timeout_s=0.5), PAIRS, store=store)
+        assert {answer.outcome for answer in answers} == {"a"}
+        assert len(store) == 40
+    assert len(endpoint.calls) > 40
+    before = len(endpoint.calls)
+    with VerdictStore(tmp_path / "v.sqlite") as store:
+        ask(judge(), PAIRS, store=store)
+    assert len(endpoint.calls) == before
+
+
+def test_calls_that_fail_for_good_are_counted_and_tried_again(
+    endpoint: FakeEndpoint, judge: Any, tmp_path: Path
+) -> None:
+    endpoint.behave = lambda number, request: 500 if "p3\n" in request["messages"][0]["content"] else "Verdict: A"
+    with VerdictStore(tmp_path / "v.sqlite") as store:
+        answers = ask(judge(attempts=2), PAIRS, store=store)
+        assert [answer.outcome == "unparseable" for answer in answers] == [n == 3 for n in range(20)]
+        assert answers[3].first is not None
+        assert "failed: InternalServerError" in answers[3].first.transcript
+        assert len(store) == 38
+        endpoint.behave = lambda *_: "Verdict: A"
+        assert ask(judge(), PAIRS, store=store)[3].outcome == "tie"
+
+
+def test_wrong_words_are_an_answer_that_is_kept(endpoint: FakeEndpoint, judge: Any, tmp_path: Path) -> None:
+    endpoint.behave = lambda *_: "I would rather not say."
+    with VerdictStore(tmp_path / "v.sqlite") as store:
+        answers = ask(judge(), PAIRS[:2], store=store)
+        assert {answer.outcome for answer in answers} == {"unparseable"}
+        assert len(store) == len(endpoint.calls) == 4
+
+
+def test_where_forms_are_refused_plain_words_are_asked_for(endpoint: FakeEndpoint, judge: Any) -> None:
+    endpoint.behave = lambda number, request: 400 if "response_format" in request else "Verdict: B"
+    answers = ask(judge(concurrency=1), PAIRS[:3])
+    assert {answer.outcome for answer in answers} == {"tie"}
+    assert sum("response_format" in call for call in endpoint.calls) == 1
+    endpoint.calls.clear()
+    ask(judge(structured=False), PAIRS[:1])
+    assert not any("response_format" in call for call in endpoint.calls)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(401, "refuses the key in OPENAI_API_KEY"), (403, "refuses the key"), (404, "does not know"), (400, "not take")],
+)
+def test_what_would_fail_for_all_stops_at_once(
+    endpoint: FakeEndpoint, judge: Any, status: int, message: str, tmp_path: Path
+) -> None:
+    endpoint.behave = lambda number, request: status if number > 8 else "Verdict: A"
+    with VerdictStore(tmp_path / "v.sqlite") as store:
+        with pytest.raises(InputError, match=message):
+            ask(judge(concurrency=2), PAIRS, store=store)
+        assert len(store) == 8
+    assert len(endpoint.calls) <= 12
+
+
+def test_nobody_there_and_no_key(judge: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RunError, match="cannot be reached, 2 attempts failed"):
+        judge_one(judge(base_url="http://127.0.0.1:9/v1", attempts=2), "p", "a", "b")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(InputError, match="set the environment variable OPENAI_API_KEY"):
+        EndpointJudge(Endpoint(model="m"))
+    monkeypatch.setenv("OWN_KEY", "secret")
+    assert "secret" not in EndpointJudge(Endpoint(model="m", key_from="OWN_KEY")).identity
+
+
+def test_the_key_is_sent_and_settings_reach_the_endpoint(
+    endpoint: FakeEndpoint, judge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OWN_KEY", "secret")
+    judge_one(judge(key_from="OWN_KEY", temperature=None, max_tokens=7), "p", "a", "b")
+    assert endpoint.keys == ["Bearer secret"]
+    assert "temperature" not in endpoint.calls[0]
+    assert endpoint.calls[0]["max_tokens"] == 7
+
+
+def test_so_many_at_once_and_no_more(endpoint: FakeEndpoint, judge: Any) -> None:
+    running, most, lock = [0], [0], threading.Lock()
+    gate = threading.Event()
+
+    def behave(number: int, request: dict[str, Any]) -> str:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+            if running[0] == 3:
+                gate.set()
+        gate.wait(5)
+        with lock:
+            running[0] -= 1
+        return "Verdict: A"
+
+    endpoint.behave = behave
+    ask(judge(concurrency=3, timeout_s=10), PAIRS[:6])
+    assert most[0] == 3
+
+
+def test_it_works_where_an_event_loop_runs_already(endpoint: FakeEndpoint, judge: Any) -> None:
+    async def notebook() -> str:
+        return judge_one(judge(), "p", "a longer one", "b").winner
+
+    assert asyncio.run(notebook()) == "a"

@@ -1,0 +1,165 @@
+"""One suite that every judge has to pass, then what each is for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from penchant.data.write import write_groups
+from penchant.errors import InputError
+from penchant.judges import Judge, Question, ask, judge_one, make_judge
+from penchant.judges.contract import digest
+from penchant.judges.panel import majority
+from penchant.judges.settings import JudgeSpec
+from penchant.types import Comparison, PromptGroup, Verdict
+
+if TYPE_CHECKING:
+    from conftest import FakeEndpoint
+
+PAIRS = [
+    Question("How was it?", "It was wonderful and I loved it.", "It was awful."),
+    Question("How was it?", "Bad.", "A great and lovely evening with good friends."),
+    Question("And then?", "We went home.", "Then it rained, and all of us were sad."),
+    Question("Why? {{ 7 * 7 }}", "<script>alert(1)</script>", "No \u202e idea {% raw %}"),
+]
+
+
+def make(**settings: Any) -> Judge:
+    return make_judge(TypeAdapter(JudgeSpec).validate_python(settings))
+
+
+@pytest.fixture
+def prefs(tmp_path: Path) -> str:
+    """Three people: of the first pair two take the first, of the second all the other, of the third one a tie."""
+    groups = [
+        PromptGroup(
+            asked.prompt,
+            [asked.a, asked.b],
+            [
+                Comparison(int(vote == "b"), int(vote != "b"), tie=vote == "t", annotator=f"person {who}")
+                for who, vote in enumerate(votes)
+            ],
+        )
+        for asked, votes in zip(PAIRS, ("aab", "bbb", "abt"), strict=False)
+    ]
+    write_groups(groups, tmp_path / "prefs.jsonl")
+    return str(tmp_path / "prefs.jsonl")
+
+
+@pytest.fixture(params=["longest", "random", "reward", "policy", "endpoint", "panel", "noisy"])
+def judge(request: pytest.FixtureRequest, stories: str) -> Judge:
+    settings: dict[str, dict[str, Any]] = {
+        "policy": {"model": stories, "device": "cpu"},
+        "panel": {"judges": [{"name": "longest"}, {"name": "reward"}, {"name": "random"}]},
+        "noisy": {"rate": 0.5},
+    }
+    if request.param == "endpoint":
+        fake: FakeEndpoint = request.getfixturevalue("endpoint")
+        return make(name="endpoint", model="m", base_url=fake.url)
+    return make(name=request.param, **settings.get(request.param, {}))
+
+
+def test_every_question_has_one_verdict_and_the_same_again(judge: Judge) -> None:
+    found: list[tuple[int, Verdict]] = []
+    judge.judge_many(PAIRS, lambda place, verdict: found.append((place, verdict)))
+    assert sorted(place for place, _ in found) == [0, 1, 2, 3]
+    assert {verdict.winner for _, verdict in found} <= {"a", "b", "tie"}
+    again: dict[int, Verdict] = {}
+    judge.judge_many(PAIRS, again.__setitem__)
+    assert {place: verdict.winner for place, verdict in found} == {p: v.winner for p, v in again.items()}
+    assert judge_one(judge, PAIRS[0].prompt, PAIRS[0].a, PAIRS[0].b).winner == again[0].winner
+    assert all(verdict.confidence is None or 0 <= verdict.confidence <= 1 for _, verdict in found)
+    judge.judge_many([], lambda *_: pytest.fail("nobody asked"))
+
+
+def test_who_reads_contents_alone_says_the_same_in_both_orders(judge: Judge) -> None:
+    if "policy" in judge.identity:
+        pytest.skip("a model may prefer a place; that is why both orders are asked")
+    assert all(answer.flipped is not True for answer in ask(judge, PAIRS))
+
+
+def test_an_identity_says_all_that_a_verdict_depends_on(stories: str, prefs: str, tmp_path: Path) -> None:
+    other = tmp_path / "other.j2"
+    other.write_text("Which? {{ prompt }} {{ a }} {{ b }}")
+    (tmp_path / "fewer.jsonl").write_text("\n".join(Path(prefs).read_text().splitlines()[:2]) + "\n")
+    several: list[dict[str, Any]] = [
+        {"name": "longest"},
+        {"name": "random"},
+        {"name": "random", "seed": 1},
+        {"name": "reward"},
+        {"name": "reward", "margin": 0.1},
+        {"name": "policy", "model": stories, "device": "cpu"},
+        {"name": "policy", "model": stories, "device": "cpu", "margin": 0.1},
+        {"name": "policy", "model": stories, "device": "cpu", "template": str(other)},
+        {"name": "policy", "model": stories, "device": "cpu", "template": "summary"},
+        {"name": "endpoint", "model": "m", "base_url": "http://127.0.0.1:1/v1"},
+        {"name": "endpoint", "model": "n", "base_url": "http://127.0.0.1:1/v1"},
+        {"name": "endpoint", "model": "m", "base_url": "http://127.0.0.1:1/v1", "temperature": 1.0},
+        {"name": "people", "paths": [prefs]},
+        {"name": "people", "paths": [str(tmp_path / "fewer.jsonl")]},
+        {"name": "noisy"},
+        {"name": "noisy", "rate": 0.2},
+        {"name": "panel", "judges": [{"name": "longest"}, {"name": "random"}]},
+    ]
+    assert len({make(**settings).identity for settings in several}) == len(several)
+
+
+def test_length_chance_and_rewards() -> None:
+    lengths = [answer.outcome for answer in ask(make(name="longest"), PAIRS)]
+    assert lengths == ["a", "b", "b", "a"]
+    assert [answer.outcome for answer in ask(make(name="reward"), PAIRS[:3])] == ["a", "b", "a"]
+    near = ask(make(name="reward", margin=10), PAIRS[:3])
+    assert [answer.outcome for answer in near] == ["tie"] * 3
+    many = [Question(f"p{number}", "x", "y") for number in range(400)]
+    heads = [answer.outcome == "a" for answer in ask(make(name="random"), many)]
+    assert 160 < sum(heads) < 240
+    assert heads != [answer.outcome == "a" for answer in ask(make(name="random", seed=1), many)]
+
+
+def test_a_noisy_annotator_errs_at_its_rate_whatever_the_order() -> None:
+    many = [Question(f"p{number}", "It was good.", "It was bad.") for number in range(400)]
+    answers = ask(make(name="noisy", rate=0.25), many)
+    assert not any(answer.flipped for answer in answers)
+    assert 70 < sum(answer.outcome == "b" for answer in answers) < 130
+    assert all(answer.outcome == "a" for answer in ask(make(name="noisy", rate=0), many[:20]))
+    assert all(answer.outcome == "b" for answer in ask(make(name="noisy", rate=1), many[:20]))
+
+
+def test_people_are_found_by_content_in_any_order(prefs: str) -> None:
+    people = make(name="people", paths=[prefs])
+    assert [answer.outcome for answer in ask(people, PAIRS)] == ["a", "b", "tie", "unparseable"]
+    assert [answer.outcome for answer in ask(people, [asked.swapped for asked in PAIRS])] == [
+        "b",
+        "a",
+        "tie",
+        "unparseable",
+    ]
+    (answer,) = ask(people, PAIRS[3:])
+    assert answer.first is not None
+    assert "nobody compared" in answer.first.transcript
+    assert not answer.first.final
+
+
+def test_a_panel_follows_most_of_its_members() -> None:
+    assert majority({"a": 2, "b": 1}) == "a"
+    assert majority({"a": 1, "b": 1}) == "tie"
+    assert majority({"a": 1, "unparseable": 2}) == "a"
+    assert majority({"unparseable": 1}) == "unparseable"
+    panel = make(name="panel", judges=[{"name": "longest"}, {"name": "reward"}, {"name": "reward", "margin": 0.01}])
+    assert [answer.outcome for answer in ask(panel, PAIRS[:3])] == ["a", "b", "a"]
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    for wrong in ({"name": "oracle"}, {"name": "noisy", "rate": 2}, {"name": "panel", "judges": [{"name": "longest"}]}):
+        with pytest.raises((InputError, ValidationError)):
+            make(**wrong)
+
+
+@given(st.lists(st.text(), min_size=1, max_size=4), st.lists(st.text(), min_size=1, max_size=4))
+def test_where_one_text_ends_counts(one: list[str], other: list[str]) -> None:
+    assert (digest(*one) == digest(*other)) == (one == other)

@@ -1,0 +1,69 @@
+"""Templates are whole and harmless, and verdicts are read as they were meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from penchant.errors import InputError
+from penchant.judges.contract import Question
+from penchant.judges.prompts import OURS, load_template, read_verdict
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_ours_show_all_three_texts_as_they_are(name: str) -> None:
+    text = load_template(name).ask(Question("P {{ 7 * 7 }}", "A {% raw %} <b>", "B"))
+    assert "P {{ 7 * 7 }}" in text
+    assert "A {% raw %} <b>" in text
+    assert "Verdict: tie" in text
+    assert len({load_template(other).digest for other in OURS}) == len(OURS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{{ prompt }} {{ a }}", "has no b"),
+        ("{{ prompt }} {{ a }} {{ b }} {{ c }}", "asks for c"),
+        ("{{ prompt }} {{ a ", "cannot be read"),
+    ],
+)
+def test_a_template_without_a_slot_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "own.j2"
+    file.write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_template(str(file))
+    with pytest.raises(InputError, match="expected a file of yours"):
+        load_template("no-such")
+
+
+def test_a_template_of_ones_own_cannot_reach_out(tmp_path: Path) -> None:
+    file = tmp_path / "own.j2"
+    file.write_text("{{ prompt }}{{ a }}{{ b.__class__.__mro__ }}")
+    with pytest.raises(Exception, match="unsafe"):
+        load_template(str(file)).ask(Question("p", "a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "winner"),
+    [
+        ("Verdict: A", "a"),
+        ("**Verdict:** B.", "b"),
+        ("First I thought Verdict: A, but no.\nVerdict: tie", "tie"),
+        ('{"reason": "x", "winner": "B"}', "b"),
+        ('{"winner": "neither"}', "unparseable"),
+        ('{"winner": "A"', "unparseable"),
+        (" a ", "a"),
+        ("Both are good answers.", "unparseable"),
+        ("Verdict: Apples", "unparseable"),
+        ("", "unparseable"),
+        ("[1, 2]", "unparseable"),
+    ],
+)
+def test_verdicts_in_words(answer: str, winner: str) -> None:
+    assert read_verdict(answer)[0] == winner
+
+
+def test_confidence_is_kept_where_it_is_one() -> None:
+    assert read_verdict('{"winner": "A", "confidence": 0.7}') == ("a", 0.7)
+    assert read_verdict('{"winner": "A", "confidence": 7}') == ("a", None)
