@@ -22,6 +22,7 @@ from penchant.pipelines import PIPELINES
 from penchant.pipelines.weak_command import add_weak
 from penchant.studies.command import add_study
 from penchant.types import PromptGroup, RunResult
+from penchant.web.command import add_collect
 
 DONE, FOUND, BAD, INTERRUPTED = 0, 1, 2, 130
 TRAINABLE = METHODS | PIPELINES
@@ -59,10 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="penchant", description="Align language models from preferences.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_MethodParser)
     _add_train(commands)
     _add_data(commands)
     _add_sample(commands)
+    add_collect(commands)
     _add_report(commands)
     add_study(commands, _MethodParser)
     add_weak(commands, _MethodParser)

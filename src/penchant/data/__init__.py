@@ -6,6 +6,7 @@ from penchant.data.load import (
     load_demonstrations,
     load_preferences,
     load_prompts,
+    load_responses,
     read_preferences,
 )
 from penchant.data.validate import check_preferences
@@ -20,6 +21,7 @@ __all__ = [
     "load_demonstrations",
     "load_preferences",
     "load_prompts",
+    "load_responses",
     "read_preferences",
     "write_groups",
 ]

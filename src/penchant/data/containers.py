@@ -1,4 +1,5 @@
-"""Files to numbered rows: JSONL, JSON, CSV, TSV, Parquet and plain text, gzipped or not. Knows no layout.
+"""Files to numbered rows: JSONL, JSON, CSV, TSV, Parquet and plain text, gzipped or not, and the database of a
+collection. Knows no layout.
 
 A line that is damaged in itself (broken JSON, invalid UTF-8, longer than `MAX_LINE_BYTES`) comes out as a
 `RowProblem`, so that all of them can be named at once; a file that is damaged as a whole raises `InputError`.
@@ -14,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from penchant.data import collected
 from penchant.data.fields import Kind, RowError, shown
 from penchant.data.lines import MAX_LINE_BYTES, decoded, numbered_lines, opened, parsed_json
 from penchant.errors import InputError
 
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt")
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt", *collected.SUFFIXES)
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
 # In a CSV file everything is text. These columns hold lists, objects, numbers or true and false in every layout
 # that has them, so their cells are read as JSON; prompts and responses stay text, whatever they look like.
@@ -74,6 +76,8 @@ def read_rows(source: str | Path, split: str = "train") -> Iterator[Row | RowPro
         yield from _read_csv(path, "\t" if kind == ".tsv" else ",")
     elif kind == ".parquet":
         yield from _read_parquet(path)
+    elif kind in collected.SUFFIXES:
+        yield from (Row(place, values) for place, values in collected.read_collected(path))
     else:
         yield from _read_text(path)
 

@@ -133,6 +133,27 @@ def read_preferences(
     )
 
 
+def load_responses(
+    source: str | Path,
+    *,
+    bad_rows: BadRows = "error",
+    layout: str | None = None,
+    split: str = "train",
+    limit: int | None = None,
+) -> list[PromptGroup]:
+    """Prompts with their responses, for somebody to compare: any preference file, or what `penchant sample` wrote.
+    Comparisons that it has are kept, ties and contradictions too; none are needed.
+
+    Raises:
+        InputError: as `load_preferences`.
+    """
+    _require_limit(limit)
+    parsed = parse_source(source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS)
+    _log(_settle_bad_rows(source, parsed, bad_rows))
+    groups = merge_groups(parsed.groups, counts_add=parsed.layout.counts_add).groups
+    return groups[: _cut(groups, limit)]
+
+
 def load_prompts(
     source: str | Path,
     *,

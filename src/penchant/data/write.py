@@ -27,7 +27,7 @@ def write_groups(groups: Iterable[PromptGroup], path: str | Path) -> None:
     """
     path = Path(path)
     check_name(path)
-    with _appearing_whole(path) as stream:
+    with appearing_whole(path) as stream:
         for number, group in enumerate(groups, start=1):
             stream.write(_line(group, f"{path}: group {number}{f' ({group.source})' if group.source else ''}"))
 
@@ -101,7 +101,7 @@ def _comparison_value(comparison: Comparison) -> dict[str, Any]:
 
 
 @contextmanager
-def _appearing_whole(path: Path) -> Iterator[IO[bytes]]:
+def appearing_whole(path: Path) -> Iterator[IO[bytes]]:
     """A stream to a temporary file beside `path`, which takes that name only if the block ends well."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:

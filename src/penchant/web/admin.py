@@ -1,0 +1,69 @@
+"""What the admin does: look, pause, take the data along."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
+
+from penchant.web.app import greet, require_csrf, require_session, state_of
+from penchant.web.database import collection_of
+from penchant.web.export import as_jsonl
+from penchant.web.keys import ADMIN
+from penchant.web.pages import admin_context, page
+from penchant.web.summary import summarize
+
+router = APIRouter()
+
+
+@router.get("/admin/in/{link}")
+def enter(request: Request, link: str) -> Response:
+    """Where the admin's link leads; a page with a button, for the reason that `work.welcome` has one."""
+    response = HTMLResponse(page("enter.html.j2", title="Collecting"))
+    greet(request, response, ADMIN, link, "/admin")
+    return response
+
+
+@router.get("/admin/")
+def overview(request: Request) -> Response:
+    """Who did how much, agreement, biases, disagreements."""
+    state = state_of(request)
+    session_id = require_session(request, ADMIN)
+    with state.database.reading() as session:
+        summary = summarize(session, state.settings["overlap"])
+        stopped = collection_of(session).stopped
+    html = page(
+        "admin.html.j2",
+        title="Collecting",
+        stopped=stopped,
+        csrf=state.keys.csrf(session_id),
+        overlap=state.settings["overlap"],
+        database=state.database.name,
+        is_postgres=state.database.is_postgres,
+        **admin_context(summary, state.settings),
+    )
+    return HTMLResponse(html)
+
+
+@router.post("/admin/state")
+def pause(request: Request, csrf: Annotated[str, Form(max_length=200)], stopped: Annotated[bool, Form()]) -> Response:
+    """Stop giving out items, or go on."""
+    state = state_of(request)
+    require_csrf(request, require_session(request, ADMIN), csrf)
+    with state.database.writing() as session:
+        collection = collection_of(session)
+        collection.stopped = stopped
+        session.add(collection)
+    return RedirectResponse("/admin/", 303)
+
+
+@router.get("/admin/export.jsonl")
+def export(request: Request) -> Response:
+    """All that was collected so far, as our own JSONL."""
+    state = state_of(request)
+    require_session(request, ADMIN)
+    with state.database.reading() as session:
+        lines = list(as_jsonl(session))
+    headers = {"Content-Disposition": 'attachment; filename="collected.jsonl"'}
+    return StreamingResponse(iter(lines), media_type="application/x-ndjson", headers=headers)

@@ -1,0 +1,205 @@
+"""The application: its state, what every route shares, and the answers to what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from starlette.exceptions import HTTPException as AnyHTTPException
+
+from penchant.web.assignment import Plan
+from penchant.web.database import Database, StorageError, collection_of
+from penchant.web.fill import items_of
+from penchant.web.keys import SESSION_DAYS, Keys
+from penchant.web.pages import page
+from penchant.web.security import Guard, Rate, host_name
+from penchant.web.settings import Collect
+from penchant.web.tables import Annotator
+
+STATIC = {
+    "page.css": "text/css; charset=utf-8",
+    "work.js": "text/javascript; charset=utf-8",
+    "queue.js": "text/javascript; charset=utf-8",
+    "wait.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+STRANGER_PER_MINUTE = 60
+COOKIE = "penchant"
+
+
+@dataclass
+class State:
+    """What the routes share. Everything that must outlive the process is in the database."""
+
+    database: Database
+    keys: Keys
+    settings: dict[str, Any]
+    names: dict[int, str]
+    items: int
+    secure: bool
+    strangers: Rate
+    people: Rate
+    clock: Callable[[], float] = field(default=time.time)
+
+    @property
+    def plan(self) -> Plan:
+        told = self.settings
+        return Plan(told["overlap"], told["lease_minutes"] * 60, told["seed"], told["check_every"])
+
+
+def create_app(config: Collect, database: Database, keys: Keys, clock: Callable[[], float] = time.time) -> FastAPI:
+    """The application on a database that `open_collection` has filled.
+
+    Args:
+        clock: seconds since 1970; leases and times of judgments are taken from it.
+    """
+    from penchant.web import admin, work
+
+    with database.reading() as session:
+        settings = json.loads(collection_of(session).settings)
+        names = {number: found.name for number in range(1, config.annotators + 1)
+                 if (found := session.get(Annotator, number)) is not None}  # fmt: skip
+        items = items_of(session)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.penchant = State(
+        database=database,
+        keys=keys,
+        settings=settings,
+        names=names,
+        items=items,
+        secure=(config.url or "").lower().startswith("https://"),
+        strangers=Rate(STRANGER_PER_MINUTE),
+        people=Rate(config.requests_per_minute),
+        clock=clock,
+    )
+    app.include_router(work.router)
+    app.include_router(admin.router)
+    app.add_api_route("/", _nobody, methods=["GET"])
+    app.add_api_route("/health", _health, methods=["GET"])
+    app.add_api_route("/static/{name}", _static, methods=["GET"])
+    app.add_exception_handler(StorageError, _cannot_write)
+    app.add_exception_handler(AnyHTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _unreadable)
+    app.add_middleware(Guard, hosts=known_hosts(config))
+    return app
+
+
+def known_hosts(config: Collect) -> frozenset[str]:
+    """Names that the page may be asked for under."""
+    names = {"localhost", "127.0.0.1", "::1"} if config.is_local else {host_name(_bracketed(config.host))}
+    if config.url is not None:
+        names.add((urlsplit(config.url).hostname or "").lower())
+    return frozenset(names | {host_name(_bracketed(config.host))})
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def state_of(request: Request) -> State:
+    state: State = request.app.state.penchant
+    return state
+
+
+def require_session(request: Request, person: str) -> str:
+    """The session of the request, which must be the person's.
+
+    Raises:
+        HTTPException: 403 without one, or with somebody else's; 429 for too many requests.
+    """
+    state = state_of(request)
+    session = request.cookies.get(COOKIE, "")
+    if not session or not state.keys.holds(person, session):
+        slow_down(state.strangers, _caller(request))
+        raise HTTPException(403, "Open the page by your personal link again.")
+    slow_down(state.people, person)
+    return session
+
+
+def require_csrf(request: Request, session: str, token: str) -> None:
+    if not state_of(request).keys.allows(session, token):
+        raise HTTPException(403, "This page is out of date: reload it, then send again.")
+
+
+def greet(request: Request, response: Response, person: str, link: str, path: str) -> str:
+    """Set the cookie of a person who came by the right link; the new session.
+
+    Raises:
+        HTTPException: 404 for a wrong link, 429 for too many.
+    """
+    state = state_of(request)
+    slow_down(state.strangers, _caller(request))
+    if not state.keys.opens(person, link):
+        raise HTTPException(404, "There is no such link. Ask whoever invited you for yours.")
+    session = state.keys.new_session(person)
+    response.set_cookie(
+        COOKIE, session, max_age=SESSION_DAYS * 86400, path=path, secure=state.secure, httponly=True, samesite="strict"
+    )
+    return session
+
+
+def slow_down(rate: Rate, caller: str) -> None:
+    wait = rate.wait(caller)
+    if wait > 0:
+        raise HTTPException(429, "Too many requests. Wait a little.", {"Retry-After": str(int(wait) + 1)})
+
+
+def _caller(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _nobody() -> HTMLResponse:
+    return HTMLResponse(page("message.html.j2", title="Penchant", message="Open this page by your personal link."))
+
+
+def _health(request: Request) -> Response:
+    with state_of(request).database.reading() as session:
+        collection_of(session)
+    return Response("ok", media_type="text/plain")
+
+
+def _static(name: str) -> Response:
+    if name not in STATIC:
+        raise HTTPException(404, "There is no such page.")
+    content = files("penchant.web").joinpath("static", name).read_bytes()
+    return Response(content, media_type=STATIC[name], headers={"Cache-Control": "no-cache"})
+
+
+def _wants_json(request: Request) -> bool:
+    return "application/json" in request.headers.get("accept", "")
+
+
+def _answer(request: Request, status: int, message: str, headers: Any = None) -> Response:
+    if _wants_json(request):
+        return JSONResponse({"error": message}, status, headers)
+    return HTMLResponse(page("message.html.j2", title="Penchant", message=message), status, headers)
+
+
+def _cannot_write(request: Request, error: Exception) -> Response:
+    message = "The server cannot save at the moment (its disk may be full). Your answer stays in this browser."
+    if _wants_json(request):
+        return JSONResponse({"error": message}, 503, {"Retry-After": "5"})
+    html = page("wait.html.j2", title="One moment", message=message, worker="", retry=5)
+    return HTMLResponse(html, 503, {"Retry-After": "5"})
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AnyHTTPException)
+    texts = {404: "There is no such page.", 405: "That cannot be done here."}
+    detail = error.detail if isinstance(error, HTTPException) else texts.get(error.status_code, error.detail)
+    return _answer(request, error.status_code, detail, error.headers)
+
+
+def _unreadable(request: Request, error: Exception) -> Response:
+    """What was wrong, field by field, without repeating what was sent."""
+    assert isinstance(error, RequestValidationError)
+    problems = "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()[:5])
+    return _answer(request, 422, f"The request cannot be read: {problems}"[:500])

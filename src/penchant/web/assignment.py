@@ -1,0 +1,145 @@
+"""Who gets which item, and on which side its responses stand.
+
+An item is given to a person who has not had it and while fewer people than the overlap have judged it or have it before
+them. Whoever has it before them holds a lease: one who closes the browser does not keep the item for ever. Items that
+somebody has begun come first, so that the overlap is reached early; among the others everybody has an order of their
+own, drawn by the seed. So a fast person takes more items, and each item still gets its overlap.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import BigInteger, and_, func, literal, or_
+from sqlmodel import Session, col, exists, select
+
+from penchant.web.tables import Assignment, Item, Judgment
+
+PRIME = 2**31 - 1  # orders of items are x -> (a x + b) mod this
+OPEN, DONE, LAPSED = "open", "done", "lapsed"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides on assignments: the settings of a collection that matter here."""
+
+    overlap: int
+    lease_s: float
+    seed: int
+    check_every: int
+
+
+def next_assignment(session: Session, annotator: int, plan: Plan, now: float) -> Assignment | None:
+    """What the person has before them from now on; None where nothing is left for them at the moment.
+
+    Call it in a writing transaction. The same open assignment comes again until it is judged, with a new lease, unless
+    its lease had ended and others have given the item its overlap meanwhile.
+    """
+    for mine in open_assignments(session, annotator):
+        item = session.get(Item, mine.item_id)
+        assert item is not None
+        if mine.lease_until > now or item.answer is not None or taken(session, item.id, now) < plan.overlap:
+            mine.lease_until = now + plan.lease_s
+            session.add(mine)
+            return mine
+        mine.state = LAPSED
+        session.add(mine)
+        session.flush()
+    chosen = _due_check(session, annotator, plan)
+    if chosen is None:
+        chosen = _next_item(session, annotator, plan, now)
+    return None if chosen is None else _assigned(session, chosen, annotator, plan, now)
+
+
+def open_assignments(session: Session, annotator: int) -> list[Assignment]:
+    """What is before a person, the latest opened first (an undone judgment comes before what it interrupted)."""
+    asked = select(Assignment).where(Assignment.annotator_id == annotator, Assignment.state == OPEN)
+    return list(session.exec(asked.order_by(col(Assignment.opened_at).desc(), col(Assignment.id).desc())))
+
+
+def taken(session: Session, item_id: int, now: float) -> int:
+    """How many people have judged an item or hold a lease on it."""
+    return int(session.exec(select(func.count()).where(Assignment.item_id == item_id, _counts(now))).one())
+
+
+def _counts(now: float) -> Any:
+    """Assignments that use up a place of the item's overlap: judged, or before somebody. A skip does not."""
+    skipped = exists().where(
+        col(Judgment.assignment_id) == Assignment.id, col(Judgment.undone_at).is_(None), col(Judgment.choice) == "skip"
+    )
+    return or_(
+        and_(col(Assignment.state) == DONE, ~skipped),
+        and_(col(Assignment.state) == OPEN, col(Assignment.lease_until) > now),
+    )
+
+
+def _next_item(session: Session, annotator: int, plan: Plan, now: float) -> Item | None:
+    had = exists().where(
+        col(Assignment.item_id) == Item.id,
+        col(Assignment.annotator_id) == annotator,
+        col(Assignment.state) != LAPSED,
+    )
+    places = select(func.count()).where(Assignment.item_id == Item.id, _counts(now)).correlate(Item).scalar_subquery()
+    factor, offset = (_drawn(plan.seed, "order", annotator, part) % (PRIME - 1) + 1 for part in ("a", "b"))
+    own_order = (col(Item.shuffle) * literal(factor, BigInteger) + literal(offset, BigInteger)) % PRIME
+    asked = select(Item).where(col(Item.answer).is_(None), ~had, places < plan.overlap)
+    return session.exec(asked.order_by(places.desc(), own_order, col(Item.id)).limit(1)).first()
+
+
+def _due_check(session: Session, annotator: int, plan: Plan) -> Item | None:
+    """The next attention check, if one is due: one in every `check_every` items, at a place drawn for the person."""
+    is_check = col(Item.answer).is_not(None)
+    of_mine = select(func.count()).select_from(Assignment).join(Item).where(Assignment.annotator_id == annotator)
+    checks = int(session.exec(of_mine.where(is_check)).one())
+    others = int(session.exec(of_mine.where(~is_check, Assignment.state == DONE)).one())
+    block, place = divmod(others, plan.check_every - 1)
+    if checks > block or place < _drawn(plan.seed, "check", annotator, block) % (plan.check_every - 1):
+        return None
+    had = exists().where(col(Assignment.item_id) == Item.id, col(Assignment.annotator_id) == annotator)
+    left = session.exec(select(Item).where(is_check, ~had)).all()
+    return min(left, key=lambda item: _drawn(plan.seed, "which", annotator, item.id), default=None)
+
+
+def _assigned(session: Session, item: Item, annotator: int, plan: Plan, now: float) -> Assignment:
+    found = session.exec(
+        select(Assignment).where(Assignment.item_id == item.id, Assignment.annotator_id == annotator)
+    ).first()
+    if found is None:
+        earlier = int(session.exec(select(func.count()).where(Assignment.item_id == item.id)).one())
+        shown = order_of(json.loads(item.members), plan.seed, item.id, earlier)
+        found = Assignment(
+            item_id=item.id, annotator_id=annotator, shown=json.dumps(shown), state=OPEN, opened_at=now, lease_until=0
+        )
+    found.state, found.opened_at, found.lease_until = OPEN, now, now + plan.lease_s
+    session.add(found)
+    session.flush()
+    return found
+
+
+def order_of(members: list[int], seed: int, item: int, earlier: int) -> list[int]:
+    """The order in which a person sees an item's responses.
+
+    It is drawn by the seed for the first, third, fifth person who gets the item; the second, fourth, sixth see the
+    reverse. So nobody can tell sides, and within an item they balance.
+
+    Args:
+        earlier: how many people got the item before.
+    """
+    rng = np.random.default_rng(_drawn(seed, "sides", item, earlier // 2))
+    shown = [members[place] for place in rng.permutation(len(members))]
+    return shown[::-1] if earlier % 2 else shown
+
+
+def fair_share(items: int, overlap: int, annotators: int) -> int:
+    """How many items a person would judge if all were equally fast."""
+    return min(items, math.ceil(items * overlap / annotators))
+
+
+def _drawn(*parts: object) -> int:
+    """A number that anybody can draw again from the same parts."""
+    return int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:7], "big")

@@ -1,0 +1,156 @@
+"""The command line's `collect`: parse, open, serve. Imports neither torch nor FastAPI, so that help is instant."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import socket
+from pathlib import Path
+from typing import Any
+
+from penchant.config import file_and_overrides, load_config
+from penchant.errors import InputError
+from penchant.web.settings import Collect
+
+log = logging.getLogger("penchant.web")
+FLAGS = ("annotators", "overlap", "host", "port", "out")
+
+
+def add_collect(commands: Any) -> None:
+    """Add `collect` to the commands, whose parsers show `settings` in their help."""
+    summary = (Collect.__doc__ or "").strip()
+    parser: Any = commands.add_parser("collect", help="let people compare responses, on a page", description=summary)
+    parser.settings = Collect
+    parser.add_argument("file", nargs="?", metavar="FILE", help="responses to compare, or a CONFIG.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings, such as ask=pairs seed=1")
+    parser.add_argument("--annotators", metavar="N", help="how many people judge (default: 3)")
+    parser.add_argument("--overlap", metavar="N", help="how many people judge each item (default: 2)")
+    parser.add_argument("--host", help="the address to listen on (default: 127.0.0.1, this machine only)")
+    parser.add_argument("--port", help="the port to listen on (default: 8321)")
+    parser.add_argument("-o", "--out", help="an SQLite file or a PostgreSQL URL (default: penchant.sqlite)")
+    parser.add_argument("--export", metavar="FILE.jsonl", help="serve nothing, write what was collected so far")
+    parser.set_defaults(run=_collect)
+
+
+def _collect(options: argparse.Namespace) -> int:
+    from penchant.web import require_web
+
+    require_web()
+    config = config_of(options)
+    if options.export:
+        return _export(config, Path(options.export))
+    return serve(config)
+
+
+def config_of(options: argparse.Namespace) -> Collect:
+    """The configuration that the command line says: a flag is a setting, a file that ends in .yaml holds settings."""
+    first, overrides = file_and_overrides(options.file, options.overrides)
+    path = None
+    if first is not None and first.endswith((".yaml", ".yml")):
+        path = first
+    elif first is not None:
+        overrides = [f"data={first}", *overrides]
+    overrides += [f"{name}={value}" for name in FLAGS if (value := getattr(options, name)) is not None]
+    return load_config(Collect, path, overrides)
+
+
+def serve(config: Collect) -> int:
+    """Open the collection, say the links, and serve the page until Ctrl-C."""
+    import uvicorn
+
+    from penchant.web.app import create_app
+    from penchant.web.database import Database
+    from penchant.web.fill import open_collection
+    from penchant.web.keys import load_keys
+
+    keys = load_keys(key_file(config))
+    database = Database(config.out)
+    try:
+        goes_on = open_collection(database, config, keys.fingerprint)
+        listener = _listener(config)
+        port = listener.getsockname()[1]
+        app = create_app(config, database, keys)
+        print("\n".join(said(config, keys, port, database.name, goes_on)), flush=True)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,  # addresses hold secret links
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=500,
+                timeout_keep_alive=30,
+                lifespan="off",
+            )
+        )
+        try:
+            server.run(sockets=[listener])
+        except KeyboardInterrupt:
+            print("stopped; the same command goes on where it was")
+        finally:
+            listener.close()
+    finally:
+        database.close()
+    return 0
+
+
+def key_file(config: Collect) -> Path:
+    """Where the secret lies that links come from."""
+    if config.key is not None:
+        return Path(config.key)
+    return Path("penchant.key") if config.is_postgres else Path(f"{config.out}.key")
+
+
+def said(config: Collect, keys: Any, port: int, name: str, goes_on: bool) -> list[str]:
+    """What to print: the links, and a warning where others than this machine reach the page."""
+    from penchant.web.app import _bracketed
+    from penchant.web.keys import ADMIN
+
+    address = (config.url or f"http://{_bracketed(config.host)}:{port}").rstrip("/")
+    lines = [f"{'going on with' if goes_on else 'collecting into'} {name}"]
+    if not config.is_local:
+        lines.append(
+            f"WARNING: listening on {config.host}, so other machines reach this page. Whoever has a link can judge"
+            + ("." if address.startswith("https://") else ", and links travel unencrypted: put HTTPS before it.")
+        )
+    lines.append(f"admin: {address}/admin/in/{keys.link(ADMIN)}")
+    for number, called in enumerate(config.annotator_names, start=1):
+        lines.append(f"{called}: {address}/a/{number}/{keys.link(str(number))}")
+    return [*lines, "Links are secret: each person gets their own. Ctrl-C stops."]
+
+
+def _listener(config: Collect) -> socket.socket:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((config.host.strip("[]"), config.port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise InputError(
+            f"cannot listen on {config.host}, port {config.port} ({error}); choose another with host=... or port=..."
+        ) from None
+    return listener
+
+
+def _export(config: Collect, path: Path) -> int:
+    from penchant.data.write import appearing_whole, check_name
+    from penchant.web.database import Database
+    from penchant.web.export import as_jsonl
+    from penchant.web.tables import Collection
+
+    check_name(path)
+    if not config.is_postgres and not Path(config.out).is_file():
+        raise InputError(f"{config.out}: no such database; name the collection with out=...")
+    database = Database(config.out)
+    try:
+        with database.reading() as session:
+            if session.get(Collection, 1) is None:
+                raise InputError(f"{database.name} holds no collection yet")
+            lines = list(as_jsonl(session))
+    finally:
+        database.close()
+    with appearing_whole(path) as stream:
+        stream.writelines(lines)
+    print(f"{len(lines)} prompts with judgments written to {path}")
+    return 0

@@ -1,0 +1,199 @@
+"""One database, SQLite or PostgreSQL: readers beside each other, writers one after the other."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, event, inspect, text
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlmodel import Session, SQLModel, create_engine
+
+from penchant.errors import InputError, RunError
+from penchant.web.settings import POSTGRES
+from penchant.web.tables import VERSION, Collection
+
+log = logging.getLogger("penchant.web")
+WRITERS_LOCK = 0x70656E63  # one number for all servers of a PostgreSQL database
+BUSY_MS = 5000
+
+
+class StorageError(RunError):
+    """The database cannot be read or written now: a full disk, a server that is down. Nothing was changed."""
+
+
+class Database:
+    """Sessions on one database.
+
+    A commit is on the disk when it returns: SQLite with `synchronous=FULL`, PostgreSQL as it is by default. So what was
+    acknowledged survives a killed server and a power cut (see docs/decisions/0014-collecting.md).
+
+    Args:
+        where: the path of an SQLite file (made if absent), or a PostgreSQL URL.
+
+    Raises:
+        InputError: no such folder, no database, one of another program or version, no driver for PostgreSQL.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.is_postgres = POSTGRES.match(where) is not None
+        self._lock = threading.Lock()
+        self._engine = _postgres(where) if self.is_postgres else _sqlite(Path(where))
+        self.name = shown_name(where)
+        try:
+            self._look()
+        except BaseException:
+            self.close()
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that sees one state of the database and writes nothing.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        with self._told(), Session(self._engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that no other writer's overlaps; committed when the block ends well.
+
+        Raises:
+            StorageError: it cannot be written; nothing was.
+        """
+        with (
+            self._told(),
+            self._lock,
+            Session(self._engine.execution_options(writes=True), expire_on_commit=False) as session,
+        ):
+            if self.is_postgres:
+                session.connection().execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITERS_LOCK})
+            yield session
+            session.commit()
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (IntegrityError, ProgrammingError, DataError):
+            raise
+        except (DBAPIError, PoolTimeout) as error:
+            log.warning("%s cannot be used now: %s", self.name, _reason(error))
+            raise StorageError(f"{self.name} cannot be used now: {_reason(error)}") from error
+
+    def _look(self) -> None:
+        """Make the tables where there are none; refuse what is not ours."""
+        try:
+            with self._engine.begin() as connection:
+                names = set(inspect(connection).get_table_names())
+                ours = {str(table.name) for table in SQLModel.metadata.sorted_tables}
+                if "collection" in names:
+                    found = connection.execute(text("SELECT version FROM collection")).scalar_one_or_none()
+                    if found not in (None, VERSION):
+                        raise InputError(
+                            f"{self.name}: a collection of version {found}, but this Penchant reads and writes version "
+                            f"{VERSION}. Export it with the version of Penchant that made it, or name another `out`"
+                        )
+                elif names & ours or (names and not self.is_postgres):
+                    raise InputError(
+                        f"{self.name}: a database of something else (with the tables {', '.join(sorted(names)[:5])}); "
+                        "name another `out`"
+                    )
+                SQLModel.metadata.create_all(connection)
+        except SQLAlchemyError as error:
+            raise InputError(f"{self.name}: no database that can be used ({_reason(error)})") from None
+
+
+def shown_name(where: str) -> str:
+    """A path or an address as messages may say it: without the password."""
+    if POSTGRES.match(where) is None:
+        return where
+    try:
+        return make_url(where).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "the PostgreSQL database"
+
+
+def collection_of(session: Session) -> Collection:
+    """The one row of `collection`; the database must have been filled."""
+    found = session.get(Collection, 1)
+    assert found is not None
+    return found
+
+
+def _sqlite(path: Path) -> Engine:
+    if path.is_dir() or not path.parent.is_dir():
+        raise InputError(f"{path}: expected the path of a database file in a folder that exists")
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # what people wrote is for its owner alone
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); check the folder's permissions") from None
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={"check_same_thread": False, "timeout": BUSY_MS / 1000},
+        pool_size=20,
+        max_overflow=40,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: sqlite3.Connection, _: Any) -> None:
+        connection.isolation_level = None  # transactions begin below, and nowhere by themselves
+        for pragma in (
+            f"busy_timeout={BUSY_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",  # a full disk must not stop a reader
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        kind = "IMMEDIATE" if connection.get_execution_options().get("writes") else "DEFERRED"
+        connection.exec_driver_sql(f"BEGIN {kind}")
+
+    return engine
+
+
+def _postgres(address: str) -> Engine:
+    try:
+        url = make_url(address)
+        if url.drivername in ("postgres", "postgresql"):
+            url = url.set(drivername="postgresql+psycopg")
+        return create_engine(url, pool_size=20, max_overflow=40, pool_pre_ping=True)
+    except (ArgumentError, ValueError, NoSuchModuleError):
+        raise InputError(
+            "`out` is no address of a PostgreSQL database; expected one such as postgresql://user@localhost/name"
+        ) from None
+    except ImportError:
+        raise InputError(
+            "PostgreSQL needs the package psycopg, which Penchant does not install by itself: pip install "
+            "'penchant[web,postgres]'"
+        ) from None
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """The driver's own words on one line, without the statement and its values."""
+    inner = error.orig if isinstance(error, DBAPIError) else error
+    return " ".join(str(inner).split())[:300] or type(error).__name__

@@ -1,0 +1,112 @@
+"""Secrets: the key file, the links that come from it, sessions and CSRF tokens.
+
+Everything is an HMAC-SHA256 under the key, so the database holds no secret and may be handed on, and a restarted
+server knows its links and sessions again. Comparisons take constant time.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import secrets
+import time
+from pathlib import Path
+
+from penchant.errors import InputError, RunError
+
+KEY_BYTES = 32
+SESSION_DAYS = 30
+ADMIN = "admin"
+
+
+class Keys:
+    """What comes from one secret.
+
+    A person is `"admin"` or an annotator's number as text.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells another key without giving this one away."""
+        return self._mac("fingerprint")
+
+    def link(self, person: str) -> str:
+        """The secret part of a person's link."""
+        return self._mac("link", person)
+
+    def opens(self, person: str, link: str) -> bool:
+        """Whether a link's secret part is the person's."""
+        return _equal(link, self.link(person))
+
+    def new_session(self, person: str, now: float | None = None) -> str:
+        """What the cookie holds: when it was made, something random, and a seal."""
+        made = f"{int(time.time() if now is None else now)}.{secrets.token_urlsafe(9)}"
+        return f"{made}.{self._mac('session', person, made)}"
+
+    def holds(self, person: str, session: str, now: float | None = None) -> bool:
+        """Whether a session is the person's and still valid."""
+        made, _, seal = session.rpartition(".")
+        if not _equal(seal, self._mac("session", person, made)):
+            return False
+        age = (time.time() if now is None else now) - int(made.partition(".")[0])
+        return age < SESSION_DAYS * 86400
+
+    def csrf(self, session: str) -> str:
+        """What every request that changes something must bring besides the cookie."""
+        return self._mac("csrf", session)
+
+    def allows(self, session: str, token: str) -> bool:
+        """Whether a CSRF token belongs to the session."""
+        return _equal(token, self.csrf(session))
+
+    def _mac(self, *parts: str) -> str:
+        message = "\0".join(parts).encode("utf-8", errors="replace")
+        digest = hmac.new(self._secret, message, hashlib.sha256).digest()
+        return base64.urlsafe_b64encode(digest).decode("ascii").rstrip("=")
+
+
+def _equal(given: str, known: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", errors="replace"), known.encode("utf-8"))
+
+
+def load_keys(path: Path) -> Keys:
+    """The keys of a file, which is made, readable by its owner alone, where there is none.
+
+    Raises:
+        InputError: the file holds something else. RunError: it cannot be written.
+    """
+    try:
+        text = path.read_text(encoding="ascii")
+    except FileNotFoundError:
+        return _made(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: no key file of Penchant ({error})") from None
+    try:
+        secret = base64.b64decode(text.strip(), validate=True)
+    except (ValueError, binascii.Error):
+        secret = b""
+    if len(secret) != KEY_BYTES:
+        raise InputError(
+            f"{path}: no key file of Penchant (expected {KEY_BYTES} bytes in base64). Name another with key=..., or "
+            "remove it: then a new one is made, and people need new links"
+        )
+    return Keys(secret)
+
+
+def _made(path: Path) -> Keys:
+    secret = secrets.token_bytes(KEY_BYTES)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as stream:
+            stream.write(base64.b64encode(secret).decode("ascii") + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise RunError(f"{path}: the key file cannot be written ({error.strerror})") from error
+    return Keys(secret)

@@ -1,0 +1,144 @@
+"""Templates filled: what an annotator and the admin see."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from penchant.metrics.agreement import Coefficient
+from penchant.metrics.intervals import Estimate
+from penchant.reports.words import clean
+from penchant.web.assignment import fair_share
+from penchant.web.export import Said
+from penchant.web.judgments import CONFIDENCE, MOST_NOTE, REASONS
+from penchant.web.rendering import Show, as_html, is_cut
+from penchant.web.summary import Summary
+
+LETTERS = "ABCDEFGHI"
+ROLES = {"user": "Person", "assistant": "Assistant", "system": "Instructions to the assistant"}
+
+
+def page(template: str, **context: Any) -> str:
+    """A template of this package, filled; whatever is not ours is escaped and cleaned."""
+    return _environment().get_template(template).render(**context)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    return Environment(
+        loader=FunctionLoader(lambda name: files("penchant.web").joinpath("templates", name).read_text("utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: value if isinstance(value, Markup) else clean(str(value)),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def texts_of(row: Mapping[str, Any]) -> list[str]:
+    """The responses of an entry's row."""
+    return [value if isinstance(value, str) else value["text"] for value in row["responses"]]
+
+
+def turns_of(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(who, text) of an entry's prompt; `who` is empty where it is one text."""
+    prompt = row["prompt"]
+    if isinstance(prompt, str):
+        return [("", prompt)]
+    return [(ROLES.get(turn["role"], turn["role"]), turn["content"]) for turn in prompt]
+
+
+def work_context(
+    row: Mapping[str, Any], shown: list[int], settings: Mapping[str, Any], done: int, of: tuple[int, int, int]
+) -> dict[str, Any]:
+    """What the page of one item needs besides its numbers.
+
+    Args:
+        shown: response indices in the order to show. done: items that the person has done. of: items, overlap,
+            annotators.
+    """
+    show: Show = settings["show"]
+    texts = texts_of(row)
+    share = fair_share(*of)
+    return {
+        "turns": [(who, as_html(text, show), is_cut(text)) for who, text in turns_of(row)],
+        "responses": [
+            {"letter": LETTERS[place], "html": as_html(texts[index], show), "cut": is_cut(texts[index])}
+            for place, index in enumerate(shown)
+        ],
+        "done": done,
+        "share": max(share, done),
+        "reasons": REASONS,
+        "confidence": CONFIDENCE,
+        "most_note": MOST_NOTE,
+    }
+
+
+def admin_context(summary: Summary, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The summary as the admin page's words."""
+    show: Show = settings["show"]
+    disagreements = []
+    for split in summary.disagreements:
+        row = json.loads(split.row)
+        texts = texts_of(row)
+        indices = sorted(split.heard[0].places or ())
+        letter = {index: LETTERS[place] for place, index in enumerate(indices)}
+        disagreements.append(
+            {
+                "entry": split.entry,
+                "turns": [(who, as_html(text, show)) for who, text in turns_of(row)],
+                "responses": [(letter[index], as_html(texts[index], show)) for index in indices],
+                "heard": [_heard(said, letter) for said in split.heard],
+            }
+        )
+    return {
+        "summary": summary,
+        "raw": coefficient(summary.raw, percent=True),
+        "alpha": coefficient(summary.alpha),
+        "kappa": [(a, b, coefficient(raw, percent=True), coefficient(kappa)) for a, b, raw, kappa in summary.kappa],
+        "first_shown": estimate(summary.first_shown),
+        "longer": estimate(summary.longer),
+        "disagreements": disagreements,
+        "percent": percent,
+    }
+
+
+def _heard(said: Said, letter: Mapping[int, str]) -> dict[str, str]:
+    places = said.places or {}
+    levels = sorted(set(places.values()))
+    order = " > ".join(" = ".join(letter[index] for index in sorted(places) if places[index] == at) for at in levels)
+    verdict = {"tie": "tie", "both_bad": "all bad"}.get(said.choice, order)
+    sure = "" if said.confidence is None else CONFIDENCE[said.confidence]
+    at = datetime.fromtimestamp(said.judged_at, UTC).strftime("%Y-%m-%d %H:%M")
+    seen = ", ".join(letter[index] for index in said.shown)
+    return {"who": said.annotator, "verdict": verdict, "sure": sure, "note": said.note, "at": at, "seen": seen}
+
+
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.0f}%"
+
+
+def estimate(found: Estimate | None) -> str:
+    """A share with its interval."""
+    if found is None:
+        return "–"
+    if found.low is None or found.high is None:
+        return f"{percent(found.value)} (one prompt: no interval)"
+    return f"{percent(found.value)} [{percent(found.low)}, {percent(found.high)}]"
+
+
+def coefficient(found: Coefficient, *, percent: bool = False) -> str:
+    """A measure of agreement with its interval, or why there is none."""
+    if found.value is None:
+        return f"undefined: {found.reason}"
+    form = (lambda value: f"{100 * value:.0f}%") if percent else (lambda value: f"{value:.2f}".replace("-", "−"))
+    if found.low is None or found.high is None:
+        return f"{form(found.value)} (no interval: {found.reason or 'one prompt'})"
+    return f"{form(found.value)} [{form(found.low)}, {form(found.high)}]"

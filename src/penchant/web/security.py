@@ -1,0 +1,145 @@
+"""What stands before every route: sizes, rates, the host's name, and the headers of every answer."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MOST_BODY_BYTES = 64 * 1024
+MOST_ADDRESS_BYTES = 2048
+MOST_KNOWN = 10_000
+"""Callers that the rate limit remembers, at most."""
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+
+
+class Rate:
+    """A bucket a caller: `per_minute` requests go in a minute, half a minute's worth at once."""
+
+    def __init__(self, per_minute: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_second, self._room, self._clock = per_minute / 60, per_minute / 2, clock
+        self._known: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def wait(self, caller: str) -> float:
+        """Seconds that the caller has to wait; 0 lets the request pass, which then counts."""
+        now = self._clock()
+        left, seen = self._known.pop(caller, (self._room, now))
+        left = min(self._room, left + (now - seen) * self._per_second)
+        allowed = left >= 1
+        self._known[caller] = (left - 1 if allowed else left, now)
+        if len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
+        return 0.0 if allowed else (1 - left) / self._per_second
+
+
+class Guard:
+    """Middleware around the whole application. Refuses what is too large, has a foreign host or origin, and puts the
+    security headers on every answer, errors too.
+
+    Args:
+        app: what is guarded. hosts: names that the page may be asked for under (without ports).
+    """
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                if "cache-control" not in headers:
+                    headers["Cache-Control"] = "no-store"
+            await send(message)
+
+        refused = self._refused(scope)
+        if refused is not None:
+            await refused(scope, receive, guarded)
+            return
+        await _Counted(self._app)(scope, receive, guarded)
+
+    def _refused(self, scope: Scope) -> PlainTextResponse | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if host_name(host) not in self._hosts:  # a page elsewhere whose name was made to point here
+            return PlainTextResponse("This page is not served under that name. Use the link as it was given.", 421)
+        if len(scope.get("raw_path") or b"") + len(scope.get("query_string", b"")) > MOST_ADDRESS_BYTES:
+            return PlainTextResponse("The address is too long.", 414)
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
+            return _too_large()
+        if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+            origin = headers.get("origin")
+            if origin is not None and urlsplit(origin).netloc != host:
+                return PlainTextResponse("Refused: the request comes from another site.", 403)
+            if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+                return PlainTextResponse("Refused: the request comes from another site.", 403)
+        return None
+
+
+class _Counted:
+    """Reads the body before the application does, and stops where it is longer than allowed, whatever was announced."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] in ("GET", "HEAD"):
+            await self._app(scope, receive, send)
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return  # the caller is gone
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > MOST_BODY_BYTES:
+                await _too_large()(scope, receive, send)
+                return
+        given = False
+
+        async def whole() -> Message:
+            nonlocal given
+            if given:
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, whole, send)
+
+
+def _too_large() -> PlainTextResponse:
+    return PlainTextResponse(f"The request is larger than {MOST_BODY_BYTES:,} bytes.", 413)
+
+
+def host_name(host: str) -> str:
+    """A Host header without its port, in small letters; empty for what is none."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""

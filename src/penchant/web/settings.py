@@ -1,0 +1,126 @@
+"""What to collect, from whom, and where the page is served. Imports neither torch nor FastAPI."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from penchant.config import Config
+
+POSTGRES = re.compile(r"postgres(ql)?(\+\w+)?://")
+MOST_RANKED = 9
+"""Responses that a person ranks at once, at most: they have one key each."""
+
+Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f/]+$")]
+
+
+class Collect(Config):
+    """Let people compare the responses of a file, on a page that this machine serves."""
+
+    method: ClassVar[str] = "collect"
+
+    data: str | None = None
+    """Prompts with two responses or more: any preference layout, or what `penchant sample` wrote. May be left out where
+    `out` holds a collection already: it goes on."""
+    layout: str | None = None
+    """The layout's name; found out by itself unless given."""
+    split: str = "train"
+    """Which split of a hub data set."""
+    bad_rows: Literal["error", "skip"] = "error"
+    """What to do with rows that cannot be used: name them all and stop, or skip them with a count."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Use only the first so many prompts."""
+    out: Annotated[str, Field(min_length=1)] = "penchant.sqlite"
+    """Where judgments go: an SQLite file, or the URL of a PostgreSQL database (postgresql://user@host/name)."""
+    key: str | None = None
+    """The file with the secret that all links come from (made where there is none); beside `out` unless given, or
+    `penchant.key` for PostgreSQL."""
+    annotators: Annotated[int, Field(ge=1, le=1000)] = 3
+    """How many people judge; each has a link of their own."""
+    names: tuple[Name, ...] = ()
+    """What to call the first of them in exports and on the admin page; the others are annotator-1, annotator-2, ..."""
+    overlap: Annotated[int, Field(ge=1)] = 2
+    """How many people judge each item."""
+    ask: Literal["rank", "pairs"] = "rank"
+    """Of a prompt with more than two responses: rank them all at once, or every two of them as an item of its own."""
+    lease_minutes: Annotated[float, Field(gt=0, le=1440)] = 20.0
+    """How long an item that somebody has before them is kept from others; afterwards it goes to whoever comes."""
+    checks: str | None = None
+    """Attention checks: a preference file whose comparisons are the known answers. Everybody gets each once; they are
+    not exported."""
+    check_every: Annotated[int, Field(ge=2)] = 10
+    """One item in so many is an attention check, at a place drawn for each person, while there are some left."""
+    seed: int = 0
+    """Fixes on which side a response stands, and who sees the items in which order."""
+    show: Literal["markdown", "plain"] = "markdown"
+    """How texts are shown: as Markdown without raw HTML, or as they are, line by line."""
+    title: Annotated[str, Field(min_length=1, max_length=120)] = "Which response is better?"
+    """Above every item."""
+    instructions: Annotated[str, Field(max_length=20_000)] = (
+        "Read the prompt, then the responses. Say which one you would rather have been given, and how sure you are. "
+        "If you cannot tell them apart, say so: a tie is an answer, too."
+    )
+    """What people read before they begin, as Markdown."""
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """The address to listen on. The default is reached from this machine only."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8321
+    """The port to listen on; 0 takes a free one."""
+    url: str | None = None
+    """The address that people reach the page under, for links and for the check of the host's name, such as
+    https://judge.example.org behind a proxy. Needed where `host` means every address of this machine."""
+    requests_per_minute: Annotated[int, Field(ge=10)] = 240
+    """What one person's browser may ask for; more is answered with 429 until it slows down."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.overlap > self.annotators:
+            raise ValueError(
+                f"`overlap`: {self.overlap} people cannot judge each item where there are {self.annotators} annotators"
+            )
+        if len(self.names) > self.annotators:
+            raise ValueError(f"`names`: {len(self.names)} names for {self.annotators} annotators")
+        if len(set(self.annotator_names)) < self.annotators:
+            raise ValueError("`names`: two annotators have the same name")
+        if self.url is not None and not (
+            self.url.lower().startswith(("http://", "https://")) and urlsplit(self.url).hostname
+        ):
+            raise ValueError(f"`url`: expected an address such as https://judge.example.org, got {self.url!r}")
+        if self.url is None and _is_wildcard(self.host):
+            raise ValueError(
+                f"`url`: {self.host} means every address of this machine; say under which one people reach the page, "
+                "such as url=http://192.168.1.5:8321"
+            )
+        return self
+
+    @property
+    def annotator_names(self) -> tuple[str, ...]:
+        """One name a person."""
+        return self.names + tuple(f"annotator-{number}" for number in range(len(self.names) + 1, self.annotators + 1))
+
+    @property
+    def is_postgres(self) -> bool:
+        return POSTGRES.match(self.out) is not None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches the page."""
+        return is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine itself, reached from nowhere else."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _is_wildcard(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_unspecified
+    except ValueError:
+        return False

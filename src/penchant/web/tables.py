@@ -1,0 +1,113 @@
+"""The tables of a collection. `data/collected.py` reads them without SQLModel, so a change here is a new `VERSION`."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Index, Text, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+VERSION = 1
+
+
+class Collection(SQLModel, table=True):
+    """The one row that says what this database is.
+
+    Attributes:
+        version: of these tables. content: a fingerprint of the data that the items come from. key_hash: of the key
+            file's secret, so that another key is noticed. settings: what the page needs to know, as JSON. stopped:
+            nobody gets another item.
+    """
+
+    id: int = Field(default=1, primary_key=True)
+    version: int
+    content: str
+    key_hash: str
+    settings: str = Field(sa_type=Text)
+    stopped: bool = False
+    made_at: float
+
+
+class Entry(SQLModel, table=True):
+    """A prompt with its responses, as a row of our own JSONL."""
+
+    id: int = Field(primary_key=True)
+    source: str
+    row: str = Field(sa_type=Text)
+
+
+class Item(SQLModel, table=True):
+    """What a person is asked once: some responses of an entry.
+
+    Attributes:
+        members: indices into the entry's responses, as JSON. answer: the known places of the members (1 the best), as
+            JSON, for an attention check; else None. shuffle: orders the items, for each person differently.
+    """
+
+    id: int = Field(primary_key=True)
+    entry_id: int = Field(foreign_key="entry.id", index=True)
+    members: str
+    answer: str | None = None
+    shuffle: int = Field(sa_type=BigInteger)
+
+
+class Annotator(SQLModel, table=True):
+    """Somebody who judges. The number is the one in the link."""
+
+    id: int = Field(primary_key=True)
+    name: str
+
+
+class Assignment(SQLModel, table=True):
+    """An item that was given to a person.
+
+    Attributes:
+        shown: indices into the entry's responses in the order in which they stand on the page, as JSON.
+        state: `open` (before the person), `done` (judged or skipped), or `lapsed` (taken back after its lease).
+        opened_at, lease_until: seconds since 1970.
+    """
+
+    __table_args__ = (
+        UniqueConstraint("item_id", "annotator_id"),
+        Index("assignment_of_annotator", "annotator_id", "state"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    item_id: int = Field(foreign_key="item.id")
+    annotator_id: int = Field(foreign_key="annotator.id")
+    shown: str
+    state: str
+    opened_at: float
+    lease_until: float
+
+
+class Judgment(SQLModel, table=True):
+    """What a person said. Nothing is ever deleted: what was undone keeps its row.
+
+    Attributes:
+        client_id: made in the browser; a second submission of the same one changes nothing.
+        choice: `ranked`, `tie`, `both_bad` or `skip`.
+        places: 1 for the best, one a response in the order shown, equal ones tie, as JSON; None for `skip`.
+        confidence: 1 (a guess) to 3 (sure), or None. reason: of a skip. seconds: with the item in view.
+        judged_at, undone_at: seconds since 1970; the latter None while the judgment stands.
+    """
+
+    __table_args__ = (
+        Index(
+            "one_judgment_stands",
+            "assignment_id",
+            unique=True,
+            sqlite_where=text("undone_at IS NULL"),
+            postgresql_where=text("undone_at IS NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    client_id: str = Field(unique=True)
+    assignment_id: int = Field(foreign_key="assignment.id", index=True)
+    choice: str
+    places: str | None = None
+    confidence: int | None = None
+    reason: str | None = None
+    note: str = Field(default="", sa_type=Text)
+    seconds: float
+    judged_at: float
+    undone_at: float | None = None

@@ -1,0 +1,169 @@
+"""What an annotator does: come by the link, judge, take back."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, HTTPException, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from penchant.web.app import State, greet, require_csrf, require_session, state_of
+from penchant.web.assignment import next_assignment, open_assignments
+from penchant.web.database import StorageError, collection_of
+from penchant.web.judgments import Refused, Submission, last_of, save, undo
+from penchant.web.pages import page, texts_of, turns_of, work_context
+from penchant.web.rendering import as_html
+from penchant.web.summary import progress_of
+from penchant.web.tables import Assignment, Entry, Item
+
+router = APIRouter()
+Csrf = Annotated[str, Header(alias="x-csrf-token", max_length=200)]
+
+
+class Undo(BaseModel):
+    """Which judgment to take back."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    judgment: Annotated[int, Field(ge=1, lt=2**31)]
+
+
+def _require_known(state: State, number: int) -> str:
+    if number not in state.names:
+        raise HTTPException(404, "There is no such page.")
+    return str(number)
+
+
+@router.get("/a/{number}/{link}")
+def welcome(request: Request, number: int, link: str) -> Response:
+    """Where the personal link leads: instructions. (Not straight to the work: a browser keeps a SameSite=Strict cookie
+    back from a redirect that another site's link began.)"""
+    state = state_of(request)
+    person, settings = _require_known(state, number), state.settings
+    html = page(
+        "welcome.html.j2",
+        title=settings["title"],
+        name=state.names[number],
+        number=number,
+        instructions=as_html(settings["instructions"]),
+    )
+    response = HTMLResponse(html)
+    greet(request, response, person, link, f"/w/{number}")
+    return response
+
+
+@router.get("/w/{number}/")
+def item(request: Request, number: int) -> Response:
+    """The item before this person, or that there is none now."""
+    state = state_of(request)
+    session_id = require_session(request, _require_known(state, number))
+    found = _before(state, number)
+    if found is None:
+        return _nothing_left(state, number, session_id)
+    assignment, entry, done, last = found
+    row, shown = json.loads(entry.row), json.loads(assignment.shown)
+    of = (state.items, state.settings["overlap"], len(state.names))
+    html = page(
+        "work.html.j2",
+        title=state.settings["title"],
+        name=state.names[number],
+        number=number,
+        assignment=assignment.id,
+        last=last,
+        csrf=state.keys.csrf(session_id),
+        instructions=as_html(state.settings["instructions"]),
+        **work_context(row, shown, state.settings, done, of),
+    )
+    return HTMLResponse(html)
+
+
+def _before(state: State, number: int) -> tuple[Assignment, Entry, int, int | None] | None:
+    """(assignment, its entry, items done, the judgment that may be undone), or None where nothing is left."""
+    try:
+        with state.database.writing() as session:
+            chosen: Assignment | None
+            if collection_of(session).stopped:  # what is before people may be finished, nothing more is given out
+                chosen = next(iter(open_assignments(session, number)), None)
+            else:
+                chosen = next_assignment(session, number, state.plan, state.clock())
+            return None if chosen is None else (chosen, *_around(session, chosen, number))
+    except StorageError:
+        with state.database.reading() as session:  # a full disk: what is before the person can still be shown
+            chosen = next(iter(open_assignments(session, number)), None)
+            if chosen is None:
+                raise
+            return chosen, *_around(session, chosen, number)
+
+
+def _around(session: Any, chosen: Assignment, number: int) -> tuple[Entry, int, int | None]:
+    of = session.get(Item, chosen.item_id)
+    entry = session.get(Entry, of.entry_id)
+    last = last_of(session, number)
+    return entry, progress_of(session, number), None if last is None else last.id
+
+
+def _nothing_left(state: State, number: int, session_id: str) -> HTMLResponse:
+    with state.database.reading() as session:
+        stopped = collection_of(session).stopped
+        done, last = progress_of(session, number), last_of(session, number)
+    message = (
+        "The collection is paused. Thank you for what you did so far."
+        if stopped
+        else "There is nothing for you to judge at the moment. If others leave items open, they come to you: this page "
+        "looks again by itself."
+    )
+    html = page(
+        "done.html.j2",
+        title="Thank you",
+        message=message,
+        done=done,
+        number=number,
+        last=None if last is None else last.id,
+        csrf=state.keys.csrf(session_id),
+    )
+    return HTMLResponse(html)
+
+
+@router.post("/w/{number}/judgments")
+def judge(request: Request, number: int, sent: Submission, csrf: Csrf = "") -> Response:
+    """Write a judgment. 200 says that it is on the disk; the same submission again says so again."""
+    state = state_of(request)
+    require_csrf(request, require_session(request, _require_known(state, number)), csrf)
+    try:
+        judgment = save(state.database, number, sent, state.clock())
+    except Refused as refused:
+        return JSONResponse({"error": refused.reason}, refused.status)
+    return JSONResponse({"saved": judgment.id})
+
+
+@router.post("/w/{number}/undo")
+def take_back(request: Request, number: int, sent: Undo, csrf: Csrf = "") -> Response:
+    """Undo a judgment: its item is before the person again."""
+    state = state_of(request)
+    require_csrf(request, require_session(request, _require_known(state, number)), csrf)
+    try:
+        undone = undo(state.database, number, sent.judgment, state.clock(), state.plan.lease_s)
+    except Refused as refused:
+        return JSONResponse({"error": refused.reason}, refused.status)
+    return JSONResponse({"undone": undone.id, "assignment": undone.assignment_id})
+
+
+@router.get("/w/{number}/whole/{assignment}/{part}")
+def whole(request: Request, number: int, assignment: int, part: str) -> Response:
+    """A text that is too long for the page, as plain text: `prompt`, or the place of a response (0 the first)."""
+    state = state_of(request)
+    require_session(request, _require_known(state, number))
+    with state.database.reading() as session:
+        found = session.get(Assignment, assignment) if 0 < assignment < 2**31 else None
+        if found is None or found.annotator_id != number:
+            raise HTTPException(404, "That item was not given to you.")
+        entry = session.get(Entry, session.get(Item, found.item_id).entry_id)  # type: ignore[union-attr]
+        assert entry is not None
+        row, shown = json.loads(entry.row), json.loads(found.shown)
+    if part == "prompt":
+        return PlainTextResponse("\n\n".join(f"{who}\n{text}" if who else text for who, text in turns_of(row)))
+    if not part.isdecimal() or int(part) >= len(shown):
+        raise HTTPException(404, "There is no such text.")
+    return PlainTextResponse(texts_of(row)[shown[int(part)]])
