@@ -118,27 +118,30 @@
     const handle = card.querySelector(".handle");
     handle.addEventListener("pointerdown", (event) => {
       event.preventDefault();
-      handle.setPointerCapture(event.pointerId);
       card.classList.add("dragged");
+      // on the document: a card that moves in it would lose the pointer that it had captured
       const step = (now) => {
-        const others = cards().filter((other) => other !== card);
-        const before = others.find((other) => {
+        if (now.clientY < 60) window.scrollBy(0, -12);
+        if (now.clientY > window.innerHeight - 60) window.scrollBy(0, 12);
+        const before = cards().filter((other) => other !== card).find((other) => {
           const box = other.getBoundingClientRect();
           return now.clientY < box.top + Math.min(box.height / 2, 60);
-        });
-        if (before ? card.nextSibling !== before && card.nextElementSibling !== before : ranking.lastElementChild !== card) {
-          ranking.insertBefore(card, before || null);
+        }) ?? null;
+        if (card.nextElementSibling !== before) {
+          ranking.insertBefore(card, before);
           showPlaces();
         }
       };
       const end = () => {
-        handle.removeEventListener("pointermove", step);
+        document.removeEventListener("pointermove", step);
+        document.removeEventListener("pointerup", end);
+        document.removeEventListener("pointercancel", end);
         card.classList.remove("dragged");
         ranked(card);
       };
-      handle.addEventListener("pointermove", step);
-      handle.addEventListener("pointerup", end, {once: true});
-      handle.addEventListener("pointercancel", end, {once: true});
+      document.addEventListener("pointermove", step);
+      document.addEventListener("pointerup", end);
+      document.addEventListener("pointercancel", end);
     });
   }
   if (ranking) {

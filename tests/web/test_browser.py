@@ -1,0 +1,338 @@
+"""The page in real Chromium: people by mouse and by keyboard, two at once, a server that dies, a disk that is full."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penchant.data import load_preferences
+from penchant.data.collected import read_collected
+
+pytestmark = pytest.mark.slow
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+HOSTILE = (
+    "<script>window.hacked=1</script><img src=x onerror='window.hacked=1'><b onclick='window.hacked=1'>b</b> "
+    "[link](javascript:window.hacked=1) ![i](https://evil.example/x.png) \u202egnirts\u202c \u200b zero "
+    "</textarea></div></section><style>body{display:none}</style> مرحبا " + "x" * 3000
+)
+
+
+class Server:
+    """`penchant collect` as a process of its own."""
+
+    def __init__(self, folder: Path, *settings: str) -> None:
+        self.folder, self.settings = folder, settings
+        with closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.process: subprocess.Popen[str] | None = None
+        self.links: dict[str, str] = {}
+
+    def start(self) -> Server:
+        command = [sys.executable, "-m", "penchant.cli", "collect", *self.settings, f"port={self.port}"]
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if found := re.match(r"(\S+): (http\S+)", line):
+                self.links[found[1]] = found[2]
+            if line.startswith("Links are secret"):
+                break
+        for _ in range(200):
+            with closing(socket.socket()) as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return self
+            time.sleep(0.05)
+        raise AssertionError("the server does not listen")
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def limit_files(self, size: int) -> None:
+        """A full disk: no file of the server grows beyond `size` bytes any more."""
+        assert self.process is not None
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return [row for _, row in read_collected(self.folder / "penchant.sqlite")]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    if not CHROMIUM:
+        pytest.skip("needs Chromium (Debian: apt install chromium)")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'penchant[dev]'")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    made: list[Server] = []
+
+    def start(rows: list[dict[str, Any]], *settings: str) -> Server:
+        (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        made.append(Server(tmp_path, "rows.jsonl", *settings).start())
+        return made[-1]
+
+    yield start
+    for server in made:
+        if server.process is not None and server.process.poll() is None:
+            server.process.send_signal(signal.SIGKILL)
+            server.process.wait()
+        if server.process is not None and server.process.stdout is not None:
+            server.process.stdout.close()
+
+
+def person(chromium: Any, link: str, **options: Any) -> Any:
+    """A page in a browser profile of its own, past the welcome, that fails on script errors and blocked content."""
+    page = chromium.new_context(**options).new_page()
+    page.set_default_timeout(10_000)
+    page.problems = []
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on("console", lambda said: page.problems.append(said.text) if "Content Security" in said.text else None)
+    page.goto(link)
+    page.click("#start")
+    page.wait_for_selector("#form")
+    page.wait_for_load_state("load")  # a person is not faster than the script
+    return page
+
+
+def saved(page: Any, done: int) -> None:
+    """Wait until the page says that so many items are done."""
+    page.get_by_text(re.compile(rf"^{done} of about|You have done {done} item")).wait_for()
+    page.wait_for_load_state("load")
+
+
+def pairs(count: int) -> list[dict[str, Any]]:
+    return [{"prompt": f"Question {n}?", "responses": [f"short {n}", f"a longer answer {n}"]} for n in range(count)]
+
+
+def test_a_persons_whole_path_by_mouse(chromium: Any, serve: Callable[..., Server]) -> None:
+    server = serve(pairs(4), "--annotators", "1", "--overlap", "1")
+    page = person(chromium, server.links["annotator-1"])
+    for done, button in enumerate(("A is better", "Tie", "Both bad"), start=1):
+        page.click(f".choices >> text={button}")
+        page.click(".sure >> text=fairly sure")
+        page.fill("#note", f"because {done}")
+        page.click("#save")
+        saved(page, done)
+    page.click("#undo")  # both bad, after all
+    saved(page, 2)
+    page.click(".choices >> text=B is better")
+    page.click("#save")
+    saved(page, 3)
+    page.click(".choices >> text=Skip")
+    page.click("#save")
+    assert "Say why you skip it" in page.inner_text("#banner")
+    page.select_option("#reason", "knowledge")
+    page.click("#save")
+    saved(page, 4)
+    assert "nothing for you to judge" in page.inner_text("main")
+    assert page.problems == []
+    comparisons = [one for row in server.rows for one in row["comparisons"]]
+    assert len(comparisons) == 3
+    assert sum(one.get("tie", False) for one in comparisons) == 1
+    admin = chromium.new_context().new_page()
+    admin.goto(server.links["admin"])
+    admin.click("text=Open the overview")
+    assert "3 of 4 judgments" in admin.inner_text("h1")
+    with admin.expect_download() as download:
+        admin.click("text=Export JSONL")
+    groups = load_preferences(download.value.path().rename(server.folder / "out.jsonl"), ties="half")
+    assert groups == load_preferences(server.folder / "penchant.sqlite", ties="half")
+    admin.click("#pause")
+    assert "paused" in admin.inner_text("h1")
+
+
+def test_the_same_by_keyboard_alone(chromium: Any, serve: Callable[..., Server]) -> None:
+    server = serve(pairs(3), "--annotators", "1", "--overlap", "1")
+    page = person(chromium, server.links["annotator-1"])
+    press = page.keyboard.press
+    press("2")
+    press("c")
+    press("c")
+    press("n")
+    page.keyboard.type("1 t b s")  # letters in a note are no shortcuts
+    press("Escape")
+    press("Enter")
+    saved(page, 1)
+    press("t")
+    press("Enter")
+    saved(page, 2)
+    press("u")
+    saved(page, 1)
+    press("b")
+    press("Enter")
+    saved(page, 2)
+    press("s")
+    page.keyboard.type("It is off")  # in the list of reasons
+    press("Tab")
+    for _ in range(4):  # how sure, the note, then the button
+        if page.evaluate("document.activeElement.id") == "save":
+            break
+        press("Tab")
+    press("Enter")
+    saved(page, 3)
+    assert page.problems == []
+    exported = subprocess.run(
+        [sys.executable, "-m", "penchant.cli", "collect", "--export", "out.jsonl"], cwd=server.folder, check=True
+    )
+    assert exported.returncode == 0
+    said = [one for line in (server.folder / "out.jsonl").read_text().splitlines() for one in json.loads(line)["judgments"]]
+    assert [(one["choice"], one.get("note")) for one in said] == [("ranked", "1 t b s"), ("both_bad", None)]
+    assert said[0]["confidence"] == 2
+
+
+def test_ranking_by_keyboard_and_by_dragging(chromium: Any, serve: Callable[..., Server]) -> None:
+    rows = [{"prompt": f"p{n}", "responses": [f"text {letter} {n}" for letter in "wxyz"]} for n in range(2)]
+    server = serve(rows, "--annotators", "1", "--overlap", "1")
+    page = person(chromium, server.links["annotator-1"])
+    order = lambda: [text.split()[1] for text in page.locator(".ranking .text").all_inner_texts()]  # noqa: E731
+    start = order()
+    press = page.keyboard.press
+    press("4")
+    for _ in range(3):
+        press("Shift+ArrowUp")
+    assert order() == [start[3], *start[:3]]
+    press("ArrowDown")
+    press("=")  # as good as the one above
+    assert "is at place 1 of 4" in page.inner_text("#live")
+    press("Enter")
+    saved(page, 1)
+    equal = {start[3], start[0]}
+    start = order()
+    page.locator(".ranking .handle").nth(3).scroll_into_view_if_needed()
+    handle = page.locator(".ranking .handle").nth(3).bounding_box()
+    target = page.locator(".ranking li").nth(0).bounding_box()
+    page.mouse.move(handle["x"] + 5, handle["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(target["x"] + 40, target["y"] + 30, steps=8)
+    page.mouse.move(target["x"] + 40, target["y"] + 5, steps=4)
+    page.mouse.up()
+    assert order() == [start[3], *start[:3]]
+    page.click("#save")
+    saved(page, 2)
+    by_row = [[(one["winner"], one["loser"], one.get("tie", False)) for one in row["comparisons"]] for row in server.rows]
+    tied = next(row for row in by_row if any(tie for *_, tie in row))
+    clear = next(row for row in by_row if row is not tied)
+    assert [{"wxyz"[a], "wxyz"[b]} for a, b, tie in tied if tie] == [equal]
+    assert sorted("wxyz".index(start[3]) == winner for winner, *_ in clear) == [False] * 3 + [True] * 3
+    assert page.problems == []
+
+
+def test_two_people_at_once_and_a_reload_in_the_middle(chromium: Any, serve: Callable[..., Server]) -> None:
+    server = serve(pairs(3), "--annotators", "2", "--overlap", "2")
+    one, two = (person(chromium, server.links[f"annotator-{number}"]) for number in (1, 2))
+    for done in range(3):
+        for page in (one, two):
+            page.keyboard.press("1")
+            page.keyboard.press("c")
+            page.fill("#note", "halfway")
+        before = one.inner_text(".prompt")
+        one.reload()
+        assert one.inner_text(".prompt") == before
+        assert one.is_checked("input[value=first]")
+        assert one.input_value("#note") == "halfway"
+        for page in (two, one):
+            page.click("#save")
+            saved(page, done + 1)
+    comparisons = [one for row in server.rows for one in row["comparisons"]]
+    assert len(comparisons) == 6
+    assert {one["annotator"] for one in comparisons} == {"annotator-1", "annotator-2"}
+
+
+def test_hostile_text_in_every_field_does_nothing(chromium: Any, serve: Callable[..., Server]) -> None:
+    rows = [{"prompt": [{"role": HOSTILE[:40], "content": HOSTILE}], "responses": [HOSTILE, f"{HOSTILE} 2"]}]
+    settings = [f"title={HOSTILE[:60]}", f"instructions={HOSTILE[:600]}", "names=['<img src=x onerror=alert(1)>']"]
+    server = serve(rows, "--annotators", "2", *settings)
+    name = next(link for link in server.links.values() if "/a/2/" in link)
+    page = person(chromium, name.replace("/a/2/", "/a/2/"))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.reload()
+    assert page.evaluate("window.hacked") is None
+    assert page.is_visible(".prompt")
+    assert "⟨U+202E⟩" in page.inner_text(".prompt")
+    assert "<script>" in page.inner_text(".prompt")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator(".text a, .text img, .text script, .text style").count() == 0
+    page.fill("#note", HOSTILE[:1500])
+    page.keyboard.press("Escape")
+    page.click(".choices >> text=A is better")
+    page.click("#save")
+    saved(page, 1)
+    assert all(url.startswith(f"http://127.0.0.1:{server.port}/") for url in asked)
+    assert page.problems == []
+    admin = person_admin(chromium, server)
+    assert admin.evaluate("window.hacked") is None
+    assert "onerror" in admin.inner_text("main")
+
+
+def person_admin(chromium: Any, server: Server) -> Any:
+    admin = chromium.new_context().new_page()
+    admin.goto(server.links["admin"])
+    admin.click("text=Open the overview")
+    return admin
+
+
+def test_a_killed_server_loses_no_answer(chromium: Any, serve: Callable[..., Server]) -> None:
+    server = serve(pairs(3), "--annotators", "1", "--overlap", "1")
+    page = person(chromium, server.links["annotator-1"])
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    saved(page, 1)
+    server.kill()
+    page.keyboard.press("2")
+    page.fill("#note", "while it was down")
+    page.click("#save")
+    page.locator("#banner", has_text="kept in this browser").wait_for()
+    server.start()
+    saved(page, 2)
+    server.kill()
+    page.keyboard.press("t")
+    page.keyboard.press("Enter")
+    page.locator("#banner", has_text="kept in this browser").wait_for()
+    link, context = page.url, page.context
+    page.close()  # the window is closed before the server is back
+    server.start()
+    page = context.new_page()
+    page.goto(link)
+    saved(page, 3)
+    comparisons = [one for row in server.rows for one in row["comparisons"]]
+    assert len(comparisons) == 3
+
+
+def test_a_full_disk_is_said_and_the_answer_kept(chromium: Any, serve: Callable[..., Server]) -> None:
+    server = serve(pairs(3), "--annotators", "1", "--overlap", "1")
+    page = person(chromium, server.links["annotator-1"])
+    server.limit_files(4096)
+    page.keyboard.press("1")
+    page.fill("#note", "n" * 1500)
+    page.click("#save")
+    page.locator("#banner", has_text="cannot save").wait_for()
+    page.reload()  # the item that is before the person is shown still
+    page.locator("#banner", has_text="cannot save").wait_for()
+    server.limit_files(resource.RLIM_INFINITY)
+    saved(page, 1)
+    assert len([one for row in server.rows for one in row["comparisons"]]) == 1
