@@ -199,7 +199,9 @@ def test_the_same_by_keyboard_alone(chromium: Any, serve: Callable[..., Server])
         [sys.executable, "-m", "penchant.cli", "collect", "--export", "out.jsonl"], cwd=server.folder, check=True
     )
     assert exported.returncode == 0
-    said = [one for line in (server.folder / "out.jsonl").read_text().splitlines() for one in json.loads(line)["judgments"]]
+    said = [
+        one for line in (server.folder / "out.jsonl").read_text().splitlines() for one in json.loads(line)["judgments"]
+    ]
     assert [(one["choice"], one.get("note")) for one in said] == [("ranked", "1 t b s"), ("both_bad", None)]
     assert said[0]["confidence"] == 2
 
@@ -233,7 +235,9 @@ def test_ranking_by_keyboard_and_by_dragging(chromium: Any, serve: Callable[...,
     assert order() == [start[3], *start[:3]]
     page.click("#save")
     saved(page, 2)
-    by_row = [[(one["winner"], one["loser"], one.get("tie", False)) for one in row["comparisons"]] for row in server.rows]
+    by_row = [
+        [(one["winner"], one["loser"], one.get("tie", False)) for one in row["comparisons"]] for row in server.rows
+    ]
     tied = next(row for row in by_row if any(tie for *_, tie in row))
     clear = next(row for row in by_row if row is not tied)
     assert [{"wxyz"[a], "wxyz"[b]} for a, b, tie in tied if tie] == [equal]
