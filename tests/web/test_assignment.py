@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlmodel import Session, SQLModel, create_engine, select
 
-from penchant.web.assignment import DONE, Plan, fair_share, next_assignment, order_of
+from penchant.web.assignment import DONE, SKIPPED, Plan, fair_share, next_assignment, order_of
 from penchant.web.tables import Annotator, Assignment, Entry, Item, Judgment
 
 
@@ -46,7 +46,7 @@ def test_each_item_gets_its_overlap_however_fast_people_are(
         session.flush()
 
         def finish(found: Assignment, choice: str) -> None:
-            found.state = DONE
+            found.state = SKIPPED if choice == "skip" else DONE
             said = Judgment(
                 client_id=str(uuid.uuid4()), assignment_id=found.id or 0, choice=choice, seconds=1, judged_at=now
             )

@@ -18,10 +18,10 @@ import numpy as np
 from sqlalchemy import BigInteger, and_, func, literal, or_
 from sqlmodel import Session, col, exists, select
 
-from penchant.web.tables import Assignment, Item, Judgment
+from penchant.web.tables import Assignment, Item
 
 PRIME = 2**31 - 1  # orders of items are x -> (a x + b) mod this
-OPEN, DONE, LAPSED = "open", "done", "lapsed"
+OPEN, DONE, SKIPPED, LAPSED = "open", "done", "skipped", "lapsed"
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,8 @@ def taken(session: Session, item_id: int, now: float) -> int:
 
 def _counts(now: float) -> Any:
     """Assignments that use up a place of the item's overlap: judged, or before somebody. A skip does not."""
-    skipped = exists().where(
-        col(Judgment.assignment_id) == Assignment.id, col(Judgment.undone_at).is_(None), col(Judgment.choice) == "skip"
-    )
     return or_(
-        and_(col(Assignment.state) == DONE, ~skipped),
+        col(Assignment.state) == DONE,
         and_(col(Assignment.state) == OPEN, col(Assignment.lease_until) > now),
     )
 
@@ -84,10 +81,17 @@ def _next_item(session: Session, annotator: int, plan: Plan, now: float) -> Item
         col(Assignment.annotator_id) == annotator,
         col(Assignment.state) != LAPSED,
     )
-    places = select(func.count()).where(Assignment.item_id == Item.id, _counts(now)).correlate(Item).scalar_subquery()
+    counted = (
+        select(Assignment.item_id, func.count().label("n"))
+        .where(_counts(now))
+        .group_by(col(Assignment.item_id))
+        .subquery()
+    )
+    places = func.coalesce(counted.c.n, 0)
     factor, offset = (_drawn(plan.seed, "order", annotator, part) % (PRIME - 1) + 1 for part in ("a", "b"))
     own_order = (col(Item.shuffle) * literal(factor, BigInteger) + literal(offset, BigInteger)) % PRIME
-    asked = select(Item).where(col(Item.answer).is_(None), ~had, places < plan.overlap)
+    asked = select(Item).outerjoin(counted, counted.c.item_id == Item.id)
+    asked = asked.where(col(Item.answer).is_(None), ~had, places < plan.overlap)
     return session.exec(asked.order_by(places.desc(), own_order, col(Item.id)).limit(1)).first()
 
 
@@ -96,7 +100,7 @@ def _due_check(session: Session, annotator: int, plan: Plan) -> Item | None:
     is_check = col(Item.answer).is_not(None)
     of_mine = select(func.count()).select_from(Assignment).join(Item).where(Assignment.annotator_id == annotator)
     checks = int(session.exec(of_mine.where(is_check)).one())
-    others = int(session.exec(of_mine.where(~is_check, Assignment.state == DONE)).one())
+    others = int(session.exec(of_mine.where(~is_check, col(Assignment.state).in_((DONE, SKIPPED)))).one())
     block, place = divmod(others, plan.check_every - 1)
     if checks > block or place < _drawn(plan.seed, "check", annotator, block) % (plan.check_every - 1):
         return None

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from penchant.web.assignment import DONE, OPEN
+from penchant.web.assignment import DONE, OPEN, SKIPPED
 from penchant.web.database import Database
 from penchant.web.tables import Assignment, Judgment
 
@@ -110,7 +110,7 @@ def _save(session: Session, annotator: int, sent: Submission, now: float) -> Jud
         seconds=round(min(sent.seconds, max(0.0, now - assignment.opened_at), MOST_SECONDS), 2),
         judged_at=now,
     )
-    assignment.state = DONE
+    assignment.state = SKIPPED if sent.choice == "skip" else DONE
     session.add(judgment)
     session.add(assignment)
     session.flush()

@@ -140,5 +140,5 @@ def coefficient(found: Coefficient, *, percent: bool = False) -> str:
         return f"undefined: {found.reason}"
     form = (lambda value: f"{100 * value:.0f}%") if percent else (lambda value: f"{value:.2f}".replace("-", "−"))
     if found.low is None or found.high is None:
-        return f"{form(found.value)} (no interval: {found.reason or 'one prompt'})"
+        return f"{form(found.value)} (no interval: {found.reason.removeprefix('no interval: ') or 'one prompt'})"
     return f"{form(found.value)} [{form(found.low)}, {form(found.high)}]"

@@ -13,7 +13,7 @@ from sqlmodel import Session, col, func, select
 
 from penchant.metrics.agreement import Coefficient, agreement_between, krippendorff_alpha, pair_agreement
 from penchant.metrics.intervals import Estimate, cluster_mean
-from penchant.web.assignment import DONE
+from penchant.web.assignment import DONE, SKIPPED
 from penchant.web.export import Said, all_said
 from penchant.web.tables import Annotator, Assignment, Entry, Item, Judgment
 
@@ -210,5 +210,5 @@ def _worker(
 
 def progress_of(session: Session, annotator: int) -> int:
     """How many items a person has done, attention checks and skips too: they cannot be told from outside."""
-    asked = select(func.count()).where(Assignment.annotator_id == annotator, Assignment.state == DONE)
+    asked = select(func.count()).where(Assignment.annotator_id == annotator, col(Assignment.state).in_((DONE, SKIPPED)))
     return int(session.exec(asked).one())

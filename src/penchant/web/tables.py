@@ -61,7 +61,7 @@ class Assignment(SQLModel, table=True):
 
     Attributes:
         shown: indices into the entry's responses in the order in which they stand on the page, as JSON.
-        state: `open` (before the person), `done` (judged or skipped), or `lapsed` (taken back after its lease).
+        state: `open` (before the person), `done` (judged), `skipped`, or `lapsed` (taken back after its lease).
         opened_at, lease_until: seconds since 1970.
     """
 
