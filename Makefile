@@ -8,13 +8,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-all check format bench clean
+.PHONY: help install demo test test-all test-postgres check format bench clean
 
 help:
 	@echo "make demo      install, then compare five methods on a small model of ours and write an HTML page"
 	@echo "               (make demo MODEL=smollm2-135m: DPO on SmolLM2-135M, and its report)"
 	@echo "make test      install, then run the tests (under 6 minutes on 2 cores)"
 	@echo "make test-all  the slow tests too"
+	@echo "make test-postgres  the page for people on PostgreSQL (installs Debian's, starts a cluster for the tests only)"
 	@echo "make check     format, lint and types"
 	@echo "make format    put the code into shape"
 	@echo "make bench     side by side with TRL, about 90 minutes on 2 quiet cores (QUICK=1: a look; OUT=PATH)"
@@ -46,6 +47,11 @@ test: install
 
 test-all: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# pg_virtualenv makes a cluster of its own on a free port, tells libpq where by PG* variables, and removes it afterwards
+test-postgres: install
+	@command -v pg_virtualenv > /dev/null || { echo "== installing PostgreSQL"; apt-get update -q && apt-get install -y -q postgresql postgresql-common; }
+	PENCHANT_TEST_POSTGRES=postgresql:///postgres pg_virtualenv $(BIN)/python -m pytest tests/web
 
 check: install
 	@echo "== format, lint, types"
