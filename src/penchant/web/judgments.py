@@ -126,7 +126,9 @@ def standing(session: Session, assignment: int) -> Judgment | None:
 def last_of(session: Session, annotator: int) -> Judgment | None:
     """The latest judgment of a person that stands."""
     asked = select(Judgment).join(Assignment).where(Assignment.annotator_id == annotator)
-    return session.exec(asked.where(col(Judgment.undone_at).is_(None)).order_by(col(Judgment.id).desc())).first()
+    return session.exec(
+        asked.where(col(Judgment.undone_at).is_(None)).order_by(col(Judgment.id).desc()).limit(1)
+    ).first()
 
 
 def undo(database: Database, annotator: int, judgment_id: int, now: float, lease_s: float) -> Judgment:
