@@ -112,7 +112,12 @@ def test_where_forms_are_refused_plain_words_are_asked_for(endpoint: FakeEndpoin
 
 @pytest.mark.parametrize(
     ("status", "message"),
-    [(401, "refuses the key in OPENAI_API_KEY"), (403, "refuses the key"), (404, "does not know"), (400, "not take")],
+    [
+        (401, "refuses the key in OPENAI_API_KEY"),
+        (403, "refuses the key"),
+        (404, "does not know"),
+        (302, "does not know"),
+    ],
 )
 def test_what_would_fail_for_all_stops_at_once(
     endpoint: FakeEndpoint, judge: Any, status: int, message: str, tmp_path: Path
@@ -170,3 +175,43 @@ def test_it_works_where_an_event_loop_runs_already(endpoint: FakeEndpoint, judge
         return judge_one(judge(), "p", "a longer one", "b").winner
 
     assert asyncio.run(notebook()) == "a"
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_question_that_is_refused_fails_alone(endpoint: FakeEndpoint, judge: Any, status: int) -> None:
+    """Such as one that is too long; and it does not make the others be asked without a form."""
+    endpoint.behave = lambda _, request: status if "p3\n" in request["messages"][0]["content"] else "Verdict: A"
+    answers = ask(judge(concurrency=1), PAIRS[:6])
+    assert [answer.outcome for answer in answers] == ["tie"] * 3 + ["unparseable"] + ["tie"] * 2
+    assert "response_format" in endpoint.calls[-1]
+    assert answers[3].first is not None
+    assert not answers[3].first.final
+
+
+def test_the_key_stands_in_no_transcript_and_no_message(
+    endpoint: FakeEndpoint, judge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OWN_KEY", "s3cret")
+    endpoint.behave = lambda *_: "You sent s3cret. Verdict: A"
+    verdict = judge_one(judge(key_from="OWN_KEY"), "p", "a", "b")
+    assert "s3cret" not in verdict.transcript
+    assert "[key]" in verdict.transcript
+    endpoint.behave = lambda *_: (401, {}, b'{"error": {"message": "bad key s3cret"}}')
+    with pytest.raises(InputError) as raised:
+        judge_one(judge(key_from="OWN_KEY"), "p", "a", "b")
+    assert "s3cret" not in str(raised.value)
+    with pytest.raises(InputError, match="credentials in it"):
+        judge(base_url="http://user:pass@127.0.0.1/v1")
+
+
+def test_a_server_that_goes_away_leaves_failures_to_ask_again(endpoint: FakeEndpoint, judge: Any) -> None:
+    """It was there, so what fails later is counted; one that never was stops the run."""
+    made = judge(attempts=1, concurrency=1)
+    assert judge_one(made, "p", "a longer one", "b").winner == "a"
+    made.settings = made.settings.replace(base_url="http://127.0.0.1:9/v1")
+    assert judge_one(made, "p", "a longer one", "b").winner == "unparseable"
+
+
+def test_limits_that_an_endpoint_does_not_want_are_not_sent(endpoint: FakeEndpoint, judge: Any) -> None:
+    judge_one(judge(max_tokens=None), "p", "a", "b")
+    assert "max_tokens" not in endpoint.calls[0]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 from penchant.errors import InputError, MissingExtra, RunError
 from penchant.judges.contract import Done, Question
@@ -15,6 +16,7 @@ from penchant.judges.prompts import load_template, read_verdict
 from penchant.judges.settings import Endpoint
 from penchant.types import Verdict
 
+EXCERPT = 200  # characters of an answer that a message shows
 MOST_WAIT_S = 60.0  # between two attempts, whatever `Retry-After` asks for
 FORM = {
     "type": "json_schema",
@@ -51,6 +53,8 @@ class EndpointJudge:
             raise MissingExtra("an endpoint needs the package `openai`: pip install 'penchant[judges]'") from error
         self.settings, self._openai = settings, openai
         self.template = load_template(settings.template)
+        if "@" in (settings.base_url or ""):
+            raise InputError(f"base_url has credentials in it: put the key into the variable {settings.key_from}")
         key = os.environ.get(settings.key_from)
         if not key and settings.base_url is None:
             raise InputError(
@@ -58,7 +62,7 @@ class EndpointJudge:
                 "`judge.base_url` for an endpoint of your own"
             )
         self._key = key or "none"  # the client wants one, an endpoint of one's own mostly does not
-        self._plain = not settings.structured
+        self._plain, self._answered = not settings.structured, False
         asked = (settings.base_url, settings.model, settings.temperature, settings.max_tokens, settings.structured)
         self.identity = f"endpoint {' '.join(map(str, asked))} {self.template.digest}"
 
@@ -68,8 +72,15 @@ class EndpointJudge:
 
     async def _all(self, questions: Sequence[Question], done: Done) -> None:
         settings = self.settings
+        # no redirects: texts and key go to the address that was given; and no proxy lies before this machine itself
+        here = urlsplit(settings.base_url or "").hostname in ("localhost", "127.0.0.1", "::1")
+        http = self._openai.DefaultAsyncHttpxClient(follow_redirects=False, trust_env=not here)
         client = self._openai.AsyncOpenAI(
-            base_url=settings.base_url, api_key=self._key, timeout=settings.timeout_s, max_retries=0
+            base_url=settings.base_url,
+            api_key=self._key,
+            timeout=settings.timeout_s,
+            max_retries=0,
+            http_client=http,
         )
         waiting = iter(enumerate(questions))
 
@@ -87,58 +98,69 @@ class EndpointJudge:
                 await asyncio.gather(*workers, return_exceptions=True)
 
     async def _one(self, client: Any, asked: Question) -> Verdict:
-        begun, text, reason = time.monotonic(), self.template.ask(asked), ""
+        begun, text, reason, wait = time.monotonic(), self.template.ask(asked), "", 0.0
         for attempt in range(self.settings.attempts):
+            if attempt:
+                await asyncio.sleep(wait)
             try:
                 said, tokens = await self._answer(client, text)
+                self._answered = True
                 winner, confidence = read_verdict(said)
-                return Verdict(winner, confidence, said, time.monotonic() - begun, tokens)
+                return Verdict(winner, confidence, self._safe(said), time.monotonic() - begun, tokens)
             except (self._openai.APIError, TimeoutError, ValueError) as error:
                 self._give_up(error, last=attempt + 1 == self.settings.attempts)
-                reason = f"{type(error).__name__}: {error}"
+                reason = self._safe(f"{type(error).__name__}: {error}")[:EXCERPT]
+                if isinstance(error, self._refusals):  # of this question: asking again changes nothing
+                    break
                 wait = self._wait(attempt, error)
-            if attempt + 1 < self.settings.attempts:
-                await asyncio.sleep(wait)
         return Verdict("unparseable", None, f"failed: {reason}", time.monotonic() - begun, final=False)
 
     async def _answer(self, client: Any, text: str) -> tuple[str, int]:
-        """What the model says, and the tokens that it took; without a form where the endpoint refuses one."""
-        settings, plain = self.settings, self._plain
-        more: dict[str, Any] = {} if plain else {"response_format": FORM}
-        if settings.temperature is not None:
-            more["temperature"] = settings.temperature
+        """What the model says, and the tokens that it took. Where a form is refused it is asked for plain words; only
+        if these are answered was it the form."""
+        plain = self._plain
         try:
-            async with asyncio.timeout(settings.timeout_s):  # the client's own is that between two bytes
-                answer = await client.chat.completions.create(
-                    model=settings.model,
-                    messages=[{"role": "user", "content": text}],
-                    max_tokens=settings.max_tokens,
-                    **more,
-                )
-        except self._openai.BadRequestError:
+            return _read(await self._ask(client, text, plain))
+        except self._refusals:
             if plain:
                 raise
-            self._plain = True
-            return await self._answer(client, text)
-        return _read(answer)
+        found = _read(await self._ask(client, text, True))
+        self._plain = True
+        return found
+
+    async def _ask(self, client: Any, text: str, plain: bool) -> Any:
+        settings = self.settings
+        more: dict[str, Any] = {} if plain else {"response_format": FORM}
+        more |= {key: value for key in ("temperature", "max_tokens") if (value := getattr(settings, key)) is not None}
+        async with asyncio.timeout(settings.timeout_s):  # the client's own is that between two bytes
+            return await client.chat.completions.create(
+                model=settings.model, messages=[{"role": "user", "content": text}], **more
+            )
+
+    @property
+    def _refusals(self) -> tuple[type[Exception], ...]:
+        return (self._openai.BadRequestError, self._openai.UnprocessableEntityError)
 
     def _give_up(self, error: Exception, *, last: bool) -> None:
         """Raise what would fail for every question."""
-        where = self.settings.base_url or "the endpoint"
-        if isinstance(error, self._openai.AuthenticationError | self._openai.PermissionDeniedError):
-            raise InputError(f"{where} refuses the key in {self.settings.key_from}: {_short(error)}") from error
-        if isinstance(error, self._openai.NotFoundError):
+        where, said = self.settings.base_url or "the endpoint", self._safe(str(error))[:EXCERPT]
+        status = getattr(error, "status_code", 0)
+        if status in (401, 403):
+            raise InputError(f"{where} refuses the key in {self.settings.key_from}: {said}") from None
+        if 300 <= status < 400 or status in (404, 405):
             raise InputError(
-                f"{where} does not know this address or the model {self.settings.model!r}: {_short(error)}; the "
-                "address mostly ends in /v1"
-            ) from error
-        if isinstance(error, self._openai.BadRequestError | self._openai.UnprocessableEntityError):
-            raise InputError(f"{where} does not take the question: {_short(error)}") from error
-        if last and type(error.__cause__).__name__ == "ConnectError":
+                f"{where} does not know this address or the model {self.settings.model!r}: {said}; the address mostly "
+                "ends in /v1"
+            ) from None
+        if last and not self._answered and type(error.__cause__).__name__ == "ConnectError":
             raise RunError(
                 f"{where} cannot be reached, {self.settings.attempts} attempts failed ({error.__cause__}): start it, "
-                "or correct `judge.base_url`. What was judged so far is kept"
-            ) from error
+                "or correct `base_url`, and give the same command again"
+            ) from None
+
+    def _safe(self, text: str) -> str:
+        """Without the key, which a server may send back."""
+        return text.replace(self._key, "[key]") if self._key != "none" else text
 
     def _wait(self, attempt: int, error: Exception) -> float:
         """Seconds before the next attempt."""
@@ -160,10 +182,6 @@ def _read(answer: Any) -> tuple[str, int]:
     if not isinstance(said, str):
         raise ValueError("an answer without text")
     return said, int(tokens)
-
-
-def _short(error: Exception) -> str:
-    return str(error)[:200]
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:

@@ -77,7 +77,7 @@ def read_verdict(answer: str) -> tuple[Winner, float | None]:
     text = answer.strip()
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if isinstance(content, dict):
         winner = str(content.get("winner", "")).strip().lower()

@@ -69,8 +69,8 @@ class Endpoint(Config):
     """What it is asked: `instruction`, `summary`, `summary_concise`, `helpfulness`, `harmlessness`, or a file."""
     temperature: Annotated[float | None, Field(ge=0, le=2)] = 0.0
     """Of its answers; null leaves it to the endpoint, as some models want."""
-    max_tokens: Count = 400
-    """Of an answer."""
+    max_tokens: Count | None = 400
+    """Of an answer; null leaves it to the endpoint, as some models want."""
     structured: bool = True
     """Ask for JSON of a stated form, where the endpoint offers that; where it refuses, plain text is asked for."""
     concurrency: Count = 4
