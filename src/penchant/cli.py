@@ -19,6 +19,7 @@ from penchant.config import describe, file_and_overrides, load_config
 from penchant.errors import InputError, PenchantError, RunError
 from penchant.methods import METHODS, train
 from penchant.pipelines import PIPELINES
+from penchant.pipelines.agree_command import add_agree
 from penchant.pipelines.judge_command import add_judge
 from penchant.pipelines.weak_command import add_weak
 from penchant.studies.command import add_study
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     add_study(commands, _MethodParser)
     add_weak(commands, _MethodParser)
     add_judge(commands)
+    add_agree(commands)
     return parser
 
 

@@ -1,0 +1,182 @@
+"""What several raters say of the same comparisons, matched by content: prompt and both responses, in whatever order.
+
+A file's order is no neutral ground: layouts with `chosen` and `rejected` put the winner first, so by that order
+everybody says "first" of everything and chance agreement is 1. Each pair is oriented by a digest of its texts instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+from penchant.data.load import read_preferences
+from penchant.data.model_names import models_by_source
+from penchant.data.parse import BadRows
+from penchant.errors import InputError
+from penchant.types import Comparison, PromptGroup, prompt_text
+
+FIRST, SECOND, TIE = "first", "second", "tie"
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two responses to one prompt, in the order of their digests; `models` wrote them, where a row says so."""
+
+    prompt: str
+    first: str
+    second: str
+    models: tuple[str, str] | None = None
+
+    @property
+    def longer_by(self) -> int:
+        """Characters that the first has more than the second."""
+        return len(self.first) - len(self.second)
+
+
+@dataclass
+class Ratings:
+    """Who says what of which comparison.
+
+    Attributes:
+        pairs: the comparisons, in order of first appearance.
+        raters: names; those in `people` come from files of people.
+        verdicts: for each rater, "first", "second" or "tie" of each pair, None where nothing was said.
+        skipped_rows: rows that cannot be used.
+        alike: comparisons of responses that differ in white space at their ends only, left out.
+        contradicted: (rater, pair) that one rater judged more than once and differently: these count as ties, as a
+            verdict does that flips with the order.
+    """
+
+    pairs: list[Compared] = field(default_factory=list)
+    raters: list[str] = field(default_factory=list)
+    people: set[str] = field(default_factory=set)
+    verdicts: list[list[str | None]] = field(default_factory=list)
+    skipped_rows: int = 0
+    alike: int = 0
+    contradicted: int = 0
+
+
+def read_ratings(
+    files: Sequence[str],
+    people: Sequence[str] = (),
+    *,
+    only: Sequence[str] = (),
+    layout: str | None = None,
+    bad_rows: BadRows = "error",
+) -> Ratings:
+    """Read files of comparisons by several raters.
+
+    Args:
+        files: preference files. Comparisons that name no annotator are those of one rater, named after the file.
+        people: more of them, whose raters are people.
+        only: raters to keep; all if empty.
+        layout, bad_rows: as in `read_preferences`.
+
+    Raises:
+        InputError: what `read_preferences` raises; a file that names the annotator of some comparisons only; a name
+            that stands for a person and a judge, or for two files; names in `only` that nobody has.
+    """
+    said: dict[str, dict[Key, set[str]]] = {}
+    pairs: dict[Key, Compared] = {}
+    found = Ratings()
+    named_after: dict[str, str] = {}
+    for source, is_people in [*((file, False) for file in files), *((file, True) for file in people)]:
+        loaded = read_preferences(
+            source, ties="half", merge=False, contradictions="keep", bad_rows=bad_rows, layout=layout
+        )
+        found.skipped_rows += loaded.skipped_rows
+        models = models_by_source(source, loaded.layout)
+        name = _file_rater(source, loaded.groups)
+        if name is not None and named_after.setdefault(name, source) != source:
+            raise InputError(f"{source} and {named_after[name]} would both be the rater {name!r}: rename one of them")
+        for group in loaded.groups:
+            names = models.get(group.source)
+            for comparison in group.comparisons:
+                rater = comparison.annotator if name is None else name
+                assert rater is not None
+                _refuse_both(rater, is_people, found, said, source)
+                key, verdict, pair = oriented(group, comparison, names)
+                if key[1] == key[2]:
+                    found.alike += 1
+                    continue
+                known = pairs.setdefault(key, pair)
+                if known.models is None and pair.models is not None:
+                    pairs[key] = pair
+                said.setdefault(rater, {}).setdefault(key, set()).add(verdict)
+    _require_known(only, said)
+    found.raters = [rater for rater in said if not only or rater in only]
+    found.people &= set(found.raters)
+    kept = [key for key in pairs if any(key in said[rater] for rater in found.raters)]
+    found.pairs = [pairs[key] for key in kept]
+    found.contradicted = sum(len(verdicts) > 1 for rater in found.raters for verdicts in said[rater].values())
+    found.verdicts = [[_one(said[rater].get(key)) for key in kept] for rater in found.raters]
+    return found
+
+
+def oriented(
+    group: PromptGroup, comparison: Comparison, models: Sequence[str] | None = None
+) -> tuple[Key, str, Compared]:
+    """A comparison with its two responses in the order of their digests: its key, the verdict, and the texts.
+
+    Args:
+        models: who wrote each response of the group, where that is known.
+    """
+    prompt = prompt_text(group.prompt).strip()
+    places = (comparison.winner, comparison.loser)
+    texts = [group.responses[place].text.strip() for place in places]
+    won = 0 if _digest(prompt, texts[0]) <= _digest(prompt, texts[1]) else 1
+    verdict = TIE if comparison.tie else (FIRST, SECOND)[won]
+    order = (won, 1 - won)
+    wrote = None if models is None else (models[places[order[0]]], models[places[order[1]]])
+    pair = Compared(prompt, texts[order[0]], texts[order[1]], wrote)
+    return (prompt, pair.first, pair.second), verdict, pair
+
+
+def _digest(prompt: str, text: str) -> bytes:
+    """Of both, so that one text is not the first of every pair that it stands in."""
+    return hashlib.sha256(f"{len(prompt)}\n{prompt}\n{text}".encode("utf-8", "surrogatepass")).digest()
+
+
+def _one(verdicts: set[str] | None) -> str | None:
+    if verdicts is None:
+        return None
+    return next(iter(verdicts)) if len(verdicts) == 1 else TIE
+
+
+def _file_rater(source: str, groups: Sequence[PromptGroup]) -> str | None:
+    """The name of the one rater of a file, or None where comparisons name their annotators."""
+    named = [comparison.annotator is not None for group in groups for comparison in group.comparisons]
+    if not named:
+        raise InputError(f"{source}: no comparison in the whole file, so nobody says anything there")
+    if all(named):
+        return None
+    if any(named):
+        raise InputError(
+            f"{source}: {named.count(False)} of {len(named)} comparisons do not say who judged: name their annotator, "
+            "or take them out"
+        )
+    name = Path(source).name.removesuffix(".gz")
+    return name.rpartition(".")[0] or name
+
+
+def _refuse_both(
+    rater: str, is_people: bool, found: Ratings, said: dict[str, dict[Key, set[str]]], source: str
+) -> None:
+    if rater in said and (rater in found.people) != is_people:
+        raise InputError(
+            f"{source}: {rater!r} stands in a file of people and in a file of judges: a rater is one or the other"
+        )
+    if is_people:
+        found.people.add(rater)
+
+
+def _require_known(only: Sequence[str], said: dict[str, dict[Key, set[str]]]) -> None:
+    for name in only:
+        if name not in said:
+            near = get_close_matches(name, said, n=1)
+            advice = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(list(said)[:20])}"
+            raise InputError(f"annotators: nobody is called {name!r}; {advice}")

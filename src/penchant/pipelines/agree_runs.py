@@ -1,0 +1,245 @@
+"""From files of several raters to how far they agree: numbers, and a page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from penchant.data.ratings import FIRST, SECOND, TIE, Ratings, read_ratings
+from penchant.errors import InputError
+from penchant.metrics.agreement import (
+    Pair,
+    agreement_between,
+    krippendorff_alpha,
+    leave_one_out,
+    majority,
+    pair_agreement,
+)
+from penchant.metrics.intervals import cluster_mean
+from penchant.pipelines.agree_settings import Agree
+from penchant.train.run_folder import RunFolder
+from penchant.types import RunResult
+
+QUARTERS = 4
+MOST_ROWS = 12  # of two models each, in the table of people and judges
+Verdicts = list[str | None]
+
+
+def agree(config: Agree) -> RunResult:
+    """Read the files, measure, and write `agree.json`, `report.html` and figures to the run directory.
+
+    Raises:
+        InputError: what `read_ratings` raises; one rater only; no comparison that two raters share.
+        RunError: the folder cannot be written.
+    """
+    from penchant.reports.agreement import agreement_page
+
+    folder = RunFolder(config.out, config)
+    numbers = agreement_numbers(config)
+    folder.open()
+    try:
+        folder.write_json("agree.json", numbers)
+        agreement_page(numbers, folder.path)
+        return RunResult(config.method, folder.path, numbers)
+    finally:
+        folder.close()
+
+
+def agreement_numbers(config: Agree) -> dict[str, Any]:
+    """What there is to say, as plain values; the file `agree.json`."""
+    found = read_ratings(
+        config.files, config.people, only=config.annotators, layout=config.layout, bad_rows=config.bad_rows
+    )
+    _require_common(found)
+    clusters = [pair.prompt for pair in found.pairs]
+    how = {"level": config.level, "resamples": config.resamples, "seed": config.seed}
+    pairs = [
+        {"one": found.raters[one], "other": found.raters[other]}
+        | _as_dict(pair_agreement(found.verdicts[one], found.verdicts[other], clusters, **how))  # type: ignore[arg-type]
+        for one, other in combinations(range(len(found.raters)), 2)
+    ]
+    times = _times(found)
+    humans = _of(found, people=True)
+    return {
+        "method": config.method,
+        "files": list(config.files),
+        "people_files": list(config.people),
+        "level": config.level,
+        "raters": _raters(found, clusters, how),
+        "comparisons": len(found.pairs),
+        "shared": sum(count >= 2 for count in times),
+        "prompts": len(set(clusters)),
+        "skipped_rows": found.skipped_rows,
+        "alike": found.alike,
+        "contradicted": found.contradicted,
+        "pairs": pairs,
+        "alpha": krippendorff_alpha(found.verdicts, clusters, **how).as_dict(),  # type: ignore[arg-type]
+        "alpha_people": krippendorff_alpha(humans, clusters, **how).as_dict() if len(humans) > 1 else None,  # type: ignore[arg-type]
+        "lengths": _lengths(found, clusters, how),
+        "human_study": _human_study(found, clusters, how),
+        "disagreements": _disagreements(found, config.shown),
+    }
+
+
+def _require_common(found: Ratings) -> None:
+    if len(found.raters) < 2:
+        raise InputError(
+            f"there is one rater only ({found.raters[0] if found.raters else 'none'}), and agreement needs two: rows "
+            "that say who judged (`annotator`), or one file a judge"
+        )
+    if not any(count >= 2 for count in _times(found)):
+        raise InputError(
+            f"no comparison was judged by two of the {len(found.raters)} raters ({', '.join(found.raters[:10])}): a "
+            "comparison is the same where the prompt and both responses are, whatever their order. Are these files "
+            "about the same prompts?"
+        )
+
+
+def _times(found: Ratings) -> list[int]:
+    """How many raters judged each pair."""
+    return [sum(verdict is not None for verdict in said) for said in zip(*found.verdicts, strict=True)]
+
+
+def _of(found: Ratings, *, people: bool) -> list[Verdicts]:
+    return [said for rater, said in zip(found.raters, found.verdicts, strict=True) if (rater in found.people) == people]
+
+
+def _as_dict(pair: Pair) -> dict[str, Any]:
+    return {"raw": pair.raw.as_dict(), "kappa": pair.kappa.as_dict()}
+
+
+def _raters(found: Ratings, clusters: list[str], how: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each rater by itself, against the majority and against that of the others.
+
+    Where there are people, the majority is theirs: a judge is held against all of them, a person against the others.
+    """
+    reference = _of(found, people=True) or found.verdicts
+    leads = majority(reference)
+    apart = iter(leave_one_out(reference, clusters, **how))
+    rows = []
+    for rater, said in zip(found.raters, found.verdicts, strict=True):
+        inside = rater in found.people or not found.people
+        whole = pair_agreement(said, leads, clusters, **how)
+        rows.append(
+            {
+                "name": rater,
+                "kind": "person" if rater in found.people else "judge" if found.people else "rater",
+                "judged": sum(verdict is not None for verdict in said),
+                "ties": sum(verdict == TIE for verdict in said),
+                "longer": _longer(found, said, clusters, how),
+                # of two, the majority is what both say; who is inside a majority agrees with itself
+                "majority": _as_dict(whole) if len(reference) > 2 else None,
+                "left_out": _as_dict(next(apart) if inside else whole),
+            }
+        )
+    return rows
+
+
+def _longer(found: Ratings, said: Verdicts, clusters: list[str], how: dict[str, Any]) -> dict[str, Any] | None:
+    """How often a rater prefers the longer of two responses, among those that it decides and whose lengths differ."""
+    chosen = [
+        ((pair.longer_by > 0) == (verdict == FIRST), cluster)
+        for pair, verdict, cluster in zip(found.pairs, said, clusters, strict=True)
+        if verdict in (FIRST, SECOND) and pair.longer_by
+    ]
+    if not chosen:
+        return None
+    return cluster_mean([float(longer) for longer, _ in chosen], [cluster for _, cluster in chosen], **how).as_dict()
+
+
+def _lengths(found: Ratings, clusters: list[str], how: dict[str, Any]) -> list[dict[str, Any]]:
+    """Agreement of every two raters, by how far the lengths of the responses differ: quarters of the shared pairs."""
+    gaps = np.array([abs(pair.longer_by) for pair in found.pairs])
+    shared = np.flatnonzero(np.array(_times(found)) >= 2)
+    edges = np.unique(np.quantile(gaps[shared], np.arange(1, QUARTERS) / QUARTERS))
+    which = np.searchsorted(edges, gaps[shared], side="left")
+    rows = []
+    for number in np.unique(which):
+        places = shared[which == number]
+        ratings = [[said[place] for place in places] for said in found.verdicts]
+        agreed = agreement_between(ratings, None, [clusters[place] for place in places], **how)
+        least, most = int(gaps[places].min()), int(gaps[places].max())
+        rows.append({"least": least, "most": most, "comparisons": len(places), "agreement": agreed.as_dict()})
+    return rows
+
+
+def _human_study(found: Ratings, clusters: list[str], how: dict[str, Any]) -> dict[str, Any] | None:
+    """The table of the DPO paper's human study: who wins by each judge and by people, and who agrees with whom.
+
+    A row for every two models, where rows say who wrote the responses, and one for everything.
+    """
+    people, judges = _of(found, people=True), _of(found, people=False)
+    if not people or not judges:
+        return None
+    names = [rater for rater in found.raters if rater not in found.people]
+    common = [
+        any(said[place] is not None for said in people) and any(said[place] is not None for said in judges)
+        for place in range(len(found.pairs))
+    ]
+    places = [place for place, both in enumerate(common) if both]
+    met = Counter(tuple(sorted(models)) for place in places if (models := found.pairs[place].models))
+    rows = []
+    for models in [None, *(pair for pair, _ in met.most_common(MOST_ROWS) if pair[0] != pair[1])]:
+        own = [p for p in places if models is None or tuple(sorted(found.pairs[p].models or ())) == models]
+        if not own:
+            continue
+        here = [clusters[place] for place in own]
+        by_people, by_judges = ([[said[p] for p in own] for said in group] for group in (people, judges))
+        wins = None
+        if models is not None:
+            leads = [found.pairs[p].models[0] == models[0] for p in own]  # type: ignore[index]
+            wins = {
+                "judges": [_win_rate([said], leads, here, how) for said in by_judges],
+                "people": _win_rate(by_people, leads, here, how),
+            }
+        rows.append(
+            {
+                "models": models and list(models),
+                "comparisons": len(own),
+                "wins": wins,
+                "judge_people": [agreement_between([said], by_people, here, **how).as_dict() for said in by_judges],
+                "people_people": agreement_between(by_people, None, here, **how).as_dict(),
+            }
+        )
+    return {"judges": names, "people": len(people), "rows": rows}
+
+
+def _win_rate(
+    raters: Sequence[Verdicts], leads: list[bool], clusters: list[str], how: dict[str, Any]
+) -> dict[str, Any] | None:
+    """How often one model wins by these raters, ties half; `leads` says where its response is the first."""
+    won = [
+        (0.5 if verdict == TIE else float((verdict == FIRST) == lead), cluster)
+        for said in raters
+        for verdict, lead, cluster in zip(said, leads, clusters, strict=True)
+        if verdict is not None
+    ]
+    return cluster_mean([w for w, _ in won], [cluster for _, cluster in won], **how).as_dict() if won else None
+
+
+def _disagreements(found: Ratings, most: int) -> list[dict[str, Any]]:
+    """Comparisons on which raters are most divided: opposite verdicts before ties against wins."""
+    contested = []
+    for place, said in enumerate(zip(*found.verdicts, strict=True)):
+        votes = Counter(verdict for verdict in said if verdict is not None)
+        if len(votes) > 1:
+            total = votes.total()
+            opposite, split = min(votes[FIRST], votes[SECOND]) / total, 1 - max(votes.values()) / total
+            contested.append((-opposite, -split, place))
+    return [
+        {
+            "prompt": found.pairs[place].prompt,
+            "responses": [found.pairs[place].first, found.pairs[place].second],
+            "models": found.pairs[place].models and list(found.pairs[place].models or ()),
+            "said": {
+                rater: said[place]
+                for rater, said in zip(found.raters, found.verdicts, strict=True)
+                if said[place] is not None
+            },
+        }
+        for _, _, place in sorted(contested)[:most]
+    ]

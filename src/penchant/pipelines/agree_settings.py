@@ -1,0 +1,71 @@
+"""Settings of `penchant agree` and `penchant rank`. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from penchant.config import Config
+
+Name = Annotated[str, Field(min_length=1)]
+Level = Annotated[float, Field(gt=0.5, lt=1)]
+Resamples = Annotated[int, Field(ge=100, le=100_000)]
+
+
+class Agree(Config):
+    """How far judges and people agree: raw, Cohen's kappa, Krippendorff's alpha, with intervals."""
+
+    method: ClassVar[str] = "agree"
+
+    files: tuple[Name, ...] = ()
+    """Preference files whose comparisons say who judged (`annotator`), or one file a judge, named after the file."""
+    people: tuple[Name, ...] = ()
+    """Files of people. With these, everybody else is a judge, and the table of the DPO paper's human study is made."""
+    annotators: tuple[Name, ...] = ()
+    """Only these raters; all if empty."""
+    layout: str | None = None
+    """The layout of all files, if it is not to be found out."""
+    bad_rows: Literal["error", "skip"] = "error"
+    """What to do with rows that cannot be used: refuse the file, or leave them out and count them."""
+    shown: Annotated[int, Field(ge=0, le=500)] = 20
+    """Disagreements to read in the report."""
+    level: Level = 0.95
+    """Coverage of the intervals, which resample prompts."""
+    resamples: Resamples = 2000
+    """How many times."""
+    seed: int = 0
+    """Fixes the resampling."""
+    out: str | None = None
+    """The folder to write to; `runs/agree-DATE-TIME` if not given."""
+
+    @model_validator(mode="after")
+    def _some_file(self) -> Self:
+        if not self.files and not self.people:
+            raise ValueError("name at least one preference file")
+        return self
+
+
+class Rank(Config):
+    """Strengths of models from comparisons (Bradley-Terry), with intervals and a check that they exist."""
+
+    method: ClassVar[str] = "rank"
+
+    file: Name
+    """Preferences. Who wrote the responses is said by `models` in each row, or by the layout's own fields."""
+    by: Literal["models", "responses"] = "models"
+    """What is ranked; `responses` are those of the one prompt that the file then has."""
+    prior: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    """Virtual ties between every two: 0 refuses where somebody never lost (or won), a little keeps that finite."""
+    layout: str | None = None
+    """The file's layout, if it is not to be found out."""
+    bad_rows: Literal["error", "skip"] = "error"
+    """What to do with rows that cannot be used: refuse the file, or leave them out and count them."""
+    level: Level = 0.95
+    """Coverage of the intervals, which resample prompts (for `by=responses` annotators)."""
+    resamples: Resamples = 1000
+    """How many times."""
+    seed: int = 0
+    """Fixes the resampling."""
+    out: str | None = None
+    """The folder to write to; `runs/rank-DATE-TIME` if not given."""

@@ -1,0 +1,104 @@
+"""The figures of raters' agreement: heat-maps of every two, and agreement by difference in length."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FixedLocator, FuncFormatter
+
+from penchant.reports.canvas import INK, MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
+from penchant.reports.plain_page import Numbers
+from penchant.reports.words import number, short
+
+MOST = 14  # raters in a heat-map
+DEEPEST = 0.55  # opacity at full agreement: ink stays readable on it
+
+
+def agreement_pictures(numbers: Numbers) -> dict[str, Picture]:
+    """The figures by key."""
+    pictures = {
+        "kappa": _heat(numbers, "kappa", "Cohen's kappa"),
+        "raw": _heat(numbers, "raw", "Share of the same verdicts"),
+    }
+    known = [row for row in numbers["lengths"] if row["agreement"]["value"] is not None]
+    return pictures | ({"lengths": _lengths(known)} if len(known) > 1 else {})
+
+
+def _heat(numbers: Numbers, key: str, title: str) -> Picture:
+    """Each cell with its number and interval; the deeper, the more agreement; worse than chance in another colour."""
+    ranked = sorted(numbers["raters"], key=lambda rater: -rater["judged"])[:MOST]
+    names = [rater["name"] for rater in numbers["raters"] if rater in ranked]
+    if len(names) < len(numbers["raters"]):
+        title = f"{title}: the {len(names)} who judged most"
+    found = {(pair["one"], pair["other"]): pair[key] for pair in numbers["pairs"]}
+    size = max(3.2, 0.75 + 0.62 * len(names))
+    with style():
+        figure, axes = blank(size + 1.2, size)
+        for row, one in enumerate(names):
+            for column, other in enumerate(names):
+                cell = found.get((one, other)) or found.get((other, one))
+                if cell is not None:
+                    _cell(axes, column, row, cell, percent=key == "raw", small=len(names) > 6)
+        axes.set_xlim(-0.5, len(names) - 0.5)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.grid(visible=False)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        labels = [f" {short(name, 18)}" for name in names]
+        turned = len(names) > 3
+        axes.set_xticks(range(len(names)), labels, rotation=30 if turned else 0, ha="right" if turned else "center")
+        axes.set_yticks(range(len(names)), labels)
+        return export(figure, title, [])
+
+
+def _cell(axes: Any, x: int, y: int, cell: Numbers, *, percent: bool, small: bool) -> None:
+    value = cell["value"]
+    if value is None:
+        axes.text(x, y, "–", ha="center", va="center", color=MUTED)
+        return
+    color = RUN_COLORS[0 if value >= 0 else 1][0]
+    box = Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, facecolor=color, alpha=DEEPEST * min(abs(value), 1), linewidth=0)
+    axes.add_patch(box)
+    shown = _percent if percent else _two
+    bare = small or cell["low"] is None
+    axes.text(
+        x, y - (0 if bare else 0.1), shown(value), ha="center", va="center", color=INK, fontsize=7 if small else 9
+    )
+    if not bare:
+        ends = f"[{shown(cell['low'])}, {shown(cell['high'])}]"
+        axes.text(x, y + 0.2, ends, ha="center", va="center", color=INK, fontsize=5.5)
+
+
+def _two(value: float) -> str:
+    return number(value, 2)
+
+
+def _percent(value: float) -> str:
+    return f"{number(100 * value, 0)}%"
+
+
+def _lengths(rows: list[Numbers]) -> Picture:
+    agreed = [row["agreement"] for row in rows]
+    with style():
+        figure, axes = blank(4.6, 3.2)
+        axes.errorbar(
+            range(len(rows)),
+            [each["value"] for each in agreed],
+            yerr=error_arms(agreed),
+            color=RUN_COLORS[0][0],
+            marker="o",
+            markersize=5,
+            linestyle="none",
+        )
+        axes.xaxis.set_major_locator(FixedLocator(range(len(rows))))
+        axes.set_xticklabels([_range(row) for row in rows])
+        axes.set_xlim(-0.5, len(rows) - 0.5)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _percent(value)))
+        axes.set_xlabel("difference in length, characters", loc="right")
+        return export(figure, "Two raters say the same", [])
+
+
+def _range(row: Numbers) -> str:
+    least, most = number(row["least"], 0), number(row["most"], 0)
+    return least if least == most else f"{least}–{most}"

@@ -1,0 +1,45 @@
+"""What the pages of `agree` and `rank` have alike: how they are written, and how their numbers read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from penchant.errors import RunError
+from penchant.reports.canvas import Picture
+from penchant.reports.render import file_name, render_page, write_file
+from penchant.reports.study_words import as_estimate
+from penchant.reports.tables import DASH
+from penchant.reports.words import estimate, number
+
+TEMPLATE = "plain_page.html.j2"
+Numbers = Mapping[str, Any]
+
+
+def write_page(context: Mapping[str, Any], pictures: Mapping[str, Picture], folder: Path) -> None:
+    """`report.html`, and the figures as PNG under `figures`.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    page = render_page(TEMPLATE, context)
+    try:
+        (folder / "figures").mkdir(exist_ok=True)
+        for key, picture in pictures.items():
+            write_file(folder / "figures" / f"{file_name(key)}.png", picture.png)
+        write_file(folder / "report.html", page.encode("utf-8", "replace"))
+    except OSError as error:
+        raise RunError(f"cannot write to {folder}: {error.strerror}") from error
+
+
+def told(numbers: Numbers | None, *, percent: bool = False) -> str:
+    """A coefficient or estimate in a cell or a sentence; a dash where it is undefined."""
+    if numbers is None or numbers["value"] is None:
+        return DASH
+    return estimate(as_estimate(numbers), percent=percent)
+
+
+def intervals_note(level: float, resampled: str = "prompts") -> str:
+    """What the intervals are."""
+    return f"Intervals are {number(100 * level, 0)}% and resample {resampled}."

@@ -1,0 +1,157 @@
+"""The page of strengths from comparisons. Reads the numbers of `penchant rank` and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.ticker import FixedLocator
+
+from penchant.reports.canvas import MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
+from penchant.reports.plain_page import Numbers, intervals_note, told, write_page
+from penchant.reports.render import figure_context
+from penchant.reports.tables import DASH, Table
+from penchant.reports.words import count, number, short
+
+NAME = 40
+MOST = 40  # items in the figure and the table of who beat whom
+CAPTION = (
+    "Log-odds with mean zero, by Bradley and Terry's model: a difference of 1 is 73% of wins against 27%, of 2 88% "
+    "against 12%. A line is the interval."
+)
+
+
+def strengths_page(numbers: Numbers, folder: Path) -> None:
+    """Write `report.html` and its figure.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    pictures = {"strengths": _picture(numbers)}
+    write_page(strengths_context(numbers, pictures), pictures, folder)
+
+
+def strengths_context(numbers: Numbers, pictures: dict[str, Picture]) -> dict[str, Any]:
+    """What the template takes."""
+    return {
+        "title": f"Who wins: {count(len(numbers['items']), numbers['by'].removesuffix('s'))}",
+        "headline": headline(numbers),
+        "section": "Strengths",
+        "figures": [figure_context(key, picture, CAPTION) for key, picture in pictures.items()],
+        "findings": findings(numbers),
+        "tables": [_table(numbers), *([_wins(numbers)] if len(numbers["items"]) <= MOST else [])],
+        "texts": [],
+        "texts_note": "",
+        "facts": _facts(numbers),
+        "intervals": intervals_note(numbers["level"], numbers["resampled"]),
+        "json": "rank.json",
+    }
+
+
+def headline(numbers: Numbers) -> list[str]:
+    """Who leads, and whether anybody else may be first as well."""
+    items = numbers["items"]
+    best = short(items[0]["name"], NAME)
+    others = [item for item in items[1:] if item["places"] and item["places"][0] == 1]  # at the level asked for
+    if not items[0]["places"]:
+        first = f"{best} comes first; without intervals nobody knows how firmly."
+    elif others:
+        first = f"{best} comes first, but {count(len(others), 'other')} may be first as well."
+    else:
+        first = f"{best} comes first, and nobody else may."
+    return [first, f"{count(numbers['comparisons'], 'comparison')}, {count(numbers['ties'], 'tie')} among them."]
+
+
+def findings(numbers: Numbers) -> list[str]:
+    """What strengths mean, and what they cannot."""
+    said = [
+        "One number a competitor holds only as far as who wins is a matter of strength alone: if A beats B, B beats C "
+        "and C beats A, see the table of who beat whom.",
+        "Strengths say who is preferred by these judges on these prompts, not who is right; length and position may be "
+        "part of it.",
+        "Elo: 1000 is the mean, and 400 points more are odds of ten to one.",
+    ]
+    if numbers["reason"]:
+        said.append(f"There are no intervals: {numbers['reason']}.")
+    if numbers["prior"]:
+        ties = f"{number(numbers['prior'])} virtual ties between every two"
+        said.append(f"A prior of {ties} is part of every number here: it draws strengths towards each other.")
+    return said
+
+
+def _table(numbers: Numbers) -> Table:
+    rows = tuple(
+        (
+            f"{place}. {short(item['name'], NAME)}",
+            told(item["strength"]),
+            _elo(item["elo"]),
+            DASH if not item["places"] else _places(item["places"]),
+            number(item["wins"]),
+            number(item["losses"]),
+        )
+        for place, item in enumerate(numbers["items"], 1)
+    )
+    return Table(
+        "The strongest first. Places are those among the middle of the resamples; ties are half a win each way.",
+        (numbers["by"].removesuffix("s"), "strength", "Elo", "place", "wins", "losses"),
+        rows,
+    )
+
+
+def _elo(elo: Numbers) -> str:
+    whole = number(elo["value"], 0)
+    return whole if elo["low"] is None else f"{whole} [{number(elo['low'], 0)}, {number(elo['high'], 0)}]"
+
+
+def _places(places: tuple[int, int]) -> str:
+    return f"{places[0]}" if places[0] == places[1] else f"{places[0]} to {places[1]}"
+
+
+def _wins(numbers: Numbers) -> Table:
+    names = [short(item["name"], NAME) for item in numbers["items"]]
+    rows = []
+    for one, name in enumerate(names):
+        cells = []
+        for other in range(len(names)):
+            won, lost = numbers["wins"][one][other], numbers["wins"][other][one]
+            cells.append(
+                DASH if not won + lost else f"{number(won, 0 if won == round(won) else 1)} of {won + lost:.0f}"
+            )
+        rows.append((name, *cells))
+    return Table("Who beat whom: wins of the row over the column, ties half.", ("", *names), tuple(rows))
+
+
+def _picture(numbers: Numbers) -> Picture:
+    items = numbers["items"][:MOST]
+    title = "Strength, log-odds" + (f": the strongest {MOST}" if len(numbers["items"]) > MOST else "")
+    with style():
+        figure, axes = blank(7.0, 1.1 + 0.27 * len(items))
+        axes.axvline(0, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
+        strengths = [item["strength"] for item in items]
+        axes.errorbar(
+            [each["value"] for each in strengths],
+            range(len(items)),
+            xerr=error_arms(strengths),
+            color=RUN_COLORS[0][0],
+            marker="o",
+            markersize=5,
+            linestyle="none",
+        )
+        axes.yaxis.set_major_locator(FixedLocator(range(len(items))))
+        axes.set_yticklabels([f" {short(item['name'], 28)}" for item in items])
+        axes.set_ylim(len(items) - 0.5, -0.5)
+        axes.set_xlabel("stronger than the mean", loc="right")
+        return export(figure, title, [])
+
+
+def _facts(numbers: Numbers) -> list[tuple[str, str]]:
+    facts = [("File", numbers["file"]), ("Comparisons", number(numbers["comparisons"], 0))]
+    facts += [
+        ("Left out", f"{number(numbers[key], 0)} {what}")
+        for key, what in (
+            ("skipped_rows", "rows that cannot be used"),
+            ("against_itself", "comparisons of something with itself"),
+        )
+        if numbers[key]
+    ]
+    return facts
