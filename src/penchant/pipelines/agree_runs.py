@@ -181,16 +181,17 @@ def _human_study(found: Ratings, clusters: list[str], how: dict[str, Any]) -> di
         for place in range(len(found.pairs))
     ]
     places = [place for place, both in enumerate(common) if both]
-    met = Counter(tuple(sorted(models)) for place in places if (models := found.pairs[place].models))
+    played = {place: tuple(sorted(found.pairs[place].models or ())) for place in places}
+    met = Counter(models for models in played.values() if len(set(models)) == 2)
     rows = []
-    for models in [None, *(pair for pair, _ in met.most_common(MOST_ROWS) if pair[0] != pair[1])]:
-        own = [p for p in places if models is None or tuple(sorted(found.pairs[p].models or ())) == models]
+    for models in [(), *(models for models, _ in met.most_common(MOST_ROWS))]:
+        own = [place for place in places if not models or played[place] == models]
         if not own:
             continue
         here = [clusters[place] for place in own]
         by_people, by_judges = ([[said[p] for p in own] for said in group] for group in (people, judges))
         wins = None
-        if models is not None:
+        if models:
             leads = [found.pairs[p].models[0] == models[0] for p in own]  # type: ignore[index]
             wins = {
                 "judges": [_win_rate([said], leads, here, how) for said in by_judges],
@@ -198,7 +199,7 @@ def _human_study(found: Ratings, clusters: list[str], how: dict[str, Any]) -> di
             }
         rows.append(
             {
-                "models": models and list(models),
+                "models": list(models) or None,
                 "comparisons": len(own),
                 "wins": wins,
                 "judge_people": [agreement_between([said], by_people, here, **how).as_dict() for said in by_judges],
@@ -234,7 +235,7 @@ def _disagreements(found: Ratings, most: int) -> list[dict[str, Any]]:
         {
             "prompt": found.pairs[place].prompt,
             "responses": [found.pairs[place].first, found.pairs[place].second],
-            "models": found.pairs[place].models and list(found.pairs[place].models or ()),
+            "models": list(found.pairs[place].models or ()) or None,
             "said": {
                 rater: said[place]
                 for rater, said in zip(found.raters, found.verdicts, strict=True)

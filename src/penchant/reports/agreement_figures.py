@@ -67,7 +67,7 @@ def _cell(axes: Any, x: int, y: int, cell: Numbers, *, percent: bool, small: boo
     )
     if not bare:
         ends = f"[{shown(cell['low'])}, {shown(cell['high'])}]"
-        axes.text(x, y + 0.2, ends, ha="center", va="center", color=INK, fontsize=5.5)
+        axes.text(x, y + 0.2, ends, ha="center", va="center", color=INK, fontsize=6.5)
 
 
 def _two(value: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.ticker import FixedLocator
 
 from penchant.reports.canvas import MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
-from penchant.reports.plain_page import Numbers, intervals_note, told, write_page
+from penchant.reports.plain_page import Numbers, intervals_note, write_page
 from penchant.reports.render import figure_context
 from penchant.reports.tables import DASH, Table
 from penchant.reports.words import count, number, short
@@ -58,7 +58,7 @@ def headline(numbers: Numbers) -> list[str]:
     elif others:
         first = f"{best} comes first, but {count(len(others), 'other')} may be first as well."
     else:
-        first = f"{best} comes first, and nobody else may."
+        first = f"{best} comes first, and no other may be first as well."
     return [first, f"{count(numbers['comparisons'], 'comparison')}, {count(numbers['ties'], 'tie')} among them."]
 
 
@@ -83,11 +83,11 @@ def _table(numbers: Numbers) -> Table:
     rows = tuple(
         (
             f"{place}. {short(item['name'], NAME)}",
-            told(item["strength"]),
-            _elo(item["elo"]),
+            _fixed(item["strength"], 2),
+            _fixed(item["elo"], 0),
             DASH if not item["places"] else _places(item["places"]),
-            number(item["wins"]),
-            number(item["losses"]),
+            _halves(item["wins"]),
+            _halves(item["losses"]),
         )
         for place, item in enumerate(numbers["items"], 1)
     )
@@ -98,9 +98,14 @@ def _table(numbers: Numbers) -> Table:
     )
 
 
-def _elo(elo: Numbers) -> str:
-    whole = number(elo["value"], 0)
-    return whole if elo["low"] is None else f"{whole} [{number(elo['low'], 0)}, {number(elo['high'], 0)}]"
+def _fixed(e: Numbers, decimals: int) -> str:
+    """With the same digits in every row."""
+    value, low, high = (None if e[key] is None else number(e[key], decimals) for key in ("value", "low", "high"))
+    return f"{value} [no interval]" if low is None else f"{value} [{low}, {high}]"
+
+
+def _halves(wins: float) -> str:
+    return number(wins, 0 if wins == round(wins) else 1)
 
 
 def _places(places: tuple[int, int]) -> str:
@@ -114,9 +119,7 @@ def _wins(numbers: Numbers) -> Table:
         cells = []
         for other in range(len(names)):
             won, lost = numbers["wins"][one][other], numbers["wins"][other][one]
-            cells.append(
-                DASH if not won + lost else f"{number(won, 0 if won == round(won) else 1)} of {won + lost:.0f}"
-            )
+            cells.append(DASH if not won + lost else f"{_halves(won)} of {won + lost:.0f}")
         rows.append((name, *cells))
     return Table("Who beat whom: wins of the row over the column, ties half.", ("", *names), tuple(rows))
 
