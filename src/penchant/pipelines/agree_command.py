@@ -10,6 +10,7 @@ from penchant.config import Config, load_config
 from penchant.pipelines.agree_settings import Agree, Rank
 
 MOST_LINES = 15
+NAME = 60  # characters of a name on a line; no control character reaches the terminal
 
 
 def add_agree(commands: Any) -> None:
@@ -65,6 +66,8 @@ def _split(arguments: list[str], config: type[Config]) -> tuple[list[str], list[
 
 def agreement_lines(numbers: dict[str, Any]) -> list[str]:
     """What `agree` prints."""
+    from penchant.reports.words import short
+
     lines = [
         f"agree: {len(numbers['raters'])} raters, {numbers['comparisons']} comparisons of {numbers['prompts']} "
         f"prompts, {numbers['shared']} judged by two or more",
@@ -75,8 +78,8 @@ def agreement_lines(numbers: dict[str, Any]) -> list[str]:
         lines.append(f"  of people alone: {_shown(numbers['alpha_people'])}")
     for pair in numbers["pairs"][:MOST_LINES]:
         lines.append(
-            f"  {pair['one']} and {pair['other']}: kappa {_shown(pair['kappa'])}, the same in "
-            f"{_shown(pair['raw'], percent=True)} of {pair['raw']['n']}"
+            f"  {short(pair['one'], NAME)} and {short(pair['other'], NAME)}: kappa {_shown(pair['kappa'])}, "
+            f"the same in {_shown(pair['raw'], percent=True)} of {pair['raw']['n']}"
         )
     if (more := len(numbers["pairs"]) - MOST_LINES) > 0:
         lines.append(f"  (+{more} pairs of raters more in the report)")
@@ -85,7 +88,7 @@ def agreement_lines(numbers: dict[str, Any]) -> list[str]:
         held = whose if rater["kind"] != "person" else "the majority of the other people"
         left_out = rater["left_out"]
         lines.append(
-            f"  {rater['name']} against {held}: kappa {_shown(left_out['kappa'])}, the same in "
+            f"  {short(rater['name'], NAME)} against {held}: kappa {_shown(left_out['kappa'])}, the same in "
             f"{_shown(left_out['raw'], percent=True)} of {left_out['raw']['n']}"
         )
     return lines
@@ -93,6 +96,8 @@ def agreement_lines(numbers: dict[str, Any]) -> list[str]:
 
 def rank_lines(numbers: dict[str, Any]) -> list[str]:
     """What `rank` prints."""
+    from penchant.reports.words import short
+
     lines = [
         f"rank: {len(numbers['items'])} {numbers['by']}, {numbers['comparisons']} comparisons ({numbers['ties']} ties)",
         *_left_out(numbers),
@@ -102,7 +107,7 @@ def rank_lines(numbers: dict[str, Any]) -> list[str]:
     for place, item in enumerate(numbers["items"], 1):
         between = f", place {_range(*item['places'])}" if item["places"] else ""
         lines.append(
-            f"  {place}. {' '.join(item['name'].split())[:60]}: {_shown(item['strength'])} (Elo "
+            f"  {place}. {short(item['name'], NAME)}: {_shown(item['strength'])} (Elo "
             f"{item['elo']['value']:.0f}){between}; {item['wins']:g} wins, {item['losses']:g} losses"
         )
     if numbers["prior"]:

@@ -11,7 +11,7 @@ from penchant.reports.canvas import INK, MUTED, RUN_COLORS, Picture, blank, erro
 from penchant.reports.plain_page import Numbers
 from penchant.reports.words import number, short
 
-MOST = 14  # raters in a heat-map
+MOST = 12  # raters in a heat-map
 DEEPEST = 0.55  # opacity at full agreement: ink stays readable on it
 
 
@@ -32,7 +32,7 @@ def _heat(numbers: Numbers, key: str, title: str) -> Picture:
     if len(names) < len(numbers["raters"]):
         title = f"{title}: the {len(names)} who judged most"
     found = {(pair["one"], pair["other"]): pair[key] for pair in numbers["pairs"]}
-    size = max(3.2, 0.75 + 0.62 * len(names))
+    size = min(max(3.2, 0.75 + 0.62 * len(names)), 4.6)  # half a page wide: more cells are smaller ones
     with style():
         figure, axes = blank(size + 1.2, size)
         for row, one in enumerate(names):
@@ -45,7 +45,7 @@ def _heat(numbers: Numbers, key: str, title: str) -> Picture:
         axes.grid(visible=False)
         for spine in axes.spines.values():
             spine.set_visible(False)
-        labels = [f" {short(name, 18)}" for name in names]
+        labels = [f" {short(name, 18 if len(names) < 7 else 12)}" for name in names]
         turned = len(names) > 3
         axes.set_xticks(range(len(names)), labels, rotation=30 if turned else 0, ha="right" if turned else "center")
         axes.set_yticks(range(len(names)), labels)
@@ -63,7 +63,7 @@ def _cell(axes: Any, x: int, y: int, cell: Numbers, *, percent: bool, small: boo
     shown = _percent if percent else _two
     bare = small or cell["low"] is None
     axes.text(
-        x, y - (0 if bare else 0.1), shown(value), ha="center", va="center", color=INK, fontsize=7 if small else 9
+        x, y - (0 if bare else 0.1), shown(value), ha="center", va="center", color=INK, fontsize=6.5 if small else 9
     )
     if not bare:
         ends = f"[{shown(cell['low'])}, {shown(cell['high'])}]"
