@@ -118,7 +118,7 @@ def test_judges_and_people_make_the_table_of_the_human_study(
         assert words in page
 
 
-def test_one_person_has_nobody_to_be_held_against(tmp_path: Path) -> None:
+def test_one_person_has_nobody_to_be_held_against(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     judge = write(tmp_path / "gpt.jsonl", {None: verdicts(20, 0.4, 1)})
     person = write(tmp_path / "ann.jsonl", {None: verdicts(20, 0.2, 2)})
     run = agree(Agree(files=[judge], people=[person], resamples=200, out=str(tmp_path / "run")))
@@ -127,6 +127,8 @@ def test_one_person_has_nobody_to_be_held_against(tmp_path: Path) -> None:
     assert ann["left_out"]["raw"]["value"] is None
     assert run.metrics["human_study"]["rows"][0]["people_people"]["value"] is None
     assert run.metrics["alpha_people"] is None
+    assert main(["agree", judge, "--people", person, f"out={tmp_path / 'again'}"]) == 0
+    assert "ann has no comparison in common with the majority of the other people" in capsys.readouterr().out
 
 
 def test_every_setting_has_an_effect(three: str, tmp_path: Path) -> None:

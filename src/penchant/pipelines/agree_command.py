@@ -76,17 +76,21 @@ def agreement_lines(numbers: dict[str, Any]) -> list[str]:
     ]
     if numbers["alpha_people"]:
         lines.append(f"  of people alone: {_shown(numbers['alpha_people'])}")
-    for pair in numbers["pairs"][:MOST_LINES]:
+    pairs = [pair for pair in numbers["pairs"] if pair["raw"]["n"]]
+    for pair in pairs[:MOST_LINES]:
         lines.append(
             f"  {short(pair['one'], NAME)} and {short(pair['other'], NAME)}: kappa {_shown(pair['kappa'])}, "
             f"the same in {_shown(pair['raw'], percent=True)} of {pair['raw']['n']}"
         )
-    if (more := len(numbers["pairs"]) - MOST_LINES) > 0:
+    if (more := len(pairs) - MOST_LINES) > 0:
         lines.append(f"  (+{more} pairs of raters more in the report)")
     whose = "the majority of people" if numbers["people_files"] else "the majority of the others"
     for rater in numbers["raters"][:MOST_LINES]:
         held = whose if rater["kind"] != "person" else "the majority of the other people"
         left_out = rater["left_out"]
+        if not left_out["raw"]["n"]:
+            lines.append(f"  {short(rater['name'], NAME)} has no comparison in common with {held}")
+            continue
         lines.append(
             f"  {short(rater['name'], NAME)} against {held}: kappa {_shown(left_out['kappa'])}, the same in "
             f"{_shown(left_out['raw'], percent=True)} of {left_out['raw']['n']}"

@@ -1,0 +1,79 @@
+"""The page of strengths: its numbers, its sentences, hostile text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from penchant.reports.strengths import MOST, findings, headline, strengths_page
+
+HOSTILE = "<script>alert(1)</script> \u202egnp $\\frac{"
+
+
+def made_up(names: tuple[str, ...] = ("one", "two"), **changes: Any) -> dict[str, Any]:
+    """Numbers as `rank` writes them."""
+    items = []
+    for place, name in enumerate(names):
+        strength = {"value": 0.5 - place, "low": 0.2 - place, "high": 0.8 - place, "n": 20, "clusters": 9}
+        elo = {**strength, "value": 1087 - 174 * place, "low": 1035 - 174 * place, "high": 1139 - 174 * place}
+        places = (place + 1, place + 1)
+        items.append({"name": name, "strength": strength, "elo": elo, "places": places, "wins": 12.5, "losses": 7.5})
+    return {
+        "file": "prefs.jsonl",
+        "by": "models",
+        "prior": 0.0,
+        "level": 0.95,
+        "resampled": "prompts",
+        "comparisons": 20,
+        "ties": 1,
+        "skipped_rows": 3,
+        "against_itself": 2,
+        "reason": "",
+        "items": items,
+        "wins": [[0.0 if one == other else 12.5 for other in names] for one in names],
+    } | changes
+
+
+def test_the_page_has_the_numbers(tmp_path: Path) -> None:
+    strengths_page(made_up(), tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    for words in (
+        "Who wins: 2 models",
+        "1. one",
+        "1,087",
+        "12.5 of 25",
+        "3 rows that cannot be used",
+        "resample prompts",
+    ):
+        assert words in html
+    assert (tmp_path / "figures" / "strengths.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    strengths_page(made_up((HOSTILE, "two"), file=HOSTILE), tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    assert "<script" not in html
+    assert "\u202e" not in html
+
+
+def test_the_headline_says_how_firm_the_first_place_is() -> None:
+    numbers = made_up()
+    assert headline(numbers)[0] == "one comes first, and no other may be first as well."
+    numbers["items"][1]["places"] = (1, 2)
+    assert headline(numbers)[0] == "one comes first, but 1 other may be first as well."
+    numbers["items"][0]["places"] = None
+    assert "nobody knows how firmly" in headline(numbers)[0]
+
+
+def test_a_prior_and_missing_intervals_are_told() -> None:
+    said = " ".join(findings(made_up(prior=0.5, reason="one prompt tells nothing of the spread")))
+    assert "virtual ties" in said
+    assert "There are no intervals: one prompt tells nothing of the spread." in said
+
+
+def test_many_models_are_cut_in_the_figure_and_all_in_the_table(tmp_path: Path) -> None:
+    strengths_page(made_up(tuple(f"model {n}" for n in range(MOST + 2))), tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    assert f"the strongest {MOST}" in html
+    assert f"{MOST + 2}. model {MOST + 1}" in html
+    assert "Who beat whom" not in html
