@@ -127,6 +127,10 @@ def test_responses_to_one_prompt(tmp_path: Path) -> None:
     numbers = rank_numbers(Rank(file=file, by="responses", resamples=100))
     assert numbers["items"][0]["name"] == "one"
     assert (numbers["clusters"], numbers["resampled"]) == (5, "annotators")
+    for each in rows:
+        each["comparisons"] = [{key: value for key, value in each["comparisons"][0].items() if key != "annotator"}]
+    unnamed = rank_numbers(Rank(file=write(tmp_path / "unnamed.jsonl", rows), by="responses", resamples=100))
+    assert (unnamed["clusters"], unnamed["resampled"]) == (30, "comparisons")
     with pytest.raises(InputError, match="do not say which models wrote the responses"):
         rank_numbers(Rank(file=file))
     rows.append({**rows[0], "prompt": "Another."})

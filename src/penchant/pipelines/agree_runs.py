@@ -59,7 +59,7 @@ def agreement_numbers(config: Agree) -> dict[str, Any]:
     how = {"level": config.level, "resamples": config.resamples, "seed": config.seed}
     pairs = [
         {"one": found.raters[one], "other": found.raters[other]}
-        | _as_dict(pair_agreement(found.verdicts[one], found.verdicts[other], clusters, **how))  # type: ignore[arg-type]
+        | _as_dict(_of_two(found.verdicts[one], found.verdicts[other], clusters, how))
         for one, other in combinations(range(len(found.raters)), 2)
     ]
     times = _times(found)
@@ -106,6 +106,12 @@ def _times(found: Ratings) -> list[int]:
 
 def _of(found: Ratings, *, people: bool) -> list[Verdicts]:
     return [said for rater, said in zip(found.raters, found.verdicts, strict=True) if (rater in found.people) == people]
+
+
+def _of_two(one: Verdicts, other: Verdicts, clusters: list[str], how: dict[str, Any]) -> Pair:
+    """Of what both judged alone: with many raters most pairs have little in common."""
+    both = [place for place, pair in enumerate(zip(one, other, strict=True)) if None not in pair] or [0]
+    return pair_agreement([one[p] for p in both], [other[p] for p in both], [clusters[p] for p in both], **how)
 
 
 def _as_dict(pair: Pair) -> dict[str, Any]:

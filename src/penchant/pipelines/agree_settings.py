@@ -62,7 +62,7 @@ class Rank(Config):
     bad_rows: Literal["error", "skip"] = "error"
     """What to do with rows that cannot be used: refuse the file, or leave them out and count them."""
     level: Level = 0.95
-    """Coverage of the intervals, which resample prompts (for `by=responses` annotators)."""
+    """Coverage of the intervals, which resample prompts (for `by=responses` annotators, or comparisons)."""
     resamples: Resamples = 1000
     """How many times."""
     seed: int = 0

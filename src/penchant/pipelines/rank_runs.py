@@ -22,12 +22,18 @@ SHOWN = 60  # characters of a name there
 class _Games:
     """Comparisons of named items: winners, losers, whether neither won, and what the interval resamples."""
 
-    names: list[str] = field(default_factory=list)
+    places: dict[str, int] = field(default_factory=dict)
     winners: list[int] = field(default_factory=list)
     losers: list[int] = field(default_factory=list)
     tied: list[bool] = field(default_factory=list)
     clusters: list[str] = field(default_factory=list)
     against_itself: int = 0
+    resampled: str = "prompts"
+
+    @property
+    def names(self) -> list[str]:
+        """Of the items, by number."""
+        return list(self.places)
 
     def add(self, winner: str, loser: str, comparison: Comparison, cluster: str, source: str) -> None:
         if winner == loser:
@@ -42,9 +48,7 @@ class _Games:
             self.clusters.append(cluster)
 
     def _place(self, name: str) -> int:
-        if name not in self.names:
-            self.names.append(name)
-        return self.names.index(name)
+        return self.places.setdefault(name, len(self.places))
 
 
 def rank(config: Rank) -> RunResult:
@@ -79,10 +83,11 @@ def rank_numbers(config: Rank) -> dict[str, Any]:
         games = _of_responses(config.file, loaded.groups)
     if not games.winners:
         raise InputError(f"{config.file}: no comparison of two different {config.by}, so nothing can be ranked")
-    items = len(games.names)
+    names = games.names
+    items = len(names)
     wins = wins_table(games.winners, games.losers, games.tied, items)
     if not config.prior and len(apart := groups_apart(wins)) > 1:
-        raise InputError(_why_apart(config, games.names, apart))
+        raise InputError(_why_apart(config, names, apart))
     found = bradley_terry(
         games.winners,
         games.losers,
@@ -101,7 +106,7 @@ def rank_numbers(config: Rank) -> dict[str, Any]:
         "by": config.by,
         "prior": config.prior,
         "level": config.level,
-        "resampled": "prompts" if config.by == "models" else "annotators",
+        "resampled": games.resampled,
         "comparisons": len(games.winners),
         "ties": sum(games.tied),
         "clusters": len(set(games.clusters)),
@@ -110,7 +115,7 @@ def rank_numbers(config: Rank) -> dict[str, Any]:
         "reason": found.reason,
         "items": [
             {
-                "name": games.names[item],
+                "name": names[item],
                 "strength": asdict(found.values[item]),
                 "elo": _on_elo_scale(asdict(found.values[item])),
                 "places": found.ranks[item],
@@ -150,7 +155,7 @@ def _of_responses(file: str, groups: Sequence[PromptGroup]) -> _Games:
             "responses across prompts. Keep the rows of one of them, or rank models"
         )
     named = all(each.annotator is not None for group in groups for each in group.comparisons)
-    games = _Games()
+    games = _Games(resampled="annotators" if named else "comparisons")
     for group in groups:
         texts = [response.text.strip() for response in group.responses]
         for each in group.comparisons:
