@@ -68,7 +68,7 @@ def test_what_an_unkind_one_does_is_borne(endpoint: FakeEndpoint, judge: Any, tm
 
     endpoint.behave = behave
     with VerdictStore(tmp_path / "v.sqlite") as store:
-        answers = ask(judge(attempts=6, timeout_s=0.5), PAIRS, store=store)
+        answers = ask(judge(attempts=6, timeout_s=1.0), PAIRS, store=store)
         assert {answer.outcome for answer in answers} == {"a"}
         assert len(store) == 40
     assert len(endpoint.calls) > 40
