@@ -21,7 +21,7 @@ def add_judge(commands: Any) -> None:
 
 
 def _judge(options: argparse.Namespace) -> int:
-    from penchant.pipelines.judge_runs import estimated, judge
+    from penchant.pipelines.judge_runs import judge
     from penchant.reports.judge import said
 
     words = [*options.responses, *options.overrides]
@@ -37,9 +37,7 @@ def _judge(options: argparse.Namespace) -> int:
         overrides.append(f"against={options.against}")
     config = load_config(JudgeConfig, path, overrides)
     assert isinstance(config, JudgeConfig)
-    if told := estimated(config):
-        print(told)
-    numbers = judge(config)
+    numbers = judge(config, tell=print)
     print("\n".join(said(numbers)))
     print(f"report: {config.out}/report.html")
     return 0

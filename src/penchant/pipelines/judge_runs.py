@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,11 @@ Responses = Mapping[str, Sequence[str]]
 READ = 12
 
 
-def judge(config: JudgeConfig) -> dict[str, Any]:
+def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> dict[str, Any]:
     """Judge; everything lands in the folder. Returns the content of `judge.json`.
+
+    Args:
+        tell: hears what an endpoint will be asked, before it is.
 
     Raises:
         InputError: sources that cannot be read, or whose prompts differ; what would fail for all calls.
@@ -36,6 +39,8 @@ def judge(config: JudgeConfig) -> dict[str, Any]:
     sources = [(_name(place, config.responses), _responses(place)) for place in config.responses]
     opponents = _opponents(config, sources)
     pairs = {name: _pairs(config, name, own, opponents[name]) for name, own in sources}
+    if tell is not None and isinstance(config.judge, Endpoint):
+        tell(_estimate(config, [pair for of in pairs.values() for pair in of]))
     folder = Path(config.out).expanduser()
     with VerdictStore(folder / "judgments.sqlite") as store:
         asked = {name: ask_all(config, config.judge, of, store) for name, of in pairs.items()}
@@ -71,17 +76,13 @@ def ask_all(
     return ask(make_judge(judge), pairs, store=store, orders=config.orders, max_calls=most)
 
 
-def estimated(config: JudgeConfig) -> str:
-    """What a run would ask of an endpoint, before it does."""
-    if not isinstance(config.judge, Endpoint):
-        return ""
-    sources = [(_name(place, config.responses), _responses(place)) for place in config.responses]
-    opponents = _opponents(config, sources)
-    asked = [pair for name, own in sources for pair in _pairs(config, name, own, opponents[name])]
-    calls = len(asked) * (2 if config.orders == "both" else 1)
-    letters = sum(len(pair.prompt) + len(pair.a) + len(pair.b) for pair in asked) * calls // max(1, len(asked))
+def _estimate(config: JudgeConfig, asked: Sequence[Question]) -> str:
+    """What a run will ask of an endpoint."""
+    orders = 2 if config.orders == "both" else 1
+    letters = sum(len(pair.prompt) + len(pair.a) + len(pair.b) for pair in asked) * orders
     limit = "" if config.max_calls is None else f" (at most {config.max_calls:,} of them now)"
-    return f"{calls:,} calls{limit}, about {letters // 4:,} tokens to read; those known already are not asked again"
+    calls = f"{len(asked) * orders:,} calls{limit}"
+    return f"{calls}, about {letters // 4:,} tokens to read; those known already are not asked again"
 
 
 def _name(place: str, places: Sequence[str]) -> str:
