@@ -16,6 +16,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test never reaches for a hub
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models here are tiny, and two processes of tests share two cores
 
+pytest_plugins = ("fake_endpoint",)
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

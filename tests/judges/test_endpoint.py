@@ -15,7 +15,7 @@ from penchant.judges.endpoint import EndpointJudge
 from penchant.judges.settings import Endpoint
 
 if TYPE_CHECKING:
-    from conftest import FakeEndpoint
+    from fake_endpoint import FakeEndpoint
 
 PAIRS = [Question(f"p{number}", "a longer answer", "short") for number in range(20)]
 

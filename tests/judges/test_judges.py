@@ -19,7 +19,7 @@ from penchant.judges.settings import JudgeSpec
 from penchant.types import Comparison, PromptGroup, Verdict
 
 if TYPE_CHECKING:
-    from conftest import FakeEndpoint
+    from fake_endpoint import FakeEndpoint
 
 PAIRS = [
     Question("How was it?", "It was wonderful and I loved it.", "It was awful."),

@@ -280,10 +280,10 @@ def test_the_preset_reads_the_shared_data_and_can_be_changed_by_domain(
     tweets = shared_data("vader/tweets_GroundTruth.txt.gz")
     monkeypatch.setenv("PENCHANT_DATA", str(tweets.parent.parent))
     changes = ["domains.news.limit=8", "domains.tweets=other.txt", "domains.tweets.skip=3", "domains.pets=pets.txt"]
-    config = load_config(TransferConfig, preset_file("transfer"), changes)
+    config = load_config(TransferConfig, preset_file("transfer", "transfer"), changes)
     assert list(config.domains) == ["product reviews", "news", "tweets", "pets"]
     assert (config.domains["news"].limit, config.domains["news"].prefix_tokens) == (8, (2, 8))
     assert (config.domains["tweets"].path, config.domains["tweets"].skip) == ("other.txt", 3)
-    built = transfer_grid(load_config(TransferConfig, preset_file("transfer")))
+    built = transfer_grid(load_config(TransferConfig, preset_file("transfer", "transfer")))
     assert built.prompts["tweets"].places["eval"] == str(tweets.resolve())
     assert [run.kind for run, _ in built.measured] == ["dpo", "preferred_ft", "unlikelihood", "ppo", "ppo_gt"]

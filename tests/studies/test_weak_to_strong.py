@@ -333,7 +333,7 @@ def test_presets_ask_for_stages(name: str, monkeypatch: pytest.MonkeyPatch, tmp_
     from penchant.studies.presets import preset_file
 
     monkeypatch.setattr(module, "model_content", lambda name: name)
-    config = load_config(WeakToStrongConfig, preset_file(name, "weak"))
+    config = load_config(WeakToStrongConfig, preset_file(name, "weak-to-strong"))
     tasks = [task for grid in module.weak_grid(config) for task in grid.tasks()]
     assert len({task.address for task in tasks}) == len(tasks)
     assert all(need.address in {task.address for task in tasks} for task in tasks for need in task.needs.values())

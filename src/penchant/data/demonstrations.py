@@ -41,6 +41,11 @@ def read_alpaca(row: Row) -> PromptGroup:
     return PromptGroup(instruction_turns(row), [as_text(row["output"], "output")])
 
 
+def read_article(row: Row) -> PromptGroup:
+    """`article` and `highlights`, as CNN/DailyMail has them: the highlights are the summary."""
+    return PromptGroup(as_text(row["article"], "article"), [as_text(row["highlights"], "highlights")])
+
+
 def read_text(row: Row) -> PromptGroup:
     """`text`: a plain language-modelling row, a response to the empty prompt."""
     return PromptGroup("", [as_text(row["text"], "text")])

@@ -132,6 +132,11 @@ PREFERENCES: tuple[Layout, ...] = (
         (("instruction",), ("output_1",), ("output_2",), ("preference",)),
         several.read_alpaca_eval,
     ),
+    Layout(
+        "instructgpt-summaries",
+        (("context",), ("ref_text",), ("sample",), ("model_type",)),
+        pairs.read_instructgpt_summaries,
+    ),
     Layout("openai-summaries", (("info",), ("summaries",), ("choice",)), several.read_openai_summaries),
     Layout("ultrafeedback", (*ASKED, ("completions",)), several.read_ultrafeedback),
     Layout("penchant", (("prompt",), ("responses",)), own.read_penchant, counts_add=True),
@@ -182,6 +187,7 @@ DEMONSTRATIONS: tuple[Layout, ...] = (
         lambda row: not _has_ranked_list(row),
         counts_add=True,
     ),
+    Layout("article", (("article",), ("highlights",)), demonstrations.read_article, counts_add=True),
     Layout("text", (("text",),), demonstrations.read_text),
 )
 

@@ -106,7 +106,7 @@ def read_preferences(
     _require_choice("contradictions", contradictions, ("warn", "error", "keep"))
     _require_limit(limit)
     parsed = parse_source(source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS)
-    warnings = _settle_bad_rows(source, parsed, bad_rows)
+    warnings = settle_bad_rows(source, parsed, bad_rows)
     tied = count_ties(parsed.groups)
     groups = _settle_ties(source, parsed.groups, tied, ties, warnings)
     merged = merge_groups(groups, counts_add=parsed.layout.counts_add)
@@ -149,7 +149,7 @@ def load_responses(
     """
     _require_limit(limit)
     parsed = parse_source(source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS)
-    _log(_settle_bad_rows(source, parsed, bad_rows))
+    _log(settle_bad_rows(source, parsed, bad_rows))
     groups = merge_groups(parsed.groups, counts_add=parsed.layout.counts_add).groups
     return groups[: _cut(groups, limit)]
 
@@ -172,7 +172,7 @@ def load_prompts(
     """
     _require_limit(limit)
     parsed = parse_source(source, split=split, layouts=formats.PROMPTS, layout=layout)
-    _log(_settle_bad_rows(source, parsed, bad_rows))
+    _log(settle_bad_rows(source, parsed, bad_rows))
     groups = [PromptGroup(group.prompt, source=group.source) for group in parsed.groups]
     if merge:
         unique = merge_groups(groups, counts_add=False).groups
@@ -204,7 +204,7 @@ def load_demonstrations(
     parsed = parse_source(
         source, split=split, layouts=formats.DEMONSTRATIONS, layout=layout, refused=formats.NO_DEMONSTRATIONS
     )
-    warnings = _settle_bad_rows(source, parsed, bad_rows)
+    warnings = settle_bad_rows(source, parsed, bad_rows)
     compared = sum(bool(group.comparisons) for group in parsed.groups)
     if compared:
         warnings.append(
@@ -242,7 +242,7 @@ def _cut(groups: list[PromptGroup], limit: int | None) -> int:
     return len(groups)
 
 
-def _settle_bad_rows(source: str | Path, parsed: Parsed, bad_rows: BadRows) -> list[str]:
+def settle_bad_rows(source: str | Path, parsed: Parsed, bad_rows: BadRows) -> list[str]:
     """Warnings for skipped rows.
 
     Raises:

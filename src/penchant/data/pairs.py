@@ -41,6 +41,16 @@ def read_trl(row: Row) -> PromptGroup:
     return pair(prompt, as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected"))
 
 
+def read_instructgpt_summaries(row: Row) -> PromptGroup:
+    """A post with the summary that a person wrote and that of a model, as OpenAI published samples of InstructGPT.
+
+    The file has no human comparisons: the person's summary stands for the preferred one. Prompt and responses as in
+    OpenAI's summaries: the prompt ends with `TL;DR:`, a summary begins with a space.
+    """
+    post, written, sampled = (as_text(row[name], name).strip() for name in ("context", "ref_text", "sample"))
+    return pair(post.removesuffix("TL;DR:").rstrip() + "\n\nTL;DR:", f" {written}", f" {sampled}")
+
+
 def read_trl_implicit(row: Row) -> PromptGroup:
     """TRL, implicit prompt, text: the prompt is the common beginning, cut back to where both responses start.
 

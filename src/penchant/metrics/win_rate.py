@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import Estimate, cluster_codes, cluster_mean
+from penchant.metrics.intervals import Estimate, cluster_codes, cluster_mean, finite_vector
 
 POINTS = {"a": 1.0, "tie": 0.5, "b": 0.0, "unparseable": 0.0}
 DRAWS = 9999
@@ -84,12 +84,19 @@ def paired_difference(
     first, second = _points(one), _points(other)
     if first.shape != second.shape:
         raise InputError(f"the two methods have {len(first)} and {len(second)} outcomes: pair them by prompt")
-    differences = first - second
+    return signed_difference(first - second, clusters, draws=draws, seed=seed)
+
+
+def signed_difference(
+    differences: ArrayLike, clusters: Sequence[Hashable], *, draws: int = DRAWS, seed: int = 0
+) -> Difference:
+    """As `paired_difference`, of differences of points that are there already, such as of means over seeds."""
+    values = finite_vector(differences, "differences")
     codes = cluster_codes(clusters)
-    sums = np.bincount(codes, weights=differences)
+    sums = np.bincount(codes, weights=values)
     signs = np.random.default_rng(seed).integers(0, 2, (draws, len(sums))) * 2 - 1
     as_large = np.abs(signs @ sums) >= abs(sums.sum()) - 1e-12
-    return Difference(cluster_mean(differences, clusters), float((1 + as_large.sum()) / (1 + draws)))
+    return Difference(cluster_mean(values, clusters), float((1 + as_large.sum()) / (1 + draws)))
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

@@ -24,6 +24,7 @@ def shared_context(study: Numbers) -> dict[str, Any]:
         "numbers_file": "study.json",
         "intervals": INTERVALS,
         "failures": study["failures"],
+        "samples": None,
         "settings": yaml.safe_dump(study["config"], sort_keys=False, allow_unicode=True, width=100),
         "provenance": flatten({key: value for key, value in study["provenance"].items() if value is not None}),
     }

@@ -29,21 +29,25 @@ from penchant.reports.study_words import (
 from penchant.reports.tables import Tile, flatten
 from penchant.reports.transfer import transfer_context, transfer_pictures
 from penchant.reports.weak import weak_context, weak_files, weak_pictures
+from penchant.reports.win_rates import win_rate_context, win_rate_pictures
 from penchant.reports.words import count, duration, estimate, number, value_only
 
 STUDY = "study.json"
 TITLE = "Reward against KL: every method on one plot"
+WIN_RATES = ("tldr", "dialogue", "judged-transfer")
 EXPECTED = {
     "frontier": {"methods", "limit", "runs", "samples"},
     "noise": {"methods", "few", "failures"},
     "transfer": {"methods", "domains", "home", "failures"},
     "annotators": {"rows", "all", "judges", "failures"},
+    **{kind: {"methods", "domains", "tested_at", "published", "failures"} for kind in WIN_RATES},
     "weak-to-strong": {"cells", "tasks", "weak", "strong", "losses", "failures"},
 }
 PLAIN = {
     "noise": (noise_pictures, noise_context),
     "transfer": (transfer_pictures, transfer_context),
     "annotators": (annotators_pictures, annotators_context),
+    **dict.fromkeys(WIN_RATES, (win_rate_pictures, win_rate_context)),
     "weak-to-strong": (weak_pictures, weak_context),
 }
 FILES = {"weak-to-strong": weak_files}
@@ -166,7 +170,7 @@ def _samples(study: Numbers) -> dict[str, Any] | None:
         f"The first {len(prompts)} of {count(study['prompts']['eval'], 'prompt')} and the first draw of each, from the "
         "evaluation whose KL comes nearest; none was picked by its reward."
     )
-    return {"target": f"{shown['target_kl']:g}", "note": note, "prompts": prompts}
+    return {"title": f"Samples at about {shown['target_kl']:g} nats", "note": note, "prompts": prompts}
 
 
 def _cell(study: Numbers, column: Numbers, place: int, order: Sequence[str]) -> dict[str, Any]:
@@ -178,7 +182,7 @@ def _cell(study: Numbers, column: Numbers, place: int, order: Sequence[str]) -> 
     return {
         "index": order.index(column["name"]) if column["name"] in order else None,
         "who": column["label"] if reference else study_tables.run_name(study, {**column, "method": column["name"]}),
-        "reward": number(text["reward"], 2),
+        "mark": f"reward {number(text['reward'], 2)}",
         "head": head or "(empty)",
         "rest": rest,
         "folded": count(len(text["text"]), "character"),

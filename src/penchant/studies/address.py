@@ -22,7 +22,7 @@ from penchant.rewards.load import import_path
 
 LENGTH = 12  # hexadecimal digits of an address
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt")  # files of a model's folder that decide what it does
-COMPUTES = ("config", "data", "engine", "losses", "methods", "models", "rewards", "tasks", "train", "weak")
+COMPUTES = ("config", "data", "engine", "judges", "losses", "methods", "models", "rewards", "tasks", "train", "weak")
 SUMS_UP = ("metrics", "studies")
 WORK = (
     "recipes",
@@ -34,6 +34,8 @@ WORK = (
     "weak_stages",
     "weak_students",
     "weak_names",
+    "win_rate_rows",
+    "win_rate_stages",
 )
 OF_STUDIES = tuple(f"studies/{name}.py" for name in WORK)
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penchant.config import file_and_overrides, load_config
+from penchant.config.loading import read_yaml
 from penchant.studies.annotators_settings import AnnotatorsConfig
-from penchant.studies.presets import PRESETS, TRANSFER_PRESETS, WEAK_PRESETS, preset_file
+from penchant.studies.presets import OF_STUDIES, preset_file
 from penchant.studies.settings import FrontierConfig, NoiseConfig, Study
 from penchant.studies.transfer_settings import TransferConfig
 from penchant.studies.weak_settings import WeakToStrongConfig
+from penchant.studies.win_rate_settings import DialogueConfig, JudgedTransferConfig, TldrConfig, WinRatesConfig
 
 if TYPE_CHECKING:
     from penchant.studies.study import StudyResult
@@ -24,16 +28,16 @@ def add_study(commands: Any, parser_class: type[argparse.ArgumentParser]) -> Non
     """Add `study` to the commands; `parser_class` shows a configuration's settings in its help."""
     parser = commands.add_parser("study", help="compare methods over their sweeps, on one page")
     studies = parser.add_subparsers(required=True, metavar="STUDY", dest="study", parser_class=parser_class)
-    frontier = _add(studies, FrontierConfig, "such as dpo.beta=[0.1,1] ppo=null")
-    transfer = _add(studies, TransferConfig, "such as domains.news=news.txt ppo=null")
+    _add(studies, FrontierConfig, "such as dpo.beta=[0.1,1] ppo=null")
+    _add(studies, TransferConfig, "such as domains.news=news.txt ppo=null; with judge=... also those of `tldr`")
     _add(studies, NoiseConfig, "such as shares=[0,0.2] few=null")
     _add(studies, AnnotatorsConfig, "such as data=comparisons.jsonl beta=null")
-    weak = _add(studies, WeakToStrongConfig, "such as tasks=[sciq] strong=[{model: penchant-5m}]")
-    for each, presets in ((frontier, PRESETS), (transfer, TRANSFER_PRESETS), (weak, WEAK_PRESETS)):
-        each.add_argument("--preset", choices=presets, help="settings that are ready to run")
+    _add(studies, WeakToStrongConfig, "such as tasks=[sciq] strong=[{model: penchant-5m}]")
+    for config in (TldrConfig, DialogueConfig):
+        _add(studies, config, "such as judge=longest temperatures=[0,1] ppo=null")
 
 
-def _add(studies: Any, config: type[Study], example: str) -> argparse.ArgumentParser:
+def _add(studies: Any, config: type[Study], example: str) -> None:
     summary = (config.__doc__ or "").strip()
     parser: Any = studies.add_parser(config.method, help=summary, description=summary)
     parser.settings = config
@@ -44,7 +48,8 @@ def _add(studies: Any, config: type[Study], example: str) -> argparse.ArgumentPa
     parser.add_argument("-o", "--out", metavar="FOLDER", help="the study's folder; what it holds is not run again")
     parser.add_argument("--report", metavar="FILE.html", help="the page to write (default: report.html in FOLDER)")
     parser.set_defaults(run=_study, error=parser.error, configuration=config, preset=None)
-    return parser
+    if config.method in OF_STUDIES:
+        parser.add_argument("--preset", choices=OF_STUDIES[config.method], help="settings that are ready to run")
 
 
 def _study(options: argparse.Namespace) -> int:
@@ -81,6 +86,10 @@ def _run(config: Study, jobs: int) -> StudyResult:
         from penchant.studies.annotators import run_annotators
 
         return run_annotators(config, jobs=jobs)
+    if isinstance(config, WinRatesConfig):
+        from penchant.studies.win_rates import run_win_rates
+
+        return run_win_rates(config, jobs=jobs)
     if isinstance(config, WeakToStrongConfig):
         from penchant.studies.weak_to_strong import run_weak_to_strong
 
@@ -102,8 +111,15 @@ def _config(options: argparse.Namespace) -> Study:
     if options.out is not None:
         overrides.append(f"out={options.out}")
     if options.preset:
-        path = str(preset_file(options.preset, "weak" if options.configuration is WeakToStrongConfig else ""))
-    return load_config(options.configuration, path, overrides)
+        path = str(preset_file(options.preset, options.configuration.method))
+    return load_config(_configuration(options.configuration, path, overrides), path, overrides)
+
+
+def _configuration(config: type[Study], path: str | None, overrides: Sequence[str]) -> type[Study]:
+    """Transfer is measured by a true reward, or by a judge where the settings name one."""
+    named = set(read_yaml(Path(path))[0]) if path is not None else set()
+    named |= {override.partition("=")[0].partition(".")[0] for override in overrides}
+    return JudgedTransferConfig if config is TransferConfig and "judge" in named else config
 
 
 def _table(numbers: dict[str, Any]) -> str:

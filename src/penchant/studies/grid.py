@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from penchant.studies.settings import FrontierConfig, MethodsConfig
+from penchant.studies.settings import FrontierConfig, LearnedMethods
 from penchant.studies.tasks import Stages, Task, plain
 
 SWEPT = {"dpo": "beta", "kto": "beta", "unlikelihood": "alpha", "ppo": "target_nats", "ppo_gt": "target_nats"}
@@ -66,18 +66,24 @@ class Grid:
 
 def grid(config: FrontierConfig) -> Grid:
     """The stages that a configuration asks for."""
-    stages = Stages(config)
+    stages = Stages.sampled(config)
     samples = {"samples": config.evaluation.reference_samples, "seed": config.evaluation.seed + 1}
     reference = stages.task("reference", "reference", {**stages.draws, **samples}, stages.drawn)
-    return Grid(stages.prompts, reference, runs_of(config, stages), stages.start.get("start"))
+    return Grid(stages.prompts, reference, runs_of(config, stages, stages.comparisons), stages.start.get("start"))
 
 
-def runs_of(config: MethodsConfig, stages: Stages) -> Runs:
-    """Every method over its sweep, for every seed."""
-    compare = any(getattr(config, method) for method in TRAINED if method != "ppo_gt")
-    comparisons = {seed: stages.comparisons(seed) for seed in config.seeds if compare}
+def runs_of(config: LearnedMethods, stages: Stages, compared: Callable[[int], Task], *, ranker: bool = False) -> Runs:
+    """Every method over its sweep, for every seed.
+
+    Args:
+        compared: the comparisons of a seed. ranker: fit the reward model even where PPO does not take part.
+    """
+    compare = ranker or any(getattr(config, method, None) for method in TRAINED if method != "ppo_gt")
+    comparisons = {seed: compared(seed) for seed in config.seeds if compare}
     rewards = {
-        seed: stages.reward_model(config.reward_model, seed, comparisons[seed]) for seed in config.seeds if config.ppo
+        seed: stages.reward_model(config.reward_model, seed, comparisons[seed])
+        for seed in config.seeds
+        if ranker or config.ppo
     }
     runs = []
     for seed in config.seeds:
@@ -94,7 +100,7 @@ def runs_of(config: MethodsConfig, stages: Stages) -> Runs:
 
 
 def _run(
-    config: MethodsConfig,
+    config: LearnedMethods,
     stages: Stages,
     method: str,
     value: float | None,
@@ -113,7 +119,7 @@ def _run(
         **stages.learning,
         **own,
         "learning_rate": rate,
-        "evaluation": stages.measured,
+        **({"evaluation": stages.measured} if stages.measured else {}),
         "value": value,
         "seed": seed,
     }
@@ -124,14 +130,14 @@ def _run(
     return stages.task(method, label, settings, needs, value, seed, rate if several else None)
 
 
-def _rates(config: MethodsConfig, method: str) -> tuple[float, ...]:
+def _rates(config: LearnedMethods, method: str) -> tuple[float, ...]:
     """The learning rates of a method."""
     rates = getattr(config, method).learning_rate
     return tuple(dict.fromkeys(rates)) if isinstance(rates, tuple) else (rates,)
 
 
-def _values(config: MethodsConfig, method: str) -> tuple[float | None, ...]:
-    sweep = getattr(config, method)
+def _values(config: LearnedMethods, method: str) -> tuple[float | None, ...]:
+    sweep = getattr(config, method, None)
     if sweep is None:
         return ()
     values: tuple[float, ...] | None = getattr(sweep, SWEPT[method]) if method in SWEPT else None

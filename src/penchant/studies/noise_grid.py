@@ -43,7 +43,7 @@ class NoiseGrid:
 
 def noise_grid(config: NoiseConfig) -> NoiseGrid:
     """The stages that a configuration asks for."""
-    stages = Stages(config)
+    stages = Stages.sampled(config)
     held_seed = config.evaluation.seed + HELD_OUT_SEED
     groups = max(config.comparisons.groups, HELD_OUT_GROUPS)
     settings = {**stages.draws, **stages.sizes, "groups": groups, "seed": held_seed, "of": "eval"}

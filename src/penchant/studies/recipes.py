@@ -39,7 +39,8 @@ def run_settings(
     }
     if kind == "sft":
         own = {name: settings[name] for name in ("epochs", "max_steps", "batch_size")}
-        data = {**settings["data"], "path": places["sft"]}
+        given = needs["preferences"] / "demonstrations.jsonl" if "preferences" in needs else places["sft"]
+        data = {**settings["data"], "path": str(given)}
         return {**common, **own, "data": data, "evaluate": {"samples": None}}
     if kind == "reward_model":
         own = {name: settings[name] for name in ("epochs", "batch_size")}
@@ -63,7 +64,7 @@ def run_settings(
         "data": {**_comparison_data(settings, needs), "held_out": 0},
         "batch_size": settings["batch_size"],
         "epochs": settings["epochs"],
-        "evaluate": _evaluate(settings, places, needs, steps) if "evaluation" in settings else {"samples": None},
+        "evaluate": _evaluate(settings, places, needs, steps),
     }
 
 
@@ -83,7 +84,7 @@ def _ppo(
         **{name: settings[name] for name in names},
         "data": {"path": str(prompts), "held_out": 0, "template": settings["template"]},
         "reward": str(needs["reward_model"]) if kind == "ppo" else places["reward"],
-        "true_reward": places["reward"] if kind == "ppo" else None,
+        "true_reward": places.get("reward") if kind == "ppo" else None,
         "kl": {"name": "adaptive", "target_nats": settings["value"], "start": settings["kl_start"]},
         "evaluate": _evaluate(settings, places, needs, settings["steps"]),
     }
@@ -93,8 +94,10 @@ def _evaluate(
     settings: Mapping[str, Any], places: Mapping[str, str], needs: Mapping[str, Path], steps: int
 ) -> dict[str, Any]:
     """The same prompts and seeds for every method; the first evaluations are close together, as early steps move a
-    policy furthest."""
-    evaluation = settings["evaluation"]
+    policy furthest. No samples where a run is measured by others, after its end."""
+    evaluation = settings.get("evaluation")
+    if evaluation is None:
+        return {"samples": None}
     return {
         "at_steps": sorted({ceil(steps / 2**halvings) for halvings in range(evaluation["times"])}),
         "samples": {

@@ -195,8 +195,8 @@ class SampledConfig(StudyConfig):
     """How methods are measured."""
 
 
-class MethodsConfig(SampledConfig):
-    """What studies share that compare methods."""
+class LearnedMethods(StudyConfig):
+    """Methods that learn from comparisons."""
 
     dpo: DPOSweep | None = DPOSweep()
     """DPO's sweep; null leaves the method out, here and below."""
@@ -210,10 +210,15 @@ class MethodsConfig(SampledConfig):
     """PPO's sweep, on the learned reward."""
     reward_model: RewardModelStage = RewardModelStage()
     """The learned reward, where PPO takes part."""
-    ppo_gt: PPOSweep | None = PPOSweep()
-    """PPO-GT's sweep, on the true reward."""
     best_of_n: BestOfNSweep | None = BestOfNSweep()
     """Best-of-N's sweep."""
+
+
+class MethodsConfig(SampledConfig, LearnedMethods):
+    """What studies share that compare methods by the true reward."""
+
+    ppo_gt: PPOSweep | None = PPOSweep()
+    """PPO-GT's sweep, on the true reward."""
 
     @model_validator(mode="after")
     def _samples_suffice(self) -> Self:

@@ -33,6 +33,7 @@ from penchant.studies.weak_stages import (
     supervisor_stage,
 )
 from penchant.studies.weak_students import student_stage, students_stage
+from penchant.studies.win_rate_stages import opponents_stage, preferences_stage, verdicts_stage
 from penchant.train.loop import peak_memory_bytes
 from penchant.types import PromptGroup, prompt_text
 
@@ -63,6 +64,9 @@ def work(order: Order) -> str:
         "relabel": relabel_stage,
         "students": students_stage,
         "student": student_stage,
+        "preferences": preferences_stage,
+        "opponents": opponents_stage,
+        "verdicts": verdicts_stage,
     }
     if order.kind not in makers:
         return _run(order)

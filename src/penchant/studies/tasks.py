@@ -15,7 +15,12 @@ from penchant.studies.prompts import locate_prompts
 from penchant.studies.settings import Prompts, RewardModelStage, SampledConfig, StudyConfig
 
 WEAK_STAGES = ("rows", "generative", "activations", "supervisor", "relabel", "students", "student")
-DATA_STAGES = ("prompts", "comparisons", "mislabelled", "reference", "judged", "transfer", "left_out", *WEAK_STAGES)
+WIN_RATE_STAGES = ("preferences", "opponents", "verdicts")
+DATA_STAGES = (
+    *("prompts", "comparisons", "mislabelled", "reference", "judged", "transfer", "left_out"),
+    *WEAK_STAGES,
+    *WIN_RATE_STAGES,
+)
 """Stages that are no runs: their folder holds `stage.json` and appears only when it is whole."""
 SHARED = ("sft", "reward_model")
 """Runs that others build on."""
@@ -59,33 +64,56 @@ class Task:
         return self.kind not in DATA_STAGES
 
 
+@dataclass(frozen=True)
 class Stages:
-    """Makes the stages of a study; `start` holds the SFT stage, where there is one, as a need of all others."""
+    """Makes the stages of a study that starts from one model.
 
-    def __init__(self, config: SampledConfig) -> None:
-        self.places = _places(config)
-        self.model = model_settings(config)
-        self.learning = learning_settings(config)
-        self.offline = offline_settings(config)
-        self.draws = {
-            **self.model,
+    Attributes:
+        places: where the inputs lie.
+        model, learning, offline: what every stage, every run and every run on comparisons has of the study.
+        draws: what a stage that samples has.
+        start: the SFT stage, where there is one, as a need of all others.
+        prompts: the stage that has the prompts.
+        measured: how runs are measured while they learn; empty where they are not.
+        sizes: of comparisons that are sampled.
+    """
+
+    places: Mapping[str, str]
+    model: Mapping[str, Any]
+    learning: Mapping[str, Any]
+    offline: Mapping[str, Any]
+    draws: Mapping[str, Any]
+    start: dict[str, Task]
+    prompts: Task
+    measured: Mapping[str, Any]
+    sizes: Mapping[str, Any]
+
+    @classmethod
+    def sampled(cls, config: SampledConfig) -> Stages:
+        """Of a study whose comparisons are samples that the true reward ranks."""
+        places = _places(config)
+        model, learning = model_settings(config), learning_settings(config)
+        start: dict[str, Task] = {}
+        if config.sft is not None:
+            data = {**plain(config.sft.data), "path": data_content(config.sft.data.path)}
+            start = {"start": Task("sft", "sft", {**model, **learning, **plain(config.sft), "data": data}, places, {})}
+        draws = {
+            **model,
             "reward": reward_content(config.reward),
             "template": config.template,
             "max_new_tokens": config.max_new_tokens,
         }
-        self.measured = {name: getattr(config.evaluation, name) for name in ("times", "samples", "seed")}
-        self.sizes = plain(config.comparisons)
-        self.prompts = self.openings("prompts", config, config.eval_prompts)
-        self.start: dict[str, Task] = {}
-        if config.sft is not None:
-            data = {**plain(config.sft.data), "path": data_content(config.sft.data.path)}
-            settings = {**self.model, **self.learning, **plain(config.sft), "data": data}
-            self.start = {"start": self.task("sft", "sft", settings, {})}
-
-    def openings(self, label: str, config: SampledConfig, measured: Prompts) -> Task:
-        """The prompts to train on, and others to measure on."""
-        places = {**self.places, "eval": locate_prompts(measured.path)}
-        return Task("prompts", label, _prompts(config, measured), places, {})
+        return cls(
+            places,
+            model,
+            learning,
+            offline_settings(config),
+            draws,
+            start,
+            openings("prompts", config, config.eval_prompts),
+            {name: getattr(config.evaluation, name) for name in ("times", "samples", "seed")},
+            plain(config.comparisons),
+        )
 
     @property
     def drawn(self) -> dict[str, Task]:
@@ -115,6 +143,12 @@ class Stages:
         needs = {"comparisons": comparisons, **self.start}
         settings = {**self.model, **self.learning, **own}
         return self.task("reward_model", label or f"reward-model-seed-{seed}", settings, needs, seed=seed)
+
+
+def openings(label: str, config: SampledConfig, measured: Prompts) -> Task:
+    """The prompts to train on, and others to measure on."""
+    places = {**_places(config), "eval": locate_prompts(measured.path)}
+    return Task("prompts", label, _prompts(config, measured), places, {})
 
 
 def plain(config: Config) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from penchant.studies.grid import Runs, runs_of
-from penchant.studies.tasks import Stages, Task
+from penchant.studies.tasks import Stages, Task, openings
 from penchant.studies.transfer_settings import TransferConfig
 
 DRAWS_SEED = 3  # beyond the evaluation's: the draws on the domains
@@ -37,9 +37,9 @@ class TransferGrid:
 
 def transfer_grid(config: TransferConfig) -> TransferGrid:
     """The stages that a configuration asks for."""
-    stages = Stages(config)
+    stages = Stages.sampled(config)
     prompts = {config.own: stages.prompts} | {
-        name: stages.openings(f"prompts-{number}", config, source)
+        name: openings(f"prompts-{number}", config, source)
         for number, (name, source) in enumerate(config.domains.items(), start=1)
     }
     shared = {
@@ -62,7 +62,7 @@ def transfer_grid(config: TransferConfig) -> TransferGrid:
             for number, (name, domain) in enumerate(prompts.items())
         }
 
-    learned = runs_of(config, stages)
+    learned = runs_of(config, stages, stages.comparisons)
     measured = tuple((run, cells(run.label, config.evaluation.samples, run)) for run in learned.runs)
     return TransferGrid(
         prompts,

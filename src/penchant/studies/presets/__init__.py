@@ -12,27 +12,30 @@ from penchant.studies.settings import FrontierConfig
 
 PRESETS = ("demo", "small", "medium", "paper")
 """Of the frontier study: from minutes on two cores to the paper's own setting."""
-TRANSFER_PRESETS = ("transfer",)
-"""Of the study of transfer."""
-WEAK_PRESETS = ("laptop", "small", "medium", "paper")
-"""Of the weak-to-strong study; their files are called `weak-NAME.yaml`."""
+OF_STUDIES = {
+    "frontier": PRESETS,
+    "transfer": ("transfer", "small", "paper"),
+    "weak-to-strong": ("laptop", "small", "medium", "paper"),
+    "tldr": ("small", "paper"),
+    "dialogue": ("small", "paper"),
+}
+"""Those of each study; `weak-NAME.yaml` and so on, where another study has one of the same name."""
+PREFIXES = {"weak-to-strong": "weak"}
 
 
-def preset_file(name: str, study: str = "") -> Path:
+def preset_file(name: str, study: str = "frontier") -> Path:
     """Where a preset lies.
 
-    Args:
-        study: `weak` for those of the weak-to-strong study.
-
     Raises:
-        InputError: no such preset.
+        InputError: the study has no such preset.
     """
-    known = WEAK_PRESETS if study == "weak" else (*PRESETS, *TRANSFER_PRESETS)
+    known = OF_STUDIES[study]
     if name not in known:
         near = get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise InputError(f"there is no preset {name!r}: expected {', '.join(known)}{hint}")
-    return Path(__file__).with_name(f"{study}-{name}.yaml" if study else f"{name}.yaml")
+    own = Path(__file__).with_name(f"{PREFIXES.get(study, study)}-{name}.yaml")
+    return own if own.exists() else Path(__file__).with_name(f"{name}.yaml")
 
 
 def preset(name: str, overrides: Sequence[str] = ()) -> FrontierConfig:

@@ -1,0 +1,47 @@
+"""Prompts each with the one answer to measure others by: what people preferred, or what was demonstrated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from penchant.data import formats
+from penchant.data.load import settle_bad_rows
+from penchant.data.merge import merge_groups
+from penchant.data.parse import BadRows, parse_source
+from penchant.errors import InputError
+from penchant.types import PromptGroup, Response
+
+PREFERRED = tuple(layout for layout in formats.PREFERENCES if layout is not formats.UNPAIRED)
+KNOWN = {layout.name for layout in PREFERRED}
+LAYOUTS = (*PREFERRED, *(layout for layout in formats.DEMONSTRATIONS if layout.name not in (*KNOWN, "text")))
+
+
+def load_answers(
+    source: str | Path, *, bad_rows: BadRows = "error", layout: str | None = None, split: str = "train"
+) -> list[PromptGroup]:
+    """The prompts of a file of preferences or demonstrations, each with one response.
+
+    That is the response that wins most of its comparisons (wins less losses, by weight; a tie is neither), and among
+    equals the first; where nothing was compared, the first one.
+
+    Raises:
+        InputError: as `load_preferences`; no row has a response.
+    """
+    parsed = parse_source(source, split=split, layouts=LAYOUTS, layout=layout)
+    settle_bad_rows(source, parsed, bad_rows)
+    groups = merge_groups(parsed.groups, counts_add=parsed.layout.counts_add).groups
+    answered = [
+        group.replace(responses=(_best(group),), comparisons=(), scores=None) for group in groups if group.responses
+    ]
+    if not answered:
+        raise InputError(f"{source}: no row has a response; expected at least one to measure others by")
+    return answered
+
+
+def _best(group: PromptGroup) -> Response:
+    won = [0.0] * len(group.responses)
+    for comparison in group.comparisons:
+        if not comparison.tie:
+            won[comparison.winner] += comparison.weight
+            won[comparison.loser] -= comparison.weight
+    return group.responses[max(range(len(won)), key=lambda place: won[place])]

@@ -1,0 +1,199 @@
+"""What a study of win rates says in sentences. Never more than its intervals do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from penchant.reports.study_words import as_estimate
+from penchant.reports.transfer_words import method_name, shown_domain
+from penchant.reports.words import count, estimate, listing, number
+
+MET = {
+    "tldr": "the summary of the data",
+    "dialogue": "the preferred response of the data",
+    "judged-transfer": "the response of the data",
+}
+LEVEL = 0.05
+Numbers = Mapping[str, Any]
+
+
+def headline(study: Numbers) -> list[str]:
+    """Of the methods that train, the one that wins most on its own domain, at the temperature of the tests."""
+    own = own_domain(study)
+    found = [(rate, method) for method in trained(study) if (rate := rate_at(study, method, own))]
+    if not found:
+        return ["No method that trains was judged yet."]
+    rate, best = max(found, key=lambda one: float(one[0]["value"]))
+    base = next((rate_at(study, one, own) for one in study["methods"] if one["name"] == "reference"), None)
+    said = (
+        f"{method_name(best)} wins {percent(rate)} against {MET[study['study']]} at temperature "
+        f"{study['tested_at']:g}{_half(rate)}"
+    )
+    beside = f"; the reference wins {percent(base)}" if base else ""
+    prompts = listing(f"{domain.get('prompts') or 0:,} of {shown_domain(domain)}" for domain in study["domains"])
+    return [
+        f"{said}{beside}.",
+        f"{count(len(study['seeds']), 'seed')}; intervals resample prompts ({prompts}), not the training. "
+        f"{judge_words(study)}",
+    ]
+
+
+def findings(study: Numbers) -> list[str]:
+    """Who wins where, who can be told apart, what temperature does, and what the judge is worth."""
+    told = [_each(study, method) for method in study["methods"]]
+    told += [_apart(study, domain["name"]) for domain in study["domains"]]
+    told += [_cooler(study, method) for method in trained(study)]
+    return [text for text in (*told, _best(study), _length(study), _flips(study), _published(study)) if text]
+
+
+def own_domain(study: Numbers) -> str:
+    return str(next(domain["name"] for domain in study["domains"] if domain["own"]))
+
+
+def trained(study: Numbers) -> list[Numbers]:
+    """Methods that train a policy."""
+    return [method for method in study["methods"] if method["name"] not in ("reference", "best_of_n")]
+
+
+def rate_at(study: Numbers, method: Numbers, domain: str, temperature: float | None = None) -> Numbers | None:
+    """A method's win rate on a domain, at the temperature of the tests unless another is given."""
+    at = study["tested_at"] if temperature is None else temperature
+    cells = (cell for cell in method["cells"] if (cell["domain"], cell["temperature"]) == (domain, at))
+    return next((cell["win_rate"]["rate"] for cell in cells), None)
+
+
+def percent(numbers: Numbers) -> str:
+    """A share with its interval."""
+    return estimate(as_estimate(numbers), percent=True)
+
+
+def p_words(p: float) -> str:
+    """A p-value; small ones as a bound."""
+    return "p < 0.001" if p < 0.001 else f"p {number(p, 3)}"
+
+
+def judge_words(study: Numbers) -> str:
+    """Who judges; of a judge that was trained here also how often it is right."""
+    judge = study["config"]["judge"]
+    if study["judge"] is None:
+        name = judge.get("model") or judge.get("reward") or ""
+        return f"The judge is {judge['name']}{f' ({name})' if name else ''}."
+    right = (study["judge"]["held_out"].get("held_out") or {}).get("accuracy")
+    said = "The judge is a reward model trained on other prompts of the same data"
+    if right is None:
+        return f"{said}; nobody knows how often it is right."
+    return f"{said}, which agrees with {percent(right)} of the data's preferences that it has not seen."
+
+
+def _half(rate: Numbers) -> str:
+    low, high = rate["low"], rate["high"]
+    if low is None or high is None:
+        return ""
+    return (
+        ", more often than not"
+        if low > 0.5
+        else ", less often than not"
+        if high < 0.5
+        else ", and whether more often than not stays open"
+    )
+
+
+def _each(study: Numbers, method: Numbers) -> str:
+    parts = []
+    for domain in study["domains"]:
+        rate = rate_at(study, method, domain["name"])
+        if rate:
+            parts.append(f"{percent(rate)} on {shown_domain(domain)}")
+    return f"{method_name(method)} wins {listing(parts)}, at temperature {study['tested_at']:g}." if parts else ""
+
+
+def _apart(study: Numbers, domain: str) -> str:
+    """Which pairs of methods differ, by Holm's correction over all pairs of the domain."""
+    tests = [test for test in study["tests"] if test["domain"] == domain]
+    if not tests:
+        return ""
+    where = f"on {domain}, at temperature {study['tested_at']:g}"
+    clear = [test for test in tests if test["p_holm"] < LEVEL]
+    family = f"paired by prompt, {count(len(tests), 'test')}, Holm's correction"
+    if not clear:
+        return f"No two of them can be told apart {where} ({family})."
+    return f"Told apart {where} ({family}): {'; '.join(map(_beats, clear))}."
+
+
+def _beats(test: Numbers) -> str:
+    gap = as_estimate(test["difference"])
+    one, other = (test["one"], test["other"]) if gap.value > 0 else (test["other"], test["one"])
+    size = estimate(gap, percent=True, sign=True)
+    shown = size if gap.value > 0 else f"{size}, other way round"
+    return f"{method_name(one)} above {method_name(other)} ({shown}, {p_words(test['p_holm'])})"
+
+
+def _cooler(study: Numbers, method: Numbers) -> str:
+    """Whether a method's rate at the highest temperature is clearly another than at the lowest."""
+    low, high = study["temperatures"][0], study["temperatures"][-1]
+    own = own_domain(study)
+    cold, warm = (rate_at(study, method, own, one) for one in (low, high))
+    if low == high or cold is None or warm is None or None in (cold["low"], warm["low"]):
+        return ""
+    if cold["low"] > warm["high"] or warm["low"] > cold["high"]:
+        word = "falls" if cold["value"] > warm["value"] else "rises"
+        return (
+            f"{method_name(method)} {word} from {percent(cold)} at temperature {low:g} to {percent(warm)} at {high:g}."
+        )
+    return ""
+
+
+def _best(study: Numbers) -> str:
+    own = own_domain(study)
+    parts = [
+        f"{method_name(method)} {percent(best['rate'])} at {best['temperature']:g}"
+        for method in study["methods"]
+        for best in method["best"]
+        if best["domain"] == own
+    ]
+    if len(study["temperatures"]) < 2 or not parts:
+        return ""
+    return f"At its best temperature on {own}, chosen after the fact, which flatters: {'; '.join(parts)}."
+
+
+def _length(study: Numbers) -> str:
+    """What one who always takes the longer response would say of the same pairs."""
+    parts = []
+    for method in study["methods"]:
+        for cell in method["cells"]:
+            if (cell["domain"], cell["temperature"]) == (own_domain(study), study["tested_at"]):
+                longest = percent(cell["baselines"]["longest"])
+                even = cell["length_controlled"]
+                parts.append(f"{method_name(method)} {longest}{f', {percent(even)} at equal lengths' if even else ''}")
+    return f"Who always took the longer response would have said: {'; '.join(parts)}." if parts else ""
+
+
+def _flips(study: Numbers) -> str:
+    flips = [
+        cell["flipped"]["value"]
+        for method in study["methods"]
+        for cell in method["cells"]
+        if cell["flipped"] is not None and cell["flipped"]["value"] > 0
+    ]
+    if not flips:
+        return ""
+    low, high = number(100 * min(flips), 0), number(100 * max(flips), 0)
+    span = f"{low}%" if low == high else f"{low}% to {high}%"
+    return f"Asked in the other order, the judge named another winner in {span} of the pairs; these count as ties."
+
+
+def _published(study: Numbers) -> str:
+    rates: Sequence[Numbers] = study["published"]["rates"]
+    labels = {method["name"]: method["label"] for method in study["methods"]}
+    parts = []
+    for one in rates:
+        at = "at its best temperature" if one["temperature"] is None else f"at temperature {one['temperature']:g}"
+        hedge = "about " if one["read"] == "plot" else ""
+        label = labels.get(one["method"], one["method"].upper())
+        parts.append(f"{label} {hedge}{number(100 * one['rate'], 0)}% {at}")
+    return (
+        f"For comparison, {rates[0]['source']}: {'; '.join(parts)}; without intervals. That is "
+        f"{study['published']['setting']}: other models, data and judge than here, so only the order of the methods "
+        "may be compared."
+    )
