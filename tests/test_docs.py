@@ -6,9 +6,12 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from zygote import CLIENT
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -31,17 +34,33 @@ def test_there_are_tutorials_to_run() -> None:
     assert sum(len(blocks(page)) for page in PAGES) >= 5
 
 
+@pytest.fixture(scope="module")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a `penchant` that starts in a moment: half of what the tutorials take would be imports."""
+    folder = tmp_path_factory.mktemp("bin")
+    path = str(folder / "s")
+    arguments = [sys.executable, str(ROOT / "tests" / "zygote.py"), path]
+    with subprocess.Popen(arguments, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"ready\n"
+        (folder / "penchant").write_text(CLIENT.format(python=sys.executable, path=path))
+        (folder / "penchant").chmod(0o755)
+        yield folder
+        server.kill()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_page_runs(page: Path, tmp_path: Path, stories: str) -> None:
+def test_the_page_runs(page: Path, tmp_path: Path, stories: str, command: Path) -> None:
     (tmp_path / "stories260K").symlink_to(stories)
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    places = os.pathsep.join([str(command), str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"PATH": places}
     for language, code in blocks(page):
         if language == "console":
             lines = [line.removeprefix("$ ") for line in code.splitlines() if line.startswith("$ ")]
-            command = ["bash", "-euo", "pipefail", "-c", "\n".join(lines)]
+            words = ["bash", "-euo", "pipefail", "-c", "\n".join(lines)]
         else:
-            command = [sys.executable, "-c", code]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
+            words = [sys.executable, "-c", code]
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, f"{page.name}:\n{code}\n{done.stdout}\n{done.stderr}"
 
 

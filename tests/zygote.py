@@ -3,6 +3,9 @@
 Run by the fixture `penchant` of `conftest.py`. Reads orders, answers them, a JSON value a line:
 `{"start": [arguments], "folder", "environment", "stdout", "stderr", "file_limit"}` -> the process id;
 `{"wait": id}` -> the exit code, negative for the signal that ended it.
+
+With the path of a socket as its argument it serves `penchant` as a shell finds it (`CLIENT`, for the tutorials): a
+client sends arguments, folder and environment with its three streams, and gets the exit code.
 """
 
 from __future__ import annotations
@@ -11,9 +14,19 @@ import json
 import os
 import resource
 import signal
+import socket
 import sys
 import traceback
 from typing import Any
+
+CLIENT = """#!{python} -SE
+import json, os, socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.connect({path!r})
+order = {{"start": sys.argv[1:], "folder": os.getcwd(), "environment": dict(os.environ)}}
+socket.send_fds(server, [json.dumps(order).encode() + b"\\n"], [0, 1, 2])
+sys.exit(int(server.recv(16) or 137))
+"""
 
 
 def main() -> None:
@@ -25,6 +38,8 @@ def main() -> None:
     import penchant.train.session
 
     torch.set_num_threads(1)
+    if len(sys.argv) > 1:
+        serve(sys.argv[1], penchant.cli.main)
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:
@@ -37,7 +52,25 @@ def main() -> None:
         print(json.dumps(answer), flush=True)
 
 
-def become(order: dict[str, Any], command: Any) -> None:
+def serve(path: str, command: Any) -> None:
+    """Fork for every client, until this process is ended."""
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(path)
+    server.listen()
+    print("ready", flush=True)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here waits for them
+    while True:
+        client, _ = server.accept()
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            message, streams, _, _ = socket.recv_fds(client, 1 << 20, 3)
+            while not message.endswith(b"\n"):
+                message += client.recv(1 << 20)
+            become({**json.loads(message), "streams": streams}, command, client)
+        client.close()
+
+
+def become(order: dict[str, Any], command: Any, client: socket.socket | None = None) -> None:
     """The forked child: a `penchant` process from here to its end."""
     code = 1
     try:
@@ -45,10 +78,9 @@ def become(order: dict[str, Any], command: Any) -> None:
         os.chdir(order["folder"])
         os.environ.clear()
         os.environ.update(order["environment"])
-        for stream, name in ((0, os.devnull), (1, order["stdout"]), (2, order["stderr"])):
-            flags = os.O_RDONLY if stream == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-            os.dup2(os.open(name, flags), stream)
-        if order["file_limit"]:
+        for stream, given in enumerate(order.get("streams") or _files(order)):
+            os.dup2(given, stream)
+        if order.get("file_limit"):
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_limit"], resource.RLIM_INFINITY))
         sys.argv = ["penchant", *order["start"]]
         code = command(order["start"])
@@ -59,7 +91,14 @@ def become(order: dict[str, Any], command: Any) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+        if client is not None:
+            client.sendall(str(code).encode())
         os._exit(code)
+
+
+def _files(order: dict[str, Any]) -> tuple[int, int, int]:
+    out, err = (os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for name in ("stdout", "stderr"))
+    return os.open(os.devnull, os.O_RDONLY), out, err
 
 
 if __name__ == "__main__":
