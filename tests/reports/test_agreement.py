@@ -38,7 +38,9 @@ def made_up(names: tuple[str, ...] = ("Ann", "Bob", "Cleo"), **changes: Any) -> 
         for place, name in enumerate(names)
     ]
     return {
+        "method": "agree",
         "files": ["prefs.jsonl"],
+        "provenance": {"command": f"penchant agree {HOSTILE}", "versions": {"penchant": "0.3"}, "seed": None},
         "people_files": [],
         "level": 0.9,
         "raters": raters,

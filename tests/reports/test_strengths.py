@@ -19,7 +19,9 @@ def made_up(names: tuple[str, ...] = ("one", "two"), **changes: Any) -> dict[str
         places = (place + 1, place + 1)
         items.append({"name": name, "strength": strength, "elo": elo, "places": places, "wins": 12.5, "losses": 7.5})
     return {
+        "method": "rank",
         "file": "prefs.jsonl",
+        "provenance": {"command": f"penchant rank {HOSTILE}", "versions": {"penchant": "0.3"}, "seed": None},
         "by": "models",
         "prior": 0.0,
         "level": 0.95,

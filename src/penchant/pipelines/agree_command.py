@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from typing import Any
 
 from penchant.config import Config, load_config
 from penchant.pipelines.agree_settings import Agree, Rank
+from penchant.types import RunResult
 
 MOST_LINES = 15
 NAME = 60  # characters of a name on a line; no control character reaches the terminal
@@ -36,10 +38,7 @@ def _agree(options: argparse.Namespace) -> int:
     config = load_config(Agree, None, overrides)
     from penchant.pipelines.agree_runs import agree
 
-    result = agree(config)
-    print("\n".join(agreement_lines(result.metrics)))
-    print(f"report: {result.path / 'report.html'}")
-    return 0
+    return _tell(agree(config), agreement_lines)
 
 
 def _rank(options: argparse.Namespace) -> int:
@@ -52,8 +51,11 @@ def _rank(options: argparse.Namespace) -> int:
     config = load_config(Rank, None, overrides)
     from penchant.pipelines.rank_runs import rank
 
-    result = rank(config)
-    print("\n".join(rank_lines(result.metrics)))
+    return _tell(rank(config), rank_lines)
+
+
+def _tell(result: RunResult, lines: Callable[[dict[str, Any]], list[str]]) -> int:
+    print("\n".join(lines(result.metrics)))
     print(f"report: {result.path / 'report.html'}")
     return 0
 

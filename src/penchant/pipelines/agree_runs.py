@@ -21,7 +21,7 @@ from penchant.metrics.agreement import (
 )
 from penchant.metrics.intervals import cluster_mean
 from penchant.pipelines.agree_settings import Agree
-from penchant.train.run_folder import RunFolder
+from penchant.pipelines.files_to_page import files_to_page
 from penchant.types import RunResult
 
 QUARTERS = 4
@@ -38,15 +38,7 @@ def agree(config: Agree) -> RunResult:
     """
     from penchant.reports.agreement import agreement_page
 
-    folder = RunFolder(config.out, config)
-    numbers = agreement_numbers(config)
-    folder.open()
-    try:
-        folder.write_json("agree.json", numbers)
-        agreement_page(numbers, folder.path)
-        return RunResult(config.method, folder.path, numbers)
-    finally:
-        folder.close()
+    return files_to_page(config, [*config.files, *config.people], lambda: agreement_numbers(config), agreement_page)
 
 
 def agreement_numbers(config: Agree) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from penchant.data.model_names import WAYS, models_by_source
 from penchant.errors import InputError
 from penchant.metrics.strengths import bradley_terry, elo, groups_apart, wins_table
 from penchant.pipelines.agree_settings import Rank
-from penchant.train.run_folder import RunFolder
+from penchant.pipelines.files_to_page import files_to_page
 from penchant.types import Comparison, PromptGroup, RunResult, prompt_text
 
 NAMED = 8  # members of a group that an error names
@@ -61,15 +61,7 @@ def rank(config: Rank) -> RunResult:
     """
     from penchant.reports.strengths import strengths_page
 
-    folder = RunFolder(config.out, config)
-    numbers = rank_numbers(config)
-    folder.open()
-    try:
-        folder.write_json("rank.json", numbers)
-        strengths_page(numbers, folder.path)
-        return RunResult(config.method, folder.path, numbers)
-    finally:
-        folder.close()
+    return files_to_page(config, [config.file], lambda: rank_numbers(config), strengths_page)
 
 
 def rank_numbers(config: Rank) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.reports.agreement_figures import agreement_pictures
-from penchant.reports.plain_page import Numbers, intervals_note, told, write_page
+from penchant.reports.plain_page import Numbers, shared_context, told, write_page
 from penchant.reports.render import figure_context
 from penchant.reports.tables import DASH, Table
 from penchant.reports.words import count, listing, number, short
@@ -47,8 +47,7 @@ def agreement_context(numbers: Numbers, pictures: dict[str, Any]) -> dict[str, A
         "texts_note": "Where raters are most divided, opposite verdicts first. Which response stands on the left has "
         "no meaning.",
         "facts": _facts(numbers),
-        "intervals": intervals_note(numbers["level"]),
-        "json": "agree.json",
+        **shared_context(numbers),
     }
 
 

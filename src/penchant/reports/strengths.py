@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.ticker import FixedLocator
 
 from penchant.reports.canvas import MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
-from penchant.reports.plain_page import Numbers, intervals_note, write_page
+from penchant.reports.plain_page import Numbers, shared_context, write_page
 from penchant.reports.render import figure_context
 from penchant.reports.tables import DASH, Table
 from penchant.reports.words import count, number, short
@@ -43,8 +43,7 @@ def strengths_context(numbers: Numbers, pictures: dict[str, Picture]) -> dict[st
         "texts": [],
         "texts_note": "",
         "facts": _facts(numbers),
-        "intervals": intervals_note(numbers["level"], numbers["resampled"]),
-        "json": "rank.json",
+        **shared_context(numbers, numbers["resampled"]),
     }
 
 
