@@ -86,6 +86,11 @@ def agreement_lines(numbers: dict[str, Any]) -> list[str]:
         )
     if (more := len(pairs) - MOST_LINES) > 0:
         lines.append(f"  (+{more} pairs of raters more in the report)")
+    if (orders := numbers["orders"]) and orders["same"] and orders["opposite"]:
+        lines.append(
+            f"  two who saw a comparison in the same order say the same in {_shown(orders['same'], percent=True)}, in "
+            f"opposite orders in {_shown(orders['opposite'], percent=True)}"
+        )
     whose = "the majority of people" if numbers["people_files"] else "the majority of the others"
     for rater in numbers["raters"][:MOST_LINES]:
         held = whose if rater["kind"] != "person" else "the majority of the other people"

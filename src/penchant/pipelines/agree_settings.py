@@ -28,6 +28,9 @@ class Agree(Config):
     """The layout of all files, if it is not to be found out."""
     bad_rows: Literal["error", "skip"] = "error"
     """What to do with rows that cannot be used: refuse the file, or leave them out and count them."""
+    topic: Name | None = None
+    """The field of the rows that says what a prompt is about, such as `category` or `info.subreddit`. If not given, one
+    of the usual names; where there is none, prompts are clustered by their words."""
     shown: Annotated[int, Field(ge=0, le=500)] = 20
     """Disagreements to read in the report."""
     level: Level = 0.95
@@ -35,7 +38,7 @@ class Agree(Config):
     resamples: Resamples = 2000
     """How many times."""
     seed: int = 0
-    """Fixes the resampling."""
+    """Fixes the resampling, and the clusters of words."""
     out: str | None = None
     """The folder to write to; `runs/agree-DATE-TIME` if not given."""
 

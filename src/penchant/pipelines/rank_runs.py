@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from penchant.data.beside import beside_by_source
 from penchant.data.load import read_preferences
-from penchant.data.model_names import WAYS, models_by_source
+from penchant.data.model_names import WAYS
 from penchant.errors import InputError
 from penchant.metrics.strengths import bradley_terry, elo, groups_apart, wins_table
 from penchant.pipelines.agree_settings import Rank
@@ -121,7 +122,7 @@ def rank_numbers(config: Rank) -> dict[str, Any]:
 
 
 def _of_models(file: str, groups: Sequence[PromptGroup], layout: str) -> _Games:
-    models = models_by_source(file, layout)
+    models = {source: beside.models for source, beside in beside_by_source(file, layout).items() if beside.models}
     lacking = [group.source for group in groups if group.comparisons and group.source not in models]
     if lacking:
         raise InputError(
