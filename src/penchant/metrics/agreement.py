@@ -224,10 +224,11 @@ def agreement_between(
 def _kinds(ratings: Sequence[Sequence[Rating]]) -> list[Rating]:
     """The different things that are said, in order of first appearance."""
     said = dict.fromkeys(rating for rater in ratings for rating in rater)
-    return [rating for rating in said if not _is_missing(rating)]
+    return [rating for rating in said if not is_missing(rating)]
 
 
-def _is_missing(rating: Rating) -> bool:
+def is_missing(rating: Rating) -> bool:
+    """Whether a rater said nothing."""
     return rating is None or rating != rating  # NaN
 
 
@@ -237,7 +238,7 @@ def _coded(ratings: Sequence[Sequence[Rating]]) -> tuple[NDArray[np.intp], int]:
     if len(sizes) != 1:
         raise InputError(f"every rater needs one rating (or None) an item, got {[len(rater) for rater in ratings]}")
     place = {rating: number for number, rating in enumerate(_kinds(ratings))}
-    codes = [[MISSING if _is_missing(rating) else place[rating] for rating in rater] for rater in ratings]
+    codes = [[MISSING if is_missing(rating) else place[rating] for rating in rater] for rater in ratings]
     return np.array(codes, dtype=np.intp).reshape(len(ratings), sizes.pop()), len(place)
 
 

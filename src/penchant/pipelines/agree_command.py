@@ -107,12 +107,18 @@ def agreement_lines(numbers: dict[str, Any]) -> list[str]:
 
 def rank_lines(numbers: dict[str, Any]) -> list[str]:
     """What `rank` prints."""
-    from penchant.reports.words import short
+    from penchant.reports.words import count, short
 
-    lines = [
-        f"rank: {len(numbers['items'])} {numbers['by']}, {numbers['comparisons']} comparisons ({numbers['ties']} ties)",
-        *_left_out(numbers),
-    ]
+    counted = f"{numbers['comparisons']} comparisons ({numbers['ties']} ties)"
+    if numbers["rankings"] is not None:
+        counted = f"{numbers['rankings']} rankings"
+    elif numbers["by"] == "annotators":
+        counted = f"{numbers['comparisons']} times that of two one was with the majority of the others"
+    lines = [f"rank: {len(numbers['items'])} {numbers['by']}, {counted}", *_left_out(numbers)]
+    if numbers["unmet"]:
+        names = ", ".join(short(name, NAME) for name in numbers["unmet"][:MOST_LINES])
+        verb = "is" if len(numbers["unmet"]) == 1 else "are"
+        lines.append(f"  {count(len(numbers['unmet']), 'annotator')} met nobody and {verb} left out: {names}")
     if numbers["reason"]:
         lines.append(f"  no intervals: {numbers['reason']}")
     for place, item in enumerate(numbers["items"], 1):
@@ -136,6 +142,7 @@ def _left_out(numbers: dict[str, Any]) -> list[str]:
         ("alike", "comparisons are of responses that differ in white space only, left out"),
         ("contradicted", "times somebody judged one comparison twice and differently: counted as ties"),
         ("against_itself", "comparisons are of something with itself, left out"),
+        ("unranked", "rows are no rankings, left out"),
     )
     return [f"  {numbers[key]} {words}" for key, words in told if numbers.get(key)]
 
