@@ -41,7 +41,7 @@ def agreement_page(numbers: Numbers, folder: Path) -> None:
 
 def agreement_context(numbers: Numbers, pictures: dict[str, Any]) -> dict[str, Any]:
     """What the template takes."""
-    tables = [_human_study(numbers), _pairs(numbers), _raters(numbers), *where_tables(numbers)]
+    tables = [_human_study(numbers), _pairs(numbers), _raters(numbers), _leanings(numbers), *where_tables(numbers)]
     return {
         "title": "How far they agree",
         "headline": headline(numbers),
@@ -112,20 +112,12 @@ def _pairs(numbers: Numbers) -> Table:
 def _raters(numbers: Numbers) -> Table:
     of_people = bool(numbers["people_files"])
     with_majority = any(rater["majority"] for rater in numbers["raters"])
-    heads = ["rater", "judged", "ties", "prefers the longer"]
-    with_order = any(rater["first_shown"] for rater in numbers["raters"])
-    heads += ["prefers the first shown"] if with_order else []
+    heads = ["rater"]
     heads += ["majority: the same", "majority: kappa"] if with_majority else []
     heads += ["others: in common", "others: the same", "others: kappa"]
     rows = []
     for rater in numbers["raters"]:
-        cells = [
-            short(rater["name"], NAME) + (" (person)" if rater["kind"] == "person" else ""),
-            number(rater["judged"], 0),
-            number(rater["ties"], 0),
-            told(rater["longer"], percent=True),
-            *([told(rater["first_shown"], percent=True)] if with_order else []),
-        ]
+        cells = [_rater(rater)]
         if with_majority:
             both = rater["majority"] or {"raw": None, "kappa": None}
             cells += [told(both["raw"], percent=True), told(both["kappa"])]
@@ -134,12 +126,33 @@ def _raters(numbers: Numbers) -> Table:
         rows.append(tuple(cells))
     whose = "people's majority" if of_people else "everybody's majority"
     others = "other people's" if of_people else "others'"
-    held = (
-        f"Each rater against {whose} and against the {others}" if with_majority else f"Each rater against the {others}"
-    )
+    held = f"against {whose} and against the {others}" if with_majority else f"against the {others}"
+    return Table(f"Each rater {held}.", tuple(heads), tuple(rows))
+
+
+def _leanings(numbers: Numbers) -> Table:
+    """What each rater prefers, whatever the others say."""
+    with_order = any(rater["first_shown"] for rater in numbers["raters"])
+    rows = [
+        (
+            _rater(rater),
+            number(rater["judged"], 0),
+            number(rater["ties"], 0),
+            told(rater["longer"], percent=True),
+            *([told(rater["first_shown"], percent=True)] if with_order else []),
+        )
+        for rater in numbers["raters"]
+    ]
     return Table(
-        f"{held}. The longer: of comparisons that are decided and differ in length.", tuple(heads), tuple(rows)
+        "Each rater alone: of comparisons that are decided, how often the longer response is preferred where lengths "
+        "differ" + (", and the one shown first where that is known." if with_order else "."),
+        ("rater", "judged", "ties", "prefers the longer", *(["prefers the first shown"] if with_order else [])),
+        tuple(rows),
     )
+
+
+def _rater(rater: Numbers) -> str:
+    return short(rater["name"], NAME) + (" (person)" if rater["kind"] == "person" else "")
 
 
 def _human_study(numbers: Numbers) -> Table | None:

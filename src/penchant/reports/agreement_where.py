@@ -31,7 +31,7 @@ def where_findings(numbers: Numbers) -> list[str]:
         if numbers["topics"]["field"] is None:
             said.append(
                 "No field says what the prompts are about: the topics are clusters of their words (k-means on TF-IDF), "
-                "named after the heaviest words; another `seed` may give others."
+                "named after the heaviest words; another seed may give others."
             )
     return said
 
@@ -64,7 +64,7 @@ def _orders(numbers: Numbers) -> Table | None:
     names = (("same", "in the same order"), ("opposite", "in opposite orders"))
     rows = [(words, orders[key]) for key, words in names if orders[key] is not None]
     return Table(
-        "By the order in which two raters saw the responses, as `penchant collect` records it.",
+        "By the order in which two raters saw the responses, as penchant collect records it.",
         ("both saw them", "pairs of verdicts", "prompts", "the same verdict"),
         tuple((words, number(e["n"], 0), number(e["clusters"], 0), told(e, percent=True)) for words, e in rows),
     )

@@ -47,6 +47,8 @@ def told(numbers: Numbers | None, *, percent: bool = False) -> str:
     """A coefficient or estimate in a cell or a sentence; a dash where it is undefined."""
     if numbers is None or numbers["value"] is None:
         return DASH
+    if numbers["low"] is None and not percent:  # no width of an interval to take the digits from
+        return f"{number(numbers['value'], 2)} [no interval]"
     return estimate(as_estimate(numbers), percent=percent)
 
 

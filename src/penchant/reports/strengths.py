@@ -86,7 +86,8 @@ def _wins(numbers: Numbers) -> Table:
             won, lost = numbers["wins"][one][other], numbers["wins"][other][one]
             cells.append(DASH if not won + lost else f"{_halves(won)} of {won + lost:.0f}")
         rows.append((name, *cells))
-    return Table("Who beat whom: wins of the row over the column, ties half.", ("", *names), tuple(rows))
+    halved = ", ties half" if numbers["ties"] else ""
+    return Table(f"Who beat whom: wins of the row over the column{halved}.", ("", *names), tuple(rows))
 
 
 def _picture(numbers: Numbers) -> Picture:

@@ -56,7 +56,7 @@ def provenance(config: RunConfig, policy: Learner, prints: dict[str, str]) -> di
 
 def provenance_of_files(files: Sequence[str], seed: int) -> dict[str, Any]:
     """The content of `provenance.json` of a command that reads files and trains nothing."""
-    return {**surroundings(), "data": [_file_record(file) for file in files], **_invocation(seed)}
+    return {**_invocation(seed), "data": [_file_record(file) for file in files], **surroundings()}
 
 
 def _invocation(seed: int) -> dict[str, Any]:
