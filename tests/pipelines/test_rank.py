@@ -184,7 +184,7 @@ def test_what_is_no_ranking_is_refused_or_left_out(tmp_path: Path, capsys: pytes
     assert main(arguments) == 2
     error = capsys.readouterr().err
     for words in (
-        "3 rows are no rankings",
+        "3 of 63 rows are no rankings",
         "some.jsonl:61: fewer than two responses are ranked",
         "some.jsonl:62: its comparisons have ties",
         "some.jsonl:63: two of the ranked models are A",

@@ -295,10 +295,15 @@ def _with_interval(
     if (lacking := len(drawn) - len(defined)) > RARELY * len(drawn):
         why = f"no interval: undefined in {lacking} of {len(drawn)} resamples, so few items differ"
         return Coefficient(value, None, None, n, count, why)
-    low, high = percentile_interval(defined, value, level, count)
-    return Coefficient(value, low, high, n, count)
+    return _coefficient(Estimate(value, *percentile_interval(defined, value, level, count), n, count))
 
 
 def _coefficient(estimate: Estimate) -> Coefficient:
-    why = "" if estimate.low is not None else "no interval: one cluster tells nothing of the spread"
-    return Coefficient(estimate.value, estimate.low, estimate.high, estimate.n, estimate.clusters, why)
+    low, high = estimate.low, estimate.high
+    if low is None or high is None:
+        why = "no interval: one cluster tells nothing of the spread"
+    elif high - low < 1e-12:  # four prompts of which all say the same do not make an agreement of 100% sure
+        low, high, why = None, None, "no interval: all clusters say the same, so resampling them tells no spread"
+    else:
+        why = ""
+    return Coefficient(estimate.value, low, high, estimate.n, estimate.clusters, why)

@@ -108,7 +108,7 @@ def _compared(groups: Iterable[PromptGroup], names: dict[str, Sequence[str]], re
     return games
 
 
-def _ranked(config: Rank, groups: Iterable[PromptGroup], names: dict[str, Sequence[str]], resampled: str) -> Games:
+def _ranked(config: Rank, groups: Sequence[PromptGroup], names: dict[str, Sequence[str]], resampled: str) -> Games:
     """As rankings; those that are none are refused together, or left out and counted."""
     games, problems = Games(resampled=resampled, rankings=[]), []
     for group in groups:
@@ -128,8 +128,9 @@ def _ranked(config: Rank, groups: Iterable[PromptGroup], names: dict[str, Sequen
         shown = "\n".join(f"  {problem}" for problem in problems[:SHOWN_PROBLEMS])
         more = f"\n  (+{len(problems) - SHOWN_PROBLEMS} more)" if len(problems) > SHOWN_PROBLEMS else ""
         raise InputError(
-            f"{config.file}: {len(problems)} rows are no rankings:\n{shown}{more}\nLeave them out with bad_rows=skip "
-            "(they are counted), or count every comparison by itself with fit=bradley-terry, which takes ties as well"
+            f"{config.file}: {len(problems)} of {len(groups)} rows are no rankings:\n{shown}{more}\nLeave them out "
+            "with bad_rows=skip (they are counted), or count every comparison by itself with fit=bradley-terry, which "
+            "takes ties as well"
         )
     games.unranked = len(problems)
     return games

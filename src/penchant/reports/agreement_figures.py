@@ -98,7 +98,7 @@ def _kinds(key: str, named: list[tuple[str, Numbers]], title: str) -> dict[str, 
         axes.yaxis.set_major_locator(FixedLocator(range(len(known))))
         axes.set_yticklabels([f" {name}" for name, _ in known])
         axes.set_ylim(len(known) - 0.5, -0.5)
-        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))  # no 2.5%, which would read 3%
+        axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 4, 5, 10]))  # no 2.5%, which would read 3%
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _percent(value)))
         return {key: export(figure, title, [])}
 
