@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penchant.data.containers import Row
-from penchant.data.model_names import model_names, models_by_source
+from penchant.data.model_names import model_names
 from penchant.errors import InputError
 
 
@@ -32,11 +30,6 @@ def test_fields_that_name_models(layout: str, values: dict[str, Any], names: tup
     assert model_names(layout, Row("f.jsonl:1", values)) == names
 
 
-def test_models_by_where_the_row_stands(tmp_path: Path) -> None:
-    path = tmp_path / "f.jsonl"
-    rows = [{"prompt": "p", "responses": ["a", "b"], "models": ["m", "n"]}, {"prompt": "p", "responses": ["a", "b"]}]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert models_by_source(path, "penchant") == {"f.jsonl:1": ("m", "n")}
-    path.write_text(json.dumps(rows[0] | {"models": "m"}))
+def test_models_that_are_no_list_of_names_are_refused() -> None:
     with pytest.raises(InputError, match="a list of names"):
-        models_by_source(path, "penchant")
+        model_names("penchant", Row("f.jsonl:1", {"models": "m"}))

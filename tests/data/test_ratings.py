@@ -113,3 +113,26 @@ def test_bad_input(tmp_path: Path) -> None:
         read_ratings([ann], [write(tmp_path / "b.jsonl", [named(0, "Ann", "q")])])
     with pytest.raises(InputError, match="nobody says anything"):
         read_ratings([write(tmp_path / "none.jsonl", [{"prompt": "p", "responses": ["a", "b"], "comparisons": []}])])
+
+
+def test_orders_and_topics_follow_the_comparison(tmp_path: Path) -> None:
+    rows = []
+    for number in range(8):
+        said = named(number % 2, "Ann", f"prompt {number}") | {"category": f"kind {number % 2}"}
+        said["judgments"] = [{"annotator": "Ann", "order": [0, 1]}]
+        other = named(0, "Bob", f"prompt {number}") | {
+            "responses": ["b", "a"]
+        }  # the same two, told the other way round
+        other["judgments"] = [{"annotator": "Bob", "order": [0, 1]}]
+        rows += [said, other]
+    found = read_ratings([write(tmp_path / "a.jsonl", rows)])
+    assert found.topic == "category"
+    assert found.topics == ["kind 0", "kind 1"] * 4
+    for pair, ann, bob in zip(found.pairs, *found.shown, strict=True):
+        assert ann == (pair.first == "a")
+        assert bob == (pair.first == "b")
+    # one comparison judged twice, in both orders
+    again = [rows[0], rows[0] | {"judgments": [{"annotator": "Ann", "order": [1, 0]}]}]
+    assert read_ratings([write(tmp_path / "b.jsonl", again)]).shown == [[None]]
+    with pytest.raises(InputError, match="topic=nothing"):
+        read_ratings([write(tmp_path / "c.jsonl", rows)], topic="nothing")

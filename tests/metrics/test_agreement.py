@@ -135,6 +135,14 @@ def test_one_prompt_or_hardly_any_difference_has_no_interval():
     assert "resamples" in thin.reason
 
 
+def test_agreement_that_never_varies_has_no_interval():
+    same = pair_agreement([0, 1, 0, 1], [0, 1, 0, 1])
+    assert (same.raw.value, same.raw.low) == (1.0, None)
+    assert "all clusters say the same" in same.raw.reason
+    assert agreement_between([[0, 0, 0], [1, 1, 1]]).low is None
+    assert pair_agreement([0, 1, 0, 1], [0, 1, 0, 0]).raw.low is not None
+
+
 def test_intervals_resample_prompts():
     rng = np.random.default_rng(1)
     prompts = np.repeat(np.arange(20), 10)

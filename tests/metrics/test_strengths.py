@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import choix
 import numpy as np
 import pytest
 
@@ -64,9 +65,24 @@ def test_recovers_known_strengths():
     assert [v.value for v in found.values] == pytest.approx(TRUE.tolist(), abs=0.1)
     assert all(v.low < v.value < v.high and v.high - v.low < 0.3 for v in found.values)
     assert found.ranks == ((1, 1), (2, 2), (3, 3), (4, 4))
-    rankings, clusters = ranked(rng, 2500)
-    found = plackett_luce(rankings, clusters, items=4, resamples=5)
+
+
+def test_recovers_the_strengths_behind_rankings():
+    rankings, clusters = ranked(np.random.default_rng(1), 1500)
+    found = plackett_luce(rankings, clusters, items=4, resamples=200)
     assert [v.value for v in found.values] == pytest.approx(TRUE.tolist(), abs=0.1)
+    assert all(v.low < true < v.high and v.high - v.low < 0.3 for v, true in zip(found.values, TRUE, strict=True))
+    assert found.ranks == ((1, 1), (2, 2), (3, 3), (4, 4))
+
+
+def test_rankings_give_what_choix_gives():
+    rankings, clusters = ranked(np.random.default_rng(4), 40)
+    rankings += [[0, 1], [3, 2, 1, 0]]  # of other lengths
+    found = plackett_luce(rankings, [*clusters, 98, 99], items=4, resamples=100)
+    reference = choix.ilsr_rankings(4, rankings)
+    assert [v.value for v in found.values] == pytest.approx((reference - reference.mean()).tolist(), abs=1e-7)
+    assert found.values[0].n == sum(0 in ranking for ranking in rankings)
+    assert sum(found.wins) == sum(len(ranking) * (len(ranking) - 1) / 2 for ranking in rankings)
 
 
 def test_intervals_resample_prompts_not_comparisons():
@@ -121,6 +137,17 @@ def test_bad_rankings_and_priors_are_named():
         plackett_luce([[0, 1]], [], items=2)
     with pytest.raises(InputError, match="prior"):
         bradley_terry([0], [1], None, ["p"], items=2, prior=-1)
+
+
+@pytest.mark.slow
+def test_intervals_of_rankings_cover():
+    rng = np.random.default_rng(5)
+    trials, hits = 60, np.zeros(4)
+    for trial in range(trials):
+        rankings, clusters = ranked(rng, 80)
+        found = plackett_luce(rankings, clusters, items=4, resamples=150, seed=trial)
+        hits += [v.low <= true <= v.high for v, true in zip(found.values, TRUE, strict=True)]
+    assert 0.9 <= hits.mean() / trials <= 0.99, hits / trials
 
 
 @pytest.mark.slow

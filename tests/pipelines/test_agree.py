@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -193,10 +195,24 @@ def test_pandalm_annotators(shared_data: Callable[[str], Path]) -> None:
     assert [round(pair["kappa"]["value"], 2) for pair in numbers["pairs"]] == [0.85, 0.88, 0.86]
 
 
-def test_help_imports_no_torch() -> None:
+def test_help_and_a_run_import_no_torch(three: str, tmp_path: Path) -> None:
     code = (
         "import sys; from penchant.cli import main\n"
-        "try: main(['agree', '--help'])\nfinally: assert 'torch' not in sys.modules"
+        "try: main(['agree', '--help'])\nexcept SystemExit: pass\n"
+        f"assert main(['agree', {three!r}, 'resamples=100', 'out={tmp_path / 'run'}']) == 0\n"
+        "assert 'torch' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "bad_rows" in done.stdout
+
+
+def test_where_the_numbers_come_from_is_written(tmp_path: Path) -> None:
+    files = [write(tmp_path / f"{name}.jsonl", {None: verdicts(20, 0.4, 1)}) for name in ("ann", "bob", "judge")]
+    run = agree(Agree(files=files[2:], people=files[:2], resamples=100, seed=3, out=str(tmp_path / "run")))
+    record = json.loads((run.path / "provenance.json").read_text())
+    assert [each["path"] for each in record["data"]] == [files[2], *files[:2]]
+    assert record["data"][0]["sha256"] == hashlib.sha256(Path(files[2]).read_bytes()).hexdigest()
+    assert (record["seed"], record["versions"]["krippendorff"]) == (3, importlib.metadata.version("krippendorff"))
+    assert record["command"]
+    page = (run.path / "report.html").read_text()
+    assert record["data"][0]["sha256"] in page

@@ -23,6 +23,10 @@ def both(raw: float | None, kappa: float | None) -> dict[str, Any]:
     return {"raw": about(raw), "kappa": about(kappa, reason="both say one and the same thing")}
 
 
+def agreed(value: float) -> dict[str, Any]:
+    return {"comparisons": 30, "prompts": 15, "agreement": about(value), "alpha": about(value - 0.2)}
+
+
 def made_up(names: tuple[str, ...] = ("Ann", "Bob", "Cleo"), **changes: Any) -> dict[str, Any]:
     """Numbers as `agree` writes them."""
     raters = [
@@ -32,13 +36,16 @@ def made_up(names: tuple[str, ...] = ("Ann", "Bob", "Cleo"), **changes: Any) -> 
             "judged": 60 - place,
             "ties": 3,
             "longer": about(0.7),
+            "first_shown": None,
             "majority": both(0.9, 0.8),
             "left_out": both(0.8, 0.6),
         }
         for place, name in enumerate(names)
     ]
     return {
+        "method": "agree",
         "files": ["prefs.jsonl"],
+        "provenance": {"command": f"penchant agree {HOSTILE}", "versions": {"penchant": "0.3"}, "seed": None},
         "people_files": [],
         "level": 0.9,
         "raters": raters,
@@ -54,9 +61,11 @@ def made_up(names: tuple[str, ...] = ("Ann", "Bob", "Cleo"), **changes: Any) -> 
         "alpha": about(0.55),
         "alpha_people": None,
         "lengths": [
-            {"least": 0, "most": 10, "comparisons": 30, "agreement": about(0.6)},
-            {"least": 11, "most": 1500, "comparisons": 30, "agreement": about(0.8)},
+            {"least": 0, "most": 10, **agreed(0.6)},
+            {"least": 11, "most": 1500, **agreed(0.8)},
         ],
+        "orders": None,
+        "topics": None,
         "human_study": None,
         "disagreements": [],
     } | changes
@@ -120,6 +129,36 @@ def test_many_raters_are_cut_and_said_to_be(tmp_path: Path) -> None:
     assert "rater 14" not in pictures["kappa"].light
     agreement_page(numbers, tmp_path)
     assert "pairs with fewer in common are in agree.json" in (tmp_path / "report.html").read_text()
+
+
+def test_where_they_disagree(tmp_path: Path) -> None:
+    rows = [{"topic": topic, **agreed(0.7)} for topic in (HOSTILE, "maths", None)]
+    numbers = made_up(
+        orders={"same": about(0.8), "opposite": about(0.6)},
+        topics={"field": "category", "left_out": 4, "rows": rows},
+    )
+    numbers["raters"][0]["first_shown"] = about(0.9)
+    numbers["raters"][1]["first_shown"] = about(0.1)
+    agreement_page(numbers, tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    assert "<script" not in html
+    for words in (
+        "By topic: the rows&#39; field category.",
+        "4 others",
+        "in the same order",
+        "in opposite orders",
+        "prefers the first shown",
+        "Ann leans to the response shown first",
+        "Bob leans to the response shown second",
+        "Of 3 topics some lie apart by chance alone",
+    ):
+        assert words in html
+    assert (tmp_path / "figures" / "topics.png").exists()
+    numbers["topics"] = {"field": None, "left_out": 0, "rows": rows}
+    agreement_page(numbers, tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    assert "No field says what the prompts are about" in html
+    assert "not said" in html
 
 
 def test_one_difference_in_length_makes_no_figure() -> None:

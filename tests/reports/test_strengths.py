@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from penchant.reports.strengths import MOST, findings, headline, strengths_page
+from penchant.reports.strengths import MOST, strengths_page
+from penchant.reports.strengths_words import findings, headline
 
 HOSTILE = "<script>alert(1)</script> \u202egnp $\\frac{"
 
@@ -19,15 +20,21 @@ def made_up(names: tuple[str, ...] = ("one", "two"), **changes: Any) -> dict[str
         places = (place + 1, place + 1)
         items.append({"name": name, "strength": strength, "elo": elo, "places": places, "wins": 12.5, "losses": 7.5})
     return {
+        "method": "rank",
         "file": "prefs.jsonl",
+        "provenance": {"command": f"penchant rank {HOSTILE}", "versions": {"penchant": "0.3"}, "seed": None},
         "by": "models",
+        "fit": "bradley-terry",
         "prior": 0.0,
         "level": 0.95,
         "resampled": "prompts",
         "comparisons": 20,
+        "rankings": None,
         "ties": 1,
         "skipped_rows": 3,
         "against_itself": 2,
+        "unranked": 0,
+        "unmet": [],
         "reason": "",
         "items": items,
         "wins": [[0.0 if one == other else 12.5 for other in names] for one in names],
@@ -69,6 +76,24 @@ def test_a_prior_and_missing_intervals_are_told() -> None:
     said = " ".join(findings(made_up(prior=0.5, reason="one prompt tells nothing of the spread")))
     assert "virtual ties" in said
     assert "There are no intervals: one prompt tells nothing of the spread." in said
+
+
+def test_rankings_and_annotators_say_what_their_strengths_are(tmp_path: Path) -> None:
+    strengths_page(made_up(fit="plackett-luce", rankings=5, ties=0, unranked=4), tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    for words in ("Plackett and Luce", "5 rankings, which are 20 comparisons", "4 rows that are no rankings"):
+        assert words in html
+    assert "half a win" not in html
+    strengths_page(made_up(by="annotators", unmet=[HOSTILE]), tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    for words in (
+        "Who is with the others: 2 annotators",
+        "20 times that of two annotators exactly one was with the majority of the others",
+        "The strong are with the others, not in the right",
+        "annotators who met nobody",
+    ):
+        assert words in html
+    assert "<script" not in html
 
 
 def test_many_models_are_cut_in_the_figure_and_all_in_the_table(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import pytest
 from penchant.cli import main
 from penchant.data import load_preferences
 from penchant.errors import InputError
+from penchant.pipelines.agree_runs import agreement_numbers
+from penchant.pipelines.agree_settings import Agree
 from penchant.types import Comparison
 
 
@@ -53,8 +55,12 @@ def test_what_people_say_becomes_training_data(make_site: Callable[..., Any], tm
     assert {one["confidence"] for one in row["judgments"]} == {3}
     assert row["judgments"][0]["note"] == "länger"
     assert row["judgments"][0]["at"].startswith("2027-01-15T")
-    if not site.database.is_postgres:
-        assert load_preferences(site.config.out) == groups
+    for source in [exported] if site.database.is_postgres else [exported, site.config.out]:
+        assert load_preferences(source) == groups
+        agreed = agreement_numbers(Agree(files=[str(source)], resamples=100))
+        assert agreed["orders"]["same"] is None  # the second person sees each the other way round
+        assert (agreed["orders"]["opposite"]["value"], agreed["orders"]["opposite"]["n"]) == (1, 6)
+        assert [rater["first_shown"]["n"] for rater in agreed["raters"]] == [6, 6]
 
 
 def test_a_reward_model_learns_while_people_judge(

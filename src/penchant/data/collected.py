@@ -1,7 +1,8 @@
 """The database that `penchant collect` fills, read while people go on judging: plain sqlite3, and nothing is written.
 
 The tables are those of `penchant/web/tables.py`; a database of another version is refused. A row comes out for each
-prompt that somebody compared, as in our own JSONL. Judgments that were undone, skips and attention checks are no
+prompt that somebody compared, as in our own JSONL, with a list `judgments` (annotator, and the order shown) beside, as
+in the export. Judgments that were undone, skips and attention checks are no
 comparisons.
 """
 
@@ -49,9 +50,12 @@ def read_collected(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             _require_ours(path, connection)
             connection.execute("BEGIN")  # one state of the database, though people go on
             judged: dict[int, list[dict[str, Any]]] = {}
+            seen: dict[int, list[dict[str, Any]]] = {}
             for entry, shown, places, name in connection.execute(JUDGED):
-                of_response = dict(zip(json.loads(shown), json.loads(places), strict=True))
+                order = json.loads(shown)
+                of_response = dict(zip(order, json.loads(places), strict=True))
                 judged.setdefault(entry, []).extend(comparisons_of(of_response, name))
+                seen.setdefault(entry, []).append({"annotator": name, "order": order})
             entries = connection.execute(
                 "SELECT id, row FROM entry WHERE id IN (SELECT entry_id FROM item WHERE answer IS NULL) ORDER BY id"
             ).fetchall()
@@ -63,7 +67,10 @@ def read_collected(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         logger.info("%s: %d of %d prompts have judgments so far", path, len(judged), len(entries))
     for entry, row in entries:
         if entry in judged:
-            yield f"{path.name} entry {entry}", {**json.loads(row), "comparisons": judged[entry]}
+            yield (
+                f"{path.name} entry {entry}",
+                {**json.loads(row), "comparisons": judged[entry], "judgments": seen[entry]},
+            )
 
 
 def comparisons_of(places: Mapping[int, int], annotator: str) -> list[dict[str, Any]]:

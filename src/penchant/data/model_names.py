@@ -4,10 +4,9 @@ trains may depend on them."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from penchant.data.containers import Row, read_rows
+from penchant.data.containers import Row
 from penchant.errors import InputError
 
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -25,19 +24,6 @@ WAYS = (
     "a list `models` in each row, one name a response; or the layouts' own: generator_1 and generator_2, cmp_key, "
     "chosen_model and rejected_model, completions[].model, summaries[].policy"
 )
-
-
-def models_by_source(source: str | Path, layout: str, split: str = "train") -> dict[str, tuple[str, ...]]:
-    """The models' names of each row, by where the row stands (as in `PromptGroup.source`); rows without are left out.
-
-    Raises:
-        InputError: `models` that is no list of names, or what `read_rows` raises.
-    """
-    found = {}
-    for item in read_rows(source, split):
-        if isinstance(item, Row) and (names := model_names(layout, item)):
-            found[item.source] = names
-    return found
 
 
 def model_names(layout: str, row: Row) -> tuple[str, ...] | None:

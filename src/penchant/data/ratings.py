@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
+from penchant.data.beside import Beside, beside_by_source, topic_field
 from penchant.data.load import read_preferences
-from penchant.data.model_names import models_by_source
 from penchant.data.parse import BadRows
 from penchant.errors import InputError
 from penchant.types import Comparison, PromptGroup, prompt_text
@@ -45,6 +45,8 @@ class Ratings:
         pairs: the comparisons, in order of first appearance.
         raters: names; those in `people` come from files of people.
         verdicts: for each rater, "first", "second" or "tie" of each pair, None where nothing was said.
+        shown: for each rater and pair, whether the first stood before the second on the page; None where nobody knows.
+        topics: of each pair, None where its row says nothing. topic: the field that says it; None where there is none.
         skipped_rows: rows that cannot be used.
         alike: comparisons of responses that differ in white space at their ends only, left out.
         contradicted: (rater, pair) that one rater judged more than once and differently: these count as ties, as a
@@ -55,9 +57,17 @@ class Ratings:
     raters: list[str] = field(default_factory=list)
     people: set[str] = field(default_factory=set)
     verdicts: list[list[str | None]] = field(default_factory=list)
+    shown: list[list[bool | None]] = field(default_factory=list)
+    topics: list[str | None] = field(default_factory=list)
+    topic: str | None = None
     skipped_rows: int = 0
     alike: int = 0
     contradicted: int = 0
+
+    @property
+    def times(self) -> list[int]:
+        """How many raters judged each pair."""
+        return [sum(verdict is not None for verdict in said) for said in zip(*self.verdicts, strict=True)]
 
 
 def read_ratings(
@@ -65,6 +75,7 @@ def read_ratings(
     people: Sequence[str] = (),
     *,
     only: Sequence[str] = (),
+    topic: str | None = None,
     layout: str | None = None,
     bad_rows: BadRows = "error",
 ) -> Ratings:
@@ -74,14 +85,18 @@ def read_ratings(
         files: preference files. Comparisons that name no annotator are those of one rater, named after the file.
         people: more of them, whose raters are people.
         only: raters to keep; all if empty.
+        topic: the field that says what a prompt is about; one of `TOPIC_FIELDS` that fits if not given.
         layout, bad_rows: as in `read_preferences`.
 
     Raises:
         InputError: what `read_preferences` raises; a file that names the annotator of some comparisons only; a name
-            that stands for a person and a judge, or for two files; names in `only` that nobody has.
+            that stands for a person and a judge, or for two files; names in `only` that nobody has; a `topic` that no
+            row has.
     """
     said: dict[str, dict[Key, set[str]]] = {}
+    shown: dict[str, dict[Key, set[bool | None]]] = {}
     pairs: dict[Key, Compared] = {}
+    about: dict[Key, dict[str, str]] = {}
     found = Ratings()
     named_after: dict[str, str] = {}
     for source, is_people in [*((file, False) for file in files), *((file, True) for file in people)]:
@@ -89,24 +104,26 @@ def read_ratings(
             source, ties="half", merge=False, contradictions="keep", bad_rows=bad_rows, layout=layout
         )
         found.skipped_rows += loaded.skipped_rows
-        models = models_by_source(source, loaded.layout)
+        known_beside = beside_by_source(source, loaded.layout, topic=topic)
         name = _file_rater(source, loaded.groups)
         if name is not None and named_after.setdefault(name, source) != source:
             raise InputError(f"{source} and {named_after[name]} would both be the rater {name!r}: rename one of them")
         for group in loaded.groups:
-            names = models.get(group.source)
+            beside = known_beside.get(group.source, Beside())
             for comparison in group.comparisons:
                 rater = comparison.annotator if name is None else name
                 assert rater is not None
                 _refuse_both(rater, is_people, found, said, source)
-                key, verdict, pair = oriented(group, comparison, names)
+                key, verdict, pair = oriented(group, comparison, beside.models)
                 if key[1] == key[2]:
                     found.alike += 1
                     continue
                 known = pairs.setdefault(key, pair)
                 if known.models is None and pair.models is not None:
                     pairs[key] = pair
+                about[key] = {**beside.topics, **about.get(key, {})}
                 said.setdefault(rater, {}).setdefault(key, set()).add(verdict)
+                shown.setdefault(rater, {}).setdefault(key, set()).add(_first_shown(group, comparison, pair, beside))
     _require_known(only, said)
     found.raters = [rater for rater in said if not only or rater in only]
     found.people &= set(found.raters)
@@ -114,6 +131,9 @@ def read_ratings(
     found.pairs = [pairs[key] for key in kept]
     found.contradicted = sum(len(verdicts) > 1 for rater in found.raters for verdicts in said[rater].values())
     found.verdicts = [[_one(said[rater].get(key)) for key in kept] for rater in found.raters]
+    found.shown = [[_only(shown[rater].get(key)) for key in kept] for rater in found.raters]
+    found.topic = topic_field(((pairs[key].prompt, about[key]) for key in kept), topic)
+    found.topics = [about[key].get(found.topic) if found.topic is not None else None for key in kept]
     return found
 
 
@@ -145,6 +165,18 @@ def _one(verdicts: set[str] | None) -> str | None:
     if verdicts is None:
         return None
     return next(iter(verdicts)) if len(verdicts) == 1 else TIE
+
+
+def _first_shown(group: PromptGroup, comparison: Comparison, pair: Compared, beside: Beside) -> bool | None:
+    """Whether the pair's first response stood before its second, where the row says how the annotator saw them."""
+    before = beside.stood_before(comparison.annotator, comparison.winner, comparison.loser)
+    won_first = group.responses[comparison.winner].text.strip() == pair.first
+    return None if before is None else before == won_first
+
+
+def _only(seen: set[bool | None] | None) -> bool | None:
+    """Who judged twice in both orders saw it in neither."""
+    return next(iter(seen)) if seen is not None and len(seen) == 1 else None
 
 
 def _file_rater(source: str, groups: Sequence[PromptGroup]) -> str | None:

@@ -224,10 +224,11 @@ def agreement_between(
 def _kinds(ratings: Sequence[Sequence[Rating]]) -> list[Rating]:
     """The different things that are said, in order of first appearance."""
     said = dict.fromkeys(rating for rater in ratings for rating in rater)
-    return [rating for rating in said if not _is_missing(rating)]
+    return [rating for rating in said if not is_missing(rating)]
 
 
-def _is_missing(rating: Rating) -> bool:
+def is_missing(rating: Rating) -> bool:
+    """Whether a rater said nothing."""
     return rating is None or rating != rating  # NaN
 
 
@@ -237,7 +238,7 @@ def _coded(ratings: Sequence[Sequence[Rating]]) -> tuple[NDArray[np.intp], int]:
     if len(sizes) != 1:
         raise InputError(f"every rater needs one rating (or None) an item, got {[len(rater) for rater in ratings]}")
     place = {rating: number for number, rating in enumerate(_kinds(ratings))}
-    codes = [[MISSING if _is_missing(rating) else place[rating] for rating in rater] for rater in ratings]
+    codes = [[MISSING if is_missing(rating) else place[rating] for rating in rater] for rater in ratings]
     return np.array(codes, dtype=np.intp).reshape(len(ratings), sizes.pop()), len(place)
 
 
@@ -294,10 +295,15 @@ def _with_interval(
     if (lacking := len(drawn) - len(defined)) > RARELY * len(drawn):
         why = f"no interval: undefined in {lacking} of {len(drawn)} resamples, so few items differ"
         return Coefficient(value, None, None, n, count, why)
-    low, high = percentile_interval(defined, value, level, count)
-    return Coefficient(value, low, high, n, count)
+    return _coefficient(Estimate(value, *percentile_interval(defined, value, level, count), n, count))
 
 
 def _coefficient(estimate: Estimate) -> Coefficient:
-    why = "" if estimate.low is not None else "no interval: one cluster tells nothing of the spread"
-    return Coefficient(estimate.value, estimate.low, estimate.high, estimate.n, estimate.clusters, why)
+    low, high = estimate.low, estimate.high
+    if low is None or high is None:
+        why = "no interval: one cluster tells nothing of the spread"
+    elif high - low < 1e-12:  # four prompts of which all say the same do not make an agreement of 100% sure
+        low, high, why = None, None, "no interval: all clusters say the same, so resampling them tells no spread"
+    else:
+        why = ""
+    return Coefficient(estimate.value, low, high, estimate.n, estimate.clusters, why)

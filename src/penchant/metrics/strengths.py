@@ -22,6 +22,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from penchant.errors import InputError
+from penchant.metrics.choices import Choices
 from penchant.metrics.intervals import (
     Estimate,
     cluster_codes,
@@ -133,27 +134,17 @@ def plackett_luce(
             raise InputError(f"a ranking needs two different items or more, got {list(ranking)}")
     members = np.concatenate([np.asarray(ranking, dtype=np.intp) for ranking in rankings])
     _require_items(members, items)
-    codes = cluster_codes(clusters)
-    count = int(codes.max()) + 1
-    lists = [[int(item) for item in ranking] for ranking in rankings]
-
-    def wins_of(chosen: Sequence[list[int]]) -> Matrix:
-        wins = np.zeros((items, items))
-        for ranking in chosen:
-            for place, better in enumerate(ranking[:-1]):
-                wins[better, ranking[place + 1 :]] += 1
-        return wins
+    choices = Choices.of(rankings, cluster_codes(clusters), items)
 
     def fit(weights: Matrix, start: Matrix | None) -> Matrix | None:
-        chosen = [ranking for ranking, times in zip(lists, weights[codes], strict=True) for _ in range(int(times))]
-        if len(groups_apart(wins_of(chosen))) > 1:
+        amounts = weights @ choices.table
+        if len(groups_apart(choices.wins(amounts))) > 1:
             return None
-        return _converged(lambda: choix.ilsr_rankings(items, chosen, initial_params=start))
+        return _converged(lambda: choices.fit(amounts, start))
 
-    nothing = np.zeros((items, items))
-    return _strengths(
-        fit, wins_of(lists), nothing, np.bincount(members, minlength=items), count, level, resamples, seed
-    )
+    wins = choices.wins(np.asarray(choices.table.sum(axis=0)).ravel())
+    entered, count = np.bincount(members, minlength=items), choices.table.shape[0]
+    return _strengths(fit, wins, np.zeros((items, items)), entered, count, level, resamples, seed)
 
 
 def groups_apart(wins: ArrayLike) -> list[list[int]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from typing import Any
 
 from penchant.config import Config, load_config
 from penchant.pipelines.agree_settings import Agree, Rank
+from penchant.types import RunResult
 
 MOST_LINES = 15
 NAME = 60  # characters of a name on a line; no control character reaches the terminal
@@ -36,10 +38,7 @@ def _agree(options: argparse.Namespace) -> int:
     config = load_config(Agree, None, overrides)
     from penchant.pipelines.agree_runs import agree
 
-    result = agree(config)
-    print("\n".join(agreement_lines(result.metrics)))
-    print(f"report: {result.path / 'report.html'}")
-    return 0
+    return _tell(agree(config), agreement_lines)
 
 
 def _rank(options: argparse.Namespace) -> int:
@@ -52,8 +51,11 @@ def _rank(options: argparse.Namespace) -> int:
     config = load_config(Rank, None, overrides)
     from penchant.pipelines.rank_runs import rank
 
-    result = rank(config)
-    print("\n".join(rank_lines(result.metrics)))
+    return _tell(rank(config), rank_lines)
+
+
+def _tell(result: RunResult, lines: Callable[[dict[str, Any]], list[str]]) -> int:
+    print("\n".join(lines(result.metrics)))
     print(f"report: {result.path / 'report.html'}")
     return 0
 
@@ -84,6 +86,11 @@ def agreement_lines(numbers: dict[str, Any]) -> list[str]:
         )
     if (more := len(pairs) - MOST_LINES) > 0:
         lines.append(f"  (+{more} pairs of raters more in the report)")
+    if (orders := numbers["orders"]) and orders["same"] and orders["opposite"]:
+        lines.append(
+            f"  two who saw a comparison in the same order say the same in {_shown(orders['same'], percent=True)}, in "
+            f"opposite orders in {_shown(orders['opposite'], percent=True)}"
+        )
     whose = "the majority of people" if numbers["people_files"] else "the majority of the others"
     for rater in numbers["raters"][:MOST_LINES]:
         held = whose if rater["kind"] != "person" else "the majority of the other people"
@@ -100,12 +107,18 @@ def agreement_lines(numbers: dict[str, Any]) -> list[str]:
 
 def rank_lines(numbers: dict[str, Any]) -> list[str]:
     """What `rank` prints."""
-    from penchant.reports.words import short
+    from penchant.reports.words import count, short
 
-    lines = [
-        f"rank: {len(numbers['items'])} {numbers['by']}, {numbers['comparisons']} comparisons ({numbers['ties']} ties)",
-        *_left_out(numbers),
-    ]
+    counted = f"{numbers['comparisons']} comparisons ({numbers['ties']} ties)"
+    if numbers["rankings"] is not None:
+        counted = f"{numbers['rankings']} rankings"
+    elif numbers["by"] == "annotators":
+        counted = f"{numbers['comparisons']} times that of two one was with the majority of the others"
+    lines = [f"rank: {len(numbers['items'])} {numbers['by']}, {counted}", *_left_out(numbers)]
+    if numbers["unmet"]:
+        names = ", ".join(short(name, NAME) for name in numbers["unmet"][:MOST_LINES])
+        verb = "is" if len(numbers["unmet"]) == 1 else "are"
+        lines.append(f"  {count(len(numbers['unmet']), 'annotator')} met nobody and {verb} left out: {names}")
     if numbers["reason"]:
         lines.append(f"  no intervals: {numbers['reason']}")
     for place, item in enumerate(numbers["items"], 1):
@@ -129,6 +142,7 @@ def _left_out(numbers: dict[str, Any]) -> list[str]:
         ("alike", "comparisons are of responses that differ in white space only, left out"),
         ("contradicted", "times somebody judged one comparison twice and differently: counted as ties"),
         ("against_itself", "comparisons are of something with itself, left out"),
+        ("unranked", "rows are no rankings, left out"),
     )
     return [f"  {numbers[key]} {words}" for key, words in told if numbers.get(key)]
 

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
-import numpy as np
-
 from penchant.data.ratings import FIRST, SECOND, TIE, Ratings, read_ratings
 from penchant.errors import InputError
 from penchant.metrics.agreement import (
@@ -19,12 +17,11 @@ from penchant.metrics.agreement import (
     majority,
     pair_agreement,
 )
-from penchant.metrics.intervals import cluster_mean
 from penchant.pipelines.agree_settings import Agree
-from penchant.train.run_folder import RunFolder
+from penchant.pipelines.agree_where import by_length, by_order, by_topic, mean_over, prefers_first_shown, prefers_longer
+from penchant.pipelines.files_to_page import files_to_page
 from penchant.types import RunResult
 
-QUARTERS = 4
 MOST_ROWS = 12  # of two models each, in the table of people and judges
 Verdicts = list[str | None]
 
@@ -38,21 +35,18 @@ def agree(config: Agree) -> RunResult:
     """
     from penchant.reports.agreement import agreement_page
 
-    folder = RunFolder(config.out, config)
-    numbers = agreement_numbers(config)
-    folder.open()
-    try:
-        folder.write_json("agree.json", numbers)
-        agreement_page(numbers, folder.path)
-        return RunResult(config.method, folder.path, numbers)
-    finally:
-        folder.close()
+    return files_to_page(config, [*config.files, *config.people], lambda: agreement_numbers(config), agreement_page)
 
 
 def agreement_numbers(config: Agree) -> dict[str, Any]:
     """What there is to say, as plain values; the file `agree.json`."""
     found = read_ratings(
-        config.files, config.people, only=config.annotators, layout=config.layout, bad_rows=config.bad_rows
+        config.files,
+        config.people,
+        only=config.annotators,
+        topic=config.topic,
+        layout=config.layout,
+        bad_rows=config.bad_rows,
     )
     _require_common(found)
     clusters = [pair.prompt for pair in found.pairs]
@@ -62,7 +56,7 @@ def agreement_numbers(config: Agree) -> dict[str, Any]:
         | _as_dict(_of_two(found.verdicts[one], found.verdicts[other], clusters, how))
         for one, other in combinations(range(len(found.raters)), 2)
     ]
-    times = _times(found)
+    times = found.times
     humans = _of(found, people=True)
     return {
         "method": config.method,
@@ -79,7 +73,9 @@ def agreement_numbers(config: Agree) -> dict[str, Any]:
         "pairs": pairs,
         "alpha": krippendorff_alpha(found.verdicts, clusters, **how).as_dict(),  # type: ignore[arg-type]
         "alpha_people": krippendorff_alpha(humans, clusters, **how).as_dict() if len(humans) > 1 else None,  # type: ignore[arg-type]
-        "lengths": _lengths(found, clusters, how),
+        "lengths": by_length(found, clusters, how),
+        "orders": by_order(found, clusters, how),
+        "topics": by_topic(found, clusters, how),
         "human_study": _human_study(found, clusters, how),
         "disagreements": _disagreements(found, config.shown),
     }
@@ -91,17 +87,12 @@ def _require_common(found: Ratings) -> None:
             f"there is one rater only ({found.raters[0] if found.raters else 'none'}), and agreement needs two: rows "
             "that say who judged (`annotator`), or one file a judge"
         )
-    if not any(count >= 2 for count in _times(found)):
+    if not any(count >= 2 for count in found.times):
         raise InputError(
             f"no comparison was judged by two of the {len(found.raters)} raters ({', '.join(found.raters[:10])}): a "
             "comparison is the same where the prompt and both responses are, whatever their order. Are these files "
             "about the same prompts?"
         )
-
-
-def _times(found: Ratings) -> list[int]:
-    """How many raters judged each pair."""
-    return [sum(verdict is not None for verdict in said) for said in zip(*found.verdicts, strict=True)]
 
 
 def _of(found: Ratings, *, people: bool) -> list[Verdicts]:
@@ -127,7 +118,7 @@ def _raters(found: Ratings, clusters: list[str], how: dict[str, Any]) -> list[di
     leads = majority(reference)
     apart = iter(leave_one_out(reference, clusters, **how))
     rows = []
-    for rater, said in zip(found.raters, found.verdicts, strict=True):
+    for rater, said, seen in zip(found.raters, found.verdicts, found.shown, strict=True):
         inside = rater in found.people or not found.people
         whole = pair_agreement(said, leads, clusters, **how)
         rows.append(
@@ -136,40 +127,13 @@ def _raters(found: Ratings, clusters: list[str], how: dict[str, Any]) -> list[di
                 "kind": "person" if rater in found.people else "judge" if found.people else "rater",
                 "judged": sum(verdict is not None for verdict in said),
                 "ties": sum(verdict == TIE for verdict in said),
-                "longer": _longer(found, said, clusters, how),
+                "longer": prefers_longer(found, said, clusters, how),
+                "first_shown": prefers_first_shown(said, seen, clusters, how),
                 # of two, the majority is what both say; who is inside a majority agrees with itself
                 "majority": _as_dict(whole) if len(reference) > 2 else None,
                 "left_out": _as_dict(next(apart) if inside else whole),
             }
         )
-    return rows
-
-
-def _longer(found: Ratings, said: Verdicts, clusters: list[str], how: dict[str, Any]) -> dict[str, Any] | None:
-    """How often a rater prefers the longer of two responses, among those that it decides and whose lengths differ."""
-    chosen = [
-        ((pair.longer_by > 0) == (verdict == FIRST), cluster)
-        for pair, verdict, cluster in zip(found.pairs, said, clusters, strict=True)
-        if verdict in (FIRST, SECOND) and pair.longer_by
-    ]
-    if not chosen:
-        return None
-    return cluster_mean([float(longer) for longer, _ in chosen], [cluster for _, cluster in chosen], **how).as_dict()
-
-
-def _lengths(found: Ratings, clusters: list[str], how: dict[str, Any]) -> list[dict[str, Any]]:
-    """Agreement of every two raters, by how far the lengths of the responses differ: quarters of the shared pairs."""
-    gaps = np.array([abs(pair.longer_by) for pair in found.pairs])
-    shared = np.flatnonzero(np.array(_times(found)) >= 2)
-    edges = np.unique(np.quantile(gaps[shared], np.arange(1, QUARTERS) / QUARTERS))
-    which = np.searchsorted(edges, gaps[shared], side="left")
-    rows = []
-    for number in np.unique(which):
-        places = shared[which == number]
-        ratings = [[said[place] for place in places] for said in found.verdicts]
-        agreed = agreement_between(ratings, None, [clusters[place] for place in places], **how)
-        least, most = int(gaps[places].min()), int(gaps[places].max())
-        rows.append({"least": least, "most": most, "comparisons": len(places), "agreement": agreed.as_dict()})
     return rows
 
 
@@ -219,13 +183,13 @@ def _win_rate(
     raters: Sequence[Verdicts], leads: list[bool], clusters: list[str], how: dict[str, Any]
 ) -> dict[str, Any] | None:
     """How often one model wins by these raters, ties half; `leads` says where its response is the first."""
-    won = [
+    won = (
         (0.5 if verdict == TIE else float((verdict == FIRST) == lead), cluster)
         for said in raters
         for verdict, lead, cluster in zip(said, leads, clusters, strict=True)
         if verdict is not None
-    ]
-    return cluster_mean([w for w, _ in won], [cluster for _, cluster in won], **how).as_dict() if won else None
+    )
+    return mean_over(won, how)
 
 
 def _disagreements(found: Ratings, most: int) -> list[dict[str, Any]]:

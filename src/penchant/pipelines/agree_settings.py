@@ -28,6 +28,9 @@ class Agree(Config):
     """The layout of all files, if it is not to be found out."""
     bad_rows: Literal["error", "skip"] = "error"
     """What to do with rows that cannot be used: refuse the file, or leave them out and count them."""
+    topic: Name | None = None
+    """The field of the rows that says what a prompt is about, such as `category` or `info.subreddit`. If not given, one
+    of the usual names; where there is none, prompts are clustered by their words."""
     shown: Annotated[int, Field(ge=0, le=500)] = 20
     """Disagreements to read in the report."""
     level: Level = 0.95
@@ -35,7 +38,7 @@ class Agree(Config):
     resamples: Resamples = 2000
     """How many times."""
     seed: int = 0
-    """Fixes the resampling."""
+    """Fixes the resampling, and the clusters of words."""
     out: str | None = None
     """The folder to write to; `runs/agree-DATE-TIME` if not given."""
 
@@ -47,14 +50,18 @@ class Agree(Config):
 
 
 class Rank(Config):
-    """Strengths of models from comparisons (Bradley-Terry), with intervals and a check that they exist."""
+    """Strengths from comparisons or rankings of models, responses or annotators, with intervals and a check that they
+    exist."""
 
     method: ClassVar[str] = "rank"
 
     file: Name
     """Preferences. Who wrote the responses is said by `models` in each row, or by the layout's own fields."""
-    by: Literal["models", "responses"] = "models"
-    """What is ranked; `responses` are those of the one prompt that the file then has."""
+    by: Literal["models", "responses", "annotators"] = "models"
+    """What is ranked; `responses` are those of the one prompt that the file then has; of two `annotators` that one wins
+    who is with the majority of the others where the other is not."""
+    fit: Literal["bradley-terry", "plackett-luce"] = "bradley-terry"
+    """Every comparison by itself, or rankings as they are: each row (of each annotator) one ranking without ties."""
     prior: Annotated[float, Field(ge=0, le=1000)] = 0.0
     """Virtual ties between every two: 0 refuses where somebody never lost (or won), a little keeps that finite."""
     layout: str | None = None
@@ -69,3 +76,11 @@ class Rank(Config):
     """Fixes the resampling."""
     out: str | None = None
     """The folder to write to; `runs/rank-DATE-TIME` if not given."""
+
+    @model_validator(mode="after")
+    def _rankings_stand_alone(self) -> Self:
+        if self.fit == "plackett-luce" and self.by == "annotators":
+            raise ValueError("annotators meet two by two: by=annotators needs fit=bradley-terry")
+        if self.fit == "plackett-luce" and self.prior:
+            raise ValueError("prior is one of virtual ties, which rankings have not: it needs fit=bradley-terry")
+        return self

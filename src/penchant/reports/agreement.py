@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from penchant.reports.agreement_figures import agreement_pictures
-from penchant.reports.plain_page import Numbers, intervals_note, told, write_page
+from penchant.reports.agreement_where import where_findings, where_tables
+from penchant.reports.plain_page import Numbers, shared_context, told, write_page
 from penchant.reports.render import figure_context
 from penchant.reports.tables import DASH, Table
 from penchant.reports.words import count, listing, number, short
@@ -15,11 +16,16 @@ NAME = 40  # characters of a rater's name
 MOST_PAIRS = 60  # in the table; all are in the JSON
 HEAD = 1200  # characters of a text that are not folded
 MOST_TEXT = 20_000  # characters of a text that the page holds
+LEANINGS = (
+    ("longer", "longer response", "shorter response", "the longer one"),
+    ("first_shown", "response shown first", "response shown second", "the first"),
+)
 CAPTIONS = {
     "kappa": "Beyond chance: 1 is full agreement, 0 what chance alone would give, below it is worse than chance.",
     "raw": "Share of common comparisons of which both say the same (first, second or tie).",
     "lengths": "Every two raters of a comparison, by how many characters its responses differ in length: quarters of "
     "the comparisons that two or more judged.",
+    "topics": "Every two raters of a comparison, by what its prompt is about; topics with most comparisons first.",
 }
 
 
@@ -35,7 +41,7 @@ def agreement_page(numbers: Numbers, folder: Path) -> None:
 
 def agreement_context(numbers: Numbers, pictures: dict[str, Any]) -> dict[str, Any]:
     """What the template takes."""
-    tables = [_human_study(numbers), _pairs(numbers), _raters(numbers), _lengths(numbers)]
+    tables = [_human_study(numbers), _pairs(numbers), _raters(numbers), _leanings(numbers), *where_tables(numbers)]
     return {
         "title": "How far they agree",
         "headline": headline(numbers),
@@ -47,8 +53,7 @@ def agreement_context(numbers: Numbers, pictures: dict[str, Any]) -> dict[str, A
         "texts_note": "Where raters are most divided, opposite verdicts first. Which response stands on the left has "
         "no meaning.",
         "facts": _facts(numbers),
-        "intervals": intervals_note(numbers["level"]),
-        "json": "agree.json",
+        **shared_context(numbers),
     }
 
 
@@ -78,14 +83,14 @@ def findings(numbers: Numbers) -> list[str]:
             "the easier ones."
         )
     for rater in numbers["raters"]:
-        longer = rater["longer"]
-        if longer and longer["low"] is not None and (longer["low"] > 0.5 or longer["high"] < 0.5):
-            which = "longer" if longer["low"] > 0.5 else "shorter"
-            said.append(
-                f"{short(rater['name'], NAME)} leans to the {which} response: the longer one is preferred in "
-                f"{told(longer, percent=True)} of what is decided."
-            )
-    return said
+        for key, which, other, held in LEANINGS:
+            leaning = rater[key]
+            if leaning and leaning["low"] is not None and (leaning["low"] > 0.5 or leaning["high"] < 0.5):
+                said.append(
+                    f"{short(rater['name'], NAME)} leans to the {which if leaning['low'] > 0.5 else other}: {held} is "
+                    f"preferred in {told(leaning, percent=True)} of what is decided."
+                )
+    return said + where_findings(numbers)
 
 
 def _pairs(numbers: Numbers) -> Table:
@@ -107,17 +112,12 @@ def _pairs(numbers: Numbers) -> Table:
 def _raters(numbers: Numbers) -> Table:
     of_people = bool(numbers["people_files"])
     with_majority = any(rater["majority"] for rater in numbers["raters"])
-    heads = ["rater", "judged", "ties", "prefers the longer"]
+    heads = ["rater"]
     heads += ["majority: the same", "majority: kappa"] if with_majority else []
     heads += ["others: in common", "others: the same", "others: kappa"]
     rows = []
     for rater in numbers["raters"]:
-        cells = [
-            short(rater["name"], NAME) + (" (person)" if rater["kind"] == "person" else ""),
-            number(rater["judged"], 0),
-            number(rater["ties"], 0),
-            told(rater["longer"], percent=True),
-        ]
+        cells = [_rater(rater)]
         if with_majority:
             both = rater["majority"] or {"raw": None, "kappa": None}
             cells += [told(both["raw"], percent=True), told(both["kappa"])]
@@ -126,29 +126,33 @@ def _raters(numbers: Numbers) -> Table:
         rows.append(tuple(cells))
     whose = "people's majority" if of_people else "everybody's majority"
     others = "other people's" if of_people else "others'"
-    held = (
-        f"Each rater against {whose} and against the {others}" if with_majority else f"Each rater against the {others}"
-    )
+    held = f"against {whose} and against the {others}" if with_majority else f"against the {others}"
+    return Table(f"Each rater {held}.", tuple(heads), tuple(rows))
+
+
+def _leanings(numbers: Numbers) -> Table:
+    """What each rater prefers, whatever the others say."""
+    with_order = any(rater["first_shown"] for rater in numbers["raters"])
+    rows = [
+        (
+            _rater(rater),
+            number(rater["judged"], 0),
+            number(rater["ties"], 0),
+            told(rater["longer"], percent=True),
+            *([told(rater["first_shown"], percent=True)] if with_order else []),
+        )
+        for rater in numbers["raters"]
+    ]
     return Table(
-        f"{held}. The longer: of comparisons that are decided and differ in length.", tuple(heads), tuple(rows)
+        "Each rater alone: of comparisons that are decided, how often the longer response is preferred where lengths "
+        "differ" + (", and the one shown first where that is known." if with_order else "."),
+        ("rater", "judged", "ties", "prefers the longer", *(["prefers the first shown"] if with_order else [])),
+        tuple(rows),
     )
 
 
-def _lengths(numbers: Numbers) -> Table:
-    rows = tuple(
-        (span(row), number(row["comparisons"], 0), told(row["agreement"], percent=True)) for row in numbers["lengths"]
-    )
-    return Table(
-        "By the difference in length of the two responses, in characters.",
-        ("difference", "comparisons", "two raters say the same"),
-        rows,
-    )
-
-
-def span(row: Numbers) -> str:
-    """A range of length differences."""
-    least, most = number(row["least"], 0), number(row["most"], 0)
-    return least if least == most else f"{least} to {most}"
+def _rater(rater: Numbers) -> str:
+    return short(rater["name"], NAME) + (" (person)" if rater["kind"] == "person" else "")
 
 
 def _human_study(numbers: Numbers) -> Table | None:

@@ -1,17 +1,20 @@
-"""The figures of raters' agreement: heat-maps of every two, and agreement by difference in length."""
+"""The figures of raters' agreement: heat-maps of every two, and agreement by difference in length and by topic."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedLocator, FuncFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
+from penchant.reports.agreement_where import topic_name
 from penchant.reports.canvas import INK, MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
 from penchant.reports.plain_page import Numbers
 from penchant.reports.words import number, short
 
 MOST = 12  # raters in a heat-map
+SAME = "Two raters say the same"
+MARKS: dict[str, Any] = {"color": RUN_COLORS[0][0], "marker": "o", "markersize": 5, "linestyle": "none"}
 DEEPEST = 0.55  # opacity at full agreement: ink stays readable on it
 
 
@@ -21,8 +24,13 @@ def agreement_pictures(numbers: Numbers) -> dict[str, Picture]:
         "kappa": _heat(numbers, "kappa", "Cohen's kappa"),
         "raw": _heat(numbers, "raw", "Share of the same verdicts"),
     }
-    known = [row for row in numbers["lengths"] if row["agreement"]["value"] is not None]
-    return pictures | ({"lengths": _lengths(known)} if len(known) > 1 else {})
+    lengths = [(_range(row), row["agreement"]) for row in numbers["lengths"]]
+    pictures |= _kinds("lengths", lengths, f"{SAME}, by difference in length")
+    if numbers["topics"]:
+        rows = numbers["topics"]["rows"]
+        named = [(topic_name(row, numbers["topics"], 28), row["agreement"]) for row in rows]
+        pictures |= _kinds("topics", named, f"{SAME}, by topic")
+    return pictures
 
 
 def _heat(numbers: Numbers, key: str, title: str) -> Picture:
@@ -78,25 +86,21 @@ def _percent(value: float) -> str:
     return f"{number(100 * value, 0)}%"
 
 
-def _lengths(rows: list[Numbers]) -> Picture:
-    agreed = [row["agreement"] for row in rows]
+def _kinds(key: str, named: list[tuple[str, Numbers]], title: str) -> dict[str, Picture]:
+    """Agreement on kinds of comparisons, one below the other; nothing where there are fewer than two."""
+    known = [(name, agreed) for name, agreed in named if agreed["value"] is not None]
+    if len(known) < 2:
+        return {}
+    agreed = [each for _, each in known]
     with style():
-        figure, axes = blank(4.6, 3.2)
-        axes.errorbar(
-            range(len(rows)),
-            [each["value"] for each in agreed],
-            yerr=error_arms(agreed),
-            color=RUN_COLORS[0][0],
-            marker="o",
-            markersize=5,
-            linestyle="none",
-        )
-        axes.xaxis.set_major_locator(FixedLocator(range(len(rows))))
-        axes.set_xticklabels([_range(row) for row in rows])
-        axes.set_xlim(-0.5, len(rows) - 0.5)
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _percent(value)))
-        axes.set_xlabel("difference in length, characters", loc="right")
-        return export(figure, "Two raters say the same", [])
+        figure, axes = blank(4.6, max(2.4, 0.9 + 0.24 * len(known)))
+        axes.errorbar([each["value"] for each in agreed], range(len(known)), xerr=error_arms(agreed), **MARKS)
+        axes.yaxis.set_major_locator(FixedLocator(range(len(known))))
+        axes.set_yticklabels([f" {name}" for name, _ in known])
+        axes.set_ylim(len(known) - 0.5, -0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 4, 5, 10]))  # no 2.5%, which would read 3%
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _percent(value)))
+        return {key: export(figure, title, [])}
 
 
 def _range(row: Numbers) -> str:

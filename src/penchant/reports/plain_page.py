@@ -10,7 +10,7 @@ from penchant.errors import RunError
 from penchant.reports.canvas import Picture
 from penchant.reports.render import file_name, render_page, write_file
 from penchant.reports.study_words import as_estimate
-from penchant.reports.tables import DASH
+from penchant.reports.tables import DASH, flatten
 from penchant.reports.words import estimate, number
 
 TEMPLATE = "plain_page.html.j2"
@@ -33,10 +33,22 @@ def write_page(context: Mapping[str, Any], pictures: Mapping[str, Picture], fold
         raise RunError(f"cannot write to {folder}: {error.strerror}") from error
 
 
+def shared_context(numbers: Numbers, resampled: str = "prompts") -> dict[str, Any]:
+    """What the template takes of both: where the numbers come from, and what their intervals are."""
+    record = {key: value for key, value in numbers["provenance"].items() if value is not None}
+    return {
+        "provenance": flatten(record),
+        "intervals": intervals_note(numbers["level"], resampled),
+        "json": f"{numbers['method']}.json",
+    }
+
+
 def told(numbers: Numbers | None, *, percent: bool = False) -> str:
     """A coefficient or estimate in a cell or a sentence; a dash where it is undefined."""
     if numbers is None or numbers["value"] is None:
         return DASH
+    if numbers["low"] is None and not percent:  # no width of an interval to take the digits from
+        return f"{number(numbers['value'], 2)} [no interval]"
     return estimate(as_estimate(numbers), percent=percent)
 
 

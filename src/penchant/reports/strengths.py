@@ -8,17 +8,13 @@ from typing import Any
 from matplotlib.ticker import FixedLocator
 
 from penchant.reports.canvas import MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
-from penchant.reports.plain_page import Numbers, intervals_note, write_page
+from penchant.reports.plain_page import Numbers, shared_context, write_page
 from penchant.reports.render import figure_context
+from penchant.reports.strengths_words import NAME, caption, counted, findings, headline, title
 from penchant.reports.tables import DASH, Table
-from penchant.reports.words import count, number, short
+from penchant.reports.words import listing, number, short
 
-NAME = 40
 MOST = 40  # items in the figure and the table of who beat whom
-CAPTION = (
-    "Log-odds with mean zero, by Bradley and Terry's model: a difference of 1 is 73% of wins against 27%, of 2 88% "
-    "against 12%. A line is the interval."
-)
 
 
 def strengths_page(numbers: Numbers, folder: Path) -> None:
@@ -34,49 +30,17 @@ def strengths_page(numbers: Numbers, folder: Path) -> None:
 def strengths_context(numbers: Numbers, pictures: dict[str, Picture]) -> dict[str, Any]:
     """What the template takes."""
     return {
-        "title": f"Who wins: {count(len(numbers['items']), numbers['by'].removesuffix('s'))}",
+        "title": title(numbers),
         "headline": headline(numbers),
         "section": "Strengths",
-        "figures": [figure_context(key, picture, CAPTION) for key, picture in pictures.items()],
+        "figures": [figure_context(key, picture, caption(numbers)) for key, picture in pictures.items()],
         "findings": findings(numbers),
         "tables": [_table(numbers), *([_wins(numbers)] if len(numbers["items"]) <= MOST else [])],
         "texts": [],
         "texts_note": "",
         "facts": _facts(numbers),
-        "intervals": intervals_note(numbers["level"], numbers["resampled"]),
-        "json": "rank.json",
+        **shared_context(numbers, numbers["resampled"]),
     }
-
-
-def headline(numbers: Numbers) -> list[str]:
-    """Who leads, and whether anybody else may be first as well."""
-    items = numbers["items"]
-    best = short(items[0]["name"], NAME)
-    others = [item for item in items[1:] if item["places"] and item["places"][0] == 1]  # at the level asked for
-    if not items[0]["places"]:
-        first = f"{best} comes first; without intervals nobody knows how firmly."
-    elif others:
-        first = f"{best} comes first, but {count(len(others), 'other')} may be first as well."
-    else:
-        first = f"{best} comes first, and no other may be first as well."
-    return [first, f"{count(numbers['comparisons'], 'comparison')}, {count(numbers['ties'], 'tie')} among them."]
-
-
-def findings(numbers: Numbers) -> list[str]:
-    """What strengths mean, and what they cannot."""
-    said = [
-        "One number a competitor holds only as far as who wins is a matter of strength alone: if A beats B, B beats C "
-        "and C beats A, see the table of who beat whom.",
-        "Strengths say who is preferred by these judges on these prompts, not who is right; length and position may be "
-        "part of it.",
-        "Elo: 1000 is the mean, and 400 points more are odds of ten to one.",
-    ]
-    if numbers["reason"]:
-        said.append(f"There are no intervals: {numbers['reason']}.")
-    if numbers["prior"]:
-        ties = f"{number(numbers['prior'])} virtual ties between every two"
-        said.append(f"A prior of {ties} is part of every number here: it draws strengths towards each other.")
-    return said
 
 
 def _table(numbers: Numbers) -> Table:
@@ -91,8 +55,9 @@ def _table(numbers: Numbers) -> Table:
         )
         for place, item in enumerate(numbers["items"], 1)
     )
+    halved = "; ties are half a win each way" if numbers["ties"] else ""
     return Table(
-        "The strongest first. Places are those among the middle of the resamples; ties are half a win each way.",
+        f"The strongest first. Places are those among the middle of the resamples{halved}.",
         (numbers["by"].removesuffix("s"), "strength", "Elo", "place", "wins", "losses"),
         rows,
     )
@@ -121,7 +86,8 @@ def _wins(numbers: Numbers) -> Table:
             won, lost = numbers["wins"][one][other], numbers["wins"][other][one]
             cells.append(DASH if not won + lost else f"{_halves(won)} of {won + lost:.0f}")
         rows.append((name, *cells))
-    return Table("Who beat whom: wins of the row over the column, ties half.", ("", *names), tuple(rows))
+    halved = ", ties half" if numbers["ties"] else ""
+    return Table(f"Who beat whom: wins of the row over the column{halved}.", ("", *names), tuple(rows))
 
 
 def _picture(numbers: Numbers) -> Picture:
@@ -148,12 +114,15 @@ def _picture(numbers: Numbers) -> Picture:
 
 
 def _facts(numbers: Numbers) -> list[tuple[str, str]]:
-    facts = [("File", numbers["file"]), ("Comparisons", number(numbers["comparisons"], 0))]
+    facts = [("File", numbers["file"]), ("Counted", counted(numbers))]
+    if numbers["unmet"]:
+        facts.append(("Left out", f"annotators who met nobody: {listing(short(n, NAME) for n in numbers['unmet'])}"))
     facts += [
         ("Left out", f"{number(numbers[key], 0)} {what}")
         for key, what in (
             ("skipped_rows", "rows that cannot be used"),
             ("against_itself", "comparisons of something with itself"),
+            ("unranked", "rows that are no rankings"),
         )
         if numbers[key]
     ]

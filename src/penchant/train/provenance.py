@@ -7,14 +7,14 @@ import importlib.metadata
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from penchant.models.learner import Learner
-from penchant.train.settings import RunConfig
+if TYPE_CHECKING:
+    from penchant.models.learner import Learner
+    from penchant.train.settings import RunConfig
 
 PACKAGES = (
     "penchant",
@@ -26,6 +26,9 @@ PACKAGES = (
     "datasets",
     "numpy",
     "scikit-learn",
+    "scipy",
+    "choix",
+    "krippendorff",
 )
 
 
@@ -38,7 +41,7 @@ def provenance(config: RunConfig, policy: Learner, prints: dict[str, str]) -> di
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in policy.model.parameters()]
     return {
         **surroundings(),
-        "data": {"path": config.data.path, "sha256": _file_digest(Path(config.data.path))},
+        "data": _file_record(config.data.path),
         "model": {
             "name": policy.name,
             "fingerprint": prints["policy_fingerprint"],
@@ -47,21 +50,33 @@ def provenance(config: RunConfig, policy: Learner, prints: dict[str, str]) -> di
             "dtype": str(next(policy.model.parameters()).dtype).removeprefix("torch."),
         },
         "reference": {"name": prints["name"], "fingerprint": prints["fingerprint"]},
-        "seed": config.seed,
+        **_invocation(config.seed),
+    }
+
+
+def provenance_of_files(files: Sequence[str], seed: int) -> dict[str, Any]:
+    """The content of `provenance.json` of a command that reads files and trains nothing."""
+    return {**_invocation(seed), "data": [_file_record(file) for file in files], **surroundings()}
+
+
+def _invocation(seed: int) -> dict[str, Any]:
+    return {
+        "seed": seed,
         "command": " ".join(sys.argv),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
 def surroundings() -> dict[str, Any]:
-    """`versions` and `machine`."""
+    """`versions` and `machine`. A command that never loaded torch used no accelerator, and need not wait for one."""
+    torch = sys.modules.get("torch")
     return {
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "machine": {
             "cpu": processor(),
             "cores": os.cpu_count(),
             "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-            "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+            "accelerator": torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None,
         },
     }
 
@@ -83,9 +98,18 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def _file_record(path: str) -> dict[str, str | None]:
+    return {"path": path, "sha256": _file_digest(Path(path).expanduser())}
+
+
 def _file_digest(path: Path) -> str | None:
     """None for a hub id, whose content the data set's own cache names."""
     if not path.is_file():
         return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    made = hashlib.sha256()
+    for part in (path, path.with_name(f"{path.name}-wal")):  # a database's last changes stand in the second
+        if part.is_file():
+            with part.open("rb") as file:
+                while block := file.read(1 << 20):
+                    made.update(block)
+    return made.hexdigest()

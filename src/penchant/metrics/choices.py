@@ -1,0 +1,83 @@
+"""Rankings as choices of the best of those left, again and again, and Luce's model fitted to choices of some weight.
+
+choix's fit of rankings (`ilsr_rankings`, iterative Luce spectral ranking: Maystre and Grossglauser 2015) knows no
+weights and walks over every ranking in Python, so a bootstrap would take minutes. Here equal choices are kept once. A
+choice among many is, to a step of that algorithm, so much of a comparison with each of the others: the step itself is
+choix's for pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import choix
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+ITERATIONS, CONVERGED = 100, 1e-8  # choix's own
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The different choices that rankings are made of.
+
+    Attributes:
+        table: (clusters, choices) how often each cluster has each.
+        among: (choices, items) 1 for who was left, the winner too. chosen: (items, choices) 1 for the winner.
+    """
+
+    table: Any
+    among: Any
+    chosen: Any
+
+    @classmethod
+    def of(cls, rankings: Sequence[Sequence[int]], clusters: NDArray[np.intp], items: int) -> Choices:
+        """Of rankings, best first, and the number of each one's cluster."""
+        found: dict[tuple[int, ...], int] = {}  # the winner, then the others that were left
+        where = []
+        for ranking, cluster in zip(rankings, clusters.tolist(), strict=True):
+            for place in range(len(ranking) - 1):
+                key = (int(ranking[place]), *sorted(int(item) for item in ranking[place + 1 :]))
+                where.append((cluster, found.setdefault(key, len(found))))
+        left = [(place, item) for key, place in found.items() for item in key]
+        won = [(key[0], place) for key, place in found.items()]
+        return cls(
+            _counts(where, int(clusters.max()) + 1, len(found)),
+            _counts(left, len(found), items),
+            _counts(won, items, len(found)),
+        )
+
+    def wins(self, amounts: Matrix) -> Matrix:
+        """(items, items) how often the row was chosen where the column was left too.
+
+        Args:
+            amounts: (choices,) how often each was made.
+        """
+        found = np.asarray((self.chosen.multiply(amounts[None, :]) @ self.among).todense())
+        np.fill_diagonal(found, 0)
+        return found
+
+    def fit(self, amounts: Matrix, start: Matrix | None) -> Matrix:
+        """The strengths of the items, log-odds with mean zero: maximum likelihood.
+
+        Raises:
+            RuntimeError, ValueError: it does not converge.
+        """
+        params = np.zeros(self.among.shape[1]) if start is None else start
+        for _ in range(ITERATIONS):
+            before, strengths = params, np.exp(params)
+            wins = self.wins(amounts / (self.among @ strengths)) * (strengths[:, None] + strengths[None, :])
+            params = np.asarray(choix.lsr_pairwise_dense(wins, initial_params=before))
+            params = params - params.mean()
+            if np.abs(params - before).sum() < CONVERGED:
+                return params
+        raise RuntimeError(f"did not converge after {ITERATIONS} iterations")
+
+
+def _counts(places: Sequence[tuple[int, int]], rows: int, columns: int) -> Any:
+    row, column = np.array(places).T
+    return csr_array((np.ones(len(row)), (row, column)), shape=(rows, columns))

@@ -1,0 +1,53 @@
+"""Who is with the others: contests between raters, from which `bradley_terry` gives each a strength."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations
+
+from penchant.metrics.agreement import Rating, is_missing
+
+
+def against_consensus(ratings: Sequence[Sequence[Rating]]) -> tuple[list[int], list[int], list[int]]:
+    """Each time that of two raters exactly one says what the most of the others say, that one wins.
+
+    The two are held against the others alone, so nobody agrees with itself. Where both are with the others, or neither
+    is, nothing is learned: by Rasch's model, in which the log-odds of being with the others are a rater's strength less
+    the item's difficulty, exactly these are dropped and the difficulty with them, and what is left is Bradley and
+    Terry's model of the strengths (pairwise conditional estimation: Choppin 1968, Zwinderman 1995). The others err too,
+    which draws strengths towards each other, the more the fewer they are: of three raters, one that is right alone
+    loses.
+
+    Args:
+        ratings: (raters, items), None where a rater says nothing. Items with fewer than three ratings tell nothing, nor
+            do those of which the others are divided.
+
+    Returns:
+        winners, losers, items: (contests,) each.
+    """
+    winners, losers, items = [], [], []
+    for item, said in enumerate(zip(*ratings, strict=True)):
+        known = [(rater, rating) for rater, rating in enumerate(said) if not is_missing(rating)]
+        votes = Counter(rating for _, rating in known)
+        if len(known) < 3 or len(votes) < 2:
+            continue
+        leaders: dict[frozenset[Rating], Rating] = {}
+        for (one, says), (other, answers) in combinations(known, 2):
+            if says == answers:
+                continue
+            pair = frozenset((says, answers))
+            if pair not in leaders:
+                leaders[pair] = _leader(votes - Counter(pair))
+            if leaders[pair] in pair:
+                won = says == leaders[pair]
+                winners.append(one if won else other)
+                losers.append(other if won else one)
+                items.append(item)
+    return winners, losers, items
+
+
+def _leader(votes: Counter[Rating]) -> Rating:
+    """What more say than any other thing, or None."""
+    (first, most), *rest = votes.most_common(2)
+    return None if rest and rest[0][1] == most else first

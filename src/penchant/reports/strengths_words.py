@@ -1,0 +1,82 @@
+"""What the page of strengths says: what is ranked, what a strength is, who leads, and what the numbers cannot say."""
+
+from __future__ import annotations
+
+from penchant.reports.plain_page import Numbers
+from penchant.reports.words import count, number, short
+
+NAME = 40  # characters of a name
+CAPTION = (
+    "Log-odds with mean zero, by {model}: a difference of 1 is 73% of wins against 27%, of 2 88% against 12%. A line "
+    "is the interval."
+)
+CAPTION_OF_ANNOTATORS = (
+    "Log-odds with mean zero, by {model}: a difference of 1 means that where exactly one of the two is with the "
+    "majority of the others, it is the stronger one in 73%, of 2 in 88%. A line is the interval."
+)
+MODELS = {
+    "bradley-terry": "Bradley and Terry's model",
+    "plackett-luce": "Plackett and Luce's model of rankings",
+}
+MEANING = (
+    "One number a competitor holds only as far as who wins is a matter of strength alone: if A beats B, B beats C and "
+    "C beats A, see the table of who beat whom.",
+    "Strengths say who is preferred by these judges on these prompts, not who is right; length and position may be "
+    "part of it.",
+)
+MEANING_OF_ANNOTATORS = (
+    "Of two annotators that one wins who says what most of the others say, where the other does not. Where both do, or "
+    "neither, nothing is learned, and how hard a comparison is falls out (Rasch's model).",
+    "The strong are with the others, not in the right: who shares the others' habits is strong, and who alone sees "
+    "what is right is weak.",
+    "The others err too, which draws strengths towards each other, the more the fewer they are: with three annotators "
+    "the others are one person. Strengths in one panel cannot be compared with those in another.",
+)
+ELO = "Elo: 1000 is the mean, and 400 points more are odds of ten to one."
+
+
+def title(numbers: Numbers) -> str:
+    """Of the page."""
+    asked = "Who is with the others" if numbers["by"] == "annotators" else "Who wins"
+    return f"{asked}: {count(len(numbers['items']), numbers['by'].removesuffix('s'))}"
+
+
+def caption(numbers: Numbers) -> str:
+    """What a strength is."""
+    words = CAPTION_OF_ANNOTATORS if numbers["by"] == "annotators" else CAPTION
+    return words.format(model=MODELS[numbers["fit"]])
+
+
+def headline(numbers: Numbers) -> list[str]:
+    """Who leads, and whether anybody else may be first as well."""
+    items = numbers["items"]
+    best = short(items[0]["name"], NAME)
+    others = [item for item in items[1:] if item["places"] and item["places"][0] == 1]  # at the level asked for
+    if not items[0]["places"]:
+        first = f"{best} comes first; without intervals nobody knows how firmly."
+    elif others:
+        first = f"{best} comes first, but {count(len(others), 'other')} may be first as well."
+    else:
+        first = f"{best} comes first, and no other may be first as well."
+    return [first, f"{counted(numbers)}."]
+
+
+def counted(numbers: Numbers) -> str:
+    """What the strengths are made of."""
+    if numbers["rankings"] is not None:
+        return f"{count(numbers['rankings'], 'ranking')}, which are {count(numbers['comparisons'], 'comparison')}"
+    if numbers["by"] == "annotators":
+        times = count(numbers["comparisons"], "time")
+        return f"{times} that of two annotators exactly one was with the majority of the others"
+    return f"{count(numbers['comparisons'], 'comparison')}, {count(numbers['ties'], 'tie')} among them"
+
+
+def findings(numbers: Numbers) -> list[str]:
+    """What strengths mean, and what they cannot."""
+    said = [*(MEANING_OF_ANNOTATORS if numbers["by"] == "annotators" else MEANING), ELO]
+    if numbers["reason"]:
+        said.append(f"There are no intervals: {numbers['reason']}.")
+    if numbers["prior"]:
+        ties = f"{number(numbers['prior'])} virtual ties between every two"
+        said.append(f"A prior of {ties} is part of every number here: it draws strengths towards each other.")
+    return said
