@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from penchant.data import load_preferences
 from penchant.data.fields import RowError
 from penchant.data.formats import PREFERENCES, detect
 from penchant.types import Comparison, Message, PromptGroup
@@ -210,3 +213,16 @@ def test_bad_pairs_name_the_field(changes: dict[str, Any], kind: str, expected: 
     error = refused({"prompt": "p", "chosen": "a", "rejected": "b", **changes})
     assert error.kind == kind
     assert expected in str(error)
+
+
+def test_openai_s_samples_of_summaries(shared_data: Callable[[str], Path]) -> None:
+    """A hundred posts, each with the person's summary against those of twelve models."""
+    groups = load_preferences(shared_data("tldr/instructgpt_tldr_samples.csv.gz"), contradictions="keep", ties="drop")
+    assert len(groups) == 100
+    for group in groups:
+        assert isinstance(group.prompt, str)
+        assert group.prompt.endswith("\n\nTL;DR:")
+        assert group.prompt.count("TL;DR:") == 1
+        assert {comparison.winner for comparison in group.comparisons} == {0}
+        assert all(response.text.startswith(" ") and response.text.strip() for response in group.responses)
+    assert sum(len(group.comparisons) for group in groups) > 1_100  # models that said the same are one response
