@@ -123,7 +123,7 @@ def test_a_supervisor_may_be_prompted_without_any_labels(files: dict[str, str], 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data": "TRAIN"}, "40 of the 40 rows to label are among those that the supervisor learns from"),
+        ({"data": "TRAIN"}, "40 of the 40 rows to label .* are among the rows that the supervisor learns from"),
         ({"out": "weak.csv"}, "written as .jsonl"),
         ({"train": None}, "a supervisor learns from labelled rows"),
         ({"saved": "somewhere"}, "`saved` has learned already"),
@@ -150,7 +150,7 @@ def test_students_that_cannot_be(weak: str, files: dict[str, str], tmp_path: Pat
     few.write_text("\n".join(rows[:20]) + "\n")
     flat = [json.dumps(json.loads(row) | {"probabilities": {"bad": 0.9, "good": 0.1}}) for row in rows]
     one_sided.write_text("\n".join(flat) + "\n")
-    with pytest.raises(InputError, match="120 of the 120 test rows are among the rows to train on"):
+    with pytest.raises(InputError, match=r"120 of the 120 test rows .* are among the rows to train on"):
         train(test=weak)
     with pytest.raises(InputError, match="are too few: at least 10"):
         train(data=str(few))
@@ -187,3 +187,163 @@ def test_the_page_shows_what_they_disagree_on_and_runs_nothing_of_it(tmp_path: P
     assert "&lt;script&gt;alert(" in page
     assert "<script" not in page
     assert "there is no truth here" in page.lower()
+
+
+def _write_pairs(path: Path, start: int, size: int, *, labels: bool = True) -> str:
+    """Of two answers the one with a good word is preferred; the longer one is not."""
+    rng = np.random.default_rng(start)
+    rows: list[dict[str, Any]] = []
+    for number in range(start, start + size):
+        better, worse = f"A {rng.choice(GOOD)} one.", f"A really {rng.choice(BAD)} one."
+        prompt = [{"role": "user", "content": f"Film {number}?"}]
+        pair = [better, worse] if number % 2 else [worse, better]
+        rows.append({"prompt": prompt, "chosen": better, "rejected": worse} if labels else
+                    {"prompt": prompt, "responses": pair})  # fmt: skip
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> dict[str, str]:
+    sizes = {"train": (0, 30), "data": (100, 90), "test": (300, 40)}
+    return {name: _write_pairs(tmp_path / f"{name}.jsonl", *of, labels=name != "data") for name, of in sizes.items()}
+
+
+def test_reward_models_label_comparisons_and_learn_from_them(
+    pairs: dict[str, str], tmp_path: Path, stories: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the command line: a probe labels pairs, a reward model learns, and labels in its turn."""
+    out, run = tmp_path / "weak.jsonl", tmp_path / "run"
+    supervisor = ["supervisor.name=probe", f"supervisor.model={stories}", "supervisor.layer=3"]
+    named = [f"data={pairs['data']}", f"train={pairs['train']}", f"out={out}"]
+    assert main(["weak", "label", "task=comparisons", *named, *supervisor]) == 0
+    assert "90 rows labelled: the longer response is preferred in" in capsys.readouterr().out
+    row = json.loads(out.read_text().splitlines()[0])
+    assert set(row) >= {"prompt", "responses", "comparisons"}
+    assert sum(one["weight"] for one in row["comparisons"]) == pytest.approx(1)
+    student = ["student.name=lm", f"student.model={stories}", "student.device=cpu", "student.training.epochs=6"]
+    rates = ["student.training.learning_rate=2e-3", "student.training.head_learning_rate=1e-2"]
+    named = [f"data={out}", f"out={run}", f"test={pairs['test']}"]
+    assert main(["weak", "train", "task=comparisons", *named, *student, *rates]) == 0
+    said = capsys.readouterr().out
+    assert "prefers the longer response in" in said
+    assert "accuracy on 40 rows with the truth" in said
+    result = json.loads((run / "result.json").read_text())
+    assert result["test"]["accuracy"]["value"] > 0.9
+    assert result["longer"]["student"]["value"] < 0.2
+    assert "consistency" in result
+    page = (run / "report.html").read_text()
+    assert "which of two responses is preferred" in page
+    assert len(pt.load_preferences(run / "predictions.jsonl", contradictions="keep")) == result["rows"]["held_out"]
+    again = tmp_path / "again.jsonl"
+    saved = f"saved={run / 'classifier'}"
+    assert main(["weak", "label", "task=comparisons", f"data={pairs['test']}", saved, f"out={again}"]) == 0
+    groups = pt.load_preferences(again, contradictions="keep")
+    first = [max(group.comparisons, key=lambda one: one.weight) for group in groups]
+    won = [group.responses[best.winner].text for group, best in zip(groups, first, strict=True)]
+    assert np.mean([any(word in text for word in GOOD) for text in won]) == result["test"]["accuracy"]["value"]
+    with pytest.raises(InputError, match="compares responses, which is not the task 'classes'"):
+        pt.weak_label(pt.WeakLabel(data=pairs["test"], saved=str(run / "classifier"), out=str(tmp_path / "x.jsonl")))
+
+
+def test_comparisons_may_be_labelled_by_a_prompted_model_and_learned_in_python(
+    pairs: dict[str, str], tmp_path: Path, stories: str
+) -> None:
+    supervisor = {"name": "lm", "model": stories, "reading": {"name": "words"}, "training": None, "device": "cpu"}
+    out = str(tmp_path / "zero.jsonl")
+    told = pt.weak_label(pt.WeakLabel(task="comparisons", data=pairs["data"], supervisor=supervisor, out=out))
+    assert told["rows"] == 90
+    assert set(told["shares"]) == {"first response", "second response"}
+    config = pt.WeakTrain(task="comparisons", data=out, student={"model": stories}, out=str(tmp_path / "run"))
+    found = pt.weak_train(config).metrics
+    assert found["rows"]["learned_from"] + found["rows"]["held_out"] == 90
+    assert "test" not in found
+
+
+def test_ties_teach_and_are_not_counted(pairs: dict[str, str], tmp_path: Path, stories: str) -> None:
+    rows = [json.loads(line) for line in Path(pairs["test"]).read_text().splitlines()]
+    tied = [
+        {"prompt": row["prompt"], "responses": [row["chosen"], row["rejected"]],
+         "comparisons": [{"winner": 0, "loser": 1, "tie": number < 4}]}
+        for number, row in enumerate(rows)
+    ]  # fmt: skip
+    test = tmp_path / "tied.jsonl"
+    test.write_text("".join(json.dumps(row) + "\n" for row in tied))
+    config = pt.WeakTrain(
+        task="comparisons", data=pairs["train"] , test=str(test), held_out=0.5, student={"model": stories, "layer": 3},
+        out=str(tmp_path / "run"), templates=(),
+    )  # fmt: skip
+    found = pt.weak_train(config).metrics["test"]
+    assert (found["rows"], found["undecided"]) == (36, 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"student": {"name": "tfidf"}}, "name a model, such as `student.name=probe"),
+        ({"classes": ("a", "b")}, "its two responses: leave `classes` out"),
+        ({"test": "DATA"}, "30 of the 30 test rows .* or share a group or prompt"),
+        ({"held_out": 0.05}, "are too few: at least 10 of each"),
+    ],
+)
+def test_students_of_comparisons_that_cannot_be(
+    pairs: dict[str, str], tmp_path: Path, stories: str, changes: dict[str, Any], message: str
+) -> None:
+    settings = {"data": pairs["train"], "student": {"model": stories}, "out": str(tmp_path / "run"), **changes}
+    if settings.get("test") == "DATA":
+        settings["test"] = pairs["train"]
+    with pytest.raises(InputError, match=message):
+        pt.weak_train(pt.WeakTrain(task="comparisons", **settings))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "name a model, such as `supervisor.name=probe"),
+        ({"classes": ("a", "b"), "supervisor": {"name": "probe", "model": "m"}}, "leave `classes` out"),
+        ({"supervisor": {"name": "probe", "model": "STORIES"}, "data": "TRAIN"}, "30 of the 30 rows to label"),
+        ({"supervisor": {"name": "probe", "model": "STORIES"}, "train": "FEW"}, "4 rows to learn from are too few"),
+    ],
+)
+def test_labels_of_comparisons_that_cannot_be(
+    pairs: dict[str, str], tmp_path: Path, stories: str, changes: dict[str, Any], message: str
+) -> None:
+    places = {"TRAIN": pairs["train"], "FEW": _write_pairs(tmp_path / "few.jsonl", 0, 4)}
+    settings: dict[str, Any] = {"data": pairs["data"], "train": pairs["train"], **changes}
+    settings |= {key: places[settings[key]] for key in ("data", "train") if settings[key] in places}
+    if "STORIES" in str(settings.get("supervisor")):
+        settings["supervisor"] = {"name": "probe", "model": stories}
+    with pytest.raises(InputError, match=message):
+        pt.weak_label(pt.WeakLabel(task="comparisons", out=str(tmp_path / "weak.jsonl"), **settings))
+    assert not (tmp_path / "weak.jsonl").exists()
+
+
+def test_a_saved_student_does_not_label_what_it_learned_from(weak: str, files: dict[str, str], tmp_path: Path) -> None:
+    run = pt.weak_train(pt.WeakTrain(data=weak, student={"name": "tfidf"}, out=str(tmp_path / "run")))
+    settings = {"saved": str(run.path / "classifier"), "out": str(tmp_path / "again.jsonl")}
+    with pytest.raises(InputError, match=r"96 of the 120 rows to label .* that the supervisor learns from"):
+        pt.weak_label(pt.WeakLabel(data=files["data"], **settings))
+    unseen = {json.loads(line)["text"] for line in (run.path / "predictions.jsonl").read_text().splitlines()}
+    rows = [line for line in Path(files["data"]).read_text().splitlines() if json.loads(line)["text"] in unseen]
+    held = tmp_path / "held.jsonl"
+    held.write_text("\n".join(rows) + "\n")
+    assert pt.weak_label(pt.WeakLabel(data=str(held), **settings))["rows"] == 24
+
+
+def test_a_supervisor_of_three_rows_is_refused(files: dict[str, str], tmp_path: Path) -> None:
+    few = tmp_path / "few.jsonl"
+    few.write_text("".join(line + "\n" for line in Path(files["train"]).read_text().splitlines()[:3]))
+    with pytest.raises(InputError, match="3 rows to learn from are too few: at least 10"):
+        pt.weak_label(pt.WeakLabel(data=files["data"], train=str(few), out=str(tmp_path / "weak.jsonl")))
+
+
+def test_lists_of_probabilities_in_an_order_that_nobody_said_are_refused(weak: str, tmp_path: Path) -> None:
+    """The classes of the rows to test on are known by name from the others, the order of a list is not."""
+    test = tmp_path / "test.jsonl"
+    test.write_text("".join(json.dumps({"text": f"another {n}", "probabilities": [0.0, 1.0]}) + "\n" for n in range(9)))
+    settings = {"data": weak, "student": {"name": "tfidf"}, "test": str(test), "out": str(tmp_path / "run")}
+    with pytest.raises(InputError, match="order of classes nobody said"):
+        pt.weak_train(pt.WeakTrain(**settings))
+    found = pt.weak_train(pt.WeakTrain(**settings, classes=("bad", "good"))).metrics
+    assert found["test"]["rows"] == 9

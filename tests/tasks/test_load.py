@@ -50,7 +50,7 @@ HUB_ROWS: dict[str, dict[str, Any]] = {
     },
     "paws": {"sentence1": "a b", "sentence2": "b a", "label": 0},
     "piqa": {"goal": "Open a door", "sol1": "Push", "sol2": "Eat", "label": 0},
-    "quail": {"context": "It rained.", "question": "Why?", "answers": ["x", "y", "z", "w"], "correct_answer_id": "2"},
+    "quail": {"context": "It rained.", "question": "Why?", "answers": ["x", "y", "z", "w"], "correct_answer_id": 2},
     "quartz": {
         "para": "Hot is warm.",
         "question": "Which?",
@@ -70,6 +70,49 @@ HUB_ROWS: dict[str, dict[str, Any]] = {
     "twitter_sentiment": {"text": "good", "label": 2},
     "wic": {"word": "bank", "sentence1": "A bank.", "sentence2": "The bank.", "label": 1},
 }
+CARDS: dict[str, tuple[str, str]] = {
+    "amazon_polarity": ("label title content", "train test"),
+    "anli_r2": (
+        "uid premise hypothesis label reason",
+        "train_r1 dev_r1 test_r1 train_r2 dev_r2 test_r2 train_r3 dev_r3 test_r3",
+    ),
+    "boolq": ("question answer passage", "train validation"),
+    "chess_puzzles": (
+        "PuzzleId GameId FEN Moves Rating RatingDeviation Popularity NbPlays Themes GameUrl OpeningTags",
+        "train",
+    ),
+    "cola": ("sentence label idx", "train validation test"),
+    "cosmos_qa": ("id context question answer0 answer1 answer2 answer3 label", "train validation test"),
+    "dream": ("id dialogue_id dialogue question choice answer", "train validation test"),
+    "emotion": ("text label", "train validation test"),
+    "ethics_deontology": ("label scenario excuse", "train validation test"),
+    "ethics_justice": ("label scenario", "train validation test"),
+    "hellaswag": (
+        "ind activity_label ctx_a ctx_b ctx endings source_id split split_type label",
+        "train validation test",
+    ),
+    "hh_harmless": ("chosen rejected", "train test"),
+    "imdb": ("text label", "train test unsupervised"),
+    "mc_taco": ("sentence question answer label category", "validation test"),
+    "multirc": ("paragraph question answer idx label", "train validation test"),
+    "openbookqa": ("id question_stem choices answerKey", "train validation test"),
+    "paws": ("id sentence1 sentence2 label", "train validation test"),
+    "piqa": ("goal sol1 sol2 label", "train validation test"),
+    "quail": (
+        "id context_id question_id domain metadata context question question_type answers correct_answer_id",
+        "train validation challenge",
+    ),
+    "quartz": ("id question choices answerKey para para_id para_anno question_anno", "train validation test"),
+    "sciq": ("question distractor3 distractor1 distractor2 correct_answer support", "train validation test"),
+    "social_i_qa": ("context question answerA answerB answerC label", "train validation"),
+    "sst2": ("idx sentence label", "train validation test"),
+    "twitter_sentiment": ("text label", "train validation test"),
+    "wic": ("word sentence1 sentence2 start1 start2 end1 end2 idx label", "train validation test"),
+}
+"""Columns and splits of the hub's data sets. Which of them were seen, and which are from memory, is in
+`docs/decisions/0015-hub-columns.md`."""
+UNLABELLED = {"boolq", "cola", "cosmos_qa", "hellaswag", "piqa", "sst2", "multirc", "wic"}
+"""Data sets whose split `test`, where they have one, has no labels."""
 PAIRED = {"cosmos_qa", "dream", "hellaswag", "openbookqa", "piqa", "quail", "quartz", "sciq", "social_i_qa"}
 
 
@@ -83,6 +126,15 @@ def test_every_task_reads_its_hub_row(name: str) -> None:
     assert all(e.text and "None" not in e.text.partition("\nAnswer")[0] for e in examples)
     if name in PAIRED:
         assert len({e.group for e in examples}) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_task_asks_for_columns_and_splits_that_the_hub_has(name: str) -> None:
+    columns, splits = (part.split() for part in CARDS[name])
+    assert set(HUB_ROWS[name]) <= set(columns)
+    asked = [split.partition("[")[0] for split in task_spec(name).splits]
+    assert set(asked) <= set(splits)
+    assert not (name in UNLABELLED and "test" in asked)
 
 
 def test_rows_with_every_answer_read_as_they_should() -> None:

@@ -32,6 +32,8 @@ def _label(options: argparse.Namespace) -> int:
     assert isinstance(config, WeakLabel)
     told = weak_label(config)
     shares = ", ".join(f"{name} {100 * share:.0f}%" for name, share in told["shares"].items())
+    if told.get("longer"):
+        shares = f"the longer response is preferred in {100 * told['longer']['value']:.0f}%"
     print(f"{told['rows']} rows labelled: {shares}; mean confidence {told['mean_confidence']:.2f}")
     print(f"weak labels: {told['path']}")
     return 0

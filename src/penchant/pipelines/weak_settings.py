@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,12 @@ from penchant.weak.settings import ClassifierSpec, LanguageModel, StudentSpec, T
 
 Template = Annotated[str, Field(pattern=r"\{text\}")]
 Classes = Annotated[tuple[str, ...], Field(min_length=2)]
+Kind = Literal["classes", "comparisons"]
+ONLY_TEXTS = (
+    "TF-IDF reads single texts, and a comparison is a prompt with two responses: name a model, such as "
+    "`{role}.name=probe {role}.model=...` or `{role}.name=lm {role}.model=...`"
+)
+NO_CLASSES = "the classes of a comparison are its two responses: leave `classes` out"
 
 
 class WeakLabel(Config):
@@ -21,6 +27,9 @@ class WeakLabel(Config):
 
     data: Annotated[str, Field(min_length=1)]
     """Rows to label: a file or hub id. Labels that they may have are not looked at."""
+    task: Kind = "classes"
+    """Which class a text has; or `comparisons`: which of two responses to a prompt is preferred. Then all files are
+    preference files of any layout, and supervisors are reward models."""
     train: str | None = None
     """Labelled rows that the supervisor learns from. Rows to label that are among these are refused: of what it learned
     by heart a supervisor knows too much."""
@@ -46,6 +55,12 @@ class WeakLabel(Config):
             raise ValueError("`early_stopping` is for students: a supervisor has no labels to spare for it")
         if self.train is not None and self.saved is not None:
             raise ValueError("`saved` has learned already: leave out `train`, or `saved`")
+        if self.task == "comparisons":
+            if isinstance(self.supervisor, Tfidf) and self.saved is None:
+                raise ValueError(ONLY_TEXTS.format(role="supervisor"))
+            if self.classes is not None:
+                raise ValueError(NO_CLASSES)
+            return self
         if self.train is None and self.saved is None and self.classes is None:
             raise ValueError("without `train` nobody knows the names of the classes: give `classes`")
         return self
@@ -58,6 +73,9 @@ class WeakTrain(Config):
 
     data: Annotated[str, Field(min_length=1)]
     """Weakly labelled rows, as `penchant weak label` writes them: a file or hub id."""
+    task: Kind = "classes"
+    """Which class a text has; or `comparisons`: which of two responses to a prompt is preferred. Then all files are
+    preference files of any layout, and the student is a reward model."""
     student: StudentSpec
     """What learns: a probe (`student.model=...`), a language model (`student.name=lm`), or TF-IDF."""
     loss: WeakLoss = CrossEntropy()
@@ -75,3 +93,12 @@ class WeakTrain(Config):
     """The run directory; `runs/weak-DATE-TIME` if not given."""
     seed: int = 0
     """Fixes the split and what the student draws."""
+
+    @model_validator(mode="after")
+    def _can_compare(self) -> Self:
+        if self.task == "comparisons":
+            if isinstance(self.student, Tfidf):
+                raise ValueError(ONLY_TEXTS.format(role="student"))
+            if self.classes is not None:
+                raise ValueError(NO_CLASSES)
+        return self

@@ -60,6 +60,7 @@ def weak_train_page(numbers: Numbers) -> str:
         "legend_tables": [],
         "facts": [
             ("Rows", heard.removeprefix("weak: ").rpartition(",")[0]),
+            ("Task", "which of two responses is preferred" if numbers["task"] == "comparisons" else "classes of texts"),
             ("Classes", listing(numbers["classes"])),
             ("Time", duration(numbers["seconds"])),
         ],
@@ -85,19 +86,37 @@ def said(numbers: Numbers) -> list[str]:
         f"  misfit to the weak labels: {_nats(misfit['held_out'])} nats held out, "
         f"{_nats(misfit['learned_from'])} where it learned",
         f"  its confidence that it agrees is off by {100 * numbers['calibration_error']:.0f} points on average",
-        f"  classes ({', '.join(numbers['classes'])}): {_list(numbers['shares']['student'])} by the student, "
-        f"{_list(numbers['shares']['weak_labels'])} by the weak labels",
+        _preferences(numbers) if numbers["task"] == "comparisons" else _classes(numbers),
     ]
+    if rows["undecided"]:
+        lines.append(f"  left out of all this: {rows['undecided']} held-out rows whose weak label is a tie")
     if "consistency" in numbers:
         lines.append(
             f"  says the same of a row in other words: {_share(numbers['consistency'])} of the pairs of wordings"
         )
     if "test" in numbers:
-        lines.append(f"  accuracy on {numbers['test']['rows']} rows with the truth: "
-                     f"{_share(numbers['test']['accuracy'])}")  # fmt: skip
+        tested = numbers["test"]
+        ties = f" ({tested['undecided']} more are ties)" if tested["undecided"] else ""
+        lines.append(f"  accuracy on {tested['rows']} rows with the truth{ties}: {_share(tested['accuracy'])}")
     else:
         lines.append(f"  {NO_TRUTH}")
     return lines
+
+
+def _classes(numbers: Numbers) -> str:
+    shares = numbers["shares"]
+    return (
+        f"  classes ({', '.join(numbers['classes'])}): {_list(shares['student'])} by the student, "
+        f"{_list(shares['weak_labels'])} by the weak labels"
+    )
+
+
+def _preferences(numbers: Numbers) -> str:
+    """Length is what reward models learn first where it tells winners apart."""
+    student, weak = numbers["longer"]["student"], numbers["longer"]["weak_labels"]
+    if student is None:
+        return "  all responses are as long as the ones beside them"
+    return f"  prefers the longer response in {_share(student)} of the held-out pairs, its supervisor in {_share(weak)}"
 
 
 def _sentence(line: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,9 @@ from penchant.studies.order import Order
 from penchant.tasks import halves, load_task
 from penchant.tasks.spec import chance
 from penchant.train.provenance import surroundings
-from penchant.types import LabeledExample, PromptGroup
+from penchant.types import LabeledExample
 from penchant.weak.classifiers import make_classifier
-from penchant.weak.contract import Probabilities
+from penchant.weak.contract import Probabilities, in_other_words
 from penchant.weak.features import activations, layer_of
 from penchant.weak.probe import fit_probes
 from penchant.weak.settings import ClassifierSpec
@@ -91,7 +91,11 @@ def activations_stage(order: Order, folder: Path) -> dict[str, Any]:
     train, test = read_rows(order)
     policy = load_policy(ModelConfig(name=model_of(order)), template="plain", overflow="truncate_prompt")
     template = order.settings.get("template")
-    asked = [example.asked for example in (*train, *test)] if template is None else in_other_words(test, template)
+    asked = (
+        [example.asked for example in (*train, *test)]
+        if template is None
+        else [in_other_words(example.asked, template) for example in test]
+    )
     found = activations(policy, asked, folder, longest=order.settings["longest"])
     parameters = sum(weight.numel() for weight in policy.model.parameters())
     return {"layers": len(found) - 1, "hidden": found.shape[2], "parameters": parameters}
@@ -170,11 +174,6 @@ def read_rows(order: Order) -> tuple[list[LabeledExample], list[LabeledExample]]
     content = json.loads((order.needs["rows"] / ROWS).read_text(encoding="utf-8", errors="surrogatepass"))
     train, test = ([LabeledExample(**row) for row in content[part]] for part in ("train", "test"))
     return train, test
-
-
-def in_other_words(rows: Sequence[LabeledExample], template: str) -> list[str | PromptGroup]:
-    """What a classifier gets to see of rows, with a template around the text or prompt."""
-    return [replace(row, text=template.replace("{text}", row.text)).asked for row in rows]
 
 
 def classes_of(order: Order, train: Sequence[LabeledExample], test: Sequence[LabeledExample]) -> int:

@@ -34,12 +34,12 @@ from penchant.studies.weak_stages import (
     classes_of,
     classifier_of,
     halves_of,
-    in_other_words,
     model_of,
     read_rows,
     states_of,
 )
 from penchant.types import LabeledExample
+from penchant.weak.contract import in_other_words
 from penchant.weak.distance import weight_distance
 from penchant.weak.language_model import LanguageModelClassifier
 from penchant.weak.probe import Probes, fit_probes
@@ -167,7 +167,10 @@ def student_stage(order: Order, folder: Path) -> dict[str, Any]:
     student.fit(learned, labels[shown], validation=validation, classes=classes)
     np.save(folder / "test.npy", student.predict_proba(asked))
     np.save(folder / "truth.npy", answers)
-    said = [student.predict_proba(in_other_words(test, template)).argmax(-1) for template in settings["templates"]]
+    said = [
+        student.predict_proba([in_other_words(example, template) for example in asked]).argmax(-1)
+        for template in settings["templates"]
+    ]
     np.save(folder / "wordings.npy", np.array(said, dtype=np.int64))
     (folder / "curve.json").write_text(json.dumps(curve))
     facts: dict[str, Any] = {"steps": [epochs for epochs, *_ in curve], "unit": "epochs"}

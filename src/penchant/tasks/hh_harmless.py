@@ -10,10 +10,8 @@ from typing import Any
 
 from penchant.data.fields import RowError
 from penchant.data.pairs import read_hh, speaks_for_both
-from penchant.tasks.spec import TaskSpec, preferred
+from penchant.tasks.spec import TaskSpec, answered, preferred
 from penchant.types import LabeledExample
-
-_NAMES = {"user": "Human", "assistant": "Assistant"}
 
 
 def _read(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
@@ -23,9 +21,9 @@ def _read(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
         return
     if speaks_for_both(group) or isinstance(group.prompt, str):
         return
-    turns = [f"{_NAMES[turn.role]}: {turn.content}" for turn in group.prompt]
-    better, worse = (f" {response.text}" for response in group.responses)
-    yield preferred("\n\n".join([*turns, "Assistant:"]), better, worse)
+    asked = answered(group)
+    better, worse = (response.text for response in asked.responses)
+    yield preferred(str(asked.prompt), better, worse)
 
 
 TASK = TaskSpec(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penchant.types import LabeledExample
+from penchant.types import LabeledExample, Prompt, PromptGroup
 
 Reader = Callable[[Mapping[str, Any]], Iterable[LabeledExample]]
 """The examples of one row; none where the row is not for this task (a class that is left out, no label)."""
@@ -85,8 +85,32 @@ def chance(examples: Sequence[LabeledExample], classes: int) -> float:
 
 def preferred(prompt: str, better: str, worse: str) -> LabeledExample:
     """A comparison as an example with two options, in an order that depends on their texts alone."""
-    first = digest(f"{prompt} {better}") < digest(f"{prompt} {worse}")
+    first = first_by_content(prompt, better, worse)
     return LabeledExample(prompt, int(not first), options=(better, worse) if first else (worse, better))
+
+
+def first_by_content(prompt: str, one: str, other: str) -> bool:
+    """Whether the first of two answers stands first: so half of all winners do, the same ones on every machine."""
+    return (digest(f"{prompt} {one}"), one) < (digest(f"{prompt} {other}"), other)
+
+
+_SPEAKERS = {"user": "Human", "assistant": "Assistant", "system": "System"}
+
+
+def conversation(prompt: Prompt) -> str:
+    """A prompt as one text that ends where the answer begins; turns as in Anthropic's comparisons."""
+    if isinstance(prompt, str):
+        return prompt
+    turns = [f"{_SPEAKERS.get(turn.role, turn.role)}: {turn.content}" for turn in prompt]
+    return "\n\n".join([*turns, "Assistant:"])
+
+
+def answered(group: PromptGroup) -> PromptGroup:
+    """The same with its prompt as one text, and a space before a response where nothing parts it from the prompt."""
+    text = conversation(group.prompt)
+    parted = not text or text[-1].isspace()
+    options = [one.text if parted or one.text[:1].isspace() else f" {one.text}" for one in group.responses]
+    return PromptGroup(text, options, source=group.source)
 
 
 def normalized(text: str) -> str:

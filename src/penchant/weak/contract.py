@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from penchant.errors import InputError
 from penchant.models.builtin import BUILT_IN
-from penchant.types import PromptGroup
+from penchant.types import PromptGroup, prompt_text
 
 Probabilities = NDArray[np.float64]
 Example = str | PromptGroup
@@ -112,6 +112,13 @@ def width_of(examples: Sequence[Example]) -> int:
     if counts and min(counts) < 2:
         raise InputError(f"example {counts.index(min(counts))} has {min(counts)} options; there must be at least two")
     return max(counts, default=0)
+
+
+def in_other_words(example: Example, template: str) -> Example:
+    """The example with a template around its text or prompt, which takes the place of {text}."""
+    if isinstance(example, str):
+        return template.replace("{text}", example)
+    return PromptGroup(template.replace("{text}", prompt_text(example.prompt)), example.responses)
 
 
 def only_texts(examples: Sequence[Example], who: str) -> list[str]:

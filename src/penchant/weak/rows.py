@@ -1,10 +1,14 @@
-"""Texts with labels from a file of one's own: classes by name or number, or probabilities, of a person or a model."""
+"""Rows with labels from a file of one's own: classes by name or number, or probabilities, of a person or a model.
+
+For comparisons, whose rows are prompts with two responses, see `penchant.weak.comparisons`.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,49 +17,73 @@ import numpy as np
 from penchant.data.containers import Row, RowProblem, read_rows
 from penchant.data.fields import RowError, as_list, as_number, as_text, shown
 from penchant.errors import InputError
-from penchant.tasks.spec import normalized
-from penchant.weak.contract import Probabilities
+from penchant.tasks.spec import answered, normalized
+from penchant.types import PromptGroup, prompt_text
+from penchant.weak.contract import Example, Probabilities
 
 TEXT_FIELDS = ("text", "sentence", "content", "prompt")
 MOST_SHOWN = 20
+ORDER_UNKNOWN = 'order of classes nobody said: name it (classes=[no, yes]), or write {"no": 0.1, "yes": 0.9}'
 
 
 @dataclass(frozen=True)
-class LabelledTexts:
-    """Texts with the labels that somebody gave them.
+class LabelledRows:
+    """Rows with the labels that somebody gave them.
 
     Attributes:
-        names: of the classes, in the order of columns.
-        targets: shape (texts, classes), probabilities; None where rows have no labels.
+        examples: texts, or prompts whose responses are the options, as the file has them.
+        names: of the classes, or of the options, in the order of columns.
+        targets: shape (rows, classes), probabilities; None where rows have no labels.
         groups: what related rows share; empty for a row that stands alone.
     """
 
     source: str
-    texts: tuple[str, ...]
+    examples: tuple[Example, ...]
     names: tuple[str, ...]
     targets: Probabilities | None
     groups: tuple[str, ...]
 
-    def pick(self, places: Sequence[int]) -> LabelledTexts:
+    @property
+    def asked(self) -> list[Example]:
+        """What a classifier gets to see of them: conversations as texts that end where the answer begins."""
+        return [example if isinstance(example, str) else answered(example) for example in self.examples]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Each row as one text, for people and to tell whether two rows are the same."""
+        return tuple(example if isinstance(example, str) else _told(example, self.names) for example in self.examples)
+
+    def pick(self, places: Sequence[int]) -> LabelledRows:
         """Some of the rows, in the order given."""
-        return LabelledTexts(
-            self.source,
-            tuple(self.texts[place] for place in places),
-            self.names,
-            None if self.targets is None else self.targets[list(places)],
-            tuple(self.groups[place] for place in places),
+        return replace(
+            self,
+            examples=tuple(self.examples[place] for place in places),
+            targets=None if self.targets is None else self.targets[list(places)],
+            groups=tuple(self.groups[place] for place in places),
         )
 
 
+def _told(group: PromptGroup, names: Sequence[str]) -> str:
+    options = (f"{name}: {option.text}" for name, option in zip(names, group.responses, strict=True))
+    return "\n\n".join((prompt_text(group.prompt), *options))
+
+
 def read_labelled(
-    source: str, *, names: Sequence[str] | None = None, labels: bool = True, split: str = "train"
-) -> LabelledTexts:
+    source: str,
+    *,
+    names: Sequence[str] | None = None,
+    order_known: bool = True,
+    labels: bool = True,
+    split: str = "train",
+) -> LabelledRows:
     """Rows with `text` (or `sentence`, `content`, `prompt`) and `label`, a class's name or number, or `probabilities`,
     by name (`{"yes": 0.9, "no": 0.1}`) or a list in the order of the classes.
 
     Args:
         source: JSONL, JSON, CSV, TSV, Parquet, or a hub id.
         names: of the classes, in order, where they are known; found out if not given: those of the rows, sorted.
+        order_known: whether the order of `names` was said by whoever wrote the rows, so that lists of probabilities may
+            be read in it; names that were found out in another file are sorted.
         labels: whether rows must have one; if not, labels are not looked at.
 
     Raises:
@@ -78,7 +106,7 @@ def read_labelled(
     if labels:
         for row, _, label in rows:
             try:
-                targets.append(_target(label, found, given=names is not None))
+                targets.append(_target(label, found, given=names is not None and order_known))
             except RowError as error:
                 problems.append(f"{row.source}: {error}")
     if problems:
@@ -86,7 +114,7 @@ def read_labelled(
         raise InputError(f"{source}: {len(problems)} rows cannot be used:\n" + "\n".join(problems[:MOST_SHOWN]) + more)
     if not rows:
         raise InputError(f"{source} has no rows")
-    return LabelledTexts(
+    return LabelledRows(
         source,
         tuple(text for _, text, _ in rows),
         tuple(found),
@@ -95,18 +123,29 @@ def read_labelled(
     )
 
 
-def overlap(one: LabelledTexts, other: LabelledTexts) -> list[int]:
+def overlap(one: LabelledRows, other: LabelledRows) -> list[int]:
     """Places of rows in `other` whose text or group `one` has too, whatever their case, spaces and punctuation."""
-    texts = {key for text in one.texts if (key := normalized(text))}
-    groups = {group for group in one.groups if group}
+    return among(other, frozenset().union(*marks(one)))
+
+
+def marks(rows: LabelledRows) -> list[frozenset[str]]:
+    """What tells each row again, as digests: its text, whatever its case, spaces and punctuation, and its group."""
     return [
-        place
-        for place, (text, group) in enumerate(zip(other.texts, other.groups, strict=True))
-        if normalized(text) in texts or group in groups
+        frozenset(
+            hashlib.sha256(f"{kind}\0{key}".encode(errors="surrogatepass")).hexdigest()[:16]
+            for kind, key in (("text", normalized(text)), ("group", group))
+            if key
+        )
+        for text, group in zip(rows.texts, rows.groups, strict=True)
     ]
 
 
-def write_labels(rows: LabelledTexts, probabilities: Probabilities, path: Path) -> None:
+def among(rows: LabelledRows, known: Set[str]) -> list[int]:
+    """Places of rows of which a mark is known."""
+    return [place for place, own in enumerate(marks(rows)) if own & known]
+
+
+def write_labels(rows: LabelledRows, probabilities: Probabilities, path: Path) -> None:
     """One JSON line a row: text, group where there is one, the most probable class, and all probabilities by name."""
     lines = []
     for text, group, row in zip(rows.texts, rows.groups, probabilities, strict=True):
@@ -151,10 +190,7 @@ def _label(values: Mapping[str, Any]) -> Any:
 def _names(labels: Sequence[Any], source: str) -> tuple[str, ...]:
     """The classes that rows name; numbers in the order of numbers."""
     if any(isinstance(label, list) for label in labels):
-        raise InputError(
-            f"{source} has probabilities as lists, whose order of classes nobody said: name it (classes=[no, yes]), "
-            'or write {"no": 0.1, "yes": 0.9}'
-        )
+        raise InputError(f"{source} has probabilities as lists, whose {ORDER_UNKNOWN}")
     found = {name for label in labels for name in (label if isinstance(label, dict) else (label,))}
     if len(found) < 2:
         raise InputError(f"{source}: all rows have the class {', '.join(found)}: there must be at least two")
@@ -172,7 +208,9 @@ def _target(label: Any, names: Sequence[str], *, given: bool) -> list[float]:
         numbers = [as_number(label.get(name, 0.0), f"probabilities.{name}") for name in names]
     else:
         cells = as_list(label, "probabilities", of="numbers")
-        if not given or len(cells) != len(names):
+        if not given:
+            raise RowError("value", f"a list of probabilities, whose {ORDER_UNKNOWN}")
+        if len(cells) != len(names):
             raise RowError("value", f"{len(cells)} probabilities for {len(names)} classes ({', '.join(names)})")
         numbers = [as_number(cell, "probabilities") for cell in cells]
     if min(numbers) < 0 or abs(sum(numbers) - 1) > 1e-3:

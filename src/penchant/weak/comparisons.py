@@ -1,0 +1,94 @@
+"""Comparisons from a file of one's own as rows: a prompt with two responses, and which of them is preferred.
+
+Any preference file will do. Its responses stand in an order that depends on their texts alone, so that the place of a
+response says nothing of who won. What is written is our own layout again, which every other command reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from penchant.data.load import load_responses
+from penchant.data.write import write_groups
+from penchant.errors import InputError
+from penchant.tasks.spec import answered, first_by_content, normalized
+from penchant.types import Comparison, PromptGroup, prompt_text
+from penchant.weak.contract import Probabilities
+from penchant.weak.rows import LabelledRows
+
+OPTIONS = ("first response", "second response")
+"""What the two are called where classes have names."""
+
+
+def read_comparisons(source: str, *, labels: bool = True, split: str = "train") -> LabelledRows:
+    """The pairs of responses of a preference file, each with the share of its verdicts that the first one won.
+
+    A tie is half a win for each, and several verdicts on one pair (of annotators who differ, or of weak labels, which
+    are written as weights) add up: so targets are soft where people were of two minds. Pairs of one prompt are related.
+
+    Args:
+        source: a preference file of any known layout, or a hub id.
+        labels: whether only pairs that were compared count; if not, verdicts are not looked at, and where a prompt has
+            none at all every two of its responses are a pair.
+
+    Raises:
+        InputError: rows that cannot be used, all named with their lines; no pair of responses, or no comparison.
+    """
+    pairs: list[PromptGroup] = []
+    shares: list[float] = []
+    for group in load_responses(source, split=split):
+        for first, second, share in _pairs(group, labels=labels):
+            responses = [replace(group.responses[place], count=1) for place in (first, second)]
+            pairs.append(PromptGroup(group.prompt, responses, source=group.source))
+            shares.append(share)
+    if not pairs:
+        wanted = "comparisons of two responses" if labels else "prompts with two different responses"
+        raise InputError(f"{source} has no {wanted}: see `penchant data check` for what it has")
+    prompts = [prompt_text(pair.prompt) for pair in pairs]
+    return LabelledRows(
+        source,
+        tuple(pairs),
+        OPTIONS,
+        np.array([[share, 1 - share] for share in shares]) if labels else None,
+        tuple(normalized(prompt) or prompt for prompt in prompts),
+    )
+
+
+def write_comparisons(rows: LabelledRows, probabilities: Probabilities, path: Path) -> None:
+    """Our own layout, a pair a line: each response wins with its probability as the weight."""
+    groups = []
+    for pair, row in zip(rows.examples, probabilities, strict=True):
+        assert isinstance(pair, PromptGroup)
+        won = [Comparison(place, 1 - place, weight=float(p)) for place, p in enumerate(row) if p > 0]
+        groups.append(PromptGroup(pair.prompt, pair.responses, won))
+    write_groups(groups, path)
+
+
+def longer_first(rows: LabelledRows) -> Probabilities:
+    """Of each pair which response has more characters: 1 the first, 0 the second, NaN where both are as long."""
+    pairs = [pair for pair in rows.examples if isinstance(pair, PromptGroup)]
+    lengths = np.array([[len(option.text) for option in pair.responses] for pair in pairs])
+    return np.where(lengths[:, 0] == lengths[:, 1], np.nan, (lengths[:, 0] > lengths[:, 1]) * 1.0)
+
+
+def _pairs(group: PromptGroup, *, labels: bool) -> Iterator[tuple[int, int, float]]:
+    """Places of two responses and the share of the verdicts that the first of them won."""
+    won: dict[tuple[int, int], float] = {}
+    for comparison in group.comparisons:
+        for winner, loser, weight in comparison.directed():
+            won[winner, loser] = won.get((winner, loser), 0.0) + weight
+    asked = answered(group)
+    compared = {(min(pair), max(pair)) for pair in won}
+    every = combinations(range(len(group.responses)), 2)
+    for one, other in sorted(compared) if compared or labels else every:
+        texts = [asked.responses[place].text for place in (one, other)]
+        if texts[0] == texts[1]:  # such as one text, finished and cut
+            continue
+        first, second = (one, other) if first_by_content(str(asked.prompt), *texts) else (other, one)
+        wins, losses = won.get((first, second), 0.0), won.get((second, first), 0.0)
+        yield first, second, wins / (wins + losses) if wins + losses else 0.5
