@@ -229,9 +229,11 @@ def chromium() -> Iterator[Any]:
 def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     made: list[Server] = []
 
-    def start(rows: list[dict[str, Any]], *settings: str, file: str = "rows.jsonl") -> Server:
-        write_rows(tmp_path / file, rows)
-        made.append(Server(tmp_path, file, *settings).start())
+    def start(rows: list[dict[str, Any]] | None, *settings: str, file: str = "rows.jsonl") -> Server:
+        if rows is not None:  # else the collection that is there goes on
+            write_rows(tmp_path / file, rows)
+            settings = (file, *settings)
+        made.append(Server(tmp_path, *settings).start())
         return made[-1]
 
     yield start

@@ -155,6 +155,9 @@ def test_a_phone_shows_all_and_a_finger_hits_it(
         page.set_viewport_size({"width": width, "height": 667})
         assert page.evaluate(FITS)
         assert page.evaluate(SMALL) == []
+    if responses == 4:  # the buttons of a card stand beside each other
+        up, down = (page.locator(f".ranking .{name}").first.bounding_box() for name in ("up", "down"))
+        assert up["y"] == down["y"]
     page.tap("#help summary")
     assert page.evaluate(FITS)
     assert page.evaluate(SMALL) == []
