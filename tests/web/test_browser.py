@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import resource
-import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from penchant.data import load_preferences
-from penchant.data.collected import read_collected
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+POSTGRES = os.environ.get("PENCHANT_TEST_POSTGRES", "")
 HOSTILE = (
     "<script>window.hacked=1</script><img src=x onerror='window.hacked=1'><b onclick='window.hacked=1'>b</b> "
     "[link](javascript:window.hacked=1) ![i](https://evil.example/x.png) \u202egnirts\u202c \u200b zero "
@@ -32,105 +24,15 @@ HOSTILE = (
 )
 
 
-class Server:
-    """`penchant collect` as a process of its own."""
-
-    def __init__(self, folder: Path, *settings: str) -> None:
-        self.folder, self.settings = folder, settings
-        with closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.process: subprocess.Popen[str] | None = None
-        self.links: dict[str, str] = {}
-
-    def start(self) -> Server:
-        command = [sys.executable, "-m", "penchant.cli", "collect", *self.settings, f"port={self.port}"]
-        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-        self.process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if found := re.match(r"(\S+): (http\S+)", line):
-                self.links[found[1]] = found[2]
-            if line.startswith("Links are secret"):
-                break
-        for _ in range(200):
-            with closing(socket.socket()) as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return self
-            time.sleep(0.05)
-        raise AssertionError("the server does not listen")
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def limit_files(self, size: int) -> None:
-        """A full disk: no file of the server grows beyond `size` bytes any more."""
-        assert self.process is not None
-        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        return [row for _, row in read_collected(self.folder / "penchant.sqlite")]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    if not CHROMIUM:
-        pytest.skip("needs Chromium (Debian: apt install chromium)")
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'penchant[dev]'")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    made: list[Server] = []
-
-    def start(rows: list[dict[str, Any]], *settings: str) -> Server:
-        (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        made.append(Server(tmp_path, "rows.jsonl", *settings).start())
-        return made[-1]
-
-    yield start
-    for server in made:
-        if server.process is not None and server.process.poll() is None:
-            server.process.send_signal(signal.SIGKILL)
-            server.process.wait()
-        if server.process is not None and server.process.stdout is not None:
-            server.process.stdout.close()
-
-
-def person(chromium: Any, link: str, **options: Any) -> Any:
-    """A page in a browser profile of its own, past the welcome, that fails on script errors and blocked content."""
-    page = chromium.new_context(**options).new_page()
-    page.set_default_timeout(10_000)
-    page.problems = []
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.on("console", lambda said: page.problems.append(said.text) if "Content Security" in said.text else None)
-    page.goto(link)
-    page.click("#start")
-    page.wait_for_selector("#form")
-    page.wait_for_load_state("load")  # a person is not faster than the script
-    return page
-
-
-def saved(page: Any, done: int) -> None:
-    """Wait until the page says that so many items are done."""
-    page.get_by_text(re.compile(rf"^{done} of about|You have done {done} item")).wait_for()
-    page.wait_for_load_state("load")
-
-
 def pairs(count: int) -> list[dict[str, Any]]:
     return [{"prompt": f"Question {n}?", "responses": [f"short {n}", f"a longer answer {n}"]} for n in range(count)]
 
 
-def test_a_persons_whole_path_by_mouse(chromium: Any, serve: Callable[..., Server]) -> None:
+def test_a_persons_whole_path_by_mouse(
+    browse: Callable[..., Any], serve: Callable[..., Any], saved: Callable[[Any, int], None]
+) -> None:
     server = serve(pairs(4), "--annotators", "1", "--overlap", "1")
-    page = person(chromium, server.links["annotator-1"])
+    page = browse(server.links["annotator-1"])
     for done, button in enumerate(("A is better", "Tie", "Both bad"), start=1):
         page.click(f".choices >> text={button}")
         page.click(".sure >> text=fairly sure")
@@ -153,21 +55,22 @@ def test_a_persons_whole_path_by_mouse(chromium: Any, serve: Callable[..., Serve
     comparisons = [one for row in server.rows for one in row["comparisons"]]
     assert len(comparisons) == 3
     assert sum(one.get("tie", False) for one in comparisons) == 1
-    admin = chromium.new_context().new_page()
-    admin.goto(server.links["admin"])
-    admin.click("text=Open the overview")
+    admin = browse(server.links["admin"])
     assert "3 of 4 judgments" in admin.inner_text("h1")
     with admin.expect_download() as download:
         admin.click("text=Export JSONL")
     groups = load_preferences(download.value.path().rename(server.folder / "out.jsonl"), ties="half")
-    assert groups == load_preferences(server.folder / "penchant.sqlite", ties="half")
+    assert len(groups) == 3
+    assert POSTGRES or groups == load_preferences(server.folder / "penchant.sqlite", ties="half")
     admin.click("#pause")
     assert "paused" in admin.inner_text("h1")
 
 
-def test_the_same_by_keyboard_alone(chromium: Any, serve: Callable[..., Server]) -> None:
+def test_the_same_by_keyboard_alone(
+    browse: Callable[..., Any], serve: Callable[..., Any], saved: Callable[[Any, int], None]
+) -> None:
     server = serve(pairs(3), "--annotators", "1", "--overlap", "1")
-    page = person(chromium, server.links["annotator-1"])
+    page = browse(server.links["annotator-1"])
     press = page.keyboard.press
     press("2")
     press("c")
@@ -195,10 +98,9 @@ def test_the_same_by_keyboard_alone(chromium: Any, serve: Callable[..., Server])
     press("Enter")
     saved(page, 3)
     assert page.problems == []
-    exported = subprocess.run(
-        [sys.executable, "-m", "penchant.cli", "collect", "--export", "out.jsonl"], cwd=server.folder, check=True
-    )
-    assert exported.returncode == 0
+    where = [f"out={POSTGRES}"] if POSTGRES else []
+    command = [sys.executable, "-m", "penchant.cli", "collect", "--export", "out.jsonl", *where]
+    subprocess.run(command, cwd=server.folder, check=True)
     said = [
         one for line in (server.folder / "out.jsonl").read_text().splitlines() for one in json.loads(line)["judgments"]
     ]
@@ -206,10 +108,12 @@ def test_the_same_by_keyboard_alone(chromium: Any, serve: Callable[..., Server])
     assert said[0]["confidence"] == 2
 
 
-def test_ranking_by_keyboard_and_by_dragging(chromium: Any, serve: Callable[..., Server]) -> None:
+def test_ranking_by_keyboard_and_by_dragging(
+    browse: Callable[..., Any], serve: Callable[..., Any], saved: Callable[[Any, int], None]
+) -> None:
     rows = [{"prompt": f"p{n}", "responses": [f"text {letter} {n}" for letter in "wxyz"]} for n in range(2)]
     server = serve(rows, "--annotators", "1", "--overlap", "1")
-    page = person(chromium, server.links["annotator-1"])
+    page = browse(server.links["annotator-1"])
     order = lambda: [text.split()[1] for text in page.locator(".ranking .text").all_inner_texts()]  # noqa: E731
     start = order()
     press = page.keyboard.press
@@ -245,9 +149,11 @@ def test_ranking_by_keyboard_and_by_dragging(chromium: Any, serve: Callable[...,
     assert page.problems == []
 
 
-def test_two_people_at_once_and_a_reload_in_the_middle(chromium: Any, serve: Callable[..., Server]) -> None:
+def test_two_people_at_once_and_a_reload_in_the_middle(
+    browse: Callable[..., Any], serve: Callable[..., Any], saved: Callable[[Any, int], None]
+) -> None:
     server = serve(pairs(3), "--annotators", "2", "--overlap", "2")
-    one, two = (person(chromium, server.links[f"annotator-{number}"]) for number in (1, 2))
+    one, two = (browse(server.links[f"annotator-{number}"]) for number in (1, 2))
     for done in range(3):
         for page in (one, two):
             page.keyboard.press("1")
@@ -266,43 +172,52 @@ def test_two_people_at_once_and_a_reload_in_the_middle(chromium: Any, serve: Cal
     assert {one["annotator"] for one in comparisons} == {"annotator-1", "annotator-2"}
 
 
-def test_hostile_text_in_every_field_does_nothing(chromium: Any, serve: Callable[..., Server]) -> None:
+def test_hostile_text_in_every_field_does_nothing(
+    browse: Callable[..., Any], serve: Callable[..., Any], saved: Callable[[Any, int], None]
+) -> None:
     rows = [{"prompt": [{"role": HOSTILE[:40], "content": HOSTILE}], "responses": [HOSTILE, f"{HOSTILE} 2"]}]
-    settings = [f"title={HOSTILE[:60]}", f"instructions={HOSTILE[:600]}", "names=['<img src=x onerror=alert(1)>']"]
-    server = serve(rows, "--annotators", "2", *settings)
-    name = next(link for link in server.links.values() if "/a/2/" in link)
-    page = person(chromium, name.replace("/a/2/", "/a/2/"))
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.reload()
-    assert page.evaluate("window.hacked") is None
-    assert page.is_visible(".prompt")
-    assert "⟨U+202E⟩" in page.inner_text(".prompt")
-    assert "<script>" in page.inner_text(".prompt")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert page.locator(".text a, .text img, .text script, .text style").count() == 0
-    page.fill("#note", HOSTILE[:1500])
-    page.keyboard.press("Escape")
-    page.click(".choices >> text=A is better")
-    page.click("#save")
-    saved(page, 1)
-    assert all(url.startswith(f"http://127.0.0.1:{server.port}/") for url in asked)
-    assert page.problems == []
-    admin = person_admin(chromium, server)
-    assert admin.evaluate("window.hacked") is None
-    assert "onerror" in admin.inner_text("main")
+    tag = "<img src=x onerror='window.hacked=1'>"
+    settings = [f"title={HOSTILE[:60]}", f"instructions={HOSTILE[:600]}", f'names=["1{tag}", "2{tag}"]']
+    if not POSTGRES:
+        settings.append(f"out=database{tag}.sqlite")
+    server = serve(rows, "--annotators", "2", *settings, file=f"source{tag}.jsonl")
+    one, two = (browse(next(link for link in server.links.values() if f"/a/{number}/" in link)) for number in (1, 2))
+    for page, choice in ((one, "A is better"), (two, "A is better")):  # on the other side, so they disagree
+        assert page.is_visible(".prompt")
+        assert "⟨U+202E⟩" in page.inner_text(".prompt")
+        assert "<script>" in page.inner_text(".prompt")
+        assert "source<img" not in page.content().replace("&lt;", "<")  # nobody sees where a text came from
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.locator(".text a, .text img, .text script, .text style").count() == 0
+        page.evaluate("document.querySelector('#reason option:last-child').value = \"<img src=x onerror='hacked=1'>\"")
+        page.click(".choices >> text=Skip")
+        page.select_option("#reason", index=5)
+        page.click("#save")
+        page.locator("#banner", has_text="reason").wait_for()  # refused, and not repeated
+        page.locator("#save:enabled").wait_for()
+        page.fill("#note", HOSTILE[:1500])
+        page.keyboard.press("Escape")
+        page.click(f".choices >> text={choice}")
+        page.click("#save")
+        saved(page, 1)
+    admin = browse(server.links["admin"])
+    assert "judgments" in admin.inner_text("h1")
+    admin.click(".split summary")
+    text = admin.inner_text("main")
+    assert text.count("onerror='window.hacked=1'>") >= 6  # both names, both notes, prompt, responses
+    assert POSTGRES or "database<img" in admin.inner_text("header")
+    for page in (one, two, admin):
+        assert page.evaluate("window.hacked") is None
+        assert page.problems == []
+        assert all(url.startswith(f"http://127.0.0.1:{server.port}/") for url in page.asked)
+        assert not any("/x" in url.removeprefix(f"http://127.0.0.1:{server.port}") for url in page.asked)
 
 
-def person_admin(chromium: Any, server: Server) -> Any:
-    admin = chromium.new_context().new_page()
-    admin.goto(server.links["admin"])
-    admin.click("text=Open the overview")
-    return admin
-
-
-def test_a_killed_server_loses_no_answer(chromium: Any, serve: Callable[..., Server]) -> None:
+def test_a_killed_server_loses_no_answer(
+    browse: Callable[..., Any], serve: Callable[..., Any], saved: Callable[[Any, int], None]
+) -> None:
     server = serve(pairs(3), "--annotators", "1", "--overlap", "1")
-    page = person(chromium, server.links["annotator-1"])
+    page = browse(server.links["annotator-1"])
     page.keyboard.press("1")
     page.keyboard.press("Enter")
     saved(page, 1)
@@ -327,9 +242,11 @@ def test_a_killed_server_loses_no_answer(chromium: Any, serve: Callable[..., Ser
     assert len(comparisons) == 3
 
 
-def test_a_full_disk_is_said_and_the_answer_kept(chromium: Any, serve: Callable[..., Server]) -> None:
+def test_a_full_disk_is_said_and_the_answer_kept(
+    browse: Callable[..., Any], serve: Callable[..., Any], saved: Callable[[Any, int], None], sqlite_only: None
+) -> None:
     server = serve(pairs(3), "--annotators", "1", "--overlap", "1")
-    page = person(chromium, server.links["annotator-1"])
+    page = browse(server.links["annotator-1"])
     server.limit_files(4096)
     page.keyboard.press("1")
     page.fill("#note", "n" * 1500)

@@ -113,3 +113,25 @@ def test_every_two_responses_as_an_item_are_one_group_again(make_site: Callable[
     (group,) = load_preferences(path)
     assert len(group.comparisons) == 3
     assert [response.count for response in group.responses] == [1, 1, 1]
+
+
+def test_people_judge_what_two_models_wrote(
+    make_site: Callable[..., Any],
+    sqlite_only: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The end of the loop: samples of two models in one collection, whose answers are a judge."""
+    rows = {
+        name: [{"prompt": f"Question {number}?", "responses": [form.format(number)]} for number in range(6)]
+        for name, form in (("before", "Short {}."), ("after", "A longer answer, number {}."))
+    }
+    for name, said in rows.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in said))
+    site = make_site([*rows["before"], *rows["after"]], annotators=2, overlap=2)  # as `cat` would join the files
+    assert prefer_the_longer(site, 1) == prefer_the_longer(site, 2) == 6
+    monkeypatch.chdir(tmp_path)
+    judge = ["judge.name=people", f"judge.paths=[{site.config.out}]", "out=judged"]
+    assert main(["judge", "after.jsonl", "--against", "before.jsonl", *judge]) == 0
+    assert "after.jsonl: wins 100% [100%, 100%] against before.jsonl (6 pairs, 6 prompts" in capsys.readouterr().out

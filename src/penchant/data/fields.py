@@ -116,7 +116,8 @@ def as_content(value: object, name: str) -> str:
             raise RowError(
                 "value",
                 f"field '{name}[{index}]': expected a text part, got type {part['type']!r}; "
-                "only text parts can be read",
+                "only text parts can be read (a picture that `penchant collect` shall show goes into the text as "
+                "Markdown: ![what it shows](file.png))",
             )
         parts.append(as_text(part.get("text"), f"{name}[{index}].text", empty_ok=True))
     return "".join(parts)

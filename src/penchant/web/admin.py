@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
-from penchant.web.app import greet, require_csrf, require_session, state_of
+from penchant.web.app import greet, picture, require_csrf, require_session, state_of
 from penchant.web.database import collection_of
 from penchant.web.export import as_jsonl
 from penchant.web.keys import ADMIN
@@ -44,6 +44,13 @@ def overview(request: Request) -> Response:
         **admin_context(summary, state.settings),
     )
     return HTMLResponse(html)
+
+
+@router.get("/admin/picture/{digest}")
+def picture_of_prompt(request: Request, digest: str) -> Response:
+    """A picture of a prompt that people disagree on."""
+    require_session(request, ADMIN)
+    return picture(state_of(request), digest)
 
 
 @router.post("/admin/state")

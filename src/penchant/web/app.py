@@ -22,7 +22,7 @@ from penchant.web.keys import SESSION_DAYS, Keys
 from penchant.web.pages import page
 from penchant.web.security import Guard, Rate, host_name
 from penchant.web.settings import Collect
-from penchant.web.tables import Annotator
+from penchant.web.tables import Annotator, Image
 
 STATIC = {
     "page.css": "text/css; charset=utf-8",
@@ -171,6 +171,20 @@ def _static(name: str) -> Response:
         raise HTTPException(404, "There is no such page.")
     content = files("penchant.web").joinpath("static", name).read_bytes()
     return Response(content, media_type=STATIC[name], headers={"Cache-Control": "no-cache"})
+
+
+def picture(state: State, digest: str) -> Response:
+    """A picture that a prompt names, from the database.
+
+    Raises:
+        HTTPException: 404 for a digest of none.
+    """
+    with state.database.reading() as session:
+        found = session.get(Image, digest)
+    if found is None:
+        raise HTTPException(404, "There is no such picture.")
+    kept = {"Cache-Control": "private, max-age=86400, immutable"}  # the address is the content's
+    return Response(found.content, media_type=found.media_type, headers=kept)
 
 
 def _wants_json(request: Request) -> bool:

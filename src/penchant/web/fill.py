@@ -6,8 +6,9 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,12 @@ from penchant.errors import InputError
 from penchant.types import PromptGroup
 from penchant.web.assignment import PRIME
 from penchant.web.database import Database
+from penchant.web.pictures import Picture, names_remote_pictures, pictures_of
 from penchant.web.settings import MOST_RANKED, Collect
-from penchant.web.tables import VERSION, Annotator, Collection, Entry, Item
+from penchant.web.tables import VERSION, Annotator, Collection, Entry, Image, Item
 
 log = logging.getLogger("penchant.web")
+Illustrated = tuple[PromptGroup, dict[str, Picture]]  # a group, and the pictures of its prompt by address
 KEPT = ("title", "instructions", "show", "seed", "overlap", "lease_minutes", "check_every")
 
 
@@ -55,16 +58,52 @@ def open_collection(database: Database, config: Collect, key_hash: str) -> bool:
         return True
 
 
-def _read(config: Collect) -> tuple[list[PromptGroup], list[PromptGroup]]:
+def _read(config: Collect) -> tuple[list[Illustrated], list[Illustrated]]:
     assert config.data is not None
     loaded = load_responses(
         config.data, layout=config.layout, split=config.split, bad_rows=config.bad_rows, limit=config.limit
     )
-    groups = _comparable(config.data, loaded)
-    checks: list[PromptGroup] = []
+    groups = _illustrated(config, config.data, _comparable(config.data, loaded), config.bad_rows)
+    checks: list[Illustrated] = []
     if config.checks is not None:
-        checks = _comparable(config.checks, load_responses(config.checks))
+        checks = _illustrated(config, config.checks, _comparable(config.checks, load_responses(config.checks)), "error")
     return groups, checks
+
+
+def _illustrated(config: Collect, source: str, groups: list[PromptGroup], bad_rows: str) -> list[Illustrated]:
+    """The groups with the pictures that their prompts name, which must be there.
+
+    Raises:
+        InputError: pictures that cannot be shown, unless rows that cannot be used are skipped.
+    """
+    path = Path(source)
+    folder = Path(config.pictures) if config.pictures else path if path.is_dir() else path.parent
+    if config.show == "plain" or not (config.pictures or path.exists()):  # a hub data set has no folder of its own
+        return [(group, {}) for group in groups]
+    found: list[Illustrated] = []
+    problems = []
+    for group in groups:
+        try:
+            found.append((group, pictures_of(group.prompt, folder)))
+        except InputError as error:
+            problems.append(f"{group.source}: {error}")
+    if problems and (bad_rows == "error" or not found):
+        more = f"\n... and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise InputError(
+            f"{source}: pictures of {len(problems)} prompts cannot be shown (bad_rows=skip leaves those prompts out, "
+            "show=plain shows texts alone):\n" + "\n".join(problems[:10]) + more
+        )
+    if problems:
+        log.warning("%s: %d prompts are left out, whose pictures cannot be shown", source, len(problems))
+    remote = sum(names_remote_pictures(group.prompt) for group, _ in found)
+    if remote:
+        log.warning(
+            "%s: %d prompts name pictures on other machines. The page fetches none and shows their address; for the "
+            "picture itself put the file beside the data and its name into the text",
+            source,
+            remote,
+        )
+    return found
 
 
 def _comparable(source: str, groups: Iterable[PromptGroup]) -> list[PromptGroup]:
@@ -120,7 +159,7 @@ def known_places(group: PromptGroup, members: Sequence[int]) -> list[int] | None
 
 
 def _fill(
-    session: Session, config: Collect, key_hash: str, groups: list[PromptGroup], checks: list[PromptGroup]
+    session: Session, config: Collect, key_hash: str, groups: list[Illustrated], checks: list[Illustrated]
 ) -> None:
     collection = Collection(
         version=VERSION,
@@ -132,8 +171,11 @@ def _fill(
     session.add(collection)
     numbers = np.random.default_rng(config.seed)
     items = 0
-    for place, group in enumerate([*groups, *checks], start=1):
-        row = json.dumps(_plain(group), ensure_ascii=False)
+    for picture in {one.digest: one for _, pictures in [*groups, *checks] for one in pictures.values()}.values():
+        session.add(Image(digest=picture.digest, media_type=picture.media_type, content=picture.content()))
+        session.flush()
+    for place, (group, pictures) in enumerate([*groups, *checks], start=1):
+        row = json.dumps(_plain(group, pictures), ensure_ascii=False)
         session.add(Entry(id=place, source=group.source, row=row))
         session.flush()
         answer = None
@@ -155,13 +197,15 @@ def _fill(
     _add_annotators(session, "", config)
 
 
-def _plain(group: PromptGroup) -> dict[str, Any]:
+def _plain(group: PromptGroup, pictures: Mapping[str, Picture]) -> dict[str, Any]:
     """The row of a group without what anybody said of it before: judgments here stand for themselves.
 
     Raises:
         InputError: half of a surrogate pair, which no database can hold.
     """
     row = group_to_row(group.replace(comparisons=(), scores=None))
+    if pictures:
+        row["pictures"] = {address: picture.digest for address, picture in pictures.items()}
     try:
         json.dumps(row, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError as error:
@@ -191,10 +235,10 @@ def _settings(config: Collect) -> str:
     return json.dumps({name: value for name, value in shallow(config).items() if name in KEPT})
 
 
-def _content(config: Collect, groups: list[PromptGroup], checks: list[PromptGroup]) -> str:
+def _content(config: Collect, groups: list[Illustrated], checks: list[Illustrated]) -> str:
     digest = hashlib.sha256(config.ask.encode())
-    for group in [*groups, *checks]:
-        digest.update(json.dumps(_plain(group), sort_keys=True).encode())
+    for group, pictures in [*groups, *checks]:
+        digest.update(json.dumps(_plain(group, pictures), sort_keys=True).encode())
         digest.update(b"\n")
     digest.update(str(len(checks)).encode())
     return digest.hexdigest()

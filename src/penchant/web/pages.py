@@ -18,6 +18,7 @@ from penchant.reports.words import clean
 from penchant.web.assignment import fair_share
 from penchant.web.export import Said
 from penchant.web.judgments import CONFIDENCE, MOST_NOTE, REASONS
+from penchant.web.pictures import source_of
 from penchant.web.rendering import Show, as_html, is_cut
 from penchant.web.summary import Summary
 
@@ -56,19 +57,24 @@ def turns_of(row: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def work_context(
-    row: Mapping[str, Any], shown: list[int], settings: Mapping[str, Any], done: int, of: tuple[int, int, int]
+    row: Mapping[str, Any],
+    shown: list[int],
+    settings: Mapping[str, Any],
+    done: int,
+    of: tuple[int, int, int],
+    place: str,
 ) -> dict[str, Any]:
     """What the page of one item needs besides its numbers.
 
     Args:
         shown: response indices in the order to show. done: items that the person has done. of: items, overlap,
-            annotators.
+            annotators. place: where the person's pages lie, such as `/w/3`.
     """
     show: Show = settings["show"]
-    texts = texts_of(row)
+    texts, pictures = texts_of(row), source_of(row.get("pictures", {}), place)
     share = fair_share(*of)
     return {
-        "turns": [(who, as_html(text, show), is_cut(text)) for who, text in turns_of(row)],
+        "turns": [(who, as_html(text, show, pictures), is_cut(text)) for who, text in turns_of(row)],
         "responses": [
             {"letter": LETTERS[place], "html": as_html(texts[index], show), "cut": is_cut(texts[index])}
             for place, index in enumerate(shown)
@@ -87,13 +93,13 @@ def admin_context(summary: Summary, settings: Mapping[str, Any]) -> dict[str, An
     disagreements = []
     for split in summary.disagreements:
         row = json.loads(split.row)
-        texts = texts_of(row)
+        texts, pictures = texts_of(row), source_of(row.get("pictures", {}), "/admin")
         indices = sorted(split.heard[0].places or ())
         letter = {index: LETTERS[place] for place, index in enumerate(indices)}
         disagreements.append(
             {
                 "entry": split.entry,
-                "turns": [(who, as_html(text, show)) for who, text in turns_of(row)],
+                "turns": [(who, as_html(text, show, pictures)) for who, text in turns_of(row)],
                 "responses": [(letter[index], as_html(texts[index], show)) for index in indices],
                 "heard": [_heard(said, letter) for said in split.heard],
             }

@@ -34,6 +34,8 @@ class Collect(Config):
     """What to do with rows that cannot be used: name them all and stop, or skip them with a count."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Use only the first so many prompts."""
+    pictures: Annotated[str, Field(min_length=1)] | None = None
+    """The folder that pictures in prompts, such as `![a cat](cat.png)`, lie in; the data's own unless given."""
     out: Annotated[str, Field(min_length=1)] = "penchant.sqlite"
     """Where judgments go: an SQLite file, or the URL of a PostgreSQL database (postgresql://user@host/name)."""
     key: str | None = None

@@ -1,8 +1,9 @@
-"""The tables of a collection. `data/collected.py` reads them without SQLModel, so a change here is a new `VERSION`."""
+"""The tables of a collection. `data/collected.py` reads them without SQLModel, so a change of what stands here is a new
+`VERSION`; a table more, which readers need not know, is none."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Index, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 VERSION = 1
@@ -27,11 +28,19 @@ class Collection(SQLModel, table=True):
 
 
 class Entry(SQLModel, table=True):
-    """A prompt with its responses, as a row of our own JSONL."""
+    """A prompt with its responses, as a row of our own JSONL; `pictures` in it are digests by their address there."""
 
     id: int = Field(primary_key=True)
     source: str
     row: str = Field(sa_type=Text)
+
+
+class Image(SQLModel, table=True):
+    """A picture that prompts name, by the SHA-256 of its bytes."""
+
+    digest: str = Field(primary_key=True)
+    media_type: str
+    content: bytes = Field(sa_type=LargeBinary)
 
 
 class Item(SQLModel, table=True):

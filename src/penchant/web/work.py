@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from penchant.web.app import State, greet, require_csrf, require_session, state_of
+from penchant.web.app import State, greet, picture, require_csrf, require_session, state_of
 from penchant.web.assignment import next_assignment, open_assignments
 from penchant.web.database import StorageError, collection_of
 from penchant.web.judgments import Refused, Submission, last_of, save, undo
@@ -74,7 +74,7 @@ def item(request: Request, number: int) -> Response:
         last=last,
         csrf=state.keys.csrf(session_id),
         instructions=as_html(state.settings["instructions"]),
-        **work_context(row, shown, state.settings, done, of),
+        **work_context(row, shown, state.settings, done, of, f"/w/{number}"),
     )
     return HTMLResponse(html)
 
@@ -148,6 +148,14 @@ def take_back(request: Request, number: int, sent: Undo, csrf: Csrf = "") -> Res
     except Refused as refused:
         return JSONResponse({"error": refused.reason}, refused.status)
     return JSONResponse({"undone": undone.id, "assignment": undone.assignment_id})
+
+
+@router.get("/w/{number}/picture/{digest}")
+def picture_of_prompt(request: Request, number: int, digest: str) -> Response:
+    """A picture of a prompt. Its address cannot be guessed, so it is not asked whose item it belongs to."""
+    state = state_of(request)
+    require_session(request, _require_known(state, number))
+    return picture(state, digest)
 
 
 @router.get("/w/{number}/whole/{assignment}/{part}")

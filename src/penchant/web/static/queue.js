@@ -9,6 +9,7 @@ window.penchant = (() => {
 
   const keys = () => Object.keys(localStorage).filter((key) => key.startsWith(prefix)).sort();
   const say = (text) => { banner.textContent = text; banner.hidden = !text; };
+  const sayNext = (text) => { try { sessionStorage.setItem("penchant.said", text); } catch (error) { /* unsaid */ } };
   const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
   async function post(path, value) {
@@ -75,7 +76,7 @@ window.penchant = (() => {
   async function undo(judgment) {
     for (let attempt = 0; attempt < 5; attempt += 1) {
       const {status, said} = await post("undo", {judgment});
-      if (status === 200) { location.assign(`/w/${annotator}/`); return; }
+      if (status === 200) { sayNext("Undone. The item is here again."); location.assign(`/w/${annotator}/`); return; }
       if (status !== 0 && status !== 503 && status !== 429) { say(said.error || "That cannot be undone."); return; }
       say("The server cannot be reached; trying again.");
       await pause(1 + attempt);
@@ -85,6 +86,6 @@ window.penchant = (() => {
 
   const button = document.getElementById("undo");
   button?.addEventListener("click", () => { if (!button.disabled) undo(Number(button.dataset.judgment)); });
-  return {annotator, keys, say, keep, deliver, flush};
+  return {annotator, keys, say, sayNext, keep, deliver, flush};
 })();
 if (document.getElementById("done")) window.penchant.flush().then((sent) => { if (sent) location.reload(); });

@@ -4,7 +4,7 @@
   const form = document.getElementById("form");
   const {assignment, responses} = form.dataset;
   const count = Number(responses);
-  const {annotator, keys, say, keep, deliver, flush} = window.penchant;
+  const {annotator, keys, say, sayNext, keep, deliver, flush} = window.penchant;
   const byId = (id) => document.getElementById(id);
   const note = byId("note"), reason = byId("reason"), reasons = byId("reasons"), save = byId("save"), live = byId("live");
   const ranking = count > 2 ? byId("responses") : null;
@@ -61,6 +61,7 @@
   function changed() {
     const choice = value("choice");
     reasons.hidden = choice !== "skip";
+    reason.removeAttribute("aria-invalid");
     if (!ranking) {
       for (const card of byId("responses").children) {
         const wins = choice === (card.dataset.place === "0" ? "first" : "second");
@@ -119,29 +120,36 @@
     handle.addEventListener("pointerdown", (event) => {
       event.preventDefault();
       card.classList.add("dragged");
-      // on the document: a card that moves in it would lose the pointer that it had captured
-      const step = (now) => {
-        if (now.clientY < 60) window.scrollBy(0, -12);
-        if (now.clientY > window.innerHeight - 60) window.scrollBy(0, 12);
+      let y = event.clientY, frame = 0;
+      const put = () => {
         const before = cards().filter((other) => other !== card).find((other) => {
           const box = other.getBoundingClientRect();
-          return now.clientY < box.top + Math.min(box.height / 2, 60);
+          return y < box.top + Math.min(box.height / 2, 60);
         }) ?? null;
         if (card.nextElementSibling !== before) {
           ranking.insertBefore(card, before);
           showPlaces();
         }
       };
+      const tick = () => {  // at the edge the page goes on, though the finger rests: responses are often taller than a phone
+        const by = y < 60 ? -10 : y > window.innerHeight - 60 ? 10 : 0;
+        if (by) { window.scrollBy(0, by); put(); }
+        frame = requestAnimationFrame(tick);
+      };
+      const step = (now) => { y = now.clientY; put(); };
       const end = () => {
+        cancelAnimationFrame(frame);
         document.removeEventListener("pointermove", step);
         document.removeEventListener("pointerup", end);
         document.removeEventListener("pointercancel", end);
         card.classList.remove("dragged");
         ranked(card);
       };
+      // on the document: a card that moves in it would lose the pointer that it had captured
       document.addEventListener("pointermove", step);
       document.addEventListener("pointerup", end);
       document.addEventListener("pointercancel", end);
+      tick();
     });
   }
   if (ranking) {
@@ -156,7 +164,7 @@
   function submission() {
     const choice = value("choice");
     if (!choice) { say("Choose an answer first."); byId("verdict").focus(); return null; }
-    if (choice === "skip" && !reason.value) { say("Say why you skip it."); reason.focus(); return null; }
+    if (choice === "skip" && !reason.value) { say("Say why you skip it."); reason.setAttribute("aria-invalid", "true"); reason.focus(); return null; }
     const sent = {id: crypto.randomUUID ? crypto.randomUUID() : uuid(), assignment: Number(assignment), choice,
                   note: note.value, seconds: seen(), confidence: Number(value("confidence")) || null};
     if (choice === "skip") { sent.reason = reason.value; sent.confidence = null; }
@@ -197,6 +205,7 @@
       return;
     }
     localStorage.removeItem(draftKey);
+    sayNext("Saved. The next item.");
     location.reload();
   }
 
@@ -251,6 +260,9 @@
   reasons.hidden = value("choice") !== "skip";
   if (!ranking && value("choice")) changed();
   byId("top").focus({preventScroll: true});
+  const said = sessionStorage.getItem("penchant.said");  // what became of the item before; a reader hears it after the title
+  sessionStorage.removeItem("penchant.said");
+  if (said) setTimeout(() => { live.textContent ||= said; }, 500);
   if (keys().length) {  // an answer of before that the server never acknowledged
     sending = true;
     save.disabled = true;

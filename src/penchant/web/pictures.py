@@ -1,0 +1,105 @@
+"""Pictures that a prompt names in its Markdown: `![what it shows](cats/tom.png)`, a file beside the data.
+
+Everywhere else a prompt is text, and so is the name of its picture; people see the picture. It is read when a
+collection begins and kept in the database, so the page loads nothing from elsewhere and a collection may be moved.
+Responses show none: a model could name any file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from penchant.errors import InputError
+from penchant.types import Prompt
+from penchant.web.rendering import addresses_of_pictures
+
+MOST_BYTES = 8 * 2**20
+"""Of one picture; people look at it on a phone, too."""
+LOCAL = re.compile(r"(?!/)(?![a-z][a-z0-9+.-]*:)[^\\?#]+\.(png|jpe?g|gif|webp)", re.IGNORECASE)
+REMOTE = re.compile(r"(https?:)?//", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file that a prompt names. `digest` is the SHA-256 of its bytes in hexadecimal digits."""
+
+    path: Path
+    digest: str
+    media_type: str
+
+    def content(self) -> bytes:
+        """Its bytes, which must still be those that the digest was taken of."""
+        content = self.path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != self.digest:
+            raise InputError(f"{self.path} changed while it was read; start again")
+        return content
+
+
+def pictures_of(prompt: Prompt, folder: Path) -> dict[str, Picture]:
+    """The local pictures that a prompt names, by their address as its Markdown says it.
+
+    Args:
+        folder: what addresses start from, and what none may leave.
+
+    Raises:
+        InputError: no such file, one outside the folder, too large a one, or no PNG, JPEG, GIF or WebP.
+    """
+    return {address: _read(folder, address) for address in _addresses(prompt) if LOCAL.fullmatch(address)}
+
+
+def names_remote_pictures(prompt: Prompt) -> bool:
+    """Whether a prompt names pictures on other machines, which are never fetched."""
+    return any(REMOTE.match(address) for address in _addresses(prompt))
+
+
+def source_of(pictures: Mapping[str, str], place: str) -> tuple[tuple[str, str], ...]:
+    """(address in the Markdown, address on our server), as `as_html` wants them.
+
+    Args:
+        pictures: digests by address, as an entry's row holds them. place: `/w/3` or `/admin`.
+    """
+    return tuple((address, f"{place}/picture/{digest}") for address, digest in sorted(pictures.items()))
+
+
+def _addresses(prompt: Prompt) -> Iterator[str]:
+    for text in [prompt] if isinstance(prompt, str) else [message.content for message in prompt]:
+        if "![" in text:  # parsing every text takes longer than all the rest of a start
+            yield from addresses_of_pictures(text)
+
+
+def _read(folder: Path, address: str) -> Picture:
+    path = (folder / unquote(address)).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise InputError(f"the picture {address!r} lies outside {folder}; copy it there")
+    if not path.is_file():
+        raise InputError(f"there is no picture {address!r} in {folder}; put it there, or say pictures=FOLDER")
+    if path.stat().st_size > MOST_BYTES:
+        raise InputError(f"the picture {path} is larger than {MOST_BYTES // 2**20} MiB; make it smaller")
+    try:
+        with path.open("rb") as stream:
+            media_type = kind_of(stream.read(16))
+            stream.seek(0)
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"the picture {path} cannot be read ({error.strerror})") from None
+    if media_type is None:
+        raise InputError(f"{path} is named as a picture, but is no PNG, JPEG, GIF or WebP")
+    return Picture(path, digest, media_type)
+
+
+def kind_of(head: bytes) -> str | None:
+    """The media type of a picture by its first 16 bytes, whatever its name says; None for what is none."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "image/webp"
+    return None
