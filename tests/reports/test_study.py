@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -38,11 +40,17 @@ VALUES: dict[str, tuple[float | None, ...]] = {
     "ppo_gt": (1, 3, 6),
 }
 SHARE = {"dpo": 0.75, "preferred_ft": 0.3, "unlikelihood": 0.5, "ppo": 0.55, "ppo_gt": 0.7, "best_of_n": 0.95}
-PROMPTS = 24
+PROMPTS, RESAMPLES = 24, 60
 
 
 def made_up(seeds: int = 1, text: str = "It was a fine film, and they were glad.", **share: float) -> dict[str, Any]:
     """A study's numbers as the summary writes them; `share` is how much of the limit's gain a method reaches."""
+    return deepcopy(_made_up(seeds, text, tuple(sorted(share.items()))))  # a test may change its own
+
+
+@cache
+def _made_up(seeds: int, text: str, shares: tuple[tuple[str, float], ...]) -> dict[str, Any]:
+    share = dict(shares)
     rng = np.random.default_rng(0)
     table = np.clip(rng.normal(0.3, 0.4, (PROMPTS, 256)) + rng.normal(0, 0.1, (PROMPTS, 1)), -1, 1)
     line = limit_line(table)
@@ -59,7 +67,7 @@ def made_up(seeds: int = 1, text: str = "It was a fine film, and they were glad.
         gain = line.at(kls[:, 0]) - line.reward[0]
         rewards = base + (wanted * gain - fall)[:, None] + rng.normal(0, 0.02, kls.shape)
         arrays[name] = (kls, rewards)
-        peak = peak_share(table, kls, rewards, resamples=200)
+        peak = peak_share(table, kls, rewards, resamples=RESAMPLES)
         rows = [
             {"value": v, "step": s, "seeds": seeds, "kl_nats": over(kl), "reward": over(reward)}
             for (v, s, _), kl, reward in zip(points, kls, rewards, strict=True)
@@ -74,7 +82,7 @@ def made_up(seeds: int = 1, text: str = "It was a fine film, and they were glad.
                 "name": name,
                 "label": LABELS[name],
                 "setting": SETTING.get(name),
-                "efficiency": efficiency(table, kls, rewards, resamples=200).as_dict(),
+                "efficiency": efficiency(table, kls, rewards, resamples=RESAMPLES).as_dict(),
                 "points": rows,
                 "peak": None if peak is None or name == "best_of_n" else peak.as_dict(),
                 "by_value": [{"value": v, "efficiency": wanted - 0.1 * i} for i, v in enumerate(of_values)],
@@ -115,7 +123,7 @@ def made_up(seeds: int = 1, text: str = "It was a fine film, and they were glad.
         "differences": [
             {
                 "one": one, "other": other,
-                "difference": efficiency_difference(table, arrays[one], arrays[other], resamples=200).as_dict(),
+                "difference": efficiency_difference(table, arrays[one], arrays[other], resamples=RESAMPLES).as_dict(),
             }
             for one, other in pairs
         ],
