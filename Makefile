@@ -43,10 +43,10 @@ endif
 
 test: install
 	@echo "== tests"
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # pg_virtualenv makes a cluster of its own on a free port, tells libpq where by PG* variables, and removes it afterwards
 test-postgres: install

@@ -20,6 +20,14 @@ pytest_plugins = ("fake_endpoint",)
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+LONGEST = ("test_docs.py", "test_weak_to_strong.py", "test_win_rates.py", "test_transfer.py", "test_frontier.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take longest first, so that the two processes of `make test` end at about the same time."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 def shared_folder() -> Path:
     return Path(os.environ.get("PENCHANT_DATA", REPOSITORY.parent / "shared" / "data"))
 

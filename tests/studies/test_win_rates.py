@@ -268,7 +268,9 @@ def test_the_command_runs_and_reports(
     (tmp_path / "study.yaml").write_text(to_yaml(config.replace(out=None)))
     page = tmp_path / "page.html"
     assert main(["study", "tldr", str(tmp_path / "study.yaml"), "-o", str(config.out), "--report", str(page)]) == 0
-    assert "0 stages run" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "0 stages run" in told
+    assert "Rafailov et al. 2023, arXiv:2305.18290: DPO 61% at temperature 0" in told
     html = page.read_text()
     assert "Summaries: who wins" in html
     assert "61%" in html  # the paper's

@@ -47,6 +47,14 @@ def findings(study: Numbers) -> list[str]:
     return [text for text in (*told, _best(study), _length(study), _flips(study), _published(study)) if text]
 
 
+def said(study: Numbers) -> list[str]:
+    """The result as lines for a terminal."""
+    rows = [(method_name(method), _parts(study, method)) for method in study["methods"]]
+    lines = [f"win rate against {MET[study['study']]}, at temperature {study['tested_at']:g}:"]
+    lines += [f"  {name:<24} {'; '.join(parts)}" for name, parts in rows if parts]
+    return [*lines, _published(study)]
+
+
 def own_domain(study: Numbers) -> str:
     return str(next(domain["name"] for domain in study["domains"] if domain["own"]))
 
@@ -100,12 +108,14 @@ def _half(rate: Numbers) -> str:
 
 
 def _each(study: Numbers, method: Numbers) -> str:
-    parts = []
-    for domain in study["domains"]:
-        rate = rate_at(study, method, domain["name"])
-        if rate:
-            parts.append(f"{percent(rate)} on {shown_domain(domain)}")
+    parts = _parts(study, method)
     return f"{method_name(method)} wins {listing(parts)}, at temperature {study['tested_at']:g}." if parts else ""
+
+
+def _parts(study: Numbers, method: Numbers) -> list[str]:
+    """A method's rate on each domain."""
+    rates = ((domain, rate_at(study, method, domain["name"])) for domain in study["domains"])
+    return [f"{percent(rate)} on {shown_domain(domain)}" for domain, rate in rates if rate]
 
 
 def _apart(study: Numbers, domain: str) -> str:

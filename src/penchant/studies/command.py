@@ -61,6 +61,10 @@ def _study(options: argparse.Namespace) -> int:
 
         if isinstance(config, FrontierConfig):
             print(_table(result.numbers))
+        if isinstance(config, WinRatesConfig):
+            from penchant.reports.win_rate_words import said
+
+            print("\n".join(said(result.numbers)))
         print(f"report: {study_report(result.path, options.report or result.path / 'report.html')}")
     elif not result.failures:
         print("nothing has been sampled yet: there is nothing to compare")
