@@ -309,8 +309,8 @@ def test_a_supervisor_whose_labels_are_shown_is_imitated(
 
 
 def test_pgr_falls_as_the_supervisors_errors_become_easy_to_imitate() -> None:
-    """Features say the truth with noise, errors are at random: a student learns through them, unless it is shown them. A
-    hint that is right about the supervisor in half of the rows misleads in the others."""
+    """Features say the truth with noise, errors are at random: a student learns through them, unless it is shown them.
+    A hint that repeats the supervisor in half of the rows misleads in the others."""
     found: dict[float, list[tuple[np.ndarray, ...]]] = {share: [] for share in (0.0, 0.5, 1.0)}
     for seed in range(3):
         rng = np.random.default_rng(seed)
