@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from penchant.reports.weak import weak_files
+from penchant.reports.weak import weak_files, weak_pictures
 from penchant.reports.weak_words import findings, headline
 
 HOSTILE = '<script>alert(1)</script> \u202egnp & "quotes" </div>'
@@ -79,8 +79,9 @@ def made_up(*cells: dict[str, Any]) -> dict[str, Any]:
         ],
         "weak": ["TF-IDF"],
         "chain": [],
-        "strong": [{"label": "big", "parameters": 135_000_000, "curve_unit": "steps"}],
+        "strong": [{"label": "big", "family": "big", "rows": None, "parameters": 135_000_000, "curve_unit": "steps"}],
         "losses": ["naive", "confidence 0.5"],
+        "shown": [],
         "cells": list(cells),
         "failures": [],
         "cost": {"seconds": 60.0},
@@ -103,7 +104,7 @@ def test_students_of_several_sizes_are_drawn_against_them(
     page: Callable[[dict[str, Any]], str], tmp_path: Path
 ) -> None:
     study = made_up(cell(), cell(strong="small"), cell(strong="small", weak="other"), cell(weak="other"))
-    study["strong"].append(study["strong"][0] | {"label": "small", "parameters": 5_000_000})
+    study["strong"].append(study["strong"][0] | {"label": "small", "family": "small", "parameters": 5_000_000})
     study["weak"].append("other")
     assert "parameters" in page(study)
     assert "size.png" in {path.name for path in (tmp_path / "page-figures").iterdir()}
@@ -123,6 +124,53 @@ def test_sentences_go_as_far_as_the_intervals() -> None:
     unsure = " ".join(findings(made_up(cell(over_noise=about(0.0)), cell("confidence 0.5", over=0.0))))
     assert "errors at random" not in unsure
     assert "not told apart in 1 of 1 cell" in unsure
+
+
+def _sizes(small: float, big: float) -> dict[str, Any]:
+    study = made_up(cell(ratio=big), cell(ratio=small, strong="small"))
+    study["strong"].append(study["strong"][0] | {"label": "small", "family": "small", "parameters": 5_000_000})
+    return study
+
+
+@pytest.mark.parametrize(
+    ("small", "big", "words"),
+    [
+        (0.6, 0.3, "From the smallest student to the largest PGR clearly falls 1 and clearly rises 0 times."),
+        (0.3, 0.6, "From the smallest student to the largest PGR clearly falls 0 and clearly rises 1 times."),
+        (0.5, 0.52, "PGR neither clearly falls nor clearly rises from the smallest student to the largest."),
+    ],
+)
+def test_inverse_scaling_is_looked_for(small: float, big: float, words: str) -> None:
+    assert words in findings(_sizes(small, big))
+    assert not any("smallest" in text for text in findings(made_up(cell())))
+
+
+def test_students_that_are_shown_their_supervisors_label_stand_beside_those_that_are_not() -> None:
+    study = made_up(cell(ratio=0.6), cell("shown 100%", 0.05, over=-0.06)) | {
+        "losses": ["naive", "shown 100%"],
+        "shown": ["shown 100%"],
+    }
+    said = " ".join(findings(study))
+    assert (
+        "Shown their supervisor's label in 100% of the rows, students recover 0.05 [0.00, 0.10] of the widest gap, and "
+        "without it 0.60 [0.55, 0.65]; they are clearly better in 0, clearly worse in 1"
+    ) in said
+    assert "Against the naive way shown" not in said
+    study["cells"] = [cell(ratio=None), cell("shown 100%", None, over=-0.06)]
+    assert "Shown their" not in " ".join(findings(study))
+
+
+def test_how_little_it_takes(page: Callable[[dict[str, Any]], str], tmp_path: Path) -> None:
+    """A student that saw 25 labels beside one that saw all 100: their ratios, looks and weights."""
+    curve = [{"after": 1, "accuracy": 0.71}, {"after": 20, "accuracy": 0.746}, {"after": 100, "accuracy": 0.75}]
+    study = made_up(cell(moved=0.0125, curve=curve), cell(ratio=0.2, strong="big on 25 rows", curve=None))
+    study["strong"].append(study["strong"][0] | {"label": "big on 25 rows", "rows": 25})
+    html = page(study)
+    assert "little.png" in {path.name for path in (tmp_path / "page-figures").iterdir()}
+    assert "Performance gap recovered against weak labels" in html
+    for words in ("20 steps", "1.25%", ">25<", ">100<", "nine tenths of the gain after"):
+        assert words in html, words
+    assert "little" not in weak_pictures(made_up(cell()))
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from penchant.cli import main
 from penchant.config import to_yaml
 from penchant.errors import InputError
+from penchant.metrics import pgr
+from penchant.reports.weak_words import findings
 from penchant.studies.study import StudyResult
 from penchant.studies.weak_grid import weak_grid
 from penchant.studies.weak_settings import WeakToStrongConfig
+from penchant.studies.weak_students import hint
 from penchant.studies.weak_to_strong import run_weak_to_strong
 from penchant.studies.workers import Workers
 from penchant.tasks.load import data_folder
+from penchant.weak.probe import fit_probes
 
 ALL = ("cross_entropy", "confidence", "product", "adaptive_confidence", "filtered")
 GOOD, BAD = ("fine", "lovely", "warm", "bright"), ("dull", "awful", "cold", "grey")
@@ -292,12 +297,42 @@ def test_a_supervisor_whose_labels_are_shown_is_imitated(
     """A hint that knows nothing changes little; one that is the supervisor's label makes the student its copy."""
     _write(data_folder(), flip=0.3)  # so that the supervisor makes errors
     config = make(weak=[{"name": "tfidf", "rows": 20}], losses=[{"name": "cross_entropy"}], imitation=[0, 1], steps=60)
-    cells = {one["loss"]: one for one in run_weak_to_strong(config, workers=workers).numbers["cells"]}
+    result = run_weak_to_strong(config, workers=workers)
+    cells = {one["loss"]: one for one in result.numbers["cells"]}
+    assert result.numbers["shown"] == ["shown 0%", "shown 100%"]
     agree = {name: one["agreement"]["overall"]["value"] for name, one in cells.items()}
     assert set(cells) == {"naive", "shown 0%", "shown 100%"}
     assert agree["shown 100%"] > max(agree["naive"], agree["shown 0%"]) + 0.05
     assert abs(agree["shown 0%"] - agree["naive"]) < 0.1
     assert cells["shown 100%"]["curve"] is None
+    assert "without it" not in " ".join(findings(result.numbers))  # here is no gap to recover
+
+
+def test_pgr_falls_as_the_supervisors_errors_become_easy_to_imitate() -> None:
+    """Features say the truth with noise, errors are at random: a student learns through them, unless it is shown them.
+    A hint that repeats the supervisor in half of the rows misleads in the others."""
+    found: dict[float, list[tuple[np.ndarray, ...]]] = {share: [] for share in (0.0, 0.5, 1.0)}
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        truth = rng.integers(0, 2, 1200)
+        features = torch.as_tensor(rng.normal(2 * truth - 1, 1.5, (4, 1200)).T)
+        said = np.where(rng.random(1200) < 0.3, 1 - truth, truth)
+        learned, tested = slice(0, 600), slice(600, None)
+
+        def right(
+            own: torch.Tensor, labels: np.ndarray, truth: np.ndarray = truth, cut: slice = learned, on: slice = tested
+        ) -> np.ndarray:
+            probes = fit_probes(own[cut], torch.as_tensor(np.eye(2)[labels[cut]])[None])
+            return probes.predict_proba(own[on])[0].argmax(-1).numpy() == truth[on]
+
+        for share, seeds in found.items():
+            seen = torch.cat([features, hint(said, 2, share, seed)], 1)
+            seeds.append(((said == truth)[tested], right(seen, said), right(features, truth)))
+    ratios = [pgr(*map(np.stack, zip(*seeds, strict=True))) for seeds in found.values()]
+    none, half, everywhere = (float(one.value if one.value is not None else np.nan) for one in ratios)
+    assert none > 0.7
+    assert half < none - 0.3
+    assert abs(everywhere) < 0.1  # a copy of its supervisor
 
 
 def test_no_truth_reaches_a_fine_tuned_student(

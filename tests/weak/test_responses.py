@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from penchant.losses.weak import cross_entropy
 from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, Product
 from penchant.models.load import load_policy
 from penchant.types import PromptGroup, Response
-from penchant.weak.classifiers import load_classifier, make_classifier
+from penchant.weak.classifiers import make_classifier
 from penchant.weak.contract import Classifier, Example
 from penchant.weak.fine_tune import all_logits
 from penchant.weak.responses import RewardReading, WordsReading, shortened
@@ -48,18 +47,6 @@ def _lm(stories: str, kind: str, **settings: object) -> LanguageModel:
 def make(request: pytest.FixtureRequest, stories: str) -> Make:
     specs = {"reward": _lm(stories, "head"), "words": _lm(stories, "words"), "probe": Probe(model=stories, layer=3)}
     return lambda: make_classifier(specs[request.param])
-
-
-def test_it_learns_which_option_is_preferred(make: Make, tmp_path: Path) -> None:
-    rows, labels = _pairs(0)
-    unseen, truth = _pairs(1)
-    made = make().fit(rows, labels)
-    found = made.predict_proba(unseen)
-    assert found.shape == (60, 2)
-    np.testing.assert_allclose(found.sum(-1), 1, atol=1e-6)
-    assert (found.argmax(-1) == truth).mean() > 0.95
-    made.save(tmp_path / "kept")
-    np.testing.assert_allclose(load_classifier(tmp_path / "kept").predict_proba(unseen), found, atol=1e-5)
 
 
 def test_the_options_order_does_not_matter(make: Make) -> None:

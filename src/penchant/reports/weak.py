@@ -10,7 +10,7 @@ from typing import Any
 from penchant.reports.plain_study import cell, shared_context, shared_facts
 from penchant.reports.render import figure_context
 from penchant.reports.tables import DASH, Table
-from penchant.reports.weak_figures import weak_pictures
+from penchant.reports.weak_figures import labels_seen, weak_pictures
 from penchant.reports.weak_words import CAPTIONS, findings, headline, legend, ratio
 from penchant.reports.words import number
 
@@ -35,7 +35,7 @@ def weak_context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str, Any]:
         "methods": legend(study),
         "figures": [figure_context(key, picture, CAPTIONS[key]) for key, picture in pictures.items()],
         "findings": findings(study),
-        "tables": [_main(study), _agreement(study), *_stopping(study), _rows(study)],
+        "tables": [_main(study), _agreement(study), _little(study), *_stopping(study), _rows(study)],
         "legend_tables": [],
         "facts": _facts(study),
     }
@@ -83,7 +83,7 @@ def _main(study: Numbers) -> Table:
 
 
 def _agreement(study: Numbers) -> Table:
-    reworded, moved = (any(one[key] is not None for one in study["cells"]) for key in ("consistency", "moved"))
+    reworded = any(one["consistency"] is not None for one in study["cells"])
     keys = ("overall", "where_right", "where_wrong", "fixed", "inherited", "new")
     rows = [
         (
@@ -92,7 +92,6 @@ def _agreement(study: Numbers) -> Table:
             number(100 * one["calibration_error"], 1) + "%",
             cell(one["brier"]),
             *([cell(one["consistency"], percent=True)] if reworded else []),
-            *([DASH if one["moved"] is None else number(100 * one["moved"], 2) + "%"] if moved else []),
         )
         for one in study["cells"]
     ]
@@ -107,7 +106,6 @@ def _agreement(study: Numbers) -> Table:
         "calibration error",
         "Brier score",
         *(["the same in other words"] if reworded else []),
-        *(["weights moved by"] if moved else []),
     )
     caption = (
         "Agreement of student and supervisor on the test rows. Errors of the supervisor that the student fixed or "
@@ -115,9 +113,38 @@ def _agreement(study: Numbers) -> Table:
     )
     if reworded:
         caption += " In other words: how often a student gives a row the same class in each pair of wordings."
-    if moved:
-        caption += " How far fine-tuning moved the weights is relative to their length; means over seeds."
     return Table(caption, heads, tuple(rows))
+
+
+def _little(study: Numbers) -> Table:
+    """How few labels and steps, and how small a change of the weights, drew out what naive students recover."""
+    about = {one["label"]: one for one in study["strong"]}
+    rows = [
+        (
+            *_names(study, one),
+            number(labels_seen(about[one["strong"]], one), 0),
+            ratio(one),
+            DASH if (after := _most_of(one)) is None else f"{after:g} {about[one['strong']]['curve_unit']}",
+            DASH if one["moved"] is None else number(100 * one["moved"], 2) + "%",
+        )
+        for one in study["cells"]
+        if one["over_naive"] is None
+    ]
+    caption = (
+        "How little it takes, naive students: the weak labels that they saw, the first look at which they had nine "
+        "tenths of what they gained over their supervisor in the end, and how far fine-tuning moved the weights, "
+        "relative to their length (means over seeds; a probe moves none)."
+    )
+    heads = (*HEADS, "weak labels", "PGR", "nine tenths of the gain after", "weights moved by")
+    return Table(caption, heads, tuple(rows))
+
+
+def _most_of(one: Numbers) -> float | None:
+    """None where nothing was gained, or nobody looked."""
+    gains = [(each["after"], each["accuracy"] - one["supervisor"]["value"]) for each in one["curve"] or ()]
+    if not gains or gains[-1][1] <= 0:
+        return None
+    return next(float(after) for after, gain in gains if gain >= 0.9 * gains[-1][1])
 
 
 def _stopping(study: Numbers) -> list[Table]:

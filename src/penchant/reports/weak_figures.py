@@ -21,7 +21,7 @@ def weak_pictures(study: Numbers) -> dict[str, Picture]:
     """The figures by key."""
     if not study["cells"]:
         return {}
-    found = {"pgr": _ratios(study), "accuracy": _accuracies(study), "size": _sizes(study)}
+    found = {"pgr": _ratios(study), "accuracy": _accuracies(study), "size": _sizes(study), "little": _little(study)}
     found |= {"curve": _training(study), "reliability": _reliability(study)}
     return {key: picture for key, picture in found.items() if picture is not None}
 
@@ -137,6 +137,42 @@ def _sizes(study: Numbers) -> Picture | None:
         axes.set_xlabel("parameters of the student", loc="right")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
         return export(figure, "Accuracy against the student's size", names)
+
+
+def _little(study: Numbers) -> Picture | None:
+    """PGR against the number of weak labels, first task, naive: a line for each supervisor and student that has seen
+    several numbers of them."""
+    about = {one["label"]: one for one in study["strong"]}
+    lines: dict[str, dict[int, Numbers]] = {}
+    for one in study["cells"]:
+        if (one["task"], one["over_naive"]) == (study["cells"][0]["task"], None) and one["pgr"]["value"] is not None:
+            name = f"{about[one['strong']]['family']} of {one['weak']}"
+            lines.setdefault(name, {})[labels_seen(about[one["strong"]], one)] = one["pgr"]
+    lines = {name: found for name, found in lines.items() if len(found) > 1}
+    if not lines:
+        return None
+    with style():
+        figure, axes = blank(5.4, 3.6)
+        for index, found in enumerate(lines.values()):
+            color, dash, marker = run_style(index)
+            x = sorted(found)
+            shown = [found[size] for size in x]
+            y = [one["value"] for one in shown]
+            axes.errorbar(
+                x, y, yerr=error_arms(shown), color=color, linestyle=dash, marker=marker, markersize=4, linewidth=1.2
+            )
+        axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=":")
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(FixedLocator(sorted({size for found in lines.values() for size in found})))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 0)))
+        axes.xaxis.set_minor_locator(FixedLocator([]))
+        axes.set_xlabel("weak labels", loc="right")
+        return export(figure, "Performance gap recovered against weak labels", list(lines))
+
+
+def labels_seen(strong: Numbers, one: Numbers) -> int:
+    """How many weak labels a student learned from."""
+    return int(min(strong["rows"] or one["labelled"], one["labelled"]))
 
 
 def _reliability(study: Numbers) -> Picture | None:

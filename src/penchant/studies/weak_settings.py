@@ -16,6 +16,8 @@ CHESS = "chess_puzzles"
 Template = Annotated[str, Field(pattern=r"\{text\}")]
 BOOTSTRAPPED, AS_LONG = "bootstrapped", "as long, no chain"
 """What students of a chain are called among the losses, and their control."""
+TEXTS_FIRST = ", texts first"
+"""What stands after the name of a student whose model learned the task's texts."""
 
 
 class Generative(Config):
@@ -109,7 +111,7 @@ class WeakToStrongConfig(Study):
     def student_labels(self) -> list[str]:
         """What the students are called, in the order of `students`."""
         names = dict(zip(map(id, self.strong), labels(self.strong), strict=True))
-        return [names[id(one)] + (", texts first" if tuned else "") for one, tuned in self.students]
+        return [names[id(one)] + (TEXTS_FIRST if tuned else "") for one, tuned in self.students]
 
     @property
     def columns(self) -> list[str]:

@@ -60,7 +60,7 @@ def generative_stage(order: Order, folder: Path) -> dict[str, Any]:
     train, test = read_rows(order)
     texts = folder / "texts.jsonl"
     read = train if settings["texts"] == "train" else [*train, *test]
-    lines = [json.dumps({"text": text}, ensure_ascii=False) for example in read for text in _texts(example)]
+    lines = [json.dumps({"text": text}, ensure_ascii=False) for example in read for text in texts_of(example)]
     texts.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
     values: dict[str, Any] = {
         "model": {"name": order.places["model"]},
@@ -78,7 +78,7 @@ def generative_stage(order: Order, folder: Path) -> dict[str, Any]:
     return {"held_out_loss": list(losses)}
 
 
-def _texts(example: LabeledExample) -> list[str]:
+def texts_of(example: LabeledExample) -> list[str]:
     """All that can be read of a row without its label: prompts with each response that people compared, but no list of
     all that could be said, such as legal moves."""
     if 0 < len(example.options) <= MOST_READ:

@@ -123,14 +123,17 @@ def _one_by_one(
             made[longer_name(name)] = fit(labels, loss, learned, tested, settings["chain"] + 1)
         on_test = np.load(order.needs[f"{name} {seed}"] / "test.npy", allow_pickle=False)
         for number, share in enumerate(settings["imitation"]):
-            hints = [_hint(of.argmax(-1), of.shape[1], share, seed) for of in (labels[shown], on_test)]
-            own, other = (torch.cat([of.float(), hint], 1) for of, hint in zip((learned, tested), hints, strict=True))
+            hints = [hint(of.argmax(-1), of.shape[1], share, seed) for of in (labels[shown], on_test)]
+            own, other = (
+                torch.cat([of.float(), shown_too], 1) for of, shown_too in zip((learned, tested), hints, strict=True)
+            )
             made[shown_name(name, number)] = fit(labels, loss, own, other)
     return made
 
 
-def _hint(said: Array, classes: int, share: float, seed: int) -> torch.Tensor:
-    """One-hot columns that repeat what the supervisor said in a share of the rows; elsewhere they are drawn."""
+def hint(said: Array, classes: int, share: float, seed: int) -> torch.Tensor:
+    """A feature that makes the supervisor's errors easy to imitate: one-hot columns, shape (rows, classes), that repeat
+    what it said in a share of the rows; elsewhere they are drawn."""
     generator = np.random.default_rng([seed, 4])
     drawn = generator.integers(0, classes, len(said))
     kept = generator.random(len(said)) < share

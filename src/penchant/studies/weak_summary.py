@@ -31,7 +31,7 @@ from penchant.studies.weak_names import (
     student_name,
     weak_name,
 )
-from penchant.studies.weak_settings import WeakToStrongConfig
+from penchant.studies.weak_settings import TEXTS_FIRST, WeakToStrongConfig
 from penchant.weak.settings import Probe, labels
 
 BINS = 10
@@ -58,6 +58,7 @@ def summarize_weak(
         "chain": labels(config.bootstrap),
         "strong": [_strong(config, number, grids, study) for number in range(len(config.students))],
         "losses": config.columns,
+        "shown": config.columns[len(config.columns) - len(config.imitation) :],
         "cells": cells,
         "failures": [
             {"stage": task.label, "reason": reasons[task.address]} for task in tasks if task.address in reasons
@@ -104,6 +105,8 @@ def _strong(config: WeakToStrongConfig, number: int, grids: Sequence[TaskGrid], 
         sizes = [fact.get("parameters") for fact in facts]
     return {
         "label": config.student_labels[number],
+        "family": one.model_copy(update={"rows": None}).label + (TEXTS_FIRST if tuned else ""),
+        "rows": one.rows,
         "parameters": next((size for size in sizes if size), None),
         "curve_unit": next((fact["unit"] for fact in facts if fact), "steps"),
     }

@@ -25,6 +25,8 @@ from penchant.weak.contract import (
     as_probabilities,
     from_anywhere,
     only_texts,
+    refuse_one_class,
+    width_of,
     write_kind,
 )
 from penchant.weak.features import ModelFeatures
@@ -77,9 +79,8 @@ class SklearnClassifier:
         self.classes = soft.shape[1]
         labels, counts = begin(self.loss, torch.as_tensor(soft))
         weighted = (labels * counts[:, None]).numpy()
+        refuse_one_class(weighted)
         rows, columns = np.nonzero(weighted)
-        if len(np.unique(columns)) < 2:
-            raise InputError(f"all {len(examples)} examples have the class {columns[0]}: nothing can be told apart")
         self.estimator = self.make()
         weights = weighted[rows, columns]
         named = {} if (weights == 1).all() else {_weight_argument(self.estimator): weights}
@@ -145,6 +146,7 @@ class ProbeClassifier:
         self.names = tuple(names) if names else None
         self.loss, self.l2, self.steps = loss or CrossEntropy(), l2, steps
         self.probes: Probes | None = None
+        self.compares = False
 
     def fit(
         self,
@@ -155,13 +157,20 @@ class ProbeClassifier:
         classes: int | None = None,
     ) -> Self:
         """As `Classifier.fit`; a probe converges, so nothing stops early and a validation is not looked at."""
-        soft = torch.as_tensor(as_probabilities(targets, len(examples), classes))
-        self.probes = fit_probes(self.features(examples), soft[None], [self.loss], l2=self.l2, steps=self.steps)
+        options = width_of(examples)
+        soft = as_probabilities(targets, len(examples), classes or options or None)
+        if not options:  # of two options the first may always be the right one
+            refuse_one_class(soft)
+        self.compares, found = bool(options), torch.as_tensor(soft)[None]
+        self.probes = fit_probes(self.features(examples), found, [self.loss], l2=self.l2, steps=self.steps)
         return self
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
         if self.probes is None:
             raise InputError(FITTED_FIRST)
+        if bool(width_of(examples)) != self.compares:
+            learned = "prompts with two options" if self.compares else "single texts"
+            raise InputError(f"this probe learned from {learned}, and these examples are of the other kind")
         return self.probes.predict_proba(self.features(examples))[0].double().numpy()
 
     def save(self, folder: str | Path) -> None:
@@ -175,7 +184,7 @@ class ProbeClassifier:
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         save_file({name: part.contiguous() for name, part in vars(self.probes).items()}, target / PROBE)
-        write_kind(target, "probe", {"names": self.names, **settings})
+        write_kind(target, "probe", {"names": self.names, "compares": self.compares, **settings})
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -184,7 +193,7 @@ class ProbeClassifier:
         content = json.loads((place / KIND).read_text(encoding="utf-8"))
         features = ModelFeatures(content["model"], content["layer"], longest=content["longest"])
         made = cls(features, names=content["names"])
-        made.probes = Probes(**load_file(place / PROBE))
+        made.probes, made.compares = Probes(**load_file(place / PROBE)), content["compares"]
         return made
 
 

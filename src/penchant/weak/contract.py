@@ -100,6 +100,13 @@ def check_probabilities(targets: Probabilities) -> None:
         )
 
 
+def refuse_one_class(targets: Probabilities) -> None:
+    """Refuse targets of texts that are all of one class: nothing can be learned of what tells classes apart."""
+    columns = np.flatnonzero((targets > 0).any(0))
+    if len(columns) < 2:
+        raise InputError(f"all {len(targets)} examples have the class {columns[0]}: nothing can be told apart")
+
+
 def width_of(examples: Sequence[Example]) -> int:
     """How many options the longest list of them has; 0 for texts.
 

@@ -25,6 +25,7 @@ from penchant.weak.contract import (
     Validation,
     as_probabilities,
     from_anywhere,
+    refuse_one_class,
     width_of,
     write_kind,
 )
@@ -71,6 +72,8 @@ class LanguageModelClassifier:
         options = width_of(examples)
         soft = as_probabilities(targets, len(examples), classes or options or None)
         classes = soft.shape[1]
+        if self.settings.training is not None and not options:
+            refuse_one_class(soft)
         held = None
         if validation is not None:
             held = validation[0], torch.as_tensor(as_probabilities(validation[1], len(validation[0]), classes))

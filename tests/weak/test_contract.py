@@ -1,0 +1,227 @@
+"""One suite that every classifier has to pass: those of texts, of a prompt's options, and those that learn nothing."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from penchant.errors import InputError
+from penchant.types import PromptGroup
+from penchant.weak.chess_engine import ELSEWHERE, ChessEngineClassifier
+from penchant.weak.classifiers import ProbeClassifier, SklearnClassifier, load_classifier, make_classifier
+from penchant.weak.contract import Classifier, Example, Probabilities
+from penchant.weak.language_model import LanguageModelClassifier
+from penchant.weak.settings import ChessEngine, LanguageModel, Probe, Tfidf
+
+GOOD, BAD = ("fine", "lovely", "warm"), ("dull", "awful", "cold")
+TRAINING = {"epochs": 6, "batch_size": 20, "learning_rate": 2e-3, "head_learning_rate": 1e-2}
+SIZE = 60
+
+
+def _texts(seed: int) -> tuple[list[Example], np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels = np.arange(SIZE) % 2
+    rows = [
+        f"a {rng.choice((BAD, GOOD)[label])} film by {rng.choice(['Ann', 'Bob'])} {n}" for n, label in enumerate(labels)
+    ]
+    return list(rows), labels
+
+
+def _pairs(seed: int) -> tuple[list[Example], np.ndarray]:
+    """Of two films the one with a good word is preferred."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, SIZE)
+    rows: list[Example] = []
+    for number, label in enumerate(labels):
+        options = [f" It was a {rng.choice(words)} film." for words in (BAD, GOOD)]
+        rows.append(PromptGroup(f"Ann saw film {number}.", options if label else options[::-1]))
+    return rows, labels
+
+
+def _positions(seed: int) -> tuple[list[Example], np.ndarray]:
+    """A queen that can be taken, and a mate on the back rank, each beside a move that does neither."""
+    import chess
+
+    from penchant.tasks.positions import prompt_of
+
+    rows: list[Example] = []
+    for fen, moves in (
+        ("4k3/8/8/3q4/4P3/8/8/4K3 w - -", [" e1e2", " e4d5"]),
+        ("6k1/5ppp/8/8/8/8/8/R5K1 w - -", [" a1a8", " a1a2"]),
+    ):
+        rows.append(PromptGroup(prompt_of(chess.Board(f"{fen} 0 1"), chess.Move.from_uci("a7a6")), moves))
+    return rows, np.array([1, 0])
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kind of classifier.
+
+    Attributes:
+        make: a fresh one. rows: examples with their right answers, of a seed.
+        learns: whether it takes anything from targets. right: whether it should be right of unseen rows.
+    """
+
+    make: Callable[[], Classifier]
+    rows: Callable[[int], tuple[list[Example], np.ndarray]]
+    learns: bool = True
+    right: bool = True
+
+
+CASES = (
+    "tfidf",
+    "probe",
+    "head",
+    "adapters",
+    "words",
+    "prompted",
+    "probe of pairs",
+    "reward",
+    "words of pairs",
+    "prompted pairs",
+    "engine",
+)
+
+
+def _case(name: str, stories: str) -> Case:
+    def lm(**settings: Any) -> Callable[[], Classifier]:
+        spec = LanguageModel(**{"model": stories, "training": TRAINING, "device": "cpu", **settings})
+        return lambda: make_classifier(spec)
+
+    words = {"name": "words"}
+    shots = {"reading": words | {"shots": 2}, "training": None}
+    lora = {"lora": {"rank": 8, "alpha": 32}, "training": TRAINING | {"learning_rate": 1e-2}}
+    probe = Probe(model=stories, layer=3)
+    cases = {
+        "tfidf": Case(lambda: make_classifier(Tfidf(), names=["bad", "good"]), _texts),
+        "probe": Case(lambda: make_classifier(probe, names=["bad", "good"]), _texts),
+        "head": Case(lm(reading={"name": "head", "init": "unembedding"}), _texts),
+        "adapters": Case(lm(**lora), _texts),
+        "words": Case(lm(reading=words), _texts),
+        "prompted": Case(lm(**shots), _texts, learns=False, right=False),
+        "probe of pairs": Case(lambda: make_classifier(probe), _pairs),
+        "reward": Case(lm(), _pairs),
+        "words of pairs": Case(lm(reading=words), _pairs),
+        "prompted pairs": Case(lm(**shots), _pairs, learns=False, right=False),
+        "engine": Case(lambda: make_classifier(ChessEngine(depth=4)), _positions, learns=False),
+    }
+    assert tuple(cases) == CASES
+    return cases[name]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A case with a classifier that was fitted to its rows, once for all tests, and what it says of unseen ones."""
+
+    case: Case
+    classifier: Classifier
+    rows: Sequence[Example]
+    labels: np.ndarray
+    unseen: Sequence[Example]
+    truth: np.ndarray
+    said: Probabilities
+
+
+@pytest.fixture(scope="module", params=CASES)
+def fitted(request: pytest.FixtureRequest, stories: str) -> Fitted:
+    if request.param == "engine":
+        pytest.importorskip("chess", reason="needs the package chess: pip install 'penchant[chess]'")
+        if shutil.which("stockfish") is None and shutil.which("stockfish", path=ELSEWHERE) is None:
+            pytest.skip("needs the engine Stockfish (Debian: apt install stockfish)")
+    case = _case(request.param, stories)
+    (rows, labels), (unseen, truth) = case.rows(0), case.rows(1)
+    classifier = case.make().fit(rows, labels)
+    return Fitted(case, classifier, rows, labels, unseen, truth, classifier.predict_proba(unseen))
+
+
+def test_answers_are_probabilities_and_right_where_it_can_learn(fitted: Fitted) -> None:
+    assert fitted.said.shape == (len(fitted.unseen), 2)
+    assert fitted.said.dtype == np.float64
+    np.testing.assert_allclose(fitted.said.sum(-1), 1, atol=1e-6)
+    assert (fitted.said >= 0).all()
+    if fitted.case.right:
+        assert (fitted.said.argmax(-1) == fitted.truth).mean() > 0.95
+
+
+def test_one_hot_targets_are_classes_and_the_same_twice(fitted: Fitted) -> None:
+    targets = np.eye(2)[fitted.labels]
+    again = fitted.case.make()
+    assert again.fit(fitted.rows, targets) is again
+    np.testing.assert_array_equal(targets, np.eye(2)[fitted.labels])  # left as they were
+    np.testing.assert_array_equal(again.predict_proba(fitted.unseen), fitted.said)
+    np.testing.assert_array_equal(again.predict_proba(fitted.unseen), fitted.said)  # asking changes nothing
+
+
+def test_soft_targets_teach_how_sure_to_be_and_a_validation_teaches_nothing(fitted: Fitted) -> None:
+    other = fitted.unseen, 1 - fitted.truth
+    unsure = fitted.case.make().fit(fitted.rows, 0.6 * np.eye(2)[fitted.labels] + 0.2, validation=other)
+    said = unsure.predict_proba(fitted.unseen)
+    if fitted.case.learns:
+        assert said.max(-1).mean() < fitted.said.max(-1).mean() - 0.05
+        assert (said.argmax(-1) == fitted.truth).mean() > 0.8  # not those of the validation
+    else:
+        np.testing.assert_array_equal(said, fitted.said)
+
+
+def test_what_is_saved_says_the_same(fitted: Fitted, tmp_path: Path) -> None:
+    fitted.classifier.save(tmp_path / "kept")
+    opened = load_classifier(tmp_path / "kept")
+    np.testing.assert_allclose(opened.predict_proba(fitted.unseen), fitted.said, atol=1e-5)
+    assert opened.names == fitted.classifier.names
+
+
+@pytest.mark.parametrize(
+    ("targets", "classes", "message"),
+    [
+        (lambda size: np.full(size, 2), 2, "between 0 and 1"),
+        (lambda size: np.full(size, -1), 2, "between 0 and 1"),
+        (lambda size: [0] * (size - 1), None, "a target for each"),
+        (lambda size: [0.5] * size, None, "classes, integers"),
+        (lambda size: [[0.5, 0.6]] * size, None, "sum to 1"),
+        (lambda size: [[1.5, -0.5]] * size, None, "sum to 1"),
+        (lambda size: [[np.nan, 1.0]] * size, None, "sum to 1"),
+        (lambda size: [[0.5, 0.5]] * size, 3, "expected 3"),
+    ],
+)
+def test_targets_that_cannot_be(
+    fitted: Fitted, targets: Callable[[int], Any], classes: int | None, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        fitted.case.make().fit(fitted.rows, targets(len(fitted.rows)), classes=classes)
+
+
+def test_no_examples_one_class_and_the_other_kind_of_example(fitted: Fitted) -> None:
+    with pytest.raises(InputError, match="a target for each example"):
+        fitted.case.make().fit([], [])
+    texts = isinstance(fitted.rows[0], str)
+    if texts and fitted.case.learns:
+        with pytest.raises(InputError, match="have the class 1: nothing can be told apart"):
+            fitted.case.make().fit(fitted.rows, np.ones(len(fitted.rows), dtype=int))
+    other: Example = PromptGroup("Ann", [" ran.", " sat."]) if texts else "a fine film"
+    with pytest.raises(InputError, match=r"single texts|have no options|without options|the two do not mix"):
+        fitted.case.make().fit([other, *fitted.rows[1:]], fitted.labels)
+    with pytest.raises(InputError, match=r"single texts|of the other kind|without (any|options)|the two do not mix"):
+        fitted.classifier.predict_proba([other])
+
+
+def test_fit_comes_first(fitted: Fitted, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="call fit"):
+        fitted.case.make().predict_proba(fitted.unseen)
+    with pytest.raises(InputError, match="call fit"):
+        fitted.case.make().save(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("kind", [SklearnClassifier, ProbeClassifier, LanguageModelClassifier, ChessEngineClassifier])
+def test_every_kind_has_the_contracts_signatures(kind: type) -> None:
+    for name in ("fit", "predict_proba", "save"):
+        wanted, found = (inspect.signature(getattr(of, name)).parameters.values() for of in (Classifier, kind))
+        assert [(one.name, one.kind, one.default) for one in found] == [
+            (one.name, one.kind, one.default) for one in wanted
+        ]
