@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,17 @@ def test_other_pictures_under_the_same_name_are_other_data(make_site: Callable[.
     assert "<img" in make_site(out=out).person(1).page()  # the collection has its own copy
 
 
+def test_a_collection_of_before_there_were_pictures_goes_on(make_site: Callable[..., Any], folder: Path) -> None:
+    out = str(folder / "c.sqlite")
+    make_site([{"prompt": "p", "responses": ["one", "two"]}], out=out).database.close()
+    with closing(sqlite3.connect(out)) as connection:
+        connection.execute("DROP TABLE image")
+    again = make_site(out=out)
+    assert again.went_on
+    assert again.person(1).judge("tie")
+    assert len(load_preferences(out, ties="half")) == 1
+
+
 def test_a_folder_of_pictures_may_be_named(make_site: Callable[..., Any], folder: Path) -> None:
     rows = [{"prompt": "![a cat](<a tom.png>)", "responses": ["one", "two"]}]
     assert "<img" in make_site(rows, pictures=str(folder / "cats")).person(1).page()
@@ -104,6 +117,8 @@ def test_a_folder_of_pictures_may_be_named(make_site: Callable[..., Any], folder
         ("drawing.png", "is no PNG, JPEG, GIF or WebP"),
         ("large.png", "larger than 8 MiB"),
         ("cats.png", "there is no picture"),
+        ("nul%00.png", "cannot be read"),
+        ("n" * 300 + ".png", "cannot be read"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(
@@ -121,6 +136,7 @@ def test_what_cannot_be_shown_is_refused(
     with pytest.raises(InputError, match=message) as refused:
         make_site(rows, pictures=str(inner))
     assert "rows-0.jsonl:1" in str(refused.value)
+    assert str(refused.value).count("the picture") + str(refused.value).count("no picture") <= 1
     skipped = make_site(rows, pictures=str(inner), bad_rows="skip", out=str(folder / "skip.sqlite"))
     assert "0 of 2 judgments" in skipped.admin().get("/admin/").text
     plain = make_site(rows, pictures=str(inner), show="plain", out=str(folder / "plain.sqlite"))

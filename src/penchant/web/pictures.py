@@ -73,20 +73,23 @@ def _addresses(prompt: Prompt) -> Iterator[str]:
 
 
 def _read(folder: Path, address: str) -> Picture:
-    path = (folder / unquote(address)).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise InputError(f"the picture {address!r} lies outside {folder}; copy it there")
-    if not path.is_file():
-        raise InputError(f"there is no picture {address!r} in {folder}; put it there, or say pictures=FOLDER")
-    if path.stat().st_size > MOST_BYTES:
-        raise InputError(f"the picture {path} is larger than {MOST_BYTES // 2**20} MiB; make it smaller")
     try:
+        path = (folder / unquote(address)).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            raise InputError(f"the picture {address!r} lies outside {folder}; copy it there")
+        if not path.is_file():
+            raise InputError(f"there is no picture {address!r} in {folder}; put it there, or say pictures=FOLDER")
+        if path.stat().st_size > MOST_BYTES:
+            raise InputError(f"the picture {path} is larger than {MOST_BYTES // 2**20} MiB; make it smaller")
         with path.open("rb") as stream:
             media_type = kind_of(stream.read(16))
             stream.seek(0)
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"the picture {path} cannot be read ({error.strerror})") from None
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"the picture {address[:200]!r} in {folder} cannot be read ({reason})") from None
     if media_type is None:
         raise InputError(f"{path} is named as a picture, but is no PNG, JPEG, GIF or WebP")
     return Picture(path, digest, media_type)
