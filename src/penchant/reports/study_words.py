@@ -59,7 +59,7 @@ def _against(study: Numbers, one: Numbers, other: Numbers, which: str = "") -> s
     if gap.low > 0:
         return f"{reaches}; {one['label']} lies above it by {_points(gap)} on the same prompts."
     if gap.high < 0:
-        return f"{reaches} and lies above {one['label']} by {_points(_reversed(gap))} on the same prompts."
+        return f"{reaches} and lies above {one['label']} by {_points(turned(gap))} on the same prompts."
     return f"{reaches}; the two cannot be told apart here (a difference of {_points(gap)} on the same prompts)."
 
 
@@ -67,7 +67,7 @@ def _points(gap: Estimate) -> str:
     return f"{estimate(gap, percent=True).replace('%', '')} percentage points"
 
 
-def _reversed(e: Estimate) -> Estimate:
+def turned(e: Estimate) -> Estimate:
     low, high = (None if end is None else -end for end in (e.high, e.low))
     return Estimate(-e.value, low, high, e.n, e.clusters)
 
@@ -101,7 +101,7 @@ def difference(study: Numbers, one: str, other: str) -> Estimate | None:
         if (row["one"], row["other"]) == (one, other):
             return as_estimate(row["difference"])
         if (row["other"], row["one"]) == (one, other):
-            return _reversed(as_estimate(row["difference"]))
+            return turned(as_estimate(row["difference"]))
     return None
 
 

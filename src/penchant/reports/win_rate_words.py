@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from penchant.reports.study_words import as_estimate
+from penchant.reports.study_words import as_estimate, turned
 from penchant.reports.transfer_words import method_name, shown_domain
 from penchant.reports.words import count, estimate, listing, number
 
@@ -15,6 +15,7 @@ MET = {
     "judged-transfer": "the response of the data",
 }
 LEVEL = 0.05
+ENOUGH, FEW = 10, 0.25  # responses, and the share of different ones below which that is said
 Numbers = Mapping[str, Any]
 
 
@@ -44,6 +45,7 @@ def findings(study: Numbers) -> list[str]:
     told = [_each(study, method) for method in study["methods"]]
     told += [_apart(study, domain["name"]) for domain in study["domains"]]
     told += [_cooler(study, method) for method in trained(study)]
+    told += [_alike(study, method) for method in study["methods"]]
     return [text for text in (*told, _best(study), _length(study), _flips(study), _published(study)) if text]
 
 
@@ -133,10 +135,11 @@ def _apart(study: Numbers, domain: str) -> str:
 
 def _beats(test: Numbers) -> str:
     gap = as_estimate(test["difference"])
-    one, other = (test["one"], test["other"]) if gap.value > 0 else (test["other"], test["one"])
+    one, other = test["one"], test["other"]
+    if gap.value < 0:
+        one, other, gap = other, one, turned(gap)
     size = estimate(gap, percent=True, sign=True)
-    shown = size if gap.value > 0 else f"{size}, other way round"
-    return f"{method_name(one)} above {method_name(other)} ({shown}, {p_words(test['p_holm'])})"
+    return f"{method_name(one)} above {method_name(other)} ({size}, {p_words(test['p_holm'])})"
 
 
 def _cooler(study: Numbers, method: Numbers) -> str:
@@ -151,6 +154,19 @@ def _cooler(study: Numbers, method: Numbers) -> str:
         return (
             f"{method_name(method)} {word} from {percent(cold)} at temperature {low:g} to {percent(warm)} at {high:g}."
         )
+    return ""
+
+
+def _alike(study: Numbers, method: Numbers) -> str:
+    """Whether a method says the same whatever it is asked: then its wins say something of the judge alone."""
+    for cell in method["cells"]:
+        told = cell["responses"]
+        if (cell["domain"], cell["temperature"]) == (own_domain(study), study["tested_at"]) and told["n"] >= ENOUGH:
+            if told["distinct"] < FEW * told["n"]:
+                return (
+                    f"{method_name(method)} says much the same whatever it is asked ({count(told['distinct'], 'text')} in "
+                    f"{count(told['n'], 'response')}): what it wins says more about the judge than about the responses."
+                )
     return ""
 
 

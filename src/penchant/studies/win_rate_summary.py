@@ -119,7 +119,13 @@ def _judge(grid: WinRateGrid, study: Path) -> dict[str, Any] | None:
 
 def _method(one: Judged) -> dict[str, Any]:
     cells = [
-        {"domain": domain, "temperature": temperature, **summarize(answers), "baselines": _baselines(answers)}
+        {
+            "domain": domain,
+            "temperature": temperature,
+            **summarize(answers),
+            "baselines": _baselines(answers),
+            "responses": {"n": len(answers), "distinct": len({answer.asked.a for answer in answers})},
+        }
         for (domain, temperature), answers in sorted(one.answers.items(), key=lambda item: item[0][1])
     ]
     best = {
