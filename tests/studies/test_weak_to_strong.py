@@ -382,7 +382,7 @@ def test_the_paper_s_preset_starts_and_resumes_with_stand_ins_for_what_the_hub_h
     from penchant.config import load_config
     from penchant.studies.presets import preset_file
 
-    given = load_config(WeakToStrongConfig, preset_file("paper", "weak"))
+    given = load_config(WeakToStrongConfig, preset_file("paper", "weak-to-strong"))
     stand_ins = {
         key: tuple(one.model_copy(update={"model": stories, "device": "cpu"}) for one in getattr(given, key)[:1])
         for key in ("weak", "strong")
