@@ -374,6 +374,38 @@ def test_presets_ask_for_stages(name: str, monkeypatch: pytest.MonkeyPatch, tmp_
     assert all(need.address in {task.address for task in tasks} for task in tasks for need in task.needs.values())
 
 
+@pytest.mark.slow
+def test_the_paper_s_preset_starts_and_resumes_with_stand_ins_for_what_the_hub_has(
+    make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str, tmp_path: Path
+) -> None:
+    """Its settings but for the models' names, the tasks and the sizes; a second seed runs what the first did not."""
+    from penchant.config import load_config
+    from penchant.studies.presets import preset_file
+
+    given = load_config(WeakToStrongConfig, preset_file("paper", "weak-to-strong"))
+    stand_ins = {
+        key: tuple(one.model_copy(update={"model": stories, "device": "cpu"}) for one in getattr(given, key)[:1])
+        for key in ("weak", "strong")
+    }
+    sizes = {"tasks": ("sst2",), "train": 40, "test": 20, "out": str(tmp_path / "paper")}
+    paper = given.model_copy(update=stand_ins | sizes | {"seeds": (0,)})
+    first = run_weak_to_strong(paper, workers=workers)
+    assert not first.failures
+    assert [one["loss"] for one in first.numbers["cells"]] == ["naive", "confidence 0.5", "confidence 0.75"]
+    again = run_weak_to_strong(paper.model_copy(update={"seeds": (0, 1)}), workers=workers)
+    assert again.ran == first.ran - 1  # all but the rows, for the second seed
+    assert run_weak_to_strong(paper, workers=workers).ran == 0
+
+
+def test_a_task_of_too_few_rows_is_refused(make: Callable[..., WeakToStrongConfig], workers: Workers) -> None:
+    for part, size in (("train", 16), ("test", 120)):
+        lines = "".join(f"{n % 2} a {GOOD[n % 4] if n % 2 else BAD[n % 4]} film {part} {n}\n" for n in range(size))
+        (data_folder() / "sst2" / f"{part}.txt.gz").write_bytes(gzip.compress(lines.encode()))
+    ((stage, reason),) = run_weak_to_strong(make(), workers=workers).failures[:1]
+    assert stage == "sst2-rows"
+    assert "16 rows to train on and 120 to test on are left of SST-2, too few" in reason
+
+
 def _page(config: WeakToStrongConfig) -> str:
     """Of a study that has run: the command finds everything there and writes it."""
     folder = Path(config.out or "")

@@ -13,8 +13,9 @@ import torch
 from penchant.errors import InputError
 from penchant.losses.weak_settings import Confidence, Filtered
 from penchant.weak.classifiers import ProbeClassifier, SklearnClassifier, load_classifier
-from penchant.weak.contract import Classifier
+from penchant.weak.contract import Classifier, Example
 from penchant.weak.language_model import LanguageModelClassifier
+from penchant.weak.reading import HeadReading
 from penchant.weak.settings import LanguageModel
 
 GOOD, BAD = ("fine", "lovely", "warm"), ("dull", "awful", "cold")
@@ -123,3 +124,25 @@ def test_filtered_labels_leave_the_unsure_ones_out() -> None:
     assert everything.predict_proba(texts).max(-1).mean() < kept.predict_proba(texts).max(-1).mean() - 0.05
     with pytest.raises(InputError, match="cannot learn with the loss confidence"):
         SklearnClassifier(loss=Confidence())
+
+
+def test_numbers_that_are_not_finite_are_no_answer(stories: str) -> None:
+    """Neither a probe's, of features that broke, nor a language model's, of damaged weights."""
+    texts, labels = _texts(0)
+    broken = {"at": len(texts)}
+
+    def features(asked: Sequence[Example]) -> torch.Tensor:
+        found = _bags([str(example) for example in asked])
+        found[broken["at"] :] = torch.nan
+        return found
+
+    probe = ProbeClassifier(features).fit(texts, labels)
+    broken["at"] = 58
+    with pytest.raises(InputError, match="the features of 2 examples are not finite"):
+        probe.predict_proba(texts)
+    model = LanguageModelClassifier(_lm(stories, training={"epochs": 1})).fit(texts[:20], labels[:20])
+    assert isinstance(model.reading, HeadReading)
+    with torch.no_grad():
+        model.reading.linear.weight.fill_(torch.nan)
+    with pytest.raises(InputError, match="not finite: its weights are damaged"):
+        model.predict_proba(texts)

@@ -49,6 +49,7 @@ def test_classes_by_name_number_and_probability(tmp_path: Path) -> None:
         ({"text": "a", "probabilities": {"no": -0.5, "yes": 1.5}}, "at least 0"),
         ({"text": "a", "probabilities": [0.1, 0.2, 0.7]}, "3 probabilities for 2 classes"),
         ({"text": "a", "probabilities": {"no": "much"}}, "expected a number"),
+        ({"text": "a", "probabilities": {"no": float("nan"), "yes": 1.0}}, "expected a finite number"),
     ],
 )
 def test_rows_that_cannot_be_are_named_with_their_lines(tmp_path: Path, row: dict[str, Any], message: str) -> None:

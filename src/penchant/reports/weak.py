@@ -122,6 +122,7 @@ def _little(study: Numbers) -> Table:
     rows = [
         (
             *_names(study, one),
+            DASH if one["learned_from"] is None else number(one["learned_from"], 0),
             number(labels_seen(about[one["strong"]], one), 0),
             ratio(one),
             DASH if (after := _most_of(one)) is None else f"{after:g} {about[one['strong']]['curve_unit']}",
@@ -131,11 +132,12 @@ def _little(study: Numbers) -> Table:
         if one["over_naive"] is None
     ]
     caption = (
-        "How little it takes, naive students: the weak labels that they saw, the first look at which they had nine "
+        "How little it takes, naive students: true labels that the supervisor learned from (seed "
+        f"{study['seeds'][0]}), weak labels of other rows that the student saw, the first look at which they had nine "
         "tenths of what they gained over their supervisor in the end, and how far fine-tuning moved the weights, "
         "relative to their length (means over seeds; a probe moves none)."
     )
-    heads = (*HEADS, "weak labels", "PGR", "nine tenths of the gain after", "weights moved by")
+    heads = (*HEADS, "supervisor's rows", "weak labels", "PGR", "nine tenths of the gain after", "weights moved by")
     return Table(caption, heads, tuple(rows))
 
 

@@ -32,6 +32,8 @@ from penchant.weak.settings import ClassifierSpec
 
 ROWS = "rows.json"
 MOST_READ = 4
+FEWEST_TRAIN, FEWEST_TEST = 20, 10
+"""Rows: ten for the supervisor and ten for it to label, and some to measure on."""
 Array = NDArray[Any]
 
 
@@ -40,6 +42,11 @@ def rows_stage(order: Order, folder: Path) -> dict[str, Any]:
     settings = order.settings
     folder_of_data = Path(order.places["data"])
     data = load_task(settings["task"], train=settings["train"], test=settings["test"], folder=folder_of_data)
+    if len(data.train) < FEWEST_TRAIN or len(data.test) < FEWEST_TEST:
+        raise InputError(
+            f"{data.source}: {len(data.train)} rows to train on and {len(data.test)} to test on are left of "
+            f"{data.spec.title}, too few: at least {FEWEST_TRAIN} and {FEWEST_TEST}"
+        )
     content = {"train": [asdict(e) for e in data.train], "test": [asdict(e) for e in data.test]}
     (folder / ROWS).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8", errors="surrogatepass")
     return {

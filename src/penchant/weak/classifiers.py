@@ -171,7 +171,10 @@ class ProbeClassifier:
         if bool(width_of(examples)) != self.compares:
             learned = "prompts with two options" if self.compares else "single texts"
             raise InputError(f"this probe learned from {learned}, and these examples are of the other kind")
-        return self.probes.predict_proba(self.features(examples))[0].double().numpy()
+        found = self.probes.predict_proba(self.features(examples))[0].double().numpy()
+        if not np.isfinite(found).all():
+            raise InputError(f"the features of {int((~np.isfinite(found)).any(-1).sum())} examples are not finite")
+        return found
 
     def save(self, folder: str | Path) -> None:
         """As `Classifier.save`; the model is named, not written. Raises InputError where features are a function of
