@@ -159,15 +159,15 @@ def _cooler(study: Numbers, method: Numbers) -> str:
 
 def _alike(study: Numbers, method: Numbers) -> str:
     """Whether a method says the same whatever it is asked: then its wins say something of the judge alone."""
-    for cell in method["cells"]:
-        told = cell["responses"]
-        if (cell["domain"], cell["temperature"]) == (own_domain(study), study["tested_at"]) and told["n"] >= ENOUGH:
-            if told["distinct"] < FEW * told["n"]:
-                return (
-                    f"{method_name(method)} says much the same whatever it is asked ({count(told['distinct'], 'text')} in "
-                    f"{count(told['n'], 'response')}): what it wins says more about the judge than about the responses."
-                )
-    return ""
+    here = own_domain(study), study["tested_at"]
+    told = next((one["responses"] for one in method["cells"] if (one["domain"], one["temperature"]) == here), None)
+    if told is None or told["n"] < ENOUGH or told["distinct"] >= FEW * told["n"]:
+        return ""
+    few, many = count(told["distinct"], "text"), count(told["n"], "response")
+    return (
+        f"{method_name(method)} says much the same whatever it is asked ({few} in {many}): what it wins says more about "
+        "the judge than about the responses."
+    )
 
 
 def _best(study: Numbers) -> str:
