@@ -165,8 +165,8 @@ def _alike(study: Numbers, method: Numbers) -> str:
         return ""
     few, many = count(told["distinct"], "text"), count(told["n"], "response")
     return (
-        f"{method_name(method)} says much the same whatever it is asked ({few} in {many}): what it wins says more about "
-        "the judge than about the responses."
+        f"{method_name(method)} says much the same whatever it is asked ({few} in {many}): what it wins says more "
+        "about the judge than about the responses."
     )
 
 
