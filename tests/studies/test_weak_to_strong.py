@@ -188,10 +188,11 @@ def test_reward_models_supervise_reward_models(
     _write_comparisons(data_folder())
     weak = [{"name": "probe", "model": stories, "layer": 1, "rows": 10}, FINE_TUNED | {"model": stories, "rows": 10}]
     strong = [{"model": stories}, FINE_TUNED | {"model": stories}]
-    config = make(tasks=["hh_harmless"], weak=weak, strong=strong, seeds=[0], test=40, generative={}, steps=60)
+    one = {"losses": [{"name": "cross_entropy"}], "seeds": [0], "test": 40, "steps": 60}
+    config = make(tasks=["hh_harmless"], weak=weak, strong=strong, generative={}, **one)
     result = run_weak_to_strong(config, workers=workers)
     assert not result.failures
-    assert len(result.numbers["cells"]) == 2 * 4 * 2
+    assert len(result.numbers["cells"]) == 2 * 4
     (task,) = result.numbers["tasks"]
     assert task["chance"] == 0.5
     assert task["classes"] == []
