@@ -15,7 +15,7 @@ from penchant.errors import InputError
 from penchant.judges import Judge, Question, ask, judge_one, make_judge
 from penchant.judges.contract import digest
 from penchant.judges.panel import majority
-from penchant.judges.settings import JudgeSpec
+from penchant.judges.settings import JudgeSpec, Reward
 from penchant.types import Comparison, PromptGroup, Verdict
 
 if TYPE_CHECKING:
@@ -163,3 +163,31 @@ def test_settings_that_make_no_sense_are_refused() -> None:
 @given(st.lists(st.text(), min_size=1, max_size=4), st.lists(st.text(), min_size=1, max_size=4))
 def test_where_one_text_ends_counts(one: list[str], other: list[str]) -> None:
     assert (digest(*one) == digest(*other)) == (one == other)
+
+
+def test_a_reward_model_reads_the_end_of_a_long_prompt_and_says_what_it_cannot_read(
+    tiny_model: str, tmp_path: Path
+) -> None:
+    """Its context has 160 bytes."""
+    from transformers import AutoConfig, AutoTokenizer, LlamaForSequenceClassification
+
+    config = AutoConfig.from_pretrained(tiny_model, num_labels=1)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    config.pad_token_id = tokenizer.eos_token_id
+    LlamaForSequenceClassification(config).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    judge = make_judge(Reward(reward=str(tmp_path / "model"), device="cpu"))
+    end = "b" * 100
+    questions = [
+        Question("p", "x", "y"),
+        Question("a" * 500 + end, "x" * 60, "y"),
+        Question("p", "x" * 200, "y"),
+    ]
+    verdicts: dict[int, Verdict] = {}
+    judge.judge_many(questions, verdicts.__setitem__)
+    assert [verdicts[place].winner in ("a", "b") for place in range(3)] == [True, True, False]
+    assert "a response alone fills that" in verdicts[2].transcript
+    assert verdicts[2].final
+    alone: dict[int, Verdict] = {}
+    judge.judge_many([Question("c" * 300 + end, "x" * 60, "y")], alone.__setitem__)
+    assert alone[0] == verdicts[1]  # what was cut off does not matter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from penchant.data.render import TooLong
 from penchant.judges.contract import Done, Question
 from penchant.rewards.load import load_reward
 from penchant.types import Verdict
@@ -13,18 +14,36 @@ class RewardJudge:
     """Ground truth, a classifier, a reward model, a function of one's own, or an endpoint that gives numbers.
 
     Args:
-        reward: as `penchant.rewards.load_reward` takes it. margin: a smaller difference is a tie.
+        reward: as `penchant.rewards.load_reward` takes it; of prompts beyond a reward model's context it reads the end.
+        margin: a smaller difference is a tie.
         content: a digest of what the name stands for, where that may change (a model's weights, a file).
     """
 
     def __init__(self, reward: str, margin: float = 0.0, *, device: str = "auto", content: str = "") -> None:
-        self.reward, self.margin = load_reward(reward, device=device), margin
+        self.reward, self.margin = load_reward(reward, device=device, overflow="truncate_prompt"), margin
         self.identity = f"reward {reward} {content} margin {margin}"
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
-        pairs = [(asked.prompt, text) for asked in questions for text in (asked.a, asked.b)]
-        scores = self.reward(pairs)
-        for place, (first, second) in enumerate(zip(scores[::2], scores[1::2], strict=True)):
+        try:
+            found: list[tuple[float, float] | str] = list(self._scores(questions))
+        except TooLong:  # which ones, and only those
+            found = [self._score(asked) for asked in questions]
+        for place, scores in enumerate(found):
+            if isinstance(scores, str):
+                done(place, Verdict("unparseable", transcript=scores))
+                continue
+            first, second = scores
             near = abs(first - second) <= self.margin
             said = f"{first:.6g} and {second:.6g}"
             done(place, Verdict("tie" if near else "a" if first > second else "b", transcript=said))
+
+    def _scores(self, questions: Sequence[Question]) -> list[tuple[float, float]]:
+        scores = self.reward([(asked.prompt, text) for asked in questions for text in (asked.a, asked.b)])
+        return list(zip(scores[::2], scores[1::2], strict=True))
+
+    def _score(self, asked: Question) -> tuple[float, float] | str:
+        """Of one pair; why there is none, where a response alone is longer than a reward model can read."""
+        try:
+            return self._scores([asked])[0]
+        except TooLong as error:
+            return str(error)

@@ -168,7 +168,12 @@ def new_reward(
 
 
 def load_reward_model(
-    folder: str | Path, *, device: str = "auto", dtype: Dtype = "auto", template: Template | None = None
+    folder: str | Path,
+    *,
+    device: str = "auto",
+    dtype: Dtype = "auto",
+    template: Template | None = None,
+    overflow: Overflow = "error",
 ) -> LearnedReward:
     """A trained reward model from its folder: the `checkpoint` of a `reward_model` run, or any sequence classifier
     with one label. Texts are read as they were in training, unless `template` says otherwise.
@@ -183,7 +188,9 @@ def load_reward_model(
     _check_kind(Path(locate(str(place))))
     file = place / READING
     reading = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    network, renderer = open_network(settings, scalar=True, template=template or reading.get("template", "auto"))
+    network, renderer = open_network(
+        settings, scalar=True, template=template or reading.get("template", "auto"), overflow=overflow
+    )
     unwrap(network).score.float()
     renderer = replace(renderer, end_ids=renderer.end_ids | set(reading.get("end_ids", ())))
     return LearnedReward(network.eval(), renderer, str(folder), float(reading.get("offset", 0.0)))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from penchant.data.render import Overflow
 from penchant.errors import InputError
 from penchant.models.reward import LearnedReward, load_reward_model
 from penchant.types import Prompt, PromptGroup, Response
@@ -70,11 +71,16 @@ class RewardEnsemble:
         return 1 / (1 + math.exp(float(scores[1] - scores[0])))
 
 
-def learned_reward(folders: Sequence[str], *, device: str = "auto") -> LearnedReward | RewardEnsemble:
+def learned_reward(
+    folders: Sequence[str], *, device: str = "auto", overflow: Overflow = "error"
+) -> LearnedReward | RewardEnsemble:
     """The reward model in a folder, or of several an ensemble.
+
+    Args:
+        overflow: of texts beyond the model's context, as in `penchant.data.render.Renderer`.
 
     Raises:
         InputError: as `penchant.models.reward.load_reward_model` and `RewardEnsemble`.
     """
-    members = tuple(load_reward_model(folder, device=device) for folder in folders)
+    members = tuple(load_reward_model(folder, device=device, overflow=overflow) for folder in folders)
     return members[0] if len(members) == 1 else RewardEnsemble(members)

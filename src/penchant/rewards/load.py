@@ -15,9 +15,12 @@ from functools import wraps
 from numbers import Real
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penchant.errors import InputError, PenchantError
+
+if TYPE_CHECKING:
+    from penchant.data.render import Overflow
 
 Reward = Callable[[Sequence[tuple[str, str]]], list[float]]
 """(prompt, response) texts in, one finite number for each out, in the same order; larger is better."""
@@ -29,7 +32,7 @@ EXCERPT = 40
 """Characters of a prompt or response that a message shows."""
 
 
-def load_reward(spec: str, *, device: str = "auto") -> Reward:
+def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error") -> Reward:
     """A reward by name or by where its function lies.
 
     Args:
@@ -39,6 +42,7 @@ def load_reward(spec: str, *, device: str = "auto") -> Reward:
             `https://` address of an endpoint (see `penchant.rewards.http`). Or the folder of a reward model (a
             `reward_model` run, or its `checkpoint`), or several with commas between: the mean of them.
         device: where a classifier or a reward model runs, as `load_policy` takes it. (Code of its own is never run.)
+        overflow: of a reward model, what becomes of texts beyond its context (see `penchant.data.render.Renderer`).
 
     Returns:
         The function, checked on every call: whatever it returns but one finite number a pair, and any exception
@@ -60,7 +64,7 @@ def load_reward(spec: str, *, device: str = "auto") -> Reward:
     if spec not in BUILT_IN and all(part and Path(part).expanduser().is_dir() for part in spec.split(",")):
         from penchant.rewards.learned import learned_reward  # brings torch
 
-        return learned_reward(spec.split(","), device=device)
+        return learned_reward(spec.split(","), device=device, overflow=overflow)
     target = BUILT_IN.get(spec, spec)
     source, colon, name = target.rpartition(":")
     if not (colon and source and name.isidentifier()):
