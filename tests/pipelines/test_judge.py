@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from penchant.errors import InputError
 from penchant.judges import VerdictStore
 from penchant.pipelines.judge_runs import judge
 from penchant.pipelines.judge_settings import JudgeConfig
-from penchant.types import Comparison, PromptGroup
+from penchant.types import Comparison, PromptGroup, Response
 
 PROMPTS = [f"How was film {number}?" for number in range(16)]
 
@@ -61,18 +63,100 @@ def test_two_files_against_a_third(files: dict[str, str], tmp_path: Path, capsys
         assert len(store) == 64
 
 
-def test_a_run_against_its_reference_and_against_what_people_chose(stories: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def trained(stories: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A run of a real model with samples of 6 held-out prompts, twice a prompt, and its data."""
+    folder = tmp_path_factory.mktemp("trained")
     groups = [PromptGroup(p, [" It was good.", " It was bad."], [Comparison(0, 1)]) for p in PROMPTS]
-    data, run = str(tmp_path / "prefs.jsonl"), str(tmp_path / "run")
+    data, run = str(folder / "prefs.jsonl"), str(folder / "run")
     write_groups(groups, data)
     settings = ["optimizer.learning_rate=1e-3", "evaluate.samples.n=2", "evaluate.samples.max_new_tokens=8"]
     assert main(["train", "dpo", f"model={stories}", f"data={data}", "data.held_out=6", *settings, f"out={run}"]) == 0
+    return {"run": run, "data": data}
+
+
+def test_a_run_against_its_reference_and_against_what_people_chose(trained: dict[str, str], tmp_path: Path) -> None:
+    run, data = trained["run"], trained["data"]
     found = judge(JudgeConfig(responses=[run], judge="longest", out=str(tmp_path / "a"), n=2))
     (one,) = found["methods"].values()
     assert found["prompts"] == 6
     assert one["win_rate"]["rate"]["n"] == 12
     held = judge(JudgeConfig(responses=[run], against="chosen", data=data, judge="reward", out=str(tmp_path / "b")))
     assert held["methods"]["run"]["win_rate"]["rate"]["n"] == 6
+
+
+def test_a_run_at_temperatures(trained: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Drawn from the checkpoint: as the run's own samples where temperature and seed are theirs, kept, and tested
+    against another run at the same temperature only."""
+    run, out = Path(trained["run"]), tmp_path / "out"
+    twin = tmp_path / "twin"
+    twin.symlink_to(run, target_is_directory=True)
+    words = [str(run), str(twin), "--judge", "reward", "--temperatures", "0,1", "n=2", "device=cpu", f"out={out}"]
+    assert main(["judge", *words]) == 0
+    numbers = json.loads((out / "judge.json").read_text())
+    pairs = {name: one["win_rate"]["rate"]["n"] for name, one in numbers["methods"].items()}
+    assert pairs == {"run at 0": 6, "run at 1": 12, "twin at 0": 6, "twin at 1": 12}
+    assert [(test["one"], test["other"]) for test in numbers["tests"]] == [
+        ("run at 0", "twin at 0"),
+        ("run at 1", "twin at 1"),
+    ]
+    assert {test["p"] for test in numbers["tests"]} == {1.0}
+    (hot,) = (out / "drawn").glob("1-*.jsonl")
+    last = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()][-6:]
+    kept = [json.loads(line) for line in hot.read_text().splitlines()]
+    assert [[draw["text"] for draw in row["responses"]] for row in kept] == [
+        [draw["text"] for draw in row["policy"]] for row in last
+    ]
+    for name in ("temperatures", "equal-lengths", "longest"):
+        assert (out / "figures" / f"{name}.png").stat().st_size > 5000
+    times = {file: file.stat().st_mtime_ns for file in (out / "drawn").iterdir()}
+    again = judge(JudgeConfig(responses=[str(run)], judge="reward", temperatures=(0, 1), n=2, out=str(out)))
+    assert again["methods"]["run at 1"]["win_rate"] == numbers["methods"]["run at 1"]["win_rate"]
+    assert {file: file.stat().st_mtime_ns for file in (out / "drawn").iterdir()} == times
+
+
+def test_every_setting_of_temperatures_counts(trained: dict[str, str], tmp_path: Path) -> None:
+    base = {"responses": [trained["run"]], "judge": "longest", "temperatures": (1,), "out": str(tmp_path / "out")}
+
+    def texts(**settings: Any) -> list[str]:
+        """What is drawn that was not there."""
+        before = set(tmp_path.glob("out/drawn/*"))
+        judge(JudgeConfig(**{**base, **settings}))
+        (file,) = set(tmp_path.glob("out/drawn/*")) - before
+        return file.read_text().splitlines()
+
+    first = texts()
+    assert len(texts(limit=2)) == 2
+    assert texts(seed=1) != first
+    assert all(len(json.loads(row)["responses"][0]["token_ids"]) <= 3 for row in texts(max_new_tokens=3))
+    asked = _write(tmp_path / "asked.jsonl", [" It was."] * 3, ["Was it a dog?", "Was it a cat?", "Was it?"])
+    other = texts(prompts=asked, against=asked)
+    assert json.loads(other[0])["prompt"] == "Was it a dog?"
+
+
+def test_what_cannot_be_drawn_is_refused(trained: dict[str, str], files: dict[str, str], tmp_path: Path) -> None:
+    base = {"judge": "longest", "temperatures": (0,), "out": str(tmp_path / "out")}
+    with pytest.raises(InputError, match="is no run directory, and temperatures need"):
+        judge(JudgeConfig(responses=[files["kind"]], against=files["kind"], **base))
+    with pytest.raises(InputError, match="leave no room for 600 tokens in the context of 512"):
+        judge(JudgeConfig(responses=[trained["run"]], max_new_tokens=600, **base))
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in ("config.yaml", "metrics.jsonl", "samples.jsonl"):
+        shutil.copy(Path(trained["run"]) / name, copy)
+    with pytest.raises(InputError, match="has no checkpoint to draw from"):
+        judge(JudgeConfig(responses=[str(copy)], **base))
+    (copy / "checkpoint").symlink_to(Path(trained["run"]) / "checkpoint")
+    turns = (copy / "samples.jsonl").read_text().replace("How was film", "user: How was film")
+    (copy / "samples.jsonl").write_text(turns)
+    with pytest.raises(InputError, match="prompts are conversations"):
+        judge(JudgeConfig(responses=[str(copy)], **base))
+    for settings, message in (
+        ({"temperatures": (1, 1)}, "one temperature twice"),
+        ({"temperatures": (), "prompts": "x"}, "`prompts` is for responses that are drawn anew"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            JudgeConfig(responses=["run"], judge="longest", **settings)
 
 
 def test_other_prompts_are_refused_with_the_difference(files: dict[str, str], tmp_path: Path) -> None:
@@ -102,6 +186,45 @@ def test_a_limited_run_goes_on(files: dict[str, str], tmp_path: Path) -> None:
     assert first["baselines"] == {}
     rest = judge(JudgeConfig(**base))["methods"]["kind.jsonl"]["win_rate"]
     assert rest["rate"]["value"] == 1
+
+
+def test_calls_are_limited_over_all_sources_together(files: dict[str, str], tmp_path: Path) -> None:
+    base = {"responses": [files["kind"], files["mixed"]], "against": files["unkind"], "out": str(tmp_path / "out")}
+    judge(JudgeConfig(**base, judge="reward", max_calls=10))
+    with VerdictStore(tmp_path / "out" / "judgments.sqlite") as store:
+        assert len(store) == 10
+
+
+def test_a_response_drawn_twice_counts_twice(tmp_path: Path) -> None:
+    rows = [PromptGroup(p, [Response("It was good.", count=3), Response("A longer one, it was.")]) for p in PROMPTS]
+    write_groups(rows, tmp_path / "ours.jsonl")
+    write_groups([PromptGroup(p, [Response("It was so-so.", count=4)]) for p in PROMPTS], tmp_path / "theirs.jsonl")
+    places = {"responses": [str(tmp_path / "ours.jsonl")], "against": str(tmp_path / "theirs.jsonl")}
+    found = judge(JudgeConfig(**places, judge="longest", n=4, out=str(tmp_path / "out")))
+    rate = found["methods"]["ours.jsonl"]["win_rate"]["rate"]
+    assert (rate["value"], rate["n"]) == (0.25, 64)
+
+
+def test_a_judge_by_its_name_and_its_settings(files: dict[str, str], tmp_path: Path) -> None:
+    """`--judge NAME` is short for `judge=NAME`: what belongs to it is said as ever, and it replaces another."""
+    out = tmp_path / "out"
+    write_groups(
+        [
+            PromptGroup(
+                prompt, [f"It was wonderful, {n}.", f"It was quite awful and very sad, {n}."], [Comparison(1, 0)]
+            )
+            for n, prompt in enumerate(PROMPTS)
+        ],
+        tmp_path / "people.jsonl",
+    )
+    words = [files["kind"], "--against", files["unkind"], "--judge", "people", f"judge.paths=[{tmp_path}/people.jsonl]"]
+    assert main(["judge", *words, f"out={out}"]) == 0
+    numbers = json.loads((out / "judge.json").read_text())
+    assert numbers["methods"]["kind.jsonl"]["win_rate"]["losses"]["value"] == 1
+    settings = tmp_path / "judge.yaml"
+    settings.write_text(f"responses: ['{files['kind']}']\nagainst: '{files['unkind']}'\njudge: longest\nout: '{out}'\n")
+    assert main(["judge", str(settings), "--judge", "random", "judge.seed=3"]) == 0
+    assert json.loads((out / "judge.json").read_text())["config"]["judge"] == {"name": "random", "seed": 3}
 
 
 def test_every_setting_counts(files: dict[str, str], tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def make_judge(settings: JudgeSpec) -> Judge:
         case Reward():
             from penchant.judges.scored import RewardJudge
 
-            content = _content(settings.reward)
+            content = content_of(settings.reward)
             return RewardJudge(settings.reward, settings.margin, device=settings.device, content=content)
         case LocalPolicy():
             from penchant.judges.policy import PolicyJudge
@@ -48,7 +48,7 @@ def make_judge(settings: JudgeSpec) -> Judge:
             return NoisyJudge(make_judge(settings.judge), settings.rate, settings.seed)
 
 
-def _content(reward: str) -> str:
+def content_of(reward: str) -> str:
     """A digest of the files that a reward's name stands for, since these may change under it."""
     made = []
     for name in reward.removeprefix("classifier:").split(","):

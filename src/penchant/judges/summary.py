@@ -74,8 +74,10 @@ def _warnings(answers: Sequence[Answer], first: Sequence[float]) -> list[str]:
     verdicts = [[v for v in (answer.first, answer.second) if v is not None] for answer in silent]
     waiting = sum(any(not verdict.final for verdict in of) or not of for of in verdicts)
     if waiting:
+        failed = [verdict.transcript for of in verdicts for verdict in of if not verdict.final and verdict.transcript]
+        why = f" The first {failed[0].rstrip('.')}." if failed else ""
         told.append(
-            f"{waiting} of {len(answers)} pairs have no verdict yet: calls failed, or were too many. Run again."
+            f"{waiting} of {len(answers)} pairs have no verdict yet: calls failed, or were too many.{why} Run again."
         )
     if rest := len(silent) - waiting:
         told.append(f"{rest} of {len(answers)} pairs have answers that name no winner.")

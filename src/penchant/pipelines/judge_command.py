@@ -17,12 +17,14 @@ def add_judge(commands: Any) -> None:
     parser.add_argument("responses", nargs="*", metavar="RUN", help="runs or files of responses, or a CONFIG.yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="such as judge=longest n=2")
     parser.add_argument("--against", help="reference (default), chosen, or another run or file")
+    parser.add_argument("--judge", metavar="NAME", help="who judges: longest, random, reward, policy, endpoint, people")
+    parser.add_argument("--temperatures", metavar="T,T,...", help="draw from the runs anew, such as 0,0.25,0.5,0.75,1")
     parser.set_defaults(run=_judge)
 
 
 def _judge(options: argparse.Namespace) -> int:
     from penchant.pipelines.judge_runs import judge
-    from penchant.reports.judge import said
+    from penchant.reports.judge_words import said
 
     words = [*options.responses, *options.overrides]
     places = [word for word in words if "=" not in word]
@@ -35,6 +37,10 @@ def _judge(options: argparse.Namespace) -> int:
         overrides.append(f"responses={places!r}")
     if options.against is not None:
         overrides.append(f"against={options.against}")
+    if options.judge is not None:
+        overrides.append(f"judge={options.judge}")
+    if options.temperatures is not None:
+        overrides.append(f"temperatures=[{options.temperatures}]")
     config = load_config(JudgeConfig, path, overrides)
     assert isinstance(config, JudgeConfig)
     numbers = judge(config, tell=print)

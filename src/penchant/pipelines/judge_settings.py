@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from penchant.config import Config
 from penchant.judges.settings import JudgeSpec
@@ -25,6 +25,18 @@ class JudgeConfig(Config):
     `data`), or a run directory or a file."""
     data: Place | None = None
     """Preferences whose chosen responses are met, with `against: chosen`."""
+    temperatures: tuple[Annotated[float, Field(ge=0)], ...] = ()
+    """Draw the responses of runs anew from their checkpoints at each of these temperatures, such as [0, 0.25, 0.5,
+    0.75, 1], to the prompts of their samples. Whom they meet is the same at each. Not given: the samples that are
+    there."""
+    prompts: Place | None = None
+    """With temperatures: a file of other prompts to draw for."""
+    max_new_tokens: Annotated[int, Field(ge=1)] | None = None
+    """With temperatures: length at which a response is cut; that of the run's own samples if not given."""
+    seed: int = 0
+    """With temperatures: fixes the draws."""
+    device: str = "auto"
+    """With temperatures: where models draw."""
     judge: JudgeSpec
     """Who judges, with its settings."""
     baselines: bool = True
@@ -39,5 +51,14 @@ class JudgeConfig(Config):
     max_calls: Annotated[int | None, Field(ge=0)] = None
     """Calls of the judge, at most; another run goes on with the rest."""
     out: str = "judged"
-    """The folder for `judgments.sqlite`, `judge.json` and `report.html`; verdicts that are there are not asked for
-    again."""
+    """The folder for `judgments.sqlite`, `judge.json`, `report.html` and what was drawn; verdicts that are there are
+    not asked for again."""
+
+    @model_validator(mode="after")
+    def _drawn_once(self) -> Self:
+        if len(set(self.temperatures)) < len(self.temperatures):
+            raise ValueError("`temperatures` names one temperature twice: leave it out once")
+        given = [name for name in ("prompts", "max_new_tokens") if getattr(self, name) is not None]
+        if given and not self.temperatures:
+            raise ValueError(f"`{given[0]}` is for responses that are drawn anew: say at which `temperatures`")
+        return self

@@ -1,4 +1,4 @@
-"""What the pages of `agree` and `rank` have alike: how they are written, and how their numbers read."""
+"""What the pages of `agree`, `rank` and `judge` have alike: how they are written, and how their numbers read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write_page(context: Mapping[str, Any], pictures: Mapping[str, Picture], fold
 
 
 def shared_context(numbers: Numbers, resampled: str = "prompts") -> dict[str, Any]:
-    """What the template takes of both: where the numbers come from, and what their intervals are."""
+    """What the template takes of each: where the numbers come from, and what their intervals are."""
     record = {key: value for key, value in numbers["provenance"].items() if value is not None}
     return {
         "provenance": flatten(record),

@@ -3,46 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from penchant.reports.canvas import INK, MUTED, Picture, blank, error_arms, export, run_style, style
+from penchant.reports.canvas import INK, MUTED, PAPER, Picture, blank, export, run_style, style
 from penchant.reports.words import number
 
-APART = 0.006  # of the axis, so that intervals of methods do not lie on each other
+Point = tuple[float, float, float | None, float | None]
+"""Temperature, value, and the ends of its interval; None where there is none."""
+APART = 0.006  # of the axis, so that markers of methods do not lie on each other
+PUBLISHED = "as published"
 
 
-@dataclass(frozen=True)
-class Line:
-    """A method's estimates (as JSON has them) by temperature, and what others published of it."""
+def win_rate_picture(
+    rows: Mapping[str, Sequence[Point]],
+    title: str,
+    *,
+    published: Mapping[str, Sequence[tuple[float, float]]] | None = None,
+    width: float = 5.6,
+) -> Picture:
+    """Shares between 0 and 1 over temperatures, with bands of their intervals.
 
-    name: str
-    rates: Mapping[float, Mapping[str, Any]]
-    published: Mapping[float, float]
-
-
-def temperature_picture(lines: Sequence[Line], title: str, *, width: float = 5.6) -> Picture:
-    """Rates with bands of their intervals; a star is a published number, which has none."""
-    temperatures = sorted({temperature for line in lines for temperature in line.rates})
+    Args:
+        rows: of each name, in the order of the legend, its points in any order. A point with no neighbour has a bar
+            in place of a band.
+        published: (temperature, share) that others report of a name, which have no interval: hollow markers in the
+            colour of that name, or in one of its own where `rows` does not have it.
+    """
+    beside = published or {}
+    names = list(dict.fromkeys((*rows, *beside)))
+    temperatures = sorted({point[0] for points in rows.values() for point in points})
+    reach = max(temperatures[-1] - temperatures[0], 0.5) if temperatures else 1.0
     with style():
         figure, axes = blank(width, 3.9)
         axes.axhline(0.5, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
-        reach = max(temperatures[-1] - temperatures[0], 0.5) if temperatures else 1.0
-        for index, line in enumerate(lines):
-            color, dash, marker = run_style(index)
-            here = sorted(line.rates)
-            x = np.array(here) + APART * reach * (index - (len(lines) - 1) / 2)
-            found = [line.rates[one] for one in here]
-            y = [one["value"] for one in found]
-            axes.plot(x, y, color=color, linestyle=dash, linewidth=1.6, marker=marker, markersize=4.6, zorder=3)
-            axes.errorbar(x, y, yerr=error_arms(found), color=color, linestyle="none", elinewidth=1.0, alpha=0.55)
-            for temperature, rate in line.published.items():
-                axes.plot(
-                    [temperature], [rate], marker="*", markersize=11, color="none", markeredgecolor=color, zorder=4
-                )
+        for index, name in enumerate(names):
+            aside = APART * reach * (index - (len(names) - 1) / 2)
+            _line(axes, sorted(rows.get(name, ()), key=lambda point: point[0]), index, aside)
+            color, _, marker = run_style(index)
+            for temperature, value in beside.get(name, ()):
+                axes.plot([temperature], [value], marker=marker, markersize=8.5, zorder=4, **_hollow(color))
         axes.set_ylim(-0.02, 1.02)
         if temperatures:
             axes.xaxis.set_major_locator(FixedLocator(temperatures))
@@ -50,4 +54,28 @@ def temperature_picture(lines: Sequence[Line], title: str, *, width: float = 5.6
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
         axes.set_xlabel("temperature", loc="right")
         axes.set_ylabel("win rate", color=INK)
-        return export(figure, title, [line.name for line in lines])
+        if any(beside.values()):
+            mark = Line2D([], [], marker="o", markersize=7, **_hollow(MUTED))
+            axes.legend([mark], [PUBLISHED], loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2)
+        return export(figure, title, names)
+
+
+def _line(axes: Axes, points: Sequence[Point], index: int, aside: float) -> None:
+    """One name's points, their line, and what the intervals cover."""
+    if not points:
+        return
+    color, dash, marker = run_style(index)
+    x, y = (np.array([point[place] for point in points], dtype=float) for place in (0, 1))
+    low, high = (np.array([np.nan if p[place] is None else p[place] for p in points], dtype=float) for place in (2, 3))
+    axes.plot(x + aside, y, color=color, linestyle=dash, linewidth=1.6, marker=marker, markersize=4.6, zorder=3)
+    known = np.isfinite(low) & np.isfinite(high)
+    axes.fill_between(x + aside, low, high, where=known, color=color, alpha=0.15, linewidth=0)
+    padded = np.concatenate(([False], known, [False]))
+    alone = known & ~padded[:-2] & ~padded[2:]
+    if alone.any():
+        arms = np.maximum([(y - low)[alone], (high - y)[alone]], 0.0)
+        axes.errorbar((x + aside)[alone], y[alone], yerr=arms, color=color, linestyle="none", elinewidth=1.0)
+
+
+def _hollow(color: str) -> dict[str, Any]:
+    return {"color": "none", "markerfacecolor": PAPER, "markeredgecolor": color, "markeredgewidth": 1.4}

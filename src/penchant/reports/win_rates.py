@@ -12,7 +12,7 @@ from penchant.reports.render import figure_context
 from penchant.reports.samples import folded
 from penchant.reports.tables import DASH, Table
 from penchant.reports.transfer_words import method_name, shown_domain
-from penchant.reports.win_rate_figures import Line, temperature_picture
+from penchant.reports.win_rate_figures import Point, win_rate_picture
 from penchant.reports.win_rate_words import MET, findings, headline, judge_words, p_words, rate_at
 from penchant.reports.words import count, duration, number
 
@@ -22,8 +22,8 @@ TITLES = {
     "judged-transfer": "Trained here, judged there: who wins on other domains",
 }
 CAPTION = (
-    "Wins and half of the ties, of all pairs. Stars are the paper's numbers for the method of the same colour, without "
-    "an interval: other models, data and judge."
+    "Wins and half of the ties, of all pairs. Hollow markers are the paper's numbers for the method of the same "
+    "colour, without an interval: other models, data and judge."
 )
 Numbers = Mapping[str, Any]
 
@@ -32,11 +32,12 @@ def win_rate_pictures(study: Numbers) -> dict[str, Picture]:
     """A figure a domain, by key."""
     pictures = {}
     for number_, domain in enumerate(study["domains"]):
-        lines = [
-            Line(method_name(method), _rates(method, domain), _theirs(study, method, domain))
-            for method in study["methods"]
-        ]
-        pictures[f"win-rate-{number_}"] = temperature_picture(lines, f"Win rate on {shown_domain(domain)}")
+        names = {method_name(method): method for method in study["methods"]}
+        pictures[f"win-rate-{number_}"] = win_rate_picture(
+            {name: _rates(method, domain) for name, method in names.items()},
+            f"Win rate on {shown_domain(domain)}",
+            published={name: _theirs(study, method, domain) for name, method in names.items()},
+        )
     return pictures
 
 
@@ -63,18 +64,19 @@ def win_rate_context(study: Numbers, pictures: Mapping[str, Picture]) -> dict[st
     }
 
 
-def _rates(method: Numbers, domain: Numbers) -> dict[float, Numbers]:
-    cells = (one for one in method["cells"] if one["domain"] == domain["name"])
-    return {one["temperature"]: one["win_rate"]["rate"] for one in cells}
+def _rates(method: Numbers, domain: Numbers) -> list[Point]:
+    cells = [one for one in method["cells"] if one["domain"] == domain["name"]]
+    rates = ((one["temperature"], one["win_rate"]["rate"]) for one in cells)
+    return [(temperature, rate["value"], rate["low"], rate["high"]) for temperature, rate in rates]
 
 
-def _theirs(study: Numbers, method: Numbers, domain: Numbers) -> dict[float, float]:
+def _theirs(study: Numbers, method: Numbers, domain: Numbers) -> list[tuple[float, float]]:
     """Published rates of a method by temperature; those without one are in the table alone."""
-    return {
-        one["temperature"]: one["rate"]
+    return [
+        (one["temperature"], one["rate"])
         for one in study["published"]["rates"]
         if (one["method"], one["own"]) == (method["name"], domain["own"]) and one["temperature"] is not None
-    }
+    ]
 
 
 def _summary(study: Numbers) -> Table:
