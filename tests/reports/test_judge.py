@@ -84,7 +84,7 @@ def test_temperatures_are_a_line_a_run(tmp_path: Path) -> None:
     numbers = made_up(temperatures=(0.0, 0.5, 1.0))
     assert list(judge_pictures(numbers)) == ["temperatures", "equal-lengths", "longest"]
     assert headline(numbers)[0] == (
-        "dpo against ref.jsonl: 60% [50%, 70%] at temperature 0 at most, 50% [40%, 60%] at temperature 1 at least."
+        "dpo wins 50% [40%, 60%] (temperature 1) to 60% [50%, 70%] (temperature 0) against ref.jsonl."
     )
     judge_page(numbers, tmp_path)
     html = (tmp_path / "report.html").read_text()

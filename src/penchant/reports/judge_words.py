@@ -60,15 +60,15 @@ def headline(numbers: Numbers) -> list[str]:
         if len(rows) == 1:
             told.append(f"{who} wins {cell(rates[0], percent=True)} against {against}.")
         else:
-            most, least = (pick(rows, key=lambda row: row["win_rate"]["rate"]["value"]) for pick in (max, min))
-            told.append(f"{who} against {against}: {_at(most)} at most, {_at(least)} at least.")
+            least, most = (pick(rows, key=lambda row: row["win_rate"]["rate"]["value"]) for pick in (min, max))
+            told.append(f"{who} wins {_at(least)} to {_at(most)} against {against}.")
     pairs = [row["win_rate"]["rate"]["n"] for rows in runs(numbers).values() for row in rows]
     each = f"{min(pairs):,} to {count(max(pairs), 'pair')}" if min(pairs) < max(pairs) else count(pairs[0], "pair")
     return [*told, f"{each} each, of {count(numbers['prompts'], 'prompt')}; a tie is half a win."]
 
 
 def _at(row: Numbers) -> str:
-    return f"{cell(row['win_rate']['rate'], percent=True)} at temperature {row['temperature']:g}"
+    return f"{cell(row['win_rate']['rate'], percent=True)} (temperature {row['temperature']:g})"
 
 
 def findings(numbers: Numbers) -> list[str]:
@@ -88,9 +88,7 @@ def findings(numbers: Numbers) -> list[str]:
             "theirs says little of quality."
         )
     if any(row["win_rate"]["unparseable"]["value"] for row in methods):
-        told.append(
-            "A pair without a verdict is none that was won; what those pairs would allow is the most it can be."
-        )
+        told.append("A pair without a verdict counts as not won; at most is the rate if all of these had been won.")
     if any(row["temperature"] is not None for row in methods):
         told.append(
             "At every temperature the responses that are met are the same; only those of the runs were drawn anew."
