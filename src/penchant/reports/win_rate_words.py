@@ -33,7 +33,9 @@ def headline(study: Numbers) -> list[str]:
     )
     beside = f"; the reference wins {percent(base)}" if base else ""
     prompts = listing(f"{domain.get('prompts') or 0:,} of {shown_domain(domain)}" for domain in study["domains"])
+    warning = _guesses(study)
     return [
+        *([warning] if warning else []),
         f"{said}{beside}.",
         f"{count(len(study['seeds']), 'seed')}; intervals resample prompts ({prompts}), not the training. "
         f"{judge_words(study)}",
@@ -83,13 +85,30 @@ def p_words(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p {number(p, 3)}"
 
 
+def _guesses(study: Numbers) -> str:
+    """Whether a judge that was trained here is right no more often than a coin, as far as can be told."""
+    right = _right(study)
+    if right is None or (right["low"] is not None and right["low"] > 0.5):
+        return ""
+    return (
+        f"This judge cannot be told from a coin: it agrees with {percent(right)} of the preferences that it has not "
+        "seen. The win rates below say nothing about who is better."
+    )
+
+
+def _right(study: Numbers) -> Numbers | None:
+    """How often a judge that was trained here agrees with preferences that it has not seen."""
+    found: Numbers | None = ((study["judge"] or {}).get("held_out", {}).get("held_out") or {}).get("accuracy")
+    return found
+
+
 def judge_words(study: Numbers) -> str:
     """Who judges; of a judge that was trained here also how often it is right."""
     judge = study["config"]["judge"]
     if study["judge"] is None:
         name = judge.get("model") or judge.get("reward") or ""
         return f"The judge is {judge['name']}{f' ({name})' if name else ''}."
-    right = (study["judge"]["held_out"].get("held_out") or {}).get("accuracy")
+    right = _right(study)
     said = "The judge is a reward model trained on other prompts of the same data"
     if right is None:
         return f"{said}; nobody knows how often it is right."
