@@ -11,6 +11,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from penchant.cli import main
 from penchant.data.write import write_groups
 from penchant.types import PromptGroup
 
@@ -41,7 +44,9 @@ def _found(out: Path) -> Any:
     return of_content(json.loads((out / "judge.json").read_text()))
 
 
-def test_killed_twice_nothing_kept_is_paid_for_twice(penchant: Any, endpoint: FakeEndpoint, tmp_path: Path) -> None:
+def test_killed_twice_nothing_kept_is_paid_for_twice(
+    penchant: Any, endpoint: FakeEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By SIGKILL, with calls on their way: only these may be asked again, and the result is that of a quiet run."""
     for name, words in (("ours", "It was good{}."), ("theirs", "It was rather long.{}")):
         groups = [PromptGroup(f"How was film {n}?", [words.format("!" * (n % 7) * 3)]) for n in range(PAIRS)]
@@ -56,7 +61,8 @@ def test_killed_twice_nothing_kept_is_paid_for_twice(penchant: Any, endpoint: Fa
     endpoint.behave = slow
     command = ["judge", "ours.jsonl", "--against", "theirs.jsonl", "--judge", "endpoint", "judge.model=m"]
     command += [f"judge.base_url={endpoint.url}", "judge.template=bare.j2", f"judge.concurrency={AT_ONCE}"]
-    assert penchant(*command, "out=quiet").wait() == 0
+    monkeypatch.chdir(tmp_path)
+    assert main([*command, "out=quiet"]) == 0
     assert len(endpoint.calls) == 2 * PAIRS
 
     endpoint.calls.clear()
@@ -83,5 +89,4 @@ def test_killed_twice_nothing_kept_is_paid_for_twice(penchant: Any, endpoint: Fa
     assert times.total() <= 2 * PAIRS + 2 * AT_ONCE
     assert _found(out) == _found(tmp_path / "quiet")
     shares = _found(out)["methods"]["ours.jsonl"]["win_rate"]
-    assert min(shares[key]["value"] for key in ("wins", "ties", "losses")) >= 0
     assert 0 < shares["rate"]["value"] < 1
