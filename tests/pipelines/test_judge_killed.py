@@ -44,7 +44,9 @@ def _found(out: Path) -> Any:
     return of_content(json.loads((out / "judge.json").read_text()))
 
 
-def test_killed_twice_nothing_kept_is_paid_for_twice(penchant: Any, endpoint: FakeEndpoint, tmp_path: Path) -> None:
+def test_killed_twice_nothing_kept_is_paid_for_twice(
+    penchant: Any, endpoint: FakeEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By SIGKILL, with calls on their way: only these may be asked again, and the result is that of a quiet run."""
     for name, words in (("ours", "It was good{}."), ("theirs", "It was rather long.{}")):
         groups = [PromptGroup(f"How was film {n}?", [words.format("!" * (n % 7) * 3)]) for n in range(PAIRS)]
