@@ -76,6 +76,7 @@ def test_who_says_the_same_whatever_it_is_asked_is_named(study: dict[str, Any]) 
     same = deepcopy(study)
     same["methods"][1] = method("dpo", "DPO", (0.7, 0.6, 0.8), distinct=3)
     (sentence,) = [sentence for sentence in findings(same) if "much the same" in sentence]
+    assert sentence in headline(same)[0]
     assert sentence.startswith("DPO says much the same whatever it is asked (3 texts in 40 responses)")
 
 

@@ -36,7 +36,7 @@ def headline(study: Numbers) -> list[str]:
     warning = _guesses(study)
     return [
         *([warning] if warning else []),
-        f"{said}{beside}.",
+        " ".join(filter(None, [f"{said}{beside}.", _alike(study, best)])),
         f"{count(len(study['seeds']), 'seed')}; intervals resample prompts ({prompts}), not the training. "
         f"{judge_words(study)}",
     ]

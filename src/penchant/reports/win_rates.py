@@ -16,6 +16,8 @@ from penchant.reports.win_rate_figures import Point, win_rate_picture
 from penchant.reports.win_rate_words import MET, findings, headline, judge_words, p_words, rate_at
 from penchant.reports.words import count, duration, number
 
+LABELS = {"dpo": "DPO", "ppo": "PPO"}
+"""Of methods that papers report."""
 TITLES = {
     "tldr": "Summaries: who wins against those of the data",
     "dialogue": "Dialogue: who wins against the preferred responses",
@@ -150,7 +152,7 @@ def _theirs_table(study: Numbers) -> Table:
         ]
         at = "its best" if one["temperature"] is None else f"{one['temperature']:g}"
         about = "about " if one["read"] == "plot" else ""
-        rows.append((one["method"], at, f"{about}{number(100 * one['rate'], 0)}%", "; ".join(ours) or DASH))
+        rows.append((LABELS[one["method"]], at, f"{about}{number(100 * one['rate'], 0)}%", "; ".join(ours) or DASH))
     of = study["published"]
     caption = (
         f"Published ({of['rates'][0]['source']}; {of['setting']}) beside ours, which has another model, data and judge."
