@@ -237,8 +237,9 @@ def test_an_endpoint_is_estimated_before_it_is_asked(
     files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["judge.name=endpoint", "judge.model=m", "judge.base_url=http://127.0.0.1:9/v1", "judge.attempts=1"]
+    words += ["--max-calls", "20"]
     out = f"out={tmp_path / 'out'}"
     assert main(["judge", files["kind"], "--against", files["unkind"], *words, out]) == 2
     said = capsys.readouterr()
-    assert "32 calls, about" in said.out
+    assert "32 calls (at most 20 of them now), about" in said.out
     assert "cannot be reached" in said.err

@@ -259,6 +259,31 @@ def test_calls_that_failed_are_made_again_and_no_other(
     assert mended.numbers["cost"]["judge_tokens"] > 0
 
 
+def test_the_paper_s_preset_starts_and_goes_on_with_stand_ins_for_what_the_hub_has(
+    base: dict[str, Any], rows: Path, tmp_path: Path, endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    small = [
+        f"model={base['model']['name']}", f"preferences.path={rows / 'pairs.jsonl'}", "preferences.limit=8",
+        f"measured.path={rows / 'met.jsonl'}", "measured.skip=8", "measured.limit=4", f"judge.base_url={endpoint.url}",
+        "judge.attempts=1", "temperatures=[1]", "max_new_tokens=6", "prompt_tokens=64", "batch_size=4",
+        "warmup_steps=1", "reward_model.batch_size=4", "ppo.steps=1", "ppo.prompts_per_step=4",
+        "ppo.samples_per_prompt=2", "best_of_n.n=[2]", f"out={tmp_path / 'study'}",
+    ]  # fmt: skip
+    config = load_config(TldrConfig, preset_file("paper", "tldr"), small)
+    honest, endpoint.behave = endpoint.behave, lambda *_: 500
+    with Workers() as workers:
+        stopped = run_win_rates(config, workers=workers)
+        assert {stage for stage, _ in stopped.failures} == {f"{name}-on-0-judged" for name in (
+            "reference", "dpo-beta-0.5-seed-0", "preferred-ft-seed-0", "ppo-target-nats-6-seed-0", "best-of-n-2-0",
+        )}  # fmt: skip
+        endpoint.behave = honest
+        done = run_win_rates(config, workers=workers)
+    assert not done.failures
+    assert done.ran == 5  # the verdicts alone
+    assert [one["name"] for one in done.numbers["methods"]] == ["reference", "dpo", "preferred_ft", "ppo", "best_of_n"]
+
+
 # -- the command and the page -------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ def add_judge(commands: Any) -> None:
     parser.add_argument("--against", help="reference (default), chosen, or another run or file")
     parser.add_argument("--judge", metavar="NAME", help="who judges: longest, random, reward, policy, endpoint, people")
     parser.add_argument("--temperatures", metavar="T,T,...", help="draw from the runs anew, such as 0,0.25,0.5,0.75,1")
+    parser.add_argument("--max-calls", type=int, metavar="N", help="calls of the judge now, of all sources together")
     parser.set_defaults(run=_judge)
 
 
@@ -39,6 +40,8 @@ def _judge(options: argparse.Namespace) -> int:
         overrides.append(f"against={options.against}")
     if options.judge is not None:
         overrides.append(f"judge={options.judge}")
+    if options.max_calls is not None:
+        overrides.append(f"max_calls={options.max_calls}")
     if options.temperatures is not None:
         overrides.append(f"temperatures=[{options.temperatures}]")
     config = load_config(JudgeConfig, path, overrides)
