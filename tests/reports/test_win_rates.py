@@ -20,7 +20,7 @@ def method(name: str, label: str, rate: tuple[float, float, float], distinct: in
         return {
             "domain": "posts", "temperature": temperature, "win_rate": {"rate": estimate(*found)},
             "length_controlled": None, "flipped": None, "baselines": {"longest": estimate(0.4, 0.3, 0.5)},
-            "responses": {"n": 40, "distinct": distinct},
+            "responses": {"n": 120, "prompts": 40, "distinct": distinct},
         }  # fmt: skip
 
     best = {"domain": "posts", "temperature": 0.0, "rate": estimate(*rate)}
@@ -77,7 +77,7 @@ def test_who_says_the_same_whatever_it_is_asked_is_named(study: dict[str, Any]) 
     same["methods"][1] = method("dpo", "DPO", (0.7, 0.6, 0.8), distinct=3)
     (sentence,) = [sentence for sentence in findings(same) if "much the same" in sentence]
     assert sentence in headline(same)[0]
-    assert sentence.startswith("DPO says much the same whatever it is asked (3 texts in 40 responses)")
+    assert sentence.startswith("DPO says much the same whatever it is asked (3 texts for 40 prompts)")
 
 
 @pytest.mark.parametrize("kind", SETTING)

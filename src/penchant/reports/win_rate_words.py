@@ -15,7 +15,7 @@ MET = {
     "judged-transfer": "the response of the data",
 }
 LEVEL = 0.05
-ENOUGH, FEW = 10, 0.25  # responses, and the share of different ones below which that is said
+ENOUGH, FEW = 10, 0.25  # prompts, and how many different responses for each of them are too few
 Numbers = Mapping[str, Any]
 
 
@@ -180,11 +180,11 @@ def _alike(study: Numbers, method: Numbers) -> str:
     """Whether a method says the same whatever it is asked: then its wins say something of the judge alone."""
     here = own_domain(study), study["tested_at"]
     told = next((one["responses"] for one in method["cells"] if (one["domain"], one["temperature"]) == here), None)
-    if told is None or told["n"] < ENOUGH or told["distinct"] >= FEW * told["n"]:
+    if told is None or told["prompts"] < ENOUGH or told["distinct"] >= FEW * told["prompts"]:
         return ""
-    few, many = count(told["distinct"], "text"), count(told["n"], "response")
+    few, many = count(told["distinct"], "text"), count(told["prompts"], "prompt")
     return (
-        f"{method_name(method)} says much the same whatever it is asked ({few} in {many}): what it wins says more "
+        f"{method_name(method)} says much the same whatever it is asked ({few} for {many}): what it wins says more "
         "about the judge than about the responses."
     )
 

@@ -124,7 +124,11 @@ def _method(one: Judged) -> dict[str, Any]:
             "temperature": temperature,
             **summarize(answers),
             "baselines": _baselines(answers),
-            "responses": {"n": len(answers), "distinct": len({answer.asked.a for answer in answers})},
+            "responses": {
+                "n": len(answers),
+                "prompts": len({answer.asked.prompt for answer in answers}),
+                "distinct": len({answer.asked.a for answer in answers}),
+            },
         }
         for (domain, temperature), answers in sorted(one.answers.items(), key=lambda item: item[0][1])
     ]
