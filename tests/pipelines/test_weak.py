@@ -12,7 +12,7 @@ import pytest
 import penchant as pt
 from penchant.cli import main
 from penchant.errors import InputError
-from penchant.weak.classifiers import load_classifier
+from penchant.weak.classifiers import SklearnClassifier, load_classifier
 
 GOOD, BAD = ("fine", "lovely", "warm"), ("dull", "awful", "cold")
 
@@ -329,6 +329,18 @@ def test_a_saved_student_does_not_label_what_it_learned_from(weak: str, files: d
     held = tmp_path / "held.jsonl"
     held.write_text("\n".join(rows) + "\n")
     assert pt.weak_label(pt.WeakLabel(data=str(held), **settings))["rows"] == 24
+
+
+def test_a_classifier_saved_in_python_does_not_label_what_it_learned_from(
+    files: dict[str, str], tmp_path: Path
+) -> None:
+    texts = [json.loads(line)["text"] for line in Path(files["data"]).read_text().splitlines()]
+    labels = [n % 2 for n in range(20)]
+    SklearnClassifier(names=["bad", "good"]).fit([t.upper() for t in texts[:20]], labels).save(tmp_path / "own")
+    settings = {"saved": str(tmp_path / "own"), "out": str(tmp_path / "again.jsonl")}
+    with pytest.raises(InputError, match=r"20 of the 120 rows to label .* that the supervisor learns from"):
+        pt.weak_label(pt.WeakLabel(data=files["data"], **settings))
+    assert pt.weak_label(pt.WeakLabel(data=files["test"], **settings))["rows"] == 60
 
 
 def test_a_supervisor_of_three_rows_is_refused(files: dict[str, str], tmp_path: Path) -> None:

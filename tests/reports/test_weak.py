@@ -59,6 +59,11 @@ def cell(loss: str = "naive", ratio: float | None = 0.5, over: float | None = No
     }
 
 
+def strong(label: str, parameters: int, **changes: Any) -> dict[str, Any]:
+    own = {"label": label, "family": label, "model": label, "how": "probed", "layer": 9, "rows": None}
+    return {**own, "parameters": parameters, "curve_unit": "steps", **changes}
+
+
 def made_up(*cells: dict[str, Any]) -> dict[str, Any]:
     """Numbers as the summary writes them."""
     return {
@@ -79,7 +84,7 @@ def made_up(*cells: dict[str, Any]) -> dict[str, Any]:
         ],
         "weak": ["TF-IDF"],
         "chain": [],
-        "strong": [{"label": "big", "family": "big", "rows": None, "parameters": 135_000_000, "curve_unit": "steps"}],
+        "strong": [strong("big", 135_000_000)],
         "losses": ["naive", "confidence 0.5"],
         "shown": [],
         "cells": list(cells),
@@ -97,7 +102,8 @@ def test_the_page_has_the_numbers(page: Callable[[dict[str, Any]], str], tmp_pat
     for words in ("0.50", "[0.45, 0.55]", "SST-2", "7 duplicates", "135", "4.3%", "for new test items and new seeds"):
         assert words in html, words
     names = {path.name for path in (tmp_path / "page-figures").iterdir()}
-    assert names == {"pgr.png", "accuracy.png", "curve.png", "reliability.png", "table.csv", "table.tex"}
+    drawn = ("pgr", "accuracy", "agreement", "curve", "reliability")
+    assert names == {*(f"{name}.png" for name in drawn), "table.csv", "table.tex"}
 
 
 def test_students_of_several_sizes_are_drawn_against_them(
@@ -108,6 +114,27 @@ def test_students_of_several_sizes_are_drawn_against_them(
     study["weak"].append("other")
     assert "parameters" in page(study)
     assert "size.png" in {path.name for path in (tmp_path / "page-figures").iterdir()}
+
+
+def test_how_salient_a_task_is_by_layer_and_by_what_is_learned(
+    page: Callable[[dict[str, Any]], str], tmp_path: Path
+) -> None:
+    places = {"big, layer 2": 0.7, "big, layer 9": 0.8, "big, fine-tuned": 0.9, "big, prompted": 0.55}
+    study = made_up(*(cell(strong=label, ceiling=about(value)) for label, value in places.items()))
+    big = strong("big", 135_000_000)
+    layers = [big | {"label": f"big, layer {layer}", "layer": layer} for layer in (2, 9)]
+    others = [big | {"label": f"big, {how}", "how": how, "layer": None} for how in ("fine-tuned", "prompted")]
+    study["strong"] = [*layers, *others]
+    html = page(study)
+    assert "layer.png" in {path.name for path in (tmp_path / "page-figures").iterdir()}
+    assert "Accuracy against the layer" in html
+    said = next(text for text in findings(study) if "salient" in text)
+    assert said == (
+        "How salient SST-2 is, by the accuracy of students that learn from the truth: probed 80% [78%, 82%] (big, "
+        "layer 9, the best of 2), fine-tuned 90% [88%, 92%] (big, fine-tuned) and prompted 55% [53%, 57%] (big, prompted)."
+    )
+    assert "layer" not in weak_pictures(made_up(cell()))
+    assert not any("salient" in text for text in findings(made_up(cell())))
 
 
 def test_sentences_go_as_far_as_the_intervals() -> None:

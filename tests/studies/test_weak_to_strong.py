@@ -5,7 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import signal
+import time
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -140,9 +143,16 @@ FINE_TUNED = {"name": "lm", "device": "cpu", "training": {"epochs": 1, "batch_si
 def test_fine_tuned_students_and_a_chain(
     make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str
 ) -> None:
-    """Each has its ceiling and controls; the chain's student stands beside one that trained as long."""
-    strong = [FINE_TUNED | {"model": stories}, {"model": stories}]
-    config = make(weak=[{"name": "tfidf", "rows": 20}], strong=strong, bootstrap=[{"model": stories}], test=40)
+    """Each has its ceiling and controls; the student of a chain of two stands beside one that trained as long, and all
+    stop by weak labels."""
+    stops = FINE_TUNED | {"model": stories, "training": FINE_TUNED["training"] | {"early_stopping": True}}
+    given: dict[str, Any] = {
+        "weak": [{"name": "tfidf", "rows": 20}],
+        "strong": [stops, {"model": stories}],
+        "bootstrap": [{"model": stories, "layer": 1}, {"model": stories}],
+        "test": 40,
+    }
+    config = make(**given)
     result = run_weak_to_strong(config, workers=workers)
     assert not result.failures
     assert [one["loss"] for one in result.numbers["cells"]] == 2 * [
@@ -152,22 +162,25 @@ def test_fine_tuned_students_and_a_chain(
         "as long, no chain",
     ]
     tuned = result.numbers["cells"][:4]
-    assert {one["strong"] for one in tuned} == {"stories260K, fine-tuned"}
-    assert [len(one["curve"]) for one in tuned] == [4, 4, 4, 8]  # the last trains twice as long
+    assert {one["strong"] for one in tuned} == {"stories260K, fine-tuned, early stopping"}
+    assert [len(one["curve"]) for one in tuned] == [4, 4, 4, 12]  # the last trains three times as long
     assert all(one["oracle"] and one["random"] and one["noise"] for one in tuned)
+    for one in tuned:  # what it has in the end are the weights of its best look, and no oracle's
+        assert one["early"] == pytest.approx(one["student"]["value"])
+        assert one["early"] <= one["oracle"]["accuracy"] + 0.1  # that is of the mean over seeds, this of each
     assert [one["over_longer"] is not None for one in tuned] == [False, False, True, False]
     assert tuned[0]["student"] != tuned[2]["student"] or tuned[0]["brier"] != tuned[2]["brier"]
     assert tuned[0]["ceiling"] == tuned[2]["ceiling"]
     (grid,) = weak_grid(config)
-    folds = [np.load(Path(config.out or "") / grid.labels[name, 0].place / "labels.npy") for name in
-             ("weak-0", "weak-0-chain-0")]  # fmt: skip
-    assert folds[0].shape == folds[1].shape
-    assert not np.allclose(*folds)
+    links = [grid.labels[name, 0].place for name in ("weak-0", "weak-0-chain-0", "weak-0-chain-1")]
+    labels = [np.load(Path(config.out or "") / place / "labels.npy") for place in links]
+    assert {each.shape for each in labels} == {labels[0].shape}
+    assert not any(np.allclose(one, other) for one, other in combinations(labels, 2))
+    assert "stopped by weak labels" in _page(config)
     assert run_weak_to_strong(config, workers=workers).ran == 0
-    fewer = make(
-        weak=[{"name": "tfidf", "rows": 20}], strong=strong, bootstrap=[{"model": stories}], test=40, controls=False
-    )
-    assert run_weak_to_strong(fewer, workers=workers).ran == 1  # the probes, which are one stage
+    assert (
+        run_weak_to_strong(make(**given, controls=False), workers=workers).ran == 1
+    )  # the probes, which are one stage
 
 
 def _write_comparisons(folder: Path) -> None:
@@ -376,10 +389,15 @@ def test_presets_ask_for_stages(name: str, monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.slow
-def test_the_paper_s_preset_starts_and_resumes_with_stand_ins_for_what_the_hub_has(
-    make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str, tmp_path: Path
+def test_the_paper_s_preset_starts_is_killed_and_resumes_with_stand_ins_for_what_the_hub_has(
+    make: Callable[..., WeakToStrongConfig],
+    penchant: Callable[..., Any],
+    workers: Workers,
+    stories: str,
+    tmp_path: Path,
 ) -> None:
-    """Its settings but for the models' names, the tasks and the sizes; a second seed runs what the first did not."""
+    """Its settings but for the models' names, the tasks and the sizes. By SIGKILL while students train: what is done
+    stays, and the numbers are those of a quiet run. A second seed runs what the first did not."""
     from penchant.config import load_config
     from penchant.studies.presets import preset_file
 
@@ -390,12 +408,30 @@ def test_the_paper_s_preset_starts_and_resumes_with_stand_ins_for_what_the_hub_h
     }
     sizes = {"tasks": ("sst2",), "train": 40, "test": 20, "out": str(tmp_path / "paper")}
     paper = given.model_copy(update=stand_ins | sizes | {"seeds": (0,)})
+    (tmp_path / "paper.yaml").write_text(to_yaml(paper))
+    killed = penchant("study", "weak-to-strong", "paper.yaml")
+    done = tmp_path / "paper" / "stages"
+    _until(lambda: len(list(done.glob("sst2-student-*/stage.json"))) >= 1)
+    killed.kill(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    _until(lambda: not list(done.glob(".*.new")), seconds=5)
+    before = {file: file.stat().st_mtime_ns for file in done.glob("*/stage.json")}
     first = run_weak_to_strong(paper, workers=workers)
     assert not first.failures
     assert [one["loss"] for one in first.numbers["cells"]] == ["naive", "confidence 0.5", "confidence 0.75"]
+    assert before == {file: file.stat().st_mtime_ns for file in before}
+    quiet = run_weak_to_strong(paper.model_copy(update={"out": str(tmp_path / "quiet")}), workers=workers)
+    assert 0 < first.ran == quiet.ran - len(before)
+    assert first.numbers["cells"] == quiet.numbers["cells"]
     again = run_weak_to_strong(paper.model_copy(update={"seeds": (0, 1)}), workers=workers)
-    assert again.ran == first.ran - 1  # all but the rows, for the second seed
+    assert again.ran == quiet.ran - 1  # all but the rows, for the second seed
     assert run_weak_to_strong(paper, workers=workers).ran == 0
+
+
+def _until(there: Callable[[], bool], seconds: float = 120) -> None:
+    ends = time.monotonic() + seconds
+    while not there() and time.monotonic() < ends:
+        time.sleep(0.02)
 
 
 def test_a_task_of_too_few_rows_is_refused(make: Callable[..., WeakToStrongConfig], workers: Workers) -> None:

@@ -16,7 +16,7 @@ from penchant.errors import InputError
 from penchant.types import PromptGroup
 from penchant.weak.chess_engine import ELSEWHERE, ChessEngineClassifier
 from penchant.weak.classifiers import ProbeClassifier, SklearnClassifier, load_classifier, make_classifier
-from penchant.weak.contract import Classifier, Example, Probabilities
+from penchant.weak.contract import Classifier, Example, Probabilities, marks_of
 from penchant.weak.language_model import LanguageModelClassifier
 from penchant.weak.settings import ChessEngine, LanguageModel, Probe, Tfidf
 
@@ -120,6 +120,7 @@ def _case(name: str, stories: str) -> Case:
 class Fitted:
     """A case with a classifier that was fitted to its rows, once for all tests, and what it says of unseen ones."""
 
+    name: str
     case: Case
     classifier: Classifier
     rows: Sequence[Example]
@@ -138,7 +139,7 @@ def fitted(request: pytest.FixtureRequest, stories: str) -> Fitted:
     case = _case(request.param, stories)
     (rows, labels), (unseen, truth) = case.rows(0), case.rows(1)
     classifier = case.make().fit(rows, labels)
-    return Fitted(case, classifier, rows, labels, unseen, truth, classifier.predict_proba(unseen))
+    return Fitted(request.param, case, classifier, rows, labels, unseen, truth, classifier.predict_proba(unseen))
 
 
 def test_answers_are_probabilities_and_right_where_it_can_learn(fitted: Fitted) -> None:
@@ -175,6 +176,22 @@ def test_what_is_saved_says_the_same(fitted: Fitted, tmp_path: Path) -> None:
     opened = load_classifier(tmp_path / "kept")
     np.testing.assert_allclose(opened.predict_proba(fitted.unseen), fitted.said, atol=1e-5)
     assert opened.names == fitted.classifier.names
+    assert opened.learned == fitted.classifier.learned
+
+
+def test_it_knows_what_it_learned_from(fitted: Fitted) -> None:
+    """All that it was fitted to, the shots that it is shown, or nothing; a validation is no part of it."""
+    shown = {"prompted": 2, "prompted pairs": 2, "engine": 0}.get(fitted.name, len(fitted.rows))
+    assert len(fitted.classifier.learned) == shown
+    assert fitted.classifier.learned <= set(marks_of(fitted.rows))
+
+
+def test_marks_do_not_tell_apart_what_a_reader_takes_for_the_same() -> None:
+    a, b = PromptGroup("So?", ["Yes.", "No."]), PromptGroup("so", ["no", "yes"])
+    assert len(set(marks_of([a, b]))) == 1
+    assert len(set(marks_of(["A film!", " a  FILM", "a film"]))) == 1
+    assert len(set(marks_of(["a film", "a firm", PromptGroup("a", ["film", "b"])]))) == 3
+    assert marks_of(["?!"]) == [""]
 
 
 @pytest.mark.parametrize(

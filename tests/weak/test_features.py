@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from penchant.errors import InputError
 from penchant.models.policy import Policy
+from penchant.types import PromptGroup
 from penchant.weak import features
 from penchant.weak.features import activations
 
@@ -27,28 +32,94 @@ def test_they_are_the_states_at_the_last_token_of_each_text_alone(story_policy: 
         np.testing.assert_allclose(found[:, place], alone, atol=2e-3, rtol=2e-3)
 
 
-def test_the_same_texts_are_computed_once_and_other_weights_or_texts_anew(
+def test_the_same_texts_are_computed_once_and_with_other_weights_anew(
     story_policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = np.array(activations(story_policy, TEXTS, tmp_path))
     with monkeypatch.context() as patch:
-        patch.setattr(features, "_compute", lambda *_: pytest.fail("computed again"))
+        patch.setattr(features, "_write", lambda *_: pytest.fail("written again"))
         assert np.array_equal(activations(story_policy, TEXTS, tmp_path), first)
-    activations(story_policy, TEXTS[:2], tmp_path)
     with torch.no_grad():
         next(story_policy.model.parameters()).mul_(1.1)
     assert not np.array_equal(activations(story_policy, TEXTS, tmp_path), first)
-    assert len(list(tmp_path.glob("activations-*.npy"))) == 3
+    assert len(list(tmp_path.glob("activations-*.npy"))) == 2
+
+
+def test_an_example_of_another_list_is_copied(
+    story_policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[int] = []
+    compute = features._compute
+
+    def counted(policy: Policy, ids: Any, wanted: Any, kept: Any) -> None:
+        computed.append(len(wanted))
+        compute(policy, ids, wanted, kept)
+
+    monkeypatch.setattr(features, "_compute", counted)
+    first = np.array(activations(story_policy, TEXTS, tmp_path / "first"))
+    mixed = ["She slept.", TEXTS[3], TEXTS[1], "She slept.", TEXTS[1]]
+    found = activations(story_policy, mixed, tmp_path / "mixed", known=[tmp_path / "first", tmp_path / "absent"])
+    assert computed == [4, 1]  # one text is new, and stands there twice
+    assert np.array_equal(found[:, [1, 2, 4]], first[:, [3, 1, 1]])
+    assert np.array_equal(found[:, 0], found[:, 3])
+    alone = activations(story_policy, mixed, tmp_path / "alone")
+    np.testing.assert_allclose(found, alone, atol=2e-3, rtol=2e-3)  # other texts stood beside them in a pass
+
+    for damaged in (tmp_path / "first").glob("*.keys"):
+        damaged.write_bytes(b"nonsense")
+    activations(story_policy, TEXTS[:1], tmp_path / "again", known=[tmp_path / "first"])
+    assert computed[-1] == 1
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
+def test_layers_that_nobody_asks_for_are_not_computed(
+    architecture: str, story_policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if architecture == "gpt2":
+        torch.manual_seed(0)
+        settings = GPT2Config(vocab_size=512, n_embd=32, n_layer=5, n_head=2, bos_token_id=1, eos_token_id=2)
+        story_policy = replace(story_policy, model=GPT2LMHeadModel(settings).eval())
+    _ = story_policy.scorer  # which probes the model's attention
+    ran: list[str] = []
+    blocks = [
+        (name, part) for name, part in story_policy.model.named_modules() if re.fullmatch(r".*\.(layers|h)\.\d", name)
+    ]
+    for name, part in blocks:
+        part.register_forward_hook(lambda *_, name=name: ran.append(name))
+    few = np.array(activations(story_policy, TEXTS, tmp_path / "few", deepest=2))
+    assert (len(blocks), len(ran)) == (5, 3)  # one more than is kept
+    assert few.shape[0] == 3
+    whole = activations(story_policy, TEXTS, tmp_path / "whole")
+    assert len(ran) == 8
+    assert np.array_equal(few, whole[:3])
+    assert np.array_equal(activations(story_policy, TEXTS, tmp_path / "whole", deepest=99), whole)
+
+    monkeypatch.setattr(features, "_compute", lambda _policy, _ids, wanted, _kept: computed.append(len(wanted)))
+    computed: list[int] = []
+    copied = activations(story_policy, TEXTS, tmp_path / "copied", deepest=2, known=[tmp_path / "whole"])
+    assert np.array_equal(copied, few)
+    activations(story_policy, TEXTS, tmp_path / "deeper", deepest=3, known=[tmp_path / "few"])
+    assert computed == [0, 4]  # what lacks a layer is of no use
+
+
+def test_two_options_are_another_example_than_their_texts(story_policy: Policy, tmp_path: Path) -> None:
+    pairs = [PromptGroup("Tom", [" ran.", " slept."]), PromptGroup("Tom", [" slept.", " ran."])]
+    found = activations(story_policy, pairs, tmp_path)
+    np.testing.assert_allclose(found[:, 0], -found[:, 1], atol=2e-3)
+    assert np.abs(found[-1]).max() > 0
+    one, other = (activations(story_policy, [text], tmp_path) for text in ("Tom ran.", "Tom slept."))
+    assert not np.array_equal(one, other)
 
 
 def test_a_damaged_file_is_made_anew_and_a_failure_leaves_nothing(
     story_policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = np.array(activations(story_policy, TEXTS, tmp_path))
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*.npy")
     file.write_bytes(file.read_bytes()[:200])
     assert np.array_equal(activations(story_policy, TEXTS, tmp_path), first)
-    file.unlink()
+    for kept in tmp_path.iterdir():
+        kept.unlink()
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from dataclasses import replace
@@ -30,8 +29,6 @@ from penchant.weak.settings import LanguageModel
 
 STOP_SHARE = 0.1  # of the rows to learn from, where a student stops early by them
 FEWEST = 10  # rows to learn from
-LEARNED = "learned.json"
-"""Beside a saved student: marks of the rows that it learned from, which it must not label."""
 
 
 def weak_label(config: WeakLabel) -> dict[str, Any]:
@@ -95,8 +92,7 @@ def _names(classifier: Classifier, config: WeakLabel, rows: LabelledRows) -> tup
     """Of a saved classifier's classes; it must not have learned from the rows."""
     if not (names := classifier.names or config.classes or rows.names):
         raise InputError(f"{config.saved} does not know the names of its classes: give `classes`")
-    file = Path(config.saved or "").expanduser() / LEARNED
-    if file.is_file() and (known := among(rows, set(json.loads(file.read_text())))):
+    if known := among(rows, classifier.learned):
         raise InputError(_learned_before(known, rows, config.data))
     return names
 
@@ -260,9 +256,10 @@ def _write(rows: LabelledRows, found: Probabilities, path: Path) -> None:
         raise RunError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _save(student: Any, learned: LabelledRows, folder: Path) -> None:
+def _save(student: Classifier, learned: LabelledRows, folder: Path) -> None:
+    """With the marks of all rows that it learned from or stopped by, and of their groups."""
+    student.learned |= frozenset().union(*marks(learned))
     try:
         student.save(folder)
-        (folder / LEARNED).write_text(json.dumps(sorted(frozenset().union(*marks(learned)))) + "\n")
     except OSError as error:
         raise RunError(f"cannot write {folder}: {error.strerror}") from error

@@ -21,7 +21,8 @@ def weak_pictures(study: Numbers) -> dict[str, Picture]:
     """The figures by key."""
     if not study["cells"]:
         return {}
-    found = {"pgr": _ratios(study), "accuracy": _accuracies(study), "size": _sizes(study), "little": _little(study)}
+    found = {"pgr": _ratios(study), "accuracy": _accuracies(study), "size": _sizes(study), "layer": _layers(study)}
+    found |= {"agreement": _agreements(study), "little": _little(study)}
     found |= {"curve": _training(study), "reliability": _reliability(study)}
     return {key: picture for key, picture in found.items() if picture is not None}
 
@@ -108,42 +109,98 @@ def _accuracies(study: Numbers) -> Picture:
         return export(figure, "Accuracy of supervisor, student and ceiling", names)
 
 
+def _agreements(study: Numbers) -> Picture:
+    """How often students say what their supervisors say: where these are right (full), and where wrong (hollow)."""
+    places, losses = _places(study), study["losses"]
+    with style():
+        figure, axes = blank(max(6.0, 1.2 + 1.0 * len(places)), 3.6)
+        for index, loss in enumerate(losses):
+            color, _, marker = run_style(index)
+            for key, inside in (("where_right", color), ("where_wrong", "white")):
+                found = [(x, _of(study, where, loss)) for x, where in enumerate(places)]
+                shown = [(x, one["agreement"][key]) for x, one in found if one is not None and one["agreement"][key]]
+                xs = [x + APART * (index - (len(losses) - 1) / 2) for x, _ in shown]
+                estimates = [one for _, one in shown]
+                y, arms = [one["value"] for one in estimates], error_arms(estimates)
+                dots: dict[str, Any] = {
+                    "marker": marker,
+                    "markersize": 5,
+                    "markerfacecolor": inside,
+                    "linestyle": "none",
+                }
+                axes.errorbar(xs, y, yerr=arms, color=color, **dots)
+        axes.xaxis.set_major_locator(FixedLocator(range(len(places))))
+        axes.set_xticklabels(_names(study))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        return export(figure, "Agreement of student and supervisor", losses)
+
+
 def _sizes(study: Numbers) -> Picture | None:
-    """Accuracy against the student's size, first task, naive: a line a supervisor, and the ceiling above them."""
+    """Accuracy against the student's size; of several of one size that with the highest ceiling."""
     parameters = {one["label"]: one["parameters"] for one in study["strong"] if one["parameters"]}
+    ceilings = {one["strong"]: one["ceiling"]["value"] for one in reversed(study["cells"])}
+    known = sorted((ceilings[label], label) for label in parameters if label in ceilings)
+    best = {parameters[label]: label for _, label in known}
+    drawn = _naive_against(study, {label: size for size, label in best.items()})
+    if drawn is None:
+        return None
+    figure, axes, names = drawn
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(sorted(best)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(value / 1e6, 1)}M"))
+    axes.xaxis.set_minor_locator(FixedLocator([]))
+    axes.set_xlabel("parameters of the student", loc="right")
+    return export(figure, "Accuracy against the student's size", names)
+
+
+def _layers(study: Numbers) -> Picture | None:
+    """Accuracy against the layer that a probe reads, of the first model with several."""
+    layers: dict[str, dict[str, int]] = {}
+    for one in study["strong"]:
+        if one["layer"] is not None and one["rows"] is None:
+            layers.setdefault(one["model"], {})[one["label"]] = one["layer"]
+    several = [(model, found) for model, found in layers.items() if len(set(found.values())) > 1]
+    drawn = _naive_against(study, several[0][1]) if several else None
+    if drawn is None:
+        return None
+    figure, axes, names = drawn
+    axes.set_xlabel(f"layer of {short(several[0][0], NAME)}", loc="right")
+    return export(figure, "Accuracy against the layer", names)
+
+
+def _naive_against(study: Numbers, x: Mapping[str, float]) -> tuple[Any, Any, list[str]] | None:
+    """Accuracy of the first task's naive students, a line a supervisor, with the ceiling; x is by student. None for
+    fewer than two places on it."""
     task = study["cells"][0]["task"]
-    cells = [c for c in study["cells"] if c["task"] == task and c["over_naive"] is None and c["strong"] in parameters]
-    if len({parameters[one["strong"]] for one in cells}) < 2:
+    cells = [c for c in study["cells"] if c["task"] == task and c["over_naive"] is None and c["strong"] in x]
+    if len({x[one["strong"]] for one in cells}) < 2:
         return None
     names = [*dict.fromkeys(one["weak"] for one in cells), "ceiling"]
     with style():
         figure, axes = blank(5.4, 3.6)
         for index, name in enumerate(names):
-            color, dash, marker = run_style(index)
-            own = {one["strong"]: one for one in cells if name in ("ceiling", one["weak"])}
-            found = sorted(own.values(), key=lambda one: (parameters[one["strong"]], one["strong"]))
-            x = [parameters[one["strong"]] for one in found]
-            shown = [one["ceiling" if name == "ceiling" else "student"] for one in found]
-            y = [one["value"] for one in shown]
-            axes.errorbar(
-                x, y, yerr=error_arms(shown), color=color, linestyle=dash, marker=marker, markersize=4, linewidth=1.2
-            )
+            own = [one for one in cells if name in ("ceiling", one["weak"])]
+            _line(axes, index, {x[one["strong"]]: one["ceiling" if name == "ceiling" else "student"] for one in own})
             if name != "ceiling":  # what it would be without any generalization
-                axes.axhline(found[0]["supervisor"]["value"], color=color, linewidth=0.9, linestyle=":")
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(FixedLocator(sorted(set(parameters.values()))))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(value / 1e6, 1)}M"))
-        axes.xaxis.set_minor_locator(FixedLocator([]))
-        axes.set_xlabel("parameters of the student", loc="right")
+                axes.axhline(own[0]["supervisor"]["value"], color=run_style(index)[0], linewidth=0.9, linestyle=":")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
-        return export(figure, "Accuracy against the student's size", names)
+    return figure, axes, names
+
+
+def _line(axes: Any, index: int, points: Mapping[float, Numbers]) -> None:
+    """Estimates by their place, in the style of that line."""
+    color, dash, marker = run_style(index)
+    x = sorted(points)
+    shown = [points[place] for place in x]
+    look: dict[str, Any] = {"linestyle": dash, "marker": marker, "markersize": 4, "linewidth": 1.2}
+    axes.errorbar(x, [one["value"] for one in shown], yerr=error_arms(shown), color=color, **look)
 
 
 def _little(study: Numbers) -> Picture | None:
     """PGR against the number of weak labels, first task, naive: a line for each supervisor and student that has seen
     several numbers of them."""
     about = {one["label"]: one for one in study["strong"]}
-    lines: dict[str, dict[int, Numbers]] = {}
+    lines: dict[str, dict[float, Numbers]] = {}
     for one in study["cells"]:
         if (one["task"], one["over_naive"]) == (study["cells"][0]["task"], None) and one["pgr"]["value"] is not None:
             name = f"{about[one['strong']]['family']} of {one['weak']}"
@@ -154,13 +211,7 @@ def _little(study: Numbers) -> Picture | None:
     with style():
         figure, axes = blank(5.4, 3.6)
         for index, found in enumerate(lines.values()):
-            color, dash, marker = run_style(index)
-            x = sorted(found)
-            shown = [found[size] for size in x]
-            y = [one["value"] for one in shown]
-            axes.errorbar(
-                x, y, yerr=error_arms(shown), color=color, linestyle=dash, marker=marker, markersize=4, linewidth=1.2
-            )
+            _line(axes, index, found)
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=":")
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(FixedLocator(sorted({size for found in lines.values() for size in found})))
@@ -189,12 +240,7 @@ def reliability_picture(curves: Mapping[str, Sequence[Numbers]], title: str) -> 
     with style():
         figure, axes = blank(4.4, 3.6)
         for index, curve in enumerate(curves.values()):
-            color, dash, marker = run_style(index)
-            x, shown = [each["confidence"] for each in curve], [each["accuracy"] for each in curve]
-            y = [one["value"] for one in shown]
-            axes.errorbar(
-                x, y, yerr=error_arms(shown), color=color, linestyle=dash, marker=marker, markersize=4, linewidth=1.2
-            )
+            _line(axes, index, {each["confidence"]: each["accuracy"] for each in curve})
         low = min(each["confidence"] for curve in curves.values() for each in curve)
         axes.plot([low, 1], [low, 1], color=MUTED, linewidth=0.9, linestyle=":")
         for axis in (axes.xaxis, axes.yaxis):

@@ -16,7 +16,11 @@ CAPTIONS = {
     "accuracy": "Accuracy on the test rows of supervisor, student and ceiling, with 95% intervals. The dotted line is "
     "chance: the largest class, or one of a row's options.",
     "size": "Accuracy of naive students against their size, first task, with 95% intervals; dotted lines are their "
-    "supervisors.",
+    "supervisors. Where a size has several students, the one with the highest ceiling.",
+    "layer": "How salient the task is by layer: accuracy of naive students that are probes of each, and of the "
+    "ceiling, first task, with 95% intervals; dotted lines are their supervisors.",
+    "agreement": "How often students say on the test rows what their supervisors say, with 95% intervals: full where "
+    "the supervisor is right, hollow where it is wrong. A good student is high in the first and low in the second.",
     "reliability": "Accuracy against confidence on the test rows, first task, student and supervisor, all seeds "
     "together; on the dotted line confidence is earned. A student that learns from soft labels is as unsure as its "
     "supervisor.",
@@ -76,7 +80,8 @@ def findings(study: Numbers) -> list[str]:
     cells = study["cells"]
     said = [_against_naive(study, loss) for loss in study["losses"][1:] if loss not in study["shown"]]
     said += [_imitation(study, shown) for shown in study["shown"]]
-    said += [_control(cells), _wrong(cells), _chain(study), _oracle(cells), _size(study), _undefined(cells)]
+    said += [_control(cells), _wrong(cells), _chain(study), _oracle(cells)]
+    said += [_saliency(study), _size(study), _undefined(cells)]
     said += _next(study)
     return [text for text in said if text]
 
@@ -167,6 +172,30 @@ def _oracle(cells: Sequence[Numbers]) -> str:
         f"Naive students end up to {number(max(lost), 1)} points below the best accuracy on their way: they overfit to "
         "weak labels. Only an oracle could stop them there."
     )
+
+
+def _saliency(study: Numbers) -> str:
+    """How well students do with the truth of the first task, by what they learn: a prompt's examples or nothing, a
+    probe, their weights."""
+    task = study["cells"][0]["task"] if study["cells"] else None
+    ceilings = {one["strong"]: one["ceiling"] for one in study["cells"] if one["task"] == task}
+    found: dict[str, list[tuple[float, str]]] = {}
+    for one in study["strong"]:
+        if one["label"] in ceilings:
+            found.setdefault(one["how"], []).append((ceilings[one["label"]]["value"], one["label"]))
+    if len(found) < 2 and all(len(of) < 2 for of in found.values()):
+        return ""
+    told = []
+    for how, of in found.items():
+        best = f"{estimate(as_estimate(ceilings[max(of)[1]]), percent=True)} ({max(of)[1]}"
+        told.append(f"{how} {best}, the best of {len(of)})" if len(of) > 1 else f"{how} {best})")
+    return (
+        f"How salient {_title(study, task)} is, by the accuracy of students that learn from the truth: {listing(told)}."
+    )
+
+
+def _title(study: Numbers, task: str | None) -> str:
+    return next((str(one["title"]) for one in study["tasks"] if one["task"] == task), str(task))
 
 
 def _size(study: Numbers) -> str:

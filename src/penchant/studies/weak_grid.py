@@ -88,7 +88,9 @@ class _Stages:
         late = [one.model for one, tuned in config.students if tuned and isinstance(one, Probe | LanguageModel)]
         self.tuned = {model: self._tuned(model, number) for number, model in enumerate(dict.fromkeys(late))}
         specs = [*((one, False) for one in (*config.weak, *config.bootstrap)), *config.students]
-        models = sorted({(one.model, tuned) for one, tuned in specs if isinstance(one, Probe)})
+        probed = [((one.model, tuned), one.layer) for one, tuned in specs if isinstance(one, Probe)]
+        models = sorted({key for key, _ in probed})
+        self.layers = {key: [layer for other, layer in probed if other == key] for key in models}
         self.activations = {key: self._activations(*key, number) for number, key in enumerate(models)}
         students = {(one.model, tuned) for one, tuned in config.students if isinstance(one, Probe)}
         self.wordings = {
@@ -126,7 +128,12 @@ class _Stages:
         return Task("generative", f"{self.name}-generative-{number}", settings, {"model": absolute(model)}, needs)
 
     def _activations(self, model: str, tuned: bool, number: int, wording: int | None = None) -> Task:
-        settings: dict[str, Any] = {"model": model_content(model), "longest": self.config.longest}
+        layers = self.layers[model, tuned]
+        settings: dict[str, Any] = {
+            "model": model_content(model),
+            "longest": self.config.longest,
+            "deepest": None if min(layers) < 0 else max(layers),
+        }
         label = f"{self.name}-activations-{number}"
         if wording is not None:
             settings["template"], label = self.config.templates[wording], f"{label}-wording-{wording}"

@@ -94,7 +94,9 @@ def texts_of(example: LabeledExample) -> list[str]:
 
 
 def activations_stage(order: Order, folder: Path) -> dict[str, Any]:
-    """`activations-*.npy`: of all rows, those to train on first, or of test rows in other words; every layer."""
+    """`activations-*.npy`: of all rows, those to train on first, or of test rows in other words; every layer up to the
+    last that somebody probes. Rows that an earlier stage of the study has read with this model, such as those of a
+    smaller task, are copied from there."""
     train, test = read_rows(order)
     policy = load_policy(ModelConfig(name=model_of(order)), template="plain", overflow="truncate_prompt")
     template = order.settings.get("template")
@@ -103,9 +105,12 @@ def activations_stage(order: Order, folder: Path) -> dict[str, Any]:
         if template is None
         else [in_other_words(example.asked, template) for example in test]
     )
-    found = activations(policy, asked, folder, longest=order.settings["longest"])
+    earlier = sorted(order.folder.parent.glob("[!.]*-activations-*"))
+    limits = {"longest": order.settings["longest"], "deepest": order.settings["deepest"]}
+    found = activations(policy, asked, folder, **limits, known=earlier)
     parameters = sum(weight.numel() for weight in policy.model.parameters())
-    return {"layers": len(found) - 1, "hidden": found.shape[2], "parameters": parameters}
+    layers = policy.model.config.get_text_config().num_hidden_layers  # type: ignore[operator, union-attr]
+    return {"layers": layers, "hidden": found.shape[2], "parameters": parameters}
 
 
 def supervisor_stage(order: Order, folder: Path) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from penchant.studies.weak_names import (
     weak_name,
 )
 from penchant.studies.weak_settings import TEXTS_FIRST, WeakToStrongConfig
-from penchant.weak.settings import Probe, labels
+from penchant.weak.settings import LanguageModel, Probe, StudentSpec, labels
 
 BINS = 10
 Array = NDArray[Any]
@@ -99,17 +99,30 @@ def _strong(config: WeakToStrongConfig, number: int, grids: Sequence[TaskGrid], 
     """A strong model: its size, and when its students were looked at."""
     one, tuned = config.students[number]
     facts = [_facts(task, study) for grid in grids for task in grid.students[number].tasks()]
+    layer = None
     if isinstance(one, Probe):
-        sizes = [_facts(grid.activations[one.model, tuned], study).get("parameters") for grid in grids]
+        read = [_facts(grid.activations[one.model, tuned], study) for grid in grids]
+        sizes, depth = ([fact.get(key) for fact in read] for key in ("parameters", "layers"))
+        layer = one.layer if one.layer >= 0 else next((one.layer + 1 + deep for deep in depth if deep), None)
     else:
         sizes = [fact.get("parameters") for fact in facts]
     return {
         "label": config.student_labels[number],
         "family": one.model_copy(update={"rows": None}).label + (TEXTS_FIRST if tuned else ""),
+        "model": getattr(one, "model", None),
+        "how": _how(one),
+        "layer": layer,
         "rows": one.rows,
         "parameters": next((size for size in sizes if size), None),
         "curve_unit": next((fact["unit"] for fact in facts if fact), "steps"),
     }
+
+
+def _how(one: StudentSpec) -> str:
+    """What kind of learning it stands for."""
+    if isinstance(one, LanguageModel):
+        return "fine-tuned" if one.training else "prompted"
+    return "probed" if isinstance(one, Probe) else "word counts"
 
 
 def _predictions(config: WeakToStrongConfig, students: Students, study: Path) -> _Predictions | None:

@@ -48,6 +48,7 @@ class ChessEngineClassifier:
     def __init__(self, settings: ChessEngine, *, names: Sequence[str] | None = None) -> None:
         self.settings = settings
         self.names = tuple(names) if names else None
+        self.learned: frozenset[str] = frozenset()  # it learns nothing
         self.width = 0
 
     def fit(

@@ -24,7 +24,9 @@ from penchant.weak.contract import (
     Validation,
     as_probabilities,
     from_anywhere,
+    marks_of,
     only_texts,
+    read_learned,
     refuse_one_class,
     width_of,
     write_kind,
@@ -61,6 +63,7 @@ class SklearnClassifier:
         self.make, self.loss = make or tfidf, loss or CrossEntropy()
         self.names = tuple(names) if names else None
         self.estimator: Any = None
+        self.learned: frozenset[str] = frozenset()
         self.classes = 0
         if not isinstance(self.loss, CrossEntropy | Filtered):
             raise InputError(f"an estimator of scikit-learn cannot learn with the loss {self.loss.name}")
@@ -89,6 +92,7 @@ class SklearnClassifier:
         except ValueError as error:  # such as no word that two of the rows have
             self.estimator = None
             raise InputError(f"the estimator cannot learn from these {len(examples)} rows: {error}") from error
+        self.learned = frozenset(marks_of(examples))
         return self
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
@@ -108,7 +112,7 @@ class SklearnClassifier:
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         io.dump(self.estimator, target / ESTIMATOR)
-        write_kind(target, "sklearn", {"names": self.names, "classes": self.classes})
+        write_kind(target, "sklearn", {"names": self.names, "classes": self.classes}, self.learned)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -121,6 +125,7 @@ class SklearnClassifier:
         content = json.loads((place / KIND).read_text(encoding="utf-8"))
         made = cls(names=content["names"])
         made.estimator, made.classes = io.load(place / ESTIMATOR), content["classes"]
+        made.learned = read_learned(place)
         return made
 
 
@@ -146,6 +151,7 @@ class ProbeClassifier:
         self.names = tuple(names) if names else None
         self.loss, self.l2, self.steps = loss or CrossEntropy(), l2, steps
         self.probes: Probes | None = None
+        self.learned: frozenset[str] = frozenset()
         self.compares = False
 
     def fit(
@@ -163,6 +169,7 @@ class ProbeClassifier:
             refuse_one_class(soft)
         self.compares, found = bool(options), torch.as_tensor(soft)[None]
         self.probes = fit_probes(self.features(examples), found, [self.loss], l2=self.l2, steps=self.steps)
+        self.learned = frozenset(marks_of(examples))
         return self
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
@@ -187,7 +194,7 @@ class ProbeClassifier:
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         save_file({name: part.contiguous() for name, part in vars(self.probes).items()}, target / PROBE)
-        write_kind(target, "probe", {"names": self.names, "compares": self.compares, **settings})
+        write_kind(target, "probe", {"names": self.names, "compares": self.compares, **settings}, self.learned)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -197,6 +204,7 @@ class ProbeClassifier:
         features = ModelFeatures(content["model"], content["layer"], longest=content["longest"])
         made = cls(features, names=content["names"])
         made.probes, made.compares = Probes(**load_file(place / PROBE)), content["compares"]
+        made.learned = read_learned(place)
         return made
 
 

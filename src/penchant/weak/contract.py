@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -13,13 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from penchant.errors import InputError
 from penchant.models.builtin import BUILT_IN
+from penchant.tasks.spec import normalized
 from penchant.types import PromptGroup, prompt_text
 
 Probabilities = NDArray[np.float64]
 Example = str | PromptGroup
 """A text, or a prompt whose responses are the options."""
 Validation = tuple[Sequence[Example], ArrayLike]
-KIND = "classifier.json"
+KIND, LEARNED = "classifier.json", "learned.json"
 FITTED_FIRST = "a classifier has to be fitted first: call fit"
 
 
@@ -31,10 +33,12 @@ class Classifier(Protocol):
 
     `targets` are either classes, integers of shape (examples,), or probabilities of shape (examples, classes). What
     is fitted with the latter one-hot is what is fitted with the former. A seed, where there is something to draw, is
-    the constructor's; so are the names of the classes, where they have some.
+    the constructor's; so are the names of the classes, where they have some. `learned` are the marks of all examples
+    that it learned from, see `marks_of`: of these it knows too much to supervise.
     """
 
     names: tuple[str, ...] | None
+    learned: frozenset[str]
 
     def fit(
         self,
@@ -139,8 +143,34 @@ def only_texts(examples: Sequence[Example], who: str) -> list[str]:
     return texts
 
 
-def write_kind(folder: Path, kind: str, content: dict[str, Any]) -> None:
-    """`classifier.json`, written last and in one go: what a folder without it holds is not whole."""
+def marks_of(examples: Sequence[Example]) -> list[str]:
+    """What tells each example again, as a digest: its text, whatever its case, spaces and punctuation, or its prompt
+    with its options in any order. Empty where there is no letter or digit."""
+    made = []
+    for example in examples:
+        parts = [example] if isinstance(example, str) else [prompt_text(example.prompt), *sorted(_options(example))]
+        made.append(mark("text", "\n".join(filter(None, map(normalized, parts)))))
+    return made
+
+
+def _options(example: PromptGroup) -> list[str]:
+    return [response.text for response in example.responses]
+
+
+def mark(kind: str, key: str) -> str:
+    """A digest of a key of some kind; empty for an empty one."""
+    return hashlib.sha256(f"{kind}\0{key}".encode(errors="surrogatepass")).hexdigest()[:16] if key else ""
+
+
+def read_learned(folder: Path) -> frozenset[str]:
+    """The marks that `write_kind` left in a folder; none where nothing was learned."""
+    file = folder / LEARNED
+    return frozenset(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else frozenset()
+
+
+def write_kind(folder: Path, kind: str, content: dict[str, Any], learned: Collection[str] = ()) -> None:
+    """`learned.json`, then `classifier.json`, last and in one go: what a folder without it holds is not whole."""
+    (folder / LEARNED).write_text(json.dumps(sorted(learned)) + "\n", encoding="utf-8")
     temporary = folder / f".{KIND}.tmp"
     temporary.write_text(json.dumps({"kind": kind, **content}, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(temporary, folder / KIND)

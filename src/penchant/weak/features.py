@@ -2,8 +2,9 @@
 
 Of a prompt with two options it is the difference between them: a linear probe of that is a linear reward of each.
 
-The file's name is a digest of all that they depend on: the model's weights, the tokenizer, the texts and their order.
-So every seed, loss and supervisor of a study reads the same file, memory-mapped, and nothing is ever stale.
+A file's name is a digest of all that it depends on: the model's weights, and the tokens of its texts in their order. So
+every seed, loss and supervisor of a study reads the same file, memory-mapped, and nothing is ever stale. Beside it
+stand the digests of its examples: a list that shares some with an earlier one copies these and computes the rest.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +28,33 @@ from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.train.progress import progress_bar
 from penchant.weak.contract import Example, only_texts, width_of
-from penchant.weak.reading import Ids, last_states
+from penchant.weak.reading import Ids, first_layers, last_states
 from penchant.weak.responses import encode_options
 
 Activations = NDArray[np.float16]
+Keys = NDArray[np.bytes_]
+Earlier = tuple[Activations, Mapping[bytes, int]]
+"""Activations that are kept already, with the places of their examples."""
 LARGEST = float(np.finfo(np.float16).max)
+KEYS = ".keys"
 LONGEST = 512  # tokens of a text; the rest is cut off
 
 
-def activations(policy: Policy, examples: Sequence[Example], folder: Path, *, longest: int = LONGEST) -> Activations:
+def activations(
+    policy: Policy,
+    examples: Sequence[Example],
+    folder: Path,
+    *,
+    longest: int = LONGEST,
+    deepest: int | None = None,
+    known: Iterable[Path] = (),
+) -> Activations:
     """The states after each layer at the last token of each text, or their difference between a prompt's two options.
 
     Args:
         folder: where they are kept. longest: a text's first so many tokens are read, or fewer where the model's
-            context ends; of prompt and option the last ones.
+            context ends; of prompt and option the last ones. deepest: the last layer to compute; all if not given.
+        known: other folders to look for examples in.
 
     Returns:
         Shape (layers + 1, examples, hidden), float16, memory-mapped; layer 0 is the embedding.
@@ -62,16 +75,40 @@ def activations(policy: Policy, examples: Sequence[Example], folder: Path, *, lo
         ids = [(policy.renderer.prompt_ids(text)[:longest],) for text in only_texts(examples, "a probe")]
     if empty := [place for place, row in enumerate(ids) if not all(row)]:
         raise InputError(f"text {empty[0]} has no token ({len(empty)} such texts): leave empty texts out")
-    digest = hashlib.sha256(fingerprint(policy.model).encode())
-    for row in ids:
-        for each in row:
-            digest.update(np.asarray(each, dtype=np.int32).tobytes() + b"|")
-        digest.update(b";" if width else b"")
-    path = folder / f"activations-{digest.hexdigest()[:32]}.npy"
-    with suppress(ValueError, EOFError, OSError):  # a damaged file is computed again
+    weights = hashlib.sha256(fingerprint(policy.model).encode()).hexdigest()[:16]
+    keys = np.array([_key(row) for row in ids])
+    config = policy.model.config.get_text_config()  # type: ignore[operator, union-attr]
+    layers = min(config.num_hidden_layers if deepest is None else deepest, config.num_hidden_layers)
+    path = folder / f"activations-{weights}-{layers}-{hashlib.sha256(keys.tobytes()).hexdigest()[:16]}.npy"
+    if (found := _opened(path)) is None:
+        shape = (layers + 1, len(ids), config.hidden_size)
+        _write(policy, ids, keys, path, shape, list(_earlier(weights, layers, (folder, *known))))
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    return found
+
+
+def _key(row: tuple[Ids, ...]) -> bytes:
+    """An example's digest: of its tokens, or of those of its prompt with each option."""
+    digest = hashlib.sha256()
+    for each in row:
+        digest.update(np.asarray(each, dtype=np.int32).tobytes() + b"|")
+    return digest.hexdigest()[:32].encode()
+
+
+def _opened(path: Path) -> NDArray[Any] | None:
+    """None where there is no such file, or a damaged one."""
+    try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    _write(policy, ids, path)
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError):
+        return None
+
+
+def _earlier(weights: str, layers: int, folders: Iterable[Path]) -> Iterator[Earlier]:
+    """What is kept of so many layers of a model in some folders."""
+    for file in (file for folder in folders for file in sorted(folder.glob(f"activations-{weights}-*.npy"))):
+        found, keys = _opened(file), _opened(file.with_suffix(KEYS))
+        if found is not None and keys is not None and len(keys) == found.shape[1] and len(found) > layers:
+            yield found, {key: place for place, key in enumerate(keys.tolist())}
 
 
 class ModelFeatures:
@@ -92,8 +129,9 @@ class ModelFeatures:
         """Shape (examples, hidden), float16."""
         if self._policy is None:
             self._policy = load_policy(self.settings["model"], template="plain", overflow="truncate_prompt")
-        found = activations(self._policy, examples, self._folder, longest=self.settings["longest"])
-        return layer_of(found, self.settings["layer"])
+        layer, longest = self.settings["layer"], self.settings["longest"]
+        deepest = None if layer < 0 else layer
+        return layer_of(activations(self._policy, examples, self._folder, longest=longest, deepest=deepest), layer)
 
 
 def layer_of(found: Activations, layer: int) -> torch.Tensor:
@@ -109,22 +147,26 @@ def layer_of(found: Activations, layer: int) -> torch.Tensor:
     return torch.as_tensor(np.array(found[layer]))
 
 
-def _write(policy: Policy, ids: Sequence[tuple[Ids, ...]], path: Path) -> None:
+def _write(
+    policy: Policy,
+    ids: Sequence[tuple[Ids, ...]],
+    keys: Keys,
+    path: Path,
+    shape: tuple[int, int, int],
+    earlier: Sequence[Earlier],
+) -> None:
     """Into another file first, which takes its name only when it is whole."""
-    config = policy.model.config.get_text_config()  # type: ignore[operator, union-attr]
-    shape = (config.num_hidden_layers + 1, len(ids), config.hidden_size)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".npy")
-        os.close(handle)
-        try:
-            kept = np.lib.format.open_memmap(name, mode="w+", dtype=np.float16, shape=shape)
-            _compute(policy, ids, kept)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as scratch:
+            temporary = Path(scratch) / path.name
+            kept = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
+            _fill(policy, ids, keys, kept, earlier)
             kept.flush()
-            os.replace(name, path)
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(name)
+            with temporary.with_suffix(KEYS).open("wb") as file:
+                np.save(file, keys)
+            for written in (temporary.with_suffix(KEYS), temporary):
+                os.replace(written, path.parent / written.name)
     except OSError as error:
         raise InputError(
             f"cannot keep activations in {path.parent}: {error.strerror}; they need "
@@ -132,14 +174,33 @@ def _write(policy: Policy, ids: Sequence[tuple[Ids, ...]], path: Path) -> None:
         ) from error
 
 
-def _compute(policy: Policy, ids: Sequence[tuple[Ids, ...]], kept: Activations) -> None:
+def _fill(
+    policy: Policy, ids: Sequence[tuple[Ids, ...]], keys: Keys, kept: Activations, earlier: Sequence[Earlier]
+) -> None:
+    """Copy what is known, compute the rest, each different example once."""
+    wanted = {key: place for place, key in reversed(list(enumerate(keys.tolist())))}  # its first place
+    for found, places in earlier:
+        shared = [key for key in wanted if key in places]
+        into = [wanted.pop(key) for key in shared]
+        kept[:, into] = found[: len(kept), [places[key] for key in shared]]
+    _compute(policy, ids, sorted(wanted.values()), kept)
+    first: dict[bytes, int] = {}
+    again = [(first[key], place) for place, key in enumerate(keys.tolist()) if first.setdefault(key, place) != place]
+    for source, place in again:
+        kept[:, place] = kept[:, source]
+
+
+def _compute(policy: Policy, ids: Sequence[tuple[Ids, ...]], wanted: Sequence[int], kept: Activations) -> None:
+    """The rows of `kept` at the wanted places."""
     device = policy.scorer.device
     budget = GPU_BUDGET if device.type == "cuda" else DEFAULT_BUDGET
-    lengths = [sum(len(each) for each in row) for row in ids]
-    with evaluating(policy.model), progress_bar("activations", len(ids), "texts") as advance:
-        for places in fill(lengths, budget):
+    lengths = [sum(map(len, ids[place])) for place in wanted]
+    enough = first_layers(policy, len(kept))  # one more than is kept: after the last comes a norm
+    with evaluating(policy.model), enough, progress_bar("activations", len(wanted), "texts") as advance:
+        for batch in fill(lengths, budget):
+            places = [wanted[number] for number in batch]
             texts = [each for place in places for each in ids[place]]
-            for layer, states in enumerate(last_states(policy, texts)):
+            for layer, states in enumerate(last_states(policy, texts)[: len(kept)]):
                 first, *second = states.float().view(len(places), -1, states.shape[-1]).unbind(1)
                 found = first - second[0] if second else first
                 kept[layer, places] = found.clamp(-LARGEST, LARGEST).cpu().numpy()

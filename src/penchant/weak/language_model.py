@@ -25,6 +25,8 @@ from penchant.weak.contract import (
     Validation,
     as_probabilities,
     from_anywhere,
+    marks_of,
+    read_learned,
     refuse_one_class,
     width_of,
     write_kind,
@@ -60,6 +62,7 @@ class LanguageModelClassifier:
         self.names = tuple(names) if names else None
         self.reading: Reading | None = None
         self.shots: list[Shot] = []
+        self.learned: frozenset[str] = frozenset()
 
     def fit(
         self,
@@ -81,13 +84,14 @@ class LanguageModelClassifier:
         if settings.training is not None and settings.training.early_stopping and held is None:
             raise InputError("early stopping looks at validation labels: give fit a validation, or switch it off")
         torch.manual_seed(self.seed)  # the adapters' start
-        if isinstance(settings.reading, Words) and not options:
+        shown = self._shown(soft) if isinstance(settings.reading, Words) else []
+        if shown and not options:
             answers = self._words(classes)
-            self.shots = [(str(examples[place]), answers[label]) for place, label in self._shown(soft)]
-        elif isinstance(settings.reading, Words):
+            self.shots = [(str(examples[place]), answers[label]) for place, label in shown]
+        elif shown:
             groups = [example for example in examples if isinstance(example, PromptGroup)]
-            shown = ((groups[place], label) for place, label in self._shown(soft))
-            self.shots = [(prompt_text(of.prompt), of.responses[label].text) for of, label in shown]
+            picked = ((groups[place], label) for place, label in shown)
+            self.shots = [(prompt_text(of.prompt), of.responses[label].text) for of, label in picked]
         self.reading = self._read(classes, options=bool(options))
         if settings.training is not None:
             fine_tune(
@@ -100,6 +104,8 @@ class LanguageModelClassifier:
                 validation=held if settings.training.early_stopping or self.watch else None,
                 watch=self.watch,
             )
+        told = examples if settings.training is not None else [examples[place] for place, _ in shown]
+        self.learned = frozenset(marks_of(told))
         return self
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
@@ -128,7 +134,7 @@ class LanguageModelClassifier:
             "options": self._of_options(),
             "shots": self.shots,
         }
-        write_kind(target, "lm", content)
+        write_kind(target, "lm", content, self.learned)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "auto", trust_remote_code: bool = False) -> Self:
@@ -140,6 +146,7 @@ class LanguageModelClassifier:
         name = str(place / "model") if settings.training is not None else settings.model
         made = cls(settings, names=content["names"])
         made.shots = [(text, word) for text, word in content["shots"]]
+        made.learned = read_learned(place)
         own = {"name": name, "lora": None, "device": device, "trust_remote_code": trust_remote_code}
         network = settings.network.model_copy(update=own)
         made.reading = made._read(content["classes"], options=content["options"], network=network)

@@ -6,7 +6,8 @@ A reading gives logits of shape (examples, classes), with gradients, for some en
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -103,6 +104,30 @@ def last_states(policy: Policy, rows: Sequence[Ids]) -> tuple[Tensor, ...]:
     )
     last = (torch.arange(len(rows)), lengths - 1)
     return tuple(states[last] for states in out.hidden_states)
+
+
+@contextmanager
+def first_layers(policy: Policy, count: int) -> Iterator[None]:
+    """The model without the layers after the first so many, for as long as this lasts: what nobody asks for is not
+    computed. The state after the last one is then no good, for the norm at the end of all follows it. A model whose
+    layers are not found stays whole."""
+    base: Any = unwrap(policy.model).base_model
+    size = base.config.get_text_config().num_hidden_layers
+    found = [
+        (holder, name, child)
+        for holder in base.modules()
+        for name, child in holder.named_children()
+        if isinstance(child, nn.ModuleList) and len(child) == size
+    ]
+    if len(found) != 1 or count >= size:
+        yield
+        return
+    ((holder, name, stack),) = found
+    setattr(holder, name, stack[:count])
+    try:
+        yield
+    finally:
+        setattr(holder, name, stack)
 
 
 def pass_budget(policy: Policy) -> int:

@@ -5,7 +5,6 @@ For comparisons, whose rows are prompts with two responses, see `penchant.weak.c
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
@@ -17,9 +16,9 @@ import numpy as np
 from penchant.data.containers import Row, RowProblem, read_rows
 from penchant.data.fields import RowError, as_list, as_number, as_text, shown
 from penchant.errors import InputError
-from penchant.tasks.spec import answered, normalized
+from penchant.tasks.spec import answered
 from penchant.types import PromptGroup, prompt_text
-from penchant.weak.contract import Example, Probabilities
+from penchant.weak.contract import Example, Probabilities, mark, marks_of
 
 TEXT_FIELDS = ("text", "sentence", "content", "prompt")
 MOST_SHOWN = 20
@@ -129,15 +128,9 @@ def overlap(one: LabelledRows, other: LabelledRows) -> list[int]:
 
 
 def marks(rows: LabelledRows) -> list[frozenset[str]]:
-    """What tells each row again, as digests: its text, whatever its case, spaces and punctuation, and its group."""
-    return [
-        frozenset(
-            hashlib.sha256(f"{kind}\0{key}".encode(errors="surrogatepass")).hexdigest()[:16]
-            for kind, key in (("text", normalized(text)), ("group", group))
-            if key
-        )
-        for text, group in zip(rows.texts, rows.groups, strict=True)
-    ]
+    """What tells each row again, as digests: the example's own, and its group's."""
+    own = zip(marks_of(rows.asked), rows.groups, strict=True)
+    return [frozenset(filter(None, (found, mark("group", group)))) for found, group in own]
 
 
 def among(rows: LabelledRows, known: Set[str]) -> list[int]:
