@@ -131,7 +131,8 @@ def test_how_salient_a_task_is_by_layer_and_by_what_is_learned(
     said = next(text for text in findings(study) if "salient" in text)
     assert said == (
         "How salient SST-2 is, by the accuracy of students that learn from the truth: probed 80% [78%, 82%] (big, "
-        "layer 9, the best of 2), fine-tuned 90% [88%, 92%] (big, fine-tuned) and prompted 55% [53%, 57%] (big, prompted)."
+        "layer 9, the best of 2), fine-tuned 90% [88%, 92%] (big, fine-tuned) and prompted 55% [53%, 57%] (big, "
+        "prompted)."
     )
     assert "layer" not in weak_pictures(made_up(cell()))
     assert not any("salient" in text for text in findings(made_up(cell())))
