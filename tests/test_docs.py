@@ -59,7 +59,7 @@ def test_the_page_runs(page: Path, tmp_path: Path, stories: str, command: Path) 
             lines = [line.removeprefix("$ ") for line in code.splitlines() if line.startswith("$ ")]
             words = ["bash", "-euo", "pipefail", "-c", "\n".join(lines)]
         else:
-            words = [sys.executable, "-c", code]
+            words = [str(command / "penchant"), "-c", code]
         done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, f"{page.name}:\n{code}\n{done.stdout}\n{done.stderr}"
 

@@ -5,7 +5,7 @@ Run by the fixture `penchant` of `conftest.py`. Reads orders, answers them, a JS
 `{"wait": id}` -> the exit code, negative for the signal that ended it.
 
 With the path of a socket as its argument it serves `penchant` as a shell finds it (`CLIENT`, for the tutorials): a
-client sends arguments, folder and environment with its three streams, and gets the exit code.
+client sends arguments, folder and environment with its three streams, and gets the exit code; `-c` runs Python.
 """
 
 from __future__ import annotations
@@ -83,7 +83,11 @@ def become(order: dict[str, Any], command: Any, client: socket.socket | None = N
         if order.get("file_limit"):
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_limit"], resource.RLIM_INFINITY))
         sys.argv = ["penchant", *order["start"]]
-        code = command(order["start"])
+        if order["start"][:1] == ["-c"]:
+            exec(compile(order["start"][1], "<tutorial>", "exec"), {"__name__": "__main__"})
+            code = 0
+        else:
+            code = command(order["start"])
     except SystemExit as end:
         code = int(end.code or 0)
     except BaseException:

@@ -105,6 +105,16 @@ def test_two_way_mean_by_hand() -> None:
     assert estimate.high == pytest.approx(1.5 + 12.7062 * np.sqrt(4 / 4 + 1 / 4), rel=1e-5)
 
 
+def test_a_share_of_few_seeds_stays_one() -> None:
+    answers = np.array([[1.0] * 40, [1.0] * 25 + [0.0] * 15])
+    wide, share = two_way_mean(answers), two_way_mean(answers, share=True)
+    assert wide.low < 0
+    assert wide.high > 1
+    assert (share.value, share.low, share.high) == (wide.value, 0, 1)
+    assert pgr(np.zeros((2, 40)), answers, np.ones((2, 40))).student == share
+    assert two_way_mean(answers[:1, 20:30], share=True) == two_way_mean(answers[:1, 20:30])
+
+
 def _shared_items(items: int, seeds: int, sd: float, accuracies: tuple[float, ...], seed: int) -> list[Table]:
     """Answers of several models: items are hard or easy for all, each seed shifts the accuracy by `sd`."""
     rng = np.random.default_rng(seed)

@@ -300,6 +300,19 @@ def test_students_that_would_read_alike_say_where_they_differ(make: Callable[...
         make(strong=[one, one])
 
 
+def test_probes_share_activations_up_to_the_last_layer_that_one_of_them_reads(
+    make: Callable[..., WeakToStrongConfig], stories: str
+) -> None:
+    def deepest(*students: dict[str, Any]) -> list[Any]:
+        (grid,) = weak_grid(make(weak=[{"name": "tfidf"}], strong=[{"model": stories, **one} for one in students]))
+        return [task.settings["deepest"] for task in grid.activations.values()]
+
+    assert deepest({"layer": 1}) == [1]
+    assert deepest({"layer": 1}, {"layer": 3}) == [3]
+    assert deepest({"layer": 1}, {"layer": -1}) == [None]
+    assert deepest({"layer": 1}, {"layer": 3, "dtype": "bfloat16"}) == [1, 3]
+
+
 def test_word_counts_do_not_compare_options(make: Callable[..., WeakToStrongConfig]) -> None:
     with pytest.raises(ValueError, match="rows of hh_harmless have options of their own"):
         make(tasks=["hh_harmless"])

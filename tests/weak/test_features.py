@@ -16,7 +16,7 @@ from penchant.errors import InputError
 from penchant.models.policy import Policy
 from penchant.types import PromptGroup
 from penchant.weak import features
-from penchant.weak.features import activations
+from penchant.weak.features import ModelFeatures, activations
 
 TEXTS = ["Once upon a time", "Tom", "A cat sat in the sun and slept.", "Tom ran."]
 
@@ -100,6 +100,12 @@ def test_layers_that_nobody_asks_for_are_not_computed(
     assert np.array_equal(copied, few)
     activations(story_policy, TEXTS, tmp_path / "deeper", deepest=3, known=[tmp_path / "few"])
     assert computed == [0, 4]  # what lacks a layer is of no use
+
+
+def test_half_precision_gives_nearly_the_same(stories: str) -> None:
+    whole, half = (ModelFeatures(stories, 3, dtype=dtype)(TEXTS) for dtype in ("float32", "bfloat16"))
+    assert not torch.equal(whole, half)
+    torch.testing.assert_close(whole, half, atol=0.05, rtol=0.05)
 
 
 def test_two_options_are_another_example_than_their_texts(story_policy: Policy, tmp_path: Path) -> None:

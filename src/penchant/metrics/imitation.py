@@ -53,12 +53,12 @@ def student_supervisor(weak: ArrayLike, student: ArrayLike, truth: ArrayLike) ->
         )
     same, right, hit = w == s, w == t, s == t
     return Agreement(
-        two_way_mean(same),
+        two_way_mean(same, share=True),
         _among(same, right),
         _among(same, ~right),
-        two_way_mean(~right & hit),
-        two_way_mean(~right & ~hit),
-        two_way_mean(right & ~hit),
+        two_way_mean(~right & hit, share=True),
+        two_way_mean(~right & ~hit, share=True),
+        two_way_mean(right & ~hit, share=True),
     )
 
 

@@ -77,7 +77,8 @@ def pgr(weak: ArrayLike, student: ArrayLike, ceiling: ArrayLike, *, level: float
             f"the three models must have answered the same items with the same seeds: weak has the shape {w.shape}, "
             f"student {s.shape}, ceiling {c.shape} (seeds, test items)"
         )
-    means = two_way_mean(w, level=level), two_way_mean(s, level=level), two_way_mean(c, level=level)
+    weak_mean, student_mean, ceiling_mean = (two_way_mean(table, level=level, share=True) for table in (w, s, c))
+    means = weak_mean, student_mean, ceiling_mean
     gain, gap = two_way_mean(s - w, level=level), two_way_mean(c - w, level=level)
     warnings: tuple[str, ...] = ()
     if len(w) == 1:

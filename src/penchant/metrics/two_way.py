@@ -20,12 +20,13 @@ from penchant.metrics.intervals import Estimate
 Table = NDArray[np.float64]
 
 
-def two_way_mean(values: ArrayLike, *, level: float = 0.95) -> Estimate:
+def two_way_mean(values: ArrayLike, *, level: float = 0.95, share: bool = False) -> Estimate:
     """The mean over seeds and items, with its interval.
 
     Args:
         values: shape (seeds, items), any unit, finite; row s is seed s on every item, in one order of items.
-        level: coverage that is asked for.
+        level: coverage that is asked for. share: the values lie between 0 and 1, and so does the interval: with few
+            seeds it would go beyond.
 
     Returns:
         The estimate, with n = seeds x items and clusters = items. Of one seed, the interval is for new items only.
@@ -39,7 +40,8 @@ def two_way_mean(values: ArrayLike, *, level: float = 0.95) -> Estimate:
     if items == 1:
         return Estimate(mean, None, None, table.size, items)
     half = float(np.sqrt(sum(squared_half_widths(table, level=level))))
-    return Estimate(mean, mean - half, mean + half, seeds * items, items)
+    low, high = mean - half, mean + half
+    return Estimate(mean, max(low, 0.0) if share else low, min(high, 1.0) if share else high, seeds * items, items)
 
 
 def squared_half_widths(table: Table, *, level: float) -> tuple[float, float]:

@@ -166,7 +166,7 @@ def _stopping(study: Numbers) -> list[Table]:
     caption = (
         "Accuracy on the truth at the end of training, where the loss on weak labels that were kept back was lowest, "
         "and at its best, which takes the truth to know and is no result. Means over seeds; fine-tuned students were "
-        "looked at on the first 500 test rows."
+        "looked at on the first 200 test rows."
     )
     return [Table(caption, heads, tuple(rows))]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 from matplotlib.patches import Rectangle
@@ -14,7 +15,7 @@ from penchant.reports.words import number, short
 
 Numbers = Mapping[str, Any]
 APART = 0.13
-NAME = 22  # characters of a supervisor's name at an axis
+NAME, NARROW = 22, 15  # characters of a name at an axis, and of a line of one among several
 
 
 def weak_pictures(study: Numbers) -> dict[str, Picture]:
@@ -32,13 +33,17 @@ def _places(study: Numbers) -> list[tuple[str, str, str]]:
     return list(dict.fromkeys(map(place, study["cells"])))
 
 
-def _names(study: Numbers) -> list[str]:
-    """A place's name, without what all have in common."""
+def _names(study: Numbers, *, beside: bool = False) -> list[str]:
+    """A place's name, without what all have in common; in short lines where names stand beside each other."""
     places = _places(study)
     several = [len({place[part] for place in places}) > 1 for part in range(3)]
     several[1] = several[1] or not any(several)
+
+    def lines(text: str) -> list[str]:
+        return wrap(short(text, 2 * NARROW), NARROW) if beside else [short(text, NAME)]
+
     return [
-        "\n".join(f" {short(text, NAME)}" for text, shown in zip(where, several, strict=True) if shown)
+        "\n".join(f" {line}" for text, shown in zip(where, several, strict=True) if shown for line in lines(text))
         for where in places
     ]
 
@@ -103,10 +108,21 @@ def _accuracies(study: Numbers) -> Picture:
         tasks = {task["task"]: task["chance"] for task in study["tasks"]}
         for x, (task, *_) in enumerate(places):
             axes.plot([x - 0.45, x + 0.45], [tasks[task]] * 2, color=MUTED, linewidth=0.9, linestyle=":")
-        axes.xaxis.set_major_locator(FixedLocator(range(len(places))))
-        axes.set_xticklabels(_names(study))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        _columns(axes, study)
         return export(figure, "Accuracy of supervisor, student and ceiling", names)
+
+
+def _percent() -> FuncFormatter:
+    return FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%")
+
+
+def _columns(axes: Any, study: Numbers) -> None:
+    """A column for each supervisor and student, and shares."""
+    names = _names(study, beside=True)
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.xaxis.set_major_locator(FixedLocator(range(len(names))))
+    axes.set_xticklabels(names)
+    axes.yaxis.set_major_formatter(_percent())
 
 
 def _agreements(study: Numbers) -> Picture:
@@ -129,9 +145,7 @@ def _agreements(study: Numbers) -> Picture:
                     "linestyle": "none",
                 }
                 axes.errorbar(xs, y, yerr=arms, color=color, **dots)
-        axes.xaxis.set_major_locator(FixedLocator(range(len(places))))
-        axes.set_xticklabels(_names(study))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        _columns(axes, study)
         return export(figure, "Agreement of student and supervisor", losses)
 
 
@@ -183,7 +197,7 @@ def _naive_against(study: Numbers, x: Mapping[str, float]) -> tuple[Any, Any, li
             _line(axes, index, {x[one["strong"]]: one["ceiling" if name == "ceiling" else "student"] for one in own})
             if name != "ceiling":  # what it would be without any generalization
                 axes.axhline(own[0]["supervisor"]["value"], color=run_style(index)[0], linewidth=0.9, linestyle=":")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        axes.yaxis.set_major_formatter(_percent())
     return figure, axes, names
 
 
@@ -244,7 +258,7 @@ def reliability_picture(curves: Mapping[str, Sequence[Numbers]], title: str) -> 
         low = min(each["confidence"] for curve in curves.values() for each in curve)
         axes.plot([low, 1], [low, 1], color=MUTED, linewidth=0.9, linestyle=":")
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+            axis.set_major_formatter(_percent())
         axes.set_xlabel("confidence", loc="right")
         return export(figure, title, list(curves))
 
@@ -271,5 +285,5 @@ def _training(study: Numbers) -> Picture:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(FixedLocator([]))
         axes.set_xlabel(f"{about['curve_unit']} of training", loc="right")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        axes.yaxis.set_major_formatter(_percent())
         return export(figure, "Accuracy on the truth over training", study["losses"])

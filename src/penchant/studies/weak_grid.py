@@ -26,6 +26,9 @@ from penchant.studies.weak_settings import WeakToStrongConfig
 from penchant.tasks.load import data_folder, local_files, task_spec
 from penchant.weak.settings import ClassifierSpec, LanguageModel, Probe
 
+Reader = tuple[str, str, bool]
+"""A model that is probed, its dtype, and whether it learned the texts first."""
+
 
 @dataclass(frozen=True)
 class Students:
@@ -45,7 +48,7 @@ class TaskGrid:
 
     Attributes:
         rows: what all others need. tuned: models that learned the texts first, by name.
-        activations: by model and whether it learned the texts first. wordings: likewise, of test rows in other words.
+        activations: by who reads, see `read_by`. wordings: likewise, of test rows in other words.
         labels: of supervisors and of the chain's students, by (name, seed).
         students: of each of the configuration's `students`, in order.
     """
@@ -53,7 +56,7 @@ class TaskGrid:
     name: str
     rows: Task
     tuned: Mapping[str, Task]
-    activations: Mapping[tuple[str, bool], Task]
+    activations: Mapping[Reader, Task]
     wordings: Sequence[Task]
     labels: Mapping[tuple[str, int], Task]
     students: tuple[Students, ...]
@@ -69,6 +72,11 @@ class TaskGrid:
             *self.labels.values(),
             *students,
         ]
+
+
+def read_by(one: Probe, tuned: bool) -> Reader:
+    """Whose activations a probe reads: probes of one model share them."""
+    return one.model, one.dtype, tuned
 
 
 def weak_grid(config: WeakToStrongConfig) -> list[TaskGrid]:
@@ -88,11 +96,11 @@ class _Stages:
         late = [one.model for one, tuned in config.students if tuned and isinstance(one, Probe | LanguageModel)]
         self.tuned = {model: self._tuned(model, number) for number, model in enumerate(dict.fromkeys(late))}
         specs = [*((one, False) for one in (*config.weak, *config.bootstrap)), *config.students]
-        probed = [((one.model, tuned), one.layer) for one, tuned in specs if isinstance(one, Probe)]
+        probed = [(read_by(one, tuned), one.layer) for one, tuned in specs if isinstance(one, Probe)]
         models = sorted({key for key, _ in probed})
         self.layers = {key: [layer for other, layer in probed if other == key] for key in models}
         self.activations = {key: self._activations(*key, number) for number, key in enumerate(models)}
-        students = {(one.model, tuned) for one, tuned in config.students if isinstance(one, Probe)}
+        students = {read_by(one, tuned) for one, tuned in config.students if isinstance(one, Probe)}
         self.wordings = {
             (key, wording): self._activations(*key, number, wording)
             for number, key in enumerate(models)
@@ -127,10 +135,11 @@ class _Stages:
         needs = {"rows": self.rows}
         return Task("generative", f"{self.name}-generative-{number}", settings, {"model": absolute(model)}, needs)
 
-    def _activations(self, model: str, tuned: bool, number: int, wording: int | None = None) -> Task:
-        layers = self.layers[model, tuned]
+    def _activations(self, model: str, dtype: str, tuned: bool, number: int, wording: int | None = None) -> Task:
+        layers = self.layers[model, dtype, tuned]
         settings: dict[str, Any] = {
             "model": model_content(model),
+            "dtype": dtype,
             "longest": self.config.longest,
             "deepest": None if min(layers) < 0 else max(layers),
         }
@@ -150,8 +159,8 @@ class _Stages:
         content, or in the activations' address."""
         settings = plain(one)
         if isinstance(one, Probe):
-            settings.pop("model")
-            return settings, {}, {"rows": self.rows, "features": self.activations[one.model, tuned]}
+            settings = {key: value for key, value in settings.items() if key not in ("model", "dtype")}
+            return settings, {}, {"rows": self.rows, "features": self.activations[read_by(one, tuned)]}
         if isinstance(one, LanguageModel):
             settings["model"] = model_content(one.model)
             return settings, {"model": absolute(one.model)}, {"rows": self.rows, **self._start(one.model, tuned)}
@@ -181,9 +190,9 @@ class _Stages:
         }
         ends = {*weak, *(chain_name(name, chain - 1) for name in weak if chain)}
         needs = {f"{name} {seed}": task for (name, seed), task in labels.items() if name in ends}
-        shared = {"rows": self.rows, "features": self.activations[one.model, tuned]}
+        shared = {"rows": self.rows, "features": self.activations[read_by(one, tuned)]}
         for wording in range(len(config.templates)):
-            shared[f"wording {wording}"] = self.wordings[(one.model, tuned), wording]
+            shared[f"wording {wording}"] = self.wordings[read_by(one, tuned), wording]
         return Students(Task("students", f"{self.name}-students-{number}", settings, {}, {**shared, **needs}))
 
     def _singles(

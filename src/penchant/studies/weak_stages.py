@@ -98,7 +98,8 @@ def activations_stage(order: Order, folder: Path) -> dict[str, Any]:
     last that somebody probes. Rows that an earlier stage of the study has read with this model, such as those of a
     smaller task, are copied from there."""
     train, test = read_rows(order)
-    policy = load_policy(ModelConfig(name=model_of(order)), template="plain", overflow="truncate_prompt")
+    network = ModelConfig(name=model_of(order), dtype=order.settings["dtype"])
+    policy = load_policy(network, template="plain", overflow="truncate_prompt")
     template = order.settings.get("template")
     asked = (
         [example.asked for example in (*train, *test)]

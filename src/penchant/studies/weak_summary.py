@@ -20,7 +20,7 @@ from penchant.metrics.two_way import two_way_mean
 from penchant.studies.measured import seconds_of
 from penchant.studies.records import read_object
 from penchant.studies.tasks import Task
-from penchant.studies.weak_grid import Students, TaskGrid
+from penchant.studies.weak_grid import Students, TaskGrid, read_by
 from penchant.studies.weak_names import (
     CEILING,
     RANDOM,
@@ -101,7 +101,7 @@ def _strong(config: WeakToStrongConfig, number: int, grids: Sequence[TaskGrid], 
     facts = [_facts(task, study) for grid in grids for task in grid.students[number].tasks()]
     layer = None
     if isinstance(one, Probe):
-        read = [_facts(grid.activations[one.model, tuned], study) for grid in grids]
+        read = [_facts(grid.activations[read_by(one, tuned)], study) for grid in grids]
         sizes, depth = ([fact.get(key) for fact in read] for key in ("parameters", "layers"))
         layer = one.layer if one.layer >= 0 else next((one.layer + 1 + deep for deep in depth if deep), None)
     else:
@@ -221,9 +221,9 @@ def _beside(found: _Predictions, name: str, naive: str, noise: str) -> dict[str,
     noisy, blind = _right(found, noise), _right(found, RANDOM)
     return {
         "over_naive": None if name == naive else _over(found, name, naive),
-        "noise": None if noisy is None else two_way_mean(noisy).as_dict(),
+        "noise": None if noisy is None else two_way_mean(noisy, share=True).as_dict(),
         "over_noise": _over(found, naive, noise),
-        "random": None if blind is None else two_way_mean(blind).as_dict(),
+        "random": None if blind is None else two_way_mean(blind, share=True).as_dict(),
     }
 
 

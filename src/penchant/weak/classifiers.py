@@ -201,7 +201,7 @@ class ProbeClassifier:
         """What `save` wrote."""
         place = Path(folder)
         content = json.loads((place / KIND).read_text(encoding="utf-8"))
-        features = ModelFeatures(content["model"], content["layer"], longest=content["longest"])
+        features = ModelFeatures(**{name: content[name] for name in ("model", "layer", "dtype", "longest")})
         made = cls(features, names=content["names"])
         made.probes, made.compares = Probes(**load_file(place / PROBE)), content["compares"]
         made.learned = read_learned(place)
@@ -229,7 +229,7 @@ def make_classifier(
         return ChessEngineClassifier(settings, names=names)
     if isinstance(settings, LanguageModel):
         return LanguageModelClassifier(settings, names=names, loss=loss, seed=seed)
-    features = ModelFeatures(settings.model, settings.layer)
+    features = ModelFeatures(settings.model, settings.layer, dtype=settings.dtype)
     return ProbeClassifier(features, names=names, loss=loss, l2=l2, steps=steps)
 
 

@@ -26,6 +26,7 @@ from penchant.engine.tree import fill
 from penchant.errors import InputError
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
+from penchant.models.settings import Dtype, ModelConfig
 from penchant.train.progress import progress_bar
 from penchant.weak.contract import Example, only_texts, width_of
 from penchant.weak.reading import Ids, first_layers, last_states
@@ -115,12 +116,21 @@ class ModelFeatures:
     """Examples to activations of one layer, computed once for those that come again.
 
     Args:
-        model: a built-in name, a folder or a hub id. layer: 0 is the embedding, negative ones count from the last.
+        model: a built-in name, a folder or a hub id, and in which `dtype`; see `penchant.weak.settings.Probe`.
+        layer: 0 is the embedding, negative ones count from the last.
         folder: where activations are kept; a temporary one, which goes with this object, if not given.
     """
 
-    def __init__(self, model: str, layer: int = -1, *, longest: int = LONGEST, folder: Path | None = None) -> None:
-        self.settings: dict[str, Any] = {"model": model, "layer": layer, "longest": longest}
+    def __init__(
+        self,
+        model: str,
+        layer: int = -1,
+        *,
+        dtype: Dtype = "auto",
+        longest: int = LONGEST,
+        folder: Path | None = None,
+    ) -> None:
+        self.settings: dict[str, Any] = {"model": model, "layer": layer, "dtype": dtype, "longest": longest}
         self._scratch = tempfile.TemporaryDirectory(prefix="penchant-") if folder is None else None
         self._folder = folder or Path(self._scratch.name if self._scratch else "")
         self._policy: Policy | None = None
@@ -128,7 +138,8 @@ class ModelFeatures:
     def __call__(self, examples: Sequence[Example]) -> torch.Tensor:
         """Shape (examples, hidden), float16."""
         if self._policy is None:
-            self._policy = load_policy(self.settings["model"], template="plain", overflow="truncate_prompt")
+            network = ModelConfig(name=self.settings["model"], dtype=self.settings["dtype"])
+            self._policy = load_policy(network, template="plain", overflow="truncate_prompt")
         layer, longest = self.settings["layer"], self.settings["longest"]
         deepest = None if layer < 0 else layer
         return layer_of(activations(self._policy, examples, self._folder, longest=longest, deepest=deepest), layer)
