@@ -25,10 +25,11 @@ from penchant.reports.weak_words import findings
 from penchant.studies.study import StudyResult
 from penchant.studies.weak_grid import weak_grid
 from penchant.studies.weak_settings import WeakToStrongConfig
-from penchant.studies.weak_students import hint
+from penchant.studies.weak_students import heard, hint, told
 from penchant.studies.weak_to_strong import run_weak_to_strong
 from penchant.studies.workers import Workers
 from penchant.tasks.load import data_folder
+from penchant.types import PromptGroup
 from penchant.weak.probe import fit_probes
 
 ALL = ("cross_entropy", "confidence", "product", "adaptive_confidence", "filtered")
@@ -333,6 +334,30 @@ def test_a_supervisor_whose_labels_are_shown_is_imitated(
     assert abs(agree["shown 0%"] - agree["naive"]) < 0.1
     assert cells["shown 100%"]["curve"] is None
     assert "without it" not in " ".join(findings(result.numbers))  # here is no gap to recover
+
+
+def test_students_that_are_no_probes_are_told_in_words(
+    make: Callable[..., WeakToStrongConfig], workers: Workers
+) -> None:
+    _write(data_folder(), flip=0.3)
+    names = ["negative", "positive"]
+    config = make(weak=[{"name": "tfidf", "rows": 20}], strong=["tfidf"], losses=[{"name": "cross_entropy"}])
+    config = config.model_copy(update={"imitation": (0.0, 1.0), "controls": False})
+    result = run_weak_to_strong(config, workers=workers)
+    assert not result.failures
+    agree = {one["loss"]: one["agreement"]["overall"]["value"] for one in result.numbers["cells"]}
+    assert agree["shown 100%"] > max(agree["naive"], agree["shown 0%"]) + 0.05
+    pairs = [PromptGroup("So?", ["Yes.", "No."]), PromptGroup("And?", ["A.", "B."])]
+    assert told(["a film"], np.array([1]), names) == ["Somebody says: positive\na film"]
+    assert [one.prompt for one in told(pairs, np.array([0, 1]), ())] == [
+        "Somebody says: Yes.\nSo?",
+        "Somebody says: B.\nAnd?",
+    ]
+    said, answers = np.zeros(2000, dtype=int), np.tile([2, 5], 1000)
+    half = heard(said, answers, 0.5, seed=0)
+    assert np.array_equal(heard(said, answers, 1.0, seed=0), said)
+    assert (half < answers).all()
+    assert (half[::2] == 0).mean() == pytest.approx(0.75, abs=0.05)
 
 
 def test_pgr_falls_as_the_supervisors_errors_become_easy_to_imitate() -> None:

@@ -19,6 +19,7 @@ from penchant.studies.weak_names import (
     chained_name,
     longer_name,
     noise_name,
+    shown_name,
     student_name,
     weak_name,
 )
@@ -203,12 +204,12 @@ class _Stages:
         settings, places, needs = self._classifier(one, tuned)
         naive, chain = plain(config.losses[0]), len(config.bootstrap)
 
-        def add(name: str, seed: int, truth: str | None, loss: dict[str, Any], weak: str = "", longer: int = 1) -> None:
-            own = {**self.shared, "seed": seed, "classifier": settings, "loss": loss, "truth": truth, "longer": longer}
-            own["templates"] = list(config.templates)
-            more = {"labels": labels[weak, seed]} if weak else {}
+        def add(name: str, seed: int, truth: str | None, loss: dict[str, Any], weak: str = "", **more: Any) -> None:
+            own = {**self.shared, "seed": seed, "classifier": settings, "loss": loss, "truth": truth}
+            own |= {"longer": 1, "shown": None, "templates": list(config.templates), **more}
+            source = {"labels": labels[weak, seed]} if weak else {}
             label = f"{self.name}-student-{number}-{name.replace('|', '-').replace(' ', '-')}-seed-{seed}"
-            made[name, seed] = Task("student", label, own, places, {**needs, **more}, seed=seed)
+            made[name, seed] = Task("student", label, own, places, {**needs, **source}, seed=seed)
 
         for seed in config.seeds:
             add(CEILING, seed, "all", _CROSS_ENTROPY)
@@ -218,6 +219,8 @@ class _Stages:
                 weak = weak_name(place)
                 for which, loss in enumerate(config.losses):
                     add(student_name(weak, which), seed, None, plain(loss), weak)
+                for which, share in enumerate(config.imitation):
+                    add(shown_name(weak, which), seed, None, naive, weak, shown=share)
                 if config.controls:
                     add(noise_name(weak), seed, "noise", _CROSS_ENTROPY, weak)
                 if chain:

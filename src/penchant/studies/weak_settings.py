@@ -65,8 +65,9 @@ class WeakToStrongConfig(Study):
     """A second copy of each student whose model first learns to predict the texts to train on, of both halves, without
     labels: `generative: {}` takes its defaults."""
     imitation: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
-    """Shares of the rows on which a feature that naive probes are given as well repeats the supervisor's label (on the
-    others it is drawn): the more salient the supervisor's errors are, the less of the gap should be recovered."""
+    """Shares of the rows on which naive students are told the supervisor's label (on the others one that is drawn):
+    probes as a feature, others in words before the text. The more salient the supervisor's errors are, the less of the
+    gap should be recovered."""
     templates: tuple[Template, ...] = ()
     """Other wordings of test rows, on which a student should say what it says of the row itself; the text takes the
     place of {text}. How often it does is measured without labels."""

@@ -39,7 +39,7 @@ from penchant.studies.weak_stages import (
     states_of,
 )
 from penchant.types import LabeledExample
-from penchant.weak.contract import in_other_words
+from penchant.weak.contract import Example, in_other_words, width_of
 from penchant.weak.distance import weight_distance
 from penchant.weak.language_model import LanguageModelClassifier
 from penchant.weak.probe import Probes, fit_probes
@@ -132,12 +132,29 @@ def _one_by_one(
 
 
 def hint(said: Array, classes: int, share: float, seed: int) -> torch.Tensor:
-    """A feature that makes the supervisor's errors easy to imitate: one-hot columns, shape (rows, classes), that repeat
-    what it said in a share of the rows; elsewhere they are drawn."""
+    """A feature that makes the supervisor's errors easy to imitate: one-hot columns, shape (rows, classes), of what is
+    `heard`."""
+    return torch.as_tensor(np.eye(classes, dtype=np.float32)[heard(said, classes, share, seed)])
+
+
+def heard(said: Array, answers: Array | int, share: float, seed: int) -> Array:
+    """What the supervisor said in a share of the rows, and elsewhere one of a row's answers, drawn; shape (rows,)."""
     generator = np.random.default_rng([seed, 4])
-    drawn = generator.integers(0, classes, len(said))
+    drawn = generator.integers(0, answers, len(said))
     kept = generator.random(len(said)) < share
-    return torch.as_tensor(np.eye(classes, dtype=np.float32)[np.where(kept, said, drawn)])
+    return np.where(kept, said, drawn)
+
+
+def told(examples: Sequence[Example], labels: Array, names: Sequence[str]) -> list[Example]:
+    """Examples in which somebody says an answer before the text."""
+
+    def word(example: Example, label: int) -> str:
+        return names[label] if isinstance(example, str) else example.responses[label].text.strip()
+
+    return [
+        in_other_words(example, f"Somebody says: {word(example, int(label))}\n{{text}}")
+        for example, label in zip(examples, labels, strict=True)
+    ]
 
 
 def student_stage(order: Order, folder: Path) -> dict[str, Any]:
@@ -154,6 +171,10 @@ def student_stage(order: Order, folder: Path) -> dict[str, Any]:
     loss: WeakLoss = TypeAdapter(WeakLoss).validate_python(settings["loss"])
     student = classifier_of(order, loss, settings["longer"])
     asked, answers = [example.asked for example in test], np.array([example.label for example in test])
+    if settings["shown"] is not None:
+        on_test = np.load(order.needs["labels"] / "test.npy", allow_pickle=False)
+        learned = _shown(order, learned, labels[shown])
+        asked = _shown(order, asked, on_test)
     curve: list[tuple[float, float | None, float]] = []
 
     def watch(epochs: float, misfit: float | None) -> None:
@@ -182,6 +203,13 @@ def student_stage(order: Order, folder: Path) -> dict[str, Any]:
         facts["parameters"] = sum(weight.numel() for weight in policy.model.parameters())
         facts["moved"] = weight_distance(policy, model_of(order)) if student.settings.training else 0.0
     return facts
+
+
+def _shown(order: Order, examples: Sequence[Example], labels: Array) -> list[Example]:
+    """With the supervisor's label in a share of the rows."""
+    answers = np.array([width_of([example]) or labels.shape[1] for example in examples])
+    said = heard(labels.argmax(-1), answers, order.settings["shown"], order.settings["seed"])
+    return told(examples, said, order.settings["names"])
 
 
 @dataclass(frozen=True)
