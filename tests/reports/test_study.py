@@ -373,5 +373,13 @@ def test_bad_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "study.json").write_text("{}")
     with pytest.raises(InputError, match="another kind or version"):
         study_report(tmp_path, tmp_path / "page.html")
+    numbers = made_up()
+    del numbers["methods"][0]["label"]
+    (tmp_path / "study.json").write_text(json.dumps(numbers))
+    with pytest.raises(
+        InputError, match=r"lacks 'label': another version .* with its study.yaml, it runs only what is missing"
+    ):
+        study_report(tmp_path, tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
     with pytest.raises(InputError, match="is a folder"):
         study_report(tmp_path, tmp_path)

@@ -71,20 +71,20 @@ def study_report(folder: str | Path, out: str | Path) -> Path:
         The path of the HTML file. Equal numbers give equal bytes.
 
     Raises:
-        InputError: no `study.json` there, a damaged one, or an `out` that is a folder.
+        InputError: no `study.json` there, a damaged one or one of another version, or an `out` that is a folder.
     """
     target = Path(out)
     if target.is_dir():
         raise InputError(f"out must be a file such as {target / 'report.html'}, but {target} is a folder")
     numbers = _read(Path(folder))
     figures = target.with_name(f"{target.stem}-figures")
-    if numbers["study"] in PLAIN:
-        draw, context = PLAIN[numbers["study"]]
-        pictures = draw(numbers)
-        page = render_page(TEMPLATE, {"folder": figures.name, **context(numbers, pictures)})
-    else:
-        pictures = {"frontier": frontier_picture(numbers), "spread": spread_picture(numbers)}
-        page = render_page("study.html.j2", {"folder": figures.name, **_context(numbers, pictures)})
+    try:
+        pictures, page = _drawn(numbers, figures.name)
+    except KeyError as error:
+        raise InputError(
+            f"{Path(folder) / STUDY} lacks {error}: another version of Penchant wrote it. Start the study again with its "
+            "study.yaml, it runs only what is missing"
+        ) from error
     figures.mkdir(parents=True, exist_ok=True)
     for name, picture in pictures.items():
         write_file(figures / f"{name}.png", picture.png)
@@ -93,6 +93,16 @@ def study_report(folder: str | Path, out: str | Path) -> Path:
             write_file(figures / name, text.encode("utf-8"))
     write_file(target, page.encode("utf-8"))
     return target
+
+
+def _drawn(numbers: Numbers, figures: str) -> tuple[dict[str, Any], str]:
+    """The figures and the page, which names their folder."""
+    if numbers["study"] in PLAIN:
+        draw, context = PLAIN[numbers["study"]]
+        pictures = draw(numbers)
+        return pictures, render_page(TEMPLATE, {"folder": figures, **context(numbers, pictures)})
+    pictures = {"frontier": frontier_picture(numbers), "spread": spread_picture(numbers)}
+    return pictures, render_page("study.html.j2", {"folder": figures, **_context(numbers, pictures)})
 
 
 def _read(folder: Path) -> dict[str, Any]:
