@@ -82,8 +82,8 @@ def study_report(folder: str | Path, out: str | Path) -> Path:
         pictures, page = _drawn(numbers, figures.name)
     except KeyError as error:
         raise InputError(
-            f"{Path(folder) / STUDY} lacks {error}: another version of Penchant wrote it. Start the study again with its "
-            "study.yaml, it runs only what is missing"
+            f"{Path(folder) / STUDY} lacks {error}: another version of Penchant wrote it. Start the study again with "
+            "its study.yaml, it runs only what is missing"
         ) from error
     figures.mkdir(parents=True, exist_ok=True)
     for name, picture in pictures.items():
