@@ -5,7 +5,8 @@ Run by the fixture `penchant` of `conftest.py`. Reads orders, answers them, a JS
 `{"wait": id}` -> the exit code, negative for the signal that ended it.
 
 With the path of a socket as its argument it serves `penchant` as a shell finds it (`CLIENT`, for the tutorials): a
-client sends arguments, folder and environment with its three streams, and gets the exit code; `-c` runs Python.
+client sends arguments, folder and environment with its three streams, and gets the exit code. As `python` it knows
+`-c` and code, and `-m` and the server of a study's workers, which would be imports for seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ import signal
 import socket
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
+
+from penchant.studies import worker_server
 
 CLIENT = """#!{python} -SE
 import json, os, socket, sys
@@ -63,6 +67,7 @@ def serve(path: str, command: Any) -> None:
         client, _ = server.accept()
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            sys.executable = str(Path(path).with_name("penchant"))  # what is started from there comes here again
             message, streams, _, _ = socket.recv_fds(client, 1 << 20, 3)
             while not message.endswith(b"\n"):
                 message += client.recv(1 << 20)
@@ -85,6 +90,9 @@ def become(order: dict[str, Any], command: Any, client: socket.socket | None = N
         sys.argv = ["penchant", *order["start"]]
         if order["start"][:1] == ["-c"]:
             exec(compile(order["start"][1], "<tutorial>", "exec"), {"__name__": "__main__"})
+            code = 0
+        elif order["start"][:2] == ["-m", worker_server.__name__]:
+            worker_server.main()
             code = 0
         else:
             code = command(order["start"])
