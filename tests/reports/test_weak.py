@@ -102,7 +102,7 @@ def test_the_page_has_the_numbers(page: Callable[[dict[str, Any]], str], tmp_pat
     for words in ("0.50", "[0.45, 0.55]", "SST-2", "7 duplicates", "135", "4.3%", "for new test items and new seeds"):
         assert words in html, words
     names = {path.name for path in (tmp_path / "page-figures").iterdir()}
-    drawn = ("pgr", "accuracy", "agreement", "curve", "reliability")
+    drawn = ("pgr", "accuracy", "agreement", "curve", "reliability", "flow")
     assert names == {*(f"{name}.png" for name in drawn), "table.csv", "table.tex"}
 
 
@@ -222,6 +222,23 @@ def test_without_a_gap_or_a_student_it_says_so(page: Callable[[dict[str, Any]], 
     assert "there is no gap to recover anywhere" in html
     assert "undefined: no gap" in html
     assert "No student was trained yet." in page(made_up())
+
+
+def test_the_flow_of_rows_is_drawn_with_its_numbers_and_names() -> None:
+    study = made_up(cell(labelled=120))
+    study["weak"] = ["TF-IDF", *(f"supervisor {n}" for n in range(1, 5))]
+    drawn = weak_pictures(study)["flow"].light
+    for words in (
+        "200 rows to train on",
+        ">80 rows<",
+        ">120 rows<",
+        ">300 rows<",
+        "supervisor 2",
+        "and 2 more",
+        ">big<",
+    ):
+        assert words in drawn, words
+    assert "supervisor 3" not in drawn
 
 
 def test_hostile_text_does_nothing(page: Callable[[dict[str, Any]], str]) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from penchant.reports.canvas import INK, MUTED, RUN_COLORS, Picture, blank, error_arms, export, run_style, style
+from penchant.reports.canvas import INK, MUTED, PAPER, RUN_COLORS, Picture, blank, error_arms, export, run_style, style
+from penchant.reports.weak_flow import flow_picture
 from penchant.reports.weak_words import legend, place
 from penchant.reports.words import number, short
 
@@ -24,7 +25,7 @@ def weak_pictures(study: Numbers) -> dict[str, Picture]:
         return {}
     found = {"pgr": _ratios(study), "accuracy": _accuracies(study), "size": _sizes(study), "layer": _layers(study)}
     found |= {"agreement": _agreements(study), "little": _little(study)}
-    found |= {"curve": _training(study), "reliability": _reliability(study)}
+    found |= {"curve": _training(study), "reliability": _reliability(study), "flow": flow_picture(study)}
     return {key: picture for key, picture in found.items() if picture is not None}
 
 
@@ -132,7 +133,7 @@ def _agreements(study: Numbers) -> Picture:
         figure, axes = blank(max(6.0, 1.2 + 1.0 * len(places)), 3.6)
         for index, loss in enumerate(losses):
             color, _, marker = run_style(index)
-            for key, inside in (("where_right", color), ("where_wrong", "white")):
+            for key, inside in (("where_right", color), ("where_wrong", PAPER)):
                 found = [(x, _of(study, where, loss)) for x, where in enumerate(places)]
                 shown = [(x, one["agreement"][key]) for x, one in found if one is not None and one["agreement"][key]]
                 xs = [x + APART * (index - (len(losses) - 1) / 2) for x, _ in shown]

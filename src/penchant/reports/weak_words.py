@@ -26,6 +26,8 @@ CAPTIONS = {
     "supervisor.",
     "little": "How little it takes: performance gap recovered by naive students against the number of weak labels that "
     "they see, first task, with 95% intervals. Each has the ceiling of a student that saw the truth of as many rows.",
+    "flow": "Which rows train whom, first task. A supervisor never labels what it learned from, and the truth of what "
+    "it labels reaches the ceiling (and the controls) alone.",
     "curve": "Accuracy on the truth over training, mean over seeds, first task and first student. A curve that falls "
     "at its end overfits to the supervisor's errors; who would stop at its top needs the truth.",
 }

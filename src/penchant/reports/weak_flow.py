@@ -1,0 +1,87 @@
+"""The figure of which rows trained whom in a weak-to-strong study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyBboxPatch
+
+from penchant.reports.canvas import INK, MUTED, RUN_COLORS, Picture, blank, export, style
+from penchant.reports.words import number, short
+
+Numbers = Mapping[str, Any]
+Box = tuple[float, float, float, float]
+"""Left, bottom, width and height, on a page of 100 by 60."""
+OWN, OTHER, TEST = (2.0, 43.0, 32.0, 9.0), (37.0, 43.0, 32.0, 9.0), (77.0, 43.0, 22.0, 9.0)
+WEAK, STUDENT, CEILING = (2.0, 14.0, 32.0, 16.0), (37.0, 14.0, 32.0, 16.0), (37.0, 1.0, 32.0, 9.0)
+BLUE, GREEN, PURPLE = RUN_COLORS[0][0], RUN_COLORS[2][0], RUN_COLORS[3][0]
+MOST, LONGEST = 3, 30  # names in a box, and letters of one
+
+
+def flow_picture(study: Numbers) -> Picture:
+    """Rows above, models below, of the first task: who learns from what, and what all are measured on."""
+    first = study["cells"][0]
+    task = next(one for one in study["tasks"] if one["task"] == first["task"])
+    half = first["labelled"]
+    with style():
+        figure, axes = blank(7.0, 3.6)
+        axes.set_axis_off()
+        axes.set_xlim(0, 100)
+        axes.set_ylim(0, 60)
+        for text, x in (
+            (f"{number(task['train'], 0)} rows to train on, halved anew by each seed", 35.5),
+            ("measured on", 88),
+        ):
+            axes.text(x, 55.5, text, ha="center", color=MUTED)
+        _box(axes, OWN, [f"{number(task['train'] - half, 0)} rows"], GREEN, filled=True)
+        _box(axes, OTHER, [f"{number(half, 0)} rows"], BLUE, filled=True)
+        _box(axes, TEST, [f"{number(task['test'], 0)} rows"], MUTED, filled=True)
+        axes.text(88, 40.5, "the same for all;\nnobody learns from them", ha="center", va="top", color=MUTED)
+        _box(axes, WEAK, ["supervisor", *_some(study["weak"])], GREEN)
+        _box(axes, STUDENT, ["student", *_some([one["label"] for one in study["strong"]])], BLUE)
+        _box(axes, CEILING, ["ceiling", "the same models"], PURPLE)
+        _arrow(axes, (18, 43), (18, 30), "with the truth", GREEN)
+        _arrow(axes, (34, 27), (40, 43), "its labels", GREEN)
+        _arrow(axes, (54, 43), (54, 30), "with these labels", BLUE)
+        _arrow(axes, (69, 45), (69, 5.5), "with the truth", PURPLE, bend=-0.35)
+        return export(figure, "Which rows train whom", [])
+
+
+def _some(names: Sequence[str]) -> list[str]:
+    more = len(names) - MOST
+    shown = [short(name, LONGEST) for name in names[:MOST]]
+    return [*shown, f"and {more} more"] if more > 0 else shown
+
+
+def _box(axes: Axes, place: Box, lines: Sequence[str], color: str, *, filled: bool = False) -> None:
+    """With its first line in bold."""
+    left, bottom, width, height = place
+    look: dict[str, Any] = {"facecolor": color, "alpha": 0.22} if filled else {"facecolor": "none"}
+    axes.add_patch(
+        FancyBboxPatch((left, bottom), width, height, boxstyle="round,pad=0,rounding_size=1.2", edgecolor=color, **look)
+    )
+    top = bottom + height / 2 + 1.7 * (len(lines) - 1)
+    for row, line in enumerate(lines):
+        weight = "bold" if row == 0 else "normal"
+        axes.text(
+            left + width / 2,
+            top - 3.4 * row,
+            line,
+            ha="center",
+            va="center",
+            color=INK,
+            fontweight=weight,
+            fontsize=7.5,
+        )
+
+
+def _arrow(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], text: str, color: str, *, bend: float = 0.0
+) -> None:
+    """With a word beside its middle."""
+    line = {"arrowstyle": "-|>", "color": color, "linewidth": 1.2, "connectionstyle": f"arc3,rad={bend}"}
+    axes.annotate("", xy=end, xytext=start, arrowprops=line)
+    x, y = (start[0] + end[0]) / 2 + abs(bend) * 20 + 1.2, (start[1] + end[1]) / 2
+    axes.text(x, y, text, va="center", color=color, fontsize=7.5)
