@@ -201,7 +201,8 @@ class ProbeClassifier:
         """What `save` wrote."""
         place = Path(folder)
         content = json.loads((place / KIND).read_text(encoding="utf-8"))
-        features = ModelFeatures(**{name: content[name] for name in ("model", "layer", "dtype", "longest")})
+        known = ("model", "layer", "dtype", "longest")
+        features = ModelFeatures(**{name: content[name] for name in known if name in content})
         made = cls(features, names=content["names"])
         made.probes, made.compares = Probes(**load_file(place / PROBE)), content["compares"]
         made.learned = read_learned(place)
