@@ -14,11 +14,12 @@ from penchant.losses import preference
 from penchant.losses.weak import cross_entropy
 from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, Product
 from penchant.models.load import load_policy
+from penchant.models.policy import Policy
 from penchant.types import PromptGroup, Response
 from penchant.weak.classifiers import make_classifier
 from penchant.weak.contract import Classifier, Example
 from penchant.weak.fine_tune import all_logits
-from penchant.weak.responses import RewardReading, WordsReading, shortened
+from penchant.weak.responses import RewardReading, WordsReading, encode_options, shortened
 from penchant.weak.settings import LanguageModel, Probe, Tfidf
 
 GOOD, BAD = ("fine", "lovely", "warm"), ("dull", "awful", "cold")
@@ -149,3 +150,12 @@ def test_of_long_prompts_the_end_is_read_and_of_long_options_the_beginning() -> 
     cut = shortened(row, 3)
     assert cut.prompt_ids == (9,)
     assert cut.branches[0] == Branch((20, 21), ((0, 2),))
+
+
+def test_an_option_longer_than_the_models_context_is_cut(story_policy: Policy) -> None:
+    """As comparisons of people have them: the model's own limit must not refuse the row before it is shortened."""
+    assert story_policy.context is not None
+    short, long = PromptGroup("Tom?", [" A.", " B."]), PromptGroup("Tom?", [" A.", " so long" * story_policy.context])
+    rows = encode_options(story_policy, [short, long], 32)
+    assert rows[0] == encode_options(story_policy, [short], 10_000)[0]
+    assert max(len(rows[1].prompt_ids) + len(branch.ids) for branch in rows[1].branches) == 32

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from penchant.data.render import Rendered
+from penchant.data.render import Rendered, Renderer
 from penchant.data.rendered import Branch
 from penchant.engine.attention import states_at, unwrap
 from penchant.engine.score import batches
@@ -61,7 +61,7 @@ class WordsReading:
         self.before = "".join(f"{self._ask(text)}{self._after(word)}\n\n" for text, word in shots)
 
     def encode(self, examples: Sequence[Example]) -> list[Rendered]:
-        return _rendered(self.policy, [self._group(example) for example in examples])
+        return _rendered(self.policy.renderer, [self._group(example) for example in examples])
 
     def parts(self, rows: Sequence[Rendered]) -> list[list[int]]:
         return _parts(self.policy, rows)
@@ -134,7 +134,8 @@ def encode_options(policy: Policy, examples: Sequence[Example], longest: int) ->
             raise InputError("a reward is that of an option, and this example is a text without any")
         options = [Response(option.text) for option in example.responses]
         groups.append(PromptGroup(prompt_text(example.prompt), options, source=example.source))
-    return [shortened(row, longest) for row in _rendered(policy, groups)]
+    whole = replace(policy.renderer, max_length=None)  # it would refuse a response that fills the model's context
+    return [shortened(row, longest) for row in _rendered(whole, groups)]
 
 
 def shortened(row: Rendered, longest: int) -> Rendered:
@@ -150,9 +151,9 @@ def _cut(branch: Branch, longest: int) -> Branch:
     return Branch(branch.ids[:longest], spans)
 
 
-def _rendered(policy: Policy, groups: Sequence[PromptGroup]) -> list[Rendered]:
+def _rendered(renderer: Renderer, groups: Sequence[PromptGroup]) -> list[Rendered]:
     rendered = []
-    for row in policy.renderer.render_many(groups):
+    for row in renderer.render_many(groups):
         if isinstance(row, InputError):
             raise row
         rendered.append(row)
