@@ -360,6 +360,21 @@ def test_students_that_are_no_probes_are_told_in_words(
     assert (half[::2] == 0).mean() == pytest.approx(0.75, abs=0.05)
 
 
+def test_a_prompted_student_without_examples_recovers_nothing_since_it_learns_nothing(
+    make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str
+) -> None:
+    prompted = {"name": "lm", "model": stories, "reading": {"name": "words"}, "training": None}
+    given = {"weak": [{"name": "tfidf", "rows": 20}], "losses": [{"name": "cross_entropy"}], "controls": False}
+    config = make(strong=[prompted], test=40, seeds=[0], **given)
+    (one,) = run_weak_to_strong(config, workers=workers).numbers["cells"]
+    assert one["student"] == one["ceiling"]
+    assert one["pgr"]["value"] is None
+    assert one["pgr"]["reason"].startswith("learns nothing")
+    page = _page(config)
+    assert "undefined: learns nothing" in page
+    assert "the ceiling is not clearly" not in page
+
+
 def test_pgr_falls_as_the_supervisors_errors_become_easy_to_imitate() -> None:
     """Features say the truth with noise, errors are at random: a student learns through them, unless it is shown them.
     A hint that repeats the supervisor in half of the rows misleads in the others."""

@@ -15,7 +15,7 @@ from penchant.reports.weak_words import legend, place
 from penchant.reports.words import number, short
 
 Numbers = Mapping[str, Any]
-APART = 0.13
+APART, CLOSE = 0.13, 0.05
 NAME, NARROW = 22, 15  # characters of a name at an axis, and of a line of one among several
 
 
@@ -84,7 +84,7 @@ def _square(axes: Any, found: Numbers, row: int, column: int) -> None:
         )
     )
     if not defined:
-        axes.text(column, row, "no gap", ha="center", va="center", color=MUTED, fontsize=8)
+        axes.text(column, row, found["reason"].partition(":")[0], ha="center", va="center", color=MUTED, fontsize=8)
         return
     axes.text(column, row - 0.12, number(found["value"], 2), ha="center", va="center", color=INK, fontsize=10)
     ends = f"{number(found['low'], 2)} to {number(found['high'], 2)}"
@@ -113,8 +113,11 @@ def _accuracies(study: Numbers) -> Picture:
         return export(figure, "Accuracy of supervisor, student and ceiling", names)
 
 
-def _percent() -> FuncFormatter:
-    return FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%")
+def _shares(axis: Any) -> None:
+    """Per cent at its ticks, with a digit where these lie close. After all is drawn."""
+    low, high = axis.get_view_interval()
+    digits = 0 if high - low > CLOSE else 1
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, digits)}%"))
 
 
 def _columns(axes: Any, study: Numbers) -> None:
@@ -123,7 +126,7 @@ def _columns(axes: Any, study: Numbers) -> None:
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.xaxis.set_major_locator(FixedLocator(range(len(names))))
     axes.set_xticklabels(names)
-    axes.yaxis.set_major_formatter(_percent())
+    _shares(axes.yaxis)
 
 
 def _agreements(study: Numbers) -> Picture:
@@ -190,24 +193,35 @@ def _naive_against(study: Numbers, x: Mapping[str, float]) -> tuple[Any, Any, li
     cells = [c for c in study["cells"] if c["task"] == task and c["over_naive"] is None and c["strong"] in x]
     if len({x[one["strong"]] for one in cells}) < 2:
         return None
-    names = [*dict.fromkeys(one["weak"] for one in cells), "ceiling"]
+    names, supervisors = legend(study), list(dict.fromkeys(one["weak"] for one in cells))
     with style():
         figure, axes = blank(5.4, 3.6)
-        for index, name in enumerate(names):
-            own = [one for one in cells if name in ("ceiling", one["weak"])]
-            _line(axes, index, {x[one["strong"]]: one["ceiling" if name == "ceiling" else "student"] for one in own})
-            if name != "ceiling":  # what it would be without any generalization
-                axes.axhline(own[0]["supervisor"]["value"], color=run_style(index)[0], linewidth=0.9, linestyle=":")
-        axes.yaxis.set_major_formatter(_percent())
+        for index, name in enumerate(supervisors):
+            own = [one for one in cells if one["weak"] == name]
+            _line(
+                axes, 0, {x[one["strong"]]: one["student"] for one in own}, dash=run_style(index * len(RUN_COLORS))[1]
+            )
+            color, _, _ = run_style(names.index("supervisor"))  # what it would be without any generalization
+            axes.axhline(own[0]["supervisor"]["value"], color=color, linewidth=0.9, linestyle=":")
+        _line(axes, names.index("ceiling"), {x[one["strong"]]: one["ceiling"] for one in cells})
+        _shares(axes.yaxis)
     return figure, axes, names
 
 
-def _line(axes: Any, index: int, points: Mapping[float, Numbers]) -> None:
+def _line(
+    axes: Any, index: int, points: Mapping[float, Numbers], *, dash: str | None = None, label: str | None = None
+) -> None:
     """Estimates by their place, in the style of that line."""
-    color, dash, marker = run_style(index)
+    color, usual, marker = run_style(index)
     x = sorted(points)
     shown = [points[place] for place in x]
-    look: dict[str, Any] = {"linestyle": dash, "marker": marker, "markersize": 4, "linewidth": 1.2}
+    look: dict[str, Any] = {
+        "linestyle": dash or usual,
+        "marker": marker,
+        "markersize": 4,
+        "linewidth": 1.2,
+        "label": label,
+    }
     axes.errorbar(x, [one["value"] for one in shown], yerr=error_arms(shown), color=color, **look)
 
 
@@ -225,15 +239,16 @@ def _little(study: Numbers) -> Picture | None:
         return None
     with style():
         figure, axes = blank(5.4, 3.6)
-        for index, found in enumerate(lines.values()):
-            _line(axes, index, found)
+        for index, (name, found) in enumerate(lines.items()):
+            _line(axes, index, found, label=f" {short(name, 2 * NAME)}")
+        axes.legend(fontsize=6.5)  # these are no losses, so the page's own legend does not tell them apart
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=":")
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(FixedLocator(sorted({size for found in lines.values() for size in found})))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 0)))
         axes.xaxis.set_minor_locator(FixedLocator([]))
         axes.set_xlabel("weak labels", loc="right")
-        return export(figure, "Performance gap recovered against weak labels", list(lines))
+        return export(figure, "Performance gap recovered against weak labels", [])
 
 
 def labels_seen(strong: Numbers, one: Numbers) -> int:
@@ -259,7 +274,7 @@ def reliability_picture(curves: Mapping[str, Sequence[Numbers]], title: str) -> 
         low = min(each["confidence"] for curve in curves.values() for each in curve)
         axes.plot([low, 1], [low, 1], color=MUTED, linewidth=0.9, linestyle=":")
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(_percent())
+            _shares(axis)
         axes.set_xlabel("confidence", loc="right")
         return export(figure, title, list(curves))
 
@@ -286,5 +301,5 @@ def _training(study: Numbers) -> Picture:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(FixedLocator([]))
         axes.set_xlabel(f"{about['curve_unit']} of training", loc="right")
-        axes.yaxis.set_major_formatter(_percent())
+        _shares(axes.yaxis)
         return export(figure, "Accuracy on the truth over training", study["losses"])

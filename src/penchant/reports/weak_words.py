@@ -16,7 +16,7 @@ CAPTIONS = {
     "accuracy": "Accuracy on the test rows of supervisor, student and ceiling, with 95% intervals. The dotted line is "
     "chance: the largest class, or one of a row's options.",
     "size": "Accuracy of naive students against their size, first task, with 95% intervals; dotted lines are their "
-    "supervisors. Where a size has several students, the one with the highest ceiling.",
+    "supervisors; of several, each has a dash. Where a size has several students, the one with the highest ceiling.",
     "layer": "How salient the task is by layer: accuracy of naive students that are probes of each, and of the "
     "ceiling, first task, with 95% intervals; dotted lines are their supervisors.",
     "agreement": "How often students say on the test rows what their supervisors say, with 95% intervals: full where "
@@ -44,7 +44,7 @@ def ratio(one: Numbers) -> str:
     """A cell's PGR with its interval, or why there is none."""
     found = one["pgr"]
     if found["value"] is None:
-        return "undefined: no gap"
+        return f"undefined: {found['reason'].partition(':')[0]}"
     value, low, high = (number(found[key], 2) for key in ("value", "low", "high"))
     return f"{value} [{low}, {high}]"  # two digits, as the figure has them
 
@@ -220,7 +220,7 @@ def _size(study: Numbers) -> str:
 
 
 def _undefined(cells: Sequence[Numbers]) -> str:
-    places = {place(one) for one in cells if one["pgr"]["value"] is None}
+    places = {place(one) for one in cells if one["pgr"]["reason"].startswith("no gap")}
     if not places:
         return ""
     return (

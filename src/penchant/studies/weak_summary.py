@@ -165,7 +165,7 @@ def _predictions(config: WeakToStrongConfig, students: Students, study: Path) ->
 
 def _cells(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterator[dict[str, Any]]:
     """One for each student of each supervisor and loss."""
-    for strong, students in zip(config.student_labels, grid.students, strict=True):
+    for place, (strong, students) in enumerate(zip(config.student_labels, grid.students, strict=True)):
         found = _predictions(config, students, study)
         if found is None:
             continue
@@ -176,10 +176,10 @@ def _cells(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterator[
                 continue
             files = [study / task.place / "test.npy" for task in supervisors]
             teacher = np.stack([np.load(file, allow_pickle=False) for file in files]).argmax(-1)
-            names = [student_name(key, place) for place in range(len(config.losses))]
+            names = [student_name(key, number) for number in range(len(config.losses))]
             names += [chained_name(key), longer_name(key)] if config.bootstrap else []
             names += [shown_name(key, place) for place in range(len(config.imitation))]
-            facts = _facts(supervisors[0], study)
+            facts, one = _facts(supervisors[0], study), config.students[place][0]
             for label, name in zip(config.columns, names, strict=True):
                 if name not in found.probabilities or names[0] not in found.probabilities:
                     continue
@@ -188,7 +188,7 @@ def _cells(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterator[
                     "weak": weak,
                     "strong": strong,
                     "loss": label,
-                    **_cell(found, name, teacher),
+                    **_cell(found, name, teacher, learns=_learns(one)),
                     **_beside(found, name, names[0], noise_name(key)),
                     "over_longer": _over(found, name, longer_name(key)) if name == chained_name(key) else None,
                     "labelled": facts.get("labelled"),
@@ -196,12 +196,19 @@ def _cells(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterator[
                 }
 
 
-def _cell(found: _Predictions, name: str, teacher: Array) -> dict[str, Any]:
+def _learns(one: StudentSpec) -> bool:
+    """Whether labels make any difference: not to a model that is prompted without examples."""
+    return not (isinstance(one, LanguageModel) and one.training is None and not one.shown)
+
+
+def _cell(found: _Predictions, name: str, teacher: Array, *, learns: bool) -> dict[str, Any]:
     """A student between its supervisor and its ceiling."""
     truth, student = found.truth, found.probabilities[name].argmax(-1)
     measured = pgr(teacher == truth, student == truth, found.probabilities[CEILING].argmax(-1) == truth)
     relation = student_supervisor(teacher, student, truth)
     ratio = {"value": measured.value, "low": measured.low, "high": measured.high, "reason": measured.reason}
+    if not learns:  # student and ceiling are one, and the ratio would be 1 whatever the labels
+        ratio = {"value": None, "low": None, "high": None, "reason": "learns nothing: prompted, without examples"}
     return {
         "pgr": ratio,
         "warnings": list(measured.warnings),
