@@ -18,15 +18,3 @@ def test_the_card_is_that_of_the_record(name: str) -> None:
     text = (EMBEDDED[name] / "README.md").read_text()
     assert text == card(record)
     assert all(source.licence in text for source in CORPORA)
-
-
-def test_the_shipped_models_are_of_the_corpus_that_the_script_builds(corpus) -> None:  # type: ignore[no-untyped-def]
-    records = [json.loads((folder / "record.json").read_text()) for folder in EMBEDDED.values()]
-    assert {record["corpus"]["fingerprint"] for record in records} == {corpus.fingerprint()}
-
-
-@pytest.mark.parametrize("name", SHAPES)
-def test_the_shipped_models_are_trained_as_the_script_would(name: str, corpus) -> None:  # type: ignore[no-untyped-def]
-    record = json.loads((EMBEDDED[name] / "record.json").read_text())
-    assert record["shape"] == json.loads(json.dumps(SHAPES[name].described()))
-    assert record["corpus"]["documents"] == {source: dict(counts) for source, counts in corpus.counts.items()}

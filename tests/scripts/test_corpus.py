@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 import pytest
 from pretraining import corpus as corpora
 from pretraining.overlap import RUN, SHORTEST, Protected, content
+from pretraining.shapes import SHAPES
 from pretraining.sources import CORPORA, PROTECTED
+
+from penchant.models.builtin import EMBEDDED
 
 SENTENCE = "A stirring, funny and finally transporting re-imagining of beauty and the beast and 1930s horror films"
 
@@ -94,3 +98,15 @@ def test_running_text_is_fluent(corpus: Any) -> None:
     reviews = [document.text for document in corpus.train if document.source == "movie_reviews"]
     assert sum(text[0].isupper() for text in reviews) > 0.9 * len(reviews)
     assert sum(len(re.findall(r" [.,;!?] ", text)) for text in reviews) < len(reviews)
+
+
+def test_the_shipped_models_are_of_the_corpus_that_the_script_builds(corpus: Any) -> None:
+    records = [json.loads((folder / "record.json").read_text()) for folder in EMBEDDED.values()]
+    assert {record["corpus"]["fingerprint"] for record in records} == {corpus.fingerprint()}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_shipped_models_are_trained_as_the_script_would(name: str, corpus: Any) -> None:
+    record = json.loads((EMBEDDED[name] / "record.json").read_text())
+    assert record["shape"] == json.loads(json.dumps(SHAPES[name].described()))
+    assert record["corpus"]["documents"] == {source: dict(counts) for source, counts in corpus.counts.items()}

@@ -259,6 +259,7 @@ def test_calls_that_failed_are_made_again_and_no_other(
     assert mended.numbers["cost"]["judge_tokens"] > 0
 
 
+@pytest.mark.slow
 def test_the_paper_s_preset_starts_and_goes_on_with_stand_ins_for_what_the_hub_has(
     base: dict[str, Any], rows: Path, tmp_path: Path, endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
