@@ -224,6 +224,14 @@ def test_without_a_gap_or_a_student_it_says_so(page: Callable[[dict[str, Any]], 
     assert "No student was trained yet." in page(made_up())
 
 
+def test_a_figure_of_many_students_goes_across_the_page(page: Callable[[dict[str, Any]], str]) -> None:
+    study = made_up(*(cell(strong=f"student {n}") for n in range(9)))
+    study["strong"] = [strong(f"student {n}", 1_000_000) for n in range(9)]
+    many, few = page(study), page(made_up(*BOTH))
+    assert 'class="card across" id="figure-accuracy"' in many
+    assert 'class="card" id="figure-accuracy"' in few
+
+
 def test_the_flow_of_rows_is_drawn_with_its_numbers_and_names() -> None:
     study = made_up(cell(labelled=120))
     study["weak"] = ["TF-IDF", *(f"supervisor {n}" for n in range(1, 5))]
@@ -238,7 +246,7 @@ def test_the_flow_of_rows_is_drawn_with_its_numbers_and_names() -> None:
         ">big<",
     ):
         assert words in drawn, words
-    assert "supervisor 3" not in drawn
+    assert "supervisor 2" not in drawn
 
 
 def test_hostile_text_does_nothing(page: Callable[[dict[str, Any]], str]) -> None:

@@ -15,7 +15,7 @@ from penchant.reports.weak_words import legend, place
 from penchant.reports.words import number, short
 
 Numbers = Mapping[str, Any]
-APART, CLOSE = 0.13, 0.05
+APART, CLOSE = 0.13, (0.05, 0.005)
 NAME, NARROW = 22, 15  # characters of a name at an axis, and of a line of one among several
 
 
@@ -114,9 +114,9 @@ def _accuracies(study: Numbers) -> Picture:
 
 
 def _shares(axis: Any) -> None:
-    """Per cent at its ticks, with a digit where these lie close. After all is drawn."""
+    """Per cent at its ticks, with digits where these lie close. After all is drawn."""
     low, high = axis.get_view_interval()
-    digits = 0 if high - low > CLOSE else 1
+    digits = sum(high - low < close for close in CLOSE)
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, digits)}%"))
 
 

@@ -17,7 +17,7 @@ Box = tuple[float, float, float, float]
 OWN, OTHER, TEST = (2.0, 43.0, 32.0, 9.0), (37.0, 43.0, 32.0, 9.0), (77.0, 43.0, 22.0, 9.0)
 WEAK, STUDENT, CEILING = (2.0, 14.0, 32.0, 16.0), (37.0, 14.0, 32.0, 16.0), (37.0, 1.0, 32.0, 9.0)
 BLUE, GREEN, PURPLE = RUN_COLORS[0][0], RUN_COLORS[2][0], RUN_COLORS[3][0]
-MOST, LONGEST = 3, 30  # names in a box, and letters of one
+MOST, LONGEST = 2, 30  # names in a box, and letters of one
 
 
 def flow_picture(study: Numbers) -> Picture:
