@@ -241,8 +241,8 @@ def test_the_flow_of_rows_is_drawn_with_its_numbers_and_names() -> None:
         ">80 rows<",
         ">120 rows<",
         ">300 rows<",
-        "supervisor 2",
-        "and 2 more",
+        "supervisor 1",
+        "and 3 more",
         ">big<",
     ):
         assert words in drawn, words
