@@ -171,6 +171,16 @@ def _sizes(small: float, big: float) -> dict[str, Any]:
 def test_inverse_scaling_is_looked_for(small: float, big: float, words: str) -> None:
     assert words in findings(_sizes(small, big))
     assert not any("smallest" in text for text in findings(made_up(cell())))
+    study = _sizes(small, big)
+    study["cells"][1]["pgr"] = {"value": None, "low": None, "high": None, "reason": "no gap: so small"}
+    assert not any("smallest" in text for text in findings(study))  # one ratio has nothing to be compared with
+
+
+def test_students_that_learn_nothing_are_not_said_to_have_no_gap() -> None:
+    prompted = cell(pgr={"value": None, "low": None, "high": None, "reason": "learns nothing: prompted"})
+    said = " ".join([*headline(made_up(prompted)), *findings(made_up(prompted))])
+    assert "No student learned anything" in said
+    assert "no gap" not in said
 
 
 def test_students_that_are_shown_their_supervisors_label_stand_beside_those_that_are_not() -> None:

@@ -55,6 +55,8 @@ def headline(study: Numbers) -> list[str]:
     if not cells:
         return ["No student was trained yet."]
     naive = [one for one in cells if one["loss"] == study["losses"][0] and one["pgr"]["value"] is not None]
+    if not naive and not any(one["pgr"]["reason"].startswith("no gap") for one in cells):
+        return ["No student learned anything: all of them are prompted without examples."]
     if not naive:
         return ["No student could be told apart from its supervisor at its best: there is no gap to recover anywhere."]
     first = max(naive, key=lambda one: one["gap"]["value"])
@@ -206,14 +208,17 @@ def _size(study: Numbers) -> str:
     naive = [one for one in study["cells"] if one["over_naive"] is None and one["pgr"]["value"] is not None]
     if len(sizes) < 2:
         return ""
-    falls = rises = 0
+    falls = rises = compared = 0
     for key in {(one["task"], one["weak"]) for one in naive}:
         own = [one for one in naive if (one["task"], one["weak"]) == key and one["strong"] in sizes]
         if len(own) < 2:
             continue
         small, large = (pick(own, key=lambda one: sizes[one["strong"]]) for pick in (min, max))
+        compared += sizes[small["strong"]] < sizes[large["strong"]]
         falls += large["pgr"]["high"] < small["pgr"]["low"]
         rises += large["pgr"]["low"] > small["pgr"]["high"]
+    if not compared:
+        return ""
     if not falls and not rises:
         return "PGR neither clearly falls nor clearly rises from the smallest student to the largest."
     return f"From the smallest student to the largest PGR clearly falls {falls} and clearly rises {rises} times."
@@ -233,7 +238,7 @@ def _next(study: Numbers) -> list[str]:
     """The experiment that would tell most, by rule."""
     cells = [one for one in study["cells"] if one["over_naive"] is None]
     defined = [one for one in cells if one["pgr"]["value"] is not None]
-    if cells and not defined:
+    if any(one["pgr"]["reason"].startswith("no gap") for one in cells) and not defined:
         return [
             "Next: a stronger student, a better layer, or a supervisor with fewer `rows`; here is no gap to recover."
         ]

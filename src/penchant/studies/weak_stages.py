@@ -19,7 +19,9 @@ from penchant.methods import SFT
 from penchant.methods import train as train_run
 from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
-from penchant.studies.order import Order
+from penchant.studies.address import source_version
+from penchant.studies.order import STAGE, Order
+from penchant.studies.records import read_object
 from penchant.tasks import halves, load_task
 from penchant.tasks.spec import chance
 from penchant.train.provenance import surroundings
@@ -106,12 +108,14 @@ def activations_stage(order: Order, folder: Path) -> dict[str, Any]:
         if template is None
         else [in_other_words(example.asked, template) for example in test]
     )
-    earlier = sorted(order.folder.parent.glob("[!.]*-activations-*"))
+    folders = sorted(order.folder.parent.glob("[!.]*-activations-*"))
+    code = source_version()  # other code may have read the same tokens in another way
+    earlier = [one for one in folders if read_object(one / STAGE).get("code") == code]
     limits = {"longest": order.settings["longest"], "deepest": order.settings["deepest"]}
     found = activations(policy, asked, folder, **limits, known=earlier)
     parameters = sum(weight.numel() for weight in policy.model.parameters())
     layers = policy.model.config.get_text_config().num_hidden_layers  # type: ignore[operator, union-attr]
-    return {"layers": layers, "hidden": found.shape[2], "parameters": parameters}
+    return {"code": code, "layers": layers, "hidden": found.shape[2], "parameters": parameters}
 
 
 def supervisor_stage(order: Order, folder: Path) -> dict[str, Any]:
