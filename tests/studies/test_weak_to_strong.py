@@ -314,6 +314,13 @@ def test_probes_share_activations_up_to_the_last_layer_that_one_of_them_reads(
     assert deepest({"layer": 1}, {"layer": 3, "dtype": "bfloat16"}) == [1, 3]
 
 
+@pytest.mark.parametrize("name", ["tasks", "seeds", "imitation", "templates"])
+def test_a_value_twice_is_refused(name: str, make: Callable[..., WeakToStrongConfig]) -> None:
+    twice = {"tasks": ["sst2", "sst2"], "seeds": [1, 1], "imitation": [0.5, 0.5], "templates": ["a {text}", "a {text}"]}
+    with pytest.raises(ValueError, match=f"`{name}` has one of its values twice"):
+        make(**{name: twice[name]})
+
+
 def test_word_counts_do_not_compare_options(make: Callable[..., WeakToStrongConfig]) -> None:
     with pytest.raises(ValueError, match="rows of hh_harmless have options of their own"):
         make(tasks=["hh_harmless"])

@@ -38,3 +38,7 @@ def test_adapters_count_as_the_weights_that_they_make(stories: str, tmp_path: Pa
     policy.tokenizer.save_pretrained(tmp_path)
     assert found > 0
     assert weight_distance(load_policy(str(tmp_path), device="cpu"), stories) == pytest.approx(found, rel=1e-4)
+
+
+def test_half_precision_is_no_movement(stories: str) -> None:
+    assert weight_distance(load_policy(ModelConfig(name=stories, dtype="bfloat16", device="cpu")), stories) == 0

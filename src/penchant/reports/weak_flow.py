@@ -38,7 +38,9 @@ def flow_picture(study: Numbers) -> Picture:
         _box(axes, OWN, [f"{number(task['train'] - half, 0)} rows"], GREEN, filled=True)
         _box(axes, OTHER, [f"{number(half, 0)} rows"], BLUE, filled=True)
         _box(axes, TEST, [f"{number(task['test'], 0)} rows"], MUTED, filled=True)
-        axes.text(88, 40.5, "the same for all;\nnobody learns from them", ha="center", va="top", color=MUTED)
+        read = (study["config"].get("generative") or {}).get("texts") == "all"
+        said = "their texts are read before" if read else "nobody learns from them"
+        axes.text(88, 40.5, f"the same for all;\n{said}", ha="center", va="top", color=MUTED)
         _box(axes, WEAK, ["supervisor", *_some(study["weak"])], GREEN)
         _box(axes, STUDENT, ["student", *_some([one["label"] for one in study["strong"]])], BLUE)
         _box(axes, CEILING, ["ceiling", "the same models"], PURPLE)

@@ -201,7 +201,8 @@ def student_stage(order: Order, folder: Path) -> dict[str, Any]:
     if isinstance(student, LanguageModelClassifier) and student.reading is not None:
         policy = student.reading.policy
         facts["parameters"] = sum(weight.numel() for weight in policy.model.parameters())
-        facts["moved"] = weight_distance(policy, model_of(order)) if student.settings.training else 0.0
+        own = {"trust_remote_code": student.settings.trust_remote_code}
+        facts["moved"] = weight_distance(policy, model_of(order), **own) if student.settings.training else 0.0
     return facts
 
 

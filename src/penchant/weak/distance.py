@@ -12,14 +12,15 @@ from penchant.models.policy import Policy
 from penchant.models.settings import ModelConfig
 
 
-def weight_distance(trained: Policy, start: str) -> float:
+def weight_distance(trained: Policy, start: str, *, trust_remote_code: bool = False) -> float:
     """The Euclidean distance of the weights from those of the model that training started from, relative to their
     length there. Adapters count as the weights that they make when merged.
 
     Args:
-        start: the model, as `load_policy` takes it.
+        start: the model, as `load_policy` takes it. trust_remote_code: whether its own code may run.
     """
-    before = dict(load_policy(ModelConfig(name=start, device="cpu")).model.named_parameters())
+    settings = ModelConfig(name=start, device="cpu", trust_remote_code=trust_remote_code)
+    before = dict(load_policy(settings).model.named_parameters())
     network: Any = trained.model
     adapted = hasattr(network, "merge_adapter")
     if adapted:
@@ -29,8 +30,9 @@ def weight_distance(trained: Policy, start: str) -> float:
         for name, weight in network.named_parameters():
             own = name.removeprefix("base_model.model.").replace(".base_layer", "")
             if own in before:
-                moved += _squares(weight.detach().cpu().float() - before[own].detach().float())
-                length += _squares(before[own].detach().float())
+                began = before[own].detach().to(weight.dtype).float()  # rounded alike: half precision is no movement
+                moved += _squares(weight.detach().cpu().float() - began)
+                length += _squares(began)
     finally:
         if adapted:
             network.unmerge_adapter()
