@@ -3,8 +3,9 @@
 Of a prompt with two options it is the difference between them: a linear probe of that is a linear reward of each.
 
 A file's name is a digest of all that it depends on: the model's weights, and the tokens of its texts in their order. So
-every seed, loss and supervisor of a study reads the same file, memory-mapped, and nothing is ever stale. Beside it
-stand the digests of its examples: a list that shares some with an earlier one copies these and computes the rest.
+every seed, loss and supervisor of a study reads the same file, memory-mapped. Beside it stand the digests of
+its examples: a list that shares some with an earlier one copies these and computes the rest. The code that computes is
+no part of the digest: who keeps files over versions looks at that, as the study's stage does.
 """
 
 from __future__ import annotations
