@@ -18,6 +18,7 @@ import platform
 import sys
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,10 @@ def _train(corpus: Corpus, options: argparse.Namespace) -> None:
     tokenizer = chess_tokenizer()
     table = table_of(tokenizer, corpus.texts)
     for name in options.names:
-        _train_one(SHAPES[name], corpus, tokenizer, table, options)
+        shape = SHAPES[name]
+        if options.epochs is not None:
+            shape = replace(shape, training=replace(shape.training, epochs=options.epochs))
+        _train_one(shape, corpus, tokenizer, table, options)
 
 
 def _train_one(shape: Shape, corpus: Corpus, tokenizer: Any, table: Any, options: argparse.Namespace) -> None:
@@ -128,6 +132,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--engine", default="stockfish", help="a program that speaks UCI; '' for none")
     parser.add_argument("--positions", type=int, default=30_000, help="to train on, each with its colours swapped too")
+    parser.add_argument("--epochs", type=float, help="over the positions; each model's own if not given")
     parser.add_argument("--held-out", type=int, default=1000, help="positions of other games to measure on")
     parser.add_argument("--seed", type=int, default=0, help="of the games")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "runs" / "pretrain-chess", help="checkpoints and logs")
