@@ -174,7 +174,8 @@ def test_soft_targets_teach_how_sure_to_be_and_a_validation_teaches_nothing(fitt
 def test_what_is_saved_says_the_same(fitted: Fitted, tmp_path: Path) -> None:
     fitted.classifier.save(tmp_path / "kept")
     opened = load_classifier(tmp_path / "kept")
-    np.testing.assert_allclose(opened.predict_proba(fitted.unseen), fitted.said, atol=1e-5)
+    # activations are kept with three digits, and the last one depends on which texts are read together
+    np.testing.assert_allclose(opened.predict_proba(fitted.unseen), fitted.said, atol=2e-4)
     assert opened.names == fitted.classifier.names
     assert opened.learned == fitted.classifier.learned
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from penchant.losses.weak import cross_entropy
 from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, Product
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
+from penchant.studies.weak_students import told
 from penchant.types import PromptGroup, Response
 from penchant.weak.classifiers import make_classifier
-from penchant.weak.contract import Classifier, Example
+from penchant.weak.contract import Classifier, Example, in_other_words
 from penchant.weak.fine_tune import all_logits
 from penchant.weak.responses import RewardReading, WordsReading, encode_options, shortened
 from penchant.weak.settings import LanguageModel, Probe, Tfidf
@@ -143,13 +145,29 @@ def test_what_cannot_be_read_is_refused(stories: str) -> None:
         make_classifier(_lm(stories, "head")).fit(rows, np.full(60, 2))
 
 
-def test_of_long_prompts_the_end_is_read_and_of_long_options_the_beginning() -> None:
-    row = Rendered(tuple(range(10)), (Branch((20, 21, 22), ((0, 3),)), Branch((30,), ((0, 1),))))
-    assert shortened(row, 6).prompt_ids == (7, 8, 9)
+def test_of_long_prompts_both_ends_are_read_and_of_long_options_the_beginning() -> None:
+    row = Rendered(tuple(range(20)), (Branch((20, 21, 22), ((0, 3),)), Branch((30,), ((0, 1),))))
+    assert shortened(row, 11).prompt_ids == (0, 1, 2, 3, 16, 17, 18, 19)
     assert shortened(row, 100) == row
     cut = shortened(row, 3)
-    assert cut.prompt_ids == (9,)
+    assert cut.prompt_ids == (19,)
     assert cut.branches[0] == Branch((20, 21), ((0, 2),))
+    long = replace(row, branches=(Branch(tuple(range(50)), ((0, 50),)),))
+    assert shortened(long, 20).prompt_ids == (0, 1, 17, 18, 19)  # a quarter of all, whatever the options need
+
+
+@pytest.mark.parametrize("kind", ["head", "words"])
+def test_what_is_written_around_a_long_prompt_is_read(stories: str, kind: str) -> None:
+    """A hint before it and a template after it, in words that the prompt does not have."""
+    rows = [PromptGroup("Tom saw a dog. " * 200, row.responses) for row in _pairs(0)[0][:20]]
+    short = LanguageModel(model=stories, device="cpu", training=TRAINING, reading={"name": kind}, longest=64)
+    reading = make_classifier(short).fit(rows, np.arange(20) % 2).reading  # type: ignore[attr-defined]
+    said = told(rows, np.zeros(20, dtype=int), ("first", "second"))
+    before, after = rows[:1], [in_other_words(rows[0], "{text} Who is right?")]
+    plain, hinted, asked = (reading.encode(of)[0].prompt_ids for of in (before, said[:1], after))
+    assert len({plain, hinted, asked}) == 3
+    assert "Somebody says: It was" in reading.policy.renderer.decode((), hinted)
+    assert reading.policy.renderer.decode((), asked).endswith("Who is right?")
 
 
 def test_an_option_longer_than_the_models_context_is_cut(story_policy: Policy) -> None:

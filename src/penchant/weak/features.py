@@ -30,7 +30,7 @@ from penchant.models.policy import Policy
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.train.progress import progress_bar
 from penchant.weak.contract import Example, only_texts, width_of
-from penchant.weak.reading import Ids, first_layers, last_states
+from penchant.weak.reading import Ids, first_layers, last_states, shorten
 from penchant.weak.responses import encode_options
 
 Activations = NDArray[np.float16]
@@ -54,8 +54,8 @@ def activations(
     """The states after each layer at the last token of each text, or their difference between a prompt's two options.
 
     Args:
-        folder: where they are kept. longest: a text's first so many tokens are read, or fewer where the model's
-            context ends; of prompt and option the last ones. deepest: the last layer to compute; all if not given.
+        folder: where they are kept. longest: so many tokens are read, or fewer where the model's context ends, see
+            `penchant.weak.reading.shorten`. deepest: the last layer to compute; all if not given.
         known: other folders to look for examples in.
 
     Returns:
@@ -74,7 +74,7 @@ def activations(
         rendered = encode_options(policy, examples, longest)
         ids = [tuple((*row.prompt_ids, *branch.ids) for branch in row.branches) for row in rendered]
     else:
-        ids = [(policy.renderer.prompt_ids(text)[:longest],) for text in only_texts(examples, "a probe")]
+        ids = [(shorten(policy.renderer.prompt_ids(text), longest),) for text in only_texts(examples, "a probe")]
     if empty := [place for place, row in enumerate(ids) if not all(row)]:
         raise InputError(f"text {empty[0]} has no token ({len(empty)} such texts): leave empty texts out")
     weights = hashlib.sha256(fingerprint(policy.model).encode()).hexdigest()[:16]

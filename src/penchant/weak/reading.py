@@ -52,7 +52,7 @@ class HeadReading:
     """A linear classification head on the state of the last token.
 
     Args:
-        classes: how many. longest: tokens of a text that are read.
+        classes: how many. longest: tokens of a text that are read, see `shorten`.
         init: `zero`, or `unembedding`: the rows of the output head for the tokens of 0, 1, ... (Burns et al. 2023).
 
     Raises:
@@ -78,7 +78,7 @@ class HeadReading:
 
     def encode(self, examples: Sequence[Example]) -> list[Ids]:
         texts = only_texts(examples, "a classification head")
-        return [self.policy.renderer.prompt_ids(text)[: self.longest] for text in texts]
+        return [shorten(self.policy.renderer.prompt_ids(text), self.longest) for text in texts]
 
     def parts(self, rows: Sequence[Ids]) -> list[list[int]]:
         return fill([len(row) for row in rows], pass_budget(self.policy))
@@ -88,6 +88,15 @@ class HeadReading:
         with torch.autocast(states.device.type, enabled=False):  # in half precision near logits would be equal
             found: Tensor = self.linear(states.float())
         return found
+
+
+def shorten(ids: Ids, longest: int) -> Ids:
+    """At most so many tokens, half of them from the beginning and half from the end. So what a template or a hint writes
+    before or after a long text is read with it."""
+    if len(ids) <= longest:
+        return ids
+    start = longest // 2
+    return ids[:start] + ids[len(ids) - longest + start :]
 
 
 def last_states(policy: Policy, rows: Sequence[Ids]) -> tuple[Tensor, ...]:

@@ -18,7 +18,7 @@ from penchant.errors import InputError
 from penchant.models.policy import Policy
 from penchant.types import PromptGroup, Response, prompt_text
 from penchant.weak.contract import Example
-from penchant.weak.reading import pass_budget
+from penchant.weak.reading import pass_budget, shorten
 
 CLASS_PROMPT, OPTIONS_PROMPT = "{text}\nLabel:", "{text}"
 Shot = tuple[str, str]
@@ -31,7 +31,7 @@ class WordsReading:
     Args:
         words: one a class; None where each row has options of its own.
         width: how many options the longest list has, then.
-        prompt: with {text} where the text goes. longest: tokens of a text that are read.
+        prompt: with {text} where the text goes. longest: tokens of a text that are read, see `shorten`.
         shots: texts with the words that answer them, which stand before the text.
 
     Raises:
@@ -88,7 +88,7 @@ class WordsReading:
     def _ask(self, text: str) -> str:
         ids = self.policy.tokenizer(text, add_special_tokens=False)["input_ids"]
         if len(ids) > self.longest:
-            text = self.policy.renderer.decode((), ids[: self.longest])
+            text = self.policy.renderer.decode((), shorten(tuple(ids), self.longest))
         return self.prompt.replace("{text}", text)
 
 
@@ -97,8 +97,8 @@ class RewardReading:
     with two options their cross-entropy is Bradley and Terry's loss.
 
     Args:
-        width: how many options the longest list has. longest: tokens of prompt and option that are read; of a longer
-            prompt the end.
+        width: how many options the longest list has. longest: tokens of prompt and option that are read, see
+            `shortened`.
     """
 
     def __init__(self, policy: Policy, width: int, *, longest: int) -> None:
@@ -139,11 +139,12 @@ def encode_options(policy: Policy, examples: Sequence[Example], longest: int) ->
 
 
 def shortened(row: Rendered, longest: int) -> Rendered:
-    """The row with at most so many tokens in prompt and response: of a response the beginning is kept, of the prompt
-    what then has room, from its end."""
-    branches = [_cut(branch, longest - 1) for branch in row.branches]
+    """The row with at most so many tokens in prompt and response: of a response the beginning is kept, and of the
+    prompt what then has room, at least a quarter of all, from its beginning and its end."""
+    kept = min(len(row.prompt_ids), max(1, longest // 4))
+    branches = [_cut(branch, longest - kept) for branch in row.branches]
     room = longest - max(len(branch.ids) for branch in branches)
-    return replace(row, prompt_ids=row.prompt_ids[-room:], branches=tuple(branches))
+    return replace(row, prompt_ids=shorten(row.prompt_ids, room), branches=tuple(branches))
 
 
 def _cut(branch: Branch, longest: int) -> Branch:
