@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -158,6 +159,17 @@ def ask(zygote: subprocess.Popen[str], order: dict[str, Any]) -> Any:
     zygote.stdin.write(json.dumps(order) + "\n")
     zygote.stdin.flush()
     return json.loads(zygote.stdout.readline())
+
+
+@pytest.fixture(scope="session")
+def stockfish() -> str:
+    """The chess engine; where it or the package `chess` is absent, the test skips and says so."""
+    pytest.importorskip("chess", reason="needs the package chess: pip install 'penchant[chess]'")
+    from penchant.weak.chess_engine import ELSEWHERE
+
+    if shutil.which("stockfish") is None and shutil.which("stockfish", path=ELSEWHERE) is None:
+        pytest.skip("needs the engine Stockfish (Debian: apt install stockfish)")
+    return "stockfish"
 
 
 @pytest.fixture(scope="session")

@@ -214,7 +214,7 @@ def test_reward_models_label_comparisons_and_learn_from_them(
 ) -> None:
     """From the command line: a probe labels pairs, a reward model learns, and labels in its turn."""
     out, run = tmp_path / "weak.jsonl", tmp_path / "run"
-    supervisor = ["supervisor.name=probe", f"supervisor.model={stories}", "supervisor.layer=3"]
+    supervisor = [f"supervisor.model={stories}", "supervisor.layer=3"]  # a probe, as a student's model alone is
     named = [f"data={pairs['data']}", f"train={pairs['train']}", f"out={out}"]
     assert main(["weak", "label", "task=comparisons", *named, *supervisor]) == 0
     assert "90 rows labelled: the longer response is preferred in" in capsys.readouterr().out
@@ -341,6 +341,22 @@ def test_a_classifier_saved_in_python_does_not_label_what_it_learned_from(
     with pytest.raises(InputError, match=r"20 of the 120 rows to label .* that the supervisor learns from"):
         pt.weak_label(pt.WeakLabel(data=files["data"], **settings))
     assert pt.weak_label(pt.WeakLabel(data=files["test"], **settings))["rows"] == 60
+
+
+def test_an_engine_labels_moves_without_any_labels(tmp_path: Path, stockfish: str) -> None:
+    """A queen that can be taken, or a step aside."""
+    prompt = (
+        "____k___/________/________/___q____/____P___/________/________/____K___ w - -\nLast move: a7a6\nBest move:"
+    )
+    row = {"prompt": prompt, "chosen": " e1e2", "rejected": " e4d5"}  # wrong: labels are not looked at
+    data, out = tmp_path / "moves.jsonl", tmp_path / "out.jsonl"
+    data.write_text(json.dumps(row) + "\n")
+    settings = ["supervisor.name=engine", "supervisor.depth=4", f"data={data}", f"out={out}"]
+    assert main(["weak", "label", "task=comparisons", *settings]) == 0
+    (labelled,) = map(json.loads, out.read_text().splitlines())
+    weights = {labelled["responses"][one["winner"]]: one["weight"] for one in labelled["comparisons"]}
+    assert weights[" e4d5"] > 0.9
+    assert main(["weak", "label", *settings]) == 2
 
 
 def test_a_supervisor_of_three_rows_is_refused(files: dict[str, str], tmp_path: Path) -> None:

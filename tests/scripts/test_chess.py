@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import random
-import shutil
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from pretraining.shapes import Shape, Training  # noqa: E402
 from pretraining.training import train  # noqa: E402
 
 from penchant.tasks.positions import answer_of, board_of, legal_moves, prompt_of  # noqa: E402
-from penchant.weak.chess_engine import ELSEWHERE, running_engine  # noqa: E402
+from penchant.weak.chess_engine import running_engine  # noqa: E402
 
 PLAY = Play(longest=30)
 TINY = Shape(
@@ -55,10 +54,8 @@ def test_games_without_an_engine_prefer_captures_and_come_again() -> None:
     [{"random_moves": 0.9}, {"second_best": 0.7}, {"others": 0.9}, {"longest": 9}, {"depth": 2}, {"margin": 2000}],
     ids=str,
 )
-def test_every_setting_of_play_counts(change: dict[str, Any]) -> None:
-    if not (shutil.which("stockfish") or shutil.which("stockfish", path=ELSEWHERE)):
-        pytest.skip("needs the engine Stockfish (Debian: apt install stockfish)")
-    with running_engine("stockfish") as engine:
+def test_every_setting_of_play_counts(change: dict[str, Any], stockfish: str) -> None:
+    with running_engine(stockfish) as engine:
         base, other = (next(games(engine, play, 0)) for play in (PLAY, dataclasses.replace(PLAY, **change)))
         assert base == next(games(engine, PLAY, 0))
     assert base != other

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -221,13 +220,8 @@ def test_reward_models_supervise_reward_models(
 
 
 def test_an_engine_supervises_and_who_knows_no_chess_has_no_gap(
-    make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str
+    make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str, stockfish: str
 ) -> None:
-    pytest.importorskip("chess", reason="needs the package chess: pip install 'penchant[chess]'")
-    from penchant.weak.chess_engine import ELSEWHERE
-
-    if shutil.which("stockfish") is None and shutil.which("stockfish", path=ELSEWHERE) is None:
-        pytest.skip("needs the engine Stockfish (Debian: apt install stockfish)")
     (data_folder() / "chess").symlink_to(Path(stories).parent / "chess")
     training = {"epochs": 1, "learning_rate": 1e-3}
     strong = {"name": "lm", "model": stories, "reading": {"name": "words"}, "training": training, "device": "cpu"}
@@ -301,17 +295,57 @@ def test_students_that_would_read_alike_say_where_they_differ(make: Callable[...
         make(strong=[one, one])
 
 
+def test_losses_that_would_read_alike_say_where_they_differ(make: Callable[..., WeakToStrongConfig]) -> None:
+    losses = [{"name": "confidence"}, {"name": "confidence", "warmup": 0.5}, {"name": "cross_entropy"}]
+    assert make(losses=losses).columns == ["confidence 0.5, warmup 0.2", "confidence 0.5, warmup 0.5", "naive"]
+    with pytest.raises(ValueError, match=r"`losses` has one of .* twice"):
+        make(losses=[losses[0], {"name": "confidence", "alpha": 0.5}])
+
+
+def test_supervisors_are_named_as_students_are(make: Callable[..., WeakToStrongConfig]) -> None:
+    config = make(weak=["tfidf", {"model": "m", "layer": 2}, "n"], strong=["m", "tfidf"], losses=["cross_entropy"])
+    assert [one.label for one in config.weak] == ["TF-IDF", "m, layer 2", "n"]
+    assert [one.label for one in config.strong] == ["m", "TF-IDF"]
+    chess = make(tasks=["chess_puzzles"], weak=["engine"], strong=["m"])
+    assert chess.weak[0].label == "stockfish, depth 1"
+    with pytest.raises(ValueError, match="expected one of tfidf, probe, lm"):
+        make(strong=[{"name": "engine"}])
+
+
 def test_probes_share_activations_up_to_the_last_layer_that_one_of_them_reads(
     make: Callable[..., WeakToStrongConfig], stories: str
 ) -> None:
     def deepest(*students: dict[str, Any]) -> list[Any]:
         (grid,) = weak_grid(make(weak=[{"name": "tfidf"}], strong=[{"model": stories, **one} for one in students]))
-        return [task.settings["deepest"] for task in grid.activations.values()]
+        return [task.extent["deepest"] for task in grid.activations.values()]
 
     assert deepest({"layer": 1}) == [1]
     assert deepest({"layer": 1}, {"layer": 3}) == [3]
     assert deepest({"layer": 1}, {"layer": -1}) == [None]
     assert deepest({"layer": 1}, {"layer": 3, "dtype": "bfloat16"}) == [1, 3]
+
+
+def test_a_stage_does_not_ask_who_stands_beside_it(make: Callable[..., WeakToStrongConfig], stories: str) -> None:
+    """Another supervisor or student before the others, or a deeper layer of a model, leaves their stages as they are:
+    but the batch of probes, which holds the students of all supervisors."""
+    probe, tuned = {"model": stories, "layer": 1}, {"name": "lm", "model": stories}
+    chain: dict[str, Any] = {"bootstrap": [{"name": "tfidf"}], "templates": ["So: {text}"], "controls": True}
+
+    def places(**settings: Any) -> list[set[str]]:
+        (grid,) = weak_grid(make(**chain, **settings))
+        singles = {task.place for of in grid.students for task in of.single.values()}
+        batches = {of.batched.place for of in grid.students if of.batched}
+        return [{task.place for task in grid.labels.values()}, singles, batches]
+
+    labels, singles, batches = places(weak=[{"name": "tfidf"}, probe], strong=[probe, tuned])
+    more = places(weak=[{"name": "tfidf", "rows": 50}, {"name": "tfidf"}, probe], strong=[tuned, probe])
+    assert labels < more[0]
+    assert singles < more[1]
+    assert batches.isdisjoint(more[2])
+    deeper = places(weak=[{"name": "tfidf"}, probe], strong=[{"model": stories, "layer": 4}, probe, tuned])
+    assert labels == deeper[0]
+    assert singles == deeper[1]
+    assert batches < deeper[2]
 
 
 @pytest.mark.parametrize("name", ["tasks", "seeds", "imitation", "templates"])

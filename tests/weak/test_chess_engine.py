@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from penchant.errors import InputError, MissingExtra
 from penchant.tasks.positions import answer_of, legal_moves, prompt_of
 from penchant.types import PromptGroup
-from penchant.weak.chess_engine import ELSEWHERE, ChessEngineClassifier, running_engine
+from penchant.weak.chess_engine import ChessEngineClassifier, running_engine
 from penchant.weak.classifiers import load_classifier, make_classifier
 from penchant.weak.settings import ChessEngine, ClassifierSpec, StudentSpec
 
@@ -29,13 +28,6 @@ def asked(fen: str) -> PromptGroup:
 
 
 POSITIONS = [asked(HANGING), asked(MATE)]
-
-
-@pytest.fixture(scope="module", autouse=False)
-def stockfish() -> str:
-    if shutil.which("stockfish") is None and shutil.which("stockfish", path=ELSEWHERE) is None:
-        pytest.skip("needs the engine Stockfish (Debian: apt install stockfish)")
-    return "stockfish"
 
 
 def fitted(**settings: Any) -> ChessEngineClassifier:

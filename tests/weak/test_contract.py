@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 
 from penchant.errors import InputError
 from penchant.types import PromptGroup
-from penchant.weak.chess_engine import ELSEWHERE, ChessEngineClassifier
+from penchant.weak.chess_engine import ChessEngineClassifier
 from penchant.weak.classifiers import ProbeClassifier, SklearnClassifier, load_classifier, make_classifier
 from penchant.weak.contract import Classifier, Example, Probabilities, marks_of
 from penchant.weak.language_model import LanguageModelClassifier
@@ -133,9 +132,7 @@ class Fitted:
 @pytest.fixture(scope="module", params=CASES)
 def fitted(request: pytest.FixtureRequest, stories: str) -> Fitted:
     if request.param == "engine":
-        pytest.importorskip("chess", reason="needs the package chess: pip install 'penchant[chess]'")
-        if shutil.which("stockfish") is None and shutil.which("stockfish", path=ELSEWHERE) is None:
-            pytest.skip("needs the engine Stockfish (Debian: apt install stockfish)")
+        request.getfixturevalue("stockfish")
     case = _case(request.param, stories)
     (rows, labels), (unseen, truth) = case.rows(0), case.rows(1)
     classifier = case.make().fit(rows, labels)

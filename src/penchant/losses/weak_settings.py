@@ -5,9 +5,9 @@ The equations are in `penchant.losses.weak`; `penchant.weak.targets` makes each 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from penchant.config import Config
 
@@ -64,4 +64,12 @@ class Filtered(Config):
     """How many of each predicted class are kept."""
 
 
-WeakLoss = Annotated[CrossEntropy | Confidence | Product | AdaptiveConfidence | Filtered, Field(discriminator="name")]
+def _named(given: Any) -> Any:
+    """In a list too a loss's name alone stands for it."""
+    return {"name": given} if isinstance(given, str) else given
+
+
+WeakLoss = Annotated[
+    Annotated[CrossEntropy | Confidence | Product | AdaptiveConfidence | Filtered, Field(discriminator="name")],
+    BeforeValidator(_named),
+]

@@ -13,7 +13,7 @@ import numpy as np
 from penchant.errors import InputError, RunError
 from penchant.metrics.imitation import consistency
 from penchant.pipelines.weak_diagnostics import clusters_of, decided, diagnostics, row_mean, shares_of
-from penchant.pipelines.weak_settings import Kind, WeakLabel, WeakTrain
+from penchant.pipelines.weak_settings import Kind, WeakLabel, WeakTrain, learns_nothing
 from penchant.reports.render import write_file
 from penchant.reports.weak_train import weak_train_page
 from penchant.tasks.spec import normalized
@@ -108,7 +108,7 @@ def _supervisor(config: WeakLabel, rows: LabelledRows) -> tuple[Classifier, tupl
     if known := overlap(learned, rows):
         raise InputError(_learned_before(known, rows, config.data))
     chosen = _some(learned, config.supervisor.rows, config.seed)
-    if len(chosen.examples) < FEWEST and not _prompted(config.supervisor):
+    if len(chosen.examples) < FEWEST and not learns_nothing(config.supervisor):
         raise InputError(f"{config.train}: {len(chosen.examples)} rows to learn from are too few: at least {FEWEST}")
     return classifier.fit(chosen.asked, _of_two_classes(chosen), classes=len(names)), names
 
@@ -124,10 +124,6 @@ def _shared(known: list[int], rows: LabelledRows, source: str, what: str) -> str
     first = rows.examples[known[0]]
     place = f"row {known[0] + 1} of {source}" if isinstance(first, str) else first.source
     return f"{len(known)} of the {len(rows.examples)} {what} (the first is {place}) are among"
-
-
-def _prompted(supervisor: Any) -> bool:
-    return isinstance(supervisor, LanguageModel) and supervisor.training is None
 
 
 def weak_train(config: WeakTrain) -> RunResult:

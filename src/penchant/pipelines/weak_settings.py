@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from penchant.config import Config
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
-from penchant.weak.settings import ClassifierSpec, LanguageModel, StudentSpec, Tfidf
+from penchant.weak.settings import ChessEngine, ClassifierSpec, LanguageModel, StudentSpec, Tfidf
 
 Template = Annotated[str, Field(pattern=r"\{text\}")]
 Classes = Annotated[tuple[str, ...], Field(min_length=2)]
@@ -18,6 +18,11 @@ ONLY_TEXTS = (
     "`{role}.name=probe {role}.model=...` or `{role}.name=lm {role}.model=...`"
 )
 NO_CLASSES = "the classes of a comparison are its two responses: leave `classes` out"
+
+
+def learns_nothing(supervisor: ClassifierSpec) -> bool:
+    """Whether it can label without having been trained."""
+    return isinstance(supervisor, ChessEngine) or (isinstance(supervisor, LanguageModel) and not supervisor.training)
 
 
 class WeakLabel(Config):
@@ -34,7 +39,8 @@ class WeakLabel(Config):
     """Labelled rows that the supervisor learns from. Rows to label that are among these are refused: of what it learned
     by heart a supervisor knows too much."""
     supervisor: ClassifierSpec = Tfidf()
-    """What labels: TF-IDF, a probe, or a language model, fine-tuned or prompted."""
+    """What labels: TF-IDF, a probe (`supervisor.model=...`), a language model (`supervisor.name=lm`), fine-tuned or
+    prompted, or of two chess moves an engine."""
     saved: str | None = None
     """The folder of a classifier that was saved, instead of one that learns from `train`."""
     classes: Classes | None = None
@@ -44,10 +50,18 @@ class WeakLabel(Config):
     seed: int = 0
     """Fixes what the supervisor draws."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_model(cls, values: Any) -> Any:
+        """`supervisor.model=...` alone is a probe, as `student.model=...` is, and no setting of the default's."""
+        given = values.get("supervisor") if isinstance(values, dict) else None
+        if isinstance(given, dict) and "model" in given and "name" not in given:
+            return {**values, "supervisor": {"name": "probe", **given}}
+        return values
+
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        prompted = isinstance(self.supervisor, LanguageModel) and self.supervisor.training is None
-        if self.train is None and self.saved is None and not prompted:
+        if self.train is None and self.saved is None and not learns_nothing(self.supervisor):
             raise ValueError("a supervisor learns from labelled rows: give `train`, or a classifier that was `saved`")
         if self.train is None and isinstance(self.supervisor, LanguageModel) and self.supervisor.shown:
             raise ValueError("`shots` shows labelled rows: give `train`, or leave them out")
@@ -61,6 +75,8 @@ class WeakLabel(Config):
             if self.classes is not None:
                 raise ValueError(NO_CLASSES)
             return self
+        if isinstance(self.supervisor, ChessEngine):
+            raise ValueError("a chess engine compares moves: set `task=comparisons`, positions with two moves each")
         if self.train is None and self.saved is None and self.classes is None:
             raise ValueError("without `train` nobody knows the names of the classes: give `classes`")
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ class Task:
         places: where its inputs lie, and under which names: no part of the address, so that they may move.
         needs: the stages before, by what they are to this one.
         value, rate, seed: its place in the grid, None where it has none; `rate` only where a method has several.
+        extent: settings that decide how much it computes and not what: with another extent it is another stage, but
+            stages that need it stay the same.
     """
 
     kind: str
@@ -47,11 +49,20 @@ class Task:
     value: float | None = None
     seed: int | None = None
     rate: float | None = None
+    extent: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def address(self) -> str:
         """The digest of everything that it depends on."""
-        return address(self.kind, self.settings, [f"{role} {task.address}" for role, task in self.needs.items()])
+        return self._address({**self.settings, **self.extent})
+
+    @cached_property
+    def content(self) -> str:
+        """The digest of what other stages take from it."""
+        return self._address(self.settings)
+
+    def _address(self, settings: Mapping[str, Any]) -> str:
+        return address(self.kind, settings, [f"{role} {task.content}" for role, task in self.needs.items()])
 
     @property
     def place(self) -> str:

@@ -6,10 +6,12 @@ model on a task are one stage, since they train as one batched operation; other 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from penchant.models.settings import Dtype, ModelConfig
 from penchant.studies.address import data_content, model_content
 from penchant.studies.tasks import Task, absolute, plain
 from penchant.studies.weak_names import (
@@ -27,8 +29,9 @@ from penchant.studies.weak_settings import WeakToStrongConfig
 from penchant.tasks.load import data_folder, local_files, task_spec
 from penchant.weak.settings import ClassifierSpec, LanguageModel, Probe
 
-Reader = tuple[str, str, bool]
+Reader = tuple[str, Dtype, bool]
 """A model that is probed, its dtype, and whether it learned the texts first."""
+SLUG = 40  # letters of a name in a folder's
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class TaskGrid:
     """The stages of one task.
 
     Attributes:
-        rows: what all others need. tuned: models that learned the texts first, by name.
+        rows: what all others need. tuned: models that learned the texts first, by their settings.
         activations: by who reads, see `read_by`. wordings: likewise, of test rows in other words.
         labels: of supervisors and of the chain's students, by (name, seed).
         students: of each of the configuration's `students`, in order.
@@ -56,7 +59,7 @@ class TaskGrid:
 
     name: str
     rows: Task
-    tuned: Mapping[str, Task]
+    tuned: Mapping[ModelConfig, Task]
     activations: Mapping[Reader, Task]
     wordings: Sequence[Task]
     labels: Mapping[tuple[str, int], Task]
@@ -80,6 +83,13 @@ def read_by(one: Probe, tuned: bool) -> Reader:
     return one.model, one.dtype, tuned
 
 
+def network_of(one: Probe | LanguageModel) -> ModelConfig:
+    """The model that a student starts from, as it learns the texts, wherever that is done."""
+    if isinstance(one, Probe):
+        return ModelConfig(name=one.model, dtype=one.dtype)
+    return one.network.model_copy(update={"lora": None, "device": "auto"})
+
+
 def weak_grid(config: WeakToStrongConfig) -> list[TaskGrid]:
     """The stages that a configuration asks for, a grid a task."""
     return [_Stages(config, name).grid() for name in config.tasks]
@@ -93,18 +103,20 @@ class _Stages:
         folder = data_folder()
         content = [data_content(str(file)) for file in local_files(self.spec, folder)] or [self.spec.hub]
         sizes = {"task": name, "train": config.train, "test": config.test, "data": content}
-        self.rows = Task("rows", f"{name}-rows", sizes, {"data": str(folder)}, {})
-        late = [one.model for one, tuned in config.students if tuned and isinstance(one, Probe | LanguageModel)]
-        self.tuned = {model: self._tuned(model, number) for number, model in enumerate(dict.fromkeys(late))}
+        self.rows = self._task("rows", ["rows"], sizes, {"data": str(folder)}, {})
+        late = [one for one, tuned in config.students if tuned and isinstance(one, Probe | LanguageModel)]
+        devices = {network_of(one): "auto" for one in late}
+        devices |= {network_of(one): one.device for one in late if isinstance(one, LanguageModel)}
+        self.tuned = {network: self._tuned(network, device) for network, device in devices.items()}
         specs = [*((one, False) for one in (*config.weak, *config.bootstrap)), *config.students]
         probed = [(read_by(one, tuned), one.layer) for one, tuned in specs if isinstance(one, Probe)]
         models = sorted({key for key, _ in probed})
         self.layers = {key: [layer for other, layer in probed if other == key] for key in models}
-        self.activations = {key: self._activations(*key, number) for number, key in enumerate(models)}
+        self.activations = {key: self._activations(*key) for key in models}
         students = {read_by(one, tuned) for one, tuned in config.students if isinstance(one, Probe)}
         self.wordings = {
-            (key, wording): self._activations(*key, number, wording)
-            for number, key in enumerate(models)
+            (key, wording): self._activations(*key, wording)
+            for key in models
             for wording in range(len(config.templates))
             if key in students
         }
@@ -116,42 +128,51 @@ class _Stages:
         for number, one in enumerate(self.config.weak):
             weak = weak_name(number)
             for seed in self.config.seeds:
-                labels[weak, seed] = self._labels("supervisor", weak, one, seed, {})
-                before = labels[weak, seed]
+                before = labels[weak, seed] = self._labels("supervisor", one, seed, {})
                 for link, student in enumerate(self.config.bootstrap):
-                    name = chain_name(weak, link)
-                    before = labels[name, seed] = self._labels("relabel", name, student, seed, {"labels": before})
+                    before = self._labels("relabel", student, seed, {"labels": before})
+                    labels[chain_name(weak, link), seed] = before
         students = tuple(
-            self._probes(number, one, tuned, labels)
-            if isinstance(one, Probe)
-            else self._singles(number, one, tuned, labels)
-            for number, (one, tuned) in enumerate(self.config.students)
+            self._probes(one, tuned, labels) if isinstance(one, Probe) else self._singles(one, tuned, labels)
+            for one, tuned in self.config.students
         )
         wordings = list(self.wordings.values())
         return TaskGrid(self.name, self.rows, self.tuned, self.activations, wordings, labels, students)
 
-    def _tuned(self, model: str, number: int) -> Task:
+    def _task(
+        self,
+        kind: str,
+        names: Sequence[str],
+        settings: Mapping[str, Any],
+        places: Mapping[str, str],
+        needs: Mapping[str, Task],
+        **more: Any,
+    ) -> Task:
+        """Labelled by what it is of, never by its place in a list: who adds a student before the others would find
+        none of theirs."""
+        return Task(kind, "-".join([self.name, *map(_slug, names)]), settings, places, needs, **more)
+
+    def _tuned(self, network: ModelConfig, device: str) -> Task:
         assert self.config.generative is not None
-        settings = {"model": model_content(model), "longest": self.config.longest, **plain(self.config.generative)}
-        needs = {"rows": self.rows}
-        return Task("generative", f"{self.name}-generative-{number}", settings, {"model": absolute(model)}, needs)
+        model = {**plain(network), "name": model_content(network.name)}
+        settings = {"model": model, "longest": self.config.longest, **plain(self.config.generative)}
+        places = {"model": absolute(network.name), "device": device}
+        return self._task("generative", ["generative", network.name], settings, places, {"rows": self.rows})
 
-    def _activations(self, model: str, dtype: str, tuned: bool, number: int, wording: int | None = None) -> Task:
+    def _activations(self, model: str, dtype: Dtype, tuned: bool, wording: int | None = None) -> Task:
         layers = self.layers[model, dtype, tuned]
-        settings: dict[str, Any] = {
-            "model": model_content(model),
-            "dtype": dtype,
-            "longest": self.config.longest,
-            "deepest": None if min(layers) < 0 else max(layers),
-        }
-        label = f"{self.name}-activations-{number}"
+        settings: dict[str, Any] = {"model": model_content(model), "dtype": dtype, "longest": self.config.longest}
+        names = ["activations", model]
         if wording is not None:
-            settings["template"], label = self.config.templates[wording], f"{label}-wording-{wording}"
-        places, needs = {"model": absolute(model)}, {"rows": self.rows, **self._start(model, tuned)}
-        return Task("activations", label, settings, places, needs)
+            settings["template"] = self.config.templates[wording]
+            names.append(settings["template"])
+        extent = {"deepest": None if min(layers) < 0 else max(layers)}
+        start = self._start(ModelConfig(name=model, dtype=dtype), tuned)
+        places, needs = {"model": absolute(model)}, {"rows": self.rows, **start}
+        return self._task("activations", names, settings, places, needs, extent=extent)
 
-    def _start(self, model: str, tuned: bool) -> dict[str, Task]:
-        return {"start": self.tuned[model]} if tuned else {}
+    def _start(self, network: ModelConfig, tuned: bool) -> dict[str, Task]:
+        return {"start": self.tuned[network]} if tuned else {}
 
     def _classifier(
         self, one: ClassifierSpec, tuned: bool = False
@@ -164,15 +185,15 @@ class _Stages:
             return settings, {}, {"rows": self.rows, "features": self.activations[read_by(one, tuned)]}
         if isinstance(one, LanguageModel):
             settings["model"] = model_content(one.model)
-            return settings, {"model": absolute(one.model)}, {"rows": self.rows, **self._start(one.model, tuned)}
+            return settings, {"model": absolute(one.model)}, {"rows": self.rows, **self._start(network_of(one), tuned)}
         return settings, {}, {"rows": self.rows}
 
-    def _labels(self, kind: str, name: str, one: ClassifierSpec, seed: int, more: Mapping[str, Task]) -> Task:
+    def _labels(self, kind: str, one: ClassifierSpec, seed: int, more: Mapping[str, Task]) -> Task:
         settings, places, needs = self._classifier(one)
         own = {**self.shared, "seed": seed, "classifier": settings, **(self.probe if isinstance(one, Probe) else {})}
-        return Task(kind, f"{self.name}-{name}-seed-{seed}", own, places, {**needs, **more}, seed=seed)
+        return self._task(kind, [kind, one.label, f"seed {seed}"], own, places, {**needs, **more}, seed=seed)
 
-    def _probes(self, number: int, one: Probe, tuned: bool, labels: Mapping[tuple[str, int], Task]) -> Students:
+    def _probes(self, one: Probe, tuned: bool, labels: Mapping[tuple[str, int], Task]) -> Students:
         """All students of a probed model, in one stage."""
         config, chain = self.config, len(self.config.bootstrap)
         weak = [weak_name(place) for place in range(len(config.weak))]
@@ -194,39 +215,42 @@ class _Stages:
         shared = {"rows": self.rows, "features": self.activations[read_by(one, tuned)]}
         for wording in range(len(config.templates)):
             shared[f"wording {wording}"] = self.wordings[read_by(one, tuned), wording]
-        return Students(Task("students", f"{self.name}-students-{number}", settings, {}, {**shared, **needs}))
+        return Students(self._task("students", ["students", one.label], settings, {}, {**shared, **needs}))
 
-    def _singles(
-        self, number: int, one: ClassifierSpec, tuned: bool, labels: Mapping[tuple[str, int], Task]
-    ) -> Students:
+    def _singles(self, one: ClassifierSpec, tuned: bool, labels: Mapping[tuple[str, int], Task]) -> Students:
         """Students that train one by one: of each supervisor and loss, the ceiling, and the controls."""
         config, made = self.config, {}
         settings, places, needs = self._classifier(one, tuned)
         naive, chain = plain(config.losses[0]), len(config.bootstrap)
 
-        def add(name: str, seed: int, truth: str | None, loss: dict[str, Any], weak: str = "", **more: Any) -> None:
-            own = {**self.shared, "seed": seed, "classifier": settings, "loss": loss, "truth": truth}
-            own |= {"longer": 1, "shown": None, "templates": list(config.templates), **more}
-            source = {"labels": labels[weak, seed]} if weak else {}
-            label = f"{self.name}-student-{number}-{name.replace('|', '-').replace(' ', '-')}-seed-{seed}"
-            made[name, seed] = Task("student", label, own, places, {**needs, **source}, seed=seed)
+        def add(name: str, how: str, truth: str | None, loss: dict[str, Any], weak: str = "", **more: Any) -> None:
+            for seed in config.seeds:
+                own = {**self.shared, "seed": seed, "classifier": settings, "loss": loss, "truth": truth}
+                own |= {"longer": 1, "shown": None, "templates": list(config.templates), **more}
+                source = {"labels": labels[weak, seed]} if weak else {}
+                names = ["student", one.label, how, f"seed {seed}"]
+                made[name, seed] = self._task("student", names, own, places, {**needs, **source}, seed=seed)
 
-        for seed in config.seeds:
-            add(CEILING, seed, "all", _CROSS_ENTROPY)
+        add(CEILING, "ceiling", "all", _CROSS_ENTROPY)
+        if config.controls:
+            add(RANDOM, "random labels", "random", _CROSS_ENTROPY)
+        for place, supervisor in enumerate(config.weak):
+            weak, of = weak_name(place), f"of {supervisor.label}"
+            for which, loss in enumerate(config.losses):
+                add(student_name(weak, which), f"{of} {loss.name}", None, plain(loss), weak)
+            for which, share in enumerate(config.imitation):
+                add(shown_name(weak, which), f"{of} shown {share:g}", None, naive, weak, shown=share)
             if config.controls:
-                add(RANDOM, seed, "random", _CROSS_ENTROPY)
-            for place in range(len(config.weak)):
-                weak = weak_name(place)
-                for which, loss in enumerate(config.losses):
-                    add(student_name(weak, which), seed, None, plain(loss), weak)
-                for which, share in enumerate(config.imitation):
-                    add(shown_name(weak, which), seed, None, naive, weak, shown=share)
-                if config.controls:
-                    add(noise_name(weak), seed, "noise", _CROSS_ENTROPY, weak)
-                if chain:
-                    add(chained_name(weak), seed, None, naive, chain_name(weak, chain - 1))
-                    add(longer_name(weak), seed, None, naive, weak, longer=chain + 1)
+                add(noise_name(weak), f"{of} errors at random", "noise", _CROSS_ENTROPY, weak)
+            if chain:
+                add(chained_name(weak), f"{of} chain", None, naive, chain_name(weak, chain - 1))
+                add(longer_name(weak), f"{of} longer", None, naive, weak, longer=chain + 1)
         return Students(single=made)
+
+
+def _slug(name: str) -> str:
+    """A name as a folder's may have it."""
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower().rpartition("/")[2])[:SLUG].strip("-.")
 
 
 _CROSS_ENTROPY = {"name": "cross_entropy", "labels": "soft"}

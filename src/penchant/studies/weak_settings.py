@@ -10,7 +10,7 @@ from penchant.config import Config
 from penchant.losses.weak_settings import Confidence, CrossEntropy, Filtered, WeakLoss
 from penchant.studies.settings import Count, Study
 from penchant.tasks.load import NAMES, task_spec
-from penchant.weak.settings import ChessEngine, ClassifierSpec, LanguageModel, StudentSpec, Tfidf, labels, loss_label
+from penchant.weak.settings import ChessEngine, ClassifierSpec, LanguageModel, StudentSpec, Tfidf, labels, loss_labels
 
 CHESS = "chess_puzzles"
 Template = Annotated[str, Field(pattern=r"\{text\}")]
@@ -85,7 +85,7 @@ class WeakToStrongConfig(Study):
         for name, told in (
             ("weak", labels(self.weak)),
             ("strong", labels(self.strong)),
-            ("losses", [loss_label(loss) for loss in self.losses]),
+            ("losses", loss_labels(self.losses)),
         ):
             if len(set(told)) < len(told):
                 raise ValueError(f"`{name}` has one of {', '.join(told)} twice")
@@ -121,4 +121,4 @@ class WeakToStrongConfig(Study):
     def columns(self) -> list[str]:
         """What students are called by how they learned: by loss, then those of the chain."""
         chain = [BOOTSTRAPPED, AS_LONG] if self.bootstrap else []
-        return [loss_label(loss) for loss in self.losses] + chain + [f"shown {100 * q:g}%" for q in self.imitation]
+        return loss_labels(self.losses) + chain + [f"shown {100 * q:g}%" for q in self.imitation]

@@ -72,7 +72,7 @@ def generative_stage(order: Order, folder: Path) -> dict[str, Any]:
     lines = [json.dumps({"text": text}, ensure_ascii=False) for example in read for text in texts_of(example)]
     texts.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
     values: dict[str, Any] = {
-        "model": {"name": order.places["model"]},
+        "model": {**settings["model"], "name": order.places["model"], "device": order.places["device"]},
         "data": {"path": str(texts), "template": "plain", "max_length": settings["longest"], "overflow": "drop"},
         **{name: settings[name] for name in ("epochs", "batch_size")},
         "optimizer": {"name": "adamw", "learning_rate": settings["learning_rate"]},

@@ -47,7 +47,7 @@ class Workers:
         log.parent.mkdir(parents=True, exist_ok=True)
         order = {
             "kind": task.kind,
-            "settings": task.settings,
+            "settings": {**task.settings, **task.extent},
             "places": task.places,
             "needs": {role: str(study / need.place) for role, need in task.needs.items()},
             "folder": str(study / task.place),

@@ -91,8 +91,8 @@ class HeadReading:
 
 
 def shorten(ids: Ids, longest: int) -> Ids:
-    """At most so many tokens, half of them from the beginning and half from the end. So what a template or a hint writes
-    before or after a long text is read with it."""
+    """At most so many tokens, half of them from the beginning and half from the end: so what a template or a hint
+    writes before or after a long text is read with it."""
     if len(ids) <= longest:
         return ids
     start = longest // 2

@@ -177,24 +177,36 @@ class ChessEngine(Config):
         return self
 
 
+NAMES = ("tfidf", "probe", "lm", "engine")
+
+
 def _named(given: Any) -> Any:
     """A classifier without a name is a probe of a model; so is the model's name alone, in a list."""
     if isinstance(given, str):
-        return {"name": given} if given in ("tfidf", "probe", "lm") else {"name": "probe", "model": given}
+        return {"name": given} if given in NAMES else {"name": "probe", "model": given}
     return {"name": "probe", **given} if isinstance(given, dict) and "name" not in given else given
 
 
-ClassifierSpec = Annotated[Tfidf | Probe | LanguageModel | ChessEngine, Field(discriminator="name")]
+ClassifierSpec = Annotated[
+    Annotated[Tfidf | Probe | LanguageModel | ChessEngine, Field(discriminator="name")], BeforeValidator(_named)
+]
 """What may supervise."""
-_Learner = Annotated[Tfidf | Probe | LanguageModel, Field(discriminator="name")]
-StudentSpec = Annotated[_Learner, BeforeValidator(_named)]
+StudentSpec = Annotated[Annotated[Tfidf | Probe | LanguageModel, Field(discriminator="name")], BeforeValidator(_named)]
 """What may learn from a supervisor."""
 
 
 def labels(classifiers: Sequence[ClassifierSpec]) -> list[str]:
     """For people and for tables; those that would read alike also say where they differ."""
-    short = [one.label for one in classifiers]
-    told = [_flat(one.model_dump(mode="json")) for one in classifiers]
+    return _told_apart([one.label for one in classifiers], classifiers)
+
+
+def loss_labels(losses: Sequence[WeakLoss]) -> list[str]:
+    """Likewise of losses."""
+    return _told_apart([loss_label(loss) for loss in losses], losses)
+
+
+def _told_apart(short: Sequence[str], settings: Sequence[Config]) -> list[str]:
+    told = [_flat(one.model_dump(mode="json")) for one in settings]
     made = []
     for label, own in zip(short, told, strict=True):
         alike = [other for name, other in zip(short, told, strict=True) if name == label]
