@@ -50,17 +50,19 @@ def cell(loss: str = "naive", ratio: float | None = 0.5, over: float | None = No
         "reliability": [{"confidence": 0.6, "accuracy": about(0.55)}, {"confidence": 0.9, "accuracy": about(0.8)}],
         "brier": about(0.3, 0.01),
         "curve": [{"after": 1, "accuracy": 0.6}, {"after": 100, "accuracy": 0.75}],
-        "oracle": {"accuracy": 0.78, "after": 1, "last": 0.75},
+        "curve_from": 0.7,
+        "oracle": {"accuracy": 0.78, "after": 1, "last": 0.75, "lost": about(0.02, 0.03)},
         "early": None,
         "over_longer": None,
         "labelled": 100,
+        "weak_labels": 100,
         "learned_from": 100,
         **changes,
     }
 
 
 def strong(label: str, parameters: int, **changes: Any) -> dict[str, Any]:
-    own = {"label": label, "family": label, "model": label, "how": "probed", "layer": 9, "rows": None}
+    own = {"label": label, "family": label, "reader": label, "how": "probed", "layer": 9, "rows": None}
     return {**own, "parameters": parameters, "curve_unit": "steps", **changes}
 
 
@@ -201,7 +203,9 @@ def test_students_that_are_shown_their_supervisors_label_stand_beside_those_that
 def test_how_little_it_takes(page: Callable[[dict[str, Any]], str], tmp_path: Path) -> None:
     """A student that saw 25 labels beside one that saw all 100: their ratios, looks and weights."""
     curve = [{"after": 1, "accuracy": 0.71}, {"after": 20, "accuracy": 0.746}, {"after": 100, "accuracy": 0.75}]
-    study = made_up(cell(moved=0.0125, curve=curve), cell(ratio=0.2, strong="big on 25 rows", curve=None))
+    study = made_up(
+        cell(moved=0.0125, curve=curve), cell(ratio=0.2, strong="big on 25 rows", curve=None, weak_labels=25)
+    )
     study["strong"].append(study["strong"][0] | {"label": "big on 25 rows", "rows": 25})
     html = page(study)
     assert "little.png" in {path.name for path in (tmp_path / "page-figures").iterdir()}
@@ -240,6 +244,83 @@ def test_a_figure_of_many_students_goes_across_the_page(page: Callable[[dict[str
     many, few = page(study), page(made_up(*BOTH))
     assert 'class="card across" id="figure-accuracy"' in many
     assert 'class="card" id="figure-accuracy"' in few
+
+
+def test_models_that_differ_in_more_than_rows_or_layer_have_lines_of_their_own() -> None:
+    """Copies whose model learned the texts first, and other learning rates, do not overwrite the others' points."""
+    study = made_up(*(cell(strong=name) for name in ("a", "a on 9", "b", "b on 9", "a, layer 2", "b, layer 2")))
+    for number in study["cells"][1::2][:2]:
+        number["weak_labels"] = 9
+    own = {"family": "a", "reader": "a"}
+    rows = {"rows": 9, "layer": None, **own}
+    study["strong"] = [
+        strong("a", 5, **own),
+        strong("a on 9", 5, **rows),
+        strong("a, layer 2", 5, **own | {"layer": 2}),
+    ]
+    for each in list(study["strong"]):
+        other = {"label": each["label"].replace("a", "b", 1), "family": "b", "reader": "b"}
+        study["strong"].append(each | other)
+    drawn = weak_pictures(study)
+    assert "a of TF-IDF" in drawn["little"].light
+    assert "b of TF-IDF" in drawn["little"].light
+    assert "layer of a" in drawn["layer"].light
+
+
+def test_overfitting_is_said_where_its_interval_says_so() -> None:
+    unsure, clear = made_up(cell()), made_up(cell(), cell(weak="other"))
+    clear["cells"][1]["oracle"] = clear["cells"][1]["oracle"] | {"lost": about(0.03, 0.01)}
+    assert not any("overfit" in text for text in findings(unsure))
+    said = next(text for text in findings(clear) if "overfit" in text)
+    assert "In 1 of 2 naive cells students end clearly below" in said
+    assert "by up to 3.0 points [2.0, 4.0]: they overfit" in said
+
+
+def test_gains_are_measured_on_the_rows_that_were_looked_at(page: Callable[[dict[str, Any]], str]) -> None:
+    """A supervisor that is better on these rows than on all: what looked like a gain was none."""
+    assert "nine tenths" in page(made_up(cell()))
+    assert ">100 steps<" in page(made_up(cell()))
+    assert ">100 steps<" not in page(made_up(cell(curve_from=0.76, oracle=None)))
+
+
+def test_where_nobody_looked_there_is_no_curve() -> None:
+    looked = cell(strong="small")
+    study = made_up(cell(curve=None, oracle=None), looked)
+    study["strong"].append(strong("small", 5, curve_unit="epochs"))
+    assert "epochs of training" in weak_pictures(study)["curve"].light
+    assert "curve" not in weak_pictures(made_up(cell(curve=None, oracle=None)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ["with the truth", "with these labels"]),
+        ({"learned_from": 20, "weak_labels": 40}, ["with the truth", "of 20", "with 40", "of these labels"]),
+        ({"learned_from": 0, "weak_labels": 0}, ["learns nothing"]),
+    ],
+)
+def test_the_flow_says_how_many_rows_teach(changes: dict[str, int], words: list[str]) -> None:
+    drawn = weak_pictures(made_up(cell(**changes)))["flow"].light
+    for word in words:
+        assert word in drawn, word
+    assert ("learns nothing" in drawn) == (words == ["learns nothing"])
+    assert "of 20 to 100" in weak_pictures(made_up(cell(), cell(learned_from=20)))["flow"].light
+
+
+def test_the_flow_says_what_happens_before_and_between() -> None:
+    study = made_up(cell()) | {"chain": ["small"]}
+    assert "texts first" not in weak_pictures(study)["flow"].light
+    study["config"] = study["config"] | {"generative": {"texts": "train"}}
+    drawn = weak_pictures(study)["flow"].light
+    for words in (
+        "labelled anew, in turn, by",
+        ">small<",
+        "begin with their texts, without labels",
+        "nobody learns from them",
+    ):
+        assert words in drawn, words
+    study["config"]["generative"]["texts"] = "all"
+    assert "their texts are read before" in weak_pictures(study)["flow"].light
 
 
 def test_the_flow_of_rows_is_drawn_with_its_numbers_and_names() -> None:

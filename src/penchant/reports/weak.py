@@ -10,7 +10,7 @@ from typing import Any
 from penchant.reports.plain_study import cell, shared_context, shared_facts
 from penchant.reports.render import figure_context
 from penchant.reports.tables import DASH, Table
-from penchant.reports.weak_figures import labels_seen, weak_pictures
+from penchant.reports.weak_figures import weak_pictures
 from penchant.reports.weak_words import CAPTIONS, findings, headline, legend, ratio
 from penchant.reports.words import number
 
@@ -122,8 +122,8 @@ def _little(study: Numbers) -> Table:
     rows = [
         (
             *_names(study, one),
-            DASH if one["learned_from"] is None else number(one["learned_from"], 0),
-            number(labels_seen(about[one["strong"]], one), 0),
+            number(one["learned_from"], 0),
+            number(one["weak_labels"], 0),
             ratio(one),
             DASH if (after := _most_of(one)) is None else f"{after:g} {about[one['strong']]['curve_unit']}",
             DASH if one["moved"] is None else number(100 * one["moved"], 2) + "%",
@@ -132,10 +132,10 @@ def _little(study: Numbers) -> Table:
         if one["over_naive"] is None
     ]
     caption = (
-        "How little it takes, naive students: true labels that the supervisor learned from (seed "
-        f"{study['seeds'][0]}), weak labels of other rows that the student saw, the first look at which they had nine "
-        "tenths of what they gained over their supervisor in the end, and how far fine-tuning moved the weights, "
-        "relative to their length (means over seeds; a probe moves none)."
+        "How little it takes, naive students: true labels that the supervisor learned from or was shown, weak labels "
+        "of other rows that the student learned from, the first look at which they had nine tenths of what they gained "
+        "over their supervisor in the end, on the same rows, and how far fine-tuning moved the weights, relative to "
+        "their length (means over seeds; a probe moves none)."
     )
     heads = (*HEADS, "supervisor's rows", "weak labels", "PGR", "nine tenths of the gain after", "weights moved by")
     return Table(caption, heads, tuple(rows))
@@ -143,7 +143,7 @@ def _little(study: Numbers) -> Table:
 
 def _most_of(one: Numbers) -> float | None:
     """None where nothing was gained, or nobody looked."""
-    gains = [(each["after"], each["accuracy"] - one["supervisor"]["value"]) for each in one["curve"] or ()]
+    gains = [(each["after"], each["accuracy"] - one["curve_from"]) for each in one["curve"] or ()]
     if not gains or gains[-1][1] <= 0:
         return None
     return next(float(after) for after, gain in gains if gain >= 0.9 * gains[-1][1])

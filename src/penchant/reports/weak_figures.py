@@ -176,8 +176,8 @@ def _layers(study: Numbers) -> Picture | None:
     layers: dict[str, dict[str, int]] = {}
     for one in study["strong"]:
         if one["layer"] is not None and one["rows"] is None:
-            layers.setdefault(one["model"], {})[one["label"]] = one["layer"]
-    several = [(model, found) for model, found in layers.items() if len(set(found.values())) > 1]
+            layers.setdefault(one["reader"], {})[one["label"]] = one["layer"]
+    several = [(reader, found) for reader, found in layers.items() if len(set(found.values())) > 1]
     drawn = _naive_against(study, several[0][1]) if several else None
     if drawn is None:
         return None
@@ -233,7 +233,7 @@ def _little(study: Numbers) -> Picture | None:
     for one in study["cells"]:
         if (one["task"], one["over_naive"]) == (study["cells"][0]["task"], None) and one["pgr"]["value"] is not None:
             name = f"{about[one['strong']]['family']} of {one['weak']}"
-            lines.setdefault(name, {})[labels_seen(about[one["strong"]], one)] = one["pgr"]
+            lines.setdefault(name, {})[one["weak_labels"]] = one["pgr"]
     lines = {name: found for name, found in lines.items() if len(found) > 1}
     if not lines:
         return None
@@ -249,11 +249,6 @@ def _little(study: Numbers) -> Picture | None:
         axes.xaxis.set_minor_locator(FixedLocator([]))
         axes.set_xlabel("weak labels", loc="right")
         return export(figure, "Performance gap recovered against weak labels", [])
-
-
-def labels_seen(strong: Numbers, one: Numbers) -> int:
-    """How many weak labels a student learned from."""
-    return int(min(strong["rows"] or one["labelled"], one["labelled"]))
 
 
 def _reliability(study: Numbers) -> Picture | None:
@@ -279,9 +274,12 @@ def reliability_picture(curves: Mapping[str, Sequence[Numbers]], title: str) -> 
         return export(figure, title, list(curves))
 
 
-def _training(study: Numbers) -> Picture:
-    """Lines of the first task and student: a colour a loss, a dash a supervisor."""
-    task, _, strong = _places(study)[0]
+def _training(study: Numbers) -> Picture | None:
+    """Lines of the first task and student that were looked at: a colour a loss, a dash a supervisor."""
+    looked_at = [place(one) for one in study["cells"] if one["curve"]]
+    if not looked_at:
+        return None
+    task, _, strong = looked_at[0]
     about = next(one for one in study["strong"] if one["label"] == strong)
     dashes, looks = ("-", "--", ":"), set()
     weak: Sequence[str] = study["weak"]

@@ -15,7 +15,8 @@ Numbers = Mapping[str, Any]
 Box = tuple[float, float, float, float]
 """Left, bottom, width and height, on a page of 100 by 60."""
 OWN, OTHER, TEST = (2.0, 43.0, 32.0, 9.0), (37.0, 43.0, 32.0, 9.0), (77.0, 43.0, 22.0, 9.0)
-WEAK, STUDENT, CEILING = (2.0, 14.0, 32.0, 16.0), (37.0, 14.0, 32.0, 16.0), (37.0, 1.0, 32.0, 9.0)
+WEAK, STUDENT = (2.0, 14.0, 32.0, 16.0), (37.0, 14.0, 32.0, 16.0)
+CHAIN, CEILING = (2.0, 1.0, 32.0, 9.0), (37.0, 1.0, 32.0, 9.0)
 BLUE, GREEN, PURPLE = RUN_COLORS[0][0], RUN_COLORS[2][0], RUN_COLORS[3][0]
 MOST, LONGEST = 2, 30  # names in a box, and letters of one
 
@@ -23,19 +24,17 @@ MOST, LONGEST = 2, 30  # names in a box, and letters of one
 def flow_picture(study: Numbers) -> Picture:
     """Rows above, models below, of the first task: who learns from what, and what all are measured on."""
     first = study["cells"][0]
+    cells = [one for one in study["cells"] if one["task"] == first["task"]]
     task = next(one for one in study["tasks"] if one["task"] == first["task"])
-    half = first["labelled"]
+    half, own = first["labelled"], task["train"] - first["labelled"]
     with style():
         figure, axes = blank(7.0, 3.6)
         axes.set_axis_off()
         axes.set_xlim(0, 100)
         axes.set_ylim(0, 60)
-        for text, x in (
-            (f"{number(task['train'], 0)} rows to train on, halved anew by each seed", 35.5),
-            ("measured on", 88),
-        ):
-            axes.text(x, 55.5, text, ha="center", color=MUTED)
-        _box(axes, OWN, [f"{number(task['train'] - half, 0)} rows"], GREEN, filled=True)
+        axes.text(88, 54.5, "measured on", ha="center", color=MUTED)
+        axes.text(35.5, 54.5, _above(study, task["train"]), ha="center", color=MUTED)
+        _box(axes, OWN, [f"{number(own, 0)} rows"], GREEN, filled=True)
         _box(axes, OTHER, [f"{number(half, 0)} rows"], BLUE, filled=True)
         _box(axes, TEST, [f"{number(task['test'], 0)} rows"], MUTED, filled=True)
         read = (study["config"].get("generative") or {}).get("texts") == "all"
@@ -44,16 +43,38 @@ def flow_picture(study: Numbers) -> Picture:
         _box(axes, WEAK, ["supervisor", *_some(study["weak"])], GREEN)
         _box(axes, STUDENT, ["student", *_some([one["label"] for one in study["strong"]])], BLUE)
         _box(axes, CEILING, ["ceiling", "the same models"], PURPLE)
-        _arrow(axes, (18, 43), (18, 30), "with the truth", GREEN)
+        truth = _used([one["learned_from"] for one in cells], own, "with the truth", "with the truth\nof {}")
+        _arrow(axes, (18, 43), (18, 30), truth, GREEN)
         _arrow(axes, (34, 27), (40, 43), "its labels", GREEN)
-        _arrow(axes, (54, 43), (54, 30), "with these labels", BLUE)
-        _arrow(axes, (69, 45), (69, 5.5), "with the truth", PURPLE, bend=-0.35)
+        if study["chain"]:
+            _box(axes, CHAIN, ["labelled anew, in turn, by", *_some(study["chain"], 1)], GREEN)
+        labels = _used([one["weak_labels"] for one in cells], half, "with these labels", "with {}\nof these labels")
+        _arrow(axes, (54, 43), (54, 30), labels, BLUE)
+        if labels:
+            _arrow(axes, (69, 45), (69, 5.5), "with the truth", PURPLE, bend=-0.35)
         return export(figure, "Which rows train whom", [])
 
 
-def _some(names: Sequence[str]) -> list[str]:
-    more = len(names) - MOST
-    shown = [short(name, LONGEST) for name in names[:MOST]]
+def _above(study: Numbers, rows: int) -> str:
+    """What is said of all rows to train on."""
+    halved = f"{number(rows, 0)} rows to train on, halved anew by each seed"
+    if not study["config"].get("generative"):
+        return halved
+    return f"{halved};\nstudents “texts first” begin with their texts, without labels"
+
+
+def _used(counts: Sequence[int], whole: int, all_of_it: str, some_of_it: str) -> str:
+    """With how many of the rows models learn; empty where none learns anything."""
+    low, high = min(counts), max(counts)
+    if low == whole:
+        return all_of_it
+    spread = number(low, 0) if low == high else f"{number(low, 0)} to {number(high, 0)}"
+    return some_of_it.format(spread) if high else ""
+
+
+def _some(names: Sequence[str], most: int = MOST) -> list[str]:
+    more = len(names) - most
+    shown = [short(name, LONGEST) for name in names[:most]]
     return [*shown, f"and {more} more"] if more > 0 else shown
 
 
@@ -82,8 +103,9 @@ def _box(axes: Axes, place: Box, lines: Sequence[str], color: str, *, filled: bo
 def _arrow(
     axes: Axes, start: tuple[float, float], end: tuple[float, float], text: str, color: str, *, bend: float = 0.0
 ) -> None:
-    """With a word beside its middle."""
-    line = {"arrowstyle": "-|>", "color": color, "linewidth": 1.2, "connectionstyle": f"arc3,rad={bend}"}
-    axes.annotate("", xy=end, xytext=start, arrowprops=line)
+    """With words beside its middle; without any none is drawn, but that nothing is learned is said."""
     x, y = (start[0] + end[0]) / 2 + abs(bend) * 20 + 1.2, (start[1] + end[1]) / 2
-    axes.text(x, y, text, va="center", color=color, fontsize=7.5)
+    axes.text(x, y, text or "learns nothing", va="center", color=color, fontsize=7.5)
+    if text:
+        line = {"arrowstyle": "-|>", "color": color, "linewidth": 1.2, "connectionstyle": f"arc3,rad={bend}"}
+        axes.annotate("", xy=end, xytext=start, arrowprops=line)

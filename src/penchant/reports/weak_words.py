@@ -28,10 +28,9 @@ CAPTIONS = {
     "they see, first task, with 95% intervals. Each has the ceiling of a student that saw the truth of as many rows.",
     "flow": "Which rows train whom, first task. A supervisor never labels what it learned from, and the truth of what "
     "it labels reaches the ceiling (and the controls) alone.",
-    "curve": "Accuracy on the truth over training, mean over seeds, first task and first student. A curve that falls "
-    "at its end overfits to the supervisor's errors; who would stop at its top needs the truth.",
+    "curve": "Accuracy on the truth over training, mean over seeds, first task and the first student that was looked "
+    "at. A curve that falls at its end overfits to the supervisor's errors; who would stop at its top needs the truth.",
 }
-OVERFITTED = 1.0  # points of accuracy
 CLOSE = 0.75  # of the gap: beyond it there is little left to recover
 
 
@@ -168,13 +167,16 @@ def _told_apart(gains: Sequence[Estimate]) -> str:
 
 def _oracle(cells: Sequence[Numbers]) -> str:
     """What overfitting to weak labels costs the naive students."""
-    naive = [one["oracle"] for one in cells if one["over_naive"] is None and one["oracle"]]
-    lost = [100 * (one["accuracy"] - one["last"]) for one in naive]
-    if not lost or max(lost) < OVERFITTED:
+    lost = [as_estimate(one["oracle"]["lost"]) for one in cells if one["over_naive"] is None and one["oracle"]]
+    clear = [one for one in lost if one.low is not None and one.low > 0]
+    if not clear:
         return ""
+    most = max(clear, key=lambda one: one.value)
+    value, low, high = (number(100 * (end or 0), 1) for end in (most.value, most.low, most.high))
     return (
-        f"Naive students end up to {number(max(lost), 1)} points below the best accuracy on their way: they overfit to "
-        "weak labels. Only an oracle could stop them there."
+        f"In {len(clear)} of {count(len(lost), 'naive cell')} students end clearly below the best accuracy on their "
+        f"way, by up to {value} points [{low}, {high}]: they overfit to weak labels. Only an oracle could stop them "
+        "there."
     )
 
 

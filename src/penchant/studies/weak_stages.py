@@ -133,7 +133,7 @@ def supervisor_stage(order: Order, folder: Path) -> dict[str, Any]:
         raise InputError("the supervisor gives all rows one class: no student can learn from that; give it more rows")
     np.save(folder / "labels.npy", labels)
     np.save(folder / "test.npy", on_test)
-    return {"learned_from": len(own), "labelled": len(other)}
+    return {"labelled": len(other)}
 
 
 def relabel_stage(order: Order, folder: Path) -> dict[str, Any]:

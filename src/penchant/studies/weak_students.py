@@ -43,13 +43,12 @@ from penchant.weak.contract import Example, in_other_words, width_of
 from penchant.weak.distance import weight_distance
 from penchant.weak.language_model import LanguageModelClassifier
 from penchant.weak.probe import Probes, fit_probes
+from penchant.weak.settings import HELD
 
 CURVE = (1, 2, 3, 5, 8, 12, 20, 30, 50, 100, 200, 500)
 """Steps after which a probe's accuracy on the truth is looked at: overfitting to weak labels."""
 CURVE_ROWS = 200
 """Test rows that a fine-tuned student is looked at on while it trains: eight looks at 500 took longer than training."""
-HELD = 10
-"""Every tenth weak label is kept to stop early by, where a student does."""
 Jobs = dict[str, tuple[Array, WeakLoss]]
 
 
@@ -57,8 +56,9 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
     """All probes of one model on one task: every supervisor, loss and seed, with the ceiling and the controls.
 
     `test.safetensors` has their probabilities for the test rows, (seeds, rows, classes) an array, by name;
-    `curve.safetensors` their accuracy there after each of `steps`, (seeds, steps). `wordings.safetensors` the classes
-    that they give the rows in other words, (seeds, wordings, rows). `truth.npy` are the rows' labels.
+    `curve.safetensors` which of these they get right after each of `steps`, (seeds, steps, rows), of those that were
+    looked at. `wordings.safetensors` the classes that they give the rows in other words, (seeds, wordings, rows).
+    `truth.npy` are the rows' labels.
     """
     settings = order.settings
     train, test = read_rows(order)
@@ -68,7 +68,7 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
     losses = [TypeAdapter(WeakLoss).validate_python(loss) for loss in settings["losses"]]
     steps = [step for step in CURVE if step <= settings["steps"]]
     found: dict[str, list[Array]] = {}
-    curves: dict[str, list[list[float]]] = {}
+    curves: dict[str, list[Array]] = {}
     others: dict[str, list[Array]] = {}
     wordings = settings["wordings"]
     for seed in settings["seeds"]:
@@ -80,8 +80,7 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
 
         def watch(step: int, probes: Probes, seen: list[Array] = seen) -> None:
             if step in steps:
-                right = probes.predict_proba(tested).argmax(-1) == answers
-                seen.append(right.double().mean(-1).numpy())
+                seen.append((probes.predict_proba(tested).argmax(-1) == answers).numpy())
 
         targets = torch.as_tensor(np.stack([labels[shown] for labels, _ in jobs.values()]))
         using = [loss for _, loss in jobs.values()]
@@ -94,12 +93,11 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
             found.setdefault(name, []).append(predicted[place])
             if wordings:
                 others.setdefault(name, []).append(said[:, place])
-            curves.setdefault(name, []).append([float(row[place]) for row in seen])
+            curves.setdefault(name, []).append(np.stack([rows[place] for rows in seen]))
         for name, made in _one_by_one(order, seed, jobs, states[other[shown]], tested, shown).items():
             found.setdefault(name, []).append(made)
-            curves.setdefault(name, []).append([float("nan")] * len(steps))  # nobody looked
     save_file({name: np.stack(rows) for name, rows in found.items()}, folder / "test.safetensors")
-    save_file({name: np.array(rows) for name, rows in curves.items()}, folder / "curve.safetensors")
+    save_file({name: np.stack(rows) for name, rows in curves.items()}, folder / "curve.safetensors")
     save_file({name: np.stack(rows) for name, rows in others.items()}, folder / "wordings.safetensors")
     np.save(folder / "truth.npy", truth)
     return {"steps": steps, "unit": "steps", "students": len(found), "seeds": len(settings["seeds"])}
@@ -159,8 +157,9 @@ def told(examples: Sequence[Example], labels: Array, names: Sequence[str]) -> li
 
 def student_stage(order: Order, folder: Path) -> dict[str, Any]:
     """One student of one seed: `test.npy` are its probabilities for the test rows, `truth.npy` their labels,
-    `wordings.npy` its classes for the rows in other words, (wordings, rows), `curve.json` how it went: epochs, loss on
-    the weak labels kept back, accuracy on the truth."""
+    `wordings.npy` its classes for the rows in other words, (wordings, rows). How it went: `curve.json`, epochs and loss
+    on the weak labels kept back at each look, and `curve.npy`, which of the first test rows it got right, (looks,
+    rows)."""
     settings = order.settings
     train, test = read_rows(order)
     _, other = halves_of(train, settings["seed"])
@@ -175,11 +174,12 @@ def student_stage(order: Order, folder: Path) -> dict[str, Any]:
         on_test = np.load(order.needs["labels"] / "test.npy", allow_pickle=False)
         learned = _shown(order, learned, labels[shown])
         asked = _shown(order, asked, on_test)
-    curve: list[tuple[float, float | None, float]] = []
+    curve: list[tuple[float, float | None]] = []
+    right: list[Array] = []
 
     def watch(epochs: float, misfit: float | None) -> None:
-        right = student.predict_proba(asked[:CURVE_ROWS]).argmax(-1) == answers[:CURVE_ROWS]
-        curve.append((epochs, misfit, float(right.mean())))
+        right.append(student.predict_proba(asked[:CURVE_ROWS]).argmax(-1) == answers[:CURVE_ROWS])
+        curve.append((epochs, misfit))
 
     validation = None
     if isinstance(student, LanguageModelClassifier):
@@ -197,7 +197,8 @@ def student_stage(order: Order, folder: Path) -> dict[str, Any]:
     ]
     np.save(folder / "wordings.npy", np.array(said, dtype=np.int64))
     (folder / "curve.json").write_text(json.dumps(curve))
-    facts: dict[str, Any] = {"steps": [epochs for epochs, *_ in curve], "unit": "epochs"}
+    np.save(folder / "curve.npy", np.array(right, dtype=bool))
+    facts: dict[str, Any] = {"steps": [epochs for epochs, _ in curve], "unit": "epochs"}
     if isinstance(student, LanguageModelClassifier) and student.reading is not None:
         policy = student.reading.policy
         facts["parameters"] = sum(weight.numel() for weight in policy.model.parameters())

@@ -195,6 +195,20 @@ StudentSpec = Annotated[Annotated[Tfidf | Probe | LanguageModel, Field(discrimin
 """What may learn from a supervisor."""
 
 
+HELD = 10
+"""Every tenth label is kept to stop early by, where a student of a study does."""
+
+
+def rows_learned(one: ClassifierSpec, rows: int) -> int:
+    """How many of so many rows it learns from, or is shown in its prompt."""
+    if isinstance(one, ChessEngine):
+        return 0
+    if isinstance(one, LanguageModel) and one.training is None:
+        return min(one.shown, rows)
+    used = min(one.rows or rows, rows)
+    return used - used // HELD if isinstance(one, LanguageModel) and one.stops_early else used
+
+
 def labels(classifiers: Sequence[ClassifierSpec]) -> list[str]:
     """For people and for tables; those that would read alike also say where they differ."""
     return _told_apart([one.label for one in classifiers], classifiers)

@@ -1,0 +1,88 @@
+"""What a weak-to-strong study's stages left on disk of its students. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from penchant.studies.records import read_object
+from penchant.studies.tasks import Task
+from penchant.studies.weak_grid import Students
+from penchant.studies.weak_names import CEILING
+from penchant.studies.weak_settings import WeakToStrongConfig
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the students of one strong model say of a task's test rows.
+
+    Attributes:
+        truth: labels of the test rows.
+        probabilities: by student, shape (seeds, rows, classes); students of whom a seed is missing are left out.
+        looks: when they were looked at while they trained, by student, in steps or epochs, shape (looks,).
+        curves: which of the first rows they got right then, shape (seeds, looks, rows). misfits: the loss on weak
+            labels that were kept back, where there were some, shape (seeds, looks).
+        wordings: classes that they give rows in other words, by student, shape (seeds, wordings, rows); none without
+            templates. moved: how far their weights went, mean over seeds, of those that are fine-tuned.
+    """
+
+    truth: Array
+    probabilities: Mapping[str, Array]
+    looks: Mapping[str, Sequence[float]]
+    curves: Mapping[str, Array]
+    misfits: Mapping[str, Array]
+    wordings: Mapping[str, Array]
+    moved: Mapping[str, float]
+
+
+def facts_of(task: Task, study: Path) -> dict[str, Any]:
+    """A stage's own record; empty where it is not done."""
+    return read_object(study / task.place / "stage.json")
+
+
+def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) -> Predictions | None:
+    """None where the ceiling is not there yet."""
+    if students.batched is not None:
+        folder = study / students.batched.place
+        if not facts_of(students.batched, study):
+            return None
+        probabilities, curves = (load_file(folder / f"{name}.safetensors") for name in ("test", "curve"))
+        looks = dict.fromkeys(curves, facts_of(students.batched, study)["steps"])
+        truth, wordings = np.load(folder / "truth.npy", allow_pickle=False), load_file(folder / "wordings.safetensors")
+        return Predictions(truth, probabilities, looks, curves, {}, wordings, {})
+    whole: dict[str, list[Path]] = {}
+    for name in dict.fromkeys(name for name, _ in students.single):
+        tasks = [students.single[name, seed] for seed in config.seeds]
+        if all(facts_of(task, study) for task in tasks):
+            whole[name] = [study / task.place for task in tasks]
+    if CEILING not in whole:
+        return None
+    probabilities = {
+        name: np.stack([np.load(f / "test.npy", allow_pickle=False) for f in of]) for name, of in whole.items()
+    }
+    seen = {name: [json.loads((folder / "curve.json").read_text()) for folder in of] for name, of in whole.items()}
+    # by their number: where seeds have other numbers of steps, their looks are not after the very same ones
+    seen = {name: of for name, of in seen.items() if len({len(one) for one in of}) == 1 and of[0]}
+    known = {name: of for name, of in seen.items() if all(misfit is not None for one in of for _, misfit in one)}
+    facts = {name: [facts_of(students.single[name, seed], study) for seed in config.seeds] for name in whole}
+    moved = {name: [fact["moved"] for fact in of if "moved" in fact] for name, of in facts.items()}
+    return Predictions(
+        np.load(whole[CEILING][0] / "truth.npy", allow_pickle=False),
+        probabilities,
+        {name: np.mean([[look for look, _ in one] for one in of], 0).tolist() for name, of in seen.items()},
+        {name: np.stack([np.load(f / "curve.npy", allow_pickle=False) for f in whole[name]]) for name in seen},
+        {name: np.array([[misfit for _, misfit in one] for one in of]) for name, of in known.items()},
+        {name: np.stack([np.load(f / "wordings.npy", allow_pickle=False) for f in of]) for name, of in whole.items()}
+        if config.templates
+        else {},
+        {name: float(np.mean(of)) for name, of in moved.items() if of},
+    )
