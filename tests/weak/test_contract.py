@@ -5,11 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.pipeline import make_pipeline
 
 from penchant.errors import InputError
 from penchant.types import PromptGroup
@@ -19,18 +23,24 @@ from penchant.weak.contract import Classifier, Example, Probabilities, marks_of
 from penchant.weak.language_model import LanguageModelClassifier
 from penchant.weak.settings import ChessEngine, LanguageModel, Probe, Tfidf
 
-GOOD, BAD = ("fine", "lovely", "warm"), ("dull", "awful", "cold")
+GOOD, BAD, LONG = ("fine", "lovely", "warm"), ("dull", "awful", "cold"), ("long", "slow", "endless")
 TRAINING = {"epochs": 6, "batch_size": 20, "learning_rate": 2e-3, "head_learning_rate": 1e-2}
 SIZE = 60
 
 
-def _texts(seed: int) -> tuple[list[Example], np.ndarray]:
-    rng = np.random.default_rng(seed)
-    labels = np.arange(SIZE) % 2
-    rows = [
-        f"a {rng.choice((BAD, GOOD)[label])} film by {rng.choice(['Ann', 'Bob'])} {n}" for n, label in enumerate(labels)
-    ]
+def _texts(seed: int, *kinds: Sequence[str]) -> tuple[list[Example], np.ndarray]:
+    rng, kinds = np.random.default_rng(seed), kinds or (BAD, GOOD)
+    labels = np.arange(SIZE) % len(kinds)
+    rows = [f"film {n} by {rng.choice(['Ann', 'Bob'])}: {rng.choice(kinds[label])}" for n, label in enumerate(labels)]
     return list(rows), labels
+
+
+def _of_three(seed: int) -> tuple[list[Example], np.ndarray]:
+    return _texts(seed, BAD, GOOD, LONG)
+
+
+def _own_estimator() -> Any:
+    return make_pipeline(CountVectorizer(), MultinomialNB(alpha=0.01))
 
 
 def _pairs(seed: int) -> tuple[list[Example], np.ndarray]:
@@ -66,25 +76,32 @@ class Case:
     Attributes:
         make: a fresh one. rows: examples with their right answers, of a seed.
         learns: whether it takes anything from targets. right: whether it should be right of unseen rows.
+        classes: how many the rows have, or how many options. shown: examples that stand in its prompt.
     """
 
     make: Callable[[], Classifier]
     rows: Callable[[int], tuple[list[Example], np.ndarray]]
     learns: bool = True
     right: bool = True
+    classes: int = 2
+    shown: int = 0
 
 
 CASES = (
     "tfidf",
+    "an estimator of one's own, three classes",
     "probe",
+    "probe, three classes",
     "head",
     "adapters",
-    "words",
+    "words, three classes",
     "prompted",
+    "prompted, no shots",
     "probe of pairs",
     "reward",
     "words of pairs",
     "prompted pairs",
+    "prompted pairs, no shots",
     "engine",
 )
 
@@ -96,19 +113,25 @@ def _case(name: str, stories: str) -> Case:
 
     words = {"name": "words"}
     shots = {"reading": words | {"shots": 2}, "training": None}
+    own = partial(SklearnClassifier, _own_estimator)
+    no_shots = {"reading": words, "training": None}
     lora = {"lora": {"rank": 8, "alpha": 32}, "training": TRAINING | {"learning_rate": 1e-2}}
     probe = Probe(model=stories, layer=3)
     cases = {
         "tfidf": Case(lambda: make_classifier(Tfidf(), names=["bad", "good"]), _texts),
+        "an estimator of one's own, three classes": Case(own, _of_three, classes=3),
         "probe": Case(lambda: make_classifier(probe, names=["bad", "good"]), _texts),
+        "probe, three classes": Case(lambda: make_classifier(probe), _of_three, classes=3),
         "head": Case(lm(reading={"name": "head", "init": "unembedding"}), _texts),
         "adapters": Case(lm(**lora), _texts),
-        "words": Case(lm(reading=words), _texts),
-        "prompted": Case(lm(**shots), _texts, learns=False, right=False),
+        "words, three classes": Case(lm(reading=words), _of_three, classes=3),
+        "prompted": Case(lm(**shots), _texts, learns=False, right=False, shown=2),
+        "prompted, no shots": Case(lm(**no_shots), _texts, learns=False, right=False),
         "probe of pairs": Case(lambda: make_classifier(probe), _pairs),
         "reward": Case(lm(), _pairs),
         "words of pairs": Case(lm(reading=words), _pairs),
-        "prompted pairs": Case(lm(**shots), _pairs, learns=False, right=False),
+        "prompted pairs": Case(lm(**shots), _pairs, learns=False, right=False, shown=2),
+        "prompted pairs, no shots": Case(lm(**no_shots), _pairs, learns=False, right=False),
         "engine": Case(lambda: make_classifier(ChessEngine(depth=4)), _positions, learns=False),
     }
     assert tuple(cases) == CASES
@@ -140,7 +163,7 @@ def fitted(request: pytest.FixtureRequest, stories: str) -> Fitted:
 
 
 def test_answers_are_probabilities_and_right_where_it_can_learn(fitted: Fitted) -> None:
-    assert fitted.said.shape == (len(fitted.unseen), 2)
+    assert fitted.said.shape == (len(fitted.unseen), fitted.case.classes)
     assert fitted.said.dtype == np.float64
     np.testing.assert_allclose(fitted.said.sum(-1), 1, atol=1e-6)
     assert (fitted.said >= 0).all()
@@ -149,17 +172,19 @@ def test_answers_are_probabilities_and_right_where_it_can_learn(fitted: Fitted) 
 
 
 def test_one_hot_targets_are_classes_and_the_same_twice(fitted: Fitted) -> None:
-    targets = np.eye(2)[fitted.labels]
+    targets = np.eye(fitted.case.classes)[fitted.labels]
     again = fitted.case.make()
     assert again.fit(fitted.rows, targets) is again
-    np.testing.assert_array_equal(targets, np.eye(2)[fitted.labels])  # left as they were
+    np.testing.assert_array_equal(targets, np.eye(fitted.case.classes)[fitted.labels])  # left as they were
     np.testing.assert_array_equal(again.predict_proba(fitted.unseen), fitted.said)
     np.testing.assert_array_equal(again.predict_proba(fitted.unseen), fitted.said)  # asking changes nothing
 
 
 def test_soft_targets_teach_how_sure_to_be_and_a_validation_teaches_nothing(fitted: Fitted) -> None:
-    other = fitted.unseen, 1 - fitted.truth
-    unsure = fitted.case.make().fit(fitted.rows, 0.6 * np.eye(2)[fitted.labels] + 0.2, validation=other)
+    other = fitted.unseen, fitted.case.classes - 1 - fitted.truth
+    classes = fitted.case.classes
+    soft = 0.6 * np.eye(classes)[fitted.labels] + 0.4 / classes
+    unsure = fitted.case.make().fit(fitted.rows, soft, validation=other)
     said = unsure.predict_proba(fitted.unseen)
     if fitted.case.learns:
         assert said.max(-1).mean() < fitted.said.max(-1).mean() - 0.05
@@ -179,8 +204,7 @@ def test_what_is_saved_says_the_same(fitted: Fitted, tmp_path: Path) -> None:
 
 def test_it_knows_what_it_learned_from(fitted: Fitted) -> None:
     """All that it was fitted to, the shots that it is shown, or nothing; a validation is no part of it."""
-    shown = {"prompted": 2, "prompted pairs": 2, "engine": 0}.get(fitted.name, len(fitted.rows))
-    assert len(fitted.classifier.learned) == shown
+    assert len(fitted.classifier.learned) == (len(fitted.rows) if fitted.case.learns else fitted.case.shown)
     assert fitted.classifier.learned <= set(marks_of(fitted.rows))
 
 
@@ -199,6 +223,9 @@ def test_marks_do_not_tell_apart_what_a_reader_takes_for_the_same() -> None:
         (lambda size: np.full(size, -1), 2, "between 0 and 1"),
         (lambda size: [0] * (size - 1), None, "a target for each"),
         (lambda size: [0.5] * size, None, "classes, integers"),
+        (lambda size: [np.inf] * size, None, "classes, integers"),
+        (lambda size: ["good"] * size, None, "classes, integers .* got <U4 of shape"),
+        (lambda size: [[1.0]] * (size - 1) + [[0.5, 0.5]], None, "classes, integers"),
         (lambda size: [[0.5, 0.6]] * size, None, "sum to 1"),
         (lambda size: [[1.5, -0.5]] * size, None, "sum to 1"),
         (lambda size: [[np.nan, 1.0]] * size, None, "sum to 1"),
@@ -224,6 +251,10 @@ def test_no_examples_one_class_and_the_other_kind_of_example(fitted: Fitted) -> 
         fitted.case.make().fit([other, *fitted.rows[1:]], fitted.labels)
     with pytest.raises(InputError, match=r"single texts|of the other kind|without (any|options)|the two do not mix"):
         fitted.classifier.predict_proba([other])
+
+
+def test_of_no_examples_there_is_no_answer(fitted: Fitted) -> None:
+    assert fitted.classifier.predict_proba([]).shape == (0, fitted.case.classes)
 
 
 def test_fit_comes_first(fitted: Fitted, tmp_path: Path) -> None:

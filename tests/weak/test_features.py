@@ -16,7 +16,7 @@ from penchant.errors import InputError
 from penchant.models.policy import Policy
 from penchant.types import PromptGroup
 from penchant.weak import features
-from penchant.weak.features import ModelFeatures, activations
+from penchant.weak.features import ModelFeatures, activations, digest_of
 
 TEXTS = ["Once upon a time", "Tom", "A cat sat in the sun and slept.", "Tom ran."]
 
@@ -92,7 +92,7 @@ def test_layers_that_nobody_asks_for_are_not_computed(
     whole = activations(story_policy, TEXTS, tmp_path / "whole")
     assert len(ran) == 8
     assert np.array_equal(few, whole[:3])
-    assert np.array_equal(activations(story_policy, TEXTS, tmp_path / "whole", deepest=99), whole)
+    assert np.array_equal(activations(story_policy, TEXTS, tmp_path / "whole", deepest=5), whole)
 
     monkeypatch.setattr(features, "_compute", lambda _policy, _ids, wanted, _kept: computed.append(len(wanted)))
     computed: list[int] = []
@@ -136,7 +136,7 @@ def test_a_damaged_file_is_made_anew_and_a_failure_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_long_texts_are_cut_and_empty_ones_refused(story_policy: Policy, tmp_path: Path) -> None:
+def test_long_texts_are_cut_and_no_texts_refused(story_policy: Policy, tmp_path: Path) -> None:
     whole = activations(story_policy, ["Tom ran home and slept"], tmp_path, longest=4)
     start, first, *_, late, last = story_policy.renderer.prompt_ids("Tom ran home and slept")
     ids = [start, first, late, last]
@@ -145,3 +145,32 @@ def test_long_texts_are_cut_and_empty_ones_refused(story_policy: Policy, tmp_pat
     np.testing.assert_allclose(whole[-1, 0], states[-1][0, -1].numpy(), atol=2e-3, rtol=2e-3)
     with pytest.raises(InputError, match="no texts"):
         activations(story_policy, [], tmp_path)
+
+
+@pytest.mark.parametrize("layer", [6, -7])
+def test_a_layer_that_is_not_there_is_refused_before_any_text_is_read(
+    layer: int, story_policy: Policy, stories: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "_compute", lambda *_: pytest.fail("computed"))
+    with pytest.raises(InputError, match=f"layer {layer} is not there: this model has layers 1 to 5"):
+        ModelFeatures(stories, layer)(TEXTS)
+    if layer > 0:
+        with pytest.raises(InputError, match="layer 6 is not there"):
+            activations(story_policy, TEXTS, tmp_path, deepest=layer)
+
+
+def test_a_number_of_the_configuration_that_is_no_weight_counts(story_policy: Policy) -> None:
+    first = digest_of(story_policy)
+    story_policy.model.config.transformers_version = "0"
+    assert digest_of(story_policy) == first
+    story_policy.model.config.rope_theta = 5.0
+    assert digest_of(story_policy) != first
+
+
+def test_weights_that_nobody_trains_are_digested_once(stories: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    digested: list[Policy] = []
+    monkeypatch.setattr(features, "digest_of", lambda policy: digested.append(policy) or "0")
+    read = ModelFeatures(stories, 1)
+    for texts in (TEXTS[:1], TEXTS[:2]):
+        read(texts)
+    assert len(digested) == 1

@@ -28,7 +28,7 @@ from penchant.train.provenance import surroundings
 from penchant.types import LabeledExample
 from penchant.weak.classifiers import make_classifier
 from penchant.weak.contract import Probabilities, in_other_words
-from penchant.weak.features import activations, layer_of
+from penchant.weak.features import activations, depth_of, layer_of
 from penchant.weak.probe import fit_probes
 from penchant.weak.settings import ClassifierSpec
 
@@ -114,8 +114,7 @@ def activations_stage(order: Order, folder: Path) -> dict[str, Any]:
     limits = {"longest": order.settings["longest"], "deepest": order.settings["deepest"]}
     found = activations(policy, asked, folder, **limits, known=earlier)
     parameters = sum(weight.numel() for weight in policy.model.parameters())
-    layers = policy.model.config.get_text_config().num_hidden_layers  # type: ignore[operator, union-attr]
-    return {"code": code, "layers": layers, "hidden": found.shape[2], "parameters": parameters}
+    return {"code": code, "layers": depth_of(policy), "hidden": found.shape[2], "parameters": parameters}
 
 
 def supervisor_stage(order: Order, folder: Path) -> dict[str, Any]:

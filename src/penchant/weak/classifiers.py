@@ -99,8 +99,8 @@ class SklearnClassifier:
         if self.estimator is None:
             raise InputError(FITTED_FIRST)
         found = np.zeros((len(examples), self.classes))
-        texts = only_texts(examples, "an estimator of scikit-learn")
-        found[:, self.estimator.classes_] = self.estimator.predict_proba(texts)  # it may have seen fewer
+        if texts := only_texts(examples, "an estimator of scikit-learn"):
+            found[:, self.estimator.classes_] = self.estimator.predict_proba(texts)  # it may have seen fewer
         return found
 
     def save(self, folder: str | Path) -> None:
@@ -175,6 +175,8 @@ class ProbeClassifier:
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
         if self.probes is None:
             raise InputError(FITTED_FIRST)
+        if not examples:
+            return np.zeros((0, self.probes.bias.shape[1]))
         if bool(width_of(examples)) != self.compares:
             learned = "prompts with two options" if self.compares else "single texts"
             raise InputError(f"this probe learned from {learned}, and these examples are of the other kind")

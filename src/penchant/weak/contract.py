@@ -22,6 +22,7 @@ Example = str | PromptGroup
 """A text, or a prompt whose responses are the options."""
 Validation = tuple[Sequence[Example], ArrayLike]
 KIND, LEARNED = "classifier.json", "learned.json"
+TARGETS = "targets must be classes, integers of shape (examples,), or probabilities (examples, classes)"
 FITTED_FIRST = "a classifier has to be fitted first: call fit"
 
 
@@ -61,7 +62,7 @@ class Classifier(Protocol):
         """
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
-        """Shape (examples, classes); rows sum to 1. Raises InputError before `fit`."""
+        """Shape (examples, classes); rows sum to 1; of no examples no row. Raises InputError before `fit`."""
 
     def save(self, folder: str | Path) -> None:
         """Write it, for `penchant.weak.load_classifier`. Raises InputError before `fit`."""
@@ -73,7 +74,12 @@ def as_probabilities(targets: ArrayLike, examples: int, classes: int | None = No
     Raises:
         InputError: no examples, other lengths, labels outside the classes, or no probabilities.
     """
-    given = np.asarray(targets)
+    try:
+        given = np.asarray(targets)
+    except ValueError as error:  # rows of several lengths
+        raise InputError(f"{TARGETS}: {error}") from error
+    if given.dtype.kind not in "biuf" or given.ndim not in (1, 2):
+        raise InputError(f"{TARGETS}, got {given.dtype} of shape {given.shape}")
     if not examples or len(given) != examples:
         raise InputError(f"there must be a target for each example, got {len(given)} for {examples}")
     if given.ndim == 2:
@@ -82,8 +88,8 @@ def as_probabilities(targets: ArrayLike, examples: int, classes: int | None = No
         if classes is not None and soft.shape[1] != classes:
             raise InputError(f"the labels are of {soft.shape[1]} classes, expected {classes}")
         return soft
-    if given.ndim != 1 or not (given == given.astype(np.int64)).all():
-        raise InputError("targets must be classes, integers of shape (examples,), or probabilities (examples, classes)")
+    if not np.isfinite(given).all() or not (given == given.astype(np.int64)).all():
+        raise InputError(f"{TARGETS}, got numbers between classes")
     labels = given.astype(np.int64)
     classes = classes or max(2, int(labels.max()) + 1)
     if labels.min() < 0 or labels.max() >= classes:

@@ -2,15 +2,16 @@
 
 Of a prompt with two options it is the difference between them: a linear probe of that is a linear reward of each.
 
-A file's name is a digest of all that it depends on: the model's weights, and the tokens of its texts in their order. So
-every seed, loss and supervisor of a study reads the same file, memory-mapped. Beside it stand the digests of
-its examples: a list that shares some with an earlier one copies these and computes the rest. The code that computes is
-no part of the digest: who keeps files over versions looks at that, as the study's stage does.
+A file's name is a digest of all that it depends on: the model, and the tokens of its texts in their order. So every
+seed, loss and supervisor of a study reads the same file, memory-mapped. Beside it stand the digests of its examples: a
+list that shares some with an earlier one copies these and computes the rest. The code that computes is no part of the
+digest: who keeps files over versions looks at that, as the study's stage does.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,6 +40,7 @@ Earlier = tuple[Activations, Mapping[bytes, int]]
 """Activations that are kept already, with the places of their examples."""
 LARGEST = float(np.finfo(np.float16).max)
 KEYS = ".keys"
+NAMES = ("transformers_version", "architectures")  # of a configuration, which change no number
 LONGEST = 512  # tokens of a text; the rest is cut off
 
 
@@ -50,22 +52,24 @@ def activations(
     longest: int = LONGEST,
     deepest: int | None = None,
     known: Iterable[Path] = (),
+    model: str | None = None,
 ) -> Activations:
     """The states after each layer at the last token of each text, or their difference between a prompt's two options.
 
     Args:
         folder: where they are kept. longest: so many tokens are read, or fewer where the model's context ends, see
             `penchant.weak.reading.shorten`. deepest: the last layer to compute; all if not given.
-        known: other folders to look for examples in.
+        known: other folders to look for examples in. model: what `digest_of` says of the policy, where that is known.
 
     Returns:
         Shape (layers + 1, examples, hidden), float16, memory-mapped; layer 0 is the embedding.
 
     Raises:
-        InputError: no examples, a text without a token, other than two options, or a folder that cannot be written.
+        InputError: no examples, no such layer, other than two options, or a folder that cannot be written.
     """
     longest = min(longest, policy.context or longest)
     width = width_of(examples)
+    check_layer(deepest or 0, depth_of(policy))
     if not examples:
         raise InputError("there are no texts to compute activations of")
     if width > 2:
@@ -75,18 +79,35 @@ def activations(
         ids = [tuple((*row.prompt_ids, *branch.ids) for branch in row.branches) for row in rendered]
     else:
         ids = [(shorten(policy.renderer.prompt_ids(text), longest),) for text in only_texts(examples, "a probe")]
-    if empty := [place for place, row in enumerate(ids) if not all(row)]:
-        raise InputError(f"text {empty[0]} has no token ({len(empty)} such texts): leave empty texts out")
-    weights = hashlib.sha256(fingerprint(policy.model).encode()).hexdigest()[:16]
+    model = model or digest_of(policy)
     keys = np.array([_key(row) for row in ids])
-    config = policy.model.config.get_text_config()  # type: ignore[operator, union-attr]
-    layers = min(config.num_hidden_layers if deepest is None else deepest, config.num_hidden_layers)
-    path = folder / f"activations-{weights}-{layers}-{hashlib.sha256(keys.tobytes()).hexdigest()[:16]}.npy"
+    layers = depth_of(policy) if deepest is None else deepest
+    path = folder / f"activations-{model}-{layers}-{hashlib.sha256(keys.tobytes()).hexdigest()[:16]}.npy"
     if (found := _opened(path)) is None:
-        shape = (layers + 1, len(ids), config.hidden_size)
-        _write(policy, ids, keys, path, shape, list(_earlier(weights, layers, (folder, *known))))
+        hidden = policy.model.config.get_text_config().hidden_size  # type: ignore[operator, union-attr]
+        shape = (layers + 1, len(ids), hidden)
+        _write(policy, ids, keys, path, shape, list(_earlier(model, layers, (folder, *known))))
         found = np.load(path, mmap_mode="r", allow_pickle=False)
     return found
+
+
+def digest_of(policy: Policy) -> str:
+    """Of a model's weights and of its configuration, which has numbers that are no weights, such as a rotary base."""
+    config: Any = policy.model.config
+    told = {key: value for key, value in config.to_dict().items() if key not in NAMES and not key.startswith("_")}
+    content = fingerprint(policy.model) + json.dumps(told, sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def depth_of(policy: Policy) -> int:
+    """How many layers a model has."""
+    return int(policy.model.config.get_text_config().num_hidden_layers)  # type: ignore[operator, union-attr]
+
+
+def check_layer(layer: int, depth: int) -> None:
+    """Raise InputError for a layer that a model of so many does not have."""
+    if not -depth - 1 <= layer <= depth:
+        raise InputError(f"layer {layer} is not there: this model has layers 1 to {depth}, and 0, the embedding")
 
 
 def _key(row: tuple[Ids, ...]) -> bytes:
@@ -105,9 +126,9 @@ def _opened(path: Path) -> NDArray[Any] | None:
         return None
 
 
-def _earlier(weights: str, layers: int, folders: Iterable[Path]) -> Iterator[Earlier]:
+def _earlier(model: str, layers: int, folders: Iterable[Path]) -> Iterator[Earlier]:
     """What is kept of so many layers of a model in some folders."""
-    for file in (file for folder in folders for file in sorted(folder.glob(f"activations-{weights}-*.npy"))):
+    for file in (file for folder in folders for file in sorted(folder.glob(f"activations-{model}-*.npy"))):
         found, keys = _opened(file), _opened(file.with_suffix(KEYS))
         if found is not None and keys is not None and len(keys) == found.shape[1] and len(found) > layers:
             yield found, {key: place for place, key in enumerate(keys.tolist())}
@@ -135,15 +156,18 @@ class ModelFeatures:
         self._scratch = tempfile.TemporaryDirectory(prefix="penchant-") if folder is None else None
         self._folder = folder or Path(self._scratch.name if self._scratch else "")
         self._policy: Policy | None = None
+        self._digest = ""
 
     def __call__(self, examples: Sequence[Example]) -> torch.Tensor:
         """Shape (examples, hidden), float16."""
         if self._policy is None:
             network = ModelConfig(name=self.settings["model"], dtype=self.settings["dtype"])
             self._policy = load_policy(network, template="plain", overflow="truncate_prompt")
-        layer, longest = self.settings["layer"], self.settings["longest"]
-        deepest = None if layer < 0 else layer
-        return layer_of(activations(self._policy, examples, self._folder, longest=longest, deepest=deepest), layer)
+            self._digest = digest_of(self._policy)  # once: nobody trains it
+        layer = self.settings["layer"]
+        check_layer(layer, depth_of(self._policy))
+        limits = {"longest": self.settings["longest"], "deepest": None if layer < 0 else layer}
+        return layer_of(activations(self._policy, examples, self._folder, **limits, model=self._digest), layer)
 
 
 def layer_of(found: Activations, layer: int) -> torch.Tensor:
@@ -152,10 +176,7 @@ def layer_of(found: Activations, layer: int) -> torch.Tensor:
     Raises:
         InputError: there is no such layer.
     """
-    if not -len(found) <= layer < len(found):
-        raise InputError(
-            f"layer {layer} is not there: this model has layers 1 to {len(found) - 1}, and 0, the embedding"
-        )
+    check_layer(layer, len(found) - 1)
     return torch.as_tensor(np.array(found[layer]))
 
 

@@ -111,6 +111,8 @@ class LanguageModelClassifier:
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
         if self.reading is None:
             raise InputError(FITTED_FIRST)
+        if not examples:
+            return np.zeros((0, self.reading.width))
         logits = all_logits(self.reading, self.reading.encode(examples))
         if not (logits < torch.inf).all() or not torch.isfinite(logits).any(-1).all():  # -inf: no such option
             raise InputError(f"{self.settings.model} gives numbers that are not finite: its weights are damaged")

@@ -38,8 +38,7 @@ class Reading(Protocol):
         """Weights that start from nothing and train with a rate of their own."""
 
     def encode(self, examples: Sequence[Example]) -> list[Any]:
-        """Examples as the network takes them. Raises InputError for a text without a token, and for what it does not
-        read."""
+        """Examples as the network takes them. Raises InputError for what it does not read."""
 
     def parts(self, rows: Sequence[Any]) -> list[list[int]]:
         """Places of the rows in passes that fit the memory meant for one."""
