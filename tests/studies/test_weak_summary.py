@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from penchant.studies.weak_predictions import Predictions
+from penchant.studies.tasks import Task
+from penchant.studies.weak_grid import Students
+from penchant.studies.weak_predictions import Predictions, predictions_of
+from penchant.studies.weak_settings import WeakToStrongConfig
 from penchant.studies.weak_summary import _lost, _stopping
 
 
@@ -28,6 +34,28 @@ def test_what_overfitting_costs_is_found() -> None:
     assert found.low is not None
     assert found.low > 0
     assert found.value == pytest.approx(1 - curve[:, -1].mean())
+
+
+def test_curves_of_seeds_with_other_numbers_of_steps_are_joined_by_look(tmp_path: Path) -> None:
+    """As filtered labels give them. Where a seed was looked at more often than another there is no curve."""
+    config = WeakToStrongConfig(strong=["m"], seeds=[0, 1])
+    looks = {"ceiling|0": ([0.5, 1.0], [0.48, 1.0]), "weak-0|0": ([0.5, 1.0], [1.0])}
+    single = {}
+    for name, of in looks.items():
+        for seed, after in enumerate(of):
+            task = single[name, seed] = Task("student", f"{name}-{seed}", {}, {}, {}, seed=seed)
+            folder = tmp_path / task.place
+            folder.mkdir(parents=True)
+            (folder / "stage.json").write_text('{"unit": "epochs"}')
+            (folder / "curve.json").write_text(json.dumps([(epochs, None) for epochs in after]))
+            np.save(folder / "curve.npy", np.ones((len(after), 4), dtype=bool))
+            np.save(folder / "test.npy", np.eye(2)[[0, 1, 0, 1]])
+            np.save(folder / "truth.npy", np.array([0, 1, 0, 1]))
+    found = predictions_of(config, Students(single=single), tmp_path)
+    assert found is not None
+    assert found.looks == {"ceiling|0": [0.49, 1.0]}
+    assert found.curves["ceiling|0"].shape == (2, 2, 4)
+    assert set(found.probabilities) == set(looks)
 
 
 def test_the_supervisor_stands_beside_a_curve_on_the_same_rows() -> None:

@@ -197,15 +197,21 @@ def _write_comparisons(folder: Path) -> None:
 def test_reward_models_supervise_reward_models(
     make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str
 ) -> None:
-    """On comparisons: probes of the difference, and scalar heads, with the models that read the texts first beside."""
+    """On comparisons: probes of the difference, and scalar heads, with the models that read the texts first beside;
+    probes that see what the supervisor said imitate it, and others are told it in words."""
     _write_comparisons(data_folder())
     weak = [{"name": "probe", "model": stories, "layer": 1, "rows": 10}, FINE_TUNED | {"model": stories, "rows": 10}]
     strong = [{"model": stories}, FINE_TUNED | {"model": stories}]
     one = {"losses": [{"name": "cross_entropy"}], "seeds": [0], "test": 40, "steps": 60}
-    config = make(tasks=["hh_harmless"], weak=weak, strong=strong, generative={}, **one)
+    config = make(tasks=["hh_harmless"], weak=weak, strong=strong, generative={"texts": "all"}, imitation=[1.0], **one)
     result = run_weak_to_strong(config, workers=workers)
     assert not result.failures
-    assert len(result.numbers["cells"]) == 2 * 4
+    assert len(result.numbers["cells"]) == 2 * 4 * 2
+    for naive, shown in zip(result.numbers["cells"][::2], result.numbers["cells"][1::2], strict=True):
+        assert shown["loss"] == "shown 100%"
+        assert shown["brier"] != naive["brier"]
+        if not shown["strong"].startswith("stories260K, fine-tuned"):  # which learns it from more than 80 rows only
+            assert shown["agreement"]["overall"]["value"] > 0.99
     (task,) = result.numbers["tasks"]
     assert task["chance"] == 0.5
     assert task["classes"] == []
@@ -215,7 +221,7 @@ def test_reward_models_supervise_reward_models(
     (grid,) = weak_grid(config)
     (start,) = grid.tuned.values()
     texts = (Path(config.out or "") / start.place / "texts.jsonl").read_text().splitlines()
-    assert len(texts) == 2 * task["train"]
+    assert len(texts) == 2 * (task["train"] + task["test"])
     assert all("label" not in line for line in texts)
 
 
@@ -325,6 +331,60 @@ def test_probes_share_activations_up_to_the_last_layer_that_one_of_them_reads(
     assert deepest({"layer": 1}, {"layer": 3, "dtype": "bfloat16"}) == [1, 3]
 
 
+def test_language_modelling_before_keeps_how_a_student_is_loaded(
+    make: Callable[..., WeakToStrongConfig], stories: str
+) -> None:
+    """Of one model with other weights' types there are two; a probe and a fine-tuned student of the same type share."""
+    lm = {"name": "lm", "model": stories, "device": "cpu", "trust_remote_code": True, "lora": {}}
+    strong = [{"model": stories, "dtype": "bfloat16"}, lm, {"model": stories}, lm | {"trust_remote_code": False}]
+    (grid,) = weak_grid(make(weak=["tfidf"], strong=strong, generative={}))
+    told = [(task.settings["model"], task.places["device"]) for task in grid.tuned.values()]
+    assert [(of["dtype"], of["trust_remote_code"], device) for of, device in told] == [
+        ("bfloat16", False, "auto"),
+        ("auto", True, "cpu"),
+        ("auto", False, "cpu"),
+    ]
+    assert all(of["lora"] is None for of, _ in told)
+
+
+def test_activations_that_other_code_computed_are_not_copied(
+    make: Callable[..., WeakToStrongConfig], stories: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from penchant.studies.order import STAGE, Order
+    from penchant.studies.weak_stages import activations_stage, rows_stage
+    from penchant.weak import features
+
+    (grid,) = weak_grid(make(strong=[{"model": stories, "layer": 1}], weak=["tfidf"], train=40, test=20))
+    (task,) = grid.activations.values()
+    rows, stages = tmp_path / "rows", tmp_path / "stages"
+    rows.mkdir()
+    rows_stage(Order("rows", grid.rows.settings, grid.rows.places, {}, rows), rows)
+    computed: list[int] = []
+    compute = features._compute
+
+    def counted(policy: Any, ids: Any, wanted: Any, kept: Any) -> None:
+        computed.append(len(wanted))
+        compute(policy, ids, wanted, kept)
+
+    monkeypatch.setattr(features, "_compute", counted)
+
+    def run(number: int) -> Path:
+        folder = stages / f"sst2-activations-{number}"
+        folder.mkdir(parents=True)
+        settings = {**task.settings, **task.extent}
+        order = Order(task.kind, settings, task.places, {"rows": rows}, folder)
+        (folder / STAGE).write_text(json.dumps(activations_stage(order, folder)))
+        return folder / STAGE
+
+    first = run(0)
+    run(1)
+    assert computed == [60, 0]
+    for known in (first, stages / "sst2-activations-1" / STAGE):
+        known.write_text(json.dumps(json.loads(known.read_text()) | {"code": "of another version"}))
+    run(2)
+    assert computed == [60, 0, 60]
+
+
 def test_a_stage_does_not_ask_who_stands_beside_it(make: Callable[..., WeakToStrongConfig], stories: str) -> None:
     """Another supervisor or student before the others, or a deeper layer of a model, leaves their stages as they are:
     but the batch of probes, which holds the students of all supervisors."""
@@ -388,11 +448,11 @@ def test_students_that_are_no_probes_are_told_in_words(
     assert not result.failures
     agree = {one["loss"]: one["agreement"]["overall"]["value"] for one in result.numbers["cells"]}
     assert agree["shown 100%"] > max(agree["naive"], agree["shown 0%"]) + 0.05
-    pairs = [PromptGroup("So?", ["Yes.", "No."]), PromptGroup("And?", ["A.", "B."])]
+    pairs = [PromptGroup("So?", [" Fine.", " Bad."]), PromptGroup("And?", [" A.", " B."])]
     assert told(["a film"], np.array([1]), names) == ["Somebody says: positive\na film"]
-    assert [one.prompt for one in told(pairs, np.array([0, 1]), ())] == [
-        "Somebody says: Yes.\nSo?",
-        "Somebody says: B.\nAnd?",
+    assert [[each.text for each in one.responses] for one in told(pairs, np.array([0, 1]), ())] == [
+        [" Yes. Fine.", " No. Bad."],
+        [" No. A.", " Yes. B."],
     ]
     said, answers = np.zeros(2000, dtype=int), np.tile([2, 5], 1000)
     half = heard(said, answers, 0.5, seed=0)

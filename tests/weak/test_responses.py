@@ -158,16 +158,31 @@ def test_of_long_prompts_both_ends_are_read_and_of_long_options_the_beginning() 
 
 @pytest.mark.parametrize("kind", ["head", "words"])
 def test_what_is_written_around_a_long_prompt_is_read(stories: str, kind: str) -> None:
-    """A hint before it and a template after it, in words that the prompt does not have."""
     rows = [PromptGroup("Tom saw a dog. " * 200, row.responses) for row in _pairs(0)[0][:20]]
     short = LanguageModel(model=stories, device="cpu", training=TRAINING, reading={"name": kind}, longest=64)
     reading = make_classifier(short).fit(rows, np.arange(20) % 2).reading  # type: ignore[attr-defined]
-    said = told(rows, np.zeros(20, dtype=int), ("first", "second"))
-    before, after = rows[:1], [in_other_words(rows[0], "{text} Who is right?")]
-    plain, hinted, asked = (reading.encode(of)[0].prompt_ids for of in (before, said[:1], after))
-    assert len({plain, hinted, asked}) == 3
-    assert "Somebody says: It was" in reading.policy.renderer.decode((), hinted)
-    assert reading.policy.renderer.decode((), asked).endswith("Who is right?")
+    around = ("{text} Who is right?", "So much: {text}")
+    (plain, *_), after, before = (
+        [row.prompt_ids for row in reading.encode([in_other_words(rows[0], form)])] for form in ("{text}", *around)
+    )
+    assert len({plain, *after, *before}) == 3
+    assert reading.policy.renderer.decode((), after[0]).endswith("Who is right?")
+    assert "So much: Tom saw" in reading.policy.renderer.decode((), before[0])
+
+
+@pytest.mark.parametrize("kind", ["head", "words"])
+def test_a_student_that_is_told_the_labels_imitates_them(stories: str, kind: str) -> None:
+    """Labels that nothing in a row gives away: without the hint there is nothing to learn."""
+    rng = np.random.default_rng(0)
+    (rows, _), (unseen, _) = _pairs(0), _pairs(1)
+    said, later = rng.integers(0, 2, (2, len(rows)))
+    agree = []
+    for own, other in ((rows, unseen), (told(rows, said, ()), told(unseen, later, ()))):
+        made = make_classifier(_lm(stories, kind)).fit(own, said)
+        agree.append((made.predict_proba(other).argmax(-1) == later).mean())
+    without, with_hints = agree
+    assert without < 0.65
+    assert with_hints > 0.75
 
 
 def test_an_option_longer_than_the_models_context_is_cut(story_policy: Policy) -> None:

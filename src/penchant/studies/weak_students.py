@@ -38,7 +38,7 @@ from penchant.studies.weak_stages import (
     read_rows,
     states_of,
 )
-from penchant.types import LabeledExample
+from penchant.types import LabeledExample, PromptGroup, Response
 from penchant.weak.contract import Example, in_other_words, width_of
 from penchant.weak.distance import weight_distance
 from penchant.weak.language_model import LanguageModelClassifier
@@ -144,15 +144,17 @@ def heard(said: Array, answers: Array | int, share: float, seed: int) -> Array:
 
 
 def told(examples: Sequence[Example], labels: Array, names: Sequence[str]) -> list[Example]:
-    """Examples in which somebody says an answer before the text."""
-
-    def word(example: Example, label: int) -> str:
-        return names[label] if isinstance(example, str) else example.responses[label].text.strip()
-
-    return [
-        in_other_words(example, f"Somebody says: {word(example, int(label))}\n{{text}}")
-        for example, label in zip(examples, labels, strict=True)
-    ]
+    """Examples in which somebody says an answer: before a text its class, before each of a prompt's options whether it
+    is the one."""
+    made: list[Example] = []
+    for example, label in zip(examples, labels.tolist(), strict=True):
+        if isinstance(example, str):
+            made.append(in_other_words(example, f"Somebody says: {names[label]}\n{{text}}"))
+            continue
+        said = [" Yes." if place == label else " No." for place in range(len(example.responses))]
+        options = [Response(f"{word}{one.text}") for word, one in zip(said, example.responses, strict=True)]
+        made.append(PromptGroup(example.prompt, options))
+    return made
 
 
 def student_stage(order: Order, folder: Path) -> dict[str, Any]:
