@@ -35,6 +35,7 @@ from penchant.tasks.load import data_folder
 from penchant.weak.classifiers import make_classifier
 from penchant.weak.features import activations, layer_of
 from penchant.weak.probe import fit_probes
+from penchant.weak.readers import LanguageModelReader
 from penchant.weak.settings import Probe
 
 CELLS = 15  # losses x seeds of one supervisor and student
@@ -91,7 +92,9 @@ def naive_cell(
         if batches:
             states = padded(policy, texts, student.layer, config.longest)
         else:
-            states = layer_of(activations(policy, texts, Path(scratch), longest=config.longest), student.layer)
+            states = layer_of(
+                activations(LanguageModelReader(policy), texts, Path(scratch), longest=config.longest), student.layer
+            )
     truth = np.eye(classes)[[e.label for e in other]]
     accuracy = 0.0
     for targets, using in ((truth, config.losses[0]), (labels, config.losses[loss])):

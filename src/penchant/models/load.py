@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from penchant.errors import InputError
-from penchant.models.builtin import BUILT_IN, built_in, convert_gguf
+from penchant.models.builtin import BUILT_IN, ENCODERS, built_in, convert_gguf
 from penchant.models.settings import Dtype, LoRA, ModelConfig
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def open_network(
 
     place = choose_device(model.device)
     folder = locate(model.name)
-    tokenizer = _tokenizer(folder, model)
+    tokenizer = open_tokenizer(folder, model)
     network = _network(folder, model, place, scalar, fresh_head)
     context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
     renderer = Renderer(
@@ -117,7 +117,7 @@ def load_renderer(model: str | Path, *, template: Template = "auto", trust_remot
     from penchant.data.render import Renderer
 
     settings = ModelConfig(name=str(model), trust_remote_code=trust_remote_code)
-    return Renderer(_tokenizer(locate(settings.name), settings), template=template)
+    return Renderer(open_tokenizer(locate(settings.name), settings), template=template)
 
 
 def locate(name: str) -> str:
@@ -128,6 +128,8 @@ def locate(name: str) -> str:
     """
     if name in BUILT_IN:
         return str(built_in(name))
+    if name in ENCODERS:
+        raise InputError(f"{name!r} is an encoder, which predicts no text: it can be probed (`name: probe`), no more")
     path = Path(name).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
@@ -152,7 +154,8 @@ def locate(name: str) -> str:
     return name
 
 
-def _tokenizer(folder: str, model: ModelConfig) -> Any:
+def open_tokenizer(folder: str, model: ModelConfig) -> Any:
+    """A folder's or hub id's tokenizer. Raises InputError where there is none."""
     from transformers import AutoTokenizer
     from transformers.utils import logging as hub_logging
 
@@ -160,7 +163,7 @@ def _tokenizer(folder: str, model: ModelConfig) -> Any:
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=model.trust_remote_code)
     except Exception as error:
-        raise _cannot_load("the tokenizer of", model, error) from error
+        raise cannot_load("the tokenizer of", model, error) from error
 
 
 def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool, fresh_head: bool) -> Any:
@@ -168,31 +171,31 @@ def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool
 
     kind = AutoModelForSequenceClassification if scalar else AutoModelForCausalLM
     options: dict[str, Any] = {
-        "dtype": _dtype(model, device),
+        "dtype": weights_type(model, device),
         "trust_remote_code": model.trust_remote_code,
         "attn_implementation": "sdpa",
         "use_safetensors": True,  # never a pickle
     }
     try:
         base = _adapter_base(Path(folder))
-        headless = fresh_head or base is not None  # adapters bring the head that their base has not
+        may_lack = "score." if fresh_head or base is not None else ""  # adapters bring the head that their base has not
         try:
-            network = _complete(kind, base or folder, options, headless)
+            network = complete(kind, base or folder, options, may_lack=may_lack)
         except ValueError as error:
             if "scaled_dot_product_attention" not in str(error):
                 raise
             options["attn_implementation"] = "eager"
-            network = _complete(kind, base or folder, options, headless)
+            network = complete(kind, base or folder, options, may_lack=may_lack)
         if base:
             from peft import PeftModel
 
             if scalar and not _has_scalar_adapters(Path(folder)):  # adapters of a policy: their trunk, a new head
-                policy = PeftModel.from_pretrained(_complete(AutoModelForCausalLM, base, options, False), folder)
+                policy = PeftModel.from_pretrained(complete(AutoModelForCausalLM, base, options), folder)
                 network.base_model.load_state_dict(policy.merge_and_unload().base_model.state_dict())
             else:
                 network = PeftModel.from_pretrained(network, folder).merge_and_unload()
     except Exception as error:
-        raise _cannot_load("", model, error) from error
+        raise cannot_load("", model, error) from error
     for module in network.modules():  # a loss compares with a reference: dropout would compare noise
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -206,22 +209,22 @@ def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool
     return network
 
 
-def _complete(kind: Any, name: str, options: dict[str, Any], headless: bool) -> Any:
+def complete(kind: Any, name: str, options: dict[str, Any], *, may_lack: str = "") -> Any:
     """The network with all of its weights; `transformers` would make up those that a file lacks, and go on.
 
     Args:
-        headless: the scalar head may be missing.
+        may_lack: how the names of weights begin that may be missing, such as those of a head; none if empty.
     """
     from transformers.utils import logging as hub_logging
 
     verbosity = hub_logging.get_verbosity()
     hub_logging.set_verbosity_error()  # what it would report of missing weights is ours to decide
     try:
-        labels = {} if kind.__name__.endswith("CausalLM") else {"num_labels": 1}
+        labels = {"num_labels": 1} if kind.__name__.endswith("SequenceClassification") else {}
         network, info = kind.from_pretrained(name, output_loading_info=True, **options, **labels)
     finally:
         hub_logging.set_verbosity(verbosity)
-    missing = sorted(key for key in info["missing_keys"] if not (headless and key.startswith("score.")))
+    missing = sorted(key for key in info["missing_keys"] if not (may_lack and key.startswith(may_lack)))
     if missing:
         more = f" (+{len(missing) - 3} more)" if len(missing) > 3 else ""
         raise InputError(f"its weights are incomplete: {', '.join(missing[:3])}{more} are missing")
@@ -290,7 +293,8 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def _dtype(model: ModelConfig, device: torch.device) -> torch.dtype:
+def weights_type(model: ModelConfig, device: torch.device) -> torch.dtype:
+    """What `dtype` means on a device."""
     if model.dtype != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[model.dtype]
     if model.lora is not None and device.type == "cuda" and torch.cuda.is_bf16_supported():
@@ -298,7 +302,8 @@ def _dtype(model: ModelConfig, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def _cannot_load(what: str, model: ModelConfig, error: Exception) -> InputError:
+def cannot_load(what: str, model: ModelConfig, error: Exception) -> InputError:
+    """What a user reads where `transformers` gave up."""
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return InputError(
         f"cannot load {what + ' ' if what else ''}model {model.name!r}: {reason} "

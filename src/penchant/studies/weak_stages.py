@@ -17,7 +17,6 @@ from penchant.errors import InputError
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.methods import SFT
 from penchant.methods import train as train_run
-from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
 from penchant.studies.address import source_version
 from penchant.studies.order import STAGE, Order
@@ -30,6 +29,7 @@ from penchant.weak.classifiers import make_classifier
 from penchant.weak.contract import Probabilities, in_other_words
 from penchant.weak.features import activations, depth_of, layer_of
 from penchant.weak.probe import fit_probes
+from penchant.weak.readers import load_reader
 from penchant.weak.settings import ClassifierSpec
 
 ROWS = "rows.json"
@@ -101,7 +101,7 @@ def activations_stage(order: Order, folder: Path) -> dict[str, Any]:
     smaller task, are copied from there."""
     train, test = read_rows(order)
     network = ModelConfig(name=model_of(order), dtype=order.settings["dtype"])
-    policy = load_policy(network, template="plain", overflow="truncate_prompt")
+    reader = load_reader(network)
     template = order.settings.get("template")
     asked = (
         [example.asked for example in (*train, *test)]
@@ -112,9 +112,9 @@ def activations_stage(order: Order, folder: Path) -> dict[str, Any]:
     code = source_version()  # other code may have read the same tokens in another way
     earlier = [one for one in folders if read_object(one / STAGE).get("code") == code]
     limits = {"longest": order.settings["longest"], "deepest": order.settings["deepest"]}
-    found = activations(policy, asked, folder, **limits, known=earlier)
-    parameters = sum(weight.numel() for weight in policy.model.parameters())
-    return {"code": code, "layers": depth_of(policy), "hidden": found.shape[2], "parameters": parameters}
+    found = activations(reader, asked, folder, **limits, known=earlier)
+    parameters = sum(weight.numel() for weight in reader.model.parameters())
+    return {"code": code, "layers": depth_of(reader.model), "hidden": found.shape[2], "parameters": parameters}
 
 
 def supervisor_stage(order: Order, folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Activations of a language model at a text's last token, of every layer, computed once and kept on disk.
+"""What a network makes of texts, see `penchant.weak.readers`, after every layer: computed once and kept on disk.
 
 Of a prompt with two options it is the difference between them: a linear probe of that is a linear reward of each.
 
@@ -21,18 +21,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from penchant.engine.reference import fingerprint
 from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET, evaluating
 from penchant.engine.tree import fill
 from penchant.errors import InputError
-from penchant.models.load import load_policy
-from penchant.models.policy import Policy
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.train.progress import progress_bar
-from penchant.weak.contract import Example, only_texts, width_of
-from penchant.weak.reading import Ids, first_layers, last_states, shorten
-from penchant.weak.responses import encode_options
+from penchant.weak.contract import Example, width_of
+from penchant.weak.readers import Read, Reader, load_reader
 
 Activations = NDArray[np.float16]
 Keys = NDArray[np.bytes_]
@@ -45,7 +43,7 @@ LONGEST = 512  # tokens of a text; the rest is cut off
 
 
 def activations(
-    policy: Policy,
+    reader: Reader,
     examples: Sequence[Example],
     folder: Path,
     *,
@@ -54,12 +52,12 @@ def activations(
     known: Iterable[Path] = (),
     model: str | None = None,
 ) -> Activations:
-    """The states after each layer at the last token of each text, or their difference between a prompt's two options.
+    """The states after each layer of each text, or their difference between a prompt's two options.
 
     Args:
         folder: where they are kept. longest: so many tokens are read, or fewer where the model's context ends, see
             `penchant.weak.reading.shorten`. deepest: the last layer to compute; all if not given.
-        known: other folders to look for examples in. model: what `digest_of` says of the policy, where that is known.
+        known: other folders to look for examples in. model: what `digest_of` says of the reader's, where it is known.
 
     Returns:
         Shape (layers + 1, examples, hidden), float16, memory-mapped; layer 0 is the embedding.
@@ -67,41 +65,36 @@ def activations(
     Raises:
         InputError: no examples, no such layer, other than two options, or a folder that cannot be written.
     """
-    longest = min(longest, policy.context or longest)
     width = width_of(examples)
-    check_layer(deepest or 0, depth_of(policy))
+    check_layer(deepest or 0, depth_of(reader.model))
     if not examples:
         raise InputError("there are no texts to compute activations of")
     if width > 2:
         raise InputError(f"a probe compares two options, and here are {width}: take a language model (`name: lm`)")
-    if width:
-        rendered = encode_options(policy, examples, longest)
-        ids = [tuple((*row.prompt_ids, *branch.ids) for branch in row.branches) for row in rendered]
-    else:
-        ids = [(shorten(policy.renderer.prompt_ids(text), longest),) for text in only_texts(examples, "a probe")]
-    model = model or digest_of(policy)
+    ids = reader.encode(examples, longest)
+    model = model or digest_of(reader.model)
     keys = np.array([_key(row) for row in ids])
-    layers = depth_of(policy) if deepest is None else deepest
+    layers = depth_of(reader.model) if deepest is None else deepest
     path = folder / f"activations-{model}-{layers}-{hashlib.sha256(keys.tobytes()).hexdigest()[:16]}.npy"
     if (found := _opened(path)) is None:
-        hidden = policy.model.config.get_text_config().hidden_size  # type: ignore[operator, union-attr]
+        hidden = reader.model.config.get_text_config().hidden_size  # type: ignore[operator, union-attr]
         shape = (layers + 1, len(ids), hidden)
-        _write(policy, ids, keys, path, shape, list(_earlier(model, layers, (folder, *known))))
+        _write(reader, ids, keys, path, shape, list(_earlier(model, layers, (folder, *known))))
         found = np.load(path, mmap_mode="r", allow_pickle=False)
     return found
 
 
-def digest_of(policy: Policy) -> str:
+def digest_of(model: nn.Module) -> str:
     """Of a model's weights and of its configuration, which has numbers that are no weights, such as a rotary base."""
-    config: Any = policy.model.config
+    config: Any = model.config
     told = {key: value for key, value in config.to_dict().items() if key not in NAMES and not key.startswith("_")}
-    content = fingerprint(policy.model) + json.dumps(told, sort_keys=True, default=str)
+    content = fingerprint(model) + json.dumps(told, sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def depth_of(policy: Policy) -> int:
+def depth_of(model: nn.Module) -> int:
     """How many layers a model has."""
-    return int(policy.model.config.get_text_config().num_hidden_layers)  # type: ignore[operator, union-attr]
+    return int(model.config.get_text_config().num_hidden_layers)  # type: ignore[operator, union-attr]
 
 
 def check_layer(layer: int, depth: int) -> None:
@@ -110,7 +103,7 @@ def check_layer(layer: int, depth: int) -> None:
         raise InputError(f"layer {layer} is not there: this model has layers 1 to {depth}, and 0, the embedding")
 
 
-def _key(row: tuple[Ids, ...]) -> bytes:
+def _key(row: Read) -> bytes:
     """An example's digest: of its tokens, or of those of its prompt with each option."""
     digest = hashlib.sha256()
     for each in row:
@@ -138,7 +131,7 @@ class ModelFeatures:
     """Examples to activations of one layer, computed once for those that come again.
 
     Args:
-        model: a built-in name, a folder or a hub id, and in which `dtype`; see `penchant.weak.settings.Probe`.
+        model: a language model or an encoder, and in which `dtype`; see `penchant.weak.settings.Probe`.
         layer: 0 is the embedding, negative ones count from the last.
         folder: where activations are kept; a temporary one, which goes with this object, if not given.
     """
@@ -155,19 +148,18 @@ class ModelFeatures:
         self.settings: dict[str, Any] = {"model": model, "layer": layer, "dtype": dtype, "longest": longest}
         self._scratch = tempfile.TemporaryDirectory(prefix="penchant-") if folder is None else None
         self._folder = folder or Path(self._scratch.name if self._scratch else "")
-        self._policy: Policy | None = None
+        self._reader: Reader | None = None
         self._digest = ""
 
     def __call__(self, examples: Sequence[Example]) -> torch.Tensor:
         """Shape (examples, hidden), float16."""
-        if self._policy is None:
-            network = ModelConfig(name=self.settings["model"], dtype=self.settings["dtype"])
-            self._policy = load_policy(network, template="plain", overflow="truncate_prompt")
-            self._digest = digest_of(self._policy)  # once: nobody trains it
+        if self._reader is None:
+            self._reader = load_reader(ModelConfig(name=self.settings["model"], dtype=self.settings["dtype"]))
+            self._digest = digest_of(self._reader.model)  # once: nobody trains it
         layer = self.settings["layer"]
-        check_layer(layer, depth_of(self._policy))
+        check_layer(layer, depth_of(self._reader.model))
         limits = {"longest": self.settings["longest"], "deepest": None if layer < 0 else layer}
-        return layer_of(activations(self._policy, examples, self._folder, **limits, model=self._digest), layer)
+        return layer_of(activations(self._reader, examples, self._folder, **limits, model=self._digest), layer)
 
 
 def layer_of(found: Activations, layer: int) -> torch.Tensor:
@@ -181,8 +173,8 @@ def layer_of(found: Activations, layer: int) -> torch.Tensor:
 
 
 def _write(
-    policy: Policy,
-    ids: Sequence[tuple[Ids, ...]],
+    reader: Reader,
+    ids: Sequence[Read],
     keys: Keys,
     path: Path,
     shape: tuple[int, int, int],
@@ -194,7 +186,7 @@ def _write(
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as scratch:
             temporary = Path(scratch) / path.name
             kept = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
-            _fill(policy, ids, keys, kept, earlier)
+            _fill(reader, ids, keys, kept, earlier)
             kept.flush()
             with temporary.with_suffix(KEYS).open("wb") as file:
                 np.save(file, keys)
@@ -207,33 +199,29 @@ def _write(
         ) from error
 
 
-def _fill(
-    policy: Policy, ids: Sequence[tuple[Ids, ...]], keys: Keys, kept: Activations, earlier: Sequence[Earlier]
-) -> None:
+def _fill(reader: Reader, ids: Sequence[Read], keys: Keys, kept: Activations, earlier: Sequence[Earlier]) -> None:
     """Copy what is known, compute the rest, each different example once."""
     wanted = {key: place for place, key in reversed(list(enumerate(keys.tolist())))}  # its first place
     for found, places in earlier:
         shared = [key for key in wanted if key in places]
         into = [wanted.pop(key) for key in shared]
         kept[:, into] = found[: len(kept), [places[key] for key in shared]]
-    _compute(policy, ids, sorted(wanted.values()), kept)
+    _compute(reader, ids, sorted(wanted.values()), kept)
     first: dict[bytes, int] = {}
     again = [(first[key], place) for place, key in enumerate(keys.tolist()) if first.setdefault(key, place) != place]
     for source, place in again:
         kept[:, place] = kept[:, source]
 
 
-def _compute(policy: Policy, ids: Sequence[tuple[Ids, ...]], wanted: Sequence[int], kept: Activations) -> None:
+def _compute(reader: Reader, ids: Sequence[Read], wanted: Sequence[int], kept: Activations) -> None:
     """The rows of `kept` at the wanted places."""
-    device = policy.scorer.device
-    budget = GPU_BUDGET if device.type == "cuda" else DEFAULT_BUDGET
+    budget = GPU_BUDGET if reader.device.type == "cuda" else DEFAULT_BUDGET
     lengths = [sum(map(len, ids[place])) for place in wanted]
-    enough = first_layers(policy, len(kept))  # one more than is kept: after the last comes a norm
-    with evaluating(policy.model), enough, progress_bar("activations", len(wanted), "texts") as advance:
+    with evaluating(reader.model), progress_bar("activations", len(wanted), "texts") as advance:
         for batch in fill(lengths, budget):
             places = [wanted[number] for number in batch]
             texts = [each for place in places for each in ids[place]]
-            for layer, states in enumerate(last_states(policy, texts)[: len(kept)]):
+            for layer, states in enumerate(reader.states(texts, len(kept) - 1)):
                 first, *second = states.float().view(len(places), -1, states.shape[-1]).unbind(1)
                 found = first - second[0] if second else first
                 kept[layer, places] = found.clamp(-LARGEST, LARGEST).cpu().numpy()

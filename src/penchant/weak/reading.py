@@ -100,18 +100,23 @@ def shorten(ids: Ids, longest: int) -> Ids:
 
 def last_states(policy: Policy, rows: Sequence[Ids]) -> tuple[Tensor, ...]:
     """The states after each layer, the embedding first, at the last token of each row; shape (rows, hidden) each."""
-    lengths = torch.tensor([len(row) for row in rows])
-    ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
-    for place, row in enumerate(rows):
-        ids[place, : len(row)] = torch.tensor(row)
-    inside = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+    ids, inside = padded(rows)
     device = policy.scorer.device
     network: Any = unwrap(policy.model)
     out = network.base_model(
         input_ids=ids.to(device), attention_mask=inside.to(device), output_hidden_states=True, use_cache=False
     )
-    last = (torch.arange(len(rows)), lengths - 1)
+    last = (torch.arange(len(rows)), inside.sum(1) - 1)
     return tuple(states[last] for states in out.hidden_states)
+
+
+def padded(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+    """Token ids, filled up with zeros on the right, and ones where a row has tokens; shape (rows, longest) each."""
+    lengths = torch.tensor([len(row) for row in rows])
+    ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
+    for place, row in enumerate(rows):
+        ids[place, : len(row)] = torch.tensor(row)
+    return ids, (torch.arange(ids.shape[1]) < lengths[:, None]).long()
 
 
 @contextmanager

@@ -29,11 +29,12 @@ class Tfidf(Config):
 
 
 class Probe(Config):
-    """A linear probe of a language model's activations, which are computed once for all probes."""
+    """A linear probe of a language model's activations, or an encoder's, which are computed once for all probes."""
 
     name: Literal["probe"] = "probe"
     model: Annotated[str, Field(min_length=1)]
-    """A built-in name, a folder or a hub id."""
+    """A built-in name, a folder or a hub id: a language model, read at its last token, or an encoder, such as the
+    built-in `minilm-l6`, read on average over its tokens."""
     layer: int = -1
     """Activations after this layer; 0 is the embedding, negative ones count from the last."""
     dtype: Dtype = "auto"

@@ -1,0 +1,72 @@
+"""Encoders, such as MiniLM: networks that read a text whole and predict no next token. They are probed, not trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from penchant.models.builtin import ENCODERS, packaged
+from penchant.models.load import cannot_load, choose_device, complete, locate, open_tokenizer, weights_type
+from penchant.models.settings import ModelConfig
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder with its tokenizer.
+
+    Attributes:
+        context: tokens that it takes at once, those that it puts around a text included.
+    """
+
+    model: nn.Module
+    tokenizer: Any
+    device: torch.device
+    context: int
+
+
+def is_encoder(name: str, *, trust_remote_code: bool = False) -> bool:
+    """Whether a model is an encoder, by its configuration: of a kind that fills in words, and not made to go on.
+
+    Raises:
+        InputError: no such model.
+    """
+    if name in ENCODERS:
+        return True
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    folder = locate(name)
+    if (Path(folder) / "adapter_config.json").exists():  # of a language model: we train no others
+        return False
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except Exception as error:
+        raise cannot_load("", ModelConfig(name=name), error) from error
+    generates = any("CausalLM" in made or "LMHead" in made for made in config.architectures or ())
+    return config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not generates
+
+
+def load_encoder(settings: ModelConfig) -> Encoder:
+    """An encoder, ready to read.
+
+    Raises:
+        InputError: no such model, or a broken one.
+    """
+    from transformers import AutoModel
+
+    device = choose_device(settings.device)
+    name = settings.name
+    folder = str(packaged(name, *ENCODERS[name])) if name in ENCODERS else locate(name)
+    options = {"dtype": weights_type(settings, device), "trust_remote_code": settings.trust_remote_code}
+    try:
+        # the pooler is what a head for pairs of sentences starts from; states are read before it
+        model = complete(AutoModel, folder, {**options, "use_safetensors": True}, may_lack="pooler.")
+    except Exception as error:
+        raise cannot_load("", settings, error) from error
+    tokenizer = open_tokenizer(folder, settings)
+    context = min(model.config.max_position_embeddings, tokenizer.model_max_length)
+    return Encoder(model.eval().to(device), tokenizer, device, int(context))

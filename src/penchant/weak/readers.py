@@ -1,0 +1,95 @@
+"""Networks whose states are probed: a language model's at the last token, an encoder's on average over its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from penchant.models.encoder import Encoder, is_encoder, load_encoder
+from penchant.models.load import load_policy
+from penchant.models.policy import Policy
+from penchant.models.settings import ModelConfig
+from penchant.types import PromptGroup, prompt_text
+from penchant.weak.contract import Example
+from penchant.weak.reading import Ids, first_layers, last_states, padded, shorten
+from penchant.weak.responses import encode_options
+
+Read = tuple[Ids, ...]
+"""The tokens of an example: a text's, or those of a prompt with each of its options."""
+
+
+class Reader(Protocol):
+    """A network that reads texts.
+
+    Attributes:
+        model: whose weights and configuration decide what it makes of them.
+    """
+
+    model: nn.Module
+    device: torch.device
+
+    def encode(self, examples: Sequence[Example], longest: int) -> list[Read]:
+        """Tokens of each example: so many, or fewer where the model's context ends, see `shorten`."""
+
+    def states(self, rows: Sequence[Ids], layers: int) -> Sequence[Tensor]:
+        """States after the embedding and each of the first so many layers, shape (rows, hidden) each."""
+
+
+class LanguageModelReader:
+    """A causal language model: the state at the last token, which has seen all others."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy, self.model, self.device = policy, policy.model, policy.scorer.device
+
+    def encode(self, examples: Sequence[Example], longest: int) -> list[Read]:
+        longest = min(longest, self.policy.context or longest)
+        if any(isinstance(example, PromptGroup) for example in examples):
+            rendered = encode_options(self.policy, examples, longest)
+            return [tuple((*row.prompt_ids, *branch.ids) for branch in row.branches) for row in rendered]
+        texts = [example for example in examples if isinstance(example, str)]
+        return [(shorten(self.policy.renderer.prompt_ids(text), longest),) for text in texts]
+
+    def states(self, rows: Sequence[Ids], layers: int) -> Sequence[Tensor]:
+        with first_layers(self.policy, layers + 1):  # one more than is kept: after the last comes a norm
+            return last_states(self.policy, rows)[: layers + 1]
+
+
+class EncoderReader:
+    """An encoder: the mean of the states of all tokens (Reimers and Gurevych 2019, "Sentence-BERT")."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder, self.model, self.device = encoder, encoder.model, encoder.device
+
+    def encode(self, examples: Sequence[Example], longest: int) -> list[Read]:
+        return [tuple(self._ids(text, longest) for text in _texts(example)) for example in examples]
+
+    def _ids(self, text: str, longest: int) -> Ids:
+        ids = self.encoder.tokenizer(text, verbose=False)["input_ids"]
+        return shorten(tuple(ids), min(longest, self.encoder.context))  # what it puts around a text stays
+
+    def states(self, rows: Sequence[Ids], layers: int) -> Sequence[Tensor]:
+        ids, inside = (of.to(self.device) for of in padded(rows))
+        network: Any = self.model
+        out = network(input_ids=ids, attention_mask=inside, output_hidden_states=True)
+        weights = inside[..., None] / inside.sum(1)[:, None, None]
+        return [(states.float() * weights).sum(1) for states in out.hidden_states[: layers + 1]]
+
+
+def _texts(example: Example) -> list[str]:
+    if isinstance(example, str):
+        return [example]
+    return [prompt_text(example.prompt) + option.text for option in example.responses]
+
+
+def load_reader(network: ModelConfig) -> Reader:
+    """What reads with this model.
+
+    Raises:
+        InputError: no such model, or a broken one.
+    """
+    if is_encoder(network.name, trust_remote_code=network.trust_remote_code):
+        return EncoderReader(load_encoder(network))
+    return LanguageModelReader(load_policy(network, template="plain", overflow="truncate_prompt"))

