@@ -334,15 +334,16 @@ def test_probes_share_activations_up_to_the_last_layer_that_one_of_them_reads(
 def test_language_modelling_before_keeps_how_a_student_is_loaded(
     make: Callable[..., WeakToStrongConfig], stories: str
 ) -> None:
-    """Of one model with other weights' types there are two; a probe and a fine-tuned student of the same type share."""
+    """A probe and a fine-tuned student share it, but for whose code is run and which type weights that train have."""
     lm = {"name": "lm", "model": stories, "device": "cpu", "trust_remote_code": True, "lora": {}}
-    strong = [{"model": stories, "dtype": "bfloat16"}, lm, {"model": stories}, lm | {"trust_remote_code": False}]
+    probes = [{"model": stories, "dtype": "bfloat16"}, {"model": stories}]
+    strong = [*probes, lm, lm | {"trust_remote_code": False}, lm | {"dtype": "bfloat16"}]
     (grid,) = weak_grid(make(weak=["tfidf"], strong=strong, generative={}))
     told = [(task.settings["model"], task.places["device"]) for task in grid.tuned.values()]
     assert [(of["dtype"], of["trust_remote_code"], device) for of, device in told] == [
-        ("bfloat16", False, "auto"),
-        ("auto", True, "cpu"),
         ("auto", False, "cpu"),
+        ("auto", True, "cpu"),
+        ("bfloat16", True, "cpu"),
     ]
     assert all(of["lora"] is None for of, _ in told)
 

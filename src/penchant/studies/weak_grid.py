@@ -84,9 +84,10 @@ def read_by(one: Probe, tuned: bool) -> Reader:
 
 
 def network_of(one: Probe | LanguageModel) -> ModelConfig:
-    """The model that a student starts from, as it learns the texts, wherever that is done."""
+    """The model that a student starts from, as it learns the texts, wherever that is done: what is read in half
+    precision does not learn in it, for there small steps are lost."""
     if isinstance(one, Probe):
-        return ModelConfig(name=one.model, dtype=one.dtype)
+        return ModelConfig(name=one.model)
     return one.network.model_copy(update={"lora": None, "device": "auto"})
 
 
@@ -167,7 +168,7 @@ class _Stages:
             settings["template"] = self.config.templates[wording]
             names.append(settings["template"])
         extent = {"deepest": None if min(layers) < 0 else max(layers)}
-        start = self._start(ModelConfig(name=model, dtype=dtype), tuned)
+        start = self._start(ModelConfig(name=model), tuned)
         places, needs = {"model": absolute(model)}, {"rows": self.rows, **start}
         return self._task("activations", names, settings, places, needs, extent=extent)
 
