@@ -161,6 +161,22 @@ def ask(zygote: subprocess.Popen[str], order: dict[str, Any]) -> Any:
     return json.loads(zygote.stdout.readline())
 
 
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Of how many examples activations were computed, and not copied: a number each time."""
+    from penchant.weak import features
+
+    found: list[int] = []
+    compute = features._compute
+
+    def counted(reader: Any, ids: Any, wanted: Any, kept: Any) -> None:
+        found.append(len(wanted))
+        compute(reader, ids, wanted, kept)
+
+    monkeypatch.setattr(features, "_compute", counted)
+    return found
+
+
 @pytest.fixture(scope="session")
 def stockfish() -> str:
     """The chess engine; where it or the package `chess` is absent, the test skips and says so."""

@@ -349,25 +349,16 @@ def test_language_modelling_before_keeps_how_a_student_is_loaded(
 
 
 def test_activations_that_other_code_computed_are_not_copied(
-    make: Callable[..., WeakToStrongConfig], stories: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., WeakToStrongConfig], stories: str, tmp_path: Path, computed: list[int]
 ) -> None:
     from penchant.studies.order import STAGE, Order
     from penchant.studies.weak_stages import activations_stage, rows_stage
-    from penchant.weak import features
 
     (grid,) = weak_grid(make(strong=[{"model": stories, "layer": 1}], weak=["tfidf"], train=40, test=20))
     (task,) = grid.activations.values()
     rows, stages = tmp_path / "rows", tmp_path / "stages"
     rows.mkdir()
     rows_stage(Order("rows", grid.rows.settings, grid.rows.places, {}, rows), rows)
-    computed: list[int] = []
-    compute = features._compute
-
-    def counted(policy: Any, ids: Any, wanted: Any, kept: Any) -> None:
-        computed.append(len(wanted))
-        compute(policy, ids, wanted, kept)
-
-    monkeypatch.setattr(features, "_compute", counted)
 
     def run(number: int) -> Path:
         folder = stages / f"sst2-activations-{number}"

@@ -53,17 +53,7 @@ def test_the_same_texts_are_computed_once_and_with_other_weights_anew(
     assert len(list(tmp_path.glob("activations-*.npy"))) == 2
 
 
-def test_an_example_of_another_list_is_copied(
-    reader: LanguageModelReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    computed: list[int] = []
-    compute = features._compute
-
-    def counted(policy: Policy, ids: Any, wanted: Any, kept: Any) -> None:
-        computed.append(len(wanted))
-        compute(policy, ids, wanted, kept)
-
-    monkeypatch.setattr(features, "_compute", counted)
+def test_an_example_of_another_list_is_copied(reader: LanguageModelReader, tmp_path: Path, computed: list[int]) -> None:
     first = np.array(activations(reader, TEXTS, tmp_path / "first"))
     mixed = ["She slept.", TEXTS[3], TEXTS[1], "She slept.", TEXTS[1]]
     found = activations(reader, mixed, tmp_path / "mixed", known=[tmp_path / "first", tmp_path / "absent"])
