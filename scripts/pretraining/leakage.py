@@ -26,6 +26,8 @@ from pretraining.training import new_model, train
 
 ARMS = ("without", "with")
 """Of the task's text in pre-training."""
+TRAINING = {"epochs": 4, "learning_rate": 1e-3}
+"""Of the students: ceilings of 70 to 72% on SST-2 at the first try, and no other was tried."""
 
 
 def _shape(name: str, width: int, layers: int, heads: int, inner: int) -> Shape:
@@ -142,17 +144,20 @@ def pretrained(
 def study_of(
     task: str, names: Sequence[str], to: Path, *, train: int | None, test: int | None, seeds: Sequence[int]
 ) -> dict[str, Any]:
-    """A weak-to-strong study of the family: probes of every size and copy, and the naive one shown its supervisor's
-    label, which is the other disanalogy (imitation saliency)."""
-    strong = [{"model": str((to / f"{name}-{arm}").resolve())} for name in names for arm in ARMS]
+    """A weak-to-strong study of the family: students of every size and copy, and the naive one told its supervisor's
+    label, which is the other disanalogy (imitation saliency). All weights are fine-tuned: what is probed of models
+    this small is no better than chance."""
+    one = {"name": "lm", "training": TRAINING}
+    strong = [one | {"model": str((to / f"{name}-{arm}").resolve())} for name in names for arm in ARMS]
     return {
         "tasks": [task],
         "train": train,
         "test": test,
-        "weak": [{"name": "tfidf", "rows": 300}, {"name": "tfidf"}],
+        "weak": [{"name": "tfidf", "rows": 100}, {"name": "tfidf", "rows": 300}],
         "strong": strong,
-        "losses": [{"name": "cross_entropy"}, {"name": "confidence"}],
-        "imitation": [0.5, 1.0],
+        "losses": [{"name": "cross_entropy"}],
+        "imitation": [1.0],
+        "controls": False,
         "seeds": list(seeds),
     }
 
@@ -162,9 +167,11 @@ def compared(study: Mapping[str, Any]) -> Iterator[str]:
     copy, from a study's numbers."""
     cells = {(one["weak"], one["strong"]): one for one in study["cells"] if one["loss"] == study["losses"][0]}
     for weak, strong in cells:
-        name, _, arm = strong.rpartition("-")
-        if arm == ARMS[0] and (weak, f"{name}-{ARMS[1]}") in cells:
-            pair = [cells[weak, f"{name}-{each}"] for each in ARMS]
+        model, comma, how = strong.partition(",")
+        name, _, arm = model.rpartition("-")
+        other = f"{name}-{ARMS[1]}{comma}{how}"
+        if arm == ARMS[0] and (weak, other) in cells:
+            pair = [cells[weak, strong], cells[weak, other]]
             yield f"{name}, supervised by {weak}:"
             yield from (f"  {each} the task's text: {_told(one)}" for each, one in zip(ARMS, pair, strict=True))
 

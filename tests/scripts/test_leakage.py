@@ -84,13 +84,13 @@ def test_the_study_compares_the_copies(
         file.write_bytes(gzip.compress("".join(f"{n % 2} {text}\n" for n, text in enumerate(texts)).encode()))
     monkeypatch.setenv("PENCHANT_DATA", str(tmp_path / "data"))
     settings = study_of("sst2", ["tiny", "wide"], family[0], train=40, test=None, seeds=[0, 1])
-    settings |= {"weak": [{"name": "tfidf", "rows": 12}], "steps": 10, "out": str(tmp_path / "study")}
+    settings |= {"weak": [{"name": "tfidf", "rows": 12}], "out": str(tmp_path / "study")}
     result = run_weak_to_strong(WeakToStrongConfig(**settings))
     assert not result.failures
     assert {one["strong"] for one in result.numbers["cells"]} == {
-        f"{size}-{arm}" for size in ("tiny", "wide") for arm in ("without", "with")
+        f"{size}-{arm}, fine-tuned" for size in ("tiny", "wide") for arm in ("without", "with")
     }
-    assert {"shown 50%", "shown 100%"} < {one["loss"] for one in result.numbers["cells"]}
+    assert {one["loss"] for one in result.numbers["cells"]} == {"naive", "shown 100%"}
     told = list(compared(result.numbers))
     assert told[0] == "tiny, supervised by TF-IDF on 12 rows:"
     assert told[1].startswith("  without the task's text: PGR ")
@@ -102,9 +102,9 @@ def test_undefined_ratios_are_told_as_such() -> None:
     share = {"value": 0.5, "low": 0.4, "high": 0.6}
     one = {"weak": "w", "loss": "naive", "student": share, "ceiling": share}
     cells = [
-        one | {"strong": "a-without", "pgr": {"value": None, "low": None, "high": None}},
-        one | {"strong": "a-with", "pgr": {"value": 0.25, "low": 0.2, "high": 0.3}},
-        one | {"strong": "b-with", "pgr": {"value": 0.25, "low": 0.2, "high": 0.3}},
+        one | {"strong": "a-without, fine-tuned", "pgr": {"value": None, "low": None, "high": None}},
+        one | {"strong": "a-with, fine-tuned", "pgr": {"value": 0.25, "low": 0.2, "high": 0.3}},
+        one | {"strong": "b-with, fine-tuned", "pgr": {"value": 0.25, "low": 0.2, "high": 0.3}},
     ]
     assert list(compared({"losses": ["naive"], "cells": cells})) == [
         "a, supervised by w:",
