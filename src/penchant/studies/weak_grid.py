@@ -31,7 +31,7 @@ from penchant.weak.settings import ClassifierSpec, LanguageModel, Probe
 
 Reader = tuple[str, Dtype, bool]
 """A model that is probed, its dtype, and whether it learned the texts first."""
-SLUG = 40  # letters of a name in a folder's
+SLUG = 60  # letters of a name in a folder's
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ class _Stages:
 
 def _slug(name: str) -> str:
     """A name as a folder's may have it."""
-    return re.sub(r"[^a-z0-9.]+", "-", name.lower().rpartition("/")[2])[:SLUG].strip("-.")
+    return re.sub(r"[^a-z0-9.]+", "-", name.rstrip("/").lower().rpartition("/")[2])[:SLUG].strip("-.")
 
 
 _CROSS_ENTROPY = {"name": "cross_entropy", "labels": "soft"}
