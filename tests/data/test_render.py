@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from penchant.data.render import Renderer, TooLong
 from penchant.errors import InputError
@@ -205,3 +205,19 @@ def test_decoding_gives_back_the_space_that_tokenizers_drop(stories: str) -> Non
     renderer = Renderer(AutoTokenizer.from_pretrained(stories))
     rendered = renderer.render(PromptGroup("Once upon a time", [Response(" there was", finished=False)]))
     assert renderer.decode(rendered.prompt_ids, rendered.branches[0].ids) == " there was"
+
+
+def test_a_long_text_is_cut_without_the_tokenizer_warning(stories: str, caplog: pytest.LogCaptureFixture) -> None:
+    from transformers.utils import logging as hub_logging
+
+    hub_logging.enable_propagation()
+    try:
+        short = AutoTokenizer.from_pretrained(stories, model_max_length=4)
+        short("a text that is too long for it")  # it does warn, once
+        assert "longer than the specified maximum" in caplog.text
+        caplog.clear()
+        again = AutoTokenizer.from_pretrained(stories, model_max_length=4)
+        Renderer(again, max_length=4, overflow="truncate_prompt").prompt_ids("a text that is too long for it")
+        assert caplog.text == ""
+    finally:
+        hub_logging.disable_propagation()

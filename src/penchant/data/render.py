@@ -228,6 +228,7 @@ class Renderer:
             return_offsets_mapping=True,
             return_attention_mask=False,
             return_token_type_ids=False,
+            verbose=False,  # what is too long is ours to cut, or to say
         )
         rows = []
         for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
