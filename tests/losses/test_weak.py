@@ -15,6 +15,7 @@ from torch import Tensor
 from penchant.errors import InputError
 from penchant.losses.weak import (
     adaptive_confidence,
+    adaptive_target,
     confidence,
     confidence_weight,
     cross_entropy,
@@ -195,3 +196,14 @@ def test_options_are_hardened_row_by_row() -> None:
     for loss in (confidence, adaptive_confidence):
         found = loss(logits, torch.tensor([[1.0, 0.0, 0.0]] * 3), alpha=0.5)
         torch.testing.assert_close(found, cross_entropy(logits, torch.tensor([[1.0, 0.0, 0.0]] * 3)))
+
+
+def test_a_very_sure_student_still_has_a_target() -> None:
+    """Both probabilities may be too small for a number; their ratio is not."""
+    logits = torch.tensor([[300.0, 0.0], [250.0, 0.0], [200.0, 0.0], [190.0, 0.0]])
+    target = adaptive_target(logits, torch.tensor([[0.4, 0.6]] * 4))
+    assert torch.isfinite(target).all()
+    torch.testing.assert_close(target.sum(-1), torch.ones(4))
+    torch.testing.assert_close(
+        target[2], torch.tensor([0.2, 0.8])
+    )  # hardened to the supervisor's class

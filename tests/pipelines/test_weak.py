@@ -12,7 +12,9 @@ import pytest
 import penchant as pt
 from penchant.cli import main
 from penchant.errors import InputError
+from penchant.pipelines.weak_runs import _split
 from penchant.weak.classifiers import SklearnClassifier, load_classifier
+from penchant.weak.rows import read_labelled
 
 GOOD, BAD = ("fine", "lovely", "warm"), ("dull", "awful", "cold")
 
@@ -375,3 +377,16 @@ def test_lists_of_probabilities_in_an_order_that_nobody_said_are_refused(weak: s
         pt.weak_train(pt.WeakTrain(**settings))
     found = pt.weak_train(pt.WeakTrain(**settings, classes=("bad", "good"))).metrics
     assert found["test"]["rows"] == 9
+
+
+def test_rows_that_share_a_text_or_a_group_stay_together(tmp_path: Path) -> None:
+    """Also where one links two others: the first and the second by text, the second and the third by group."""
+    rows = [{"text": f"film {n}", "label": n % 2, "group": f"g{n}"} for n in range(30)]
+    rows += [{"text": f"FILM {n}", "label": n % 2, "group": f"h{n}"} for n in range(30)]
+    rows += [{"text": f"another {n}", "label": n % 2, "group": f"h{n}"} for n in range(30)]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    for seed in range(3):
+        learned, held = (set(places) for places in _split(read_labelled(str(file)), 0.3, seed))
+        assert learned | held == set(range(90))
+        assert {place % 30 for place in learned}.isdisjoint({place % 30 for place in held})

@@ -89,6 +89,7 @@ def made_up(*cells: dict[str, Any]) -> dict[str, Any]:
         "strong": [strong("big", 135_000_000)],
         "losses": ["naive", "confidence 0.5"],
         "shown": [],
+        "texts_first": [],
         "cells": list(cells),
         "failures": [],
         "cost": {"seconds": 60.0},
@@ -138,6 +139,33 @@ def test_how_salient_a_task_is_by_layer_and_by_what_is_learned(
     )
     assert "layer" not in weak_pictures(made_up(cell()))
     assert not any("salient" in text for text in findings(made_up(cell())))
+
+
+def test_what_models_read_before_is_told(page: Callable[[dict[str, Any]], str]) -> None:
+    read = {"task": "sst2", "model": "m", "texts": 200, "pieces": 230, "held_out": 23, "dropped": 0}
+    assert "m on sst2: 200 texts in 230 pieces, 23 of these held out" in page(made_up(cell()) | {"texts_first": [read]})
+    assert "2 too long" in page(made_up(cell()) | {"texts_first": [read | {"dropped": 2}]})
+
+
+def test_a_ceiling_below_its_supervisor_is_not_called_the_same() -> None:
+    below = cell(ratio=None, gap=about(-0.7))
+    assert headline(made_up(below, cell(ratio=None, strong="other")))[0] == (
+        "No ceiling is clearly above its supervisor: there is no gap to recover anywhere. In 1 of 2 pairs it is "
+        "clearly below."
+    )
+
+
+def test_who_learns_nothing_is_not_told_to_change_the_loss() -> None:
+    nothing = {"value": None, "low": None, "high": None, "reason": "learns nothing: prompted"}
+    assert findings(made_up(cell(pgr=nothing)))[-1].startswith("Next: students that learn")
+
+
+def test_failures_of_one_reason_are_told_once(page: Callable[[dict[str, Any]], str]) -> None:
+    failures = [{"stage": f"stage {n}", "reason": "it needs the rows, which failed"} for n in range(9)]
+    html = page(made_up(cell()) | {"failures": [{"stage": "rows", "reason": "no network"}, *failures]})
+    assert html.count("which failed") == 1
+    assert "stage 0 and 8 more" in html
+    assert "no network" in html
 
 
 def test_sentences_go_as_far_as_the_intervals() -> None:
@@ -281,6 +309,8 @@ def test_gains_are_measured_on_the_rows_that_were_looked_at(page: Callable[[dict
     assert "nine tenths" in page(made_up(cell()))
     assert ">100 steps<" in page(made_up(cell()))
     assert ">100 steps<" not in page(made_up(cell(curve_from=0.76, oracle=None)))
+    stopped = cell(early=0.74, oracle=None, curve=[{"after": n, "accuracy": a} for n, a in ((5, 0.74), (9, 0.71))])
+    assert ">5 steps<" in page(made_up(stopped))  # its weights are those of the look that it kept
 
 
 def test_where_nobody_looked_there_is_no_curve() -> None:

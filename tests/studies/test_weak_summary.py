@@ -36,6 +36,13 @@ def test_what_overfitting_costs_is_found() -> None:
     assert found.value == pytest.approx(1 - curve[:, -1].mean())
 
 
+def test_who_stopped_early_has_not_lost_what_it_did_not_keep() -> None:
+    curve = np.random.default_rng(0).random((3, 6, 400)) < np.array([0.6, 0.9, 0.8, 0.7, 0.6, 0.5])[:, None]
+    misfits = np.array([[3.0, 1.0, 2.0, 2.0, 2.0, 2.0]] * 3)  # all keep the second look, the best
+    assert _lost(curve).value > 0.3
+    assert _lost(curve, misfits).value == 0
+
+
 def test_curves_of_seeds_with_other_numbers_of_steps_are_joined_by_look(tmp_path: Path) -> None:
     """As filtered labels give them. Where a seed was looked at more often than another there is no curve."""
     config = WeakToStrongConfig(strong=["m"], seeds=[0, 1])

@@ -91,10 +91,12 @@ def test_the_study_from_end_to_end(make: Callable[..., WeakToStrongConfig], work
     assert one["random"]["value"] < one["ceiling"]["value"] - 0.2  # labels that know nothing teach nothing
 
     assert run_weak_to_strong(config, workers=workers).ran == 0
-    # another loss runs the students again, and neither activations nor supervisors
+    # another loss runs the students of both supervisors again, and neither ceiling, activations nor supervisors
     wider = make(losses=[{"name": name} for name in ("cross_entropy", "confidence", "product")])
-    assert run_weak_to_strong(wider, workers=workers).ran == 1
-    assert cell(run_weak_to_strong(wider, workers=workers)) == one
+    assert run_weak_to_strong(wider, workers=workers).ran == 2
+    again = cell(run_weak_to_strong(wider, workers=workers))
+    for key in ("pgr", "student", "ceiling", "agreement", "curve", "random"):
+        assert again[key] == one[key], key  # whatever the batch that they were trained in
 
 
 def test_a_student_equals_the_ceiling_where_the_supervisor_is_always_right(
@@ -104,10 +106,15 @@ def test_a_student_equals_the_ceiling_where_the_supervisor_is_always_right(
     config = make(weak=[{"name": "tfidf"}], losses=[{"name": "cross_entropy", "labels": "hard"}], seeds=[0])
     result = run_weak_to_strong(config, workers=workers)
     (grid,) = weak_grid(config)
-    predicted = load_file(Path(config.out or "") / grid.students[0].tasks()[0].place / "test.safetensors")
+    ceiling, taught = grid.students[0].tasks()
+    predicted = {
+        name: array
+        for task in (ceiling, taught)
+        for name, array in load_file(Path(config.out or "") / task.place / "test.safetensors").items()
+    }
     assert result.numbers["cells"][0]["supervisor"]["value"] == 1  # easy words: it makes no error
-    np.testing.assert_array_equal(predicted["weak-0|0"], predicted["ceiling|0"])
-    np.testing.assert_array_equal(predicted["noise weak-0|0"], predicted["ceiling|0"])
+    np.testing.assert_allclose(predicted["weak|0"], predicted["ceiling|0"], atol=1e-5)
+    np.testing.assert_allclose(predicted["noise weak|0"], predicted["ceiling|0"], atol=1e-5)
     assert result.numbers["cells"][0]["pgr"]["reason"].startswith("no gap")
 
 
@@ -120,21 +127,23 @@ def test_no_truth_reaches_a_student(make: Callable[..., WeakToStrongConfig], wor
     config = make(losses=[{"name": name} for name in ALL])
     run_weak_to_strong(config, workers=workers)
     (grid,) = weak_grid(config)
-    study, (task,) = Path(config.out or ""), grid.students[0].tasks()
+    study = Path(config.out or "")
     rows = json.loads((study / grid.rows.place / "rows.json").read_text())
     for row in rows["train"]:
         row["label"] = 1 - row["label"]
     other = tmp_path / "turned"
     other.mkdir()
     (other / "rows.json").write_text(json.dumps(rows))
-    needs = {role: study / need.place for role, need in task.needs.items()} | {"rows": other}
-    into = tmp_path / "students"
-    into.mkdir()
-    students_stage(Order(task.kind, task.settings, task.places, needs, into), into)
-    before, after = (load_file(folder / "test.safetensors") for folder in (study / task.place, into))
-    for name in before:
-        same = np.array_equal(before[name], after[name])
-        assert same == (name.startswith("weak-") or name == "random|0"), name
+    for task in grid.students[0].tasks():
+        needs = {role: study / need.place for role, need in task.needs.items()} | {"rows": other}
+        into = tmp_path / task.label
+        into.mkdir()
+        students_stage(Order(task.kind, task.settings, task.places, needs, into), into)
+        before, after = (load_file(folder / "test.safetensors") for folder in (study / task.place, into))
+        assert len(before) == (len(ALL) + 1 if task.settings["supervised"] else 2)
+        for name in before:
+            same = np.array_equal(before[name], after[name])
+            assert same == (name.startswith("weak|") or name == "random|0"), name
 
 
 FINE_TUNED = {"name": "lm", "device": "cpu", "training": {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3}}
@@ -179,8 +188,8 @@ def test_fine_tuned_students_and_a_chain(
     assert "stopped by weak labels" in _page(config)
     assert run_weak_to_strong(config, workers=workers).ran == 0
     assert (
-        run_weak_to_strong(make(**given, controls=False), workers=workers).ran == 1
-    )  # the probes, which are one stage
+        run_weak_to_strong(make(**given, controls=False), workers=workers).ran == 2
+    )  # the probes, which are two stages
 
 
 def _write_comparisons(folder: Path) -> None:
@@ -331,6 +340,70 @@ def test_probes_share_activations_up_to_the_last_layer_that_one_of_them_reads(
     assert deepest({"layer": 1}, {"layer": 3, "dtype": "bfloat16"}) == [1, 3]
 
 
+def test_what_fails_takes_nobody_elses_students(
+    make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str
+) -> None:
+    """A supervisor that says one thing of everything, a layer that is not there, and a task without its files."""
+    mute = {"name": "lm", "model": stories, "reading": {"name": "words", "words": ["a", "xylophone"]}, "training": None}
+    strong = [{"model": stories}, {"model": stories, "layer": 99}]
+    given: dict[str, Any] = {"losses": ["cross_entropy"], "seeds": [0], "test": 40}
+    config = make(tasks=["boolq", "sst2"], weak=[{"name": "tfidf", "rows": 20}, mute], strong=strong, **given)
+    result = run_weak_to_strong(config, workers=workers)
+    (one,) = result.numbers["cells"]
+    assert (one["task"], one["weak"], one["strong"]) == ("sst2", "TF-IDF on 20 rows", "stories260K")
+    reasons = dict(result.failures)
+    assert any("layer 99 is not there" in reason for reason in reasons.values())
+    assert any("most probable class is the same for all rows" in reason for reason in reasons.values())
+    assert "it needs boolq-rows, which failed" in reasons.values()
+
+
+def test_curves_end_with_training(make: Callable[..., WeakToStrongConfig], workers: Workers) -> None:
+    given: dict[str, Any] = {"weak": [{"name": "tfidf", "rows": 20}], "losses": ["cross_entropy"], "seeds": [0]}
+    (one,) = run_weak_to_strong(make(**given, steps=9), workers=workers).numbers["cells"]
+    assert [each["after"] for each in one["curve"]] == [1, 2, 3, 5, 8, 9]
+    assert one["oracle"]["last"] == pytest.approx(one["student"]["value"])
+
+
+def test_encoders_learn_no_texts_first(make: Callable[..., WeakToStrongConfig]) -> None:
+    config = make(strong=["minilm-l6", "m", "tfidf"], losses=["cross_entropy"], generative={})
+    assert config.student_labels == ["minilm-l6", "m", "TF-IDF", "m, texts first"]
+    with pytest.raises(ValueError, match="'minilm-l6' is an encoder"):
+        make(strong=[{"name": "lm", "model": "minilm-l6"}])
+
+
+def test_a_prior_fits_the_classes(make: Callable[..., WeakToStrongConfig]) -> None:
+    assert make(losses=[{"name": "confidence", "prior": [0.4, 0.6]}])
+    with pytest.raises(ValueError, match="shares of classes that sum to 1"):
+        make(losses=[{"name": "confidence", "prior": [0.5, 0.6]}])
+    with pytest.raises(ValueError, match="each class of emotion a share, and it has 6"):
+        make(tasks=["emotion"], losses=[{"name": "confidence", "prior": [0.5, 0.5]}])
+
+
+def test_no_loss_reaches_who_does_not_train(make: Callable[..., WeakToStrongConfig], stories: str) -> None:
+    shown = {"name": "lm", "model": stories, "reading": {"name": "words", "shots": 2}, "training": None}
+    (grid,) = weak_grid(make(weak=["tfidf"], strong=[shown], seeds=[0], bootstrap=["tfidf"]))
+    assert [name for name, _ in grid.students[0].single] == [
+        "ceiling|0",
+        "random|0",
+        "weak-0|0",
+        "noise weak-0|0",
+        "weak-0|bootstrapped",
+    ]
+
+
+def test_long_texts_are_learned_in_pieces(stories: str) -> None:
+    from penchant.models.load import load_renderer
+    from penchant.studies.weak_stages import pieces_of
+
+    renderer = load_renderer(stories)
+    texts = ["Tom saw a dog. " * 50, "Tom ran.", ""]
+    pieces = pieces_of(renderer, texts, 32)
+    assert "".join(pieces) == "".join(texts)
+    assert pieces[-2:] == ["Tom ran.", ""]
+    assert len(pieces) > 10
+    assert max(len(renderer.prompt_ids(piece)) for piece in pieces) <= 32
+
+
 def test_language_modelling_before_keeps_how_a_student_is_loaded(
     make: Callable[..., WeakToStrongConfig], stories: str
 ) -> None:
@@ -378,22 +451,21 @@ def test_activations_that_other_code_computed_are_not_copied(
 
 
 def test_a_stage_does_not_ask_who_stands_beside_it(make: Callable[..., WeakToStrongConfig], stories: str) -> None:
-    """Another supervisor or student before the others, or a deeper layer of a model, leaves their stages as they are:
-    but the batch of probes, which holds the students of all supervisors."""
+    """Another supervisor or student before the others, or a model's deeper layer, leaves their stages as they are."""
     probe, tuned = {"model": stories, "layer": 1}, {"name": "lm", "model": stories}
     chain: dict[str, Any] = {"bootstrap": [{"name": "tfidf"}], "templates": ["So: {text}"], "controls": True}
 
     def places(**settings: Any) -> list[set[str]]:
         (grid,) = weak_grid(make(**chain, **settings))
         singles = {task.place for of in grid.students for task in of.single.values()}
-        batches = {of.batched.place for of in grid.students if of.batched}
+        batches = {task.place for of in grid.students for task in of.batched.values()}
         return [{task.place for task in grid.labels.values()}, singles, batches]
 
     labels, singles, batches = places(weak=[{"name": "tfidf"}, probe], strong=[probe, tuned])
     more = places(weak=[{"name": "tfidf", "rows": 50}, {"name": "tfidf"}, probe], strong=[tuned, probe])
     assert labels < more[0]
     assert singles < more[1]
-    assert batches.isdisjoint(more[2])
+    assert batches < more[2]
     deeper = places(weak=[{"name": "tfidf"}, probe], strong=[{"model": stories, "layer": 4}, probe, tuned])
     assert labels == deeper[0]
     assert singles == deeper[1]
@@ -439,7 +511,7 @@ def test_students_that_are_no_probes_are_told_in_words(
     result = run_weak_to_strong(config, workers=workers)
     assert not result.failures
     agree = {one["loss"]: one["agreement"]["overall"]["value"] for one in result.numbers["cells"]}
-    assert agree["shown 100%"] > max(agree["naive"], agree["shown 0%"]) + 0.05
+    assert agree["shown 100%"] == 1 > max(agree["naive"], agree["shown 0%"])
     pairs = [PromptGroup("So?", [" Fine.", " Bad."]), PromptGroup("And?", [" A.", " B."])]
     assert told(["a film"], np.array([1]), names) == ["Somebody says: positive\na film"]
     assert [[each.text for each in one.responses] for one in told(pairs, np.array([0, 1]), ())] == [
@@ -635,7 +707,7 @@ def test_a_layer_that_is_not_there_fails_its_stages_alone(
 ) -> None:
     config = make(strong=[{"model": stories}, {"model": stories, "layer": 9}])
     result = run_weak_to_strong(config, workers=workers)
-    assert [reason for _, reason in result.failures] == [
+    assert {reason for _, reason in result.failures} == {
         "layer 9 is not there: this model has layers 1 to 5, and 0, the embedding"
-    ]
+    }
     assert {one["strong"] for one in result.numbers["cells"]} == {"stories260K"}

@@ -232,9 +232,16 @@ def test_the_real_splits_share_no_text_and_no_group(name: str, shared_data: Any)
     train, test = ({normalized(e.text) for e in part} for part in (data.train, data.test))
     assert not train & test
     assert len(train) == len(data.train)
-    groups = [{e.group for e in part if e.group} for part in (data.train, data.test)]
+    groups = [{normalized(e.group) for e in part if e.group} for part in (data.train, data.test)]
     assert not groups[0] & groups[1]
     if name != "emotion":
         counts = Counter(e.label for e in data.train)
         assert max(counts.values()) <= 0.55 * len(data.train)
     assert json.dumps(data.dropped)
+
+
+def test_related_rows_are_related_however_they_are_written() -> None:
+    rows = [LabeledExample(f"text {n}", n % 2, group) for n, group in enumerate(("I ran.", "i  RAN", "Other") * 8)]
+    for seed in range(5):
+        one, other = ({normalized(row.group or "") for row in half} for half in halves(rows, seed))
+        assert not one & other

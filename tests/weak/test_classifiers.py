@@ -146,3 +146,16 @@ def test_numbers_that_are_not_finite_are_no_answer(stories: str) -> None:
         model.reading.linear.weight.fill_(torch.nan)
     with pytest.raises(InputError, match="not finite: its weights are damaged"):
         model.predict_proba(texts)
+
+
+def test_words_that_two_rows_have_are_those_of_texts_and_not_of_their_classes() -> None:
+    """Soft labels teach each text once a class, and its words are no more frequent for that."""
+    texts = [f"alone{n} shared" for n in range(20)]
+    hard, soft = (
+        SklearnClassifier().fit(texts, targets)
+        for targets in (np.arange(20) % 2, np.tile([[0.3, 0.7], [0.6, 0.4]], (10, 1)))
+    )
+    assert set(hard.estimator[0].vocabulary_) == set(soft.estimator[0].vocabulary_) == {"shared"}
+    half = SklearnClassifier(loss=Filtered(share=0.5)).fit(texts, np.tile([[0.3, 0.7], [0.6, 0.4]], (10, 1)))
+    assert half.estimator[0].idf_.tolist() == hard.estimator[0].idf_.tolist()
+    np.testing.assert_allclose(soft.predict_proba(texts[:2]), [[0.45, 0.55]] * 2, atol=0.01)  # as often as it is taught

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import (
+    BartConfig,
+    BartModel,
+    BertConfig,
+    BertModel,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
+)
 
 from penchant.errors import InputError
 from penchant.models.encoder import is_encoder
@@ -70,11 +78,45 @@ def test_an_encoder_compares_options(encoder: str, tmp_path: Path) -> None:
     assert np.abs(found).max() > 0.01
 
 
+def test_of_a_long_response_an_encoder_too_reads_the_beginning(encoder: str) -> None:
+    reader = load_reader(ModelConfig(name=encoder))
+    tom, ran, film = (WORDS.index(word) for word in ("tom", "ran", "film"))
+    (one,) = reader.encode([PromptGroup("Tom ran home " * 9, [" film" * 50, " dull"])], 100)
+    start, end = WORDS.index("[CLS]"), WORDS.index("[SEP]")
+    assert one[0] == (start, WORDS.index("ran"), WORDS.index("home"), *(film,) * 8, end)
+    assert len(one[1]) == 5
+    (short,) = reader.encode([PromptGroup("Tom", [" ran", " film"])], 100)
+    assert short == ((start, tom, ran, end), (start, tom, film, end))
+
+
+@pytest.mark.parametrize("kind", ["roberta", "bart"])
+def test_other_encoders(kind: str, encoder: str, tmp_path: Path) -> None:
+    """RoBERTa's places start after its padding's; BART fills in words too, but with a decoder."""
+    folder = tmp_path / kind
+    if kind == "bart":
+        size = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2}
+        BartModel(BartConfig(vocab_size=20, decoder_attention_heads=2, **size)).save_pretrained(folder)
+        assert not is_encoder(str(folder))
+        return
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    settings = RobertaConfig(vocab_size=len(WORDS), max_position_embeddings=14, pad_token_id=0, **shape)
+    RobertaModel(settings).save_pretrained(folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(encoder)
+    tokenizer.model_max_length = 512
+    tokenizer.save_pretrained(folder)
+    reader = load_reader(ModelConfig(name=str(folder)))
+    assert isinstance(reader, EncoderReader)
+    assert reader.encoder.context == 13
+    assert activations(reader, ["Tom ran " * 40], tmp_path / "kept").shape == (2, 1, 16)
+
+
 def test_an_encoder_predicts_no_text(encoder: str) -> None:
     with pytest.raises(InputError, match=r"'minilm-l6' is an encoder, which predicts no text: it can be probed"):
         load_policy("minilm-l6")
     with pytest.raises(InputError, match="cannot load"):
         make_classifier(LanguageModel(model=encoder, device="cpu")).fit(TEXTS, [0, 1, 0, 1])
+    with pytest.raises(InputError, match="is an encoder, which predicts no text"):
+        LanguageModel(model="minilm-l6")
 
 
 def test_minilm_supervises(tmp_path: Path) -> None:

@@ -82,3 +82,17 @@ def test_what_is_written_is_read_again_and_overlaps_are_found(tmp_path: Path) ->
         _file(tmp_path, {"text": "a cat"}, {"text": "new", "group": "g"}, {"text": "c"}), labels=False
     )
     assert overlap(rows, other) == [0, 1]
+
+
+def test_a_number_is_a_place_where_the_order_was_said(tmp_path: Path) -> None:
+    rows = [{"text": "a", "label": 1}, {"text": "b", "label": 0}, {"text": "c", "label": "bad"}]
+    found = read_labelled(_file(tmp_path, *rows), names=["bad", "good"])
+    assert found.targets is not None
+    assert found.targets.argmax(-1).tolist() == [1, 0, 0]
+    with pytest.raises(InputError, match=r"the class '1' is none of bad, good"):  # found out: in whose order?
+        read_labelled(_file(tmp_path, *rows), names=["bad", "good"], order_known=False)
+    with pytest.raises(InputError, match=r"the class '7' is none of"):
+        read_labelled(_file(tmp_path, *rows, {"text": "d", "label": 7}), names=["bad", "good"])
+    named = read_labelled(_file(tmp_path, *rows[:2]), names=["1", "0"])
+    assert named.targets is not None
+    assert named.targets.argmax(-1).tolist() == [0, 1]  # a name before a place

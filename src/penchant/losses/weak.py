@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax, one_hot
 
 from penchant.errors import InputError
+from penchant.losses.assignment import assign
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -80,9 +81,8 @@ def harden(logits: Tensor, prior: Sequence[float] | None = None) -> Tensor:
 
     Of all assignments with these counts it is the most probable one under the student. For two classes that is a
     threshold on the log-odds: exactly the paper's, with half of the batch above it, by default. Counts are the prior's
-    shares of the batch, rounded by largest remainder. More than two classes cost a linear assignment
-    problem, seconds beyond some thousand examples. Where rows have different numbers of options a column is no class:
-    then it is each row's most probable option.
+    shares of the batch, rounded by largest remainder. Where rows have different numbers of options a column is no
+    class: then it is each row's most probable option.
 
     Args:
         logits: shape (examples, classes).
@@ -93,18 +93,15 @@ def harden(logits: Tensor, prior: Sequence[float] | None = None) -> Tensor:
     examples, classes = logits.shape
     logits = logits.detach()
     counts = _counts(prior, examples, classes)
-    if torch.isinf(logits).any():
+    if not torch.isfinite(logits).all():
         chosen = logits.argmax(-1)
     elif classes == 2:
         chosen = torch.zeros(examples, dtype=torch.long, device=logits.device)
         order = (logits[:, 1] - logits[:, 0]).argsort(descending=True, stable=True)
         chosen[order[: counts[1]]] = 1
     else:
-        from scipy.optimize import linear_sum_assignment
-
-        places = np.repeat(np.arange(classes), counts)
-        scores = log_softmax(logits.double(), -1).cpu().numpy()[:, places]
-        chosen = torch.as_tensor(places[linear_sum_assignment(scores, maximize=True)[1]], device=logits.device)
+        scores = log_softmax(logits.double(), -1).cpu().numpy()
+        chosen = torch.as_tensor(assign(scores, counts), device=logits.device)
     return one_hot(chosen, classes).to(logits.dtype)
 
 
@@ -164,10 +161,9 @@ def adaptive_target(logits: Tensor, weak: Tensor, *, alpha: float = 1.0) -> Tens
     """What `adaptive_confidence` takes for the truth: shape (examples, classes), detached. Arguments as there."""
     _same_shape(logits, weak)
     _is_share(alpha)
-    probabilities = logits.detach().softmax(-1)
     hardened = harden(logits)
-    own = (probabilities * hardened).sum(-1, keepdim=True)
-    b = alpha * own / (own + probabilities.gather(1, weak.argmax(-1, keepdim=True)))
+    own, theirs = (logits.detach().gather(1, of.argmax(-1, keepdim=True)) for of in (hardened, weak))
+    b = alpha * (own - theirs).sigmoid()  # = p_self / (p_self + p_weak), where both are too small for a number too
     return (1 - b) * weak + b * hardened
 
 

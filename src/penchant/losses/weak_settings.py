@@ -5,9 +5,9 @@ The equations are in `penchant.losses.weak`; `penchant.weak.targets` makes each 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from penchant.config import Config
 
@@ -32,6 +32,12 @@ class Confidence(Config):
     """Share of training over which the weight rises from 0."""
     prior: tuple[float, ...] | None = None
     """Share of each class, which the student's hardened predictions keep; the same for all if not given."""
+
+    @model_validator(mode="after")
+    def _is_distribution(self) -> Self:
+        if self.prior is not None and (min(self.prior, default=-1) < 0 or abs(sum(self.prior) - 1) > 1e-6):
+            raise ValueError(f"`prior` must be shares of classes that sum to 1, got {list(self.prior)}")
+        return self
 
 
 class Product(Config):

@@ -47,7 +47,8 @@ def is_encoder(name: str, *, trust_remote_code: bool = False) -> bool:
     except Exception as error:
         raise cannot_load("", ModelConfig(name=name), error) from error
     generates = any("CausalLM" in made or "LMHead" in made for made in config.architectures or ())
-    return config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not generates
+    fills_in = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not config.is_encoder_decoder
+    return fills_in and not generates
 
 
 def load_encoder(settings: ModelConfig) -> Encoder:
@@ -68,5 +69,13 @@ def load_encoder(settings: ModelConfig) -> Encoder:
     except Exception as error:
         raise cannot_load("", settings, error) from error
     tokenizer = open_tokenizer(folder, settings)
-    context = min(model.config.max_position_embeddings, tokenizer.model_max_length)
-    return Encoder(model.eval().to(device), tokenizer, device, int(context))
+    return Encoder(model.eval().to(device), tokenizer, device, min(_positions(model), tokenizer.model_max_length))
+
+
+def _positions(model: Any) -> int:
+    """Tokens that have a place; RoBERTa counts places from the one after its padding's."""
+    size = int(model.config.max_position_embeddings)
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            return size - int(module.padding_idx) - 1
+    return size

@@ -216,8 +216,26 @@ def _of_two_classes(rows: LabelledRows) -> Probabilities:
 def _split(rows: LabelledRows, share: float, seed: int) -> tuple[list[int], list[int]]:
     """Places of rows to learn from and of others; related rows, and texts that a reader takes for the same, stay
     together."""
-    keys = [group or normalized(text) or text for group, text in zip(rows.groups, rows.texts, strict=True)]
-    return split_by_prompt([PromptGroup(key) for key in keys], share, seed)
+    return split_by_prompt([PromptGroup(key) for key in _kin(rows)], share, seed)
+
+
+def _kin(rows: LabelledRows) -> list[str]:
+    """A key a row, the same for rows that share a text or a group, or that others link in this way."""
+    leader: dict[str, str] = {}
+
+    def first(mark: str) -> str:
+        while leader.setdefault(mark, mark) != mark:
+            mark = leader[mark]
+        return mark
+
+    own = [
+        [f"text {normalized(text) or text}", *([f"group {group}"] if group else [])]
+        for text, group in zip(rows.texts, rows.groups, strict=True)
+    ]
+    for text, *group in own:
+        for other in group:
+            leader[first(other)] = first(text)
+    return [first(text) for text, *_ in own]
 
 
 def _tested(student: Classifier, test: LabelledRows) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -23,11 +23,25 @@ def shared_context(study: Numbers) -> dict[str, Any]:
         "settings_file": "study.yaml",
         "numbers_file": "study.json",
         "intervals": INTERVALS,
-        "failures": study["failures"],
+        "failures": [
+            {"stage": stages, "reason": reason}
+            for stages, reason in told_once((one["stage"], one["reason"]) for one in study["failures"])
+        ],
         "samples": None,
         "settings": yaml.safe_dump(study["config"], sort_keys=False, allow_unicode=True, width=100),
         "provenance": flatten({key: value for key, value in study["provenance"].items() if value is not None}),
     }
+
+
+def told_once(failures: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Stages that failed for one reason together: the first by name, the others by their number."""
+    by_reason: dict[str, list[str]] = {}
+    for stage, reason in failures:
+        by_reason.setdefault(reason, []).append(stage)
+    return [
+        (stages[0] if len(stages) == 1 else f"{stages[0]} and {len(stages) - 1} more", reason)
+        for reason, stages in by_reason.items()
+    ]
 
 
 def shared_facts(study: Numbers) -> list[tuple[str, str]]:

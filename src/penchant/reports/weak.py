@@ -12,7 +12,7 @@ from penchant.reports.render import figure_context
 from penchant.reports.tables import DASH, Table
 from penchant.reports.weak_figures import weak_pictures
 from penchant.reports.weak_words import CAPTIONS, findings, headline, legend, ratio
-from penchant.reports.words import number
+from penchant.reports.words import number, short
 
 TITLE = "From weak to strong: how much of the gap is recovered"
 INTERVALS = (
@@ -144,9 +144,10 @@ def _little(study: Numbers) -> Table:
 def _most_of(one: Numbers) -> float | None:
     """None where nothing was gained, or nobody looked."""
     gains = [(each["after"], each["accuracy"] - one["curve_from"]) for each in one["curve"] or ()]
-    if not gains or gains[-1][1] <= 0:
+    if not gains:
         return None
-    return next(float(after) for after, gain in gains if gain >= 0.9 * gains[-1][1])
+    whole = gains[-1][1] if one["early"] is None else one["early"] - one["curve_from"]
+    return next((float(after) for after, gain in gains if gain >= 0.9 * whole), None) if whole > 0 else None
 
 
 def _stopping(study: Numbers) -> list[Table]:
@@ -213,6 +214,22 @@ def _facts(study: Numbers) -> list[tuple[str, str]]:
         ("Supervisors", "; ".join(study["weak"])),
         ("Students", "; ".join(strong)),
         ("Losses", "; ".join(study["losses"])),
-        ("Probes", f"l2 {config['l2']:g}, {config['steps']} steps, standardized activations at the last token"),
+        (
+            "Probes",
+            f"l2 {config['l2']:g}, {config['steps']} steps, standardized activations: a language model's at the last "
+            "token, an encoder's on average over tokens",
+        ),
+        *_texts_first(study),
         *shared_facts(study),
     ]
+
+
+def _texts_first(study: Numbers) -> list[tuple[str, str]]:
+    """What models read before they learned from labels."""
+    told = [
+        f"{short(one['model'], 40)} on {one['task']}: {number(one['texts'], 0)} texts in "
+        f"{number(one['pieces'], 0)} pieces, {number(one['held_out'], 0)} of these held out"
+        + (f", {number(one['dropped'], 0)} too long" if one["dropped"] else "")
+        for one in study["texts_first"]
+    ]
+    return [("Texts first", "; ".join(told))] if told else []

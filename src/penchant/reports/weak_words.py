@@ -57,13 +57,19 @@ def headline(study: Numbers) -> list[str]:
     if not naive and not any(one["pgr"]["reason"].startswith("no gap") for one in cells):
         return ["No student learned anything: all of them are prompted without examples."]
     if not naive:
-        return ["No student could be told apart from its supervisor at its best: there is no gap to recover anywhere."]
+        below = sum(one["gap"]["high"] < 0 for one in cells if one["over_naive"] is None)
+        worse = f" In {below} of {count(len(_pairs(cells)), 'pair')} it is clearly below." if below else ""
+        return [f"No ceiling is clearly above its supervisor: there is no gap to recover anywhere.{worse}"]
     first = max(naive, key=lambda one: one["gap"]["value"])
     beside = [one for one in cells if place(one) == place(first) and one["loss"] != first["loss"]]
     said = f"A {first['strong']} student of {first['weak']} recovers {ratio(first)} of the gap, trained the naive way"
     if others := [f"{ratio(one)} with {one['loss']}" for one in beside if one["pgr"]["value"] is not None]:
         said += f"; {listing(others)}"
     return [f"{said}.", f"{_gap(first)} {_multiplicity(study)}"]
+
+
+def _pairs(cells: Sequence[Numbers]) -> set[tuple[str, str, str]]:
+    return set(map(place, cells))
 
 
 def _gap(one: Numbers) -> str:
@@ -227,7 +233,7 @@ def _size(study: Numbers) -> str:
 
 
 def _undefined(cells: Sequence[Numbers]) -> str:
-    places = {place(one) for one in cells if one["pgr"]["reason"].startswith("no gap")}
+    places = _pairs([one for one in cells if one["pgr"]["reason"].startswith("no gap")])
     if not places:
         return ""
     return (
@@ -240,6 +246,8 @@ def _next(study: Numbers) -> list[str]:
     """The experiment that would tell most, by rule."""
     cells = [one for one in study["cells"] if one["over_naive"] is None]
     defined = [one for one in cells if one["pgr"]["value"] is not None]
+    if all(one["pgr"]["reason"].startswith("learns nothing") for one in cells):
+        return ["Next: students that learn, a probe or a fine-tuned model."] if cells else []
     if any(one["pgr"]["reason"].startswith("no gap") for one in cells) and not defined:
         return [
             "Next: a stronger student, a better layer, or a supervisor with fewer `rows`; here is no gap to recover."

@@ -21,4 +21,4 @@ def run_annotators(config: AnnotatorsConfig, *, jobs: int = 1, workers: Workers 
 
         return summarize_annotators(config, stages, folder, reasons)
 
-    return run_study(config, stages.tasks(), stages.cells[0].held, numbers, jobs=jobs, workers=workers)
+    return run_study(config, stages.tasks(), [stages.cells[0].held], numbers, jobs=jobs, workers=workers)

@@ -68,8 +68,10 @@ def _study(options: argparse.Namespace) -> int:
         print(f"report: {study_report(result.path, options.report or result.path / 'report.html')}")
     elif not result.failures:
         print("nothing has been sampled yet: there is nothing to compare")
-    for stage, reason in result.failures:
-        print(f"failed: {stage}: {reason}")
+    from penchant.reports.plain_study import told_once
+
+    for stages, reason in told_once(result.failures):
+        print(f"failed: {stages}: {reason}")
     print(f"study: {result.path} ({result.ran} stages run)")
     if result.interrupted:
         print("continue with the same command")

@@ -21,4 +21,4 @@ def run_frontier(config: FrontierConfig, *, jobs: int = 1, workers: Workers | No
 
         return summarize(config, stages, folder, reasons)
 
-    return run_study(config, stages.tasks(), stages.reference, numbers, jobs=jobs, workers=workers)
+    return run_study(config, stages.tasks(), [stages.reference], numbers, jobs=jobs, workers=workers)

@@ -21,4 +21,4 @@ def run_noise(config: NoiseConfig, *, jobs: int = 1, workers: Workers | None = N
 
         return summarize_noise(config, stages, folder, reasons)
 
-    return run_study(config, stages.tasks(), stages.held, numbers, jobs=jobs, workers=workers)
+    return run_study(config, stages.tasks(), [stages.held], numbers, jobs=jobs, workers=workers)

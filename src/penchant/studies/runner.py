@@ -117,10 +117,11 @@ def _hopeless(waiting: Sequence[Task], board: Board) -> list[Task]:
 
 
 def _broken_need(task: Task, board: Board) -> str:
+    """The stage behind it all, whose own reason is told once; empty where no need failed."""
     for need in task.needs.values():
         outcome = board.outcomes.get(need.address)
         if outcome is not None and outcome.failed:
-            return f"it needs {need.label}, which failed: {outcome.reason}"
+            return _broken_need(need, board) or f"it needs {need.label}, which failed"
     return ""
 
 

@@ -47,7 +47,7 @@ class StudyResult:
 def run_study(
     config: Study,
     tasks: Sequence[Task],
-    needed: Task,
+    needed: Sequence[Task],
     summarize: Summarize,
     *,
     jobs: int = 1,
@@ -58,7 +58,7 @@ def run_study(
     Args:
         config: what to compare.
         tasks: its stages, each after what it needs.
-        needed: the stage without which there is nothing to say.
+        needed: stages without one of which there is nothing to say.
         summarize: makes the numbers.
         jobs: runs at once; each gets its share of the threads.
         workers: processes to use, to share them between studies.
@@ -86,15 +86,15 @@ def run_study(
 def _numbers(
     config: Study,
     tasks: Sequence[Task],
-    needed: Task,
+    needed: Sequence[Task],
     summarize: Summarize,
     folder: Path,
     board: Board,
     clock: Mapping[str, float],
 ) -> dict[str, Any]:
     """`study.json`, made anew where anything changed, its code too; empty where there is nothing to say."""
-    outcome = board.outcomes.get(needed.address)
-    if outcome is None or outcome.failed:
+    outcomes = [board.outcomes.get(task.address) for task in needed]
+    if all(outcome is None or outcome.failed for outcome in outcomes):
         return {}
     present = read_object(folder / STUDY)
     standing = [[task.address, bool(board.outcomes.get(task.address))] for task in tasks]

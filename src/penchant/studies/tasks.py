@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.config import Config
-from penchant.models.builtin import BUILT_IN
+from penchant.models.builtin import BUILT_IN, ENCODERS
 from penchant.studies.address import address, data_content, model_content, reward_content
 from penchant.studies.prompts import locate_prompts
 from penchant.studies.settings import Prompts, RewardModelStage, SampledConfig, StudyConfig
@@ -205,4 +205,4 @@ def _places(config: SampledConfig) -> dict[str, str]:
 def absolute(name: str) -> str:
     """A local path so that it holds from any folder; the name of anything else as it is."""
     path = Path(name).expanduser()
-    return str(path.resolve()) if name not in BUILT_IN and path.exists() else name
+    return str(path.resolve()) if name not in (*BUILT_IN, *ENCODERS) and path.exists() else name

@@ -21,4 +21,4 @@ def run_transfer(config: TransferConfig, *, jobs: int = 1, workers: Workers | No
 
         return summarize_transfer(config, stages, folder, reasons)
 
-    return run_study(config, stages.tasks(), stages.reference[config.own], numbers, jobs=jobs, workers=workers)
+    return run_study(config, stages.tasks(), [stages.reference[config.own]], numbers, jobs=jobs, workers=workers)

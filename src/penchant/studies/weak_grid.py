@@ -1,7 +1,9 @@
 """The stages of the weak-to-strong study. Imports no torch.
 
 What cells share is one stage: a task's rows, a model's activations, a supervisor's labels, a ceiling. All probes of a
-model on a task are one stage, since they train as one batched operation; other students are a stage each.
+model that learn from one supervisor are one stage, since they train as one batched operation, and so are the ceiling
+and the control that need none; other students are a stage each. So a supervisor that fails takes nobody's students but
+its own.
 """
 
 from __future__ import annotations
@@ -36,14 +38,18 @@ SLUG = 60  # letters of a name in a folder's
 
 @dataclass(frozen=True)
 class Students:
-    """The stages of one strong model on one task: all in one (probes), or one by (name, seed)."""
+    """The stages of one strong model on one task.
 
-    batched: Task | None = None
+    Attributes:
+        batched: of probes, by supervisor, and that of the ceiling. single: of other students, by (name, seed).
+    """
+
+    batched: Mapping[str, Task] = field(default_factory=dict)
     single: Mapping[tuple[str, int], Task] = field(default_factory=dict)
 
     def tasks(self) -> list[Task]:
         """Every stage once."""
-        return [self.batched] if self.batched else list(self.single.values())
+        return [*self.batched.values(), *self.single.values()]
 
 
 @dataclass(frozen=True)
@@ -195,28 +201,38 @@ class _Stages:
         return self._task(kind, [kind, one.label, f"seed {seed}"], own, places, {**needs, **more}, seed=seed)
 
     def _probes(self, one: Probe, tuned: bool, labels: Mapping[tuple[str, int], Task]) -> Students:
-        """All students of a probed model, in one stage."""
-        config, chain = self.config, len(self.config.bootstrap)
-        weak = [weak_name(place) for place in range(len(config.weak))]
+        """All students of a probed model: the ceiling's stage, and one a supervisor."""
+        config = self.config
+        shared = {"rows": self.rows, "features": self.activations[read_by(one, tuned)]}
+        for wording in range(len(config.templates)):
+            shared[f"wording {wording}"] = self.wordings[read_by(one, tuned), wording]
         settings = {
             **self.shared,
             **self.probe,
             "seeds": list(config.seeds),
-            "losses": [plain(loss) for loss in config.losses],
-            "supervisors": weak,
-            "chain": chain,
             "controls": config.controls,
-            "imitation": list(config.imitation),
             "layer": one.layer,
             "rows": one.rows,
             "wordings": len(config.templates),
         }
-        ends = {*weak, *(chain_name(name, chain - 1) for name in weak if chain)}
-        needs = {f"{name} {seed}": task for (name, seed), task in labels.items() if name in ends}
-        shared = {"rows": self.rows, "features": self.activations[read_by(one, tuned)]}
-        for wording in range(len(config.templates)):
-            shared[f"wording {wording}"] = self.wordings[read_by(one, tuned), wording]
-        return Students(self._task("students", ["students", one.label], settings, {}, {**shared, **needs}))
+        ceiling = {**settings, "supervised": False}
+        batched = {CEILING: self._task("students", ["students", one.label, "ceiling"], ceiling, {}, shared)}
+        learned = {
+            **settings,
+            "supervised": True,
+            "losses": [plain(loss) for loss in config.losses],
+            "chain": len(config.bootstrap),
+            "imitation": list(config.imitation),
+        }
+        for number, supervisor in enumerate(config.weak):
+            name = weak_name(number)
+            needs = {f"labels {seed}": labels[name, seed] for seed in config.seeds}
+            if config.bootstrap:
+                end = chain_name(name, len(config.bootstrap) - 1)
+                needs |= {f"end {seed}": labels[end, seed] for seed in config.seeds}
+            names = ["students", one.label, f"of {supervisor.label}"]
+            batched[name] = self._task("students", names, learned, {}, {**shared, **needs})
+        return Students(batched=batched)
 
     def _singles(self, one: ClassifierSpec, tuned: bool, labels: Mapping[tuple[str, int], Task]) -> Students:
         """Students that train one by one: of each supervisor and loss, the ceiling, and the controls."""
@@ -237,7 +253,8 @@ class _Stages:
             add(RANDOM, "random labels", "random", _CROSS_ENTROPY)
         for place, supervisor in enumerate(config.weak):
             weak, of = weak_name(place), f"of {supervisor.label}"
-            for which, loss in enumerate(config.losses):
+            trains = not (isinstance(one, LanguageModel) and one.training is None)  # else no loss reaches it
+            for which, loss in enumerate(config.losses if trains else config.losses[:1]):
                 add(student_name(weak, which), f"{of} {loss.name}", None, plain(loss), weak)
             for which, share in enumerate(config.imitation):
                 add(shown_name(weak, which), f"{of} shown {share:g}", None, naive, weak, shown=share)
@@ -245,7 +262,8 @@ class _Stages:
                 add(noise_name(weak), f"{of} errors at random", "noise", _CROSS_ENTROPY, weak)
             if chain:
                 add(chained_name(weak), f"{of} chain", None, naive, chain_name(weak, chain - 1))
-                add(longer_name(weak), f"{of} longer", None, naive, weak, longer=chain + 1)
+                if trains:
+                    add(longer_name(weak), f"{of} longer", None, naive, weak, longer=chain + 1)
         return Students(single=made)
 
 

@@ -6,6 +6,10 @@ CEILING, RANDOM = "ceiling|0", "random|0"
 """The student that learned the truth, and the one of labels that know nothing, as files name them."""
 
 
+WEAK = "weak"
+"""The supervisor of a stage that knows of one only."""
+
+
 def weak_name(number: int) -> str:
     """A supervisor as stages and files know it."""
     return f"weak-{number}"

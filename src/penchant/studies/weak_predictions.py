@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from penchant.studies.records import read_object
 from penchant.studies.tasks import Task
 from penchant.studies.weak_grid import Students
-from penchant.studies.weak_names import CEILING
+from penchant.studies.weak_names import CEILING, WEAK
 from penchant.studies.weak_settings import WeakToStrongConfig
 
 Array = NDArray[Any]
@@ -51,14 +51,8 @@ def facts_of(task: Task, study: Path) -> dict[str, Any]:
 
 def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) -> Predictions | None:
     """None where the ceiling is not there yet."""
-    if students.batched is not None:
-        folder = study / students.batched.place
-        if not facts_of(students.batched, study):
-            return None
-        probabilities, curves = (load_file(folder / f"{name}.safetensors") for name in ("test", "curve"))
-        looks = dict.fromkeys(curves, facts_of(students.batched, study)["steps"])
-        truth, wordings = np.load(folder / "truth.npy", allow_pickle=False), load_file(folder / "wordings.safetensors")
-        return Predictions(truth, probabilities, looks, curves, {}, wordings, {})
+    if students.batched:
+        return _of_probes(students.batched, study)
     whole: dict[str, list[Path]] = {}
     for name in dict.fromkeys(name for name, _ in students.single):
         tasks = [students.single[name, seed] for seed in config.seeds]
@@ -86,3 +80,20 @@ def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) 
         else {},
         {name: float(np.mean(of)) for name, of in moved.items() if of},
     )
+
+
+def _of_probes(batched: Mapping[str, Task], study: Path) -> Predictions | None:
+    """The ceiling's stage with those of the supervisors that are done."""
+    folder = study / batched[CEILING].place
+    if not facts_of(batched[CEILING], study):
+        return None
+    found: dict[str, dict[str, Any]] = {"test": {}, "curve": {}, "wordings": {}}
+    for supervisor, task in batched.items():
+        if not facts_of(task, study):
+            continue
+        for kind, everything in found.items():
+            kept = load_file(study / task.place / f"{kind}.safetensors")
+            everything |= {name.replace(f"{WEAK}|", f"{supervisor}|"): array for name, array in kept.items()}
+    looks = dict.fromkeys(found["curve"], facts_of(batched[CEILING], study)["steps"])
+    truth = np.load(folder / "truth.npy", allow_pickle=False)
+    return Predictions(truth, found["test"], looks, found["curve"], {}, found["wordings"], {})

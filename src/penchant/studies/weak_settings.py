@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from penchant.config import Config
 from penchant.losses.weak_settings import Confidence, CrossEntropy, Filtered, WeakLoss
+from penchant.models.builtin import ENCODERS
 from penchant.studies.settings import Count, Study
 from penchant.tasks.load import NAMES, task_spec
 from penchant.weak.settings import ChessEngine, ClassifierSpec, LanguageModel, StudentSpec, Tfidf, labels, loss_labels
@@ -89,6 +90,11 @@ class WeakToStrongConfig(Study):
         ):
             if len(set(told)) < len(told):
                 raise ValueError(f"`{name}` has one of {', '.join(told)} twice")
+        priors = [loss.prior for loss in self.losses if isinstance(loss, Confidence) and loss.prior is not None]
+        for name in self.tasks if priors else ():
+            classes = len(task_spec(name).classes)
+            if any(len(prior) != classes for prior in priors):
+                raise ValueError(f"`prior` must give each class of {name} a share, and it has {classes or 'none'}")
         if any(isinstance(one, LanguageModel) and one.stops_early for one in (*self.weak, *self.bootstrap)):
             raise ValueError("`early_stopping` is for students: those that label keep no labels back to stop by")
         own = [name for name in self.tasks if not task_spec(name).classes]
@@ -108,7 +114,8 @@ class WeakToStrongConfig(Study):
     @property
     def students(self) -> list[tuple[StudentSpec, bool]]:
         """The students, and whether their model first learns the task's texts."""
-        tuned = [(one, True) for one in self.strong if not isinstance(one, Tfidf)] if self.generative else []
+        late = [one for one in self.strong if not isinstance(one, Tfidf) and one.model not in ENCODERS]
+        tuned = [(one, True) for one in late] if self.generative else []
         return [(one, False) for one in self.strong] + tuned
 
     @property

@@ -13,10 +13,13 @@ import torch
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from penchant.data.render import Renderer
 from penchant.errors import InputError
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.methods import SFT
 from penchant.methods import train as train_run
+from penchant.models.encoder import is_encoder
+from penchant.models.load import load_renderer
 from penchant.models.settings import ModelConfig
 from penchant.studies.address import source_version
 from penchant.studies.order import STAGE, Order
@@ -64,15 +67,21 @@ def rows_stage(order: Order, folder: Path) -> dict[str, Any]:
 
 
 def generative_stage(order: Order, folder: Path) -> dict[str, Any]:
-    """`checkpoint/`: the model after language modelling on the texts to train on; no label is read."""
+    """`checkpoint/`: the model after language modelling on the texts to train on, in pieces where they are long; no
+    label is read."""
     settings = order.settings
     train, test = read_rows(order)
     texts = folder / "texts.jsonl"
     read = train if settings["texts"] == "train" else [*train, *test]
-    lines = [json.dumps({"text": text}, ensure_ascii=False) for example in read for text in texts_of(example)]
+    whole = [text for example in read for text in texts_of(example)]
+    name = order.places["model"]
+    if is_encoder(name, trust_remote_code=settings["model"]["trust_remote_code"]):
+        raise InputError(f"{name} is an encoder, which cannot learn to predict texts: leave `generative` or it out")
+    pieces = pieces_of(load_renderer(name), whole, settings["longest"])
+    lines = [json.dumps({"text": text}, ensure_ascii=False) for text in pieces]
     texts.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
     values: dict[str, Any] = {
-        "model": {**settings["model"], "name": order.places["model"], "device": order.places["device"]},
+        "model": {**settings["model"], "name": name, "device": order.places["device"]},
         "data": {"path": str(texts), "template": "plain", "max_length": settings["longest"], "overflow": "drop"},
         **{name: settings[name] for name in ("epochs", "batch_size")},
         "optimizer": {"name": "adamw", "learning_rate": settings["learning_rate"]},
@@ -84,7 +93,27 @@ def generative_stage(order: Order, folder: Path) -> dict[str, Any]:
     result = train_run(SFT(**values))
     (folder / "run" / "checkpoint").rename(folder / "checkpoint")
     losses = (result.metrics[when]["held_out"]["loss"]["value"] for when in ("first", "final"))
-    return {"held_out_loss": list(losses)}
+    data = result.metrics["data"]
+    return {
+        "held_out_loss": list(losses),
+        "texts": len(whole),
+        "pieces": len(pieces),
+        "held_out": data["held_out_groups"],
+        "dropped": data["dropped_too_long"],
+    }
+
+
+def pieces_of(renderer: Renderer, texts: Sequence[str], longest: int) -> list[str]:
+    """Texts in pieces of nearly so many tokens at most: a piece alone may be a token or two longer than in its text."""
+    room = longest - max(3, longest // 16)
+    pieces = []
+    for text in texts:
+        read = renderer.tokenizer(text, return_offsets_mapping=True, add_special_tokens=False, verbose=False)
+        places = read["offset_mapping"]
+        starts = [places[first][0] for first in range(0, len(places), room)] or [0]
+        ends = [*starts[1:], len(text)]
+        pieces += [text[start:end] for start, end in zip(starts, ends, strict=True)]
+    return pieces
 
 
 def texts_of(example: LabeledExample) -> list[str]:
@@ -111,10 +140,12 @@ def activations_stage(order: Order, folder: Path) -> dict[str, Any]:
     folders = sorted(order.folder.parent.glob("[!.]*-activations-*"))
     code = source_version()  # other code may have read the same tokens in another way
     earlier = [one for one in folders if read_object(one / STAGE).get("code") == code]
-    limits = {"longest": order.settings["longest"], "deepest": order.settings["deepest"]}
+    deepest, depth = order.settings["deepest"], depth_of(reader.model)
+    # who asks for a layer that is not there is told so, and takes nobody else's
+    limits = {"longest": order.settings["longest"], "deepest": deepest and min(deepest, depth)}
     found = activations(reader, asked, folder, **limits, known=earlier)
     parameters = sum(weight.numel() for weight in reader.model.parameters())
-    return {"code": code, "layers": depth_of(reader.model), "hidden": found.shape[2], "parameters": parameters}
+    return {"code": code, "layers": depth, "hidden": found.shape[2], "parameters": parameters}
 
 
 def supervisor_stage(order: Order, folder: Path) -> dict[str, Any]:
@@ -129,7 +160,10 @@ def supervisor_stage(order: Order, folder: Path) -> dict[str, Any]:
     targets = np.eye(classes_of(order, train, test))[truth[own]]
     labels, on_test = _fitted(order, own, targets, [other, tested])
     if len(np.unique(labels.argmax(-1))) < 2:
-        raise InputError("the supervisor gives all rows one class: no student can learn from that; give it more rows")
+        raise InputError(
+            "the supervisor's most probable class is the same for all rows: no student can learn from that; give it "
+            "more rows to learn from, another prompt where it is prompted, or take another one"
+        )
     np.save(folder / "labels.npy", labels)
     np.save(folder / "test.npy", on_test)
     return {"labelled": len(other)}

@@ -1,7 +1,7 @@
 """The students of the weak-to-strong study: probes of one model all at once, other students one by one.
 
 The truth of the rows that a supervisor labels is read by the ceiling and the controls and by nothing else: students get
-the supervisor's labels, see `_weak_labels`.
+the supervisor's labels, see `_of_weak_labels` and `_labels`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from penchant.studies.order import Order
 from penchant.studies.weak_names import (
     CEILING,
     RANDOM,
-    chain_name,
+    WEAK,
     chained_name,
     longer_name,
     noise_name,
@@ -53,7 +53,8 @@ Jobs = dict[str, tuple[Array, WeakLoss]]
 
 
 def students_stage(order: Order, folder: Path) -> dict[str, Any]:
-    """All probes of one model on one task: every supervisor, loss and seed, with the ceiling and the controls.
+    """All probes of one model on one task that learn from one supervisor, of every loss and seed, with the controls
+    that are made of its labels; or the ceiling, and the control that knows nothing.
 
     `test.safetensors` has their probabilities for the test rows, (seeds, rows, classes) an array, by name;
     `curve.safetensors` which of these they get right after each of `steps`, (seeds, steps, rows), of those that were
@@ -65,8 +66,7 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
     states = states_of(order.needs["features"], settings["layer"])
     truth, classes = np.array([example.label for example in test]), classes_of(order, train, test)
     tested, answers = states[len(train) :], torch.as_tensor(truth)
-    losses = [TypeAdapter(WeakLoss).validate_python(loss) for loss in settings["losses"]]
-    steps = [step for step in CURVE if step <= settings["steps"]]
+    steps = sorted({*(step for step in CURVE if step < settings["steps"]), settings["steps"]})
     found: dict[str, list[Array]] = {}
     curves: dict[str, list[Array]] = {}
     others: dict[str, list[Array]] = {}
@@ -74,8 +74,8 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
     for seed in settings["seeds"]:
         _, other = halves_of(train, seed)
         shown = np.arange(len(other))[: settings["rows"]]
-        jobs = _weak_labels(order, settings["supervisors"], seed, losses, settings["chain"])
-        jobs |= _true_labels(order, jobs, _Truth.of([train[place] for place in other], classes), seed)
+        known = _Truth.of([train[place] for place in other], classes)
+        jobs = _of_weak_labels(order, seed, known) if settings["supervised"] else _of_truth(order, seed, known)
         seen: list[Array] = []
 
         def watch(step: int, probes: Probes, seen: list[Array] = seen) -> None:
@@ -94,8 +94,9 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
             if wordings:
                 others.setdefault(name, []).append(said[:, place])
             curves.setdefault(name, []).append(np.stack([rows[place] for rows in seen]))
-        for name, made in _one_by_one(order, seed, jobs, states[other[shown]], tested, shown).items():
-            found.setdefault(name, []).append(made)
+        if settings["supervised"]:
+            for name, made in _one_by_one(order, seed, jobs, states[other[shown]], tested, shown).items():
+                found.setdefault(name, []).append(made)
     save_file({name: np.stack(rows) for name, rows in found.items()}, folder / "test.safetensors")
     save_file({name: np.stack(rows) for name, rows in curves.items()}, folder / "curve.safetensors")
     save_file({name: np.stack(rows) for name, rows in others.items()}, folder / "wordings.safetensors")
@@ -115,17 +116,16 @@ def _one_by_one(
         probes = fit_probes(own, torch.as_tensor(labels[shown])[None], [loss], l2=settings["l2"], steps=steps)
         return probes.predict_proba(other)[0].numpy()
 
-    for name in settings["supervisors"]:
-        labels, loss = jobs[student_name(name, 0)]
-        if settings["chain"]:
-            made[longer_name(name)] = fit(labels, loss, learned, tested, settings["chain"] + 1)
-        on_test = np.load(order.needs[f"{name} {seed}"] / "test.npy", allow_pickle=False)
-        for number, share in enumerate(settings["imitation"]):
-            hints = [hint(of.argmax(-1), of.shape[1], share, seed) for of in (labels[shown], on_test)]
-            own, other = (
-                torch.cat([of.float(), shown_too], 1) for of, shown_too in zip((learned, tested), hints, strict=True)
-            )
-            made[shown_name(name, number)] = fit(labels, loss, own, other)
+    labels, loss = jobs[student_name(WEAK, 0)]
+    if settings["chain"]:
+        made[longer_name(WEAK)] = fit(labels, loss, learned, tested, settings["chain"] + 1)
+    on_test = np.load(order.needs[f"labels {seed}"] / "test.npy", allow_pickle=False)
+    for number, share in enumerate(settings["imitation"]):
+        hints = [hint(of.argmax(-1), of.shape[1], share, seed) for of in (labels[shown], on_test)]
+        own, other = (
+            torch.cat([of.float(), shown_too], 1) for of, shown_too in zip((learned, tested), hints, strict=True)
+        )
+        made[shown_name(WEAK, number)] = fit(labels, loss, own, other)
     return made
 
 
@@ -263,29 +263,24 @@ def _labels(order: Order, truth: _Truth | None) -> Array:
     return weak if truth is None else truth.noisy(weak, settings["seed"])
 
 
-def _weak_labels(order: Order, supervisors: Sequence[str], seed: int, losses: Sequence[WeakLoss], chain: int) -> Jobs:
-    """What probes learn from: the supervisors' labels, read from their stages; the truth is out of reach here."""
+def _of_weak_labels(order: Order, seed: int, truth: _Truth) -> Jobs:
+    """What probes learn from: the supervisor's labels, read from its stages, and nothing of the truth; and a control,
+    the truth with as many errors as the supervisor makes, but at random."""
 
-    def labels_of(name: str) -> Array:
-        return np.load(order.needs[f"{name} {seed}"] / "labels.npy", allow_pickle=False)
+    def labels_of(role: str) -> Array:
+        return np.load(order.needs[f"{role} {seed}"] / "labels.npy", allow_pickle=False)
 
-    jobs: Jobs = {}
-    for name in supervisors:
-        jobs |= {student_name(name, number): (labels_of(name), loss) for number, loss in enumerate(losses)}
-        if chain:
-            jobs[chained_name(name)] = labels_of(chain_name(name, chain - 1)), losses[0]
+    losses = [TypeAdapter(WeakLoss).validate_python(loss) for loss in order.settings["losses"]]
+    weak = labels_of("labels")
+    jobs: Jobs = {student_name(WEAK, number): (weak, loss) for number, loss in enumerate(losses)}
+    if order.settings["chain"]:
+        jobs[chained_name(WEAK)] = labels_of("end"), losses[0]
+    if order.settings["controls"]:
+        jobs[noise_name(WEAK)] = truth.noisy(weak, seed), CrossEntropy()
     return jobs
 
 
-def _true_labels(order: Order, jobs: Jobs, truth: _Truth, seed: int) -> Jobs:
-    """The ceiling, and two controls: labels that know nothing, and for each supervisor the truth with as many errors
-    as its own, but at random."""
-    naive = CrossEntropy()
-    made: Jobs = {CEILING: (truth.all(), naive)}
-    if not order.settings["controls"]:
-        return made
-    made[RANDOM] = truth.random(seed), naive
-    for name in order.settings["supervisors"]:
-        labels, _ = jobs[student_name(name, 0)]
-        made[noise_name(name)] = truth.noisy(labels, seed), naive
-    return made
+def _of_truth(order: Order, seed: int, truth: _Truth) -> Jobs:
+    """The ceiling, and a control: labels that know nothing."""
+    made: Jobs = {CEILING: (truth.all(), CrossEntropy())}
+    return made | ({RANDOM: (truth.random(seed), CrossEntropy())} if order.settings["controls"] else {})

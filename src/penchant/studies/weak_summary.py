@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,12 @@ def summarize_weak(
         "chain": labels(config.bootstrap),
         "strong": _strong(config, grids, study),
         "losses": config.columns,
+        "texts_first": [
+            {"task": grid.name, "model": network.name, **told}
+            for grid in grids
+            for network, task in grid.tuned.items()
+            if (told := facts_of(task, study))
+        ],
         "shown": config.columns[len(config.columns) - len(config.imitation) :],
         "cells": cells,
         "failures": [
@@ -206,7 +212,7 @@ def _stopping(found: Predictions, name: str, supervisor: Array) -> dict[str, Any
     return {
         "curve": shown,
         "curve_from": float(supervisor[:, : curve.shape[2]].mean()),
-        "oracle": {**oracle, "lost": _lost(curve).as_dict()},
+        "oracle": {**oracle, "lost": _lost(curve, misfits).as_dict()},
         "early": early,
     }
 
@@ -215,14 +221,19 @@ def _at_lowest(curve: Array, misfits: Array) -> Array:
     return np.take_along_axis(curve, misfits.argmin(1)[:, None], 1)
 
 
-def _lost(curve: Array) -> Estimate:
-    """By how much the last look is worse than the best one, which is chosen on every other row and measured on the
-    rows between: the best of many looks at the same rows would be good by luck."""
+def _lost(curve: Array, misfits: Array | None = None) -> Estimate:
+    """By how much the last look, or the one whose weights were kept, is worse than the best one, which is chosen on
+    every other row and measured on the rows between: the best of many looks at the same rows would be good by luck.
+
+    Args:
+        curve: shape (seeds, looks, rows). misfits: of students that stopped early, shape (seeds, looks).
+    """
     lost = np.zeros((curve.shape[0], curve.shape[2]))
+    kept = curve[:, -1] if misfits is None else curve[np.arange(len(curve)), misfits.argmin(1)]
     even, odd = slice(0, None, 2), slice(1, None, 2)
     for chosen_on, measured_on in ((even, odd), (odd, even)):
         best = curve[:, :, chosen_on].mean((0, 2)).argmax()
-        lost[:, measured_on] = 1.0 * curve[:, best, measured_on] - curve[:, -1, measured_on]
+        lost[:, measured_on] = 1.0 * curve[:, best, measured_on] - kept[:, measured_on]
     return two_way_mean(lost)
 
 
@@ -235,7 +246,8 @@ def _consistency(said: Array, reworded: Array) -> dict[str, Any]:
 
 def _brier(probabilities: Array, truth: Array) -> Estimate:
     """Squared distance of the probabilities from the truth, summed over classes; 0 is perfect."""
-    return two_way_mean(np.square(probabilities - np.eye(probabilities.shape[-1])[truth]).sum(-1))
+    found = two_way_mean(np.square(probabilities - np.eye(probabilities.shape[-1])[truth]).sum(-1))
+    return found if found.low is None else replace(found, low=max(0.0, found.low))
 
 
 def _calibration(probabilities: Array, truth: Array) -> dict[str, Any]:

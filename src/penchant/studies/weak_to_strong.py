@@ -22,4 +22,4 @@ def run_weak_to_strong(config: WeakToStrongConfig, *, jobs: int = 1, workers: Wo
 
         return summarize_weak(config, grids, folder, reasons)
 
-    return run_study(config, tasks, grids[0].rows, numbers, jobs=jobs, workers=workers)
+    return run_study(config, tasks, [grid.rows for grid in grids], numbers, jobs=jobs, workers=workers)

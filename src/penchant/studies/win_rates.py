@@ -37,7 +37,7 @@ def run_win_rates(config: WinRatesConfig, *, jobs: int = 1, workers: Workers | N
         return summarize_win_rates(config, stages, folder, reasons)
 
     needed = stages.contenders[0].judged[config.own]
-    return run_study(config, stages.tasks(), needed, numbers, jobs=jobs, workers=workers)
+    return run_study(config, stages.tasks(), [needed], numbers, jobs=jobs, workers=workers)
 
 
 def _endpoints(judge: Config) -> Iterator[Endpoint]:

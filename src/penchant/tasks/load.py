@@ -103,9 +103,9 @@ def load_task(name: str, *, train: int | None = None, test: int | None = None, f
     source, train_rows, test_rows = _rows(spec, folder or data_folder())
     dropped: Counter[str] = Counter()
     testing = _checked(_unique(test_rows, dropped), spec, "test")
-    seen = {normalized(example.text) for example in testing} | {e.group for e in testing if e.group}
+    seen = {normalized(example.text) for example in testing} | {_group(e) for e in testing if e.group}
     unique = _unique(train_rows, dropped)
-    training = [e for e in unique if normalized(e.text) not in seen and e.group not in seen]
+    training = [e for e in unique if normalized(e.text) not in seen and _group(e) not in seen]
     dropped["related to test rows"] = len(unique) - len(training)
     training = _checked(training, spec, "train")
     before = len(training) + len(testing)
@@ -143,18 +143,24 @@ def balanced(examples: Sequence[LabeledExample]) -> list[LabeledExample]:
 
 
 def _by_group(examples: Iterable[LabeledExample]) -> dict[str, list[LabeledExample]]:
-    """A text that stands alone is a group of its own."""
     groups: dict[str, list[LabeledExample]] = defaultdict(list)
     for example in examples:
-        groups[example.group or example.text].append(example)
+        groups[_group(example)].append(example)
     return groups
+
+
+def _group(example: LabeledExample) -> str:
+    """What related examples share, whatever its case, spaces and punctuation. A text that stands alone is a group of
+    its own."""
+    own = example.group or example.text
+    return normalized(own) or own
 
 
 def _rows(spec: TaskSpec, folder: Path) -> tuple[str, list[LabeledExample], list[LabeledExample]]:
     if files := local_files(spec, folder):
         parts = [list(_examples(spec, file)) for file in files]
         if len(parts) == 1:
-            test = [digest(e.group or e.text) % TEST_SHARE == 0 for e in parts[0]]
+            test = [digest(_group(e)) % TEST_SHARE == 0 for e in parts[0]]
             parts = [
                 [e for e, tested in zip(parts[0], test, strict=True) if tested is wanted] for wanted in (False, True)
             ]

@@ -83,12 +83,9 @@ class SklearnClassifier:
         labels, counts = begin(self.loss, torch.as_tensor(soft))
         weighted = (labels * counts[:, None]).numpy()
         refuse_one_class(weighted)
-        rows, columns = np.nonzero(weighted)
         self.estimator = self.make()
-        weights = weighted[rows, columns]
-        named = {} if (weights == 1).all() else {_weight_argument(self.estimator): weights}
         try:
-            self.estimator.fit([texts[row] for row in rows.tolist()], columns, **named)
+            _fit(self.estimator, texts, weighted)
         except ValueError as error:  # such as no word that two of the rows have
             self.estimator = None
             raise InputError(f"the estimator cannot learn from these {len(examples)} rows: {error}") from error
@@ -267,6 +264,21 @@ def tfidf() -> Any:
     return make_pipeline(TfidfVectorizer(min_df=2), LogisticRegression(C=10, max_iter=1000))
 
 
-def _weight_argument(estimator: Any) -> str:
-    """A pipeline hands weights to its last step by that step's name."""
-    return f"{estimator.steps[-1][0]}__sample_weight" if hasattr(estimator, "steps") else "sample_weight"
+def _fit(estimator: Any, texts: Sequence[str], weighted: Probabilities) -> None:
+    """Fit to weighted examples, one for each class with a weight above 0. What a pipeline makes of texts before its
+    last step it learns of each text once: repeated ones would count as several documents.
+
+    Args:
+        weighted: targets times how much a text counts, shape (texts, classes).
+    """
+    used = np.flatnonzero(weighted.any(-1))
+    weighted = weighted[used]
+    places, columns = np.nonzero(weighted)
+    weights = weighted[places, columns]
+    named = {} if (weights == 1).all() else {"sample_weight": weights}
+    learned = [texts[row] for row in used.tolist()]
+    if len(getattr(estimator, "steps", ())) < 2:
+        estimator.fit([learned[place] for place in places.tolist()], columns, **named)
+        return
+    features = estimator[:-1].fit_transform(learned, weighted.argmax(-1))
+    estimator.steps[-1][1].fit(features[places], columns, **named)

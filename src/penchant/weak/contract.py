@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from penchant.errors import InputError
-from penchant.models.builtin import BUILT_IN
+from penchant.models.builtin import BUILT_IN, ENCODERS
 from penchant.tasks.spec import normalized
 from penchant.types import PromptGroup, prompt_text
 
@@ -185,4 +185,4 @@ def write_kind(folder: Path, kind: str, content: dict[str, Any], learned: Collec
 def from_anywhere(model: str) -> str:
     """A model's name so that it holds from any folder: an absolute path where it is one."""
     place = Path(model).expanduser()
-    return str(place.resolve()) if model not in BUILT_IN and place.exists() else model
+    return str(place.resolve()) if model not in (*BUILT_IN, *ENCODERS) and place.exists() else model

@@ -64,11 +64,26 @@ class EncoderReader:
         self.encoder, self.model, self.device = encoder, encoder.model, encoder.device
 
     def encode(self, examples: Sequence[Example], longest: int) -> list[Read]:
-        return [tuple(self._ids(text, longest) for text in _texts(example)) for example in examples]
+        longest = min(longest, self.encoder.context)
+        return [
+            (shorten(self._ids(example), longest),) if isinstance(example, str) else self._options(example, longest)
+            for example in examples
+        ]
 
-    def _ids(self, text: str, longest: int) -> Ids:
-        ids = self.encoder.tokenizer(text, verbose=False)["input_ids"]
-        return shorten(tuple(ids), min(longest, self.encoder.context))  # what it puts around a text stays
+    def _options(self, example: PromptGroup, longest: int) -> Read:
+        """Prompt and option cut as a language model reads them: of the option the beginning, and what then has room of
+        the prompt. What the encoder puts at the end stays."""
+        *prompt, end = self._ids(prompt_text(example.prompt))
+        bare = self.encoder.tokenizer(
+            [option.text for option in example.responses], add_special_tokens=False, verbose=False
+        )
+        kept = min(len(prompt), max(1, longest // 4))
+        options = [tuple(ids[: longest - kept - 1]) for ids in bare["input_ids"]]
+        asked = shorten(tuple(prompt), longest - 1 - max(map(len, options)))
+        return tuple((*asked, *option, end) for option in options)
+
+    def _ids(self, text: str) -> Ids:
+        return tuple(self.encoder.tokenizer(text, verbose=False)["input_ids"])
 
     def states(self, rows: Sequence[Ids], layers: int) -> Sequence[Tensor]:
         ids, inside = (of.to(self.device) for of in padded(rows))
@@ -76,12 +91,6 @@ class EncoderReader:
         out = network(input_ids=ids, attention_mask=inside, output_hidden_states=True)
         weights = inside[..., None] / inside.sum(1)[:, None, None]
         return [(states.float() * weights).sum(1) for states in out.hidden_states[: layers + 1]]
-
-
-def _texts(example: Example) -> list[str]:
-    if isinstance(example, str):
-        return [example]
-    return [prompt_text(example.prompt) + option.text for option in example.responses]
 
 
 def load_reader(network: ModelConfig) -> Reader:

@@ -192,6 +192,8 @@ def _names(labels: Sequence[Any], source: str) -> tuple[str, ...]:
 
 def _target(label: Any, names: Sequence[str], *, given: bool) -> list[float]:
     if isinstance(label, str):
+        if given and label.isdecimal() and label not in names and int(label) < len(names):
+            label = names[int(label)]  # a number counts from 0 in the order that somebody said
         if label not in names:
             raise RowError("value", f"the class {label!r} is none of {', '.join(names)}")
         return [float(name == label) for name in names]

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from penchant.config import Config
 from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, CrossEntropy, Filtered, Product, WeakLoss
+from penchant.models.builtin import ENCODERS
 from penchant.models.settings import Dtype, LoRA, ModelConfig
 
 Count = Annotated[int, Field(ge=1)]
@@ -136,6 +137,8 @@ class LanguageModel(Config):
 
     @model_validator(mode="after")
     def _can_say_something(self) -> Self:
+        if self.model in ENCODERS:
+            raise ValueError(f"{self.model!r} is an encoder, which predicts no text: take `name: probe`")
         if self.training is None and isinstance(self.reading, Head):
             raise ValueError(
                 "a head that is not trained says nothing: set `reading: {name: words}`, or leave `training` as it is"

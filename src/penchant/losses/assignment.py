@@ -1,0 +1,82 @@
+"""Classes for a batch of rows, each as often as it should be, with the largest sum of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROUNDS = 30
+WARMTH = (0.3, 0.03)
+"""Temperatures, over the spread of scores, of the guess that is started from."""
+
+
+def assign(scores: NDArray[np.float64], counts: Sequence[int]) -> NDArray[np.int64]:
+    """The assignment of rows to classes with these counts whose scores have the largest sum: a transport problem with
+    few sinks.
+
+    If each row takes the class with the largest score plus that class's offset, then no assignment with the same counts
+    is better, whatever the offsets. So guess offsets that give about the right counts, and move one row at a time along
+    the cheapest path from a class with too many to one with too few, which keeps it the best with its counts
+    (successive shortest paths).
+
+    Args:
+        scores: finite, shape (rows, classes). counts: one a class, with sum rows.
+
+    Returns:
+        Classes, shape (rows,).
+    """
+    rows, classes = scores.shape
+    chosen = (scores + _offsets(scores, np.asarray(counts))).argmax(1)
+    surplus = np.bincount(chosen, minlength=classes) - counts
+    every = np.arange(rows)
+    while surplus.any():
+        loss = scores[every, chosen][:, None] - scores  # of moving each row to each class
+        cost, best = np.full((classes, classes), np.inf), np.zeros((classes, classes), dtype=np.int64)
+        for source in range(classes):
+            members = np.flatnonzero(chosen == source)
+            if len(members):
+                best[source] = members[loss[members].argmin(0)]
+                cost[source] = loss[best[source], np.arange(classes)]
+        for source, target in _cheapest(cost, surplus):
+            chosen[best[source, target]] = target
+            surplus[source] -= 1
+            surplus[target] += 1
+    return chosen
+
+
+def _offsets(scores: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Offsets with which rows that choose softly (Sinkhorn) take each class about as often as wanted."""
+    spread = float(scores.std()) or 1.0
+    wanted = np.log(np.maximum(counts, 1e-9))
+    offsets = np.zeros(scores.shape[1])
+    for warmth in WARMTH:
+        heat = warmth * spread
+        for _ in range(ROUNDS):
+            tilted = (scores + offsets) / heat
+            top = tilted.max(1, keepdims=True)
+            soft = np.exp(tilted - top)
+            soft /= soft.sum(1, keepdims=True)
+            offsets += heat * (wanted - np.log(np.maximum(soft.sum(0), 1e-9)))
+    return offsets
+
+
+def _cheapest(cost: NDArray[np.float64], surplus: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """The moves of the cheapest path from a class with too many rows to one with too few (Bellman and Ford)."""
+    classes = len(surplus)
+    distance = np.where(surplus > 0, 0.0, np.inf)
+    before = np.full(classes, -1)
+    for _ in range(classes - 1):
+        through = distance[:, None] + cost
+        source, found = through.argmin(0), through.min(0)
+        better = found < distance - 1e-12
+        if not better.any():
+            break
+        distance, before = np.where(better, found, distance), np.where(better, source, before)
+    end = int(np.where(surplus < 0, distance, np.inf).argmin())
+    path = []
+    while before[end] >= 0:
+        path.append((int(before[end]), end))
+        end = int(before[end])
+    return path
