@@ -204,6 +204,4 @@ def test_a_very_sure_student_still_has_a_target() -> None:
     target = adaptive_target(logits, torch.tensor([[0.4, 0.6]] * 4))
     assert torch.isfinite(target).all()
     torch.testing.assert_close(target.sum(-1), torch.ones(4))
-    torch.testing.assert_close(
-        target[2], torch.tensor([0.2, 0.8])
-    )  # hardened to the supervisor's class
+    torch.testing.assert_close(target[2], torch.tensor([0.2, 0.8]))  # hardened to the supervisor's class

@@ -92,6 +92,7 @@ CASES = (
     "an estimator of one's own, three classes",
     "probe",
     "probe, three classes",
+    "probe of an encoder",
     "head",
     "adapters",
     "words, three classes",
@@ -106,7 +107,7 @@ CASES = (
 )
 
 
-def _case(name: str, stories: str) -> Case:
+def _case(name: str, stories: str, encoder: str) -> Case:
     def lm(**settings: Any) -> Callable[[], Classifier]:
         spec = LanguageModel(**{"model": stories, "training": TRAINING, "device": "cpu", **settings})
         return lambda: make_classifier(spec)
@@ -122,6 +123,7 @@ def _case(name: str, stories: str) -> Case:
         "an estimator of one's own, three classes": Case(own, _of_three, classes=3),
         "probe": Case(lambda: make_classifier(probe, names=["bad", "good"]), _texts),
         "probe, three classes": Case(lambda: make_classifier(probe), _of_three, classes=3),
+        "probe of an encoder": Case(lambda: make_classifier(Probe(model=encoder)), _texts),
         "head": Case(lm(reading={"name": "head", "init": "unembedding"}), _texts),
         "adapters": Case(lm(**lora), _texts),
         "words, three classes": Case(lm(reading=words), _of_three, classes=3),
@@ -153,10 +155,10 @@ class Fitted:
 
 
 @pytest.fixture(scope="module", params=CASES)
-def fitted(request: pytest.FixtureRequest, stories: str) -> Fitted:
+def fitted(request: pytest.FixtureRequest, stories: str, encoder: str) -> Fitted:
     if request.param == "engine":
         request.getfixturevalue("stockfish")
-    case = _case(request.param, stories)
+    case = _case(request.param, stories, encoder)
     (rows, labels), (unseen, truth) = case.rows(0), case.rows(1)
     classifier = case.make().fit(rows, labels)
     return Fitted(request.param, case, classifier, rows, labels, unseen, truth, classifier.predict_proba(unseen))

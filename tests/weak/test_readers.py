@@ -8,12 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     BartConfig,
     BartModel,
-    BertConfig,
-    BertModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaModel,
@@ -29,24 +26,7 @@ from penchant.weak.features import activations
 from penchant.weak.readers import EncoderReader, load_reader
 from penchant.weak.settings import LanguageModel, Probe
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "tom", "ran", "slept", "home", "dull", "fine", "film"]
 TEXTS = ["Tom ran.", "Tom slept home", "a fine film", "Tom ran."]
-
-
-@pytest.fixture
-def encoder(tmp_path: Path) -> str:
-    """A tiny one with random weights, as its makers would publish it: without the pooler."""
-    torch.manual_seed(0)
-    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    model = BertModel(BertConfig(vocab_size=len(WORDS), max_position_embeddings=12, **shape), add_pooling_layer=False)
-    inner = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    inner.normalizer, inner.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.BertPreTokenizer()
-    inner.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    named = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]"}
-    folder = tmp_path / "encoder"
-    model.save_pretrained(folder)
-    PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=12, **named).save_pretrained(folder)
-    return str(folder)
 
 
 def test_encoders_are_told_from_language_models(encoder: str, stories: str) -> None:
@@ -80,10 +60,11 @@ def test_an_encoder_compares_options(encoder: str, tmp_path: Path) -> None:
 
 def test_of_a_long_response_an_encoder_too_reads_the_beginning(encoder: str) -> None:
     reader = load_reader(ModelConfig(name=encoder))
-    tom, ran, film = (WORDS.index(word) for word in ("tom", "ran", "film"))
+    assert isinstance(reader, EncoderReader)
+    words = ("[CLS]", "[SEP]", "tom", "ran", "home", "film")
+    start, end, tom, ran, home, film = reader.encoder.tokenizer.convert_tokens_to_ids(words)
     (one,) = reader.encode([PromptGroup("Tom ran home " * 9, [" film" * 50, " dull"])], 100)
-    start, end = WORDS.index("[CLS]"), WORDS.index("[SEP]")
-    assert one[0] == (start, WORDS.index("ran"), WORDS.index("home"), *(film,) * 8, end)
+    assert one[0] == (start, ran, home, *(film,) * 8, end)
     assert len(one[1]) == 5
     (short,) = reader.encode([PromptGroup("Tom", [" ran", " film"])], 100)
     assert short == ((start, tom, ran, end), (start, tom, film, end))
@@ -99,9 +80,9 @@ def test_other_encoders(kind: str, encoder: str, tmp_path: Path) -> None:
         assert not is_encoder(str(folder))
         return
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    settings = RobertaConfig(vocab_size=len(WORDS), max_position_embeddings=14, pad_token_id=0, **shape)
-    RobertaModel(settings).save_pretrained(folder)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(encoder)
+    settings = RobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=14, pad_token_id=0, **shape)
+    RobertaModel(settings).save_pretrained(folder)
     tokenizer.model_max_length = 512
     tokenizer.save_pretrained(folder)
     reader = load_reader(ModelConfig(name=str(folder)))
