@@ -362,7 +362,10 @@ def test_what_needs_a_failed_stage_fails_with_its_reason(
     result = run_frontier(study(reward=f"{code}:broken"), workers=workers)
     assert result.numbers == {}
     assert {stage for stage, _ in result.failures} >= {"reference", "comparisons-seed-0", "dpo-beta-1-seed-0"}
-    assert all("no reward today" in reason for _, reason in result.failures)
+    reasons = dict(result.failures)
+    assert "no reward today" in reasons["reference"]
+    assert all("no reward today" in reason or reason.endswith(", which failed") for reason in reasons.values())
+    assert reasons["dpo-beta-1-seed-0"].startswith("it needs ")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which is always full")
@@ -491,7 +494,7 @@ def test_the_command_of_the_other_study_says_what_failed(settings: dict[str, Any
     command = ["study", "noise", *common, "model=no-such-model", "--seeds", "1", "-o", str(out)]
     assert main(command) == 1
     said = capsys.readouterr().out
-    assert "failed: unseen-comparisons: no model 'no-such-model'" in said
+    assert "failed: comparisons-seed-0 and 1 more: no model 'no-such-model'" in said  # one reason is told once
     assert "there is nothing to compare" not in said
 
 
