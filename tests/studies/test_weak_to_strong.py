@@ -209,13 +209,13 @@ def test_reward_models_supervise_reward_models(
     """On comparisons: probes of the difference, and scalar heads, with the models that read the texts first beside;
     probes that see what the supervisor said imitate it, and others are told it in words."""
     _write_comparisons(data_folder())
-    weak = [{"name": "probe", "model": stories, "layer": 1, "rows": 10}, FINE_TUNED | {"model": stories, "rows": 10}]
+    weak = [FINE_TUNED | {"model": stories, "rows": 10}]
     strong = [{"model": stories}, FINE_TUNED | {"model": stories}]
     one = {"losses": [{"name": "cross_entropy"}], "seeds": [0], "test": 40, "steps": 60}
     config = make(tasks=["hh_harmless"], weak=weak, strong=strong, generative={"texts": "all"}, imitation=[1.0], **one)
     result = run_weak_to_strong(config, workers=workers)
     assert not result.failures
-    assert len(result.numbers["cells"]) == 2 * 4 * 2
+    assert len(result.numbers["cells"]) == 4 * 2
     for naive, shown in zip(result.numbers["cells"][::2], result.numbers["cells"][1::2], strict=True):
         assert shown["loss"] == "shown 100%"
         assert shown["brier"] != naive["brier"]

@@ -91,14 +91,15 @@ def test_rows_may_have_as_many_options_as_they_like(stories: str, reading: str) 
     rows, labels = _pairs(0)
     third = [PromptGroup(row.prompt, [*row.responses, " It was a cold and awful film."]) for row in rows]
     mixed = [more if number % 3 == 0 else row for number, (row, more) in enumerate(zip(rows, third, strict=True))]
+    brief = _lm(stories, reading, training=TRAINING | {"epochs": 3})
     for loss in (Confidence(), AdaptiveConfidence(), Product()) if reading == "head" else (None,):
-        made = make_classifier(_lm(stories, reading), loss=loss).fit(mixed, labels)
+        made = make_classifier(brief, loss=loss).fit(mixed, labels)
         found = made.predict_proba(mixed)
         assert found.shape == (60, 3)
         assert all(found[number, 2] == 0 for number in range(60) if number % 3)
         np.testing.assert_allclose(found.sum(-1), 1, atol=1e-6)
         assert (found.argmax(-1) == labels).mean() > 0.95
-    fewer = make_classifier(_lm(stories, reading)).fit(rows, labels)
+    fewer = make_classifier(_lm(stories, reading, training=TRAINING | {"epochs": 1})).fit(rows, labels)
     with pytest.raises(InputError, match="3 options, more than the 2"):
         fewer.predict_proba(third)
 
