@@ -12,7 +12,7 @@ from penchant.studies.tasks import Task
 from penchant.studies.weak_grid import Students
 from penchant.studies.weak_predictions import Predictions, predictions_of
 from penchant.studies.weak_settings import WeakToStrongConfig
-from penchant.studies.weak_summary import _lost, _stopping
+from penchant.studies.weak_summary import _brier, _lost, _stopping
 
 
 def _guessing(seed: int, looks: int = 12, rows: int = 200) -> np.ndarray:
@@ -34,6 +34,15 @@ def test_what_overfitting_costs_is_found() -> None:
     assert found.low is not None
     assert found.low > 0
     assert found.value == pytest.approx(1 - curve[:, -1].mean())
+
+
+def test_a_brier_scores_interval_ends_at_zero() -> None:
+    truth = np.arange(40) % 2
+    sure = np.tile(np.eye(2)[truth] * 0.98 + 0.01, (2, 1, 1))
+    sure[0, :3] = 1 - sure[0, :3]
+    found = _brier(sure, truth)
+    assert found.low == 0
+    assert found.value == pytest.approx((3 * 2 * 0.99**2 + 77 * 2 * 0.01**2) / 80)
 
 
 def test_who_stopped_early_has_not_lost_what_it_did_not_keep() -> None:

@@ -20,13 +20,22 @@ from penchant.errors import InputError
 from penchant.models.encoder import is_encoder
 from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
+from penchant.studies.tasks import absolute
 from penchant.types import PromptGroup
 from penchant.weak.classifiers import load_classifier, make_classifier
+from penchant.weak.contract import from_anywhere
 from penchant.weak.features import activations
 from penchant.weak.readers import EncoderReader, load_reader
 from penchant.weak.settings import LanguageModel, Probe
 
 TEXTS = ["Tom ran.", "Tom slept home", "a fine film", "Tom ran."]
+
+
+def test_a_built_in_name_is_never_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "minilm-l6").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert absolute("minilm-l6") == from_anywhere("minilm-l6") == "minilm-l6"
+    assert is_encoder("minilm-l6")
 
 
 def test_encoders_are_told_from_language_models(encoder: str, stories: str) -> None:

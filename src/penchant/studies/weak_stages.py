@@ -74,10 +74,10 @@ def generative_stage(order: Order, folder: Path) -> dict[str, Any]:
     texts = folder / "texts.jsonl"
     read = train if settings["texts"] == "train" else [*train, *test]
     whole = [text for example in read for text in texts_of(example)]
-    name = order.places["model"]
-    if is_encoder(name, trust_remote_code=settings["model"]["trust_remote_code"]):
+    name, own_code = order.places["model"], {"trust_remote_code": settings["model"]["trust_remote_code"]}
+    if is_encoder(name, **own_code):
         raise InputError(f"{name} is an encoder, which cannot learn to predict texts: leave `generative` or it out")
-    pieces = pieces_of(load_renderer(name), whole, settings["longest"])
+    pieces = pieces_of(load_renderer(name, **own_code), whole, settings["longest"])
     lines = [json.dumps({"text": text}, ensure_ascii=False) for text in pieces]
     texts.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
     values: dict[str, Any] = {
@@ -104,7 +104,8 @@ def generative_stage(order: Order, folder: Path) -> dict[str, Any]:
 
 
 def pieces_of(renderer: Renderer, texts: Sequence[str], longest: int) -> list[str]:
-    """Texts in pieces of nearly so many tokens at most: a piece alone may be a token or two longer than in its text."""
+    """Texts in pieces of nearly so many tokens at most, without those that are blank: a piece alone may be a token or
+    two longer than in its text."""
     room = longest - max(3, longest // 16)
     pieces = []
     for text in texts:
@@ -113,7 +114,7 @@ def pieces_of(renderer: Renderer, texts: Sequence[str], longest: int) -> list[st
         starts = [places[first][0] for first in range(0, len(places), room)] or [0]
         ends = [*starts[1:], len(text)]
         pieces += [text[start:end] for start, end in zip(starts, ends, strict=True)]
-    return pieces
+    return [piece for piece in pieces if piece.strip()]
 
 
 def texts_of(example: LabeledExample) -> list[str]:

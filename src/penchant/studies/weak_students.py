@@ -75,7 +75,8 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
         _, other = halves_of(train, seed)
         shown = np.arange(len(other))[: settings["rows"]]
         known = _Truth.of([train[place] for place in other], classes)
-        jobs = _of_weak_labels(order, seed, known) if settings["supervised"] else _of_truth(order, seed, known)
+        jobs = _of_weak_labels(order, seed) if settings["supervised"] else {}
+        jobs |= _of_truth(order, jobs, known, seed)
         seen: list[Array] = []
 
         def watch(step: int, probes: Probes, seen: list[Array] = seen) -> None:
@@ -263,9 +264,8 @@ def _labels(order: Order, truth: _Truth | None) -> Array:
     return weak if truth is None else truth.noisy(weak, settings["seed"])
 
 
-def _of_weak_labels(order: Order, seed: int, truth: _Truth) -> Jobs:
-    """What probes learn from: the supervisor's labels, read from its stages, and nothing of the truth; and a control,
-    the truth with as many errors as the supervisor makes, but at random."""
+def _of_weak_labels(order: Order, seed: int) -> Jobs:
+    """What probes learn from: the supervisor's labels, read from its stages; the truth is out of reach here."""
 
     def labels_of(role: str) -> Array:
         return np.load(order.needs[f"{role} {seed}"] / "labels.npy", allow_pickle=False)
@@ -275,12 +275,15 @@ def _of_weak_labels(order: Order, seed: int, truth: _Truth) -> Jobs:
     jobs: Jobs = {student_name(WEAK, number): (weak, loss) for number, loss in enumerate(losses)}
     if order.settings["chain"]:
         jobs[chained_name(WEAK)] = labels_of("end"), losses[0]
-    if order.settings["controls"]:
-        jobs[noise_name(WEAK)] = truth.noisy(weak, seed), CrossEntropy()
     return jobs
 
 
-def _of_truth(order: Order, seed: int, truth: _Truth) -> Jobs:
-    """The ceiling, and a control: labels that know nothing."""
+def _of_truth(order: Order, jobs: Jobs, truth: _Truth, seed: int) -> Jobs:
+    """Beside students of weak labels their control, the truth with as many errors as the supervisor makes, but at
+    random; else the ceiling, and the control of labels that know nothing."""
+    controls = order.settings["controls"]
+    if jobs:
+        labels, _ = jobs[student_name(WEAK, 0)]
+        return {noise_name(WEAK): (truth.noisy(labels, seed), CrossEntropy())} if controls else {}
     made: Jobs = {CEILING: (truth.all(), CrossEntropy())}
-    return made | ({RANDOM: (truth.random(seed), CrossEntropy())} if order.settings["controls"] else {})
+    return made | ({RANDOM: (truth.random(seed), CrossEntropy())} if controls else {})

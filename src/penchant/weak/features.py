@@ -38,7 +38,7 @@ Earlier = tuple[Activations, Mapping[bytes, int]]
 """Activations that are kept already, with the places of their examples."""
 LARGEST = float(np.finfo(np.float16).max)
 KEYS = ".keys"
-NAMES = ("transformers_version", "architectures")  # of a configuration, which change no number
+UNCOUNTED = ("transformers_version", "architectures")  # settings of a model that change no number
 LONGEST = 512  # tokens of a text; the rest is cut off
 
 
@@ -87,7 +87,7 @@ def activations(
 def digest_of(model: nn.Module) -> str:
     """Of a model's weights and of its configuration, which has numbers that are no weights, such as a rotary base."""
     config: Any = model.config
-    told = {key: value for key, value in config.to_dict().items() if key not in NAMES and not key.startswith("_")}
+    told = {key: value for key, value in config.to_dict().items() if key not in UNCOUNTED and not key.startswith("_")}
     content = fingerprint(model) + json.dumps(told, sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 

@@ -181,13 +181,14 @@ class ChessEngine(Config):
         return self
 
 
-NAMES = ("tfidf", "probe", "lm", "engine")
+KINDS = ("tfidf", "probe", "lm", "engine")
+"""Names of classifiers; another one alone is a model's."""
 
 
 def _named(given: Any) -> Any:
     """A classifier without a name is a probe of a model; so is the model's name alone, in a list."""
     if isinstance(given, str):
-        return {"name": given} if given in NAMES else {"name": "probe", "model": given}
+        return {"name": given} if given in KINDS else {"name": "probe", "model": given}
     return {"name": "probe", **given} if isinstance(given, dict) and "name" not in given else given
 
 
