@@ -171,9 +171,9 @@ def _summary(result: RunResult) -> str:
 
 
 def _shown(estimate: dict[str, Any]) -> str:
-    if estimate["low"] is None:
-        return f"{estimate['value']:.3f} (one prompt: no interval)"
-    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+    from penchant.reports.words import recorded
+
+    return recorded(estimate, decimals=3)
 
 
 def _change(before: dict[str, Any], after: dict[str, Any]) -> str:

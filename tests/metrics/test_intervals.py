@@ -38,10 +38,30 @@ def test_deterministic_and_blind_to_the_type_of_labels():
 
 def test_one_cluster_has_a_mean_and_no_interval():
     estimate = cluster_mean([0.0, 1.0], ["a", "a"])
-    assert estimate == Estimate(0.5, None, None, 2, 1)
+    assert estimate == Estimate(0.5, None, None, 2, 1, "no interval: 1 prompt")
     assert json.loads(json.dumps(estimate.as_dict(), allow_nan=False)) == {
-        "value": 0.5, "low": None, "high": None, "n": 2, "clusters": 1,
+        "value": 0.5, "low": None, "high": None, "n": 2, "clusters": 1, "reason": "no interval: 1 prompt",
     }  # fmt: skip
+
+
+def test_reads_back_what_it_wrote():
+    for estimate in (Estimate(0.5, 0.4, 0.6, 20, 12), Estimate(0.5, None, None, 6, 6, "no interval: 6 prompts")):
+        assert Estimate.from_dict(json.loads(json.dumps(estimate.as_dict()))) == estimate
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "clusters", "reason"),
+    [
+        (0.4, 0.6, 12, ""),
+        (0.4, 0.6, 9, "no interval: 9 prompts"),
+        (0.5, 0.5, 30, "no interval: all 30 prompts say the same"),
+        (None, None, 1, "no interval: 1 prompt"),
+    ],
+)
+def test_intervals_of_older_versions_that_were_too_narrow_are_left_out(low, high, clusters, reason):
+    estimate = Estimate.from_dict({"value": 0.5, "low": low, "high": high, "n": 40, "clusters": clusters})
+    assert estimate.reason == reason
+    assert (estimate.low, estimate.high) == ((None, None) if reason else (low, high))
 
 
 def test_equal_values_have_an_interval_of_no_width_around_them():

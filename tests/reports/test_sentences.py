@@ -81,11 +81,13 @@ def test_an_empty_run_has_no_numbers(tmp_path):
 
 def test_annotators(make_run):
     path = make_run(steps=12)
-    line = '{"kind": "eval", "step": 12, "held_out": {"accuracy": {"value": 0.6, "low": 0.5, "high": 0.7, "n": 9,'
-    line += ' "clusters": 3}, "by_annotator": {"ann": {"value": 0.7, "low": 0.6, "high": 0.8, "n": 5, "clusters": 3}}}}'
+    line = '{"kind": "eval", "step": 12, "held_out": {"accuracy": {"value": 0.6, "low": 0.5, "high": 0.7, "n": 90,'
+    line += (
+        ' "clusters": 30}, "by_annotator": {"ann": {"value": 0.7, "low": 0.6, "high": 0.8, "n": 50, "clusters": 3}}}}'
+    )
     with (path / "metrics.jsonl").open("a") as file:
         file.write(line + "\n")
-    assert "By annotator: ann 70% [60%, 80%]." in told(path)[1]["accuracy"]
+    assert "By annotator: ann 70% [no interval: 3 prompts]." in told(path)[1]["accuracy"]
 
 
 def test_several_runs_name_the_ends_and_the_overlap(make_run):

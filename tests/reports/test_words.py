@@ -77,3 +77,23 @@ def test_durations_and_lists():
     assert [words.duration(s) for s in (4.21, 48, 130, 11100)] == ["4.2 s", "48 s", "2 min 10 s", "3 h 05 min"]
     assert words.listing(["a", "b", "c"]) == "a, b and c"
     assert words.count(1, "prompt") + words.count(1200, "prompt") == "1 prompt1,200 prompts"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        (None, "–"),
+        (
+            {"value": None, "low": None, "high": None, "reason": "no verdict could be read"},
+            "undefined (no verdict could be read)",
+        ),
+        (
+            {"value": 0.5, "low": None, "high": None, "n": 6, "clusters": 6, "reason": "no interval: 6 prompts"},
+            "50% [no interval: 6 prompts]",
+        ),
+        ({"value": 0.5, "low": 0.4, "high": 0.6, "n": 6, "clusters": 6}, "50% [no interval: 6 prompts]"),
+        ({"value": 0.5, "low": 0.4, "high": 0.6, "n": 60, "clusters": 60, "reason": ""}, "50% [40%, 60%]"),
+    ],
+)
+def test_recorded_numbers_say_why_there_is_no_interval(numbers, text):
+    assert recorded(numbers, percent=True, decimals=0) == text

@@ -15,8 +15,8 @@ nobody drew.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -28,15 +28,19 @@ from penchant.errors import InputError
 _CHUNK = 4_000_000  # cluster draws held at once: 32 MB of indices
 
 
+FEWEST_CLUSTERS = 10  # below this no interval is resampled: it would leave out what the undrawn prompts say
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean and its interval.
+    """A mean and its interval, or the reason why it has none.
 
     Attributes:
         value: the (weighted) mean, in the unit of the values.
-        low, high: ends of the interval, same unit; both None where one cluster tells nothing of the spread.
+        low, high: ends of the interval, same unit; both None where there is no interval.
         n: number of items (comparisons, samples).
-        clusters: number of clusters (prompts) that they come from: what the interval resamples.
+        clusters: number of clusters (prompts) that they come from: what the interval is about.
+        reason: why there is no interval, such as "no interval: 6 prompts"; empty where there is one.
     """
 
     value: float
@@ -44,16 +48,39 @@ class Estimate:
     high: float | None
     n: int
     clusters: int
+    reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers for JSON; a missing interval is None (null), never NaN."""
-        return {
-            "value": self.value,
-            "low": self.low,
-            "high": self.high,
-            "n": self.n,
-            "clusters": self.clusters,
-        }
+        """Return plain numbers for JSON; a missing interval is None (null) with its reason, never NaN."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, numbers: Mapping[str, Any]) -> Estimate:
+        """Read what `as_dict` wrote, in this version or before.
+
+        Numbers without a `reason` are of version 0.3.0.dev0 or older, whose intervals were too narrow where the
+        clusters were few or all said the same; such an interval is left out, and the reason says so.
+        """
+        value, low, high = numbers["value"], numbers["low"], numbers["high"]
+        n, clusters = int(numbers.get("n", 0)), int(numbers.get("clusters", 0))
+        if "reason" in numbers:
+            return cls(value, low, high, n, clusters, str(numbers["reason"]))
+        if low is None or high is None or 0 < clusters < FEWEST_CLUSTERS:
+            return cls(value, None, None, n, clusters, no_interval(clusters) if clusters else "no interval")
+        if low == high:
+            return cls(value, None, None, n, clusters, no_interval(clusters, same=True))
+        return cls(value, low, high, n, clusters)
+
+
+def no_interval(clusters: int, unit: str = "prompt", *, same: bool = False) -> str:
+    """Return the reason why so many clusters give no interval, such as "no interval: 6 prompts".
+
+    Args:
+        unit: what a cluster is, in the singular. same: they are not too few, but all say the same, of a measure
+            without known ends.
+    """
+    counted = f"{clusters:,} {unit}{'' if clusters == 1 else 's'}"
+    return f"no interval: all {counted} say the same" if same else f"no interval: {counted}"
 
 
 def cluster_mean(
@@ -97,7 +124,7 @@ def cluster_mean(
     sums, masses = _per_cluster(data, mass, clusters)
     value, count = float(sums.sum() / masses.sum()), len(sums)
     if count == 1:
-        return Estimate(value, None, None, len(data), 1)
+        return Estimate(value, None, None, len(data), 1, no_interval(1))
     means = _resampled_means(sums, masses, resamples, seed)
     return Estimate(value, *percentile_interval(means, value, level, count), len(data), count)
 
@@ -151,7 +178,7 @@ def independent_difference(a: Estimate, b: Estimate) -> Estimate:
     value = a.value - b.value
     n, clusters = a.n + b.n, a.clusters + b.clusters
     if a.low is None or a.high is None or b.low is None or b.high is None:
-        return Estimate(value, None, None, n, clusters)
+        return Estimate(value, None, None, n, clusters, a.reason or b.reason or "no interval")
     below = math.hypot(a.value - a.low, b.high - b.value)
     above = math.hypot(a.high - a.value, b.value - b.low)
     return Estimate(value, value - below, value + above, n, clusters)

@@ -148,10 +148,6 @@ def _left_out(numbers: dict[str, Any]) -> list[str]:
 
 
 def _shown(estimate: dict[str, Any], *, percent: bool = False) -> str:
-    if estimate["value"] is None:
-        return f"undefined ({estimate['reason']})"
-    factor, form, unit = (100, ".0f", "%") if percent else (1, ".2f", "")
-    value = f"{factor * estimate['value']:{form}}{unit}"
-    if estimate["low"] is None:
-        return f"{value} (no interval)"
-    return f"{value} [{factor * estimate['low']:{form}}{unit}, {factor * estimate['high']:{form}}{unit}]"
+    from penchant.reports.words import recorded
+
+    return recorded(estimate, percent=percent, decimals=0 if percent else 2)

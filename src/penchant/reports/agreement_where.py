@@ -7,7 +7,6 @@ from penchant.reports.tables import Table
 from penchant.reports.words import count, number, short
 
 NAME = 60  # characters of a topic
-FEW = 10  # prompts: below that an interval is too narrow (metrics/intervals.py)
 AGREED = ("comparisons", "prompts", "two raters say the same", "Krippendorff's alpha")
 
 
@@ -26,8 +25,7 @@ def where_findings(numbers: Numbers) -> list[str]:
         )
     if numbers["topics"]:
         rows = numbers["topics"]["rows"]
-        few = "; those of fewer than ten prompts are too narrow" if any(row["prompts"] < FEW for row in rows) else ""
-        said.append(f"Of {count(len(rows), 'topic')} some lie apart by chance alone: their intervals say how far{few}.")
+        said.append(f"Of {count(len(rows), 'topic')} some lie apart by chance alone: their intervals say how far.")
         if numbers["topics"]["field"] is None:
             said.append(
                 "No field says what the prompts are about: the topics are clusters of their words (k-means on TF-IDF), "

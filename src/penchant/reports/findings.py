@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from penchant.metrics.intervals import Estimate
+from penchant.metrics.intervals import FEWEST_CLUSTERS, Estimate
 from penchant.reports.curves import training_mean
 from penchant.reports.read import EvalPoint, Run, finite
 from penchant.reports.summary import Summary
@@ -24,7 +24,6 @@ CONTRADICTIONS = 0.05  # of the comparisons
 OVERFIT_RISE = 0.05  # of the lowest held-out loss
 CHOSEN_FALL_PER_TOKEN = 0.5  # nats: each token of a chosen response lost 40% of its probability
 CUT_SHARE = 0.5  # of the sampled responses did not end by themselves
-FEW_PROMPTS = 10  # resampling fewer gives intervals that are too narrow (see metrics.intervals)
 CHANCE = 0.5
 
 _ORDER: dict[Severity, int] = {"serious": 0, "caution": 1, "note": 2}
@@ -296,15 +295,15 @@ def _few_prompts(s: Summary) -> Iterator[Finding]:
     few = [
         f"{what} {count(e.clusters, 'prompt')}"
         for what, e in (("held-out numbers on", held), ("samples on", drawn))
-        if e is not None and 0 < e.clusters < FEW_PROMPTS
+        if e is not None and 0 < e.clusters < FEWEST_CLUSTERS
     ]
     if few:
         yield Finding(
             "few_prompts",
             "caution",
-            "Too few prompts for honest intervals",
+            "Too few prompts for intervals",
             f"This run has {listing(few)}.",
-            f"With fewer than {FEW_PROMPTS} prompts the intervals are narrower than the truth. Evaluate on more.",
+            f"Fewer than {FEWEST_CLUSTERS} prompts do not show how much prompts differ. Evaluate on more.",
         )
 
 

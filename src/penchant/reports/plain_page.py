@@ -9,9 +9,8 @@ from typing import Any
 from penchant.errors import RunError
 from penchant.reports.canvas import Picture
 from penchant.reports.render import file_name, render_page, write_file
-from penchant.reports.study_words import as_estimate
-from penchant.reports.tables import DASH, flatten
-from penchant.reports.words import estimate, number
+from penchant.reports.tables import flatten
+from penchant.reports.words import number, recorded
 
 TEMPLATE = "plain_page.html.j2"
 Numbers = Mapping[str, Any]
@@ -44,12 +43,9 @@ def shared_context(numbers: Numbers, resampled: str = "prompts") -> dict[str, An
 
 
 def told(numbers: Numbers | None, *, percent: bool = False) -> str:
-    """A coefficient or estimate in a cell or a sentence; a dash where it is undefined."""
-    if numbers is None or numbers["value"] is None:
-        return DASH
-    if numbers["low"] is None and not percent:  # no width of an interval to take the digits from
-        return f"{number(numbers['value'], 2)} [no interval]"
-    return estimate(as_estimate(numbers), percent=percent)
+    """Format a coefficient or an estimate for a cell or a sentence, as `recorded` does."""
+    bare = numbers is not None and numbers["low"] is None  # no width of an interval to take the digits from
+    return recorded(numbers, percent=percent, decimals=2 if bare and not percent else None)
 
 
 def intervals_note(level: float, resampled: str = "prompts") -> str:

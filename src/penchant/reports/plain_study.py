@@ -7,9 +7,8 @@ from typing import Any
 
 import yaml
 
-from penchant.reports.study_words import as_estimate
-from penchant.reports.tables import DASH, flatten
-from penchant.reports.words import duration, estimate, listing
+from penchant.reports.tables import flatten
+from penchant.reports.words import duration, listing, recorded
 
 TEMPLATE = "plain_study.html.j2"
 INTERVALS = "Intervals are 95% and resample prompts, since comparisons of one prompt are not independent."
@@ -55,5 +54,5 @@ def shared_facts(study: Numbers) -> list[tuple[str, str]]:
 
 
 def cell(numbers: Numbers | None, *, percent: bool = False, sign: bool = False) -> str:
-    """An estimate in a table, or a dash."""
-    return DASH if numbers is None else estimate(as_estimate(numbers), percent=percent, sign=sign)
+    """Format an estimate for a table, as `recorded` does."""
+    return recorded(numbers, percent=percent, sign=sign)

@@ -310,8 +310,8 @@ def _estimate(entry: object) -> Estimate | None:
     low, high = finite(table.get("low")), finite(table.get("high"))
     if low is None or high is None or not low <= value <= high:
         low = high = None
-    n, clusters = finite(table.get("n")), finite(table.get("clusters"))
-    return Estimate(value, low, high, int(n or 0), int(clusters or 0))
+    counted = {key: int(finite(table.get(key)) or 0) for key in ("n", "clusters")}
+    return Estimate.from_dict({**table, "value": value, "low": low, "high": high, **counted})
 
 
 def _sampled(row: dict[str, Any]) -> SampledPrompt | None:

@@ -12,7 +12,7 @@ from penchant.reports.plain_page import Numbers, shared_context, write_page
 from penchant.reports.render import figure_context
 from penchant.reports.strengths_words import NAME, caption, counted, findings, headline, title
 from penchant.reports.tables import DASH, Table
-from penchant.reports.words import listing, number, short
+from penchant.reports.words import listing, number, recorded, short
 
 MOST = 40  # items in the figure and the table of who beat whom
 
@@ -65,8 +65,7 @@ def _table(numbers: Numbers) -> Table:
 
 def _fixed(e: Numbers, decimals: int) -> str:
     """With the same digits in every row."""
-    value, low, high = (None if e[key] is None else number(e[key], decimals) for key in ("value", "low", "high"))
-    return f"{value} [no interval]" if low is None else f"{value} [{low}, {high}]"
+    return recorded(e, decimals=decimals)
 
 
 def _halves(wins: float) -> str:

@@ -18,7 +18,7 @@ FELL = 0.5  # of the gain at its best, lost by the end: then a run collapsed
 
 def as_estimate(numbers: Numbers) -> Estimate:
     """An estimate from its JSON."""
-    return Estimate(numbers["value"], numbers["low"], numbers["high"], numbers["n"], numbers["clusters"])
+    return Estimate.from_dict(numbers)
 
 
 def headline(study: Numbers) -> list[str]:
@@ -69,7 +69,7 @@ def _points(gap: Estimate) -> str:
 
 def turned(e: Estimate) -> Estimate:
     low, high = (None if end is None else -end for end in (e.high, e.low))
-    return Estimate(-e.value, low, high, e.n, e.clusters)
+    return Estimate(-e.value, low, high, e.n, e.clusters, e.reason)
 
 
 def _seeds(study: Numbers) -> str:

@@ -95,7 +95,7 @@ def _unpaired(a: Estimate, b: Estimate) -> Estimate:
     """Difference of two means as if they were independent: wider than pairing would give, never too sure."""
     value, n, clusters = a.value - b.value, min(a.n, b.n), min(a.clusters, b.clusters)
     if a.low is None or a.high is None or b.low is None or b.high is None:
-        return Estimate(value, None, None, n, clusters)
+        return Estimate(value, None, None, n, clusters, a.reason or b.reason or "no interval")
     down = math.hypot(a.value - a.low, b.high - b.value)
     up = math.hypot(a.high - a.value, b.value - b.low)
     return Estimate(value, value - down, value + up, n, clusters)

@@ -9,12 +9,11 @@ from typing import Any
 from penchant.metrics.intervals import Estimate
 from penchant.reports.read import EvalPoint, Run, finite
 from penchant.reports.summary import Summary
-from penchant.reports.words import count, duration, estimate, number, signed, value_only
+from penchant.reports.words import DASH, count, duration, estimate, number, signed, value_only
 
 MOST_ENTRIES = 400  # of a flattened file: a hostile one may unfold without end
 MOST_DEPTH = 8
 MOST_DIFFERENCES = 40
-DASH = "–"
 
 
 @dataclass(frozen=True)

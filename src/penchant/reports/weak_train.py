@@ -12,7 +12,7 @@ from penchant.reports.plain_study import TEMPLATE, shared_context
 from penchant.reports.render import figure_context, render_page
 from penchant.reports.tables import Table
 from penchant.reports.weak_figures import reliability_picture
-from penchant.reports.words import duration, listing, number, short
+from penchant.reports.words import duration, listing, number, recorded, short
 
 INTERVALS = "Intervals are 95% and resample rows; related rows stay together."
 NO_TRUTH = "there is no truth here: agreement is not accuracy, and none of this measures it"
@@ -155,17 +155,11 @@ def _disagreements(numbers: Numbers) -> Table:
 
 
 def _share(estimate: Numbers) -> str:
-    return f"{100 * estimate['value']:.0f}%{_interval(estimate, 100, '.0f', '%')}"
+    return recorded(estimate, percent=True, decimals=0)
 
 
 def _nats(estimate: Numbers) -> str:
-    return f"{estimate['value']:.3f}{_interval(estimate, 1, '.3f', '')}"
-
-
-def _interval(estimate: Numbers, factor: float, form: str, unit: str) -> str:
-    if estimate["low"] is None:
-        return ""
-    return f" [{factor * estimate['low']:{form}}{unit}, {factor * estimate['high']:{form}}{unit}]"
+    return recorded(estimate, decimals=3)
 
 
 def _list(shares: Sequence[float]) -> str:

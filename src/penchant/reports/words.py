@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from penchant.metrics.intervals import Estimate
+
+DASH = "–"
+"""In a cell of which nothing was measured."""
 
 # Characters that would hide, reorder or break the text around them. The joiners U+200C and U+200D stay:
 # Persian and emoji need them.
@@ -58,19 +62,34 @@ def signed(value: float, decimals: int | None = None) -> str:
     return text if text.startswith("−") or not text.strip("0.,") else f"+{text}"
 
 
-def estimate(e: Estimate, *, percent: bool = False, sign: bool = False) -> str:
-    """`0.31 [0.24, 0.38]`; `64% [58%, 70%]` for shares; digits follow the width of the interval.
+def estimate(e: Estimate, *, percent: bool = False, sign: bool = False, decimals: int | None = None) -> str:
+    """Format an estimate: `0.31 [0.24, 0.38]`; `64% [58%, 70%]` for shares.
 
-    A mean whose interval is not known (one prompt only) says so in place of the interval.
+    The digits follow the width of the interval, unless `decimals` says how many. Where there is no interval, its
+    place has the reason: `0.31 [no interval: 6 prompts]`.
     """
     scale, unit = (100.0, "%") if percent else (1.0, "")
-    decimals = _decimals(e, scale)
+    places = _decimals(e, scale) if decimals is None else decimals
     show = signed if sign else number
-    value = f"{show(e.value * scale, decimals)}{unit}"
+    value = f"{show(e.value * scale, places)}{unit}"
     if e.low is None or e.high is None:
-        return f"{value} [no interval]"
-    low, high = (f"{show(end * scale, decimals)}{unit}" for end in (e.low, e.high))
+        return f"{value} [{e.reason or 'no interval'}]"
+    low, high = (f"{show(end * scale, places)}{unit}" for end in (e.low, e.high))
     return f"{value} [{low}, {high}]"
+
+
+def recorded(
+    numbers: Mapping[str, Any] | None, *, percent: bool = False, sign: bool = False, decimals: int | None = None
+) -> str:
+    """Format an estimate as JSON holds it, for a page or a terminal.
+
+    A dash stands where nothing was measured, and `undefined (reason)` where the number does not exist.
+    """
+    if numbers is None:
+        return DASH
+    if numbers["value"] is None:
+        return f"undefined ({numbers['reason']})" if numbers.get("reason") else DASH
+    return estimate(Estimate.from_dict(numbers), percent=percent, sign=sign, decimals=decimals)
 
 
 def value_only(e: Estimate, *, percent: bool = False, sign: bool = False) -> str:

@@ -130,12 +130,13 @@ def _configuration(config: type[Study], path: str | None, overrides: Sequence[st
 
 def _table(numbers: dict[str, Any]) -> str:
     """The methods with their efficiency, best first."""
+    from penchant.reports.words import recorded
+
     limit = numbers["limit"]
     lines = [f"share of the possible gain in reward, KL {limit['from_kl']:g} to {limit['to_kl']:.3g} nats:"]
     for method in sorted(numbers["methods"], key=lambda one: -one["efficiency"]["value"]):
         share = method["efficiency"]
-        interval = "" if share["low"] is None else f" [{share['low']:.2f}, {share['high']:.2f}]"
-        lines.append(f"  {method['label']:<14} {share['value']:.2f}{interval}{_seconds(method)}")
+        lines.append(f"  {method['label']:<14} {recorded(share, decimals=2)}{_seconds(method)}")
     return "\n".join(lines)
 
 

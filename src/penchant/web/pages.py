@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from penchant.metrics.agreement import Coefficient
 from penchant.metrics.intervals import Estimate
-from penchant.reports.words import clean
+from penchant.reports.words import clean, recorded
 from penchant.web.assignment import fair_share
 from penchant.web.export import Said
 from penchant.web.judgments import CONFIDENCE, MOST_NOTE, REASONS
@@ -106,11 +106,11 @@ def admin_context(summary: Summary, settings: Mapping[str, Any]) -> dict[str, An
         )
     return {
         "summary": summary,
-        "raw": coefficient(summary.raw, percent=True),
-        "alpha": coefficient(summary.alpha),
-        "kappa": [(a, b, coefficient(raw, percent=True), coefficient(kappa)) for a, b, raw, kappa in summary.kappa],
-        "first_shown": estimate(summary.first_shown),
-        "longer": estimate(summary.longer),
+        "raw": shown(summary.raw, percent=True),
+        "alpha": shown(summary.alpha),
+        "kappa": [(a, b, shown(raw, percent=True), shown(kappa)) for a, b, raw, kappa in summary.kappa],
+        "first_shown": shown(summary.first_shown, percent=True),
+        "longer": shown(summary.longer, percent=True),
         "disagreements": disagreements,
         "percent": percent,
     }
@@ -131,20 +131,6 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.0f}%"
 
 
-def estimate(found: Estimate | None) -> str:
-    """A share with its interval."""
-    if found is None:
-        return "–"
-    if found.low is None or found.high is None:
-        return f"{percent(found.value)} (one prompt: no interval)"
-    return f"{percent(found.value)} [{percent(found.low)}, {percent(found.high)}]"
-
-
-def coefficient(found: Coefficient, *, percent: bool = False) -> str:
-    """A measure of agreement with its interval, or why there is none."""
-    if found.value is None:
-        return f"undefined: {found.reason}"
-    form = (lambda value: f"{100 * value:.0f}%") if percent else (lambda value: f"{value:.2f}".replace("-", "−"))
-    if found.low is None or found.high is None:
-        return f"{form(found.value)} (no interval: {found.reason.removeprefix('no interval: ') or 'one prompt'})"
-    return f"{form(found.value)} [{form(found.low)}, {form(found.high)}]"
+def shown(found: Estimate | Coefficient | None, *, percent: bool = False) -> str:
+    """Format a share or a measure of agreement with its interval, or say why there is none."""
+    return recorded(None if found is None else found.as_dict(), percent=percent, decimals=0 if percent else 2)
