@@ -96,4 +96,4 @@ def test_durations_and_lists():
     ],
 )
 def test_recorded_numbers_say_why_there_is_no_interval(numbers, text):
-    assert recorded(numbers, percent=True, decimals=0) == text
+    assert words.recorded(numbers, percent=True, decimals=0) == text
