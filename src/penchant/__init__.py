@@ -8,8 +8,9 @@
 What needs torch is imported when first used, so that `penchant --help` is instant.
 """
 
-from __future__ import annotations
+import penchant.module_path  # noqa: F401 - before any other import could take a file of the current folder for its own
 
+# isort: split
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

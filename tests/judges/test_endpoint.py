@@ -208,7 +208,7 @@ def test_the_key_stands_in_no_transcript_and_no_message(
     endpoint.behave = lambda *_: "You sent s3cret. Verdict: A"
     verdict = judge_one(judge(key_from="OWN_KEY"), "p", "a", "b")
     assert "s3cret" not in verdict.transcript
-    assert "[key]" in verdict.transcript
+    assert "[secret]" in verdict.transcript
     endpoint.behave = lambda *_: (401, {}, b'{"error": {"message": "bad key s3cret"}}')
     with pytest.raises(InputError) as raised:
         judge_one(judge(key_from="OWN_KEY"), "p", "a", "b")

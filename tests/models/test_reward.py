@@ -188,3 +188,18 @@ def test_texts_are_read_as_in_training(tiny_model: str, tmp_path: Path) -> None:
     again = pt.load_reward_model(tmp_path / "saved", device="cpu")
     assert (again.renderer.template, again.renderer.end_ids) == ("plain", {256, 10})
     assert pt.load_reward_model(tmp_path / "saved", device="cpu", template="chat").renderer.template == "chat"
+
+
+@pytest.mark.parametrize("result", [None, '{"status": "interrupted"}', '{"status"', "[]"])
+def test_a_run_that_did_not_end_is_no_reward(tiny_model: str, tmp_path: Path, result: str | None) -> None:
+    run = tmp_path / "run"
+    fresh(tiny_model).save(run / "checkpoint")
+    assert pt.load_reward(str(run / "checkpoint"))  # a folder of its own, no run's
+    (run / "config.yaml").write_text("method: reward_model\n")
+    if result is not None:
+        (run / "result.json").write_text(result)
+    for folder in (run, run / "checkpoint"):
+        with pytest.raises(InputError, match="cannot be a reward: the run did not come to its end .*--resume out="):
+            pt.load_reward(str(folder))
+    (run / "result.json").write_text('{"status": "done"}')
+    assert len(pt.load_reward(str(run))([("Bob slept.", " Long.")])) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from penchant.cli import main
 from penchant.data.write import write_groups
 from penchant.errors import InputError
 from penchant.judges import VerdictStore
+from penchant.judges.contract import Question
 from penchant.pipelines.judge_runs import judge
 from penchant.pipelines.judge_settings import JudgeConfig
-from penchant.types import Comparison, PromptGroup, Response
+from penchant.types import Comparison, PromptGroup, Response, Verdict
 
 PROMPTS = [f"How was film {number}?" for number in range(16)]
 
@@ -134,6 +136,44 @@ def test_every_setting_of_temperatures_counts(trained: dict[str, str], tmp_path:
     assert json.loads(other[0])["prompt"] == "Was it a dog?"
 
 
+def test_a_runs_own_settings_do_not_decide_that_its_code_runs(trained: dict[str, str], tmp_path: Path) -> None:
+    run = tmp_path / "downloaded"
+    shutil.copytree(trained["run"], run)
+    (run / "config.yaml").write_text(
+        (run / "config.yaml").read_text().replace("trust_remote_code: false", "trust_remote_code: true")
+    )
+    assert "trust_remote_code: true" in (run / "config.yaml").read_text()
+    checkpoint = run / "checkpoint"
+    settings = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "own_code.py").write_text(
+        "from transformers import LlamaConfig, LlamaForCausalLM\n"
+        f"open({str(tmp_path / 'ran')!r}, 'w').close()\n"
+        "class OwnConfig(LlamaConfig):\n    model_type = 'own-llama'\n"
+        "class OwnModel(LlamaForCausalLM):\n    config_class = OwnConfig\n"
+    )
+    classes = {"AutoConfig": "own_code.OwnConfig", "AutoModelForCausalLM": "own_code.OwnModel"}
+    (checkpoint / "config.json").write_text(json.dumps(settings | {"model_type": "own-llama", "auto_map": classes}))
+    asked = {"responses": [str(run)], "judge": "longest", "temperatures": (0,), "out": str(tmp_path / "out")}
+    with pytest.raises(InputError, match="code of its own, which runs only where you say so: set `trust_remote_code"):
+        judge(JudgeConfig(**asked))
+    assert not (tmp_path / "ran").exists()
+    assert judge(JudgeConfig(**asked, trust_remote_code=True))["prompts"] == 6
+    assert (tmp_path / "ran").exists()
+
+
+def test_verdicts_are_for_their_owner_alone(files: dict[str, str], tmp_path: Path) -> None:
+    out = tmp_path / "judged"
+    out.mkdir()
+    (out / "judgments.sqlite").touch(0o644)  # as an earlier version made it
+    judge(JudgeConfig(responses=[files["kind"]], against=files["unkind"], judge="longest", out=str(out)))
+    assert [stat.S_IMODE(file.stat().st_mode) for file in out.glob("judgments.sqlite*")] == [0o600]
+    with VerdictStore(tmp_path / "new" / "store.sqlite") as store:
+        store.keep("judge", Question("a", "b", "c"), Verdict("a"))
+        modes = {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "new").iterdir()}
+        assert modes == {0o600}
+        assert len(list((tmp_path / "new").iterdir())) == 3  # its log too
+
+
 def test_what_cannot_be_drawn_is_refused(trained: dict[str, str], files: dict[str, str], tmp_path: Path) -> None:
     base = {"judge": "longest", "temperatures": (0,), "out": str(tmp_path / "out")}
     with pytest.raises(InputError, match="is no run directory, and temperatures need"):
@@ -144,12 +184,20 @@ def test_what_cannot_be_drawn_is_refused(trained: dict[str, str], files: dict[st
     copy.mkdir()
     for name in ("config.yaml", "metrics.jsonl", "samples.jsonl"):
         shutil.copy(Path(trained["run"]) / name, copy)
+    for temperatures in ((0,), ()):
+        with pytest.raises(InputError, match=r"cannot be judged: the run did not come to its end \(no result.json\)"):
+            judge(JudgeConfig(responses=[str(copy)], **{**base, "temperatures": temperatures}))
+    shutil.copy(Path(trained["run"]) / "result.json", copy)
     with pytest.raises(InputError, match="has no checkpoint to draw from"):
         judge(JudgeConfig(responses=[str(copy)], **base))
     (copy / "checkpoint").symlink_to(Path(trained["run"]) / "checkpoint")
     turns = (copy / "samples.jsonl").read_text().replace("How was film", "user: How was film")
     (copy / "samples.jsonl").write_text(turns)
     with pytest.raises(InputError, match="prompts are conversations"):
+        judge(JudgeConfig(responses=[str(copy)], **base))
+    result = json.loads((copy / "result.json").read_text())
+    (copy / "result.json").write_text(json.dumps(result | {"status": "interrupted"}))
+    with pytest.raises(InputError, match=r"did not come to its end \(interrupted\). Finish it with"):
         judge(JudgeConfig(responses=[str(copy)], **base))
     for settings, message in (
         ({"temperatures": (1, 1)}, "one temperature twice"),

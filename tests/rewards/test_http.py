@@ -222,6 +222,35 @@ def test_credentials(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Non
     assert endpoint.seen[-1][0]["Authorization"] == "Bearer abc"
 
 
+def test_an_endpoint_that_sends_the_token_back_shows_it_to_nobody(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = "tok/en+0123456789"
+    monkeypatch.setenv(TOKEN, token)
+    echo = "x" * (120 - 15) + f"Bearer {token}"  # cut within the token, had it been cut first
+    answers = [
+        says({"detail": echo}, 404),
+        says(echo.encode(), 200),
+        says({"said": f"Bearer {token}"}),
+        says({"rewards": [1, f"Bearer {token}", 3]}),
+        says({"rewards": [1, {"token": token}, 3]}),
+        says(b"", 307, Location=f"http://elsewhere/{token}"),
+    ]
+    reward = quick(f"{endpoint.url}/score?key=pass%2Fword")
+    for answer in answers:
+        endpoint.answers = [answer]
+        with pytest.raises(InputError) as caught:
+            reward(PAIRS)
+        assert "tok/" not in str(caught.value)
+        assert "0123" not in str(caught.value)
+    endpoint.answers = [says({}, 503)] * 4
+    with pytest.raises(RunError):
+        reward(PAIRS)
+    assert endpoint.seen[0][0]["Authorization"] == f"Bearer {token}"
+    assert token not in caplog.text
+    assert "word" not in caplog.text
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -86,13 +87,99 @@ def test_an_edited_file_is_read_again(folder: Path) -> None:
     assert load_reward("edited.py:one")(PAIRS) == [2.0, 2.0]
 
 
-def test_a_file_imports_its_neighbours(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("spec", ["inner/reward.py:f", "inner.reward:f"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from neighbour_of_reward import VALUE\ndef f(p): return [VALUE] * len(p)",
+        "import neighbour_of_reward as other\ndef f(p): return [other.VALUE] * len(p)",
+        "def f(p):\n    import neighbour_of_reward\n    return [neighbour_of_reward.VALUE] * len(p)",
+    ],
+)
+def test_a_file_imports_its_neighbours_and_nobody_else_does(folder: Path, spec: str, source: str) -> None:
     inner = folder / "inner"
     inner.mkdir()
-    (inner / "neighbour_of_reward.py").write_text("VALUE = 7.0")
-    (inner / "reward.py").write_text("from neighbour_of_reward import VALUE\ndef f(p): return [VALUE] * len(p)")
-    assert load_reward("inner/reward.py:f")(PAIRS) == [7.0, 7.0]
-    monkeypatch.delitem(sys.modules, "neighbour_of_reward")
+    (inner / "neighbour_of_reward.py").write_text("import second_neighbour\nVALUE = second_neighbour.VALUE")
+    (inner / "second_neighbour.py").write_text("import neighbour_of_reward\nVALUE = 7.0")
+    (inner / "reward.py").write_text(source)
+    path = list(sys.path)
+    assert load_reward(spec)(PAIRS) == [7.0, 7.0]
+    assert sys.path == path
+    with pytest.raises(ModuleNotFoundError):
+        import neighbour_of_reward  # type: ignore[import-not-found]  # noqa: F401
+    (inner / "second_neighbour.py").write_text("VALUE = 8.0 + 0")
+    assert load_reward(spec)(PAIRS) == [8.0, 8.0]  # an edited neighbour counts too
+
+
+def test_two_folders_have_each_their_own_neighbour(folder: Path) -> None:
+    for name, value in (("one", 1.0), ("two", 2.0)):
+        (folder / name).mkdir()
+        (folder / name / "helpers_of_mine.py").write_text(f"VALUE = {value}")
+        (folder / name / "reward.py").write_text("import helpers_of_mine as h\ndef f(p): return [h.VALUE] * len(p)")
+    one, two = load_reward("one/reward.py:f"), load_reward("two/reward.py:f")
+    assert (one(PAIRS), two(PAIRS)) == ([1.0, 1.0], [2.0, 2.0])
+
+
+@pytest.mark.parametrize("spec", ["pack/reward.py:f", "pack.reward:f"])
+def test_a_package_of_the_current_folder_keeps_its_relative_imports(folder: Path, spec: str) -> None:
+    (folder / "pack" / "inner").mkdir(parents=True)
+    (folder / "pack" / "__init__.py").write_text("from . import helpers")
+    (folder / "pack" / "helpers.py").write_text("from .inner.deep import VALUE")
+    (folder / "pack" / "inner" / "__init__.py").write_text("")
+    (folder / "pack" / "inner" / "deep.py").write_text("VALUE = 3.0")
+    (folder / "pack" / "reward.py").write_text("from .helpers import VALUE\ndef f(p): return [VALUE] * len(p)")
+    assert load_reward(spec)(PAIRS) == [3.0, 3.0]
+    (folder / "outside.py").write_text(
+        "from pack.helpers import VALUE\nfrom pack import reward\ndef f(p): return [VALUE + reward.VALUE] * len(p)"
+    )
+    assert load_reward("outside:f")(PAIRS) == [6.0, 6.0]
+
+
+def test_a_file_never_stands_for_an_installed_module(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("select", "pydantic"):
+        (folder / f"{name}.py").write_text("raise AssertionError('a file of the current folder ran')")
+    (folder / "mine.py").write_text("import select, pydantic\ndef f(p): return [float(hasattr(select, 'select'))] * 2")
+    assert load_reward("mine:f")(PAIRS) == [1.0, 1.0]
+    assert "pydantic.py is not what `import pydantic` gives" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("start", "entries"),
+    [(["-m", "penchant.cli"], ""), ([str(Path(sys.executable).with_name("penchant"))], ":")],
+)
+def test_programs_run_no_file_of_the_current_folder(tmp_path: Path, start: list[str], entries: str) -> None:
+    trap = "import pathlib\npathlib.Path(__file__).with_suffix('.ran').touch()\nraise SystemExit(0)\n"
+    for name in ("select", "typing", "argparse", "yaml", "torch", "torchvision", "vaderSentiment", "sitecustomise"):
+        (tmp_path / f"{name}.py").write_text(trap)
+    (tmp_path / "score.py").write_text("import select\ndef f(pairs): return [len(text) for _, text in pairs]\n")
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "a", "chosen": "bb", "rejected": "b"}\n')
+    arguments = ["judge", "responses=[rows.jsonl]", "against=rows.jsonl", "judge={name: reward, reward: 'score:f'}"]
+    environment = {**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", "") + entries}
+    done = subprocess.run(
+        [sys.executable, *start, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert not list(tmp_path.glob("*.ran")), done.stderr
+    assert (done.returncode, (tmp_path / "judged" / "judge.json").exists()) == (0, True), done.stderr
+
+
+@pytest.mark.parametrize("source", ["import sys\nsys.exit(0)", "quit()", "raise SystemExit"])
+def test_a_module_that_ends_the_program_is_an_error(folder: Path, source: str) -> None:
+    (folder / "leaves.py").write_text(source)
+    with pytest.raises(InputError, match=r"`leaves:f`.* cannot be imported: it ended the program"):
+        load_reward("leaves:f")
+
+
+@pytest.mark.parametrize("call", ["sys.exit(0)", "sys.exit()", "exit(1)", "sys.exit('done')"])
+def test_a_function_that_ends_the_program_is_an_error(folder: Path, call: str) -> None:
+    (folder / "leaves.py").write_text(f"import sys\ndef f(pairs): {call}")
+    with pytest.raises(InputError, match="`leaves:f` failed on 2 pairs: it ended the program"):
+        load_reward("leaves:f")(PAIRS)
+
+
+def test_ctrl_c_in_a_reward_stays_what_it_is(folder: Path) -> None:
+    (folder / "leaves.py").write_text("def f(pairs): raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        load_reward("leaves:f")(PAIRS)
 
 
 def test_an_installed_package() -> None:

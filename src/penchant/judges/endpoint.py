@@ -14,6 +14,8 @@ from penchant.errors import InputError, MissingExtra, RunError
 from penchant.judges.contract import Done, Question
 from penchant.judges.prompts import load_template, read_verdict
 from penchant.judges.settings import Endpoint
+from penchant.redact import redact, secrets_of_address
+from penchant.rewards.http import shown_url
 from penchant.types import Verdict
 
 EXCERPT = 200  # characters of an answer that a message shows
@@ -143,7 +145,8 @@ class EndpointJudge:
 
     def _give_up(self, error: Exception, *, last: bool) -> None:
         """Raise what would fail for every question."""
-        where, said = self.settings.base_url or "the endpoint", self._safe(_words(error))[:EXCERPT]
+        address = self.settings.base_url
+        where, said = shown_url(address) if address else "the endpoint", self._safe(_words(error))[:EXCERPT]
         status = getattr(error, "status_code", 0)
         if status in (401, 403):
             raise InputError(f"{where} refuses the key in {self.settings.key_from}: {said}") from None
@@ -153,14 +156,16 @@ class EndpointJudge:
                 "ends in /v1"
             ) from None
         if last and not self._answered and type(error.__cause__).__name__ == "ConnectError":
+            cause = self._safe(str(error.__cause__))
             raise RunError(
-                f"{where} cannot be reached, {self.settings.attempts} attempts failed ({error.__cause__}): start it, "
-                "or correct `base_url`, and give the same command again"
+                f"{where} cannot be reached, {self.settings.attempts} attempts failed ({cause}): start it, or "
+                "correct `base_url`, and give the same command again"
             ) from None
 
     def _safe(self, text: str) -> str:
-        """Without the key, which a server may send back."""
-        return text.replace(self._key, "[key]") if self._key != "none" else text
+        """Return the text without the key and what is secret in the address, which a server may send back."""
+        key = self._key if self._key != "none" else ""
+        return redact(text, [key, *secrets_of_address(self.settings.base_url or "")])
 
     def _wait(self, attempt: int, error: Exception) -> float:
         """Seconds before the next attempt."""

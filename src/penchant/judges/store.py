@@ -5,10 +5,11 @@ SQLite with a write-ahead log: each verdict is committed as it comes, and a kill
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -39,6 +40,7 @@ class VerdictStore:
         self.path = Path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self.path)  # before SQLite makes it: its log gets the same mode
             self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=30)
             (version,) = self._connection.execute("PRAGMA user_version").fetchone()
             tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
@@ -100,6 +102,13 @@ class VerdictStore:
                 f"{self.path} cannot be read or written ({error}). What was judged so far is kept: make room, or see "
                 "that nobody else holds the file, and give the same command again"
             ) from error
+
+
+def make_private(path: Path) -> None:
+    """Let nobody but its owner read a file; it is made, empty, if it is not there. Older files lose wider modes."""
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    with suppress(OSError):  # another user's, which we may write all the same
+        path.chmod(0o600)
 
 
 def _key(judge: str, asked: Question) -> str:

@@ -305,6 +305,11 @@ def weights_type(model: ModelConfig, device: torch.device) -> torch.dtype:
 def cannot_load(what: str, model: ModelConfig, error: Exception) -> InputError:
     """What a user reads where `transformers` gave up."""
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if "trust_remote_code" in str(error):
+        return InputError(
+            f"{what + ' ' if what else ''}model {model.name!r} comes with Python code of its own, which runs only "
+            "where you say so: set `trust_remote_code: true` for a source that you trust as much as your own code"
+        )
     return InputError(
         f"cannot load {what + ' ' if what else ''}model {model.name!r}: {reason} "
         f"(a built-in name is one of: {', '.join(BUILT_IN)}; a hub id needs a network or a filled cache)"

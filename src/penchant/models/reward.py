@@ -24,6 +24,7 @@ from penchant.engine.attention import states_at, unwrap
 from penchant.engine.score import Progress, Scorer, score, token_budget
 from penchant.engine.tree import TreeBatch
 from penchant.errors import InputError
+from penchant.models.finished import check_finished
 from penchant.models.load import locate, open_network
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.types import Prompt, PromptGroup, Response
@@ -179,9 +180,10 @@ def load_reward_model(
     with one label. Texts are read as they were in training, unless `template` says otherwise.
 
     Raises:
-        InputError: no such folder, or another kind of model in it.
+        InputError: no such folder, another kind of model in it, or a run that did not come to its end.
     """
     place = Path(folder).expanduser()
+    check_finished(place, "a reward")
     if (place / "checkpoint").is_dir():  # a run directory
         place = place / "checkpoint"
     settings = ModelConfig(name=str(place), device=device, dtype=dtype)

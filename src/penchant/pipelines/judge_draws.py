@@ -59,7 +59,7 @@ def drawn(config: JudgeConfig, place: str) -> dict[float, Responses]:
         for temperature, sampling in made.items()
     }
     if missing := [temperature for temperature, file in files.items() if not file.is_file()]:
-        _draw(run, config.device, prompts, {files[temperature]: made[temperature] for temperature in missing})
+        _draw(run, config, prompts, {files[temperature]: made[temperature] for temperature in missing})
     return {temperature: responses(str(file)) for temperature, file in files.items()}
 
 
@@ -87,13 +87,16 @@ def _sampling(config: JudgeConfig, run: Run, temperature: float) -> Sampling:
     return Sampling(n, temperature, limit, settings.get("top_k", 0), settings.get("top_p", 1.0), config.seed)
 
 
-def _draw(run: Run, device: str, prompts: Sequence[Prompt], wanted: Mapping[Path, Sampling]) -> None:
+def _draw(run: Run, config: JudgeConfig, prompts: Sequence[Prompt], wanted: Mapping[Path, Sampling]) -> None:
     """Draw what is wanted, a file at a time, each of which appears only when it is whole."""
     own = run.setting("model")
-    kept = {
-        key: own[key] for key in ("dtype", "sampler", "trust_remote_code") if isinstance(own, Mapping) and key in own
-    }
-    model = ModelConfig(name=str(run.path / "checkpoint"), device=device, **kept)
+    kept = {key: own[key] for key in ("dtype", "sampler") if isinstance(own, Mapping) and key in own}
+    model = ModelConfig(
+        name=str(run.path / "checkpoint"),
+        device=config.device,
+        trust_remote_code=config.trust_remote_code,  # never the run's own word: it may be downloaded
+        **kept,
+    )
     policy = load_policy(model, template=run.setting("data", "template") or "auto")
     for file, sampling in wanted.items():
         if long := [prompt for prompt in prompts if not policy.has_room(prompt, sampling.max_new_tokens)]:

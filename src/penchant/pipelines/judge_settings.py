@@ -37,6 +37,9 @@ class JudgeConfig(Config):
     """With temperatures: fixes the draws."""
     device: str = "auto"
     """With temperatures: where models draw."""
+    trust_remote_code: bool = False
+    """With temperatures: run Python code that comes with the runs' models. A run's own settings do not decide it: the
+    run may be somebody else's."""
     judge: JudgeSpec
     """Who judges, with its settings."""
     baselines: bool = True

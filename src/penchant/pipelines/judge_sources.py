@@ -7,6 +7,7 @@ from pathlib import Path
 
 from penchant.data.load import load_preferences, load_responses
 from penchant.errors import InputError
+from penchant.models.finished import check_finished
 from penchant.pipelines.judge_settings import JudgeConfig
 from penchant.reports.read import Run, SampledPrompt, read_runs
 from penchant.types import prompt_text
@@ -64,8 +65,10 @@ def shown(text: str) -> str:
 
 
 def run_at(place: str) -> Run:
-    """The run in a folder. Raises InputError where there is none."""
-    return read_runs([Path(place).expanduser()])[0]
+    """Return the run in a folder. Raises InputError where there is none, or one that did not come to its end."""
+    run = read_runs([Path(place).expanduser()])[0]
+    check_finished(run.path, "judged")
+    return run
 
 
 def last_samples(run: Run) -> list[SampledPrompt]:

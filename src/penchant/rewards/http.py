@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from penchant.errors import InputError, RunError
+from penchant.redact import redact, secrets_of_address
 
 log = logging.getLogger("penchant.rewards")
 
@@ -42,7 +43,8 @@ class HTTPReward:
 
     Attributes:
         url: of the endpoint. Credentials in it (`http://user:password@host/...`) are sent as basic authentication
-            and shown in no message; the token in `$PENCHANT_REWARD_TOKEN`, where there is one, goes before them.
+            and shown in no message, even if the endpoint sends them back; the token in `$PENCHANT_REWARD_TOKEN`,
+            where there is one, goes before them.
         batch: pairs of one request, at most.
         timeout_s: seconds that connecting, and each wait for data, may take.
         attempts: how often a request is sent before giving up.
@@ -98,6 +100,7 @@ class HTTPReward:
             except (OSError, http.client.HTTPException) as error:
                 cause = getattr(error, "reason", error)  # urllib wraps what happened while connecting
                 reason = f"{type(cause).__name__}: {cause}" if isinstance(cause, Exception) else str(cause)
+            reason = self._safe(reason)
             if attempt < self.attempts:
                 place = f"attempt {attempt} of {self.attempts}"
                 log.warning("%s: %s failed (%s); again in %.3g s", self._called, place, reason, wait)
@@ -120,7 +123,7 @@ class HTTPReward:
         """What to say of a status that asking again would not change."""
         if 300 <= error.code < 400:
             target = error.headers.get("Location", "")
-            where = f" to {shown_url(target)}" if target else ""
+            where = f" to {self._safe(shown_url(target))}" if target else ""
             return InputError(
                 f"{self._called} answered {error.code}: a redirect{where}, which is not followed; give that address"
             )
@@ -128,24 +131,36 @@ class HTTPReward:
         if error.code in (401, 403):
             advice = f"put its token into ${TOKEN}"
         try:
-            said = _excerpt(error.read(MOST_BYTES))
+            said = self._excerpt(error.read(MOST_BYTES))
         except (OSError, http.client.HTTPException):
             said = "nothing more"
         return InputError(
-            f"{self._called} refused the request: {error.code} {error.reason}, {said}. Check the address; {advice}"
+            f"{self._called} refused the request: {error.code} {self._safe(error.reason)}, {said}. Check the address; "
+            f"{advice}"
         )
 
     def _rewards(self, body: bytes, expected: int) -> list[Any]:
         try:
             answer = json.loads(body)
         except (ValueError, RecursionError):
-            raise InputError(f"{self._called} answered {_excerpt(body)}, which is no JSON; expected {ANSWER}") from None
+            said = self._excerpt(body)
+            raise InputError(f"{self._called} answered {said}, which is no JSON; expected {ANSWER}") from None
         rewards = answer.get("rewards") if isinstance(answer, dict) else None
         if not isinstance(rewards, list):
-            raise InputError(f"{self._called} answered {_excerpt(body)}, expected {ANSWER}")
+            raise InputError(f"{self._called} answered {self._excerpt(body)}, expected {ANSWER}")
         if len(rewards) != expected:  # counted here: two wrong batches may add up to the right number
             raise InputError(f"{self._called} returned {len(rewards)} numbers for {expected} (prompt, response) pairs")
-        return rewards
+        # what is no number ends up in a message of `checked_reward`
+        return [value if isinstance(value, int | float | None) else self._safe(_plain(value)) for value in rewards]
+
+    def _safe(self, text: str) -> str:
+        """Return the text without token and credentials, which an endpoint may send back."""
+        return redact(text, [os.environ.get(TOKEN, ""), *secrets_of_address(self.url)])
+
+    def _excerpt(self, body: bytes) -> str:
+        """Return the beginning of an answer, for a message; redacted before it is cut, or a part would stay."""
+        text = self._safe(body.decode(errors="replace"))
+        return ascii(text if len(text) <= EXCERPT else f"{text[: EXCERPT - 3]}...")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -208,6 +223,5 @@ def _asked_wait(error: urllib.error.HTTPError) -> float:
     return min(float(seconds), MOST_WAIT_S) if seconds.isdecimal() else 0.0
 
 
-def _excerpt(body: bytes) -> str:
-    text = body[: 4 * EXCERPT].decode(errors="replace")
-    return ascii(text if len(text) <= EXCERPT else f"{text[: EXCERPT - 3]}...")
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

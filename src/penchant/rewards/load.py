@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import importlib.util
 import math
-import pkgutil
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import wraps
 from numbers import Real
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from penchant.errors import InputError, PenchantError
+from penchant.rewards.user_code import describe_error, load_module, near
 
 if TYPE_CHECKING:
     from penchant.data.render import Overflow
@@ -36,11 +29,12 @@ def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error"
     """A reward by name or by where its function lies.
 
     Args:
-        spec: `"vader"`; or `"module:function"`, a module of the current folder or an installed one; or
-            `"path/to/file.py:function"`. The function takes a list of (prompt, response) texts and returns a
-            number for each. Or `"classifier:MODEL"` (see `penchant.rewards.classifier`). Or the `http://` or
-            `https://` address of an endpoint (see `penchant.rewards.http`). Or the folder of a reward model (a
-            `reward_model` run, or its `checkpoint`), or several with commas between: the mean of them.
+        spec: `"vader"`; or `"module:function"`, a file `module.py` of the current folder or an installed module; or
+            `"path/to/file.py:function"` (see `penchant.rewards.user_code`). The function takes a list of
+            (prompt, response) texts and returns a number for each. Or `"classifier:MODEL"` (see
+            `penchant.rewards.classifier`). Or the `http://` or `https://` address of an endpoint (see
+            `penchant.rewards.http`). Or the folder of a reward model (a `reward_model` run, or its `checkpoint`), or
+            several with commas between: the mean of them.
         device: where a classifier or a reward model runs, as `load_policy` takes it. (Code of its own is never run.)
         overflow: of a reward model, what becomes of texts beyond its context (see `penchant.data.render.Renderer`).
 
@@ -65,21 +59,30 @@ def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error"
         from penchant.rewards.learned import learned_reward  # brings torch
 
         return learned_reward(spec.split(","), device=device, overflow=overflow)
-    target = BUILT_IN.get(spec, spec)
-    source, colon, name = target.rpartition(":")
-    if not (colon and source and name.isidentifier()):
-        raise InputError(
-            f"the reward `{spec}` is unknown; expected {', '.join(BUILT_IN)}, module:function, "
-            f"path/to/file.py:function, or http://address{_near(spec, list(BUILT_IN))}"
-        )
-    module = _module_from_file(spec, Path(source)) if source.endswith(".py") else _module(spec, source)
+    source, name = _function_of(spec)
+    module = load_module(source, _refuse(spec))
     if not hasattr(module, name):
         functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise InputError(f"the reward `{spec}`: {source} has no `{name}`{_near(name, functions)}")
+        raise InputError(f"the reward `{spec}`: {source} has no `{name}`{near(name, functions)}")
     function = getattr(module, name)
     if not callable(function):
         raise InputError(f"the reward `{spec}`: expected a function, but {name} is a {type(function).__name__}")
     return checked_reward(function, spec)
+
+
+def _function_of(spec: str) -> tuple[str, str]:
+    """Return the module (or the path of its file) and the function that a reward's name stands for."""
+    source, colon, name = BUILT_IN.get(spec, spec).rpartition(":")
+    if not (colon and source and name.isidentifier()):
+        raise InputError(
+            f"the reward `{spec}` is unknown; expected {', '.join(BUILT_IN)}, module:function, "
+            f"path/to/file.py:function, or http://address{near(spec, list(BUILT_IN))}"
+        )
+    return source, name
+
+
+def _refuse(spec: str) -> Callable[[str], InputError]:
+    return lambda reason: InputError(f"the reward `{spec}`: {reason}")
 
 
 def checked_reward(function: Callable[..., Any], name: str | None = None) -> Reward:
@@ -105,11 +108,10 @@ def checked_reward(function: Callable[..., Any], name: str | None = None) -> Rew
             return []
         try:
             results = function(pairs)
-        except PenchantError:
+        except (PenchantError, KeyboardInterrupt):
             raise
-        except Exception as error:  # the user's code may raise anything
-            what = f"{type(error).__name__}: {error}"
-            raise InputError(f"{called} failed on {len(pairs)} pairs: {what}") from error
+        except BaseException as error:  # the user's code may raise anything, and `sys.exit` is an exception
+            raise InputError(f"{called} failed on {len(pairs)} pairs: {describe_error(error)}") from error
         count = _length(results)
         if count is None:
             raise InputError(f"{called} returned {_excerpt(results)}, expected a list of numbers")
@@ -148,62 +150,6 @@ def _float(value: Real) -> float:
         return float(value)
     except OverflowError:  # a whole number beyond every float
         return math.inf
-
-
-def _module(spec: str, name: str) -> ModuleType:
-    """Imports a module of the current folder, or else an installed one."""
-    with import_path(Path.cwd()):
-        try:
-            return importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            # an import inside the module that fails is another matter than a module that is not there
-            if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
-                raise InputError(f"the reward `{spec}`: {name} cannot be imported: {error}") from error
-            known = [module.name for module in pkgutil.iter_modules()]
-            where = f"in {Path.cwd()} or installed"
-            raise InputError(f"the reward `{spec}`: there is no module `{name}` {where}{_near(name, known)}") from None
-        except Exception as error:  # a module may raise anything while it is imported
-            what = f"{type(error).__name__}: {error}"
-            raise InputError(f"the reward `{spec}`: {name} cannot be imported: {what}") from error
-
-
-def _module_from_file(spec: str, path: Path) -> ModuleType:
-    """Runs a Python file as a module of its own, anew each time, so that an edited file is what counts."""
-    if not path.is_file():
-        files = [file.name for file in path.parent.glob("*.py")]
-        raise InputError(f"the reward `{spec}`: there is no file {path}{_near(path.name, files)}")
-    path = path.resolve()
-    name = f"penchant_reward_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    module_spec = importlib.util.spec_from_file_location(name, path)
-    assert module_spec is not None  # a .py file always has a loader
-    assert module_spec.loader is not None
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[name] = module  # dataclasses and pickle look their module up there
-    try:
-        with import_path(path.parent):
-            module_spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        what = f"{type(error).__name__}: {error}"
-        raise InputError(f"the reward `{spec}`: {path} cannot be imported: {what}") from error
-    return module
-
-
-@contextmanager
-def import_path(folder: Path) -> Iterator[None]:
-    """Lets imports find modules in a folder, first of all, for a while."""
-    entry = str(folder)
-    sys.path.insert(0, entry)
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path.remove(entry)
-
-
-def _near(word: str, choices: Sequence[str]) -> str:
-    matches = get_close_matches(word, choices, n=3)
-    return f"; did you mean {' or '.join(f'`{match}`' for match in matches)}?" if matches else ""
 
 
 def _excerpt(value: Any) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -16,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import penchant
-from penchant.errors import InputError
 from penchant.models.builtin import EMBEDDED, WHEELS
-from penchant.rewards.load import import_path
+from penchant.rewards.user_code import code_content
 
 LENGTH = 12  # hexadecimal digits of an address
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt")  # files of a model's folder that decide what it does
@@ -104,25 +102,7 @@ def reward_content(spec: str) -> str:
     if all(Path(part).expanduser().is_dir() for part in spec.split(",")):
         return " ".join(map(model_content, spec.split(",")))
     source, _, function = spec.rpartition(":")
-    return f"{_code(source)}:{function}"
-
-
-def _code(source: str) -> str:
-    """Of a Python file, or of a module where `load_reward` finds it: in the current folder first.
-
-    Raises:
-        InputError: there is no such module.
-    """
-    if source.endswith(".py") or not source:
-        return data_content(source)
-    with import_path(Path.cwd()):
-        try:
-            found = importlib.util.find_spec(source)
-        except (ImportError, ValueError):
-            found = None
-    if found is None:
-        raise InputError(f"reward: there is no module `{source}` in {Path.cwd()} or installed")
-    return _file(Path(found.origin)) if found.origin and Path(found.origin).is_file() else source
+    return f"{code_content(source)}:{function}"
 
 
 def _file(path: Path) -> str:

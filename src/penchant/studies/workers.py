@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from penchant.errors import RunError
+from penchant.module_path import safe_path
 from penchant.studies.tasks import Task
 
 
@@ -91,11 +92,11 @@ class Workers:
     def _say(self, message: dict[str, Any]) -> None:
         if self._server is None:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "penchant.studies.worker_server"],
+                [sys.executable, "-P", "-m", "penchant.studies.worker_server"],  # -P: no current folder on its path
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C reaches the study alone, which passes it on once
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(safe_path())},
             )
         assert self._server.stdin is not None
         try:

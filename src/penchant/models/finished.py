@@ -1,0 +1,40 @@
+"""Whether a run directory holds a run that came to its end. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from penchant.errors import InputError
+
+ENDED = ("done", "stopped_early", "runaway")
+"""The statuses in `result.json` of a run that came to its end."""
+
+
+def check_finished(folder: Path, use: str) -> None:
+    """Refuse a run that did not come to its end; a folder that is neither a run's nor its checkpoint passes.
+
+    A run that was stopped has weights of some step on the way, and a reward model lacks what is taken off its scores:
+    nobody who reads the numbers later would know.
+
+    Args:
+        folder: a run directory, or the `checkpoint` in one.
+        use: what it is wanted for, for the message.
+
+    Raises:
+        InputError: the run was interrupted, or has no readable result.
+    """
+    run = folder if (folder / "config.yaml").is_file() else folder.resolve().parent
+    if not (run / "config.yaml").is_file() or (run != folder and folder.resolve().name not in ("checkpoint", "best")):
+        return
+    try:
+        status = json.loads((run / "result.json").read_text(encoding="utf-8"))["status"]
+    except FileNotFoundError:
+        status = "no result.json"
+    except (OSError, ValueError, KeyError, TypeError):
+        status = "a damaged result.json"
+    if status not in ENDED:
+        raise InputError(
+            f"{folder} cannot be {use}: the run did not come to its end ({status}). Finish it with "
+            f"`penchant train ... --resume out={run}`"
+        )

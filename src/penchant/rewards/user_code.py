@@ -1,0 +1,312 @@
+"""Python code of the user's: a file, loaded by its path, or an installed package. No folder goes on the module path.
+
+A folder on the module path would let any file in it stand for any module: a `select.py` among downloaded data would
+run as soon as something imports `select`. So a file is loaded by its path alone. What it imports by a name that a file
+beside it has is loaded by that file's path too, for this file's imports and for nobody else's.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import logging
+import pkgutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from penchant.errors import InputError
+
+log = logging.getLogger("penchant.rewards")
+
+Refuse = Callable[[str], InputError]
+"""Makes the error of a reason: it knows what the user asked for."""
+
+
+def load_module(source: str, refuse: Refuse) -> ModuleType:
+    """Load a Python file of the user's, anew each time, or import an installed module.
+
+    Args:
+        source: a path that ends in `.py`; or a module's name, for which a file of that name in the current folder
+            (`a.b` for `a/b.py`) goes before what is installed.
+        refuse: makes the error of a reason.
+
+    Raises:
+        InputError: there is no such file or module, or it fails while it is imported, by `sys.exit` too.
+    """
+    file = find_file(source)
+    if file is None and source.endswith(".py"):
+        files = [path.name for path in Path(source).expanduser().parent.glob("*.py")]
+        raise refuse(f"there is no file {source}{near(Path(source).name, files)}")
+    try:
+        return _load_file(file) if file is not None else importlib.import_module(source)
+    except ModuleNotFoundError as error:
+        # an import inside the module that fails is another matter than a module that is not there
+        if file is not None or error.name is None or not f"{source}.".startswith(f"{error.name}."):
+            raise refuse(f"{file or source} cannot be imported: {error}{_absent_sibling(file, error)}") from error
+        raise refuse(_absent(source)) from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may raise anything while it is imported, and `sys.exit` is an exception
+        raise refuse(f"{file or source} cannot be imported: {describe_error(error)}") from error
+
+
+def find_file(source: str) -> Path | None:
+    """Return the user's file that a path or a module's name stands for; None where there is none."""
+    if source.endswith(".py"):
+        path = Path(source).expanduser()
+        return path if path.is_file() else None
+    parts = source.split(".")
+    if not all(part.isidentifier() for part in parts):
+        return None
+    return _module_file(Path.cwd().joinpath(*parts))
+
+
+def check_function(source: str, name: str, refuse: Refuse) -> None:
+    """Refuse a function that cannot be there, without running any code of the user's.
+
+    Raises:
+        InputError: there is no such file or module, the file is no Python, or it binds no such name.
+    """
+    file = find_file(source) or _installed_file(source)
+    if file is None:
+        if source.endswith(".py") or not _is_installed(source):
+            load_module(source, refuse)  # says what is missing, and what is like it
+        return
+    if file.suffix != ".py":
+        return
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        raise refuse(f"{file} cannot be imported: {describe_error(error)}") from error
+    bound = _bound_names(tree)
+    if bound is not None and name not in bound:
+        raise refuse(f"{source} has no `{name}`{near(name, sorted(bound))}")
+
+
+def code_content(source: str) -> str:
+    """Return a digest of the code behind a path or a module's name: the file, and the files beside it that it imports.
+
+    Of an installed package it is the module's file and the package's version; empty where nothing is found.
+    """
+    file = find_file(source)
+    if file is not None:
+        files = _with_siblings(file)
+        return _digest(*(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files))
+    installed = _installed_file(source)
+    if installed is None:
+        return ""
+    names = importlib.metadata.packages_distributions().get(source.partition(".")[0], [])
+    versions = sorted(f"{name} {importlib.metadata.version(name)}" for name in set(names))
+    return _digest(source, hashlib.sha256(installed.read_bytes()).hexdigest(), *versions)
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the kind and the words of an error of the user's code."""
+    if isinstance(error, SystemExit):
+        return f"it ended the program (sys.exit({error.code!r})): raise an exception instead"
+    return f"{type(error).__name__}: {error}"
+
+
+def near(word: str, choices: Sequence[str]) -> str:
+    """Return a question that names the choices that are most like a word; empty where none is."""
+    matches = get_close_matches(word, choices, n=3)
+    return f"; did you mean {' or '.join(f'`{match}`' for match in matches)}?" if matches else ""
+
+
+# -- files ---------------------------------------------------------------------------------------------------------
+
+
+def _load_file(file: Path) -> ModuleType:
+    """Run a file as a module of its own; a file of a package, as that package's module."""
+    file = file.resolve()
+    if file.name != "__init__.py" and (file.parent / "__init__.py").is_file():
+        return importlib.import_module(f"{_load_package(file.parent).__name__}.{file.stem}")
+    return _load_package(file.parent) if file.name == "__init__.py" else _run(file, {})
+
+
+def _load_package(folder: Path) -> ModuleType:
+    """Load the package of a folder, inside the packages around it, so that its relative imports hold."""
+    if (folder.parent / "__init__.py").is_file():
+        outer = _load_package(folder.parent)
+        return importlib.import_module(f"{outer.__name__}.{folder.name}")
+    return _run(folder / "__init__.py", {})
+
+
+def _run(file: Path, loaded: dict[Path, ModuleType]) -> ModuleType:
+    """Run a file as a module under a name that no import statement reaches.
+
+    Args:
+        loaded: the files of this load so far, so that two that import each other run once each.
+    """
+    package = file.name == "__init__.py"
+    name = _own_name(file)
+    for known in [key for key in sys.modules if key.startswith(f"{name}.")]:  # an edited package is what counts
+        del sys.modules[known]
+    spec = importlib.util.spec_from_file_location(
+        name, file, submodule_search_locations=[str(file.parent)] if package else None
+    )
+    assert spec is not None  # a .py file always has a loader
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    vars(module)["__builtins__"] = {**vars(builtins), "__import__": _importer(_folder(file), loaded)}
+    loaded[file] = sys.modules[name] = module  # dataclasses and pickle look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def _own_name(file: Path) -> str:
+    stem = file.parent.name if file.name == "__init__.py" else file.stem
+    return f"penchant_user_{stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+
+
+def _folder(file: Path) -> Path:
+    """Return the folder whose files a file imports by name."""
+    return file.parent.parent if file.name == "__init__.py" else file.parent
+
+
+def _importer(folder: Path, loaded: dict[Path, ModuleType]) -> Callable[..., Any]:
+    """Return what the import statements of a file in this folder call."""
+
+    def import_name(
+        name: str,
+        scope: Mapping[str, object] | None = None,
+        local: Mapping[str, object] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        top, _, rest = name.partition(".")
+        file = None if level else _sibling(folder, top)
+        if file is None:
+            return builtins.__import__(name, scope, local, fromlist or (), level)
+        module = loaded.get(file) or _run(file, loaded)
+        if not rest:
+            for part in fromlist or ():  # `from package import module`
+                if hasattr(module, "__path__") and not hasattr(module, part) and part != "*":
+                    importlib.import_module(f"{module.__name__}.{part}")
+            return module
+        inner = importlib.import_module(f"{module.__name__}.{rest}")
+        return inner if fromlist else module
+
+    return import_name
+
+
+def _sibling(folder: Path, name: str) -> Path | None:
+    """Return the file beside it that a file means by an import; None where the name is an installed module's."""
+    file = _module_file(folder / name)
+    if file is None or name in sys.stdlib_module_names:
+        return None
+    if _spec(name) is None or _installed_file(name) == file:
+        return file
+    log.warning("%s is not what `import %s` gives, an installed package is: rename the file", file, name)
+    return None
+
+
+def _module_file(base: Path) -> Path | None:
+    for path in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
+        if path.is_file():
+            return path.resolve()
+    return None
+
+
+def _is_installed(name: str) -> bool:
+    return name in sys.stdlib_module_names or _spec(name) is not None
+
+
+def _installed_file(name: str) -> Path | None:
+    spec = _spec(name)
+    path = Path(spec.origin) if spec is not None and spec.origin else None
+    return path.resolve() if path is not None and path.is_file() else None
+
+
+def _spec(name: str) -> importlib.machinery.ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return None
+
+
+def _absent(source: str) -> str:
+    known = [module.name for module in pkgutil.iter_modules()]
+    here = [path.stem for path in Path.cwd().glob("*.py")]
+    return f"there is no module `{source}` in {Path.cwd()} or installed{near(source, [*here, *known])}"
+
+
+def _absent_sibling(file: Path | None, error: ModuleNotFoundError) -> str:
+    """Return what to do where a package's own module is imported by an absolute name."""
+    if file is None or error.name is None or _module_file(file.parent / error.name.partition(".")[0]) is None:
+        return ""
+    return f" (it is a file of the same package: import it by `from .{error.name} import ...`)"
+
+
+# -- what a file holds, found in its syntax tree --------------------------------------------------------------------
+
+
+def _with_siblings(file: Path) -> list[Path]:
+    """Return a file and all files beside it that it imports, and those that these import; all of a package."""
+    found: dict[Path, None] = {}
+    waiting = [file.resolve()]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found[path] = None
+        if (path.parent / "__init__.py").is_file():
+            waiting += path.parent.rglob("*.py")
+        folder = _folder(path)
+        waiting += filter(None, (_sibling(folder, name) for name in _imported(path)))
+    return sorted(found)
+
+
+def _imported(file: Path) -> set[str]:
+    """Return the first parts of the names that a file imports, wherever in it."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return set()
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def _bound_names(tree: ast.Module) -> set[str] | None:
+    """Return the names that a module binds at its top level; None where only running it would tell."""
+    names: set[str] = set()
+    waiting: list[ast.AST] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            if node.name == "__getattr__":
+                return None
+            names.add(node.name)
+            continue  # what is bound inside is its own
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            if any(alias.name == "*" for alias in node.names):
+                return None
+            names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Name):
+            if node.id in ("exec", "globals", "vars", "setattr"):
+                return None
+            if isinstance(node.ctx, ast.Store):
+                names.add(node.id)
+        waiting += ast.iter_child_nodes(node)
+    return names
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", errors="surrogatepass")).hexdigest()[:16]
