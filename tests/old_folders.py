@@ -9,6 +9,8 @@ from typing import Any
 
 FIXTURES = Path(__file__).parent / "fixtures"
 C111D53 = FIXTURES / "c111d53"
+FOLDER = "/folder"
+"""How archived texts name the directory that the commands ran in."""
 
 
 def unpack(folder: Path, *kinds: str, version: Path = C111D53) -> Path:
@@ -20,9 +22,10 @@ def unpack(folder: Path, *kinds: str, version: Path = C111D53) -> Path:
     for kind in ("inputs", *kinds):
         with tarfile.open(version / f"{kind}.tar.gz") as archive:
             archive.extractall(folder, filter="data")
-    for file in folder.rglob("adapter_config.json"):  # adapters name their base by its absolute path
-        settings = json.loads(file.read_text())
-        file.write_text(json.dumps(settings | {"base_model_name_or_path": str(folder.resolve() / "model")}))
+    for file in (file for file in folder.rglob("*") if file.suffix in (".json", ".yaml")):
+        text = file.read_text()
+        if FOLDER in text:  # adapters and studies name their inputs by absolute paths
+            file.write_text(text.replace(FOLDER, str(folder.resolve())))
     return folder
 
 

@@ -1,0 +1,197 @@
+"""Digests of files, so that a flipped byte is found when the file is read back. Imports no torch.
+
+A folder carries `SHA256SUMS`, a line per file, which `sha256sum --check SHA256SUMS` reads too. A file that is mapped
+into memory ends with the digests of its blocks instead: a block is checked when a reader first touches it.
+
+SHA-256 throughout: of the digests in `hashlib` it is the fastest but SHA-1, and one is enough.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import struct
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+from penchant.errors import InputError
+from penchant.files import write_atomically
+
+log = logging.getLogger("penchant")
+
+SUMS = "SHA256SUMS"
+BLOCK = 1 << 18  # bytes: small enough that a step checks little more than it reads
+BLOCK_DIGEST = 16  # bytes of a block's digest
+MAGIC = b"penchant-blocks1"
+TRAILER = struct.Struct("<16s32s")  # the magic, and the digest of the block digests
+
+
+class DamagedFile(InputError):
+    """A file that does not hold what was written to it: its content does not fit its digest, or it is gone."""
+
+
+def digest_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# -- folders ------------------------------------------------------------------------------------------------------
+
+
+def read_sums(folder: Path) -> dict[str, str] | None:
+    """Return the digests of a folder's files by name, or None where it has no `SHA256SUMS`.
+
+    Raises:
+        DamagedFile: there is one that is not in the form `DIGEST  NAME` throughout.
+    """
+    path = folder / SUMS
+    try:
+        lines = path.read_bytes().decode("utf-8").split("\n")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DamagedFile(f"{path} cannot be read ({error}). {_remedy(path)}") from error
+    sums = {}
+    for number, line in enumerate(lines[:-1], start=1):
+        digest, gap, name = line[:64], line[64:66], line[66:]
+        if gap != "  " or not name or set(digest) - set("0123456789abcdef"):
+            raise DamagedFile(f"{path}:{number} is no line of digest and name. {_remedy(path)}")
+        sums[name] = digest
+    if lines[-1] or not sums:
+        raise DamagedFile(f"{path} is cut short. {_remedy(path)}")
+    return sums
+
+
+def write_sums(folder: Path, sums: dict[str, str] | None = None) -> None:
+    """Write a folder's `SHA256SUMS`: of all files in and below it unless given.
+
+    Raises:
+        OSError: a file cannot be read, or the digests cannot be written.
+    """
+    if sums is None:
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS)
+        sums = {path.relative_to(folder).as_posix(): digest_file(path) for path in files}
+    write_atomically(folder / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()))
+
+
+def check_files(folder: Path, names: Iterable[str]) -> None:
+    """Refuse files of a folder whose content is not what was written; one warning where it has no digests.
+
+    Args:
+        names: relative to the folder; those that are about to be read. One that neither is there nor is listed is
+            left to its reader.
+
+    Raises:
+        DamagedFile: a file is damaged, missing, or not listed.
+    """
+    sums = read_sums(folder)
+    if sums is None:
+        warn_without_digests(folder)
+        return
+    for name in names:
+        path = folder / name
+        if name not in sums:
+            if path.exists():
+                raise DamagedFile(f"{path} is not listed in {folder / SUMS}. {_remedy(folder / SUMS)}")
+            continue
+        try:
+            digest = digest_file(path)
+        except FileNotFoundError:
+            raise DamagedFile(f"{path} is missing, but listed in {folder / SUMS}: put back a copy of it") from None
+        except OSError as error:
+            raise DamagedFile(f"{path} cannot be read ({error.strerror}): put back a copy of it") from error
+        if digest != sums[name]:
+            raise DamagedFile(
+                f"{path} is damaged: its SHA-256 begins with {digest[:12]}, but {sums[name][:12]} was written. "
+                f"{_remedy(folder / SUMS)}"
+            )
+
+
+@cache
+def warn_without_digests(path: Path) -> None:
+    """Say once per process that a file or folder of an earlier version is read as it is."""
+    log.warning("%s was written by an earlier version, without digests: it is read unchecked", path)
+
+
+def _remedy(sums: Path) -> str:
+    return f"Put back a good copy; if you changed it on purpose, delete {sums}"
+
+
+# -- files that are mapped into memory ----------------------------------------------------------------------------
+
+
+def append_block_digests(file: IO[bytes]) -> None:
+    """End a file with the digests of its blocks. It must be open for reading and writing, and hold its data alone."""
+    file.seek(0)
+    digests = b""
+    while block := file.read(BLOCK):
+        digests += hashlib.sha256(block).digest()[:BLOCK_DIGEST]
+    file.write(digests + TRAILER.pack(MAGIC, hashlib.sha256(digests).digest()))
+
+
+def trailer_size(size: int) -> int:
+    """Return how many bytes follow the data of a file with block digests."""
+    return -(-size // BLOCK) * BLOCK_DIGEST + TRAILER.size
+
+
+class BlockDigests:
+    """The digests of a file's blocks; each block is checked once, when a reader first touches it.
+
+    Args:
+        path: a file that ends with block digests.
+        size: bytes of its data.
+
+    Raises:
+        DamagedFile: the file is longer or shorter than data and digests, or the digests themselves are damaged. A
+            file that ends with its data, as earlier versions wrote it, is read unchecked after one warning.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.path, self.size = path, size
+        self._digests = b""
+        self._unchecked = bytearray()
+        actual = path.stat().st_size
+        if actual == size:
+            warn_without_digests(path)
+            return
+        if actual != size + trailer_size(size):
+            raise DamagedFile(f"{path} is damaged: {actual} bytes instead of {size + trailer_size(size)}")
+        with path.open("rb") as file:
+            file.seek(size)
+            content = file.read()
+        self._digests, end = content[: -TRAILER.size], content[-TRAILER.size :]
+        if TRAILER.unpack(end) != (MAGIC, hashlib.sha256(self._digests).digest()):
+            raise DamagedFile(f"{path} is damaged: the digests at its end do not fit each other")
+        self._unchecked = bytearray(b"\1") * (len(self._digests) // BLOCK_DIGEST)
+
+    def check(self, start: int, stop: int) -> None:
+        """Check the blocks that hold bytes `start` to `stop` of the data.
+
+        Raises:
+            DamagedFile: a block is not what was written.
+        """
+        self.check_blocks(range(start // BLOCK, -(-stop // BLOCK)))
+
+    def check_blocks(self, blocks: Sequence[int]) -> None:
+        """Check blocks by number, see `check`."""
+        if not self._digests or not (left := [block for block in blocks if self._unchecked[block]]):
+            return
+        with self.path.open("rb") as file:
+            for block in left:
+                content = os.pread(file.fileno(), min(BLOCK, self.size - block * BLOCK), block * BLOCK)
+                place = block * BLOCK_DIGEST
+                if hashlib.sha256(content).digest()[:BLOCK_DIGEST] != self._digests[place : place + BLOCK_DIGEST]:
+                    first = block * BLOCK
+                    raise DamagedFile(
+                        f"{self.path} is damaged between bytes {first} and {first + len(content)}: delete it, and it "
+                        "is made again"
+                    )
+                self._unchecked[block] = 0
