@@ -297,7 +297,7 @@ def test_all_mistakes_come_at_once(tmp_path: Path) -> None:
         f"`modle` is unknown; did you mean `model`? Settings of dpo: model, data, loss, {''}",
         f"`data.ties`: expected one of drop, half, got 'dorp'; did you mean `drop`? ({path}:4)",
         "`loss.beta`: `beta` does not belong to loss `ipo`; it belongs to sigmoid, sigmoid_norm, robust, "
-        f"hinge and 11 more. Settings of loss `ipo`: tau, nll_weight ({path}:5)",
+        f"hinge and 16 more. Settings of loss `ipo`: tau, nll_weight ({path}:5)",
         f"`lora.rank`: expected a whole number at least 1, got 0 ({path}:6)",
         "`evaluate`: expected a whole number or null, got 'soon' (command line)",
     ]:

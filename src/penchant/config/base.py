@@ -74,6 +74,8 @@ class Config(BaseModel):
             shape = shape_of(field.annotation)
             if shape.configs:
                 full[name] = completed(shape, full[name], default_of(field))
+            elif isinstance(full[name], (list, tuple)) and (item := shape.item) is not None:
+                full[name] = [as_mapping(item, value) for value in full[name]]
             elif isinstance(full[name], bool) and shape.takes(int, float) and not shape.takes(bool, str):
                 full[name] = str(full[name]).lower()  # to Python true is 1; as text it is refused
         return full

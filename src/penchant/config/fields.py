@@ -44,6 +44,13 @@ class Shape:
         return len(self.configs) > 1
 
     @property
+    def item(self) -> Shape | None:
+        """The shape of a list's items, where they are sub-configurations."""
+        lists = [get_args(part) for part in self.plain if get_origin(part) in (list, tuple)]
+        shape = shape_of(lists[0][0]) if len(lists) == 1 and lists[0] else None
+        return shape if shape is not None and shape.configs else None
+
+    @property
     def stand_in(self) -> str | None:
         """The setting that a bare value stands for: `loss: ipo` is `loss: {name: ipo}`."""
         if self.is_union:

@@ -46,13 +46,17 @@ def token_logps(hidden: Float[Tensor, "tokens hidden"], head: Head, targets: Int
 
     Under autocast the projection runs in the autocast dtype, the reductions in float32 all the same.
     """
+    hidden, head = _as_computed(hidden, head)
+    return _TokenLogps.apply(hidden, head.weight, head.bias, targets, head.softcap, head.scale)
+
+
+def _as_computed(hidden: Tensor, head: Head) -> tuple[Tensor, Head]:
+    """States and head in the dtype of the projection."""
     device = hidden.device.type
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
-        hidden, head = hidden.to(dtype), head.cast(dtype)
-    elif hidden.dtype != head.weight.dtype:
-        hidden = hidden.to(head.weight.dtype)
-    return _TokenLogps.apply(hidden, head.weight, head.bias, targets, head.softcap, head.scale)
+        return hidden.to(dtype), head.cast(dtype)
+    return hidden.to(head.weight.dtype), head
 
 
 def block_rows(vocabulary: int) -> int:
@@ -68,6 +72,16 @@ def log_softmax_blocks(hidden: Float[Tensor, "tokens hidden"], head: Head) -> It
             rows = slice(start, min(start + step, hidden.shape[0]))
             logits = project(hidden[rows].to(head.weight.dtype), head)
             yield rows, torch.log_softmax(logits, dim=-1)
+
+
+def log_sum_squares(hidden: Float[Tensor, "tokens hidden"], head: Head) -> Float[Tensor, " tokens"]:
+    """Return log sum over v of p(v)^2 at each position, float32 in nats: how likely a draw would repeat itself.
+
+    No gradients; rows in blocks, in the precision of `token_logps`.
+    """
+    hidden, head = _as_computed(hidden, head)
+    parts = [(2 * logps).logsumexp(1) for _, logps in log_softmax_blocks(hidden.detach(), head)]
+    return torch.cat(parts) if parts else hidden.new_zeros(0)
 
 
 def project(hidden: Tensor, head: Head, out: Tensor | None = None) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from penchant.data.render import Rendered
 from penchant.engine.attention import output_head, predictor_states, tree_support
-from penchant.engine.logps import token_logps
+from penchant.engine.logps import log_sum_squares, token_logps
 from penchant.engine.tree import TreeBatch, batched, make_trees, unique_tokens
 
 Rows = Sequence[tuple[Rendered, Sequence[int]]]  # a rendered group, and which of its responses
@@ -48,11 +49,22 @@ class Scorer(nn.Module):
     ) -> Float[Tensor, " slots"]:
         """Summed log-probability of the scored tokens of each slot, float32, in nats.
 
-        `inputs`, where given, are the states that enter block number `first`, and nothing below it is run.
+        `inputs`, where given, are the states that enter block number `first`, and nothing below it is run. Where the
+        batch asks for `squares` the scores have a second half of as many slots, without gradient.
         """
         states = predictor_states(self.model, batch, inputs, first)
-        logps = token_logps(states, output_head(self.model), batch.targets)
-        return logps.new_zeros(batch.slots).index_add(0, batch.owners, logps)
+        head = output_head(self.model)
+        scores = _by_slot(token_logps(states, head, batch.targets), batch)
+        if not batch.squares:
+            return scores
+        return torch.cat([scores, _by_slot(log_sum_squares(states, head).to(scores.dtype), batch)])
+
+
+def _by_slot(values: Float[Tensor, " tokens"], batch: TreeBatch) -> Float[Tensor, " slots"]:
+    sums = values.new_zeros(batch.slots).index_add(0, batch.owners, values)
+    if batch.again is None or batch.again_owners is None:
+        return sums
+    return sums.index_add(0, batch.again_owners, values[batch.again])
 
 
 def token_budget(device: torch.device, rendered: Sequence[Rendered]) -> int:
@@ -74,13 +86,22 @@ def batches(rows: Rows, *, budget: int, plain: bool) -> list[TreeBatch]:
 
 
 def score_rows(
-    scorer: Scorer, rows: Rows, *, budget: int = DEFAULT_BUDGET, progress: Progress | None = None
+    scorer: Scorer,
+    rows: Rows,
+    *,
+    budget: int = DEFAULT_BUDGET,
+    progress: Progress | None = None,
+    squares: bool = False,
 ) -> Float[Tensor, " slots"]:
-    """Summed log-probabilities of the chosen responses, in the order of `rows`, float32 on the CPU. No gradients."""
+    """Summed log-probabilities of the chosen responses, in the order of `rows`, float32 on the CPU. No gradients.
+
+    With `squares`, of the vocabulary's summed squared probabilities instead (`log_sum_squares`).
+    """
     flat = torch.zeros(sum(len(indices) for _, indices in rows))
     with evaluating(scorer.model):
         for batch in batches(rows, budget=budget, plain=scorer.plain):
-            flat += scorer(batch.to(scorer.device)).float().cpu()
+            scores = scorer(replace(batch.to(scorer.device), squares=squares))
+            flat += scores[-batch.slots :].float().cpu()
             if progress:
                 progress(batch.forwarded)
     return flat
@@ -92,11 +113,12 @@ def score(
     *,
     budget: int = DEFAULT_BUDGET,
     progress: Progress | None = None,
+    squares: bool = False,
 ) -> list[Float[Tensor, " responses"]]:
-    """Summed log-probabilities of every response, a 1-D tensor a group, order kept."""
+    """Summed log-probabilities of every response, a 1-D tensor a group, order kept; `squares` as in `score_rows`."""
     counts = [len(row.branches) for row in rendered]
     rows = [(row, range(count)) for row, count in zip(rendered, counts, strict=True)]
-    return list(score_rows(scorer, rows, budget=budget, progress=progress).split(counts))
+    return list(score_rows(scorer, rows, budget=budget, progress=progress, squares=squares).split(counts))
 
 
 @contextmanager

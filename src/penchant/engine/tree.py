@@ -61,6 +61,9 @@ class TreeBatch:
         slots: how many slots there are.
         forwarded: tokens that go through the model, padding excluded.
         origin: (length,) the row where the state of each token is kept; None where none are. Stays on the CPU.
+        again, again_owners: (extra,) tokens, by index into `targets`, that count for a further slot, and that slot.
+        squares: each slot also gets the log of the vocabulary's summed squared probabilities, in a second half of the
+            scores.
     """
 
     input_ids: Int[Tensor, "rows length"]
@@ -74,6 +77,9 @@ class TreeBatch:
     slots: int
     forwarded: int
     origin: Int[Tensor, " length"] | None = None
+    again: Int[Tensor, " extra"] | None = None
+    again_owners: Int[Tensor, " extra"] | None = None
+    squares: bool = False
 
     def to(self, device: torch.device) -> TreeBatch:
         """The same batch on another device."""
@@ -211,6 +217,23 @@ def collate(trees: Sequence[Tree], *, slots: int, plain: bool) -> TreeBatch:
         sum(tree.length for tree in trees),
         None if plain else _origin(trees),
     )
+
+
+def with_fronts(batch: TreeBatch, fronts: Sequence[tuple[int, int, int]], *, slots: int) -> TreeBatch:
+    """Return the batch with further slots, each the sum over the first tokens of a slot that it has.
+
+    Args:
+        fronts: (slot, tokens, further slot) of each.
+        slots: how many slots there are with the further ones.
+    """
+    again: list[Tensor] = []
+    owners: list[Tensor] = []
+    for slot, tokens, further in fronts:
+        first = (batch.owners == slot).nonzero().squeeze(1)[:tokens]  # a response's tokens are in order
+        again.append(first)
+        owners.append(torch.full_like(first, further))
+    empty = [torch.zeros(0, dtype=torch.long)]
+    return replace(batch, again=torch.cat(again or empty), again_owners=torch.cat(owners or empty), slots=slots)
 
 
 def _origin(trees: Sequence[Tree]) -> Tensor | None:

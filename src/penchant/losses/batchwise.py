@@ -8,12 +8,11 @@ eq. 2.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from penchant.errors import InputError
-from penchant.losses.preference import Pairs, log_ratios
+from penchant.losses.preference import Pairs, log_ratios, smoothed
 
 Tokens = Float[Tensor, "responses tokens"]
 
@@ -119,9 +118,20 @@ def ld_logps(
             f"other_lengths {tuple(other_lengths.shape)}, expected (responses, tokens), (responses,), (responses,)"
         )
     place = torch.arange(token_logps.shape[1], device=token_logps.device)
-    inside = place < lengths[:, None]
-    weights = torch.where(place < other_lengths[:, None], 1.0, alpha) * inside
-    return (token_logps.masked_fill(~inside, 0.0) * weights).sum(1)
+    inside, front = place < lengths[:, None], place < torch.minimum(lengths, other_lengths)[:, None]
+    sums, fronts = (token_logps.masked_fill(~mask, 0.0).sum(1) for mask in (inside, front))
+    return discount_tails(sums, fronts, alpha=alpha)
+
+
+def discount_tails(sums: Pairs, fronts: Pairs, *, alpha: float) -> Pairs:
+    """Return LD-DPO's sums from whole sums and those of the first tokens: front + alpha (sum - front).
+
+    Args:
+        sums: summed logps of responses, in nats, shape `(responses,)`.
+        fronts: of each, the sum over as many of its first tokens as the other response of the pair has.
+        alpha: weight of the tokens behind them, between 0 and 1; 1 gives plain sums.
+    """
+    return fronts + alpha * (sums - fronts)
 
 
 def wpo_weights(
@@ -146,14 +156,37 @@ def wpo_weights(
         Shape `(pairs,)`, detached.
     """
 
-    def mean(logps: Tensor, log_sum_sq: Tensor, mask: Tensor) -> Tensor:
-        return (logps - log_sum_sq).masked_fill(~mask, 0.0).sum(1) / mask.sum(1).clamp_min(1)
+    def total(values: Tensor, mask: Tensor) -> Tensor:
+        return values.masked_fill(~mask, 0.0).sum(1)
 
+    return pair_weights(
+        total(chosen_logps, chosen_mask),
+        total(rejected_logps, rejected_mask),
+        total(chosen_log_sum_sq, chosen_mask),
+        total(rejected_log_sum_sq, rejected_mask),
+        chosen_mask.sum(1),
+        rejected_mask.sum(1),
+    )
+
+
+def pair_weights(
+    chosen: Pairs, rejected: Pairs, chosen_squares: Pairs, rejected_squares: Pairs, *tokens: Int[Tensor, " pairs"]
+) -> Pairs:
+    """Return WPO's weight of each pair from sums over tokens; see `wpo_weights`.
+
+    Args:
+        chosen, rejected: summed logps under the policy, in nats, shape `(pairs,)`.
+        chosen_squares, rejected_squares: log sum over v of p(v)^2, summed over the same tokens.
+        tokens: how many tokens the chosen and the rejected response have.
+
+    Returns:
+        Shape `(pairs,)`, detached.
+    """
     with torch.no_grad():
-        chosen = mean(chosen_logps, chosen_log_sum_sq, chosen_mask)
-        return (chosen + mean(rejected_logps, rejected_log_sum_sq, rejected_mask)).exp()
+        chosen_tokens, rejected_tokens = (count.clamp_min(1) for count in tokens)
+        exponent = (chosen - chosen_squares) / chosen_tokens + (rejected - rejected_squares) / rejected_tokens
+        return exponent.exp()
 
 
 def _quantiles(better: Tensor, worse: Tensor, beta: float, smoothing: float) -> Tensor:
-    logits = beta * (better.sort().values - worse.sort().values)
-    return -(1 - smoothing) * logsigmoid(logits) - smoothing * logsigmoid(-logits)
+    return smoothed(beta * (better.sort().values - worse.sort().values), smoothing)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Sequence
+from typing import NamedTuple, assert_never
 
+import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from penchant.errors import InputError
+from penchant.losses.batchwise import aot, aot_unpaired, discount_tails, pair_weights
 from penchant.losses.pairwise import (
     apo_down,
     apo_zero,
@@ -35,12 +38,17 @@ from penchant.losses.preference import (
     simpo,
 )
 from penchant.losses.settings import (
+    AOT,
     IPO,
+    LDDPO,
     ORPO,
+    WPO,
     AlphaDivergence,
+    AOTUnpaired,
     APODown,
     APOZero,
     BCOPair,
+    ChosenNLL,
     DiscoPOP,
     ExoPair,
     ForwardKL,
@@ -48,47 +56,75 @@ from penchant.losses.settings import (
     IPOMean,
     JensenShannon,
     NCAPair,
+    PlackettLuce,
     PreferenceLoss,
     Robust,
     Sigmoid,
     SigmoidNorm,
     SimPO,
     SPPOHard,
+    Term,
+    WeightedSum,
     WithReference,
 )
 
 ROUNDING = 1e-6  # of a sum of float32 log-probabilities, relative, when the batch around it is another one
 
 
+class FrontSums(NamedTuple):
+    """Sums over as many first tokens as the shorter response of a pair has, in nats, shape `(pairs,)` each."""
+
+    policy_chosen: Pairs
+    policy_rejected: Pairs
+    ref_chosen: Pairs
+    ref_rejected: Pairs
+
+
+class SquareSums(NamedTuple):
+    """Log of the summed squared probabilities of the vocabulary, summed over tokens, shape `(pairs,)` each."""
+
+    chosen: Pairs
+    rejected: Pairs
+
+
 def pair_losses(
-    settings: PreferenceLoss,
+    settings: PreferenceLoss | Term,
     policy_chosen: Pairs,
     policy_rejected: Pairs,
     ref_chosen: Pairs | None,
     ref_rejected: Pairs | None,
     chosen_tokens: Int[Tensor, " pairs"],
     rejected_tokens: Int[Tensor, " pairs"],
+    *,
+    fronts: FrontSums | None = None,
+    squares: SquareSums | None = None,
 ) -> tuple[Pairs, Pairs]:
     """The loss that `settings` chooses, with its NLL anchor, and the margin of each pair.
 
     Args:
-        settings: one of the configurations of `penchant.losses`.
+        settings: one of the configurations of `penchant.losses`; `plackett_luce` is taken for pairs, where it is DPO.
         policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
         ref_chosen, ref_rejected: the same under the reference; None is enough where
-            `settings.needs_reference` is false.
+            `settings.needs.reference` is false.
         chosen_tokens, rejected_tokens: how many tokens each sum covers (at least 1), shape `(pairs,)`.
+        fronts, squares: what losses with `needs.fronts` and `needs.squares` compute with.
 
     Returns:
-        losses: shape `(pairs,)`, with gradient.
+        losses: shape `(pairs,)`, with gradient. (`aot` and `aot_unpaired`: per quantile, not in the pairs' order.)
         margins: shape `(pairs,)`, detached: by how much the chosen response leads. beta h for most; h for `ipo` and
             `sppo_hard`, per token for `ipo_mean` and `sigmoid_norm` (there times beta); beta times the difference of
             the scores for the f-divergences; beta times the difference of mean logps for `simpo`; the log-odds ratio
-            for `orpo`. Positive means that policy and label agree. Exactly
-            0 where the difference to the reference is within rounding, as all are before the first step.
+            for `orpo`; that of the first term that compares for `sum`. Positive means that policy and label agree.
+            Exactly 0 where the difference to the reference is within rounding, as all are before the first step.
 
     Raises:
-        InputError: a loss with reference got None for it, or shapes differ.
+        InputError: a loss with reference got None for it, `fronts` or `squares` are missing, or shapes differ.
     """
+    if isinstance(settings, WeightedSum):
+        given = (policy_chosen, policy_rejected, ref_chosen, ref_rejected, chosen_tokens, rejected_tokens)
+        parts = [pair_losses(term, *given, fronts=fronts, squares=squares) for _, term in settings.terms]
+        losses = torch.stack([weight * part[0] for (weight, _), part in zip(settings.terms, parts, strict=True)]).sum(0)
+        return losses, next(m for (_, m), t in zip(parts, settings.losses, strict=True) if not isinstance(t, ChosenNLL))
     policy_chosen, policy_rejected, chosen_tokens, rejected_tokens = same_pairs(
         policy_chosen=policy_chosen,
         policy_rejected=policy_rejected,
@@ -96,6 +132,8 @@ def pair_losses(
         rejected_tokens=rejected_tokens,
     )
     mean_chosen, mean_rejected = policy_chosen / chosen_tokens, policy_rejected / rejected_tokens
+    if isinstance(settings, ChosenNLL):
+        return nll(mean_chosen), (mean_chosen - mean_rejected).detach()
     if isinstance(settings, ORPO):  # holds its own likelihood term, so it has no anchor
         margins = log_odds(mean_chosen) - log_odds(mean_rejected)
         return orpo(mean_chosen, mean_rejected, weight=settings.weight), margins.detach()
@@ -114,16 +152,43 @@ def pair_losses(
             ref_chosen=ref_chosen,
             ref_rejected=ref_rejected,
         )
-        if isinstance(settings, IPOMean | SigmoidNorm):
-            policy_chosen, policy_rejected = mean_chosen, mean_rejected
-            ref_chosen, ref_rejected = ref_chosen / chosen_tokens, ref_rejected / rejected_tokens
-        losses, margins = _with_reference(settings, policy_chosen, policy_rejected, ref_chosen, ref_rejected)
         # policy and reference were scored in other batches: within float32's rounding of the sums nobody leads
         rounding = ROUNDING * (policy_chosen.detach().abs() + policy_rejected.detach().abs())
+        logps: tuple[Pairs, ...] = (policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+        if isinstance(settings, IPOMean | SigmoidNorm):
+            lengths = (chosen_tokens, rejected_tokens) * 2
+            logps = tuple(logp / tokens for logp, tokens in zip(logps, lengths, strict=True))
+            rounding = ROUNDING * (mean_chosen.detach().abs() + mean_rejected.detach().abs())
+        if isinstance(settings, LDDPO):
+            logps = _without_tails(settings, logps, fronts)
+        losses, margins = _with_reference(settings, *logps)
+        if isinstance(settings, WPO):
+            losses = _weighted_by_policy(
+                losses, policy_chosen, policy_rejected, chosen_tokens, rejected_tokens, squares
+            )
         margins = margins.where(margins.detach().abs() > getattr(settings, "beta", 1.0) * rounding, 0.0)
-    if settings.nll_weight:
-        losses = losses + settings.nll_weight * nll(mean_chosen)
+    if weight := getattr(settings, "nll_weight", 0.0):
+        losses = losses + weight * nll(mean_chosen)
     return losses, margins.detach()
+
+
+def _without_tails(settings: LDDPO, logps: Sequence[Pairs], fronts: FrontSums | None) -> tuple[Pairs, ...]:
+    if fronts is None:
+        raise InputError("the loss `ld_dpo` needs the sums over the tokens that both responses have: give `fronts`")
+    return tuple(discount_tails(whole, front, alpha=settings.alpha) for whole, front in zip(logps, fronts, strict=True))
+
+
+def _weighted_by_policy(
+    losses: Pairs,
+    chosen: Pairs,
+    rejected: Pairs,
+    chosen_tokens: Tensor,
+    rejected_tokens: Tensor,
+    squares: SquareSums | None,
+) -> Pairs:
+    if squares is None:
+        raise InputError("the loss `wpo` needs the vocabulary's summed squared probabilities: give `squares`")
+    return losses * pair_weights(chosen, rejected, *squares, chosen_tokens, rejected_tokens)
 
 
 def _with_reference(settings: WithReference, *logps: Pairs) -> tuple[Pairs, Pairs]:
@@ -133,6 +198,12 @@ def _with_reference(settings: WithReference, *logps: Pairs) -> tuple[Pairs, Pair
     match settings:
         case Sigmoid(beta=beta, label_smoothing=smoothing):
             return dpo(*logps, beta=beta, label_smoothing=smoothing), beta * difference
+        case WPO(beta=beta) | LDDPO(beta=beta) | PlackettLuce(beta=beta):
+            return dpo(*logps, beta=beta), beta * difference
+        case AOT(beta=beta, label_smoothing=smoothing):
+            return aot(*logps, beta=beta, label_smoothing=smoothing), beta * difference
+        case AOTUnpaired(beta=beta, label_smoothing=smoothing):
+            return aot_unpaired(*logps, beta=beta, label_smoothing=smoothing), beta * difference
         case SigmoidNorm(beta=beta):
             return dpo_mean(*logps, beta=beta), beta * difference
         case Robust(beta=beta, label_smoothing=smoothing):

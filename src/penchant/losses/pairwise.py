@@ -54,8 +54,8 @@ def exo_pair(
     if not 0 < label_smoothing < 0.5:
         raise InputError(f"exo_pair: label_smoothing must be above 0 and below 0.5, got {label_smoothing}")
     logits = beta * _difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
-    right = torch.sigmoid(logits) * (logsigmoid(logits) - math.log1p(-label_smoothing))
-    return right + torch.sigmoid(-logits) * (logsigmoid(-logits) - math.log(label_smoothing))
+    right = _times_log(logits) - torch.sigmoid(logits) * math.log1p(-label_smoothing)
+    return right + _times_log(-logits) - torch.sigmoid(-logits) * math.log(label_smoothing)
 
 
 def nca_pair(
@@ -264,6 +264,13 @@ def _difference(policy_chosen: Pairs, policy_rejected: Pairs, ref_chosen: Pairs,
 def _scaled(beta: float, *logps: Pairs) -> tuple[Pairs, Pairs]:
     chosen, rejected = log_ratios(*logps)
     return beta * chosen, beta * rejected
+
+
+def _times_log(logits: Tensor) -> Tensor:
+    """p log p for p = sigmoid(logits): 0 where p is 0, and without a NaN in the gradient there."""
+    never = logits == -torch.inf
+    held = logits.masked_fill(never, 0.0)
+    return (torch.sigmoid(held) * logsigmoid(held)).masked_fill(never, 0.0)
 
 
 def _bounded_exp(exponents: Tensor) -> Tensor:

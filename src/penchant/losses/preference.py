@@ -54,7 +54,17 @@ def dpo(
         InputError: the tensors do not all have the same shape `(pairs,)`.
     """
     logits = beta * _log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
-    return -(1 - label_smoothing) * logsigmoid(logits) - label_smoothing * logsigmoid(-logits)
+    return smoothed(logits, label_smoothing)
+
+
+def smoothed(logits: Pairs, label_smoothing: float) -> Pairs:
+    """Return (1 - eps) * -log sigmoid(x) + eps * -log sigmoid(-x), shape `(pairs,)`.
+
+    Without smoothing the second term is left out: 0 times an infinite loss would be NaN at x = +inf, where the loss
+    is 0.
+    """
+    losses = -logsigmoid(logits)
+    return losses if not label_smoothing else (1 - label_smoothing) * losses - label_smoothing * logsigmoid(-logits)
 
 
 def robust(
@@ -87,6 +97,10 @@ def robust(
     if not 0 <= label_smoothing < 0.5:
         raise InputError(f"robust: label_smoothing must be at least 0 and below 0.5, got {label_smoothing}")
     logits = beta * _log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    return smoothed(logits, 0.0) if not label_smoothing else _corrected(logits, label_smoothing)
+
+
+def _corrected(logits: Pairs, label_smoothing: float) -> Pairs:
     corrected = -(1 - label_smoothing) * logsigmoid(logits) + label_smoothing * logsigmoid(-logits)
     return corrected / (1 - 2 * label_smoothing)
 

@@ -1,35 +1,24 @@
 """Which loss on a pair of responses, and its numbers. Imports no torch, so that `--help` is instant.
 
 A loss is a class in the union `PreferenceLoss`, told apart by `name`; a setting that does not belong to a
-loss is refused by name. The equations are in `penchant.losses.preference` and `penchant.losses.pairwise`.
+loss is refused by name. The equations are in `penchant.losses.preference`, `penchant.losses.pairwise` and
+`penchant.losses.batchwise`.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from penchant.config import Config
-
-Beta = Annotated[float, Field(gt=0)]
-NllWeight = Annotated[
-    float,
-    Field(
-        ge=0,
-        description="Adds this times the chosen response's mean negative log-likelihood, an anchor that keeps"
-        " its probability up.",
-    ),
-]
+from penchant.losses.needs import Beta, Needs, NllWeight, PairLoss
 
 
-class Sigmoid(Config):
+class Sigmoid(PairLoss):
     """DPO (Rafailov et al. 2023): -log sigmoid of beta times the difference of the log-ratios.
 
     With `label_smoothing` it is conservative DPO (Mitchell 2023): some of the labels are taken to be wrong.
     """
-
-    needs_reference: ClassVar[bool] = True
 
     name: Literal["sigmoid"] = "sigmoid"
     beta: Beta = 0.1
@@ -39,10 +28,8 @@ class Sigmoid(Config):
     nll_weight: NllWeight = 0.0
 
 
-class Robust(Config):
+class Robust(PairLoss):
     """Robust DPO (Chowdhury et al. 2024): unbiased when a known share of the labels is flipped."""
-
-    needs_reference: ClassVar[bool] = True
 
     name: Literal["robust"] = "robust"
     beta: Beta = 0.1
@@ -52,10 +39,8 @@ class Robust(Config):
     nll_weight: NllWeight = 0.0
 
 
-class IPO(Config):
+class IPO(PairLoss):
     """IPO (Azar et al. 2023): draws the difference of the log-ratios (sums over tokens) to 1 / (2 tau)."""
-
-    needs_reference: ClassVar[bool] = True
 
     name: Literal["ipo"] = "ipo"
     tau: Annotated[float, Field(gt=0)] = 0.1
@@ -63,13 +48,11 @@ class IPO(Config):
     nll_weight: NllWeight = 0.0
 
 
-class IPOMean(Config):
+class IPOMean(PairLoss):
     """IPO on log-ratios averaged over tokens: the variant of most released code, not the paper's.
 
     The averaged difference is smaller by about the response's length, so a tau of `ipo` does not carry over.
     """
-
-    needs_reference: ClassVar[bool] = True
 
     name: Literal["ipo_mean"] = "ipo_mean"
     tau: Annotated[float, Field(gt=0)] = 0.1
@@ -77,10 +60,8 @@ class IPOMean(Config):
     nll_weight: NllWeight = 0.0
 
 
-class Hinge(Config):
+class Hinge(PairLoss):
     """The hinge of SLiC-HF, with reference as in RSO (Liu et al. 2023): no force beyond the margin."""
-
-    needs_reference: ClassVar[bool] = True
 
     name: Literal["hinge"] = "hinge"
     beta: Beta = 0.1
@@ -88,10 +69,8 @@ class Hinge(Config):
     nll_weight: NllWeight = 0.0
 
 
-class SigmoidNorm(Config):
+class SigmoidNorm(PairLoss):
     """Length-normalised DPO (Lambert et al. 2024, Tulu 3): `sigmoid` on log-ratios averaged over tokens."""
-
-    needs_reference: ClassVar[bool] = True
 
     name: Literal["sigmoid_norm"] = "sigmoid_norm"
     beta: Beta = 5.0
@@ -99,10 +78,8 @@ class SigmoidNorm(Config):
     nll_weight: NllWeight = 0.0
 
 
-class ExoPair(Config):
+class ExoPair(PairLoss):
     """EXO on pairs (Ji et al. 2024): the reverse KL from the policy's preference to the smoothed label."""
-
-    needs_reference: ClassVar[bool] = True
 
     name: Literal["exo_pair"] = "exo_pair"
     beta: Beta = 0.1
@@ -112,10 +89,8 @@ class ExoPair(Config):
     nll_weight: NllWeight = 0.0
 
 
-class NCAPair(Config):
+class NCAPair(PairLoss):
     """NCA on pairs (Chen et al. 2024): holds each response's own log-ratio, so that the chosen one does not sink."""
-
-    needs_reference: ClassVar[bool] = True
 
     name: Literal["nca_pair"] = "nca_pair"
     beta: Beta = 0.1
@@ -123,10 +98,8 @@ class NCAPair(Config):
     nll_weight: NllWeight = 0.0
 
 
-class SPPOHard(Config):
+class SPPOHard(PairLoss):
     """SPPO with hard labels (Wu et al. 2024): draws the two log-ratios to 1 / (2 beta) and -1 / (2 beta)."""
-
-    needs_reference: ClassVar[bool] = True
 
     name: Literal["sppo_hard"] = "sppo_hard"
     beta: Beta = 0.1
@@ -134,10 +107,8 @@ class SPPOHard(Config):
     nll_weight: NllWeight = 0.0
 
 
-class BCOPair(Config):
+class BCOPair(PairLoss):
     """BCO on pairs (Jung et al. 2024), without its moving shift: the chosen good, the rejected bad, each on its own."""
-
-    needs_reference: ClassVar[bool] = True
 
     name: Literal["bco_pair"] = "bco_pair"
     beta: Beta = 0.1
@@ -145,10 +116,8 @@ class BCOPair(Config):
     nll_weight: NllWeight = 0.0
 
 
-class APOZero(Config):
+class APOZero(PairLoss):
     """APO-zero (D'Oosterlinck et al. 2024): chosen up, rejected down; for chosen responses better than the policy's."""
-
-    needs_reference: ClassVar[bool] = True
 
     name: Literal["apo_zero"] = "apo_zero"
     beta: Beta = 0.1
@@ -156,10 +125,8 @@ class APOZero(Config):
     nll_weight: NllWeight = 0.0
 
 
-class APODown(Config):
+class APODown(PairLoss):
     """APO-down (D'Oosterlinck et al. 2024): both down, the rejected more; for chosen ones worse than the policy's."""
-
-    needs_reference: ClassVar[bool] = True
 
     name: Literal["apo_down"] = "apo_down"
     beta: Beta = 0.1
@@ -167,10 +134,8 @@ class APODown(Config):
     nll_weight: NllWeight = 0.0
 
 
-class DiscoPOP(Config):
+class DiscoPOP(PairLoss):
     """DiscoPOP (Lu et al. 2024): logistic where the policy is wrong, exponential where it is right."""
-
-    needs_reference: ClassVar[bool] = True
 
     name: Literal["discopop"] = "discopop"
     beta: Beta = 0.05
@@ -180,10 +145,8 @@ class DiscoPOP(Config):
     nll_weight: NllWeight = 0.0
 
 
-class ForwardKL(Config):
+class ForwardKL(PairLoss):
     """DPO under the forward KL (Wang et al. 2023), in place of the reverse one: covers what the reference covers."""
-
-    needs_reference: ClassVar[bool] = True
 
     name: Literal["forward_kl"] = "forward_kl"
     beta: Beta = 0.1
@@ -191,10 +154,8 @@ class ForwardKL(Config):
     nll_weight: NllWeight = 0.0
 
 
-class JensenShannon(Config):
+class JensenShannon(PairLoss):
     """DPO under the Jensen-Shannon divergence (Wang et al. 2023), in place of the reverse KL."""
-
-    needs_reference: ClassVar[bool] = True
 
     name: Literal["jensen_shannon"] = "jensen_shannon"
     beta: Beta = 0.1
@@ -202,10 +163,8 @@ class JensenShannon(Config):
     nll_weight: NllWeight = 0.0
 
 
-class AlphaDivergence(Config):
+class AlphaDivergence(PairLoss):
     """DPO under an alpha-divergence (Wang et al. 2023): the reverse KL (`sigmoid`) at 1, the forward one at 0."""
-
-    needs_reference: ClassVar[bool] = True
 
     name: Literal["alpha_divergence"] = "alpha_divergence"
     beta: Beta = 0.1
@@ -215,14 +174,14 @@ class AlphaDivergence(Config):
     nll_weight: NllWeight = 0.0
 
 
-class SimPO(Config):
+class SimPO(PairLoss):
     """SimPO (Meng et al. 2024): mean log-probabilities and a target margin, without a reference.
 
     The defaults are those of the authors' released configuration for Llama-3-Base-8B (beta 2.0, gamma / beta
     0.5).
     """
 
-    needs_reference: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(reference=False)
 
     name: Literal["simpo"] = "simpo"
     beta: Beta = 2.0
@@ -232,14 +191,96 @@ class SimPO(Config):
     nll_weight: NllWeight = 0.0
 
 
-class ORPO(Config):
+class ORPO(PairLoss):
     """ORPO (Hong et al. 2024): SFT on the chosen response plus a log-odds-ratio term, without a reference."""
 
-    needs_reference: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(reference=False)
 
     name: Literal["orpo"] = "orpo"
     weight: Annotated[float, Field(ge=0)] = 0.1
     """The paper's lambda: how much the log-odds ratio counts beside the negative log-likelihood (0: SFT)."""
+
+
+class WPO(PairLoss):
+    """WPO (Zhou et al. 2024): `sigmoid`, each pair weighted by how likely its responses are under the policy now.
+
+    Pairs that the policy would hardly write count little, so data of other models act more like the policy's own.
+    """
+
+    needs: ClassVar[Needs] = Needs(squares=True)
+
+    name: Literal["wpo"] = "wpo"
+    beta: Beta = 0.1
+    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    nll_weight: NllWeight = 0.0
+
+
+class LDDPO(PairLoss):
+    """LD-DPO (Liu et al. 2024): `sigmoid`, but tokens beyond the shorter response's length count only alpha."""
+
+    needs: ClassVar[Needs] = Needs(fronts=True)
+
+    name: Literal["ld_dpo"] = "ld_dpo"
+    beta: Beta = 0.1
+    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """The weight of the tokens by which one response is longer than the other; 1 is `sigmoid`."""
+    nll_weight: NllWeight = 0.0
+
+
+class AOT(PairLoss):
+    """AOT on pairs (Melnyk et al. 2024): the policy's margins exceed the reference's, quantile by quantile.
+
+    It sorts the margins of a whole optimizer step, so `batch_size` decides what it compares, and a step that does not
+    fit one forward pass costs a second one.
+    """
+
+    needs: ClassVar[Needs] = Needs(whole_step=True)
+
+    name: Literal["aot"] = "aot"
+    beta: Beta = 0.1
+    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """The share of comparisons assumed to be the wrong way round."""
+    nll_weight: NllWeight = 0.0
+
+
+class AOTUnpaired(PairLoss):
+    """AOT unpaired (Melnyk et al. 2024): log-ratios of chosen responses exceed those of rejected ones, by quantile.
+
+    As `aot` it sorts over a whole optimizer step, here across prompts.
+    """
+
+    needs: ClassVar[Needs] = Needs(whole_step=True)
+
+    name: Literal["aot_unpaired"] = "aot_unpaired"
+    beta: Beta = 0.1
+    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """The share of comparisons assumed to be the wrong way round."""
+    nll_weight: NllWeight = 0.0
+
+
+class PlackettLuce(PairLoss):
+    """DPO on rankings (Rafailov et al. 2023, appendix A.3): the likelihood of a prompt's whole ranking.
+
+    An optimizer step counts rankings. A prompt whose comparisons are no single ranking (ties, circles, responses that
+    nobody compared) is left out and counted. With two responses it is `sigmoid`.
+    """
+
+    needs: ClassVar[Needs] = Needs(rankings=True)
+
+    name: Literal["plackett_luce"] = "plackett_luce"
+    beta: Beta = 0.1
+    """How strongly the policy is held to the reference: a larger beta stays closer."""
+
+
+class ChosenNLL(PairLoss):
+    """The chosen response's mean negative log-likelihood per token: SFT as a term of a sum."""
+
+    needs: ClassVar[Needs] = Needs(reference=False)
+
+    name: Literal["sft"] = "sft"
 
 
 WithReference = (
@@ -259,7 +300,49 @@ WithReference = (
     | ForwardKL
     | JensenShannon
     | AlphaDivergence
+    | WPO
+    | LDDPO
+    | AOT
+    | AOTUnpaired
+    | PlackettLuce
 )
 
-PreferenceLoss = Annotated[WithReference | SimPO | ORPO, Field(discriminator="name")]
-"""Any loss on a pair of responses; the type of a method's `loss` field."""
+Term = Annotated[WithReference | SimPO | ORPO | ChosenNLL, Field(discriminator="name")]
+
+
+class WeightedSum(PairLoss):
+    """A weighted sum of losses on pairs, such as DPO and SFT: `loss='{name: sum, losses: [sigmoid, sft]}'`.
+
+    MPO (Wang et al. 2024) is `losses: [sigmoid, bco_pair, sft], weights: [0.8, 0.2, 1]`.
+    """
+
+    name: Literal["sum"] = "sum"
+    losses: Annotated[tuple[Term, ...], Field(min_length=1)] = (Sigmoid(), ChosenNLL())
+    """The terms: any losses on pairs, and `sft`, the chosen response's mean negative log-likelihood per token. Metrics
+    show the margin of the first one that is not `sft`."""
+    weights: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    """What each term is multiplied by, in the order of `losses`; all 1 if not given."""
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> WeightedSum:
+        if self.weights and len(self.weights) != len(self.losses):
+            raise ValueError(f"{len(self.weights)} weights for {len(self.losses)} losses: give one per loss")
+        if any(term.needs.rankings for term in self.losses):
+            raise ValueError("plackett_luce ranks whole prompts and cannot be added to losses on pairs")
+        if all(isinstance(term, ChosenNLL) for term in self.losses):
+            raise ValueError("sft alone compares nothing: add a loss on pairs, or use the method preferred_ft")
+        return self
+
+    @property
+    def terms(self) -> tuple[tuple[float, Term], ...]:
+        """(weight, loss) of each term."""
+        return tuple(zip(self.weights or (1.0,) * len(self.losses), self.losses, strict=True))
+
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        """All that some term needs."""
+        return Needs.union(term.needs for term in self.losses)
+
+
+PreferenceLoss = Annotated[WithReference | SimPO | ORPO | WeightedSum, Field(discriminator="name")]
+"""Any loss on a pair of responses, or on a ranking; the type of a method's `loss` field."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from penchant.data.rankings import rankings_of
 from penchant.data.settings import DataConfig
 from penchant.losses.settings import PreferenceLoss, Sigmoid
 from penchant.models.settings import FrozenModel
 from penchant.train.settings import PolicyConfig
-from penchant.types import RunResult
+from penchant.types import PromptGroup, RunResult
+
+if TYPE_CHECKING:
+    from penchant.train.plan import Unit
+    from penchant.train.session import Source
 
 
 class DPO(PolicyConfig):
@@ -29,16 +34,28 @@ def run(config: DPO, *, resume: bool = False) -> RunResult:
     """Train with the configured loss on pairs; see `penchant.train.session.run_gradient` for errors."""
     from penchant.train import objectives
     from penchant.train.evaluate import held_out_preferences
-    from penchant.train.plan import comparison_unit
+    from penchant.train.plan import comparison_unit, ranking_unit
     from penchant.train.session import Recipe, run_gradient
-    from penchant.train.sources import preferences
+    from penchant.train.sources import check_equal_weights, preferences, rankings_only
+
+    def units(group: PromptGroup) -> list[Unit]:
+        if config.loss.needs.rankings:
+            return [ranking_unit(ranking) for _, ranking in rankings_of(group)]
+        return [comparison_unit(comparison) for comparison in group.comparisons]
+
+    def read() -> Source:
+        source = preferences(config.data)
+        if config.loss.needs.whole_step:
+            return check_equal_weights(source, config.loss.name, config.data.path)
+        return rankings_only(source, config.data.path) if config.loss.needs.rankings else source
 
     recipe = Recipe(
-        read=lambda: preferences(config.data),
-        units=lambda group: [comparison_unit(comparison) for comparison in group.comparisons],
+        read=read,
+        units=units,
         objective=objectives.preference(config.loss),
         held_out=partial(held_out_preferences, loss=config.loss),
-        needs_reference=config.loss.needs_reference,
+        needs_reference=config.loss.needs.reference,
+        taught="rankings" if config.loss.needs.rankings else "comparisons",
         reference=config.reference,
     )
     return run_gradient(config, recipe, resume=resume)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,7 +13,9 @@ from torch import Tensor
 
 from penchant.data.render import Rendered
 from penchant.engine.frozen import FrozenStates
-from penchant.engine.tree import Tree, TreeBatch, batched, make_trees, pack
+from penchant.engine.tree import Tree, TreeBatch, batched, make_trees, pack, with_fronts
+from penchant.losses.needs import Needs
+from penchant.train.fronts import FrontLogps, longer_front
 from penchant.train.mismatch import Mismatched
 from penchant.train.plan import Part
 
@@ -29,6 +32,9 @@ class MicroBatch:
         tokens: (slots,) scored tokens. reference: (slots,) reference logps in nats, zeros without a reference.
         sources: (slots,) where each response came from, for messages.
         forwarded: tokens that go through the model, padding excluded.
+        fronts: (pairs, 2) slots of winner and loser with as many tokens as the shorter of the two; empty where the loss
+            asks for none.
+        rankings: slots from best to worst, a tuple a ranking; empty where the loss takes pairs.
         kl: the step's estimate of the policy's KL from the reference, in nats, where `Dataset.mismatched` gives one.
     """
 
@@ -42,6 +48,8 @@ class MicroBatch:
     reference: Float[Tensor, " slots"]
     sources: tuple[str, ...]
     forwarded: int
+    fronts: Int[Tensor, "pairs 2"] = field(default_factory=lambda: torch.zeros(0, 2, dtype=torch.long))
+    rankings: tuple[tuple[int, ...], ...] = ()
     kl: float = 0.0
 
     def to(self, device: torch.device) -> MicroBatch:
@@ -61,20 +69,25 @@ class Dataset:
         reference: reference logps of each group's responses, or None where the loss needs none.
         frozen: what the frozen blocks give for each token, or None where every step runs them.
         mismatched: each prompt with a response of another, or None where the loss asks for no KL.
+        front_reference: of each group, reference logps of the first tokens of a response, by (response, tokens).
     """
 
     rendered: Sequence[Rendered]
     reference: Sequence[Tensor] | None = None
     frozen: FrozenStates | None = None
     mismatched: Mismatched | None = None
+    front_reference: Sequence[FrontLogps] | None = None
 
 
-def micro_batches(step: Sequence[Part], data: Dataset, *, budget: int, plain: bool) -> list[MicroBatch]:
+def micro_batches(
+    step: Sequence[Part], data: Dataset, *, budget: int, plain: bool, needs: Needs | None = None
+) -> list[MicroBatch]:
     """A step's parts in micro-batches that stay within the budget.
 
     A part that is larger than the budget gets a micro-batch of its own with several forward passes, so that its
-    comparisons across trees are kept.
+    comparisons across trees are kept. A loss that needs the whole step gets one micro-batch in the same way.
     """
+    needs = needs or Needs()
     rows = [_needed(part) for part in step]
     trees = [
         make_trees(
@@ -87,6 +100,8 @@ def micro_batches(step: Sequence[Part], data: Dataset, *, budget: int, plain: bo
     ]
     lengths = [[tree.length for tree in part] for part in trees]
     sizes = [len(part) * max(part) if plain else sum(part) for part in lengths]
+    if needs.whole_step:
+        return [_assemble(step, rows, trees, data, budget, plain, needs)]
     small = [i for i, size in enumerate(sizes) if size <= budget]
     if plain:
         picked = _fill_parts(small, lengths, budget)
@@ -94,7 +109,9 @@ def micro_batches(step: Sequence[Part], data: Dataset, *, budget: int, plain: bo
         picked = [[small[place] for place in some] for some in pack([sizes[i] for i in small], budget)]
     picked += [[i] for i, size in enumerate(sizes) if size > budget]
     return [
-        _assemble([step[i] for i in some], [rows[i] for i in some], [trees[i] for i in some], data, budget, plain)
+        _assemble(
+            [step[i] for i in some], [rows[i] for i in some], [trees[i] for i in some], data, budget, plain, needs
+        )
         for some in picked
     ]
 
@@ -124,8 +141,10 @@ def _assemble(
     data: Dataset,
     budget: int,
     plain: bool,
+    needs: Needs,
 ) -> MicroBatch:
     slots = sum(map(len, rows))
+    further = _FrontSlots(slots)
     shifted: list[Tree] = []
     pairs: list[tuple[int, int]] = []
     pair_weights: list[float] = []
@@ -135,6 +154,7 @@ def _assemble(
     tokens: list[int] = []
     reference: list[Tensor] = []
     sources: list[str] = []
+    rankings: list[tuple[int, ...]] = []
     first = 0
     for (group, units), responses, part_trees in zip(parts, rows, trees, strict=True):
         slot = {response: first + place for place, response in enumerate(responses)}
@@ -144,6 +164,11 @@ def _assemble(
             for winner, loser, weight in unit.pairs:
                 pairs.append((slot[winner], slot[loser]))
                 pair_weights.append(weight)
+                if needs.fronts:
+                    known = data.front_reference[group] if data.front_reference is not None else {}
+                    further.add(rendered, (winner, loser), pairs[-1], known)
+            if needs.rankings:
+                rankings.append(tuple(slot[response] for response in unit.ranking))
             if unit.response is not None:
                 targets.append(slot[unit.response])
                 target_weights.append(unit.weight)
@@ -154,6 +179,13 @@ def _assemble(
         sources += [f"{rendered.source or f'group {group}'} (response {index})" for index in responses]
         first += len(responses)
     batches = batched(shifted, slots=slots, budget=budget, plain=plain)
+    if needs.fronts:
+        batches = [with_fronts(batch, further.fronts, slots=further.slots) for batch in batches]
+        tokens += [count for _, count, _ in further.fronts]
+        reference.append(torch.tensor(further.reference))
+        sources += [f"{sources[slot]}, its first {count} tokens" for slot, count, _ in further.fronts]
+    if needs.squares:
+        batches = [replace(batch, squares=True) for batch in batches]
     return MicroBatch(
         tuple(batches),
         torch.tensor(pairs, dtype=torch.long).reshape(-1, 2),
@@ -162,7 +194,33 @@ def _assemble(
         torch.tensor(target_weights),
         torch.tensor(desirable, dtype=torch.bool),
         torch.tensor(tokens, dtype=torch.float32),
-        torch.cat(reference) if reference else torch.zeros(slots),
+        torch.cat(reference) if data.reference is not None else torch.zeros(len(tokens)),
         tuple(sources),
         sum(batch.forwarded for batch in batches),
+        torch.tensor(further.pairs, dtype=torch.long).reshape(-1, 2),
+        tuple(rankings),
     )
+
+
+@dataclass
+class _FrontSlots:
+    """Further slots for the first tokens of the longer response of each pair, one for each response and count."""
+
+    slots: int
+    fronts: list[tuple[int, int, int]] = field(default_factory=list)
+    reference: list[float] = field(default_factory=list)
+    pairs: list[tuple[int, int]] = field(default_factory=list)
+    _known: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def add(self, rendered: Rendered, pair: tuple[int, int], slots: tuple[int, int], reference: FrontLogps) -> None:
+        """Add the slots of a pair of responses; the one that is not longer is its own front."""
+        longer = longer_front(rendered, pair)
+        found = list(slots)
+        if longer is not None:
+            side = pair.index(longer[0])
+            found[side] = self._known.setdefault((slots[side], longer[1]), self.slots)
+            if found[side] == self.slots:
+                self.fronts.append((slots[side], longer[1], self.slots))
+                self.reference.append(reference.get(longer, math.nan))
+                self.slots += 1
+        self.pairs.append((found[0], found[1]))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,15 @@ from penchant.data.render import Rendered
 from penchant.engine.generate import Sampling
 from penchant.engine.reference import Reference, sequence_kl
 from penchant.engine.score import DEFAULT_BUDGET, score
-from penchant.losses.dispatch import pair_losses
-from penchant.losses.settings import PreferenceLoss
+from penchant.losses.dispatch import SquareSums, pair_losses
+from penchant.losses.settings import PlackettLuce, PreferenceLoss
 from penchant.metrics.intervals import cluster_mean
 from penchant.metrics.text import distinct_n, repetition
 from penchant.models.policy import Policy
 from penchant.rewards import Reward, score_groups
 from penchant.train.batch import Dataset
+from penchant.train.evaluate_pairs import front_columns, ranking_loss
+from penchant.train.fronts import front_logps
 from penchant.train.plan import split_key
 from penchant.train.progress import progress_bar
 from penchant.train.run_folder import RunFolder
@@ -69,9 +72,18 @@ def held_out_preferences(
     """
     scores = score(policy.scorer, data.rendered, budget=budget)
     table = pair_table(groups, data, scores)
+    if loss is not None and loss.needs.fronts:
+        known = front_logps(groups, data.rendered, partial(score, policy.scorer, budget=budget))
+        table |= {"fronts": front_columns(groups, data, scores, known)}
+    if loss is not None and loss.needs.squares:
+        squares = pair_table(groups, data, score(policy.scorer, data.rendered, budget=budget, squares=True))
+        table |= {"squares": SquareSums(squares["chosen"], squares["rejected"])}
     losses, margins = _losses_and_margins(loss, table)
     shown = {"chosen_logps": table["chosen"], "rejected_logps": table["rejected"]}
-    return pair_estimates(table, {"loss": losses, "margin": margins, **shown})
+    estimates = pair_estimates(table, {"loss": losses, "margin": margins, **shown})
+    if isinstance(loss, PlackettLuce):
+        estimates["loss"] = ranking_loss(loss, groups, data, scores)
+    return estimates
 
 
 def pair_estimates(table: dict[str, Any], columns: dict[str, torch.Tensor]) -> Estimates:
@@ -113,8 +125,10 @@ def _losses_and_margins(loss: PreferenceLoss | None, table: dict[str, Any]) -> t
     chosen, rejected = table["chosen"], table["rejected"]
     if loss is None:
         return -chosen / table["chosen_tokens"], chosen - rejected
-    ref = (table["ref_chosen"], table["ref_rejected"]) if loss.needs_reference else (None, None)
-    return pair_losses(loss, chosen, rejected, ref[0], ref[1], table["chosen_tokens"], table["rejected_tokens"])
+    ref = (table["ref_chosen"], table["ref_rejected"]) if loss.needs.reference else (None, None)
+    lengths = table["chosen_tokens"], table["rejected_tokens"]
+    fronts, squares = table.get("fronts"), table.get("squares")
+    return pair_losses(loss, chosen, rejected, ref[0], ref[1], *lengths, fronts=fronts, squares=squares)
 
 
 def wins(difference: torch.Tensor) -> np.ndarray:

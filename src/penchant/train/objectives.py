@@ -14,9 +14,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from penchant.data.render import Rendered
-from penchant.losses.dispatch import pair_losses
+from penchant.losses.batchwise import plackett_luce
+from penchant.losses.dispatch import FrontSums, SquareSums, pair_losses
+from penchant.losses.needs import Needs
 from penchant.losses.reward import bradley_terry
-from penchant.losses.settings import PreferenceLoss
+from penchant.losses.settings import PlackettLuce, PreferenceLoss
 from penchant.losses.unpaired import kto, label_margins
 from penchant.train.batch import MicroBatch
 from penchant.train.plan import Part
@@ -47,12 +49,14 @@ class Objective:
         normaliser: (step's parts, rendered groups) -> what the sums are divided by.
         unit: what the step counts, `pairs`, `responses` or `labels`.
         parts: metrics that are means over a part of the step only, with the metric that says how large that part is.
+        needs: what the loss needs of its micro-batches.
     """
 
     compute: Callable[[Float[Tensor, " slots"], MicroBatch], Outcome]
     normaliser: Callable[[Sequence[Part], Sequence[Rendered]], float]
     unit: str
     parts: Mapping[str, str] = field(default_factory=dict)
+    needs: Needs = field(default_factory=Needs)
 
     def means(self, sums: Mapping[str, float]) -> dict[str, float]:
         """The metrics of a step, from its sums over the normaliser; what a step has no part for is left out."""
@@ -65,17 +69,74 @@ class Objective:
 
 def preference(settings: PreferenceLoss) -> Objective:
     """Any loss on pairs: the weighted mean over comparisons (a tie is two pairs of half its weight)."""
+    if isinstance(settings, PlackettLuce):
+        return rankings(settings)
 
-    def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
+    def compute(scores: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
         winners, losers = batch.pairs.unbind(1)
+        logps, squares = _halves(scores, batch, settings.needs)
+        ref = (batch.reference[winners], batch.reference[losers]) if settings.needs.reference else (None, None)
         chosen, rejected = logps[winners], logps[losers]
-        ref = (batch.reference[winners], batch.reference[losers]) if settings.needs_reference else (None, None)
         losses, margins = pair_losses(
-            settings, chosen, rejected, ref[0], ref[1], batch.tokens[winners], batch.tokens[losers]
+            settings,
+            chosen,
+            rejected,
+            ref[0],
+            ref[1],
+            batch.tokens[winners],
+            batch.tokens[losers],
+            fronts=_front_sums(logps, batch) if settings.needs.fronts else None,
+            squares=SquareSums(squares[winners], squares[losers]) if settings.needs.squares else None,
         )
         return _paired(losses, margins, {"chosen_logps": chosen, "rejected_logps": rejected}, batch)
 
-    return Objective(compute, _pair_weight, "pairs")
+    return Objective(compute, _pair_weight, "pairs", needs=settings.needs)
+
+
+def _halves(scores: Tensor, batch: MicroBatch, needs: Needs) -> tuple[Tensor, Tensor]:
+    """The slots' logps, and the second half where the loss needs the squares."""
+    slots = len(batch.tokens)
+    return scores[:slots], scores[slots:].detach() if needs.squares else scores
+
+
+def _front_sums(logps: Tensor, batch: MicroBatch) -> FrontSums:
+    winners, losers = batch.fronts.unbind(1)
+    return FrontSums(logps[winners], logps[losers], batch.reference[winners], batch.reference[losers])
+
+
+def rankings(settings: PlackettLuce) -> Objective:
+    """Plackett and Luce's loss on rankings: the mean over the step's rankings."""
+
+    def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
+        winners, losers = batch.pairs.unbind(1)
+        losses = ranking_losses(settings, logps, batch.reference, batch.rankings)
+        policy, reference = logps.detach(), batch.reference
+        _, margins = pair_losses(
+            settings,
+            policy[winners],
+            policy[losers],
+            reference[winners],
+            reference[losers],
+            batch.tokens[winners],
+            batch.tokens[losers],
+        )
+        shown = {"chosen_logps": logps[winners], "rejected_logps": logps[losers]}
+        width = max(map(len, batch.rankings))
+        slots = torch.tensor([[*ranking, *[ranking[-1]] * (width - len(ranking))] for ranking in batch.rankings])
+        return Outcome(losses, slots, _paired(margins, margins, shown, batch).sums)
+
+    return Objective(compute, _pair_weight, "rankings", needs=settings.needs)
+
+
+def ranking_losses(
+    settings: PlackettLuce, logps: Tensor, reference: Tensor, ranked: Sequence[Sequence[int]]
+) -> Float[Tensor, " rankings"]:
+    """Return the loss of each ranking of indices into `logps`, best first, in their order."""
+    losses = [
+        plackett_luce(logps[list(ranking)][None], reference[list(ranking)][None], beta=settings.beta)
+        for ranking in ranked
+    ]
+    return torch.cat(losses)
 
 
 def reward(margin: float = 0.0) -> Objective:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -21,12 +22,14 @@ class Unit:
         response: the response to imitate or labelled, or None.
         weight: of the unit.
         desirable: the label, where there is one.
+        ranking: responses from best to worst, where the unit is a ranking; `pairs` are then the pairs it implies.
     """
 
     pairs: tuple[tuple[int, int, float], ...] = ()
     response: int | None = None
     weight: float = 1.0
     desirable: bool = True
+    ranking: tuple[int, ...] = ()
 
     @property
     def responses(self) -> tuple[int, ...]:
@@ -41,6 +44,12 @@ Part = tuple[int, tuple[Unit, ...]]  # a group's number and the units of it that
 def comparison_unit(comparison: Comparison) -> Unit:
     """The unit of a comparison."""
     return Unit(pairs=comparison.directed(), weight=comparison.weight)
+
+
+def ranking_unit(ranking: Sequence[int]) -> Unit:
+    """Return the unit of a ranking of response indices, best first: all pairs that it implies share its weight of 1."""
+    pairs = list(combinations(ranking, 2))
+    return Unit(pairs=tuple((winner, loser, 1 / len(pairs)) for winner, loser in pairs), ranking=tuple(ranking))
 
 
 def plan_epoch(units: Sequence[Sequence[Unit]], *, batch_size: int, seed: int, epoch: int) -> list[list[Part]]:

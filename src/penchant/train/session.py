@@ -32,6 +32,7 @@ from penchant.models.settings import FrozenModel
 from penchant.train import checkpoint
 from penchant.train.batch import Dataset
 from penchant.train.evaluate import Estimates, Evaluator, SampleEvaluation
+from penchant.train.fronts import FrontLogps, front_logps
 from penchant.train.frozen import with_frozen_states
 from penchant.train.gradient import Loop, plan, train
 from penchant.train.mismatch import mismatch
@@ -303,6 +304,8 @@ def _reference_numbers(
             train_numbers[group] = known
         prepared.train = replace(prepared.train, reference=train_numbers)
         prepared.held = replace(prepared.held, reference=numbers[len(taken) :])
+        if recipe.objective.needs.fronts:
+            _fill_front_reference(prepared, taken, rows, scored)
         if prepared.train.mismatched and prepared.held.mismatched:
             mismatched = prepared.train.mismatched.with_reference(scored, taken)
             prepared.train = replace(prepared.train, mismatched=mismatched)
@@ -311,6 +314,19 @@ def _reference_numbers(
         if prints["fingerprint"] == own:
             check_identity(policy.scorer, rows, numbers, half=accelerator.mixed_precision != "no")
     return prints
+
+
+def _fill_front_reference(
+    prepared: Prepared, taken: Sequence[int], rows: Sequence[Rendered], scored: Callable[..., list[Tensor]]
+) -> None:
+    """Put the reference's numbers of the responses' first tokens into the data, for losses that need them."""
+    groups = [*(prepared.train_groups[group] for group in taken), *prepared.held_groups]
+    fronts = front_logps(groups, list(rows), scored)
+    train_fronts: list[FrontLogps] = [{} for _ in prepared.train_groups]
+    for group, known in zip(taken, fronts, strict=False):
+        train_fronts[group] = known
+    prepared.train = replace(prepared.train, front_reference=train_fronts)
+    prepared.held = replace(prepared.held, front_reference=fronts[len(taken) :])
 
 
 def _taken(config: GradientConfig, recipe: Recipe, prepared: Prepared) -> list[int]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from penchant.data import load_demonstrations, read_preferences
+from penchant.data.fields import RowError
+from penchant.data.rankings import rankings_of
 from penchant.data.settings import DataConfig, RowsConfig
+from penchant.errors import InputError
 from penchant.train.session import Source
 
 
@@ -41,3 +46,52 @@ def demonstrations(data: RowsConfig) -> Source:
         limit=data.limit,
     )
     return Source(groups, {"layout": data.layout or "demonstrations"})
+
+
+def rankings_only(source: Source, path: str) -> Source:
+    """Return the data without the groups whose comparisons are no rankings, which are counted in a warning.
+
+    Raises:
+        InputError: none of them is a ranking.
+    """
+    kept, reasons = [], []
+    for group in source.groups:
+        try:
+            rankings_of(group)
+            kept.append(group)
+        except RowError as error:
+            reasons.append(f"{group.source or path}: {error}")
+    if not reasons:
+        return source
+    if not kept:
+        raise InputError(
+            f"{path} holds no full ranking to train on ({reasons[0]}); the loss `sigmoid` takes comparisons"
+        )
+    warning = (
+        f"{len(reasons)} of {len(source.groups)} prompts have no full ranking of their responses and were left out "
+        f"(the first: {reasons[0]})"
+    )
+    return replace(
+        source, groups=kept, counts=source.counts | {"no_ranking": len(reasons)}, warnings=(*source.warnings, warning)
+    )
+
+
+def check_equal_weights(source: Source, loss: str, path: str) -> Source:
+    """Return the data, whose comparisons all weigh the same, as a loss wants it that sorts them.
+
+    Raises:
+        InputError: they do not; names the first two that differ.
+    """
+    weights: dict[float, str] = {}
+    for group in source.groups:
+        for comparison in group.comparisons:
+            for _, _, weight in comparison.directed():
+                weights.setdefault(weight, group.source or path)
+    if len(weights) > 1:
+        (low, here), (high, there) = sorted(weights.items())[:: len(weights) - 1]
+        raise InputError(
+            f"the loss `{loss}` sorts comparisons and takes each of them the same, but one has the weight {low:g} "
+            f"({here}) and one {high:g} ({there}). Ties count half on each side and merged rows add up: set "
+            "data.ties=drop and data.merge=false, or choose another loss"
+        )
+    return source

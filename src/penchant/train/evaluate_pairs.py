@@ -1,0 +1,58 @@
+"""Held-out numbers of losses that need more than two sums per pair: fronts of responses, and rankings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from penchant.data.rankings import rankings_of
+from penchant.losses.dispatch import FrontSums
+from penchant.losses.settings import PlackettLuce
+from penchant.metrics.intervals import cluster_mean
+from penchant.train.batch import Dataset
+from penchant.train.fronts import FrontLogps, longer_front
+from penchant.train.objectives import ranking_losses
+from penchant.types import Prompt, PromptGroup
+
+
+def front_columns(
+    groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[torch.Tensor], fronts: Sequence[FrontLogps]
+) -> FrontSums:
+    """Return the sums over the tokens that both responses of a pair have, in the order of `pair_table`.
+
+    Args:
+        scores: summed logps of each group's responses under the policy, in nats.
+        fronts: the policy's logps of the fronts, of `front_logps`; `data` holds the reference's.
+    """
+    assert data.reference is not None
+    assert data.front_reference is not None
+    rows: list[list[float]] = []
+    for number, (group, rendered) in enumerate(zip(groups, data.rendered, strict=True)):
+        models = ((scores[number], fronts[number]), (data.reference[number], data.front_reference[number]))
+        for comparison in group.comparisons:
+            for winner, loser, _ in comparison.directed():
+                front = longer_front(rendered, (winner, loser))
+                rows.append([_sum(side, front, *model) for model in models for side in (winner, loser)])
+    return FrontSums(*torch.tensor(rows).reshape(-1, 4).unbind(1))
+
+
+def _sum(
+    response: int, front: tuple[int, int] | None, sums: torch.Tensor, fronts: Mapping[tuple[int, int], float]
+) -> float:
+    return fronts[front] if front is not None and front[0] == response else float(sums[response])
+
+
+def ranking_loss(
+    loss: PlackettLuce, groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[torch.Tensor]
+) -> dict[str, Any]:
+    """Return the mean loss per held-out ranking with its interval over prompts."""
+    assert data.reference is not None
+    losses: list[float] = []
+    prompts: list[Prompt] = []
+    for group, logps, reference in zip(groups, scores, data.reference, strict=True):
+        ranked = [ranking for _, ranking in rankings_of(group)]
+        losses += ranking_losses(loss, logps, reference, ranked).tolist()
+        prompts += [group.prompt] * len(ranked)
+    return cluster_mean(losses, prompts).as_dict()

@@ -1,0 +1,67 @@
+"""Fronts of responses: of the longer one of a pair, as many first tokens as the shorter one has (LD-DPO).
+
+In training the policy's front is summed from the tokens that are scored anyway. The reference and evaluations score it
+as a response of its own, cut to that length, so that the reference's table on disk serves here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import Tensor
+
+from penchant.data.rendered import Branch, Rendered
+from penchant.types import PromptGroup
+
+Front = tuple[int, int]  # a response of a group, and how many of its tokens
+FrontLogps = Mapping[Front, float]
+Pair = tuple[int, int]
+
+
+def longer_front(rendered: Rendered, pair: Pair) -> Front | None:
+    """Return the longer response of a pair and how many tokens the other one has; None where they are equally long."""
+    first, second = (rendered.branches[response].scored for response in pair)
+    if first == second:
+        return None
+    return (pair[0], second) if first > second else (pair[1], first)
+
+
+def front_logps(
+    groups: Sequence[PromptGroup], rendered: Sequence[Rendered], score: Callable[[list[Rendered]], Sequence[Tensor]]
+) -> list[FrontLogps]:
+    """Return the logps of the fronts of each group's comparisons, in nats.
+
+    Args:
+        score: gives the summed logps of the responses of some rows, a tensor a row.
+    """
+    wanted = [_fronts(group, row) for group, row in zip(groups, rendered, strict=True)]
+    rows = [
+        Rendered(
+            row.prompt_ids,
+            tuple(_cut(row.branches[response], count) for response, count in fronts),
+            (),
+            False,
+            row.source,
+        )
+        for row, fronts in zip(rendered, wanted, strict=True)
+        if fronts
+    ]
+    numbers = iter(score(rows) if rows else ())
+    return [dict(zip(fronts, next(numbers).tolist(), strict=True)) if fronts else {} for fronts in wanted]
+
+
+def _fronts(group: PromptGroup, rendered: Rendered) -> list[Front]:
+    pairs = [(winner, loser) for each in group.comparisons for winner, loser, _ in each.directed()]
+    fronts = (longer_front(rendered, pair) for pair in pairs)
+    return list(dict.fromkeys(front for front in fronts if front is not None))
+
+
+def _cut(branch: Branch, count: int) -> Branch:
+    """Return the branch up to its scored token number `count`."""
+    spans, left = [], count
+    for start, end in branch.spans:
+        spans.append((start, min(end, start + left)))
+        left -= spans[-1][1] - start
+        if not left:
+            break
+    return Branch(branch.ids[: spans[-1][1]], tuple(spans))
