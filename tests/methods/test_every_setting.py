@@ -10,6 +10,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,10 @@ for name, numbers in {
     "nca_pair": ("beta=0.5",),
     "sppo_hard": ("beta=0.5",),
     "bco_pair": ("beta=0.5",),
+    "wpo": ("beta=0.5",),
+    "ld_dpo": ("beta=0.5", "alpha=0.1"),
+    "aot": ("beta=0.5", "label_smoothing=0.3"),
+    "aot_unpaired": ("beta=0.5", "label_smoothing=0.3"),
     "apo_zero": ("beta=0.5",),
     "apo_down": ("beta=0.5",),
     "discopop": ("beta=0.5", "tau=0.5"),
@@ -125,10 +130,13 @@ for name, numbers in {
     "alpha_divergence": ("beta=0.5", "alpha=0.2"),
     "simpo": ("beta=0.5", "gamma=3"),
     "orpo": ("weight=2",),
+    "plackett_luce": ("beta=0.5",),
+    "sum": ("losses=[ipo, sft]", "weights=[1, 0.2]"),
 }.items():
-    TABLE[f"loss={name}"] = ((), (f"loss={name}",), "losses")
-    for number in (*numbers, *(("nll_weight=1",) if name != "orpo" else ())):
-        TABLE[f"loss={name}.{number.split('=')[0]}"] = ((f"loss={name}",), (f"loss.{number}",), "losses")
+    rankings = ("data.path=rankings.jsonl",) if name == "plackett_luce" else ()
+    TABLE[f"loss={name}"] = (rankings, (f"loss={name}",), "losses")
+    for number in (*numbers, *(("nll_weight=1",) if name not in ("orpo", "plackett_luce", "sum") else ())):
+        TABLE[f"loss={name}.{number.split('=')[0]}"] = ((*rankings, f"loss={name}"), (f"loss.{number}",), "losses")
 
 
 def settings_of(config: type[Config], prefix: str = "") -> Iterator[str]:
@@ -224,6 +232,8 @@ def files(preference_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     )
     write("bad.jsonl", [*rows, {"prompt": 7, "responses": ["a", "b"], "comparisons": []}])
     write("repeated.jsonl", [*rows, *rows])
+    order = [{"winner": first, "loser": second} for first, second in combinations(range(4), 2)]
+    write("rankings.jsonl", [row | {"comparisons": order} for row in rows])
     pairs = [{"prompt": row["prompt"], "chosen": row["responses"][0], "rejected": row["responses"][1]} for row in rows]
     turned = [{"prompt": pair["prompt"], "chosen": pair["rejected"], "rejected": pair["chosen"]} for pair in pairs]
     Path("splits.json").write_text(json.dumps({"train": pairs, "test": turned}))
