@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -81,17 +80,18 @@ def test_repeated_demonstrations_are_counted_but_plain_text_is_never_merged(tmp_
     assert len(load_demonstrations(save(tmp_path / "b.jsonl", {"text": "a"}, {"text": "b"}, {"text": "a"}))) == 3
 
 
-def test_comparisons_of_ours_are_left_out_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    row = {
-        "prompt": "p",
-        "responses": ["a", "b"],
-        "comparisons": [{"winner": 0, "loser": 1}],
-        "scores": [1, 2],
-    }
-    with caplog.at_level(logging.WARNING, "penchant.data"):
-        assert load_demonstrations(save(tmp_path / "a.jsonl", row)) == [PromptGroup("p", ["a", "b"])]
-    assert "1 rows have comparisons" in caplog.text
-    assert "preferred_ft" in caplog.text
+@pytest.mark.parametrize(
+    ("changes", "method"),
+    [({"comparisons": [{"winner": 0, "loser": 1}]}, "preferred_ft"), ({"scores": [1, 0]}, "kto")],
+)
+def test_judged_responses_of_ours_are_refused_with_the_method_that_reads_them(
+    tmp_path: Path, changes: dict[str, Any], method: str
+) -> None:
+    row = {"prompt": "p", "responses": ["a", "b"], **changes}
+    with pytest.raises(InputError, match=rf"a.jsonl:1: .*sft would teach .*method {method}"):
+        load_demonstrations(save(tmp_path / "a.jsonl", row))
+    left_out = dict.fromkeys(changes)
+    assert load_demonstrations(tmp_path / "a.jsonl", columns=left_out) == [PromptGroup("p", ["a", "b"])]
     with pytest.raises(InputError, match="no row has a response"):
         load_demonstrations(save(tmp_path / "b.jsonl", {"prompt": "p", "responses": []}))
 

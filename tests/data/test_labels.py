@@ -68,11 +68,8 @@ def test_what_is_no_label_is_named(tmp_path: Path, label: Any) -> None:
 def test_a_missing_label_is_named(tmp_path: Path) -> None:
     row = {"prompt": "p", "completion": "c"}
     message = said(save(tmp_path / "a.jsonl", GOOD, row, row | {"label": None}))
-    assert (
-        "a.jsonl:2: field 'label' is missing; the layout unpaired needs prompt, completion or response, label"
-        in message
-    )
-    assert "a.jsonl:3: field 'label' is null" in message
+    assert "a.jsonl:2: field 'label' or 'kto_tag' is missing; the layout unpaired needs prompt," in message
+    assert "a.jsonl:3: field 'label' or 'kto_tag' is null" in message
 
 
 def test_one_prompt_is_one_group_and_contradicting_labels_are_kept(tmp_path: Path) -> None:
@@ -129,13 +126,13 @@ def test_ratings_are_no_labels(score: float) -> None:
         labels_of(PromptGroup("p", ["a", "b"], scores=[1, score], source="here:1"))
 
 
-def test_demonstrations_refuse_bad_responses_and_let_other_labels_be(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"layout unpaired, which is for responses labelled good or bad: .*method kto"):
-        load_demonstrations(save(tmp_path / "a.jsonl", GOOD))
-    other = save(tmp_path / "b.jsonl", GOOD | {"label": 3}, GOOD | {"label": "news"})
-    assert load_demonstrations(other) == [PromptGroup("p", [Response(" c", count=2)])]
-    for path in (tmp_path / "a.jsonl", other):
+def test_demonstrations_refuse_labelled_responses_whatever_the_label(tmp_path: Path) -> None:
+    for label in (True, 0, 3, "news", "bad"):
+        path = save(tmp_path / "a.jsonl", GOOD | {"label": label})
+        with pytest.raises(InputError, match=r"layout unpaired, which is for responses labelled good or bad: .*kto"):
+            load_demonstrations(path)
         assert load_prompts(path) == [PromptGroup("p")]
+        assert load_demonstrations(path, columns={"label": None}) == [PromptGroup("p", [" c"])]
 
 
 def test_the_check_counts_labels(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from penchant.data import load_preferences
+from penchant.data import load_preferences, read_preferences
 from penchant.data.fields import RowError
 from penchant.data.formats import PREFERENCES, detect
 from penchant.types import Comparison, Message, PromptGroup
@@ -50,9 +50,6 @@ def test_explicit_text_is_taken_as_it_stands() -> None:
 @pytest.mark.parametrize(
     ("chosen", "rejected", "prompt"),
     [
-        ("The sky is blue.", "The sky is green.", "The sky is"),
-        ("The sky is grey.", "The sky is green.", "The sky is"),  # no word is cut in two
-        ("Hi there", "Hi there friend", "Hi"),  # no response is empty
         ("Q: x\nA: yes", "Q: x\nA: no", "Q: x\nA:"),
         ("Q: x\n\nAssistant: I am", "Q: x\n\nAssistant: I was", "Q: x\n\nAssistant:"),
         ("<|assistant|>\nGood day", "<|assistant|>\nGood night", "<|assistant|>\n"),
@@ -63,6 +60,27 @@ def test_an_implicit_text_prompt_ends_where_both_responses_begin(chosen: str, re
     assert name == "trl-implicit"
     assert group.prompt == prompt
     assert texts(group) == [chosen[len(prompt) :], rejected[len(prompt) :]]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "prompt"),
+    [
+        ("The sky is blue.", "The sky is green.", "The sky is"),
+        ("The sky is grey.", "The sky is green.", "The sky is"),  # no word is cut in two
+        ("Hi there", "Hi there friend", "Hi"),  # no response is empty
+    ],
+)
+def test_a_shared_beginning_that_ends_inside_a_sentence_is_taken_only_if_prescribed(
+    chosen: str, rejected: str, prompt: str
+) -> None:
+    row = {"chosen": chosen, "rejected": rejected}
+    error = refused(row)
+    assert error.kind == "history"
+    assert f"share the beginning {prompt!r}, which ends inside a sentence" in str(error)
+    assert "layout=trl-implicit" in str(error)
+    layout = detect(row, PREFERENCES)
+    assert layout is not None
+    assert layout.parse(row, "here:1", prescribed=True).prompt == prompt
 
 
 def test_texts_without_a_shared_beginning_have_no_prompt() -> None:
@@ -217,7 +235,11 @@ def test_bad_pairs_name_the_field(changes: dict[str, Any], kind: str, expected: 
 
 def test_openai_s_samples_of_summaries(shared_data: Callable[[str], Path]) -> None:
     """A hundred posts, each with the person's summary against those of twelve models."""
-    groups = load_preferences(shared_data("tldr/instructgpt_tldr_samples.csv.gz"), contradictions="keep", ties="drop")
+    path = shared_data("tldr/instructgpt_tldr_samples.csv.gz")
+    unknown = read_preferences(path)
+    assert not any(group.comparisons for group in unknown.groups)
+    assert any("nobody compared these summaries" in warning for warning in unknown.warnings)
+    groups = load_preferences(path, layout="instructgpt-summaries", contradictions="keep", ties="drop")
     assert len(groups) == 100
     for group in groups:
         assert isinstance(group.prompt, str)

@@ -253,7 +253,7 @@ BAD = {"prompt": "Who is it?", "completion": " Them.", "label": False}
     ("rows", "words"),
     [
         ([GOOD, BAD | {"label": "bad"}], ["rows.jsonl:2", "'label'", "true (good) or false (bad)", "'bad'"]),
-        ([GOOD, {"prompt": "Who?", "completion": " You."}], ["rows.jsonl:2", "'label' is missing"]),
+        ([GOOD, {"prompt": "Who?", "completion": " You."}], ["rows.jsonl:2", "'label' or 'kto_tag' is missing"]),
         ([GOOD, GOOD | {"prompt": "Then who?"}], ["all 2 labels are good", "add bad ones", "sft"]),
         ([BAD, BAD | {"prompt": "Then who?"}], ["all 2 labels are bad", "add good ones"]),
         ([GOOD, GOOD | {"completion": " You.", "label": False}], ["only one prompt"]),

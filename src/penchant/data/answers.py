@@ -11,7 +11,7 @@ from penchant.data.parse import BadRows, parse_source
 from penchant.errors import InputError
 from penchant.types import PromptGroup, Response
 
-PREFERRED = tuple(layout for layout in formats.PREFERENCES if layout is not formats.UNPAIRED)
+PREFERRED = tuple(layout for layout in formats.PREFERENCES if layout not in formats.UNPAIRED)
 KNOWN = {layout.name for layout in PREFERRED}
 LAYOUTS = (*PREFERRED, *(layout for layout in formats.DEMONSTRATIONS if layout.name not in (*KNOWN, "text")))
 

@@ -12,15 +12,18 @@ import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from penchant.data import collected
-from penchant.data.fields import Kind, RowError, shown
+from penchant.data.fields import Kind, RowError, cut, shown
 from penchant.data.lines import MAX_LINE_BYTES, decoded, numbered_lines, opened, parsed_json
 from penchant.errors import InputError
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt", *collected.SUFFIXES)
+ROW_KEYS = ("data", "rows", "examples", "instances", "items", "records")  # fields of a document that hold its rows
+SEPARATORS = ";\t|"  # of files that are called CSV all the same
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
 # In a CSV file everything is text. These columns hold lists, objects, numbers or true and false in every layout
 # that has them, so their cells are read as JSON; prompts and responses stay text, whatever they look like.
@@ -91,6 +94,10 @@ def _is_hub_id(source: str) -> bool:
 def _require_file(path: Path) -> None:
     if path.is_file():
         return
+    if path.exists() and not path.is_dir():
+        raise InputError(
+            f"{path} is a pipe or a device, expected a file: data is read more than once. Save it into a file first"
+        )
     if path.is_dir():
         files = sorted(entry.name for entry in path.iterdir() if _suffix_or_none(entry))
         inside = (
@@ -177,12 +184,13 @@ def _is_jsonl_inside(path: Path) -> bool:
 
 
 def _is_table_of_splits(line: bytes) -> bool:
-    """Whether a document of one line is like `{"train": [{...}, ...]}`."""
+    """Whether a document of one line is like `{"train": [{...}, ...]}` or `{"version": 1, "data": [{...}, ...]}`."""
     try:
         values = parsed_json(line.decode("utf-8"))
     except (RowError, UnicodeDecodeError):
         return False
-    return all(isinstance(value, list) and value and isinstance(value[0], dict) for value in values.values())
+    tables = [value for value in values.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
+    return len(tables) == len(values) or (len(tables) == 1 and any(values.get(name) is tables[0] for name in ROW_KEYS))
 
 
 def _array_of_rows(path: Path, document: Any, split: str) -> list[Any]:
@@ -192,9 +200,10 @@ def _array_of_rows(path: Path, document: Any, split: str) -> list[Any]:
         tables = {name: value for name, value in document.items() if isinstance(value, list)}
         if split in tables:
             return tables[split]
-        if len(tables) == 1:
-            return next(iter(tables.values()))
-        names = ", ".join(list(document)[:8])
+        rows = [name for name in ROW_KEYS if name in tables and tables[name] and isinstance(tables[name][0], dict)]
+        if len(tables) == 1 or len(rows) == 1:
+            return tables[rows[0]] if rows else next(iter(tables.values()))
+        names = ", ".join(map(cut, list(document)[:8]))
         raise InputError(
             f"{path}: expected a JSON array of rows, got an object with the fields {names}; "
             f"make the array the whole document, or name it {split!r}"
@@ -205,12 +214,13 @@ def _array_of_rows(path: Path, document: Any, split: str) -> list[Any]:
 def _read_csv(path: Path, delimiter: str) -> Iterator[Row]:
     csv.field_size_limit(max(MAX_LINE_BYTES, csv.field_size_limit()))
     lines = _csv_lines(path)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    first = next(lines, "")
+    reader = csv.reader(chain([first], lines), delimiter=_separator(first, delimiter), strict=True)
     try:
         header = next(reader, [])
         if len(set(header)) < len(header):
             twice = next(name for name in header if header.count(name) > 1)
-            raise InputError(f"{path}:1: the column {twice!r} stands twice in the header; rename one of them")
+            raise InputError(f"{path}:1: the column {cut(twice)!r} stands twice in the header; rename one of them")
         number = 0
         for cells in reader:
             if not cells:
@@ -226,6 +236,13 @@ def _read_csv(path: Path, delimiter: str) -> Iterator[Row]:
             yield Row(source, {name: _cell(name, cell) for name, cell in zip(header, cells, strict=True)})
     except csv.Error as error:
         raise InputError(f'{path}:{reader.line_num}: broken CSV ({error}); quote cells as "..."') from error
+
+
+def _separator(header: str, usual: str) -> str:
+    """What separates the cells: the usual one, unless the header has only another."""
+    if usual in header:
+        return usual
+    return max(SEPARATORS, key=header.count) if any(mark in header for mark in SEPARATORS) else usual
 
 
 def _csv_lines(path: Path) -> Iterator[str]:
@@ -260,6 +277,11 @@ def _read_parquet(path: Path) -> Iterator[Row]:
                     yield Row(f"{path.name} row {number}", values)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: damaged or no Parquet file, after row {number} ({error}); fetch it again") from error
+    except (ValueError, OverflowError, TypeError, ImportError) as error:  # times that Python has no type for
+        raise InputError(
+            f"{path}: a value after row {number} cannot be read ({cut(error, 200)}); leave that column out, or write "
+            "it as text or numbers"
+        ) from error
 
 
 def _read_text(path: Path) -> Iterator[Row | RowProblem]:

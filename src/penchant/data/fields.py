@@ -6,20 +6,36 @@ A *name* is the path of a value inside its row as a person would write it, such 
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Literal
 
 from penchant.errors import InputError
 from penchant.types import Message, Prompt
 
-Kind = Literal["damaged", "missing", "type", "value", "empty", "identical", "history", "mixed"]
+Kind = Literal["damaged", "missing", "type", "value", "empty", "identical", "history", "mixed", "unread"]
 ROLES = {
     "human": "user",
     "user": "user",
+    "prompter": "user",
     "gpt": "assistant",
     "chatgpt": "assistant",
     "assistant": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+    "ai": "assistant",
     "system": "system",
+    # of chat templates that know them; the renderer refuses a template that leaves such a turn out
+    "developer": "developer",
+    "tool": "tool",
 }
+# ["text", "text"] or ['text'], which tables hold where a prompt has several turns.
+WRITTEN_LIST = re.compile(
+    r"""\[\s*(?:"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')(?:\s*,\s*(?:"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'))*+\s*\]""",
+    re.DOTALL,
+)
+TURN_KEYS = ("role", "content", "from", "value")
+TURN_METADATA = ("id", "message_id", "timestamp", "created_at", "model", "lang", "language", "token_count", "type")
+SHOWN_NAME = 60  # characters of a name or value in a message
 
 
 class RowError(InputError):
@@ -34,8 +50,20 @@ def shown(value: object) -> str:
     """The type and a short form of a value, for messages: `int (5)`."""
     if value is None:
         return "null"
-    form = repr(value)
-    return f"{type(value).__name__} ({form if len(form) <= 40 else form[:37] + '...'})"
+    return f"{type(value).__name__} ({cut(_form(value), 40)})"
+
+
+def cut(text: object, length: int = SHOWN_NAME) -> str:
+    """A text from a file, short enough for a message."""
+    form = str(text)
+    return form if len(form) <= length else form[: length - 3] + "..."
+
+
+def _form(value: object) -> str:
+    try:
+        return repr(value[:100] if isinstance(value, str | bytes | list) else value)
+    except ValueError:  # an integer of too many digits for a text
+        return "a number of very many digits"
 
 
 def as_text(value: object, name: str, *, empty_ok: bool = False) -> str:
@@ -124,18 +152,38 @@ def as_content(value: object, name: str) -> str:
 
 
 def as_turn(value: object, name: str) -> Message:
-    """One turn, spelled `{"role", "content"}` or as in ShareGPT `{"from", "value"}`."""
+    """One turn, spelled `{"role", "content"}` or as in ShareGPT `{"from", "value"}`.
+
+    Raises:
+        RowError: a role that nobody knows, or a part that cannot be read, such as tool calls or reasoning.
+    """
     turn = as_object(value, name)
-    if "role" in turn or "content" in turn:
-        role, content = as_text(turn.get("role"), f"{name}.role"), turn.get("content")
-        return Message(role, as_content(content, f"{name}.content"))
-    if "from" not in turn or "value" not in turn:
-        found = ", ".join(map(str, turn)) or "nothing"
+    keys = ("role", "content") if "role" in turn or "content" in turn else ("from", "value")
+    if keys[0] not in turn or (keys[1] not in turn and keys[0] == "from"):
+        found = ", ".join(map(cut, list(turn)[:10])) or "nothing"
         raise RowError("missing", f"field {name!r}: a turn needs 'role' and 'content', it has {found}")
-    speaker = as_text(turn["from"], f"{name}.from")
-    if speaker.lower() not in ROLES:
-        raise RowError("value", f"field '{name}.from': expected one of {', '.join(ROLES)}, got {speaker!r}")
-    return Message(ROLES[speaker.lower()], as_content(turn["value"], f"{name}.value"))
+    _refuse_parts(turn, name)
+    return Message(_role(turn[keys[0]], f"{name}.{keys[0]}"), as_content(turn.get(keys[1]), f"{name}.{keys[1]}"))
+
+
+def _refuse_parts(turn: dict[str, Any], name: str) -> None:
+    """Refuse a turn that holds more than who says what: it would be lost without a word."""
+    for key, value in turn.items():
+        if key in TURN_KEYS or key in TURN_METADATA or value is None or value == "" or value == [] or value == {}:
+            continue
+        raise RowError(
+            "unread",
+            f"field '{name}.{cut(key)}' is not read, so what it says would be lost ({shown(value)}): only the role and "
+            "the content of a turn are. Write it into the content as the model is to say it, or remove it",
+        )
+
+
+def _role(value: object, name: str) -> str:
+    role = as_text(value, name)
+    known = ROLES.get(role.strip().lower())
+    if known is None:
+        raise RowError("value", f"field {name!r}: expected one of {', '.join(ROLES)}, got {cut(role)!r}")
+    return known
 
 
 def as_turns(value: object, name: str) -> tuple[Message, ...]:
@@ -148,12 +196,33 @@ def as_turns(value: object, name: str) -> tuple[Message, ...]:
 
 def as_prompt(value: object, name: str) -> Prompt:
     """Text, or turns of which at least one says something."""
+    if isinstance(value, str) and WRITTEN_LIST.fullmatch(value.strip()):
+        raise RowError(
+            "type",
+            f"field {name!r} is a list of texts written as text ({cut(value)}); give a list of turns with roles, or "
+            "the text alone",
+        )
     if not isinstance(value, list):
         return as_text(value, name)
     turns = as_turns(value, name)
     if not any(turn.content.strip() for turn in turns):
         raise RowError("empty", f"field {name!r} is empty; at least one turn must have text")
     return turns
+
+
+def history_turns(value: object) -> tuple[Message, ...]:
+    """Earlier turns: [user, assistant] pairs of texts, or turns with roles."""
+    items = as_list(value, "history", of="[user, assistant] pairs")
+    if any(isinstance(item, dict) for item in items):
+        return as_turns(items, "history")
+    turns = []
+    for index, pair in enumerate(items):
+        name = f"history[{index}]"
+        if len(as_list(pair, name, of="two texts")) != 2:
+            raise RowError("value", f"field {name!r}: expected [user, assistant], got {len(pair)} items")
+        turns.append(Message("user", as_text(pair[0], f"{name}[0]", empty_ok=True)))
+        turns.append(Message("assistant", as_text(pair[1], f"{name}[1]", empty_ok=True)))
+    return tuple(turns)
 
 
 def instruction_turns(row: dict[str, Any], field: str = "instruction") -> tuple[Message, ...]:
@@ -166,12 +235,7 @@ def instruction_turns(row: dict[str, Any], field: str = "instruction") -> tuple[
     if row.get("system") is not None and as_text(row["system"], "system", empty_ok=True).strip():
         turns.append(Message("system", row["system"]))
     if row.get("history") is not None:
-        for index, pair in enumerate(as_list(row["history"], "history", of="[user, assistant] pairs")):
-            name = f"history[{index}]"
-            if len(as_list(pair, name, of="two texts")) != 2:
-                raise RowError("value", f"field {name!r}: expected [user, assistant], got {len(pair)} items")
-            turns.append(Message("user", as_text(pair[0], f"{name}[0]", empty_ok=True)))
-            turns.append(Message("assistant", as_text(pair[1], f"{name}[1]", empty_ok=True)))
+        turns += history_turns(row["history"])
     extra = "" if row.get("input") is None else as_text(row["input"], "input", empty_ok=True)
     instruction = as_text(row[field], field, empty_ok=bool(extra.strip()))
     spoken = [part for part in (instruction, extra) if part.strip()]

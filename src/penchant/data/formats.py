@@ -8,20 +8,28 @@ entry into a table; the first entry that fits wins, so the more particular stand
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from penchant.data import demonstrations, labels, own, pairs, several
-from penchant.data.fields import RowError
+from penchant.data.columns import ReadRow, add_context, quality_columns, refuse_lost, text_columns
+from penchant.data.fields import ROLES, RowError, cut
 from penchant.errors import InputError
 from penchant.types import PromptGroup
 
 Row = dict[str, Any]
+MOST_COLUMNS = 20  # in a message
+LONGEST_NAME = 100  # characters of a column's name that is compared with others
 
 
 def _always(row: Row) -> bool:
     return True
+
+
+def _no_doubt(row: Row) -> None:
+    """Nothing about the layout has to be confirmed."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,10 @@ class Layout:
         fits: decides between layouts with the same fields by the kinds of their values.
         counts_add: whether each row states samples of its own, so that merging rows adds their counts. In
             files of pairs it does not: one sample stands in several rows there.
+        context: whether columns such as `system` or `input`, where the reader takes none of them, are added to the
+            prompt.
+        assumed: whether nobody said what the comparisons say, so that they are only made if the layout was prescribed.
+        doubt: raises `RowError` for a row that is only read if the layout was prescribed by name.
     """
 
     name: str
@@ -42,6 +54,9 @@ class Layout:
     read: Callable[[Row], PromptGroup]
     fits: Callable[[Row], bool] = _always
     counts_add: bool = False
+    context: bool = True
+    assumed: bool = False
+    doubt: Callable[[Row], None] = _no_doubt
 
     @property
     def fields(self) -> str:
@@ -58,18 +73,30 @@ class Layout:
         """Whether a row looks like this layout. Its values may still be wrong."""
         return not self.missing(row) and self.fits(row)
 
-    def parse(self, row: Row, source: str) -> PromptGroup:
+    def parse(self, row: Row, source: str, *, prescribed: bool = False) -> PromptGroup:
         """The group of a row.
+
+        Args:
+            row: a `ReadRow` remembers which columns were read.
+            prescribed: whether somebody named this layout, instead of its being recognised.
 
         Raises:
             RowError: a missing field, or whatever the reader refuses.
         """
-        missing = self.missing(row)
-        if missing:
-            names = ", ".join(map(repr, missing))
-            verb = "is null" if all(name in row for name in missing) else "is missing"
-            raise RowError("missing", f"field {names} {verb}; the layout {self.name} needs {self.fields}")
-        return self.read(row).replace(source=source)
+        absent = [names for names in self.required if all(row.get(name) is None for name in names)]
+        if absent:
+            words = ", ".join(" or ".join(map(repr, names)) for names in absent)
+            verb = "is null" if all(any(name in row for name in names) for names in absent) else "is missing"
+            raise RowError("missing", f"field {words} {verb}; the layout {self.name} needs {self.fields}")
+        if not prescribed:
+            self.doubt(row)
+        seen = row if isinstance(row, ReadRow) else ReadRow(row)
+        group = self.read(seen)
+        if self.context:
+            group = add_context(group, seen)
+        refuse_lost(group, seen.unread(), self.name, prescribed=prescribed)
+        comparisons = () if self.assumed and not prescribed else group.comparisons
+        return group.replace(source=source, comparisons=comparisons)
 
 
 def _is_list(row: Row, *names: str) -> bool:
@@ -80,17 +107,7 @@ def _has_turns(row: Row) -> bool:
     return _is_list(row, "prompt", "chosen", "rejected")
 
 
-PROMPT_LIKE = (
-    "prompt",
-    "instruction",
-    "question",
-    "query",
-    "input",
-    "context",
-    "history",
-    "conversations",
-    "post",
-)
+PROMPT_LIKE = ("prompt", "instruction", "question", "query", "input", "context", "history", "conversations", "post")
 
 
 def _has_no_prompt(row: Row) -> bool:
@@ -99,7 +116,31 @@ def _has_no_prompt(row: Row) -> bool:
 
 
 def _is_sharegpt(row: Row) -> bool:
-    return row.get("conversations") is not None or isinstance(row["chosen"], dict)
+    """A conversation that waits for its answer; `messages` that end with it repeat what `chosen` says."""
+    if row.get("conversations") is not None:
+        return True
+    if row.get("prompt") is not None or not row["messages"]:
+        return False
+    last = row["messages"][-1] if isinstance(row["messages"], list) else {}
+    role = str(last.get("role") or last.get("from")).lower() if isinstance(last, dict) else ""
+    return ROLES.get(role) != "assistant"
+
+
+def _is_bare(row: Row) -> bool:
+    return _has_no_prompt(row) and not _is_list(row, "messages")
+
+
+def _doubt_implicit(row: Row) -> None:
+    """Refuse a shared beginning as the prompt where something else can be it, or where it does not end as one."""
+    texts = text_columns({name: value for name, value in row.items() if name not in ("chosen", "rejected")})
+    if texts:
+        name = cut(texts[0])
+        raise RowError(
+            "unread",
+            f"field {name!r} holds text that is not read, and there is no field 'prompt': say what it is "
+            f"(data.columns={{prompt: {name}}}), or leave it out (data.columns={{{name}: null}})",
+        )
+    pairs.refuse_cut_sentence(row)
 
 
 def _has_ranked_list(row: Row) -> bool:
@@ -109,12 +150,14 @@ def _has_ranked_list(row: Row) -> bool:
 PAIR = (("chosen",), ("rejected",))
 ASKED = (("instruction", "prompt"),)
 
-UNPAIRED = Layout(
-    "unpaired",
-    (("prompt",), ("completion", "response"), ("label",)),
-    labels.read_unpaired,
-    counts_add=True,
+LABEL = labels.LABEL_FIELDS
+
+UNPAIRED = (
+    Layout("unpaired", (("prompt",), ("completion", "response"), LABEL), labels.read_unpaired, counts_add=True),
+    Layout("unpaired-messages", (("messages", "conversations"), LABEL), labels.read_messages, counts_add=True),
+    Layout("unpaired-alpaca", (("instruction",), ("output",), LABEL), labels.read_alpaca, counts_add=True),
 )
+"""Responses one at a time, each labelled good or bad."""
 
 PREFERENCES: tuple[Layout, ...] = (
     Layout(
@@ -136,8 +179,11 @@ PREFERENCES: tuple[Layout, ...] = (
         "instructgpt-summaries",
         (("context",), ("ref_text",), ("sample",), ("model_type",)),
         pairs.read_instructgpt_summaries,
+        context=False,
+        assumed=True,
     ),
     Layout("openai-summaries", (("info",), ("summaries",), ("choice",)), several.read_openai_summaries),
+    Layout("swift", (("messages",), ("rejected_response",)), pairs.read_swift),
     Layout("ultrafeedback", (*ASKED, ("completions",)), several.read_ultrafeedback),
     Layout("penchant", (("prompt",), ("responses",)), own.read_penchant, counts_add=True),
     Layout("ranked", (*ASKED, several.RANKED_FIELDS), several.read_ranked, _has_ranked_list),
@@ -167,8 +213,8 @@ PREFERENCES: tuple[Layout, ...] = (
         pairs.read_trl_implicit_conversational,
         lambda row: _is_list(row, "chosen", "rejected"),
     ),
-    Layout("trl-implicit", PAIR, pairs.read_trl_implicit, _has_no_prompt),
-    UNPAIRED,
+    Layout("trl-implicit", PAIR, pairs.read_trl_implicit, _is_bare, context=False, doubt=_doubt_implicit),
+    *UNPAIRED,
 )
 
 DEMONSTRATIONS: tuple[Layout, ...] = (
@@ -188,17 +234,14 @@ DEMONSTRATIONS: tuple[Layout, ...] = (
         counts_add=True,
     ),
     Layout("article", (("article",), ("highlights",)), demonstrations.read_article, counts_add=True),
-    Layout("text", (("text",),), demonstrations.read_text),
+    Layout("text", (("text",),), demonstrations.read_text, context=False),
 )
 
-# What teaches the wrong thing as demonstrations: losing and bad responses. A label that is a number may be anything.
-NO_DEMONSTRATIONS: tuple[Layout, ...] = (
-    *(layout for layout in PREFERENCES if layout.name not in ("penchant", "unpaired")),
-    replace(UNPAIRED, fits=lambda row: isinstance(row["label"], bool)),
-)
+# What teaches the wrong thing as demonstrations: losing and bad responses.
+NO_DEMONSTRATIONS: tuple[Layout, ...] = tuple(layout for layout in PREFERENCES if layout.name != "penchant")
 
 PROMPTS: tuple[Layout, ...] = (
-    *(layout for layout in PREFERENCES if layout is not UNPAIRED),  # a completion's label, right or wrong, is no matter
+    *(layout for layout in PREFERENCES if layout not in UNPAIRED),  # a completion's label, right or wrong, is no matter
     *(layout for layout in DEMONSTRATIONS if layout.name not in ("penchant", "text")),
     Layout("prompts", (("prompt",),), demonstrations.read_bare_prompt),
 )
@@ -225,21 +268,41 @@ def layout_named(name: str, layouts: Sequence[Layout]) -> Layout:
 
 
 def describe_unknown(row: Row, layouts: Sequence[Layout]) -> str:
-    """What an unknown row has, the nearest layout, what it lacks for it, and which field may be meant."""
+    """What an unknown row has, the nearest layout, what it lacks for it, and which column may be meant."""
     found = [str(name) or "(unnamed)" for name, value in row.items() if value is not None]
     nearest = max(layouts, key=lambda layout: _nearness(layout, found))
     missing = nearest.missing(row)
     lacks = f"lacks {', '.join(missing)}" if missing else "has fields of another kind"
-    known = {spelling for spellings in nearest.required for spelling in spellings}
-    spare = [name for name in found if name not in known]
-    guesses = [(name.split(" or ")[0], _guess(name, spare)) for name in missing]
-    renames = [f"rename {guess!r} to {name!r}" for name, guess in guesses if guess]
+    more = f" (+{len(found) - MOST_COLUMNS} more)" if len(found) > MOST_COLUMNS else ""
     table = "\n".join(f"  {layout.name}: {layout.fields}" for layout in layouts)
     return (
-        f"unknown layout. The rows have {', '.join(found) or '(none)'}. The nearest known layout is "
-        f"{nearest.name} ({nearest.fields}), for which the row {lacks}; "
-        f"{'; '.join(renames) or 'convert the file to a known layout'}.\nKnown layouts:\n{table}"
+        f"unknown layout. The rows have {', '.join(map(cut, found[:MOST_COLUMNS])) or '(none)'}{more}. The nearest "
+        f"known layout is {nearest.name} ({nearest.fields}), for which the row {lacks}; {_advice(row, nearest, found)}"
+        f"\nKnown layouts:\n{table}"
     )
+
+
+def _advice(row: Row, layout: Layout, found: Sequence[str]) -> str:
+    """The columns to rename, if the row can be read then; else to convert the file."""
+    known = {spelling for spellings in layout.required for spelling in spellings}
+    spare = [name for name in found if name not in known]
+    guesses = {name.split(" or ")[0]: _guess(name, spare) for name in layout.missing(row)}
+    renamed = {field: column for field, column in guesses.items() if column is not None}
+    judged = layout in DEMONSTRATIONS and layout not in PREFERENCES and quality_columns(ReadRow(row))
+    if judged or len(renamed) < len(guesses):
+        renamed = {}
+    if renamed:
+        values = {name: value for name, value in row.items() if name not in renamed.values()}
+        values |= {field: row[column] for field, column in renamed.items()}
+        try:
+            layout.parse(values, "")
+        except InputError:
+            renamed = {}
+    if not renamed:
+        return "convert the file to a known layout (data.columns={FIELD: COLUMN} renames columns)."
+    words = "; ".join(f"rename {cut(column)!r} to {field!r}" for field, column in renamed.items())
+    columns = ", ".join(f"{field}: {cut(column)}" for field, column in renamed.items())
+    return f"{words}, or set data.columns={{{columns}}}."
 
 
 def _nearness(layout: Layout, found: list[str]) -> tuple[float, bool]:
@@ -252,11 +315,14 @@ def _nearness(layout: Layout, found: list[str]) -> tuple[float, bool]:
 
 
 def _guess(missing: str, spare: Sequence[str]) -> str | None:
-    """A field that may be meant by a missing one: a similar name, or another word for the prompt."""
+    """A column that may be meant by a missing field: a similar name, or another word for the prompt."""
+    short = [name for name in spare if len(name) <= LONGEST_NAME]
     for name in missing.split(" or "):
-        near = difflib.get_close_matches(name, spare, n=1, cutoff=0.7)
+        near = difflib.get_close_matches(name, short, n=1, cutoff=0.7)
+        near = near or [column for column in short if column.strip().lower() == name]
+        near = near or [column for column in short if name in re.split(r"[_\-. ]", column.lower())]
         if near:
             return near[0]
         if name == "prompt":
-            return next((field for field in spare if field in PROMPT_LIKE), None)
+            return next((field for field in short if field.lower() in PROMPT_LIKE), None)
     return None

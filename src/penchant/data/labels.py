@@ -12,23 +12,40 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penchant.data.demonstrations import read_completion
+from penchant.data import demonstrations
 from penchant.data.fields import RowError, shown
 from penchant.errors import InputError
 from penchant.types import PromptGroup
 
 Row = dict[str, Any]
+LABEL_FIELDS = ("label", "kto_tag")
 WORDS = {"true": True, "false": False}  # as tables without types write it
 
 
 def read_unpaired(row: Row) -> PromptGroup:
     """`prompt`, `completion` (or `response`) and `label`, true for a good one; texts or turns, as in TRL."""
-    label = row["label"]
+    return demonstrations.read_completion(row).replace(scores=(_label(row),))
+
+
+def read_messages(row: Row) -> PromptGroup:
+    """`messages` (or `conversations`) whose last turn is labelled."""
+    return demonstrations.read_messages(row).replace(scores=(_label(row),))
+
+
+def read_alpaca(row: Row) -> PromptGroup:
+    """`instruction`, `input` and `output` with a label, as LLaMA-Factory has it (`kto_tag`)."""
+    return demonstrations.read_alpaca(row).replace(scores=(_label(row),))
+
+
+def _label(row: Row) -> float:
+    """1 for good and 0 for bad."""
+    field = next(name for name in LABEL_FIELDS if row.get(name) is not None)
+    label = row[field]
     if isinstance(label, str):
         label = WORDS.get(label.strip().lower(), label)
-    if not (isinstance(label, bool) or (isinstance(label, int) and label in (0, 1))):
-        raise RowError("type", f"field 'label': expected true (good) or false (bad), got {shown(row['label'])}")
-    return read_completion(row).replace(scores=(float(label),))
+    if not (isinstance(label, bool) or (isinstance(label, int | float) and label in (0, 1))):
+        raise RowError("type", f"field {field!r}: expected true (good) or false (bad), got {shown(row[field])}")
+    return float(label)
 
 
 @dataclass(frozen=True, slots=True)

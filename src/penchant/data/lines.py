@@ -11,10 +11,43 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from penchant.data.fields import RowError
+from penchant.data.fields import RowError, cut
 from penchant.errors import InputError
 
 MAX_LINE_BYTES = 64 * 2**20
+# Text packs to a tenth, logs of one line to a hundredth. A file beyond this is damaged, or made to fill a memory.
+MAX_UNPACKED_RATIO = 100
+MIN_UNPACKED_BYTES = 256 * 2**20
+
+
+class BoundedGzip(gzip.GzipFile):
+    """A gzip file that refuses to unpack without an end."""
+
+    def __init__(self, raw: IO[bytes], path: Path) -> None:
+        super().__init__(fileobj=raw)
+        self.path = path
+        self.bound = max(MIN_UNPACKED_BYTES, MAX_UNPACKED_RATIO * path.stat().st_size)
+        self.unpacked = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Unpacked bytes, at most `size`, or all of them."""
+        if size is not None and size >= 0:
+            return self._counted(super().read(size))
+        pieces = iter(lambda: self.read(2**20), b"")
+        return b"".join(pieces)
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """The next unpacked line, at most `size` bytes of it."""
+        return self._counted(super().readline(-1 if size is None else size))
+
+    def _counted(self, piece: bytes) -> bytes:
+        self.unpacked += len(piece)
+        if self.unpacked > self.bound:
+            raise InputError(
+                f"{self.path}: unpacks to more than {self.bound // 2**20:,} MiB, {MAX_UNPACKED_RATIO} times its size, "
+                "which no text does. If it is what you want, unpack it with gunzip and give the unpacked file"
+            )
+        return piece
 
 
 @contextmanager
@@ -27,7 +60,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             if path.suffix.lower() == ".gz" and not packed and path.stat().st_size:
                 raise InputError(f"{path}: named .gz, but its content is not gzip; rename it or pack it")
             if packed:
-                with gzip.GzipFile(fileobj=raw) as unpacked:
+                with BoundedGzip(raw, path) as unpacked:
                     yield unpacked  # type: ignore[misc]
             else:
                 yield raw
@@ -71,7 +104,7 @@ def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise RowError("damaged", f"field {twice!r} stands twice in one object; keep one of them")
+        raise RowError("damaged", f"field {cut(twice)!r} stands twice in one object; keep one of them")
     return fields
 
 

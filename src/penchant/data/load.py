@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from penchant.data import formats
+from penchant.data.columns import COMMENTARY, Columns, ReadRow, quality_columns
+from penchant.data.fields import RowError, cut
 from penchant.data.merge import Contradictions, count_ties, find_contradictions, merge_groups, without_ties
 from penchant.data.pairs import speaks_for_both
 from penchant.data.parse import BadRows, Parsed, listed, parse_source
 from penchant.errors import InputError
-from penchant.types import PromptGroup
+from penchant.types import Prompt, PromptGroup
 
 logger = logging.getLogger("penchant.data")
 Ties = Literal["error", "drop", "half"]
@@ -32,6 +35,7 @@ class LoadedPreferences:
         contradictions: pairs of responses preferred in both directions, whoever said so.
         duplicates: comparisons that repeat an earlier one (their weights were added).
         skipped_rows: rows left out with `bad_rows="skip"`.
+        unread: the columns that hold something and are not read, with the number of their rows.
         warnings: what was logged.
     """
 
@@ -43,6 +47,7 @@ class LoadedPreferences:
     contradictions: int
     duplicates: int
     skipped_rows: int
+    unread: dict[str, int]
     warnings: tuple[str, ...]
 
 
@@ -56,6 +61,7 @@ def load_preferences(
     layout: str | None = None,
     split: str = "train",
     limit: int | None = None,
+    columns: Columns | None = None,
 ) -> list[PromptGroup]:
     """Read a preference file of any known layout; `read_preferences` gives the counts as well.
 
@@ -73,6 +79,8 @@ def load_preferences(
         layout: the layout's name, to prescribe it; else it is recognised by the rows' fields.
         split: which split of a hub data set.
         limit: keep the groups of only the first so many prompts, for trying things.
+        columns: by field of a layout, the column that holds it, such as `{"prompt": "problem"}`; None leaves the
+            column of that name out.
 
     Raises:
         InputError: anything wrong with the input; the message names the file, all bad rows, the fields, what
@@ -87,6 +95,7 @@ def load_preferences(
         layout=layout,
         split=split,
         limit=limit,
+        columns=columns,
     ).groups
 
 
@@ -100,13 +109,17 @@ def read_preferences(
     layout: str | None = None,
     split: str = "train",
     limit: int | None = None,
+    columns: Columns | None = None,
 ) -> LoadedPreferences:
     """As `load_preferences`, with the counts of what was found and done."""
     _require_choice("ties", ties, ("error", "drop", "half"))
     _require_choice("contradictions", contradictions, ("warn", "error", "keep"))
     _require_limit(limit)
-    parsed = parse_source(source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS)
+    parsed = parse_source(
+        source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS, columns=columns
+    )
     warnings = settle_bad_rows(source, parsed, bad_rows)
+    refuse_merging(source, parsed)
     tied = count_ties(parsed.groups)
     groups = _settle_ties(source, parsed.groups, tied, ties, warnings)
     merged = merge_groups(groups, counts_add=parsed.layout.counts_add)
@@ -129,6 +142,7 @@ def read_preferences(
         contradictions=found.pairs,
         duplicates=merged.duplicates,
         skipped_rows=len(parsed.problems),
+        unread=dict(parsed.unread),
         warnings=tuple(warnings),
     )
 
@@ -140,6 +154,7 @@ def load_responses(
     layout: str | None = None,
     split: str = "train",
     limit: int | None = None,
+    columns: Columns | None = None,
 ) -> list[PromptGroup]:
     """Prompts with their responses, for somebody to compare: any preference file, or what `penchant sample` wrote.
     Comparisons that it has are kept, ties and contradictions too; none are needed.
@@ -148,7 +163,9 @@ def load_responses(
         InputError: as `load_preferences`.
     """
     _require_limit(limit)
-    parsed = parse_source(source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS)
+    parsed = parse_source(
+        source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS, columns=columns
+    )
     _log(settle_bad_rows(source, parsed, bad_rows))
     groups = merge_groups(parsed.groups, counts_add=parsed.layout.counts_add).groups
     return groups[: _cut(groups, limit)]
@@ -162,6 +179,7 @@ def load_prompts(
     layout: str | None = None,
     split: str = "train",
     limit: int | None = None,
+    columns: Columns | None = None,
 ) -> list[PromptGroup]:
     """The prompts of a file, without responses: a `.txt` with one a line (blank lines do not count), rows
     with `prompt`, or any preference or demonstration file. Repeated prompts are kept once unless
@@ -171,7 +189,7 @@ def load_prompts(
         InputError: as `load_preferences`.
     """
     _require_limit(limit)
-    parsed = parse_source(source, split=split, layouts=formats.PROMPTS, layout=layout)
+    parsed = parse_source(source, split=split, layouts=formats.PROMPTS, layout=layout, columns=columns)
     _log(settle_bad_rows(source, parsed, bad_rows))
     groups = [PromptGroup(group.prompt, source=group.source) for group in parsed.groups]
     if merge:
@@ -190,6 +208,7 @@ def load_demonstrations(
     layout: str | None = None,
     split: str = "train",
     limit: int | None = None,
+    columns: Columns | None = None,
 ) -> list[PromptGroup]:
     """Prompts with responses to imitate, for SFT: `prompt` with `completion` or `response`, `messages`,
     alpaca, our own JSONL (all its responses), or plain `text` (a response to the empty prompt; never merged).
@@ -197,27 +216,78 @@ def load_demonstrations(
     A repeated demonstration is kept once with its `count`, unless `merge=False`.
 
     Raises:
-        InputError: as `load_preferences`; also a preference file of another layout than ours, which
-            `preferred_ft` can learn from.
+        InputError: as `load_preferences`; also responses that somebody compared, rated or labelled, with the method
+            that learns from such.
     """
     _require_limit(limit)
     parsed = parse_source(
-        source, split=split, layouts=formats.DEMONSTRATIONS, layout=layout, refused=formats.NO_DEMONSTRATIONS
+        source,
+        split=split,
+        layouts=formats.DEMONSTRATIONS,
+        layout=layout,
+        refused=formats.NO_DEMONSTRATIONS,
+        columns=columns,
+        accept=_refuse_judged,
     )
-    warnings = settle_bad_rows(source, parsed, bad_rows)
-    compared = sum(bool(group.comparisons) for group in parsed.groups)
-    if compared:
-        warnings.append(
-            f"{source}: {compared} rows have comparisons, but every response is taken as a demonstration, "
-            "the losing ones too; method preferred_ft learns from the preferred ones only"
-        )
-    _log(warnings)
-    groups = [group.replace(comparisons=(), scores=None) for group in parsed.groups if group.responses]
+    _log([*settle_bad_rows(source, parsed, bad_rows), *unread_warnings(source, parsed)])
+    groups = [group for group in parsed.groups if group.responses]
     if merge and parsed.layout.name != "text":
         groups = merge_groups(groups, counts_add=parsed.layout.counts_add).groups
     if not groups:
         raise InputError(f"{source}: no row has a response; expected at least one to learn from")
     return groups[: _cut(groups, limit)]
+
+
+def _refuse_judged(group: PromptGroup, row: ReadRow) -> None:
+    """Refuse a demonstration that somebody judged: it may be a bad one, and `sft` would teach it."""
+    if group.comparisons:
+        raise RowError(
+            "value", "its responses are compared, and sft would teach the losing ones too: use the method preferred_ft"
+        )
+    if group.prompt == "":  # a plain text, whose label is its class
+        return
+    judged = quality_columns(row)
+    if judged or group.scores is not None:
+        name = cut(judged[0] if judged else "scores")
+        raise RowError(
+            "value",
+            f"field {name!r} says how good the response is, and sft would teach the bad ones: the method kto learns "
+            f"from labels (`label`: true or false), those of comparisons from `responses` with `scores` or `ranks`. "
+            f"data.columns={{{name}: null}} leaves it out",
+        )
+
+
+def unread_warnings(source: str | Path, parsed: Parsed) -> list[str]:
+    """What to say of columns with text that nobody reads."""
+    counts: Counter[str] = Counter(name for texts in parsed.texts for name in texts)
+    if not counts:
+        return []
+    names = ", ".join(cut(name) for name in list(counts)[:10]) + (" ..." if len(counts) > 10 else "")
+    first = cut(next(iter(counts)))
+    return [
+        f"{source}: columns with text that are not read: {names}. Where one is part of the prompt, say so "
+        f"(data.columns={{input: {first}}}); data.columns={{{first}: null}} leaves it out without this warning"
+    ]
+
+
+def refuse_merging(source: str | Path, parsed: Parsed) -> None:
+    """Refuse rows with one prompt whose other texts differ: those may well be what the prompt is about.
+
+    Raises:
+        InputError: names the column and two rows.
+    """
+    first: dict[tuple[Prompt, str], tuple[int, str]] = {}
+    for group, texts in zip(parsed.groups, parsed.texts, strict=True):
+        for name, digest in texts.items():
+            if COMMENTARY.fullmatch(name):
+                continue
+            known, where = first.setdefault((group.prompt, name), (digest, group.source))
+            if known != digest:
+                raise InputError(
+                    f"{source}: {where} and {group.source} have the same prompt, but other texts in the column "
+                    f"{cut(name)!r}, which is not read. If it is part of the prompt, set data.columns={{input: "
+                    f"{cut(name)}}}; if not, data.columns={{{cut(name)}: null}}"
+                )
 
 
 def _require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
@@ -266,9 +336,11 @@ def settle_bad_rows(source: str | Path, parsed: Parsed, bad_rows: BadRows) -> li
         advice = 'Correct these rows, or leave them out with bad_rows="skip" (they are counted).'
         if damaged:
             advice = "Correct these rows; damaged lines are never skipped, for what else the file lost is unknown."
+        elif all(problem.kind == "unread" for problem in problems):
+            advice = ""
         elif not parsed.groups:
             advice = f"No row is left. Are they of another layout than {parsed.layout.name}?"
-        raise InputError(f"{source}: {listed(problems, parsed.rows)}\n{advice}")
+        raise InputError(f"{source}: {listed(problems, parsed.rows)}\n{advice}".rstrip())
     return [f"{source}: left out {listed(problems, parsed.rows, shown=3)}"]
 
 
@@ -308,7 +380,10 @@ def _settle_contradictions(source: str | Path, found: Contradictions, choice: st
 
 def _curiosities(source: str | Path, parsed: Parsed, groups: list[PromptGroup]) -> list[str]:
     """What is no error but may surprise."""
-    notes = []
+    notes = unread_warnings(source, parsed)
+    if parsed.layout.assumed:
+        taken = "is taken as preferred to the models', for layout=" if parsed.prescribed else "would be, with layout="
+        notes.append(f"{source}: nobody compared these summaries; the person's {taken}{parsed.layout.name}")
     if not any(group.comparisons or group.scores for group in groups):  # (scores may be labels)
         notes.append(f"{source}: no comparison in the whole file")
     if parsed.layout.name == "hh":

@@ -39,6 +39,8 @@ def model_names(layout: str, row: Row) -> tuple[str, ...] | None:
         return tuple(stated)
     if layout == "pandalm":
         return _names(str(values.get("cmp_key", "")).split("_"), 2)
+    if layout == "instructgpt-summaries":
+        return _names(["person", values.get("model_type")], 2)
     if layout in FIELDS:
         return _names([values.get(field) for field in FIELDS[layout]], 2)
     if layout in LISTS:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from penchant.data import demonstrations
 from penchant.data.fields import RowError, as_number, as_prompt, as_text, as_turn, as_turns, instruction_turns
 from penchant.types import Comparison, Message, Prompt, PromptGroup
 
@@ -20,6 +21,13 @@ STRAY_MARKER = re.compile(r"\b(?:Human|Assistant):")
 RESPONSE_MARKER = re.compile(
     r"\n\nAssistant:|### Response:\s*|<\|im_start\|>assistant\n|<\|assistant\|>\n?|\[/INST\]|"
     r"<start_of_turn>model\n|<\|start_header_id\|>assistant<\|end_header_id\|>\n\n"
+)
+
+SENTENCE_END = re.compile(r"[.!?:;\n\u3002\uff01\uff1f\uff1a\u2026>\]][\"'\u201d\u2019)]*\s*\Z")
+# Ratings of the two responses: score_chosen, chosen-rating, chosen_avg_rating ...
+RATING = re.compile(
+    r"(?:score|rating|reward)s?[_-](?:chosen|rejected)|"
+    r"(?:chosen|rejected)[_-](?:(?:avg|mean|overall|total)[_-])?(?:score|rating|reward)"
 )
 
 
@@ -35,19 +43,72 @@ def pair(
     return PromptGroup(prompt, (chosen, rejected), (Comparison(0, 1, tie=tie),), scores)
 
 
+def rated_pair(row: Row, prompt: Prompt, chosen: str, rejected: str) -> PromptGroup:
+    """A group of two responses with the ratings that the row has of both.
+
+    Equal ratings are a tie: such a "chosen" was picked blindly.
+
+    Raises:
+        RowError: the rejected response has the higher rating.
+    """
+    fields = _rating_fields(row)
+    if fields is None:
+        return pair(prompt, chosen, rejected)
+    scores = [_rating(row[field]) for field in fields]
+    if scores[0] < scores[1]:
+        raise RowError(
+            "value",
+            f"field {fields[0]!r} ({scores[0]:g}) is below field {fields[1]!r} ({scores[1]:g}), so the ratings "
+            "contradict the preference. Correct the row, or leave the ratings out "
+            f"(data.columns={{{fields[0]}: null, {fields[1]}: null}})",
+        )
+    return pair(prompt, chosen, rejected, tie=scores[0] == scores[1], scores=scores)
+
+
+def _rating_fields(row: Row) -> tuple[str, str] | None:
+    """The first two columns that hold a rating of either response."""
+    for name in row:
+        if not (isinstance(name, str) and RATING.fullmatch(name) and "chosen" in name):
+            continue
+        other = name.replace("chosen", "rejected")
+        if other in row and _is_rating(dict.get(row, name)) and _is_rating(dict.get(row, other)):
+            return name, other
+    return None
+
+
+def _is_rating(value: object) -> bool:
+    try:
+        _rating(value)
+    except (RowError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _rating(value: Any) -> float:
+    return as_number(float(value) if isinstance(value, str) else value, "rating")
+
+
 def read_trl(row: Row) -> PromptGroup:
     """TRL, explicit prompt, text: the three texts as they stand."""
     prompt = as_prompt(row["prompt"], "prompt")
-    return pair(prompt, as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected"))
+    return rated_pair(row, prompt, as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected"))
+
+
+def read_swift(row: Row) -> PromptGroup:
+    """ms-swift: `messages` that end with the preferred answer, and the other one as `rejected_response`."""
+    group = demonstrations.read_messages(row)
+    rejected = as_text(row["rejected_response"], "rejected_response")
+    return rated_pair(row, group.prompt, group.responses[0].text, rejected)
 
 
 def read_instructgpt_summaries(row: Row) -> PromptGroup:
     """A post with the summary that a person wrote and that of a model, as OpenAI published samples of InstructGPT.
 
-    The file has no human comparisons: the person's summary stands for the preferred one. Prompt and responses as in
-    OpenAI's summaries: the prompt ends with `TL;DR:`, a summary begins with a space.
+    Nobody compared them: the person's summary is the preferred one only if the layout is prescribed by name.
+    Prompt and responses as in OpenAI's summaries: the prompt ends with `TL;DR:`, a summary begins with a space.
     """
     post, written, sampled = (as_text(row[name], name).strip() for name in ("context", "ref_text", "sample"))
+    row.get("model_type")  # who wrote the sample: see `model_names`
     return pair(post.removesuffix("TL;DR:").rstrip() + "\n\nTL;DR:", f" {written}", f" {sampled}")
 
 
@@ -69,7 +130,30 @@ def read_trl_implicit(row: Row) -> PromptGroup:
             "history",
             "fields 'chosen' and 'rejected' share no beginning that could be the prompt; add a field 'prompt'",
         )
-    return pair(shared[:cut], as_text(chosen[cut:], "chosen"), as_text(rejected[cut:], "rejected"))
+    if shared.count("<think>") > shared.count("</think>"):
+        raise RowError(
+            "history",
+            "fields 'chosen' and 'rejected' share a beginning that ends inside a think block, which is no prompt; "
+            "add a field 'prompt'",
+        )
+    return rated_pair(row, shared[:cut], as_text(chosen[cut:], "chosen"), as_text(rejected[cut:], "rejected"))
+
+
+def refuse_cut_sentence(row: Row) -> None:
+    """Refuse a shared beginning that ends inside a sentence: it is half of an answer, or of a question.
+
+    Raises:
+        RowError: says what was shared, and how to have it all the same.
+    """
+    prompt = read_trl_implicit(row).prompt
+    assert isinstance(prompt, str)
+    if RESPONSE_MARKER.search(prompt) or SENTENCE_END.search(prompt):
+        return
+    raise RowError(
+        "history",
+        f"fields 'chosen' and 'rejected' share the beginning {prompt[-40:]!r}, which ends inside a sentence and "
+        "may be no prompt; add a field 'prompt', or set layout=trl-implicit to take it all the same",
+    )
 
 
 def _last_word_end(chosen: str, rejected: str, shared: int) -> int:
@@ -84,8 +168,7 @@ def _last_word_end(chosen: str, rejected: str, shared: int) -> int:
 def read_trl_conversational(row: Row) -> PromptGroup:
     """TRL, explicit prompt, turns. The lists may repeat the prompt's turns (UltraFeedback binarized does).
 
-    A prompt given as text is the user's turn. `score_chosen` and `score_rejected` become scores, and equal
-    ones a tie: such a "chosen" was picked blindly.
+    A prompt given as text is the user's turn.
     """
     stated = as_prompt(row["prompt"], "prompt")
     if all(isinstance(part, str) for part in (stated, row["chosen"], row["rejected"])):
@@ -100,8 +183,7 @@ def read_trl_conversational(row: Row) -> PromptGroup:
     else:
         history = (Message("user", stated),)
     texts = [_last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected")]
-    scores = _pair_scores(row)
-    return pair(history, texts[0], texts[1], tie=scores is not None and scores[0] == scores[1], scores=scores)
+    return rated_pair(row, history, texts[0], texts[1])
 
 
 def read_trl_implicit_conversational(row: Row) -> PromptGroup:
@@ -109,8 +191,7 @@ def read_trl_implicit_conversational(row: Row) -> PromptGroup:
     chosen, rejected = as_turns(row["chosen"], "chosen"), as_turns(row["rejected"], "rejected")
     history = _shared_history(chosen, rejected)
     texts = [_last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected")]
-    scores = _pair_scores(row)
-    return pair(history, texts[0], texts[1], tie=scores is not None and scores[0] == scores[1], scores=scores)
+    return rated_pair(row, history, texts[0], texts[1])
 
 
 def _response_turns(value: object, name: str) -> tuple[Message, ...]:
@@ -149,12 +230,6 @@ def _last_turn(turns: tuple[Message, ...], history: tuple[Message, ...], name: s
     return as_text(rest[0].content, name)
 
 
-def _pair_scores(row: Row) -> tuple[float, float] | None:
-    if row.get("score_chosen") is None or row.get("score_rejected") is None:
-        return None
-    return as_number(row["score_chosen"], "score_chosen"), as_number(row["score_rejected"], "score_rejected")
-
-
 def is_transcript(value: object) -> bool:
     """Whether a value is a text like `\\n\\nHuman: ...\\n\\nAssistant: ...`."""
     return isinstance(value, str) and value.lstrip().startswith("Human:")
@@ -170,7 +245,7 @@ def read_hh(row: Row) -> PromptGroup:
     """
     chosen, rejected = _transcript(row["chosen"], "chosen"), _transcript(row["rejected"], "rejected")
     history = _shared_history(chosen, rejected)
-    return pair(history, _last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected"))
+    return rated_pair(row, history, _last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected"))
 
 
 def _transcript(value: object, name: str) -> tuple[Message, ...]:
@@ -192,7 +267,7 @@ def speaks_for_both(group: PromptGroup) -> bool:
 def read_llamafactory(row: Row) -> PromptGroup:
     """LLaMA-Factory ranking: `instruction`, `input` (and `system`, `history`), `chosen`, `rejected`."""
     prompt = instruction_turns(row)
-    return pair(prompt, as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected"))
+    return rated_pair(row, prompt, as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected"))
 
 
 def read_llamafactory_sharegpt(row: Row) -> PromptGroup:
@@ -204,4 +279,4 @@ def read_llamafactory_sharegpt(row: Row) -> PromptGroup:
     if history[-1].role == "assistant":
         raise RowError("history", f"field {field!r}: the conversation must end before the assistant's answer")
     chosen, rejected = _response_turns(row["chosen"], "chosen"), _response_turns(row["rejected"], "rejected")
-    return pair(history, _last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected"))
+    return rated_pair(row, history, _last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected"))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from penchant.data import formats
+from penchant.data.cells import unfold_turns
+from penchant.data.columns import Columns, ReadRow, quality_columns, rename_columns, text_columns
 from penchant.data.containers import Row, RowProblem, read_rows
-from penchant.data.fields import RowError
+from penchant.data.fields import RowError, cut
 from penchant.data.formats import Layout
 from penchant.errors import InputError
 from penchant.types import PromptGroup
@@ -22,11 +25,20 @@ BadRows = Literal["error", "skip"]
 
 @dataclass
 class Parsed:
-    """What a file holds. One group a usable row, in the file's order, not yet merged."""
+    """What a file holds. One group per usable row, in the file's order, not yet merged.
+
+    Attributes:
+        prescribed: whether somebody named the layout.
+        unread: the columns that hold something and are not read, with the number of their rows.
+        texts: per group, a digest of every unread column that holds text of its own.
+    """
 
     layout: Layout
+    prescribed: bool = False
     groups: list[PromptGroup] = field(default_factory=list)
     problems: list[RowProblem] = field(default_factory=list)
+    unread: Counter[str] = field(default_factory=Counter)
+    texts: list[dict[str, int]] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -42,6 +54,8 @@ def parse_source(
     layout: str | None,
     hints: Sequence[Layout] = (),
     refused: Sequence[Layout] = (),
+    columns: Columns | None = None,
+    accept: Callable[[PromptGroup, ReadRow], None] | None = None,
 ) -> Parsed:
     """Read a file or hub data set and collect every row that cannot be used instead of stopping at it.
 
@@ -51,15 +65,17 @@ def parse_source(
         hints: layouts of another loader, which the error for an unknown layout then names.
         refused: layouts of another loader that are refused even if the rows look like one of `layouts` as
             well.
+        columns: by field, the column that holds it; None leaves a column out.
+        accept: raises `RowError` for a group that this loader does not take, by its columns.
 
     Raises:
         InputError: nothing to read (missing, empty, damaged as a whole), or rows of no known or a refused
             layout.
     """
-    parsed = Parsed(formats.layout_named(layout, layouts)) if layout else None
+    parsed = Parsed(formats.layout_named(layout, layouts), prescribed=True) if layout else None
     mixable = () if layout else layouts  # a prescribed layout is not second-guessed
     waiting: list[Row | RowProblem] = []  # rows before the first that shows the layout
-    for item in read_rows(source, split):
+    for item in _prepared(read_rows(source, split), columns or {}):
         if parsed is None and isinstance(item, Row):
             if formats.detect(item.values, refused):
                 raise InputError(f"{source}: {_why_unknown([item], layouts, refused)}")
@@ -67,9 +83,9 @@ def parse_source(
             if found:
                 parsed = Parsed(found)
                 for earlier in waiting:
-                    _add(parsed, earlier, mixable)
+                    _add(parsed, earlier, mixable, accept)
         if parsed is not None:
-            _add(parsed, item, mixable)
+            _add(parsed, item, mixable, accept)
             continue
         waiting.append(item)
         if len(waiting) == PEEKED_ROWS:
@@ -81,17 +97,44 @@ def parse_source(
     return parsed
 
 
-def _add(parsed: Parsed, item: Row | RowProblem, layouts: Sequence[Layout]) -> None:
+def _prepared(items: Iterator[Row | RowProblem], columns: Columns) -> Iterator[Row | RowProblem]:
+    """The rows with their columns under the names of fields, and with turns instead of turns written as text."""
+    for item in items:
+        if isinstance(item, RowProblem):
+            yield item
+            continue
+        try:
+            values = rename_columns(item.values, columns) if columns else item.values
+            yield Row(item.source, unfold_turns(values))
+        except RowError as error:
+            yield RowProblem(item.source, error.kind, str(error))
+
+
+def _add(
+    parsed: Parsed,
+    item: Row | RowProblem,
+    layouts: Sequence[Layout],
+    accept: Callable[[PromptGroup, ReadRow], None] | None,
+) -> None:
     if isinstance(item, RowProblem):
         parsed.problems.append(item)
         return
+    row = ReadRow(item.values)
     try:
         _refuse_other_layout(parsed.layout, item, layouts)
-        parsed.groups.append(parsed.layout.parse(item.values, item.source))
+        group = parsed.layout.parse(row, item.source, prescribed=parsed.prescribed)
+        if accept is not None:
+            accept(group, row)
     except RowError as error:
         parsed.problems.append(RowProblem(item.source, error.kind, str(error)))
+        return
     except InputError as error:  # a check of the types themselves
         parsed.problems.append(RowProblem(item.source, "value", str(error)))
+        return
+    unread = row.unread()
+    parsed.groups.append(group)
+    parsed.unread.update(unread.keys())
+    parsed.texts.append({name: hash(repr(unread[name])) for name in text_columns(unread, group)})
 
 
 def _refuse_other_layout(layout: Layout, row: Row, layouts: Sequence[Layout]) -> None:
@@ -115,19 +158,38 @@ def _why_unknown(items: list[Row | RowProblem], layouts: Sequence[Layout], hints
         return listed([item for item in items if isinstance(item, RowProblem)], len(items))
     hint = formats.detect(rows[0].values, hints)
     if hint is not None:
-        kind = "demonstrations: use load_demonstrations, or the method sft"
-        if hint.name == formats.UNPAIRED.name:
-            kind = "responses labelled good or bad: use load_preferences, or the method kto"
-        elif hint in formats.PREFERENCES:
-            kind = "preferences: use load_preferences, or the method preferred_ft to learn from the winners only"
-        return f"{rows[0].source} has the layout {hint.name}, which is for {kind}"
+        return f"{rows[0].source} has the layout {hint.name}, which is for {_purpose(hint, rows[0])}"
     return f"{rows[0].source}: {formats.describe_unknown(rows[0].values, layouts)}"
 
 
+def _purpose(layout: Layout, row: Row) -> str:
+    """What a layout of another loader is for, with the method that reads it."""
+    if layout in formats.UNPAIRED:
+        return "responses labelled good or bad: use load_preferences, or the method kto"
+    if layout in formats.PREFERENCES and layout.name != "penchant":
+        return "preferences: use load_preferences, or the method preferred_ft to learn from the winners only"
+    rated = quality_columns(ReadRow(row.values))
+    if rated:
+        return (
+            f"single responses, and the column {cut(rated[0])!r} says how good each is. Write those to one prompt into "
+            "one row (`responses`, with `scores` or `ranks`) to compare them, or give each a `label` (true or "
+            "false) for the method kto"
+        )
+    return "demonstrations: use load_demonstrations, or the method sft"
+
+
 def listed(problems: Sequence[RowProblem], rows: int, shown: int = SHOWN_PROBLEMS) -> str:
-    """All problems in one message: the first `shown` by name, the others as a number."""
+    """All problems in one message: the first `shown` by name, the others as a number.
+
+    What a column or a layout is not read for is the same in every row, and said once.
+    """
+    same = Counter(problem.message for problem in problems if problem.kind == "unread")
+    once = {problem.message: problem for problem in reversed(problems) if problem.kind == "unread"}
+    single = [problem for problem in problems if once.get(problem.message, problem) is problem]
     lines = [f"{len(problems)} of {rows} rows cannot be used:"]
-    lines += [f"  {problem}" for problem in problems[:shown]]
-    if len(problems) > shown:
-        lines.append(f"  (+{len(problems) - shown} more)")
+    for problem in single[:shown]:
+        more = same[problem.message] - 1
+        lines.append(f"  {problem}" + (f" (and {more} more rows)" if more > 0 else ""))
+    if len(single) > shown:
+        lines.append(f"  (+{len(single) - shown} more)")
     return "\n".join(lines)

@@ -19,6 +19,8 @@ class PromptsConfig(Config):
     that `penchant data check` knows."""
     layout: str | None = None
     """The layout's name; found out by itself unless given."""
+    columns: dict[str, str | None] = Field(default_factory=dict)
+    """By field of the layout, the column that holds it, such as `{prompt: problem}`; null leaves a column out."""
     split: str = "train"
     """Which split of a hub data set."""
     bad_rows: Literal["error", "skip"] = "error"

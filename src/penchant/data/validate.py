@@ -61,7 +61,7 @@ def check_preferences(
     contradictions = find_contradictions(groups)
     tokens = None if renderer is None else _count_tokens(groups, renderer, max_length)
     longer_won, longer_compared = _longer_wins(groups, tokens)
-    counts = count_labels(groups) if parsed.layout is formats.UNPAIRED else None
+    counts = count_labels(groups) if parsed.layout in formats.UNPAIRED else None
     report = CheckReport(
         source=str(source),
         layout=parsed.layout.name,

@@ -170,7 +170,9 @@ def _split(config: OnlineRLHF) -> None:
     data = config.data
     if config.prompts("train").exists():
         return
-    groups = load_prompts(data.path, layout=data.layout, split=data.split, limit=data.limit, bad_rows=data.bad_rows)
+    groups = load_prompts(
+        data.path, layout=data.layout, split=data.split, limit=data.limit, bad_rows=data.bad_rows, columns=data.columns
+    )
     trained, held = split_by_prompt(groups, data.held_out, config.seed)
     if held:
         write_groups([groups[place] for place in held], config.prompts("held-out"))

@@ -110,7 +110,9 @@ def _prompts(
 ) -> tuple[list[PromptGroup], list[PromptGroup], dict[str, Any]]:
     """Prompts to train on and to hold out, each once, and what is counted of them."""
     data = config.data
-    groups = load_prompts(data.path, layout=data.layout, split=data.split, limit=data.limit, bad_rows=data.bad_rows)
+    groups = load_prompts(
+        data.path, layout=data.layout, split=data.split, limit=data.limit, bad_rows=data.bad_rows, columns=data.columns
+    )
     fitting = [group for group in groups if policy.has_room(group.prompt, config.max_new_tokens)]
     if len(fitting) < len(groups):
         warnings.append(

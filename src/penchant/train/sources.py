@@ -23,6 +23,7 @@ def preferences(data: DataConfig) -> Source:
         layout=data.layout,
         split=data.split,
         limit=data.limit,
+        columns=data.columns,
     )
     counts = {
         "layout": loaded.layout,
@@ -44,6 +45,7 @@ def demonstrations(data: RowsConfig) -> Source:
         layout=data.layout,
         split=data.split,
         limit=data.limit,
+        columns=data.columns,
     )
     return Source(groups, {"layout": data.layout or "demonstrations"})
 
