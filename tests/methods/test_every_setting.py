@@ -47,6 +47,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "model.trust_remote_code": (("model.name=REMOTE",), ("model.trust_remote_code=true",), "error"),
     "data.path": ((), ("data.path=more.jsonl",), "weights"),
     "data.layout": ((), ("data.layout=hh",), "error"),
+    "data.columns": ((), ("data.columns={prompt: problem}",), "error"),
     "data.split": (("data.path=splits.json",), ("data.split=test",), "weights"),
     "data.ties": (("data.path=ties.jsonl",), ("data.ties=half",), "error"),
     "data.contradictions": (("data.path=contradicting.jsonl",), ("data.contradictions=error",), "error"),

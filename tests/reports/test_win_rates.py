@@ -54,6 +54,13 @@ def test_who_wins_is_said_as_far_as_the_interval_goes(study: dict[str, Any]) -> 
     assert "less often than not" in headline(study)[0]
 
 
+def test_preferences_that_nobody_stated_are_called_so(study: dict[str, Any]) -> None:
+    study["config"]["preferences"] = {"path": "posts.csv", "layout": "trl"}
+    assert not any("no human preference" in sentence for sentence in headline(study))
+    study["config"]["preferences"]["layout"] = "instructgpt-summaries"
+    assert headline(study)[0].startswith("There is no human preference in the training data: nobody compared")
+
+
 def test_a_judge_that_guesses_comes_first(study: dict[str, Any]) -> None:
     assert not any("coin" in sentence for sentence in headline(study))
     study["judge"]["held_out"]["held_out"]["accuracy"] = estimate(0.53, 0.34, 0.72)

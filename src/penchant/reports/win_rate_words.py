@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from penchant.data.formats import PREFERENCES
 from penchant.reports.study_words import as_estimate, turned
 from penchant.reports.transfer_words import method_name, shown_domain
 from penchant.reports.words import count, estimate, listing, number
@@ -16,6 +17,7 @@ MET = {
 }
 LEVEL = 0.05
 ENOUGH, FEW = 10, 0.25  # prompts, and how many different responses for each of them are too few
+ASSUMED = tuple(layout.name for layout in PREFERENCES if layout.assumed)
 Numbers = Mapping[str, Any]
 
 
@@ -33,9 +35,8 @@ def headline(study: Numbers) -> list[str]:
     )
     beside = f"; the reference wins {percent(base)}" if base else ""
     prompts = listing(f"{domain.get('prompts') or 0:,} of {shown_domain(domain)}" for domain in study["domains"])
-    warning = _guesses(study)
     return [
-        *([warning] if warning else []),
+        *filter(None, (_guesses(study), _assumed(study))),
         " ".join(filter(None, [f"{said}{beside}.", _alike(study, best)])),
         f"{count(len(study['seeds']), 'seed')}; intervals resample prompts ({prompts}), not the training. "
         f"{judge_words(study)}",
@@ -93,6 +94,17 @@ def _guesses(study: Numbers) -> str:
     return (
         f"This judge cannot be told from a coin: it agrees with {percent(right)} of the preferences that it has not "
         "seen. The win rates below say nothing about who is better."
+    )
+
+
+def _assumed(study: Numbers) -> str:
+    """Say that nobody compared the responses that the methods learned from, where the layout invents the verdicts."""
+    layout = study["config"].get("preferences", {}).get("layout")
+    if layout not in ASSUMED:
+        return ""
+    return (
+        "There is no human preference in the training data: nobody compared its summaries, and the person's is taken "
+        "as preferred to those of the models."
     )
 
 
