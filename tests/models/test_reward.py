@@ -199,7 +199,7 @@ def test_a_run_that_did_not_end_is_no_reward(tiny_model: str, tmp_path: Path, re
     if result is not None:
         (run / "result.json").write_text(result)
     for folder in (run, run / "checkpoint"):
-        with pytest.raises(InputError, match="cannot be a reward: the run did not come to its end .*--resume out="):
+        with pytest.raises(InputError, match=r"cannot be a reward: the run did not come to its end .*--resume out="):
             pt.load_reward(str(folder))
     (run / "result.json").write_text('{"status": "done"}')
     assert len(pt.load_reward(str(run))([("Bob slept.", " Long.")])) == 1

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from penchant.config.base import Config
 from penchant.config.overrides import apply_overrides
 from penchant.config.problems import Problem, problems, report, shown, title_of
-from penchant.config.yaml_text import Dumper, Loader, key_lines
+from penchant.config.yaml_text import MOST_CHARACTERS, Dumper, parse_with_lines
 from penchant.errors import InputError
 
 logger = logging.getLogger("penchant.config")
@@ -80,8 +80,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """
     text = _read_text(path)
     try:
-        values = yaml.load(text, Loader)  # our Loader is a SafeLoader
-        lines = key_lines(text)
+        values, lines = parse_with_lines(text)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{path}{line}: not valid YAML: {error.problem or error.context}") from None
@@ -96,7 +95,12 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        # a pipe that the shell opened (`<(...)`) has a writer; another one, or a device, may never end
+        of_the_shell = str(path).startswith(("/dev/fd/", "/proc/", "/dev/stdin"))
+        if path.exists() and not (path.is_file() or path.is_dir() or of_the_shell):
+            raise InputError(f"{path} is a device or a pipe, expected a YAML file")
+        with path.open(encoding="utf-8") as file:
+            return file.read(MOST_CHARACTERS + 1)
     except FileNotFoundError:
         folder = path.parent
         if not folder.is_dir():

@@ -12,7 +12,7 @@ import yaml
 from penchant.config.base import Config, as_mapping
 from penchant.config.fields import TAG, Shape, default_of, expected, shape_of
 from penchant.config.problems import Problem, shown
-from penchant.config.yaml_text import Loader
+from penchant.config.yaml_text import load
 from penchant.errors import InputError
 
 logger = logging.getLogger("penchant.config")
@@ -145,11 +145,11 @@ def parse(raw: str, shape: Shape | None) -> Any:
     """
     textual = shape is not None and shape.takes(str, Path)
     try:
-        value = yaml.load(raw, Loader)  # our Loader is a SafeLoader
+        value = load(raw)
     except yaml.YAMLError:
         if shape is None or textual or shape.stand_in:
             return raw
-        raise InputError(f"{raw!r} is not a valid YAML value") from None
+        raise InputError(f"{shown(raw)} is not a valid YAML value") from None
     if isinstance(value, str):
         return value if raw[:1] in ("'", '"') else raw
     if isinstance(value, (dict, list)) and raw[:1] not in ("{", "["):

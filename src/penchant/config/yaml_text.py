@@ -12,6 +12,10 @@ from typing import Any
 import yaml
 
 PREFIX = "tag:yaml.org,2002:"
+MOST_CHARACTERS = 4_000_000
+MOST_NODES = 200_000  # a study's settings are some hundreds
+DEEPEST = 100
+MOST_DIGITS = 400  # what a float can hold has at most 309 before the point
 
 # the core schema of YAML 1.2 (section 10.3.2), as (tag, pattern, first characters); and the merge key of 1.1
 CORE_SCHEMA: list[tuple[str, str, str]] = [
@@ -47,6 +51,8 @@ class Loader(yaml.SafeLoader):
 
     def construct_int(self, node: yaml.ScalarNode) -> int:
         text = node.value
+        if len(text) > MOST_DIGITS:
+            raise yaml.constructor.ConstructorError(None, None, f"a number of {len(text)} digits", node.start_mark)
         return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
 
 
@@ -66,10 +72,60 @@ for _tag, _pattern, _first in CORE_SCHEMA:
 Loader.add_constructor(PREFIX + "int", Loader.construct_int)
 
 
-def key_lines(text: str) -> dict[str, int]:
-    """The line (counted from 1) of every key of a YAML mapping, by dotted path."""
-    node = yaml.compose(text, Loader)
-    return dict(_key_lines(node, ()))
+def load(text: str) -> Any:
+    """Return what a YAML text holds.
+
+    Raises:
+        yaml.YAMLError: it is not valid, or it is made to exhaust its reader: aliases that go in a circle or multiply,
+            nesting without end, numbers of thousands of digits, values that do not fit their tags.
+    """
+    return parse_with_lines(text)[0]
+
+
+def parse_with_lines(text: str) -> tuple[Any, dict[str, int]]:
+    """Return what a YAML text holds, and the line (counted from 1) of every key of its mappings by dotted path.
+
+    Raises:
+        yaml.YAMLError: see `load`.
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise yaml.YAMLError(f"{len(text):,} characters are no configuration; at most {MOST_CHARACTERS:,} are read")
+    try:
+        node = yaml.compose(text, Loader)
+        _check_size(node)
+        return yaml.load(text, Loader), dict(_key_lines(node, ()))  # our Loader is a SafeLoader
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply") from None
+    except (ValueError, TypeError, OverflowError, AttributeError, LookupError) as error:
+        # PyYAML lets these through where a value does not fit the tag it was given, such as `!!timestamp no`
+        raise yaml.YAMLError(f"a value does not fit its tag ({error})") from None
+
+
+def _check_size(root: yaml.Node | None) -> None:
+    """Refuse what would be endless or huge once its aliases are written out."""
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node, above: tuple[int, ...]) -> int:
+        if id(node) in above:
+            raise yaml.MarkedYAMLError(problem="an alias leads back to itself", problem_mark=node.start_mark)
+        if len(above) > DEEPEST:
+            raise yaml.MarkedYAMLError(problem="it is nested too deeply", problem_mark=node.start_mark)
+        if id(node) not in sizes:
+            children: list[yaml.Node] = []
+            if isinstance(node, yaml.MappingNode):
+                children = [part for pair in node.value for part in pair]
+            elif isinstance(node, yaml.SequenceNode):
+                children = list(node.value)
+            sizes[id(node)] = 1 + sum(size(child, (*above, id(node))) for child in children)
+        if sizes[id(node)] > MOST_NODES:
+            raise yaml.MarkedYAMLError(
+                problem=f"more than {MOST_NODES:,} values once its aliases are written out",
+                problem_mark=node.start_mark,
+            )
+        return sizes[id(node)]
+
+    if root is not None:
+        size(root, ())
 
 
 def _key_lines(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple[str, int]]:

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from penchant.config import Config
+from penchant.config.limits import Rows
 
 
 class PromptsConfig(Config):
@@ -25,7 +26,7 @@ class PromptsConfig(Config):
     """Which split of a hub data set."""
     bad_rows: Literal["error", "skip"] = "error"
     """What to do with rows that cannot be used: name them all and stop, or skip them with a count."""
-    limit: Annotated[int, Field(ge=1)] | None = None
+    limit: Rows | None = None
     """Use only the first so many prompts."""
     held_out: Annotated[float, Field(ge=0)] = 0.1
     """Prompts kept for evaluation: a share below 1, a number from 1 up. A prompt is never on both sides."""
@@ -39,7 +40,7 @@ class RowsConfig(PromptsConfig):
 
     merge: bool = True
     """Whether rows with the same prompt become one group."""
-    max_length: Annotated[int, Field(ge=2)] | None = None
+    max_length: Annotated[int, Field(ge=2, le=10_000_000)] | None = None
     """Tokens of prompt and response together, at most; the model's context if not given."""
     overflow: Literal["error", "drop", "truncate_prompt"] = "error"
     """What to do with a longer row: stop and name it, drop its group (counted), or cut its prompt from the

@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from penchant.config import Config
+from penchant.config.limits import Seed
 
 Text = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Difference = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -25,7 +26,7 @@ class Random(Config):
     """A coin: a baseline."""
 
     name: Literal["random"] = "random"
-    seed: int = 0
+    seed: Seed = 0
     """Another coin."""
 
 
@@ -110,7 +111,7 @@ class Noisy(Config):
     """Who would be right."""
     rate: Share = 0.1
     """Share of verdicts that are turned round."""
-    seed: int = 0
+    seed: Seed = 0
     """Which ones."""
 
 

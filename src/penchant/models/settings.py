@@ -14,7 +14,7 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 class LoRA(Config):
     """Low-rank adapters (Hu et al. 2021) through peft: the base stays frozen and is the reference as it is."""
 
-    rank: Annotated[int, Field(ge=1)] = 16
+    rank: Annotated[int, Field(ge=1, le=16_384)] = 16
     """Rank of the update."""
     alpha: Annotated[float, Field(gt=0)] = 32.0
     """Scale: the update counts alpha / rank."""
@@ -46,7 +46,7 @@ class ModelConfig(Config):
     """A built-in name (`smollm2-135m`), a folder, a GGUF file, or a hub id."""
     lora: LoRA | None = None
     """Train low-rank adapters instead of all weights: `lora: {}` takes their defaults."""
-    train_top: Annotated[int, Field(ge=1)] | None = None
+    train_top: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Train only the last so many blocks and the final norm. What is below, embeddings and head stay frozen, and what
     the frozen blocks give for the training data is computed once. Not together with `lora`."""
     dtype: Dtype = "auto"

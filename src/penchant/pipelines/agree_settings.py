@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from penchant.config import Config
+from penchant.config.limits import Seed
 
 Name = Annotated[str, Field(min_length=1)]
 Level = Annotated[float, Field(gt=0.5, lt=1)]
@@ -37,7 +38,7 @@ class Agree(Config):
     """Coverage of the intervals, which resample prompts."""
     resamples: Resamples = 2000
     """How many times."""
-    seed: int = 0
+    seed: Seed = 0
     """Fixes the resampling, and the clusters of words."""
     out: str | None = None
     """The folder to write to; `runs/agree-DATE-TIME` if not given."""
@@ -72,7 +73,7 @@ class Rank(Config):
     """Coverage of the intervals, which resample prompts (for `by=responses` annotators, or comparisons)."""
     resamples: Resamples = 1000
     """How many times."""
-    seed: int = 0
+    seed: Seed = 0
     """Fixes the resampling."""
     out: str | None = None
     """The folder to write to; `runs/rank-DATE-TIME` if not given."""

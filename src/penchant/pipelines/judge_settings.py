@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from penchant.config import Config
+from penchant.config.limits import Draws, Seed, Tokens
 from penchant.judges.settings import JudgeSpec
 
 Place = Annotated[str, Field(min_length=1)]
@@ -31,9 +32,9 @@ class JudgeConfig(Config):
     there."""
     prompts: Place | None = None
     """With temperatures: a file of other prompts to draw for."""
-    max_new_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_new_tokens: Tokens | None = None
     """With temperatures: length at which a response is cut; that of the run's own samples if not given."""
-    seed: int = 0
+    seed: Seed = 0
     """With temperatures: fixes the draws."""
     device: str = "auto"
     """With temperatures: where models draw."""
@@ -44,14 +45,14 @@ class JudgeConfig(Config):
     """Who judges, with its settings."""
     baselines: bool = True
     """Ask the judges `longest` and `random` the same, to stand beside."""
-    n: Annotated[int, Field(ge=1)] = 1
+    n: Draws = 1
     """Responses of each prompt that are compared, at most: the first with the first, and so on."""
-    limit: Annotated[int | None, Field(ge=1)] = None
+    limit: Annotated[int | None, Field(ge=1, le=1_000_000_000)] = None
     """Prompts, at most."""
     orders: Literal["both", "one"] = "both"
     """Each pair is judged in both orders, and a verdict that flips is a tie; `one` halves the calls and is blind to
     that."""
-    max_calls: Annotated[int | None, Field(ge=0)] = None
+    max_calls: Annotated[int | None, Field(ge=0, le=1_000_000_000)] = None
     """Calls of the judge, at most; another run goes on with the rest."""
     out: str = "judged"
     """The folder for `judgments.sqlite`, `judge.json`, `report.html` and what was drawn; verdicts that are there are

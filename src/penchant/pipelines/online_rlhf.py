@@ -17,6 +17,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from penchant.config import Config
+from penchant.config.limits import Seed, Tokens
 from penchant.data.settings import DataConfig, PromptsConfig
 from penchant.errors import InputError
 from penchant.methods import PPO, RewardModel, train
@@ -45,13 +46,13 @@ class OnlineRLHF(Config):
     labeller: Annotated[str, Field(min_length=1)] = "vader"
     """Who compares the samples: a reward (`vader`, `module:function`, a URL, a reward model's folder), whose higher
     number wins; or `file`: people, who write `labelled.jsonl` beside the `to_label.jsonl` that a round leaves them."""
-    rounds: Annotated[int, Field(ge=1)] = 2
+    rounds: Annotated[int, Field(ge=1, le=1_000)] = 2
     """How often to label, fit and train."""
-    samples_per_prompt: Annotated[int, Field(ge=2)] = 4
+    samples_per_prompt: Annotated[int, Field(ge=2, le=100_000)] = 4
     """Samples of a prompt to label in a round, all pairs of them compared."""
-    max_new_tokens: Annotated[int, Field(ge=1)] = 48
+    max_new_tokens: Tokens = 48
     """Length at which a sample is cut, when labels are asked for and when the policy trains."""
-    seed: int = 0
+    seed: Seed = 0
     """Fixes the samples and all training."""
     reward_model: dict[str, Any] = Field(default_factory=dict)
     """Settings of the `reward_model` runs, such as `{epochs: 2}`."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from penchant.config import Config
+from penchant.config.limits import Seed
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.weak.settings import ChessEngine, ClassifierSpec, LanguageModel, StudentSpec, Tfidf
 
@@ -47,7 +48,7 @@ class WeakLabel(Config):
     """Names of the classes, in order; those of `train`, sorted, or those that `saved` knows, if not given."""
     out: Annotated[str, Field(min_length=1)]
     """The file to write, .jsonl: each text with its probabilities."""
-    seed: int = 0
+    seed: Seed = 0
     """Fixes what the supervisor draws."""
 
     @model_validator(mode="before")
@@ -107,7 +108,7 @@ class WeakTrain(Config):
     """Rows with the truth, where there are some; none of them may be among `data`."""
     out: str | None = None
     """The run directory; `runs/weak-DATE-TIME` if not given."""
-    seed: int = 0
+    seed: Seed = 0
     """Fixes the split and what the student draws."""
 
     @model_validator(mode="after")

@@ -28,7 +28,7 @@ class AnnotatedData(Config):
     """Use only the first so many prompts."""
     held_out: Annotated[float, Field(gt=0)] = 0.3
     """Prompts to judge on, never trained on: a share below 1, a number from 1 up."""
-    max_length: Annotated[int, Field(ge=2)] | None = None
+    max_length: Annotated[int, Field(ge=2, le=10_000_000)] | None = None
     """Tokens of prompt and response together; longer ones are left out (counted). The model's context if not given."""
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from penchant.config import Config
+from penchant.config.limits import Seed
 from penchant.data.settings import RowsConfig
 from penchant.models.settings import ModelConfig
 
@@ -14,7 +15,7 @@ LearningRate = Annotated[float, Field(gt=0, description="Peak learning rate.")]
 Sweep = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
 Rates = LearningRate | Annotated[tuple[LearningRate, ...], Field(min_length=1)]
 """A learning rate, or several to sweep over: every setting of a method is then run with each of them."""
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
 class Prompts(Config):
@@ -28,7 +29,7 @@ class Prompts(Config):
     id."""
     split: str = "train"
     """Which split of a hub data set."""
-    skip: Annotated[int, Field(ge=0)] = 0
+    skip: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
     """Leave out the first so many."""
     limit: Count | None = None
     """Take at most so many."""
@@ -54,7 +55,7 @@ class SFTStage(Config):
 class Comparisons(Config):
     """The preference data: samples of the reference, every pair of a group compared by the true reward."""
 
-    samples: Annotated[int, Field(ge=2)] = 4
+    samples: Annotated[int, Field(ge=2, le=100_000)] = 4
     """Samples of a group: 4 give 6 comparisons."""
     groups: Count = 1
     """Groups a prompt, each with samples of its own."""
@@ -68,9 +69,9 @@ class Evaluation(Config):
     One before the first step comes on top."""
     samples: Count = 8
     """Samples a prompt and evaluation."""
-    reference_samples: Annotated[int, Field(ge=16)] = 256
+    reference_samples: Annotated[int, Field(ge=16, le=100_000)] = 256
     """Samples a prompt of the reference, for the limit line and Best-of-N. The line is trusted to ln N - 2 nats."""
-    seed: int = 10_000
+    seed: Seed = 10_000
     """Fixes the draws of evaluations; those of the reference are drawn with the next number."""
 
 
@@ -150,7 +151,7 @@ class BestOfNSweep(Config):
 class Study(Config):
     """What all studies share: where they lie, and their seeds."""
 
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     """Each fixes training data (comparisons, reward model; who labels which rows) and training of its own; what is
     measured on is shared."""
     out: str | None = None
@@ -166,7 +167,7 @@ class StudyConfig(Study):
     """How prompts are rendered."""
     optimizer: Literal["rmsprop", "adamw"] = "rmsprop"
     """Of every method; PPO's included."""
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    warmup_steps: Annotated[int, Field(ge=0, le=10_000_000)] = 0
     """Steps over which learning rates rise, in every run."""
     clip: Annotated[float, Field(gt=0)] = 1.0
     """Largest norm of the gradient, in every run."""

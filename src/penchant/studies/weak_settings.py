@@ -42,11 +42,11 @@ class WeakToStrongConfig(Study):
 
     tasks: Annotated[tuple[str, ...], Field(min_length=1)] = ("sst2",)
     """Names of tasks: files in the folder that PENCHANT_DATA names, or the hub."""
-    train: Annotated[int | None, Field(ge=40)] = 5000
+    train: Annotated[int | None, Field(ge=40, le=1_000_000_000)] = 5000
     """Rows to train on, at most; half of them for the supervisor, half for it to label."""
-    test: Annotated[int | None, Field(ge=20)] = None
+    test: Annotated[int | None, Field(ge=20, le=1_000_000_000)] = None
     """Rows to test on, at most."""
-    longest: Annotated[int, Field(ge=8)] = 256
+    longest: Annotated[int, Field(ge=8, le=1_000_000)] = 256
     """Tokens of a text that a probed model reads, and language modelling; those that are fine-tuned have their own."""
     weak: Annotated[tuple[ClassifierSpec, ...], Field(min_length=1)] = (Tfidf(),)
     """The supervisors."""

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from penchant.config import Config
+from penchant.config.limits import Seed
 from penchant.judges.settings import Endpoint, LocalPolicy, Longest, Noisy, Panel, People, Random, Reward
 from penchant.studies.settings import (
     BestOfNSweep,
@@ -33,7 +34,7 @@ class Rows(Config):
     """Which split of a hub data set."""
     bad_rows: Literal["error", "skip"] = "error"
     """What to do with rows that cannot be used."""
-    skip: Annotated[int, Field(ge=0)] = 0
+    skip: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
     """Leave out the first so many prompts."""
     limit: Count | None = None
     """Take at most so many prompts."""
@@ -99,7 +100,7 @@ class WinRatesConfig(LearnedMethods):
     """Of the responses that are judged."""
     samples: Count = 1
     """Responses a prompt and temperature that are judged; at temperature 0 there is one."""
-    sampling_seed: int = 10_000
+    sampling_seed: Seed = 10_000
     """Fixes the draws."""
     max_new_tokens: Count = 64
     """Length at which a response is cut."""

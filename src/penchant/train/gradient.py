@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import torch
 from accelerate import Accelerator
@@ -75,12 +76,12 @@ def train(loop: Loop, *, resume: bool = False) -> str:
 
 def plan(config: GradientConfig, units: Sequence[Sequence[Unit]]) -> list[list[Part]]:
     """Every step of the run."""
-    steps = [
+    steps = (
         step
         for epoch in range(config.epochs)
         for step in plan_epoch(units, batch_size=config.batch_size, seed=config.seed, epoch=epoch)
-    ]
-    return steps[: config.max_steps]
+    )
+    return list(islice(steps, config.max_steps))
 
 
 def steps_to_epochs(config: GradientConfig, units: Sequence[Sequence[Unit]], step: int) -> float:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from penchant.config import Config
+from penchant.config.limits import Draws, Rows, Steps, Tokens
 from penchant.models.settings import FrozenModel
 from penchant.train.settings import Evaluate, RunConfig
 
@@ -47,22 +48,22 @@ class RolloutConfig(RunConfig):
     """What the reward stands for; logged beside it in every step, never trained on. As `reward`."""
     reference: FrozenModel | None = None
     """The model that the policy is held to; the policy's own start if not given."""
-    steps: Annotated[int, Field(ge=1)] = 100
+    steps: Steps = 100
     """Rounds of sampling and updating."""
-    prompts_per_step: Annotated[int, Field(ge=1)] = 32
+    prompts_per_step: Rows = 32
     """Prompts to sample for in a step, all different; over many steps every prompt comes about equally often."""
-    samples_per_prompt: Annotated[int, Field(ge=1)] = 2
+    samples_per_prompt: Draws = 2
     """Samples of a prompt in a step; the prompt is computed once for all of them."""
-    max_new_tokens: Annotated[int, Field(ge=1)] = 48
+    max_new_tokens: Tokens = 48
     """Length at which a sample is cut."""
     kl: Annotated[AdaptiveKL | FixedKL, Field(discriminator="name")] = AdaptiveKL()
     """How the policy is held to the reference."""
     kl_in: Literal["reward", "loss"] = "reward"
     """Where the penalty goes: into each token's reward; or into the loss, where it stands beside advantages that are
     scaled to a variance of 1, so that a coefficient means another thing."""
-    updates: Annotated[int, Field(ge=1)] = 2
+    updates: Annotated[int, Field(ge=1, le=10_000)] = 2
     """How often a step goes over its samples."""
-    minibatches: Annotated[int, Field(ge=1)] = 4
+    minibatches: Annotated[int, Field(ge=1, le=10_000)] = 4
     """Optimizer steps of each of these, by prompts."""
     clip_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """How far the probability of a token may move within a step before its gradient stops."""

@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from penchant.config import Config
+from penchant.config.limits import BatchSize, Draws, Epochs, Rows, Seed, Steps, Tokens
 from penchant.data.settings import PromptsConfig, RowsConfig
 from penchant.models.settings import ModelConfig
 
 LearningRate = Annotated[float, Field(gt=0)]
-WarmupSteps = Annotated[int, Field(ge=0, description="Steps over which the rate rises linearly from 0.")]
+WarmupSteps = Annotated[int, Field(ge=0, le=10_000_000, description="Steps over which the rate rises linearly from 0.")]
 
 
 class AdamW(Config):
@@ -68,19 +69,19 @@ class Samples(Config):
 
     prompts: str | None = None
     """A file of prompts (text, one a line, or any data file); the held-out prompts if not given."""
-    max_prompts: Annotated[int, Field(ge=1)] = 32
+    max_prompts: Rows = 32
     """Use at most so many prompts."""
-    n: Annotated[int, Field(ge=1)] = 2
+    n: Draws = 2
     """Samples a prompt."""
-    max_new_tokens: Annotated[int, Field(ge=1)] = 48
+    max_new_tokens: Tokens = 48
     """Length at which a sample is cut."""
     temperature: Annotated[float, Field(ge=0)] = 1.0
     """Divides the logits; 0 takes the likeliest token. The KL is that of the untempered policies all the same."""
-    top_k: Annotated[int, Field(ge=0)] = 0
+    top_k: Annotated[int, Field(ge=0, le=10_000_000)] = 0
     """Draw among the k likeliest tokens; 0 for all."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Draw among the smallest set of tokens with this probability; 1 for all."""
-    seed: int = 0
+    seed: Seed = 0
     """Fixes the draws, with the prompt and the sample's index."""
     reward: str | None = None
     """The true reward of a response: `vader`, `module:function` taking a list of (prompt, response), or the address of
@@ -90,9 +91,9 @@ class Samples(Config):
 class EvaluateHeldOut(Config):
     """When to evaluate on held-out data."""
 
-    every_steps: Annotated[int, Field(ge=1)] | None = None
+    every_steps: Steps | None = None
     """Evaluate every so many steps; at the start and the end in any case."""
-    at_steps: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    at_steps: tuple[Steps, ...] = ()
     """And after each of these steps."""
 
 
@@ -107,7 +108,7 @@ class Evaluate(EvaluateHeldOut):
 class EarlyStopping(Config):
     """Stop when the held-out loss no longer falls, and keep the best weights."""
 
-    patience: Annotated[int, Field(ge=1)] = 3
+    patience: Annotated[int, Field(ge=1, le=1_000_000)] = 3
     """Evaluations without a new best before stopping."""
     min_delta: Annotated[float, Field(ge=0)] = 0.0
     """By how much the loss must fall to count."""
@@ -122,7 +123,7 @@ class RunConfig(Config):
     """The data: a path or hub id, or its settings (`data.held_out=0.2`)."""
     out: str | None = None
     """The run directory; `runs/METHOD-DATE-TIME` if not given."""
-    seed: int = 0
+    seed: Seed = 0
     """Fixes the split, the order of the data, the adapters' start, and what is drawn while training."""
     optimizer: Annotated[AdamW | RMSprop, Field(discriminator="name")] = RMSprop()
     """The optimizer."""
@@ -130,7 +131,7 @@ class RunConfig(Config):
     """How the learning rate moves."""
     clip: Annotated[float, Field(gt=0)] | None = 10.0
     """Largest norm of the gradient; null for no clipping."""
-    tokens_per_batch: Annotated[int, Field(ge=8)] | None = None
+    tokens_per_batch: Annotated[int, Field(ge=8, le=10_000_000)] | None = None
     """Tokens of one forward pass, padding included; if not given, 1,024 on a CPU and 16,384 on a GPU, or a whole group
     if that is larger (up to four times as much). Bounds memory; the result does not depend on it."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -139,7 +140,7 @@ class RunConfig(Config):
     """Compute activations again in the backward pass instead of keeping them: less memory, about a third slower."""
     evaluate: EvaluateHeldOut = EvaluateHeldOut()
     """Evaluation."""
-    checkpoint_every: Annotated[int, Field(ge=1)] | None = None
+    checkpoint_every: Steps | None = None
     """Write a checkpoint every so many steps, for `--resume`; if not given, at evaluations and every 10 minutes."""
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     """Trackers that get the metrics too."""
@@ -150,11 +151,11 @@ class GradientConfig(RunConfig):
 
     data: RowsConfig
     """The data: a path or hub id, or its settings (`data.held_out=0.2`)."""
-    epochs: Annotated[int, Field(ge=1)] = 1
+    epochs: Epochs = 1
     """How often to go over the data."""
-    max_steps: Annotated[int, Field(ge=1)] | None = None
+    max_steps: Steps | None = None
     """Stop after so many optimizer steps, if sooner."""
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    batch_size: BatchSize = 64
     """Comparisons (SFT: responses, KTO: labels) of one optimizer step, however many forward passes that takes."""
     early_stopping: EarlyStopping | None = None
     """Stop by the held-out loss: `early_stopping: {}` takes the defaults; null never stops early."""

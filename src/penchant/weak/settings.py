@@ -12,8 +12,8 @@ from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, CrossE
 from penchant.models.builtin import ENCODERS
 from penchant.models.settings import Dtype, LoRA, ModelConfig
 
-Count = Annotated[int, Field(ge=1)]
-Rows = Annotated[int | None, Field(ge=10)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+Rows = Annotated[int | None, Field(ge=10, le=1_000_000_000)]
 Rate = Annotated[float, Field(gt=0)]
 
 
@@ -36,7 +36,7 @@ class Probe(Config):
     model: Annotated[str, Field(min_length=1)]
     """A built-in name, a folder or a hub id: a language model, read at its last token, or an encoder, such as the
     built-in `minilm-l6`, read on average over its tokens."""
-    layer: int = -1
+    layer: Annotated[int, Field(ge=-10_000, le=10_000)] = -1
     """Activations after this layer; 0 is the embedding, negative ones count from the last."""
     dtype: Dtype = "auto"
     """Of the model's weights. `auto`: float32. With bfloat16, newer processors and GPUs read texts several times as
@@ -84,7 +84,7 @@ class Words(Config):
     prompt: str | None = None
     """What stands before the word, where {text} is the text; `{text}`, a new line and `Label:` if not given, and before
     options nothing but the text."""
-    shots: Annotated[int, Field(ge=0)] = 0
+    shots: Annotated[int, Field(ge=0, le=1_000)] = 0
     """Examples with their labels before the text, classes in turn."""
 
 
@@ -106,7 +106,7 @@ class LanguageModel(Config):
     """`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
-    longest: Annotated[int, Field(ge=8)] = 256
+    longest: Annotated[int, Field(ge=8, le=1_000_000)] = 256
     """Tokens of a text that are read."""
     rows: Rows = None
     """It learns from so many rows of those it could have; all if not given."""
@@ -152,11 +152,11 @@ class ChessEngine(Config):
     name: Literal["engine"] = "engine"
     path: Annotated[str, Field(min_length=1)] = "stockfish"
     """The program, by its name or its path."""
-    depth: Annotated[int | None, Field(ge=1)] = 1
+    depth: Annotated[int | None, Field(ge=1, le=200)] = 1
     """Plies that it looks ahead, before it follows captures; null for no limit."""
-    nodes: Annotated[int | None, Field(ge=1)] = None
+    nodes: Annotated[int | None, Field(ge=1, le=1_000_000_000)] = None
     """Positions that it looks at, at most."""
-    multipv: Annotated[int | None, Field(ge=1)] = None
+    multipv: Annotated[int | None, Field(ge=1, le=500)] = None
     """So many of its best moves have a probability (1: its label is hard); all if not given."""
     temperature: Rate = 100.0
     """Centipawns by which one move must be better than another to be e times as probable."""

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from penchant.config import Config
+from penchant.config.limits import Rows, Seed
 
 POSTGRES = re.compile(r"postgres(ql)?(\+\w+)?://")
 MOST_RANKED = 9
@@ -32,7 +33,7 @@ class Collect(Config):
     """Which split of a hub data set."""
     bad_rows: Literal["error", "skip"] = "error"
     """What to do with rows that cannot be used: name them all and stop, or skip them with a count."""
-    limit: Annotated[int, Field(ge=1)] | None = None
+    limit: Rows | None = None
     """Use only the first so many prompts."""
     pictures: Annotated[str, Field(min_length=1)] | None = None
     """The folder that pictures in prompts, such as `![a cat](cat.png)`, lie in; the data's own unless given."""
@@ -45,7 +46,7 @@ class Collect(Config):
     """How many people judge; each has a link of their own."""
     names: tuple[Name, ...] = ()
     """What to call the first of them in exports and on the admin page; the others are annotator-1, annotator-2, ..."""
-    overlap: Annotated[int, Field(ge=1)] = 2
+    overlap: Annotated[int, Field(ge=1, le=1_000)] = 2
     """How many people judge each item."""
     ask: Literal["rank", "pairs"] = "rank"
     """Of a prompt with more than two responses: rank them all at once, or every two of them as an item of its own."""
@@ -54,9 +55,9 @@ class Collect(Config):
     checks: str | None = None
     """Attention checks: a preference file whose comparisons are the known answers. Everybody gets each once; they are
     not exported."""
-    check_every: Annotated[int, Field(ge=2)] = 10
+    check_every: Annotated[int, Field(ge=2, le=1_000_000)] = 10
     """One item in so many is an attention check, at a place drawn for each person, while there are some left."""
-    seed: int = 0
+    seed: Seed = 0
     """Fixes on which side a response stands, and who sees the items in which order."""
     show: Literal["markdown", "plain"] = "markdown"
     """How texts are shown: as Markdown without raw HTML, or as they are, line by line."""
@@ -74,7 +75,7 @@ class Collect(Config):
     url: str | None = None
     """The address that people reach the page under, for links and for the check of the host's name, such as
     https://judge.example.org behind a proxy. Needed where `host` means every address of this machine."""
-    requests_per_minute: Annotated[int, Field(ge=10)] = 240
+    requests_per_minute: Annotated[int, Field(ge=10, le=1_000_000)] = 240
     """What one person's browser may ask for; more is answered with 429 until it slows down."""
 
     @model_validator(mode="after")

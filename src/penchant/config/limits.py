@@ -1,0 +1,23 @@
+"""Types of whole numbers with limits: beyond them a setting is a slip of the keyboard, or memory runs out.
+
+Imports nothing of Penchant, so that every settings file may use them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""A seed of random numbers: what NumPy and torch both take."""
+
+Epochs = Annotated[int, Field(ge=1, le=10_000)]
+BatchSize = Annotated[int, Field(ge=1, le=1_000_000)]
+Steps = Annotated[int, Field(ge=1, le=10_000_000)]
+Draws = Annotated[int, Field(ge=1, le=100_000)]
+"""Samples of one prompt, or repetitions."""
+Tokens = Annotated[int, Field(ge=1, le=10_000_000)]
+"""A length in tokens, or a budget of them."""
+Rows = Annotated[int, Field(ge=1, le=1_000_000_000)]
+"""A number of rows, prompts or calls."""
