@@ -22,7 +22,8 @@ from transformers import (
 )
 
 from penchant.data.render import Rendered
-from penchant.engine.attention import output_head, tree_support
+from penchant.engine.attention import output_head
+from penchant.engine.probe import scoring_support
 from penchant.engine.score import Scorer, score
 from penchant.errors import InputError
 
@@ -105,7 +106,7 @@ def test_unknown_logit_arithmetic_is_refused() -> None:
 
     model.forward = scaled  # type: ignore[method-assign]
     with pytest.raises(InputError, match="changes its logits"):
-        tree_support(model)
+        scoring_support(model)
 
 
 def test_adapters_on_the_head_are_honoured() -> None:

@@ -22,7 +22,7 @@ from transformers import (
 from penchant.data.render import Branch, Rendered
 from penchant.engine.frozen import FrozenStates, frozen_states, train_only_top
 from penchant.engine.score import Scorer
-from penchant.engine.tree import TreeBatch, batched, make_trees
+from penchant.engine.tree import TREES, TreeBatch, batched, make_trees
 from penchant.errors import InputError
 from penchant.models.settings import LoRA, ModelConfig
 
@@ -60,9 +60,9 @@ def some(states: FrozenStates | None, budget: int = 4096) -> list[TreeBatch]:
     rendered, chosen = data(), [(0, (0, 2)), (2, (1, 2))]
     origins = [states.origins[group] for group, _ in chosen] if states else None
     trees = make_trees(
-        [(rendered[group], which) for group, which in chosen], budget=budget, plain=False, origins=origins
+        [(rendered[group], which) for group, which in chosen], budget=budget, packing=TREES, origins=origins
     )
-    return batched(trees, slots=4, budget=budget, plain=False)
+    return batched(trees, slots=4, budget=budget, packing=TREES)
 
 
 def scores_and_gradients(scorer: Scorer, states: FrozenStates | None, budget: int) -> dict[str, torch.Tensor]:

@@ -9,6 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from penchant.data.render import Branch, Rendered
 from penchant.engine.score import Scorer, batches, score
 from penchant.engine.tokens import Layout, ValueHead, read, token_readings
+from penchant.engine.tree import TREES, Packing
 
 ROWS = [
     Rendered((1, 2, 3), (Branch((4, 5, 6), ((0, 3),)), Branch((7,), ((0, 1),)))),
@@ -36,7 +37,7 @@ def scorer() -> Scorer:
 def test_the_tokens_of_a_response_add_up_to_its_score_whatever_the_passes_are(
     scorer: Scorer, budget: int, plain: bool
 ) -> None:
-    scorer.plain = plain
+    scorer.packing = Packing(plain)
     layout = Layout.of(ROWS)
     assert layout.lengths.tolist() == [3, 1, 4, 2]
     logps, values = token_readings(scorer, None, ROWS, layout, budget=budget)
@@ -73,7 +74,7 @@ def test_a_fresh_value_head_says_nothing() -> None:
 def test_slots_of_a_minibatch_find_their_tokens(scorer: Scorer) -> None:
     """The second group alone: its slots 0 and 1 are responses 2 and 3."""
     layout = Layout.of(ROWS)
-    (batch,) = batches([(ROWS[1], range(2))], budget=1024, plain=False)
+    (batch,) = batches([(ROWS[1], range(2))], budget=1024, packing=TREES)
     places = layout.places(batch, torch.tensor([2, 3]))
     assert places.tolist() == [4, 5, 6, 7, 8, 9]
     table, inside = layout.padded(torch.arange(10.0))
@@ -82,7 +83,7 @@ def test_slots_of_a_minibatch_find_their_tokens(scorer: Scorer) -> None:
 
 
 def test_entropies_equal_the_full_softmax_and_so_do_their_gradients(scorer: Scorer) -> None:
-    (batch,) = batches([(ROWS[0], range(2))], budget=1024, plain=False)
+    (batch,) = batches([(ROWS[0], range(2))], budget=1024, packing=TREES)
     reading = read(scorer, ValueHead(16), batch, entropies=True)
     assert reading.entropies is not None
     weight = scorer.model.lm_head.weight

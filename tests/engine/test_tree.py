@@ -13,7 +13,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from penchant.data.render import Branch, Rendered
 from penchant.engine.generate import Sampling
 from penchant.engine.score import Scorer, score, score_rows
-from penchant.engine.tree import Span, collate, fill, make_trees, pack, unique_tokens
+from penchant.engine.tree import ROWS, TREES, Span, collate, fill, make_trees, pack, unique_tokens
 from penchant.types import PromptGroup
 
 VOCABULARY, CONTEXT = 50, 64
@@ -87,7 +87,7 @@ def test_tree_gradients_equal_the_plain_models() -> None:
     for tree in (True, False):
         model = tiny()
         if tree:
-            (batch,) = [collate(make_trees([(row, range(3))], budget=4096, plain=False), slots=3, plain=False)]
+            (batch,) = [collate(make_trees([(row, range(3))], budget=4096, packing=TREES), slots=3, plain=False)]
             (Scorer(model)(batch) @ weights).backward()
         else:
             (plain_scores(model, row) @ weights).backward()
@@ -102,7 +102,7 @@ def test_a_branch_does_not_see_its_siblings() -> None:
     beside = score(SCORERS["llama"], [Rendered((1, 2), (whole(9, 8, 7), whole(3, 4), whole(5)))])[0]
     torch.testing.assert_close(alone[0], beside[1], atol=1e-5, rtol=0)
     # the control: with an ordinary causal mask over the same row it would see them
-    tree = make_trees([(Rendered((1, 2), (whole(9, 8, 7), whole(3, 4))), range(2))], budget=99, plain=False)[0]
+    tree = make_trees([(Rendered((1, 2), (whole(9, 8, 7), whole(3, 4))), range(2))], budget=99, packing=TREES)[0]
     ids = torch.tensor([[*tree.prompt_ids, 9, 8, 7, 3, 4]])
     logps = torch.log_softmax(MODELS["llama"](input_ids=ids).logits[0].detach(), -1)
     assert abs(float(logps[1, 3] + logps[5, 4]) - float(alone[0])) > 1e-2
@@ -110,7 +110,7 @@ def test_a_branch_does_not_see_its_siblings() -> None:
 
 def test_a_packed_row_by_hand() -> None:
     rows = [(Rendered((1, 2), (whole(3), whole(4, 5))), range(2)), (Rendered((6,), (Branch((7, 8), ((1, 2),)),)), [0])]
-    batch = collate(make_trees(rows, budget=99, plain=False), slots=3, plain=False)
+    batch = collate(make_trees(rows, budget=99, packing=TREES), slots=3, plain=False)
     assert batch.input_ids.tolist() == [[1, 2, 3, 4, 5, 6, 7, 8]]
     assert batch.position_ids.tolist() == [[0, 1, 2, 2, 3, 0, 1, 2]]
     assert batch.spans == (Span(0, 2, (3, 5)), Span(5, 6, (8,)))
@@ -140,10 +140,10 @@ def test_pack_covers_everything_once_within_the_budget(lengths: list[int], budge
 
 def test_a_large_group_is_split_with_its_prompt_and_nothing_is_lost() -> None:
     row = Rendered((1, 2, 3), tuple(whole(*range(4, 9)) for _ in range(5)))
-    trees = make_trees([(row, range(5))], budget=14, plain=False)
+    trees = make_trees([(row, range(5))], budget=14, packing=TREES)
     assert [tree.length for tree in trees] == [13, 13, 8]
     assert [slot for tree in trees for slot in tree.slots] == [0, 1, 2, 3, 4]
-    assert len(make_trees([(row, range(5))], budget=999, plain=True)) == 5
+    assert len(make_trees([(row, range(5))], budget=999, packing=ROWS)) == 5
     assert unique_tokens([(row, range(5))]) == 3 + 5 * 5
 
 

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 import penchant as pt
+from penchant.engine.tree import ROWS
 from penchant.errors import InputError, RunError
 from penchant.train.rollout import chosen_prompts
 
@@ -210,7 +211,7 @@ def test_adapters_and_the_plain_path_learn_too(
     with pytest.raises(InputError, match=r"`model.lora.dropout`"):
         pt.PPOGT(model={**lora, "lora": {"dropout": 0.1}}, data="p.txt")
     tree = train("tree", **settings | {"steps": 3, "max_new_tokens": 3})
-    monkeypatch.setattr("penchant.engine.score.tree_support", lambda *_, **__: (False, "for this test"))
+    monkeypatch.setattr("penchant.engine.score.scoring_support", lambda *_, **__: (ROWS, "for this test"))
     plain = train("plain", **settings | {"steps": 3, "max_new_tokens": 3})
     assert any("for this test" in warning for warning in plain.metrics["warnings"])
     first, second = lines(tree.path)[0], lines(plain.path)[0]

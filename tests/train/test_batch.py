@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penchant.data.render import Branch, Rendered
+from penchant.engine.tree import ROWS, TREES
 from penchant.train.batch import Dataset, MicroBatch, micro_batches
 from penchant.train.plan import Part, Unit, plan_epoch
 
@@ -56,7 +57,7 @@ def test_every_comparison_is_in_one_micro_batch_and_every_response_in_one_pass(
     rendered, units = data
     reference = [torch.arange(len(row.branches)) + 100.0 * number for number, row in enumerate(rendered)]
     for step in plan_epoch(units, batch_size=batch_size, seed=0, epoch=0):
-        batches = micro_batches(step, Dataset(rendered, reference), budget=budget, plain=plain)
+        batches = micro_batches(step, Dataset(rendered, reference), budget=budget, packing=ROWS if plain else TREES)
         wanted: Counter[Any] = Counter()
         for group, some in step:
             for unit in some:
@@ -92,7 +93,7 @@ def test_the_budget_is_kept_except_by_a_single_response(
 ) -> None:
     rendered, units = data
     step: list[Part] = [(number, tuple(some)) for number, some in enumerate(units)]
-    for batch in micro_batches(step, Dataset(rendered), budget=budget, plain=plain):
+    for batch in micro_batches(step, Dataset(rendered), budget=budget, packing=ROWS if plain else TREES):
         for part in batch.batches:
             if not plain:
                 assert part.spans is not None
@@ -106,7 +107,7 @@ def test_groups_of_like_length_share_a_padded_micro_batch() -> None:
     """Rows of 2 x 30 and 3 x 10 tokens, budget 60: 30 + 30, and 10 + 10 + 10, without padding."""
     rendered = [Rendered((1,), (Branch((2,) * (length - 1), ((0, length - 1),)),)) for length in (10, 30, 10, 30, 10)]
     step: list[Part] = [(number, (Unit(response=0),)) for number in range(5)]
-    batches = micro_batches(step, Dataset(rendered), budget=60, plain=True)
+    batches = micro_batches(step, Dataset(rendered), budget=60, packing=ROWS)
     assert [tuple(batch.batches[0].input_ids.shape) for batch in batches] == [(2, 30), (3, 10)]
     assert [batch.forwarded for batch in batches] == [60, 30]
 
@@ -115,14 +116,14 @@ def test_packed_micro_batches_are_of_about_the_same_size() -> None:
     """90 tokens, budget 60: 50 and 40, rather than 60 and 30."""
     rendered = [Rendered((1,), (Branch((2,) * (length - 1), ((0, length - 1),)),)) for length in (10, 30, 10, 30, 10)]
     step: list[Part] = [(number, (Unit(response=0),)) for number in range(5)]
-    batches = micro_batches(step, Dataset(rendered), budget=60, plain=False)
+    batches = micro_batches(step, Dataset(rendered), budget=60, packing=TREES)
     assert [tuple(batch.batches[0].input_ids.shape) for batch in batches] == [(1, 50), (1, 40)]
 
 
 def test_only_the_responses_that_a_step_needs_are_forwarded() -> None:
     """Six responses, one comparison of two of them: a prompt of 3 tokens and two branches of 4."""
     rendered = [Rendered((1, 1, 1), tuple(Branch((n + 2,) * 4, ((0, 4),)) for n in range(6)))]
-    (batch,) = micro_batches([(0, (Unit(pairs=((5, 2, 1.0),)),))], Dataset(rendered), budget=100, plain=False)
+    (batch,) = micro_batches([(0, (Unit(pairs=((5, 2, 1.0),)),))], Dataset(rendered), budget=100, packing=TREES)
     assert batch.batches[0].input_ids.tolist() == [[1, 1, 1, 4, 4, 4, 4, 7, 7, 7, 7]]
     assert batch.pairs.tolist() == [[1, 0]]  # the winner lies second
 
@@ -130,6 +131,6 @@ def test_only_the_responses_that_a_step_needs_are_forwarded() -> None:
 def test_a_group_larger_than_the_budget_keeps_its_comparisons_across_passes() -> None:
     rendered = [Rendered((1,) * 4, tuple(Branch((n + 2,) * 10, ((0, 10),)) for n in range(4)))]
     units = tuple(Unit(pairs=((a, b, 1.0),)) for a in range(4) for b in range(a + 1, 4))
-    (batch,) = micro_batches([(0, units)], Dataset(rendered), budget=24, plain=False)
+    (batch,) = micro_batches([(0, units)], Dataset(rendered), budget=24, packing=TREES)
     assert [tuple(part.input_ids.shape) for part in batch.batches] == [(1, 24), (1, 24)]  # 4 + 2 x 10, twice
     assert len(batch.pairs) == 6

@@ -17,6 +17,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 import penchant as pt
 from penchant.data.render import Branch, Rendered
 from penchant.engine.score import Scorer
+from penchant.engine.tree import ROWS, TREES
 from penchant.losses.settings import Sigmoid
 from penchant.train import objectives
 from penchant.train.batch import Dataset, micro_batches
@@ -100,7 +101,7 @@ def one_step(scorer: Scorer, step: tuple[Sequence[Part], Dataset], budget: int, 
     normaliser = objective.normaliser(parts, data.rendered)
     outcomes = [
         backward(scorer, batch, objective, normaliser)
-        for batch in micro_batches(parts, data, budget=budget, plain=plain)
+        for batch in micro_batches(parts, data, budget=budget, packing=ROWS if plain else TREES)
     ]
     return sum(float(outcome.losses.sum()) for outcome in outcomes) / normaliser
 
@@ -130,7 +131,7 @@ def test_micro_batches_do_not_change_a_step(kind: str, plain: bool, step: tuple[
     for budget in BUDGETS:
         scorer = Scorer(tiny(kind)).train()
         assert not scorer.plain
-        passes = [len(b.batches) for b in micro_batches(*step, budget=budget, plain=plain)]
+        passes = [len(b.batches) for b in micro_batches(*step, budget=budget, packing=ROWS if plain else TREES)]
         assert max(passes) > 1 if budget < 100 else budget < 4096 or passes == [1]  # both ways through `backward`
         loss = one_step(scorer, step, budget, plain=plain)
         assert loss == pytest.approx(expected, abs=1e-6)
@@ -180,7 +181,7 @@ def test_passes_that_are_computed_twice_meet_the_same_dropout(step: tuple[list[P
     assert len(first) == len(second) > 1
     for one, two in zip(first, second, strict=True):
         assert torch.equal(one, two)
-    assert not torch.equal(seen[0], scorer(micro_batches(step[0][:1], step[1], budget=33, plain=False)[0].batches[0]))
+    assert not torch.equal(seen[0], scorer(micro_batches(step[0][:1], step[1], budget=33, packing=TREES)[0].batches[0]))
 
 
 def test_activation_checkpoints_do_not_change_a_step(step: tuple[list[Part], Dataset]) -> None:
@@ -203,7 +204,7 @@ def scored(pairs: Sequence[tuple[int, int, float]], logps: Sequence[float]) -> t
     """Outcome and normaliser of pairs within one group whose responses have these scores, against a reference 0."""
     data = Dataset([Rendered((1,), tuple(Branch((2, 3), ((0, 2),)) for _ in logps))], [torch.zeros(len(logps))])
     parts: list[Part] = [(0, (Unit(pairs=tuple(pairs)),))]
-    (batch,) = micro_batches(parts, data, budget=100, plain=False)
+    (batch,) = micro_batches(parts, data, budget=100, packing=TREES)
     objective = objectives.preference(Sigmoid(beta=1.0))
     return objective.compute(torch.tensor(logps), batch), objective.normaliser(parts, data.rendered)
 
@@ -242,7 +243,7 @@ def test_imitation_is_the_mean_over_taught_tokens() -> None:
     """4 tokens at -8 nats and 1 token at -1 nat seen 3 times: (8 + 3 x 1) / (4 + 3 x 1) = 11 / 7."""
     data = Dataset([Rendered((1,), (Branch((2,) * 5, ((1, 5),)), Branch((3,), ((0, 1),))))])
     parts: list[Part] = [(0, (Unit(response=0), Unit(response=1, weight=3.0)))]
-    (batch,) = micro_batches(parts, data, budget=100, plain=False)
+    (batch,) = micro_batches(parts, data, budget=100, packing=TREES)
     objective = objectives.imitation()
     outcome = objective.compute(torch.tensor([-8.0, -1.0]), batch)
     assert float(outcome.losses.sum()) / objective.normaliser(parts, data.rendered) == pytest.approx(11 / 7)

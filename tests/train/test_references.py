@@ -25,12 +25,14 @@ GROUPS = [
 def test_a_policy_that_scores_as_the_table_says_passes(story_policy: Any) -> None:
     rendered = [story_policy.renderer.render(group) for group in GROUPS]
     numbers = score(story_policy.scorer, rendered)
-    check_identity(story_policy.scorer, rendered, numbers, half=False)
+    check_identity(story_policy.scorer, rendered, numbers, budget=1024, half=False)
     wrong = [row + 0.1 for row in numbers]
     with pytest.raises(RunError, match=r"scores .* differently"):
-        check_identity(story_policy.scorer, rendered, wrong, half=False)
-    check_identity(story_policy.scorer, rendered, wrong, half=True)  # within the rounding of half precision
-    check_identity(story_policy.scorer, [], [], half=False)
+        check_identity(story_policy.scorer, rendered, wrong, budget=1024, half=False)
+    check_identity(
+        story_policy.scorer, rendered, wrong, budget=1024, half=True
+    )  # within the rounding of half precision
+    check_identity(story_policy.scorer, [], [], budget=1024, half=False)
 
 
 def test_a_short_run_scores_only_the_rows_it_takes(

@@ -16,6 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 import penchant as pt
 from penchant.data.rendered import Branch, Rendered
 from penchant.engine.score import Scorer
+from penchant.engine.tree import Packing
 from penchant.errors import InputError
 from penchant.losses.batchwise import aot, aot_unpaired, ld_logps, plackett_luce, wpo_weights
 from penchant.losses.preference import dpo
@@ -159,7 +160,7 @@ def test_a_step_is_the_published_loss_however_it_is_cut(name: str, plain: bool, 
     normaliser = objective.normaliser(parts, rendered)
     for budget in (20, 64, 4096):
         scorer = Scorer(tiny()).train()
-        batches = micro_batches(parts, data, budget=budget, plain=plain, needs=objective.needs)
+        batches = micro_batches(parts, data, budget=budget, packing=Packing(plain), needs=objective.needs)
         outcomes = [backward(scorer, batch, objective, normaliser) for batch in batches]
         loss = sum(float(outcome.losses.sum()) for outcome in outcomes) / normaliser
         assert loss == pytest.approx(float(expected.detach()), abs=2e-6)

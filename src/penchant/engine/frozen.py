@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from penchant.data.render import Rendered
 from penchant.engine.attention import entering_states, predictor_states, trunk_blocks, unwrap
 from penchant.engine.score import Progress, Scorer, evaluating
-from penchant.engine.tree import TreeBatch, batched, make_trees
+from penchant.engine.tree import Packing, TreeBatch, batched, make_trees
 from penchant.errors import InputError
 
 ABANDONED_S = 24 * 3600.0  # a half-written file that nobody has touched for so long was left by a kill
@@ -102,8 +102,10 @@ def frozen_states(
     Returns:
         The states, or None and the reason why they cannot serve: then every step has to compute everything.
     """
+    if any(len({scorer.packing.lengths.class_of(length) for length in group.lengths}) > 1 for group in rendered):
+        return None, "responses of one prompt lie on both sides of a length at which the model's arithmetic changes"
     origins, rows = _origins(rendered)
-    first = [batch.to(scorer.device) for batch in _batches(rendered[:1], origins[:1], budget)]
+    first = [batch.to(scorer.device) for batch in _batches(rendered[:1], origins[:1], budget, scorer.packing)]
     with evaluating(scorer.model):
         example = [entering_states(scorer.model, batch, blocks) for batch in first]
         if reason := _difference(scorer, first, example, blocks):
@@ -114,7 +116,7 @@ def frozen_states(
         try:
             if not (path.is_file() and path.stat().st_size == size):
                 with _replacing(path, size) as file:
-                    _compute(scorer, _batches(rendered, origins, budget), blocks, file, progress)
+                    _compute(scorer, _batches(rendered, origins, budget, scorer.packing), blocks, file, progress)
             elif progress:
                 progress(rows)
         except OSError as error:
@@ -142,10 +144,12 @@ def _origins(rendered: Sequence[Rendered]) -> tuple[list[tuple[int, ...]], int]:
     return origins, row
 
 
-def _batches(rendered: Sequence[Rendered], origins: Sequence[tuple[int, ...]], budget: int) -> list[TreeBatch]:
+def _batches(
+    rendered: Sequence[Rendered], origins: Sequence[tuple[int, ...]], budget: int, packing: Packing
+) -> list[TreeBatch]:
     rows = [(group, range(len(group.branches))) for group in rendered]
-    trees = make_trees(rows, budget=budget, plain=False, origins=origins)
-    return batched(trees, slots=sum(len(indices) for _, indices in rows), budget=budget, plain=False)
+    trees = make_trees(rows, budget=budget, packing=packing, origins=origins)
+    return batched(trees, slots=sum(len(indices) for _, indices in rows), budget=budget, packing=packing)
 
 
 def _compute(

@@ -59,11 +59,11 @@ def fresh_cache(model: Any) -> DynamicCache | None:
     return DynamicCache() if kinds <= {DynamicLayer, DynamicSlidingWindowLayer} else None
 
 
-def rows_like(prefilled: Any) -> Rows:
-    """Empty rows for a cache like this one."""
+def rows_like(prefilled: Any, *, joins: bool = True) -> Rows:
+    """Empty rows for a cache like this one; `joins` says whether rows of different lengths may be together."""
     layers = getattr(prefilled, "layers", ())
     simple = bool(layers) and all(type(layer) is DynamicLayer and layer.is_initialized for layer in layers)
-    return JoinedRows() if simple else PlainRows()
+    return JoinedRows() if simple and joins else PlainRows()
 
 
 class PlainRows:

@@ -11,9 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from penchant.data.render import Rendered
-from penchant.engine.attention import output_head, predictor_states, tree_support
+from penchant.engine.attention import output_head, predictor_states
 from penchant.engine.logps import log_sum_squares, token_logps
-from penchant.engine.tree import TreeBatch, batched, make_trees, unique_tokens
+from penchant.engine.probe import scoring_support
+from penchant.engine.tree import Packing, TreeBatch, batched, make_trees, unique_tokens
 
 Rows = Sequence[tuple[Rendered, Sequence[int]]]  # a rendered group, and which of its responses
 Progress = Callable[[int], None]  # called with a number of tokens done
@@ -27,8 +28,8 @@ class Scorer(nn.Module):
 
     Attributes:
         model: a language model of `transformers`, PEFT-wrapped or not; a causal one, unless a subclass says otherwise.
-        plain: responses go through one by one, since the model's attention cannot take trees.
-        plain_reason: why, for the run's record.
+        packing: how responses go through the model together.
+        plain_reason: why they do not go as trees, for the run's record.
     """
 
     vocabulary_head = True
@@ -36,8 +37,12 @@ class Scorer(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        supported, self.plain_reason = tree_support(model, head=self.vocabulary_head)
-        self.plain = not supported
+        self.packing, self.plain_reason = scoring_support(model, head=self.vocabulary_head)
+
+    @property
+    def plain(self) -> bool:
+        """Whether responses go through one by one, since the model's attention cannot take trees."""
+        return self.packing.plain
 
     @property
     def device(self) -> torch.device:
@@ -78,11 +83,11 @@ def token_budget(device: torch.device, rendered: Sequence[Rendered]) -> int:
     return max(usual, min(largest, 4 * usual))
 
 
-def batches(rows: Rows, *, budget: int, plain: bool) -> list[TreeBatch]:
+def batches(rows: Rows, *, budget: int, packing: Packing) -> list[TreeBatch]:
     """Tree batches that cover the rows; slot numbers count responses in the order of `rows`."""
-    trees = make_trees(rows, budget=budget, plain=plain)
+    trees = make_trees(rows, budget=budget, packing=packing)
     slots = sum(len(indices) for _, indices in rows)
-    return batched(trees, slots=slots, budget=budget, plain=plain)
+    return batched(trees, slots=slots, budget=budget, packing=packing)
 
 
 def score_rows(
@@ -99,7 +104,7 @@ def score_rows(
     """
     flat = torch.zeros(sum(len(indices) for _, indices in rows))
     with evaluating(scorer.model):
-        for batch in batches(rows, budget=budget, plain=scorer.plain):
+        for batch in batches(rows, budget=budget, packing=scorer.packing):
             scores = scorer(replace(batch.to(scorer.device), squares=squares))
             flat += scores[-batch.slots :].float().cpu()
             if progress:

@@ -17,6 +17,27 @@ from jaxtyping import Int
 from torch import Tensor
 
 from penchant.data.render import Branch, Rendered
+from penchant.engine.lengths import ANY_LENGTH, LengthClasses
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How responses go through a model together.
+
+    Attributes:
+        plain: every response is a row of its own, on the plain path.
+        lengths: which prompts with their response may share a forward pass, by their length.
+    """
+
+    plain: bool = False
+    lengths: LengthClasses = ANY_LENGTH
+
+    def joined(self, other: Packing) -> Packing:
+        """Return what serves two models at once."""
+        return Packing(self.plain or other.plain, self.lengths.joined(other.lengths))
+
+
+TREES, ROWS = Packing(), Packing(plain=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +57,11 @@ class Tree:
     def length(self) -> int:
         """Tokens in the row."""
         return len(self.prompt_ids) + sum(len(branch.ids) for branch in self.branches)
+
+    @property
+    def longest_path(self) -> int:
+        """Tokens of the prompt with its longest branch."""
+        return len(self.prompt_ids) + max(len(branch.ids) for branch in self.branches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +121,7 @@ def make_trees(
     rows: Sequence[tuple[Rendered, Sequence[int]]],
     *,
     budget: int,
-    plain: bool,
+    packing: Packing,
     origins: Sequence[tuple[int, ...]] | None = None,
 ) -> list[Tree]:
     """Trees for some responses of some groups; slots count the responses in the order given.
@@ -103,32 +129,38 @@ def make_trees(
     Args:
         rows: a rendered group and which of its responses are needed.
         budget: tokens a tree may hold; a larger group is split into several trees, each with the prompt.
-        plain: one tree a response, for the plain path.
+        packing: one tree a response on the plain path; paths of different length classes are never in one tree.
         origins: for each of `rows`, where states of the prompt and of each of the group's responses are kept.
     """
     trees: list[Tree] = []
-    slot = 0
+    first = 0
     for number, (rendered, indices) in enumerate(rows):
         starts = origins[number] if origins else None
-        for some in _cut(rendered, indices, budget, plain):
+        for places in _cut(rendered, indices, budget, packing):
+            some = [indices[place] for place in places]
             branches = tuple(rendered.branches[index] for index in some)
             origin = (starts[0], *(starts[index + 1] for index in some)) if starts else None
-            trees.append(Tree(rendered.prompt_ids, branches, tuple(range(slot, slot + len(some))), origin))
-            slot += len(some)
+            trees.append(Tree(rendered.prompt_ids, branches, tuple(first + place for place in places), origin))
+        first += len(indices)
     return trees
 
 
-def _cut(rendered: Rendered, indices: Sequence[int], budget: int, plain: bool) -> list[list[int]]:
-    """The responses by tree: as many a tree as fit the budget beside the prompt, one a tree on the plain path."""
+def _cut(rendered: Rendered, indices: Sequence[int], budget: int, packing: Packing) -> list[list[int]]:
+    """Split the places of `indices` by tree: as many a tree as fit the budget beside the prompt."""
+    by_class: dict[int, list[int]] = {}
+    lengths = rendered.lengths
+    for place, index in enumerate(indices):
+        by_class.setdefault(packing.lengths.class_of(lengths[index]), []).append(place)
     trees: list[list[int]] = []
-    size = 0
-    for index in indices:
-        length = len(rendered.branches[index].ids)
-        if not trees or plain or size + length > budget:
-            trees.append([])
-            size = len(rendered.prompt_ids)
-        trees[-1].append(index)
-        size += length
+    for places in by_class.values():
+        size = budget + 1  # opens a tree
+        for place in places:
+            length = len(rendered.branches[indices[place]].ids)
+            if packing.plain or size + length > budget:
+                trees.append([])
+                size = len(rendered.prompt_ids)
+            trees[-1].append(place)
+            size += length
     return trees
 
 
@@ -167,11 +199,17 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return [sorted(batch) for batch in batches if batch]
 
 
-def batched(trees: Sequence[Tree], *, slots: int, budget: int, plain: bool) -> list[TreeBatch]:
+def batched(trees: Sequence[Tree], *, slots: int, budget: int, packing: Packing) -> list[TreeBatch]:
     """All trees in batches within the budget; `slots` is the size of the score vector that they fill together."""
-    lengths = [tree.length for tree in trees]
-    picked = fill(lengths, budget) if plain else pack(lengths, budget)
-    return [collate([trees[i] for i in some], slots=slots, plain=plain) for some in picked]
+    by_class: dict[int, list[Tree]] = {}
+    for tree in trees:
+        by_class.setdefault(packing.lengths.class_of(tree.longest_path), []).append(tree)
+    batches = []
+    for some in by_class.values():
+        lengths = [tree.length for tree in some]
+        picked = fill(lengths, budget) if packing.plain else pack(lengths, budget)
+        batches += [collate([some[i] for i in part], slots=slots, plain=packing.plain) for part in picked]
+    return batches
 
 
 def collate(trees: Sequence[Tree], *, slots: int, plain: bool) -> TreeBatch:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from penchant.data.render import Rendered
 from penchant.engine.frozen import FrozenStates
-from penchant.engine.tree import Tree, TreeBatch, batched, make_trees, pack, with_fronts
+from penchant.engine.tree import Packing, Tree, TreeBatch, batched, make_trees, pack, with_fronts
 from penchant.losses.needs import Needs
 from penchant.train.fronts import FrontLogps, longer_front
 from penchant.train.mismatch import Mismatched
@@ -80,7 +80,7 @@ class Dataset:
 
 
 def micro_batches(
-    step: Sequence[Part], data: Dataset, *, budget: int, plain: bool, needs: Needs | None = None
+    step: Sequence[Part], data: Dataset, *, budget: int, packing: Packing, needs: Needs | None = None
 ) -> list[MicroBatch]:
     """A step's parts in micro-batches that stay within the budget.
 
@@ -93,24 +93,24 @@ def micro_batches(
         make_trees(
             [(data.rendered[group], responses)],
             budget=budget,
-            plain=plain,
+            packing=packing,
             origins=[data.frozen.origins[group]] if data.frozen is not None else None,
         )
         for (group, _), responses in zip(step, rows, strict=True)
     ]
     lengths = [[tree.length for tree in part] for part in trees]
-    sizes = [len(part) * max(part) if plain else sum(part) for part in lengths]
+    sizes = [len(part) * max(part) if packing.plain else sum(part) for part in lengths]
     if needs.whole_step:
-        return [_assemble(step, rows, trees, data, budget, plain, needs)]
+        return [_assemble(step, rows, trees, data, budget, packing, needs)]
     small = [i for i, size in enumerate(sizes) if size <= budget]
-    if plain:
+    if packing.plain:
         picked = _fill_parts(small, lengths, budget)
     else:
         picked = [[small[place] for place in some] for some in pack([sizes[i] for i in small], budget)]
     picked += [[i] for i, size in enumerate(sizes) if size > budget]
     return [
         _assemble(
-            [step[i] for i in some], [rows[i] for i in some], [trees[i] for i in some], data, budget, plain, needs
+            [step[i] for i in some], [rows[i] for i in some], [trees[i] for i in some], data, budget, packing, needs
         )
         for some in picked
     ]
@@ -140,7 +140,7 @@ def _assemble(
     trees: Sequence[list[Tree]],
     data: Dataset,
     budget: int,
-    plain: bool,
+    packing: Packing,
     needs: Needs,
 ) -> MicroBatch:
     slots = sum(map(len, rows))
@@ -178,7 +178,7 @@ def _assemble(
             reference.append(data.reference[group][list(responses)])
         sources += [f"{rendered.source or f'group {group}'} (response {index})" for index in responses]
         first += len(responses)
-    batches = batched(shifted, slots=slots, budget=budget, plain=plain)
+    batches = batched(shifted, slots=slots, budget=budget, packing=packing)
     if needs.fronts:
         batches = [with_fronts(batch, further.fronts, slots=further.slots) for batch in batches]
         tokens += [count for _, count, _ in further.fronts]

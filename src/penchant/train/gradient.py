@@ -99,8 +99,8 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
     accelerator, config = loop.accelerator, loop.config
     parameters = loop.parameters()
     normaliser = loop.objective.normaliser(parts, loop.data.rendered)
-    plain, needs = loop.policy.scorer.plain, loop.objective.needs
-    batches = micro_batches(parts, loop.data, budget=loop.budget, plain=plain, needs=needs)
+    packing, needs = loop.policy.scorer.packing, loop.objective.needs
+    batches = micro_batches(parts, loop.data, budget=loop.budget, packing=packing, needs=needs)
     forwarded = sum(batch.forwarded for batch in batches)
     if loop.data.mismatched is not None:
         groups = [group for group, _ in parts]

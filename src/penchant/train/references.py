@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor
 
 from penchant.data.render import Rendered
 from penchant.engine.reference import Reference, ReferenceTable, reference_logps
-from penchant.engine.score import Scorer, score_rows
+from penchant.engine.score import Scorer, score, score_rows
 from penchant.engine.tree import unique_tokens
 from penchant.errors import InputError, RunError
 from penchant.models.builtin import cache_folder
@@ -61,25 +62,43 @@ def reference_numbers(
         return reference_logps(scorer, rows, table, budget=budget, progress=advance)
 
 
-def check_identity(scorer: Scorer, rendered: Sequence[Rendered], expected: Sequence[Tensor], *, half: bool) -> None:
-    """A policy that starts from the reference must score as the table says, or the two are not what they seem.
+def check_identity(
+    scorer: Scorer, rendered: Sequence[Rendered], expected: Sequence[Tensor], *, budget: int, half: bool
+) -> None:
+    """Refuse a policy that starts from the reference and scores rows otherwise than the table says.
 
-    One response of each of two short groups tells it: what can be wrong is wrong for all.
+    Args:
+        rendered: rows of the first batch; every response of each is compared.
+        expected: what the table says, a tensor (responses,) per row, in nats.
+        budget: tokens of a forward pass, as in training.
+        half: the arithmetic is in half precision.
 
     Raises:
-        RunError: they differ: dropout that is still on, adapters that do not start at zero, or a wrong table.
+        RunError: they differ: dropout that is still on, adapters that do not start at zero, a wrong table, or scores
+            that depend on what lies in the same forward pass.
     """
-    first = range(min(len(rendered), 64))
-    short = sorted(first, key=lambda place: rendered[place].lengths[0])[:2]
-    got = score_rows(scorer, [(rendered[place], [0]) for place in short])
-    for place, mine in zip(short, got, strict=True):
-        row, number = rendered[place], expected[place][0]
-        slack = 1e-3 + 1e-5 * number.abs()
-        if half or next(scorer.parameters()).dtype != number.dtype:  # rounding of half precision, by tokens
-            slack = 0.25 + 0.02 * row.branches[0].scored + 0.01 * number.abs()
-        if (mine - number).abs() > slack:
-            raise RunError(
-                f"the policy starts from the reference, but scores {row.source or 'a row'} differently "
-                f"({float(mine):.6g} against {float(number):.6g} nats). Delete the reference table in "
-                f"{cache_folder() / 'reference'} and try again; if it stays so, please report this model"
-            )
+    rough = half or next(scorer.parameters()).dtype != torch.float32
+    for row, mine, numbers in zip(rendered, score(scorer, rendered, budget=budget), expected, strict=True):
+        slack = 1e-3 + 1e-5 * numbers.abs()
+        if rough:  # rounding of half precision, by tokens
+            slack = 0.25 + 0.02 * torch.tensor([branch.scored for branch in row.branches]) + 0.01 * numbers.abs()
+        wrong = ((mine - numbers).abs() > slack).nonzero().flatten().tolist()
+        if wrong:
+            alone = float(score_rows(scorer, [(row, wrong[:1])])[0])
+            raise RunError(_difference(row, wrong[0], float(mine[wrong[0]]), float(numbers[wrong[0]]), alone))
+
+
+def _difference(row: Rendered, response: int, beside_others: float, expected: float, alone: float) -> str:
+    """Return what the user reads where a policy does not score as its own reference; numbers are in nats."""
+    where = f"{row.source or 'a row'} (response {response})"
+    if abs(alone - beside_others) > 0.1 * abs(expected - beside_others):
+        return (
+            f"the score of {where} depends on the rows beside it: {beside_others:.6g} nats in the first batch, "
+            f"{alone:.6g} alone, {expected:.6g} in the reference. The model computes rows of one forward pass "
+            "differently; please report its type"
+        )
+    return (
+        f"the policy starts from the reference, but scores {where} differently ({beside_others:.6g} against "
+        f"{expected:.6g} nats). Delete the reference table in {cache_folder() / 'reference'} and try again; if it "
+        "stays so, please report this model"
+    )

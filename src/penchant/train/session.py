@@ -312,7 +312,14 @@ def _reference_numbers(
             mismatched = prepared.held.mismatched.with_reference(scored, range(len(prepared.held_groups)))
             prepared.held = replace(prepared.held, mismatched=mismatched)
         if prints["fingerprint"] == own:
-            check_identity(policy.scorer, rows, numbers, half=accelerator.mixed_precision != "no")
+            first = [taken.index(group) for group in _first_step(config, recipe, prepared)]
+            check_identity(
+                policy.scorer,
+                [rows[place] for place in first],
+                [numbers[place] for place in first],
+                budget=prepared.budget,
+                half=accelerator.mixed_precision != "no",
+            )
     return prints
 
 
@@ -335,6 +342,12 @@ def _taken(config: GradientConfig, recipe: Recipe, prepared: Prepared) -> list[i
         return list(range(len(prepared.train_groups)))
     steps = plan(config, [recipe.units(group) for group in prepared.train_groups])
     return sorted({group for step in steps for group, _ in step})
+
+
+def _first_step(config: GradientConfig, recipe: Recipe, prepared: Prepared) -> list[int]:
+    """Return the training groups of the first step."""
+    steps = plan(config, [recipe.units(group) for group in prepared.train_groups])
+    return sorted({group for group, _ in steps[0]}) if steps else []
 
 
 # -- evaluation and result ----------------------------------------------------------------------------------------

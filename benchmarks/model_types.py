@@ -1,0 +1,168 @@
+"""Score and sample a tiny network of every causal type of `transformers`, and compare with the model's own numbers.
+
+    python benchmarks/model_types.py --write docs/results/model-types.md
+
+What is right is what a network gives for one row alone, without a cache and without padding. A type is `trees` (scored
+as trees), `rows` (each response with its own prompt) or `equal rows` (rows of one length together); its samples come
+from a `cache`, a `cache by length` or `no cache`. Else it is refused by its name. Anything else is a fault.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+import warnings
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tiny_types import NotBuilt, build_tiny, causal_types
+
+from penchant.data.rendered import Branch, Rendered
+from penchant.engine.decode_probe import decoding_way
+from penchant.engine.generate import Sampling, _uniforms, draw
+from penchant.engine.pick import pick
+from penchant.engine.score import Scorer, score
+from penchant.errors import InputError
+
+TOLERANCE = 2e-3  # nats on one response: rounding of float32
+DRAWN = 6  # tokens per sample
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one type.
+
+    Attributes:
+        scoring, sampling: the way that was taken, "refused", "off" (numbers are wrong) or "traceback".
+        reason: why a slower way was taken or the type was refused.
+    """
+
+    model_type: str
+    scoring: str
+    sampling: str
+    reason: str = ""
+
+    @property
+    def fault(self) -> bool:
+        """Whether something was silently wrong or ended in a traceback."""
+        return bool({self.scoring, self.sampling} & {"off", "traceback"})
+
+
+def judge_type(model_type: str) -> Verdict:
+    """Return what becomes of a type; "not built" where no tiny network of it can be made."""
+    try:
+        network = build_tiny(model_type)
+    except NotBuilt as error:
+        return Verdict(model_type, "not built", "not built", str(error))
+    scoring, why = judge_scoring(network)
+    sampling, why_not = judge_sampling(network)
+    return Verdict(model_type, scoring, sampling, "; ".join(dict.fromkeys(filter(None, (why, why_not)))))
+
+
+def judge_scoring(network: Any) -> tuple[str, str]:
+    """Score groups of unequal rows in one batch, and compare with single rows."""
+    rows = _rows(network)
+    try:
+        with torch.no_grad():
+            expected = [_own_scores(network, row) for row in rows]
+    except Exception as error:
+        expected, failure = [], error
+    try:
+        scorer = Scorer(network)
+        got = score(scorer, rows)
+    except InputError as error:
+        return "refused", str(error)
+    except Exception as error:
+        return "traceback", f"{type(error).__name__}: {error}"
+    if not expected:
+        return "traceback", f"{type(failure).__name__}: {failure}"
+    worst = max(float((a - b).abs().max()) for a, b in zip(got, expected, strict=True))
+    if not worst <= TOLERANCE:
+        return "off", f"scores off by {worst:.3g} nats"
+    way = "trees" if not scorer.plain else "rows" if scorer.packing.lengths.exact_above is None else "equal rows"
+    return way, scorer.plain_reason
+
+
+def judge_sampling(network: Any) -> tuple[str, str]:
+    """Draw greedily and at random for prompts of unequal lengths, and compare with passes over single rows."""
+    prompts = [row.prompt_ids for row in _rows(network)]
+    for sampling in (Sampling(temperature=0, max_new_tokens=DRAWN), Sampling(n=2, max_new_tokens=DRAWN, seed=3)):
+        try:
+            drawn = draw(network, prompts, sampling, end_ids=frozenset({2}))
+        except InputError as error:
+            return "refused", str(error)
+        except Exception as error:
+            return "traceback", f"{type(error).__name__}: {error}"
+        with torch.no_grad():
+            expected = [[_own_sample(network, p, sampling, i) for i in range(sampling.n)] for p in prompts]
+        if [[ids for ids, _ in row] for row in drawn] != expected:
+            return "off", f"{sampling} draws other tokens"
+    return decoding_way(network)
+
+
+def _rows(network: Any) -> list[Rendered]:
+    """Groups of unequal rows: shorter and longer than the windows of tiny configurations."""
+    generator = torch.Generator().manual_seed(1)
+    vocabulary = network.config.get_text_config().vocab_size
+
+    def ids(count: int) -> tuple[int, ...]:
+        return tuple(torch.randint(3, vocabulary, (count,), generator=generator).tolist())
+
+    return [
+        Rendered(ids(prompt), tuple(Branch(part, ((0, len(part)),)) for part in map(ids, branches)))
+        for prompt, branches in ((5, (3, 20, 7)), (30, (9, 1)), (2, (4, 4)), (13, (2, 40)))
+    ]
+
+
+def _own_scores(network: Any, row: Rendered) -> torch.Tensor:
+    totals = []
+    for branch in row.branches:
+        ids = torch.tensor([[*row.prompt_ids, *branch.ids]])
+        logps = network(input_ids=ids, use_cache=False).logits[0].float().log_softmax(-1)
+        first = len(row.prompt_ids)
+        totals.append(logps[first - 1 : -1].gather(1, ids[0, first:, None]).sum())
+    return torch.stack(totals)
+
+
+def _own_sample(network: Any, prompt: tuple[int, ...], sampling: Sampling, index: int) -> tuple[int, ...]:
+    """Draw one sample by whole passes over its row alone."""
+    uniforms = _uniforms(sampling.seed, prompt, index, sampling.max_new_tokens)
+    drawn: list[int] = []
+    while len(drawn) < sampling.max_new_tokens and (not drawn or drawn[-1] != 2):
+        logits = network(input_ids=torch.tensor([[*prompt, *drawn]]), use_cache=False).logits[:, -1]
+        drawn.append(int(pick(logits, torch.tensor([uniforms[len(drawn)]]), sampling)))
+    return tuple(drawn)
+
+
+def format_verdict(verdict: Verdict) -> str:
+    """Return a verdict as one line."""
+    fault = "FAULT " if verdict.fault else ""
+    return f"{fault}{verdict.model_type}: {verdict.scoring} / {verdict.sampling} {verdict.reason[:200]}"
+
+
+def main() -> None:
+    """Judge every type, or those named, and print or write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("types", nargs="*", help="model types; all if none is named")
+    parser.add_argument("--write", type=Path, help="the page to write")
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    transformers.logging.set_verbosity_error()
+    logging.getLogger("penchant.engine").setLevel(logging.ERROR)
+    torch.set_num_threads(1)
+    verdicts = []
+    for model_type in options.types or causal_types():
+        started = time.monotonic()
+        verdicts.append(judge_type(model_type))
+        seconds = time.monotonic() - started
+        print(f"{format_verdict(verdicts[-1])} ({seconds:.1f} s)", flush=True)
+    print(Counter((v.scoring, v.sampling) for v in verdicts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Which rows may share a forward pass, by their length.
+
+A layer with rotary embeddings of type `longrope` or `dynamic` chooses its frequencies by the longest row of the pass.
+A row would then score otherwise beside a longer one, so rows of another class of lengths never share a pass with it.
+The frequencies of a row are those of its own length: what the model gives for the row alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+THRESHOLD_NAMES = ("window", "attention_chunk", "original_max_position_embeddings", "index_topk")
+"""Parts of the names under which configurations state a length that changes the arithmetic."""
+
+
+@dataclass(frozen=True)
+class LengthClasses:
+    """Classes of row lengths, in tokens; rows of one class may share a forward pass.
+
+    Attributes:
+        thresholds: rows up to a threshold and longer ones are of different classes.
+        exact_above: above this length every length is a class of its own; None for no such length.
+    """
+
+    thresholds: tuple[int, ...] = ()
+    exact_above: int | None = None
+
+    def class_of(self, length: int) -> int:
+        """Return the class of a row with so many tokens; classes are ordered by length."""
+        passed = sum(length > threshold for threshold in self.thresholds)
+        if self.exact_above is None or length <= self.exact_above:
+            return passed
+        return len(self.thresholds) + length
+
+    def joined(self, other: LengthClasses) -> LengthClasses:
+        """Return classes that lie within those of both."""
+        exact = [length for length in (self.exact_above, other.exact_above) if length is not None]
+        return LengthClasses(tuple(sorted({*self.thresholds, *other.thresholds})), min(exact, default=None))
+
+    def last_length(self, length: int) -> int | None:
+        """Return the greatest length of the class that a row of this length is in; None for no limit."""
+        if self.exact_above is not None and length > self.exact_above:
+            return length
+        return min(
+            (end for end in (*self.thresholds, self.exact_above) if end is not None and end >= length), default=None
+        )
+
+
+ANY_LENGTH = LengthClasses()
+EQUAL_LENGTHS = LengthClasses(exact_above=0)
+
+
+def length_classes(config: Any) -> LengthClasses:
+    """Return the classes that a configuration's rotary embeddings make.
+
+    `longrope` has two sets of frequencies, with a threshold between them. `dynamic` computes its frequencies from the
+    length of the pass once that is above the threshold.
+    """
+    settings = config.to_dict()
+    thresholds, exact = set(), set()
+    for part in _mappings(settings):
+        kind = str(part.get("rope_type", part.get("type", "")))
+        if kind not in ("longrope", "su") and "dynamic" not in kind:
+            continue
+        if "dynamic" in kind:
+            exact.add(int(settings.get("max_position_embeddings") or 0))
+        else:
+            named = part.get("original_max_position_embeddings") or settings.get("original_max_position_embeddings")
+            thresholds.add(int(named or settings.get("max_position_embeddings") or 0))
+    return LengthClasses(tuple(sorted(thresholds)), min(exact, default=None))
+
+
+def named_lengths(config: Any) -> list[int]:
+    """Return the lengths (windows, chunks, thresholds) that a configuration names, in rising order."""
+    lengths = set()
+    for part in _mappings(config.to_dict()):
+        for name, value in part.items():
+            whole_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+            if whole_number and any(known in str(name) for known in THRESHOLD_NAMES):
+                lengths.add(value)
+    return sorted(lengths)
+
+
+def forget_earlier_lengths(model: nn.Module) -> None:
+    """Let each pass choose the frequencies of `dynamic` rotary embeddings by its own length.
+
+    `transformers` keeps the frequencies of the longest pass so far, so that a row's scores would depend on what was
+    scored before it. Called a second time it does nothing.
+    """
+    for module in model.modules():
+        kinds = getattr(module, "rope_type", None)
+        if "dynamic" in str(kinds) and _restore_frequencies not in module._forward_pre_hooks.values():
+            module.register_forward_pre_hook(_restore_frequencies)
+
+
+def _restore_frequencies(module: Any, _: Any) -> None:
+    """Put the module back into its state before the first pass."""
+    prefixes = [f"{name}_" for name in module.rope_type] if isinstance(module.rope_type, Mapping) else [""]
+    for prefix in prefixes:
+        frequencies = getattr(module, f"{prefix}inv_freq")
+        original = getattr(module, f"{prefix}original_inv_freq").to(frequencies.device)
+        module.register_buffer(f"{prefix}inv_freq", original, persistent=False)
+        setattr(module, f"{prefix}max_seq_len_cached", module.original_max_seq_len)
+
+
+def _mappings(settings: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the mapping and all that lie in it."""
+    yield settings
+    for value in settings.values():
+        for part in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(part, Mapping):
+                yield from _mappings(part)

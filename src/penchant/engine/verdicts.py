@@ -1,0 +1,113 @@
+"""Verdicts of numeric probes, kept per configuration and library version.
+
+A probe asks how a model may be run. Its answer depends on the network's code and configuration, not on its weights, so
+it is kept in the cache folder under a digest of all that it depends on. A file that cannot be read is as good as none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from penchant.models.builtin import cache_folder
+
+FORGOTTEN_FIELDS = ("_name_or_path", "transformers_version", "architectures")  # of a configuration: decide nothing
+MAX_BYTES = 10_000  # a larger file is no verdict
+
+_known: dict[str, dict[str, Any]] = {}  # of this process
+
+
+def kept_verdict(
+    kind: str, network: Any, decide: Callable[[], dict[str, Any]], announce: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Return the verdict of a probe: from this process or the cache folder where it is known, else decided now.
+
+    Args:
+        kind: names the probe.
+        network: the model inside any wrapper, with its `config`.
+        decide: runs the probe.
+        announce: is called with the verdict when this process meets it first.
+    """
+    key = verdict_key(kind, network)
+    if key not in _known:
+        path = cache_folder() / "verdicts" / f"{key}.json"
+        verdict = _read(path)
+        if verdict is None:
+            verdict = decide()
+            _write(path, verdict)
+        _known[key] = verdict
+        announce(verdict)
+    return _known[key]
+
+
+def verdict_key(kind: str, network: Any) -> str:
+    """Return a digest of what a verdict depends on: code, configuration, precision, device, versions."""
+    config = network.config
+    attention = str(getattr(config, "_attn_implementation", None)).replace("penchant_trees", "sdpa")
+    weight = next(network.parameters())
+    parts = {
+        "kind": kind,
+        "class": f"{type(network).__module__}.{type(network).__qualname__}",
+        "code": _code_digest(type(network).__module__),
+        "config": {name: value for name, value in config.to_dict().items() if name not in FORGOTTEN_FIELDS},
+        "attention": attention,
+        "dtype": str(weight.dtype),
+        "device": weight.device.type,
+        "versions": [transformers.__version__, torch.__version__, _engine_digest()],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+@cache
+def _engine_digest() -> str:
+    """Return a digest of this package's engine: a probe of other code is another probe."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@cache
+def _code_digest(module: str) -> str:
+    """Return a digest of the file that is this module; one of `transformers` is known by its version."""
+    if module.startswith("transformers.models."):
+        return ""
+    try:
+        source = inspect.getsource(sys.modules[module])
+    except (OSError, TypeError, KeyError):  # made in a console
+        source = ""
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        with path.open("rb") as file:
+            kept = json.loads(file.read(MAX_BYTES))
+        verdict: dict[str, Any] = kept["verdict"]
+        return verdict if kept["sha256"] == _digest(verdict) else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _write(path: Path, verdict: Mapping[str, Any]) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps({"verdict": verdict, "sha256": _digest(verdict)}) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError:  # the next process probes again
+        pass
+
+
+def _digest(verdict: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(verdict, sort_keys=True).encode()).hexdigest()

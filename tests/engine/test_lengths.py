@@ -1,0 +1,178 @@
+"""Models whose arithmetic depends on the length of the pass: a row's scores are those of the row alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import LlamaConfig, LlamaForCausalLM, Phi3Config, Phi3ForCausalLM
+
+from penchant.data.render import Branch, Rendered
+from penchant.engine.lengths import ANY_LENGTH, LengthClasses, length_classes, named_lengths
+from penchant.engine.score import Scorer, score
+from penchant.engine.tree import ROWS, TREES, Packing, make_trees
+
+VOCABULARY, THRESHOLD = 50, 16
+LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 10000.0,
+    "short_factor": [1.0] * 4,
+    "long_factor": [1.5, 3.0, 6.0, 12.0],
+    "original_max_position_embeddings": THRESHOLD,
+    "partial_rotary_factor": 1.0,
+}
+SIZES = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "initializer_range": 0.4,
+}
+
+
+def longrope() -> Any:
+    torch.manual_seed(0)
+    config = Phi3Config(
+        **SIZES, max_position_embeddings=96, original_max_position_embeddings=THRESHOLD, rope_parameters=LONGROPE,
+        pad_token_id=0, sliding_window=None,
+    )  # fmt: skip
+    return Phi3ForCausalLM(config).eval()
+
+
+def dynamic() -> Any:
+    """Frequencies from the length of the pass, for passes longer than 16 tokens."""
+    torch.manual_seed(0)
+    rope = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0}
+    return LlamaForCausalLM(LlamaConfig(**SIZES, max_position_embeddings=THRESHOLD, rope_parameters=rope)).eval()
+
+
+def alone(make: Callable[[], Any], row: Rendered) -> torch.Tensor:
+    """Each response through a fresh model: nothing was scored before it or beside it."""
+    totals = []
+    for branch in row.branches:
+        ids = torch.tensor([[*row.prompt_ids, *branch.ids]])
+        with torch.no_grad():
+            logps = make()(input_ids=ids).logits[0].log_softmax(-1)
+        first = len(row.prompt_ids)
+        totals.append(logps[first - 1 : -1].gather(1, ids[0, first:, None]).sum())
+    return torch.stack(totals)
+
+
+def whole(*ids: int) -> Branch:
+    return Branch(tuple(ids), ((0, len(ids)),))
+
+
+def row(prompt: int, *branches: int) -> Rendered:
+    """A prompt and branches with so many tokens."""
+    numbers = iter(range(1, 1000))
+    ids = [tuple((7 * next(numbers) + 3) % VOCABULARY for _ in range(length)) for length in (prompt, *branches)]
+    return Rendered(ids[0], tuple(whole(*part) for part in ids[1:]))
+
+
+ROWS_ON_BOTH_SIDES = [row(4, 3, 30, 12), row(20, 3), row(2, 5), row(14, 2, 3, 1), row(10, 25)]
+
+
+@pytest.mark.parametrize("make", [longrope, dynamic])
+def test_a_row_scores_the_same_alone_and_in_any_batch(make: Callable[[], Any]) -> None:
+    expected = [alone(make, some) for some in ROWS_ON_BOTH_SIDES]
+    scorer = Scorer(make())
+    assert not scorer.plain
+    for budget in (1024, 40):
+        for got, want in zip(score(scorer, ROWS_ON_BOTH_SIDES, budget=budget), expected, strict=True):
+            torch.testing.assert_close(got, want, atol=1e-4, rtol=0)
+    for some, want in list(zip(ROWS_ON_BOTH_SIDES, expected, strict=True))[::-1]:  # after longer ones
+        torch.testing.assert_close(score(scorer, [some])[0], want, atol=1e-4, rtol=0)
+    # the control: the numbers do depend on what else is in the pass
+    short, long = ROWS_ON_BOTH_SIDES[0].branches[0].ids, 40
+    ids = torch.tensor([[*ROWS_ON_BOTH_SIDES[0].prompt_ids, *short] + [0] * long])
+    with torch.no_grad():
+        padded = make()(input_ids=ids).logits[0].log_softmax(-1)
+    taken = padded[3 : 3 + len(short)].gather(1, torch.tensor(short)[:, None]).sum()
+    assert abs(float(taken - expected[0][0])) > 1e-2
+
+
+def test_gradients_are_those_of_the_rows_alone() -> None:
+    weights = torch.tensor([1.0, -2.0, 0.5])
+    gradients = []
+    for grouped in (True, False):
+        model = longrope()
+        some = ROWS_ON_BOTH_SIDES[0]
+        if grouped:
+            from penchant.engine.score import batches
+
+            scorer = Scorer(model)
+            parts = [scorer(batch) for batch in batches([(some, range(3))], budget=1024, packing=scorer.packing)]
+            (torch.stack(parts).sum(0) @ weights).backward()
+        else:
+            for branch, weight in zip(some.branches, weights, strict=True):
+                ids = torch.tensor([[*some.prompt_ids, *branch.ids]])
+                logps = model(input_ids=ids).logits[0].log_softmax(-1)
+                first = len(some.prompt_ids)
+                (logps[first - 1 : -1].gather(1, ids[0, first:, None]).sum() * weight).backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+    assert (gradients[0] - gradients[1]).norm() <= 1e-4 * gradients[1].norm()
+
+
+def test_classes_of_a_configuration() -> None:
+    assert length_classes(longrope().config) == LengthClasses((THRESHOLD,))
+    assert length_classes(dynamic().config) == LengthClasses((), THRESHOLD)
+    llama3 = {"rope_type": "llama3", "factor": 8.0, "rope_theta": 1e4, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    fixed = LlamaConfig(rope_parameters=llama3 | {"original_max_position_embeddings": 64})
+    assert length_classes(fixed) == ANY_LENGTH
+    assert THRESHOLD in named_lengths(longrope().config)
+
+
+@given(st.lists(st.integers(1, 40), max_size=3), st.none() | st.integers(0, 40), st.integers(1, 60))
+@settings(max_examples=60, deadline=None)
+def test_classes_hold_neighbours_and_end_where_they_say(thresholds: list[int], exact: int | None, length: int) -> None:
+    classes = LengthClasses(tuple(sorted(set(thresholds))), exact)
+    assert classes.class_of(length) <= classes.class_of(length + 1)
+    last = classes.last_length(length)
+    if last is not None:
+        assert classes.class_of(length) == classes.class_of(last) < classes.class_of(last + 1)
+    else:
+        assert classes.class_of(length) == classes.class_of(length + 1000)
+
+
+def test_paths_of_two_classes_are_never_in_one_tree() -> None:
+    some = row(4, 3, 30, 12, 2)
+    classes = LengthClasses((THRESHOLD,))
+    trees = make_trees([(some, [0, 1, 3])], budget=1024, packing=Packing(False, classes))
+    assert [tree.slots for tree in trees] == [(0, 2), (1,)]  # slots are places in the order asked for
+    assert len(make_trees([(some, [0, 1, 3])], budget=1024, packing=TREES)) == 1
+    assert len(make_trees([(some, [0, 1, 3])], budget=1024, packing=ROWS)) == 3
+
+
+@pytest.fixture(scope="module")
+def cases() -> Path:
+    folder = Path(__file__).resolve().parents[3] / "shared" / "cases" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"needs the shared cases ({folder} is absent)")
+    return folder
+
+
+def test_the_published_case_scores_alike(cases: Path) -> None:
+    config = Phi3Config(**json.loads((cases / "longrope_config.json").read_text()))
+
+    def make() -> Any:
+        torch.manual_seed(0)
+        model = Phi3ForCausalLM(config).eval()
+        with torch.no_grad():
+            for weight in model.parameters():
+                if weight.ndim == 2:
+                    weight.normal_(0, 0.4)
+        return model
+
+    lengths = [len(json.loads(line)["prompt"].split()) for line in (cases / "longrope_prefs.jsonl").open()]
+    rows = [row(length, 6, 3) for length in lengths]
+    assert {length > 64 for length in lengths} == {True, False}
+    scorer = Scorer(make())
+    for got, want in zip(score(scorer, rows), [alone(make, some) for some in rows], strict=True):
+        torch.testing.assert_close(got, want, atol=1e-3, rtol=0)
