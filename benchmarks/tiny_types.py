@@ -7,7 +7,6 @@ configuration itself and in those inside it. What a class then still refuses is 
 from __future__ import annotations
 
 import copy
-import inspect
 from typing import Any
 
 import torch
@@ -83,6 +82,62 @@ SIZES: dict[str, Any] = {
     "attention_hidden_size": 32,
     "lru_width": 32,
     "initializer_range": 0.3,
+    "init_std": 0.3,
+    "embed_init_std": 0.3,
+    "kv_lora_rank": 16,
+    "q_lora_rank": 16,
+    "o_lora_rank": 16,
+    "o_groups": 2,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 8,
+    "v_head_dim": 8,
+    "rotary_dim": 4,
+    "index_n_heads": 4,
+    "index_head_dim": 16,
+    "index_topk": 16,
+    "expert_ffn_hidden_size": 16,
+    "zero_expert_num": 2,
+    "moe_topk": 2,
+    "num_expert_group": 1,
+    "num_experts_per_token": 2,
+    "mamba_n_heads": 8,
+    "mamba_d_head": 8,
+    "mamba_d_state": 8,
+    "mamba_chunk_size": 16,
+    "mamba_num_heads": 8,
+    "mamba_head_dim": 8,
+    "mamba_headdim": 8,
+    "mamba_dt_rank": 4,
+    "mamba_ngroups": 1,
+    "n_mamba_heads": 8,
+    "ssm_state_size": 8,
+    "time_step_rank": 4,
+    "n_groups": 1,
+    "chunk_size": 16,
+    "attention_head_dim": 16,
+    "attn_layer_period": 2,
+    "attn_layer_offset": 1,
+    "expert_layer_period": 2,
+    "expert_layer_offset": 1,
+    "linear_head_dim": 8,
+    "linear_num_heads": 4,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "swa_num_attention_heads": 4,
+    "swa_num_key_value_heads": 2,
+    "swa_head_dim": 8,
+    "sliding_window_size": WINDOW,
+    "rel_extent": 16,
+    "hidden_size_per_layer_input": 8,
+    "laurel_rank": 8,
+    "num_kv_shared_layers": 0,
+    "pronunciation_embed_dim": 16,
+    "pronunciation_vocab_size": 64,
+    "shape_embed_dim": 16,
+    "shape_vocab_size": 64,
+    "model_max_length": 256,
     "pad_token_id": 0,
     "bos_token_id": 1,
     "eos_token_id": 2,
@@ -91,7 +146,43 @@ SIZES: dict[str, Any] = {
 }
 """What the fields of configurations count, made small."""
 
-SPECIAL: dict[str, dict[str, Any]] = {}
+LISTS = ("layer_types", "layers_block_type", "mlp_layer_types", "block_types", "indexer_types")
+"""Fields that name the kind of each layer."""
+
+EXPERTS = {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, "first_k_dense_replace": 1}
+
+SPECIAL: dict[str, dict[str, Any]] = {
+    "bamba": {"attn_layer_indices": [1]},
+    "codegen": {"n_ctx": 256},
+    "dots1": EXPERTS,
+    "cohere": {"logit_scale": 1.0},
+    "cohere2": {"logit_scale": 1.0},
+    "cohere2_moe": {"logit_scale": 1.0},
+    "cohere_compass_text": {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 1e4}}},
+    "granitemoehybrid": {"layer_types": ["linear_attention", "full_attention"], "shared_intermediate_size": 16},
+    "hunyuan_v1_dense": {"head_dim": 8},
+    "hunyuan_v1_moe": {"head_dim": 8},
+    "lfm2": {"full_attn_idxs": [1], "layer_types": ["conv", "full_attention"]},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
+    "mamba2": {"num_heads": 8},
+    "ministral": {"head_dim": 8},
+    "nemotron": {"num_key_value_heads": 2},
+    "reformer": {
+        "axial_pos_embds_dim": [16, 16],
+        "axial_pos_shape": [16, 16],
+        "attention_head_size": 8,
+        "feed_forward_size": 64,
+        "local_attn_chunk_length": 8,
+        "lsh_attn_chunk_length": 8,
+        "num_buckets": 4,
+        "attn_layers": ["local", "lsh"],
+    },
+    "roc_bert": {"concat_input": True},
+    "xlstm": {"num_heads": 4, "chunk_size": 16},
+    "xmod": {"default_language": "en_XX"},
+    "zamba": {"n_mamba_heads": 2, "attention_hidden_size": 64},
+    "zamba2": {"n_mamba_heads": 8, "attention_hidden_size": 64, "hybrid_layer_ids": [1]},
+}
 """Fields by model type, where the small sizes do not fit each other."""
 
 
@@ -110,48 +201,67 @@ def build_tiny(model_type: str, seed: int = 0, **changes: Any) -> Any:
     Raises:
         NotBuilt: the class refuses every configuration that was tried, or stays large.
     """
-    try:
-        config = tiny_config(model_type, **changes)
-        with torch.device("meta"):
-            size = sum(p.numel() for p in AutoModelForCausalLM.from_config(copy.deepcopy(config)).parameters())
-        if size > LARGEST:
-            raise NotBuilt(f"it has {size:,} parameters even when made small")
-        torch.manual_seed(seed)
-        return AutoModelForCausalLM.from_config(config).float().eval()
-    except NotBuilt:
-        raise
-    except Exception as error:  # each class has its own ways
-        raise NotBuilt(f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}") from error
+    reasons = []
+    for way in (_by_arguments, _by_attributes):
+        for unset_too in (False, True):
+            try:
+                return _network(way(model_type, SPECIAL.get(model_type, {}) | changes, unset_too), seed)
+            except Exception as error:  # each class has its own ways
+                text = str(error).strip()
+                reasons.append(f"{type(error).__name__}: {text.splitlines()[0] if text else ''}")
+    raise NotBuilt(reasons[0])
 
 
-def tiny_config(model_type: str, **changes: Any) -> PretrainedConfig:
-    """Return the type's default configuration, made small."""
+def _network(config: Any, seed: int) -> Any:
+    """Build a network and see that it runs."""
+    with torch.device("meta"):
+        size = sum(p.numel() for p in AutoModelForCausalLM.from_config(copy.deepcopy(config)).parameters())
+    if size > LARGEST:
+        raise ValueError(f"it has {size:,} parameters even when made small")
+    torch.manual_seed(seed)
+    network = AutoModelForCausalLM.from_config(config).float().eval()
+    with torch.no_grad():
+        network(input_ids=torch.arange(3, 15)[None])
+    return network
+
+
+def _by_arguments(model_type: str, special: dict[str, Any], unset_too: bool) -> Any:
+    """Make a configuration by its constructor, so that what follows from a field follows from the small one."""
+    default = AutoConfig.for_model(model_type)
+    return AutoConfig.for_model(model_type, **_small(default.to_dict(), unset_too) | special)
+
+
+def _by_attributes(model_type: str, special: dict[str, Any], unset_too: bool) -> Any:
+    """Change a default configuration field by field."""
     config = AutoConfig.for_model(model_type)
-    _shrink(config)
-    for name, value in {**SPECIAL.get(model_type, {}), **changes}.items():
-        target = config
-        *path, last = name.split(".")
-        for part in path:
-            target = getattr(target, part)
-        setattr(target, last, value)
+    _set(config, _small(config.to_dict(), unset_too) | special)
     return config
 
 
-def _shrink(config: PretrainedConfig) -> None:
-    fields = set(config.to_dict()) | set(inspect.signature(type(config).__init__).parameters)
-    layers = None
-    for name, value in list(config.to_dict().items()):
-        current = getattr(config, name, None)
-        if isinstance(current, PretrainedConfig):
-            _shrink(current)
-        elif name in SIZES and name in fields and (value is not None or name in ("is_decoder",)):
-            setattr(config, name, SIZES[name])
-        elif name in ("layer_types", "layers_block_type", "mlp_layer_types", "block_types") and value:
-            layers = _kinds(list(value))
-            setattr(config, name, layers)
+def _set(config: Any, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        inner = getattr(config, name, None)
+        if isinstance(inner, PretrainedConfig) and isinstance(value, dict):
+            _set(inner, value)
+        else:
+            setattr(config, name, value)
 
 
-def _kinds(layers: list[str]) -> list[str]:
-    """Return two layers: one of each kind where there are several."""
-    kinds = list(dict.fromkeys(layers))
-    return (kinds * 2)[:2]
+def _small(settings: dict[str, Any], unset_too: bool) -> dict[str, Any]:
+    """Return the fields of a configuration that have a small size; `unset_too` gives one to fields that are None."""
+    lists = {name: list(dict.fromkeys(settings[name])) for name in LISTS if isinstance(settings.get(name), list)}
+    layers = max([2, *map(len, lists.values())])
+    small: dict[str, Any] = {name: (kinds * layers)[:layers] for name, kinds in lists.items()}
+    for name, value in settings.items():
+        if isinstance(value, dict) and "model_type" in value:
+            small[name] = _small(value, unset_too)
+            if name != "text_config":
+                small[name].pop("is_decoder", None)
+        elif name in SIZES and (value is not None or unset_too):
+            size = SIZES[name]
+            if "layer" in name and size == 2 and name.startswith(("num_hidden", "num_layers", "n_layer")):
+                size = layers
+            small[name] = [size] * layers if isinstance(value, list) else size
+    if "kv_lora_rank" in settings:  # latent attention: every head has its key
+        small["num_key_value_heads"] = SIZES["num_attention_heads"]
+    return small

@@ -86,9 +86,9 @@ def probe_prompts(config: Any) -> list[tuple[int, ...]]:
     """Return prompts of unequal lengths, two of one length; one grows beyond every length within reach."""
     reach = [length for length in named_lengths(config) if length <= LONGEST_PROBE]
     room = (getattr(config, "max_position_embeddings", None) or 2**30) - STEPS
-    lengths = {SHORT, 3, 7, *(length - 2 for length in reach), *(length + 5 for length in reach[-1:])}
-    lengths = sorted({length for length in lengths if 0 < length <= room}, reverse=True)
-    lengths = [lengths[0], *lengths]
+    wanted = {SHORT, 3, 7, *(length - 2 for length in reach), *(length + 5 for length in reach[-1:])}
+    lengths = sorted((length for length in wanted if 0 < length <= room), reverse=True)
+    lengths.insert(0, lengths[0])
     ids = random_ids(config, sum(lengths))
     return [tuple(ids.pop() for _ in range(length)) for length in lengths]
 
