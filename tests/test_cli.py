@@ -363,9 +363,31 @@ def test_data_check_says_what_is_there_and_strict_exits_with_1(run: Callable[...
 def test_data_check_with_a_model_counts_its_tokens(run: Callable[..., Run], inputs: Path, tiny_model: str) -> None:
     """`Who, 0?` with ` You.` is 7 + 5 bytes and an end token: 13 tokens, ` Me.` 12."""
     long = run("data", "check", "good.jsonl", "--model", tiny_model, "--max-length", "12", "--strict")
-    assert long.code == 1
+    assert long.code == 2  # training would stop at them
+    assert "overflow=error stops" in long.out
+    drop = run("data", "check", "good.jsonl", "--model", tiny_model, "--max-length", "12", "--overflow", "drop")
+    assert drop.code == 0
     fits = run("data", "check", "good.jsonl", "--model", tiny_model, "--max-length", "13", "-o", "r.json")
     assert fits.code == 0
+
+
+def test_data_check_ends_as_training_would(run: Callable[..., Run], inputs: Path) -> None:
+    pair = {"prompt": "Who?", "chosen": " I.", "rejected": " You."}
+    write(inputs / "bad.jsonl", pair, {**pair, "chosen": ""})
+    assert run("data", "check", "bad.jsonl").code == 2
+    assert run("data", "check", "bad.jsonl", "--bad-rows", "skip").code == 0
+    assert run("data", "check", "bad.jsonl", "--bad-rows", "skip", "--strict").code == 1
+    write(inputs / "tied.jsonl", {**pair, "score_chosen": 1, "score_rejected": 1})
+    tied = run("data", "check", "tied.jsonl")
+    assert (tied.code, run("data", "check", "tied.jsonl", "--ties", "half").code) == (2, 0)
+    assert "training refuses this file:" in tied.out
+    write(inputs / "named.jsonl", {**pair, "prompt": None, "problem": "Who?"})
+    assert run("data", "check", "named.jsonl").code == 2
+    assert run("data", "check", "named.jsonl", "--column", "prompt=problem").code == 0
+    assert run("data", "convert", "named.jsonl", "--column", "prompt=problem", "-o", "ours.jsonl").code == 0
+    assert run("data", "check", "named.jsonl", "--column", "problem").code == 2
+    write(inputs / "labels.jsonl", {"prompt": "Who?", "completion": " I.", "label": True})
+    assert run("data", "check", "labels.jsonl").code == 2  # every label is good
 
 
 @pytest.mark.parametrize("name", ["ours.jsonl", "ours.jsonl.gz"])

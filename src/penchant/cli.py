@@ -193,12 +193,24 @@ def _add_data(commands: Any) -> None:
         parser.add_argument("file", help="a file, or a hub id")
         parser.add_argument("--layout", help="the layout's name, if it is not to be found out")
         parser.add_argument("--split", default="train", help="of a hub data set (default: train)")
+        parser.add_argument(
+            "--column",
+            action="append",
+            default=[],
+            metavar="FIELD=COLUMN",
+            help="the column that holds a field (prompt=problem), or FIELD=null to leave a column out; as data.columns",
+        )
     check.add_argument("--model", help="a model whose tokenizer counts tokens and looks at the boundary")
     check.add_argument("--template", choices=("auto", "chat", "plain"), default="auto")
     check.add_argument("--trust-remote-code", action="store_true", help="run Python code that comes with the model")
     check.add_argument("--max-length", type=int, help="count rows that are longer, in tokens (needs --model)")
     check.add_argument("-o", "--out", help="write the report here too (.json for JSON, else text)")
     check.add_argument("--strict", action="store_true", help="exit with 1 if anything is worth a look")
+    check.add_argument("--ties", choices=("error", "drop", "half"), default="error", help="as training would be told")
+    check.add_argument("--bad-rows", choices=("error", "skip"), default="error", help="as training would be told")
+    check.add_argument(
+        "--overflow", choices=("error", "drop", "truncate_prompt"), default="error", help="as training would be told"
+    )
     check.set_defaults(run=_check)
     convert.add_argument("-o", "--out", required=True, help="the file to write: .jsonl or .jsonl.gz")
     convert.add_argument("--ties", choices=("drop", "half"), default="half", help="half keeps ties (default)")
@@ -223,13 +235,30 @@ def _check(options: argparse.Namespace) -> int:
         max_length=options.max_length,
         layout=options.layout,
         split=options.split,
+        columns=_columns(options.column),
+        ties=options.ties,
+        bad_rows=options.bad_rows,
+        overflow=options.overflow,
     )
     print(report.as_text())
     if options.out:
         out = Path(options.out)
         text = json.dumps(report.as_dict(), indent=2, ensure_ascii=False) if out.suffix == ".json" else report.as_text()
         _write_text(out, text + "\n")
+    if report.refusals:
+        return BAD
     return FOUND if options.strict and report.problems else DONE
+
+
+def _columns(pairs: Sequence[str]) -> dict[str, str | None]:
+    """`FIELD=COLUMN` texts as the setting `data.columns`."""
+    columns: dict[str, str | None] = {}
+    for pair in pairs:
+        field, equals, column = pair.partition("=")
+        if not (field and equals and column):
+            raise InputError(f"--column {pair}: expected FIELD=COLUMN, such as prompt=problem")
+        columns[field] = None if column == "null" else column
+    return columns
 
 
 def _convert(options: argparse.Namespace) -> int:
@@ -242,6 +271,7 @@ def _convert(options: argparse.Namespace) -> int:
         bad_rows=options.bad_rows,
         layout=options.layout,
         split=options.split,
+        columns=_columns(options.column),
     )
     write_groups(loaded.groups, options.out)
     print(f"{options.file} ({loaded.layout}): {len(loaded.groups)} prompts written to {options.out}")

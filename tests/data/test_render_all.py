@@ -71,7 +71,7 @@ def test_all_bad_rows_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None
     bad = [PromptGroup("a", [Response("", finished=False)], source=f"bad:{n}") for n in range(22)]
     with pytest.raises(InputError, match=r"^2 rows cannot be used:\n  bad:0: [^\n]*\n  bad:1: [^\n]*$"):
         render_all([bad[0], *good, bad[1]], PLAIN)
-    with pytest.raises(InputError, match=r"^22 rows cannot be used:[\s\S]*\n  bad:19: [^\n]*\n  \(\+2 more\)$"):
+    with pytest.raises(InputError, match=r"^22 rows cannot be used:[\s\S]*\n  bad:2: [^\n]*\n  \(\+19 more\)$"):
         render_all(bad, PLAIN)
 
 

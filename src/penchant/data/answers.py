@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from penchant.data import formats
-from penchant.data.load import settle_bad_rows
 from penchant.data.merge import merge_groups
 from penchant.data.parse import BadRows, parse_source
+from penchant.data.settle import settle_bad_rows
 from penchant.errors import InputError
 from penchant.types import PromptGroup, Response
 

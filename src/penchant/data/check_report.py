@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from penchant.data.fields import Kind
+from penchant.data.fields import Kind, cut
+from penchant.data.marks import alike_sentence
 from penchant.data.parse import SHOWN_PROBLEMS
 
 LONGER_WINS_WARNING = 0.6  # the share from which length alone explains many of the preferences
@@ -36,6 +37,8 @@ class TokenCounts:
         unrenderable: groups that cannot be tokenized, and why.
         max_length: the limit, in tokens; None if none was given.
         too_long: where (source) prompt and response are longer than that, once a response.
+        equal: where (source) the two responses of a comparison are the same tokens.
+        warnings: what the chat template does that a reader should know.
     """
 
     lengths: tuple[tuple[int, ...], ...]
@@ -43,6 +46,8 @@ class TokenCounts:
     unrenderable: tuple[str, ...]
     max_length: int | None
     too_long: tuple[str, ...]
+    equal: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,13 @@ class CheckReport:
         longer_won, longer_compared: decided comparisons between different lengths, and how many of them the
             longer response won; in `length_unit`.
         tokens: what only a tokenizer can tell; None without one.
+        unread: columns that hold something and are not read, with the number of their rows; unread_texts: those of
+            them that hold text of their own.
+        marks: a sentence about marks of a chat template in the texts; empty without any.
+        look_alike: where comparisons stand between responses that differ in white space alone.
         labels: good labels, bad ones, and responses that have both; None in a file without labels.
         problems: sentences about what is worth a look; empty for a file in order.
+        refusals: why training would refuse the file; empty where it would not.
     """
 
     source: str
@@ -93,8 +103,13 @@ class CheckReport:
     longer_compared: int
     length_unit: str
     tokens: TokenCounts | None
+    unread: dict[str, int] = field(default_factory=dict)
+    unread_texts: tuple[str, ...] = ()
+    marks: str = ""
+    look_alike: tuple[str, ...] = ()
     labels: tuple[int, int, int] | None = None
     problems: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
 
     @property
     def longer_wins(self) -> float | None:
@@ -132,6 +147,13 @@ def problems_of(report: CheckReport) -> Iterable[str]:
         yield (
             f"{report.ties} of {report.comparisons} comparisons are ties: choose ties=drop or ties=half to load them"
         )
+    if report.unread_texts:
+        names = ", ".join(cut(name) for name in report.unread_texts[:10])
+        yield f"columns with text that are not read: {names}"
+    if report.marks:
+        yield report.marks
+    if report.look_alike:
+        yield alike_sentence(report.look_alike)
     alone = sum(n for k, n in report.responses_per_prompt.items() if k < 2) if report.labels is None else 0
     counted = {
         "comparisons repeat an earlier one (their weights add)": report.duplicates,
@@ -165,6 +187,9 @@ def _token_problems(tokens: TokenCounts | None) -> Iterable[str]:
             f"{len(tokens.unstable)} responses are tokenized differently at the boundary with their prompt "
             f"({_some(tokens.unstable)})"
         )
+    yield from tokens.warnings
+    if tokens.equal:
+        yield f"{len(tokens.equal)} comparisons are of responses that are the same tokens ({_some(tokens.equal)})"
     if tokens.too_long:
         yield (
             f"{len(tokens.too_long)} responses are longer than {tokens.max_length} tokens ({_some(tokens.too_long)})"
@@ -192,6 +217,7 @@ def _table(report: CheckReport) -> list[str]:
             "contradictions",
             f"{report.contradictions} ({report.contradictions_same_annotator} by one annotator)",
         ),
+        ("columns that are not read", ", ".join(map(cut, list(report.unread)[:20])) or "none"),
         ("rows with empty text", report.bad_kinds.get("empty", 0)),
         ("rows with identical responses", report.bad_kinds.get("identical", 0)),
         ("the longer response wins", longer),
@@ -217,4 +243,6 @@ def _findings(report: CheckReport) -> list[str]:
         lines += ["", "rows that cannot be used:", *(f"  {row}" for row in report.bad_rows[:SHOWN_PROBLEMS])]
         if len(report.bad_rows) > SHOWN_PROBLEMS:
             lines.append(f"  (+{len(report.bad_rows) - SHOWN_PROBLEMS} more)")
+    if report.refusals:
+        lines += ["", "training refuses this file:", *(f"  - {reason.splitlines()[0]}" for reason in report.refusals)]
     return lines

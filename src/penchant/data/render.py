@@ -9,9 +9,10 @@ always the tokenization that the model would meet in running text, and nothing i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from penchant.data import templates
 from penchant.data.rendered import Branch, Rendered
 from penchant.errors import InputError
 from penchant.types import Message, Prompt, PromptGroup, Response
@@ -20,6 +21,9 @@ Template = Literal["auto", "chat", "plain"]
 Overflow = Literal["error", "drop", "truncate_prompt"]
 
 PLAIN_ROLES = {"system": "System", "user": "Human", "assistant": "Assistant"}
+
+
+MAX_CHARACTERS = 2_000_000  # of a text: about half a million tokens, for which a tokenizer takes half a minute
 
 
 class TooLong(InputError):
@@ -47,6 +51,7 @@ class Renderer:
     max_length: int | None = None
     overflow: Overflow = "error"
     every_turn: bool = False
+    _probed: dict[tuple[str, ...], int | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not getattr(self.tokenizer, "is_fast", False):
@@ -71,19 +76,33 @@ class Renderer:
     # -- text ---------------------------------------------------------------------------------------------------
 
     def text(self, prompt: Prompt, *, answered: bool = False) -> str:
-        """The prompt as the model sees it; `answered` leaves out the header that asks for the next turn."""
+        """The prompt as the model sees it; `answered` leaves out the header that asks for the next turn.
+
+        Raises:
+            InputError: the chat template fails or leaves a turn of the prompt out.
+        """
         if isinstance(prompt, str) and not self.chat:
             return prompt
         messages = (Message("user", prompt),) if isinstance(prompt, str) else prompt
         if self.chat:
-            rows = [{"role": message.role, "content": message.content} for message in messages]
-            try:
-                rendered = self.tokenizer.apply_chat_template(rows, tokenize=False, add_generation_prompt=not answered)
-            except Exception as error:  # templates raise jinja errors and whatever their authors chose
-                raise InputError(f"the chat template refuses this conversation: {error}") from error
-            return str(rendered)
+            rendered = templates.apply_template(self.tokenizer, messages, answered=answered)
+            if not answered:
+                self._refuse_lost(messages, rendered)
+            return rendered
         turns = "".join(f"\n\n{PLAIN_ROLES.get(m.role, m.role.title())}:{_spaced(m.content)}" for m in messages)
         return turns if answered else turns + "\n\nAssistant:"
+
+    def _refuse_lost(self, messages: Sequence[Message], rendered: str) -> None:
+        templates.refuse_lost_turns(self.tokenizer, messages, rendered)
+        roles = tuple(message.role for message in messages)
+        if roles not in self._probed:
+            self._probed[roles] = templates.probe_roles(self.tokenizer, roles)
+        lost = self._probed[roles]
+        if lost is not None and messages[lost - 1].content.strip():
+            raise InputError(
+                f"{templates.template_name(self.tokenizer)} leaves out turn {lost} (the {roles[lost - 1]}'s). Use a "
+                "template that shows it, template=plain, or take the turn out of the data"
+            )
 
     def decode(self, prompt_ids: Sequence[int], ids: Sequence[int]) -> str:
         """The text of ids drawn after a prompt, without special tokens.
@@ -102,7 +121,9 @@ class Renderer:
 
     def prompt_ids(self, prompt: Prompt) -> tuple[int, ...]:
         """The ids that a sampler starts from. Never empty."""
-        (tokens,) = self._tokenize([self.text(prompt)])
+        text = self.text(prompt)
+        _refuse_endless(text)
+        (tokens,) = self._tokenize([text])
         return tokens.ids or (self._start_id(),)
 
     def render(self, group: PromptGroup) -> Rendered:
@@ -141,6 +162,7 @@ class Renderer:
         """The text of each response with its prompt, as its taught turns; the last one holds all of it."""
         prompt = group.prompt
         head = self.text(prompt)
+        _refuse_endless(head, *(response.text for response in group.responses))
         earlier = self._earlier_spans(prompt) if self.every_turn and not isinstance(prompt, str) else {}
         written = []
         for response in group.responses:
@@ -196,16 +218,13 @@ class Renderer:
         messages = (Message("user", before),) if isinstance(before, str) else before
         full = self.text((*messages, Message("assistant", text)), answered=True)
         if not full.startswith(head):
-            raise InputError(
-                "the chat template writes the prompt differently once it is answered, so there is no boundary; "
-                "use template=plain, or a template whose turns do not depend on later ones"
-            )
+            raise InputError(f"{templates.template_name(self.tokenizer)} {templates.NO_BOUNDARY}")
         tail = full[len(head) :]
-        for shown in (text, text.strip(), _spaced(text)):  # some templates trim; the plain one spaces
-            if tail.startswith(shown):
-                text_end = len(head) + len(shown)
-                return _Span(full, len(head), text_end, len(full), finished)
-        raise InputError("the chat template rewrites the response's text; use template=plain")
+        end = templates.answer_end(tail, text)
+        if end is None:
+            unasked = self.text(messages, answered=True)
+            raise InputError(templates.explain_rewriting(self.tokenizer, head, unasked, tail, text))
+        return _Span(full, len(head), len(head) + end, len(full), finished)
 
     def _earlier_spans(self, conversation: Prompt) -> dict[int, _Span]:
         """The assistant's turns in a prompt, by their number."""
@@ -310,6 +329,16 @@ def _attempt(step: Callable[..., Result], group: PromptGroup, *more: Any) -> Res
         named = type(error)(f"{group.source or 'a row'}: {error}")
         named.__cause__ = error
         return named
+
+
+def _refuse_endless(*texts: str) -> None:
+    """Refuse a text on which a tokenizer would spend minutes, and for which no model has room."""
+    longest = max(map(len, texts))
+    if longest > MAX_CHARACTERS:
+        raise TooLong(
+            f"a text of {longest:,} characters is more than {MAX_CHARACTERS:,}, the most that is tokenized; "
+            "shorten it, or leave the row out"
+        )
 
 
 def _spaced(text: str) -> str:

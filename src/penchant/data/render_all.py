@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +21,17 @@ WORTH_KEEPING = 5_000  # responses; fewer are tokenized in less than about half 
 
 @dataclass(frozen=True)
 class RenderReport:
-    """What rendering a data set did: counts over groups (dropped, truncated) and responses (unstable)."""
+    """What rendering a data set did.
+
+    Attributes:
+        dropped_too_long, truncated: groups. unstable_boundaries: responses.
+        equal_pairs: comparisons whose two responses became the same tokens, and so say nothing; they were dropped.
+    """
 
     dropped_too_long: int = 0
     truncated: int = 0
     unstable_boundaries: int = 0
+    equal_pairs: int = 0
 
 
 def render_all(
@@ -50,15 +57,37 @@ def render_all(
         if file:
             file.keep(arrays)
     kept = [groups[place] for place in arrays["kept"].tolist()]
-    report = RenderReport(len(groups) - len(kept), int(arrays["truncated"].sum()), int(arrays["unstable"].sum()))
-    return kept, RenderedRows(arrays, [group.source for group in kept]), report
+    rendered = RenderedRows(arrays, [group.source for group in kept])
+    decided, places = _without_equal(kept, rendered)
+    counts = [sum(len(group.comparisons) for group in some) for some in (kept, decided)]
+    report = RenderReport(
+        len(groups) - len(kept), int(arrays["truncated"].sum()), int(arrays["unstable"].sum()), counts[0] - counts[1]
+    )
+    return decided, rendered if len(places) == len(kept) else rendered.pick(places), report
+
+
+def _without_equal(groups: list[PromptGroup], rendered: RenderedRows) -> tuple[list[PromptGroup], list[int]]:
+    """The groups without comparisons of responses that are the same tokens, and their places.
+
+    A group that had no other comparison is left out.
+    """
+    kept, places = [], []
+    for place, group in enumerate(groups):
+        different = group.comparisons
+        if different:
+            branches = rendered[place].branches
+            different = tuple(each for each in different if branches[each.winner] != branches[each.loser])
+        if different or not group.comparisons:
+            kept.append(group if different == group.comparisons else group.replace(comparisons=different))
+            places.append(place)
+    return kept, places
 
 
 def _render(groups: list[PromptGroup], renderer: Renderer) -> Arrays:
     """The packed renderings, and as `kept` which groups they are of."""
     kept: list[int] = []
     parts: list[Arrays] = []
-    problems: list[str] = []
+    problems: list[InputError] = []
     for start in range(0, len(groups), BATCH):
         rows: list[Rendered] = []
         for place, outcome in enumerate(renderer.render_many(groups[start : start + BATCH]), start):
@@ -66,9 +95,22 @@ def _render(groups: list[PromptGroup], renderer: Renderer) -> Arrays:
                 kept.append(place)
                 rows.append(outcome)
             elif not (isinstance(outcome, TooLong) and renderer.overflow == "drop"):
-                problems.append(str(outcome))
+                problems.append(outcome)
         parts.append(packed(rows))
     if problems:
-        more = f"\n  (+{len(problems) - 20} more)" if len(problems) > 20 else ""
-        raise InputError(f"{len(problems)} rows cannot be used:\n  " + "\n  ".join(problems[:20]) + more)
+        raise InputError(_listed(problems))
     return {**joined(parts), "kept": np.array(kept, np.int32)}
+
+
+def _listed(problems: Sequence[InputError], most: int = 20, alike: int = 3) -> str:
+    """All problems in one message: the first by name, and of those with one cause the first few."""
+    causes: Counter[str] = Counter()
+    lines = [f"{len(problems)} rows cannot be used:"]
+    for problem in problems:
+        cause = str(problem.__cause__)  # without the row's name
+        causes[cause] += 1
+        if causes[cause] <= alike and len(lines) <= most:
+            lines.append(f"  {problem}")
+    if len(lines) <= len(problems):
+        lines.append(f"  (+{len(problems) + 1 - len(lines)} more)")
+    return "\n".join(lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean, median
@@ -12,12 +12,16 @@ from typing import Protocol
 
 from penchant.data import formats
 from penchant.data.check_report import CheckReport, LengthSummary, TokenCounts, problems_of
+from penchant.data.columns import Columns
 from penchant.data.labels import count_labels
+from penchant.data.marks import find_marks, look_alike
 from penchant.data.merge import count_ties, find_contradictions, merge_groups
 from penchant.data.pairs import speaks_for_both
-from penchant.data.parse import Parsed, parse_source
+from penchant.data.parse import BadRows, Parsed, parse_source
+from penchant.data.settle import Ties, refuse_merging, settle_bad_rows, settle_ties
+from penchant.data.templates import template_warnings
 from penchant.errors import InputError
-from penchant.types import PromptGroup, prompt_text
+from penchant.types import Comparison, PromptGroup, prompt_text
 
 
 class RenderedLike(Protocol):
@@ -43,25 +47,35 @@ def check_preferences(
     max_length: int | None = None,
     layout: str | None = None,
     split: str = "train",
+    columns: Columns | None = None,
+    ties: Ties = "error",
+    bad_rows: BadRows = "error",
+    overflow: str = "error",
 ) -> CheckReport:
     """Count what a preference file holds; bad rows are listed, not raised.
+
+    The report's `refusals` say why training would refuse the file.
 
     Args:
         renderer: measures lengths in tokens and finds unstable boundaries; without it lengths are characters.
         max_length: tokens of prompt and response; longer ones are counted. The renderer's own limit if not
             given.
-        layout, split: as for `load_preferences`.
+        layout, split, columns, ties, bad_rows: as for `load_preferences`. overflow: as for training (`error`, `drop`,
+            `truncate_prompt`).
 
     Raises:
         InputError: the file cannot be read at all, is empty, or no row is of a known layout.
     """
-    parsed = parse_source(source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS)
+    parsed = parse_source(
+        source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS, columns=columns
+    )
     merged = merge_groups(parsed.groups, counts_add=parsed.layout.counts_add)
     groups = merged.groups
     contradictions = find_contradictions(groups)
     tokens = None if renderer is None else _count_tokens(groups, renderer, max_length)
     longer_won, longer_compared = _longer_wins(groups, tokens)
     counts = count_labels(groups) if parsed.layout in formats.UNPAIRED else None
+    marks = find_marks(groups, _special_tokens(renderer))
     report = CheckReport(
         source=str(source),
         layout=parsed.layout.name,
@@ -86,9 +100,48 @@ def check_preferences(
         longer_compared=longer_compared,
         length_unit="characters" if tokens is None else "tokens",
         tokens=tokens,
+        unread=dict(parsed.unread),
+        unread_texts=tuple(dict.fromkeys(name for texts in parsed.texts for name in texts)),
+        marks="" if parsed.layout.name == "hh" else marks.sentence(),
+        look_alike=look_alike(groups),
         labels=None if counts is None else (round(counts.desirable), round(counts.undesirable), counts.both),
     )
-    return dataclasses.replace(report, problems=tuple(problems_of(report)))
+    return dataclasses.replace(
+        report,
+        problems=tuple(problems_of(report)),
+        refusals=tuple(_refusals(report, parsed, ties=ties, bad_rows=bad_rows, overflow=overflow)),
+    )
+
+
+def _refusals(report: CheckReport, parsed: Parsed, *, ties: Ties, bad_rows: BadRows, overflow: str) -> Iterator[str]:
+    """Why training would refuse the file, under these choices; nothing where it would not."""
+    source = report.source
+    steps: list[Callable[[], object]] = [
+        lambda: settle_bad_rows(source, parsed, bad_rows),
+        lambda: refuse_merging(source, parsed),
+        lambda: settle_ties(source, parsed.groups, report.ties, ties, []),
+    ]
+    for step in steps:
+        try:
+            step()
+        except InputError as error:
+            yield str(error)
+    if report.labels is not None:
+        good, bad, _ = report.labels
+        if not (good and bad):
+            yield f"{source}: every label is {'good' if good else 'bad'}, so kto has nothing to tell apart"
+    elif not report.comparisons and not any(group.scores for group in parsed.groups):
+        yield f"{source} holds no comparisons to train on"
+    if report.tokens is not None:
+        if report.tokens.unrenderable:
+            yield f"{source}: {len(report.tokens.unrenderable)} prompts cannot be tokenized"
+        if report.tokens.too_long and overflow == "error":
+            yield f"{source}: {len(report.tokens.too_long)} responses are too long, and overflow=error stops at them"
+
+
+def _special_tokens(renderer: RendererLike | None) -> list[str]:
+    tokenizer = getattr(renderer, "tokenizer", None)
+    return [str(token) for token in getattr(tokenizer, "all_special_tokens", ())]
 
 
 def _repeated(parsed: Parsed) -> int:
@@ -115,7 +168,7 @@ def _count_tokens(groups: Sequence[PromptGroup], renderer: RendererLike, max_len
     if dataclasses.is_dataclass(renderer) and getattr(renderer, "max_length", None) is not None:
         renderer = dataclasses.replace(renderer, max_length=None)  # lengths before any cut
     lengths: list[tuple[int, ...]] = []
-    unstable, unrenderable, too_long = [], [], []
+    unstable, unrenderable, too_long, equal = [], [], [], []
     for group in groups:
         try:
             rendered = renderer.render(group) if group.responses else None
@@ -126,7 +179,23 @@ def _count_tokens(groups: Sequence[PromptGroup], renderer: RendererLike, max_len
         if rendered is not None:
             unstable += [group.source for is_unstable in rendered.unstable if is_unstable]
             too_long += [group.source for length in rendered.lengths if max_length and length > max_length]
-    return TokenCounts(tuple(lengths), tuple(unstable), tuple(unrenderable), max_length, tuple(too_long))
+            equal += [group.source for each in group.comparisons if _same_tokens(rendered, each)]
+    tokenizer = getattr(renderer, "tokenizer", None)
+    warnings = template_warnings(tokenizer, groups) if getattr(renderer, "chat", False) else []
+    return TokenCounts(
+        tuple(lengths),
+        tuple(unstable),
+        tuple(unrenderable),
+        max_length,
+        tuple(too_long),
+        tuple(equal),
+        tuple(warnings),
+    )
+
+
+def _same_tokens(rendered: RenderedLike, comparison: Comparison) -> bool:
+    branches = getattr(rendered, "branches", None)
+    return branches is not None and branches[comparison.winner] == branches[comparison.loser]
 
 
 def _longer_wins(groups: Sequence[PromptGroup], tokens: TokenCounts | None) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from penchant.config import to_yaml
 from penchant.data.render import Rendered
 from penchant.data.render_all import RenderReport, render_all
 from penchant.data.rendered import RenderedRows
+from penchant.data.templates import template_warnings
 from penchant.engine.reference import Reference, fingerprint
 from penchant.engine.score import token_budget
 from penchant.errors import InputError
@@ -210,7 +211,10 @@ def _prepare(config: GradientConfig, recipe: Recipe, source: Source, policy: Pol
     learned = [group for group in source.groups if recipe.units(group)]
     groups, rendered, report = render_all(learned, policy.renderer, cache=cache_folder() / "tokens")
     if not groups:
-        raise InputError(f"{config.data.path}: every row is longer than max_length={policy.renderer.max_length}")
+        why = "says nothing: the two responses of each pair are the same tokens"
+        if report.dropped_too_long:
+            why = f"is longer than max_length={policy.renderer.max_length}"
+        raise InputError(f"{config.data.path}: every row {why}")
     prompts = len({split_key(group) for group in groups})
     if config.data.held_out >= max(prompts, 1) > 1:
         raise InputError(
@@ -242,6 +246,8 @@ def _prepare(config: GradientConfig, recipe: Recipe, source: Source, policy: Pol
         prepared.train = replace(prepared.train, mismatched=sides[0])
         prepared.held = replace(prepared.held, mismatched=sides[1])
     prepared.warnings += _render_warnings(report)
+    if policy.renderer.chat:
+        prepared.warnings += template_warnings(policy.renderer.tokenizer, groups)
     if config.early_stopping and not held_side:
         raise InputError(
             "early_stopping looks at the loss on held-out prompts, but none are held out: set data.held_out"
@@ -261,6 +267,10 @@ def _render_warnings(report: RenderReport) -> list[str]:
         warnings.append(f"{report.dropped_too_long} groups were longer than max_length and were dropped")
     if report.truncated:
         warnings.append(f"{report.truncated} prompts were cut from the left to fit max_length")
+    if report.equal_pairs:
+        warnings.append(
+            f"{report.equal_pairs} comparisons were of responses that are the same tokens, and were dropped"
+        )
     if report.unstable_boundaries:
         warnings.append(
             f"in {report.unstable_boundaries} responses a token straddles the boundary to the prompt; it is scored "

@@ -1,0 +1,82 @@
+"""Marks of chat templates in texts, and responses that differ in white space alone: what a file should not hold."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from penchant.types import PromptGroup
+
+# Text that was written for one model's template is no text for another, nor for the same one: its marks come twice.
+MARK = re.compile(
+    r"<\|[A-Za-z_]{2,30}\|>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|</s>|<s>|<bos>|<eos>|<image>|"
+    r"### (?:Instruction|Response|Human|Assistant|Input):|(?:\A|\n)\s*(?:Human|Assistant|USER|ASSISTANT):"
+)
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The marks that texts hold, and where the groups with marks begin."""
+
+    marks: tuple[str, ...]
+    sources: tuple[str, ...]
+
+    def sentence(self) -> str:
+        """What to say of them; empty without any."""
+        if not self.sources:
+            return ""
+        shown = ", ".join(repr(mark) for mark in self.marks[:4]) + (", ..." if len(self.marks) > 4 else "")
+        return (
+            f"the texts of {len(self.sources)} prompts hold marks of a chat template ({shown}; the first: "
+            f"{self.sources[0]}): the model's own template writes them once more. Give the turns without them, or use "
+            "template=plain"
+        )
+
+
+def find_marks(groups: Iterable[PromptGroup], special: Sequence[str] = ()) -> Marks:
+    """Marks of any template in prompts and responses.
+
+    Args:
+        special: special tokens of the tokenizer at hand, which it takes for their ids wherever they stand.
+    """
+    pattern = re.compile("|".join([MARK.pattern, *(re.escape(token) for token in special if token.strip())]))
+    marks: dict[str, None] = {}
+    sources = []
+    for group in groups:
+        found = [match.group().strip() for text in _texts(group) for match in pattern.finditer(text)]
+        if found:
+            marks |= dict.fromkeys(found)
+            sources.append(group.source)
+    return Marks(tuple(marks), tuple(sources))
+
+
+def _texts(group: PromptGroup) -> Iterable[str]:
+    if isinstance(group.prompt, str):
+        yield group.prompt
+    else:
+        yield from (turn.content for turn in group.prompt)
+    yield from (response.text for response in group.responses if response.token_ids is None)
+
+
+def look_alike(groups: Iterable[PromptGroup]) -> tuple[str, ...]:
+    """Where comparisons stand whose two responses differ in white space or in the form of Unicode alone."""
+    return tuple(
+        group.source
+        for group in groups
+        for each in group.comparisons
+        if _plain(group.responses[each.winner].text) == _plain(group.responses[each.loser].text)
+    )
+
+
+def alike_sentence(sources: Sequence[str]) -> str:
+    """What to say of comparisons between responses that look the same."""
+    return (
+        f"{len(sources)} comparisons are between responses that differ in white space or in the form of Unicode alone "
+        f"(the first: {sources[0]}); those that become the same tokens are dropped"
+    )
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFC", " ".join(text.split()))

@@ -1,0 +1,150 @@
+"""What is done about rows that cannot be used, ties, contradictions, and columns that nobody reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Literal
+
+from penchant.data.columns import COMMENTARY, ReadRow, quality_columns
+from penchant.data.fields import RowError, cut
+from penchant.data.marks import alike_sentence, find_marks, look_alike
+from penchant.data.merge import Contradictions, without_ties
+from penchant.data.parse import BadRows, Parsed, listed
+from penchant.errors import InputError
+from penchant.types import Prompt, PromptGroup
+
+Ties = Literal["error", "drop", "half"]
+
+
+def require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+
+
+def refuse_judged(group: PromptGroup, row: ReadRow) -> None:
+    """Refuse a demonstration that somebody judged: it may be a bad one, and `sft` would teach it."""
+    if group.comparisons:
+        raise RowError(
+            "value", "its responses are compared, and sft would teach the losing ones too: use the method preferred_ft"
+        )
+    if group.prompt == "":  # a plain text, whose label is its class
+        return
+    judged = quality_columns(row)
+    if judged or group.scores is not None:
+        name = cut(judged[0] if judged else "scores")
+        raise RowError(
+            "value",
+            f"field {name!r} says how good the response is, and sft would teach the bad ones: the method kto learns "
+            f"from labels (`label`: true or false), those of comparisons from `responses` with `scores` or `ranks`. "
+            f"data.columns={{{name}: null}} leaves it out",
+        )
+
+
+def unread_warnings(source: str | Path, parsed: Parsed) -> list[str]:
+    """What to say of columns with text that nobody reads."""
+    counts: Counter[str] = Counter(name for texts in parsed.texts for name in texts)
+    if not counts:
+        return []
+    names = ", ".join(cut(name) for name in list(counts)[:10]) + (" ..." if len(counts) > 10 else "")
+    first = cut(next(iter(counts)))
+    return [
+        f"{source}: columns with text that are not read: {names}. Where one is part of the prompt, say so "
+        f"(data.columns={{input: {first}}}); data.columns={{{first}: null}} leaves it out without this warning"
+    ]
+
+
+def mark_warnings(source: str | Path, parsed: Parsed) -> list[str]:
+    """What to say of texts that were written for a chat template, and of responses that look the same."""
+    sentence = "" if parsed.layout.name == "hh" else find_marks(parsed.groups).sentence()
+    alike = look_alike(parsed.groups)
+    said = [f"{source}: {sentence}"] if sentence else []
+    if alike:
+        said.append(f"{source}: {alike_sentence(alike)}")
+    return said
+
+
+def refuse_merging(source: str | Path, parsed: Parsed) -> None:
+    """Refuse rows with one prompt whose other texts differ: those may well be what the prompt is about.
+
+    Raises:
+        InputError: names the column and two rows.
+    """
+    first: dict[tuple[Prompt, str], tuple[int, str]] = {}
+    for group, texts in zip(parsed.groups, parsed.texts, strict=True):
+        for name, digest in texts.items():
+            if COMMENTARY.fullmatch(name):
+                continue
+            known, where = first.setdefault((group.prompt, name), (digest, group.source))
+            if known != digest:
+                raise InputError(
+                    f"{source}: {where} and {group.source} have the same prompt, but other texts in the column "
+                    f"{cut(name)!r}, which is not read. If it is part of the prompt, set data.columns={{input: "
+                    f"{cut(name)}}}; if not, data.columns={{{cut(name)}: null}}"
+                )
+
+
+def settle_bad_rows(source: str | Path, parsed: Parsed, bad_rows: BadRows) -> list[str]:
+    """Warnings for skipped rows.
+
+    Raises:
+        InputError: bad rows that may not be skipped, or no row left.
+    """
+    require_choice("bad_rows", bad_rows, ("error", "skip"))
+    problems = parsed.problems
+    if not problems:
+        return []
+    mixed = [problem for problem in problems if problem.kind == "mixed"]
+    if mixed:
+        first = parsed.groups[0].source if parsed.groups else "the first row"
+        raise InputError(
+            f"{source}: mixed layouts. {first} is of the layout {parsed.layout.name} "
+            f"({parsed.layout.fields}); "
+            f"of another layout are {len(mixed)} rows, the first: {mixed[0]}. Split the file, one layout a "
+            "file"
+        )
+    damaged = any(problem.kind == "damaged" for problem in problems)
+    if bad_rows == "error" or damaged or not parsed.groups:
+        advice = 'Correct these rows, or leave them out with bad_rows="skip" (they are counted).'
+        if damaged:
+            advice = "Correct these rows; damaged lines are never skipped, for what else the file lost is unknown."
+        elif all(problem.kind == "unread" for problem in problems):
+            advice = ""
+        elif not parsed.groups:
+            advice = f"No row is left. Are they of another layout than {parsed.layout.name}?"
+        raise InputError(f"{source}: {listed(problems, parsed.rows)}\n{advice}".rstrip())
+    return [f"{source}: left out {listed(problems, parsed.rows, shown=3)}"]
+
+
+def settle_ties(
+    source: str | Path, groups: list[PromptGroup], tied: int, ties: Ties, warnings: list[str]
+) -> list[PromptGroup]:
+    if not tied or ties == "half":
+        return groups
+    comparisons = sum(len(group.comparisons) for group in groups)
+    if ties == "error":
+        first = next(group.source for group in groups if any(each.tie for each in group.comparisons))
+        raise InputError(
+            f"{source}: {tied} of {comparisons} comparisons are ties (the first: {first}). Choose what "
+            "they mean: "
+            'ties="drop" leaves them out, ties="half" counts each as half a win for both sides'
+        )
+    kept = without_ties(groups)
+    if not kept:
+        raise InputError(f'{source}: all {tied} comparisons are ties, so ties="drop" leaves nothing; use ties="half"')
+    gone = len(groups) - len(kept)
+    nothing_else = f", and {gone} rows that have nothing else" if gone else ""
+    warnings.append(f"{source}: dropped {tied} tied of {comparisons} comparisons{nothing_else}")
+    return kept
+
+
+def settle_contradictions(source: str | Path, found: Contradictions, choice: str, warnings: list[str]) -> None:
+    same = f", {found.same_annotator} of them by one and the same annotator" if found.same_annotator else ""
+    message = (
+        f"{source}: {found.pairs} pairs of responses are preferred in both directions{same}, in "
+        f"{len(found.sources)} "
+        f"prompts (the first: {', '.join(found.sources[:5])})"
+    )
+    if choice == "error":
+        raise InputError(f'{message}. Decide which holds, or keep them with contradictions="warn"')
+    warnings.append(f"{message}; both directions are kept")
