@@ -23,8 +23,8 @@ QWEN3 = (
     "{% endif %}{% endfor %}{% for m in messages %}{% if m.role == 'assistant' %}{% set r = '' %}"
     "{% set c = m.content %}"
     "{% if '</think>' in c %}{% set r = c.split('</think>')[0].split('<think>')[-1].strip('\\n') %}"
-    "{% set c = c.split('</think>')[-1].lstrip('\\n') %}{% endif %}<|im_start|>assistant\n{% if loop.index0 > ns.last %}"
-    "{{ '<think>\\n' + r + '\\n</think>\\n\\n' }}{% endif %}{{ c }}<|im_end|>\n{% else %}"
+    "{% set c = c.split('</think>')[-1].lstrip('\\n') %}{% endif %}<|im_start|>assistant\n"
+    "{% if loop.index0 > ns.last %}{{ '<think>\\n' + r + '\\n</think>\\n\\n' }}{% endif %}{{ c }}<|im_end|>\n{% else %}"
     + TURN
     + "{% endif %}{% endfor %}"
 ) + HEADER
