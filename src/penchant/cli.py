@@ -9,10 +9,14 @@ import gc
 import json
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from penchant.config import describe, file_and_overrides, load_config
@@ -41,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if rest:  # argparse takes positional arguments from one place only: `train dpo a.yaml --resume out=b`
         options.overrides += rest
     try:
-        code: int = options.run(options)
+        with _interruptible():
+            code: int = options.run(options)
         sys.stdout.flush()
         return code
     except PenchantError as error:
@@ -56,8 +61,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
-        print(f"error: cannot write {error.filename or ''}: {error.strerror}", file=sys.stderr)
+        print(f"error: {_write_failure(error)}", file=sys.stderr)
         return BAD
+
+
+def _write_failure(error: OSError) -> str:
+    if error.filename:
+        return f"cannot write {error.filename}: {error.strerror}"
+    advice = " (free some space there, or in the folder for temporary files)" if error.errno == errno.ENOSPC else ""
+    return f"cannot write to the output folder: {error.strerror}{advice}"
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does: what runs is stopped, temporary files go, what is done is kept."""
+    previous: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        previous[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
+        previous[signal.SIGTERM] = signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _as_interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:
