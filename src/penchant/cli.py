@@ -184,6 +184,12 @@ def _summary(result: RunResult) -> str:
     metrics = result.metrics
     lines = [f"{result.method}: {metrics['status']} after {metrics['steps']} steps, {metrics['seconds']:.0f} s"]
     first, final = metrics["first"] or {}, metrics["final"] or {}
+    if final and final["step"] < metrics["steps"]:  # interrupted: its numbers are of another policy than is left
+        when = f"step {final['step']}" if final["step"] else "before the first step"
+        lines.append(
+            f"  not evaluated since {when} (evaluate.every_steps): the numbers of what was trained are not known"
+        )
+        final = {}
     for name in ("accuracy", "label_accuracy", "loss", "margin"):
         if name in final.get("held_out", {}):
             lines.append(

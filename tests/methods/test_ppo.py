@@ -19,6 +19,7 @@ import penchant as pt
 from penchant.engine.tree import ROWS
 from penchant.errors import InputError, RunError
 from penchant.train.rollout import chosen_prompts
+from penchant.train.rollout_session import missed_target
 
 CLOCKS = ("seconds", "sampling_seconds", "tokens_per_s")
 REWARDS = '''
@@ -177,6 +178,38 @@ def test_the_controller_brings_the_kl_to_its_target(train: Callable[..., pt.RunR
         last = [row["kl_nats"] for row in lines(run.path)[-25:]]
         assert target / 2 < sum(last) / len(last) < target * 2
         assert len({row["kl_coefficient"] for row in lines(run.path)}) > 10
+
+
+def test_a_target_that_is_missed_is_a_warning() -> None:
+    config = pt.PPOGT(model="m", data="p.txt", reward="vader", out="o", kl={"target_nats": 4.0})
+
+    def evaluated(value: float, low: float, high: float) -> dict[str, Any]:
+        return {"step": 9, "samples": {"policy": {"kl_nats": {"value": value, "low": low, "high": high}}}}
+
+    (warning,) = missed_target(config, evaluated(0.88, 0.7, 1.1), [])
+    assert "steered to 4 nats and ended at 0.88, 78% below its target" in warning
+    (warning,) = missed_target(config, evaluated(8.0, 7.0, 9.0), [])
+    assert "100% above" in warning
+    assert missed_target(config, evaluated(3.5, 3.2, 3.8), []) == []  # near enough
+    assert missed_target(config, evaluated(2.5, 0.9, 4.1), []) == []  # it may well be there
+    lines = [{"kind": "train", "kl_nats": kl} for kl in (0.0, *[2.0] * 10)]
+    (warning,) = missed_target(config, None, lines)
+    assert "50% below" in warning
+    fixed = config.replace(kl={"name": "fixed"})
+    assert missed_target(fixed, evaluated(9, 8, 10), lines) == []
+
+
+def test_evaluation_draws_no_longer_samples_than_training(train: Callable[..., pt.RunResult]) -> None:
+    def longest(name: str, **samples: Any) -> tuple[int, list[str]]:
+        run = train(name, max_new_tokens=5, steps=1, evaluate={"samples": {"max_prompts": 2, **samples}})
+        rows = [json.loads(line) for line in (run.path / "samples.jsonl").read_text().splitlines()]
+        tokens = max(int(sample["tokens"]) for row in rows for sample in row["policy"])
+        return tokens, [text for text in run.metrics["warnings"] if "evaluation draws" in text]
+
+    assert longest("same") == (5, [])
+    tokens, warnings = longest("longer", max_new_tokens=9)
+    assert tokens == 9
+    assert "of up to 9 tokens, but the longest response trained on has 5" in warnings[0]
 
 
 def test_without_a_start_the_first_coefficient_follows_from_the_target(train: Callable[..., pt.RunResult]) -> None:

@@ -161,6 +161,8 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_command_that_goes_on(
     process.kill(number)
     assert process.wait() == 130, process.stderr
     assert "stopping after this step" in process.stderr
+    assert "not evaluated since" in process.stdout  # the last evaluation is of another policy than the one that is left
+    assert "held-out accuracy" not in process.stdout
     assert json.loads((found[0] / "result.json").read_text())["status"] == "interrupted"
     done = len([row for row in lines(found[0]) if row["kind"] == "train"])
     assert 7 <= done < 30

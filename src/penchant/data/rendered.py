@@ -114,6 +114,11 @@ class RenderedRows(Sequence[Rendered]):
             for name in ("prompt_lengths", "branch_counts", "branch_lengths", "span_counts")
         )
 
+    @property
+    def longest_response(self) -> int:
+        """Tokens of the longest response of these groups and of those they were picked from; at least 1."""
+        return int(self._arrays["branch_lengths"].max(initial=1))
+
     def pick(self, places: Sequence[int]) -> RenderedRows:
         """Some of the groups, in the order given."""
         return RenderedRows(self._arrays, self._sources, [self._places[place] for place in places])

@@ -79,6 +79,10 @@ def _unfinished(s: Summary) -> Iterator[Finding]:
         )
     elif status == "interrupted":
         detail = f"It was interrupted at step {s.run.last_step():,}."
+        evaluated = max((point.step for point in s.run.evals), default=0)
+        if evaluated < s.run.last_step():
+            when = f"of step {evaluated:,}" if evaluated else "from before the first step"
+            detail += f" Its last evaluation is {when}: what it learned since is not measured."
         yield Finding("interrupted", "caution", "The run was interrupted", detail, "Its numbers are not final.")
     elif status == "stopped_early":
         best = finite((s.run.result or {}).get("best_step"))

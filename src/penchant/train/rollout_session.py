@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,12 +27,15 @@ from penchant.train.plan import split_by_prompt
 from penchant.train.provenance import provenance
 from penchant.train.references import load_reference
 from penchant.train.rollout import RolloutLoop, Score, train_on_rollouts
-from penchant.train.rollout_settings import RolloutConfig
+from penchant.train.rollout_settings import AdaptiveKL, RolloutConfig
 from penchant.train.run_folder import RunFolder, finished
 from penchant.train.setup import accelerator_for, as_it_began, result, sample_evaluation
 from penchant.types import PromptGroup, RunResult
 
 log = logging.getLogger("penchant.train")
+
+TARGET_SLACK = 0.25  # of a KL target, by which a run may miss it without a word
+LAST_STEPS = 10
 
 
 def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
@@ -59,7 +63,8 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
     other = load_reference(config.reference, policy) if config.reference is not None else None
     samples = None
     if config.evaluate.samples is not None:
-        samples = sample_evaluation(config.evaluate.samples, policy, held, trained, warnings)
+        wanted = config.evaluate.samples
+        samples = sample_evaluation(wanted, policy, held, trained, warnings, trained_tokens=config.max_new_tokens)
     accelerator.project_configuration.project_dir = str(folder.path)
     accelerator.project_configuration.logging_dir = str(folder.path)
     budget = config.tokens_per_batch or (DEFAULT_BUDGET if policy.scorer.device.type == "cpu" else GPU_BUDGET)
@@ -96,6 +101,7 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
                 f"stopped at step {loop.state.step} of {config.steps}: the KL to the reference went beyond "
                 f"{config.stop_kl_nats:g} nats. Lower the learning rate or the KL target, or raise the penalty"
             )
+        warnings += missed_target(config, loop.state.last, loop.folder.rows("metrics.jsonl"))
         accelerator.end_training()
         seconds = time.monotonic() - started
         outcome = result(config, loop.state, counts, warnings, status, seconds, policy.scorer)
@@ -103,6 +109,38 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         return RunResult(config.method, folder.path, outcome)
     finally:
         folder.close()
+
+
+def missed_target(
+    config: RolloutConfig, last: Mapping[str, Any] | None, lines: Iterable[Mapping[str, Any]]
+) -> list[str]:
+    """Return a warning where the KL that was steered to a target ended elsewhere, else nothing.
+
+    Args:
+        last: the last evaluation; its KL counts where samples were drawn, with its interval.
+        lines: of metrics.jsonl; without samples the mean KL of the last steps counts.
+    """
+    if not isinstance(config.kl, AdaptiveKL):
+        return []
+    target = config.kl.target_nats
+    samples = (last or {}).get("samples")
+    if samples and (last or {}).get("step"):
+        kl = samples["policy"]["kl_nats"]
+        value, low, high = kl["value"], kl["low"], kl["high"]
+    else:
+        recent = [line["kl_nats"] for line in lines if line.get("kind") == "train"][-LAST_STEPS:]
+        value, low, high = (sum(recent) / len(recent) if recent else None), None, None
+    if value is None or abs(value / target - 1) <= TARGET_SLACK:
+        return []
+    if low is not None and high is not None and low <= target <= high:
+        return []
+    side, advice = (
+        ("below", "train longer, or raise the learning rate") if value < target else ("above", "train longer")
+    )
+    return [
+        f"the KL was steered to {target:g} nats and ended at {value:.2f}, {abs(value / target - 1):.0%} {side} its "
+        f"target: {advice} or kl.gain; what was reached is not the policy of this target"
+    ]
 
 
 def _prompts(

@@ -137,7 +137,8 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         other = load_reference(recipe.reference, learner) if recipe.reference is not None else None
         if (wanted := getattr(config.evaluate, "samples", None)) is not None:
             sides = prepared.held_groups, prepared.train_groups
-            samples = sample_evaluation(wanted, learner, *sides, prepared.warnings)
+            longest = prepared.rendered.longest_response
+            samples = sample_evaluation(wanted, learner, *sides, prepared.warnings, trained_tokens=longest)
     accelerator.project_configuration.project_dir = str(folder.path)
     accelerator.project_configuration.logging_dir = str(folder.path)
     folder.open()

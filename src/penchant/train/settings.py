@@ -73,8 +73,9 @@ class Samples(Config):
     """Use at most so many prompts."""
     n: Draws = 2
     """Samples a prompt."""
-    max_new_tokens: Tokens = 48
-    """Length at which a sample is cut."""
+    max_new_tokens: Tokens | None = None
+    """Length at which a sample is cut. If not given, that of training's samples, or of the longest response trained on
+    and at most 48."""
     temperature: Annotated[float, Field(ge=0)] = 1.0
     """Divides the logits; 0 takes the likeliest token. The KL is that of the untempered policies all the same."""
     top_k: Annotated[int, Field(ge=0, le=10_000_000)] = 0

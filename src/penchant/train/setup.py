@@ -22,6 +22,8 @@ from penchant.train.run_folder import RunFolder
 from penchant.train.settings import RunConfig, Samples
 from penchant.types import Prompt, PromptGroup
 
+USUAL_TOKENS = 48  # of a sample that is drawn for evaluation
+
 
 def accelerator_for(config: RunConfig, device: torch.device) -> Accelerator:
     """Accelerate on the model's device, in the precision and with the trackers asked for.
@@ -65,17 +67,33 @@ def as_it_began(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def sample_evaluation(
-    settings: Samples, policy: Policy, held: Sequence[PromptGroup], trained: Sequence[PromptGroup], warnings: list[str]
+    settings: Samples,
+    policy: Policy,
+    held: Sequence[PromptGroup],
+    trained: Sequence[PromptGroup],
+    warnings: list[str],
+    *,
+    trained_tokens: int,
 ) -> SampleEvaluation:
     """What to sample for, how, and the reward; checked before anything is written. The reference is still to come.
 
     Args:
         held, trained: groups of the run's data that are held out and trained on.
         warnings: grows by what is worth a word.
+        trained_tokens: of the longest response that is trained on. Where no length is set, evaluation draws no longer
+            ones (nor longer ones than `USUAL_TOKENS`, since drawing takes long).
 
     Raises:
         InputError: no such reward, or no prompt that leaves room.
     """
+    if settings.max_new_tokens is None:
+        settings = settings.replace(max_new_tokens=min(trained_tokens, USUAL_TOKENS))
+    elif settings.max_new_tokens > trained_tokens:
+        warnings.append(
+            f"evaluation draws samples of up to {settings.max_new_tokens} tokens, but the longest response trained on "
+            f"has {trained_tokens}: what comes after that was never trained (evaluate.samples.max_new_tokens)"
+        )
+    assert settings.max_new_tokens is not None
     reward = load_reward(settings.reward, device=str(policy.scorer.device)) if settings.reward else None
     sampling = Sampling(
         settings.n, settings.temperature, settings.max_new_tokens, settings.top_k, settings.top_p, settings.seed
@@ -96,7 +114,7 @@ def _sample_prompts(
         if not held:
             warnings.append("samples were drawn for prompts that were trained on: none were held out")
     unique = list(dict.fromkeys(group.prompt for group in groups))
-    fitting = [prompt for prompt in unique if policy.has_room(prompt, settings.max_new_tokens)]
+    fitting = [prompt for prompt in unique if policy.has_room(prompt, settings.max_new_tokens or USUAL_TOKENS)]
     if len(fitting) < len(unique):
         warnings.append(
             f"{len(unique) - len(fitting)} of {len(unique)} prompts leave no room for {settings.max_new_tokens} tokens "
