@@ -120,7 +120,7 @@ def test_bad_data_is_refused_with_its_place_and_nothing_is_written(
     assert len(done.err) < 3000
     assert done.out == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.jsonl"]
-    assert not list(own_cache.iterdir())
+    assert {path.name for path in own_cache.iterdir()} <= {"verdicts"}  # how the model may be scored holds for all data
 
 
 def trains(model: str, data: str = "good.jsonl", *more: str) -> tuple[str, ...]:
