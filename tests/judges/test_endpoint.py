@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from penchant.errors import InputError, RunError
 from penchant.judges import Question, VerdictStore, ask, judge_one
+from penchant.judges.ask import plan_calls
 from penchant.judges.endpoint import EndpointJudge
 from penchant.judges.settings import Endpoint
 
@@ -228,3 +231,62 @@ def test_a_server_that_goes_away_leaves_failures_to_ask_again(endpoint: FakeEndp
 def test_limits_that_an_endpoint_does_not_want_are_not_sent(endpoint: FakeEndpoint, judge: Any) -> None:
     judge_one(judge(max_tokens=None), "p", "a", "b")
     assert "max_tokens" not in endpoint.calls[0]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "localhost:8000/v1",
+        "127.0.0.1:8000",
+        "ftp://h/v1",
+        "http://",
+        "http://h:0/v1",
+        "http://h:99999/v1",
+        "http://a b/v1",
+    ],
+)
+def test_an_address_that_is_none_is_refused_before_any_call(judge: Any, address: str) -> None:
+    with pytest.raises(InputError, match="expected an address such as http://localhost:8000/v1"):
+        judge(base_url=address)
+
+
+def test_a_judge_whose_first_answers_all_fail_is_stopped(endpoint: FakeEndpoint, judge: Any, tmp_path: Path) -> None:
+    """With what the first one failed of; nothing that came is lost, and one good answer is enough to go on."""
+    endpoint.behave = lambda *_: (400, {}, b'{"error": {"message": "the context is full"}}')
+    with pytest.raises(RunError, match=r"20 of the first 20 calls failed.*the context is full.*judge\.base_url"):
+        ask(judge(), PAIRS)
+    endpoint.behave = lambda _, request: "Verdict: A" if "p0\n" in request["messages"][0]["content"] else 400
+    assert len(ask(judge(concurrency=1), PAIRS)) == len(PAIRS)
+
+
+def test_a_judge_that_names_no_winner_is_stopped_and_its_answers_are_kept(
+    endpoint: FakeEndpoint, judge: Any, tmp_path: Path
+) -> None:
+    endpoint.behave = lambda *_: "Once upon a time there was a dog."
+    with VerdictStore(tmp_path / "v.sqlite") as store:
+        with pytest.raises(
+            RunError, match=r"first 20 answers of 'm' name no winner.*upon a time.*ask_again=unreadable"
+        ):
+            ask(judge(concurrency=1), PAIRS, store=store)
+        assert len(store) == 20
+
+
+def test_unreadable_answers_are_asked_again_where_that_is_wished(
+    endpoint: FakeEndpoint, judge: Any, tmp_path: Path
+) -> None:
+    """Only these; what they said first stays in the database, also where the second call fails."""
+    endpoint.behave = lambda _, request: "Hm." if "p3\n" in request["messages"][0]["content"] else "Verdict: A"
+    with VerdictStore(tmp_path / "v.sqlite") as store:
+        ask(judge(), PAIRS[:5], store=store)
+        assert plan_calls(judge(), PAIRS[:5], store=store).missing == []
+        again = plan_calls(judge(), PAIRS[:5], store=store, ask_again="unreadable")
+        assert again.missing == [PAIRS[3], PAIRS[3].swapped]
+        endpoint.behave = lambda *_: 400
+        (answer,) = ask(judge(), PAIRS[3:4], store=store, ask_again="unreadable")
+        assert answer.first is not None
+        assert answer.first.transcript == "Hm."
+        endpoint.behave = lambda *_: "Verdict: B"
+        assert ask(judge(), PAIRS[3:4], store=store, ask_again="unreadable")[0].outcome == "tie"
+    with closing(sqlite3.connect(tmp_path / "v.sqlite")) as connection:
+        rows = connection.execute("SELECT winner, transcript FROM earlier_verdicts").fetchall()
+    assert rows == [("unparseable", "Hm.")] * 2

@@ -1,4 +1,4 @@
-"""Templates are whole and harmless, and verdicts are read as they were meant."""
+"""Templates are whole and harmless."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from penchant.errors import InputError
 from penchant.judges.contract import Question
-from penchant.judges.prompts import OURS, load_template, read_verdict
+from penchant.judges.prompts import OURS, load_template
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -42,28 +42,3 @@ def test_a_template_of_ones_own_cannot_reach_out(tmp_path: Path) -> None:
     file.write_text("{{ prompt }}{{ a }}{{ b.__class__.__mro__ }}")
     with pytest.raises(Exception, match="unsafe"):
         load_template(str(file)).ask(Question("p", "a", "b"))
-
-
-@pytest.mark.parametrize(
-    ("answer", "winner"),
-    [
-        ("Verdict: A", "a"),
-        ("**Verdict:** B.", "b"),
-        ("First I thought Verdict: A, but no.\nVerdict: tie", "tie"),
-        ('{"reason": "x", "winner": "B"}', "b"),
-        ('{"winner": "neither"}', "unparseable"),
-        ('{"winner": "A"', "unparseable"),
-        (" a ", "a"),
-        ("Both are good answers.", "unparseable"),
-        ("Verdict: Apples", "unparseable"),
-        ("", "unparseable"),
-        ("[1, 2]", "unparseable"),
-    ],
-)
-def test_verdicts_in_words(answer: str, winner: str) -> None:
-    assert read_verdict(answer)[0] == winner
-
-
-def test_confidence_is_kept_where_it_is_one() -> None:
-    assert read_verdict('{"winner": "A", "confidence": 0.7}') == ("a", 0.7)
-    assert read_verdict('{"winner": "A", "confidence": 7}') == ("a", None)

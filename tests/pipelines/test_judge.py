@@ -289,5 +289,5 @@ def test_an_endpoint_is_estimated_before_it_is_asked(
     out = f"out={tmp_path / 'out'}"
     assert main(["judge", files["kind"], "--against", files["unkind"], *words, out]) == 2
     said = capsys.readouterr()
-    assert "32 calls (at most 20 of them now), about" in said.out
+    assert "20 calls (another 12 are left to another run), about" in said.out
     assert "cannot be reached" in said.err

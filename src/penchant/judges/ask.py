@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from penchant.errors import InputError
-from penchant.judges.contract import SWAPPED, Judge, Question
+from penchant.judges.contract import SWAPPED, AnswerReader, Judge, Question
 from penchant.judges.store import VerdictStore
+from penchant.judges.verdicts import READER
 from penchant.train.progress import progress_bar
 from penchant.types import Verdict, Winner
 
 Orders = Literal["both", "one"]
+AskAgain = Literal["unreadable"]
+log = logging.getLogger("penchant.judges")
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,49 @@ class Answer:
         return Verdict(SWAPPED[self.second.winner])
 
 
+@dataclass(frozen=True)
+class Calls:
+    """What is known of some questions, and what a judge has to be asked.
+
+    Attributes:
+        known: verdicts from the store. missing: questions to ask, each once, in order. left: how many more there are,
+            beyond `max_calls`.
+    """
+
+    known: dict[Question, Verdict]
+    missing: list[Question]
+    left: int = 0
+
+
+def plan_calls(
+    judge: Judge,
+    pairs: Sequence[Question],
+    *,
+    store: VerdictStore | None = None,
+    orders: Orders = "both",
+    max_calls: int | None = None,
+    ask_again: AskAgain | None = None,
+) -> Calls:
+    """Return the calls that `ask` would make, without making one.
+
+    Stored answers that an earlier reader read are read again first.
+    """
+    if max_calls is not None and max_calls < 0:
+        raise InputError(f"max_calls must be at least 0, got {max_calls}")
+    unique = list(dict.fromkeys(question for pair in pairs for question in _in_orders(pair, orders)))
+    known: dict[Question, Verdict] = {}
+    if store is not None:
+        _read_again(judge, store)
+        known = {unique[place]: verdict for place, verdict in store.find(judge.identity, unique).items()}
+    missing = [
+        question
+        for question in unique
+        if question not in known or (ask_again == "unreadable" and known[question].winner == "unparseable")
+    ]
+    now = missing[:max_calls]
+    return Calls(known, now, len(missing) - len(now))
+
+
 def ask(
     judge: Judge,
     pairs: Sequence[Question],
@@ -66,6 +113,7 @@ def ask(
     store: VerdictStore | None = None,
     orders: Orders = "both",
     max_calls: int | None = None,
+    ask_again: AskAgain | None = None,
 ) -> list[Answer]:
     """A judge's answers to pairs, in order. What is in the store is not asked again, and pairs of one content are asked
     once.
@@ -74,28 +122,61 @@ def ask(
         store: where verdicts are kept; those of failed calls are not, so that they are tried again.
         orders: `both`, or `one` for half of the calls and no idea of how much the order decided.
         max_calls: calls to make at most; pairs beyond that are unparseable, and asked by another run.
+        ask_again: `unreadable` for another call where the stored answer names no winner; the old answer stays in the
+            store.
 
     Raises:
         InputError, RunError: as the judge and the store. All verdicts that came before are in the store.
     """
-    if max_calls is not None and max_calls < 0:
-        raise InputError(f"max_calls must be at least 0, got {max_calls}")
-    wanted = [(asked, asked.swapped) if orders == "both" else (asked,) for asked in pairs]
-    unique = list(dict.fromkeys(asked for both in wanted for asked in both))
-    known = {} if store is None else store.find(judge.identity, unique)
-    verdicts = {unique[place]: verdict for place, verdict in known.items()}
-    missing = [asked for asked in unique if asked not in verdicts][:max_calls]
+    calls = plan_calls(judge, pairs, store=store, orders=orders, max_calls=max_calls, ask_again=ask_again)
+    return make_calls(judge, pairs, calls, store=store, orders=orders)
+
+
+def make_calls(
+    judge: Judge,
+    pairs: Sequence[Question],
+    calls: Calls,
+    *,
+    store: VerdictStore | None = None,
+    orders: Orders = "both",
+) -> list[Answer]:
+    """Make the calls of a plan, and return the answers to all pairs. Arguments and errors as of `ask`."""
+    verdicts = dict(calls.known)
+    missing = calls.missing
     with progress_bar("judging", len(missing), "verdicts") as advance:
 
         def done(place: int, verdict: Verdict) -> None:
             if store is not None and verdict.final:
                 store.keep(judge.identity, missing[place], verdict)
-            verdicts[missing[place]] = verdict
+            if verdict.final or missing[place] not in verdicts:  # a failed call takes no earlier answer away
+                verdicts[missing[place]] = verdict
             advance(1, verdict.winner)
 
         if missing:
             judge.judge_many(missing, done)
-    return [
-        Answer(both[0], verdicts.get(both[0]), verdicts.get(both[1]) if len(both) == 2 else None, orders)
-        for both in wanted
-    ]
+    return [Answer(pair, *_both(verdicts, pair, orders), orders) for pair in pairs]
+
+
+def _read_again(judge: Judge, store: VerdictStore) -> None:
+    """Correct the stored verdicts of a judge that another version of the reader read from their answers."""
+    if not isinstance(judge, AnswerReader):
+        return
+    corrected, total = store.read_again(judge.identity, READER, judge.reread)
+    if corrected:
+        log.warning(
+            "%s: %d of %d answers are read otherwise than when they were stored. Their verdicts are corrected; what "
+            "stood there is in its table `earlier_verdicts`",
+            store.path,
+            corrected,
+            total,
+        )
+
+
+def _in_orders(pair: Question, orders: Orders) -> tuple[Question, ...]:
+    return (pair, pair.swapped) if orders == "both" else (pair,)
+
+
+def _both(
+    verdicts: Mapping[Question, Verdict], pair: Question, orders: Orders
+) -> tuple[Verdict | None, Verdict | None]:
+    return verdicts.get(pair), verdicts.get(pair.swapped) if orders == "both" else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from penchant.types import Verdict, Winner
 
@@ -46,6 +46,19 @@ class Judge(Protocol):
         Raises:
             InputError, RunError: what would fail for all of them, such as a wrong key. Verdicts that were done stay.
         """
+
+
+@runtime_checkable
+class AnswerReader(Protocol):
+    """A judge whose verdicts are read from an answer's words, and so can be read again without a call."""
+
+    def reread(self, asked: Question, verdict: Verdict) -> Verdict:
+        """Return a stored verdict as its transcript is read now."""
+
+
+def reread(judge: Judge, asked: Question, verdict: Verdict) -> Verdict:
+    """Return a stored verdict as the judge reads its transcript now; unchanged where the judge reads none."""
+    return judge.reread(asked, verdict) if isinstance(judge, AnswerReader) else verdict
 
 
 def digest(*texts: str) -> str:

@@ -7,18 +7,22 @@ import os
 import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from penchant.errors import InputError, MissingExtra, RunError
 from penchant.judges.contract import Done, Question
-from penchant.judges.prompts import load_template, read_verdict
+from penchant.judges.prompts import load_template
 from penchant.judges.settings import Endpoint
+from penchant.judges.verdicts import read_verdict
 from penchant.redact import redact, secrets_of_address
 from penchant.rewards.http import shown_url
 from penchant.types import Verdict
 
 EXCERPT = 200  # characters of an answer that a message shows
+FIRST_ANSWERS = 20
+"""A judge whose first so many answers cannot be used is stopped: the rest would cost as much and say as little."""
 MOST_WAIT_S = 60.0  # between two attempts, whatever `Retry-After` asks for
 FORM = {
     "type": "json_schema",
@@ -55,8 +59,6 @@ class EndpointJudge:
             raise MissingExtra("an endpoint needs the package `openai`: pip install 'penchant[judges]'") from error
         self.settings, self._openai = settings, openai
         self.template = load_template(settings.template)
-        if "@" in (settings.base_url or ""):
-            raise InputError(f"base_url has credentials in it: put the key into the variable {settings.key_from}")
         key = os.environ.get(settings.key_from)
         if not key and settings.base_url is None:
             raise InputError(
@@ -72,6 +74,11 @@ class EndpointJudge:
         """As `Judge.judge_many`. A call that fails at every attempt is an unparseable verdict that is not final."""
         _run(self._all(questions, done))
 
+    def reread(self, asked: Question, verdict: Verdict) -> Verdict:
+        """Return a stored verdict as its transcript is read now."""
+        found = read_verdict(verdict.transcript)
+        return replace(verdict, winner=found.winner, confidence=found.confidence)
+
     async def _all(self, questions: Sequence[Question], done: Done) -> None:
         settings = self.settings
         # no redirects: texts and key go to the address that was given; and no proxy lies before this machine itself
@@ -85,10 +92,16 @@ class EndpointJudge:
             http_client=http,
         )
         waiting = iter(enumerate(questions))
+        useless: list[Verdict] | None = []  # the first answers; None as soon as one names a winner
 
         async def worker() -> None:
+            nonlocal useless
             for place, asked in waiting:
-                done(place, await self._one(client, asked))
+                verdict = await self._one(client, asked)
+                done(place, verdict)
+                useless = None if useless is None or verdict.winner != "unparseable" else [*useless, verdict]
+                if useless is not None and len(useless) >= FIRST_ANSWERS:
+                    raise self._useless(useless)
 
         async with client:
             workers = [asyncio.create_task(worker()) for _ in range(min(settings.concurrency, len(questions)))]
@@ -107,8 +120,9 @@ class EndpointJudge:
             try:
                 said, tokens = await self._answer(client, text)
                 self._answered = True
-                winner, confidence = read_verdict(said)
-                return Verdict(winner, confidence, self._safe(said), time.monotonic() - begun, tokens)
+                said = self._safe(said)
+                found = read_verdict(said)
+                return Verdict(found.winner, found.confidence, said, time.monotonic() - begun, tokens)
             except (self._openai.APIError, TimeoutError, ValueError) as error:
                 self._give_up(error, last=attempt + 1 == self.settings.attempts)
                 reason = self._safe(f"{type(error).__name__}: {_words(error)}")[:EXCERPT]
@@ -161,6 +175,22 @@ class EndpointJudge:
                 f"{where} cannot be reached, {self.settings.attempts} attempts failed ({cause}): start it, or "
                 "correct `base_url`, and give the same command again"
             ) from None
+
+    def _useless(self, first: Sequence[Verdict]) -> RunError:
+        """Return the error for a judge whose first answers cannot be used, with what the first of them was."""
+        where = shown_url(self.settings.base_url) if self.settings.base_url else "the endpoint"
+        if failed := [verdict for verdict in first if not verdict.final]:
+            return RunError(
+                f"{where}: {len(failed)} of the first {len(first)} calls failed and no answer names a winner. The "
+                f"first {failed[0].transcript.rstrip('.')}. Nothing is lost: correct `judge.base_url`, `judge.model` "
+                "or what the message names, and give the same command again"
+            )
+        said, reason = first[0].transcript, read_verdict(first[0].transcript).reason
+        return RunError(
+            f"{where}: the first {len(first)} answers of {self.settings.model!r} name no winner. The first cannot be "
+            f"read, since {reason}: {said[-EXCERPT:]!r}. They are kept. Name another model, raise `judge.max_tokens`, "
+            'or let `judge.template` ask for a last line such as "Verdict: A"; `ask_again=unreadable` asks them again'
+        )
 
     def _safe(self, text: str) -> str:
         """Return the text without the key and what is secret in the address, which a server may send back."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from penchant.judges.contract import SWAPPED, Done, Judge, Question
+from penchant.judges.contract import SWAPPED, Done, Judge, Question, reread
 from penchant.types import Verdict
 
 _STEPS = 1 << 64
@@ -19,8 +19,15 @@ class NoisyJudge:
         self.identity = f"noisy {rate} {seed} of {judge.identity}"
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
-        def turned(place: int, verdict: Verdict) -> None:
-            drawn = int(questions[place].digest(self.identity, ordered=False), 16) % _STEPS / _STEPS
-            done(place, replace(verdict, winner=SWAPPED[verdict.winner]) if drawn < self.rate else verdict)
+        self.judge.judge_many(
+            questions, lambda place, verdict: done(place, self._with_errors(questions[place], verdict))
+        )
 
-        self.judge.judge_many(questions, turned)
+    def reread(self, asked: Question, verdict: Verdict) -> Verdict:
+        """Return a stored verdict as the inner judge reads its transcript now, with the same error."""
+        return self._with_errors(asked, reread(self.judge, asked, self._with_errors(asked, verdict)))
+
+    def _with_errors(self, asked: Question, verdict: Verdict) -> Verdict:
+        """Return the verdict turned round where this question is one that the judge errs in."""
+        drawn = int(asked.digest(self.identity, ordered=False), 16) % _STEPS / _STEPS
+        return replace(verdict, winner=SWAPPED[verdict.winner]) if drawn < self.rate else verdict

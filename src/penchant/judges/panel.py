@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import cast
 
-from penchant.judges.contract import Done, Judge, Question
+from penchant.judges.contract import SWAPPED, Done, Judge, Question, reread
 from penchant.types import Verdict, Winner
 
 
@@ -24,6 +27,26 @@ class PanelJudge:
             heard.append(said)
         for place in range(len(questions)):
             done(place, self._together([said[place] for said in heard]))
+
+    def reread(self, asked: Question, verdict: Verdict) -> Verdict:
+        """Return a stored verdict with each judge's part of the transcript read again."""
+        parts = self._parts(verdict.transcript)
+        if parts is None:
+            return verdict
+        read = [reread(judge, asked, part) for judge, part in zip(self.judges, parts, strict=True)]
+        return replace(verdict, winner=majority(Counter(part.winner for part in read)))
+
+    def _parts(self, transcript: str) -> list[Verdict] | None:
+        """Return what each judge said, from the transcript of `_together`; None where it cannot be taken apart."""
+        marks = [rf"\[{re.escape(judge.identity)}: ({'|'.join(SWAPPED)})\]" for judge in self.judges]
+        found = re.fullmatch(r"\n\n".join(rf"{mark}(.*)" for mark in marks), transcript, re.DOTALL)
+        if found is None:
+            return None
+        texts = found.groups()
+        return [
+            Verdict(cast(Winner, winner), None, said.strip())
+            for winner, said in zip(texts[::2], texts[1::2], strict=True)
+        ]
 
     def _together(self, verdicts: Sequence[Verdict]) -> Verdict:
         named = zip(self.judges, verdicts, strict=True)

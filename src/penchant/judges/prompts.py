@@ -1,9 +1,7 @@
-"""What a language model is asked: templates as files, ours or the user's own, and how its answer is read."""
+"""What a language model is asked: templates as files, ours or the user's own."""
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -13,12 +11,9 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from penchant.errors import InputError
 from penchant.judges.contract import Question, digest
-from penchant.types import Winner
 
 OURS = ("instruction", "summary", "summary_concise", "helpfulness", "harmlessness")
 SLOTS = {"prompt", "a", "b"}
-_VERDICT = re.compile(r"verdict\W{0,6}(a|b|tie)\b", re.IGNORECASE)
-_BARE = re.compile(r"\W*(a|b|tie)\W*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -66,40 +61,6 @@ def load_template(name: str) -> Template:
             f"the template {name} {' and '.join(said)}: write {{{{ prompt }}}}, {{{{ a }}}} and {{{{ b }}}}"
         )
     return Template(name, text)
-
-
-def read_verdict(answer: str) -> tuple[Winner, float | None]:
-    """Which one an answer names, and how sure it says to be.
-
-    An answer is JSON with `winner`, or has a line `Verdict: A`, or is the bare word. The last verdict counts, as models
-    weigh both sides first.
-    """
-    text = answer.strip()
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        content = None
-    if isinstance(content, dict):
-        winner = str(content.get("winner", "")).strip().lower()
-        sure = content.get("confidence")
-        known = isinstance(sure, int | float) and not isinstance(sure, bool) and 0 <= sure <= 1
-        return _winner(winner), float(sure) if known and sure is not None else None
-    found = _VERDICT.findall(text)
-    if found:
-        return _winner(found[-1].lower()), None
-    bare = _BARE.fullmatch(text)
-    return _winner(bare[1].lower() if bare else ""), None
-
-
-def _winner(word: str) -> Winner:
-    match word:
-        case "a":
-            return "a"
-        case "b":
-            return "b"
-        case "tie":
-            return "tie"
-    return "unparseable"
 
 
 def _environment() -> SandboxedEnvironment:

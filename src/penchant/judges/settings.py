@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from penchant.config import Config
+from penchant.config.addresses import split_http_address
 from penchant.config.limits import Seed
 
 Text = Annotated[str, Field(min_length=1)]
@@ -14,6 +16,20 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Difference = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Seconds = Annotated[float, Field(gt=0)]
+
+
+def _check_address(address: str) -> str:
+    """Refuse what no client can connect to, before the first of many calls fails."""
+    try:
+        parts = split_http_address(address)
+    except ValueError as error:
+        raise ValueError(f"{error}; expected an address such as http://localhost:8000/v1") from None
+    if "@" in parts.netloc:
+        raise ValueError("it has credentials in it: put the key into the variable that `key_from` names")
+    return address
+
+
+Address = Annotated[str, AfterValidator(_check_address)]
 
 
 class Longest(Config):
@@ -62,7 +78,7 @@ class Endpoint(Config):
     name: Literal["endpoint"] = "endpoint"
     model: Text
     """As the endpoint calls it."""
-    base_url: str | None = None
+    base_url: Address | None = None
     """The address, which mostly ends in /v1; that of OpenAI if not given."""
     key_from: Text = "OPENAI_API_KEY"
     """The environment variable that holds the key. It is sent to the endpoint and written nowhere."""
@@ -118,3 +134,15 @@ class Noisy(Config):
 JudgeSpec = Annotated[
     Longest | Random | Reward | LocalPolicy | Endpoint | People | Panel | Noisy, Field(discriminator="name")
 ]
+
+
+def endpoints_of(judge: Config) -> Iterator[Endpoint]:
+    """Yield the endpoints that a judge asks: itself, or those inside of it."""
+    match judge:
+        case Endpoint():
+            yield judge
+        case Panel():
+            for member in judge.judges:
+                yield from endpoints_of(member)
+        case Noisy():
+            yield from endpoints_of(judge.judge)

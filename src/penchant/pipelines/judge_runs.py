@@ -11,8 +11,9 @@ from typing import Any
 
 from penchant.errors import InputError, RunError
 from penchant.judges import Answer, Question, VerdictStore, ask, make_judge
+from penchant.judges.ask import Calls, make_calls, plan_calls
 from penchant.judges.prompts import load_template
-from penchant.judges.settings import Endpoint, JudgeSpec, Longest, Random
+from penchant.judges.settings import Endpoint, Longest, Random, endpoints_of
 from penchant.judges.summary import summarize
 from penchant.metrics.win_rate import Difference, holm, paired_difference
 from penchant.pipelines.judge_settings import JudgeConfig
@@ -49,14 +50,14 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
     sources = _sources(config)
     met = opponents(config)
     pairs = {name: _pairs(config, name, one.texts, met[one.place]) for name, one in sources.items()}
-    if tell is not None and isinstance(config.judge, Endpoint):
-        tell(_estimate(config, config.judge, [pair for of in pairs.values() for pair in of]))
     folder = Path(config.out).expanduser()
+    every = [pair for of in pairs.values() for pair in of]
     with VerdictStore(folder / "judgments.sqlite") as store:
-        asked = _ask_all(config, config.judge, pairs, store)
+        asked = _by_source(_ask(config, every, store, tell), pairs)
     beside = {
         baseline.name: {
-            name: summarize(answers)["win_rate"] for name, answers in _ask_all(config, baseline, pairs, None).items()
+            name: summarize(answers)["win_rate"]
+            for name, answers in _by_source(ask(make_judge(baseline), every, orders=config.orders), pairs).items()
         }
         for baseline in ((Longest(), Random()) if config.baselines else ())
     }
@@ -86,24 +87,50 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
     return numbers
 
 
-def _ask_all(
-    config: JudgeConfig, judge: JudgeSpec, pairs: Mapping[str, Sequence[Question]], store: VerdictStore | None
-) -> dict[str, list[Answer]]:
-    """What a judge says of everyone's pairs. All are asked at once, so that `max_calls` is of all together."""
-    most = config.max_calls if store is not None else None
-    every = [pair for of in pairs.values() for pair in of]
-    answers = iter(ask(make_judge(judge), every, store=store, orders=config.orders, max_calls=most))
-    return {name: list(islice(answers, len(of))) for name, of in pairs.items()}
+def _ask(
+    config: JudgeConfig, pairs: Sequence[Question], store: VerdictStore, tell: Callable[[str], None] | None
+) -> list[Answer]:
+    """Ask the judge what the store does not hold yet, after saying how much that is.
+
+    Raises:
+        RunError: every call failed.
+    """
+    judge, orders = make_judge(config.judge), config.orders
+    calls = plan_calls(judge, pairs, store=store, orders=orders, max_calls=config.max_calls, ask_again=config.ask_again)
+    if tell is not None and (endpoints := list(endpoints_of(config.judge))):
+        tell(_estimate(endpoints, calls))
+    answers = make_calls(judge, pairs, calls, store=store, orders=orders)
+    _refuse_failures_alone(answers)
+    return answers
 
 
-def _estimate(config: JudgeConfig, endpoint: Endpoint, asked: Sequence[Question]) -> str:
-    """What a run will ask of an endpoint."""
-    orders = 2 if config.orders == "both" else 1
-    template = load_template(endpoint.template)
-    letters = sum(len(template.ask(pair)) for pair in asked) * orders
-    limit = "" if config.max_calls is None else f" (at most {config.max_calls:,} of them now)"
-    calls = f"{len(asked) * orders:,} calls{limit}"
-    return f"{calls}, about {letters // 4:,} tokens to read; those known already are not asked again"
+def _by_source(answers: Sequence[Answer], pairs: Mapping[str, Sequence[Question]]) -> dict[str, list[Answer]]:
+    """Return the answers to everyone's pairs, which were asked all at once, so that `max_calls` is of all together."""
+    following = iter(answers)
+    return {name: list(islice(following, len(of))) for name, of in pairs.items()}
+
+
+def _refuse_failures_alone(answers: Sequence[Answer]) -> None:
+    """Refuse to report a comparison in which every call failed.
+
+    Raises:
+        RunError: no answer came to any question; with what the first call failed of.
+    """
+    verdicts = [verdict for answer in answers for verdict in (answer.first, answer.second) if verdict is not None]
+    failed = [verdict for verdict in verdicts if not verdict.final and verdict.transcript.startswith("failed: ")]
+    if failed and len(failed) == len(verdicts):
+        raise RunError(
+            f"all {len(failed)} calls of the judge failed, so there is nothing to report. The first "
+            f"{failed[0].transcript.rstrip('.')}. Correct what it names, and give the same command again"
+        )
+
+
+def _estimate(endpoints: Sequence[Endpoint], calls: Calls) -> str:
+    """Return what a run will ask of endpoints: calls that will be made, without those whose verdicts are stored."""
+    letters = sum(len(load_template(one.template).ask(asked)) for one in endpoints for asked in calls.missing)
+    known = f"; {len(calls.known):,} verdicts are known already" if calls.known else ""
+    left = f" (another {calls.left * len(endpoints):,} are left to another run)" if calls.left else ""
+    return f"{len(calls.missing) * len(endpoints):,} calls{left}, about {letters // 4:,} tokens to read{known}"
 
 
 def _sources(config: JudgeConfig) -> dict[str, Source]:

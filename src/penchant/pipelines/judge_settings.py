@@ -54,6 +54,9 @@ class JudgeConfig(Config):
     that."""
     max_calls: Annotated[int | None, Field(ge=0, le=1_000_000_000)] = None
     """Calls of the judge, at most; another run goes on with the rest."""
+    ask_again: Literal["unreadable"] | None = None
+    """`unreadable`: make another call for each stored answer that names no winner. The earlier answers stay in the
+    database."""
     out: str = "judged"
     """The folder for `judgments.sqlite`, `judge.json`, `report.html` and what was drawn; verdicts that are there are
     not asked for again."""

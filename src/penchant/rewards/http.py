@@ -11,7 +11,6 @@ import http.client
 import json
 import logging
 import os
-import re
 import time
 import urllib.error
 import urllib.request
@@ -20,12 +19,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
+from penchant.config.addresses import split_http_address
 from penchant.errors import InputError, RunError
 from penchant.redact import redact, secrets_of_address
 
 log = logging.getLogger("penchant.rewards")
 
-SCHEMES = ("http://", "https://")
 TOKEN = "PENCHANT_REWARD_TOKEN"
 """The environment variable whose value is sent as a bearer token, so that no secret stands in a configuration."""
 
@@ -186,16 +185,11 @@ def _checked(url: str) -> SplitResult:
         InputError: no scheme or host, a port that is none, characters that must be percent-encoded.
     """
     try:
-        parts = urlsplit(url)
-        good = bool(parts.hostname) and parts.port != 0 and re.fullmatch("[!-~]+", url) is not None
-    except ValueError:  # the port
-        good = False
-    if not (good and url.lower().startswith(SCHEMES)):
-        raise InputError(  # without the text itself: nobody knows where in it a password ends
-            "the reward's address cannot be used; expected one such as http://localhost:8000/score, with other "
-            "characters than plain ASCII percent-encoded"
-        )
-    return parts
+        return split_http_address(url)
+    except ValueError as error:  # without the text itself: nobody knows where in it a password ends
+        raise InputError(
+            f"the reward's address cannot be used: {error}; expected one such as http://localhost:8000/score"
+        ) from None
 
 
 def _proxies(url: str) -> list[urllib.request.ProxyHandler]:

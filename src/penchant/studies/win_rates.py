@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from penchant.config import Config
-from penchant.judges.settings import Endpoint, Noisy, Panel
+from penchant.judges.settings import endpoints_of
 from penchant.studies.study import StudyResult, run_study
 from penchant.studies.win_rate_grid import WinRateGrid, win_rate_grid
 from penchant.studies.win_rate_settings import WinRatesConfig
@@ -23,12 +22,12 @@ def run_win_rates(config: WinRatesConfig, *, jobs: int = 1, workers: Workers | N
     Raises:
         InputError: as there; an endpoint that is to judge has no key, before anything is trained.
     """
-    for endpoint in _endpoints(config.judge):
+    for endpoint in endpoints_of(config.judge):
         from penchant.judges.endpoint import EndpointJudge
 
         EndpointJudge(endpoint)  # says what is missing
     stages = win_rate_grid(config)
-    if any(True for _ in _endpoints(config.judge)):
+    if any(True for _ in endpoints_of(config.judge)):
         log.info("%s", _estimate(config, stages))
 
     def numbers(folder: Path, reasons: Mapping[str, str]) -> dict[str, Any]:
@@ -38,17 +37,6 @@ def run_win_rates(config: WinRatesConfig, *, jobs: int = 1, workers: Workers | N
 
     needed = stages.contenders[0].judged[config.own]
     return run_study(config, stages.tasks(), [needed], numbers, jobs=jobs, workers=workers)
-
-
-def _endpoints(judge: Config) -> Iterator[Endpoint]:
-    match judge:
-        case Endpoint():
-            yield judge
-        case Panel():
-            for one in judge.judges:
-                yield from _endpoints(one)
-        case Noisy():
-            yield from _endpoints(judge.judge)
 
 
 def _estimate(config: WinRatesConfig, stages: WinRateGrid) -> str:

@@ -1,0 +1,233 @@
+"""Read one phrase: which side it names, a tie, or nothing that can be known.
+
+A phrase is matched whole against what judges write ("Response A is better", "a narrow win for B", "A = B"). One that
+says more than that says nothing here: half of a sentence is no verdict.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from penchant.types import Winner
+
+MAX_PHRASE = 400
+"""Characters of a phrase that is read; longer ones explain."""
+
+MAX_WORDS = 24
+"""Words of a phrase without its reasons; no pattern has more."""
+_UNSEEN = ("Cf", "So")  # formatting, and pictures
+
+_NOUN = (
+    r"(?:ai |chat ?bot |assistant |model |candidate )?(?:responses?|repl(?:y|ies)|answers?|summar(?:y|ies)|assistants?|"
+    r"options?|outputs?|models?|candidates?|completions?|choices?|texts?|versions?|solutions?|essays?|stor(?:y|ies)|"
+    r"translations?|messages?|continuations?|chat ?bots?|systems?|agents?|conversations?|dialogues?|comments?|ones?)"
+)
+_LEAD = re.compile(
+    r"^(?:(?:so|thus|therefore|hence|overall|finally|ultimately|conclusively|in conclusion|in summary|in short|"
+    r"to conclude|to sum up|on balance|on the whole|all in all|all things considered|in my opinion|in my view|"
+    r"in my judg[e]?ment|as a result|consequently|accordingly|and|ok|okay|well|taken together|in total)\b[\s,:]*)+",
+)
+_TAIL = re.compile(
+    r"(?:\s*[,(:;]\s*|\s+(?:-+|[–—])\s+|\s+)"
+    r"(?:because|since|due to|owing to|given that|as (?:it|its|this|that|they)\b).*$"
+    r"|\s+(?:-+|[–—])\s+.*$|\s*\((?!\s*(?:$|@)).*\)\s*$",
+    re.DOTALL,
+)
+_DEGREE = re.compile(
+    r"\b(?:slightly|clearly|definitely|marginally|narrowly|overall|much|far|significantly|considerably|substantially|"
+    r"strongly|somewhat|noticeably|decisively|easily|certainly|obviously|really|very|just|only just|a bit|a little|"
+    r"a lot|by far|by a hair|by a (?:small|narrow|slim|large|wide) margin|convincingly|generally|simply|honestly|"
+    r"personally|mildly|moderately|even|ever so|hands down|here|indeed|ultimately|therefore|thus|clear(?=ly)|"
+    r"in quality|in this case|of the two|of both)\b[\s,]*"
+)
+_BETTER = (
+    r"(?:better|best|preferable|preferred|superior|stronger|strongest|winner|winning|more helpful|most helpful|"
+    r"more useful|more accurate overall|more harmless|less harmful|favou?red|chosen|selected)"
+)
+_WORSE = r"(?:worse|worst|inferior|weaker|weakest|loser|losing|less helpful|more harmful|less preferable)"
+_AFTER_SMALL = (
+    r"\s*(?:$|[.,;:!)\]><=≈~&]|(?:is|was|wins|won|beats|over|than|and|or|because|since|has|gets|equals|loses|lost|ties|"
+    r"edges|outperforms|are|slightly|clearly)\b)"
+)
+_SIDE = r"(?P<x>@[01])"
+_OTHER = r"@[01]"
+_IS = r"(?:is|was|has been|'s|remains|comes out|came out)"
+_THAN = rf"(?: (?:than|to|over|compared (?:to|with)) {_OTHER})?"
+_THINK = (
+    r"(?:i|we)(?:'d| would| will| do| must| have to|'ll)?(?: have to)? "
+    r"(?:think|believe|find|judge|conclude|say|feel|consider|decide|rate)(?: that)? "
+)
+_GIVE = r"(?:win|victory|preference|edge|advantage|vote|nod|point|lead|verdict|choice)"
+_SIZE = r"(?:narrow|slight|clear|close|small|strong|marginal|big|large|solid|modest|slim|decisive|final|weak|tiny)"
+
+# each pattern matches a whole phrase; `x` is the side that wins
+_WINS = [
+    rf"(?:{_THINK})?{_SIDE}",
+    rf"(?:{_THINK})?{_SIDE} (?:{_IS} )?(?:the |my )?(?:(?:clear|narrow) )?{_BETTER}"
+    rf"(?: (?:one|choice|pick|{_NOUN}))?{_THAN}",
+    rf"(?:{_THINK})?{_SIDE} to be (?:the )?{_BETTER}(?: (?:one|choice|{_NOUN}))?{_THAN}",
+    rf"(?:{_THINK})?{_SIDE} (?:wins|won|prevails|takes (?:it|the win)|gets (?:it|my vote|the nod|the point)|"
+    rf"has (?:the|a|an)(?: {_SIZE})? {_GIVE}|comes out (?:ahead|on top)|is (?:my|the) (?:choice|pick|winner|verdict))"
+    rf"{_THAN}",
+    rf"(?:{_THINK})?{_SIDE} (?:beats|outperforms|edges out|surpasses|wins over|wins against|defeats|bests) {_OTHER}",
+    rf"{_SIDE} (?:over|>+|≻) {_OTHER}",
+    rf"{_SIDE} (?:preferred|favou?red)",
+    r"(?:i|we)(?:'d| would| will|'ll)?(?: have to)? (?:choose|chose|pick|picked|prefer|preferred|select|selected|"
+    r"favou?r|favou?red|vote for|go with|went with|go for|say|lean towards?|recommend|take)(?: that)? "
+    rf"{_SIDE}(?: (?:over|to|instead of) {_OTHER})?",
+    r"(?:slightly )?(?:prefer|choose|pick|select|leaning(?: towards?)?|lean(?:s)? towards?|favou?rs?) "
+    rf"{_SIDE}(?: over {_OTHER})?",
+    rf"(?:the |my )?{_BETTER}(?: (?:one|choice|pick|{_NOUN}))?(?: of the two)?(?: is| was|:)?:? {_SIDE}",
+    rf"(?:it is |it's |this is |i see )?(?:a |an |the |my )?(?:{_SIZE} )*{_GIVE} "
+    rf"(?:is |was )?(?:for|to|goes to|of|with|is|:) {_SIDE}(?: over {_OTHER})?",
+    rf"(?:{_SIZE} )+{_SIDE}",
+]
+_LOSES = [
+    rf"(?:{_THINK})?{_SIDE} {_IS} (?:the )?{_WORSE}(?: (?:one|choice|{_NOUN}))?{_THAN}",
+    rf"(?:{_THINK})?{_SIDE} (?:loses|lost)(?: to {_OTHER})?",
+    rf"{_SIDE} (?:<+|≺) {_OTHER}",
+    rf"(?:the )?{_WORSE}(?: (?:one|choice|{_NOUN}))? (?:is|was) {_SIDE}",
+]
+_EQUAL = (
+    r"(?:equal|equivalent|tied|identical|the same|on par|evenly matched|alike|comparable|indistinguishable|even|"
+    r"(?:equally|as|just as) (?:good|bad|strong|weak|helpful|valid|useful|well|poor)(?: as each other)?|"
+    r"of (?:equal|the same) quality|a (?:tie|draw))"
+)
+_TIES = [
+    r"(?:(?:it|this|that)(?:'s| is| was)|(?:i|we)(?:'d| would)? (?:call|say|declare|judge)(?: it| this)?(?: is)?|"
+    rf"(?:{_THINK})(?:it is |it's ))?\s*(?:a |an )?(?:{_SIZE} |complete |perfect |virtual |dead )*"
+    rf"(?:tie|ties|tied|draw|toss[- ]?up|heat|stalemate)"
+    rf"(?: between (?:the two|both|the two {_NOUN}|{_OTHER} and {_OTHER}))?",
+    rf"(?:{_THINK})?(?:both|the two|they)(?: of them)?(?: {_NOUN})?(?: {_OTHER} and {_OTHER})? (?:are|were|look) "
+    rf"(?:both )?{_EQUAL}",
+    rf"(?:{_THINK})?{_OTHER} (?:and|&) {_OTHER} (?:are (?:both )?{_EQUAL}|tie|draw)",
+    rf"(?:{_THINK})?{_OTHER} (?:is {_EQUAL} (?:as|to|with)|equals|is equal to|ties with|is on par with) {_OTHER}",
+    rf"{_OTHER} (?:=+|≈|~) {_OTHER}",
+    rf"(?:both )?{_EQUAL}",
+    rf"neither(?: {_NOUN}| of them| of the two)?(?: is| was)? {_BETTER}(?: than the other)?",
+    r"(?:there is |i have |i see )?no (?:clear |real |strong )?(?:winner|preference|difference)"
+    r"(?: between (?:them|the two|both))?",
+    rf"(?:i |we )?(?:cannot|can't|can not|could not|couldn't) (?:tell|tell apart|distinguish)(?: (?:them|the two|both)"
+    rf"(?: {_NOUN})?)?(?: apart)?",
+]
+_TIE_WORDS = re.compile(
+    r"\b(?:ties?|tied|draw|toss|heat|stalemate|equal\w*|equivalent|identical|same|par|matched|alike|comparable|even|"
+    r"indistinguishable|as|neither|no|tell|distinguish)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the two sides are called in an answer, such as `A` and `B`."""
+
+    first: str
+    second: str
+
+    @cached_property
+    def mentions(self) -> re.Pattern[str]:
+        """The sides in a phrase; a small letter only where it can be no article."""
+        upper = "|".join(map(re.escape, (self.first, self.second)))
+        lower = "|".join(re.escape(label.lower()) for label in (self.first, self.second))
+        noun = rf"(?:the )?{_NOUN}\s*[#:]?\s*"
+        return re.compile(
+            rf"(?:(?i:{noun})?[(\[](?P<in_brackets>{upper}|{lower})[)\]]|(?i:{noun})(?P<after_noun>{upper}|{lower})"
+            rf"|(?i:the )?(?P<bare>{upper})|(?P<small>{lower})(?={_AFTER_SMALL}))(?![\w'-])"
+            rf"(?:'s (?i:{_NOUN})\b)?(?:(?i: {_NOUN})(?= (?i:is|was|wins)\b))?"
+        )
+
+    @cached_property
+    def bare(self) -> dict[str, str]:
+        """The marks of the two labels, by what the whole phrase may be in either case."""
+        return {self.first.lower(): "@0", self.second.lower(): "@1"}
+
+    def mark(self, phrase: str) -> str:
+        """Return the phrase with its sides as `@0` and `@1`."""
+        if self.is_label(phrase):
+            return self.bare[_stripped(phrase)]
+
+        def named(found: re.Match[str]) -> str:
+            name = found["in_brackets"] or found["after_noun"] or found["bare"] or found["small"]
+            if found["bare"] and self._is_article(found):
+                return found[0]
+            return self.bare[name.lower()]
+
+        return self.mentions.sub(lambda found: _whole_word(found, named), phrase)
+
+    def is_label(self, phrase: str) -> bool:
+        """Whether a phrase is a label and nothing else, in either case."""
+        return _stripped(phrase) in self.bare
+
+    @staticmethod
+    def _is_article(found: re.Match[str]) -> bool:
+        """Whether the `A` that opens a phrase is an article, as in "A narrow win for B"."""
+        return found["bare"] == "A" and _ARTICLE.match(found.string, found.end()) is not None
+
+
+_ARTICLE = re.compile(
+    rf" (?:{_SIZE}|tie|draw|toss|dead|stalemate|complete|perfect|virtual|{_GIVE}|{_BETTER} {_NOUN}|{_WORSE} {_NOUN}|"
+    rf"{_NOUN})\b(?! (?:is|was|wins)\b)",
+    re.IGNORECASE,
+)
+
+
+def _stripped(phrase: str) -> str:
+    return phrase.strip(" ()[].,:!").lower()
+
+
+def _whole_word(found: re.Match[str], named: object) -> str:
+    before = found.string[: found.start()]
+    if before and (before[-1].isalnum() or before[-1] in "_'@"):
+        return found[0]
+    assert callable(named)
+    return str(named(found))
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> list[tuple[re.Pattern[str], str]]:
+    kinds = ((_WINS, "wins"), (_LOSES, "loses"), (_TIES, "tie"))
+    return [(re.compile(text), kind) for patterns, kind in kinds for text in patterns]
+
+
+def read_phrase(phrase: str, labels: Labels) -> Winner | None:
+    """Return what a phrase says as a whole; None where that is nothing, or not to be known."""
+    if len(phrase) > MAX_PHRASE:
+        return None
+    text = tidy(phrase)
+    if text.endswith("?"):
+        return None
+    marked = labels.mark(text.strip(" .!,;:-–—"))
+    if "@" not in marked and not _TIE_WORDS.search(marked):
+        return None
+    return _said(marked) or _said(_TAIL.sub("", marked, count=1))
+
+
+def _said(marked: str) -> Winner | None:
+    marked = re.sub(r"\s*([<>=≈~≻≺]+)\s*", r" \1 ", marked)
+    lowered = re.sub(r"[\s,]+", " ", _LEAD.sub("", marked.lower())).strip(" .!,;:-–—()[]")
+    if lowered.count(" ") >= MAX_WORDS:
+        return None
+    for text in dict.fromkeys((lowered, re.sub(r"\s+", " ", _DEGREE.sub("", lowered)).strip(" ,"))):
+        for pattern, kind in _patterns():
+            found = pattern.fullmatch(text)
+            if found is None or len(set(re.findall(r"@[01]", text))) < len(re.findall(r"@[01]", text)):
+                continue  # a side that is better than itself
+            if kind == "tie":
+                return "tie"
+            return "a" if (found["x"] == "@0") == (kind == "wins") else "b"
+    return None
+
+
+@lru_cache(maxsize=256)
+def tidy(text: str) -> str:
+    """Return a text without marks of emphasis, quotes and unseen characters, with single spaces."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+        text = "".join(letter for letter in text if unicodedata.category(letter) not in _UNSEEN and letter != "\ufe0f")
+    text = re.sub(r"[<{]\s*([A-Za-z]+(?: [A-Za-z]+)?)\s*[>}]", r"\1", text)
+    text = re.sub(r"[‘’´`](?=[a-z]{1,2}\b)", "'", text)
+    text = re.sub(r"[*_`~\"“”«»„]|(?<!\w)'|'(?!\w)|[‘’]|\\(?=[*_\[\]()#>])", "", text.replace("\\_", ""))
+    return re.sub(r"\s+", " ", text).strip(" {}")

@@ -1,0 +1,51 @@
+"""Take a model's thoughts out of its answer: what it weighs before it answers is no verdict."""
+
+from __future__ import annotations
+
+import re
+
+_NAMES = "think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad|seed:think"
+_TAG = re.compile(
+    rf"<(?P<close>/?)\s*(?:{_NAMES})\s*>|\[(?P<bracket>/?)THINK\]"
+    r"|(?P<open_pipe><\|begin_of_thought\|>)|(?P<close_pipe><\|end_of_thought\|>)",
+    re.IGNORECASE,
+)
+_HARMONY = re.compile(r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>")
+_HARMONY_END = re.compile(r"<\|(?:end|return|start)\|>(?:assistant)?")
+
+
+def strip_thoughts(answer: str) -> str | None:
+    """Return the answer without its thoughts, or None where it ends inside them.
+
+    Thoughts stand between tags such as `<think>` and `</think>`, or in the channels `analysis` and `commentary` of
+    models that write channels. A closing tag without an opening one ends thoughts that began in the prompt's template,
+    as with DeepSeek-R1 behind a server that keeps the opening tag to itself.
+    """
+    text = _final_channel(answer)
+    if text is None:
+        return None
+    kept, start, depth = [], 0, 0
+    for tag in _TAG.finditer(text):
+        closes = bool(tag["close"] or tag["bracket"] or tag["close_pipe"])
+        if not closes:
+            if not depth:
+                kept.append(text[start : tag.start()])
+            depth += 1
+        elif depth > 1:
+            depth -= 1
+        else:
+            if not depth:  # the thoughts began before the answer
+                kept.clear()
+            depth = 0
+            start = tag.end()
+    return None if depth else "\n".join([*kept, text[start:]])
+
+
+def _final_channel(answer: str) -> str | None:
+    """Return the text of the last channel if it is no channel of thoughts; an answer without channels as it is."""
+    channels = list(_HARMONY.finditer(answer))
+    if not channels:
+        return answer
+    if channels[-1][1].lower() != "final":
+        return None
+    return _HARMONY_END.sub("", answer[channels[-1].end() :])

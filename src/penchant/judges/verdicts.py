@@ -1,0 +1,276 @@
+"""Read the verdict out of a judge's answer: a pure function that names a winner, or the reason why none can be read.
+
+Nothing is guessed. An explicit verdict counts (JSON, `[[A]]`, `Verdict: B`, `<answer>A</answer>`, a bare label), else
+sentences that are a verdict as a whole ("Response A is better."). Where these contradict each other, where the answer
+ends inside its thoughts, or where it takes back what it said, the answer is unparseable.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from penchant.judges.verdict_json import GAP, Fields, find_objects, walk
+from penchant.judges.verdict_phrases import Labels, read_phrase, tidy
+from penchant.judges.verdict_thoughts import strip_thoughts
+from penchant.types import Winner
+
+READER = 2
+"""The version of these rules. Stored answers that another version read are read again; 1 is that of 0.3.0.dev0."""
+MAX_CHARACTERS = 50_000
+"""Of an answer without its thoughts; the last so many are read."""
+LABELS = ("A", "B")
+
+_LEAD = r"(?:(?:so|thus|therefore|hence|overall|finally|in conclusion)\b,? )?(?:(?:my|the|our) )?(?:final |overall )*"
+_WHAT = r"(?: response| answer| summary| reply| option| one)?"
+_KEY = (
+    rf"(?:{_LEAD}(?:verdict|winner|preferred{_WHAT}|preference|choice|decision|judge?ment|better{_WHAT}|"
+    rf"(?:more|most) helpful{_WHAT}|less harmful{_WHAT}|selected{_WHAT}|selection|chosen{_WHAT})"
+    rf"|(?P<weak>{_LEAD}(?:answer|result|best{_WHAT}|final)))"
+)
+"""Words that a verdict stands behind. A weak one may be about the task itself ("the answer is B" of a quiz)."""
+_LABELLED = re.compile(rf"\b{_KEY}\s*(?:\bis\b\s*:?|\bwould be\b|\bgoes to\b|\bis for\b|[:=]+|[-–—]+>?|→|⇒)\s*", re.I)
+_HEADING = re.compile(rf"{_KEY}\s*[:=]?", re.I)
+_FIELDS = re.compile(_KEY, re.I)
+_BRACKETS = re.compile(r"\[\[([^\[\]]{1,40})\]\]")
+_TAGGED = re.compile(
+    r"<(verdict|answer|final_answer|winner|choice|preference|preferred|output|result|decision|judge?ment)>"
+    r"\s*([^<>]{0,200}?)\s*</\1\s*>",
+    re.IGNORECASE,
+)
+_BOXED = re.compile(r"\\boxed\s*\{\s*(?:\\(?:text|textbf|mathrm|mathbf)\s*\{)?\s*([^{}]{1,40}?)\s*\}?\s*\}")
+_RESULT = re.compile(r"\[(?:result|verdict|answer)\]\s*[:=]?\s*([^\n]{1,40})", re.IGNORECASE)
+_SENTENCES = re.compile(r"(?<=[.!?;])\s+|\n|(?<=[.!?])(?=\*\*)")
+_CLAUSES = re.compile(r",?\s+(?:but|so|yet|however|therefore|thus|hence)\b,?\s+", re.IGNORECASE)
+_TAKEN_BACK = re.compile(
+    r"\b(?:but|however|yet|wait|actually|second thought|reconsider(?:ing)?|correction|scratch that|mistaken|not true|"
+    r"wrong|nevertheless|nonetheless|on the other hand|unless)\b|(?:^|[.!?\n]\s*)no\b",
+    re.IGNORECASE,
+)
+_DOUBTS = re.compile(
+    r"\b(?:if|unless|whether|might|could|may|perhaps|maybe|almost|nearly|hardly|barely|would have|at first|initially|"
+    r"previously|first thought|tempted)\b",
+    re.IGNORECASE,
+)
+_FENCE = re.compile(r"^\s*(?:```+|~~~+)[\w -]*\s*$", re.MULTILINE)
+_LINE_MARK = re.compile(r"^[ \t]*(?:(?:>+|#{1,6}(?= )|[-*+•](?= )|\d{1,2}[.)](?= ))[ \t]*)+", re.MULTILINE)
+_HTML = re.compile(r"</?(?:b|strong|i|em|u|p|div|span|h[1-6]|br|blockquote|center|font)\s*/?>")  # `<B>` is a label
+_RULE = re.compile(r"^\s*(?:[-*_=]\s*){3,}$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an answer says.
+
+    Attributes:
+        winner: `unparseable` where the answer names none, or more than one.
+        confidence: the probability that the judge gives its verdict, where it states one.
+        reason: why nothing can be read; empty where a winner was read.
+    """
+
+    winner: Winner
+    confidence: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """A verdict in words, and where it ends in the text."""
+
+    winner: Winner
+    end: int
+
+
+def read_verdict(answer: str, labels: tuple[str, str] = LABELS) -> Reading:
+    """Return the verdict of a judge's answer.
+
+    Args:
+        answer: the text as it came.
+        labels: what the template calls the first and the second response.
+
+    Returns:
+        The winner, `a` for the first label, or `unparseable` with its reason. No text raises an error.
+    """
+    text = strip_thoughts(answer)
+    if text is None:
+        return _unreadable("it ends inside the model's thoughts, before a verdict: raise `max_tokens`")
+    if not text.strip():
+        return _unreadable("it is empty")
+    names = Labels(*labels)
+    objects, rest = find_objects(_HTML.sub("", text[-MAX_CHARACTERS:]))
+    explicit, confidence, problem = _of_objects(objects, names)
+    if problem:
+        return _unreadable(problem)
+    marked, rest = _take_marks(rest, names)
+    plain = _RULE.sub("", _LINE_MARK.sub("", _FENCE.sub("", rest))).strip()
+    labelled = _labelled(plain, names)
+    strong = [*explicit, *marked, *(found.winner for found in labelled.strong)]
+    spoken = _spoken(plain, names)
+    if labelled.unread is not None and not _said_after(labelled.unread, [*labelled.strong, *spoken], objects or marked):
+        return _unreadable("its verdict names no winner")
+    weak = [found.winner for found in labelled.weak if not strong or found.end >= len(plain)]
+    explicit = [*strong, *weak, *_bare_line(plain, names)]
+    if not explicit and spoken and _TAKEN_BACK.search(plain, spoken[-1].end):
+        return _unreadable("it goes on to take back what it said")
+    return _decide([*explicit, *(found.winner for found in spoken)], confidence)
+
+
+def _said_after(place: int, statements: Sequence[_Statement], marked: object) -> bool:
+    """Whether a verdict stands behind a place of the text, or anywhere between marks."""
+    return bool(marked) or any(found.end > place for found in statements)
+
+
+def _decide(winners: Iterable[Winner], confidence: float | None) -> Reading:
+    distinct = set(winners)
+    if not distinct:
+        return _unreadable("it names no winner")
+    if len(distinct) > 1:
+        return _unreadable("it contradicts itself")
+    return Reading(distinct.pop(), confidence)
+
+
+def _unreadable(reason: str) -> Reading:
+    return Reading("unparseable", None, reason)
+
+
+def _of_objects(objects: list[Fields], labels: Labels) -> tuple[list[Winner], float | None, str]:
+    """Return the verdicts in JSON, how sure they are, and what is wrong with them."""
+    found: list[Winner] = []
+    confidence: float | None = None
+    for fields in objects:
+        for name, value in walk(fields):
+            key = re.sub(r"[\W_]+", " ", name).strip()
+            if key.lower() == "confidence" and isinstance(value, int | float) and not isinstance(value, bool):
+                confidence = float(value) if 0 <= value <= 1 else confidence
+            if not _FIELDS.fullmatch(key) or isinstance(value, list | dict):
+                continue
+            winner = read_phrase(re.sub(r"^\[\[(.*)\]\]$", r"\1", _text_of(value)), labels)
+            if winner is None:
+                return [], None, f"its field {name[:40]!r} names no winner"
+            found.append(winner)
+    return found, confidence, ""
+
+
+def _text_of(value: Any) -> str:
+    return "" if value is None or isinstance(value, bool) else str(value)[:1000]
+
+
+def _take_marks(text: str, labels: Labels) -> tuple[list[Winner], str]:
+    """Return the verdicts that stand between marks, and the text without them."""
+    found: list[Winner] = []
+    for pattern, group in ((_BRACKETS, 1), (_TAGGED, 2), (_BOXED, 1), (_RESULT, 1)):
+        kept, end = [], 0
+        for match in pattern.finditer(text):
+            winner = _tie_by_letter(match[group], labels) if pattern is _BRACKETS else None
+            winner = winner or read_phrase(match[group], labels)
+            if winner is not None:
+                found.append(winner)
+                kept.append(text[end : match.start()])
+                end = match.end()
+        text = GAP.join([*kept, text[end:]]) if kept else text
+    return found, text
+
+
+def _tie_by_letter(content: str, labels: Labels) -> Winner | None:
+    """`[[C]]` is the tie of MT-Bench's judges, where the sides are called A and B."""
+    return "tie" if content.strip().upper() == "C" and {"A", "B"} == {labels.first, labels.second} else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Labelled:
+    """The verdicts behind labels such as `Verdict:`.
+
+    Attributes:
+        strong: of labels that begin a sentence. weak: of those inside of one ("First I thought Verdict: A, but no") and
+            of words that may be about the task. unread: where the last strong label without a verdict stands.
+    """
+
+    strong: list[_Statement]
+    weak: list[_Statement]
+    unread: int | None
+
+
+def _labelled(text: str, labels: Labels) -> _Labelled:
+    found = _Labelled([], [], None)
+    for start, sentence in _pieces(text):
+        words = tidy(sentence)
+        heading = _HEADING.fullmatch(words)
+        label = heading or _LABELLED.search(words)
+        if label is None:
+            continue
+        value = _next_line(text, start + len(sentence)) if heading else words[label.end() :]
+        winner = read_phrase(value, labels) or _with_tail_clause(value, labels)
+        is_strong = not label["weak"] and not label.start()
+        if winner is not None:
+            (found.strong if is_strong else found.weak).append(_Statement(winner, start + len(sentence)))
+        elif is_strong and heading is None:
+            found = replace(found, unread=start)
+    return found
+
+
+def _with_tail_clause(value: str, labels: Labels) -> Winner | None:
+    """What the last clause says, of a value that weighs first: "both are good, but I prefer B"."""
+    clauses = _CLAUSES.split(value)
+    return read_phrase(clauses[-1], labels) if len(clauses) > 1 and not _DOUBTS.search(value) else None
+
+
+def _next_line(text: str, start: int) -> str:
+    return next((line for line in text[start:].split("\n") if line.strip()), "")
+
+
+def _spoken(text: str, labels: Labels) -> list[_Statement]:
+    """Return the sentences and clauses that are a verdict as a whole."""
+    found = []
+    for start, sentence in _pieces(text):
+        if len(sentence) > 2000 or sentence.rstrip().endswith(("?", ":")) or _is_bare(tidy(sentence), labels):
+            continue
+        tie = read_phrase(sentence, labels)
+        doubted = _DOUBTS.search(sentence)
+        for clause in [sentence] if tie else [] if doubted else _clauses(sentence):
+            winner = read_phrase(clause, labels)
+            if winner is not None and not _is_bare(tidy(clause), labels):
+                found.append(_Statement(winner, start + sentence.find(clause) + len(clause)))
+    return found
+
+
+def _clauses(sentence: str) -> list[str]:
+    return _CLAUSES.split(sentence)
+
+
+def _is_bare(words: str, labels: Labels) -> bool:
+    """Whether words are a label alone: a heading as often as a verdict."""
+    return labels.mark(words.strip(" .!,;:-–—")) in ("@0", "@1")
+
+
+def _bare_line(text: str, labels: Labels) -> list[Winner]:
+    """Return the labels that stand alone on a line, where the first or the last line is one.
+
+    "Response A" alone on a line is a heading as often, so it counts on the last line only, and where no such line names
+    the other side.
+    """
+    lines = [line for line in text.split("\n") if line.strip()]
+    if not lines:
+        return []
+    alone = [line for line in lines if labels.is_label(tidy(line)) and not _ends_in_colon(line)]
+    ends = alone if lines[0] in alone or lines[-1] in alone else []
+    last = tidy(lines[-1])
+    if _is_bare(last, labels) and not labels.is_label(last) and not _ends_in_colon(last):
+        ends = [line for line in lines if _is_bare(tidy(line), labels)]
+    return [winner for line in ends if (winner := read_phrase(line, labels))]
+
+
+def _ends_in_colon(line: str) -> bool:
+    return tidy(line).endswith(":")
+
+
+def _pieces(text: str) -> Iterable[tuple[int, str]]:
+    """Yield every sentence with where it begins. A full stop, a question mark or the end of a line ends one."""
+    start = 0
+    for gap in _SENTENCES.finditer(text):
+        if text[start : gap.start()].strip():
+            yield start, text[start : gap.start()]
+        start = gap.end()
+    if text[start:].strip():
+        yield start, text[start:]
