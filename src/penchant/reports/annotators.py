@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
+from penchant.models.builtin import described
 from penchant.reports.canvas import MUTED, Picture, blank, error_arms, export, run_style, style
 from penchant.reports.plain_study import cell, shared_context, shared_facts
 from penchant.reports.render import figure_context
@@ -174,4 +175,4 @@ def _facts(study: Numbers) -> list[tuple[str, str]]:
         if study[key]
     ]
     data = str(config["data"]["path"]) + (f", without {listing(missing)}" if missing else "")
-    return [("Model", str(config["model"]["name"])), ("Data", data), *shared_facts(study)]
+    return [("Model", described(str(config["model"]["name"]))), ("Data", data), *shared_facts(study)]

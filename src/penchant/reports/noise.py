@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from penchant.models.builtin import described
 from penchant.reports.noise_figures import few_picture, share_picture
 from penchant.reports.noise_words import findings, headline, wrong
 from penchant.reports.plain_study import cell, shared_context, shared_facts
@@ -80,7 +81,7 @@ def _few(study: Numbers) -> Table:
 def _facts(study: Numbers) -> list[tuple[str, str]]:
     config, prompts = study["config"], study["prompts"]
     return [
-        ("Model", str(config["model"]["name"])),
+        ("Model", described(str(config["model"]["name"]))),
         ("True reward", str(config["reward"])),
         ("Data", f"{number(study['comparisons'] or 0, 0)} comparisons, {number(prompts['train'] or 0, 0)} prompts"),
         ("Unseen prompts", number(prompts["eval"] or 0, 0)),

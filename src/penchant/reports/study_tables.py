@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from penchant.models.builtin import described
 from penchant.reports.study_words import BEST_OF_N, as_estimate, named, setting_words, trained
 from penchant.reports.tables import DASH, Table
 from penchant.reports.words import count, duration, estimate, listing, number
@@ -193,7 +194,7 @@ def facts(study: Numbers) -> list[tuple[str, str]]:
         f", {accelerator}" if accelerator else ""
     )
     facts = [
-        ("Model", str(config["model"]["name"]) + ("" if config["sft"] is None else ", fine-tuned first")),
+        ("Model", described(str(config["model"]["name"])) + ("" if config["sft"] is None else ", fine-tuned first")),
         ("True reward", str(config["reward"])),
         ("Prompts", f"{number(prompts['train'] or 0, 0)} to train on, {prompts['eval']} others to measure on"),
         ("Responses", f"up to {count(config['max_new_tokens'], 'token')}, at temperature 1, from the whole vocabulary"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penchant.metrics.intervals import Estimate
+from penchant.models.builtin import described
 from penchant.reports.read import EvalPoint, Run, finite
 from penchant.reports.summary import Summary
 from penchant.reports.words import DASH, count, duration, estimate, number, signed, value_only
@@ -134,7 +135,7 @@ def _part(run: Run, key: str) -> Mapping[str, Any]:
 def _model(run: Run) -> str:
     model = _part(run, "model")
     told = model.get("name") or run.setting("model")
-    parts = [str(told)] if isinstance(told, str) else []
+    parts = [described(told)] if isinstance(told, str) else []
     total, trained = finite(model.get("parameters")), finite(model.get("trainable_parameters"))
     if total:
         parts.append(f"{_millions(total)} parameters")

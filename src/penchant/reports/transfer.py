@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from penchant.models.builtin import described
 from penchant.reports.plain_study import cell, shared_context, shared_facts
 from penchant.reports.render import figure_context
 from penchant.reports.tables import DASH, Table
@@ -102,7 +103,7 @@ def _facts(study: Numbers) -> list[tuple[str, str]]:
         for domain in study["domains"]
     ]
     return [
-        ("Model", str(config["model"]["name"])),
+        ("Model", described(str(config["model"]["name"]))),
         ("True reward", str(config["reward"])),
         ("Trained on", count(study["prompts"]["train"] or 0, "prompt")),
         *domains,

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from penchant.models.builtin import ORIGINS, described
 from penchant.reports.plain_study import cell, shared_context, shared_facts
 from penchant.reports.render import figure_context
 from penchant.reports.tables import DASH, Table
@@ -220,8 +221,16 @@ def _facts(study: Numbers) -> list[tuple[str, str]]:
             "token, an encoder's on average over tokens",
         ),
         *_texts_first(study),
+        *_origins(study),
         *shared_facts(study),
     ]
+
+
+def _origins(study: Numbers) -> list[tuple[str, str]]:
+    """What built-in models of the study really are, where their names leave that open."""
+    named = " ".join([*study["weak"], *(one["label"] for one in study["strong"])])
+    found = [described(name) for name in ORIGINS if name in named]
+    return [("Models", "; ".join(found))] if found else []
 
 
 def _texts_first(study: Numbers) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from penchant.models.builtin import described
 from penchant.reports.canvas import Picture
 from penchant.reports.judge import RESULTS
 from penchant.reports.plain_study import cell, shared_context, shared_facts
@@ -194,7 +195,7 @@ def _facts(study: Numbers) -> list[tuple[str, str]]:
     compared = count(on.get("comparisons") or 0, "comparison")
     asked = f"{count(cost['verdicts'], 'verdict')}, {cost['judge_tokens']:,} tokens, {duration(cost['judge_seconds'])}"
     return [
-        ("Model", str(config["model"]["name"])),
+        ("Model", described(str(config["model"]["name"]))),
         ("Trained on", f"{compared} of {count(on.get('prompts') or 0, 'prompt')}{_left_out(on)}"),
         *domains,
         ("Judge", judge_words(study)),
