@@ -1,4 +1,4 @@
-"""The main job in one go, offline: SmolLM2-135M-Instruct (de-quantised from Q4_1) learns from comparisons to write kinder film reviews.
+"""The main job in one go, offline: SmolLM2-135M-Instruct learns from comparisons to write kinder film reviews.
 
 1. It continues 72 review openings four times each. 2. VADER, a sentiment lexicon, ranks the four: six comparisons an
 opening. 3. DPO trains on them. 4. Policy and reference are compared on 24 openings that nobody trained on. 5. A page

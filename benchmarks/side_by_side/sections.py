@@ -191,8 +191,8 @@ def seconds(runs: Sequence[Run], name: str) -> dict[str, float] | None:
 def _start(row: dict[str, Any]) -> list[str]:
     lines = [
         f"{row['settings']['repeats']} repeats, median and range. The training command is `penchant train dpo` on "
-        f"SmolLM2-135M-Instruct from Q4_1 (converted before), one step of {row['settings']['pairs_per_step']} pairs of `four-short`, the "
-        f"reference computed, no samples. {_measured(row)}",
+        f"SmolLM2-135M-Instruct (converted before), one step of {row['settings']['pairs_per_step']} pairs of "
+        f"`four-short`, the reference computed, no samples. {_measured(row)}",
         "",
         "| | seconds |",
         "|---|---|",

@@ -17,7 +17,7 @@ from side_by_side.workers import Bench, Data, run_command, train
 def settings(quick: bool) -> dict[str, Any]:
     """What the row runs."""
     return {
-        "title": "a beta sweep: whole commands, reference included, SmolLM2-135M-Instruct from Q4_1, data of four-short",
+        "title": "a beta sweep: whole commands, reference included, SmolLM2-135M-Instruct, data of four-short",
         "betas": [0.1, 0.3] if quick else [0.05, 0.1, 0.3, 1.0],
         "repeats": 1 if quick else 5,
         "steps": 2,
