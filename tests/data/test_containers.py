@@ -240,3 +240,90 @@ def test_unusual_text_survives(tmp_path: Path) -> None:
     loaded = read_preferences(path)
     assert loaded.rows == 1
     assert loaded.groups[0].responses[0].text == text
+
+
+@pytest.mark.parametrize("separator", [";", "|", "\t"])
+def test_a_csv_with_another_separator_is_read(tmp_path: Path, separator: str) -> None:
+    lines = (separator.join(cells) for cells in (ROW, ("Say hi.", "Hi, you!", "No.")))
+    (group,) = load_preferences(write(tmp_path, "a.csv", "\n".join(lines).encode()))
+    assert (group.prompt, [response.text for response in group.responses]) == ("Say hi.", ["Hi, you!", "No."])
+
+
+def test_rows_inside_a_document_are_found(tmp_path: Path) -> None:
+    for name in ("data", "rows", "examples"):
+        for indent in (None, 2):
+            document = {"version": "1.0", "tags": ["a"], name: [ROW, OTHER]}
+            path = write(tmp_path, "a.json", json.dumps(document, indent=indent).encode())
+            assert [group.source for group in load_preferences(path)] == ["a.json row 1", "a.json row 2"]
+    said = message(write(tmp_path, "b.json", json.dumps({"ours": [ROW], "theirs": [OTHER]}).encode()))
+    assert "the fields ours, theirs" in said
+
+
+def test_a_gzip_that_unpacks_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "MIN_UNPACKED_BYTES", 2**20)
+    packed = gzip.compress(b'{"prompt": "' + b"a" * 17 * 2**20)
+    for name in ("bomb.jsonl.gz", "bomb.json.gz"):
+        said = message(write(tmp_path, name, packed))
+        assert "unpacks to more than 1 MiB, 100 times its size" in said
+        assert "unpack it yourself" in said
+
+
+def test_a_parquet_file_that_unpacks_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    monkeypatch.setattr(lines, "MIN_UNPACKED_BYTES", 2**20)
+    columns = {name: ["a" * 10_000 + str(name)] * 3_000 for name in ROW}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "bomb.parquet")
+    assert "unpacks to more than" in message(tmp_path / "bomb.parquet")
+
+
+def test_pipes_and_devices_are_refused(tmp_path: Path) -> None:
+    import os
+
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    for path in (tmp_path / "pipe.jsonl", Path("/dev/zero"), Path("/dev/null")):
+        assert "is a pipe or a device, expected a file" in message(path)
+
+
+def test_a_column_of_parquet_that_python_cannot_hold_is_named(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    path = tmp_path / "a.parquet"
+    columns = {name: [value] for name, value in ROW.items()}
+    for kind, value in ((pyarrow.duration("s"), 2**62), (pyarrow.date32(), 2**30)):
+        table = pyarrow.table({**columns, "when": pyarrow.array([value], kind)})
+        pyarrow.parquet.write_table(table, path)
+        assert f"the column 'when' ({kind}) after row 0 holds a value that cannot be read" in message(path)
+    short = pyarrow.table({**columns, "when": pyarrow.array([5], pyarrow.duration("us"))})
+    pyarrow.parquet.write_table(short, path)
+    assert load_preferences(path)[0].prompt == ROW["prompt"]
+    twice = pyarrow.table([*map(pyarrow.array, columns.values()), pyarrow.array(["x"])], [*ROW, "prompt"])
+    pyarrow.parquet.write_table(twice, path)
+    assert "the column 'prompt' stands twice" in message(path)
+
+
+def test_a_damaged_database_is_refused(tmp_path: Path) -> None:
+    import shutil
+    import sqlite3
+    import tarfile
+
+    archive = Path(__file__).parents[1] / "fixtures/c111d53/collect.tar.gz"
+    with tarfile.open(archive) as packed:
+        packed.extractall(tmp_path, filter="data")
+    (found,) = tmp_path.rglob("*.sqlite")
+    assert load_preferences(found)
+    for damage in (
+        "UPDATE entry SET row = '{broken'",
+        "UPDATE entry SET row = '[1]'",
+        "UPDATE assignment SET shown = '[0]'",
+        "UPDATE judgment SET places = 'null' WHERE places IS NOT NULL",
+        "UPDATE judgment SET places = '[\"a\", 1]' WHERE places IS NOT NULL",
+    ):
+        copy = tmp_path / "copy.sqlite"
+        shutil.copy(found, copy)
+        with sqlite3.connect(copy) as connection:
+            connection.execute(damage)
+        connection.close()
+        assert "copy.sqlite: the database is damaged" in message(copy), damage

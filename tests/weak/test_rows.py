@@ -96,3 +96,23 @@ def test_a_number_is_a_place_where_the_order_was_said(tmp_path: Path) -> None:
     named = read_labelled(_file(tmp_path, *rows[:2]), names=["1", "0"])
     assert named.targets is not None
     assert named.targets.argmax(-1).tolist() == [0, 1]  # a name before a place
+
+
+def test_an_abstention_of_snorkel_s_is_no_class_unless_it_is_named(tmp_path: Path) -> None:
+    rows = [
+        {"text": "a", "label": 0},
+        {"text": "b", "label": -1},
+        {"text": "c", "label": 1},
+        {"text": "d", "label": -1},
+    ]
+    with pytest.raises(
+        InputError, match=r"2 rows have the label -1 \(rows.jsonl:2, rows.jsonl:4\).*Leave these rows out"
+    ):
+        read_labelled(_file(tmp_path, *rows))
+    with pytest.raises(InputError, match="1 rows have the label -1"):
+        read_labelled(_file(tmp_path, rows[0], rows[2], {"text": "b", "label": "-1"}), names=["0", "1"])
+    with pytest.raises(InputError, match="1 rows have the label -1"):
+        read_labelled(_file(tmp_path, {"text": "a", "probabilities": {"-1": 0.5, "0": 0.25, "1": 0.25}}))
+    named = read_labelled(_file(tmp_path, *rows[1:]), names=["-1", "1"])
+    np.testing.assert_array_equal(named.targets, [[1, 0], [0, 1], [1, 0]])
+    assert len(read_labelled(_file(tmp_path, *rows), labels=False).texts) == 4

@@ -17,6 +17,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from penchant.data.fields import cut
 from penchant.errors import InputError
 
 VERSION = 1
@@ -59,18 +60,32 @@ def read_collected(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             entries = connection.execute(
                 "SELECT id, row FROM entry WHERE id IN (SELECT entry_id FROM item WHERE answer IS NULL) ORDER BY id"
             ).fetchall()
+            rows = {entry: parsed_row(row) for entry, row in entries if entry in judged}
     except sqlite3.Error as error:
         raise InputError(f"{path}: the database cannot be read ({error})") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: the database is damaged: an entry or a judgment is not what `penchant collect` writes "
+            f"({cut(error, 200)}). Restore a copy of it, or export what can be read with `penchant collect`"
+        ) from None
     if not judged:
         raise InputError(f"{path}: nobody has compared anything yet ({len(entries)} prompts are waiting)")
     if len(judged) < len(entries):
         logger.info("%s: %d of %d prompts have judgments so far", path, len(judged), len(entries))
-    for entry, row in entries:
-        if entry in judged:
-            yield (
-                f"{path.name} entry {entry}",
-                {**json.loads(row), "comparisons": judged[entry], "judgments": seen[entry]},
-            )
+    for entry, row in rows.items():
+        yield f"{path.name} entry {entry}", {**row, "comparisons": judged[entry], "judgments": seen[entry]}
+
+
+def parsed_row(text: str) -> dict[str, Any]:
+    """The row of an entry.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    row = json.loads(text)
+    if not isinstance(row, dict):
+        raise ValueError(f"an entry is {type(row).__name__}, expected an object")
+    return row
 
 
 def comparisons_of(places: Mapping[int, int], annotator: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 
 from penchant.data import collected
 from penchant.data.fields import Kind, RowError, cut, shown
-from penchant.data.lines import MAX_LINE_BYTES, decoded, numbered_lines, opened, parsed_json
+from penchant.data.lines import MAX_LINE_BYTES, decoded, numbered_lines, opened, parsed_json, refuse_bomb
 from penchant.errors import InputError
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt", *collected.SUFFIXES)
@@ -218,9 +218,7 @@ def _read_csv(path: Path, delimiter: str) -> Iterator[Row]:
     reader = csv.reader(chain([first], lines), delimiter=_separator(first, delimiter), strict=True)
     try:
         header = next(reader, [])
-        if len(set(header)) < len(header):
-            twice = next(name for name in header if header.count(name) > 1)
-            raise InputError(f"{path}:1: the column {cut(twice)!r} stands twice in the header; rename one of them")
+        _refuse_double(path, header)
         number = 0
         for cells in reader:
             if not cells:
@@ -268,20 +266,53 @@ def _read_parquet(path: Path) -> Iterator[Row]:
     import pyarrow  # type: ignore[import-untyped]
     import pyarrow.parquet  # type: ignore[import-untyped]
 
-    number = 0
+    number, unpacked = 0, 0
     try:
         with pyarrow.parquet.ParquetFile(path) as table:
-            for batch in table.iter_batches(batch_size=1000):
-                for values in batch.to_pylist():
+            _refuse_double(path, table.schema_arrow.names)
+            for batch in table.iter_batches(batch_size=_batch_size(table.metadata)):
+                unpacked += batch.nbytes
+                refuse_bomb(path, unpacked)
+                for values in _parquet_rows(path, batch, number):
                     number += 1
                     yield Row(f"{path.name} row {number}", values)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: damaged or no Parquet file, after row {number} ({error}); fetch it again") from error
-    except (ValueError, OverflowError, TypeError, ImportError) as error:  # times that Python has no type for
-        raise InputError(
-            f"{path}: a value after row {number} cannot be read ({cut(error, 200)}); leave that column out, or write "
-            "it as text or numbers"
-        ) from error
+
+
+def _batch_size(metadata: Any) -> int:
+    """So many rows that a batch stays within the memory, though a dictionary may stand for a long text in each."""
+    groups = (metadata.row_group(place) for place in range(metadata.num_row_groups))
+    largest = max(
+        (group.column(c).total_uncompressed_size for group in groups for c in range(group.num_columns)), default=1
+    )
+    return max(1, min(1000, 2**31 // max(1, largest)))
+
+
+def _parquet_rows(path: Path, batch: Any, before: int) -> list[dict[str, Any]]:
+    """The rows of a batch as Python values; names the column that has none, such as times beyond Python's."""
+    import pyarrow
+
+    failures = (ValueError, OverflowError, TypeError, ImportError, pyarrow.ArrowException)
+    try:
+        return list(batch.to_pylist())
+    except failures:
+        for name in batch.schema.names:
+            try:
+                batch.column(name).to_pylist()
+            except failures as error:
+                raise InputError(
+                    f"{path}: the column {cut(name)!r} ({batch.schema.field(name).type}) after row {before} holds a "
+                    f"value that cannot be read ({cut(error, 200)}); leave the column out, or write it as text"
+                ) from error
+        raise
+
+
+def _refuse_double(path: Path, names: Sequence[str]) -> None:
+    """Refuse a table in which two columns have one name: one of them would be lost."""
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{path}: the column {cut(twice)!r} stands twice in the header; rename one of them")
 
 
 def _read_text(path: Path) -> Iterator[Row | RowProblem]:

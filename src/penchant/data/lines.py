@@ -20,21 +20,32 @@ MAX_UNPACKED_RATIO = 100
 MIN_UNPACKED_BYTES = 256 * 2**20
 
 
+def refuse_bomb(path: Path, unpacked: int) -> None:
+    """Refuse a packed file that has become too much.
+
+    Raises:
+        InputError: more bytes than a file of its size can honestly hold.
+    """
+    bound = max(MIN_UNPACKED_BYTES, MAX_UNPACKED_RATIO * path.stat().st_size)
+    if unpacked > bound:
+        raise InputError(
+            f"{path}: unpacks to more than {bound // 2**20:,} MiB, {MAX_UNPACKED_RATIO} times its size, which no "
+            "text does. If it is what you want, unpack it yourself and give the unpacked file (JSON Lines)"
+        )
+
+
 class BoundedGzip(gzip.GzipFile):
     """A gzip file that refuses to unpack without an end."""
 
     def __init__(self, raw: IO[bytes], path: Path) -> None:
         super().__init__(fileobj=raw)
-        self.path = path
-        self.bound = max(MIN_UNPACKED_BYTES, MAX_UNPACKED_RATIO * path.stat().st_size)
-        self.unpacked = 0
+        self.path, self.unpacked, self.checked = path, 0, 0
 
     def read(self, size: int | None = -1) -> bytes:
         """Unpacked bytes, at most `size`, or all of them."""
         if size is not None and size >= 0:
             return self._counted(super().read(size))
-        pieces = iter(lambda: self.read(2**20), b"")
-        return b"".join(pieces)
+        return b"".join(iter(lambda: self.read(2**20), b""))
 
     def readline(self, size: int | None = -1) -> bytes:
         """The next unpacked line, at most `size` bytes of it."""
@@ -42,11 +53,9 @@ class BoundedGzip(gzip.GzipFile):
 
     def _counted(self, piece: bytes) -> bytes:
         self.unpacked += len(piece)
-        if self.unpacked > self.bound:
-            raise InputError(
-                f"{self.path}: unpacks to more than {self.bound // 2**20:,} MiB, {MAX_UNPACKED_RATIO} times its size, "
-                "which no text does. If it is what you want, unpack it with gunzip and give the unpacked file"
-            )
+        if self.unpacked >= self.checked + 2**24:
+            self.checked = self.unpacked
+            refuse_bomb(self.path, self.unpacked)
         return piece
 
 

@@ -26,6 +26,7 @@ from penchant.data.verdicts import (
 from penchant.types import Comparison, PromptGroup, Response
 
 Row = dict[str, Any]
+MOST_SAMPLES = 1_000_000  # that one response may stand for; judges are asked about each
 OWN_FIELDS = ("prompt", "responses", "comparisons", "scores", "ranking", "ranks")
 
 
@@ -88,7 +89,7 @@ def _own_response(value: object, name: str) -> Response:
         token_ids = tuple(as_integer(item, f"{name}.token_ids[{i}]", low=0, high=2**31) for i, item in enumerate(items))
     text = as_text(fields.get("text"), f"{name}.text", empty_ok=bool(token_ids))
     finished = _as_flag(fields.get("finished", True), f"{name}.finished")
-    count = as_integer(fields.get("count", 1), f"{name}.count", low=1, high=2**53)
+    count = as_integer(fields.get("count", 1), f"{name}.count", low=1, high=MOST_SAMPLES)
     return Response(text, token_ids, finished, count)
 
 

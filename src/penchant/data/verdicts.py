@@ -9,11 +9,21 @@ from typing import Any
 from penchant.data.fields import RowError, as_integer, as_number
 from penchant.types import Comparison, Response
 
+MOST_RANKED = 1_000  # responses of one prompt, which make half a million comparisons
+
 
 def comparisons_of_scores(
     scores: Sequence[float], texts: Sequence[object], *, lower_wins: bool = False
 ) -> list[Comparison]:
-    """Every pair of different responses: the better score wins, equal scores tie."""
+    """Every pair of different responses: the better score wins, equal scores tie.
+
+    Raises:
+        RowError: so many responses that their pairs fill the memory.
+    """
+    if len(scores) > MOST_RANKED:
+        raise RowError(
+            "value", f"{len(scores):,} responses are ranked, each against each; expected at most {MOST_RANKED:,}"
+        )
     comparisons = []
     for first, second in combinations(range(len(scores)), 2):
         if texts[first] == texts[second]:

@@ -22,6 +22,7 @@ from penchant.weak.contract import Example, Probabilities, mark, marks_of
 
 TEXT_FIELDS = ("text", "sentence", "content", "prompt")
 MOST_SHOWN = 20
+ABSTAIN = "-1"
 ORDER_UNKNOWN = 'order of classes nobody said: name it (classes=[no, yes]), or write {"no": 0.1, "yes": 0.9}'
 
 
@@ -100,6 +101,7 @@ def read_labelled(
             rows.append((row, text, _label(row.values) if labels else None))
         except RowError as error:
             problems.append(f"{row.source}: {error}")
+    _refuse_abstentions(source, rows, names)
     found = names or (_names([label for *_, label in rows], source) if labels and rows else ())
     targets = []
     if labels:
@@ -188,6 +190,21 @@ def _names(labels: Sequence[Any], source: str) -> tuple[str, ...]:
     if len(found) < 2:
         raise InputError(f"{source}: all rows have the class {', '.join(found)}: there must be at least two")
     return tuple(sorted(found, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)))
+
+
+def _refuse_abstentions(source: str, rows: Sequence[tuple[Row, str, Any]], names: Sequence[str] | None) -> None:
+    """Refuse rows of which a labeller of Snorkel's said nothing: -1 is no class, unless somebody named it as one."""
+    if names is not None and ABSTAIN in names:
+        return
+    abstained = [
+        row.source for row, _, label in rows if label == ABSTAIN or (isinstance(label, dict) and ABSTAIN in label)
+    ]
+    if abstained:
+        shown = ", ".join(abstained[:5]) + (", ..." if len(abstained) > 5 else "")
+        raise InputError(
+            f"{source}: {len(abstained)} rows have the label -1 ({shown}), by which a Snorkel labeller abstains: it is "
+            "no class. Leave these rows out, or name it if it is one (classes=[-1, 1])"
+        )
 
 
 def _target(label: Any, names: Sequence[str], *, given: bool) -> list[float]:

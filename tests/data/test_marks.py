@@ -1,0 +1,80 @@
+"""Marks of chat templates, and responses that look the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penchant.data import check_preferences, load_demonstrations, read_preferences
+from penchant.data.marks import find_marks, look_alike
+from penchant.types import Comparison, Message, PromptGroup
+
+
+def save(path: Path, *rows: dict[str, Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<|im_start|>user\nQ<|im_end|>\n",
+        "[INST] Q [/INST]",
+        "<<SYS>>\nBe kind.",
+        "<start_of_turn>user",
+        "<|start_header_id|>user<|end_header_id|>",
+        "A text</s>",
+        "\n\nHuman: Q\n\nAssistant:",
+        "### Instruction:\nQ",
+        "USER: Q ASSISTANT:",
+        "<image>What is it?",
+    ],
+)
+def test_a_mark_is_found_in_prompts_turns_and_responses(text: str) -> None:
+    for group in (
+        PromptGroup(text, ["a"], source="f:1"),
+        PromptGroup([Message("user", text)], ["a"], source="f:1"),
+        PromptGroup("q", ["a", text], source="f:1"),
+    ):
+        marks = find_marks([PromptGroup("q", ["a"]), group])
+        assert marks.sources == ("f:1",)
+        assert "1 prompts hold marks of a chat template" in marks.sentence()
+
+
+@pytest.mark.parametrize(
+    "text", ["a < b | c > d", "Human nature", "x <- [1]", "Ask a human: me.", "#### Answer", "<b>"]
+)
+def test_other_text_has_none(text: str) -> None:
+    assert find_marks([PromptGroup(text, [text])]).sentence() == ""
+
+
+def test_special_tokens_of_the_tokenizer_are_marks() -> None:
+    group = PromptGroup("q", ["a ~END~"], source="f:1")
+    assert not find_marks([group]).sources
+    assert find_marks([group], ["~END~", ""]).marks == ("~END~",)
+
+
+def test_look_alikes_differ_in_white_space_or_unicode_alone() -> None:
+    pairs = [("Yes.", "Yes. "), ("Caf\u00e9", "Cafe\u0301"), ("a b", "a\n\nb"), ("a", "A")]
+    groups = [PromptGroup("q", pair, [Comparison(0, 1)], source=f"f:{n}") for n, pair in enumerate(pairs)]
+    assert look_alike(groups) == ("f:0", "f:1", "f:2")
+
+
+def test_both_are_findings_of_the_check_and_warnings_of_the_readers(tmp_path: Path) -> None:
+    marked = {"prompt": "<|im_start|>user\nQ<|im_end|>\n", "chosen": "Yes.<|im_end|>", "rejected": "No."}
+    alike = {"prompt": "q", "chosen": "Yes.", "rejected": "Yes.\n"}
+    path = save(tmp_path / "a.jsonl", marked, alike)
+    warnings = read_preferences(path).warnings
+    assert "'<|im_start|>', '<|im_end|>'; the first: a.jsonl:1" in warnings[0]
+    assert "1 comparisons are between responses that differ in white space" in warnings[1]
+    problems = check_preferences(path).problems
+    assert any("marks of a chat template" in problem for problem in problems)
+    assert any("differ in white space" in problem for problem in problems)
+
+
+def test_demonstrations_are_looked_at_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load_demonstrations(save(tmp_path / "a.jsonl", {"text": "One.<|endoftext|>Two."}))
+    assert "<|endoftext|>" in caplog.text
