@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 
 from penchant.errors import InputError
-from penchant.metrics import best_of_n_kl, cluster_mean, efficiency, efficiency_difference, limit_line, peak_share
+from penchant.metrics import Evaluations, best_of_n_kl, cluster_mean
+from penchant.metrics.frontier import Scale
 from penchant.reports import report
 from penchant.reports.study import study_report
-from penchant.reports.study_figures import corners, frontier_picture
+from penchant.reports.study_figures import frontier_picture, matched_rewards
 from penchant.reports.study_words import collapsed, findings, headline
 from penchant.reports.words import estimate
+from penchant.studies.matched import Contender, common_places, differences, winner
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)"> \u202egnp.exe\x00 & "quotes" </div></article>'
 LABELS = {
@@ -32,6 +34,7 @@ LABELS = {
     "best_of_n": "Best-of-N",
 }
 SETTING = {"dpo": "beta", "unlikelihood": "alpha", "ppo": "target_nats", "ppo_gt": "target_nats", "best_of_n": "N"}
+MATCHED = (0.5, 1.0, 2.0, 3.0)
 VALUES: dict[str, tuple[float | None, ...]] = {
     "dpo": (0.05, 0.1, 1, 5),
     "preferred_ft": (None,),
@@ -53,9 +56,9 @@ def _made_up(seeds: int, text: str, shares: tuple[tuple[str, float], ...]) -> di
     share = dict(shares)
     rng = np.random.default_rng(0)
     table = np.clip(rng.normal(0.3, 0.4, (PROMPTS, 256)) + rng.normal(0, 0.1, (PROMPTS, 1)), -1, 1)
-    line = limit_line(table)
-    base = table.mean(axis=1)
-    methods, arrays, runs = [], {}, []
+    scale = Scale.of(table, MATCHED, resamples=RESAMPLES)
+    line, base = scale.limit, table.mean(axis=1)
+    methods, contenders, runs = [], [], []
     for name in LABELS:
         wanted = {**SHARE, **share}.get(name, 0.0)
         if name == "best_of_n":
@@ -66,15 +69,19 @@ def _made_up(seeds: int, text: str, shares: tuple[tuple[str, float], ...]) -> di
         fall = np.array([0.5 if name == "unlikelihood" and v == 1 and s == 40 else 0.0 for v, s, _ in points])
         gain = line.at(kls[:, 0]) - line.reward[0]
         rewards = base + (wanted * gain - fall)[:, None] + rng.normal(0, 0.02, kls.shape)
-        arrays[name] = (kls, rewards)
-        peak = peak_share(table, kls, rewards, resamples=RESAMPLES)
+        of_runs = (
+            [[v for v, _, _ in points].index(v) for v, _, _ in points] if name != "best_of_n" else [0] * len(points)
+        )
+        of_seeds = [Evaluations(kls, rewards + 0.01 * seed, of_runs) for seed in range(seeds)]
+        contender = Contender(name, tuple(of_seeds), np.stack([scale.shares(one) for one in of_seeds]))
+        contenders += [contender] if name != "best_of_n" else []
         rows = [
             {"value": v, "step": s, "seeds": seeds, "kl_nats": over(kl), "reward": over(reward)}
             for (v, s, _), kl, reward in zip(points, kls, rewards, strict=True)
         ]
         cost = {
             "seconds": 30.0, "training_seconds": 12.5, "preparation_seconds": 8.0, "peak_memory_bytes": 4e8,
-            "samples_drawn": 1600, "trained_tokens": 125_000.0, "steps": 40.0, "optimizer_steps": 4321.0,
+            "samples_drawn": 1600, "trained_tokens": 125_000.0, "steps": 30.0, "optimizer_steps": 4321.0,
         }  # fmt: skip
         of_values = dict.fromkeys(v for v, _, _ in points) if name != "best_of_n" else {}
         methods.append(
@@ -82,9 +89,9 @@ def _made_up(seeds: int, text: str, shares: tuple[tuple[str, float], ...]) -> di
                 "name": name,
                 "label": LABELS[name],
                 "setting": SETTING.get(name),
-                "efficiency": efficiency(table, kls, rewards, resamples=RESAMPLES).as_dict(),
+                "contender": contender,
+                "matched": contender.at(scale),
                 "points": rows,
-                "peak": None if peak is None or name == "best_of_n" else peak.as_dict(),
                 "by_value": [{"value": v, "efficiency": wanted - 0.1 * i} for i, v in enumerate(of_values)],
                 "by_seed": [{"seed": seed, "efficiency": wanted + 0.02 * seed} for seed in range(seeds)],
                 "seed_deviation": 0.02 if seeds > 1 and name != "best_of_n" else None,
@@ -102,7 +109,10 @@ def _made_up(seeds: int, text: str, shares: tuple[tuple[str, float], ...]) -> di
                         "points": [{**row, "repetition": 0.4} for row in rows if row["value"] == value],
                     }
                 )  # fmt: skip
-    pairs = [("dpo", name) for name in LABELS if name not in ("dpo", "best_of_n")]
+    common = common_places(contenders)
+    for method in methods:
+        over_common = method.pop("contender").over(common, scale)
+        method["efficiency"] = over_common.as_dict() if over_common else None
     column = {"kl_nats": 2.1, "step": 20, "texts": [{"text": text, "reward": 0.62}] * 3}
     return {
         "study": "frontier",
@@ -117,16 +127,13 @@ def _made_up(seeds: int, text: str, shares: tuple[tuple[str, float], ...]) -> di
         "reference": {"samples": 256, "reward": over(base)},
         "limit": {
             "kl_nats": line.kl_nats.tolist(), "reward": line.reward.tolist(), "trusted_kl": line.trusted_kl,
-            "from_kl": 0.5, "to_kl": 3.0,
+            "tolerance": 0.01,
         },
+        "matched": {"kl_nats": list(MATCHED), "common": [MATCHED[place] for place in common]},
+        "winner": winner(contenders, common, scale),
+        "search": {"open": False},
         "methods": methods,
-        "differences": [
-            {
-                "one": one, "other": other,
-                "difference": efficiency_difference(table, arrays[one], arrays[other], resamples=RESAMPLES).as_dict(),
-            }
-            for one, other in pairs
-        ],
+        "differences": differences(contenders, scale),
         "reward_models": [{"seed": 0, "accuracy": cluster_mean([1, 1, 0, 1], [0, 0, 1, 2]).as_dict()}],
         "runs": runs,
         "failures": [],
@@ -211,8 +218,10 @@ def test_the_page_has_the_numbers_of_the_study(write: Callable[..., Path], tmp_p
     assert_stands_alone(page)
     flat = " ".join(page.text.split())
     for method in numbers["methods"]:
-        value, interval = shown(method["efficiency"], percent=True).split(" ", 1)
-        assert f"{value} {interval}" in flat or f"{value}{interval}" in flat, method["label"]
+        for share in (method["efficiency"], *(row["share"] for row in method["matched"] if row["share"])):
+            value, interval = shown(share, percent=True).split(" ", 1)
+            assert f"{value} {interval}" in flat or f"{value}{interval}" in flat, method["label"]
+        assert all(row["reason"] in flat for row in method["matched"])
         for point in method["points"]:
             value, interval = shown(point["reward"]).split(" ", 1)
             assert f"{value}{interval}" in flat or f"{value} {interval}" in flat
@@ -224,7 +233,7 @@ def test_the_page_has_the_numbers_of_the_study(write: Callable[..., Path], tmp_p
         "vader",
         "One seed",
         "7,680 samples",
-        "held-out accuracy",
+        "of the comparisons of unseen prompts",
     ):
         assert words in flat, words
     figures = sorted(path.name for path in (tmp_path / "page-figures").iterdir())
@@ -260,7 +269,7 @@ def test_several_seeds_failures_and_what_is_missing(write: Callable[..., Path], 
     numbers["methods"][3]["runs"]["failed"] = 1
     page = Page(study_report(write(numbers), tmp_path / "page.html"))
     flat = " ".join(page.text.split())
-    assert "3 seeds, averaged" in flat
+    assert "3 seeds: the intervals are for other prompts than these 24 evaluation prompts and for other seeds" in flat
     assert "±2.0 points" in flat
     assert "the loss of step 3 is not finite" in flat
     assert "1 failed" in flat
@@ -271,21 +280,50 @@ def test_several_seeds_failures_and_what_is_missing(write: Callable[..., Path], 
     assert "No method that trains was evaluated yet" in page.text
 
 
-def test_sentences_say_who_leads_only_as_far_as_the_interval_goes() -> None:
-    clear = headline(made_up())
-    assert clear[0].startswith("DPO reaches")
-    assert "the most of all methods that train" in clear[0]
-    assert "PPO-GT, the next," in clear[1]
-    near = headline(made_up(ppo_gt=0.7500001, dpo=0.75))
-    assert "cannot be told apart" in near[1]
+def test_of_one_seed_no_winner_is_named_and_of_three_only_a_clear_one() -> None:
+    one = headline(made_up())
+    assert one[0].startswith("Of the gain in reward that is possible at 0.5 and 1 nats of KL, methods reach: DPO ")
+    assert one[1] == "No winner is named: one seed tells too little of how another would have trained."
+    assert headline(made_up(seeds=2))[1].startswith("No winner is named: 2 seeds tell too little")
+    clear = made_up(seeds=3)
+    assert clear["winner"]["name"] == "dpo"
+    assert headline(clear)[1].startswith("DPO lies above each of the others: the intervals of the paired differences")
+    near = made_up(seeds=3, ppo_gt=0.7500001, dpo=0.75)
+    assert near["winner"]["name"] is None
+    assert headline(near)[1].endswith("cannot be told apart here.")
+
+
+def test_methods_are_compared_in_pairs_as_far_as_the_interval_goes() -> None:
     above = made_up(ppo=0.9)
-    assert headline(above)[0].startswith("PPO reaches")
-    assert any(
-        "and lies above DPO" in sentence for sentence in findings(above) if sentence.startswith("DPO against PPO ")
-    )
-    said = " ".join(findings(made_up()))
-    assert "DPO's curve has 16 points, PPO's 12." in said
-    assert "PPO-GT's best single policy between 0.5 and 3 nats reaches" in said
+    (said,) = [sentence for sentence in findings(above) if sentence.startswith("DPO against PPO ")]
+    assert "at 0.5, 1 and 2 nats PPO lies above by " in said
+    (said,) = [text for text in findings(made_up(ppo=0.7500001, dpo=0.75)) if text.startswith("DPO against PPO ")]
+    assert "the two cannot be told apart (a difference of" in said
+
+
+def test_what_has_no_points_on_both_sides_is_not_compared(write: Callable[..., Path], tmp_path: Path) -> None:
+    numbers = made_up()
+    for row in numbers["methods"][1]["matched"]:
+        row |= {"share": None, "reason": f"not comparable: no point between {row['kl_nats']:g} and 3.4 nats"}
+    numbers["methods"][1]["efficiency"] = None
+    said = " ".join(headline(numbers))
+    assert "Preferred-FT is not comparable: no point between 0.5 and 3.4 nats; not comparable: no point" in said
+    flat = " ".join(Page(study_report(write(numbers), tmp_path / "page.html")).text.split())
+    assert "not comparable: no point between 2 and 3.4 nats" in flat
+    numbers["matched"]["common"] = []
+    for method in numbers["methods"]:
+        method["efficiency"] = None
+    assert headline(numbers)[0].startswith("At no KL have all methods that train evaluations on both sides")
+    assert "nowhere" in Page(study_report(write(numbers), tmp_path / "none.html")).text
+
+
+def test_numbers_of_the_old_efficiency_are_refused_with_what_to_do(write: Callable[..., Path], tmp_path: Path) -> None:
+    numbers = made_up()
+    numbers["limit"] |= {"from_kl": 0.5, "to_kl": 3.0}
+    with pytest.raises(
+        InputError, match=r"0.3.0.dev0 or older, .* Start the study again with `penchant study frontier "
+    ):
+        study_report(write(numbers), tmp_path / "page.html")
 
 
 def test_a_collapse_is_named_and_nothing_else_is() -> None:
@@ -317,19 +355,17 @@ def test_unfinished_runs_are_named_at_the_top(write: Callable[..., Path], tmp_pa
 
 def test_a_method_that_only_lost_is_named() -> None:
     numbers = made_up()
-    assert "by construction" not in " ".join(findings(numbers))
+    assert "Every evaluation of" not in " ".join(findings(numbers))
     base = numbers["reference"]["reward"]["value"]
     for point in numbers["methods"][1]["points"]:
         point["reward"] = {**point["reward"], "value": base - 0.01}
-    assert (
-        "Every point of Preferred-FT lies below the reference: the efficiency of it is 0 by construction."
-        in findings(numbers)
-    )
+    assert "Every evaluation of Preferred-FT lies below the reference." in findings(numbers)
 
 
 def test_budgets_times_and_claims_are_said_in_full(write: Callable[..., Path], tmp_path: Path) -> None:
     numbers = made_up()
-    numbers["config"]["ppo_gt"] = {**numbers["config"]["ppo_gt"], "steps": 7, "updates": 1}
+    numbers["config"]["ppo_gt"] = {**numbers["config"]["ppo_gt"], "updates": 1}
+    numbers["methods"][4]["cost"] = {**numbers["methods"][4]["cost"], "steps": 7.0}
     page = Page(study_report(write(numbers), tmp_path / "page.html"))
     flat = " ".join(page.text.split())
     assert "PPO draws 7,680 samples of its own in 30 rounds and goes twice over each." in flat
@@ -339,7 +375,6 @@ def test_budgets_times_and_claims_are_said_in_full(write: Callable[..., Path], t
     assert "DPO learns from each comparison; Preferred-FT and Unlikelihood learn from each distinct winner" in flat
     assert flat.count("Up to 2 runs at once shared the machine's cores") == 2
     assert "peak memory is the most of any" in flat
-    assert "the best single policy's share is of the gain possible at its own KL" in flat
     picture = frontier_picture(numbers).light
     assert "estimated limit" in picture
     assert "no policy gets above" not in picture
@@ -348,10 +383,14 @@ def test_budgets_times_and_claims_are_said_in_full(write: Callable[..., Path], t
     assert "One run at a time" in " ".join(alone.text.split())
 
 
-def test_the_bold_curve_goes_through_the_corners() -> None:
-    x, y = np.array([1.0, 2.0, 3.0, 4.0, 0.5]), np.array([0.5, 0.55, 0.8, 0.7, 0.1])
-    # from the reference (0, 0) the hull goes up to (1, 0.5), over (2, 0.55) straight to (3, 0.8), and stays
-    assert corners(x, y, 0.0) == [0, 2]
+def test_large_marks_stand_where_the_share_of_the_gain_is() -> None:
+    numbers = made_up()
+    method, limit = numbers["methods"][0], numbers["limit"]
+    row = matched_rewards(method, numbers)[1]
+    gain = np.interp(1.0, limit["kl_nats"], limit["reward"]) - limit["reward"][0]
+    assert row["kl_nats"] == 1
+    assert row["value"] == pytest.approx(limit["reward"][0] + method["matched"][1]["share"]["value"] * gain)
+    assert row["low"] < row["value"] < row["high"]
 
 
 @pytest.mark.parametrize("kl", [3.0, 90.0], ids=["near", "far"])

@@ -20,7 +20,7 @@ import pytest
 from penchant.cli import main
 from penchant.config import to_yaml
 from penchant.errors import InputError, RunError
-from penchant.metrics import best_of_n, efficiency, limit_line
+from penchant.metrics import Evaluations, best_of_n, limit_line, matched_efficiency
 from penchant.reports import report
 from penchant.studies import FrontierConfig, preset
 from penchant.studies.frontier import run_frontier
@@ -59,10 +59,9 @@ def test_the_study_has_every_method_and_its_numbers(first: StudyResult) -> None:
     assert len(by_name["dpo"]["points"]) == 4  # two betas, two evaluations
     assert {run["status"] for run in study["runs"]} == {"done"}
     for method in study["methods"]:
-        share = method["efficiency"]
-        assert -1 < share["value"] < 2
-        assert share["low"] is share["high"] is None  # too few prompts
-        assert share["clusters"] == 4
+        assert [row["kl_nats"] for row in method["matched"]] == [0.5, 1, 2, 3]
+        for row in method["matched"]:
+            assert (row["share"] is None) == row["reason"].startswith("not comparable: ")
         for point in method["points"]:
             assert point["kl_nats"]["value"] >= 0
             assert 0 <= point["reward"]["value"] <= 1
@@ -98,8 +97,8 @@ def test_the_numbers_are_those_of_the_samples(first: StudyResult) -> None:
     }
     shown = next(method for method in study["methods"] if method["name"] == "preferred_ft")
     assert [point["reward"]["value"] for point in shown["points"]] == pytest.approx(columns["reward"].mean(axis=1))
-    expected = efficiency(table, columns["kl_nats"], columns["reward"], resamples=1000)
-    assert shown["efficiency"] == pytest.approx(expected.as_dict())
+    expected = matched_efficiency(table, [Evaluations(columns["kl_nats"], columns["reward"])], (0.5, 1, 2, 3))
+    assert [row["share"] for row in shown["matched"]] == [one.share and one.share.as_dict() for one in expected]
     evals = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     said = [row["samples"]["policy"]["reward"]["value"] for row in evals if row["kind"] == "eval" and row["step"] > 0]
     assert said == pytest.approx(columns["reward"].mean(axis=1))

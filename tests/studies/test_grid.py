@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,8 @@ def test_a_study_of_ppo_gt_alone_needs_no_comparisons(study: Callable[..., Front
 RUNS = set(TRAINED)
 OFFLINE = {"dpo", "kto", "preferred_ft", "unlikelihood"}
 ONLINE = {"ppo", "ppo_gt"}
-COMPARED = OFFLINE | {"ppo", "reward_model", "comparisons"}
-DRAWN = RUNS | {"comparisons", "reward_model", "reference"}
+COMPARED = OFFLINE | {"ppo", "reward_model", "comparisons", "judged"}
+DRAWN = RUNS | {"comparisons", "reward_model", "reference", "judged"}
 EVERYTHING = DRAWN | {"sft"}
 
 
@@ -88,20 +89,23 @@ EVERYTHING = DRAWN | {"sft"}
         ({"ppo_gt": PPO | {"samples_per_prompt": 3}}, {"ppo_gt"}),
         ({"ppo_gt": PPO | {"updates": 1}}, {"ppo_gt"}),
         ({"ppo_gt": PPO | {"kl_start": 0.5}}, {"ppo_gt"}),
-        ({"reward_model": {"learning_rate": 1e-3}}, {"reward_model", "ppo"}),
-        ({"reward_model": {"epochs": 2}}, {"reward_model", "ppo"}),
-        ({"reward_model": {"batch_size": 2}}, {"reward_model", "ppo"}),
-        ({"reward_model": {"held_out": 1}}, {"reward_model", "ppo"}),
+        ({"reward_model": {"learning_rate": 1e-3}}, {"reward_model", "ppo", "judged"}),
+        ({"reward_model": {"epochs": 2}}, {"reward_model", "ppo", "judged"}),
+        ({"reward_model": {"batch_size": 2}}, {"reward_model", "ppo", "judged"}),
+        ({"reward_model": {"held_out": 1}}, {"reward_model", "ppo", "judged"}),
         ({"best_of_n": {"n": [1, 8]}}, set()),
         ({"batch_size": 4}, OFFLINE),
         ({"epochs": 2}, OFFLINE),
-        ({"clip": 2.0}, RUNS | {"reward_model", "sft", "reference", "comparisons"}),
+        ({"clip": 2.0}, EVERYTHING),
         ({"comparisons": {"groups": 2}}, COMPARED),
         ({"comparisons": {"samples": 3}}, COMPARED),
         ({"evaluation": {"times": 1, "samples": 2, "reference_samples": 16}}, RUNS),
         ({"evaluation": {"times": 2, "samples": 3, "reference_samples": 16}}, RUNS),
+        ({"evaluation": {"times": 2, "samples": 2, "reference_samples": 16, "spacing": 1.5}}, RUNS),
+        ({"preferred_ft": {"learning_rate": 3e-3, "repeats": 2}}, {"preferred_ft"}),
+        ({"matched_nats": [1]}, set()),
         ({"evaluation": {"times": 2, "samples": 2, "reference_samples": 17}}, {"reference"}),
-        ({"evaluation": {"times": 2, "samples": 2, "reference_samples": 16, "seed": 5}}, RUNS | {"reference"}),
+        ({"evaluation": {"times": 2, "samples": 2, "reference_samples": 16, "seed": 5}}, DRAWN - {"reward_model"}),
         ({"optimizer": "adamw"}, EVERYTHING),
         ({"warmup_steps": 1}, EVERYTHING),
         ({"template": "auto"}, DRAWN),
@@ -226,25 +230,32 @@ def test_presets_are_good_and_have_all_that_the_study_promises(name: str) -> Non
     methods = {task.kind for task in built.runs}
     assert {"dpo", "preferred_ft", "unlikelihood", "ppo_gt"} <= methods
     assert config.best_of_n is not None
+    assert config.best_of_n.n == (1, 2, 4, 8, 16, 32, 64, 128)
     if name != "demo":
-        assert config.dpo is not None
-        assert config.dpo.beta == (0.05, 0.1, 1, 5)
         assert config.ppo is not None
-        assert config.ppo.target_nats == (0.5, 1, 2, 3, 6, 9, 12)
         assert config.ppo == config.ppo_gt  # the same sweep and budget
-        assert config.unlikelihood is not None
-        assert config.unlikelihood.alpha == (0.05, 0.1, 0.5, 1)
-        assert config.best_of_n.n == (1, 2, 4, 8, 16, 32, 64, 128)
 
 
-@pytest.mark.parametrize("name", ["demo", "small", "medium", "paper"])
+def test_the_paper_s_preset_has_its_22_runs_and_the_others_search() -> None:
+    config = preset("paper", ["seeds=[0]"])
+    assert config.search is None
+    assert Counter(task.kind for task in grid(config).runs) == {
+        "dpo": 4, "preferred_ft": 6, "unlikelihood": 4, "ppo": 4, "ppo_gt": 4,
+    }  # fmt: skip
+    assert {task.value for task in grid(config).runs if task.kind == "ppo"} == {3, 6, 9, 12}
+    assert all(preset(name).search is not None for name in ("demo", "small", "medium"))
+
+
+@pytest.mark.parametrize("name", ["demo", "small", "medium"])
 def test_presets_draw_as_many_samples_for_comparisons_as_a_run_of_ppo(name: str) -> None:
     config = preset(name)
     assert config.prompts.limit is not None
     drawn = config.prompts.limit * config.comparisons.samples * config.comparisons.groups
     for ppo in (config.ppo, config.ppo_gt):
         if ppo is not None:
-            assert ppo.steps * ppo.prompts_per_step * ppo.samples_per_prompt == pytest.approx(drawn, rel=0.03)
+            assert config.search is not None
+            rounds = config.search.steps // ppo.steps_per_round
+            assert rounds * ppo.prompts_per_step * ppo.samples_per_prompt == pytest.approx(drawn, rel=0.03)
 
 
 def test_a_preset_is_changed_by_overrides_and_written_back(tmp_path: Path) -> None:
@@ -269,3 +280,13 @@ def test_bad_settings_say_what_is_wrong(study: Callable[..., FrontierConfig]) ->
         study(dpo={"learning_rate": [1e-4, 0]})
     with pytest.raises(InputError, match="seeds"):
         study(seeds=[])
+    with pytest.raises(InputError, match=r"seeds.*0 stands in it more than once"):
+        study(seeds=[0, 1, 0])
+    with pytest.raises(InputError, match=r"`search.least` is 4, more than `search.most`, 3"):
+        study(search={"least": 4, "most": 3})
+    with pytest.raises(InputError, match=r"dpo starts with 2 settings, more than the 1 runs of `search.least`"):
+        study(search={"least": 1})
+    with pytest.raises(
+        InputError, match=r"ppo takes 6 optimizer steps a round \(2 passes in 3 parts\): give a multiple"
+    ):
+        study(ppo=PPO, search={"steps": 16})

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from penchant.engine.generate import Sampling
 from penchant.engine.score import Progress
 from penchant.errors import InputError
-from penchant.metrics.frontier import best_of_n_kl
+from penchant.metrics.limit import best_of_n_kl
 from penchant.models.policy import Policy
 from penchant.rewards import Reward, score_groups
 from penchant.types import Prompt, PromptGroup, Response

@@ -1,365 +1,362 @@
-"""Reward against KL: the best that any policy could reach, Best-of-N, and how much of the possible a method reaches.
+"""How much of the possible gain in reward a method reaches, at KLs where methods can be compared.
 
-The optimum of E[r] - beta KL(pi || pi_ref) is pi_ref exp(r / beta) / Z (Rafailov et al. 2023, eq. 4), so samples of the
-reference alone say how much reward is to be had at each KL: weight a prompt's N samples by w = softmax(r / beta), then
+The *efficiency* of a policy is its gain in reward over the reference, as a share of the gain that the limit line has at
+the policy's own KL: 1 for the best policy, 0 for the reference. At a matched KL it is interpolated between two
+evaluations of a method whose KLs bracket it. What is interpolated is the share, never the reward: so policies that are
+optimal have 1 wherever they lie, and a sweep's points move no number but by bringing better policies. Where no two
+evaluations bracket a KL there is no number.
 
-    reward(beta) = sum w r,    KL(beta) = sum w log(N w),
-
-averaged over prompts, beta swept. It cannot see beyond its samples: trust it for KL <= ln N - 2 nats.
+A method's frontier is the best of its runs at that KL. The best of noisy runs is better by luck, so it is chosen on one
+half of the prompts and measured on the other: `SPLITS` times, both ways, averaged.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln, log_softmax, xlogy
+from scipy.special import stdtrit
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import Estimate, percentile_interval
+from penchant.metrics.intervals import FEWEST_CLUSTERS, Estimate, no_interval, percentile_interval
+from penchant.metrics.limit import NO_GAIN, Limit, limit_by_prompt, reward_table
 
 Numbers = NDArray[np.float64]
 
-POINTS = 240  # betas of a line, from far above the rewards' spread to far below it
-FROM_KL = 0.5  # nats where a method's efficiency begins to count
-TO_KL = 3.0  # and where it ends, unless the trusted range ends before
-GRID = 51  # KLs in between
-FOLDS = 4  # halves of the prompts, on one of which mixtures are chosen and on the other measured
-LEAST_PROMPTS = 8  # for an interval: half of them is chosen on, the other measured
-NOTHING = 1e-12  # a gain that is none
+SPLITS = 2  # of the prompts into halves, each of which is used both ways
+LEAST_SEEDS = 3  # for naming a winner
+SAME_NATS = 1e-6  # KLs that differ by less are the same
+LEAST_NATS = 0.01  # below it a policy is the reference, whose share is 0 / 0
+KNOWN = 0.9  # share of the resamples that must have a gain to reach, for an interval
 
 
 @dataclass(frozen=True)
-class Limit:
-    """The limit line of some prompts.
+class Evaluations:
+    """Evaluations of a method with one seed, on the prompts that the reference was sampled for.
 
     Attributes:
-        kl_nats: (points,) from 0 upwards. reward: (points,) the most that a policy reaches there, at beta.
-        trusted_kl: the line is an estimate up to here, in nats.
+        kl_nats, rewards: (points, prompts) mean KL and mean reward of each prompt's samples.
+        runs: (points,) the run that each belongs to; every one a run of its own if not given.
     """
 
+    kl_nats: ArrayLike
+    rewards: ArrayLike
+    runs: Sequence[int] | None = None
+
+
+@dataclass(frozen=True)
+class MatchedShare:
+    """A method's efficiency at one KL.
+
+    Attributes:
+        kl_nats: the matched KL.
+        share: the efficiency, None where no two evaluations bracket that KL.
+        reason: why there is none, such as `no point between 1.2 and 2 nats`; empty where there is one.
+    """
+
+    kl_nats: float
+    share: Estimate | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Half:
+    """One half of the prompts under the first weights (all equal) and under those of every resample.
+
+    Attributes:
+        weights: (draws, prompts), each row adding up to 1; not a number where a resample has none of the half.
+        kl_nats, gain: (draws, points) the limit line. base: (draws,) the reference's reward.
+    """
+
+    weights: Numbers
     kl_nats: Numbers
-    reward: Numbers
-    trusted_kl: float
+    gain: Numbers
+    base: Numbers
 
-    def at(self, kl_nats: ArrayLike) -> Numbers:
-        """The limit at some KLs, any shape; beyond the line's end its last reward."""
-        return np.interp(np.asarray(kl_nats, dtype=np.float64), self.kl_nats, self.reward)
+    def shares(self, kl_nats: Numbers, rewards: Numbers) -> Numbers:
+        """Return the efficiency of each evaluation, (points, draws)."""
+        kls, gains = kl_nats @ self.weights.T, rewards @ self.weights.T - self.base
+        possible = np.stack([np.interp(kls[:, i], self.kl_nats[i], self.gain[i]) for i in range(kls.shape[1])], axis=1)
+        return np.asarray(np.where(possible > NO_GAIN, gains / np.maximum(possible, NO_GAIN), np.nan))
 
 
-def limit_line(rewards: ArrayLike) -> Limit:
-    """The limit line from samples of the reference.
+@dataclass(frozen=True)
+class Scale:
+    """What rewards are measured by: the limit line of the prompts, of their halves, and of resamples of them.
 
-    Args:
-        rewards: (prompts, N) true rewards of N independent samples a prompt, N >= 2.
-
-    Raises:
-        InputError: another shape, or numbers that are not finite.
+    Attributes:
+        limit: of all prompts.
+        matched: the KLs at which methods are compared.
+        prompts: how many.
+        splits: pairs of halves.
     """
-    table = _table(rewards)
-    line = _sweep(table).mean(axis=2)
-    return Limit(line[0], line[1], trusted_kl(table.shape[1]))
+
+    limit: Limit
+    matched: tuple[float, ...]
+    prompts: int
+    splits: tuple[tuple[_Half, _Half], ...]
+
+    @classmethod
+    def of(
+        cls,
+        reference_rewards: ArrayLike,
+        matched: Sequence[float],
+        *,
+        resamples: int = 1000,
+        seed: int = 0,
+    ) -> Scale:
+        """Return the scale of some prompts.
+
+        Args:
+            reference_rewards: (prompts, N) rewards of N samples of the reference for each prompt.
+            matched: KLs in nats, above 0.
+            resamples, seed: of the prompts, for intervals.
+
+        Raises:
+            InputError: a table of another shape, numbers that are not finite, rewards that are all equal, or no KL.
+        """
+        table = reward_table(reference_rewards)
+        if not matched or not all(kl > 0 and math.isfinite(kl) for kl in matched):
+            raise InputError(f"efficiency: the matched KLs must be numbers above 0, got {tuple(matched)}")
+        (limit, sweep), prompts = limit_by_prompt(table), len(table)
+        if limit.reward[-1] - limit.reward[0] <= NO_GAIN:
+            raise InputError("efficiency: the reference's samples have equal rewards: there is nothing to gain")
+        rng = np.random.default_rng(seed)
+        drawn = rng.multinomial(prompts, np.full(prompts, 1 / prompts), size=resamples) / prompts
+        weights = np.vstack([np.full(prompts, 1 / prompts), drawn])
+        splits = tuple((_half(sweep, weights, one), _half(sweep, weights, other)) for one, other in _masks(prompts))
+        return cls(limit, tuple(sorted(dict.fromkeys(map(float, matched)))), prompts, splits)
+
+    @property
+    def draws(self) -> int:
+        """How many times everything is computed: from all prompts, and from each resample."""
+        return len(self.splits[0][0].base)
+
+    def shares(self, evaluations: Evaluations) -> Numbers:
+        """Return the efficiency at each matched KL from all prompts and from each resample, (KLs, 1 + resamples).
+
+        Not a number where no two evaluations bracket a KL within the trusted range.
+
+        Raises:
+            InputError: shapes that do not belong together, or numbers that are not finite.
+        """
+        kls, rewards, runs = self._checked(evaluations)
+        means = kls.mean(axis=1)
+        brackets = [_brackets(means, runs, kl, self.limit.trusted_kl) for kl in self.matched]
+        found = []
+        for halves in self.splits:
+            one, other = (half.shares(kls, rewards) for half in halves)
+            found += [_chosen(one, other, brackets), _chosen(other, one, brackets)]
+        return np.asarray(np.mean(found, axis=0))
+
+    def reasons(self, evaluations: Evaluations) -> tuple[str, ...]:
+        """Return for each matched KL why there is no efficiency, empty where there is one."""
+        means = self._checked(evaluations)[0].mean(axis=1)
+        return tuple(missing_bracket(means, kl, self.limit.trusted_kl) for kl in self.matched)
+
+    def _checked(self, evaluations: Evaluations) -> tuple[Numbers, Numbers, NDArray[np.int64]]:
+        kls, rewards = reward_table(evaluations.kl_nats, least=1), reward_table(evaluations.rewards, least=1)
+        runs = np.arange(len(kls)) if evaluations.runs is None else np.asarray(evaluations.runs)
+        if kls.shape != rewards.shape or kls.shape[1] != self.prompts or runs.shape != (len(kls),):
+            raise InputError(
+                f"efficiency: kl_nats {kls.shape} and rewards {rewards.shape} must be (points, prompts), with the "
+                f"{self.prompts} prompts of the reference's samples and a run for each point, got {runs.shape} runs"
+            )
+        return kls, rewards, runs
+
+    def estimate(self, draws: Numbers, points: int, *, level: float = 0.95) -> Estimate:
+        """Return the mean over seeds, with an interval for new prompts and, of several seeds, for new seeds too.
+
+        Of one seed the interval is that of resampled prompts. Of several, half-widths by Student's t for prompts and
+        for seeds add in quadrature; what seeds and prompts do together counts in both, so it is rather too wide.
+
+        Args:
+            draws: (seeds, 1 + resamples) from `shares`, on all prompts first. points: evaluations behind them.
+        """
+        values, drawn = draws[:, 0], draws[:, 1:].mean(axis=0)
+        value, items = float(values.mean()), points * self.prompts
+        known = drawn[np.isfinite(drawn)]
+        if self.prompts < FEWEST_CLUSTERS:
+            return Estimate(value, None, None, items, self.prompts, no_interval(self.prompts))
+        if len(known) < max(2.0, KNOWN * len(drawn)):
+            return Estimate(value, None, None, items, self.prompts, "no interval: too few prompts have a gain to reach")
+        if len(values) == 1:
+            return Estimate(value, *percentile_interval(known, value, level, self.prompts), items, self.prompts)
+        # resampled means spread by the standard error of a population, a little less than that of a sample
+        of_prompts = known.std(ddof=1) * math.sqrt(self.prompts / (self.prompts - 1))
+        of_seeds = values.std(ddof=1) / math.sqrt(len(values))
+        half = math.hypot(_t(self.prompts - 1, level) * of_prompts, _t(len(values) - 1, level) * of_seeds)
+        return Estimate(value, value - half, value + half, items, self.prompts)
 
 
-def trusted_kl(samples: int) -> float:
-    """Up to which KL, in nats, so many samples a prompt can estimate the limit."""
-    return math.log(samples) - 2
-
-
-def best_of_n(rewards: ArrayLike, n: ArrayLike | None = None) -> Numbers:
-    """The expected reward of Best-of-n for every n up to N, exactly, from one set of N samples a prompt.
-
-    The mean of the largest of n over all subsets of n of the N samples (no resampling), averaged over prompts.
-
-    Args:
-        rewards: (prompts, N).
-        n: which n, (k,) or a single one; all from 1 to N if None.
-
-    Returns:
-        (k,), a number for each n: of all N, entry n - 1 belongs to n.
-
-    Raises:
-        InputError: another shape, numbers that are not finite, or an n that N samples cannot tell of.
-    """
-    ordered = np.sort(_table(rewards, least=1), axis=1)
-    count = ordered.shape[1]
-    place = np.arange(1, count + 1)
-    asked = place if n is None else np.atleast_1d(np.asarray(n))
-    if not np.isin(asked, place).all():
-        raise InputError(
-            f"best_of_n: {count} samples a prompt tell of the whole numbers n from 1 to {count}, but "
-            f"{', '.join(map(str, asked[~np.isin(asked, place)].tolist()))} was asked for; draw more samples"
-        )
-    drawn = asked[:, None]
-    with np.errstate(invalid="ignore"):
-        # the i-th smallest is the largest of a subset of n in C(i - 1, n - 1) of C(N, n) cases
-        logs = _log_binomial(place - 1, drawn - 1) - _log_binomial(count, drawn)
-        shares = np.where(place >= drawn, np.exp(logs), 0.0)
-    return (shares @ ordered.T).mean(axis=1)
-
-
-def best_of_n_kl(n: ArrayLike) -> Numbers:
-    """ln n - (n - 1) / n: an upper bound, in nats, of the KL of Best-of-n from the reference."""
-    count = np.asarray(n, dtype=np.float64)
-    return np.log(count) - (count - 1) / count
-
-
-def efficiency(
+def matched_efficiency(
     reference_rewards: ArrayLike,
-    kl_nats: ArrayLike,
-    rewards: ArrayLike,
+    evaluations: Sequence[Evaluations],
+    matched: Sequence[float],
     *,
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
-) -> Estimate:
-    """The share of the limit's gain in reward that a method reaches, averaged over KL 0.5 to min(3, ln N - 2) nats.
-
-    A method's curve is the upper hull of its points and of the reference at KL 0: between two policies a mixture of
-    both reaches at least the line, and a smaller KL is within a larger budget. The best of noisy points is better by
-    luck, so the mixtures are chosen on one half of the prompts and measured on the other (`FOLDS` such halves,
-    averaged): a method that is the reference gets 0 on average, however many points it has.
+) -> tuple[MatchedShare, ...]:
+    """Return the share of the possible gain in reward that a method reaches at each matched KL.
 
     Args:
         reference_rewards: (prompts, N) rewards of the reference's samples.
-        kl_nats, rewards: (points, prompts) mean KL and reward of each policy of the method, on the same prompts.
-        level, resamples, seed: of the interval, which resamples prompts (of all inputs together).
+        evaluations: of the method, for each seed.
+        matched: KLs in nats.
+        level, resamples, seed: of the interval.
 
     Returns:
-        About 1 at the limit, 0 at the reference. Whoever does not do better than the reference is given the reference's
-        0, give or take noise: how far below it a policy fell does not show here. It can exceed 1 by the limit's bias of
-        some 0.01. Without an interval where there are fewer than `LEAST_PROMPTS`.
+        The efficiency at each KL, or why there is none: every seed needs two evaluations that bracket it. About 1 at
+        the limit, which noise and the limit's own error may exceed by some 0.01; below 0 where a policy is worse than
+        the reference. Without an interval where there are fewer than `FEWEST_CLUSTERS` prompts.
 
     Raises:
-        InputError: shapes that do not belong together, numbers that are not finite, N too small for any trusted range,
-            or rewards that leave nothing to gain.
+        InputError: as `Scale.of` and `Scale.shares`.
     """
-    share, points, prompts = _share_of(reference_rewards, kl_nats, rewards)
-    return _with_interval(share, points * prompts, prompts, level, resamples, seed)
+    scale = Scale.of(reference_rewards, matched, resamples=resamples, seed=seed)
+    return matched_shares(scale, evaluations, level=level)
+
+
+def matched_shares(
+    scale: Scale, evaluations: Sequence[Evaluations], *, level: float = 0.95
+) -> tuple[MatchedShare, ...]:
+    """Return `matched_efficiency` on a scale that is there already."""
+    draws = np.stack([scale.shares(one) for one in evaluations])
+    reasons = [scale.reasons(one) for one in evaluations]
+    points = sum(len(np.asarray(one.kl_nats)) for one in evaluations)
+    found = []
+    for place, kl in enumerate(scale.matched):
+        lacking = list(dict.fromkeys(of_seed[place] for of_seed in reasons if of_seed[place]))
+        share = None if lacking else scale.estimate(draws[:, place], points, level=level)
+        found.append(MatchedShare(kl, share, "; ".join(lacking)))
+    return tuple(found)
 
 
 def efficiency_difference(
     reference_rewards: ArrayLike,
-    one: tuple[ArrayLike, ArrayLike],
-    other: tuple[ArrayLike, ArrayLike],
+    one: Sequence[Evaluations],
+    other: Sequence[Evaluations],
+    matched: Sequence[float],
     *,
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
-) -> Estimate:
-    """How much more of the possible gain one method reaches than another, on the same prompts.
+) -> tuple[tuple[float, ...], Estimate | None]:
+    """Return the KLs at which two methods can be compared, and the mean difference of their efficiency there.
 
-    Paired: both are computed from the same resampled prompts, so that what is hard for both cancels.
-
-    Args:
-        one, other: (kl_nats, rewards) of each method, as for `efficiency`; so are the rest and the errors.
-    """
-    first, points, prompts = _share_of(reference_rewards, *one)
-    second, more, _ = _share_of(reference_rewards, *other)
-    return _with_interval(
-        lambda weights: first(weights) - second(weights), (points + more) * prompts, prompts, level, resamples, seed
-    )
-
-
-def reached_share(reference_rewards: ArrayLike, kl_nats: ArrayLike, rewards: ArrayLike) -> float:
-    """The value of `efficiency` alone, for where an interval would take too long."""
-    share, _, prompts = _share_of(reference_rewards, kl_nats, rewards)
-    return share(np.full(prompts, 1 / prompts))
-
-
-def peak_share(
-    reference_rewards: ArrayLike,
-    kl_nats: ArrayLike,
-    rewards: ArrayLike,
-    *,
-    level: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Estimate | None:
-    """The share of the limit's gain that a method's best single policy reaches, at that policy's own KL.
-
-    Only policies within `efficiency_range` take part. As in `efficiency` the best is chosen on one half of the prompts
-    and measured on the other, so that a long sweep is not better by luck.
-
-    Args and errors as of `efficiency`.
-
-    Returns:
-        None where no policy's KL is in the range.
-    """
-    low, high = efficiency_range(_table(reference_rewards).shape[1])
-
-    def best(kls: Numbers, gains: Numbers, line: Numbers) -> Numbers:
-        inside = (kls >= low) & (kls <= high)
-        possible = np.interp(kls, line[0], line[1]) - line[1, 0]
-        shares = np.where(inside & (possible > NOTHING), gains / np.maximum(possible, NOTHING), -np.inf)
-        chosen = np.zeros((1, len(kls)))
-        if np.isfinite(shares).any():
-            chosen[0, shares.argmax()] = 1
-        return chosen
-
-    means = _table(kl_nats, least=1).mean(axis=1)
-    if not ((means >= low) & (means <= high)).any():
-        return None
-    share, points, prompts = _share_of(reference_rewards, kl_nats, rewards, best)
-    return _with_interval(share, points * prompts, prompts, level, resamples, seed)
-
-
-def efficiency_range(samples: int) -> tuple[float, float]:
-    """Between which KLs, in nats, efficiency is averaged with so many samples a prompt.
-
-    Raises:
-        InputError: too few for any trusted range.
-    """
-    end = min(TO_KL, trusted_kl(samples))
-    if end <= FROM_KL:
-        raise InputError(
-            f"efficiency: {samples} samples a prompt estimate the limit up to {trusted_kl(samples):.2f} "
-            f"nats only; at least {math.ceil(math.exp(FROM_KL + 2)) + 1} are needed"
-        )
-    return FROM_KL, end
-
-
-def _share_of(
-    reference_rewards: ArrayLike,
-    kl_nats: ArrayLike,
-    rewards: ArrayLike,
-    choose: Callable[[Numbers, Numbers, Numbers], Numbers] | None = None,
-) -> tuple[Callable[[Numbers], float], int, int]:
-    """The share as a function of the prompts' weights (which sum to 1), and the numbers of points and prompts.
+    Paired: both are computed from the same resampled prompts and from the same seeds, so that what is hard for both
+    cancels. None where there is no such KL.
 
     Args:
-        choose: from the points' KLs and gains and the limit line, all on one half of the prompts, to the mixtures
-            whose share is measured on the other half, at their own KL; (mixtures, points), a row of zeros for none.
-            Without it they are the hull's at each KL of the grid.
+        one, other: evaluations of each method by seed, the same seeds in the same order. The rest as for
+            `matched_efficiency`.
     """
-    table = _table(reference_rewards)
-    kls, gains = _table(kl_nats, least=1), _table(rewards, least=1)
-    prompts = table.shape[0]
-    if kls.shape != gains.shape or kls.shape[1] != prompts:
-        raise InputError(
-            f"efficiency: kl_nats {kls.shape} and rewards {gains.shape} must be (points, prompts), with the {prompts} "
-            "prompts of the reference's samples"
-        )
-    grid = np.linspace(*efficiency_range(table.shape[1]), GRID)
-    sweep = _sweep(table)
-    line = sweep.mean(axis=2)
-    if not (np.interp(grid, line[0], line[1]) - line[1, 0] > NOTHING).all():
-        raise InputError("efficiency: the reference's samples have equal rewards: there is nothing to gain")
-    halves = _halves(prompts)
-
-    def share(weights: Numbers) -> float:
-        shares = []
-        for chosen, measured in halves:
-            on, off = weights * chosen, weights * measured
-            if not on.any() or not off.any():
-                continue
-            on, off = on / on.sum(), off / off.sum()
-            gained = gains @ on - float(sweep[1, 0] @ on)
-            mixtures = choose(kls @ on, gained, sweep @ on) if choose else _mixtures(kls @ on, gained, grid)
-            line = sweep @ off
-            possible = np.interp(mixtures @ (kls @ off) if choose else grid, line[0], line[1]) - line[1, 0]
-            if (possible > NOTHING).all():  # some draws of few prompts have nothing to gain
-                shares.append(float((mixtures @ (gains @ off - line[1, 0]) / possible).mean()))
-        return float(np.mean(shares)) if shares else math.nan
-
-    return share, kls.shape[0], prompts
+    scale = Scale.of(reference_rewards, matched, resamples=resamples, seed=seed)
+    if len(one) != len(other):
+        raise InputError(f"a paired difference needs the same seeds on both sides, got {len(one)} and {len(other)}")
+    draws = [np.stack([scale.shares(of_seed) for of_seed in side]) for side in (one, other)]
+    points = sum(len(np.asarray(of_seed.kl_nats)) for side in (one, other) for of_seed in side)
+    return paired_difference_of(scale, draws[0], draws[1], points, level=level)
 
 
-def _halves(prompts: int) -> list[tuple[Numbers, Numbers]]:
-    """(choose on, measure on) as masks of the prompts; a prompt alone is used for both."""
-    if prompts == 1:
-        return [(np.ones(1), np.ones(1))]
-    rng = np.random.default_rng(prompts)
-    found = []
-    for _ in range(FOLDS // 2):
-        half = np.zeros(prompts)
-        half[rng.permutation(prompts)[: prompts // 2]] = 1
-        found += [(half, 1 - half), (1 - half, half)]
+def paired_difference_of(
+    scale: Scale, one: Numbers, other: Numbers, points: int, *, level: float = 0.95
+) -> tuple[tuple[float, ...], Estimate | None]:
+    """Return `efficiency_difference` of two methods' draws, (seeds, KLs, 1 + resamples)."""
+    shared = compared_at(one) & compared_at(other)
+    kls = tuple(kl for kl, both in zip(scale.matched, shared, strict=True) if both)
+    if not kls:
+        return (), None
+    return kls, scale.estimate((one - other)[:, shared].mean(axis=1), points, level=level)
+
+
+def compared_at(draws: Numbers) -> NDArray[np.bool_]:
+    """Return which matched KLs every seed has a number at, from (seeds, KLs, 1 + resamples)."""
+    return np.asarray(np.isfinite(draws[:, :, 0]).all(axis=0))
+
+
+def missing_bracket(kl_nats: ArrayLike, matched: float, trusted_kl: float) -> str:
+    """Return why evaluations at these mean KLs do not bracket a matched one, empty where they do.
+
+    An evaluation beyond the trusted range is no bracket, for its share is not known; nor is the reference itself.
+    """
+    if matched > trusted_kl:
+        return f"the limit line is trusted up to {trusted_kl:.3g} nats only"
+    if not has_point(kl_nats, matched, trusted_kl, above=False):
+        return f"no point between 0 and {matched:.3g} nats"
+    if not has_point(kl_nats, matched, trusted_kl, above=True):
+        return f"no point between {matched:.3g} and {trusted_kl:.3g} nats"
+    return ""
+
+
+def has_point(kl_nats: ArrayLike, matched: float, trusted_kl: float, *, above: bool) -> bool:
+    """Return whether an evaluation lies at or on one side of a matched KL, within the trusted range."""
+    kls = np.asarray(kl_nats, dtype=np.float64)
+    low, high = (matched - SAME_NATS, trusted_kl) if above else (LEAST_NATS, matched + SAME_NATS)
+    return bool(((kls >= low) & (kls <= high)).any())
+
+
+def _brackets(
+    means: Numbers, runs: NDArray[np.int64], matched: float, trusted_kl: float
+) -> list[tuple[int, int, float]]:
+    """The pairs of evaluations between which a share is interpolated, with the second one's weight: the closest two of
+    each run around the matched KL, and the closest two of all."""
+    if missing_bracket(means, matched, trusted_kl):
+        return []
+    usable = (means >= LEAST_NATS) & (means <= trusted_kl)
+    pairs = []
+    for own in (usable, *(usable & (runs == run) for run in dict.fromkeys(runs.tolist()))):
+        below = np.flatnonzero(own & (means <= matched + SAME_NATS))
+        above = np.flatnonzero(own & (means >= matched - SAME_NATS))
+        if below.size and above.size:
+            low, high = int(below[means[below].argmax()]), int(above[means[above].argmin()])
+            width = means[high] - means[low]
+            pairs.append((low, high, float(np.clip((matched - means[low]) / width, 0, 1)) if width > 0 else 0.0))
+    return list(dict.fromkeys(pairs))
+
+
+def _chosen(chosen_on: Numbers, measured_on: Numbers, brackets: Sequence[list[tuple[int, int, float]]]) -> Numbers:
+    """The share at each matched KL, (KLs, draws): of the pair that is best on one half, measured on the other.
+
+    Args:
+        chosen_on, measured_on: (points, draws) the evaluations' shares on each half.
+    """
+    found = np.full((len(brackets), chosen_on.shape[1]), np.nan)
+    for place, pairs in enumerate(brackets):
+        if pairs:
+            seen, kept = (
+                np.stack([(1 - weight) * half[low] + weight * half[high] for low, high, weight in pairs])
+                for half in (chosen_on, measured_on)
+            )
+            best = np.where(np.isfinite(seen), seen, -np.inf).argmax(axis=0)
+            found[place] = np.take_along_axis(kept, best[None], axis=0)[0]
     return found
 
 
-def _mixtures(kl_nats: Numbers, gains: Numbers, grid: Numbers) -> Numbers:
-    """(grid, points): how much of each policy the hull's mixture has at each KL; the rest is the reference."""
-    corners = _corners(kl_nats, gains)
-    shares = np.zeros((len(grid), len(kl_nats)))
-    at = np.array([0.0, *(kl_nats[corner] for corner in corners)])
-    for place, kl in enumerate(grid):
-        right = int(np.searchsorted(at, kl))
-        if right == len(at):  # beyond the last corner, whose KL is within the budget
-            parts = [(right - 1, 1.0)]
-        else:
-            part = (kl - at[right - 1]) / (at[right] - at[right - 1])
-            parts = [(right - 1, 1 - part), (right, part)]
-        for corner, part in parts:
-            if corner:
-                shares[place, corners[corner - 1]] += part
-    return shares
+def _half(sweep: Numbers, weights: Numbers, mask: Numbers) -> _Half:
+    own = weights * mask
+    with np.errstate(invalid="ignore", divide="ignore"):
+        own = own / own.sum(axis=1, keepdims=True)
+    kl, reward = (part @ own.T for part in sweep)
+    return _Half(own, kl.T, reward.T - reward[0][:, None], reward[0])
 
 
-def _with_interval(
-    share: Callable[[Numbers], float], items: int, prompts: int, level: float, resamples: int, seed: int
-) -> Estimate:
-    value = share(np.full(prompts, 1 / prompts))
-    if prompts < LEAST_PROMPTS:
-        return Estimate(value, None, None, items, prompts)
-    rng = np.random.default_rng(seed)
-    draws = rng.multinomial(prompts, np.full(prompts, 1 / prompts), size=resamples) / prompts
-    drawn = np.array([share(weights) for weights in draws])
-    known = drawn[np.isfinite(drawn)]
-    if len(known) < 0.9 * resamples:  # too few prompts carry a gain for an interval to mean anything
-        return Estimate(value, None, None, items, prompts)
-    return Estimate(value, *percentile_interval(known, value, level, prompts), items, prompts)
+def _masks(prompts: int) -> list[tuple[Numbers, Numbers]]:
+    """Halves of the prompts, both ways round being used; a prompt alone is both halves."""
+    if prompts == 1:
+        return [(np.ones(1), np.ones(1))]
+    rng = np.random.default_rng(prompts)
+    masks = []
+    for _ in range(SPLITS):
+        half = np.zeros(prompts)
+        half[rng.permutation(prompts)[: prompts // 2]] = 1
+        masks.append((half, 1 - half))
+    return masks
 
 
-def hull(kl_nats: Numbers, rewards: Numbers, grid: Numbers) -> Numbers:
-    """The least concave, never falling curve above some points (the first is the reference's), at the grid's KLs."""
-    corners = [0, *(place + 1 for place in _corners(kl_nats[1:], rewards[1:] - rewards[0]))]
-    return np.interp(grid, kl_nats[corners], rewards[corners])
-
-
-def _corners(kl_nats: Numbers, gains: Numbers) -> list[int]:
-    """The points that are corners of the hull above them and (0, 0), by KL."""
-    corners: list[tuple[float, float, int]] = [(0.0, 0.0, -1)]
-    for x, y, place in sorted(zip(kl_nats.tolist(), gains.tolist(), range(len(kl_nats)), strict=True)):
-        if y <= corners[-1][1]:
-            continue  # less reward for more KL
-        while len(corners) > 1 and (x <= corners[-1][0] or _below(corners[-2], corners[-1], (x, y, place))):
-            corners.pop()
-        if x > corners[-1][0]:
-            corners.append((x, y, place))
-    return [place for _, _, place in corners[1:]]
-
-
-def _below(left: tuple[float, float, int], middle: tuple[float, float, int], right: tuple[float, float, int]) -> bool:
-    slope = (right[1] - left[1]) / (right[0] - left[0])
-    return middle[1] <= left[1] + slope * (middle[0] - left[0])
-
-
-def _sweep(table: Numbers) -> Numbers:
-    """(2, points, prompts): KL in nats and reward of each prompt's optimum, from the largest beta (KL 0) down."""
-    spread = float(table.std(axis=1).max()) or 1.0
-    lines = [(np.zeros(len(table)), table.mean(axis=1))]
-    for beta in np.geomspace(100 * spread, 1e-3 * spread, POINTS):
-        logs = log_softmax(table / beta, axis=1)
-        weights = np.exp(logs)
-        kl = math.log(table.shape[1]) + xlogy(weights, weights).sum(axis=1)
-        lines.append((kl.clip(min=0), (weights * table).sum(axis=1)))
-    return np.array(lines).transpose(1, 0, 2)
-
-
-def _log_binomial(n: ArrayLike, k: ArrayLike) -> Numbers:
-    n, k = np.asarray(n, dtype=np.float64), np.asarray(k, dtype=np.float64)
-    logs: Numbers = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
-    return logs
-
-
-def _table(values: ArrayLike, least: int = 2) -> Numbers:
-    table = np.asarray(values, dtype=np.float64)
-    if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < least:
-        raise InputError(f"expected a table of two dimensions, at least {least} wide, got shape {table.shape}")
-    if not np.isfinite(table).all():
-        raise InputError(f"{int((~np.isfinite(table)).sum())} of {table.size} numbers are not finite")
-    return table
+def _t(degrees: int, level: float) -> float:
+    return -float(stdtrit(degrees, (1 - level) / 2))

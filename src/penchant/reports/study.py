@@ -24,7 +24,7 @@ from penchant.reports.study_words import (
     findings,
     headline,
     named,
-    trained,
+    nats,
 )
 from penchant.reports.tables import Tile, flatten
 from penchant.reports.transfer import transfer_context, transfer_pictures
@@ -36,7 +36,7 @@ STUDY = "study.json"
 TITLE = "Reward against KL: every method on one plot"
 WIN_RATES = ("tldr", "dialogue", "judged-transfer")
 EXPECTED = {
-    "frontier": {"methods", "limit", "runs", "samples"},
+    "frontier": {"methods", "limit", "runs", "samples", "matched", "winner"},
     "noise": {"methods", "few", "failures"},
     "transfer": {"methods", "domains", "home", "failures"},
     "annotators": {"rows", "all", "judges", "failures"},
@@ -113,6 +113,13 @@ def _read(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder} holds no {STUDY}: `penchant study frontier` writes it") from error
     except ValueError as error:
         raise InputError(f"{file} is damaged ({error}): start the study again, it runs only what is missing") from error
+    if isinstance(numbers, dict) and numbers.get("study") == "frontier" and "from_kl" in numbers.get("limit", ()):
+        raise InputError(
+            f"{file} was written by Penchant 0.3.0.dev0 or older, whose efficiency was averaged over KLs where a "
+            "method had no evaluation: it depends on where a sweep's points lie, and is not shown. Start the study "
+            f"again with `penchant study frontier {folder / 'study.yaml'} -o {folder}`; what another "
+            "version sampled is not reused"
+        )
     if not isinstance(numbers, dict) or not EXPECTED.get(numbers.get("study", ""), {STUDY}) <= numbers.keys():
         raise InputError(f"{file} is of another kind or version: start the study again, it runs only what is missing")
     return numbers
@@ -146,15 +153,15 @@ def _context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str, Any]:
 
 def _tiles(study: Numbers) -> list[Tile]:
     reward = as_estimate(study["reference"]["reward"])
-    ranked = sorted(trained(study), key=lambda method: -method["efficiency"]["value"])
     tiles = [_tile("Reward of the reference", reward, f"{study['reference']['samples']} samples a prompt")]
-    for method in ranked[:1]:
-        share = as_estimate(method["efficiency"])
-        tiles.append(_tile(f"Efficiency of {method['label']}", share, "share of the possible gain", percent=True))
-    best = named(study, BEST_OF_N)
-    if best is not None:
-        share = as_estimate(best["efficiency"])
-        tiles.append(_tile("Efficiency of Best-of-N", share, "by the true reward", percent=True))
+    winner = named(study, study["winner"]["name"] or "")
+    for method, note in ((winner, "of the possible gain"), (named(study, BEST_OF_N), "by the true reward")):
+        if method is not None and method["efficiency"]:
+            share = as_estimate(method["efficiency"])
+            tiles.append(_tile(f"Efficiency of {method['label']}", share, note, percent=True))
+    common = study["matched"]["common"]
+    where = nats(common) if common else "nowhere"
+    tiles.append(Tile("Methods compared at", where, "", "of KL, where all have evaluations on both sides"))
     runs = count(len(study["runs"]), "run")
     tiles.append(Tile("Computing time", duration(study["cost"]["seconds"]), "", f"{runs} and what they need, added up"))
     return tiles

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from penchant.metrics.frontier import hull
 from penchant.reports.canvas import INK, MUTED, PAPER, Picture, blank, error_arms, export, run_style, style
 from penchant.reports.words import number
 
@@ -27,9 +26,9 @@ def frontier_picture(numbers: Mapping[str, Any]) -> Picture:
         figure, axes = blank(8.6, 5.0)
         farthest = max([point["kl_nats"]["value"] for method in methods for point in method["points"]], default=1.0)
         _scale(axes, farthest)
-        _limit(axes, numbers["limit"])
+        _limit(axes, numbers)
         for index, method in enumerate(methods):
-            _method(axes, method, index, numbers["reference"]["reward"]["value"])
+            _method(axes, method, index, numbers)
         _reference(axes, numbers["reference"]["reward"])
         axes.set_ylabel("mean true reward")
         axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
@@ -38,15 +37,16 @@ def frontier_picture(numbers: Mapping[str, Any]) -> Picture:
 
 
 def spread_picture(numbers: Mapping[str, Any]) -> Picture:
-    """Frontier efficiency: with its interval, of each setting by itself, and of each seed."""
-    methods = numbers["methods"]
+    """Draw efficiency over the KLs that all share: with its interval, of each setting alone, and of each seed."""
+    methods = [method for method in numbers["methods"] if method["efficiency"]]
+    order = [method["name"] for method in numbers["methods"]]
     with style():
-        figure, axes = blank(8.6, 0.9 + 0.46 * len(methods))
+        figure, axes = blank(8.6, 0.9 + 0.46 * max(1, len(methods)))
         for index, method in enumerate(methods):
-            _spread(axes, method, index, len(methods) - 1 - index)
+            _spread(axes, method, order.index(method["name"]), len(methods) - 1 - index)
         axes.axvline(0, color=MUTED, linewidth=0.9)
         axes.axvline(1, color=INK, linewidth=1.2)
-        axes.set_ylim(-0.6, len(methods) - 0.4)
+        axes.set_ylim(-0.6, max(1, len(methods)) - 0.4)
         axes.yaxis.set_major_locator(FixedLocator(range(len(methods))))
         axes.set_yticklabels([method["label"] for method in reversed(methods)], color=INK)
         axes.grid(visible=False, axis="y")
@@ -74,11 +74,13 @@ def _scale(axes: Axes, farthest: float) -> None:
     axes.set_xlabel(f"exact KL from the reference, nats per response{note}", loc="right")
 
 
-def _limit(axes: Axes, limit: Mapping[str, Any]) -> None:
-    """The line up to where it is trusted, a dashed rest, and the range that efficiency averages over."""
-    axes.axvspan(limit["from_kl"], limit["to_kl"], color=MUTED, alpha=0.07, linewidth=0, zorder=0)
+def _limit(axes: Axes, numbers: Mapping[str, Any]) -> None:
+    """Draw the line up to where it is trusted, a dashed rest, and the KLs at which methods are compared."""
+    limit = numbers["limit"]
+    for matched in numbers["matched"]["kl_nats"]:
+        axes.axvline(matched, color=MUTED, linewidth=0.8, linestyle=(0, (1, 3)), zorder=1)
     kl, reward = np.asarray(limit["kl_nats"]), np.asarray(limit["reward"])
-    end = min(limit["trusted_kl"], float(kl[-1]))
+    end = limit["trusted_kl"]
     sure = np.linspace(0, end, DENSE)
     axes.plot(sure, np.interp(sure, kl, reward), color=INK, linewidth=2.2, zorder=4)
     beyond = kl[kl >= end]
@@ -93,21 +95,12 @@ def _limit(axes: Axes, limit: Mapping[str, Any]) -> None:
         ha="right",
         va="bottom",
     )
-    axes.annotate(
-        "efficiency is averaged here",
-        (limit["from_kl"], 0.0),
-        xycoords=("data", "axes fraction"),
-        xytext=(6, 4),
-        textcoords="offset points",
-        color=MUTED,
-        fontsize=7,
-    )
 
 
-def _method(axes: Axes, method: Mapping[str, Any], index: int, start: float) -> None:
-    """Every evaluation small, those of one setting joined; the frontier that they span bold, with intervals."""
+def _method(axes: Axes, method: Mapping[str, Any], index: int, numbers: Mapping[str, Any]) -> None:
+    """Draw every evaluation small, those of one setting joined; large, with intervals, what stands at matched KLs."""
     color, dash, marker = run_style(index)
-    points = method["points"]
+    points, start = method["points"], numbers["reference"]["reward"]["value"]
     x = np.array([point["kl_nats"]["value"] for point in points])
     y = np.array([point["reward"]["value"] for point in points])
     settings = [(point["value"], point.get("rate")) for point in points]
@@ -115,31 +108,35 @@ def _method(axes: Axes, method: Mapping[str, Any], index: int, start: float) -> 
         own = [place for place, of in enumerate(settings) if of == setting]
         axes.plot(np.append(0.0, x[own]), np.append(start, y[own]), color=color, linewidth=0.8, alpha=0.3, zorder=2)
     axes.plot(x, y, color=color, linestyle="none", marker=marker, markersize=3.4, alpha=0.5, zorder=3)
-    on = corners(x, y, start)
-    if not on:
-        return
-    grid = np.unique(np.append(np.linspace(0, float(x[on].max()), DENSE), x[on]))
-    bold = hull(np.append(0.0, x), np.append(start, y), grid)
-    axes.plot(grid, bold, color=color, linewidth=2.0, linestyle=dash, zorder=5)
-    axes.errorbar(
-        x[on],
-        y[on],
-        xerr=error_arms([points[place]["kl_nats"] for place in on]),
-        yerr=error_arms([points[place]["reward"] for place in on]),
-        color=color,
-        linestyle="none",
-        marker=marker,
-        markersize=5.5,
-        elinewidth=1.0,
-        zorder=6,
-    )
+    matched = matched_rewards(method, numbers)
+    if matched:
+        axes.errorbar(
+            [row["kl_nats"] for row in matched],
+            [row["value"] for row in matched],
+            yerr=error_arms(matched),
+            color=color,
+            linestyle=dash,
+            linewidth=2.0,
+            marker=marker,
+            markersize=6.5,
+            elinewidth=1.2,
+            zorder=6,
+        )
 
 
-def corners(x: np.ndarray, y: np.ndarray, start: float) -> list[int]:
-    """The points on the frontier: the least concave, never falling curve above all of them and the reference."""
-    above = hull(np.append(0.0, x), np.append(start, y), x)
-    touching = [place for place in range(len(x)) if y[place] > start and y[place] >= above[place] - 1e-9]
-    return sorted(touching, key=lambda place: x[place])
+def matched_rewards(method: Mapping[str, Any], numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a method's efficiency at each matched KL as reward there, with its interval."""
+    limit, start = numbers["limit"], numbers["reference"]["reward"]["value"]
+    found = []
+    for row in method["matched"]:
+        if row["share"]:
+            gain = float(np.interp(row["kl_nats"], limit["kl_nats"], limit["reward"])) - limit["reward"][0]
+            ends = {
+                name: None if row["share"][name] is None else start + gain * row["share"][name]
+                for name in ("value", "low", "high")
+            }
+            found.append({"kl_nats": row["kl_nats"], **ends})
+    return found
 
 
 def _reference(axes: Axes, reward: Mapping[str, Any]) -> None:
@@ -172,7 +169,8 @@ def _spread(axes: Axes, method: Mapping[str, Any], index: int, row: int) -> None
     share = method["efficiency"]
     if share["low"] is not None:
         axes.plot([share["low"], share["high"]], [row, row], color=color, linewidth=5, alpha=0.25, zorder=2)
-    for alone in method["by_value"] if len(method["by_value"]) > 1 else ():
+    settings = [alone for alone in method["by_value"] if alone["efficiency"] is not None]
+    for alone in settings if len(settings) > 1 else ():
         axes.plot([alone["efficiency"]], [row], color=color, marker="|", markersize=11, markeredgewidth=1.4, zorder=3)
     for one in method["by_seed"] if len(method["by_seed"]) > 1 else ():
         axes.plot([one["efficiency"]], [row - 0.24], color=color, marker=".", markersize=5, alpha=0.8, zorder=3)

@@ -6,18 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penchant.models.builtin import described
-from penchant.reports.study_words import BEST_OF_N, as_estimate, named, setting_words, trained
-from penchant.reports.tables import DASH, Table
-from penchant.reports.words import count, duration, estimate, listing, number
+from penchant.reports.study_words import BEST_OF_N, as_estimate, common_nats, named, setting_words, trained
+from penchant.reports.tables import Table
+from penchant.reports.words import DASH, count, duration, estimate, listing, number, recorded
 
 GIB = 2**30
 Numbers = Mapping[str, Any]
 
 
 def comparison(study: Numbers) -> Table:
-    """A row a method: what it reaches, and what that took."""
-    several = len(study["seeds"]) > 1
-    heads = ("efficiency", "one setting alone", *(["spread over seeds"] if several else []), "best policy, at its KL")
+    """Return a row for each method: what it reaches, and what that took."""
+    several, common = len(study["seeds"]) > 1, study["matched"]["common"]
+    whole = f"efficiency at {common_nats(study)}" if common else "efficiency"
+    heads = (whole, *(f"at {kl:g}" for kl in study["matched"]["kl_nats"]), "one setting alone")
+    heads += ("spread over seeds",) if several else ()
     costs = (
         "training, a run",
         "optimizer steps, a run",
@@ -28,10 +30,11 @@ def comparison(study: Numbers) -> Table:
         "runs",
     )
     rows = [(method["label"], *_of_method(method, several), *_of_cost(method)) for method in study["methods"]]
-    caption = f"Efficiency is averaged over KL {study['limit']['from_kl']:g} to {study['limit']['to_kl']:.3g}"
-    caption += (
-        " nats; the best single policy's share is of the gain possible at its own KL; costs are means over a method's "
-        f"runs that ended, peak memory is the most of any.{_shared(study)}"
+    caption = (
+        "Efficiency is the share of the gain in reward that is possible at a policy's own KL, interpolated between "
+        "evaluations on both sides of each matched KL; the first column is the mean where all methods that can be "
+        "compared have it. Costs are means over a method's runs that ended, peak memory is the most of any."
+        f"{_shared(study)}"
     )
     return Table(caption, ("method", *heads, *costs), tuple(rows))
 
@@ -47,15 +50,15 @@ def _shared(study: Numbers) -> str:
 
 
 def _of_method(method: Numbers, several: bool) -> list[str]:
-    alone = [one["efficiency"] for one in method["by_value"]]
+    alone = [one["efficiency"] for one in method["by_value"] if one["efficiency"] is not None]
+    cells = [recorded(method["efficiency"], percent=True)]
+    cells += [recorded(row["share"], percent=True) if row["share"] else row["reason"] for row in method["matched"]]
     ends = [f"{number(100 * share, 0)}%" for share in (min(alone, default=0.0), max(alone, default=0.0))]
-    cells = [estimate(as_estimate(method["efficiency"]), percent=True)]
     cells.append(f"{ends[0]} to {ends[1]}" if len(alone) > 1 else DASH)
     if several:
         deviation = method["seed_deviation"]
         cells.append(DASH if deviation is None else f"±{number(100 * deviation, 1)} points")
-    peak = method.get("peak")
-    return [*cells, estimate(as_estimate(peak), percent=True) if peak else DASH]
+    return cells
 
 
 def _of_cost(method: Numbers) -> list[str]:
@@ -77,39 +80,58 @@ def _of_cost(method: Numbers) -> list[str]:
 
 
 def budget(study: Numbers) -> str:
-    """What is equal for all and what is not."""
+    """Return what is equal for all and what is not."""
     config = study["config"]
     shared = f"{config['optimizer']}, clip {config['clip']:g}"
-    names = [method["label"] for method in trained(study) if not method["name"].startswith("ppo")]
-    said = []
-    if names:
-        goes = "goes" if len(names) == 1 else "go"
-        said.append(f"{listing(names)} {goes} {_times(config['epochs'])} over the same comparisons.")
-    said += _units(study)
-    for method in trained(study):
-        if method["name"] not in ("ppo", "ppo_gt") or not config.get(method["name"]):
-            continue
-        ppo = config[method["name"]]
-        drawn = ppo["steps"] * ppo["prompts_per_step"] * ppo["samples_per_prompt"]
-        said.append(
-            f"{method['label']} draws {number(drawn, 0)} samples of its own in {count(ppo['steps'], 'round')} and goes "
-            f"{_times(ppo['updates'])} over each."
-        )
     rates = [
-        f"{method['label']} {_rates(config[method['name']]['learning_rate'])}"
-        for method in trained(study)
-        if config.get(method["name"])
+        f"{method['label']} {_rates(rates)}" for method in trained(study) if (rates := rates_of(study, method["name"]))
     ]
     return (
-        f"Equal for all: start, prompts, evaluation prompts and seeds ({shared}). {' '.join(said)} Learning rates: "
-        f"{listing(rates)}. Training time leaves evaluations out; “needs before” is sampling and ranking the "
-        "comparisons and, for PPO, fitting the reward model."
+        f"Equal for all: start, prompts, evaluation prompts and seeds ({shared}). {' '.join(_budget_said(study))} "
+        f"Learning rates: {listing(rates)}. Training time leaves evaluations out; “needs before” is sampling and "
+        "ranking the comparisons and, for PPO, fitting the reward model."
     )
 
 
-def _rates(rates: float | Sequence[float]) -> str:
-    """`0.0001`, or where every setting was run with several, `0.0001 / 0.0003`."""
-    return " / ".join(f"{rate:g}" for rate in ([rates] if isinstance(rates, float | int) else rates))
+def _budget_said(study: Numbers) -> list[str]:
+    config, search = study["config"], study["config"].get("search")
+    said = []
+    if search is not None:
+        runs = {method["runs"]["all"] // len(study["seeds"]) for method in trained(study)}
+        each = f"{min(runs)} runs" if len(runs) == 1 else f"{min(runs)} to {max(runs)} runs"
+        said.append(
+            f"Every method that trains has {each} of {count(search['steps'], 'optimizer step')} for each seed, the "
+            f"search of its learning rate among them{', and the search is not finished' * study['search']['open']}."
+        )
+    offline = [method["label"] for method in trained(study) if not method["name"].startswith("ppo")]
+    if offline and search is not None:
+        learn = "learns" if len(offline) == 1 else "learn"
+        said.append(f"{listing(offline)} {learn} from the same comparisons, as often as these steps go over them.")
+    elif offline:
+        goes = "goes" if len(offline) == 1 else "go"
+        said.append(f"{listing(offline)} {goes} {_times(config['epochs'])} over the same comparisons.")
+        said += _units(study)
+    for method in trained(study):
+        if method["name"] in ("ppo", "ppo_gt") and config.get(method["name"]) and method["cost"]:
+            ppo, rounds = config[method["name"]], round(method["cost"]["steps"])
+            drawn = rounds * ppo["prompts_per_step"] * ppo["samples_per_prompt"]
+            said.append(
+                f"{method['label']} draws {number(drawn, 0)} samples of its own in {count(rounds, 'round')} and goes "
+                f"{_times(ppo['updates'])} over each."
+            )
+    return said
+
+
+def rates_of(study: Numbers, method: str) -> list[float]:
+    """Return the learning rates of a method's runs, ascending; those of its settings where there are no others."""
+    rates = {run["rate"] for run in study["runs"] if run["method"] == method and run.get("rate") is not None}
+    given = (study["config"].get(method) or {}).get("learning_rate", [])
+    return sorted(rates) or ([given] if isinstance(given, float | int) else list(given))
+
+
+def _rates(rates: Sequence[float]) -> str:
+    """`0.0001`, or where a method has several, `0.0001 / 0.0003`."""
+    return " / ".join(f"{rate:g}" for rate in rates)
 
 
 def _units(study: Numbers) -> list[str]:
@@ -205,5 +227,5 @@ def facts(study: Numbers) -> list[tuple[str, str]]:
     accuracies = [model["accuracy"] for model in study["reward_models"] if model["accuracy"]]
     if accuracies:
         shown = listing(estimate(as_estimate(accuracy), percent=True) for accuracy in accuracies)
-        facts.insert(3, ("Reward model", f"held-out accuracy {shown}"))
+        facts.insert(3, ("Reward model", f"right on {shown} of the comparisons of unseen prompts"))
     return facts

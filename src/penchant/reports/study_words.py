@@ -1,4 +1,4 @@
-"""What a study says in sentences: who leads and by how much, what collapsed, what it took. Never more than was seen."""
+"""What a study says in sentences: who reaches what, who wins if anybody does, what collapsed, what it took."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penchant.metrics.intervals import Estimate
-from penchant.reports.words import count, duration, estimate, listing, number, value_only
+from penchant.reports.words import count, duration, estimate, listing, number, recorded, value_only
 
 Numbers = Mapping[str, Any]
 
@@ -22,24 +22,61 @@ def as_estimate(numbers: Numbers) -> Estimate:
 
 
 def headline(study: Numbers) -> list[str]:
-    """Who leads among the methods that train, against the next, and what the intervals know nothing of."""
-    ranked = sorted(trained(study), key=lambda method: -method["efficiency"]["value"])
-    if not ranked:
+    """Return what each method reaches where all can be compared, who wins if anybody does, and what is left out."""
+    if not trained(study):
         return ["No method that trains was evaluated yet."]
-    leader = ranked[0]
-    said = [
-        f"{leader['label']} reaches {estimate(as_estimate(leader['efficiency']), percent=True)} of the gain in reward "
-        f"that is possible between {kl_range(study)} of KL"
-        + (", the most of all methods that train." if len(ranked) > 1 else ".")
-    ]
-    if len(ranked) > 1:
-        said.append(_against(study, leader, ranked[1], "next"))
-    return [*said, _seeds(study), *_unfinished(study)]
+    return [*_reached(study), *_left_out(study), _seeds(study), *_unfinished(study)]
 
 
-def kl_range(study: Numbers) -> str:
-    """Between which KLs efficiency counts: `0.5 and 3 nats`."""
-    return f"{study['limit']['from_kl']:g} and {study['limit']['to_kl']:.3g} nats"
+def _reached(study: Numbers) -> list[str]:
+    ranked = sorted((m for m in trained(study) if m["efficiency"]), key=lambda m: -m["efficiency"]["value"])
+    if not ranked:
+        return [
+            "At no KL have all methods that train evaluations on both sides, so they cannot be compared as a whole."
+        ]
+    shares = [f"{method['label']} {recorded(method['efficiency'], percent=True)}" for method in ranked]
+    said = f"Of the gain in reward that is possible at {common_nats(study)} of KL, methods reach: {listing(shares)}."
+    return [said, _winner(study)] if len(ranked) > 1 else [said]
+
+
+def _winner(study: Numbers) -> str:
+    """Name the winner only where every paired interval over prompts and seeds excludes 0."""
+    found = study["winner"]
+    if found["name"]:
+        return (
+            f"{label_of(study, found['name'])} lies above each of the others: the intervals of the paired differences, "
+            "over prompts and seeds, exclude 0."
+        )
+    if found.get("close"):
+        others = listing(label_of(study, name) for name in found["close"])
+        return f"No winner is named: {label_of(study, found['leader'])} and {others} cannot be told apart here."
+    return f"No winner is named: {found['reason']}."
+
+
+def _left_out(study: Numbers) -> list[str]:
+    """Say which methods cannot be compared, and why."""
+    said = []
+    for method in trained(study):
+        reasons = dict.fromkeys(row["reason"] for row in method["matched"] if row["reason"])
+        if method["efficiency"] is None and all(row["share"] is None for row in method["matched"]):
+            said.append(f"{method['label']} is {'; '.join(reasons)}.")
+    return said
+
+
+def label_of(study: Numbers, name: str) -> str:
+    """Return a method's label by its name."""
+    method = named(study, name)
+    return method["label"] if method else name
+
+
+def common_nats(study: Numbers) -> str:
+    """Return the KLs at which all methods are compared, as words: `0.5, 1 and 2 nats`."""
+    return nats(study["matched"]["common"])
+
+
+def nats(kls: Sequence[float]) -> str:
+    """Return KLs as words: `0.5, 1 and 2 nats`."""
+    return f"{listing(f'{kl:g}' for kl in kls)} {'nat' if list(kls) == [1] else 'nats'}"
 
 
 def _unfinished(study: Numbers) -> list[str]:
@@ -49,18 +86,18 @@ def _unfinished(study: Numbers) -> list[str]:
     return [f"Unfinished, and in none of these numbers: {listing(runs)}."] if runs else []
 
 
-def _against(study: Numbers, one: Numbers, other: Numbers, which: str = "") -> str:
-    """One method against another by their paired difference, in words that its interval supports."""
-    gap = difference(study, one["name"], other["name"])
-    name = f"{other['label']}, the {which}," if which else other["label"]
-    reaches = f"{name} reaches {value_only(as_estimate(other['efficiency']), percent=True)}"
-    if gap is None or gap.low is None or gap.high is None:
-        return f"{reaches}."
+def _against(study: Numbers, one: Numbers, other: Numbers) -> str:
+    """Compare two methods by their paired difference, in words that its interval supports."""
+    kls, gap = difference(study, one["name"], other["name"])
+    if gap is None:
+        return "there is no KL with evaluations of both on either side, so the two cannot be compared."
+    if gap.low is None or gap.high is None:
+        return f"at {nats(kls)} they differ by {_points(gap)}."
     if gap.low > 0:
-        return f"{reaches}; {one['label']} lies above it by {_points(gap)} on the same prompts."
+        return f"at {nats(kls)} {one['label']} lies above by {_points(gap)}, on the same prompts."
     if gap.high < 0:
-        return f"{reaches} and lies above {one['label']} by {_points(turned(gap))} on the same prompts."
-    return f"{reaches}; the two cannot be told apart here (a difference of {_points(gap)} on the same prompts)."
+        return f"at {nats(kls)} {other['label']} lies above by {_points(turned(gap))}, on the same prompts."
+    return f"at {nats(kls)} the two cannot be told apart (a difference of {_points(gap)} on the same prompts)."
 
 
 def _points(gap: Estimate) -> str:
@@ -77,12 +114,7 @@ def _seeds(study: Numbers) -> str:
     prompts = count(study["prompts"]["eval"], "evaluation prompt")
     if seeds == 1:
         return f"One seed: the intervals resample the {prompts} and say nothing of how another seed would have trained."
-    spread = [method["seed_deviation"] for method in trained(study) if method["seed_deviation"] is not None]
-    worst = f" (at most {number(100 * max(spread), 1)} percentage points of efficiency)" if spread else ""
-    return (
-        f"{count(seeds, 'seed')}, averaged: the intervals resample the {prompts}; the spread over seeds stands "
-        f"beside them{worst}."
-    )
+    return f"{count(seeds, 'seed')}: the intervals are for other prompts than these {prompts} and for other seeds."
 
 
 def trained(study: Numbers) -> list[Numbers]:
@@ -95,53 +127,43 @@ def named(study: Numbers, name: str) -> Numbers | None:
     return next((method for method in study["methods"] if method["name"] == name), None)
 
 
-def difference(study: Numbers, one: str, other: str) -> Estimate | None:
-    """By how much one method's efficiency is above the other's, None where that was not computed."""
+def difference(study: Numbers, one: str, other: str) -> tuple[list[float], Estimate | None]:
+    """Return at which KLs one method was compared with the other, and by how much its efficiency is above; None where
+    there is no such KL."""
     for row in study["differences"]:
+        gap = as_estimate(row["difference"]) if row["difference"] else None
         if (row["one"], row["other"]) == (one, other):
-            return as_estimate(row["difference"])
+            return row["kl_nats"], gap
         if (row["other"], row["one"]) == (one, other):
-            return turned(as_estimate(row["difference"]))
-    return None
+            return row["kl_nats"], turned(gap) if gap else None
+    return [], None
 
 
 def findings(study: Numbers) -> list[str]:
-    """What else the plot shows, a sentence or two each."""
+    """Return what else the plot shows, a sentence or two each."""
     found = [_dpo_and_ppo(study, name) for name in ("ppo", "ppo_gt")]
-    return [
-        text
-        for text in (*found, *_below(study), _ground_truth(study), _best_of_n(study), *_collapses(study), _took(study))
-        if text
-    ]
+    return [text for text in (*found, *_below(study), _best_of_n(study), *_collapses(study), _took(study)) if text]
 
 
 def _dpo_and_ppo(study: Numbers, name: str) -> str:
     dpo, ppo = named(study, "dpo"), named(study, name)
     if dpo is None or ppo is None:
         return ""
-    size = f"DPO's curve has {count(len(dpo['points']), 'point')}, {ppo['label']}'s {len(ppo['points'])}"
     what = "the learned reward" if name == "ppo" else "the true reward itself, which DPO never sees"
-    return f"DPO against {ppo['label']} (which maximises {what}): {_against(study, dpo, ppo)} {size}."
-
-
-def _ground_truth(study: Numbers) -> str:
-    ppo = named(study, "ppo_gt")
-    if ppo is None or not ppo.get("peak"):
-        return ""
-    return (
-        f"PPO-GT's best single policy between {kl_range(study)} reaches "
-        f"{estimate(as_estimate(ppo['peak']), percent=True)} of the gain that is possible at its KL (chosen on one "
-        "half of the prompts, measured on the other)."
-    )
+    return f"DPO against {ppo['label']} (which maximises {what}): {_against(study, dpo, ppo)}"
 
 
 def _best_of_n(study: Numbers) -> str:
     best = named(study, BEST_OF_N)
     if best is None:
         return ""
+    shares = [
+        f"{recorded(row['share'], percent=True)} at {row['kl_nats']:g}" for row in best["matched"] if row["share"]
+    ]
+    reached = f"reaches {listing(shares)} nats" if shares else "cannot be compared here"
     return (
-        f"Best-of-N by the true reward reaches {estimate(as_estimate(best['efficiency']), percent=True)}, drawn at the "
-        "upper bound of its KL; it trains nothing, and pays N samples for every answer."
+        f"Best-of-N by the true reward {reached}, drawn at the upper bound of its KL; it trains nothing, so it stands "
+        "beside the others, and pays N samples for every answer."
     )
 
 
@@ -163,19 +185,14 @@ def _collapses(study: Numbers) -> list[str]:
 
 
 def _below(study: Numbers) -> list[str]:
-    """Methods that only lost; their curve is the reference, whose reward costs no KL."""
+    """Name methods that only lost reward."""
     base = study["reference"]["reward"]["value"]
     names = [
         method["label"]
         for method in trained(study)
         if method["points"] and all(point["reward"]["value"] < base for point in method["points"])
     ]
-    if not names:
-        return []
-    which = "each of them" if len(names) > 1 else "it"
-    return [
-        f"Every point of {listing(names)} lies below the reference: the efficiency of {which} is 0 by construction."
-    ]
+    return [f"Every evaluation of {listing(names)} lies below the reference."] if names else []
 
 
 def collapsed(study: Numbers, run: Numbers) -> bool:
@@ -233,11 +250,14 @@ def _took(study: Numbers) -> str:
 
 
 def caption(study: Numbers) -> str:
-    """How to read the plot."""
+    """Return how to read the plot."""
     limit, reference = study["limit"], study["reference"]
     return (
-        "Each small mark is an evaluation, thin lines join those of one setting; bold is what a method reaches with "
-        f"its whole sweep, with 95% intervals. The limit is estimated from {count(reference['samples'], 'sample')} "
-        f"of the reference for each prompt and is trusted up to {number(limit['trusted_kl'])} nats (solid); "
-        "beyond, it is too low (dashed), and methods may cross it."
+        "Each small mark is an evaluation, thin lines join those of one setting. Large marks are what methods reach at "
+        "the matched KLs (dotted), with 95% intervals: interpolated between evaluations on both sides, the best run "
+        "chosen on one half of the prompts and measured on the other. The limit is estimated from "
+        f"{count(reference['samples'], 'sample')} of the reference for each prompt. It is trusted up to "
+        f"{number(limit['trusted_kl'])} nats (solid): there it lacks at most about {100 * limit['tolerance']:g}% of "
+        "the gain, judged by what halves and quarters of the samples lack. Beyond, it is too low (dashed), and methods "
+        "may cross it."
     )

@@ -129,15 +129,17 @@ def _configuration(config: type[Study], path: str | None, overrides: Sequence[st
 
 
 def _table(numbers: dict[str, Any]) -> str:
-    """The methods with their efficiency, best first."""
+    """The methods with their efficiency, best first, and who wins if anybody does."""
+    from penchant.reports.study_words import common_nats, headline
     from penchant.reports.words import recorded
 
-    limit = numbers["limit"]
-    lines = [f"share of the possible gain in reward, KL {limit['from_kl']:g} to {limit['to_kl']:.3g} nats:"]
-    for method in sorted(numbers["methods"], key=lambda one: -one["efficiency"]["value"]):
-        share = method["efficiency"]
-        lines.append(f"  {method['label']:<14} {recorded(share, decimals=2)}{_seconds(method)}")
-    return "\n".join(lines)
+    if not numbers["matched"]["common"]:
+        return "\n".join(headline(numbers))
+    lines = [f"share of the possible gain in reward at {common_nats(numbers)} of KL:"]
+    shown = [method for method in numbers["methods"] if method["efficiency"]]
+    for method in sorted(shown, key=lambda one: -one["efficiency"]["value"]):
+        lines.append(f"  {method['label']:<14} {recorded(method['efficiency'], decimals=2)}{_seconds(method)}")
+    return "\n".join([*lines, *headline(numbers)[1:]])
 
 
 def _seconds(method: dict[str, Any]) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from penchant.studies.settings import FrontierConfig, LearnedMethods
+from penchant.studies.settings import SWEPT, TRAINED, FrontierConfig, LearnedMethods, starting_settings
 from penchant.studies.tasks import Stages, Task, plain
 
-SWEPT = {"dpo": "beta", "kto": "beta", "unlikelihood": "alpha", "ppo": "target_nats", "ppo_gt": "target_nats"}
-"""The setting that a method's sweep goes over; Preferred-FT has only its seeds."""
+if TYPE_CHECKING:
+    from penchant.studies.measured import Results
+
 BEST_OF_N = "best_of_n"
 LABELS = {
     "dpo": "DPO",
@@ -21,7 +22,16 @@ LABELS = {
     "ppo_gt": "PPO-GT",
     BEST_OF_N: "Best-of-N",
 }
-TRAINED = ("dpo", "kto", "preferred_ft", "unlikelihood", "ppo", "ppo_gt")
+HELD_OUT_SEED = 2  # beyond the evaluation's: the draws of the comparisons that reward models are measured on
+REPEAT_SEED = 1_000_000  # between the seeds of runs that differ in nothing else
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What one run of a method has of its own: the swept value, None where there is none, and the learning rate."""
+
+    value: float | None
+    rate: float
 
 
 @dataclass(frozen=True)
@@ -39,12 +49,21 @@ class Runs:
 
 @dataclass(frozen=True)
 class Grid:
-    """All stages of a study; those in `runs` are what it compares."""
+    """All stages of a study; those in `runs` are what it compares.
+
+    Attributes:
+        judged: for each reward model, by seed, whether it is right on comparisons that nothing learned from; made from
+            `held`.
+        open: whether results may add runs to these.
+    """
 
     prompts: Task
     reference: Task
     learned: Runs
     sft: Task | None
+    held: Task | None
+    judged: Mapping[int, Task]
+    open: bool = False
 
     @property
     def comparisons(self) -> Mapping[int, Task]:
@@ -61,24 +80,65 @@ class Grid:
     def tasks(self) -> list[Task]:
         """Every stage once, each after what it needs."""
         first = [self.prompts, *([self.sft] if self.sft else []), self.reference]
-        return [*first, *self.learned.tasks()]
+        held = [self.held] if self.held else []
+        return [*first, *self.learned.tasks(), *held, *self.judged.values()]
 
 
-def grid(config: FrontierConfig) -> Grid:
-    """The stages that a configuration asks for."""
+def grid(config: FrontierConfig, results: Results | None = None) -> Grid:
+    """Return the stages that a configuration asks for, by what has been measured so far.
+
+    With `search` it is asked again when these stages have ended, until it adds none. Equal results give equal stages,
+    and those of fewer results are among those of more.
+
+    Args:
+        results: what earlier stages measured; None before any.
+    """
     stages = Stages.sampled(config)
     samples = {"samples": config.evaluation.reference_samples, "seed": config.evaluation.seed + 1}
     reference = stages.task("reference", "reference", {**stages.draws, **samples}, stages.drawn)
-    return Grid(stages.prompts, reference, runs_of(config, stages, stages.comparisons), stages.start.get("start"))
+
+    def build(settings: Mapping[str, list[Setting]]) -> Runs:
+        return runs_of(
+            config, stages, stages.comparisons, settings, steps=config.search.steps if config.search else None
+        )
+
+    if config.search is None:
+        learned, added = build(settings_of(config)), False
+    else:
+        from penchant.studies.search import searched
+
+        learned, added = searched(config, reference, build, results)
+    held, judged = _judged(config, stages, learned)
+    return Grid(stages.prompts, reference, learned, stages.start.get("start"), held, judged, added)
 
 
-def runs_of(config: LearnedMethods, stages: Stages, compared: Callable[[int], Task], *, ranker: bool = False) -> Runs:
-    """Every method over its sweep, for every seed.
+def settings_of(config: LearnedMethods) -> dict[str, list[Setting]]:
+    """Return the settings of each method's runs, as its sweep has them."""
+    return {
+        method: [Setting(*setting) for setting in starting_settings(method, sweep)]
+        for method in TRAINED
+        if (sweep := getattr(config, method, None)) is not None
+    }
+
+
+def runs_of(
+    config: LearnedMethods,
+    stages: Stages,
+    compared: Callable[[int], Task],
+    settings: Mapping[str, list[Setting]] | None = None,
+    *,
+    ranker: bool = False,
+    steps: int | None = None,
+) -> Runs:
+    """Return every method over its sweep, for every seed.
 
     Args:
-        compared: the comparisons of a seed. ranker: fit the reward model even where PPO does not take part.
+        compared: the comparisons of a seed. settings: of each method's runs; those of its sweep if not given.
+        ranker: fit the reward model even where PPO does not take part.
+        steps: optimizer steps of every run, where all have the same.
     """
-    compare = ranker or any(getattr(config, method, None) for method in TRAINED if method != "ppo_gt")
+    settings = settings_of(config) if settings is None else settings
+    compare = ranker or any(method in settings for method in TRAINED if method != "ppo_gt")
     comparisons = {seed: compared(seed) for seed in config.seeds if compare}
     rewards = {
         seed: stages.reward_model(config.reward_model, seed, comparisons[seed])
@@ -87,15 +147,12 @@ def runs_of(config: LearnedMethods, stages: Stages, compared: Callable[[int], Ta
     }
     runs = []
     for seed in config.seeds:
-        for method in TRAINED:
+        for method, chosen in settings.items():
             before = {"ppo": rewards, "ppo_gt": {}}.get(method, comparisons)
             role = "reward_model" if method == "ppo" else "comparisons"
             needs = {**stages.drawn, role: before[seed]} if seed in before else stages.drawn
-            runs += [
-                _run(config, stages, method, value, rate, seed, needs)
-                for value in _values(config, method)
-                for rate in _rates(config, method)
-            ]
+            rates = steps is not None or len({setting.rate for setting in chosen}) > 1
+            runs += [_run(config, stages, method, setting, seed, needs, rates=rates, steps=steps) for setting in chosen]
     return Runs(comparisons, rewards, tuple(runs))
 
 
@@ -103,42 +160,51 @@ def _run(
     config: LearnedMethods,
     stages: Stages,
     method: str,
-    value: float | None,
-    rate: float,
+    setting: Setting,
     seed: int,
     needs: Mapping[str, Task],
+    *,
+    rates: bool,
+    steps: int | None,
 ) -> Task:
-    swept = SWEPT.get(method)
-    own = {name: item for name, item in plain(getattr(config, method)).items() if name != swept}
+    """One run. `rates`: its learning rate is part of its name, for there are several."""
+    swept = SWEPT[method]
+    sweep = getattr(config, method)
+    own = {name: item for name, item in plain(sweep).items() if name not in (swept, "repeats")}
     if "comparisons" in needs:
         own |= stages.offline
+    if steps is not None:
+        own |= {"steps": steps // sweep.steps_per_round} if method in ("ppo", "ppo_gt") else {"steps": steps}
+        own.pop("epochs", None)
     if method == "dpo":
-        own |= {"loss": {"name": "sigmoid", "beta": value}}
+        own |= {"loss": {"name": "sigmoid", "beta": setting.value}}
+    repeat = int(setting.value or 0) if method == "preferred_ft" else 0
     settings: dict[str, Any] = {
         **stages.draws,
         **stages.learning,
         **own,
-        "learning_rate": rate,
+        "learning_rate": setting.rate,
         **({"evaluation": stages.measured} if stages.measured else {}),
-        "value": value,
-        "seed": seed,
+        "value": setting.value,
+        "seed": (seed + REPEAT_SEED * repeat) % 2**32,
     }
-    several = len(_rates(config, method)) > 1
-    name = f"{swept}-{value:g}-" if swept is not None else ""
-    name += f"rate-{rate:g}-" if several else ""
+    name = f"{swept}-{setting.value:g}-" if setting.value is not None else ""
+    name += f"rate-{setting.rate:g}-" if rates else ""
     label = f"{method}-{name}seed-{seed}".replace("_", "-")
-    return stages.task(method, label, settings, needs, value, seed, rate if several else None)
+    return stages.task(method, label, settings, needs, setting.value, seed, setting.rate if rates else None)
 
 
-def _rates(config: LearnedMethods, method: str) -> tuple[float, ...]:
-    """The learning rates of a method."""
-    rates = getattr(config, method).learning_rate
-    return tuple(dict.fromkeys(rates)) if isinstance(rates, tuple) else (rates,)
-
-
-def _values(config: LearnedMethods, method: str) -> tuple[float | None, ...]:
-    sweep = getattr(config, method, None)
-    if sweep is None:
-        return ()
-    values: tuple[float, ...] | None = getattr(sweep, SWEPT[method]) if method in SWEPT else None
-    return tuple(dict.fromkeys(values)) if values else (None,)
+def _judged(config: FrontierConfig, stages: Stages, learned: Runs) -> tuple[Task | None, dict[int, Task]]:
+    """The comparisons of unseen prompts, and what each reward model makes of them."""
+    if not learned.reward_models:
+        return None, {}
+    draws = {**stages.draws, **stages.sizes, "groups": 1, "seed": config.evaluation.seed + HELD_OUT_SEED, "of": "eval"}
+    held = stages.task("comparisons", "unseen-comparisons", draws, stages.drawn)
+    how = {**stages.model, "template": config.template}
+    judged = {
+        seed: stages.task(
+            "judged", f"{model.label}-judged", how, {"run": model, "held": held, **stages.start}, seed=seed
+        )
+        for seed, model in learned.reward_models.items()
+    }
+    return held, judged

@@ -13,6 +13,7 @@ import yaml
 from numpy.typing import NDArray
 
 from penchant.errors import InputError
+from penchant.metrics.limit import limit_line
 from penchant.studies.records import read_lines, read_object
 from penchant.studies.runner import COMPLETE, FAILED
 from penchant.studies.tasks import Task
@@ -27,6 +28,11 @@ class ReferenceSamples:
     prompts: tuple[str, ...]
     rewards: Numbers
     texts: tuple[tuple[str, ...], ...]
+
+    @cached_property
+    def trusted_kl(self) -> float:
+        """Up to which KL the limit line of these samples is trusted, in nats."""
+        return limit_line(self.rewards).trusted_kl
 
     @classmethod
     def read(cls, folder: Path) -> ReferenceSamples:
@@ -132,6 +138,37 @@ def read_run(task: Task, study: Path, prompts: Sequence[str] | None, reason: str
     points = tuple(point for point in found if point is not None)
     status = "failed" if reason else str(result.get("status", "missing"))
     return MeasuredRun(task, folder, status, reason, result, points, len(found) - len(points))
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a study has measured so far.
+
+    Attributes:
+        folder: the study's.
+        reasons: why stages failed, by address.
+        done: addresses of the stages that did not.
+    """
+
+    folder: Path
+    reasons: Mapping[str, str]
+    done: frozenset[str]
+
+    def ended(self, task: Task) -> bool:
+        """Return whether a stage is done or has failed."""
+        return task.address in self.done or task.address in self.reasons
+
+    def reference(self, task: Task) -> ReferenceSamples:
+        """Return the reference's samples.
+
+        Raises:
+            InputError: they are damaged.
+        """
+        return ReferenceSamples.read(self.folder / task.place)
+
+    def run(self, task: Task, prompts: Sequence[str] | None) -> MeasuredRun:
+        """Return what a run left behind, as `read_run` does."""
+        return read_run(task, self.folder, prompts, self.reasons.get(task.address, ""))
 
 
 def aligned(runs: Sequence[MeasuredRun]) -> list[list[Point]]:

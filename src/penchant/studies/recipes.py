@@ -52,7 +52,8 @@ def run_settings(
     units = sum(facts[name] for name in counted.get(kind, ("comparisons",)))
     if "prompts" in settings:  # a run on few prompts
         units = max(1, units * min(settings["prompts"], facts["prompts"]) // facts["prompts"])
-    steps = ceil(units / settings["batch_size"]) * settings["epochs"]
+    a_pass = ceil(units / settings["batch_size"])
+    steps = settings.get("steps") or a_pass * settings["epochs"]
     swept = {
         "dpo": {"loss": settings.get("loss")},
         "kto": {"beta": settings.get("value")},
@@ -63,7 +64,8 @@ def run_settings(
         **swept.get(kind, {}),
         "data": {**_comparison_data(settings, needs), "held_out": 0},
         "batch_size": settings["batch_size"],
-        "epochs": settings["epochs"],
+        "epochs": ceil(steps / a_pass),
+        "max_steps": steps if "steps" in settings else None,
         "evaluate": _evaluate(settings, places, needs, steps),
     }
 
@@ -90,6 +92,17 @@ def _ppo(
     }
 
 
+def evaluated_steps(steps: int, times: int, spacing: float) -> list[int]:
+    """Return the steps after which a run is evaluated, ascending: its last, and others earlier by this factor."""
+    found, at = {steps}, float(steps)
+    for _ in range(times - 1):
+        at /= spacing
+        found.add(ceil(at))
+        if at <= 1:
+            break
+    return sorted(found)
+
+
 def _evaluate(
     settings: Mapping[str, Any], places: Mapping[str, str], needs: Mapping[str, Path], steps: int
 ) -> dict[str, Any]:
@@ -99,7 +112,7 @@ def _evaluate(
     if evaluation is None:
         return {"samples": None}
     return {
-        "at_steps": sorted({ceil(steps / 2**halvings) for halvings in range(evaluation["times"])}),
+        "at_steps": evaluated_steps(steps, evaluation["times"], evaluation["spacing"]),
         "samples": {
             "prompts": str(needs["prompts"] / "eval.jsonl"),
             "max_prompts": ALL_PROMPTS,

@@ -41,22 +41,25 @@ class Board:
         return [(task, outcome.reason) for task, outcome in ended if outcome is not None and outcome.failed]
 
 
-def run_missing(tasks: Sequence[Task], study: Path, workers: Workers, *, jobs: int = 1) -> Board:
+def run_missing(
+    tasks: Sequence[Task], study: Path, workers: Workers, *, jobs: int = 1, board: Board | None = None
+) -> Board:
     """Do what is missing.
 
     Args:
         tasks: each after what it needs.
         study: the study's folder.
         jobs: so many at once, each with its share of the threads.
+        board: where stages stand already, which is then carried on.
 
     The first Ctrl-C lets running stages write checkpoints and stops; the second one kills them.
 
     Raises:
         RunError: the worker process is gone, or a failure cannot be recorded (a full disk).
     """
-    board = Board()
+    board = Board() if board is None else board
     for task in tasks:
-        if is_complete(task, study):
+        if task.address not in board.outcomes and is_complete(task, study):
             board.outcomes[task.address] = Outcome("done")
     waiting = [task for task in tasks if task.address not in board.outcomes]
     if not waiting:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Seed
@@ -16,6 +16,7 @@ Sweep = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)
 Rates = LearningRate | Annotated[tuple[LearningRate, ...], Field(min_length=1)]
 """A learning rate, or several to sweep over: every setting of a method is then run with each of them."""
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
+MINIBATCHES = 4  # of a pass of PPO over a round's samples, its default
 
 
 class Prompts(Config):
@@ -65,12 +66,14 @@ class Evaluation(Config):
     """What every method is measured by: the same prompts and seeds for all."""
 
     times: Count = 5
-    """Evaluations of a run: at its end, after half of its steps, after a quarter and so on, since most happens early.
-    One before the first step comes on top."""
+    """Evaluations of a run: at its end, and so often earlier, by `spacing`. One before the first step comes on top."""
+    spacing: Annotated[float, Field(gt=1, le=1e6)] = 2.0
+    """How far evaluations are apart: at 2 after all, a half, a quarter of the steps and so on, since most happens
+    early."""
     samples: Count = 8
     """Samples a prompt and evaluation."""
     reference_samples: Annotated[int, Field(ge=16, le=100_000)] = 256
-    """Samples a prompt of the reference, for the limit line and Best-of-N. The line is trusted to ln N - 2 nats."""
+    """Samples a prompt of the reference, for Best-of-N and the limit line; with more it is trusted farther."""
     seed: Seed = 10_000
     """Fixes the draws of evaluations; those of the reference are drawn with the next number."""
 
@@ -98,6 +101,8 @@ class PreferredFTSweep(Config):
 
     learning_rate: Rates = 1e-5
     """Peak learning rate, or several: every setting is then run with each."""
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Runs with other seeds of their own, on the same comparisons."""
 
 
 class UnlikelihoodSweep(Config):
@@ -117,8 +122,9 @@ class RewardModelStage(Config):
     """How often to go over the comparisons."""
     batch_size: Count = 64
     """Comparisons of a step."""
-    held_out: Annotated[float, Field(ge=0)] = 0.1
-    """Prompts kept to measure its accuracy: a share below 1, a number from 1 up."""
+    held_out: Annotated[float, Field(ge=0)] = 0.0
+    """Prompts that it does not learn from: a share below 1, a number from 1 up. By default it learns from all that the
+    other methods learn from."""
 
 
 class PPOSweep(Config):
@@ -140,6 +146,11 @@ class PPOSweep(Config):
     """Coefficient of the KL at the start, from which the controller steers to the target; by the target and the spread
     of rewards if not given."""
 
+    @property
+    def steps_per_round(self) -> int:
+        """How many optimizer steps a round of samples makes."""
+        return self.updates * min(MINIBATCHES, self.prompts_per_step)
+
 
 class BestOfNSweep(Config):
     """Best-of-N: by the true reward, from the reference's samples, in exact expectation. Costs nothing more."""
@@ -156,6 +167,17 @@ class Study(Config):
     measured on is shared."""
     out: str | None = None
     """The study's folder; `runs/STUDY` if not given."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+        if twice:
+            raise ValueError(
+                f"{', '.join(map(str, twice))} stands in it more than once: the same seed gives the same runs, and "
+                "would count as if there were more; give each seed once"
+            )
+        return seeds
 
 
 class StudyConfig(Study):
@@ -231,10 +253,87 @@ class MethodsConfig(SampledConfig, LearnedMethods):
         return self
 
 
+SWEPT = {
+    "dpo": "beta",
+    "kto": "beta",
+    "preferred_ft": "repeat",
+    "unlikelihood": "alpha",
+    "ppo": "target_nats",
+    "ppo_gt": "target_nats",
+}
+"""The setting that a method's sweep goes over, besides its learning rate."""
+TRAINED = tuple(SWEPT)
+"""The methods that train, in their order on the page."""
+
+
+def starting_settings(method: str, sweep: Config) -> list[tuple[float | None, float]]:
+    """Return the (value, learning rate) of each run that a method's sweep asks for, every value with every rate."""
+    rates = sweep.learning_rate  # type: ignore[attr-defined]
+    values: tuple[float | None, ...]
+    if isinstance(sweep, PreferredFTSweep):
+        values = tuple(map(float, range(sweep.repeats))) if sweep.repeats > 1 else (None,)
+    else:
+        values = tuple(dict.fromkeys(getattr(sweep, SWEPT[method])))
+    several = tuple(dict.fromkeys(rates)) if isinstance(rates, tuple) else (rates,)
+    return [(value, rate) for value in values for rate in several]
+
+
+class Search(Config):
+    """A sweep that goes on by what it finds, with one budget for every method that trains.
+
+    Each method starts with its own settings (every value with every learning rate). Then runs are added, one for each
+    method at a time, until all methods have evaluations on both sides of every matched KL or the runs are used up.
+    Which run comes next follows from the KLs of those before, never from rewards: so it cannot be fitted to the prompts
+    that methods are measured on.
+    """
+
+    least: Annotated[int, Field(ge=1, le=1000)] = 3
+    """Runs of each method and seed in any case, so that each has its learning rate looked for."""
+    most: Annotated[int, Field(ge=1, le=1000)] = 6
+    """Runs of each method and seed at most."""
+    steps: Count = 96
+    """Optimizer steps of every run of every method; `epochs` and the `steps` of PPO do not count then."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.least > self.most:
+            raise ValueError(f"`search.least` is {self.least}, more than `search.most`, {self.most}")
+        return self
+
+
 class FrontierConfig(MethodsConfig):
     """True reward against KL for every method over its sweep, beside the best that any policy could reach."""
 
     method: ClassVar[str] = "frontier"
+
+    matched_nats: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (0.5, 1.0, 2.0, 3.0)
+    """KLs from the reference at which methods are compared."""
+    search: Search | None = None
+    """Add runs until every method can be compared at these KLs, with equal budgets; null runs the sweeps alone."""
+
+    @model_validator(mode="after")
+    def _starts_fit(self) -> Self:
+        for name in TRAINED if self.search is not None else ():
+            sweep = getattr(self, name)
+            starts = len(starting_settings(name, sweep)) if sweep is not None else 0
+            if self.search is not None and starts > self.search.least:
+                raise ValueError(
+                    f"{name} starts with {starts} settings, more than the {self.search.least} runs of `search.least`, "
+                    "which every method has: raise it, or start with fewer"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _rounds_are_whole(self) -> Self:
+        for name in ("ppo", "ppo_gt"):
+            sweep: PPOSweep | None = getattr(self, name)
+            if self.search is not None and sweep is not None and self.search.steps % sweep.steps_per_round:
+                raise ValueError(
+                    f"`search.steps` is {self.search.steps}, but {name} takes {sweep.steps_per_round} optimizer steps "
+                    f"a round ({sweep.updates} passes in {min(MINIBATCHES, sweep.prompts_per_step)} parts): give a "
+                    "multiple of it"
+                )
+        return self
 
 
 class FewComparisons(Config):

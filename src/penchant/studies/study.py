@@ -15,6 +15,7 @@ from typing import Any
 from penchant.config import to_yaml
 from penchant.errors import InputError
 from penchant.studies.address import summary_version
+from penchant.studies.measured import Results
 from penchant.studies.records import read_object, write_text
 from penchant.studies.runner import Board, run_missing
 from penchant.studies.settings import Study
@@ -24,6 +25,8 @@ from penchant.studies.workers import Workers
 STUDY = "study.json"
 Summarize = Callable[[Path, Mapping[str, str]], dict[str, Any]]
 """(the study's folder, why stages failed by address) -> the content of `study.json`."""
+More = Callable[[Results], Sequence[Task]]
+"""What is measured so far -> all stages, each after what it needs."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +55,18 @@ def run_study(
     *,
     jobs: int = 1,
     workers: Workers | None = None,
+    more: More | None = None,
 ) -> StudyResult:
     """Run what the study lacks, and write its numbers.
 
     Args:
         config: what to compare.
-        tasks: its stages, each after what it needs.
+        tasks: its stages, each after what it needs; the first ones, where results add others.
         needed: stages without one of which there is nothing to say.
         summarize: makes the numbers.
         jobs: runs at once; each gets its share of the threads.
         workers: processes to use, to share them between studies.
+        more: makes all stages anew from what is measured; asked until it adds none.
 
     A stage that failed is recorded, and what does not need it goes on; a later call tries it again.
 
@@ -77,10 +82,23 @@ def run_study(
         started = time.monotonic()
         with contextlib.nullcontext(workers) if workers else Workers() as team:
             board = run_missing(tasks, folder, team, jobs=jobs)
+            while more is not None and not board.interrupted:
+                grown = more(results_of(board, tasks, folder))
+                if {task.address for task in grown} <= {task.address for task in tasks}:
+                    break
+                tasks = grown
+                run_missing(tasks, folder, team, jobs=jobs, board=board)
         clock = {"last_call_seconds": time.monotonic() - started, "jobs": jobs}
         numbers = _numbers(config, tasks, needed, summarize, folder, board, clock)
     failures = tuple((task.label, reason) for task, reason in board.failures(tasks))
     return StudyResult(folder, numbers, failures, len(board.ran), board.interrupted)
+
+
+def results_of(board: Board, tasks: Sequence[Task], folder: Path) -> Results:
+    """Return what these stages have measured."""
+    reasons = {task.address: reason for task, reason in board.failures(tasks)}
+    done = frozenset(address for address, outcome in board.outcomes.items() if not outcome.failed)
+    return Results(folder, reasons, done)
 
 
 def _numbers(

@@ -10,18 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from penchant.metrics.frontier import (
-    best_of_n,
-    best_of_n_kl,
-    efficiency,
-    efficiency_difference,
-    efficiency_range,
-    limit_line,
-    peak_share,
-    reached_share,
-)
+from penchant.metrics.frontier import Scale
 from penchant.metrics.intervals import cluster_mean
+from penchant.metrics.limit import TOLERANCE, best_of_n_by_prompt, best_of_n_kl
 from penchant.studies.grid import BEST_OF_N, LABELS, SWEPT, TRAINED, Grid
+from penchant.studies.matched import Contender, common_places, differences, setting_alone, winner
 from penchant.studies.measured import (
     MeasuredRun,
     Numbers,
@@ -39,6 +32,7 @@ from penchant.studies.summary_texts import texts_beside
 from penchant.studies.tasks import Task
 
 RESAMPLES = 1000  # of prompts, for every interval of an efficiency
+VERSION = 2  # of study.json; 1 averaged a hull over KLs where it had no points
 
 
 @dataclass(frozen=True)
@@ -48,11 +42,6 @@ class Curve:
     kl_nats: Numbers
     reward: Numbers
     facts: tuple[dict[str, Any], ...]
-
-    def where(self, **wanted: Any) -> Curve | None:
-        """The points with these facts; None if there are none."""
-        kept = [i for i, facts in enumerate(self.facts) if all(facts.get(k) == v for k, v in wanted.items())]
-        return Curve(self.kl_nats[kept], self.reward[kept], tuple(self.facts[i] for i in kept)) if kept else None
 
 
 def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[str, str]) -> dict[str, Any]:
@@ -66,19 +55,27 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
         InputError: the reference's samples are damaged, or their rewards are all equal.
     """
     reference = ReferenceSamples.read(study / grid.reference.place)
-    low, high = efficiency_range(reference.rewards.shape[1])
+    scale = Scale.of(reference.rewards, config.matched_nats, resamples=RESAMPLES)
     runs = [read_run(task, study, reference.prompts, reasons.get(task.address, "")) for task in grid.runs]
     ended = [run for run in runs if run.complete]
     curves = {method: curve for method in TRAINED if (curve := _curve(ended, method)) is not None}
-    if config.best_of_n is not None:
-        curves[BEST_OF_N] = _best_of_n(reference, config.best_of_n.n)
-    line = limit_line(reference.rewards)
-    methods = [
-        _method(name, curve, [run for run in runs if run.task.kind == name], reference, grid, study)
-        for name, curve in curves.items()
+    contenders = [
+        Contender.of_runs(name, [run for run in ended if run.task.kind == name], config.seeds, scale) for name in curves
     ]
+    common = common_places(contenders)
+    methods = [
+        _method(one, curves[one.name], [run for run in runs if run.task.kind == one.name], config.seeds, common, scale)
+        | {"cost": cost_of([run for run in ended if run.task.kind == one.name], grid, study)}
+        for one in contenders
+    ]
+    if config.best_of_n is not None:
+        exact = Contender.best_of_n(BEST_OF_N, reference.rewards, scale)
+        curve = _best_of_n(reference, config.best_of_n.n)
+        methods.append(_method(exact, curve, [], (), common, scale) | {"cost": None})
+    line = scale.limit
     return {
         "study": config.method,
+        "version": VERSION,
         "config": config.model_dump(mode="json"),
         "prompts": {
             "train": read_object(study / grid.prompts.place / "stage.json").get("train"),
@@ -90,12 +87,14 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
             "kl_nats": _rounded(line.kl_nats),
             "reward": _rounded(line.reward),
             "trusted_kl": line.trusted_kl,
-            "from_kl": low,
-            "to_kl": high,
+            "tolerance": TOLERANCE,
         },
+        "matched": {"kl_nats": list(scale.matched), "common": [scale.matched[place] for place in common]},
         "methods": methods,
-        "differences": _differences(methods, curves, reference),
-        "reward_models": [_reward_model(task, study) for task in grid.reward_models.values()],
+        "differences": differences(contenders, scale),
+        "winner": winner(contenders, common, scale),
+        "search": {"open": grid.open},
+        "reward_models": [_reward_model(seed, task, study) for seed, task in grid.judged.items()],
         "runs": [_run(run) for run in runs],
         "failures": _failures(grid, runs, reasons),
         "samples": texts_beside(config, ended, reference),
@@ -127,50 +126,46 @@ def _mean(points: Sequence[Point], name: str) -> Numbers:
 
 def _best_of_n(reference: ReferenceSamples, wanted: Sequence[int]) -> Curve:
     """Expected rewards by prompt, at the bound of the KL."""
-    expected = np.array([best_of_n(row[None]) for row in reference.rewards])
     n = sorted(dict.fromkeys(wanted))
     bounds = np.repeat(best_of_n_kl(n)[:, None], len(reference.prompts), axis=1)
     facts = tuple({"value": float(one), "rate": None, "step": None, "seeds": None} for one in n)
-    return Curve(bounds, expected[:, [one - 1 for one in n]].T, facts)
+    return Curve(bounds, best_of_n_by_prompt(reference.rewards, n), facts)
 
 
 def _method(
-    name: str,
+    contender: Contender,
     curve: Curve,
     runs: Sequence[MeasuredRun],
-    reference: ReferenceSamples,
-    grid: Grid,
-    study: Path,
+    seeds: Sequence[int],
+    common: Sequence[int],
+    scale: Scale,
 ) -> dict[str, Any]:
-    table = reference.rewards
+    name, exact = contender.name, contender.name == BEST_OF_N
     points = [
         {**facts, "kl_nats": _over_prompts(kl), "reward": _over_prompts(reward)}
         for kl, reward, facts in zip(curve.kl_nats, curve.reward, curve.facts, strict=True)
     ]
-    peak = None if name == BEST_OF_N else peak_share(table, curve.kl_nats, curve.reward, resamples=RESAMPLES)
-    settings = dict.fromkeys((facts["value"], facts["rate"]) for facts in curve.facts) if name != BEST_OF_N else {}
     ended = [run for run in runs if run.complete]
-    seeds = dict.fromkeys(run.task.seed for run in ended if run.points)
-    by_seed = [
-        (seed, reached_share(table, of_seed.kl_nats, of_seed.reward))
-        for seed in seeds
-        if (of_seed := _curve([run for run in ended if run.task.seed == seed], name)) is not None
-    ]
+    settings = dict.fromkeys((run.task.value, run.task.rate) for run in ended)
+    alone = {
+        setting: setting_alone(
+            [run for run in ended if (run.task.value, run.task.rate) == setting], seeds, common, scale
+        )
+        for setting in settings
+    }
+    share = contender.over(common, scale)
+    by_seed = list(zip(seeds, contender.by_seed(common), strict=True)) if seeds else []
+    spread = [known for _, known in by_seed if known is not None]
     return {
         "name": name,
         "label": LABELS[name],
-        "setting": "N" if name == BEST_OF_N else SWEPT.get(name),
-        "efficiency": efficiency(table, curve.kl_nats, curve.reward, resamples=RESAMPLES).as_dict(),
+        "setting": "N" if exact else SWEPT.get(name),
+        "efficiency": None if share is None else share.as_dict(),
+        "matched": contender.at(scale),
         "points": points,
-        "peak": None if peak is None else peak.as_dict(),
-        "by_value": [
-            {"value": value, "rate": rate, "efficiency": reached_share(table, part.kl_nats, part.reward)}
-            for value, rate in settings
-            if (part := curve.where(value=value, rate=rate)) is not None
-        ],
-        "by_seed": [{"seed": seed, "efficiency": share} for seed, share in by_seed],
-        "seed_deviation": statistics.stdev([share for _, share in by_seed]) if len(by_seed) > 1 else None,
-        "cost": None if name == BEST_OF_N else cost_of(ended, grid, study),
+        "by_value": [{"value": value, "rate": rate, "efficiency": alone[value, rate]} for value, rate in settings],
+        "by_seed": [{"seed": seed, "efficiency": known} for seed, known in by_seed],
+        "seed_deviation": statistics.stdev(spread) if len(spread) > 1 else None,
         "runs": {
             "all": len(runs),
             "failed": sum(run.status == "failed" for run in runs),
@@ -178,32 +173,6 @@ def _method(
             "unfinished": sum(run.unfinished for run in runs),
         },
     }
-
-
-def _differences(
-    methods: Sequence[Mapping[str, Any]], curves: Mapping[str, Curve], reference: ReferenceSamples
-) -> list[dict[str, Any]]:
-    """Paired differences in efficiency: the leading trained method against every other, and DPO against PPO."""
-    trained = [method for method in methods if method["name"] != BEST_OF_N]
-    if not trained:
-        return []
-    leader = max(trained, key=lambda method: method["efficiency"]["value"])["name"]
-    pairs = [(leader, method["name"]) for method in trained if method["name"] != leader]
-    pairs += [("dpo", other) for other in ("ppo", "ppo_gt") if {"dpo", other} <= curves.keys()]
-    pairs = [pair for pair in dict.fromkeys(pairs) if pair[::-1] not in pairs[: pairs.index(pair)]]
-    return [
-        {
-            "one": one,
-            "other": other,
-            "difference": efficiency_difference(
-                reference.rewards,
-                (curves[one].kl_nats, curves[one].reward),
-                (curves[other].kl_nats, curves[other].reward),
-                resamples=RESAMPLES,
-            ).as_dict(),
-        }
-        for one, other in pairs
-    ]
 
 
 # -- records ------------------------------------------------------------------------------------------------------
@@ -234,9 +203,11 @@ def _run(run: MeasuredRun) -> dict[str, Any]:
     }
 
 
-def _reward_model(task: Task, study: Path) -> dict[str, Any]:
-    final = read_object(study / task.place / "result.json").get("final") or {}
-    return {"seed": task.seed, "accuracy": (final.get("held_out") or {}).get("accuracy")}
+def _reward_model(seed: int, judged: Task, study: Path) -> dict[str, Any]:
+    """Its accuracy on comparisons of unseen prompts."""
+    facts = read_object(study / judged.place / "stage.json")
+    right = facts.get("right")
+    return {"seed": seed, "accuracy": cluster_mean(right, facts["prompt"]).as_dict() if right else None}
 
 
 def _failures(grid: Grid, runs: Sequence[MeasuredRun], reasons: Mapping[str, str]) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from penchant.metrics.frontier import best_of_n_kl
+from penchant.metrics.limit import best_of_n_kl
 from penchant.studies.grid import BEST_OF_N, LABELS, SWEPT, TRAINED
 from penchant.studies.measured import MeasuredRun, ReferenceSamples
 from penchant.studies.settings import FrontierConfig

@@ -122,7 +122,7 @@ class Stages:
             draws,
             start,
             openings("prompts", config, config.eval_prompts),
-            {name: getattr(config.evaluation, name) for name in ("times", "samples", "seed")},
+            {name: getattr(config.evaluation, name) for name in ("times", "spacing", "samples", "seed")},
             plain(config.comparisons),
         )
 
