@@ -74,7 +74,9 @@ class VLLM:
         """Give vLLM the model's weights, if it has others."""
         merged: Any = copy.deepcopy(model) if hasattr(model, "merge_and_unload") else model
         if merged is not model:
-            merged = merged.merge_and_unload()
+            from penchant.models.adapters import merge_adapters  # it needs this package
+
+            merged = merge_adapters(merged, self._folder.name)
         weights = fingerprint(merged)
         if weights == self._weights:
             return

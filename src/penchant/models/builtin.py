@@ -105,8 +105,11 @@ def _save_dequantized(path: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from penchant.models.weights import complete
+
     try:
-        source = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+        options = {"gguf_file": path.name, "dtype": torch.float32}
+        source = complete(AutoModelForCausalLM, str(path.parent), options)
         tokenizer: Any = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
     except Exception as error:  # gguf's reader raises many kinds on a damaged or unknown file
         raise InputError(f"{path} cannot be read as a GGUF model: {error}") from error

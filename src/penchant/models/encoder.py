@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from penchant.models.builtin import ENCODERS, packaged
-from penchant.models.load import cannot_load, choose_device, complete, locate, open_tokenizer, weights_type
+from penchant.models.load import cannot_load, choose_device, locate, open_tokenizer, weights_type
 from penchant.models.settings import ModelConfig
+from penchant.models.weights import complete
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ def load_encoder(settings: ModelConfig) -> Encoder:
     options = {"dtype": weights_type(settings, device), "trust_remote_code": settings.trust_remote_code}
     try:
         # the pooler is what a head for pairs of sentences starts from; states are read before it
-        model = complete(AutoModel, folder, {**options, "use_safetensors": True}, may_lack="pooler.")
+        model = complete(
+            AutoModel, folder, {**options, "use_safetensors": True}, may_lack="pooler.", may_drop_head=True
+        )
     except Exception as error:
         raise cannot_load("", settings, error) from error
     tokenizer = open_tokenizer(folder, settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import logging
 import os
 import warnings
@@ -15,8 +14,17 @@ import torch
 from torch import nn
 
 from penchant.errors import InputError
+from penchant.models.adapters import (
+    adapter_base,
+    check_can_join,
+    has_scalar_head,
+    keep_merged,
+    load_adapters,
+    merge_adapters,
+)
 from penchant.models.builtin import BUILT_IN, ENCODERS, built_in, convert_gguf
 from penchant.models.settings import Dtype, LoRA, ModelConfig
+from penchant.models.weights import check_kind, complete
 
 if TYPE_CHECKING:
     from penchant.data.render import Overflow, Renderer, Template
@@ -87,6 +95,8 @@ def open_network(
 
     place = choose_device(model.device)
     folder = locate(model.name)
+    if not scalar:
+        check_kind(Path(folder), "policy")
     tokenizer = open_tokenizer(folder, model)
     network = _network(folder, model, place, scalar, fresh_head)
     context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
@@ -177,23 +187,12 @@ def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool
         "use_safetensors": True,  # never a pickle
     }
     try:
-        base = _adapter_base(Path(folder))
-        may_lack = "score." if fresh_head or base is not None else ""  # adapters bring the head that their base has not
         try:
-            network = complete(kind, base or folder, options, may_lack=may_lack)
+            network = _opened(kind, folder, options, fresh_head)
         except ValueError as error:
             if "scaled_dot_product_attention" not in str(error):
                 raise
-            options["attn_implementation"] = "eager"
-            network = complete(kind, base or folder, options, may_lack=may_lack)
-        if base:
-            from peft import PeftModel
-
-            if scalar and not _has_scalar_adapters(Path(folder)):  # adapters of a policy: their trunk, a new head
-                policy = PeftModel.from_pretrained(complete(AutoModelForCausalLM, base, options), folder)
-                network.base_model.load_state_dict(policy.merge_and_unload().base_model.state_dict())
-            else:
-                network = PeftModel.from_pretrained(network, folder).merge_and_unload()
+            network = _opened(kind, folder, {**options, "attn_implementation": "eager"}, fresh_head)
     except Exception as error:
         raise cannot_load("", model, error) from error
     for module in network.modules():  # a loss compares with a reference: dropout would compare noise
@@ -209,44 +208,34 @@ def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool
     return network
 
 
-def complete(kind: Any, name: str, options: dict[str, Any], *, may_lack: str = "") -> Any:
-    """The network with all of its weights; `transformers` would make up those that a file lacks, and go on.
+def _opened(kind: Any, folder: str, options: dict[str, Any], fresh_head: bool) -> Any:
+    """Return the network of a folder or hub id, its adapters merged in."""
+    base = adapter_base(Path(folder))
+    if base is None:
+        return complete(kind, folder, options, may_lack="score." if fresh_head else "", may_drop_head=fresh_head)
+    scalar = kind.__name__.endswith("SequenceClassification")
+    if scalar and not has_scalar_head(Path(folder)):  # adapters of a policy: their trunk, a new head
+        from transformers import AutoModelForCausalLM
 
-    Args:
-        may_lack: how the names of weights begin that may be missing, such as those of a head; none if empty.
-    """
-    from transformers.utils import logging as hub_logging
-
-    verbosity = hub_logging.get_verbosity()
-    hub_logging.set_verbosity_error()  # what it would report of missing weights is ours to decide
-    try:
-        labels = {"num_labels": 1} if kind.__name__.endswith("SequenceClassification") else {}
-        network, info = kind.from_pretrained(name, output_loading_info=True, **options, **labels)
-    finally:
-        hub_logging.set_verbosity(verbosity)
-    missing = sorted(key for key in info["missing_keys"] if not (may_lack and key.startswith(may_lack)))
-    if missing:
-        more = f" (+{len(missing) - 3} more)" if len(missing) > 3 else ""
-        raise InputError(f"its weights are incomplete: {', '.join(missing[:3])}{more} are missing")
-    return network
+        policy = _opened(AutoModelForCausalLM, folder, options, False)
+        network = complete(kind, _root(folder), options, may_lack="score.", may_drop_head=True)
+        network.base_model.load_state_dict(policy.base_model.state_dict())
+        keep_merged(network, policy)
+        return network
+    # a reward model's adapters bring the head that their base has not
+    return merge_adapters(load_adapters(_opened(kind, base, options, scalar), folder), folder)
 
 
-def _adapter_base(folder: Path) -> str | None:
-    """The model that a folder of LoRA adapters builds on, or None for a full model."""
-    settings = folder / "adapter_config.json"
-    if not settings.exists():
-        return None
-    return str(json.loads(settings.read_text())["base_model_name_or_path"])
-
-
-def _has_scalar_adapters(folder: Path) -> bool:
-    settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-    return settings.get("task_type") == "SEQ_CLS"
+def _root(folder: str) -> str:
+    """Return the model below all adapters."""
+    base = adapter_base(Path(folder))
+    return folder if base is None else _root(base)
 
 
 def _with_lora(network: Any, lora: LoRA, scalar: bool) -> Any:
     from peft import LoraConfig, get_peft_model
 
+    check_can_join(network)
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
     settings = LoraConfig(
         r=lora.rank,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from penchant.data.render import Renderer
 from penchant.engine.generate import Sampler, Sampling, draw
 from penchant.engine.score import Progress, Scorer, score, token_budget
+from penchant.models.adapters import join_saved
 from penchant.types import Prompt, PromptGroup, Response
 
 
@@ -110,8 +111,14 @@ class Policy:
 
     def save(self, folder: str | Path) -> None:
         """Write the model (or its adapters) and tokenizer, for `AutoModelForCausalLM.from_pretrained`."""
-        self.model.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
+        save_network(self.model, folder)
         self.tokenizer.save_pretrained(folder)
+
+
+def save_network(model: nn.Module, folder: str | Path) -> None:
+    """Write a network's weights and settings, or its adapters, so that `from_pretrained` opens the same one."""
+    model.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
+    join_saved(model, Path(folder))
 
 
 def merge_identical(responses: Sequence[Response]) -> list[Response]:

@@ -26,7 +26,9 @@ from penchant.engine.tree import TreeBatch
 from penchant.errors import InputError
 from penchant.models.finished import check_finished
 from penchant.models.load import locate, open_network
+from penchant.models.policy import save_network
 from penchant.models.settings import Dtype, ModelConfig
+from penchant.models.weights import check_kind
 from penchant.types import Prompt, PromptGroup, Response
 
 if TYPE_CHECKING:
@@ -125,7 +127,7 @@ class LearnedReward:
 
     def save(self, folder: str | Path) -> None:
         """Write the model (or its adapters), tokenizer and what else it reads by, for `load_reward_model`."""
-        self.model.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
+        save_network(self.model, folder)
         self.tokenizer.save_pretrained(folder)
         self.save_reading(folder)
 
@@ -187,7 +189,7 @@ def load_reward_model(
     if (place / "checkpoint").is_dir():  # a run directory
         place = place / "checkpoint"
     settings = ModelConfig(name=str(place), device=device, dtype=dtype)
-    _check_kind(Path(locate(str(place))))
+    check_kind(Path(locate(str(place))), "reward model")
     file = place / READING
     reading = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     network, renderer = open_network(
@@ -196,19 +198,3 @@ def load_reward_model(
     unwrap(network).score.float()
     renderer = replace(renderer, end_ids=renderer.end_ids | set(reading.get("end_ids", ())))
     return LearnedReward(network.eval(), renderer, str(folder), float(reading.get("offset", 0.0)))
-
-
-def _check_kind(folder: Path) -> None:
-    adapter = folder / "adapter_config.json"
-    if adapter.exists():
-        kind = json.loads(adapter.read_text(encoding="utf-8")).get("task_type")
-        good = kind == "SEQ_CLS"
-    else:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        kind = ", ".join(config.get("architectures") or ["no architecture"])
-        good = "SequenceClassification" in kind and len(config.get("id2label") or {0: ""}) == 1
-    if not good:
-        raise InputError(
-            f"{folder} holds no reward model ({kind}), expected a sequence classifier with one label: make one with "
-            "`penchant train reward_model`"
-        )

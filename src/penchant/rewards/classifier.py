@@ -11,6 +11,7 @@ import torch
 
 from penchant.errors import InputError
 from penchant.models.load import choose_device
+from penchant.models.weights import complete
 
 PREFIX = "classifier:"
 BATCH = 32  # texts of one forward pass, of like length
@@ -72,9 +73,8 @@ def load_classifier(spec: str, *, device: str = "auto") -> Classifier:
     name, wanted = _parts(spec)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, truncation_side="left")
-        model: Any = AutoModelForSequenceClassification.from_pretrained(
-            name, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
-        )
+        options = {"use_safetensors": True, "trust_remote_code": False, "dtype": torch.float32}
+        model: Any = complete(AutoModelForSequenceClassification, name, options)
     except Exception as error:  # whatever transformers raises: one message
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"the reward `{spec}`: the classifier {name!r} cannot be loaded: {reason}") from error

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from penchant.errors import InputError
+from penchant.models.adapters import trained_part
 from penchant.models.learner import Learner
 from penchant.train.run_folder import cannot_write
 
@@ -86,7 +87,7 @@ def load_weights(folder: Path, model: nn.Module) -> None:
     if (folder / "adapter_model.safetensors").exists():
         from peft import set_peft_model_state_dict
 
-        set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"))
+        set_peft_model_state_dict(model, trained_part(load_file(folder / "adapter_model.safetensors"), folder))
         return
     index = folder / "model.safetensors.index.json"
     names = (

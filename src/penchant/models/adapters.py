@@ -1,0 +1,260 @@
+"""LoRA adapters: read whole, merged without a change to any other weight, and saved so that they open as what they are.
+
+Two things make adapters open as another model in silence, and are seen to here. A tied matrix is both embedding and
+head: adapters of one of them must not move the other when they are merged, so the two are parted first. And adapters
+that are trained on a model that had adapters merged into it belong to that model, which is saved nowhere: they are
+saved together with the earlier ones, as one set of adapters of the model below both.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from penchant.engine.attention import unwrap
+from penchant.errors import InputError
+
+log = logging.getLogger("penchant.models")
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+JOINED = "joined_adapters.json"
+"""Beside adapters that were trained on top of others: how many ranks of each layer are the others'."""
+_UNDER = "under"  # the attribute of a network that has adapters merged into it
+_PARTS = (("lora_A", "lora_B", ".weight"), ("lora_embedding_A", "lora_embedding_B", ""))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The update of one layer: `scale * up @ down`.
+
+    Attributes:
+        down, up: of shape (rank, inputs) and (outputs, rank).
+        names: what peft calls them in a file, after the layer's own name.
+    """
+
+    down: Tensor
+    up: Tensor
+    scale: float
+    names: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Adapters that a network has merged into its weights.
+
+    Attributes:
+        folder: where they are from. layers: their updates, by the layer's name.
+        obstacle: why no others can be saved with them; empty where they can.
+    """
+
+    folder: str
+    layers: Mapping[str, Layer] = field(default_factory=dict)
+    obstacle: str = ""
+
+
+def adapter_base(folder: Path) -> str | None:
+    """Return the model that a folder's adapters build on; None for a folder without adapters.
+
+    Raises:
+        InputError: an earlier version trained them on others, which are not to be found.
+    """
+    if not (folder / CONFIG).exists():
+        return None
+    recorded = str(_settings(folder)["base_model_name_or_path"])
+    begun = None if (folder / JOINED).exists() else _started_from(folder)
+    if begun is None:
+        return recorded
+    if (Path(begun) / CONFIG).exists():
+        log.warning(
+            "%s: these adapters were trained on those of %s, which an earlier version did not write down; they are "
+            "read on top of them",
+            *(folder, begun),
+        )
+        return begun
+    looks_local = begun.startswith(("/", ".", "~")) or begun.count("/") > 1
+    if looks_local and not Path(begun).exists() and Path(begun).resolve() != Path(recorded).resolve():
+        raise InputError(f"{folder} was trained on {begun}, which is not there any more: put it back")
+    return recorded
+
+
+def has_scalar_head(folder: Path) -> bool:
+    """Return whether a folder's adapters are of a reward model."""
+    return _settings(folder).get("task_type") == "SEQ_CLS"
+
+
+def load_adapters(network: Any, folder: str) -> Any:
+    """Return the network under a folder's adapters, not merged yet.
+
+    Raises:
+        InputError: the file lacks weights that its settings ask for, which would start at random, or has others.
+    """
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors import safe_open
+
+    try:
+        model = PeftModel.from_pretrained(network, folder)
+    except KeyError as error:  # of a whole layer, such as a head
+        raise InputError(f"its adapters do not fit: {error.args[0]} are missing") from error
+    wanted = set(get_peft_model_state_dict(model, save_embedding_layers=False))
+    if not (Path(folder) / WEIGHTS).exists():
+        raise InputError(f"{folder} has no {WEIGHTS}")
+    with safe_open(Path(folder) / WEIGHTS, "pt") as file:
+        given = set(file.keys())
+    known = wanted | {name.replace(".default", "") for name in model.state_dict()}
+    missing, unknown = sorted(wanted - given), sorted(given - known)
+    if missing or unknown:
+        what = f"{_some(missing)} are missing" if missing else f"{_some(unknown)} belong to no layer of the model"
+        raise InputError(f"its adapters do not fit: {what}")
+    return model
+
+
+def merge_adapters(model: Any, folder: str) -> Any:
+    """Return the network with its adapters merged in; an embedding and a head that share a matrix are parted first."""
+    base = model.get_base_model()
+    merged = _merged(model, folder)
+    _untie(base)
+    network = model.merge_and_unload()
+    setattr(network, _UNDER, merged)
+    return network
+
+
+def keep_merged(network: Any, source: Any) -> None:
+    """Have a network remember the adapters that another one, whose weights it has taken, has merged in."""
+    setattr(network, _UNDER, getattr(source, _UNDER, None))
+
+
+def check_can_join(network: Any) -> None:
+    """Refuse new adapters on a network with merged ones that they could not be saved with. Raises InputError."""
+    under: Merged | None = getattr(network, _UNDER, None)
+    if under is not None and under.obstacle:
+        raise InputError(
+            f"new adapters cannot be trained on {under.folder}, whose own adapters {under.obstacle}: merge those into "
+            "a full model first, or train without `lora`"
+        )
+
+
+def join_saved(model: Any, folder: Path) -> None:
+    """Rewrite a folder of adapters just saved, so that it holds the merged ones below them as well."""
+    from safetensors.torch import load_file, save_file
+
+    under: Merged | None = getattr(unwrap(model), _UNDER, None)
+    if under is None or not (folder / CONFIG).exists():
+        return
+    over = _layers(model)
+    tensors = {  # an embedding's own weights, which peft adds, are those with the adapters below merged in
+        key: value
+        for key, value in load_file(folder / WEIGHTS).items()
+        if "base_layer" not in key and not any(f"{layer}.weight" in key for layer in {*over, *under.layers})
+    }
+    ranks, scales, below = {}, {}, {}
+    for name in sorted({*over, *under.layers}):
+        parts = [layers[name] for layers in (under.layers, over) if name in layers]
+        last = parts[-1]  # keeps its bits, so that a run that is resumed goes on with the same ones
+        up = torch.cat([part.up.to(last.up) * (part.scale / last.scale) for part in parts], 1)
+        down = torch.cat([part.down.to(last.down) for part in parts])
+        for key, value in zip(last.names, (down, up), strict=True):
+            tensors[f"base_model.model.{name}.{key}"] = value.detach().cpu().contiguous()
+        ranks[name], scales[name] = len(down), last.scale * len(down)
+        below[name] = len(under.layers[name].down) if name in under.layers else 0
+    settings = _settings(folder)
+    settings |= {"target_modules": sorted(ranks), "rank_pattern": _patterns(ranks), "alpha_pattern": _patterns(scales)}
+    save_file(tensors, folder / WEIGHTS, {"format": "pt"})
+    (folder / CONFIG).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    (folder / JOINED).write_text(json.dumps({"on": under.folder, "ranks": below}) + "\n", encoding="utf-8")
+
+
+def trained_part(tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
+    """Return the adapters of a checkpoint that its run trains, without those below them."""
+    if not (folder / JOINED).exists():
+        return tensors
+    ranks = json.loads((folder / JOINED).read_text(encoding="utf-8"))["ranks"]
+    found = {}
+    for key, value in tensors.items():
+        name, _, part = key.removeprefix("base_model.model.").partition(".lora_")
+        first = ranks.get(name, 0)
+        down = part.removesuffix(".weight").endswith("A")
+        found[key] = value if not part else value[first:] if down else value[:, first:]
+    return {key: value for key, value in found.items() if value.numel()}
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        settings["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / CONFIG} cannot be read: {type(error).__name__}: {error}") from error
+    return dict(settings)
+
+
+def _started_from(folder: Path) -> str | None:
+    """Return the model that the run of a checkpoint says it trained adapters on; None where nobody says."""
+    file = folder.resolve().parent / "config.yaml"
+    if folder.resolve().name not in ("checkpoint", "best") or not file.is_file():
+        return None
+    try:
+        model = yaml.safe_load(file.read_text(encoding="utf-8"))["model"]
+        return str(Path(str(model["name"])).expanduser()) if model["lora"] is not None else None
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return None
+
+
+def _layers(model: Any) -> dict[str, Layer]:
+    """Return the updates of a network's adapters, by the layer's name."""
+    found = {}
+    for name, module in model.get_base_model().named_modules():
+        for down, up, ending in _PARTS:
+            if "default" not in (getattr(module, down, None) or {}):
+                continue
+            one, other = (getattr(module, part)["default"] for part in (down, up))
+            if isinstance(one, nn.Linear):
+                one, other = one.weight, other.weight
+            names = (f"{down}{ending}", f"{up}{ending}")
+            found[name] = Layer(one.detach(), other.detach(), float(module.scaling["default"]), names)
+    return found
+
+
+def _merged(model: Any, folder: str) -> Merged:
+    settings = model.peft_config["default"]
+    if str(getattr(settings.peft_type, "value", settings.peft_type)) != "LORA":
+        return Merged(folder, obstacle=f"are no LoRA ({settings.peft_type})")
+    if settings.use_dora or settings.bias != "none" or getattr(settings, "lora_bias", False):
+        return Merged(folder, obstacle="have DoRA's magnitudes or biases")
+    layers = {
+        name: Layer(layer.down.clone(), layer.up.clone(), layer.scale, layer.names)
+        for name, layer in _layers(model).items()
+    }
+    odd = [name for name, layer in layers.items() if not layer.scale]
+    return Merged(folder, layers, f"count 0 times in {odd[0]}" if odd else "")
+
+
+def _untie(base: Any) -> None:
+    """Part a head and an embedding that share a matrix, where either has adapters."""
+    ends = [getattr(base, f"get_{which}_embeddings")() for which in ("input", "output")]
+    if None in ends:
+        return
+    weights = [end.get_base_layer().weight if hasattr(end, "get_base_layer") else end.weight for end in ends]
+    adapted = [end for end in ends if hasattr(end, "get_base_layer")]
+    if weights[0] is not weights[1] or not adapted:
+        return
+    adapted[0].get_base_layer().weight = nn.Parameter(weights[0].detach().clone(), requires_grad=False)
+    base.config.get_text_config().tie_word_embeddings = False
+    base.config.tie_word_embeddings = False
+
+
+def _patterns(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the values by patterns that match the layers' names only; peft reads them as regular expressions."""
+    return {f"^{re.escape(name)}": value for name, value in values.items()}
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" (+{len(names) - 3} more)" if len(names) > 3 else "")

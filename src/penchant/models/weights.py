@@ -1,0 +1,104 @@
+"""Weights of a model, all of them: none made up at random, and none of the file left out without a word."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from penchant.errors import InputError
+
+log = logging.getLogger("penchant.models")
+
+OLD_BUFFERS = re.compile(r"(rotary_emb\.inv_freq|\.(attn|attention)\.(masked_)?bias|position_ids)$")
+"""Numbers that older versions of `transformers` wrote and that a model computes by itself."""
+OTHER_SENSES = re.compile(r"(^|\.)(vision|visual|image|video|audio|speech|multi_?modal|mm_|perceiver|resampler)")
+"""Parts of a model that read something else than text."""
+TASKS = ("SequenceClassification", "TokenClassification", "QuestionAnswering", "MultipleChoice", "RewardModel")
+
+
+def complete(kind: Any, name: str, options: dict[str, Any], *, may_lack: str = "", may_drop_head: bool = False) -> Any:
+    """Return the network with all of its weights, and with all weights of its file.
+
+    `transformers` makes up those that a file lacks, leaves out those that the configuration has no place for, and goes
+    on: a model with fewer layers than its file, or a reward model read as a policy, looks like a sound one.
+
+    Args:
+        kind: an auto class of `transformers`.
+        may_lack: how the names of weights begin that may be missing, such as those of a new head; none if empty.
+        may_drop_head: whether the file may have another head than the network, which then gets a new one.
+
+    Raises:
+        InputError: weights are missing, or left over.
+    """
+    from transformers.utils import logging as hub_logging
+
+    verbosity = hub_logging.get_verbosity()
+    hub_logging.set_verbosity_error()  # what it would report of missing weights is ours to decide
+    try:
+        labels = {"num_labels": 1} if may_lack == "score." else {}
+        network, info = kind.from_pretrained(name, output_loading_info=True, **options, **labels)
+    finally:
+        hub_logging.set_verbosity(verbosity)
+    check_complete(network, info, may_lack=may_lack, may_drop_head=may_drop_head)
+    return network
+
+
+def check_complete(network: Any, info: dict[str, Any], *, may_lack: str = "", may_drop_head: bool = False) -> None:
+    """Refuse a network with weights that are missing or left over, by what `transformers` says of its loading.
+
+    Raises:
+        InputError: as `complete`.
+    """
+    missing = sorted(key for key in info["missing_keys"] if not (may_lack and key.startswith(may_lack)))
+    if missing:
+        raise InputError(f"its weights are incomplete: {_some(missing)} are missing")
+    left = sorted(key for key in info["unexpected_keys"] if not OLD_BUFFERS.search(key))
+    senses = [key for key in left if OTHER_SENSES.search(key)]
+    if senses:
+        log.warning("%d weights that read no text are left out (%s)", len(senses), _some(senses))
+    parts = {name for name, _ in network.named_children()}
+    heads = [key for key in left if may_drop_head and key.partition(".")[0] not in parts]
+    left = sorted({*left} - {*senses} - {*heads})
+    if left:
+        raise InputError(
+            f"its configuration leaves out weights of its file: {_some(left)}. Is it another kind of model, or are "
+            "there fewer layers in config.json than in the file?"
+        )
+
+
+def check_kind(folder: Path, wanted: Literal["policy", "reward model"]) -> None:
+    """Refuse a folder that holds another kind of model, by its settings. A hub id passes: its weights tell.
+
+    Raises:
+        InputError: it does.
+    """
+    adapter, config = folder / "adapter_config.json", folder / "config.json"
+    if not adapter.is_file() and not config.is_file():
+        return
+    try:
+        settings = json.loads((adapter if adapter.is_file() else config).read_text(encoding="utf-8"))
+        kind = settings.get("task_type") if adapter.is_file() else ", ".join(settings.get("architectures") or ())
+        labels = len(settings.get("id2label") or {0: ""})
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"{folder}: its settings cannot be read ({error}): the folder is damaged") from error
+    kind = str(kind or "no architecture")
+    if wanted == "policy":
+        if kind == "SEQ_CLS" or kind.endswith(TASKS):
+            raise InputError(
+                f"{folder} holds no policy ({kind}): a reward model or a classifier predicts no text. Name it where a "
+                "reward is asked for"
+            )
+        return
+    good = kind == "SEQ_CLS" if adapter.is_file() else "SequenceClassification" in kind and labels == 1
+    if not good:
+        raise InputError(
+            f"{folder} holds no reward model ({kind}), expected a sequence classifier with one label: make one with "
+            "`penchant train reward_model`"
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" (+{len(names) - 3} more)" if len(names) > 3 else "")
