@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-import penchant
 from penchant.config import load_config, to_yaml
 from penchant.errors import InputError
 from penchant.methods import METHODS
+from penchant.rewards.content import reward_content
 from penchant.studies import PRESETS, FrontierConfig, preset
-from penchant.studies.address import SUMS_UP, reward_content, source_version, summary_version
 from penchant.studies.grid import TRAINED, Grid, grid
 from penchant.studies.recipes import run_settings
 
@@ -210,14 +209,6 @@ def test_a_module_of_the_current_folder_counts_with_its_content(
     assert str(tmp_path) not in sys.path
     with pytest.raises(InputError, match="there is no module `no_such_module` in"):
         grid(study(reward="no_such_module:function"))
-
-
-def test_the_summary_s_version_is_that_of_its_code() -> None:
-    root = Path(penchant.__file__).parent
-    files = [file for part in SUMS_UP for file in (root / part).rglob("*.py")]
-    names = {str(file.relative_to(root)) for file in files}
-    assert {"metrics/frontier.py", "studies/summary.py", "studies/measured.py", "studies/noise_summary.py"} <= names
-    assert summary_version() not in ("", source_version())
 
 
 # -- presets ------------------------------------------------------------------------------------------------------

@@ -85,6 +85,18 @@ def read_rows(source: str | Path, split: str = "train") -> Iterator[Row | RowPro
         yield from _read_text(path)
 
 
+def check_source(source: str | Path) -> None:
+    """Refuse what can be neither a data file nor a hub id, without reading anything.
+
+    Raises:
+        InputError: no such file (names similar ones), or a folder, a pipe, an unknown ending.
+    """
+    path = Path(source).expanduser()
+    if path.exists() or not _is_hub_id(str(source)):
+        _require_file(path)
+        _suffix(path)
+
+
 def _is_hub_id(source: str) -> bool:
     if not HUB_ID.fullmatch(source) or Path(source).suffix in (*SUFFIXES, ".gz"):
         return False

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from penchant.judges.chance import RandomJudge
-from penchant.judges.contract import Judge, digest
+from penchant.judges.contract import Judge
 from penchant.judges.length import LongestJudge
 from penchant.judges.noisy import NoisyJudge
 from penchant.judges.panel import PanelJudge
@@ -27,8 +25,7 @@ def make_judge(settings: JudgeSpec) -> Judge:
         case Reward():
             from penchant.judges.scored import RewardJudge
 
-            content = content_of(settings.reward)
-            return RewardJudge(settings.reward, settings.margin, device=settings.device, content=content)
+            return RewardJudge(settings.reward, settings.margin, device=settings.device)
         case LocalPolicy():
             from penchant.judges.policy import PolicyJudge
 
@@ -46,13 +43,3 @@ def make_judge(settings: JudgeSpec) -> Judge:
             return PanelJudge([make_judge(one) for one in settings.judges])
         case Noisy():
             return NoisyJudge(make_judge(settings.judge), settings.rate, settings.seed)
-
-
-def content_of(reward: str) -> str:
-    """A digest of the files that a reward's name stands for, since these may change under it."""
-    made = []
-    for name in reward.removeprefix("classifier:").split(","):
-        place = Path(name.partition(".py:")[0] + ".py" if ".py:" in name else name).expanduser()
-        files = sorted(place.rglob("*")) if place.is_dir() else [place]
-        made += [digest(str(file.stat().st_size), str(file.stat().st_mtime_ns)) for file in files if file.is_file()]
-    return digest(*made)[:16] if made else ""

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from penchant.data.render import TooLong
 from penchant.judges.contract import Done, Question
+from penchant.rewards.content import reward_content
 from penchant.rewards.load import load_reward
+from penchant.rewards.names import reward_kind
 from penchant.types import Verdict
 
 
@@ -16,12 +18,11 @@ class RewardJudge:
     Args:
         reward: as `penchant.rewards.load_reward` takes it; of prompts beyond a reward model's context it reads the end.
         margin: a smaller difference is a tie.
-        content: a digest of what the name stands for, where that may change (a model's weights, a file).
     """
 
-    def __init__(self, reward: str, margin: float = 0.0, *, device: str = "auto", content: str = "") -> None:
+    def __init__(self, reward: str, margin: float = 0.0, *, device: str = "auto") -> None:
         self.reward, self.margin = load_reward(reward, device=device, overflow="truncate_prompt"), margin
-        self.identity = f"reward {reward} {content} margin {margin}"
+        self.identity = f"reward {reward} {_content_of(reward)} margin {margin}"
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         try:
@@ -47,3 +48,8 @@ class RewardJudge:
             return self._scores([asked])[0]
         except TooLong as error:
             return str(error)
+
+
+def _content_of(reward: str) -> str:
+    """Return a digest of what a reward's name stands for, where that may change under it: a model, a user's code."""
+    return "" if reward_kind(reward) in ("built_in", "address") else reward_content(reward, cached=True)

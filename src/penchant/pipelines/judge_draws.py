@@ -12,12 +12,12 @@ from penchant.data.write import write_groups
 from penchant.engine.generate import Sampling
 from penchant.errors import InputError, RunError
 from penchant.judges.contract import digest
-from penchant.judges.load import content_of
 from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
 from penchant.pipelines.judge_settings import JudgeConfig
 from penchant.pipelines.judge_sources import Responses, last_samples, responses, run_at, shown
 from penchant.reports.read import Run
+from penchant.rewards.content import model_content
 from penchant.train.progress import progress_bar
 from penchant.types import Prompt, prompt_text
 
@@ -45,7 +45,7 @@ def drawn(config: JudgeConfig, place: str) -> dict[float, Responses]:
     made = {temperature: _sampling(config, run, temperature) for temperature in config.temperatures}
     content = digest(
         str(run.path.resolve()),
-        content_of(str(checkpoint)),
+        model_content(str(checkpoint)),
         *map(prompt_text, prompts),
         str(run.setting("data", "template")),
     )

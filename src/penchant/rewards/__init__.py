@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from penchant.rewards.groups import best_worst_pairs, compare_by_score, score_groups
-from penchant.rewards.load import BUILT_IN, Reward, checked_reward, load_reward
+from penchant.rewards.load import Reward, checked_reward, load_reward
+from penchant.rewards.names import BUILT_IN
 
 __all__ = [
     "BUILT_IN",

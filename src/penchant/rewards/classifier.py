@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,8 +11,8 @@ import torch
 from penchant.errors import InputError
 from penchant.models.load import choose_device
 from penchant.models.weights import complete
+from penchant.rewards.names import classifier_name
 
-PREFIX = "classifier:"
 BATCH = 32  # texts of one forward pass, of like length
 NO_LIMIT = 10**6  # a tokenizer that knows no limit says 10**30
 POSITIVE = ("positive", "pos", "label_1")  # what the wanted label is called where none is named
@@ -70,7 +69,7 @@ def load_classifier(spec: str, *, device: str = "auto") -> Classifier:
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    name, wanted = _parts(spec)
+    name, wanted = classifier_name(spec)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, truncation_side="left")
         options = {"use_safetensors": True, "trust_remote_code": False, "dtype": torch.float32}
@@ -88,17 +87,6 @@ def load_classifier(spec: str, *, device: str = "auto") -> Classifier:
             "folder without `classifier:`"
         )
     return Classifier(model.to(choose_device(device)).eval(), tokenizer, _place(spec, labels, wanted))
-
-
-def _parts(spec: str) -> tuple[str, str | None]:
-    rest = spec.removeprefix(PREFIX)
-    if Path(rest).expanduser().is_dir() or ":" not in rest:
-        name, wanted = rest, None
-    else:
-        name, _, wanted = rest.rpartition(":")
-    if not name:
-        raise InputError(f"the reward `{spec}` names no model: expected classifier:MODEL or classifier:MODEL:LABEL")
-    return str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name, wanted
 
 
 def _place(spec: str, labels: dict[int, str], wanted: str | None) -> int:

@@ -17,11 +17,11 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-from penchant.config.addresses import split_http_address
 from penchant.errors import InputError, RunError
 from penchant.redact import redact, secrets_of_address
+from penchant.rewards.names import address_parts
 
 log = logging.getLogger("penchant.rewards")
 
@@ -62,7 +62,7 @@ class HTTPReward:
     first_wait_s: float = 0.5
 
     def __post_init__(self) -> None:
-        _checked(self.url)
+        address_parts(self.url)
 
     @property
     def __name__(self) -> str:
@@ -178,28 +178,14 @@ def shown_url(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "..." if parts.query else "", ""))
 
 
-def _checked(url: str) -> SplitResult:
-    """The parts of an address.
-
-    Raises:
-        InputError: no scheme or host, a port that is none, characters that must be percent-encoded.
-    """
-    try:
-        return split_http_address(url)
-    except ValueError as error:  # without the text itself: nobody knows where in it a password ends
-        raise InputError(
-            f"the reward's address cannot be used: {error}; expected one such as http://localhost:8000/score"
-        ) from None
-
-
 def _proxies(url: str) -> list[urllib.request.ProxyHandler]:
     """None for this machine itself, which no proxy reaches; else those that the environment names."""
-    here = _checked(url).hostname in ("localhost", "127.0.0.1", "::1")
+    here = address_parts(url).hostname in ("localhost", "127.0.0.1", "::1")
     return [urllib.request.ProxyHandler({})] if here else []
 
 
 def _request(url: str, pairs: Sequence[tuple[str, str]]) -> urllib.request.Request:
-    parts = _checked(url)
+    parts = address_parts(url)
     headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "penchant"}
     user, at, host = parts.netloc.rpartition("@")
     if token := os.environ.get(TOKEN):

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence, Set
 from functools import wraps
 from numbers import Real
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penchant.errors import InputError, PenchantError
+from penchant.rewards.names import function_name, reward_kind
 from penchant.rewards.user_code import describe_error, load_module, near
 
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 Reward = Callable[[Sequence[tuple[str, str]]], list[float]]
 """(prompt, response) texts in, one finite number for each out, in the same order; larger is better."""
-
-BUILT_IN = {"vader": "penchant.rewards.vader:vader"}
-"""The rewards that need no code of the user's, by name."""
 
 EXCERPT = 40
 """Characters of a prompt or response that a message shows."""
@@ -47,20 +44,21 @@ def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error"
         InputError: no such name, file, module or function (with names like it), a module that fails when it
             is imported, something that cannot be called, or an address that is none.
     """
-    if spec.startswith("classifier:"):
-        from penchant.rewards.classifier import load_classifier
+    match reward_kind(spec):
+        case "classifier":
+            from penchant.rewards.classifier import load_classifier
 
-        return checked_reward(load_classifier(spec, device=device), spec)
-    if spec.lower().startswith(("http://", "https://")):
-        from penchant.rewards.http import HTTPReward
+            return checked_reward(load_classifier(spec, device=device), spec)
+        case "address":
+            from penchant.rewards.http import HTTPReward
 
-        return checked_reward(HTTPReward(spec))
-    if spec not in BUILT_IN and all(part and Path(part).expanduser().is_dir() for part in spec.split(",")):
-        from penchant.rewards.learned import learned_reward  # brings torch
+            return checked_reward(HTTPReward(spec))
+        case "learned":
+            from penchant.rewards.learned import learned_reward  # brings torch
 
-        return learned_reward(spec.split(","), device=device, overflow=overflow)
-    source, name = _function_of(spec)
-    module = load_module(source, _refuse(spec))
+            return learned_reward(spec.split(","), device=device, overflow=overflow)
+    source, name = function_name(spec)
+    module = load_module(source, lambda reason: InputError(f"the reward `{spec}`: {reason}"))
     if not hasattr(module, name):
         functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise InputError(f"the reward `{spec}`: {source} has no `{name}`{near(name, functions)}")
@@ -68,21 +66,6 @@ def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error"
     if not callable(function):
         raise InputError(f"the reward `{spec}`: expected a function, but {name} is a {type(function).__name__}")
     return checked_reward(function, spec)
-
-
-def _function_of(spec: str) -> tuple[str, str]:
-    """Return the module (or the path of its file) and the function that a reward's name stands for."""
-    source, colon, name = BUILT_IN.get(spec, spec).rpartition(":")
-    if not (colon and source and name.isidentifier()):
-        raise InputError(
-            f"the reward `{spec}` is unknown; expected {', '.join(BUILT_IN)}, module:function, "
-            f"path/to/file.py:function, or http://address{near(spec, list(BUILT_IN))}"
-        )
-    return source, name
-
-
-def _refuse(spec: str) -> Callable[[str], InputError]:
-    return lambda reason: InputError(f"the reward `{spec}`: {reason}")
 
 
 def checked_reward(function: Callable[..., Any], name: str | None = None) -> Reward:

@@ -1,121 +1,113 @@
 """What a stage of a study is made of, as a digest: equal inputs give an equal address, and nothing else does.
 
 Content counts, never a name or a place: the bytes of prompt files, of a local model and of a reward's code, the
-settings, the addresses of the stages before, and Penchant's own source as far as it computes. Imports no torch.
+settings, the addresses of the stages before, and Penchant's own source as far as the stage reaches it (see
+`penchant.source`). Imports no torch.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import penchant
-from penchant.models.builtin import EMBEDDED, WHEELS
-from penchant.rewards.user_code import code_content
+from penchant.rewards.content import data_content, model_content, reward_content
+from penchant.rewards.names import reward_kind
+from penchant.source import ENTRIES, digest_source
+
+__all__ = ["address", "data_content", "model_content", "reward_content", "stage_source", "summary_version"]
 
 LENGTH = 12  # hexadecimal digits of an address
-WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt")  # files of a model's folder that decide what it does
-COMPUTES = ("config", "data", "engine", "judges", "losses", "methods", "models", "rewards", "tasks", "train", "weak")
-SUMS_UP = ("metrics", "studies")
-WORK = (
-    "recipes",
-    "stages",
-    "order",
-    "prompt_stages",
-    "transfer_stage",
-    "left_out_stage",
-    "weak_stages",
-    "weak_students",
-    "weak_names",
-    "win_rate_rows",
-    "win_rate_stages",
-)
-OF_STUDIES = tuple(f"studies/{name}.py" for name in WORK)
+SUMMARIES = ("summary", "weak_summary", "noise_summary", "transfer_summary", "annotators_summary", "win_rate_summary")
+"""Modules of `penchant.studies` that make a study's numbers of what its stages measured."""
 
 
-def address(kind: str, settings: Mapping[str, Any], needs: Iterable[str]) -> str:
-    """The address of a stage of this kind with these settings on top of the stages with those addresses."""
-    content = json.dumps([kind, settings, list(needs), source_version()], sort_keys=True, ensure_ascii=False)
-    return _digest(content.encode("utf-8", errors="surrogatepass"))
+def address(
+    kind: str,
+    settings: Mapping[str, Any],
+    needs: Iterable[str],
+    *,
+    places: Mapping[str, str] | None = None,
+    learned: bool = False,
+) -> str:
+    """Return the address of a stage of this kind with these settings on top of the stages with those addresses.
+
+    Args:
+        places: under which names its inputs are found; they say which entries of registries it reaches.
+        learned: whether one of those stages is a reward model, which it reads.
+    """
+    source = stage_source(kind, settings, places or {}, learned=learned)
+    content = json.dumps([kind, settings, list(needs), source], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(content.encode("utf-8", errors="surrogatepass")).hexdigest()[:LENGTH]
+
+
+def stage_source(kind: str, settings: Mapping[str, Any], places: Mapping[str, str], *, learned: bool = False) -> str:
+    """Return the digest of the source that a stage reaches, by imports and by the names in its settings."""
+    roots, names = stage_reach(kind, settings, places, learned=learned)
+    return digest_source(roots, names)
+
+
+def stage_reach(
+    kind: str, settings: Mapping[str, Any], places: Mapping[str, str], *, learned: bool = False
+) -> tuple[tuple[str, ...], dict[str, list[str]]]:
+    """Return the modules where a stage's work begins, and what it reaches by name: entries by their registry."""
+    roots = ("penchant.studies.stages", _maker(kind))
+    judges = list(_judges(places.get("judge")))
+    rewards = [spec for spec in (places.get("reward"), *(judge.get("reward") for judge in judges)) if spec]
+    names = {
+        "penchant.methods": [kind] if kind in ENTRIES["penchant.methods"] else [],
+        "penchant.rewards.load": [*filter(None, map(_entry_of_reward, rewards)), *["learned"] * learned],
+        "penchant.judges.load": [str(judge["name"]) for judge in judges if judge.get("name") != "trained"],
+        "penchant.tasks.load": [f"penchant.tasks.{settings['task']}"] if "task" in settings else [],
+    }
+    if any(judge.get("name") == "trained" for judge in judges):  # it becomes a reward model that judges as a reward
+        names["penchant.judges.load"].append("reward")
+        names["penchant.rewards.load"].append("learned")
+    return roots, names
+
+
+def _entry_of_reward(spec: str) -> str | None:
+    """Return the entry behind a reward's name; a function of the user's has none, for its own code counts."""
+    kind = reward_kind(spec)
+    return spec if kind == "built_in" else None if kind == "function" else kind
+
+
+def _maker(kind: str) -> str:
+    """Return the module that does the work of a kind, as `penchant.studies.stages` says; read, for it brings torch."""
+    return _makers().get(kind, f"penchant.studies.{RUN}")
+
+
+RUN = "run_stage"
 
 
 @cache
-def source_version() -> str:
-    """Of the part of Penchant's source that computes: a change of reports or of words here makes no run stale."""
-    root = Path(penchant.__file__).parent
-    files = [root / "types.py", *(root / name for name in OF_STUDIES)]
-    files += sorted(file for part in COMPUTES for file in (root / part).rglob("*.py"))
-    return _code_of(files)
+def _makers() -> dict[str, str]:
+    import ast
+
+    file = Path(__file__).with_name("stages.py")
+    for node in ast.parse(file.read_bytes()).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "MAKERS":
+            content: dict[str, str] = ast.literal_eval(node.value)
+            return {kind: target.partition(":")[0] for kind, target in content.items()}
+    raise AssertionError(f"{file} has no MAKERS")
+
+
+def _judges(text: str | None) -> Iterator[Mapping[str, Any]]:
+    """Return the settings of a judge and of all judges inside it."""
+    waiting = [json.loads(text)] if text else []
+    while waiting:
+        judge = waiting.pop()
+        if isinstance(judge, list):
+            waiting += judge
+        elif isinstance(judge, dict):
+            yield judge
+            waiting += [judge[name] for name in ("judge", "judges") if name in judge]
 
 
 @cache
 def summary_version() -> str:
-    """Of the part of Penchant's source that makes a study's numbers of what its stages measured."""
-    root = Path(penchant.__file__).parent
-    return _code_of(sorted(file for part in SUMS_UP for file in (root / part).rglob("*.py")))
-
-
-def _code_of(files: Iterable[Path]) -> str:
-    root = Path(penchant.__file__).parent
-    return _digest(b"\0".join(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes() for file in files))
-
-
-def data_content(path: str) -> str:
-    """Of a data file; a hub id stands for itself."""
-    return _file(Path(path).expanduser()) if Path(path).expanduser().is_file() else path
-
-
-def model_content(name: str) -> str:
-    """Of a local model, or one that comes with Penchant, whose weights may change under one name; a hub id stands for
-    itself."""
-    path = EMBEDDED.get(name, Path(name).expanduser())
-    if name in WHEELS or not path.exists():
-        return name
-    if path.is_file():
-        return _file(path)
-    if (path / "checkpoint").is_dir():  # a run directory
-        path = path / "checkpoint"
-    files = sorted(file for pattern in WEIGHTS for file in path.glob(pattern))
-    return _digest("".join(f"{file.name} {_file(file)} " for file in files).encode())
-
-
-def reward_content(spec: str) -> str:
-    """Of a reward: the bytes of the code or the models behind it, or the lexicon's version; an address stands for
-    itself.
-
-    Raises:
-        InputError: a module that is not there.
-    """
-    if spec == "vader":
-        return f"vader {importlib.metadata.version('vaderSentiment')}"
-    if spec.lower().startswith(("http://", "https://")):
-        return spec
-    kind, _, model = spec.partition(":")
-    if kind == "classifier":
-        name, _, label = (model, "", "") if Path(model).expanduser().is_dir() else model.rpartition(":")
-        return f"classifier {model_content(name)} {label}" if name else spec
-    if all(Path(part).expanduser().is_dir() for part in spec.split(",")):
-        return " ".join(map(model_content, spec.split(",")))
-    source, _, function = spec.rpartition(":")
-    return f"{code_content(source)}:{function}"
-
-
-def _file(path: Path) -> str:
-    now = path.stat()
-    return _file_as_of(path, now.st_mtime_ns, now.st_size)
-
-
-@cache
-def _file_as_of(path: Path, changed: int, size: int) -> str:
-    """Large weights are read once as long as nobody writes to them."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:LENGTH]
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:LENGTH]
+    """Return the digest of the source that makes a study's numbers of what its stages measured."""
+    return digest_source([f"penchant.studies.{name}" for name in SUMMARIES])[:LENGTH]

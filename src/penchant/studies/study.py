@@ -16,6 +16,7 @@ from penchant.config import to_yaml
 from penchant.errors import InputError
 from penchant.studies.address import summary_version
 from penchant.studies.measured import Results
+from penchant.studies.earlier import warn_of_earlier_stages
 from penchant.studies.records import read_object, write_text
 from penchant.studies.runner import Board, run_missing
 from penchant.studies.settings import Study
@@ -78,6 +79,7 @@ def run_study(
     with _own(folder):
         for leftover in (folder / "stages").glob(".*.new"):  # a process that was killed built it
             shutil.rmtree(leftover, ignore_errors=True)
+        warn_of_earlier_stages(folder, tasks)
         write_text(folder / "study.yaml", to_yaml(config.replace(out=None)))
         started = time.monotonic()
         with contextlib.nullcontext(workers) if workers else Workers() as team:

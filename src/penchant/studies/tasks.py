@@ -62,7 +62,9 @@ class Task:
         return self._address(self.settings)
 
     def _address(self, settings: Mapping[str, Any]) -> str:
-        return address(self.kind, settings, [f"{role} {task.content}" for role, task in self.needs.items()])
+        needs = [f"{role} {task.content}" for role, task in self.needs.items()]
+        learned = any(task.kind == "reward_model" for task in self.needs.values())
+        return address(self.kind, settings, needs, places=self.places, learned=learned)
 
     @property
     def place(self) -> str:

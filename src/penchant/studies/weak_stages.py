@@ -21,7 +21,7 @@ from penchant.methods import train as train_run
 from penchant.models.encoder import is_encoder
 from penchant.models.load import load_renderer
 from penchant.models.settings import ModelConfig
-from penchant.studies.address import source_version
+from penchant.source import digest_source
 from penchant.studies.order import STAGE, Order
 from penchant.studies.records import read_object
 from penchant.tasks import halves, load_task
@@ -36,6 +36,8 @@ from penchant.weak.readers import load_reader
 from penchant.weak.settings import ClassifierSpec
 
 ROWS = "rows.json"
+READING = ("penchant.weak.features", "penchant.weak.readers")
+"""What makes activations of texts."""
 MOST_READ = 4
 FEWEST_TRAIN, FEWEST_TEST = 20, 10
 """Rows: ten for the supervisor and ten for it to label, and some to measure on."""
@@ -139,7 +141,7 @@ def activations_stage(order: Order, folder: Path) -> dict[str, Any]:
         else [in_other_words(example.asked, template) for example in test]
     )
     folders = sorted(order.folder.parent.glob("[!.]*-activations-*"))
-    code = source_version()  # other code may have read the same tokens in another way
+    code = digest_source(READING)  # other code may have read the same tokens in another way
     earlier = [one for one in folders if read_object(one / STAGE).get("code") == code]
     deepest, depth = order.settings["deepest"], depth_of(reader.model)
     # who asks for a layer that is not there is told so, and takes nobody else's

@@ -12,12 +12,13 @@ from accelerate.tracking import get_available_trackers
 
 from penchant.data import load_prompts
 from penchant.engine.generate import Sampling
+from penchant.engine.memory import peak_memory_bytes
 from penchant.engine.score import Scorer
 from penchant.errors import InputError, OtherRun
 from penchant.models.policy import Policy
 from penchant.rewards import load_reward
 from penchant.train.evaluate import SampleEvaluation
-from penchant.train.loop import State, peak_memory_bytes
+from penchant.train.loop import State
 from penchant.train.run_folder import RunFolder
 from penchant.train.settings import RunConfig, Samples
 from penchant.types import Prompt, PromptGroup

@@ -1,0 +1,59 @@
+"""Where a model lies that a name stands for. Imports no torch."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from penchant.errors import InputError
+from penchant.models.builtin import BUILT_IN, ENCODERS, built_in, convert_gguf
+
+
+def locate(name: str) -> str:
+    """Return what `from_pretrained` is to open: a folder for built-in names and GGUF files, else the name itself.
+
+    Raises:
+        InputError: a path that does not exist, with near names.
+    """
+    check_model(name)
+    if name in BUILT_IN:
+        return str(built_in(name))
+    if name in ENCODERS:
+        raise InputError(f"{name!r} is an encoder, which predicts no text: it can be probed (`name: probe`), no more")
+    path = Path(name).expanduser()
+    if path.suffix == ".gguf":
+        return str(convert_gguf(path))
+    if path.is_dir():
+        return str(path.resolve())  # adapters note their base's path, which must hold from any folder
+    return name
+
+
+def check_model(name: str) -> None:
+    """Refuse a name that stands for no model, without opening one. A hub id may stand for one that is not there.
+
+    Raises:
+        InputError: a path that does not exist, with near names; a file or a folder that is no model.
+    """
+    if name in BUILT_IN or name in ENCODERS:
+        return
+    path = Path(name).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise InputError(f"no such GGUF file: {path}")
+        return
+    if path.is_dir():
+        if not (path / "config.json").exists() and not (path / "adapter_config.json").exists():
+            inside = path / "checkpoint"
+            hint = f"; did you mean {inside}?" if inside.is_dir() else ""
+            raise InputError(f"{path} holds no model (no config.json){hint}")
+        return
+    if path.exists():
+        raise InputError(f"{path} is a file; a model is a folder with config.json, a .gguf file, or a hub id")
+    looks_like_hub = name.count("/") <= 1 and not name.startswith((".", "/", "~")) and not name.endswith("/")
+    if "/" not in name or not looks_like_hub:
+        near = difflib.get_close_matches(name, BUILT_IN, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise InputError(
+            f"no model {name!r}: neither a built-in name ({', '.join(BUILT_IN)}), nor a folder, nor a hub id "
+            f"(owner/name){hint}"
+        )

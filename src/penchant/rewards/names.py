@@ -1,0 +1,95 @@
+"""Names of rewards: which kind each stands for, and which stand for none. Loads nothing, runs nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+from urllib.parse import SplitResult
+
+from penchant.config.addresses import split_http_address
+from penchant.errors import InputError
+from penchant.models.finished import reward_checkpoint
+from penchant.models.locate import check_model
+from penchant.rewards.user_code import check_function, near
+
+BUILT_IN = {"vader": "penchant.rewards.vader:vader"}
+"""The rewards that need no code of the user's, by name."""
+CLASSIFIER, ADDRESS = "classifier:", ("http://", "https://")
+
+Kind = Literal["built_in", "classifier", "address", "learned", "function"]
+
+
+def reward_kind(spec: str) -> Kind:
+    """Return what a reward's name stands for; whether that is there is another matter."""
+    if spec in BUILT_IN:
+        return "built_in"
+    if spec.startswith(CLASSIFIER):
+        return "classifier"
+    if spec.lower().startswith(ADDRESS):
+        return "address"
+    return "learned" if all(part and Path(part).expanduser().is_dir() for part in spec.split(",")) else "function"
+
+
+def check_reward(spec: str) -> None:
+    """Refuse a name that stands for no reward, without loading a model or running any code of the user's.
+
+    Raises:
+        InputError: no such name, file, module, function or model; an address that is none; a folder that holds no
+            reward model, or one whose run did not come to its end.
+    """
+    match reward_kind(spec):
+        case "classifier":
+            check_model(classifier_name(spec)[0])
+        case "address":
+            address_parts(spec)
+        case "learned":
+            for part in spec.split(","):
+                reward_checkpoint(part)
+        case _:
+            source, name = function_name(spec)
+            check_function(source, name, lambda reason: InputError(f"the reward `{spec}`: {reason}"))
+
+
+def function_name(spec: str) -> tuple[str, str]:
+    """Return the module (or the path of its file) and the function that a reward's name stands for.
+
+    Raises:
+        InputError: it is no such name.
+    """
+    source, colon, name = BUILT_IN.get(spec, spec).rpartition(":")
+    if not (colon and source and name.isidentifier()):
+        raise InputError(
+            f"the reward `{spec}` is unknown; expected {', '.join(BUILT_IN)}, module:function, "
+            f"path/to/file.py:function, or http://address{near(spec, list(BUILT_IN))}"
+        )
+    return source, name
+
+
+def classifier_name(spec: str) -> tuple[str, str | None]:
+    """Return the model and the label of `classifier:MODEL` or `classifier:MODEL:LABEL`.
+
+    Raises:
+        InputError: it names no model.
+    """
+    rest = spec.removeprefix(CLASSIFIER)
+    if Path(rest).expanduser().is_dir() or ":" not in rest:
+        name, label = rest, None
+    else:
+        name, _, label = rest.rpartition(":")
+    if not name:
+        raise InputError(f"the reward `{spec}` names no model: expected classifier:MODEL or classifier:MODEL:LABEL")
+    return str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name, label
+
+
+def address_parts(url: str) -> SplitResult:
+    """Return the parts of an address.
+
+    Raises:
+        InputError: no scheme or host, a port that is none, characters that must be percent-encoded.
+    """
+    try:
+        return split_http_address(url)
+    except ValueError as error:  # without the text itself: nobody knows where in it a password ends
+        raise InputError(
+            f"the reward's address cannot be used: {error}; expected one such as http://localhost:8000/score"
+        ) from None
