@@ -7,7 +7,7 @@ import html
 import json
 import re
 from collections.abc import Iterable
-from urllib.parse import quote, quote_plus, unquote_plus, urlsplit
+from urllib.parse import quote, quote_plus, unquote_plus, urlsplit, urlunsplit
 
 HIDDEN = "[secret]"
 SHORTEST_VALUE = 4  # characters of a value in an address's query that may be a secret: `n=1` is none
@@ -38,6 +38,15 @@ def secrets_of_address(url: str) -> list[str]:
         found += [pair, base64.b64encode(pair.encode()).decode(), password or user]
     values = [pair.partition("=")[2] or pair for pair in re.split("[&;]", parts.query)]
     return found + [value for raw in values for value in (raw, unquote_plus(raw)) if len(value) >= SHORTEST_VALUE]
+
+
+def shown_url(url: str) -> str:
+    """Return an address without credentials and without the values of its query."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # half an IPv6 address
+        return "(no address)"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "..." if parts.query else "", ""))
 
 
 def _forms(secret: str) -> set[str]:

@@ -16,8 +16,7 @@ from penchant.judges.contract import Done, Question
 from penchant.judges.prompts import load_template
 from penchant.judges.settings import Endpoint
 from penchant.judges.verdicts import read_verdict
-from penchant.redact import redact, secrets_of_address
-from penchant.rewards.http import shown_url
+from penchant.redact import redact, secrets_of_address, shown_url
 from penchant.types import Verdict
 
 EXCERPT = 200  # characters of an answer that a message shows

@@ -7,10 +7,8 @@ import importlib.metadata
 from functools import cache
 from pathlib import Path
 
-from penchant.data.containers import check_source
 from penchant.digests import digest_file
 from penchant.models.builtin import EMBEDDED, WHEELS
-from penchant.models.locate import check_model
 from penchant.rewards.names import check_reward, classifier_name, function_name, reward_kind
 from penchant.rewards.user_code import code_content
 
@@ -20,12 +18,7 @@ WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
 
 
 def data_content(path: str) -> str:
-    """Return the digest of a data file; a hub id stands for itself.
-
-    Raises:
-        InputError: there is no such file, and the name is no hub id.
-    """
-    check_source(path)
+    """Return the digest of a data file; a hub id stands for itself."""
     return _file(Path(path).expanduser()) if Path(path).expanduser().is_file() else path
 
 
@@ -34,11 +27,7 @@ def model_content(name: str, *, cached: bool = False) -> str:
 
     Args:
         cached: of a hub id whose model was loaded, the digest of what the hub's client keeps of it.
-
-    Raises:
-        InputError: there is no such model, and the name is no hub id.
     """
-    check_model(name if not _is_run(name) else str(Path(name).expanduser() / "checkpoint"))
     path = EMBEDDED.get(name, Path(name).expanduser())
     if cached and not path.exists():
         path = _kept_by_hub(name) or path
@@ -60,7 +49,6 @@ def reward_content(spec: str, *, cached: bool = False) -> str:
     Raises:
         InputError: the name stands for no reward.
     """
-    check_reward(spec)
     match reward_kind(spec):
         case "built_in":
             return f"vader {importlib.metadata.version('vaderSentiment')}"
@@ -73,7 +61,10 @@ def reward_content(spec: str, *, cached: bool = False) -> str:
             return " ".join(map(model_content, spec.split(",")))
         case "function":
             source, function = function_name(spec)
-            return f"{code_content(source)}:{function}"
+            content = code_content(source)
+            if not content:
+                check_reward(spec)  # says what is not there
+            return f"{content}:{function}"
 
 
 def _kept_by_hub(name: str) -> Path | None:

@@ -17,10 +17,10 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlunsplit
 
 from penchant.errors import InputError, RunError
-from penchant.redact import redact, secrets_of_address
+from penchant.redact import redact, secrets_of_address, shown_url
 from penchant.rewards.names import address_parts
 
 log = logging.getLogger("penchant.rewards")
@@ -167,15 +167,6 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: Any) -> None:
         return None
-
-
-def shown_url(url: str) -> str:
-    """An address without credentials and without the values of its query."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # half an IPv6 address
-        return "(no address)"
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "..." if parts.query else "", ""))
 
 
 def _proxies(url: str) -> list[urllib.request.ProxyHandler]:

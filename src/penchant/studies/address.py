@@ -55,8 +55,9 @@ def stage_reach(
 ) -> tuple[tuple[str, ...], dict[str, list[str]]]:
     """Return the modules where a stage's work begins, and what it reaches by name: entries by their registry."""
     roots = ("penchant.studies.stages", _maker(kind))
-    judges = list(_judges(places.get("judge")))
-    rewards = [spec for spec in (places.get("reward"), *(judge.get("reward") for judge in judges)) if spec]
+    used = {role: places.get(role) for role in ("reward", "judge") if settings.get(role) is not None}
+    judges = list(judges_in(used.get("judge")))
+    rewards = [spec for spec in (used.get("reward"), *(judge.get("reward") for judge in judges)) if spec]
     names = {
         "penchant.methods": [kind] if kind in ENTRIES["penchant.methods"] else [],
         "penchant.rewards.load": [*filter(None, map(_entry_of_reward, rewards)), *["learned"] * learned],
@@ -95,7 +96,7 @@ def _makers() -> dict[str, str]:
     raise AssertionError(f"{file} has no MAKERS")
 
 
-def _judges(text: str | None) -> Iterator[Mapping[str, Any]]:
+def judges_in(text: str | None) -> Iterator[Mapping[str, Any]]:
     """Return the settings of a judge and of all judges inside it."""
     waiting = [json.loads(text)] if text else []
     while waiting:

@@ -15,8 +15,8 @@ from typing import Any
 from penchant.config import to_yaml
 from penchant.errors import InputError
 from penchant.studies.address import summary_version
+from penchant.studies.checks import check_names, warn_of_earlier_stages
 from penchant.studies.measured import Results
-from penchant.studies.earlier import warn_of_earlier_stages
 from penchant.studies.records import read_object, write_text
 from penchant.studies.runner import Board, run_missing
 from penchant.studies.settings import Study
@@ -75,6 +75,7 @@ def run_study(
         InputError: a folder that holds something else, a prompt file that does not exist.
         RunError: the worker process is gone, or the disk is full; what is done stays.
     """
+    check_names(tasks)
     folder = Path(config.out or Path("runs") / config.method).expanduser().resolve()
     with _own(folder):
         for leftover in (folder / "stages").glob(".*.new"):  # a process that was killed built it
