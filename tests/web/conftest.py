@@ -119,8 +119,9 @@ class Site:
         self.config, self.clock = config, Clock()
         self.keys = Keys(b"k" * 32)
         self.database = Database(config.out)
-        self.went_on = open_collection(self.database, config, self.keys.fingerprint)
-        self.app = create_app(config, self.database, self.keys, self.clock)
+        self.opened = open_collection(self.database, config, self.keys.fingerprint)
+        self.went_on = self.opened.went_on
+        self.app = create_app(self.opened.config, self.database, self.keys, self.clock)
 
     def new_client(self) -> TestClient:
         return TestClient(self.app, base_url=BASE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,12 @@ def serve(config: Collect) -> int:
     keys = load_keys(key_file(config))
     database = Database(config.out)
     try:
-        goes_on = open_collection(database, config, keys.fingerprint)
+        opened = open_collection(database, config, keys.fingerprint)
+        config = opened.config
         listener = _listener(config)
         port = listener.getsockname()[1]
         app = create_app(config, database, keys)
-        print("\n".join(said(config, keys, port, database.name, goes_on)), flush=True)
+        print("\n".join(said(config, keys, port, database.name, opened.went_on, opened.changes)), flush=True)
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -101,13 +103,15 @@ def key_file(config: Collect) -> Path:
     return Path("penchant.key") if config.is_postgres else Path(f"{config.out}.key")
 
 
-def said(config: Collect, keys: Any, port: int, name: str, goes_on: bool) -> list[str]:
-    """What to print: the links, and a warning where others than this machine reach the page."""
+def said(config: Collect, keys: Any, port: int, name: str, goes_on: bool, changes: Sequence[str] = ()) -> list[str]:
+    """What to print: settings that changed, the links, and a warning where others than this machine reach the page."""
     from penchant.web.app import _bracketed
     from penchant.web.keys import ADMIN
 
     address = (config.url or f"http://{_bracketed(config.host)}:{port}").rstrip("/")
-    lines = [f"{'going on with' if goes_on else 'collecting into'} {name}"]
+    people = f"{config.overlap} of {config.annotators} people judge each item"
+    lines = [f"going on with {name} ({config.title!r}, {people})" if goes_on else f"collecting into {name}"]
+    lines += [f"  changed: {change}" for change in changes]
     if not config.is_local:
         lines.append(
             f"WARNING: listening on {config.host}, so other machines reach this page. Whoever has a link can judge"

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from sqlmodel import Session, col, func, select
 
-from penchant.config.base import shallow
 from penchant.data import load_responses
 from penchant.data.write import group_to_row
 from penchant.errors import InputError
@@ -22,20 +21,20 @@ from penchant.types import PromptGroup
 from penchant.web.assignment import PRIME
 from penchant.web.database import Database
 from penchant.web.pictures import Picture, names_remote_pictures, pictures_of
+from penchant.web.reopen import Opened, kept_settings, merge_settings
 from penchant.web.settings import MOST_RANKED, Collect
-from penchant.web.tables import VERSION, Annotator, Collection, Entry, Image, Item
+from penchant.web.tables import VERSION, Annotator, Collection, Entry, Image, Item, Judgment
 
 log = logging.getLogger("penchant.web")
 Illustrated = tuple[PromptGroup, dict[str, Picture]]  # a group, and the pictures of its prompt by address
-KEPT = ("title", "instructions", "show", "seed", "overlap", "lease_minutes", "check_every")
 
 
-def open_collection(database: Database, config: Collect, key_hash: str) -> bool:
-    """Fill an empty database, or check that a filled one may go on; returns whether it was filled before.
+def open_collection(database: Database, config: Collect, key_hash: str) -> Opened:
+    """Fill an empty database, or go on with a filled one by the settings that it holds.
 
     Raises:
-        InputError: nothing to compare in the data; a collection of other data, of more annotators, or (`data` left
-            out) none at all.
+        InputError: nothing to compare in the data; a collection of other data, of more annotators, of another question
+            that has judgments, or (`data` left out) none at all.
     """
     read = None if config.data is None else _read(config)
     with database.writing() as session:
@@ -44,18 +43,45 @@ def open_collection(database: Database, config: Collect, key_hash: str) -> bool:
             if read is None:
                 raise InputError(f"{database.name} holds no collection yet: name the file whose responses to compare")
             _fill(session, config, key_hash, *read)
-            return False
-        if read is not None and found.content != _content(config, *read):
+            return Opened(False, config)
+        if read is not None and found.content not in {_content(ask, *read) for ask in _asks(config)}:
             raise InputError(
                 f"{database.name} was made of other data, attention checks or another `ask`: name another `out`, or "
                 "leave out the file to go on with what it holds"
             )
+        if read is None:
+            _refuse_another_ask(session, database.name, config)
+        opened = merge_settings(config, json.loads(found.settings), _names(session), _count(session, Judgment))
         if found.key_hash != key_hash:
             log.warning("%s: another key than before, so earlier links no longer open", database.name)
-        found.key_hash, found.settings = key_hash, _settings(config)
+        found.key_hash, found.settings = key_hash, kept_settings(opened.config)
         session.add(found)
-        _add_annotators(session, database.name, config)
-        return True
+        _add_annotators(session, opened.config)
+        return opened
+
+
+def _asks(config: Collect) -> tuple[str, ...]:
+    """Return the ways to ask that the collection may have been made with: the one that was given, or any."""
+    return (config.ask,) if "ask" in config.model_fields_set else ("rank", "pairs")
+
+
+def _refuse_another_ask(session: Session, name: str, config: Collect) -> None:
+    """Refuse `ask` where it is given and the items were made by the other one."""
+    items = session.exec(select(Item.entry_id, Item.members).where(col(Item.answer).is_(None))).all()
+    one_item_per_entry = len({entry for entry, _ in items}) == len(items)
+    two_each = all(len(json.loads(members)) == 2 for _, members in items)
+    wrong = not one_item_per_entry if config.ask == "rank" else not two_each
+    if "ask" in config.model_fields_set and wrong:
+        raise InputError(f"{name} was made with another `ask` than {config.ask}: leave it out, or name another `out`")
+
+
+def _names(session: Session) -> list[str]:
+    """Return the names of the annotators, in the order of their numbers."""
+    return list(session.exec(select(Annotator.name).order_by(col(Annotator.id))))
+
+
+def _count(session: Session, table: type[Annotator] | type[Judgment]) -> int:
+    return int(session.exec(select(func.count()).select_from(table)).one())
 
 
 def _read(config: Collect) -> tuple[list[Illustrated], list[Illustrated]]:
@@ -163,9 +189,9 @@ def _fill(
 ) -> None:
     collection = Collection(
         version=VERSION,
-        content=_content(config, groups, checks),
+        content=_content(config.ask, groups, checks),
         key_hash=key_hash,
-        settings=_settings(config),
+        settings=kept_settings(config),
         made_at=time.time(),
     )
     session.add(collection)
@@ -194,7 +220,7 @@ def _fill(
                     shuffle=int(numbers.integers(PRIME)),
                 )
             )
-    _add_annotators(session, "", config)
+    _add_annotators(session, config)
 
 
 def _plain(group: PromptGroup, pictures: Mapping[str, Picture]) -> dict[str, Any]:
@@ -213,30 +239,17 @@ def _plain(group: PromptGroup, pictures: Mapping[str, Picture]) -> dict[str, Any
     return row
 
 
-def _add_annotators(session: Session, name: str, config: Collect) -> None:
-    known = int(session.exec(select(func.count()).select_from(Annotator)).one())
-    if known > config.annotators:
-        raise InputError(
-            f"{name} has {known} annotators, {config.annotators} are given: their number may grow, but nobody who may "
-            "have judged can be taken away"
-        )
+def _add_annotators(session: Session, config: Collect) -> None:
+    """Write the annotators' names; those that are there keep their numbers."""
     for number, called in enumerate(config.annotator_names, start=1):
-        found = session.get(Annotator, number)
-        session.add(Annotator(id=number, name=called) if found is None else _renamed(found, called, config))
+        found = session.get(Annotator, number) or Annotator(id=number, name=called)
+        found.name = called
+        session.add(found)
 
 
-def _renamed(annotator: Annotator, called: str, config: Collect) -> Annotator:
-    if config.names:
-        annotator.name = called
-    return annotator
-
-
-def _settings(config: Collect) -> str:
-    return json.dumps({name: value for name, value in shallow(config).items() if name in KEPT})
-
-
-def _content(config: Collect, groups: list[Illustrated], checks: list[Illustrated]) -> str:
-    digest = hashlib.sha256(config.ask.encode())
+def _content(ask: str, groups: list[Illustrated], checks: list[Illustrated]) -> str:
+    """Return a digest of what people are to compare, and how."""
+    digest = hashlib.sha256(ask.encode())
     for group, pictures in [*groups, *checks]:
         digest.update(json.dumps(_plain(group, pictures), sort_keys=True).encode())
         digest.update(b"\n")

@@ -80,7 +80,8 @@ class Collect(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.overlap > self.annotators:
+        both_given = {"overlap", "annotators"} <= self.model_fields_set
+        if self.overlap > self.annotators and (both_given or self.data is not None):  # else the database may say more
             raise ValueError(
                 f"`overlap`: {self.overlap} people cannot judge each item where there are {self.annotators} annotators"
             )

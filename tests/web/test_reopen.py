@@ -1,0 +1,97 @@
+"""The same collection again: its settings lie in the database, and only what is given changes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from old_folders import unpack
+from penchant.data import load_preferences
+from penchant.errors import InputError
+from penchant.web.database import collection_of
+from penchant.web.reopen import KEPT
+
+ROWS = [{"prompt": f"p{n}", "responses": ["one", "two"]} for n in range(4)]
+OTHERS: dict[str, Any] = {
+    "title": "Which is kinder?",
+    "instructions": "Be kind.",
+    "show": "plain",
+    "seed": 7,
+    "overlap": 3,
+    "lease_minutes": 5.0,
+    "check_every": 4,
+}
+
+
+def stored(site: Any) -> dict[str, Any]:
+    with site.database.reading() as session:
+        found: dict[str, Any] = json.loads(collection_of(session).settings)
+    return found
+
+
+@pytest.mark.parametrize("with_file", [True, False])
+def test_a_collection_goes_on_with_its_own_settings(make_site: Callable[..., Any], with_file: bool) -> None:
+    """No default overwrites what the collection began with, nor do the names of people get lost."""
+    assert set(OTHERS) == set(KEPT)
+    first = make_site(ROWS, annotators=4, names=["Ada", "Ben"], ask="pairs", **OTHERS)
+    assert first.person(1).judge("tie")
+    again = make_site(ROWS if with_file else None)
+    assert stored(again) == stored(first) == OTHERS
+    assert again.opened.config.annotators == 4
+    assert list(again.app.state.penchant.names.values()) == ["Ada", "Ben", "annotator-3", "annotator-4"]
+    assert again.opened.changes == ()
+
+
+def test_what_is_given_changes_the_collection_and_is_said(make_site: Callable[..., Any]) -> None:
+    first = make_site(ROWS, annotators=2, overlap=1, names=["Ada"], lease_minutes=5)
+    assert first.person(1).judge("tie")
+    again = make_site(overlap=3, annotators=3, names=["Eve"])
+    assert again.opened.changes == ("overlap: 1 -> 3", "names: Ada -> Eve")
+    assert stored(again)["lease_minutes"] == 5
+    assert list(again.app.state.penchant.names.values()) == ["Eve", "annotator-2", "annotator-3"]
+    with pytest.raises(InputError, match="has 3 annotators, 2 are given"):
+        make_site(annotators=2)
+    with pytest.raises(InputError, match="4 people cannot judge each item"):
+        make_site(overlap=4)
+    assert stored(make_site()) == stored(again)
+
+
+@pytest.mark.parametrize("name", ["title", "instructions", "seed"])
+def test_another_question_is_no_part_of_the_same_database(make_site: Callable[..., Any], name: str) -> None:
+    site = make_site(ROWS)
+    changed = make_site(**{name: OTHERS[name]})  # nobody has answered yet
+    assert stored(changed)[name] == OTHERS[name]
+    assert changed.person(1).judge("tie")
+    other = {"title": "Another?", "instructions": "Another.", "seed": 8}[name]
+    with pytest.raises(InputError, match=f"`{name}` was .*1 judgments.*name another `out` for a new round"):
+        make_site(**{name: other})
+    assert stored(make_site(**{name: OTHERS[name]})) == stored(changed)  # as before is no change
+    assert site.went_on is False
+
+
+def test_another_way_to_ask_is_refused_also_without_the_file(make_site: Callable[..., Any], tmp_path: Path) -> None:
+    rows = [{"prompt": "p", "responses": ["w", "x", "y"]}]
+    make_site(rows, ask="pairs")
+    with pytest.raises(InputError, match="another `ask`"):
+        make_site(rows, ask="rank")
+    with pytest.raises(InputError, match="another `ask`"):
+        make_site(ask="rank")
+    assert make_site(rows).went_on
+    assert make_site(ask="pairs").went_on
+
+
+def test_a_collection_of_version_c111d53_goes_on(
+    make_site: Callable[..., Any], tmp_path: Path, sqlite_only: None
+) -> None:
+    unpack(tmp_path, "collect")
+    site = make_site(out=str(tmp_path / "collected.sqlite"))
+    assert site.went_on
+    assert site.opened.changes == ()
+    assert (site.opened.config.annotators, site.opened.config.overlap) == (2, 2)
+    assert "4 of " in site.admin().get("/admin/").text
+    assert len(load_preferences(tmp_path / "collected.sqlite", ties="half")) >= 1
+    assert site.person(1).judge("tie")
