@@ -151,7 +151,7 @@ def test_a_field_that_is_wrong_is_refused_without_an_echo(
 
 
 def test_script_in_every_text_comes_out_as_text(make_site: Callable[..., Any]) -> None:
-    rows = [{"prompt": [{"role": f"r{SCRIPT}", "content": f"p{SCRIPT}"}], "responses": [f"a{SCRIPT}", f"b{SCRIPT}"]}]
+    rows = [{"prompt": [{"role": "user", "content": f"p{SCRIPT}"}], "responses": [f"a{SCRIPT}", f"b{SCRIPT}"]}]
     names = [f"n{SCRIPT}".replace("/", "")]
     site = make_site(rows, names=names, title=f"t{SCRIPT}", instructions=f"i{SCRIPT}", annotators=2)
     one, two = site.person(1), site.person(2)
@@ -201,7 +201,7 @@ def test_markdown_is_shown_and_addresses_stand_beside_links() -> None:
     assert "<strong>b</strong>" in html
     assert '<span class="link">x</span><span class="address"> (https://e.org/?a=1&amp;b=2)</span>' in html
     assert "[picture: y (https://e.org/p.png)]" in html
-    assert "<ol>\n<li>one</li>" in html
+    assert '<ol>\n<li value="1">one</li>' in html
     assert "<code>&lt;b&gt;" in html
     assert "an empty text" in as_html(" \n ")
     assert as_html("**b**", "plain") == '<p class="plain">**b**</p>'

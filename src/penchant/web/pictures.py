@@ -15,8 +15,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from penchant.errors import InputError
+from penchant.reports.words import clean
 from penchant.types import Prompt
-from penchant.web.rendering import addresses_of_pictures
+from penchant.web.markdown import addresses_of_pictures
 
 MOST_BYTES = 8 * 2**20
 """Of one picture; people look at it on a phone, too."""
@@ -69,7 +70,7 @@ def source_of(pictures: Mapping[str, str], place: str) -> tuple[tuple[str, str],
 def _addresses(prompt: Prompt) -> Iterator[str]:
     for text in [prompt] if isinstance(prompt, str) else [message.content for message in prompt]:
         if "![" in text:  # parsing every text takes longer than all the rest of a start
-            yield from addresses_of_pictures(text)
+            yield from addresses_of_pictures(clean(text))
 
 
 def _read(folder: Path, address: str) -> Picture:

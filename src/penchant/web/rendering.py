@@ -2,21 +2,21 @@
 
 Markdown is rendered with raw HTML shown as text; links become text with their address beside it, and so do pictures but
 those that this server has; what comes out passes an allowlist of tags once more. Unseen characters are shown by their
-code.
+code. A text of which Markdown would hide a part is shown as it is, with a note.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Literal
 
 import nh3
-from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
 from penchant.reports.words import clean
+from penchant.web.markdown import is_costly, markdown
+from penchant.web.visible import hides_text
 
 MOST_SHOWN = 20_000
 """Characters of one text on the page; the whole of a longer one is a page of plain text of its own."""
@@ -25,8 +25,10 @@ TAGS = {
     *("p", "br", "hr", "em", "strong", "s", "code", "pre", "blockquote", "ul", "ol", "li", "span"),
     *("h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td", "img"),
 }
-ATTRIBUTES = {"ol": {"start"}, "span": {"class"}, "img": {"src", "alt"}}
+ATTRIBUTES = {"li": {"value"}, "span": {"class"}, "img": {"src", "alt"}}
 OWN_PICTURE = re.compile(r"/(admin|w/\d+)/picture/[0-9a-f]{64}")
+
+AS_IT_IS = "Shown as it is written: as Markdown, a part of it could not be seen."
 
 Show = Literal["markdown", "plain"]
 
@@ -45,77 +47,29 @@ def as_html(text: str, show: Show = "markdown", pictures: tuple[tuple[str, str],
         return Markup('<p class="nothing">(an empty text)</p>')
     if show == "plain":
         return Markup(f'<p class="plain">{escape(text)}</p>')
+    html = None if is_costly(text) else _rendered(text, pictures)
+    if html is None:
+        return Markup(f'<p class="plain">{escape(text)}</p><p class="fine">{AS_IT_IS}</p>')
+    return Markup(html)
+
+
+def _rendered(text: str, pictures: tuple[tuple[str, str], ...]) -> str | None:
+    """Return a text's Markdown as safe HTML; None where that would hide a part of the text."""
+    env: dict[str, Any] = {"pictures": dict(pictures)}
     try:
-        html = _markdown().render(text, {"pictures": dict(pictures)})
+        html = markdown().render(text, env)
     except RecursionError:
-        return Markup(f'<p class="plain">{escape(text)}</p>')
+        return None
     cleaned = nh3.clean(
         html, tags=TAGS, attributes=ATTRIBUTES, attribute_filter=_allowed, link_rel=None, strip_comments=True
     )
-    return Markup(cleaned)
+    return None if hides_text(text, cleaned, env.get("shown", ())) else cleaned
 
 
 def _allowed(tag: str, name: str, value: str) -> str | None:
     return value if name != "src" or OWN_PICTURE.fullmatch(value) else None
 
 
-def addresses_of_pictures(text: str) -> Iterator[str]:
-    """Where a text's Markdown says that its pictures lie, as the page would read it."""
-    try:
-        tokens = _markdown().parse(clean(text))
-    except RecursionError:
-        return
-    for block in tokens:
-        for token in block.children or ():
-            if token.type == "image":
-                yield str(token.attrGet("src") or "")
-
-
 def is_cut(text: str) -> bool:
     """Whether the page shows only the beginning of a text."""
     return len(text) > MOST_SHOWN
-
-
-@lru_cache(maxsize=1)
-def _markdown() -> MarkdownIt:
-    engine = MarkdownIt("commonmark", {"html": False, "breaks": True, "linkify": False, "maxNesting": 20})
-    engine.enable(["table", "strikethrough"])
-    engine.disable("code")  # four spaces of a model are an odd indentation, no program
-    for rule in (_link_open, _link_close, _image, _fence, _heading_open, _heading_close):
-        engine.add_render_rule(rule.__name__.removeprefix("_"), rule)
-    return engine
-
-
-def _link_open(self: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
-    env.setdefault("addresses", []).append(str(tokens[index].attrGet("href") or ""))
-    return '<span class="link">'
-
-
-def _link_close(self: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
-    return f'</span><span class="address"> ({escape(env["addresses"].pop())})</span>'
-
-
-def _image(self: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
-    address, words = str(tokens[index].attrGet("src") or ""), tokens[index].content
-    if address in env.get("pictures", ()):
-        return (
-            f'<img src="{escape(env["pictures"][address])}" alt="{escape(words or "a picture without a description")}">'
-        )
-    return f'<span class="address">[picture: {escape(words)} ({escape(address)})]</span>'
-
-
-def _fence(self: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
-    return f"<pre><code>{escape(tokens[index].content)}</code></pre>\n"
-
-
-def _heading_open(self: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
-    return f"<{_below_ours(tokens[index].tag)}>"
-
-
-def _heading_close(self: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
-    return f"</{_below_ours(tokens[index].tag)}>\n"
-
-
-def _below_ours(tag: str) -> str:
-    """A text's headings start below the page's own, which a screen reader goes through to find the responses."""
-    return f"h{min(6, int(tag[1]) + 2)}"

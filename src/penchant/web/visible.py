@@ -1,0 +1,48 @@
+"""Compare what a page shows of a text with the text itself, character by character."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html.parser import HTMLParser
+
+MARKUP = frozenset("*_`~#>-+|:=[]()<!\\\"'.")
+"""Characters that Markdown may take for its own marks; all others must be seen."""
+OURS = "picture"  # the word that stands before the address of a picture that is not shown
+
+
+def hides_text(text: str, html: str, shown_addresses: Iterable[str] = ()) -> bool:
+    """Return whether the page leaves out characters of a text, or shows them in another order.
+
+    Args:
+        text: Markdown. html: what was made of it, after cleaning. shown_addresses: of the pictures that the page shows
+            instead of their address, in order.
+    """
+    reader = _Reader()
+    reader.feed(html)
+    reader.close()
+    expected = text
+    for address in shown_addresses:
+        expected = expected.replace(address, "", 1)
+    return _counted(expected) != _counted("".join(reader.parts))
+
+
+def _counted(text: str) -> str:
+    return "".join(letter for letter in text if letter not in MARKUP and not letter.isspace())
+
+
+class _Reader(HTMLParser):
+    """Collects what is seen: text, descriptions of pictures, and the numbers of list items."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag == "img" and values.get("alt") != "a picture without a description":
+            self.parts.append(values.get("alt") or "")
+        if tag == "li":
+            self.parts.append(values.get("value") or "")
+
+    def handle_data(self, data: str) -> None:
+        self.parts.append(data.removeprefix(f"[{OURS}: "))
