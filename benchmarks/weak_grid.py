@@ -36,7 +36,7 @@ from penchant.weak.classifiers import make_classifier
 from penchant.weak.features import activations, layer_of
 from penchant.weak.probe import fit_probes
 from penchant.weak.readers import LanguageModelReader
-from penchant.weak.settings import Probe
+from penchant.weak.settings import L2, Probe
 
 CELLS = 15  # losses x seeds of one supervisor and student
 BATCH = 32
@@ -51,6 +51,7 @@ def settings(options: argparse.Namespace, out: Path) -> WeakToStrongConfig:
         strong=("penchant-1.5m", "penchant-5m", {"model": "smollm2-135m", "layer": 20}),
         losses=({"name": "cross_entropy"}, {"name": "confidence"}, {"name": "adaptive_confidence"}),
         seeds=(0, 1, 2, 3, 4),
+        l2=L2,
         controls=False,
         out=str(out),
     )
@@ -81,7 +82,7 @@ def naive_cell(
     classes = len(data.spec.classes)
     supervisor = config.weak[weak]
     chosen = own[: supervisor.rows]
-    teacher = make_classifier(supervisor, l2=config.l2, steps=config.steps)
+    teacher = make_classifier(supervisor, l2=L2, steps=config.steps)
     teacher.fit([e.text for e in chosen], [e.label for e in chosen], classes=classes)
     labels = teacher.predict_proba([e.text for e in other])
     student = config.strong[strong]
@@ -98,9 +99,7 @@ def naive_cell(
     truth = np.eye(classes)[[e.label for e in other]]
     accuracy = 0.0
     for targets, using in ((truth, config.losses[0]), (labels, config.losses[loss])):
-        probes = fit_probes(
-            states[: len(other)], torch.as_tensor(targets)[None], [using], l2=config.l2, steps=config.steps
-        )
+        probes = fit_probes(states[: len(other)], torch.as_tensor(targets)[None], [using], l2=L2, steps=config.steps)
         said = probes.predict_proba(states[len(other) :])[0].argmax(-1).numpy()
         accuracy = float((said == [e.label for e in data.test]).mean())
     return accuracy

@@ -16,7 +16,9 @@ from penchant.errors import InputError
 from penchant.losses.weak import (
     adaptive_confidence,
     adaptive_target,
+    class_shares,
     confidence,
+    confidence_target,
     confidence_weight,
     cross_entropy,
     harden,
@@ -144,7 +146,61 @@ def test_adaptive_weight_by_hand() -> None:
     weak = torch.tensor([[0.2, 0.8], [0.2, 0.8]])  # agrees, disagrees
     own = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     b = torch.tensor([[0.5], [0.75]])
-    torch.testing.assert_close(adaptive_confidence(logits, weak), cross_entropy(logits, (1 - b) * weak + b * own))
+    expected = cross_entropy(logits, (1 - b) * weak + b * own)
+    torch.testing.assert_close(adaptive_confidence(logits, weak, prior="balanced"), expected)
+
+
+def _imbalanced(examples: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Logits, and weak labels of which the mean is (3/4, 1/4)."""
+    logits, _ = _batch(examples, 2, seed)
+    said = torch.tensor([[0.9, 0.1], [0.6, 0.4]])
+    return logits, said.repeat(examples // 2, 1)
+
+
+def test_shares_of_classes_by_hand() -> None:
+    weak = torch.tensor([[0.9, 0.1], [0.7, 0.3], [0.8, 0.2], [0.2, 0.8]])
+    assert class_shares("weak", weak) == pytest.approx((2.6 / 4, 1.4 / 4))
+    assert class_shares("balanced", weak) == (0.5, 0.5)
+    assert class_shares((0.9, 0.1), weak) == (0.9, 0.1)
+
+
+TARGETS = {
+    "confidence": lambda f, w, prior: confidence_target(f, w, alpha=1.0, prior=prior),
+    "adaptive confidence": lambda f, w, prior: adaptive_target(f, w, alpha=1.0, prior=prior),
+}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_on_imbalanced_labels_hardened_predictions_have_the_share_of_the_weak_labels(name: str) -> None:
+    """Of 8 examples with the mean (3/4, 1/4) two are positive: those of which the student is surest."""
+    logits, weak = _imbalanced(8)
+    surest = (logits[:, 1] - logits[:, 0]).argsort(descending=True)
+    weight = (TARGETS[name](logits, weak, "weak") - weak)[:, 1]  # above 0 where the hardened prediction is positive
+    assert sorted(torch.nonzero(weight > 0).flatten().tolist()) == sorted(surest[:2].tolist())
+    half = (TARGETS[name](logits, weak, "balanced") - weak)[:, 1]
+    assert sorted(torch.nonzero(half > 0).flatten().tolist()) == sorted(surest[:4].tolist())
+    given = (TARGETS[name](logits, weak, (0.875, 0.125)) - weak)[:, 1]
+    assert torch.nonzero(given > 0).flatten().tolist() == surest[:1].tolist()
+
+
+@pytest.mark.parametrize("examples", [8, 33, 2501])
+@pytest.mark.parametrize("name", TARGETS)
+def test_with_balanced_weak_labels_their_prior_is_the_balanced_one_to_the_bit(name: str, examples: int) -> None:
+    logits, _ = _batch(examples, 2)
+    said = torch.rand(examples, generator=torch.Generator().manual_seed(1))
+    said += 0.5 - said.mean()
+    weak = torch.stack([1 - said, said], 1)
+    assert weak[:, 1].mean() == pytest.approx(0.5, abs=1e-7)
+    assert torch.equal(TARGETS[name](logits, weak, "weak"), TARGETS[name](logits, weak, "balanced"))
+
+
+def test_of_six_classes_each_keeps_its_weak_share() -> None:
+    """Twelve examples, classes in the shares 6, 2, 1, 1, 1, 1."""
+    logits, _ = _batch(12, 6)
+    weak = torch.eye(6)[[0] * 6 + [1, 1, 2, 3, 4, 5]]
+    hardened = confidence_target(logits, weak, alpha=1.0)
+    assert hardened.sum(0).tolist() == [6, 2, 1, 1, 1, 1]
+    assert confidence_target(logits, weak, alpha=1.0, prior="balanced").sum(0).tolist() == [2] * 6
 
 
 def test_the_surest_labels_of_each_class_are_kept() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from penchant.reports.weak import weak_files, weak_pictures
+from penchant.reports.weak import _facts, _main, weak_files, weak_pictures
 from penchant.reports.weak_words import findings, headline
 
 HOSTILE = '<script>alert(1)</script> \u202egnp & "quotes" </div>'
@@ -71,6 +71,8 @@ def made_up(*cells: dict[str, Any]) -> dict[str, Any]:
     return {
         "study": "weak-to-strong",
         "config": {"l2": 0.03, "steps": 100},
+        "l2": {"chosen": {"0.03": 4}, "tried": [], "fits": 0},
+        "control": "labels dealt out",
         "seeds": [0, 1],
         "tasks": [
             {
@@ -160,6 +162,24 @@ def test_who_learns_nothing_is_not_told_to_change_the_loss() -> None:
     assert findings(made_up(cell(pgr=nothing)))[-1].startswith("Next: students that learn")
 
 
+def test_how_probes_were_shrunk_is_said() -> None:
+    assert dict(_facts(made_up(cell())))["Probes"].startswith("l2 0.03; 100 steps")
+    study = made_up(cell())
+    study["config"] = study["config"] | {"l2": "auto"}
+    study["l2"] = {"chosen": {"0.3": 9, "1": 1}, "tried": [0.1, 0.3, 1.0], "fits": 30}
+    said = dict(_facts(study))["Probes"]
+    assert "l2 chosen among 0.1, 0.3 and 1 by cross-entropy on a fifth of the labels" in said
+    assert "0.3 for 9 sets of labels and 1 for 1 set of labels; that took 30 more fits" in said
+
+
+def test_a_study_of_version_0_3_keeps_the_description_of_its_control() -> None:
+    """It had no such keys, and its students of errors at random learned hard labels."""
+    old = {key: value for key, value in made_up(cell()).items() if key not in ("l2", "control")}
+    assert "the truth with as many errors as the supervisor makes, at random, as hard labels" in _main(old).caption
+    assert "l2 0.03" in dict(_facts(old))["Probes"]
+    assert "dealt out to the rows at random" in _main(made_up(cell())).caption
+
+
 def test_failures_of_one_reason_are_told_once(page: Callable[[dict[str, Any]], str]) -> None:
     failures = [{"stage": f"stage {n}", "reason": "it needs the rows, which failed"} for n in range(9)]
     html = page(made_up(cell()) | {"failures": [{"stage": "rows", "reason": "no network"}, *failures]})
@@ -176,11 +196,22 @@ def test_sentences_go_as_far_as_the_intervals() -> None:
     )
     said = " ".join(findings(study))
     assert "confidence 0.5 is clearly better in 1, clearly worse in 0 and not told apart in 0 of 1 cell" in said
-    assert "In 1 of 1 naive cell errors at random hurt clearly less than the supervisor's own" in said
+    assert (
+        "Against as many errors at random naive students are clearly better in 0, clearly worse in 1 and not told "
+        "apart in 0 of 1 cell; the largest difference is −3.0% [−4.0%, −2.0%]. Worse: the supervisor's own errors have "
+        "a pattern that the student learns."
+    ) in said
     assert "say the same in 70% of the rows" in said
     assert "undefined" not in said
     unsure = " ".join(findings(made_up(cell(over_noise=about(0.0)), cell("confidence 0.5", over=0.0))))
-    assert "errors at random" not in unsure
+    assert "the largest difference is " in unsure
+    assert "pattern" not in unsure
+    assert "hurt less" not in unsure
+    turned = " ".join(findings(made_up(cell(over_noise=about(0.05)), cell(over_noise=about(-0.01), weak="other"))))
+    assert "clearly better in 1, clearly worse in 0 and not told apart in 1 of 2 cells" in turned
+    assert "Better: the supervisor's own errors hurt less than as many on random rows." in turned
+    assert "pattern" not in turned
+    assert "random" not in " ".join(findings(made_up(cell(over_noise=None))))
     assert "not told apart in 1 of 1 cell" in unsure
 
 

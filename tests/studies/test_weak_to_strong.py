@@ -24,7 +24,7 @@ from penchant.reports.weak_words import findings
 from penchant.studies.study import StudyResult
 from penchant.studies.weak_grid import weak_grid
 from penchant.studies.weak_settings import WeakToStrongConfig
-from penchant.studies.weak_students import heard, hint, told
+from penchant.studies.weak_students import _Truth, heard, hint, told
 from penchant.studies.weak_to_strong import run_weak_to_strong
 from penchant.studies.workers import Workers
 from penchant.tasks.load import data_folder
@@ -144,6 +144,40 @@ def test_no_truth_reaches_a_student(make: Callable[..., WeakToStrongConfig], wor
         for name in before:
             same = np.array_equal(before[name], after[name])
             assert same == (name.startswith("weak|") or name == "random|0"), name
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_labels_dealt_out_keep_the_confidences_of_right_and_of_wrong_rows(classes: int) -> None:
+    """Each row's label is another one's, turned: what was right stays right, what was wrong stays wrong."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, classes, 400)
+    labels = rng.dirichlet(np.ones(classes), 400) * 0.6 + 0.4 * np.eye(classes)[truth]
+    made = _Truth(truth, np.full(400, classes), classes).dealt(labels, 0)
+    before, after = (of.argmax(-1) == truth for of in (labels, made))
+    assert before.sum() == after.sum()
+    assert 0 < before.sum() < 400
+    for right in (True, False):
+        sure = [np.sort(of[hit == right].max(-1)) for of, hit in ((labels, before), (made, after))]
+        np.testing.assert_array_equal(*sure)
+    rows = np.arange(400)
+    np.testing.assert_array_equal(np.sort(labels[rows, truth]), np.sort(made[rows, truth]))
+    agree = float((before == after).mean())  # which rows are wrong is drawn anew
+    assert agree < 1
+    assert agree == pytest.approx(before.mean() ** 2 + (1 - before.mean()) ** 2, abs=0.1)
+    assert not np.array_equal(made, _Truth(truth, np.full(400, classes), classes).dealt(labels, 1))
+
+
+def test_options_are_dealt_out_among_rows_with_as_many() -> None:
+    answers = np.array([2, 3] * 50)
+    truth = np.array([1, 2] * 50)
+    labels = np.where(np.arange(3) < answers[:, None], np.random.default_rng(0).random((100, 3)), 0)
+    labels /= labels.sum(-1, keepdims=True)
+    made = _Truth(truth, answers, 3).dealt(labels, 0)
+    assert (made[answers == 2, 2] == 0).all()
+    np.testing.assert_allclose(made.sum(-1), 1)
+    for count in (2, 3):
+        sizes = [(of[answers == count].argmax(-1) == truth[answers == count]).sum() for of in (labels, made)]
+        assert sizes[0] == sizes[1]
 
 
 FINE_TUNED = {"name": "lm", "device": "cpu", "training": {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3}}

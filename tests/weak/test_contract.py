@@ -222,7 +222,12 @@ def test_marks_do_not_tell_apart_what_a_reader_takes_for_the_same() -> None:
     ("targets", "classes", "message"),
     [
         (lambda size: np.full(size, 2), 2, "between 0 and 1"),
-        (lambda size: np.full(size, -1), 2, "between 0 and 1"),
+        (lambda size: np.full(size, -1), 2, "Snorkel"),
+        (
+            lambda size: [0, 1, -1] + [0] * (size - 3),
+            None,
+            "1 of .* labels are -1 .*example 2.* no label, as in Snorkel",
+        ),
         (lambda size: [0] * (size - 1), None, "a target for each"),
         (lambda size: [0.5] * size, None, "classes, integers"),
         (lambda size: [np.inf] * size, None, "classes, integers"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from penchant.weak.language_model import LanguageModelClassifier
 from penchant.weak.reading import HeadReading
 from penchant.weak.responses import WordsReading
 from penchant.weak.settings import LanguageModel, Training
+from penchant.weak.targets import target_at
 
 TEXTS = [f"{who} {what}" for who in ("Tom", "A cat", "The old man") for what in ("ran.", "was sad and cold.", "sat")]
 LABELS = torch.eye(2)[[0, 1, 0, 1, 1, 0, 0, 1, 0]]
@@ -76,7 +78,8 @@ def test_passes_of_any_size_give_one_gradient(
         monkeypatch.setattr("penchant.weak.reading.DEFAULT_BUDGET", budget)
         assert (len(reading.parts(rows)) > 1) == (budget == 12)
         policy.model.zero_grad()
-        value = module._accumulate(reading, rows, LABELS, loss, 3, 10)
+        target_of = partial(target_at, loss, step=3, steps=10, shares=(5 / 9, 4 / 9))
+        value = module._accumulate(reading, rows, LABELS, target_of, loss)
         logits = all_logits(reading, rows)
         target = weak.confidence_target(logits, LABELS, alpha=1.0) if isinstance(loss, Confidence) else LABELS
         assert value == pytest.approx(float(weak.cross_entropy(logits, target).mean()), rel=1e-4)
@@ -145,3 +148,17 @@ def test_a_rate_that_breaks_the_model_is_said(policy: Policy) -> None:
     reading = HeadReading(policy, 2, longest=64)
     with pytest.raises(RunError, match="is not finite: lower the learning rate"):
         fine_tune(reading, TEXTS, LABELS, CrossEntropy(), Training(learning_rate=1e30, epochs=3), seed=0)
+
+
+def test_a_head_without_a_rate_of_its_own_learns_at_that_of_the_weights(policy: Policy) -> None:
+    """As in the paper's code, which has one rate for the whole model."""
+    found = []
+    for rates in ({"head_learning_rate": None}, {"head_learning_rate": 2e-3}, {}):
+        reading = HeadReading(policy, 2, longest=64)
+        for weight in policy.model.parameters():
+            weight.requires_grad_(requires_grad=False)
+        training = Training(epochs=1, learning_rate=2e-3, **rates)
+        fine_tune(reading, TEXTS, LABELS, CrossEntropy(), training, seed=0)
+        found.append(reading.linear.weight.detach().clone())
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])

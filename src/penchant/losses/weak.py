@@ -18,6 +18,7 @@ from torch.nn.functional import log_softmax, one_hot
 
 from penchant.errors import InputError
 from penchant.losses.assignment import assign
+from penchant.losses.weak_settings import Prior
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -38,7 +39,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return -torch.where(logits > -torch.inf, targets * logps, 0.0).sum(-1)
 
 
-def confidence(logits: Tensor, weak: Tensor, *, alpha: float, prior: Sequence[float] | None = None) -> Tensor:
+def confidence(logits: Tensor, weak: Tensor, *, alpha: float, prior: Prior = "weak") -> Tensor:
     """The auxiliary confidence loss: CE(f, (1 - alpha) weak + alpha hardened f).
 
     The student's own predictions are hardened with a threshold that adapts to the batch (`harden`), so that they
@@ -48,7 +49,8 @@ def confidence(logits: Tensor, weak: Tensor, *, alpha: float, prior: Sequence[fl
         logits: shape (examples, classes), one batch. weak: the supervisor's probabilities, same shape.
         alpha: weight of the student's own predictions, in [0, 1]; see `confidence_weight` for its warm-up. At 0 this
             is `cross_entropy`, to the bit.
-        prior: the share of each class; default the same for all (half, for two classes, as in the paper).
+        prior: the share of each class that the hardened predictions keep, see `class_shares`. The paper's "half of the
+            batch" is `balanced`, for two classes.
 
     Returns:
         Shape (examples,).
@@ -59,11 +61,32 @@ def confidence(logits: Tensor, weak: Tensor, *, alpha: float, prior: Sequence[fl
     return cross_entropy(logits, confidence_target(logits, weak, alpha=alpha, prior=prior))
 
 
-def confidence_target(logits: Tensor, weak: Tensor, *, alpha: float, prior: Sequence[float] | None = None) -> Tensor:
-    """What `confidence` takes for the truth: shape (examples, classes), detached. Arguments as there."""
+def confidence_target(logits: Tensor, weak: Tensor, *, alpha: float, prior: Prior = "weak") -> Tensor:
+    """Return what `confidence` takes for the truth: shape (examples, classes), detached. Arguments as there."""
     _same_shape(logits, weak)
     _is_share(alpha)
-    return (1 - alpha) * weak + alpha * harden(logits, prior)
+    return (1 - alpha) * weak + alpha * harden(logits, class_shares(prior, weak))
+
+
+def class_shares(prior: Prior, weak: Tensor) -> tuple[float, ...]:
+    """Return the share of each class that hardened predictions keep.
+
+    Args:
+        prior: `weak`: the mean of the supervisor's probabilities; `balanced`: the same share for all; or the shares.
+        weak: the supervisor's probabilities, shape (examples, classes), of all rows that the student learns from. The
+            mean over a small batch would be noise.
+
+    Raises:
+        InputError: shares that are no distribution over the classes.
+    """
+    classes = weak.shape[1]
+    if prior == "balanced":
+        return (1 / classes,) * classes
+    if prior == "weak":
+        mean = weak.detach().double().mean(0)
+        return tuple((mean / mean.sum()).tolist())
+    _are_shares(prior, classes)
+    return tuple(prior)
 
 
 def confidence_weight(step: int, steps: int, *, alpha_max: float, warmup: float = 0.2) -> float:
@@ -76,23 +99,24 @@ def confidence_weight(step: int, steps: int, *, alpha_max: float, warmup: float 
     return alpha_max if step >= ramp else alpha_max * step / ramp
 
 
-def harden(logits: Tensor, prior: Sequence[float] | None = None) -> Tensor:
-    """One-hot predictions of a batch whose classes come as often as the prior says.
+def harden(logits: Tensor, shares: Sequence[float] | None = None) -> Tensor:
+    """Return one-hot predictions of a batch whose classes come as often as the shares say.
 
     Of all assignments with these counts it is the most probable one under the student. For two classes that is a
-    threshold on the log-odds: exactly the paper's, with half of the batch above it, by default. Counts are the prior's
+    threshold on the log-odds; with equal shares exactly the paper's, with half of the batch above it. Counts are the
     shares of the batch, rounded by largest remainder. Where rows have different numbers of options a column is no
     class: then it is each row's most probable option.
 
     Args:
         logits: shape (examples, classes).
+        shares: of each class, see `class_shares`; the same for all if not given.
 
     Returns:
         Shape (examples, classes), detached, of the logits' dtype.
     """
     examples, classes = logits.shape
     logits = logits.detach()
-    counts = _counts(prior, examples, classes)
+    counts = _counts(shares, examples, classes)
     if not torch.isfinite(logits).all():
         chosen = logits.argmax(-1)
     elif classes == 2:
@@ -137,31 +161,32 @@ def product_target(logits: Tensor, weak: Tensor, *, student_power: float = 1.0, 
     return (student_power * own_logs + weak_power * weak_logs).softmax(-1)
 
 
-def adaptive_confidence(logits: Tensor, weak: Tensor, *, alpha: float = 1.0) -> Tensor:
+def adaptive_confidence(logits: Tensor, weak: Tensor, *, alpha: float = 1.0, prior: Prior = "weak") -> Tensor:
     """The confidence loss with a weight of its own for each example: (1 - b) CE(f, weak) + b CE(f, hardened f).
 
-    b = alpha p_self / (p_self + p_weak), with the probabilities that the student gives to its own label (`harden`, with
-    equal shares: most probable classes alone ran away to one class for all) and to the supervisor's: where they agree b
-    is alpha / 2 and changes little; where the student is sure that the supervisor is wrong, b comes near alpha. The
-    weight is detached. The idea is Guo et al.'s (2024); this form of the weight is ours.
+    b = alpha p_self / (p_self + p_weak), with the probabilities that the student gives to its own label (`harden`: most
+    probable classes alone ran away to one class for all) and to the supervisor's: where they agree b is alpha / 2 and
+    changes little; where the student is sure that the supervisor is wrong, b comes near alpha. The weight is detached.
+    The idea is Guo et al.'s (2024); this form of the weight is ours.
 
     Args:
         logits, weak: shape (examples, classes). alpha: in [0, 1]; 0 is `cross_entropy`, to the bit.
+        prior: the share of each class that the hardened predictions keep, see `class_shares`.
 
     Returns:
         Shape (examples,).
 
     Raises:
-        InputError: other shapes, or alpha outside [0, 1].
+        InputError: other shapes, alpha outside [0, 1], or shares that are no distribution.
     """
-    return cross_entropy(logits, adaptive_target(logits, weak, alpha=alpha))
+    return cross_entropy(logits, adaptive_target(logits, weak, alpha=alpha, prior=prior))
 
 
-def adaptive_target(logits: Tensor, weak: Tensor, *, alpha: float = 1.0) -> Tensor:
-    """What `adaptive_confidence` takes for the truth: shape (examples, classes), detached. Arguments as there."""
+def adaptive_target(logits: Tensor, weak: Tensor, *, alpha: float = 1.0, prior: Prior = "weak") -> Tensor:
+    """Return what `adaptive_confidence` takes for the truth: (examples, classes), detached. Arguments as there."""
     _same_shape(logits, weak)
     _is_share(alpha)
-    hardened = harden(logits)
+    hardened = harden(logits, class_shares(prior, weak))
     own, theirs = (logits.detach().gather(1, of.argmax(-1, keepdim=True)) for of in (hardened, weak))
     b = alpha * (own - theirs).sigmoid()  # = p_self / (p_self + p_weak), where both are too small for a number too
     return (1 - b) * weak + b * hardened
@@ -207,15 +232,20 @@ def _same_shape(logits: Tensor, targets: Tensor) -> None:
         raise InputError("there must be at least two classes")
 
 
-def _counts(prior: Sequence[float] | None, examples: int, classes: int) -> list[int]:
-    """How many of the examples each class gets: the prior's shares, rounded by largest remainder."""
-    shares = np.full(classes, 1 / classes) if prior is None else np.asarray(prior, dtype=np.float64)
-    if shares.shape != (classes,) or (shares < 0).any() or not np.isclose(shares.sum(), 1, atol=1e-6):
-        raise InputError(f"prior must give each of the {classes} classes its share, with sum 1, got {prior}")
-    exact = shares * examples
+def _are_shares(shares: Sequence[float], classes: int) -> None:
+    if len(shares) != classes or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        raise InputError(f"prior must give each of the {classes} classes its share, with sum 1, got {list(shares)}")
+
+
+def _counts(shares: Sequence[float] | None, examples: int, classes: int) -> list[int]:
+    """Return how many of the examples each class gets: its share, rounded by largest remainder."""
+    shares = [1 / classes] * classes if shares is None else shares
+    _are_shares(shares, classes)
+    # half of an odd batch must not hang on the last bit of a mean, so a thousandth of an example is no remainder
+    exact = np.round(np.asarray(shares, dtype=np.float64) * examples, 3)
     counts = np.floor(exact).astype(int)
     # ties go to the later class: of an odd batch of two classes one more is positive
     short = examples - counts.sum()
-    order = sorted(range(classes), key=lambda c: (exact[c] - counts[c], c), reverse=True)
+    order = sorted(range(classes), key=lambda c: (round(exact[c] - counts[c], 3), c), reverse=True)
     counts[order[:short]] += 1
     return [int(count) for count in counts]

@@ -5,13 +5,29 @@ The equations are in `penchant.losses.weak`; `penchant.weak.targets` makes each 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from penchant.config import Config
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _is_distribution(prior: Any) -> Any:
+    """Refuse shares that do not sum to 1."""
+    if isinstance(prior, tuple) and abs(sum(prior) - 1) > 1e-6:
+        raise ValueError(f"`prior` must be shares of classes that sum to 1, got {list(prior)}")
+    return prior
+
+
+Prior = Annotated[
+    Literal["weak", "balanced"] | tuple[Share, ...],
+    BeforeValidator(lambda given: "balanced" if given is None else given),  # what version 0.3 wrote for equal shares
+    AfterValidator(_is_distribution),
+]
+"""The share of each class that a student's hardened predictions keep, in each batch. A class with less than about half
+an example of a batch has none there."""
 
 
 class CrossEntropy(Config):
@@ -30,14 +46,9 @@ class Confidence(Config):
     """Weight of the student's own predictions after warm-up; 0.75 for the largest students in the paper."""
     warmup: Share = 0.2
     """Share of training over which the weight rises from 0."""
-    prior: tuple[float, ...] | None = None
-    """Share of each class, which the student's hardened predictions keep; the same for all if not given."""
-
-    @model_validator(mode="after")
-    def _is_distribution(self) -> Self:
-        if self.prior is not None and (min(self.prior, default=-1) < 0 or abs(sum(self.prior) - 1) > 1e-6):
-            raise ValueError(f"`prior` must be shares of classes that sum to 1, got {list(self.prior)}")
-        return self
+    prior: Prior = "weak"
+    """Share of each class that the student's hardened predictions keep. `weak`: the mean of the weak labels that it
+    learns from; `balanced`: the same for all, as in the paper; or the shares themselves, such as `[0.7, 0.3]`."""
 
 
 class Product(Config):
@@ -60,6 +71,8 @@ class AdaptiveConfidence(Config):
     """Largest weight of the student's own predictions."""
     warmup: Share = 0.2
     """Share of training over which it rises from 0."""
+    prior: Prior = "weak"
+    """Share of each class that the student's hardened predictions keep, as for `confidence`."""
 
 
 class Filtered(Config):

@@ -13,7 +13,7 @@ from penchant.reports.render import figure_context
 from penchant.reports.tables import DASH, Table
 from penchant.reports.weak_figures import weak_pictures
 from penchant.reports.weak_words import CAPTIONS, findings, headline, legend, ratio
-from penchant.reports.words import number, short
+from penchant.reports.words import count, listing, number, short
 
 TITLE = "From weak to strong: how much of the gap is recovered"
 INTERVALS = (
@@ -77,10 +77,19 @@ def _main(study: Numbers) -> Table:
     ]
     heads = (*HEADS, "supervisor's accuracy", "student's", "ceiling", "PGR", "more than naive", "errors at random")
     caption = (
-        "Accuracy on the test rows. The last column is the control: the same student, naive, on the truth with as many "
-        "errors as the supervisor makes, but at random."
+        f"Accuracy on the test rows. The last column is the control: the same student, naive, on {_control(study)}."
     )
     return Table(caption, heads, tuple(rows))
+
+
+def _control(study: Numbers) -> str:
+    """Return what the students of errors at random learned from."""
+    if study.get("control") is None:  # version 0.3 did not write it
+        return "the truth with as many errors as the supervisor makes, at random, as hard labels"
+    return (
+        "the supervisor's labels dealt out to the rows at random, so that there are as many errors, each as sure, but "
+        "on other rows"
+    )
 
 
 def _agreement(study: Numbers) -> Table:
@@ -217,7 +226,7 @@ def _facts(study: Numbers) -> list[tuple[str, str]]:
         ("Losses", "; ".join(study["losses"])),
         (
             "Probes",
-            f"l2 {config['l2']:g}, {config['steps']} steps, standardized activations: a language model's at the last "
+            f"{_shrinkage(study)}; {config['steps']} steps; standardized activations: a language model's at the last "
             "token, an encoder's on average over tokens",
         ),
         *_texts_first(study),
@@ -231,6 +240,21 @@ def _origins(study: Numbers) -> list[tuple[str, str]]:
     named = " ".join([*study["weak"], *(one["label"] for one in study["strong"])])
     found = [described(name) for name in ORIGINS if name in named]
     return [("Models", "; ".join(found))] if found else []
+
+
+def _shrinkage(study: Numbers) -> str:
+    """Return how the probes' l2 was fixed, what was chosen, and how many fits that took."""
+    if study["config"]["l2"] != "auto":
+        return f"l2 {study['config']['l2']:g}"
+    chosen, tried = study["l2"]["chosen"], study["l2"]["tried"]
+    if not chosen:
+        return "l2 auto"
+    often = listing([f"{value} for {count(size, 'set of labels', 'sets of labels')}" for value, size in chosen.items()])
+    return (
+        f"l2 chosen among {listing([f'{value:g}' for value in tried])} by cross-entropy on a fifth of the labels that "
+        f"a probe learns from (of students the weak ones), seed by seed: {often}; that took "
+        f"{count(study['l2']['fits'], 'more fit')}"
+    )
 
 
 def _texts_first(study: Numbers) -> list[tuple[str, str]]:

@@ -127,15 +127,19 @@ def _imitation(study: Numbers, shown: str) -> str:
 
 
 def _control(cells: Sequence[Numbers]) -> str:
-    """Whether errors at random are easier to learn through than the supervisor's."""
-    naive = [one for one in cells if one["over_naive"] is None and one["over_noise"]]
-    harder = sum(one["over_noise"]["high"] is not None and one["over_noise"]["high"] < 0 for one in naive)
-    if not harder:
+    """Whether the same errors on other rows, at random, are easier to learn through than the supervisor's."""
+    gains = [as_estimate(one["over_noise"]) for one in cells if one["over_naive"] is None and one["over_noise"]]
+    if not gains:
         return ""
-    return (
-        f"In {harder} of {count(len(naive), 'naive cell')} errors at random hurt clearly less than the "
-        "supervisor's own: those have a pattern that the student learns."
+    most = estimate(max(gains, key=lambda gain: abs(gain.value)), percent=True, sign=True)
+    text = (
+        f"Against as many errors at random naive students are {_told_apart(gains)}; the largest difference is {most}."
     )
+    if any(gain.high is not None and gain.high < 0 for gain in gains):
+        text += " Worse: the supervisor's own errors have a pattern that the student learns."
+    if any(gain.low is not None and gain.low > 0 for gain in gains):
+        text += " Better: the supervisor's own errors hurt less than as many on random rows."
+    return text
 
 
 def _wrong(cells: Sequence[Numbers]) -> str:

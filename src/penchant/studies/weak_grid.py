@@ -259,7 +259,7 @@ class _Stages:
             for which, share in enumerate(config.imitation):
                 add(shown_name(weak, which), f"{of} shown {share:g}", None, naive, weak, shown=share)
             if config.controls:
-                add(noise_name(weak), f"{of} errors at random", "noise", _CROSS_ENTROPY, weak)
+                add(noise_name(weak), f"{of} errors at random", "noise", naive, weak)
             if chain:
                 add(chained_name(weak), f"{of} chain", None, naive, chain_name(weak, chain - 1))
                 if trains:

@@ -36,7 +36,7 @@ def longer_name(weak: str) -> str:
 
 
 def noise_name(weak: str) -> str:
-    """The student that learned the truth with as many errors as a supervisor makes."""
+    """Return the name of the student that learned a supervisor's labels dealt out at random."""
     return f"noise {weak}|0"
 
 

@@ -7,11 +7,20 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from penchant.config import Config
-from penchant.losses.weak_settings import Confidence, CrossEntropy, Filtered, WeakLoss
+from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, CrossEntropy, Filtered, WeakLoss
 from penchant.models.builtin import ENCODERS
 from penchant.studies.settings import Count, Study
 from penchant.tasks.load import NAMES, task_spec
-from penchant.weak.settings import ChessEngine, ClassifierSpec, LanguageModel, StudentSpec, Tfidf, labels, loss_labels
+from penchant.weak.settings import (
+    ChessEngine,
+    ClassifierSpec,
+    LanguageModel,
+    Shrinkage,
+    StudentSpec,
+    Tfidf,
+    labels,
+    loss_labels,
+)
 
 CHESS = "chess_puzzles"
 Template = Annotated[str, Field(pattern=r"\{text\}")]
@@ -54,8 +63,9 @@ class WeakToStrongConfig(Study):
     """The students: probes, or fine-tuned language models (`name: lm`). `rows` is how many weak labels they see."""
     losses: Annotated[tuple[WeakLoss, ...], Field(min_length=1)] = (CrossEntropy(), Confidence())
     """What students are trained with; the first is the naive way that the others are held against."""
-    l2: Annotated[float, Field(gt=0)] = 0.3
-    """Of every probe."""
+    l2: Shrinkage = "auto"
+    """Of every probe. `auto`: each stage and seed chooses among eight values by cross-entropy on a fifth of the labels
+    that its probes learn from: of students the weak ones, so that no truth and no test row has a say. Fewer than 100 rows (or groups) take 0.3."""
     steps: Count = 100
     """Of every probe's training."""
     bootstrap: tuple[StudentSpec, ...] = ()
@@ -73,8 +83,8 @@ class WeakToStrongConfig(Study):
     """Other wordings of test rows, on which a student should say what it says of the row itself; the text takes the
     place of {text}. How often it does is measured without labels."""
     controls: bool = True
-    """Train students on labels that know nothing, and on the truth with as many errors as a supervisor makes, but at
-    random."""
+    """Train students on labels that know nothing, and on each supervisor's labels dealt out at random: as many errors,
+    as sure, but on other rows."""
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -90,7 +100,8 @@ class WeakToStrongConfig(Study):
         ):
             if len(set(told)) < len(told):
                 raise ValueError(f"`{name}` has one of {', '.join(told)} twice")
-        priors = [loss.prior for loss in self.losses if isinstance(loss, Confidence) and loss.prior is not None]
+        following = [loss for loss in self.losses if isinstance(loss, Confidence | AdaptiveConfidence)]
+        priors = [loss.prior for loss in following if not isinstance(loss.prior, str)]
         for name in self.tasks if priors else ():
             classes = len(task_spec(name).classes)
             if any(len(prior) != classes for prior in priors):

@@ -24,7 +24,7 @@ from penchant.models.settings import ModelConfig
 from penchant.source import digest_source
 from penchant.studies.order import STAGE, Order
 from penchant.studies.records import read_object
-from penchant.tasks import halves, load_task
+from penchant.tasks import group_of, halves, load_task
 from penchant.tasks.spec import chance
 from penchant.train.provenance import surroundings
 from penchant.types import LabeledExample
@@ -34,6 +34,7 @@ from penchant.weak.features import activations, depth_of, layer_of
 from penchant.weak.probe import fit_probes
 from penchant.weak.readers import load_reader
 from penchant.weak.settings import ClassifierSpec
+from penchant.weak.shrinkage import settle_l2
 
 ROWS = "rows.json"
 READING = ("penchant.weak.features", "penchant.weak.readers")
@@ -161,7 +162,7 @@ def supervisor_stage(order: Order, folder: Path) -> dict[str, Any]:
         raise InputError(f"the supervisor's {len(own)} rows have one class only: give it more rows")
     tested = np.arange(len(train), len(train) + len(test))
     targets = np.eye(classes_of(order, train, test))[truth[own]]
-    labels, on_test = _fitted(order, own, targets, [other, tested])
+    (labels, on_test), facts = _fitted(order, own, targets, [other, tested])
     if len(np.unique(labels.argmax(-1))) < 2:
         raise InputError(
             "the supervisor's most probable class is the same for all rows: no student can learn from that; give it "
@@ -169,7 +170,7 @@ def supervisor_stage(order: Order, folder: Path) -> dict[str, Any]:
         )
     np.save(folder / "labels.npy", labels)
     np.save(folder / "test.npy", on_test)
-    return {"labelled": len(other)}
+    return {"labelled": len(other), **facts}
 
 
 def relabel_stage(order: Order, folder: Path) -> dict[str, Any]:
@@ -181,25 +182,39 @@ def relabel_stage(order: Order, folder: Path) -> dict[str, Any]:
     examples = [train[place] for place in other]
     after = np.empty_like(before)
     folds = halves_of(examples, order.settings["seed"] + 1)
+    chosen: list[float] = []
     for learned, labelled in (folds, folds[::-1]):
         learned = learned[: order.settings["classifier"]["rows"]]
-        (after[labelled],) = _fitted(order, other[learned], before[learned], [other[labelled]])
+        (after[labelled],), facts = _fitted(order, other[learned], before[learned], [other[labelled]])
+        chosen += facts.get("l2", [])
     np.save(folder / "labels.npy", after)
-    return {"labelled": len(after)}
+    return {"labelled": len(after), **({"l2": chosen} if chosen else {})}
 
 
-def _fitted(order: Order, learned: Array, targets: Probabilities, asked: list[Array]) -> list[Probabilities]:
-    """The stage's classifier, fitted to some rows; its probabilities for other rows, all by place."""
+def _fitted(
+    order: Order, learned: Array, targets: Probabilities, asked: list[Array]
+) -> tuple[list[Probabilities], dict[str, Any]]:
+    """Fit the stage's classifier to some rows; return its probabilities for other rows, all by place, and the stage's
+    facts of it."""
     settings = order.settings
+    train, test = read_rows(order)
     if settings["classifier"]["name"] == "probe":
         states = states_of(order.needs["features"], settings["classifier"]["layer"])
-        probes = fit_probes(states[learned], torch.as_tensor(targets)[None], l2=settings["l2"], steps=settings["steps"])
-        return [probes.predict_proba(states[places])[0].numpy() for places in asked]
-    train, test = read_rows(order)
+        l2 = l2_of(order, states[learned], targets, [train[place] for place in learned], settings["seed"])
+        probes = fit_probes(states[learned], torch.as_tensor(targets)[None], l2=l2, steps=settings["steps"])
+        return [probes.predict_proba(states[places])[0].numpy() for places in asked], {"l2": [l2]}
     examples = [example.asked for example in (*train, *test)]
     made = classifier_of(order)
     made.fit([examples[place] for place in learned], targets, classes=targets.shape[1])
-    return [made.predict_proba([examples[place] for place in places]) for places in asked]
+    return [made.predict_proba([examples[place] for place in places]) for places in asked], {}
+
+
+def l2_of(
+    order: Order, features: torch.Tensor, labels: Probabilities, rows: Sequence[LabeledExample], seed: int
+) -> float:
+    """Return the shrinkage of a stage's probes: that of its settings, or by the labels that they learn from."""
+    groups = [group_of(row) for row in rows]
+    return settle_l2(order.settings["l2"], features, labels, steps=order.settings["steps"], seed=seed, groups=groups)
 
 
 def classifier_of(order: Order, loss: WeakLoss | None = None, longer: int = 1) -> Any:

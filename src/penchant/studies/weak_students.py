@@ -34,6 +34,7 @@ from penchant.studies.weak_stages import (
     classes_of,
     classifier_of,
     halves_of,
+    l2_of,
     model_of,
     read_rows,
     states_of,
@@ -70,23 +71,25 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
     found: dict[str, list[Array]] = {}
     curves: dict[str, list[Array]] = {}
     others: dict[str, list[Array]] = {}
-    wordings = settings["wordings"]
+    wordings, chosen = settings["wordings"], list[float]()
     for seed in settings["seeds"]:
         _, other = halves_of(train, seed)
-        shown = np.arange(len(other))[: settings["rows"]]
-        known = _Truth.of([train[place] for place in other], classes)
-        jobs = _of_weak_labels(order, seed) if settings["supervised"] else {}
-        jobs |= _of_truth(order, jobs, known, seed)
+        other = other[: settings["rows"]]
+        rows = [train[place] for place in other]
+        jobs = _of_weak_labels(order, seed, len(other)) if settings["supervised"] else {}
+        jobs |= _of_truth(order, jobs, _Truth.of(rows, classes), seed)
         seen: list[Array] = []
 
         def watch(step: int, probes: Probes, seen: list[Array] = seen) -> None:
             if step in steps:
                 seen.append((probes.predict_proba(tested).argmax(-1) == answers).numpy())
 
-        targets = torch.as_tensor(np.stack([labels[shown] for labels, _ in jobs.values()]))
+        targets = torch.as_tensor(np.stack([labels for labels, _ in jobs.values()]))
         using = [loss for _, loss in jobs.values()]
-        own = {"l2": settings["l2"], "steps": settings["steps"]}
-        probes = fit_probes(states[other[shown]], targets, using, **own, watch=watch)
+        # the first job's labels choose: of students the weak ones, of the ceiling its own
+        l2 = l2_of(order, states[other], next(iter(jobs.values()))[0], rows, seed)
+        chosen.append(l2)
+        probes = fit_probes(states[other], targets, using, l2=l2, steps=settings["steps"], watch=watch)
         predicted = probes.predict_proba(tested).numpy()
         reworded = [states_of(order.needs[f"wording {number}"], settings["layer"]) for number in range(wordings)]
         said = np.array([probes.predict_proba(states).argmax(-1).numpy() for states in reworded], dtype=np.int64)
@@ -96,17 +99,17 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
                 others.setdefault(name, []).append(said[:, place])
             curves.setdefault(name, []).append(np.stack([rows[place] for rows in seen]))
         if settings["supervised"]:
-            for name, made in _one_by_one(order, seed, jobs, states[other[shown]], tested, shown).items():
+            for name, made in _one_by_one(order, seed, jobs, states[other], tested, l2).items():
                 found.setdefault(name, []).append(made)
     save_file({name: np.stack(rows) for name, rows in found.items()}, folder / "test.safetensors")
     save_file({name: np.stack(rows) for name, rows in curves.items()}, folder / "curve.safetensors")
     save_file({name: np.stack(rows) for name, rows in others.items()}, folder / "wordings.safetensors")
     np.save(folder / "truth.npy", truth)
-    return {"steps": steps, "unit": "steps", "students": len(found), "seeds": len(settings["seeds"])}
+    return {"steps": steps, "unit": "steps", "students": len(found), "seeds": len(settings["seeds"]), "l2": chosen}
 
 
 def _one_by_one(
-    order: Order, seed: int, jobs: Jobs, learned: torch.Tensor, tested: torch.Tensor, shown: Array
+    order: Order, seed: int, jobs: Jobs, learned: torch.Tensor, tested: torch.Tensor, l2: float
 ) -> dict[str, Array]:
     """Probes with steps or features of their own: the chain's control, and those that see the supervisor's label."""
     settings = order.settings
@@ -114,7 +117,7 @@ def _one_by_one(
 
     def fit(labels: Array, loss: WeakLoss, own: torch.Tensor, other: torch.Tensor, times: int = 1) -> Array:
         steps = times * settings["steps"]
-        probes = fit_probes(own, torch.as_tensor(labels[shown])[None], [loss], l2=settings["l2"], steps=steps)
+        probes = fit_probes(own, torch.as_tensor(labels)[None], [loss], l2=l2, steps=steps)
         return probes.predict_proba(other)[0].numpy()
 
     labels, loss = jobs[student_name(WEAK, 0)]
@@ -122,7 +125,7 @@ def _one_by_one(
         made[longer_name(WEAK)] = fit(labels, loss, learned, tested, settings["chain"] + 1)
     on_test = np.load(order.needs[f"labels {seed}"] / "test.npy", allow_pickle=False)
     for number, share in enumerate(settings["imitation"]):
-        hints = [hint(of.argmax(-1), of.shape[1], share, seed) for of in (labels[shown], on_test)]
+        hints = [hint(of.argmax(-1), of.shape[1], share, seed) for of in (labels, on_test)]
         own, other = (
             torch.cat([of.float(), shown_too], 1) for of, shown_too in zip((learned, tested), hints, strict=True)
         )
@@ -166,16 +169,17 @@ def student_stage(order: Order, folder: Path) -> dict[str, Any]:
     settings = order.settings
     train, test = read_rows(order)
     _, other = halves_of(train, settings["seed"])
+    other = other[: settings["classifier"]["rows"]]
     classes = classes_of(order, train, test)
-    labels = _labels(order, _Truth.of([train[place] for place in other], classes) if settings["truth"] else None)
-    shown = np.arange(len(other))[: settings["classifier"]["rows"]]
-    learned = [train[place].asked for place in other[shown]]
+    truth = _Truth.of([train[place] for place in other], classes) if settings["truth"] else None
+    labels, shown = _labels(order, truth, len(other)), np.arange(len(other))
+    learned = [train[place].asked for place in other]
     loss: WeakLoss = TypeAdapter(WeakLoss).validate_python(settings["loss"])
     student = classifier_of(order, loss, settings["longer"])
     asked, answers = [example.asked for example in test], np.array([example.label for example in test])
     if settings["shown"] is not None:
         on_test = np.load(order.needs["labels"] / "test.npy", allow_pickle=False)
-        learned = _shown(order, learned, labels[shown])
+        learned = _shown(order, learned, labels)
         asked = _shown(order, asked, on_test)
     curve: list[tuple[float, float | None]] = []
     right: list[Array] = []
@@ -242,48 +246,60 @@ class _Truth:
         """Labels that know nothing."""
         return np.eye(self.classes)[np.random.default_rng([seed, 2]).integers(0, self.answers)]
 
-    def noisy(self, labels: Array, seed: int) -> Array:
-        """The truth with as many errors as some labels have."""
-        generator = np.random.default_rng([seed, 3])
-        wrong = int((labels.argmax(-1) != self.labels).sum())
-        hit = generator.permutation(len(self.labels))[:wrong]
-        noisy = self.labels.copy()
-        noisy[hit] = (noisy[hit] + generator.integers(1, self.answers[hit])) % self.answers[hit]
-        return np.eye(self.classes)[noisy]
+    def dealt(self, labels: Array, seed: int) -> Array:
+        """Return a supervisor's labels dealt out to the rows at random: as many errors, and as sure of each.
+
+        A row gets the label of another one, turned so that what it gives to the other row's true answer it gives to
+        this one's. So right labels stay right and wrong ones wrong, each with its confidence; what is lost is which
+        rows the supervisor errs on. Rows with as many answers exchange labels.
+
+        Args:
+            labels: the supervisor's probabilities for these rows, shape (rows, classes).
+        """
+        generator, made = np.random.default_rng([seed, 3]), np.zeros_like(labels)
+        for answers in np.unique(self.answers):
+            (places,) = np.nonzero(self.answers == answers)
+            sources = generator.permutation(places)
+            turn = self.labels[sources] - self.labels[places]
+            columns = (np.arange(answers) + turn[:, None]) % answers
+            made[places, :answers] = np.take_along_axis(labels[sources, :answers], columns, 1)
+        return made
 
 
-def _labels(order: Order, truth: _Truth | None) -> Array:
-    """What one student learns from. A student of weak labels never sees the truth: it is None then."""
+def _labels(order: Order, truth: _Truth | None, rows: int) -> Array:
+    """Return what one student learns from. A student of weak labels never sees the truth: it is None then."""
     settings = order.settings
-    weak = np.load(order.needs["labels"] / "labels.npy", allow_pickle=False) if "labels" in order.needs else None
+    weak = _weak_labels(order, "labels", rows) if "labels" in order.needs else None
     if truth is not None and settings["truth"] == "all":
         return truth.all()
     if truth is not None and settings["truth"] == "random":
         return truth.random(settings["seed"])
     assert weak is not None
-    return weak if truth is None else truth.noisy(weak, settings["seed"])
+    return weak if truth is None else truth.dealt(weak, settings["seed"])
 
 
-def _of_weak_labels(order: Order, seed: int) -> Jobs:
-    """What probes learn from: the supervisor's labels, read from its stages; the truth is out of reach here."""
+def _weak_labels(order: Order, role: str, rows: int) -> Array:
+    """Return the labels that a supervisor's stage wrote, of the first so many rows, shape (rows, classes)."""
+    labels: Array = np.load(order.needs[role] / "labels.npy", allow_pickle=False)
+    return labels[:rows]
 
-    def labels_of(role: str) -> Array:
-        return np.load(order.needs[f"{role} {seed}"] / "labels.npy", allow_pickle=False)
 
+def _of_weak_labels(order: Order, seed: int, rows: int) -> Jobs:
+    """Return what probes learn from: the supervisor's labels, read from its stages; the truth is out of reach here."""
     losses = [TypeAdapter(WeakLoss).validate_python(loss) for loss in order.settings["losses"]]
-    weak = labels_of("labels")
+    weak = _weak_labels(order, f"labels {seed}", rows)
     jobs: Jobs = {student_name(WEAK, number): (weak, loss) for number, loss in enumerate(losses)}
     if order.settings["chain"]:
-        jobs[chained_name(WEAK)] = labels_of("end"), losses[0]
+        jobs[chained_name(WEAK)] = _weak_labels(order, f"end {seed}", rows), losses[0]
     return jobs
 
 
 def _of_truth(order: Order, jobs: Jobs, truth: _Truth, seed: int) -> Jobs:
-    """Beside students of weak labels their control, the truth with as many errors as the supervisor makes, but at
-    random; else the ceiling, and the control of labels that know nothing."""
+    """Return, beside students of weak labels, their control: the same labels dealt out at random, and the naive loss;
+    else the ceiling, and the control of labels that know nothing."""
     controls = order.settings["controls"]
     if jobs:
-        labels, _ = jobs[student_name(WEAK, 0)]
-        return {noise_name(WEAK): (truth.noisy(labels, seed), CrossEntropy())} if controls else {}
+        labels, naive = jobs[student_name(WEAK, 0)]
+        return {noise_name(WEAK): (truth.dealt(labels, seed), naive)} if controls else {}
     made: Jobs = {CEILING: (truth.all(), CrossEntropy())}
     return made | ({RANDOM: (truth.random(seed), CrossEntropy())} if controls else {})

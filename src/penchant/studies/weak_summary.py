@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from penchant.metrics.intervals import Estimate
 from penchant.metrics.pgr import pgr
 from penchant.metrics.two_way import two_way_mean
 from penchant.studies.measured import seconds_of
+from penchant.studies.tasks import Task
 from penchant.studies.weak_grid import TaskGrid, read_by
 from penchant.studies.weak_names import (
     CEILING,
@@ -29,7 +31,7 @@ from penchant.studies.weak_names import (
 )
 from penchant.studies.weak_predictions import Predictions, facts_of, predictions_of
 from penchant.studies.weak_settings import TEXTS_FIRST, WeakToStrongConfig
-from penchant.weak.settings import LanguageModel, Probe, StudentSpec, labels, rows_learned
+from penchant.weak.settings import TRIED, LanguageModel, Probe, StudentSpec, labels, rows_learned
 
 BINS = 10
 Array = NDArray[Any]
@@ -61,6 +63,8 @@ def summarize_weak(
             for network, task in grid.tuned.items()
             if (told := facts_of(task, study))
         ],
+        "control": "labels dealt out" if config.controls else None,
+        "l2": _shrinkages(config, tasks, study),
         "shown": config.columns[len(config.columns) - len(config.imitation) :],
         "cells": cells,
         "failures": [
@@ -68,6 +72,17 @@ def summarize_weak(
         ],
         "cost": {"seconds": sum(seconds_of(task, study) for task in tasks)},
         "provenance": next((one["provenance"] for one in facts if "provenance" in one), {}),
+    }
+
+
+def _shrinkages(config: WeakToStrongConfig, tasks: Sequence[Task], study: Path) -> dict[str, Any]:
+    """How often each l2 was chosen for a set of labels, and how many fits that took beside those of the students."""
+    chosen = Counter(value for task in tasks for value in facts_of(task, study).get("l2", ()))
+    searched = config.l2 == "auto"
+    return {
+        "chosen": {f"{value:g}": size for value, size in sorted(chosen.items())},
+        "tried": list(TRIED) if searched else [],
+        "fits": len(TRIED) * chosen.total() if searched else 0,
     }
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from penchant.tasks.siblings import sibling_groups
 from penchant.tasks.spec import YES_NO, TaskSpec
 from penchant.types import LabeledExample
 
 
 def _read(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
-    scenario = row["scenario"]
-    # variants of one scenario begin alike and differ in the reason that is given
-    yield LabeledExample(scenario, int(row["label"]), " ".join(scenario.lower().split()[:5]))
+    yield LabeledExample(row["scenario"], int(row["label"]))
 
 
 TASK = TaskSpec(
@@ -23,4 +22,5 @@ TASK = TaskSpec(
     read=_read,
     local=("ethics/justice/train.csv.gz", "ethics/justice/test.csv.gz"),
     classes=YES_NO,
+    relate=sibling_groups,  # variants of one scenario stand together, and no field says so
 )

@@ -9,7 +9,7 @@ import os
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -103,9 +103,9 @@ def load_task(name: str, *, train: int | None = None, test: int | None = None, f
     source, train_rows, test_rows = _rows(spec, folder or data_folder())
     dropped: Counter[str] = Counter()
     testing = _checked(_unique(test_rows, dropped), spec, "test")
-    seen = {normalized(example.text) for example in testing} | {_group(e) for e in testing if e.group}
+    seen = {normalized(example.text) for example in testing} | {group_of(e) for e in testing if e.group}
     unique = _unique(train_rows, dropped)
-    training = [e for e in unique if normalized(e.text) not in seen and _group(e) not in seen]
+    training = [e for e in unique if normalized(e.text) not in seen and group_of(e) not in seen]
     dropped["related to test rows"] = len(unique) - len(training)
     training = _checked(training, spec, "train")
     before = len(training) + len(testing)
@@ -145,31 +145,40 @@ def balanced(examples: Sequence[LabeledExample]) -> list[LabeledExample]:
 def _by_group(examples: Iterable[LabeledExample]) -> dict[str, list[LabeledExample]]:
     groups: dict[str, list[LabeledExample]] = defaultdict(list)
     for example in examples:
-        groups[_group(example)].append(example)
+        groups[group_of(example)].append(example)
     return groups
 
 
-def _group(example: LabeledExample) -> str:
-    """What related examples share, whatever its case, spaces and punctuation. A text that stands alone is a group of
-    its own."""
+def group_of(example: LabeledExample) -> str:
+    """Return what related examples share, whatever its case, spaces and punctuation. A text that stands alone is a
+    group of its own."""
     own = example.group or example.text
     return normalized(own) or own
 
 
 def _rows(spec: TaskSpec, folder: Path) -> tuple[str, list[LabeledExample], list[LabeledExample]]:
     if files := local_files(spec, folder):
-        parts = [list(_examples(spec, file)) for file in files]
+        parts = [_examples(spec, file) for file in files]
         if len(parts) == 1:
-            test = [digest(_group(e)) % TEST_SHARE == 0 for e in parts[0]]
+            test = [digest(group_of(e)) % TEST_SHARE == 0 for e in parts[0]]
             parts = [
                 [e for e, tested in zip(parts[0], test, strict=True) if tested is wanted] for wanted in (False, True)
             ]
         return ", ".join(spec.local), parts[0], parts[1]
-    train, test_rows = (list(_examples(spec, spec.hub, split)) for split in spec.splits)
+    train, test_rows = (_examples(spec, spec.hub, split) for split in spec.splits)
     return spec.hub, train, test_rows
 
 
-def _examples(spec: TaskSpec, source: str | Path, split: str = "train") -> Iterator[LabeledExample]:
+def _examples(spec: TaskSpec, source: str | Path, split: str = "train") -> list[LabeledExample]:
+    """Return a file's examples, in its order, with their groups."""
+    examples = list(_each(spec, source, split))
+    if spec.relate is None:
+        return examples
+    groups = spec.relate([example.text for example in examples])
+    return [replace(example, group=group) for example, group in zip(examples, groups, strict=True)]
+
+
+def _each(spec: TaskSpec, source: str | Path, split: str) -> Iterator[LabeledExample]:
     for row in read_rows(source, split):
         if isinstance(row, RowProblem):
             raise InputError(f"{spec.name}: {row}")

@@ -13,6 +13,8 @@ from penchant.types import LabeledExample, Prompt, PromptGroup
 
 Reader = Callable[[Mapping[str, Any]], Iterable[LabeledExample]]
 """The examples of one row; none where the row is not for this task (a class that is left out, no label)."""
+Relate = Callable[[Sequence[str]], Sequence[str]]
+"""The texts of a file, in its order, to their groups; empty for a text that stands alone."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class TaskSpec:
         read: examples of a row.
         local: files in the folder of data, for training and testing; one file for both is divided by content. Empty
             where there are none.
+        relate: the groups of a file's texts, where these hang on the rows around; None where each row says its own.
     """
 
     name: str
@@ -37,6 +40,7 @@ class TaskSpec:
     splits: tuple[str, str]
     read: Reader
     local: tuple[str, ...] = ()
+    relate: Relate | None = None
 
 
 SENTIMENT = ("negative", "positive")

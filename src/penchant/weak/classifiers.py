@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from penchant.errors import InputError
 from penchant.losses.weak_settings import CrossEntropy, Filtered, WeakLoss
+from penchant.types import PromptGroup, prompt_text
 from penchant.weak.chess_engine import ChessEngineClassifier
 from penchant.weak.contract import (
     FITTED_FIRST,
@@ -33,9 +34,10 @@ from penchant.weak.contract import (
 )
 from penchant.weak.features import ModelFeatures
 from penchant.weak.language_model import LanguageModelClassifier
-from penchant.weak.probe import L2, STEPS, Probes, fit_probes
-from penchant.weak.settings import ChessEngine, ClassifierSpec, LanguageModel, Tfidf
-from penchant.weak.targets import begin
+from penchant.weak.probe import STEPS, Probes, fit_probes
+from penchant.weak.settings import ChessEngine, ClassifierSpec, LanguageModel, Shrinkage, Tfidf
+from penchant.weak.shrinkage import settle_l2
+from penchant.weak.targets import weak_targets
 
 ESTIMATOR, PROBE = "estimator.skops", "probe.safetensors"
 
@@ -80,8 +82,8 @@ class SklearnClassifier:
         texts = only_texts(examples, "an estimator of scikit-learn")
         soft = as_probabilities(targets, len(examples), classes)
         self.classes = soft.shape[1]
-        labels, counts = begin(self.loss, torch.as_tensor(soft))
-        weighted = (labels * counts[:, None]).numpy()
+        begun = weak_targets(self.loss, torch.as_tensor(soft))
+        weighted = (begun.labels * begun.counts[:, None]).numpy()
         refuse_one_class(weighted)
         self.estimator = self.make()
         try:
@@ -133,6 +135,9 @@ class ProbeClassifier:
         features: examples to features of shape (examples, features), such as `ModelFeatures`.
         names: of the classes, kept with what is saved.
         loss: on the targets; its own predictions may be part of what it learns from.
+        l2: its shrinkage; `auto` chooses one by cross-entropy on a fifth of the targets, see `penchant.weak.shrinkage`.
+            After `fit`, `chosen_l2` says which.
+        seed: fixes which rows choose.
     """
 
     def __init__(
@@ -141,13 +146,15 @@ class ProbeClassifier:
         *,
         names: Sequence[str] | None = None,
         loss: WeakLoss | None = None,
-        l2: float = L2,
+        l2: Shrinkage = "auto",
         steps: int = STEPS,
+        seed: int = 0,
     ) -> None:
         self.features = features
         self.names = tuple(names) if names else None
-        self.loss, self.l2, self.steps = loss or CrossEntropy(), l2, steps
+        self.loss, self.l2, self.steps, self.seed = loss or CrossEntropy(), l2, steps, seed
         self.probes: Probes | None = None
+        self.chosen_l2: float | None = None
         self.learned: frozenset[str] = frozenset()
         self.compares = False
 
@@ -164,8 +171,11 @@ class ProbeClassifier:
         soft = as_probabilities(targets, len(examples), classes or options or None)
         if not options:  # of two options the first may always be the right one
             refuse_one_class(soft)
-        self.compares, found = bool(options), torch.as_tensor(soft)[None]
-        self.probes = fit_probes(self.features(examples), found, [self.loss], l2=self.l2, steps=self.steps)
+        features, targets = self.features(examples), torch.as_tensor(soft)[None]
+        prompts = [prompt_text(example.prompt) for example in examples if isinstance(example, PromptGroup)]
+        l2 = settle_l2(self.l2, features, soft, steps=self.steps, seed=self.seed, groups=prompts or None)
+        self.probes = fit_probes(features, targets, [self.loss], l2=l2, steps=self.steps)
+        self.compares, self.chosen_l2 = bool(options), l2
         self.learned = frozenset(marks_of(examples))
         return self
 
@@ -193,7 +203,8 @@ class ProbeClassifier:
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         save_file({name: part.contiguous() for name, part in vars(self.probes).items()}, target / PROBE)
-        write_kind(target, "probe", {"names": self.names, "compares": self.compares, **settings}, self.learned)
+        content = {"names": self.names, "compares": self.compares, "l2": self.chosen_l2, **settings}
+        write_kind(target, "probe", content, self.learned)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -204,6 +215,7 @@ class ProbeClassifier:
         features = ModelFeatures(**{name: content[name] for name in known if name in content})
         made = cls(features, names=content["names"])
         made.probes, made.compares = Probes(**load_file(place / PROBE)), content["compares"]
+        made.chosen_l2 = content.get("l2")  # version 0.3 did not write it
         made.learned = read_learned(place)
         return made
 
@@ -214,7 +226,7 @@ def make_classifier(
     names: Sequence[str] | None = None,
     loss: WeakLoss | None = None,
     seed: int = 0,
-    l2: float = L2,
+    l2: Shrinkage = "auto",
     steps: int = STEPS,
 ) -> Classifier:
     """A classifier to fit, as settings describe it.
@@ -230,7 +242,7 @@ def make_classifier(
     if isinstance(settings, LanguageModel):
         return LanguageModelClassifier(settings, names=names, loss=loss, seed=seed)
     features = ModelFeatures(settings.model, settings.layer, dtype=settings.dtype)
-    return ProbeClassifier(features, names=names, loss=loss, l2=l2, steps=steps)
+    return ProbeClassifier(features, names=names, loss=loss, l2=l2, steps=steps, seed=seed)
 
 
 def load_classifier(folder: str | Path) -> Classifier:

@@ -92,8 +92,15 @@ def as_probabilities(targets: ArrayLike, examples: int, classes: int | None = No
         raise InputError(f"{TARGETS}, got numbers between classes")
     labels = given.astype(np.int64)
     classes = classes or max(2, int(labels.max()) + 1)
-    if labels.min() < 0 or labels.max() >= classes:
-        raise InputError(f"labels must lie between 0 and {classes - 1}, got {labels.min()} to {labels.max()}")
+    if negative := np.unique(labels[labels < 0]).tolist():
+        where = int((labels < 0).argmax())
+        raise InputError(
+            f"{int((labels < 0).sum())} of {len(labels)} labels are {', '.join(map(str, negative))} (the first is that "
+            f"of example {where}), and no class has a negative number: where that stands for no label, as in Snorkel's "
+            "output, leave these examples out; where it is a class, count classes from 0"
+        )
+    if labels.max() >= classes:
+        raise InputError(f"labels must lie between 0 and {classes - 1}, got {labels.max()}")
     return np.eye(classes)[labels]
 
 

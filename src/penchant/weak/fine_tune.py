@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from penchant.train.settings import AdamW, Cosine
 from penchant.weak.contract import Example
 from penchant.weak.reading import Reading
 from penchant.weak.settings import Training
-from penchant.weak.targets import begin, target_at
+from penchant.weak.targets import target_at, weak_targets
 
 Watch = Callable[[float, float | None], None]
 LOOKS = 4  # an epoch
@@ -55,24 +56,24 @@ def fine_tune(
         RunError: a loss or gradient that is not finite.
     """
     rows, device = reading.encode(examples), reading.policy.scorer.device
-    labels, counts = (of.to(device) for of in begin(loss, targets.float()))
-    places = np.flatnonzero(counts.cpu().numpy())
+    begun = weak_targets(loss, targets.float())
+    labels, shares, places = begun.labels.to(device), begun.shares, np.flatnonzero(begun.counts.numpy())
     held = None if validation is None else (reading.encode(validation[0]), validation[1].float())
     steps = settings.epochs * math.ceil(len(places) / settings.batch_size)
     looks = {math.ceil(steps * look / (LOOKS * settings.epochs)) for look in range(1, LOOKS * settings.epochs + 1)}
     network = reading.policy.model
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     trained = [*weights, *reading.head]
-    optimizer = make_optimizer(
-        AdamW(learning_rate=settings.learning_rate), weights, reading.head, settings.head_learning_rate
-    )
+    head_rate = settings.head_learning_rate or settings.learning_rate
+    optimizer = make_optimizer(AdamW(learning_rate=settings.learning_rate), weights, reading.head, head_rate)
     factor = schedule(Cosine(), steps)
     best, kept = math.inf, list[Tensor]()
     with progress_bar("fine-tuning", steps, "steps") as advance:
         network.train()
         for step, batch in enumerate(_order(places, settings, seed)):
             set_rate(optimizer, settings.learning_rate * factor(step))
-            value = _accumulate(reading, [rows[place] for place in batch], labels[batch], loss, step, steps)
+            at = partial(target_at, loss, step=step, steps=steps, shares=shares)
+            value = _accumulate(reading, [rows[place] for place in batch], labels[batch], at, loss)
             norm = clip(trained, settings.clip)
             if not (math.isfinite(value) and torch.isfinite(norm)):
                 raise RunError(
@@ -116,18 +117,24 @@ def _order(places: Any, settings: Training, seed: int) -> list[list[int]]:
     return batches
 
 
-def _accumulate(reading: Reading, rows: Sequence[Any], labels: Tensor, loss: WeakLoss, step: int, steps: int) -> float:
-    """The gradient of the mean loss over one step's examples; returns that mean."""
+def _accumulate(
+    reading: Reading, rows: Sequence[Any], labels: Tensor, target: Callable[[Tensor, Tensor], Tensor], loss: WeakLoss
+) -> float:
+    """Add the gradient of the mean loss over one step's examples; return that mean.
+
+    Args:
+        target: logits and labels to what is taken for the truth, see `target_at`.
+    """
     parts = reading.parts(rows)
     follows = not isinstance(loss, CrossEntropy | Filtered)  # the target does, what the student itself believes
     targets = None
     if follows and len(parts) > 1:
-        targets = target_at(loss, all_logits(reading, rows).to(labels.device), labels, step, steps)
+        targets = target(all_logits(reading, rows).to(labels.device), labels)
     total = 0.0
     for part in parts:
         logits = reading.logits([rows[place] for place in part])
-        target = target_at(loss, logits, labels[part], step, steps) if targets is None else targets[part]
-        mean = weak.cross_entropy(logits, target).sum() / len(rows)
+        own = target(logits, labels[part]) if targets is None else targets[part]
+        mean = weak.cross_entropy(logits, own).sum() / len(rows)
         mean.backward()
         total += float(mean.detach())
     return total

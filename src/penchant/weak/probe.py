@@ -17,9 +17,9 @@ from torch import Tensor
 from penchant.errors import InputError
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.weak.contract import check_probabilities
-from penchant.weak.targets import begin, target_at
+from penchant.weak.settings import L2
+from penchant.weak.targets import target_at, weak_targets
 
-L2 = 0.3
 STEPS = 100
 Watch = Callable[[int, "Probes"], None]
 
@@ -72,8 +72,8 @@ def fit_probes(
     x = (features - mean) / scale
     rows, width = x.shape
     probes, _, classes = targets.shape
-    begun = [begin(loss, of) for loss, of in zip(losses, targets, strict=True)]
-    labels, weights = torch.stack([of for of, _ in begun]), torch.stack([of for _, of in begun])
+    begun = [weak_targets(loss, of) for loss, of in zip(losses, targets, strict=True)]
+    weights = torch.stack([of.counts for of in begun])
     # where rows are left out the sum over the others is still divided by all, so that one step size holds for every
     # probe; l2 shrinks with it, and the minimum is that of the mean over the rows that count
     pull = l2 * weights.mean(-1)[None, :, None]
@@ -82,7 +82,10 @@ def fit_probes(
     for step in range(steps):
         logits = _logits(x, weight, bias)
         target = torch.stack(
-            [target_at(loss, of, label, step, steps) for loss, of, label in zip(losses, logits, labels, strict=True)]
+            [
+                target_at(loss, of, own.labels, step, steps, own.shares)
+                for loss, of, own in zip(losses, logits, begun, strict=True)
+            ]
         )
         error = (logits.softmax(-1) - target) * weights[..., None] / rows
         grad = x.T @ error.permute(1, 0, 2).reshape(rows, -1) + (pull * weight).view(width, -1)

@@ -8,13 +8,27 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from penchant.config import Config
-from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, CrossEntropy, Filtered, Product, WeakLoss
+from penchant.losses.weak_settings import (
+    AdaptiveConfidence,
+    Confidence,
+    CrossEntropy,
+    Filtered,
+    Prior,
+    Product,
+    WeakLoss,
+)
 from penchant.models.builtin import ENCODERS
 from penchant.models.settings import Dtype, LoRA, ModelConfig
 
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Rows = Annotated[int | None, Field(ge=10, le=1_000_000_000)]
 Rate = Annotated[float, Field(gt=0)]
+Shrinkage = Literal["auto"] | Rate
+"""Half of this times a probe's squared weights is added to its loss; `auto` chooses among `TRIED`."""
+L2 = 0.3
+"""A probe's shrinkage where too few rows could choose one."""
+TRIED = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""What `auto` tries, see `penchant.weak.shrinkage`."""
 
 
 class Tfidf(Config):
@@ -58,8 +72,9 @@ class Training(Config):
     """Examples of an optimizer step. The confidence loss hardens predictions within it."""
     learning_rate: Rate = 5e-5
     """Peak rate of the model's weights, or of its adapters. The paper's code has 1e-5 for its larger models."""
-    head_learning_rate: Rate = 1e-3
-    """Peak rate of a classification head, which starts from nothing."""
+    head_learning_rate: Rate | None = 1e-3
+    """Peak rate of a classification head, which starts from nothing; null: that of the weights, as in the paper's code,
+    where the head starts from the unembedding."""
     clip: Rate = 1.0
     """Largest norm of the gradient."""
     early_stopping: bool = False
@@ -248,13 +263,19 @@ def loss_label(loss: WeakLoss) -> str:
         case CrossEntropy():
             return "naive" if loss.labels == "soft" else "naive, hard labels"
         case Confidence():
-            return f"confidence {loss.alpha:g}"
+            return f"confidence {loss.alpha:g}{_keeps(loss.prior)}"
         case Product():
             return f"product p^{loss.student_power:g} w^{loss.weak_power:g}"
         case AdaptiveConfidence():
-            return f"adaptive confidence {loss.alpha:g}"
+            return f"adaptive confidence {loss.alpha:g}{_keeps(loss.prior)}"
         case Filtered():
             return f"surest {100 * loss.share:g}%"
+
+
+def _keeps(prior: Prior) -> str:
+    if isinstance(prior, str):
+        return "" if prior == "weak" else f", {prior} prior"
+    return f", prior {' '.join(f'{share:g}' for share in prior)}"
 
 
 def _short(model: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -10,39 +12,57 @@ from penchant.losses import weak
 from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, CrossEntropy, Filtered, Product, WeakLoss
 
 
-def begin(loss: WeakLoss, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The supervisor's labels as the loss wants them, and which examples count.
+@dataclass(frozen=True)
+class WeakTargets:
+    """The supervisor's labels as a loss wants them.
+
+    Attributes:
+        labels: shape (examples, classes). counts: which examples count, 1 or 0, shape (examples,).
+        shares: of each class among the student's hardened predictions, over all examples.
+    """
+
+    labels: Tensor
+    counts: Tensor
+    shares: tuple[float, ...]
+
+
+def weak_targets(loss: WeakLoss, labels: Tensor) -> WeakTargets:
+    """Return the labels that a student starts from.
 
     Args:
-        labels: the supervisor's probabilities, shape (examples, classes).
+        labels: the supervisor's probabilities for all rows that the student learns from, shape (examples, classes).
 
-    Returns:
-        Targets of that shape, and which examples count, 1 or 0, shape (examples,).
+    Raises:
+        InputError: a loss whose `prior` gives other classes their shares.
     """
+    shares = weak.class_shares(loss.prior if isinstance(loss, Confidence | AdaptiveConfidence) else "weak", labels)
     everyone = labels.new_ones(len(labels))
     match loss:
         case CrossEntropy(labels="hard"):
-            return one_hot(labels.argmax(-1), labels.shape[1]).to(labels.dtype), everyone
+            hard = one_hot(labels.argmax(-1), labels.shape[1]).to(labels.dtype)
+            return WeakTargets(hard, everyone, shares)
         case Filtered():
-            kept = weak.most_confident(labels, share=loss.share).to(labels.dtype)
-            return labels, kept
-    return labels, everyone
+            return WeakTargets(labels, weak.most_confident(labels, share=loss.share).to(labels.dtype), shares)
+    return WeakTargets(labels, everyone, shares)
 
 
-def target_at(loss: WeakLoss, logits: Tensor, labels: Tensor, step: int, steps: int) -> Tensor:
-    """The target of cross-entropy at a step, shape (examples, classes), detached from the student.
+def target_at(
+    loss: WeakLoss, logits: Tensor, labels: Tensor, step: int, steps: int, shares: tuple[float, ...]
+) -> Tensor:
+    """Return the target of cross-entropy at a step, shape (examples, classes), detached from the student.
 
     Args:
-        logits: the student's on one batch. labels: of `begin`, for the same rows. step: 0 for the first of `steps`.
+        logits: the student's on one batch. labels: of `weak_targets`, for the same rows. step: 0 for the first of
+            `steps`. shares: of `weak_targets`: of all rows, so that they do not change from batch to batch.
     """
     with torch.no_grad():
         match loss:
             case Confidence():
                 alpha = weak.confidence_weight(step, steps, alpha_max=loss.alpha, warmup=loss.warmup)
-                return weak.confidence_target(logits, labels, alpha=alpha, prior=loss.prior)
+                return weak.confidence_target(logits, labels, alpha=alpha, prior=shares)
             case AdaptiveConfidence():
                 alpha = weak.confidence_weight(step, steps, alpha_max=loss.alpha, warmup=loss.warmup)
-                return weak.adaptive_target(logits, labels, alpha=alpha)
+                return weak.adaptive_target(logits, labels, alpha=alpha, prior=shares)
             case Product():
                 power = weak.confidence_weight(step, steps, alpha_max=loss.student_power, warmup=loss.warmup)
                 return weak.product_target(logits, labels, student_power=power, weak_power=loss.weak_power)

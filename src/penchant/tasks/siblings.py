@@ -1,0 +1,72 @@
+"""Which texts of a file were written as variants of one another: neighbours that share a clause. Imports no torch.
+
+The rows of ETHICS justice stand in sets of two to four. A set shares the claim and differs in the reason ("I deserve a
+day off because ..."), or the other way round ("... because I treat his pets"). The same clause elsewhere in the file
+("because it is my birthday") is no sign of kinship, so both the clause and the position count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from penchant.tasks.spec import normalized
+
+REACH = 2  # rows: one that was worded otherwise may stand between two siblings
+SHORTEST = 3  # words of a shared clause
+SHARED_WORDS = 0.5  # of the shorter text, from its beginning and its end, where no whole clause is shared
+_REASON = re.compile(r"\b(?:because|since)\b", re.IGNORECASE)
+Words = tuple[str, ...]
+
+
+def sibling_groups(texts: Sequence[str]) -> list[str]:
+    """Return what the texts of each sibling set share: the first one's text; empty for a text that stands alone.
+
+    Args:
+        texts: in the order of the file.
+    """
+    leaders = list(range(len(texts)))
+    clauses = [_clauses(text) for text in texts]
+    for place in range(len(texts)):
+        for other in range(max(0, place - REACH), place):
+            if _are_siblings(clauses[other], clauses[place]):
+                first, last = sorted((_leader(leaders, other), _leader(leaders, place)))
+                leaders[last] = first
+    found = [_leader(leaders, place) for place in range(len(texts))]
+    sizes = [0] * len(texts)
+    for leader in found:
+        sizes[leader] += 1
+    return [texts[leader] if sizes[leader] > 1 else "" for leader in found]
+
+
+def _leader(leaders: Sequence[int], place: int) -> int:
+    """Return the first text of a set."""
+    while leaders[place] != place:
+        place = leaders[place]
+    return place
+
+
+def _clauses(text: str) -> tuple[Words, Words]:
+    """Return the words of the claim and of the reason; without a reason all are the claim's."""
+    claim, *reason = _REASON.split(text, maxsplit=1)
+    return tuple(normalized(claim).split()), tuple(normalized("".join(reason)).split())
+
+
+def _are_siblings(one: tuple[Words, Words], other: tuple[Words, Words]) -> bool:
+    """Whether two texts share a clause, or half of their words in place at the beginning and the end."""
+    for mine, theirs in zip(one, other, strict=True):
+        if mine == theirs and len(mine) >= SHORTEST:
+            return True
+    words, others = sum(one, ()), sum(other, ())
+    start = _in_common(words, others)
+    end = _in_common(words[start:][::-1], others[start:][::-1])
+    shorter = min(len(words), len(others))
+    return shorter > 0 and start + end >= SHARED_WORDS * shorter
+
+
+def _in_common(one: Words, other: Words) -> int:
+    """Return how many words two texts begin with alike."""
+    for place, (word, its) in enumerate(zip(one, other, strict=False)):
+        if word != its:
+            return place
+    return min(len(one), len(other))

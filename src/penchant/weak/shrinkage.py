@@ -1,0 +1,77 @@
+"""How strongly a probe is shrunk, chosen by the labels that it learns from and by nothing else.
+
+A fifth of the rows is held out, a naive probe is fitted to the others with each value of `TRIED`, and the value is
+kept whose probe has the lowest cross-entropy to the held-out labels. The labels are the weak ones where the probe is a
+student, so no truth and no test row has a say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from penchant.losses.weak import cross_entropy
+from penchant.weak.probe import STEPS, fit_probes
+from penchant.weak.settings import L2, TRIED, Shrinkage
+
+HELD_SHARE = 0.2
+FEWEST = 100  # groups of rows; of fewer, a fifth is too few to choose by
+
+
+def settle_l2(
+    l2: Shrinkage,
+    features: Tensor,
+    labels: NDArray[Any],
+    *,
+    steps: int = STEPS,
+    seed: int = 0,
+    groups: Sequence[str] | None = None,
+) -> float:
+    """Return the shrinkage of a probe: the number that is given, or the choice among `TRIED` where it is `auto`.
+
+    Args:
+        features: shape (rows, features). labels: probabilities, shape (rows, classes).
+        steps: of each probe's training.
+        seed: fixes which rows are held out.
+        groups: what related rows share: they are held out together. Every row stands alone if not given.
+
+    Returns:
+        The l2; with fewer than 100 groups of rows it is `L2`.
+    """
+    if l2 != "auto":
+        return l2
+    held = _held_out(len(features), seed, groups)
+    if not held.any():
+        return L2
+    misfits = misfits_of(features, labels, held, steps=steps)
+    return min(misfits, key=lambda value: misfits[value])
+
+
+def misfits_of(features: Tensor, labels: NDArray[Any], held: NDArray[np.bool_], *, steps: int) -> dict[float, float]:
+    """Return the mean cross-entropy to the held-out labels, in nats, by l2.
+
+    Args:
+        held: which rows no probe learns from, shape (rows,).
+    """
+    targets, out = torch.as_tensor(labels), torch.as_tensor(held)
+    found = {}
+    for l2 in TRIED:
+        probes = fit_probes(features[~out], targets[~out][None], l2=l2, steps=steps)
+        logits = probes.predict_proba(features[out])[0].double().log()
+        found[l2] = float(cross_entropy(logits, targets[out].double()).mean())
+    return found
+
+
+def _held_out(rows: int, seed: int, groups: Sequence[str] | None) -> NDArray[np.bool_]:
+    """Return which rows are held out, shape (rows,): whole groups, a fifth of these; none where there are few."""
+    names = np.arange(rows) if groups is None else np.unique(np.array(groups), return_inverse=True)[1]
+    keys = np.unique(names)
+    if len(keys) < FEWEST:
+        return np.zeros(rows, dtype=bool)
+    drawn = np.random.default_rng([seed, 5]).permutation(keys)
+    return np.isin(names, drawn[: round(HELD_SHARE * len(keys))])
