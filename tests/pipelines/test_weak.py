@@ -62,6 +62,8 @@ def test_a_file_is_labelled_and_a_student_learns_from_it(
     page = (tmp_path / "run" / "report.html").read_text()
     assert "Agrees with its supervisor" in page
     assert "<script" not in page
+    assert "l2 0.3, chosen" in page  # by 96 labels: too few to choose
+    assert result["l2"] == 0.3
     assert result["agreement"]["held_out"]["value"] > 0.6
     assert len((tmp_path / "run" / "predictions.jsonl").read_text().splitlines()) == 24
     kept = load_classifier(tmp_path / "run" / "classifier")

@@ -129,7 +129,7 @@ def test_no_truth_reaches_a_student(make: Callable[..., WeakToStrongConfig], wor
     (grid,) = weak_grid(config)
     study = Path(config.out or "")
     rows = json.loads((study / grid.rows.place / "rows.json").read_text())
-    for row in rows["train"]:
+    for row in rows["train"][::3]:  # of all rows at once, labels that are dealt out would stay the same
         row["label"] = 1 - row["label"]
     other = tmp_path / "turned"
     other.mkdir()
@@ -613,7 +613,7 @@ def test_no_truth_reaches_a_fine_tuned_student(
     (grid,) = weak_grid(config)
     study = Path(config.out or "")
     rows = json.loads((study / grid.rows.place / "rows.json").read_text())
-    for row in rows["train"]:
+    for row in rows["train"][::3]:  # of all rows at once, labels that are dealt out would stay the same
         row["label"] = 1 - row["label"]
     other = tmp_path / "turned"
     other.mkdir()

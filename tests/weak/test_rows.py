@@ -43,6 +43,7 @@ def test_classes_by_name_number_and_probability(tmp_path: Path) -> None:
         ({"label": 1}, "no text: expected a field text"),
         ({"text": "  ", "label": 1}, "is empty"),
         ({"text": "a"}, "no label"),
+        ({"text": "a", "label": " "}, "the field `label` is blank"),
         ({"text": "a", "label": 0.5}, "a class's name or number"),
         ({"text": "a", "label": "maybe"}, "'maybe' is none of no, yes"),
         ({"text": "a", "probabilities": {"no": 0.5, "yes": 0.6}}, "sum to 1"),

@@ -21,7 +21,7 @@ from penchant.train.plan import split_by_prompt
 from penchant.train.provenance import surroundings
 from penchant.train.run_folder import RunFolder
 from penchant.types import PromptGroup, RunResult
-from penchant.weak.classifiers import load_classifier, make_classifier
+from penchant.weak.classifiers import ProbeClassifier, load_classifier, make_classifier
 from penchant.weak.comparisons import OPTIONS, longer_first, read_comparisons, write_comparisons
 from penchant.weak.contract import Classifier, Probabilities, in_other_words
 from penchant.weak.rows import LabelledRows, among, marks, overlap, read_labelled, write_labels
@@ -175,6 +175,8 @@ def weak_train(config: WeakTrain) -> RunResult:
             },
             **diagnostics(trained, own, held, other),
         }
+        if isinstance(student, ProbeClassifier):
+            numbers["l2"] = student.chosen_l2
         if config.task == "comparisons":
             assert held.targets is not None
             numbers["longer"] = {"student": _longer(held, other), "weak_labels": _longer(held, held.targets)}

@@ -62,10 +62,16 @@ def weak_train_page(numbers: Numbers) -> str:
             ("Rows", heard.removeprefix("weak: ").rpartition(",")[0]),
             ("Task", "which of two responses is preferred" if numbers["task"] == "comparisons" else "classes of texts"),
             ("Classes", listing(numbers["classes"])),
+            *([("Probe", _shrinkage(numbers["l2"]))] if numbers.get("l2") else []),
             ("Time", duration(numbers["seconds"])),
         ],
     }
     return render_page(TEMPLATE, context)
+
+
+def _shrinkage(l2: float) -> str:
+    """Return how a probe was shrunk."""
+    return f"l2 {l2:g}, chosen by cross-entropy on a fifth of its weak labels (fewer than 100 choose nothing: 0.3)"
 
 
 def said(numbers: Numbers) -> list[str]:

@@ -65,7 +65,8 @@ class WeakToStrongConfig(Study):
     """What students are trained with; the first is the naive way that the others are held against."""
     l2: Shrinkage = "auto"
     """Of every probe. `auto`: each stage and seed chooses among eight values by cross-entropy on a fifth of the labels
-    that its probes learn from: of students the weak ones, so that no truth and no test row has a say. Fewer than 100 rows (or groups) take 0.3."""
+    that its probes learn from: of students the weak ones, so that no truth and no test row has a say. Fewer than 100
+    rows or groups take 0.3."""
     steps: Count = 100
     """Of every probe's training."""
     bootstrap: tuple[StudentSpec, ...] = ()

@@ -179,6 +179,8 @@ def _label(values: Mapping[str, Any]) -> Any:
         raise RowError("missing", "no label: expected a field `label` or `probabilities`")
     if isinstance(label, bool) or not isinstance(label, str | int):
         raise RowError("type", f"field 'label': expected a class's name or number, got {shown(label)}")
+    if not str(label).strip():
+        raise RowError("missing", "no label: the field `label` is blank")
     return str(label)
 
 
