@@ -670,7 +670,10 @@ def test_the_paper_s_preset_starts_is_killed_and_resumes_with_stand_ins_for_what
     before = {file: file.stat().st_mtime_ns for file in done.glob("*/stage.json")}
     first = run_weak_to_strong(paper, workers=workers)
     assert not first.failures
-    assert [one["loss"] for one in first.numbers["cells"]] == ["naive", "confidence 0.5", "confidence 0.75"]
+    assert [one["loss"] for one in first.numbers["cells"]] == [
+        "naive",
+        *(f"confidence {alpha}, balanced prior" for alpha in (0.5, 0.75)),
+    ]
     assert before == {file: file.stat().st_mtime_ns for file in before}
     quiet = run_weak_to_strong(paper.model_copy(update={"out": str(tmp_path / "quiet")}), workers=workers)
     assert 0 < first.ran == quiet.ran - len(before)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
+from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
 if TYPE_CHECKING:
@@ -45,10 +46,15 @@ class Shape:
 
     @property
     def item(self) -> Shape | None:
-        """The shape of a list's items, where they are sub-configurations."""
+        """Return the shape of a list's items, where they are sub-configurations that have no short form of their own."""
         lists = [get_args(part) for part in self.plain if get_origin(part) in (list, tuple)]
-        shape = shape_of(lists[0][0]) if len(lists) == 1 and lists[0] else None
-        return shape if shape is not None and shape.configs else None
+        if len(lists) != 1 or not lists[0]:
+            return None
+        annotation = lists[0][0]
+        if any(isinstance(mark, BeforeValidator) for mark in getattr(annotation, "__metadata__", ())):
+            return None  # such as a model's name, which stands for a probe of it
+        shape = shape_of(annotation)
+        return shape if shape.configs else None
 
     @property
     def stand_in(self) -> str | None:
