@@ -46,7 +46,7 @@ class Shape:
 
     @property
     def item(self) -> Shape | None:
-        """Return the shape of a list's items, where they are sub-configurations that have no short form of their own."""
+        """The shape of a list's items, where they are sub-configurations without a short form of their own."""
         lists = [get_args(part) for part in self.plain if get_origin(part) in (list, tuple)]
         if len(lists) != 1 or not lists[0]:
             return None
