@@ -14,6 +14,7 @@ import logging
 import time
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from penchant.engine.pick import pick
 from penchant.engine.score import Scorer, score
 from penchant.errors import InputError
 
-TOLERANCE = 2e-3  # nats on one response: rounding of float32
+TOLERANCE = 1e-3  # nats per scored token: rounding of float32, and of layers that compute in bfloat16
 DRAWN = 6  # tokens per sample
 
 
@@ -81,9 +82,12 @@ def judge_scoring(network: Any) -> tuple[str, str]:
         return "traceback", f"{type(error).__name__}: {error}"
     if not expected:
         return "traceback", f"{type(failure).__name__}: {failure}"
-    worst = max(float((a - b).abs().max()) for a, b in zip(got, expected, strict=True))
+    worst = max(
+        float(((a - b).abs() / torch.tensor([branch.scored for branch in row.branches])).max())
+        for a, b, row in zip(got, expected, rows, strict=True)
+    )
     if not worst <= TOLERANCE:
-        return "off", f"scores off by {worst:.3g} nats"
+        return "off", f"scores off by {worst:.3g} nats per token"
     way = "trees" if not scorer.plain else "rows" if scorer.packing.lengths.exact_above is None else "equal rows"
     return way, scorer.plain_reason
 
@@ -161,7 +165,55 @@ def main() -> None:
         verdicts.append(judge_type(model_type))
         seconds = time.monotonic() - started
         print(f"{format_verdict(verdicts[-1])} ({seconds:.1f} s)", flush=True)
-    print(Counter((v.scoring, v.sampling) for v in verdicts))
+    if options.write:
+        options.write.parent.mkdir(parents=True, exist_ok=True)
+        options.write.write_text(format_page(verdicts), encoding="utf-8")
+    if faults := [verdict.model_type for verdict in verdicts if verdict.fault]:
+        raise SystemExit(f"silently off, or a traceback: {', '.join(faults)}")
+
+
+def format_page(verdicts: Sequence[Verdict]) -> str:
+    """Return the page in `docs/results`."""
+    built = [verdict for verdict in verdicts if verdict.scoring != "not built"]
+    scoring, sampling = (Counter(getattr(verdict, name) for verdict in built) for name in ("scoring", "sampling"))
+    lines = [
+        "# Model types",
+        "",
+        f"`transformers` {transformers.__version__} calls {len(verdicts)} model types causal. Of {len(built)} a tiny "
+        "network with random weights was built, scored and sampled by Penchant. Each result was compared with passes "
+        "of the network itself over single rows, without a cache and without padding.",
+        "",
+        f"- Silently wrong, or ended by a traceback: **{sum(verdict.fault for verdict in built)}**.",
+        f"- Scored as trees: {scoring['trees']}. As single rows in one batch (`rows`): {scoring['rows']}. Only rows of "
+        f"one length together (`equal rows`): {scoring['equal rows']}. Refused by name: {scoring['refused']}.",
+        f"- Sampled with a cache: {sampling['cache']}. With a cache, prompts of one length together: "
+        f"{sampling['cache by length']}. By a whole pass per token (`no cache`): {sampling['no cache']}. Refused by "
+        f"name: {sampling['refused']}.",
+        "",
+        f"Scores count as equal up to {TOLERANCE} nats per scored token; samples (greedy, and drawn with a seed) have "
+        "to be the same tokens. Rows have 6 to 53 tokens, on both sides of the networks' windows (8 tokens) and of "
+        "their sparse attention (16 keys).",
+        "",
+        "A type says what a tiny configuration of it does; a probe decides anew for every configuration that is used "
+        "(`docs/decisions/0019-decoding.md`).",
+        "",
+        "Command: `python benchmarks/model_types.py --write docs/results/model-types.md`, with "
+        f"torch {torch.__version__}, float32, seed 0.",
+        "",
+        "| type | scored | sampled | why not faster, or refused |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{v.model_type}` | {v.scoring} | {v.sampling} | {' '.join(v.reason.split())[:300].replace('|', '/')} |"
+        for v in built
+    ]
+    lines += ["", "## Not built", "", "| type | reason |", "|---|---|"]
+    lines += [
+        f"| `{v.model_type}` | {' '.join(v.reason.split())[:200].replace('|', '/')} |"
+        for v in verdicts
+        if v.scoring == "not built"
+    ]
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -15,11 +15,12 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 VOCABULARY = 160
 WINDOW = 8
-LARGEST = 3_000_000  # parameters; a network with more was not made small
+LARGEST = 8_000_000  # parameters; a network with more was not made small
 
 SIZES: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "n_words": VOCABULARY,
+    "unpadded_vocab_size": VOCABULARY,
     "n_tokens": VOCABULARY,
     "vocab_size_per_layer_input": VOCABULARY,
     "hidden_size": 32,
@@ -151,6 +152,14 @@ LISTS = ("layer_types", "layers_block_type", "mlp_layer_types", "block_types", "
 
 EXPERTS = {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, "first_k_dense_replace": 1}
 
+INDEXER = {
+    "indexer_n_heads": 4,
+    "indexer_kv_heads": 1,
+    "indexer_head_dim": 8,
+    "indexer_budget": 16,
+    "indexer_compress_ratio": 4,
+}
+
 SPECIAL: dict[str, dict[str, Any]] = {
     "bamba": {"attn_layer_indices": [1]},
     "codegen": {"n_ctx": 256},
@@ -159,6 +168,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "cohere2": {"logit_scale": 1.0},
     "cohere2_moe": {"logit_scale": 1.0},
     "cohere_compass_text": {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 1e4}}},
+    "falcon_h1": {"mamba_d_ssm": 64},
     "granitemoehybrid": {"layer_types": ["linear_attention", "full_attention"], "shared_intermediate_size": 16},
     "hunyuan_v1_dense": {"head_dim": 8},
     "hunyuan_v1_moe": {"head_dim": 8},
@@ -177,10 +187,17 @@ SPECIAL: dict[str, dict[str, Any]] = {
         "num_buckets": 4,
         "attn_layers": ["local", "lsh"],
     },
+    "qwen4_exp_text": INDEXER,
+    "qwen4_exp": {"text_config": INDEXER},
     "roc_bert": {"concat_input": True},
-    "xlstm": {"num_heads": 4, "chunk_size": 16},
+    "xlstm": {"hidden_size": 128, "embedding_dim": 128, "num_heads": 4, "chunk_size": 16},
     "xmod": {"default_language": "en_XX"},
-    "zamba": {"n_mamba_heads": 2, "attention_hidden_size": 64},
+    "zamba": {
+        "n_mamba_heads": 2,
+        "attention_hidden_size": 64,
+        "num_hidden_layers": 4,
+        "layers_block_type": ["linear_attention", "hybrid"] * 2,
+    },
     "zamba2": {"n_mamba_heads": 8, "attention_hidden_size": 64, "hybrid_layer_ids": [1]},
 }
 """Fields by model type, where the small sizes do not fit each other."""

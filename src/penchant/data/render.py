@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from penchant.data import templates
 from penchant.data.rendered import Branch, Rendered
+from penchant.data.vocabulary import check_vocabulary
 from penchant.errors import InputError
 from penchant.types import Message, Prompt, PromptGroup, Response
 
@@ -42,6 +43,7 @@ class Renderer:
         max_length: tokens of prompt and response together, at most; None for no limit.
         overflow: what to do with a longer row: `error`, `drop` the group (counted), or `truncate_prompt`, which
             cuts the prompt from its left end (a start token is kept) and never touches a response.
+        embeddings: rows of the model's embeddings, which every token must have one of; None where that is not known.
         every_turn: score every assistant turn of a conversation, not only the response (for SFT).
     """
 
@@ -51,6 +53,7 @@ class Renderer:
     max_length: int | None = None
     overflow: Overflow = "error"
     every_turn: bool = False
+    embeddings: int | None = None
     _probed: dict[tuple[str, ...], int | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -124,7 +127,9 @@ class Renderer:
         text = self.text(prompt)
         _refuse_endless(text)
         (tokens,) = self._tokenize([text])
-        return tokens.ids or (self._start_id(),)
+        ids = tokens.ids or (self._start_id(),)
+        check_vocabulary(ids, self.embeddings, self.tokenizer)
+        return ids
 
     def render(self, group: PromptGroup) -> Rendered:
         """Token ids of a group.
@@ -263,6 +268,8 @@ class Renderer:
         return int(self.tokenizer.eos_token_id if bos is None else bos)
 
     def _fit(self, rendered: Rendered) -> Rendered:
+        for ids in (rendered.prompt_ids, *(branch.ids for branch in rendered.branches)):
+            check_vocabulary(ids, self.embeddings, self.tokenizer)
         longest = max(rendered.lengths, default=len(rendered.prompt_ids))
         if self.max_length is None or longest <= self.max_length:
             return rendered

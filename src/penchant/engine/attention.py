@@ -25,6 +25,13 @@ def unwrap(model: nn.Module) -> Any:
     return inner.get_base_model() if hasattr(inner, "get_base_model") else inner
 
 
+def trunk(model: nn.Module) -> Any:
+    """Return the network below the vocabulary head."""
+    inner = unwrap(model)
+    below = inner.base_model
+    return below if below is not inner else getattr(inner, "model", inner)  # Llama 4 names no trunk that it has
+
+
 def predictor_states(
     model: nn.Module, batch: TreeBatch, inputs: Float[Tensor, "rows length hidden"] | None = None, first: int = 0
 ) -> Float[Tensor, "tokens hidden"]:
@@ -71,20 +78,20 @@ def entering_states(model: nn.Module, batch: TreeBatch, block: int) -> Float[Ten
 
 def trunk_blocks(model: nn.Module) -> nn.ModuleList | None:
     """The model's blocks from the bottom up, where it keeps them as most do; else None."""
-    blocks = getattr(unwrap(model).base_model, "layers", None)
+    blocks = getattr(trunk(model), "layers", None)
     return blocks if isinstance(blocks, nn.ModuleList) else None
 
 
 @contextmanager
 def _only_blocks(model: nn.Module, start: int, stop: int | None) -> Iterator[None]:
     """The trunk has only some of its blocks for as long as this lasts; they are the modules themselves."""
-    trunk, blocks = unwrap(model).base_model, trunk_blocks(model)
+    below, blocks = trunk(model), trunk_blocks(model)
     assert blocks is not None
     try:
-        trunk.layers = blocks[start:stop]
+        below.layers = blocks[start:stop]
         yield
     finally:
-        trunk.layers = blocks
+        below.layers = blocks
 
 
 def _trunk_states(
@@ -95,7 +102,7 @@ def _trunk_states(
         no_mask = torch.empty(1, 1, 1, 1)  # has four dimensions: `transformers` then builds none of its own
         options = {"attention_mask": no_mask, "position_ids": batch.position_ids, "trees": batch.spans}
     options |= {"input_ids": batch.input_ids} if inputs is None else {"inputs_embeds": inputs}
-    states: Tensor = unwrap(model).base_model(use_cache=False, **options).last_hidden_state
+    states: Tensor = trunk(model)(use_cache=False, **options).last_hidden_state
     return states
 
 

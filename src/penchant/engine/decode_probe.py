@@ -14,7 +14,14 @@ from torch import Tensor, nn
 
 from penchant.engine.attention import unwrap
 from penchant.engine.generate import Decoding, Drawing, Sampling
-from penchant.engine.lengths import EQUAL_LENGTHS, LengthClasses, forget_earlier_lengths, length_classes, named_lengths
+from penchant.engine.lengths import (
+    EQUAL_LENGTHS,
+    LengthClasses,
+    context_length,
+    forget_earlier_lengths,
+    length_classes,
+    named_lengths,
+)
 from penchant.engine.probe import LONGEST_PROBE, check_causal, close, own_logits, random_ids
 from penchant.engine.verdicts import kept_verdict
 from penchant.errors import InputError
@@ -69,23 +76,23 @@ def _find_way(model: nn.Module) -> dict[str, Any]:
     inner = unwrap(model)
     config = inner.config.get_text_config()
     try:
-        check_causal(model, random_ids(config, SHORT))
+        check_causal(model, max(probe_prompts(config), key=len))
     except InputError as error:
         return {"way": "none", "reason": str(error)}
-    reason = ""
+    problems: list[str] = []
     truth = _Truth(model, length_classes(config))
     for way, decoding in _ways(inner.config).items():
         problem = _problem(model, decoding, truth)
         if problem is None:
-            return {"way": way, "reason": reason}
-        reason = reason or problem
-    return {"way": "none", "reason": reason}
+            return {"way": way, "reason": problems[0] if problems else ""}
+        problems.append(problem)
+    return {"way": "none", "reason": f"no way gives its own numbers: {problems[0]}; without one, {problems[-1]}"}
 
 
 def probe_prompts(config: Any) -> list[tuple[int, ...]]:
     """Return prompts of unequal lengths, two of one length; one grows beyond every length within reach."""
     reach = [length for length in named_lengths(config) if length <= LONGEST_PROBE]
-    room = (getattr(config, "max_position_embeddings", None) or 2**30) - STEPS
+    room = (context_length(config) or 2**30) - STEPS
     wanted = {SHORT, 3, 7, *(length - 2 for length in reach), *(length + 5 for length in reach[-1:])}
     lengths = sorted((length for length in wanted if 0 < length <= room), reverse=True)
     lengths.insert(0, lengths[0])
@@ -118,6 +125,7 @@ class _Truth:
 def _problem(model: nn.Module, decoding: Decoding, truth: _Truth) -> str | None:
     """Return what is wrong with a way of decoding, or None."""
     config = unwrap(model).config.get_text_config()
+    name = "decoding with a cache" if decoding.cached else "a whole pass per token"
     seen: list[tuple[tuple[int, ...], Tensor]] = []
     sampling = Sampling(n=2, temperature=0, max_new_tokens=STEPS)
     try:
@@ -126,11 +134,11 @@ def _problem(model: nn.Module, decoding: Decoding, truth: _Truth) -> str | None:
         ).run()
     except Exception as error:  # whatever a model raises that does not know what we ask for
         text = (str(error).strip().splitlines() or [""])[0][:200]
-        return f"its decoding with a cache fails ({type(error).__name__}: {text})"
+        return f"{name} fails ({type(error).__name__}: {text})"
     for ids, _ in sorted(seen, key=lambda row: -len(row[0])):
         truth.add(ids)
     for ids, logits in seen:
         if not close(logits[None], truth.after(ids)[None], model):
             worst = float((logits.log_softmax(-1) - truth.after(ids).log_softmax(-1)).abs().max())
-            return f"its cached decoding draws from another distribution (off by {worst:.3g} nats)"
+            return f"{name} draws from another distribution (off by {worst:.3g} nats)"
     return None

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from penchant.data.render import Rendered
-from penchant.engine.attention import entering_states, predictor_states, trunk_blocks, unwrap
+from penchant.engine.attention import entering_states, predictor_states, trunk, trunk_blocks, unwrap
 from penchant.engine.score import Progress, Scorer, evaluating
 from penchant.engine.tree import Packing, TreeBatch, batched, make_trees
 from penchant.errors import InputError
@@ -37,7 +37,7 @@ def train_only_top(network: nn.Module, count: int) -> None:
     Raises:
         InputError: the model has no list of blocks, or fewer than asked for.
     """
-    trunk, blocks = unwrap(network).base_model, trunk_blocks(network)
+    below, blocks = trunk(network), trunk_blocks(network)
     if blocks is None:
         raise InputError(
             f"model.train_top={count}: {type(unwrap(network)).__name__} does not keep its blocks in `layers`, so that "
@@ -46,7 +46,7 @@ def train_only_top(network: nn.Module, count: int) -> None:
     if not 1 <= count <= len(blocks):
         raise InputError(f"model.train_top={count}: the model has {len(blocks)} blocks; take 1 to {len(blocks)}")
     network.requires_grad_(False)
-    children = list(trunk.named_children())
+    children = list(below.named_children())
     after = children[[name for name, _ in children].index("layers") + 1 :]
     for module in (*blocks[-count:], *(module for name, module in after if "norm" in name)):
         module.requires_grad_(True)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from penchant.engine.attention import unwrap
-from penchant.engine.lengths import ANY_LENGTH, LengthClasses
+from penchant.engine.lengths import ANY_LENGTH, LengthClasses, context_length
 from penchant.engine.merged import merged_adapters
 from penchant.engine.pick import pick
 from penchant.engine.rows import CACHE, Rows, fresh_cache, rows_like
@@ -112,7 +112,7 @@ def check_room(model: nn.Module, prompts: Sequence[tuple[int, ...]], sampling: S
     Raises:
         InputError: says which prompt.
     """
-    limit = getattr(unwrap(model).config.get_text_config(), "max_position_embeddings", None)
+    limit = context_length(unwrap(model).config.get_text_config())
     for number, prompt in enumerate(prompts):
         if limit and len(prompt) + sampling.max_new_tokens > limit:
             raise InputError(

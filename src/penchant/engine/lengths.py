@@ -13,7 +13,9 @@ from typing import Any
 
 from torch import nn
 
-THRESHOLD_NAMES = ("window", "attention_chunk", "original_max_position_embeddings", "index_topk")
+SELECTED_KEYS = ("index_topk", "indexer_budget")
+"""Names under which configurations state to how many keys sparse attention looks."""
+THRESHOLD_NAMES = ("window", "attention_chunk", "attn_chunk", "original_max_position_embeddings", *SELECTED_KEYS)
 """Parts of the names under which configurations state a length that changes the arithmetic."""
 
 
@@ -58,11 +60,13 @@ def length_classes(config: Any) -> LengthClasses:
     """Return the classes that a configuration's rotary embeddings make.
 
     `longrope` has two sets of frequencies, with a threshold between them. `dynamic` computes its frequencies from the
-    length of the pass once that is above the threshold.
+    length of the pass once that is above the threshold. Layers that attend to the best few keys (`index_topk`) resolve
+    ties among more keys by the length of the pass.
     """
     settings = config.to_dict()
     thresholds, exact = set(), set()
     for part in _mappings(settings):
+        exact |= {int(part[name]) for name in SELECTED_KEYS if part.get(name)}
         kind = str(part.get("rope_type", part.get("type", "")))
         if kind not in ("longrope", "su") and "dynamic" not in kind:
             continue
@@ -72,6 +76,12 @@ def length_classes(config: Any) -> LengthClasses:
             named = part.get("original_max_position_embeddings") or settings.get("original_max_position_embeddings")
             thresholds.add(int(named or settings.get("max_position_embeddings") or 0))
     return LengthClasses(tuple(sorted(thresholds)), min(exact, default=None))
+
+
+def context_length(config: Any) -> int | None:
+    """Return how many tokens a model takes at once; None where its configuration names no limit."""
+    limit = getattr(config, "max_position_embeddings", None)
+    return limit if limit and limit > 0 else None  # XLNet says -1
 
 
 def named_lengths(config: Any) -> list[int]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from penchant.data.rendered import Branch, Rendered
 from penchant.engine import kernels
 from penchant.engine.attention import output_head, predictor_states, unwrap
-from penchant.engine.lengths import EQUAL_LENGTHS, forget_earlier_lengths, length_classes, named_lengths
+from penchant.engine.lengths import EQUAL_LENGTHS, context_length, forget_earlier_lengths, length_classes, named_lengths
 from penchant.engine.logps import token_logps
 from penchant.engine.tree import Packing, batched, make_trees
 from penchant.engine.verdicts import kept_verdict
@@ -69,7 +69,7 @@ def probe_length(config: Any) -> int:
     """
     reachable = [length for length in named_lengths(config) if length <= LONGEST_PROBE]
     path = max(24, *(length + 8 for length in reachable)) if reachable else 24
-    return max(8, min(path, getattr(config, "max_position_embeddings", None) or path))
+    return max(8, min(path, context_length(config) or path))
 
 
 def random_ids(config: Any, count: int) -> list[int]:
@@ -109,6 +109,10 @@ def check_causal(model: nn.Module, ids: Sequence[int]) -> Tensor:
     if not torch.isfinite(logits.log_softmax(-1).amax(-1)).all():
         raise InputError(
             "the model's log-probabilities are not finite: its weights are damaged, or too large for their dtype"
+        )
+    if not close(own_logits(model, ids), logits, model):
+        raise InputError(
+            f"{type(unwrap(model)).__name__} gives other numbers at every pass over the same row: it draws at random"
         )
     cut = len(ids) // 2
     vocabulary = unwrap(model).config.get_text_config().vocab_size
@@ -166,6 +170,8 @@ def _find_way(model: nn.Module, head: bool) -> dict[str, Any]:
     config = inner.config.get_text_config()
     row = _example(config)
     expected = [_own_numbers(model, row, index, head) for index in range(len(row.branches))]
+    if head:
+        check_causal(model, [*row.prompt_ids, *row.branches[0].ids])
     reason = ""
     for way, packing in _ways(config).items():
         problem = _refused_by_config(config) if way == "trees" else None

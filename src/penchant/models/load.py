@@ -91,7 +91,9 @@ def open_network(
         InputError: as `load_policy`.
     """
     from penchant.data.render import Renderer
+    from penchant.data.vocabulary import embedding_rows
     from penchant.engine.frozen import train_only_top
+    from penchant.engine.lengths import context_length
 
     place = choose_device(model.device)
     folder = locate(model.name)
@@ -99,13 +101,14 @@ def open_network(
         check_kind(Path(folder), "policy")
     tokenizer = open_tokenizer(folder, model)
     network = _network(folder, model, place, scalar, fresh_head)
-    context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
+    context = context_length(network.config.get_text_config())
     renderer = Renderer(
         tokenizer,
         end_ids=_end_ids(network, folder),
         template=template,
         max_length=min(filter(None, (max_length, context)), default=None),
         overflow=overflow,
+        embeddings=embedding_rows(network),
     )
     if tokenizer.pad_token_id is None:  # only fills rows, masks go by length: any token will do
         tokenizer.pad_token = tokenizer.eos_token
@@ -127,7 +130,20 @@ def load_renderer(model: str | Path, *, template: Template = "auto", trust_remot
     from penchant.data.render import Renderer
 
     settings = ModelConfig(name=str(model), trust_remote_code=trust_remote_code)
-    return Renderer(open_tokenizer(locate(settings.name), settings), template=template)
+    folder = locate(settings.name)
+    return Renderer(open_tokenizer(folder, settings), template=template, embeddings=_stated_rows(folder, settings))
+
+
+def _stated_rows(folder: str, model: ModelConfig) -> int | None:
+    """Return how many rows a configuration gives the embeddings; None for adapters, and where it does not say."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=model.trust_remote_code)
+    except Exception:  # no configuration, or one that only the weights' loader may refuse
+        return None
+    rows: int | None = getattr(config.get_text_config(), "vocab_size", None)
+    return rows
 
 
 def open_tokenizer(folder: str, model: ModelConfig) -> Any:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from penchant.data.render import Renderer
 from penchant.engine.generate import Sampler, Sampling, draw
+from penchant.engine.lengths import context_length
 from penchant.engine.score import Progress, Scorer, score, token_budget
 from penchant.models.adapters import join_saved
 from penchant.types import Prompt, PromptGroup, Response
@@ -67,8 +68,7 @@ class Policy:
     def context(self) -> int | None:
         """Tokens that the model takes at once, or None if it says nothing."""
         config: Any = self.model.config
-        limit: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
-        return limit
+        return context_length(config.get_text_config())
 
     def has_room(self, prompt: Prompt, tokens: int) -> bool:
         """Whether so many tokens fit after the prompt."""

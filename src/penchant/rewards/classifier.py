@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from penchant.data.vocabulary import check_vocabulary, embedding_rows
 from penchant.errors import InputError
 from penchant.models.load import choose_device
 from penchant.models.weights import complete
@@ -44,6 +45,7 @@ class Classifier:
     @torch.inference_mode()
     def _probabilities(self, texts: list[str]) -> list[float]:
         encoded = self.tokenizer(texts, padding=True, truncation=True, max_length=self._context(), return_tensors="pt")
+        check_vocabulary(encoded["input_ids"].flatten().tolist(), embedding_rows(self.model), self.tokenizer)
         logits = self.model(**encoded.to(self.model.device)).logits.float()
         shares: list[float] = logits.softmax(dim=-1)[:, self.label].tolist()
         return shares

@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from penchant.data.render import Rendered
+from penchant.data.vocabulary import check_vocabulary
 from penchant.engine.reference import Reference, ReferenceTable, reference_logps
 from penchant.engine.score import Scorer, score, score_rows
 from penchant.engine.tree import unique_tokens
@@ -36,6 +37,9 @@ def load_reference(frozen: FrozenModel, policy: Policy) -> Policy:
     other = load_policy(settings, max_length=policy.renderer.max_length)
     if other.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
         raise InputError(f"the reference {other.name!r} has another vocabulary than the policy {policy.name!r}")
+    rows, needed = other.renderer.embeddings, policy.renderer.embeddings
+    if rows is not None and needed is not None and rows < min(needed, len(policy.tokenizer)):
+        check_vocabulary([rows], rows, other.tokenizer, model=f"the reference {other.name!r}")
     return other
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from penchant.data.vocabulary import check_vocabulary, embedding_rows
 from penchant.models.encoder import Encoder, is_encoder, load_encoder
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
@@ -65,10 +66,14 @@ class EncoderReader:
 
     def encode(self, examples: Sequence[Example], longest: int) -> list[Read]:
         longest = min(longest, self.encoder.context)
-        return [
+        read = [
             (shorten(self._ids(example), longest),) if isinstance(example, str) else self._options(example, longest)
             for example in examples
         ]
+        rows = embedding_rows(self.model)
+        for ids in (ids for row in read for ids in row):
+            check_vocabulary(ids, rows, self.encoder.tokenizer)
+        return read
 
     def _options(self, example: PromptGroup, longest: int) -> Read:
         """Prompt and option cut as a language model reads them: of the option the beginning, and what then has room of

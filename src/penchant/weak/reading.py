@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from penchant.engine.attention import output_head, unwrap
+from penchant.data.vocabulary import check_vocabulary
+from penchant.engine.attention import output_head, trunk, unwrap
 from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET
 from penchant.engine.tree import fill
 from penchant.errors import InputError
@@ -124,7 +125,7 @@ def first_layers(policy: Policy, count: int) -> Iterator[None]:
     """The model without the layers after the first so many, for as long as this lasts: what nobody asks for is not
     computed. The state after the last one is then no good, for the norm at the end of all follows it. A model whose
     layers are not found stays whole."""
-    base: Any = unwrap(policy.model).base_model
+    base: Any = trunk(policy.model)
     size = base.config.get_text_config().num_hidden_layers
     found = [
         (holder, name, child)
@@ -154,6 +155,7 @@ def _token_of(policy: Policy, text: str) -> int:
     for written in (text, f" {text}"):
         *before, last = tokenizer(written, add_special_tokens=False)["input_ids"]
         if tokenizer.decode([last]).strip() == text and not tokenizer.decode(before).strip():
+            check_vocabulary([last], policy.renderer.embeddings, tokenizer)
             return int(last)
     raise InputError(
         f"this tokenizer has no token of its own for {text!r}, so a head cannot start from its row: use init=zero"

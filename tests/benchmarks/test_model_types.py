@@ -1,0 +1,54 @@
+"""Every causal type of `transformers`: scored and sampled right, or refused by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from model_types import Verdict, format_page, judge_type
+from tiny_types import NotBuilt, build_tiny, causal_types
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "results" / "model-types.md"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model_type", causal_types())
+def test_a_type_is_right_or_refused_by_name(model_type: str) -> None:
+    verdict = judge_type(model_type)
+    assert not verdict.fault, verdict
+    if verdict.scoring == "not built":
+        assert verdict.reason
+    if "refused" in (verdict.scoring, verdict.sampling):
+        assert type(build_tiny(model_type)).__name__ in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("model_type", "scoring", "sampling"), [("llama", "trees", "cache"), ("bloom", "rows", "cache")]
+)
+def test_common_types(model_type: str, scoring: str, sampling: str) -> None:
+    verdict = judge_type(model_type)
+    assert (verdict.scoring, verdict.sampling) == (scoring, sampling)
+
+
+def test_types_that_cannot_be_built_say_why() -> None:
+    with pytest.raises(NotBuilt, match="parameters"):
+        build_tiny("blt")
+
+
+def test_the_page_counts_faults_and_lists_every_type() -> None:
+    verdicts = [
+        Verdict("a", "trees", "cache"),
+        Verdict("b", "off", "refused", "why | b"),
+        Verdict("c", *["not built"] * 2, "large"),
+    ]
+    page = format_page(verdicts)
+    assert "traceback: **1**" in page
+    assert "| `b` | off | refused | why / b |" in page
+    assert "| `c` | large |" in page
+    assert [v.fault for v in verdicts] == [False, True, False]
+
+
+def test_the_recorded_page_has_no_fault() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert "traceback: **0**" in text
+    assert all(f"`{kind}`" in text for kind in ("mamba", "falcon_mamba", "rwkv", "xlstm", "recurrent_gemma", "minimax"))
