@@ -26,12 +26,17 @@ SIZES = {
 }
 
 
-def longrope() -> Any:
+def longrope(vocab_size: int = VOCABULARY, threshold: int = THRESHOLD, context: int = 96) -> Any:
+    """Two sets of frequencies, for passes up to the threshold and longer ones."""
     torch.manual_seed(0)
     config = Phi3Config(
-        **SIZES, max_position_embeddings=96, original_max_position_embeddings=THRESHOLD, rope_parameters=LONGROPE,
-        pad_token_id=0, sliding_window=None,
-    )  # fmt: skip
+        **SIZES | {"vocab_size": vocab_size},
+        max_position_embeddings=context,
+        original_max_position_embeddings=threshold,
+        rope_parameters=LONGROPE | {"original_max_position_embeddings": threshold},
+        pad_token_id=0,
+        sliding_window=None,
+    )
     return Phi3ForCausalLM(config).eval()
 
 

@@ -146,7 +146,7 @@ def test_a_cache_that_is_wrong_after_some_steps_is_found() -> None:
 def test_nothing_right_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make(llama)
     monkeypatch.setattr("penchant.engine.decode_probe._problem", lambda *_: "its numbers differ")
-    with pytest.raises(InputError, match="LlamaForCausalLM cannot be sampled: its numbers differ"):
+    with pytest.raises(InputError, match=r"LlamaForCausalLM cannot be sampled: no way .* its numbers differ"):
         decoding_support(model)
 
 

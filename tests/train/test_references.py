@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import penchant as pt
+from length_models import longrope
 from penchant.engine.score import score
 from penchant.errors import RunError
 from penchant.train.references import check_identity
@@ -64,3 +66,57 @@ def test_a_short_run_scores_only_the_rows_it_takes(
     whole, all_rows = run(None)
     assert all_rows == 4 * 12
     torch.testing.assert_close(first, whole)
+
+
+def longrope_folder(tiny_model: str, folder: Path) -> str:
+    """A random Phi-3 whose rotary frequencies change beyond 32 tokens, with the tiny model's tokenizer."""
+    from transformers import AutoTokenizer, Phi3ForCausalLM
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    network = longrope(vocab_size=len(tokenizer), threshold=32, context=160)
+    assert isinstance(network, Phi3ForCausalLM)
+    network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def test_a_run_of_a_longrope_model_starts_at_ln_2(tiny_model: str, tmp_path: Path) -> None:
+    """Rows on both sides of the threshold in one batch; the reference was scored in other passes."""
+    rows = [
+        {"prompt": "The " + "very " * (8 * (i % 2)) + f"big dog {i}", "chosen": " ran.", "rejected": " sat" * 9}
+        for i in range(8)
+    ]
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = pt.DPO(
+        model={"name": longrope_folder(tiny_model, tmp_path / "model"), "device": "cpu"},  # type: ignore[arg-type]
+        data={"path": str(data), "held_out": 2, "template": "plain"},  # type: ignore[arg-type]
+        evaluate={"samples": None},  # type: ignore[arg-type]
+        batch_size=6,
+        max_steps=1,
+        tokens_per_batch=200,
+        out=str(tmp_path / "run"),
+    )
+    pt.train(config)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    (first,) = (line for line in lines if line["kind"] == "train")
+    assert first["loss"] == pytest.approx(math.log(2), abs=1e-6)
+
+
+def test_every_row_of_the_first_batch_is_compared(story_policy: Any) -> None:
+    rendered = [story_policy.renderer.render(group) for group in GROUPS]
+    for group, response in ((0, 1), (1, 0), (1, 1)):
+        numbers = [row.clone() for row in score(story_policy.scorer, rendered)]
+        numbers[group][response] += 0.1
+        with pytest.raises(RunError, match=rf"\(response {response}\) differently .* Delete the reference table"):
+            check_identity(story_policy.scorer, rendered, numbers, budget=1024, half=False)
+
+
+def test_scores_that_depend_on_their_neighbours_are_named_so(
+    story_policy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = [story_policy.renderer.render(group) for group in GROUPS]
+    numbers = score(story_policy.scorer, rendered)
+    monkeypatch.setitem(check_identity.__globals__, "score", lambda *_, **__: [row + 0.1 for row in numbers])
+    with pytest.raises(RunError, match=r"depends on the rows beside it: .* please report its type"):
+        check_identity(story_policy.scorer, rendered, numbers, budget=1024, half=False)

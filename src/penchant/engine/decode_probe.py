@@ -22,7 +22,7 @@ from penchant.engine.lengths import (
     length_classes,
     named_lengths,
 )
-from penchant.engine.probe import LONGEST_PROBE, check_causal, close, own_logits, random_ids
+from penchant.engine.probe import LONGEST_PROBE, check_causal, close, long_row, own_logits, random_ids
 from penchant.engine.verdicts import kept_verdict
 from penchant.errors import InputError
 
@@ -76,7 +76,7 @@ def _find_way(model: nn.Module) -> dict[str, Any]:
     inner = unwrap(model)
     config = inner.config.get_text_config()
     try:
-        check_causal(model, max(probe_prompts(config), key=len))
+        check_causal(model, random_ids(config, long_row(config)))
     except InputError as error:
         return {"way": "none", "reason": str(error)}
     problems: list[str] = []
@@ -86,7 +86,7 @@ def _find_way(model: nn.Module) -> dict[str, Any]:
         if problem is None:
             return {"way": way, "reason": problems[0] if problems else ""}
         problems.append(problem)
-    return {"way": "none", "reason": f"no way gives its own numbers: {problems[0]}; without one, {problems[-1]}"}
+    return {"way": "none", "reason": f"no way of decoding gives its own numbers: {problems[0]}; {problems[-1]}"}
 
 
 def probe_prompts(config: Any) -> list[tuple[int, ...]]:

@@ -28,6 +28,7 @@ log = logging.getLogger("penchant.engine")
 PROBE_TOLERANCE = 1e-2  # nats on one token, in float32; a wrong mask is off by whole nats
 HALF_TOLERANCE = 0.5  # the same in half precision, whose rounding is larger
 SHARE_OF_SPREAD = 5e-3  # of the standard deviation of log-probabilities; float32 rounding is below a tenth of that
+LONG_ROW = 64  # tokens
 LONGEST_PROBE = 1024  # tokens; a declared window beyond that is believed without a probe
 
 
@@ -70,6 +71,11 @@ def probe_length(config: Any) -> int:
     reachable = [length for length in named_lengths(config) if length <= LONGEST_PROBE]
     path = max(24, *(length + 8 for length in reachable)) if reachable else 24
     return max(8, min(path, context_length(config) or path))
+
+
+def long_row(config: Any) -> int:
+    """Return how long a row has to be for what shows only in longer ones, such as attention between random chunks."""
+    return max(probe_length(config), min(LONG_ROW, context_length(config) or LONG_ROW))
 
 
 def random_ids(config: Any, count: int) -> list[int]:
@@ -171,7 +177,7 @@ def _find_way(model: nn.Module, head: bool) -> dict[str, Any]:
     row = _example(config)
     expected = [_own_numbers(model, row, index, head) for index in range(len(row.branches))]
     if head:
-        check_causal(model, [*row.prompt_ids, *row.branches[0].ids])
+        check_causal(model, random_ids(config, long_row(config)))
     reason = ""
     for way, packing in _ways(config).items():
         problem = _refused_by_config(config) if way == "trees" else None
