@@ -14,7 +14,7 @@ from penchant.data.fields import RowError
 from penchant.errors import InputError
 from penchant.types import Message
 
-TURNS = [{"role": "user", "content": "Say 'hi'."}, {"role": "assistant", "content": 'A "b"\nc'}]
+TURNS = [{"id": "1", "role": "user", "content": "Say 'hi'."}, {"role": "assistant", "content": 'A "b"\nc'}]
 SHAREGPT = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]
 
 
@@ -32,8 +32,8 @@ def test_json_and_python_literals_are_parsed(turns: Any, written: Any) -> None:
         "array([{'role': 'user', 'content': 'q'}], dtype=object)",
         '[{"role": "user", "content": "q"',
         "[{'role': 'user', 'content': open('x')}]",
-        "[{'role': " + "(" * 5000,
-        "{'content': " + "'a'" * 10 + ", 'x': [}",
+        "[{'content': 'a', 'role': " + "(" * 5000,
+        "{'id': 1, 'content': " + "'a'" * 10 + ", 'role': [}",
     ],
 )
 def test_what_cannot_be_parsed_is_refused_and_never_run(text: str) -> None:
@@ -41,7 +41,20 @@ def test_what_cannot_be_parsed_is_refused_and_never_run(text: str) -> None:
         unfold_turns({"a": text})
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", '{"name": "x"}', "[a] b", "", "{'role'}", "role: user"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"from": "a@b.c", "to": "d"}',
+        '{"role": "x"}',
+        '[{"role": "a", "content": "b"}, 1]',
+        "[1, 2]",
+        '{"name": "x"}',
+        "[a] b",
+        "",
+        "{'role'}",
+        "role: user",
+    ],
+)
 def test_other_text_stays_text(text: str) -> None:
     assert unfold_turns({"a": text}) == {"a": text}
 

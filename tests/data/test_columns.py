@@ -173,3 +173,49 @@ def test_names_and_values_of_any_length_are_cut(tmp_path: Path) -> None:
     assert len(said(save(tmp_path / "b.jsonl", TRL), columns={"prompt": name})) < 1_000
     many = {f"column number {number}": value for number in range(200)}
     assert len(said(save(tmp_path / "c.jsonl", many)).split("\nKnown layouts")[0]) < 2_000
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected"),
+    [
+        ("score_chosen", "score_rejected"),
+        ("chosen-rating", "rejected-rating"),
+        ("chosen_avg_rating", "rejected_avg_rating"),
+        ("chosenScore", "rejectedScore"),
+        ("reward_chosen", "reward_rejected"),
+    ],
+)
+def test_ratings_of_a_pair_are_scores_ties_and_contradictions_in_every_layout(
+    tmp_path: Path, chosen: str, rejected: str
+) -> None:
+    turns = {"role": "user", "content": "q"}
+    asked = "\n\nHuman: q\n\nAssistant:"
+    for row in (
+        TRL,
+        {**TRL, "chosen": [{"role": "assistant", "content": "Hund"}]},
+        {**TRL, "chosen": {"role": "assistant", "content": "Hund"}},
+        {"instruction": "i", "chosen": "Hund", "rejected": "Haus"},
+        {"conversations": [turns], "chosen": "Hund", "rejected": "Haus"},
+        {"messages": [turns, {"role": "assistant", "content": "Hund"}], "rejected_response": "Haus"},
+        {"chosen": f"{asked} Hund", "rejected": f"{asked} Haus"},
+        {"chosen": "q?\nHund", "rejected": "q?\nHaus"},
+        {name: [turns, {"role": "assistant", "content": name}] for name in ("chosen", "rejected")},
+    ):
+        (group,) = load_preferences(save(tmp_path / "a.jsonl", {**row, chosen: 5, rejected: "2.5"}))
+        assert (group.scores, group.comparisons) == ((5.0, 2.5), (Comparison(0, 1),))
+        (tied,) = load_preferences(save(tmp_path / "b.jsonl", {**row, chosen: 5, rejected: 5.0}), ties="half")
+        assert tied.comparisons == (Comparison(0, 1, tie=True),)
+        assert "contradict the preference" in said(save(tmp_path / "c.jsonl", {**row, chosen: 1, rejected: 2}))
+        (bare,) = load_preferences(save(tmp_path / "d.jsonl", {**row, chosen: None, rejected: 2}))
+        assert (bare.scores, bare.comparisons) == (None, (Comparison(0, 1),))
+
+
+def test_a_stated_tie_is_one(tmp_path: Path) -> None:
+    assert "1 of 1 comparisons are ties" in said(save(tmp_path / "a.jsonl", {**TRL, "tie": True}))
+    assert load_preferences(save(tmp_path / "b.jsonl", {**TRL, "tie": False}))[0].comparisons == (Comparison(0, 1),)
+
+
+def test_a_missing_cell_is_none_whatever_a_table_writes_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"prompt": "p", "chosen": "a", "rejected": "b", "system": NaN, "input": null, "context": ""}')
+    assert load_preferences(path)[0].prompt == "p"

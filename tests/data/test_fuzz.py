@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,11 @@ CELLS = st.one_of(
     st.lists(TURN, max_size=3).map(json.dumps),
     st.lists(TURN, max_size=3).map(repr),
     st.recursive(
-        SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=3),
+        SCALARS,
+        lambda some: st.lists(some, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), some, max_size=3),
         max_leaves=6,
     ),
-)  # fmt: skip
+)
 LAYOUTS = sorted({tuple(names[0] for names in layout.required) for layout in (*PREFERENCES, *DEMONSTRATIONS)})
 
 
@@ -117,9 +119,9 @@ def check_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
 
 
 FAST = settings(
-    max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
+    max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
 )
-SLOW = settings(FAST, max_examples=4_000)
+SLOW = settings(FAST, max_examples=1_000)
 
 
 @FAST
@@ -192,6 +194,14 @@ def check_template(template: str, roles: tuple[str, ...], contents: list[str], a
 
 
 def _tokenizer(template: str) -> Any:
+    fast = _characters()
+    fast.chat_template = template
+    return fast
+
+
+@cache
+def _characters() -> Any:
+    """A tokenizer whose tokens are characters."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -200,9 +210,7 @@ def _tokenizer(template: str) -> Any:
         models.WordLevel({token: n for n, token in enumerate(["</s>", "<unk>", *letters])}, unk_token="<unk>")
     )
     base.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    fast = PreTrainedTokenizerFast(tokenizer_object=base, eos_token="</s>", unk_token="<unk>")
-    fast.chat_template = template
-    return fast
+    return PreTrainedTokenizerFast(tokenizer_object=base, eos_token="</s>", unk_token="<unk>")
 
 
 ANSWERS = st.lists(CONTENTS, min_size=2, max_size=2, unique=True)

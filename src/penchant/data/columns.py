@@ -114,7 +114,7 @@ def holds(value: Any) -> bool:
         return any(map(holds, value))
     if isinstance(value, dict):
         return any(map(holds, value.values()))
-    return value is not None
+    return value is not None and value == value  # not NaN, as which tables show a missing cell
 
 
 def is_text(value: Any) -> bool:

@@ -104,7 +104,8 @@ def _is_list(row: Row, *names: str) -> bool:
 
 
 def _has_turns(row: Row) -> bool:
-    return _is_list(row, "prompt", "chosen", "rejected")
+    objects = isinstance(row.get("chosen"), dict) or isinstance(row.get("rejected"), dict)
+    return objects or _is_list(row, "prompt", "chosen", "rejected")
 
 
 PROMPT_LIKE = ("prompt", "instruction", "question", "query", "input", "context", "history", "conversations", "post")
@@ -132,7 +133,8 @@ def _is_bare(row: Row) -> bool:
 
 def _doubt_implicit(row: Row) -> None:
     """Refuse a shared beginning as the prompt where something else can be it, or where it does not end as one."""
-    texts = text_columns({name: value for name, value in row.items() if name not in ("chosen", "rejected")})
+    read = ("chosen", "rejected", *(pairs.rating_fields(row) or ()))
+    texts = text_columns({name: value for name, value in row.items() if name not in read})
     if texts:
         name = cut(texts[0])
         raise RowError(

@@ -60,6 +60,12 @@ def _texts(group: PromptGroup) -> Iterable[str]:
     yield from (response.text for response in group.responses if response.token_ids is None)
 
 
+def begins_with_prompt(group: PromptGroup) -> bool:
+    """Whether the whole text was given as the response, a common mistake that shows the prompt twice."""
+    prompt = group.prompt if isinstance(group.prompt, str) else group.prompt[-1].content
+    return bool(group.responses and prompt) and all(response.text.startswith(prompt) for response in group.responses)
+
+
 def look_alike(groups: Iterable[PromptGroup]) -> tuple[str, ...]:
     """Where comparisons stand whose two responses differ in white space or in the form of Unicode alone."""
     return tuple(

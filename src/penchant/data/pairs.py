@@ -26,9 +26,10 @@ RESPONSE_MARKER = re.compile(
 SENTENCE_END = re.compile(r"[.!?:;\n\u3002\uff01\uff1f\uff1a\u2026>\]][\"'\u201d\u2019)]*\s*\Z")
 # Ratings of the two responses: score_chosen, chosen-rating, chosen_avg_rating ...
 RATING = re.compile(
-    r"(?:score|rating|reward)s?[_-](?:chosen|rejected)|"
-    r"(?:chosen|rejected)[_-](?:(?:avg|mean|overall|total)[_-])?(?:score|rating|reward)"
+    r"(?:score|rating|reward)s?[_-]?chosen|chosen[_-]?(?:(?:avg|mean|overall|total)[_-]?)?(?:score|rating|reward)",
+    re.IGNORECASE,
 )
+TIE_FIELDS = ("tie", "is_tie")
 
 
 def pair(
@@ -51,9 +52,10 @@ def rated_pair(row: Row, prompt: Prompt, chosen: str, rejected: str) -> PromptGr
     Raises:
         RowError: the rejected response has the higher rating.
     """
-    fields = _rating_fields(row)
+    tie = any(row.get(field) is True for field in TIE_FIELDS)
+    fields = rating_fields(row)
     if fields is None:
-        return pair(prompt, chosen, rejected)
+        return pair(prompt, chosen, rejected, tie=tie)
     scores = [_rating(row[field]) for field in fields]
     if scores[0] < scores[1]:
         raise RowError(
@@ -62,15 +64,15 @@ def rated_pair(row: Row, prompt: Prompt, chosen: str, rejected: str) -> PromptGr
             "contradict the preference. Correct the row, or leave the ratings out "
             f"(data.columns={{{fields[0]}: null, {fields[1]}: null}})",
         )
-    return pair(prompt, chosen, rejected, tie=scores[0] == scores[1], scores=scores)
+    return pair(prompt, chosen, rejected, tie=tie or scores[0] == scores[1], scores=scores)
 
 
-def _rating_fields(row: Row) -> tuple[str, str] | None:
+def rating_fields(row: Row) -> tuple[str, str] | None:
     """The first two columns that hold a rating of either response."""
     for name in row:
-        if not (isinstance(name, str) and RATING.fullmatch(name) and "chosen" in name):
+        if not (isinstance(name, str) and RATING.fullmatch(name)):
             continue
-        other = name.replace("chosen", "rejected")
+        other = name.replace("chosen", "rejected").replace("Chosen", "Rejected").replace("CHOSEN", "REJECTED")
         if other in row and _is_rating(dict.get(row, name)) and _is_rating(dict.get(row, other)):
             return name, other
     return None

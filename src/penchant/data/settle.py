@@ -8,7 +8,7 @@ from typing import Literal
 
 from penchant.data.columns import COMMENTARY, ReadRow, quality_columns
 from penchant.data.fields import RowError, cut
-from penchant.data.marks import alike_sentence, find_marks, look_alike
+from penchant.data.marks import alike_sentence, begins_with_prompt, find_marks, look_alike
 from penchant.data.merge import Contradictions, without_ties
 from penchant.data.parse import BadRows, Parsed, listed
 from penchant.errors import InputError
@@ -59,6 +59,12 @@ def mark_warnings(source: str | Path, parsed: Parsed) -> list[str]:
     sentence = "" if parsed.layout.name == "hh" else find_marks(parsed.groups).sentence()
     alike = look_alike(parsed.groups)
     said = [f"{source}: {sentence}"] if sentence else []
+    repeated = [group.source for group in parsed.groups if begins_with_prompt(group)]
+    if repeated:
+        said.append(
+            f"{source}: {len(repeated)} prompts stand again at the beginning of all their responses (the first: "
+            f"{repeated[0]}), so they are shown twice"
+        )
     if alike:
         said.append(f"{source}: {alike_sentence(alike)}")
     return said

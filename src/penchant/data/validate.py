@@ -14,7 +14,7 @@ from penchant.data import formats
 from penchant.data.check_report import CheckReport, LengthSummary, TokenCounts, problems_of
 from penchant.data.columns import Columns
 from penchant.data.labels import count_labels
-from penchant.data.marks import find_marks, look_alike
+from penchant.data.marks import begins_with_prompt, find_marks, look_alike
 from penchant.data.merge import count_ties, find_contradictions, merge_groups
 from penchant.data.pairs import speaks_for_both
 from penchant.data.parse import BadRows, Parsed, parse_source
@@ -92,7 +92,7 @@ def check_preferences(
         contradictions=contradictions.pairs,
         contradictions_same_annotator=contradictions.same_annotator,
         repeated_responses=_repeated(parsed),
-        prompts_repeated=sum(map(_begins_with_prompt, groups)),
+        prompts_repeated=sum(map(begins_with_prompt, groups)),
         odd_turns=sum(map(_has_odd_turns, groups)),
         speaks_for_both=sum(map(speaks_for_both, groups)),
         lengths=_length_summaries(groups, tokens),
@@ -146,12 +146,6 @@ def _special_tokens(renderer: RendererLike | None) -> list[str]:
 
 def _repeated(parsed: Parsed) -> int:
     return sum(len(group.responses) - len(set(group.responses)) for group in parsed.groups)
-
-
-def _begins_with_prompt(group: PromptGroup) -> bool:
-    """The whole text given as response is a common mistake, and trains on the prompt twice."""
-    prompt = prompt_text(group.prompt) if isinstance(group.prompt, str) else group.prompt[-1].content
-    return bool(group.responses) and all(response.text.startswith(prompt) for response in group.responses)
 
 
 def _has_odd_turns(group: PromptGroup) -> bool:
