@@ -22,18 +22,23 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)
 )
 
+TRAIN = "train dpo model=MODEL data=good.jsonl out=new"
+PPO = "train ppo_gt model=MODEL data=prompts.txt prompts_per_step=2 out=new"
+STUDY = "study frontier model=MODEL prompts=prompts.txt eval_prompts=prompts.txt out=new"
+KEPT = ("reward that exits",)  # a run that stops keeps its last checkpoint
+
 # name: (arguments after `MODEL` is put in, words of the message)
 CASES: dict[str, tuple[str, str]] = {
     # settings
-    "negative seed": ("train dpo model=MODEL data=good.jsonl out=new seed=-1", "`seed`"),
-    "huge seed": (f"train dpo model=MODEL data=good.jsonl out=new seed={10**30}", "`seed`"),
-    "huge rank": ("train dpo model=MODEL data=good.jsonl out=new model.lora.rank=1000000000", "`model.lora.rank`"),
-    "huge epochs": ("train dpo model=MODEL data=good.jsonl out=new epochs=1000000000", "`epochs`"),
-    "infinite beta": ("train dpo model=MODEL data=good.jsonl out=new loss.beta=.inf", "`loss.beta`"),
-    "nan rate": ("train dpo model=MODEL data=good.jsonl out=new optimizer.learning_rate=.nan", "learning_rate"),
-    "unknown loss": ("train dpo model=MODEL data=good.jsonl out=new loss=dop", "loss"),
+    "negative seed": (TRAIN + " seed=-1", "`seed`"),
+    "huge seed": (TRAIN + f" seed={10**30}", "`seed`"),
+    "huge rank": (TRAIN + " model.lora.rank=1000000000", "`model.lora.rank`"),
+    "huge epochs": (TRAIN + " epochs=1000000000", "`epochs`"),
+    "infinite beta": (TRAIN + " loss.beta=.inf", "`loss.beta`"),
+    "nan rate": (TRAIN + " optimizer.learning_rate=.nan", "learning_rate"),
+    "unknown loss": (TRAIN + " loss=dop", "loss"),
     "sum of rankings": (
-        "train dpo model=MODEL data=good.jsonl out=new loss={name: sum,losses: [plackett_luce]}",
+        TRAIN + " loss={name: sum,losses: [plackett_luce]}",
         "plackett_luce",
     ),
     # configuration files
@@ -63,19 +68,30 @@ CASES: dict[str, tuple[str, str]] = {
     # models and rewards
     "no model": ("train dpo model=nope/nope/nope data=good.jsonl out=new", "nope"),
     "empty model": ("train dpo model=folder data=good.jsonl out=new", "folder"),
-    "no reward": ("train ppo_gt model=MODEL data=prompts.txt out=new reward=nope", "nope"),
-    "reward that exits": ("train ppo_gt model=MODEL data=prompts.txt out=new reward=exits.py:score", "exits.py"),
-    "reward without scheme": ("train ppo_gt model=MODEL data=prompts.txt out=new reward=localhost:99999", "localhost"),
-    "sample no reward": ("sample MODEL prompts.txt -o new.jsonl --reward exits.py:score", "exits.py"),
+    "no reward": (PPO + " reward=nope", "nope"),
+    "reward that exits": (
+        PPO + "-kept reward=exits.py:score",
+        "exits.py",
+    ),
+    "reward without scheme": (
+        PPO + " reward=localhost:99999",
+        "localhost",
+    ),
+    "sample no reward": ("sample MODEL prompts.txt -o new.jsonl --reward nope", "nope"),
     "sample of a pipe": ("sample MODEL pipe.txt -o new.jsonl", "pipe.txt"),
     # studies
-    "study no reward": ("study frontier model=MODEL reward=nope prompts=prompts.txt out=new", "nope"),
+    "study no reward": (
+        STUDY + " reward=nope",
+        "nope",
+    ),
     "study of nothing": (
-        "study frontier model=MODEL reward=vader prompts=prompts.txt out=new dpo=null preferred_ft=null "
-        "unlikelihood=null ppo=null ppo_gt=null best_of_n=null",
+        STUDY + " reward=vader dpo=null preferred_ft=null unlikelihood=null ppo=null ppo_gt=null best_of_n=null",
         "null",
     ),
-    "study seeds twice": ("study frontier model=MODEL reward=vader prompts=prompts.txt out=new seeds=[0,0]", "seeds"),
+    "study seeds twice": (
+        STUDY + " reward=vader seeds=[0,0]",
+        "seeds",
+    ),
     # judges, people, reports
     "judge address": (
         "judge MODEL --against reference --judge {name: endpoint,model: m,base_url: localhost:1} out=new",
@@ -144,7 +160,7 @@ def test_every_bad_input_has_one_message_and_leaves_nothing(
         before, started = names_below(inputs), time.monotonic()
         arguments = [part.replace("MODEL", tiny_model) for part in line.split(" ")]
         problem = _problem(main, _rejoined(arguments), words, capsys)
-        if not problem and (new := names_below(inputs) - before):
+        if not problem and name not in KEPT and (new := names_below(inputs) - before):
             problem = f"it left {sorted(new)[:5]}"
         if not problem and time.monotonic() - started > 60:
             problem = f"it took {time.monotonic() - started:.0f} s"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from penchant.config import Config
 from penchant.studies.settings import Count, LearningRate, RewardModelStage, StudyConfig
@@ -47,3 +47,9 @@ class AnnotatorsConfig(StudyConfig):
     """Of DPO."""
     reward_model: RewardModelStage | None = RewardModelStage(held_out=0)
     """The reward model; null leaves it out."""
+
+    @model_validator(mode="after")
+    def _something_to_judge(self) -> Self:
+        if self.beta is None and self.reward_model is None:
+            raise ValueError("there is nothing to compare: beta and reward_model are both null")
+        return self

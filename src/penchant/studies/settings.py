@@ -244,6 +244,13 @@ class MethodsConfig(SampledConfig, LearnedMethods):
     """PPO-GT's sweep, on the true reward."""
 
     @model_validator(mode="after")
+    def _something_to_compare(self) -> Self:
+        names = (*TRAINED, "best_of_n")
+        if all(getattr(self, name) is None for name in names):
+            raise ValueError(f"there is nothing to compare: {', '.join(names)} are all null")
+        return self
+
+    @model_validator(mode="after")
     def _samples_suffice(self) -> Self:
         if self.best_of_n is not None and max(self.best_of_n.n) > self.evaluation.reference_samples:
             raise ValueError(

@@ -1,0 +1,44 @@
+"""A command that is interrupted ends with one word, however early."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from penchant.cli import _interruptible
+
+START = (
+    "import sys; sys.argv = ['penchant', 'data', 'check', 'nope.jsonl']; import penchant_start; penchant_start.main()"
+)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_either_signal_interrupts_a_command_and_both_are_put_back(number: int) -> None:
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    with pytest.raises(KeyboardInterrupt), _interruptible():
+        os.kill(os.getpid(), number)
+        time.sleep(1)
+    assert {each: signal.getsignal(each) for each in before} == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_while_importing_ends_with_one_word(number: int) -> None:
+    ended = []
+    for wait in (0.2, 0.3, 0.4, 0.6, 0.8, 1.0):
+        process = subprocess.Popen(
+            [sys.executable, "-c", START], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        time.sleep(wait)
+        process.send_signal(number)
+        errors = process.communicate(timeout=60)[1]
+        ended.append(process.returncode)
+        assert "Traceback" not in errors
+        assert process.returncode in (2, 130), (wait, process.returncode, errors)  # 2: it had come to its end
+        assert errors == "interrupted\n" if process.returncode == 130 else "nope.jsonl" in errors
+    assert 130 in ended
