@@ -20,9 +20,14 @@ START = (
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_either_signal_interrupts_a_command_and_both_are_put_back(number: int) -> None:
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-    with pytest.raises(KeyboardInterrupt), _interruptible():
-        os.kill(os.getpid(), number)
-        time.sleep(1)
+
+    def command() -> None:
+        with _interruptible():
+            os.kill(os.getpid(), number)
+            time.sleep(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        command()
     assert {each: signal.getsignal(each) for each in before} == before
 
 
