@@ -376,7 +376,11 @@ def _sample(options: argparse.Namespace) -> int:
         dtype=options.dtype,
         trust_remote_code=options.trust_remote_code,
     )
-    long = [group.source for group in asked if not policy.has_room(group.prompt, options.max_new_tokens)]
+    long = [
+        group.source
+        for group in asked
+        if not policy.has_room(group.prompt, options.max_new_tokens, source=group.source)
+    ]
     if long:
         more = f" (+{len(long) - 20} more)" if len(long) > 20 else ""
         raise InputError(

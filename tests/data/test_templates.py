@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -218,3 +219,13 @@ def test_the_templates_of_the_shared_cases(name: str, outcome: Any) -> None:
     assert (head, answer) == outcome
     if name == "drops_system":
         assert "leaves out or rewrites turn 1" in refused(template, SYSTEM, "The Rhine.")
+
+
+def test_a_prompt_of_a_file_is_named_where_its_template_fails() -> None:
+    from penchant.models.policy import Policy
+
+    policy = SimpleNamespace(context=100, renderer=renderer("{{ raise_exception('no') }}"))
+    with pytest.raises(InputError, match=r"^prompts.txt:3: the chat template refuses this conversation: no"):
+        Policy.has_room(policy, ASKED, 5, source="prompts.txt:3")  # type: ignore[arg-type]
+    policy.renderer = renderer(CHATML)
+    assert [Policy.has_room(policy, ASKED, tokens) for tokens in (5, 90)] == [True, False]  # type: ignore[arg-type]

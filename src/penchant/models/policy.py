@@ -14,6 +14,7 @@ from penchant.data.render import Renderer
 from penchant.engine.generate import Sampler, Sampling, draw
 from penchant.engine.lengths import context_length
 from penchant.engine.score import Progress, Scorer, score, token_budget
+from penchant.errors import InputError
 from penchant.models.adapters import join_saved
 from penchant.types import Prompt, PromptGroup, Response
 
@@ -70,9 +71,17 @@ class Policy:
         config: Any = self.model.config
         return context_length(config.get_text_config())
 
-    def has_room(self, prompt: Prompt, tokens: int) -> bool:
-        """Whether so many tokens fit after the prompt."""
-        return self.context is None or len(self.renderer.prompt_ids(prompt)) + tokens <= self.context
+    def has_room(self, prompt: Prompt, tokens: int, *, source: str = "") -> bool:
+        """Whether so many tokens fit after the prompt; `source` names the prompt's row in errors.
+
+        Raises:
+            InputError: the chat template fails, or leaves a turn out.
+        """
+        try:
+            length = len(self.renderer.prompt_ids(prompt))
+        except InputError as error:
+            raise type(error)(f"{source}: {error}" if source else str(error)) from error
+        return self.context is None or length + tokens <= self.context
 
     def draw(
         self, prompts: Sequence[Prompt], sampling: Sampling, *, progress: Progress | None = None

@@ -151,7 +151,7 @@ def _prompts(
     groups = load_prompts(
         data.path, layout=data.layout, split=data.split, limit=data.limit, bad_rows=data.bad_rows, columns=data.columns
     )
-    fitting = [group for group in groups if policy.has_room(group.prompt, config.max_new_tokens)]
+    fitting = [group for group in groups if policy.has_room(group.prompt, config.max_new_tokens, source=group.source)]
     if len(fitting) < len(groups):
         warnings.append(
             f"{len(groups) - len(fitting)} of {len(groups)} prompts leave no room for {config.max_new_tokens} tokens "
