@@ -110,6 +110,8 @@ def test_another_name_for_a_prompt_beside_one_is_refused(tmp_path: Path, name: s
     ("changes", "field"),
     [
         ({"images": ["dog.jpg"]}, "images"),
+        ({"imageUrl": "http://x/y.png"}, "imageUrl"),
+        ({"image_path": "dog.jpg", "num_images": 1}, "image_path"),
         ({"tools": CALL}, "tools"),
         ({"chosen": [{"role": "assistant", "content": None, "tool_calls": CALL}]}, "chosen[0].tool_calls"),
         ({"chosen": [{"role": "assistant", "content": "a", "reasoning_content": "r"}]}, "chosen[0].reasoning_content"),
@@ -157,7 +159,9 @@ def test_metadata_has_the_name_and_the_form_of_metadata() -> None:
     assert not is_metadata("problem", "12")
 
 
-@pytest.mark.parametrize("name", ["helpfulness", "rating", "is_correct", "rejected_response", "kto_label", "reward"])
+@pytest.mark.parametrize(
+    "name", ["helpfulness", "rating", "is_correct", "rejected_response", "kto_label", "reward", "thumbsUp"]
+)
 def test_demonstrations_with_a_verdict_are_refused(tmp_path: Path, name: str) -> None:
     path = save(tmp_path / "a.jsonl", {"prompt": "p", "completion": "c", name: 0})
     with pytest.raises(InputError, match=rf"a.jsonl:1: field '{name}' says how good the response is.*method kto"):

@@ -83,6 +83,18 @@ def test_a_shared_beginning_that_ends_inside_a_sentence_is_taken_only_if_prescri
     assert layout.parse(row, "here:1", prescribed=True).prompt == prompt
 
 
+@pytest.mark.parametrize("tag", ["think", "reasoning", "scratchpad"])
+def test_a_shared_beginning_never_ends_inside_a_block(tag: str) -> None:
+    row = {name: f"<{tag}>\nI add. {name}\n</{tag}>\n{name}" for name in ("chosen", "rejected")}
+    layout = detect(row, PREFERENCES)
+    assert layout is not None
+    for prescribed in (False, True):
+        with pytest.raises(RowError, match="ends inside a block"):
+            layout.parse(row, "here:1", prescribed=prescribed)
+    done = {name: f"<{tag}>I add.</{tag}>\nWhat is it?\n{name}" for name in ("chosen", "rejected")}
+    assert read(done)[1].prompt == f"<{tag}>I add.</{tag}>\nWhat is it?"
+
+
 def test_texts_without_a_shared_beginning_have_no_prompt() -> None:
     error = refused({"chosen": "Yes, sure", "rejected": "No, never"})
     assert error.kind == "history"

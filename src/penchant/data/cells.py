@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from penchant.data.fields import RowError, cut
+from penchant.data.fields import ROLES, RowError, cut
 from penchant.data.lines import parsed_json
 
 TURN_KEYS = (("role", "content"), ("from", "value"))
@@ -40,6 +40,8 @@ def _is_turn(value: Any) -> bool:
 def _parsed(text: str, name: str) -> Any:
     """The turns that a text holds; the text itself where it is JSON or Python of another kind."""
     value = _literal(text, name)
+    if isinstance(value, dict) and str(value.get("role", value.get("from"))).lower() not in ROLES:
+        return text  # an object of another kind that has such fields
     turns = [value] if isinstance(value, dict) else value
     return value if isinstance(turns, list) and turns and all(map(_is_turn, turns)) else text
 

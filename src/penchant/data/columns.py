@@ -41,7 +41,7 @@ PROMPT_COLUMNS = (
 )
 SHOWN_COLUMNS = (*SYSTEM_COLUMNS, *PROMPT_COLUMNS)
 TOOL_COLUMNS = ("tools", "functions")
-MEDIA_COLUMNS = ("images", "image", "videos", "video", "audios", "audio")
+MEDIA_WORD = re.compile(r"(?:image|img|picture|photo|video|audio|pixel)s?")
 # What identifies or describes a row. A value with a space in it is text, under any name.
 METADATA = re.compile(
     r"|unnamed: \d+|(?:.*[_.\- ])?(?:id|ids|idx|index|key|uid|uuid|guid|hash|md5|sha1|sha256|url|urls|uri|source|"
@@ -50,6 +50,7 @@ METADATA = re.compile(
     re.IGNORECASE,
 )
 WORD = re.compile(r"[a-z]+")
+CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 # Words about the answers, which differ from pair to pair of one prompt.
 COMMENTARY = re.compile(
     r".*(?:reason|rationale|explanation|critique|feedback|comment|note|statement|elaboration|justification|judg|"
@@ -63,7 +64,9 @@ QUALITY_WORD = re.compile(
     r"label|labels|score|scores|rating|ratings|rank|ranking|reward|rewards|grade|quality|star|stars|vote|votes|"
     r"upvotes|likes|helpfulness|helpful|correctness|correct|coherence|harmless|harmlessness|toxic|toxicity|safe|"
     r"unsafe|good|bad|accept|accepted|reject|rejected|chosen|prefer|preferred|preference|better|worse|winner|"
-    r"thumbs|desirable|approved|solved|passed|failed|valid|invalid|hallucinated|truthful|honesty|comparisons"
+    r"thumbs|desirable|approved|solved|passed|failed|valid|invalid|hallucinated|flag|flagged|feedback|upvoted|downvotes|"
+    r"downvoted|accuracy|verdict|judgement|judgment|win|won|lost|loser|incorrect|wrong|fail|failure|success|harmful|liked|"
+    r"disliked|truthful|honesty|comparisons"
 )
 
 
@@ -86,6 +89,11 @@ class ReadRow(dict[str, Any]):
     def unread(self) -> dict[str, Any]:
         """The columns that hold something and that nobody looked at."""
         return {str(name): value for name, value in self.items() if name not in self.looked_at and holds(value)}
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a column's name, lower-cased: `imageUrl`, `image_url` and `Image URL` have the same."""
+    return WORD.findall(CAMEL.sub("_", name).lower())
 
 
 def rename_columns(values: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
@@ -153,7 +161,7 @@ def text_columns(unread: Mapping[str, Any], group: PromptGroup | None = None) ->
 def quality_columns(row: ReadRow) -> list[str]:
     """The columns that say how good a response is, or that hold another one that lost."""
     names = [name for name, value in row.items() if isinstance(name, str) and value is not None and value != ""]
-    return [name for name in names if name == "kto_tag" or any(map(QUALITY_WORD.fullmatch, WORD.findall(name.lower())))]
+    return [name for name in names if name == "kto_tag" or any(map(QUALITY_WORD.fullmatch, words_of(name)))]
 
 
 def add_context(group: PromptGroup, row: ReadRow) -> PromptGroup:
@@ -217,7 +225,7 @@ def refuse_lost(group: PromptGroup, unread: Mapping[str, Any], layout: str, *, p
             raise RowError(
                 "unread", f"field {column!r}: tools are shown to the model and cannot be read yet; {leave_out}"
             )
-        if kind in MEDIA_COLUMNS:
+        if any(map(MEDIA_WORD.fullmatch, words_of(name))) and not isinstance(value, int | float):
             raise RowError("unread", f"field {column!r}: pictures, videos and sounds cannot be read yet; {leave_out}")
         if not prescribed and kind in SHOWN_COLUMNS and is_text(value) and not _is_copy(value, known):
             raise RowError(

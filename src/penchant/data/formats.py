@@ -298,8 +298,8 @@ def _advice(row: Row, layout: Layout, found: Sequence[str]) -> str:
         values |= {field: row[column] for field, column in renamed.items()}
         try:
             layout.parse(values, "")
-        except InputError:
-            renamed = {}
+        except InputError as error:  # another column may want a word too, and will be told so
+            renamed = renamed if isinstance(error, RowError) and error.kind == "unread" else {}
     if not renamed:
         return "convert the file to a known layout (data.columns={FIELD: COLUMN} renames columns)."
     words = "; ".join(f"rename {cut(column)!r} to {field!r}" for field, column in renamed.items())

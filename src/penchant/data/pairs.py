@@ -29,6 +29,7 @@ RATING = re.compile(
     r"(?:score|rating|reward)s?[_-]?chosen|chosen[_-]?(?:(?:avg|mean|overall|total)[_-]?)?(?:score|rating|reward)",
     re.IGNORECASE,
 )
+OPEN_TAG = re.compile(r"<(\w{1,30})>")
 TIE_FIELDS = ("tie", "is_tie")
 
 
@@ -132,10 +133,11 @@ def read_trl_implicit(row: Row) -> PromptGroup:
             "history",
             "fields 'chosen' and 'rejected' share no beginning that could be the prompt; add a field 'prompt'",
         )
-    if shared.count("<think>") > shared.count("</think>"):
+    if any(f"</{tag}>" not in shared and f"</{tag}>" in chosen for tag in OPEN_TAG.findall(shared)):
         raise RowError(
             "history",
-            "fields 'chosen' and 'rejected' share a beginning that ends inside a think block, which is no prompt; "
+            "fields 'chosen' and 'rejected' share a beginning that ends inside a block (such as <think>), which "
+            "is no prompt; "
             "add a field 'prompt'",
         )
     return rated_pair(row, shared[:cut], as_text(chosen[cut:], "chosen"), as_text(rejected[cut:], "rejected"))

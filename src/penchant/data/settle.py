@@ -28,9 +28,9 @@ def refuse_judged(group: PromptGroup, row: ReadRow) -> None:
         raise RowError(
             "value", "its responses are compared, and sft would teach the losing ones too: use the method preferred_ft"
         )
-    if group.prompt == "":  # a plain text, whose label is its class
-        return
     judged = quality_columns(row)
+    if group.prompt == "":  # a plain text, whose label is its class, unless it says yes or no
+        judged = [name for name in judged if isinstance(row[name], bool)]
     if judged or group.scores is not None:
         name = cut(judged[0] if judged else "scores")
         raise RowError(
