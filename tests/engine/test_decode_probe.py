@@ -93,7 +93,7 @@ def whole_pass_samples(model: Any, sampling: Sampling) -> list[list[tuple[int, .
 )
 def test_draws_are_those_of_whole_passes(maker: Any, way: str, caplog: pytest.LogCaptureFixture) -> None:
     model = make(maker)
-    for sampling in (Sampling(temperature=0, max_new_tokens=6), Sampling(n=3, max_new_tokens=6, seed=1)):
+    for sampling in (Sampling(temperature=0, max_new_tokens=5), Sampling(n=2, max_new_tokens=5, seed=1)):
         with caplog.at_level(logging.WARNING, "penchant.engine"):
             drawn = draw(model, PROMPTS, sampling, end_ids=END)
         assert [[ids for ids, _ in row] for row in drawn] == whole_pass_samples(make(maker), sampling)
@@ -104,12 +104,11 @@ def test_draws_are_those_of_whole_passes(maker: Any, way: str, caplog: pytest.Lo
 
 @pytest.mark.parametrize("maker", [longrope, dynamic])
 def test_rows_that_grow_over_a_threshold_begin_anew(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prompts of 2 to 17 tokens, 24 more: some begin below the threshold, some above it, some cross it."""
+    """Prompts of 2 to 17 tokens, 18 more: some begin below the threshold, some above it, some cross it."""
     monkeypatch.setattr("penchant.engine.generate.check_room", lambda *_: None)  # `dynamic` grows over its context
-    sampling = Sampling(n=2, max_new_tokens=24, seed=2)
+    sampling = Sampling(max_new_tokens=18, seed=2)
     drawn = draw(make(maker), PROMPTS, sampling, end_ids=END)
     assert [[ids for ids, _ in row] for row in drawn] == whole_pass_samples(make(maker), sampling)
-    assert {len(ids) for row in drawn for ids, _ in row} != {24}  # some ended on their own
 
 
 def test_progress_counts_every_sample_without_a_cache() -> None:

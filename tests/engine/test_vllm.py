@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from length_models import longrope
 from penchant.engine.generate import Sampling
-from penchant.engine.vllm import parameters, samples_of
+from penchant.engine.vllm import check_one_class, parameters, samples_of
 from penchant.errors import InputError
 from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
@@ -39,6 +40,16 @@ def test_settings_and_a_seed_for_each_prompt() -> None:
 def test_the_settings_are_vllms() -> None:
     vllm = pytest.importorskip("vllm")
     vllm.SamplingParams(**parameters((1, 5), Sampling(), ENDS))
+
+
+def test_rows_of_two_length_classes_are_refused() -> None:
+    """The longrope model's frequencies change beyond 16 tokens."""
+    model = longrope()
+    check_one_class(model, [(1,) * 9], Sampling(max_new_tokens=8))
+    check_one_class(model, [(1,) * 17, (1,) * 30], Sampling(max_new_tokens=8))
+    for lengths, tokens in (((9,), 9), ((9, 17), 1)):
+        with pytest.raises(InputError, match=r"Phi3ForCausalLM .*at 16 tokens.*sampler: penchant"):
+            check_one_class(model, [(1,) * length for length in lengths], Sampling(max_new_tokens=tokens))
 
 
 def test_samples_in_the_order_of_their_index() -> None:

@@ -41,7 +41,7 @@ def decoding_support(model: nn.Module) -> Decoding:
     inner = unwrap(model)
     way, reason = decoding_way(model)
     if way == "none":
-        raise InputError(f"{type(inner).__name__} cannot be sampled: {reason}")
+        raise InputError(reason)
     return _ways(inner.config)[way]
 
 
@@ -86,7 +86,8 @@ def _find_way(model: nn.Module) -> dict[str, Any]:
         if problem is None:
             return {"way": way, "reason": problems[0] if problems else ""}
         problems.append(problem)
-    return {"way": "none", "reason": f"no way of decoding gives its own numbers: {problems[0]}; {problems[-1]}"}
+    reason = f"no way of decoding gives its own numbers: {problems[0]}; {problems[-1]}"
+    return {"way": "none", "reason": f"{type(inner).__name__} cannot be sampled: {reason}"}
 
 
 def probe_prompts(config: Any) -> list[tuple[int, ...]]:

@@ -18,7 +18,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from penchant.engine.attention import unwrap
 from penchant.engine.generate import Drawn, Sampling, check_room
+from penchant.engine.lengths import length_classes
 from penchant.engine.reference import fingerprint
 from penchant.errors import InputError
 
@@ -55,6 +57,7 @@ class VLLM:
         from vllm import SamplingParams
 
         check_room(model, prompts, sampling)
+        check_one_class(model, prompts, sampling)
         self._update(model)
         samples: list[list[Drawn]] = []
         step = max(1, SAMPLES // sampling.n)
@@ -95,6 +98,22 @@ class VLLM:
             self._engine.collective_rpc("reload_weights")  # from the same folder
             self._engine.reset_prefix_cache()  # holds states of the old weights
         self._weights = weights
+
+
+def check_one_class(model: nn.Module, prompts: Sequence[tuple[int, ...]], sampling: Sampling) -> None:
+    """Refuse rows of lengths at which the model's arithmetic changes: vLLM chooses it once, not per row.
+
+    Raises:
+        InputError: names the model and its classes of lengths.
+    """
+    classes = length_classes(unwrap(model).config.get_text_config())
+    lengths = [len(prompt) for prompt in prompts]
+    if lengths and classes.class_of(min(lengths)) != classes.class_of(max(lengths) + sampling.max_new_tokens - 1):
+        raise InputError(
+            f"sampler: vllm computes all rows of {type(unwrap(model)).__name__} alike, but its arithmetic changes with "
+            f"their length (at {', '.join(map(str, (*classes.thresholds, *filter(None, [classes.exact_above]))))} "
+            "tokens): take sampler: penchant"
+        )
 
 
 def parameters(prompt: tuple[int, ...], sampling: Sampling, end_ids: frozenset[int]) -> dict[str, Any]:

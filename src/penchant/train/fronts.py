@@ -1,7 +1,8 @@
 """Fronts of responses: of the longer one of a pair, as many first tokens as the shorter one has (LD-DPO).
 
-In training the policy's front is summed from the tokens that are scored anyway. The reference and evaluations score it
-as a response of its own, cut to that length, so that the reference's table on disk serves here too.
+In training the policy's front is summed from the tokens that are scored anyway. The reference and evaluations score the
+whole response with only its front counted: a row's length may decide its numbers (`engine/lengths.py`). The reference's
+table on disk serves here too.
 """
 
 from __future__ import annotations
@@ -57,11 +58,11 @@ def _fronts(group: PromptGroup, rendered: Rendered) -> list[Front]:
 
 
 def _cut(branch: Branch, count: int) -> Branch:
-    """Return the branch up to its scored token number `count`."""
+    """Return the branch with only its first `count` scored tokens counted."""
     spans, left = [], count
     for start, end in branch.spans:
         spans.append((start, min(end, start + left)))
         left -= spans[-1][1] - start
         if not left:
             break
-    return Branch(branch.ids[: spans[-1][1]], tuple(spans))
+    return Branch(branch.ids, tuple(spans))
