@@ -46,3 +46,9 @@ def test_the_page_counts_faults_and_lists_every_type() -> None:
     assert "| `b` | off | refused | why / b |" in page
     assert "| `c` | large |" in page
     assert [v.fault for v in verdicts] == [False, True, False]
+
+
+def test_the_recorded_page_has_no_fault() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert "traceback: **0**" in text
+    assert all(f"`{kind}`" in text for kind in ("mamba", "falcon_mamba", "rwkv", "xlstm", "recurrent_gemma", "minimax"))

@@ -143,3 +143,19 @@ def test_the_published_case_scores_alike(cases: Path) -> None:
     scorer = Scorer(make())
     for got, want in zip(score(scorer, rows), [alone(make, some) for some in rows], strict=True):
         torch.testing.assert_close(got, want, atol=1e-3, rtol=0)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 24), st.lists(st.integers(1, 24), min_size=1, max_size=4)), min_size=1, max_size=4
+    ),
+    st.sampled_from([20, 60, 1024]),
+)
+@settings(max_examples=12, deadline=None)
+def test_any_rows_in_any_passes_score_as_alone(lengths: list[tuple[int, list[int]]], budget: int) -> None:
+    model = longrope()
+    rows = [row(prompt, *branches) for prompt, branches in lengths]
+    for got, want in zip(
+        score(Scorer(model), rows, budget=budget), [alone(lambda: model, r) for r in rows], strict=True
+    ):
+        torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-5)
