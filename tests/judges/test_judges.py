@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from penchant.data.write import write_groups
 from penchant.errors import InputError
-from penchant.judges import Judge, Question, ask, judge_one, make_judge
+from penchant.judges import Judge, Question, VerdictStore, ask, judge_one, make_judge
 from penchant.judges.contract import digest
 from penchant.judges.panel import majority
 from penchant.judges.settings import JudgeSpec, Reward
@@ -191,3 +193,72 @@ def test_a_reward_model_reads_the_end_of_a_long_prompt_and_says_what_it_cannot_r
     alone: dict[int, Verdict] = {}
     judge.judge_many([Question("c" * 300 + end, "x" * 60, "y")], alone.__setitem__)
     assert alone[0] == verdicts[1]  # what was cut off does not matter
+
+
+# -- verdicts are kept under the content of who gave them ----------------------------------------------------------
+
+
+def test_a_function_that_was_edited_is_another_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my_judge.py").write_text("from my_factor import FACTOR\ndef f(p): return [FACTOR * len(t) for _, t in p]")
+    Path("my_factor.py").write_text("FACTOR = 1")
+    with VerdictStore(tmp_path / "store.sqlite") as store:
+        for reward in ("my_judge:f", "my_judge.py:f"):
+            settings = {"name": "reward", "reward": reward}
+            Path("my_factor.py").write_text("FACTOR = 1")
+            long = [answer.outcome for answer in ask(make(**settings), PAIRS, store=store)]
+            kept = len(store)
+            assert [answer.outcome for answer in ask(make(**settings), PAIRS, store=store)] == long
+            assert len(store) == kept  # nobody was asked again
+            Path("my_factor.py").write_text("FACTOR = -1")  # a file that it imports
+            short = [answer.outcome for answer in ask(make(**settings), PAIRS, store=store)]
+            assert short == ["b" if one == "a" else "a" for one in long]
+
+
+def test_a_model_with_other_weights_is_another_judge(tiny_model: str, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoModelForSequenceClassification
+
+    for labels in (1, 2):
+        folder = tmp_path / f"labels-{labels}"
+        shutil.copytree(tiny_model, folder)
+        torch.manual_seed(0)
+        AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=labels).save_pretrained(folder)
+        name = f"classifier:{folder}" if labels == 2 else str(folder)
+        before = make(name="reward", reward=name, device="cpu").identity
+        file = folder / "model.safetensors"
+        weights, times = load_file(file), file.stat()
+        save_file({key: -value for key, value in weights.items()}, file, {"format": "pt"})
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert file.stat().st_size == times.st_size
+        assert make(name="reward", reward=name, device="cpu").identity != before
+
+
+def test_verdicts_of_an_earlier_version_are_known_still() -> None:
+    """Where nothing behind the name can change, the key is the one that c111d53 kept them under."""
+    assert make(name="reward").identity == "reward vader  margin 0.0"
+    assert make(name="longest").identity == "longest"
+
+
+def test_a_run_that_did_not_end_is_no_judge(tmp_path: Path) -> None:
+    (tmp_path / "run" / "checkpoint").mkdir(parents=True)
+    (tmp_path / "run" / "config.yaml").write_text("method: dpo\n")
+    with pytest.raises(InputError, match="cannot be a judge: the run did not come to its end"):
+        make(name="policy", model=str(tmp_path / "run" / "checkpoint"))
+
+
+@pytest.mark.parametrize("when", ["import", "call"])
+def test_a_judge_that_ends_the_program_is_an_error(
+    tmp_path: Path, when: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from penchant.cli import main
+
+    body = "import sys\nsys.exit(0)\n" if when == "import" else "import sys\ndef f(pairs):\n    sys.exit(0)\n"
+    (tmp_path / "leaves.py").write_text(body)
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "a", "responses": ["bb", "b"]}\n')
+    rows = str(tmp_path / "rows.jsonl")
+    judge = f"judge={{name: reward, reward: '{tmp_path}/leaves.py:f'}}"
+    assert main(["judge", rows, f"against={rows}", judge, f"out={tmp_path / 'out'}"]) == 2
+    assert "leaves.py:f`" in (told := capsys.readouterr().err)
+    assert "it ended the program (sys.exit(0))" in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -143,3 +144,23 @@ def test_the_built_in_model_is_converted_once_and_answers(smollm2) -> None:  # t
     assert smollm2.renderer.chat
     (texts,) = smollm2.generate(["What is the capital of France?"], temperature=0, max_new_tokens=12)
     assert "Paris" in texts[0]
+
+
+def test_a_gguf_file_is_known_by_its_whole_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edit in the middle of a large file, by somebody who restores size and time."""
+
+    def converted(path: Path, folder: Path) -> None:
+        (folder / "config.json").write_text(path.read_bytes()[2**21 : 2**21 + 1].hex())
+
+    monkeypatch.setattr("penchant.models.builtin._save_dequantized", converted)
+    file = tmp_path / "model.gguf"
+    file.write_bytes(bytes(2**22))
+    before, times = convert_gguf(file), file.stat()
+    assert convert_gguf(file) == before
+    with file.open("r+b") as opened:
+        opened.seek(2**21)
+        opened.write(b"\x01")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    after = convert_gguf(file)
+    assert after != before
+    assert [(folder / "config.json").read_text() for folder in (before, after)] == ["00", "01"]

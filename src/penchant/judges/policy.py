@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from penchant.engine.reference import fingerprint
 from penchant.judges.contract import Done, Question
 from penchant.judges.prompts import Template
+from penchant.models.finished import check_finished
 from penchant.models.load import load_policy
 from penchant.types import PromptGroup, Response, Verdict
 
@@ -23,6 +25,7 @@ class PolicyJudge:
     """
 
     def __init__(self, model: str, template: Template, *, device: str = "auto", margin: float = 0.0) -> None:
+        check_finished(Path(model).expanduser(), "a judge")
         self.policy = load_policy(model, device=device)
         self.template, self.margin = template, margin
         self.identity = f"policy {fingerprint(self.policy.model)} {template.digest} margin {margin}"

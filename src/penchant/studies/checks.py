@@ -28,11 +28,12 @@ def check_names(tasks: Sequence[Task]) -> None:
         InputError: no such model, reward, data file or judge's part.
     """
     checks = {"model": check_model, "reward": check_reward, "judge": _check_judge}
+    tasks = [task for task in tasks if task.kind != "rows"]  # the folder of data; its tasks look for their files
     named = {(role, name) for task in tasks for role, name in task.places.items() if name}
     for role, name in sorted(named):
         if role in checks:
             checks[role](name)
-        elif role in DATA and not (role == "data" and Path(name).is_dir()):  # of tasks, which look for their files
+        elif role in DATA:
             check_source(name)
 
 
