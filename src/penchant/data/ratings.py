@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -65,6 +65,11 @@ class Ratings:
     contradicted: int = 0
 
     @property
+    def clusters(self) -> list[str]:
+        """The prompt of each pair, which intervals resample."""
+        return [pair.prompt for pair in self.pairs]
+
+    @property
     def times(self) -> list[int]:
         """How many raters judged each pair."""
         return [sum(verdict is not None for verdict in said) for said in zip(*self.verdicts, strict=True)]
@@ -93,17 +98,14 @@ def read_ratings(
             that stands for a person and a judge, or for two files; names in `only` that nobody has; a `topic` that no
             row has.
     """
-    said: dict[str, dict[Key, set[str]]] = {}
-    shown: dict[str, dict[Key, set[bool | None]]] = {}
-    pairs: dict[Key, Compared] = {}
-    about: dict[Key, dict[str, str]] = {}
-    found = Ratings()
+    table = RatingsTable()
+    skipped = 0
     named_after: dict[str, str] = {}
     for source, is_people in [*((file, False) for file in files), *((file, True) for file in people)]:
         loaded = read_preferences(
             source, ties="half", merge=False, contradictions="keep", bad_rows=bad_rows, layout=layout
         )
-        found.skipped_rows += loaded.skipped_rows
+        skipped += loaded.skipped_rows
         known_beside = beside_by_source(source, loaded.layout, topic=topic)
         name = _file_rater(source, loaded.groups)
         if name is not None and named_after.setdefault(name, source) != source:
@@ -113,28 +115,77 @@ def read_ratings(
             for comparison in group.comparisons:
                 rater = comparison.annotator if name is None else name
                 assert rater is not None
-                _refuse_both(rater, is_people, found, said, source)
-                key, verdict, pair = oriented(group, comparison, beside.models)
-                if key[1] == key[2]:
-                    found.alike += 1
-                    continue
-                known = pairs.setdefault(key, pair)
-                if known.models is None and pair.models is not None:
-                    pairs[key] = pair
-                about[key] = {**beside.topics, **about.get(key, {})}
-                said.setdefault(rater, {}).setdefault(key, set()).add(verdict)
-                shown.setdefault(rater, {}).setdefault(key, set()).add(_first_shown(group, comparison, pair, beside))
-    _require_known(only, said)
-    found.raters = [rater for rater in said if not only or rater in only]
-    found.people &= set(found.raters)
-    kept = [key for key in pairs if any(key in said[rater] for rater in found.raters)]
-    found.pairs = [pairs[key] for key in kept]
-    found.contradicted = sum(len(verdicts) > 1 for rater in found.raters for verdicts in said[rater].values())
-    found.verdicts = [[_one(said[rater].get(key)) for key in kept] for rater in found.raters]
-    found.shown = [[_only(shown[rater].get(key)) for key in kept] for rater in found.raters]
-    found.topic = topic_field(((pairs[key].prompt, about[key]) for key in kept), topic)
-    found.topics = [about[key].get(found.topic) if found.topic is not None else None for key in kept]
-    return found
+                table.refuse_both(rater, is_people, source)
+                table.add(rater, group, comparison, beside)
+    return replace(table.ratings(only, topic), skipped_rows=skipped)
+
+
+class RatingsTable:
+    """Comparisons as they come, by whom and of what, until `ratings` says who said what.
+
+    The files of `penchant agree` and the admin's page of `penchant collect` go through this, so that both have one
+    number.
+    """
+
+    def __init__(self) -> None:
+        self._said: dict[str, dict[Key, set[str]]] = {}
+        self._shown: dict[str, dict[Key, set[bool | None]]] = {}
+        self._pairs: dict[Key, Compared] = {}
+        self._about: dict[Key, dict[str, str]] = {}
+        self._people: set[str] = set()
+        self._alike = 0
+
+    def add(self, rater: str, group: PromptGroup, comparison: Comparison, beside: Beside) -> None:
+        """Add what a rater says of two responses."""
+        key, verdict, pair = oriented(group, comparison, beside.models)
+        if key[1] == key[2]:
+            self._alike += 1
+            return
+        known = self._pairs.setdefault(key, pair)
+        if known.models is None and pair.models is not None:
+            self._pairs[key] = pair
+        self._about[key] = {**beside.topics, **self._about.get(key, {})}
+        self._said.setdefault(rater, {}).setdefault(key, set()).add(verdict)
+        self._shown.setdefault(rater, {}).setdefault(key, set()).add(_first_shown(group, comparison, pair, beside))
+
+    def refuse_both(self, rater: str, is_people: bool, source: str) -> None:
+        """Refuse a rater that is a person and a judge.
+
+        Raises:
+            InputError: it stands in a file of the other kind.
+        """
+        if rater in self._said and (rater in self._people) != is_people:
+            raise InputError(
+                f"{source}: {rater!r} stands in a file of people and in a file of judges: a rater is one or the other"
+            )
+        if is_people:
+            self._people.add(rater)
+
+    def ratings(self, only: Sequence[str] = (), topic: str | None = None) -> Ratings:
+        """Return who says what of which comparison.
+
+        Args:
+            only, topic: as in `read_ratings`.
+
+        Raises:
+            InputError: names that nobody has; a topic that no row has.
+        """
+        said, pairs, about = self._said, self._pairs, self._about
+        _require_known(only, said)
+        raters = [rater for rater in said if not only or rater in only]
+        kept = [key for key in pairs if any(key in said[rater] for rater in raters)]
+        field_of_topics = topic_field(((pairs[key].prompt, about[key]) for key in kept), topic)
+        return Ratings(
+            pairs=[pairs[key] for key in kept],
+            raters=raters,
+            people=self._people & set(raters),
+            verdicts=[[_one(said[rater].get(key)) for key in kept] for rater in raters],
+            shown=[[_only(self._shown[rater].get(key)) for key in kept] for rater in raters],
+            topics=[about[key].get(field_of_topics) if field_of_topics is not None else None for key in kept],
+            topic=field_of_topics,
+            alike=self._alike,
+            contradicted=sum(len(verdicts) > 1 for rater in raters for verdicts in said[rater].values()),
+        )
 
 
 def oriented(
@@ -193,17 +244,6 @@ def _file_rater(source: str, groups: Sequence[PromptGroup]) -> str | None:
         )
     name = Path(source).name.removesuffix(".gz")
     return name.rpartition(".")[0] or name
-
-
-def _refuse_both(
-    rater: str, is_people: bool, found: Ratings, said: dict[str, dict[Key, set[str]]], source: str
-) -> None:
-    if rater in said and (rater in found.people) != is_people:
-        raise InputError(
-            f"{source}: {rater!r} stands in a file of people and in a file of judges: a rater is one or the other"
-        )
-    if is_people:
-        found.people.add(rater)
 
 
 def _require_known(only: Sequence[str], said: dict[str, dict[Key, set[str]]]) -> None:

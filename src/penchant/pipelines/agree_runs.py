@@ -49,7 +49,7 @@ def agreement_numbers(config: Agree) -> dict[str, Any]:
         bad_rows=config.bad_rows,
     )
     _require_common(found)
-    clusters = [pair.prompt for pair in found.pairs]
+    clusters = found.clusters
     how = {"level": config.level, "resamples": config.resamples, "seed": config.seed}
     pairs = [
         {"one": found.raters[one], "other": found.raters[other]}

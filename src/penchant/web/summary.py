@@ -11,12 +11,17 @@ from statistics import median
 
 from sqlmodel import Session, col, func, select
 
+from penchant.data.beside import Beside
+from penchant.data.own import read_penchant
+from penchant.data.ratings import Ratings, RatingsTable
 from penchant.metrics.agreement import Coefficient, agreement_between, krippendorff_alpha, pair_agreement
 from penchant.metrics.intervals import Estimate, cluster_mean
 from penchant.web.assignment import DONE, SKIPPED
-from penchant.web.export import Said, all_said
+from penchant.web.export import Said, all_said, rows
 from penchant.web.tables import Annotator, Assignment, Entry, Item, Judgment
 
+MOST_PEOPLE = 12
+"""People of whom every two stand in a table."""
 MOST_READ = 30
 """Disagreements on the page, the latest."""
 
@@ -86,7 +91,7 @@ def summarize(session: Session, overlap: int) -> Summary:
         by_item[one.item].append(one)
     judged = {item: [one for one in heard if one.places] for item, heard in by_item.items()}
     items = int(session.exec(select(func.count()).select_from(Item).where(col(Item.answer).is_(None))).one())
-    ratings, clusters = _ratings(judged, tuple(names.values()))
+    ratings = ratings_of(session)
     split = [item for item, heard in judged.items() if _differ(heard)]
     split.sort(key=lambda item: max(one.number for one in judged[item]), reverse=True)
     skipped = {item: sum(one.places is None for one in heard) for item, heard in by_item.items()}
@@ -96,9 +101,9 @@ def summarize(session: Session, overlap: int) -> Summary:
         needed=items * overlap,
         judged=sum(map(len, judged.values())),
         stuck=sum(len(names) - count < overlap for count in skipped.values()),
-        raw=agreement_between(ratings, clusters=clusters),
-        alpha=krippendorff_alpha(ratings, clusters),
-        kappa=_kappas(tuple(names.values()), ratings, clusters),
+        raw=agreement_between(ratings.verdicts, clusters=ratings.clusters),
+        alpha=krippendorff_alpha(ratings.verdicts, ratings.clusters),
+        kappa=_kappas(ratings),
         first_shown=_share(real, _first_won),
         longer=_share(real, lambda one, a, b: _longer_won(one, a, b, lengths)),
         workers=tuple(_worker(session, number, name, said, lengths) for number, name in names.items()),
@@ -118,15 +123,14 @@ def _lengths(entries: Mapping[int, str], wanted: set[int]) -> dict[int, list[int
     return found
 
 
-def _ratings(judged: Mapping[int, Sequence[Said]], names: Sequence[str]) -> tuple[list[list[str | None]], list[int]]:
-    """(annotators, pairs of responses of an item): which is better, and the entry of each pair."""
-    rows: list[dict[str, str]] = []
-    clusters = []
-    for heard in judged.values():
-        for a, b in combinations(sorted(heard[0].places or ()) if heard else (), 2):
-            rows.append({one.annotator: _verdict(one, a, b) for one in heard})
-            clusters.append(heard[0].entry)
-    return [[row.get(name) for row in rows] for name in names], clusters
+def ratings_of(session: Session) -> Ratings:
+    """Return who says what of which pair of responses, as `penchant agree` reads it from the same database."""
+    table = RatingsTable()
+    for row in rows(session):
+        group = read_penchant(row)
+        for comparison in group.comparisons:
+            table.add(comparison.annotator or "", group, comparison, Beside())
+    return table.ratings()
 
 
 def _verdict(said: Said, a: int, b: int) -> str:
@@ -140,15 +144,17 @@ def _differ(heard: Sequence[Said]) -> bool:
     return len(verdicts) > 1
 
 
-def _kappas(
-    names: Sequence[str], ratings: Sequence[Sequence[str | None]], clusters: Sequence[int]
-) -> tuple[tuple[str, str, Coefficient, Coefficient], ...]:
-    found = []
-    for one, other in combinations(range(len(names)), 2) if len(names) <= 12 else ():
-        pair = pair_agreement(ratings[one], ratings[other], clusters)
-        if pair.raw.n:
-            found.append((names[one], names[other], pair.raw, pair.kappa))
-    return tuple(found)
+def _kappas(found: Ratings) -> tuple[tuple[str, str, Coefficient, Coefficient], ...]:
+    """Return agreement and kappa of each two people with a common pair; nothing where a table would be too long."""
+    if len(found.raters) > MOST_PEOPLE:
+        return ()
+    clusters = found.clusters
+    people = sorted(range(len(found.raters)), key=lambda rater: found.raters[rater])
+    pairs = [
+        (found.raters[one], found.raters[other], pair_agreement(found.verdicts[one], found.verdicts[other], clusters))
+        for one, other in combinations(people, 2)
+    ]
+    return tuple((one, other, pair.raw, pair.kappa) for one, other, pair in pairs if pair.raw.n)
 
 
 def _decided(said: Sequence[Said]) -> list[tuple[Said, int, int]]:
