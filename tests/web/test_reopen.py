@@ -95,3 +95,7 @@ def test_a_collection_of_version_c111d53_goes_on(
     assert "4 of " in site.admin().get("/admin/").text
     assert len(load_preferences(tmp_path / "collected.sqlite", ties="half")) >= 1
     assert site.person(1).judge("tie")
+
+
+def test_the_page_of_a_collection_that_nobody_began(make_site: Callable[..., Any]) -> None:
+    assert "undefined" in make_site(ROWS).admin().get("/admin/").text

@@ -60,6 +60,7 @@ def serve(config: Collect) -> int:
     import uvicorn
 
     from penchant.web.app import create_app
+    from penchant.web.connections import bounded_protocol
     from penchant.web.database import Database
     from penchant.web.fill import open_collection
     from penchant.web.keys import load_keys
@@ -82,6 +83,8 @@ def serve(config: Collect) -> int:
                 proxy_headers=False,
                 limit_concurrency=500,
                 timeout_keep_alive=30,
+                timeout_graceful_shutdown=3,  # a browser keeps its connection open, and Ctrl-C must not wait for it
+                http=bounded_protocol(),
                 lifespan="off",
             )
         )

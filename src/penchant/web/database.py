@@ -30,6 +30,8 @@ from penchant.web.settings import POSTGRES
 from penchant.web.tables import VERSION, Collection
 
 log = logging.getLogger("penchant.web")
+NEEDED = frozenset({"collection", "entry", "item", "annotator", "assignment", "judgment"})
+"""Tables of every collection; later ones are made where they are missing."""
 WRITERS_LOCK = 0x70656E63  # one number for all servers of a PostgreSQL database
 BUSY_MS = 5000
 
@@ -115,6 +117,11 @@ class Database:
                             f"{self.name}: a collection of version {found}, but this Penchant reads and writes version "
                             f"{VERSION}. Export it with the version of Penchant that made it, or name another `out`"
                         )
+                    if missing := NEEDED - names:
+                        raise InputError(
+                            f"{self.name}: a damaged collection without the tables {', '.join(sorted(missing))}. Use a copy "
+                            "of it, or name another `out`"
+                        )
                 elif names & ours or (names and not self.is_postgres):
                     raise InputError(
                         f"{self.name}: a database of something else (with the tables {', '.join(sorted(names)[:5])}); "
@@ -147,6 +154,10 @@ def _sqlite(path: Path) -> Engine:
         raise InputError(f"{path}: expected the path of a database file in a folder that exists")
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # what people wrote is for its owner alone
+        for file in (path, *(path.with_name(f"{path.name}-{part}") for part in ("wal", "shm"))):
+            if file.exists() and file.stat().st_mode & 0o077:
+                file.chmod(0o600)
+                log.warning("%s was open to other users of this machine; it no longer is", file)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); check the folder's permissions") from None
     engine = create_engine(

@@ -51,13 +51,28 @@ def open_collection(database: Database, config: Collect, key_hash: str) -> Opene
             )
         if read is None:
             _refuse_another_ask(session, database.name, config)
-        opened = merge_settings(config, json.loads(found.settings), _names(session), _count(session, Judgment))
+        opened = merge_settings(
+            config, _stored_settings(database.name, found), _names(session), _count(session, Judgment)
+        )
         if found.key_hash != key_hash:
             log.warning("%s: another key than before, so earlier links no longer open", database.name)
         found.key_hash, found.settings = key_hash, kept_settings(opened.config)
         session.add(found)
         _add_annotators(session, opened.config)
         return opened
+
+
+def _stored_settings(name: str, found: Collection) -> dict[str, Any]:
+    """Return the settings in a database. Raises InputError where they are damaged."""
+    try:
+        stored = json.loads(found.settings)
+    except ValueError:
+        stored = None
+    if not isinstance(stored, dict):
+        raise InputError(
+            f"{name}: a damaged collection, whose settings cannot be read. Use a copy of it, or another `out`"
+        )
+    return stored
 
 
 def _asks(config: Collect) -> tuple[str, ...]:

@@ -10,13 +10,17 @@ import base64
 import binascii
 import hashlib
 import hmac
+import logging
 import os
 import secrets
+import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from penchant.errors import InputError, RunError
 
+log = logging.getLogger("penchant.web")
 KEY_BYTES = 32
 SESSION_DAYS = 30
 ADMIN = "admin"
@@ -87,6 +91,9 @@ def load_keys(path: Path) -> Keys:
         return _made(path)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: no key file of Penchant ({error})") from None
+    if not text:  # what a full disk left of a key that nobody was ever given
+        log.warning("%s is empty: a new key is made, so links from an earlier one do not open", path)
+        return _made(path)
     try:
         secret = base64.b64decode(text.strip(), validate=True)
     except (ValueError, binascii.Error):
@@ -96,17 +103,35 @@ def load_keys(path: Path) -> Keys:
             f"{path}: no key file of Penchant (expected {KEY_BYTES} bytes in base64). Name another with key=..., or "
             "remove it: then a new one is made, and people need new links"
         )
+    _close_to_others(path)
     return Keys(secret)
 
 
 def _made(path: Path) -> Keys:
+    """Write a new key under its name only when it is whole on the disk, readable by its owner alone."""
     secret = secrets.token_bytes(KEY_BYTES)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="ascii") as stream:
             stream.write(base64.b64encode(secret).decode("ascii") + "\n")
             stream.flush()
             os.fsync(stream.fileno())
+        os.replace(temporary, path)
     except OSError as error:
-        raise RunError(f"{path}: the key file cannot be written ({error.strerror})") from error
+        raise RunError(
+            f"{path}: the key file cannot be written ({error.strerror or error}); nothing was left behind. Check the "
+            "free space and the folder's permissions, or name another with key=..."
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return Keys(secret)
+
+
+def _close_to_others(path: Path) -> None:
+    """Take a key file, as one that was copied, out of the reach of other users of this machine."""
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        with suppress(OSError):  # another owner's
+            path.chmod(0o600)
+            log.warning("%s was readable by others; it no longer is", path)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Annotated, ClassVar, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from penchant.config import Config
+from penchant.config.addresses import is_host, split_http_address
 from penchant.config.limits import Rows, Seed
 
 POSTGRES = re.compile(r"postgres(ql)?(\+\w+)?://")
@@ -89,10 +89,14 @@ class Collect(Config):
             raise ValueError(f"`names`: {len(self.names)} names for {self.annotators} annotators")
         if len(set(self.annotator_names)) < self.annotators:
             raise ValueError("`names`: two annotators have the same name")
-        if self.url is not None and not (
-            self.url.lower().startswith(("http://", "https://")) and urlsplit(self.url).hostname
-        ):
-            raise ValueError(f"`url`: expected an address such as https://judge.example.org, got {self.url!r}")
+        in_brackets = self.host.startswith("[") and self.host.endswith("]") and ":" in self.host
+        if not is_host(self.host[1:-1] if in_brackets else self.host):
+            raise ValueError(f"`host`: expected a name or an IP address to listen on, got {self.host[:80]!r}")
+        if self.url is not None:
+            try:
+                split_http_address(self.url)
+            except ValueError as error:
+                raise ValueError(f"`url`: {error}; expected an address such as https://judge.example.org") from None
         if self.url is None and _is_wildcard(self.host):
             raise ValueError(
                 f"`url`: {self.host} means every address of this machine; say under which one people reach the page, "

@@ -92,6 +92,7 @@ def summarize(session: Session, overlap: int) -> Summary:
     judged = {item: [one for one in heard if one.places] for item, heard in by_item.items()}
     items = int(session.exec(select(func.count()).select_from(Item).where(col(Item.answer).is_(None))).one())
     ratings = ratings_of(session)
+    verdicts = ratings.verdicts or [[]]  # nobody has said anything yet
     split = [item for item, heard in judged.items() if _differ(heard)]
     split.sort(key=lambda item: max(one.number for one in judged[item]), reverse=True)
     skipped = {item: sum(one.places is None for one in heard) for item, heard in by_item.items()}
@@ -101,8 +102,8 @@ def summarize(session: Session, overlap: int) -> Summary:
         needed=items * overlap,
         judged=sum(map(len, judged.values())),
         stuck=sum(len(names) - count < overlap for count in skipped.values()),
-        raw=agreement_between(ratings.verdicts, clusters=ratings.clusters),
-        alpha=krippendorff_alpha(ratings.verdicts, ratings.clusters),
+        raw=agreement_between(verdicts, clusters=ratings.clusters),
+        alpha=krippendorff_alpha(verdicts, ratings.clusters),
         kappa=_kappas(ratings),
         first_shown=_share(real, _first_won),
         longer=_share(real, lambda one, a, b: _longer_won(one, a, b, lengths)),

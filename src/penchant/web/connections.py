@@ -1,0 +1,69 @@
+"""Connections that ask for nothing: closed after a while, and few per address, so that nobody fills the page.
+
+uvicorn bounds the time between two requests, and not the time that a request's header and body take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any, cast
+
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from penchant.web.settings import is_loopback
+
+REQUEST_S = 20.0
+"""Seconds from a connection's first moment, or a request's first byte, until the whole request is there."""
+MOST_PER_ADDRESS = 60
+"""Connections of one address. A browser opens six. This machine itself is exempt: a proxy's all come from it."""
+
+
+def bounded_protocol(
+    *, request_s: float = REQUEST_S, most_per_address: int = MOST_PER_ADDRESS, exempt_this_machine: bool = True
+) -> type[asyncio.Protocol]:
+    """Return uvicorn's HTTP protocol with a time for each request and a number of connections for each address."""
+    open_now: Counter[str] = Counter()
+    base: Any = AutoHTTPProtocol
+
+    class BoundedProtocol(base):  # type: ignore[misc]  # the one way that uvicorn offers
+        """One connection."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            self.deadline: asyncio.TimerHandle | None = None
+            self.address = self.client[0] if self.client else ""
+            open_now[self.address] += 1
+            exempt = exempt_this_machine and is_loopback(self.address)
+            if open_now[self.address] > most_per_address and not exempt:
+                transport.abort()
+                return
+            self.start_deadline()
+
+        def data_received(self, data: bytes) -> None:
+            self.start_deadline()
+            super().data_received(data)
+            if self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete:
+                self.stop_deadline()
+
+        def on_response_complete(self) -> None:
+            self.stop_deadline()  # uvicorn's own clock runs until the next request begins
+            super().on_response_complete()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.stop_deadline()
+            open_now[self.address] -= 1
+            if open_now[self.address] <= 0:
+                del open_now[self.address]
+            super().connection_lost(exc)
+
+        def start_deadline(self) -> None:
+            if self.deadline is None:
+                self.deadline = self.loop.call_later(request_s, self.transport.abort)
+
+        def stop_deadline(self) -> None:
+            if self.deadline is not None:
+                self.deadline.cancel()
+                self.deadline = None
+
+    return cast(type[asyncio.Protocol], BoundedProtocol)
