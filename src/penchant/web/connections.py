@@ -26,7 +26,7 @@ def bounded_protocol(
     open_now: Counter[str] = Counter()
     base: Any = AutoHTTPProtocol
 
-    class BoundedProtocol(base):  # type: ignore[misc]  # the one way that uvicorn offers
+    class BoundedProtocol(base):  # the one way that uvicorn offers
         """One connection."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:

@@ -119,8 +119,8 @@ class Database:
                         )
                     if missing := NEEDED - names:
                         raise InputError(
-                            f"{self.name}: a damaged collection without the tables {', '.join(sorted(missing))}. Use a copy "
-                            "of it, or name another `out`"
+                            f"{self.name}: a damaged collection without the tables {', '.join(sorted(missing))}. Use "
+                            "a copy of it, or name another `out`"
                         )
                 elif names & ours or (names and not self.is_postgres):
                     raise InputError(
