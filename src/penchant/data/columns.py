@@ -39,6 +39,7 @@ PROMPT_COLUMNS = (
     "article",
     "post",
 )
+CONTEXT_COLUMNS = (*SYSTEM_COLUMNS, *INPUT_COLUMNS, "history")
 SHOWN_COLUMNS = (*SYSTEM_COLUMNS, *PROMPT_COLUMNS)
 TOOL_COLUMNS = ("tools", "functions")
 MEDIA_WORD = re.compile(r"(?:image|img|picture|photo|video|audio|pixel)s?")
@@ -150,12 +151,11 @@ def is_metadata(name: str, value: Any) -> bool:
 
 def text_columns(unread: Mapping[str, Any], group: PromptGroup | None = None) -> list[str]:
     """The unread columns that hold text of their own: no metadata, and nothing that the group says as well."""
-    known = _said(group) if group is not None else set()
-    return [
-        name
-        for name, value in unread.items()
-        if is_text(value) and not is_metadata(name, value) and not _is_copy(value, known)
-    ]
+    names = [name for name, value in unread.items() if is_text(value) and not is_metadata(name, value)]
+    if not names or group is None:
+        return names
+    known = _said(group)
+    return [name for name in names if not _is_copy(unread[name], known)]
 
 
 def quality_columns(row: ReadRow) -> list[str]:
@@ -172,13 +172,14 @@ def add_context(group: PromptGroup, row: ReadRow) -> PromptGroup:
     Raises:
         RowError: a value of another kind, or two system turns that differ.
     """
-    unread = row.unread()
-    known = _said(PromptGroup(group.prompt))
+    unread = {name: row[name] for name in CONTEXT_COLUMNS if name in row and name not in row.looked_at}
+    unread = {name: value for name, value in unread.items() if holds(value)}
+    if not unread:
+        return group
+    known = _said(group.replace(responses=(), comparisons=(), scores=None))
     system = [name for name in SYSTEM_COLUMNS if name in unread]
     inputs = [name for name in INPUT_COLUMNS if name in unread and not _is_copy(unread[name], known)]
     history = "history" in unread and not _is_copy(unread["history"], known)
-    for name in (*SYSTEM_COLUMNS, *INPUT_COLUMNS, "history"):
-        row.looked_at.add(name)
     if not (system or inputs or history):
         return group
     turns = (Message("user", group.prompt),) if isinstance(group.prompt, str) else group.prompt
@@ -217,7 +218,6 @@ def refuse_lost(group: PromptGroup, unread: Mapping[str, Any], layout: str, *, p
     Raises:
         RowError: names the column and what to do.
     """
-    known = _said(group)
     for name, value in unread.items():
         kind, column = name.strip().lower(), cut(name)
         leave_out = f"data.columns={{{column}: null}} leaves it out"
@@ -227,7 +227,7 @@ def refuse_lost(group: PromptGroup, unread: Mapping[str, Any], layout: str, *, p
             )
         if any(map(MEDIA_WORD.fullmatch, words_of(name))) and not isinstance(value, int | float):
             raise RowError("unread", f"field {column!r}: pictures, videos and sounds cannot be read yet; {leave_out}")
-        if not prescribed and kind in SHOWN_COLUMNS and is_text(value) and not _is_copy(value, known):
+        if not prescribed and kind in SHOWN_COLUMNS and is_text(value) and not _is_copy(value, _said(group)):
             raise RowError(
                 "unread",
                 f"field {column!r} is not read by the layout {layout}, though by its name it is part of the prompt. "
