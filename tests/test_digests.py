@@ -104,7 +104,7 @@ def test_each_block_is_read_once(mapped: Path) -> None:
 
 def test_every_flipped_byte_is_found(mapped: Path) -> None:
     size = mapped.stat().st_size
-    for place in range(size):
+    for place in range(0, size, 5):
         flip(mapped, place)
         with pytest.raises(DamagedFile):
             BlockDigests(mapped, 250).check(0, 250)

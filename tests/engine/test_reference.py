@@ -35,7 +35,7 @@ def disturb(model: torch.nn.Module, scale: float = 0.02) -> None:
 
 def test_the_table_answers_what_it_knows_and_computes_the_rest(story_policy: Any, tmp_path: Path) -> None:
     rendered = [story_policy.renderer.render(group) for group in GROUPS]
-    table = ReferenceTable(tmp_path, "w", "float32")
+    table = ReferenceTable(tmp_path, "w")
     first = reference_logps(story_policy.scorer, rendered[:1], table)
     torch.testing.assert_close(first[0], score(story_policy.scorer, rendered[:1])[0])
     disturb(story_policy.model)  # whatever is computed from now on differs
@@ -43,7 +43,7 @@ def test_the_table_answers_what_it_knows_and_computes_the_rest(story_policy: Any
     assert torch.equal(both[0], first[0])
     torch.testing.assert_close(both[1], score(story_policy.scorer, rendered[1:])[0])
     assert not torch.equal(score(story_policy.scorer, rendered[:1])[0], first[0])
-    other_weights = reference_logps(story_policy.scorer, rendered, ReferenceTable(tmp_path, "v", "float32"))
+    other_weights = reference_logps(story_policy.scorer, rendered, ReferenceTable(tmp_path, "v"))
     assert not torch.equal(other_weights[0], first[0])
 
 
@@ -51,21 +51,21 @@ def test_a_damaged_or_unwritable_table_is_said_and_computed_anew(
     story_policy: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     rendered = [story_policy.renderer.render(group) for group in GROUPS]
-    table = ReferenceTable(tmp_path, "w", "float32")
+    table = ReferenceTable(tmp_path, "w")
     table.path.write_bytes(b"this is no database" * 100)
     with caplog.at_level(logging.WARNING):
         numbers = reference_logps(story_policy.scorer, rendered, table)
     assert "cannot be read" in caplog.text
     torch.testing.assert_close(numbers[0], score(story_policy.scorer, rendered)[0])
     (tmp_path / "file").write_text("")
-    blocked = ReferenceTable(tmp_path / "file" / "inside", "w", "float32")
+    blocked = ReferenceTable(tmp_path / "file" / "inside", "w")
     with caplog.at_level(logging.WARNING):
         reference_logps(story_policy.scorer, rendered, blocked)
     assert "cannot be written" in caplog.text
 
 
 def test_the_table_answers_any_number_of_keys(tmp_path: Path) -> None:
-    table = ReferenceTable(tmp_path, "w", "float32")
+    table = ReferenceTable(tmp_path, "w")
     keys = [number.to_bytes(32, "big") for number in range(2 * ASK_FOR + 100)]
     assert table.get(keys) == {}
     assert not table.path.exists()  # asking makes no file
@@ -80,7 +80,7 @@ def test_of_two_runs_at_once_one_computes(story_policy: Any, tmp_path: Path, mon
     scored: list[int] = []
 
     def run() -> list[torch.Tensor]:
-        return reference_logps(story_policy.scorer, rendered, ReferenceTable(tmp_path, "w", "float32"))
+        return reference_logps(story_policy.scorer, rendered, ReferenceTable(tmp_path, "w"))
 
     def slowly(scorer: Any, rows: Any, **options: Any) -> torch.Tensor:
         scored.append(len(rows))
@@ -109,11 +109,11 @@ def test_of_two_runs_at_once_one_computes(story_policy: Any, tmp_path: Path, mon
 
 
 def test_runs_with_other_data_do_not_wait(tmp_path: Path) -> None:
-    table = ReferenceTable(tmp_path, "w", "float32")
+    table = ReferenceTable(tmp_path, "w")
     with table.alone([b"a", b"b"]), table.alone([b"a"]):  # would hang if it were the same lock
         pass
     (tmp_path / "file").write_text("")
-    with ReferenceTable(tmp_path / "file" / "inside", "w", "float32").alone([b"a"]):  # nowhere to lock: goes on
+    with ReferenceTable(tmp_path / "file" / "inside", "w").alone([b"a"]):  # nowhere to lock: goes on
         pass
 
 

@@ -58,7 +58,7 @@ def test_a_short_run_scores_only_the_rows_it_takes(
         lines = [json.loads(line) for line in (tmp_path / str(steps) / "metrics.jsonl").read_text().splitlines()]
         (table,) = (own_cache / "reference").glob("*.sqlite")
         with sqlite3.connect(table) as db:
-            (rows,) = db.execute("SELECT count(*) FROM logps").fetchone()
+            (rows,) = db.execute("SELECT count(*) FROM scores").fetchone()
         return next(line["loss"] for line in lines if line["kind"] == "train" and line["step"] == 2), rows
 
     first, few = run(2)

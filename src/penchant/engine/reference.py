@@ -1,8 +1,8 @@
 """The reference: a table of numbers for fixed data, frozen weights for fresh samples.
 
 For fixed data the reference is no second model: its log-probabilities are computed once before the first step and
-kept on disk, keyed by content (token ids, a fingerprint of the weights really used, dtype), so that every run of a
-sweep shares them. For fresh samples the frozen weights answer: the policy's own with its adapters off, or a copy.
+kept on disk, keyed by content: token ids, all that the model is, the arithmetic. So every run of a sweep shares them.
+For fresh samples the frozen weights answer: the policy's own with its adapters off, or a copy.
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ from __future__ import annotations
 import copy
 import fcntl
 import hashlib
+import importlib.metadata
+import json
 import logging
 import sqlite3
+import struct
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -23,15 +27,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from penchant.data.render import Rendered
+from penchant.digests import digest_file
 from penchant.engine.attention import output_head, predictor_states
 from penchant.engine.logps import log_softmax_blocks
 from penchant.engine.score import DEFAULT_BUDGET, Progress, Scorer, batches, evaluating, score_rows
 from penchant.engine.tree import unique_tokens
+from penchant.files import LOCK, open_safely
 
 log = logging.getLogger("penchant.engine")
 
 KEEP_EVERY = 512  # groups scored before their numbers are put on disk: what a kill may lose
 ASK_FOR = 900  # keys in one query; older SQLite takes no more than 999
+UNCOUNTED = ("transformers_version", "architectures")  # settings of a model that change no number
 
 
 def fingerprint(model: nn.Module) -> str:
@@ -47,6 +54,49 @@ def fingerprint(model: nn.Module) -> str:
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode() + contents[_place(tensor)])
     return digest.hexdigest()[:32]
+
+
+def configuration(model: nn.Module) -> str:
+    """Return all but the weights that decides a model's scores, as text.
+
+    Rotary base, attention scale, soft cap, windows and their like are settings and no weights; a model that comes with
+    code of its own is that code too.
+    """
+    config: Any = model.config
+    settings = {
+        key: value for key, value in config.to_dict().items() if key not in UNCOUNTED and not key.startswith("_")
+    }
+    text = json.dumps(settings, sort_keys=True, default=str)
+    module = sys.modules.get(type(_base_model(model)).__module__)
+    if module is not None and not module.__name__.startswith("transformers.") and module.__file__:
+        text += digest_file(Path(module.__file__))
+    return text
+
+
+def model_digest(model: nn.Module, weights: str | None = None) -> str:
+    """Return a digest of all that decides a model's scores, adapters aside: weights, configuration, code.
+
+    Args:
+        weights: their fingerprint, where it is known.
+    """
+    return hashlib.sha256(f"{weights or fingerprint(model)} {configuration(model)}".encode()).hexdigest()[:32]
+
+
+def table_key(model: nn.Module, digest: str, precision: str) -> str:
+    """Return the key of a model's table: what decides its scores, and the arithmetic that computes them.
+
+    Args:
+        digest: the model's, see `model_digest`.
+        precision: of weights and arithmetic.
+    """
+    device = next(model.parameters()).device.type
+    attention = getattr(model.config, "_attn_implementation", None)  # eager and sdpa differ where there is a soft cap
+    versions = [importlib.metadata.version(name) for name in ("torch", "transformers")]
+    return hashlib.sha256(f"{digest} {precision} {device} {attention} {versions}".encode()).hexdigest()[:32]
+
+
+def _base_model(model: nn.Module) -> nn.Module:
+    return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
 
 
 def _place(tensor: Tensor) -> tuple[Any, ...]:
@@ -125,41 +175,56 @@ def sequence_kl(
 
 
 class ReferenceTable:
-    """Log-probabilities on disk, keyed by content. One SQLite file a reference (weights and dtype).
+    """Log-probabilities on disk, keyed by content. One SQLite file per reference, and a digest per row.
 
     The table is a cache: if it cannot be read or written (full disk, damaged file), that is logged and the numbers
-    are computed, never guessed.
+    are computed, never guessed. So are those of a row that does not fit its digest.
+
+    Args:
+        folder: of all tables.
+        key: what `table_key` says of the reference.
     """
 
-    def __init__(self, folder: Path, weights: str, dtype: str) -> None:
-        self.path = folder / f"{weights}-{dtype}.sqlite"
+    def __init__(self, folder: Path, key: str) -> None:
+        self.path, self.key = folder / f"{key}.sqlite", key
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, float]:
-        """What is known of these keys."""
+        """Return what is known of these keys."""
         if not self.path.exists():
             return {}
         try:
             known: dict[bytes, float] = {}
-            keys = sorted(keys)  # in the order of the table: half the time
+            keys, asked = sorted(keys), 0  # in the order of the table: half the time
             with closing(self._open()) as db:
                 for start in range(0, len(keys), ASK_FOR):  # the table may be that of many large data sets
                     some = keys[start : start + ASK_FOR]
                     marks = ",".join("?" * len(some))
-                    known.update(db.execute(f"SELECT key, logps FROM logps WHERE key IN ({marks})", some))
+                    rows = db.execute(f"SELECT key, logps, digest FROM scores WHERE key IN ({marks})", some).fetchall()
+                    known.update((key, logps) for key, logps, digest in rows if digest == self._digest(key, logps))
+                    asked += len(rows)
         except sqlite3.DatabaseError as error:
             log.warning("the reference table %s cannot be read (%s): computing anew", self.path, error)
             if not isinstance(error, sqlite3.OperationalError):  # damaged, not only locked by another run
                 with suppress(OSError):
                     self.path.unlink(missing_ok=True)
             return {}
+        if asked > len(known):
+            log.warning(
+                "%d rows of the reference table %s are damaged: computing them anew", asked - len(known), self.path
+            )
         return known
+
+    def _digest(self, key: bytes, logps: object) -> bytes:
+        number = struct.pack("<d", logps) if isinstance(logps, float) else b""
+        return hashlib.sha256(self.key.encode() + key + number).digest()[:8]
 
     def put(self, rows: dict[bytes, float]) -> None:
         """Keep these numbers."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with closing(self._open()) as db, db:
-                db.executemany("INSERT OR IGNORE INTO logps VALUES (?, ?)", rows.items())
+                content = [(key, logps, self._digest(key, logps)) for key, logps in rows.items()]
+                db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?)", content)
         except (OSError, sqlite3.DatabaseError) as error:
             log.warning(
                 "the reference table %s cannot be written (%s): the next run computes it again",
@@ -179,7 +244,7 @@ class ReferenceTable:
         with ExitStack() as stack:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                file = stack.enter_context(path.open("w"))
+                file = stack.enter_context(open_safely(path, LOCK))
                 stack.callback(path.unlink, missing_ok=True)
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -191,7 +256,10 @@ class ReferenceTable:
 
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=60)
-        db.execute("CREATE TABLE IF NOT EXISTS logps (key BLOB PRIMARY KEY, logps REAL NOT NULL) WITHOUT ROWID")
+        db.execute(
+            "CREATE TABLE IF NOT EXISTS scores (key BLOB PRIMARY KEY, logps REAL NOT NULL, digest BLOB NOT NULL) "
+            "WITHOUT ROWID"
+        )
         return db
 
 

@@ -1,6 +1,7 @@
 """Checkpoints: model, optimizer, schedule, random states and data cursor in one folder, replaced by renaming.
 
-`checkpoint/` opens with `AutoModelForCausalLM.from_pretrained`; what only resuming needs lies in its `resume/`.
+`checkpoint/` opens with `AutoModelForCausalLM.from_pretrained`; what only resuming needs lies in its `resume/`. The
+digests of all files stand in its `SHA256SUMS`, and each file is checked before it is read.
 """
 
 from __future__ import annotations
@@ -8,19 +9,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from penchant.digests import check_files, write_sums
 from penchant.errors import InputError
+from penchant.files import remove
 from penchant.models.adapters import trained_part
 from penchant.models.learner import Learner
 from penchant.train.run_folder import cannot_write
 
-STATE = Path("resume") / "state.pt"
+STATE = "resume/state.pt"
+PARTS = ("loop", "optimizer", "beside", "random", "cuda_random")
+"""What `state.pt` holds."""
+ADAPTERS, WEIGHTS, INDEX = "adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json"
 
 
 def save(folder: Path, policy: Learner, state: dict[str, Any] | None) -> None:
@@ -34,24 +39,27 @@ def save(folder: Path, policy: Learner, state: dict[str, Any] | None) -> None:
         RunError: it cannot be written; the old one is still there.
     """
     building, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(building, ignore_errors=True)
     try:
+        remove(building)
         building.mkdir(parents=True)
         policy.save(building)
         if state is not None:
             (building / STATE).parent.mkdir()
             torch.save(state, building / STATE)
+        write_sums(building)
         _sync(building)
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
+        if folder.exists() or folder.is_symlink():
+            remove(old)
             os.replace(folder, old)
         os.replace(building, folder)
     except Exception as error:  # on a full disk torch raises RuntimeError, tokenizers a bare Exception, ...
         recover(folder)
         raise cannot_write(folder, error) from error
     finally:
-        shutil.rmtree(building, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove(building)
+    with contextlib.suppress(OSError):
+        remove(old)
 
 
 def recover(folder: Path) -> None:
@@ -65,36 +73,54 @@ def load(folder: Path, policy: Learner) -> dict[str, Any] | None:
     """Put a checkpoint's weights into the policy, bit for bit, and return its resume state; None if there is none.
 
     Raises:
-        InputError: a checkpoint of another model.
+        InputError: a checkpoint of another model, or a damaged one.
     """
     recover(folder)
-    if not (folder / STATE).exists():
+    if not folder.exists():
         return None
+    state = load_state(folder)
     load_weights(folder, policy.model)
-    return load_state(folder)
+    return state
 
 
 def load_state(folder: Path) -> dict[str, Any]:
-    """What was saved beside the weights."""
-    state: dict[str, Any] = torch.load(folder / STATE, weights_only=True, map_location="cpu")
+    """Return what was saved beside the weights.
+
+    Raises:
+        InputError: it is damaged, or there is none.
+    """
+    check_files(folder, [STATE])
+    try:
+        state = torch.load(folder / STATE, weights_only=True, map_location="cpu")
+    except Exception as error:  # a damaged archive makes torch raise many kinds
+        raise cannot_read(folder / STATE, error) from error
+    if not isinstance(state, dict) or (missing := [name for name in PARTS if name not in state]):
+        raise cannot_read(folder / STATE, f"it lacks {', '.join(missing) if isinstance(state, dict) else 'everything'}")
     return state
 
 
 def load_weights(folder: Path, model: nn.Module) -> None:
-    """The weights of a checkpoint into a model of the same shape (adapters alone under LoRA)."""
-    from safetensors.torch import load_file
+    """Put the weights of a checkpoint into a model of the same shape (adapters alone under LoRA).
 
-    if (folder / "adapter_model.safetensors").exists():
+    Raises:
+        InputError: they are damaged, or those of another model.
+    """
+    if (folder / ADAPTERS).exists():
         from peft import set_peft_model_state_dict
 
-        set_peft_model_state_dict(model, trained_part(load_file(folder / "adapter_model.safetensors"), folder))
+        tensors = trained_part(_read_tensors(folder, [ADAPTERS]), folder)
+        try:
+            result = set_peft_model_state_dict(model, tensors)
+        except (RuntimeError, KeyError) as error:
+            raise cannot_read(folder / ADAPTERS, error) from error
+        if result.unexpected_keys:
+            raise InputError(f"{folder} holds adapters of another model: unexpected {result.unexpected_keys[:3]}")
         return
-    index = folder / "model.safetensors.index.json"
-    names = (
-        sorted(set(json.loads(index.read_text())["weight_map"].values())) if index.exists() else ["model.safetensors"]
-    )
-    tensors = {key: value for name in names for key, value in load_file(folder / name).items()}
-    result = model.load_state_dict(tensors, strict=False)
+    tensors = _read_tensors(folder, _weight_files(folder))
+    try:
+        result = model.load_state_dict(tensors, strict=False)
+    except RuntimeError as error:  # weights of other shapes
+        raise cannot_read(folder, error) from error
     own = model.state_dict()
     loaded = {own[name].data_ptr() for name in tensors if name in own}
     missing = [name for name in result.missing_keys if own[name].data_ptr() not in loaded]  # tied ones are saved once
@@ -102,6 +128,39 @@ def load_weights(folder: Path, model: nn.Module) -> None:
         raise InputError(
             f"{folder} holds another model: unexpected {result.unexpected_keys[:3]}, missing {missing[:3]}"
         )
+
+
+def _weight_files(folder: Path) -> list[str]:
+    if not (folder / INDEX).exists():
+        return [WEIGHTS]
+    check_files(folder, [INDEX])
+    try:
+        return sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise cannot_read(folder / INDEX, error) from error
+
+
+def _read_tensors(folder: Path, names: list[str]) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    check_files(folder, names)
+    tensors: dict[str, torch.Tensor] = {}
+    for name in names:
+        try:
+            tensors |= load_file(folder / name)
+        except Exception as error:  # a damaged file makes the reader raise many kinds
+            raise cannot_read(folder / name, error) from error
+    return tensors
+
+
+def cannot_read(path: Path, reason: object) -> InputError:
+    """Return the message for a file of a checkpoint that cannot be resumed from."""
+    run = next((parent.parent for parent in path.parents if parent.name in ("checkpoint", "best")), path.parent)
+    words = str(reason).strip().splitlines()[0] if str(reason).strip() else type(reason).__name__
+    return InputError(
+        f"{path} cannot be read ({words[:200]}): put back a good copy, or delete {run / 'checkpoint'} and resume, "
+        "which trains from the beginning"
+    )
 
 
 def _sync(folder: Path) -> None:

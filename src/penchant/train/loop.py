@@ -239,26 +239,31 @@ def save(run: Running, optimizer: torch.optim.Optimizer | None) -> None:
         "beside": {name: module.state_dict() for name, module in run.beside.items()},
         "random": torch.get_rng_state(),
         "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "lines": run.folder.line_digests(),
     }
     checkpoint.save(run.folder.path / "checkpoint", run.policy, state)
 
 
 def _restore(run: Running, optimizer: torch.optim.Optimizer) -> bool:
     """Go back to the run's checkpoint; False if it has none, so that the run starts from the beginning."""
-    saved = checkpoint.load(run.folder.path / "checkpoint", run.policy)
+    folder = run.folder.path / "checkpoint"
+    saved = checkpoint.load(folder, run.policy)
     if saved is None:
         log.warning("the run stopped before its first checkpoint: starting from the beginning")
         run.folder.rewind(-1)
         return False
-    run.state.__dict__.update(saved["loop"])
-    if saved["optimizer"] is not None:
-        optimizer.load_state_dict(saved["optimizer"])
-    for name, module in run.beside.items():
-        module.load_state_dict(saved["beside"][name])
-    torch.set_rng_state(saved["random"])
-    if saved["cuda_random"]:
-        torch.cuda.set_rng_state_all(saved["cuda_random"])
-    run.folder.rewind(run.state.step)
+    try:
+        vars(run.state).update(vars(State(**saved["loop"])))  # the loop holds on to this object
+        if saved["optimizer"] is not None:
+            optimizer.load_state_dict(saved["optimizer"])
+        for name, module in run.beside.items():
+            module.load_state_dict(saved["beside"][name])
+        torch.set_rng_state(saved["random"])
+        if saved["cuda_random"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(saved["cuda_random"])
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise checkpoint.cannot_read(folder / checkpoint.STATE, error) from error
+    run.folder.rewind(run.state.step, saved.get("lines"))
     log.warning("resuming after step %d", run.state.step)
     return True
 

@@ -7,13 +7,14 @@ import importlib.metadata
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penchant.models.learner import Learner
+    from penchant.train.inputs import ModelIdentity
     from penchant.train.settings import RunConfig
 
 PACKAGES = (
@@ -32,24 +33,32 @@ PACKAGES = (
 )
 
 
-def provenance(config: RunConfig, policy: Learner, prints: dict[str, str]) -> dict[str, Any]:
-    """The content of `provenance.json`.
+def provenance(
+    config: RunConfig,
+    policy: Learner,
+    start: ModelIdentity,
+    reference: ModelIdentity,
+    inputs: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the content of `provenance.json`.
 
     Args:
-        prints: `name` and `fingerprint` of the reference, and `policy_fingerprint`.
+        start: the policy as it was loaded.
+        inputs: digests of what else decides the numbers, see `penchant.train.inputs`.
     """
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in policy.model.parameters()]
     return {
         **surroundings(),
         "data": _file_record(config.data.path),
         "model": {
-            "name": policy.name,
-            "fingerprint": prints["policy_fingerprint"],
+            "name": start.name,
+            "fingerprint": start.weights,
             "parameters": sum(size for size, _ in sizes),
             "trainable_parameters": sum(size for size, trains in sizes if trains),
             "dtype": str(next(policy.model.parameters()).dtype).removeprefix("torch."),
         },
-        "reference": {"name": prints["name"], "fingerprint": prints["fingerprint"]},
+        "reference": {"name": reference.name, "fingerprint": reference.weights},
+        "inputs": dict(inputs),
         **_invocation(config.seed),
     }
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from penchant.data.render import Rendered
 from penchant.data.vocabulary import check_vocabulary
-from penchant.engine.reference import Reference, ReferenceTable, reference_logps
+from penchant.engine.reference import Reference, ReferenceTable, reference_logps, table_key
 from penchant.engine.score import Scorer, score, score_rows
 from penchant.engine.tree import unique_tokens
 from penchant.errors import InputError, RunError
@@ -43,9 +43,10 @@ def load_reference(frozen: FrozenModel, policy: Policy) -> Policy:
     return other
 
 
-def reference_table(scored: Policy, weights: str, accelerator: Accelerator) -> ReferenceTable:
-    """The table on disk for these weights in this precision."""
-    return ReferenceTable(cache_folder() / "reference", weights, precision_name(scored, accelerator))
+def reference_table(scored: Policy, digest: str, accelerator: Accelerator) -> ReferenceTable:
+    """Return the table on disk for a model, with this digest, in this precision."""
+    key = table_key(scored.model, digest, precision_name(scored, accelerator))
+    return ReferenceTable(cache_folder() / "reference", key)
 
 
 def precision_name(scored: Learner, accelerator: Accelerator) -> str:

@@ -15,7 +15,7 @@ from accelerate.utils import set_seed
 from penchant.config import to_yaml
 from penchant.data import load_prompts
 from penchant.engine.attention import unwrap
-from penchant.engine.reference import Reference, fingerprint
+from penchant.engine.reference import Reference
 from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET
 from penchant.engine.tokens import ValueHead
 from penchant.errors import InputError
@@ -23,13 +23,21 @@ from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.rewards import Reward, load_reward, score_groups
 from penchant.train.evaluate import Evaluator, SampleEvaluation
+from penchant.train.inputs import (
+    ModelIdentity,
+    check_unchanged_since_start,
+    model_inputs,
+    prompt_inputs,
+    reward_inputs,
+    sample_inputs,
+)
 from penchant.train.plan import split_by_prompt
 from penchant.train.provenance import provenance
 from penchant.train.references import load_reference
 from penchant.train.rollout import RolloutLoop, Score, train_on_rollouts
 from penchant.train.rollout_settings import AdaptiveKL, RolloutConfig
 from penchant.train.run_folder import RunFolder, finished
-from penchant.train.setup import accelerator_for, as_it_began, result, sample_evaluation
+from penchant.train.setup import accelerator_for, result, sample_evaluation
 from penchant.types import PromptGroup, RunResult
 
 log = logging.getLogger("penchant.train")
@@ -70,13 +78,14 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
     budget = config.tokens_per_batch or (DEFAULT_BUDGET if policy.scorer.device.type == "cpu" else GPU_BUDGET)
     folder.open()
     try:
-        own = fingerprint(policy.model)
-        prints = {"name": policy.name, "fingerprint": own, "policy_fingerprint": own}
-        if other is not None:
-            prints |= {"name": other.name, "fingerprint": fingerprint(other.model)}
+        start = ModelIdentity.of(policy)
+        frozen = ModelIdentity.of(other) if other is not None else start
         reference = Reference(other.scorer, False) if other else Reference.of(policy.scorer)
-        record = provenance(config, policy, prints)
-        folder.write_json("provenance.json", as_it_began(folder, record) if resume else record)
+        inputs = model_inputs(start, frozen) | prompt_inputs(policy, trained, held)
+        inputs |= reward_inputs(config.reward, config.true_reward)
+        inputs |= sample_inputs(samples, config.evaluate.samples.reward if config.evaluate.samples else None)
+        record = provenance(config, policy, start, frozen, inputs)
+        folder.write_json("provenance.json", check_unchanged_since_start(folder, record) if resume else record)
         if samples is not None:
             samples = replace(samples, reference=reference, budget=budget)
         hidden = unwrap(policy.model).config.get_text_config().hidden_size
@@ -104,7 +113,7 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         warnings += missed_target(config, loop.state.last, loop.folder.rows("metrics.jsonl"))
         accelerator.end_training()
         seconds = time.monotonic() - started
-        outcome = result(config, loop.state, counts, warnings, status, seconds, policy.scorer)
+        outcome = result(config, loop.state, counts, warnings + folder.warnings, status, seconds, policy.scorer)
         folder.write_json("result.json", outcome)
         return RunResult(config.method, folder.path, outcome)
     finally:

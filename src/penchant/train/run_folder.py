@@ -1,22 +1,36 @@
 """The run directory: what every run leaves behind, written so that a kill at any moment leaves it usable.
 
 `config.yaml` (runs again as it is), `provenance.json`, `metrics.jsonl`, `samples.jsonl`, `result.json`, `checkpoint/`.
+`SHA256SUMS` has the digests of the files that are written once. A digest is written before its file: after a kill
+between the two the file is missing, never unlisted.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from penchant.config import Config, load_config, to_yaml
+from penchant.config.loading import read_yaml
+from penchant.digests import SUMS, DamagedFile, check_files, digest_file, read_sums, write_sums
 from penchant.errors import InputError, OtherRun, RunError
+from penchant.files import LOCK, open_safely, remove, write_atomically
+from penchant.train.run_lines import Digest, RunLines, read_rows
+
+BEGINS = ("config.yaml", "provenance.json")
+"""The files that a run begins with."""
+LINES = ("metrics.jsonl", "samples.jsonl")
+ENDS = ("result.json", *LINES)
+"""The files that have a digest once the run has ended."""
+LATER_SETTINGS: tuple[str, ...] = ()
+"""Settings that configurations of earlier versions do not have, by dotted path."""
 
 
 class RunFolder:
@@ -37,7 +51,9 @@ class RunFolder:
         made_up = Path("runs") / f"{config.method}-{datetime.now():%Y%m%d-%H%M%S}"
         self.path = Path(path).expanduser() if path else made_up
         self.config, self.resume, self.writes = config, resume, writes
+        self.warnings: list[str] = []  # what was wrong with the files of a resumed run
         self._lock: Any = None
+        self._lines = {name: RunLines(self.path / name) for name in LINES}
         if writes:
             self._check_resumable() if resume else self._check_empty()
 
@@ -55,10 +71,10 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self._take_lock()
             if self.resume:
-                (self.path / "result.json").unlink(missing_ok=True)  # it speaks of the earlier session
+                self._forget_end()
             else:
                 self._check_empty()  # another run may have come and gone since the first look
-                self.write("config.yaml", to_yaml(self.config))
+                self._begin()
         except (OSError, RunError, InputError) as error:
             self.close()
             if new:
@@ -69,6 +85,19 @@ class RunFolder:
             raise InputError(
                 f"cannot write to the run directory {self.path}: {error}; choose another with out="
             ) from error
+
+    def _begin(self) -> None:
+        """Write the configuration, or nothing."""
+        try:
+            self.write("config.yaml", to_yaml(self.config))
+        except RunError:
+            self._remove_beginning()
+            raise
+
+    def _remove_beginning(self) -> None:
+        for name in (*BEGINS, SUMS):
+            with contextlib.suppress(OSError):
+                (self.path / name).unlink(missing_ok=True)
 
     def _check_empty(self) -> None:
         if self.path.exists() and not self.path.is_dir():
@@ -84,6 +113,9 @@ class RunFolder:
         file = self.path / "config.yaml"
         if not file.exists():
             raise OtherRun(f"nothing to resume in {self.path}: it holds no config.yaml")
+        check_files(self.path, BEGINS)
+        if read_sums(self.path) is None:
+            _check_complete(file, type(self.config))
         saved, given = (_settings(config) for config in (load_config(type(self.config), file), self.config))
         differing = sorted(name for name in saved.keys() | given.keys() if saved.get(name) != given.get(name))
         if differing:
@@ -94,7 +126,7 @@ class RunFolder:
 
     def _take_lock(self) -> None:
         """One run in a directory: the lock goes with the process, however that ends."""
-        self._lock = (self.path / ".lock").open("w")
+        self._lock = open_safely(self.path / ".lock", LOCK)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -115,8 +147,7 @@ class RunFolder:
     def discard(self) -> None:
         """Take back `open`, where bad input shows only later: the files that a run begins with, and the directory if
         it is empty then."""
-        for name in ("config.yaml", "provenance.json"):
-            (self.path / name).unlink(missing_ok=True)
+        self._remove_beginning()
         self.close()
         with contextlib.suppress(OSError):
             self.path.rmdir()
@@ -131,17 +162,28 @@ class RunFolder:
         """
         if not self.writes:
             return
-        target, temporary = self.path / name, self.path / f".{name}.tmp"
+        target = self.path / name
         try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
+            self._list({name: hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()})
+            if name == "result.json":
+                self._list({line: digest_file(self.path / line) for line in LINES if (self.path / line).exists()})
+            write_atomically(target, text)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
             raise cannot_write(target, error) from error
+
+    def _list(self, sums: Mapping[str, str]) -> None:
+        """Put digests into `SHA256SUMS`. A run of an earlier version, which has none, gets those of its beginning."""
+        present = read_sums(self.path)
+        if present is None:
+            present = {name: digest_file(self.path / name) for name in BEGINS if (self.path / name).exists()}
+        write_sums(self.path, {**present, **sums})
+
+    def _forget_end(self) -> None:
+        """Take back what an earlier session said of its end."""
+        sums = read_sums(self.path)
+        if sums is not None and sums.keys() & set(ENDS):
+            write_sums(self.path, {name: digest for name, digest in sums.items() if name not in ENDS})
+        remove(self.path / "result.json")
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """A JSON file, atomically; what is not finite becomes null."""
@@ -152,38 +194,75 @@ class RunFolder:
         if not self.writes:
             return
         try:
-            with (self.path / name).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(_finite(row), ensure_ascii=False) + "\n")
+            self._lines[name].append(json.dumps(_finite(row), ensure_ascii=False))
         except OSError as error:
             raise cannot_write(self.path / name, error) from error
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """The lines of a JSONL file; a last line that a kill cut short is left out."""
-        path = self.path / name
-        if not path.exists():
-            return []
-        rows = []
-        for line in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
-        return rows
+        """Return the lines of a JSONL file. Damaged ones, and a last one that a kill cut short, are left out."""
+        return read_rows(self.path / name)
 
     def provenance(self) -> dict[str, Any] | None:
-        """The record that the run began with, or None where a kill came before it."""
-        try:
-            began: dict[str, Any] = json.loads((self.path / "provenance.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return began
+        """Return the record that the run began with, or None where a kill came before it.
 
-    def rewind(self, step: int) -> None:
-        """Forget the lines after a step, which the resumed run writes again."""
-        for name in ("metrics.jsonl", "samples.jsonl"):
-            if (self.path / name).exists():
-                kept = [row for row in self.rows(name) if row["step"] <= step]
-                self.write(name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))
+        Raises:
+            InputError: it is damaged, or missing although the run has a checkpoint.
+        """
+        file = self.path / "provenance.json"
+        if not file.exists():
+            if (self.path / "checkpoint").exists():
+                raise DamagedFile(
+                    f"{file} is missing: what the run began with is not known. Put back a copy, or start a new run"
+                )
+            return None
+        record = read_json(file)
+        if not all(isinstance(record.get(name), dict) for name in ("data", "model", "reference")):
+            raise DamagedFile(f"{file} does not say what the run began with: put back a copy, or start a new run")
+        return record
+
+    def line_digests(self) -> dict[str, Digest]:
+        """Return the digests of the lines so far, for a checkpoint."""
+        return {name: lines.digest() for name, lines in self._lines.items()}
+
+    def rewind(self, step: int, written: Mapping[str, Digest] | None = None) -> None:
+        """Forget the lines after a step, which the resumed run writes again.
+
+        Args:
+            written: digests of the lines up to the step, as the checkpoint has them.
+        """
+        for name, lines in self._lines.items():
+            try:
+                self.warnings += lines.rewind(step, (written or {}).get(name))
+            except OSError as error:
+                raise cannot_write(self.path / name, error) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file of a run.
+
+    Raises:
+        DamagedFile: it holds none, or cannot be read.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedFile(f"{path} cannot be read ({error}): put back a copy, or start a new run") from error
+    if not isinstance(content, dict):
+        raise DamagedFile(f"{path} holds no JSON object: put back a copy, or start a new run")
+    return content
+
+
+def _check_complete(file: Path, config: type[Config]) -> None:
+    """Refuse the configuration of an earlier version if its end is missing: what is missing would be a default.
+
+    Raises:
+        DamagedFile: it is cut short.
+    """
+    loaded = load_config(config, file)
+    _, lines = read_yaml(file)
+    settings = [name for name in _settings(loaded) if name not in LATER_SETTINGS]
+    if not file.read_bytes().endswith(b"\n") or settings[-1] not in lines:
+        raise DamagedFile(f"{file} is cut short ({settings[-1]} is missing): put back a good copy, or start a new run")
 
 
 def finished(path: str | None, config: Config) -> dict[str, Any] | None:
@@ -196,8 +275,12 @@ def finished(path: str | None, config: Config) -> dict[str, Any] | None:
     file = folder.path / "result.json"
     if not file.exists():
         return None
-    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return result if result["status"] in ("done", "stopped_early", "runaway") else None
+    check_files(folder.path, ["result.json"])
+    try:
+        result = read_json(file)
+    except DamagedFile as error:
+        raise DamagedFile(f"{file} is damaged: delete it, and resuming ends the run again") from error
+    return result if result.get("status") in ("done", "stopped_early", "runaway") else None
 
 
 def _settings(config: Config) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from penchant.data.render import Rendered
 from penchant.data.render_all import RenderReport, render_all
 from penchant.data.rendered import RenderedRows
 from penchant.data.templates import template_warnings
-from penchant.engine.reference import Reference, fingerprint
+from penchant.engine.reference import Reference
 from penchant.engine.score import token_budget
 from penchant.errors import InputError
 from penchant.models.builtin import cache_folder
@@ -36,14 +36,22 @@ from penchant.train.evaluate import Estimates, Evaluator, SampleEvaluation
 from penchant.train.fronts import FrontLogps, front_logps
 from penchant.train.frozen import with_frozen_states
 from penchant.train.gradient import Loop, plan, train
+from penchant.train.inputs import (
+    ModelIdentity,
+    check_unchanged_since_start,
+    digest_groups,
+    digest_tokens,
+    model_inputs,
+    sample_inputs,
+)
 from penchant.train.mismatch import mismatch
 from penchant.train.objectives import Objective
 from penchant.train.plan import Unit, split_by_prompt, split_key
 from penchant.train.provenance import provenance
 from penchant.train.references import check_identity, load_reference, reference_numbers, reference_table
 from penchant.train.run_folder import RunFolder, finished
-from penchant.train.settings import GradientConfig
-from penchant.train.setup import accelerator_for, as_it_began, result, sample_evaluation
+from penchant.train.settings import GradientConfig, Samples
+from penchant.train.setup import accelerator_for, result, sample_evaluation
 from penchant.types import PromptGroup, RunResult
 
 log = logging.getLogger("penchant.train")
@@ -135,7 +143,7 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
     other, samples = None, None
     if isinstance(learner, Policy):
         other = load_reference(recipe.reference, learner) if recipe.reference is not None else None
-        if (wanted := getattr(config.evaluate, "samples", None)) is not None:
+        if (wanted := _samples(config)) is not None:
             sides = prepared.held_groups, prepared.train_groups
             longest = prepared.rendered.longest_response
             samples = sample_evaluation(wanted, learner, *sides, prepared.warnings, trained_tokens=longest)
@@ -144,7 +152,9 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
     folder.open()
     try:
         with accelerator.autocast():
-            prints = _reference_numbers(config, recipe, learner, other, prepared, accelerator)
+            start = ModelIdentity.of(learner)
+            frozen = ModelIdentity.of(other) if other is not None else start
+            _reference_numbers(config, recipe, learner, other, start, frozen, prepared, accelerator)
             if samples is not None:
                 reference = Reference(other.scorer, False) if other else Reference.of(learner.scorer)
                 samples = replace(samples, reference=reference, budget=prepared.budget)
@@ -152,13 +162,14 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
                 prepared.train,
                 learner,
                 config.model.train_top,
-                prints["policy_fingerprint"],
+                start.digest,
                 accelerator,
                 budget=prepared.budget,
             )
             prepared.warnings += warnings
-        record = provenance(config, learner, prints)
-        folder.write_json("provenance.json", as_it_began(folder, record) if resume else record)
+        inputs = model_inputs(start, frozen) | _inputs(prepared) | sample_inputs(samples, _sample_reward(config))
+        record = provenance(config, learner, start, frozen, inputs)
+        folder.write_json("provenance.json", check_unchanged_since_start(folder, record) if resume else record)
         evaluator = _evaluator(recipe, learner, samples, prepared, folder, accelerator)
         loop = Loop(
             config=config,
@@ -182,11 +193,31 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
             recipe.finish(learner, prepared, folder)
         accelerator.end_training()
         seconds = time.monotonic() - started
-        outcome = result(config, loop.state, prepared.counts, prepared.warnings, status, seconds, learner.scorer)
+        warnings = prepared.warnings + folder.warnings
+        outcome = result(config, loop.state, prepared.counts, warnings, status, seconds, learner.scorer)
         folder.write_json("result.json", outcome)
         return RunResult(config.method, folder.path, outcome)
     finally:
         folder.close()
+
+
+def _samples(config: GradientConfig) -> Samples | None:
+    return getattr(config.evaluate, "samples", None)
+
+
+def _sample_reward(config: GradientConfig) -> str | None:
+    wanted = _samples(config)
+    return wanted.reward if wanted is not None else None
+
+
+def _inputs(prepared: Prepared) -> dict[str, str]:
+    """Return the digests of the rows on both sides: what was read, and the tokens that it became."""
+    rows = [*prepared.train_groups, *prepared.held_groups]
+    places = [*prepared.train_side, *prepared.held_side]
+    return {
+        "the rows of the data": digest_groups(rows),
+        "the rendered tokens": digest_tokens(prepared.rendered.pick(places)),
+    }
 
 
 def _policy(config: GradientConfig, recipe: Recipe) -> Policy:
@@ -288,20 +319,19 @@ def _reference_numbers(
     recipe: Recipe,
     policy: Policy | LearnedReward,
     other: Policy | None,
+    start: ModelIdentity,
+    identity: ModelIdentity,
     prepared: Prepared,
     accelerator: Accelerator,
-) -> dict[str, str]:
+) -> None:
     """Fill the reference's numbers into the data, where the loss needs them.
 
-    Returns:
-        The fingerprints for the run's record.
+    Args:
+        other: the reference where it is another model than the policy's start.
+        start: the policy as it was loaded. identity: the reference.
     """
-    own = fingerprint(policy.model)
-    prints = {"name": policy.name, "fingerprint": own, "policy_fingerprint": own}
-    if other is not None:
-        prints |= {"name": other.name, "fingerprint": fingerprint(other.model)}
     if recipe.needs_reference and isinstance(policy, Policy):
-        table = reference_table(other or policy, prints["fingerprint"], accelerator)
+        table = reference_table(other or policy, identity.digest, accelerator)
 
         def scored(some: Sequence[Rendered]) -> list[Tensor]:
             return reference_numbers(other or policy, some, table, accelerator, budget=prepared.budget)
@@ -322,7 +352,7 @@ def _reference_numbers(
             prepared.train = replace(prepared.train, mismatched=mismatched)
             mismatched = prepared.held.mismatched.with_reference(scored, range(len(prepared.held_groups)))
             prepared.held = replace(prepared.held, mismatched=mismatched)
-        if prints["fingerprint"] == own:
+        if identity.digest == start.digest:
             first = [taken.index(group) for group in _first_step(config, recipe, prepared)]
             check_identity(
                 policy.scorer,
@@ -331,7 +361,6 @@ def _reference_numbers(
                 budget=prepared.budget,
                 half=accelerator.mixed_precision != "no",
             )
-    return prints
 
 
 def _fill_front_reference(

@@ -14,12 +14,11 @@ from penchant.data import load_prompts
 from penchant.engine.generate import Sampling
 from penchant.engine.memory import peak_memory_bytes
 from penchant.engine.score import Scorer
-from penchant.errors import InputError, OtherRun
+from penchant.errors import InputError
 from penchant.models.policy import Policy
 from penchant.rewards import load_reward
 from penchant.train.evaluate import SampleEvaluation
 from penchant.train.loop import State
-from penchant.train.run_folder import RunFolder
 from penchant.train.settings import RunConfig, Samples
 from penchant.types import Prompt, PromptGroup
 
@@ -48,23 +47,6 @@ def accelerator_for(config: RunConfig, device: torch.device) -> Accelerator:
         log_with=list(config.trackers) or None,
         project_dir=config.out or "runs",  # a tracker wants one now; it is set to the run's folder before any writes
     )
-
-
-def as_it_began(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
-    """The record of the run that is resumed, if it still has the same data and weights.
-
-    Raises:
-        OtherRun: the data file or the model is another than when the run began.
-    """
-    began = folder.provenance()
-    for what, key in (("data", "sha256"), ("model", "fingerprint")):
-        if began is not None and began[what][key] != record[what][key]:
-            name = record[what].get("name") or record[what].get("path")
-            raise OtherRun(
-                f"the {what} of the run in {folder.path} ({name}) changed since it began: put back what it began with, "
-                "or start a new run"
-            )
-    return began or record
 
 
 def sample_evaluation(

@@ -11,7 +11,6 @@ digest: who keeps files over versions looks at that, as the study's stage does.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from penchant.engine.reference import fingerprint
+from penchant.engine.reference import configuration, fingerprint
 from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET, evaluating
 from penchant.engine.tree import fill
 from penchant.errors import InputError
@@ -38,7 +37,6 @@ Earlier = tuple[Activations, Mapping[bytes, int]]
 """Activations that are kept already, with the places of their examples."""
 LARGEST = float(np.finfo(np.float16).max)
 KEYS = ".keys"
-UNCOUNTED = ("transformers_version", "architectures")  # settings of a model that change no number
 LONGEST = 512  # tokens of a text; the rest is cut off
 
 
@@ -86,10 +84,7 @@ def activations(
 
 def digest_of(model: nn.Module) -> str:
     """Of a model's weights and of its configuration, which has numbers that are no weights, such as a rotary base."""
-    config: Any = model.config
-    told = {key: value for key, value in config.to_dict().items() if key not in UNCOUNTED and not key.startswith("_")}
-    content = fingerprint(model) + json.dumps(told, sort_keys=True, default=str)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+    return hashlib.sha256((fingerprint(model) + configuration(model)).encode()).hexdigest()[:16]
 
 
 def depth_of(model: nn.Module) -> int:

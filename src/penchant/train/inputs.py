@@ -1,0 +1,151 @@
+"""What decides the numbers of a run, by content: written down when it begins, compared when it is resumed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from penchant.data.render import Rendered, Renderer
+from penchant.engine.reference import fingerprint, model_digest
+from penchant.errors import OtherRun
+from penchant.models.learner import Learner
+from penchant.models.policy import Policy
+from penchant.train.evaluate import SampleEvaluation
+from penchant.train.run_folder import RunFolder
+from penchant.types import Prompt, PromptGroup
+
+log = logging.getLogger("penchant.train")
+
+DECIDING = ("penchant", "torch", "transformers", "accelerate", "peft", "tokenizers", "numpy")
+"""Packages whose other versions may give other numbers."""
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """What a model is, apart from its name.
+
+    Attributes:
+        weights: the fingerprint of its weights. digest: of these, its configuration and its code.
+    """
+
+    name: str
+    weights: str
+    digest: str
+
+    @classmethod
+    def of(cls, learner: Learner) -> ModelIdentity:
+        """Read a model's weights once for both digests."""
+        model: nn.Module = learner.model
+        weights = fingerprint(model)
+        return cls(learner.name, weights, model_digest(model, weights))
+
+
+def digest_groups(groups: Iterable[PromptGroup]) -> str:
+    """Return a digest of prompts, responses, comparisons and scores, in their order."""
+    digest = hashlib.sha256()
+    for group in groups:
+        content = (group.prompt, group.responses, group.comparisons, group.scores)
+        digest.update(repr(content).encode("utf-8", errors="surrogatepass"))
+    return digest.hexdigest()[:32]
+
+
+def digest_tokens(rows: Iterable[Rendered]) -> str:
+    """Return a digest of token ids and of which of them are scored. A template may write today's date into them."""
+    digest = hashlib.sha256()
+    for row in rows:
+        for ids in (row.prompt_ids, *(branch.ids for branch in row.branches)):
+            digest.update(array("q", (len(ids), *ids)).tobytes())
+        digest.update(repr([branch.spans for branch in row.branches]).encode())
+    return digest.hexdigest()[:32]
+
+
+def digest_prompts(prompts: Iterable[Prompt], renderer: Renderer) -> str:
+    """Return a digest of prompts as the model reads them."""
+    return digest_tokens(Rendered(tuple(renderer.prompt_ids(prompt)), ()) for prompt in prompts)
+
+
+def model_inputs(policy: ModelIdentity, reference: ModelIdentity) -> dict[str, str]:
+    """Return the digests of the model that trains, as it starts, and of its reference."""
+    return {"the model": policy.digest, "the reference": reference.digest}
+
+
+def sample_inputs(samples: SampleEvaluation | None, reward: str | None) -> dict[str, str]:
+    """Return the digests of what an evaluation samples for, and of its reward."""
+    if samples is None:
+        return {}
+    inputs = {"the prompts to sample for": digest_prompts(samples.prompts, samples.policy.renderer)}
+    return inputs | ({"the reward of samples": reward_digest(reward)} if reward else {})
+
+
+def prompt_inputs(policy: Policy, trained: Sequence[PromptGroup], held: Sequence[PromptGroup]) -> dict[str, str]:
+    """Return the digests of what rollouts are drawn for, and of what is held out."""
+    sides = {"the prompts to train on": trained, "the held-out prompts": held}
+    return {name: digest_prompts((group.prompt for group in side), policy.renderer) for name, side in sides.items()}
+
+
+def reward_inputs(reward: str, true_reward: str | None) -> dict[str, str]:
+    """Return the digests of the rewards of rollouts."""
+    inputs = {"the reward": reward_digest(reward)}
+    return inputs | ({"the true reward": reward_digest(true_reward)} if true_reward else {})
+
+
+def reward_digest(reward: str) -> str:
+    """Return a digest of a reward's code, weights or version; an address stands for itself."""
+    from penchant.studies.address import reward_content  # studies build on runs: at the top it would be a cycle
+
+    return hashlib.sha256(reward_content(reward).encode()).hexdigest()[:32]
+
+
+def check_unchanged_since_start(folder: RunFolder, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of the run that is resumed, if all that decides its numbers is as it was.
+
+    Args:
+        record: what the run would begin with now.
+
+    Raises:
+        OtherRun: data, model, reference, reward, prompts or rendered tokens are others than when the run began.
+        InputError: what it began with cannot be read.
+    """
+    began = folder.provenance()
+    if began is None:
+        return dict(record)
+    for what, key in (("data", "sha256"), ("model", "fingerprint"), ("reference", "fingerprint")):
+        if began[what].get(key) != record[what][key]:
+            name = record[what].get("name") or record[what].get("path")
+            raise _changed(folder, f"the {what} of the run in {folder.path} ({name})")
+    known = began.get("inputs")
+    if not isinstance(known, Mapping):
+        log.warning(
+            "the run in %s was begun by an earlier version, which kept no digests of %s: they are taken as unchanged",
+            folder.path,
+            ", ".join(record["inputs"]),
+        )
+        known = {}
+    if changed := [name for name, digest in record["inputs"].items() if known.get(name, digest) != digest]:
+        raise _changed(folder, f"{' and '.join(changed)} of the run in {folder.path}")
+    _warn_of_versions(folder, began, record)
+    return {**began, "inputs": {**record["inputs"], **known}}
+
+
+def _changed(folder: RunFolder, what: str) -> OtherRun:
+    return OtherRun(f"{what} changed since it began: put back what it began with, or start a new run")
+
+
+def _warn_of_versions(folder: RunFolder, began: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    """Say which versions and which processor differ: the numbers that follow may differ in their last digits."""
+    before, now = (each.get("versions") or {} for each in (began, record))
+    differing = [f"{name} {before.get(name)} -> {now[name]}" for name in DECIDING if before.get(name) != now.get(name)]
+    machines = [each.get("machine") or {} for each in (began, record)]
+    for part in ("cpu", "accelerator"):
+        if machines[0].get(part) != machines[1].get(part):
+            differing.append(f"{machines[0].get(part)} -> {machines[1].get(part)}")
+    if differing:
+        warning = f"resumed under other versions or on another machine than it began ({', '.join(differing)})"
+        folder.warnings.append(f"{warning}: the numbers that follow may differ in their last digits")
+        log.warning("the run in %s is %s", folder.path, folder.warnings[-1])

@@ -1,0 +1,130 @@
+"""The JSONL files of a run directory: lines are appended, read back, and cut off where a resumed run goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from penchant.errors import InputError
+from penchant.files import APPEND, open_safely, write_atomically
+
+log = logging.getLogger("penchant.train")
+
+Digest = Mapping[str, Any]  # `bytes` and `sha256` of the beginning of a file
+
+
+class RunLines:
+    """One JSONL file of a run, and the digest of all that was written to it.
+
+    Args:
+        path: the file; there may be none yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._digest, self._bytes = hashlib.sha256(), 0
+
+    def append(self, row: str) -> None:
+        """Append one line.
+
+        Raises:
+            OSError: it cannot be written, or the file is a link.
+        """
+        data = (row + "\n").encode("utf-8")
+        with open_safely(self.path, APPEND) as file:
+            file.write(data)
+        self._count(data)
+
+    def digest(self) -> Digest:
+        """Return the digest of the lines so far, for the checkpoint that follows them."""
+        return {"bytes": self._bytes, "sha256": self._digest.hexdigest()}
+
+    def _count(self, data: bytes) -> None:
+        self._digest.update(data)
+        self._bytes += len(data)
+
+    def rewind(self, step: int, written: Digest | None) -> list[str]:
+        """Cut off the lines after a step. Good lines are kept, also those after a damaged one.
+
+        Args:
+            step: the checkpoint's.
+            written: the digest of the lines up to the checkpoint; None where an earlier version wrote it.
+
+        Returns:
+            What was wrong with the file, as sentences.
+
+        Raises:
+            OSError: it cannot be read or written.
+        """
+        content = self.path.read_bytes() if self.path.exists() else b""
+        kept, problems = content, []
+        if written is not None and _fits(content[: written["bytes"]], written):
+            kept = content[: written["bytes"]]
+        else:
+            good, bad = good_lines(content)
+            kept = b"".join(line for line, row in good if row["step"] <= step)
+            if bad:
+                problems.append(
+                    f"{self.path.name}: {_lines(bad)} cannot be read and {'was' if len(bad) == 1 else 'were'} left out"
+                )
+            elif written is not None:
+                problems.append(
+                    f"{self.path.name} is not what was written up to the checkpoint: lines were changed or are missing"
+                )
+        if kept != content:
+            write_atomically(self.path, kept)
+        self._digest, self._bytes = hashlib.sha256(), 0
+        self._count(kept)
+        return problems
+
+
+def _fits(content: bytes, written: Digest) -> bool:
+    return len(content) == written["bytes"] and hashlib.sha256(content).hexdigest() == written["sha256"]
+
+
+def good_lines(content: bytes) -> tuple[list[tuple[bytes, dict[str, Any]]], list[int]]:
+    """Return the lines that hold an object with a step, with it, and the numbers (from 1) of those that do not.
+
+    A last line without its end was cut short by a kill: it is neither.
+    """
+    good, bad = [], []
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+        try:
+            row = json.loads(line)
+            if (
+                not isinstance(row, dict)
+                or not isinstance(row["step"], int)
+                or not isinstance(row.get("kind", ""), str)
+            ):
+                raise ValueError("no object with a step")
+            good.append((line + b"\n", row))
+        except (ValueError, KeyError, RecursionError):
+            bad.append(number)
+    return good, bad
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of a run's JSONL file; damaged lines are left out after a warning that names them.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        content = path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    good, bad = good_lines(content)
+    if bad:
+        log.warning("%s: %s cannot be read and left out", path, _lines(bad))
+    return [row for _, row in good]
+
+
+def _lines(numbers: list[int]) -> str:
+    if len(numbers) == 1:
+        return f"line {numbers[0]}"
+    more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
+    return f"lines {', '.join(map(str, numbers[:5]))}{more}"
