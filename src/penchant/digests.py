@@ -180,6 +180,12 @@ class BlockDigests:
         """
         self.check_blocks(range(start // BLOCK, -(-stop // BLOCK)))
 
+    def check_rows(self, rows: Sequence[int], width: int) -> None:
+        """Check the blocks that hold rows of so many bytes each, see `check`."""
+        if any(self._unchecked):
+            spans = (range(row * width // BLOCK, (row * width + width - 1) // BLOCK + 1) for row in rows)
+            self.check_blocks(sorted({block for span in spans for block in span}))
+
     def check_blocks(self, blocks: Sequence[int]) -> None:
         """Check blocks by number, see `check`."""
         if not self._digests or not (left := [block for block in blocks if self._unchecked[block]]):
@@ -192,6 +198,6 @@ class BlockDigests:
                     first = block * BLOCK
                     raise DamagedFile(
                         f"{self.path} is damaged between bytes {first} and {first + len(content)}: delete it, and it "
-                        "is made again"
+                        "is computed again (a run continues with --resume)"
                     )
                 self._unchecked[block] = 0

@@ -19,7 +19,9 @@ from transformers import (
     LlamaForCausalLM,
 )
 
+from penchant import digests
 from penchant.data.render import Branch, Rendered
+from penchant.digests import DamagedFile
 from penchant.engine.frozen import FrozenStates, frozen_states, train_only_top
 from penchant.engine.score import Scorer
 from penchant.engine.tree import TREES, TreeBatch, batched, make_trees
@@ -124,7 +126,7 @@ def test_every_token_has_its_row(tmp_path: Path) -> None:
     torch.testing.assert_close(embedded.states, scorer.model.get_input_embeddings()(tokens).detach())  # type: ignore[operator]
 
 
-def test_the_file_is_reused_and_a_damaged_one_is_made_again(tmp_path: Path) -> None:
+def test_the_file_is_reused_and_a_damaged_one_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = Scorer(tiny())
     done: list[int] = []
     first, _ = keep(scorer, tmp_path, progress=done.append)
@@ -143,10 +145,26 @@ def test_the_file_is_reused_and_a_damaged_one_is_made_again(tmp_path: Path) -> N
     keep(scorer, tmp_path)
     assert file.read_bytes() == content
     file.write_bytes(bytes(len(content)))  # of the right size, but not what it should hold
-    states, reason = keep(scorer, tmp_path)
-    assert states is None
-    assert "damaged" in reason
-    assert not file.exists()
+    again, _ = keep(scorer, tmp_path)
+    assert again is not None
+    assert file.read_bytes() == content
+    first_row = again.states.shape[1] * again.states.element_size()
+    for place in (3, len(content) - 100, len(content) - 1):  # a state of the first group, a block's digest, the end
+        file.write_bytes(content[:place] + bytes([content[place] ^ 64]) + content[place + 1 :])
+        keep(scorer, tmp_path)
+        assert file.read_bytes() == content
+    monkeypatch.setattr(digests, "BLOCK", first_row)  # a byte that no check at the start reads
+    file.unlink()
+    states, _ = keep(scorer, tmp_path)
+    assert states is not None
+    content = file.read_bytes()
+    place = 50 * first_row + 3
+    file.write_bytes(content[:place] + bytes([content[place] ^ 64]) + content[place + 1 :])
+    states, _ = keep(scorer, tmp_path)
+    assert states is not None
+    batches = some(states)
+    with pytest.raises(DamagedFile, match="continues with --resume"):
+        [states.entering(batch) for batch in batches]
     for other in ({"weights": "v"}, {"precision": "bf16"}, {"blocks": 1}, {"budget": 50}, {}):
         keep(scorer, tmp_path, **other)
     assert len(list(tmp_path.iterdir())) == 5

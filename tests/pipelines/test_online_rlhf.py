@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -111,8 +112,59 @@ def test_what_is_done_is_not_done_again(online: Callable[..., pt.OnlineRLHF], tm
     finished = (policy / "metrics.jsonl").stat().st_mtime_ns
     pt.train(online("online"))
     assert (policy / "metrics.jsonl").stat().st_mtime_ns == finished
-    with pytest.raises(InputError, match="other settings"):
+    with pytest.raises(InputError, match=r"the configuration differs .* in seed"):
         pt.train(online("online", seed=1))
+
+
+def test_other_prompts_or_another_labeller_are_not_gone_on_with(
+    online: Callable[..., pt.OnlineRLHF], tmp_path: Path
+) -> None:
+    config = online("online", labeller="file")
+    with pytest.raises(InputError, match="waits for labels"):
+        pt.train(config)
+    prompts = tmp_path / "prompts.txt"
+    text = prompts.read_text()
+    prompts.write_text(text.replace("Bob", "Rob"))
+    with pytest.raises(InputError, match=r"the prompts \((train|held-out)\) changed since the run in .*online began"):
+        pt.train(config)
+    prompts.write_text(text)
+    file = tmp_path / "online" / "prompts-train.jsonl"
+    file.write_text(file.read_text().replace("went", "bent"))
+    with pytest.raises(InputError, match=r"prompts-train\.jsonl is damaged"):
+        pt.train(config)
+
+
+def test_a_changed_labeller_or_changed_labels_are_refused(
+    online: Callable[..., pt.OnlineRLHF], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from penchant.pipelines import online_rlhf
+
+    def stopped(_: object) -> None:
+        raise KeyboardInterrupt
+
+    config = online("online")
+    with monkeypatch.context() as patch:
+        patch.setattr(online_rlhf, "_stage", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            pt.train(config)
+        labels = tmp_path / "online" / "round-1" / "labels.jsonl"
+        content = labels.read_text()
+        labels.write_text(content.replace("0", "1", 1))
+        with pytest.raises(InputError, match=r"round-1/labels\.jsonl is damaged"):
+            pt.train(config)
+        labels.write_text(content)
+        rewards = tmp_path / "rewards.py"
+        rewards.write_text(rewards.read_text().replace("len(r)", "-len(r)"))
+        with pytest.raises(InputError, match="the labeller changed since the run in"):
+            pt.train(config)
+
+
+def test_two_processes_do_not_work_in_one_folder(online: Callable[..., pt.OnlineRLHF], tmp_path: Path) -> None:
+    (tmp_path / "online").mkdir()
+    with (tmp_path / "online" / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="another process is working in"):
+            pt.train(online("online"))
 
 
 def test_an_interrupted_reward_model_is_not_climbed(

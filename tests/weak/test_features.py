@@ -10,14 +10,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from penchant import digests
+from penchant.digests import DamagedFile, append_block_digests
 from penchant.errors import InputError
 from penchant.models.policy import Policy
 from penchant.types import PromptGroup
 from penchant.weak import features
-from penchant.weak.features import ModelFeatures, activations, digest_of
+from penchant.weak.activations import Activations
+from penchant.weak.features import ModelFeatures, activations, digest_of, layer_of
 from penchant.weak.readers import LanguageModelReader
+
+
+def kept(*arguments: Any, **settings: Any) -> NDArray[np.float16]:
+    """All activations in memory."""
+    return activations(*arguments, **settings).read()
+
 
 TEXTS = ["Once upon a time", "Tom", "A cat sat in the sun and slept.", "Tom ran."]
 
@@ -30,7 +40,7 @@ def reader(story_policy: Policy) -> LanguageModelReader:
 def test_they_are_the_states_at_the_last_token_of_each_text_alone(
     story_policy: Policy, reader: LanguageModelReader, tmp_path: Path
 ) -> None:
-    found = activations(reader, TEXTS, tmp_path)
+    found = kept(reader, TEXTS, tmp_path)
     assert found.dtype == np.float16
     for place, text in enumerate(TEXTS):
         ids = torch.tensor([story_policy.renderer.prompt_ids(text)])
@@ -43,29 +53,29 @@ def test_they_are_the_states_at_the_last_token_of_each_text_alone(
 def test_the_same_texts_are_computed_once_and_with_other_weights_anew(
     story_policy: Policy, reader: LanguageModelReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = np.array(activations(reader, TEXTS, tmp_path))
+    first = np.array(kept(reader, TEXTS, tmp_path))
     with monkeypatch.context() as patch:
         patch.setattr(features, "_write", lambda *_: pytest.fail("written again"))
-        assert np.array_equal(activations(reader, TEXTS, tmp_path), first)
+        assert np.array_equal(kept(reader, TEXTS, tmp_path), first)
     with torch.no_grad():
         next(story_policy.model.parameters()).mul_(1.1)
-    assert not np.array_equal(activations(reader, TEXTS, tmp_path), first)
+    assert not np.array_equal(kept(reader, TEXTS, tmp_path), first)
     assert len(list(tmp_path.glob("activations-*.npy"))) == 2
 
 
 def test_an_example_of_another_list_is_copied(reader: LanguageModelReader, tmp_path: Path, computed: list[int]) -> None:
-    first = np.array(activations(reader, TEXTS, tmp_path / "first"))
+    first = np.array(kept(reader, TEXTS, tmp_path / "first"))
     mixed = ["She slept.", TEXTS[3], TEXTS[1], "She slept.", TEXTS[1]]
-    found = activations(reader, mixed, tmp_path / "mixed", known=[tmp_path / "first", tmp_path / "absent"])
+    found = kept(reader, mixed, tmp_path / "mixed", known=[tmp_path / "first", tmp_path / "absent"])
     assert computed == [4, 1]  # one text is new, and stands there twice
     assert np.array_equal(found[:, [1, 2, 4]], first[:, [3, 1, 1]])
     assert np.array_equal(found[:, 0], found[:, 3])
-    alone = activations(reader, mixed, tmp_path / "alone")
+    alone = kept(reader, mixed, tmp_path / "alone")
     np.testing.assert_allclose(found, alone, atol=2e-3, rtol=2e-3)  # other texts stood beside them in a pass
 
     for damaged in (tmp_path / "first").glob("*.keys"):
         damaged.write_bytes(b"nonsense")
-    activations(reader, TEXTS[:1], tmp_path / "again", known=[tmp_path / "first"])
+    kept(reader, TEXTS[:1], tmp_path / "again", known=[tmp_path / "first"])
     assert computed[-1] == 1
 
 
@@ -84,19 +94,19 @@ def test_layers_that_nobody_asks_for_are_not_computed(
     ]
     for name, part in blocks:
         part.register_forward_hook(lambda *_, name=name: ran.append(name))
-    few = np.array(activations(reader, TEXTS, tmp_path / "few", deepest=2))
+    few = np.array(kept(reader, TEXTS, tmp_path / "few", deepest=2))
     assert (len(blocks), len(ran)) == (5, 3)  # one more than is kept
     assert few.shape[0] == 3
-    whole = activations(reader, TEXTS, tmp_path / "whole")
+    whole = kept(reader, TEXTS, tmp_path / "whole")
     assert len(ran) == 8
     assert np.array_equal(few, whole[:3])
-    assert np.array_equal(activations(reader, TEXTS, tmp_path / "whole", deepest=5), whole)
+    assert np.array_equal(kept(reader, TEXTS, tmp_path / "whole", deepest=5), whole)
 
     monkeypatch.setattr(features, "_compute", lambda _policy, _ids, wanted, _kept: computed.append(len(wanted)))
     computed: list[int] = []
-    copied = activations(reader, TEXTS, tmp_path / "copied", deepest=2, known=[tmp_path / "whole"])
+    copied = kept(reader, TEXTS, tmp_path / "copied", deepest=2, known=[tmp_path / "whole"])
     assert np.array_equal(copied, few)
-    activations(reader, TEXTS, tmp_path / "deeper", deepest=3, known=[tmp_path / "few"])
+    kept(reader, TEXTS, tmp_path / "deeper", deepest=3, known=[tmp_path / "few"])
     assert computed == [0, 4]  # what lacks a layer is of no use
 
 
@@ -108,43 +118,78 @@ def test_half_precision_gives_nearly_the_same(stories: str) -> None:
 
 def test_two_options_are_another_example_than_their_texts(reader: LanguageModelReader, tmp_path: Path) -> None:
     pairs = [PromptGroup("Tom", [" ran.", " slept."]), PromptGroup("Tom", [" slept.", " ran."])]
-    found = activations(reader, pairs, tmp_path)
+    found = kept(reader, pairs, tmp_path)
     np.testing.assert_allclose(found[:, 0], -found[:, 1], atol=2e-3)
     assert np.abs(found[-1]).max() > 0
-    one, other = (activations(reader, [text], tmp_path) for text in ("Tom ran.", "Tom slept."))
+    one, other = (kept(reader, [text], tmp_path) for text in ("Tom ran.", "Tom slept."))
     assert not np.array_equal(one, other)
 
 
 def test_a_damaged_file_is_made_anew_and_a_failure_leaves_nothing(
     reader: LanguageModelReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = np.array(activations(reader, TEXTS, tmp_path))
+    first = np.array(kept(reader, TEXTS, tmp_path))
     (file,) = tmp_path.glob("*.npy")
     file.write_bytes(file.read_bytes()[:200])
-    assert np.array_equal(activations(reader, TEXTS, tmp_path), first)
-    for kept in tmp_path.iterdir():
-        kept.unlink()
+    assert np.array_equal(kept(reader, TEXTS, tmp_path), first)
+    for file in tmp_path.iterdir():
+        file.unlink()
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(features, "_compute", full)
     with pytest.raises(InputError, match=r"No space left on device; they need"):
-        activations(reader, TEXTS, tmp_path)
+        kept(reader, TEXTS, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_flipped_byte_is_found_when_its_layer_is_read(
+    reader: LanguageModelReader,
+    tmp_path: Path,
+    computed: list[int],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(digests, "BLOCK", 64)
+    first = kept(reader, TEXTS, tmp_path / "first")
+    (file,) = (tmp_path / "first").glob("*.npy")
+    content = bytearray(file.read_bytes())
+    content[128 + first[:3].nbytes + 5] ^= 64  # the exponent of a number of layer 3
+    file.write_bytes(content)
+    with pytest.raises(DamagedFile, match="delete it, and it is computed again"):
+        layer_of(activations(reader, TEXTS, tmp_path / "first"), 3)
+    again = kept(reader, TEXTS[:2], tmp_path / "again", known=[tmp_path / "first"])
+    np.testing.assert_allclose(again, first[:, :2], atol=2e-3, rtol=2e-3)
+    assert computed == [4, 2]  # nothing is copied from a damaged file
+    assert "is damaged" in caplog.text
+
+
+def test_every_flipped_byte_of_a_small_file_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "activations-m-1-0.npy"
+    with path.open("w+b") as file:
+        np.save(file, np.zeros((2, 3, 2), np.float16))
+        append_block_digests(file)
+    content = path.read_bytes()
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(DamagedFile):
+            Activations(path).read()
+    path.write_bytes(content)
+    assert not Activations(path).read().any()
 
 
 def test_long_texts_are_cut_and_no_texts_refused(
     story_policy: Policy, reader: LanguageModelReader, tmp_path: Path
 ) -> None:
-    whole = activations(reader, ["Tom ran home and slept"], tmp_path, longest=4)
+    whole = kept(reader, ["Tom ran home and slept"], tmp_path, longest=4)
     start, first, *_, late, last = story_policy.renderer.prompt_ids("Tom ran home and slept")
     ids = [start, first, late, last]
     with torch.no_grad():
         states = story_policy.model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states
     np.testing.assert_allclose(whole[-1, 0], states[-1][0, -1].numpy(), atol=2e-3, rtol=2e-3)
     with pytest.raises(InputError, match="no texts"):
-        activations(reader, [], tmp_path)
+        kept(reader, [], tmp_path)
 
 
 @pytest.mark.parametrize("layer", [6, -7])
@@ -156,7 +201,7 @@ def test_a_layer_that_is_not_there_is_refused_before_any_text_is_read(
         ModelFeatures(stories, layer)(TEXTS)
     if layer > 0:
         with pytest.raises(InputError, match="layer 6 is not there"):
-            activations(reader, TEXTS, tmp_path, deepest=layer)
+            kept(reader, TEXTS, tmp_path, deepest=layer)
 
 
 def test_a_number_of_the_configuration_that_is_no_weight_counts(story_policy: Policy) -> None:

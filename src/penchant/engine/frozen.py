@@ -8,6 +8,7 @@ into memory: a step touches the rows of its own trees and runs the blocks above.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import tempfile
 import time
@@ -23,10 +24,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from penchant.data.render import Rendered
+from penchant.digests import BlockDigests, DamagedFile, append_block_digests, trailer_size
 from penchant.engine.attention import entering_states, predictor_states, trunk, trunk_blocks, unwrap
 from penchant.engine.score import Progress, Scorer, evaluating
 from penchant.engine.tree import Packing, TreeBatch, batched, make_trees
 from penchant.errors import InputError
+
+log = logging.getLogger("penchant.engine")
 
 ABANDONED_S = 24 * 3600.0  # a half-written file that nobody has touched for so long was left by a kill
 
@@ -60,16 +64,23 @@ class FrozenStates:
         states: (tokens, hidden), mapped from the file.
         origins: of each group, the first row of its prompt and of each of its responses.
         blocks: how many blocks they have been through.
+        digests: of the file, whose parts are checked as they are read.
     """
 
     states: Float[Tensor, "tokens hidden"]
     origins: Sequence[tuple[int, ...]]
     blocks: int
+    digests: BlockDigests
 
     def entering(self, batch: TreeBatch) -> Float[Tensor, "1 length hidden"] | None:
-        """The states of a batch's tokens, on its device; None if the batch does not say where they lie."""
+        """Return the states of a batch's tokens, on its device; None if the batch does not say where they lie.
+
+        Raises:
+            DamagedFile: the part of the file that holds them is damaged.
+        """
         if batch.origin is None:
             return None
+        self.digests.check_rows(batch.origin.tolist(), self.states.shape[1] * self.states.element_size())
         return self.states.index_select(0, batch.origin).to(batch.input_ids.device)[None]
 
     def score(self, scorer: Scorer, batch: TreeBatch) -> Float[Tensor, " slots"]:
@@ -93,7 +104,7 @@ def frozen_states(
 
     Args:
         folder: where the file lies or is to lie.
-        weights: fingerprint of the weights.
+        weights: a digest of the model, its configuration included.
         precision: names what else the numbers depend on (dtype, autocast).
         budget: tokens of a forward pass. It is part of the file's name: data cut into other passes gives other last
             bits, and a run has to find its own when it is resumed.
@@ -113,23 +124,41 @@ def frozen_states(
         shape, dtype = (rows, example[0].shape[-1]), example[0].dtype
         path = folder / f"{_key(rendered, blocks, weights, precision, scorer.device, budget)}.bin"
         size = shape[0] * shape[1] * dtype.itemsize
-        try:
-            if not (path.is_file() and path.stat().st_size == size):
-                with _replacing(path, size) as file:
-                    _compute(scorer, _batches(rendered, origins, budget, scorer.packing), blocks, file, progress)
-            elif progress:
-                progress(rows)
-        except OSError as error:
-            return None, f"{path} cannot be written ({error.strerror or error})"
-        try:
-            states = torch.from_file(str(path), shared=False, size=shape[0] * shape[1], dtype=dtype).view(shape)
-        except RuntimeError as error:  # whatever the system says
-            return None, f"{path} cannot be mapped ({str(error).splitlines()[0]})"
-        found = FrozenStates(states, origins, blocks)
-        if reason := _difference(scorer, first, [found.entering(batch) for batch in first], blocks):
-            path.unlink(missing_ok=True)  # the next run computes it again
-            return None, f"{path} is damaged and was removed: {reason}"
-    return found, ""
+        for _ in range(2):  # a second time where what is there turns out to be damaged
+            try:
+                if not _is_whole(path, size):
+                    with _replacing(path, size) as file:
+                        _compute(scorer, _batches(rendered, origins, budget, scorer.packing), blocks, file, progress)
+                elif progress:
+                    progress(rows)
+            except OSError as error:
+                return None, f"{path} cannot be written ({error.strerror or error})"
+            try:
+                states = torch.from_file(str(path), shared=False, size=shape[0] * shape[1], dtype=dtype).view(shape)
+                found = FrozenStates(states, origins, blocks, BlockDigests(path, size))
+                entering = [found.entering(batch) for batch in first]
+            except DamagedFile as error:
+                log.warning("%s: computing anew", error)
+                path.unlink(missing_ok=True)
+                continue
+            except RuntimeError as error:  # whatever the system says
+                return None, f"{path} cannot be mapped ({str(error).splitlines()[0]})"
+            if reason := _difference(scorer, first, entering, blocks):
+                path.unlink(missing_ok=True)  # the next run computes it again
+                return None, f"{path} is damaged and was removed: {reason}"
+            return found, ""
+    return None, f"{path} was damaged twice: the disk cannot be trusted"
+
+
+def _is_whole(path: Path, size: int) -> bool:
+    """Return whether a file has its length, and digests of its blocks that fit each other."""
+    try:
+        return path.stat().st_size == size + trailer_size(size) and bool(BlockDigests(path, size))
+    except FileNotFoundError:
+        return False
+    except DamagedFile as error:
+        log.warning("%s: computing anew", error)
+        return False
 
 
 def _origins(rendered: Sequence[Rendered]) -> tuple[list[tuple[int, ...]], int]:
@@ -208,12 +237,14 @@ def _replacing(path: Path, size: int) -> Iterator[IO[bytes]]:
             old.unlink(missing_ok=True)
     number, name = tempfile.mkstemp(suffix=".part", dir=path.parent)
     try:
-        with os.fdopen(number, "wb") as file:
+        with os.fdopen(number, "w+b") as file:
             yield file
             file.flush()
-            os.fsync(number)
             if os.fstat(number).st_size != size:
                 raise OSError(f"{os.fstat(number).st_size} bytes were written instead of {size}")
+            append_block_digests(file)
+            file.flush()
+            os.fsync(number)
         os.replace(name, path)
     finally:
         Path(name).unlink(missing_ok=True)

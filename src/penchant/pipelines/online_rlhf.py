@@ -7,10 +7,9 @@ trains the policy further on it. Every stage lies in a folder of its own, so a s
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -19,9 +18,12 @@ from pydantic import Field, model_validator
 from penchant.config import Config
 from penchant.config.limits import Seed, Tokens
 from penchant.data.settings import DataConfig, PromptsConfig
+from penchant.digests import check_files
 from penchant.errors import InputError
 from penchant.methods import PPO, RewardModel, train
 from penchant.models.settings import FrozenModel, ModelConfig
+from penchant.train.run_folder import RunFolder, read_json
+from penchant.train.run_lines import read_rows
 from penchant.types import PromptGroup, RunResult
 
 log = logging.getLogger("penchant.pipelines")
@@ -137,68 +139,98 @@ def run(config: OnlineRLHF, *, resume: bool = False) -> RunResult:
 
     Raises:
         InputError: bad prompts, model, labeller or settings; labels that people still have to give; a folder that other
-            settings were used in.
+            settings, prompts or another labeller were used in, or that another process works in.
         RunError: a stage had to stop; what was done before it stays.
     """
     started = time.monotonic()
-    _claim(config)
-    _split(config)
-    rounds: list[dict[str, Any]] = []
-    ended: RunResult | None = None
-    for number in range(config.rounds):
-        log.info("round %d of %d", number + 1, config.rounds)
-        _labels(config, number)
-        fitted = ended = _stage(config.reward_stage(number))
-        if fitted.metrics["status"] == "interrupted":
-            break
-        ended = _stage(config.policy_stage(number))
-        if ended.metrics["status"] == "interrupted":
-            break
-        rounds.append({"reward_model": fitted.metrics["final"], "policy": ended.metrics["final"]})
-    assert ended is not None
-    metrics = ended.metrics | {"method": config.method, "rounds": rounds, "seconds": time.monotonic() - started}
     out = Path(config.out).expanduser()
-    if metrics["status"] != "interrupted":
-        _write(out / "result.json", json.dumps(metrics, indent=2) + "\n")
-    return RunResult(config.method, out, metrics)
+    folder = RunFolder(config.out, config, resume=resume or (out / "config.yaml").exists())
+    sides = _split(config)
+    inputs = _inputs(config, sides)
+    folder.open()
+    try:
+        _begin(config, folder, sides, inputs)
+        rounds: list[dict[str, Any]] = []
+        ended: RunResult | None = None
+        for number in range(config.rounds):
+            log.info("round %d of %d", number + 1, config.rounds)
+            _labels(config, folder, number)
+            fitted = ended = _stage(config.reward_stage(number))
+            if fitted.metrics["status"] == "interrupted":
+                break
+            ended = _stage(config.policy_stage(number))
+            if ended.metrics["status"] == "interrupted":
+                break
+            rounds.append({"reward_model": fitted.metrics["final"], "policy": ended.metrics["final"]})
+        assert ended is not None
+        metrics = ended.metrics | {"method": config.method, "rounds": rounds, "seconds": time.monotonic() - started}
+        if metrics["status"] != "interrupted":
+            folder.write_json("result.json", metrics)
+        return RunResult(config.method, out, metrics)
+    finally:
+        folder.close()
 
 
-def _split(config: OnlineRLHF) -> None:
-    """The prompts to train on and those held out, as files: what is held out is neither labelled nor trained on."""
-    from penchant.data import load_prompts, write_groups
+def _split(config: OnlineRLHF) -> dict[str, list[PromptGroup]]:
+    """Return the prompts to train on and those held out, which are neither labelled nor trained on."""
+    from penchant.data import load_prompts
     from penchant.train.plan import split_by_prompt
 
     data = config.data
-    if config.prompts("train").exists():
-        return
     groups = load_prompts(
         data.path, layout=data.layout, split=data.split, limit=data.limit, bad_rows=data.bad_rows, columns=data.columns
     )
     trained, held = split_by_prompt(groups, data.held_out, config.seed)
-    if held:
-        write_groups([groups[place] for place in held], config.prompts("held-out"))
-    write_groups([groups[place] for place in trained], config.prompts("train"))
+    return {"train": [groups[place] for place in trained], "held-out": [groups[place] for place in held]}
 
 
-def _claim(config: OnlineRLHF) -> None:
-    """The folder is this pipeline's: new, or begun with the same settings."""
-    from penchant.config import load_config, to_yaml
+def _inputs(config: OnlineRLHF, sides: Mapping[str, Sequence[PromptGroup]]) -> dict[str, str]:
+    """Return the digests of what decides all rounds; what decides a stage stands in that stage's own record."""
+    from penchant.train.inputs import digest_prompt_texts, reward_digest
 
-    out = Path(config.out).expanduser()
-    file, text = out / "config.yaml", to_yaml(config)
-    if file.exists() and load_config(OnlineRLHF, file).replace(out=config.out) != config:
-        raise InputError(f"{out} was begun with other settings (see its config.yaml): choose another out")
-    if not file.exists() and out.exists() and any(out.iterdir()):
-        raise InputError(f"out={out} already holds other files: choose another directory, or delete it")
-    out.mkdir(parents=True, exist_ok=True)
-    _write(file, text)
+    inputs = {f"the prompts ({side})": digest_prompt_texts(groups) for side, groups in sides.items()}
+    return inputs if config.labeller == PEOPLE else {**inputs, "the labeller": reward_digest(config.labeller)}
+
+
+def _begin(
+    config: OnlineRLHF, folder: RunFolder, sides: Mapping[str, Sequence[PromptGroup]], inputs: dict[str, str]
+) -> None:
+    """Write the record and the prompts of a new pipeline; refuse to go on where either is another now.
+
+    Raises:
+        OtherRun: prompts or labeller changed since the pipeline began.
+        InputError: a file of it is damaged.
+    """
+    from penchant.data import load_prompts, write_groups
+    from penchant.train.inputs import changed_since_start, digest_prompt_texts
+    from penchant.train.provenance import provenance_of_files
+
+    record = folder.path / "provenance.json"
+    known = read_json(record).get("inputs", {}) if record.exists() else {}
+    for side, groups in sides.items():
+        file = config.prompts(side)
+        if file.exists():
+            folder.check_listed(file.name)
+            known.setdefault(f"the prompts ({side})", digest_prompt_texts(load_prompts(file)))
+        elif groups:
+            write_groups(groups, file)
+            folder.list_files(file.name)
+    if changed := [name for name, digest in inputs.items() if known.get(name, digest) != digest]:
+        raise changed_since_start(folder.path, " and ".join(changed))
+    if not record.exists():
+        folder.write_json("provenance.json", provenance_of_files([config.data.path], config.seed) | {"inputs": inputs})
 
 
 def _coefficient(run: Path) -> float | None:
-    """Of the KL in a run's last step; None where there was none yet."""
-    file = run / "metrics.jsonl"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    found = [row["kl_coefficient"] for line in lines if (row := json.loads(line)).get("kind") == "train"]
+    """Return the coefficient of the KL in a run's last step; None where there was none yet.
+
+    Raises:
+        InputError: the run's metrics are damaged.
+    """
+    if not run.exists():
+        return None
+    check_files(run, ["metrics.jsonl"] if (run / "result.json").exists() else [])
+    found = [row["kl_coefficient"] for row in read_rows(run / "metrics.jsonl") if row.get("kind") == "train"]
     return float(found[-1]) if found else None
 
 
@@ -208,13 +240,18 @@ def _stage(stage: RewardModel | PPO) -> RunResult:
     return train(stage, resume=begun.exists())
 
 
-def _labels(config: OnlineRLHF, number: int) -> None:
-    """The labels of all rounds so far, as `labels.jsonl` in the round's folder."""
+def _labels(config: OnlineRLHF, out: RunFolder, number: int) -> None:
+    """Write the labels of all rounds so far, as `labels.jsonl` in the round's folder.
+
+    Raises:
+        InputError: people still have to label; or labels are not what they were when a model was fitted on them.
+    """
     from penchant.data import load_preferences, write_groups
 
     folder = config.folder(number)
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / "labels.jsonl").exists():
+    done = f"{folder.name}/labels.jsonl"
+    if out.check_listed(done):
         return
     own = folder / "labelled.jsonl"
     if not own.exists():
@@ -232,9 +269,12 @@ def _labels(config: OnlineRLHF, number: int) -> None:
         labeller = load_reward(config.labeller, device=config.model.device)
         write_groups(compare_by_score(score_groups(groups, labeller)), own)
     labelled: list[PromptGroup] = []
-    for one in range(number + 1):
-        labelled += load_preferences(config.folder(one) / "labelled.jsonl", ties="half")
+    for earlier in range(number + 1):
+        file = config.folder(earlier) / "labelled.jsonl"
+        out.check_listed(f"{file.parent.name}/{file.name}")
+        labelled += load_preferences(file, ties="half")
     write_groups(labelled, folder / "labels.jsonl")
+    out.list_files(f"{folder.name}/labelled.jsonl", done)
 
 
 def _samples(config: OnlineRLHF, number: int) -> list[PromptGroup]:
@@ -254,9 +294,3 @@ def _samples(config: OnlineRLHF, number: int) -> list[PromptGroup]:
     )
     with progress_bar(f"sampling (round {number + 1})", len(fitting) * sampling.n, "samples") as advance:
         return policy.sample(fitting, sampling, progress=advance)
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from penchant.data.render import Renderer
+from penchant.digests import DamagedFile
 from penchant.errors import InputError
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.methods import SFT
@@ -28,6 +29,7 @@ from penchant.tasks import group_of, halves, load_task
 from penchant.tasks.spec import chance
 from penchant.train.provenance import surroundings
 from penchant.types import LabeledExample
+from penchant.weak.activations import Activations
 from penchant.weak.classifiers import make_classifier
 from penchant.weak.contract import Probabilities, in_other_words
 from penchant.weak.features import activations, depth_of, layer_of
@@ -258,6 +260,13 @@ def halves_of(train: list[LabeledExample], seed: int) -> tuple[Array, Array]:
 
 
 def states_of(folder: Path, layer: int) -> torch.Tensor:
-    """Activations after a layer, of all rows."""
+    """Return the activations after a layer, of all rows.
+
+    Raises:
+        DamagedFile: they are not what was written.
+    """
     (file,) = folder.glob("activations-*.npy")
-    return layer_of(np.load(file, mmap_mode="r", allow_pickle=False), layer)
+    try:
+        return layer_of(Activations(file), layer)
+    except DamagedFile as error:
+        raise DamagedFile(f"{file} is damaged: delete {folder} and give the same command again") from error

@@ -7,6 +7,7 @@ import logging
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -53,6 +54,11 @@ def digest_groups(groups: Iterable[PromptGroup]) -> str:
         content = (group.prompt, group.responses, group.comparisons, group.scores)
         digest.update(repr(content).encode("utf-8", errors="surrogatepass"))
     return digest.hexdigest()[:32]
+
+
+def digest_prompt_texts(groups: Iterable[PromptGroup]) -> str:
+    """Return a digest of the prompts alone."""
+    return digest_groups(PromptGroup(group.prompt) for group in groups)
 
 
 def digest_tokens(rows: Iterable[Rendered]) -> str:
@@ -118,7 +124,7 @@ def check_unchanged_since_start(folder: RunFolder, record: Mapping[str, Any]) ->
     for what, key in (("data", "sha256"), ("model", "fingerprint"), ("reference", "fingerprint")):
         if began[what].get(key) != record[what][key]:
             name = record[what].get("name") or record[what].get("path")
-            raise _changed(folder, f"the {what} of the run in {folder.path} ({name})")
+            raise changed_since_start(folder.path, f"the {what} ({name})")
     known = began.get("inputs")
     if not isinstance(known, Mapping):
         log.warning(
@@ -128,13 +134,14 @@ def check_unchanged_since_start(folder: RunFolder, record: Mapping[str, Any]) ->
         )
         known = {}
     if changed := [name for name, digest in record["inputs"].items() if known.get(name, digest) != digest]:
-        raise _changed(folder, f"{' and '.join(changed)} of the run in {folder.path}")
+        raise changed_since_start(folder.path, " and ".join(changed))
     _warn_of_versions(folder, began, record)
     return {**began, "inputs": {**record["inputs"], **known}}
 
 
-def _changed(folder: RunFolder, what: str) -> OtherRun:
-    return OtherRun(f"{what} changed since it began: put back what it began with, or start a new run")
+def changed_since_start(run: Path, what: str) -> OtherRun:
+    """Return the error of a run that cannot be resumed since an input is another now."""
+    return OtherRun(f"{what} changed since the run in {run} began: put back what it began with, or start a new run")
 
 
 def _warn_of_versions(folder: RunFolder, began: Mapping[str, Any], record: Mapping[str, Any]) -> None:

@@ -113,7 +113,7 @@ class RunFolder:
         file = self.path / "config.yaml"
         if not file.exists():
             raise OtherRun(f"nothing to resume in {self.path}: it holds no config.yaml")
-        check_files(self.path, BEGINS)
+        check_files(self.path, [name for name in BEGINS if (self.path / name).exists()])
         if read_sums(self.path) is None:
             _check_complete(file, type(self.config))
         saved, given = (_settings(config) for config in (load_config(type(self.config), file), self.config))
@@ -177,6 +177,28 @@ class RunFolder:
         if present is None:
             present = {name: digest_file(self.path / name) for name in BEGINS if (self.path / name).exists()}
         write_sums(self.path, {**present, **sums})
+
+    def list_files(self, *names: str) -> None:
+        """Put the digests of files that somebody else wrote into `SHA256SUMS`.
+
+        Raises:
+            RunError: they cannot be read or written.
+        """
+        try:
+            self._list({name: digest_file(self.path / name) for name in names})
+        except OSError as error:
+            raise cannot_write(self.path / SUMS, error) from error
+
+    def check_listed(self, name: str) -> bool:
+        """Check a file against its digest; return whether it has one.
+
+        Raises:
+            DamagedFile: it is not what was listed.
+        """
+        if name not in (read_sums(self.path) or {}):
+            return False
+        check_files(self.path, [name])
+        return True
 
     def _forget_end(self) -> None:
         """Take back what an earlier session said of its end."""

@@ -11,6 +11,7 @@ digest: who keeps files over versions looks at that, as the study's stage does.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,17 +23,21 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from penchant.digests import DamagedFile, append_block_digests
 from penchant.engine.reference import configuration, fingerprint
 from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET, evaluating
 from penchant.engine.tree import fill
 from penchant.errors import InputError
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.train.progress import progress_bar
+from penchant.weak.activations import Activations
 from penchant.weak.contract import Example, width_of
 from penchant.weak.readers import Read, Reader, load_reader
 
-Activations = NDArray[np.float16]
+log = logging.getLogger("penchant.weak")
+
 Keys = NDArray[np.bytes_]
+
 Earlier = tuple[Activations, Mapping[bytes, int]]
 """Activations that are kept already, with the places of their examples."""
 LARGEST = float(np.finfo(np.float16).max)
@@ -58,7 +63,7 @@ def activations(
         known: other folders to look for examples in. model: what `digest_of` says of the reader's, where it is known.
 
     Returns:
-        Shape (layers + 1, examples, hidden), float16, memory-mapped; layer 0 is the embedding.
+        Of shape (layers + 1, examples, hidden), memory-mapped; layer 0 is the embedding.
 
     Raises:
         InputError: no examples, no such layer, other than two options, or a folder that cannot be written.
@@ -73,12 +78,13 @@ def activations(
     model = model or digest_of(reader.model)
     keys = np.array([_key(row) for row in ids])
     layers = depth_of(reader.model) if deepest is None else deepest
-    path = folder / f"activations-{model}-{layers}-{hashlib.sha256(keys.tobytes()).hexdigest()[:16]}.npy"
-    if (found := _opened(path)) is None:
+    path = folder / f"activations-{model}-{layers}-{_digest_of_keys(keys)}.npy"
+    found = _opened(path, keys)
+    if found is None:
         hidden = reader.model.config.get_text_config().hidden_size  # type: ignore[operator, union-attr]
         shape = (layers + 1, len(ids), hidden)
         _write(reader, ids, keys, path, shape, list(_earlier(model, layers, (folder, *known))))
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        found = Activations(path)
     return found
 
 
@@ -106,19 +112,39 @@ def _key(row: Read) -> bytes:
     return digest.hexdigest()[:32].encode()
 
 
-def _opened(path: Path) -> NDArray[Any] | None:
-    """None where there is no such file, or a damaged one."""
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError):
+def _opened(path: Path, keys: Keys) -> Activations | None:
+    """Return what is kept of these examples; None where there is no such file, or a damaged one, which is named."""
+    if not path.exists():
         return None
+    try:
+        found = Activations(path)
+        if found.shape[1] != len(keys):
+            raise DamagedFile(f"{path} holds {found.shape[1]} examples instead of {len(keys)}")
+        return found
+    except DamagedFile as error:
+        log.warning("%s: computing anew", error)
+        return None
+
+
+def _keys_of(path: Path) -> Keys | None:
+    """Return the digests of a file's examples; its name has the digest of these. None where they do not fit it."""
+    try:
+        keys: Keys = np.load(path.with_suffix(KEYS), allow_pickle=False)
+    except (ValueError, EOFError, OSError, SyntaxError, TypeError):
+        return None
+    return keys if path.stem.endswith(f"-{_digest_of_keys(keys)}") else None
+
+
+def _digest_of_keys(keys: Keys) -> str:
+    return hashlib.sha256(keys.tobytes()).hexdigest()[:16]
 
 
 def _earlier(model: str, layers: int, folders: Iterable[Path]) -> Iterator[Earlier]:
     """What is kept of so many layers of a model in some folders."""
     for file in (file for folder in folders for file in sorted(folder.glob(f"activations-{model}-*.npy"))):
-        found, keys = _opened(file), _opened(file.with_suffix(KEYS))
-        if found is not None and keys is not None and len(keys) == found.shape[1] and len(found) > layers:
+        keys = _keys_of(file)
+        found = _opened(file, keys) if keys is not None else None
+        if keys is not None and found is not None and found.shape[0] > layers:
             yield found, {key: place for place, key in enumerate(keys.tolist())}
 
 
@@ -163,8 +189,8 @@ def layer_of(found: Activations, layer: int) -> torch.Tensor:
     Raises:
         InputError: there is no such layer.
     """
-    check_layer(layer, len(found) - 1)
-    return torch.as_tensor(np.array(found[layer]))
+    check_layer(layer, found.shape[0] - 1)
+    return torch.as_tensor(found.layer(layer))
 
 
 def _write(
@@ -183,6 +209,8 @@ def _write(
             kept = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
             _fill(reader, ids, keys, kept, earlier)
             kept.flush()
+            with temporary.open("r+b") as file:
+                append_block_digests(file)
             with temporary.with_suffix(KEYS).open("wb") as file:
                 np.save(file, keys)
             for written in (temporary.with_suffix(KEYS), temporary):
@@ -194,13 +222,19 @@ def _write(
         ) from error
 
 
-def _fill(reader: Reader, ids: Sequence[Read], keys: Keys, kept: Activations, earlier: Sequence[Earlier]) -> None:
+def _fill(
+    reader: Reader, ids: Sequence[Read], keys: Keys, kept: NDArray[np.float16], earlier: Sequence[Earlier]
+) -> None:
     """Copy what is known, compute the rest, each different example once."""
     wanted = {key: place for place, key in reversed(list(enumerate(keys.tolist())))}  # its first place
     for found, places in earlier:
         shared = [key for key in wanted if key in places]
         into = [wanted.pop(key) for key in shared]
-        kept[:, into] = found[: len(kept), [places[key] for key in shared]]
+        try:
+            kept[:, into] = found.columns(len(kept), [places[key] for key in shared])
+        except DamagedFile as error:
+            log.warning("%s: computing anew", error)
+            wanted |= dict(zip(shared, into, strict=True))
     _compute(reader, ids, sorted(wanted.values()), kept)
     first: dict[bytes, int] = {}
     again = [(first[key], place) for place, key in enumerate(keys.tolist()) if first.setdefault(key, place) != place]
@@ -208,7 +242,7 @@ def _fill(reader: Reader, ids: Sequence[Read], keys: Keys, kept: Activations, ea
         kept[:, place] = kept[:, source]
 
 
-def _compute(reader: Reader, ids: Sequence[Read], wanted: Sequence[int], kept: Activations) -> None:
+def _compute(reader: Reader, ids: Sequence[Read], wanted: Sequence[int], kept: NDArray[np.float16]) -> None:
     """The rows of `kept` at the wanted places."""
     budget = GPU_BUDGET if reader.device.type == "cuda" else DEFAULT_BUDGET
     lengths = [sum(map(len, ids[place])) for place in wanted]
