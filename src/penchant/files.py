@@ -50,8 +50,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.tmp")
     data = content.encode("utf-8", errors="replace") if isinstance(content, str) else content
-    remove(temporary)  # a kill left it, or it is a link
     try:
+        temporary.unlink(missing_ok=True)  # a kill left it, or it is a link
         with open_safely(temporary, CREATE) as file:
             file.write(data)
             file.flush()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from penchant.digests import SUMS
 from penchant.errors import InputError, RunError
 from penchant.methods import DPO
 from penchant.train.run_folder import RunFolder
@@ -83,7 +84,7 @@ def test_a_disk_that_is_full_from_the_start_leaves_no_half_file(
     if limit == 600:
         assert not folder.exists()
     else:
-        assert files(folder) <= {"config.yaml", "provenance.json", "metrics.jsonl"}
+        assert files(folder) <= {"config.yaml", "provenance.json", "metrics.jsonl", SUMS}
         if (folder / "provenance.json").exists():
             json.loads((folder / "provenance.json").read_text())
         resumed = penchant("train", "dpo", "--resume", "out=full")
@@ -137,7 +138,7 @@ def test_two_that_start_in_one_empty_folder_at_once_are_told_apart(tmp_path: Pat
     with pytest.raises(InputError, match="already holds another run"):
         other.open()
     assert "seed: 0" in (tmp_path / "run" / "config.yaml").read_text()
-    assert files(tmp_path / "run") == {"config.yaml"}
+    assert files(tmp_path / "run") == {"config.yaml", SUMS}
 
 
 def test_a_lock_left_by_a_kill_keeps_nobody_out(tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ def test_a_lock_left_by_a_kill_keeps_nobody_out(tmp_path: Path) -> None:
     folder = RunFolder(str(tmp_path / "run"), config())
     folder.open()
     folder.close()
-    assert files(tmp_path / "run") == {"config.yaml"}
+    assert files(tmp_path / "run") == {"config.yaml", SUMS}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from penchant.digests import SUMS, DamagedFile, check_files, read_sums
 from penchant.errors import InputError
 from penchant.metrics.intervals import Estimate
 from penchant.reports.words import clean
@@ -156,6 +157,7 @@ def _read_run(path: Path, name: str) -> Run:
             "Give the folder that `out` named when the run was started."
         )
     notes = _Notes()
+    _check_digests(path, notes)
     config_text, config = _read_config(path / "config.yaml", notes)
     provenance = _read_object(path / "provenance.json", notes, "versions, machine and fingerprints are not known")
     result = _read_object(path / "result.json", notes, None)
@@ -178,6 +180,23 @@ def _read_run(path: Path, name: str) -> Run:
         notes=tuple(notes.lines),
         non_finite=notes.non_finite,
     )
+
+
+def _check_digests(path: Path, notes: _Notes) -> None:
+    """Note the files that are not what the run wrote. Runs of earlier versions, and unfinished ones, have fewer digests."""
+    try:
+        listed = read_sums(path) or {}
+    except DamagedFile as error:
+        notes.lines.append(f"{error}.")
+        return
+    for name in listed:
+        try:
+            check_files(path, [name])
+        except DamagedFile:
+            if (path / name).exists():  # what is missing is noted where it is read
+                notes.lines.append(
+                    f"{name} is not what the run wrote (its SHA-256 is not the one in {SUMS}): numbers from it may be wrong."
+                )
 
 
 def _ends(result: dict[str, Any] | None) -> list[dict[str, Any]]:

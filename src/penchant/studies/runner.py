@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from penchant.files import remove
 from penchant.studies.records import read_lines, read_object, write_text
 from penchant.studies.tasks import Task
 from penchant.studies.workers import Outcome, Workers
@@ -161,7 +161,7 @@ def is_complete(task: Task, study: Path) -> bool:
     if not task.is_run:
         return bool(read_object(folder / "stage.json"))
     if (folder / "result.json").exists() and not (folder / "checkpoint").is_dir():
-        shutil.rmtree(folder, ignore_errors=True)  # every run leaves one; without it nothing can be resumed or built on
+        remove(folder)  # every run leaves one; without it nothing can be resumed or built on
         return False
     if read_object(folder / "result.json").get("status") not in COMPLETE:
         return False
@@ -173,7 +173,7 @@ def is_complete(task: Task, study: Path) -> bool:
         sampled[row["step"]] = sampled.get(row["step"], 0) + 1
     if evaluated and evaluated == set(sampled) and len(set(sampled.values())) == 1:
         return True
-    shutil.rmtree(folder, ignore_errors=True)  # somebody damaged it; it says that it is done, so it cannot be resumed
+    remove(folder)  # somebody damaged it; it says that it is done, so it cannot be resumed
     return False
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from penchant.digests import digest_file, write_sums
 from penchant.engine.memory import peak_memory_bytes
+from penchant.files import remove
 from penchant.studies.order import STAGE, Order
 
 MAKERS = {
@@ -53,17 +54,24 @@ def work(order: Order) -> str:
     make: Callable[[Order, Path], dict[str, Any]] = getattr(import_module(module), name)
     started = time.monotonic()
     building = order.folder.with_name(f".{order.folder.name}.{os.getpid()}.new")
-    shutil.rmtree(building, ignore_errors=True)
+    remove(building)
     building.mkdir(parents=True)
     try:
         facts = make(order, building)
         facts |= {"seconds": time.monotonic() - started, "peak_memory_bytes": peak_memory_bytes()}
         (building / STAGE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        shutil.rmtree(order.folder, ignore_errors=True)  # half a stage cannot be; another one's leftover could
+        write_sums(building, stage_sums(building))
+        remove(order.folder)  # half a stage cannot be; another one's leftover could
         os.replace(building, order.folder)
     finally:
-        shutil.rmtree(building, ignore_errors=True)
+        remove(building)
     return "done"
+
+
+def stage_sums(folder: Path) -> dict[str, str]:
+    """Return the digests of a stage's files, but of activations: these have one per block, checked as they are read."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("activations-"))
+    return {path.relative_to(folder).as_posix(): digest_file(path) for path in files}
 
 
 def import_all() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 from penchant.config import to_yaml
 from penchant.errors import InputError
+from penchant.files import remove
 from penchant.studies.address import summary_version
 from penchant.studies.checks import check_names, warn_of_earlier_stages
 from penchant.studies.measured import Results
@@ -79,7 +79,7 @@ def run_study(
     folder = Path(config.out or Path("runs") / config.method).expanduser().resolve()
     with _own(folder):
         for leftover in (folder / "stages").glob(".*.new"):  # a process that was killed built it
-            shutil.rmtree(leftover, ignore_errors=True)
+            remove(leftover)
         warn_of_earlier_stages(folder, tasks)
         write_text(folder / "study.yaml", to_yaml(config.replace(out=None)))
         started = time.monotonic()

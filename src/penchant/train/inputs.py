@@ -108,19 +108,20 @@ def reward_digest(reward: str) -> str:
     return hashlib.sha256(reward_content(reward).encode()).hexdigest()[:32]
 
 
-def check_unchanged_since_start(folder: RunFolder, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record of the run that is resumed, if all that decides its numbers is as it was.
+def check_unchanged_since_start(folder: RunFolder, record: Mapping[str, Any]) -> None:
+    """Write the record of a run that begins; of one that is resumed, refuse it unless its inputs are as they were.
 
     Args:
-        record: what the run would begin with now.
+        record: what the run would begin with now. It is written once: a run keeps the record that it began with.
 
     Raises:
         OtherRun: data, model, reference, reward, prompts or rendered tokens are others than when the run began.
         InputError: what it began with cannot be read.
     """
-    began = folder.provenance()
+    began = folder.provenance() if folder.resume else None
     if began is None:
-        return dict(record)
+        folder.write_json("provenance.json", record)
+        return
     for what, key in (("data", "sha256"), ("model", "fingerprint"), ("reference", "fingerprint")):
         if began[what].get(key) != record[what][key]:
             name = record[what].get("name") or record[what].get("path")
@@ -136,7 +137,6 @@ def check_unchanged_since_start(folder: RunFolder, record: Mapping[str, Any]) ->
     if changed := [name for name, digest in record["inputs"].items() if known.get(name, digest) != digest]:
         raise changed_since_start(folder.path, " and ".join(changed))
     _warn_of_versions(folder, began, record)
-    return {**began, "inputs": {**record["inputs"], **known}}
 
 
 def changed_since_start(run: Path, what: str) -> OtherRun:

@@ -85,7 +85,7 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         inputs |= reward_inputs(config.reward, config.true_reward)
         inputs |= sample_inputs(samples, config.evaluate.samples.reward if config.evaluate.samples else None)
         record = provenance(config, policy, start, frozen, inputs)
-        folder.write_json("provenance.json", check_unchanged_since_start(folder, record) if resume else record)
+        check_unchanged_since_start(folder, record)
         if samples is not None:
             samples = replace(samples, reference=reference, budget=budget)
         hidden = unwrap(policy.model).config.get_text_config().hidden_size

@@ -65,7 +65,7 @@ class RunLines:
         if written is not None and _fits(content[: written["bytes"]], written):
             kept = content[: written["bytes"]]
         else:
-            good, bad = good_lines(content)
+            good, bad = good_lines(content, needs_step=True)
             kept = b"".join(line for line, row in good if row["step"] <= step)
             if bad:
                 problems.append(
@@ -86,23 +86,23 @@ def _fits(content: bytes, written: Digest) -> bool:
     return len(content) == written["bytes"] and hashlib.sha256(content).hexdigest() == written["sha256"]
 
 
-def good_lines(content: bytes) -> tuple[list[tuple[bytes, dict[str, Any]]], list[int]]:
-    """Return the lines that hold an object with a step, with it, and the numbers (from 1) of those that do not.
+def good_lines(content: bytes, *, needs_step: bool = False) -> tuple[list[tuple[bytes, dict[str, Any]]], list[int]]:
+    """Return the lines that hold an object, each with it, and the numbers (from 1) of those that do not.
 
     A last line without its end was cut short by a kill: it is neither.
+
+    Args:
+        needs_step: a line without the number of its step is none of the good ones.
     """
     good, bad = [], []
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
             row = json.loads(line)
-            if (
-                not isinstance(row, dict)
-                or not isinstance(row["step"], int)
-                or not isinstance(row.get("kind", ""), str)
-            ):
-                raise ValueError("no object with a step")
+        except (ValueError, RecursionError):
+            row = None
+        if isinstance(row, dict) and (isinstance(row.get("step"), int) or not needs_step):
             good.append((line + b"\n", row))
-        except (ValueError, KeyError, RecursionError):
+        else:
             bad.append(number)
     return good, bad
 

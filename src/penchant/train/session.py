@@ -169,7 +169,7 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
             prepared.warnings += warnings
         inputs = model_inputs(start, frozen) | _inputs(prepared) | sample_inputs(samples, _sample_reward(config))
         record = provenance(config, learner, start, frozen, inputs)
-        folder.write_json("provenance.json", check_unchanged_since_start(folder, record) if resume else record)
+        check_unchanged_since_start(folder, record)
         evaluator = _evaluator(recipe, learner, samples, prepared, folder, accelerator)
         loop = Loop(
             config=config,
