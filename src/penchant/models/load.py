@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from penchant.digests import check_files, read_sums, warn_without_digests
 from penchant.errors import InputError
 from penchant.models.adapters import (
     adapter_base,
@@ -192,6 +193,7 @@ def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool
 
 def _opened(kind: Any, folder: str, options: dict[str, Any], fresh_head: bool) -> Any:
     """Return the network of a folder or hub id, its adapters merged in."""
+    _check_digests(Path(folder))
     base = adapter_base(Path(folder))
     if base is None:
         return complete(kind, folder, options, may_lack="score." if fresh_head else "", may_drop_head=fresh_head)
@@ -206,6 +208,21 @@ def _opened(kind: Any, folder: str, options: dict[str, Any], fresh_head: bool) -
         return network
     # a reward model's adapters bring the head that their base has not
     return merge_adapters(load_adapters(_opened(kind, base, options, scalar), folder), folder)
+
+
+def _check_digests(folder: Path) -> None:
+    """Refuse a saved model whose files are not what was written. One that Penchant did not write has no digests.
+
+    Raises:
+        DamagedFile: they are not.
+    """
+    if (sums := read_sums(folder)) is not None:
+        weights = [file.name for file in folder.glob("*.safetensors")]
+        check_files(
+            folder, sorted({*weights, *(name for name in sums if (folder / name).is_file() and "/" not in name)})
+        )
+    elif (folder / "resume").is_dir():
+        warn_without_digests(folder)
 
 
 def _root(folder: str) -> str:

@@ -7,6 +7,7 @@ rewards have mean zero on stated responses.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -20,10 +21,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from penchant.digests import read_sums, write_sums
 from penchant.engine.attention import states_at, unwrap
 from penchant.engine.score import Progress, Scorer, score, token_budget
 from penchant.engine.tree import TreeBatch
 from penchant.errors import InputError
+from penchant.files import write_atomically
 from penchant.models.finished import reward_checkpoint
 from penchant.models.load import open_network
 from penchant.models.policy import save_network
@@ -137,10 +140,10 @@ class LearnedReward:
             "template": self.renderer.template,
             "end_ids": sorted(self.renderer.end_ids),
         }
-        target = Path(folder) / READING
-        temporary = target.with_name(f".{READING}.tmp")
-        temporary.write_text(json.dumps(reading) + "\n", encoding="utf-8")
-        temporary.replace(target)
+        content = json.dumps(reading) + "\n"
+        if (sums := read_sums(Path(folder))) is not None:
+            write_sums(Path(folder), {**sums, READING: hashlib.sha256(content.encode()).hexdigest()})
+        write_atomically(Path(folder) / READING, content)
 
 
 def new_reward(

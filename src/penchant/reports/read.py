@@ -183,7 +183,7 @@ def _read_run(path: Path, name: str) -> Run:
 
 
 def _check_digests(path: Path, notes: _Notes) -> None:
-    """Note the files that are not what the run wrote. Runs of earlier versions, and unfinished ones, have fewer digests."""
+    """Note the files that are not what the run wrote. Unfinished runs, and older ones, have digests of fewer."""
     try:
         listed = read_sums(path) or {}
     except DamagedFile as error:
@@ -195,7 +195,7 @@ def _check_digests(path: Path, notes: _Notes) -> None:
         except DamagedFile:
             if (path / name).exists():  # what is missing is noted where it is read
                 notes.lines.append(
-                    f"{name} is not what the run wrote (its SHA-256 is not the one in {SUMS}): numbers from it may be wrong."
+                    f"{name} is not what the run wrote, by its digest in {SUMS}: numbers from it may be wrong."
                 )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from pathlib import Path
 
+from penchant.digests import DamagedFile
 from penchant.errors import InputError, OtherRun
+from penchant.files import remove
 from penchant.methods import METHODS, train
 from penchant.studies.order import STAGE, Order
 from penchant.studies.recipes import run_settings
@@ -25,7 +26,7 @@ def run_stage(order: Order) -> str:
     if (order.folder / "config.yaml").exists():
         try:
             return str(train(config, resume=True).metrics["status"])
-        except OtherRun as error:  # nothing of it can be used; any other error leaves it for the next call
+        except (OtherRun, DamagedFile) as error:  # nothing can be used; other errors leave it for the next call
             log.warning("%s is thrown away and begun again: %s", order.folder, error)
-    shutil.rmtree(order.folder, ignore_errors=True)
+    remove(order.folder)
     return str(train(config).metrics["status"])

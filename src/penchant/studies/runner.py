@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from penchant.digests import DamagedFile, check_files, read_sums, warn_without_digests
 from penchant.files import remove
 from penchant.studies.records import read_lines, read_object, write_text
 from penchant.studies.tasks import Task
@@ -158,6 +159,8 @@ def _told(task: Task, study: Path, outcome: Outcome) -> str:
 def is_complete(task: Task, study: Path) -> bool:
     """Whether a stage's folder holds all that the study needs of it."""
     folder = study / task.place
+    if not _is_intact(folder):
+        return False
     if not task.is_run:
         return bool(read_object(folder / "stage.json"))
     if (folder / "result.json").exists() and not (folder / "checkpoint").is_dir():
@@ -175,6 +178,22 @@ def is_complete(task: Task, study: Path) -> bool:
         return True
     remove(folder)  # somebody damaged it; it says that it is done, so it cannot be resumed
     return False
+
+
+def _is_intact(folder: Path) -> bool:
+    """Return whether a stage's files are what was written, by their digests. One that is not is done again."""
+    if not folder.is_dir():
+        return False
+    try:
+        sums = read_sums(folder)
+        if sums is None:
+            warn_without_digests(folder.parent)
+        else:
+            check_files(folder, [name for name in sums if (folder / name).exists() or "stage.json" in sums])
+    except DamagedFile as error:
+        log.warning("%s. It is done again", error)
+        return False
+    return True
 
 
 def available_threads() -> int:
