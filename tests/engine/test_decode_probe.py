@@ -19,15 +19,17 @@ from transformers import (
     LlamaForCausalLM,
     MambaConfig,
     MambaForCausalLM,
+    MistralConfig,
     RwkvConfig,
     RwkvForCausalLM,
 )
 
 from length_models import dynamic, longrope
 from penchant.engine import verdicts
-from penchant.engine.decode_probe import decoding_support, decoding_way
+from penchant.engine.decode_probe import decoding_support, decoding_way, probe_prompts
 from penchant.engine.generate import Sampling, _uniforms, draw
 from penchant.engine.pick import pick
+from penchant.engine.probe import probe_reach
 from penchant.engine.score import Scorer
 from penchant.errors import InputError
 
@@ -186,3 +188,13 @@ def test_a_cache_folder_that_takes_nothing_costs_only_the_verdict(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("PENCHANT_CACHE", str(tmp_path / "file"))
     assert decoding_support(make(llama)).cached
+
+
+def test_probes_of_large_models_are_short_on_a_cpu() -> None:
+    assert probe_reach(make(llama)) == 1024
+    small = make(llama)
+    small.big = torch.nn.Parameter(torch.empty(1).expand(10**9), requires_grad=False)
+    assert probe_reach(small) == 149
+    for window, longest in ((99, [97, 12, 7, 3, 3]), (999, [12, 7, 3, 3])):
+        config = MistralConfig(vocab_size=40, sliding_window=window)
+        assert [len(prompt) for prompt in probe_prompts(config, 150)] == longest

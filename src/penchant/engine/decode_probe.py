@@ -22,7 +22,7 @@ from penchant.engine.lengths import (
     length_classes,
     named_lengths,
 )
-from penchant.engine.probe import LONGEST_PROBE, check_causal, close, long_row, own_logits, random_ids
+from penchant.engine.probe import check_causal, close, long_row, own_logits, probe_reach, random_ids
 from penchant.engine.verdicts import kept_verdict
 from penchant.errors import InputError
 
@@ -76,7 +76,7 @@ def _find_way(model: nn.Module) -> dict[str, Any]:
     inner = unwrap(model)
     config = inner.config.get_text_config()
     try:
-        check_causal(model, random_ids(config, long_row(config)))
+        check_causal(model, random_ids(config, long_row(config, probe_reach(model))))
     except InputError as error:
         return {"way": "none", "reason": str(error)}
     problems: list[str] = []
@@ -90,13 +90,13 @@ def _find_way(model: nn.Module) -> dict[str, Any]:
     return {"way": "none", "reason": f"{type(inner).__name__} cannot be sampled: {reason}"}
 
 
-def probe_prompts(config: Any) -> list[tuple[int, ...]]:
-    """Return prompts of unequal lengths, two of one length; one grows beyond every length within reach."""
-    reach = [length for length in named_lengths(config) if length <= LONGEST_PROBE]
+def probe_prompts(config: Any, reach: int) -> list[tuple[int, ...]]:
+    """Return prompts of unequal lengths, two of one length; one grows beyond each length within reach."""
+    named = [length for length in named_lengths(config) if length <= reach]
     room = (context_length(config) or 2**30) - STEPS
-    wanted = {SHORT, 3, 7, *(length - 2 for length in reach), *(length + 5 for length in reach[-1:])}
+    wanted = {SHORT, 3, 7, *(length - 2 for length in named)}
     lengths = sorted((length for length in wanted if 0 < length <= room), reverse=True)
-    lengths.insert(0, lengths[0])
+    lengths.append(lengths[-1])
     ids = random_ids(config, sum(lengths))
     return [tuple(ids.pop() for _ in range(length)) for length in lengths]
 
@@ -131,7 +131,12 @@ def _problem(model: nn.Module, decoding: Decoding, truth: _Truth) -> str | None:
     sampling = Sampling(n=2, temperature=0, max_new_tokens=STEPS)
     try:
         Drawing(
-            model, probe_prompts(config), sampling, frozenset(), decoding, observe=lambda *row: seen.append(row)
+            model,
+            probe_prompts(config, probe_reach(model)),
+            sampling,
+            frozenset(),
+            decoding,
+            observe=lambda *row: seen.append(row),
         ).run()
     except Exception as error:  # whatever a model raises that does not know what we ask for
         text = (str(error).strip().splitlines() or [""])[0][:200]

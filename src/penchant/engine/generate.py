@@ -243,6 +243,11 @@ class Drawing:
     def _length(self, row: _Row) -> int:
         return len(self.prompts[row.prompt]) + len(row.drawn)
 
+    def _outgrew(self, row: _Row) -> bool:
+        """Whether the row's last token brought it into another class of lengths."""
+        lengths, now = self.decoding.lengths, self._length(row)
+        return lengths != ANY_LENGTH and lengths.class_of(now) != lengths.class_of(now - 1)
+
     def _column(self, numbers: list[int]) -> Tensor:
         return torch.tensor(numbers, device=self.device)[:, None]
 
@@ -256,13 +261,12 @@ class Drawing:
         for place, (row, token) in enumerate(zip(rows, pick(logits, uniforms, self.sampling).tolist(), strict=True)):
             if self.observe:
                 self.observe((*self.prompts[row.prompt], *row.drawn), logits[place])
-            before = self.decoding.lengths.class_of(self._length(row))
             row.drawn.append(token)
             finished = token in self.end_ids
             if finished or len(row.drawn) == self.sampling.max_new_tokens:
                 self.results[row.prompt][row.sample] = (tuple(row.drawn), finished)
                 self.ended(row.prompt)
-            elif self.decoding.lengths.class_of(self._length(row)) != before:
+            elif self._outgrew(row):
                 self._postpone(_Start((*self.prompts[row.prompt], *row.drawn), row.prompt, row))
             else:
                 going.append(place)

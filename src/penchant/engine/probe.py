@@ -30,6 +30,7 @@ HALF_TOLERANCE = 0.5  # the same in half precision, whose rounding is larger
 SHARE_OF_SPREAD = 5e-3  # of the standard deviation of log-probabilities; float32 rounding is below a tenth of that
 LONG_ROW = 64  # tokens
 LONGEST_PROBE = 1024  # tokens; a declared window beyond that is believed without a probe
+ROW_OPERATIONS = 3 * 10**11  # of one row on a CPU, some seconds: 1,024 tokens of a model with 146M weights
 
 
 def scoring_support(model: nn.Module, *, head: bool = True) -> tuple[Packing, str]:
@@ -63,19 +64,27 @@ def scoring_support(model: nn.Module, *, head: bool = True) -> tuple[Packing, st
     return packing, str(verdict["reason"])
 
 
-def probe_length(config: Any) -> int:
+def probe_reach(model: nn.Module) -> int:
+    """Return how long a probe's rows may be, in tokens: less for a large model on a CPU."""
+    if next(model.parameters()).device.type != "cpu":
+        return LONGEST_PROBE
+    operations = 2 * sum(weight.numel() for weight in model.parameters())
+    return max(LONG_ROW, min(LONGEST_PROBE, ROW_OPERATIONS // max(1, operations)))
+
+
+def probe_length(config: Any, reach: int) -> int:
     """Return how long a probe's longest row has to be: beyond every length that the configuration names.
 
-    A length above `LONGEST_PROBE` is out of reach, and so is one that fills the context.
+    A length above `reach` is left out, and so is one that fills the context.
     """
-    reachable = [length for length in named_lengths(config) if length <= LONGEST_PROBE]
+    reachable = [length for length in named_lengths(config) if length <= reach]
     path = max(24, *(length + 8 for length in reachable)) if reachable else 24
     return max(8, min(path, context_length(config) or path))
 
 
-def long_row(config: Any) -> int:
+def long_row(config: Any, reach: int) -> int:
     """Return how long a row has to be for what shows only in longer ones, such as attention between random chunks."""
-    return max(probe_length(config), min(LONG_ROW, context_length(config) or LONG_ROW))
+    return max(probe_length(config, reach), min(LONG_ROW, context_length(config) or LONG_ROW))
 
 
 def random_ids(config: Any, count: int) -> list[int]:
@@ -174,13 +183,14 @@ def _find_way(model: nn.Module, head: bool) -> dict[str, Any]:
     """Run the probe: the first way that gives the model's own numbers."""
     inner = unwrap(model)
     config = inner.config.get_text_config()
-    row = _example(config)
+    reach = probe_reach(model)
+    row = _example(config, reach)
     expected = [_own_numbers(model, row, index, head) for index in range(len(row.branches))]
     if head:
-        check_causal(model, random_ids(config, long_row(config)))
+        check_causal(model, random_ids(config, long_row(config, reach)))
     reason = ""
     for way, packing in _ways(config).items():
-        problem = _refused_by_config(config) if way == "trees" else None
+        problem = _refused_by_config(config, reach) if way == "trees" else None
         if problem is None:
             problem = _problem(model, row, packing, expected, head)
         if problem is None:
@@ -196,7 +206,7 @@ def _say(network: Any, verdict: dict[str, Any]) -> None:
         log.warning("plain path, every response forwarded with its own prompt%s: %s", alone, verdict["reason"])
 
 
-def _refused_by_config(config: Any) -> str | None:
+def _refused_by_config(config: Any, reach: int) -> str | None:
     """Return why a configuration rules trees out, or None."""
     if config._attn_implementation not in ("sdpa", kernels.NAME):
         return f"its attention is its own ({config._attn_implementation})"
@@ -209,7 +219,7 @@ def _refused_by_config(config: Any) -> str | None:
     if any(hasattr(config, name) for name in ("state_size", "ssm_cfg", "rwkv_head_size", "mamba_d_state")):
         return "it has recurrent layers"
     windows = [v for k, v in config.to_dict().items() if "window" in k and isinstance(v, int)]
-    if max(windows, default=0) > LONGEST_PROBE:
+    if max(windows, default=0) > reach:
         return f"its attention has a window of {max(windows)} tokens"
     return None
 
@@ -284,9 +294,9 @@ def _check_head(model: nn.Module) -> None:
         )
 
 
-def _example(config: Any) -> Rendered:
+def _example(config: Any, reach: int) -> Rendered:
     """Return a prompt with four branches, two of them of one length; the first makes the probe's longest row."""
-    path = probe_length(config)
+    path = probe_length(config, reach)
     ids = random_ids(config, path + 14)
     parts = (ids[5:path], ids[path : path + 3], ids[path + 3 : path + 6], ids[-7:] if path > 12 else ids[-2:])
     return Rendered(tuple(ids[:5]), tuple(Branch(tuple(part), ((0, len(part)),)) for part in parts))
