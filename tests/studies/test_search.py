@@ -106,7 +106,7 @@ def test_every_method_comes_to_bracket_every_kl_with_as_many_runs_as_the_others(
     runs = Counter(run.kind for run in built.runs)
     assert len(set(runs.values())) == 1
     assert 2 <= runs["dpo"] <= 6
-    assert counts[0] == 3 and counts[-1] == len(built.runs)
+    assert (counts[0], counts[-1]) == (3, len(built.runs))
     for method in scales:
         assert not any(missing_bracket(kls_of(built, method, scales), kl, TRUSTED) for kl in MATCHED), method
     assert len({(run.kind, run.value, run.rate) for run in built.runs}) == len(built.runs)
