@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from old_folders import unpack
+from penchant.config import load_config
 from penchant.errors import InputError
 from penchant.metrics import Evaluations, best_of_n_kl, cluster_mean
 from penchant.metrics.frontier import Scale
@@ -22,6 +24,7 @@ from penchant.reports.study import study_report
 from penchant.reports.study_figures import frontier_picture, matched_rewards
 from penchant.reports.study_words import collapsed, findings, headline
 from penchant.reports.words import estimate
+from penchant.studies import FrontierConfig
 from penchant.studies.matched import Contender, common_places, differences, winner
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)"> \u202egnp.exe\x00 & "quotes" </div></article>'
@@ -317,13 +320,13 @@ def test_what_has_no_points_on_both_sides_is_not_compared(write: Callable[..., P
     assert "nowhere" in Page(study_report(write(numbers), tmp_path / "none.html")).text
 
 
-def test_numbers_of_the_old_efficiency_are_refused_with_what_to_do(write: Callable[..., Path], tmp_path: Path) -> None:
-    numbers = made_up()
-    numbers["limit"] |= {"from_kl": 0.5, "to_kl": 3.0}
+def test_a_study_of_the_old_efficiency_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    folder = unpack(tmp_path, "study") / "study"
     with pytest.raises(
         InputError, match=r"0.3.0.dev0 or older, .* Start the study again with `penchant study frontier "
     ):
-        study_report(write(numbers), tmp_path / "page.html")
+        study_report(folder, tmp_path / "page.html")
+    assert load_config(FrontierConfig, folder / "study.yaml").search is None  # as it was, it can be started again
 
 
 def test_a_collapse_is_named_and_nothing_else_is() -> None:
@@ -370,7 +373,7 @@ def test_budgets_times_and_claims_are_said_in_full(write: Callable[..., Path], t
     flat = " ".join(page.text.split())
     assert "PPO draws 7,680 samples of its own in 30 rounds and goes twice over each." in flat
     assert "PPO-GT draws 1,792 samples of its own in 7 rounds and goes once over each." in flat
-    assert "optimizer steps, a run" in flat
+    assert "optimizer steps per run" in flat
     assert "4,321" in flat
     assert "DPO learns from each comparison; Preferred-FT and Unlikelihood learn from each distinct winner" in flat
     assert flat.count("Up to 2 runs at once shared the machine's cores") == 2

@@ -14,29 +14,36 @@ GIB = 2**30
 Numbers = Mapping[str, Any]
 
 
-def comparison(study: Numbers) -> Table:
-    """Return a row for each method: what it reaches, and what that took."""
+def efficiencies(study: Numbers) -> Table:
+    """Return a row for each method: what it reaches where all are compared, and at each matched KL, or why not."""
     several, common = len(study["seeds"]) > 1, study["matched"]["common"]
-    whole = f"efficiency at {common_nats(study)}" if common else "efficiency"
+    whole = f"at {common_nats(study)}" if common else "as a whole"
     heads = (whole, *(f"at {kl:g}" for kl in study["matched"]["kl_nats"]), "one setting alone")
     heads += ("spread over seeds",) if several else ()
-    costs = (
-        "training, a run",
-        "optimizer steps, a run",
+    caption = (
+        "Efficiency: the share of the gain in reward that is possible at a policy's own KL, interpolated between "
+        "evaluations on both sides of each matched KL. The first column is the mean where all methods that can be "
+        "compared have it."
+    )
+    rows = tuple((method["label"], *_of_method(method, several)) for method in study["methods"])
+    return Table(caption, ("method", *heads), rows)
+
+
+def costs(study: Numbers) -> Table:
+    """Return a row for each method: what it took."""
+    heads = (
+        "training per run",
+        "optimizer steps per run",
         "needs before",
         "peak memory",
         "samples drawn",
         "tokens learned from",
         "runs",
     )
-    rows = [(method["label"], *_of_method(method, several), *_of_cost(method)) for method in study["methods"]]
-    caption = (
-        "Efficiency is the share of the gain in reward that is possible at a policy's own KL, interpolated between "
-        "evaluations on both sides of each matched KL; the first column is the mean where all methods that can be "
-        "compared have it. Costs are means over a method's runs that ended, peak memory is the most of any."
-        f"{_shared(study)}"
+    caption = f"Costs are means over a method's runs that ended, peak memory is the most of any.{_shared(study)}"
+    return Table(
+        caption, ("method", *heads), tuple((method["label"], *_of_cost(method)) for method in study["methods"])
     )
-    return Table(caption, ("method", *heads, *costs), tuple(rows))
 
 
 def _shared(study: Numbers) -> str:
