@@ -6,7 +6,7 @@ import json
 import shutil
 import stat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,9 @@ from penchant.judges.contract import Question
 from penchant.pipelines.judge_runs import judge
 from penchant.pipelines.judge_settings import JudgeConfig
 from penchant.types import Comparison, PromptGroup, Response, Verdict
+
+if TYPE_CHECKING:
+    from fake_endpoint import FakeEndpoint
 
 PROMPTS = [f"How was film {number}?" for number in range(16)]
 
@@ -291,3 +294,35 @@ def test_an_endpoint_is_estimated_before_it_is_asked(
     said = capsys.readouterr()
     assert "20 calls (another 12 are left to another run), about" in said.out
     assert "cannot be reached" in said.err
+
+
+def test_an_estimate_counts_no_call_that_is_not_made(
+    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], endpoint: FakeEndpoint
+) -> None:
+    endpoint.behave = lambda *_: "Verdict: A"
+    words = ["judge.name=endpoint", "judge.model=m", f"judge.base_url={endpoint.url}", f"out={tmp_path / 'out'}"]
+    arguments = ["judge", files["kind"], "--against", files["unkind"], *words, "baselines=false"]
+    assert main([*arguments, "--max-calls", "20"]) == 0
+    assert "20 calls (another 12 are left to another run)" in capsys.readouterr().out
+    assert main([*arguments, "--max-calls", "5"]) == 0
+    assert "5 calls (another 7 are left to another run)" in (told := capsys.readouterr().out)
+    assert "20 verdicts are known already" in told
+    assert main(arguments) == 0
+    assert "7 calls, about" in capsys.readouterr().out
+    assert len(endpoint.calls) == 32
+    assert main([*arguments, "ask_again=unreadable"]) == 0
+    assert "0 calls, about 0 tokens to read; 32 verdicts are known already" in capsys.readouterr().out
+    assert len(endpoint.calls) == 32
+
+
+def test_a_judge_whose_calls_all_fail_is_no_result(
+    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], endpoint: FakeEndpoint
+) -> None:
+    endpoint.behave = lambda *_: (400, {}, b'{"error": {"message": "the context is full"}}')
+    words = ["judge.name=endpoint", "judge.model=m", f"judge.base_url={endpoint.url}", f"out={tmp_path / 'out'}"]
+    for more in (["limit=2"], []):  # fewer than 20 calls, and more
+        assert main(["judge", files["kind"], "--against", files["unkind"], *words, *more]) == 2
+        assert "the context is full" in capsys.readouterr().err
+        assert not (tmp_path / "out" / "judge.json").exists()
+    assert main(["judge", files["kind"], "--against", files["unkind"], *words, "judge.base_url=localhost:8000"]) == 2
+    assert "expected an address such as http://localhost:8000/v1" in capsys.readouterr().err

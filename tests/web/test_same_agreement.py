@@ -18,7 +18,7 @@ def test_alpha_and_kappas_are_those_of_agree(make_site: Callable[..., Any], resp
     """Also where people lean to one response of each prompt, which stands first in the file, and where texts differ by
     white space only or come twice."""
     rng = np.random.default_rng(responses)
-    rows = [{"prompt": f"p{n}", "responses": [f"{r} {n}" for r in range(responses)]} for n in range(12)]
+    rows = [{"prompt": f"p{n}", "responses": [f"{r} {n}" for r in range(responses)]} for n in range(6)]
     rows.append({"prompt": "p0", "responses": ["0 0", "1 0 "]})
     site = make_site(rows, annotators=3, overlap=3, names=["Zoe", "Ada"])
     for number in (1, 2, 3):
