@@ -101,7 +101,7 @@ def test_no_file_of_the_current_folder_runs_in_a_studys_workers(folder: Path, ti
     )
     Path("helpers.py").write_text("def score(text): return float(len(text))\n")
     words = ["study", *FRONTIER, f"model={tiny_model}", "model.device=cpu", "max_new_tokens=4", "evaluation.times=1"]
-    words += ["evaluation.samples=1", "evaluation.reference_samples=4", "kto=null", "preferred_ft=null"]
+    words += ["evaluation.samples=1", "evaluation.reference_samples=16", "kto=null", "preferred_ft=null"]
     words += ["unlikelihood=null", "ppo=null", "ppo_gt=null", "dpo=null", "best_of_n.n=[1,2]", "-o", "study"]
     done = subprocess.run(
         [sys.executable, "-m", "penchant.cli", *words], env={**os.environ}, capture_output=True, text=True, check=False
