@@ -133,6 +133,7 @@ def test_any_table_is_read_as_it_stands_or_refused_with_its_place(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @SLOW
 @given(rows=tables())
 def test_many_tables_are_read_as_they_stand_or_refused(
@@ -225,6 +226,7 @@ def test_any_template_is_rendered_right_or_refused_with_the_row(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @SLOW
 @given(templates(), CONVERSATIONS, st.lists(CONTENTS, min_size=4, max_size=4), ANSWERS)
 def test_many_templates_are_rendered_right_or_refused(

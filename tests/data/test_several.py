@@ -289,3 +289,26 @@ def test_alpaca_eval_has_a_judges_probability(preference: float, comparison: Com
 def test_alpaca_eval_refuses_other_preferences() -> None:
     assert "from 1 to 2" in str(refused({**ALPACA, "preference": 0.4}))
     assert "the same" in str(refused({**ALPACA, "output_2": "a"}))
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"prompt": "p", "responses": [{"text": "a", "count": 10**9}]}, "whole number from 1 to 1000000"),
+        ({"prompt": "p", "responses": list(map(str, range(1_001))), "ranks": list(range(1_001))}, "at most 1,000"),
+        ({"prompt": "p", "ranked": list(map(str, range(1_001)))}, "1,001 responses are ranked"),
+        ({"prompt": "p", "responses": ["a", "b"], "ranks": [10**400, 1]}, "finite number"),
+    ],
+)
+def test_counts_and_rankings_are_bounded(row: dict[str, Any], expected: str) -> None:
+    layout = detect(row, PREFERENCES)
+    assert layout is not None
+    with pytest.raises(RowError, match=expected):
+        layout.parse(row, "here:1")
+
+
+def test_ranks_of_any_size_are_ranks() -> None:
+    layout = detect({"prompt": "p", "responses": ["a", "b"]}, PREFERENCES)
+    assert layout is not None
+    group = layout.parse({"prompt": "p", "responses": ["a", "b"], "ranks": [10**9, 1]}, "here:1")
+    assert [(each.winner, each.loser) for each in group.comparisons] == [(1, 0)]
