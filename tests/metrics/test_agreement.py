@@ -129,18 +129,19 @@ def test_one_prompt_or_hardly_any_difference_has_no_interval():
     alone = pair_agreement(["a", "b"], ["a", "a"], ["p", "p"])
     assert alone.kappa.value is not None
     assert alone.kappa.low is None
-    assert "one cluster" in alone.kappa.reason
+    assert alone.kappa.reason == "no interval: 1 prompt"
     thin = pair_agreement(["a"] * 9 + ["b"], ["a"] * 9 + ["b"]).kappa
     assert (thin.value, thin.low) == (1.0, None)
     assert "resamples" in thin.reason
 
 
-def test_agreement_that_never_varies_has_no_interval():
-    same = pair_agreement([0, 1, 0, 1], [0, 1, 0, 1])
-    assert (same.raw.value, same.raw.low) == (1.0, None)
-    assert "all clusters say the same" in same.raw.reason
-    assert agreement_between([[0, 0, 0], [1, 1, 1]]).low is None
-    assert pair_agreement([0, 1, 0, 1], [0, 1, 0, 0]).raw.low is not None
+def test_a_coefficient_that_never_varies_has_no_interval():
+    same = pair_agreement([0, 1] * 6, [0, 1] * 6)
+    assert (same.kappa.value, same.kappa.low) == (1.0, None)
+    assert same.kappa.reason == "no interval: all 12 prompts say the same"
+    assert (same.raw.value, same.raw.low) == (1.0, 0.025 ** (1 / 12))  # a share has an exact one
+    assert agreement_between([[0, 0, 0], [1, 1, 1]]).high == pytest.approx(1 - 0.025 ** (1 / 3))
+    assert krippendorff_alpha([[0, 1, 0, 1], [0, 1, 0, 0]]).reason == "no interval: 4 prompts"
 
 
 def test_intervals_resample_prompts():

@@ -27,6 +27,14 @@ def test_equal_confidences_stay_in_one_bin() -> None:
     assert (one.confidence, one.accuracy.value, one.accuracy.clusters) == (0.5, 0.5, 2)
 
 
+def test_the_calibration_error_counts_the_weights_of_the_bins() -> None:
+    # ten items of weight 1 that are right .9 of the time as stated, ten of weight 9 that are .5 too sure
+    right = [1.0] * 9 + [0.0] + [0.4] * 10
+    curve = reliability([0.8] * 10 + [0.9] * 10, right, range(20), weights=[1.0] * 10 + [9.0] * 10)
+    assert [one.weight for one in curve] == [10, 90]
+    assert expected_calibration_error(curve) == pytest.approx((10 * 0.1 + 90 * 0.5) / 100)
+
+
 @pytest.mark.parametrize("confidence", [[0.5, 1.2], [0.5], []])
 def test_bad_confidences_are_refused(confidence: list[float]) -> None:
     with pytest.raises(InputError):

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from penchant.errors import InputError
 from penchant.metrics import Estimate, cluster_mean, independent_difference, paired_difference
@@ -64,16 +65,59 @@ def test_intervals_of_older_versions_that_were_too_narrow_are_left_out(low, high
     assert (estimate.low, estimate.high) == ((None, None) if reason else (low, high))
 
 
-def test_equal_values_have_an_interval_of_no_width_around_them():
-    estimate = cluster_mean([0.1] * 7, range(7))
-    assert estimate.low <= estimate.value <= estimate.high
-    assert estimate.high - estimate.low < 1e-12
+@pytest.mark.parametrize("clusters", [6, 30])
+def test_equal_values_without_known_bounds_have_no_interval(clusters):
+    estimate = cluster_mean([0.1] * clusters, range(clusters))
+    assert (estimate.value, estimate.low, estimate.high) == (pytest.approx(0.1), None, None)
+    words = {6: "no interval: 6 prompts", 30: "no interval: all 30 prompts say the same"}
+    assert estimate.reason == words[clusters]
 
 
-def test_stays_in_the_range_of_the_data():
-    estimate = cluster_mean([1.0] * 19 + [0.0], range(20))
-    assert 0.5 < estimate.low < 0.95
-    assert estimate.high == 1.0
+def test_a_share_at_the_edge_has_the_exact_interval():
+    # all of 30: the rate p with p^30 = .025; by binomtest also 1 wrong of 20, and 5 of 6
+    assert (cluster_mean([1] * 30, range(30)).low, cluster_mean([1] * 30, range(30)).high) == (0.025 ** (1 / 30), 1)
+    assert cluster_mean([0.0] * 30, range(30)).high == pytest.approx(1 - 0.025 ** (1 / 30))
+    for right, of in ((19, 20), (5, 6), (3, 38), (1, 1)):
+        expected = binomtest(right, of).proportion_ci(0.95, "exact")
+        found = cluster_mean([True] * right + [False] * (of - right), range(of))
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_all_alike_in_few_clusters_is_exact_on_the_clusters():
+    found = cluster_mean([1] * 24, np.repeat(range(4), 6))
+    assert (found.value, found.low, found.high, found.clusters) == (1, pytest.approx(0.025 ** (1 / 4)), 1, 4)
+
+
+def test_few_clusters_of_several_answers_have_no_interval():
+    found = cluster_mean([1, 0] * 9, np.repeat(range(9), 2))
+    assert (found.low, found.high, found.reason) == (None, None, "no interval: 9 prompts")
+    assert cluster_mean([2.5, 3.0, 1.0], "abc", unit="step").reason == "no interval: 3 steps"
+    assert cluster_mean(np.arange(10.0), range(10)).low is not None
+
+
+def test_prompts_that_are_all_half_right_may_have_unseen_others():
+    # no prompt of another kind among 30: such prompts may be up to 1 - .025^(1/30) of all, and be right or wrong
+    found = cluster_mean([1, 0] * 30, np.repeat(range(30), 2))
+    assert (found.low, found.high) == pytest.approx((0.5 - 0.0578517, 0.5 + 0.0578517))
+
+
+def test_answers_of_a_prompt_that_are_all_alike_count_about_once():
+    rng = np.random.default_rng(1)
+    right = rng.random(60) < 0.7
+    once, six_times = cluster_mean(right, range(60)), cluster_mean(np.repeat(right, 6), np.repeat(range(60), 6))
+    assert (six_times.low, six_times.high) == pytest.approx((once.low, once.high), abs=0.005)
+
+
+def test_differences_of_shares_stay_within_their_bounds():
+    none = paired_difference([1] * 30, [1] * 30, range(30))
+    assert (none.value, none.low, none.high) == (0, pytest.approx(-0.1157033), pytest.approx(0.1157033))
+    assert paired_difference([1] * 30, [0] * 30, range(30)).high == 1
+    assert paired_difference([2.0] * 30, [1.0] * 30, range(30)).reason == "no interval: all 30 prompts say the same"
+
+
+def test_a_share_outside_0_and_1_is_refused():
+    with pytest.raises(InputError, match="between 0 and 1"):
+        cluster_mean([0.5, 1.5], "ab", share=True)
 
 
 def _simulate(trials: int, prompts: int) -> tuple[float, float]:

@@ -47,8 +47,72 @@ def test_the_ends_are_where_fieller_puts_them() -> None:
 def test_student_at_the_ends_of_the_gap() -> None:
     weak, ceiling = _answers(0.6, 3, 500), _answers(0.9, 3, 500, 1)
     assert pgr(weak, weak, ceiling).value == 0
+
+
+def test_a_student_that_agrees_with_the_ceiling_on_every_item_may_differ_on_others() -> None:
+    # of 20 items that all agree, up to 1 - .025^(1/20) = .168 of the others may differ, over a gap of .5
+    weak, ceiling = np.zeros((1, 20)), np.ones((1, 20))
+    weak[:, :10] = 1
     full = pgr(weak, ceiling, ceiling)
-    assert (full.value, full.low, full.high) == (1, 1, 1)
+    assert full.value == 1
+    assert (full.low, full.high) == pytest.approx((1 - 0.16843 / 0.5, 1 + 0.16843 / 0.5), abs=1e-4)
+
+
+def test_right_on_20_of_20_has_the_exact_interval() -> None:
+    for seeds in (1, 3):
+        estimate = two_way_mean(np.ones((seeds, 20)), share=True)
+        assert (estimate.value, estimate.high) == (1, 1)
+        assert estimate.low == pytest.approx(0.025 ** (1 / 20))  # Clopper and Pearson, of items: seeds share them
+
+
+def test_seeds_that_collapse_to_opposite_classes_leave_pgr_open() -> None:
+    # each seed's student says one class throughout, so every item is right in half of the seeds
+    rng = np.random.default_rng(0)
+    truth = np.arange(200) % 2
+    weak = (rng.random((4, 200)) < 0.5).astype(float)
+    student = np.array([truth == said for said in (0, 1, 0, 1)]).astype(float)
+    ceiling = np.ones((4, 200))
+    assert np.ptp(student.mean(0)) == 0
+    estimate = two_way_mean(student, share=True)
+    assert estimate.high - estimate.low > 0.05
+    result = pgr(np.zeros((4, 200)), student, ceiling)
+    assert result.value == 0.5
+    assert result.high - result.low > 0.05
+    assert pgr(weak, student, ceiling).low < 0 < pgr(weak, student, ceiling).high
+
+
+def test_rows_that_move_together_count_once() -> None:
+    # every question twice, with the same answers: the intervals are those of the questions
+    once = _shared_items(300, 3, 0.01, (0.6, 0.7, 0.85), seed=1)
+    twice = [np.repeat(table, 2, axis=1) for table in once]
+    single, grouped = pgr(*once), pgr(*twice, groups=np.repeat(np.arange(300), 2))
+    naive = pgr(*twice)
+    assert (grouped.value, grouped.low, grouped.high) == pytest.approx((single.value, single.low, single.high))
+    assert grouped.high - grouped.low > 1.3 * (naive.high - naive.low)
+    assert (grouped.student.low, grouped.student.clusters) == (pytest.approx(single.student.low, abs=0.002), 300)
+
+
+def test_two_rows_of_which_one_is_right_are_narrower_together() -> None:
+    # a question with its right and its wrong answer, and a model that calls both the same: always one of two right
+    said = np.random.default_rng(2).random((3, 200)) < 0.5
+    pairs = np.stack([said, ~said], -1).reshape(3, 400).astype(float)
+    alone, together = two_way_mean(pairs), two_way_mean(pairs, groups=np.repeat(np.arange(200), 2))
+    assert alone.high - alone.low > 0.05
+    assert (together.value, together.low) == (0.5, None)
+    assert together.reason == "no interval: all 200 test items say the same"
+    assert two_way_mean(pairs, groups=np.repeat(np.arange(200), 2), share=True).low == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("groups", [[0, 1], np.arange(5)])
+def test_other_groups_than_items_are_refused(groups: object) -> None:
+    with pytest.raises(InputError, match="one group per test item"):
+        pgr(np.zeros((2, 4)), np.zeros((2, 4)), np.ones((2, 4)), groups=groups)  # type: ignore[arg-type]
+
+
+def test_one_group_shows_no_gap() -> None:
+    result = pgr(np.zeros((2, 4)), np.zeros((2, 4)), np.ones((2, 4)), groups=[0, 0, 0, 0])
+    assert result.value is None
+    assert result.reason == "no gap can be shown: ceiling - weak is +1.000 (no interval: 1 test item)"
 
 
 def test_without_a_gap_it_is_undefined_and_says_why() -> None:
@@ -110,9 +174,8 @@ def test_a_share_of_few_seeds_stays_one() -> None:
     wide, share = two_way_mean(answers), two_way_mean(answers, share=True)
     assert wide.low < 0
     assert wide.high > 1
-    assert (share.value, share.low, share.high) == (wide.value, 0, 1)
+    assert (share.value, share.low, share.high) == (wide.value, pytest.approx(0), pytest.approx(1))
     assert pgr(np.zeros((2, 40)), answers, np.ones((2, 40))).student == share
-    assert two_way_mean(answers[:1, 20:30], share=True) == two_way_mean(answers[:1, 20:30])
 
 
 def _shared_items(items: int, seeds: int, sd: float, accuracies: tuple[float, ...], seed: int) -> list[Table]:

@@ -113,7 +113,8 @@ def test_no_interval_where_resamples_fall_apart_and_of_one_prompt():
     assert "resamples" in thin.reason
     alone = bradley_terry([0, 0, 1], [1, 1, 0], None, ["p"] * 3, items=2)
     assert alone.values[0].low is None
-    assert "one prompt" in alone.reason
+    assert alone.reason == "1 prompt is too few"
+    assert alone.values[0].reason == "no interval: 1 prompt"
 
 
 @pytest.mark.parametrize(

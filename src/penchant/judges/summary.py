@@ -57,7 +57,7 @@ def _mean(found: Sequence[tuple[float, str]]) -> dict[str, Any] | None:
     if not found:
         return None
     values, prompts = zip(*found, strict=True)
-    return cluster_mean(values, prompts).as_dict()
+    return cluster_mean(values, prompts, share=True).as_dict()
 
 
 def _warnings(answers: Sequence[Answer], first: Sequence[float]) -> list[str]:

@@ -9,7 +9,7 @@ be computed is undefined, with a reason, and never NaN.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -18,42 +18,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import Estimate, cluster_codes, cluster_mean, percentile_interval, resampled_counts
+from penchant.metrics.intervals import (
+    FEWEST_CLUSTERS,
+    Coefficient,
+    Estimate,
+    cluster_codes,
+    cluster_mean,
+    no_interval,
+    percentile_interval,
+    resampled_counts,
+)
 
 Rating = Hashable
 """What a rater says of an item, such as "first" or 1; None (or NaN) where it says nothing."""
 Clusters = Sequence[Hashable] | NDArray[Any]
 MISSING = -1
 RARELY = 0.01  # of the resamples may lack a value; where more do, the data are too thin for an interval
-
-
-@dataclass(frozen=True, slots=True)
-class Coefficient:
-    """A measure of agreement, or why there is none.
-
-    Attributes:
-        value: at most 1; None where it is undefined.
-        low, high: ends of its interval; both None where there is none.
-        n: items (pairs of ratings, for `agreement_between`) that it is made of.
-        clusters: what the interval resamples.
-        reason: why there is no value, or no interval; empty where both are there.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    clusters: int
-    reason: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, never NaN."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        if self.value is None:
-            return f"undefined: {self.reason}"
-        return f"{self.value:.2f}" if self.low is None else f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +73,7 @@ def pair_agreement(
         nothing = Coefficient(None, None, None, 0, 0, "no item was rated by both")
         return Pair(nothing, nothing)
     (a, b), places = codes[:, both], cluster_codes(labels[both])
-    raw = _coefficient(cluster_mean(a == b, places, level=level, resamples=resamples, seed=seed))
+    raw = _coefficient(cluster_mean(a == b, places, share=True, level=level, resamples=resamples, seed=seed))
     tables = np.zeros((places.max() + 1, kinds * kinds))
     np.add.at(tables, (places, a * kinds + b), 1.0)
     value = float(_kappa(tables.sum(0, keepdims=True))[0])
@@ -218,7 +198,7 @@ def agreement_between(
     agree, where = np.concatenate(same), np.concatenate(places)
     if not len(agree):
         return Coefficient(None, None, None, 0, 0, "no item was rated by two of them")
-    return _coefficient(cluster_mean(agree, where, level=level, resamples=resamples, seed=seed))
+    return _coefficient(cluster_mean(agree, where, share=True, level=level, resamples=resamples, seed=seed))
 
 
 def _kinds(ratings: Sequence[Sequence[Rating]]) -> list[Rating]:
@@ -286,8 +266,8 @@ def _with_interval(
 ) -> Coefficient:
     """A statistic of sums over clusters, with the interval that drawing the clusters again gives."""
     count = len(sums)
-    if count == 1:
-        return Coefficient(value, None, None, n, 1, "no interval: one cluster tells nothing of the spread")
+    if count < FEWEST_CLUSTERS:
+        return Coefficient(value, None, None, n, count, no_interval(count))
     drawn = np.concatenate(
         [formula(counts @ sums) for counts in resampled_counts(count, resamples, seed, width=sums.shape[1])]
     )
@@ -295,15 +275,11 @@ def _with_interval(
     if (lacking := len(drawn) - len(defined)) > RARELY * len(drawn):
         why = f"no interval: undefined in {lacking} of {len(drawn)} resamples, so few items differ"
         return Coefficient(value, None, None, n, count, why)
-    return _coefficient(Estimate(value, *percentile_interval(defined, value, level, count), n, count))
+    low, high = percentile_interval(defined, value, level, count)
+    if high - low < 1e-12:  # four prompts of which all say the same do not make an agreement of 1 sure
+        return Coefficient(value, None, None, n, count, no_interval(count, same=True))
+    return Coefficient(value, low, high, n, count)
 
 
 def _coefficient(estimate: Estimate) -> Coefficient:
-    low, high = estimate.low, estimate.high
-    if low is None or high is None:
-        why = "no interval: one cluster tells nothing of the spread"
-    elif high - low < 1e-12:  # four prompts of which all say the same do not make an agreement of 100% sure
-        low, high, why = None, None, "no interval: all clusters say the same, so resampling them tells no spread"
-    else:
-        why = ""
-    return Coefficient(estimate.value, low, high, estimate.n, estimate.clusters, why)
+    return Coefficient(**estimate.as_dict())

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import Estimate, percentile_interval
+from penchant.metrics.intervals import FEWEST_CLUSTERS, Estimate, no_interval, percentile_interval
 
 
 def within_correlation(
@@ -54,8 +54,8 @@ def within_correlation(
         return None
     value = float(cross / np.sqrt(of_a * of_b))
     count = len(index)
-    if count == 1:
-        return Estimate(value, None, None, len(codes), 1)
+    if count < FEWEST_CLUSTERS:
+        return Estimate(value, None, None, len(codes), count, no_interval(count))
     drawn = products[:, np.random.default_rng(seed).integers(0, count, size=(resamples, count))].sum(-1)
     spread = np.sqrt(drawn[1] * drawn[2])
     correlations = np.divide(drawn[0], spread, out=np.zeros(resamples), where=spread > 0)

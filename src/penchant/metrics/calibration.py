@@ -19,10 +19,12 @@ class Bin:
     Attributes:
         confidence: their mean stated probability of being right.
         accuracy: how often they are right.
+        weight: sum of their weights.
     """
 
     confidence: float
     accuracy: Estimate
+    weight: float
 
 
 def reliability(
@@ -62,18 +64,19 @@ def reliability(
         curve.append(
             Bin(
                 float(np.average(stated[items], weights=mass[items])),
-                cluster_mean(hits[items], [clusters[int(item)] for item in items], weights=mass[items]),
+                cluster_mean(hits[items], [clusters[int(item)] for item in items], weights=mass[items], share=True),
+                float(mass[items].sum()),
             )
         )
     return curve
 
 
 def expected_calibration_error(curve: Sequence[Bin]) -> float:
-    """The mean distance between confidence and accuracy over the bins of a curve, weighted by their items.
+    """Return the mean distance between confidence and accuracy over the bins of a curve, weighted by their weights.
 
     It is biased upwards by noise: with few items a bin even a perfect model is some percent off.
     """
     if not curve:
         raise InputError("expected_calibration_error: the curve has no bins")
     gaps = [abs(one.confidence - one.accuracy.value) for one in curve]
-    return float(np.average(gaps, weights=[one.accuracy.n for one in curve]))
+    return float(np.average(gaps, weights=[one.weight for one in curve]))

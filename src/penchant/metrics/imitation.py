@@ -64,7 +64,7 @@ def student_supervisor(weak: ArrayLike, student: ArrayLike, truth: ArrayLike) ->
 
 def _among(same: NDArray[np.bool_], where: NDArray[np.bool_]) -> Estimate | None:
     _, items = np.nonzero(where)
-    return cluster_mean(same[where], items) if len(items) else None
+    return cluster_mean(same[where], items, share=True) if len(items) else None
 
 
 def consistency(predicted: ArrayLike, clusters: Sequence[Hashable] | NDArray[Any] | None = None) -> Estimate:
@@ -85,4 +85,4 @@ def consistency(predicted: ArrayLike, clusters: Sequence[Hashable] | NDArray[Any
         )
     pairs = list(combinations(range(len(table)), 2))
     agree = np.mean([table[one] == table[other] for one, other in pairs], axis=0)
-    return cluster_mean(agree, np.arange(len(agree)) if clusters is None else clusters)
+    return cluster_mean(agree, np.arange(len(agree)) if clusters is None else clusters, share=True)

@@ -23,7 +23,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import Estimate, cluster_codes, finite_vector, percentile_interval, resampled_counts
+from penchant.metrics.intervals import (
+    FEWEST_CLUSTERS,
+    Estimate,
+    cluster_codes,
+    finite_vector,
+    no_interval,
+    percentile_interval,
+    resampled_counts,
+)
+from penchant.metrics.shares import same_interval
 
 SPREAD = 10.0
 """Standard deviation of phi's normal prior: no weight beside 20 comparisons, but a finite slope where length decides
@@ -41,7 +50,9 @@ def length_controlled(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Estimate:
-    """The win rate at equal lengths, with a cluster-bootstrap interval. Each resample is standardised and fitted anew.
+    """Return the win rate at equal lengths, with a cluster-bootstrap interval.
+
+    Each resample is standardised and fitted anew.
 
     Args:
         outcomes: (comparisons,) in [0, 1]: 1 the model won, 0 its opponent did, 0.5 a tie; a judge's probability of
@@ -52,7 +63,8 @@ def length_controlled(
 
     Returns:
         The rate, 0 to 1. Where all lengths differ by the same it is the raw rate: nothing can be told of length.
-        With a single cluster there is no interval.
+        Where all outcomes are the same its interval is exact; else there is none of fewer than `FEWEST_CLUSTERS`
+        clusters.
 
     Raises:
         InputError: no comparisons, other lengths, numbers that are not finite, outcomes outside [0, 1].
@@ -68,8 +80,10 @@ def length_controlled(
     codes = cluster_codes(clusters)
     count = int(codes.max()) + 1
     value = float(_at_equal_lengths(won, longer, np.ones((1, len(won))))[0])
-    if count == 1:
-        return Estimate(value, None, None, len(won), 1)
+    if won.min() == won.max():
+        return Estimate(value, *same_interval(value, count, level, (0.0, 1.0)), len(won), count)
+    if count < FEWEST_CLUSTERS:
+        return Estimate(value, None, None, len(won), count, no_interval(count))
     drawn = [
         _at_equal_lengths(won, longer, counts[:, codes])
         for counts in resampled_counts(count, resamples, seed, width=len(won))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,7 +22,8 @@ from scipy.optimize import brentq
 
 from penchant.errors import InputError
 from penchant.metrics.intervals import Estimate
-from penchant.metrics.two_way import Table, as_table, squared_half_widths, two_way_mean
+from penchant.metrics.shares import same_interval
+from penchant.metrics.two_way import Groups, Table, as_table, group_deviations, squared_half_widths, two_way_mean
 
 WIDE = 0.1  # a half-width above this leaves open what the student did; the warning says what would reach it
 
@@ -56,20 +58,24 @@ class PGR:
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
-def pgr(weak: ArrayLike, student: ArrayLike, ceiling: ArrayLike, *, level: float = 0.95) -> PGR:
-    """The share of the gap between weak supervisor and ceiling that the student recovered.
+def pgr(
+    weak: ArrayLike, student: ArrayLike, ceiling: ArrayLike, *, level: float = 0.95, groups: Groups | None = None
+) -> PGR:
+    """Return the share of the gap between weak supervisor and ceiling that the student recovered.
 
     Args:
         weak, student, ceiling: correctness of each model, shape (seeds, test items), 0 or 1 (or between, where an
             answer may be half right); item i and seed s are the same item and split in all three.
         level: coverage of every interval.
+        groups: shape (test items,), what items that move together share, such as the question that two rows are about;
+            every item by itself if not given. The intervals draw whole groups.
 
     Returns:
         The ratio with its interval, or the reason why it is undefined. An interval of one seed is for new items
         only, and a warning says so.
 
     Raises:
-        InputError: other shapes, fewer than two items, or numbers outside [0, 1].
+        InputError: other shapes, fewer than two items, other groups, or numbers outside [0, 1].
     """
     w, s, c = _correctness(weak, "weak"), _correctness(student, "student"), _correctness(ceiling, "ceiling")
     if not w.shape == s.shape == c.shape:
@@ -77,19 +83,19 @@ def pgr(weak: ArrayLike, student: ArrayLike, ceiling: ArrayLike, *, level: float
             f"the three models must have answered the same items with the same seeds: weak has the shape {w.shape}, "
             f"student {s.shape}, ceiling {c.shape} (seeds, test items)"
         )
-    weak_mean, student_mean, ceiling_mean = (two_way_mean(table, level=level, share=True) for table in (w, s, c))
-    means = weak_mean, student_mean, ceiling_mean
-    gain, gap = two_way_mean(s - w, level=level), two_way_mean(c - w, level=level)
+    mean = partial(two_way_mean, level=level, groups=groups)
+    means = mean(w, share=True), mean(s, share=True), mean(c, share=True)
+    gain, gap = mean(s - w), mean(c - w)
     warnings: tuple[str, ...] = ()
     if len(w) == 1:
         warnings += ("one seed: the intervals leave out how much seeds differ",)
-    if gap.low is None or gap.low <= 0:
-        reason = f"no gap: ceiling - weak is {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
+    if (reason := _no_gap(gap)) is not None:
         return PGR(None, None, None, reason, *means, gain, gap, warnings)
     value = gain.value / gap.value
-    low, high = _fieller(s - w, c - w, level)
+    parts = group_deviations(s - w, groups) + gain.value, group_deviations(c - w, groups) + gap.value
+    low, high = _fieller(*parts, level)
     if (half := (high - low) / 2) > WIDE:
-        warnings += (_what_would_do(s - w - value * (c - w), gap.value, half, level),)
+        warnings += (_what_would_do(parts[0] - value * parts[1], w.shape, gap.value, half, level),)
     return PGR(value, low, high, "", *means, gain, gap, warnings)
 
 
@@ -102,15 +108,30 @@ def _correctness(values: ArrayLike, name: str) -> Table:
     return table
 
 
+def _no_gap(gap: Estimate) -> str | None:
+    """Return why there is no gap to recover; None where there is one."""
+    if gap.low is not None and gap.high is not None:
+        return f"no gap: ceiling - weak is {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]" if gap.low <= 0 else None
+    if gap.clusters == 1:
+        return f"no gap can be shown: ceiling - weak is {gap.value:+.3f} ({gap.reason})"
+    return None if gap.value > 0 else f"no gap: ceiling - weak is {gap.value:+.3f} on every test item"
+
+
 def _fieller(gain: Table, gap: Table, level: float) -> tuple[float, float]:
-    """The smallest and largest ratio that the data do not exclude; finite, since the gap excludes zero."""
+    """Return the smallest and largest ratio that the data do not exclude; finite, since the gap excludes zero.
+
+    Where student and ceiling (or any fixed share of the gap) agree on every item, there is no variance to take a width
+    from: items on which they differ remain unseen as in `same_interval`, and this is the least half-width.
+    """
+    middle = float(gain.mean() / gap.mean())
+    agree = float(np.ptp(gain - middle * gap)) < 1e-12
+    least = same_interval(0.0, gain.shape[1], level, (-1.0, 1.0))[1] if agree else 0.0
 
     def excess(ratio: float) -> float:
-        """Above zero where the ratio is excluded."""
+        """Return a number above zero where the ratio is excluded."""
         rest = gain - ratio * gap
-        return float(rest.mean() ** 2 - sum(squared_half_widths(rest, level=level)))
+        return float(rest.mean() ** 2 - max(sum(squared_half_widths(rest, level=level)), least**2))
 
-    middle = float(gain.mean() / gap.mean())
     return _edge(excess, middle, -1.0), _edge(excess, middle, 1.0)
 
 
@@ -125,10 +146,10 @@ def _edge(excess: Callable[[float], float], middle: float, step: float) -> float
     return float(brentq(excess, *sorted((inside, middle + step))))
 
 
-def _what_would_do(rest: Table, gap: float, half: float, level: float) -> str:
-    """How many items would bring the half-width down to WIDE, seeds left as they are."""
+def _what_would_do(rest: Table, shape: tuple[int, ...], gap: float, half: float, level: float) -> str:
+    """Say how many items would bring the half-width down to WIDE, seeds left as they are."""
     from_seeds, from_items = squared_half_widths(rest, level=level)
-    seeds, items = rest.shape
+    seeds, items = shape
     text = f"the interval is ±{half:.2f}: {items:,} test items and {seeds} seeds are few for a gap of {gap:.2f}; "
     left = (WIDE * gap) ** 2 - from_seeds
     if left <= 0:

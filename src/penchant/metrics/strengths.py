@@ -24,9 +24,11 @@ from scipy.sparse.csgraph import connected_components
 from penchant.errors import InputError
 from penchant.metrics.choices import Choices
 from penchant.metrics.intervals import (
+    FEWEST_CLUSTERS,
     Estimate,
     cluster_codes,
     finite_vector,
+    no_interval,
     percentile_interval,
     resampled_counts,
 )
@@ -66,14 +68,15 @@ def bradley_terry(
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
+    unit: str = "prompt",
 ) -> Strengths:
-    """Strengths of items that were compared by two.
+    """Fit strengths of items that were compared by two.
 
     Args:
         winners, losers: (comparisons,) items, counted from 0. tied: (comparisons,) whether neither won; None for never.
         clusters: (comparisons,) the prompt of each. items: how many there are.
         prior: virtual ties between every two items, 0 or more.
-        level, resamples, seed: of the bootstrap.
+        level, resamples, seed: of the bootstrap. unit: what a cluster is, in the singular.
 
     Raises:
         InputError: other lengths, nothing to compare, an item against itself, or items that fall apart (without a
@@ -106,7 +109,7 @@ def bradley_terry(
 
     whole = np.asarray(table.sum(axis=0)).reshape(items, items)
     entered = np.bincount(np.concatenate([won, lost]), minlength=items)
-    return _strengths(fit, whole, virtual, entered, count, level, resamples, seed)
+    return _strengths(fit, whole, virtual, entered, count, unit, level, resamples, seed)
 
 
 def plackett_luce(
@@ -117,12 +120,13 @@ def plackett_luce(
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
+    unit: str = "prompt",
 ) -> Strengths:
-    """Strengths of items from rankings, best first, each of two members or more, without ties.
+    """Fit strengths of items from rankings, best first, each of two members or more, without ties.
 
     Args:
-        rankings: items, counted from 0. clusters: the prompt of each. items, level, resamples, seed: as in
-            `bradley_terry`.
+        rankings: items, counted from 0. clusters: the prompt of each. items, level, resamples, seed, unit: as
+            in `bradley_terry`.
 
     Raises:
         InputError: no rankings, one that is too short or names an item twice, other lengths, items that fall apart.
@@ -144,7 +148,7 @@ def plackett_luce(
 
     wins = choices.wins(np.asarray(choices.table.sum(axis=0)).ravel())
     entered, count = np.bincount(members, minlength=items), choices.table.shape[0]
-    return _strengths(fit, wins, np.zeros((items, items)), entered, count, level, resamples, seed)
+    return _strengths(fit, wins, np.zeros((items, items)), entered, count, unit, level, resamples, seed)
 
 
 def groups_apart(wins: ArrayLike) -> list[list[int]]:
@@ -192,6 +196,7 @@ def _strengths(
     virtual: Matrix,
     entered: NDArray[np.intp],
     count: int,
+    unit: str,
     level: float,
     resamples: int,
     seed: int,
@@ -206,9 +211,14 @@ def _strengths(
     if whole is None:
         raise InputError("the strengths did not converge: some odds are too far apart; use a prior")
     numbers = (tuple(wins.sum(1).tolist()), tuple(wins.sum(0).tolist()))
-    if count == 1:
-        alone = tuple(Estimate(float(s), None, None, int(n), 1) for s, n in zip(whole, entered, strict=True))
-        return Strengths(alone, (None,) * len(whole), *numbers, "one prompt tells nothing of the spread")
+
+    def without_intervals(why: str, each: str) -> Strengths:
+        bare = (Estimate(float(s), None, None, int(n), count, each) for s, n in zip(whole, entered, strict=True))
+        return Strengths(tuple(bare), (None,) * len(whole), *numbers, why)
+
+    if count < FEWEST_CLUSTERS:
+        few = no_interval(count, unit)
+        return without_intervals(f"{few.removeprefix('no interval: ')} {'is' if count == 1 else 'are'} too few", few)
     drawn = [
         fit(weights, whole)
         for some in resampled_counts(count, resamples, seed, width=max(count, whole.size**2))
@@ -217,8 +227,7 @@ def _strengths(
     kept = np.array([one for one in drawn if one is not None]).reshape(-1, len(whole))
     if (lost := resamples - len(kept)) > RARELY * resamples:
         why = f"in {lost} of {resamples} resamples somebody won (or lost) everything; a prior would give intervals"
-        bare = tuple(Estimate(float(s), None, None, int(n), count) for s, n in zip(whole, entered, strict=True))
-        return Strengths(bare, (None,) * len(whole), *numbers, why)
+        return without_intervals(why, "no interval")
     places = (-kept).argsort(1).argsort(1) + 1
     low, high = np.quantile(places, [(1 - level) / 2, (1 + level) / 2], axis=0, method="closest_observation")
     values = tuple(

@@ -5,64 +5,118 @@ what a seed did and whose columns share how hard an item is. A bootstrap of both
 has the wrong width. Here the variance of the mean is split into its components (two-way random effects, method of
 moments), each component gets the quantile of Student's t for its own degrees of freedom, and their half-widths add
 in quadrature (Banerjee 1960, "Approximate confidence interval for linear functions of means of k populations"; Zou
-and Donner 2008). tests/metrics/test_pgr.py simulates how often such an interval covers.
+and Donner 2008). Nothing is resampled, so few items do not make it too narrow. Items that move together (two rows of
+one question) are added up first, as one item each.
+tests/metrics/test_pgr.py simulates how often such an interval covers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import Estimate
+from penchant.metrics.intervals import Estimate, cluster_codes, no_interval
+from penchant.metrics.shares import effective_interval, same_interval
 
 Table = NDArray[np.float64]
+Groups = Sequence[Hashable] | NDArray[Any]
 
 
-def two_way_mean(values: ArrayLike, *, level: float = 0.95, share: bool = False) -> Estimate:
-    """The mean over seeds and items, with its interval.
+def two_way_mean(
+    values: ArrayLike, *, level: float = 0.95, share: bool = False, groups: Groups | None = None
+) -> Estimate:
+    """Return the mean over seeds and items, with its interval.
 
     Args:
         values: shape (seeds, items), any unit, finite; row s is seed s on every item, in one order of items.
-        level: coverage that is asked for. share: the values lie between 0 and 1, and so does the interval: with few
-            seeds it would go beyond.
+        level: coverage that is asked for.
+        share: whether the values are shares, which lie between 0 and 1; so does the interval, and where all say the
+            same it is exact (see `metrics/shares.py`).
+        groups: shape (items,), what items that move together share; every item by itself if not given.
 
     Returns:
-        The estimate, with n = seeds x items and clusters = items. Of one seed, the interval is for new items only.
-        Of one item there is none.
+        The estimate, with n = seeds x items and clusters = groups. Of one seed, the interval is for new items only.
+        Of one group there is none, nor where all say the same of what is no share.
 
     Raises:
-        InputError: another shape, nothing in it, numbers that are not finite, or a level outside (0, 1).
+        InputError: another shape, nothing in it, numbers that are not finite, shares outside 0 and 1, other groups, or
+            a level outside (0, 1).
     """
     table = as_table(values, "values")
-    mean, (seeds, items) = float(table.mean()), table.shape
-    if items == 1:
-        return Estimate(mean, None, None, table.size, items)
-    half = float(np.sqrt(sum(squared_half_widths(table, level=level))))
-    low, high = mean - half, mean + half
-    return Estimate(mean, max(low, 0.0) if share else low, min(high, 1.0) if share else high, seeds * items, items)
+    if not 0 < level < 1:
+        raise InputError(f"level must lie in (0, 1), got {level}")
+    if share and (table.min() < 0 or table.max() > 1):
+        raise InputError(f"shares must lie between 0 and 1, got {table.min():g} to {table.max():g}")
+    mean, parts = float(table.mean()), group_deviations(table, groups)
+    count = parts.shape[1]
+    same = table.min() == table.max() or (count > 1 and float(np.ptp(parts)) < 1e-12)
+    if same and share:
+        return Estimate(mean, *same_interval(mean, count, level, (0.0, 1.0)), table.size, count)
+    if count == 1:
+        return Estimate(mean, None, None, table.size, count, no_interval(count, "test item"))
+    squared = sum(squared_half_widths(parts, level=level))
+    if same:
+        return Estimate(mean, None, None, table.size, count, no_interval(count, "test item", same=True))
+    if share:
+        return Estimate(mean, *_share_interval(table, groups, squared, level), table.size, count)
+    return Estimate(mean, mean - squared**0.5, mean + squared**0.5, table.size, count)
+
+
+def _share_interval(table: Table, groups: Groups | None, squared: float, level: float) -> tuple[float, float]:
+    """Return the exact interval of a share for the sample size that its variance amounts to."""
+    mean = float(table.mean())
+    codes = np.arange(table.shape[1]) if groups is None else cluster_codes(groups)
+    answers, right = np.bincount(codes) * len(table), np.bincount(codes, table.sum(0))
+    differing = int((right > 0).sum() if mean < 0.5 else (right < answers).sum())
+    least = float(answers.sum() ** 2 / np.square(answers).sum())
+    variance = squared / float(ndtri((1 - level) / 2)) ** 2
+    return effective_interval(mean, variance, differing, least, level)
+
+
+def group_deviations(table: Table, groups: Groups | None = None) -> Table:
+    """Return the deviations from the mean, added up over the items of each group.
+
+    Args:
+        table: (seeds, items).
+
+    Returns:
+        (seeds, groups), scaled so that the mean of a row is how far that seed's mean lies from the mean of all.
+    """
+    apart = table - table.mean()
+    if groups is None:
+        return apart
+    if len(groups) != table.shape[1]:
+        raise InputError(f"one group per test item is needed, got {len(groups)} for {table.shape[1]} items")
+    codes = cluster_codes(groups)
+    sums = np.array([np.bincount(codes, row) for row in apart])
+    return sums * (sums.shape[1] / table.shape[1])
 
 
 def squared_half_widths(table: Table, *, level: float) -> tuple[float, float]:
-    """What seeds and what items add to the square of the mean's half-width.
+    """Return what seeds and what items add to the square of the mean's half-width.
 
-    The items' part holds the noise of single answers too. A negative variance of seeds, as estimates may be, counts
-    as zero; so does that of a single seed, of which nothing is known.
+    The items' part holds the noise of single answers too. Where seeds that say opposite things of every item make all
+    items' means equal, that noise alone remains, so it is the least that the items' part can be. A negative variance of
+    seeds, as estimates may be, counts as zero; so does that of a single seed, of which nothing is known.
 
     Args:
         table: (seeds, items), with at least two items.
     """
-    if not 0 < level < 1:
-        raise InputError(f"level must lie in (0, 1), got {level}")
     seeds, items = table.shape
     mean, rows, columns = table.mean(), table.mean(1), table.mean(0)
     of_items = seeds * np.square(columns - mean).sum() / (items - 1)  # mean squares
-    from_items = _quantile(items - 1, level) ** 2 * of_items / table.size
+    of_seeds, rest = 0.0, 0.0
+    if seeds > 1:
+        of_seeds = items * np.square(rows - mean).sum() / (seeds - 1)
+        rest = np.square(table - rows[:, None] - columns + mean).sum() / ((seeds - 1) * (items - 1))
+    from_items = _quantile(items - 1, level) ** 2 * max(of_items, rest) / table.size
     if seeds == 1:
         return 0.0, float(from_items)
-    of_seeds = items * np.square(rows - mean).sum() / (seeds - 1)
-    rest = np.square(table - rows[:, None] - columns + mean).sum() / ((seeds - 1) * (items - 1))
     from_seeds = _quantile(seeds - 1, level) ** 2 * max(0.0, of_seeds - rest) / table.size
     return float(from_seeds), float(from_items)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import Estimate, cluster_codes, cluster_mean, finite_vector
+from penchant.metrics.intervals import Coefficient, Estimate, cluster_codes, cluster_mean, finite_vector, mean_within
 
 POINTS = {"a": 1.0, "tie": 0.5, "b": 0.0, "unparseable": 0.0}
 DRAWS = 9999
@@ -23,12 +23,12 @@ class WinRate:
 
     Attributes:
         rate: wins and half of the ties. high: the same if every unparseable answer had been a win, which is the most
-            that they allow; `rate` is the least.
+            that they allow; `rate` is the least. Both are undefined where no answer could be read.
         wins, ties, losses, unparseable: shares.
     """
 
-    rate: Estimate
-    high: Estimate
+    rate: Coefficient
+    high: Coefficient
     wins: Estimate
     ties: Estimate
     losses: Estimate
@@ -39,7 +39,7 @@ class WinRate:
 
 
 def win_rate(outcomes: Sequence[str], clusters: Sequence[Hashable]) -> WinRate:
-    """How often the first response wins.
+    """Return how often the first response wins.
 
     Args:
         outcomes: of pairs, each `a` (the first wins), `b`, `tie` or `unparseable`.
@@ -51,12 +51,19 @@ def win_rate(outcomes: Sequence[str], clusters: Sequence[Hashable]) -> WinRate:
     points = _points(outcomes)
 
     def share(values: NDArray[Any]) -> Estimate:
-        return cluster_mean(values.astype(np.float64), clusters)
+        return cluster_mean(values.astype(np.float64), clusters, share=True)
+
+    def rate(values: NDArray[Any]) -> Coefficient:
+        of_all = share(values).as_dict()
+        if silent.all():
+            why = f"no verdict could be read, of {len(outcomes):,} pair{'' if len(outcomes) == 1 else 's'}"
+            of_all |= {"value": None, "low": None, "high": None, "reason": why}
+        return Coefficient(**of_all)
 
     said = np.array(outcomes)
     shares = {name: share(said == outcome) for name, outcome in (("wins", "a"), ("ties", "tie"), ("losses", "b"))}
     silent = said == "unparseable"
-    return WinRate(share(points), share(points + silent), **shares, unparseable=share(silent))
+    return WinRate(rate(points), rate(points + silent), **shares, unparseable=share(silent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +103,7 @@ def signed_difference(
     sums = np.bincount(codes, weights=values)
     signs = np.random.default_rng(seed).integers(0, 2, (draws, len(sums))) * 2 - 1
     as_large = np.abs(signs @ sums) >= abs(sums.sum()) - 1e-12
-    return Difference(cluster_mean(values, clusters), float((1 + as_large.sum()) / (1 + draws)))
+    return Difference(mean_within(values, clusters, (-1.0, 1.0)), float((1 + as_large.sum()) / (1 + draws)))
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

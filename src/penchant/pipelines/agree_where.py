@@ -123,8 +123,8 @@ def _agreed(found: Ratings, places: Sequence[int], clusters: list[str], how: dic
 
 
 def mean_over(held: Iterable[tuple[float, str]], how: dict[str, Any]) -> dict[str, Any] | None:
-    """The mean of (value, cluster) over clusters; None where there is nothing to look at."""
+    """Return the mean of (share, cluster) over clusters; None where there is nothing to look at."""
     known = list(held)
     if not known:
         return None
-    return cluster_mean([value for value, _ in known], [cluster for _, cluster in known], **how).as_dict()
+    return cluster_mean([value for value, _ in known], [cluster for _, cluster in known], share=True, **how).as_dict()

@@ -25,7 +25,7 @@ def add_judge(commands: Any) -> None:
 
 def _judge(options: argparse.Namespace) -> int:
     from penchant.pipelines.judge_runs import judge
-    from penchant.reports.judge_words import said
+    from penchant.reports.judge_words import said, undefined
 
     words = [*options.responses, *options.overrides]
     places = [word for word in words if "=" not in word]
@@ -49,4 +49,4 @@ def _judge(options: argparse.Namespace) -> int:
     numbers = judge(config, tell=print)
     print("\n".join(said(numbers)))
     print(f"report: {config.out}/report.html")
-    return 0
+    return 1 if undefined(numbers) else 0

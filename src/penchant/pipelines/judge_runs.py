@@ -185,6 +185,8 @@ def _tests(asked: Mapping[str, Sequence[Answer]], temperatures: Mapping[str, flo
         if [prompt for prompt, _ in own] != [prompt for prompt, _ in theirs]:
             continue  # other prompts, or another number of responses: nothing to pair
         first, second = ([outcome for _, outcome in of] for of in (own, theirs))
+        if any(set(outcomes) == {"unparseable"} for outcomes in (first, second)):
+            continue  # a judge without a verdict says nothing of a difference
         found[one, other] = paired_difference(first, second, [prompt for prompt, _ in own])
     adjusted = holm({f"{number}": difference.p for number, difference in enumerate(found.values())})
     return [

@@ -82,6 +82,7 @@ def _fitted(config: Rank, games: Games) -> Strengths:
             level=config.level,
             resamples=config.resamples,
             seed=config.seed,
+            unit=games.resampled.removesuffix("s"),
         )
     return plackett_luce(
         [ranking for ranking, _ in games.rankings],
@@ -90,6 +91,7 @@ def _fitted(config: Rank, games: Games) -> Strengths:
         level=config.level,
         resamples=config.resamples,
         seed=config.seed,
+        unit=games.resampled.removesuffix("s"),
     )
 
 

@@ -40,7 +40,7 @@ def diagnostics(trained: LabelledRows, own: Probabilities, kept: LabelledRows, o
     split = sure > np.median(sure)
     clusters = clusters_of(kept)
     halves = {
-        name: cluster_mean(same[where], clusters[where]).as_dict() if where.any() else None
+        name: cluster_mean(same[where], clusters[where], share=True, unit="row").as_dict() if where.any() else None
         for name, where in (("where_unsure", ~split), ("where_sure", split))
     }
     curve = reliability(other.max(-1).clip(0, 1), same, clusters.tolist(), bins=BINS)
@@ -51,8 +51,8 @@ def diagnostics(trained: LabelledRows, own: Probabilities, kept: LabelledRows, o
             **halves,
         },
         "misfit": {
-            "held_out": row_mean(_misfit(kept.targets, other), kept).as_dict(),
-            "learned_from": row_mean(_misfit(trained.targets, own), trained).as_dict(),
+            "held_out": row_mean(_misfit(kept.targets, other), kept, share=False).as_dict(),
+            "learned_from": row_mean(_misfit(trained.targets, own), trained, share=False).as_dict(),
         },
         "calibration_error": expected_calibration_error(curve),
         "reliability": [{"confidence": each.confidence, "accuracy": each.accuracy.as_dict()} for each in curve],
@@ -105,6 +105,6 @@ def clusters_of(rows: LabelledRows) -> Array:
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys])
 
 
-def row_mean(values: Array, rows: LabelledRows) -> Estimate:
-    """A mean over rows; its interval resamples related ones together."""
-    return cluster_mean(np.asarray(values, dtype=np.float64), clusters_of(rows))
+def row_mean(values: Array, rows: LabelledRows, *, share: bool = True) -> Estimate:
+    """Return a mean over rows; its interval counts related ones together."""
+    return cluster_mean(np.asarray(values, dtype=np.float64), clusters_of(rows), share=share, unit="row")

@@ -331,4 +331,4 @@ def training_mean(run: Run, key: str, *, last: bool) -> Estimate | None:
         return None
     size = max(1, len(values) // 10)
     window = values[-size:] if last else values[:size]
-    return cluster_mean(window, range(len(window)))
+    return cluster_mean(window, range(len(window)), share=False, unit="step")

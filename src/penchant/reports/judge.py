@@ -88,7 +88,7 @@ def _over(numbers: Numbers, of: Callable[[str, Numbers], Numbers | None], title:
     rows: dict[str, list[Point]] = {run: [] for run in runs(numbers)}
     for name, one in numbers["methods"].items():
         found = of(name, one)
-        if found is not None:
+        if found is not None and found["value"] is not None:
             rows[one["run"]].append((one["temperature"], found["value"], found["low"], found["high"]))
     return win_rate_picture(rows, title)
 
@@ -109,11 +109,13 @@ def _bars(numbers: Numbers) -> Picture:
         figure, axes = blank(6.4, 0.8 + 0.32 * len(rows))
         for place, (name, rate) in enumerate(rows):
             color = RUN_COLORS[0][0] if name in judged else MUTED
+            if rate["rate"]["value"] is None:
+                continue
             axes.barh(place, rate["high"]["value"], color=color, height=0.55, alpha=0.25)
             axes.barh(place, rate["rate"]["value"], color=color, height=0.55, alpha=0.7)
-        shown = [rate["rate"] for _, rate in rows]
-        values = [one["value"] for one in shown]
-        axes.errorbar(values, range(len(rows)), xerr=error_arms(shown), color=RUN_COLORS[1][0], linestyle="none")
+        shown = {place: rate["rate"] for place, (_, rate) in enumerate(rows) if rate["rate"]["value"] is not None}
+        values, arms = [one["value"] for one in shown.values()], error_arms(list(shown.values()))
+        axes.errorbar(values, list(shown), xerr=arms if shown else None, color=RUN_COLORS[1][0], linestyle="none")
         axes.axvline(0.5, color=MUTED, linewidth=0.9, linestyle=":")
         axes.set_xlim(0, 1)
         axes.set_ylim(len(rows) - 0.5, -0.5)

@@ -18,12 +18,12 @@ def said(numbers: Numbers) -> list[str]:
     for name, one in numbers["methods"].items():
         rate = one["win_rate"]
         lines.append(
-            f"{name}: wins {cell(rate['rate'], percent=True)} against {numbers['against']} "
+            f"{name}: {_wins(rate['rate'], numbers['against'])} "
             f"({count(rate['rate']['n'], 'pair')}, {count(numbers['prompts'], 'prompt')}; a tie is half a win)"
         )
         parts = (f"{key} {cell(rate[key], percent=True)}" for key in ("wins", "ties", "losses", "unparseable"))
         lines.append(f"  {', '.join(parts)}")
-        if rate["unparseable"]["value"]:
+        if rate["unparseable"]["value"] and rate["high"]["value"] is not None:
             lines.append(f"  at most {cell(rate['high'], percent=True)}, had all unparseable ones been wins")
         lines.append(f"  at equal lengths {cell(one['length_controlled'], percent=True)}")
         lines.append(
@@ -58,13 +58,31 @@ def headline(numbers: Numbers) -> list[str]:
         rates = [row["win_rate"]["rate"] for row in rows]
         who = short(name, NAME)
         if len(rows) == 1:
-            told.append(f"{who} wins {cell(rates[0], percent=True)} against {against}.")
+            told.append(f"{who}{'' if _known(rates[0]) else ':'} {_wins(rates[0], against)}.")
+        elif not (known := [row for row in rows if _known(row["win_rate"]["rate"])]):
+            told.append(f"{who}: {_wins(rates[0], against)}, nor at any other temperature.")
         else:
-            least, most = (pick(rows, key=lambda row: row["win_rate"]["rate"]["value"]) for pick in (min, max))
+            least, most = (pick(known, key=lambda row: row["win_rate"]["rate"]["value"]) for pick in (min, max))
             told.append(f"{who} wins {_at(least)} to {_at(most)} against {against}.")
     pairs = [row["win_rate"]["rate"]["n"] for rows in runs(numbers).values() for row in rows]
     each = f"{min(pairs):,} to {count(max(pairs), 'pair')}" if min(pairs) < max(pairs) else count(pairs[0], "pair")
     return [*told, f"{each} each, of {count(numbers['prompts'], 'prompt')}; a tie is half a win."]
+
+
+def _known(rate: Numbers) -> bool:
+    return rate["value"] is not None
+
+
+def _wins(rate: Numbers, against: str) -> str:
+    """Say how often a source wins, or why nobody knows."""
+    if _known(rate):
+        return f"wins {cell(rate, percent=True)} against {against}"
+    return f"its win rate against {against} is undefined: {rate['reason']}"
+
+
+def undefined(numbers: Numbers) -> bool:
+    """Return whether no source has a win rate, since the judge named no winner anywhere."""
+    return not any(_known(one["win_rate"]["rate"]) for one in numbers["methods"].values())
 
 
 def _at(row: Numbers) -> str:

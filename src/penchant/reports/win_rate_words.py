@@ -8,7 +8,7 @@ from typing import Any
 from penchant.data.formats import PREFERENCES
 from penchant.reports.study_words import as_estimate, turned
 from penchant.reports.transfer_words import method_name, shown_domain
-from penchant.reports.words import count, estimate, listing, number
+from penchant.reports.words import count, estimate, listing, number, recorded
 
 MET = {
     "tldr": "the summary of the data",
@@ -73,12 +73,12 @@ def rate_at(study: Numbers, method: Numbers, domain: str, temperature: float | N
     """A method's win rate on a domain, at the temperature of the tests unless another is given."""
     at = study["tested_at"] if temperature is None else temperature
     cells = (cell for cell in method["cells"] if (cell["domain"], cell["temperature"]) == (domain, at))
-    return next((cell["win_rate"]["rate"] for cell in cells), None)
+    return next((cell["win_rate"]["rate"] for cell in cells if cell["win_rate"]["rate"]["value"] is not None), None)
 
 
 def percent(numbers: Numbers) -> str:
-    """A share with its interval."""
-    return estimate(as_estimate(numbers), percent=True)
+    """Format a share with its interval."""
+    return recorded(numbers, percent=True)
 
 
 def p_words(p: float) -> str:

@@ -70,7 +70,11 @@ def win_rate_context(study: Numbers, pictures: Mapping[str, Picture]) -> dict[st
 def _rates(method: Numbers, domain: Numbers) -> list[Point]:
     cells = [one for one in method["cells"] if one["domain"] == domain["name"]]
     rates = ((one["temperature"], one["win_rate"]["rate"]) for one in cells)
-    return [(temperature, rate["value"], rate["low"], rate["high"]) for temperature, rate in rates]
+    return [
+        (temperature, rate["value"], rate["low"], rate["high"])
+        for temperature, rate in rates
+        if rate["value"] is not None
+    ]
 
 
 def _theirs(study: Numbers, method: Numbers, domain: Numbers) -> list[tuple[float, float]]:

@@ -122,7 +122,10 @@ def _row(parts: Sequence[Verdicts]) -> dict[str, Any]:
 
 def _estimate(prompts: Sequence[str], column: Sequence[float | None]) -> dict[str, Any] | None:
     known = [(value, prompt) for value, prompt in zip(column, prompts, strict=True) if value is not None]
-    return cluster_mean([value for value, _ in known], [prompt for _, prompt in known]).as_dict() if known else None
+    if not known:
+        return None
+    values, of = zip(*known, strict=True)
+    return cluster_mean(values, of, share=True).as_dict()
 
 
 def _difference(
@@ -134,4 +137,4 @@ def _difference(
     if not known:
         return None
     first, second, of = zip(*known, strict=True)
-    return paired_difference(first, second, of).as_dict()
+    return paired_difference(first, second, of, share=True).as_dict()

@@ -76,11 +76,12 @@ def _point(cells: Sequence[Cell], study: Path) -> dict[str, Any] | None:
     right = [value for facts in judged for value in facts["right"]]
     prompts = [number for facts in judged for number in facts["prompt"]]
     ends = [run.points[-1] for cell in cells if (run := _read(cell.run, study)).points]
-    point: dict[str, Any] = {"seeds": len(judged), "accuracy": cluster_mean(right, prompts).as_dict()}
+    point: dict[str, Any] = {"seeds": len(judged), "accuracy": cluster_mean(right, prompts, share=True).as_dict()}
     for name in ("reward", "kl_nats"):
         values = [float(value) for end in ends for value in getattr(end, name)]
         places = [place for end in ends for place in range(len(end.reward))]
-        point[name] = cluster_mean(values, places).as_dict() if values else None
+        share = False if name == "kl_nats" else None
+        point[name] = cluster_mean(values, places, share=share).as_dict() if values else None
     return point
 
 
@@ -94,7 +95,9 @@ def _above(cells: Sequence[Cell], others: Sequence[Cell], study: Path) -> dict[s
     if not pairs:
         return None
     right, other = ([value for pair in pairs for value in pair[side]["right"]] for side in (0, 1))
-    return paired_difference(right, other, [number for facts, _ in pairs for number in facts["prompt"]]).as_dict()
+    return paired_difference(
+        right, other, [number for facts, _ in pairs for number in facts["prompt"]], share=True
+    ).as_dict()
 
 
 def _judged(cell: Cell, study: Path) -> dict[str, Any]:
@@ -136,7 +139,7 @@ def _few(config: NoiseConfig, grid: NoiseGrid, study: Path) -> dict[str, Any] | 
                 "step": step,
                 "epoch": config.few.epochs * step / max(1, int(runs[0].result.get("steps") or step)),
                 "reward": cluster_mean([float(v) for end in ends for v in end.reward], places).as_dict(),
-                "kl_nats": cluster_mean([float(v) for end in ends for v in end.kl_nats], places).as_dict(),
+                "kl_nats": cluster_mean([float(v) for end in ends for v in end.kl_nats], places, share=False).as_dict(),
                 "seen_accuracy": sum(seen) / len(seen) if seen else None,
             }
         )
@@ -165,7 +168,7 @@ def _fall(rewards: NDArray[np.float64]) -> dict[str, Any] | None:
     for chosen in (half, ~half):
         best = int(rewards[:, chosen].mean(axis=1).argmax())
         change[~chosen] = rewards[-1, ~chosen] - rewards[best, ~chosen]
-    return cluster_mean(change, range(prompts)).as_dict()
+    return cluster_mean(change, range(prompts), share=False).as_dict()
 
 
 def _window(run: MeasuredRun) -> int:

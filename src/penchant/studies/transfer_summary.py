@@ -190,7 +190,7 @@ def _carried(changes: Mapping[tuple[str, float], Numbers], own: str, temperature
     others = [part for (domain, at), part in changes.items() if domain != own and at == temperature]
     if (own, temperature) not in changes or not others:
         return None
-    home = cluster_mean(changes[own, temperature], range(len(changes[own, temperature])))
+    home = cluster_mean(changes[own, temperature], range(len(changes[own, temperature])), share=False)
     away = _pooled(others)
     return {"own": home.as_dict(), "others": away.as_dict(), "lost": independent_difference(home, away).as_dict()}
 
@@ -198,7 +198,7 @@ def _carried(changes: Mapping[tuple[str, float], Numbers], own: str, temperature
 def _pooled(parts: Sequence[Numbers]) -> Estimate:
     values = np.concatenate(parts)
     weights = np.concatenate([np.full(len(part), 1 / len(part)) for part in parts])
-    return cluster_mean(values, range(len(values)), weights=weights)
+    return cluster_mean(values, range(len(values)), weights=weights, share=False)
 
 
 def _over_prompts(means: Numbers) -> dict[str, Any]:

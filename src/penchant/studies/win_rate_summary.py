@@ -132,9 +132,10 @@ def _method(one: Judged) -> dict[str, Any]:
         }
         for (domain, temperature), answers in sorted(one.answers.items(), key=lambda item: item[0][1])
     ]
+    judged = [cell for cell in cells if cell["win_rate"]["rate"]["value"] is not None]
     best = {
-        domain: max((cell for cell in cells if cell["domain"] == domain), key=lambda c: c["win_rate"]["rate"]["value"])
-        for domain in dict.fromkeys(domain for domain, _ in one.answers)
+        domain: max((cell for cell in judged if cell["domain"] == domain), key=lambda c: c["win_rate"]["rate"]["value"])
+        for domain in dict.fromkeys(cell["domain"] for cell in judged)
     }
     return {
         **_named(one),
@@ -161,7 +162,10 @@ def _baselines(answers: Sequence[Answer]) -> dict[str, Any]:
 
 def _tests(judged: Sequence[Judged], place: Place) -> list[dict[str, Any]]:
     """Between the methods two by two, on the prompts that both have, each prompt's mean over draws and seeds."""
-    points = [(_named(one), _by_prompt(one.answers[place])) for one in judged if place in one.answers]
+    heard = [
+        one for one in judged if any(answer.outcome != "unparseable" for answer in one.answers.get(place, ()))
+    ]  # a judge without a verdict says nothing of a difference
+    points = [(_named(one), _by_prompt(one.answers[place])) for one in heard]
     found = []
     for (one, first), (other, second) in combinations(points, 2):
         both = [prompt for prompt in first if prompt in second]

@@ -33,6 +33,16 @@ from penchant.types import Prompt, PromptGroup, Response, prompt_text
 
 Estimates = dict[str, Any]
 
+SHARE_OF_SAMPLES: dict[str, bool | None] = {
+    "tokens": False,
+    "distinct_2": True,
+    "repetition": True,
+    "finished": True,
+    "reward": None,  # some rewards are 0 or 1, and then their mean is a share
+    "kl_nats": False,
+}
+"""Whether the mean over samples is a share, which has an exact interval."""
+
 
 @dataclass
 class Evaluator:
@@ -98,15 +108,15 @@ def pair_estimates(table: dict[str, Any], columns: dict[str, torch.Tensor]) -> E
     decided = ~table["tied"].numpy()
     lengths = {name: table[name] for name in ("chosen_tokens", "rejected_tokens")}
     estimates: Estimates = {
-        name: cluster_mean(column.double().numpy(), prompts, weights=weights).as_dict()
+        name: cluster_mean(column.double().numpy(), prompts, weights=weights, share=False).as_dict()
         for name, column in {**columns, **lengths}.items()
     }
     if decided.any():
         right = wins(margins)[decided]
         longer = wins(table["chosen_tokens"] - table["rejected_tokens"])[decided]
         kept = [prompt for prompt, keep in zip(prompts, decided, strict=True) if keep]
-        estimates["accuracy"] = cluster_mean(right, kept, weights=weights[decided]).as_dict()
-        estimates["longest_wins"] = cluster_mean(longer, kept, weights=weights[decided]).as_dict()
+        estimates["accuracy"] = cluster_mean(right, kept, weights=weights[decided], share=True).as_dict()
+        estimates["longest_wins"] = cluster_mean(longer, kept, weights=weights[decided], share=True).as_dict()
         annotators = np.array(table["annotators"], dtype=object)[decided]
         names = sorted({name for name in annotators if name is not None})
         if len(names) > 1:
@@ -115,6 +125,7 @@ def pair_estimates(table: dict[str, Any], columns: dict[str, torch.Tensor]) -> E
                     right[annotators == name],
                     [prompt for prompt, who in zip(kept, annotators, strict=True) if who == name],
                     weights=weights[decided][annotators == name],
+                    share=True,
                 ).as_dict()
                 for name in names
             }
@@ -176,7 +187,7 @@ def held_out_imitation(policy: Policy, groups: Sequence[PromptGroup], data: Data
             means.append(-total / branch.scored)
             tokens.append(branch.scored * response.count)
             prompts.append(split_key(group))
-    return {"loss": cluster_mean(means, prompts, weights=tokens).as_dict()}
+    return {"loss": cluster_mean(means, prompts, weights=tokens, share=False).as_dict()}
 
 
 # -- samples ------------------------------------------------------------------------------------------------------
@@ -216,7 +227,10 @@ class SampleEvaluation:
         frozen_columns = self._reference_columns
         clusters = [number for number in range(len(self.prompts)) for _ in range(self.sampling.n)]
         estimates = {
-            who: {name: cluster_mean(values, clusters).as_dict() for name, values in some.items()}
+            who: {
+                name: cluster_mean(values, clusters, share=SHARE_OF_SAMPLES[name]).as_dict()
+                for name, values in some.items()
+            }
             for who, some in (("policy", columns), ("reference", frozen_columns))
         }
         rows = [

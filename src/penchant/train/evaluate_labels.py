@@ -67,7 +67,12 @@ def held_out_labels(
         "desirable_share": desirable,
     }
     estimates: Estimates = {
-        name: cluster_mean(column.double().numpy(), prompts, weights=counts.numpy()).as_dict()
+        name: cluster_mean(
+            column.double().numpy(),
+            prompts,
+            weights=counts.numpy(),
+            share=name in ("label_accuracy", "desirable_share"),
+        ).as_dict()
         for name, column in columns.items()
     }
     for side, chosen in (("desirable", desirable.numpy()), ("undesirable", ~desirable.numpy())):
@@ -75,8 +80,8 @@ def held_out_labels(
             own_prompts = [prompt for prompt, is_in in zip(prompts, chosen, strict=True) if is_in]
             for name, column in (("log_ratio", own - reference), ("tokens", tokens_of)):
                 values = column.double().numpy()[chosen]
-                estimate = cluster_mean(values, own_prompts, weights=counts.numpy()[chosen])
+                estimate = cluster_mean(values, own_prompts, weights=counts.numpy()[chosen], share=False)
                 estimates[f"{side}_{name}"] = estimate.as_dict()
     ratios = np.asarray(mismatched.double())
-    estimates["mismatched_log_ratio"] = cluster_mean(ratios, [group.prompt for group in groups]).as_dict()
+    estimates["mismatched_log_ratio"] = cluster_mean(ratios, [group.prompt for group in groups], share=False).as_dict()
     return estimates

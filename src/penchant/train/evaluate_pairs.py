@@ -55,4 +55,4 @@ def ranking_loss(
         ranked = [ranking for _, ranking in rankings_of(group)]
         losses += ranking_losses(loss, logps, reference, ranked).tolist()
         prompts += [group.prompt] * len(ranked)
-    return cluster_mean(losses, prompts).as_dict()
+    return cluster_mean(losses, prompts, share=False).as_dict()

@@ -14,8 +14,8 @@ from sqlmodel import Session, col, func, select
 from penchant.data.beside import Beside
 from penchant.data.own import read_penchant
 from penchant.data.ratings import Ratings, RatingsTable
-from penchant.metrics.agreement import Coefficient, agreement_between, krippendorff_alpha, pair_agreement
-from penchant.metrics.intervals import Estimate, cluster_mean
+from penchant.metrics.agreement import agreement_between, krippendorff_alpha, pair_agreement
+from penchant.metrics.intervals import Coefficient, Estimate, cluster_mean
 from penchant.web.assignment import DONE, SKIPPED
 from penchant.web.export import Said, all_said, rows
 from penchant.web.tables import Annotator, Assignment, Entry, Item, Judgment
@@ -186,7 +186,7 @@ def _share(said: Sequence[Said], holds: object) -> Estimate | None:
         if value is not None:
             values.append(float(value))
             clusters.append(one.entry)
-    return cluster_mean(values, clusters) if values else None
+    return cluster_mean(values, clusters, share=True) if values else None
 
 
 def _worker(

@@ -1,0 +1,129 @@
+"""How often nominal 95% intervals hold the truth, in simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import binom, binomtest
+
+from penchant.metrics import cluster_mean
+from penchant.metrics.shares import clustered_interval, exact_interval
+
+Array = NDArray[np.float64]
+MIXED = 0  # sizes of clusters: drawn from 1 to 6
+NOISE = 0.0075  # of a coverage near .97 in 2,000 trials: two standard errors
+
+
+def _answers(rng: np.random.Generator, trials: int, prompts: int, size: int, alike: float, rate: float) -> list[Array]:
+    """Right answers and answers of each cluster, (trials, prompts); `alike` is the correlation within a cluster."""
+    sizes = rng.integers(1, 7, (trials, prompts)) if size == MIXED else np.full((trials, prompts), size)
+    if alike == 0:
+        rates = np.full((trials, prompts), rate)
+    elif alike == 1:
+        rates = (rng.random((trials, prompts)) < rate) * 1.0
+    else:
+        weight = (1 - alike) / alike
+        rates = rng.beta(rate * weight, (1 - rate) * weight, (trials, prompts))
+    return [rng.binomial(sizes, rates).astype(np.float64), sizes.astype(np.float64)]
+
+
+def _coverage(trials: int, prompts: int, size: int, alike: float, rate: float, seed: int = 0) -> float:
+    rng = np.random.default_rng([seed, prompts, size, int(100 * alike), int(1000 * rate)])
+    hits = 0
+    for right, sizes in zip(*_answers(rng, trials, prompts, size, alike, rate), strict=True):
+        if (right == 0).all() or (right == sizes).all():
+            found = exact_interval(prompts * float(right[0] > 0), prompts, 0.95)
+        elif size == 1:
+            found = exact_interval(float(right.sum()), prompts, 0.95)
+        else:
+            found = clustered_interval(right, sizes, 0.95)
+        hits += found[0] <= rate <= found[1]
+    return hits / trials
+
+
+def _exact_coverage(prompts: int, rate: float) -> float:
+    """Coverage of Clopper and Pearson's interval of so many independent answers, without simulation."""
+    return float(
+        sum(
+            binom.pmf(right, prompts, rate)
+            for right in range(prompts + 1)
+            if (interval := binomtest(right, prompts).proportion_ci()).low <= rate <= interval.high
+        )
+    )
+
+
+def test_the_simulation_uses_what_cluster_mean_gives() -> None:
+    rng = np.random.default_rng(5)
+    for size, alike, rate in ((1, 0.0, 0.9), (4, 0.3, 0.5), (MIXED, 0.6, 0.9), (3, 1.0, 0.98)):
+        (right,), (sizes,) = _answers(rng, 1, 20, size, alike, rate)
+        values = [float(place < hits) for hits, of in zip(right, sizes, strict=True) for place in range(int(of))]
+        estimate = cluster_mean(values, np.repeat(np.arange(20), sizes.astype(int)))
+        if right.sum() == sizes.sum():
+            expected = exact_interval(20, 20, 0.95)
+        elif size == 1:
+            expected = exact_interval(right.sum(), 20, 0.95)
+        else:
+            expected = clustered_interval(right, sizes, 0.95)
+        assert (estimate.low, estimate.high) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "size", "alike", "rate"),
+    [(38, 1, 0.0, 0.98), (16, 1, 0.0, 0.02), (60, 6, 0.6, 0.02), (38, MIXED, 1.0, 0.9), (24, 4, 0.3, 0.5)],
+)
+def test_shares_are_covered(prompts: int, size: int, alike: float, rate: float) -> None:
+    assert _coverage(500, prompts, size, alike, rate) >= 0.93
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prompts", [16, 24, 38, 60, 100])
+def test_shares_are_covered_everywhere_and_not_too_often(prompts: int) -> None:
+    kinds = [(1, 0.0), *product((2, 3, 6, MIXED), (0.0, 0.1, 0.3, 0.6, 1.0))]
+    for (size, alike), rate in product(kinds, (0.02, 0.05, 0.1, 0.3, 0.5, 0.8, 0.98)):
+        found = _coverage(2000, prompts, size, alike, rate)
+        assert found >= 0.93, (prompts, size, alike, rate, found)
+        assert found <= 0.97 + NOISE or _exact_coverage(prompts, rate) > 0.97, (prompts, size, alike, rate, found)
+
+
+DRAWS: dict[str, tuple[Callable[[np.random.Generator, int], Array], float]] = {
+    "normal": (lambda rng, n: rng.normal(size=n), 0.0),
+    "exponential": (lambda rng, n: rng.exponential(size=n), 1.0),
+    "t with 3 degrees of freedom": (lambda rng, n: rng.standard_t(3, n), 0.0),
+    "skewed within 0 and 1": (lambda rng, n: rng.beta(4, 0.5, n), 8 / 9),
+    "U-shaped within 0 and 1": (lambda rng, n: rng.beta(0.5, 0.1, n), 5 / 6),
+    "grades 1 to 5": (lambda rng, n: rng.choice([1.0, 2, 3, 4, 5], n, p=[0.02, 0.03, 0.1, 0.25, 0.6]), 4.38),
+    "differences of wins": (lambda rng, n: rng.choice([-1.0, 0, 1], n, p=[0.05, 0.75, 0.2]), 0.15),
+}
+
+
+def _mean_coverage(name: str, prompts: int, trials: int, *, share: bool = False) -> float:
+    draw, truth = DRAWS[name]
+    rng, hits, known = np.random.default_rng(prompts), 0, 0
+    for trial in range(trials):
+        found = cluster_mean(draw(rng, prompts), range(prompts), resamples=400, seed=trial, share=share)
+        if found.low is not None and found.high is not None:
+            known += 1
+            hits += found.low <= truth <= found.high
+    return hits / known
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DRAWS)
+@pytest.mark.parametrize("prompts", [10, 15, 20, 40])
+def test_other_means_are_covered(name: str, prompts: int) -> None:
+    assert _mean_coverage(name, prompts, 2000) >= 0.93
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["skewed within 0 and 1", "U-shaped within 0 and 1"])
+@pytest.mark.parametrize("prompts", [10, 15, 20, 40])
+def test_graded_shares_are_covered(name: str, prompts: int) -> None:
+    assert _mean_coverage(name, prompts, 2000, share=True) >= 0.93
+
+
+def test_skewed_means_of_few_prompts_are_covered() -> None:
+    assert _mean_coverage("exponential", 12, 400) >= 0.92
