@@ -103,7 +103,7 @@ def test_reward(policy, expected):
 
 
 def test_reward_is_paired_where_the_samples_are_there(make_run):
-    path = make_run(steps=12, gain=0.02, prompts=8)
+    path = make_run(steps=12, gain=0.02, prompts=12)
     paired = summarize(read_runs([path])[0])
     unpaired = summarize(replace(paired.run, samples=()))
     assert paired.gain.paired

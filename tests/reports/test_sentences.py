@@ -29,6 +29,12 @@ def test_a_change_that_may_be_chance_says_so(make_run):
     assert "which may be chance" in told(make_run(gain=0.0))[0][0]
 
 
+def test_a_change_over_few_prompts_has_no_interval_and_may_be_chance(make_run):
+    text = told(make_run(gain=0.3, prompts=6))[0][0]
+    assert re.search(r"The change is \+[\d.]+ \[no interval: 6 prompts\] \(paired by prompt\)", text)
+    assert text.endswith("which may be chance.")
+
+
 def test_words_turn_with_the_numbers(make_run):
     up = told(make_run("up"))[1]
     down = told(make_run("down", learns=-0.15, gain=-0.3))[1]

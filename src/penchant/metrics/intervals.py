@@ -7,6 +7,7 @@ no independent draws: an interval that counts single comparisons is too narrow. 
 One rule, wherever an interval is printed:
 
 - a share (accuracy, win rate) has an exact interval (`metrics/shares.py`), at the edge too, where all prompts agree;
+  one with answers between 0 and 1 goes as far at each end as Hall's (below);
 - any other mean has one of at least `FEWEST_CLUSTERS` clusters; with fewer the estimate says "no interval: 6 prompts".
 
 The interval of other means goes as far at each end as the farther of two. One is the *expanded percentile* interval
@@ -210,10 +211,13 @@ def mean_within(
     if count < FEWEST_CLUSTERS:
         return Estimate(value, None, None, len(data), count, no_interval(count, unit))
     if bounds == (0.0, 1.0):
-        return Estimate(value, *clustered_interval(sums, masses, level, graded=graded), len(data), count)
-    drawn = percentile_interval(_resampled_means(sums, masses, resamples, seed), value, level, count)
+        found = clustered_interval(sums, masses, level, graded=graded)
+        if not graded:
+            return Estimate(value, *found, len(data), count)
+    else:
+        found = percentile_interval(_resampled_means(sums, masses, resamples, seed), value, level, count)
     turned = skewed_interval(sums, masses, level)
-    low, high = min(drawn[0], turned[0]), max(drawn[1], turned[1])
+    low, high = min(found[0], turned[0]), max(found[1], turned[1])
     if bounds is not None:
         low, high = max(low, bounds[0]), min(high, bounds[1])
     return Estimate(value, low, high, len(data), count)

@@ -249,7 +249,8 @@ def _reward(s: Summary) -> Iterator[Finding]:
         advice = "The policy got worse at what is measured: look at the data's labels and at the learning rate."
         yield Finding("reward_fell", "serious", "The reward fell", detail, advice)
     elif gain.low is None or gain.low <= 0:
-        advice = "Zero lies in the interval. Evaluate on more prompts before calling it a gain or a loss."
+        why = "Zero lies in the interval." if gain.low is not None else "Without an interval nobody knows."
+        advice = f"{why} Evaluate on more prompts before calling it a gain or a loss."
         yield Finding("reward_flat", "caution", "The change of reward may be chance", detail, advice)
 
 

@@ -10,7 +10,7 @@ from penchant.reports.study_words import as_estimate
 from penchant.reports.words import count, estimate, listing, number, value_only
 
 Numbers = Mapping[str, Any]
-SEEN = 0.95  # of the comparisons that were seen: then a policy knows them by heart
+SEEN = 0.95  # of the comparisons that were seen: then a policy knows them by heart; the page prints what was measured
 
 
 def headline(study: Numbers) -> list[str]:
@@ -96,10 +96,13 @@ def _overfitting(study: Numbers) -> str:
     points = few["points"]
     known = next((p for p in points if p["seen_accuracy"] is not None and p["seen_accuracy"] >= SEEN), None)
     last, fall = points[-1], few.get("fall")
+    most = max((p for p in points if p["seen_accuracy"] is not None), key=lambda p: p["seen_accuracy"], default=None)
+    shown = known or most
+    times = "" if shown is None else f"after seeing them {count(round(shown['epoch']), 'time')}"
     heart = (
-        f"it has {number(100 * SEEN, 0)}% of them right after seeing them {number(known['epoch'], 0)} times"
-        if known
-        else f"it never has {number(100 * SEEN, 0)}% of them right"
+        "how many of them it has right was not measured"
+        if shown is None
+        else f"it has {number(100 * shown['seen_accuracy'], 0)}% of them right {times}{'' if known else ', at most'}"
     )
     then = f"its true reward ends at {estimate(as_estimate(last['reward']))}"
     if fall:

@@ -52,11 +52,12 @@ def _reward_headline(s: Summary) -> str:
         f"{s.run.method.upper()} took the mean reward from {estimate(reference)} (reference) "
         f"to {estimate(reward)} in {steps}{at}."
     )
-    if s.gain is None or s.gain.estimate.low is None or s.gain.estimate.high is None:
+    if s.gain is None:
         return text
     gain = s.gain.estimate
     how = " (paired by prompt)" if s.gain.paired else ""
-    chance = ", which may be chance" if s.gain.estimate.low <= 0 <= s.gain.estimate.high else ""
+    sure = gain.low is not None and gain.high is not None and not gain.low <= 0 <= gain.high
+    chance = "" if sure else ", which may be chance"
     return f"{text} The change is {estimate(gain, sign=True)}{how}{chance}."
 
 
