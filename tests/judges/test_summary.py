@@ -47,5 +47,5 @@ def test_what_is_missing_is_told_by_its_reason() -> None:
         "1 of 3 pairs have answers that name no winner.",
     ]
     assert found["length_controlled"] is None
-    assert found["win_rate"]["rate"]["value"] == 0
-    assert found["win_rate"]["high"]["value"] == 1
+    assert found["win_rate"]["rate"]["value"] is None
+    assert found["win_rate"]["rate"]["reason"] == "no verdict could be read, of 3 pairs"
