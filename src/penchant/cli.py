@@ -19,7 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from penchant.config import describe, file_and_overrides, load_config
+from penchant.config import Config, describe, file_and_overrides, load_config
+from penchant.digests import check_files
 from penchant.errors import InputError, PenchantError, RunError
 from penchant.methods import METHODS, train
 from penchant.pipelines import PIPELINES
@@ -135,7 +136,7 @@ class _MethodParser(argparse.ArgumentParser):
 def _train(options: argparse.Namespace) -> int:
     path, overrides = file_and_overrides(options.config, options.overrides)
     if options.resume and path is None:
-        path = _saved_config(overrides)
+        path = _saved_config(TRAINABLE[options.method], overrides)
     config = load_config(TRAINABLE[options.method], Path(path) if path else None, overrides)
     _import_early("penchant.train.session", "transformers.modeling_utils")
     result = train(config, resume=options.resume)
@@ -169,14 +170,25 @@ def _import_early(*modules: str) -> None:
         gc.enable()
 
 
-def _saved_config(overrides: Sequence[str]) -> str:
-    """The configuration of the run to resume."""
+def _saved_config(method: type[Config], overrides: Sequence[str]) -> str:
+    """Return the file with the configuration of the run to resume.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
     given = [text.removeprefix("out=").strip("'\"") for text in overrides if text.startswith("out=")]
     if not given:
         raise InputError("--resume needs the run directory: out=DIRECTORY")
     saved = Path(given[-1]).expanduser() / "config.yaml"
     if not saved.exists():
         raise InputError(f"nothing to resume in {given[-1]}: it holds no config.yaml")
+    check_files(saved.parent, [saved.name])
+    try:
+        load_config(method, saved)
+    except InputError as error:
+        raise InputError(
+            f"{saved} is no configuration of a run: put back a good copy, or start a new run. {error}"
+        ) from error
     return str(saved)
 
 

@@ -23,6 +23,10 @@ from penchant.train import loop
 
 TRAIN = ("train", "dpo", "model=model", "model.device=cpu", "data=prefs.jsonl", "data.held_out=1", "batch_size=4")
 SMALL = ("evaluate.samples.max_new_tokens=4", "evaluate.samples.n=1", "optimizer.learning_rate=1e-3", "max_steps=4")
+TEMPLATE = (
+    "{% for m in messages %}{% if m.role == 'user' %}Q:{% else %}A:{% endif %}{{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %}A:{% endif %}"
+)
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "missing": lambda path: path.unlink(),
     "empty": lambda path: path.write_bytes(b""),
@@ -230,7 +234,7 @@ def test_what_decides_a_number_is_compared(inputs: Inputs, tmp_path: Path, capsy
         (
             "model/tokenizer_config.json",
             "{",
-            '{"chat_template": "{% for m in messages %}{{ m.content }}{% endfor %}",',
+            '{"chat_template": "' + TEMPLATE + '",',
             "the rendered tokens",
         ),
         ("prefs.jsonl", "Sad", "Bad", "the data (prefs.jsonl) changed"),
