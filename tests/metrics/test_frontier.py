@@ -264,6 +264,12 @@ def test_the_difference_of_two_methods_is_paired_and_at_kls_that_both_have() -> 
     assert efficiency_difference(table, one, far, MATCHED, resamples=20) == ((), None)
 
 
+def test_values_alone_are_those_of_all_prompts() -> None:
+    scale = Scale.of(uniform(), (0.5, 1.0), resamples=20)
+    one = Evaluations(*at_shares(uniform(), [0.4, 1.5], [0.5, 0.5], 0.1))
+    np.testing.assert_array_equal(scale.without_resamples().shares(one), scale.shares(one)[:, :1])
+
+
 def test_a_seed_without_a_bracket_leaves_no_number() -> None:
     table = uniform()
     whole, part = (Evaluations(*at_shares(table, kls, [0.5, 0.5])) for kls in ([0.4, 1.5], [0.4, 0.6]))

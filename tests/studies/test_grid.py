@@ -273,6 +273,8 @@ def test_bad_settings_say_what_is_wrong(study: Callable[..., FrontierConfig]) ->
         study(seeds=[])
     with pytest.raises(InputError, match=r"seeds.*0 stands in it more than once"):
         study(seeds=[0, 1, 0])
+    with pytest.raises(InputError, match="matched_nats"):
+        study(matched_nats=[1, float("inf")])
     with pytest.raises(InputError, match=r"`search.least` is 4, more than `search.most`, 3"):
         study(search={"least": 4, "most": 3})
     with pytest.raises(InputError, match=r"dpo starts with 2 settings, more than the 1 runs of `search.least`"):

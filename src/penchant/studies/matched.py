@@ -140,7 +140,7 @@ def setting_alone(
     runs: Sequence[MeasuredRun], seeds: Sequence[int], places: Sequence[int], scale: Scale
 ) -> float | None:
     """Return what the runs of one setting reach by themselves; None where they bracket not all of these KLs."""
-    alone = Contender.of_runs("", runs, seeds, scale)
+    alone = Contender.of_runs("", runs, seeds, scale.without_resamples())
     shares = alone.by_seed(places)
     return (
         statistics.fmean(known)

@@ -1,7 +1,7 @@
 """Which runs a frontier study adds: one for each method at a time, until all can be compared. Imports no torch.
 
 What comes next follows from the KLs of the runs before and from nothing else. A policy moves further with a higher
-learning rate; how far KL goes with the square of it as long as steps are small, which is the first guess here.
+learning rate: its KL goes with a power of it, which is guessed first and then taken from two runs.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from penchant.studies.settings import FrontierConfig
 from penchant.studies.tasks import Task
 
 STEEPEST = 4.0  # change of a learning rate from one run to the next, at most
+POWER = 1.5  # of the learning rate, that the KL goes with: the square for small steps, less for large ones
+POWERS = (0.5, 3.0)  # what two runs may make of it
 GENTLEST = 1.15  # and at least
 HELD = 0.7  # of its target KL, reached: then PPO is held by the target and not by its learning rate
 LADDER = (("rate", 2.0), ("rate", 0.5), ("value", 3.0), ("value", 1 / 3), ("rate", 4.0), ("rate", 0.25))
@@ -165,16 +167,15 @@ def _towards(method: str, paths: Sequence[Path], gaps: Sequence[Gap], trusted_kl
 
 
 def _between(nearest: Setting, reached: Mapping[Setting, float], aim: float) -> float:
-    """The learning rate at which the KL should come to the aim: between two on either side, or by the square."""
-    rates = [(kl, setting.rate) for setting, kl in reached.items() if setting.value == nearest.value]
-    below, above = [pair for pair in rates if pair[0] < aim], [pair for pair in rates if pair[0] >= aim]
-    if below and above and max(below)[1] < min(above)[1]:
-        (low, slow), (high, fast) = max(below), min(above)
-        part = math.log(aim / low) / math.log(high / low)
-        return slow * (fast / slow) ** part
-    factor = math.sqrt(aim / reached[nearest])
+    """The learning rate at which the KL should come to the aim, by the two runs of this value that come nearest."""
+    own = {setting.rate: kl for setting, kl in reached.items() if setting.value == nearest.value}
+    close = sorted(own, key=lambda rate: abs(math.log(own[rate] / aim)))[:2]
+    power = POWER
+    if len(close) > 1 and own[close[0]] != own[close[1]]:
+        power = math.log(own[close[0]] / own[close[1]]) / math.log(close[0] / close[1])
+    factor = (aim / own[close[0]]) ** (1 / min(max(power, POWERS[0]), POWERS[1]))
     factor = min(max(factor, GENTLEST), STEEPEST) if factor >= 1 else max(min(factor, 1 / GENTLEST), 1 / STEEPEST)
-    return nearest.rate * factor
+    return close[0] * factor
 
 
 def _beside(paths: Sequence[Path]) -> list[Setting]:

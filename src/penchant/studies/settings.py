@@ -16,6 +16,7 @@ Sweep = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)
 Rates = LearningRate | Annotated[tuple[LearningRate, ...], Field(min_length=1)]
 """A learning rate, or several to sweep over: every setting of a method is then run with each of them."""
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
+Nats = Annotated[float, Field(gt=0, le=1000)]
 MINIBATCHES = 4  # of a pass of PPO over a round's samples, its default
 
 
@@ -313,7 +314,7 @@ class FrontierConfig(MethodsConfig):
 
     method: ClassVar[str] = "frontier"
 
-    matched_nats: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (0.5, 1.0, 2.0, 3.0)
+    matched_nats: Annotated[tuple[Nats, ...], Field(min_length=1, max_length=100)] = (0.5, 1.0, 2.0, 3.0)
     """KLs from the reference at which methods are compared."""
     search: Search | None = None
     """Add runs until every method can be compared at these KLs, with equal budgets; null runs the sweeps alone."""
