@@ -175,7 +175,7 @@ def test_two_people_at_once_and_a_reload_in_the_middle(
 def test_hostile_text_in_every_field_does_nothing(
     browse: Callable[..., Any], serve: Callable[..., Any], saved: Callable[[Any, int], None]
 ) -> None:
-    rows = [{"prompt": [{"role": HOSTILE[:40], "content": HOSTILE}], "responses": [HOSTILE, f"{HOSTILE} 2"]}]
+    rows = [{"prompt": [{"role": "user", "content": HOSTILE}], "responses": [HOSTILE, f"{HOSTILE} 2"]}]
     tag = "<img src=x onerror='window.hacked=1'>"
     settings = [f"title={HOSTILE[:60]}", f"instructions={HOSTILE[:600]}", f'names=["1{tag}", "2{tag}"]']
     if not POSTGRES:
