@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +174,16 @@ def test_the_kl_is_exact_zero_at_the_reference_and_by_definition_elsewhere(story
             per_token = (p.exp() * (p - q)).sum(-1)[len(row.prompt_ids) - 1 : -1]
             assert float(kl) == pytest.approx(float(per_token.sum()), abs=1e-4)
             assert float(kl) > 0.01
+
+
+def test_a_flipped_number_of_the_table_is_computed_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = ReferenceTable(tmp_path, "w")
+    table.put({b"a": -1.5, b"b": -2.5})
+    with closing(sqlite3.connect(table.path)) as db, db:
+        db.execute("UPDATE scores SET logps = -1.75 WHERE key = ?", (b"a",))
+    assert table.get([b"a", b"b"]) == {b"b": -2.5}
+    assert "1 rows of the reference table" in caplog.text
+    table.put({b"a": -1.5})
+    assert table.get([b"a", b"b"]) == {b"a": -1.5, b"b": -2.5}
+    table.path.rename(tmp_path / "v.sqlite")
+    assert ReferenceTable(tmp_path, "v").get([b"a"]) == {}  # another model's table under this one's name
