@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from penchant.reports.weak import _facts, _main, weak_files, weak_pictures
+from penchant.reports.weak import _facts, _main, weak_context, weak_files, weak_pictures
 from penchant.reports.weak_words import findings, headline
 
 HOSTILE = '<script>alert(1)</script> \u202egnp & "quotes" </div>'
@@ -170,6 +170,13 @@ def test_how_probes_were_shrunk_is_said() -> None:
     said = dict(_facts(study))["Probes"]
     assert "l2 chosen among 0.1, 0.3 and 1 by cross-entropy on a fifth of the labels" in said
     assert "0.3 for 9 sets of labels and 1 for 1 set of labels; that took 30 more fits" in said
+
+
+def test_related_test_rows_are_said_to_be_drawn_together() -> None:
+    study = made_up(cell())
+    assert "drawn together" not in weak_context(study, {})["intervals"]
+    study["tasks"][0] |= {"groups": 150}
+    assert "drawn together" in weak_context(study, {})["intervals"]
 
 
 def test_a_study_of_version_0_3_keeps_the_description_of_its_control() -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from penchant.studies.tasks import Task
 from penchant.studies.weak_grid import Students
-from penchant.studies.weak_predictions import Predictions, predictions_of
+from penchant.studies.weak_predictions import Predictions, groups_of, predictions_of
 from penchant.studies.weak_settings import WeakToStrongConfig
-from penchant.studies.weak_summary import _brier, _lost, _stopping
+from penchant.studies.weak_summary import _beside, _brier, _cell, _lost, _stopping
 
 
 def _guessing(seed: int, looks: int = 12, rows: int = 200) -> np.ndarray:
@@ -83,3 +83,47 @@ def test_the_supervisor_stands_beside_a_curve_on_the_same_rows() -> None:
     assert said["curve_from"] == 1
     assert said["oracle"]["accuracy"] == pytest.approx(curve.mean((0, 2)).max())
     assert _stopping(found, "b", supervisor)["curve"] is None
+
+
+def _twice(groups: np.ndarray | None) -> tuple[Predictions, np.ndarray]:
+    """Students and ceiling of 3 seeds on 200 rows that stand there twice, and what their supervisor says."""
+    generator = np.random.default_rng(0)
+    right = {"weak-0|0": 0.75, "weak-0|1": 0.8, "ceiling|0": 0.9, "noise weak-0|0": 0.72, "random|0": 0.5}
+    answers = {name: np.tile(generator.random((3, 200)) < share, 2) for name, share in right.items()}
+    probabilities = {name: np.stack([1 - of, of], -1) * 0.6 + 0.2 for name, of in answers.items()}
+    supervisor = np.tile(generator.random((3, 200)) < 0.6, 2).astype(int)
+    return Predictions(np.ones(400, dtype=int), probabilities, {}, {}, {}, {}, {}, groups), supervisor
+
+
+def test_rows_that_stand_there_twice_tell_no_more_than_once() -> None:
+    """With their groups every interval is the one of the rows that stand there once, in value and in width."""
+    twice, supervisor = _twice(np.tile(np.arange(200), 2))
+    alone, _ = _twice(None)
+    half = {name: of[:, :200] for name, of in twice.probabilities.items()}
+    once = Predictions(twice.truth[:200], half, {}, {}, {}, {}, {})
+    grouped, single = (
+        _cell(found, "weak-0|1", said, learns=True) | _beside(found, "weak-0|1", "weak-0|0", "noise weak-0|0")
+        for found, said in ((twice, supervisor), (once, supervisor[:, :200]))
+    )
+    careless = _cell(alone, "weak-0|1", supervisor, learns=True)
+    assert careless["gain"]["high"] - careless["gain"]["low"] < 0.75 * (
+        grouped["gain"]["high"] - grouped["gain"]["low"]
+    )
+    for key in ("pgr", "student", "gain", "gap", "over_naive", "over_noise", "noise", "random", "brier"):
+        for part in ("value", "low", "high"):
+            assert grouped[key][part] == pytest.approx(single[key][part], abs=1e-6), (key, part)
+    parts = grouped["agreement"], single["agreement"]
+    for key in ("overall", "where_wrong", "fixed"):
+        assert parts[0][key]["low"] == pytest.approx(parts[1][key]["low"], abs=0.02), key
+
+
+def test_groups_of_test_rows_are_read_from_the_rows(tmp_path: Path) -> None:
+    task = Task("rows", "sciq-rows", {}, {}, {})
+    (tmp_path / task.place).mkdir(parents=True)
+    rows = [{"text": text, "label": 0, "group": group} for text, group in (("a", "Q 1?"), ("b", ""), ("c", "q 1"))]
+    (tmp_path / task.place / "rows.json").write_text(json.dumps({"train": [], "test": rows}))
+    groups = groups_of(task, tmp_path)
+    assert groups is not None
+    assert groups.tolist() == [0, 1, 0]
+    (tmp_path / task.place / "rows.json").write_text(json.dumps({"train": [], "test": rows[:2]}))
+    assert groups_of(task, tmp_path) is None

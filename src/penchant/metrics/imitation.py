@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -11,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import Estimate, cluster_mean
-from penchant.metrics.two_way import two_way_mean
+from penchant.metrics.intervals import Estimate, cluster_codes, cluster_mean
+from penchant.metrics.two_way import Groups, two_way_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,14 @@ class Agreement:
     new: Estimate
 
 
-def student_supervisor(weak: ArrayLike, student: ArrayLike, truth: ArrayLike) -> Agreement:
-    """How a student relates to its supervisor.
+def student_supervisor(
+    weak: ArrayLike, student: ArrayLike, truth: ArrayLike, *, groups: Groups | None = None
+) -> Agreement:
+    """Return how a student relates to its supervisor.
 
     Args:
         weak, student: predicted classes, shape (seeds, test items). truth: classes, shape (test items,).
+        groups: shape (test items,), what items that move together share; every item by itself if not given.
 
     Raises:
         InputError: other shapes.
@@ -52,19 +56,21 @@ def student_supervisor(weak: ArrayLike, student: ArrayLike, truth: ArrayLike) ->
             f"{s.shape} and {t.shape}"
         )
     same, right, hit = w == s, w == t, s == t
+    codes = np.arange(w.shape[1]) if groups is None else cluster_codes(groups)
+    share = partial(two_way_mean, share=True, groups=groups)
     return Agreement(
-        two_way_mean(same, share=True),
-        _among(same, right),
-        _among(same, ~right),
-        two_way_mean(~right & hit, share=True),
-        two_way_mean(~right & ~hit, share=True),
-        two_way_mean(right & ~hit, share=True),
+        share(same),
+        _among(same, right, codes),
+        _among(same, ~right, codes),
+        share(~right & hit),
+        share(~right & ~hit),
+        share(right & ~hit),
     )
 
 
-def _among(same: NDArray[np.bool_], where: NDArray[np.bool_]) -> Estimate | None:
+def _among(same: NDArray[np.bool_], where: NDArray[np.bool_], groups: NDArray[np.intp]) -> Estimate | None:
     _, items = np.nonzero(where)
-    return cluster_mean(same[where], items, share=True) if len(items) else None
+    return cluster_mean(same[where], groups[items], share=True) if len(items) else None
 
 
 def consistency(predicted: ArrayLike, clusters: Sequence[Hashable] | NDArray[Any] | None = None) -> Estimate:

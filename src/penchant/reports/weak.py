@@ -20,6 +20,7 @@ INTERVALS = (
     "Intervals are 95%, for new test items and new seeds together, paired across supervisor, student and ceiling; "
     "those of shares among the supervisor's right or wrong answers are for new items only."
 )
+GROUPED = "Test rows that belong together, such as those of one question, are drawn together."
 __all__ = ["weak_context", "weak_files", "weak_pictures"]
 Numbers = Mapping[str, Any]
 HEADS = ("task", "supervisor", "student", "loss")
@@ -31,7 +32,7 @@ def weak_context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str, Any]:
         "title": TITLE,
         "headline": headline(study),
         **shared_context(study),
-        "intervals": INTERVALS,
+        "intervals": f"{INTERVALS} {GROUPED}" if any(one.get("groups") for one in study["tasks"]) else INTERVALS,
         "section": "Supervisor, student and ceiling",
         "methods": legend(study),
         "figures": [figure_context(key, picture, CAPTIONS[key]) for key, picture in pictures.items()],

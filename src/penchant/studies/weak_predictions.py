@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from penchant.metrics.intervals import cluster_codes
 from penchant.studies.records import read_object
 from penchant.studies.tasks import Task
 from penchant.studies.weak_grid import Students
 from penchant.studies.weak_names import CEILING, WEAK
 from penchant.studies.weak_settings import WeakToStrongConfig
+from penchant.tasks import group_of
+from penchant.types import LabeledExample
 
 Array = NDArray[Any]
 
@@ -33,6 +36,7 @@ class Predictions:
             labels that were kept back, where there were some, shape (seeds, looks).
         wordings: classes that they give rows in other words, by student, shape (seeds, wordings, rows); none without
             templates. moved: how far their weights went, mean over seeds, of those that are fine-tuned.
+        groups: of each test row, what rows that move together share; None where every row stands alone.
     """
 
     truth: Array
@@ -42,6 +46,7 @@ class Predictions:
     misfits: Mapping[str, Array]
     wordings: Mapping[str, Array]
     moved: Mapping[str, float]
+    groups: Array | None = None
 
 
 def facts_of(task: Task, study: Path) -> dict[str, Any]:
@@ -80,6 +85,14 @@ def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) 
         else {},
         {name: float(np.mean(of)) for name, of in moved.items() if of},
     )
+
+
+def groups_of(rows: Task, study: Path) -> Array | None:
+    """Return a number for each test row, the same for related rows, shape (rows,); None where no rows are related."""
+    content = json.loads((study / rows.place / "rows.json").read_text(encoding="utf-8", errors="surrogatepass"))
+    names = [group_of(LabeledExample(**row)) for row in content["test"]]
+    codes = cluster_codes(names)
+    return codes if len(set(names)) < len(names) else None
 
 
 def _of_probes(batched: Mapping[str, Task], study: Path) -> Predictions | None:

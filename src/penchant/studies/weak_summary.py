@@ -29,7 +29,7 @@ from penchant.studies.weak_names import (
     student_name,
     weak_name,
 )
-from penchant.studies.weak_predictions import Predictions, facts_of, predictions_of
+from penchant.studies.weak_predictions import Predictions, facts_of, groups_of, predictions_of
 from penchant.studies.weak_settings import TEXTS_FIRST, WeakToStrongConfig
 from penchant.weak.settings import TRIED, LanguageModel, Probe, StudentSpec, labels, rows_learned
 
@@ -52,7 +52,11 @@ def summarize_weak(
         "study": config.method,
         "config": config.model_dump(mode="json"),
         "seeds": list(config.seeds),
-        "tasks": [{key: value for key, value in one.items() if key != "provenance"} for one in facts if "title" in one],
+        "tasks": [
+            {key: value for key, value in one.items() if key != "provenance"} | {"groups": _groups(grid, study)}
+            for grid, one in zip(grids, facts, strict=True)
+            if "title" in one
+        ],
         "weak": labels(config.weak),
         "chain": labels(config.bootstrap),
         "strong": _strong(config, grids, study),
@@ -73,6 +77,12 @@ def summarize_weak(
         "cost": {"seconds": sum(seconds_of(task, study) for task in tasks)},
         "provenance": next((one["provenance"] for one in facts if "provenance" in one), {}),
     }
+
+
+def _groups(grid: TaskGrid, study: Path) -> int | None:
+    """Return how many groups a task's test rows make; None where every row stands alone."""
+    groups = groups_of(grid.rows, study)
+    return None if groups is None else len(set(groups.tolist()))
 
 
 def _shrinkages(config: WeakToStrongConfig, tasks: Sequence[Task], study: Path) -> dict[str, Any]:
@@ -134,9 +144,10 @@ def _cells(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterator[
     """One for each student of each supervisor and loss."""
     rows = facts_of(grid.rows, study).get("train", 0)
     for place, (strong, students) in enumerate(zip(config.student_labels, grid.students, strict=True)):
-        found = predictions_of(config, students, study)
-        if found is None:
+        bare = predictions_of(config, students, study)
+        if bare is None:
             continue
+        found = replace(bare, groups=groups_of(grid.rows, study))
         for number, weak in enumerate(labels(config.weak)):
             key = weak_name(number)
             supervisors = [grid.labels[key, seed] for seed in config.seeds]
@@ -168,8 +179,9 @@ def _cells(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterator[
 def _cell(found: Predictions, name: str, teacher: Array, *, learns: bool) -> dict[str, Any]:
     """A student between its supervisor and its ceiling."""
     truth, student = found.truth, found.probabilities[name].argmax(-1)
-    measured = pgr(teacher == truth, student == truth, found.probabilities[CEILING].argmax(-1) == truth)
-    relation = student_supervisor(teacher, student, truth)
+    ceiling = found.probabilities[CEILING].argmax(-1)
+    measured = pgr(teacher == truth, student == truth, ceiling == truth, groups=found.groups)
+    relation = student_supervisor(teacher, student, truth, groups=found.groups)
     ratio = {"value": measured.value, "low": measured.low, "high": measured.high, "reason": measured.reason}
     if not learns:  # student and ceiling are one, and the ratio would be 1 whatever the labels
         ratio = {"value": None, "low": None, "high": None, "reason": "learns nothing: prompted, without examples"}
@@ -179,10 +191,10 @@ def _cell(found: Predictions, name: str, teacher: Array, *, learns: bool) -> dic
         **{key: getattr(measured, key).as_dict() for key in ("student", "ceiling", "gain", "gap")},
         "supervisor": measured.weak.as_dict(),
         "agreement": asdict(relation),
-        **_calibration(found.probabilities[name], truth),
-        "brier": _brier(found.probabilities[name], truth).as_dict(),
+        **_calibration(found.probabilities[name], truth, found.groups),
+        "brier": _brier(found.probabilities[name], truth, found.groups).as_dict(),
         **_stopping(found, name, teacher == truth),
-        "consistency": _consistency(student, found.wordings[name]) if name in found.wordings else None,
+        "consistency": _consistency(student, found.wordings[name], found.groups) if name in found.wordings else None,
         "moved": found.moved.get(name),
     }
 
@@ -192,9 +204,9 @@ def _beside(found: Predictions, name: str, naive: str, noise: str) -> dict[str, 
     noisy, blind = _right(found, noise), _right(found, RANDOM)
     return {
         "over_naive": None if name == naive else _over(found, name, naive),
-        "noise": None if noisy is None else two_way_mean(noisy, share=True).as_dict(),
+        "noise": None if noisy is None else two_way_mean(noisy, share=True, groups=found.groups).as_dict(),
         "over_noise": _over(found, naive, noise),
-        "random": None if blind is None else two_way_mean(blind, share=True).as_dict(),
+        "random": None if blind is None else two_way_mean(blind, share=True, groups=found.groups).as_dict(),
     }
 
 
@@ -205,7 +217,7 @@ def _right(found: Predictions, name: str) -> Array | None:
 def _over(found: Predictions, name: str, other: str) -> dict[str, Any] | None:
     """By how much a student is more accurate than another, on the same rows and seeds; None where one is missing."""
     own, theirs = _right(found, name), _right(found, other)
-    return None if own is None or theirs is None else two_way_mean(own * 1.0 - theirs).as_dict()
+    return None if own is None or theirs is None else two_way_mean(own * 1.0 - theirs, groups=found.groups).as_dict()
 
 
 def _stopping(found: Predictions, name: str, supervisor: Array) -> dict[str, Any]:
@@ -219,6 +231,7 @@ def _stopping(found: Predictions, name: str, supervisor: Array) -> dict[str, Any
     if curve is None:
         return {"curve": None, "curve_from": None, "oracle": None, "early": None}
     mean, looks = curve.mean((0, 2)), found.looks[name]
+    groups = None if found.groups is None else found.groups[: curve.shape[2]]
     misfits = found.misfits.get(name)
     early = None if misfits is None else float(_at_lowest(curve.mean(2), misfits).mean())
     best = int(mean.argmax())
@@ -227,7 +240,7 @@ def _stopping(found: Predictions, name: str, supervisor: Array) -> dict[str, Any
     return {
         "curve": shown,
         "curve_from": float(supervisor[:, : curve.shape[2]].mean()),
-        "oracle": {**oracle, "lost": _lost(curve, misfits).as_dict()},
+        "oracle": {**oracle, "lost": _lost(curve, misfits, groups).as_dict()},
         "early": early,
     }
 
@@ -236,7 +249,7 @@ def _at_lowest(curve: Array, misfits: Array) -> Array:
     return np.take_along_axis(curve, misfits.argmin(1)[:, None], 1)
 
 
-def _lost(curve: Array, misfits: Array | None = None) -> Estimate:
+def _lost(curve: Array, misfits: Array | None = None, groups: Array | None = None) -> Estimate:
     """By how much the last look, or the one whose weights were kept, is worse than the best one, which is chosen on
     every other row and measured on the rows between: the best of many looks at the same rows would be good by luck.
 
@@ -249,26 +262,31 @@ def _lost(curve: Array, misfits: Array | None = None) -> Estimate:
     for chosen_on, measured_on in ((even, odd), (odd, even)):
         best = curve[:, :, chosen_on].mean((0, 2)).argmax()
         lost[:, measured_on] = 1.0 * curve[:, best, measured_on] - kept[:, measured_on]
-    return two_way_mean(lost)
+    return two_way_mean(lost, groups=groups)
 
 
-def _consistency(said: Array, reworded: Array) -> dict[str, Any]:
-    """How often students say the same of a row in other words; all seeds together, intervals resample rows."""
+def _row_groups(shape: tuple[int, ...], groups: Array | None) -> Array:
+    """Return what a row's interval resamples it with, in predictions of all seeds one after the other."""
+    return np.broadcast_to(np.arange(shape[1]) if groups is None else groups, shape).ravel()
+
+
+def _consistency(said: Array, reworded: Array, groups: Array | None) -> dict[str, Any]:
+    """Return how often students say the same of a row in other words; all seeds together, intervals resample rows."""
     everything = np.concatenate([said[:, None], reworded], 1).transpose(1, 0, 2)
-    rows = np.broadcast_to(np.arange(said.shape[1]), said.shape).ravel()
+    rows = _row_groups(said.shape, groups)
     return consistency(everything.reshape(len(everything), -1), rows).as_dict()
 
 
-def _brier(probabilities: Array, truth: Array) -> Estimate:
+def _brier(probabilities: Array, truth: Array, groups: Array | None = None) -> Estimate:
     """Squared distance of the probabilities from the truth, summed over classes; 0 is perfect."""
-    found = two_way_mean(np.square(probabilities - np.eye(probabilities.shape[-1])[truth]).sum(-1))
+    found = two_way_mean(np.square(probabilities - np.eye(probabilities.shape[-1])[truth]).sum(-1), groups=groups)
     return found if found.low is None else replace(found, low=max(0.0, found.low))
 
 
-def _calibration(probabilities: Array, truth: Array) -> dict[str, Any]:
+def _calibration(probabilities: Array, truth: Array, groups: Array | None) -> dict[str, Any]:
     """Of all seeds' predictions together; intervals resample rows."""
     sure, said = probabilities.max(-1), probabilities.argmax(-1)
-    items = np.broadcast_to(np.arange(len(truth)), sure.shape).ravel()
+    items = _row_groups(sure.shape, groups)
     curve = reliability(sure.ravel().clip(0, 1), (said == truth).ravel(), items.tolist(), bins=BINS)
     shown = [{"confidence": each.confidence, "accuracy": each.accuracy.as_dict()} for each in curve]
     return {"calibration_error": expected_calibration_error(curve), "reliability": shown}
