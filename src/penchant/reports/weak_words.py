@@ -57,7 +57,7 @@ def headline(study: Numbers) -> list[str]:
     if not naive and not any(one["pgr"]["reason"].startswith("no gap") for one in cells):
         return ["No student learned anything: all of them are prompted without examples."]
     if not naive:
-        below = sum(one["gap"]["high"] < 0 for one in cells if one["over_naive"] is None)
+        below = sum((one["gap"]["high"] or 0) < 0 for one in cells if one["over_naive"] is None)
         worse = f" In {below} of {count(len(_pairs(cells)), 'pair')} it is clearly below." if below else ""
         return [f"No ceiling is clearly above its supervisor: there is no gap to recover anywhere.{worse}"]
     first = max(naive, key=lambda one: one["gap"]["value"])
