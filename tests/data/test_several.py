@@ -137,10 +137,12 @@ def test_bad_rows_of_ours_name_the_field(changes: dict[str, Any], kind: str, exp
 
 
 def test_a_list_of_answers_is_ordered_best_first() -> None:
-    name, group = read({"instruction": "i", "input": "", "output": ["best", "middle", "worst"]})
+    name, group = read({"instruction": "i", "input": "", "output": ["better", "worse"]})
     assert name == "ranked"
     assert group.prompt == (Message("user", "i"),)
-    assert group.comparisons == (Comparison(0, 1), Comparison(0, 2), Comparison(1, 2))
+    assert group.comparisons == (Comparison(0, 1),)
+    _, three = read({"prompt": "p", "ranked": ["best", "middle", "worst"]})
+    assert three.comparisons == (Comparison(0, 1), Comparison(0, 2), Comparison(1, 2))
     _, ranked = read({"prompt": "p", "answers": ["a", "b", "c"], "ranks": [3, 1, 1]})
     assert ranked.prompt == "p"
     assert set(ranked.comparisons) == {Comparison(1, 0), Comparison(2, 0), Comparison(1, 2, tie=True)}

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from penchant.data.fields import RowError, as_text, cut, history_turns
+from penchant.data.fields import RowError, as_text, cut, history_turns, holds, words_of
 from penchant.types import Message, Prompt, PromptGroup
 
 Columns = Mapping[str, str | None]
@@ -50,8 +50,6 @@ METADATA = re.compile(
     r"license)(?:[_.\- ](?:a|b|1|2|chosen|rejected|name))?",
     re.IGNORECASE,
 )
-WORD = re.compile(r"[a-z]+")
-CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 # Words about the answers, which differ from pair to pair of one prompt.
 COMMENTARY = re.compile(
     r".*(?:reason|rationale|explanation|critique|feedback|comment|note|statement|elaboration|justification|judg|"
@@ -67,7 +65,14 @@ QUALITY_WORD = re.compile(
     r"unsafe|good|bad|accept|accepted|reject|rejected|chosen|prefer|preferred|preference|better|worse|winner|"
     r"thumbs|desirable|approved|solved|passed|failed|valid|invalid|hallucinated|flag|flagged|feedback|upvoted|downvotes|"
     r"downvoted|accuracy|verdict|judgement|judgment|win|won|lost|loser|incorrect|wrong|fail|failure|success|harmful|liked|"
-    r"disliked|truthful|honesty|comparisons"
+    r"disliked|truthful|honesty|comparisons|pass|passes|upvote|downvote|karma|nsfw|"
+    r"offensive|hateful|harmfulness|hallucination|broken|critic"
+)
+# A whole cell that judges, under any name.
+VERDICT = re.compile(
+    r"good|bad|wrong|correct|incorrect|accept(?:ed)?|reject(?:ed)?|pass(?:ed)?|fail(?:ed)?|(?:un)?(?:safe|helpful)|"
+    r"harmful|harmless|better|worse|\U0001f44d|\U0001f44e",
+    re.IGNORECASE,
 )
 
 
@@ -92,11 +97,6 @@ class ReadRow(dict[str, Any]):
         return {str(name): value for name, value in self.items() if name not in self.looked_at and holds(value)}
 
 
-def words_of(name: str) -> list[str]:
-    """The words of a column's name, lower-cased: `imageUrl`, `image_url` and `Image URL` have the same."""
-    return WORD.findall(CAMEL.sub("_", name).lower())
-
-
 def rename_columns(values: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
     """The row with its columns under the names that layouts know.
 
@@ -113,17 +113,6 @@ def rename_columns(values: Mapping[str, Any], columns: Columns) -> dict[str, Any
             raise RowError("missing", f"data.columns: {field} is to be {cut(column)!r}, but the row has {names}")
     kept = {name: value for name, value in values.items() if name not in taken and name not in columns}
     return {**{field: values[column] for field, column in columns.items() if column is not None}, **kept}
-
-
-def holds(value: Any) -> bool:
-    """Whether a cell holds anything: blank text, null, and empty lists and objects do not."""
-    if isinstance(value, str):
-        return bool(value.strip()) and value.strip() not in ("[]", "{}", "null", "None")
-    if isinstance(value, list | tuple):
-        return any(map(holds, value))
-    if isinstance(value, dict):
-        return any(map(holds, value.values()))
-    return value is not None and value == value  # not NaN, as which tables show a missing cell
 
 
 def is_text(value: Any) -> bool:
@@ -161,7 +150,15 @@ def text_columns(unread: Mapping[str, Any], group: PromptGroup | None = None) ->
 def quality_columns(row: ReadRow) -> list[str]:
     """The columns that say how good a response is, or that hold another one that lost."""
     names = [name for name, value in row.items() if isinstance(name, str) and value is not None and value != ""]
-    return [name for name in names if name == "kto_tag" or any(map(QUALITY_WORD.fullmatch, words_of(name)))]
+    read = row.looked_at  # of a row that nobody has read yet, a short response may look like a verdict
+    said = {name for name, value in row.items() if read and name not in read and _is_verdict(value)}
+    return [
+        name for name in names if name in said or name == "kto_tag" or any(map(QUALITY_WORD.fullmatch, words_of(name)))
+    ]
+
+
+def _is_verdict(value: Any) -> bool:
+    return isinstance(value, str) and VERDICT.fullmatch(value.strip()) is not None
 
 
 def add_context(group: PromptGroup, row: ReadRow) -> PromptGroup:

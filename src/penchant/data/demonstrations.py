@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from penchant.data.fields import RowError, as_prompt, as_text, as_turn, as_turns, instruction_turns
+from penchant.data.fields import RowError, as_prompt, as_text, as_turn, as_turns, holds, instruction_turns
 from penchant.types import Message, Prompt, PromptGroup
 
 Row = dict[str, Any]
+SPEAKER_COLUMNS = ("role", "speaker", "parent_id", "message_tree_id", "parent")
 
 
 def read_completion(row: Row) -> PromptGroup:
@@ -47,7 +48,18 @@ def read_article(row: Row) -> PromptGroup:
 
 
 def read_text(row: Row) -> PromptGroup:
-    """`text`: a plain language-modelling row, a response to the empty prompt."""
+    """`text`: a plain language-modelling row, a response to the empty prompt.
+
+    Raises:
+        RowError: the text is one turn of a conversation, such as a question of OpenAssistant's.
+    """
+    said_by = next((name for name in SPEAKER_COLUMNS if holds(row.get(name))), None)
+    if said_by is not None:
+        raise RowError(
+            "unread",
+            f"field {said_by!r} says that 'text' is a turn of a conversation, whose other turns stand in other rows: "
+            "write each conversation into one row as `messages`, with its roles",
+        )
     return PromptGroup("", [as_text(row["text"], "text")])
 
 

@@ -33,8 +33,14 @@ WRITTEN_LIST = re.compile(
     r"""\[\s*(?:"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')(?:\s*,\s*(?:"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'))*+\s*\]""",
     re.DOTALL,
 )
+WEIGHT = "weight"  # of a turn: 0 where it is not to be trained on (OpenAI, SlimOrca)
 TURN_KEYS = ("role", "content", "from", "value")
 TURN_METADATA = ("id", "message_id", "timestamp", "created_at", "model", "lang", "language", "token_count", "type")
+WORD = re.compile(r"[a-z]+")
+CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+# What programs write into a cell of text that holds nothing.
+NO_TEXT = ("", "none", "nan", "<na>", "<noinput>")
+FLAGS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}  # as tables write them
 SHOWN_NAME = 60  # characters of a name or value in a message
 
 
@@ -57,6 +63,34 @@ def cut(text: object, length: int = SHOWN_NAME) -> str:
     """A text from a file, short enough for a message."""
     form = str(text)
     return form if len(form) <= length else form[: length - 3] + "..."
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a column's name, lower-cased: `imageUrl`, `image_url` and `Image URL` have the same."""
+    return WORD.findall(CAMEL.sub("_", name).lower())
+
+
+def holds(value: Any) -> bool:
+    """Whether a cell holds anything: blank text, null, NaN, and empty lists and objects do not."""
+    if isinstance(value, str):
+        return value.strip().lower() not in (*NO_TEXT, "[]", "{}", "null")
+    if isinstance(value, list | tuple):
+        return any(map(holds, value))
+    if isinstance(value, dict):
+        return any(map(holds, value.values()))
+    return value is not None and value == value  # not NaN, as which tables show a missing cell
+
+
+def flag(value: object, name: str) -> bool:
+    """True or false, also as 1 or 0 and as text, which tables have.
+
+    Raises:
+        RowError: anything else.
+    """
+    known = FLAGS.get(value.strip().lower()) if isinstance(value, str) else value
+    if not (isinstance(known, bool) or (isinstance(known, int | float) and known in (0, 1))):
+        raise RowError("type", f"field {name!r}: expected true or false, got {shown(value)}")
+    return bool(known)
 
 
 def _form(value: object) -> str:
@@ -167,8 +201,13 @@ def as_turn(value: object, name: str) -> Message:
 
 
 def _refuse_parts(turn: dict[str, Any], name: str) -> None:
-    """Refuse a turn that holds more than who says what: it would be lost without a word."""
+    """Refuse a turn that holds more than who says what: it would be lost without a word.
+
+    Whether a turn is to be trained on (`weight`) is looked at in `as_turns`.
+    """
     for key, value in turn.items():
+        if key == WEIGHT and holds(value) and value in (0, 1):
+            continue
         if key in TURN_KEYS or key in TURN_METADATA or value is None or value == "" or value == [] or value == {}:
             continue
         raise RowError(
@@ -191,7 +230,13 @@ def as_turns(value: object, name: str) -> tuple[Message, ...]:
     turns = as_list(value, name, of="turns")
     if not turns:
         raise RowError("empty", f"field {name!r} is empty; expected at least one turn")
-    return tuple(as_turn(turn, f"{name}[{index}]") for index, turn in enumerate(turns))
+    read = tuple(as_turn(turn, f"{name}[{index}]") for index, turn in enumerate(turns))
+    if read[-1].role == "assistant" and turns[-1].get(WEIGHT) == 0:
+        raise RowError(
+            "unread",
+            f"field '{name}[{len(read) - 1}].{WEIGHT}' is 0, so this answer is not to be learned; remove the row",
+        )
+    return read
 
 
 def as_prompt(value: object, name: str) -> Prompt:
@@ -232,11 +277,12 @@ def instruction_turns(row: dict[str, Any], field: str = "instruction") -> tuple[
     An instruction is something a user says, so it becomes a user's turn and not bare text to be continued.
     """
     turns = []
-    if row.get("system") is not None and as_text(row["system"], "system", empty_ok=True).strip():
-        turns.append(Message("system", row["system"]))
-    if row.get("history") is not None:
+    if holds(row.get("system")):
+        turns.append(Message("system", as_text(row["system"], "system")))
+    if holds(row.get("history")):
         turns += history_turns(row["history"])
     extra = "" if row.get("input") is None else as_text(row["input"], "input", empty_ok=True)
+    extra = "" if extra.strip().lower() in NO_TEXT else extra
     instruction = as_text(row[field], field, empty_ok=bool(extra.strip()))
     spoken = [part for part in (instruction, extra) if part.strip()]
     turns.append(Message("user", "\n\n".join(spoken)))

@@ -10,11 +10,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from penchant.data import demonstrations, labels, own, pairs, several
-from penchant.data.columns import ReadRow, add_context, quality_columns, refuse_lost, text_columns
+from penchant.data.columns import SYSTEM_COLUMNS, ReadRow, add_context, quality_columns, refuse_lost, text_columns
 from penchant.data.fields import ROLES, RowError, cut
 from penchant.errors import InputError
 from penchant.types import PromptGroup
@@ -149,6 +149,22 @@ def _has_ranked_list(row: Row) -> bool:
     return _is_list(row, *several.RANKED_FIELDS)
 
 
+def _doubt_ranked(row: Row) -> None:
+    """Refuse a list that nobody says is in order: a model's samples, or answers that are all right, look the same.
+
+    What says so: `ranks`, the name `ranked`, or LLaMA-Factory's `instruction` with two outputs.
+    """
+    field = next(name for name in several.RANKED_FIELDS if row.get(name) is not None)
+    texts = all(isinstance(value, str) for value in row[field])  # of others the reader says what it expected
+    of_two = field == "output" and row.get("prompt") is None and len(row[field]) <= 2
+    if texts and row.get("ranks") is None and field != "ranked" and not of_two:
+        raise RowError(
+            "unread",
+            f"field {field!r} is a list, and nothing says that it is ordered from best to worst: set layout=ranked if "
+            "it is, or add `ranks` (1 for the best)",
+        )
+
+
 PAIR = (("chosen",), ("rejected",))
 ASKED = (("instruction", "prompt"),)
 
@@ -188,7 +204,7 @@ PREFERENCES: tuple[Layout, ...] = (
     Layout("swift", (("messages",), ("rejected_response",)), pairs.read_swift),
     Layout("ultrafeedback", (*ASKED, ("completions",)), several.read_ultrafeedback),
     Layout("penchant", (("prompt",), ("responses",)), own.read_penchant, counts_add=True),
-    Layout("ranked", (*ASKED, several.RANKED_FIELDS), several.read_ranked, _has_ranked_list),
+    Layout("ranked", (*ASKED, several.RANKED_FIELDS), several.read_ranked, _has_ranked_list, doubt=_doubt_ranked),
     Layout(
         "llamafactory-sharegpt",
         (("conversations", "messages"), *PAIR),
@@ -242,8 +258,14 @@ DEMONSTRATIONS: tuple[Layout, ...] = (
 # What teaches the wrong thing as demonstrations: losing and bad responses.
 NO_DEMONSTRATIONS: tuple[Layout, ...] = tuple(layout for layout in PREFERENCES if layout.name != "penchant")
 
+
+def _without_doubt(layout: Layout) -> Layout:
+    return replace(layout, doubt=_no_doubt) if layout.doubt is _doubt_ranked else layout
+
+
 PROMPTS: tuple[Layout, ...] = (
-    *(layout for layout in PREFERENCES if layout not in UNPAIRED),  # a completion's label, right or wrong, is no matter
+    # a completion's label, right or wrong, is no matter, nor are the places of answers
+    *(_without_doubt(layout) for layout in PREFERENCES if layout not in UNPAIRED),
     *(layout for layout in DEMONSTRATIONS if layout.name not in ("penchant", "text")),
     Layout("prompts", (("prompt",),), demonstrations.read_bare_prompt),
 )
@@ -319,12 +341,15 @@ def _nearness(layout: Layout, found: list[str]) -> tuple[float, bool]:
 def _guess(missing: str, spare: Sequence[str]) -> str | None:
     """A column that may be meant by a missing field: a similar name, or another word for the prompt."""
     short = [name for name in spare if len(name) <= LONGEST_NAME]
+    if missing.startswith("prompt") and (
+        known := [column for column in short if column.strip().lower() in PROMPT_LIKE]
+    ):
+        return known[0]
+    short = [column for column in short if column not in SYSTEM_COLUMNS]  # beside a prompt, and never one
     for name in missing.split(" or "):
         near = difflib.get_close_matches(name, short, n=1, cutoff=0.7)
         near = near or [column for column in short if column.strip().lower() == name]
         near = near or [column for column in short if name in re.split(r"[_\-. ]", column.lower())]
         if near:
             return near[0]
-        if name == "prompt":
-            return next((field for field in short if field.lower() in PROMPT_LIKE), None)
     return None

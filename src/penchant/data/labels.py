@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from penchant.data import demonstrations
-from penchant.data.fields import RowError, shown
+from penchant.data.fields import RowError, flag, shown
 from penchant.errors import InputError
 from penchant.types import PromptGroup
 
 Row = dict[str, Any]
 LABEL_FIELDS = ("label", "kto_tag")
-WORDS = {"true": True, "false": False}  # as tables without types write it
 
 
 def read_unpaired(row: Row) -> PromptGroup:
@@ -40,12 +39,12 @@ def read_alpaca(row: Row) -> PromptGroup:
 def _label(row: Row) -> float:
     """1 for good and 0 for bad."""
     field = next(name for name in LABEL_FIELDS if row.get(name) is not None)
-    label = row[field]
-    if isinstance(label, str):
-        label = WORDS.get(label.strip().lower(), label)
-    if not (isinstance(label, bool) or (isinstance(label, int | float) and label in (0, 1))):
-        raise RowError("type", f"field {field!r}: expected true (good) or false (bad), got {shown(row[field])}")
-    return float(label)
+    try:
+        return float(flag(row[field], field))
+    except RowError:
+        raise RowError(
+            "type", f"field {field!r}: expected true (good) or false (bad), got {shown(row[field])}"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from penchant.errors import InputError
 MAX_LINE_BYTES = 64 * 2**20
 # Text packs to a tenth, logs of one line to a hundredth. A file beyond this is damaged, or made to fill a memory.
 MAX_UNPACKED_RATIO = 100
+MAX_DEPTH = 100  # of lists and objects in each other
+BRACKET_OR_TEXT = re.compile(r'[][{}]|"(?:[^"\\]|\\.)*+"', re.DOTALL)
 MIN_UNPACKED_BYTES = 256 * 2**20
 
 
@@ -117,8 +120,20 @@ def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
+def _refuse_deep(text: str) -> None:
+    """Refuse brackets in brackets without an end: whoever walks through the value would run out of stack."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for mark in BRACKET_OR_TEXT.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(mark.group(), 0)
+        if depth > MAX_DEPTH:
+            raise RowError("damaged", f"broken JSON (nested too deeply: more than {MAX_DEPTH} levels)")
+
+
 def parsed_json(text: str) -> Any:
     """JSON to Python; every way in which the parser can fail becomes a `RowError`."""
+    _refuse_deep(text)
     try:
         return json.loads(text, object_pairs_hook=_unique_fields)
     except RowError:

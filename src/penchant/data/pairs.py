@@ -10,7 +10,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from penchant.data import demonstrations
-from penchant.data.fields import RowError, as_number, as_prompt, as_text, as_turn, as_turns, instruction_turns
+from penchant.data.fields import (
+    RowError,
+    as_number,
+    as_prompt,
+    as_text,
+    as_turn,
+    as_turns,
+    flag,
+    holds,
+    instruction_turns,
+    words_of,
+)
 from penchant.types import Comparison, Message, Prompt, PromptGroup
 
 Row = dict[str, Any]
@@ -24,11 +35,9 @@ RESPONSE_MARKER = re.compile(
 )
 
 SENTENCE_END = re.compile(r"[.!?:;\n\u3002\uff01\uff1f\uff1a\u2026>\]][\"'\u201d\u2019)]*\s*\Z")
-# Ratings of the two responses: score_chosen, chosen-rating, chosen_avg_rating ...
-RATING = re.compile(
-    r"(?:score|rating|reward)s?[_-]?chosen|chosen[_-]?(?:(?:avg|mean|overall|total)[_-]?)?(?:score|rating|reward)",
-    re.IGNORECASE,
-)
+# Ratings of the two responses: score_chosen, chosen-rating, rm_score_chosen, chosenReward ...
+RATING_WORDS = {"score", "scores", "rating", "ratings", "reward", "rewards", "grade", "quality"}
+NO_RATING_WORDS = {"rank", "ranks", "id", "index", "std", "var", "count", "num", "version", "model"}
 OPEN_TAG = re.compile(r"<(\w{1,30})>")
 TIE_FIELDS = ("tie", "is_tie")
 
@@ -53,11 +62,11 @@ def rated_pair(row: Row, prompt: Prompt, chosen: str, rejected: str) -> PromptGr
     Raises:
         RowError: the rejected response has the higher rating.
     """
-    tie = any(row.get(field) is True for field in TIE_FIELDS)
+    tie = any(flag(row[field], field) for field in TIE_FIELDS if holds(row.get(field)))
     fields = rating_fields(row)
     if fields is None:
         return pair(prompt, chosen, rejected, tie=tie)
-    scores = [_rating(row[field]) for field in fields]
+    scores = [_rating(row[field], field) for field in fields]
     if scores[0] < scores[1]:
         raise RowError(
             "value",
@@ -71,7 +80,8 @@ def rated_pair(row: Row, prompt: Prompt, chosen: str, rejected: str) -> PromptGr
 def rating_fields(row: Row) -> tuple[str, str] | None:
     """The first two columns that hold a rating of either response."""
     for name in row:
-        if not (isinstance(name, str) and RATING.fullmatch(name)):
+        words = words_of(name) if isinstance(name, str) else []
+        if "chosen" not in words or not RATING_WORDS.intersection(words) or NO_RATING_WORDS.intersection(words):
             continue
         other = name.replace("chosen", "rejected").replace("Chosen", "Rejected").replace("CHOSEN", "REJECTED")
         if other in row and _is_rating(dict.get(row, name)) and _is_rating(dict.get(row, other)):
@@ -80,15 +90,17 @@ def rating_fields(row: Row) -> tuple[str, str] | None:
 
 
 def _is_rating(value: object) -> bool:
-    try:
-        _rating(value)
-    except (RowError, TypeError, ValueError):
-        return False
-    return True
+    """Whether a value is a number, be it one that cannot be used; text is one if it can be read as such."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return False
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
 
 
-def _rating(value: Any) -> float:
-    return as_number(float(value) if isinstance(value, str) else value, "rating")
+def _rating(value: Any, name: str) -> float:
+    return as_number(float(value) if isinstance(value, str) else value, name)
 
 
 def read_trl(row: Row) -> PromptGroup:
@@ -278,8 +290,8 @@ def read_llamafactory_sharegpt(row: Row) -> PromptGroup:
     """LLaMA-Factory ranking, ShareGPT: `conversations` up to the answer, then a turn each for the pair."""
     field = "conversations" if row.get("conversations") is not None else "messages"
     history = as_turns(row[field], field)
-    if row.get("system") is not None and as_text(row["system"], "system", empty_ok=True).strip():
-        history = (Message("system", row["system"]), *history)
+    if holds(row.get("system")):
+        history = (Message("system", as_text(row["system"], "system")), *history)
     if history[-1].role == "assistant":
         raise RowError("history", f"field {field!r}: the conversation must end before the assistant's answer")
     chosen, rejected = _response_turns(row["chosen"], "chosen"), _response_turns(row["rejected"], "rejected")

@@ -105,6 +105,7 @@ def _prepared(items: Iterator[Row | RowProblem], columns: Columns) -> Iterator[R
             continue
         try:
             values = rename_columns(item.values, columns) if columns else item.values
+            values = {name: value if value == value else None for name, value in values.items()}  # NaN: a missing cell
             yield Row(item.source, unfold_turns(values))
         except RowError as error:
             yield RowProblem(item.source, error.kind, str(error))
