@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from penchant.files import APPEND, LOCK, open_safely, remove, write_atomically
+from penchant.files import APPEND, LOCK, make_folder, open_safely, remove, write_atomically
 
 
 @pytest.fixture
@@ -66,3 +67,52 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "old"
     with pytest.raises(OSError):  # noqa: PT011
         write_atomically(tmp_path / "absent" / "file", "new")
+
+
+def test_processes_that_write_one_file_take_names_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names: list[str] = []
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda old, new: names.append(Path(old).name) or replace(old, new))
+    for _ in range(2):
+        write_atomically(tmp_path / "file", "new", shared=True)
+    assert len(set(names)) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_link_in_the_place_of_a_folder_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    (tmp_path / "figures").symlink_to(tmp_path / "target")
+    make_folder(tmp_path / "figures")
+    (tmp_path / "figures" / "a").touch()
+    make_folder(tmp_path / "figures")
+    assert not list((tmp_path / "target").iterdir())
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("writer", ["data check", "labels", "study", "page", "classifier"])
+def test_no_writer_follows_a_planted_link(
+    tmp_path: Path, victim: Path, writer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the name itself, and under the temporary one beside it."""
+    from penchant.cli import _write_text
+    from penchant.reports import plain_page
+    from penchant.studies.records import write_text
+    from penchant.weak.contract import write_kind
+    from penchant.weak.rows import LabelledRows, write_labels
+
+    monkeypatch.setattr(plain_page, "render_page", lambda *_: "new")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    for name in ("file", "report.html", "classifier.json", "learned.json", "SHA256SUMS", "part"):
+        for planted in (name, f".{name}.tmp", f".{name}.{os.getpid()}.tmp"):
+            (folder / planted).symlink_to(victim)
+    rows = LabelledRows("rows.jsonl", ("text",), ("no", "yes"), None, ("",))
+    write = {
+        "data check": lambda: _write_text(folder / "file", "new"),
+        "labels": lambda: write_labels(rows, np.array([[1.0, 0.0]]), folder / "file"),
+        "study": lambda: write_text(folder / "file", "new"),
+        "page": lambda: plain_page.write_page({}, {}, folder),
+        "classifier": lambda: write_kind(folder, "probe", {}, (), {"part": b"new"}),
+    }[writer]
+    write()
+    assert victim.read_text() == "precious"

@@ -22,6 +22,7 @@ from typing import Any
 from penchant.config import Config, describe, file_and_overrides, load_config
 from penchant.digests import check_files
 from penchant.errors import InputError, PenchantError, RunError
+from penchant.files import write_atomically
 from penchant.methods import METHODS, train
 from penchant.pipelines import PIPELINES
 from penchant.pipelines.agree_command import add_agree
@@ -327,12 +328,9 @@ def _convert(options: argparse.Namespace) -> int:
 
 
 def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8", errors="replace")
-        os.replace(temporary, path)
+        write_atomically(path, text)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise RunError(f"cannot write {path}: {error.strerror}") from error
 
 

@@ -1,6 +1,7 @@
 """Digests of files, so that a flipped byte is found when the file is read back. Imports no torch.
 
-A folder carries `SHA256SUMS`, a line per file, which `sha256sum --check SHA256SUMS` reads too. A file that is mapped
+A folder carries `SHA256SUMS`, a line per file, which `sha256sum --check SHA256SUMS` reads too. Its first line is a
+comment that tells it from the `SHA256SUMS` that other people put beside models. A file that is mapped
 into memory ends with the digests of its blocks instead: a block is checked when a reader first touches it.
 
 SHA-256 throughout: of the digests in `hashlib` it is the fastest but SHA-1, and one is enough.
@@ -12,6 +13,7 @@ import hashlib
 import logging
 import os
 import struct
+import time
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -23,10 +25,15 @@ from penchant.files import write_atomically
 log = logging.getLogger("penchant")
 
 SUMS = "SHA256SUMS"
+MARK = "# Penchant wrote these files"
+"""The first line of a `SHA256SUMS` of ours."""
 BLOCK = 1 << 18  # bytes: small enough that a step checks little more than it reads
 BLOCK_DIGEST = 16  # bytes of a block's digest
 MAGIC = b"penchant-blocks1"
 TRAILER = struct.Struct("<16s32s")  # the magic, and the digest of the block digests
+SETTLED_S = 5.0  # after so long, times of a file that differ do differ
+
+_known: dict[tuple[str, int, int, int, int, int], str] = {}  # digests of this process
 
 
 class DamagedFile(InputError):
@@ -41,6 +48,21 @@ def digest_file(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_once(path: Path) -> str:
+    """Return the SHA-256 of a file, read once per process for as long as nobody touches the file.
+
+    A file that changed within the last seconds is read again: the clock of a file system is coarse.
+    """
+    status = path.stat()
+    key = (str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    if key in _known:
+        return _known[key]
+    digest = digest_file(path)
+    if time.time() - max(status.st_mtime, status.st_ctime) > SETTLED_S:
+        _known[key] = digest
+    return digest
 
 
 # -- folders ------------------------------------------------------------------------------------------------------
@@ -61,6 +83,8 @@ def read_sums(folder: Path) -> dict[str, str] | None:
         raise DamagedFile(f"{path} cannot be read ({error}). {_remedy(path)}") from error
     sums = {}
     for number, line in enumerate(lines[:-1], start=1):
+        if number == 1 and line == MARK:
+            continue
         digest, gap, name = line[:64], line[64:66], line[66:]
         if gap != "  " or not name or set(digest) - set("0123456789abcdef"):
             raise DamagedFile(f"{path}:{number} is no line of digest and name. {_remedy(path)}")
@@ -79,7 +103,20 @@ def write_sums(folder: Path, sums: dict[str, str] | None = None) -> None:
     if sums is None:
         files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS)
         sums = {path.relative_to(folder).as_posix(): digest_file(path) for path in files}
-    write_atomically(folder / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()))
+    lines = (MARK, *(f"{digest}  {name}" for name, digest in sums.items()))
+    write_atomically(folder / SUMS, "\n".join(lines) + "\n")
+
+
+def has_own_sums(folder: Path) -> bool:
+    """Return whether a folder has a `SHA256SUMS` that Penchant wrote.
+
+    One that came with a downloaded model may have any format, list other files, or be older than they are.
+    """
+    try:
+        with (folder / SUMS).open("rb") as file:
+            return file.readline(len(MARK) + 1) == f"{MARK}\n".encode()
+    except OSError:
+        return False
 
 
 def check_files(folder: Path, names: Iterable[str]) -> None:
@@ -103,7 +140,7 @@ def check_files(folder: Path, names: Iterable[str]) -> None:
                 raise DamagedFile(f"{path} is not listed in {folder / SUMS}. {_remedy(folder / SUMS)}")
             continue
         try:
-            digest = digest_file(path)
+            digest = _digest_once(path)
         except FileNotFoundError:
             raise DamagedFile(f"{path} is missing, but listed in {folder / SUMS}: put back a copy of it") from None
         except OSError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 import stat
 from pathlib import Path
@@ -42,13 +43,17 @@ def open_safely(path: Path, flags: int) -> IO[Any]:
         raise
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes, *, shared: bool = False) -> None:
     """Put a whole file in its place, or leave what was there; a link in its place is replaced, not followed.
+
+    Args:
+        shared: other processes may write the file at the same time, so each takes a temporary name of its own. A kill
+            leaves that behind, where one of a folder under a lock is replaced.
 
     Raises:
         OSError: it cannot be written (full disk, no permission); nothing half-written is left.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp" if shared else f".{path.name}.tmp")
     data = content.encode("utf-8", errors="replace") if isinstance(content, str) else content
     try:
         temporary.unlink(missing_ok=True)  # a kill left it, or it is a link
@@ -73,3 +78,14 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     else:
         shutil.rmtree(path)  # links inside are removed, not followed
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder to write into, if it is not there; a link in its place is replaced, not followed.
+
+    Raises:
+        OSError: the system says no.
+    """
+    if path.is_symlink():
+        path.unlink()
+    path.mkdir(parents=True, exist_ok=True)

@@ -316,7 +316,7 @@ def _keep(tree: Tree) -> None:
     }
     with suppress(OSError):  # the next process parses again
         _store().parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(_store(), json.dumps(content | {"maker": _maker()}).encode())
+        write_atomically(_store(), json.dumps(content | {"maker": _maker()}), shared=True)
 
 
 def _maker() -> str:

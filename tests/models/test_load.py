@@ -11,6 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from penchant.digests import SUMS, write_sums
 from penchant.errors import InputError
 from penchant.models.builtin import convert_gguf
 from penchant.models.load import load_policy
@@ -52,6 +53,40 @@ def test_a_damaged_model_is_refused_in_one_line(stories: str, tmp_path: Path) ->
     with pytest.raises(InputError, match="cannot load model") as caught:
         load_policy(broken)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "0" * 64 + " *model.safetensors\n" + "1" * 64 + "  README.md\n",  # binary mode, and of another version
+        "SHA256 (config.json) = " + "0" * 64 + "\n",
+        "0" * 64 + "  other.bin",
+        "",
+        "\ufeff# made by hand\r\n",
+    ],
+)
+def test_sums_that_somebody_else_wrote_refuse_no_model(stories: str, tmp_path: Path, content: str) -> None:
+    model = tmp_path / "downloaded"
+    shutil.copytree(stories, model)
+    (model / SUMS).write_text(content)
+    assert torch.equal(load_policy(model).score([GROUP])[0], load_policy(stories).score([GROUP])[0])
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "generation_config.json", "tokenizer.json"])
+def test_a_model_that_we_saved_is_refused_when_a_file_is_damaged_or_gone(
+    stories: str, tmp_path: Path, name: str
+) -> None:
+    load_policy(stories).save(tmp_path)
+    write_sums(tmp_path)
+    load_policy(tmp_path)
+    content = bytearray((tmp_path / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=name):
+        load_policy(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(InputError, match=rf"{name}|cannot load|holds no model"):
+        load_policy(tmp_path)
 
 
 def test_pickled_weights_are_never_loaded(stories: str, tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_a_failure_leaves_the_old_report(make_run, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("penchant.reports.render.os.replace", fail)
+    monkeypatch.setattr("penchant.files.os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         report([make_run(steps=24)], out)
     assert out.read_bytes() == before

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 import transformers
 
+from penchant.files import write_atomically
 from penchant.models.builtin import cache_folder
 
 FORGOTTEN_FIELDS = ("_name_or_path", "transformers_version", "architectures")  # of a configuration: decide nothing
@@ -100,11 +100,9 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _write(path: Path, verdict: Mapping[str, Any]) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"verdict": verdict, "sha256": _digest(verdict)}) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        write_atomically(path, json.dumps({"verdict": verdict, "sha256": _digest(verdict)}) + "\n", shared=True)
     except OSError:  # the next process probes again
         pass
 

@@ -13,11 +13,13 @@ import logging
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from penchant.digests import digest_file
+from penchant.digests import DamagedFile, check_files, digest_file, has_own_sums, read_sums, write_sums
 from penchant.errors import InputError
+from penchant.files import remove
 
 log = logging.getLogger("penchant.models")
 
@@ -80,7 +82,7 @@ def convert_gguf(path: Path) -> Path:
     kill leaves no half model.
     """
     target = cache_folder() / "models" / f"{path.stem}-{digest_file(path)[:16]}"
-    if (target / "config.json").exists():
+    if _is_intact(target):
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -90,6 +92,7 @@ def convert_gguf(path: Path) -> Path:
     log.warning("converting %s (once, about half a minute; kept in %s)", path.name, target)
     try:
         _save_dequantized(path, building)
+        write_sums(building)
         os.replace(building, target)
     except InputError:
         raise
@@ -100,6 +103,22 @@ def convert_gguf(path: Path) -> Path:
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return target
+
+
+def _is_intact(folder: Path) -> bool:
+    """Return whether a converted model is there, as it was written; one that is not is removed and converted anew."""
+    if not (folder / "config.json").exists():
+        return False
+    try:
+        if has_own_sums(folder):
+            check_files(folder, read_sums(folder) or ())
+            return True
+        log.warning("%s has no digests: it is converted anew", folder)
+    except DamagedFile as error:
+        log.warning("%s. It is converted anew", error)
+    with suppress(OSError):
+        remove(folder)
+    return False
 
 
 def _save_dequantized(path: Path, folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from penchant.digests import check_files, read_sums, warn_without_digests
+from penchant.digests import SUMS, check_files, has_own_sums, read_sums, warn_without_digests
 from penchant.errors import InputError
 from penchant.models.adapters import (
     adapter_base,
@@ -98,6 +98,7 @@ def open_network(
 
     place = choose_device(model.device)
     folder = locate(model.name)
+    _check_digests(Path(folder))
     if not scalar:
         check_kind(Path(folder), "policy")
     tokenizer = open_tokenizer(folder, model)
@@ -132,6 +133,7 @@ def load_renderer(model: str | Path, *, template: Template = "auto", trust_remot
 
     settings = ModelConfig(name=str(model), trust_remote_code=trust_remote_code)
     folder = locate(settings.name)
+    _check_digests(Path(folder), weights=False)
     return Renderer(open_tokenizer(folder, settings), template=template, embeddings=_stated_rows(folder, settings))
 
 
@@ -210,17 +212,19 @@ def _opened(kind: Any, folder: str, options: dict[str, Any], fresh_head: bool) -
     return merge_adapters(load_adapters(_opened(kind, base, options, scalar), folder), folder)
 
 
-def _check_digests(folder: Path) -> None:
-    """Refuse a saved model whose files are not what was written. One that Penchant did not write has no digests.
+def _check_digests(folder: Path, *, weights: bool = True) -> None:
+    """Refuse a saved model whose files are not what was written. One that Penchant did not write is left unchecked.
+
+    Args:
+        weights: check them too, and not just tokenizer and settings.
 
     Raises:
         DamagedFile: they are not.
     """
-    if (sums := read_sums(folder)) is not None:
-        weights = [file.name for file in folder.glob("*.safetensors")]
-        check_files(
-            folder, sorted({*weights, *(name for name in sums if (folder / name).is_file() and "/" not in name)})
-        )
+    if has_own_sums(folder) or ((folder / "resume").is_dir() and (folder / SUMS).exists()):
+        names = {name for name in read_sums(folder) or () if "/" not in name}
+        names |= {file.name for file in folder.glob("*.safetensors")}
+        check_files(folder, sorted(name for name in names if weights or not name.endswith(".safetensors")))
     elif (folder / "resume").is_dir():
         warn_without_digests(folder)
 

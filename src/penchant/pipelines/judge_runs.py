@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.errors import InputError, RunError
+from penchant.files import write_atomically
 from penchant.judges import Answer, Question, VerdictStore, ask, make_judge
 from penchant.judges.ask import Calls, make_calls, plan_calls
 from penchant.judges.prompts import load_template
@@ -19,7 +20,6 @@ from penchant.metrics.win_rate import Difference, holm, paired_difference
 from penchant.pipelines.judge_settings import JudgeConfig
 from penchant.pipelines.judge_sources import Responses, opponents, responses, shown
 from penchant.reports.judge import judge_page
-from penchant.reports.render import write_file
 from penchant.train.provenance import surroundings
 
 READ = 1
@@ -80,7 +80,7 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
         "provenance": surroundings(),
     }
     try:
-        write_file(folder / "judge.json", (json.dumps(numbers, ensure_ascii=True, indent=1) + "\n").encode())
+        write_atomically(folder / "judge.json", (json.dumps(numbers, ensure_ascii=True, indent=1) + "\n").encode())
     except OSError as error:
         raise RunError(f"cannot write into {folder}: {error.strerror}; the verdicts are kept") from error
     judge_page(numbers, folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from penchant.errors import InputError, RunError
+from penchant.files import write_atomically
 from penchant.metrics.imitation import consistency
 from penchant.pipelines.weak_diagnostics import clusters_of, decided, diagnostics, row_mean, shares_of
 from penchant.pipelines.weak_settings import Kind, WeakLabel, WeakTrain, learns_nothing
-from penchant.reports.render import write_file
 from penchant.reports.weak_train import weak_train_page
 from penchant.tasks.spec import normalized
 from penchant.train.plan import split_by_prompt
@@ -191,7 +190,7 @@ def weak_train(config: WeakTrain) -> RunResult:
         _write(held, other, folder.path / "predictions.jsonl")
         folder.write_json("result.json", numbers)
         beside = {"config": config.model_dump(mode="json"), "provenance": provenance}
-        write_file(folder.path / "report.html", weak_train_page({**numbers, **beside}).encode("utf-8"))
+        write_atomically(folder.path / "report.html", weak_train_page({**numbers, **beside}).encode("utf-8"))
         return RunResult(config.method, folder.path, numbers)
     except InputError:  # of the model: nothing was learned yet
         folder.discard()
@@ -263,12 +262,9 @@ def _write(rows: LabelledRows, found: Probabilities, path: Path) -> None:
     if rows.names == OPTIONS:
         write_comparisons(rows, found, path)
         return
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        write_labels(rows, found, temporary)
-        os.replace(temporary, path)
+        write_labels(rows, found, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise RunError(f"cannot write {path}: {error.strerror}") from error
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from penchant.errors import InputError
+from penchant.files import make_folder, write_atomically
 from penchant.reports import tables
 from penchant.reports.canvas import Picture
 from penchant.reports.curves import kl_paths, panels
 from penchant.reports.figures import kl_picture, panel_picture
 from penchant.reports.findings import grouped
 from penchant.reports.read import Run, read_runs
-from penchant.reports.render import figure_context, file_name, render_page, write_file
+from penchant.reports.render import figure_context, file_name, render_page
 from penchant.reports.samples import samples
 from penchant.reports.sentences import headline, sentences
 from penchant.reports.study import is_study, study_report
@@ -97,7 +98,7 @@ def report(runs: Sequence[RunResult | str | Path], out: str | Path) -> Path:
     page = _render(summaries, pictures, folder.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     _write_figures(folder, pictures)
-    write_file(target, page.encode("utf-8"))
+    write_atomically(target, page.encode("utf-8"), shared=True)
     return target
 
 
@@ -109,14 +110,14 @@ def _pictures(runs: Sequence[Run]) -> dict[str, Picture]:
 
 
 def _write_figures(folder: Path, pictures: dict[str, Picture]) -> None:
-    """The PNG files of this report; a figure of an earlier one that this one lacks would mislead and goes."""
+    """Write the PNG files of this report; a figure of an earlier one that this one lacks would mislead and goes."""
+    if folder.is_symlink() or pictures:
+        make_folder(folder)
     for key in FIGURE_KEYS:
         if key not in pictures:
             _png(folder, key).unlink(missing_ok=True)
-    if pictures:
-        folder.mkdir(parents=True, exist_ok=True)
     for key, picture in pictures.items():
-        write_file(_png(folder, key), picture.png)
+        write_atomically(_png(folder, key), picture.png, shared=True)
 
 
 def _png(folder: Path, key: str) -> Path:

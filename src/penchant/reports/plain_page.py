@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from penchant.errors import RunError
+from penchant.files import make_folder, write_atomically
 from penchant.reports.canvas import Picture
-from penchant.reports.render import file_name, render_page, write_file
+from penchant.reports.render import file_name, render_page
 from penchant.reports.tables import flatten
 from penchant.reports.words import number, recorded
 
@@ -24,10 +25,10 @@ def write_page(context: Mapping[str, Any], pictures: Mapping[str, Picture], fold
     """
     page = render_page(TEMPLATE, context)
     try:
-        (folder / "figures").mkdir(exist_ok=True)
+        make_folder(folder / "figures")
         for key, picture in pictures.items():
-            write_file(folder / "figures" / f"{file_name(key)}.png", picture.png)
-        write_file(folder / "report.html", page.encode("utf-8", "replace"))
+            write_atomically(folder / "figures" / f"{file_name(key)}.png", picture.png, shared=True)
+        write_atomically(folder / "report.html", page.encode("utf-8", "replace"), shared=True)
     except OSError as error:
         raise RunError(f"cannot write to {folder}: {error.strerror}") from error
 

@@ -10,11 +10,12 @@ from typing import Any
 import yaml
 
 from penchant.errors import InputError
+from penchant.files import make_folder, write_atomically
 from penchant.reports import study_tables
 from penchant.reports.annotators import annotators_context, annotators_pictures
 from penchant.reports.noise import noise_context, noise_pictures
 from penchant.reports.plain_study import TEMPLATE
-from penchant.reports.render import figure_context, render_page, write_file
+from penchant.reports.render import figure_context, render_page
 from penchant.reports.samples import folded
 from penchant.reports.study_figures import frontier_picture, spread_picture
 from penchant.reports.study_words import (
@@ -85,13 +86,13 @@ def study_report(folder: str | Path, out: str | Path) -> Path:
             f"{Path(folder) / STUDY} lacks {error}: another version of Penchant wrote it. Start the study again with "
             "its study.yaml, it runs only what is missing"
         ) from error
-    figures.mkdir(parents=True, exist_ok=True)
+    make_folder(figures)
     for name, picture in pictures.items():
-        write_file(figures / f"{name}.png", picture.png)
+        write_atomically(figures / f"{name}.png", picture.png, shared=True)
     if numbers["study"] in FILES:
         for name, text in FILES[numbers["study"]](numbers).items():
-            write_file(figures / name, text.encode("utf-8"))
-    write_file(target, page.encode("utf-8"))
+            write_atomically(figures / name, text.encode("utf-8"), shared=True)
+    write_atomically(target, page.encode("utf-8"), shared=True)
     return target
 
 

@@ -3,13 +3,12 @@ no torch."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from penchant.errors import RunError
+from penchant.files import write_atomically
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -47,14 +46,10 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         RunError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8", errors="replace")
-        os.replace(temporary, path)
+        write_atomically(path, text)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise RunError(
             f"cannot write {path}: {error.strerror}. What is done stays: make room and give the same command again"
         ) from error

@@ -13,7 +13,7 @@ from typing import Any
 
 from penchant.config import to_yaml
 from penchant.errors import InputError
-from penchant.files import remove
+from penchant.files import LOCK, open_safely, remove
 from penchant.studies.address import summary_version
 from penchant.studies.checks import check_names, warn_of_earlier_stages
 from penchant.studies.measured import Results
@@ -145,7 +145,7 @@ def _own(folder: Path) -> Iterator[None]:
         raise InputError(f"out={folder} holds something else than a study: choose another folder with -o")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        lock = open_safely(folder / ".lock", LOCK)
     except OSError as error:
         raise InputError(f"cannot write to {folder}: {error.strerror}; choose another folder with -o") from error
     with lock:

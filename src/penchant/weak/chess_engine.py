@@ -6,7 +6,6 @@ that is empty before each position.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,11 +21,11 @@ from penchant.train.progress import progress_bar
 from penchant.types import prompt_text
 from penchant.weak.contract import (
     FITTED_FIRST,
-    KIND,
     Example,
     Probabilities,
     Validation,
     as_probabilities,
+    read_kind,
     width_of,
     write_kind,
 )
@@ -94,15 +93,13 @@ class ChessEngineClassifier:
         """As `Classifier.save`: the settings, without the program's path."""
         if not self.width:
             raise InputError(FITTED_FIRST)
-        target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
         settings = self.settings.model_dump(mode="json", exclude={"path"})
-        write_kind(target, "engine", {"settings": settings, "names": self.names, "classes": self.width})
+        write_kind(Path(folder), "engine", {"settings": settings, "names": self.names, "classes": self.width})
 
     @classmethod
     def load(cls, folder: str | Path, *, path: str = "stockfish") -> Self:
         """What `save` wrote. Which program is run, the caller says: the folder's own word does not count."""
-        content = json.loads((Path(folder) / KIND).read_text(encoding="utf-8"))
+        content = read_kind(Path(folder))
         made = cls(ChessEngine(**{**content["settings"], "path": path}), names=content["names"])
         made.width = content["classes"]
         return made

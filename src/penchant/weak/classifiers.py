@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -10,9 +9,11 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as save_tensors
 
-from penchant.errors import InputError
+from penchant.digests import DamagedFile
+from penchant.errors import InputError, RunError
 from penchant.losses.weak_settings import CrossEntropy, Filtered, WeakLoss
 from penchant.types import PromptGroup, prompt_text
 from penchant.weak.chess_engine import ChessEngineClassifier
@@ -27,6 +28,7 @@ from penchant.weak.contract import (
     from_anywhere,
     marks_of,
     only_texts,
+    read_kind,
     read_learned,
     refuse_one_class,
     width_of,
@@ -108,10 +110,8 @@ class SklearnClassifier:
 
         if self.estimator is None:
             raise InputError(FITTED_FIRST)
-        target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        io.dump(self.estimator, target / ESTIMATOR)
-        write_kind(target, "sklearn", {"names": self.names, "classes": self.classes}, self.learned)
+        content = {"names": self.names, "classes": self.classes}
+        write_kind(Path(folder), "sklearn", content, self.learned, {ESTIMATOR: io.dumps(self.estimator)})
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -119,9 +119,9 @@ class SklearnClassifier:
         from skops import io
 
         place = Path(folder)
+        content = read_kind(place)
         if unknown := io.get_untrusted_types(file=place / ESTIMATOR):
             raise InputError(f"{place / ESTIMATOR} holds {', '.join(unknown)}, which are not opened")
-        content = json.loads((place / KIND).read_text(encoding="utf-8"))
         made = cls(names=content["names"])
         made.estimator, made.classes = io.load(place / ESTIMATOR), content["classes"]
         made.learned = read_learned(place)
@@ -200,17 +200,15 @@ class ProbeClassifier:
         if not isinstance(self.features, ModelFeatures):
             raise InputError("a probe of features of your own cannot be saved: nobody could compute them again")
         settings = self.features.settings | {"model": from_anywhere(self.features.settings["model"])}
-        target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        save_file({name: part.contiguous() for name, part in vars(self.probes).items()}, target / PROBE)
+        weights = save_tensors({name: part.contiguous() for name, part in vars(self.probes).items()})
         content = {"names": self.names, "compares": self.compares, "l2": self.chosen_l2, **settings}
-        write_kind(target, "probe", content, self.learned)
+        write_kind(Path(folder), "probe", content, self.learned, {PROBE: weights})
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """What `save` wrote."""
         place = Path(folder)
-        content = json.loads((place / KIND).read_text(encoding="utf-8"))
+        content = read_kind(place)
         known = ("model", "layer", "dtype", "longest")
         features = ModelFeatures(**{name: content[name] for name in known if name in content})
         made = cls(features, names=content["names"])
@@ -249,12 +247,12 @@ def load_classifier(folder: str | Path) -> Classifier:
     """A classifier that was saved. Nothing in the folder is run.
 
     Raises:
-        InputError: the folder holds none.
+        InputError: the folder holds none, or a damaged one.
     """
     file = Path(folder).expanduser() / KIND
     if not file.is_file():
         raise InputError(f"{folder} holds no classifier (no {KIND}): make one with `penchant weak train`")
-    kind = json.loads(file.read_text(encoding="utf-8")).get("kind")
+    kind = read_kind(file.parent)["kind"]
     kinds: dict[str, Any] = {
         "sklearn": SklearnClassifier,
         "probe": ProbeClassifier,
@@ -263,7 +261,12 @@ def load_classifier(folder: str | Path) -> Classifier:
     }
     if kind not in kinds:
         raise InputError(f"{file} says {kind!r}; there are classifiers of the kinds {', '.join(kinds)}")
-    loaded: Classifier = kinds[kind].load(file.parent)
+    try:
+        loaded: Classifier = kinds[kind].load(file.parent)
+    except (InputError, RunError):
+        raise
+    except Exception as error:  # a damaged folder without digests makes the readers raise many kinds
+        raise DamagedFile(f"{folder} cannot be read as a classifier ({error}): put back a good copy") from error
     return loaded
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from penchant.digests import DamagedFile, check_files, read_sums, write_sums
 from penchant.errors import InputError
+from penchant.files import remove, write_atomically
 from penchant.models.builtin import BUILT_IN, ENCODERS
 from penchant.tasks.spec import normalized
 from penchant.types import PromptGroup, prompt_text
@@ -181,12 +182,44 @@ def read_learned(folder: Path) -> frozenset[str]:
     return frozenset(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else frozenset()
 
 
-def write_kind(folder: Path, kind: str, content: dict[str, Any], learned: Collection[str] = ()) -> None:
-    """`learned.json`, then `classifier.json`, last and in one go: what a folder without it holds is not whole."""
-    (folder / LEARNED).write_text(json.dumps(sorted(learned)) + "\n", encoding="utf-8")
-    temporary = folder / f".{KIND}.tmp"
-    temporary.write_text(json.dumps({"kind": kind, **content}, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / KIND)
+def write_kind(
+    folder: Path,
+    kind: str,
+    content: dict[str, Any],
+    learned: Collection[str] = (),
+    parts: Mapping[str, bytes] | None = None,
+) -> None:
+    """Write a classifier's files with their digests; `classifier.json` last: a folder without it is not whole.
+
+    Args:
+        parts: other files, by name.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    remove(folder / KIND)  # of an earlier classifier, whose other files are about to be replaced
+    texts = {LEARNED: sorted(learned), KIND: {"kind": kind, **content}}
+    files = dict(parts or {})
+    files |= {name: (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8") for name, value in texts.items()}
+    write_sums(folder, {name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+    for name, data in files.items():
+        write_atomically(folder / name, data)
+
+
+def read_kind(folder: Path) -> dict[str, Any]:
+    """Return what `classifier.json` says, after a look at the digests of all files of a classifier.
+
+    Raises:
+        DamagedFile: a file is damaged or missing.
+    """
+    check_files(folder, {KIND, *(read_sums(folder) or ())})
+    try:
+        content: dict[str, Any] = json.loads((folder / KIND).read_bytes())
+        content["kind"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedFile(f"{folder / KIND} cannot be read ({error}): put back a good copy") from error
+    return content
 
 
 def from_anywhere(model: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -10,22 +9,25 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as save_tensors
 
+from penchant.digests import write_sums
 from penchant.errors import InputError
+from penchant.files import make_folder
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
 from penchant.types import PromptGroup, prompt_text
 from penchant.weak.contract import (
     FITTED_FIRST,
-    KIND,
     Example,
     Probabilities,
     Validation,
     as_probabilities,
     from_anywhere,
     marks_of,
+    read_kind,
     read_learned,
     refuse_one_class,
     width_of,
@@ -124,11 +126,13 @@ class LanguageModelClassifier:
             raise InputError(FITTED_FIRST)
         settings = self.settings.model_copy(update={"model": from_anywhere(self.settings.model)})
         target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
         if self.settings.training is not None:
+            make_folder(target / "model")
             self.reading.policy.save(target / "model")
+            write_sums(target / "model")
+        parts = {}
         if isinstance(self.reading, HeadReading | RewardReading):
-            save_file(self.reading.linear.state_dict(), target / HEAD)
+            parts[HEAD] = save_tensors(self.reading.linear.state_dict())
         content = {
             "settings": settings.model_dump(mode="json"),
             "names": self.names,
@@ -136,14 +140,14 @@ class LanguageModelClassifier:
             "options": self._of_options(),
             "shots": self.shots,
         }
-        write_kind(target, "lm", content, self.learned)
+        write_kind(target, "lm", content, self.learned, parts)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "auto", trust_remote_code: bool = False) -> Self:
         """What `save` wrote. Python code that comes with the model is run only where the caller says so: the folder's
         own word does not count."""
         place = Path(folder)
-        content = json.loads((place / KIND).read_text(encoding="utf-8"))
+        content = read_kind(place)
         settings = LanguageModel(**content["settings"])
         name = str(place / "model") if settings.training is not None else settings.model
         made = cls(settings, names=content["names"])

@@ -16,6 +16,7 @@ import numpy as np
 from penchant.data.containers import Row, RowProblem, read_rows
 from penchant.data.fields import RowError, as_list, as_number, as_text, shown
 from penchant.errors import InputError
+from penchant.files import write_atomically
 from penchant.tasks.spec import answered
 from penchant.types import PromptGroup, prompt_text
 from penchant.weak.contract import Example, Probabilities, mark, marks_of
@@ -141,7 +142,11 @@ def among(rows: LabelledRows, known: Set[str]) -> list[int]:
 
 
 def write_labels(rows: LabelledRows, probabilities: Probabilities, path: Path) -> None:
-    """One JSON line a row: text, group where there is one, the most probable class, and all probabilities by name."""
+    """Write a JSON line per row: text, group where there is one, the most probable class, all probabilities by name.
+
+    Raises:
+        OSError: it cannot be written; what was there stays.
+    """
     lines = []
     for text, group, row in zip(rows.texts, rows.groups, probabilities, strict=True):
         content: dict[str, Any] = {"text": text}
@@ -150,7 +155,7 @@ def write_labels(rows: LabelledRows, probabilities: Probabilities, path: Path) -
         content["label"] = rows.names[int(row.argmax())]
         content["probabilities"] = {name: float(p) for name, p in zip(rows.names, row, strict=True)}
         lines.append(json.dumps(content, ensure_ascii=False))
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
+    write_atomically(path, "\n".join(lines) + "\n")
 
 
 def _text(values: Mapping[str, Any]) -> str:
