@@ -1,34 +1,41 @@
 """Verdicts on disk, one row a call, keyed by content: nobody is asked the same thing twice, and a stopped run goes on.
 
 SQLite with a write-ahead log: each verdict is committed as it comes, and a killed process loses none that was.
+
+A row has a digest of its content, which is checked when the verdict is used: SQLite would not notice that `a` became
+`b`. A damaged verdict is as good as none, and is asked for again. Those of earlier versions have no digest.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from penchant.digests import warn_without_digests
 from penchant.errors import InputError, RunError
 from penchant.judges.contract import Question, digest
 from penchant.types import Verdict
 
+log = logging.getLogger("penchant.judges")
 VERSION = 1
 _TABLE = """CREATE TABLE IF NOT EXISTS verdicts (
     key TEXT PRIMARY KEY, judge TEXT NOT NULL, prompt TEXT NOT NULL, a TEXT NOT NULL, b TEXT NOT NULL,
     winner TEXT NOT NULL, confidence REAL, transcript TEXT NOT NULL, seconds REAL NOT NULL, tokens INTEGER NOT NULL,
-    at REAL NOT NULL)"""
+    at REAL NOT NULL, digest TEXT)"""
 _EARLIER = """CREATE TABLE IF NOT EXISTS earlier_verdicts (
     key TEXT NOT NULL, winner TEXT NOT NULL, confidence REAL, transcript TEXT NOT NULL, seconds REAL NOT NULL,
     tokens INTEGER NOT NULL, at REAL NOT NULL)"""
 """What stood in `verdicts` before it was asked or read again. Nothing that a judge said is deleted."""
-_READERS = "CREATE TABLE IF NOT EXISTS readers (judge TEXT PRIMARY KEY, version INTEGER NOT NULL)"
+_READERS = "CREATE TABLE IF NOT EXISTS readers (judge TEXT PRIMARY KEY, version INTEGER NOT NULL, digest TEXT)"
 """Which version of the reader the verdicts of a judge are from; a judge without a row has those of version 1."""
+_ROW = "key, judge, prompt, a, b, winner, confidence, transcript, seconds, tokens, at, digest"
 _COLUMNS = "key, winner, confidence, transcript, seconds, tokens, at"
 _AT_ONCE = 500  # keys of one query
 
@@ -61,6 +68,11 @@ class VerdictStore:
             self._connection.execute(_TABLE)
             self._connection.execute(_EARLIER)
             self._connection.execute(_READERS)
+            with self._transaction():
+                for table in ("verdicts", "readers"):  # of earlier versions
+                    columns = [column[1] for column in self._connection.execute(f"PRAGMA table_info({table})")]
+                    if "digest" not in columns:
+                        self._connection.execute(f"ALTER TABLE {table} ADD COLUMN digest TEXT")
             self._connection.execute(f"PRAGMA user_version={VERSION}")
         except (sqlite3.Error, OSError) as error:
             raise InputError(
@@ -81,11 +93,8 @@ class VerdictStore:
             for start in range(0, len(keys), _AT_ONCE):
                 some = keys[start : start + _AT_ONCE]
                 holes = ", ".join("?" * len(some))
-                rows = self._connection.execute(
-                    f"SELECT key, winner, confidence, transcript, seconds, tokens FROM verdicts WHERE key IN ({holes})",
-                    some,
-                )
-                known |= {key: Verdict(*row) for key, *row in rows}
+                rows = self._connection.execute(f"SELECT {_ROW} FROM verdicts WHERE key IN ({holes})", some)
+                known |= {row[0]: Verdict(*row[5:10]) for row in self._intact(rows)}
         return {place: known[key] for place, key in enumerate(keys) if key in known}
 
     def keep(self, judge: str, asked: Question, verdict: Verdict) -> None:
@@ -95,13 +104,13 @@ class VerdictStore:
             RunError: it cannot be written. What was kept before stays.
         """
         text = [part.encode(errors="replace").decode() for part in (asked.prompt, asked.a, asked.b, verdict.transcript)]
-        row = (_key(judge, asked), judge, *text[:3], verdict.winner, verdict.confidence, text[3])
+        confidence = None if verdict.confidence is None else float(verdict.confidence)
+        row = (_key(judge, asked), judge, *text[:3], verdict.winner, confidence, text[3])
+        row = (*row, float(verdict.seconds), int(verdict.tokens), time.time())
         with self._guarded(), self._transaction():
             self._set_aside(_key(judge, asked))
-            self._connection.execute(
-                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*row, verdict.seconds, verdict.tokens, time.time()),
-            )
+            holes = ", ".join("?" * (len(row) + 1))
+            self._connection.execute(f"INSERT OR REPLACE INTO verdicts ({_ROW}) VALUES ({holes})", (*row, _sum(row)))
 
     def read_again(self, judge: str, version: int, read: Callable[[Question, Verdict], Verdict]) -> tuple[int, int]:
         """Read the stored answers of a judge by another version of the reader, once; all of them or none.
@@ -116,28 +125,43 @@ class VerdictStore:
             RunError: the store cannot be read or written.
         """
         with self._guarded(), self._transaction():
-            known = self._connection.execute("SELECT version FROM readers WHERE judge = ?", (judge,)).fetchone()
-            if known == (version,):
-                return 0, 0
-            rows = self._connection.execute(
-                "SELECT key, prompt, a, b, winner, confidence, transcript, seconds, tokens FROM verdicts "
-                "WHERE judge = ?",
-                (judge,),
-            ).fetchall()
+            known = self._connection.execute("SELECT version, digest FROM readers WHERE judge = ?", (judge,)).fetchone()
+            if known in ((version, None), (version, _sum((judge, version)))):
+                return 0, 0  # a damaged record is read as none: answers that are read twice are read the same
+            chosen = self._connection.execute(f"SELECT {_ROW} FROM verdicts WHERE judge = ?", (judge,)).fetchall()
+            rows = self._intact(chosen)
             corrected = 0
-            for key, prompt, a, b, *columns in rows:
-                stored = Verdict(*columns)
-                verdict = read(Question(prompt, a, b), stored)
+            for row in rows:
+                stored = Verdict(*row[5:10])
+                verdict = read(Question(*row[2:5]), stored)
                 if verdict == stored:
                     continue
                 corrected += 1
-                self._set_aside(key)
+                self._set_aside(row[0])
+                changed = (*row[:5], verdict.winner, verdict.confidence, *row[7:11])
                 self._connection.execute(
-                    "UPDATE verdicts SET winner = ?, confidence = ? WHERE key = ?",
-                    (verdict.winner, verdict.confidence, key),
+                    "UPDATE verdicts SET winner = ?, confidence = ?, digest = ? WHERE key = ?",
+                    (verdict.winner, verdict.confidence, _sum(changed), row[0]),
                 )
-            self._connection.execute("INSERT OR REPLACE INTO readers VALUES (?, ?)", (judge, version))
+            self._connection.execute(
+                "INSERT OR REPLACE INTO readers (judge, version, digest) VALUES (?, ?, ?)",
+                (judge, version, _sum((judge, version))),
+            )
         return corrected, len(rows)
+
+    def _intact(self, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Return the rows that are what was kept; of those without a digest and of damaged ones a warning tells."""
+        intact, damaged = [], 0
+        for row in rows:
+            if row[-1] is None:
+                warn_without_digests(self.path)
+            elif row[-1] != _sum(row[:-1]):
+                damaged += 1
+                continue
+            intact.append(row)
+        if damaged:
+            log.warning("%s: %d verdicts are damaged, by their digests; they are asked for again", self.path, damaged)
+        return intact
 
     def _set_aside(self, key: str) -> None:
         """Copy what stands under a key, if anything does, to the earlier verdicts."""
@@ -174,6 +198,11 @@ def make_private(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     with suppress(OSError):  # another user's, which we may write all the same
         path.chmod(0o600)
+
+
+def _sum(row: tuple[Any, ...]) -> str:
+    """Return the digest of a row's values; numbers in all their digits."""
+    return digest(*(value if isinstance(value, str) else repr(value) for value in row))[:32]
 
 
 def _key(judge: str, asked: Question) -> str:
