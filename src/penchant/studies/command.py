@@ -144,4 +144,4 @@ def _table(numbers: dict[str, Any]) -> str:
 
 def _seconds(method: dict[str, Any]) -> str:
     cost = method["cost"]
-    return f"  {cost['training_seconds']:.0f} s of training a run" if cost else "  no training"
+    return f"  {cost['training_seconds']:.0f} s of training per run" if cost else "  no training"
