@@ -188,8 +188,10 @@ def test_a_run_without_its_model_is_run_anew_and_leftovers_are_swept(
     assert numbers_of(again.numbers) == numbers_of(first.numbers)
 
 
-def test_only_another_run_is_thrown_away(study: Callable[..., FrontierConfig], workers: Workers) -> None:
-    """Of two runs without an end, one is in another process's hands, the other began with another seed."""
+def test_only_a_damaged_run_is_thrown_away(
+    study: Callable[..., FrontierConfig], workers: Workers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of two runs without an end, one is in another process's hands, the other's configuration was changed."""
     config = study(dpo={"beta": [1], "learning_rate": 3e-3}, unlikelihood=None)
     before = run_frontier(config, workers=workers)
     held, other = (next((before.path / "runs").glob(f"{name}-*")) for name in ("dpo-beta-1", "preferred-ft"))
@@ -206,8 +208,7 @@ def test_only_another_run_is_thrown_away(study: Callable[..., FrontierConfig], w
     assert stage == "dpo-beta-1-seed-0"
     assert "another process is working" in reason
     assert (held / "checkpoint" / "model.safetensors").read_bytes() == weights
-    (log,) = (before.path / "logs").glob("preferred-ft-*")
-    assert "is thrown away and begun again: the configuration differs" in log.read_text()
+    assert f"{other / 'config.yaml'} is damaged" in caplog.text
     last = run_frontier(config, workers=workers)
     assert last.ran == 1
     assert numbers_of(last.numbers) == numbers_of(before.numbers)
@@ -490,13 +491,12 @@ def test_the_command_runs_and_reports(
     assert "every method on one plot" in (tmp_path / "again.html").read_text()
 
 
-def test_the_command_of_the_other_study_says_what_failed(settings: dict[str, Any], tmp_path: Path, capsys: Any) -> None:
+def test_a_study_of_no_model_is_refused_before_it_begins(settings: dict[str, Any], tmp_path: Path, capsys: Any) -> None:
     out, common = tmp_path / "noise", [f"{name}={settings[name]}" for name in ("prompts", "eval_prompts")]
     command = ["study", "noise", *common, "model=no-such-model", "--seeds", "1", "-o", str(out)]
-    assert main(command) == 1
-    said = capsys.readouterr().out
-    assert "failed: comparisons-seed-0 and 1 more: no model 'no-such-model'" in said  # one reason is told once
-    assert "there is nothing to compare" not in said
+    assert main(command) == 2
+    assert "no model 'no-such-model'" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_help_and_mistakes_need_no_torch(tmp_path: Path) -> None:
