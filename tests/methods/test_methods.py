@@ -98,9 +98,13 @@ def test_a_run_leaves_all_that_a_run_directory_holds(train: Callable[..., pt.Run
         if row["kind"] == "eval":
             for part in (row["held_out"], row["samples"]["policy"], row["samples"]["reference"]):
                 for name, estimate in part.items():
-                    assert set(estimate) == {"value", "low", "high", "n", "clusters"}, name
-                    assert estimate["low"] <= estimate["value"] <= estimate["high"]
+                    assert set(estimate) == {"value", "low", "high", "n", "clusters", "reason"}, name
                     assert estimate["clusters"] == 2
+                    if estimate["low"] is None:
+                        assert estimate["reason"] == "no interval: 2 prompts"
+                    else:  # all say the same: exact
+                        assert estimate["low"] < estimate["high"]
+                        assert estimate["value"] in (0, 1, 0.5), name
     assert rows[0]["samples"]["policy"]["kl_nats"]["value"] == pytest.approx(0, abs=1e-5)
     assert rows[-1]["samples"]["policy"]["kl_nats"]["value"] > 0.01
     samples = rows_of(run.path / "samples.jsonl")

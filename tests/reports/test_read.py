@@ -17,7 +17,8 @@ def test_reads_a_whole_run(make_run):
     assert [point.step for point in run.train] == list(range(1, 25))
     assert [point.step for point in run.evals] == [0, 12, 24]
     assert run.evals[-1].held_out["accuracy"].clusters == 6
-    assert run.evals[-1].policy["kl_nats"].low > 0
+    assert run.evals[-1].policy["kl_nats"].value > 0
+    assert run.evals[-1].policy["kl_nats"].reason == "no interval: 6 prompts"
     assert "kl_nats" not in run.evals[-1].reference
     assert len(run.samples) == 3 * 6
     assert run.setting("loss", "beta") == 0.1
