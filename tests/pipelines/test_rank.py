@@ -99,8 +99,8 @@ def test_who_falls_apart_is_named_and_a_prior_helps(tmp_path: Path, capsys: pyte
 def test_thin_data_have_no_intervals_and_say_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = write(tmp_path / "prefs.jsonl", [row("A", "B", 1), row("B", "A", 2)])
     assert main(["rank", file, f"out={tmp_path / 'run'}"]) == 0
-    assert "no intervals: in" in capsys.readouterr().out
-    assert "no interval" in (tmp_path / "run" / "report.html").read_text()
+    assert "no intervals: 2 prompts are too few" in capsys.readouterr().out
+    assert "[no interval: 2 prompts]" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_ties_weights_and_a_model_against_itself(tmp_path: Path) -> None:
