@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from penchant.data.fields import cut
+from penchant.data.row_digests import TABLE, check_rows
+from penchant.digests import warn_without_digests
 from penchant.errors import InputError
 
 VERSION = 1
@@ -50,6 +52,7 @@ def read_collected(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         with closing(_opened(path)) as connection:
             _require_ours(path, connection)
             connection.execute("BEGIN")  # one state of the database, though people go on
+            _check_digests(path, connection)
             judged: dict[int, list[dict[str, Any]]] = {}
             seen: dict[int, list[dict[str, Any]]] = {}
             for entry, shown, places, name in connection.execute(JUDGED):
@@ -61,6 +64,8 @@ def read_collected(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 "SELECT id, row FROM entry WHERE id IN (SELECT entry_id FROM item WHERE answer IS NULL) ORDER BY id"
             ).fetchall()
             rows = {entry: parsed_row(row) for entry, row in entries if entry in judged}
+    except InputError:
+        raise
     except sqlite3.Error as error:
         raise InputError(f"{path}: the database cannot be read ({error})") from None
     except (ValueError, TypeError, AttributeError) as error:
@@ -74,6 +79,13 @@ def read_collected(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         logger.info("%s: %d of %d prompts have judgments so far", path, len(judged), len(entries))
     for entry, row in rows.items():
         yield f"{path.name} entry {entry}", {**row, "comparisons": judged[entry], "judgments": seen[entry]}
+
+
+def _check_digests(path: Path, connection: sqlite3.Connection) -> None:
+    """Refuse a collection whose rows are damaged; one warning where an earlier version wrote some of them."""
+    has_digests = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (TABLE,)).fetchone()
+    if not has_digests or not check_rows(lambda statement: connection.execute(statement), str(path)):
+        warn_without_digests(path)
 
 
 def parsed_row(text: str) -> dict[str, Any]:

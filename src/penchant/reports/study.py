@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from penchant.digests import check_files
 from penchant.errors import InputError
 from penchant.files import make_folder, write_atomically
 from penchant.reports import study_tables
@@ -108,6 +109,8 @@ def _drawn(numbers: Numbers, figures: str) -> tuple[dict[str, Any], str]:
 
 def _read(folder: Path) -> dict[str, Any]:
     file = folder / STUDY
+    if file.exists():
+        check_files(folder, [STUDY])
     try:
         numbers = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from penchant.config import to_yaml
-from penchant.errors import InputError
+from penchant.digests import DamagedFile, check_files, write_sums
+from penchant.errors import InputError, RunError
 from penchant.files import LOCK, open_safely, remove
 from penchant.studies.address import summary_version
 from penchant.studies.checks import check_names, warn_of_earlier_stages
@@ -23,6 +26,7 @@ from penchant.studies.settings import Study
 from penchant.studies.tasks import Task
 from penchant.studies.workers import Workers
 
+log = logging.getLogger("penchant.studies")
 STUDY = "study.json"
 Summarize = Callable[[Path, Mapping[str, str]], dict[str, Any]]
 """(the study's folder, why stages failed by address) -> the content of `study.json`."""
@@ -117,7 +121,7 @@ def _numbers(
     outcomes = [board.outcomes.get(task.address) for task in needed]
     if all(outcome is None or outcome.failed for outcome in outcomes):
         return {}
-    present = read_object(folder / STUDY)
+    present = _kept_numbers(folder)
     standing = [[task.address, bool(board.outcomes.get(task.address))] for task in tasks]
     key = {"standing": standing, "code": summary_version()}
     same = all(present.get(name) == value for name, value in key.items())
@@ -127,8 +131,25 @@ def _numbers(
     numbers = {**summarize(folder, reasons), **key}
     before = present.get("cost", {})
     numbers["cost"] |= {name: before[name] for name in clock if name in before} if not board.ran else clock
-    write_text(folder / STUDY, json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        write_sums(folder, {STUDY: hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()})
+    except OSError as error:
+        raise RunError(f"cannot write into {folder}: {error.strerror}; what is done stays") from error
+    write_text(folder / STUDY, text)
     return numbers
+
+
+def _kept_numbers(folder: Path) -> dict[str, Any]:
+    """Return the numbers that an earlier call wrote; empty where there are none, or damaged ones."""
+    if not (folder / STUDY).exists():
+        return {}
+    try:
+        check_files(folder, [STUDY])
+    except DamagedFile as error:
+        log.warning("%s. It is made anew", error)
+        return {}
+    return read_object(folder / STUDY)
 
 
 @contextlib.contextmanager

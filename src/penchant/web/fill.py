@@ -15,6 +15,7 @@ import numpy as np
 from sqlmodel import Session, col, func, select
 
 from penchant.data import load_responses
+from penchant.data.row_digests import check_rows
 from penchant.data.write import group_to_row
 from penchant.errors import InputError
 from penchant.types import PromptGroup
@@ -44,6 +45,8 @@ def open_collection(database: Database, config: Collect, key_hash: str) -> Opene
                 raise InputError(f"{database.name} holds no collection yet: name the file whose responses to compare")
             _fill(session, config, key_hash, *read)
             return Opened(False, config)
+        if not check_rows(lambda statement: session.connection().exec_driver_sql(statement), database.name):
+            log.warning("%s has rows of an earlier version, without digests: they are read unchecked", database.name)
         if read is not None and found.content not in {_content(ask, *read) for ask in _asks(config)}:
             raise InputError(
                 f"{database.name} was made of other data, attention checks or another `ask`: name another `out`, or "

@@ -3,8 +3,23 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Index, LargeBinary, Text, UniqueConstraint, text
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    delete,
+    event,
+    insert,
+    text,
+)
 from sqlmodel import Field, SQLModel
+
+from penchant.data.row_digests import COLUMNS, TABLE, digest_row
 
 VERSION = 1
 
@@ -120,3 +135,28 @@ class Judgment(SQLModel, table=True):
     seconds: float
     judged_at: float
     undone_at: float | None = None
+
+
+class RowDigest(SQLModel, table=True):
+    """The digest of a row of another table, see `penchant.data.row_digests`."""
+
+    __tablename__ = TABLE
+
+    table_name: str = Field(primary_key=True)
+    row_id: int = Field(primary_key=True)
+    digest: str
+
+
+def _keep_digest(_: Any, connection: Connection, row: SQLModel) -> None:
+    """Write a row's digest beside it, in the same transaction."""
+    table = str(row.__tablename__)
+    values = [getattr(row, column) for column in COLUMNS[table]]
+    digests = SQLModel.metadata.tables[TABLE]
+    here = (digests.c.table_name == table) & (digests.c.row_id == values[0])
+    connection.execute(delete(digests).where(here))
+    connection.execute(insert(digests).values(table_name=table, row_id=values[0], digest=digest_row(values)))
+
+
+for _kind in (Entry, Item, Annotator, Assignment, Judgment):
+    event.listen(_kind, "after_insert", _keep_digest)
+    event.listen(_kind, "after_update", _keep_digest)
