@@ -17,12 +17,14 @@ from safetensors.torch import load_file
 
 import penchant as pt
 from penchant.engine.tree import ROWS
-from penchant.errors import InputError, RunError
+from penchant.errors import InputError, OtherRun, RunError
 from penchant.train.rollout import chosen_prompts
 from penchant.train.rollout_session import missed_target
 
 CLOCKS = ("seconds", "sampling_seconds", "tokens_per_s")
 REWARDS = '''
+import os
+
 def vowels(pairs):
     """1 for a response that begins with one of these letters."""
     return [float(response[:1] in set("aeiouAEIOU")) for _, response in pairs]
@@ -44,7 +46,7 @@ calls = 0
 def breaks(pairs):
     global calls
     calls += 1
-    if calls > 2:
+    if calls > int(os.environ.get("CREDIT", "2")):
         raise ValueError("out of credit")
     return [0.0 for _ in pairs]
 '''
@@ -409,20 +411,36 @@ def test_a_bad_reward_is_named(train: Callable[..., pt.RunResult], tmp_path: Pat
 
 
 def test_a_reward_that_breaks_keeps_the_steps_done_and_resumes_to_the_same_bits(
-    train: Callable[..., pt.RunResult], tmp_path: Path
+    train: Callable[..., pt.RunResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(RunError, match=r"out of credit.*the 2 steps done are kept"):
         train("run", "breaks", steps=4)
     assert [row["step"] for row in lines(tmp_path / "run")] == [1, 2]
     config = pt.PPOGT(**_settings(tmp_path / "run"))
-    repaired = (tmp_path / "rewards.py").read_text().replace("if calls > 2", "if calls > 1000")
-    (tmp_path / "rewards.py").write_text(repaired)
+    monkeypatch.setenv("CREDIT", "1000")  # no change of its code, which would be another reward
     resumed = pt.train(config, resume=True)
     assert resumed.metrics["steps"] == 4
     straight = train("straight", "breaks", steps=4)
     assert lines(resumed.path) == lines(straight.path)
     one, other = weights(resumed.path / "checkpoint"), weights(straight.path / "checkpoint")
     assert all(tensor.equal(other[name]) for name, tensor in one.items())
+
+
+@pytest.mark.parametrize("changed", ["reward", "true_reward"])
+def test_a_run_whose_rewards_code_changed_is_not_resumed(
+    train: Callable[..., pt.RunResult], tmp_path: Path, changed: str
+) -> None:
+    (tmp_path / "other.py").write_text("def two(pairs):\n    return [2.0 for _ in pairs]\n")
+    with pytest.raises(RunError, match="out of credit"):
+        train("run", "breaks", steps=4, true_reward=f"{tmp_path / 'other.py'}:two")
+    before = weights(tmp_path / "run" / "checkpoint")
+    file = tmp_path / ("rewards.py" if changed == "reward" else "other.py")
+    file.write_text(file.read_text().replace("0.0 for", "1.0 for").replace("2.0 for", "3.0 for"))
+    what = "the reward" if changed == "reward" else "the true reward"
+    with pytest.raises(OtherRun, match=rf"{what} changed since the run in .* began: put back what it began with"):
+        pt.train(pt.PPOGT(**_settings(tmp_path / "run")), resume=True)
+    after = weights(tmp_path / "run" / "checkpoint")
+    assert all(tensor.equal(after[name]) for name, tensor in before.items())
 
 
 def _settings(folder: Path) -> dict[str, Any]:

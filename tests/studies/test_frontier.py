@@ -19,12 +19,14 @@ import pytest
 
 from penchant.cli import main
 from penchant.config import to_yaml
+from penchant.digests import read_sums
 from penchant.errors import InputError, RunError
 from penchant.metrics import Evaluations, best_of_n, limit_line, matched_efficiency
 from penchant.reports import report
 from penchant.studies import FrontierConfig, preset
 from penchant.studies.frontier import run_frontier
 from penchant.studies.grid import grid
+from penchant.studies.runner import is_complete
 from penchant.studies.study import StudyResult
 from penchant.studies.summary import summarize
 from penchant.studies.workers import Workers
@@ -169,6 +171,45 @@ def test_what_is_missing_or_damaged_is_run_again_to_the_same_numbers(
     again = run_frontier(FrontierConfig(**settings, out=str(copy)), workers=workers)
     assert again.ran == 3
     assert numbers_of(again.numbers) == numbers_of(first.numbers)
+
+
+def test_the_sums_of_every_stage_are_checked(
+    first: StudyResult, settings: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In a study that is complete: a stage of which any file was changed is no longer there."""
+    copy = tmp_path / "copy"
+    shutil.copytree(first.path, copy)
+    tasks = grid(FrontierConfig(**settings, out=str(copy))).tasks()
+    assert all(is_complete(task, copy) for task in tasks)
+    checked = 0
+    for task in tasks:
+        for name in read_sums(copy / task.place) or ():
+            file = copy / task.place / name
+            content = file.read_bytes()
+            file.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+            caplog.clear()
+            assert not is_complete(task, copy)
+            assert f"{file} is damaged" in caplog.text
+            file.write_bytes(content)
+            checked += 1
+    assert checked > 3 * len(tasks)
+
+
+def test_damaged_numbers_of_a_study_are_made_anew(
+    first: StudyResult, settings: dict[str, Any], workers: Workers, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(first.path, copy)
+    file = copy / "study.json"
+    text = file.read_text()
+    file.write_text(text.replace('"train": 6', '"train": 7'))
+    assert file.read_text() != text
+    with pytest.raises(InputError, match=r"study\.json is damaged"):
+        report([copy], tmp_path / "page.html")
+    again = run_frontier(FrontierConfig(**settings, out=str(copy)), workers=workers)
+    assert again.ran == 0
+    assert again.numbers["prompts"] == {"train": 6, "eval": 4}
+    assert json.loads(file.read_text())["prompts"] == {"train": 6, "eval": 4}
 
 
 def test_a_run_without_its_model_is_run_anew_and_leftovers_are_swept(

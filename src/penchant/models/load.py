@@ -98,7 +98,7 @@ def open_network(
 
     place = choose_device(model.device)
     folder = locate(model.name)
-    _check_digests(Path(folder))
+    check_saved_files(Path(folder))
     if not scalar:
         check_kind(Path(folder), "policy")
     tokenizer = open_tokenizer(folder, model)
@@ -133,7 +133,7 @@ def load_renderer(model: str | Path, *, template: Template = "auto", trust_remot
 
     settings = ModelConfig(name=str(model), trust_remote_code=trust_remote_code)
     folder = locate(settings.name)
-    _check_digests(Path(folder), weights=False)
+    check_saved_files(Path(folder), weights=False)
     return Renderer(open_tokenizer(folder, settings), template=template, embeddings=_stated_rows(folder, settings))
 
 
@@ -195,7 +195,7 @@ def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool
 
 def _opened(kind: Any, folder: str, options: dict[str, Any], fresh_head: bool) -> Any:
     """Return the network of a folder or hub id, its adapters merged in."""
-    _check_digests(Path(folder))
+    check_saved_files(Path(folder))
     base = adapter_base(Path(folder))
     if base is None:
         return complete(kind, folder, options, may_lack="score." if fresh_head else "", may_drop_head=fresh_head)
@@ -212,7 +212,7 @@ def _opened(kind: Any, folder: str, options: dict[str, Any], fresh_head: bool) -
     return merge_adapters(load_adapters(_opened(kind, base, options, scalar), folder), folder)
 
 
-def _check_digests(folder: Path, *, weights: bool = True) -> None:
+def check_saved_files(folder: Path, *, weights: bool = True) -> None:
     """Refuse a saved model whose files are not what was written. One that Penchant did not write is left unchecked.
 
     Args:

@@ -21,14 +21,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from penchant.digests import read_sums, write_sums
+from penchant.digests import DamagedFile, read_sums, write_sums
 from penchant.engine.attention import states_at, unwrap
 from penchant.engine.score import Progress, Scorer, score, token_budget
 from penchant.engine.tree import TreeBatch
 from penchant.errors import InputError
 from penchant.files import write_atomically
 from penchant.models.finished import reward_checkpoint
-from penchant.models.load import open_network
+from penchant.models.load import check_saved_files, open_network
 from penchant.models.policy import save_network
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.types import Prompt, PromptGroup, Response
@@ -189,7 +189,11 @@ def load_reward_model(
     place = reward_checkpoint(folder)
     settings = ModelConfig(name=str(place), device=device, dtype=dtype)
     file = place / READING
-    reading = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    check_saved_files(file.parent)
+    try:
+        reading = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    except (OSError, ValueError) as error:
+        raise DamagedFile(f"{file} cannot be read ({error}): put back a good copy") from error
     network, renderer = open_network(
         settings, scalar=True, template=template or reading.get("template", "auto"), overflow=overflow
     )

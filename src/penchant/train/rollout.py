@@ -197,8 +197,8 @@ def _sample(
     except PenchantError as error:
         save(loop, optimizer)
         raise RunError(
-            f"{error} (at step {number + 1} of {config.steps}; the {number} steps done are kept: set the reward right "
-            "and continue with --resume)"
+            f"{error} (at step {number + 1} of {config.steps}; the {number} steps done are kept: mend what it fails "
+            "on, its own code unchanged, and continue with --resume)"
         ) from error
     return scored, true
 
