@@ -400,6 +400,7 @@ def test_data_convert_keeps_everything(run: Callable[..., Run], inputs: Path, na
     content = gzip.decompress(first) if name.endswith(".gz") else first
     assert (inputs / "again.jsonl").read_bytes() == content
     assert run("data", "convert", "good.jsonl", "-o", "x.csv").code == 2
+    assert "which would be lost" in run("data", "convert", "good.jsonl", "-o", "./good.jsonl").err
     assert run("data", "convert", "good.jsonl", "-o", "nowhere/x.jsonl").code == 2
     assert not (inputs / "x.csv").exists()
 

@@ -313,6 +313,8 @@ def _columns(pairs: Sequence[str]) -> dict[str, str | None]:
 def _convert(options: argparse.Namespace) -> int:
     from penchant.data import read_preferences, write_groups
 
+    if Path(options.out).exists() and Path(options.file).exists() and Path(options.out).samefile(options.file):
+        raise InputError(f"{options.out} is the file to convert, which would be lost; write to another name")
     loaded = read_preferences(
         options.file,
         ties=options.ties,

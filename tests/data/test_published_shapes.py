@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from penchant.data import load_demonstrations, load_preferences, load_prompts
+from penchant.data import (
+    check_preferences,
+    load_demonstrations,
+    load_preferences,
+    load_prompts,
+    read_preferences,
+)
 from penchant.errors import InputError
 from penchant.types import Comparison, Message, PromptGroup
 
@@ -161,3 +167,63 @@ def test_labels_as_tables_write_them(tmp_path: Path, label: Any, good: int) -> N
     for name in ("label", "kto_tag"):
         (group,) = load_preferences(save(tmp_path / "a.jsonl", DONE | {name: label}))
         assert group.scores == (good,)
+
+
+@pytest.mark.parametrize(
+    ("texts", "verdict"),
+    [
+        (("response_a", "response_b"), ("A", "B")),
+        (("answer 1", "answer 2"), ("2", "1")),
+        (("model_one", "model_two"), ("model_two", "model_one")),
+    ],
+)
+def test_names_of_columns_are_no_responses(refusal: Any, texts: tuple[str, str], verdict: tuple[str, str]) -> None:
+    row = dict(zip(texts, ("The Po.", "The moon."), strict=True))
+    message = refusal({"prompt": "Name a river.", "chosen": verdict[0], "rejected": verdict[1], **row})
+    assert "seem to name the columns" in message
+    assert all(repr(name) in message for name in texts)
+
+
+def test_short_responses_are_responses(tmp_path: Path) -> None:
+    row = {"prompt": "A or B?", "chosen": "A", "rejected": "B", "reason_a": "It comes first."}
+    (group,) = load_preferences(save(tmp_path / "a.jsonl", row))
+    assert [response.text for response in group.responses] == ["A", "B"]
+
+
+def test_preferences_from_zero_may_mean_the_opposite(tmp_path: Path, refusal: Any) -> None:
+    rows = [{"instruction": f"q{n}", "output_1": "a", "output_2": "b", "preference": n} for n in (0, 1, 2)]
+    message = refusal(*rows[:2], ties="drop", bad_rows="skip")
+    assert "the column 'preference' holds 0 and 1 only" in message
+    assert len(load_preferences(save(tmp_path / "b.jsonl", *rows[:2]), ties="drop", layout="alpaca-eval")) == 1
+    assert len(load_preferences(save(tmp_path / "b.jsonl", *rows), ties="drop")) == 2  # with a 2, a 0 is a tie
+    assert len(load_preferences(save(tmp_path / "b.jsonl", rows[1]))) == 1
+    report = check_preferences(save(tmp_path / "b.jsonl", *rows[:2]), ties="drop")
+    assert any("holds 0 and 1 only" in refused for refused in report.refusals)
+
+
+@pytest.mark.parametrize("speaker", ["Assistant", "A", "Answer", "Bot"])
+def test_a_transcript_of_single_lines_is_cut_where_the_answer_begins(tmp_path: Path, speaker: str) -> None:
+    head = f"User: Is it so?\n{speaker}:"
+    row = {"chosen": f"{head} Sure! Yes.", "rejected": f"{head} Sure! No."}
+    (group,) = load_preferences(save(tmp_path / "a.jsonl", row))
+    assert group.prompt == head
+    assert [response.text for response in group.responses] == [" Sure! Yes.", " Sure! No."]
+
+
+def test_what_nobody_sees_is_no_text(tmp_path: Path, refusal: Any) -> None:
+    assert "field 'chosen' is empty" in refusal(PAIR | {"chosen": "\u200b\ufeff"})
+    loaded = read_preferences(save(tmp_path / "b.jsonl", PAIR | {"rejected": "The\u200b Po."}))
+    assert "1 comparisons are between responses that differ in white space" in loaded.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["a<\uff5cend\u2581of\u2581sentence\uff5c>", "<human>: q\n<bot>:", "<start_of_role>user<end_of_role>q"]
+)
+def test_marks_of_other_templates(tmp_path: Path, text: str) -> None:
+    loaded = read_preferences(save(tmp_path / "a.jsonl", PAIR | {"prompt": text}))
+    assert "hold marks of a chat template" in loaded.warnings[0]
+
+
+def test_a_number_of_the_best_response_is_a_verdict(refusal: Any) -> None:
+    row = {"prompt": "Name a river.", "responses": ["The Po.", "The moon."], "best": 0}
+    assert "field 'best' says how good" in refusal(row, load=load_demonstrations)

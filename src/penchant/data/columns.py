@@ -65,9 +65,10 @@ QUALITY_WORD = re.compile(
     r"unsafe|good|bad|accept|accepted|reject|rejected|chosen|prefer|preferred|preference|better|worse|winner|"
     r"thumbs|desirable|approved|solved|passed|failed|valid|invalid|hallucinated|flag|flagged|feedback|upvoted|downvotes|"
     r"downvoted|accuracy|verdict|judgement|judgment|win|won|lost|loser|incorrect|wrong|fail|failure|success|harmful|liked|"
-    r"disliked|truthful|honesty|comparisons|pass|passes|upvote|downvote|karma|nsfw|"
+    r"disliked|truthful|honesty|comparisons|best|worst|selected|picked|pass|passes|upvote|downvote|karma|nsfw|"
     r"offensive|hateful|harmfulness|hallucination|broken|critic"
 )
+LONGEST_POINTER = 40  # characters of a text that may be a column's name
 # A whole cell that judges, under any name.
 VERDICT = re.compile(
     r"good|bad|wrong|correct|incorrect|accept(?:ed)?|reject(?:ed)?|pass(?:ed)?|fail(?:ed)?|(?:un)?(?:safe|helpful)|"
@@ -230,6 +231,35 @@ def refuse_lost(group: PromptGroup, unread: Mapping[str, Any], layout: str, *, p
                 f"field {column!r} is not read by the layout {layout}, though by its name it is part of the prompt. "
                 f"Say what it is (data.columns={{prompt: {column}}}, or input or system); {leave_out}",
             )
+
+
+def refuse_pointers(group: PromptGroup, unread: Mapping[str, Any]) -> None:
+    """Refuse responses that only name the columns with the texts, such as "A" and "B" beside `response_a`.
+
+    Raises:
+        RowError: names the columns that are meant.
+    """
+    texts = {name.strip().lower(): name for name, value in unread.items() if is_text(value)}
+    if not (texts and group.comparisons):
+        return
+    named = [_column_named(response.text.strip().lower(), texts) for response in group.responses]
+    if None in named or len(set(named)) < len(named):
+        return
+    columns = [cut(name) for name in named if name is not None]
+    raise RowError(
+        "unread",
+        f"the responses {cut(group.responses[0].text)!r} and {cut(group.responses[1].text)!r} seem to name the columns "
+        f"{columns[0]!r} and {columns[1]!r}, which hold the texts: write the texts themselves, or leave these columns "
+        f"out (data.columns={{{columns[0]}: null, {columns[1]}: null}})",
+    )
+
+
+def _column_named(text: str, columns: Mapping[str, str]) -> str | None:
+    """The column that a text names, by its whole name or by the end of it."""
+    if not text or len(text) > LONGEST_POINTER:
+        return None
+    ends = [column for low, column in columns.items() if re.search(rf"[_\-. ]{re.escape(text)}\Z", low)]
+    return columns.get(text) or next(iter(ends), None)
 
 
 def _said(group: PromptGroup) -> set[str]:

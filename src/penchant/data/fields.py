@@ -41,6 +41,7 @@ CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 # What programs write into a cell of text that holds nothing.
 NO_TEXT = ("", "none", "nan", "<na>", "<noinput>")
 FLAGS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}  # as tables write them
+INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"  # characters without a width: a text of them alone is empty
 SHOWN_NAME = 60  # characters of a name or value in a message
 
 
@@ -112,7 +113,7 @@ def as_text(value: object, name: str, *, empty_ok: bool = False) -> str:
             f"field {name!r}: half of a surrogate pair (\\u{ord(value[error.start]):04x}) at character "
             f"{error.start + 1}, which is no text; repair the program that cut this string",
         ) from None
-    if not empty_ok and not value.strip():
+    if not empty_ok and not value.strip().strip(INVISIBLE):
         raise RowError("empty", f"field {name!r} is empty; give it some text")
     return value
 

@@ -9,12 +9,20 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from penchant.data import demonstrations, labels, own, pairs, several
-from penchant.data.columns import SYSTEM_COLUMNS, ReadRow, add_context, quality_columns, refuse_lost, text_columns
+from penchant.data.columns import (
+    SYSTEM_COLUMNS,
+    ReadRow,
+    add_context,
+    quality_columns,
+    refuse_lost,
+    refuse_pointers,
+    text_columns,
+)
 from penchant.data.fields import ROLES, RowError, cut
 from penchant.errors import InputError
 from penchant.types import PromptGroup
@@ -47,6 +55,7 @@ class Layout:
             prompt.
         assumed: whether nobody said what the comparisons say, so that they are only made if the layout was prescribed.
         doubt: raises `RowError` for a row that is only read if the layout was prescribed by name.
+        codes: a column, and what is uncertain of all its values in a file, unless the layout was prescribed.
     """
 
     name: str
@@ -57,6 +66,7 @@ class Layout:
     context: bool = True
     assumed: bool = False
     doubt: Callable[[Row], None] = _no_doubt
+    codes: tuple[str, Callable[[Collection[object]], str]] | None = None
 
     @property
     def fields(self) -> str:
@@ -95,6 +105,7 @@ class Layout:
         if self.context:
             group = add_context(group, seen)
         refuse_lost(group, seen.unread(), self.name, prescribed=prescribed)
+        refuse_pointers(group, seen.unread())
         comparisons = () if self.assumed and not prescribed else group.comparisons
         return group.replace(source=source, comparisons=comparisons)
 
@@ -192,6 +203,7 @@ PREFERENCES: tuple[Layout, ...] = (
         "alpaca-eval",
         (("instruction",), ("output_1",), ("output_2",), ("preference",)),
         several.read_alpaca_eval,
+        codes=("preference", several.ambiguous_preferences),
     ),
     Layout(
         "instructgpt-summaries",

@@ -15,6 +15,7 @@ from penchant.data.parse import BadRows, Parsed, parse_source
 from penchant.data.settle import (
     Ties,
     mark_warnings,
+    refuse_codes,
     refuse_judged,
     refuse_merging,
     require_choice,
@@ -127,6 +128,7 @@ def read_preferences(
         source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS, columns=columns
     )
     warnings = settle_bad_rows(source, parsed, bad_rows)
+    refuse_codes(source, parsed)
     refuse_merging(source, parsed)
     tied = count_ties(parsed.groups)
     groups = settle_ties(source, parsed.groups, tied, ties, warnings)

@@ -7,15 +7,33 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from penchant.data.fields import INVISIBLE
 from penchant.types import PromptGroup
 
 # Text that was written for one model's template is no text for another, nor for the same one: its marks come twice.
 MARK = re.compile(
-    r"<\|[A-Za-z_]{2,30}\|>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|</s>|<s>|<bos>|<eos>|<image>|"
+    r"<\|[A-Za-z_]{2,30}\|>|<\uff5c[^<>\n]{2,30}\uff5c>|<(?:start|end)_of_(?:turn|role)>|<(?:human|bot)>:|\[/?INST\]|<</?SYS>>|</s>|<s>|<bos>|<eos>|<image>|"
     r"### (?:Instruction|Response|Human|Assistant|Input):|(?:\A|\n)\s*(?:Human|Assistant|USER|ASSISTANT):"
 )
+UNSEEN = str.maketrans("", "", INVISIBLE)
 # Every mark holds one of these, which are found a hundred times as fast.
-HINTS = ("<|", "_of_turn>", "INST]", "SYS>>", "s>", "<image>", "### ", "uman:", "ssistant:", "USER:", "ASSISTANT:")
+HINTS = (
+    "<|",
+    "<\uff5c",
+    "_of_turn>",
+    "_of_role>",
+    "<human>:",
+    "<bot>:",
+    "INST]",
+    "SYS>>",
+    "s>",
+    "<image>",
+    "### ",
+    "uman:",
+    "ssistant:",
+    "USER:",
+    "ASSISTANT:",
+)
 
 
 @dataclass(frozen=True)
@@ -94,4 +112,4 @@ def alike_sentence(sources: Sequence[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    return unicodedata.normalize("NFC", " ".join(text.split()))
+    return unicodedata.normalize("NFC", " ".join(text.translate(UNSEEN).split()))

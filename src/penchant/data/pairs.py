@@ -30,7 +30,8 @@ STRAY_MARKER = re.compile(r"\b(?:Human|Assistant):")
 # Where a response begins in text written for a template; the prompt ends after the last one that both texts
 # share.
 RESPONSE_MARKER = re.compile(
-    r"\n\nAssistant:|### Response:\s*|<\|im_start\|>assistant\n|<\|assistant\|>\n?|\[/INST\]|"
+    r"\n\s*(?:Assistant|ASSISTANT|AI|Bot|A|Answer|Response):|### Response:\s*|"
+    r"<\|im_start\|>assistant\n|<\|assistant\|>\n?|\[/INST\]|"
     r"<start_of_turn>model\n|<\|start_header_id\|>assistant<\|end_header_id\|>\n\n"
 )
 

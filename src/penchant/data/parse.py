@@ -30,6 +30,7 @@ class Parsed:
     Attributes:
         prescribed: whether somebody named the layout.
         unread: the columns that hold something and are not read, with the number of their rows.
+        codes: the values of the column that the layout's `codes` names.
         texts: per group, a digest of every unread column that holds text of its own.
     """
 
@@ -39,6 +40,7 @@ class Parsed:
     problems: list[RowProblem] = field(default_factory=list)
     unread: Counter[str] = field(default_factory=Counter)
     texts: list[dict[str, int]] = field(default_factory=list)
+    codes: set[object] = field(default_factory=set)
 
     @property
     def rows(self) -> int:
@@ -133,6 +135,8 @@ def _add(
         parsed.problems.append(RowProblem(item.source, "value", str(error)))
         return
     unread = row.unread()
+    if parsed.layout.codes is not None:
+        parsed.codes.add(row[parsed.layout.codes[0]])
     parsed.groups.append(group)
     parsed.unread.update(unread.keys())
     parsed.texts.append({name: hash(repr(unread[name])) for name in text_columns(unread, group)})

@@ -90,6 +90,19 @@ def refuse_merging(source: str | Path, parsed: Parsed) -> None:
                 )
 
 
+def refuse_codes(source: str | Path, parsed: Parsed) -> None:
+    """Refuse a file whose verdicts may mean one thing or the opposite.
+
+    Raises:
+        InputError: says which column, and how to say what is meant.
+    """
+    if parsed.layout.codes is None or parsed.prescribed:
+        return
+    doubt = parsed.layout.codes[1](parsed.codes)
+    if doubt:
+        raise InputError(f"{source}: {doubt}")
+
+
 def settle_bad_rows(source: str | Path, parsed: Parsed, bad_rows: BadRows) -> list[str]:
     """Warnings for skipped rows.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from itertools import combinations
 from typing import Any
 
@@ -126,6 +127,19 @@ def read_alpaca_eval(row: Row) -> PromptGroup:
     group = PromptGroup(instruction_turns(row), responses, [_verdict(verdict, 0, 1, name)])
     refuse_identical(group.responses, group.comparisons, "output_1")
     return group
+
+
+def ambiguous_preferences(values: Collection[object]) -> str:
+    """What is wrong with a file's preferences, if it is not certain what they mean; else nothing.
+
+    0 is a tie in AlpacaFarm's files. Others count the two outputs from 0, and in theirs a 1 means the second.
+    """
+    if 0 in values and all(value in (0, 1) for value in values):
+        return (
+            "the column 'preference' holds 0 and 1 only, or 0 alone: either 0 is a tie and 1 the first output, or 0 is "
+            "the first and 1 the second. Set layout=alpaca-eval for ties, or write 1 and 2"
+        )
+    return ""
 
 
 def _verdict(verdict: int, first: int, second: int, annotator: str | None = None) -> Comparison:

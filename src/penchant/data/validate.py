@@ -18,7 +18,7 @@ from penchant.data.marks import begins_with_prompt, find_marks, look_alike
 from penchant.data.merge import count_ties, find_contradictions, merge_groups
 from penchant.data.pairs import speaks_for_both
 from penchant.data.parse import BadRows, Parsed, parse_source
-from penchant.data.settle import Ties, refuse_merging, settle_bad_rows, settle_ties
+from penchant.data.settle import Ties, refuse_codes, refuse_merging, settle_bad_rows, settle_ties
 from penchant.data.templates import template_warnings
 from penchant.errors import InputError
 from penchant.types import Comparison, PromptGroup, prompt_text
@@ -118,6 +118,7 @@ def _refusals(report: CheckReport, parsed: Parsed, *, ties: Ties, bad_rows: BadR
     source = report.source
     steps: list[Callable[[], object]] = [
         lambda: settle_bad_rows(source, parsed, bad_rows),
+        lambda: refuse_codes(source, parsed),
         lambda: refuse_merging(source, parsed),
         lambda: settle_ties(source, parsed.groups, report.ties, ties, []),
     ]
