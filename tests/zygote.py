@@ -91,7 +91,7 @@ def become(order: dict[str, Any], command: Any, client: socket.socket | None = N
         if order["start"][:1] == ["-c"]:
             exec(compile(order["start"][1], "<tutorial>", "exec"), {"__name__": "__main__"})
             code = 0
-        elif order["start"][:2] == ["-m", worker_server.__name__]:
+        elif [part for part in order["start"] if part != "-P"][:2] == ["-m", worker_server.__name__]:
             worker_server.main()
             code = 0
         else:
