@@ -24,6 +24,7 @@ import pytest
 
 from old_folders import unpack
 from penchant.cli import main
+from penchant.data import render_all
 from penchant.data.collected import read_collected
 from penchant.digests import warn_without_digests
 from penchant.errors import PenchantError
@@ -114,8 +115,10 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     ),
     "study": ("study", run_study),
 }
-MOST_FILES = {"study": 12, "prepared data": 12}
+MOST_FILES = {"study": 12}
 """Of folders whose reading takes seconds."""
+FLIPS = {"judge store": 30, "collect database": 60, "prepared data": 6, "study": 1}
+"""Per file, where it is not 2."""
 UNREAD = (".html", ".png", ".md")
 
 
@@ -131,6 +134,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
     unpack(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PENCHANT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(render_all, "WORTH_KEEPING", 1)  # so that token ids are kept
     writer = runpy.run_path(str(FIXTURES / "write_folders.py"))
     for words in COMMANDS.get(kind, ()):
         assert main(list(words)) == 0
@@ -157,9 +161,9 @@ def test_a_flipped_byte_changes_no_number_in_silence(
     generator, counts, silent = random.Random(made), Counter[str](), []
     if made in MOST_FILES:
         files = sorted(generator.sample(files, min(MOST_FILES[made], len(files))))
-    times = int(os.environ.get("PENCHANT_FLIPS", "30" if target.is_file() or made == "judge store" else "2"))
+    times = int(os.environ.get("PENCHANT_FLIPS", FLIPS.get(made, 2)))
     shutil.copytree(tmp_path, good, ignore=shutil.ignore_patterns(good.name))
-    for path in files * (1 if made in MOST_FILES else times):
+    for path in files * times:
         _restore(good / name, target)
         content = bytearray(path.read_bytes())
         place, mask = generator.randrange(len(content)), 1 << generator.randrange(8)
