@@ -92,7 +92,10 @@ def child(words: list[str]) -> None:
         return call
 
     for name in ("digest_file", "read_sums", "write_sums", "check_files", "append_block_digests", "has_own_sums"):
-        setattr(digests, name, clocked(getattr(digests, name)))
+        plain = getattr(digests, name)
+        for module in [module for key, module in sys.modules.items() if key.startswith("penchant")]:
+            if getattr(module, name, None) is plain:  # some have imported it by name already
+                setattr(module, name, clocked(plain))
     digests.BlockDigests.check_blocks = clocked(digests.BlockDigests.check_blocks)  # type: ignore[method-assign]
 
     from penchant import cli
