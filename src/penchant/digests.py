@@ -15,6 +15,7 @@ import os
 import struct
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -31,6 +32,7 @@ BLOCK = 1 << 18  # bytes: small enough that a step checks little more than it re
 BLOCK_DIGEST = 16  # bytes of a block's digest
 MAGIC = b"penchant-blocks1"
 TRAILER = struct.Struct("<16s32s")  # the magic, and the digest of the block digests
+AT_ONCE = 2  # files whose digests are computed at the same time
 SETTLED_S = 5.0  # after so long, times of a file that differ do differ
 
 _known: dict[tuple[str, int, int, int, int, int], str] = {}  # digests of this process
@@ -63,6 +65,13 @@ def _digest_once(path: Path) -> str:
     if time.time() - max(status.st_mtime, status.st_ctime) > SETTLED_S:
         _known[key] = digest
     return digest
+
+
+def _digest_or_error(path: Path) -> str | OSError:
+    try:
+        return _digest_once(path)
+    except OSError as error:
+        return error
 
 
 # -- folders ------------------------------------------------------------------------------------------------------
@@ -102,7 +111,9 @@ def write_sums(folder: Path, sums: dict[str, str] | None = None) -> None:
     """
     if sums is None:
         files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS)
-        sums = {path.relative_to(folder).as_posix(): digest_file(path) for path in files}
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            digests = list(threads.map(digest_file, files))
+        sums = {path.relative_to(folder).as_posix(): digest for path, digest in zip(files, digests, strict=True)}
     lines = (MARK, *(f"{digest}  {name}" for name, digest in sums.items()))
     write_atomically(folder / SUMS, "\n".join(lines) + "\n")
 
@@ -133,6 +144,10 @@ def check_files(folder: Path, names: Iterable[str]) -> None:
     if sums is None:
         warn_without_digests(folder)
         return
+    names = list(names)
+    present = [folder / name for name in names if name in sums and (folder / name).is_file()]
+    with ThreadPoolExecutor(AT_ONCE) as threads:  # a digest is computed without the interpreter's lock
+        digests = dict(zip(present, threads.map(_digest_or_error, present), strict=True))
     for name in names:
         path = folder / name
         if name not in sums:
@@ -140,7 +155,9 @@ def check_files(folder: Path, names: Iterable[str]) -> None:
                 raise DamagedFile(f"{path} is not listed in {folder / SUMS}. {_remedy(folder / SUMS)}")
             continue
         try:
-            digest = _digest_once(path)
+            digest = digests[path] if path in digests else _digest_once(path)
+            if isinstance(digest, OSError):
+                raise digest
         except FileNotFoundError:
             raise DamagedFile(f"{path} is missing, but listed in {folder / SUMS}: put back a copy of it") from None
         except OSError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,10 @@ def save(folder: Path, policy: Learner, state: dict[str, Any] | None) -> None:
         if state is not None:
             (building / STATE).parent.mkdir()
             torch.save(state, building / STATE)
-        write_sums(building)
-        _sync(building)
+        with ThreadPoolExecutor(1) as disk:  # which is waited for while digests are computed
+            synced = disk.submit(_sync, building)
+            write_sums(building)
+            synced.result()
         if folder.exists() or folder.is_symlink():
             remove(old)
             os.replace(folder, old)
@@ -78,6 +81,7 @@ def load(folder: Path, policy: Learner) -> dict[str, Any] | None:
     recover(folder)
     if not folder.exists():
         return None
+    check_files(folder, [STATE, *(file.name for file in folder.glob("*.safetensors"))])  # at once: several are faster
     state = load_state(folder)
     load_weights(folder, policy.model)
     return state
