@@ -91,7 +91,7 @@ class WeakToStrongConfig(Study):
     def _known(self) -> Self:
         if unknown := [name for name in self.tasks if name not in NAMES]:
             raise ValueError(f"`tasks` has {', '.join(unknown)}; there are {', '.join(NAMES)}")
-        for name in ("tasks", "seeds", "imitation", "templates"):
+        for name in ("tasks", "imitation", "templates"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise ValueError(f"`{name}` has one of its values twice: it would count as two")
         for name, told in (
