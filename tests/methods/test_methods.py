@@ -83,7 +83,8 @@ def same_numbers(one: Path, other: Path) -> None:
 def test_a_run_leaves_all_that_a_run_directory_holds(train: Callable[..., pt.RunResult], method: str) -> None:
     run = train(method, "run", evaluate={"every_steps": 4, "samples": {"max_new_tokens": 5, "reward": "vader"}})
     names = {path.name for path in run.path.iterdir()}
-    assert names == {"config.yaml", "provenance.json", "metrics.jsonl", "samples.jsonl", "result.json", "checkpoint"}
+    files = {"config.yaml", "provenance.json", "metrics.jsonl", "samples.jsonl", "result.json"}
+    assert names == files | {"checkpoint", "SHA256SUMS"}
     assert (run.path / "config.yaml").read_text().startswith(f"method: {method}\n")
     assert run.metrics == json.loads((run.path / "result.json").read_text())
     assert run.metrics["status"] == "done"

@@ -337,7 +337,8 @@ def test_a_run_leaves_all_that_a_run_directory_holds(train: Callable[..., pt.Run
     samples = {"max_new_tokens": 4, "reward": "vader"}
     run = train("run", evaluate={"every_steps": 2, "samples": samples}, true_reward="vader")
     names = {path.name for path in run.path.iterdir()}
-    assert names == {"config.yaml", "provenance.json", "metrics.jsonl", "samples.jsonl", "result.json", "checkpoint"}
+    files = {"config.yaml", "provenance.json", "metrics.jsonl", "samples.jsonl", "result.json"}
+    assert names == files | {"checkpoint", "SHA256SUMS"}
     assert [row["step"] for row in lines(run.path)] == [1, 2, 3]
     assert [row["step"] for row in lines(run.path, "eval")] == [0, 2, 3]
     logged = {"reward", "true_reward", "kl_nats", "kl_coefficient", "tokens", "clip_fraction", "policy_loss"}

@@ -48,7 +48,7 @@ def test_encoders_are_told_from_language_models(encoder: str, stories: str) -> N
 def test_an_encoders_features_are_means_over_the_tokens_of_each_text_alone(encoder: str, tmp_path: Path) -> None:
     reader = load_reader(ModelConfig(name=encoder))
     assert isinstance(reader, EncoderReader)
-    found = activations(reader, TEXTS, tmp_path / "kept")
+    found = activations(reader, TEXTS, tmp_path / "kept").read()
     assert found.shape == (3, 4, 16)
     tokenizer = reader.encoder.tokenizer
     for place, text in enumerate(TEXTS):
@@ -62,7 +62,7 @@ def test_an_encoders_features_are_means_over_the_tokens_of_each_text_alone(encod
 
 def test_an_encoder_compares_options(encoder: str, tmp_path: Path) -> None:
     pairs = [PromptGroup("Tom", [" ran.", " slept."]), PromptGroup("Tom", [" slept.", " ran."])]
-    found = activations(load_reader(ModelConfig(name=encoder)), pairs, tmp_path / "kept")
+    found = activations(load_reader(ModelConfig(name=encoder)), pairs, tmp_path / "kept").read()
     np.testing.assert_allclose(found[:, 0], -found[:, 1], atol=2e-3)
     assert np.abs(found).max() > 0.01
 

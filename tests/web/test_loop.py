@@ -134,4 +134,4 @@ def test_people_judge_what_two_models_wrote(
     monkeypatch.chdir(tmp_path)
     judge = ["judge.name=people", f"judge.paths=[{site.config.out}]", "out=judged"]
     assert main(["judge", "after.jsonl", "--against", "before.jsonl", *judge]) == 0
-    assert "after.jsonl: wins 100% [100%, 100%] against before.jsonl (6 pairs, 6 prompts" in capsys.readouterr().out
+    assert "after.jsonl: wins 100% [54%, 100%] against before.jsonl (6 pairs, 6 prompts" in capsys.readouterr().out
