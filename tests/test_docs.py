@@ -15,6 +15,7 @@ from zygote import CLIENT
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LONG = ("agreement.md", "rewards.md", "studies.md", "weak.md")  # a quarter of a minute to a minute each
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -49,7 +50,10 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         server.kill()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] * (page.name in LONG), id=page.name) for page in PAGES],
+)
 def test_the_page_runs(page: Path, tmp_path: Path, stories: str, command: Path) -> None:
     (tmp_path / "stories260K").symlink_to(stories)
     places = os.pathsep.join([str(command), str(Path(sys.executable).parent), os.environ["PATH"]])

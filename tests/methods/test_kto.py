@@ -274,6 +274,7 @@ def test_bad_labels_are_named_before_anything_is_written(
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_bits(
     penchant: Callable[..., Any], tiny_model: str, labelled_file: Path, tmp_path: Path
 ) -> None:

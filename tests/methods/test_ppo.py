@@ -136,6 +136,7 @@ def test_with_a_penalty_it_finds_the_optimum_in_closed_form(
         assert chance(run.path / "checkpoint", prompt) == pytest.approx(odds / (1 + odds), abs=0.04)
 
 
+@pytest.mark.slow
 def test_the_optimum_holds_for_a_reward_that_comes_later(
     train: Callable[..., pt.RunResult], tiny_model: str, tmp_path: Path
 ) -> None:
@@ -172,6 +173,7 @@ def second_chance(model: str | Path, prompt: str) -> float:
     return total
 
 
+@pytest.mark.slow
 def test_the_controller_brings_the_kl_to_its_target(train: Callable[..., pt.RunResult]) -> None:
     """Within a factor of two on average, for targets that are eight times apart."""
     settings = BANDIT | {"steps": 50, "optimizer": {"learning_rate": 3e-3}}
@@ -451,6 +453,7 @@ def _settings(folder: Path) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name != "method"}
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_bits(
     penchant: Callable[..., Any], tiny_model: str, prompts: Path, tmp_path: Path
 ) -> None:

@@ -120,6 +120,7 @@ def test_a_run_at_temperatures(trained: dict[str, str], tmp_path: Path, capsys: 
     assert {file: file.stat().st_mtime_ns for file in (out / "drawn").iterdir()} == times
 
 
+@pytest.mark.slow
 def test_every_setting_of_temperatures_counts(trained: dict[str, str], tmp_path: Path) -> None:
     base = {"responses": [trained["run"]], "judge": "longest", "temperatures": (1,), "out": str(tmp_path / "out")}
 

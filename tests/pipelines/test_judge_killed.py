@@ -44,6 +44,7 @@ def _found(out: Path) -> Any:
     return of_content(json.loads((out / "judge.json").read_text()))
 
 
+@pytest.mark.slow
 def test_killed_twice_nothing_kept_is_paid_for_twice(
     penchant: Any, endpoint: FakeEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,7 @@ def test_what_counts_as_overlap(text: str, found: bool) -> None:
     assert guard.found_in(text) is found
 
 
+@pytest.mark.slow
 def test_no_training_document_holds_what_is_evaluated_on(corpus: Any, data: Path) -> None:
     protected = {plain(document.text) for source in PROTECTED for document in source.documents(data)}
     assert len(protected) > 20_000

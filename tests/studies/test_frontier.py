@@ -146,6 +146,7 @@ def test_other_code_of_the_summary_makes_the_numbers_anew(
     config = FrontierConfig(**settings, out=str(copy))
     old = run_frontier(config, workers=workers).numbers
     changed = {**old, "methods": []}
+    (copy / "SHA256SUMS").unlink()  # whoever edits the numbers takes their digest away
     (copy / "study.json").write_text(json.dumps(changed))
     assert run_frontier(config, workers=workers).numbers == changed  # as long as the code is the same, it is kept
     (copy / "study.json").write_text(json.dumps({**changed, "code": "of another version"}))
@@ -325,6 +326,7 @@ def test_ppo_learns_a_reward_and_ppo_gt_has_the_true_one(
     assert all("true_reward" in row for row in rows if row["kind"] == "train")
 
 
+@pytest.mark.slow
 def test_the_paper_s_preset_starts_and_ends_with_stand_ins_for_what_the_hub_has(
     settings: dict[str, Any], workers: Workers, tmp_path: Path
 ) -> None:
@@ -412,20 +414,19 @@ def test_what_needs_a_failed_stage_fails_with_its_reason(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which is always full")
-def test_a_full_disk_stops_with_what_to_do_and_keeps_what_is_done(
+def test_a_failure_that_cannot_be_recorded_stops_with_what_to_do_and_keeps_what_is_done(
     study: Callable[..., FrontierConfig], workers: Workers, tmp_path: Path
 ) -> None:
     code = tmp_path / "broken.py"
     code.write_text("def broken(pairs):\n    raise ValueError('no reward today')\n")
     config = study(reward=f"{code}:broken", dpo=None, preferred_ft=None, unlikelihood=None, ppo_gt=PPO)
-    reference = grid(config).reference
     failed = Path(str(config.out)) / "failed"
-    failed.mkdir(parents=True)
+    failed.parent.mkdir(parents=True)
     (failed.parent / "study.yaml").write_text(to_yaml(config))
-    (failed / f".reference-{reference.address}.json.tmp").symlink_to("/dev/full")
-    with pytest.raises(RunError, match=r"No space left on device\. What is done stays: make room"):
+    failed.write_text("no folder")
+    with pytest.raises(RunError, match=r"cannot write .*failed.*What is done stays: make room"):
         run_frontier(config, workers=workers)
-    assert list(failed.iterdir()) == []
+    failed.unlink()
     assert list((failed.parent / "stages").glob("prompts-*/stage.json"))
     again = run_frontier(config, workers=workers)
     assert dict(again.failures)["reference"].endswith("no reward today")
@@ -488,6 +489,7 @@ def test_texts_become_prefixes(study: Callable[..., FrontierConfig], workers: Wo
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.slow
 def test_ctrl_c_and_again_continues(
     study: Callable[..., FrontierConfig], first: StudyResult, workers: Workers, tmp_path: Path, capfd: Any
 ) -> None:

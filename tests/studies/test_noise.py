@@ -159,6 +159,7 @@ def test_the_accuracy_is_that_of_the_models(result: StudyResult, config: NoiseCo
     assert dpo["points"][1]["accuracy"]["n"] == len(right)
 
 
+@pytest.mark.slow
 def test_a_second_call_runs_nothing(result: StudyResult, config: NoiseConfig, workers: Workers) -> None:
     assert run_noise(config, workers=workers).ran == 0
     wider = NoiseConfig(**{**config.model_dump(), "shares": [0, 0.2, 0.4], "few": None})

@@ -184,6 +184,7 @@ def test_options_are_dealt_out_among_rows_with_as_many() -> None:
 FINE_TUNED = {"name": "lm", "device": "cpu", "training": {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3}}
 
 
+@pytest.mark.slow
 def test_fine_tuned_students_and_a_chain(
     make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str
 ) -> None:
@@ -238,6 +239,7 @@ def _write_comparisons(folder: Path) -> None:
     file.write_bytes(gzip.compress("".join(rows).encode()))
 
 
+@pytest.mark.slow
 def test_reward_models_supervise_reward_models(
     make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str
 ) -> None:
@@ -289,6 +291,7 @@ def test_an_engine_supervises_and_who_knows_no_chess_has_no_gap(
     assert task["chance"] < 0.1
 
 
+@pytest.mark.slow
 def test_students_whose_model_learned_the_texts_first(
     make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str
 ) -> None:
@@ -309,6 +312,7 @@ def test_students_whose_model_learned_the_texts_first(
     assert scores[1] != scores[3]
 
 
+@pytest.mark.slow
 def test_students_are_asked_in_other_words(
     make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str
 ) -> None:
@@ -602,6 +606,7 @@ def test_pgr_falls_as_the_supervisors_errors_become_easy_to_imitate() -> None:
     assert abs(everywhere) < 0.1  # a copy of its supervisor
 
 
+@pytest.mark.slow
 def test_no_truth_reaches_a_fine_tuned_student(
     make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str, tmp_path: Path
 ) -> None:

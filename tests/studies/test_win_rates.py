@@ -235,6 +235,7 @@ def test_without_a_key_nothing_is_trained(make: Callable[..., WinRatesConfig], m
         assert not Path(str(config.out)).exists()
 
 
+@pytest.mark.slow
 def test_calls_that_failed_are_made_again_and_no_other(
     make: Callable[..., WinRatesConfig], endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,7 @@ def test_a_request_that_drips_is_let_go_too(address: tuple[str, int]) -> None:
     assert time.monotonic() - begun < 10
 
 
+@pytest.mark.slow
 def test_who_asks_gets_an_answer_again_and_again(address: tuple[str, int]) -> None:
     with connect(address) as connection:
         for _ in range(3):

@@ -135,7 +135,7 @@ def _end(board: Board, study: Path, task: Task, outcome: Outcome) -> None:
     record = _failure_file(task, study)
     if outcome.failed:
         write_text(record, json.dumps({"stage": task.label, "reason": outcome.reason}, indent=2) + "\n")
-    else:
+    elif record.exists():
         record.unlink(missing_ok=True)
 
 
