@@ -174,12 +174,11 @@ def test_a_verdict_is_kept_per_configuration_and_version(own_cache: Path, monkey
         before = len(probed)
         assert decoding_support(make(llama)).cached
         assert len(probed) == before + 1
-    before = len(probed)
-    decoding_support(make(lambda: llama(num_hidden_layers=1)))
-    monkeypatch.setattr("transformers.__version__", "99")
-    decoding_support(make(llama))
-    monkeypatch.undo()
-    assert len(probed) == before + 2
+    key = verdicts.verdict_key("decoding", make(llama))
+    assert verdicts.verdict_key("decoding", make(llama)) == key
+    assert verdicts.verdict_key("decoding", make(lambda: llama(num_hidden_layers=1))) != key
+    monkeypatch.setattr(verdicts.transformers, "__version__", "99")
+    assert verdicts.verdict_key("decoding", make(llama)) != key
 
 
 def test_a_cache_folder_that_takes_nothing_costs_only_the_verdict(
