@@ -505,3 +505,17 @@ def test_report_ends_with_its_path_and_is_one_page(run: Callable[..., Run], tiny
     assert 'src="http' not in page
     assert run("report", "nowhere", "-o", "x.html").code == 2
     assert not (inputs / "x.html").exists()
+
+
+def test_only_an_interrupted_run_hides_numbers_of_an_earlier_step(tmp_path: Path) -> None:
+    """Early stopping ends with the numbers of its best step, which are those of the weights that it keeps."""
+    estimate = {"value": 0.75, "low": 0.6, "high": 0.9}
+    rows = {
+        "first": {"step": 0, "held_out": {"accuracy": estimate}},
+        "final": {"step": 4, "held_out": {"accuracy": estimate}},
+    }
+    for status, shown in (("stopped_early", True), ("done", True), ("interrupted", False)):
+        metrics = {"status": status, "steps": 8, "seconds": 1.0, "warnings": [], **rows}
+        text = cli._summary(pt.RunResult("dpo", tmp_path, metrics))
+        assert ("held-out accuracy: 0.750" in text) == shown, status
+        assert ("not evaluated since step 4" in text) != shown, status

@@ -197,10 +197,10 @@ def _summary(result: RunResult) -> str:
     metrics = result.metrics
     lines = [f"{result.method}: {metrics['status']} after {metrics['steps']} steps, {metrics['seconds']:.0f} s"]
     first, final = metrics["first"] or {}, metrics["final"] or {}
-    if final and final["step"] < metrics["steps"]:  # interrupted: its numbers are of another policy than is left
-        when = f"step {final['step']}" if final["step"] else "before the first step"
+    if metrics["status"] == "interrupted" and final and final["step"] < metrics["steps"]:
+        when = f"step {final['step']}" if final["step"] else "the start"
         lines.append(
-            f"  not evaluated since {when} (evaluate.every_steps): the numbers of what was trained are not known"
+            f"  not evaluated since {when}: what the last steps changed is not known (see evaluate.every_steps)"
         )
         final = {}
     for name in ("accuracy", "label_accuracy", "loss", "margin"):

@@ -122,7 +122,8 @@ def rankings(settings: PlackettLuce) -> Objective:
         )
         shown = {"chosen_logps": logps[winners], "rejected_logps": logps[losers]}
         width = max(map(len, batch.rankings))
-        slots = torch.tensor([[*ranking, *[ranking[-1]] * (width - len(ranking))] for ranking in batch.rankings])
+        padded = [[*ranking, *[ranking[-1]] * (width - len(ranking))] for ranking in batch.rankings]
+        slots = torch.tensor(padded, device=losses.device)
         return Outcome(losses, slots, _paired(margins, margins, shown, batch).sums)
 
     return Objective(compute, _pair_weight, "rankings", needs=settings.needs)
