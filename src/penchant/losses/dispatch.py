@@ -131,45 +131,72 @@ def pair_losses(
         chosen_tokens=chosen_tokens,
         rejected_tokens=rejected_tokens,
     )
-    mean_chosen, mean_rejected = policy_chosen / chosen_tokens, policy_rejected / rejected_tokens
-    if isinstance(settings, ChosenNLL):
-        return nll(mean_chosen), (mean_chosen - mean_rejected).detach()
-    if isinstance(settings, ORPO):  # holds its own likelihood term, so it has no anchor
-        margins = log_odds(mean_chosen) - log_odds(mean_rejected)
-        return orpo(mean_chosen, mean_rejected, weight=settings.weight), margins.detach()
-    if isinstance(settings, SimPO):
-        losses = simpo(mean_chosen, mean_rejected, beta=settings.beta, gamma=settings.gamma)
-        margins = settings.beta * (mean_chosen - mean_rejected)
+    if isinstance(settings, ChosenNLL | ORPO | SimPO):
+        losses, margins = _without_reference(settings, policy_chosen / chosen_tokens, policy_rejected / rejected_tokens)
     else:
-        if ref_chosen is None or ref_rejected is None:
-            raise InputError(
-                f"the loss `{settings.name}` compares with a reference, but its log-probabilities are "
-                "missing; give ref_chosen and ref_rejected, or choose a loss without reference (simpo, orpo)"
-            )
-        policy_chosen, policy_rejected, ref_chosen, ref_rejected = same_pairs(
-            policy_chosen=policy_chosen,
-            policy_rejected=policy_rejected,
-            ref_chosen=ref_chosen,
-            ref_rejected=ref_rejected,
-        )
-        # policy and reference were scored in other batches: within float32's rounding of the sums nobody leads
-        rounding = ROUNDING * (policy_chosen.detach().abs() + policy_rejected.detach().abs())
-        logps: tuple[Pairs, ...] = (policy_chosen, policy_rejected, ref_chosen, ref_rejected)
-        if isinstance(settings, IPOMean | SigmoidNorm):
-            lengths = (chosen_tokens, rejected_tokens) * 2
-            logps = tuple(logp / tokens for logp, tokens in zip(logps, lengths, strict=True))
-            rounding = ROUNDING * (mean_chosen.detach().abs() + mean_rejected.detach().abs())
-        if isinstance(settings, LDDPO):
-            logps = _without_tails(settings, logps, fronts)
-        losses, margins = _with_reference(settings, *logps)
-        if isinstance(settings, WPO):
-            losses = _weighted_by_policy(
-                losses, policy_chosen, policy_rejected, chosen_tokens, rejected_tokens, squares
-            )
-        margins = margins.where(margins.detach().abs() > getattr(settings, "beta", 1.0) * rounding, 0.0)
+        sums = _sums_with_reference(settings, policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+        losses, margins = _with_reference(settings, sums, (chosen_tokens, rejected_tokens), fronts, squares)
     if weight := getattr(settings, "nll_weight", 0.0):
-        losses = losses + weight * nll(mean_chosen)
+        losses = losses + weight * nll(policy_chosen / chosen_tokens)
     return losses, margins.detach()
+
+
+def _without_reference(
+    settings: ChosenNLL | ORPO | SimPO, mean_chosen: Pairs, mean_rejected: Pairs
+) -> tuple[Pairs, Pairs]:
+    """(losses, margins) of mean log-probabilities per token, in nats."""
+    difference = mean_chosen - mean_rejected
+    match settings:
+        case ChosenNLL():
+            return nll(mean_chosen), difference
+        case ORPO(weight=weight):  # holds its own likelihood term, so it has no anchor
+            return orpo(mean_chosen, mean_rejected, weight=weight), log_odds(mean_chosen) - log_odds(mean_rejected)
+        case SimPO(beta=beta, gamma=gamma):
+            return simpo(mean_chosen, mean_rejected, beta=beta, gamma=gamma), beta * difference
+
+
+def _sums_with_reference(
+    settings: WithReference,
+    policy_chosen: Pairs,
+    policy_rejected: Pairs,
+    ref_chosen: Pairs | None,
+    ref_rejected: Pairs | None,
+) -> tuple[Pairs, ...]:
+    """The four sums in one shape and dtype, or an InputError where the reference's are missing."""
+    if ref_chosen is None or ref_rejected is None:
+        raise InputError(
+            f"the loss `{settings.name}` compares with a reference, but its log-probabilities are "
+            "missing; give ref_chosen and ref_rejected, or choose a loss without reference (simpo, orpo)"
+        )
+    return same_pairs(
+        policy_chosen=policy_chosen,
+        policy_rejected=policy_rejected,
+        ref_chosen=ref_chosen,
+        ref_rejected=ref_rejected,
+    )
+
+
+def _with_reference(
+    settings: WithReference,
+    sums: tuple[Pairs, ...],
+    tokens: tuple[Tensor, Tensor],
+    fronts: FrontSums | None,
+    squares: SquareSums | None,
+) -> tuple[Pairs, Pairs]:
+    """(losses, margins) of the losses that compare with a reference, from its sums and the policy's."""
+    chosen, rejected = sums[:2]
+    logps, size = sums, chosen.detach().abs() + rejected.detach().abs()
+    if isinstance(settings, IPOMean | SigmoidNorm):
+        logps = tuple(logp / lengths for logp, lengths in zip(sums, tokens * 2, strict=True))
+        size = logps[0].detach().abs() + logps[1].detach().abs()
+    if isinstance(settings, LDDPO):
+        logps = _without_tails(settings, sums, fronts)
+    losses, margins = _of_log_ratios(settings, *logps)
+    if isinstance(settings, WPO):
+        losses = _weighted_by_policy(losses, chosen, rejected, *tokens, squares)
+    # policy and reference were scored in other batches: within float32's rounding of the sums nobody leads
+    rounding = getattr(settings, "beta", 1.0) * ROUNDING * size
+    return losses, margins.where(margins.detach().abs() > rounding, 0.0)
 
 
 def _without_tails(settings: LDDPO, logps: Sequence[Pairs], fronts: FrontSums | None) -> tuple[Pairs, ...]:
@@ -191,8 +218,8 @@ def _weighted_by_policy(
     return losses * pair_weights(chosen, rejected, *squares, chosen_tokens, rejected_tokens)
 
 
-def _with_reference(settings: WithReference, *logps: Pairs) -> tuple[Pairs, Pairs]:
-    """(losses, margins) of the losses that compare with a reference; means instead of sums where those are wanted."""
+def _of_log_ratios(settings: WithReference, *logps: Pairs) -> tuple[Pairs, Pairs]:
+    """(losses, margins) of the loss's own function; `logps` are means instead of sums where it wants those."""
     chosen, rejected = log_ratios(*logps)
     difference = chosen - rejected
     match settings:

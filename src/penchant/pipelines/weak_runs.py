@@ -161,28 +161,14 @@ def weak_train(config: WeakTrain) -> RunResult:
         provenance = surroundings()
         folder.write_json("provenance.json", provenance)
         student.fit(trained.asked, labels, validation=stop_by, classes=len(rows.names))
-        own, other = (student.predict_proba(of.asked) for of in (trained, held))
+        other = student.predict_proba(held.asked)
         numbers: dict[str, Any] = {
             "method": config.method,
             "status": "done",
             "classes": list(rows.names),
             "task": config.task,
-            "rows": {
-                "learned_from": len(own),
-                "held_out": len(other),
-                "undecided": len(kept.examples) - len(held.examples),
-            },
-            **diagnostics(trained, own, held, other),
+            **_measured(config, student, trained, held, other, undecided=len(kept.examples) - len(held.examples)),
         }
-        if isinstance(student, ProbeClassifier):
-            numbers["l2"] = student.chosen_l2
-        if config.task == "comparisons":
-            assert held.targets is not None
-            numbers["longer"] = {"student": _longer(held, other), "weak_labels": _longer(held, held.targets)}
-        if config.templates:
-            asked = [[in_other_words(one, form) for one in held.asked] for form in config.templates]
-            said = [other.argmax(-1), *(student.predict_proba(examples).argmax(-1) for examples in asked)]
-            numbers["consistency"] = consistency(said, clusters_of(held)).as_dict()
         if test is not None:
             numbers["test"] = _tested(student, test)
         numbers["seconds"] = time.monotonic() - started
@@ -197,6 +183,33 @@ def weak_train(config: WeakTrain) -> RunResult:
         raise
     finally:
         folder.close()
+
+
+def _measured(
+    config: WeakTrain,
+    student: Classifier,
+    trained: LabelledRows,
+    held: LabelledRows,
+    other: Probabilities,
+    *,
+    undecided: int,
+) -> dict[str, Any]:
+    """Measure the student on its own rows and on those held out, for which it says `other`."""
+    own = student.predict_proba(trained.asked)
+    numbers: dict[str, Any] = {
+        "rows": {"learned_from": len(own), "held_out": len(other), "undecided": undecided},
+        **diagnostics(trained, own, held, other),
+    }
+    if isinstance(student, ProbeClassifier):
+        numbers["l2"] = student.chosen_l2
+    if config.task == "comparisons":
+        assert held.targets is not None
+        numbers["longer"] = {"student": _longer(held, other), "weak_labels": _longer(held, held.targets)}
+    if config.templates:
+        asked = [[in_other_words(one, form) for one in held.asked] for form in config.templates]
+        classes = [other.argmax(-1), *(student.predict_proba(examples).argmax(-1) for examples in asked)]
+        numbers["consistency"] = consistency(classes, clusters_of(held)).as_dict()
+    return numbers
 
 
 def _some(rows: LabelledRows, size: int | None, seed: int) -> LabelledRows:
