@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from penchant.errors import InputError
 from penchant.weak.classifiers import ProbeClassifier
 from penchant.weak.probe import fit_probes
 from penchant.weak.settings import L2, TRIED
@@ -65,3 +66,20 @@ def test_a_probe_classifier_chooses_and_says_what_it_chose() -> None:
     assert probe.chosen_l2 == settle_l2("auto", x, labels)
     fixed = ProbeClassifier(lambda texts: x[: len(texts)], l2=probe.chosen_l2 or 0).fit(rows, labels)
     np.testing.assert_array_equal(fixed.predict_proba(rows), probe.predict_proba(rows))
+
+
+def test_a_probe_classifier_holds_related_texts_out_together() -> None:
+    """Copies of a text under the same label are no evidence about new texts: they choose less shrinkage by rote."""
+    x, _ = _noisy(rows=150)
+    blind = np.repeat(np.eye(2)[np.random.default_rng(1).integers(0, 2, 150)], 2, axis=0)
+    rows, twice = [str(place) for place in range(300)], x.repeat_interleave(2, 0)
+    groups = [f"text {place // 2}" for place in range(300)]
+
+    def chosen(groups: list[str] | None = None) -> float | None:
+        probe = ProbeClassifier(lambda texts: torch.stack([twice[int(str(text))] for text in texts]))
+        return probe.fit(rows, blind, groups=groups).chosen_l2
+
+    assert chosen(groups) == settle_l2("auto", twice, blind, groups=groups)
+    assert (chosen(groups) or 0) > (chosen() or 0)
+    with pytest.raises(InputError, match="a group for each example, got 2 for 300"):
+        chosen(["a", "b"])

@@ -22,7 +22,7 @@ from penchant.train.run_folder import RunFolder
 from penchant.types import PromptGroup, RunResult
 from penchant.weak.classifiers import ProbeClassifier, load_classifier, make_classifier
 from penchant.weak.comparisons import OPTIONS, longer_first, read_comparisons, write_comparisons
-from penchant.weak.contract import Classifier, Probabilities, in_other_words
+from penchant.weak.contract import Classifier, Probabilities, Validation, in_other_words
 from penchant.weak.rows import LabelledRows, among, marks, overlap, read_labelled, write_labels
 from penchant.weak.settings import LanguageModel
 
@@ -109,7 +109,17 @@ def _supervisor(config: WeakLabel, rows: LabelledRows) -> tuple[Classifier, tupl
     chosen = _some(learned, config.supervisor.rows, config.seed)
     if len(chosen.examples) < FEWEST and not learns_nothing(config.supervisor):
         raise InputError(f"{config.train}: {len(chosen.examples)} rows to learn from are too few: at least {FEWEST}")
-    return classifier.fit(chosen.asked, _of_two_classes(chosen), classes=len(names)), names
+    _fit(classifier, chosen, classes=len(names))
+    return classifier, names
+
+
+def _fit(classifier: Classifier, rows: LabelledRows, *, classes: int, validation: Validation | None = None) -> None:
+    """Fit to rows with labels; a probe's shrinkage is chosen on whole groups of related rows."""
+    labels = _of_two_classes(rows)
+    if isinstance(classifier, ProbeClassifier):
+        classifier.fit(rows.asked, labels, classes=classes, groups=_kin(rows))
+    else:
+        classifier.fit(rows.asked, labels, classes=classes, validation=validation)
 
 
 def _learned_before(known: list[int], rows: LabelledRows, source: str) -> str:
@@ -155,12 +165,12 @@ def weak_train(config: WeakTrain) -> RunResult:
         assert stopping.targets is not None
         stop_by = stopping.asked, stopping.targets
     student = make_classifier(config.student, names=rows.names, loss=config.loss, seed=config.seed)
-    labels = _of_two_classes(trained)
+    _of_two_classes(trained)  # refused before the folder is made
     folder.open()
     try:
         provenance = surroundings()
         folder.write_json("provenance.json", provenance)
-        student.fit(trained.asked, labels, validation=stop_by, classes=len(rows.names))
+        _fit(student, trained, classes=len(rows.names), validation=stop_by)
         other = student.predict_proba(held.asked)
         numbers: dict[str, Any] = {
             "method": config.method,

@@ -165,15 +165,24 @@ class ProbeClassifier:
         *,
         validation: Validation | None = None,
         classes: int | None = None,
+        groups: Sequence[str] | None = None,
     ) -> Self:
-        """As `Classifier.fit`; a probe converges, so nothing stops early and a validation is not looked at."""
+        """As `Classifier.fit`; a probe converges, so nothing stops early and a validation is not looked at.
+
+        Args:
+            groups: what related examples share: they are held out together where `l2` is chosen. By default options of
+                the same prompt belong together, and every text stands alone.
+        """
         options = width_of(examples)
         soft = as_probabilities(targets, len(examples), classes or options or None)
         if not options:  # of two options the first may always be the right one
             refuse_one_class(soft)
         features, targets = self.features(examples), torch.as_tensor(soft)[None]
-        prompts = [prompt_text(example.prompt) for example in examples if isinstance(example, PromptGroup)]
-        l2 = settle_l2(self.l2, features, soft, steps=self.steps, seed=self.seed, groups=prompts or None)
+        if groups is None and options:
+            groups = [prompt_text(example.prompt) for example in examples if isinstance(example, PromptGroup)]
+        if groups is not None and len(groups) != len(examples):
+            raise InputError(f"there must be a group for each example, got {len(groups)} for {len(examples)}")
+        l2 = settle_l2(self.l2, features, soft, steps=self.steps, seed=self.seed, groups=groups)
         self.probes = fit_probes(features, targets, [self.loss], l2=l2, steps=self.steps)
         self.compares, self.chosen_l2 = bool(options), l2
         self.learned = frozenset(marks_of(examples))
