@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from penchant.judges.contract import SWAPPED
 from penchant.judges.verdicts import read_verdict
+from verdict_sides import with_sides
 
 # X wins; Y is the other side. Each text is read with X = A and with X = B.
 NAMES_X = [
@@ -292,12 +293,6 @@ WRAPPINGS = {
     "HTML": "<p><b>{}</b></p>",
 }
 ONE_LINE = ("a quote", "a heading", "an item of a list", "bold")
-
-
-def with_sides(text: str, first: str, second: str) -> str:
-    """A text of the table with `X` and `Y` (in their case) filled."""
-    sides = {"X": first, "Y": second, "x": first.lower(), "y": second.lower(), "Ｘ": chr(ord(first) + 0xFEE0)}
-    return re.sub(r"(?<![A-Za-z])[XYxyＸ](?![A-Za-z])", lambda found: sides[found[0]], text)
 
 
 @pytest.mark.parametrize("text", NAMES_X)

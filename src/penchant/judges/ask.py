@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 from penchant.errors import InputError
 from penchant.judges.contract import SWAPPED, AnswerReader, Judge, Question
@@ -65,31 +65,67 @@ class Answer:
 
 @dataclass(frozen=True)
 class Calls:
-    """What is known of some questions, and what a judge has to be asked.
+    """What is known of some pairs, and what a judge has to be asked.
 
     Attributes:
+        judge, pairs, store, orders: as they were given to `plan_calls`.
         known: verdicts from the store. missing: questions to ask, each once, in order. left: how many more there are,
             beyond `max_calls`.
     """
 
+    judge: Judge
+    pairs: Sequence[Question]
+    store: VerdictStore | None
+    orders: Orders
     known: dict[Question, Verdict]
     missing: list[Question]
     left: int = 0
 
 
-def plan_calls(
-    judge: Judge,
-    pairs: Sequence[Question],
-    *,
-    store: VerdictStore | None = None,
-    orders: Orders = "both",
-    max_calls: int | None = None,
-    ask_again: AskAgain | None = None,
-) -> Calls:
+class AskOptions(TypedDict, total=False):
+    """The options of `ask` and `plan_calls`.
+
+    Attributes:
+        store: where verdicts are kept; those of failed calls are not, so that they are tried again.
+        orders: `both` (the default), or `one` for half of the calls and no idea of how much the order decided.
+        max_calls: calls to make at most; pairs beyond that are unparseable, and asked by another run.
+        ask_again: `unreadable` for another call where the stored answer names no winner; the old answer stays in the
+            store.
+    """
+
+    store: VerdictStore | None
+    orders: Orders
+    max_calls: int | None
+    ask_again: AskAgain | None
+
+
+def ask(judge: Judge, pairs: Sequence[Question], **options: Unpack[AskOptions]) -> list[Answer]:
+    """Return a judge's answers to pairs, in order.
+
+    What is in the store is not asked again, and pairs of one content are asked once.
+
+    Args:
+        options: see `AskOptions`.
+
+    Raises:
+        InputError, RunError: as the judge and the store. All verdicts that came before are in the store.
+    """
+    return make_calls(plan_calls(judge, pairs, **options))
+
+
+def plan_calls(judge: Judge, pairs: Sequence[Question], **options: Unpack[AskOptions]) -> Calls:
     """Return the calls that `ask` would make, without making one.
 
     Stored answers that an earlier reader read are read again first.
+
+    Raises:
+        InputError: `max_calls` below 0, or an option that there is not.
     """
+    if unknown := options.keys() - AskOptions.__annotations__.keys():
+        raise InputError(
+            f"unknown options: {', '.join(sorted(unknown))}; expected {', '.join(AskOptions.__annotations__)}"
+        )
+    store, orders, max_calls = options.get("store"), options.get("orders", "both"), options.get("max_calls")
     if max_calls is not None and max_calls < 0:
         raise InputError(f"max_calls must be at least 0, got {max_calls}")
     unique = list(dict.fromkeys(question for pair in pairs for question in _in_orders(pair, orders)))
@@ -97,64 +133,30 @@ def plan_calls(
     if store is not None:
         _read_again(judge, store)
         known = {unique[place]: verdict for place, verdict in store.find(judge.identity, unique).items()}
+    again = options.get("ask_again") == "unreadable"
     missing = [
-        question
-        for question in unique
-        if question not in known or (ask_again == "unreadable" and known[question].winner == "unparseable")
+        question for question in unique if question not in known or (again and known[question].winner == "unparseable")
     ]
     now = missing[:max_calls]
-    return Calls(known, now, len(missing) - len(now))
+    return Calls(judge, pairs, store, orders, known, now, len(missing) - len(now))
 
 
-def ask(
-    judge: Judge,
-    pairs: Sequence[Question],
-    *,
-    store: VerdictStore | None = None,
-    orders: Orders = "both",
-    max_calls: int | None = None,
-    ask_again: AskAgain | None = None,
-) -> list[Answer]:
-    """A judge's answers to pairs, in order. What is in the store is not asked again, and pairs of one content are asked
-    once.
-
-    Args:
-        store: where verdicts are kept; those of failed calls are not, so that they are tried again.
-        orders: `both`, or `one` for half of the calls and no idea of how much the order decided.
-        max_calls: calls to make at most; pairs beyond that are unparseable, and asked by another run.
-        ask_again: `unreadable` for another call where the stored answer names no winner; the old answer stays in the
-            store.
-
-    Raises:
-        InputError, RunError: as the judge and the store. All verdicts that came before are in the store.
-    """
-    calls = plan_calls(judge, pairs, store=store, orders=orders, max_calls=max_calls, ask_again=ask_again)
-    return make_calls(judge, pairs, calls, store=store, orders=orders)
-
-
-def make_calls(
-    judge: Judge,
-    pairs: Sequence[Question],
-    calls: Calls,
-    *,
-    store: VerdictStore | None = None,
-    orders: Orders = "both",
-) -> list[Answer]:
-    """Make the calls of a plan, and return the answers to all pairs. Arguments and errors as of `ask`."""
+def make_calls(calls: Calls) -> list[Answer]:
+    """Make the calls of a plan, and return the answers to all of its pairs. Errors as of `ask`."""
     verdicts = dict(calls.known)
     missing = calls.missing
     with progress_bar("judging", len(missing), "verdicts") as advance:
 
         def done(place: int, verdict: Verdict) -> None:
-            if store is not None and verdict.final:
-                store.keep(judge.identity, missing[place], verdict)
+            if calls.store is not None and verdict.final:
+                calls.store.keep(calls.judge.identity, missing[place], verdict)
             if verdict.final or missing[place] not in verdicts:  # a failed call takes no earlier answer away
                 verdicts[missing[place]] = verdict
             advance(1, verdict.winner)
 
         if missing:
-            judge.judge_many(missing, done)
-    return [Answer(pair, *_both(verdicts, pair, orders), orders) for pair in pairs]
+            calls.judge.judge_many(missing, done)
+    return [Answer(pair, *_both(verdicts, pair, calls.orders), calls.orders) for pair in calls.pairs]
 
 
 def _read_again(judge: Judge, store: VerdictStore) -> None:

@@ -11,6 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from penchant.judges.verdict_retractions import denies
 from penchant.types import Winner
 
 MAX_PHRASE = 400
@@ -19,6 +20,7 @@ MAX_PHRASE = 400
 MAX_WORDS = 24
 """Words of a phrase without its reasons; no pattern has more."""
 _UNSEEN = ("Cf", "So")  # formatting, and pictures
+_REFUSING = frozenset("❌✗✘✖✕❎👎🚫⛔☒⊘")  # pictures that say no: what stands beside one is no verdict
 
 _NOUN = (
     r"(?:ai |chat ?bot |assistant |model |candidate )?(?:responses?|repl(?:y|ies)|answers?|summar(?:y|ies)|assistants?|"
@@ -33,13 +35,14 @@ _LEAD = re.compile(
 _TAIL = re.compile(
     r"(?:\s*[,(:;]\s*|\s+(?:-+|[–—])\s+|\s+)"
     r"(?:because|since|due to|owing to|given that|as (?:it|its|this|that|they)\b).*$"
-    r"|\s+(?:-+|[–—])\s+.*$|\s*\((?!\s*(?:$|@)).*\)\s*$",
+    r"|\s+(?:-+|[–—])\s+.*$|\s*\((?!\s*$).*\)\s*$",
     re.DOTALL,
 )
 _DEGREE = re.compile(
     r"\b(?:slightly|clearly|definitely|marginally|narrowly|overall|much|far|significantly|considerably|substantially|"
     r"strongly|somewhat|noticeably|decisively|easily|certainly|obviously|really|very|just|only just|a bit|a little|"
-    r"a lot|by far|by a hair|by a (?:small|narrow|slim|large|wide) margin|convincingly|generally|simply|honestly|"
+    r"too|as well|also|a lot|by far|by a hair|"
+    r"by a (?:small|narrow|slim|large|wide) margin|convincingly|generally|simply|honestly|"
     r"personally|mildly|moderately|even|ever so|hands down|here|indeed|ultimately|therefore|thus|clear(?=ly)|"
     r"in quality|in this case|of the two|of both)\b[\s,]*"
 )
@@ -167,6 +170,7 @@ class Labels:
         return found["bare"] == "A" and _ARTICLE.match(found.string, found.end()) is not None
 
 
+_NOT_A_LABEL = re.compile(r"^[!¬~–—-]\w|\b\w[-+]$|@[01]")  # `!A` is not A, `A-` is a grade, and `@0` stands for a side
 _ARTICLE = re.compile(
     rf" (?:{_SIZE}|tie|draw|toss|dead|stalemate|complete|perfect|virtual|{_GIVE}|{_BETTER} {_NOUN}|{_WORSE} {_NOUN}|"
     rf"{_NOUN})\b(?! (?:is|was|wins)\b)",
@@ -197,12 +201,16 @@ def read_phrase(phrase: str, labels: Labels) -> Winner | None:
     if len(phrase) > MAX_PHRASE:
         return None
     text = tidy(phrase)
-    if text.endswith("?"):
+    if text.endswith("?") or _NOT_A_LABEL.search(text):
         return None
     marked = labels.mark(text.strip(" .!,;:-–—"))
     if "@" not in marked and not _TIE_WORDS.search(marked):
         return None
-    return _said(marked) or _said(_TAIL.sub("", marked, count=1))
+    if (winner := _said(marked)) is not None:
+        return winner
+    tail = _TAIL.search(marked)
+    winner = _said(marked[: tail.start()]) if tail else None
+    return None if winner is None or tail is None or denies(tail[0].lower(), winner, _said) else winner
 
 
 def _said(marked: str) -> Winner | None:
@@ -226,8 +234,12 @@ def tidy(text: str) -> str:
     """Return a text without marks of emphasis, quotes and unseen characters, with single spaces."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
-        text = "".join(letter for letter in text if unicodedata.category(letter) not in _UNSEEN and letter != "\ufe0f")
+        text = "".join(letter for letter in text if letter in _REFUSING or not _is_unseen(letter))
     text = re.sub(r"[<{]\s*([A-Za-z]+(?: [A-Za-z]+)?)\s*[>}]", r"\1", text)
     text = re.sub(r"[‘’´`](?=[a-z]{1,2}\b)", "'", text)
-    text = re.sub(r"[*_`~\"“”«»„]|(?<!\w)'|'(?!\w)|[‘’]|\\(?=[*_\[\]()#>])", "", text.replace("\\_", ""))
+    text = re.sub(r"[*_`\"“”«»„]|(?<!\w)'|'(?!\w)|[‘’]|\\(?=[*_\[\]()#>])", "", text.replace("\\_", ""))
     return re.sub(r"\s+", " ", text).strip(" {}")
+
+
+def _is_unseen(letter: str) -> bool:
+    return unicodedata.category(letter) in _UNSEEN or letter == "\ufe0f"

@@ -6,10 +6,12 @@ import re
 
 _NAMES = "think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad|seed:think"
 _TAG = re.compile(
-    rf"<(?P<close>/?)\s*(?:{_NAMES})\s*>|\[(?P<bracket>/?)THINK\]"
-    r"|(?P<open_pipe><\|begin_of_thought\|>)|(?P<close_pipe><\|end_of_thought\|>)",
+    rf"(?:<|&lt;)\s*(?P<close>/?)\s*(?:{_NAMES})(?:\s[^<>]{{0,200}})?\s*(?:>|&gt;)"
+    r"|\[\s*(?P<bracket>/?)\s*(?:think|thinking|thought)\s*\]|◁(?P<triangle>/?)think▷"
+    r"|<\|(?P<close_pipe>/|end_of_|end_)?(?:begin_of_|start_of_|begin_|start_)?(?:think|thinking|thought)\|>",
     re.IGNORECASE,
 )
+"""Tags of thoughts: of DeepSeek and Qwen, Mistral, Kimi, Cohere and OpenThinker; in HTML's own letters too."""
 _HARMONY = re.compile(r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>")
 _HARMONY_END = re.compile(r"<\|(?:end|return|start)\|>(?:assistant)?")
 
@@ -26,7 +28,7 @@ def strip_thoughts(answer: str) -> str | None:
         return None
     kept, start, depth = [], 0, 0
     for tag in _TAG.finditer(text):
-        closes = bool(tag["close"] or tag["bracket"] or tag["close_pipe"])
+        closes = bool(tag["close"] or tag["bracket"] or tag["triangle"] or tag["close_pipe"])
         if not closes:
             if not depth:
                 kept.append(text[start : tag.start()])

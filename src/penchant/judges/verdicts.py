@@ -12,12 +12,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from penchant.judges.contract import SWAPPED
 from penchant.judges.verdict_json import GAP, Fields, find_objects, walk
-from penchant.judges.verdict_phrases import Labels, read_phrase, tidy
+from penchant.judges.verdict_phrases import MAX_PHRASE, Labels, read_phrase, tidy
+from penchant.judges.verdict_retractions import (
+    asks_for_the_worse,
+    is_disowned,
+    is_hypothetical,
+    is_quoted,
+    is_taken_back,
+    strike_out,
+)
 from penchant.judges.verdict_thoughts import strip_thoughts
 from penchant.types import Winner
 
-READER = 2
+READER = 3
 """The version of these rules. Stored answers that another version read are read again; 1 is that of 0.3.0.dev0."""
 MAX_CHARACTERS = 50_000
 """Of an answer without its thoughts; the last so many are read."""
@@ -32,6 +41,13 @@ _KEY = (
 )
 """Words that a verdict stands behind. A weak one may be about the task itself ("the answer is B" of a quiz)."""
 _LABELLED = re.compile(rf"\b{_KEY}\s*(?:\bis\b\s*:?|\bwould be\b|\bgoes to\b|\bis for\b|[:=]+|[-–—]+>?|→|⇒)\s*", re.I)
+_LOSER = (
+    r"(?:(?:not |non-?|least |less |dis)preferred|loser|los(?:es|ing)|rejected|worse|worst|weaker|inferior|"
+    rf"least helpful|less helpful|more harmful|most harmful){_WHAT}"
+)
+_LOSER_LABELLED = re.compile(rf"(?:(?:the|my) )?{_LOSER}(?:\s*[:=]+|\s+(?:is|was)\b:?)\s*", re.I)
+_LOSER_FIELDS = re.compile(_LOSER, re.I)
+_TIE_FIELDS = re.compile(r"(?:is )?(?:a )?(?:tie|tied|draw|equal)", re.I)
 _HEADING = re.compile(rf"{_KEY}\s*[:=]?", re.I)
 _FIELDS = re.compile(_KEY, re.I)
 _BRACKETS = re.compile(r"\[\[([^\[\]]{1,40})\]\]")
@@ -40,9 +56,11 @@ _TAGGED = re.compile(
     r"\s*([^<>]{0,200}?)\s*</\1\s*>",
     re.IGNORECASE,
 )
+_LOSER_TAGGED = re.compile(r"<(loser|rejected|worse|worst)>\s*([^<>]{0,200}?)\s*</\1\s*>", re.IGNORECASE)
 _BOXED = re.compile(r"\\boxed\s*\{\s*(?:\\(?:text|textbf|mathrm|mathbf)\s*\{)?\s*([^{}]{1,40}?)\s*\}?\s*\}")
 _RESULT = re.compile(r"\[(?:result|verdict|answer)\]\s*[:=]?\s*([^\n]{1,40})", re.IGNORECASE)
-_SENTENCES = re.compile(r"(?<=[.!?;])\s+|\n|(?<=[.!?])(?=\*\*)")
+_SENTENCES = re.compile(r"(?<=[.!?;])(?<!\be\.g\.)(?<!\bi\.e\.)\s+|\n|(?<=[.!?])(?=\*\*)")
+_SENTENCE_ENDS = re.compile(r"[.!?;]\s+|\n")
 _CLAUSES = re.compile(r",?\s+(?:but|so|yet|however|therefore|thus|hence)\b,?\s+", re.IGNORECASE)
 _TAKEN_BACK = re.compile(
     r"\b(?:but|however|yet|wait|actually|second thought|reconsider(?:ing)?|correction|scratch that|mistaken|not true|"
@@ -51,7 +69,8 @@ _TAKEN_BACK = re.compile(
 )
 _DOUBTS = re.compile(
     r"\b(?:if|unless|whether|might|could|may|perhaps|maybe|almost|nearly|hardly|barely|would have|at first|initially|"
-    r"previously|first thought|tempted)\b",
+    r"previously|first thought|tempted|(?:any|every|no|some)(?:one|thing|body) (?:but|except|other than)|"
+    r"(?:all|none|nothing) (?:but|except))\b",
     re.IGNORECASE,
 )
 _FENCE = re.compile(r"^\s*(?:```+|~~~+)[\w -]*\s*$", re.MULTILINE)
@@ -99,7 +118,7 @@ def read_verdict(answer: str, labels: tuple[str, str] = LABELS) -> Reading:
     if not text.strip():
         return _unreadable("it is empty")
     names = Labels(*labels)
-    objects, rest = find_objects(_HTML.sub("", text[-MAX_CHARACTERS:]))
+    objects, rest = find_objects(_HTML.sub("", strike_out(text[-MAX_CHARACTERS:])))
     explicit, confidence, problem = _of_objects(objects, names)
     if problem:
         return _unreadable(problem)
@@ -111,10 +130,20 @@ def read_verdict(answer: str, labels: tuple[str, str] = LABELS) -> Reading:
     if labelled.unread is not None and not _said_after(labelled.unread, [*labelled.strong, *spoken], objects or marked):
         return _unreadable("its verdict names no winner")
     weak = [found.winner for found in labelled.weak if not strong or found.end >= len(plain)]
-    explicit = [*strong, *weak, *_bare_line(plain, names)]
-    if not explicit and spoken and _TAKEN_BACK.search(plain, spoken[-1].end):
+    bare = _bare_line(plain, names)
+    explicit = [*strong, *weak, *(found.winner for found in bare)]
+    end = _end_of_last([*labelled.strong, *labelled.weak, *spoken, *bare], plain)
+    taken_back = not explicit and spoken and _TAKEN_BACK.search(plain, spoken[-1].end)
+    if taken_back or is_taken_back(plain[end:]):
         return _unreadable("it goes on to take back what it said")
+    if explicit and asks_for_the_worse(plain):
+        return _unreadable("it answers which one is worse")
     return _decide([*explicit, *(found.winner for found in spoken)], confidence)
+
+
+def _end_of_last(statements: Sequence[_Statement], text: str) -> int:
+    """Return where the last verdict of a text ends; one between marks has left a gap where it stood."""
+    return max([0, text.rfind(GAP.strip()) + 1, *(found.end for found in statements)])
 
 
 def _said_after(place: int, statements: Sequence[_Statement], marked: object) -> bool:
@@ -144,12 +173,18 @@ def _of_objects(objects: list[Fields], labels: Labels) -> tuple[list[Winner], fl
             key = re.sub(r"[\W_]+", " ", name).strip()
             if key.lower() == "confidence" and isinstance(value, int | float) and not isinstance(value, bool):
                 confidence = float(value) if 0 <= value <= 1 else confidence
-            if not _FIELDS.fullmatch(key) or isinstance(value, list | dict):
+            if _TIE_FIELDS.fullmatch(key) and value is True:
+                found.append("tie")
+            loses = _LOSER_FIELDS.fullmatch(key) is not None
+            if not (loses or _FIELDS.fullmatch(key)) or isinstance(value, list | dict):
                 continue
             winner = read_phrase(re.sub(r"^\[\[(.*)\]\]$", r"\1", _text_of(value)), labels)
-            if winner is None:
+            if loses:
+                found += [SWAPPED[winner]] if winner in ("a", "b") else []
+            elif winner is None:
                 return [], None, f"its field {name[:40]!r} names no winner"
-            found.append(winner)
+            else:
+                found.append(winner)
     return found, confidence, ""
 
 
@@ -160,17 +195,25 @@ def _text_of(value: Any) -> str:
 def _take_marks(text: str, labels: Labels) -> tuple[list[Winner], str]:
     """Return the verdicts that stand between marks, and the text without them."""
     found: list[Winner] = []
-    for pattern, group in ((_BRACKETS, 1), (_TAGGED, 2), (_BOXED, 1), (_RESULT, 1)):
+    for pattern, group in ((_BRACKETS, 1), (_TAGGED, 2), (_LOSER_TAGGED, 2), (_BOXED, 1), (_RESULT, 1)):
         kept, end = [], 0
         for match in pattern.finditer(text):
             winner = _tie_by_letter(match[group], labels) if pattern is _BRACKETS else None
             winner = winner or read_phrase(match[group], labels)
             if winner is not None:
-                found.append(winner)
+                if not _is_somebody_elses(text, match.start(), match.end()):
+                    found.append(SWAPPED[winner] if pattern is _LOSER_TAGGED else winner)
                 kept.append(text[end : match.start()])
                 end = match.end()
         text = GAP.join([*kept, text[end:]]) if kept else text
     return found, text
+
+
+def _is_somebody_elses(text: str, start: int, end: int) -> bool:
+    """Return whether the sentence around a mark quotes it, or says when one would write it."""
+    before = _SENTENCE_ENDS.split(text[max(0, start - MAX_PHRASE) : start])[-1]
+    after = _SENTENCE_ENDS.split(text[start : end + MAX_PHRASE])[0]
+    return is_quoted(before[-120:]) or is_hypothetical(before + after)
 
 
 def _tie_by_letter(content: str, labels: Labels) -> Winner | None:
@@ -196,9 +239,15 @@ def _labelled(text: str, labels: Labels) -> _Labelled:
     found = _Labelled([], [], None)
     for start, sentence in _pieces(text):
         words = tidy(sentence)
+        if (loser := _LOSER_LABELLED.match(words)) and (side := read_phrase(words[loser.end() :], labels)) in (
+            "a",
+            "b",
+        ):
+            found.strong.append(_Statement(SWAPPED[side], start + len(sentence)))
+            continue
         heading = _HEADING.fullmatch(words)
         label = heading or _LABELLED.search(words)
-        if label is None:
+        if label is None or is_disowned(words[: label.start()]):
             continue
         value = _next_line(text, start + len(sentence)) if heading else words[label.end() :]
         winner = read_phrase(value, labels) or _with_tail_clause(value, labels)
@@ -244,7 +293,7 @@ def _is_bare(words: str, labels: Labels) -> bool:
     return labels.mark(words.strip(" .!,;:-–—")) in ("@0", "@1")
 
 
-def _bare_line(text: str, labels: Labels) -> list[Winner]:
+def _bare_line(text: str, labels: Labels) -> list[_Statement]:
     """Return the labels that stand alone on a line, where the first or the last line is one.
 
     "Response A" alone on a line is a heading as often, so it counts on the last line only, and where no such line names
@@ -258,7 +307,7 @@ def _bare_line(text: str, labels: Labels) -> list[Winner]:
     last = tidy(lines[-1])
     if _is_bare(last, labels) and not labels.is_label(last) and not _ends_in_colon(last):
         ends = [line for line in lines if _is_bare(tidy(line), labels)]
-    return [winner for line in ends if (winner := read_phrase(line, labels))]
+    return [_Statement(winner, text.rfind(line) + len(line)) for line in ends if (winner := read_phrase(line, labels))]
 
 
 def _ends_in_colon(line: str) -> bool:

@@ -99,7 +99,7 @@ def _ask(
     calls = plan_calls(judge, pairs, store=store, orders=orders, max_calls=config.max_calls, ask_again=config.ask_again)
     if tell is not None and (endpoints := list(endpoints_of(config.judge))):
         tell(_estimate(endpoints, calls))
-    answers = make_calls(judge, pairs, calls, store=store, orders=orders)
+    answers = make_calls(calls)
     _refuse_failures_alone(answers)
     return answers
 
