@@ -93,7 +93,15 @@ def child(words: list[str]) -> None:
 
         return call
 
-    for name in ("digest_file", "read_sums", "write_sums", "check_files", "append_block_digests", "has_own_sums"):
+    for name in (
+        "digest_file",
+        "listed_digest",
+        "read_sums",
+        "write_sums",
+        "check_files",
+        "append_block_digests",
+        "has_own_sums",
+    ):
         plain = getattr(digests, name)
         for module in [module for key, module in sys.modules.items() if key.startswith("penchant")]:
             if getattr(module, name, None) is plain:  # some have imported it by name already

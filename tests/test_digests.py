@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,13 +38,46 @@ def test_sums_are_in_the_form_that_sha256sum_reads(folder: Path) -> None:
     check_files(folder, ["a.json", "inner/b.bin", "never-written"])
 
 
-@given(place=st.integers(0, 10_000), mask=st.integers(1, 255))
+def test_a_large_file_is_listed_by_its_xxh128(tmp_path: Path) -> None:
+    """In a comment, so that `sha256sum` still checks the others; the digest of nothing is the published one."""
+    (tmp_path / "small").write_bytes(b"abc")
+    (tmp_path / "large").write_bytes(bytes(digests.LARGE))
+    write_sums(tmp_path)
+    digest = xxhash.xxh3_128(bytes(digests.LARGE)).hexdigest()
+    assert (tmp_path / SUMS).read_text().splitlines()[1] == f"# XXH128 {digest}  large"
+    assert xxhash.xxh3_128(b"").hexdigest() == "99aa06d3014798d86001c324468d497f"
+    done = subprocess.run(["sha256sum", "--check", SUMS], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "small: OK\n"
+    check_files(tmp_path, ["small", "large"])
+    for place in (0, digests.LARGE // 2, digests.LARGE - 1):
+        flip(tmp_path / "large", place, 128)
+        with pytest.raises(DamagedFile, match="large is damaged"):
+            check_files(tmp_path, ["large"])
+        flip(tmp_path / "large", place, 128)
+    check_files(tmp_path, ["large"])
+
+
+def test_a_large_file_that_is_listed_by_sha256_is_checked_too(tmp_path: Path) -> None:
+    """As the first version with digests listed it."""
+    (tmp_path / "large").write_bytes(bytes(digests.LARGE))
+    write_sums(tmp_path, {"large": digests.digest_file(tmp_path / "large")})
+    check_files(tmp_path, ["large"])
+    flip(tmp_path / "large", 7)
+    with pytest.raises(DamagedFile, match="large is damaged"):
+        check_files(tmp_path, ["large"])
+
+
+@given(place=st.integers(0, 10_000), mask=st.integers(1, 255), large=st.sampled_from([1, 10, 100]))
 @settings(max_examples=20, deadline=None)
-def test_a_flipped_byte_of_any_file_is_found(tmp_path_factory: pytest.TempPathFactory, place: int, mask: int) -> None:
+def test_a_flipped_byte_of_any_file_is_found(
+    tmp_path_factory: pytest.TempPathFactory, place: int, mask: int, large: int
+) -> None:
     folder = tmp_path_factory.mktemp("flipped")
     (folder / "a").write_text("first")
-    (folder / "b").write_text("second")
-    write_sums(folder)
+    (folder / "b").write_text("second, longer than the first")
+    with pytest.MonkeyPatch.context() as patch:  # either kind of digest, or one of each
+        patch.setattr(digests, "LARGE", large)
+        write_sums(folder)
     for name in ("a", "b", SUMS):
         flip(folder / name, place, mask)
         with pytest.raises(DamagedFile, match=r"Put back|put back"):
@@ -95,11 +129,14 @@ def test_blocks_are_checked_when_they_are_touched(mapped: Path) -> None:
         blocks.check(50, 101)
 
 
-def test_each_block_is_read_once(mapped: Path) -> None:
+def test_each_block_is_read_once_per_reader(mapped: Path) -> None:
     blocks = BlockDigests(mapped, 250)
     blocks.check(0, 250)
+    assert not any(blocks._unchecked)
     flip(mapped, 3)
-    blocks.check(0, 250)
+    blocks.check(0, 250)  # would raise if it read again
+    with pytest.raises(DamagedFile, match="between bytes 0 and 100"):
+        BlockDigests(mapped, 250).check(0, 250)
 
 
 def test_every_flipped_byte_is_found(mapped: Path) -> None:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, get_args
 
 import pytest
+import torch
 
 import penchant
 from penchant import source
 from penchant.judges.settings import JudgeSpec
-from penchant.methods import METHODS
+from penchant.losses.dispatch import FrontSums, SquareSums, pair_losses
+from penchant.losses.settings import ChosenNLL, PreferenceLoss
+from penchant.methods import METHODS, train
 from penchant.source import ENTRIES, Tree, digest_source, parse, reached, tree_digest
-from penchant.studies.address import SUMMARIES, stage_reach, summary_version
+from penchant.studies.address import SUMMARIES, losses_in, stage_reach, summary_version
 from penchant.studies.stages import MAKERS
 from penchant.tasks import NAMES
+from penchant.train.objectives import ranking_losses
 
 ROOT = Path(penchant.__file__).parent
 
@@ -42,12 +51,17 @@ def tree() -> Tree:
 STAGES: dict[str, tuple[str, dict[str, Any], dict[str, str], bool]] = {
     "prompts": ("prompts", {}, {"reward": "vader"}, False),
     "comparisons": ("comparisons", {"reward": "x"}, {"reward": "vader"}, False),
-    "dpo": ("dpo", {"reward": "x"}, {"reward": "vader"}, False),
+    "dpo": ("dpo", {"reward": "x", "loss": {"name": "sigmoid", "beta": 0.1}}, {"reward": "vader"}, False),
+    "exo": ("dpo", {"loss": {"name": "exo_pair"}}, {}, False),
+    "sum": ("dpo", {"loss": {"name": "sum", "losses": [{"name": "sigmoid"}, {"name": "wpo"}]}}, {}, False),
+    "any loss": ("dpo", {}, {}, False),
+    "reward model": ("reward_model", {}, {}, False),
     "kto": ("kto", {"reward": "x"}, {"reward": "http://127.0.0.1/score"}, False),
     "ppo": ("ppo", {"reward": "x"}, {"reward": "vader"}, True),
     "rows of sciq": ("rows", {"task": "sciq"}, {}, False),
     "rows of boolq": ("rows", {"task": "boolq"}, {}, False),
-    "supervisor": ("supervisor", {}, {}, False),
+    "supervisor": ("supervisor", {"classifier": {"name": "tfidf"}}, {}, False),
+    "tuned": ("student", {"classifier": {"name": "lm"}}, {}, False),
     "longest wins": ("verdicts", {"judge": "x"}, {"judge": '{"name": "longest"}'}, False),
     "panel": (
         "verdicts",
@@ -57,7 +71,9 @@ STAGES: dict[str, tuple[str, dict[str, Any], dict[str, str], bool]] = {
     ),
 }
 EVERY = set(STAGES)
-SAMPLED = {"comparisons", "dpo", "kto", "ppo"}
+PAIRS = {"dpo", "exo", "sum", "any loss"}
+RUNS = {*PAIRS, "kto", "ppo", "reward model"}
+WEAK = {"rows of sciq", "rows of boolq", "supervisor", "tuned"}
 STALE: dict[str, set[str]] = {
     "types": EVERY,
     "studies.stages": EVERY,
@@ -67,16 +83,28 @@ STALE: dict[str, set[str]] = {
     "data.load": EVERY,
     "studies.prompt_stages": {"prompts", "longest wins", "panel"},
     "studies.sample_stages": {"comparisons"},
-    "studies.run_stage": {"dpo", "kto", "ppo"},
-    "studies.recipes": {"dpo", "kto", "ppo"},
-    "studies.records": EVERY - {"prompts", "dpo", "kto", "ppo"},
-    "studies.weak_stages": {"rows of sciq", "rows of boolq", "supervisor"},
-    "methods": {"dpo", "kto", "ppo", "rows of sciq", "rows of boolq", "supervisor"},
-    "methods.dpo": {"dpo"},
+    "studies.run_stage": RUNS,
+    "studies.recipes": RUNS,
+    "studies.records": EVERY - {"prompts", *RUNS},
+    "studies.weak_stages": WEAK,
+    "methods": {*RUNS, *WEAK},
+    "methods.dpo": PAIRS,
     "methods.kto": {"kto"},
     "methods.ppo": {"ppo"},
     "methods.unlikelihood": set(),
     "train.rollout": {"ppo"},
+    "losses.dispatch": {*RUNS, *WEAK},
+    "losses.preference": {*RUNS, *WEAK} - {"ppo"},
+    "losses.pairwise": {"exo", "any loss", *WEAK},
+    "losses.batchwise": {"sum", "any loss", *WEAK},
+    "losses.unpaired": {"kto", "any loss", *WEAK},
+    "losses.reward": {"reward model", "any loss", *WEAK},
+    "losses.policy_gradient": {"ppo"},
+    "losses.weak": WEAK,
+    "weak.targets": WEAK,
+    "weak.language_model": WEAK - {"supervisor"},
+    "weak.fine_tune": WEAK - {"supervisor"},
+    "weak.chess_engine": {"rows of sciq", "rows of boolq"},
     "rewards.load": EVERY - {"prompts", "longest wins"},
     "rewards.vader": {"comparisons", "dpo", "ppo", "panel"},
     "rewards.http": {"kto"},
@@ -87,7 +115,7 @@ STALE: dict[str, set[str]] = {
     "judges.endpoint": {"panel"},
     "judges.scored": {"panel"},
     "judges.noisy": set(),
-    "tasks.load": {"rows of sciq", "rows of boolq", "supervisor"},
+    "tasks.load": WEAK,
     "tasks.sciq": {"rows of sciq"},
     "tasks.boolq": {"rows of boolq"},
     "tasks.imdb": set(),
@@ -180,6 +208,81 @@ def test_registries_name_the_modules_that_they_use(tree: Tree) -> None:
         used = {module for module, _ in facts.imports if module.startswith(f"penchant.{package}.")}
         shared = {f"penchant.{package}.{name}" for name in ("contract", "prompts", "settings", "names", "user_code")}
         assert used - shared <= set(ENTRIES[f"penchant.{registry}"].values())
+
+
+# -- what is called is reached -----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def called_modules() -> Iterator[set[str]]:
+    """The modules of ours of which some function is called while the block runs."""
+    files: set[str] = set()
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        if frame.f_code.co_flags & inspect.CO_OPTIMIZED:  # a function; an import runs modules and bodies of classes
+            files.add(frame.f_code.co_filename)
+
+    sys.setprofile(note)
+    threading.setprofile(note)
+    found: set[str] = set()
+    try:
+        yield found
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+        known = {str(path): module for module, path in MODULES.items()}
+        found |= {known[file] for file in files if file in known}
+
+
+LOSS_SETTINGS: dict[str, Any] = {
+    one.model_fields["name"].default: one for one in (*get_args(get_args(PreferenceLoss)[0]), ChosenNLL)
+}
+
+
+@pytest.mark.parametrize("name", LOSS_SETTINGS)
+def test_a_loss_calls_only_what_its_stage_reaches(name: str, tree: Tree) -> None:
+    settings = LOSS_SETTINGS[name]()
+    logps, tokens = torch.tensor([[-3.0, -4.0], [-5.0, -2.0], [-3.0, -3.0], [-4.0, -4.0]]), torch.tensor([3, 4])
+    with called_modules() as called:
+        pair_losses(settings, *logps, tokens, tokens, fronts=FrontSums(*logps), squares=SquareSums(*-logps[:2].abs()))
+        if name == "plackett_luce":
+            ranking_losses(settings, logps[0], logps[1], [[0, 1]])
+    roots, names = stage_reach("dpo", {"loss": settings.model_dump(mode="json")}, {})
+    assert {module for module in called if module.startswith("penchant.losses")} <= reached(tree, roots, names)
+    assert name == "sum" or {name} == losses_in(name)  # else it would count with all losses
+
+
+def test_losses_that_are_not_known_by_name_count_whole(tree: Tree) -> None:
+    roots, _ = stage_reach("dpo", {}, {})
+    every = {f"penchant.losses.{name}" for name in ("preference", "pairwise", "batchwise", "unpaired", "reward")}
+    for loss in (None, {}, {"name": "of tomorrow"}, {"name": "sum"}, {"name": "sum", "losses": ["of tomorrow"]}, 3):
+        assert every <= reached(tree, roots, stage_reach("dpo", {"loss": loss}, {})[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["sft", "preferred_ft", "unlikelihood", "dpo", "kto", "reward_model"])
+def test_a_run_calls_only_what_its_stage_reaches(method: str, tree: Tree, tmp_path: Path) -> None:
+    """All of it: reading, training, evaluation, checkpoint."""
+    data = tmp_path / "data.jsonl"
+    rows: list[dict[str, Any]] = [
+        {"prompt": f"{name} went out.", "chosen": f" {name} sang.", "rejected": f" {name} fell."}
+        for name in ("Ann", "Bob", "Cleo", "Dan")
+    ]
+    if method == "sft":
+        rows = [{"prompt": row["prompt"], "response": row["chosen"]} for row in rows]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = METHODS[method](
+        model={"name": "penchant-0.5m", "device": "cpu"},
+        data={"path": str(data), "held_out": 1},
+        batch_size=2,
+        max_steps=1,
+        out=str(tmp_path / "run"),
+    )
+    with called_modules() as called:
+        train(config)
+    roots, names = stage_reach(method, {"loss": {"name": "sigmoid"}} if method == "dpo" else {}, {})
+    assert "penchant.train.gradient" in called
+    assert called <= reached(tree, roots, names)
 
 
 # -- what counts in a file --------------------------------------------------------------------------------------------

@@ -4,7 +4,10 @@ A folder carries `SHA256SUMS`, a line per file, which `sha256sum --check SHA256S
 comment that tells it from the `SHA256SUMS` that other people put beside models. A file that is mapped
 into memory ends with the digests of its blocks instead: a block is checked when a reader first touches it.
 
-SHA-256 throughout: of the digests in `hashlib` it is the fastest but SHA-1, and one is enough.
+A file of a mebibyte or more is listed in a comment line, with its XXH128 digest: checkpoints are read and written
+whole, and SHA-256 of them took more than the 2% of a command's time that digests may take. XXH128 has 128 bits and
+finds damage as surely; it does not resist an attacker, and neither does a list that anybody can write anew. What a
+number is keyed by stays SHA-256, see `digest_file`.
 """
 
 from __future__ import annotations
@@ -14,11 +17,13 @@ import logging
 import os
 import struct
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import xxhash
 
 from penchant.errors import InputError
 from penchant.files import write_atomically
@@ -28,6 +33,13 @@ log = logging.getLogger("penchant")
 SUMS = "SHA256SUMS"
 MARK = "# Penchant wrote these files"
 """The first line of a `SHA256SUMS` of ours."""
+FAST = "# XXH128 "
+"""How the line of a large file begins; `sha256sum` passes over comments."""
+LARGE = 1 << 20  # bytes from which a file is listed by its XXH128 digest
+LENGTHS: dict[int, Callable[[], Any]] = {
+    64: hashlib.sha256,
+    32: xxhash.xxh3_128,
+}  # hexadecimal digits of a digest, and what computes it
 BLOCK = 1 << 18  # bytes: small enough that a step checks little more than it reads
 BLOCK_DIGEST = 16  # bytes of a block's digest
 MAGIC = b"penchant-blocks1"
@@ -35,7 +47,7 @@ TRAILER = struct.Struct("<16s32s")  # the magic, and the digest of the block dig
 AT_ONCE = 2  # files whose digests are computed at the same time
 SETTLED_S = 5.0  # after so long, times of a file that differ do differ
 
-_known: dict[tuple[str, int, int, int, int, int], str] = {}  # digests of this process
+_known: dict[tuple[str, int, int, int, int, int, int], str] = {}  # digests of this process
 
 
 class DamagedFile(InputError):
@@ -48,28 +60,42 @@ def digest_file(path: Path) -> str:
     Raises:
         OSError: it cannot be read.
     """
+    return _digest(path, 64)
+
+
+def _digest(path: Path, length: int) -> str:
+    """Return the digest of a file's content that has so many hexadecimal digits, see `LENGTHS`."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, LENGTHS[length]).hexdigest()
 
 
-def _digest_once(path: Path) -> str:
-    """Return the SHA-256 of a file, read once per process for as long as nobody touches the file.
+def listed_digest(path: Path) -> str:
+    """Return the digest that a file is listed by: SHA-256, or XXH128 for a large one.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return _digest(path, 32 if path.stat().st_size >= LARGE else 64)
+
+
+def _digest_once(path: Path, length: int) -> str:
+    """Return a digest of a file, read once per process for as long as nobody touches the file.
 
     A file that changed within the last seconds is read again: the clock of a file system is coarse.
     """
     status = path.stat()
-    key = (str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    key = (str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, length)
     if key in _known:
         return _known[key]
-    digest = digest_file(path)
+    digest = _digest(path, length)
     if time.time() - max(status.st_mtime, status.st_ctime) > SETTLED_S:
         _known[key] = digest
     return digest
 
 
-def _digest_or_error(path: Path) -> str | OSError:
+def _digest_or_error(path: Path, length: int) -> str | OSError:
     try:
-        return _digest_once(path)
+        return _digest_once(path, length)
     except OSError as error:
         return error
 
@@ -81,7 +107,7 @@ def read_sums(folder: Path) -> dict[str, str] | None:
     """Return the digests of a folder's files by name, or None where it has no `SHA256SUMS`.
 
     Raises:
-        DamagedFile: there is one that is not in the form `DIGEST  NAME` throughout.
+        DamagedFile: there is one that is not in the form `DIGEST  NAME` or `# XXH128 DIGEST  NAME` throughout.
     """
     path = folder / SUMS
     try:
@@ -94,8 +120,9 @@ def read_sums(folder: Path) -> dict[str, str] | None:
     for number, line in enumerate(lines[:-1], start=1):
         if number == 1 and line == MARK:
             continue
-        digest, gap, name = line[:64], line[64:66], line[66:]
-        if gap != "  " or not name or set(digest) - set("0123456789abcdef"):
+        length = 32 if line.startswith(FAST) else 64
+        digest, gap, name = line.removeprefix(FAST).partition("  ")
+        if len(digest) != length or not gap or not name or set(digest) - set("0123456789abcdef"):
             raise DamagedFile(f"{path}:{number} is no line of digest and name. {_remedy(path)}")
         sums[name] = digest
     if lines[-1] or not sums:
@@ -112,9 +139,9 @@ def write_sums(folder: Path, sums: dict[str, str] | None = None) -> None:
     if sums is None:
         files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS)
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            digests = list(threads.map(digest_file, files))
+            digests = list(threads.map(listed_digest, files))
         sums = {path.relative_to(folder).as_posix(): digest for path, digest in zip(files, digests, strict=True)}
-    lines = (MARK, *(f"{digest}  {name}" for name, digest in sums.items()))
+    lines = (MARK, *(f"{FAST if len(digest) == 32 else ''}{digest}  {name}" for name, digest in sums.items()))
     write_atomically(folder / SUMS, "\n".join(lines) + "\n")
 
 
@@ -145,9 +172,10 @@ def check_files(folder: Path, names: Iterable[str]) -> None:
         warn_without_digests(folder)
         return
     names = list(names)
-    present = [folder / name for name in names if name in sums and (folder / name).is_file()]
+    present = [name for name in names if name in sums and (folder / name).is_file()]
     with ThreadPoolExecutor(AT_ONCE) as threads:  # a digest is computed without the interpreter's lock
-        digests = dict(zip(present, threads.map(_digest_or_error, present), strict=True))
+        computed = threads.map(lambda name: _digest_or_error(folder / name, len(sums[name])), present)
+        digests = dict(zip(present, computed, strict=True))
     for name in names:
         path = folder / name
         if name not in sums:
@@ -155,7 +183,7 @@ def check_files(folder: Path, names: Iterable[str]) -> None:
                 raise DamagedFile(f"{path} is not listed in {folder / SUMS}. {_remedy(folder / SUMS)}")
             continue
         try:
-            digest = digests[path] if path in digests else _digest_once(path)
+            digest = digests[name] if name in digests else _digest_once(path, len(sums[name]))
             if isinstance(digest, OSError):
                 raise digest
         except FileNotFoundError:
@@ -164,7 +192,7 @@ def check_files(folder: Path, names: Iterable[str]) -> None:
             raise DamagedFile(f"{path} cannot be read ({error.strerror}): put back a copy of it") from error
         if digest != sums[name]:
             raise DamagedFile(
-                f"{path} is damaged: its SHA-256 begins with {digest[:12]}, but {sums[name][:12]} was written. "
+                f"{path} is damaged: its digest begins with {digest[:12]}, but {sums[name][:12]} was written. "
                 f"{_remedy(folder / SUMS)}"
             )
 

@@ -27,6 +27,7 @@ log = logging.getLogger("penchant")
 
 PACKAGE = "penchant"
 LENGTH = 16  # hexadecimal digits
+PREFERENCE, PAIRWISE, BATCHWISE = (f"penchant.losses.{name}" for name in ("preference", "pairwise", "batchwise"))
 ENTRIES: dict[str, dict[str, str]] = {
     "penchant.judges.load": {
         "longest": "penchant.judges.length",
@@ -54,10 +55,30 @@ ENTRIES: dict[str, dict[str, str]] = {
         "ppo": "penchant.methods.ppo",
         "ppo_gt": "penchant.methods.ppo_gt",
     },
+    "penchant.losses.dispatch": {
+        **dict.fromkeys(("sigmoid", "robust", "ipo", "ipo_mean", "hinge", "simpo", "orpo", "sft"), PREFERENCE),
+        **dict.fromkeys(("exo_pair", "nca_pair", "sppo_hard", "bco_pair", "apo_zero", "apo_down"), PAIRWISE),
+        **dict.fromkeys(("discopop", "sigmoid_norm"), PAIRWISE),
+        **dict.fromkeys(("forward_kl", "jensen_shannon", "alpha_divergence"), PAIRWISE),
+        **dict.fromkeys(("wpo", "ld_dpo", "aot", "aot_unpaired", "plackett_luce"), BATCHWISE),
+    },
+    "penchant.train.objectives": {  # by method, and the loss on rankings
+        "kto": "penchant.losses.unpaired",
+        "reward_model": "penchant.losses.reward",
+        "plackett_luce": BATCHWISE,
+    },
+    "penchant.weak.classifiers": {
+        "tfidf": "penchant.weak.targets",
+        "probe": "penchant.weak.features",
+        "lm": "penchant.weak.language_model",
+        "engine": "penchant.weak.chess_engine",
+    },
     "penchant.tasks.load": {},  # by the task's name: `penchant.tasks.NAME`
     "penchant.studies.stages": {},  # by the stage's kind, see `penchant.studies.stages.MAKERS`
 }
 """Registries: the module of each entry by its name. What a registry imports of these does not count by itself."""
+WHOLE = ("penchant.losses.dispatch", "penchant.train.objectives", "penchant.weak.classifiers")
+"""Registries of which all entries count where nobody names some: whoever trains may use any."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +167,8 @@ def reached(tree: Tree, roots: Iterable[str], names: Mapping[str, Iterable[str]]
         targets = {target for imported in facts.imports for target in _targets(tree, *imported)}
         if module in ENTRIES:
             targets -= set(ENTRIES[module].values())
-            targets |= {_entry(module, name) for name in names.get(module, ())}
+            default = ENTRIES[module] if module in WHOLE else ()
+            targets |= {_entry(module, name) for name in names.get(module, default)}
         parents = {parent for target in targets for parent in _parents(target) if not _lists(tree, parent)}
         waiting += [*targets, *parents]
     return found

@@ -41,6 +41,10 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 RUN = ("config.yaml", "provenance.json", "metrics.jsonl", "samples.jsonl", "result.json", SUMS)
 CHECKPOINT = ("resume/state.pt", "model.safetensors", "config.json", "tokenizer.json", SUMS)
+LINES = ("metrics.jsonl", "samples.jsonl")
+CLOCK = ("seconds", "tokens_per_s")
+DECIDING = ("config.yaml", "provenance.json", "checkpoint/resume/state.pt", "checkpoint/model.safetensors")
+"""Files that a resumed run goes on from: none of them is used while it is not what was written."""
 FILES = (*RUN, *(f"checkpoint/{name}" for name in CHECKPOINT))
 
 
@@ -50,7 +54,7 @@ class Inputs:
 
     folder: Path
     weights: bytes
-    metrics: str
+    lines: dict[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -69,65 +73,88 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inputs]:
         yield Inputs(folder, Path("whole/checkpoint/model.safetensors").read_bytes(), numbers(Path("whole")))
 
 
-def numbers(run: Path) -> str:
-    """The metrics of a run without what a clock says."""
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return json.dumps([{k: v for k, v in row.items() if k not in ("seconds", "tokens_per_s")} for row in rows])
+def numbers(run: Path) -> dict[str, str]:
+    """The lines of a run by file, without what a clock says."""
+    found = {}
+    for name in LINES:
+        rows = [json.loads(line) for line in (run / name).read_text().splitlines()]
+        found[name] = json.dumps([{k: v for k, v in row.items() if k not in CLOCK} for row in rows])
+    return found
 
 
-def resume(inputs: Inputs, run: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """Resume a run; the exit code and all that was said."""
-    capsys.readouterr()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(inputs.folder)
-        patch.setenv("PENCHANT_CACHE", str(inputs.folder / "cache"))
-        code = main(["train", "dpo", "--resume", f"out={run}"])
-    return code, "".join(capsys.readouterr())
+@dataclass(frozen=True)
+class Drill:
+    """A copy of the stopped run to damage and to resume."""
+
+    inputs: Inputs
+    run: Path
+    capsys: pytest.CaptureFixture[str]
+    caplog: pytest.LogCaptureFixture
+
+    def renew(self) -> Path:
+        """Put a fresh copy of the stopped run in place."""
+        shutil.rmtree(self.run, ignore_errors=True)
+        shutil.copytree(self.inputs.folder / "stopped", self.run)
+        return self.run
+
+    def resume(self) -> tuple[int, str]:
+        """Resume the run; the exit code and all that was printed or logged."""
+        self.capsys.readouterr()
+        self.caplog.clear()
+        with pytest.MonkeyPatch.context() as patch, self.caplog.at_level(logging.WARNING):
+            patch.chdir(self.inputs.folder)
+            patch.setenv("PENCHANT_CACHE", str(self.inputs.folder / "cache"))
+            code = main(["train", "dpo", "--resume", f"out={self.run}"])
+        return code, "".join(self.capsys.readouterr())
+
+    def outcome(self, name: str) -> str:
+        """Resume the run of which one file is damaged: `refused`, `warned`, or `right`. Anything silent or unnamed
+        fails."""
+        code, output = self.resume()
+        output += self.caplog.text
+        assert "Traceback" not in output
+        file = name.rpartition("/")[2]
+        if code == 2:
+            assert file in output or "config.yaml" in output or "out=" in output, output
+            assert len([line for line in output.splitlines() if line.startswith("error:")]) == 1
+            return "refused"
+        assert code == 0, output
+        assert (self.run / "checkpoint" / "model.safetensors").read_bytes() == self.inputs.weights
+        if numbers(self.run) != self.inputs.lines:
+            assert file in output
+            assert file in json.dumps(json.loads((self.run / "result.json").read_text())["warnings"])
+            return "warned"
+        return "right"
 
 
-def check(
-    inputs: Inputs,
-    run: Path,
-    name: str,
-    capsys: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
-) -> str:
-    """Resume a run of which one file is damaged; what became of it. Anything silent or unnamed fails."""
-    caplog.clear()
-    with caplog.at_level(logging.WARNING):
-        code, said = resume(inputs, run, capsys)
-    said += caplog.text
-    assert "Traceback" not in said
-    file = name.rpartition("/")[2]
-    if code == 2:
-        assert file in said or "config.yaml" in said or "out=" in said, said
-        assert len([line for line in said.splitlines() if line.startswith("error:")]) == 1
-        return "refused"
-    assert code == 0, said
-    assert (run / "checkpoint" / "model.safetensors").read_bytes() == inputs.weights
-    if numbers(run) != inputs.metrics:
-        assert file in said
-        assert file in json.dumps(json.loads((run / "result.json").read_text())["warnings"])
-        return "warned"
-    return "right"
+@pytest.fixture
+def drill(
+    inputs: Inputs, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> Drill:
+    made = Drill(inputs, tmp_path / "run", capsys, caplog)
+    made.renew()
+    return made
+
+
+def expected(name: str, damage: str) -> str:
+    """What must become of a run with this file damaged in this way."""
+    if name in LINES:
+        return "refused" if damage in ("a folder", "a link to nowhere") else "warned"
+    if name in ("checkpoint/config.json", "checkpoint/tokenizer.json"):
+        return "right"  # the model's own folder is read, and these are written anew
+    if name == "result.json" and damage in ("missing", "a link to nowhere"):
+        return "right"  # as after a kill
+    if name.endswith(SUMS) and damage in ("missing", "cut at a line", "a link to nowhere"):
+        return "right"  # as an earlier version wrote it; the line that is cut off is of a file that nobody reads
+    return "refused"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", FILES)
-def test_every_file_in_every_way(
-    name: str,
-    damage: str,
-    inputs: Inputs,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    run = tmp_path / "run"
-    shutil.copytree(inputs.folder / "stopped", run)
-    DAMAGES[damage](run / name)
-    outcome = check(inputs, run, name, capsys, caplog)
-    print(f"{name} {damage}: {outcome}")
+def test_every_file_in_every_way(name: str, damage: str, drill: Drill) -> None:
+    DAMAGES[damage](drill.run / name)
+    assert drill.outcome(name) == expected(name, damage)
 
 
 @pytest.mark.slow
@@ -135,68 +162,46 @@ def test_every_file_in_every_way(
 @pytest.mark.parametrize(
     "name", ["config.yaml", "provenance.json", "checkpoint/resume/state.pt", "checkpoint/model.safetensors"]
 )
-def test_every_file_of_a_run_without_digests(
-    name: str,
-    damage: str,
-    inputs: Inputs,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_every_file_of_a_run_without_digests(name: str, damage: str, drill: Drill) -> None:
     """As version c111d53 wrote it: what cannot be read is refused, also where no digest tells."""
-    run = tmp_path / "run"
-    shutil.copytree(inputs.folder / "stopped", run)
-    (run / SUMS).unlink()
-    (run / "checkpoint" / SUMS).unlink()
-    DAMAGES[damage](run / name)
-    assert check(inputs, run, name, capsys, caplog) == "refused"
+    (drill.run / SUMS).unlink()
+    (drill.run / "checkpoint" / SUMS).unlink()
+    DAMAGES[damage](drill.run / name)
+    assert drill.outcome(name) == "refused"
+
+
+def flip_or_cut(file: Path, place: int, mask: int, cut: bool = False) -> None:
+    """Change one byte of a file, or cut it there."""
+    content = bytearray(file.read_bytes())
+    place %= len(content)
+    content[place] ^= mask
+    file.write_bytes(content[:place] if cut else content)
 
 
 @given(name=st.sampled_from(FILES), place=st.integers(0, 1 << 20), mask=st.integers(1, 255), cut=st.booleans())
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_flipped_byte_or_a_cut_anywhere(
-    name: str,
-    place: int,
-    mask: int,
-    cut: bool,
-    inputs: Inputs,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    run = tmp_path / "run"
-    shutil.rmtree(run, ignore_errors=True)
-    shutil.copytree(inputs.folder / "stopped", run)
-    content = bytearray((run / name).read_bytes())
-    place %= len(content)
-    content[place] ^= mask
-    (run / name).write_bytes(content[:place] if cut else content)
-    check(inputs, run, name, capsys, caplog)
+def test_a_flipped_byte_or_a_cut_anywhere(name: str, place: int, mask: int, cut: bool, drill: Drill) -> None:
+    flip_or_cut(drill.renew() / name, place, mask, cut)
+    outcome = drill.outcome(name)
+    assert outcome == "refused" or name not in DECIDING
 
 
 @pytest.mark.slow
-def test_the_corruption_drill_of_a_run(
-    inputs: Inputs, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_corruption_drill_of_a_run(drill: Drill) -> None:
     """Flip one byte in every file, several times; `PENCHANT_FLIPS` says how often."""
     generator, counts = random.Random(0), {"refused": 0, "warned": 0, "right": 0}
     for _ in range(int(os.environ.get("PENCHANT_FLIPS", "4"))):
         for name in FILES:
-            run = tmp_path / "run"
-            shutil.rmtree(run, ignore_errors=True)
-            shutil.copytree(inputs.folder / "stopped", run)
-            content = bytearray((run / name).read_bytes())
-            content[generator.randrange(len(content))] ^= 1 << generator.randrange(8)
-            (run / name).write_bytes(content)
-            counts[check(inputs, run, name, capsys, caplog)] += 1
-    with capsys.disabled():
+            file = drill.renew() / name
+            flip_or_cut(file, generator.randrange(file.stat().st_size), 1 << generator.randrange(8))
+            outcome = drill.outcome(name)
+            assert outcome == "refused" or name not in DECIDING
+            counts[outcome] += 1
+    with drill.capsys.disabled():
         print(f"\n{sum(counts.values())} flipped bytes: {counts}, 0 other numbers in silence")
-    assert counts["refused"] > 0
 
 
-def test_links_in_a_run_are_not_followed(
-    inputs: Inputs, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_links_in_a_run_are_not_followed(drill: Drill, tmp_path: Path) -> None:
     """Whatever a packed run links to stays as it is."""
     victim = tmp_path / "victim"
     victim.mkdir()
@@ -207,28 +212,22 @@ def test_links_in_a_run_are_not_followed(
         (".checkpoint.new", victim),
         (".checkpoint.old", victim),
     ):
-        run = tmp_path / "run"
-        shutil.rmtree(run, ignore_errors=True)
-        shutil.copytree(inputs.folder / "stopped", run)
-        (run / name).symlink_to(target)
-        check(inputs, run, name, capsys, caplog)
+        (drill.renew() / name).symlink_to(target)
+        drill.outcome(name)
         assert [path.name for path in victim.iterdir()] == ["precious"]
         assert (victim / "precious").read_text() == "precious"
     for name in ("metrics.jsonl", "result.json"):
-        shutil.rmtree(run)
-        shutil.copytree(inputs.folder / "stopped", run)
-        content = (run / name).read_bytes()
+        file = drill.renew() / name
+        content = file.read_bytes()
         (victim / "precious").write_bytes(content)
-        (run / name).unlink()
-        (run / name).symlink_to(victim / "precious")
-        check(inputs, run, name, capsys, caplog)
+        file.unlink()
+        file.symlink_to(victim / "precious")
+        drill.outcome(name)
         assert (victim / "precious").read_bytes() == content
 
 
-def test_what_decides_a_number_is_compared(inputs: Inputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_decides_a_number_is_compared(drill: Drill) -> None:
     """The tokens that a template makes, the model's configuration, the data: changed between two sessions."""
-    run = tmp_path / "run"
-    shutil.copytree(inputs.folder / "stopped", run)
     for name, old, new, words in (
         ("model/config.json", '"rope_theta": 10000.0', '"rope_theta": 500.0', "the model and the reference changed"),
         (
@@ -239,14 +238,14 @@ def test_what_decides_a_number_is_compared(inputs: Inputs, tmp_path: Path, capsy
         ),
         ("prefs.jsonl", "Sad", "Bad", "the data (prefs.jsonl) changed"),
     ):
-        file = inputs.folder / name
+        file = drill.inputs.folder / name
         text = file.read_text()
         try:
             assert old in text
             file.write_text(text.replace(old, new, 1))
-            code, said = resume(inputs, run, capsys)
+            code, output = drill.resume()
         finally:
             file.write_text(text)
         assert code == 2
-        assert words in said
-        assert "put back what it began with, or start a new run" in said
+        assert words in output
+        assert "put back what it began with, or start a new run" in output

@@ -64,10 +64,38 @@ def stage_reach(
         "penchant.judges.load": [str(judge["name"]) for judge in judges if judge.get("name") != "trained"],
         "penchant.tasks.load": [f"penchant.tasks.{settings['task']}"] if "task" in settings else [],
     }
+    names |= _names_of_learning(kind, settings)
     if any(judge.get("name") == "trained" for judge in judges):  # it becomes a reward model that judges as a reward
         names["penchant.judges.load"].append("reward")
         names["penchant.rewards.load"].append("learned")
     return roots, names
+
+
+def _names_of_learning(kind: str, settings: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the losses and classifiers that a stage names; of a registry that is left out, all entries count."""
+    names: dict[str, list[str]] = {}
+    if kind in ENTRIES["penchant.methods"]:
+        losses = losses_in(settings.get("loss")) if kind == "dpo" or "loss" in settings else set()
+        if losses is not None:
+            names["penchant.losses.dispatch"] = sorted(losses)
+            names["penchant.train.objectives"] = sorted({kind, *losses} & ENTRIES["penchant.train.objectives"].keys())
+    classifier = settings.get("classifier")
+    if isinstance(classifier, Mapping) and classifier.get("name") in ENTRIES["penchant.weak.classifiers"]:
+        names["penchant.weak.classifiers"] = [classifier["name"]]
+    return names
+
+
+def losses_in(loss: Any) -> set[str] | None:
+    """Return the names of a loss on pairs and of the losses that it adds; None where one is not known by its name."""
+    if isinstance(loss, str):
+        loss = {"name": loss}
+    if not isinstance(loss, Mapping):
+        return None
+    name, terms = loss.get("name"), loss.get("losses")
+    if name == "sum" and isinstance(terms, list | tuple) and terms:
+        parts = [losses_in(term) for term in terms]
+        return None if any(part is None for part in parts) else {term for part in parts for term in part or ()}
+    return {name} if name in ENTRIES["penchant.losses.dispatch"] else None
 
 
 def _entry_of_reward(spec: str) -> str | None:

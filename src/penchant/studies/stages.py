@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from penchant.digests import digest_file, write_sums
+from penchant.digests import listed_digest, write_sums
 from penchant.engine.memory import peak_memory_bytes
 from penchant.files import remove
 from penchant.studies.order import STAGE, Order
@@ -71,7 +71,7 @@ def work(order: Order) -> str:
 def stage_sums(folder: Path) -> dict[str, str]:
     """Return the digests of a stage's files, but of activations: these have one per block, checked as they are read."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("activations-"))
-    return {path.relative_to(folder).as_posix(): digest_file(path) for path in files}
+    return {path.relative_to(folder).as_posix(): listed_digest(path) for path in files}
 
 
 def import_all() -> None:

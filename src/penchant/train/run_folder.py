@@ -19,7 +19,7 @@ from typing import Any
 
 from penchant.config import Config, load_config, to_yaml
 from penchant.config.loading import read_yaml
-from penchant.digests import SUMS, DamagedFile, check_files, digest_file, read_sums, write_sums
+from penchant.digests import SUMS, DamagedFile, check_files, listed_digest, read_sums, write_sums
 from penchant.errors import InputError, OtherRun, RunError
 from penchant.files import LOCK, open_safely, remove, write_atomically
 from penchant.train.run_lines import Digest, RunLines, read_rows
@@ -166,7 +166,7 @@ class RunFolder:
         try:
             self._list({name: hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()})
             if name == "result.json":
-                self._list({line: digest_file(self.path / line) for line in LINES if (self.path / line).exists()})
+                self._list({line: listed_digest(self.path / line) for line in LINES if (self.path / line).exists()})
             write_atomically(target, text)
         except OSError as error:
             raise cannot_write(target, error) from error
@@ -175,7 +175,7 @@ class RunFolder:
         """Put digests into `SHA256SUMS`. A run of an earlier version, which has none, gets those of its beginning."""
         present = read_sums(self.path)
         if present is None:
-            present = {name: digest_file(self.path / name) for name in BEGINS if (self.path / name).exists()}
+            present = {name: listed_digest(self.path / name) for name in BEGINS if (self.path / name).exists()}
         write_sums(self.path, {**present, **sums})
 
     def list_files(self, *names: str) -> None:
@@ -185,7 +185,7 @@ class RunFolder:
             RunError: they cannot be read or written.
         """
         try:
-            self._list({name: digest_file(self.path / name) for name in names})
+            self._list({name: listed_digest(self.path / name) for name in names})
         except OSError as error:
             raise cannot_write(self.path / SUMS, error) from error
 
