@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from penchant.metrics.intervals import Estimate, cluster_mean
+from penchant.metrics.estimates import Estimate
+from penchant.metrics.intervals import cluster_mean
 from penchant.models.load import load_policy
 from penchant.tasks.positions import answer_of, board_of, legal_moves
 from penchant.types import PromptGroup, Response

@@ -13,13 +13,13 @@ from sklearn.metrics import cohen_kappa_score
 
 from penchant.errors import InputError
 from penchant.metrics.agreement import (
-    _alpha,
     agreement_between,
     krippendorff_alpha,
     leave_one_out,
     majority,
     pair_agreement,
 )
+from penchant.metrics.chance_corrected import alphas
 
 KINDS = ("first", "second", "tie")
 
@@ -87,7 +87,7 @@ def test_what_is_resampled_is_the_packages_alpha_too():
             for j, b in enumerate(said):
                 sums[3 * a + b] += (i != j) / (len(said) - 1)
     expected = krippendorff.alpha(reliability_data=numbers[:, drawn], level_of_measurement="nominal")
-    assert _alpha(sums[None])[0] == pytest.approx(expected)
+    assert alphas(sums[None])[0] == pytest.approx(expected)
 
 
 def test_nan_is_missing_too_and_numbers_are_as_good_as_words():

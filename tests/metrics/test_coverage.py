@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from itertools import product
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import expit
 from scipy.stats import binom, binomtest
 
 from penchant.metrics import cluster_mean
+from penchant.metrics.agreement import krippendorff_alpha, pair_agreement
+from penchant.metrics.length_controlled import _at_equal_lengths, length_controlled
 from penchant.metrics.shares import clustered_interval, exact_interval
 
 Array = NDArray[np.float64]
@@ -92,6 +96,8 @@ def test_shares_are_covered_everywhere_and_not_too_often(prompts: int) -> None:
 DRAWS: dict[str, tuple[Callable[[np.random.Generator, int], Array], float]] = {
     "normal": (lambda rng, n: rng.normal(size=n), 0.0),
     "exponential": (lambda rng, n: rng.exponential(size=n), 1.0),
+    "log-normal": (lambda rng, n: rng.lognormal(size=n), float(np.exp(0.5))),
+    "Pareto without a third moment": (lambda rng, n: rng.pareto(3, n), 0.5),
     "t with 3 degrees of freedom": (lambda rng, n: rng.standard_t(3, n), 0.0),
     "skewed within 0 and 1": (lambda rng, n: rng.beta(4, 0.5, n), 8 / 9),
     "U-shaped within 0 and 1": (lambda rng, n: rng.beta(0.5, 0.1, n), 5 / 6),
@@ -100,22 +106,32 @@ DRAWS: dict[str, tuple[Callable[[np.random.Generator, int], Array], float]] = {
 }
 
 
-def _mean_coverage(name: str, prompts: int, trials: int, *, share: bool = False) -> float:
+def _mean_coverage(name: str, prompts: int, trials: int, *, size: int = 1, share: bool = False) -> float:
+    """Coverage where half of what an answer is comes from its prompt, if a prompt has several."""
     draw, truth = DRAWS[name]
     rng, hits, known = np.random.default_rng(prompts), 0, 0
     for trial in range(trials):
-        found = cluster_mean(draw(rng, prompts), range(prompts), resamples=400, seed=trial, share=share)
+        clusters = _clusters(rng, prompts, size)
+        values = draw(rng, prompts)[clusters]
+        if size != 1:
+            values = (values + draw(rng, len(clusters))) / 2
+        found = cluster_mean(values, clusters, resamples=400, seed=trial, share=share)
         if found.low is not None and found.high is not None:
             known += 1
             hits += found.low <= truth <= found.high
     return hits / known
 
 
+def _clusters(rng: np.random.Generator, prompts: int, size: int) -> NDArray[np.intp]:
+    return np.repeat(np.arange(prompts), rng.integers(1, 7, prompts) if size == MIXED else size)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWS)
+@pytest.mark.parametrize("size", [1, MIXED])
 @pytest.mark.parametrize("prompts", [10, 15, 20, 40])
-def test_other_means_are_covered(name: str, prompts: int) -> None:
-    assert _mean_coverage(name, prompts, 2000) >= 0.93
+def test_other_means_are_covered(name: str, prompts: int, size: int) -> None:
+    assert _mean_coverage(name, prompts, 2000, size=size) >= 0.93
 
 
 @pytest.mark.slow
@@ -127,3 +143,102 @@ def test_graded_shares_are_covered(name: str, prompts: int) -> None:
 
 def test_skewed_means_of_few_prompts_are_covered() -> None:
     assert _mean_coverage("exponential", 12, 400) >= 0.92
+    assert _mean_coverage("log-normal", 10, 400) >= 0.92
+
+
+def _ratings(
+    rng: np.random.Generator, prompts: int, size: int, alike: float, right: float, rate: float
+) -> tuple[Array, Array, NDArray[np.intp]]:
+    """What two raters say of items whose truth is 1 at this rate.
+
+    `alike` of a prompt's items share the truth; where it is above 0, all share how likely the raters are right.
+    """
+    clusters = _clusters(rng, prompts, size)
+    shared, own = (rng.random(prompts) < rate)[clusters], rng.random(len(clusters)) < rate
+    truth = np.where(rng.random(len(clusters)) < alike, shared, own)
+    ability = rng.beta(4 * right, 4 * (1 - right), prompts)[clusters] if alike else right
+    one, other = ((truth ^ (rng.random(len(clusters)) > ability)) * 1.0 for _ in range(2))
+    return one, other, clusters
+
+
+@cache
+def _true_kappa(alike: float, right: float, rate: float) -> float:
+    one, other, _ = _ratings(np.random.default_rng(0), 1_000_000, 1, alike, right, rate)
+    chance = one.mean() * other.mean() + (1 - one.mean()) * (1 - other.mean())
+    return float(((one == other).mean() - chance) / (1 - chance))
+
+
+def _agreement_coverage(
+    measure: str, prompts: int, size: int, alike: float, right: float, rate: float, trials: int
+) -> float:
+    """Coverage of the intervals that there are; 1 where hardly any trial has one."""
+    truth, rng = _true_kappa(alike, right, rate), np.random.default_rng([prompts, size])
+    hits, known = 0, 0
+    for trial in range(trials):
+        one, other, clusters = _ratings(rng, prompts, size, alike, right, rate)
+        said = one.tolist(), other.tolist()
+        if measure == "kappa":
+            found = pair_agreement(*said, clusters, resamples=400, seed=trial).kappa
+        else:
+            found = krippendorff_alpha(said, clusters, resamples=400, seed=trial)
+        if found.low is not None and found.high is not None:
+            known += 1
+            hits += found.low <= truth <= found.high
+    return hits / known if known > trials / 20 else 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("measure", ["kappa", "alpha"])
+@pytest.mark.parametrize("prompts", [16, 24, 38, 100])
+def test_agreement_is_covered_near_the_edge_too(measure: str, prompts: int) -> None:
+    for size, alike in ((1, 0.0), *product((3, 6, MIXED), (0.0, 0.6))):
+        for right, rate in ((0.8, 0.5), (0.95, 0.5), (0.99, 0.5), (0.95, 0.9), (0.9, 0.8)):
+            found = _agreement_coverage(measure, prompts, size, alike, right, rate, 600)
+            assert found >= 0.93 - NOISE, (size, alike, right, rate, found)
+
+
+def test_a_kappa_near_1_is_covered() -> None:
+    """Resamples alone cover it in .88 of the trials."""
+    assert _agreement_coverage("kappa", 38, 6, 0.6, 0.99, 0.5, 250) >= 0.95
+
+
+def _games(
+    rng: np.random.Generator, prompts: int, size: int, alike: float, strength: float, slope: float
+) -> tuple[Array, Array, NDArray[np.intp]]:
+    """Outcomes and length differences; `alike` is the share of the lengths' variance between prompts."""
+    clusters = _clusters(rng, prompts, size)
+    longer = rng.normal(0.3, 1, prompts)[clusters] * alike**0.5 + rng.normal(size=len(clusters)) * (1 - alike) ** 0.5
+    of_prompt = rng.normal(0, 1.5 * alike, prompts)[clusters]
+    won = rng.random(len(clusters)) < expit(strength + slope * np.tanh(longer) + of_prompt)
+    return won * 1.0, longer, clusters
+
+
+@cache
+def _true_rate(alike: float, strength: float, slope: float) -> float:
+    won, longer, _ = _games(np.random.default_rng(0), 300_000, 1, alike, strength, slope)
+    return float(_at_equal_lengths(won, longer, np.ones((1, len(won))))[0])
+
+
+def _rate_coverage(prompts: int, size: int, alike: float, strength: float, slope: float, trials: int) -> float:
+    truth, rng = _true_rate(alike, strength, slope), np.random.default_rng([prompts, size])
+    hits = 0
+    for trial in range(trials):
+        found = length_controlled(*_games(rng, prompts, size, alike, strength, slope), resamples=200, seed=trial)
+        assert found.low is not None
+        assert found.high is not None
+        hits += found.low <= truth <= found.high
+    return hits / trials
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prompts", [16, 38, 100])
+def test_win_rates_at_equal_lengths_are_covered(prompts: int) -> None:
+    for size, alike in ((1, 0.0), *product((3, 6, MIXED), (0.0, 0.6))):
+        for strength, slope in ((0.0, 1.0), (2.0, 1.0), (3.5, 1.0), (-3.5, 0.0), (2.0, 3.0)):
+            found = _rate_coverage(prompts, size, alike, strength, slope, 500)
+            assert found >= 0.93 - NOISE, (size, alike, strength, slope, found)
+
+
+def test_a_high_win_rate_at_equal_lengths_is_covered() -> None:
+    """Resamples alone cover it in .75 of the trials."""
+    assert _rate_coverage(16, 1, 0.0, 2.0, 1.0, 150) >= 0.93

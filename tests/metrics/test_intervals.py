@@ -153,7 +153,7 @@ def test_pairing_narrows_the_interval():
 
 def test_more_clusters_than_one_chunk_holds(monkeypatch):
     whole = cluster_mean(np.sin(np.arange(50.0)), range(50), resamples=100)
-    monkeypatch.setattr("penchant.metrics.intervals._CHUNK", 170)
+    monkeypatch.setattr("penchant.metrics.resampling._CHUNK", 170)
     assert cluster_mean(np.sin(np.arange(50.0)), range(50), resamples=100) == whole
 
 

@@ -8,7 +8,7 @@ be computed is undefined, with a reason, and never NaN.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -18,22 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import (
-    FEWEST_CLUSTERS,
-    Coefficient,
-    Estimate,
-    cluster_codes,
-    cluster_mean,
-    no_interval,
-    percentile_interval,
-    resampled_counts,
-)
+from penchant.metrics.chance_corrected import alphas, kappas, with_interval
+from penchant.metrics.estimates import Coefficient, Estimate
+from penchant.metrics.intervals import cluster_mean
+from penchant.metrics.resampling import cluster_codes
 
 Rating = Hashable
 """What a rater says of an item, such as "first" or 1; None (or NaN) where it says nothing."""
 Clusters = Sequence[Hashable] | NDArray[Any]
 MISSING = -1
-RARELY = 0.01  # of the resamples may lack a value; where more do, the data are too thin for an interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +69,11 @@ def pair_agreement(
     raw = _coefficient(cluster_mean(a == b, places, share=True, level=level, resamples=resamples, seed=seed))
     tables = np.zeros((places.max() + 1, kinds * kinds))
     np.add.at(tables, (places, a * kinds + b), 1.0)
-    value = float(_kappa(tables.sum(0, keepdims=True))[0])
+    value = float(kappas(tables.sum(0, keepdims=True))[0])
     if np.isnan(value):
         why = "both say one and the same thing of every item, so chance alone would agree as often"
         return Pair(raw, Coefficient(None, None, None, len(a), len(tables), why))
-    return Pair(raw, _with_interval(_kappa, tables, value, len(a), level, resamples, seed))
+    return Pair(raw, with_interval(kappas, tables, value, len(a), level, resamples, seed))
 
 
 def krippendorff_alpha(
@@ -120,7 +113,7 @@ def krippendorff_alpha(
     coincidences = ordered / (counts.sum(1) - 1)[:, None, None]
     sums = np.zeros((places.max() + 1, kinds * kinds))
     np.add.at(sums, places, coincidences.reshape(n, -1))
-    return _with_interval(_alpha, sums, value, n, level, resamples, seed)
+    return with_interval(alphas, sums, value, n, level, resamples, seed)
 
 
 def majority(ratings: Sequence[Sequence[Rating]]) -> list[Rating]:
@@ -229,56 +222,6 @@ def _labels(codes: NDArray[np.intp], clusters: Clusters | None) -> NDArray[np.in
     if len(clusters) != items:
         raise InputError(f"one cluster an item is needed, got {len(clusters)} for {items} items")
     return cluster_codes(clusters)
-
-
-def _kappa(tables: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cohen's kappa of each flattened contingency table; NaN where it is undefined (never leaves this module)."""
-    kinds = round(tables.shape[1] ** 0.5)
-    square = tables.reshape(-1, kinds, kinds)
-    total = square.sum((1, 2))
-    observed = np.trace(square, axis1=1, axis2=2) / total
-    expected = (square.sum(1) * square.sum(2)).sum(1) / total**2
-    beyond = 1 - expected
-    defined = beyond > 1e-12
-    return np.where(defined, (observed - expected) / np.where(defined, beyond, 1), np.nan)
-
-
-def _alpha(coincidences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Nominal alpha of each flattened coincidence matrix, NaN where undefined; equal to the package's (a test)."""
-    kinds = round(coincidences.shape[1] ** 0.5)
-    square = coincidences.reshape(-1, kinds, kinds)
-    margins = square.sum(2)
-    total = margins.sum(1)
-    observed = total - np.trace(square, axis1=1, axis2=2)
-    expected = (total**2 - np.square(margins).sum(1)) / (total - 1)
-    defined = expected > 1e-12 * total
-    return np.where(defined, 1 - observed / np.where(defined, expected, 1), np.nan)
-
-
-def _with_interval(
-    formula: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    sums: NDArray[np.float64],
-    value: float,
-    n: int,
-    level: float,
-    resamples: int,
-    seed: int,
-) -> Coefficient:
-    """A statistic of sums over clusters, with the interval that drawing the clusters again gives."""
-    count = len(sums)
-    if count < FEWEST_CLUSTERS:
-        return Coefficient(value, None, None, n, count, no_interval(count))
-    drawn = np.concatenate(
-        [formula(counts @ sums) for counts in resampled_counts(count, resamples, seed, width=sums.shape[1])]
-    )
-    defined = drawn[~np.isnan(drawn)]
-    if (lacking := len(drawn) - len(defined)) > RARELY * len(drawn):
-        why = f"no interval: undefined in {lacking} of {len(drawn)} resamples, so few items differ"
-        return Coefficient(value, None, None, n, count, why)
-    low, high = percentile_interval(defined, value, level, count)
-    if high - low < 1e-12:  # four prompts of which all say the same do not make an agreement of 1 sure
-        return Coefficient(value, None, None, n, count, no_interval(count, same=True))
-    return Coefficient(value, low, high, n, count)
 
 
 def _coefficient(estimate: Estimate) -> Coefficient:

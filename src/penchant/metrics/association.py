@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import FEWEST_CLUSTERS, Estimate, no_interval, percentile_interval
+from penchant.metrics.estimates import FEWEST_CLUSTERS, Estimate, no_interval
+from penchant.metrics.resampling import percentile_interval
 
 
 def within_correlation(

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import Estimate, cluster_mean
+from penchant.metrics.estimates import Estimate
+from penchant.metrics.intervals import cluster_mean
 
 
 @dataclass(frozen=True, slots=True)

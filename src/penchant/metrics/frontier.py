@@ -21,8 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import FEWEST_CLUSTERS, Estimate, no_interval, percentile_interval
+from penchant.metrics.estimates import FEWEST_CLUSTERS, Estimate, no_interval
 from penchant.metrics.limit import NO_GAIN, Limit, limit_by_prompt, reward_table
+from penchant.metrics.resampling import percentile_interval
 
 Numbers = NDArray[np.float64]
 

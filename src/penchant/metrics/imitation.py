@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import Estimate, cluster_codes, cluster_mean
+from penchant.metrics.estimates import Estimate
+from penchant.metrics.intervals import cluster_mean
+from penchant.metrics.resampling import cluster_codes
 from penchant.metrics.two_way import Groups, two_way_mean
 
 

@@ -23,21 +23,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import (
-    FEWEST_CLUSTERS,
-    Estimate,
-    cluster_codes,
-    finite_vector,
-    no_interval,
-    percentile_interval,
-    resampled_counts,
-)
-from penchant.metrics.shares import same_interval
+from penchant.metrics.estimates import FEWEST_CLUSTERS, Estimate, no_interval
+from penchant.metrics.intervals import finite_vector
+from penchant.metrics.resampling import cluster_codes, percentile_interval, resampled_counts
+from penchant.metrics.shares import jackknife_interval, same_interval
 
 SPREAD = 10.0
 """Standard deviation of phi's normal prior: no weight beside 20 comparisons, but a finite slope where length decides
 every one of them."""
 STEPS, ENOUGH = 50, 1e-9
+MOST_WEIGHTS = 4_000_000  # held at once: 32 MB
 Vector = NDArray[np.float64]
 
 
@@ -50,9 +45,10 @@ def length_controlled(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Estimate:
-    """Return the win rate at equal lengths, with a cluster-bootstrap interval.
+    """Return the win rate at equal lengths, with its interval over clusters.
 
-    Each resample is standardised and fitted anew.
+    Each resample is standardised and fitted anew. The interval goes as far at each end as the farther of the resampled
+    one and the exact one of as many comparisons as the rate's variance amounts to (`metrics/shares.py`).
 
     Args:
         outcomes: (comparisons,) in [0, 1]: 1 the model won, 0 its opponent did, 0.5 a tie; a judge's probability of
@@ -88,7 +84,13 @@ def length_controlled(
         _at_equal_lengths(won, longer, counts[:, codes])
         for counts in resampled_counts(count, resamples, seed, width=len(won))
     ]
-    return Estimate(value, *percentile_interval(np.concatenate(drawn), value, level, count), len(won), count)
+    low, high = percentile_interval(np.concatenate(drawn), value, level, count)
+    without = np.concatenate(
+        [_at_equal_lengths(won, longer, (codes != left).astype(float)[None]) for left in range(count)]
+    )
+    wins: Vector = np.bincount(codes, won).astype(np.float64)
+    exact = jackknife_interval(value, without, wins, np.bincount(codes).astype(np.float64), level)
+    return Estimate(value, min(low, exact[0]), max(high, exact[1]), len(won), count)
 
 
 def _at_equal_lengths(won: Vector, longer: Vector, weights: Vector) -> Vector:

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import Estimate
+from penchant.metrics.estimates import Estimate
 from penchant.metrics.shares import same_interval
 from penchant.metrics.two_way import Groups, Table, as_table, group_deviations, squared_half_widths, two_way_mean
 

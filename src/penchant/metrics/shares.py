@@ -10,6 +10,9 @@ interval of a share is Clopper and Pearson's (1934), of as many independent answ
   sums. Few clusters that differ from the others tell little of how alike the answers within a cluster are, so the
   variance is drawn towards the one of wholly alike answers, by exp(-D / 2) with D such clusters. Without this, nominal
   95% cover .88 with 60 clusters of 6 at a rate of .02 (tests/metrics/test_coverage.py simulates).
+
+A share that a model adjusts (a win rate at equal lengths) or that stands in another measure (the disagreement in
+Cohen's kappa) has the same interval, its variance by the jackknife.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtri, stdtrit
+
+from penchant.metrics.resampling import effective_clusters
 
 _FADING = 2.0  # clusters that differ, in which the weight of "wholly alike" falls by e; chosen in simulation
 
@@ -63,9 +68,41 @@ def clustered_interval(
     share = float(sums.sum()) / total
     variance = count / (count - 1) * float(np.square(sums - share * masses).sum()) / total**2
     if graded:
-        variance *= (float(stdtrit(count - 1, (1 - level) / 2)) / float(ndtri((1 - level) / 2))) ** 2
-    differing = int((sums > 0).sum() if share < 0.5 else (sums < masses).sum())
-    return effective_interval(share, variance, differing, total**2 / float(np.square(masses).sum()), level)
+        variance *= _t_inflation(count, level)
+    differing = differing_clusters(sums, masses)
+    return effective_interval(share, variance, differing, effective_clusters(masses), level)
+
+
+def differing_clusters(sums: NDArray[np.float64], masses: NDArray[np.float64]) -> int:
+    """Return how many clusters are not wholly of the commoner answer.
+
+    Args:
+        sums, masses: (clusters,) weighted sum and weight of each.
+    """
+    return int((sums > 0).sum() if sums.sum() < masses.sum() / 2 else (sums < masses).sum())
+
+
+def jackknife_interval(
+    share: float, without: NDArray[np.float64], sums: NDArray[np.float64], masses: NDArray[np.float64], level: float
+) -> tuple[float, float]:
+    """Return the interval of an adjusted share, from its values without each of the clusters.
+
+    Resamples alone cover .75 of 16 comparisons whose win rate at equal lengths is .88.
+
+    Args:
+        share: 0 to 1. without: (clusters,) the same number, computed without each cluster.
+        sums, masses: (clusters,) sum and number of the answers of each; at least two clusters.
+    """
+    count = len(without)
+    variance = (count - 1) / count * float(np.square(without - without.mean()).sum()) * _t_inflation(count, level)
+    if not (0 < share < 1 and variance > 0):
+        return same_interval(min(max(share, 0.0), 1.0), count, level, (0.0, 1.0))
+    return effective_interval(share, variance, differing_clusters(sums, masses), effective_clusters(masses), level)
+
+
+def _t_inflation(count: int, level: float) -> float:
+    """Return the factor that makes room in a variance for its having been estimated from so many clusters."""
+    return (float(stdtrit(count - 1, (1 - level) / 2)) / float(ndtri((1 - level) / 2))) ** 2
 
 
 def effective_interval(

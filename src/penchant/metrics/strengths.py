@@ -23,15 +23,9 @@ from scipy.sparse.csgraph import connected_components
 
 from penchant.errors import InputError
 from penchant.metrics.choices import Choices
-from penchant.metrics.intervals import (
-    FEWEST_CLUSTERS,
-    Estimate,
-    cluster_codes,
-    finite_vector,
-    no_interval,
-    percentile_interval,
-    resampled_counts,
-)
+from penchant.metrics.estimates import FEWEST_CLUSTERS, Estimate, no_interval
+from penchant.metrics.intervals import finite_vector
+from penchant.metrics.resampling import cluster_codes, percentile_interval, resampled_counts
 
 ELO_CENTRE, ELO_UNIT = 1000.0, 400.0 / math.log(10.0)
 RARELY = 0.01  # of the resamples may fall apart; where more do, there is no interval

@@ -20,7 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import Estimate, cluster_codes, no_interval
+from penchant.metrics.estimates import Estimate, no_interval
+from penchant.metrics.resampling import cluster_codes
 from penchant.metrics.shares import effective_interval, same_interval
 
 Table = NDArray[np.float64]

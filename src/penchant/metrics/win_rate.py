@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import Coefficient, Estimate, cluster_codes, cluster_mean, finite_vector, mean_within
+from penchant.metrics.estimates import Coefficient, Estimate
+from penchant.metrics.intervals import cluster_mean, finite_vector, mean_within
+from penchant.metrics.resampling import cluster_codes
 
 POINTS = {"a": 1.0, "tie": 0.5, "b": 0.0, "unparseable": 0.0}
 DRAWS = 9999

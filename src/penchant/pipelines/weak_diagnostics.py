@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penchant.metrics.calibration import expected_calibration_error, reliability
-from penchant.metrics.intervals import Estimate, cluster_mean
+from penchant.metrics.estimates import Estimate
+from penchant.metrics.intervals import cluster_mean
 from penchant.weak.contract import Probabilities
 from penchant.weak.rows import LabelledRows
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from penchant.metrics.intervals import Estimate
+from penchant.metrics.estimates import Estimate
 from penchant.reports.curves import training_mean
 from penchant.reports.phrases import WHY_CHOSEN_FALLS, name, shown
 from penchant.reports.summary import Summary

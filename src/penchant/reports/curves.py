@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penchant.metrics.intervals import Estimate, cluster_mean
+from penchant.metrics.estimates import Estimate
+from penchant.metrics.intervals import cluster_mean
 from penchant.reports.read import EvalPoint, Run
 
 SMOOTH_FROM = 60  # training points: fewer are drawn as they are

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from penchant.metrics.intervals import Estimate
+from penchant.metrics.estimates import Estimate
 from penchant.reports.canvas import MUTED, PAPER, Dash, Picture, blank, export, run_style, style
 from penchant.reports.curves import MOST_BASELINES, KlPath, Panel, Series
 

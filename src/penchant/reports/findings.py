@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from penchant.metrics.intervals import FEWEST_CLUSTERS, Estimate
+from penchant.metrics.estimates import FEWEST_CLUSTERS, Estimate
 from penchant.reports.curves import training_mean
 from penchant.reports.read import EvalPoint, Run, finite
 from penchant.reports.summary import Summary

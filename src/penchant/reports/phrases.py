@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penchant.metrics.intervals import Estimate
+from penchant.metrics.estimates import Estimate
 from penchant.reports.read import Run
 from penchant.reports.words import count, estimate, same_when_printed, short, verb
 

@@ -13,7 +13,7 @@ import yaml
 
 from penchant.digests import SUMS, DamagedFile, check_files, read_sums
 from penchant.errors import InputError
-from penchant.metrics.intervals import Estimate
+from penchant.metrics.estimates import Estimate
 from penchant.reports.words import clean
 from penchant.types import RunResult
 

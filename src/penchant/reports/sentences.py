@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from penchant.metrics.intervals import Estimate
+from penchant.metrics.estimates import Estimate
 from penchant.reports.across import ACROSS, headline_across
 from penchant.reports.curves import KlPath, kl_paths, smoothing_window, training_mean
 from penchant.reports.findings import CHOSEN_FALL_PER_TOKEN, KL_RUNAWAY_NATS, REPETITION_RISE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from penchant.metrics.intervals import Estimate
+from penchant.metrics.estimates import Estimate
 from penchant.reports.words import count, duration, estimate, listing, number, recorded, value_only
 
 Numbers = Mapping[str, Any]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from penchant.metrics.intervals import Estimate, paired_difference
+from penchant.metrics.estimates import Estimate
+from penchant.metrics.intervals import paired_difference
 from penchant.reports.read import EvalPoint, Run, SampledPrompt
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penchant.metrics.intervals import Estimate
+from penchant.metrics.estimates import Estimate
 from penchant.models.builtin import described
 from penchant.reports.read import EvalPoint, Run, finite
 from penchant.reports.summary import Summary

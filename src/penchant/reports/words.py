@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from penchant.metrics.intervals import Estimate
+from penchant.metrics.estimates import Estimate
 
 DASH = "–"
 """In a cell of which nothing was measured."""

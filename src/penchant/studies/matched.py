@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from penchant.metrics.estimates import Estimate
 from penchant.metrics.frontier import (
     LEAST_SEEDS,
     Evaluations,
@@ -19,7 +20,6 @@ from penchant.metrics.frontier import (
     matched_shares,
     paired_difference_of,
 )
-from penchant.metrics.intervals import Estimate
 from penchant.metrics.limit import best_of_n_by_prompt, best_of_n_kl
 from penchant.studies.measured import MeasuredRun, Numbers
 

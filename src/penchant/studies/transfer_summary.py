@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from penchant.errors import InputError
-from penchant.metrics.intervals import Estimate, cluster_mean, independent_difference, paired_difference
+from penchant.metrics.estimates import Estimate
+from penchant.metrics.intervals import cluster_mean, independent_difference, paired_difference
 from penchant.metrics.limit import best_of_n, best_of_n_kl
 from penchant.studies.grid import BEST_OF_N, LABELS, SWEPT
 from penchant.studies.measured import Numbers, provenance_of, seconds_of

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from penchant.metrics.intervals import cluster_codes
+from penchant.metrics.resampling import cluster_codes
 from penchant.studies.records import read_object
 from penchant.studies.tasks import Task
 from penchant.studies.weak_grid import Students

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penchant.metrics.calibration import expected_calibration_error, reliability
+from penchant.metrics.estimates import Estimate
 from penchant.metrics.imitation import consistency, student_supervisor
-from penchant.metrics.intervals import Estimate
 from penchant.metrics.pgr import pgr
 from penchant.metrics.two_way import two_way_mean
 from penchant.studies.measured import seconds_of

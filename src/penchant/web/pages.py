@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from penchant.metrics.intervals import Coefficient, Estimate
+from penchant.metrics.estimates import Coefficient, Estimate
 from penchant.reports.words import clean, recorded
 from penchant.web.assignment import fair_share
 from penchant.web.export import Said

@@ -1,0 +1,92 @@
+"""What a measure returns: a number with its interval, or the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+FEWEST_CLUSTERS = 10  # below this no interval is resampled: it would leave out what the undrawn prompts say
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean and its interval, or the reason why it has none.
+
+    Attributes:
+        value: the (weighted) mean, in the unit of the values.
+        low, high: ends of the interval, same unit; both None where there is no interval.
+        n: number of items (comparisons, samples).
+        clusters: number of clusters (prompts) that they come from: what the interval is about.
+        reason: why there is no interval, such as "no interval: 6 prompts"; empty where there is one.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    clusters: int
+    reason: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain numbers for JSON; a missing interval is None (null) with its reason, never NaN."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, numbers: Mapping[str, Any]) -> Estimate:
+        """Read what `as_dict` wrote, in this version or before.
+
+        Numbers without a `reason` are of version 0.3.0.dev0 or older, whose intervals were too narrow where the
+        clusters were few or all said the same; such an interval is left out, and the reason says so.
+        """
+        value, low, high = numbers["value"], numbers["low"], numbers["high"]
+        n, clusters = int(numbers.get("n", 0)), int(numbers.get("clusters", 0))
+        if "reason" in numbers:
+            return cls(value, low, high, n, clusters, str(numbers["reason"]))
+        if low is None or high is None or 0 < clusters < FEWEST_CLUSTERS:
+            return cls(value, None, None, n, clusters, no_interval(clusters) if clusters else "no interval")
+        if low == high:
+            return cls(value, None, None, n, clusters, no_interval(clusters, same=True))
+        return cls(value, low, high, n, clusters)
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficient:
+    """A measure that may be undefined, such as Cohen's kappa, or why it is.
+
+    Attributes:
+        value: None where it is undefined.
+        low, high: ends of its interval; both None where there is none.
+        n: items (pairs of ratings, for `agreement_between`) that it is made of.
+        clusters: what the interval is about.
+        reason: why there is no value, or no interval; empty where both are there.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    clusters: int
+    reason: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, never NaN."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"undefined: {self.reason}"
+        if self.low is None or self.high is None:
+            return f"{self.value:.2f} [{self.reason or 'no interval'}]"
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def no_interval(clusters: int, unit: str = "prompt", *, same: bool = False) -> str:
+    """Return the reason why so many clusters give no interval, such as "no interval: 6 prompts".
+
+    Args:
+        unit: what a cluster is, in the singular. same: they are not too few, but all say the same, of a measure
+            without known ends.
+    """
+    counted = f"{clusters:,} {unit}{'' if clusters == 1 else 's'}"
+    return f"no interval: all {counted} say the same" if same else f"no interval: {counted}"
