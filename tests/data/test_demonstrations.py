@@ -126,3 +126,61 @@ def test_prompts_of_other_files(tmp_path: Path, row: dict[str, Any], prompt: obj
 def test_rows_without_a_prompt_are_an_unknown_layout(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nearest known layout is prompts"):
         load_prompts(save(tmp_path / "a.jsonl", {"question": "q"}))
+
+
+def user(text: str) -> tuple[Message, ...]:
+    return (Message("user", text),)
+
+
+@pytest.mark.parametrize(
+    ("row", "prompt", "answer"),
+    [
+        (
+            {"instruction": "When?", "context": "It was 1999.", "response": "In 1999.", "category": "closed_qa"},
+            user("When?\n\nIt was 1999."),
+            "In 1999.",
+        ),
+        ({"instruction": "Why?", "context": "", "response": "So.", "category": "open_qa"}, user("Why?"), "So."),
+        ({"question": "2+2?", "answer": "It is 4.\n#### 4"}, user("2+2?"), "It is 4.\n#### 4"),
+        (
+            {"id": "niv.1", "system_prompt": "Be kind.", "question": "Who?", "response": "Me."},
+            (Message("system", "Be kind."), *user("Who?")),
+            "Me.",
+        ),
+        ({"id": "flan.2", "system_prompt": "", "question": "Who?", "response": "Me."}, user("Who?"), "Me."),
+        ({"query": "Who?", "response": "Me.", "type": "GSM_FOBAR"}, user("Who?"), "Me."),
+    ],
+)
+def test_dolly_gsm8k_and_openorca_are_read_by_their_names(
+    tmp_path: Path, row: dict[str, Any], prompt: tuple[Message, ...], answer: str
+) -> None:
+    path = save(tmp_path / "a.jsonl", row)
+    assert load_demonstrations(path) == [PromptGroup(prompt, [answer])]
+    assert load_prompts(path) == [PromptGroup(prompt)]
+
+
+@pytest.mark.parametrize(
+    ("row", "word"),
+    [
+        ({"question": "2+2?", "choices": ["3", "4"], "answer": "4"}, "'choices'"),
+        ({"question": "2+2?", "A": "3", "B": "4", "answer": "B"}, "'A'"),
+        ({"question": "Is it?", "passage": "It is so.", "answer": "Yes."}, "'passage'"),
+        ({"query": "Who?", "original_question": "Whom?", "response": "Me."}, "'original_question'"),
+        ({"question": "2+2?", "answer": 4}, "'answer'"),
+        ({"instruction": "Say.", "response": "Hi.", "response_2": "No, thanks."}, "'response_2'"),
+        ({"question": "Who?", "answer": "Me.", "is_correct": False}, "'is_correct'"),
+        ({"prompt": "Which?", "options": ["a", "b"], "completion": "b"}, "'options'"),
+    ],
+)
+def test_questions_whose_other_columns_belong_to_them_are_refused(
+    tmp_path: Path, row: dict[str, Any], word: str
+) -> None:
+    with pytest.raises(InputError, match=f"field {word}"):
+        load_demonstrations(save(tmp_path / "a.jsonl", row))
+
+
+def test_a_question_about_another_text_is_never_advised_as_a_text(tmp_path: Path) -> None:
+    row = {"title": "T", "context": "Bob did.", "question": "Who?", "answers": {"text": ["Bob"], "answer_start": [0]}}
+    with pytest.raises(InputError) as caught:
+        load_demonstrations(save(tmp_path / "a.jsonl", row))
+    assert "text: context" not in str(caught.value)

@@ -129,7 +129,7 @@ def test_values_nested_without_an_end_are_refused(tmp_path: Path, opening: str) 
 
 
 def test_a_system_prompt_is_never_advised_as_the_prompt(refusal: Any) -> None:
-    row = {"id": "1", "system_prompt": "Be kind.", "question": "Name a river.", "response": "The Po."}
+    row = {"id": "1", "system_prompt": "Be kind.", "question": "Name a river.", "completion": "The Po."}
     assert "data.columns={prompt: question}" in refusal(row, load=load_demonstrations)
 
 

@@ -16,7 +16,9 @@ from penchant.data import load_preferences, write_groups
 from penchant.errors import InputError, RunError
 from penchant.types import Comparison, Message, PromptGroup, Response
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(str.strip)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12).filter(
+    str.strip
+)
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 TURNS = st.lists(
@@ -44,7 +46,7 @@ def groups(draw: st.DrawFn) -> PromptGroup:
         pairs = st.tuples(indices, indices).filter(lambda pair: pair[0] != pair[1])
         weights = st.floats(min_value=1e-6, max_value=1e6)
         for winner, loser in draw(st.lists(pairs, max_size=4)):
-            annotator = draw(st.none() | ANY_TEXT)
+            annotator = draw(st.none() | TEXT)
             comparisons.append(Comparison(winner, loser, draw(st.booleans()), annotator, draw(weights)))
     scores = draw(st.none() | st.lists(FLOATS, min_size=len(responses), max_size=len(responses)))
     return PromptGroup(prompt, responses, comparisons, scores)

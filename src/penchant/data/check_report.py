@@ -74,6 +74,7 @@ class CheckReport:
         unread: columns that hold something and are not read, with the number of their rows; unread_texts: those of
             them that hold text of their own.
         marks: a sentence about marks of a chat template in the texts; empty without any.
+        notes: sentences about columns that judge and are not read, and about texts that may be damaged.
         look_alike: where comparisons stand between responses that differ in white space alone.
         labels: good labels, bad ones, and responses that have both; None in a file without labels.
         problems: sentences about what is worth a look; empty for a file in order.
@@ -106,6 +107,7 @@ class CheckReport:
     unread: dict[str, int] = field(default_factory=dict)
     unread_texts: tuple[str, ...] = ()
     marks: str = ""
+    notes: tuple[str, ...] = ()
     look_alike: tuple[str, ...] = ()
     labels: tuple[int, int, int] | None = None
     problems: tuple[str, ...] = ()
@@ -152,6 +154,7 @@ def problems_of(report: CheckReport) -> Iterable[str]:
         yield f"columns with text that are not read: {names}"
     if report.marks:
         yield report.marks
+    yield from report.notes
     if report.look_alike:
         yield alike_sentence(report.look_alike)
     alone = sum(n for k, n in report.responses_per_prompt.items() if k < 2) if report.labels is None else 0

@@ -38,6 +38,9 @@ PROMPT_COLUMNS = (
     "documents",
     "article",
     "post",
+    "choices",
+    "options",
+    "endings",
 )
 CONTEXT_COLUMNS = (*SYSTEM_COLUMNS, *INPUT_COLUMNS, "history")
 SHOWN_COLUMNS = (*SYSTEM_COLUMNS, *PROMPT_COLUMNS)
@@ -47,7 +50,7 @@ MEDIA_WORD = re.compile(r"(?:image|img|picture|photo|video|audio|pixel)s?")
 METADATA = re.compile(
     r"|unnamed: \d+|(?:.*[_.\- ])?(?:id|ids|idx|index|key|uid|uuid|guid|hash|md5|sha1|sha256|url|urls|uri|source|"
     r"dataset|subset|split|lang|language|model|models|generator|annotator|worker|judge|date|time|timestamp|version|"
-    r"license)(?:[_.\- ](?:a|b|1|2|chosen|rejected|name))?",
+    r"license|category|topic|subject|domain|type|level|difficulty)(?:[_.\- ](?:a|b|1|2|chosen|rejected|name))?",
     re.IGNORECASE,
 )
 # Words about the answers, which differ from pair to pair of one prompt.
@@ -58,23 +61,7 @@ COMMENTARY = re.compile(
 )
 
 
-# Words in the names of columns that say how good a response is.
-QUALITY_WORD = re.compile(
-    r"label|labels|score|scores|rating|ratings|rank|ranking|reward|rewards|grade|quality|star|stars|vote|votes|"
-    r"upvotes|likes|helpfulness|helpful|correctness|correct|coherence|harmless|harmlessness|toxic|toxicity|safe|"
-    r"unsafe|good|bad|accept|accepted|reject|rejected|chosen|prefer|preferred|preference|better|worse|winner|"
-    r"thumbs|desirable|approved|solved|passed|failed|valid|invalid|hallucinated|flag|flagged|feedback|upvoted|downvotes|"
-    r"downvoted|accuracy|verdict|judgement|judgment|win|won|lost|loser|incorrect|wrong|fail|failure|success|harmful|liked|"
-    r"disliked|truthful|honesty|comparisons|best|worst|selected|picked|pass|passes|upvote|downvote|karma|nsfw|"
-    r"offensive|hateful|harmfulness|hallucination|broken|critic"
-)
 LONGEST_POINTER = 40  # characters of a text that may be a column's name
-# A whole cell that judges, under any name.
-VERDICT = re.compile(
-    r"good|bad|wrong|correct|incorrect|accept(?:ed)?|reject(?:ed)?|pass(?:ed)?|fail(?:ed)?|(?:un)?(?:safe|helpful)|"
-    r"harmful|harmless|better|worse|\U0001f44d|\U0001f44e",
-    re.IGNORECASE,
-)
 
 
 class ReadRow(dict[str, Any]):
@@ -150,20 +137,6 @@ def text_columns(unread: Mapping[str, Any], group: PromptGroup | None = None) ->
     return [name for name in names if not _is_copy(unread[name], known)]
 
 
-def quality_columns(row: ReadRow) -> list[str]:
-    """The columns that say how good a response is, or that hold another one that lost."""
-    names = [name for name, value in row.items() if isinstance(name, str) and value is not None and value != ""]
-    read = row.looked_at  # of a row that nobody has read yet, a short response may look like a verdict
-    said = {name for name, value in row.items() if read and name not in read and _is_verdict(value)}
-    return [
-        name for name in names if name in said or name == "kto_tag" or any(map(QUALITY_WORD.fullmatch, words_of(name)))
-    ]
-
-
-def _is_verdict(value: Any) -> bool:
-    return isinstance(value, str) and VERDICT.fullmatch(value.strip()) is not None
-
-
 def add_context(group: PromptGroup, row: ReadRow) -> PromptGroup:
     """The group with what stands beside its prompt and belongs to it: system, history, and input or context.
 
@@ -233,6 +206,22 @@ def refuse_lost(group: PromptGroup, unread: Mapping[str, Any], layout: str, *, p
                 f"field {column!r} is not read by the layout {layout}, though by its name it is part of the prompt. "
                 f"Say what it is (data.columns={{prompt: {column}}}, or input or system); {leave_out}",
             )
+
+
+def refuse_texts(group: PromptGroup, unread: Mapping[str, Any], layout: str) -> None:
+    """Refuse a row with any unread text of its own.
+
+    Raises:
+        RowError: names the column and what to do.
+    """
+    names = text_columns(unread, group)
+    if names:
+        column = cut(names[0])
+        raise RowError(
+            "unread",
+            f"field {column!r} holds text that the layout {layout} does not read: say what it is "
+            f"(data.columns={{input: {column}}}, or system), or leave it out (data.columns={{{column}: null}})",
+        )
 
 
 def refuse_pointers(group: PromptGroup, unread: Mapping[str, Any]) -> None:

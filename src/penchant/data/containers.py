@@ -7,30 +7,23 @@ A line that is damaged in itself (broken JSON, invalid UTF-8, longer than `MAX_L
 
 from __future__ import annotations
 
-import csv
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from penchant.data import collected
+from penchant.data.csv_rows import read_csv, refuse_double
 from penchant.data.fields import Kind, RowError, cut, shown
+from penchant.data.json_rows import is_document, rows_of_document
 from penchant.data.lines import MAX_LINE_BYTES, decoded, numbered_lines, opened, parsed_json, refuse_bomb
 from penchant.errors import InputError
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt", *collected.SUFFIXES)
-ROW_KEYS = ("data", "rows", "examples", "instances", "items", "records")  # fields of a document that hold its rows
-SEPARATORS = ";\t|"  # of files that are called CSV all the same
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
-# In a CSV file everything is text. These columns hold lists, objects, numbers or true and false in every layout
-# that has them, so their cells are read as JSON; prompts and responses stay text, whatever they look like.
-STRUCTURED_COLUMNS = re.compile(
-    r"comparisons|responses|ranking|ranks|scores|completions|summaries|info|choice|conversations|messages|"
-    r"history|passages|preference|annotator\d+|score_chosen|score_rejected|label"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +69,7 @@ def read_rows(source: str | Path, split: str = "train") -> Iterator[Row | RowPro
     elif kind == ".json":
         yield from _read_json(path, split)
     elif kind in (".csv", ".tsv"):
-        yield from _read_csv(path, "\t" if kind == ".tsv" else ",")
+        yield from (Row(place, values) for place, values in read_csv(path, "\t" if kind == ".tsv" else ","))
     elif kind == ".parquet":
         yield from _read_parquet(path)
     elif kind in collected.SUFFIXES:
@@ -179,7 +172,7 @@ def _read_json(path: Path, split: str) -> Iterator[Row | RowProblem]:
         document = parsed_json(text)
     except RowError as error:
         raise InputError(f"{path}: {error}; expected one JSON array of rows") from None
-    for number, values in enumerate(_array_of_rows(path, document, split), start=1):
+    for number, values in enumerate(rows_of_document(path, document, split), start=1):
         source = f"{path.name} row {number}"
         if isinstance(values, dict):
             yield Row(source, values)
@@ -192,86 +185,7 @@ def _is_jsonl_inside(path: Path) -> bool:
     with opened(path) as stream:
         first = stream.readline(MAX_LINE_BYTES + 1).removeprefix(b"\xef\xbb\xbf").strip()
         more = bool(stream.readline(MAX_LINE_BYTES + 1).strip())
-    return first.startswith(b"{") and first.endswith(b"}") and (more or not _is_table_of_splits(first))
-
-
-def _is_table_of_splits(line: bytes) -> bool:
-    """Whether a document of one line is like `{"train": [{...}, ...]}` or `{"version": 1, "data": [{...}, ...]}`."""
-    try:
-        values = parsed_json(line.decode("utf-8"))
-    except (RowError, UnicodeDecodeError):
-        return False
-    tables = [value for value in values.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
-    return len(tables) == len(values) or (len(tables) == 1 and any(values.get(name) is tables[0] for name in ROW_KEYS))
-
-
-def _array_of_rows(path: Path, document: Any, split: str) -> list[Any]:
-    if isinstance(document, list):
-        return document
-    if isinstance(document, dict):
-        tables = {name: value for name, value in document.items() if isinstance(value, list)}
-        if split in tables:
-            return tables[split]
-        rows = [name for name in ROW_KEYS if name in tables and tables[name] and isinstance(tables[name][0], dict)]
-        if len(tables) == 1 or len(rows) == 1:
-            return tables[rows[0]] if rows else next(iter(tables.values()))
-        names = ", ".join(map(cut, list(document)[:8]))
-        raise InputError(
-            f"{path}: expected a JSON array of rows, got an object with the fields {names}; "
-            f"make the array the whole document, or name it {split!r}"
-        )
-    raise InputError(f"{path}: expected a JSON array of rows, got {shown(document)}")
-
-
-def _read_csv(path: Path, delimiter: str) -> Iterator[Row]:
-    csv.field_size_limit(max(MAX_LINE_BYTES, csv.field_size_limit()))
-    lines = _csv_lines(path)
-    first = next(lines, "")
-    reader = csv.reader(chain([first], lines), delimiter=_separator(first, delimiter), strict=True)
-    try:
-        header = next(reader, [])
-        _refuse_double(path, header)
-        number = 0
-        for cells in reader:
-            if not cells:
-                continue
-            number += 1
-            source = f"{path.name} row {number}"
-            if len(cells) != len(header):
-                raise InputError(
-                    f"{path}:{reader.line_num}: row {number} has {len(cells)} cells, expected "
-                    f"{len(header)} as in the "
-                    "header; quote cells that hold commas, quotes or line breaks"
-                )
-            yield Row(source, {name: _cell(name, cell) for name, cell in zip(header, cells, strict=True)})
-    except csv.Error as error:
-        raise InputError(f'{path}:{reader.line_num}: broken CSV ({error}); quote cells as "..."') from error
-
-
-def _separator(header: str, usual: str) -> str:
-    """What separates the cells: the usual one, unless the header has only another."""
-    if usual in header:
-        return usual
-    return max(SEPARATORS, key=header.count) if any(mark in header for mark in SEPARATORS) else usual
-
-
-def _csv_lines(path: Path) -> Iterator[str]:
-    for number, line in numbered_lines(path):
-        try:
-            yield decoded(line)
-        except RowError as error:
-            raise InputError(f"{path}:{number}: {error}") from None
-
-
-def _cell(column: str, cell: str) -> Any:
-    if not STRUCTURED_COLUMNS.fullmatch(column):
-        return cell
-    if not cell.strip():
-        return None
-    try:
-        return parsed_json(cell)
-    except RowError:
-        return cell  # the layout's reader says what it expected instead
+    return first.startswith(b"{") and first.endswith(b"}") and (more or not is_document(first))
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
@@ -281,7 +195,7 @@ def _read_parquet(path: Path) -> Iterator[Row]:
     number, unpacked = 0, 0
     try:
         with pyarrow.parquet.ParquetFile(path) as table:
-            _refuse_double(path, table.schema_arrow.names)
+            refuse_double(path, table.schema_arrow.names)
             for batch in table.iter_batches(batch_size=_batch_size(table.metadata)):
                 unpacked += batch.nbytes
                 refuse_bomb(path, unpacked)
@@ -307,7 +221,8 @@ def _parquet_rows(path: Path, batch: Any, before: int) -> list[dict[str, Any]]:
 
     failures = (ValueError, OverflowError, TypeError, ImportError, pyarrow.ArrowException)
     try:
-        return list(batch.to_pylist())
+        rows = list(batch.to_pylist())
+        return [_without_decimals(row) for row in rows] if "decimal" in str(batch.schema) else rows
     except failures:
         for name in batch.schema.names:
             try:
@@ -320,11 +235,13 @@ def _parquet_rows(path: Path, batch: Any, before: int) -> list[dict[str, Any]]:
         raise
 
 
-def _refuse_double(path: Path, names: Sequence[str]) -> None:
-    """Refuse a table in which two columns have one name: one of them would be lost."""
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"{path}: the column {cut(twice)!r} stands twice in the header; rename one of them")
+def _without_decimals(value: Any) -> Any:
+    """Return a value with its decimals, which no layout knows, as plain numbers: ratings and labels are such."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {name: _without_decimals(item) for name, item in value.items()}
+    return [_without_decimals(item) for item in value] if isinstance(value, list) else value
 
 
 def _read_text(path: Path) -> Iterator[Row | RowProblem]:

@@ -8,6 +8,8 @@ from penchant.data.fields import RowError, as_prompt, as_text, as_turn, as_turns
 from penchant.types import Message, Prompt, PromptGroup
 
 Row = dict[str, Any]
+QUESTION_FIELDS = ("question", "query")
+ANSWER_FIELDS = ("answer", "response")
 SPEAKER_COLUMNS = ("role", "speaker", "parent_id", "message_tree_id", "parent")
 
 
@@ -40,6 +42,18 @@ def read_messages(row: Row) -> PromptGroup:
 def read_alpaca(row: Row) -> PromptGroup:
     """`instruction`, `input`, `output` (and `system`, `history`): the instruction becomes a user's turn."""
     return PromptGroup(instruction_turns(row), [as_text(row["output"], "output")])
+
+
+def read_question(row: Row) -> PromptGroup:
+    """`question` (or `query`) with `answer` or `response`, as GSM8K and OpenOrca have them: a user's turn."""
+    asked = next(name for name in QUESTION_FIELDS if row.get(name) is not None)
+    answered = next(name for name in ANSWER_FIELDS if row.get(name) is not None)
+    return PromptGroup(instruction_turns(row, asked), [as_text(row[answered], answered)])
+
+
+def read_instruction(row: Row) -> PromptGroup:
+    """`instruction` with `response`, as Dolly has them: a user's turn. Its `context` is added as that of any layout."""
+    return PromptGroup(instruction_turns(row), [as_text(row["response"], "response")])
 
 
 def read_article(row: Row) -> PromptGroup:

@@ -41,7 +41,9 @@ CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 # What programs write into a cell of text that holds nothing.
 NO_TEXT = ("", "none", "nan", "<na>", "<noinput>")
 FLAGS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}  # as tables write them
-INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"  # characters without a width: a text of them alone is empty
+# Characters that nobody sees: a text of them alone is empty.
+INVISIBLE = "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064\u2800\u3164\ufeff"
+BLANK = INVISIBLE + " \t\n\r\x0b\x0c\u00a0\u2007\u202f\u3000"
 SHOWN_NAME = 60  # characters of a name or value in a message
 
 
@@ -101,8 +103,16 @@ def _form(value: object) -> str:
         return "a number of very many digits"
 
 
-def as_text(value: object, name: str, *, empty_ok: bool = False) -> str:
-    """A string that can be encoded; blank only if `empty_ok`."""
+def as_text(value: object, name: str, *, empty_ok: bool = False, nul_ok: bool = False) -> str:
+    """Return a string that can be encoded.
+
+    Args:
+        empty_ok: whether it may be blank. nul_ok: whether it may hold NUL characters, as samples of byte-level models
+            do, whose token ids count.
+
+    Raises:
+        RowError: anything else.
+    """
     if not isinstance(value, str):
         raise RowError("type", f"field {name!r}: expected text, got {shown(value)}")
     try:
@@ -113,7 +123,13 @@ def as_text(value: object, name: str, *, empty_ok: bool = False) -> str:
             f"field {name!r}: half of a surrogate pair (\\u{ord(value[error.start]):04x}) at character "
             f"{error.start + 1}, which is no text; repair the program that cut this string",
         ) from None
-    if not empty_ok and not value.strip().strip(INVISIBLE):
+    if "\x00" in value and not nul_ok:
+        raise RowError(
+            "value",
+            f"field {name!r} holds a NUL character (\\x00) at character {value.index(chr(0)) + 1}, which no text has; "
+            "repair the program that wrote it",
+        )
+    if not empty_ok and not value.strip(BLANK).strip():
         raise RowError("empty", f"field {name!r} is empty; give it some text")
     return value
 

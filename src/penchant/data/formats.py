@@ -18,12 +18,14 @@ from penchant.data.columns import (
     SYSTEM_COLUMNS,
     ReadRow,
     add_context,
-    quality_columns,
     refuse_lost,
     refuse_pointers,
+    refuse_texts,
     text_columns,
 )
 from penchant.data.fields import ROLES, RowError, cut
+from penchant.data.pair_ratings import rating_fields
+from penchant.data.quality import quality_columns
 from penchant.errors import InputError
 from penchant.types import PromptGroup
 
@@ -55,6 +57,8 @@ class Layout:
             prompt.
         assumed: whether nobody said what the comparisons say, so that they are only made if the layout was prescribed.
         doubt: raises `RowError` for a row that is only read if the layout was prescribed by name.
+        complete: whether other columns with text are refused: common names such as `question` and `answer` alone do
+            not say that nothing else belongs to them.
         codes: a column, and what is uncertain of all its values in a file, unless the layout was prescribed.
     """
 
@@ -65,6 +69,7 @@ class Layout:
     counts_add: bool = False
     context: bool = True
     assumed: bool = False
+    complete: bool = False
     doubt: Callable[[Row], None] = _no_doubt
     codes: tuple[str, Callable[[Collection[object]], str]] | None = None
 
@@ -106,6 +111,8 @@ class Layout:
             group = add_context(group, seen)
         refuse_lost(group, seen.unread(), self.name, prescribed=prescribed)
         refuse_pointers(group, seen.unread())
+        if self.complete and not prescribed:
+            refuse_texts(group, seen.unread(), self.name)
         comparisons = () if self.assumed and not prescribed else group.comparisons
         return group.replace(source=source, comparisons=comparisons)
 
@@ -138,13 +145,17 @@ def _is_sharegpt(row: Row) -> bool:
     return ROLES.get(role) != "assistant"
 
 
+def _has_no_columns(row: Row, *names: str) -> bool:
+    return all(row.get(name) is None for name in names)
+
+
 def _is_bare(row: Row) -> bool:
     return _has_no_prompt(row) and not _is_list(row, "messages")
 
 
 def _doubt_implicit(row: Row) -> None:
     """Refuse a shared beginning as the prompt where something else can be it, or where it does not end as one."""
-    read = ("chosen", "rejected", *(pairs.rating_fields(row) or ()))
+    read = ("chosen", "rejected", *(rating_fields(row) or ()))
     texts = text_columns({name: value for name, value in row.items() if name not in read})
     if texts:
         name = cut(texts[0])
@@ -263,6 +274,22 @@ DEMONSTRATIONS: tuple[Layout, ...] = (
         lambda row: not _has_ranked_list(row),
         counts_add=True,
     ),
+    Layout(
+        "question-answer",
+        (demonstrations.QUESTION_FIELDS, demonstrations.ANSWER_FIELDS),
+        demonstrations.read_question,
+        lambda row: _has_no_columns(row, "prompt", "instruction"),
+        counts_add=True,
+        complete=True,
+    ),
+    Layout(
+        "instruction-response",
+        (("instruction",), ("response",)),
+        demonstrations.read_instruction,
+        lambda row: _has_no_columns(row, "prompt", "output"),
+        counts_add=True,
+        complete=True,
+    ),
     Layout("article", (("article",), ("highlights",)), demonstrations.read_article, counts_add=True),
     Layout("text", (("text",),), demonstrations.read_text, context=False),
 )
@@ -341,13 +368,17 @@ def _advice(row: Row, layout: Layout, found: Sequence[str]) -> str:
     return f"{words}, or set data.columns={{{columns}}}."
 
 
-def _nearness(layout: Layout, found: list[str]) -> tuple[float, bool]:
-    """The share of required fields that are there, similar names counting half; ours where nothing is."""
+def _nearness(layout: Layout, found: list[str]) -> tuple[float, bool, bool]:
+    """Return the share of required fields that are there, similar names counting half.
+
+    Among equals the layout that renaming columns leads to is nearer, then ours.
+    """
     absent = [spellings for spellings in layout.required if not any(name in found for name in spellings)]
     if not absent:  # all there, but of another kind, such as pairs whose prompt has an unknown name
-        return 0.7, False
+        return 0.7, False, False
     similar = sum(bool(_guess(" or ".join(spellings), found)) for spellings in absent)
-    return 1 - (len(absent) - 0.5 * similar) / len(layout.required), layout.name == "penchant"
+    share = 1 - (len(absent) - 0.5 * similar) / len(layout.required)
+    return share, similar == len(absent), layout.name == "penchant"
 
 
 def _guess(missing: str, spare: Sequence[str]) -> str | None:

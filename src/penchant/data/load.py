@@ -22,6 +22,7 @@ from penchant.data.settle import (
     settle_bad_rows,
     settle_contradictions,
     settle_ties,
+    text_sentences,
     unread_warnings,
 )
 from penchant.errors import InputError
@@ -200,8 +201,8 @@ def load_prompts(
     """
     _require_limit(limit)
     parsed = parse_source(source, split=split, layouts=formats.PROMPTS, layout=layout, columns=columns)
-    _log(settle_bad_rows(source, parsed, bad_rows))
     groups = [PromptGroup(group.prompt, source=group.source) for group in parsed.groups]
+    _log([*settle_bad_rows(source, parsed, bad_rows), *(f"{source}: {each}" for each in text_sentences(groups))])
     if merge:
         unique = merge_groups(groups, counts_add=False).groups
         if len(unique) < len(groups):

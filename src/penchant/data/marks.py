@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from penchant.data.fields import INVISIBLE
@@ -16,6 +16,24 @@ MARK = re.compile(
     r"### (?:Instruction|Response|Human|Assistant|Input):|(?:\A|\n)\s*(?:Human|Assistant|USER|ASSISTANT):"
 )
 UNSEEN = str.maketrans("", "", INVISIBLE)
+# Letters and strokes of other scripts that look like those of marks, and characters that nobody sees.
+LOOK_ALIKES = {
+    **dict(
+        zip(
+            "\u0430\u0435\u043e\u0440\u0441\u0445\u0443\u0456\u0455\u0458\u0501\u04bb\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0405\u0406",
+            "aeopcxyisjdhABEKMHOPCTXSI",
+            strict=True,
+        )
+    ),
+    **dict(
+        zip(
+            "\u03b1\u03bf\u03c1\u03b9\u0131\u03bd\u01c0\u2223\u2502\u23d0\u2758\u2039\u203a\u27e8\u27e9\u3008\u3009",
+            "aopiiv|||||<><><>",
+            strict=True,
+        )
+    ),
+}
+FOLDED = str.maketrans({**LOOK_ALIKES, **dict.fromkeys([*INVISIBLE, *map(chr, range(0x202A, 0x202F))], "")})
 # Every mark holds one of these, which are found a hundred times as fast.
 HINTS = (
     "<|",
@@ -66,7 +84,7 @@ def find_marks(groups: Iterable[PromptGroup], special: Sequence[str] = ()) -> Ma
     marks: dict[str, None] = {}
     sources = []
     for group in groups:
-        texts = [text for text in _texts(group) if any(hint in text for hint in hints)]
+        texts = [text for text in texts_of(group) if any(hint in text for hint in hints)]
         found = [match.group().strip() for text in texts for match in pattern.finditer(text)]
         if found:
             marks |= dict.fromkeys(found)
@@ -74,12 +92,46 @@ def find_marks(groups: Iterable[PromptGroup], special: Sequence[str] = ()) -> Ma
     return Marks(tuple(marks), tuple(sources))
 
 
-def _texts(group: PromptGroup) -> Iterable[str]:
+def texts_of(group: PromptGroup) -> Iterator[str]:
+    """Yield the texts of a group's prompt and responses, but for drawn ones: of those the token ids count."""
     if isinstance(group.prompt, str):
         yield group.prompt
     else:
         yield from (turn.content for turn in group.prompt)
     yield from (response.text for response in group.responses if response.token_ids is None)
+
+
+def disguised_marks(groups: Iterable[PromptGroup], special: Sequence[str] = ()) -> Iterator[str]:
+    """Yield what to say of texts that look as if they held a mark, but hold other characters.
+
+    Args:
+        special: special tokens of the tokenizer at hand.
+    """
+    pattern = re.compile("|".join([MARK.pattern, *(re.escape(token) for token in special if token.strip())]))
+    shown: dict[str, None] = {}
+    sources = []
+    for group in groups:
+        marks = [mark for text in texts_of(group) if not text.isascii() for mark in _disguised(text, pattern, special)]
+        if marks:
+            shown |= dict.fromkeys(marks)
+            sources.append(group.source)
+    if sources:
+        looks = ", ".join(map(repr, list(shown)[:4]))
+        yield (
+            f"the texts of {len(sources)} prompts hold what looks like a mark of a chat template ({looks}; the first: "
+            f"{sources[0]}) but is written with other or invisible characters, so that no tokenizer takes it for one"
+        )
+
+
+def _disguised(text: str, pattern: re.Pattern[str], special: Sequence[str]) -> list[str]:
+    """Return the marks in brackets that a text shows only once its look-alikes are replaced."""
+    folded = unicodedata.normalize("NFKC", text.translate(FOLDED))
+    if folded == text or not any(hint in folded for hint in (*HINTS, *filter(str.strip, special))):
+        return []
+    known = [match.group().strip() for match in pattern.finditer(text)]
+    known += [unicodedata.normalize("NFKC", mark) for mark in known]
+    marks = [match.group().strip() for match in pattern.finditer(folded)]
+    return [mark for mark in marks if mark[:1] in ("<", "[") and mark not in known]
 
 
 def begins_with_prompt(group: PromptGroup) -> bool:

@@ -87,7 +87,7 @@ def _own_response(value: object, name: str) -> Response:
     if token_ids is not None:
         items = as_list(token_ids, f"{name}.token_ids", of="token ids")
         token_ids = tuple(as_integer(item, f"{name}.token_ids[{i}]", low=0, high=2**31) for i, item in enumerate(items))
-    text = as_text(fields.get("text"), f"{name}.text", empty_ok=bool(token_ids))
+    text = as_text(fields.get("text"), f"{name}.text", empty_ok=bool(token_ids), nul_ok=bool(token_ids))
     finished = _as_flag(fields.get("finished", True), f"{name}.finished")
     count = as_integer(fields.get("count", 1), f"{name}.count", low=1, high=MOST_SAMPLES)
     return Response(text, token_ids, finished, count)

@@ -6,23 +6,20 @@ A reader raises `RowError` for what it cannot use; `load` and `check` name the r
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from penchant.data import demonstrations
 from penchant.data.fields import (
     RowError,
-    as_number,
     as_prompt,
     as_text,
     as_turn,
     as_turns,
-    flag,
     holds,
     instruction_turns,
-    words_of,
 )
-from penchant.types import Comparison, Message, Prompt, PromptGroup
+from penchant.data.pair_ratings import pair, rated_pair
+from penchant.types import Message, PromptGroup
 
 Row = dict[str, Any]
 HH_MARKER = re.compile(r"(?:\A|\n\n)\s*(Human|Assistant):")
@@ -36,72 +33,7 @@ RESPONSE_MARKER = re.compile(
 )
 
 SENTENCE_END = re.compile(r"[.!?:;\n\u3002\uff01\uff1f\uff1a\u2026>\]][\"'\u201d\u2019)]*\s*\Z")
-# Ratings of the two responses: score_chosen, chosen-rating, rm_score_chosen, chosenReward ...
-RATING_WORDS = {"score", "scores", "rating", "ratings", "reward", "rewards", "grade", "quality"}
-NO_RATING_WORDS = {"rank", "ranks", "id", "index", "std", "var", "count", "num", "version", "model"}
 OPEN_TAG = re.compile(r"<(\w{1,30})>")
-TIE_FIELDS = ("tie", "is_tie")
-
-
-def pair(
-    prompt: Prompt, chosen: str, rejected: str, *, tie: bool = False, scores: Sequence[float] | None = None
-) -> PromptGroup:
-    """A group of two responses, the first preferred."""
-    if chosen == rejected:
-        raise RowError(
-            "identical",
-            "fields 'chosen' and 'rejected' are the same response, so the row prefers nothing; remove it",
-        )
-    return PromptGroup(prompt, (chosen, rejected), (Comparison(0, 1, tie=tie),), scores)
-
-
-def rated_pair(row: Row, prompt: Prompt, chosen: str, rejected: str) -> PromptGroup:
-    """A group of two responses with the ratings that the row has of both.
-
-    Equal ratings are a tie: such a "chosen" was picked blindly.
-
-    Raises:
-        RowError: the rejected response has the higher rating.
-    """
-    tie = any(flag(row[field], field) for field in TIE_FIELDS if holds(row.get(field)))
-    fields = rating_fields(row)
-    if fields is None:
-        return pair(prompt, chosen, rejected, tie=tie)
-    scores = [_rating(row[field], field) for field in fields]
-    if scores[0] < scores[1]:
-        raise RowError(
-            "value",
-            f"field {fields[0]!r} ({scores[0]:g}) is below field {fields[1]!r} ({scores[1]:g}), so the ratings "
-            "contradict the preference. Correct the row, or leave the ratings out "
-            f"(data.columns={{{fields[0]}: null, {fields[1]}: null}})",
-        )
-    return pair(prompt, chosen, rejected, tie=tie or scores[0] == scores[1], scores=scores)
-
-
-def rating_fields(row: Row) -> tuple[str, str] | None:
-    """The first two columns that hold a rating of either response."""
-    for name in row:
-        words = words_of(name) if isinstance(name, str) else []
-        if "chosen" not in words or not RATING_WORDS.intersection(words) or NO_RATING_WORDS.intersection(words):
-            continue
-        other = name.replace("chosen", "rejected").replace("Chosen", "Rejected").replace("CHOSEN", "REJECTED")
-        if other in row and _is_rating(dict.get(row, name)) and _is_rating(dict.get(row, other)):
-            return name, other
-    return None
-
-
-def _is_rating(value: object) -> bool:
-    """Whether a value is a number, be it one that cannot be used; text is one if it can be read as such."""
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return False
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
-
-
-def _rating(value: Any, name: str) -> float:
-    return as_number(float(value) if isinstance(value, str) else value, name)
 
 
 def read_trl(row: Row) -> PromptGroup:

@@ -10,10 +10,11 @@ from typing import Literal
 
 from penchant.data import formats
 from penchant.data.cells import unfold_turns
-from penchant.data.columns import Columns, ReadRow, quality_columns, rename_columns, text_columns
+from penchant.data.columns import Columns, ReadRow, rename_columns, text_columns
 from penchant.data.containers import Row, RowProblem, read_rows
 from penchant.data.fields import RowError, cut
 from penchant.data.formats import Layout
+from penchant.data.quality import judging_columns, quality_columns
 from penchant.errors import InputError
 from penchant.types import PromptGroup
 
@@ -32,6 +33,7 @@ class Parsed:
         unread: the columns that hold something and are not read, with the number of their rows.
         codes: the values of the column that the layout's `codes` names.
         texts: per group, a digest of every unread column that holds text of its own.
+        judging: the unread columns that by their names judge what was compared, with the number of their rows.
     """
 
     layout: Layout
@@ -41,6 +43,7 @@ class Parsed:
     unread: Counter[str] = field(default_factory=Counter)
     texts: list[dict[str, int]] = field(default_factory=list)
     codes: set[object] = field(default_factory=set)
+    judging: Counter[str] = field(default_factory=Counter)
 
     @property
     def rows(self) -> int:
@@ -139,6 +142,8 @@ def _add(
         parsed.codes.add(row[parsed.layout.codes[0]])
     parsed.groups.append(group)
     parsed.unread.update(unread.keys())
+    if group.comparisons:
+        parsed.judging.update(judging_columns(unread))
     parsed.texts.append({name: hash(repr(unread[name])) for name in text_columns(unread, group)})
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from penchant.data.columns import COMMENTARY, ReadRow, quality_columns
+from penchant.data.columns import COMMENTARY, ReadRow
+from penchant.data.damage import damage_sentences, missing_scores, one_sided_prompts
 from penchant.data.fields import RowError, cut
-from penchant.data.marks import alike_sentence, begins_with_prompt, find_marks, look_alike
+from penchant.data.marks import alike_sentence, begins_with_prompt, disguised_marks, find_marks, look_alike
 from penchant.data.merge import Contradictions, without_ties
 from penchant.data.parse import BadRows, Parsed, listed
+from penchant.data.quality import quality_columns
 from penchant.errors import InputError
 from penchant.types import Prompt, PromptGroup
 
@@ -54,11 +57,38 @@ def unread_warnings(source: str | Path, parsed: Parsed) -> list[str]:
     ]
 
 
+def judging_sentences(judging: Iterable[str]) -> list[str]:
+    """Return what to say of columns that judge and that nobody reads."""
+    names = [cut(name) for name in judging]
+    if not names:
+        return []
+    return [
+        f"columns that judge and are not read: {', '.join(names[:10])}{' ...' if len(names) > 10 else ''}. Where one "
+        "says that another response is the better one, or that a row is not to be used, correct the file; "
+        f"data.columns={{{names[0]}: null}} leaves it out without this warning"
+    ]
+
+
+def text_sentences(groups: Sequence[PromptGroup], special: Sequence[str] = ()) -> list[str]:
+    """Return what to say of texts and scores that are read as they stand, and may be damaged.
+
+    Args:
+        special: special tokens of the tokenizer at hand.
+    """
+    return [
+        *disguised_marks(groups, special),
+        *damage_sentences(groups),
+        *one_sided_prompts(groups),
+        *missing_scores(groups),
+    ]
+
+
 def mark_warnings(source: str | Path, parsed: Parsed) -> list[str]:
-    """What to say of texts that were written for a chat template, and of responses that look the same."""
+    """Return what to say of texts written for a chat template or damaged, and of responses that look alike."""
     sentence = "" if parsed.layout.name == "hh" else find_marks(parsed.groups).sentence()
     alike = look_alike(parsed.groups)
     said = [f"{source}: {sentence}"] if sentence else []
+    said += [f"{source}: {each}" for each in (*text_sentences(parsed.groups), *judging_sentences(parsed.judging))]
     repeated = [group.source for group in parsed.groups if begins_with_prompt(group)]
     if repeated:
         said.append(

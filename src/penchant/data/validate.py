@@ -15,10 +15,18 @@ from penchant.data.check_report import CheckReport, LengthSummary, TokenCounts, 
 from penchant.data.columns import Columns
 from penchant.data.labels import count_labels
 from penchant.data.marks import begins_with_prompt, find_marks, look_alike
-from penchant.data.merge import count_ties, find_contradictions, merge_groups
+from penchant.data.merge import Merged, count_ties, find_contradictions, merge_groups
 from penchant.data.pairs import speaks_for_both
 from penchant.data.parse import BadRows, Parsed, parse_source
-from penchant.data.settle import Ties, refuse_codes, refuse_merging, settle_bad_rows, settle_ties
+from penchant.data.settle import (
+    Ties,
+    judging_sentences,
+    refuse_codes,
+    refuse_merging,
+    settle_bad_rows,
+    settle_ties,
+    text_sentences,
+)
 from penchant.data.templates import template_warnings
 from penchant.errors import InputError
 from penchant.types import Comparison, PromptGroup, prompt_text
@@ -70,14 +78,30 @@ def check_preferences(
         source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS, columns=columns
     )
     merged = merge_groups(parsed.groups, counts_add=parsed.layout.counts_add)
+    tokens = None if renderer is None else _count_tokens(merged.groups, renderer, max_length)
+    report = _counts(str(source), parsed, merged, tokens, _special_tokens(renderer))
+    return dataclasses.replace(
+        report,
+        problems=tuple(problems_of(report)),
+        refusals=tuple(_refusals(report, parsed, ties=ties, bad_rows=bad_rows, overflow=overflow)),
+    )
+
+
+def _counts(
+    source: str, parsed: Parsed, merged: Merged, tokens: TokenCounts | None, special: Sequence[str]
+) -> CheckReport:
+    """Return the report without its sentences.
+
+    Args:
+        parsed: the rows. merged: the same, one group a prompt. special: special tokens of the tokenizer at hand.
+    """
     groups = merged.groups
     contradictions = find_contradictions(groups)
-    tokens = None if renderer is None else _count_tokens(groups, renderer, max_length)
     longer_won, longer_compared = _longer_wins(groups, tokens)
     counts = count_labels(groups) if parsed.layout in formats.UNPAIRED else None
-    marks = find_marks(groups, _special_tokens(renderer))
-    report = CheckReport(
-        source=str(source),
+    marks = "" if parsed.layout.name == "hh" else find_marks(groups, special).sentence()
+    return CheckReport(
+        source=source,
         layout=parsed.layout.name,
         rows=parsed.rows,
         bad_rows=tuple(map(str, parsed.problems)),
@@ -102,14 +126,10 @@ def check_preferences(
         tokens=tokens,
         unread=dict(parsed.unread),
         unread_texts=tuple(dict.fromkeys(name for texts in parsed.texts for name in texts)),
-        marks="" if parsed.layout.name == "hh" else marks.sentence(),
+        marks=marks,
+        notes=(*judging_sentences(parsed.judging), *text_sentences(groups, special)),
         look_alike=look_alike(groups),
         labels=None if counts is None else (round(counts.desirable), round(counts.undesirable), counts.both),
-    )
-    return dataclasses.replace(
-        report,
-        problems=tuple(problems_of(report)),
-        refusals=tuple(_refusals(report, parsed, ties=ties, bad_rows=bad_rows, overflow=overflow)),
     )
 
 

@@ -79,4 +79,10 @@ def comparisons_of_ranks(items: list[Any], responses: int) -> list[Comparison]:
     """A place for each response, 1 (or the lowest) the best; equal places tie."""
     require_length("ranks", len(items), responses)
     ranks = [as_number(value, f"ranks[{index}]") for index, value in enumerate(items)]
+    if any(rank < 0 for rank in ranks):
+        place = next(index for index, rank in enumerate(ranks) if rank < 0)
+        raise RowError(
+            "value",
+            f"field 'ranks[{place}]': {ranks[place]:g} is no place. Leave a response without a place out of the row",
+        )
     return comparisons_of_scores(ranks, range(len(ranks)), lower_wins=True)

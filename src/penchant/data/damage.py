@@ -1,0 +1,135 @@
+"""Find texts that a program damaged on their way into a file: each may be meant, so none is refused or changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from penchant.data.marks import texts_of
+from penchant.types import PromptGroup
+
+OFTEN = 0.1  # of the prompts: what code and pages hold as well counts as damage only from this share on
+STRINGIFIED = {"none", "nan", "<na>", "null", "n/a", "undefined", "[]", "{}", "nat", "#n/a"}
+# A list as Python or JSON writes it, or bytes as Python does, instead of the text inside.
+WRITTEN = re.compile(r"\[\s*(['\"]).*\1\s*,?\s*\]|b(['\"]).*\2|array\(.*\)", re.DOTALL)
+DOUBLE_ENTITY = re.compile(r"&amp;(?:amp|lt|gt|quot|apos|nbsp|#\d{1,6}|#x[0-9a-fA-F]{1,5});")
+ENTITY = re.compile(
+    r"&(?:amp|lt|gt|quot|apos|nbsp|rsquo|lsquo|ldquo|rdquo|hellip|mdash|ndash|#\d{1,6}|#x[\da-fA-F]{1,5});"
+)
+TAG = re.compile(r"</?[a-zA-Z]")
+# \n that is no start of a LaTeX command or a name in a path, and escapes of JSON.
+ESCAPE = re.compile(r"\\r\\n|\\n(?![a-z{])|\\u[0-9a-fA-F]{4}")
+CONTROL = re.compile(r"[\x01-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
+# Bytes of UTF-8 that were read as Windows-1252 or Latin-1.
+LATIN = "\u20ac\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\u017d\u2018\u2019\u201c\u201d\u2022"
+LATIN += "\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\u017e\u0178"
+LATIN_RUN = re.compile(f"[\u00c2-\u00f4][\u0080-\u00ff{LATIN}]+")
+CLOSING = "\u201d\u2019\u2026\u2013\u2014\u00bb\u00ab"  # stand behind a capital letter with an accent in honest text
+LOST = "\ufffd"
+
+
+def _is_stringified(text: str) -> bool:
+    stripped = text.strip()
+    return stripped.lower() in STRINGIFIED or WRITTEN.fullmatch(stripped) is not None
+
+
+def _is_misread(text: str) -> bool:
+    """Return whether a text holds UTF-8 that was read as Latin-1 or Windows-1252."""
+    return not text.isascii() and any(_decodes(run.group()) for run in LATIN_RUN.finditer(text))
+
+
+def _decodes(run: str) -> bool:
+    """Return whether a run of Latin characters is UTF-8, and too much of it to be so by chance."""
+    try:
+        bytes_read = b"".join(_byte(character) for character in run)
+        decoded = bytes_read.decode("utf-8")
+    except UnicodeError:  # no UTF-8, as nearly every honest run of accented letters
+        return False
+    if len(decoded) > 1 or len(run) > 2:
+        return True
+    return run[0] in "\u00c2\u00c3" and run[1] not in CLOSING
+
+
+def _byte(character: str) -> bytes:
+    try:
+        return character.encode("cp1252")
+    except UnicodeEncodeError:  # one of the five bytes that Windows-1252 lacks
+        return character.encode("latin-1")
+
+
+def _has_entities(text: str) -> bool:
+    return "&" in text and not TAG.search(text) and ENTITY.search(text) is not None
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A kind of damage: how a text shows it, what to say, and the share of prompts from which on it is said."""
+
+    shows: Callable[[str], object]
+    words: str
+    share: float = 0.0
+    whole: bool = False  # whether the text must be a whole prompt or response
+
+
+KINDS = (
+    Damage(_is_stringified, "are what programs write for a missing value or a list (None, nan, ['...'])", whole=True),
+    Damage(_is_misread, "hold UTF-8 that was read as Latin-1 (such as \u00c3\u00a9 for \u00e9)"),
+    Damage(lambda text: LOST in text, "hold the character for bytes that could not be read (\ufffd)"),
+    Damage(lambda text: CONTROL.search(text), "hold control characters"),
+    Damage(
+        lambda text: "&amp;" in text and DOUBLE_ENTITY.search(text), "hold HTML entities encoded twice (&amp;quot;)"
+    ),
+    Damage(_has_entities, "hold HTML entities (&quot;, &#39;) but no tags", OFTEN),
+    Damage(lambda text: "\\" in text and ESCAPE.search(text), "hold escapes as text (\\n, \\u00e9)", OFTEN),
+)
+
+
+def damage_sentences(groups: Sequence[PromptGroup]) -> Iterator[str]:
+    """Yield what to say of each kind of damage that the texts show.
+
+    Args:
+        groups: one a prompt or one a row; the shares are of them.
+    """
+    sources: list[list[str]] = [[] for _ in KINDS]
+    for group in groups:
+        texts = list(texts_of(group))
+        for place, kind in enumerate(KINDS):
+            if any(map(kind.shows, texts)):
+                sources[place].append(group.source)
+    for kind, where in zip(KINDS, sources, strict=True):
+        if where and len(where) >= kind.share * len(groups):
+            texts_or_whole = "whole texts" if kind.whole else "texts"
+            yield (
+                f"{texts_or_whole} of {len(where)} prompts {kind.words}; the first: {where[0]}. They are used as they "
+                "stand: mend the file if they are not meant"
+            )
+
+
+def one_sided_prompts(groups: Sequence[PromptGroup]) -> Iterator[str]:
+    """Yield what to say of prompts that some of their responses repeat and others do not."""
+    sources = [group.source for group in groups if _repeats_on_one_side(group)]
+    if sources:
+        yield (
+            f"{len(sources)} prompts stand again at the beginning of some of their responses, but not of all (the "
+            f"first: {sources[0]}), which would be learned as what tells them apart"
+        )
+
+
+def _repeats_on_one_side(group: PromptGroup) -> bool:
+    prompt = (group.prompt if isinstance(group.prompt, str) else group.prompt[-1].content).strip()
+    if len(prompt.split()) < 3 or len(group.responses) < 2:  # a word may well begin an answer
+        return False
+    begins = [response.text.lstrip().startswith(prompt) for response in group.responses]
+    return any(begins) and not all(begins)
+
+
+def missing_scores(groups: Sequence[PromptGroup]) -> Iterator[str]:
+    """Yield what to say of scores of -1 among scores from 0 up, which stand for a missing rating in many files."""
+    scores = [score for group in groups for score in group.scores or ()]
+    if -1 in scores and all(score >= 0 for score in scores if score != -1) and any(score > 0 for score in scores):
+        first = next(group.source for group in groups if -1 in (group.scores or ()))
+        yield (
+            f"{scores.count(-1)} of {len(scores)} scores are -1 and no other is below 0 (the first: {first}): if -1 "
+            "says that a rating is missing, take these responses out"
+        )
