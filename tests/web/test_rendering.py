@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from penchant.reports.words import clean
 from penchant.web.markdown import is_costly
-from penchant.web.rendering import AS_IT_IS, as_html
-from penchant.web.visible import hides_text
+from penchant.web.pages import work_context
+from penchant.web.rendering import AS_IT_IS, Show, as_html
+from penchant.web.visible import hides_text, look_alike
 
 
 def seen(html: str) -> str:
@@ -64,8 +65,57 @@ def test_pictures_that_are_shown_need_no_address() -> None:
     here = "/admin/picture/" + "0" * 64
     html = str(as_html('![a cat](cat.png "Tom") sits', "markdown", (("cat.png", here),)))
     assert f'<img src="{here}" alt="a cat">' in html
-    assert "Tom" in html
+    assert "a cat (Tom)" in seen(html)
     assert AS_IT_IS not in html
+
+
+@pytest.mark.parametrize("text", ["#", "######", "***", "- ", "+", "> ", "****", "[]()"])
+def test_marks_alone_are_seen(text: str) -> None:
+    assert seen(str(as_html(text))).startswith(text.strip())
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("- 5", "+ 5", True),
+        ("5", "- 5", True),
+        ("**yes**", "yes", True),
+        ("if a:\n    b", "if a:\nb", True),
+        ("5", "6", False),
+        ("yes", "no **yes**", False),
+    ],
+)
+def test_responses_that_only_marks_tell_apart_stand_as_they_are_written(one: str, other: str, alike: bool) -> None:
+    settings = {"show": "markdown"}
+    row = {"prompt": "p", "responses": [one, other]}
+    shown = work_context(row, [1, 0], settings, 0, (1, 1, 1), "/w/1")["responses"]
+    assert [('class="plain"' in str(response["html"])) for response in shown] == [alike, alike]
+    if alike:
+        assert [seen(str(response["html"])) for response in shown] == [other, one]
+
+
+def test_one_response_that_is_there_twice_is_shown_as_ever() -> None:
+    assert not look_alike(["**a**", "**a**"])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\U000e0049\U000e0047b", "a⟨U+E0049⟩⟨U+E0047⟩b"),  # letters of tags, which models read and nobody sees
+        ("yes\ufe0f\ufe01\ufe02", "yes\ufe0f⟨U+FE01⟩⟨U+FE02⟩"),
+        ("\u3164", "⟨U+3164⟩"),
+        ("\u2800", "⟨U+2800⟩"),
+        ("pass\u200cword", "pass⟨U+200C⟩word"),
+        ("a\u2028b", "a⟨U+2028⟩b"),
+        ("Z" + "\u0300" * 5, "Z" + "\u0300" * 4 + "⟨U+0300⟩"),
+        ("\u202eabc", "⟨U+202E⟩abc"),
+        ("می\u200cخواهم 👨\u200d👩 ❤\ufe0f 1\ufe0f\u20e3", "می\u200cخواهم 👨\u200d👩 ❤\ufe0f 1\ufe0f\u20e3"),
+        ("\U0001f3f4\U000e0067\U000e0062\U000e007f", "\U0001f3f4\U000e0067\U000e0062\U000e007f"),
+    ],
+)
+@pytest.mark.parametrize("show", ["markdown", "plain"])
+def test_what_only_models_see_is_shown_by_its_code(text: str, shown: str, show: Show) -> None:
+    assert seen(str(as_html(text, show))).strip() == shown
 
 
 def test_the_comparison_finds_what_is_missing_and_what_is_moved() -> None:

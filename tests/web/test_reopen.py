@@ -14,6 +14,7 @@ from penchant.data import load_preferences
 from penchant.errors import InputError
 from penchant.web.database import collection_of
 from penchant.web.reopen import KEPT
+from penchant.web.sources import READING
 
 ROWS = [{"prompt": f"p{n}", "responses": ["one", "two"]} for n in range(4)]
 OTHERS: dict[str, Any] = {
@@ -82,6 +83,48 @@ def test_another_way_to_ask_is_refused_also_without_the_file(make_site: Callable
         make_site(ask="rank")
     assert make_site(rows).went_on
     assert make_site(ask="pairs").went_on
+
+
+READING_GIVEN = {
+    "layout": "prompts",
+    "split": "test",
+    "bad_rows": "skip",
+    "limit": 2,
+    "pictures": ".",
+    "checks": "checks.jsonl",
+}
+
+
+@pytest.mark.parametrize("name", READING)
+def test_how_a_file_is_read_is_refused_without_a_file(make_site: Callable[..., Any], name: str) -> None:
+    """It would be ignored: the database holds what was read."""
+    make_site(ROWS)
+    with pytest.raises(InputError, match=f"`{name}` says how the file of a new collection is read"):
+        make_site(**{name: READING_GIVEN[name]})
+
+
+def test_a_file_that_is_read_otherwise_is_refused_with_the_setting(make_site: Callable[..., Any]) -> None:
+    make_site(ROWS, limit=2)
+    with pytest.raises(InputError, match="this time with none of layout, split, bad_rows, limit"):
+        make_site(ROWS)
+    with pytest.raises(InputError, match="this time with `limit`"):
+        make_site(ROWS, limit=3)
+    assert make_site(ROWS, limit=2).went_on
+    assert make_site().went_on
+
+
+@pytest.mark.parametrize("first", ["markdown", "plain"])
+def test_how_texts_are_shown_makes_no_other_data(make_site: Callable[..., Any], tmp_path: Path, first: str) -> None:
+    """A collection that shows plain text holds no pictures, and is the same one however it is shown later."""
+    (tmp_path / "cat.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(8))
+    rows = [{"prompt": "![a cat](cat.png) What is it?", "responses": ["a cat", "a dog"]}]
+    second = {"markdown": "plain", "plain": "markdown"}[first]
+    make_site(rows, show=first)
+    assert make_site(rows).opened.changes == ()
+    assert make_site(rows, show=second).opened.changes == (f"show: '{first}' -> '{second}'",)
+    assert make_site(rows).opened.config.show == second
+    (tmp_path / "cat.png").unlink()
+    assert make_site(show=first).went_on
 
 
 def test_a_collection_of_version_c111d53_goes_on(

@@ -190,7 +190,7 @@ def test_no_text_gets_out_of_its_box(text: str) -> None:
         tags = re.findall(r"<\s*/?\s*([a-zA-Z!][^\s>]*)([^>]*)>", html)
         assert all(name.lower() not in ("script", "img", "a", "svg", "style", "iframe", "!--") for name, _ in tags)
         assert all(
-            re.fullmatch(r'( class="(link|address|plain|nothing)"| start="\d+"| /|/)?', rest) for _, rest in tags
+            re.fullmatch(r'( class="(link|address|plain|nothing|fine)"| start="\d+"| /|/)?', rest) for _, rest in tags
         )
         assert not re.search("[\x00\u200b\u202e\ud800-\udfff]", html)
         html.encode("utf-8")
@@ -218,6 +218,13 @@ def test_a_long_text_is_cut_and_whole_elsewhere(make_site: Callable[..., Any]) -
         assert answer.headers["content-type"].startswith("text/plain")
         assert len(answer.text) >= len(long)
     assert person.client.get(re.sub(r"\d+$", "7", address)).status_code == 404
+
+
+def test_the_whole_text_shows_what_is_unseen(make_site: Callable[..., Any]) -> None:
+    long = "word " * MOST_SHOWN
+    person = make_site([{"prompt": f"\u202e{long}", "responses": [f"a\U000e0041{long}", "two"]}]).person(1)
+    for address in re.findall(r'href="(/w/1/whole/[^"]+)"', person.page()):
+        assert re.search(r"⟨U\+(202E|E0041)⟩", person.client.get(address).text)
 
 
 def test_keys_are_secret_and_sessions_end(tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ _ASKS_FOR_THE_WORSE = re.compile(
 )
 _DENYING_TAIL = re.compile(
     r"^(?:(?:because|since|as) )?(?:no|not|never|wrong|false|incorrect|or|and|rather|actually|wait|"
-    r"(?:only )?(?:if|when)|unless|provided|assuming|as long as|in case|maybe|perhaps|though|although|but|except|joking|"
-    r"kidding|just (?:kidding|joking)|(?:the )?(?:worse|worst|inferior|"
+    r"(?:only )?(?:if|when)|unless|provided|assuming|as long as|in case|maybe|perhaps|though|although|but|except|"
+    r"joking|kidding|just (?:kidding|joking)|(?:the )?(?:worse|worst|inferior|"
     r"loser|losing)|loses|lost)\b"
     r"|\b(?:it|this|that)(?:'s| is| was| gets)? (?:\w+ )?(?:worse|worst|inferior|weaker|weakest|loser|not better)\b"
     r"|\b(?:kidding|joking|not really|or rather|on second thought|unless|as a joke|if (?:you|we|one))\b"

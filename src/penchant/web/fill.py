@@ -6,28 +6,27 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sqlmodel import Session, col, func, select
 
-from penchant.data import load_responses
 from penchant.data.row_digests import check_rows
 from penchant.data.write import group_to_row
 from penchant.errors import InputError
 from penchant.types import PromptGroup
 from penchant.web.assignment import PRIME
 from penchant.web.database import Database
-from penchant.web.pictures import Picture, names_remote_pictures, pictures_of
+from penchant.web.pictures import Picture
+from penchant.web.rendering import Show
 from penchant.web.reopen import Opened, kept_settings, merge_settings
 from penchant.web.settings import MOST_RANKED, Collect
+from penchant.web.sources import READING, Illustrated, different_members, read_data
 from penchant.web.tables import VERSION, Annotator, Collection, Entry, Image, Item, Judgment
 
 log = logging.getLogger("penchant.web")
-Illustrated = tuple[PromptGroup, dict[str, Picture]]  # a group, and the pictures of its prompt by address
 
 
 def open_collection(database: Database, config: Collect, key_hash: str) -> Opened:
@@ -37,7 +36,11 @@ def open_collection(database: Database, config: Collect, key_hash: str) -> Opene
         InputError: nothing to compare in the data; a collection of other data, of more annotators, of another question
             that has judgments, or (`data` left out) none at all.
     """
-    read = None if config.data is None else _read(config)
+    with database.reading() as session:
+        is_new = session.get(Collection, 1) is None
+    read = None if config.data is None or not is_new else read_data(config)  # outside of a transaction: it takes long
+    if not is_new:
+        _refuse_reading_options_alone(database.name, config)
     with database.writing() as session:
         found = session.get(Collection, 1)
         if found is None:
@@ -47,22 +50,60 @@ def open_collection(database: Database, config: Collect, key_hash: str) -> Opene
             return Opened(False, config)
         if not check_rows(lambda statement: session.connection().exec_driver_sql(statement), database.name):
             log.warning("%s has rows of an earlier version, without digests: they are read unchecked", database.name)
-        if read is not None and found.content not in {_content(ask, *read) for ask in _asks(config)}:
-            raise InputError(
-                f"{database.name} was made of other data, attention checks or another `ask`: name another `out`, or "
-                "leave out the file to go on with what it holds"
-            )
-        if read is None:
+        stored = _stored_settings(database.name, found)
+        if config.data is None:
             _refuse_another_ask(session, database.name, config)
-        opened = merge_settings(
-            config, _stored_settings(database.name, found), _names(session), _count(session, Judgment)
-        )
+        elif not _is_made_of(config, stored.get("show"), found.content):
+            given = [name for name in READING if name in config.model_fields_set]
+            raise InputError(
+                f"{database.name} was made of other data, attention checks, another `ask`, or read in another way "
+                f"(this time with {', '.join(f'`{name}`' for name in given) or 'none of ' + ', '.join(READING)}): name "
+                "another `out`, or leave out the file to go on with what it holds"
+            )
+        opened = merge_settings(config, stored, _names(session), _count(session, Judgment))
         if found.key_hash != key_hash:
             log.warning("%s: another key than before, so earlier links no longer open", database.name)
         found.key_hash, found.settings = key_hash, kept_settings(opened.config)
         session.add(found)
         _add_annotators(session, opened.config)
         return opened
+
+
+def _refuse_reading_options_alone(name: str, config: Collect) -> None:
+    """Refuse settings that say how a file is read where none is given: they would change nothing.
+
+    Raises:
+        InputError: with the first of them.
+    """
+    alone = [setting for setting in READING if setting in config.model_fields_set]
+    if config.data is None and alone:
+        raise InputError(
+            f"`{alone[0]}` says how the file of a new collection is read, and {name} holds one already: leave it out "
+            "to go on, or name the file and another `out` for a new round"
+        )
+
+
+def _is_made_of(config: Collect, show: object, content: str) -> bool:
+    """Return whether a collection was made of the data that is given.
+
+    Args:
+        show: how its texts are shown now; it was made with the pictures of its prompts, or without, by what
+            it was then.
+        content: the digest of what it was made of.
+    """
+    shows: tuple[Show, ...] = ("plain", "markdown") if show == "plain" else ("markdown", "plain")
+    failure: InputError | None = None
+    for way in shows:
+        try:
+            read = read_data(config.replace(show=way))
+        except InputError as error:
+            failure = failure or error
+            continue
+        if content in {_content(ask, *read) for ask in _asks(config)}:
+            return True
+    if failure is not None:
+        raise failure
+    return False
 
 
 def _stored_settings(name: str, found: Collection) -> dict[str, Any]:
@@ -102,76 +143,8 @@ def _count(session: Session, table: type[Annotator] | type[Judgment]) -> int:
     return int(session.exec(select(func.count()).select_from(table)).one())
 
 
-def _read(config: Collect) -> tuple[list[Illustrated], list[Illustrated]]:
-    assert config.data is not None
-    loaded = load_responses(
-        config.data, layout=config.layout, split=config.split, bad_rows=config.bad_rows, limit=config.limit
-    )
-    groups = _illustrated(config, config.data, _comparable(config.data, loaded), config.bad_rows)
-    checks: list[Illustrated] = []
-    if config.checks is not None:
-        checks = _illustrated(config, config.checks, _comparable(config.checks, load_responses(config.checks)), "error")
-    return groups, checks
-
-
-def _illustrated(config: Collect, source: str, groups: list[PromptGroup], bad_rows: str) -> list[Illustrated]:
-    """The groups with the pictures that their prompts name, which must be there.
-
-    Raises:
-        InputError: pictures that cannot be shown, unless rows that cannot be used are skipped.
-    """
-    path = Path(source)
-    folder = Path(config.pictures) if config.pictures else path if path.is_dir() else path.parent
-    if config.show == "plain" or not (config.pictures or path.exists()):  # a hub data set has no folder of its own
-        return [(group, {}) for group in groups]
-    found: list[Illustrated] = []
-    problems = []
-    for group in groups:
-        try:
-            found.append((group, pictures_of(group.prompt, folder)))
-        except InputError as error:
-            problems.append(f"{group.source}: {error}")
-    if problems and (bad_rows == "error" or not found):
-        more = f"\n... and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise InputError(
-            f"{source}: pictures of {len(problems)} prompts cannot be shown (bad_rows=skip leaves those prompts out, "
-            "show=plain shows texts alone):\n" + "\n".join(problems[:10]) + more
-        )
-    if problems:
-        log.warning("%s: %d prompts are left out, whose pictures cannot be shown", source, len(problems))
-    remote = sum(names_remote_pictures(group.prompt) for group, _ in found)
-    if remote:
-        log.warning(
-            "%s: %d prompts name pictures on other machines. The page fetches none and shows their address; for the "
-            "picture itself put the file beside the data and its name into the text",
-            source,
-            remote,
-        )
-    return found
-
-
-def _comparable(source: str, groups: Iterable[PromptGroup]) -> list[PromptGroup]:
-    """The groups with two different texts or more."""
-    all_groups = list(groups)
-    kept = [group for group in all_groups if len(_members(group)) > 1]
-    if not kept:
-        raise InputError(f"{source}: no prompt has two different responses, so there is nothing to compare")
-    if len(kept) < len(all_groups):
-        gone = len(all_groups) - len(kept)
-        log.warning("%s: %d prompts have fewer than two different responses and are left out", source, gone)
-    return kept
-
-
-def _members(group: PromptGroup) -> list[int]:
-    """Indices of the responses that a reader can tell apart: the first of each text."""
-    seen: dict[str, int] = {}
-    for index, response in enumerate(group.responses):
-        seen.setdefault(response.text.strip(), index)
-    return sorted(seen.values())
-
-
 def _items_of(group: PromptGroup, ask: str) -> list[list[int]]:
-    members = _members(group)
+    members = different_members(group)
     if ask == "pairs":
         return [list(pair) for pair in combinations(members, 2)]
     if len(members) > MOST_RANKED:
@@ -223,7 +196,7 @@ def _fill(
         session.add(Entry(id=place, source=group.source, row=row))
         session.flush()
         answer = None
-        for members in [_members(group)] if place > len(groups) else _items_of(group, config.ask):
+        for members in [different_members(group)] if place > len(groups) else _items_of(group, config.ask):
             if place > len(groups):
                 answer = known_places(group, members)
                 if answer is None or len(set(answer)) == 1:

@@ -130,9 +130,10 @@ def _image(self: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
     if address in env.get("pictures", ()):
         env.setdefault("shown", []).append(str(token.attrGet("src")))
         title = str(token.attrGet("title") or "")
-        caption = f'<span class="address"> ({escape(title)})</span>' if title else ""
+        caption = f"{words} ({title})" if title else words  # seen by all: a model that is judged read it, too
+        below = f'<span class="address">{escape(caption)}</span>' if caption else ""
         alt = escape(words or "a picture without a description")
-        return f'<img src="{escape(env["pictures"][address])}" alt="{alt}">{caption}'
+        return f'<img src="{escape(env["pictures"][address])}" alt="{alt}">{below}'
     return f'<span class="address">[picture: {escape(words)} ({_with_title(token, "src")})]</span>'
 
 

@@ -20,6 +20,7 @@ from penchant.web.judgments import CONFIDENCE, MOST_NOTE, REASONS
 from penchant.web.pictures import source_of
 from penchant.web.rendering import Show, as_html, is_cut
 from penchant.web.summary import Summary
+from penchant.web.visible import look_alike
 
 LETTERS = "ABCDEFGHI"
 ROLES = {"user": "Person", "assistant": "Assistant", "system": "Instructions to the assistant"}
@@ -69,13 +70,14 @@ def work_context(
         shown: response indices in the order to show. done: items that the person has done. of: items, overlap,
             annotators. place: where the person's pages lie, such as `/w/3`.
     """
-    show: Show = settings["show"]
     texts, pictures = texts_of(row), source_of(row.get("pictures", {}), place)
+    show: Show = settings["show"]
+    as_written: Show = "plain" if look_alike([texts[index] for index in shown]) else show
     share = fair_share(*of)
     return {
         "turns": [(who, as_html(text, show, pictures), is_cut(text)) for who, text in turns_of(row)],
         "responses": [
-            {"letter": LETTERS[place], "html": as_html(texts[index], show), "cut": is_cut(texts[index])}
+            {"letter": LETTERS[place], "html": as_html(texts[index], as_written), "cut": is_cut(texts[index])}
             for place, index in enumerate(shown)
         ],
         "done": done,
@@ -94,12 +96,13 @@ def admin_context(summary: Summary, settings: Mapping[str, Any]) -> dict[str, An
         row = json.loads(split.row)
         texts, pictures = texts_of(row), source_of(row.get("pictures", {}), "/admin")
         indices = sorted(split.heard[0].places or ())
+        as_written: Show = "plain" if look_alike([texts[index] for index in indices]) else show
         letter = {index: LETTERS[place] for place, index in enumerate(indices)}
         disagreements.append(
             {
                 "entry": split.entry,
                 "turns": [(who, as_html(text, show, pictures)) for who, text in turns_of(row)],
-                "responses": [(letter[index], as_html(texts[index], show)) for index in indices],
+                "responses": [(letter[index], as_html(texts[index], as_written)) for index in indices],
                 "heard": [_heard(said, letter) for said in split.heard],
             }
         )

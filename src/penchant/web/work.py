@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from penchant.reports.words import clean
 from penchant.web.app import State, greet, picture, require_csrf, require_session, state_of
 from penchant.web.assignment import next_assignment, open_assignments
 from penchant.web.database import StorageError, collection_of
@@ -171,7 +172,7 @@ def whole(request: Request, number: int, assignment: int, part: str) -> Response
         assert entry is not None
         row, shown = json.loads(entry.row), json.loads(found.shown)
     if part == "prompt":
-        return PlainTextResponse("\n\n".join(f"{who}\n{text}" if who else text for who, text in turns_of(row)))
+        return PlainTextResponse(clean("\n\n".join(f"{who}\n{text}" if who else text for who, text in turns_of(row))))
     if not part.isdecimal() or int(part) >= len(shown):
         raise HTTPException(404, "There is no such text.")
-    return PlainTextResponse(texts_of(row)[shown[int(part)]])
+    return PlainTextResponse(clean(texts_of(row)[shown[int(part)]]))
