@@ -55,11 +55,13 @@ class Merged:
     Attributes:
         folder: where they are from. layers: their updates, by the layer's name.
         obstacle: why no others can be saved with them; empty where they can.
+        revision: of their base; None for its main branch.
     """
 
     folder: str
     layers: Mapping[str, Layer] = field(default_factory=dict)
     obstacle: str = ""
+    revision: str | None = None
 
 
 def adapter_base(folder: Path) -> str | None:
@@ -85,6 +87,12 @@ def adapter_base(folder: Path) -> str | None:
     if looks_local and not Path(begun).exists() and Path(begun).resolve() != Path(recorded).resolve():
         raise InputError(f"{folder} was trained on {begun}, which is not there any more: put it back")
     return recorded
+
+
+def base_revision(folder: Path) -> str | None:
+    """Return the revision that a folder's adapters name of their base; None for its main branch."""
+    revision = _settings(folder).get("revision")
+    return str(revision) if revision else None
 
 
 def has_scalar_head(folder: Path) -> bool:
@@ -168,6 +176,7 @@ def join_saved(model: Any, folder: Path) -> None:
         below[name] = len(under.layers[name].down) if name in under.layers else 0
     settings = _settings(folder)
     settings |= {"target_modules": sorted(ranks), "rank_pattern": _patterns(ranks), "alpha_pattern": _patterns(scales)}
+    settings |= {"revision": under.revision}
     save_file(tensors, folder / WEIGHTS, {"format": "pt"})
     (folder / CONFIG).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     (folder / JOINED).write_text(json.dumps({"on": under.folder, "ranks": below}) + "\n", encoding="utf-8")
@@ -225,6 +234,8 @@ def _layers(model: Any) -> dict[str, Layer]:
 
 def _merged(model: Any, folder: str) -> Merged:
     settings = model.peft_config["default"]
+    if getattr(model.get_base_model(), _UNDER, None) is not None:
+        return Merged(folder, obstacle="lie on others")
     if str(getattr(settings.peft_type, "value", settings.peft_type)) != "LORA":
         return Merged(folder, obstacle=f"are no LoRA ({settings.peft_type})")
     if settings.use_dora or settings.bias != "none" or getattr(settings, "lora_bias", False):
@@ -234,7 +245,7 @@ def _merged(model: Any, folder: str) -> Merged:
         for name, layer in _layers(model).items()
     }
     odd = [name for name, layer in layers.items() if not layer.scale]
-    return Merged(folder, layers, f"count 0 times in {odd[0]}" if odd else "")
+    return Merged(folder, layers, f"count 0 times in {odd[0]}" if odd else "", base_revision(Path(folder)))
 
 
 def _untie(base: Any) -> None:

@@ -16,6 +16,7 @@ from penchant.digests import SUMS, check_files, has_own_sums, read_sums, warn_wi
 from penchant.errors import InputError
 from penchant.models.adapters import (
     adapter_base,
+    base_revision,
     check_can_join,
     has_scalar_head,
     keep_merged,
@@ -23,6 +24,7 @@ from penchant.models.adapters import (
     merge_adapters,
 )
 from penchant.models.builtin import BUILT_IN
+from penchant.models.hub import adapter_folder
 from penchant.models.locate import locate
 from penchant.models.settings import Dtype, LoRA, ModelConfig
 from penchant.models.weights import check_kind, complete
@@ -196,7 +198,7 @@ def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool
 def _opened(kind: Any, folder: str, options: dict[str, Any], fresh_head: bool) -> Any:
     """Return the network of a folder or hub id, its adapters merged in."""
     check_saved_files(Path(folder))
-    base = adapter_base(Path(folder))
+    base = _base(folder)
     if base is None:
         return complete(kind, folder, options, may_lack="score." if fresh_head else "", may_drop_head=fresh_head)
     scalar = kind.__name__.endswith("SequenceClassification")
@@ -204,12 +206,24 @@ def _opened(kind: Any, folder: str, options: dict[str, Any], fresh_head: bool) -
         from transformers import AutoModelForCausalLM
 
         policy = _opened(AutoModelForCausalLM, folder, options, False)
-        network = complete(kind, _root(folder), options, may_lack="score.", may_drop_head=True)
+        root, revision = _root(folder)
+        network = complete(kind, root, {**options, "revision": revision}, may_lack="score.", may_drop_head=True)
         network.base_model.load_state_dict(policy.base_model.state_dict())
         keep_merged(network, policy)
         return network
     # a reward model's adapters bring the head that their base has not
-    return merge_adapters(load_adapters(_opened(kind, base, options, scalar), folder), folder)
+    name, revision = base
+    below = _opened(kind, name, {**options, "revision": revision}, scalar)
+    return merge_adapters(load_adapters(below, folder), folder)
+
+
+def _base(folder: str) -> tuple[str, str] | None:
+    """Return what a folder's adapters build on, as `from_pretrained` takes it, and its revision; None without any."""
+    name = adapter_base(Path(folder))
+    if name is None:
+        return None
+    revision = base_revision(Path(folder))
+    return adapter_folder(name, revision) or name, revision or "main"
 
 
 def check_saved_files(folder: Path, *, weights: bool = True) -> None:
@@ -229,10 +243,10 @@ def check_saved_files(folder: Path, *, weights: bool = True) -> None:
         warn_without_digests(folder)
 
 
-def _root(folder: str) -> str:
-    """Return the model below all adapters."""
-    base = adapter_base(Path(folder))
-    return folder if base is None else _root(base)
+def _root(folder: str, revision: str = "main") -> tuple[str, str]:
+    """Return the model below all adapters, and its revision."""
+    base = _base(folder)
+    return (folder, revision) if base is None else _root(*base)
 
 
 def _with_lora(network: Any, lora: LoRA, scalar: bool) -> Any:

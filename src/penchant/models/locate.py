@@ -7,10 +7,13 @@ from pathlib import Path
 
 from penchant.errors import InputError
 from penchant.models.builtin import BUILT_IN, ENCODERS, built_in, convert_gguf
+from penchant.models.hub import adapter_folder
 
 
 def locate(name: str) -> str:
-    """Return what `from_pretrained` is to open: a folder for built-in names and GGUF files, else the name itself.
+    """Return what `from_pretrained` is to open: a folder, or the hub id of a whole model.
+
+    Built-in names, GGUF files and hub ids of adapters become folders.
 
     Raises:
         InputError: a path that does not exist, with near names.
@@ -25,7 +28,7 @@ def locate(name: str) -> str:
         return str(convert_gguf(path))
     if path.is_dir():
         return str(path.resolve())  # adapters note their base's path, which must hold from any folder
-    return name
+    return adapter_folder(name) or name
 
 
 def check_model(name: str) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 from functools import cache
 from pathlib import Path
 
 from penchant.digests import digest_file
 from penchant.models.builtin import EMBEDDED, WHEELS
+from penchant.models.hub import kept_folder
 from penchant.rewards.names import check_reward, classifier_name, function_name, reward_kind
 from penchant.rewards.user_code import code_content
 
@@ -23,23 +25,47 @@ def data_content(path: str) -> str:
 
 
 def model_content(name: str, *, cached: bool = False) -> str:
-    """Return the digest of a local model, or of one that comes with Penchant; a hub id stands for itself.
+    """Return the digest of a local model, or of one that comes with Penchant; a hub id stands for its current commit.
+
+    Adapters stand for their base too. A hub id of which neither hub nor cache knows anything stands for itself.
 
     Args:
-        cached: of a hub id whose model was loaded, the digest of what the hub's client keeps of it.
+        cached: of a hub id whose model was loaded, the digest of the files that the hub's client keeps of it.
     """
+    content, folder = _content_and_folder(name, None, cached)
+    parts: list[str] = [content]
+    seen: set[tuple[str, str | None]] = {(name, None)}
+    while folder is not None and (base := _base_of(folder)) is not None and base not in seen:
+        seen.add(base)
+        content, folder = _content_and_folder(*base, cached)
+        parts.append(content)
+    return content if len(parts) == 1 else hashlib.sha256(" ".join(parts).encode()).hexdigest()[:LENGTH]
+
+
+def _content_and_folder(name: str, revision: str | None, cached: bool) -> tuple[str, Path | None]:
+    """Return the digest of a model without its base, and the folder that may say which base it has."""
     path = EMBEDDED.get(name, Path(name).expanduser())
-    if cached and not path.exists():
-        path = _kept_by_hub(name) or path
-    if name in WHEELS or not path.exists():
-        return name
+    kept = None if path.exists() else kept_folder(name, revision)
+    if name in WHEELS or (kept is None and not path.exists()):
+        return f"{name} {revision}" if revision else name, None
     if path.is_file():
-        return _file(path)
-    if _is_run(name):
-        path = path / "checkpoint"
-    files = sorted(file for pattern in WEIGHTS for file in path.glob(pattern))
-    content = "".join(f"{file.name} {_file(file)} " for file in files)
-    return hashlib.sha256(content.encode()).hexdigest()[:LENGTH]
+        return _file(path), None
+    folder = kept or (path / "checkpoint" if _is_run(name) else path)
+    if kept is not None and not cached:
+        content = f"{name} {kept.name}"
+    else:
+        files = sorted(file for pattern in WEIGHTS for file in folder.glob(pattern))
+        content = "".join(f"{file.name} {_file(file)} " for file in files)
+    return hashlib.sha256(content.encode()).hexdigest()[:LENGTH], folder
+
+
+def _base_of(folder: Path) -> tuple[str, str | None] | None:
+    """Return the model that adapters are of, and its revision; None for a folder without adapters."""
+    try:
+        settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        return str(settings["base_model_name_or_path"]), settings.get("revision")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or whoever loads it says what is wrong
+        return None
 
 
 def reward_content(spec: str, *, cached: bool = False) -> str:
@@ -58,21 +84,13 @@ def reward_content(spec: str, *, cached: bool = False) -> str:
             name, label = classifier_name(spec)
             return f"classifier {model_content(name, cached=cached)} {label or ''}"
         case "learned":
-            return " ".join(map(model_content, spec.split(",")))
+            return " ".join(model_content(name, cached=cached) for name in spec.split(","))
         case "function":
             source, function = function_name(spec)
             content = code_content(source)
             if not content:
                 check_reward(spec)  # says what is not there
             return f"{content}:{function}"
-
-
-def _kept_by_hub(name: str) -> Path | None:
-    """Return the folder in which the hub's client keeps a model; None where it keeps none."""
-    from huggingface_hub import try_to_load_from_cache
-
-    file = try_to_load_from_cache(name, "config.json")
-    return Path(file).parent if isinstance(file, str) else None
 
 
 def _is_run(name: str) -> bool:

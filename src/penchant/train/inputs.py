@@ -105,7 +105,7 @@ def reward_digest(reward: str) -> str:
     """Return a digest of a reward's code, weights or version; an address stands for itself."""
     from penchant.studies.address import reward_content  # studies build on runs: at the top it would be a cycle
 
-    return hashlib.sha256(reward_content(reward).encode()).hexdigest()[:32]
+    return hashlib.sha256(reward_content(reward, cached=True).encode()).hexdigest()[:32]
 
 
 def check_unchanged_since_start(folder: RunFolder, record: Mapping[str, Any]) -> None:
