@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import subprocess
@@ -21,7 +20,7 @@ from pydantic.fields import FieldInfo
 
 import penchant
 from penchant.config import Config, load_config
-from penchant.config.yaml_text import load
+from penchant.config.yaml_text import Dumper, load
 from penchant.errors import InputError
 from penchant.methods import DPO
 
@@ -123,9 +122,20 @@ def test_aliases_that_are_small_are_read() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(alphabet=st.sampled_from("&*!<:[]{}-,'\"| \n#%@ab01.?~e+"), max_size=40))
-def test_no_text_makes_the_reader_raise_anything_else(text: str) -> None:
-    with contextlib.suppress(yaml.YAMLError):
-        load(text)
+def test_a_text_is_read_as_plain_values_that_read_the_same_again_or_refused_with_a_word(text: str) -> None:
+    value, refused = _reading(text)
+    if refused is None:
+        assert load(yaml.dump(value, Dumper=Dumper)) == value
+    else:
+        assert refused.strip()
+
+
+def _reading(text: str) -> tuple[Any, str | None]:
+    """Return what a text holds, or the words of its refusal. Any other error is one of the test."""
+    try:
+        return load(text), None
+    except yaml.YAMLError as error:
+        return None, str(error)
 
 
 def test_a_pipe_or_device_is_no_configuration(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def _literal(text: str, name: str) -> Any:
     try:
         return parsed_json(text)
     except RowError:
-        pass
+        pass  # not JSON: pandas writes lists as Python literals, and what is neither is refused below
     try:
         if len(text) > LONGEST_LITERAL:
             raise ValueError(f"longer than {LONGEST_LITERAL} characters")

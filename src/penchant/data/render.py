@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from penchant.data import templates
 from penchant.data.rendered import Branch, Rendered
+from penchant.data.template_probe import TemplateFault, find_fault, find_misnaming
 from penchant.data.vocabulary import check_vocabulary
 from penchant.errors import InputError
 from penchant.types import Message, Prompt, PromptGroup, Response
@@ -54,7 +55,9 @@ class Renderer:
     overflow: Overflow = "error"
     every_turn: bool = False
     embeddings: int | None = None
-    _probed: dict[tuple[str, ...], int | None] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _probed: dict[tuple[str, ...], TemplateFault | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if not getattr(self.tokenizer, "is_fast", False):
@@ -97,15 +100,19 @@ class Renderer:
 
     def _refuse_lost(self, messages: Sequence[Message], rendered: str) -> None:
         templates.refuse_lost_turns(self.tokenizer, messages, rendered)
+        fault = self._probed_once((), lambda: find_misnaming(self.tokenizer))
         roles = tuple(message.role for message in messages)
-        if roles not in self._probed:
-            self._probed[roles] = templates.probe_roles(self.tokenizer, roles)
-        lost = self._probed[roles]
-        if lost is not None and messages[lost - 1].content.strip():
+        fault = fault or self._probed_once(roles, lambda: find_fault(self.tokenizer, roles))
+        if fault is not None and all(messages[turn - 1].content.strip() for turn in fault.turns):
             raise InputError(
-                f"{templates.template_name(self.tokenizer)} leaves out turn {lost} (the {roles[lost - 1]}'s). Use a "
-                "template that shows it, template=plain, or take the turn out of the data"
+                f"{templates.template_name(self.tokenizer)} {fault.words}. Use a template that writes each turn in its "
+                "place and under its role, template=plain, or take such turns out of the data"
             )
+
+    def _probed_once(self, roles: tuple[str, ...], probe: Callable[[], TemplateFault | None]) -> TemplateFault | None:
+        if roles not in self._probed:
+            self._probed[roles] = probe()
+        return self._probed[roles]
 
     def decode(self, prompt_ids: Sequence[int], ids: Sequence[int]) -> str:
         """The text of ids drawn after a prompt, without special tokens.

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+from penchant.data import template_probe as probe
 from penchant.data.fields import cut
 from penchant.errors import InputError
 from penchant.types import Message, PromptGroup
@@ -67,20 +68,6 @@ def refuse_lost_turns(tokenizer: Any, messages: Sequence[Message], rendered: str
         place = max(place, start + len(content))
 
 
-def probe_roles(tokenizer: Any, roles: Sequence[str]) -> int | None:
-    """The number of the first turn that the template leaves out whatever it says; None where it shows all.
-
-    Short contents such as "a" stand in nearly every text, so the template is asked once with contents that do not.
-    """
-    contents = [f"zq{number}turn{number}qz" for number in range(len(roles))]
-    messages = [Message(role, content) for role, content in zip(roles, contents, strict=True)]
-    try:
-        rendered = apply_template(tokenizer, messages, answered=False)
-    except InputError:  # it looks at contents: the conversation itself will tell
-        return None
-    return next((number for number, content in enumerate(contents, start=1) if content not in rendered), None)
-
-
 def answer_end(tail: str, text: str) -> int | None:
     """Where an answer ends in what the template writes behind its prompt; None where it is not there as it is."""
     for shown in (text, text if text[:1].isspace() else f" {text}"):
@@ -131,8 +118,13 @@ def strips_answers(tokenizer: Any) -> bool:
 
 
 def template_warnings(tokenizer: Any, groups: Sequence[PromptGroup]) -> list[str]:
-    """What a template does to texts and a reader should know: today's date, white space taken off answers."""
-    name, found = template_name(tokenizer), []
+    """Return what a template does to texts and a reader should know.
+
+    Such are today's date, white space taken off answers, turns that are written twice or without a speaker, and a
+    default system prompt for some of the rows.
+    """
+    name = template_name(tokenizer)
+    found = _conversation_warnings(tokenizer, name, groups)
     if "strftime_now" in str(tokenizer.chat_template):
         found.append(
             f"{name} writes today's date ({date.today():%d %b %Y}) into every prompt: another day gives other tokens. "
@@ -146,4 +138,20 @@ def template_warnings(tokenizer: Any, groups: Sequence[PromptGroup]) -> list[str
     )
     if padded and strips_answers(tokenizer):
         found.append(f"{name} takes the white space off the ends of {padded} responses")
+    return found
+
+
+def _conversation_warnings(tokenizer: Any, name: str, groups: Sequence[PromptGroup]) -> list[str]:
+    """Return what a template does with the kinds of conversations that a data set has."""
+    found = []
+    prompts = [(Message("user", group.prompt),) if isinstance(group.prompt, str) else group.prompt for group in groups]
+    kinds = dict.fromkeys(tuple(turn.role for turn in prompt) for prompt in prompts)
+    repeated = next((turn for roles in kinds if (turn := probe.repeated_turn(tokenizer, roles))), None)
+    if repeated:
+        found.append(f"{name} writes turn {repeated} more than once")
+    if any("assistant" in roles for roles in kinds) and probe.speakers_look_alike(tokenizer):
+        found.append(f"{name} writes the turns of the user and the assistant alike: nothing tells who speaks")
+    without = sum(prompt[0].role != "system" for prompt in prompts)
+    if 0 < without < len(prompts) and (text := probe.default_system_text(tokenizer)):
+        found.append(f"{name} writes a system prompt of its own into the {without} prompts without one: {cut(text)!r}")
     return found

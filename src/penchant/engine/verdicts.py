@@ -96,15 +96,17 @@ def _read(path: Path) -> dict[str, Any] | None:
         verdict: dict[str, Any] = kept["verdict"]
         return verdict if kept["sha256"] == _digest(verdict) else None
     except (OSError, ValueError, TypeError, KeyError):
-        return None
+        return None  # nothing kept, or damaged: the model is probed again, and the verdict written anew
 
 
 def _write(path: Path, verdict: Mapping[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps({"verdict": verdict, "sha256": _digest(verdict)}) + "\n", shared=True)
-    except OSError:  # the next process probes again
-        pass
+    except OSError:
+        # The cache only saves time, and may lie on a full or read-only disk (shared machines, CI). This process holds
+        # its verdict already; the next one probes again and comes to the same.
+        return
 
 
 def _digest(verdict: Mapping[str, Any]) -> str:
