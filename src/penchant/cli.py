@@ -28,6 +28,7 @@ from penchant.pipelines import PIPELINES
 from penchant.pipelines.agree_command import add_agree
 from penchant.pipelines.judge_command import add_judge
 from penchant.pipelines.weak_command import add_weak
+from penchant.redact import hide_credentials
 from penchant.studies.command import add_study
 from penchant.types import PromptGroup, RunResult
 from penchant.web.command import add_collect
@@ -38,7 +39,9 @@ TRAINABLE = METHODS | PIPELINES
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_WithoutCredentials("%(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("penchant").setLevel(logging.INFO)
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
@@ -52,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except PenchantError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {hide_credentials(str(error))}", file=sys.stderr)
         return BAD
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -65,6 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {_write_failure(error)}", file=sys.stderr)
         return BAD
+
+
+class _WithoutCredentials(logging.Formatter):
+    """Formats messages without the passwords of addresses, whoever wrote them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return hide_credentials(super().format(record))
 
 
 def _write_failure(error: OSError) -> str:

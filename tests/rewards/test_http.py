@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 import penchant as pt
+from penchant.cli import main
+from penchant.digests import read_sums, write_sums
 from penchant.errors import InputError, RunError
 from penchant.rewards import checked_reward, load_reward, score_groups
 from penchant.rewards.http import MOST_BYTES, TOKEN, HTTPReward
@@ -290,3 +292,38 @@ def test_training_stops_with_its_work_kept_and_goes_on(
     assert pt.train(config, resume=True).metrics["status"] == "done"
     steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert steps == [0, 1, 1, 2, 2, 3, 3]
+
+
+def test_no_file_of_a_run_holds_the_credentials_of_its_reward(
+    endpoint: Endpoint, tiny_model: str, preference_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    secret, run = "s3cretpass", tmp_path / "run"
+    address = endpoint.url.replace("//", f"//me:{secret}@") + f"/score?key={secret}&n=1"
+    settings = [
+        f"model.name={tiny_model}",
+        "model.device=cpu",
+        f"data={preference_file}",
+        "batch_size=8",
+        "max_steps=1",
+    ]
+    samples = ["evaluate.samples.max_new_tokens=4", "evaluate.samples.max_prompts=2"]
+    reward = f"evaluate.samples.reward={address}"
+    assert main(["train", "dpo", *settings, *samples, reward, f"out={run}", f"--report={tmp_path / 'r.html'}"]) == 0
+    assert {headers["path"] for headers, _ in endpoint.seen} == {f"/score?key={secret}&n=1"}
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert {"config.yaml", "provenance.json", "r.html"} <= {file.name for file in files}
+    assert [file.name for file in files if secret.encode() in file.read_bytes()] == []
+    capfd.readouterr()
+    assert main(["train", "dpo", "--resume", f"out={run}", reward]) == 0
+    (run / "result.json").unlink()
+    write_sums(run, {name: line for name, line in (read_sums(run) or {}).items() if name != "result.json"})
+    assert main(["train", "dpo", "--resume", f"out={run}"]) == 2
+    told = capfd.readouterr()
+    assert "give it again, with them" in told.err
+    assert secret not in told.err + told.out
+
+
+def test_a_mistyped_address_is_refused_without_its_password(capfd: pytest.CaptureFixture[str]) -> None:
+    for mistyped in ("htp://me:s3cret@host/", "http://me:s3cret@host:99999/", "[http://me:s3cret@host/]"):
+        assert main(["train", "ppo_gt", "model=x", "data=y", "prompts=z", f"reward={mistyped}"]) == 2
+        assert "s3cret" not in capfd.readouterr().err

@@ -6,6 +6,8 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
+from penchant.redact import HIDDEN
+
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 MAX_HOST = 253
 """Characters of a host's name, by RFC 1035."""
@@ -17,6 +19,8 @@ def split_http_address(address: str) -> SplitResult:
     Raises:
         ValueError: what is wrong with it, in words that never repeat the address, which may hold a password.
     """
+    if HIDDEN in address:
+        raise ValueError("its credentials were left out when the settings were saved: give it again, with them")
     if not re.fullmatch("[!-~]+", address):
         raise ValueError("it has spaces or characters that must be percent-encoded")
     if not re.match("https?://", address, re.IGNORECASE):

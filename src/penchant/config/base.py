@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from penchant.config.fields import TAG, Shape, default_of, shape_of
 from penchant.errors import InputError
+from penchant.redact import hide_credentials
 
 
 class Config(BaseModel):
@@ -60,6 +61,10 @@ class Config(BaseModel):
         """
         return type(self)(**{**shallow(self), **changes})
 
+    def recorded(self) -> dict[str, Any]:
+        """Return the settings as JSON that a file may keep: without credentials in addresses."""
+        return {name: _without_credentials(value) for name, value in self.model_dump(mode="json").items()}
+
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, values: Any) -> Any:
@@ -79,6 +84,14 @@ class Config(BaseModel):
             elif isinstance(full[name], bool) and shape.takes(int, float) and not shape.takes(bool, str):
                 full[name] = str(full[name]).lower()  # to Python true is 1; as text it is refused
         return full
+
+
+def _without_credentials(value: Any) -> Any:
+    if isinstance(value, str):
+        return hide_credentials(value)
+    if isinstance(value, dict):
+        return {name: _without_credentials(entry) for name, entry in value.items()}
+    return [_without_credentials(entry) for entry in value] if isinstance(value, list) else value
 
 
 def shallow(config: Config) -> dict[str, Any]:

@@ -64,8 +64,11 @@ def load_config(config: type[C], path: Path | str | None = None, overrides: Sequ
 
 
 def to_yaml(config: Config) -> str:
-    """The configuration as YAML that `load_config` reads back to an equal object; `method` comes first."""
-    values = config.model_dump(mode="json")
+    """Return the configuration as YAML that `load_config` reads back to an equal object; `method` comes first.
+
+    Credentials in addresses are left out: the text is made to be kept and shown.
+    """
+    values = config.recorded()
     if config.method:
         values = {"method": config.method, **values}
     return yaml.dump(values, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from penchant.judges.contract import Done, Question
 from penchant.judges.prompts import load_template
 from penchant.judges.settings import Endpoint
 from penchant.judges.verdicts import read_verdict
-from penchant.redact import redact, secrets_of_address, shown_url
+from penchant.redact import hide_credentials, redact, secret_from, secrets_of_address, shown_url
 from penchant.types import Verdict
 
 EXCERPT = 200  # characters of an answer that a message shows
@@ -58,7 +57,7 @@ class EndpointJudge:
             raise MissingExtra("an endpoint needs the package `openai`: pip install 'penchant[judges]'") from error
         self.settings, self._openai = settings, openai
         self.template = load_template(settings.template)
-        key = os.environ.get(settings.key_from)
+        key = secret_from(settings.key_from)
         if not key and settings.base_url is None:
             raise InputError(
                 f"no key: set the environment variable {settings.key_from} (or another, `judge.key_from`), or give "
@@ -66,7 +65,8 @@ class EndpointJudge:
             )
         self._key = key or "none"  # the client wants one, an endpoint of one's own mostly does not
         self._plain, self._answered = not settings.structured, False
-        asked = (settings.base_url, settings.model, settings.temperature, settings.max_tokens, settings.structured)
+        address = None if settings.base_url is None else hide_credentials(settings.base_url)
+        asked = (address, settings.model, settings.temperature, settings.max_tokens, settings.structured)
         self.identity = f"endpoint {' '.join(map(str, asked))} {self.template.digest}"
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:

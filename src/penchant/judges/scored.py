@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from penchant.data.render import TooLong
 from penchant.judges.contract import Done, Question
+from penchant.redact import hide_credentials
 from penchant.rewards.content import reward_content
 from penchant.rewards.load import load_reward
 from penchant.rewards.names import reward_kind
@@ -22,7 +23,7 @@ class RewardJudge:
 
     def __init__(self, reward: str, margin: float = 0.0, *, device: str = "auto") -> None:
         self.reward, self.margin = load_reward(reward, device=device, overflow="truncate_prompt"), margin
-        self.identity = f"reward {reward} {_content_of(reward)} margin {margin}"
+        self.identity = f"reward {hide_credentials(reward)} {_content_of(reward)} margin {margin}"
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         try:

@@ -65,7 +65,7 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
     numbers = {
         "method": config.method,
         "level": LEVEL,
-        "config": config.model_dump(mode="json"),
+        "config": config.recorded(),
         "against": Path(config.against).name,
         "prompts": len({pair.prompt for pair in next(iter(pairs.values()))}),
         "methods": {

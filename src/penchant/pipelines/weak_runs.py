@@ -185,7 +185,7 @@ def weak_train(config: WeakTrain) -> RunResult:
         _save(student, learn, folder.path / "classifier")
         _write(held, other, folder.path / "predictions.jsonl")
         folder.write_json("result.json", numbers)
-        beside = {"config": config.model_dump(mode="json"), "provenance": provenance}
+        beside = {"config": config.recorded(), "provenance": provenance}
         write_atomically(folder.path / "report.html", weak_train_page({**numbers, **beside}).encode("utf-8"))
         return RunResult(config.method, folder.path, numbers)
     except InputError:  # of the model: nothing was learned yet

@@ -10,7 +10,6 @@ import base64
 import http.client
 import json
 import logging
-import os
 import time
 import urllib.error
 import urllib.request
@@ -20,7 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlunsplit
 
 from penchant.errors import InputError, RunError
-from penchant.redact import redact, secrets_of_address, shown_url
+from penchant.redact import redact, secret_from, secrets_of_address, shown_url
 from penchant.rewards.names import address_parts
 
 log = logging.getLogger("penchant.rewards")
@@ -154,7 +153,7 @@ class HTTPReward:
 
     def _safe(self, text: str) -> str:
         """Return the text without token and credentials, which an endpoint may send back."""
-        return redact(text, [os.environ.get(TOKEN, ""), *secrets_of_address(self.url)])
+        return redact(text, [secret_from(TOKEN), *secrets_of_address(self.url)])
 
     def _excerpt(self, body: bytes) -> str:
         """Return the beginning of an answer, for a message; redacted before it is cut, or a part would stay."""
@@ -179,7 +178,7 @@ def _request(url: str, pairs: Sequence[tuple[str, str]]) -> urllib.request.Reque
     parts = address_parts(url)
     headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "penchant"}
     user, at, host = parts.netloc.rpartition("@")
-    if token := os.environ.get(TOKEN):
+    if token := secret_from(TOKEN):
         headers["Authorization"] = f"Bearer {token}"
     elif at:
         headers["Authorization"] = f"Basic {base64.b64encode(unquote(user).encode()).decode()}"

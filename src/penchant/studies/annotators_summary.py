@@ -42,7 +42,7 @@ def summarize_annotators(
     facts = [read_object(study / cell.others.place / "stage.json") for cell in grid.cells]
     return {
         "study": config.method,
-        "config": config.model_dump(mode="json"),
+        "config": config.recorded(),
         "annotators": annotators,
         "seeds": list(config.seeds),
         **{name: max((one.get(name, 0) for one in facts), default=0) for name in ("too_long", "skipped_rows")},

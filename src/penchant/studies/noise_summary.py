@@ -35,7 +35,7 @@ def summarize_noise(config: NoiseConfig, grid: NoiseGrid, study: Path, reasons: 
     tasks = grid.tasks()
     return {
         "study": config.method,
-        "config": config.model_dump(mode="json"),
+        "config": config.recorded(),
         "prompts": {
             "train": read_object(study / grid.prompts.place / "stage.json").get("train"),
             "eval": read_object(study / grid.held.place / "stage.json").get("prompts"),

@@ -125,7 +125,7 @@ def _numbers(
     standing = [[task.address, bool(board.outcomes.get(task.address))] for task in tasks]
     key = {"standing": standing, "code": summary_version()}
     same = all(present.get(name) == value for name, value in key.items())
-    if same and not board.ran and present.get("config") == config.model_dump(mode="json"):
+    if same and not board.ran and present.get("config") == config.recorded():
         return present
     reasons = {task.address: reason for task, reason in board.failures(tasks)}
     numbers = {**summarize(folder, reasons), **key}

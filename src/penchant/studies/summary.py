@@ -76,7 +76,7 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
     return {
         "study": config.method,
         "version": VERSION,
-        "config": config.model_dump(mode="json"),
+        "config": config.recorded(),
         "prompts": {
             "train": read_object(study / grid.prompts.place / "stage.json").get("train"),
             "eval": len(reference.prompts),

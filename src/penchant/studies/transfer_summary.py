@@ -64,7 +64,7 @@ def summarize_transfer(
     tasks = grid.tasks()
     return {
         "study": config.method,
-        "config": config.model_dump(mode="json"),
+        "config": config.recorded(),
         "domains": [_domain(name, task, config, grid, study) for name, task in grid.prompts.items()],
         "prompts": {"train": read_object(study / grid.prompts[config.own].place / "stage.json").get("train")},
         "temperatures": temperatures,

@@ -50,7 +50,7 @@ def summarize_weak(
     cells = [cell for grid in grids for cell in _cells(config, grid, study)]
     return {
         "study": config.method,
-        "config": config.model_dump(mode="json"),
+        "config": config.recorded(),
         "seeds": list(config.seeds),
         "tasks": [
             {key: value for key, value in one.items() if key != "provenance"} | {"groups": _groups(grid, study)}

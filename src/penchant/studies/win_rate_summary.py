@@ -54,7 +54,7 @@ def summarize_win_rates(
     tasks = grid.tasks()
     return {
         "study": config.kind,
-        "config": config.model_dump(mode="json"),
+        "config": config.recorded(),
         "domains": [
             {"name": name, "own": name == config.own, **_counts(study / task.place)}
             for name, task in grid.opponents.items()

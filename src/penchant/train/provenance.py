@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penchant.redact import hide_credentials
+
 if TYPE_CHECKING:
     from penchant.models.learner import Learner
     from penchant.train.inputs import ModelIdentity
@@ -71,7 +73,7 @@ def provenance_of_files(files: Sequence[str], seed: int) -> dict[str, Any]:
 def _invocation(seed: int) -> dict[str, Any]:
     return {
         "seed": seed,
-        "command": " ".join(sys.argv),
+        "command": hide_credentials(" ".join(sys.argv)),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -316,7 +316,7 @@ def _settings(config: Config) -> dict[str, Any]:
             elif prefix + name != "out":
                 flat[prefix + name] = value
 
-    walk("", config.model_dump(mode="json"))
+    walk("", config.recorded())
     return flat
 
 
