@@ -89,7 +89,7 @@ def length_controlled(
         [_at_equal_lengths(won, longer, (codes != left).astype(float)[None]) for left in range(count)]
     )
     wins: Vector = np.bincount(codes, won).astype(np.float64)
-    exact = jackknife_interval(value, without, wins, np.bincount(codes).astype(np.float64), level)
+    exact = jackknife_interval(value, without, wins, np.bincount(codes).astype(np.float64), level, as_raw=True)
     return Estimate(value, min(low, exact[0]), max(high, exact[1]), len(won), count)
 
 
