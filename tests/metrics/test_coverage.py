@@ -191,10 +191,10 @@ def _agreement_coverage(
 @pytest.mark.parametrize("measure", ["kappa", "alpha"])
 @pytest.mark.parametrize("prompts", [16, 24, 38, 100])
 def test_agreement_is_covered_near_the_edge_too(measure: str, prompts: int) -> None:
-    for size, alike in ((1, 0.0), *product((3, 6, MIXED), (0.0, 0.6))):
+    for size, alike in ((1, 0.0), (3, 0.6), (6, 0.0), (MIXED, 0.6)):
         for right, rate in ((0.8, 0.5), (0.95, 0.5), (0.99, 0.5), (0.95, 0.9), (0.9, 0.8)):
             found = _agreement_coverage(measure, prompts, size, alike, right, rate, 600)
-            assert found >= 0.93 - NOISE, (size, alike, right, rate, found)
+            assert found >= 0.93, (size, alike, right, rate, found)
 
 
 def test_a_kappa_near_1_is_covered() -> None:
@@ -233,10 +233,10 @@ def _rate_coverage(prompts: int, size: int, alike: float, strength: float, slope
 @pytest.mark.slow
 @pytest.mark.parametrize("prompts", [16, 38, 100])
 def test_win_rates_at_equal_lengths_are_covered(prompts: int) -> None:
-    for size, alike in ((1, 0.0), *product((3, 6, MIXED), (0.0, 0.6))):
-        for strength, slope in ((0.0, 1.0), (2.0, 1.0), (3.5, 1.0), (-3.5, 0.0), (2.0, 3.0)):
+    for size, alike in ((1, 0.0), (3, 0.6), (6, 0.6), (MIXED, 0.0)):
+        for strength, slope in ((0.0, 1.0), (2.0, 1.0), (3.5, 1.0), (-3.5, 0.0)):
             found = _rate_coverage(prompts, size, alike, strength, slope, 500)
-            assert found >= 0.93 - NOISE, (size, alike, strength, slope, found)
+            assert found >= 0.93, (size, alike, strength, slope, found)
 
 
 def test_a_high_win_rate_at_equal_lengths_is_covered() -> None:

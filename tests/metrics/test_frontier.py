@@ -221,6 +221,10 @@ def test_the_interval_resamples_prompts_and_few_have_none() -> None:
     (found,) = matched_efficiency(few, [Evaluations(*at_shares(few, [0.5, 1.5], [0.5, 0.5]))], (1.0,))
     assert found.share is not None
     assert (found.share.low, found.share.reason) == (None, "no interval: 6 prompts")
+    alike = np.tile(uniform(prompts=1), (10, 1))
+    (found,) = matched_efficiency(alike, [Evaluations(*at_shares(alike, [0.2, 0.8], [0.5, 0.5]))], (0.5,), resamples=20)
+    assert found.share is not None
+    assert (found.share.low, found.share.reason) == (None, "no interval: all 10 prompts say the same")
 
 
 def test_the_interval_of_several_seeds_is_wide_where_they_differ_and_wider_of_few() -> None:

@@ -141,11 +141,16 @@ def test_every_setting_has_an_effect(three: str, tmp_path: Path) -> None:
     two = agreement_numbers(base.replace(annotators=["Ann", "Cleo"]))
     assert [rater["name"] for rater in two["raters"]] == ["Ann", "Cleo"]
     assert two["raters"][0]["majority"] is None
-    alpha = numbers["alpha"]
+
+    def coefficients(found: dict[str, Any]) -> list[dict[str, Any]]:
+        return [found["alpha"], *(pair["kappa"] for pair in found["pairs"])]
+
+    drawn = base.replace(resamples=100)  # few enough for some of them to go farther than the exact interval
+    first = coefficients(agreement_numbers(drawn))
     for change in ({"level": 0.8}, {"resamples": 300}, {"seed": 1}):
-        other = agreement_numbers(base.replace(**change))["alpha"]
-        assert other["value"] == alpha["value"]
-        assert (other["low"], other["high"]) != (alpha["low"], alpha["high"])
+        other = coefficients(agreement_numbers(drawn.replace(**change)))
+        assert [each["value"] for each in other] == [each["value"] for each in first]
+        assert [(each["low"], each["high"]) for each in other] != [(each["low"], each["high"]) for each in first]
     with Path(three).open("a") as file:
         file.write('{"prompt": "p", "responses": ["a", "b"], "comparisons": [{"winner": 0, "loser": 9}]}\n')
     with pytest.raises(InputError, match="1 of 181 rows cannot be used"):

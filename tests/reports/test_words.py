@@ -35,6 +35,19 @@ def test_shares_and_changes():
 
 
 @pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (est(1.0, 0.9963, 1.0), "100.0% [99.6%, 100.0%]"),
+        (est(0.9996, 0.9991, 0.99999), "100.0% [99.9%, 100.0%]"),
+        (est(0.64, 0.58, 0.70), "64% [58%, 70%]"),
+        (est(0.0, 0.0, 0.0), "0% [0%, 0%]"),
+    ],
+)
+def test_an_interval_with_width_never_looks_as_if_it_had_none(given, shown):
+    assert words.estimate(given, percent=True, decimals=0) == shown
+
+
+@pytest.mark.parametrize(
     ("value", "shown"),
     [
         (0.0, "0.00"),

@@ -61,4 +61,6 @@ def within_correlation(
     spread = np.sqrt(drawn[1] * drawn[2])
     correlations = np.divide(drawn[0], spread, out=np.zeros(resamples), where=spread > 0)
     low, high = percentile_interval(correlations, value, level, count)
+    if high - low < 1e-12:  # all prompts lie on one line, which does not make the next one do so
+        return Estimate(value, None, None, len(codes), count, no_interval(count, same=True))
     return Estimate(value, max(low, -1.0), min(high, 1.0), len(codes), count)

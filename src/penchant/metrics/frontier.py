@@ -193,6 +193,8 @@ class Scale:
             return Estimate(value, None, None, items, self.prompts, no_interval(self.prompts))
         if len(known) < max(2.0, KNOWN * len(drawn)):
             return Estimate(value, None, None, items, self.prompts, "no interval: too few prompts have a gain to reach")
+        if len(values) == 1 and np.ptp(known) < 1e-12:
+            return Estimate(value, None, None, items, self.prompts, no_interval(self.prompts, same=True))
         if len(values) == 1:
             return Estimate(value, *percentile_interval(known, value, level, self.prompts), items, self.prompts)
         # resampled means spread by the standard error of a population, a little less than that of a sample

@@ -106,7 +106,7 @@ def jackknife_interval(
             explains the few losses there are would claim more: 100 comparisons cover a rate of .97 in .91 without it.
     """
     count = len(without)
-    variance = (count - 1) / count * float(np.square(without - without.mean()).sum()) * _t_inflation(count, level)
+    variance = (count - 1) / count * float(np.square(without - without.mean()).sum())
     if as_raw:
         raw = float(sums.sum() / masses.sum())
         variance = max(variance, share * (1 - share) * _variance(sums, masses) / (raw * (1 - raw)))

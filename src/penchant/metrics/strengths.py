@@ -29,6 +29,7 @@ from penchant.metrics.resampling import cluster_codes, percentile_interval, resa
 
 ELO_CENTRE, ELO_UNIT = 1000.0, 400.0 / math.log(10.0)
 RARELY = 0.01  # of the resamples may fall apart; where more do, there is no interval
+SAME = 1e-6  # log-odds: less than this is rounding of the fits
 Matrix = NDArray[np.float64]
 Clusters = Sequence[Hashable] | NDArray[Any]
 
@@ -222,6 +223,9 @@ def _strengths(
     if (lost := resamples - len(kept)) > RARELY * resamples:
         why = f"in {lost} of {resamples} resamples somebody won (or lost) everything; a prior would give intervals"
         return without_intervals(why, "no interval")
+    if np.ptp(kept, axis=0).max() < SAME:
+        same = no_interval(count, unit, same=True)
+        return without_intervals(same.removeprefix("no interval: "), same)
     places = (-kept).argsort(1).argsort(1) + 1
     low, high = np.quantile(places, [(1 - level) / 2, (1 + level) / 2], axis=0, method="closest_observation")
     values = tuple(

@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from penchant.reports.agreement_where import topic_name
 from penchant.reports.canvas import INK, MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
 from penchant.reports.plain_page import Numbers
-from penchant.reports.words import number, short
+from penchant.reports.words import number, recorded, short
 
 MOST = 12  # raters in a heat-map
 SAME = "Two raters say the same"
@@ -68,22 +68,11 @@ def _cell(axes: Any, x: int, y: int, cell: Numbers, *, percent: bool, small: boo
     color = RUN_COLORS[0 if value >= 0 else 1][0]
     box = Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, facecolor=color, alpha=DEEPEST * min(abs(value), 1), linewidth=0)
     axes.add_patch(box)
-    shown = _percent if percent else _two
+    shown, _, ends = recorded(cell, percent=percent, decimals=0 if percent else 2).partition(" ")
     bare = small or cell["low"] is None
-    axes.text(
-        x, y - (0 if bare else 0.1), shown(value), ha="center", va="center", color=INK, fontsize=6.5 if small else 9
-    )
+    axes.text(x, y - (0 if bare else 0.1), shown, ha="center", va="center", color=INK, fontsize=6.5 if small else 9)
     if not bare:
-        ends = f"[{shown(cell['low'])}, {shown(cell['high'])}]"
         axes.text(x, y + 0.2, ends, ha="center", va="center", color=INK, fontsize=6.5)
-
-
-def _two(value: float) -> str:
-    return number(value, 2)
-
-
-def _percent(value: float) -> str:
-    return f"{number(100 * value, 0)}%"
 
 
 def _kinds(key: str, named: list[tuple[str, Numbers]], title: str) -> dict[str, Picture]:
@@ -99,7 +88,7 @@ def _kinds(key: str, named: list[tuple[str, Numbers]], title: str) -> dict[str, 
         axes.set_yticklabels([f" {name}" for name, _ in known])
         axes.set_ylim(len(known) - 0.5, -0.5)
         axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 4, 5, 10]))  # no 2.5%, which would read 3%
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _percent(value)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
         return {key: export(figure, title, [])}
 
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 from penchant.reports.canvas import INK, MUTED, PAPER, RUN_COLORS, Picture, blank, error_arms, export, run_style, style
 from penchant.reports.weak_flow import flow_picture
 from penchant.reports.weak_words import legend, place
-from penchant.reports.words import number, short
+from penchant.reports.words import number, recorded, short
 
 Numbers = Mapping[str, Any]
 APART, CLOSE = 0.13, (0.05, 0.005)
@@ -86,8 +86,8 @@ def _square(axes: Any, found: Numbers, row: int, column: int) -> None:
     if not defined:
         axes.text(column, row, found["reason"].partition(":")[0], ha="center", va="center", color=MUTED, fontsize=8)
         return
-    axes.text(column, row - 0.12, number(found["value"], 2), ha="center", va="center", color=INK, fontsize=10)
-    ends = f"{number(found['low'], 2)} to {number(found['high'], 2)}"
+    value, _, ends = recorded(found, decimals=2).partition(" ")
+    axes.text(column, row - 0.12, value, ha="center", va="center", color=INK, fontsize=10)
     axes.text(column, row + 0.24, ends, ha="center", va="center", color=INK, fontsize=6.5)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.pgr import WIDE
 from penchant.reports.study_words import as_estimate
-from penchant.reports.words import count, estimate, listing, number
+from penchant.reports.words import count, estimate, listing, number, recorded
 
 Numbers = Mapping[str, Any]
 CAPTIONS = {
@@ -44,8 +45,7 @@ def ratio(one: Numbers) -> str:
     found = one["pgr"]
     if found["value"] is None:
         return f"undefined: {found['reason'].partition(':')[0]}"
-    value, low, high = (number(found[key], 2) for key in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"  # two digits, as the figure has them
+    return recorded(found, decimals=2)  # two digits, as the figure has them
 
 
 def headline(study: Numbers) -> list[str]:
@@ -182,10 +182,11 @@ def _oracle(cells: Sequence[Numbers]) -> str:
     if not clear:
         return ""
     most = max(clear, key=lambda one: one.value)
-    value, low, high = (number(100 * (end or 0), 1) for end in (most.value, most.low, most.high))
+    points = replace(most, value=100 * most.value, low=100 * (most.low or 0), high=100 * (most.high or 0))
+    value, _, ends = estimate(points, decimals=1).partition(" ")
     return (
         f"In {len(clear)} of {count(len(lost), 'naive cell')} students end clearly below the best accuracy on their "
-        f"way, by up to {value} points [{low}, {high}]: they overfit to weak labels. Only an oracle could stop them "
+        f"way, by up to {value} points {ends}: they overfit to weak labels. Only an oracle could stop them "
         "there."
     )
 

@@ -75,11 +75,12 @@ def signed(value: float, decimals: int | None = None) -> str:
 def estimate(e: Estimate, *, percent: bool = False, sign: bool = False, decimals: int | None = None) -> str:
     """Format an estimate: `0.31 [0.24, 0.38]`; `64% [58%, 70%]` for shares.
 
-    The digits follow the width of the interval, unless `decimals` says how many. Where there is no interval, its
-    place has the reason: `0.31 [no interval: 6 prompts]`.
+    The digits follow the width of the interval, unless `decimals` says how many; there are more where its ends would
+    else look the same, since an interval without width claims what nobody knows: 1,000 of 1,000 are
+    `100.0% [99.6%, 100.0%]`. Where there is no interval, its place has the reason: `0.31 [no interval: 6 prompts]`.
     """
     scale, unit = (100.0, "%") if percent else (1.0, "")
-    places = _decimals(e, scale) if decimals is None else decimals
+    places = _decimals(e, scale) if decimals is None else _apart(e, scale, decimals)
     show = signed if sign else number
     value = f"{show(e.value * scale, places)}{unit}"
     if e.low is None or e.high is None:
@@ -145,6 +146,13 @@ def _significant(value: float) -> int:
     if value == 0:
         return 2
     return max(0, min(6, 2 - math.floor(math.log10(abs(value)))))
+
+
+def _apart(e: Estimate, scale: float, decimals: int) -> int:
+    """Return as many digits as are asked for, or the fewest that tell the ends of the interval apart."""
+    if e.low is None or e.high is None or not e.low < e.high:
+        return decimals
+    return next((more for more in range(decimals, 7) if number(e.low * scale, more) != number(e.high * scale, more)), 6)
 
 
 def _decimals(e: Estimate, scale: float) -> int:
