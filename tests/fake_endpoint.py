@@ -19,12 +19,13 @@ Behave = Callable[[int, dict[str, Any]], Any]
 @dataclass
 class FakeEndpoint:
     """Attributes:
-    url: for `base_url`. calls: the requests so far. behave: what to answer.
+    url: for `base_url`. calls: the requests so far; keys, queries: what came with them. behave: what to answer.
     """
 
     url: str = ""
     calls: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    queries: list[str] = field(default_factory=list)
     behave: Behave = lambda _, request: longer(request)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -48,7 +49,9 @@ def endpoint() -> Iterator[FakeEndpoint]:
                 fake.calls.append(request)
                 fake.keys.append(self.headers.get("authorization", ""))
                 number = len(fake.calls)
-            if not self.path.endswith("/v1/chat/completions"):
+            place, _, query = self.path.partition("?")
+            fake.queries.append(query)
+            if not place.endswith("/v1/chat/completions"):
                 self._send(404, {}, b'{"error": {"message": "no such place"}}')
                 return
             said = fake.behave(number, request)

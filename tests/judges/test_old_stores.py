@@ -88,6 +88,37 @@ def test_so_are_those_inside_of_panels_and_noisy_judges(tmp_path: Path) -> None:
     assert found == [now for _, now in ANSWERS.values()]
 
 
+@pytest.mark.parametrize("kind", ["alone", "panel"])
+def test_a_secret_in_an_address_leaves_the_store(kind: str, tmp_path: Path) -> None:
+    """Earlier versions kept the whole address; its verdicts are found under the key of today, without a call."""
+    full = "http://127.0.0.1:9/v1?api-key=sk-verysecret&api-version=2024-10-21"  # the version decides verdicts
+    inner = EndpointJudge(Endpoint(model="m", base_url=full))
+    judge = inner if kind == "alone" else PanelJudge([inner])
+    assert "verysecret" not in judge.identity
+    public = inner.addresses[full]
+    was = judge.identity.replace(public, full)
+    assert was != judge.identity
+    said = [text if kind == "alone" else f"[{was[9:]}: {old}] {text}" for text, (old, _) in ANSWERS.items()]
+    path = tmp_path / "v.sqlite"
+    old_store(path, was, said, [old for old, _ in ANSWERS.values()])
+    with closing(sqlite3.connect(path)) as connection:  # as the last version left one: read, and with earlier answers
+        connection.execute("CREATE TABLE readers (judge TEXT PRIMARY KEY, version INTEGER NOT NULL, digest TEXT)")
+        connection.execute("INSERT INTO readers VALUES (?, 1, NULL)", (was,))
+        connection.commit()
+    assert b"verysecret" in path.read_bytes()
+    with VerdictStore(path) as store:
+        assert plan_calls(judge, PAIRS, store=store, orders="one").missing == []
+        found = [answer.outcome for answer in ask(judge, PAIRS, store=store, orders="one")]
+        assert found == [now for _, now in ANSWERS.values()]
+        assert store.hide_addresses({full: public}) == 0  # once
+    for file in tmp_path.iterdir():
+        assert b"verysecret" not in file.read_bytes()
+    rotated = full.replace("verysecret", "othersecret")
+    other = EndpointJudge(Endpoint(model="m", base_url=rotated))
+    assert other.identity == inner.identity  # a new API key, the same judge
+    assert EndpointJudge(Endpoint(model="m", base_url=full.replace("2024", "2025"))).identity != inner.identity
+
+
 def test_a_folder_of_that_version_goes_on(tmp_path: Path) -> None:
     unpack(tmp_path, "judge")
     path = tmp_path / "judged" / "judgments.sqlite"

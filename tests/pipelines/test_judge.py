@@ -318,6 +318,27 @@ def test_an_estimate_counts_no_call_that_is_not_made(
     assert len(endpoint.calls) == 32
 
 
+def test_secrets_of_an_address_reach_the_endpoint_and_no_file(
+    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], endpoint: FakeEndpoint
+) -> None:
+    out, query = tmp_path / "out", "?api-key=sk-verysecret&mode=fast"
+    words = ["judge.name=endpoint", "judge.model=m", "limit=2", f"out={out}"]
+    arguments = ["judge", files["kind"], "--against", files["unkind"], *words]
+    assert main([*arguments, f"judge.base_url={endpoint.url}{query}"]) == 0
+    assert set(endpoint.queries) == {"api-key=sk-verysecret&mode=fast"}
+    written = [path for path in out.rglob("*") if path.is_file()]
+    assert written
+    assert not [path for path in written if b"verysecret" in path.read_bytes()]
+    kept = json.loads((out / "judge.json").read_text())["config"]["judge"]["base_url"]
+    assert kept == f"{endpoint.url}?api-key=[secret]&mode=fast"
+    calls = len(endpoint.calls)
+    assert main([*arguments, f"judge.base_url={endpoint.url}{query.replace('very', 'other')}"]) == 0
+    assert len(endpoint.calls) == calls  # a new API key, the same judge
+    capsys.readouterr()
+    assert main([*arguments, f"judge.base_url={kept}"]) == 2
+    assert "give it again, with them" in capsys.readouterr().err
+
+
 def test_a_judge_whose_calls_all_fail_is_no_result(
     files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], endpoint: FakeEndpoint
 ) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypedDict, Unpack
 
 from penchant.errors import InputError
-from penchant.judges.contract import SWAPPED, AnswerReader, Judge, Question
+from penchant.judges.contract import SWAPPED, AnswerReader, Judge, Question, addresses_of
 from penchant.judges.store import VerdictStore
 from penchant.judges.verdicts import READER
 from penchant.train.progress import progress_bar
@@ -131,6 +131,7 @@ def plan_calls(judge: Judge, pairs: Sequence[Question], **options: Unpack[AskOpt
     unique = list(dict.fromkeys(question for pair in pairs for question in _in_orders(pair, orders)))
     known: dict[Question, Verdict] = {}
     if store is not None:
+        store.hide_addresses(addresses_of(judge))
         _read_again(judge, store)
         known = {unique[place]: verdict for place, verdict in store.find(judge.identity, unique).items()}
     again = options.get("ask_again") == "unreadable"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -54,6 +54,12 @@ class AnswerReader(Protocol):
 
     def reread(self, asked: Question, verdict: Verdict) -> Verdict:
         """Return a stored verdict as its transcript is read now."""
+
+
+def addresses_of(judge: Judge) -> dict[str, str]:
+    """Return the addresses with secrets of a judge and of those inside it, each with the form that files keep."""
+    addresses: Mapping[str, str] = getattr(judge, "addresses", {})
+    return {full: public for full, public in addresses.items() if full != public}
 
 
 def reread(judge: Judge, asked: Question, verdict: Verdict) -> Verdict:

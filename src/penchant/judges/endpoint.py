@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from penchant.errors import InputError, MissingExtra, RunError
 from penchant.judges.contract import Done, Question
@@ -66,6 +66,7 @@ class EndpointJudge:
         self._key = key or "none"  # the client wants one, an endpoint of one's own mostly does not
         self._plain, self._answered = not settings.structured, False
         address = None if settings.base_url is None else hide_credentials(settings.base_url)
+        self.addresses = {settings.base_url: address} if settings.base_url and address else {}
         asked = (address, settings.model, settings.temperature, settings.max_tokens, settings.structured)
         self.identity = f"endpoint {' '.join(map(str, asked))} {self.template.digest}"
 
@@ -81,10 +82,12 @@ class EndpointJudge:
     async def _all(self, questions: Sequence[Question], done: Done) -> None:
         settings = self.settings
         # no redirects: texts and key go to the address that was given; and no proxy lies before this machine itself
-        here = urlsplit(settings.base_url or "").hostname in ("localhost", "127.0.0.1", "::1")
+        parts = urlsplit(settings.base_url or "")
+        here = parts.hostname in ("localhost", "127.0.0.1", "::1")
         http = self._openai.DefaultAsyncHttpxClient(follow_redirects=False, trust_env=not here)
         client = self._openai.AsyncOpenAI(
-            base_url=settings.base_url,
+            base_url=urlunsplit(parts._replace(query="", fragment="")) if settings.base_url else None,
+            default_query=dict(parse_qsl(parts.query, keep_blank_values=True)),  # the client would end it with the path
             api_key=self._key,
             timeout=settings.timeout_s,
             max_retries=0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from penchant.judges.contract import SWAPPED, Done, Judge, Question, reread
+from penchant.judges.contract import SWAPPED, Done, Judge, Question, addresses_of, reread
 from penchant.types import Verdict
 
 _STEPS = 1 << 64
@@ -15,7 +15,7 @@ class NoisyJudge:
     """Errs in `rate` of the questions, which ones hangs on content and seed alone: in both orders the same."""
 
     def __init__(self, judge: Judge, rate: float, seed: int = 0) -> None:
-        self.judge, self.rate = judge, rate
+        self.judge, self.rate, self.addresses = judge, rate, addresses_of(judge)
         self.identity = f"noisy {rate} {seed} of {judge.identity}"
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:

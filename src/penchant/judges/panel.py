@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
-from penchant.judges.contract import SWAPPED, Done, Judge, Question, reread
+from penchant.judges.contract import SWAPPED, Done, Judge, Question, addresses_of, reread
 from penchant.types import Verdict, Winner
 
 
@@ -17,6 +17,7 @@ class PanelJudge:
 
     def __init__(self, judges: Sequence[Judge]) -> None:
         self.judges = tuple(judges)
+        self.addresses = {full: public for judge in judges for full, public in addresses_of(judge).items()}
         self.identity = f"panel of {'; '.join(judge.identity for judge in judges)}"
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:

@@ -23,6 +23,7 @@ class RewardJudge:
 
     def __init__(self, reward: str, margin: float = 0.0, *, device: str = "auto") -> None:
         self.reward, self.margin = load_reward(reward, device=device, overflow="truncate_prompt"), margin
+        self.addresses = {reward: hide_credentials(reward)}
         self.identity = f"reward {hide_credentials(reward)} {_content_of(reward)} margin {margin}"
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:

@@ -12,7 +12,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -148,6 +148,65 @@ class VerdictStore:
                 (judge, version, _sum((judge, version))),
             )
         return corrected, len(rows)
+
+    def hide_addresses(self, addresses: Mapping[str, str]) -> int:
+        """Write addresses that earlier versions kept whole, with secrets in their query, in the form that is kept now.
+
+        The verdicts stay, under the keys of today; the file is written anew, so that nothing is left of a secret.
+
+        Args:
+            addresses: each with the form to keep.
+
+        Returns:
+            How many verdicts were rewritten.
+
+        Raises:
+            RunError: the store cannot be read or written.
+        """
+
+        def hidden(text: str) -> str:
+            for full, public in sorted(addresses.items(), key=lambda pair: -len(pair[0])):
+                text = text.replace(full, public)
+            return text
+
+        with self._guarded():
+            judges = [judge for (judge,) in self._connection.execute("SELECT DISTINCT judge FROM verdicts")]
+            renamed = {judge: hidden(judge) for judge in judges if hidden(judge) != judge}
+            if not renamed:
+                return 0
+            self._connection.execute("PRAGMA secure_delete=ON")
+            with self._transaction():
+                count = sum(self._rename(old, new, hidden) for old, new in renamed.items())
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return count
+
+    def _rename(self, judge: str, name: str, hidden: Callable[[str], str]) -> int:
+        """Give a judge's verdicts another judge's name, and what goes with it: keys, transcripts, digests."""
+        rows = self._connection.execute(f"SELECT {_ROW} FROM verdicts WHERE judge = ?", (judge,)).fetchall()
+        for row in rows:
+            key = _key(name, Question(*row[2:5]))
+            changed = (key, name, *row[2:7], hidden(row[7]), *row[8:11])
+            intact = row[-1] == _sum(row[:-1])
+            digest_ = _sum(changed) if intact else row[-1]  # a damaged verdict stays one
+            self._connection.execute("DELETE FROM verdicts WHERE key IN (?, ?)", (row[0], key))
+            holes = ", ".join("?" * (len(changed) + 1))
+            self._connection.execute(f"INSERT INTO verdicts ({_ROW}) VALUES ({holes})", (*changed, digest_))
+            earlier = self._connection.execute(
+                "SELECT rowid, transcript FROM earlier_verdicts WHERE key = ?", (row[0],)
+            ).fetchall()
+            for number, transcript in earlier:
+                self._connection.execute(
+                    "UPDATE earlier_verdicts SET key = ?, transcript = ? WHERE rowid = ?",
+                    (key, hidden(transcript), number),
+                )
+        known = self._connection.execute("SELECT version, digest FROM readers WHERE judge = ?", (judge,)).fetchone()
+        if known is not None:
+            version, kept = known
+            kept = _sum((name, version)) if kept == _sum((judge, version)) else kept
+            self._connection.execute("DELETE FROM readers WHERE judge IN (?, ?)", (judge, name))
+            self._connection.execute("INSERT INTO readers VALUES (?, ?, ?)", (name, version, kept))
+        return len(rows)
 
     def _intact(self, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Return the rows that are what was kept; of those without a digest and of damaged ones a warning tells."""

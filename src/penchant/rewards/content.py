@@ -11,6 +11,7 @@ from pathlib import Path
 from penchant.digests import digest_file
 from penchant.models.builtin import EMBEDDED, WHEELS
 from penchant.models.hub import kept_folder
+from penchant.redact import hide_credentials
 from penchant.rewards.names import check_reward, classifier_name, function_name, reward_kind
 from penchant.rewards.user_code import code_content
 
@@ -79,7 +80,7 @@ def reward_content(spec: str, *, cached: bool = False) -> str:
         case "built_in":
             return f"vader {importlib.metadata.version('vaderSentiment')}"
         case "address":
-            return spec
+            return hide_credentials(spec)
         case "classifier":
             name, label = classifier_name(spec)
             return f"classifier {model_content(name, cached=cached)} {label or ''}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from penchant.config import Config
 from penchant.judges.prompts import load_template
+from penchant.redact import hide_credentials
 from penchant.studies.address import data_content, model_content, reward_content
 from penchant.studies.grid import BEST_OF_N, Runs, runs_of
 from penchant.studies.prompts import locate_prompts
@@ -179,6 +180,8 @@ def _content(judge: Config) -> dict[str, Any]:
     for name, of in (("reward", reward_content), ("template", lambda name: load_template(name).digest)):
         if name in said:
             said[name] = of(said[name])
+    if said.get("base_url"):
+        said["base_url"] = hide_credentials(said["base_url"])
     if said["name"] == "policy":
         said["model"] = model_content(said["model"])
     if "paths" in said:
