@@ -32,6 +32,7 @@ from penchant.errors import InputError
 
 TOLERANCE = 1e-3  # nats per scored token: rounding of float32, and of layers that compute in bfloat16
 DRAWN = 6  # tokens per sample
+WAYS = ("trees", "rows", "equal rows", "cache", "cache by length", "no cache", "refused")  # from fast to slow
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,20 @@ class Verdict:
     Attributes:
         scoring, sampling: the way that was taken, "refused", "off" (numbers are wrong) or "traceback".
         reason: why a slower way was taken or the type was refused.
+        half: in bfloat16 the ways are the "same", or those that are named here; "faster" is a fault, since what is
+            wrong in float32 is wrong there too.
     """
 
     model_type: str
     scoring: str
     sampling: str
     reason: str = ""
+    half: str = "same"
 
     @property
     def fault(self) -> bool:
         """Whether something was silently wrong or ended in a traceback."""
-        return bool({self.scoring, self.sampling} & {"off", "traceback"})
+        return bool({self.scoring, self.sampling, self.half} & {"off", "traceback", "faster"})
 
 
 def judge_type(model_type: str) -> Verdict:
@@ -62,7 +66,34 @@ def judge_type(model_type: str) -> Verdict:
         return Verdict(model_type, "not built", "not built", str(error))
     scoring, why = judge_scoring(network)
     sampling, why_not = judge_sampling(network)
-    return Verdict(model_type, scoring, sampling, "; ".join(dict.fromkeys(filter(None, (why, why_not)))))
+    reason = "; ".join(dict.fromkeys(filter(None, (why, why_not))))
+    return Verdict(model_type, scoring, sampling, reason, judge_half(network, scoring, sampling))
+
+
+def judge_half(network: Any, scoring: str, sampling: str) -> str:
+    """Return what becomes of the network in bfloat16, by the ways that it takes in float32.
+
+    Numbers of half precision are not compared with anything here: the ways are right where they are those of float32,
+    or slower ones.
+    """
+    network = network.to(torch.bfloat16)
+    try:
+        score_way, _ = scoring_way(Scorer(network))
+    except InputError:
+        score_way = "refused"
+    except Exception as error:
+        return f"traceback ({type(error).__name__})" if scoring != "refused" else "same"
+    sample_way = decoding_way(network)[0].replace("none", "refused")
+    for way, full in ((score_way, scoring), (sample_way, sampling)):
+        if full in WAYS and WAYS.index(way) < WAYS.index(full):
+            return "faster"
+    return "same" if (score_way, sample_way) == (scoring, sampling) else f"{score_way} / {sample_way}"
+
+
+def scoring_way(scorer: Scorer) -> tuple[str, str]:
+    """Return the name of how responses go through a model, and why not as trees."""
+    way = "trees" if not scorer.plain else "rows" if scorer.packing.lengths.exact_above is None else "equal rows"
+    return way, scorer.plain_reason
 
 
 def judge_scoring(network: Any) -> tuple[str, str]:
@@ -88,8 +119,7 @@ def judge_scoring(network: Any) -> tuple[str, str]:
     )
     if not worst <= TOLERANCE:
         return "off", f"scores off by {worst:.3g} nats per token"
-    way = "trees" if not scorer.plain else "rows" if scorer.packing.lengths.exact_above is None else "equal rows"
-    return way, scorer.plain_reason
+    return scoring_way(scorer)
 
 
 def judge_sampling(network: Any) -> tuple[str, str]:
@@ -146,7 +176,8 @@ def _own_sample(network: Any, prompt: tuple[int, ...], sampling: Sampling, index
 def format_verdict(verdict: Verdict) -> str:
     """Return a verdict as one line."""
     fault = "FAULT " if verdict.fault else ""
-    return f"{fault}{verdict.model_type}: {verdict.scoring} / {verdict.sampling} {verdict.reason[:200]}"
+    half = "" if verdict.half == "same" else f" (bfloat16: {verdict.half})"
+    return f"{fault}{verdict.model_type}: {verdict.scoring} / {verdict.sampling}{half} {verdict.reason[:200]}"
 
 
 def main() -> None:
@@ -176,6 +207,7 @@ def format_page(verdicts: Sequence[Verdict]) -> str:
     """Return the page in `docs/results`."""
     built = [verdict for verdict in verdicts if verdict.scoring != "not built"]
     scoring, sampling = (Counter(getattr(verdict, name) for verdict in built) for name in ("scoring", "sampling"))
+    other = [f"`{verdict.model_type}` ({verdict.half})" for verdict in built if verdict.half != "same"]
     lines = [
         "# Model types",
         "",
@@ -189,6 +221,8 @@ def format_page(verdicts: Sequence[Verdict]) -> str:
         f"- Sampled with a cache: {sampling['cache']}. With a cache, prompts of one length together: "
         f"{sampling['cache by length']}. By a whole pass per token (`no cache`): {sampling['no cache']}. Refused by "
         f"name: {sampling['refused']}.",
+        f"- In bfloat16 {len(built) - len(other)} types are scored and sampled in the same ways"
+        f"{'; others: ' + ', '.join(other) if other else ''}. None goes a faster way than in float32.",
         "",
         f"Scores count as equal up to {TOLERANCE} nats per scored token; samples (greedy, and drawn with a seed) have "
         "to be the same tokens. Rows have 6 to 53 tokens, on both sides of the networks' windows (8 tokens) and of "

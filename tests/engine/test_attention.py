@@ -23,8 +23,8 @@ from transformers import (
 
 from penchant.data.render import Rendered
 from penchant.engine.attention import output_head
-from penchant.engine.probe import scoring_support
 from penchant.engine.score import Scorer, score
+from penchant.engine.score_probe import scoring_support
 from penchant.errors import InputError
 
 _spec = importlib.util.spec_from_file_location("tree_tests", Path(__file__).with_name("test_tree.py"))

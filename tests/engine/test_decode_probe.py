@@ -155,9 +155,9 @@ def test_a_verdict_is_kept_per_configuration_and_version(own_cache: Path, monkey
     probed: list[str] = []
     find = decoding_support.__globals__["_find_way"]
 
-    def count(model: Any) -> dict[str, Any]:
+    def count(model: Any, far: int) -> dict[str, Any]:
         probed.append(type(model).__name__)
-        return find(model)
+        return find(model, far)
 
     monkeypatch.setattr("penchant.engine.decode_probe._find_way", count)
     decoding_support(make(llama))

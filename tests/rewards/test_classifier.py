@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from length_models import longrope
 from penchant.errors import InputError
 from penchant.rewards import classifier, load_reward
 
@@ -64,3 +65,20 @@ def test_what_is_wrong_is_said(folder: Path, tiny_model: str, tmp_path: Path) ->
     AutoTokenizer.from_pretrained(tiny_model).save_pretrained(single)
     with pytest.raises(InputError, match="so it is a reward model and not a classifier"):
         load_reward(f"classifier:{single}")
+
+
+def test_a_text_has_the_same_reward_beside_a_longer_one(tiny_model: str, tmp_path: Path) -> None:
+    """Rotary frequencies of `longrope` go by the longest row of a pass: here those beyond 32 tokens."""
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    config = longrope(vocab_size=len(tokenizer), threshold=32).config
+    config.num_labels, config.pad_token_id = 2, tokenizer.pad_token_id or 0
+    network = AutoModelForSequenceClassification.from_config(config)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.normal_(0, 0.4)
+    network.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    reward = load_reward(f"classifier:{tmp_path}:1", device="cpu")
+    pairs = [("Ann", " sang."), ("Ann", " fell down the stairs and cried for hours and hours."), ("Bob went", " out")]
+    assert reward(pairs) == pytest.approx([reward([pair])[0] for pair in pairs], abs=1e-5)

@@ -6,7 +6,8 @@ its own (recurrent layers, sliding windows, ALiBi). Any other model goes down th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +18,9 @@ from torch import Tensor, nn
 from penchant.engine.logps import Head
 from penchant.engine.tree import TreeBatch
 from penchant.errors import InputError
+
+READS_HEAD_INPUT = "penchant_reads_head_input"
+"""Attribute of a network that does more to the trunk's states before it projects them (BERT's decoders do)."""
 
 
 def unwrap(model: nn.Module) -> Any:
@@ -32,14 +36,20 @@ def trunk(model: nn.Module) -> Any:
     return below if below is not inner else getattr(inner, "model", inner)  # Llama 4 names no trunk that it has
 
 
+def last_logits_option(network: Any, last: int = 1) -> dict[str, Any]:
+    """Return what asks a network for the logits of the last tokens alone, where it can be asked."""
+    return {"logits_to_keep": last} if "logits_to_keep" in inspect.signature(network.forward).parameters else {}
+
+
 def predictor_states(
     model: nn.Module, batch: TreeBatch, inputs: Float[Tensor, "rows length hidden"] | None = None, first: int = 0
 ) -> Float[Tensor, "tokens hidden"]:
-    """Final hidden states at the positions that predict a scored token; no logits are computed.
+    """Return what the vocabulary head reads at the positions that predict a scored token; no logits are computed.
 
     `inputs` are the states that enter block number `first`; None for the whole model.
     """
-    return states_at(model, batch, batch.predictors, inputs, first)
+    run = _head_input if getattr(unwrap(model), READS_HEAD_INPUT, False) else _trunk_states
+    return _states_at(model, run, batch, batch.predictors, inputs, first)
 
 
 def states_at(
@@ -50,11 +60,22 @@ def states_at(
     first: int = 0,
 ) -> Float[Tensor, "places hidden"]:
     """Final hidden states at some flat places of the batch; `inputs` and `first` as in `predictor_states`."""
+    return _states_at(model, _trunk_states, batch, places, inputs, first)
+
+
+def _states_at(
+    model: nn.Module,
+    run: Callable[[nn.Module, TreeBatch, Tensor | None], Tensor],
+    batch: TreeBatch,
+    places: Int[Tensor, " places"],
+    inputs: Tensor | None,
+    first: int,
+) -> Float[Tensor, "places hidden"]:
     if inputs is None:
-        states = _trunk_states(model, batch)
+        states = run(model, batch, None)
     else:
         with _only_blocks(model, first, None):
-            states = _trunk_states(model, batch, inputs)
+            states = run(model, batch, inputs)
     return states.reshape(-1, states.shape[-1]).index_select(0, places)
 
 
@@ -70,7 +91,7 @@ def entering_states(model: nn.Module, batch: TreeBatch, block: int) -> Float[Ten
     hook = blocks[block].register_forward_pre_hook(keep, with_kwargs=True)
     try:
         with _only_blocks(model, 0, block + 1):
-            _trunk_states(model, batch)
+            _trunk_states(model, batch, None)
     finally:
         hook.remove()
     return kept[0]
@@ -94,16 +115,42 @@ def _only_blocks(model: nn.Module, start: int, stop: int | None) -> Iterator[Non
         below.layers = blocks
 
 
-def _trunk_states(
-    model: nn.Module, batch: TreeBatch, inputs: Tensor | None = None
-) -> Float[Tensor, "rows length hidden"]:
-    options: dict[str, Any] = {}  # one path a row, padded on the right: the model's own causal mask is right
+def _trunk_states(model: nn.Module, batch: TreeBatch, inputs: Tensor | None) -> Float[Tensor, "rows length hidden"]:
+    states: Tensor = trunk(model)(**_options(batch, inputs)).last_hidden_state
+    return states
+
+
+def _head_input(model: nn.Module, batch: TreeBatch, inputs: Tensor | None) -> Float[Tensor, "rows length hidden"]:
+    """Run the whole network with a head that only keeps its input."""
+    inner = unwrap(model)
+    head = inner.get_output_embeddings()
+    kept: list[Tensor] = []
+
+    def keep(states: Tensor, *_: Any, **__: Any) -> Tensor:
+        kept.append(states)
+        return states[..., :1]  # what stands for the logits; nobody reads it
+
+    before = vars(head).get("forward")  # some libraries put their own there
+    head.forward = keep
+    try:
+        inner(**_options(batch, inputs))
+    finally:
+        if before is None:
+            del head.forward
+        else:
+            head.forward = before
+    if len(kept) != 1 or kept[0].shape[:2] != batch.input_ids.shape:
+        raise InputError(f"{type(inner).__name__} calls its output head in a way that Penchant does not know")
+    return kept[0]
+
+
+def _options(batch: TreeBatch, inputs: Tensor | None) -> dict[str, Any]:
+    """Return the arguments of a forward pass over a batch."""
+    options: dict[str, Any] = {"use_cache": False}  # one path a row, padded on the right: its own causal mask is right
     if batch.spans is not None:
         no_mask = torch.empty(1, 1, 1, 1)  # has four dimensions: `transformers` then builds none of its own
-        options = {"attention_mask": no_mask, "position_ids": batch.position_ids, "trees": batch.spans}
-    options |= {"input_ids": batch.input_ids} if inputs is None else {"inputs_embeds": inputs}
-    states: Tensor = trunk(model)(use_cache=False, **options).last_hidden_state
-    return states
+        options |= {"attention_mask": no_mask, "position_ids": batch.position_ids, "trees": batch.spans}
+    return options | ({"input_ids": batch.input_ids} if inputs is None else {"inputs_embeds": inputs})
 
 
 def output_head(model: nn.Module) -> Head:

@@ -7,9 +7,10 @@ drawn from are compared with those of the model's own pass over that row alone, 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from penchant.engine.attention import unwrap
@@ -22,7 +23,7 @@ from penchant.engine.lengths import (
     length_classes,
     named_lengths,
 )
-from penchant.engine.probe import check_causal, close, long_row, own_logits, probe_reach, random_ids
+from penchant.engine.probe import check_causal, close, far_lengths, long_row, own_logits, probe_reach, random_ids
 from penchant.engine.verdicts import kept_verdict
 from penchant.errors import InputError
 
@@ -32,24 +33,40 @@ STEPS = 4  # tokens per row: a mask that grows in decode steps is wrong from the
 SHORT = 12  # tokens of a prompt, where the configuration names no length
 
 
-def decoding_support(model: nn.Module) -> Decoding:
+def decoding_support(model: nn.Module, longest: int = 0) -> Decoding:
     """Return how this model's samples may be computed; said aloud where that is slow.
+
+    Args:
+        longest: how many tokens a prompt with its sample may have. Beyond a window or threshold that the first probe
+            does not reach, the model is probed once more there.
 
     Raises:
         InputError: it is no causal language model, cannot be run, or no way of decoding gives its own numbers.
     """
     inner = unwrap(model)
-    way, reason = decoding_way(model)
+    way, reason = decoding_way(model, longest)
     if way == "none":
         raise InputError(reason)
     return _ways(inner.config)[way]
 
 
-def decoding_way(model: nn.Module) -> tuple[str, str]:
+def decoding_way(model: nn.Module, longest: int = 0) -> tuple[str, str]:
     """Return the name of the way that was found, a key of `_ways` or "none", and why it is no faster one."""
     inner = unwrap(model)
     forget_earlier_lengths(model)
-    verdict = kept_verdict("decoding", inner, lambda: _find_way(model), lambda found: _say(inner, found))
+    device = next(model.parameters()).device.type
+    with torch.no_grad(), torch.autocast(device, enabled=False):
+        verdict = kept_verdict("decoding", inner, lambda: _find_way(model, 0), lambda found: _say(inner, found))
+        order = [*_ways(inner.config), "none"]
+        for length in far_lengths(model):
+            if length < longest and verdict["way"] != "none":
+                far = kept_verdict(
+                    f"decoding beyond {length}",
+                    inner,
+                    lambda length=length: _find_way(model, length),  # type: ignore[misc]
+                    lambda found: _say(inner, found),
+                )
+                verdict = max(verdict, far, key=lambda found: order.index(found["way"]))
     return verdict["way"], verdict["reason"]
 
 
@@ -71,22 +88,29 @@ def _say(network: Any, verdict: Mapping[str, Any]) -> None:
         log.warning("%s samples without a cache, a whole pass per token: %s", name, verdict["reason"])
 
 
-def _find_way(model: nn.Module) -> dict[str, Any]:
-    """Run the probe: the first way whose logits are the model's own."""
+def _find_way(model: nn.Module, far: int) -> dict[str, Any]:
+    """Run the probe: the first way whose logits are the model's own.
+
+    Args:
+        far: the length that the longest rows grow over; 0 for every length within the first probe's reach.
+    """
     inner = unwrap(model)
     config = inner.config.get_text_config()
     try:
-        check_causal(model, random_ids(config, long_row(config, probe_reach(model))))
+        if not far:
+            check_causal(model, random_ids(config, long_row(config, probe_reach(model))))
     except InputError as error:
         return {"way": "none", "reason": str(error)}
+    prompts = far_prompts(config, far) if far else probe_prompts(config, probe_reach(model))
     problems: list[str] = []
     truth = _Truth(model, length_classes(config))
     for way, decoding in _ways(inner.config).items():
-        problem = _problem(model, decoding, truth)
+        problem = _problem(model, prompts, decoding, truth)
         if problem is None:
             return {"way": way, "reason": problems[0] if problems else ""}
         problems.append(problem)
-    reason = f"no way of decoding gives its own numbers: {problems[0]}; {problems[-1]}"
+    beyond = f" of rows longer than {far} tokens" if far else ""
+    reason = f"no way of decoding gives its own numbers{beyond}: {problems[0]}; {problems[-1]}"
     return {"way": "none", "reason": f"{type(inner).__name__} cannot be sampled: {reason}"}
 
 
@@ -96,7 +120,16 @@ def probe_prompts(config: Any, reach: int) -> list[tuple[int, ...]]:
     room = (context_length(config) or 2**30) - STEPS
     wanted = {SHORT, 3, 7, *(length - 2 for length in named)}
     lengths = sorted((length for length in wanted if 0 < length <= room), reverse=True)
-    lengths.append(lengths[-1])
+    return _prompts(config, [*lengths, lengths[-1]])
+
+
+def far_prompts(config: Any, far: int) -> list[tuple[int, ...]]:
+    """Return a prompt that grows over a length, and two short ones that are sampled beside it."""
+    room = (context_length(config) or 2**30) - STEPS
+    return _prompts(config, [min(far - 2, room), SHORT, 3])
+
+
+def _prompts(config: Any, lengths: Sequence[int]) -> list[tuple[int, ...]]:
     ids = random_ids(config, sum(lengths))
     return [tuple(ids.pop() for _ in range(length)) for length in lengths]
 
@@ -112,10 +145,11 @@ class _Truth:
         """Run a row, and with it all of its beginnings of the same length class."""
         if longest in self.known:
             return
-        logits = own_logits(self.model, longest)
-        for stop in range(len(longest), max(0, len(longest) - STEPS), -1):
+        logits = own_logits(self.model, longest, STEPS).flip(0)
+        for back, row in enumerate(logits):
+            stop = len(longest) - back
             if self.lengths.class_of(stop) == self.lengths.class_of(len(longest)):
-                self.known.setdefault(longest[:stop], logits[stop - 1])
+                self.known.setdefault(longest[:stop], row)
 
     def after(self, ids: tuple[int, ...]) -> Tensor:
         """Return the logits (vocabulary,) of the token after these."""
@@ -123,21 +157,13 @@ class _Truth:
         return self.known[ids]
 
 
-def _problem(model: nn.Module, decoding: Decoding, truth: _Truth) -> str | None:
+def _problem(model: nn.Module, prompts: Sequence[tuple[int, ...]], decoding: Decoding, truth: _Truth) -> str | None:
     """Return what is wrong with a way of decoding, or None."""
-    config = unwrap(model).config.get_text_config()
     name = "decoding with a cache" if decoding.cached else "a whole pass per token"
     seen: list[tuple[tuple[int, ...], Tensor]] = []
     sampling = Sampling(n=2, temperature=0, max_new_tokens=STEPS)
     try:
-        Drawing(
-            model,
-            probe_prompts(config, probe_reach(model)),
-            sampling,
-            frozenset(),
-            decoding,
-            observe=lambda *row: seen.append(row),
-        ).run()
+        Drawing(model, prompts, sampling, frozenset(), decoding, observe=lambda *row: seen.append(row)).run()
     except Exception as error:  # whatever a model raises that does not know what we ask for
         text = (str(error).strip().splitlines() or [""])[0][:200]
         return f"{name} fails ({type(error).__name__}: {text})"

@@ -113,10 +113,11 @@ def frozen_states(
     Returns:
         The states, or None and the reason why they cannot serve: then every step has to compute everything.
     """
-    if any(len({scorer.packing.lengths.class_of(length) for length in group.lengths}) > 1 for group in rendered):
+    packing = scorer.packing_for(rendered)
+    if any(len({packing.lengths.class_of(length) for length in group.lengths}) > 1 for group in rendered):
         return None, "responses of one prompt lie on both sides of a length at which the model's arithmetic changes"
     origins, rows = _origins(rendered)
-    first = [batch.to(scorer.device) for batch in _batches(rendered[:1], origins[:1], budget, scorer.packing)]
+    first = [batch.to(scorer.device) for batch in _batches(rendered[:1], origins[:1], budget, packing)]
     with evaluating(scorer.model):
         example = [entering_states(scorer.model, batch, blocks) for batch in first]
         if reason := _difference(scorer, first, example, blocks):
@@ -128,7 +129,7 @@ def frozen_states(
             try:
                 if not _is_whole(path, size):
                     with _replacing(path, size) as file:
-                        _compute(scorer, _batches(rendered, origins, budget, scorer.packing), blocks, file, progress)
+                        _compute(scorer, _batches(rendered, origins, budget, packing), blocks, file, progress)
                 elif progress:
                     progress(rows)
             except OSError as error:

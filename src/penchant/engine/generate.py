@@ -10,7 +10,6 @@ How a model's samples may be computed together (with a cache, with padding) is a
 from __future__ import annotations
 
 import hashlib
-import inspect
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from penchant.engine.attention import unwrap
+from penchant.engine.attention import last_logits_option, unwrap
 from penchant.engine.lengths import ANY_LENGTH, LengthClasses, context_length
 from penchant.engine.merged import merged_adapters
 from penchant.engine.pick import pick
@@ -101,7 +100,8 @@ def draw(
     with evaluating(model), merged_adapters(model):
         from penchant.engine.decode_probe import decoding_support  # which draws by the class below
 
-        drawing = Drawing(model, unique, sampling, end_ids, decoding_support(model), ended)
+        longest = max(map(len, unique), default=0) + sampling.max_new_tokens
+        drawing = Drawing(model, unique, sampling, end_ids, decoding_support(model, longest), ended)
         drawn = dict(zip(unique, drawing.run(), strict=True))
     return [list(drawn[prompt]) for prompt in prompts]
 
@@ -327,11 +327,6 @@ class Drawing:
             return [start.row]
         prompt, seed, length = self.prompts[start.prompt], self.sampling.seed, self.sampling.max_new_tokens
         return [_Row(start.prompt, i, _uniforms(seed, prompt, i, length), []) for i in range(self.sampling.n)]
-
-
-def last_logits_option(network: Any) -> dict[str, Any]:
-    """Return what asks a network for the logits of the last token alone, where it can be asked."""
-    return {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(network.forward).parameters else {}
 
 
 def _packed(going: Sequence[int]) -> list[int]:

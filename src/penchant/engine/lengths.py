@@ -7,7 +7,7 @@ The frequencies of a row are those of its own length: what the model gives for t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,13 @@ class LengthClasses:
             (end for end in (*self.thresholds, self.exact_above) if end is not None and end >= length), default=None
         )
 
+    def grouped(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Return the places of rows with these lengths, those of one class together."""
+        places: dict[int, list[int]] = {}
+        for place, length in enumerate(lengths):
+            places.setdefault(self.class_of(length), []).append(place)
+        return list(places.values())
+
 
 ANY_LENGTH = LengthClasses()
 EQUAL_LENGTHS = LengthClasses(exact_above=0)
@@ -86,7 +93,8 @@ def context_length(config: Any) -> int | None:
 
 def named_lengths(config: Any) -> list[int]:
     """Return the lengths (windows, chunks, thresholds) that a configuration names, in rising order."""
-    lengths = set()
+    classes = length_classes(config)
+    lengths = {length for length in (*classes.thresholds, classes.exact_above) if length}
     for part in _mappings(config.to_dict()):
         for name, value in part.items():
             whole_number = isinstance(value, int) and not isinstance(value, bool) and value > 0

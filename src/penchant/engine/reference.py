@@ -160,7 +160,8 @@ def sequence_kl(
     flat = torch.zeros(sum(counts))
     rows = [(row, range(n)) for row, n in zip(rendered, counts, strict=True)]
     with evaluating(policy.model, reference.scorer.model):
-        for batch in batches(rows, budget=budget, packing=policy.packing.joined(reference.scorer.packing)):
+        packing = policy.packing_for(rendered).joined(reference.scorer.packing_for(rendered))
+        for batch in batches(rows, budget=budget, packing=packing):
             batch = batch.to(policy.device)
             states, head = predictor_states(policy.model, batch), output_head(policy.model)
             with reference.active() as frozen:

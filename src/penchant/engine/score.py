@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from penchant.data.render import Rendered
 from penchant.engine.attention import output_head, predictor_states
 from penchant.engine.logps import log_sum_squares, token_logps
-from penchant.engine.probe import scoring_support
+from penchant.engine.probe import far_lengths
+from penchant.engine.score_probe import far_support, scoring_support
 from penchant.engine.tree import Packing, TreeBatch, batched, make_trees, unique_tokens
 
 Rows = Sequence[tuple[Rendered, Sequence[int]]]  # a rendered group, and which of its responses
@@ -30,6 +31,7 @@ class Scorer(nn.Module):
         model: a language model of `transformers`, PEFT-wrapped or not; a causal one, unless a subclass says otherwise.
         packing: how responses go through the model together.
         plain_reason: why they do not go as trees, for the run's record.
+        far_lengths: windows and thresholds in tokens at which the model is not probed yet.
     """
 
     vocabulary_head = True
@@ -38,11 +40,32 @@ class Scorer(nn.Module):
         super().__init__()
         self.model = model
         self.packing, self.plain_reason = scoring_support(model, head=self.vocabulary_head)
+        self.far_lengths = far_lengths(model)
 
     @property
     def plain(self) -> bool:
         """Whether responses go through one by one, since the model's attention cannot take trees."""
         return self.packing.plain
+
+    def packing_for(self, rendered: Iterable[Rendered]) -> Packing:
+        """Return how responses of these rows go through the model together; see `packing_up_to`."""
+        if not self.far_lengths:
+            return self.packing
+        return self.packing_up_to(max((length for row in rendered for length in row.lengths), default=0))
+
+    def packing_up_to(self, longest: int) -> Packing:
+        """Return how rows of up to so many tokens go through the model together.
+
+        A row that is the first beyond a window or threshold has the model probed there, which may slow it down.
+
+        Raises:
+            InputError: no way of scoring such a row gives the model's own numbers.
+        """
+        if self.far_lengths and longest > self.far_lengths[0]:
+            self.packing, reason = far_support(self.model, self.packing, longest, head=self.vocabulary_head)
+            self.plain_reason = reason or self.plain_reason
+            self.far_lengths = tuple(length for length in self.far_lengths if length >= longest)
+        return self.packing
 
     @property
     def device(self) -> torch.device:
@@ -104,7 +127,8 @@ def score_rows(
     """
     flat = torch.zeros(sum(len(indices) for _, indices in rows))
     with evaluating(scorer.model):
-        for batch in batches(rows, budget=budget, packing=scorer.packing):
+        packing = scorer.packing_for(row for row, _ in rows)
+        for batch in batches(rows, budget=budget, packing=packing):
             scores = scorer(replace(batch.to(scorer.device), squares=squares))
             flat += scores[-batch.slots :].float().cpu()
             if progress:

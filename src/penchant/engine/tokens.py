@@ -103,7 +103,7 @@ def token_readings(
     rows = [(row, range(len(row.branches))) for row in rendered]
     everyone = torch.arange(len(layout.lengths))
     with evaluating(scorer.model):
-        for batch in batches(rows, budget=budget, packing=scorer.packing):
+        for batch in batches(rows, budget=budget, packing=scorer.packing_for(rendered)):
             places, batch = layout.places(batch, everyone), batch.to(scorer.device)
             states = predictor_states(scorer.model, batch)
             logps[places] = token_logps(states, output_head(scorer.model), batch.targets).cpu()

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from penchant.data.vocabulary import check_vocabulary, embedding_rows
+from penchant.engine.lengths import forget_earlier_lengths, length_classes
 from penchant.errors import InputError
 from penchant.models.load import choose_device
 from penchant.models.weights import complete
@@ -44,10 +45,16 @@ class Classifier:
 
     @torch.inference_mode()
     def _probabilities(self, texts: list[str]) -> list[float]:
-        encoded = self.tokenizer(texts, padding=True, truncation=True, max_length=self._context(), return_tensors="pt")
-        check_vocabulary(encoded["input_ids"].flatten().tolist(), embedding_rows(self.model), self.tokenizer)
-        logits = self.model(**encoded.to(self.model.device)).logits.float()
-        shares: list[float] = logits.softmax(dim=-1)[:, self.label].tolist()
+        options: dict[str, Any] = {"truncation": True, "max_length": self._context()}
+        lengths = [len(ids) for ids in self.tokenizer(texts, **options)["input_ids"]]
+        shares = [0.0] * len(texts)
+        for group in length_classes(self.model.config.get_text_config()).grouped(lengths):
+            some = [texts[place] for place in group]
+            encoded = self.tokenizer(some, padding=True, return_tensors="pt", **options)
+            check_vocabulary(encoded["input_ids"].flatten().tolist(), embedding_rows(self.model), self.tokenizer)
+            logits = self.model(**encoded.to(self.model.device)).logits.float()
+            for place, share in zip(group, logits.softmax(dim=-1)[:, self.label].tolist(), strict=True):
+                shares[place] = share
         return shares
 
     def _context(self) -> int | None:
@@ -82,6 +89,7 @@ def load_classifier(spec: str, *, device: str = "auto") -> Classifier:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
         model.config.pad_token_id = tokenizer.pad_token_id
+    forget_earlier_lengths(model)
     labels = {int(place): str(label) for place, label in model.config.id2label.items()}
     if len(labels) < 2:
         raise InputError(

@@ -99,7 +99,8 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
     accelerator, config = loop.accelerator, loop.config
     parameters = loop.parameters()
     normaliser = loop.objective.normaliser(parts, loop.data.rendered)
-    packing, needs = loop.policy.scorer.packing, loop.objective.needs
+    packing = loop.policy.scorer.packing_for(loop.data.rendered[group] for group, _ in parts)
+    needs = loop.objective.needs
     batches = micro_batches(parts, loop.data, budget=loop.budget, packing=packing, needs=needs)
     forwarded = sum(batch.forwarded for batch in batches)
     if loop.data.mismatched is not None:

@@ -270,7 +270,8 @@ def _minibatch(
     weight = (rollout.counts * rollout.layout.lengths)[slots].sum()
     sums: dict[str, float] = {}
     rows = [(rollout.rendered[group], range(len(rollout.rendered[group].branches))) for group in groups]
-    for batch in batches(rows, budget=loop.budget, packing=loop.policy.scorer.packing):
+    packing = loop.policy.scorer.packing_for(row for row, _ in rows)
+    for batch in batches(rows, budget=loop.budget, packing=packing):
         places, batch = rollout.layout.places(batch, slots), batch.to(device)
         with loop.accelerator.autocast():
             now = read(loop.policy.scorer, loop.value_head, batch, entropies=config.entropy_weight > 0)

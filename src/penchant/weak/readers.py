@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from penchant.data.vocabulary import check_vocabulary, embedding_rows
+from penchant.engine.lengths import forget_earlier_lengths, length_classes
 from penchant.models.encoder import Encoder, is_encoder, load_encoder
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.models.settings import ModelConfig
 from penchant.types import PromptGroup, prompt_text
 from penchant.weak.contract import Example
-from penchant.weak.reading import Ids, first_layers, last_states, padded, shorten
+from penchant.weak.reading import Ids, by_length_class, first_layers, last_states, padded, shorten
 from penchant.weak.responses import encode_options
 
 Read = tuple[Ids, ...]
@@ -63,6 +64,7 @@ class EncoderReader:
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder, self.model, self.device = encoder, encoder.model, encoder.device
+        forget_earlier_lengths(encoder.model)
 
     def encode(self, examples: Sequence[Example], longest: int) -> list[Read]:
         longest = min(longest, self.encoder.context)
@@ -91,11 +93,16 @@ class EncoderReader:
         return tuple(self.encoder.tokenizer(text, verbose=False)["input_ids"])
 
     def states(self, rows: Sequence[Ids], layers: int) -> Sequence[Tensor]:
+        network: Any = self.model
+        classes = length_classes(network.config.get_text_config())
+        return by_length_class(rows, classes, lambda some: self._means(some)[: layers + 1])
+
+    def _means(self, rows: Sequence[Ids]) -> Sequence[Tensor]:
         ids, inside = (of.to(self.device) for of in padded(rows))
         network: Any = self.model
         out = network(input_ids=ids, attention_mask=inside, output_hidden_states=True)
         weights = inside[..., None] / inside.sum(1)[:, None, None]
-        return [(states.float() * weights).sum(1) for states in out.hidden_states[: layers + 1]]
+        return [(states.float() * weights).sum(1) for states in out.hidden_states]
 
 
 def load_reader(network: ModelConfig) -> Reader:

@@ -6,7 +6,7 @@ A reading gives logits of shape (examples, classes), with gradients, for some en
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from penchant.data.vocabulary import check_vocabulary
 from penchant.engine.attention import output_head, trunk, unwrap
+from penchant.engine.lengths import LengthClasses
 from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET
 from penchant.engine.tree import fill
 from penchant.errors import InputError
@@ -100,7 +101,24 @@ def shorten(ids: Ids, longest: int) -> Ids:
 
 
 def last_states(policy: Policy, rows: Sequence[Ids]) -> tuple[Tensor, ...]:
-    """The states after each layer, the embedding first, at the last token of each row; shape (rows, hidden) each."""
+    """Return the states after each layer, the embedding first, at the last token of each row: (rows, hidden) each."""
+    packing = policy.scorer.packing_up_to(max(map(len, rows)))
+    return by_length_class(rows, packing.lengths, lambda some: _last_states(policy, some))
+
+
+def by_length_class(
+    rows: Sequence[Ids], classes: LengthClasses, run: Callable[[Sequence[Ids]], Sequence[Tensor]]
+) -> tuple[Tensor, ...]:
+    """Return what a network gives for rows, (rows, ...) each, where rows of two length classes never share a pass."""
+    groups = classes.grouped([len(row) for row in rows])
+    if len(groups) == 1:
+        return tuple(run(rows))
+    parts = [run([rows[place] for place in group]) for group in groups]
+    order = torch.tensor([place for group in groups for place in group]).argsort()
+    return tuple(torch.cat(found)[order.to(found[0].device)] for found in zip(*parts, strict=True))
+
+
+def _last_states(policy: Policy, rows: Sequence[Ids]) -> tuple[Tensor, ...]:
     ids, inside = padded(rows)
     device = policy.scorer.device
     network: Any = unwrap(policy.model)

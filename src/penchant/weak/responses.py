@@ -168,7 +168,7 @@ def _parts(policy: Policy, rows: Sequence[Rendered]) -> list[list[int]]:
 def _batches(policy: Policy, rows: Sequence[Rendered]) -> list[TreeBatch]:
     scorer = policy.scorer
     everyone = [(row, range(len(row.branches))) for row in rows]
-    made = batches(everyone, budget=pass_budget(policy), packing=scorer.packing)
+    made = batches(everyone, budget=pass_budget(policy), packing=scorer.packing_for(rows))
     return [batch.to(scorer.device) for batch in made]
 
 

@@ -1,0 +1,292 @@
+"""A numeric probe of how a model's responses may be scored together: as trees, as rows, or only rows of one length.
+
+A probe runs once per configuration with short rows, and once more for each window or threshold beyond its reach, when
+a row is first longer than that.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from penchant.data.rendered import Branch, Rendered
+from penchant.engine import kernels
+from penchant.engine.attention import READS_HEAD_INPUT, output_head, predictor_states, unwrap
+from penchant.engine.lengths import EQUAL_LENGTHS, context_length, forget_earlier_lengths, length_classes
+from penchant.engine.logps import token_logps
+from penchant.engine.probe import (
+    HALF_STATES,
+    MARGIN,
+    STATES,
+    check_causal,
+    far_lengths,
+    half_precision,
+    long_row,
+    near,
+    not_causal,
+    own_logits,
+    probe_length,
+    probe_reach,
+    random_ids,
+    short_text,
+)
+from penchant.engine.tree import Packing, batched, make_trees
+from penchant.engine.verdicts import kept_verdict
+from penchant.errors import InputError
+
+log = logging.getLogger("penchant.engine")
+
+
+def scoring_support(model: nn.Module, *, head: bool = True) -> tuple[Packing, str]:
+    """Return how this model's responses may go through it together, and why not as trees ("" where they may).
+
+    Args:
+        head: it has a vocabulary head, which is checked too; else its final states are what is compared.
+
+    Raises:
+        InputError: it is no causal language model, cannot be run, or no way of scoring gives its own numbers.
+    """
+    inner = unwrap(model)
+    forget_earlier_lengths(model)
+    with _probing(model):
+        if head:
+            _check_head(model)
+        verdict = kept_verdict(
+            f"scoring head={head}", inner, lambda: _find_way(model, head), lambda found: _say(inner, found)
+        )
+    return _packing(model, verdict)
+
+
+def far_support(model: nn.Module, packing: Packing, longest: int, *, head: bool) -> tuple[Packing, str]:
+    """Return as `scoring_support` how rows of up to so many tokens may go through a model.
+
+    Probes the model beyond each length that is named, shorter than `longest` and out of the first probe's reach.
+
+    Args:
+        packing: how shorter rows go through it.
+
+    Raises:
+        InputError: no way of scoring gives the model's own numbers there.
+    """
+    inner, ways = unwrap(model), _ways(unwrap(model).config.get_text_config())
+    verdicts: list[dict[str, Any]] = [{"way": next(way for way, known in ways.items() if known == packing)}]
+    with _probing(model):
+        for length in far_lengths(model):
+            if length < longest:
+                verdict = kept_verdict(
+                    f"scoring head={head} beyond {length}",
+                    inner,
+                    lambda length=length: _find_far_way(model, head, length),  # type: ignore[misc]
+                    lambda found: _say(inner, found),
+                )
+                verdicts.append(verdict)
+    slowest = max(verdicts, key=lambda found: [*ways, "none"].index(found["way"]))
+    return _packing(model, slowest)
+
+
+@contextmanager
+def _probing(model: nn.Module) -> Iterator[None]:
+    """Run passes without gradients, dropout and autocast, and put the model back into its mode."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), torch.autocast(next(model.parameters()).device.type, enabled=False):
+            yield
+    finally:
+        model.train(was_training)
+
+
+def _packing(model: nn.Module, verdict: dict[str, Any]) -> tuple[Packing, str]:
+    """Return what a verdict says, and set the network up for it."""
+    inner = unwrap(model)
+    if verdict["way"] == "none":
+        raise InputError(
+            f"{type(inner).__name__} cannot be scored: {verdict['reason']}. It can be sampled, or take a model of "
+            "another type; please report this one"
+        )
+    packing = _ways(inner.config.get_text_config())[verdict["way"]]
+    if not packing.plain:
+        kernels.register()
+        inner.set_attn_implementation(kernels.NAME)
+    return packing, str(verdict.get("reason", ""))
+
+
+def _ways(config: Any) -> dict[str, Packing]:
+    """Return the ways of scoring, from fast to slow."""
+    lengths = length_classes(config)
+    return {
+        "trees": Packing(False, lengths),
+        "rows": Packing(True, lengths),
+        "equal rows": Packing(True, EQUAL_LENGTHS),
+    }
+
+
+def _find_way(model: nn.Module, head: bool) -> dict[str, Any]:
+    """Run the probe: the first way that gives the model's own numbers."""
+    config, reach = unwrap(model).config.get_text_config(), probe_reach(model)
+    rows = [_example(config, reach)]
+    expected = [_own_numbers(model, row, index, head) for row in rows for index in range(len(row.branches))]
+    if head:
+        check_causal(model, random_ids(config, long_row(config, reach)))
+    return _first_right(model, rows, expected, head, reach)
+
+
+def _find_far_way(model: nn.Module, head: bool, length: int) -> dict[str, Any]:
+    """Run the probe with rows that grow over a length, beside a short one.
+
+    Two of them begin alike up to some tokens beyond that length, where a causal model gives both the same numbers.
+    """
+    rows = _far_examples(unwrap(model).config.get_text_config(), length)
+    expected = [_own_numbers(model, row, index, head) for row in rows for index in range(len(row.branches))]
+    shared = len(rows[0].branches[0].ids) - MARGIN // 2
+    if head and not near(expected[0][:shared], expected[1][:shared], model):
+        raise not_causal(model)
+    return _first_right(model, rows, expected, head, length)
+
+
+def _first_right(
+    model: nn.Module, rows: Sequence[Rendered], expected: Sequence[Tensor], head: bool, reach: int
+) -> dict[str, Any]:
+    """Return the first way of scoring whose numbers are the expected ones."""
+    config = unwrap(model).config.get_text_config()
+    problems: list[str] = []
+    for way, packing in _ways(config).items():
+        problem = _refused_by_config(config, reach) if way == "trees" else None
+        if problem is None:
+            problem = _problem(model, rows, packing, expected, head)
+        if problem is None:
+            return {"way": way, "reason": "; ".join(problems)}
+        problems.append(problem)
+    return {"way": "none", "reason": "; ".join(dict.fromkeys(problems))}
+
+
+def _say(network: Any, verdict: dict[str, Any]) -> None:
+    """Say aloud what makes scoring slower."""
+    if verdict["way"] in ("rows", "equal rows"):
+        alone = "" if verdict["way"] == "rows" else ", and only rows of one length together"
+        log.warning("plain path, every response forwarded with its own prompt%s: %s", alone, verdict["reason"])
+
+
+def _refused_by_config(config: Any, reach: int) -> str | None:
+    """Return why a configuration rules trees out, or None."""
+    if config._attn_implementation not in ("sdpa", kernels.NAME):
+        return f"its attention is its own ({config._attn_implementation})"
+    kinds = {str(kind) for kind in getattr(config, "layer_types", None) or ()}
+    odd = sorted(kinds - {"full_attention", "attention"})
+    if odd:
+        return f"it has layers of type {', '.join(odd)}"
+    if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
+        return f"its attention slides over a window of {config.sliding_window} tokens"
+    if any(hasattr(config, name) for name in ("state_size", "ssm_cfg", "rwkv_head_size", "mamba_d_state")):
+        return "it has recurrent layers"
+    windows = [v for k, v in config.to_dict().items() if "window" in k and isinstance(v, int)]
+    if max(windows, default=0) > reach:
+        return f"its attention has a window of {max(windows)} tokens"
+    return None
+
+
+def _problem(
+    model: nn.Module, rows: Sequence[Rendered], packing: Packing, expected: Sequence[Tensor], head: bool
+) -> str | None:
+    """Return what is wrong with a way of scoring, or None."""
+    inner, before = unwrap(model), unwrap(model).config._attn_implementation
+    try:
+        if not packing.plain:
+            kernels.register()
+            inner.set_attn_implementation(kernels.NAME)
+        got = _numbers(model, rows, packing, head)
+    except Exception as error:  # whatever a model raises that does not know what we ask for
+        return f"its attention cannot be replaced ({short_text(error)})" if not packing.plain else short_text(error)
+    finally:
+        if inner.config._attn_implementation != before:
+            inner.set_attn_implementation(before)
+    name = "rows side by side" if packing.plain else "trees"
+    if head:
+        mine, own = torch.cat(got), torch.cat(list(expected))
+        worst = float((mine - own).abs().max())
+        return None if near(mine, own, model) else f"{name} differ from single rows by {worst:.3g} nats per token"
+    share = max(float((a - b).norm() / b.norm()) for a, b in zip(got, expected, strict=True))
+    allowed = HALF_STATES if half_precision(model) else STATES
+    return None if share <= allowed else f"states of {name} differ from those of single rows by {share:.1%}"
+
+
+def _numbers(model: nn.Module, rows: Sequence[Rendered], packing: Packing, head: bool) -> list[Tensor]:
+    """Return of each branch the log-probabilities of its tokens, or the states that predict them."""
+    slots = sum(len(row.branches) for row in rows)
+    trees = make_trees([(row, range(len(row.branches))) for row in rows], budget=2**30, packing=packing)
+    parts: dict[int, Tensor] = {}
+    for batch in batched(trees, slots=slots, budget=2**30, packing=packing):
+        batch = batch.to(next(model.parameters()).device)
+        states = predictor_states(model, batch)
+        numbers = token_logps(states, output_head(model), batch.targets) if head else states.float()
+        parts |= {slot: numbers[batch.owners == slot] for slot in batch.owners.unique().tolist()}
+    return [parts[slot] for slot in range(slots)]
+
+
+def _own_numbers(model: nn.Module, row: Rendered, index: int, head: bool) -> Tensor:
+    """Return what the model itself gives for one branch; states come from one row without padding."""
+    branch = row.branches[index]
+    if not head:
+        return _numbers(model, [Rendered(row.prompt_ids, (branch,))], Packing(True, EQUAL_LENGTHS), head)[0]
+    logps = own_logits(model, [*row.prompt_ids, *branch.ids], len(branch.ids) + 1)[:-1].log_softmax(-1)
+    return logps.gather(1, torch.tensor(branch.ids, device=logps.device)[:, None]).squeeze(1)
+
+
+def _check_head(model: nn.Module) -> None:
+    """Compare our log-probabilities of one plain row with the model's own logits.
+
+    Where they differ the network may do more to the trunk's states than project them; then what its head reads is
+    taken instead, for as long as the network lives.
+
+    Raises:
+        InputError: they differ all the same, or are not finite, or depend on later tokens.
+    """
+    inner = unwrap(model)
+    ids = random_ids(inner.config.get_text_config(), 12)
+    expected = check_causal(model, ids)[:-1].log_softmax(-1)
+    targets = torch.tensor(ids[1:], device=expected.device)
+    expected = expected.gather(1, targets[:, None]).squeeze(1)
+    row = Rendered((ids[0],), (Branch(tuple(ids[1:]), ((0, len(ids) - 1),)),))
+    problems = []
+    for reads_head_input in (False, True):
+        setattr(inner, READS_HEAD_INPUT, reads_head_input)
+        try:
+            (got,) = _numbers(model, [row], Packing(True, EQUAL_LENGTHS), True)
+        except Exception as error:  # whatever a model raises that does not know what we ask for
+            problems.append(short_text(error))
+            continue
+        if got.shape == expected.shape and near(got, expected, model):
+            return
+        problems.append(f"off by {float((got - expected).abs().max()):.3g} nats on the probe")
+    setattr(inner, READS_HEAD_INPUT, False)
+    raise InputError(
+        f"{type(inner).__name__} changes its logits in a way that Penchant does not know ({problems[0]}; at the "
+        f"head's input: {problems[1]}), so it cannot be scored or trained; please report this model"
+    )
+
+
+def _example(config: Any, reach: int) -> Rendered:
+    """Return a prompt with four branches, two of them of one length; the first makes the probe's longest row."""
+    path = probe_length(config, reach)
+    ids = random_ids(config, path + 14)
+    parts = (ids[5:path], ids[path : path + 3], ids[path + 3 : path + 6], ids[-7:] if path > 12 else ids[-2:])
+    return Rendered(tuple(ids[:5]), tuple(Branch(tuple(part), ((0, len(part)),)) for part in parts))
+
+
+def _far_examples(config: Any, length: int) -> list[Rendered]:
+    """Return a prompt just shorter than a length with two branches that grow over it, and a short row."""
+    path = min(length + MARGIN, context_length(config) or length + MARGIN)
+    start = max(1, min(length - MARGIN, path - 2 * MARGIN))
+    ids = random_ids(config, path + MARGIN // 2 + 12)
+    long, short = ids[start:path], ids[-12:]
+    other = [*long[: -MARGIN // 2], *ids[path : path + MARGIN // 2]]
+    parts = [(ids[:start], (long, other)), (short[:5], (short[5:],))]
+    return [
+        Rendered(tuple(prompt), tuple(Branch(tuple(part), ((0, len(part)),)) for part in branches))
+        for prompt, branches in parts
+    ]
