@@ -30,6 +30,12 @@ DAMAGED = {
     "['x']": STRINGIFIED,
     '["a", "b"]': STRINGIFIED,
     "b'The Po.'": STRINGIFIED,
+    "\\N": STRINGIFIED,
+    "#NAME?": STRINGIFIED,
+    "{{ answer }}": "are the name of a text that was never filled in",
+    "The Po\u202eriver": "hold characters that nobody sees inside words",
+    "The Po.\U000e0041\U000e0042": "hold characters that nobody sees inside words",
+    "riv\u200ber": "hold characters that nobody sees inside words",
     "It\u00e2\u20ac\u2122s the Po.": MISREAD,
     "Caf\u00c3\u00a9": MISREAD,
     "\u00d0\u0178\u00d1\u20ac": MISREAD,  # two Cyrillic letters
@@ -80,6 +86,8 @@ def test_demonstrations_and_prompts_are_looked_at_too(
         "\u041c\u043e\u0441\u043a\u0432\u0430",
         "\u4f60\u597d\uff1a\u300a\u4e66\u300b",
         "tab\tand\r\nline",
+        "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",  # the flag of England
+        "\u0627\u0644\u200f\u0639",
         "\U0001f468\u200d\U0001f469\u200d\U0001f467 family",
         "Human\uff1a\u4f60\u597d",
     ],

@@ -149,3 +149,13 @@ def test_nothing_is_said_of_missing_comparisons(tmp_path: Path, caplog: pytest.L
     with caplog.at_level(logging.WARNING):
         load_preferences(save(tmp_path / "a.jsonl", GOOD))
     assert caplog.text == ""
+
+
+def test_two_labels_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    row = {"prompt": "q", "completion": "a", "label": True, "kto_tag": False}
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match="fields 'label' and 'kto_tag' say the opposite of each other"):
+        load_preferences(path)
+    path.write_text(json.dumps(row | {"kto_tag": True}) + "\n", encoding="utf-8")
+    assert load_preferences(path)[0].scores == (1.0,)

@@ -53,6 +53,8 @@ def test_ratings_of_both_sides_in_one_object_and_as_fractions(tmp_path: Path) ->
     message = refusal(tmp_path, PAIR | {"scores": {"chosen": 1, "rejected": 5}})
     assert "field 'scores[chosen]' (1) is below field 'scores[rejected]' (5)" in message
     assert "data.columns={scores: null}" in message
+    commas = {"score_chosen": "1,5", "score_rejected": "2,5"}
+    assert "(1.5) is below" in refusal(tmp_path, PAIR | commas)
     assert "(0.2) is below" in refusal(tmp_path, PAIR | {"chosen-rating": "1/5", "rejected-rating": "4/5"})
 
 
@@ -115,6 +117,8 @@ def test_a_verdict_against_the_order_is_refused(tmp_path: Path, verdict: dict[st
         {"rating": [1, 5]},
         {"chosen_rank": 2, "rejected_rank": 1},
         {"chosen_helpfulness": 1, "rejected_helpfulness": 4},
+        {"margin": [-1]},
+        {"weight": 0},
     ],
 )
 def test_what_judges_and_is_not_read_is_told(tmp_path: Path, beside: dict[str, Any]) -> None:
@@ -124,6 +128,11 @@ def test_what_judges_and_is_not_read_is_told(tmp_path: Path, beside: dict[str, A
         assert any(f"columns that judge and are not read: {name}" in sentence for sentence in sentences)
     columns = dict.fromkeys(beside, None)
     assert read_preferences(path, columns=columns).warnings == ()
+
+
+def test_a_rating_beside_a_label_is_told(tmp_path: Path) -> None:
+    rows = [{"prompt": "q", "completion": text, "label": text == "a", "rating": 1} for text in "ab"]
+    assert "judge and are not read: rating" in read_preferences(save(tmp_path, *rows)).warnings[0]
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,15 @@ def test_what_nobody_sees_is_no_text(tmp_path: Path, refusal: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a<\uff5cend\u2581of\u2581sentence\uff5c>", "<human>: q\n<bot>:", "<start_of_role>user<end_of_role>q"]
+    "text",
+    [
+        "a[PAD][PAD]",
+        "a<pad>",
+        "q\nassistant: b",
+        "a<\uff5cend\u2581of\u2581sentence\uff5c>",
+        "<human>: q\n<bot>:",
+        "<start_of_role>user<end_of_role>q",
+    ],
 )
 def test_marks_of_other_templates(tmp_path: Path, text: str) -> None:
     loaded = read_preferences(save(tmp_path / "a.jsonl", PAIR | {"prompt": text}))
@@ -227,3 +235,13 @@ def test_marks_of_other_templates(tmp_path: Path, text: str) -> None:
 def test_a_number_of_the_best_response_is_a_verdict(refusal: Any) -> None:
     row = {"prompt": "Name a river.", "responses": ["The Po.", "The moon."], "best": 0}
     assert "field 'best' says how good" in refusal(row, load=load_demonstrations)
+
+
+@pytest.mark.parametrize(("key", "value"), [("value", "Name a hill."), ("from", "gpt")])
+def test_a_turn_that_says_two_things_is_refused(refusal: Any, tmp_path: Path, key: str, value: str) -> None:
+    turn = {"role": "user", "content": "Name a river.", "from": "human", "value": "Name a river."}
+    done = {"role": "assistant", "content": "The Po."}
+    (group,) = load_demonstrations(save(tmp_path / "b.jsonl", {"messages": [turn, done]}))
+    assert group == PromptGroup(ASKED, ["The Po."])
+    message = refusal({"messages": [turn | {key: value}, done]}, load=load_demonstrations)
+    assert f"field 'messages[0].{key}' differs" in message

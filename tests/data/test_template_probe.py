@@ -75,9 +75,16 @@ ALPACA = (
 )
 CLOSING = LOOP + "[{{ m.role | upper }}] {{ m.content }} [/{{ m.role | upper }}] {% endfor %}"
 CLOSING += "{% if add_generation_prompt %}[ASSISTANT]{% endif %}"
+ENDS = "You are an assistant.\n" + LOOP + "{{ m.content }}</{{ m.role }}>\n{% endfor %}"
+PHI3 = (
+    LOOP
+    + "{% if m.role == 'user' %}<|user|>\n{{ m.content }}<|end|>\n<|assistant|>\n{% else %}{{ m.content }}<|end|>\n"
+    "{% endif %}{% endfor %}"
+)
+GEMMA = CHATML.replace("m.role", "'model' if m.role == 'assistant' else m.role").replace("assistant\n{%", "model\n{%")
 
 
-@pytest.mark.parametrize("template", [CHATML, QWEN3, LLAMA2, MISTRAL, ALPACA, CLOSING, PLAIN])
+@pytest.mark.parametrize("template", [CHATML, QWEN3, LLAMA2, MISTRAL, ALPACA, CLOSING, PLAIN, ENDS, PHI3, GEMMA])
 def test_templates_of_the_field_are_not(template: str) -> None:
     tokenizer = renderer(template).tokenizer
     assert find_misnaming(tokenizer) is None

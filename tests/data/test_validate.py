@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chat_templates import CHATML, LLAMA2, renderer
 from penchant.data import check, check_preferences
 from penchant.errors import InputError
 from penchant.types import PromptGroup
@@ -186,3 +187,28 @@ def test_real_files(shared_data: Callable[[str], Path]) -> None:
     assert (report.odd_turns, report.speaks_for_both) == (4, 32)
     report = check(shared_data("pandalm/testset-v1.json.gz"))
     assert (report.annotators, report.contradictions, report.contradictions_same_annotator) == (3, 62, 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([{"prompt": "q", "responses": ["x", "y"], "scores": [3, 9]}], "its scores are no labels for kto"),
+        ([{"prompt": "q", "responses": ["x", "y"], "scores": [1, 1]}], "every label is good"),
+        ([{"prompt": "q", "responses": ["x", "y"]}], "holds no comparisons to train on"),
+        ([{"prompt": "q", "completion": "x", "label": False}], "every label is bad"),
+        ([{"prompt": "q", "responses": ["x", "y"], "scores": [0, 1]}], ""),
+    ],
+)
+def test_a_file_that_no_method_learns_from_is_refused(tmp_path: Path, rows: list[Any], expected: str) -> None:
+    refusals = check_preferences(save(tmp_path / "a.jsonl", *rows)).refusals
+    assert len(refusals) == bool(expected)
+    assert all(expected in refusal for refusal in refusals)
+
+
+def test_rows_that_all_become_the_same_tokens_or_are_all_too_long_are_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jsonl", trl("q", "Yes.", "Yes. "), trl("r", "No.", " No."))
+    strips = renderer(LLAMA2)
+    assert "every row says nothing" in check_preferences(path, renderer=strips).refusals[0]
+    assert check_preferences(path, renderer=renderer(CHATML)).refusals == ()
+    (long,) = check_preferences(path, renderer=renderer(CHATML), max_length=4, overflow="drop").refusals
+    assert "longer than max_length=4, so overflow=drop leaves nothing" in long

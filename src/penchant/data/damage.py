@@ -10,7 +10,8 @@ from penchant.data.marks import texts_of
 from penchant.types import PromptGroup
 
 OFTEN = 0.1  # of the prompts: what code and pages hold as well counts as damage only from this share on
-STRINGIFIED = {"none", "nan", "<na>", "null", "n/a", "undefined", "[]", "{}", "nat", "#n/a"}
+STRINGIFIED = {"none", "nan", "<na>", "null", "n/a", "undefined", "[]", "{}", "nat", "#n/a", "\\n"}
+STRINGIFIED |= {"#name?", "#ref!", "#value!", "#div/0!", "#null!", "#num!"}  # of spreadsheets
 # A list as Python or JSON writes it, or bytes as Python does, instead of the text inside.
 WRITTEN = re.compile(r"\[\s*(['\"]).*\1\s*,?\s*\]|b(['\"]).*\2|array\(.*\)", re.DOTALL)
 DOUBLE_ENTITY = re.compile(r"&amp;(?:amp|lt|gt|quot|apos|nbsp|#\d{1,6}|#x[0-9a-fA-F]{1,5});")
@@ -26,6 +27,12 @@ LATIN = "\u20ac\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u015
 LATIN += "\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\u017e\u0178"
 LATIN_RUN = re.compile(f"[\u00c2-\u00f4][\u0080-\u00ff{LATIN}]+")
 CLOSING = "\u201d\u2019\u2026\u2013\u2014\u00bb\u00ab"  # stand behind a capital letter with an accent in honest text
+PLACEHOLDER = re.compile(r"\s*(?:\{\{?\s*\w+\s*\}?\}|<\|?\w+_placeholder\|?>|\$\{\w+\})\s*")
+# Characters that turn the order of writing round, tags that nobody sees, and joiners inside words of Latin letters.
+HIDDEN = re.compile(
+    "[\u202d\u202e]|(?<![\U0001f3f4\U000e0000-\U000e007f])[\U000e0000-\U000e007f]|"
+    "(?<=[A-Za-z])[\u200b\u2060\ufeff](?=[A-Za-z])"
+)
 LOST = "\ufffd"
 
 
@@ -76,7 +83,9 @@ KINDS = (
     Damage(_is_stringified, "are what programs write for a missing value or a list (None, nan, ['...'])", whole=True),
     Damage(_is_misread, "hold UTF-8 that was read as Latin-1 (such as \u00c3\u00a9 for \u00e9)"),
     Damage(lambda text: LOST in text, "hold the character for bytes that could not be read (\ufffd)"),
-    Damage(lambda text: CONTROL.search(text), "hold control characters"),
+    Damage(PLACEHOLDER.fullmatch, "are the name of a text that was never filled in ({prompt})", whole=True),
+    Damage(CONTROL.search, "hold control characters"),
+    Damage(lambda text: not text.isascii() and HIDDEN.search(text), "hold characters that nobody sees inside words"),
     Damage(
         lambda text: "&amp;" in text and DOUBLE_ENTITY.search(text), "hold HTML entities encoded twice (&amp;quot;)"
     ),

@@ -214,6 +214,7 @@ def as_turn(value: object, name: str) -> Message:
         found = ", ".join(map(cut, list(turn)[:10])) or "nothing"
         raise RowError("missing", f"field {name!r}: a turn needs 'role' and 'content', it has {found}")
     _refuse_parts(turn, name)
+    _refuse_two_spellings(turn, name)
     return Message(_role(turn[keys[0]], f"{name}.{keys[0]}"), as_content(turn.get(keys[1]), f"{name}.{keys[1]}"))
 
 
@@ -232,6 +233,22 @@ def _refuse_parts(turn: dict[str, Any], name: str) -> None:
             f"field '{name}.{cut(key)}' is not read, so what it says would be lost ({shown(value)}): only the role and "
             "the content of a turn are. Write it into the content as the model is to say it, or remove it",
         )
+
+
+def _refuse_two_spellings(turn: dict[str, Any], name: str) -> None:
+    """Refuse a turn that says one thing as `role` and `content`, and another as `from` and `value`.
+
+    Raises:
+        RowError: names the field that would not be read.
+    """
+    if "role" not in turn and "content" not in turn:
+        return
+    other_role = str(turn.get("from") or turn.get("role")).strip().lower()
+    differs = {"from": ROLES.get(other_role) != ROLES.get(str(turn.get("role")).strip().lower())}
+    differs["value"] = holds(turn.get("value")) and turn["value"] != turn.get("content")
+    for key, differing in differs.items():
+        if differing:
+            raise RowError("unread", f"field '{name}.{key}' differs from what the turn says as role and content")
 
 
 def _role(value: object, name: str) -> str:

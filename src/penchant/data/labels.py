@@ -38,13 +38,17 @@ def read_alpaca(row: Row) -> PromptGroup:
 
 def _label(row: Row) -> float:
     """1 for good and 0 for bad."""
-    field = next(name for name in LABEL_FIELDS if row.get(name) is not None)
+    labels = {name: _flag(row[name], name) for name in LABEL_FIELDS if row.get(name) is not None}
+    if len(set(labels.values())) > 1:
+        raise RowError("value", f"fields {' and '.join(map(repr, labels))} say the opposite of each other")
+    return float(next(iter(labels.values())))
+
+
+def _flag(value: Any, field: str) -> bool:
     try:
-        return float(flag(row[field], field))
+        return flag(value, field)
     except RowError:
-        raise RowError(
-            "type", f"field {field!r}: expected true (good) or false (bad), got {shown(row[field])}"
-        ) from None
+        raise RowError("type", f"field {field!r}: expected true (good) or false (bad), got {shown(value)}") from None
 
 
 @dataclass(frozen=True, slots=True)

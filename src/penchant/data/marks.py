@@ -12,8 +12,10 @@ from penchant.types import PromptGroup
 
 # Text that was written for one model's template is no text for another, nor for the same one: its marks come twice.
 MARK = re.compile(
-    r"<\|[A-Za-z_]{2,30}\|>|<\uff5c[^<>\n]{2,30}\uff5c>|<(?:start|end)_of_(?:turn|role)>|<(?:human|bot)>:|\[/?INST\]|<</?SYS>>|</s>|<s>|<bos>|<eos>|<image>|"
-    r"### (?:Instruction|Response|Human|Assistant|Input):|(?:\A|\n)\s*(?:Human|Assistant|USER|ASSISTANT):"
+    r"<\|[A-Za-z_]{2,30}\|>|<\uff5c[^<>\n]{2,30}\uff5c>|<(?:start|end)_of_(?:turn|role)>|<(?:human|bot)>:|"
+    r"\[/?INST\]|<</?SYS>>|</s>|<s>|<(?:bos|eos|pad|unk|image)>|\[(?:PAD|SEP|CLS|UNK|MASK|BOS|EOS)\]|"
+    r"### (?:Instruction|Response|Human|Assistant|Input):|"
+    r"(?:\A|\n)\s*(?:Human|Assistant|User|USER|ASSISTANT|human|assistant|user):"
 )
 UNSEEN = str.maketrans("", "", INVISIBLE)
 # Letters and strokes of other scripts that look like those of marks, and characters that nobody sees.
@@ -46,9 +48,19 @@ HINTS = (
     "SYS>>",
     "s>",
     "<image>",
+    "<pad>",
+    "<unk>",
+    "[PAD",
+    "[SEP",
+    "[CLS",
+    "[UNK",
+    "[MASK",
+    "[BOS",
+    "[EOS",
     "### ",
     "uman:",
     "ssistant:",
+    "ser:",
     "USER:",
     "ASSISTANT:",
 )

@@ -26,6 +26,7 @@ SIDES = (
 )
 DIFFERENCE_WORDS = {"diff", "difference", "delta", "gap"}
 FRACTION = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*/\s*(\d+)\s*")  # 4/5, as annotation forms write a rating
+DECIMAL_COMMA = re.compile(r"\s*-?\d{1,3},\d{1,2}\s*")  # with three digits behind it, it may part thousands
 TIE_FIELDS = ("tie", "is_tie")
 # Columns whose value is a verdict on the pair.
 VERDICT_WORDS = {
@@ -156,7 +157,7 @@ def _number(value: object) -> object:
     if fraction:
         return float(fraction[1]) / int(fraction[2]) if int(fraction[2]) else None
     try:
-        return float(value)
+        return float(value.replace(",", ".") if DECIMAL_COMMA.fullmatch(value) else value)
     except ValueError:  # a word, which is no rating
         return None
 

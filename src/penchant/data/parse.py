@@ -142,7 +142,7 @@ def _add(
         parsed.codes.add(row[parsed.layout.codes[0]])
     parsed.groups.append(group)
     parsed.unread.update(unread.keys())
-    if group.comparisons:
+    if group.comparisons or group.scores is not None:
         parsed.judging.update(judging_columns(unread))
     parsed.texts.append({name: hash(repr(unread[name])) for name in text_columns(unread, group)})
 

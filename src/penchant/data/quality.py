@@ -36,6 +36,8 @@ SIDE_WORDS = {
 }
 # Words that say that the order of a pair was turned round, or may be wrong.
 ORDER_WORDS = {"flip", "flipped", "swap", "swapped", "reversed", "inverted", "noisy", "mislabeled", "mislabelled"}
+# Words that say how much a judgment counts.
+STRENGTH_WORDS = {"weight", "weights", "strength", "confidence", "certainty", "importance", "margin"}
 COUNT_WORDS = {
     "id",
     "ids",
@@ -82,7 +84,7 @@ def _judges(name: str) -> bool:
     words = set(words_of(name))
     if words & COUNT_WORDS:
         return False
-    return bool(words & ORDER_WORDS) or any(map(QUALITY_WORD.fullmatch, words - SIDE_WORDS))
+    return bool(words & (ORDER_WORDS | STRENGTH_WORDS)) or any(map(QUALITY_WORD.fullmatch, words - SIDE_WORDS))
 
 
 def _is_verdict(value: Any) -> bool:

@@ -17,6 +17,7 @@ from penchant.types import Message
 NAME = re.compile(r"[a-z]+")
 USER_NAMES = {"user", "human", "prompter", "instruction", "question", "query", "inst", "customer"}
 ASSISTANT_NAMES = {"assistant", "model", "bot", "chatbot", "gpt", "ai", "answer", "response", "agent"}
+CLOSING = re.compile(r"<\|?/[^<>]*>|\[/[^][]*\]|<\|?end[a-z_]*\|?>")  # ends a turn, so it names the one before
 MARK = re.compile(r"<[^<>\n]{0,60}>|\[[^][\n]{0,60}\]|\{[^{}\n]{0,60}\}")
 FEWEST_WORDS = 4  # of a default system prompt; fewer are names and marks
 
@@ -126,7 +127,7 @@ def _in_order(written: _Written) -> bool:
 
 def _nearest_name(header: str) -> str | None:
     """Return whose name stands last in what a template writes before a turn."""
-    for word in reversed(NAME.findall(header.lower())):
+    for word in reversed(NAME.findall(CLOSING.sub(" ", header.lower()))):
         if word in USER_NAMES:
             return "user"
         if word in ASSISTANT_NAMES:

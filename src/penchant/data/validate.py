@@ -147,17 +147,39 @@ def _refusals(report: CheckReport, parsed: Parsed, *, ties: Ties, bad_rows: BadR
             step()
         except InputError as error:
             yield str(error)
-    if report.labels is not None:
-        good, bad, _ = report.labels
-        if not (good and bad):
-            yield f"{source}: every label is {'good' if good else 'bad'}, so kto has nothing to tell apart"
-    elif not report.comparisons and not any(group.scores for group in parsed.groups):
-        yield f"{source} holds no comparisons to train on"
+    yield from _nothing_to_learn(report, parsed)
     if report.tokens is not None:
-        if report.tokens.unrenderable:
-            yield f"{source}: {len(report.tokens.unrenderable)} prompts cannot be tokenized"
-        if report.tokens.too_long and overflow == "error":
-            yield f"{source}: {len(report.tokens.too_long)} responses are too long, and overflow=error stops at them"
+        yield from _token_refusals(report, report.tokens, overflow)
+
+
+def _nothing_to_learn(report: CheckReport, parsed: Parsed) -> Iterator[str]:
+    """Yield why a file without comparisons teaches nothing: it has no labels, or of one kind alone."""
+    if report.labels is None and report.comparisons:
+        return
+    try:
+        counts = count_labels(parsed.groups)
+    except InputError as error:  # scores that are ratings
+        yield f"{report.source} holds no comparisons to train on, and its scores are no labels for kto: {error}"
+        return
+    if not (counts.desirable or counts.undesirable):
+        yield f"{report.source} holds no comparisons to train on"
+    elif not (counts.desirable and counts.undesirable):
+        kind = "good" if counts.desirable else "bad"
+        yield f"{report.source}: every label is {kind}, so kto has nothing to tell apart"
+
+
+def _token_refusals(report: CheckReport, tokens: TokenCounts, overflow: str) -> Iterator[str]:
+    """Yield why a file cannot be rendered, or says nothing once it is."""
+    source = report.source
+    if tokens.unrenderable:
+        yield f"{source}: {len(tokens.unrenderable)} prompts cannot be tokenized"
+    if tokens.too_long and overflow == "error":
+        yield f"{source}: {len(tokens.too_long)} responses are too long, and overflow=error stops at them"
+    limit = tokens.max_length if overflow == "drop" else None
+    if limit is not None and report.groups and all(lengths and max(lengths) > limit for lengths in tokens.lengths):
+        yield f"{source}: every row is longer than max_length={limit}, so overflow=drop leaves nothing"
+    if report.comparisons and len(tokens.equal) == report.comparisons - report.duplicates:
+        yield f"{source}: every row says nothing: the two responses of each pair are the same tokens"
 
 
 def _special_tokens(renderer: RendererLike | None) -> list[str]:
