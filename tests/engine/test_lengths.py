@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from transformers import LlamaConfig, Phi3Config, Phi3ForCausalLM
 
 from length_models import THRESHOLD, VOCABULARY, dynamic, longrope
-from penchant.data.render import Branch, Rendered
+from penchant.data.rendered import Branch, Rendered
 from penchant.engine.lengths import ANY_LENGTH, LengthClasses, length_classes, named_lengths
 from penchant.engine.score import Scorer, score
 from penchant.engine.tree import ROWS, TREES, Packing, make_trees

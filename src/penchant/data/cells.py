@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from penchant.data.fields import ROLES, RowError, cut
+from penchant.data.fields import RowError, cut
 from penchant.data.lines import parsed_json
+from penchant.data.turns import ROLES
 
 TURN_KEYS = (("role", "content"), ("from", "value"))
 # A list or an object, or numpy's way to show one, that names the parts of a turn.

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from penchant.data.fields import RowError, as_text, cut, history_turns, holds, words_of
+from penchant.data.fields import RowError, as_text, cut, holds, words_of
+from penchant.data.turns import history_turns
 from penchant.types import Message, Prompt, PromptGroup
 
 Columns = Mapping[str, str | None]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from penchant.data.fields import RowError, as_prompt, as_text, as_turn, as_turns, holds, instruction_turns
+from penchant.data.fields import RowError, as_text, holds
+from penchant.data.turns import as_prompt, as_turn, as_turns, instruction_turns
 from penchant.types import Message, Prompt, PromptGroup
 
 Row = dict[str, Any]

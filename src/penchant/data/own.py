@@ -6,16 +6,8 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
-from penchant.data.fields import (
-    RowError,
-    as_integer,
-    as_list,
-    as_number,
-    as_object,
-    as_prompt,
-    as_text,
-    shown,
-)
+from penchant.data.fields import RowError, as_integer, as_list, as_number, as_object, as_text, shown
+from penchant.data.turns import as_prompt
 from penchant.data.verdicts import (
     comparisons_of_ranking,
     comparisons_of_ranks,

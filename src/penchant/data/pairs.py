@@ -9,16 +9,9 @@ import re
 from typing import Any
 
 from penchant.data import demonstrations
-from penchant.data.fields import (
-    RowError,
-    as_prompt,
-    as_text,
-    as_turn,
-    as_turns,
-    holds,
-    instruction_turns,
-)
+from penchant.data.fields import RowError, as_text, holds
 from penchant.data.pair_ratings import pair, rated_pair
+from penchant.data.turns import as_prompt, as_turn, as_turns, instruction_turns
 from penchant.types import Message, PromptGroup
 
 Row = dict[str, Any]

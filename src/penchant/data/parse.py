@@ -15,6 +15,7 @@ from penchant.data.containers import Row, RowProblem, read_rows
 from penchant.data.fields import RowError, cut
 from penchant.data.formats import Layout
 from penchant.data.quality import judging_columns, quality_columns
+from penchant.data.unknown import describe_unknown
 from penchant.errors import InputError
 from penchant.types import PromptGroup
 
@@ -169,7 +170,7 @@ def _why_unknown(items: list[Row | RowProblem], layouts: Sequence[Layout], hints
     hint = formats.detect(rows[0].values, hints)
     if hint is not None:
         return f"{rows[0].source} has the layout {hint.name}, which is for {_purpose(hint, rows[0])}"
-    return f"{rows[0].source}: {formats.describe_unknown(rows[0].values, layouts)}"
+    return f"{rows[0].source}: {describe_unknown(rows[0].values, layouts)}"
 
 
 def _purpose(layout: Layout, row: Row) -> str:

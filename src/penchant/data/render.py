@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from penchant.data import templates
-from penchant.data.rendered import Branch, Rendered
+from penchant.data.rendered import Rendered
+from penchant.data.spans import Span, TokenizedText, TokenRow, share_prefix
 from penchant.data.template_probe import TemplateFault, find_fault, find_misnaming
 from penchant.data.vocabulary import check_vocabulary
 from penchant.errors import InputError
@@ -158,19 +159,19 @@ class Renderer:
         unique = list(dict.fromkeys(texts))  # samples of one prompt need its tokens once
         tokens = dict(zip(unique, self._tokenize(unique), strict=True))
 
-        def assemble(group: PromptGroup, spans: list[list[_Span]]) -> Rendered:
+        def assemble(group: PromptGroup, spans: list[list[Span]]) -> Rendered:
             rows = [
                 self._row(response, taught, tokens[taught[-1].full])
                 for response, taught in zip(group.responses, spans, strict=True)
             ]
-            return self._fit(_share_prefix(rows, self._start_id(), group.source))
+            return self._fit(share_prefix(rows, self._start_id(), group.source))
 
         return [
             row if isinstance(row, InputError) else _attempt(assemble, group, row)
             for group, row in zip(groups, written, strict=True)
         ]
 
-    def _write(self, group: PromptGroup) -> list[list[_Span]]:
+    def _write(self, group: PromptGroup) -> list[list[Span]]:
         """The text of each response with its prompt, as its taught turns; the last one holds all of it."""
         prompt = group.prompt
         head = self.text(prompt)
@@ -179,7 +180,7 @@ class Renderer:
         written = []
         for response in group.responses:
             if response.token_ids is not None:  # drawn after the prompt, whose tokens alone are needed
-                written.append([_Span(head, len(head), len(head), len(head), response.finished)])
+                written.append([Span(head, len(head), len(head), len(head), response.finished)])
                 continue
             last = self._turn_span(prompt, head, response.text, finished=response.finished)
             for number, span in earlier.items():
@@ -188,7 +189,7 @@ class Renderer:
             written.append([*earlier.values(), last])
         return written
 
-    def _row(self, response: Response, spans: Sequence[_Span], tokens: _Tokens) -> _Row:
+    def _row(self, response: Response, spans: Sequence[Span], tokens: TokenizedText) -> TokenRow:
         if response.token_ids is not None:
             return self._drawn_row(response.token_ids, tokens.ids or (self._start_id(),), finished=response.finished)
         ids = tokens.ids
@@ -208,9 +209,9 @@ class Renderer:
             marks[-1] = (marks[-1][0], len(ids))
         if marks[-1][0] >= marks[-1][1]:
             raise InputError("a response has no tokens: it is empty, or the template swallows it")
-        return _Row(ids, tuple(m for m in marks if m[1] > m[0]), bool(unstable))
+        return TokenRow(ids, tuple(m for m in marks if m[1] > m[0]), bool(unstable))
 
-    def _drawn_row(self, drawn: tuple[int, ...], head: tuple[int, ...], *, finished: bool) -> _Row:
+    def _drawn_row(self, drawn: tuple[int, ...], head: tuple[int, ...], *, finished: bool) -> TokenRow:
         """A sample: the prompt's own ids, then exactly what was drawn."""
         if not drawn:
             raise InputError("a sampled response has no token ids")
@@ -220,13 +221,13 @@ class Renderer:
                 f"(end ids: {sorted(self.end_ids)}); was it drawn from another model? Remove `token_ids` to use the "
                 "text"
             )
-        return _Row((*head, *drawn), ((len(head), len(head) + len(drawn)),), False)
+        return TokenRow((*head, *drawn), ((len(head), len(head) + len(drawn)),), False)
 
-    def _turn_span(self, before: Prompt, head: str, text: str, *, finished: bool) -> _Span:
+    def _turn_span(self, before: Prompt, head: str, text: str, *, finished: bool) -> Span:
         """A turn after `before`, whose own text is `head`."""
         if isinstance(before, str) and not self.chat:
             full = head + text
-            return _Span(full, len(head), len(full), len(full), finished)
+            return Span(full, len(head), len(full), len(full), finished)
         messages = (Message("user", before),) if isinstance(before, str) else before
         full = self.text((*messages, Message("assistant", text)), answered=True)
         if not full.startswith(head):
@@ -236,9 +237,9 @@ class Renderer:
         if end is None:
             unasked = self.text(messages, answered=True)
             raise InputError(templates.explain_rewriting(self.tokenizer, head, unasked, tail, text))
-        return _Span(full, len(head), len(head) + end, len(full), finished)
+        return Span(full, len(head), len(head) + end, len(full), finished)
 
-    def _earlier_spans(self, conversation: Prompt) -> dict[int, _Span]:
+    def _earlier_spans(self, conversation: Prompt) -> dict[int, Span]:
         """The assistant's turns in a prompt, by their number."""
         assert not isinstance(conversation, str)
         return {
@@ -249,7 +250,7 @@ class Renderer:
             if message.role == "assistant"
         }
 
-    def _tokenize(self, texts: list[str]) -> list[_Tokens]:
+    def _tokenize(self, texts: list[str]) -> list[TokenizedText]:
         """Tokens of each text; the start token that the tokenizer adds is kept, an end token is not."""
         if not texts:
             return []
@@ -266,7 +267,7 @@ class Renderer:
             end = len(ids)
             while end and not self.chat and offsets[end - 1] == (0, 0) and ids[end - 1] == self.tokenizer.eos_token_id:
                 end -= 1
-            rows.append(_Tokens(tuple(ids[:end]), offsets[:end]))
+            rows.append(TokenizedText(tuple(ids[:end]), offsets[:end]))
         return rows
 
     def _start_id(self) -> int:
@@ -294,44 +295,6 @@ class Renderer:
         return Rendered(cut, rendered.branches, rendered.unstable, True, rendered.source)
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    ids: tuple[int, ...]
-    spans: tuple[tuple[int, int], ...]
-    unstable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """A taught turn in characters of `full`: where its text starts and ends, and where the turn ends."""
-
-    full: str
-    start: int
-    text_end: int
-    end: int
-    finished: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Tokens:
-    """A text's token ids and the characters that each stands for."""
-
-    ids: tuple[int, ...]
-    offsets: list[tuple[int, int]]
-
-    def first_ending_after(self, character: int) -> int:
-        """The first token that holds a character from here on; the number of tokens if none does."""
-        return next((i for i, (_, end) in enumerate(self.offsets) if end > character), len(self.ids))
-
-    def first_from(self, character: int, begin: int) -> int:
-        """The first token, `begin` or a later one, that starts at this character or after it and stands for some."""
-        for index in range(begin, len(self.ids)):
-            start, end = self.offsets[index]
-            if start >= character and end > start:
-                return index
-        return len(self.ids)
-
-
 Result = TypeVar("Result")
 
 
@@ -357,21 +320,3 @@ def _refuse_endless(*texts: str) -> None:
 
 def _spaced(text: str) -> str:
     return text if not text or text[0].isspace() else " " + text
-
-
-def _share_prefix(rows: list[_Row], start_id: int, source: str) -> Rendered:
-    """Rows as a tree: the common prefix up to the first scored token of any, then a branch each."""
-    if not rows:
-        raise InputError("a group without responses cannot be rendered")
-    shared = min(row.spans[0][0] for row in rows)
-    for row in rows[1:]:
-        shared = min(shared, _common(rows[0].ids, row.ids))
-    prompt = rows[0].ids[:shared] or (start_id,)
-    branches = tuple(
-        Branch(row.ids[shared:], tuple((start - shared, end - shared) for start, end in row.spans)) for row in rows
-    )
-    return Rendered(prompt, branches, tuple(row.unstable for row in rows), False, source)
-
-
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

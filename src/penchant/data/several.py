@@ -7,17 +7,8 @@ from collections.abc import Collection
 from itertools import combinations
 from typing import Any
 
-from penchant.data.fields import (
-    RowError,
-    as_integer,
-    as_list,
-    as_number,
-    as_object,
-    as_records,
-    as_text,
-    instruction_turns,
-    prompt_or_instruction,
-)
+from penchant.data.fields import RowError, as_integer, as_list, as_number, as_object, as_records, as_text
+from penchant.data.turns import instruction_turns, prompt_or_instruction
 from penchant.data.verdicts import comparisons_of_ranks, comparisons_of_scores, refuse_identical
 from penchant.types import Comparison, PromptGroup
 
