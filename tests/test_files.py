@@ -8,7 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penchant.files import APPEND, LOCK, make_folder, open_safely, remove, write_atomically
+from penchant.files import (
+    APPEND,
+    LOCK,
+    make_folder,
+    open_ordinary,
+    open_private,
+    open_safely,
+    read_json,
+    remove,
+    write_atomically,
+)
 
 
 @pytest.fixture
@@ -40,6 +50,51 @@ def test_a_pipe_is_refused_at_once(tmp_path: Path, flags: int) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError):  # noqa: PT011
         open_safely(tmp_path / "pipe", flags)
+
+
+def test_what_is_appended_reaches_no_hard_link(tmp_path: Path, victim: Path) -> None:
+    """An archive may hold one to any file that its reader owns."""
+    os.link(victim, tmp_path / "metrics.jsonl")
+    with open_safely(tmp_path / "metrics.jsonl", APPEND) as file:
+        file.write(b" more")
+    assert victim.read_text() == "precious"
+    assert (tmp_path / "metrics.jsonl").read_text() == "precious more"
+
+
+def test_only_ordinary_files_are_read(tmp_path: Path) -> None:
+    """A pipe would wait for a writer, and a device would fill the memory."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    for name in ("pipe", "zero"):
+        with pytest.raises(OSError, match="no ordinary file"):
+            open_ordinary(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        open_ordinary(tmp_path / "none")
+
+
+@pytest.mark.parametrize("content", ["[" * 200_000, '{"a":' * 200_000, "", "{", "\x00"])
+def test_damaged_json_is_a_value_error(tmp_path: Path, content: str) -> None:
+    (tmp_path / "file").write_text(content)
+    with pytest.raises(ValueError, match=r".+"):
+        read_json(tmp_path / "file")
+
+
+@pytest.mark.parametrize("name", ["db", "db-wal", "db-shm", "db-journal"])
+@pytest.mark.parametrize("kind", ["link", "hard link", "pipe", "device"])
+def test_no_database_is_opened_through_what_was_planted(tmp_path: Path, victim: Path, name: str, kind: str) -> None:
+    """Its mode would be changed as well: that of `/dev/null`, for who is root."""
+    place = tmp_path / name
+    if kind == "hard link":
+        os.link(victim, place)
+    elif kind == "pipe":
+        os.mkfifo(place)
+    else:
+        place.symlink_to(victim if kind == "link" else "/dev/null")
+    before = victim.stat().st_mode, os.stat("/dev/null").st_mode
+    with pytest.raises(OSError, match=r"link|ordinary"):
+        open_private(tmp_path / "db")
+    assert (victim.stat().st_mode, os.stat("/dev/null").st_mode) == before
+    assert victim.read_text() == "precious"
 
 
 def test_removing_a_link_leaves_what_it_leads_to(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from typing import IO, Any
 import xxhash
 
 from penchant.errors import InputError
-from penchant.files import write_atomically
+from penchant.files import open_ordinary, read_file, write_atomically
 
 log = logging.getLogger("penchant")
 
@@ -65,7 +65,7 @@ def digest_file(path: Path) -> str:
 
 def _digest(path: Path, length: int) -> str:
     """Return the digest of a file's content that has so many hexadecimal digits, see `LENGTHS`."""
-    with path.open("rb") as file:
+    with open_ordinary(path) as file:
         return hashlib.file_digest(file, LENGTHS[length]).hexdigest()
 
 
@@ -111,7 +111,7 @@ def read_sums(folder: Path) -> dict[str, str] | None:
     """
     path = folder / SUMS
     try:
-        lines = path.read_bytes().decode("utf-8").split("\n")
+        lines = read_file(path).decode("utf-8").split("\n")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import secrets
 import shutil
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
@@ -35,12 +37,92 @@ def open_safely(path: Path, flags: int) -> IO[Any]:
     """
     number = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     try:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+        if flags == APPEND and status.st_nlink > 1:
+            os.close(number)
+            number = _own_copy(path)
         return os.fdopen(number, "ab" if flags == APPEND else "r+b" if flags == LOCK else "wb")
     except BaseException:
         os.close(number)
         raise
+
+
+def _own_copy(path: Path) -> int:
+    """Open a copy in place of a file that has another name elsewhere: an archive may hold a hard link to any file."""
+    write_atomically(path, read_file(path))
+    return os.open(path, APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+
+def open_ordinary(path: Path) -> BufferedReader:
+    """Open a file to read it: no pipe, which may never have a writer, and no device, which may never end.
+
+    Raises:
+        OSError: it is no ordinary file, there is none, or the system says no.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+        return os.fdopen(number, "rb")
+    except BaseException:
+        os.close(number)
+        raise
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of an ordinary file. Errors as of `open_ordinary`."""
+    with open_ordinary(path) as file:
+        return file.read()
+
+
+def read_json(path: Path, *, errors: Literal["surrogatepass", "replace"] = "surrogatepass") -> Any:
+    """Return what a JSON file of a run holds.
+
+    Args:
+        errors: what becomes of bytes that are no UTF-8, as `bytes.decode` takes it.
+
+    Raises:
+        OSError: as of `open_ordinary`. ValueError: it is no JSON, or nested without end.
+    """
+    try:
+        return json.loads(read_file(path).decode("utf-8", errors=errors))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def open_private(path: Path) -> list[Path]:
+    """Make a database's file, readable by its owner alone, or take a wider mode from the one that is there.
+
+    Its log (`-wal`, `-shm`) may be left from a process that was killed, or be a link; both are held to the same.
+
+    Returns:
+        Those that were open to other users.
+
+    Raises:
+        OSError: one of them is a link or no ordinary file, or the system says no.
+    """
+    closed: list[Path] = []
+    for file in (path, *(path.with_name(f"{path.name}{part}") for part in ("-wal", "-shm", "-journal"))):
+        create = os.O_CREAT if file == path else 0
+        try:
+            number = os.open(file, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | create, 0o600)
+        except FileNotFoundError:
+            continue
+        try:
+            status = os.fstat(number)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "it is no ordinary file", str(file))
+            if status.st_nlink > 1:
+                raise OSError(errno.EMLINK, "it has another name elsewhere (a hard link): put a copy there", str(file))
+            if status.st_mode & 0o077:
+                with contextlib.suppress(OSError):  # another owner's, which we may write all the same
+                    os.fchmod(number, 0o600)
+                    closed.append(file)
+        finally:
+            os.close(number)
+    return closed
 
 
 def write_atomically(path: Path, content: str | bytes, *, shared: bool = False) -> None:

@@ -10,6 +10,7 @@ from jinja2 import StrictUndefined, TemplateError, meta
 from jinja2.sandbox import SandboxedEnvironment
 
 from penchant.errors import InputError
+from penchant.files import read_file
 from penchant.judges.contract import Question, digest
 
 OURS = ("instruction", "summary", "summary_concise", "helpfulness", "harmlessness")
@@ -45,7 +46,7 @@ def load_template(name: str) -> Template:
         return Template(name, (files("penchant.judges") / "templates" / f"{name}.j2").read_text(encoding="utf-8"))
     path = Path(name).expanduser()
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"the template {name}: {error}; expected a file of yours, or one of {', '.join(OURS)}"

@@ -9,17 +9,17 @@ A row has a digest of its content, which is checked when the verdict is used: SQ
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from penchant.digests import warn_without_digests
 from penchant.errors import InputError, RunError
+from penchant.files import open_private
 from penchant.judges.contract import Question, digest
 from penchant.types import Verdict
 
@@ -54,7 +54,7 @@ class VerdictStore:
         self.path = Path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            make_private(self.path)  # before SQLite makes it: its log gets the same mode
+            open_private(self.path)  # before SQLite makes it: its log gets the same mode
             self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=30)
             (version,) = self._connection.execute("PRAGMA user_version").fetchone()
             tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
@@ -250,13 +250,6 @@ class VerdictStore:
                 f"{self.path} cannot be read or written ({error}). What was judged so far is kept: make room, or see "
                 "that nobody else holds the file, and give the same command again"
             ) from error
-
-
-def make_private(path: Path) -> None:
-    """Let nobody but its owner read a file; it is made, empty, if it is not there. Older files lose wider modes."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    with suppress(OSError):  # another user's, which we may write all the same
-        path.chmod(0o600)
 
 
 def _sum(row: tuple[Any, ...]) -> str:

@@ -20,8 +20,10 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from penchant.config.yaml_text import load as load_yaml
 from penchant.engine.attention import unwrap
 from penchant.errors import InputError
+from penchant.files import read_file, read_json
 
 log = logging.getLogger("penchant.models")
 
@@ -186,7 +188,7 @@ def trained_part(tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
     """Return the adapters of a checkpoint that its run trains, without those below them."""
     if not (folder / JOINED).exists():
         return tensors
-    ranks = json.loads((folder / JOINED).read_text(encoding="utf-8"))["ranks"]
+    ranks = read_json(folder / JOINED)["ranks"]
     found = {}
     for key, value in tensors.items():
         name, _, part = key.removeprefix("base_model.model.").partition(".lora_")
@@ -198,7 +200,7 @@ def trained_part(tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
 
 def _settings(folder: Path) -> dict[str, Any]:
     try:
-        settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        settings = read_json(folder / CONFIG)
         settings["base_model_name_or_path"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / CONFIG} cannot be read: {type(error).__name__}: {error}") from error
@@ -211,7 +213,7 @@ def _started_from(folder: Path) -> str | None:
     if folder.resolve().name not in ("checkpoint", "best") or not file.is_file():
         return None
     try:
-        model = yaml.safe_load(file.read_text(encoding="utf-8"))["model"]
+        model = load_yaml(read_file(file).decode("utf-8"))["model"]
         return str(Path(str(model["name"])).expanduser()) if model["lora"] is not None else None
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from penchant.errors import InputError
+from penchant.files import read_json
 from penchant.models.locate import check_model
 from penchant.models.weights import check_kind
 
@@ -30,7 +30,7 @@ def check_finished(folder: Path, use: str) -> None:
     if not (run / "config.yaml").is_file() or (run != folder and folder.resolve().name not in ("checkpoint", "best")):
         return
     try:
-        status = json.loads((run / "result.json").read_text(encoding="utf-8"))["status"]
+        status = read_json(run / "result.json")["status"]
     except FileNotFoundError:
         status = "no result.json"
     except (OSError, ValueError, KeyError, TypeError):

@@ -26,7 +26,7 @@ from penchant.engine.attention import states_at, unwrap
 from penchant.engine.score import Progress, Scorer, score, token_budget
 from penchant.engine.tree import TreeBatch
 from penchant.errors import InputError
-from penchant.files import write_atomically
+from penchant.files import read_json, write_atomically
 from penchant.models.finished import reward_checkpoint
 from penchant.models.load import check_saved_files, open_network
 from penchant.models.policy import save_network
@@ -191,7 +191,7 @@ def load_reward_model(
     file = place / READING
     check_saved_files(file.parent)
     try:
-        reading = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        reading = read_json(file) if file.exists() else {}
     except (OSError, ValueError) as error:
         raise DamagedFile(f"{file} cannot be read ({error}): put back a good copy") from error
     network, renderer = open_network(

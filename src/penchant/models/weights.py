@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from pathlib import Path
 from typing import Any, Literal
 
 from penchant.errors import InputError
+from penchant.files import read_json
 
 log = logging.getLogger("penchant.models")
 
@@ -79,7 +79,7 @@ def check_kind(folder: Path, wanted: Literal["policy", "reward model"]) -> None:
     if not adapter.is_file() and not config.is_file():
         return
     try:
-        settings = json.loads((adapter if adapter.is_file() else config).read_text(encoding="utf-8"))
+        settings = read_json(adapter if adapter.is_file() else config)
         kind = settings.get("task_type") if adapter.is_file() else ", ".join(settings.get("architectures") or ())
         labels = len(settings.get("id2label") or {0: ""})
     except (OSError, ValueError, AttributeError, TypeError) as error:

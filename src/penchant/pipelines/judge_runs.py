@@ -13,6 +13,7 @@ from penchant.errors import InputError, RunError
 from penchant.files import write_atomically
 from penchant.judges import Answer, Question, VerdictStore, ask, make_judge
 from penchant.judges.ask import Calls, make_calls, plan_calls
+from penchant.judges.contract import Judge
 from penchant.judges.prompts import load_template
 from penchant.judges.settings import Endpoint, Longest, Random, endpoints_of
 from penchant.judges.summary import summarize
@@ -52,8 +53,9 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
     pairs = {name: _pairs(config, name, one.texts, met[one.place]) for name, one in sources.items()}
     folder = Path(config.out).expanduser()
     every = [pair for of in pairs.values() for pair in of]
+    judge = make_judge(config.judge)  # before the store, so that a judge that is refused leaves no folder
     with VerdictStore(folder / "judgments.sqlite") as store:
-        asked = _by_source(_ask(config, every, store, tell), pairs)
+        asked = _by_source(_ask(config, judge, every, store, tell), pairs)
     beside = {
         baseline.name: {
             name: summarize(answers)["win_rate"]
@@ -88,15 +90,20 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
 
 
 def _ask(
-    config: JudgeConfig, pairs: Sequence[Question], store: VerdictStore, tell: Callable[[str], None] | None
+    config: JudgeConfig,
+    judge: Judge,
+    pairs: Sequence[Question],
+    store: VerdictStore,
+    tell: Callable[[str], None] | None,
 ) -> list[Answer]:
     """Ask the judge what the store does not hold yet, after saying how much that is.
 
     Raises:
         RunError: every call failed.
     """
-    judge, orders = make_judge(config.judge), config.orders
-    calls = plan_calls(judge, pairs, store=store, orders=orders, max_calls=config.max_calls, ask_again=config.ask_again)
+    calls = plan_calls(
+        judge, pairs, store=store, orders=config.orders, max_calls=config.max_calls, ask_again=config.ask_again
+    )
     if tell is not None and (endpoints := list(endpoints_of(config.judge))):
         tell(_estimate(endpoints, calls))
     answers = make_calls(calls)

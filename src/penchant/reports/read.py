@@ -13,6 +13,7 @@ import yaml
 
 from penchant.digests import SUMS, DamagedFile, check_files, read_sums
 from penchant.errors import InputError
+from penchant.files import read_file
 from penchant.metrics.estimates import Estimate
 from penchant.reports.words import clean
 from penchant.types import RunResult
@@ -207,7 +208,7 @@ def _ends(result: dict[str, Any] | None) -> list[dict[str, Any]]:
 
 def _text(path: Path, notes: _Notes, loss: str | None) -> str | None:
     try:
-        return path.read_bytes().decode("utf-8", errors="replace")
+        return read_file(path).decode("utf-8", errors="replace")
     except OSError as error:
         if loss is not None:
             reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import yaml
 
 from penchant.digests import check_files
 from penchant.errors import InputError
-from penchant.files import make_folder, write_atomically
+from penchant.files import make_folder, read_json, write_atomically
 from penchant.reports import study_tables
 from penchant.reports.annotators import annotators_context, annotators_pictures
 from penchant.reports.noise import noise_context, noise_pictures
@@ -112,7 +111,7 @@ def _read(folder: Path) -> dict[str, Any]:
     if file.exists():
         check_files(folder, [STUDY])
     try:
-        numbers = json.loads(file.read_text(encoding="utf-8"))
+        numbers = read_json(file)
     except OSError as error:
         raise InputError(f"{folder} holds no {STUDY}: `penchant study frontier` writes it") from error
     except ValueError as error:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import json
 from functools import cache
 from pathlib import Path
 
 from penchant.digests import digest_file
+from penchant.files import read_json
 from penchant.models.builtin import EMBEDDED, WHEELS
 from penchant.models.hub import kept_folder
 from penchant.redact import hide_credentials
@@ -63,7 +63,7 @@ def _content_and_folder(name: str, revision: str | None, cached: bool) -> tuple[
 def _base_of(folder: Path) -> tuple[str, str | None] | None:
     """Return the model that adapters are of, and its revision; None for a folder without adapters."""
     try:
-        settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        settings = read_json(folder / "adapter_config.json")
         return str(settings["base_model_name_or_path"]), settings.get("revision")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or whoever loads it says what is wrong
         return None

@@ -12,7 +12,9 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from penchant.config.yaml_text import load as load_yaml
 from penchant.errors import InputError
+from penchant.files import read_file
 from penchant.metrics.limit import limit_line
 from penchant.studies.records import read_lines, read_object
 from penchant.studies.runner import COMPLETE, FAILED
@@ -109,7 +111,7 @@ class MeasuredRun:
         """How often its weights changed: once a step, or for each minibatch of each pass over a step's rollout."""
         steps = int(self.result.get("steps") or 0)
         try:
-            config = yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
+            config = load_yaml(read_file(self.folder / "config.yaml").decode("utf-8"))
             parts = min(config.get("minibatches", 1), config.get("prompts_per_step", 1))
             return steps * int(config.get("updates", 1)) * int(parts)
         except (OSError, AttributeError, yaml.YAMLError):

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from penchant.errors import RunError
-from penchant.files import write_atomically
+from penchant.files import read_file, read_json, write_atomically
 
 
 def read_object(path: Path) -> dict[str, Any]:
     """A JSON object; empty where there is none."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+        value = read_json(path, errors="replace")
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
@@ -23,7 +23,7 @@ def read_object(path: Path) -> dict[str, Any]:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSONL file up to the first damaged line."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+        lines = read_file(path).decode("utf-8", errors="replace").split("\n")
     except OSError:
         return []
     rows = []
@@ -32,7 +32,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             break
         if not isinstance(row, dict):
             break

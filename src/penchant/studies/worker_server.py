@@ -16,9 +16,11 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from penchant.errors import PenchantError
+from penchant.files import APPEND, open_safely
 
 POLL_S = 0.05
 LONGEST = 4000  # characters of an error: an answer has to fit a pipe that nobody reads yet
@@ -93,9 +95,9 @@ def _become(message: dict[str, Any], answers: int) -> None:
     answer: dict[str, Any] = {"error": "it ended without a word"}
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        log = os.open(message["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        for stream in (1, 2):
-            os.dup2(log, stream)
+        with open_safely(Path(message["log"]), APPEND) as log:
+            for stream in (1, 2):
+                os.dup2(log.fileno(), stream)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         import torch
 

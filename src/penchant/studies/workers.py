@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from penchant.errors import RunError
+from penchant.files import make_folder
 from penchant.module_path import safe_path
 from penchant.studies.tasks import Task
 
@@ -45,7 +46,7 @@ class Workers:
         """Start a stage; returns the number that `wait` will give back with its outcome."""
         self._given += 1
         log = study / "logs" / f"{task.label}-{task.address}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(log.parent)
         order = {
             "kind": task.kind,
             "settings": {**task.settings, **task.extent},

@@ -7,7 +7,6 @@ digests of all files stand in its `SHA256SUMS`, and each file is checked before 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import nn
 
 from penchant.digests import check_files, write_sums
 from penchant.errors import InputError
-from penchant.files import remove
+from penchant.files import read_json, remove
 from penchant.models.adapters import trained_part
 from penchant.models.learner import Learner
 from penchant.train.run_folder import cannot_write
@@ -139,7 +138,7 @@ def _weight_files(folder: Path) -> list[str]:
         return [WEIGHTS]
     check_files(folder, [INDEX])
     try:
-        return sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+        return sorted(set(read_json(folder / INDEX)["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise cannot_read(folder / INDEX, error) from error
 

@@ -21,7 +21,8 @@ from penchant.config import Config, load_config, to_yaml
 from penchant.config.loading import read_yaml
 from penchant.digests import SUMS, DamagedFile, check_files, listed_digest, read_sums, write_sums
 from penchant.errors import InputError, OtherRun, RunError
-from penchant.files import LOCK, open_safely, remove, write_atomically
+from penchant.files import LOCK, open_safely, read_file, remove, write_atomically
+from penchant.files import read_json as load_json
 from penchant.train.run_lines import Digest, RunLines, read_rows
 
 BEGINS = ("config.yaml", "provenance.json")
@@ -266,8 +267,8 @@ def read_json(path: Path) -> dict[str, Any]:
         DamagedFile: it holds none, or cannot be read.
     """
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        content = load_json(path)
+    except (OSError, ValueError) as error:
         raise DamagedFile(f"{path} cannot be read ({error}): put back a copy, or start a new run") from error
     if not isinstance(content, dict):
         raise DamagedFile(f"{path} holds no JSON object: put back a copy, or start a new run")
@@ -283,7 +284,7 @@ def _check_complete(file: Path, config: type[Config]) -> None:
     loaded = load_config(config, file)
     _, lines = read_yaml(file)
     settings = [name for name in _settings(loaded) if name not in LATER_SETTINGS]
-    if not file.read_bytes().endswith(b"\n") or settings[-1] not in lines:
+    if not read_file(file).endswith(b"\n") or settings[-1] not in lines:
         raise DamagedFile(f"{file} is cut short ({settings[-1]} is missing): put back a good copy, or start a new run")
 
 

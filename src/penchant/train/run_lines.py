@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.errors import InputError
-from penchant.files import APPEND, open_safely, write_atomically
+from penchant.files import APPEND, open_safely, read_file, write_atomically
 
 log = logging.getLogger("penchant.train")
 
@@ -60,7 +60,7 @@ class RunLines:
         Raises:
             OSError: it cannot be read or written.
         """
-        content = self.path.read_bytes() if self.path.exists() else b""
+        content = read_file(self.path) if self.path.exists() else b""
         kept, problems = content, []
         if written is not None and _fits(content[: written["bytes"]], written):
             kept = content[: written["bytes"]]
@@ -114,7 +114,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         InputError: the file cannot be read.
     """
     try:
-        content = path.read_bytes() if path.exists() else b""
+        content = read_file(path) if path.exists() else b""
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     good, bad = good_lines(content)

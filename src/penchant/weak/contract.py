@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from penchant.digests import DamagedFile, check_files, read_sums, write_sums
 from penchant.errors import InputError
-from penchant.files import remove, write_atomically
+from penchant.files import read_json, remove, write_atomically
 from penchant.models.builtin import BUILT_IN, ENCODERS
 from penchant.tasks.spec import normalized
 from penchant.types import PromptGroup, prompt_text
@@ -179,7 +179,7 @@ def mark(kind: str, key: str) -> str:
 def read_learned(folder: Path) -> frozenset[str]:
     """The marks that `write_kind` left in a folder; none where nothing was learned."""
     file = folder / LEARNED
-    return frozenset(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else frozenset()
+    return frozenset(read_json(file)) if file.is_file() else frozenset()
 
 
 def write_kind(
@@ -215,7 +215,7 @@ def read_kind(folder: Path) -> dict[str, Any]:
     """
     check_files(folder, {KIND, *(read_sums(folder) or ())})
     try:
-        content: dict[str, Any] = json.loads((folder / KIND).read_bytes())
+        content: dict[str, Any] = read_json(folder / KIND)
         content["kind"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedFile(f"{folder / KIND} cannot be read ({error}): put back a good copy") from error

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +67,15 @@ def serve(config: Collect) -> int:
     from penchant.web.fill import open_collection
     from penchant.web.keys import load_keys
 
-    keys = load_keys(key_file(config))
-    database = Database(config.out)
+    with _removed_if_refused(config):
+        database = Database(config.out)
+        try:
+            keys = load_keys(key_file(config))
+            opened = open_collection(database, config, keys.fingerprint)
+        except BaseException:
+            database.close()
+            raise
     try:
-        opened = open_collection(database, config, keys.fingerprint)
         config = opened.config
         listener = _listener(config)
         port = listener.getsockname()[1]
@@ -97,6 +104,22 @@ def serve(config: Collect) -> int:
     finally:
         database.close()
     return 0
+
+
+@contextmanager
+def _removed_if_refused(config: Collect) -> Iterator[None]:
+    """Leave nothing behind where a new collection is refused: neither an empty database nor a key without one."""
+    made = [key_file(config)]
+    if not config.is_postgres:
+        made += [Path(f"{config.out}{part}") for part in ("", "-wal", "-shm", "-journal")]
+    new = [path for path in made if not os.path.lexists(path)]
+    try:
+        yield
+    except BaseException:
+        for path in new:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
 
 
 def key_file(config: Collect) -> Path:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -26,6 +26,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session, SQLModel, create_engine
 
 from penchant.errors import InputError, RunError
+from penchant.files import open_private
 from penchant.web.settings import POSTGRES
 from penchant.web.tables import VERSION, Collection
 
@@ -153,13 +154,14 @@ def _sqlite(path: Path) -> Engine:
     if path.is_dir() or not path.parent.is_dir():
         raise InputError(f"{path}: expected the path of a database file in a folder that exists")
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # what people wrote is for its owner alone
-        for file in (path, *(path.with_name(f"{path.name}-{part}") for part in ("wal", "shm"))):
-            if file.exists() and file.stat().st_mode & 0o077:
-                file.chmod(0o600)
-                log.warning("%s was open to other users of this machine; it no longer is", file)
+        for file in open_private(path):  # what people wrote is for its owner alone
+            log.warning("%s was open to other users of this machine; it no longer is", file)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); check the folder's permissions") from None
+        why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+        raise InputError(
+            f"{error.filename or path}: cannot be used as a database ({why}); name a file, and check the folder's "
+            "permissions"
+        ) from None
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         connect_args={"check_same_thread": False, "timeout": BUSY_MS / 1000},

@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from penchant.errors import InputError, RunError
+from penchant.files import read_file
 
 log = logging.getLogger("penchant.web")
 KEY_BYTES = 32
@@ -86,7 +87,7 @@ def load_keys(path: Path) -> Keys:
         InputError: the file holds something else. RunError: it cannot be written.
     """
     try:
-        text = path.read_text(encoding="ascii")
+        text = read_file(path).decode("ascii")
     except FileNotFoundError:
         return _made(path)
     except (OSError, UnicodeDecodeError) as error:
