@@ -151,7 +151,14 @@ PIECES = [
     "{% if m.role == 'system' %}", "{% if loop.last %}", "{% else %}", "{% endif %}", "<think>\n\n</think>\n\n",
     "{% if m.role == 'assistant' %}", "{{ messages | length }}", "{{ m.content + m.content }}", "{{ undefined.x }}",
 ]  # fmt: skip
-LOOPS = ["{% for m in messages %}", "{% for m in messages[1:] %}", "{% for m in messages | reverse %}", ""]
+LOOPS = [
+    "{% for m in messages %}",
+    "{% for m in messages[1:] %}",
+    "{% for m in messages | reverse %}",
+    "{% for m in messages[1:] + messages[:1] %}",
+    "{% for m in messages[:1] + messages[2:] + messages[1:2] %}",
+    "",
+]
 HEADERS = [
     "{% if add_generation_prompt %}<a>{% endif %}",
     "<a>",
@@ -183,6 +190,10 @@ def check_template(template: str, roles: tuple[str, ...], contents: list[str], a
     if not rendered:
         assert "prefs.jsonl:7" in message
         return
+    probes = [f"qz{number}zq" for number in range(len(roles))]
+    text = renderer.text(tuple(Message(role, probe) for role, probe in zip(roles, probes, strict=True)))
+    places = [text.find(probe) for role, probe in zip(roles, probes, strict=True) if role != "system"]
+    assert places == sorted(places), (template, text)
     for branch, answer in zip(rendered.branches, answers, strict=True):
         ((start, end),) = branch.spans
         words = renderer.tokenizer.convert_ids_to_tokens

@@ -78,3 +78,13 @@ def test_both_are_findings_of_the_check_and_warnings_of_the_readers(tmp_path: Pa
 def test_demonstrations_are_looked_at_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     load_demonstrations(save(tmp_path / "a.jsonl", {"text": "One.<|endoftext|>Two."}))
     assert "<|endoftext|>" in caplog.text
+
+
+@pytest.mark.parametrize("roles", [["user", "assistant"], ["user", "user"], ["system"], ["assistant", "assistant"]])
+def test_turns_that_do_not_alternate_are_told_before_training(tmp_path: Path, roles: list[str]) -> None:
+    prompt = [{"role": role, "content": f"t{n}"} for n, role in enumerate(roles)]
+    answers = [{"role": "assistant", "content": text} for text in "ab"]
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"prompt": prompt, "chosen": answers[:1], "rejected": answers[1:]}) + "\n")
+    (warning,) = read_preferences(path).warnings
+    assert "1 conversations have turns that do not alternate" in warning

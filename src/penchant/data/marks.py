@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from penchant.data.fields import INVISIBLE
 from penchant.types import PromptGroup
@@ -150,6 +151,14 @@ def begins_with_prompt(group: PromptGroup) -> bool:
     """Whether the whole text was given as the response, a common mistake that shows the prompt twice."""
     prompt = group.prompt if isinstance(group.prompt, str) else group.prompt[-1].content
     return bool(group.responses and prompt) and all(response.text.startswith(prompt) for response in group.responses)
+
+
+def has_odd_turns(group: PromptGroup) -> bool:
+    """Return whether a conversation has two turns of one side in a row, or does not end with the user's."""
+    if isinstance(group.prompt, str):
+        return False
+    roles = [turn.role for turn in group.prompt if turn.role != "system"]
+    return roles[-1:] != ["user"] or any(a == b for a, b in pairwise(roles))
 
 
 def look_alike(groups: Iterable[PromptGroup]) -> tuple[str, ...]:

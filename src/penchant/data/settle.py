@@ -10,7 +10,14 @@ from typing import Literal
 from penchant.data.columns import COMMENTARY, ReadRow
 from penchant.data.damage import damage_sentences, missing_scores, one_sided_prompts
 from penchant.data.fields import RowError, cut
-from penchant.data.marks import alike_sentence, begins_with_prompt, disguised_marks, find_marks, look_alike
+from penchant.data.marks import (
+    alike_sentence,
+    begins_with_prompt,
+    disguised_marks,
+    find_marks,
+    has_odd_turns,
+    look_alike,
+)
 from penchant.data.merge import Contradictions, without_ties
 from penchant.data.parse import BadRows, Parsed, listed
 from penchant.data.quality import quality_columns
@@ -94,6 +101,12 @@ def mark_warnings(source: str | Path, parsed: Parsed) -> list[str]:
         said.append(
             f"{source}: {len(repeated)} prompts stand again at the beginning of all their responses (the first: "
             f"{repeated[0]}), so they are shown twice"
+        )
+    odd = [group.source for group in parsed.groups if has_odd_turns(group)]
+    if odd:
+        said.append(
+            f"{source}: {len(odd)} conversations have turns that do not alternate, or do not end with the user's (the "
+            f"first: {odd[0]}): each is written as a turn of its own, and none continues another"
         )
     if alike:
         said.append(f"{source}: {alike_sentence(alike)}")

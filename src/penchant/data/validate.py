@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from statistics import mean, median
 from typing import Protocol
@@ -14,7 +13,7 @@ from penchant.data import formats
 from penchant.data.check_report import CheckReport, LengthSummary, TokenCounts, problems_of
 from penchant.data.columns import Columns
 from penchant.data.labels import count_labels
-from penchant.data.marks import begins_with_prompt, find_marks, look_alike
+from penchant.data.marks import begins_with_prompt, find_marks, has_odd_turns, look_alike
 from penchant.data.merge import Merged, count_ties, find_contradictions, merge_groups
 from penchant.data.pairs import speaks_for_both
 from penchant.data.parse import BadRows, Parsed, parse_source
@@ -117,7 +116,7 @@ def _counts(
         contradictions_same_annotator=contradictions.same_annotator,
         repeated_responses=_repeated(parsed),
         prompts_repeated=sum(map(begins_with_prompt, groups)),
-        odd_turns=sum(map(_has_odd_turns, groups)),
+        odd_turns=sum(map(has_odd_turns, groups)),
         speaks_for_both=sum(map(speaks_for_both, groups)),
         lengths=_length_summaries(groups, tokens),
         longer_won=longer_won,
@@ -189,14 +188,6 @@ def _special_tokens(renderer: RendererLike | None) -> list[str]:
 
 def _repeated(parsed: Parsed) -> int:
     return sum(len(group.responses) - len(set(group.responses)) for group in parsed.groups)
-
-
-def _has_odd_turns(group: PromptGroup) -> bool:
-    """Whether a conversation has two turns of one side in a row, or does not end with the user's."""
-    if isinstance(group.prompt, str):
-        return False
-    roles = [turn.role for turn in group.prompt if turn.role != "system"]
-    return roles[-1:] != ["user"] or any(a == b for a, b in pairwise(roles))
 
 
 def _count_tokens(groups: Sequence[PromptGroup], renderer: RendererLike, max_length: int | None) -> TokenCounts:
