@@ -217,7 +217,7 @@ def test_the_interval_resamples_prompts_and_few_have_none() -> None:
         assert found.share.high is not None
         widths.append(found.share.high - found.share.low)
     assert widths[1] > 1.5 * widths[0]
-    few = uniform(prompts=6)
+    few = uniform(prompts=6, samples=2048)
     (found,) = matched_efficiency(few, [Evaluations(*at_shares(few, [0.5, 1.5], [0.5, 0.5]))], (1.0,))
     assert found.share is not None
     assert (found.share.low, found.share.reason) == (None, "no interval: 6 prompts")

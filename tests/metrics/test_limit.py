@@ -57,18 +57,28 @@ TAILS = {
 
 
 @pytest.mark.parametrize("tail", TAILS)
-def test_what_is_trusted_is_true_whatever_the_tail(tail: str) -> None:
-    """The best policy's efficiency, truth over estimate, is at most some 1.03; the rule ln N - 2 trusted up to 3."""
+@pytest.mark.parametrize("prompts", [16, 64])
+def test_what_is_trusted_is_true_whatever_the_tail(tail: str, prompts: int) -> None:
+    """On average the line lacks 1 to 2% of the gain where it is trusted; by the rule ln N - 2 it lacked far more."""
     draw, truth = TAILS[tail]
-    largest, by_old_rule = [], []
-    for seed in range(4):
+    lack, by_old_rule = [], []
+    for seed in range(12):
         for samples in (160, 400):
-            line = limit_line(draw(np.random.default_rng(seed), (48, samples)))
-            best = truth / (line.at(GRID) - line.reward[0])
-            largest.append(best[line.trusted_kl >= GRID].max(initial=1.0))
-            by_old_rule.append(best[math.log(samples) - 2 >= GRID].max())
-            assert largest[-1] < 1.09  # of one set of samples, which is noisy itself
-    assert np.mean(largest) < 1.035 < np.mean(by_old_rule)
+            line = limit_line(draw(np.random.default_rng(seed), (prompts, samples)))
+            missing = 1 - (line.at(GRID) - line.reward[0]) / truth
+            lack.append(missing[line.trusted_kl >= GRID].max(initial=0.0))
+            by_old_rule.append(missing[math.log(samples) - 2 >= GRID].max())
+    assert max(lack) < 0.12  # of one table, which is noisy itself
+    assert np.mean(lack) < 0.025
+    assert np.mean(lack) < np.mean(by_old_rule) / 2
+
+
+@pytest.mark.parametrize("prompts", [12, 64])
+def test_one_prompt_with_all_the_gain_is_not_trusted(prompts: int) -> None:
+    """Its halves and quarters agree to the last bit, and still nothing is known of other prompts."""
+    rewards = np.zeros((prompts, 256))
+    rewards[0, [0, 64, 128, 192]] = 1
+    assert limit_line(rewards).trusted_kl == 0
 
 
 def test_bounded_rewards_are_trusted_farther_with_more_samples() -> None:

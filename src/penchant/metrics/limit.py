@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
 from penchant.errors import InputError
+from penchant.metrics.resampling import resampled_counts
 
 Numbers = NDArray[np.float64]
 
@@ -31,6 +32,9 @@ SLOWEST = 0.9  # what the lack keeps of itself per doubling of the samples, at m
 FASTEST = 0.5  # and at least: an error of order 1 / N halves
 PRIOR = 0.005  # share of the gain below which both rises are mostly noise, whose ratio is then taken for `FASTEST`
 CHECKED = 400  # KLs at which the line is checked
+RESAMPLES = 200  # of the prompts, for how sure the trust is
+SURE = 0.9  # share of these in which the line must lack little:
+SURE_TOLERANCE = 0.02  # at most this share of the gain
 NO_GAIN = 1e-12  # a gain that is none
 
 
@@ -40,7 +44,8 @@ class Limit:
 
     Attributes:
         kl_nats: (points,) from 0 upwards. reward: (points,) the most that a policy reaches there, at beta.
-        trusted_kl: in nats; up to here the line lacks at most `TOLERANCE` of its gain. 0 where nothing is known.
+        trusted_kl: in nats; up to here the line lacks about `TOLERANCE` of its gain at most, beside the noise of its
+            samples. 0 where nothing is known.
     """
 
     kl_nats: Numbers
@@ -76,9 +81,9 @@ def limit_by_prompt(rewards: ArrayLike) -> tuple[Limit, Numbers]:
     line = whole.mean(axis=2)
     trusted = 0.0
     if table.shape[1] >= LEAST_SAMPLES:
-        halves = [_optimum(parts[:2], betas, table).mean(axis=2), _optimum(parts[2:4], betas, table).mean(axis=2)]
-        quarters = [_optimum([part], betas, table).mean(axis=2) for part in parts[:4]]
-        trusted = _trusted_kl(table.shape[1], line, halves, quarters)
+        halves = [_optimum(parts[:2], betas, table), _optimum(parts[2:4], betas, table)]
+        quarters = [_optimum([part], betas, table) for part in parts[:4]]
+        trusted = _trusted_kl(table.shape[1], whole, halves, quarters)
     return Limit(line[0], line[1], trusted), whole
 
 
@@ -123,24 +128,43 @@ def _optimum(parts: Sequence[_Part], betas: Numbers, table: Numbers) -> Numbers:
     return np.concatenate([start[:, None], np.stack([kl, rewards / weights])], axis=1)
 
 
-def _trusted_kl(samples: int, line: Numbers, halves: Sequence[Numbers], quarters: Sequence[Numbers]) -> float:
+def _trusted_kl(samples: int, whole: Numbers, halves: Sequence[Numbers], quarters: Sequence[Numbers]) -> float:
     """The KL up to which the line lacks at most `TOLERANCE` of its gain, by what fewer samples lack.
 
     Lines of halves and of quarters of the samples lie below that of all of them. From N / 4 to N / 2 to N samples the
     line rises by d2 and then by d1, shares of the gain; if it goes on so, by d1 / d2 at each doubling, it lacks
     d1 q / (1 - q) in the end, q = d1 / d2. With heavy tails q is near 1 and the lack large, with rare rewards d1 is.
+
+    Both rises are noisy, the more so where few prompts carry the gain. So the lack is also computed for `RESAMPLES`
+    resamples of the prompts, and has to be at most `SURE_TOLERANCE` in `SURE` of these. A resample without any gain,
+    as where one prompt has all of it, says that nothing is known.
+
+    Args:
+        samples: N. whole, halves, quarters: KL and reward of each prompt's optimum, (2, points, prompts) each.
     """
-    grid = np.linspace(0, max(float(line[0, -1]), math.log(samples)), CHECKED)[1:]  # past its end the line is flat
-    whole, half, quarter = (
-        np.mean([np.interp(grid, kl, reward) for kl, reward in lines], axis=0) for lines in ([line], halves, quarters)
-    )
+    grid = np.linspace(0, max(float(whole[0, -1].mean()), math.log(samples)), CHECKED)[1:]  # past its end it is flat
+    prompts = whole.shape[2]
+    resamples = resampled_counts(prompts, RESAMPLES, 0, width=prompts)
+    counts = np.concatenate([np.ones((1, prompts)), *resamples])  # the prompts as they are come first
+    line, half, quarter = (_lines(optima, counts, grid) for optima in ([whole], halves, quarters))
+    gain = line - (counts @ whole[1, 0] / prompts)[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
-        last, before = (whole - half) / (whole - line[1, 0]), (half - quarter) / (whole - line[1, 0])
+        last, before = (line - half) / gain, (half - quarter) / gain
         kept = np.clip((last + PRIOR * FASTEST) / (before + PRIOR), FASTEST, SLOWEST)
         lacks = last * kept / (1 - kept)
-    bad = np.flatnonzero(~(lacks <= TOLERANCE))  # not a number is bad too
-    good = bad[0] if bad.size else len(grid)
+    # not a number is not at most anything
+    fine = (lacks[0] <= TOLERANCE) & ((lacks[1:] <= SURE_TOLERANCE).mean(axis=0) >= SURE)
+    good = len(grid) if fine.all() else int(np.argmin(fine))
     return float(grid[good - 1]) if good else 0.0
+
+
+def _lines(optima: Sequence[Numbers], counts: Numbers, grid: Numbers) -> Numbers:
+    """The reward at each KL of the grid for each resample of the prompts, a mean over the optima; (resamples, grid)."""
+    found = np.zeros((len(counts), len(grid)))
+    for optimum in optima:
+        kls, rewards = np.tensordot(optimum, counts / counts.shape[1], axes=(2, 1))
+        found += [np.interp(grid, kl, reward) for kl, reward in zip(kls.T, rewards.T, strict=True)]
+    return found / len(optima)
 
 
 def best_of_n(rewards: ArrayLike, n: ArrayLike | None = None) -> Numbers:

@@ -257,7 +257,7 @@ def caption(study: Numbers) -> str:
         "the matched KLs (dotted), with 95% intervals: interpolated between evaluations on both sides, the best run "
         "chosen on one half of the prompts and measured on the other. The limit is estimated from "
         f"{count(reference['samples'], 'sample')} of the reference for each prompt. It is trusted up to "
-        f"{number(limit['trusted_kl'])} nats (solid): there it lacks at most about {100 * limit['tolerance']:g}% of "
-        "the gain, judged by what halves and quarters of the samples lack. Beyond, it is too low (dashed), and methods "
-        "may cross it."
+        f"{number(limit['trusted_kl'])} nats (solid): there it is too low by about "
+        f"{100 * limit['tolerance']:g}% of the gain, or less, judged by what halves and quarters of the samples lack. "
+        "Beyond, it is too low by more (dashed), and methods may cross it."
     )
