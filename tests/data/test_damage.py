@@ -12,6 +12,7 @@ from penchant.cli import main
 from penchant.data import check_preferences, load_demonstrations, load_preferences, load_prompts, read_preferences
 from penchant.errors import InputError
 
+OTHER = {"prompt": "Name a lake.", "chosen": "The Garda.", "rejected": "The moon."}
 PAIR = {"prompt": "Name a river.", "chosen": "The Po.", "rejected": "The moon."}
 
 
@@ -31,6 +32,14 @@ DAMAGED = {
     '["a", "b"]': STRINGIFIED,
     "b'The Po.'": STRINGIFIED,
     "\\N": STRINGIFIED,
+    "('The Po.',)": STRINGIFIED,
+    "{'text': 'The Po.'}": STRINGIFIED,
+    "<generator object answers at 0x7f3c>": STRINGIFIED,
+    "tensor([1, 2])": STRINGIFIED,
+    "\u0420\u045f\u0421\u0402\u0420\u0451": MISREAD,  # three letters, read as Windows-1251
+    "\ufeffThe Po.": "hold characters that nobody sees",
+    "The%20Po%20is%20long.": "hold escapes as text",
+    "Caf=C3=A9": "hold escapes as text",
     "#NAME?": STRINGIFIED,
     "{{ answer }}": "are the name of a text that was never filled in",
     "The Po\u202eriver": "hold characters that nobody sees inside words",
@@ -84,6 +93,9 @@ def test_demonstrations_and_prompts_are_looked_at_too(
         "<p>a &lt; b</p>",
         "$\\nu = \\neq \\nabla$",
         "\u041c\u043e\u0441\u043a\u0432\u0430",
+        "\u0420\u043e\u0441\u0441\u0438\u044f, \u0421\u0421\u0421\u0420 \u2014 \u0420\u0421\u0424\u0421\u0420.",
+        "(a, b) and {x: y}, <class> at 5",
+        "100%20 off",
         "\u4f60\u597d\uff1a\u300a\u4e66\u300b",
         "tab\tand\r\nline",
         "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",  # the flag of England
@@ -136,3 +148,28 @@ def test_scores_of_minus_one_among_others_are_told(tmp_path: Path) -> None:
 
     assert any("1 of 2 scores are -1" in warning for warning in read_preferences(save(tmp_path, row(-1, 5))).warnings)
     assert read_preferences(save(tmp_path, row(-1, -0.5, 2))).warnings == ()
+
+
+def test_a_file_whose_responses_all_repeat_their_prompt_is_refused(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": f"Name river {n}.", "chosen": f"Name river {n}. Po.", "rejected": f"Name river {n}. No."}
+        for n in "12"
+    ]
+    path = save(tmp_path, *rows)
+    with pytest.raises(InputError, match=r"a\.jsonl: all responses begin with their prompt \(the first: a\.jsonl:1\)"):
+        load_preferences(path)
+    assert main(["data", "check", str(path)]) == 2
+    assert len(load_preferences(path, layout="trl")) == 2
+    with pytest.raises(InputError, match="all responses begin with their prompt"):
+        load_demonstrations(save(tmp_path, {"prompt": "Name a river.", "completion": "Name a river. The Po."}))
+    loaded = read_preferences(save(tmp_path, *rows, OTHER))
+    assert "2 prompts stand again at the beginning of all their responses" in loaded.warnings[0]
+
+
+def test_transcripts_beside_a_prompt_are_refused_and_read_without_it(tmp_path: Path) -> None:
+    texts = {key: f"\n\nHuman: Hi.\n\nAssistant: {text}" for key, text in (("chosen", "Yes."), ("rejected", "No."))}
+    path = save(tmp_path, {"prompt": "Hi."} | texts)
+    with pytest.raises(InputError, match="fields 'chosen' and 'rejected' are whole transcripts"):
+        load_preferences(path)
+    (group,) = load_preferences(path, columns={"prompt": None})
+    assert [response.text for response in group.responses] == ["Yes.", "No."]

@@ -118,3 +118,10 @@ def test_each_loader_sends_the_others_files_on(tmp_path: Path) -> None:
 def test_a_long_file_of_an_unknown_layout_is_given_up_early(tmp_path: Path) -> None:
     path = save(tmp_path / "a.jsonl", *[{"foo": 1}] * 1000, TRL)
     assert "a.jsonl:1: unknown layout" in said(path)
+
+
+def test_advice_is_given_whatever_the_cells_hold(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"Prompt": false, "answer": false, "question": null}\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"a\.jsonl:1: unknown layout"):
+        load_preferences(path)

@@ -13,25 +13,31 @@ OFTEN = 0.1  # of the prompts: what code and pages hold as well counts as damage
 STRINGIFIED = {"none", "nan", "<na>", "null", "n/a", "undefined", "[]", "{}", "nat", "#n/a", "\\n"}
 STRINGIFIED |= {"#name?", "#ref!", "#value!", "#div/0!", "#null!", "#num!"}  # of spreadsheets
 # A list as Python or JSON writes it, or bytes as Python does, instead of the text inside.
-WRITTEN = re.compile(r"\[\s*(['\"]).*\1\s*,?\s*\]|b(['\"]).*\2|array\(.*\)", re.DOTALL)
+# Other objects as Python shows them count as well.
+WRITTEN = re.compile(
+    r"[\[(]\s*(['\"]).*\1\s*,?\s*[\])]|b(['\"]).*\2|\{\s*'[^']*'\s*:.*\}|(?:array|tensor|Series|Timestamp)\(.*\)|"
+    r"<[\w. ]+ (?:object )?at 0x[0-9a-f]+>|<class '[\w.]+'>",
+    re.DOTALL,
+)
 DOUBLE_ENTITY = re.compile(r"&amp;(?:amp|lt|gt|quot|apos|nbsp|#\d{1,6}|#x[0-9a-fA-F]{1,5});")
 ENTITY = re.compile(
     r"&(?:amp|lt|gt|quot|apos|nbsp|rsquo|lsquo|ldquo|rdquo|hellip|mdash|ndash|#\d{1,6}|#x[\da-fA-F]{1,5});"
 )
 TAG = re.compile(r"</?[a-zA-Z]")
-# \n that is no start of a LaTeX command or a name in a path, and escapes of JSON.
-ESCAPE = re.compile(r"\\r\\n|\\n(?![a-z{])|\\u[0-9a-fA-F]{4}")
+# \n that is no start of a LaTeX command or a name in a path, and escapes of JSON, addresses and mails.
+ESCAPE = re.compile(r"\\r\\n|\\n(?![a-z{])|\\u[0-9a-fA-F]{4}|\\x[0-9a-f]{2}|%20[^\s%]*%20|=C[2-9A-F]=[89AB][0-9A-F]")
 CONTROL = re.compile(r"[\x01-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 # Bytes of UTF-8 that were read as Windows-1252 or Latin-1.
 LATIN = "\u20ac\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\u017d\u2018\u2019\u201c\u201d\u2022"
 LATIN += "\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\u017e\u0178"
 LATIN_RUN = re.compile(f"[\u00c2-\u00f4][\u0080-\u00ff{LATIN}]+")
+CYRILLIC_RUN = re.compile("[\u0420\u0421][\u0080-\u00ff\u0401-\u045f\u0490\u0491\u2010-\u2122]{3,}")
 CLOSING = "\u201d\u2019\u2026\u2013\u2014\u00bb\u00ab"  # stand behind a capital letter with an accent in honest text
 PLACEHOLDER = re.compile(r"\s*(?:\{\{?\s*\w+\s*\}?\}|<\|?\w+_placeholder\|?>|\$\{\w+\})\s*")
 # Characters that turn the order of writing round, tags that nobody sees, and joiners inside words of Latin letters.
 HIDDEN = re.compile(
-    "[\u202d\u202e]|(?<![\U0001f3f4\U000e0000-\U000e007f])[\U000e0000-\U000e007f]|"
-    "(?<=[A-Za-z])[\u200b\u2060\ufeff](?=[A-Za-z])"
+    "[\u202d\u202e\ufeff]|(?<![\U0001f3f4\U000e0000-\U000e007f])[\U000e0000-\U000e007f]|"
+    "(?<=[A-Za-z])[\u200b\u2060](?=[A-Za-z])"
 )
 LOST = "\ufffd"
 
@@ -42,8 +48,19 @@ def _is_stringified(text: str) -> bool:
 
 
 def _is_misread(text: str) -> bool:
-    """Return whether a text holds UTF-8 that was read as Latin-1 or Windows-1252."""
-    return not text.isascii() and any(_decodes(run.group()) for run in LATIN_RUN.finditer(text))
+    """Return whether a text holds UTF-8 that was read as Latin-1, Windows-1252 or Windows-1251."""
+    if text.isascii():
+        return False
+    latin = any(_decodes(run.group()) for run in LATIN_RUN.finditer(text))
+    return latin or any(_decodes_from_cyrillic(run.group()) for run in CYRILLIC_RUN.finditer(text))
+
+
+def _decodes_from_cyrillic(run: str) -> bool:
+    """Return whether Cyrillic letters are UTF-8: no Russian word is, for its letters are all first bytes."""
+    try:
+        return len(run.encode("cp1251").decode("utf-8")) > 1
+    except UnicodeError:  # honest Cyrillic
+        return False
 
 
 def _decodes(run: str) -> bool:
@@ -90,7 +107,7 @@ KINDS = (
         lambda text: "&amp;" in text and DOUBLE_ENTITY.search(text), "hold HTML entities encoded twice (&amp;quot;)"
     ),
     Damage(_has_entities, "hold HTML entities (&quot;, &#39;) but no tags", OFTEN),
-    Damage(lambda text: "\\" in text and ESCAPE.search(text), "hold escapes as text (\\n, \\u00e9)", OFTEN),
+    Damage(ESCAPE.search, "hold escapes as text (\\n, \\u00e9)", OFTEN),
 )
 
 

@@ -173,7 +173,9 @@ def _doubt_ranked(row: Row) -> None:
     What says so: `ranks`, the name `ranked`, or LLaMA-Factory's `instruction` with two outputs.
     """
     field = next(name for name in several.RANKED_FIELDS if row.get(name) is not None)
-    texts = all(isinstance(value, str) for value in row[field])  # of others the reader says what it expected
+    if not isinstance(row[field], list):
+        return  # the reader says what it expected
+    texts = all(isinstance(value, str) for value in row[field])  # of others the reader says it too
     of_two = field == "output" and row.get("prompt") is None and len(row[field]) <= 2
     if texts and row.get("ranks") is None and field != "ranked" and not of_two:
         raise RowError(

@@ -18,6 +18,7 @@ from penchant.data.settle import (
     refuse_codes,
     refuse_judged,
     refuse_merging,
+    refuse_repeated_prompts,
     require_choice,
     settle_bad_rows,
     settle_contradictions,
@@ -131,6 +132,7 @@ def read_preferences(
     warnings = settle_bad_rows(source, parsed, bad_rows)
     refuse_codes(source, parsed)
     refuse_merging(source, parsed)
+    refuse_repeated_prompts(source, parsed)
     tied = count_ties(parsed.groups)
     groups = settle_ties(source, parsed.groups, tied, ties, warnings)
     merged = merge_groups(groups, counts_add=parsed.layout.counts_add)
@@ -240,6 +242,7 @@ def load_demonstrations(
         columns=columns,
         accept=refuse_judged,
     )
+    refuse_repeated_prompts(source, parsed)
     _log(
         [
             *settle_bad_rows(source, parsed, bad_rows),

@@ -147,6 +147,11 @@ def _disguised(text: str, pattern: re.Pattern[str], special: Sequence[str]) -> l
     return [mark for mark in marks if mark[:1] in ("<", "[") and mark not in known]
 
 
+def prompt_words(group: PromptGroup) -> int:
+    """Return the number of words of the prompt, or of the last turn of a conversation."""
+    return len((group.prompt if isinstance(group.prompt, str) else group.prompt[-1].content).split())
+
+
 def begins_with_prompt(group: PromptGroup) -> bool:
     """Whether the whole text was given as the response, a common mistake that shows the prompt twice."""
     prompt = group.prompt if isinstance(group.prompt, str) else group.prompt[-1].content

@@ -32,7 +32,14 @@ OPEN_TAG = re.compile(r"<(\w{1,30})>")
 def read_trl(row: Row) -> PromptGroup:
     """TRL, explicit prompt, text: the three texts as they stand."""
     prompt = as_prompt(row["prompt"], "prompt")
-    return rated_pair(row, prompt, as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected"))
+    chosen, rejected = as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected")
+    if all(is_transcript(text) and "\nAssistant:" in text for text in (chosen, rejected)):
+        raise RowError(
+            "history",
+            "fields 'chosen' and 'rejected' are whole transcripts ('Human:' ... 'Assistant:'), which hold the prompt "
+            "again. Leave the field 'prompt' out to read them (data.columns={prompt: null})",
+        )
+    return rated_pair(row, prompt, chosen, rejected)
 
 
 def read_swift(row: Row) -> PromptGroup:

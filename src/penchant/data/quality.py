@@ -37,7 +37,7 @@ SIDE_WORDS = {
 # Words that say that the order of a pair was turned round, or may be wrong.
 ORDER_WORDS = {"flip", "flipped", "swap", "swapped", "reversed", "inverted", "noisy", "mislabeled", "mislabelled"}
 # Words that say how much a judgment counts.
-STRENGTH_WORDS = {"weight", "weights", "strength", "confidence", "certainty", "importance", "margin"}
+STRENGTH_WORDS = {"weight", "weights", "strength", "confidence", "certainty", "importance", "margin", "elo"}
 COUNT_WORDS = {
     "id",
     "ids",

@@ -17,6 +17,7 @@ from penchant.data.marks import (
     find_marks,
     has_odd_turns,
     look_alike,
+    prompt_words,
 )
 from penchant.data.merge import Contradictions, without_ties
 from penchant.data.parse import BadRows, Parsed, listed
@@ -25,6 +26,7 @@ from penchant.errors import InputError
 from penchant.types import Prompt, PromptGroup
 
 Ties = Literal["error", "drop", "half"]
+FEWEST_PROMPT_WORDS = 3  # a word or two may well begin an answer
 
 
 def require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
@@ -131,6 +133,21 @@ def refuse_merging(source: str | Path, parsed: Parsed) -> None:
                     f"{cut(name)!r}, which is not read. If it is part of the prompt, set data.columns={{input: "
                     f"{cut(name)}}}; if not, data.columns={{{cut(name)}: null}}"
                 )
+
+
+def refuse_repeated_prompts(source: str | Path, parsed: Parsed) -> None:
+    """Refuse a file whose responses all hold their prompt again: a model would be shown it twice.
+
+    Raises:
+        InputError: names the first row, and how to read it all the same.
+    """
+    if parsed.prescribed or not parsed.groups:
+        return
+    if all(begins_with_prompt(group) and prompt_words(group) >= FEWEST_PROMPT_WORDS for group in parsed.groups):
+        raise InputError(
+            f"{source}: all responses begin with their prompt (the first: {parsed.groups[0].source}), which would be "
+            f"shown twice. Take it off the responses, or set layout={parsed.layout.name} if it is meant"
+        )
 
 
 def refuse_codes(source: str | Path, parsed: Parsed) -> None:

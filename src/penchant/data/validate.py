@@ -22,6 +22,7 @@ from penchant.data.settle import (
     judging_sentences,
     refuse_codes,
     refuse_merging,
+    refuse_repeated_prompts,
     settle_bad_rows,
     settle_ties,
     text_sentences,
@@ -139,6 +140,7 @@ def _refusals(report: CheckReport, parsed: Parsed, *, ties: Ties, bad_rows: BadR
         lambda: settle_bad_rows(source, parsed, bad_rows),
         lambda: refuse_codes(source, parsed),
         lambda: refuse_merging(source, parsed),
+        lambda: refuse_repeated_prompts(source, parsed),
         lambda: settle_ties(source, parsed.groups, report.ties, ties, []),
     ]
     for step in steps:
