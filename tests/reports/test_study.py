@@ -290,10 +290,27 @@ def test_of_one_seed_no_winner_is_named_and_of_three_only_a_clear_one() -> None:
     assert headline(made_up(seeds=2))[1].startswith("No winner is named: 2 seeds tell too little")
     clear = made_up(seeds=3)
     assert clear["winner"]["name"] == "dpo"
-    assert headline(clear)[1].startswith("DPO lies above each of the others: the intervals of the paired differences")
+    named = headline(clear)[1]
+    assert named.startswith("DPO lies above each of the others: the intervals of the paired differences")
+    assert named.endswith("They had unequal searches, of 1 to 4 runs a seed.")
+    for method in clear["methods"]:
+        method["runs"]["all"] = 6
+    assert headline(clear)[1].endswith("exclude 0.")
     near = made_up(seeds=3, ppo_gt=0.7500001, dpo=0.75)
     assert near["winner"]["name"] is None
     assert headline(near)[1].endswith("cannot be told apart here.")
+
+
+def test_few_prompts_name_no_winner_for_want_of_an_interval() -> None:
+    table = np.random.default_rng(0).random((6, 2048))
+    scale = Scale.of(table, (1.0,), resamples=60)
+    methods = []
+    for name, share in (("dpo", 0.9), ("ppo", 0.3)):
+        kls = np.array([[0.5] * 6, [1.5] * 6])
+        gain = scale.limit.at(kls) - scale.limit.reward[0]
+        seeds = [Evaluations(kls, table.mean(axis=1) + share * gain + 0.001 * seed) for seed in range(3)]
+        methods.append(Contender(name, tuple(seeds), np.stack([scale.shares(one) for one in seeds])))
+    assert winner(methods, [0], scale) == {"name": None, "reason": "no interval: 6 prompts"}
 
 
 def test_methods_are_compared_in_pairs_as_far_as_the_interval_goes() -> None:
@@ -369,6 +386,11 @@ def test_budgets_times_and_claims_are_said_in_full(write: Callable[..., Path], t
     numbers = made_up()
     numbers["config"]["ppo_gt"] = {**numbers["config"]["ppo_gt"], "updates": 1}
     numbers["methods"][4]["cost"] = {**numbers["methods"][4]["cost"], "steps": 7.0}
+    numbers["config"]["batch_size"] = 32
+    searched = deepcopy(numbers)
+    searched["config"]["search"] = {"least": 2, "most": 3, "steps": 128}
+    items = "A step is over 32 items: DPO learns from each comparison; Preferred-FT and Unlikelihood learn from each"
+    assert items in Page(study_report(write(searched), tmp_path / "searched.html")).text
     page = Page(study_report(write(numbers), tmp_path / "page.html"))
     flat = " ".join(page.text.split())
     assert "PPO draws 7,680 samples of its own in 30 rounds and goes twice over each." in flat

@@ -229,6 +229,9 @@ def test_each_loss_trains_and_differs_from_dpo(run: Callable[..., pt.RunResult])
         assert losses[-1] < losses[0], loss
         assert losses[-1] != pytest.approx(control[-1], rel=1e-3), loss
         assert lines(trained)[0]["held_out"]["accuracy"]["value"] == 0.5  # nobody leads before the first step
+        sorts = loss["name"].startswith("aot")  # which of its terms belong to which prompt depends on the file's order
+        reason = lines(trained)[-1]["held_out"]["loss"]["reason"]
+        assert (reason == "no interval: this loss sorts all comparisons together") == sorts
 
 
 def test_limits_of_the_new_losses_are_dpo(run: Callable[..., pt.RunResult]) -> None:

@@ -176,9 +176,12 @@ def _why_unknown(items: list[Row | RowProblem], layouts: Sequence[Layout], hints
 def _purpose(layout: Layout, row: Row) -> str:
     """What a layout of another loader is for, with the method that reads it."""
     if layout in formats.UNPAIRED:
-        return "responses labelled good or bad: use load_preferences, or the method kto"
+        return "responses labelled good or bad: use the method kto (in Python: load_preferences)"
     if layout in formats.PREFERENCES and layout.name != "penchant":
-        return "preferences: use load_preferences, or the method preferred_ft to learn from the winners only"
+        return (
+            "preferences: use a method that learns from them, such as dpo, or preferred_ft to learn from the winners "
+            "only (in Python: load_preferences)"
+        )
     rated = quality_columns(ReadRow(row.values))
     if rated:
         return (

@@ -114,6 +114,7 @@ def _budget_said(study: Numbers) -> list[str]:
     if offline and search is not None:
         learn = "learns" if len(offline) == 1 else "learn"
         said.append(f"{listing(offline)} {learn} from the same comparisons, as often as these steps go over them.")
+        said.append(f"A step is over {config['batch_size']} items: {'; '.join(_parts(study))}.")
     elif offline:
         goes = "goes" if len(offline) == 1 else "go"
         said.append(f"{listing(offline)} {goes} {_times(config['epochs'])} over the same comparisons.")
@@ -143,6 +144,14 @@ def _rates(rates: Sequence[float]) -> str:
 
 def _units(study: Numbers) -> list[str]:
     """Why methods that see the same comparisons take another number of optimizer steps."""
+    parts = _parts(study)
+    if len(parts) < 2:
+        return []
+    return [f"Optimizer steps differ all the same: {'; '.join(parts)} once a pass, so few winners mean few steps."]
+
+
+def _parts(study: Numbers) -> list[str]:
+    """What each of the methods that learn from comparisons counts as one item of a step."""
     units = {
         "comparison": ("dpo",),
         "distinct winner": ("preferred_ft", "unlikelihood"),
@@ -151,12 +160,9 @@ def _units(study: Numbers) -> list[str]:
     own = {
         unit: [method["label"] for method in trained(study) if method["name"] in names] for unit, names in units.items()
     }
-    parts = [
+    return [
         f"{listing(labels)} learn{'s' * (len(labels) == 1)} from each {unit}" for unit, labels in own.items() if labels
     ]
-    if len(parts) < 2:
-        return []
-    return [f"Optimizer steps differ all the same: {'; '.join(parts)} once a pass, so few winners mean few steps."]
 
 
 def _times(n: int) -> str:

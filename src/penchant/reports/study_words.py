@@ -43,9 +43,11 @@ def _winner(study: Numbers) -> str:
     """Name the winner only where every paired interval over prompts and seeds excludes 0."""
     found = study["winner"]
     if found["name"]:
+        runs = {method["runs"]["all"] // len(study["seeds"]) for method in trained(study)}
+        unequal = f" They had unequal searches, of {min(runs)} to {max(runs)} runs a seed." * (len(runs) > 1)
         return (
             f"{label_of(study, found['name'])} lies above each of the others: the intervals of the paired differences, "
-            "over prompts and seeds, exclude 0."
+            f"over prompts and seeds, exclude 0.{unequal}"
         )
     if found.get("close"):
         others = listing(label_of(study, name) for name in found["close"])

@@ -119,12 +119,15 @@ def winner(contenders: Sequence[Contender], places: Sequence[int], scale: Scale)
         counted = "one seed tells" if seeds == 1 else f"{seeds} seeds tell"
         return {"name": None, "reason": f"{counted} too little of how another would have trained"}
     (_, leader), *rest = ranked
-    close = []
+    close, unsure = [], ""
     for _, other in rest:
         draws = (leader.draws - other.draws)[:, list(places)].mean(axis=1)
         gap = scale.estimate(draws, leader.points + other.points)
         if gap.low is None or gap.low <= 0:
             close.append(other.name)
+            unsure = gap.reason if gap.low is None else unsure
+    if unsure:  # too few prompts for any interval, which is no finding about these methods
+        return {"name": None, "reason": unsure}
     if close:
         return {
             "name": None,

@@ -24,7 +24,7 @@ from penchant.metrics.text import distinct_n, repetition
 from penchant.models.policy import Policy
 from penchant.rewards import Reward, score_groups
 from penchant.train.batch import Dataset
-from penchant.train.evaluate_pairs import front_columns, ranking_loss
+from penchant.train.evaluate_pairs import front_columns, ranking_loss, sorted_loss
 from penchant.train.fronts import front_logps
 from penchant.train.plan import split_key
 from penchant.train.progress import progress_bar
@@ -93,6 +93,8 @@ def held_out_preferences(
     estimates = pair_estimates(table, {"loss": losses, "margin": margins, **shown})
     if isinstance(loss, PlackettLuce):
         estimates["loss"] = ranking_loss(loss, groups, data, scores)
+    elif loss is not None and loss.needs.whole_step:
+        estimates["loss"] = sorted_loss(losses, table["prompts"])
     return estimates
 
 

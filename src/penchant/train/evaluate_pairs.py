@@ -1,4 +1,4 @@
-"""Held-out numbers of losses that need more than two sums per pair: fronts of responses, and rankings."""
+"""Held-out numbers of losses that are more than a mean of two sums per pair: fronts, rankings, sorted margins."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from penchant.data.rankings import rankings_of
 from penchant.losses.dispatch import FrontSums
 from penchant.losses.settings import PlackettLuce
+from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean
 from penchant.train.batch import Dataset
 from penchant.train.fronts import FrontLogps, longer_front
@@ -56,3 +57,13 @@ def ranking_loss(
         losses += ranking_losses(loss, logps, reference, ranked).tolist()
         prompts += [group.prompt] * len(ranked)
     return cluster_mean(losses, prompts, share=False).as_dict()
+
+
+def sorted_loss(losses: torch.Tensor, prompts: Sequence[Prompt]) -> dict[str, Any]:
+    """Return the mean of a loss that sorts all pairs: each of its terms belongs to a quantile, and to no prompt.
+
+    Args:
+        losses: (pairs,), per quantile. prompts: of each pair.
+    """
+    reason = "no interval: this loss sorts all comparisons together"
+    return Estimate(float(losses.double().mean()), None, None, len(losses), len(set(prompts)), reason).as_dict()

@@ -144,11 +144,14 @@ def missed_target(
     if low is not None and high is not None and low <= target <= high:
         return []
     side, advice = (
-        ("below", "train longer, or raise the learning rate") if value < target else ("above", "train longer")
+        ("below", "train longer, or raise the learning rate or kl.gain")
+        if value < target
+        else ("above", "train longer, or raise kl.gain")
     )
+    away = f"{abs(value / target - 1):.0%} {side} its target" if value > 0 else "where the policy is the reference"
     return [
-        f"the KL was steered to {target:g} nats and ended at {value:.2f}, {abs(value / target - 1):.0%} {side} its "
-        f"target: {advice} or kl.gain; what was reached is not the policy of this target"
+        f"the KL was steered to {target:g} nats and ended at {value:.2f}, {away}: {advice}; what was reached is not "
+        "the policy of this target"
     ]
 
 
