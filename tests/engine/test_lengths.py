@@ -11,13 +11,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import LlamaConfig, Phi3Config, Phi3ForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, Phi3Config, Phi3ForCausalLM
 
-from length_models import THRESHOLD, VOCABULARY, dynamic, longrope
+from length_models import SIZES, THRESHOLD, VOCABULARY, dynamic, longrope
 from penchant.data.rendered import Branch, Rendered
 from penchant.engine.lengths import ANY_LENGTH, LengthClasses, length_classes, named_lengths
-from penchant.engine.score import Scorer, score
+from penchant.engine.reference import Reference, sequence_kl
+from penchant.engine.score import Scorer, batches, score
+from penchant.engine.tokens import Layout, ValueHead, token_readings
 from penchant.engine.tree import ROWS, TREES, Packing, make_trees
+from penchant.models.reward import RewardScorer
 
 
 def alone(make: Callable[[], Any], row: Rendered) -> torch.Tensor:
@@ -30,6 +33,11 @@ def alone(make: Callable[[], Any], row: Rendered) -> torch.Tensor:
         first = len(row.prompt_ids)
         totals.append(logps[first - 1 : -1].gather(1, ids[0, first:, None]).sum())
     return torch.stack(totals)
+
+
+def trees_without_classes() -> Any:
+    torch.manual_seed(1)
+    return LlamaForCausalLM(LlamaConfig(**SIZES, max_position_embeddings=96)).eval()
 
 
 def whole(*ids: int) -> Branch:
@@ -72,8 +80,6 @@ def test_gradients_are_those_of_the_rows_alone() -> None:
         model = longrope()
         some = ROWS_ON_BOTH_SIDES[0]
         if grouped:
-            from penchant.engine.score import batches
-
             scorer = Scorer(model)
             parts = [scorer(batch) for batch in batches([(some, range(3))], budget=1024, packing=scorer.packing)]
             (torch.stack(parts).sum(0) @ weights).backward()
@@ -85,6 +91,53 @@ def test_gradients_are_those_of_the_rows_alone() -> None:
                 (logps[first - 1 : -1].gather(1, ids[0, first:, None]).sum() * weight).backward()
         gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
     assert (gradients[0] - gradients[1]).norm() <= 1e-4 * gradients[1].norm()
+
+
+def own_states(model: Any, row: Rendered, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Final states and log-probabilities where a branch's tokens are predicted, (tokens, ...), by a pass of its own."""
+    branch, first = row.branches[index], len(row.prompt_ids)
+    ids = torch.tensor([[*row.prompt_ids, *branch.ids]])
+    with torch.no_grad():
+        out = model(input_ids=ids, output_hidden_states=True)
+    return out.hidden_states[-1][0, first - 1 :], out.logits[0, first - 1 : -1].log_softmax(-1)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("other", [longrope, trees_without_classes])
+def test_every_reader_of_passes_keeps_classes_apart(plain: bool, other: Callable[[], Any]) -> None:
+    """KL of two models, tokens and values of PPO, rewards, and the front of a response: each as of the row alone."""
+    torch.manual_seed(3)
+    model, reference = longrope(), other()
+    with torch.no_grad():
+        for weight in reference.parameters():
+            weight += 0.05 * torch.randn_like(weight)
+    scorer, frozen = Scorer(model), Scorer(reference)
+    scorer.packing = Packing(plain, scorer.packing.lengths)
+    own = [(row, i, *own_states(model, row, i)) for row in ROWS_ON_BOTH_SIDES for i in range(len(row.branches))]
+    exact = []
+    for some, index, _, logps in own:
+        q = own_states(reference, some, index)[1]
+        exact.append((logps.exp() * (logps - q)).sum())
+    found = sequence_kl(scorer, Reference(frozen, False), ROWS_ON_BOTH_SIDES, budget=90)
+    torch.testing.assert_close(torch.cat(found), torch.stack(exact), atol=1e-3, rtol=1e-4)
+
+    head = ValueHead(32)
+    torch.nn.init.normal_(head.linear.weight)
+    layout = Layout.of(ROWS_ON_BOTH_SIDES)
+    logps, values = token_readings(scorer, head, ROWS_ON_BOTH_SIDES, layout, budget=90)
+    chosen = [p.gather(1, torch.tensor(r.branches[i].ids)[:, None]).squeeze(1) for r, i, _, p in own]
+    torch.testing.assert_close(logps, torch.cat(chosen), atol=1e-3, rtol=1e-4)
+    with torch.no_grad():
+        own_values = torch.cat([head(states[:-1]) for _, _, states, _ in own])
+    torch.testing.assert_close(values, own_values, atol=1e-3, rtol=1e-4)
+
+    model.score = torch.nn.Linear(32, 1, bias=False)
+    rewards = RewardScorer(model)
+    rewards.packing = Packing(plain, rewards.packing.lengths)
+    with torch.no_grad():
+        expected = torch.cat([model.score(states[-1]) for _, _, states, _ in own])
+    got = torch.cat(score(rewards, ROWS_ON_BOTH_SIDES, budget=90))
+    torch.testing.assert_close(got, expected, atol=1e-3, rtol=1e-4)
 
 
 def test_classes_of_a_configuration() -> None:

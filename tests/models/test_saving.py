@@ -347,3 +347,132 @@ def test_a_converted_gguf_file_is_the_model_in_it(smollm2: pt.Policy) -> None:
     ours = dict(smollm2.model.state_dict())
     assert all(torch.equal(ours[key], value) for key, value in theirs.state_dict().items())
     assert torch.allclose(plain_scores(theirs, smollm2.renderer), flat(smollm2.score(GROUPS)), atol=1e-2)
+
+
+# -- adapters that others trained, and folders that held another model -----------------------------------------------
+
+
+def foreign_adapters(base: str, folder: Path, **settings: Any) -> Tensor:
+    """Train and save adapters by peft alone; return the scores that peft gives them."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    torch.manual_seed(0)
+    network = AutoModelForCausalLM.from_pretrained(base)
+    model = get_peft_model(network, LoraConfig(**{"r": 2, "target_modules": ["q_proj"]} | settings))
+    shaken(model, 3)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+    return plain_scores(model.eval(), pt.load_policy(base, device="cpu").renderer)
+
+
+FOREIGN: dict[str, dict[str, Any]] = {
+    "rslora": {"use_rslora": True},
+    "patterns": {"target_modules": ["q_proj", "v_proj"], "rank_pattern": {"v_proj": 3}, "alpha_pattern": {"v_proj": 5}},
+    "dora": {"use_dora": True},
+    "head": {"modules_to_save": ["lm_head"]},
+    "embedding": {"modules_to_save": ["embed_tokens"]},
+    "norm": {"modules_to_save": ["norm"]},
+    "tokens": {"trainable_token_indices": [3, 5, 40]},
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_adapters_of_others_open_as_what_they_are(kind: str, tied: str, tmp_path: Path) -> None:
+    """Opened by us, saved as a full model, and with new adapters on top: the same scores, or a refusal by name."""
+    before = foreign_adapters(tied, tmp_path / "theirs", **FOREIGN[kind])
+    policy = pt.load_policy(tmp_path / "theirs", device="cpu")
+    assert torch.allclose(flat(policy.score(GROUPS)), before, atol=2e-4)
+    policy.save(tmp_path / "full")
+    assert torch.allclose(flat(pt.load_policy(tmp_path / "full", device="cpu").score(GROUPS)), before, atol=2e-4)
+    assert torch.allclose(plain_scores(opened(tmp_path / "full"), policy.renderer), before, atol=2e-4)
+    if kind not in ("rslora", "patterns"):
+        with pytest.raises(InputError, match="new adapters cannot be trained on"):
+            pt.load_policy(tmp_path / "theirs", device="cpu", lora=LoRA(rank=3))
+        return
+    joined = pt.load_policy(tmp_path / "theirs", device="cpu", lora=LoRA(rank=3))
+    shaken(joined.model, 4)
+    check_policy(joined, tmp_path / "joined")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_adapters_that_cannot_be_merged_are_refused(tied: str, tmp_path: Path) -> None:
+    foreign_adapters(tied, tmp_path / "theirs", lora_bias=True)
+    with pytest.raises(InputError, match=r"cannot load model .*theirs.* Impossible to merge LoRA with `lora_bias"):
+        pt.load_policy(tmp_path / "theirs", device="cpu")
+
+
+def test_adapters_are_not_saved_over_their_own_base(tied: str, tmp_path: Path) -> None:
+    pt.load_policy(tied, device="cpu").save(tmp_path / "base")
+    policy = pt.load_policy(tmp_path / "base", device="cpu", lora=LoRA(rank=2))
+    with pytest.raises(InputError, match="base holds the model that these adapters build on"):
+        policy.save(tmp_path / "base")
+    assert pt.load_policy(tmp_path / "base", device="cpu")
+
+
+@pytest.mark.parametrize("second", ["full", "plain", "other base"])
+def test_a_folder_that_held_adapters_holds_what_was_saved_last(second: str, tied: str, tmp_path: Path) -> None:
+    first = pt.load_policy(tied, device="cpu", lora=LoRA(rank=2))
+    shaken(first.model)
+    first.save(tmp_path / "first")
+    joined = pt.load_policy(tmp_path / "first", device="cpu", lora=LoRA(rank=3))
+    shaken(joined.model, 1)
+    folder = tmp_path / "saved"
+    joined.save(folder)
+    lora = None if second == "full" else LoRA(rank=4)
+    policy = pt.load_policy(tied, device="cpu", lora=lora)
+    shaken(policy.model, 2)
+    policy.save(folder)
+    again = pt.load_policy(folder, device="cpu")
+    assert torch.allclose(flat(again.score(GROUPS)), flat(policy.score(GROUPS)), atol=2e-4)
+    assert torch.allclose(plain_scores(opened(folder), policy.renderer), flat(policy.score(GROUPS)), atol=2e-4)
+    if second == "other base":
+        joined.save(folder)
+        again = pt.load_policy(folder, device="cpu")
+        assert torch.allclose(flat(again.score(GROUPS)), flat(joined.score(GROUPS)), atol=2e-4)
+
+
+def test_shards_are_read_whole(tied: str, tmp_path: Path) -> None:
+    policy = pt.load_policy(tied, device="cpu")
+    shaken(policy.model)
+    before = flat(policy.score(GROUPS))
+    policy.model.save_pretrained(tmp_path, max_shard_size="20KB")  # type: ignore[operator]
+    policy.tokenizer.save_pretrained(tmp_path)
+    shards = sorted(tmp_path.glob("model-*.safetensors"))
+    assert len(shards) > 1
+    assert torch.allclose(flat(pt.load_policy(tmp_path, device="cpu").score(GROUPS)), before, atol=1e-5)
+    policy.save(tmp_path)  # one file beside the shards of another model
+    shaken(policy.model, 5)
+    policy.save(tmp_path)
+    assert torch.allclose(
+        flat(pt.load_policy(tmp_path, device="cpu").score(GROUPS)), flat(policy.score(GROUPS)), atol=1e-5
+    )
+    (tmp_path / "model.safetensors").unlink(missing_ok=True)
+    shards[0].unlink(missing_ok=True)
+    with pytest.raises(InputError, match="cannot load model"):
+        pt.load_policy(tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize("lora", [None, LoRA(rank=2), LoRA(rank=2, targets=["embed_tokens", "q_proj"])])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_larger_vocabulary_comes_back_or_is_refused(lora: LoRA | None, tied: str, tmp_path: Path) -> None:
+    policy = pt.load_policy(tied, device="cpu")
+    rows = policy.model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
+    policy.model.resize_token_embeddings(rows + 7)  # type: ignore[operator]
+    policy.save(tmp_path / "resized")
+    name = tmp_path / "resized"
+    if lora is not None:
+        policy = pt.load_policy(name, device="cpu", lora=lora)
+    shaken(policy.model)
+    check_policy(policy, tmp_path / "saved")
+
+
+@pytest.mark.parametrize("lora", [None, LoRA(rank=2)])
+def test_half_precision_reward_models_keep_their_scores(lora: LoRA | None, tied: str, tmp_path: Path) -> None:
+    reward = new_reward(ModelConfig(name=tied, device="cpu", dtype="bfloat16", lora=lora))
+    shaken(reward.model)
+    before = flat(reward.score(GROUPS))
+    reward.save(tmp_path)
+    again = load_reward_model(tmp_path, device="cpu", dtype="bfloat16")
+    assert torch.allclose(flat(again.score(GROUPS)), before, atol=0.1 if lora else 1e-6, rtol=0.01)

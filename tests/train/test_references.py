@@ -80,7 +80,13 @@ def longrope_folder(tiny_model: str, folder: Path) -> str:
     return str(folder)
 
 
-def test_a_run_of_a_longrope_model_starts_at_ln_2(tiny_model: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("loss", "model"),
+    [({}, {}), ({"name": "ld_dpo", "alpha": 0.5}, {}), ({}, {"lora": {"rank": 2}}), ({}, {"train_top": 1})],
+)
+def test_a_run_of_a_longrope_model_starts_at_ln_2(
+    loss: dict[str, Any], model: dict[str, Any], tiny_model: str, tmp_path: Path
+) -> None:
     """Rows on both sides of the threshold in one batch; the reference was scored in other passes."""
     rows = [
         {"prompt": "The " + "very " * (8 * (i % 2)) + f"big dog {i}", "chosen": " ran.", "rejected": " sat" * 9}
@@ -89,7 +95,8 @@ def test_a_run_of_a_longrope_model_starts_at_ln_2(tiny_model: str, tmp_path: Pat
     data = tmp_path / "rows.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = pt.DPO(
-        model={"name": longrope_folder(tiny_model, tmp_path / "model"), "device": "cpu"},  # type: ignore[arg-type]
+        model={"name": longrope_folder(tiny_model, tmp_path / "model"), "device": "cpu"} | model,  # type: ignore[arg-type]
+        **({"loss": loss} if loss else {}),
         data={"path": str(data), "held_out": 2, "template": "plain"},  # type: ignore[arg-type]
         evaluate={"samples": None},  # type: ignore[arg-type]
         batch_size=6,

@@ -31,6 +31,8 @@ CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 JOINED = "joined_adapters.json"
 """Beside adapters that were trained on top of others: how many ranks of each layer are the others'."""
+HEADS = frozenset({"score", "classifier"})
+"""What peft keeps whole for a sequence classifier; adapters on top of others have a head of their own."""
 _UNDER = "under"  # the attribute of a network that has adapters merged into it
 _PARTS = (("lora_A", "lora_B", ".weight"), ("lora_embedding_A", "lora_embedding_B", ""))
 
@@ -153,6 +155,20 @@ def check_can_join(network: Any) -> None:
         )
 
 
+def clear_saved(model: Any, folder: Path) -> None:
+    """Remove what an earlier saving left in a folder and would be read instead of what is saved now.
+
+    Raises:
+        InputError: the folder holds the model that the adapters build on.
+    """
+    adapted = hasattr(model, "peft_config")
+    base = str(model.peft_config["default"].base_model_name_or_path) if adapted else ""
+    if base and Path(base).exists() and Path(base).resolve() == folder.resolve():
+        raise InputError(f"{folder} holds the model that these adapters build on: save them in another folder")
+    for name in (JOINED,) if adapted else (CONFIG, WEIGHTS, JOINED):
+        (folder / name).unlink(missing_ok=True)
+
+
 def join_saved(model: Any, folder: Path) -> None:
     """Rewrite a folder of adapters just saved, so that it holds the merged ones below them as well."""
     from safetensors.torch import load_file, save_file
@@ -242,6 +258,9 @@ def _merged(model: Any, folder: str) -> Merged:
         return Merged(folder, obstacle=f"are no LoRA ({settings.peft_type})")
     if settings.use_dora or settings.bias != "none" or getattr(settings, "lora_bias", False):
         return Merged(folder, obstacle="have DoRA's magnitudes or biases")
+    whole = sorted({*(settings.modules_to_save or ())} - HEADS)
+    if whole or getattr(settings, "trainable_token_indices", None) or getattr(settings, "target_parameters", None):
+        return Merged(folder, obstacle=f"change whole weights too ({', '.join(whole) or 'tokens or parameters'})")
     layers = {
         name: Layer(layer.down.clone(), layer.up.clone(), layer.scale, layer.names)
         for name, layer in _layers(model).items()

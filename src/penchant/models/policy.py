@@ -15,7 +15,7 @@ from penchant.engine.generate import Sampler, Sampling, draw
 from penchant.engine.lengths import context_length
 from penchant.engine.score import Progress, Scorer, score, token_budget
 from penchant.errors import InputError
-from penchant.models.adapters import join_saved
+from penchant.models.adapters import clear_saved, join_saved
 from penchant.types import Prompt, PromptGroup, Response
 
 
@@ -125,7 +125,12 @@ class Policy:
 
 
 def save_network(model: nn.Module, folder: str | Path) -> None:
-    """Write a network's weights and settings, or its adapters, so that `from_pretrained` opens the same one."""
+    """Write a network's weights and settings, or its adapters, so that `from_pretrained` opens the same one.
+
+    Raises:
+        InputError: the folder holds the model that the adapters build on.
+    """
+    clear_saved(model, Path(folder))
     model.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
     join_saved(model, Path(folder))
 

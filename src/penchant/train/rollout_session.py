@@ -14,7 +14,7 @@ from accelerate.utils import set_seed
 
 from penchant.config import to_yaml
 from penchant.data import load_prompts
-from penchant.engine.attention import unwrap
+from penchant.engine.attention import output_head
 from penchant.engine.reference import Reference
 from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET
 from penchant.engine.tokens import ValueHead
@@ -88,7 +88,7 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         check_unchanged_since_start(folder, record)
         if samples is not None:
             samples = replace(samples, reference=reference, budget=budget)
-        hidden = unwrap(policy.model).config.get_text_config().hidden_size
+        hidden = output_head(policy.model).weight.shape[1]  # the width of what the vocabulary head reads
         loop = RolloutLoop(
             config=config,
             policy=policy,
