@@ -271,6 +271,29 @@ def test_a_reward_model_is_no_policy(tied: str, tmp_path: Path) -> None:
         load_reward_model(tied, device="cpu")
 
 
+def test_a_run_that_did_not_end_is_no_start_and_no_reference(tied: str, tmp_path: Path) -> None:
+    """Its checkpoint copied elsewhere is a model like any other."""
+    run, data = tmp_path / "run", tmp_path / "rows.jsonl"
+    pt.load_policy(tied, device="cpu").save(run / "checkpoint")
+    (run / "config.yaml").write_text("method: dpo\n")
+    (run / "result.json").write_text('{"status": "interrupted"}')
+    data.write_text(json.dumps({"prompt": "a", "chosen": "b", "rejected": "c"}) + "\n")
+
+    def train(start: Path | str, **settings: Any) -> None:
+        model: Any = {"name": str(start), "device": "cpu"}
+        rows: Any = {"path": str(data), "held_out": 0, "template": "plain"}
+        pt.train(pt.DPO(model=model, data=rows, max_steps=1, out=str(tmp_path / "next"), **settings))
+
+    with pytest.raises(InputError, match=r"cannot be trained further: .*\(interrupted\).* or copy its `checkpoint`"):
+        train(run / "checkpoint")
+    with pytest.raises(InputError, match="cannot be trained further"):
+        new_reward(ModelConfig(name=str(run / "checkpoint"), device="cpu"))
+    with pytest.raises(InputError, match="cannot be the reference"):
+        train(tied, reference={"name": str(run / "checkpoint")})
+    shutil.copytree(run / "checkpoint", tmp_path / "copy")
+    assert new_reward(ModelConfig(name=str(tmp_path / "copy"), device="cpu"))
+
+
 def test_adapters_that_are_not_whole_are_named(tied: str, tmp_path: Path) -> None:
     pt.load_policy(tied, device="cpu", lora=LoRA(rank=2)).save(tmp_path / "saved")
     file = tmp_path / "saved" / "adapter_model.safetensors"

@@ -38,7 +38,7 @@ def check_finished(folder: Path, use: str) -> None:
     if status not in ENDED:
         raise InputError(
             f"{folder} cannot be {use}: the run did not come to its end ({status}). Finish it with "
-            f"`penchant train ... --resume out={run}`"
+            f"`penchant train ... --resume out={run}`, or copy its `checkpoint` elsewhere to take those weights"
         )
 
 

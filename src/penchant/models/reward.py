@@ -27,7 +27,7 @@ from penchant.engine.score import Progress, Scorer, score, token_budget
 from penchant.engine.tree import TreeBatch
 from penchant.errors import InputError
 from penchant.files import read_json, write_atomically
-from penchant.models.finished import reward_checkpoint
+from penchant.models.finished import check_finished, reward_checkpoint
 from penchant.models.load import check_saved_files, open_network
 from penchant.models.policy import save_network
 from penchant.models.settings import Dtype, ModelConfig
@@ -157,6 +157,7 @@ def new_reward(
     Raises:
         InputError: as `penchant.models.load.load_policy`, and a model without a scalar head that reads one token.
     """
+    check_finished(Path(model.name).expanduser(), "trained further")
     network, renderer = open_network(
         model, scalar=True, fresh_head=True, template=template, max_length=max_length, overflow=overflow
     )

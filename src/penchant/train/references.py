@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -15,6 +16,7 @@ from penchant.engine.score import Scorer, score, score_rows
 from penchant.engine.tree import unique_tokens
 from penchant.errors import InputError, RunError
 from penchant.models.builtin import cache_folder
+from penchant.models.finished import check_finished
 from penchant.models.learner import Learner
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
@@ -26,8 +28,9 @@ def load_reference(frozen: FrozenModel, policy: Policy) -> Policy:
     """Another model as the reference, beside the policy on its device.
 
     Raises:
-        InputError: its vocabulary is not the policy's.
+        InputError: its vocabulary is not the policy's, or its run did not come to its end.
     """
+    check_finished(Path(frozen.name).expanduser(), "the reference")
     settings = ModelConfig(
         name=frozen.name,
         dtype=frozen.dtype,

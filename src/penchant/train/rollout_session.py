@@ -19,6 +19,7 @@ from penchant.engine.reference import Reference
 from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET
 from penchant.engine.tokens import ValueHead
 from penchant.errors import InputError
+from penchant.models.finished import check_finished
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.rewards import Reward, load_reward, score_groups
@@ -59,6 +60,7 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         return RunResult(config.method, Path(config.out or "").expanduser(), ended)
     set_seed(config.seed)  # the adapters' start
     warnings: list[str] = []
+    check_finished(Path(config.model.name).expanduser(), "trained further")
     policy = load_policy(config.model, template=config.data.template)
     accelerator = accelerator_for(config, policy.scorer.device)
     if accelerator.num_processes > 1:

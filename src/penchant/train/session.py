@@ -26,6 +26,7 @@ from penchant.engine.reference import Reference
 from penchant.engine.score import token_budget
 from penchant.errors import InputError
 from penchant.models.builtin import cache_folder
+from penchant.models.finished import check_finished
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.models.reward import LearnedReward
@@ -221,6 +222,7 @@ def _inputs(prepared: Prepared) -> dict[str, str]:
 
 
 def _policy(config: GradientConfig, recipe: Recipe) -> Policy:
+    check_finished(Path(config.model.name).expanduser(), "trained further")
     policy = load_policy(
         config.model,
         template=config.data.template,
