@@ -39,10 +39,18 @@ ALSO_TESTED = """## Tested beside the sweep
 
 With tiny networks in float32, against passes of the network over single rows:
 
-- Windows and thresholds of 1,030 tokens, which the first probes do not reach: Mistral, Gemma 2 and 3, `longrope`, Llama 3, YaRN, `dynamic`. Scored and sampled across them; networks made wrong only beyond them are found (`tests/engine/test_score_probe.py`).
-- `longrope` with rows on both sides of its threshold: scores, gradients, the loss of step 0 (DPO, LD-DPO, LoRA, `train_top`), KL, tokens and values of PPO, rewards, samples, states for probes, `classifier:` rewards (`tests/engine/test_lengths.py`, `tests/train/test_references.py`, `tests/weak/test_reading.py`, `tests/rewards/test_classifier.py`). Encoders likewise, with `dynamic`.
-- bfloat16: the same ways as in float32 for experts, wrong trees and wrong padding, at two scales of weights (`tests/benchmarks/test_model_types.py`).
-- Saving: full, LoRA per target, on other adapters, adapters that peft made (rsLoRA, DoRA, patterns, whole modules, single tokens), shards, a larger vocabulary, bfloat16, over a folder that held another model (`tests/models/test_saving.py`).
+- Windows and thresholds of 1,030 tokens, which the first probes do not reach: Mistral, Gemma 2 and 3, `longrope`,
+  Llama 3, YaRN, `dynamic`. Scored and sampled across them; networks made wrong only beyond them are found
+  (`tests/engine/test_score_probe.py`).
+- `longrope` with rows on both sides of its threshold: scores, gradients, the loss of step 0 (DPO, LD-DPO, LoRA,
+  `train_top`), KL, tokens and values of PPO, rewards, samples, states for probes, `classifier:` rewards
+  (`tests/engine/test_lengths.py`, `tests/train/test_references.py`, `tests/weak/test_reading.py`,
+  `tests/rewards/test_classifier.py`). Encoders likewise, with `dynamic`.
+- bfloat16: the same ways as in float32 for experts, wrong trees and wrong padding, at two scales of weights
+  (`tests/benchmarks/test_model_types.py`).
+- Saving: full, LoRA per target, on other adapters, adapters that peft made (rsLoRA, DoRA, patterns, whole modules,
+  single tokens), shards, a larger vocabulary, bfloat16, over a folder that held another model
+  (`tests/models/test_saving.py`).
 
 Not tried: a GPU, float16, real models of these sizes.
 """
