@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 import penchant as pt
-from penchant import cli
+from penchant import early_imports
 from penchant.cli import main
 from penchant.methods import METHODS
+from penchant.pipelines import train_command
 
 GOOD = {"prompt": "Who?", "chosen": " Me.", "rejected": " You."}
 
@@ -293,13 +294,13 @@ def test_early_imports_stay_out_of_the_collectors_rounds_in_our_own_process_only
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", sys)  # a program that has torch calls `main`: nothing is touched
     frozen = gc.get_freeze_count()
-    cli._import_early("no.such.module")
+    early_imports.import_early("no.such.module")
     assert gc.get_freeze_count() == frozen
     check = (
-        "import gc, sys; from penchant.cli import _import_early\n"
-        "_import_early('wave')\n"
+        "import gc, sys; from penchant.early_imports import import_early\n"
+        "import_early('wave')\n"
         "assert 'wave' in sys.modules and gc.isenabled() and gc.get_freeze_count() > 1000\n"
-        "try: _import_early('no.such.module')\n"
+        "try: import_early('no.such.module')\n"
         "except ModuleNotFoundError: assert gc.isenabled()\n"
         "else: raise AssertionError"
     )
@@ -516,6 +517,6 @@ def test_only_an_interrupted_run_hides_numbers_of_an_earlier_step(tmp_path: Path
     }
     for status, shown in (("stopped_early", True), ("done", True), ("interrupted", False)):
         metrics = {"status": status, "steps": 8, "seconds": 1.0, "warnings": [], **rows}
-        text = cli._summary(pt.RunResult("dpo", tmp_path, metrics))
+        text = train_command._summary(pt.RunResult("dpo", tmp_path, metrics))
         assert ("held-out accuracy: 0.750" in text) == shown, status
         assert ("not evaluated since step 4" in text) != shown, status

@@ -149,7 +149,7 @@ def test_no_writer_follows_a_planted_link(
     tmp_path: Path, victim: Path, writer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under the name itself, and under the temporary one beside it."""
-    from penchant.cli import _write_text
+    from penchant.pipelines.data_command import write_text as write_report
     from penchant.reports import plain_page
     from penchant.studies.records import write_text
     from penchant.weak.contract import write_kind
@@ -163,7 +163,7 @@ def test_no_writer_follows_a_planted_link(
             (folder / planted).symlink_to(victim)
     rows = LabelledRows("rows.jsonl", ("text",), ("no", "yes"), None, ("",))
     write = {
-        "data check": lambda: _write_text(folder / "file", "new"),
+        "data check": lambda: write_report(folder / "file", "new"),
         "labels": lambda: write_labels(rows, np.array([[1.0, 0.0]]), folder / "file"),
         "study": lambda: write_text(folder / "file", "new"),
         "page": lambda: plain_page.write_page({}, {}, folder),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +84,19 @@ def test_a_text_has_the_same_reward_beside_a_longer_one(tiny_model: str, tmp_pat
     reward = load_reward(f"classifier:{tmp_path}:1", device="cpu")
     pairs = [("Ann", " sang."), ("Ann", " fell down the stairs and cried for hours and hours."), ("Bob went", " out")]
     assert reward(pairs) == pytest.approx([reward([pair])[0] for pair in pairs], abs=1e-5)
+
+
+def test_code_beside_a_classifier_is_never_run_nor_asked_for(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a word on it, transformers asks at the terminal, and whoever types "y" runs a stranger's code."""
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n\n\nclass Tokenizer:\n    pass\n")
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings |= {"auto_map": {"AutoTokenizer": [None, "evil.Tokenizer"]}, "tokenizer_class": "Tokenizer"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda text="": asked.append(text) or "y")
+    with contextlib.suppress(InputError):  # refused, or read without the code
+        load_reward(f"classifier:{folder}")(PAIRS)
+    assert not asked
+    assert not (tmp_path / "ran").exists()

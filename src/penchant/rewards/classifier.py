@@ -80,7 +80,7 @@ def load_classifier(spec: str, *, device: str = "auto") -> Classifier:
 
     name, wanted = classifier_name(spec)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, truncation_side="left")
+        tokenizer = AutoTokenizer.from_pretrained(name, truncation_side="left", trust_remote_code=False)
         options = {"use_safetensors": True, "trust_remote_code": False, "dtype": torch.float32}
         model: Any = complete(AutoModelForSequenceClassification, name, options)
     except Exception as error:  # whatever transformers raises: one message
