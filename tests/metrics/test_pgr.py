@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -201,6 +203,36 @@ def test_intervals_cover_and_no_gap_is_undefined(seeds: int, sd: float) -> None:
         undefined += pgr(*_shared_items(1000, seeds, sd, (0.6, 0.6, 0.6), trial)).value is None
     assert 0.93 <= covered / trials <= 0.97
     assert undefined / trials >= 0.95
+
+
+def _in_groups(seeds: int, sd: float, accuracies: tuple[float, ...], seed: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Correctness of three models on 150 groups of 1 to 4 items that are hard together, and each item's group.
+
+    A model is right where a standard normal ability lies below the quantile of its accuracy; half of the ability's
+    variance is common to a group's items.
+    """
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(150), rng.integers(1, 5, 150))
+    hard = math.sqrt(0.35) * rng.normal(size=150)[groups] + math.sqrt(0.15) * rng.normal(size=len(groups))
+    tables = []
+    for accuracy in accuracies:
+        own = math.sqrt(0.2) * rng.normal(size=150)[groups] + math.sqrt(0.3) * rng.normal(size=(seeds, len(groups)))
+        bar = ndtri(np.clip(accuracy + rng.normal(0, sd, (seeds, 1)), 0.01, 0.99))
+        tables.append((hard + own < bar).astype(float))
+    return tables, groups
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_intervals_of_groups_cover_where_those_of_items_do_not(seeds: int) -> None:
+    trials, covered, by_item = 1000, 0, 0
+    for trial in range(trials):
+        tables, groups = _in_groups(seeds, 0.0, (0.6, 0.7, 0.85), trial)
+        grouped, alone = pgr(*tables, groups=groups), pgr(*tables)
+        covered += grouped.low is not None and grouped.high is not None and grouped.low <= 0.4 <= grouped.high
+        by_item += alone.low is not None and alone.high is not None and alone.low <= 0.4 <= alone.high
+    assert 0.93 <= covered / trials <= 0.975
+    assert by_item / trials < covered / trials - 0.02
 
 
 def test_consistency_is_the_share_of_pairs_of_templates_that_agree() -> None:
