@@ -11,6 +11,7 @@ client sends arguments, folder and environment with its three streams, and gets 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -42,6 +43,8 @@ def main() -> None:
     import penchant.train.session
 
     torch.set_num_threads(1)
+    gc.collect()
+    gc.freeze()  # a fork's collector then neither reads nor copies all that: a short training takes 0.8 s, not 1.3 s
     if len(sys.argv) > 1:
         serve(sys.argv[1], penchant.cli.main)
     for line in sys.stdin:

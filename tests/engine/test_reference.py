@@ -113,10 +113,17 @@ def test_of_two_runs_at_once_one_computes(story_policy: Any, tmp_path: Path, mon
 def test_runs_with_other_data_do_not_wait(tmp_path: Path) -> None:
     table = ReferenceTable(tmp_path, "w")
     with table.alone([b"a", b"b"]), table.alone([b"a"]):  # would hang if it were the same lock
-        pass
+        assert len(list(tmp_path.glob(".*.lock"))) == 2
+    assert not list(tmp_path.glob(".*.lock"))
+
+
+def test_where_nothing_can_be_locked_each_run_scores_for_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "file").write_text("")
-    with ReferenceTable(tmp_path / "file" / "inside", "w").alone([b"a"]):  # nowhere to lock: goes on
-        pass
+    with caplog.at_level(logging.INFO), ReferenceTable(tmp_path / "file" / "inside", "w").alone([b"a"]):
+        assert "no lock for the reference table" in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_the_fingerprint_tells_which_tensor_holds_what() -> None:

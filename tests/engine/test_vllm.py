@@ -39,7 +39,9 @@ def test_settings_and_a_seed_for_each_prompt() -> None:
 
 def test_the_settings_are_vllms() -> None:
     vllm = pytest.importorskip("vllm")
-    vllm.SamplingParams(**parameters((1, 5), Sampling(), ENDS))
+    given = parameters((1, 5), Sampling(n=3, temperature=0.5, top_k=4, top_p=0.9, seed=1), ENDS)
+    taken = vllm.SamplingParams(**given)
+    assert {name: getattr(taken, name) for name in given} == given
 
 
 def test_rows_of_two_length_classes_are_refused() -> None:
