@@ -14,7 +14,7 @@ from penchant.types import PromptGroup, RunResult
 
 if TYPE_CHECKING:
     from penchant.train.plan import Unit
-    from penchant.train.session import Source
+    from penchant.train.recipe import Source
 
 
 class DPO(PolicyConfig):
@@ -35,7 +35,8 @@ def run(config: DPO, *, resume: bool = False) -> RunResult:
     from penchant.train import objectives
     from penchant.train.evaluate import held_out_preferences
     from penchant.train.plan import comparison_unit, ranking_unit
-    from penchant.train.session import Recipe, run_gradient
+    from penchant.train.recipe import Recipe
+    from penchant.train.session import run_gradient
     from penchant.train.sources import check_equal_weights, preferences, rankings_only
 
     def units(group: PromptGroup) -> list[Unit]:

@@ -18,7 +18,7 @@ from penchant.train.settings import PolicyConfig
 from penchant.types import RunResult
 
 if TYPE_CHECKING:
-    from penchant.train.session import Source
+    from penchant.train.recipe import Source
 
 LabelWeight = Annotated[float, Field(gt=0)]
 
@@ -94,7 +94,8 @@ def run(config: KTO, *, resume: bool = False) -> RunResult:
     from penchant.train import objectives
     from penchant.train.evaluate_labels import held_out_labels
     from penchant.train.plan import Unit
-    from penchant.train.session import Recipe, run_gradient
+    from penchant.train.recipe import Recipe
+    from penchant.train.session import run_gradient
 
     weights = config.desirable_weight, config.undesirable_weight
     recipe = Recipe(

@@ -36,8 +36,9 @@ def run(config: RewardModel, *, resume: bool = False) -> RunResult:
     from penchant.train import objectives
     from penchant.train.evaluate_reward import held_out_rewards
     from penchant.train.plan import comparison_unit
+    from penchant.train.recipe import Prepared, Recipe
     from penchant.train.run_folder import RunFolder
-    from penchant.train.session import Prepared, Recipe, run_gradient
+    from penchant.train.session import run_gradient
     from penchant.train.sources import preferences
 
     def normalise(model: LearnedReward, prepared: Prepared, folder: RunFolder) -> None:

@@ -43,7 +43,8 @@ def run(config: Unlikelihood, *, resume: bool = False) -> RunResult:
     from penchant.train import objectives
     from penchant.train.evaluate import held_out_preferences
     from penchant.train.plan import Unit
-    from penchant.train.session import Recipe, run_gradient
+    from penchant.train.recipe import Recipe
+    from penchant.train.session import run_gradient
     from penchant.train.sources import preferences
 
     def units(group: PromptGroup) -> list[Unit]:

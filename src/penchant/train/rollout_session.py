@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from penchant.config import to_yaml
 from penchant.data import load_prompts
 from penchant.engine.attention import output_head
 from penchant.engine.reference import Reference
@@ -23,7 +22,7 @@ from penchant.models.finished import check_finished
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.rewards import Reward, load_reward, score_groups
-from penchant.train.evaluate import Evaluator, SampleEvaluation
+from penchant.train.evaluate import SampleEvaluation
 from penchant.train.inputs import (
     ModelIdentity,
     check_unchanged_since_start,
@@ -37,11 +36,17 @@ from penchant.train.provenance import provenance
 from penchant.train.references import load_reference
 from penchant.train.rollout import RolloutLoop, Score, train_on_rollouts
 from penchant.train.rollout_settings import AdaptiveKL, RolloutConfig
-from penchant.train.run_folder import RunFolder, finished
-from penchant.train.setup import accelerator_for, result, sample_evaluation
+from penchant.train.run_folder import RunFolder
+from penchant.train.setup import (
+    accelerator_for,
+    end_run,
+    ended_run,
+    evaluation,
+    log_into,
+    sample_evaluation,
+    start_trackers,
+)
 from penchant.types import PromptGroup, RunResult
-
-log = logging.getLogger("penchant.train")
 
 TARGET_SLACK = 0.25  # of a KL target, by which a run may miss it without a word
 LAST_STEPS = 10
@@ -55,9 +60,8 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         RunError: the run had to stop; its last checkpoint stays.
     """
     started = time.monotonic()
-    if resume and (ended := finished(config.out, config)) is not None:
-        log.warning("the run in %s has come to its end (%s): nothing to resume", config.out, ended["status"])
-        return RunResult(config.method, Path(config.out or "").expanduser(), ended)
+    if (ended := ended_run(config, resume=resume)) is not None:
+        return ended
     set_seed(config.seed)  # the adapters' start
     warnings: list[str] = []
     check_finished(Path(config.model.name).expanduser(), "trained further")
@@ -67,17 +71,12 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         raise InputError(f"{config.method} runs in one process, got {accelerator.num_processes}: start it without more")
     folder = RunFolder(config.out, config, resume=resume)
     trained, held, counts = _prompts(config, policy, warnings)
-    device = str(policy.scorer.device)
-    score = _score(load_reward(config.reward, device=device), policy, warnings)
-    true = _score(load_reward(config.true_reward, device=device), policy, []) if config.true_reward else None
+    rewards = _rewards(config, policy, warnings)
     other = load_reference(config.reference, policy) if config.reference is not None else None
     samples = None
-    if config.evaluate.samples is not None:
-        wanted = config.evaluate.samples
+    if (wanted := config.evaluate.samples) is not None:
         samples = sample_evaluation(wanted, policy, held, trained, warnings, trained_tokens=config.max_new_tokens)
-    accelerator.project_configuration.project_dir = str(folder.path)
-    accelerator.project_configuration.logging_dir = str(folder.path)
-    budget = config.tokens_per_batch or (DEFAULT_BUDGET if policy.scorer.device.type == "cpu" else GPU_BUDGET)
+    log_into(accelerator, folder)
     folder.open()
     try:
         start = ModelIdentity.of(policy)
@@ -85,41 +84,66 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         reference = Reference(other.scorer, False) if other else Reference.of(policy.scorer)
         inputs = model_inputs(start, frozen) | prompt_inputs(policy, trained, held)
         inputs |= reward_inputs(config.reward, config.true_reward)
-        inputs |= sample_inputs(samples, config.evaluate.samples.reward if config.evaluate.samples else None)
-        record = provenance(config, policy, start, frozen, inputs)
-        check_unchanged_since_start(folder, record)
-        if samples is not None:
-            samples = replace(samples, reference=reference, budget=budget)
-        hidden = output_head(policy.model).weight.shape[1]  # the width of what the vocabulary head reads
-        loop = RolloutLoop(
-            config=config,
-            policy=policy,
-            folder=folder,
-            accelerator=accelerator,
-            evaluate=_evaluator(folder, samples, accelerator),
-            beside={"value_head": ValueHead(hidden).to(policy.scorer.device)},
-            reference=reference,
-            prompts=[group.prompt for group in trained],
-            reward=score,
-            true_reward=true,
-            budget=budget,
-        )
-        if config.trackers:
-            accelerator.init_trackers("penchant", config={"config": to_yaml(config)}, init_kwargs={})
+        inputs |= sample_inputs(samples, wanted.reward if wanted else None)
+        check_unchanged_since_start(folder, provenance(config, policy, start, frozen, inputs))
+        loop = _loop(config, policy, trained, rewards, reference, samples, folder, accelerator)
+        start_trackers(accelerator, config)
         status = train_on_rollouts(loop, resume=resume)
-        if status == "runaway":
-            warnings.append(
-                f"stopped at step {loop.state.step} of {config.steps}: the KL to the reference went beyond "
-                f"{config.stop_kl_nats:g} nats. Lower the learning rate or the KL target, or raise the penalty"
-            )
-        warnings += missed_target(config, loop.state.last, loop.folder.rows("metrics.jsonl"))
-        accelerator.end_training()
-        seconds = time.monotonic() - started
-        outcome = result(config, loop.state, counts, warnings + folder.warnings, status, seconds, policy.scorer)
-        folder.write_json("result.json", outcome)
-        return RunResult(config.method, folder.path, outcome)
+        warnings += _warnings_of_end(loop, status)
+        return end_run(loop, counts, warnings, status, started)
     finally:
         folder.close()
+
+
+def _rewards(config: RolloutConfig, policy: Policy, warnings: list[str]) -> tuple[Score, Score | None]:
+    """Return what scores samples, and what scores them by the true reward where there is one."""
+    device = str(policy.scorer.device)
+    score = _score(load_reward(config.reward, device=device), policy, warnings)
+    if not config.true_reward:
+        return score, None
+    return score, _score(load_reward(config.true_reward, device=device), policy, [])
+
+
+def _loop(
+    config: RolloutConfig,
+    policy: Policy,
+    trained: Sequence[PromptGroup],
+    rewards: tuple[Score, Score | None],
+    reference: Reference,
+    samples: SampleEvaluation | None,
+    folder: RunFolder,
+    accelerator: Accelerator,
+) -> RolloutLoop:
+    budget = config.tokens_per_batch or (DEFAULT_BUDGET if policy.scorer.device.type == "cpu" else GPU_BUDGET)
+    if samples is not None:
+        samples = replace(samples, reference=reference, budget=budget)
+    hidden = output_head(policy.model).weight.shape[1]  # the width of what the vocabulary head reads
+    return RolloutLoop(
+        config=config,
+        policy=policy,
+        folder=folder,
+        accelerator=accelerator,
+        evaluate=evaluation(folder, None, samples, accelerator),
+        beside={"value_head": ValueHead(hidden).to(policy.scorer.device)},
+        reference=reference,
+        prompts=[group.prompt for group in trained],
+        reward=rewards[0],
+        true_reward=rewards[1],
+        budget=budget,
+    )
+
+
+def _warnings_of_end(loop: RolloutLoop, status: str) -> list[str]:
+    """Return warnings of a run that ended too early, or elsewhere than it was steered to."""
+    config = loop.config
+    runaway = (
+        f"stopped at step {loop.state.step} of {config.steps}: the KL to the reference went beyond "
+        f"{config.stop_kl_nats:g} nats. Lower the learning rate or the KL target, or raise the penalty"
+        if status == "runaway"
+        else None
+    )
+    missed = missed_target(config, loop.state.last, loop.folder.rows("metrics.jsonl"))
+    return [*filter(None, [runaway]), *missed]
 
 
 def missed_target(
@@ -187,13 +211,3 @@ def _score(reward: Reward, policy: Policy, warnings: list[str]) -> Score:
     if theirs is not None and theirs.get_vocab() != policy.tokenizer.get_vocab():
         warnings.append("the reward model has another vocabulary than the policy: it reads the text of the samples")
     return partial(score_groups, reward=reward, tokenizer=policy.tokenizer)
-
-
-def _evaluator(folder: RunFolder, samples: SampleEvaluation | None, accelerator: Any) -> Any:
-    evaluator = Evaluator(folder, None, samples)
-
-    def evaluate(step: int, epoch: float) -> dict[str, Any]:
-        with accelerator.autocast():
-            return evaluator(step, epoch)
-
-    return evaluate

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +13,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.tracking import get_available_trackers
 
+from penchant.config import to_yaml
 from penchant.data import load_prompts
 from penchant.engine.generate import Sampling
 from penchant.engine.memory import peak_memory_bytes
@@ -17,10 +21,13 @@ from penchant.engine.score import Scorer
 from penchant.errors import InputError
 from penchant.models.policy import Policy
 from penchant.rewards import load_reward
-from penchant.train.evaluate import SampleEvaluation
-from penchant.train.loop import State
+from penchant.train.evaluate import Estimates, Evaluator, SampleEvaluation
+from penchant.train.loop import Running, State
+from penchant.train.run_folder import RunFolder, finished
 from penchant.train.settings import RunConfig, Samples
-from penchant.types import Prompt, PromptGroup
+from penchant.types import Prompt, PromptGroup, RunResult
+
+log = logging.getLogger("penchant.train")
 
 USUAL_TOKENS = 48  # of a sample that is drawn for evaluation
 
@@ -106,6 +113,59 @@ def _sample_prompts(
     if not fitting:
         raise InputError("no prompt leaves room for a sample: lower evaluate.samples.max_new_tokens")
     return fitting[: settings.max_prompts]
+
+
+def ended_run(config: RunConfig, *, resume: bool) -> RunResult | None:
+    """Return the result of a run that is resumed though it has come to its end; None for any other.
+
+    Raises:
+        OtherRun: there is no run to resume, or its configuration is another.
+    """
+    if not resume or (ended := finished(config.out, config)) is None:
+        return None
+    log.warning("the run in %s has come to its end (%s): nothing to resume", config.out, ended["status"])
+    return RunResult(config.method, Path(config.out or "").expanduser(), ended)
+
+
+def log_into(accelerator: Accelerator, folder: RunFolder) -> None:
+    """Have trackers write into a run's directory."""
+    accelerator.project_configuration.project_dir = str(folder.path)
+    accelerator.project_configuration.logging_dir = str(folder.path)
+
+
+def start_trackers(accelerator: Accelerator, config: RunConfig) -> None:
+    """Start the trackers that the configuration asks for."""
+    if config.trackers:
+        accelerator.init_trackers("penchant", config={"config": to_yaml(config)}, init_kwargs={})
+
+
+def evaluation(
+    folder: RunFolder,
+    held_out: Callable[[], Estimates] | None,
+    samples: SampleEvaluation | None,
+    accelerator: Accelerator,
+) -> Callable[[int, float], dict[str, Any]]:
+    """Return what evaluates a run, in the precision of its training: (step, epoch) -> its line of metrics."""
+    evaluator = Evaluator(folder, held_out, samples)
+
+    def evaluate(step: int, epoch: float) -> dict[str, Any]:
+        with accelerator.autocast():
+            return evaluator(step, epoch)
+
+    return evaluate
+
+
+def end_run(run: Running, counts: dict[str, Any], warnings: list[str], status: str, started: float) -> RunResult:
+    """Close the trackers, and write `result.json`.
+
+    Args:
+        counts: of the data. started: what `time.monotonic` said at the command's start.
+    """
+    run.accelerator.end_training()
+    seconds = time.monotonic() - started
+    outcome = result(run.config, run.state, counts, warnings + run.folder.warnings, status, seconds, run.policy.scorer)
+    run.folder.write_json("result.json", outcome)
+    return RunResult(run.config.method, run.folder.path, outcome)
 
 
 def result(

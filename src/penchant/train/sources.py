@@ -9,7 +9,7 @@ from penchant.data.fields import RowError
 from penchant.data.rankings import rankings_of
 from penchant.data.settings import DataConfig, RowsConfig
 from penchant.errors import InputError
-from penchant.train.session import Source
+from penchant.train.recipe import Source
 
 
 def preferences(data: DataConfig) -> Source:

@@ -1,0 +1,103 @@
+"""From groups that were read to the data that the gradient loop takes: rendered, split by prompt, with warnings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from penchant.data.render_all import RenderReport, render_all
+from penchant.data.templates import template_warnings
+from penchant.engine.score import token_budget
+from penchant.errors import InputError
+from penchant.models.builtin import cache_folder
+from penchant.models.policy import Policy
+from penchant.models.reward import LearnedReward
+from penchant.train.batch import Dataset
+from penchant.train.mismatch import mismatch
+from penchant.train.plan import split_by_prompt, split_key
+from penchant.train.recipe import Prepared, Recipe, Source
+from penchant.train.settings import GradientConfig
+
+
+def read_source(config: GradientConfig, recipe: Recipe) -> Source:
+    """Read the data of a run.
+
+    Raises:
+        InputError: it cannot be read, or holds nothing that the method learns from.
+    """
+    source = recipe.read()
+    if not any(recipe.units(group) for group in source.groups):
+        raise InputError(f"{config.data.path} holds no {recipe.taught} to train on")
+    return source
+
+
+def prepare(config: GradientConfig, recipe: Recipe, source: Source, policy: Policy | LearnedReward) -> Prepared:
+    """Render, and split by prompt."""
+    learned = [group for group in source.groups if recipe.units(group)]
+    groups, rendered, report = render_all(learned, policy.renderer, cache=cache_folder() / "tokens")
+    if not groups:
+        why = "says nothing: the two responses of each pair are the same tokens"
+        if report.dropped_too_long:
+            why = f"is longer than max_length={policy.renderer.max_length}"
+        raise InputError(f"{config.data.path}: every row {why}")
+    prompts = len({split_key(group) for group in groups})
+    if config.data.held_out >= max(prompts, 1) > 1:
+        raise InputError(
+            f"data.held_out={config.data.held_out:g} of {prompts} prompts leaves nothing to train on; hold out fewer "
+            "(below 1 is a share)"
+        )
+    train_side, held_side = split_by_prompt(groups, config.data.held_out, config.seed)
+    prepared = Prepared(
+        rendered,
+        train_side,
+        held_side,
+        [groups[i] for i in train_side],
+        Dataset(rendered.pick(train_side)),
+        [groups[i] for i in held_side],
+        Dataset(rendered.pick(held_side)),
+        source.counts
+        | {
+            "groups": len(groups),
+            "responses": sum(len(group.responses) for group in groups),
+            "comparisons": sum(len(group.comparisons) for group in groups),
+            "held_out_groups": len(held_side),
+        }
+        | vars(report),
+        config.tokens_per_batch or token_budget(policy.scorer.device, rendered),
+        list(source.warnings),
+    )
+    if recipe.mismatched:
+        sides = mismatch(prepared.train_groups, prepared.held_groups, policy.renderer, seed=config.seed)
+        prepared.train = replace(prepared.train, mismatched=sides[0])
+        prepared.held = replace(prepared.held, mismatched=sides[1])
+    prepared.warnings += _render_warnings(report)
+    if policy.renderer.chat:
+        prepared.warnings += template_warnings(policy.renderer.tokenizer, groups)
+    if config.early_stopping and not held_side:
+        raise InputError(
+            "early_stopping looks at the loss on held-out prompts, but none are held out: set data.held_out"
+        )
+    if config.early_stopping and config.evaluate.every_steps is None and not config.evaluate.at_steps:
+        raise InputError(
+            "early_stopping looks at evaluations while training, but there are none: set evaluate.every_steps"
+        )
+    if not held_side:
+        prepared.warnings.append("no prompts were held out: nothing here tells how well the model generalises")
+    return prepared
+
+
+def _render_warnings(report: RenderReport) -> list[str]:
+    warnings = []
+    if report.dropped_too_long:
+        warnings.append(f"{report.dropped_too_long} groups were longer than max_length and were dropped")
+    if report.truncated:
+        warnings.append(f"{report.truncated} prompts were cut from the left to fit max_length")
+    if report.equal_pairs:
+        warnings.append(
+            f"{report.equal_pairs} comparisons were of responses that are the same tokens, and were dropped"
+        )
+    if report.unstable_boundaries:
+        warnings.append(
+            f"in {report.unstable_boundaries} responses a token straddles the boundary to the prompt; it is scored "
+            "with the response"
+        )
+    return warnings
