@@ -367,7 +367,12 @@ def test_data_check_with_a_model_counts_its_tokens(run: Callable[..., Run], inpu
     assert long.code == 2  # training would stop at them
     assert "overflow=error stops" in long.out
     drop = run("data", "check", "good.jsonl", "--model", tiny_model, "--max-length", "12", "--overflow", "drop")
-    assert drop.code == 0
+    assert drop.code == 2  # every row is too long
+    assert "overflow=drop leaves nothing" in drop.out
+    short = {"prompt": "Who?", "chosen": " I.", "rejected": " You."}
+    write(inputs / "mixed.jsonl", short, {**short, "prompt": "Who is it that comes?"})
+    some = run("data", "check", "mixed.jsonl", "--model", tiny_model, "--max-length", "12", "--overflow", "drop")
+    assert some.code == 0, some.out
     fits = run("data", "check", "good.jsonl", "--model", tiny_model, "--max-length", "13", "-o", "r.json")
     assert fits.code == 0
 
