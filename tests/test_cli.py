@@ -17,6 +17,7 @@ import pytest
 import penchant as pt
 from penchant import early_imports
 from penchant.cli import main
+from penchant.config import load_config
 from penchant.methods import METHODS
 from penchant.pipelines import train_command
 
@@ -525,3 +526,76 @@ def test_only_an_interrupted_run_hides_numbers_of_an_earlier_step(tmp_path: Path
         text = train_command._summary(pt.RunResult("dpo", tmp_path, metrics))
         assert ("held-out accuracy: 0.750" in text) == shown, status
         assert ("not evaluated since step 4" in text) != shown, status
+
+
+# -- hints --------------------------------------------------------------------------------------------------------
+
+TRAIN = "train dpo model=penchant-0.5m data=good.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("trian dpo", "did you mean train?"),
+        ("train dop", "did you mean dpo?"),
+        ("study fronter", "did you mean frontier?"),
+        ("data chek good.jsonl", "did you mean check?"),
+        (f"{TRAIN} --max-steps 3", "max_steps=3"),
+        (f"{TRAIN} --max_steps=3", "max_steps=3"),
+        (f"{TRAIN} --batch-size", "batch_size=VALUE"),
+        (f"{TRAIN} lr=1e-4", "`optimizer.learning_rate`"),
+        (f"{TRAIN} beta=0.2", "`loss.beta`"),
+        (f"{TRAIN} los=ipo", "`loss`"),
+        (f"{TRAIN} loss_type=ipo", "`loss`"),
+        (f"{TRAIN} num_train_epochs=1", "`epochs`"),
+        (f"{TRAIN} per_device_train_batch_size=8", "`batch_size`"),
+        (f"{TRAIN} output_dir=x", "`out`"),
+        (f"{TRAIN} lora_rank=4", "`model.lora.rank`"),
+        (f"{TRAIN} max_seq_length=64", "`data.max_length`"),
+        (f"{TRAIN} eval_steps=5", "`evaluate.every_steps`"),
+        (f"{TRAIN} ref_model=penchant-0.5m", "`reference`"),
+        (f"{TRAIN} data.ties=dorp", "`drop`"),
+        (f"{TRAIN} loss.bta=1", "`loss.beta`"),
+        (f"{TRAIN} evaluate.samples.reward=vadr", "`vader`"),
+        ("train dpo model=penchant-0.5m data=god.jsonl", "good.jsonl"),
+        ("train dpo model=penchnt-0.5m data=good.jsonl", "'penchant-0.5m'"),
+        ("judge good.jsonl --against good.jsonl judge=endpont", "`endpoint`"),
+        ("collect good.jsonl ask=pair", "`pairs`"),
+        ("collect good.jsonl --overlapp 2", "overlapp=2"),
+        ("sample penchant-0.5m god.jsonl -o x.jsonl", "good.jsonl"),
+        ("data check god.jsonl", "good.jsonl"),
+        ("weak train data=good.jsonl student=tfdf", "`tfidf`"),
+        ("train dpo good.yml", "good.yaml"),
+    ],
+)
+def test_a_hint_names_what_works(run: Callable[..., Run], inputs: Path, line: str, hint: str) -> None:
+    """Thirty wrong words: each message names the right one, and the next test takes those for settings."""
+    (inputs / "good.yaml").write_text("method: dpo\n")
+    done = run(*line.split())
+    assert done.code == 2
+    assert hint in done.err
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *(
+            "optimizer.learning_rate=1e-4",
+            "loss.beta=0.2",
+            "loss=ipo",
+            "epochs=1",
+            "batch_size=8",
+            "out=x",
+            "max_steps=3",
+        ),
+        *(
+            "model.lora.rank=4",
+            "data.max_length=64",
+            "evaluate.every_steps=5",
+            "reference=penchant-0.5m",
+            "data.ties=drop",
+        ),
+    ],
+)
+def test_what_hints_name_is_taken(setting: str) -> None:
+    load_config(METHODS["dpo"], None, ["model=penchant-0.5m", "data=good.jsonl", setting])

@@ -7,13 +7,15 @@ import argparse
 import errno
 import logging
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from penchant.config import describe
 from penchant.errors import PenchantError
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     if any(text.startswith("-") for text in rest) or (rest and not hasattr(options, "overrides")):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        parser.error(f"unrecognized arguments: {' '.join(rest)}{_as_setting(rest, options)}")
     if rest:  # argparse takes positional arguments from one place only: `train dpo a.yaml --resume out=b`
         options.overrides += rest
     try:
@@ -96,7 +98,7 @@ def _as_interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="penchant", description="Align language models from preferences.")
+    parser = _MethodParser(prog="penchant", description="Align language models from preferences.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_MethodParser)
     add_train(commands, _MethodParser)
     add_data(commands)
@@ -110,10 +112,28 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _as_setting(rest: Sequence[str], options: argparse.Namespace) -> str:
+    """Return how an option that there is not is written as a setting; empty where the command takes none."""
+    option = next(text for text in rest if text.startswith("-"))
+    if not hasattr(options, "overrides"):
+        return ""
+    name, equals, value = option.lstrip("-").partition("=")
+    following = rest[rest.index(option) + 1 :]
+    value = value if equals else next((text for text in following[:1] if not text.startswith("-")), "VALUE")
+    return f"; a setting is written without dashes: {name.replace('-', '_')}={value}"
+
+
 class _MethodParser(argparse.ArgumentParser):
     """Shows every setting with its default below the options, made only when help is asked for."""
 
     settings: Any = None
+
+    def error(self, message: str) -> NoReturn:
+        """End with the message, and with what is most like a word that is no choice."""
+        found = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message)
+        choices = [choice.strip(" '") for choice in found[2].split(",")] if found else []
+        near = get_close_matches(found[1], choices, n=1) if found else []
+        super().error(message + (f"; did you mean {near[0]}?" if near else ""))
 
     def format_help(self) -> str:
         listing = f"\nsettings:\n{describe(self.settings)}\n" if self.settings else ""

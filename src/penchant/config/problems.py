@@ -17,6 +17,31 @@ from penchant.config.fields import TAG, Shape, expected, literals_of, shape_of, 
 SHOWN = 60
 """Characters of a wrong value that a message shows."""
 
+OTHER_NAMES = {
+    "lr": "learning_rate",
+    "dataset": "data",
+    "dataset_name": "data",
+    "train_file": "data",
+    "model_name": "model",
+    "model_name_or_path": "model",
+    "output_dir": "out",
+    "num_train_epochs": "epochs",
+    "num_epochs": "epochs",
+    "per_device_train_batch_size": "batch_size",
+    "train_batch_size": "batch_size",
+    "loss_type": "loss",
+    "max_grad_norm": "clip",
+    "max_seq_length": "max_length",
+    "lora_r": "rank",
+    "lora_rank": "rank",
+    "lora_alpha": "alpha",
+    "random_seed": "seed",
+    "ref_model": "reference",
+    "eval_steps": "every_steps",
+    "save_steps": "checkpoint_every",
+}
+"""What other programs call a setting, and its name here."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -156,7 +181,8 @@ def _unknown(config: type[Config], place: _Place) -> str:
             some = ", ".join(owners[:4]) + (f" and {len(owners) - 4} more" if len(owners) > 4 else "")
             whose = f"`{key}` does not belong to {holder}; it belongs to {some}"
             return f"`{path}`: {whose}. Settings of {holder}: {names}"
-    like = [other for other in _paths(config) if other.rpartition(".")[2] == key]
+    names_of_key = {key, OTHER_NAMES.get(key, key)}
+    like = [other for other in _paths(config) if other.rpartition(".")[2] in names_of_key]
     similar = get_close_matches(key, list(place.owner.model_fields), n=1)
     like += [".".join([*parents, name]) for name in similar]
     hint = f"; did you mean `{like[0]}`?" if like else "."

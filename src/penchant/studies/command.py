@@ -108,6 +108,8 @@ def _run(config: Study, jobs: int) -> StudyResult:
 
 def _config(options: argparse.Namespace) -> Study:
     path, overrides = file_and_overrides(options.config, options.overrides)
+    if wrong := [text for text in overrides if text.startswith("preset=")]:
+        options.error(f"a preset is no setting: write --preset {wrong[0].partition('=')[2]}")
     if path is not None and options.preset:
         options.error("a preset is a configuration: give one of both, and change it by key=value")
     if any(value is not None and value < 1 for value in (options.jobs, options.seeds)):

@@ -83,7 +83,7 @@ class Collect(Config):
         both_given = {"overlap", "annotators"} <= self.model_fields_set
         if self.overlap > self.annotators and (both_given or self.data is not None):  # else the database may say more
             raise ValueError(
-                f"`overlap`: {self.overlap} people cannot judge each item where there are {self.annotators} annotators"
+                f"`overlap`: {self.overlap} people cannot judge each item where `annotators` is {self.annotators}"
             )
         if len(self.names) > self.annotators:
             raise ValueError(f"`names`: {len(self.names)} names for {self.annotators} annotators")
