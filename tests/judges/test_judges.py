@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 import os
 import shutil
 from pathlib import Path
@@ -235,10 +237,47 @@ def test_a_model_with_other_weights_is_another_judge(tiny_model: str, tmp_path: 
         assert make(name="reward", reward=name, device="cpu").identity != before
 
 
+PARTS_OF_A_MODEL: dict[str, tuple[str, str, object]] = {
+    "rotary base": ("config.json", "rope_parameters", {"rope_theta": 5.0, "rope_type": "default"}),
+    "chat template": (
+        "tokenizer_config.json",
+        "chat_template",
+        "{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}[assistant]{% endif %}",
+    ),
+    "end tokens": ("generation_config.json", "eos_token_id", [256, 10]),
+    "decoder": ("tokenizer.json", "decoder", None),
+}
+
+
+@pytest.mark.parametrize("part", PARTS_OF_A_MODEL)
+def test_a_model_with_the_same_weights_and_another_part_is_another_judge(
+    part: str, tiny_model: str, tmp_path: Path
+) -> None:
+    file, key, value = PARTS_OF_A_MODEL[part]
+    folder, template = shutil.copytree(tiny_model, tmp_path / "model"), tmp_path / "which.j2"
+    template.write_text("{{ prompt }}: {{ a }} or {{ b }}?")
+    settings: dict[str, Any] = {"name": "policy", "model": str(folder), "template": str(template), "device": "cpu"}
+    before = make(**settings)
+    assert make(**{**settings, "model": tiny_model}).identity == before.identity  # the place does not count
+    content = json.loads((folder / file).read_text())
+    assert content.get(key) != value
+    (folder / file).write_text(json.dumps({**content, key: value}))
+    after = make(**settings)
+    assert after.identity != before.identity
+    if part in ("rotary base", "chat template"):  # what the judge says is other too
+        said = [judge_one(judge, "Say hi", "Hi", "Go").transcript for judge in (before, after)]
+        assert said[0] != said[1]
+
+
+def test_the_version_of_vader_is_in_the_key() -> None:
+    assert f" vader {importlib.metadata.version('vaderSentiment')} " in make(name="reward").identity
+
+
 def test_verdicts_of_an_earlier_version_are_known_still() -> None:
     """Where nothing behind the name can change, the key is the one that c111d53 kept them under."""
-    assert make(name="reward").identity == "reward vader  margin 0.0"
     assert make(name="longest").identity == "longest"
+    assert make(name="random", seed=3).identity == "random 3"
 
 
 def test_a_run_that_did_not_end_is_no_judge(tmp_path: Path) -> None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from old_folders import unpack
+from penchant.engine.reference import fingerprint
 from penchant.judges import Question, VerdictStore, ask, make_judge
 from penchant.judges.ask import plan_calls
 from penchant.judges.contract import digest
 from penchant.judges.endpoint import EndpointJudge
 from penchant.judges.noisy import NoisyJudge
 from penchant.judges.panel import PanelJudge
-from penchant.judges.settings import Endpoint, Longest
+from penchant.judges.prompts import load_template
+from penchant.judges.settings import Endpoint, JudgeSpec, Longest
+from penchant.models.load import load_policy
 
 TABLE = """CREATE TABLE verdicts (
     key TEXT PRIMARY KEY, judge TEXT NOT NULL, prompt TEXT NOT NULL, a TEXT NOT NULL, b TEXT NOT NULL,
@@ -117,6 +122,40 @@ def test_a_secret_in_an_address_leaves_the_store(kind: str, tmp_path: Path) -> N
     other = EndpointJudge(Endpoint(model="m", base_url=rotated))
     assert other.identity == inner.identity  # a new API key, the same judge
     assert EndpointJudge(Endpoint(model="m", base_url=full.replace("2024", "2025"))).identity != inner.identity
+
+
+@pytest.mark.parametrize("name", ["policy", "vader", "noisy", "panel"])
+def test_verdicts_under_a_key_without_all_that_decides_are_asked_for_again_with_one_warning(
+    name: str, tiny_model: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That version's key of a model held its weights alone, and VADER's no version."""
+    template = tmp_path / "which.j2"
+    template.write_text("{{ prompt }}: {{ a }} or {{ b }}?")
+    model: dict[str, Any] = {"name": "policy", "model": tiny_model, "template": str(template), "device": "cpu"}
+    settings: dict[str, dict[str, Any]] = {
+        "policy": model,
+        "vader": {"name": "reward"},
+        "noisy": {"name": "noisy", "rate": 0.5, "judge": model},
+        "panel": {"name": "panel", "judges": [{"name": "longest"}, {"name": "reward"}, model]},
+    }
+    judge = make_judge(TypeAdapter(JudgeSpec).validate_python(settings[name]))
+    weights = fingerprint(load_policy(tiny_model, device="cpu").model)
+    policy = f"policy {weights} {load_template(str(template)).digest} margin 0.0"
+    keys = {
+        "policy": policy,
+        "vader": "reward vader  margin 0.0",
+        "noisy": f"noisy 0.5 0 of {policy}",
+        "panel": f"panel of longest; reward vader  margin 0.0; {policy}",
+    }
+    path = tmp_path / "v.sqlite"
+    old_store(path, keys[name], ["what it said then"] * len(PAIRS), ["b"] * len(PAIRS))
+    with VerdictStore(path) as store:
+        assert plan_calls(judge, PAIRS, store=store, orders="one").missing == PAIRS
+        answers = ask(judge, PAIRS[:3], store=store, orders="one") + ask(judge, PAIRS, store=store, orders="one")
+        assert all(answer.first and answer.first.transcript != "what it said then" for answer in answers)
+        assert len(store) == 2 * len(PAIRS)  # the earlier ones stay
+        assert plan_calls(judge, PAIRS, store=store, orders="one").missing == []
+    assert caplog.text.count("holds verdicts of an earlier version, which did not note all") == 1
 
 
 def test_a_folder_of_that_version_goes_on(tmp_path: Path) -> None:

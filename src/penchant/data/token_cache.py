@@ -22,6 +22,7 @@ import numpy as np
 
 from penchant.data.render import Renderer
 from penchant.data.rendered import Arrays
+from penchant.data.tokenizer_digest import digest_tokenizer
 from penchant.types import PromptGroup
 
 log = logging.getLogger("penchant.data")
@@ -80,15 +81,11 @@ class TokenFile:
 
 def _settings(renderer: Renderer) -> str:
     """All but the data that the ids depend on: tokenizer, template, settings, and the code that renders."""
-    tokenizer = renderer.tokenizer
-    template = str(tokenizer.chat_template)
+    template = str(renderer.tokenizer.chat_template)
     return repr(
         (
-            tokenizer.backend_tokenizer.to_str(),
-            template if renderer.chat else None,
+            digest_tokenizer(renderer),
             date.today() if "strftime_now" in template else None,  # such a template writes the date into the prompt
-            sorted(tokenizer.special_tokens_map.items()),
-            (tokenizer.bos_token_id, tokenizer.eos_token_id, getattr(tokenizer, "split_special_tokens", None)),
             (sorted(renderer.end_ids), renderer.max_length, renderer.overflow, renderer.every_turn),
             [importlib.metadata.version(name) for name in ("tokenizers", "transformers", "jinja2")],
             [Path(__file__).with_name(f"{name}.py").read_text() for name in ("render", "rendered", "render_all")],

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
 from penchant.errors import InputError
-from penchant.judges.contract import SWAPPED, AnswerReader, Judge, Question, addresses_of
+from penchant.judges.contract import SWAPPED, AnswerReader, Judge, Question, addresses_of, former_identities
 from penchant.judges.store import VerdictStore
 from penchant.judges.verdicts import READER
 from penchant.train.progress import progress_bar
@@ -138,6 +140,8 @@ def plan_calls(judge: Judge, pairs: Sequence[Question], **options: Unpack[AskOpt
     missing = [
         question for question in unique if question not in known or (again and known[question].winner == "unparseable")
     ]
+    if store is not None and any(store.find(former, missing) for former in former_identities(judge)):
+        _warn_of_short_keys(store.path)
     now = missing[:max_calls]
     return Calls(judge, pairs, store, orders, known, now, len(missing) - len(now))
 
@@ -158,6 +162,16 @@ def make_calls(calls: Calls) -> list[Answer]:
         if missing:
             calls.judge.judge_many(missing, done)
     return [Answer(pair, *_both(verdicts, pair, calls.orders), calls.orders) for pair in calls.pairs]
+
+
+@cache
+def _warn_of_short_keys(path: Path) -> None:
+    """Say once per process that verdicts of an earlier version are not taken for a judge's."""
+    log.warning(
+        "%s holds verdicts of an earlier version, which did not note all that they depend on (a model's configuration, "
+        "tokenizer and template, or VADER's version): they are asked for again, and the earlier ones stay in the file",
+        path,
+    )
 
 
 def _read_again(judge: Judge, store: VerdictStore) -> None:

@@ -35,6 +35,8 @@ class Question:
 class Judge(Protocol):
     """Attributes:
     identity: all that its verdicts depend on besides the question: part of every key under which one is kept.
+
+    A judge whose verdicts earlier versions kept under less than that has those keys as `former_identities`.
     """
 
     identity: str
@@ -65,6 +67,11 @@ def addresses_of(judge: Judge) -> dict[str, str]:
 def reread(judge: Judge, asked: Question, verdict: Verdict) -> Verdict:
     """Return a stored verdict as the judge reads its transcript now; unchanged where the judge reads none."""
     return judge.reread(asked, verdict) if isinstance(judge, AnswerReader) else verdict
+
+
+def former_identities(judge: Judge) -> tuple[str, ...]:
+    """Return the identities that earlier versions gave a judge. What is kept under them may be another judge's."""
+    return tuple(getattr(judge, "former_identities", ()))
 
 
 def digest(*texts: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from penchant.judges.contract import SWAPPED, Done, Judge, Question, addresses_of, reread
+from penchant.judges.contract import SWAPPED, Done, Judge, Question, addresses_of, former_identities, reread
 from penchant.types import Verdict
 
 _STEPS = 1 << 64
@@ -17,6 +17,7 @@ class NoisyJudge:
     def __init__(self, judge: Judge, rate: float, seed: int = 0) -> None:
         self.judge, self.rate, self.addresses = judge, rate, addresses_of(judge)
         self.identity = f"noisy {rate} {seed} of {judge.identity}"
+        self.former_identities = tuple(f"noisy {rate} {seed} of {former}" for former in former_identities(judge))
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         self.judge.judge_many(

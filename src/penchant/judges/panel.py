@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
-from penchant.judges.contract import SWAPPED, Done, Judge, Question, addresses_of, reread
+from penchant.judges.contract import SWAPPED, Done, Judge, Question, addresses_of, former_identities, reread
 from penchant.types import Verdict, Winner
 
 
@@ -19,6 +19,9 @@ class PanelJudge:
         self.judges = tuple(judges)
         self.addresses = {full: public for judge in judges for full, public in addresses_of(judge).items()}
         self.identity = f"panel of {'; '.join(judge.identity for judge in judges)}"
+        if any(map(former_identities, judges)):
+            oldest = [(*former_identities(judge), judge.identity)[0] for judge in judges]
+            self.former_identities = (f"panel of {'; '.join(oldest)}",)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         heard: list[dict[int, Verdict]] = []

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from penchant.engine.reference import fingerprint
+from penchant.data.tokenizer_digest import digest_end_ids, digest_tokenizer
+from penchant.engine.reference import fingerprint, model_digest
 from penchant.judges.contract import Done, Question
 from penchant.judges.prompts import Template
 from penchant.models.finished import check_finished
 from penchant.models.load import load_policy
+from penchant.models.policy import Policy
 from penchant.types import PromptGroup, Response, Verdict
 
 WORDS = ("Verdict: A", "Verdict: B")
@@ -28,7 +31,9 @@ class PolicyJudge:
         check_finished(Path(model).expanduser(), "a judge")
         self.policy = load_policy(model, device=device)
         self.template, self.margin = template, margin
-        self.identity = f"policy {fingerprint(self.policy.model)} {template.digest} margin {margin}"
+        weights = fingerprint(self.policy.model)
+        self.identity = f"policy {_content_of(self.policy, weights)} {template.digest} margin {margin}"
+        self.former_identities = (f"policy {weights} {template.digest} margin {margin}",)  # of earlier versions
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         words = [Response(word, finished=False) for word in WORDS]
@@ -39,3 +44,16 @@ class PolicyJudge:
                 sure = 1 / (1 + math.exp(-abs(a - b)))
                 won = Verdict("tie") if abs(a - b) <= self.margin else Verdict("a" if a > b else "b", confidence=sure)
                 done(start + place, Verdict(won.winner, won.confidence, f"logps {a:.4f} and {b:.4f}"))
+
+
+def _content_of(policy: Policy, weights: str) -> str:
+    """Return a digest of all that a policy's verdicts depend on besides the question.
+
+    Weights alone are not enough: another rotary base or another chat template scores the same words otherwise.
+
+    Args:
+        weights: their fingerprint.
+    """
+    renderer = policy.renderer
+    parts = (model_digest(policy.model, weights), digest_tokenizer(renderer), digest_end_ids(renderer))
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32]

@@ -25,6 +25,8 @@ class RewardJudge:
         self.reward, self.margin = load_reward(reward, device=device, overflow="truncate_prompt"), margin
         self.addresses = {reward: hide_credentials(reward)}
         self.identity = f"reward {hide_credentials(reward)} {_content_of(reward)} margin {margin}"
+        if reward_kind(reward) == "built_in":  # earlier versions left the lexicon's version out
+            self.former_identities = (f"reward {reward}  margin {margin}",)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         try:
@@ -53,5 +55,5 @@ class RewardJudge:
 
 
 def _content_of(reward: str) -> str:
-    """Return a digest of what a reward's name stands for, where that may change under it: a model, a user's code."""
-    return "" if reward_kind(reward) in ("built_in", "address") else reward_content(reward, cached=True)
+    """Return what a reward's name stands for, where that may change under it: a version, a model, a user's code."""
+    return "" if reward_kind(reward) == "address" else reward_content(reward, cached=True)

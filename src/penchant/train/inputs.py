@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from penchant.data.render import Rendered, Renderer
+from penchant.data.tokenizer_digest import digest_end_ids, digest_tokenizer
 from penchant.engine.reference import fingerprint, model_digest
 from penchant.errors import OtherRun
 from penchant.models.learner import Learner
@@ -33,18 +34,20 @@ class ModelIdentity:
 
     Attributes:
         weights: the fingerprint of its weights. digest: of these, its configuration and its code.
+        end_ids: a digest of the tokens that end a response of it.
     """
 
     name: str
     weights: str
     digest: str
+    end_ids: str
 
     @classmethod
     def of(cls, learner: Learner) -> ModelIdentity:
         """Read a model's weights once for both digests."""
         model: nn.Module = learner.model
         weights = fingerprint(model)
-        return cls(learner.name, weights, model_digest(model, weights))
+        return cls(learner.name, weights, model_digest(model, weights), digest_end_ids(learner.renderer))
 
 
 def digest_groups(groups: Iterable[PromptGroup]) -> str:
@@ -77,22 +80,30 @@ def digest_prompts(prompts: Iterable[Prompt], renderer: Renderer) -> str:
 
 
 def model_inputs(policy: ModelIdentity, reference: ModelIdentity) -> dict[str, str]:
-    """Return the digests of the model that trains, as it starts, and of its reference."""
-    return {"the model": policy.digest, "the reference": reference.digest}
+    """Return the digests of the model that trains, as it starts, and of its reference.
+
+    The reference's own end tokens decide nothing: it scores what the policy's tokenizer and end tokens made.
+    """
+    return {"the model": policy.digest, "the reference": reference.digest, "the end tokens": policy.end_ids}
 
 
 def sample_inputs(samples: SampleEvaluation | None, reward: str | None) -> dict[str, str]:
     """Return the digests of what an evaluation samples for, and of its reward."""
     if samples is None:
         return {}
-    inputs = {"the prompts to sample for": digest_prompts(samples.prompts, samples.policy.renderer)}
+    renderer = samples.policy.renderer
+    inputs = {
+        "the prompts to sample for": digest_prompts(samples.prompts, renderer),
+        "the tokenizer": digest_tokenizer(renderer),  # it writes the samples' text, which the reward reads
+    }
     return inputs | ({"the reward of samples": reward_digest(reward)} if reward else {})
 
 
 def prompt_inputs(policy: Policy, trained: Sequence[PromptGroup], held: Sequence[PromptGroup]) -> dict[str, str]:
     """Return the digests of what rollouts are drawn for, and of what is held out."""
     sides = {"the prompts to train on": trained, "the held-out prompts": held}
-    return {name: digest_prompts((group.prompt for group in side), policy.renderer) for name, side in sides.items()}
+    inputs = {name: digest_prompts((group.prompt for group in side), policy.renderer) for name, side in sides.items()}
+    return inputs | {"the tokenizer": digest_tokenizer(policy.renderer)}
 
 
 def reward_inputs(reward: str, true_reward: str | None) -> dict[str, str]:
@@ -127,16 +138,24 @@ def check_unchanged_since_start(folder: RunFolder, record: Mapping[str, Any]) ->
             name = record[what].get("name") or record[what].get("path")
             raise changed_since_start(folder.path, f"the {what} ({name})")
     known = began.get("inputs")
-    if not isinstance(known, Mapping):
+    refuse_changed(folder.path, known if isinstance(known, Mapping) else {}, record["inputs"])
+    _warn_of_versions(folder, began, record)
+
+
+def refuse_changed(run: Path, known: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
+    """Compare digests with those that a run began with; a warning names those that an earlier version did not keep.
+
+    Raises:
+        OtherRun: some differ.
+    """
+    if changed := [name for name, digest in inputs.items() if known.get(name, digest) != digest]:
+        raise changed_since_start(run, " and ".join(changed))
+    if missing := [name for name in inputs if name not in known]:
         log.warning(
             "the run in %s was begun by an earlier version, which kept no digests of %s: they are taken as unchanged",
-            folder.path,
-            ", ".join(record["inputs"]),
+            run,
+            ", ".join(missing),
         )
-        known = {}
-    if changed := [name for name, digest in record["inputs"].items() if known.get(name, digest) != digest]:
-        raise changed_since_start(folder.path, " and ".join(changed))
-    _warn_of_versions(folder, began, record)
 
 
 def changed_since_start(run: Path, what: str) -> OtherRun:
