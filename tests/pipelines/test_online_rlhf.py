@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import penchant as pt
 from penchant.cli import main
-from penchant.errors import InputError
+from penchant.errors import InputError, OtherRun
 
 POLICY = {"steps": 2, "prompts_per_step": 3, "optimizer": {"learning_rate": 1e-3},
           "evaluate": {"samples": {"max_new_tokens": 4, "reward": "vader"}}}  # fmt: skip
@@ -125,7 +127,7 @@ def test_other_prompts_or_another_labeller_are_not_gone_on_with(
     prompts = tmp_path / "prompts.txt"
     text = prompts.read_text()
     prompts.write_text(text.replace("Bob", "Rob"))
-    with pytest.raises(InputError, match=r"the prompts \((train|held-out)\) changed since the run in .*online began"):
+    with pytest.raises(InputError, match=r"the prompts \((train|held-out)\).* changed since the run in .*online began"):
         pt.train(config)
     prompts.write_text(text)
     file = tmp_path / "online" / "prompts-train.jsonl"
@@ -157,6 +159,65 @@ def test_a_changed_labeller_or_changed_labels_are_refused(
         rewards.write_text(rewards.read_text().replace("len(r)", "-len(r)"))
         with pytest.raises(InputError, match="the labeller changed since the run in"):
             pt.train(config)
+
+
+def answer_first(folder: Path) -> None:
+    """Write the labels that a round waits for: of each prompt the second response wins."""
+    asked = [json.loads(line) for line in (folder / "to_label.jsonl").read_text().splitlines()]
+    answered = [row | {"comparisons": [{"winner": 1, "loser": 0}]} for row in asked if len(row["responses"]) > 1]
+    (folder / "labelled.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answered))
+
+
+def test_another_model_between_rounds_is_refused(
+    online: Callable[..., pt.OnlineRLHF], tiny_model: str, tmp_path: Path
+) -> None:
+    """The second round would take it as the reference, and as the start of its reward model."""
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    config = online("online", labeller="file", rounds=2, model={"name": str(model), "device": "cpu"})
+    with pytest.raises(InputError, match="round 1 waits for labels"):
+        pt.train(config)
+    answer_first(tmp_path / "online" / "round-1")
+    with pytest.raises(InputError, match="round 2 waits for labels"):
+        pt.train(config)
+    moved = {name: 1.2 * tensor for name, tensor in load_file(model / "model.safetensors").items()}
+    for name, change in {
+        "model.safetensors": lambda file: save_file(moved, file, {"format": "pt"}),
+        "config.json": lambda file: file.write_text(file.read_text().replace("10000.0", "500.0")),
+        "generation_config.json": lambda file: file.write_text(file.read_text().replace("256", "[256, 10]")),
+        "chat_template.jinja": lambda file: file.write_text(DATED.replace("%d", "today")),
+    }.items():
+        file = model / name
+        before = file.read_bytes() if file.exists() else None
+        change(file)
+        assert not file.exists() or file.read_bytes() != before
+        with pytest.raises(OtherRun, match=r"^the model( and the rendered prompts)? changed since the run in .*online"):
+            pt.train(config)
+        file.unlink() if before is None else file.write_bytes(before)
+    with pytest.raises(InputError, match="round 2 waits for labels"):
+        pt.train(config)
+
+
+DATED = (
+    "{{ strftime_now('%d') }}{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+
+
+def test_a_template_that_writes_the_date_is_refused_on_another_day(
+    online: Callable[..., pt.OnlineRLHF], tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    (model / "chat_template.jinja").write_text(DATED)
+    config = online("online", labeller="file", model={"name": str(model), "device": "cpu"})
+    try:
+        for zone, words in (("UTC-14", "waits for labels"), ("UTC+12", "^the rendered prompts changed since")):
+            monkeypatch.setenv("TZ", zone)  # 26 hours between them: another date at any hour
+            time.tzset()
+            with pytest.raises(InputError, match=words):
+                pt.train(config)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_two_processes_do_not_work_in_one_folder(online: Callable[..., pt.OnlineRLHF], tmp_path: Path) -> None:
@@ -193,10 +254,8 @@ def test_people_label_between_rounds(online: Callable[..., pt.OnlineRLHF], tmp_p
     with pytest.raises(InputError, match="waits for labels"):
         pt.train(config)
     folder = tmp_path / "people" / "round-1"
-    asked = [json.loads(line) for line in (folder / "to_label.jsonl").read_text().splitlines()]
-    assert len(asked) == 3
-    answered = [row | {"comparisons": [{"winner": 1, "loser": 0}]} for row in asked if len(row["responses"]) > 1]
-    (folder / "labelled.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answered))
+    assert len((folder / "to_label.jsonl").read_text().splitlines()) == 3
+    answer_first(folder)
     assert pt.train(config).metrics["status"] == "done"
 
 

@@ -186,9 +186,17 @@ def _split(config: OnlineRLHF) -> dict[str, list[PromptGroup]]:
 
 def _inputs(config: OnlineRLHF, sides: Mapping[str, Sequence[PromptGroup]]) -> dict[str, str]:
     """Return the digests of what decides all rounds; what decides a stage stands in that stage's own record."""
-    from penchant.train.inputs import digest_prompt_texts, reward_digest
+    from penchant.models.load import load_renderer
+    from penchant.rewards.content import model_content
+    from penchant.train.inputs import digest_prompt_texts, digest_prompts, reward_digest
 
+    model, template = config.model, config.data.template
+    renderer = load_renderer(model.name, template=template, trust_remote_code=model.trust_remote_code)
     inputs = {f"the prompts ({side})": digest_prompt_texts(groups) for side, groups in sides.items()}
+    # every round reads the model anew, as the reference and as the start of its reward model
+    inputs["the model"] = model_content(model.name, cached=True)
+    prompts = [group.prompt for groups in sides.values() for group in groups]
+    inputs["the rendered prompts"] = digest_prompts(prompts, renderer)  # a template may write today's date
     return inputs if config.labeller == PEOPLE else {**inputs, "the labeller": reward_digest(config.labeller)}
 
 
@@ -198,11 +206,11 @@ def _begin(
     """Write the record and the prompts of a new pipeline; refuse to go on where either is another now.
 
     Raises:
-        OtherRun: prompts or labeller changed since the pipeline began.
+        OtherRun: prompts, model or labeller changed since the pipeline began.
         InputError: a file of it is damaged.
     """
     from penchant.data import load_prompts, write_groups
-    from penchant.train.inputs import changed_since_start, digest_prompt_texts
+    from penchant.train.inputs import digest_prompt_texts, refuse_changed
     from penchant.train.provenance import provenance_of_files
 
     record = folder.path / "provenance.json"
@@ -215,8 +223,7 @@ def _begin(
         elif groups:
             write_groups(groups, file)
             folder.list_files(file.name)
-    if changed := [name for name, digest in inputs.items() if known.get(name, digest) != digest]:
-        raise changed_since_start(folder.path, " and ".join(changed))
+    refuse_changed(folder.path, known if record.exists() else {**inputs, **known}, inputs)
     if not record.exists():
         folder.write_json("provenance.json", provenance_of_files([config.data.path], config.seed) | {"inputs": inputs})
 

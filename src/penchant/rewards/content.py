@@ -12,8 +12,8 @@ from penchant.files import read_json
 from penchant.models.builtin import EMBEDDED, WHEELS
 from penchant.models.hub import kept_folder
 from penchant.redact import hide_credentials
+from penchant.rewards.code_digest import code_content
 from penchant.rewards.names import check_reward, classifier_name, function_name, reward_kind
-from penchant.rewards.user_code import code_content
 
 LENGTH = 12  # hexadecimal digits
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")

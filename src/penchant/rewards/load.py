@@ -43,6 +43,9 @@ def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error"
     Raises:
         InputError: no such name, file, module or function (with names like it), a module that fails when it
             is imported, something that cannot be called, or an address that is none.
+
+    What is computed with a function is kept under its code (`penchant.rewards.code_digest`). That does not hold what
+    no import statement shows: modules that `importlib` imports, files that the code reads, environment variables.
     """
     match reward_kind(spec):
         case "classifier":

@@ -11,7 +11,6 @@ import ast
 import builtins
 import hashlib
 import importlib
-import importlib.metadata
 import importlib.util
 import logging
 import pkgutil
@@ -66,7 +65,7 @@ def find_file(source: str) -> Path | None:
     parts = source.split(".")
     if not all(part.isidentifier() for part in parts):
         return None
-    return _module_file(Path.cwd().joinpath(*parts))
+    return module_file(Path.cwd().joinpath(*parts))
 
 
 def check_function(source: str, name: str, refuse: Refuse) -> None:
@@ -75,7 +74,7 @@ def check_function(source: str, name: str, refuse: Refuse) -> None:
     Raises:
         InputError: there is no such file or module, the file is no Python, or it binds no such name.
     """
-    file = find_file(source) or _installed_file(source)
+    file = find_file(source) or installed_file(source)
     if file is None:
         if source.endswith(".py") or not _is_installed(source):
             load_module(source, refuse)  # says what is missing, and what is like it
@@ -89,23 +88,6 @@ def check_function(source: str, name: str, refuse: Refuse) -> None:
     bound = _bound_names(tree)
     if bound is not None and name not in bound:
         raise refuse(f"{source} has no `{name}`{near(name, sorted(bound))}")
-
-
-def code_content(source: str) -> str:
-    """Return a digest of the code behind a path or a module's name: the file, and the files beside it that it imports.
-
-    Of an installed package it is the module's file and the package's version; empty where nothing is found.
-    """
-    file = find_file(source)
-    if file is not None:
-        files = _with_siblings(file)
-        return _digest(*(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files))
-    installed = _installed_file(source)
-    if installed is None:
-        return ""
-    names = importlib.metadata.packages_distributions().get(source.partition(".")[0], [])
-    versions = sorted(f"{name} {importlib.metadata.version(name)}" for name in set(names))
-    return _digest(source, hashlib.sha256(installed.read_bytes()).hexdigest(), *versions)
 
 
 def describe_error(error: BaseException) -> str:
@@ -156,7 +138,7 @@ def _run(file: Path, loaded: dict[Path, ModuleType]) -> ModuleType:
     assert spec is not None  # a .py file always has a loader
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    vars(module)["__builtins__"] = {**vars(builtins), "__import__": _importer(_folder(file), loaded)}
+    vars(module)["__builtins__"] = {**vars(builtins), "__import__": _importer(folder_of_imports(file), loaded)}
     loaded[file] = sys.modules[name] = module  # dataclasses and pickle look their module up there
     try:
         spec.loader.exec_module(module)
@@ -171,7 +153,7 @@ def _own_name(file: Path) -> str:
     return f"penchant_user_{stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
 
 
-def _folder(file: Path) -> Path:
+def folder_of_imports(file: Path) -> Path:
     """Return the folder whose files a file imports by name."""
     return file.parent.parent if file.name == "__init__.py" else file.parent
 
@@ -187,7 +169,7 @@ def _importer(folder: Path, loaded: dict[Path, ModuleType]) -> Callable[..., Any
         level: int = 0,
     ) -> ModuleType:
         top, _, rest = name.partition(".")
-        file = None if level else _sibling(folder, top)
+        file = None if level else find_sibling(folder, top)
         if file is None:
             return builtins.__import__(name, scope, local, fromlist or (), level)
         module = loaded.get(file) or _run(file, loaded)
@@ -202,18 +184,18 @@ def _importer(folder: Path, loaded: dict[Path, ModuleType]) -> Callable[..., Any
     return import_name
 
 
-def _sibling(folder: Path, name: str) -> Path | None:
+def find_sibling(folder: Path, name: str) -> Path | None:
     """Return the file beside it that a file means by an import; None where the name is an installed module's."""
-    file = _module_file(folder / name)
+    file = module_file(folder / name)
     if file is None or name in sys.stdlib_module_names:
         return None
-    if _spec(name) is None or _installed_file(name) == file:
+    if module_spec(name) is None or installed_file(name) == file:
         return file
     log.warning("%s is not what `import %s` gives, an installed package is: rename the file", file, name)
     return None
 
 
-def _module_file(base: Path) -> Path | None:
+def module_file(base: Path) -> Path | None:
     for path in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
         if path.is_file():
             return path.resolve()
@@ -221,16 +203,16 @@ def _module_file(base: Path) -> Path | None:
 
 
 def _is_installed(name: str) -> bool:
-    return name in sys.stdlib_module_names or _spec(name) is not None
+    return name in sys.stdlib_module_names or module_spec(name) is not None
 
 
-def _installed_file(name: str) -> Path | None:
-    spec = _spec(name)
+def installed_file(name: str) -> Path | None:
+    spec = module_spec(name)
     path = Path(spec.origin) if spec is not None and spec.origin else None
     return path.resolve() if path is not None and path.is_file() else None
 
 
-def _spec(name: str) -> importlib.machinery.ModuleSpec | None:
+def module_spec(name: str) -> importlib.machinery.ModuleSpec | None:
     try:
         return importlib.util.find_spec(name)
     except (ImportError, ValueError, AttributeError):
@@ -245,43 +227,12 @@ def _absent(source: str) -> str:
 
 def _absent_sibling(file: Path | None, error: ModuleNotFoundError) -> str:
     """Return what to do where a package's own module is imported by an absolute name."""
-    if file is None or error.name is None or _module_file(file.parent / error.name.partition(".")[0]) is None:
+    if file is None or error.name is None or module_file(file.parent / error.name.partition(".")[0]) is None:
         return ""
     return f" (it is a file of the same package: import it by `from .{error.name} import ...`)"
 
 
 # -- what a file holds, found in its syntax tree --------------------------------------------------------------------
-
-
-def _with_siblings(file: Path) -> list[Path]:
-    """Return a file and all files beside it that it imports, and those that these import; all of a package."""
-    found: dict[Path, None] = {}
-    waiting = [file.resolve()]
-    while waiting:
-        path = waiting.pop()
-        if path in found:
-            continue
-        found[path] = None
-        if (path.parent / "__init__.py").is_file():
-            waiting += path.parent.rglob("*.py")
-        folder = _folder(path)
-        waiting += filter(None, (_sibling(folder, name) for name in _imported(path)))
-    return sorted(found)
-
-
-def _imported(file: Path) -> set[str]:
-    """Return the first parts of the names that a file imports, wherever in it."""
-    try:
-        tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError):
-        return set()
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-            names.add(node.module.partition(".")[0])
-    return names
 
 
 def _bound_names(tree: ast.Module) -> set[str] | None:
@@ -306,7 +257,3 @@ def _bound_names(tree: ast.Module) -> set[str] | None:
                 names.add(node.id)
         waiting += ast.iter_child_nodes(node)
     return names
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode("utf-8", errors="surrogatepass")).hexdigest()[:16]
