@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
+from length_models import SIZES, dynamic, longrope
 from penchant import digests
 from penchant.digests import DamagedFile, append_block_digests
+from penchant.engine.reference import configuration, fingerprint
 from penchant.errors import InputError
 from penchant.models.policy import Policy
 from penchant.types import PromptGroup
@@ -219,3 +222,14 @@ def test_weights_that_nobody_trains_are_digested_once(stories: str, monkeypatch:
     for texts in (TEXTS[:1], TEXTS[:2]):
         read(texts)
     assert len(digested) == 1
+
+
+def test_activations_of_versions_that_mixed_lengths_are_not_read() -> None:
+    """Those of models whose numbers depend on the length of the pass; those of all others are."""
+    for model, same in ((longrope(), False), (dynamic(), False), (tiny(), True)):
+        before = hashlib.sha256((fingerprint(model) + configuration(model)).encode()).hexdigest()[:16]
+        assert (digest_of(model) == before) == same
+
+
+def tiny() -> torch.nn.Module:
+    return LlamaForCausalLM(LlamaConfig(**SIZES))

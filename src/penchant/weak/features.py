@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from penchant.digests import DamagedFile, append_block_digests
+from penchant.engine.lengths import ANY_LENGTH, length_classes
 from penchant.engine.reference import configuration, fingerprint
 from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET, evaluating
 from penchant.engine.tree import fill
@@ -89,8 +90,14 @@ def activations(
 
 
 def digest_of(model: nn.Module) -> str:
-    """Of a model's weights and of its configuration, which has numbers that are no weights, such as a rotary base."""
-    return hashlib.sha256((fingerprint(model) + configuration(model)).encode()).hexdigest()[:16]
+    """Of a model's weights and of its configuration, which has numbers that are no weights, such as a rotary base.
+
+    Where a row's numbers depend on the length of its pass, versions that had rows of all lengths in one pass left
+    activations that are wrong: the digest is another one there.
+    """
+    classes = length_classes(model.config.get_text_config())  # type: ignore[operator, union-attr]
+    apart = "" if classes == ANY_LENGTH else "classes of lengths"
+    return hashlib.sha256((fingerprint(model) + configuration(model) + apart).encode()).hexdigest()[:16]
 
 
 def depth_of(model: nn.Module) -> int:
