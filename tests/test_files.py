@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from penchant.data.write import appearing_whole
 from penchant.files import (
     APPEND,
     LOCK,
@@ -171,3 +172,14 @@ def test_no_writer_follows_a_planted_link(
     }[writer]
     write()
     assert victim.read_text() == "precious"
+
+
+def test_an_export_of_what_people_judged_is_its_owners_alone(tmp_path: Path) -> None:
+    for private, mode in ((True, 0o600), (False, 0o644)):
+        umask = os.umask(0o022)
+        try:
+            with appearing_whole(tmp_path / "out.jsonl", private=private) as stream:
+                stream.write(b"{}\n")
+        finally:
+            os.umask(umask)
+        assert (tmp_path / "out.jsonl").stat().st_mode & 0o777 == mode

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -144,6 +147,36 @@ def test_a_slow_endpoint_times_out_and_is_asked_again(endpoint: Endpoint) -> Non
     endpoint.answers = [is_slow, is_slow]
     with pytest.raises(RunError, match="2 attempts failed, the last because TimeoutError"):
         quick(endpoint.url, timeout_s=0.1, attempts=2)(PAIRS)
+
+
+@pytest.mark.parametrize("where", ["header", "body"])
+def test_a_server_that_drips_does_not_hold_a_run(endpoint: Endpoint, where: str) -> None:
+    """A byte before each time-out would keep a connection for years."""
+
+    def drips(handler: Any) -> None:
+        start = b"HTTP/1.1 200 OK\r\n" + (b"Content-Length: 1000\r\n\r\n" if where == "body" else b"X-Long: ")
+        with contextlib.suppress(OSError):
+            handler.wfile.write(start)
+            for _ in range(400):
+                time.sleep(0.05)
+                handler.wfile.write(b" ")
+
+    endpoint.answers = [drips, drips]
+    begun = time.monotonic()
+    with pytest.raises(RunError, match="2 attempts failed"):
+        HTTPReward(endpoint.url, timeout_s=0.2, attempts=2, first_wait_s=0.01)(PAIRS)
+    assert time.monotonic() - begun < 8
+
+
+def test_no_clock_outlives_its_answer(endpoint: Endpoint) -> None:
+    before = threading.active_count()
+    for _ in range(20):
+        HTTPReward(endpoint.url)(PAIRS)
+    gc.collect()
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before + 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert threading.active_count() <= before + 2
 
 
 def test_the_endpoint_may_say_how_long_to_wait(endpoint: Endpoint) -> None:

@@ -172,3 +172,18 @@ def test_kinds_by_their_first_bytes() -> None:
     assert {form: kind_of(picture("red", form)[:16]) for form in forms} == forms
     assert kind_of(b"") is None
     assert kind_of(b"RIFF0000WAVE") is None
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (60_000).to_bytes(4, "big") * 2 + bytes(8),
+        b"GIF89a" + b"\xff" * 4 + bytes(22),
+        b"RIFF" + bytes(4) + b"WEBPVP8X" + bytes(8) + b"\xff" * 6 + bytes(2),
+    ],
+)
+def test_a_picture_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, head: bytes) -> None:
+    name = {b"\x89": "a.png", b"G": "a.gif", b"R": "a.webp"}[head[:1]]
+    (tmp_path / name).write_bytes(head)
+    with pytest.raises(InputError, match=r"\d+ x \d+ pixels"):
+        pictures_of(f"![a]({name})", tmp_path)

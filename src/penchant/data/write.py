@@ -8,6 +8,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -101,11 +102,15 @@ def _comparison_value(comparison: Comparison) -> dict[str, Any]:
 
 
 @contextmanager
-def appearing_whole(path: Path) -> Iterator[IO[bytes]]:
-    """A stream to a temporary file beside `path`, which takes that name only if the block ends well."""
+def appearing_whole(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
+    """Yield a stream to a temporary file beside `path`, which takes that name only if the block ends well.
+
+    Args:
+        private: nobody but its owner may read the file.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("xb") as raw:
+        with open(temporary, "xb", opener=partial(os.open, mode=0o600 if private else 0o666)) as raw:
             if path.name.endswith(".gz"):
                 # no name and no time inside, so that equal content gives equal bytes
                 with gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:

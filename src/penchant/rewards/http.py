@@ -7,12 +7,16 @@ The endpoint is sent `{"pairs": [{"prompt": ..., "response": ...}, ...]}` and an
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import logging
+import socket
+import threading
 import time
 import urllib.error
 import urllib.request
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +36,7 @@ MOST_WAIT_S = 60.0  # between two attempts, whatever `Retry-After` asks for
 TRY_AGAIN = (429, *range(500, 600))  # busy or broken; any other status says that asking again is of no use
 FORM = '{"pairs": [{"prompt": "...", "response": "..."}, ...]}'
 ANSWER = '{"rewards": [...]} with a number for each pair'
+PATIENCE = 5  # times `timeout_s`, for a whole answer
 EXCERPT = 120  # characters of an answer that a message shows
 
 
@@ -44,7 +49,7 @@ class HTTPReward:
             and shown in no message, even if the endpoint sends them back; the token in `$PENCHANT_REWARD_TOKEN`,
             where there is one, goes before them.
         batch: pairs of one request, at most.
-        timeout_s: seconds that connecting, and each wait for data, may take.
+        timeout_s: seconds that connecting, and each wait for data, may take; a whole answer, five times as many.
         attempts: how often a request is sent before giving up.
         first_wait_s: seconds before the second attempt; each further wait is twice as long.
 
@@ -74,7 +79,7 @@ class HTTPReward:
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[Any]:
         """The endpoint's rewards as they came; `checked_reward` looks at each."""
-        opener = urllib.request.build_opener(_NoRedirect, *_proxies(self.url))
+        opener = urllib.request.build_opener(_NoRedirect, _BoundedHTTP, _BoundedHTTPS, *_proxies(self.url))
         rewards: list[Any] = []
         for start in range(0, len(pairs), self.batch):
             some = pairs[start : start + self.batch]
@@ -159,6 +164,47 @@ class HTTPReward:
         """Return the beginning of an answer, for a message; redacted before it is cut, or a part would stay."""
         text = self._safe(body.decode(errors="replace"))
         return ascii(text if len(text) <= EXCERPT else f"{text[: EXCERPT - 3]}...")
+
+
+class _Bounded(http.client.HTTPConnection):
+    """A connection that is shut after a while, so that no server keeps it with a byte now and then."""
+
+    def connect(self) -> None:
+        super().connect()
+        self.late = threading.Event()
+        clock = threading.Timer(PATIENCE * (self.timeout or 0), _shut, [weakref.ref(self.sock), self.late])
+        clock.daemon = True
+        clock.start()
+        weakref.finalize(self.sock, clock.cancel)  # the answer outlives this object, and its clock ends with it
+
+    def getresponse(self) -> http.client.HTTPResponse:
+        response = super().getresponse()
+        if self.late.is_set():  # the end of the connection looks like the end of the header
+            response.close()
+            raise TimeoutError("the answer did not come to its end in time")
+        return response
+
+
+class _BoundedTLS(_Bounded, http.client.HTTPSConnection):
+    """The same under TLS."""
+
+
+class _BoundedHTTP(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_Bounded, req)
+
+
+class _BoundedHTTPS(urllib.request.HTTPSHandler):
+    def https_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_BoundedTLS, req)
+
+
+def _shut(connection: weakref.ref[socket.socket], late: threading.Event) -> None:
+    """End a connection that is still there; whoever reads from it finds it cut short."""
+    late.set()
+    if (found := connection()) is not None:
+        with contextlib.suppress(OSError):
+            found.shutdown(socket.SHUT_RDWR)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -180,7 +180,7 @@ def _export(config: Collect, path: Path) -> int:
             lines = list(as_jsonl(session))
     finally:
         database.close()
-    with appearing_whole(path) as stream:
+    with appearing_whole(path, private=True) as stream:
         stream.writelines(lines)
     print(f"{len(lines)} prompts with judgments written to {path}")
     return 0

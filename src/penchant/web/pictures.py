@@ -21,6 +21,8 @@ from penchant.web.markdown import addresses_of_pictures
 
 MOST_BYTES = 8 * 2**20
 """Of one picture; people look at it on a phone, too."""
+MOST_PIXELS = 100_000_000
+"""Of one picture, by its header: 8 MiB of PNG may unpack to hundreds of gigabytes in the browser of whoever judges."""
 LOCAL = re.compile(r"(?!/)(?![a-z][a-z0-9+.-]*:)[^\\?#]+\.(png|jpe?g|gif|webp)", re.IGNORECASE)
 REMOTE = re.compile(r"(https?:)?//", re.IGNORECASE)
 
@@ -83,7 +85,13 @@ def _read(folder: Path, address: str) -> Picture:
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"the picture {path} is larger than {MOST_BYTES // 2**20} MiB; make it smaller")
         with path.open("rb") as stream:
-            media_type = kind_of(stream.read(16))
+            head = stream.read(32)
+            media_type = kind_of(head)
+            width, height = size_of(head)
+            if width * height > MOST_PIXELS:
+                raise InputError(
+                    f"the picture {path} has {width} x {height} pixels, which a browser cannot hold; make it smaller"
+                )
             stream.seek(0)
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except InputError:
@@ -94,6 +102,17 @@ def _read(folder: Path, address: str) -> Picture:
     if media_type is None:
         raise InputError(f"{path} is named as a picture, but is no PNG, JPEG, GIF or WebP")
     return Picture(path, digest, media_type)
+
+
+def size_of(head: bytes) -> tuple[int, int]:
+    """Return the width and height that the first 32 bytes of a PNG, GIF or extended WebP say; (0, 0) where none do."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
+    if head[8:16] == b"WEBPVP8X":
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+    return 0, 0
 
 
 def kind_of(head: bytes) -> str | None:
