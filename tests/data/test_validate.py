@@ -212,3 +212,13 @@ def test_rows_that_all_become_the_same_tokens_or_are_all_too_long_are_refused(tm
     assert check_preferences(path, renderer=renderer(CHATML)).refusals == ()
     (long,) = check_preferences(path, renderer=renderer(CHATML), max_length=4, overflow="drop").refusals
     assert "longer than max_length=4, so overflow=drop leaves nothing" in long
+
+
+def test_contradictions_are_refused_where_training_would_be_told_to(tmp_path: Path) -> None:
+    pairs = save(tmp_path / "a.jsonl", trl("q", " a", " b"), trl("q", " b", " a"))
+    rows = [{"prompt": "q", "completion": "x", "label": label} for label in (True, False)]
+    labels = save(tmp_path / "b.jsonl", *rows)
+    for path, words in ((pairs, "preferred in both directions"), (labels, "labelled both good and bad")):
+        assert check_preferences(path).refusals == ()
+        (refusal,) = check_preferences(path, contradictions="error").refusals
+        assert words in refusal

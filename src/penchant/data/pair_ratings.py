@@ -98,13 +98,14 @@ def rated_pair(row: Row, prompt: Prompt, chosen: str, rejected: str) -> PromptGr
     if named is None:
         return pair(prompt, chosen, rejected, tie=tie)
     fields, values = named
-    scores = [as_number(value, field) for value, field in zip(values, fields, strict=True)]
+    scores = [as_number(value, cut(field)) for value, field in zip(values, fields, strict=True)]
     if scores[0] < scores[1]:
-        columns = dict.fromkeys(field.partition("[")[0] for field in fields)
+        columns = dict.fromkeys(cut(field.partition("[")[0]) for field in fields)
+        good, bad = map(cut, fields)
         left_out = ", ".join(f"{column}: null" for column in columns)
         raise RowError(
             "value",
-            f"field {fields[0]!r} ({scores[0]:g}) is below field {fields[1]!r} ({scores[1]:g}), so the ratings "
+            f"field {good!r} ({scores[0]:g}) is below field {bad!r} ({scores[1]:g}), so the ratings "
             f"contradict the preference. Correct the row, or leave the ratings out (data.columns={{{left_out}}})",
         )
     return pair(prompt, chosen, rejected, tie=tie or scores[0] == scores[1], scores=scores)

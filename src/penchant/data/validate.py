@@ -59,6 +59,7 @@ def check_preferences(
     ties: Ties = "error",
     bad_rows: BadRows = "error",
     overflow: str = "error",
+    contradictions: str = "warn",
 ) -> CheckReport:
     """Count what a preference file holds; bad rows are listed, not raised.
 
@@ -68,8 +69,8 @@ def check_preferences(
         renderer: measures lengths in tokens and finds unstable boundaries; without it lengths are characters.
         max_length: tokens of prompt and response; longer ones are counted. The renderer's own limit if not
             given.
-        layout, split, columns, ties, bad_rows: as for `load_preferences`. overflow: as for training (`error`, `drop`,
-            `truncate_prompt`).
+        layout, split, columns, ties, bad_rows: as for `load_preferences`. overflow, contradictions: as for training
+            (`error`, `drop`, `truncate_prompt`; `warn`, `error`).
 
     Raises:
         InputError: the file cannot be read at all, is empty, or no row is of a known layout.
@@ -83,7 +84,10 @@ def check_preferences(
     return dataclasses.replace(
         report,
         problems=tuple(problems_of(report)),
-        refusals=tuple(_refusals(report, parsed, ties=ties, bad_rows=bad_rows, overflow=overflow)),
+        refusals=(
+            *_refusals(report, parsed, ties=ties, bad_rows=bad_rows, overflow=overflow),
+            *(_contradictions(report) if contradictions == "error" else ()),
+        ),
     )
 
 
@@ -151,6 +155,14 @@ def _refusals(report: CheckReport, parsed: Parsed, *, ties: Ties, bad_rows: BadR
     yield from _nothing_to_learn(report, parsed)
     if report.tokens is not None:
         yield from _token_refusals(report, report.tokens, overflow)
+
+
+def _contradictions(report: CheckReport) -> Iterator[str]:
+    """Yield what training refuses under `contradictions=error`."""
+    if report.contradictions:
+        yield f"{report.source}: {report.contradictions} pairs of responses are preferred in both directions"
+    if report.labels is not None and report.labels[2]:
+        yield f"{report.source}: {report.labels[2]} responses are labelled both good and bad"
 
 
 def _nothing_to_learn(report: CheckReport, parsed: Parsed) -> Iterator[str]:
