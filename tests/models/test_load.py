@@ -181,21 +181,71 @@ def test_the_built_in_model_is_converted_once_and_answers(smollm2) -> None:  # t
     assert "Paris" in texts[0]
 
 
-def test_a_gguf_file_is_known_by_its_whole_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An edit in the middle of a large file, by somebody who restores size and time."""
+def write_gguf(source: str, file: Path) -> None:
+    """Write a Llama's folder as a GGUF file, as llama.cpp's converter does: float32, rows of q and k interleaved."""
+    from gguf import GGUFWriter, TokenType
+    from transformers import AutoTokenizer
 
-    def converted(path: Path, folder: Path) -> None:
-        (folder / "config.json").write_text(path.read_bytes()[2**21 : 2**21 + 1].hex())
+    network, tokenizer = AutoModelForCausalLM.from_pretrained(source), AutoTokenizer.from_pretrained(source)
+    config, tokens = network.config, sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().get)
+    writer = GGUFWriter(file, "llama")
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(10_000.0)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    tokens[-2] = "ab"  # for the rarest byte: the reader asks for at least one merge
+    writer.add_token_list(tokens)
+    writer.add_token_merges(["a b"])
+    writer.add_token_types([TokenType.NORMAL] * (len(tokens) - 1) + [TokenType.CONTROL])
+    writer.add_eos_token_id(tokenizer.eos_token_id)
+    names = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
+    inside = {
+        "self_attn.q_proj": "attn_q",
+        "self_attn.k_proj": "attn_k",
+        "self_attn.v_proj": "attn_v",
+        "self_attn.o_proj": "attn_output",
+        "mlp.gate_proj": "ffn_gate",
+        "mlp.up_proj": "ffn_up",
+        "mlp.down_proj": "ffn_down",
+        "input_layernorm": "attn_norm",
+        "post_attention_layernorm": "ffn_norm",
+    }
+    for layer in range(config.num_hidden_layers):
+        names |= {f"model.layers.{layer}.{key}": f"blk.{layer}.{value}" for key, value in inside.items()}
+    heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
+    for key, weight in network.state_dict().items():
+        module = key.removesuffix(".weight")
+        if count := heads.get(module.rpartition(".")[2]):
+            weight = weight.unflatten(0, (count, 2, -1)).transpose(1, 2).reshape(weight.shape)
+        writer.add_tensor(f"{names[module]}.weight", weight.contiguous().numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
 
-    monkeypatch.setattr("penchant.models.builtin._save_dequantized", converted)
+
+def test_a_gguf_file_is_known_by_its_whole_content(tiny_model: str, tmp_path: Path) -> None:
+    """An edit of one weight in its middle, by somebody who restores size and time."""
     file = tmp_path / "model.gguf"
-    file.write_bytes(bytes(2**22))
-    before, times = convert_gguf(file), file.stat()
-    assert convert_gguf(file) == before
-    with file.open("r+b") as opened:
-        opened.seek(2**21)
-        opened.write(b"\x01")
+    write_gguf(tiny_model, file)
+    before, times = load_policy(file, device="cpu"), file.stat()
+    wanted = load_policy(tiny_model, device="cpu").model.state_dict()
+    assert all(torch.equal(weight, wanted[key]) for key, weight in before.model.state_dict().items())
+    folder = convert_gguf(file)
+    assert convert_gguf(file) == folder
+    weight = wanted["model.layers.1.mlp.down_proj.weight"]
+    content = file.read_bytes()
+    assert content.count(weight.numpy().tobytes()) == 1
+    file.write_bytes(content.replace(weight.numpy().tobytes(), (-weight).numpy().tobytes()))
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
-    after = convert_gguf(file)
-    assert after != before
-    assert [(folder / "config.json").read_text() for folder in (before, after)] == ["00", "01"]
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (times.st_size, times.st_mtime_ns)
+    assert convert_gguf(file) != folder
+    after = load_policy(file, device="cpu").model.state_dict()
+    assert torch.equal(after["model.layers.1.mlp.down_proj.weight"], -weight)
+    assert (folder / "model.safetensors").exists()  # of the file as it was, for whoever puts it back

@@ -18,8 +18,6 @@ from penchant.data.rendered import Branch, Rendered
 from penchant.engine.score import Scorer
 from penchant.engine.tree import Packing
 from penchant.errors import InputError
-from penchant.losses.batchwise import aot, aot_unpaired, ld_logps, plackett_luce, wpo_weights
-from penchant.losses.preference import dpo
 from penchant.losses.settings import AOT, LDDPO, WPO, AOTUnpaired, ChosenNLL, PlackettLuce, Sigmoid, WeightedSum
 from penchant.train import objectives
 from penchant.train.batch import Dataset, micro_batches
@@ -95,44 +93,69 @@ def reference_model() -> nn.Module:
     return model
 
 
+def log_sigmoid(x: Tensor) -> Tensor:
+    return -torch.log1p(torch.exp(-x))
+
+
 def written_out(name: str, model: nn.Module, data: Dataset) -> Tensor:
-    """The loss of the whole step by the published functions on token matrices, one response at a time."""
+    """The loss of the whole step as the papers write it, in loops over tokens. None of our losses is called."""
     other = reference_model()
-    rows = [token_rows(model, row) for row in data.rendered]
+    policy = [token_rows(model, row) for row in data.rendered]
     with torch.no_grad():
-        refs = [token_rows(other, row)[0] for row in data.rendered]
-    if name == "plackett_luce":
-        losses = [
-            plackett_luce(rows[g][0].sum(1)[list(r)][None], refs[g].sum(1)[list(r)][None], beta=BETA)
-            for g, r in RANKINGS.items()
-        ]
-        return torch.cat(losses).mean()
+        reference = [token_rows(other, row)[0] for row in data.rendered]
+
+    def ratio(group: int, response: int) -> Tensor:
+        return policy[group][0][response].sum() - reference[group][response].sum()
+
+    if name == "plackett_luce":  # Rafailov et al. 2023, A.3: each place is a choice among what is left
+        likelihoods = []
+        for group, ranking in RANKINGS.items():
+            scores = torch.stack([BETA * ratio(group, response) for response in ranking])
+            chosen = [scores[place] - scores[place:].exp().sum().log() for place in range(len(ranking))]
+            likelihoods.append(torch.stack(chosen).sum())
+        return -torch.stack(likelihoods).mean()
+
+    def value(number: Tensor) -> float:
+        return float(number.detach())
+
     pairs = [(group, *pair) for group, some in PAIRS.items() for pair in some]
-    columns = [
-        torch.stack([table[group][side].sum() for group, *sides in pairs for side in [sides[which]]])
-        for table in ([logps for logps, _, _ in rows], refs)
-        for which in (0, 1)
-    ]
-    if name == "aot":
-        return aot(*columns, beta=BETA).mean()
-    if name == "aot_unpaired":
-        return aot_unpaired(*columns, beta=BETA, label_smoothing=0.1).mean()
-    chosen, rejected = (torch.tensor([rows[g][2][pair[w]] for g, *pair in pairs]) for w in (0, 1))
-    matrices = [
-        torch.stack([table[group][pair[which]] for group, *pair in pairs])
-        for table in ([logps for logps, _, _ in rows], refs)
-        for which in (0, 1)
-    ]
-    if name == "ld_dpo":
-        sides = [(chosen, rejected), (rejected, chosen)] * 2
-        sums = [ld_logps(part, *lengths, alpha=0.4) for part, lengths in zip(matrices, sides, strict=True)]
-        return dpo(*sums, beta=BETA).mean()
-    plain = dpo(*columns, beta=BETA)
-    if name == "sum":
-        return (2.0 * plain - 0.5 * columns[0] / chosen).mean()
-    squares = [torch.stack([rows[group][1][pair[which]] for group, *pair in pairs]) for which in (0, 1)]
-    masks = [torch.arange(32) < lengths[:, None] for lengths in (chosen, rejected)]
-    return (wpo_weights(*matrices[:2], *squares, *masks) * plain).mean()
+    if name.startswith("aot"):  # Melnyk et al. 2024: one sample dominates the other, quantile by quantile
+        if name == "aot":
+            better = [policy[group][0][winner].sum() - policy[group][0][loser].sum() for group, winner, loser in pairs]
+            worse = [reference[group][winner].sum() - reference[group][loser].sum() for group, winner, loser in pairs]
+        else:
+            better, worse = ([ratio(pair[0], pair[side]) for pair in pairs] for side in (1, 2))
+        gaps = BETA * (torch.stack(sorted(better, key=value)) - torch.stack(sorted(worse, key=value)))
+        flipped = 0.1 if name == "aot_unpaired" else 0.0
+        return -((1 - flipped) * log_sigmoid(gaps) + flipped * log_sigmoid(-gaps)).mean()
+    return torch.stack(
+        [of_pair(name, policy[group], reference[group], winner, loser) for group, winner, loser in pairs]
+    ).mean()
+
+
+def of_pair(name: str, policy: tuple[Tensor, Tensor, Tensor], reference: Tensor, winner: int, loser: int) -> Tensor:
+    """The loss of one pair, from matrices (responses, tokens) of its group."""
+    logps, squares, lengths = policy
+    counted = {
+        response: [
+            0.4 if name == "ld_dpo" and token >= min(lengths[winner], lengths[loser]) else 1.0  # Liu et al. 2024, alpha
+            for token in range(lengths[response])
+        ]
+        for response in (winner, loser)
+    }
+
+    def total(table: Tensor, response: int) -> Tensor:
+        return torch.stack([weight * table[response, token] for token, weight in enumerate(counted[response])]).sum()
+
+    margin = total(logps, winner) - total(reference, winner) - total(logps, loser) + total(reference, loser)
+    loss = -log_sigmoid(BETA * margin)
+    if name == "sum":  # twice DPO and half of the chosen response's mean negative logp
+        return 2.0 * loss - 0.5 * logps[winner].sum() / lengths[winner]
+    if name == "wpo":  # Zhou et al. 2024, eq. 2, with the alignment by sampled outputs
+        likely = [logps[i, token] - squares[i, token] for i in (winner, loser) for token in range(lengths[i])]
+        means = torch.stack(likely).split([int(lengths[winner]), int(lengths[loser])])
+        return (means[0].mean() + means[1].mean()).exp().detach() * loss
+    return loss
 
 
 LOSSES = {
