@@ -104,11 +104,16 @@ def test_draws_are_those_of_whole_passes(maker: Any, way: str, caplog: pytest.Lo
     assert len(said) == (way != "cache")  # once, not per draw
 
 
+@pytest.mark.parametrize("places", [128, 3])
 @pytest.mark.parametrize("maker", [longrope, dynamic])
-def test_rows_that_grow_over_a_threshold_begin_anew(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prompts of 2 to 17 tokens, 18 more: some begin below the threshold, some above it, some cross it."""
+def test_rows_that_grow_over_a_threshold_begin_anew(maker: Any, places: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prompts of 2 to 17 tokens, 18 more: some begin below the threshold, some above it, some cross it.
+
+    With few places rows wait for those that ended or went on elsewhere.
+    """
+    monkeypatch.setattr("penchant.engine.generate.MAX_ROWS", places)
     monkeypatch.setattr("penchant.engine.generate.check_room", lambda *_: None)  # `dynamic` grows over its context
-    sampling = Sampling(max_new_tokens=18, seed=2)
+    sampling = Sampling(n=2, max_new_tokens=18, seed=2)
     drawn = draw(make(maker), PROMPTS, sampling, end_ids=END)
     assert [[ids for ids, _ in row] for row in drawn] == whole_pass_samples(make(maker), sampling)
 
