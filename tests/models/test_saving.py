@@ -491,6 +491,15 @@ def test_a_larger_vocabulary_comes_back_or_is_refused(lora: LoRA | None, tied: s
     check_policy(policy, tmp_path / "saved")
 
 
+def test_adapters_of_a_vocabulary_that_their_base_has_not_are_refused(tied: str, tmp_path: Path) -> None:
+    policy = pt.load_policy(tied, device="cpu", lora=LoRA(rank=2))
+    rows = policy.model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
+    policy.model.resize_token_embeddings(rows + 7)  # type: ignore[operator]
+    policy.save(tmp_path)
+    with pytest.raises(InputError, match=r"cannot load model .* size mismatch for .*embed_tokens"):
+        pt.load_policy(tmp_path, device="cpu")
+
+
 @pytest.mark.parametrize("lora", [None, LoRA(rank=2)])
 def test_half_precision_reward_models_keep_their_scores(lora: LoRA | None, tied: str, tmp_path: Path) -> None:
     reward = new_reward(ModelConfig(name=tied, device="cpu", dtype="bfloat16", lora=lora))

@@ -96,7 +96,7 @@ def test_a_run_of_a_longrope_model_starts_at_ln_2(
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = pt.DPO(
         model={"name": longrope_folder(tiny_model, tmp_path / "model"), "device": "cpu"} | model,  # type: ignore[arg-type]
-        **({"loss": loss} if loss else {}),
+        loss=loss or {"name": "sigmoid"},  # type: ignore[arg-type]
         data={"path": str(data), "held_out": 2, "template": "plain"},  # type: ignore[arg-type]
         evaluate={"samples": None},  # type: ignore[arg-type]
         batch_size=6,

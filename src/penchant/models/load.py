@@ -310,7 +310,8 @@ def weights_type(model: ModelConfig, device: torch.device) -> torch.dtype:
 
 def cannot_load(what: str, model: ModelConfig, error: Exception) -> InputError:
     """What a user reads where `transformers` gave up."""
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    first, *others = str(error).strip().splitlines() or [type(error).__name__]
+    reason = f"{first} {others[0].strip()}" if first.endswith(":") and others else first  # torch names weights there
     if "trust_remote_code" in str(error):
         return InputError(
             f"{what + ' ' if what else ''}model {model.name!r} comes with Python code of its own, which runs only "
