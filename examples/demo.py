@@ -28,7 +28,7 @@ def main() -> None:
     started = time.monotonic()
     out.mkdir(parents=True)
 
-    print("1/4 SmolLM2-135M-Instruct, de-quantized from Q4_1 (the first time its weights are converted, about half a minute)", flush=True)
+    print("1/4 SmolLM2-135M-Instruct, de-quantized from Q4_1 (converted the first time: half a minute)", flush=True)
     openings = OPENINGS.read_text().splitlines()
     policy = pt.load_policy("smollm2-135m", template="plain")
 
