@@ -22,6 +22,7 @@ print(faults(16))
 """
 
 
+@pytest.mark.slow  # imports torch twice
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
 def test_pages_are_kept_and_without_it_they_are_not() -> None:
     with_it, without = (

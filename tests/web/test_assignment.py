@@ -20,7 +20,7 @@ def rows(count: int) -> list[dict[str, Any]]:
     return [{"prompt": f"p{n}", "responses": ["one", "two"]} for n in range(count)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     items=st.integers(1, 8),
     people=st.integers(1, 5),
