@@ -125,6 +125,12 @@ def open_private(path: Path) -> list[Path]:
     return closed
 
 
+def is_storage_failure(error: object) -> bool:
+    """Return whether a database's error is one of the disk, which says nothing of what the file holds."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    return name.startswith("SQLITE_IOERR") or name == "SQLITE_FULL"
+
+
 def write_atomically(path: Path, content: str | bytes, *, shared: bool = False) -> None:
     """Put a whole file in its place, or leave what was there; a link in its place is replaced, not followed.
 

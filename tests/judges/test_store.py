@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -90,3 +92,17 @@ def test_the_verdicts_of_an_earlier_version_are_read_with_one_warning(
     assert [record.getMessage() for record in caplog.records] == [
         f"{path} was written by an earlier version, without digests: it is read unchecked"
     ]
+
+
+@pytest.mark.parametrize("bytes_left", [0, 2_000, 12_000])
+def test_a_full_disk_is_not_called_damage(tmp_path: Path, bytes_left: int) -> None:
+    """A process of its own: a limit on the size of files cannot be lifted again."""
+    code = (
+        "import resource, signal, sys; from penchant.judges import VerdictStore; from penchant.errors import RunError\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({bytes_left}, {bytes_left}))\n"
+        f"try: VerdictStore({str(tmp_path / 'j.sqlite')!r})\n"
+        "except RunError as error: assert 'make room' in str(error), error\n"
+        "else: raise AssertionError"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr

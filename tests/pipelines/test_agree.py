@@ -221,3 +221,19 @@ def test_where_the_numbers_come_from_is_written(tmp_path: Path) -> None:
     assert record["command"]
     page = (run.path / "report.html").read_text()
     assert record["data"][0]["sha256"] in page
+
+
+@pytest.mark.slow
+def test_a_full_disk_names_no_option_that_there_is_not(tmp_path: Path) -> None:
+    said = [{"winner": 0, "loser": 1, "annotator": name} for name in ("x", "y")]
+    row = {"responses": ["a", "b"], "comparisons": said}
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"prompt": f"p{n}", **row}) + "\n" for n in range(12)))
+    code = (
+        "import resource, sys; from penchant.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+        f"sys.exit(main(['agree', {str(tmp_path / 'rows.jsonl')!r}, 'out={tmp_path / 'new'}']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "Make room, remove" in done.stderr
+    assert "--resume" not in done.stderr

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from penchant.digests import warn_without_digests
 from penchant.errors import InputError, RunError
-from penchant.files import open_private
+from penchant.files import is_storage_failure, open_private
 from penchant.judges.contract import Question, digest
 from penchant.types import Verdict
 
@@ -75,6 +75,8 @@ class VerdictStore:
                         self._connection.execute(f"ALTER TABLE {table} ADD COLUMN digest TEXT")
             self._connection.execute(f"PRAGMA user_version={VERSION}")
         except (sqlite3.Error, OSError) as error:
+            if is_storage_failure(error):
+                raise RunError(f"{path} cannot be written ({error}): make room, and give the same command") from error
             raise InputError(
                 f"{path} cannot be opened as a database of verdicts ({error}): if it is damaged, move it away"
             ) from error

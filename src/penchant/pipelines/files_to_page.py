@@ -29,7 +29,7 @@ def files_to_page(
         InputError: what `measure` raises, and nothing is left behind; a folder that holds something.
         RunError: the folder cannot be written.
     """
-    folder = RunFolder(config.out, config)
+    folder = RunFolder(config.out, config, resumable=False)
     record = provenance_of_files(files, config.seed)
     numbers = measure()
     folder.open()

@@ -145,7 +145,7 @@ def weak_train(config: WeakTrain) -> RunResult:
         RunError: training failed, or the disk is full.
     """
     started = time.monotonic()
-    folder = RunFolder(config.out, config)
+    folder = RunFolder(config.out, config, resumable=False)
     rows = _read(config.data, config.task, names=config.classes)
     order_known = config.classes is not None
     test = None if config.test is None else _read(config.test, config.task, names=rows.names, order_known=order_known)

@@ -42,16 +42,20 @@ class RunFolder:
         config: the run's configuration.
         resume: continue the run that lies there; its configuration must be the same.
         writes: False on all processes but the main one, which then only know the path.
+        resumable: False for a command without `--resume`, whose messages must not name it.
 
     Raises:
         InputError: the directory holds another run.
         OtherRun: there is none to resume, or the configuration to resume with is another.
     """
 
-    def __init__(self, path: str | None, config: Config, *, resume: bool = False, writes: bool = True) -> None:
+    def __init__(
+        self, path: str | None, config: Config, *, resume: bool = False, writes: bool = True, resumable: bool = True
+    ) -> None:
         made_up = Path("runs") / f"{config.method}-{datetime.now():%Y%m%d-%H%M%S}"
         self.path = Path(path).expanduser() if path else made_up
         self.config, self.resume, self.writes = config, resume, writes
+        self._again = None if resumable else self.path
         self.warnings: list[str] = []  # what was wrong with the files of a resumed run
         self._lock: Any = None
         self._lines = {name: RunLines(self.path / name) for name in LINES}
@@ -170,7 +174,7 @@ class RunFolder:
                 self._list({line: listed_digest(self.path / line) for line in LINES if (self.path / line).exists()})
             write_atomically(target, text)
         except OSError as error:
-            raise cannot_write(target, error) from error
+            raise cannot_write(target, error, again=self._again) from error
 
     def _list(self, sums: Mapping[str, str]) -> None:
         """Put digests into `SHA256SUMS`. A run of an earlier version, which has none, gets those of its beginning."""
@@ -188,7 +192,7 @@ class RunFolder:
         try:
             self._list({name: listed_digest(self.path / name) for name in names})
         except OSError as error:
-            raise cannot_write(self.path / SUMS, error) from error
+            raise cannot_write(self.path / SUMS, error, again=self._again) from error
 
     def check_listed(self, name: str) -> bool:
         """Check a file against its digest; return whether it has one.
@@ -219,7 +223,7 @@ class RunFolder:
         try:
             self._lines[name].append(json.dumps(_finite(row), ensure_ascii=False))
         except OSError as error:
-            raise cannot_write(self.path / name, error) from error
+            raise cannot_write(self.path / name, error, again=self._again) from error
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """Return the lines of a JSONL file. Damaged ones, and a last one that a kill cut short, are left out."""
@@ -257,7 +261,7 @@ class RunFolder:
             try:
                 self.warnings += lines.rewind(step, (written or {}).get(name))
             except OSError as error:
-                raise cannot_write(self.path / name, error) from error
+                raise cannot_write(self.path / name, error, again=self._again) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -321,11 +325,16 @@ def _settings(config: Config) -> dict[str, Any]:
     return flat
 
 
-def cannot_write(path: Path, error: Exception) -> RunError:
-    """The message for a full disk and its like."""
-    return RunError(
-        f"cannot write {path}: {error}. What was written before is intact; make room and continue with --resume"
-    )
+def cannot_write(path: Path, error: Exception, *, again: Path | None = None) -> RunError:
+    """Return the error for a full disk and its like.
+
+    Args:
+        again: the folder that a command which cannot be resumed would find filled.
+    """
+    advice = "What was written before is intact; make room and continue with --resume"
+    if again is not None:
+        advice = f"Make room, remove {again}, and give the same command again"
+    return RunError(f"cannot write {path}: {error}. {advice}")
 
 
 def _finite(value: Any) -> Any:

@@ -26,7 +26,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session, SQLModel, create_engine
 
 from penchant.errors import InputError, RunError
-from penchant.files import open_private
+from penchant.files import is_storage_failure, open_private
 from penchant.web.settings import POSTGRES
 from penchant.web.tables import VERSION, Collection
 
@@ -130,6 +130,8 @@ class Database:
                     )
                 SQLModel.metadata.create_all(connection)
         except SQLAlchemyError as error:
+            if is_storage_failure(getattr(error, "orig", None)):
+                raise RunError(f"{self.name} cannot be written ({_reason(error)}): make room there") from None
             raise InputError(f"{self.name}: no database that can be used ({_reason(error)})") from None
 
 
