@@ -10,8 +10,8 @@ One rule, wherever an interval is printed:
   one with answers between 0 and 1 goes as far at each end as Hall's (below);
 - any other mean has one of at least `FEWEST_CLUSTERS` clusters; with fewer the estimate says "no interval: 6 prompts".
 
-The interval of other means goes as far at each end as the farther of two: the expanded percentile interval, and Hall's
-(both in `metrics/resampling.py`). tests/metrics/test_coverage.py simulates them together.
+The interval of other means goes as far at each end as the farthest of the expanded percentile interval, Student's t and
+Hall's (all in `metrics/resampling.py`). tests/metrics/test_coverage.py simulates them together.
 """
 
 from __future__ import annotations
