@@ -120,7 +120,7 @@ def test_aliases_that_are_small_are_read() -> None:
     assert load("a: &a [1, 2]\nb: *a\nc: {<<: {d: 1}}") == {"a": [1, 2], "b": [1, 2], "c": {"d": 1}}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(alphabet=st.sampled_from("&*!<:[]{}-,'\"| \n#%@ab01.?~e+"), max_size=40))
 def test_a_text_is_read_as_plain_values_that_read_the_same_again_or_refused_with_a_word(text: str) -> None:
     value, refused = _reading(text)

@@ -68,7 +68,7 @@ def test_a_large_file_that_is_listed_by_sha256_is_checked_too(tmp_path: Path) ->
 
 
 @given(place=st.integers(0, 10_000), mask=st.integers(1, 255), large=st.sampled_from([1, 10, 100]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_flipped_byte_of_any_file_is_found(
     tmp_path_factory: pytest.TempPathFactory, place: int, mask: int, large: int
 ) -> None:

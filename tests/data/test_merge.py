@@ -44,7 +44,7 @@ def verdicts(groups: list[PromptGroup]) -> dict[tuple[object, ...], float]:
     return total
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(small_groups(), max_size=6))
 def test_merging_keeps_every_verdict_and_every_sample(groups: list[PromptGroup]) -> None:
     merged = merge_groups(groups, counts_add=True)
@@ -64,7 +64,7 @@ def test_merging_keeps_every_verdict_and_every_sample(groups: list[PromptGroup])
     assert kept + merged.duplicates == sum(len(group.comparisons) for group in groups)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(small_groups(), max_size=6))
 def test_merging_twice_changes_nothing(groups: list[PromptGroup]) -> None:
     once = merge_groups(groups, counts_add=True)

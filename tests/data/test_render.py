@@ -74,7 +74,7 @@ def test_a_token_that_straddles_the_boundary_belongs_to_the_response() -> None:
 @given(
     st.text("abc ", min_size=1, max_size=12), st.lists(st.text("abc ", min_size=1, max_size=8), min_size=1, max_size=4)
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_rows_are_the_tokenization_of_the_whole_text(prompt: str, responses: list[str]) -> None:
     renderer = Renderer(PLAIN)
     rendered = renderer.render(PromptGroup(prompt, [Response(text, finished=False) for text in responses]))

@@ -20,7 +20,7 @@ def rendered(draw: st.DrawFn) -> Rendered:
 
 
 @given(st.lists(rendered(), max_size=4), st.lists(rendered(), max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_packing_is_undone_by_looking(first: list[Rendered], second: list[Rendered]) -> None:
     groups = [*first, *second]
     arrays = joined([packed(first), packed(second)])

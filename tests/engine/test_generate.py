@@ -73,7 +73,7 @@ def test_sampled_frequencies_follow_the_distribution() -> None:
 
 
 @given(st.integers(1, 700), st.sampled_from([0.3, 1.0, 2.5]), st.floats(0, 1, exclude_max=True), st.integers(0, 10_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_pick_inverts_the_cumulative_distribution(
     vocabulary: int, temperature: float, uniform: float, seed: int
 ) -> None:
@@ -116,7 +116,7 @@ def test_rare_tokens_of_a_large_vocabulary_keep_their_frequency() -> None:
 
 
 @given(st.integers(1, 6), st.floats(0.05, 1.0), st.integers(0, 10_000))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_top_k_and_top_p_by_definition(top_k: int, top_p: float, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(1, 6, generator=generator)

@@ -36,7 +36,7 @@ def forests(draw: st.DrawFn) -> tuple[Span, ...]:
 
 
 @given(forests(), st.sampled_from([(4, 4), (6, 2), (3, 1)]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_split_attention_equals_the_dense_one(trees: tuple[Span, ...], heads: tuple[int, int]) -> None:
     inputs = tensors(trees[-1].ends[-1], *heads)
     got = kernels._SplitAttention.apply(*inputs, trees, 0.3)

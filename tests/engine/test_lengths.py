@@ -150,7 +150,7 @@ def test_classes_of_a_configuration() -> None:
 
 
 @given(st.lists(st.integers(1, 40), max_size=3), st.none() | st.integers(0, 40), st.integers(1, 60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_classes_hold_neighbours_and_end_where_they_say(thresholds: list[int], exact: int | None, length: int) -> None:
     classes = LengthClasses(tuple(sorted(set(thresholds))), exact)
     assert classes.class_of(length) <= classes.class_of(length + 1)
@@ -204,7 +204,7 @@ def test_the_published_case_scores_alike(cases: Path) -> None:
     ),
     st.sampled_from([20, 60, 1024]),
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_any_rows_in_any_passes_score_as_alone(lengths: list[tuple[int, list[int]]], budget: int) -> None:
     model = longrope()
     rows = [row(prompt, *branches) for prompt, branches in lengths]

@@ -71,7 +71,7 @@ SCORERS = {kind: Scorer(model) for kind, model in MODELS.items()}
 
 @pytest.mark.parametrize("kind", MODELS)
 @given(some=st.lists(rows(), min_size=1, max_size=3), budget=st.sampled_from([8, 100, 4096]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_tree_scores_equal_the_plain_models(kind: str, some: list[Rendered], budget: int) -> None:
     assert not SCORERS[kind].plain
     with torch.no_grad():

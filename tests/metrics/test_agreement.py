@@ -49,7 +49,7 @@ def test_by_hand():
 
 
 @given(ratings_of)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_kappa_equals_scikit_learn_and_alpha_the_package(ratings):
     one, other = ratings[:2]
     both = [(a, b) for a, b in zip(one, other, strict=True) if a and b]

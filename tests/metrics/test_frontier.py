@@ -73,7 +73,7 @@ def test_optimal_policies_score_one_whatever_the_sweep(sweep: tuple[float, ...],
             assert one.share.value == pytest.approx(1, abs=0.002)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from(np.geomspace(0.05, 5, 40).round(3).tolist()), min_size=1, max_size=8))
 def test_optimal_policies_score_one_for_any_sweep(sweep: list[float]) -> None:
     scale = enumerated()[2]

@@ -87,7 +87,7 @@ def test_one_prompt_has_no_interval():
         st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.integers(-500, 500), st.integers(0, 5)), min_size=1, max_size=30
     )
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_always_a_share_with_its_interval_around_it(rows):
     won, longer, clusters = zip(*rows, strict=True)
     found = length_controlled(won, longer, clusters, resamples=50)

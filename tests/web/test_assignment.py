@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlmodel import Session, SQLModel, create_engine, select
 
@@ -20,7 +20,7 @@ def rows(count: int) -> list[dict[str, Any]]:
     return [{"prompt": f"p{n}", "responses": ["one", "two"]} for n in range(count)]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(
     items=st.integers(1, 8),
     people=st.integers(1, 5),

@@ -182,7 +182,7 @@ HARD += [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.one_of(st.sampled_from(HARD), st.text(max_size=8)), max_size=30).map("".join))
 def test_no_text_gets_out_of_its_box(text: str) -> None:
     for show in ("markdown", "plain"):
