@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from types import FrameType
 from typing import Any, get_args
 
 import pytest
 import torch
 
-import penchant
+from called_modules import MODULES, called_modules
 from penchant import source
 from penchant.judges.settings import JudgeSpec
 from penchant.losses.dispatch import FrontSums, SquareSums, pair_losses
@@ -29,16 +25,6 @@ from penchant.studies.address import SUMMARIES, losses_in, stage_reach, summary_
 from penchant.studies.stages import MAKERS
 from penchant.tasks import NAMES
 from penchant.train.objectives import ranking_losses
-
-ROOT = Path(penchant.__file__).parent
-
-
-def module_of(file: Path) -> str:
-    parts = ("penchant", *file.relative_to(ROOT).with_suffix("").parts)
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-MODULES = {module_of(file): file for file in sorted(ROOT.rglob("*.py"))}
 
 
 @pytest.fixture(scope="module")
@@ -255,27 +241,6 @@ def test_registries_name_the_modules_that_they_use(tree: Tree) -> None:
 
 
 # -- what is called is reached -----------------------------------------------------------------------------------------
-
-
-@contextmanager
-def called_modules() -> Iterator[set[str]]:
-    """The modules of ours of which some function is called while the block runs."""
-    files: set[str] = set()
-
-    def note(frame: FrameType, event: str, argument: object) -> None:
-        if frame.f_code.co_flags & inspect.CO_OPTIMIZED:  # a function; an import runs modules and bodies of classes
-            files.add(frame.f_code.co_filename)
-
-    sys.setprofile(note)
-    threading.setprofile(note)
-    found: set[str] = set()
-    try:
-        yield found
-    finally:
-        sys.setprofile(None)
-        threading.setprofile(None)
-        known = {str(path): module for module, path in MODULES.items()}
-        found |= {known[file] for file in files if file in known}
 
 
 LOSS_SETTINGS: dict[str, Any] = {

@@ -1,0 +1,213 @@
+"""What a stage really executes is in its digest: every kind of stage, run under a profiler."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from called_modules import called_modules
+from penchant import source
+from penchant.files import make_folder
+from penchant.source import ENTRIES, reached
+from penchant.studies.address import stage_reach
+from penchant.studies.annotators import run_annotators
+from penchant.studies.annotators_settings import AnnotatorsConfig
+from penchant.studies.frontier import run_frontier
+from penchant.studies.noise import run_noise
+from penchant.studies.order import Order
+from penchant.studies.settings import FrontierConfig, NoiseConfig
+from penchant.studies.stages import MAKERS, work
+from penchant.studies.study import StudyResult
+from penchant.studies.tasks import Task
+from penchant.studies.transfer import run_transfer
+from penchant.studies.transfer_settings import TransferConfig
+from penchant.studies.weak_settings import WeakToStrongConfig
+from penchant.studies.weak_to_strong import run_weak_to_strong
+from penchant.studies.win_rate_settings import TldrConfig
+from penchant.studies.win_rates import run_win_rates
+from penchant.studies.workers import Outcome, Workers
+
+pytestmark = pytest.mark.slow
+
+ANY = "penchant.losses"
+"""Its lazy `__getattr__` is called by whoever imports a loss through it; what it then imports is reached."""
+
+
+class TracedWorkers(Workers):
+    """Does each stage in this process, and notes which modules were called that its digest does not hold.
+
+    Attributes:
+        kinds: how often each kind of stage was done. unseen: what was called beyond a stage's reach, by kind.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kinds: Counter[str] = Counter()
+        self.unseen: dict[str, set[str]] = {}
+        self._ended: list[tuple[int, Outcome]] = []
+
+    def give(self, task: Task, study: Path, *, threads: int) -> int:
+        plain = {
+            "kind": task.kind,
+            "settings": {**task.settings, **task.extent},
+            "places": dict(task.places),
+            "needs": {role: str(study / need.place) for role, need in task.needs.items()},
+            "folder": str(study / task.place),
+        }
+        make_folder((study / task.place).parent)
+        order = Order.from_plain(json.loads(json.dumps(plain)))
+        with called_modules() as called:
+            status = work(order)  # an error is the test's
+        learned = any(need.kind == "reward_model" for need in task.needs.values())
+        reach = stage_reach(task.kind, plain["settings"], task.places, learned=learned)
+        beyond = called - reached(source._our_tree(), *reach) - {ANY}
+        if beyond:
+            self.unseen.setdefault(task.kind, set()).update(beyond)
+        self.kinds[task.kind] += 1
+        self._given += 1
+        self._ended.append((self._given, Outcome(status)))
+        return self._given
+
+    def wait(self) -> tuple[int, Outcome]:
+        return self._ended.pop(0)
+
+
+PPO = {"target_nats": [1], "learning_rate": 1e-3, "steps": 1, "prompts_per_step": 3, "samples_per_prompt": 2}
+FEW = {"times": 1, "samples": 2, "reference_samples": 16}
+ONE = {"dpo": {"beta": [0.1], "learning_rate": 1e-3}, "unlikelihood": None, "evaluation": FEW}
+
+
+def write_rows(file: Path, rows: list[dict[str, Any]]) -> str:
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(file)
+
+
+def frontier(common: dict[str, Any], folder: Path, workers: Workers) -> StudyResult:
+    demonstrations = write_rows(folder / "sft.jsonl", [{"prompt": f"{n} went", "response": " home."} for n in range(6)])
+    changes = {
+        "kto": {"beta": [0.1], "learning_rate": 1e-3},
+        "unlikelihood": {"alpha": [0.5], "learning_rate": 1e-3},
+        "ppo": PPO,
+        "ppo_gt": PPO,
+        "reward_model": {"learning_rate": 1e-3},
+        "sft": {"data": {"path": demonstrations}},
+    }
+    return run_frontier(FrontierConfig(**{**common, **ONE, **changes}), workers=workers)
+
+
+def noise(common: dict[str, Any], folder: Path, workers: Workers) -> StudyResult:
+    used = {name: common[name] for name in NoiseConfig.model_fields.keys() & common.keys()}
+    few = {"prompts": 2, "epochs": 1, "times": 1}
+    return run_noise(NoiseConfig(**{**used, "shares": [0, 0.4], "few": few, "evaluation": FEW}), workers=workers)
+
+
+def transfer(common: dict[str, Any], folder: Path, workers: Workers) -> StudyResult:
+    (folder / "news.txt").write_text("Taxes rise.\nPrices fall.\nBanks close early.\n")
+    domains = {"news": {"path": str(folder / "news.txt")}}
+    config = TransferConfig(**{**common, **ONE, "domains": domains, "temperatures": [0, 1]})
+    return run_transfer(config, workers=workers)
+
+
+def annotators(common: dict[str, Any], folder: Path, workers: Workers) -> StudyResult:
+    rows = [
+        {
+            "prompt": f"q{number}:",
+            "responses": ["abcdef", "12"],
+            "comparisons": [{"winner": int(who == "Eve"), "loser": int(who != "Eve"), "annotator": who} for who in WHO],
+        }
+        for number in range(12)
+    ]
+    data = {"path": write_rows(folder / "annotated.jsonl", rows), "held_out": 4}
+    config = AnnotatorsConfig(model=common["model"], data=data, out=common["out"], batch_size=8, epochs=1)  # type: ignore[arg-type]
+    return run_annotators(config, workers=workers)
+
+
+WHO = ("Ann", "Bob", "Eve")
+
+
+def win_rates(common: dict[str, Any], folder: Path, workers: Workers) -> StudyResult:
+    names = [f"{name}{n}\n\nTL;DR:" for name in ("Ann", "Bob") for n in range(9)]
+    pairs = [{"prompt": name, "chosen": " abc", "rejected": f" {n}12"} for n, name in enumerate(names)]
+    answers = [{"prompt": name, "completion": " 1a2"} for name in names]
+    changes: dict[str, Any] = {
+        "model": common["model"],
+        "preferences": {"path": write_rows(folder / "pairs.jsonl", pairs), "limit": 8},
+        "measured": {"path": write_rows(folder / "measured.jsonl", answers), "skip": 9, "limit": 4},
+        "domains": {},
+        "judge": {"name": "panel", "judges": [{"name": "longest"}, {"name": "reward"}, {"name": "random"}]},
+        "temperatures": [0, 1],
+        "samples": 2,
+        "max_new_tokens": 6,
+        "batch_size": 4,
+        "dpo": {"beta": [0.1], "learning_rate": 1e-3},
+        "preferred_ft": {"learning_rate": 1e-3},
+        "ppo": None,
+        "reward_model": {"learning_rate": 1e-3, "batch_size": 4},
+        "best_of_n": {"n": [1, 2]},
+        "out": common["out"],
+    }
+    return run_win_rates(TldrConfig(**changes), workers=workers)
+
+
+def weak_to_strong(common: dict[str, Any], folder: Path, workers: Workers) -> StudyResult:
+    words = (("dull", "cold"), ("fine", "warm"))
+    for part, size in (("train", 80), ("test", 40)):
+        lines = [f"{n % 2} {words[n % 2][n // 2 % 2]} film {part} {n}\n" for n in range(size)]
+        file = folder / "sst2" / f"{part}.txt.gz"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(gzip.compress("".join(lines).encode()))
+    model = common["model"]["name"]
+    tuned = {"name": "lm", "model": model, "device": "cpu", "training": {"epochs": 1, "batch_size": 8}}
+    changes: dict[str, Any] = {
+        "weak": [{"name": "tfidf", "rows": 20}, {"name": "probe", "model": model, "layer": 1, "rows": 20}],
+        "strong": [{"model": model}, tuned],
+        "bootstrap": [{"model": model, "layer": 1}, {"model": model}],
+        "generative": {"learning_rate": 1e-3},
+        "train": 60,
+        "test": 20,
+        "seeds": [0],
+        "steps": 4,
+        "out": common["out"],
+    }
+    return run_weak_to_strong(WeakToStrongConfig(**changes), workers=workers)
+
+
+STUDIES: dict[str, tuple[Callable[[dict[str, Any], Path, Workers], StudyResult], set[str]]] = {
+    "frontier": (
+        frontier,
+        {"prompts", "sft", "comparisons", "reference", "dpo", "kto", "preferred_ft", "unlikelihood", "reward_model"}
+        | {"ppo", "ppo_gt"},
+    ),
+    "noise": (noise, {"mislabelled", "judged"}),
+    "transfer": (transfer, {"transfer"}),
+    "annotators": (annotators, {"left_out"}),
+    "win rates": (win_rates, {"preferences", "opponents", "verdicts"}),
+    "weak to strong": (
+        weak_to_strong,
+        {"rows", "generative", "activations", "supervisor", "relabel", "students", "student"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_stages_execute_only_what_their_digests_hold(
+    name: str, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PENCHANT_DATA", str(tmp_path))
+    study, kinds = STUDIES[name]
+    workers = TracedWorkers()
+    result = study({**settings, "out": str(tmp_path / "study")}, tmp_path, workers)
+    assert not result.failures
+    assert kinds <= set(workers.kinds)
+    assert workers.unseen == {}
+
+
+def test_every_kind_of_stage_is_run_here() -> None:
+    kinds = set().union(*(kinds for _, kinds in STUDIES.values()))
+    assert kinds == {*MAKERS, *ENTRIES["penchant.methods"]}
