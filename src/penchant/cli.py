@@ -114,8 +114,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _as_setting(rest: Sequence[str], options: argparse.Namespace) -> str:
     """Return how an option that there is not is written as a setting; empty where the command takes none."""
-    option = next(text for text in rest if text.startswith("-"))
-    if not hasattr(options, "overrides"):
+    option = next((text for text in rest if text.startswith("-")), None)
+    if option is None or not hasattr(options, "overrides"):
         return ""
     name, equals, value = option.lstrip("-").partition("=")
     following = rest[rest.index(option) + 1 :]
