@@ -173,7 +173,8 @@ def test_another_model_between_rounds_is_refused(
 ) -> None:
     """The second round would take it as the reference, and as the start of its reward model."""
     model = shutil.copytree(tiny_model, tmp_path / "model")
-    config = online("online", labeller="file", rounds=2, model={"name": str(model), "device": "cpu"})
+    short = {"steps": 1, "prompts_per_step": 3, "evaluate": {"samples": None}}
+    config = online("online", labeller="file", rounds=2, model={"name": str(model), "device": "cpu"}, ppo=short)
     with pytest.raises(InputError, match="round 1 waits for labels"):
         pt.train(config)
     answer_first(tmp_path / "online" / "round-1")

@@ -5,7 +5,8 @@ wherever an import statement stands: beside the file, on the module path, or in 
 that was installed as a copy the version counts.
 
 Not counted is what no import statement shows: a module that is imported by `importlib`, a file that the code reads
-(a word list, weights), an environment variable, a server's answer, and the versions of the packages that it imports.
+(a word list, weights), an environment variable, a server's answer, and the versions of the packages that it imports,
+Penchant's among them.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def _imported_files(file: Path) -> Iterator[Path]:
             yield from _along(file.parents[min(level, len(file.parents)) - 1], parts)
             continue
         if parts[0] == "penchant" or parts[0] in sys.stdlib_module_names:
-            continue  # a change of Penchant counts by what reaches it, see `penchant.source`
+            continue  # also where Penchant itself is an editable installation: another version of it is no other reward
         sibling = find_sibling(folder_of_imports(file), parts[0])
         if sibling is not None:
             yield sibling
