@@ -8,8 +8,9 @@ from functools import cache
 from pathlib import Path
 
 from penchant.digests import digest_file
+from penchant.errors import InputError
 from penchant.files import read_json
-from penchant.models.builtin import EMBEDDED, WHEELS
+from penchant.models.builtin import EMBEDDED, ENCODERS, WHEELS, packaged
 from penchant.models.hub import kept_folder
 from penchant.redact import hide_credentials
 from penchant.rewards.code_digest import code_content
@@ -18,6 +19,7 @@ from penchant.rewards.names import check_reward, classifier_name, function_name,
 LENGTH = 12  # hexadecimal digits
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
 """Files of a model's folder that decide what it does."""
+PACKAGES = WHEELS | ENCODERS
 
 
 def data_content(path: str) -> str:
@@ -45,9 +47,9 @@ def model_content(name: str, *, cached: bool = False) -> str:
 
 def _content_and_folder(name: str, revision: str | None, cached: bool) -> tuple[str, Path | None]:
     """Return the digest of a model without its base, and the folder that may say which base it has."""
-    path = EMBEDDED.get(name, Path(name).expanduser())
+    path = EMBEDDED.get(name) or _packaged(name) or Path(name).expanduser()
     kept = None if path.exists() else kept_folder(name, revision)
-    if name in WHEELS or (kept is None and not path.exists()):
+    if kept is None and not path.exists():
         return f"{name} {revision}" if revision else name, None
     if path.is_file():
         return _file(path), None
@@ -58,6 +60,14 @@ def _content_and_folder(name: str, revision: str | None, cached: bool) -> tuple[
         files = sorted(file for pattern in WEIGHTS for file in folder.glob(pattern))
         content = "".join(f"{file.name} {_file(file)} " for file in files)
     return hashlib.sha256(content.encode()).hexdigest()[:LENGTH], folder
+
+
+def _packaged(name: str) -> Path | None:
+    """Return the weights that an installed package carries for a built-in name; None where there are none."""
+    try:
+        return packaged(name, *PACKAGES[name]) if name in PACKAGES else None
+    except InputError:  # not installed: whoever loads it says so
+        return None
 
 
 def _base_of(folder: Path) -> tuple[str, str | None] | None:
