@@ -62,6 +62,13 @@ def test_what_is_appended_reaches_no_hard_link(tmp_path: Path, victim: Path) -> 
     assert (tmp_path / "metrics.jsonl").read_text() == "precious more"
 
 
+def test_a_hard_link_that_cannot_be_copied_is_said_to_be_so(tmp_path: Path, victim: Path) -> None:
+    link = tmp_path / ("a" * 255)  # a copy is made under a longer name first
+    os.link(victim, link)
+    with pytest.raises(OSError, match="too long"):
+        open_safely(link, APPEND)
+
+
 def test_only_ordinary_files_are_read(tmp_path: Path) -> None:
     """A pipe would wait for a writer, and a device would fill the memory."""
     os.mkfifo(tmp_path / "pipe")

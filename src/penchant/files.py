@@ -41,8 +41,8 @@ def open_safely(path: Path, flags: int) -> IO[Any]:
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
         if flags == APPEND and status.st_nlink > 1:
-            os.close(number)
-            number = _own_copy(path)
+            shared, number = number, _own_copy(path)
+            os.close(shared)
         return os.fdopen(number, "ab" if flags == APPEND else "r+b" if flags == LOCK else "wb")
     except BaseException:
         os.close(number)

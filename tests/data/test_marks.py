@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penchant.data import check_preferences, load_demonstrations, read_preferences
-from penchant.data.marks import find_marks, look_alike
+from penchant.data.marks import BRACKETS, FOLDED, find_marks, look_alike
 from penchant.types import Comparison, Message, PromptGroup
 
 
@@ -88,3 +89,14 @@ def test_turns_that_do_not_alternate_are_told_before_training(tmp_path: Path, ro
     path.write_text(json.dumps({"prompt": prompt, "chosen": answers[:1], "rejected": answers[1:]}) + "\n")
     (warning,) = read_preferences(path).warnings
     assert "1 conversations have turns that do not alternate" in warning
+
+
+def test_no_text_without_brackets_shows_a_mark_in_brackets() -> None:
+    """Texts without any of these characters are not folded, so they must be all that folding makes brackets of."""
+    folded = {letter: unicodedata.normalize("NFKC", letter.translate(FOLDED)) for letter in map(chr, range(0xD800))}
+    folded |= {
+        letter: unicodedata.normalize("NFKC", letter.translate(FOLDED)) for letter in map(chr, range(0xE000, 0x10000))
+    }
+    made = {letter for letter, text in folded.items() if "<" in text or "[" in text}
+    assert made == {letter for letter in folded if BRACKETS.match(letter)}
+    assert len(made) > 4

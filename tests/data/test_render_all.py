@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import os
 from dataclasses import replace
@@ -126,6 +127,17 @@ def test_whatever_the_ids_depend_on_is_in_the_name(what: str, tmp_path: Path) ->
     before = token_cache.TokenFile.of(GROUPS, PLAIN, tmp_path)
     assert before == token_cache.TokenFile.of(list(GROUPS), replace(PLAIN), tmp_path)
     assert before != token_cache.TokenFile.of(groups, renderer, tmp_path)
+
+
+def test_all_code_that_renders_is_in_the_name() -> None:
+    """What only checks a rendering, or keeps it, decides no ids."""
+    folder, imported = Path(token_cache.__file__).parent, set()
+    for name in token_cache.RENDERING:
+        for node in ast.walk(ast.parse((folder / f"{name}.py").read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("penchant.data"):
+                imported |= {node.module.rpartition(".")[2], *(alias.name for alias in node.names)}
+    modules = {name for name in imported if (folder / f"{name}.py").is_file()}
+    assert modules - {"fields", "vocabulary", "token_cache"} == set(token_cache.RENDERING) - {"render_all"}
 
 
 def test_a_template_that_writes_the_date_is_kept_for_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from penchant.errors import InputError
 from penchant.models import hub
 from penchant.models.load import load_policy
 from penchant.models.settings import LoRA
+from penchant.pipelines import online_rlhf
 from penchant.rewards.content import model_content, reward_content
 from penchant.types import PromptGroup, Response
 
@@ -204,3 +205,20 @@ def test_adapters_of_themselves_have_a_digest(tiny_model: str, tmp_path: Path) -
     assert model_content(str(folder)) != before
     with pytest.raises(InputError):
         load_policy(folder, device="cpu")
+
+
+def test_online_rlhf_knows_a_model_from_the_hub_again_once_its_weights_are_there(
+    cache: Cache, tiny_model: str, tmp_path: Path
+) -> None:
+    """A run notes what it begins with before the weights are fetched, and compares when it is resumed."""
+    kept = cache.add("owner/model", tiny_model, COMMITS[0])
+    config = pt.OnlineRLHF(
+        model="owner/model", data=str(tmp_path / "prompts.jsonl"), labeller="vader", out=str(tmp_path)
+    )
+    weights = (kept / "model.safetensors").rename(tmp_path / "later.safetensors")
+    began = online_rlhf._inputs(config, {"train": GROUPS})
+    weights.rename(kept / "model.safetensors")
+    hub._fetched.cache_clear()  # another process
+    assert online_rlhf._inputs(config, {"train": GROUPS}) == began
+    cache.add("owner/model", tiny_model, COMMITS[1])
+    assert online_rlhf._inputs(config, {"train": GROUPS})["the model"] != began["the model"]

@@ -37,6 +37,8 @@ LOOK_ALIKES = {
     ),
 }
 FOLDED = str.maketrans({**LOOK_ALIKES, **dict.fromkeys([*INVISIBLE, *map(chr, range(0x202A, 0x202F))], "")})
+# What `FOLDED` or NFKC makes "<" or "[" of, and these two: a text without any shows no mark in brackets.
+BRACKETS = re.compile("[<\\[\u2039\u27e8\u3008\ufe47\ufe64\uff1c\uff3b]")
 # Every mark holds one of these, which are found a hundred times as fast.
 HINTS = (
     "<|",
@@ -138,6 +140,8 @@ def disguised_marks(groups: Iterable[PromptGroup], special: Sequence[str] = ()) 
 
 def _disguised(text: str, pattern: re.Pattern[str], special: Sequence[str]) -> list[str]:
     """Return the marks in brackets that a text shows only once its look-alikes are replaced."""
+    if not BRACKETS.search(text):  # to fold a text takes longer than all else that is done with it
+        return []
     folded = unicodedata.normalize("NFKC", text.translate(FOLDED))
     if folded == text or not any(hint in folded for hint in (*HINTS, *filter(str.strip, special))):
         return []

@@ -27,6 +27,9 @@ from penchant.types import PromptGroup
 
 log = logging.getLogger("penchant.data")
 
+RENDERING = ("render", "rendered", "render_all", "spans", "templates", "template_probe")
+"""Modules of this package that decide the ids: where one of them changes, they are computed anew."""
+
 
 @dataclass(frozen=True)
 class TokenFile:
@@ -88,7 +91,7 @@ def _settings(renderer: Renderer) -> str:
             date.today() if "strftime_now" in template else None,  # such a template writes the date into the prompt
             (sorted(renderer.end_ids), renderer.max_length, renderer.overflow, renderer.every_turn),
             [importlib.metadata.version(name) for name in ("tokenizers", "transformers", "jinja2")],
-            [Path(__file__).with_name(f"{name}.py").read_text() for name in ("render", "rendered", "render_all")],
+            [Path(__file__).with_name(f"{name}.py").read_text() for name in RENDERING],
         )
     )
 
