@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penchant.data import load_preferences, write_groups
+from penchant.data.fields import BLANK
 from penchant.errors import InputError, RunError
 from penchant.types import Comparison, Message, PromptGroup, Response
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12).filter(
-    str.strip
+    lambda text: text.strip(BLANK).strip()
 )
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
