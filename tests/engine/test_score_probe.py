@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as tf
+from accelerate import Accelerator
 from torch import Tensor
 
 from length_models import longrope
@@ -21,6 +22,10 @@ from penchant.engine.probe import far_lengths
 from penchant.engine.reference import Reference, sequence_kl
 from penchant.engine.score import Scorer, batches, score
 from penchant.errors import InputError
+from penchant.models.load import load_policy
+from penchant.models.policy import Policy
+from penchant.train.batch import Dataset
+from penchant.train.frozen import with_frozen_states
 
 FAR = 1030  # tokens: the first probes reach to 1,024
 SIZES: dict[str, Any] = {
@@ -133,8 +138,7 @@ def wrong_beyond(network: Any, *, when: Any) -> Any:
 def test_rows_beyond_a_far_length_score_as_alone(name: str) -> None:
     scorer = check_scores(make(name))
     if name != "dynamic":  # changes at its context, which no row exceeds
-        assert scorer.far_lengths == ()
-        assert far_lengths(scorer.model) == (FAR,)
+        assert scorer.far_lengths == far_lengths(scorer.model) == (FAR,)
 
 
 @pytest.mark.parametrize("name", [name for name in MAKERS if name != "dynamic"])
@@ -162,13 +166,24 @@ def test_trees_that_are_wrong_only_beyond_a_far_length_are_left(own_cache: Path)
     again = Scorer(network)
     assert not again.plain  # short rows stay fast
     assert again.packing_for(ROWS).plain
+    assert not again.packing_for(ROWS[-1:]).plain  # so do those that come later
     assert {path.name for path in (own_cache / "verdicts").glob("*.json")} == kept
+
+
+def test_blocks_are_not_frozen_where_a_long_row_goes_alone(tiny_model: str, own_cache: Path) -> None:
+    """The file of frozen states says of trees alone where their tokens lie."""
+    network = wrong_beyond(make("llama3"), when=lambda shape, options: "trees" in options)
+    policy = Policy(network, load_policy(tiny_model, device="cpu").renderer, "far")
+    data = Dataset(ROWS)
+    kept, warnings = with_frozen_states(data, policy, 1, "weights", Accelerator(cpu=True), budget=4096)
+    assert kept.frozen is None
+    assert "the frozen blocks run in every step" in warnings[0]
 
 
 def test_rows_that_are_wrong_beside_padding_beyond_a_far_length_go_one_length_at_a_time() -> None:
     network = wrong_beyond(make("mistral"), when=lambda _, options: bool((options["input_ids"] == 0).any()))
     scorer = check_scores(network)
-    assert scorer.packing.lengths == EQUAL_LENGTHS
+    assert scorer.packing_for(ROWS).lengths == EQUAL_LENGTHS
     assert "side by side differ" in scorer.plain_reason
 
 

@@ -29,9 +29,9 @@ class Scorer(nn.Module):
 
     Attributes:
         model: a language model of `transformers`, PEFT-wrapped or not; a causal one, unless a subclass says otherwise.
-        packing: how responses go through the model together.
+        packing: how responses go through the model together, in rows within the first probe's reach.
         plain_reason: why they do not go as trees, for the run's record.
-        far_lengths: windows and thresholds in tokens at which the model is not probed yet.
+        far_lengths: windows and thresholds in tokens beyond that reach, in rising order.
     """
 
     vocabulary_head = True
@@ -41,11 +41,12 @@ class Scorer(nn.Module):
         self.model = model
         self.packing, self.plain_reason = scoring_support(model, head=self.vocabulary_head)
         self.far_lengths = far_lengths(model)
+        self._far: dict[int, Packing] = {}  # by how many of these lengths the longest row exceeds
 
     @property
     def plain(self) -> bool:
-        """Whether responses go through one by one, since the model's attention cannot take trees."""
-        return self.packing.plain
+        """Whether responses went through one by one, since the model's attention cannot take trees."""
+        return self.packing.plain or any(packing.plain for packing in self._far.values())
 
     def packing_for(self, rendered: Iterable[Rendered]) -> Packing:
         """Return how responses of these rows go through the model together; see `packing_up_to`."""
@@ -56,16 +57,20 @@ class Scorer(nn.Module):
     def packing_up_to(self, longest: int) -> Packing:
         """Return how rows of up to so many tokens go through the model together.
 
-        A row that is the first beyond a window or threshold has the model probed there, which may slow it down.
+        A row that is the first beyond a window or threshold has the model probed there, which may slow such rows down.
+        Other rows go as before: what decides is how long they are, not what was scored earlier, for a resumed run has
+        to cut its passes as the run that was not interrupted.
 
         Raises:
             InputError: no way of scoring such a row gives the model's own numbers.
         """
-        if self.far_lengths and longest > self.far_lengths[0]:
-            self.packing, reason = far_support(self.model, self.packing, longest, head=self.vocabulary_head)
-            self.plain_reason = reason or self.plain_reason
-            self.far_lengths = tuple(length for length in self.far_lengths if length >= longest)
-        return self.packing
+        exceeded = sum(length < longest for length in self.far_lengths)
+        if not exceeded:
+            return self.packing
+        if exceeded not in self._far:
+            packing, reason = far_support(self.model, self.packing, longest, head=self.vocabulary_head)
+            self._far[exceeded], self.plain_reason = packing, reason or self.plain_reason
+        return self._far[exceeded]
 
     @property
     def device(self) -> torch.device:

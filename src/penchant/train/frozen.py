@@ -30,7 +30,7 @@ def with_frozen_states(
     blocks = trunk_blocks(policy.model)
     if train_top is None or blocks is None:
         return data, []
-    if policy.scorer.plain:  # a row holds one response: nothing says where the tokens of a group lie
+    if policy.scorer.packing_for(data.rendered).plain:  # one response a row: nothing says where a group's tokens lie
         return data, ["the frozen blocks run in every step: responses are forwarded with their own prompts"]
     total = unique_tokens([(row, range(len(row.branches))) for row in data.rendered])
     quiet = not accelerator.is_main_process
