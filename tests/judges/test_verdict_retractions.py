@@ -122,6 +122,12 @@ READ = [
     "◁think▷Y◁/think▷Verdict: X",
     "<|START_THINKING|>Y<|END_THINKING|>Verdict: X",
     "&lt;think&gt;Y&lt;/think&gt;X",
+    "Verdict: X\nThis is what the user wanted.",
+    "Verdict: X. That is what I would choose.",
+    "Verdict: X. This is the output that follows the instructions.",
+    "Verdict: X. It shows how one would say it.",
+    "Verdict: X\n\nOr in other words, X is more accurate.",
+    "[[X]] It is wrong to say that the capital is Lyon, as Y does.",
 ]
 OTHER_LANGUAGES = {
     "A 更好": "a",

@@ -213,7 +213,10 @@ def test_online_rlhf_knows_a_model_from_the_hub_again_once_its_weights_are_there
     """A run notes what it begins with before the weights are fetched, and compares when it is resumed."""
     kept = cache.add("owner/model", tiny_model, COMMITS[0])
     config = pt.OnlineRLHF(
-        model="owner/model", data=str(tmp_path / "prompts.jsonl"), labeller="vader", out=str(tmp_path)
+        model="owner/model",
+        data=str(tmp_path / "prompts.jsonl"),
+        labeller="classifier:owner/model",
+        out=str(tmp_path),
     )
     weights = (kept / "model.safetensors").rename(tmp_path / "later.safetensors")
     began = online_rlhf._inputs(config, {"train": GROUPS})
@@ -221,4 +224,5 @@ def test_online_rlhf_knows_a_model_from_the_hub_again_once_its_weights_are_there
     hub._fetched.cache_clear()  # another process
     assert online_rlhf._inputs(config, {"train": GROUPS}) == began
     cache.add("owner/model", tiny_model, COMMITS[1])
-    assert online_rlhf._inputs(config, {"train": GROUPS})["the model"] != began["the model"]
+    now = online_rlhf._inputs(config, {"train": GROUPS})
+    assert {name for name in began if began[name] != now[name]} == {"the model", "the labeller"}

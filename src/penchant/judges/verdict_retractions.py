@@ -23,15 +23,19 @@ _NOT_FINAL = re.compile(
     re.IGNORECASE,
 )
 _HYPOTHETICAL = re.compile(r"[\])>}][\"'”’]?,?\s+(?:if|unless|when|assuming|provided)\b", re.IGNORECASE)
+_SAYS = (
+    "(?:says|said|writes|wrote|prints|printed|states|stated|claims|claimed|contains|contained|demands|demanded|tells|told|"
+    "injects|injected|begins|began|ends|ended)"
+)
 _AT_ONCE = re.compile(
     r"\A[\s·*_\"'(…~>-]*(?:"
     r"(?:no|nope|not|wait|false|wrong|incorrect|edit|sorry|oops|nah)"
     r"(?=\s*(?:[,.!:;)…-]|$)|\s+(?:wait|really|so fast|i)\b)"
     r"|(?:actually|hmm+|correction|scratch|strike|just (?:kidding|joking)|kidding|joking|on (?:second thought|"
-    r"reflection)|or|i (?:mean|meant|disagree|withdraw))\b"
+    r"reflection)|or(?! in other words)|i (?:mean|meant|disagree|withdraw))\b"
     r"|(?:that|this|it|which)(?: \w+)?(?:'s| is| was| were)(?: \w+){0,2}? "
-    r"(?:false|wrong|incorrect|untrue|not true|mistaken|a (?:joke|lie|mistake|quote|quotation)|"
-    r"what|the text|the output|how|quoted from)\b)",
+    r"(?:(?:false|wrong|incorrect|untrue|not true|mistaken)(?! (?:to|that)\b)|a (?:joke|lie|mistake|quote|quotation)|"
+    rf"(?:what|how) (?:[\w']+ ){{1,4}}{_SAYS}|the (?:text|output) (?:of|in|from)|quoted from)\b)",
     re.IGNORECASE,
 )
 _LATER = re.compile(

@@ -25,7 +25,7 @@ from penchant.judges.verdict_retractions import (
 from penchant.judges.verdict_thoughts import strip_thoughts
 from penchant.types import Winner
 
-READER = 3
+READER = 4
 """The version of these rules. Stored answers that another version read are read again; 1 is that of 0.3.0.dev0."""
 MAX_CHARACTERS = 50_000
 """Of an answer without its thoughts; the last so many are read."""

@@ -193,11 +193,14 @@ def _inputs(config: OnlineRLHF, sides: Mapping[str, Sequence[PromptGroup]]) -> d
     model, template = config.model, config.data.template
     renderer = load_renderer(model.name, template=template, trust_remote_code=model.trust_remote_code)
     inputs = {f"the prompts ({side})": digest_prompt_texts(groups) for side, groups in sides.items()}
-    # every round reads the model anew, as the reference and as the start of its reward model
-    inputs["the model"] = model_content(model.name)  # a hub id by its commit: its weights may not be there yet
+    # Every round reads the model anew, as the reference and as the start of its reward model. Models with a hub id
+    # count by their commit: their weights are not there yet when the first round begins.
+    inputs["the model"] = model_content(model.name)
     prompts = [group.prompt for groups in sides.values() for group in groups]
     inputs["the rendered prompts"] = digest_prompts(prompts, renderer)  # a template may write today's date
-    return inputs if config.labeller == PEOPLE else {**inputs, "the labeller": reward_digest(config.labeller)}
+    if config.labeller == PEOPLE:
+        return inputs
+    return {**inputs, "the labeller": reward_digest(config.labeller, loaded=False)}
 
 
 def _begin(

@@ -112,11 +112,15 @@ def reward_inputs(reward: str, true_reward: str | None) -> dict[str, str]:
     return inputs | ({"the true reward": reward_digest(true_reward)} if true_reward else {})
 
 
-def reward_digest(reward: str) -> str:
-    """Return a digest of a reward's code, weights or version; an address stands for itself."""
+def reward_digest(reward: str, *, loaded: bool = True) -> str:
+    """Return a digest of a reward's code, weights or version; an address stands for itself.
+
+    Args:
+        loaded: the files of a hub id are there. Without that it stands for its commit.
+    """
     from penchant.studies.address import reward_content  # studies build on runs: at the top it would be a cycle
 
-    return hashlib.sha256(reward_content(reward, cached=True).encode()).hexdigest()[:32]
+    return hashlib.sha256(reward_content(reward, cached=loaded).encode()).hexdigest()[:32]
 
 
 def check_unchanged_since_start(folder: RunFolder, record: Mapping[str, Any]) -> None:
