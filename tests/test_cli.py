@@ -388,6 +388,8 @@ def test_data_check_ends_as_training_would(run: Callable[..., Run], inputs: Path
     tied = run("data", "check", "tied.jsonl")
     assert (tied.code, run("data", "check", "tied.jsonl", "--ties", "half").code) == (2, 0)
     assert "training refuses this file:" in tied.out
+    refused = run("data", "check", "bad.jsonl").out.split("training refuses this file:")[1]
+    assert "1 of 2 rows cannot be used. Correct these rows, or leave them out" in refused
     write(inputs / "named.jsonl", {**pair, "prompt": None, "problem": "Who?"})
     assert run("data", "check", "named.jsonl").code == 2
     assert run("data", "check", "named.jsonl", "--column", "prompt=problem").code == 0
@@ -564,6 +566,7 @@ TRAIN = "train dpo model=penchant-0.5m data=good.jsonl"
         ("collect good.jsonl --overlapp 2", "overlapp=2"),
         ("sample penchant-0.5m god.jsonl -o x.jsonl", "good.jsonl"),
         ("data check god.jsonl", "good.jsonl"),
+        ("data check good.jsonl data.ties=drop", "options, no settings"),
         ("weak train data=good.jsonl student=tfdf", "`tfidf`"),
         ("train dpo good.yml", "good.yaml"),
     ],

@@ -116,7 +116,7 @@ def _as_setting(rest: Sequence[str], options: argparse.Namespace) -> str:
     """Return how an option that there is not is written as a setting; empty where the command takes none."""
     option = next((text for text in rest if text.startswith("-")), None)
     if option is None or not hasattr(options, "overrides"):
-        return ""
+        return "" if option else " (this command takes options, no settings: its --help lists them)"
     name, equals, value = option.lstrip("-").partition("=")
     following = rest[rest.index(option) + 1 :]
     value = value if equals else next((text for text in following[:1] if not text.startswith("-")), "VALUE")

@@ -105,6 +105,11 @@ def test_several_runs_name_the_ends_and_the_overlap(make_run):
     assert "It fell in 3 of 3 runs." in texts["logps_meaning"]
 
 
+def test_runs_with_equal_gradients_name_no_highest(make_run):
+    _, texts = told(make_run("one"), make_run("two"))
+    assert re.fullmatch(r"Over the last tenth of training all runs are at .*\.", texts["grad_norm"])
+
+
 def test_every_estimate_brings_its_interval(make_run):
     """Numbers that the samples or held-out data measured are never printed bare."""
     _, texts = told(make_run())

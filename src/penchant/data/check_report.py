@@ -247,5 +247,12 @@ def _findings(report: CheckReport) -> list[str]:
         if len(report.bad_rows) > SHOWN_PROBLEMS:
             lines.append(f"  (+{len(report.bad_rows) - SHOWN_PROBLEMS} more)")
     if report.refusals:
-        lines += ["", "training refuses this file:", *(f"  - {reason.splitlines()[0]}" for reason in report.refusals)]
+        lines += ["", "training refuses this file:", *(f"  - {_refusal(reason)}" for reason in report.refusals)]
     return lines
+
+
+def _refusal(reason: str) -> str:
+    """Return a refusal on one line: what is wrong, then what to do, without the rows, which are listed above it."""
+    first, *others = reason.splitlines()
+    advice = others[-1] if others and not others[-1].startswith(" ") else ""
+    return f"{first.rstrip(':')}. {advice}" if advice else first.rstrip(":")

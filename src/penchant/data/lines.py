@@ -135,7 +135,7 @@ def parsed_json(text: str) -> Any:
     """JSON to Python; every way in which the parser can fail becomes a `RowError`."""
     _refuse_deep(text)
     try:
-        return json.loads(text, object_pairs_hook=_unique_fields)
+        return json.loads(text.rstrip(), object_pairs_hook=_unique_fields)
     except RowError:
         raise
     except json.JSONDecodeError as error:

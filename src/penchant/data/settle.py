@@ -206,7 +206,8 @@ def settle_ties(
         raise InputError(
             f"{source}: {tied} of {comparisons} comparisons are ties (the first: {first}). Choose what "
             "they mean: "
-            'ties="drop" leaves them out, ties="half" counts each as half a win for both sides'
+            'ties="drop" (data.ties=drop) leaves them out, ties="half" (data.ties=half) counts each as half a win for '
+            "both sides"
         )
     kept = without_ties(groups)
     if not kept:

@@ -22,7 +22,8 @@ def add_agree(commands: Any) -> None:
         (Rank, _rank, "FILE", "a preference file; key=value changes a setting, such as prior=0.1"),
     ):
         summary = (config.__doc__ or "").strip()
-        parser = commands.add_parser(config.method, help=summary, description=summary)
+        short = (summary[:1].lower() + summary[1:]).rstrip(".")
+        parser = commands.add_parser(config.method, help=short, description=summary)
         parser.settings = config
         parser.add_argument("overrides", nargs="+", metavar=metavar, help=example)
         parser.set_defaults(run=run)

@@ -81,6 +81,8 @@ def _training_ends(summaries: Sequence[Summary], key: str) -> str:
         return ""
     a, first = max(found, key=lambda item: item[1].value)
     b, last = min(found, key=lambda item: item[1].value)
+    if len(found) > 1 and value_only(first) == value_only(last):
+        return f"Over the last tenth of training all runs are at {shown(first, key)}."
     return (
         f"Over the last tenth of training {name(a.run)} is highest, {shown(first, key)}, "
         f"and {name(b.run)} lowest, {shown(last, key)}."

@@ -109,10 +109,9 @@ class RunFolder:
             raise InputError(f"out={self.path} is a file; a run needs a directory")
         if self.path.exists() and any(entry.name != ".lock" for entry in self.path.iterdir()):
             what = "another run" if (self.path / "config.yaml").exists() else "other files"
-            raise InputError(
-                f"out={self.path} already holds {what}: choose another directory, delete it, or continue that run "
-                "with --resume"
-            )
+            choices = "choose another directory" + ("," if self._again is None else " or") + " delete it"
+            resume = ", or continue that run with --resume" if self._again is None else ""
+            raise InputError(f"out={self.path} already holds {what}: {choices}{resume}")
 
     def _check_resumable(self) -> None:
         file = self.path / "config.yaml"
