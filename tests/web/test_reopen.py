@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,10 @@ import pytest
 from old_folders import unpack
 from penchant.data import load_preferences
 from penchant.errors import InputError
-from penchant.web.database import collection_of
+from penchant.web.command import _removed_if_refused
+from penchant.web.database import Database, collection_of
 from penchant.web.reopen import KEPT
+from penchant.web.settings import Collect
 from penchant.web.sources import READING
 
 ROWS = [{"prompt": f"p{n}", "responses": ["one", "two"]} for n in range(4)]
@@ -142,3 +147,51 @@ def test_a_collection_of_version_c111d53_goes_on(
 
 def test_the_page_of_a_collection_that_nobody_began(make_site: Callable[..., Any]) -> None:
     assert "undefined" in make_site(ROWS).admin().get("/admin/").text
+
+
+class _Writer(logging.Handler):
+    """Begins to write into a database whenever something is logged."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+        self.outcomes: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with closing(sqlite3.connect(self.path, timeout=0)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                self.outcomes.append("written")
+            except sqlite3.OperationalError as error:
+                self.outcomes.append(str(error))
+
+
+def test_people_can_judge_while_the_data_are_read_again(make_site: Callable[..., Any], sqlite_only: None) -> None:
+    """The warning of the prompt that is left out comes from the midst of the reading."""
+    rows = [*ROWS, {"prompt": "p4", "responses": ["one", "one "]}]
+    writer = _Writer(make_site(rows).config.out)
+    log = logging.getLogger("penchant.web")
+    log.addHandler(writer)
+    try:
+        assert make_site(rows).opened.went_on
+    finally:
+        log.removeHandler(writer)
+    assert writer.outcomes == ["written"]
+
+
+def _refused(config: Collect, meanwhile: Callable[[], Any]) -> None:
+    with _removed_if_refused(config):
+        meanwhile()
+        raise InputError("refused")
+
+
+def test_a_refused_start_leaves_what_another_process_filled(
+    tmp_path: Path, make_site: Callable[..., Any], sqlite_only: None
+) -> None:
+    filled, empty = (Collect(out=str(tmp_path / name), data="rows.jsonl") for name in ("a.sqlite", "b.sqlite"))
+    with pytest.raises(InputError, match="refused"):
+        _refused(filled, lambda: make_site(ROWS, out=filled.out))
+    assert make_site(out=filled.out).opened.went_on
+    with pytest.raises(InputError, match="refused"):
+        _refused(empty, lambda: Database(empty.out).close())
+    assert not Path(empty.out).exists()

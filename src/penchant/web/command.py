@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,10 @@ def serve(config: Collect) -> int:
 
 @contextmanager
 def _removed_if_refused(config: Collect) -> Iterator[None]:
-    """Leave nothing behind where a new collection is refused: neither an empty database nor a key without one."""
+    """Leave nothing behind where a new collection is refused: neither an empty database nor a key without one.
+
+    What another process filled meanwhile stays, whose collection it is.
+    """
     made = [key_file(config)]
     if not config.is_postgres:
         made += [Path(f"{config.out}{part}") for part in ("", "-wal", "-shm", "-journal")]
@@ -116,10 +119,26 @@ def _removed_if_refused(config: Collect) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for path in new:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+        if config.is_postgres or not _is_filled(Path(config.out)):
+            for path in new:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
         raise
+
+
+def _is_filled(path: Path) -> bool:
+    """Return whether a database holds a collection; also where nobody can tell, since another process writes it."""
+    import sqlite3
+
+    if not path.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(path, timeout=1)) as connection:
+            return connection.execute("SELECT count(*) FROM collection").fetchone()[0] > 0
+    except sqlite3.OperationalError as error:
+        return "no such table" not in str(error)
+    except sqlite3.DatabaseError:  # no database at all
+        return False
 
 
 def key_file(config: Collect) -> Path:

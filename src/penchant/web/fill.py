@@ -37,10 +37,14 @@ def open_collection(database: Database, config: Collect, key_hash: str) -> Opene
             that has judgments, or (`data` left out) none at all.
     """
     with database.reading() as session:
-        is_new = session.get(Collection, 1) is None
-    read = None if config.data is None or not is_new else read_data(config)  # outside of a transaction: it takes long
-    if not is_new:
+        found = session.get(Collection, 1)
+    # Data are read outside of a transaction: it takes long, and people may be judging by another process.
+    read = None if config.data is None or found is not None else read_data(config)
+    same = True
+    if found is not None:
         _refuse_reading_options_alone(database.name, config)
+        if config.data is not None:
+            same = _is_made_of(config, _stored_settings(database.name, found).get("show"), found.content)
     with database.writing() as session:
         found = session.get(Collection, 1)
         if found is None:
@@ -51,9 +55,11 @@ def open_collection(database: Database, config: Collect, key_hash: str) -> Opene
         if not check_rows(lambda statement: session.connection().exec_driver_sql(statement), database.name):
             log.warning("%s has rows of an earlier version, without digests: they are read unchecked", database.name)
         stored = _stored_settings(database.name, found)
+        if read is not None:  # another process filled it meanwhile
+            same = found.content in {_content(ask, *read) for ask in _asks(config)}
         if config.data is None:
             _refuse_another_ask(session, database.name, config)
-        elif not _is_made_of(config, stored.get("show"), found.content):
+        elif not same:
             given = [name for name in READING if name in config.model_fields_set]
             raise InputError(
                 f"{database.name} was made of other data, attention checks, another `ask`, or read in another way "
