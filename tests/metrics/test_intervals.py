@@ -204,3 +204,15 @@ def test_a_difference_of_independent_means_covers_the_truth() -> None:
         assert found.high is not None
         hits += found.low <= 0.3 <= found.high
     assert 0.93 <= hits / 800 <= 0.97
+
+
+@pytest.mark.parametrize("values", [[1, 0.5] + [0] * 10, [1] * 9 + [0.5, 0, 0]])
+def test_a_tie_does_not_open_the_interval(values: list[float]) -> None:
+    """It says no less than a win or a loss in its place."""
+    tied = cluster_mean(values, range(len(values)))
+    wins, losses = ([float(v) if v != 0.5 else other for v in values] for other in (1.0, 0.0))
+    won, lost = cluster_mean(wins, range(len(values))), cluster_mean(losses, range(len(values)))
+    assert None not in (tied.low, tied.high, won.low, won.high, lost.low, lost.high)
+    assert tied.high - tied.low <= max(won.high - won.low, lost.high - lost.low)  # type: ignore[operator]
+    assert lost.low <= tied.low <= won.low  # type: ignore[operator]
+    assert lost.high <= tied.high <= won.high  # type: ignore[operator]

@@ -74,7 +74,11 @@ def test_all_won_and_length_that_decides_everything_stay_finite():
     decided = length_controlled([0.0] * 10 + [1.0] * 10, np.arange(20.0) - 9.5, np.arange(20))
     assert decided.value == pytest.approx(0.5, abs=1e-6)
     json.dumps(decided.as_dict(), allow_nan=False)
-    assert 0 <= decided.low < decided.high <= 1
+    assert (decided.low, decided.reason) == (None, "no interval: length decides every verdict")
+    alike = length_controlled([0.0] * 10 + [1.0] * 10, np.full(20, 3.0), np.arange(20))
+    assert (alike.value, alike.low, alike.reason) == (0.5, None, "no interval: all lengths differ by the same")
+    tied = length_controlled([0.5] + [0.0] * 10 + [1.0] * 10, np.r_[0.0, np.arange(20.0) - 9.5], np.arange(21))
+    assert tied.low is not None
 
 
 def test_one_prompt_has_no_interval():

@@ -7,7 +7,7 @@ no independent draws: an interval that counts single comparisons is too narrow. 
 One rule, wherever an interval is printed:
 
 - a share (accuracy, win rate) has an exact interval (`metrics/shares.py`), at the edge too, where all prompts agree;
-  one with answers between 0 and 1 goes as far at each end as Hall's (below);
+  one with answers between 0 and 1 goes as far at each end as Hall's (below), within that of whole answers of its rate;
 - any other mean has one of at least `FEWEST_CLUSTERS` clusters; with fewer the estimate says "no interval: 6 prompts".
 
 The interval of other means goes as far at each end as the farthest of the expanded percentile interval, Student's t and
@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from penchant.errors import InputError
 from penchant.metrics.estimates import FEWEST_CLUSTERS, Estimate, no_interval
 from penchant.metrics.resampling import cluster_codes, percentile_interval, resampled_means, skewed_interval
-from penchant.metrics.shares import clustered_interval, exact_interval, same_interval
+from penchant.metrics.shares import clustered_interval, exact_interval, same_interval, widest_interval
 
 _ROUNDING = 1e-12  # of equal means of clusters, relative
 
@@ -129,7 +129,8 @@ def mean_within(
     turned = skewed_interval(sums, masses, level)
     low, high = min(found[0], turned[0]), max(found[1], turned[1])
     if bounds is not None:
-        low, high = max(low, bounds[0]), min(high, bounds[1])
+        least, most = widest_interval(value, masses, level, bounds)
+        low, high = max(low, least), min(high, most)
     return Estimate(value, low, high, len(data), count)
 
 

@@ -58,9 +58,9 @@ def length_controlled(
         level, resamples, seed: as in `cluster_mean`.
 
     Returns:
-        The rate, 0 to 1. Where all lengths differ by the same it is the raw rate: nothing can be told of length.
-        Where all outcomes are the same its interval is exact; else there is none of fewer than `FEWEST_CLUSTERS`
-        clusters.
+        The rate, 0 to 1. Where all outcomes are the same its interval is exact; else there is none of fewer than
+        `FEWEST_CLUSTERS` clusters. Nor is there one where length and the rest cannot be told apart: where all lengths
+        differ by the same (the rate is the raw one) and where length decides every verdict (it hangs on the prior).
 
     Raises:
         InputError: no comparisons, other lengths, numbers that are not finite, outcomes outside [0, 1].
@@ -80,6 +80,8 @@ def length_controlled(
         return Estimate(value, *same_interval(value, count, level, (0.0, 1.0)), len(won), count)
     if count < FEWEST_CLUSTERS:
         return Estimate(value, None, None, len(won), count, no_interval(count))
+    if reason := _inseparable(won, longer):
+        return Estimate(value, None, None, len(won), count, f"no interval: {reason}")
     drawn = [
         _at_equal_lengths(won, longer, counts[:, codes])
         for counts in resampled_counts(count, resamples, seed, width=len(won))
@@ -91,6 +93,17 @@ def length_controlled(
     wins: Vector = np.bincount(codes, won).astype(np.float64)
     exact = jackknife_interval(value, without, wins, np.bincount(codes).astype(np.float64), level, as_raw=True)
     return Estimate(value, min(low, exact[0]), max(high, exact[1]), len(won), count)
+
+
+def _inseparable(won: Vector, longer: Vector) -> str:
+    """Return why length and the rest cannot be told apart, if they cannot."""
+    if np.ptp(longer) <= 1e-9 * np.abs(longer).max():
+        return "all lengths differ by the same"
+    of_losses, of_wins = longer[won < 0.5], longer[won > 0.5]
+    decided = len(of_losses) and len(of_wins) and len(of_losses) + len(of_wins) == len(won)
+    if decided and (of_losses.max() < of_wins.min() or of_wins.max() < of_losses.min()):
+        return "length decides every verdict"
+    return ""
 
 
 def _at_equal_lengths(won: Vector, longer: Vector, weights: Vector) -> Vector:

@@ -54,6 +54,19 @@ def same_interval(value: float, clusters: int, level: float, bounds: tuple[float
     return value - (value - bounds[0]) * unseen, value + (bounds[1] - value) * unseen
 
 
+def widest_interval(
+    value: float, masses: NDArray[np.float64], level: float, bounds: tuple[float, float]
+) -> tuple[float, float]:
+    """Return the exact interval of clusters that each say one bound or the other: none with their mean vary more.
+
+    Args:
+        value: the mean. masses: (clusters,) weight of each. bounds: the least and the largest value that there can be.
+    """
+    width, clusters = bounds[1] - bounds[0], effective_clusters(masses)
+    low, high = exact_interval((value - bounds[0]) / width * clusters, clusters, level)
+    return bounds[0] + width * low, bounds[0] + width * high
+
+
 def clustered_interval(
     sums: NDArray[np.float64], masses: NDArray[np.float64], level: float, *, graded: bool = False
 ) -> tuple[float, float]:
