@@ -50,10 +50,13 @@ def _advice(row: Row, layout: Layout, found: Sequence[str]) -> str:
         except InputError as error:  # another column may want a word too, and will be told so
             renamed = renamed if isinstance(error, RowError) and error.kind == "unread" else {}
     if not renamed:
-        return "convert the file to a known layout (data.columns={FIELD: COLUMN} renames columns)."
+        return (
+            "convert the file to a known layout (data.columns={FIELD: COLUMN} renames columns; `penchant data` has "
+            "--column FIELD=COLUMN)."
+        )
     words = "; ".join(f"rename {cut(column)!r} to {field!r}" for field, column in renamed.items())
     columns = ", ".join(f"{field}: {cut(column)}" for field, column in renamed.items())
-    return f"{words}, or set data.columns={{{columns}}}."
+    return f"{words}, or set data.columns={{{columns}}} (--column FIELD=COLUMN for `penchant data`)."
 
 
 def _nearness(layout: Layout, found: list[str]) -> tuple[float, bool, bool]:

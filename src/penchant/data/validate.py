@@ -187,7 +187,10 @@ def _token_refusals(report: CheckReport, tokens: TokenCounts, overflow: str) -> 
     if tokens.unrenderable:
         yield f"{source}: {len(tokens.unrenderable)} prompts cannot be tokenized"
     if tokens.too_long and overflow == "error":
-        yield f"{source}: {len(tokens.too_long)} responses are too long, and overflow=error stops at them"
+        yield (
+            f"{source}: {len(tokens.too_long)} responses are too long, and overflow=error stops at them: set "
+            "overflow=drop or truncate_prompt, or a larger max_length"
+        )
     limit = tokens.max_length if overflow == "drop" else None
     if limit is not None and report.groups and all(lengths and max(lengths) > limit for lengths in tokens.lengths):
         yield f"{source}: every row is longer than max_length={limit}, so overflow=drop leaves nothing"

@@ -120,7 +120,10 @@ class WeakToStrongConfig(Study):
             raise ValueError(f"a chess engine in `weak` supervises {CHESS} alone, and `tasks` has {', '.join(other)}")
         words = any(isinstance(one, Tfidf) for one in self.strong)
         if words and not all(isinstance(loss, CrossEntropy | Filtered) for loss in self.losses):
-            raise ValueError("`strong` has TF-IDF, which learns with the losses cross_entropy and filtered only")
+            raise ValueError(
+                "`strong` has TF-IDF, which learns with the losses cross_entropy and filtered only: "
+                "set losses=[cross_entropy]"
+            )
         return self
 
     @property
