@@ -68,6 +68,18 @@ def test_two_files_against_a_third(files: dict[str, str], tmp_path: Path, capsys
         assert len(store) == 64
 
 
+def test_another_comparison_in_the_folder_is_told_and_the_same_is_not(
+    files: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "judged"
+    one = ["judge", files["kind"], "--against", files["unkind"], "judge=reward", f"out={out}"]
+    other = ["judge", files["mixed"], "--against", files["unkind"], "judge=reward", f"out={out}"]
+    for arguments, warned in ((one, False), (one, False), (other, True)):
+        caplog.clear()
+        assert main(arguments) == 0
+        assert ("compared kind.jsonl with unkind.jsonl; they are replaced" in caplog.text) == warned
+
+
 @pytest.fixture(scope="module")
 def trained(stories: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A run of a real model with samples of 6 held-out prompts, twice a prompt, and its data."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.errors import InputError, RunError
-from penchant.files import write_atomically
+from penchant.files import read_json, write_atomically
 from penchant.judges import Answer, Question, VerdictStore, ask, make_judge
 from penchant.judges.ask import Calls, make_calls, plan_calls
 from penchant.judges.contract import Judge
@@ -22,6 +23,8 @@ from penchant.pipelines.judge_settings import JudgeConfig
 from penchant.pipelines.judge_sources import Responses, opponents, responses, shown
 from penchant.reports.judge import judge_page
 from penchant.train.provenance import surroundings
+
+log = logging.getLogger("penchant")
 
 READ = 1
 """Pairs of each outcome to read, of each run and temperature; three times as many without temperatures."""
@@ -81,12 +84,27 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
         },
         "provenance": surroundings(),
     }
+    _warn_of_another(folder, numbers)
     try:
         write_atomically(folder / "judge.json", (json.dumps(numbers, ensure_ascii=True, indent=1) + "\n").encode())
     except OSError as error:
         raise RunError(f"cannot write into {folder}: {error.strerror}; the verdicts are kept") from error
     judge_page(numbers, folder)
     return numbers
+
+
+def _warn_of_another(folder: Path, numbers: Mapping[str, Any]) -> None:
+    """Say so where the report of another comparison is about to be replaced."""
+    try:
+        before = read_json(folder / "judge.json")
+        told = list(before["methods"]), before["against"]
+    except (OSError, ValueError, KeyError, TypeError):  # none, or none that says what it compared
+        return
+    if told != (list(numbers["methods"]), numbers["against"]):
+        log.warning(
+            f"{folder / 'judge.json'} and its page compared {', '.join(told[0])} with {told[1]}; they are replaced, the "
+            "verdicts are kept. Give another `out` to keep both"
+        )
 
 
 def _ask(
