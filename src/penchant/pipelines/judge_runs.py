@@ -102,8 +102,8 @@ def _warn_of_another(folder: Path, numbers: Mapping[str, Any]) -> None:
         return
     if told != (list(numbers["methods"]), numbers["against"]):
         log.warning(
-            f"{folder / 'judge.json'} and its page compared {', '.join(told[0])} with {told[1]}; they are replaced, the "
-            "verdicts are kept. Give another `out` to keep both"
+            f"{folder / 'judge.json'} and its page compared {', '.join(told[0])} with {told[1]}; they are "
+            "replaced, and the verdicts are kept. Give another `out` to keep both"
         )
 
 
