@@ -32,7 +32,6 @@ SPREAD = 10.0
 """Standard deviation of phi's normal prior: no weight beside 20 comparisons, but a finite slope where length decides
 every one of them."""
 STEPS, ENOUGH = 50, 1e-9
-MOST_WEIGHTS = 4_000_000  # held at once: 32 MB
 Vector = NDArray[np.float64]
 
 
