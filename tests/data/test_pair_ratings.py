@@ -119,6 +119,8 @@ def test_a_verdict_against_the_order_is_refused(tmp_path: Path, verdict: dict[st
         {"chosen_helpfulness": 1, "rejected_helpfulness": 4},
         {"margin": [-1]},
         {"weight": 0},
+        {"winner": 1},
+        {"preferred": 2},
     ],
 )
 def test_what_judges_and_is_not_read_is_told(tmp_path: Path, beside: dict[str, Any]) -> None:

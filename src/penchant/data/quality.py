@@ -84,6 +84,8 @@ def _judges(name: str) -> bool:
     words = set(words_of(name))
     if words & COUNT_WORDS:
         return False
+    if words and words <= SIDE_WORDS:  # `winner` beside a pair: nothing else that the value could belong to
+        return True
     return bool(words & (ORDER_WORDS | STRENGTH_WORDS)) or any(map(QUALITY_WORD.fullmatch, words - SIDE_WORDS))
 
 
