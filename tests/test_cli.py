@@ -563,7 +563,7 @@ TRAIN = "train dpo model=penchant-0.5m data=good.jsonl"
         ("train dpo model=penchnt-0.5m data=good.jsonl", "'penchant-0.5m'"),
         ("judge good.jsonl --against good.jsonl judge=endpont", "`endpoint`"),
         ("collect good.jsonl ask=pair", "`pairs`"),
-        ("collect good.jsonl --overlapp 2", "overlapp=2"),
+        ("collect good.jsonl --overlapp 2", "without dashes: overlap=2"),
         ("sample penchant-0.5m god.jsonl -o x.jsonl", "good.jsonl"),
         ("data check god.jsonl", "good.jsonl"),
         ("data check good.jsonl data.ties=drop", "options, no settings"),

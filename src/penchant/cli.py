@@ -115,18 +115,27 @@ def _parser() -> argparse.ArgumentParser:
 def _as_setting(rest: Sequence[str], options: argparse.Namespace) -> str:
     """Return how an option that there is not is written as a setting; empty where the command takes none."""
     option = next((text for text in rest if text.startswith("-")), None)
-    if option is None or not hasattr(options, "overrides"):
+    if option is None or not hasattr(options, "overrides") or not hasattr(options, "settings"):
         return "" if option else " (this command takes options, no settings: its --help lists them)"
     name, equals, value = option.lstrip("-").partition("=")
     following = rest[rest.index(option) + 1 :]
     value = value if equals else next((text for text in following[:1] if not text.startswith("-")), "VALUE")
-    return f"; a setting is written without dashes: {name.replace('-', '_')}={value}"
+    name, fields = name.replace("-", "_"), list(options.settings.model_fields)
+    near = [] if name in fields else get_close_matches(name, fields, n=1)  # nested names: whoever reads settings tells
+    return f"; a setting is written without dashes: {near[0] if near else name}={value}"
 
 
 class _MethodParser(argparse.ArgumentParser):
     """Shows every setting with its default below the options, made only when help is asked for."""
 
-    settings: Any = None
+    @property
+    def settings(self) -> Any:
+        """The configuration class, which parsed options have as well."""
+        return self.get_default("settings")
+
+    @settings.setter
+    def settings(self, config: Any) -> None:
+        self.set_defaults(settings=config)
 
     def error(self, message: str) -> NoReturn:
         """End with the message, and with what is most like a word that is no choice."""
