@@ -121,6 +121,8 @@ def test_a_verdict_against_the_order_is_refused(tmp_path: Path, verdict: dict[st
         {"weight": 0},
         {"winner": 1},
         {"preferred": 2},
+        {"winner": "model_b"},
+        {"better": "B"},
     ],
 )
 def test_what_judges_and_is_not_read_is_told(tmp_path: Path, beside: dict[str, Any]) -> None:

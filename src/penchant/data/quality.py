@@ -60,6 +60,12 @@ VERDICT = re.compile(
     re.IGNORECASE,
 )
 
+# A whole cell that names one of two responses by its place.
+PLACE = re.compile(
+    r"(?:(?:response|model|option|answer|output|assistant|completion)[ _-]?)?(?:[ab01]|2|left|right|first|second)",
+    re.IGNORECASE,
+)
+
 
 def quality_columns(row: ReadRow) -> list[str]:
     """The columns that say how good a response is, or that hold another one that lost."""
@@ -72,11 +78,11 @@ def quality_columns(row: ReadRow) -> list[str]:
 
 
 def judging_columns(unread: Mapping[str, Any]) -> list[str]:
-    """Return the unread columns of numbers or flags that by their names judge a row or a response.
+    """Return the unread columns of numbers, flags or places that by their names judge a row or a response.
 
-    Texts are named as columns with text; what counts or identifies is left out.
+    Other texts are named as columns with text; what counts or identifies is left out.
     """
-    return [name for name, value in unread.items() if _judges(name) and not is_text(value)]
+    return [name for name, value in unread.items() if _judges(name) and (not is_text(value) or _is_place(value))]
 
 
 @lru_cache(maxsize=4096)
@@ -91,3 +97,7 @@ def _judges(name: str) -> bool:
 
 def _is_verdict(value: Any) -> bool:
     return isinstance(value, str) and VERDICT.fullmatch(value.strip()) is not None
+
+
+def _is_place(value: Any) -> bool:
+    return isinstance(value, str) and PLACE.fullmatch(value.strip()) is not None
