@@ -15,7 +15,7 @@ from zygote import CLIENT
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-LONG = ("agreement.md", "rewards.md", "studies.md", "weak.md")  # a quarter of a minute to a minute each
+LONG = ("agreement.md", "python.md", "rewards.md", "studies.md", "weak.md")  # a quarter of a minute to a minute each
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

@@ -149,6 +149,7 @@ def test_only_the_last_blocks_and_the_head_train(train: Callable[..., pt.RunResu
     assert run.metrics["final"]["held_out"]["accuracy"]["value"] > 0.8
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_bits(
     penchant: Callable[..., Any], tiny_model: str, preference_file: Path, tmp_path: Path
 ) -> None:

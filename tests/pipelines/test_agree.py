@@ -200,6 +200,7 @@ def test_pandalm_annotators(shared_data: Callable[[str], Path]) -> None:
     assert [round(pair["kappa"]["value"], 2) for pair in numbers["pairs"]] == [0.85, 0.88, 0.86]
 
 
+@pytest.mark.slow
 def test_help_and_a_run_import_no_torch(three: str, tmp_path: Path) -> None:
     code = (
         "import sys; from penchant.cli import main\n"

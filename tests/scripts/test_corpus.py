@@ -59,6 +59,7 @@ def test_no_training_document_holds_what_is_evaluated_on(corpus: Any, data: Path
     assert not documents & {plain(document.text) for document in corpus.held_out}
 
 
+@pytest.mark.slow
 def test_no_training_document_shares_a_run_with_what_is_evaluated_on(corpus: Any, data: Path) -> None:
     """On the final texts, whose casing and tokens were changed after the documents were chosen."""
     runs = set()

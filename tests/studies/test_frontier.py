@@ -267,6 +267,7 @@ def test_a_larger_sweep_runs_only_what_is_new(
     assert len(again.numbers["methods"][0]["points"]) == 6
 
 
+@pytest.mark.slow
 def test_each_learning_rate_is_a_setting_of_its_own(
     study: Callable[..., FrontierConfig], workers: Workers, tmp_path: Path
 ) -> None:

@@ -182,6 +182,7 @@ def test_a_second_call_runs_nothing_and_a_new_domain_only_itself(
     assert [domain["name"] for domain in again.numbers["domains"]] == ["names", "weather", "<b>news", "pets"]
 
 
+@pytest.mark.slow
 def test_a_missing_or_empty_domain_fails_alone(
     make: Callable[..., TransferConfig], inputs: Path, workers: Workers, tmp_path: Path
 ) -> None:

@@ -139,6 +139,7 @@ def test_what_is_set_decides_which_stages_are_new(make: Callable[..., WinRatesCo
     assert {"judge", "judge-preferences"} < changed(before, win_rate_grid(make(judge=trained)))
 
 
+@pytest.mark.slow
 def test_nobody_is_measured_or_judged_by_what_was_trained_on(
     make: Callable[..., WinRatesConfig], base: dict[str, Any], rows: Path, workers: Workers
 ) -> None:

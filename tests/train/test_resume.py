@@ -88,7 +88,7 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert results[0][name] == results[1][name]
 
 
-@pytest.mark.parametrize("kind", [FULL, LORA], ids=["full", "lora"])
+@pytest.mark.parametrize("kind", [pytest.param(FULL, id="full"), pytest.param(LORA, id="lora", marks=pytest.mark.slow)])
 def test_a_run_killed_again_and_again_ends_with_the_same_bits(
     penchant: Callable[..., Any],
     straight: Callable[..., Path],

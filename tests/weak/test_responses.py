@@ -86,7 +86,7 @@ def test_a_reward_is_the_heads_product_with_the_options_last_state(stories: str)
                 torch.testing.assert_close(reward, reading.linear(state)[0], atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("reading", ["head", "words"])
+@pytest.mark.parametrize("reading", [pytest.param("head", marks=pytest.mark.slow), "words"])
 def test_rows_may_have_as_many_options_as_they_like(stories: str, reading: str) -> None:
     rows, labels = _pairs(0)
     third = [PromptGroup(row.prompt, [*row.responses, " It was a cold and awful film."]) for row in rows]
@@ -171,7 +171,7 @@ def test_what_is_written_around_a_long_prompt_is_read(stories: str, kind: str) -
     assert "So much: Tom saw" in reading.policy.renderer.decode((), before[0])
 
 
-@pytest.mark.parametrize("kind", ["head", "words"])
+@pytest.mark.parametrize("kind", [pytest.param("head", marks=pytest.mark.slow), "words"])
 def test_a_student_that_is_told_the_labels_imitates_them(stories: str, kind: str) -> None:
     """Labels that nothing in a row gives away: without the hint there is nothing to learn."""
     rng = np.random.default_rng(0)
