@@ -221,13 +221,16 @@ def _true_rate(alike: float, strength: float, slope: float) -> float:
 
 def _rate_coverage(prompts: int, size: int, alike: float, strength: float, slope: float, trials: int) -> float:
     truth, rng = _true_rate(alike, strength, slope), np.random.default_rng([prompts, size])
-    hits = 0
+    hits = unknown = 0
     for trial in range(trials):
         found = length_controlled(*_games(rng, prompts, size, alike, strength, slope), resamples=200, seed=trial)
-        assert found.low is not None
-        assert found.high is not None
-        hits += found.low <= truth <= found.high
-    return hits / trials
+        if found.low is None or found.high is None:
+            assert found.reason == "no interval: length decides every verdict"
+            unknown += 1
+        else:
+            hits += found.low <= truth <= found.high
+    assert unknown < trials / 2
+    return hits / (trials - unknown)
 
 
 @pytest.mark.slow

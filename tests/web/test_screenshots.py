@@ -107,7 +107,7 @@ def test_the_pages_of_the_tutorial(
     judged_by_three(make_site, rows)
     server = serve(None, "annotators=3", "overlap=3")
     wide = {"viewport": {"width": 1180, "height": 760}}
-    page = browse(server.links["annotator-1"], **wide)
+    page = browse(server.links[PEOPLE[0]], **wide)
     assert page.evaluate("document.querySelector('.prompt img').naturalWidth") == 420
     page.click(
         ".choices >> text=A is better" if "two" in page.inner_text(".response") else ".choices >> text=B is better"
