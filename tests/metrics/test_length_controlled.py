@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import numpy as np
@@ -123,3 +124,15 @@ def test_the_interval_covers():
         found = length_controlled(won, longer, clusters, resamples=600)
         hits += found.low <= expit(0.4) <= found.high
     assert 0.93 <= hits / 400 <= 0.97
+
+
+def test_many_prompts_leave_out_several_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variance of the jackknife by parts is near that of one prompt at a time."""
+    rng = np.random.default_rng(0)
+    longer = rng.normal(size=400)
+    won = (rng.random(400) < 0.97) * 1.0
+    one = length_controlled(won, longer, np.arange(400), resamples=50)
+    monkeypatch.setattr(importlib.import_module("penchant.metrics.length_controlled"), "MOST_PARTS", 100)
+    parts = length_controlled(won, longer, np.arange(400), resamples=50)
+    assert (parts.low, parts.high) == pytest.approx((one.low, one.high), abs=0.01)
+    assert parts.low != one.low

@@ -32,6 +32,7 @@ SPREAD = 10.0
 """Standard deviation of phi's normal prior: no weight beside 20 comparisons, but a finite slope where length decides
 every one of them."""
 STEPS, ENOUGH = 50, 1e-9
+MOST_PARTS = 1000  # fits of the jackknife
 Vector = NDArray[np.float64]
 
 
@@ -86,8 +87,9 @@ def length_controlled(
         for counts in resampled_counts(count, resamples, seed, width=len(won))
     ]
     low, high = percentile_interval(np.concatenate(drawn), value, level, count)
+    parts = np.random.default_rng(seed).permutation(count) % MOST_PARTS  # of many clusters several are left out at once
     without = np.concatenate(
-        [_at_equal_lengths(won, longer, (codes != left).astype(float)[None]) for left in range(count)]
+        [_at_equal_lengths(won, longer, (parts[codes] != left)[None].astype(float)) for left in range(parts.max() + 1)]
     )
     wins: Vector = np.bincount(codes, won).astype(np.float64)
     exact = jackknife_interval(value, without, wins, np.bincount(codes).astype(np.float64), level, as_raw=True)
