@@ -116,6 +116,16 @@ UNLABELLED = {"boolq", "cola", "cosmos_qa", "hellaswag", "piqa", "sst2", "multir
 PAIRED = {"cosmos_qa", "dream", "hellaswag", "openbookqa", "piqa", "quail", "quartz", "sciq", "social_i_qa"}
 
 
+def test_what_neither_the_folder_nor_the_hub_has_is_told_with_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    with pytest.raises(
+        InputError, match=r"stanfordnlp/sst2: .*PENCHANT_DATA names, does not hold sst2/train.txt.gz and"
+    ):
+        load_task("sst2", folder=tmp_path)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_task_reads_its_hub_row(name: str) -> None:
     spec = task_spec(name)

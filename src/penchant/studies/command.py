@@ -72,7 +72,9 @@ def _study(options: argparse.Namespace) -> int:
 
     for stages, reason in told_once(result.failures):
         print(f"failed: {stages}: {reason}")
-    print(f"study: {result.path} ({result.ran} stages run)")
+    unfinished = len(result.failures)
+    tried = f"tried, {unfinished} failed or waiting for one that did" if unfinished else "run"
+    print(f"study: {result.path} ({result.ran} stages {tried})")
     if result.interrupted:
         print("continue with the same command")
         return INTERRUPTED

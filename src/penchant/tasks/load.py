@@ -165,7 +165,12 @@ def _rows(spec: TaskSpec, folder: Path) -> tuple[str, list[LabeledExample], list
                 [e for e, tested in zip(parts[0], test, strict=True) if tested is wanted] for wanted in (False, True)
             ]
         return ", ".join(spec.local), parts[0], parts[1]
-    train, test_rows = (_examples(spec, spec.hub, split) for split in spec.splits)
+    try:
+        train, test_rows = (_examples(spec, spec.hub, split) for split in spec.splits)
+    except InputError as error:
+        missing = [name for name in spec.local if not (folder / name).is_file()]
+        looked = f"; {folder}, the folder that PENCHANT_DATA names, does not hold {' and '.join(missing)}"
+        raise InputError(f"{error}{looked if missing else ''}") from error
     return spec.hub, train, test_rows
 
 
