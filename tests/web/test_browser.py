@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -210,7 +211,7 @@ def test_hostile_text_in_every_field_does_nothing(
         assert page.evaluate("window.hacked") is None
         assert page.problems == []
         assert all(url.startswith(f"http://127.0.0.1:{server.port}/") for url in page.asked)
-        assert not any("/x" in url.removeprefix(f"http://127.0.0.1:{server.port}") for url in page.asked)
+        assert not any(urlsplit(url).path.endswith("/x") for url in page.asked)  # a secret may begin with x
 
 
 def test_a_killed_server_loses_no_answer(
