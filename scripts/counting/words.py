@@ -13,8 +13,8 @@ def split_words(text: str) -> frozenset[str]:
 # Words that tell a reader nothing when they are a whole name. Underscores around a name and its case are ignored, so
 # `_found` and `FOUND` are `found`. An entry that begins with an underscore bans that spelling only: `Estimate.above`
 # is a good name for a method, `_above` is none for a helper. A word is in the list if well-kept code bases bind it
-# fewer than once in 20,000 bindings (scikit-learn, SciPy, httpx, pydantic, FastAPI and others were counted), so the
-# idioms `first`, `other`, `rest`, `seen`, `done`, `left` and `right` are not.
+# fewer than once in 20,000 bindings (scikit-learn, httpx, pydantic, FastAPI and a dozen others were counted: 0.05% of
+# 327,506 bindings are in the list), so the idioms `first`, `other`, `rest`, `seen`, `done`, `left` and `right` are not.
 VAGUE_NAMES = split_words("""
     one each some several few more most least both every same others everything everyone nothing nobody
     own ours mine theirs what which who whom whose why how
