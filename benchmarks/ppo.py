@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from penchant.losses import policy_gradient as pg
 from penchant.methods import PPOGT
 from penchant.models.load import load_policy
-from penchant.train import rollout, rollout_session
+from penchant.train import rollout
+from penchant.train import rollout_run as rollout_session
 from penchant.train.optimizer import clip, make_optimizer
 from penchant.train.settings import RMSprop
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 import penchant as pt
-from penchant.train.progress import progress_bar
+from penchant.runs.progress import progress_bar
 
 OPENINGS = Path(__file__).with_name("film_openings.txt")
 TRAIN = 72  # openings to train on; the rest is for the evaluation

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 import penchant as pt
-from penchant.train.progress import progress_bar
+from penchant.runs.progress import progress_bar
 
 OPENINGS = Path(__file__).with_name("story_openings.txt")
 TRAIN = 48  # openings to train on; the rest is for the evaluation

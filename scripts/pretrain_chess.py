@@ -87,7 +87,7 @@ def _train_one(shape: Shape, corpus: Corpus, tokenizer: Any, table: Any, options
     from pretraining.chess_evaluation import accuracy, surprise_of
     from pretraining.training import train
 
-    from penchant.train.provenance import processor
+    from penchant.runs.provenance import processor
 
     settings = shape.training
     model = new_chess_model(shape, vocabulary=len(tokenizer), end=tokenizer.eos_token_id)

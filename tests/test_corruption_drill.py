@@ -31,7 +31,7 @@ from penchant.errors import PenchantError
 from penchant.judges import Question, VerdictStore
 from penchant.models.load import load_policy
 from penchant.models.reward import load_reward_model
-from penchant.reports.read import read_runs
+from penchant.runs.read import read_runs
 from penchant.types import PromptGroup
 from penchant.weak.activations import Activations
 from penchant.weak.classifiers import load_classifier

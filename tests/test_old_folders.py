@@ -18,7 +18,7 @@ from penchant.data.collected import read_collected
 from penchant.digests import SUMS
 from penchant.judges import VerdictStore
 from penchant.models.reward import load_reward_model
-from penchant.reports.read import read_runs
+from penchant.runs.read import read_runs
 from penchant.weak.activations import Activations
 from penchant.weak.classifiers import load_classifier
 

@@ -40,7 +40,7 @@ def main() -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401
 
     import penchant.cli
-    import penchant.train.session
+    import penchant.train.gradient_run
 
     torch.set_num_threads(1)
     gc.collect()

@@ -15,9 +15,9 @@ from penchant.data.settings import DataConfig
 from penchant.losses.settings import Sigmoid
 from penchant.methods.dpo import DPO, run
 from penchant.models.settings import ModelConfig
-from penchant.train import session
+from penchant.runs.run_folder import RunFolder
+from penchant.train import gradient_run as session
 from penchant.train.gradient import Loop, plan
-from penchant.train.run_folder import RunFolder
 from penchant.train.settings import AdamW, Evaluate
 from side_by_side.recording import Recording, keep_first_gradient, read_job, same_tokens
 

@@ -15,7 +15,7 @@ import chess
 
 from penchant.data.containers import RowProblem, read_rows
 from penchant.errors import InputError
-from penchant.train.progress import progress_bar
+from penchant.runs.progress import progress_bar
 from pretraining.chess_games import Play, Position, games, key_of
 
 

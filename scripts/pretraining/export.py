@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
-from penchant.train.provenance import processor
+from penchant.runs.provenance import processor
 from pretraining.corpus import Corpus
 from pretraining.evaluation import perplexity
 from pretraining.shapes import Shape

@@ -17,7 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from penchant.engine.memory import keep_freed_memory
 from penchant.errors import InputError
-from penchant.train.progress import progress_bar
+from penchant.runs.progress import progress_bar
 from pretraining.chess_tokens import MoveRows
 from pretraining.shapes import Shape, Training
 from pretraining.tokens import Rows

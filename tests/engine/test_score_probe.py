@@ -25,7 +25,7 @@ from penchant.errors import InputError
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.train.batch import Dataset
-from penchant.train.frozen import with_frozen_states
+from penchant.train.inputs.frozen_states import with_frozen_states
 
 FAR = 1030  # tokens: the first probes reach to 1,024
 SIZES: dict[str, Any] = {

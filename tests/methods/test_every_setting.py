@@ -21,7 +21,7 @@ from penchant.config import Config, load_config
 from penchant.config.fields import TAG, shape_of, tag_of
 from penchant.errors import PenchantError
 from penchant.methods import DPO, KTO, METHODS, PPO, PPOGT, SFT, PreferredFT, RewardModel, Unlikelihood, train
-from penchant.train import checkpoint
+from penchant.runs import checkpoint
 
 BASE = ("model=MODEL", "model.device=cpu", "data=prefs.jsonl", "data.held_out=2", "batch_size=8",
         "optimizer.learning_rate=1e-3", "evaluate.samples=null", "max_steps=2", "out=run")  # fmt: skip

@@ -22,10 +22,10 @@ from penchant.data.labels import labels_of
 from penchant.engine.score import score_rows
 from penchant.reports.curves import panels
 from penchant.reports.page import FIGURE_KEYS
-from penchant.reports.read import read_runs
 from penchant.reports.sentences import sentences
 from penchant.reports.summary import summarize
-from penchant.train.mismatch import mismatch
+from penchant.runs.read import read_runs
+from penchant.train.inputs.mismatched import mismatch
 from penchant.train.plan import split_by_prompt
 
 ALL = 10_000  # a batch size that takes all labels in one step

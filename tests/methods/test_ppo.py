@@ -19,7 +19,7 @@ import penchant as pt
 from penchant.engine.tree import ROWS
 from penchant.errors import InputError, OtherRun, RunError
 from penchant.train.rollout import chosen_prompts
-from penchant.train.rollout_session import missed_target
+from penchant.train.rollout_run import missed_target
 
 CLOCKS = ("seconds", "sampling_seconds", "tokens_per_s")
 REWARDS = '''

@@ -19,7 +19,7 @@ from penchant.data.render import Renderer
 from penchant.errors import InputError
 from penchant.models.reward import load_reward_model, new_reward
 from penchant.models.settings import LoRA, ModelConfig
-from penchant.train import checkpoint
+from penchant.runs import checkpoint
 from penchant.types import PromptGroup
 
 GROUPS = [PromptGroup("Ann went out.", [" She sang.", " It was sad."]), PromptGroup("Bob slept.", [" Long.", " No."])]

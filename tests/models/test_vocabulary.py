@@ -17,7 +17,7 @@ from penchant.judges.prompts import load_template
 from penchant.models.load import load_policy, load_renderer
 from penchant.models.reward import new_reward
 from penchant.models.settings import FrozenModel, ModelConfig
-from penchant.train.references import load_reference
+from penchant.train.inputs.reference_table import load_reference
 from penchant.types import PromptGroup, Response
 
 TEXT, ADDED = "A rhinoceros", "rhinoceros"

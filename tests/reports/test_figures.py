@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from penchant.reports import curves, figures
-from penchant.reports.read import read_runs
+from penchant.runs.read import read_runs
 
 
 def test_panels_of_a_run(make_run):

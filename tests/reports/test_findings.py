@@ -9,8 +9,8 @@ import pytest
 
 from penchant.metrics import Estimate
 from penchant.reports import findings
-from penchant.reports.read import EvalPoint, Run, TrainPoint, read_runs
 from penchant.reports.summary import summarize
+from penchant.runs.read import EvalPoint, Run, TrainPoint, read_runs
 
 
 def est(value, low=None, high=None):

@@ -8,9 +8,9 @@ from typing import Any
 
 import penchant as pt
 from penchant.reports import curves
-from penchant.reports.read import read_runs
 from penchant.reports.sentences import sentences
 from penchant.reports.summary import summarize
+from penchant.runs.read import read_runs
 
 
 def estimate(value: float, half: float = 0.1) -> dict[str, Any]:

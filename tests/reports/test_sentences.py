@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from penchant.reports.read import read_runs
 from penchant.reports.sentences import headline, sentences
 from penchant.reports.summary import summarize
+from penchant.runs.read import read_runs
 
 
 def told(*paths):

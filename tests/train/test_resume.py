@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from penchant.train.run_folder import RunFolder
+from penchant.runs.run_folder import RunFolder
 
 FULL = ("optimizer=adamw", "optimizer.learning_rate=1e-3", "schedule=cosine", "schedule.warmup_steps=5")
 LORA = ("model.lora={}", "model.lora.dropout=0.2", "optimizer.learning_rate=1e-3")

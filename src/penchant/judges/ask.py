@@ -13,7 +13,7 @@ from penchant.errors import InputError
 from penchant.judges.contract import SWAPPED, AnswerReader, Judge, Question, addresses_of, former_identities
 from penchant.judges.store import VerdictStore
 from penchant.judges.verdicts import READER
-from penchant.train.progress import progress_bar
+from penchant.runs.progress import progress_bar
 from penchant.types import Verdict, Winner
 
 Orders = Literal["both", "one"]

@@ -31,13 +31,13 @@ class DPO(PolicyConfig):
 
 
 def run(config: DPO, *, resume: bool = False) -> RunResult:
-    """Train with the configured loss on pairs; see `penchant.train.session.run_gradient` for errors."""
+    """Train with the configured loss on pairs; see `penchant.train.gradient_run.run_gradient` for errors."""
     from penchant.train import objectives
-    from penchant.train.evaluate import held_out_preferences
+    from penchant.train.evaluation.preferences import held_out_preferences
+    from penchant.train.gradient_run import run_gradient
+    from penchant.train.inputs.sources import check_equal_weights, preferences, rankings_only
     from penchant.train.plan import comparison_unit, ranking_unit
     from penchant.train.recipe import Recipe
-    from penchant.train.session import run_gradient
-    from penchant.train.sources import check_equal_weights, preferences, rankings_only
 
     def units(group: PromptGroup) -> list[Unit]:
         if config.loss.needs.rankings:

@@ -51,7 +51,7 @@ def labelled(config: KTO) -> Source:
     Raises:
         InputError: all labels are of one kind, or scores that are no labels, or contradictions where those are errors.
     """
-    from penchant.train.sources import preferences
+    from penchant.train.inputs.sources import preferences
 
     source = preferences(config.data)
     source = replace(source, groups=without_ratings(source.groups))
@@ -90,12 +90,12 @@ def _imbalance(config: KTO, counts: LabelCounts) -> list[str]:
 
 
 def run(config: KTO, *, resume: bool = False) -> RunResult:
-    """Train on labels; see `penchant.train.session.run_gradient` for errors."""
+    """Train on labels; see `penchant.train.gradient_run.run_gradient` for errors."""
     from penchant.train import objectives
-    from penchant.train.evaluate_labels import held_out_labels
+    from penchant.train.evaluation.labels import held_out_labels
+    from penchant.train.gradient_run import run_gradient
     from penchant.train.plan import Unit
     from penchant.train.recipe import Recipe
-    from penchant.train.session import run_gradient
 
     weights = config.desirable_weight, config.undesirable_weight
     recipe = Recipe(

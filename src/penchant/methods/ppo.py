@@ -15,7 +15,7 @@ class PPO(RolloutConfig):
 
 
 def run(config: RolloutConfig, *, resume: bool = False) -> RunResult:
-    """Train; see `penchant.train.rollout_session.run_rollouts` for errors."""
-    from penchant.train.rollout_session import run_rollouts
+    """Train; see `penchant.train.rollout_run.run_rollouts` for errors."""
+    from penchant.train.rollout_run import run_rollouts
 
     return run_rollouts(config, resume=resume)

@@ -31,13 +31,13 @@ def wins(group: PromptGroup, count: str = "wins") -> dict[int, float]:
 
 
 def run(config: PreferredFT, *, resume: bool = False) -> RunResult:
-    """Train on the winners; see `penchant.train.session.run_gradient` for errors."""
+    """Train on the winners; see `penchant.train.gradient_run.run_gradient` for errors."""
     from penchant.train import objectives
-    from penchant.train.evaluate import held_out_preferences
+    from penchant.train.evaluation.preferences import held_out_preferences
+    from penchant.train.gradient_run import run_gradient
+    from penchant.train.inputs.sources import preferences
     from penchant.train.plan import Unit
     from penchant.train.recipe import Recipe
-    from penchant.train.session import run_gradient
-    from penchant.train.sources import preferences
 
     recipe = Recipe(
         read=lambda: preferences(config.data),

@@ -30,16 +30,16 @@ class RewardModel(GradientConfig):
 
 
 def run(config: RewardModel, *, resume: bool = False) -> RunResult:
-    """Train a reward model; see `penchant.train.session.run_gradient` for errors."""
+    """Train a reward model; see `penchant.train.gradient_run.run_gradient` for errors."""
     from penchant.engine.score import score
     from penchant.models.reward import LearnedReward, new_reward
+    from penchant.runs.run_folder import RunFolder
     from penchant.train import objectives
-    from penchant.train.evaluate_reward import held_out_rewards
+    from penchant.train.evaluation.rewards import held_out_rewards
+    from penchant.train.gradient_run import run_gradient
+    from penchant.train.inputs.sources import preferences
     from penchant.train.plan import comparison_unit
     from penchant.train.recipe import Prepared, Recipe
-    from penchant.train.run_folder import RunFolder
-    from penchant.train.session import run_gradient
-    from penchant.train.sources import preferences
 
     def normalise(model: LearnedReward, prepared: Prepared, folder: RunFolder) -> None:
         """Mean zero over the training responses, each as often as it was drawn; kept in the checkpoint."""

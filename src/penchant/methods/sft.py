@@ -18,13 +18,13 @@ class SFT(PolicyConfig):
 
 
 def run(config: SFT, *, resume: bool = False) -> RunResult:
-    """Train on demonstrations; see `penchant.train.session.run_gradient` for errors."""
+    """Train on demonstrations; see `penchant.train.gradient_run.run_gradient` for errors."""
     from penchant.train import objectives
-    from penchant.train.evaluate import held_out_imitation
+    from penchant.train.evaluation.preferences import held_out_imitation
+    from penchant.train.gradient_run import run_gradient
+    from penchant.train.inputs.sources import demonstrations
     from penchant.train.plan import Unit
     from penchant.train.recipe import Recipe
-    from penchant.train.session import run_gradient
-    from penchant.train.sources import demonstrations
 
     recipe = Recipe(
         read=lambda: demonstrations(config.data),

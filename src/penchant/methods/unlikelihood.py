@@ -39,13 +39,13 @@ def losses(group: PromptGroup, count: str) -> dict[int, list[tuple[int, int, flo
 
 
 def run(config: Unlikelihood, *, resume: bool = False) -> RunResult:
-    """Train on winners and losers; see `penchant.train.session.run_gradient` for errors."""
+    """Train on winners and losers; see `penchant.train.gradient_run.run_gradient` for errors."""
     from penchant.train import objectives
-    from penchant.train.evaluate import held_out_preferences
+    from penchant.train.evaluation.preferences import held_out_preferences
+    from penchant.train.gradient_run import run_gradient
+    from penchant.train.inputs.sources import preferences
     from penchant.train.plan import Unit
     from penchant.train.recipe import Recipe
-    from penchant.train.session import run_gradient
-    from penchant.train.sources import preferences
 
     def units(group: PromptGroup) -> list[Unit]:
         lost = losses(group, config.count) if config.alpha else {}  # at 0 no loser is even forwarded

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from penchant.pipelines.agree_settings import Agree, Rank
-from penchant.train.provenance import provenance_of_files
-from penchant.train.run_folder import RunFolder
+from penchant.runs.provenance import provenance_of_files
+from penchant.runs.run_folder import RunFolder
 from penchant.types import RunResult
 
 

@@ -16,9 +16,9 @@ from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
 from penchant.pipelines.judge_settings import JudgeConfig
 from penchant.pipelines.judge_sources import Responses, last_samples, responses, run_at, shown
-from penchant.reports.read import Run
 from penchant.rewards.content import model_content
-from penchant.train.progress import progress_bar
+from penchant.runs.progress import progress_bar
+from penchant.runs.read import Run
 from penchant.types import Prompt, prompt_text
 
 CONVERSATION = re.compile(r"(system|user|assistant): ")

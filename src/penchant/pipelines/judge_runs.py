@@ -22,7 +22,7 @@ from penchant.metrics.win_rate import Difference, holm, paired_difference
 from penchant.pipelines.judge_settings import JudgeConfig
 from penchant.pipelines.judge_sources import Responses, opponents, responses, shown
 from penchant.reports.judge import judge_page
-from penchant.train.provenance import surroundings
+from penchant.runs.provenance import surroundings
 
 log = logging.getLogger("penchant")
 

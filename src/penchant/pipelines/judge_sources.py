@@ -9,7 +9,7 @@ from penchant.data.load import load_preferences, load_responses
 from penchant.errors import InputError
 from penchant.models.finished import check_finished
 from penchant.pipelines.judge_settings import JudgeConfig
-from penchant.reports.read import Run, SampledPrompt, read_runs
+from penchant.runs.read import Run, SampledPrompt, read_runs
 from penchant.types import prompt_text
 
 Responses = Mapping[str, Sequence[str]]

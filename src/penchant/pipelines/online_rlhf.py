@@ -22,8 +22,8 @@ from penchant.digests import check_files
 from penchant.errors import InputError
 from penchant.methods import PPO, RewardModel, train
 from penchant.models.settings import FrozenModel, ModelConfig
-from penchant.train.run_folder import RunFolder, read_json
-from penchant.train.run_lines import read_rows
+from penchant.runs.run_folder import RunFolder, read_json
+from penchant.runs.run_lines import read_rows
 from penchant.types import PromptGroup, RunResult
 
 log = logging.getLogger("penchant.pipelines")
@@ -188,7 +188,7 @@ def _inputs(config: OnlineRLHF, sides: Mapping[str, Sequence[PromptGroup]]) -> d
     """Return the digests of what decides all rounds; what decides a stage stands in that stage's own record."""
     from penchant.models.load import load_renderer
     from penchant.rewards.content import model_content
-    from penchant.train.inputs import digest_prompt_texts, digest_prompts, reward_digest
+    from penchant.runs.input_digests import digest_prompt_texts, digest_prompts, reward_digest
 
     model, template = config.model, config.data.template
     renderer = load_renderer(model.name, template=template, trust_remote_code=model.trust_remote_code)
@@ -213,8 +213,8 @@ def _begin(
         InputError: a file of it is damaged.
     """
     from penchant.data import load_prompts, write_groups
-    from penchant.train.inputs import digest_prompt_texts, refuse_changed
-    from penchant.train.provenance import provenance_of_files
+    from penchant.runs.input_digests import digest_prompt_texts, refuse_changed
+    from penchant.runs.provenance import provenance_of_files
 
     record = folder.path / "provenance.json"
     known = read_json(record).get("inputs", {}) if record.exists() else {}
@@ -292,7 +292,7 @@ def _samples(config: OnlineRLHF, number: int) -> list[PromptGroup]:
     from penchant.data import load_prompts
     from penchant.engine.generate import Sampling
     from penchant.models.load import load_policy
-    from penchant.train.progress import progress_bar
+    from penchant.runs.progress import progress_bar
 
     stage = config.policy_stage(number)
     prompts = [group.prompt for group in load_prompts(config.prompts("train"))]

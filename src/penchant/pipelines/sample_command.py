@@ -43,7 +43,7 @@ def _sample(options: argparse.Namespace) -> int:
     from penchant.engine.generate import Sampling
     from penchant.models.load import load_policy
     from penchant.rewards import best_worst_pairs, compare_by_score, load_reward, score_groups
-    from penchant.train.progress import progress_bar
+    from penchant.runs.progress import progress_bar
 
     out = Path(options.out)
     check_name(out)  # before the work, not after it

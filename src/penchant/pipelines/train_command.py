@@ -40,7 +40,7 @@ def _train(options: argparse.Namespace) -> int:
     if options.resume and path is None:
         path = _saved_config(TRAINABLE[options.method], overrides)
     config = load_config(TRAINABLE[options.method], Path(path) if path else None, overrides)
-    import_early("penchant.train.session", "transformers.modeling_utils")
+    import_early("penchant.train.gradient_run", "transformers.modeling_utils")
     result = train(config, resume=options.resume)
     if int(os.environ.get("RANK", "0")) > 0:  # one of several processes, and not the one that writes
         return 0

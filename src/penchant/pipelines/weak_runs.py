@@ -15,10 +15,10 @@ from penchant.metrics.imitation import consistency
 from penchant.pipelines.weak_diagnostics import clusters_of, decided, diagnostics, row_mean, shares_of
 from penchant.pipelines.weak_settings import Kind, WeakLabel, WeakTrain, learns_nothing
 from penchant.reports.weak_train import weak_train_page
+from penchant.runs.provenance import surroundings
+from penchant.runs.run_folder import RunFolder
 from penchant.tasks.spec import normalized
 from penchant.train.plan import split_by_prompt
-from penchant.train.provenance import surroundings
-from penchant.train.run_folder import RunFolder
 from penchant.types import PromptGroup, RunResult
 from penchant.weak.classifiers import ProbeClassifier, load_classifier, make_classifier
 from penchant.weak.comparisons import OPTIONS, longer_first, read_comparisons, write_comparisons

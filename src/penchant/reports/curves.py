@@ -9,7 +9,7 @@ import numpy as np
 
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean
-from penchant.reports.read import EvalPoint, Run
+from penchant.runs.read import EvalPoint, Run
 
 SMOOTH_FROM = 60  # training points: fewer are drawn as they are
 MOST_POINTS = 600  # more than a panel has pixels for

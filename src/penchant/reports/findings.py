@@ -8,9 +8,9 @@ from typing import Literal
 
 from penchant.metrics.estimates import FEWEST_CLUSTERS, Estimate
 from penchant.reports.curves import training_mean
-from penchant.reports.read import EvalPoint, Run, finite
 from penchant.reports.summary import Summary
 from penchant.reports.words import count, estimate, listing, number, signed
+from penchant.runs.read import EvalPoint, Run, finite
 
 Severity = Literal["serious", "caution", "note"]
 

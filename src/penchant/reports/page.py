@@ -13,12 +13,12 @@ from penchant.reports.canvas import Picture
 from penchant.reports.curves import kl_paths, panels
 from penchant.reports.figures import kl_picture, panel_picture
 from penchant.reports.findings import grouped
-from penchant.reports.read import Run, read_runs
 from penchant.reports.render import figure_context, file_name, render_page
 from penchant.reports.samples import samples
 from penchant.reports.sentences import headline, sentences
 from penchant.reports.study import is_study, study_report
 from penchant.reports.summary import Summary, summarize
+from penchant.runs.read import Run, read_runs
 from penchant.types import RunResult
 
 REWARD_KL = "reward_kl"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from penchant.metrics.estimates import Estimate
-from penchant.reports.read import Run
 from penchant.reports.words import count, estimate, same_when_printed, short, verb
+from penchant.runs.read import Run
 
 SHARES = {
     "clip_fraction",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from penchant.reports.read import Draw, Run, SampledPrompt
 from penchant.reports.summary import shown_samples
 from penchant.reports.tables import change
 from penchant.reports.words import count, number
+from penchant.runs.read import Draw, Run, SampledPrompt
 
 MOST_PROMPTS = 12
 DRAWS = 2  # of a prompt, for a single run; one for several, whose texts stand side by side

@@ -13,9 +13,9 @@ from penchant.reports.across import ACROSS, headline_across
 from penchant.reports.curves import KlPath, kl_paths, smoothing_window, training_mean
 from penchant.reports.findings import CHOSEN_FALL_PER_TOKEN, KL_RUNAWAY_NATS, REPETITION_RISE
 from penchant.reports.phrases import NAME, WHY_CHOSEN_FALLS, capital, from_to, held_out, shown
-from penchant.reports.read import Run
 from penchant.reports.summary import Summary
 from penchant.reports.words import count, estimate, listing, number, short, signed, verb
+from penchant.runs.read import Run
 
 
 def headline(summaries: Sequence[Summary]) -> list[str]:

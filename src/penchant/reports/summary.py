@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import paired_difference
-from penchant.reports.read import EvalPoint, Run, SampledPrompt
+from penchant.runs.read import EvalPoint, Run, SampledPrompt
 
 
 @dataclass(frozen=True)

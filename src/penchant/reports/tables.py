@@ -8,9 +8,9 @@ from typing import Any
 
 from penchant.metrics.estimates import Estimate
 from penchant.models.builtin import described
-from penchant.reports.read import EvalPoint, Run, finite
 from penchant.reports.summary import Summary
 from penchant.reports.words import DASH, count, duration, estimate, number, signed, value_only
+from penchant.runs.read import EvalPoint, Run, finite
 
 MOST_ENTRIES = 400  # of a flattened file: a hostile one may unfold without end
 MOST_DEPTH = 8

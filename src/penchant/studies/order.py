@@ -13,7 +13,7 @@ from penchant.errors import InputError
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.models.settings import ModelConfig
-from penchant.train.progress import progress_bar
+from penchant.runs.progress import progress_bar
 from penchant.types import Prompt, Response
 
 STAGE = "stage.json"

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from penchant.digests import DamagedFile, check_files, read_sums, warn_without_digests
 from penchant.files import remove
+from penchant.runs.progress import Advance, progress_bar
 from penchant.studies.records import read_lines, read_object, write_text
 from penchant.studies.tasks import Task
 from penchant.studies.workers import Outcome, Workers
-from penchant.train.progress import Advance, progress_bar
 
 log = logging.getLogger("penchant.studies")
 

@@ -22,12 +22,12 @@ from penchant.methods import train as train_run
 from penchant.models.encoder import is_encoder
 from penchant.models.load import load_renderer
 from penchant.models.settings import ModelConfig
+from penchant.runs.provenance import surroundings
 from penchant.source import digest_source
 from penchant.studies.order import STAGE, Order
 from penchant.studies.records import read_object
 from penchant.tasks import group_of, halves, load_task
 from penchant.tasks.spec import chance
-from penchant.train.provenance import surroundings
 from penchant.types import LabeledExample
 from penchant.weak.activations import Activations
 from penchant.weak.classifiers import make_classifier

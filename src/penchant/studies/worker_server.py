@@ -58,7 +58,7 @@ def _import_all() -> None:
     import transformers.models.gpt2.modeling_gpt2
     import transformers.models.llama.modeling_llama  # noqa: F401
 
-    import penchant.train.session  # noqa: F401
+    import penchant.train.gradient_run  # noqa: F401
     from penchant.studies.stages import import_all
 
     import_all()

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from penchant.errors import PenchantError, RunError
 from penchant.models.learner import Learner
-from penchant.train import checkpoint
+from penchant.runs import checkpoint
+from penchant.runs.progress import progress_bar
+from penchant.runs.run_folder import RunFolder
 from penchant.train.optimizer import take_memory
-from penchant.train.progress import progress_bar
-from penchant.train.run_folder import RunFolder
 from penchant.train.settings import RunConfig
 
 log = logging.getLogger("penchant.train")

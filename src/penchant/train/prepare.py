@@ -12,7 +12,7 @@ from penchant.models.builtin import cache_folder
 from penchant.models.policy import Policy
 from penchant.models.reward import LearnedReward
 from penchant.train.batch import Dataset
-from penchant.train.mismatch import mismatch
+from penchant.train.inputs.mismatched import mismatch
 from penchant.train.plan import split_by_prompt, split_key
 from penchant.train.recipe import Prepared, Recipe, Source
 from penchant.train.settings import GradientConfig

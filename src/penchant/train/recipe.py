@@ -9,11 +9,11 @@ from typing import Any
 from penchant.data.rendered import RenderedRows
 from penchant.models.reward import LearnedReward
 from penchant.models.settings import FrozenModel
+from penchant.runs.run_folder import RunFolder
 from penchant.train.batch import Dataset
-from penchant.train.evaluate import Estimates
+from penchant.train.evaluation.preferences import Estimates
 from penchant.train.objectives import Objective
 from penchant.train.plan import Unit
-from penchant.train.run_folder import RunFolder
 from penchant.types import PromptGroup
 
 HeldOut = Callable[[Any, Sequence[PromptGroup], Dataset, int], Estimates]  # (learner, groups, data, token budget)

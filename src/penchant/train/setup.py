@@ -21,9 +21,9 @@ from penchant.engine.score import Scorer
 from penchant.errors import InputError
 from penchant.models.policy import Policy
 from penchant.rewards import load_reward
-from penchant.train.evaluate import Estimates, Evaluator, SampleEvaluation
+from penchant.runs.run_folder import RunFolder, finished
+from penchant.train.evaluation.preferences import Estimates, Evaluator, SampleEvaluation
 from penchant.train.loop import Running, State
-from penchant.train.run_folder import RunFolder, finished
 from penchant.train.settings import RunConfig, Samples
 from penchant.types import Prompt, PromptGroup, RunResult
 

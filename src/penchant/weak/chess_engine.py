@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from penchant.errors import InputError, MissingExtra, RunError
+from penchant.runs.progress import progress_bar
 from penchant.tasks.positions import board_of, chess_library
-from penchant.train.progress import progress_bar
 from penchant.types import prompt_text
 from penchant.weak.contract import (
     FITTED_FIRST,

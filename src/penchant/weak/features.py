@@ -30,7 +30,7 @@ from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET, evaluating
 from penchant.engine.tree import fill
 from penchant.errors import InputError
 from penchant.models.settings import Dtype, ModelConfig
-from penchant.train.progress import progress_bar
+from penchant.runs.progress import progress_bar
 from penchant.weak.activations import Activations
 from penchant.weak.contract import Example, width_of
 from penchant.weak.readers import Read, Reader, load_reader

@@ -19,8 +19,8 @@ from penchant.engine.score import evaluating
 from penchant.errors import RunError
 from penchant.losses import weak
 from penchant.losses.weak_settings import CrossEntropy, Filtered, WeakLoss
+from penchant.runs.progress import progress_bar
 from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
-from penchant.train.progress import progress_bar
 from penchant.train.settings import AdamW, Cosine
 from penchant.weak.contract import Example
 from penchant.weak.reading import Reading

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from penchant.errors import InputError
-from penchant.reports.read import read_runs
+from penchant.runs.read import read_runs
 from penchant.types import RunResult
 
 

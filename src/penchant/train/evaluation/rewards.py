@@ -12,7 +12,7 @@ from penchant.metrics.association import within_correlation
 from penchant.metrics.calibration import expected_calibration_error, reliability
 from penchant.models.reward import LearnedReward
 from penchant.train.batch import Dataset
-from penchant.train.evaluate import Estimates, pair_estimates, pair_table, wins
+from penchant.train.evaluation.preferences import Estimates, pair_estimates, pair_table, wins
 from penchant.train.plan import split_key
 from penchant.types import PromptGroup
 

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from penchant.train.provenance import provenance_of_files
+from penchant.runs.provenance import provenance_of_files
 
 
 def digests(*files: Path | str) -> list[str | None]:

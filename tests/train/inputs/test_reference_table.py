@@ -15,7 +15,7 @@ import penchant as pt
 from length_models import longrope
 from penchant.engine.score import score
 from penchant.errors import RunError
-from penchant.train.references import check_identity
+from penchant.train.inputs.reference_table import check_identity
 from penchant.types import PromptGroup
 
 GROUPS = [

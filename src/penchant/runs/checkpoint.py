@@ -20,7 +20,7 @@ from penchant.errors import InputError
 from penchant.files import read_json, remove
 from penchant.models.adapters import trained_part
 from penchant.models.learner import Learner
-from penchant.train.run_folder import cannot_write
+from penchant.runs.run_folder import cannot_write
 
 STATE = "resume/state.pt"
 PARTS = ("loop", "optimizer", "beside", "random", "cuda_random")

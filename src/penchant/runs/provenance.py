@@ -16,7 +16,7 @@ from penchant.redact import hide_credentials
 
 if TYPE_CHECKING:
     from penchant.models.learner import Learner
-    from penchant.train.inputs import ModelIdentity
+    from penchant.runs.input_digests import ModelIdentity
     from penchant.train.settings import RunConfig
 
 PACKAGES = (
@@ -46,7 +46,7 @@ def provenance(
 
     Args:
         start: the policy as it was loaded.
-        inputs: digests of what else decides the numbers, see `penchant.train.inputs`.
+        inputs: digests of what else decides the numbers, see `penchant.runs.input_digests`.
     """
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in policy.model.parameters()]
     return {

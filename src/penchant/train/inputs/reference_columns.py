@@ -12,11 +12,11 @@ from torch import Tensor
 from penchant.data.render import Rendered
 from penchant.models.policy import Policy
 from penchant.models.reward import LearnedReward
+from penchant.runs.input_digests import ModelIdentity
 from penchant.train.fronts import FrontLogps, front_logps
 from penchant.train.gradient import plan
-from penchant.train.inputs import ModelIdentity
+from penchant.train.inputs.reference_table import check_identity, reference_numbers, reference_table
 from penchant.train.recipe import Prepared, Recipe
-from penchant.train.references import check_identity, reference_numbers, reference_table
 from penchant.train.settings import GradientConfig
 
 

@@ -23,12 +23,12 @@ from penchant.metrics.intervals import cluster_mean
 from penchant.metrics.text import distinct_n, repetition
 from penchant.models.policy import Policy
 from penchant.rewards import Reward, score_groups
+from penchant.runs.progress import progress_bar
+from penchant.runs.run_folder import RunFolder
 from penchant.train.batch import Dataset
-from penchant.train.evaluate_pairs import front_columns, ranking_loss, sorted_loss
+from penchant.train.evaluation.pairs import front_columns, ranking_loss, sorted_loss
 from penchant.train.fronts import front_logps
 from penchant.train.plan import split_key
-from penchant.train.progress import progress_bar
-from penchant.train.run_folder import RunFolder
 from penchant.types import Prompt, PromptGroup, Response, prompt_text
 
 Estimates = dict[str, Any]

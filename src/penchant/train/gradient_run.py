@@ -17,11 +17,8 @@ from penchant.models.finished import check_finished
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.models.reward import LearnedReward
-from penchant.train import checkpoint
-from penchant.train.evaluate import Estimates, SampleEvaluation
-from penchant.train.frozen import with_frozen_states
-from penchant.train.gradient import Loop, train
-from penchant.train.inputs import (
+from penchant.runs import checkpoint
+from penchant.runs.input_digests import (
     ModelIdentity,
     check_unchanged_since_start,
     digest_groups,
@@ -29,12 +26,15 @@ from penchant.train.inputs import (
     model_inputs,
     sample_inputs,
 )
+from penchant.runs.provenance import provenance
+from penchant.runs.run_folder import RunFolder
+from penchant.train.evaluation.preferences import Estimates, SampleEvaluation
+from penchant.train.gradient import Loop, train
+from penchant.train.inputs.frozen_states import with_frozen_states
+from penchant.train.inputs.reference_columns import fill_reference
+from penchant.train.inputs.reference_table import load_reference
 from penchant.train.prepare import prepare, read_source
-from penchant.train.provenance import provenance
 from penchant.train.recipe import Prepared, Recipe
-from penchant.train.reference_columns import fill_reference
-from penchant.train.references import load_reference
-from penchant.train.run_folder import RunFolder
 from penchant.train.settings import GradientConfig, Samples
 from penchant.train.setup import (
     accelerator_for,

@@ -23,7 +23,7 @@ from penchant.digests import SUMS, DamagedFile, check_files, listed_digest, read
 from penchant.errors import InputError, OtherRun, RunError
 from penchant.files import LOCK, open_safely, read_file, remove, write_atomically
 from penchant.files import read_json as load_json
-from penchant.train.run_lines import Digest, RunLines, read_rows
+from penchant.runs.run_lines import Digest, RunLines, read_rows
 
 BEGINS = ("config.yaml", "provenance.json")
 """The files that a run begins with."""

@@ -15,7 +15,7 @@ import pytest
 from penchant.digests import SUMS
 from penchant.errors import InputError, RunError
 from penchant.methods import DPO
-from penchant.train.run_folder import RunFolder
+from penchant.runs.run_folder import RunFolder
 
 
 @pytest.fixture

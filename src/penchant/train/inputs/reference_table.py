@@ -21,7 +21,7 @@ from penchant.models.learner import Learner
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.models.settings import FrozenModel, ModelConfig
-from penchant.train.progress import progress_bar
+from penchant.runs.progress import progress_bar
 
 
 def load_reference(frozen: FrozenModel, policy: Policy) -> Policy:

@@ -12,9 +12,9 @@ from penchant.engine.frozen import frozen_states
 from penchant.engine.tree import unique_tokens
 from penchant.models.builtin import cache_folder
 from penchant.models.learner import Learner
+from penchant.runs.progress import progress_bar
 from penchant.train.batch import Dataset
-from penchant.train.progress import progress_bar
-from penchant.train.references import precision_name
+from penchant.train.inputs.reference_table import precision_name
 
 log = logging.getLogger("penchant.train")
 

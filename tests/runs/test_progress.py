@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
-from penchant.train import progress
+from penchant.runs import progress
 
 NESTED = """
-from penchant.train.progress import progress_bar
+from penchant.runs.progress import progress_bar
 with progress_bar("outer", 3, "steps") as outer:
     for _ in range(3):
         with progress_bar("inner", 2, "samples") as inner:

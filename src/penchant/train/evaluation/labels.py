@@ -13,7 +13,7 @@ from penchant.losses.unpaired import kto, label_margins
 from penchant.metrics.intervals import cluster_mean
 from penchant.models.policy import Policy
 from penchant.train.batch import Dataset
-from penchant.train.evaluate import Estimates
+from penchant.train.evaluation.preferences import Estimates
 from penchant.types import Prompt, PromptGroup
 
 

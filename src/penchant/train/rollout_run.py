@@ -22,8 +22,7 @@ from penchant.models.finished import check_finished
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.rewards import Reward, load_reward, score_groups
-from penchant.train.evaluate import SampleEvaluation
-from penchant.train.inputs import (
+from penchant.runs.input_digests import (
     ModelIdentity,
     check_unchanged_since_start,
     model_inputs,
@@ -31,12 +30,13 @@ from penchant.train.inputs import (
     reward_inputs,
     sample_inputs,
 )
+from penchant.runs.provenance import provenance
+from penchant.runs.run_folder import RunFolder
+from penchant.train.evaluation.preferences import SampleEvaluation
+from penchant.train.inputs.reference_table import load_reference
 from penchant.train.plan import split_by_prompt
-from penchant.train.provenance import provenance
-from penchant.train.references import load_reference
 from penchant.train.rollout import RolloutLoop, Score, train_on_rollouts
 from penchant.train.rollout_settings import AdaptiveKL, RolloutConfig
-from penchant.train.run_folder import RunFolder
 from penchant.train.setup import (
     accelerator_for,
     end_run,

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -18,9 +18,11 @@ from penchant.engine.reference import fingerprint, model_digest
 from penchant.errors import OtherRun
 from penchant.models.learner import Learner
 from penchant.models.policy import Policy
-from penchant.train.evaluate import SampleEvaluation
-from penchant.train.run_folder import RunFolder
+from penchant.runs.run_folder import RunFolder
 from penchant.types import Prompt, PromptGroup
+
+if TYPE_CHECKING:
+    from penchant.train.evaluation.preferences import SampleEvaluation
 
 log = logging.getLogger("penchant.train")
 
@@ -118,7 +120,7 @@ def reward_digest(reward: str, *, loaded: bool = True) -> str:
     Args:
         loaded: the files of a hub id are there. Without that it stands for its commit.
     """
-    from penchant.studies.address import reward_content  # studies build on runs: at the top it would be a cycle
+    from penchant.rewards.content import reward_content  # rewards build on runs: at the top it would be a cycle
 
     return hashlib.sha256(reward_content(reward, cached=loaded).encode()).hexdigest()[:32]
 

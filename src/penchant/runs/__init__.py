@@ -1,0 +1,1 @@
+"""A run directory: how it is written, read and resumed."""
