@@ -20,7 +20,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test never reaches for a hub
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models here are tiny, and two processes of tests share two cores
 
-pytest_plugins = ("fake_endpoint",)
+pytest_plugins = ("fake_endpoint", "synthetic_runs")
 # The same examples in every run, and no failure because the machine is busy.
 settings.register_profile("penchant", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("penchant")

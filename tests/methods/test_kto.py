@@ -20,10 +20,10 @@ import penchant as pt
 from penchant.cli import main
 from penchant.data.labels import labels_of
 from penchant.engine.score import score_rows
-from penchant.reports.curves import panels
-from penchant.reports.page import FIGURE_KEYS
-from penchant.reports.sentences import sentences
-from penchant.reports.summary import summarize
+from penchant.reports.run.curves import panels
+from penchant.reports.run.page import FIGURE_KEYS
+from penchant.reports.run.sentences import sentences
+from penchant.reports.run.summary import summarize
 from penchant.runs.read import read_runs
 from penchant.train.inputs.mismatched import mismatch
 from penchant.train.plan import split_by_prompt

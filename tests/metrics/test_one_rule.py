@@ -16,7 +16,7 @@ from penchant.metrics.imitation import consistency
 from penchant.metrics.length_controlled import length_controlled
 from penchant.metrics.strengths import bradley_terry, plackett_luce
 from penchant.metrics.win_rate import win_rate
-from penchant.reports.words import recorded
+from penchant.reports.kit.text import recorded
 
 PROMPTS = [1, 2, 6, 9, 10, 30]
 EXACT = "exact"  # a share of one answer per prompt has an interval of any number of prompts

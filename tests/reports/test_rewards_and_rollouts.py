@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import penchant as pt
-from penchant.reports import curves
-from penchant.reports.sentences import sentences
-from penchant.reports.summary import summarize
+from penchant.reports.run import curves
+from penchant.reports.run.sentences import sentences
+from penchant.reports.run.summary import summarize
 from penchant.runs.read import read_runs
 
 

@@ -20,10 +20,10 @@ from penchant.errors import InputError
 from penchant.metrics import Evaluations, best_of_n_kl, cluster_mean
 from penchant.metrics.frontier import Scale
 from penchant.reports import report
+from penchant.reports.kit.text import estimate
 from penchant.reports.study import study_report
 from penchant.reports.study_figures import frontier_picture, matched_rewards
 from penchant.reports.study_words import collapsed, findings, headline
-from penchant.reports.words import estimate
 from penchant.studies import FrontierConfig
 from penchant.studies.matched import Contender, common_places, differences, winner
 

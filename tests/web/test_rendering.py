@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.reports.words import clean
+from penchant.clean_text import clean
 from penchant.web.markdown import is_costly
 from penchant.web.pages import work_context
 from penchant.web.rendering import AS_IT_IS, Show, as_html

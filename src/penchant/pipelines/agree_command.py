@@ -69,7 +69,7 @@ def _split(arguments: list[str], config: type[Config]) -> tuple[list[str], list[
 
 def agreement_lines(numbers: dict[str, Any]) -> list[str]:
     """What `agree` prints."""
-    from penchant.reports.words import short
+    from penchant.reports.kit.text import short
 
     lines = [
         f"agree: {len(numbers['raters'])} raters, {numbers['comparisons']} comparisons of {numbers['prompts']} "
@@ -108,7 +108,7 @@ def agreement_lines(numbers: dict[str, Any]) -> list[str]:
 
 def rank_lines(numbers: dict[str, Any]) -> list[str]:
     """What `rank` prints."""
-    from penchant.reports.words import count, short
+    from penchant.reports.kit.text import count, short
 
     counted = f"{numbers['comparisons']} comparisons ({numbers['ties']} ties)"
     if numbers["rankings"] is not None:
@@ -149,6 +149,6 @@ def _left_out(numbers: dict[str, Any]) -> list[str]:
 
 
 def _shown(estimate: dict[str, Any], *, percent: bool = False) -> str:
-    from penchant.reports.words import recorded
+    from penchant.reports.kit.text import recorded
 
     return recorded(estimate, percent=percent, decimals=0 if percent else 2)

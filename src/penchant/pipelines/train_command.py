@@ -104,7 +104,7 @@ def _summary(result: RunResult) -> str:
 
 
 def _shown(estimate: dict[str, Any]) -> str:
-    from penchant.reports.words import recorded
+    from penchant.reports.kit.text import recorded
 
     return recorded(estimate, decimals=3)
 

@@ -1,5 +1,5 @@
 """Reports: run directories in, one self-contained HTML page and PNG figures out. Imports no torch."""
 
-from penchant.reports.page import report
+from penchant.reports.run.page import report
 
 __all__ = ["report"]

@@ -7,10 +7,10 @@ from typing import Any
 
 from penchant.reports.agreement_figures import agreement_pictures
 from penchant.reports.agreement_where import where_findings, where_tables
-from penchant.reports.plain_page import Numbers, shared_context, told, write_page
-from penchant.reports.render import figure_context
-from penchant.reports.tables import DASH, Table
-from penchant.reports.words import count, listing, number, short
+from penchant.reports.kit.page import Numbers, shared_context, told, write_page
+from penchant.reports.kit.render import figure_context
+from penchant.reports.kit.tables import Table
+from penchant.reports.kit.text import DASH, count, listing, number, short
 
 NAME = 40  # characters of a rater's name
 MOST_PAIRS = 60  # in the table; all are in the JSON

@@ -8,9 +8,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from penchant.reports.agreement_where import topic_name
-from penchant.reports.canvas import INK, MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
-from penchant.reports.plain_page import Numbers
-from penchant.reports.words import number, recorded, short
+from penchant.reports.kit.canvas import INK, MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
+from penchant.reports.kit.page import Numbers
+from penchant.reports.kit.text import number, recorded, short
 
 MOST = 12  # raters in a heat-map
 SAME = "Two raters say the same"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from penchant.reports.plain_page import Numbers, told
-from penchant.reports.tables import Table
-from penchant.reports.words import count, number, short
+from penchant.reports.kit.page import Numbers, told
+from penchant.reports.kit.tables import Table
+from penchant.reports.kit.text import count, number, short
 
 NAME = 60  # characters of a topic
 AGREED = ("comparisons", "prompts", "two raters say the same", "Krippendorff's alpha")

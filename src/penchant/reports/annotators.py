@@ -8,12 +8,12 @@ from typing import Any
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from penchant.models.builtin import described
-from penchant.reports.canvas import MUTED, Picture, blank, error_arms, export, run_style, style
-from penchant.reports.plain_study import cell, shared_context, shared_facts
-from penchant.reports.render import figure_context
+from penchant.reports.kit.canvas import MUTED, Picture, blank, error_arms, export, run_style, style
+from penchant.reports.kit.render import figure_context
+from penchant.reports.kit.study_page import cell, shared_context, shared_facts
+from penchant.reports.kit.tables import Table
+from penchant.reports.kit.text import DASH, count, estimate, listing, number, short
 from penchant.reports.study_words import as_estimate
-from penchant.reports.tables import DASH, Table
-from penchant.reports.words import count, estimate, listing, number, short
 
 TITLE = "The annotator who was left out"
 Numbers = Mapping[str, Any]

@@ -9,16 +9,15 @@ from typing import Any
 import yaml
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from penchant.reports.canvas import MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
 from penchant.reports.judge_words import NAME, findings, headline, runs
-from penchant.reports.plain_page import shared_context, write_page
-from penchant.reports.plain_study import cell
-from penchant.reports.render import figure_context
-from penchant.reports.samples import folded
-from penchant.reports.tables import Table
+from penchant.reports.kit.canvas import MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
+from penchant.reports.kit.page import shared_context, write_page
+from penchant.reports.kit.render import figure_context
+from penchant.reports.kit.study_page import cell
+from penchant.reports.kit.tables import Table
+from penchant.reports.kit.text import count, duration, folded, listing, number, short
 from penchant.reports.win_rate_figures import Point, win_rate_picture
 from penchant.reports.win_rate_words import p_words
-from penchant.reports.words import count, duration, listing, number, short
 
 RESULTS = {"a": "won", "b": "lost", "tie": "tie", "unparseable": "no verdict"}
 CAPTIONS = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from penchant.reports.plain_study import cell
-from penchant.reports.words import clean, count, short
+from penchant.clean_text import clean
+from penchant.reports.kit.study_page import cell
+from penchant.reports.kit.text import count, short
 
 NAME = 48  # characters of the name of a run or a file
 Numbers = Mapping[str, Any]

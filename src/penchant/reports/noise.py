@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from penchant.models.builtin import described
+from penchant.reports.kit.render import figure_context
+from penchant.reports.kit.study_page import cell, shared_context, shared_facts
+from penchant.reports.kit.tables import Table
+from penchant.reports.kit.text import DASH, count, estimate, number
 from penchant.reports.noise_figures import few_picture, share_picture
 from penchant.reports.noise_words import findings, headline, wrong
-from penchant.reports.plain_study import cell, shared_context, shared_facts
-from penchant.reports.render import figure_context
 from penchant.reports.study_words import as_estimate
-from penchant.reports.tables import DASH, Table
-from penchant.reports.words import count, estimate, number
 
 TITLE = "Wrong labels: who stands them, and how far"
 Numbers = Mapping[str, Any]

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-from penchant.reports.canvas import MUTED, Picture, blank, error_arms, export, run_style, style
+from penchant.reports.kit.canvas import MUTED, Picture, blank, error_arms, export, run_style, style
+from penchant.reports.kit.text import number
 from penchant.reports.noise_words import wrong
-from penchant.reports.words import number
 
 Numbers = Mapping[str, Any]
 APART = 0.006  # of the axis between learners at the same share, so that intervals do not lie on each other

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from penchant.metrics.estimates import Estimate
+from penchant.reports.kit.text import count, estimate, listing, number, value_only
 from penchant.reports.study_words import as_estimate
-from penchant.reports.words import count, estimate, listing, number, value_only
 
 Numbers = Mapping[str, Any]
 SEEN = 0.95  # of the comparisons that were seen: then a policy knows them by heart; the page prints what was measured

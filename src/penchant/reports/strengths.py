@@ -7,12 +7,12 @@ from typing import Any
 
 from matplotlib.ticker import FixedLocator
 
-from penchant.reports.canvas import MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
-from penchant.reports.plain_page import Numbers, shared_context, write_page
-from penchant.reports.render import figure_context
+from penchant.reports.kit.canvas import MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
+from penchant.reports.kit.page import Numbers, shared_context, write_page
+from penchant.reports.kit.render import figure_context
+from penchant.reports.kit.tables import Table
+from penchant.reports.kit.text import DASH, listing, number, recorded, short
 from penchant.reports.strengths_words import NAME, caption, counted, findings, headline, title
-from penchant.reports.tables import DASH, Table
-from penchant.reports.words import listing, number, recorded, short
 
 MOST = 40  # items in the figure and the table of who beat whom
 

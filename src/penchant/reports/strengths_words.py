@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from penchant.reports.plain_page import Numbers
-from penchant.reports.words import count, number, short
+from penchant.reports.kit.page import Numbers
+from penchant.reports.kit.text import count, number, short
 
 NAME = 40  # characters of a name
 CAPTION = (

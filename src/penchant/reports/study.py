@@ -13,10 +13,11 @@ from penchant.errors import InputError
 from penchant.files import make_folder, read_json, write_atomically
 from penchant.reports import study_tables
 from penchant.reports.annotators import annotators_context, annotators_pictures
+from penchant.reports.kit.render import figure_context, render_page
+from penchant.reports.kit.study_page import TEMPLATE
+from penchant.reports.kit.tables import Tile, flatten
+from penchant.reports.kit.text import count, duration, estimate, folded, number, value_only
 from penchant.reports.noise import noise_context, noise_pictures
-from penchant.reports.plain_study import TEMPLATE
-from penchant.reports.render import figure_context, render_page
-from penchant.reports.samples import folded
 from penchant.reports.study_figures import frontier_picture, spread_picture
 from penchant.reports.study_words import (
     BEST_OF_N,
@@ -27,11 +28,9 @@ from penchant.reports.study_words import (
     named,
     nats,
 )
-from penchant.reports.tables import Tile, flatten
 from penchant.reports.transfer import transfer_context, transfer_pictures
 from penchant.reports.weak import weak_context, weak_files, weak_pictures
 from penchant.reports.win_rates import win_rate_context, win_rate_pictures
-from penchant.reports.words import count, duration, estimate, number, value_only
 
 STUDY = "study.json"
 TITLE = "Reward against KL: every method on one plot"
@@ -103,7 +102,7 @@ def _drawn(numbers: Numbers, figures: str) -> tuple[dict[str, Any], str]:
         pictures = draw(numbers)
         return pictures, render_page(TEMPLATE, {"folder": figures, **context(numbers, pictures)})
     pictures = {"frontier": frontier_picture(numbers), "spread": spread_picture(numbers)}
-    return pictures, render_page("study.html.j2", {"folder": figures, **_context(numbers, pictures)})
+    return pictures, render_page("frontier.html.j2", {"folder": figures, **_context(numbers, pictures)})
 
 
 def _read(folder: Path) -> dict[str, Any]:

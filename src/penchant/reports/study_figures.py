@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from penchant.reports.canvas import INK, MUTED, PAPER, Picture, blank, error_arms, export, run_style, style
-from penchant.reports.words import number
+from penchant.reports.kit.canvas import INK, MUTED, PAPER, Picture, blank, error_arms, export, run_style, style
+from penchant.reports.kit.text import number
 
 LINEAR_TO = 8.0  # nats: where anything is beyond, the axis bends from linear to logarithmic
 BEND = 0.5  # nats where it does

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penchant.models.builtin import described
+from penchant.reports.kit.tables import Table
+from penchant.reports.kit.text import DASH, count, duration, estimate, listing, number, recorded
 from penchant.reports.study_words import BEST_OF_N, as_estimate, common_nats, named, setting_words, trained
-from penchant.reports.tables import Table
-from penchant.reports.words import DASH, count, duration, estimate, listing, number, recorded
 
 GIB = 2**30
 Numbers = Mapping[str, Any]

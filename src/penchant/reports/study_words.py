@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penchant.metrics.estimates import Estimate
-from penchant.reports.words import count, duration, estimate, listing, number, recorded, value_only
+from penchant.reports.kit.text import count, duration, estimate, listing, number, recorded, value_only
 
 Numbers = Mapping[str, Any]
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from penchant.models.builtin import described
-from penchant.reports.plain_study import cell, shared_context, shared_facts
-from penchant.reports.render import figure_context
-from penchant.reports.tables import DASH, Table
+from penchant.reports.kit.render import figure_context
+from penchant.reports.kit.study_page import cell, shared_context, shared_facts
+from penchant.reports.kit.tables import Table
+from penchant.reports.kit.text import DASH, count, number
 from penchant.reports.transfer_figures import carry_picture, domain_picture, temperature_picture
 from penchant.reports.transfer_words import findings, headline, method_name, shown_domain
-from penchant.reports.words import count, number
 
 TITLE = "Trained here, measured there: what carries over"
 Numbers = Mapping[str, Any]

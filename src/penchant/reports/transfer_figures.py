@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from penchant.reports.canvas import MUTED, Picture, blank, error_arms, export, run_style, style
+from penchant.reports.kit.canvas import MUTED, Picture, blank, error_arms, export, run_style, style
+from penchant.reports.kit.text import short
 from penchant.reports.transfer_words import method_name
-from penchant.reports.words import short
 
 Numbers = Mapping[str, Any]
 APART = 0.11  # between methods at one place, so that intervals do not lie on each other

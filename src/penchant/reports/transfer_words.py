@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from penchant.metrics.estimates import Estimate
+from penchant.reports.kit.text import count, estimate, listing, short
 from penchant.reports.study_words import as_estimate, setting_words
-from penchant.reports.words import count, estimate, listing, short
 
 Numbers = Mapping[str, Any]
 NAME = 40  # characters of a domain's name inside a sentence

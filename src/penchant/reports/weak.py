@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from penchant.models.builtin import ORIGINS, described
-from penchant.reports.plain_study import cell, shared_context, shared_facts
-from penchant.reports.render import figure_context
-from penchant.reports.tables import DASH, Table
+from penchant.reports.kit.render import figure_context
+from penchant.reports.kit.study_page import cell, shared_context, shared_facts
+from penchant.reports.kit.tables import Table
+from penchant.reports.kit.text import DASH, count, listing, number, short
 from penchant.reports.weak_figures import weak_pictures
 from penchant.reports.weak_words import CAPTIONS, findings, headline, legend, ratio
-from penchant.reports.words import count, listing, number, short
 
 TITLE = "From weak to strong: how much of the gap is recovered"
 INTERVALS = (

@@ -9,10 +9,21 @@ from typing import Any
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from penchant.reports.canvas import INK, MUTED, PAPER, RUN_COLORS, Picture, blank, error_arms, export, run_style, style
+from penchant.reports.kit.canvas import (
+    INK,
+    MUTED,
+    PAPER,
+    RUN_COLORS,
+    Picture,
+    blank,
+    error_arms,
+    export,
+    run_style,
+    style,
+)
+from penchant.reports.kit.text import number, recorded, short
 from penchant.reports.weak_flow import flow_picture
 from penchant.reports.weak_words import legend, place
-from penchant.reports.words import number, recorded, short
 
 Numbers = Mapping[str, Any]
 APART, CLOSE = 0.13, (0.05, 0.005)

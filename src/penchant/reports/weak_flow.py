@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
-from penchant.reports.canvas import INK, MUTED, RUN_COLORS, Picture, blank, export, style
-from penchant.reports.words import number, short
+from penchant.reports.kit.canvas import INK, MUTED, RUN_COLORS, Picture, blank, export, style
+from penchant.reports.kit.text import number, short
 
 Numbers = Mapping[str, Any]
 Box = tuple[float, float, float, float]

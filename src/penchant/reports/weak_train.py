@@ -7,12 +7,12 @@ from typing import Any
 
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from penchant.reports.canvas import RUN_COLORS, Picture, blank, error_arms, export, style
-from penchant.reports.plain_study import TEMPLATE, shared_context
-from penchant.reports.render import figure_context, render_page
-from penchant.reports.tables import Table
+from penchant.reports.kit.canvas import RUN_COLORS, Picture, blank, error_arms, export, style
+from penchant.reports.kit.render import figure_context, render_page
+from penchant.reports.kit.study_page import TEMPLATE, shared_context
+from penchant.reports.kit.tables import Table
+from penchant.reports.kit.text import duration, listing, number, recorded, short
 from penchant.reports.weak_figures import reliability_picture
-from penchant.reports.words import duration, listing, number, recorded, short
 
 INTERVALS = "Intervals are 95% and resample rows; related rows stay together."
 NO_TRUTH = "there is no truth here: agreement is not accuracy, and none of this measures it"

@@ -8,8 +8,8 @@ from typing import Any
 
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.pgr import WIDE
+from penchant.reports.kit.text import count, estimate, listing, number, recorded
 from penchant.reports.study_words import as_estimate
-from penchant.reports.words import count, estimate, listing, number, recorded
 
 Numbers = Mapping[str, Any]
 CAPTIONS = {

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from penchant.reports.canvas import INK, MUTED, PAPER, Picture, blank, export, run_style, style
-from penchant.reports.words import number
+from penchant.reports.kit.canvas import INK, MUTED, PAPER, Picture, blank, export, run_style, style
+from penchant.reports.kit.text import number
 
 Point = tuple[float, float, float | None, float | None]
 """Temperature, value, and the ends of its interval; None where there is none."""

@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from penchant.models.builtin import described
-from penchant.reports.canvas import Picture
 from penchant.reports.judge import RESULTS
-from penchant.reports.plain_study import cell, shared_context, shared_facts
-from penchant.reports.render import figure_context
-from penchant.reports.samples import folded
-from penchant.reports.tables import DASH, Table
+from penchant.reports.kit.canvas import Picture
+from penchant.reports.kit.render import figure_context
+from penchant.reports.kit.study_page import cell, shared_context, shared_facts
+from penchant.reports.kit.tables import Table
+from penchant.reports.kit.text import DASH, count, duration, folded, number
 from penchant.reports.transfer_words import method_name, shown_domain
 from penchant.reports.win_rate_figures import Point, win_rate_picture
 from penchant.reports.win_rate_words import MET, findings, headline, judge_words, p_words, rate_at
-from penchant.reports.words import count, duration, number
 
 LABELS = {"dpo": "DPO", "ppo": "PPO"}
 """Of methods that papers report."""

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 import yaml
 
+from penchant.clean_text import clean
 from penchant.digests import SUMS, DamagedFile, check_files, read_sums
 from penchant.errors import InputError
 from penchant.files import read_file
 from penchant.metrics.estimates import Estimate
-from penchant.reports.words import clean
 from penchant.types import RunResult
 
 T = TypeVar("T")

@@ -68,7 +68,7 @@ def _study(options: argparse.Namespace) -> int:
         print(f"report: {study_report(result.path, options.report or result.path / 'report.html')}")
     elif not result.failures:
         print("nothing has been sampled yet: there is nothing to compare")
-    from penchant.reports.plain_study import told_once
+    from penchant.reports.kit.study_page import told_once
 
     for stages, reason in told_once(result.failures):
         print(f"failed: {stages}: {reason}")
@@ -134,8 +134,8 @@ def _configuration(config: type[Study], path: str | None, overrides: Sequence[st
 
 def _table(numbers: dict[str, Any]) -> str:
     """The methods with their efficiency, best first, and who wins if anybody does."""
+    from penchant.reports.kit.text import recorded
     from penchant.reports.study_words import common_nats, headline
-    from penchant.reports.words import recorded
 
     if not numbers["matched"]["common"]:
         return "\n".join(headline(numbers))

@@ -12,8 +12,9 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from penchant.clean_text import clean
 from penchant.metrics.estimates import Coefficient, Estimate
-from penchant.reports.words import clean, recorded
+from penchant.reports.kit.text import recorded
 from penchant.web.assignment import fair_share
 from penchant.web.export import Said
 from penchant.web.judgments import CONFIDENCE, MOST_NOTE, REASONS

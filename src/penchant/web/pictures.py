@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from penchant.clean_text import clean
 from penchant.errors import InputError
-from penchant.reports.words import clean
 from penchant.types import Prompt
 from penchant.web.markdown import addresses_of_pictures
 

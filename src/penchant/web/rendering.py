@@ -14,7 +14,7 @@ from typing import Any, Literal
 import nh3
 from markupsafe import Markup, escape
 
-from penchant.reports.words import clean
+from penchant.clean_text import clean
 from penchant.web.markdown import is_costly, markdown
 from penchant.web.visible import hides_text
 

@@ -1,47 +1,19 @@
-"""Numbers and foreign text as words on the page: one place decides on digits, signs and unseen characters."""
+"""Numbers and texts as words on the page: one place decides on digits, signs and folding."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from penchant.clean_text import clean
 from penchant.metrics.estimates import Estimate
 
 DASH = "–"
 """In a cell of which nothing was measured."""
 
-_SELECTORS = "\ufe00-\ufe0f\U000e0100-\U000e01ef"
-_COMBINING = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
-# Characters that would hide, reorder or break the text around them, or that are seen by models alone. What writing
-# needs stays: a joiner (U+200C, U+200D) in Persian and in emoji, a selector behind a letter, the tags of a flag, four
-# marks on a letter.
-_UNSEEN = re.compile(
-    "(?P<flag>\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f)"
-    "|[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e"
-    "\u2060-\u206f\u2800\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U00016fe4\U0001bca0-\U0001bca3\U0001d159"
-    "\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]"
-    "|(?:^|(?<=[\x00-\x7f\u200c\u200d]))[\u200c\u200d]"
-    f"|(?:^|(?<=[\\s{_SELECTORS}]))[{_SELECTORS}]"
-    f"|(?<=[{_COMBINING}]{{4}})[{_COMBINING}]"
-)
-
-
-def clean(text: str) -> str:
-    """Text that any file and any page can hold, with unseen characters shown instead of dropped.
-
-    NUL becomes its picture, a right-to-left override or a lone surrogate its code, such as ⟨U+202E⟩: a report
-    shows what is in the data, and no text can reorder the page around it.
-    """
-    return _UNSEEN.sub(_picture, text.replace("\r\n", "\n"))
-
-
-def _picture(match: re.Match[str]) -> str:
-    if match["flag"]:
-        return match.group()
-    code = ord(match.group())
-    return chr(0x2400 + code) if code < 0x20 else f"⟨U+{code:04X}⟩"
+TEXT_SHOWN = 480  # characters before a text is folded
+TEXT_MOST = 20_000  # characters that the page holds of one text
 
 
 def short(text: str, limit: int) -> str:
@@ -51,6 +23,16 @@ def short(text: str, limit: int) -> str:
         return line
     head = (limit - 1) // 2
     return f"{line[:head]}…{line[len(line) - (limit - 1 - head) :]}"
+
+
+def folded(text: str) -> tuple[str, str]:
+    """The head that is always shown and the rest that folds; beyond `TEXT_MOST` it is only counted."""
+    if len(text) <= TEXT_SHOWN:
+        return text, ""
+    cut = text.rfind(" ", TEXT_SHOWN // 2, TEXT_SHOWN) + 1 or TEXT_SHOWN
+    rest = text[cut:TEXT_MOST]
+    beyond = len(text) - max(cut, TEXT_MOST)
+    return text[:cut], f"{rest} […{beyond:,} more characters]" if beyond > 0 else rest
 
 
 def number(value: float, decimals: int | None = None) -> str:

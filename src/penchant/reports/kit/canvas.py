@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from penchant.reports.words import short
+from penchant.reports.kit.text import short
 
 # Okabe and Ito's colours, the light ones darkened for white paper; each with its twin for dark paper.
 # Colour-blind readers and black-and-white prints have the markers and dashes as well.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from penchant.metrics.estimates import FEWEST_CLUSTERS, Estimate
-from penchant.reports.curves import training_mean
-from penchant.reports.summary import Summary
-from penchant.reports.words import count, estimate, listing, number, signed
+from penchant.reports.kit.text import count, estimate, listing, number, signed
+from penchant.reports.run.curves import training_mean
+from penchant.reports.run.summary import Summary
 from penchant.runs.read import EvalPoint, Run, finite
 
 Severity = Literal["serious", "caution", "note"]

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from penchant.reports.sentences import headline, sentences
-from penchant.reports.summary import summarize
+from penchant.reports.run.sentences import headline, sentences
+from penchant.reports.run.summary import summarize
 from penchant.runs.read import read_runs
 
 

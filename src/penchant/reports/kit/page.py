@@ -8,12 +8,12 @@ from typing import Any
 
 from penchant.errors import RunError
 from penchant.files import make_folder, write_atomically
-from penchant.reports.canvas import Picture
-from penchant.reports.render import file_name, render_page
-from penchant.reports.tables import flatten
-from penchant.reports.words import number, recorded
+from penchant.reports.kit.canvas import Picture
+from penchant.reports.kit.render import file_name, render_page
+from penchant.reports.kit.tables import flatten
+from penchant.reports.kit.text import number, recorded
 
-TEMPLATE = "plain_page.html.j2"
+TEMPLATE = "page.html.j2"
 Numbers = Mapping[str, Any]
 
 

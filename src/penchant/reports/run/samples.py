@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from penchant.reports.summary import shown_samples
-from penchant.reports.tables import change
-from penchant.reports.words import count, number
+from penchant.reports.kit.text import count, folded, number
+from penchant.reports.run.summary import shown_samples
+from penchant.reports.run.tables import change
 from penchant.runs.read import Draw, Run, SampledPrompt
 
 MOST_PROMPTS = 12
 DRAWS = 2  # of a prompt, for a single run; one for several, whose texts stand side by side
 MOST_CELLS = 8  # texts side by side: the reference and as many runs
-TEXT_SHOWN = 480  # characters before a text is folded
-TEXT_MOST = 20_000  # characters that the page holds of one text
 
 
 @dataclass(frozen=True)
@@ -111,13 +109,3 @@ def _cell(who: str, run: int | None, draw: Draw, gained: str) -> Cell:
         change=gained,
         facts=" · ".join(facts),
     )
-
-
-def folded(text: str) -> tuple[str, str]:
-    """The head that is always shown and the rest that folds; beyond `TEXT_MOST` it is only counted."""
-    if len(text) <= TEXT_SHOWN:
-        return text, ""
-    cut = text.rfind(" ", TEXT_SHOWN // 2, TEXT_SHOWN) + 1 or TEXT_SHOWN
-    rest = text[cut:TEXT_MOST]
-    beyond = len(text) - max(cut, TEXT_MOST)
-    return text[:cut], f"{rest} […{beyond:,} more characters]" if beyond > 0 else rest

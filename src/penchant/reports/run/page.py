@@ -8,16 +8,16 @@ from typing import Any
 
 from penchant.errors import InputError
 from penchant.files import make_folder, write_atomically
-from penchant.reports import tables
-from penchant.reports.canvas import Picture
-from penchant.reports.curves import kl_paths, panels
-from penchant.reports.figures import kl_picture, panel_picture
-from penchant.reports.findings import grouped
-from penchant.reports.render import figure_context, file_name, render_page
-from penchant.reports.samples import samples
-from penchant.reports.sentences import headline, sentences
+from penchant.reports.kit.canvas import Picture
+from penchant.reports.kit.render import figure_context, file_name, render_page
+from penchant.reports.run import tables
+from penchant.reports.run.curves import kl_paths, panels
+from penchant.reports.run.figures import kl_picture, panel_picture
+from penchant.reports.run.findings import grouped
+from penchant.reports.run.samples import samples
+from penchant.reports.run.sentences import headline, sentences
+from penchant.reports.run.summary import Summary, summarize
 from penchant.reports.study import is_study, study_report
-from penchant.reports.summary import Summary, summarize
 from penchant.runs.read import Run, read_runs
 from penchant.types import RunResult
 
@@ -125,7 +125,7 @@ def _png(folder: Path, key: str) -> Path:
 
 
 def _render(summaries: Sequence[Summary], pictures: dict[str, Picture], folder: str) -> str:
-    return render_page("report.html.j2", {"folder": folder, **_context(summaries, pictures)})
+    return render_page("run.html.j2", {"folder": folder, **_context(summaries, pictures)})
 
 
 def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict[str, Any]:

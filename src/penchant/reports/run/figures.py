@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from penchant.metrics.estimates import Estimate
-from penchant.reports.canvas import MUTED, PAPER, Dash, Picture, blank, export, run_style, style
-from penchant.reports.curves import MOST_BASELINES, KlPath, Panel, Series
+from penchant.reports.kit.canvas import MUTED, PAPER, Dash, Picture, blank, export, run_style, style
+from penchant.reports.run.curves import MOST_BASELINES, KlPath, Panel, Series
 
 _ROLES = {"policy": 0, "chosen": 0, "rejected": 1}
 SQUARE_ROOT_FROM = 8.0  # KL of the farthest run over the median: beyond, a linear axis would hide the near runs

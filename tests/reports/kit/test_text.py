@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penchant.metrics import Estimate
-from penchant.reports import words
+from penchant.reports.kit import text as words
 
 
 def est(value, low=None, high=None):

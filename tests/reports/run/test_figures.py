@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from penchant.reports import curves, figures
+from penchant.reports.run import curves, figures
 from penchant.runs.read import read_runs
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from penchant.metrics.estimates import Estimate
-from penchant.reports.across import ACROSS, headline_across
-from penchant.reports.curves import KlPath, kl_paths, smoothing_window, training_mean
-from penchant.reports.findings import CHOSEN_FALL_PER_TOKEN, KL_RUNAWAY_NATS, REPETITION_RISE
-from penchant.reports.phrases import NAME, WHY_CHOSEN_FALLS, capital, from_to, held_out, shown
-from penchant.reports.summary import Summary
-from penchant.reports.words import count, estimate, listing, number, short, signed, verb
+from penchant.reports.kit.text import count, estimate, listing, number, short, signed, verb
+from penchant.reports.run.across import ACROSS, headline_across
+from penchant.reports.run.curves import KlPath, kl_paths, smoothing_window, training_mean
+from penchant.reports.run.findings import CHOSEN_FALL_PER_TOKEN, KL_RUNAWAY_NATS, REPETITION_RISE
+from penchant.reports.run.phrases import NAME, WHY_CHOSEN_FALLS, capital, from_to, held_out, shown
+from penchant.reports.run.summary import Summary
 from penchant.runs.read import Run
 
 

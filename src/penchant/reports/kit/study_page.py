@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-from penchant.reports.tables import flatten
-from penchant.reports.words import duration, listing, recorded
+from penchant.reports.kit.tables import flatten
+from penchant.reports.kit.text import duration, listing, recorded
 
-TEMPLATE = "plain_study.html.j2"
+TEMPLATE = "study_page.html.j2"
 INTERVALS = "Intervals are 95% and resample prompts, since comparisons of one prompt are not independent."
 Numbers = Mapping[str, Any]
 

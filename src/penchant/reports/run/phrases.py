@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penchant.metrics.estimates import Estimate
-from penchant.reports.words import count, estimate, same_when_printed, short, verb
+from penchant.reports.kit.text import count, estimate, same_when_printed, short, verb
 from penchant.runs.read import Run
 
 SHARES = {

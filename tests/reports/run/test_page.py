@@ -14,8 +14,9 @@ import pytest
 import penchant.reports
 from penchant.errors import InputError
 from penchant.reports import report
-from penchant.reports.figures import Picture
-from penchant.reports.samples import MOST_PROMPTS, TEXT_MOST
+from penchant.reports.kit.text import TEXT_MOST
+from penchant.reports.run.figures import Picture
+from penchant.reports.run.samples import MOST_PROMPTS
 
 ALLOWED = {
     "html", "head", "meta", "title", "style", "body", "header", "main", "footer", "section", "article", "nav", "div",
@@ -32,8 +33,8 @@ def undrawn(monkeypatch):
     def empty(panel, _names):
         return Picture(getattr(panel, "title", "Mean reward against KL"), "<svg/>", "<svg/>", b"", 4, 3)
 
-    monkeypatch.setattr("penchant.reports.page.panel_picture", empty)
-    monkeypatch.setattr("penchant.reports.page.kl_picture", empty)
+    monkeypatch.setattr("penchant.reports.run.page.panel_picture", empty)
+    monkeypatch.setattr("penchant.reports.run.page.kl_picture", empty)
 
 
 class Page(HTMLParser):

@@ -3,49 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from penchant.metrics.estimates import Estimate
 from penchant.models.builtin import described
-from penchant.reports.summary import Summary
-from penchant.reports.words import DASH, count, duration, estimate, number, signed, value_only
+from penchant.reports.kit.tables import Mark, Table, Tile, flatten
+from penchant.reports.kit.text import DASH, count, duration, estimate, number, signed, value_only
+from penchant.reports.run.summary import Summary
 from penchant.runs.read import EvalPoint, Run, finite
 
-MOST_ENTRIES = 400  # of a flattened file: a hostile one may unfold without end
-MOST_DEPTH = 8
 MOST_DIFFERENCES = 40
-
-
-@dataclass(frozen=True)
-class Mark:
-    """An interval on a tile's scale of 0 to 100; `kind` is `policy` or `reference`."""
-
-    kind: str
-    low: float
-    value: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A number that matters: its value, interval, what to compare it with, and both on one scale."""
-
-    label: str
-    value: str
-    interval: str
-    note: str
-    marks: tuple[Mark, ...] = ()
-    tick: float | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """Column heads and rows of plain text, the first cell of a row being its name."""
-
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def tiles(s: Summary) -> list[Tile]:
@@ -290,27 +257,6 @@ def differences(runs: Sequence[Run]) -> Table | None:
     beyond = f" {len(rows) - MOST_DIFFERENCES} more are not shown." if len(rows) > MOST_DIFFERENCES else ""
     heads = ("Setting", *(run.name for run in runs))
     return Table(f"Settings in which the runs differ.{beyond}", heads, tuple(rows[:MOST_DIFFERENCES]))
-
-
-def flatten(table: Mapping[str, Any]) -> dict[str, str]:
-    """Nested settings as `loss.beta: 0.1`, cut at `MOST_ENTRIES` entries and `MOST_DEPTH` levels."""
-    flat: dict[str, str] = {}
-
-    def visit(node: Any, path: str, depth: int) -> None:
-        if len(flat) >= MOST_ENTRIES:
-            return
-        if isinstance(node, (Mapping, list)) and node:
-            if depth >= MOST_DEPTH:
-                flat[path] = "…"
-                return
-            items = node.items() if isinstance(node, Mapping) else enumerate(node)
-            for key, value in items:
-                visit(value, f"{path}.{key}" if path else str(key), depth + 1)
-        else:
-            flat[path] = DASH if node is None else str(node)
-
-    visit(table, "", 0)
-    return flat
 
 
 def change(ours: float | None, theirs: float | None) -> str:

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from penchant.metrics import Estimate
-from penchant.reports import findings
-from penchant.reports.summary import summarize
+from penchant.reports.run import findings
+from penchant.reports.run.summary import summarize
 from penchant.runs.read import EvalPoint, Run, TrainPoint, read_runs
 
 

@@ -17,8 +17,8 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from penchant.reports.canvas import Picture
-from penchant.reports.words import clean
+from penchant.clean_text import clean
+from penchant.reports.kit.canvas import Picture
 
 
 def render_page(template: str, context: Mapping[str, Any]) -> str:
@@ -32,14 +32,14 @@ def render_page(template: str, context: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["prose"] = _prose
-    css = _packaged("report.css")
+    css = _packaged("page.css")
     digest = base64.b64encode(hashlib.sha256(css.encode("utf-8")).digest()).decode("ascii")
     # the style sheet is ours and comes from the package: the only text that is not escaped
     return environment.get_template(template).render(css=Markup(css), style_hash=digest, **context).lstrip()
 
 
 def _packaged(name: str) -> str:
-    return files("penchant.reports").joinpath(name).read_text(encoding="utf-8")
+    return files("penchant.reports.kit").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _finalize(value: Any) -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from penchant.metrics.estimates import Estimate
-from penchant.reports.curves import training_mean
-from penchant.reports.phrases import WHY_CHOSEN_FALLS, name, shown
-from penchant.reports.summary import Summary
-from penchant.reports.words import count, estimate, value_only, verb
+from penchant.reports.kit.text import count, estimate, value_only, verb
+from penchant.reports.run.curves import training_mean
+from penchant.reports.run.phrases import WHY_CHOSEN_FALLS, name, shown
+from penchant.reports.run.summary import Summary
 
 Sentence = Callable[[Sequence[Summary]], str]
 _SAMPLED = {"reward", "kl_nats", "tokens", "repetition", "distinct_2"}

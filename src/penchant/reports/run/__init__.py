@@ -1,0 +1,1 @@
+"""The page of runs: what was trained, what it reached, samples side by side."""
