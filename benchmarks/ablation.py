@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from penchant.data.rendered import Branch, Rendered
+from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.engine import kernels, logps
 from penchant.engine.memory import keep_freed_memory
 from penchant.engine.score import token_budget

@@ -23,7 +23,7 @@ import torch
 import transformers
 from tiny_types import NotBuilt, build_tiny, causal_types
 
-from penchant.data.rendered import Branch, Rendered
+from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.engine.decode_probe import decoding_way
 from penchant.engine.generate import Sampling, _uniforms, draw
 from penchant.engine.pick import pick

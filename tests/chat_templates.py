@@ -7,7 +7,7 @@ from typing import Any
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from penchant.data.render import Renderer
+from penchant.data.rendering.renderer import Renderer
 
 TURN = "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
 HEADER = "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

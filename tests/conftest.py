@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from repository import REPOSITORY
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test never reaches for a hub
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models here are tiny, and two processes of tests share two cores
@@ -24,7 +26,6 @@ pytest_plugins = ("fake_endpoint", "synthetic_runs")
 # The same examples in every run, and no failure because the machine is busy.
 settings.register_profile("penchant", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("penchant")
-REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 LONGEST = ("test_docs.py", "test_weak_to_strong.py", "test_win_rates.py", "test_transfer.py", "test_frontier.py")

@@ -7,7 +7,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-FIXTURES = Path(__file__).parent / "fixtures"
+from repository import FIXTURES
+
 C111D53 = FIXTURES / "c111d53"
 FOLDER = "/folder"
 """How archived texts name the directory that the commands ran in."""

@@ -24,8 +24,8 @@ import pytest
 
 from old_folders import unpack
 from penchant.cli import main
-from penchant.data import render_all
-from penchant.data.collected import read_collected
+from penchant.data.rendering import render_groups as render_all
+from penchant.data.sources.collection import read_collected
 from penchant.digests import warn_without_digests
 from penchant.errors import PenchantError
 from penchant.judges import Question, VerdictStore
@@ -35,8 +35,8 @@ from penchant.runs.read import read_runs
 from penchant.types import PromptGroup
 from penchant.weak.activations import Activations
 from penchant.weak.classifiers import load_classifier
+from repository import FIXTURES
 
-FIXTURES = Path(__file__).parent / "fixtures"
 TRAIN = ("data=prefs.jsonl", "batch_size=4", "optimizer.learning_rate=1e-3", "model=model", "model.device=cpu")
 SAMPLES = ("evaluate.samples.max_new_tokens=4", "evaluate.samples.n=1")
 STUDY = (

@@ -15,7 +15,7 @@ from statistics import mean
 from typing import Any
 
 from penchant.data import load_preferences, write_groups
-from penchant.data.render import Rendered, Renderer
+from penchant.data.rendering.renderer import Rendered, Renderer
 from penchant.models.load import load_renderer, locate
 from penchant.train.plan import comparison_unit, plan_epoch
 from penchant.types import Comparison, PromptGroup

@@ -13,7 +13,7 @@ from typing import Any
 
 import chess
 
-from penchant.data.containers import RowProblem, read_rows
+from penchant.data.sources.files import RowProblem, read_rows
 from penchant.errors import InputError
 from penchant.runs.progress import progress_bar
 from pretraining.chess_games import Play, Position, games, key_of

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from model_types import Verdict, format_page, judge_half, judge_type, scoring_way
@@ -11,8 +9,9 @@ from tiny_types import NotBuilt, build_tiny, causal_types
 
 from penchant.engine.decode_probe import decoding_way
 from penchant.engine.score import Scorer
+from repository import REPOSITORY
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "results" / "model-types.md"
+PAGE = REPOSITORY / "docs" / "results" / "model-types.md"
 
 
 @pytest.mark.slow

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from penchant.data import check_preferences, load_demonstrations, load_preferences, load_prompts, read_preferences
-from penchant.data.columns import texts_in
+from penchant.data.layouts.columns import texts_in
 from penchant.errors import InputError
+from repository import CASES
 
-CASES = Path(__file__).parents[3] / "shared/cases/data"
+ROWS = CASES / "data"
 
 
 # file: of its first row the roles and texts of the prompt and the responses, or what the refusal says
@@ -76,7 +77,7 @@ MARKED = {"pretemplated_chatml.jsonl": 4, "hh_full_dahoas.jsonl": 1}  # prompts 
 
 
 def case(name: str) -> Path:
-    path = CASES / name
+    path = ROWS / name
     if not path.exists():
         pytest.skip(f"{path} is not there")
     return path
@@ -166,7 +167,7 @@ def test_a_map_of_columns_reads_them(name: str, columns: dict[str, str | None], 
 
 
 def test_every_file_of_the_shared_cases_is_here() -> None:
-    if not CASES.exists():
-        pytest.skip(f"{CASES} is not there")
-    new = {file.name for file in CASES.iterdir()} - {*PREFERENCES, "longrope_config.json", "longrope_prefs.jsonl"}
+    if not ROWS.exists():
+        pytest.skip(f"{ROWS} is not there")
+    new = {file.name for file in ROWS.iterdir()} - {*PREFERENCES, "longrope_config.json", "longrope_prefs.jsonl"}
     assert not new

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from penchant.data.containers import Row
 from penchant.data.model_names import model_names
+from penchant.data.sources.rows import Row
 from penchant.errors import InputError
 
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penchant.data import load_preferences, write_groups
-from penchant.data.fields import BLANK
+from penchant.data.sources.values import BLANK
 from penchant.errors import InputError, RunError
 from penchant.types import Comparison, Message, PromptGroup, Response
 

@@ -21,7 +21,7 @@ from transformers import (
     MistralForCausalLM,
 )
 
-from penchant.data.render import Rendered
+from penchant.data.rendering.renderer import Rendered
 from penchant.engine.attention import output_head
 from penchant.engine.score import Scorer, score
 from penchant.engine.score_probe import scoring_support

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from penchant.data.rendered import Branch, Rendered
+from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET, token_budget
 
 

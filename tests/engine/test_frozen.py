@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from penchant import digests
-from penchant.data.rendered import Branch, Rendered
+from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.digests import DamagedFile
 from penchant.engine.frozen import FrozenStates, frozen_states, train_only_top
 from penchant.engine.score import Scorer

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM, Phi3Config, Phi3ForCausalLM
 
 from length_models import SIZES, THRESHOLD, VOCABULARY, dynamic, longrope
-from penchant.data.rendered import Branch, Rendered
+from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.engine.lengths import ANY_LENGTH, LengthClasses, length_classes, named_lengths
 from penchant.engine.reference import Reference, sequence_kl
 from penchant.engine.score import Scorer, batches, score
 from penchant.engine.tokens import Layout, ValueHead, token_readings
 from penchant.engine.tree import ROWS, TREES, Packing, make_trees
 from penchant.models.reward import RewardScorer
+from repository import CASES
 
 
 def alone(make: Callable[[], Any], row: Rendered) -> torch.Tensor:
@@ -172,7 +173,7 @@ def test_paths_of_two_classes_are_never_in_one_tree() -> None:
 
 @pytest.fixture(scope="module")
 def cases() -> Path:
-    folder = Path(__file__).resolve().parents[3] / "shared" / "cases" / "data"
+    folder = CASES / "data"
     if not folder.is_dir():
         pytest.skip(f"needs the shared cases ({folder} is absent)")
     return folder

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from length_models import longrope
-from penchant.data.rendered import Branch, Rendered
+from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.engine import verdicts
 from penchant.engine.decode_probe import decoding_way
 from penchant.engine.generate import Sampling, draw

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from penchant.data.rendered import Branch, Rendered
+from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.engine.score import Scorer, batches, score
 from penchant.engine.tokens import Layout, ValueHead, read, token_readings
 from penchant.engine.tree import TREES, Packing

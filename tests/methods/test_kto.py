@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 import penchant as pt
 from penchant.cli import main
-from penchant.data.labels import labels_of
+from penchant.data.layouts.unpaired import labels_of
 from penchant.engine.score import score_rows
 from penchant.reports.run.curves import panels
 from penchant.reports.run.page import FIGURE_KEYS

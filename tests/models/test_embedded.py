@@ -14,6 +14,7 @@ from safetensors import safe_open
 import penchant as pt
 from penchant.errors import InputError
 from penchant.models.builtin import BUILT_IN, EMBEDDED, built_in
+from repository import REPOSITORY
 
 SIZES = {"penchant-0.5m": 0.5e6, "penchant-1.5m": 1.5e6, "penchant-5m": 5e6}
 PROMPTS = ["This film is", "I have seen", "The plot was"]
@@ -82,7 +83,7 @@ def test_the_larger_the_better() -> None:
 
 def test_what_it_says_of_itself_holds(shared_data: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """The perplexity of the smallest one on the first held-out reviews, computed again from the shipped weights."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "scripts")
+    monkeypatch.syspath_prepend(REPOSITORY / "scripts")
     from pretraining.corpus import is_held_out
     from pretraining.evaluation import perplexity
     from pretraining.overlap import content

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import penchant as pt
-from penchant.data.render import Renderer
+from penchant.data.rendering.renderer import Renderer
 from penchant.errors import InputError
 from penchant.models.reward import load_reward_model, new_reward
 from penchant.models.settings import LoRA, ModelConfig

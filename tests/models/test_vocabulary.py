@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from penchant.data.vocabulary import check_vocabulary
+from penchant.data.rendering.vocabulary import check_vocabulary
 from penchant.errors import InputError
 from penchant.judges.contract import Question
 from penchant.judges.policy import PolicyJudge

@@ -10,7 +10,7 @@ import pytest
 import torch
 from pretraining.tokens import END, Rows, encode, train_tokenizer
 
-from penchant.data.render import Renderer
+from penchant.data.rendering.renderer import Renderer
 from penchant.types import PromptGroup
 
 TEXTS = [f"The film number {n} was good, and I liked its {n % 7} actors. It's fun!" for n in range(200)]

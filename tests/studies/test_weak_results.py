@@ -17,8 +17,9 @@ from penchant.studies.weak_to_strong import run_weak_to_strong
 from penchant.studies.workers import Workers
 from penchant.tasks import halves, load_task
 from penchant.weak.classifiers import SklearnClassifier
+from repository import REPOSITORY
 
-PAGE = Path(__file__).parents[2] / "docs" / "results" / "weak-to-strong.md"
+PAGE = REPOSITORY / "docs" / "results" / "weak-to-strong.md"
 pytestmark = pytest.mark.slow
 
 

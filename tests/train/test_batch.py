@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penchant.data.rendered import Branch, Rendered
+from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.engine.tree import ROWS, TREES
 from penchant.train.batch import Dataset, MicroBatch, micro_batches
 from penchant.train.plan import Part, Unit, plan_epoch

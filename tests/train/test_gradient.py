@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 import penchant as pt
-from penchant.data.rendered import Branch, Rendered
+from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.engine.score import Scorer
 from penchant.engine.tree import ROWS, TREES
 from penchant.losses.settings import Sigmoid

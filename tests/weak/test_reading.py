@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from transformers import ModernBertConfig, ModernBertModel
 
 from length_models import dynamic, longrope
-from penchant.data.render import Renderer
+from penchant.data.rendering.renderer import Renderer
 from penchant.models.encoder import Encoder
 from penchant.models.policy import Policy
 from penchant.weak.readers import EncoderReader

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from penchant.data.rendered import Branch, Rendered
+from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.errors import InputError
 from penchant.losses import preference
 from penchant.losses.weak import cross_entropy

@@ -27,7 +27,7 @@ pytest.importorskip("fastapi", reason="needs the extra web: pip install 'penchan
 
 from fastapi.testclient import TestClient
 
-from penchant.data.collected import read_collected
+from penchant.data.sources.collection import read_collected
 from penchant.web.app import create_app
 from penchant.web.database import Database
 from penchant.web.export import rows as rows_of

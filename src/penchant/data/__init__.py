@@ -1,5 +1,7 @@
 """Data: files of many layouts in, `PromptGroup`s out, and our own JSONL back."""
 
+from penchant.data.check import check_preferences
+from penchant.data.check import check_preferences as check
 from penchant.data.check_report import CheckReport
 from penchant.data.load import (
     LoadedPreferences,
@@ -9,8 +11,6 @@ from penchant.data.load import (
     load_responses,
     read_preferences,
 )
-from penchant.data.validate import check_preferences
-from penchant.data.validate import check_preferences as check
 from penchant.data.write import write_groups
 
 __all__ = [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from penchant.data import formats
+from penchant.data.layouts import registry as formats
+from penchant.data.layouts.parse import BadRows, parse_source
 from penchant.data.merge import merge_groups
-from penchant.data.parse import BadRows, parse_source
 from penchant.data.settle import settle_bad_rows
 from penchant.errors import InputError
 from penchant.types import PromptGroup, Response

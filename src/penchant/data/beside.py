@@ -11,8 +11,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from penchant.data.containers import Row, read_rows
 from penchant.data.model_names import model_names
+from penchant.data.sources.files import read_rows
+from penchant.data.sources.rows import Row
 from penchant.errors import InputError
 
 TOPIC_FIELDS = (

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from penchant.data.fields import Kind, cut
+from penchant.data.layouts.parse import SHOWN_PROBLEMS
 from penchant.data.marks import alike_sentence
-from penchant.data.parse import SHOWN_PROBLEMS
+from penchant.data.sources.values import Kind, cut
 
 LONGER_WINS_WARNING = 0.6  # the share from which length alone explains many of the preferences
 LONGER_WINS_MINIMUM = 20  # comparisons below which that share means nothing

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from penchant.data import formats
-from penchant.data.columns import Columns
+from penchant.data.layouts import registry as formats
+from penchant.data.layouts.columns import Columns
+from penchant.data.layouts.pairs import speaks_for_both
+from penchant.data.layouts.parse import BadRows, Parsed, parse_source
 from penchant.data.merge import count_ties, find_contradictions, merge_groups
-from penchant.data.pairs import speaks_for_both
-from penchant.data.parse import BadRows, Parsed, parse_source
 from penchant.data.settle import (
     Ties,
     mark_warnings,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from penchant.data.fields import INVISIBLE
+from penchant.data.sources.values import INVISIBLE
 from penchant.types import PromptGroup
 
 # Text that was written for one model's template is no text for another, nor for the same one: its marks come twice.

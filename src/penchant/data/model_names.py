@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from penchant.data.containers import Row
+from penchant.data.sources.rows import Row
 from penchant.errors import InputError
 
 FIELDS: dict[str, tuple[str, ...]] = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from penchant.data.fields import RowError
-from penchant.data.lines import decoded, numbered_lines
+from penchant.data.sources.lines import decoded, numbered_lines
+from penchant.data.sources.values import RowError
 from penchant.errors import InputError
 
 LINE = re.compile(r"\S+\t(-?\d+(?:\.\d+)?)\t(.+)")

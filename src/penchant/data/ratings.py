@@ -13,8 +13,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from penchant.data.beside import Beside, beside_by_source, topic_field
+from penchant.data.layouts.parse import BadRows
 from penchant.data.load import read_preferences
-from penchant.data.parse import BadRows
 from penchant.errors import InputError
 from penchant.types import Comparison, PromptGroup, prompt_text
 

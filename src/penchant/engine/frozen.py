@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from penchant.data.render import Rendered
+from penchant.data.rendering.renderer import Rendered
 from penchant.digests import BlockDigests, DamagedFile, append_block_digests, trailer_size
 from penchant.engine.attention import entering_states, predictor_states, trunk, trunk_blocks, unwrap
 from penchant.engine.score import Progress, Scorer, evaluating

@@ -26,7 +26,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from penchant.data.render import Rendered
+from penchant.data.rendering.renderer import Rendered
 from penchant.digests import digest_file
 from penchant.engine.attention import output_head, predictor_states
 from penchant.engine.logps import log_softmax_blocks

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from penchant.data.render import Rendered
+from penchant.data.rendering.renderer import Rendered
 from penchant.engine.attention import output_head, predictor_states
 from penchant.engine.logps import log_sum_squares, token_logps
 from penchant.engine.probe import far_lengths

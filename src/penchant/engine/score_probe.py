@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from penchant.data.rendered import Branch, Rendered
+from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.engine import kernels
 from penchant.engine.attention import READS_HEAD_INPUT, output_head, predictor_states, unwrap
 from penchant.engine.lengths import EQUAL_LENGTHS, context_length, forget_earlier_lengths, length_classes

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from penchant.data.render import Rendered
+from penchant.data.rendering.renderer import Rendered
 from penchant.engine.attention import output_head, predictor_states
 from penchant.engine.logps import Head, block_rows, project, token_logps
 from penchant.engine.score import Scorer, batches, evaluating

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from penchant.data.rendered import Branch, Rendered
+from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.engine.lengths import ANY_LENGTH, LengthClasses
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from penchant.data.tokenizer_digest import digest_end_ids, digest_tokenizer
+from penchant.data.rendering.tokenizer_digest import digest_end_ids, digest_tokenizer
 from penchant.engine.reference import fingerprint, model_digest
 from penchant.judges.contract import Done, Question
 from penchant.judges.prompts import Template

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from penchant.data.render import TooLong
+from penchant.data.rendering.renderer import TooLong
 from penchant.judges.contract import Done, Question
 from penchant.redact import hide_credentials
 from penchant.rewards.content import reward_content

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from penchant.data.rankings import rankings_of
+from penchant.data.layouts.rankings import rankings_of
 from penchant.data.settings import DataConfig
 from penchant.losses.settings import PreferenceLoss, Sigmoid
 from penchant.models.settings import FrozenModel

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from penchant.data.labels import LabelCounts, count_labels, labels_of, without_ratings
+from penchant.data.layouts.unpaired import LabelCounts, count_labels, labels_of, without_ratings
 from penchant.data.settings import DataConfig
 from penchant.errors import InputError
 from penchant.losses.settings import Beta

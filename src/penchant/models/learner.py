@@ -10,7 +10,7 @@ from torch import nn
 from penchant.engine.score import Scorer
 
 if TYPE_CHECKING:
-    from penchant.data.render import Renderer
+    from penchant.data.rendering.renderer import Renderer
 
 
 class Learner(Protocol):

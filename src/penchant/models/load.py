@@ -30,7 +30,7 @@ from penchant.models.settings import Dtype, LoRA, ModelConfig
 from penchant.models.weights import check_kind, complete
 
 if TYPE_CHECKING:
-    from penchant.data.render import Overflow, Renderer, Template
+    from penchant.data.rendering.renderer import Overflow, Renderer, Template
     from penchant.models.policy import Policy
 
 log = logging.getLogger("penchant.models")
@@ -57,8 +57,8 @@ def load_policy(
         dtype: `float32`, `bfloat16`, `float16`, or `auto`: float32, but bfloat16 under LoRA on a GPU that has it.
         device: `auto` takes a GPU if there is one.
         trust_remote_code: run Python code that comes with the model; off unless asked.
-        template, max_length, overflow: how prompts are rendered, see `penchant.data.render.Renderer`. max_length
-            None takes the model's context.
+        template, max_length, overflow: how prompts are rendered, see `penchant.data.rendering.renderer.Renderer`.
+            max_length None takes the model's context.
 
     Raises:
         InputError: no such model, a broken one, a tokenizer without an end token, a device that is not there,
@@ -93,8 +93,8 @@ def open_network(
     Raises:
         InputError: as `load_policy`.
     """
-    from penchant.data.render import Renderer
-    from penchant.data.vocabulary import embedding_rows
+    from penchant.data.rendering.renderer import Renderer
+    from penchant.data.rendering.vocabulary import embedding_rows
     from penchant.engine.frozen import train_only_top
     from penchant.engine.lengths import context_length
 
@@ -131,7 +131,7 @@ def load_renderer(model: str | Path, *, template: Template = "auto", trust_remot
     Raises:
         InputError: no such model, a tokenizer without an end token.
     """
-    from penchant.data.render import Renderer
+    from penchant.data.rendering.renderer import Renderer
 
     settings = ModelConfig(name=str(model), trust_remote_code=trust_remote_code)
     folder = locate(settings.name)

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from penchant.data.render import Renderer
+from penchant.data.rendering.renderer import Renderer
 from penchant.engine.generate import Sampler, Sampling, draw
 from penchant.engine.lengths import context_length
 from penchant.engine.score import Progress, Scorer, score, token_budget

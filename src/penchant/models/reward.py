@@ -34,7 +34,7 @@ from penchant.models.settings import Dtype, ModelConfig
 from penchant.types import Prompt, PromptGroup, Response
 
 if TYPE_CHECKING:
-    from penchant.data.render import Overflow, Renderer, Template
+    from penchant.data.rendering.renderer import Overflow, Renderer, Template
 
 READING = "reward.json"
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from penchant.data.beside import beside_by_source
-from penchant.data.fields import RowError
+from penchant.data.layouts.parse import SHOWN_PROBLEMS
+from penchant.data.layouts.rankings import rankings_of
 from penchant.data.load import LoadedPreferences, read_preferences
 from penchant.data.model_names import WAYS
-from penchant.data.parse import SHOWN_PROBLEMS
-from penchant.data.rankings import rankings_of
 from penchant.data.ratings import read_ratings
+from penchant.data.sources.values import RowError
 from penchant.errors import InputError
 from penchant.metrics.consensus import against_consensus
 from penchant.pipelines.agree_settings import Rank

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from penchant.data.formats import PREFERENCES
+from penchant.data.layouts.registry import PREFERENCES
 from penchant.reports.kit.text import count, estimate, listing, number, recorded
 from penchant.reports.study_words import as_estimate, turned
 from penchant.reports.transfer_words import method_name, shown_domain

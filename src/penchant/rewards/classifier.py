@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from penchant.data.vocabulary import check_vocabulary, embedding_rows
+from penchant.data.rendering.vocabulary import check_vocabulary, embedding_rows
 from penchant.engine.lengths import forget_earlier_lengths, length_classes
 from penchant.errors import InputError
 from penchant.models.load import choose_device

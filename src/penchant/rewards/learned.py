@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from penchant.data.render import Overflow
+from penchant.data.rendering.renderer import Overflow
 from penchant.errors import InputError
 from penchant.models.reward import LearnedReward, load_reward_model
 from penchant.types import Prompt, PromptGroup, Response
@@ -77,7 +77,7 @@ def learned_reward(
     """The reward model in a folder, or of several an ensemble.
 
     Args:
-        overflow: of texts beyond the model's context, as in `penchant.data.render.Renderer`.
+        overflow: of texts beyond the model's context, as in `penchant.data.rendering.renderer.Renderer`.
 
     Raises:
         InputError: as `penchant.models.reward.load_reward_model` and `RewardEnsemble`.

@@ -13,7 +13,7 @@ from penchant.rewards.names import function_name, reward_kind
 from penchant.rewards.user_code import describe_error, load_module, near
 
 if TYPE_CHECKING:
-    from penchant.data.render import Overflow
+    from penchant.data.rendering.renderer import Overflow
 
 Reward = Callable[[Sequence[tuple[str, str]]], list[float]]
 """(prompt, response) texts in, one finite number for each out, in the same order; larger is better."""
@@ -33,7 +33,8 @@ def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error"
             `penchant.rewards.http`). Or the folder of a reward model (a `reward_model` run, or its `checkpoint`), or
             several with commas between: the mean of them.
         device: where a classifier or a reward model runs, as `load_policy` takes it. (Code of its own is never run.)
-        overflow: of a reward model, what becomes of texts beyond its context (see `penchant.data.render.Renderer`).
+        overflow: of a reward model, what becomes of texts beyond its context
+            (see `penchant.data.rendering.renderer.Renderer`).
 
     Returns:
         The function, checked on every call: whatever it returns but one finite number a pair, and any exception

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from penchant.data.render import Rendered, Renderer
-from penchant.data.tokenizer_digest import digest_end_ids, digest_tokenizer
+from penchant.data.rendering.renderer import Rendered, Renderer
+from penchant.data.rendering.tokenizer_digest import digest_end_ids, digest_tokenizer
 from penchant.engine.reference import fingerprint, model_digest
 from penchant.errors import OtherRun
 from penchant.models.learner import Learner

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from penchant.data.containers import check_source
+from penchant.data.sources.files import check_source
 from penchant.judges.prompts import load_template
 from penchant.models.locate import check_model
 from penchant.rewards.names import check_reward

@@ -10,7 +10,7 @@ from typing import Any
 
 from penchant.data import write_groups
 from penchant.data.load import read_preferences
-from penchant.data.render_all import render_all
+from penchant.data.rendering.render_groups import render_all
 from penchant.errors import InputError
 from penchant.studies.order import Order, start_policy
 from penchant.train.plan import split_by_prompt, split_key

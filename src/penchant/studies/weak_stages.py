@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from penchant.data.render import Renderer
+from penchant.data.rendering.renderer import Renderer
 from penchant.digests import DamagedFile
 from penchant.errors import InputError
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from penchant.data.merge import merge_groups
-from penchant.data.render import Renderer
+from penchant.data.rendering.renderer import Renderer
 from penchant.judges.contract import digest
 from penchant.models.load import load_renderer
 from penchant.studies.order import Order

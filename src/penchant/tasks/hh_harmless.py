@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from penchant.data.fields import RowError
-from penchant.data.pairs import read_hh, speaks_for_both
+from penchant.data.layouts.pairs import read_hh, speaks_for_both
+from penchant.data.sources.values import RowError
 from penchant.tasks.spec import TaskSpec, answered, preferred
 from penchant.types import LabeledExample
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 
-from penchant.data.containers import Row, RowProblem, read_rows
+from penchant.data.sources.files import read_rows
+from penchant.data.sources.rows import Row, RowProblem
 from penchant.errors import InputError, MissingExtra
 from penchant.tasks.spec import TaskSpec, digest, normalized
 from penchant.types import LabeledExample

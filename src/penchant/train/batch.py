@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from penchant.data.render import Rendered
+from penchant.data.rendering.renderer import Rendered
 from penchant.engine.frozen import FrozenStates
 from penchant.engine.tree import Packing, Tree, TreeBatch, batched, make_trees, pack, with_fronts
 from penchant.losses.needs import Needs

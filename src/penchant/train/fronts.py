@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
-from penchant.data.rendered import Branch, Rendered
+from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.types import PromptGroup
 
 Front = tuple[int, int]  # a response of a group, and how many of its tokens

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from penchant.data.render import Rendered
+from penchant.data.rendering.renderer import Rendered
 from penchant.losses.batchwise import plackett_luce
 from penchant.losses.dispatch import FrontSums, SquareSums, pair_losses
 from penchant.losses.needs import Needs

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from penchant.data.render_all import RenderReport, render_all
-from penchant.data.templates import template_warnings
+from penchant.data.rendering.render_groups import RenderReport, render_all
+from penchant.data.rendering.templates import template_warnings
 from penchant.engine.score import token_budget
 from penchant.errors import InputError
 from penchant.models.builtin import cache_folder

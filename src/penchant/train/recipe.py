@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from penchant.data.rendered import RenderedRows
+from penchant.data.rendering.rendered import RenderedRows
 from penchant.models.reward import LearnedReward
 from penchant.models.settings import FrozenModel
 from penchant.runs.run_folder import RunFolder

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from penchant.data.render import Rendered
+from penchant.data.rendering.renderer import Rendered
 from penchant.engine.generate import Sampling
 from penchant.engine.memory import keep_freed_memory
 from penchant.engine.reference import Reference

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from penchant.data.vocabulary import check_vocabulary, embedding_rows
+from penchant.data.rendering.vocabulary import check_vocabulary, embedding_rows
 from penchant.engine.lengths import forget_earlier_lengths, length_classes
 from penchant.models.encoder import Encoder, is_encoder, load_encoder
 from penchant.models.load import load_policy

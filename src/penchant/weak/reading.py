@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from penchant.data.vocabulary import check_vocabulary
+from penchant.data.rendering.vocabulary import check_vocabulary
 from penchant.engine.attention import output_head, trunk, unwrap
 from penchant.engine.lengths import LengthClasses
 from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET

@@ -9,8 +9,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from penchant.data.render import Rendered, Renderer
-from penchant.data.rendered import Branch
+from penchant.data.rendering.rendered import Branch
+from penchant.data.rendering.renderer import Rendered, Renderer
 from penchant.engine.attention import states_at, unwrap
 from penchant.engine.score import batches
 from penchant.engine.tree import TreeBatch, fill, unique_tokens

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from penchant.data.containers import Row, RowProblem, read_rows
-from penchant.data.fields import RowError, as_list, as_number, as_text, shown
+from penchant.data.sources.files import read_rows
+from penchant.data.sources.rows import Row, RowProblem
+from penchant.data.sources.values import RowError, as_list, as_number, as_text, shown
 from penchant.errors import InputError
 from penchant.files import write_atomically
 from penchant.tasks.spec import answered

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from penchant.data.collected import comparisons_of
+from penchant.data.sources.collection import comparisons_of
 from penchant.web.tables import Annotator, Assignment, Entry, Item, Judgment
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sqlmodel import Session, col, func, select
 
-from penchant.data.row_digests import check_rows
+from penchant.data.sources.row_digests import check_rows
 from penchant.data.write import group_to_row
 from penchant.errors import InputError
 from penchant.types import PromptGroup

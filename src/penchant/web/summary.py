@@ -12,7 +12,7 @@ from statistics import median
 from sqlmodel import Session, col, func, select
 
 from penchant.data.beside import Beside
-from penchant.data.own import read_penchant
+from penchant.data.layouts.own import read_penchant
 from penchant.data.ratings import Ratings, RatingsTable
 from penchant.metrics.agreement import agreement_between, krippendorff_alpha, pair_agreement
 from penchant.metrics.estimates import Coefficient, Estimate

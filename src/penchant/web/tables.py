@@ -1,5 +1,5 @@
-"""The tables of a collection. `data/collected.py` reads them without SQLModel, so a change of what stands here is a new
-`VERSION`; a table more, which readers need not know, is none."""
+"""The tables of a collection. `data/sources/collection.py` reads them without SQLModel, so a change of what stands
+here is a new `VERSION`; a table more, which readers need not know, is none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from penchant.data.row_digests import COLUMNS, TABLE, digest_row
+from penchant.data.sources.row_digests import COLUMNS, TABLE, digest_row
 
 VERSION = 1
 
@@ -138,7 +138,7 @@ class Judgment(SQLModel, table=True):
 
 
 class RowDigest(SQLModel, table=True):
-    """The digest of a row of another table, see `penchant.data.row_digests`."""
+    """The digest of a row of another table, see `penchant.data.sources.row_digests`."""
 
     __tablename__ = TABLE
 

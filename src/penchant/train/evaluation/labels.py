@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from penchant.data.labels import labels_of
+from penchant.data.layouts.unpaired import labels_of
 from penchant.engine.score import score
 from penchant.losses.unpaired import kto, label_margins
 from penchant.metrics.intervals import cluster_mean

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from penchant.data.rankings import rankings_of
+from penchant.data.layouts.rankings import rankings_of
 from penchant.losses.dispatch import FrontSums
 from penchant.losses.settings import PlackettLuce
 from penchant.metrics.estimates import Estimate

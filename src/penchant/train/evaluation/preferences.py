@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from penchant.data.render import Rendered
+from penchant.data.rendering.renderer import Rendered
 from penchant.engine.generate import Sampling
 from penchant.engine.reference import Reference, sequence_kl
 from penchant.engine.score import DEFAULT_BUDGET, score

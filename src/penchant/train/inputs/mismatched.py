@@ -17,8 +17,8 @@ from accelerate.utils import gather_object
 from jaxtyping import Float
 from torch import Tensor
 
-from penchant.data.render import Rendered, Renderer
-from penchant.data.render_all import render_all
+from penchant.data.rendering.render_groups import render_all
+from penchant.data.rendering.renderer import Rendered, Renderer
 from penchant.engine.score import Scorer, score_rows
 from penchant.errors import InputError
 from penchant.types import Prompt, PromptGroup

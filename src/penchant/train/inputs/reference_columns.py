@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from penchant.data.render import Rendered
+from penchant.data.rendering.renderer import Rendered
 from penchant.models.policy import Policy
 from penchant.models.reward import LearnedReward
 from penchant.runs.input_digests import ModelIdentity

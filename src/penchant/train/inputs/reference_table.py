@@ -9,8 +9,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from penchant.data.render import Rendered
-from penchant.data.vocabulary import check_vocabulary
+from penchant.data.rendering.renderer import Rendered
+from penchant.data.rendering.vocabulary import check_vocabulary
 from penchant.engine.reference import Reference, ReferenceTable, reference_logps, table_key
 from penchant.engine.score import Scorer, score, score_rows
 from penchant.engine.tree import unique_tokens

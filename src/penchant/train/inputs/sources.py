@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from penchant.data import load_demonstrations, read_preferences
-from penchant.data.fields import RowError
-from penchant.data.rankings import rankings_of
+from penchant.data.layouts.rankings import rankings_of
 from penchant.data.settings import DataConfig, RowsConfig
+from penchant.data.sources.values import RowError
 from penchant.errors import InputError
 from penchant.train.recipe import Source
 

@@ -1,0 +1,274 @@
+"""What is in a preference file, and what in it is worth a look: `penchant data check`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from statistics import mean, median
+from typing import Protocol
+
+from penchant.data.check_report import CheckReport, LengthSummary, TokenCounts, problems_of
+from penchant.data.layouts import registry as formats
+from penchant.data.layouts.columns import Columns
+from penchant.data.layouts.pairs import speaks_for_both
+from penchant.data.layouts.parse import BadRows, Parsed, parse_source
+from penchant.data.layouts.unpaired import count_labels
+from penchant.data.marks import begins_with_prompt, find_marks, has_odd_turns, look_alike
+from penchant.data.merge import Merged, count_ties, find_contradictions, merge_groups
+from penchant.data.rendering.templates import template_warnings
+from penchant.data.settle import (
+    Ties,
+    judging_sentences,
+    refuse_codes,
+    refuse_merging,
+    refuse_repeated_prompts,
+    settle_bad_rows,
+    settle_ties,
+    text_sentences,
+)
+from penchant.errors import InputError
+from penchant.types import Comparison, PromptGroup, prompt_text
+
+
+class RenderedLike(Protocol):
+    """What `check_preferences` needs of a rendered group: a value a response."""
+
+    @property
+    def unstable(self) -> tuple[bool, ...]: ...
+
+    @property
+    def lengths(self) -> tuple[int, ...]: ...
+
+
+class RendererLike(Protocol):
+    """Anything that tokenizes a group, such as `penchant.data.rendering.renderer.Renderer`."""
+
+    def render(self, group: PromptGroup) -> RenderedLike: ...
+
+
+def check_preferences(
+    source: str | Path,
+    *,
+    renderer: RendererLike | None = None,
+    max_length: int | None = None,
+    layout: str | None = None,
+    split: str = "train",
+    columns: Columns | None = None,
+    ties: Ties = "error",
+    bad_rows: BadRows = "error",
+    overflow: str = "error",
+    contradictions: str = "warn",
+) -> CheckReport:
+    """Count what a preference file holds; bad rows are listed, not raised.
+
+    The report's `refusals` say why training would refuse the file.
+
+    Args:
+        renderer: measures lengths in tokens and finds unstable boundaries; without it lengths are characters.
+        max_length: tokens of prompt and response; longer ones are counted. The renderer's own limit if not
+            given.
+        layout, split, columns, ties, bad_rows: as for `load_preferences`. overflow, contradictions: as for training
+            (`error`, `drop`, `truncate_prompt`; `warn`, `error`).
+
+    Raises:
+        InputError: the file cannot be read at all, is empty, or no row is of a known layout.
+    """
+    parsed = parse_source(
+        source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS, columns=columns
+    )
+    merged = merge_groups(parsed.groups, counts_add=parsed.layout.counts_add)
+    tokens = None if renderer is None else _count_tokens(merged.groups, renderer, max_length)
+    report = _counts(str(source), parsed, merged, tokens, _special_tokens(renderer))
+    return dataclasses.replace(
+        report,
+        problems=tuple(problems_of(report)),
+        refusals=(
+            *_refusals(report, parsed, ties=ties, bad_rows=bad_rows, overflow=overflow),
+            *(_contradictions(report) if contradictions == "error" else ()),
+        ),
+    )
+
+
+def _counts(
+    source: str, parsed: Parsed, merged: Merged, tokens: TokenCounts | None, special: Sequence[str]
+) -> CheckReport:
+    """Return the report without its sentences.
+
+    Args:
+        parsed: the rows. merged: the same, one group a prompt. special: special tokens of the tokenizer at hand.
+    """
+    groups = merged.groups
+    contradictions = find_contradictions(groups)
+    longer_won, longer_compared = _longer_wins(groups, tokens)
+    counts = count_labels(groups) if parsed.layout in formats.UNPAIRED else None
+    marks = "" if parsed.layout.name == "hh" else find_marks(groups, special).sentence()
+    return CheckReport(
+        source=source,
+        layout=parsed.layout.name,
+        rows=parsed.rows,
+        bad_rows=tuple(map(str, parsed.problems)),
+        bad_kinds=dict(Counter(problem.kind for problem in parsed.problems).most_common()),
+        groups=len(groups),
+        responses=sum(len(group.responses) for group in groups),
+        comparisons=sum(len(group.comparisons) for group in parsed.groups),
+        responses_per_prompt=dict(sorted(Counter(len(group.responses) for group in groups).items())),
+        annotators=len({each.annotator for group in groups for each in group.comparisons} - {None}),
+        ties=count_ties(parsed.groups),
+        duplicates=merged.duplicates,
+        contradictions=contradictions.pairs,
+        contradictions_same_annotator=contradictions.same_annotator,
+        repeated_responses=_repeated(parsed),
+        prompts_repeated=sum(map(begins_with_prompt, groups)),
+        odd_turns=sum(map(has_odd_turns, groups)),
+        speaks_for_both=sum(map(speaks_for_both, groups)),
+        lengths=_length_summaries(groups, tokens),
+        longer_won=longer_won,
+        longer_compared=longer_compared,
+        length_unit="characters" if tokens is None else "tokens",
+        tokens=tokens,
+        unread=dict(parsed.unread),
+        unread_texts=tuple(dict.fromkeys(name for texts in parsed.texts for name in texts)),
+        marks=marks,
+        notes=(*judging_sentences(parsed.judging), *text_sentences(groups, special)),
+        look_alike=look_alike(groups),
+        labels=None if counts is None else (round(counts.desirable), round(counts.undesirable), counts.both),
+    )
+
+
+def _refusals(report: CheckReport, parsed: Parsed, *, ties: Ties, bad_rows: BadRows, overflow: str) -> Iterator[str]:
+    """Why training would refuse the file, under these choices; nothing where it would not."""
+    source = report.source
+    steps: list[Callable[[], object]] = [
+        lambda: settle_bad_rows(source, parsed, bad_rows),
+        lambda: refuse_codes(source, parsed),
+        lambda: refuse_merging(source, parsed),
+        lambda: refuse_repeated_prompts(source, parsed),
+        lambda: settle_ties(source, parsed.groups, report.ties, ties, []),
+    ]
+    for step in steps:
+        try:
+            step()
+        except InputError as error:
+            yield str(error)
+    yield from _nothing_to_learn(report, parsed)
+    if report.tokens is not None:
+        yield from _token_refusals(report, report.tokens, overflow)
+
+
+def _contradictions(report: CheckReport) -> Iterator[str]:
+    """Yield what training refuses under `contradictions=error`."""
+    if report.contradictions:
+        yield f"{report.source}: {report.contradictions} pairs of responses are preferred in both directions"
+    if report.labels is not None and report.labels[2]:
+        yield f"{report.source}: {report.labels[2]} responses are labelled both good and bad"
+
+
+def _nothing_to_learn(report: CheckReport, parsed: Parsed) -> Iterator[str]:
+    """Yield why a file without comparisons teaches nothing: it has no labels, or of one kind alone."""
+    if report.labels is None and report.comparisons:
+        return
+    try:
+        counts = count_labels(parsed.groups)
+    except InputError as error:  # scores that are ratings
+        yield f"{report.source} holds no comparisons to train on, and its scores are no labels for kto: {error}"
+        return
+    if not (counts.desirable or counts.undesirable):
+        yield f"{report.source} holds no comparisons to train on"
+    elif not (counts.desirable and counts.undesirable):
+        kind = "good" if counts.desirable else "bad"
+        yield f"{report.source}: every label is {kind}, so kto has nothing to tell apart"
+
+
+def _token_refusals(report: CheckReport, tokens: TokenCounts, overflow: str) -> Iterator[str]:
+    """Yield why a file cannot be rendered, or says nothing once it is."""
+    source = report.source
+    if tokens.unrenderable:
+        yield f"{source}: {len(tokens.unrenderable)} prompts cannot be tokenized"
+    if tokens.too_long and overflow == "error":
+        yield (
+            f"{source}: {len(tokens.too_long)} responses are too long, and overflow=error stops at them: set "
+            "overflow=drop or truncate_prompt, or a larger max_length"
+        )
+    limit = tokens.max_length if overflow == "drop" else None
+    if limit is not None and report.groups and all(lengths and max(lengths) > limit for lengths in tokens.lengths):
+        yield f"{source}: every row is longer than max_length={limit}, so overflow=drop leaves nothing"
+    if report.comparisons and len(tokens.equal) == report.comparisons - report.duplicates:
+        yield f"{source}: every row says nothing: the two responses of each pair are the same tokens"
+
+
+def _special_tokens(renderer: RendererLike | None) -> list[str]:
+    tokenizer = getattr(renderer, "tokenizer", None)
+    return [str(token) for token in getattr(tokenizer, "all_special_tokens", ())]
+
+
+def _repeated(parsed: Parsed) -> int:
+    return sum(len(group.responses) - len(set(group.responses)) for group in parsed.groups)
+
+
+def _count_tokens(groups: Sequence[PromptGroup], renderer: RendererLike, max_length: int | None) -> TokenCounts:
+    if max_length is None:
+        max_length = getattr(renderer, "max_length", None)
+    if dataclasses.is_dataclass(renderer) and getattr(renderer, "max_length", None) is not None:
+        renderer = dataclasses.replace(renderer, max_length=None)  # lengths before any cut
+    lengths: list[tuple[int, ...]] = []
+    unstable, unrenderable, too_long, equal = [], [], [], []
+    for group in groups:
+        try:
+            rendered = renderer.render(group) if group.responses else None
+        except InputError as error:
+            rendered = None
+            unrenderable.append(str(error))
+        lengths.append(() if rendered is None else tuple(rendered.lengths))
+        if rendered is not None:
+            unstable += [group.source for is_unstable in rendered.unstable if is_unstable]
+            too_long += [group.source for length in rendered.lengths if max_length and length > max_length]
+            equal += [group.source for each in group.comparisons if _same_tokens(rendered, each)]
+    tokenizer = getattr(renderer, "tokenizer", None)
+    warnings = template_warnings(tokenizer, groups) if getattr(renderer, "chat", False) else []
+    return TokenCounts(
+        tuple(lengths),
+        tuple(unstable),
+        tuple(unrenderable),
+        max_length,
+        tuple(too_long),
+        tuple(equal),
+        tuple(warnings),
+    )
+
+
+def _same_tokens(rendered: RenderedLike, comparison: Comparison) -> bool:
+    branches = getattr(rendered, "branches", None)
+    return branches is not None and branches[comparison.winner] == branches[comparison.loser]
+
+
+def _longer_wins(groups: Sequence[PromptGroup], tokens: TokenCounts | None) -> tuple[int, int]:
+    """Within a group the prompt is the same, so lengths with it compare as well as lengths without."""
+    won = compared = 0
+    for index, group in enumerate(groups):
+        lengths = [len(response.text) for response in group.responses] if tokens is None else tokens.lengths[index]
+        for comparison in group.comparisons if lengths else ():
+            winner, loser = lengths[comparison.winner], lengths[comparison.loser]
+            if not comparison.tie and winner != loser:
+                won += winner > loser
+                compared += 1
+    return won, compared
+
+
+def _length_summaries(groups: Sequence[PromptGroup], tokens: TokenCounts | None) -> dict[str, LengthSummary]:
+    texts = [response.text for group in groups for response in group.responses]
+    measured = {
+        "prompt (characters)": [len(prompt_text(group.prompt)) for group in groups],
+        "response (characters)": [len(text) for text in texts],
+        "response (words)": [len(text.split()) for text in texts],
+    }
+    if tokens is not None:
+        measured["prompt + response (tokens)"] = [length for row in tokens.lengths for length in row]
+    return {name: _summary(lengths) for name, lengths in measured.items() if lengths}
+
+
+def _summary(lengths: list[int]) -> LengthSummary:
+    ordered = sorted(lengths)
+    p95 = ordered[max(0, -(-95 * len(ordered) // 100) - 1)]  # the smallest that 95% do not exceed
+    return LengthSummary(len(ordered), mean(ordered), median(ordered), p95, ordered[-1])

@@ -1,0 +1,1 @@
+"""A row to a `PromptGroup`: the known layouts, their columns and values."""

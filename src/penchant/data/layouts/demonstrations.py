@@ -1,0 +1,87 @@
+"""Readers of the layouts without preferences: demonstrations for SFT, and bare prompts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penchant.data.layouts.turns import as_prompt, as_turn, as_turns, instruction_turns
+from penchant.data.sources.values import RowError, as_text, holds
+from penchant.types import Message, Prompt, PromptGroup
+
+Row = dict[str, Any]
+QUESTION_FIELDS = ("question", "query")
+ANSWER_FIELDS = ("answer", "response")
+SPEAKER_COLUMNS = ("role", "speaker", "parent_id", "message_tree_id", "parent")
+
+
+def read_completion(row: Row) -> PromptGroup:
+    """`prompt` with `completion` or `response`: texts, or turns (one assistant turn as completion)."""
+    field = "completion" if row.get("completion") is not None else "response"
+    prompt: Prompt = as_prompt(row["prompt"], "prompt")
+    value = row[field]
+    if isinstance(value, str):
+        return PromptGroup(prompt, [as_text(value, field)])
+    turns = (as_turn(value, field),) if isinstance(value, dict) else as_turns(value, field)
+    if len(turns) != 1 or turns[0].role != "assistant":
+        raise RowError("value", f"field {field!r}: expected one assistant turn, got {_roles(turns)}")
+    if isinstance(prompt, str):
+        prompt = (Message("user", prompt),)
+    return PromptGroup(prompt, [as_text(turns[0].content, field)])
+
+
+def read_messages(row: Row) -> PromptGroup:
+    """`messages` (or ShareGPT's `conversations`): the last turn, an assistant's, is the response."""
+    field = "messages" if row.get("messages") is not None else "conversations"
+    turns = as_turns(row[field], field)
+    if turns[-1].role != "assistant":
+        raise RowError("value", f"field {field!r}: its last turn must be the assistant's, got {_roles(turns)}")
+    if not any(turn.content.strip() for turn in turns[:-1]):
+        raise RowError("empty", f"field {field!r}: no turn with text stands before the response")
+    return PromptGroup(turns[:-1], [as_text(turns[-1].content, f"{field}[{len(turns) - 1}]")])
+
+
+def read_alpaca(row: Row) -> PromptGroup:
+    """`instruction`, `input`, `output` (and `system`, `history`): the instruction becomes a user's turn."""
+    return PromptGroup(instruction_turns(row), [as_text(row["output"], "output")])
+
+
+def read_question(row: Row) -> PromptGroup:
+    """`question` (or `query`) with `answer` or `response`, as GSM8K and OpenOrca have them: a user's turn."""
+    asked = next(name for name in QUESTION_FIELDS if row.get(name) is not None)
+    answered = next(name for name in ANSWER_FIELDS if row.get(name) is not None)
+    return PromptGroup(instruction_turns(row, asked), [as_text(row[answered], answered)])
+
+
+def read_instruction(row: Row) -> PromptGroup:
+    """`instruction` with `response`, as Dolly has them: a user's turn. Its `context` is added as that of any layout."""
+    return PromptGroup(instruction_turns(row), [as_text(row["response"], "response")])
+
+
+def read_article(row: Row) -> PromptGroup:
+    """`article` and `highlights`, as CNN/DailyMail has them: the highlights are the summary."""
+    return PromptGroup(as_text(row["article"], "article"), [as_text(row["highlights"], "highlights")])
+
+
+def read_text(row: Row) -> PromptGroup:
+    """`text`: a plain language-modelling row, a response to the empty prompt.
+
+    Raises:
+        RowError: the text is one turn of a conversation, such as a question of OpenAssistant's.
+    """
+    said_by = next((name for name in SPEAKER_COLUMNS if holds(row.get(name))), None)
+    if said_by is not None:
+        raise RowError(
+            "unread",
+            f"field {said_by!r} says that 'text' is a turn of a conversation, whose other turns stand in other rows: "
+            "write each conversation into one row as `messages`, with its roles",
+        )
+    return PromptGroup("", [as_text(row["text"], "text")])
+
+
+def read_bare_prompt(row: Row) -> PromptGroup:
+    """`prompt` alone."""
+    return PromptGroup(as_prompt(row["prompt"], "prompt"))
+
+
+def _roles(turns: tuple[Message, ...]) -> str:
+    return "turns of " + ", ".join(turn.role for turn in turns)

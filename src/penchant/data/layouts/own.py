@@ -1,0 +1,118 @@
+"""Reader of our own JSONL, the one layout that can say all that a `PromptGroup` holds."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from penchant.data.layouts.outcomes import (
+    comparisons_of_ranking,
+    comparisons_of_ranks,
+    refuse_identical,
+    require_length,
+    response_index,
+)
+from penchant.data.layouts.turns import as_prompt
+from penchant.data.sources.values import RowError, as_integer, as_list, as_number, as_object, as_text, shown
+from penchant.types import Comparison, PromptGroup, Response
+
+Row = dict[str, Any]
+MOST_SAMPLES = 1_000_000  # that one response may stand for; judges are asked about each
+OWN_FIELDS = ("prompt", "responses", "comparisons", "scores", "ranking", "ranks")
+
+
+def read_penchant(row: Row) -> PromptGroup:
+    """Our own JSONL: `prompt`, `responses`, and `comparisons` or `ranking` or `ranks`, and `scores`.
+
+    A response is text or `{"text", "token_ids", "finished", "count"}`; its text may be empty only where token
+    ids say that it was sampled so. `ranking` lists response indices from best to worst, with tied ones in a
+    list of their own (`[2, [0, 1]]`); `ranks` gives each response its place (1 the best, equal places tie).
+    Scores are kept as they are: they make no comparisons.
+    """
+    _refuse_misspelled(row, OWN_FIELDS, "")
+    prompt = as_prompt(row["prompt"], "prompt")
+    responses = [_own_response(value, f"responses[{i}]") for i, value in enumerate(_own_list(row, "responses"))]
+    stated = [field for field in ("comparisons", "ranking", "ranks") if row.get(field) is not None]
+    if len(stated) > 1:
+        raise RowError("value", f"fields {' and '.join(map(repr, stated))}: give only one of them")
+    comparisons: list[Comparison] = []
+    if stated:
+        read = {
+            "comparisons": _own_comparisons,
+            "ranking": comparisons_of_ranking,
+            "ranks": comparisons_of_ranks,
+        }[stated[0]]
+        comparisons = read(_own_list(row, stated[0]), len(responses))
+        refuse_identical(responses, comparisons, stated[0])
+    scores = None
+    if row.get("scores") is not None:
+        values = _own_list(row, "scores")
+        scores = [as_number(value, f"scores[{index}]") for index, value in enumerate(values)]
+        require_length("scores", len(scores), len(responses))
+    return PromptGroup(prompt, responses, comparisons, scores)
+
+
+def _own_list(row: Row, field: str) -> list[Any]:
+    return as_list(row[field], field, of={"responses": "responses", "comparisons": "objects"}.get(field, "numbers"))
+
+
+def _refuse_misspelled(values: Row, known: Sequence[str], name: str) -> None:
+    """Other fields may stand in a row of ours (an id, notes), but not ones that look like a known field."""
+    for field in values:
+        if field in known:  # almost always: looking for near names in every row took half of the reading
+            continue
+        near = difflib.get_close_matches(str(field), known, n=1, cutoff=0.8)
+        if near:
+            raise RowError("value", f"field {name + str(field)!r} is unknown; did you mean {near[0]!r}?")
+
+
+def _own_response(value: object, name: str) -> Response:
+    if isinstance(value, str):
+        return Response(as_text(value, name))
+    fields = as_object(value, name)
+    unknown = set(fields) - {"text", "token_ids", "finished", "count"}
+    if unknown:
+        raise RowError("value", f"field {name!r}: unknown {min(unknown)!r}; known are text, token_ids, finished, count")
+    fields = {field: given for field, given in fields.items() if given is not None}  # tables fill up with null
+    token_ids = fields.get("token_ids")
+    if token_ids is not None:
+        items = as_list(token_ids, f"{name}.token_ids", of="token ids")
+        token_ids = tuple(as_integer(item, f"{name}.token_ids[{i}]", low=0, high=2**31) for i, item in enumerate(items))
+    text = as_text(fields.get("text"), f"{name}.text", empty_ok=bool(token_ids), nul_ok=bool(token_ids))
+    finished = _as_flag(fields.get("finished", True), f"{name}.finished")
+    count = as_integer(fields.get("count", 1), f"{name}.count", low=1, high=MOST_SAMPLES)
+    return Response(text, token_ids, finished, count)
+
+
+def _as_flag(value: object, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise RowError("type", f"field {name!r}: expected true or false, got {shown(value)}")
+    return value
+
+
+def _own_comparisons(items: list[Any], responses: int) -> list[Comparison]:
+    comparisons = []
+    for index, value in enumerate(items):
+        name = f"comparisons[{index}]"
+        fields = as_object(value, name)
+        unknown = set(fields) - {"winner", "loser", "tie", "annotator", "weight"}
+        if unknown:
+            raise RowError(
+                "value",
+                f"field {name!r}: unknown {min(unknown)!r}; known are winner, loser, tie, annotator, weight",
+            )
+        fields = {field: given for field, given in fields.items() if given is not None}
+        winner = response_index(fields.get("winner"), f"{name}.winner", responses)
+        loser = response_index(fields.get("loser"), f"{name}.loser", responses)
+        if winner == loser:
+            raise RowError("identical", f"field {name!r}: winner and loser are both response {winner}")
+        weight = as_number(fields.get("weight", 1.0), f"{name}.weight")
+        if weight <= 0:
+            raise RowError("value", f"field '{name}.weight': expected a number above 0, got {weight}")
+        tie = _as_flag(fields.get("tie", False), f"{name}.tie")
+        annotator = fields.get("annotator")
+        if annotator is not None and (isinstance(annotator, bool) or not isinstance(annotator, int)):
+            annotator = as_text(annotator, f"{name}.annotator", empty_ok=True)
+        comparisons.append(Comparison(winner, loser, tie, None if annotator is None else str(annotator), weight))
+    return comparisons

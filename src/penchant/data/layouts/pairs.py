@@ -1,0 +1,231 @@
+"""Readers of the layouts whose rows hold one pair, chosen and rejected. Each takes a row and gives a group.
+
+A reader raises `RowError` for what it cannot use; `load` and `check` name the row.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from penchant.data.layouts import demonstrations
+from penchant.data.layouts.pair_ratings import pair, rated_pair
+from penchant.data.layouts.turns import as_prompt, as_turn, as_turns, instruction_turns
+from penchant.data.sources.values import RowError, as_text, holds
+from penchant.types import Message, PromptGroup
+
+Row = dict[str, Any]
+HH_MARKER = re.compile(r"(?:\A|\n\n)\s*(Human|Assistant):")
+STRAY_MARKER = re.compile(r"\b(?:Human|Assistant):")
+# Where a response begins in text written for a template; the prompt ends after the last one that both texts
+# share.
+RESPONSE_MARKER = re.compile(
+    r"\n\s*(?:Assistant|ASSISTANT|AI|Bot|A|Answer|Response):|### Response:\s*|"
+    r"<\|im_start\|>assistant\n|<\|assistant\|>\n?|\[/INST\]|"
+    r"<start_of_turn>model\n|<\|start_header_id\|>assistant<\|end_header_id\|>\n\n"
+)
+
+SENTENCE_END = re.compile(r"[.!?:;\n\u3002\uff01\uff1f\uff1a\u2026>\]][\"'\u201d\u2019)]*\s*\Z")
+OPEN_TAG = re.compile(r"<(\w{1,30})>")
+
+
+def read_trl(row: Row) -> PromptGroup:
+    """TRL, explicit prompt, text: the three texts as they stand."""
+    prompt = as_prompt(row["prompt"], "prompt")
+    chosen, rejected = as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected")
+    if all(is_transcript(text) and "\nAssistant:" in text for text in (chosen, rejected)):
+        raise RowError(
+            "history",
+            "fields 'chosen' and 'rejected' are whole transcripts ('Human:' ... 'Assistant:'), which hold the prompt "
+            "again. Leave the field 'prompt' out to read them (data.columns={prompt: null})",
+        )
+    return rated_pair(row, prompt, chosen, rejected)
+
+
+def read_swift(row: Row) -> PromptGroup:
+    """ms-swift: `messages` that end with the preferred answer, and the other one as `rejected_response`."""
+    group = demonstrations.read_messages(row)
+    rejected = as_text(row["rejected_response"], "rejected_response")
+    return rated_pair(row, group.prompt, group.responses[0].text, rejected)
+
+
+def read_instructgpt_summaries(row: Row) -> PromptGroup:
+    """A post with the summary that a person wrote and that of a model, as OpenAI published samples of InstructGPT.
+
+    Nobody compared them: the person's summary is the preferred one only if the layout is prescribed by name.
+    Prompt and responses as in OpenAI's summaries: the prompt ends with `TL;DR:`, a summary begins with a space.
+    """
+    post, written, sampled = (as_text(row[name], name).strip() for name in ("context", "ref_text", "sample"))
+    row.get("model_type")  # who wrote the sample: see `model_names`
+    return pair(post.removesuffix("TL;DR:").rstrip() + "\n\nTL;DR:", f" {written}", f" {sampled}")
+
+
+def read_trl_implicit(row: Row) -> PromptGroup:
+    """TRL, implicit prompt, text: the prompt is the common beginning, cut back to where both responses start.
+
+    That is after the last template marker of a response that both share, else before the last shared white
+    space (which goes to the responses), so that no word is cut in two.
+    """
+    chosen, rejected = as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected")
+    if chosen == rejected:
+        return pair("", chosen, rejected)  # raises
+    differs = (i for i, (a, b) in enumerate(zip(chosen, rejected, strict=False)) if a != b)
+    shared = chosen[: next(differs, min(len(chosen), len(rejected)))]
+    markers = list(RESPONSE_MARKER.finditer(shared))
+    cut = markers[-1].end() if markers else _last_word_end(chosen, rejected, len(shared))
+    if not shared[:cut].strip():
+        raise RowError(
+            "history",
+            "fields 'chosen' and 'rejected' share no beginning that could be the prompt; add a field 'prompt'",
+        )
+    if any(f"</{tag}>" not in shared and f"</{tag}>" in chosen for tag in OPEN_TAG.findall(shared)):
+        raise RowError(
+            "history",
+            "fields 'chosen' and 'rejected' share a beginning that ends inside a block (such as <think>), which "
+            "is no prompt; "
+            "add a field 'prompt'",
+        )
+    return rated_pair(row, shared[:cut], as_text(chosen[cut:], "chosen"), as_text(rejected[cut:], "rejected"))
+
+
+def refuse_cut_sentence(row: Row) -> None:
+    """Refuse a shared beginning that ends inside a sentence: it is half of an answer, or of a question.
+
+    Raises:
+        RowError: says what was shared, and how to have it all the same.
+    """
+    prompt = read_trl_implicit(row).prompt
+    assert isinstance(prompt, str)
+    if RESPONSE_MARKER.search(prompt) or SENTENCE_END.search(prompt):
+        return
+    raise RowError(
+        "history",
+        f"fields 'chosen' and 'rejected' share the beginning {prompt[-40:]!r}, which ends inside a sentence and "
+        "may be no prompt; add a field 'prompt', or set layout=trl-implicit to take it all the same",
+    )
+
+
+def _last_word_end(chosen: str, rejected: str, shared: int) -> int:
+    """The last place up to `shared` after a word, where both texts go on with white space and more."""
+    for cut in range(min(shared, len(chosen) - 1, len(rejected) - 1), 0, -1):
+        follows = chosen[cut].isspace() and rejected[cut].isspace() and not chosen[cut - 1].isspace()
+        if follows and chosen[cut:].strip() and rejected[cut:].strip():
+            return cut
+    return 0
+
+
+def read_trl_conversational(row: Row) -> PromptGroup:
+    """TRL, explicit prompt, turns. The lists may repeat the prompt's turns (UltraFeedback binarized does).
+
+    A prompt given as text is the user's turn.
+    """
+    stated = as_prompt(row["prompt"], "prompt")
+    if all(isinstance(part, str) for part in (stated, row["chosen"], row["rejected"])):
+        raise RowError("type", "field 'chosen': expected turns as in the rows before, got text; use one form")
+    chosen, rejected = _response_turns(row["chosen"], "chosen"), _response_turns(row["rejected"], "rejected")
+    if isinstance(stated, tuple):
+        history = stated
+    elif any(turn.role == "user" for turn in (*chosen, *rejected)):
+        history = _shared_history(chosen, rejected)
+        if stated.strip() not in (turn.content.strip() for turn in history):
+            raise RowError("history", "field 'prompt' is none of the turns that 'chosen' and 'rejected' begin with")
+    else:
+        history = (Message("user", stated),)
+    texts = [_last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected")]
+    return rated_pair(row, history, texts[0], texts[1])
+
+
+def read_trl_implicit_conversational(row: Row) -> PromptGroup:
+    """TRL, implicit prompt, turns: the prompt is everything before the last turn, the same in both."""
+    chosen, rejected = as_turns(row["chosen"], "chosen"), as_turns(row["rejected"], "rejected")
+    history = _shared_history(chosen, rejected)
+    texts = [_last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected")]
+    return rated_pair(row, history, texts[0], texts[1])
+
+
+def _response_turns(value: object, name: str) -> tuple[Message, ...]:
+    if isinstance(value, str):
+        return (Message("assistant", as_text(value, name)),)
+    if isinstance(value, dict):
+        return (as_turn(value, name),)
+    return as_turns(value, name)
+
+
+def _shared_history(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) -> tuple[Message, ...]:
+    """All turns but the last, which must be the same ones in both."""
+    before, other = chosen[:-1], rejected[:-1]
+    if before != other:
+        turn = next((i for i, (a, b) in enumerate(zip(before, other, strict=False)) if a != b), None)
+        number = min(len(before), len(other)) + 1 if turn is None else turn + 1
+        raise RowError(
+            "history",
+            f"fields 'chosen' and 'rejected' differ before the last turn "
+            f"(first at turn {number} of {len(chosen)} and {len(rejected)}); they must answer the same conversation",
+        )
+    if not any(turn.content.strip() for turn in before):
+        raise RowError("history", "no turn stands before the response in 'chosen', so there is no prompt")
+    return before
+
+
+def _last_turn(turns: tuple[Message, ...], history: tuple[Message, ...], name: str) -> str:
+    """The response's text: the one turn that is left when a repeated history is taken off."""
+    rest = turns[len(history) :] if len(turns) > 1 and turns[: len(history)] == history else turns
+    if len(rest) != 1:
+        raise RowError(
+            "history", f"field {name!r}: expected one turn after the prompt's {len(history)}, got {len(rest)}"
+        )
+    if rest[0].role != "assistant":
+        raise RowError("value", f"field {name!r}: its last turn must be the assistant's, got role {rest[0].role!r}")
+    return as_text(rest[0].content, name)
+
+
+def is_transcript(value: object) -> bool:
+    """Whether a value is a text like `\\n\\nHuman: ...\\n\\nAssistant: ...`."""
+    return isinstance(value, str) and value.lstrip().startswith("Human:")
+
+
+def read_hh(row: Row) -> PromptGroup:
+    """Anthropic HH: two transcripts with a shared history; the last Assistant turn is the response.
+
+    Turns are stripped of white space around them. In the real files a few last turns are empty, and in a few
+    rows the model went on to write the next human turn itself, so that the histories differ: those rows are
+        refused
+    (teaching such a response would teach the model to speak for the user).
+    """
+    chosen, rejected = _transcript(row["chosen"], "chosen"), _transcript(row["rejected"], "rejected")
+    history = _shared_history(chosen, rejected)
+    return rated_pair(row, history, _last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected"))
+
+
+def _transcript(value: object, name: str) -> tuple[Message, ...]:
+    text = as_text(value, name)
+    pieces = HH_MARKER.split(text)
+    if pieces[0].strip() or len(pieces) < 3:
+        raise RowError("value", f"field {name!r}: a transcript must begin with 'Human:', got {text.strip()[:30]!r}")
+    roles = {"Human": "user", "Assistant": "assistant"}
+    return tuple(
+        Message(roles[speaker], said.strip()) for speaker, said in zip(pieces[1::2], pieces[2::2], strict=True)
+    )
+
+
+def speaks_for_both(group: PromptGroup) -> bool:
+    """Whether a response holds a turn marker inside, as where a model wrote the next human turn itself."""
+    return any(STRAY_MARKER.search(response.text) for response in group.responses)
+
+
+def read_llamafactory(row: Row) -> PromptGroup:
+    """LLaMA-Factory ranking: `instruction`, `input` (and `system`, `history`), `chosen`, `rejected`."""
+    prompt = instruction_turns(row)
+    return rated_pair(row, prompt, as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected"))
+
+
+def read_llamafactory_sharegpt(row: Row) -> PromptGroup:
+    """LLaMA-Factory ranking, ShareGPT: `conversations` up to the answer, then a turn each for the pair."""
+    field = "conversations" if row.get("conversations") is not None else "messages"
+    history = as_turns(row[field], field)
+    if holds(row.get("system")):
+        history = (Message("system", as_text(row["system"], "system")), *history)
+    if history[-1].role == "assistant":
+        raise RowError("history", f"field {field!r}: the conversation must end before the assistant's answer")
+    chosen, rejected = _response_turns(row["chosen"], "chosen"), _response_turns(row["rejected"], "rejected")
+    return rated_pair(row, history, _last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected"))

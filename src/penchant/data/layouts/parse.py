@@ -1,0 +1,210 @@
+"""Rows to groups: finds the layout, reads every row, and collects what cannot be used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from penchant.data.layouts import registry as formats
+from penchant.data.layouts.cells import unfold_turns
+from penchant.data.layouts.columns import Columns, ReadRow, rename_columns, text_columns
+from penchant.data.layouts.quality import judging_columns, quality_columns
+from penchant.data.layouts.registry import Layout
+from penchant.data.layouts.unknown import describe_unknown
+from penchant.data.sources.files import read_rows
+from penchant.data.sources.rows import Row, RowProblem
+from penchant.data.sources.values import RowError, cut
+from penchant.errors import InputError
+from penchant.types import PromptGroup
+
+SHOWN_PROBLEMS = 20
+PEEKED_ROWS = 1000  # so many rows without a known layout are enough to give up
+EXAMPLE = '{"prompt": "...", "chosen": "...", "rejected": "..."}'
+BadRows = Literal["error", "skip"]
+
+
+@dataclass
+class Parsed:
+    """What a file holds. One group per usable row, in the file's order, not yet merged.
+
+    Attributes:
+        prescribed: whether somebody named the layout.
+        unread: the columns that hold something and are not read, with the number of their rows.
+        codes: the values of the column that the layout's `codes` names.
+        texts: per group, a digest of every unread column that holds text of its own.
+        judging: the unread columns that by their names judge what was compared, with the number of their rows.
+    """
+
+    layout: Layout
+    prescribed: bool = False
+    groups: list[PromptGroup] = field(default_factory=list)
+    problems: list[RowProblem] = field(default_factory=list)
+    unread: Counter[str] = field(default_factory=Counter)
+    texts: list[dict[str, int]] = field(default_factory=list)
+    codes: set[object] = field(default_factory=set)
+    judging: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def rows(self) -> int:
+        """All rows, usable or not."""
+        return len(self.groups) + len(self.problems)
+
+
+def parse_source(
+    source: str | Path,
+    *,
+    split: str,
+    layouts: Sequence[Layout],
+    layout: str | None,
+    hints: Sequence[Layout] = (),
+    refused: Sequence[Layout] = (),
+    columns: Columns | None = None,
+    accept: Callable[[PromptGroup, ReadRow], None] | None = None,
+) -> Parsed:
+    """Read a file or hub data set and collect every row that cannot be used instead of stopping at it.
+
+    Args:
+        layouts: the ones to choose from, by the first row that looks like one of them.
+        layout: the name of the one to use, whatever the rows look like.
+        hints: layouts of another loader, which the error for an unknown layout then names.
+        refused: layouts of another loader that are refused even if the rows look like one of `layouts` as
+            well.
+        columns: by field, the column that holds it; None leaves a column out.
+        accept: raises `RowError` for a group that this loader does not take, by its columns.
+
+    Raises:
+        InputError: nothing to read (missing, empty, damaged as a whole), or rows of no known or a refused
+            layout.
+    """
+    parsed = Parsed(formats.layout_named(layout, layouts), prescribed=True) if layout else None
+    mixable = () if layout else layouts  # a prescribed layout is not second-guessed
+    waiting: list[Row | RowProblem] = []  # rows before the first that shows the layout
+    for item in _prepared(read_rows(source, split), columns or {}):
+        if parsed is None and isinstance(item, Row):
+            if formats.detect(item.values, refused):
+                raise InputError(f"{source}: {_why_unknown([item], layouts, refused)}")
+            found = formats.detect(item.values, layouts)
+            if found:
+                parsed = Parsed(found)
+                for earlier in waiting:
+                    _add(parsed, earlier, mixable, accept)
+        if parsed is not None:
+            _add(parsed, item, mixable, accept)
+            continue
+        waiting.append(item)
+        if len(waiting) == PEEKED_ROWS:
+            break
+    if not (parsed.rows if parsed else waiting):
+        raise InputError(f"{source}: the file is empty; expected one row a line, such as {EXAMPLE}")
+    if parsed is None:
+        raise InputError(f"{source}: {_why_unknown(waiting, layouts, hints)}")
+    return parsed
+
+
+def _prepared(items: Iterator[Row | RowProblem], columns: Columns) -> Iterator[Row | RowProblem]:
+    """The rows with their columns under the names of fields, and with turns instead of turns written as text."""
+    for item in items:
+        if isinstance(item, RowProblem):
+            yield item
+            continue
+        try:
+            values = rename_columns(item.values, columns) if columns else item.values
+            values = {name: value if value == value else None for name, value in values.items()}  # NaN: a missing cell
+            yield Row(item.source, unfold_turns(values))
+        except RowError as error:
+            yield RowProblem(item.source, error.kind, str(error))
+
+
+def _add(
+    parsed: Parsed,
+    item: Row | RowProblem,
+    layouts: Sequence[Layout],
+    accept: Callable[[PromptGroup, ReadRow], None] | None,
+) -> None:
+    if isinstance(item, RowProblem):
+        parsed.problems.append(item)
+        return
+    row = ReadRow(item.values)
+    try:
+        _refuse_other_layout(parsed.layout, item, layouts)
+        group = parsed.layout.parse(row, item.source, prescribed=parsed.prescribed)
+        if accept is not None:
+            accept(group, row)
+    except RowError as error:
+        parsed.problems.append(RowProblem(item.source, error.kind, str(error)))
+        return
+    except InputError as error:  # a check of the types themselves
+        parsed.problems.append(RowProblem(item.source, "value", str(error)))
+        return
+    unread = row.unread()
+    if parsed.layout.codes is not None:
+        parsed.codes.add(row[parsed.layout.codes[0]])
+    parsed.groups.append(group)
+    parsed.unread.update(unread.keys())
+    if group.comparisons or group.scores is not None:
+        parsed.judging.update(judging_columns(unread))
+    parsed.texts.append({name: hash(repr(unread[name])) for name in text_columns(unread, group)})
+
+
+def _refuse_other_layout(layout: Layout, row: Row, layouts: Sequence[Layout]) -> None:
+    """A row with another layout's fields is no bad row of this one; a row that only lacks a field is."""
+    if layout.matches(row.values):
+        return
+    other = formats.detect(row.values, layouts)
+    if other is None or other is layout:
+        return
+    ours = {spelling for spellings in layout.required for spelling in spellings}
+    theirs = {s for spellings in other.required for s in spellings if row.values.get(s) is not None}
+    if not theirs <= ours:
+        raise RowError(
+            "mixed", f"layout {other.name} ({other.fields}), but the file is {layout.name} ({layout.fields})"
+        )
+
+
+def _why_unknown(items: list[Row | RowProblem], layouts: Sequence[Layout], hints: Sequence[Layout]) -> str:
+    rows = [item for item in items if isinstance(item, Row)]
+    if not rows:
+        return listed([item for item in items if isinstance(item, RowProblem)], len(items))
+    hint = formats.detect(rows[0].values, hints)
+    if hint is not None:
+        return f"{rows[0].source} has the layout {hint.name}, which is for {_purpose(hint, rows[0])}"
+    return f"{rows[0].source}: {describe_unknown(rows[0].values, layouts)}"
+
+
+def _purpose(layout: Layout, row: Row) -> str:
+    """What a layout of another loader is for, with the method that reads it."""
+    if layout in formats.UNPAIRED:
+        return "responses labelled good or bad: use the method kto (in Python: load_preferences)"
+    if layout in formats.PREFERENCES and layout.name != "penchant":
+        return (
+            "preferences: use a method that learns from them, such as dpo, or preferred_ft to learn from the winners "
+            "only (in Python: load_preferences)"
+        )
+    rated = quality_columns(ReadRow(row.values))
+    if rated:
+        return (
+            f"single responses, and the column {cut(rated[0])!r} says how good each is. Write those to one prompt into "
+            "one row (`responses`, with `scores` or `ranks`) to compare them, or give each a `label` (true or "
+            "false) for the method kto"
+        )
+    return "demonstrations: use load_demonstrations, or the method sft"
+
+
+def listed(problems: Sequence[RowProblem], rows: int, shown: int = SHOWN_PROBLEMS) -> str:
+    """All problems in one message: the first `shown` by name, the others as a number.
+
+    What a column or a layout is not read for is the same in every row, and said once.
+    """
+    same = Counter(problem.message for problem in problems if problem.kind == "unread")
+    once = {problem.message: problem for problem in reversed(problems) if problem.kind == "unread"}
+    single = [problem for problem in problems if once.get(problem.message, problem) is problem]
+    lines = [f"{len(problems)} of {rows} rows cannot be used:"]
+    for problem in single[:shown]:
+        more = same[problem.message] - 1
+        lines.append(f"  {problem}" + (f" (and {more} more rows)" if more > 0 else ""))
+    if len(single) > shown:
+        lines.append(f"  (+{len(single) - shown} more)")
+    return "\n".join(lines)

@@ -1,0 +1,330 @@
+"""The known layouts: a name, the fields that a row of it must have, and the reader that makes it a
+`PromptGroup`.
+
+A layout is recognised by a row's fields, never by the file's ending. To add one, write its reader and put an
+entry into a table; the first entry that fits wins, so the more particular stands above the more general.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from penchant.data.layouts import demonstrations, own, pairs
+from penchant.data.layouts import multiple as several
+from penchant.data.layouts import unpaired as labels
+from penchant.data.layouts.columns import (
+    ReadRow,
+    add_context,
+    refuse_lost,
+    refuse_pointers,
+    refuse_texts,
+    text_columns,
+)
+from penchant.data.layouts.pair_ratings import rating_fields
+from penchant.data.layouts.turns import ROLES
+from penchant.data.sources.values import RowError, cut
+from penchant.errors import InputError
+from penchant.types import PromptGroup
+
+Row = dict[str, Any]
+
+
+def _always(row: Row) -> bool:
+    return True
+
+
+def _no_doubt(row: Row) -> None:
+    """Nothing about the layout has to be confirmed."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to write rows.
+
+    Attributes:
+        name: what reports call it, and what the argument `layout` takes.
+        required: fields that must be present and not null; each a tuple of spellings of which one is enough.
+        read: row to group; raises `RowError` for a row that cannot be used.
+        fits: decides between layouts with the same fields by the kinds of their values.
+        counts_add: whether each row states samples of its own, so that merging rows adds their counts. In
+            files of pairs it does not: one sample stands in several rows there.
+        context: whether columns such as `system` or `input`, where the reader takes none of them, are added to the
+            prompt.
+        assumed: whether nobody said what the comparisons say, so that they are only made if the layout was prescribed.
+        doubt: raises `RowError` for a row that is only read if the layout was prescribed by name.
+        complete: whether other columns with text are refused: common names such as `question` and `answer` alone do
+            not say that nothing else belongs to them.
+        codes: a column, and what is uncertain of all its values in a file, unless the layout was prescribed.
+    """
+
+    name: str
+    required: tuple[tuple[str, ...], ...]
+    read: Callable[[Row], PromptGroup]
+    fits: Callable[[Row], bool] = _always
+    counts_add: bool = False
+    context: bool = True
+    assumed: bool = False
+    complete: bool = False
+    doubt: Callable[[Row], None] = _no_doubt
+    codes: tuple[str, Callable[[Collection[object]], str]] | None = None
+
+    @property
+    def fields(self) -> str:
+        """The required fields, for messages."""
+        return ", ".join(" or ".join(spellings) for spellings in self.required)
+
+    def missing(self, row: Row) -> list[str]:
+        """Required fields that a row lacks (absent or null)."""
+        return [
+            " or ".join(spellings) for spellings in self.required if all(row.get(name) is None for name in spellings)
+        ]
+
+    def matches(self, row: Row) -> bool:
+        """Whether a row looks like this layout. Its values may still be wrong."""
+        return not self.missing(row) and self.fits(row)
+
+    def parse(self, row: Row, source: str, *, prescribed: bool = False) -> PromptGroup:
+        """The group of a row.
+
+        Args:
+            row: a `ReadRow` remembers which columns were read.
+            prescribed: whether somebody named this layout, instead of its being recognised.
+
+        Raises:
+            RowError: a missing field, or whatever the reader refuses.
+        """
+        absent = [names for names in self.required if all(row.get(name) is None for name in names)]
+        if absent:
+            words = ", ".join(" or ".join(map(repr, names)) for names in absent)
+            verb = "is null" if all(any(name in row for name in names) for names in absent) else "is missing"
+            raise RowError("missing", f"field {words} {verb}; the layout {self.name} needs {self.fields}")
+        if not prescribed:
+            self.doubt(row)
+        seen = row if isinstance(row, ReadRow) else ReadRow(row)
+        group = self.read(seen)
+        if self.context:
+            group = add_context(group, seen)
+        refuse_lost(group, seen.unread(), self.name, prescribed=prescribed)
+        refuse_pointers(group, seen.unread())
+        if self.complete and not prescribed:
+            refuse_texts(group, seen.unread(), self.name)
+        comparisons = () if self.assumed and not prescribed else group.comparisons
+        return group.replace(source=source, comparisons=comparisons)
+
+
+def _is_list(row: Row, *names: str) -> bool:
+    return any(isinstance(row.get(name), list) for name in names)
+
+
+def _has_turns(row: Row) -> bool:
+    objects = isinstance(row.get("chosen"), dict) or isinstance(row.get("rejected"), dict)
+    return objects or _is_list(row, "prompt", "chosen", "rejected")
+
+
+PROMPT_LIKE = ("prompt", "instruction", "question", "query", "input", "context", "history", "conversations", "post")
+
+
+def _has_no_prompt(row: Row) -> bool:
+    """Without this, a prompt under another name would be thrown away in silence."""
+    return all(row.get(name) is None for name in PROMPT_LIKE)
+
+
+def _is_sharegpt(row: Row) -> bool:
+    """A conversation that waits for its answer; `messages` that end with it repeat what `chosen` says."""
+    if row.get("conversations") is not None:
+        return True
+    if row.get("prompt") is not None or not row["messages"]:
+        return False
+    last = row["messages"][-1] if isinstance(row["messages"], list) else {}
+    role = str(last.get("role") or last.get("from")).lower() if isinstance(last, dict) else ""
+    return ROLES.get(role) != "assistant"
+
+
+def _has_no_columns(row: Row, *names: str) -> bool:
+    return all(row.get(name) is None for name in names)
+
+
+def _is_bare(row: Row) -> bool:
+    return _has_no_prompt(row) and not _is_list(row, "messages")
+
+
+def _doubt_implicit(row: Row) -> None:
+    """Refuse a shared beginning as the prompt where something else can be it, or where it does not end as one."""
+    read = ("chosen", "rejected", *(rating_fields(row) or ()))
+    texts = text_columns({name: value for name, value in row.items() if name not in read})
+    if texts:
+        name = cut(texts[0])
+        raise RowError(
+            "unread",
+            f"field {name!r} holds text that is not read, and there is no field 'prompt': say what it is "
+            f"(data.columns={{prompt: {name}}}), or leave it out (data.columns={{{name}: null}})",
+        )
+    pairs.refuse_cut_sentence(row)
+
+
+def _has_ranked_list(row: Row) -> bool:
+    return _is_list(row, *several.RANKED_FIELDS)
+
+
+def _doubt_ranked(row: Row) -> None:
+    """Refuse a list that nobody says is in order: a model's samples, or answers that are all right, look the same.
+
+    What says so: `ranks`, the name `ranked`, or LLaMA-Factory's `instruction` with two outputs.
+    """
+    field = next(name for name in several.RANKED_FIELDS if row.get(name) is not None)
+    if not isinstance(row[field], list):
+        return  # the reader says what it expected
+    texts = all(isinstance(value, str) for value in row[field])  # of others the reader says it too
+    of_two = field == "output" and row.get("prompt") is None and len(row[field]) <= 2
+    if texts and row.get("ranks") is None and field != "ranked" and not of_two:
+        raise RowError(
+            "unread",
+            f"field {field!r} is a list, and nothing says that it is ordered from best to worst: set layout=ranked if "
+            "it is, or add `ranks` (1 for the best)",
+        )
+
+
+PAIR = (("chosen",), ("rejected",))
+ASKED = (("instruction", "prompt"),)
+
+LABEL = labels.LABEL_FIELDS
+
+UNPAIRED = (
+    Layout("unpaired", (("prompt",), ("completion", "response"), LABEL), labels.read_unpaired, counts_add=True),
+    Layout("unpaired-messages", (("messages", "conversations"), LABEL), labels.read_messages, counts_add=True),
+    Layout("unpaired-alpaca", (("instruction",), ("output",), LABEL), labels.read_alpaca, counts_add=True),
+)
+"""Responses one at a time, each labelled good or bad."""
+
+PREFERENCES: tuple[Layout, ...] = (
+    Layout(
+        "finegrained-rlhf",
+        (("question",), ("passages",), ("prediction 1",), ("prediction 2",), ("preference",)),
+        several.read_finegrained,
+    ),
+    Layout(
+        "pandalm",
+        (("instruction",), ("response1",), ("response2",), ("annotator1",)),
+        several.read_pandalm,
+    ),
+    Layout(
+        "alpaca-eval",
+        (("instruction",), ("output_1",), ("output_2",), ("preference",)),
+        several.read_alpaca_eval,
+        codes=("preference", several.ambiguous_preferences),
+    ),
+    Layout(
+        "instructgpt-summaries",
+        (("context",), ("ref_text",), ("sample",), ("model_type",)),
+        pairs.read_instructgpt_summaries,
+        context=False,
+        assumed=True,
+    ),
+    Layout("openai-summaries", (("info",), ("summaries",), ("choice",)), several.read_openai_summaries),
+    Layout("swift", (("messages",), ("rejected_response",)), pairs.read_swift),
+    Layout("ultrafeedback", (*ASKED, ("completions",)), several.read_ultrafeedback),
+    Layout("penchant", (("prompt",), ("responses",)), own.read_penchant, counts_add=True),
+    Layout("ranked", (*ASKED, several.RANKED_FIELDS), several.read_ranked, _has_ranked_list, doubt=_doubt_ranked),
+    Layout(
+        "llamafactory-sharegpt",
+        (("conversations", "messages"), *PAIR),
+        pairs.read_llamafactory_sharegpt,
+        _is_sharegpt,
+    ),
+    Layout("trl", (("prompt",), *PAIR), pairs.read_trl, lambda row: not _has_turns(row)),
+    Layout("trl-conversational", (("prompt",), *PAIR), pairs.read_trl_conversational, _has_turns),
+    Layout(
+        "llamafactory",
+        (("instruction",), *PAIR),
+        pairs.read_llamafactory,
+        lambda row: not _is_list(row, "chosen", "rejected"),
+    ),
+    Layout(
+        "hh",
+        PAIR,
+        pairs.read_hh,
+        lambda row: pairs.is_transcript(row["chosen"]) or pairs.is_transcript(row["rejected"]),
+    ),
+    Layout(
+        "trl-implicit-conversational",
+        PAIR,
+        pairs.read_trl_implicit_conversational,
+        lambda row: _is_list(row, "chosen", "rejected"),
+    ),
+    Layout("trl-implicit", PAIR, pairs.read_trl_implicit, _is_bare, context=False, doubt=_doubt_implicit),
+    *UNPAIRED,
+)
+
+DEMONSTRATIONS: tuple[Layout, ...] = (
+    Layout("penchant", (("prompt",), ("responses",)), own.read_penchant, counts_add=True),
+    Layout(
+        "completion",
+        (("prompt",), ("completion", "response")),
+        demonstrations.read_completion,
+        counts_add=True,
+    ),
+    Layout("messages", (("messages", "conversations"),), demonstrations.read_messages, counts_add=True),
+    Layout(
+        "alpaca",
+        (("instruction",), ("output",)),
+        demonstrations.read_alpaca,
+        lambda row: not _has_ranked_list(row),
+        counts_add=True,
+    ),
+    Layout(
+        "question-answer",
+        (demonstrations.QUESTION_FIELDS, demonstrations.ANSWER_FIELDS),
+        demonstrations.read_question,
+        lambda row: _has_no_columns(row, "prompt", "instruction"),
+        counts_add=True,
+        complete=True,
+    ),
+    Layout(
+        "instruction-response",
+        (("instruction",), ("response",)),
+        demonstrations.read_instruction,
+        lambda row: _has_no_columns(row, "prompt", "output"),
+        counts_add=True,
+        complete=True,
+    ),
+    Layout("article", (("article",), ("highlights",)), demonstrations.read_article, counts_add=True),
+    Layout("text", (("text",),), demonstrations.read_text, context=False),
+)
+
+# What teaches the wrong thing as demonstrations: losing and bad responses.
+NO_DEMONSTRATIONS: tuple[Layout, ...] = tuple(layout for layout in PREFERENCES if layout.name != "penchant")
+
+
+def _without_doubt(layout: Layout) -> Layout:
+    return replace(layout, doubt=_no_doubt) if layout.doubt is _doubt_ranked else layout
+
+
+PROMPTS: tuple[Layout, ...] = (
+    # a completion's label, right or wrong, is no matter, nor are the places of answers
+    *(_without_doubt(layout) for layout in PREFERENCES if layout not in UNPAIRED),
+    *(layout for layout in DEMONSTRATIONS if layout.name not in ("penchant", "text")),
+    Layout("prompts", (("prompt",),), demonstrations.read_bare_prompt),
+)
+
+
+def detect(row: Row, layouts: Sequence[Layout]) -> Layout | None:
+    """The first layout that a row looks like."""
+    return next((layout for layout in layouts if layout.matches(row)), None)
+
+
+def layout_named(name: str, layouts: Sequence[Layout]) -> Layout:
+    """The layout that the reader asked for.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    names = [layout.name for layout in layouts]
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        raise InputError(
+            f"unknown layout {name!r}{f'; did you mean {near[0]!r}?' if near else ''} Known: {', '.join(names)}"
+        )
+    return layouts[names.index(name)]

@@ -1,0 +1,188 @@
+"""Turns of conversations in the spellings of the field, and prompts - or a `RowError` that says what was expected."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from penchant.data.sources.values import (
+    NO_TEXT,
+    RowError,
+    as_list,
+    as_object,
+    as_records,
+    as_text,
+    cut,
+    holds,
+    shown,
+)
+from penchant.types import Message, Prompt
+
+ROLES = {
+    "human": "user",
+    "user": "user",
+    "prompter": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "assistant": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+    "ai": "assistant",
+    "system": "system",
+    # of chat templates that know them; the renderer refuses a template that leaves such a turn out
+    "developer": "developer",
+    "tool": "tool",
+}
+# ["text", "text"] or ['text'], which tables hold where a prompt has several turns.
+WRITTEN_LIST = re.compile(
+    r"""\[\s*(?:"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')(?:\s*,\s*(?:"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'))*+\s*\]""",
+    re.DOTALL,
+)
+WEIGHT = "weight"  # of a turn: 0 where it is not to be trained on (OpenAI, SlimOrca)
+TURN_KEYS = ("role", "content", "from", "value")
+TURN_METADATA = ("id", "message_id", "timestamp", "created_at", "model", "lang", "language", "token_count", "type")
+
+
+def as_content(value: object, name: str) -> str:
+    """The content of a turn: text, or a list of text parts, which are joined."""
+    if not isinstance(value, list):
+        return as_text(value, name, empty_ok=True)
+    parts = []
+    for index, part in enumerate(as_records(value, name)):
+        if part.get("type", "text") != "text":
+            raise RowError(
+                "value",
+                f"field '{name}[{index}]': expected a text part, got type {part['type']!r}; "
+                "only text parts can be read (a picture that `penchant collect` shall show goes into the text as "
+                "Markdown: ![what it shows](file.png))",
+            )
+        parts.append(as_text(part.get("text"), f"{name}[{index}].text", empty_ok=True))
+    return "".join(parts)
+
+
+def as_turn(value: object, name: str) -> Message:
+    """One turn, spelled `{"role", "content"}` or as in ShareGPT `{"from", "value"}`.
+
+    Raises:
+        RowError: a role that nobody knows, or a part that cannot be read, such as tool calls or reasoning.
+    """
+    turn = as_object(value, name)
+    keys = ("role", "content") if "role" in turn or "content" in turn else ("from", "value")
+    if keys[0] not in turn or (keys[1] not in turn and keys[0] == "from"):
+        found = ", ".join(map(cut, list(turn)[:10])) or "nothing"
+        raise RowError("missing", f"field {name!r}: a turn needs 'role' and 'content', it has {found}")
+    _refuse_parts(turn, name)
+    _refuse_two_spellings(turn, name)
+    return Message(_role(turn[keys[0]], f"{name}.{keys[0]}"), as_content(turn.get(keys[1]), f"{name}.{keys[1]}"))
+
+
+def _refuse_parts(turn: dict[str, Any], name: str) -> None:
+    """Refuse a turn that holds more than who says what: it would be lost without a word.
+
+    Whether a turn is to be trained on (`weight`) is looked at in `as_turns`.
+    """
+    for key, value in turn.items():
+        if key == WEIGHT and holds(value) and value in (0, 1):
+            continue
+        if key in TURN_KEYS or key in TURN_METADATA or value is None or value == "" or value == [] or value == {}:
+            continue
+        raise RowError(
+            "unread",
+            f"field '{name}.{cut(key)}' is not read, so what it says would be lost ({shown(value)}): only the role and "
+            "the content of a turn are. Write it into the content as the model is to say it, or remove it",
+        )
+
+
+def _refuse_two_spellings(turn: dict[str, Any], name: str) -> None:
+    """Refuse a turn that says one thing as `role` and `content`, and another as `from` and `value`.
+
+    Raises:
+        RowError: names the field that would not be read.
+    """
+    if "role" not in turn and "content" not in turn:
+        return
+    other_role = str(turn.get("from") or turn.get("role")).strip().lower()
+    differs = {"from": ROLES.get(other_role) != ROLES.get(str(turn.get("role")).strip().lower())}
+    differs["value"] = holds(turn.get("value")) and turn["value"] != turn.get("content")
+    for key, differing in differs.items():
+        if differing:
+            raise RowError("unread", f"field '{name}.{key}' differs from what the turn says as role and content")
+
+
+def _role(value: object, name: str) -> str:
+    role = as_text(value, name)
+    known = ROLES.get(role.strip().lower())
+    if known is None:
+        raise RowError("value", f"field {name!r}: expected one of {', '.join(ROLES)}, got {cut(role)!r}")
+    return known
+
+
+def as_turns(value: object, name: str) -> tuple[Message, ...]:
+    """The turns of a conversation, at least one."""
+    turns = as_list(value, name, of="turns")
+    if not turns:
+        raise RowError("empty", f"field {name!r} is empty; expected at least one turn")
+    read = tuple(as_turn(turn, f"{name}[{index}]") for index, turn in enumerate(turns))
+    if read[-1].role == "assistant" and turns[-1].get(WEIGHT) == 0:
+        raise RowError(
+            "unread",
+            f"field '{name}[{len(read) - 1}].{WEIGHT}' is 0, so this answer is not to be learned; remove the row",
+        )
+    return read
+
+
+def as_prompt(value: object, name: str) -> Prompt:
+    """Text, or turns of which at least one says something."""
+    if isinstance(value, str) and WRITTEN_LIST.fullmatch(value.strip()):
+        raise RowError(
+            "type",
+            f"field {name!r} is a list of texts written as text ({cut(value)}); give a list of turns with roles, or "
+            "the text alone",
+        )
+    if not isinstance(value, list):
+        return as_text(value, name)
+    turns = as_turns(value, name)
+    if not any(turn.content.strip() for turn in turns):
+        raise RowError("empty", f"field {name!r} is empty; at least one turn must have text")
+    return turns
+
+
+def history_turns(value: object) -> tuple[Message, ...]:
+    """Earlier turns: [user, assistant] pairs of texts, or turns with roles."""
+    items = as_list(value, "history", of="[user, assistant] pairs")
+    if any(isinstance(item, dict) for item in items):
+        return as_turns(items, "history")
+    turns = []
+    for index, pair in enumerate(items):
+        name = f"history[{index}]"
+        if len(as_list(pair, name, of="two texts")) != 2:
+            raise RowError("value", f"field {name!r}: expected [user, assistant], got {len(pair)} items")
+        turns.append(Message("user", as_text(pair[0], f"{name}[0]", empty_ok=True)))
+        turns.append(Message("assistant", as_text(pair[1], f"{name}[1]", empty_ok=True)))
+    return tuple(turns)
+
+
+def instruction_turns(row: dict[str, Any], field: str = "instruction") -> tuple[Message, ...]:
+    """The turns of an instruction row: `system`, `history` ([user, assistant] pairs), `instruction` and
+    `input`.
+
+    An instruction is something a user says, so it becomes a user's turn and not bare text to be continued.
+    """
+    turns = []
+    if holds(row.get("system")):
+        turns.append(Message("system", as_text(row["system"], "system")))
+    if holds(row.get("history")):
+        turns += history_turns(row["history"])
+    extra = "" if row.get("input") is None else as_text(row["input"], "input", empty_ok=True)
+    extra = "" if extra.strip().lower() in NO_TEXT else extra
+    instruction = as_text(row[field], field, empty_ok=bool(extra.strip()))
+    spoken = [part for part in (instruction, extra) if part.strip()]
+    turns.append(Message("user", "\n\n".join(spoken)))
+    return tuple(turns)
+
+
+def prompt_or_instruction(row: dict[str, Any]) -> Prompt:
+    """`prompt` as it stands, or else `instruction` and its companions as a user's turn."""
+    if row.get("prompt") is not None:
+        return as_prompt(row["prompt"], "prompt")
+    return instruction_turns(row)

@@ -1,0 +1,112 @@
+"""Good or bad, a response at a time: the unpaired layout, and the labels that any group holds.
+
+A label needs no field of its own. In data without comparisons a response's score says which share of its labels is
+good (1 good, 0 bad) and its `count` how many it has, so that merging rows keeps contradicting ones. In data with
+comparisons each winner is labelled good and each loser bad, and scores are ratings. See
+`docs/decisions/0007-kto-labels.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penchant.data.layouts import demonstrations
+from penchant.data.sources.values import RowError, flag, shown
+from penchant.errors import InputError
+from penchant.types import PromptGroup
+
+Row = dict[str, Any]
+LABEL_FIELDS = ("label", "kto_tag")
+
+
+def read_unpaired(row: Row) -> PromptGroup:
+    """`prompt`, `completion` (or `response`) and `label`, true for a good one; texts or turns, as in TRL."""
+    return demonstrations.read_completion(row).replace(scores=(_label(row),))
+
+
+def read_messages(row: Row) -> PromptGroup:
+    """`messages` (or `conversations`) whose last turn is labelled."""
+    return demonstrations.read_messages(row).replace(scores=(_label(row),))
+
+
+def read_alpaca(row: Row) -> PromptGroup:
+    """`instruction`, `input` and `output` with a label, as LLaMA-Factory has it (`kto_tag`)."""
+    return demonstrations.read_alpaca(row).replace(scores=(_label(row),))
+
+
+def _label(row: Row) -> float:
+    """1 for good and 0 for bad."""
+    labels = {name: _flag(row[name], name) for name in LABEL_FIELDS if row.get(name) is not None}
+    if len(set(labels.values())) > 1:
+        raise RowError("value", f"fields {' and '.join(map(repr, labels))} say the opposite of each other")
+    return float(next(iter(labels.values())))
+
+
+def _flag(value: Any, field: str) -> bool:
+    try:
+        return flag(value, field)
+    except RowError:
+        raise RowError("type", f"field {field!r}: expected true (good) or false (bad), got {shown(value)}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What is said of a response. weight: how often it was said; halves come from ties."""
+
+    response: int
+    desirable: bool
+    weight: float
+
+
+def labels_of(group: PromptGroup) -> list[Label]:
+    """The labels of a group's responses, one for each response and side, in order; none where nothing is known.
+
+    Raises:
+        InputError: scores that are no labels, being below 0 or above 1.
+    """
+    weights: dict[tuple[int, bool], float] = {}
+    for comparison in group.comparisons:
+        for winner, loser, weight in comparison.directed():
+            for place in ((winner, True), (loser, False)):
+                weights[place] = weights.get(place, 0.0) + weight
+    if not group.comparisons and group.scores is not None:
+        for index, (score, response) in enumerate(zip(group.scores, group.responses, strict=True)):
+            if not 0 <= score <= 1:
+                raise InputError(
+                    f"{group.source or 'a prompt group'}: response {index} has the score {score:g}, which is no label; "
+                    "expected 1 (good) or 0 (bad). Label the responses, or compare them by their scores "
+                    "(pt.compare_by_score)"
+                )
+            weights[index, True] = score * response.count
+            weights[index, False] = (1 - score) * response.count
+    return [Label(index, good, weight) for (index, good), weight in sorted(weights.items()) if weight > 0]
+
+
+def without_ratings(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
+    """The groups, without the scores of those that have no comparison where others have: their scores are ratings."""
+    if not any(group.comparisons for group in groups):
+        return list(groups)
+    return [group if group.comparisons else group.replace(scores=None) for group in groups]
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """Summed weights of all labels, and how many responses have labels of both sides where none were compared."""
+
+    desirable: float
+    undesirable: float
+    both: int
+
+
+def count_labels(groups: Iterable[PromptGroup]) -> LabelCounts:
+    """Count the labels of some groups; raises what `labels_of` does."""
+    sums, both = {True: 0.0, False: 0.0}, 0
+    for group in groups:
+        labels = labels_of(group)
+        for label in labels:
+            sums[label.desirable] += label.weight
+        if not group.comparisons:
+            both += len(labels) - len({label.response for label in labels})
+    return LabelCounts(sums[True], sums[False], both)

@@ -1,0 +1,116 @@
+"""A whole data set as token ids: tokenized in large batches, and kept on disk where that is worth it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from penchant.data.rendering.rendered import Arrays, Rendered, RenderedRows, joined, packed
+from penchant.data.rendering.renderer import Renderer, TooLong
+from penchant.data.rendering.token_cache import TokenFile
+from penchant.errors import InputError
+from penchant.types import PromptGroup
+
+BATCH = 512  # groups tokenized in one go: enough work for every core, little enough to hold as Python objects
+WORTH_KEEPING = 5_000  # responses; fewer are tokenized in less than about half a second
+
+
+@dataclass(frozen=True)
+class RenderReport:
+    """What rendering a data set did.
+
+    Attributes:
+        dropped_too_long, truncated: groups. unstable_boundaries: responses.
+        equal_pairs: comparisons whose two responses became the same tokens, and so say nothing; they were dropped.
+    """
+
+    dropped_too_long: int = 0
+    truncated: int = 0
+    unstable_boundaries: int = 0
+    equal_pairs: int = 0
+
+
+def render_all(
+    groups: Iterable[PromptGroup], renderer: Renderer, *, cache: Path | None = None
+) -> tuple[list[PromptGroup], RenderedRows, RenderReport]:
+    """Render a data set under the renderer's policy.
+
+    Args:
+        cache: a folder where the ids of large data sets are kept, by content, for the next run; None for none.
+
+    Returns:
+        The groups that were kept, their renderings (same order), and counts of what was dropped or cut.
+
+    Raises:
+        InputError: rows that cannot be rendered, or are too long under `overflow=error`: all of them, by name.
+    """
+    groups = list(groups)
+    large = sum(len(group.responses) for group in groups) >= WORTH_KEEPING
+    file = TokenFile.of(groups, renderer, cache) if cache is not None and large else None
+    arrays = file.load() if file else None
+    if arrays is None:
+        arrays = _render(groups, renderer)
+        if file:
+            file.keep(arrays)
+    kept = [groups[place] for place in arrays["kept"].tolist()]
+    rendered = RenderedRows(arrays, [group.source for group in kept])
+    decided, places = _without_equal(kept, rendered)
+    counts = [sum(len(group.comparisons) for group in some) for some in (kept, decided)]
+    report = RenderReport(
+        len(groups) - len(kept), int(arrays["truncated"].sum()), int(arrays["unstable"].sum()), counts[0] - counts[1]
+    )
+    return decided, rendered if len(places) == len(kept) else rendered.pick(places), report
+
+
+def _without_equal(groups: list[PromptGroup], rendered: RenderedRows) -> tuple[list[PromptGroup], list[int]]:
+    """The groups without comparisons of responses that are the same tokens, and their places.
+
+    A group that had no other comparison is left out.
+    """
+    kept, places = [], []
+    for place, group in enumerate(groups):
+        different = group.comparisons
+        if different:
+            branches = rendered[place].branches
+            different = tuple(each for each in different if branches[each.winner] != branches[each.loser])
+        if different or not group.comparisons:
+            kept.append(group if different == group.comparisons else group.replace(comparisons=different))
+            places.append(place)
+    return kept, places
+
+
+def _render(groups: list[PromptGroup], renderer: Renderer) -> Arrays:
+    """The packed renderings, and as `kept` which groups they are of."""
+    kept: list[int] = []
+    parts: list[Arrays] = []
+    problems: list[InputError] = []
+    for start in range(0, len(groups), BATCH):
+        rows: list[Rendered] = []
+        for place, outcome in enumerate(renderer.render_many(groups[start : start + BATCH]), start):
+            if isinstance(outcome, Rendered):
+                kept.append(place)
+                rows.append(outcome)
+            elif not (isinstance(outcome, TooLong) and renderer.overflow == "drop"):
+                problems.append(outcome)
+        parts.append(packed(rows))
+    if problems:
+        raise InputError(_listed(problems))
+    return {**joined(parts), "kept": np.array(kept, np.int32)}
+
+
+def _listed(problems: Sequence[InputError], most: int = 20, alike: int = 3) -> str:
+    """All problems in one message: the first by name, and of those with one cause the first few."""
+    causes: Counter[str] = Counter()
+    lines = [f"{len(problems)} rows cannot be used:"]
+    for problem in problems:
+        cause = str(problem.__cause__)  # without the row's name
+        causes[cause] += 1
+        if causes[cause] <= alike and len(lines) <= most:
+            lines.append(f"  {problem}")
+    if len(lines) <= len(problems):
+        lines.append(f"  (+{len(problems) + 1 - len(lines)} more)")
+    return "\n".join(lines)

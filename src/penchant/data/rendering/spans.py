@@ -1,0 +1,68 @@
+"""Taught turns as places in a text, and the rows of token ids that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from penchant.data.rendering.rendered import Branch, Rendered
+from penchant.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """A prompt with one response: its ids, the places (start, stop) of its taught turns, and whether the boundary is
+    inside a token."""
+
+    ids: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
+    unstable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A taught turn in characters of `full`: where its text starts and ends, and where the turn ends."""
+
+    full: str
+    start: int
+    text_end: int
+    end: int
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedText:
+    """A text's token ids and the characters that each stands for."""
+
+    ids: tuple[int, ...]
+    offsets: list[tuple[int, int]]
+
+    def first_ending_after(self, character: int) -> int:
+        """The first token that holds a character from here on; the number of tokens if none does."""
+        return next((i for i, (_, end) in enumerate(self.offsets) if end > character), len(self.ids))
+
+    def first_from(self, character: int, begin: int) -> int:
+        """The first token, `begin` or a later one, that starts at this character or after it and stands for some."""
+        for index in range(begin, len(self.ids)):
+            start, end = self.offsets[index]
+            if start >= character and end > start:
+                return index
+        return len(self.ids)
+
+
+def share_prefix(rows: list[TokenRow], start_id: int, source: str) -> Rendered:
+    """Rows as a tree: the common prefix up to the first scored token of any, then a branch each."""
+    if not rows:
+        raise InputError("a group without responses cannot be rendered")
+    shared = min(row.spans[0][0] for row in rows)
+    for row in rows[1:]:
+        shared = min(shared, _common(rows[0].ids, row.ids))
+    prompt = rows[0].ids[:shared] or (start_id,)
+    branches = tuple(
+        Branch(row.ids[shared:], tuple((start - shared, end - shared) for start, end in row.spans)) for row in rows
+    )
+    return Rendered(prompt, branches, tuple(row.unstable for row in rows), False, source)
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

@@ -1,0 +1,105 @@
+"""Token ids of a data set on disk, by content: a memory-mapped file for each data set and way of rendering it.
+
+The file's name is a digest of all that the ids depend on, so nothing is ever stale. It is a cache: what cannot be
+read or written is logged and computed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import logging
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penchant.data.rendering.rendered import Arrays
+from penchant.data.rendering.renderer import Renderer
+from penchant.data.rendering.tokenizer_digest import digest_tokenizer
+from penchant.types import PromptGroup
+
+log = logging.getLogger("penchant.data")
+
+RENDERING = ("renderer", "rendered", "render_groups", "spans", "apply_template", "templates", "template_probe")
+"""Modules of this package that decide the ids: where one of them changes, they are computed anew."""
+
+
+@dataclass(frozen=True)
+class TokenFile:
+    """Where the ids of one data set are kept."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, groups: Sequence[PromptGroup], renderer: Renderer, folder: Path) -> TokenFile | None:
+        """The file of these groups under this renderer; None where the tokenizer runs code that no digest covers."""
+        if not type(renderer.tokenizer).__module__.startswith("transformers."):
+            return None
+        digest = hashlib.sha256(_settings(renderer).encode(errors="surrogatepass"))
+        for group in groups:
+            responses = [(response.text, response.token_ids, response.finished) for response in group.responses]
+            digest.update(f"{group.prompt!r}{responses!r}".encode(errors="surrogatepass"))
+        return cls(folder / f"{digest.hexdigest()[:32]}.safetensors")
+
+    def load(self) -> Arrays | None:
+        """The arrays, memory-mapped; None if there are none or they are damaged."""
+        from safetensors import safe_open
+
+        if not self.path.exists():
+            return None
+        try:
+            with safe_open(self.path, "pt") as file:  # of its readers the one that maps instead of copying
+                arrays = {name: file.get_tensor(name).numpy() for name in file.keys()}  # noqa: SIM118
+                if (file.metadata() or {}).get("sha256") != _digest(arrays):
+                    raise ValueError("the content does not fit its digest")
+        except Exception as error:  # whatever a damaged file makes the reader raise
+            log.warning("the token ids in %s cannot be read (%s): computing anew", self.path, error)
+            return None
+        return arrays
+
+    def keep(self, arrays: Arrays) -> None:
+        """Write the file under another name, then rename it: two runs at once write the same."""
+        from safetensors.numpy import save
+
+        temporary = None
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=f".{self.path.stem}-", delete=False) as file:
+                temporary = Path(file.name)
+                file.write(save(dict(arrays), {"sha256": _digest(arrays)}))
+            os.replace(temporary, self.path)
+        except OSError as error:
+            log.warning("the token ids cannot be kept in %s (%s): the next run computes them again", self.path, error)
+            if temporary is not None:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+
+
+def _settings(renderer: Renderer) -> str:
+    """All but the data that the ids depend on: tokenizer, template, settings, and the code that renders."""
+    template = str(renderer.tokenizer.chat_template)
+    return repr(
+        (
+            digest_tokenizer(renderer),
+            date.today() if "strftime_now" in template else None,  # such a template writes the date into the prompt
+            (sorted(renderer.end_ids), renderer.max_length, renderer.overflow, renderer.every_turn),
+            [importlib.metadata.version(name) for name in ("tokenizers", "transformers", "jinja2")],
+            [Path(__file__).with_name(f"{name}.py").read_text() for name in RENDERING],
+        )
+    )
+
+
+def _digest(arrays: Arrays) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        values: np.ndarray[Any, Any] = arrays[name]
+        digest.update(f"{name}{values.dtype}{values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()

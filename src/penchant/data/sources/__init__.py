@@ -1,0 +1,1 @@
+"""Bytes to rows: files of every container, hub ids, collections."""

@@ -1,0 +1,142 @@
+"""The database that `penchant collect` fills, read while people go on judging: plain sqlite3, and nothing is written.
+
+The tables are those of `penchant/web/tables.py`; a database of another version is refused. A row comes out for each
+prompt that somebody compared, as in our own JSONL, with a list `judgments` (annotator, and the order shown) beside, as
+in the export. Judgments that were undone, skips and attention checks are no
+comparisons.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from penchant.data.sources.row_digests import TABLE, check_rows
+from penchant.data.sources.values import cut
+from penchant.digests import warn_without_digests
+from penchant.errors import InputError
+
+VERSION = 1
+MAGIC = b"SQLite format 3\0"
+SUFFIXES = (".sqlite", ".sqlite3", ".db")
+logger = logging.getLogger("penchant.data")
+
+JUDGED = """
+    SELECT item.entry_id, assignment.shown, judgment.places, annotator.name
+    FROM judgment
+    JOIN assignment ON assignment.id = judgment.assignment_id
+    JOIN item ON item.id = assignment.item_id
+    JOIN annotator ON annotator.id = assignment.annotator_id
+    WHERE judgment.undone_at IS NULL AND judgment.places IS NOT NULL AND item.answer IS NULL
+    ORDER BY judgment.id
+"""
+
+
+def read_collected(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(source, row) of every prompt that was compared.
+
+    Raises:
+        InputError: no database, one of something else or of another version, or nobody has compared anything yet.
+    """
+    with path.open("rb") as stream:
+        magic = stream.read(len(MAGIC))
+    if magic != MAGIC:
+        raise InputError(f"{path}: no SQLite database, though its name says so; `penchant collect` makes one")
+    try:
+        with closing(_opened(path)) as connection:
+            _require_ours(path, connection)
+            connection.execute("BEGIN")  # one state of the database, though people go on
+            _check_digests(path, connection)
+            judged: dict[int, list[dict[str, Any]]] = {}
+            seen: dict[int, list[dict[str, Any]]] = {}
+            for entry, shown, places, name in connection.execute(JUDGED):
+                order = json.loads(shown)
+                of_response = dict(zip(order, json.loads(places), strict=True))
+                judged.setdefault(entry, []).extend(comparisons_of(of_response, name))
+                seen.setdefault(entry, []).append({"annotator": name, "order": order})
+            entries = connection.execute(
+                "SELECT id, row FROM entry WHERE id IN (SELECT entry_id FROM item WHERE answer IS NULL) ORDER BY id"
+            ).fetchall()
+            rows = {entry: parsed_row(row) for entry, row in entries if entry in judged}
+    except InputError:
+        raise
+    except sqlite3.Error as error:
+        raise InputError(f"{path}: the database cannot be read ({error})") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: the database is damaged: an entry or a judgment is not what `penchant collect` writes "
+            f"({cut(error, 200)}). Restore a copy of it, or export what can be read with `penchant collect`"
+        ) from None
+    if not judged:
+        raise InputError(f"{path}: nobody has compared anything yet ({len(entries)} prompts are waiting)")
+    if len(judged) < len(entries):
+        logger.info("%s: %d of %d prompts have judgments so far", path, len(judged), len(entries))
+    for entry, row in rows.items():
+        yield f"{path.name} entry {entry}", {**row, "comparisons": judged[entry], "judgments": seen[entry]}
+
+
+def _check_digests(path: Path, connection: sqlite3.Connection) -> None:
+    """Refuse a collection whose rows are damaged; one warning where an earlier version wrote some of them."""
+    has_digests = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (TABLE,)).fetchone()
+    if not has_digests or not check_rows(lambda statement: connection.execute(statement), str(path)):
+        warn_without_digests(path)
+
+
+def parsed_row(text: str) -> dict[str, Any]:
+    """The row of an entry.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    row = json.loads(text)
+    if not isinstance(row, dict):
+        raise ValueError(f"an entry is {type(row).__name__}, expected an object")
+    return row
+
+
+def comparisons_of(places: Mapping[int, int], annotator: str) -> list[dict[str, Any]]:
+    """The comparisons that a person's places make, as in our own JSONL.
+
+    Args:
+        places: 1 for the best, by response index; equal ones tie.
+    """
+    found: list[dict[str, Any]] = []
+    for first, second in combinations(sorted(places), 2):
+        winner, loser = (first, second) if places[first] <= places[second] else (second, first)
+        said: dict[str, Any] = {"winner": winner, "loser": loser, "annotator": annotator}
+        if places[first] == places[second]:
+            said["tie"] = True
+        found.append(said)
+    return found
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    address = path.resolve().as_uri()
+    connection = sqlite3.connect(f"{address}?mode=ro", uri=True, timeout=10, isolation_level=None)
+    try:
+        connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        if path.with_name(f"{path.name}-wal").exists():
+            raise
+        # a finished collection in a folder where nothing may be written, not even the file that readers share
+        connection = sqlite3.connect(f"{address}?immutable=1", uri=True, isolation_level=None)
+    return connection
+
+
+def _require_ours(path: Path, connection: sqlite3.Connection) -> None:
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not {"collection", "entry", "item", "annotator", "assignment", "judgment"} <= tables:
+        raise InputError(f"{path}: a database of something else; expected one that `penchant collect` made")
+    found = connection.execute("SELECT version FROM collection").fetchone()
+    if found is None or found[0] != VERSION:
+        raise InputError(
+            f"{path}: a collection of version {found and found[0]}, but this Penchant reads version {VERSION}. "
+            "Export it as JSONL with the version of Penchant that made it"
+        )

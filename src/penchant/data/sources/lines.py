@@ -1,0 +1,149 @@
+"""Bytes of a file to numbered lines, text and JSON, with an error for every way in which they can be
+damaged."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from penchant.data.sources.values import RowError, cut
+from penchant.errors import InputError
+
+MAX_LINE_BYTES = 64 * 2**20
+# Text packs to a tenth, logs of one line to a hundredth. A file beyond this is damaged, or made to fill a memory.
+MAX_UNPACKED_RATIO = 100
+MAX_DEPTH = 100  # of lists and objects in each other
+BRACKET_OR_TEXT = re.compile(r'[][{}]|"(?:[^"\\]|\\.)*+"', re.DOTALL)
+MIN_UNPACKED_BYTES = 256 * 2**20
+
+
+def refuse_bomb(path: Path, unpacked: int) -> None:
+    """Refuse a packed file that has become too much.
+
+    Raises:
+        InputError: more bytes than a file of its size can honestly hold.
+    """
+    bound = max(MIN_UNPACKED_BYTES, MAX_UNPACKED_RATIO * path.stat().st_size)
+    if unpacked > bound:
+        raise InputError(
+            f"{path}: unpacks to more than {bound // 2**20:,} MiB, {MAX_UNPACKED_RATIO} times its size, which no "
+            "text does. If it is what you want, unpack it yourself and give the unpacked file (JSON Lines)"
+        )
+
+
+class BoundedGzip(gzip.GzipFile):
+    """A gzip file that refuses to unpack without an end."""
+
+    def __init__(self, raw: IO[bytes], path: Path) -> None:
+        super().__init__(fileobj=raw)
+        self.path, self.unpacked, self.checked = path, 0, 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Unpacked bytes, at most `size`, or all of them."""
+        if size is not None and size >= 0:
+            return self._counted(super().read(size))
+        return b"".join(iter(lambda: self.read(2**20), b""))
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """The next unpacked line, at most `size` bytes of it."""
+        return self._counted(super().readline(-1 if size is None else size))
+
+    def _counted(self, piece: bytes) -> bytes:
+        self.unpacked += len(piece)
+        if self.unpacked >= self.checked + 2**24:
+            self.checked = self.unpacked
+            refuse_bomb(self.path, self.unpacked)
+        return piece
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """The file's bytes, unpacked where it is gzipped (seen by its first bytes, whatever its name)."""
+    try:
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            if path.suffix.lower() == ".gz" and not packed and path.stat().st_size:
+                raise InputError(f"{path}: named .gz, but its content is not gzip; rename it or pack it")
+            if packed:
+                with BoundedGzip(raw, path) as unpacked:
+                    yield unpacked  # type: ignore[misc]
+            else:
+                yield raw
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: the gzip file is damaged or cut short ({error}); fetch or pack it again") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the file") from error
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
+    """Numbered lines as bytes, None for one that is too long (which is passed over without being kept)."""
+    with opened(path) as stream:
+        number = 0
+        while line := stream.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if len(line) <= MAX_LINE_BYTES or line.endswith(b"\n"):
+                yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                continue
+            while line and not line.endswith(b"\n"):
+                line = stream.readline(2**20)
+            yield number, None
+
+
+def decoded(line: bytes | None) -> str:
+    if line is None:
+        size = MAX_LINE_BYTES // 2**20
+        raise RowError("damaged", f"the line is longer than {size} MiB; expected one row a line")
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        encoding = "; it looks like UTF-16" if line[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+        raise RowError(
+            "damaged",
+            f"invalid UTF-8: byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line{encoding}; "
+            "save the file as UTF-8",
+        ) from None
+
+
+def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RowError("damaged", f"field {cut(twice)!r} stands twice in one object; keep one of them")
+    return fields
+
+
+def _refuse_deep(text: str) -> None:
+    """Refuse brackets in brackets without an end: whoever walks through the value would run out of stack."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for mark in BRACKET_OR_TEXT.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(mark.group(), 0)
+        if depth > MAX_DEPTH:
+            raise RowError("damaged", f"broken JSON (nested too deeply: more than {MAX_DEPTH} levels)")
+
+
+def parsed_json(text: str) -> Any:
+    """JSON to Python; every way in which the parser can fail becomes a `RowError`."""
+    _refuse_deep(text)
+    try:
+        return json.loads(text.rstrip(), object_pairs_hook=_unique_fields)
+    except RowError:
+        raise
+    except json.JSONDecodeError as error:
+        where = (
+            f"character {error.colno}" if "\n" not in text.strip() else f"line {error.lineno}, character {error.colno}"
+        )
+        raise RowError("damaged", f"broken JSON at {where} ({error.msg})") from None
+    except RecursionError:
+        raise RowError("damaged", "broken JSON (nested too deeply)") from None
+    except ValueError as error:
+        raise RowError("damaged", f"broken JSON ({error})") from None

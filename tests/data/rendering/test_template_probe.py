@@ -1,0 +1,134 @@
+"""Chat templates that exchange turns or speakers, leave roles out, or add texts: refused by name, or told."""
+
+from __future__ import annotations
+
+import pytest
+
+from chat_templates import CHATML, LLAMA2, QWEN3, TURN, renderer
+from penchant.data.rendering.renderer import Renderer
+from penchant.data.rendering.template_probe import default_system_text, find_fault, find_misnaming
+from penchant.data.rendering.templates import template_warnings
+from penchant.errors import InputError
+from penchant.types import Message, PromptGroup
+
+EARLIER = (Message("user", "Name a river."), Message("assistant", "The Po."), Message("user", "And a hill."))
+SYSTEM = Message("system", "Be kind.")
+LOOP = "{% for m in messages %}"
+PLAIN = LOOP + "{{ m.content }}{{ eos_token }}{% endfor %}"  # as DialoGPT writes
+MISTRAL = (  # writes the system turn into the last question
+    "{% set s = messages[0].content if messages[0].role == 'system' else '' %}"
+    "{% for m in (messages[1:] if s else messages) %}{% if m.role == 'user' %}"
+    "[INST] {% if loop.last and s %}{{ s }}\n\n{% endif %}{{ m.content }} [/INST]"
+    "{% else %} {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"
+)
+
+
+def refusal(chat_template: str, prompt: tuple[Message, ...]) -> str:
+    with pytest.raises(InputError) as caught:
+        renderer(chat_template).render(PromptGroup(prompt, ["The Etna."], source="prefs.jsonl:7"))
+    assert str(caught.value).startswith("prefs.jsonl:7: the chat template ")
+    return str(caught.value)
+
+
+def role(expression: str) -> str:
+    """CHATML with another expression for the role of a turn."""
+    return LOOP + TURN.replace("m.role", expression) + "{% endfor %}"
+
+
+OTHER_ROLE = "'user' if m.role == 'assistant' else 'assistant' if m.role == 'user' else m.role"
+FIRST_TWO = "(messages[1:2] + messages[:1] + messages[2:] if messages | length > 2 else messages)"
+FAULTS = {
+    "last first": (CHATML.replace("in messages", "in messages[-1:] + messages[:-1]", 1), "writes turn 3 (the user's)"),
+    "first two": (CHATML.replace("in messages", f"in {FIRST_TWO}", 1), "writes turn 2 (the assistant's) before turn 1"),
+    "no assistant": (
+        CHATML.replace(TURN, "{% if m.role != 'assistant' or loop.last %}" + TURN + "{% endif %}"),
+        "turn 2 (the assistant's)",
+    ),
+    "exchanged": (
+        role(OTHER_ROLE) + "{% if add_generation_prompt %}<|im_start|>user\n{% endif %}",
+        "writes the user's turns under the assistant's name and the other way round",
+    ),
+    "one name": (
+        role("'user'") + "{% if add_generation_prompt %}<|im_start|>user\n{% endif %}",
+        "under the same name ('<|im_end|>\\n<|im_start|>user\\n')",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_exchanged_turns_and_speakers_are_refused_by_name(name: str) -> None:
+    template, expected = FAULTS[name]
+    assert expected in refusal(template, EARLIER)
+    short = tuple(Message(turn.role, letter) for turn, letter in zip(EARLIER, "aba", strict=True))
+    assert refusal(template, short)  # whose contents stand everywhere
+
+
+@pytest.mark.parametrize("name", ["exchanged", "one name"])
+def test_speakers_are_looked_at_for_single_questions_too(name: str) -> None:
+    template, expected = FAULTS[name]
+    assert expected in refusal(template, EARLIER[:1])
+
+
+ALPACA = (
+    LOOP + "{% if m.role == 'user' %}### Instruction:\n{{ m.content }}\n\n{% else %}### Response:\n{{ m.content }}"
+    "{{ eos_token }}\n\n{% endif %}{% endfor %}{% if add_generation_prompt %}### Response:\n{% endif %}"
+)
+CLOSING = LOOP + "[{{ m.role | upper }}] {{ m.content }} [/{{ m.role | upper }}] {% endfor %}"
+CLOSING += "{% if add_generation_prompt %}[ASSISTANT]{% endif %}"
+ENDS = "You are an assistant.\n" + LOOP + "{{ m.content }}</{{ m.role }}>\n{% endfor %}"
+PHI3 = (
+    LOOP
+    + "{% if m.role == 'user' %}<|user|>\n{{ m.content }}<|end|>\n<|assistant|>\n{% else %}{{ m.content }}<|end|>\n"
+    "{% endif %}{% endfor %}"
+)
+GEMMA = CHATML.replace("m.role", "'model' if m.role == 'assistant' else m.role").replace("assistant\n{%", "model\n{%")
+
+
+@pytest.mark.parametrize("template", [CHATML, QWEN3, LLAMA2, MISTRAL, ALPACA, CLOSING, PLAIN, ENDS, PHI3, GEMMA])
+def test_templates_of_the_field_are_not(template: str) -> None:
+    tokenizer = renderer(template).tokenizer
+    assert find_misnaming(tokenizer) is None
+    for roles in (("user",), ("user", "assistant", "user"), ("user", "assistant") * 3 + ("user",)):
+        assert find_fault(tokenizer, roles) is None
+    assert renderer(template).render(PromptGroup(EARLIER, ["The Etna."])).branches
+
+
+def test_a_system_turn_may_stand_in_the_last_question() -> None:
+    tokenizer = renderer(MISTRAL).tokenizer
+    assert find_fault(tokenizer, ("system", "user", "assistant", "user")) is None
+
+
+def test_generation_tags_are_no_text() -> None:
+    tagged = CHATML.replace("{{ m.content }}", "{% generation %}{{ m.content }}{% endgeneration %}")
+    assert renderer(tagged).text(EARLIER) == renderer(CHATML).text(EARLIER)
+
+
+def test_turns_that_look_alike_or_stand_twice_are_told() -> None:
+    groups = [PromptGroup(EARLIER, ["The Etna."])]
+    (alike,) = template_warnings(renderer(PLAIN).tokenizer, groups)
+    assert "nothing tells who speaks" in alike
+    assert template_warnings(renderer(PLAIN).tokenizer, [PromptGroup("q", ["a"])]) == []
+    twice = CHATML.replace("{{ m.content }}", "{{ m.content }}{% if loop.first %} {{ m.content }}{% endif %}")
+    (repeated,) = template_warnings(renderer(twice).tokenizer, groups)
+    assert "writes turn 1 more than once" in repeated
+
+
+DEFAULT = "{% if messages[0].role != 'system' %}<|im_start|>system\nYou are a kind machine.<|im_end|>\n{% endif %}"
+
+
+def test_a_default_system_prompt_is_told_where_only_some_rows_have_their_own() -> None:
+    tokenizer = renderer(DEFAULT + CHATML).tokenizer
+    assert default_system_text(tokenizer) == "You are a kind machine."
+    groups = [PromptGroup(EARLIER, ["a"]), PromptGroup((SYSTEM, *EARLIER), ["a"])]
+    (warning,) = template_warnings(tokenizer, groups)
+    assert "a system prompt of its own into the 1 prompts without one: 'You are a kind machine.'" in warning
+    assert template_warnings(tokenizer, groups[:1]) == []
+    assert template_warnings(renderer(CHATML).tokenizer, groups) == []
+
+
+def test_a_template_is_probed_once_per_kind_of_conversation() -> None:
+    one: Renderer = renderer(CHATML)
+    for _ in range(3):
+        one.render(PromptGroup(EARLIER, ["a"]))
+        one.render(PromptGroup(EARLIER[:1], ["a"]))
+    assert set(one._probed) == {(), ("user",), ("user", "assistant", "user")}
