@@ -17,7 +17,7 @@ def main() -> int:
     """Run the command line; return its exit code."""
     signal.signal(signal.SIGINT, _end)
     signal.signal(signal.SIGTERM, _end)
-    from penchant.cli import main as run
+    from penchant.cli.main import main as run
 
     return run()  # from here on the command line handles both signals
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from penchant.cli import main
+from penchant.cli.main import main
 
 ROW = json.dumps({"prompt": "Who?", "chosen": " Me.", "rejected": " You."})
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(

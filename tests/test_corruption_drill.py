@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from old_folders import unpack
-from penchant.cli import main
+from penchant.cli.main import main
 from penchant.data.rendering import render_groups as render_all
 from penchant.data.sources.collection import read_collected
 from penchant.digests import warn_without_digests

@@ -157,7 +157,7 @@ def test_no_writer_follows_a_planted_link(
     tmp_path: Path, victim: Path, writer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under the name itself, and under the temporary one beside it."""
-    from penchant.pipelines.data_command import write_text as write_report
+    from penchant.cli.data import write_text as write_report
     from penchant.reports.kit import page as plain_page
     from penchant.studies.records import write_text
     from penchant.weak.contract import write_kind

@@ -13,7 +13,7 @@ import pytest
 
 import penchant as pt
 from old_folders import expected, unpack
-from penchant.cli import main
+from penchant.cli.main import main
 from penchant.data.sources.collection import read_collected
 from penchant.digests import SUMS
 from penchant.judges import VerdictStore

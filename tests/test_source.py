@@ -408,5 +408,6 @@ def test_facts_are_kept_for_the_next_process(own_cache: Path, monkeypatch: pytes
 
 
 def test_the_command_line_reads_no_source_before_a_study_runs() -> None:
-    check = "import sys, penchant.cli; from penchant import source as s; assert not s._our_tree.cache_info().misses"
+    check = "import sys, penchant.cli.main; from penchant import source as s"
+    check += "; assert not s._our_tree.cache_info().misses"
     subprocess.run([sys.executable, "-c", f"{check}; assert 'torch' not in sys.modules"], check=True)

@@ -25,9 +25,10 @@ from penchant.data import (
 from penchant.errors import InputError, PenchantError, RunError
 from penchant.methods import DPO, KTO, PPO, PPOGT, SFT, PreferredFT, RewardModel, Unlikelihood, train
 from penchant.models.settings import LoRA, ModelConfig
-from penchant.pipelines import OnlineRLHF, WeakLabel, WeakTrain
 from penchant.rewards import best_worst_pairs, compare_by_score, load_reward, score_groups
+from penchant.rounds import OnlineRLHF
 from penchant.types import Comparison, Message, PromptGroup, Response, RunResult
+from penchant.weak.command_settings import WeakLabel, WeakTrain
 
 if TYPE_CHECKING:
     from penchant.engine.generate import Sampling
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from penchant.models.load import load_policy
     from penchant.models.policy import Policy
     from penchant.models.reward import LearnedReward, load_reward_model
-    from penchant.pipelines.weak_runs import weak_label, weak_train
     from penchant.reports import report
+    from penchant.weak.label_and_train import weak_label, weak_train
 
 _LATER = {
     "BestOfN": "penchant.methods.best_of_n",
@@ -46,8 +47,8 @@ _LATER = {
     "load_policy": "penchant.models.load",
     "load_reward_model": "penchant.models.reward",
     "report": "penchant.reports",
-    "weak_label": "penchant.pipelines.weak_runs",
-    "weak_train": "penchant.pipelines.weak_runs",
+    "weak_label": "penchant.weak.label_and_train",
+    "weak_train": "penchant.weak.label_and_train",
 }
 
 __all__ = [

@@ -138,7 +138,7 @@ def _written(row: Any) -> list[str]:
 
 @pytest.mark.parametrize("name", PREFERENCES)
 def test_the_check_ends_as_training_does(name: str) -> None:
-    from penchant.cli import main
+    from penchant.cli.main import main
 
     expected = PREFERENCES[name]
     assert main(["data", "check", str(case(name))]) == (2 if isinstance(expected, str) else 0)

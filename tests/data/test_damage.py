@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from penchant.cli import main
+from penchant.cli.main import main
 from penchant.data import check_preferences, load_demonstrations, load_preferences, load_prompts, read_preferences
 from penchant.errors import InputError
 

@@ -291,7 +291,7 @@ def test_a_run_that_did_not_end_is_no_judge(tmp_path: Path) -> None:
 def test_a_judge_that_ends_the_program_is_an_error(
     tmp_path: Path, when: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from penchant.cli import main
+    from penchant.cli.main import main
 
     body = "import sys\nsys.exit(0)\n" if when == "import" else "import sys\ndef f(pairs):\n    sys.exit(0)\n"
     (tmp_path / "leaves.py").write_text(body)

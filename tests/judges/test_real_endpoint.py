@@ -22,11 +22,11 @@ import pytest
 from penchant.data.write import write_groups
 from penchant.errors import RunError
 from penchant.judges import VerdictStore
+from penchant.judges.compare.runs import judge
+from penchant.judges.compare.settings import JudgeConfig
 from penchant.judges.settings import Endpoint
 from penchant.judges.verdicts import read_verdict
 from penchant.models.builtin import built_in
-from penchant.pipelines.judge_runs import judge
-from penchant.pipelines.judge_settings import JudgeConfig
 from penchant.types import PromptGroup
 
 PAIRS = 4

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 import penchant as pt
-from penchant.cli import main
+from penchant.cli.main import main
 from penchant.data.layouts.unpaired import labels_of
 from penchant.engine.score import score_rows
 from penchant.reports.run.curves import panels

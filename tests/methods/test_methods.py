@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 import penchant as pt
-from penchant.cli import main
+from penchant.cli.main import main
 from penchant.methods import METHODS
 from penchant.train.settings import PolicyConfig
 

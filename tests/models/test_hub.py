@@ -15,8 +15,8 @@ from penchant.errors import InputError
 from penchant.models import hub
 from penchant.models.load import load_policy
 from penchant.models.settings import LoRA
-from penchant.pipelines import online_rlhf
 from penchant.rewards.content import model_content, reward_content
+from penchant.rounds import online_rlhf
 from penchant.types import PromptGroup, Response
 
 GROUPS = [PromptGroup("Ann went out.", (Response(" Ann sang."), Response(" It was sad.")))]

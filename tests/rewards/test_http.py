@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 import penchant as pt
-from penchant.cli import main
+from penchant.cli.main import main
 from penchant.digests import read_sums, write_sums
 from penchant.errors import InputError, RunError
 from penchant.rewards import checked_reward, load_reward, score_groups

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import penchant as pt
-from penchant.cli import main
+from penchant.cli.main import main
 from penchant.config import to_yaml
 from penchant.errors import InputError
 from penchant.studies.annotators import run_annotators

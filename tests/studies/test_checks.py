@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from old_folders import unpack
-from penchant.cli import main
+from penchant.cli.main import main
 
 
 @pytest.fixture

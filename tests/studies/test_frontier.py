@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from penchant.cli import main
+from penchant.cli.main import main
 from penchant.config import to_yaml
 from penchant.digests import read_sums
 from penchant.errors import InputError, RunError
@@ -546,7 +546,7 @@ def test_a_study_of_no_model_is_refused_before_it_begins(settings: dict[str, Any
 def test_help_and_mistakes_need_no_torch() -> None:
     """All in one process, whose start takes longer than they do."""
     check = (
-        "import json, sys\nfrom penchant.cli import main\n"
+        "import json, sys\nfrom penchant.cli.main import main\n"
         "for arguments in json.loads(sys.argv[1]):\n"
         "    print('----', flush=True)\n"
         "    try:\n        main(arguments)\n    except SystemExit as end:\n        print('code', end.code)\n"

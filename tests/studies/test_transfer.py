@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import penchant as pt
-from penchant.cli import main
+from penchant.cli.main import main
 from penchant.config import load_config, to_yaml
 from penchant.engine.generate import Sampling
 from penchant.engine.reference import Reference, sequence_kl

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from penchant.cli import main
+from penchant.cli.main import main
 from penchant.config import to_yaml
 from penchant.errors import InputError
 from penchant.metrics import pgr

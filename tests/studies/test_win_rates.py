@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from penchant.cli import main
+from penchant.cli.main import main
 from penchant.config import load_config, to_yaml
 from penchant.errors import InputError
 from penchant.judges.ask import Answer

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from old_folders import unpack
-from penchant.cli import main
+from penchant.cli.main import main
 from penchant.digests import SUMS
 from penchant.train import loop
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from penchant.cli import main
+from penchant.cli.main import main
 from penchant.data import load_preferences
 from penchant.errors import InputError
 from penchant.web.database import Database

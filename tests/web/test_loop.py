@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from penchant.cli import main
+from penchant.cli.main import main
 from penchant.data import load_preferences
 from penchant.errors import InputError
-from penchant.pipelines.agree_runs import agreement_numbers
-from penchant.pipelines.agree_settings import Agree
+from penchant.raters.agreement import agreement_numbers
+from penchant.raters.settings import Agree
 from penchant.types import Comparison
 
 

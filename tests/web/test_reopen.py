@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from old_folders import unpack
+from penchant.cli.collect import _removed_if_refused
 from penchant.data import load_preferences
 from penchant.errors import InputError
-from penchant.web.command import _removed_if_refused
 from penchant.web.database import Database, collection_of
 from penchant.web.reopen import KEPT
 from penchant.web.settings import Collect

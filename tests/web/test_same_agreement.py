@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from penchant.pipelines.agree_runs import agreement_numbers
-from penchant.pipelines.agree_settings import Agree
+from penchant.raters.agreement import agreement_numbers
+from penchant.raters.settings import Agree
 from penchant.web.summary import summarize
 
 

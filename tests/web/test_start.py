@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from penchant.cli import main
+from penchant.cli.main import main
 from penchant.errors import InputError, RunError
 from penchant.web.keys import load_keys
 from penchant.web.settings import Collect

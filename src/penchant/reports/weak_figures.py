@@ -24,9 +24,10 @@ from penchant.reports.kit.canvas import (
 from penchant.reports.kit.text import number, recorded, short
 from penchant.reports.weak_flow import flow_picture
 from penchant.reports.weak_words import legend, place
+from penchant.weak.figures import percent_axis, plot_curve, reliability_picture
 
 Numbers = Mapping[str, Any]
-APART, CLOSE = 0.13, (0.05, 0.005)
+APART = 0.13
 NAME, NARROW = 22, 15  # characters of a name at an axis, and of a line of one among several
 
 
@@ -124,20 +125,13 @@ def _accuracies(study: Numbers) -> Picture:
         return export(figure, "Accuracy of supervisor, student and ceiling", names)
 
 
-def _shares(axis: Any) -> None:
-    """Per cent at its ticks, with digits where these lie close. After all is drawn."""
-    low, high = axis.get_view_interval()
-    digits = sum(high - low < close for close in CLOSE)
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, digits)}%"))
-
-
 def _columns(axes: Any, study: Numbers) -> None:
     """A column for each supervisor and student, and shares."""
     names = _names(study, beside=True)
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.xaxis.set_major_locator(FixedLocator(range(len(names))))
     axes.set_xticklabels(names)
-    _shares(axes.yaxis)
+    percent_axis(axes.yaxis)
 
 
 def _agreements(study: Numbers) -> Picture:
@@ -209,31 +203,14 @@ def _naive_against(study: Numbers, x: Mapping[str, float]) -> tuple[Any, Any, li
         figure, axes = blank(5.4, 3.6)
         for index, name in enumerate(supervisors):
             own = [one for one in cells if one["weak"] == name]
-            _line(
+            plot_curve(
                 axes, 0, {x[one["strong"]]: one["student"] for one in own}, dash=run_style(index * len(RUN_COLORS))[1]
             )
             color, _, _ = run_style(names.index("supervisor"))  # what it would be without any generalization
             axes.axhline(own[0]["supervisor"]["value"], color=color, linewidth=0.9, linestyle=":")
-        _line(axes, names.index("ceiling"), {x[one["strong"]]: one["ceiling"] for one in cells})
-        _shares(axes.yaxis)
+        plot_curve(axes, names.index("ceiling"), {x[one["strong"]]: one["ceiling"] for one in cells})
+        percent_axis(axes.yaxis)
     return figure, axes, names
-
-
-def _line(
-    axes: Any, index: int, points: Mapping[float, Numbers], *, dash: str | None = None, label: str | None = None
-) -> None:
-    """Estimates by their place, in the style of that line."""
-    color, usual, marker = run_style(index)
-    x = sorted(points)
-    shown = [points[place] for place in x]
-    look: dict[str, Any] = {
-        "linestyle": dash or usual,
-        "marker": marker,
-        "markersize": 4,
-        "linewidth": 1.2,
-        "label": label,
-    }
-    axes.errorbar(x, [one["value"] for one in shown], yerr=error_arms(shown), color=color, **look)
 
 
 def _little(study: Numbers) -> Picture | None:
@@ -251,7 +228,7 @@ def _little(study: Numbers) -> Picture | None:
     with style():
         figure, axes = blank(5.4, 3.6)
         for index, (name, found) in enumerate(lines.items()):
-            _line(axes, index, found, label=f" {short(name, 2 * NAME)}")
+            plot_curve(axes, index, found, label=f" {short(name, 2 * NAME)}")
         axes.legend(fontsize=6.5)  # these are no losses, so the page's own legend does not tell them apart
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=":")
         axes.set_xscale("log")
@@ -269,20 +246,6 @@ def _reliability(study: Numbers) -> Picture | None:
     by_loss = {one["loss"]: one for one in reversed(cells)}  # of several supervisors the first
     curves = {loss: by_loss[loss]["reliability"] for loss in study["losses"] if loss in by_loss}
     return reliability_picture(curves, "How often students are right where they are so sure") if curves else None
-
-
-def reliability_picture(curves: Mapping[str, Sequence[Numbers]], title: str) -> Picture:
-    """Lines of accuracy against confidence, by name; where both are the same is dotted."""
-    with style():
-        figure, axes = blank(4.4, 3.6)
-        for index, curve in enumerate(curves.values()):
-            _line(axes, index, {each["confidence"]: each["accuracy"] for each in curve})
-        low = min(each["confidence"] for curve in curves.values() for each in curve)
-        axes.plot([low, 1], [low, 1], color=MUTED, linewidth=0.9, linestyle=":")
-        for axis in (axes.xaxis, axes.yaxis):
-            _shares(axis)
-        axes.set_xlabel("confidence", loc="right")
-        return export(figure, title, list(curves))
 
 
 def _training(study: Numbers) -> Picture | None:
@@ -310,5 +273,5 @@ def _training(study: Numbers) -> Picture | None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(FixedLocator([]))
         axes.set_xlabel(f"{about['curve_unit']} of training", loc="right")
-        _shares(axes.yaxis)
+        percent_axis(axes.yaxis)
         return export(figure, "Accuracy on the truth over training", study["losses"])

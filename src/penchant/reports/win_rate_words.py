@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penchant.data.layouts.registry import PREFERENCES
-from penchant.reports.kit.text import count, estimate, listing, number, recorded
+from penchant.reports.kit.text import count, estimate, listing, number, p_words, recorded
 from penchant.reports.study_words import as_estimate, turned
 from penchant.reports.transfer_words import method_name, shown_domain
 
@@ -79,11 +79,6 @@ def rate_at(study: Numbers, method: Numbers, domain: str, temperature: float | N
 def percent(numbers: Numbers) -> str:
     """Format a share with its interval."""
     return recorded(numbers, percent=True)
-
-
-def p_words(p: float) -> str:
-    """A p-value; small ones as a bound."""
-    return "p < 0.001" if p < 0.001 else f"p {number(p, 3)}"
 
 
 def _guesses(study: Numbers) -> str:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from penchant.judges.compare.figures import Point, win_rate_picture
+from penchant.judges.compare.page import RESULTS
 from penchant.models.builtin import described
-from penchant.reports.judge import RESULTS
 from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context
 from penchant.reports.kit.study_page import cell, shared_context, shared_facts
 from penchant.reports.kit.tables import Table
-from penchant.reports.kit.text import DASH, count, duration, folded, number
+from penchant.reports.kit.text import DASH, count, duration, folded, number, p_words
 from penchant.reports.transfer_words import method_name, shown_domain
-from penchant.reports.win_rate_figures import Point, win_rate_picture
-from penchant.reports.win_rate_words import MET, findings, headline, judge_words, p_words, rate_at
+from penchant.reports.win_rate_words import MET, findings, headline, judge_words, rate_at
 
 LABELS = {"dpo": "DPO", "ppo": "PPO"}
 """Of methods that papers report."""

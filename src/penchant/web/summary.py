@@ -11,12 +11,12 @@ from statistics import median
 
 from sqlmodel import Session, col, func, select
 
-from penchant.data.beside import Beside
 from penchant.data.layouts.own import read_penchant
-from penchant.data.ratings import Ratings, RatingsTable
 from penchant.metrics.agreement import agreement_between, krippendorff_alpha, pair_agreement
 from penchant.metrics.estimates import Coefficient, Estimate
 from penchant.metrics.intervals import cluster_mean
+from penchant.raters.ratings import Ratings, RatingsTable
+from penchant.raters.row_metadata import Beside
 from penchant.web.assignment import DONE, SKIPPED
 from penchant.web.export import Said, all_said, rows
 from penchant.web.tables import Annotator, Assignment, Entry, Item, Judgment

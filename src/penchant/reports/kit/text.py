@@ -114,6 +114,11 @@ def listing(items: Iterable[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
 
 
+def p_words(p: float) -> str:
+    """A p-value; small ones as a bound."""
+    return "p < 0.001" if p < 0.001 else f"p {number(p, 3)}"
+
+
 def duration(seconds: float) -> str:
     """`48 s`, `2 min 10 s`, `3 h 05 min`."""
     whole = round(seconds)

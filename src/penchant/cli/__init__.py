@@ -1,0 +1,1 @@
+"""The command line: `main` starts it, and one file holds one command."""

@@ -1,0 +1,113 @@
+"""The command line's `train`: a configuration from file and settings, a run, and what it came to."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from penchant.cli.early_imports import import_early
+from penchant.config import Config, file_and_overrides, load_config
+from penchant.digests import check_files
+from penchant.errors import InputError
+from penchant.methods import METHODS, train
+from penchant.rounds import ROUNDS
+from penchant.types import RunResult
+
+TRAINABLE = METHODS | ROUNDS
+INTERRUPTED = 130
+
+
+def add_train(commands: Any, parser_class: Any) -> None:
+    """Add `train` to the commands, whose parsers show `settings` in their help."""
+    parser = commands.add_parser("train", help="train a model by one of the methods")
+    methods = parser.add_subparsers(required=True, metavar="METHOD", dest="method", parser_class=parser_class)
+    for name, config in TRAINABLE.items():
+        summary = (config.__doc__ or "").strip().splitlines()[0]
+        method = methods.add_parser(name, help=summary, description=summary)
+        method.settings = config
+        method.add_argument("config", nargs="?", metavar="CONFIG.yaml", help="settings; key=value changes them")
+        method.add_argument("overrides", nargs="*", metavar="key=value", help="such as loss.beta=0.2 out=runs/b02")
+        method.add_argument("--resume", action="store_true", help="continue the interrupted run in out")
+        method.add_argument("--report", metavar="FILE.html", help="write a report when done")
+        method.set_defaults(run=_train)
+
+
+def _train(options: argparse.Namespace) -> int:
+    path, overrides = file_and_overrides(options.config, options.overrides)
+    if options.resume and path is None:
+        path = _saved_config(TRAINABLE[options.method], overrides)
+    config = load_config(TRAINABLE[options.method], Path(path) if path else None, overrides)
+    import_early("penchant.train.gradient_run", "transformers.modeling_utils")
+    result = train(config, resume=options.resume)
+    if int(os.environ.get("RANK", "0")) > 0:  # one of several processes, and not the one that writes
+        return 0
+    print(_summary(result))
+    if options.report:
+        from penchant.reports import report
+
+        print(f"report: {report([result], options.report)}")
+    if result.metrics["status"] == "interrupted":
+        print(f"continue with: penchant train {options.method} --resume out={result.path}")
+        return INTERRUPTED
+    return 0
+
+
+def _saved_config(method: type[Config], overrides: Sequence[str]) -> str:
+    """Return the file with the configuration of the run to resume.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    given = [text.removeprefix("out=").strip("'\"") for text in overrides if text.startswith("out=")]
+    if not given:
+        raise InputError("--resume needs the run directory: out=DIRECTORY")
+    saved = Path(given[-1]).expanduser() / "config.yaml"
+    if not saved.exists():
+        raise InputError(f"nothing to resume in {given[-1]}: it holds no config.yaml")
+    check_files(saved.parent, [saved.name])
+    try:
+        load_config(method, saved)
+    except InputError as error:
+        raise InputError(
+            f"{saved} is no configuration of a run: put back a good copy, or start a new run. {error}"
+        ) from error
+    return str(saved)
+
+
+def _summary(result: RunResult) -> str:
+    metrics = result.metrics
+    lines = [f"{result.method}: {metrics['status']} after {metrics['steps']} steps, {metrics['seconds']:.0f} s"]
+    first, final = metrics["first"] or {}, metrics["final"] or {}
+    if metrics["status"] == "interrupted" and final and final["step"] < metrics["steps"]:
+        when = f"step {final['step']}" if final["step"] else "the start"
+        lines.append(
+            f"  not evaluated since {when}: what the last steps changed is not known (see evaluate.every_steps)"
+        )
+        final = {}
+    for name in ("accuracy", "label_accuracy", "loss", "margin"):
+        if name in final.get("held_out", {}):
+            lines.append(
+                f"  held-out {name.replace('_', ' ')}: {_change(first['held_out'][name], final['held_out'][name])}"
+            )
+    if "longest_wins" in final.get("held_out", {}):
+        lines.append(f"  (the longer response wins: {_shown(final['held_out']['longest_wins'])})")
+    if "samples" in final:
+        policy, reference = final["samples"]["policy"], final["samples"]["reference"]
+        if "reward" in policy:
+            lines.append(f"  reward: {_change(reference['reward'], policy['reward'])}")
+        lines.append(f"  KL to the reference: {_shown(policy['kl_nats'])} nats")
+    lines += [f"  warning: {warning}" for warning in metrics["warnings"]]
+    return "\n".join([*lines, f"run directory: {result.path}"])
+
+
+def _shown(estimate: dict[str, Any]) -> str:
+    from penchant.reports.kit.text import recorded
+
+    return recorded(estimate, decimals=3)
+
+
+def _change(before: dict[str, Any], after: dict[str, Any]) -> str:
+    return f"{_shown(before)} -> {_shown(after)}"

@@ -1,0 +1,1 @@
+"""`penchant judge`: whose responses win, by a judge."""

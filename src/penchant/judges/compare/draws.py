@@ -1,0 +1,108 @@
+"""Responses of a run at several temperatures, drawn from its checkpoint and kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from penchant.data.load import load_prompts
+from penchant.data.write import write_groups
+from penchant.engine.generate import Sampling
+from penchant.errors import InputError, RunError
+from penchant.judges.compare.settings import JudgeConfig
+from penchant.judges.compare.sources import Responses, last_samples, responses, run_at, shown
+from penchant.judges.contract import digest
+from penchant.models.load import load_policy
+from penchant.models.settings import ModelConfig
+from penchant.rewards.content import model_content
+from penchant.runs.progress import progress_bar
+from penchant.runs.read import Run
+from penchant.types import Prompt, prompt_text
+
+CONVERSATION = re.compile(r"(system|user|assistant): ")
+"""How the text of a prompt begins that had several turns."""
+
+
+def drawn(config: JudgeConfig, place: str) -> dict[float, Responses]:
+    """A run's responses at each temperature, drawn from its checkpoint, or from an earlier call's files in `drawn`.
+
+    The prompts are those of the run's samples unless the configuration names others; so are length, top-k and top-p.
+    At temperature 0 there is one a prompt, as the likeliest tokens are the same each time.
+
+    Raises:
+        InputError: no run directory, one without a checkpoint, samples or settings, or a prompt without room.
+        RunError: the disk is full.
+    """
+    if not Path(place).expanduser().is_dir():
+        raise InputError(f"{place} is no run directory, and temperatures need its checkpoint: name a run that trained")
+    run = run_at(place)
+    checkpoint = run.path / "checkpoint"
+    if not (checkpoint / "config.json").is_file() and not (checkpoint / "adapter_config.json").is_file():
+        raise InputError(f"{place} has no checkpoint to draw from: let the run end, or judge it without temperatures")
+    prompts = _prompts(config, run)[: config.limit]
+    made = {temperature: _sampling(config, run, temperature) for temperature in config.temperatures}
+    content = digest(
+        str(run.path.resolve()),
+        model_content(str(checkpoint)),
+        *map(prompt_text, prompts),
+        str(run.setting("data", "template")),
+    )
+    folder = Path(config.out).expanduser() / "drawn"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot write into {config.out}: {error.strerror}") from error
+    files = {
+        temperature: folder / f"{temperature:g}-{digest(content, repr(sampling))[:12]}.jsonl"
+        for temperature, sampling in made.items()
+    }
+    if missing := [temperature for temperature, file in files.items() if not file.is_file()]:
+        _draw(run, config, prompts, {files[temperature]: made[temperature] for temperature in missing})
+    return {temperature: responses(str(file)) for temperature, file in files.items()}
+
+
+def _prompts(config: JudgeConfig, run: Run) -> list[Prompt]:
+    if config.prompts is not None:
+        return [group.prompt for group in load_prompts(config.prompts)]
+    texts = [row.prompt for row in last_samples(run)]
+    if not texts:
+        raise InputError(f"{run.path} has no samples to take the prompts of: name a file with `prompts`")
+    if turns := [text for text in texts if CONVERSATION.match(text)]:
+        raise InputError(
+            f"{run.path}: prompts are conversations, whose turns its samples do not keep apart ({shown(turns[0])}): "
+            "name the file that has them with `prompts`"
+        )
+    return list(texts)
+
+
+def _sampling(config: JudgeConfig, run: Run, temperature: float) -> Sampling:
+    own = run.setting("evaluate", "samples")
+    settings: Mapping[str, Any] = own if isinstance(own, Mapping) else {}
+    limit = config.max_new_tokens or settings.get("max_new_tokens")
+    if limit is None:
+        raise InputError(f"{run.path} does not say how long its samples were: set `max_new_tokens`")
+    n = config.n if temperature > 0 else 1
+    return Sampling(n, temperature, limit, settings.get("top_k", 0), settings.get("top_p", 1.0), config.seed)
+
+
+def _draw(run: Run, config: JudgeConfig, prompts: Sequence[Prompt], wanted: Mapping[Path, Sampling]) -> None:
+    """Draw what is wanted, a file at a time, each of which appears only when it is whole."""
+    own = run.setting("model")
+    kept = {key: own[key] for key in ("dtype", "sampler") if isinstance(own, Mapping) and key in own}
+    model = ModelConfig(
+        name=str(run.path / "checkpoint"),
+        device=config.device,
+        trust_remote_code=config.trust_remote_code,  # never the run's own word: it may be downloaded
+        **kept,
+    )
+    policy = load_policy(model, template=run.setting("data", "template") or "auto")
+    for file, sampling in wanted.items():
+        if long := [prompt for prompt in prompts if not policy.has_room(prompt, sampling.max_new_tokens)]:
+            raise InputError(
+                f"{len(long)} prompts leave no room for {sampling.max_new_tokens} tokens in the context of "
+                f"{policy.context} of {run.path}, the first: {shown(prompt_text(long[0]))}. Lower `max_new_tokens`"
+            )
+        with progress_bar("sampling", len(prompts) * sampling.n, "samples") as advance:
+            write_groups(policy.sample(prompts, sampling, progress=advance), file)

@@ -1,0 +1,237 @@
+"""From responses of several sources to pairs, from pairs to verdicts, and from verdicts to who wins."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, islice
+from pathlib import Path
+from typing import Any
+
+from penchant.errors import InputError, RunError
+from penchant.files import read_json, write_atomically
+from penchant.judges import Answer, Question, VerdictStore, ask, make_judge
+from penchant.judges.ask import Calls, make_calls, plan_calls
+from penchant.judges.compare.page import judge_page
+from penchant.judges.compare.settings import JudgeConfig
+from penchant.judges.compare.sources import Responses, opponents, responses, shown
+from penchant.judges.contract import Judge
+from penchant.judges.prompts import load_template
+from penchant.judges.settings import Endpoint, Longest, Random, endpoints_of
+from penchant.judges.summary import summarize
+from penchant.metrics.win_rate import Difference, holm, paired_difference
+from penchant.runs.provenance import surroundings
+
+log = logging.getLogger("penchant")
+
+READ = 1
+"""Pairs of each outcome to read, of each run and temperature; three times as many without temperatures."""
+LEVEL = 0.95  # of every interval here, as `cluster_mean` makes them
+
+
+@dataclass(frozen=True)
+class Source:
+    """Responses that are judged: where they are from, what that is called, and the temperature if drawn anew."""
+
+    place: str
+    run: str
+    temperature: float | None
+    texts: Responses
+
+
+def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """Judge; everything lands in the folder. Returns the content of `judge.json`.
+
+    Args:
+        tell: hears what an endpoint will be asked, before it is.
+
+    Raises:
+        InputError: sources that cannot be read, or whose prompts differ; what would fail for all calls.
+        RunError: nobody answers, or the disk is full. Verdicts that came before are kept.
+    """
+    sources = _sources(config)
+    met = opponents(config)
+    pairs = {name: _pairs(config, name, one.texts, met[one.place]) for name, one in sources.items()}
+    folder = Path(config.out).expanduser()
+    every = [pair for of in pairs.values() for pair in of]
+    judge = make_judge(config.judge)  # before the store, so that a judge that is refused leaves no folder
+    with VerdictStore(folder / "judgments.sqlite") as store:
+        asked = _by_source(_ask(config, judge, every, store, tell), pairs)
+    beside = {
+        baseline.name: {
+            name: summarize(answers)["win_rate"]
+            for name, answers in _by_source(ask(make_judge(baseline), every, orders=config.orders), pairs).items()
+        }
+        for baseline in ((Longest(), Random()) if config.baselines else ())
+    }
+    temperatures = {name: one.temperature for name, one in sources.items()}
+    numbers = {
+        "method": config.method,
+        "level": LEVEL,
+        "config": config.recorded(),
+        "against": Path(config.against).name,
+        "prompts": len({pair.prompt for pair in next(iter(pairs.values()))}),
+        "methods": {
+            name: {"run": sources[name].run, "temperature": temperatures[name], **summarize(answers)}
+            for name, answers in asked.items()
+        },
+        "baselines": beside,
+        "tests": _tests(asked, temperatures),
+        "examples": {
+            name: _examples(answers, READ if config.temperatures else 3 * READ) for name, answers in asked.items()
+        },
+        "provenance": surroundings(),
+    }
+    _warn_of_another(folder, numbers)
+    try:
+        write_atomically(folder / "judge.json", (json.dumps(numbers, ensure_ascii=True, indent=1) + "\n").encode())
+    except OSError as error:
+        raise RunError(f"cannot write into {folder}: {error.strerror}; the verdicts are kept") from error
+    judge_page(numbers, folder)
+    return numbers
+
+
+def _warn_of_another(folder: Path, numbers: Mapping[str, Any]) -> None:
+    """Say so where the report of another comparison is about to be replaced."""
+    try:
+        before = read_json(folder / "judge.json")
+        told = list(before["methods"]), before["against"]
+    except (OSError, ValueError, KeyError, TypeError):  # none, or none that says what it compared
+        return
+    if told != (list(numbers["methods"]), numbers["against"]):
+        log.warning(
+            f"{folder / 'judge.json'} and its page compared {', '.join(told[0])} with {told[1]}; they are "
+            "replaced, and the verdicts are kept. Give another `out` to keep both"
+        )
+
+
+def _ask(
+    config: JudgeConfig,
+    judge: Judge,
+    pairs: Sequence[Question],
+    store: VerdictStore,
+    tell: Callable[[str], None] | None,
+) -> list[Answer]:
+    """Ask the judge what the store does not hold yet, after saying how much that is.
+
+    Raises:
+        RunError: every call failed.
+    """
+    calls = plan_calls(
+        judge, pairs, store=store, orders=config.orders, max_calls=config.max_calls, ask_again=config.ask_again
+    )
+    if tell is not None and (endpoints := list(endpoints_of(config.judge))):
+        tell(_estimate(endpoints, calls))
+    answers = make_calls(calls)
+    _refuse_failures_alone(answers)
+    return answers
+
+
+def _by_source(answers: Sequence[Answer], pairs: Mapping[str, Sequence[Question]]) -> dict[str, list[Answer]]:
+    """Return the answers to everyone's pairs, which were asked all at once, so that `max_calls` is of all together."""
+    following = iter(answers)
+    return {name: list(islice(following, len(of))) for name, of in pairs.items()}
+
+
+def _refuse_failures_alone(answers: Sequence[Answer]) -> None:
+    """Refuse to report a comparison in which every call failed.
+
+    Raises:
+        RunError: no answer came to any question; with what the first call failed of.
+    """
+    verdicts = [verdict for answer in answers for verdict in (answer.first, answer.second) if verdict is not None]
+    failed = [verdict for verdict in verdicts if not verdict.final and verdict.transcript.startswith("failed: ")]
+    if failed and len(failed) == len(verdicts):
+        raise RunError(
+            f"all {len(failed)} calls of the judge failed, so there is nothing to report. The first "
+            f"{failed[0].transcript.rstrip('.')}. Correct what it names, and give the same command again"
+        )
+
+
+def _estimate(endpoints: Sequence[Endpoint], calls: Calls) -> str:
+    """Return what a run will ask of endpoints: calls that will be made, without those whose verdicts are stored."""
+    letters = sum(len(load_template(one.template).ask(asked)) for one in endpoints for asked in calls.missing)
+    known = f"; {len(calls.known):,} verdicts are known already" if calls.known else ""
+    left = f" (another {calls.left * len(endpoints):,} are left to another run)" if calls.left else ""
+    return f"{len(calls.missing) * len(endpoints):,} calls{left}, about {letters // 4:,} tokens to read{known}"
+
+
+def _sources(config: JudgeConfig) -> dict[str, Source]:
+    """Whose responses are judged, by the name that the results have for them."""
+    found: dict[str, Source] = {}
+    for place in config.responses:
+        run = _name(place, config.responses)
+        if config.temperatures:
+            from penchant.judges.compare.draws import drawn  # brings torch
+
+            for temperature, texts in drawn(config, place).items():
+                found[f"{run} at {temperature:g}"] = Source(place, run, temperature, texts)
+        else:
+            found[run] = Source(place, run, None, responses(place))
+    return found
+
+
+def _name(place: str, places: Sequence[str]) -> str:
+    short = Path(place).name or place
+    return short if sum(Path(other).name == short for other in places) == 1 else place
+
+
+def _pairs(config: JudgeConfig, name: str, own: Responses, theirs: Responses) -> list[Question]:
+    """The pairs of one source; the same prompts on both sides, where the other is not a data set of more and nobody
+    chose which prompts to draw for."""
+    missing = [prompt for prompt in own if prompt not in theirs]
+    chosen = config.against == "chosen" or bool(config.temperatures)
+    extra = [] if chosen else [prompt for prompt in theirs if prompt not in own]
+    if missing or extra:
+        said = (
+            [f"{len(missing)} of its prompts are missing in the other, the first: {shown(missing[0])}"]
+            if missing
+            else []
+        )
+        said += [f"{len(extra)} prompts of the other are missing in it, the first: {shown(extra[0])}"] if extra else []
+        raise InputError(f"{name} and {config.against} are not about the same prompts: {'; '.join(said)}")
+    prompts = list(own)[: config.limit]
+    return [
+        Question(prompt, mine, other)
+        for prompt in prompts
+        for mine, other in zip(own[prompt][: config.n], theirs[prompt][: config.n], strict=False)
+    ]
+
+
+def _tests(asked: Mapping[str, Sequence[Answer]], temperatures: Mapping[str, float | None]) -> list[dict[str, Any]]:
+    """Between the methods, two by two, on the pairs that both have, at the same temperature."""
+    found: dict[tuple[str, str], Difference] = {}
+    for one, other in combinations(asked, 2):
+        if temperatures[one] != temperatures[other]:
+            continue
+        own, theirs = ([(answer.asked.prompt, answer.outcome) for answer in asked[name]] for name in (one, other))
+        if [prompt for prompt, _ in own] != [prompt for prompt, _ in theirs]:
+            continue  # other prompts, or another number of responses: nothing to pair
+        first, second = ([outcome for _, outcome in of] for of in (own, theirs))
+        if any(set(outcomes) == {"unparseable"} for outcomes in (first, second)):
+            continue  # a judge without a verdict says nothing of a difference
+        found[one, other] = paired_difference(first, second, [prompt for prompt, _ in own])
+    adjusted = holm({f"{number}": difference.p for number, difference in enumerate(found.values())})
+    return [
+        {
+            "one": one,
+            "other": other,
+            "difference": difference.estimate.as_dict(),
+            "p": difference.p,
+            "p_holm": adjusted[f"{number}"],
+        }
+        for number, ((one, other), difference) in enumerate(found.items())
+    ]
+
+
+def _examples(answers: Sequence[Answer], each: int) -> list[dict[str, str]]:
+    """The first so many of each outcome, to read; `said` and `said_swapped` are what the judge said in each order."""
+    found: list[dict[str, str]] = []
+    for outcome in ("a", "b", "tie", "unparseable"):
+        for answer in [answer for answer in answers if answer.outcome == outcome][:each]:
+            asked, verdicts = answer.asked, {"said": answer.first, "said_swapped": answer.second}
+            words = {key: verdict.transcript if verdict else "" for key, verdict in verdicts.items()}
+            found.append({"outcome": outcome, "prompt": asked.prompt, "a": asked.a, "b": asked.b, **words})
+    return found

@@ -1,0 +1,77 @@
+"""Whose responses are judged, and whom they meet: last samples of runs and of their references, or files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from penchant.data.load import load_preferences, load_responses
+from penchant.errors import InputError
+from penchant.judges.compare.settings import JudgeConfig
+from penchant.models.finished import check_finished
+from penchant.runs.read import Run, SampledPrompt, read_runs
+from penchant.types import prompt_text
+
+Responses = Mapping[str, Sequence[str]]
+"""The texts of each prompt, in order."""
+
+
+def responses(place: str, *, reference: bool = False) -> Responses:
+    """Texts by prompt, of a run's last samples (or its reference's) or of a file; one that came twice is there twice.
+
+    Raises:
+        InputError: nothing to read there, or a prompt without a response.
+    """
+    if Path(place).expanduser().is_dir():
+        rows = last_samples(run_at(place))
+        found = {row.prompt: [draw.text for draw in (row.reference if reference else row.policy)] for row in rows}
+        found = {prompt: texts for prompt, texts in found.items() if texts}
+        if not found:
+            what = "samples of its reference" if reference else "samples"
+            raise InputError(f"{place} has no {what}: train with `evaluate.samples`, or use `penchant sample`")
+        return found
+    groups = load_responses(place)
+    found = {prompt_text(g.prompt): [r.text for r in g.responses for _ in range(r.count)] for g in groups}
+    if empty := [prompt for prompt, texts in found.items() if not texts]:
+        raise InputError(f"{place}: {len(empty)} prompts have no response, the first: {shown(empty[0])}")
+    return found
+
+
+def opponents(config: JudgeConfig) -> dict[str, Responses]:
+    """Whom each place's responses meet, by place.
+
+    Raises:
+        InputError: a file has no reference, `chosen` has no data, or nothing can be read.
+    """
+    if config.against == "reference":
+        if files := [place for place in config.responses if not Path(place).expanduser().is_dir()]:
+            raise InputError(f"{files[0]} is no run directory and has no reference: say `against`")
+        return {place: responses(place, reference=True) for place in config.responses}
+    if config.against == "chosen":
+        if config.data is None:
+            raise InputError("against=chosen needs `data`: the preferences whose chosen responses are met")
+        chosen: dict[str, list[str]] = {}
+        for group in load_preferences(config.data, ties="drop"):
+            best = [group.responses[one.winner].text for one in group.comparisons]
+            chosen[prompt_text(group.prompt)] = list(dict.fromkeys(best))
+        return dict.fromkeys(config.responses, chosen)
+    return dict.fromkeys(config.responses, responses(config.against))
+
+
+def shown(text: str) -> str:
+    """The beginning of a text, in one line, for a message."""
+    one_line = " ".join(text.split())
+    return repr(one_line if len(one_line) <= 60 else f"{one_line[:59]}…")
+
+
+def run_at(place: str) -> Run:
+    """Return the run in a folder. Raises InputError where there is none, or one that did not come to its end."""
+    run = read_runs([Path(place).expanduser()])[0]
+    check_finished(run.path, "judged")
+    return run
+
+
+def last_samples(run: Run) -> list[SampledPrompt]:
+    """What it sampled at the last step at which it did."""
+    last = max((row.step for row in run.samples), default=0)
+    return [row for row in run.samples if row.step == last]

@@ -1,0 +1,1 @@
+"""`penchant agree`: how far people and judges agree."""

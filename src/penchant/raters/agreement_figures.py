@@ -1,0 +1,97 @@
+"""The figures of raters' agreement: heat-maps of every two, and agreement by difference in length and by topic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+
+from penchant.raters.breakdown_page import topic_name
+from penchant.reports.kit.canvas import INK, MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
+from penchant.reports.kit.page import Numbers
+from penchant.reports.kit.text import number, recorded, short
+
+MOST = 12  # raters in a heat-map
+SAME = "Two raters say the same"
+MARKS: dict[str, Any] = {"color": RUN_COLORS[0][0], "marker": "o", "markersize": 5, "linestyle": "none"}
+DEEPEST = 0.55  # opacity at full agreement: ink stays readable on it
+
+
+def agreement_pictures(numbers: Numbers) -> dict[str, Picture]:
+    """The figures by key."""
+    pictures = {
+        "kappa": _heat(numbers, "kappa", "Cohen's kappa"),
+        "raw": _heat(numbers, "raw", "Share of the same verdicts"),
+    }
+    lengths = [(_range(row), row["agreement"]) for row in numbers["lengths"]]
+    pictures |= _kinds("lengths", lengths, f"{SAME}, by difference in length")
+    if numbers["topics"]:
+        rows = numbers["topics"]["rows"]
+        named = [(topic_name(row, numbers["topics"], 28), row["agreement"]) for row in rows]
+        pictures |= _kinds("topics", named, f"{SAME}, by topic")
+    return pictures
+
+
+def _heat(numbers: Numbers, key: str, title: str) -> Picture:
+    """Each cell with its number and interval; the deeper, the more agreement; worse than chance in another colour."""
+    ranked = sorted(numbers["raters"], key=lambda rater: -rater["judged"])[:MOST]
+    names = [rater["name"] for rater in numbers["raters"] if rater in ranked]
+    if len(names) < len(numbers["raters"]):
+        title = f"{title}: the {len(names)} who judged most"
+    found = {(pair["one"], pair["other"]): pair[key] for pair in numbers["pairs"]}
+    size = min(max(3.2, 0.75 + 0.62 * len(names)), 4.6)  # half a page wide: more cells are smaller ones
+    with style():
+        figure, axes = blank(size + 1.2, size)
+        for row, one in enumerate(names):
+            for column, other in enumerate(names):
+                cell = found.get((one, other)) or found.get((other, one))
+                if cell is not None:
+                    _cell(axes, column, row, cell, percent=key == "raw", small=len(names) > 6)
+        axes.set_xlim(-0.5, len(names) - 0.5)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.grid(visible=False)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        labels = [f" {short(name, 18 if len(names) < 7 else 12)}" for name in names]
+        turned = len(names) > 3
+        axes.set_xticks(range(len(names)), labels, rotation=30 if turned else 0, ha="right" if turned else "center")
+        axes.set_yticks(range(len(names)), labels)
+        return export(figure, title, [])
+
+
+def _cell(axes: Any, x: int, y: int, cell: Numbers, *, percent: bool, small: bool) -> None:
+    value = cell["value"]
+    if value is None:
+        axes.text(x, y, "–", ha="center", va="center", color=MUTED)
+        return
+    color = RUN_COLORS[0 if value >= 0 else 1][0]
+    box = Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, facecolor=color, alpha=DEEPEST * min(abs(value), 1), linewidth=0)
+    axes.add_patch(box)
+    shown, _, ends = recorded(cell, percent=percent, decimals=0 if percent else 2).partition(" ")
+    bare = small or cell["low"] is None
+    axes.text(x, y - (0 if bare else 0.1), shown, ha="center", va="center", color=INK, fontsize=6.5 if small else 9)
+    if not bare:
+        axes.text(x, y + 0.2, ends, ha="center", va="center", color=INK, fontsize=6.5)
+
+
+def _kinds(key: str, named: list[tuple[str, Numbers]], title: str) -> dict[str, Picture]:
+    """Agreement on kinds of comparisons, one below the other; nothing where there are fewer than two."""
+    known = [(name, agreed) for name, agreed in named if agreed["value"] is not None]
+    if len(known) < 2:
+        return {}
+    agreed = [each for _, each in known]
+    with style():
+        figure, axes = blank(4.6, max(2.4, 0.9 + 0.24 * len(known)))
+        axes.errorbar([each["value"] for each in agreed], range(len(known)), xerr=error_arms(agreed), **MARKS)
+        axes.yaxis.set_major_locator(FixedLocator(range(len(known))))
+        axes.set_yticklabels([f" {name}" for name, _ in known])
+        axes.set_ylim(len(known) - 0.5, -0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 4, 5, 10]))  # no 2.5%, which would read 3%
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        return {key: export(figure, title, [])}
+
+
+def _range(row: Numbers) -> str:
+    least, most = number(row["least"], 0), number(row["most"], 0)
+    return least if least == most else f"{least}–{most}"

@@ -1,0 +1,1 @@
+"""`penchant rank`: strengths from comparisons or rankings."""

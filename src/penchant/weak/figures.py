@@ -1,0 +1,61 @@
+"""Figures that `penchant weak train` and the weak-to-strong study share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.ticker import FuncFormatter
+
+from penchant.reports.kit.canvas import (
+    MUTED,
+    Picture,
+    blank,
+    error_arms,
+    export,
+    run_style,
+    style,
+)
+from penchant.reports.kit.text import number
+
+Numbers = Mapping[str, Any]
+CLOSE = (0.05, 0.005)
+"""Widths of an axis below which its ticks need one more digit each."""
+
+
+def reliability_picture(curves: Mapping[str, Sequence[Numbers]], title: str) -> Picture:
+    """Lines of accuracy against confidence, by name; where both are the same is dotted."""
+    with style():
+        figure, axes = blank(4.4, 3.6)
+        for index, curve in enumerate(curves.values()):
+            plot_curve(axes, index, {each["confidence"]: each["accuracy"] for each in curve})
+        low = min(each["confidence"] for curve in curves.values() for each in curve)
+        axes.plot([low, 1], [low, 1], color=MUTED, linewidth=0.9, linestyle=":")
+        for axis in (axes.xaxis, axes.yaxis):
+            percent_axis(axis)
+        axes.set_xlabel("confidence", loc="right")
+        return export(figure, title, list(curves))
+
+
+def plot_curve(
+    axes: Any, index: int, points: Mapping[float, Numbers], *, dash: str | None = None, label: str | None = None
+) -> None:
+    """Estimates by their place, in the style of that line."""
+    color, usual, marker = run_style(index)
+    x = sorted(points)
+    shown = [points[place] for place in x]
+    look: dict[str, Any] = {
+        "linestyle": dash or usual,
+        "marker": marker,
+        "markersize": 4,
+        "linewidth": 1.2,
+        "label": label,
+    }
+    axes.errorbar(x, [one["value"] for one in shown], yerr=error_arms(shown), color=color, **look)
+
+
+def percent_axis(axis: Any) -> None:
+    """Per cent at its ticks, with digits where these lie close. After all is drawn."""
+    low, high = axis.get_view_interval()
+    digits = sum(high - low < close for close in CLOSE)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, digits)}%"))

@@ -1,0 +1,104 @@
+"""The page of strengths: its numbers, its sentences, hostile text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from penchant.raters.ranking.page import MOST, strengths_page
+from penchant.raters.ranking.words import findings, headline
+
+HOSTILE = "<script>alert(1)</script> \u202egnp $\\frac{"
+
+
+def made_up(names: tuple[str, ...] = ("one", "two"), **changes: Any) -> dict[str, Any]:
+    """Numbers as `rank` writes them."""
+    items = []
+    for place, name in enumerate(names):
+        strength = {"value": 0.5 - place, "low": 0.2 - place, "high": 0.8 - place, "n": 20, "clusters": 9}
+        elo = {**strength, "value": 1087 - 174 * place, "low": 1035 - 174 * place, "high": 1139 - 174 * place}
+        places = (place + 1, place + 1)
+        items.append({"name": name, "strength": strength, "elo": elo, "places": places, "wins": 12.5, "losses": 7.5})
+    return {
+        "method": "rank",
+        "file": "prefs.jsonl",
+        "provenance": {"command": f"penchant rank {HOSTILE}", "versions": {"penchant": "0.3"}, "seed": None},
+        "by": "models",
+        "fit": "bradley-terry",
+        "prior": 0.0,
+        "level": 0.95,
+        "resampled": "prompts",
+        "comparisons": 20,
+        "rankings": None,
+        "ties": 1,
+        "skipped_rows": 3,
+        "against_itself": 2,
+        "unranked": 0,
+        "unmet": [],
+        "reason": "",
+        "items": items,
+        "wins": [[0.0 if one == other else 12.5 for other in names] for one in names],
+    } | changes
+
+
+def test_the_page_has_the_numbers(tmp_path: Path) -> None:
+    strengths_page(made_up(), tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    for words in (
+        "Who wins: 2 models",
+        "1. one",
+        "1,087",
+        "12.5 of 25",
+        "3 rows that cannot be used",
+        "resample prompts",
+    ):
+        assert words in html
+    assert (tmp_path / "figures" / "strengths.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    strengths_page(made_up((HOSTILE, "two"), file=HOSTILE), tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    assert "<script" not in html
+    assert "\u202e" not in html
+
+
+def test_the_headline_says_how_firm_the_first_place_is() -> None:
+    numbers = made_up()
+    assert headline(numbers)[0] == "one comes first, and no other may be first as well."
+    numbers["items"][1]["places"] = (1, 2)
+    assert headline(numbers)[0] == "one comes first, but 1 other may be first as well."
+    numbers["items"][0]["places"] = None
+    assert "nobody knows how firmly" in headline(numbers)[0]
+
+
+def test_a_prior_and_missing_intervals_are_told() -> None:
+    said = " ".join(findings(made_up(prior=0.5, reason="one prompt tells nothing of the spread")))
+    assert "virtual ties" in said
+    assert "There are no intervals: one prompt tells nothing of the spread." in said
+
+
+def test_rankings_and_annotators_say_what_their_strengths_are(tmp_path: Path) -> None:
+    strengths_page(made_up(fit="plackett-luce", rankings=5, ties=0, unranked=4), tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    for words in ("Plackett and Luce", "5 rankings, which are 20 comparisons", "4 rows that are no rankings"):
+        assert words in html
+    assert "half a win" not in html
+    strengths_page(made_up(by="annotators", unmet=[HOSTILE]), tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    for words in (
+        "Who is with the others: 2 annotators",
+        "20 times that of two annotators exactly one was with the majority of the others",
+        "The strong are with the others, not in the right",
+        "annotators who met nobody",
+    ):
+        assert words in html
+    assert "<script" not in html
+
+
+def test_many_models_are_cut_in_the_figure_and_all_in_the_table(tmp_path: Path) -> None:
+    strengths_page(made_up(tuple(f"model {n}" for n in range(MOST + 2))), tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    assert f"the strongest {MOST}" in html
+    assert f"{MOST + 2}. model {MOST + 1}" in html
+    assert "Who beat whom" not in html
