@@ -27,9 +27,9 @@ import torch
 
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
-from penchant.studies.weak_grid import weak_grid
-from penchant.studies.weak_settings import WeakToStrongConfig
-from penchant.studies.weak_to_strong import run_weak_to_strong
+from penchant.studies.core.study import run_study
+from penchant.studies.weak_to_strong.grid import weak_grid
+from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 from penchant.tasks import halves, load_task
 from penchant.tasks.load import data_folder
 from penchant.weak.classifiers import make_classifier
@@ -118,7 +118,7 @@ def main() -> None:
         config = settings(options, Path(folder) / "study")
         stages = sum(len(grid.tasks()) for grid in weak_grid(config))
         began = time.perf_counter()
-        result = run_weak_to_strong(config)
+        result = run_study(config)
         ours = time.perf_counter() - began
         found = {(c["weak"], c["strong"], c["loss"]): c["student"]["value"] for c in result.numbers["cells"]}
     seconds: dict[str, dict[tuple[int, int], list[float]]] = {"penchant": {}, "padded": {}}

@@ -26,8 +26,8 @@ from pretraining.shapes import CONTEXT  # noqa: E402
 
 from penchant.config import to_yaml  # noqa: E402
 from penchant.errors import PenchantError  # noqa: E402
-from penchant.studies.weak_settings import WeakToStrongConfig  # noqa: E402
-from penchant.studies.weak_stages import texts_of  # noqa: E402
+from penchant.studies.weak_to_strong.settings import WeakToStrongConfig  # noqa: E402
+from penchant.studies.weak_to_strong.stages import texts_of  # noqa: E402
 from penchant.tasks import load_task  # noqa: E402
 
 LOOK_AT = 200

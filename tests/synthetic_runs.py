@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from penchant.metrics import cluster_mean
-from penchant.reports.study import study_report
+from penchant.studies.core.report import study_report
 
 OPENINGS = [
     "The first half hour of this film is",

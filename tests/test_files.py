@@ -159,7 +159,7 @@ def test_no_writer_follows_a_planted_link(
     """Under the name itself, and under the temporary one beside it."""
     from penchant.cli.data import write_text as write_report
     from penchant.reports.kit import page as plain_page
-    from penchant.studies.records import write_text
+    from penchant.studies.core.records import write_text
     from penchant.weak.contract import write_kind
     from penchant.weak.rows import LabelledRows, write_labels
 

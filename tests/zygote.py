@@ -22,7 +22,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from penchant.studies import worker_server
+from penchant.studies.core import fork_server as worker_server
 
 CLIENT = """#!{python} -SE
 import json, os, socket, sys

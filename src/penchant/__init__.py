@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from penchant.models.load import load_policy
     from penchant.models.policy import Policy
     from penchant.models.reward import LearnedReward, load_reward_model
-    from penchant.reports import report
+    from penchant.studies.report import report
     from penchant.weak.label_and_train import weak_label, weak_train
 
 _LATER = {
@@ -46,7 +46,7 @@ _LATER = {
     "Sampling": "penchant.engine.generate",
     "load_policy": "penchant.models.load",
     "load_reward_model": "penchant.models.reward",
-    "report": "penchant.reports",
+    "report": "penchant.studies.report",
     "weak_label": "penchant.weak.label_and_train",
     "weak_train": "penchant.weak.label_and_train",
 }

@@ -6,6 +6,9 @@ and exits with 2.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class PenchantError(Exception):
     """Base of every error that Penchant raises on purpose. `str(error)` is a complete message for the user."""
@@ -25,3 +28,9 @@ class MissingExtra(InputError):
 
 class RunError(PenchantError, RuntimeError):
     """A run that had to stop: a non-finite loss, a full disk, a reference that does not fit its table."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean NAME?" with the nearest known name, or nothing where none is near."""
+    near = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from penchant.studies import FrontierConfig
-from penchant.studies.workers import Workers
+from penchant.studies.core.executor import Workers
+from penchant.studies.frontier.settings import FrontierConfig
 
 REWARD = '''"""How much of a response is letters."""
 

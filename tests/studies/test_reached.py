@@ -12,26 +12,21 @@ from typing import Any
 import pytest
 
 from called_modules import called_modules
-from penchant import source
 from penchant.files import make_folder
-from penchant.source import ENTRIES, reached
-from penchant.studies.address import stage_reach
-from penchant.studies.annotators import run_annotators
-from penchant.studies.annotators_settings import AnnotatorsConfig
-from penchant.studies.frontier import run_frontier
-from penchant.studies.noise import run_noise
-from penchant.studies.order import Order
-from penchant.studies.settings import FrontierConfig, NoiseConfig
-from penchant.studies.stages import MAKERS, work
-from penchant.studies.study import StudyResult
-from penchant.studies.tasks import Task
-from penchant.studies.transfer import run_transfer
-from penchant.studies.transfer_settings import TransferConfig
-from penchant.studies.weak_settings import WeakToStrongConfig
-from penchant.studies.weak_to_strong import run_weak_to_strong
-from penchant.studies.win_rate_settings import TldrConfig
-from penchant.studies.win_rates import run_win_rates
-from penchant.studies.workers import Outcome, Workers
+from penchant.studies.annotators.settings import AnnotatorsConfig
+from penchant.studies.core import source
+from penchant.studies.core.address import stage_reach
+from penchant.studies.core.executor import Outcome, Workers
+from penchant.studies.core.job import Order
+from penchant.studies.core.source import ENTRIES, reached
+from penchant.studies.core.stage import Task
+from penchant.studies.core.study import StudyResult, run_study
+from penchant.studies.core.work import MAKERS, work
+from penchant.studies.frontier.settings import FrontierConfig
+from penchant.studies.noise.settings import NoiseConfig
+from penchant.studies.transfer.settings import TransferConfig
+from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
+from penchant.studies.win_rates.settings import TldrConfig
 
 pytestmark = pytest.mark.slow
 
@@ -98,20 +93,20 @@ def frontier(common: dict[str, Any], folder: Path, workers: Workers) -> StudyRes
         "reward_model": {"learning_rate": 1e-3},
         "sft": {"data": {"path": demonstrations}},
     }
-    return run_frontier(FrontierConfig(**{**common, **ONE, **changes}), workers=workers)
+    return run_study(FrontierConfig(**{**common, **ONE, **changes}), workers=workers)
 
 
 def noise(common: dict[str, Any], folder: Path, workers: Workers) -> StudyResult:
     used = {name: common[name] for name in NoiseConfig.model_fields.keys() & common.keys()}
     few = {"prompts": 2, "epochs": 1, "times": 1}
-    return run_noise(NoiseConfig(**{**used, "shares": [0, 0.4], "few": few, "evaluation": FEW}), workers=workers)
+    return run_study(NoiseConfig(**{**used, "shares": [0, 0.4], "few": few, "evaluation": FEW}), workers=workers)
 
 
 def transfer(common: dict[str, Any], folder: Path, workers: Workers) -> StudyResult:
     (folder / "news.txt").write_text("Taxes rise.\nPrices fall.\nBanks close early.\n")
     domains = {"news": {"path": str(folder / "news.txt")}}
     config = TransferConfig(**{**common, **ONE, "domains": domains, "temperatures": [0, 1]})
-    return run_transfer(config, workers=workers)
+    return run_study(config, workers=workers)
 
 
 def annotators(common: dict[str, Any], folder: Path, workers: Workers) -> StudyResult:
@@ -125,7 +120,7 @@ def annotators(common: dict[str, Any], folder: Path, workers: Workers) -> StudyR
     ]
     data = {"path": write_rows(folder / "annotated.jsonl", rows), "held_out": 4}
     config = AnnotatorsConfig(model=common["model"], data=data, out=common["out"], batch_size=8, epochs=1)  # type: ignore[arg-type]
-    return run_annotators(config, workers=workers)
+    return run_study(config, workers=workers)
 
 
 WHO = ("Ann", "Bob", "Eve")
@@ -152,7 +147,7 @@ def win_rates(common: dict[str, Any], folder: Path, workers: Workers) -> StudyRe
         "best_of_n": {"n": [1, 2]},
         "out": common["out"],
     }
-    return run_win_rates(TldrConfig(**changes), workers=workers)
+    return run_study(TldrConfig(**changes), workers=workers)
 
 
 def weak_to_strong(common: dict[str, Any], folder: Path, workers: Workers) -> StudyResult:
@@ -175,7 +170,7 @@ def weak_to_strong(common: dict[str, Any], folder: Path, workers: Workers) -> St
         "steps": 4,
         "out": common["out"],
     }
-    return run_weak_to_strong(WeakToStrongConfig(**changes), workers=workers)
+    return run_study(WeakToStrongConfig(**changes), workers=workers)
 
 
 STUDIES: dict[str, tuple[Callable[[dict[str, Any], Path, Workers], StudyResult], set[str]]] = {

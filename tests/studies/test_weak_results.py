@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from penchant.config import load_config
-from penchant.studies.presets import preset_file
-from penchant.studies.weak_settings import WeakToStrongConfig
-from penchant.studies.weak_to_strong import run_weak_to_strong
-from penchant.studies.workers import Workers
+from penchant.studies.core.definition import preset_file
+from penchant.studies.core.executor import Workers
+from penchant.studies.core.study import run_study
+from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 from penchant.tasks import halves, load_task
 from penchant.weak.classifiers import SklearnClassifier
 from repository import REPOSITORY
@@ -78,7 +78,7 @@ def test_the_ratios_of_the_laptop_preset(
         out=str(tmp_path / "study")
     )
     with Workers() as workers:
-        result = run_weak_to_strong(config, workers=workers)
+        result = run_study(config, workers=workers)
     assert not result.failures
     found: dict[str, dict[str, Any]] = {}
     for cell in result.numbers["cells"]:

@@ -20,7 +20,7 @@ from penchant.errors import InputError
 from penchant.models.encoder import is_encoder
 from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
-from penchant.studies.tasks import absolute
+from penchant.studies.core.stage import absolute
 from penchant.types import PromptGroup
 from penchant.weak.classifiers import load_classifier, make_classifier
 from penchant.weak.contract import from_anywhere

@@ -16,7 +16,7 @@ from penchant.losses.weak import cross_entropy
 from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, Product
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
-from penchant.studies.weak_students import told
+from penchant.studies.weak_to_strong.students import told
 from penchant.types import PromptGroup, Response
 from penchant.weak.classifiers import make_classifier
 from penchant.weak.contract import Classifier, Example, in_other_words

@@ -160,7 +160,7 @@ def _add_report(commands: Any) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from penchant.reports import report
+    from penchant.studies.report import report
 
     print(report(options.runs, options.out))
     return DONE

@@ -46,7 +46,7 @@ def _train(options: argparse.Namespace) -> int:
         return 0
     print(_summary(result))
     if options.report:
-        from penchant.reports import report
+        from penchant.studies.report import report
 
         print(f"report: {report([result], options.report)}")
     if result.metrics["status"] == "interrupted":

@@ -1,5 +1,1 @@
-"""Reports: run directories in, one self-contained HTML page and PNG figures out. Imports no torch."""
-
-from penchant.reports.run.page import report
-
-__all__ = ["report"]
+"""Reports: self-contained HTML pages and PNG figures. Imports no torch."""

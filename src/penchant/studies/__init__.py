@@ -1,6 +1,7 @@
-"""Experiments that compare methods: a grid of runs, then a page. Imports no torch."""
+"""Experiments that compare methods: a grid of stages, then a page. Imports no torch.
 
-from penchant.studies.presets import PRESETS, preset
-from penchant.studies.settings import FrontierConfig, NoiseConfig
+A study is a folder here with a module `study` that defines `STUDY`, and one line in this list.
+"""
 
-__all__ = ["PRESETS", "FrontierConfig", "NoiseConfig", "preset"]
+STUDIES = ("frontier", "transfer", "noise", "annotators", "weak_to_strong", "win_rates")
+"""The folders of all studies, in the order of the command line's help."""

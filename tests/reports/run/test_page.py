@@ -13,10 +13,10 @@ import pytest
 
 import penchant.reports
 from penchant.errors import InputError
-from penchant.reports import report
 from penchant.reports.kit.text import TEXT_MOST
 from penchant.reports.run.figures import Picture
 from penchant.reports.run.samples import MOST_PROMPTS
+from penchant.studies.report import report
 
 ALLOWED = {
     "html", "head", "meta", "title", "style", "body", "header", "main", "footer", "section", "article", "nav", "div",

@@ -1,4 +1,4 @@
-"""Run directories in, one self-contained page out: `report`."""
+"""Run directories in, one self-contained page out: `runs_report`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from penchant.reports.run.findings import grouped
 from penchant.reports.run.samples import samples
 from penchant.reports.run.sentences import headline, sentences
 from penchant.reports.run.summary import Summary, summarize
-from penchant.reports.study import is_study, study_report
 from penchant.runs.read import Run, read_runs
 from penchant.types import RunResult
 
@@ -71,26 +70,11 @@ FIGURE_KEYS = {
 }
 
 
-def report(runs: Sequence[RunResult | str | Path], out: str | Path) -> Path:
-    """Write a report on one run or on several.
-
-    Args:
-        runs: run directories, or what `train` returned. A run that is still going, or was killed, is reported
-            as far as it came. A single folder of a study gives that study's page.
-        out: the HTML file to write. The figures go as PNG into the folder `<name>-figures` beside it.
-
-    Returns:
-        The path of the HTML file. Equal runs give equal bytes.
-
-    Raises:
-        InputError: no runs, a path that is no run directory, or an `out` that is a folder.
-    """
+def runs_report(runs: Sequence[RunResult | str | Path], out: str | Path) -> Path:
+    """Write the page of one run or of several; see `penchant.studies.report.report`."""
     target = Path(out)
     if target.is_dir():
         raise InputError(f"out must be a file such as {target / 'report.html'}, but {target} is a folder")
-    given = [runs] if isinstance(runs, (str, Path, RunResult)) else list(runs)
-    if len(given) == 1 and not isinstance(given[0], RunResult) and is_study(given[0]):
-        return study_report(given[0], target)
     read = read_runs(runs)
     summaries = [summarize(run) for run in read]
     pictures = _pictures(read)

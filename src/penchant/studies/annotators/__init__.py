@@ -1,0 +1,1 @@
+"""The annotator who was left out."""

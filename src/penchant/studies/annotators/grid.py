@@ -1,0 +1,95 @@
+"""The stages of a study of annotators, in order. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from penchant.studies.annotators.settings import AnnotatorsConfig
+from penchant.studies.core.address import data_content
+from penchant.studies.core.prompts import locate_prompts
+from penchant.studies.core.stage import Task, absolute, learning_settings, model_settings, offline_settings, plain
+
+LEARNERS = ("dpo", "reward_model")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An annotator left out for one seed: what the others compared, what is judged by, and each learner's run and
+    judgement."""
+
+    annotator: str
+    others: Task
+    held: Task
+    learners: dict[str, tuple[Task, Task]]
+
+
+@dataclass(frozen=True)
+class AnnotatorsGrid:
+    """All stages of a study of annotators."""
+
+    cells: tuple[LeftOut, ...]
+
+    @property
+    def needed(self) -> tuple[Task, ...]:
+        """Stages without any of which there is nothing to say."""
+        return (self.cells[0].held,)
+
+    def tasks(self) -> list[Task]:
+        """Every stage once, each after what it needs."""
+        data = [task for cell in self.cells for task in (cell.others, cell.held)]
+        pairs = [pair for cell in self.cells for pair in cell.learners.values()]
+        return [*data, *(run for run, _ in pairs), *(judged for _, judged in pairs)]
+
+
+def annotators_grid(config: AnnotatorsConfig) -> AnnotatorsGrid:
+    """The stages that a configuration asks for.
+
+    Raises:
+        InputError: the data cannot be read, or name fewer than two annotators.
+    """
+    names = config.annotators or _names(config)
+    return AnnotatorsGrid(
+        tuple(_cell(config, number, name, seed) for seed in config.seeds for number, name in enumerate(names, start=1))
+    )
+
+
+def _names(config: AnnotatorsConfig) -> tuple[str, ...]:
+    from penchant.data import load_preferences
+    from penchant.errors import InputError
+
+    data, path = config.data, locate_prompts(config.data.path)
+    groups = load_preferences(
+        path, ties="half", bad_rows=data.bad_rows, layout=data.layout, split=data.split, limit=data.limit
+    )
+    names = sorted({name for group in groups for each in group.comparisons if (name := each.annotator) is not None})
+    if len(names) < 2:
+        raise InputError(f"{path} has comparisons of {len(names)} named annotators, expected at least two")
+    return tuple(names)
+
+
+def _cell(config: AnnotatorsConfig, number: int, annotator: str, seed: int) -> LeftOut:
+    path = locate_prompts(config.data.path)
+    places = {"model": absolute(config.model.name), "data": path}
+    model, name = model_settings(config), f"without-{number}-seed-{seed}"
+    reading = {"template": config.template, "seed": seed, "annotator": annotator}
+    data = {**model, **reading, "data": {**plain(config.data), "path": data_content(path)}}
+
+    def task(kind: str, label: str, settings: dict[str, Any], needs: dict[str, Task]) -> Task:
+        return Task(kind, f"{label}-{name}", settings, places, needs, seed=seed)
+
+    others = task("left_out", "others", {**data, "of": "others"}, {})
+    held = task("left_out", "held", {**data, "of": "held"}, {})
+    own: dict[str, dict[str, Any]] = {}
+    if config.beta is not None:
+        loss = {"name": "sigmoid", "beta": config.beta}
+        own["dpo"] = {**offline_settings(config), "loss": loss, "learning_rate": config.learning_rate}
+    if config.reward_model is not None:
+        own["reward_model"] = plain(config.reward_model)
+    shared = {**model, **learning_settings(config), "template": config.template, "seed": seed}
+    learners = {}
+    for kind, settings in own.items():
+        run = task(kind, kind.replace("_", "-"), {**shared, **settings}, {"comparisons": others})
+        how = {**model, "template": config.template}
+        learners[kind] = run, task("judged", f"{kind.replace('_', '-')}-judged", how, {"run": run, "held": held})
+    return LeftOut(annotator, others, held, learners)

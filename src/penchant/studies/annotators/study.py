@@ -1,0 +1,16 @@
+"""The study of annotators: agreement with one that nobody learned from. Imports no torch."""
+
+from __future__ import annotations
+
+from penchant.studies.annotators.grid import annotators_grid
+from penchant.studies.annotators.settings import AnnotatorsConfig
+from penchant.studies.core.definition import StudyDefinition
+
+STUDY = StudyDefinition(
+    configs=(AnnotatorsConfig,),
+    example="such as data=comparisons.jsonl beta=null",
+    grid=lambda config, results: annotators_grid(config),
+    summarize="penchant.studies.annotators.summary:summarize_annotators",
+    page="penchant.studies.annotators.page:PAGE",
+    stages={"left_out": "penchant.studies.annotators.stages:left_out_stage"},
+)

@@ -1,0 +1,140 @@
+"""From a study of annotators to plain numbers: its `study.json`. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penchant.metrics.intervals import cluster_mean, paired_difference
+from penchant.studies.annotators.grid import LEARNERS, AnnotatorsGrid, LeftOut
+from penchant.studies.annotators.settings import AnnotatorsConfig
+from penchant.studies.core.records import read_object
+from penchant.studies.core.results import provenance_of, seconds_of
+
+LABELS = {"dpo": "DPO, implicit reward", "reward_model": "Reward model"}
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Comparisons that the left-out annotator decided on held-out prompts.
+
+    Attributes:
+        prompt: of each comparison. agrees: whether each judge says the same, by judge; half for a tie, None where
+            the judge said nothing.
+    """
+
+    prompt: list[str]
+    agrees: Mapping[str, Sequence[float | None]]
+
+
+def summarize_annotators(
+    config: AnnotatorsConfig, grid: AnnotatorsGrid, study: Path, reasons: Mapping[str, str]
+) -> dict[str, Any]:
+    """The content of `study.json`.
+
+    Args:
+        study: the study's folder. reasons: why stages failed, by address.
+    """
+    tasks, annotators = grid.tasks(), list(dict.fromkeys(cell.annotator for cell in grid.cells))
+    verdicts = {name: _verdicts([cell for cell in grid.cells if cell.annotator == name], study) for name in annotators}
+    facts = [read_object(study / cell.others.place / "stage.json") for cell in grid.cells]
+    return {
+        "study": config.method,
+        "config": config.recorded(),
+        "annotators": annotators,
+        "seeds": list(config.seeds),
+        **{name: max((one.get(name, 0) for one in facts), default=0) for name in ("too_long", "skipped_rows")},
+        "judges": [
+            {"name": name, "label": LABELS[name]} for name in LEARNERS if any(name in c.learners for c in grid.cells)
+        ],
+        "rows": [
+            {"annotator": name, "trained_on": _trained_on(grid, name, study), **_row([verdicts[name]])}
+            for name in annotators
+            if verdicts[name].prompt
+        ],
+        "all": _row(list(verdicts.values())),
+        "failures": [
+            {"stage": task.label, "reason": reasons[task.address]} for task in tasks if task.address in reasons
+        ],
+        "cost": {"seconds": sum(seconds_of(task, study) for task in tasks)},
+        "provenance": provenance_of((run for cell in grid.cells for run, _ in cell.learners.values()), study),
+    }
+
+
+def _trained_on(grid: AnnotatorsGrid, annotator: str, study: Path) -> int | None:
+    """Comparisons that a run without this annotator learns from."""
+    cell = next(cell for cell in grid.cells if cell.annotator == annotator)
+    found = read_object(study / cell.others.place / "stage.json").get("comparisons")
+    return None if found is None else int(found)
+
+
+def _verdicts(cells: Sequence[LeftOut], study: Path) -> Verdicts:
+    """Of all seeds together."""
+    prompt: list[str] = []
+    agrees: dict[str, list[float | None]] = {}
+    for cell in cells:
+        facts = read_object(study / cell.held.place / "stage.json")
+        if not facts:
+            continue
+        size = len(facts["prompt"])
+        said: dict[str, Sequence[float | None]] = {"longer": facts["longer"], "others": _mean(facts["same"], size)}
+        for learner, (_, judged) in cell.learners.items():
+            right = read_object(study / judged.place / "stage.json").get("right", ())
+            if len(right) == size:
+                said[learner] = right
+        for name in agrees.keys() | said.keys():
+            agrees.setdefault(name, [None] * len(prompt)).extend(said.get(name, [None] * size))
+        prompt += facts["prompt"]
+    return Verdicts(prompt, agrees)
+
+
+def _mean(same: Mapping[str, Sequence[float | None]], size: int) -> list[float | None]:
+    """How many of the other annotators say the same, as a share of those who said anything."""
+    shares: list[float | None] = []
+    for place in range(size):
+        said = [value for column in same.values() if (value := column[place]) is not None]
+        shares.append(sum(said) / len(said) if said else None)
+    return shares
+
+
+def _row(parts: Sequence[Verdicts]) -> dict[str, Any]:
+    """Agreement of each judge, and of each learner against the others and against the longer response, on the same
+    comparisons; intervals resample prompts."""
+    prompts = [prompt for part in parts for prompt in part.prompt]
+    columns = {
+        name: [value for part in parts for value in part.agrees.get(name, [None] * len(part.prompt))]
+        for name in ("others", "longer", *LEARNERS)
+    }
+    against = [(one, other) for one in LEARNERS for other in ("others", "longer")]
+    return {
+        "comparisons": len(prompts),
+        "prompts": len(set(prompts)),
+        "agreement": {name: _estimate(prompts, column) for name, column in columns.items()},
+        "differences": [
+            {"one": one, "other": other, "difference": found}
+            for one, other in against
+            if (found := _difference(prompts, columns[one], columns[other])) is not None
+        ],
+    }
+
+
+def _estimate(prompts: Sequence[str], column: Sequence[float | None]) -> dict[str, Any] | None:
+    known = [(value, prompt) for value, prompt in zip(column, prompts, strict=True) if value is not None]
+    if not known:
+        return None
+    values, of = zip(*known, strict=True)
+    return cluster_mean(values, of, share=True).as_dict()
+
+
+def _difference(
+    prompts: Sequence[str], one: Sequence[float | None], other: Sequence[float | None]
+) -> dict[str, Any] | None:
+    known = [
+        (a, b, prompt) for a, b, prompt in zip(one, other, prompts, strict=True) if a is not None and b is not None
+    ]
+    if not known:
+        return None
+    first, second, of = zip(*known, strict=True)
+    return paired_difference(first, second, of, share=True).as_dict()

@@ -1,0 +1,129 @@
+"""What a stage of a study is made of, as a digest: equal inputs give an equal address, and nothing else does.
+
+Content counts, never a name or a place: the bytes of prompt files, of a local model and of a reward's code, the
+settings, the addresses of the stages before, and Penchant's own source as far as the stage reaches it (see
+`penchant.studies.core.source`). Imports no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from penchant.rewards.content import data_content, model_content, reward_content
+from penchant.rewards.names import reward_kind
+from penchant.studies.core.kinds import RUN, stage_makers
+from penchant.studies.core.source import ENTRIES, digest_source
+
+__all__ = ["address", "data_content", "model_content", "reward_content", "stage_source", "summary_version"]
+
+LENGTH = 12  # hexadecimal digits of an address
+
+
+def address(
+    kind: str,
+    settings: Mapping[str, Any],
+    needs: Iterable[str],
+    *,
+    places: Mapping[str, str] | None = None,
+    learned: bool = False,
+) -> str:
+    """Return the address of a stage of this kind with these settings on top of the stages with those addresses.
+
+    Args:
+        places: under which names its inputs are found; they say which entries of registries it reaches.
+        learned: whether one of those stages is a reward model, which it reads.
+    """
+    source = stage_source(kind, settings, places or {}, learned=learned)
+    content = json.dumps([kind, settings, list(needs), source], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(content.encode("utf-8", errors="surrogatepass")).hexdigest()[:LENGTH]
+
+
+def stage_source(kind: str, settings: Mapping[str, Any], places: Mapping[str, str], *, learned: bool = False) -> str:
+    """Return the digest of the source that a stage reaches, by imports and by the names in its settings."""
+    roots, names = stage_reach(kind, settings, places, learned=learned)
+    return digest_source(roots, names)
+
+
+def stage_reach(
+    kind: str, settings: Mapping[str, Any], places: Mapping[str, str], *, learned: bool = False
+) -> tuple[tuple[str, ...], dict[str, list[str]]]:
+    """Return the modules where a stage's work begins, and what it reaches by name: entries by their registry."""
+    roots = ("penchant.studies.core.work", _maker(kind))
+    used = {role: places.get(role) for role in ("reward", "judge") if settings.get(role) is not None}
+    judges = list(judges_in(used.get("judge")))
+    rewards = [spec for spec in (used.get("reward"), *(judge.get("reward") for judge in judges)) if spec]
+    names = {
+        "penchant.methods": [kind] if kind in ENTRIES["penchant.methods"] else [],
+        "penchant.rewards.load": [*filter(None, map(_entry_of_reward, rewards)), *["learned"] * learned],
+        "penchant.judges.load": [str(judge["name"]) for judge in judges if judge.get("name") != "trained"],
+        "penchant.tasks.load": [f"penchant.tasks.{settings['task']}"] if "task" in settings else [],
+    }
+    names |= _names_of_learning(kind, settings)
+    if any(judge.get("name") == "trained" for judge in judges):  # it becomes a reward model that judges as a reward
+        names["penchant.judges.load"].append("reward")
+        names["penchant.rewards.load"].append("learned")
+    return roots, names
+
+
+def _names_of_learning(kind: str, settings: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the losses and classifiers that a stage names; of a registry that is left out, all entries count."""
+    names: dict[str, list[str]] = {}
+    if kind in ENTRIES["penchant.methods"]:
+        losses = losses_in(settings.get("loss")) if kind == "dpo" or "loss" in settings else set()
+        if losses is not None:
+            names["penchant.losses.dispatch"] = sorted(losses)
+            names["penchant.train.objectives"] = sorted({kind, *losses} & ENTRIES["penchant.train.objectives"].keys())
+    classifier = settings.get("classifier")
+    if isinstance(classifier, Mapping) and classifier.get("name") in ENTRIES["penchant.weak.classifiers"]:
+        names["penchant.weak.classifiers"] = [classifier["name"]]
+    return names
+
+
+def losses_in(loss: Any) -> set[str] | None:
+    """Return the names of a loss on pairs and of the losses that it adds; None where one is not known by its name."""
+    if isinstance(loss, str):
+        loss = {"name": loss}
+    if not isinstance(loss, Mapping):
+        return None
+    name, terms = loss.get("name"), loss.get("losses")
+    if name == "sum" and isinstance(terms, list | tuple) and terms:
+        parts = [losses_in(term) for term in terms]
+        return None if any(part is None for part in parts) else {term for part in parts for term in part or ()}
+    return {name} if name in ENTRIES["penchant.losses.dispatch"] else None
+
+
+def _entry_of_reward(spec: str) -> str | None:
+    """Return the entry behind a reward's name; a function of the user's has none, for its own code counts."""
+    kind = reward_kind(spec)
+    return spec if kind == "built_in" else None if kind == "function" else kind
+
+
+def _maker(kind: str) -> str:
+    """Return the module that does the work of a kind; it is named here, not imported, for it brings torch."""
+    return stage_makers().get(kind, RUN).partition(":")[0]
+
+
+def judges_in(text: str | None) -> Iterator[Mapping[str, Any]]:
+    """Return the settings of a judge and of all judges inside it."""
+    waiting = [json.loads(text)] if text else []
+    while waiting:
+        judge = waiting.pop()
+        if isinstance(judge, list):
+            waiting += judge
+        elif isinstance(judge, dict):
+            yield judge
+            waiting += [judge[name] for name in ("judge", "judges") if name in judge]
+
+
+@cache
+def summary_version(summarize: str) -> str:
+    """Return the digest of the source that makes a study's numbers of what its stages measured.
+
+    Args:
+        summarize: the study's `module:function`.
+    """
+    return digest_source([summarize.partition(":")[0]])[:LENGTH]

@@ -1,0 +1,66 @@
+"""What is looked at before a study's first stage: names that stand for nothing, and what its folder holds already.
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from penchant.data.sources.files import check_source
+from penchant.judges.prompts import load_template
+from penchant.models.locate import check_model
+from penchant.rewards.names import check_reward
+from penchant.studies.core.address import judges_in
+from penchant.studies.core.stage import Task
+
+DATA = ("train", "eval", "sft", "rows", "data")
+"""Places of a stage that are data files or hub ids."""
+log = logging.getLogger("penchant.studies")
+
+
+def check_names(tasks: Sequence[Task]) -> None:
+    """Refuse a study in which a name stands for nothing, before hours of stages come to the one that reads it.
+
+    Raises:
+        InputError: no such model, reward, data file or judge's part.
+    """
+    checks = {"model": check_model, "reward": check_reward, "judge": _check_judge}
+    tasks = [task for task in tasks if task.kind != "rows"]  # the folder of data; its tasks look for their files
+    named = {(role, name) for task in tasks for role, name in task.places.items() if name}
+    for role, name in sorted(named):
+        if role in checks:
+            checks[role](name)
+        elif role in DATA:
+            check_source(name)
+
+
+def _check_judge(text: str) -> None:
+    for judge in judges_in(text):
+        match judge["name"]:
+            case "reward":
+                check_reward(judge["reward"])
+            case "policy":
+                check_model(judge["model"])
+            case "people":
+                for path in judge["paths"]:
+                    check_source(path)
+        if "template" in judge and judge["name"] in ("policy", "endpoint"):
+            load_template(judge["template"])
+
+
+def warn_of_earlier_stages(folder: Path, tasks: Sequence[Task]) -> None:
+    """Say so where a study's folder holds stages, and none of them is one of these: all are computed anew.
+
+    Stages are recognised by all that decides their numbers, so those of an earlier version of Penchant are none of
+    today's. They stay where they are, and `penchant report` still makes their page until this study has numbers.
+    """
+    present = {entry.name for part in ("stages", "runs") for entry in (folder / part).glob("[!.]*")}
+    if present and present.isdisjoint(Path(task.place).name for task in tasks):
+        log.warning(
+            "%s holds %d stages of other settings, data or code (such as an earlier version's), of which none can be "
+            "used: all %d are computed, and those stay beside them. To keep the old page, choose another folder: -o",
+            *(folder, len(present), len(tasks)),
+        )

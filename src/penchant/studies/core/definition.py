@@ -1,0 +1,125 @@
+"""What a study is to the rest of the package: its settings, grid, stages, numbers and page. Imports no torch.
+
+This package names no study. It loads those that `penchant.studies.STUDIES` lists, so that a study is a folder and one
+line. Functions that need heavy imports are named as `module:function` and imported when they are first called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from penchant.errors import InputError, did_you_mean
+from penchant.studies import STUDIES
+from penchant.studies.core.results import Results
+from penchant.studies.core.settings import Study
+from penchant.studies.core.stage import Task
+
+
+class Grid(Protocol):
+    """The stages of a study."""
+
+    @property
+    def needed(self) -> Sequence[Task]:
+        """Stages without any of which there is nothing to say."""
+
+    def tasks(self) -> list[Task]:
+        """Return all stages, each after what it needs."""
+
+
+@dataclass(frozen=True)
+class StudyDefinition:
+    """A study.
+
+    Attributes:
+        configs: its settings, a class for each command; the class's `method` is the command's name.
+        names: how `study.json` names it, where that is not the command.
+        example: settings that the help shows, such as "dpo.beta=[0.1,1]".
+        grid: (settings, what is measured so far or None) -> stages. It is asked again until it adds none.
+        summarize: `module:function`, (settings, stages, folder, why stages failed by address) -> `study.json`.
+        page: `module:PAGE`, a `StudyPage`.
+        stages: `module:function` of each kind of stage that this study alone has; it fills a folder and returns what
+            `stage.json` holds.
+        presets: where the settings lie that are ready to run, by command and name.
+        takes_over: commands of other studies that run this one where a setting is given: {command: (setting, class)}.
+        jobs: stages at once, by preset, where it is not 1.
+        prepare: `module:function`, called with the settings and the stages before anything runs.
+        lines: `module:function`, what the command prints of the numbers.
+    """
+
+    configs: tuple[type[Study], ...]
+    example: str
+    grid: Callable[[Any, Results | None], Grid]
+    summarize: str
+    page: str
+    stages: Mapping[str, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    presets: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+    takes_over: Mapping[str, tuple[str, type[Study]]] = field(default_factory=dict)
+    jobs: Mapping[str, int] = field(default_factory=dict)
+    prepare: str | None = None
+    lines: str | None = None
+
+
+@dataclass(frozen=True)
+class StudyPage:
+    """How the page of a study is made of its numbers.
+
+    Attributes:
+        expected: keys that `study.json` must have.
+        pictures: numbers -> figures by name.
+        context: (numbers, figures) -> what the template is filled with.
+        template: the template in `penchant.reports.kit`.
+        files: numbers -> text files beside the figures, by name.
+        refuse: raises an `InputError` for numbers of a version whose meaning was another.
+    """
+
+    expected: frozenset[str]
+    pictures: Callable[[Mapping[str, Any]], dict[str, Any]]
+    context: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
+    template: str = "study_page.html.j2"
+    files: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None
+    refuse: Callable[[Path, Mapping[str, Any]], None] | None = None
+
+
+@cache
+def definitions() -> tuple[StudyDefinition, ...]:
+    """Return every study that is listed."""
+    return tuple(import_module(f"penchant.studies.{name}.study").STUDY for name in STUDIES)
+
+
+def definition_of(config: type[Study]) -> StudyDefinition:
+    """Return the study whose settings these are."""
+    taken = {kind: each for each in definitions() for _, kind in each.takes_over.values()}
+    return taken.get(config) or next(each for each in definitions() if config in each.configs)
+
+
+def definition_named(name: str) -> StudyDefinition | None:
+    """Return the study that a command or `study.json` names; None where there is none."""
+    for definition in definitions():
+        if name in (*definition.names, *(config.method for config in definition.configs)):
+            return definition
+    return None
+
+
+def presets_in(folder: Path, *names: str, prefix: str = "") -> dict[str, Path]:
+    """Return the preset files of a study by name; `folder` is the study's."""
+    return {name: folder / "presets" / f"{prefix}{name}.yaml" for name in names}
+
+
+def preset_file(name: str, study: str = "frontier") -> Path:
+    """Return where a preset of a study lies.
+
+    Raises:
+        InputError: the study has no such preset.
+    """
+    definition = definition_named(study)
+    known = definition.presets.get(study, {}) if definition else {}
+    if name not in known:
+        hint = did_you_mean(name, known)
+        raise InputError(f"there is no preset {name!r}: expected {', '.join(known)}{hint}")
+    return known[name]

@@ -1,0 +1,46 @@
+"""Which function does a stage's work, by the stage's kind; and names of functions to functions.
+
+No study is imported here by name: those that `penchant.studies.STUDIES` lists say which kinds of stages they have.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from penchant.studies import STUDIES
+
+SHARED_STAGES = {
+    "prompts": "penchant.studies.core.prompt_stage:prompts_stage",
+    "comparisons": "penchant.studies.core.sample_stages:comparisons_stage",
+    "mislabelled": "penchant.studies.core.sample_stages:mislabelled_stage",
+    "reference": "penchant.studies.core.sample_stages:reference_stage",
+    "judged": "penchant.studies.core.sample_stages:judged_stage",
+}
+"""Stages that several studies have; the module and function of each, as in a study's own `stages`."""
+
+
+RUN = "penchant.studies.core.run_stage:run_stage"
+"""What does the work of every other kind: a run of the method that the kind names."""
+
+
+@cache
+def stage_makers() -> dict[str, str]:
+    """Return `module:function` of each kind of stage that is no run; it fills a folder and returns `stage.json`.
+
+    Raises:
+        ValueError: two studies claim one kind.
+    """
+    makers = dict(SHARED_STAGES)
+    for name in STUDIES:
+        for kind, target in import_module(f"penchant.studies.{name}.study").STUDY.stages.items():
+            if makers.setdefault(kind, target) != target:
+                raise ValueError(f"two studies claim the stage {kind!r}: {makers[kind]} and {target}")
+    return makers
+
+
+def resolve(target: str) -> Any:
+    """Return what `module:attribute` names."""
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)

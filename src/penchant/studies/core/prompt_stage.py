@@ -1,0 +1,96 @@
+"""The stage that reads prompts: those to train on, and those to measure on that have nothing in common with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from penchant.data import load_prompts, write_groups
+from penchant.data.load import load_demonstrations
+from penchant.errors import InputError
+from penchant.models.load import load_renderer
+from penchant.studies.core.job import Order
+from penchant.studies.core.rated import rated_texts
+from penchant.train.plan import split_key
+from penchant.types import Prompt, PromptGroup, prompt_text
+
+WORD = re.compile(r"\w+")
+
+
+class Opening(NamedTuple):
+    """A prompt and the text that it was cut from: itself, where nothing was cut."""
+
+    prompt: Prompt
+    text: str
+
+    @property
+    def contents(self) -> tuple[str, str]:
+        """What says whether two are the same."""
+        return content(prompt_text(self.prompt)), content(self.text)
+
+
+def content(text: str) -> str:
+    """The words of a text, whatever its case, spaces and punctuation; of one without words, the text itself."""
+    return " ".join(WORD.findall(text.casefold())) or text
+
+
+def prompts_stage(order: Order, folder: Path) -> dict[str, Any]:
+    """`train.jsonl` and `eval.jsonl`; neither a prompt that is trained on nor another part of its text is measured on.
+
+    Raises:
+        InputError: nothing to read, or nothing left to measure on.
+    """
+    train, candidates = (_openings(order, role) for role in ("train", "eval"))
+    known = {words for opening in train for words in opening.contents}
+    unseen = [opening for opening in candidates if known.isdisjoint(opening.contents)]
+    if not unseen:
+        raise InputError(f"every one of the {len(candidates)} eval_prompts is among the prompts to train on")
+    for role, openings in (("train", train), ("eval", unseen)):
+        write_groups([PromptGroup(opening.prompt) for opening in openings], folder / f"{role}.jsonl")
+    return {"train": len(train), "eval": len(unseen), "also_trained_on": len(candidates) - len(unseen)}
+
+
+def _openings(order: Order, role: str) -> list[Opening]:
+    source, path = order.settings[role], order.places[role]
+    end = None if source["limit"] is None else source["skip"] + source["limit"]
+    if source["prefix_tokens"] is not None:
+        openings = _prefixes(order, role, end)
+    else:
+        openings = [Opening(prompt, prompt_text(prompt)) for prompt in _prompts(path, source["split"], end)]
+        openings = openings[source["skip"] :]
+    if not openings:
+        raise InputError(f"{path} has no more than {source['skip']} prompts, and so many are skipped")
+    return openings
+
+
+def _prompts(path: str, split: str, end: int | None) -> Sequence[Prompt]:
+    rated = rated_texts(path)
+    if rated is not None:
+        return list(dict.fromkeys(rated))[:end]
+    return [group.prompt for group in load_prompts(path, split=split, limit=end)]
+
+
+def _prefixes(order: Order, role: str, end: int | None) -> list[Opening]:
+    """Each text cut after its first tokens, as the model's tokenizer counts them; prefixes that repeat count once.
+
+    In an order of their own, of which `skip` and `limit` take a part: data sets of texts are often sorted by label.
+    """
+    source, path = order.settings[role], order.places[role]
+    low, high = source["prefix_tokens"]
+    tokenizer = load_renderer(order.places["model"], template="plain").tokenizer
+    texts = rated_texts(path)
+    if texts is None:  # its own limit counts prompts, of which plain texts have none
+        texts = [split_key(group) for group in load_demonstrations(path, split=source["split"], merge=False)]
+    shuffled = np.random.default_rng(0).permutation(len(texts))  # one order, whatever skip and limit
+    texts = [texts[place] for place in shuffled.tolist()][:end]
+    lengths = np.random.default_rng(source["skip"]).integers(low, high + 1, len(texts))
+    cut: dict[str, str] = {}
+    for text, length in zip(texts[source["skip"] :], lengths.tolist(), strict=False):
+        offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        if len(offsets) > length:
+            cut.setdefault(text[: offsets[length - 1][1]], text)
+    return [Opening(prompt, text) for prompt, text in cut.items()]

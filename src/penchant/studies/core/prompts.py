@@ -1,0 +1,40 @@
+"""Where a study's prompts come from: sets that come with Penchant, files, hub ids. Imports no torch."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from penchant.errors import InputError
+from penchant.tasks.load import data_folder
+
+BUILT_IN = ("film_openings", "story_openings")
+"""Sets of openings that come with Penchant, one a line."""
+
+
+DATA = "data:"
+"""Starts the name of a file in the folder of data."""
+
+
+def locate_prompts(path: str) -> str:
+    """The file behind a built-in set's name; a file as an absolute path; a hub id as it is.
+
+    Raises:
+        InputError: `data:NAME` names no file in the folder of data.
+    """
+    if path.startswith(DATA):
+        return _in_data(path)
+    if path in BUILT_IN:
+        return str(files("penchant.studies.core").joinpath("openings", f"{path}.txt"))
+    file = Path(path).expanduser()
+    return str(file.resolve()) if file.exists() else path
+
+
+def _in_data(path: str) -> str:
+    file = data_folder() / path.removeprefix(DATA)
+    if not file.is_file():
+        raise InputError(
+            f"{path}: {file} does not exist. Set PENCHANT_DATA to the folder that holds the data, or name a file of "
+            "yours instead"
+        )
+    return str(file.resolve())

@@ -1,0 +1,77 @@
+"""A study's folder in, one self-contained page out. Reads `study.json` and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from penchant.digests import check_files
+from penchant.errors import InputError
+from penchant.files import make_folder, read_json, write_atomically
+from penchant.reports.kit.render import render_page
+from penchant.studies.core.definition import StudyPage, definition_named
+from penchant.studies.core.kinds import resolve
+
+STUDY = "study.json"
+
+
+def is_study(path: str | Path) -> bool:
+    """Return whether a folder is a study's."""
+    return (Path(path) / STUDY).is_file()
+
+
+def study_report(folder: str | Path, out: str | Path) -> Path:
+    """Write the page of a study, whichever it is.
+
+    Args:
+        folder: the study's folder.
+        out: the HTML file; the figures go as PNG into the folder `<name>-figures` beside it.
+
+    Returns:
+        The path of the HTML file. Equal numbers give equal bytes.
+
+    Raises:
+        InputError: no `study.json` there, a damaged one or one of another version, or an `out` that is a folder.
+    """
+    target = Path(out)
+    if target.is_dir():
+        raise InputError(f"out must be a file such as {target / 'report.html'}, but {target} is a folder")
+    numbers, page = _read(Path(folder))
+    figures = target.with_name(f"{target.stem}-figures")
+    try:
+        pictures = page.pictures(numbers)
+        html = render_page(page.template, {"folder": figures.name, **page.context(numbers, pictures)})
+        files = page.files(numbers) if page.files else {}
+    except KeyError as error:
+        raise InputError(
+            f"{Path(folder) / STUDY} lacks {error}: another version of Penchant wrote it. Start the study again with "
+            "its study.yaml, it runs only what is missing"
+        ) from error
+    make_folder(figures)
+    for name, picture in pictures.items():
+        write_atomically(figures / f"{name}.png", picture.png, shared=True)
+    for name, text in files.items():
+        write_atomically(figures / name, text.encode("utf-8"), shared=True)
+    write_atomically(target, html.encode("utf-8"), shared=True)
+    return target
+
+
+def _read(folder: Path) -> tuple[Mapping[str, Any], StudyPage]:
+    """Return the numbers of a study and the page that shows them."""
+    file = folder / STUDY
+    if file.exists():
+        check_files(folder, [STUDY])
+    try:
+        numbers = read_json(file)
+    except OSError as error:
+        raise InputError(f"{folder} holds no {STUDY}: `penchant study frontier` writes it") from error
+    except ValueError as error:
+        raise InputError(f"{file} is damaged ({error}): start the study again, it runs only what is missing") from error
+    definition = definition_named(str(numbers.get("study"))) if isinstance(numbers, dict) else None
+    page: StudyPage | None = resolve(definition.page) if definition else None
+    if page is not None and page.refuse:
+        page.refuse(folder, numbers)
+    if page is None or not page.expected <= numbers.keys():
+        raise InputError(f"{file} is of another kind or version: start the study again, it runs only what is missing")
+    return numbers, page

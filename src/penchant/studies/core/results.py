@@ -1,0 +1,227 @@
+"""What the runs and stages of a study measured, as arrays by prompt. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from penchant.config.yaml_text import load as load_yaml
+from penchant.errors import InputError
+from penchant.files import read_file
+from penchant.metrics.limit import limit_line
+from penchant.studies.core.records import read_lines, read_object
+from penchant.studies.core.runner import COMPLETE, FAILED
+from penchant.studies.core.stage import Task
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ReferenceSamples:
+    """Samples of the reference: prompts as text, rewards of shape (prompts, N), texts alike."""
+
+    prompts: tuple[str, ...]
+    rewards: Numbers
+    texts: tuple[tuple[str, ...], ...]
+
+    @cached_property
+    def trusted_kl(self) -> float:
+        """Up to which KL the limit line of these samples is trusted, in nats."""
+        return limit_line(self.rewards).trusted_kl
+
+    @classmethod
+    def read(cls, folder: Path) -> ReferenceSamples:
+        """From the stage's folder.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        rows = read_lines(folder / "samples.jsonl")
+        try:
+            rewards = np.load(folder / "rewards.npy")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder} is damaged ({error}): delete it, and the study makes it again") from error
+        texts = tuple(tuple(row["texts"]) for row in rows)
+        if rewards.shape != (len(texts), len(texts[0]) if texts else 0):
+            raise InputError(f"{folder} is damaged: delete it, and the study makes it again")
+        return cls(tuple(row["prompt"] for row in rows), rewards, texts)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One evaluation of a run: mean KL in nats and mean reward of each prompt, and its first texts.
+
+    `number` counts the run's evaluations from 0, those that were lost too: the same of every seed go together.
+    """
+
+    number: int
+    step: int
+    kl_nats: Numbers
+    reward: Numbers
+    texts: tuple[str, ...]
+    first_rewards: tuple[float, ...]
+    repetition: float | None
+
+
+@dataclass(frozen=True)
+class MeasuredRun:
+    """A run of the grid as far as it came.
+
+    Attributes:
+        status: that of its result (`interrupted` too), `failed`, or `missing`.
+        reason: why it failed.
+        points: evaluations after the first step, in order; those with numbers that are not finite are left out.
+    """
+
+    task: Task
+    folder: Path
+    status: str
+    reason: str
+    result: Mapping[str, Any]
+    points: tuple[Point, ...]
+    lost: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether it came to its end; of one that did not, no mean takes anything."""
+        return self.status in COMPLETE
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it has neither come to its end nor failed: missing, interrupted."""
+        return not self.complete and self.status != FAILED
+
+    @cached_property
+    def trained_tokens(self) -> float:
+        """Tokens that went through the model while it learned, as often as they did (rollouts: of responses)."""
+        rows = [row for row in read_lines(self.folder / "metrics.jsonl") if row.get("kind") == "train"]
+        pairs = [(row.get("tokens_per_s"), row.get("seconds")) for row in rows]
+        once = sum(rate * seconds for rate, seconds in pairs if rate is not None and seconds is not None)
+        return float(once) * int(self.task.settings.get("updates", 1))
+
+    @cached_property
+    def optimizer_steps(self) -> int:
+        """How often its weights changed: once a step, or for each minibatch of each pass over a step's rollout."""
+        steps = int(self.result.get("steps") or 0)
+        try:
+            config = load_yaml(read_file(self.folder / "config.yaml").decode("utf-8"))
+            parts = min(config.get("minibatches", 1), config.get("prompts_per_step", 1))
+            return steps * int(config.get("updates", 1)) * int(parts)
+        except (OSError, AttributeError, yaml.YAMLError):
+            return steps
+
+
+def read_run(task: Task, study: Path, prompts: Sequence[str] | None, reason: str) -> MeasuredRun:
+    """What a run left behind.
+
+    Args:
+        prompts: of the evaluation; a step that lacks one of them is left out. None takes those that are there.
+        reason: why it failed, or empty.
+    """
+    folder = study / task.place
+    result = read_object(folder / "result.json")
+    by_step: dict[int, list[dict[str, Any]]] = {}
+    for row in read_lines(folder / "samples.jsonl"):
+        by_step.setdefault(int(row["step"]), []).append(row)
+    repetition = {
+        row["step"]: ((row.get("samples") or {}).get("policy") or {}).get("repetition", {}).get("value")
+        for row in read_lines(folder / "metrics.jsonl")
+        if row.get("kind") == "eval"
+    }
+    later = [(step, rows) for step, rows in sorted(by_step.items()) if step > 0]
+    found = [_point(number, step, rows, prompts, repetition.get(step)) for number, (step, rows) in enumerate(later)]
+    points = tuple(point for point in found if point is not None)
+    status = "failed" if reason else str(result.get("status", "missing"))
+    return MeasuredRun(task, folder, status, reason, result, points, len(found) - len(points))
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a study has measured so far.
+
+    Attributes:
+        folder: the study's.
+        reasons: why stages failed, by address.
+        done: addresses of the stages that did not.
+    """
+
+    folder: Path
+    reasons: Mapping[str, str]
+    done: frozenset[str]
+
+    def ended(self, task: Task) -> bool:
+        """Return whether a stage is done or has failed."""
+        return task.address in self.done or task.address in self.reasons
+
+    def reference(self, task: Task) -> ReferenceSamples:
+        """Return the reference's samples.
+
+        Raises:
+            InputError: they are damaged.
+        """
+        return ReferenceSamples.read(self.folder / task.place)
+
+    def run(self, task: Task, prompts: Sequence[str] | None) -> MeasuredRun:
+        """Return what a run left behind, as `read_run` does."""
+        return read_run(task, self.folder, prompts, self.reasons.get(task.address, ""))
+
+
+def aligned(runs: Sequence[MeasuredRun]) -> list[list[Point]]:
+    """The evaluations that all of these runs have, one after the other: for each, the point of every run."""
+    by_number = [{point.number: point for point in run.points} for run in runs]
+    shared = set.intersection(*map(set, by_number)) if by_number else set()
+    return [[points[number] for points in by_number] for number in sorted(shared)]
+
+
+def _point(
+    number: int,
+    step: int,
+    rows: Sequence[Mapping[str, Any]],
+    prompts: Sequence[str] | None,
+    repetition: float | None,
+) -> Point | None:
+    if prompts is not None and [row["prompt"] for row in rows] != list(prompts):
+        return None
+    means = {
+        name: np.array([_mean([draw.get(name) for draw in row["policy"]]) for row in rows])
+        for name in ("kl_nats", "reward")
+    }
+    if not all(np.isfinite(column).all() for column in means.values()):
+        return None
+    firsts = [row["policy"][0] for row in rows]
+    return Point(
+        number,
+        step,
+        means["kl_nats"],
+        means["reward"],
+        tuple(str(draw["text"]) for draw in firsts),
+        tuple(float(draw["reward"]) for draw in firsts),
+        repetition,
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else float("nan")
+
+
+def seconds_of(task: Task, study: Path) -> float:
+    """How long a stage took; 0 where it has not ended."""
+    file = study / task.place / ("result.json" if task.is_run else "stage.json")
+    return float(read_object(file).get("seconds") or 0.0)
+
+
+def provenance_of(tasks: Iterable[Task], study: Path) -> dict[str, Any]:
+    """Machine and versions, as the first run that has them says."""
+    for task in tasks:
+        record = read_object(study / task.place / "provenance.json")
+        if record:
+            return {name: record.get(name) for name in ("machine", "versions", "model", "started")}
+    return {}

@@ -1,0 +1,203 @@
+"""Runs the stages that are missing, each after what it needs, several at once; failures stop only what needs them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from penchant.digests import DamagedFile, check_files, read_sums, warn_without_digests
+from penchant.files import remove
+from penchant.runs.progress import Advance, progress_bar
+from penchant.studies.core.executor import Outcome, Workers
+from penchant.studies.core.records import read_lines, read_object, write_text
+from penchant.studies.core.stage import Task
+
+log = logging.getLogger("penchant.studies")
+
+COMPLETE = ("done", "stopped_early", "runaway")
+FAILED = "failed"
+
+
+@dataclass
+class Board:
+    """Where every stage stands.
+
+    Attributes:
+        outcomes: of the stages that have one, by address.
+        ran: stages that this call worked on, by address.
+        interrupted: somebody asked to stop.
+    """
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    ran: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+    def failures(self, tasks: Sequence[Task]) -> list[tuple[Task, str]]:
+        """The stages that failed, with the reason."""
+        ended = [(task, self.outcomes.get(task.address)) for task in tasks]
+        return [(task, outcome.reason) for task, outcome in ended if outcome is not None and outcome.failed]
+
+
+def run_missing(
+    tasks: Sequence[Task], study: Path, workers: Workers, *, jobs: int = 1, board: Board | None = None
+) -> Board:
+    """Do what is missing.
+
+    Args:
+        tasks: each after what it needs.
+        study: the study's folder.
+        jobs: so many at once, each with its share of the threads.
+        board: where stages stand already, which is then carried on.
+
+    The first Ctrl-C lets running stages write checkpoints and stops; the second one kills them.
+
+    Raises:
+        RunError: the worker process is gone, or a failure cannot be recorded (a full disk).
+    """
+    board = Board() if board is None else board
+    for task in tasks:
+        if task.address not in board.outcomes and is_complete(task, study):
+            board.outcomes[task.address] = Outcome("done")
+    waiting = [task for task in tasks if task.address not in board.outcomes]
+    if not waiting:
+        return board
+    threads = max(1, available_threads() // jobs)
+    with progress_bar("study", len(tasks), "stages", done=len(tasks) - len(waiting)) as advance:
+        _work_off(waiting, board, study, workers, jobs, threads, advance)
+    return board
+
+
+def _work_off(
+    waiting: list[Task], board: Board, study: Path, workers: Workers, jobs: int, threads: int, advance: Advance
+) -> None:
+    running: dict[int, Task] = {}
+    while waiting or running:
+        try:
+            for task in _startable(waiting, board)[: 0 if board.interrupted else jobs - len(running)]:
+                waiting.remove(task)
+                advance(0, f"{task.label} ...")
+                running[workers.give(task, study, threads=threads)] = task
+            for task in _hopeless(waiting, board):
+                waiting.remove(task)
+                _end(board, study, task, Outcome(FAILED, _broken_need(task, board)))
+                advance(1, f"{task.label}: not possible")
+            if not running:
+                return
+            number, outcome = workers.wait()
+        except KeyboardInterrupt:
+            if board.interrupted:
+                raise
+            board.interrupted = True
+            log.warning("stopping: what runs writes a checkpoint first (Ctrl-C again to stop at once)")
+            workers.interrupt()
+            continue
+        task = running.pop(number)
+        if board.interrupted and (outcome.failed or outcome.status == "interrupted"):
+            continue  # the next call goes on with it
+        if outcome.status == "interrupted":
+            outcome = Outcome(FAILED, "it was interrupted from outside")
+        _end(board, study, task, outcome)
+        advance(1, _told(task, study, outcome))
+        if outcome.failed:
+            log.warning("%s failed: %s", task.label, outcome.reason)
+
+
+def _startable(waiting: Sequence[Task], board: Board) -> list[Task]:
+    return [task for task in waiting if all(_good(need, board) for need in task.needs.values())]
+
+
+def _good(need: Task, board: Board) -> bool:
+    outcome = board.outcomes.get(need.address)
+    return outcome is not None and not outcome.failed
+
+
+def _hopeless(waiting: Sequence[Task], board: Board) -> list[Task]:
+    """Stages that need one that failed."""
+    return [task for task in waiting if _broken_need(task, board)]
+
+
+def _broken_need(task: Task, board: Board) -> str:
+    """The stage behind it all, whose own reason is told once; empty where no need failed."""
+    for need in task.needs.values():
+        outcome = board.outcomes.get(need.address)
+        if outcome is not None and outcome.failed:
+            return _broken_need(need, board) or f"it needs {need.label}, which failed"
+    return ""
+
+
+def _end(board: Board, study: Path, task: Task, outcome: Outcome) -> None:
+    board.outcomes[task.address] = outcome
+    board.ran.append(task.address)
+    record = _failure_file(task, study)
+    if outcome.failed:
+        write_text(record, json.dumps({"stage": task.label, "reason": outcome.reason}, indent=2) + "\n")
+    elif record.exists():
+        record.unlink(missing_ok=True)
+
+
+def _failure_file(task: Task, study: Path) -> Path:
+    return study / "failed" / f"{task.label}-{task.address}.json"
+
+
+def _told(task: Task, study: Path, outcome: Outcome) -> str:
+    """A word on what came out, for the progress bar."""
+    result = read_object(study / task.place / "result.json") if task.is_run else {}
+    samples = (result.get("final") or {}).get("samples")
+    if not samples or "reward" not in samples["policy"]:
+        return f"{task.label}: {outcome.status}"
+    reward, kl = (samples["policy"][name]["value"] for name in ("reward", "kl_nats"))
+    return f"{task.label}: reward {reward:.2f} at {kl:.1f} nats" if None not in (reward, kl) else task.label
+
+
+# -- what is there ------------------------------------------------------------------------------------------------
+
+
+def is_complete(task: Task, study: Path) -> bool:
+    """Whether a stage's folder holds all that the study needs of it."""
+    folder = study / task.place
+    if not _is_intact(folder):
+        return False
+    if not task.is_run:
+        return bool(read_object(folder / "stage.json"))
+    if (folder / "result.json").exists() and not (folder / "checkpoint").is_dir():
+        remove(folder)  # every run leaves one; without it nothing can be resumed or built on
+        return False
+    if read_object(folder / "result.json").get("status") not in COMPLETE:
+        return False
+    if "evaluation" not in task.settings:  # it samples nothing; what others need is its model
+        return (folder / "checkpoint").is_dir()
+    evaluated = {row["step"] for row in read_lines(folder / "metrics.jsonl") if row.get("kind") == "eval"}
+    sampled: dict[int, int] = {}
+    for row in read_lines(folder / "samples.jsonl"):
+        sampled[row["step"]] = sampled.get(row["step"], 0) + 1
+    if evaluated and evaluated == set(sampled) and len(set(sampled.values())) == 1:
+        return True
+    remove(folder)  # somebody damaged it; it says that it is done, so it cannot be resumed
+    return False
+
+
+def _is_intact(folder: Path) -> bool:
+    """Return whether a stage's files are what was written, by their digests. One that is not is done again."""
+    if not folder.is_dir():
+        return False
+    try:
+        sums = read_sums(folder)
+        if sums is None:
+            warn_without_digests(folder.parent)
+        else:
+            check_files(folder, [name for name in sums if (folder / name).exists() or "stage.json" in sums])
+    except DamagedFile as error:
+        log.warning("%s. It is done again", error)
+        return False
+    return True
+
+
+def available_threads() -> int:
+    """Threads that all stages together may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(asked)) if asked.isdigit() and int(asked) > 0 else cores

@@ -1,0 +1,114 @@
+"""The stages that sample the reference and compare its samples, and the one that judges a run's model by them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penchant.data import load_preferences, write_groups
+from penchant.models.reward import load_reward_model
+from penchant.rewards import compare_by_score, load_reward, score_groups
+from penchant.studies.core.job import STAGE, Order, draw, start_policy, trained_policy, with_room
+from penchant.studies.core.records import read_object
+from penchant.types import PromptGroup, prompt_text
+
+
+def comparisons_stage(order: Order, folder: Path) -> dict[str, Any]:
+    """`comparisons.jsonl`: groups of samples, scored by the true reward, every pair of a group compared."""
+    settings, policy = order.settings, start_policy(order)
+    reward = load_reward(order.places["reward"], device=str(policy.scorer.device))
+    size, groups = settings["samples"], settings["groups"]
+    file = order.needs["prompts"] / f"{settings.get('of', 'train')}.jsonl"
+    prompts = with_room(policy, file, settings["max_new_tokens"])
+    drawn = draw(policy, prompts, size * groups, settings)
+    parts = [
+        PromptGroup(prompt, row[first : first + size])
+        for prompt, row in zip(prompts, drawn, strict=True)
+        for first in range(0, len(row), size)
+    ]
+    return {
+        **_write_comparisons(compare_by_score(score_groups(parts, reward)), folder),
+        "prompts": len(prompts),
+        "samples_drawn": sum(map(len, drawn)),
+        "tokens": sum(len(response.token_ids or ()) for row in drawn for response in row),
+    }
+
+
+def _write_comparisons(groups: Sequence[PromptGroup], folder: Path) -> dict[str, int]:
+    """`comparisons.jsonl`, and how much of it a run will see."""
+    write_groups(groups, folder / "comparisons.jsonl")
+    read = load_preferences(folder / "comparisons.jsonl", merge=False, ties="drop")
+    decided = sum(len(group.comparisons) for group in read)
+    return {
+        "comparisons": decided,
+        "ties": sum(len(group.comparisons) for group in groups) - decided,
+        "winners": sum(len({comparison.winner for comparison in group.comparisons}) for group in read),
+        "losers": sum(len({comparison.loser for comparison in group.comparisons}) for group in read),
+    }
+
+
+def mislabelled_stage(order: Order, folder: Path) -> dict[str, Any]:
+    """The comparisons with a share of them labelled wrongly, each by a draw of its own; ties stay.
+
+    Turned round, or where labels are `random` by the toss of a coin, so that half of those are turned round.
+    """
+    coin = order.settings["labels"] == "random"
+    before = order.needs["comparisons"]
+    generator = np.random.default_rng([order.settings["seed"], 1])  # the same draws for every share: shares are nested
+    groups, flipped = [], 0
+    for group in load_preferences(before / "comparisons.jsonl", merge=False, ties="half"):
+        comparisons = []
+        for comparison in group.comparisons:
+            wrong, heads = generator.random(2) < (order.settings["share"], 0.5)
+            turn = bool(wrong and (heads or not coin)) and not comparison.tie
+            flipped += turn
+            turned = replace(comparison, winner=comparison.loser, loser=comparison.winner)
+            comparisons.append(turned if turn else comparison)
+        groups.append(group.replace(comparisons=comparisons, scores=None))  # its scores would tell the truth
+    facts = read_object(before / STAGE)
+    return {**facts, **_write_comparisons(groups, folder), "flipped": flipped, "samples_drawn": 0, "tokens": 0}
+
+
+def judged_stage(order: Order, folder: Path) -> dict[str, Any]:
+    """Whether a run's model puts the winner of each unseen comparison first: `right` (a tie of its scores is half) and
+    the number of the comparison's prompt."""
+    groups = load_preferences(order.needs["held"] / "comparisons.jsonl", merge=False, ties="drop")
+    run = order.needs["run"]
+    if (run / "checkpoint" / "reward.json").exists():
+        scores = load_reward_model(run, template=order.settings["template"]).score(groups)
+    else:
+        start = start_policy(order).score(groups)
+        trained = trained_policy(order).score(groups)
+        scores = [one - other for one, other in zip(trained, start, strict=True)]
+    numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(group.prompt for group in groups))}
+    right, prompts = [], []
+    for group, row in zip(groups, scores, strict=True):
+        for comparison in group.comparisons:
+            gap = float(row[comparison.winner] - row[comparison.loser])
+            right.append(0.5 if gap == 0 else float(gap > 0))
+            prompts.append(numbers[group.prompt])
+    return {"right": right, "prompt": prompts}
+
+
+def reference_stage(order: Order, folder: Path) -> dict[str, Any]:
+    """`rewards.npy` of shape (prompts, samples) and `samples.jsonl`, a prompt a line in the same order."""
+    settings, policy = order.settings, start_policy(order)
+    reward = load_reward(order.places["reward"], device=str(policy.scorer.device))
+    prompts = with_room(policy, order.needs["prompts"] / "eval.jsonl", settings["max_new_tokens"])
+    drawn = draw(policy, prompts, settings["samples"], settings)
+    pairs = [
+        (prompt_text(prompt), response.text) for prompt, row in zip(prompts, drawn, strict=True) for response in row
+    ]
+    rewards = np.array(reward(pairs), dtype=np.float64).reshape(len(prompts), settings["samples"])
+    np.save(folder / "rewards.npy", rewards)
+    with (folder / "samples.jsonl").open("w", encoding="utf-8", errors="replace") as file:
+        for prompt, row in zip(prompts, drawn, strict=True):
+            line = {"prompt": prompt_text(prompt), "texts": [response.text for response in row]}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    tokens = sum(len(response.token_ids or ()) for row in drawn for response in row)
+    return {"prompts": len(prompts), "samples_drawn": rewards.size, "tokens": tokens}

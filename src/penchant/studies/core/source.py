@@ -1,0 +1,345 @@
+"""The digest of the source that some of our modules reach: equal code gives an equal digest, whatever its comments.
+
+A module reaches what it imports, wherever in it, as its syntax tree says, and what that imports. Imports for type
+checkers alone do not count; an `__init__` that only lists does not either: a name that is imported through it counts as
+imported from where it lies. A registry imports all of its entries and uses those that are named, so its entries are
+reached by their names alone: `ENTRIES`. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from penchant.files import write_atomically
+from penchant.models.builtin import cache_folder
+
+log = logging.getLogger("penchant")
+
+PACKAGE = "penchant"
+LENGTH = 16  # hexadecimal digits
+PREFERENCE, PAIRWISE, BATCHWISE = (f"penchant.losses.{name}" for name in ("preference", "pairwise", "batchwise"))
+ENTRIES: dict[str, dict[str, str]] = {
+    "penchant.judges.load": {
+        "longest": "penchant.judges.length",
+        "random": "penchant.judges.chance",
+        "reward": "penchant.judges.scored",
+        "policy": "penchant.judges.policy",
+        "endpoint": "penchant.judges.endpoint",
+        "people": "penchant.judges.people",
+        "panel": "penchant.judges.panel",
+        "noisy": "penchant.judges.noisy",
+    },
+    "penchant.rewards.load": {
+        "vader": "penchant.rewards.vader",
+        "classifier": "penchant.rewards.classifier",
+        "address": "penchant.rewards.http",
+        "learned": "penchant.rewards.learned",
+    },
+    "penchant.methods": {
+        "sft": "penchant.methods.sft",
+        "preferred_ft": "penchant.methods.preferred_ft",
+        "unlikelihood": "penchant.methods.unlikelihood",
+        "dpo": "penchant.methods.dpo",
+        "kto": "penchant.methods.kto",
+        "reward_model": "penchant.methods.reward_model",
+        "ppo": "penchant.methods.ppo",
+        "ppo_gt": "penchant.methods.ppo_gt",
+    },
+    "penchant.losses.dispatch": {
+        **dict.fromkeys(("sigmoid", "robust", "ipo", "ipo_mean", "hinge", "simpo", "orpo", "sft"), PREFERENCE),
+        **dict.fromkeys(("exo_pair", "nca_pair", "sppo_hard", "bco_pair", "apo_zero", "apo_down"), PAIRWISE),
+        **dict.fromkeys(("discopop", "sigmoid_norm"), PAIRWISE),
+        **dict.fromkeys(("forward_kl", "jensen_shannon", "alpha_divergence"), PAIRWISE),
+        **dict.fromkeys(("wpo", "ld_dpo", "aot", "aot_unpaired", "plackett_luce"), BATCHWISE),
+    },
+    "penchant.train.objectives": {  # by method, and the loss on rankings
+        "kto": "penchant.losses.unpaired",
+        "reward_model": "penchant.losses.reward",
+        "plackett_luce": BATCHWISE,
+    },
+    "penchant.weak.classifiers": {
+        "tfidf": "penchant.weak.targets",
+        "probe": "penchant.weak.features",
+        "lm": "penchant.weak.language_model",
+        "engine": "penchant.weak.chess_engine",
+    },
+    "penchant.tasks.load": {},  # by the task's name: `penchant.tasks.NAME`
+}
+"""Registries: the module of each entry by its name. What a registry imports of these does not count by itself."""
+WHOLE = ("penchant.losses.dispatch", "penchant.train.objectives", "penchant.weak.classifiers")
+"""Registries of which all entries count where nobody names some: whoever trains may use any."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What one file says.
+
+    Attributes:
+        code: a digest of its syntax tree without docstrings.
+        imports: (module, name) of each import inside the package; the name is empty for `import module`.
+        lists: whether it only lists: imports, `__all__`, constants, and what makes imports lazy.
+        texts: its constants that name a module of the package, such as lazy imports have.
+    """
+
+    code: str
+    imports: tuple[tuple[str, str], ...]
+    lists: bool
+    texts: tuple[tuple[str, str], ...]
+
+
+@dataclass
+class Tree:
+    """A package's source.
+
+    Attributes:
+        read: a module's name -> its file's content, or None where there is no such module.
+        is_package: whether a module is a package, whose file is an `__init__`.
+        known: facts by the digest of a file's bytes, so that a file is parsed once in its life.
+    """
+
+    read: Callable[[str], bytes | None]
+    is_package: Callable[[str], bool]
+    known: dict[str, Facts] = field(default_factory=dict)
+    _facts: dict[str, Facts | None] = field(default_factory=dict)
+
+    def facts(self, module: str) -> Facts | None:
+        """Return what a module's file says; None where there is no such module."""
+        if module not in self._facts:
+            content = self.read(module)
+            if content is None:
+                self._facts[module] = None
+            else:
+                key = hashlib.sha256(f"{module}\0{self.is_package(module)}\0".encode() + content).hexdigest()
+                if key not in self.known:
+                    self.known[key] = parse(content, module, is_package=self.is_package(module))
+                self._facts[module] = self.known[key]
+        return self._facts[module]
+
+
+def digest_source(roots: Iterable[str], names: Mapping[str, Iterable[str]] | None = None) -> str:
+    """Return the digest of the code that modules of ours reach.
+
+    Args:
+        roots: the modules, such as `penchant.studies.core.prompt_stage`.
+        names: of each registry in `ENTRIES`, by its module, the entries that are reached by name.
+    """
+    wanted = tuple(sorted((key, tuple(sorted(set(some)))) for key, some in (names or {}).items()))
+    return _digest_source(tuple(sorted(set(roots))), wanted)
+
+
+@cache
+def _digest_source(roots: tuple[str, ...], names: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
+    tree = _our_tree()
+    before = len(tree.known)
+    digest = tree_digest(tree, reached(tree, roots, dict(names)))
+    if len(tree.known) > before:
+        _keep(tree)
+    return digest
+
+
+def tree_digest(tree: Tree, modules: Iterable[str]) -> str:
+    """Return the digest of the code of these modules."""
+    content = [(module, facts.code) for module in sorted(modules) if (facts := tree.facts(module)) is not None]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:LENGTH]
+
+
+def reached(tree: Tree, roots: Iterable[str], names: Mapping[str, Iterable[str]]) -> set[str]:
+    """Return the modules that these reach; arguments as for `digest_source`."""
+    found: set[str] = set()
+    waiting = list(roots)
+    while waiting:
+        module = waiting.pop()
+        facts = tree.facts(module)
+        if module in found or facts is None:
+            continue
+        found.add(module)
+        targets = {target for imported in facts.imports for target in _targets(tree, *imported)}
+        if module in ENTRIES:
+            targets -= set(ENTRIES[module].values())
+            default = ENTRIES[module] if module in WHOLE else ()
+            targets |= {_entry(module, name) for name in names.get(module, default)}
+        parents = {parent for target in targets for parent in _parents(target) if not _lists(tree, parent)}
+        waiting += [*targets, *parents]
+    return found
+
+
+def parse(content: bytes, module: str, *, is_package: bool) -> Facts:
+    """Return what a file says."""
+    tree = ast.parse(content)
+    package = module if is_package else module.rpartition(".")[0]
+    imports: list[tuple[str, str]] = []
+    _collect(tree, package, imports)
+    lists = is_package and all(_is_listing(node) for node in tree.body)
+    texts = tuple(pair for node in tree.body if isinstance(node, ast.Assign) for pair in _lazy(node.value))
+    _drop_docstrings(tree)
+    code = hashlib.sha256(ast.dump(tree).encode(errors="surrogatepass")).hexdigest()[:LENGTH]
+    return Facts(code, tuple(sorted(set(imports))), lists, texts)
+
+
+# -- imports -------------------------------------------------------------------------------------------------------
+
+
+def _collect(node: ast.AST, package: str, imports: list[tuple[str, str]]) -> None:
+    """Add the imports inside a node that are made while the code runs."""
+    if isinstance(node, ast.If) and _is_type_checking(node.test):
+        for statement in node.orelse:
+            _collect(statement, package, imports)
+        return
+    if isinstance(node, ast.Import):
+        imports += [(alias.name, "") for alias in node.names if _ours(alias.name)]
+    elif isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        if node.level:
+            above = package.rsplit(".", node.level - 1)[0]
+            base = f"{above}.{base}" if base else above
+        if _ours(base):
+            imports += [(base, alias.name) for alias in node.names]
+    for child in ast.iter_child_nodes(node):
+        _collect(child, package, imports)
+
+
+def _targets(tree: Tree, module: str, name: str) -> list[str]:
+    """Return the modules that one import reaches."""
+    if not name:
+        return [module]
+    if tree.facts(f"{module}.{name}") is not None:
+        return [f"{module}.{name}"]
+    facts = tree.facts(module)
+    if facts is None:
+        return []
+    registry = module in ENTRIES and tree.is_package(module)  # a package whose `__init__` is a registry
+    if facts.lists or registry:
+        given = [pair for pair in facts.imports if name == "*" or pair[1] == name]
+        if given:
+            return [target for pair in given for target in _targets(tree, *pair)]
+        lazy = [target for key, target in facts.texts if key == name]
+        return lazy or [module]
+    return [module]
+
+
+def _entry(registry: str, name: str) -> str:
+    """Return the module of a registry's entry; a registry without a table has its entries by their modules' names."""
+    table = ENTRIES[registry]
+    return table[name] if table else name
+
+
+def _parents(module: str) -> list[str]:
+    """Return the packages around a module, whose `__init__` runs before it."""
+    parts = module.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts))]
+
+
+def _lists(tree: Tree, package: str) -> bool:
+    facts = tree.facts(package)
+    return facts is None or facts.lists
+
+
+def _ours(module: str) -> bool:
+    return module == PACKAGE or module.startswith(f"{PACKAGE}.")
+
+
+# -- syntax --------------------------------------------------------------------------------------------------------
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
+        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
+    )
+
+
+def _is_listing(node: ast.stmt) -> bool:
+    match node:
+        case ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant()):
+            return True
+        case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value):
+            return _is_literal(value)
+        case ast.FunctionDef(name="__getattr__" | "__dir__"):
+            return True
+        case ast.If(test=test):
+            return _is_type_checking(test)
+    return False
+
+
+def _is_literal(value: ast.expr) -> bool:
+    with suppress(ValueError, TypeError, SyntaxError):
+        ast.literal_eval(value)
+        return True
+    return False
+
+
+def _lazy(value: ast.expr) -> list[tuple[str, str]]:
+    """Return the (name, module) pairs of a constant mapping from names to modules of ours."""
+    content: Any = ast.literal_eval(value) if isinstance(value, ast.Dict) and _is_literal(value) else {}
+    return [(key, text) for key, text in content.items() if isinstance(text, str) and _ours(text)]
+
+
+def _drop_docstrings(tree: ast.Module) -> None:
+    """Take the docstrings out, those below attributes too."""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [one for one in body if not _is_text(one)]  # type: ignore[attr-defined]
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+# -- our own files -------------------------------------------------------------------------------------------------
+
+
+@cache
+def _our_tree() -> Tree:
+    root = Path(__file__).resolve().parents[2]
+
+    def base(module: str) -> Path:
+        return root.joinpath(*module.split(".")[1:])
+
+    def read(module: str) -> bytes | None:
+        path = base(module)
+        for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
+            if file.is_file():
+                return file.read_bytes()
+        return None
+
+    return Tree(read, lambda module: (base(module) / "__init__.py").is_file(), _kept())
+
+
+def _store() -> Path:
+    return cache_folder() / "source.json"
+
+
+def _kept() -> dict[str, Facts]:
+    """Return the facts that an earlier process found, by the digest of the bytes that they are of."""
+    try:
+        content = json.loads(_store().read_text(encoding="utf-8"))
+        if content.pop("maker") != _maker():
+            return {}
+        pairs = {key: tuple(tuple(tuple(pair) for pair in part) for part in row[1::2]) for key, row in content.items()}
+        return {key: Facts(row[0], pairs[key][0], bool(row[2]), pairs[key][1]) for key, row in content.items()}
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return {}
+
+
+def _keep(tree: Tree) -> None:
+    content: dict[str, Any] = {
+        key: [facts.code, facts.imports, facts.lists, facts.texts] for key, facts in tree.known.items()
+    }
+    with suppress(OSError):  # the next process parses again
+        _store().parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(_store(), json.dumps(content | {"maker": _maker()}), shared=True)
+
+
+def _maker() -> str:
+    """Return a digest of what makes facts: this file, and the Python whose syntax trees they are of."""
+    return hashlib.sha256(Path(__file__).read_bytes() + sys.version.encode()).hexdigest()

@@ -1,0 +1,203 @@
+"""Stages of studies: what each depends on, and those that every study has. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from penchant.config import Config
+from penchant.models.builtin import BUILT_IN, ENCODERS
+from penchant.studies.core.address import address, data_content, model_content, reward_content
+from penchant.studies.core.kinds import stage_makers
+from penchant.studies.core.prompts import locate_prompts
+from penchant.studies.core.settings import Prompts, RewardModelStage, SampledConfig, StudyConfig
+
+SHARED = ("sft", "reward_model")
+"""Runs that others build on."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One stage of a study.
+
+    Attributes:
+        kind: `prompts`, `sft`, `comparisons`, `reference`, `reward_model`, or a method's name.
+        label: for people and in the folder's name, such as `dpo-beta-0.1-seed-0`.
+        settings: all that it depends on, besides the stages that it needs, as plain values; content in place of names.
+        places: where its inputs lie, and under which names: no part of the address, so that they may move.
+        needs: the stages before, by what they are to this one.
+        value, rate, seed: its place in the grid, None where it has none; `rate` only where a method has several.
+        extent: settings that decide how much it computes and not what: with another extent it is another stage, but
+            stages that need it stay the same.
+    """
+
+    kind: str
+    label: str
+    settings: Mapping[str, Any]
+    places: Mapping[str, str]
+    needs: Mapping[str, Task]
+    value: float | None = None
+    seed: int | None = None
+    rate: float | None = None
+    extent: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def address(self) -> str:
+        """The digest of everything that it depends on."""
+        return self._address({**self.settings, **self.extent})
+
+    @cached_property
+    def content(self) -> str:
+        """The digest of what other stages take from it."""
+        return self._address(self.settings)
+
+    def _address(self, settings: Mapping[str, Any]) -> str:
+        needs = [f"{role} {task.content}" for role, task in self.needs.items()]
+        learned = any(task.kind == "reward_model" for task in self.needs.values())
+        return address(self.kind, settings, needs, places=self.places, learned=learned)
+
+    @property
+    def place(self) -> str:
+        """Its folder inside the study's."""
+        return f"{'stages' if self.kind in (*stage_makers(), *SHARED) else 'runs'}/{self.label}-{self.address}"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether its folder is a run directory."""
+        return self.kind not in stage_makers()
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Makes the stages of a study that starts from one model.
+
+    Attributes:
+        places: where the inputs lie.
+        model, learning, offline: what every stage, every run and every run on comparisons has of the study.
+        draws: what a stage that samples has.
+        start: the SFT stage, where there is one, as a need of all others.
+        prompts: the stage that has the prompts.
+        measured: how runs are measured while they learn; empty where they are not.
+        sizes: of comparisons that are sampled.
+    """
+
+    places: Mapping[str, str]
+    model: Mapping[str, Any]
+    learning: Mapping[str, Any]
+    offline: Mapping[str, Any]
+    draws: Mapping[str, Any]
+    start: dict[str, Task]
+    prompts: Task
+    measured: Mapping[str, Any]
+    sizes: Mapping[str, Any]
+
+    @classmethod
+    def sampled(cls, config: SampledConfig) -> Stages:
+        """Of a study whose comparisons are samples that the true reward ranks."""
+        places = _places(config)
+        model, learning = model_settings(config), learning_settings(config)
+        start: dict[str, Task] = {}
+        if config.sft is not None:
+            data = {**plain(config.sft.data), "path": data_content(config.sft.data.path)}
+            start = {"start": Task("sft", "sft", {**model, **learning, **plain(config.sft), "data": data}, places, {})}
+        draws = {
+            **model,
+            "reward": reward_content(config.reward),
+            "template": config.template,
+            "max_new_tokens": config.max_new_tokens,
+        }
+        return cls(
+            places,
+            model,
+            learning,
+            offline_settings(config),
+            draws,
+            start,
+            openings("prompts", config, config.eval_prompts),
+            {name: getattr(config.evaluation, name) for name in ("times", "spacing", "samples", "seed")},
+            plain(config.comparisons),
+        )
+
+    @property
+    def drawn(self) -> dict[str, Task]:
+        """What sampling needs."""
+        return {"prompts": self.prompts, **self.start}
+
+    def task(
+        self,
+        kind: str,
+        label: str,
+        settings: Mapping[str, Any],
+        needs: Mapping[str, Task],
+        value: float | None = None,
+        seed: int | None = None,
+        rate: float | None = None,
+    ) -> Task:
+        return Task(kind, label, settings, self.places, needs, value, seed, rate)
+
+    def comparisons(self, seed: int) -> Task:
+        """Samples of the reference for the prompts to train on, compared."""
+        settings = {**self.draws, **self.sizes, "seed": seed}
+        return self.task("comparisons", f"comparisons-seed-{seed}", settings, self.drawn, seed=seed)
+
+    def reward_model(self, stage: RewardModelStage, seed: int, comparisons: Task, label: str = "") -> Task:
+        """A reward model of these comparisons."""
+        own = {**plain(stage), "template": self.draws["template"], "seed": seed}
+        needs = {"comparisons": comparisons, **self.start}
+        settings = {**self.model, **self.learning, **own}
+        return self.task("reward_model", label or f"reward-model-seed-{seed}", settings, needs, seed=seed)
+
+
+def openings(label: str, config: SampledConfig, measured: Prompts) -> Task:
+    """The prompts to train on, and others to measure on."""
+    places = {**_places(config), "eval": locate_prompts(measured.path)}
+    return Task("prompts", label, _prompts(config, measured), places, {})
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """A configuration as plain values."""
+    return config.model_dump(mode="json")
+
+
+def model_settings(config: StudyConfig) -> dict[str, Any]:
+    """The model that every stage starts from, by its content."""
+    return {"model": {**plain(config.model), "name": model_content(config.model.name)}}
+
+
+def learning_settings(config: StudyConfig) -> dict[str, Any]:
+    """What every run has of the study."""
+    return {"optimizer": config.optimizer, "clip": config.clip, "warmup_steps": config.warmup_steps}
+
+
+def offline_settings(config: StudyConfig) -> dict[str, Any]:
+    """What every run on comparisons has of it."""
+    return {"batch_size": config.batch_size, "epochs": config.epochs}
+
+
+def _prompts(config: SampledConfig, measured: Prompts) -> dict[str, Any]:
+    sources = {"train": config.prompts, "eval": measured}
+    settings: dict[str, Any] = {
+        role: {**plain(source), "path": data_content(locate_prompts(source.path))} for role, source in sources.items()
+    }
+    if any(source.prefix_tokens for source in sources.values()):  # then a tokenizer cuts them
+        settings["model"] = model_content(config.model.name)
+    return settings
+
+
+def _places(config: SampledConfig) -> dict[str, str]:
+    places = {
+        "model": absolute(config.model.name),
+        "reward": config.reward,
+        "train": locate_prompts(config.prompts.path),
+        "eval": locate_prompts(config.eval_prompts.path),
+    }
+    return places | ({"sft": absolute(config.sft.data.path)} if config.sft else {})
+
+
+def absolute(name: str) -> str:
+    """A local path so that it holds from any folder; the name of anything else as it is."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if name not in (*BUILT_IN, *ENCODERS) and path.exists() else name

@@ -1,0 +1,169 @@
+"""A study, whichever: take its folder, do what is missing, write its numbers. Imports no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penchant.config import to_yaml
+from penchant.digests import DamagedFile, check_files, write_sums
+from penchant.errors import InputError, RunError
+from penchant.files import LOCK, open_safely, remove
+from penchant.studies.core.address import summary_version
+from penchant.studies.core.checks import check_names, warn_of_earlier_stages
+from penchant.studies.core.definition import Grid, StudyDefinition, definition_of
+from penchant.studies.core.executor import Workers
+from penchant.studies.core.kinds import resolve
+from penchant.studies.core.records import read_object, write_text
+from penchant.studies.core.results import Results
+from penchant.studies.core.runner import Board, run_missing
+from penchant.studies.core.settings import Study
+from penchant.studies.core.stage import Task
+
+log = logging.getLogger("penchant.studies")
+STUDY = "study.json"
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A study as far as it came.
+
+    Attributes:
+        path: its folder. numbers: the content of `study.json`; empty where the reference was not sampled yet.
+        failures: (stage, reason) of what failed.
+        ran: how many stages this call worked on.
+        interrupted: whether somebody asked to stop.
+    """
+
+    path: Path
+    numbers: dict[str, Any]
+    failures: tuple[tuple[str, str], ...]
+    ran: int
+    interrupted: bool
+
+
+def run_study(config: Study, *, jobs: int = 1, workers: Workers | None = None) -> StudyResult:
+    """Run what the study lacks, and write its numbers.
+
+    Args:
+        config: what to compare; its class says which study it is.
+        jobs: runs at once; each gets its share of the threads.
+        workers: processes to use, to share them between studies.
+
+    A stage that failed is recorded, and what does not need it goes on; a later call tries it again.
+
+    Raises:
+        InputError: a folder that holds something else, a prompt file that does not exist; an endpoint that is to judge
+            has no key, before anything is trained.
+        RunError: the worker process is gone, or the disk is full; what is done stays.
+    """
+    definition = definition_of(type(config))
+    grid = definition.grid(config, None)
+    if definition.prepare:
+        resolve(definition.prepare)(config, grid)
+    tasks = grid.tasks()
+    check_names(tasks)
+    folder = Path(config.out or Path("runs") / config.method).expanduser().resolve()
+    with _own(folder):
+        for leftover in (folder / "stages").glob(".*.new"):  # a process that was killed built it
+            remove(leftover)
+        warn_of_earlier_stages(folder, tasks)
+        write_text(folder / "study.yaml", to_yaml(config.replace(out=None)))
+        started = time.monotonic()
+        with contextlib.nullcontext(workers) if workers else Workers() as team:
+            board = run_missing(tasks, folder, team, jobs=jobs)
+            while not board.interrupted:
+                grid = definition.grid(config, results_of(board, tasks, folder))
+                grown = grid.tasks()
+                if {task.address for task in grown} <= {task.address for task in tasks}:
+                    break
+                tasks = grown
+                run_missing(tasks, folder, team, jobs=jobs, board=board)
+        clock = {"last_call_seconds": time.monotonic() - started, "jobs": jobs}
+        numbers = _numbers(config, definition, grid, folder, board, clock)
+    failures = tuple((task.label, reason) for task, reason in board.failures(tasks))
+    return StudyResult(folder, numbers, failures, len(board.ran), board.interrupted)
+
+
+def results_of(board: Board, tasks: Sequence[Task], folder: Path) -> Results:
+    """Return what these stages have measured."""
+    reasons = {task.address: reason for task, reason in board.failures(tasks)}
+    done = frozenset(address for address, outcome in board.outcomes.items() if not outcome.failed)
+    return Results(folder, reasons, done)
+
+
+def _numbers(
+    config: Study,
+    definition: StudyDefinition,
+    grid: Grid,
+    folder: Path,
+    board: Board,
+    clock: Mapping[str, float],
+) -> dict[str, Any]:
+    """`study.json`, made anew where anything changed, its code too; empty where there is nothing to say."""
+    tasks = grid.tasks()
+    outcomes = [board.outcomes.get(task.address) for task in grid.needed]
+    if all(outcome is None or outcome.failed for outcome in outcomes):
+        return {}
+    present = _kept_numbers(folder)
+    standing = [[task.address, bool(board.outcomes.get(task.address))] for task in tasks]
+    key = {"standing": standing, "code": summary_version(definition.summarize)}
+    same = all(present.get(name) == value for name, value in key.items())
+    if same and not board.ran and present.get("config") == config.recorded():
+        return present
+    reasons = {task.address: reason for task, reason in board.failures(tasks)}
+    numbers = {**resolve(definition.summarize)(config, grid, folder, reasons), **key}
+    before = present.get("cost", {})
+    numbers["cost"] |= {name: before[name] for name in clock if name in before} if not board.ran else clock
+    text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        write_sums(folder, {STUDY: hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()})
+    except OSError as error:
+        raise RunError(f"cannot write into {folder}: {error.strerror}; what is done stays") from error
+    write_text(folder / STUDY, text)
+    return numbers
+
+
+def _kept_numbers(folder: Path) -> dict[str, Any]:
+    """Return the numbers that an earlier call wrote; empty where there are none, or damaged ones."""
+    if not (folder / STUDY).exists():
+        return {}
+    try:
+        check_files(folder, [STUDY])
+    except DamagedFile as error:
+        log.warning("%s. It is made anew", error)
+        return {}
+    return read_object(folder / STUDY)
+
+
+@contextlib.contextmanager
+def _own(folder: Path) -> Iterator[None]:
+    """The folder, made where it is not there, and no other process's while the block lasts.
+
+    Raises:
+        InputError: it is a file, holds something else, or another process works in it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"out={folder} is a file; a study needs a folder")
+    others = [entry for entry in folder.iterdir() if entry.name != ".lock"] if folder.is_dir() else []
+    if others and not (folder / "study.yaml").exists():
+        raise InputError(f"out={folder} holds something else than a study: choose another folder with -o")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open_safely(folder / ".lock", LOCK)
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {error.strerror}; choose another folder with -o") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another process is working in {folder}: wait for it, or choose another folder") from None
+        yield

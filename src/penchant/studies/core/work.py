@@ -1,0 +1,57 @@
+"""Does a stage's work into a folder that is whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from penchant.digests import listed_digest, write_sums
+from penchant.engine.memory import peak_memory_bytes
+from penchant.files import remove
+from penchant.studies.core.job import STAGE, Order
+from penchant.studies.core.kinds import RUN, resolve, stage_makers
+
+
+def work(order: Order) -> str:
+    """Do the stage's work; its folder is whole afterwards.
+
+    Returns:
+        The status: `done`, or that of a run.
+
+    Raises:
+        InputError, RunError: whatever stopped it.
+    """
+    if order.kind not in stage_makers():
+        status: str = resolve(RUN)(order)
+        return status
+    make: Callable[[Order, Path], dict[str, Any]] = resolve(stage_makers()[order.kind])
+    started = time.monotonic()
+    building = order.folder.with_name(f".{order.folder.name}.{os.getpid()}.new")
+    remove(building)
+    building.mkdir(parents=True)
+    try:
+        facts = make(order, building)
+        facts |= {"seconds": time.monotonic() - started, "peak_memory_bytes": peak_memory_bytes()}
+        (building / STAGE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        write_sums(building, stage_sums(building))
+        remove(order.folder)  # half a stage cannot be; another one's leftover could
+        os.replace(building, order.folder)
+    finally:
+        remove(building)
+    return "done"
+
+
+def stage_sums(folder: Path) -> dict[str, str]:
+    """Return the digests of a stage's files, but of activations: these have one per block, checked as they are read."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("activations-"))
+    return {path.relative_to(folder).as_posix(): listed_digest(path) for path in files}
+
+
+def import_all() -> None:
+    """Import what does the work of every kind, so that a process that forks has it once."""
+    for target in (RUN, *stage_makers().values()):
+        resolve(target)

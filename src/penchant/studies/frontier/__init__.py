@@ -1,0 +1,1 @@
+"""True reward against KL for every method over its sweep."""

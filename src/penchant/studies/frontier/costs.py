@@ -1,0 +1,49 @@
+"""What a method's runs took, for a study's summary. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from penchant.studies.core.records import read_object
+from penchant.studies.core.results import MeasuredRun
+from penchant.studies.core.stage import Task
+from penchant.studies.frontier.grid import Grid
+
+
+def cost_of(ended: Sequence[MeasuredRun], grid: Grid, study: Path) -> dict[str, Any] | None:
+    """What a run takes, as means over the method's runs that came to their end (peak memory: the most of any), and what
+    has to be there before, as means over seeds."""
+    if not ended:
+        return None
+    before = [read_object(study / task.place / "stage.json") for task in _before(ended, "comparisons", grid)]
+    models = [read_object(study / task.place / "result.json") for task in _before(ended, "reward_model", grid)]
+    return {
+        "seconds": _mean_of(run.result.get("seconds") for run in ended),
+        "training_seconds": _mean_of(run.result.get("training_seconds") for run in ended),
+        "preparation_seconds": _mean_of(facts.get("seconds") for facts in before)
+        + _mean_of(facts.get("seconds") for facts in models),
+        "peak_memory_bytes": max(run.result.get("peak_memory_bytes") or 0 for run in ended),
+        "samples_drawn": _mean_of(run.result.get("samples_drawn") for run in ended)
+        + _mean_of(facts.get("samples_drawn") for facts in before),
+        "trained_tokens": _mean_of(run.trained_tokens for run in ended),
+        "steps": _mean_of(run.result.get("steps") for run in ended),
+        "optimizer_steps": _mean_of(run.optimizer_steps for run in ended),
+    }
+
+
+def _before(runs: Sequence[MeasuredRun], role: str, grid: Grid) -> list[Task]:
+    """The stages that runs need, those behind a reward model too, each once."""
+    found: dict[str, Task] = {}
+    for run in runs:
+        model = run.task.needs.get("reward_model")
+        for needs in (run.task.needs, model.needs if model else {}):
+            if role in needs:
+                found[needs[role].address] = needs[role]
+    return list(found.values())
+
+
+def _mean_of(values: Iterable[Any]) -> float:
+    known = [float(value) for value in values if value is not None]
+    return sum(known) / len(known) if known else 0.0

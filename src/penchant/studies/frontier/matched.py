@@ -1,0 +1,165 @@
+"""How methods compare at matched KLs, for a study's summary. Imports no torch."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from penchant.metrics.estimates import Estimate
+from penchant.metrics.frontier import (
+    LEAST_SEEDS,
+    Evaluations,
+    Scale,
+    compared_at,
+    matched_shares,
+    paired_difference_of,
+)
+from penchant.metrics.limit import best_of_n_by_prompt, best_of_n_kl
+from penchant.studies.core.results import MeasuredRun, Numbers
+
+NOT_COMPARABLE = "not comparable"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A method with its evaluations by seed, and how much of the possible gain they reach.
+
+    Attributes:
+        evaluations: for each seed; None where a seed has none.
+        draws: (seeds, KLs, 1 + resamples), see `Scale.shares`.
+    """
+
+    name: str
+    evaluations: tuple[Evaluations | None, ...]
+    draws: Numbers
+
+    @classmethod
+    def of_runs(cls, name: str, runs: Sequence[MeasuredRun], seeds: Sequence[int], scale: Scale) -> Contender:
+        """Return a method by its runs that came to their end."""
+        evaluations = tuple(_evaluations([run for run in runs if run.task.seed == seed]) for seed in seeds)
+        return cls(name, evaluations, _draws(evaluations, scale))
+
+    @classmethod
+    def best_of_n(cls, name: str, reference_rewards: Numbers, scale: Scale) -> Contender:
+        """Return Best-of-n for every n that the samples allow, at the bound of its KL: exact, so of no seed."""
+        n = np.arange(1, reference_rewards.shape[1] + 1)
+        kls = np.repeat(best_of_n_kl(n)[:, None], len(reference_rewards), axis=1)
+        evaluations = (Evaluations(kls, best_of_n_by_prompt(reference_rewards), [0] * len(n)),)
+        return cls(name, evaluations, _draws(evaluations, scale))
+
+    @cached_property
+    def points(self) -> int:
+        """How many evaluations it has."""
+        return sum(len(np.asarray(one.kl_nats)) for one in self.evaluations if one is not None)
+
+    def at(self, scale: Scale) -> list[dict[str, Any]]:
+        """Return its efficiency at each matched KL, or why there is none, as plain values."""
+        if None in self.evaluations:
+            lacking = f"{NOT_COMPARABLE}: a seed has no evaluation"
+            return [{"kl_nats": kl, "share": None, "reason": lacking} for kl in scale.matched]
+        whole = [one for one in self.evaluations if one is not None]
+        return [
+            {
+                "kl_nats": one.kl_nats,
+                "share": one.share.as_dict() if one.share else None,
+                "reason": f"{NOT_COMPARABLE}: {one.reason}" if one.reason else "",
+            }
+            for one in matched_shares(scale, whole)
+        ]
+
+    def over(self, places: Sequence[int], scale: Scale) -> Estimate | None:
+        """Return its mean efficiency over some of the matched KLs, by their places; None where it lacks one."""
+        if not places or not compared_at(self.draws)[list(places)].all():
+            return None
+        return scale.estimate(self.draws[:, list(places)].mean(axis=1), self.points)
+
+    def by_seed(self, places: Sequence[int]) -> list[float | None]:
+        """Return the same for each seed by itself, from all prompts."""
+        shares = self.draws[:, list(places), 0].mean(axis=1) if places else np.full(len(self.draws), np.nan)
+        return [float(share) if np.isfinite(share) else None for share in shares]
+
+
+def common_places(contenders: Sequence[Contender]) -> list[int]:
+    """Return the places of the matched KLs at which all of these have a number, leaving out those that have none."""
+    at = [compared_at(one.draws) for one in contenders]
+    known = [one for one in at if one.any()]
+    return np.flatnonzero(np.all(known, axis=0)).tolist() if known else []
+
+
+def differences(contenders: Sequence[Contender], scale: Scale) -> list[dict[str, Any]]:
+    """Return the paired difference of every two methods, at the KLs where both have a number."""
+    found = []
+    for one, other in combinations(contenders, 2):
+        kls, gap = paired_difference_of(scale, one.draws, other.draws, one.points + other.points)
+        plain = gap.as_dict() if gap else None
+        found.append({"one": one.name, "other": other.name, "kl_nats": list(kls), "difference": plain})
+    return found
+
+
+def winner(contenders: Sequence[Contender], places: Sequence[int], scale: Scale) -> dict[str, Any]:
+    """Return the method that is above each of the others, or why none can be named.
+
+    Named is only who leads over the KLs that all share, from three or more seeds, by a paired interval over prompts and
+    seeds that excludes 0 against each of the others.
+    """
+    ranked = sorted(
+        ((share.value, one) for one in contenders if (share := one.over(places, scale)) is not None),
+        key=lambda pair: -pair[0],
+    )
+    if len(ranked) < 2:
+        return {"name": None, "reason": "there are no two methods to compare"}
+    seeds = len(ranked[0][1].draws)
+    if seeds < LEAST_SEEDS:
+        counted = "one seed tells" if seeds == 1 else f"{seeds} seeds tell"
+        return {"name": None, "reason": f"{counted} too little of how another would have trained"}
+    (_, leader), *rest = ranked
+    close, unsure = [], ""
+    for _, other in rest:
+        draws = (leader.draws - other.draws)[:, list(places)].mean(axis=1)
+        gap = scale.estimate(draws, leader.points + other.points)
+        if gap.low is None or gap.low <= 0:
+            close.append(other.name)
+            unsure = gap.reason if gap.low is None else unsure
+    if unsure:  # too few prompts for any interval, which is no finding about these methods
+        return {"name": None, "reason": unsure}
+    if close:
+        return {
+            "name": None,
+            "leader": leader.name,
+            "close": close,
+            "reason": "the interval of a difference includes 0",
+        }
+    left_out = [one.name for one in contenders if one.over(places, scale) is None]
+    return {"name": leader.name, "leader": leader.name, "close": [], "left_out": left_out, "reason": ""}
+
+
+def setting_alone(
+    runs: Sequence[MeasuredRun], seeds: Sequence[int], places: Sequence[int], scale: Scale
+) -> float | None:
+    """Return what the runs of one setting reach by themselves; None where they bracket not all of these KLs."""
+    alone = Contender.of_runs("", runs, seeds, scale.without_resamples())
+    shares = alone.by_seed(places)
+    return (
+        statistics.fmean(known)
+        if len(known := [share for share in shares if share is not None]) == len(seeds)
+        else None
+    )
+
+
+def _evaluations(runs: Sequence[MeasuredRun]) -> Evaluations | None:
+    points = [(number, point) for number, run in enumerate(runs) for point in run.points]
+    if not points:
+        return None
+    kls, rewards = (np.array([getattr(point, name) for _, point in points]) for name in ("kl_nats", "reward"))
+    return Evaluations(kls, rewards, [number for number, _ in points])
+
+
+def _draws(evaluations: Sequence[Evaluations | None], scale: Scale) -> Numbers:
+    nothing = np.full((len(scale.matched), scale.draws), np.nan)
+    return np.stack([nothing if one is None else scale.shares(one) for one in evaluations])

@@ -1,0 +1,89 @@
+"""Settings of the frontier study. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from penchant.config import Config
+from penchant.studies.core.settings import (
+    MINIBATCHES,
+    SWEPT,
+    TRAINED,
+    Count,
+    MethodsConfig,
+    Nats,
+    PPOSweep,
+    PreferredFTSweep,
+)
+
+
+def starting_settings(method: str, sweep: Config) -> list[tuple[float | None, float]]:
+    """Return the (value, learning rate) of each run that a method's sweep asks for, every value with every rate."""
+    rates = sweep.learning_rate  # type: ignore[attr-defined]
+    values: tuple[float | None, ...]
+    if isinstance(sweep, PreferredFTSweep):
+        values = tuple(map(float, range(sweep.repeats))) if sweep.repeats > 1 else (None,)
+    else:
+        values = tuple(dict.fromkeys(getattr(sweep, SWEPT[method])))
+    several = tuple(dict.fromkeys(rates)) if isinstance(rates, tuple) else (rates,)
+    return [(value, rate) for value in values for rate in several]
+
+
+class Search(Config):
+    """A sweep that goes on by what it finds, with one budget for every method that trains.
+
+    Each method starts with its own settings (every value with every learning rate). Then runs are added, one for each
+    method at a time, until all methods have evaluations on both sides of every matched KL or the runs are used up.
+    Which run comes next follows from the KLs of those before, never from rewards: so it cannot be fitted to the prompts
+    that methods are measured on.
+    """
+
+    least: Annotated[int, Field(ge=1, le=1000)] = 3
+    """Runs of each method and seed in any case, so that each has its learning rate looked for."""
+    most: Annotated[int, Field(ge=1, le=1000)] = 6
+    """Runs of each method and seed at most."""
+    steps: Count = 96
+    """Optimizer steps of every run of every method; `epochs` and the `steps` of PPO do not count then."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.least > self.most:
+            raise ValueError(f"`search.least` is {self.least}, more than `search.most`, {self.most}")
+        return self
+
+
+class FrontierConfig(MethodsConfig):
+    """True reward against KL for every method over its sweep, beside the best that any policy could reach."""
+
+    method: ClassVar[str] = "frontier"
+
+    matched_nats: Annotated[tuple[Nats, ...], Field(min_length=1, max_length=100)] = (0.5, 1.0, 2.0, 3.0)
+    """KLs from the reference at which methods are compared."""
+    search: Search | None = None
+    """Add runs until every method can be compared at these KLs, with equal budgets; null runs the sweeps alone."""
+
+    @model_validator(mode="after")
+    def _starts_fit(self) -> Self:
+        for name in TRAINED if self.search is not None else ():
+            sweep = getattr(self, name)
+            starts = len(starting_settings(name, sweep)) if sweep is not None else 0
+            if self.search is not None and starts > self.search.least:
+                raise ValueError(
+                    f"{name} starts with {starts} settings, more than the {self.search.least} runs of `search.least`, "
+                    "which every method has: raise it, or start with fewer"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _rounds_are_whole(self) -> Self:
+        for name in ("ppo", "ppo_gt"):
+            sweep: PPOSweep | None = getattr(self, name)
+            if self.search is not None and sweep is not None and self.search.steps % sweep.steps_per_round:
+                raise ValueError(
+                    f"`search.steps` is {self.search.steps}, but {name} takes {sweep.steps_per_round} optimizer steps "
+                    f"a round ({sweep.updates} passes in {min(MINIBATCHES, sweep.prompts_per_step)} parts): give a "
+                    "multiple of it"
+                )
+        return self

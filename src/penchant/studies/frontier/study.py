@@ -1,0 +1,20 @@
+"""The frontier study: every method over its sweep, true reward against KL. Imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from penchant.studies.core.definition import StudyDefinition, presets_in
+from penchant.studies.frontier.grid import grid
+from penchant.studies.frontier.settings import FrontierConfig
+
+STUDY = StudyDefinition(
+    configs=(FrontierConfig,),
+    example="such as dpo.beta=[0.1,1] ppo=null",
+    grid=grid,
+    summarize="penchant.studies.frontier.summary:summarize",
+    page="penchant.studies.frontier.page:PAGE",
+    lines="penchant.studies.frontier.words:terminal_lines",
+    presets={"frontier": presets_in(Path(__file__).parent, "demo", "small", "medium", "paper")},
+    jobs={"demo": 2, "small": 2},
+)

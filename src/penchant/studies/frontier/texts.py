@@ -1,0 +1,68 @@
+"""Texts of every method side by side at about the same KL, for a study's summary. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from penchant.metrics.limit import best_of_n_kl
+from penchant.studies.core.results import MeasuredRun, ReferenceSamples
+from penchant.studies.frontier.grid import BEST_OF_N, LABELS, SWEPT, TRAINED
+from penchant.studies.frontier.settings import FrontierConfig
+
+EQUAL_KL = 2.0  # nats at which texts stand side by side
+SHOWN_PROMPTS = 6
+
+
+def texts_beside(config: FrontierConfig, runs: Sequence[MeasuredRun], reference: ReferenceSamples) -> dict[str, Any]:
+    """Texts for the first prompts: the first draw of the reference, and of each method where its KL comes nearest."""
+    shown = range(min(SHOWN_PROMPTS, len(reference.prompts)))
+    columns = [
+        {
+            "name": "reference",
+            "label": "Reference",
+            "kl_nats": 0.0,
+            "texts": [_text(reference.texts[i][0], reference.rewards[i, 0]) for i in shown],
+        }
+    ]
+    for method in TRAINED:
+        found = [
+            (abs(float(point.kl_nats.mean()) - EQUAL_KL), run, point)
+            for run in runs
+            if run.task.kind == method and run.task.seed == config.seeds[0]
+            for point in run.points
+        ]
+        if found:
+            _, run, point = min(found, key=lambda one: one[0])
+            columns.append(
+                {
+                    "name": method,
+                    "label": LABELS[method],
+                    "setting": SWEPT.get(method),
+                    "value": run.task.value,
+                    "rate": run.task.rate,
+                    "step": point.step,
+                    "kl_nats": float(point.kl_nats.mean()),
+                    "texts": [_text(point.texts[i], point.first_rewards[i]) for i in shown],
+                }
+            )
+    if config.best_of_n is not None:
+        n = min(config.best_of_n.n, key=lambda one: abs(float(best_of_n_kl(one)) - EQUAL_KL))
+        kept = [int(reference.rewards[i, :n].argmax()) for i in shown]
+        columns.append(
+            {
+                "name": BEST_OF_N,
+                "label": LABELS[BEST_OF_N],
+                "setting": "N",
+                "value": float(n),
+                "kl_nats": float(best_of_n_kl(n)),
+                "texts": [
+                    _text(reference.texts[i][k], reference.rewards[i, k]) for i, k in zip(shown, kept, strict=True)
+                ],
+            }
+        )
+    return {"target_kl": EQUAL_KL, "prompts": [reference.prompts[i] for i in shown], "columns": columns}
+
+
+def _text(text: str, reward: float) -> dict[str, Any]:
+    return {"text": text, "reward": float(reward)}

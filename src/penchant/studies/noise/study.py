@@ -1,0 +1,15 @@
+"""The study of wrong labels: what flipped comparisons and few comparisons do to learners. Imports no torch."""
+
+from __future__ import annotations
+
+from penchant.studies.core.definition import StudyDefinition
+from penchant.studies.noise.grid import noise_grid
+from penchant.studies.noise.settings import NoiseConfig
+
+STUDY = StudyDefinition(
+    configs=(NoiseConfig,),
+    example="such as shares=[0,0.2] few=null",
+    grid=lambda config, results: noise_grid(config),
+    summarize="penchant.studies.noise.summary:summarize_noise",
+    page="penchant.studies.noise.page:PAGE",
+)

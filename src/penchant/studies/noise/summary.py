@@ -1,0 +1,177 @@
+"""From a study of wrong labels to plain numbers: its `study.json`. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penchant.metrics.intervals import cluster_mean, paired_difference
+from penchant.studies.core.records import read_lines, read_object
+from penchant.studies.core.results import MeasuredRun, aligned, provenance_of, read_run, seconds_of
+from penchant.studies.core.stage import Task
+from penchant.studies.noise.grid import LEARNERS, Cell, NoiseGrid
+from penchant.studies.noise.settings import NoiseConfig
+
+LABELS = {
+    "dpo": "DPO",
+    "cdpo": "cDPO (told the share)",
+    "robust": "Robust DPO (told the share)",
+    "ipo": "IPO",
+    "reward_model": "Reward model",
+}
+
+
+def summarize_noise(config: NoiseConfig, grid: NoiseGrid, study: Path, reasons: Mapping[str, str]) -> dict[str, Any]:
+    """The content of `study.json`.
+
+    Args:
+        study: the study's folder. reasons: why stages failed, by address.
+    """
+    methods = [_method(learner, grid, study) for learner in LEARNERS]
+    tasks = grid.tasks()
+    return {
+        "study": config.method,
+        "config": config.recorded(),
+        "prompts": {
+            "train": read_object(study / grid.prompts.place / "stage.json").get("train"),
+            "eval": read_object(study / grid.held.place / "stage.json").get("prompts"),
+        },
+        "comparisons": read_object(study / grid.before[-1].place / "stage.json").get("comparisons"),
+        "seeds": list(config.seeds),
+        "reference": _reference(grid, study),
+        "methods": [method for method in methods if method["points"]],
+        "few": _few(config, grid, study),
+        "failures": [
+            {"stage": task.label, "reason": reasons[task.address]} for task in tasks if task.address in reasons
+        ],
+        "cost": {"seconds": sum(seconds_of(task, study) for task in tasks)},
+        "provenance": provenance_of((cell.run for cell in grid.cells), study),
+    }
+
+
+def _method(learner: str, grid: NoiseGrid, study: Path) -> dict[str, Any]:
+    own = [cell for cell in grid.cells if cell.learner == learner]
+    points = []
+    shares = list(dict.fromkeys(cell.share for cell in own))
+    for share in shares:
+        cells = [cell for cell in own if cell.share == share]
+        point = _point(cells, study)
+        if point is not None:
+            dpo = [cell for cell in grid.cells if cell.learner == "dpo" and cell.share == share]
+            first = [cell for cell in own if cell.share == shares[0]]
+            above = {"above_dpo": _above(cells, dpo, study), "above_first": _above(cells, first, study)}
+            points.append({"share": share, **point, **above})
+    return {"name": learner, "label": LABELS[learner], "points": points}
+
+
+def _point(cells: Sequence[Cell], study: Path) -> dict[str, Any] | None:
+    """Accuracy on unseen comparisons and true reward at the end, over seeds; None where no seed came so far."""
+    judged = [facts for cell in cells if (facts := _judged(cell, study))]
+    if not judged:
+        return None
+    right = [value for facts in judged for value in facts["right"]]
+    prompts = [number for facts in judged for number in facts["prompt"]]
+    ends = [run.points[-1] for cell in cells if (run := _read(cell.run, study)).points]
+    point: dict[str, Any] = {"seeds": len(judged), "accuracy": cluster_mean(right, prompts, share=True).as_dict()}
+    for name in ("reward", "kl_nats"):
+        values = [float(value) for end in ends for value in getattr(end, name)]
+        places = [place for end in ends for place in range(len(end.reward))]
+        share = False if name == "kl_nats" else None
+        point[name] = cluster_mean(values, places, share=share).as_dict() if values else None
+    return point
+
+
+def _above(cells: Sequence[Cell], others: Sequence[Cell], study: Path) -> dict[str, Any] | None:
+    """By how much the accuracy of one is above the other's on the same unseen comparisons, seed by seed; None for
+    itself and where no seed has both."""
+    if [cell.judged.address for cell in cells] == [cell.judged.address for cell in others]:
+        return None
+    ours, theirs = ({cell.judged.seed: _judged(cell, study) for cell in group} for group in (cells, others))
+    pairs = [(facts, theirs[seed]) for seed, facts in ours.items() if facts and theirs.get(seed)]
+    if not pairs:
+        return None
+    right, other = ([value for pair in pairs for value in pair[side]["right"]] for side in (0, 1))
+    return paired_difference(
+        right, other, [number for facts, _ in pairs for number in facts["prompt"]], share=True
+    ).as_dict()
+
+
+def _judged(cell: Cell, study: Path) -> dict[str, Any]:
+    return read_object(study / cell.judged.place / "stage.json")
+
+
+def _read(task: Task, study: Path) -> MeasuredRun:
+    return read_run(task, study, None, "")
+
+
+def _reference(grid: NoiseGrid, study: Path) -> dict[str, Any] | None:
+    """The reference's reward, as the first run that was evaluated says."""
+    for cell in grid.cells:
+        for row in read_lines(study / cell.run.place / "metrics.jsonl"):
+            estimate = ((row.get("samples") or {}).get("reference") or {}).get("reward")
+            if estimate:
+                return dict(estimate)
+    return None
+
+
+def _few(config: NoiseConfig, grid: NoiseGrid, study: Path) -> dict[str, Any] | None:
+    """True reward and KL along a run that sees few comparisons many times, with its accuracy on just those."""
+    runs = [run for task in grid.few if (run := _read(task, study)).points]
+    if config.few is None or not runs:
+        return None
+    points, rewards = [], []
+    for ends in aligned(runs):
+        rewards.append(np.mean([end.reward for end in ends], axis=0))
+        places = [number for end in ends for number in range(len(end.reward))]
+        step = ends[0].step
+        seen = [
+            row["accuracy"]
+            for run in runs
+            for row in read_lines(run.folder / "metrics.jsonl")
+            if row.get("kind") == "train" and step - _window(runs[0]) < row["step"] <= step and "accuracy" in row
+        ]
+        points.append(
+            {
+                "step": step,
+                "epoch": config.few.epochs * step / max(1, int(runs[0].result.get("steps") or step)),
+                "reward": cluster_mean([float(v) for end in ends for v in end.reward], places).as_dict(),
+                "kl_nats": cluster_mean([float(v) for end in ends for v in end.kl_nats], places, share=False).as_dict(),
+                "seen_accuracy": sum(seen) / len(seen) if seen else None,
+            }
+        )
+    return {
+        "prompts": config.few.prompts,
+        "epochs": config.few.epochs,
+        "points": points,
+        "fall": _fall(np.array(rewards)),
+    }
+
+
+def _fall(rewards: NDArray[np.float64]) -> dict[str, Any] | None:
+    """The change of the true reward from its best evaluation to the last; None with one evaluation or prompt.
+
+    The best of noisy evaluations is above the last by luck, so it is chosen on one half of the prompts and the change
+    measured on the other, and the other way round.
+
+    Args:
+        rewards: (evaluations, prompts).
+    """
+    evaluations, prompts = rewards.shape
+    if evaluations < 2 or prompts < 2:
+        return None
+    half = np.random.default_rng(prompts).permutation(prompts) < prompts // 2
+    change = np.empty(prompts)
+    for chosen in (half, ~half):
+        best = int(rewards[:, chosen].mean(axis=1).argmax())
+        change[~chosen] = rewards[-1, ~chosen] - rewards[best, ~chosen]
+    return cluster_mean(change, range(prompts), share=False).as_dict()
+
+
+def _window(run: MeasuredRun) -> int:
+    """Steps between two evaluations."""
+    steps = [0, *(point.step for point in run.points)]
+    return max(1, steps[1] - steps[0])

@@ -1,0 +1,1 @@
+"""What carries over to another domain."""

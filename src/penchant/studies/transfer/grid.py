@@ -1,0 +1,78 @@
+"""The stages of a study of transfer, in order. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from penchant.studies.core.stage import Stages, Task, openings
+from penchant.studies.frontier.grid import Runs, runs_of
+from penchant.studies.transfer.settings import TransferConfig
+
+DRAWS_SEED = 3  # beyond the evaluation's: the draws on the domains
+
+
+@dataclass(frozen=True)
+class TransferGrid:
+    """All stages of a study of transfer.
+
+    Attributes:
+        prompts: of each domain, the own one first.
+        reference: its samples, by domain.
+        measured: each run's samples, by domain.
+        learned: the runs. sft: the stage before, if any.
+    """
+
+    prompts: Mapping[str, Task]
+    reference: Mapping[str, Task]
+    measured: tuple[tuple[Task, Mapping[str, Task]], ...]
+    learned: Runs
+    sft: Task | None
+
+    @property
+    def needed(self) -> tuple[Task, ...]:
+        """Stages without any of which there is nothing to say."""
+        return (next(iter(self.reference.values())),)
+
+    def tasks(self) -> list[Task]:
+        """Every stage once, each after what it needs."""
+        first = [*self.prompts.values(), *([self.sft] if self.sft else []), *self.reference.values()]
+        return [*first, *self.learned.tasks(), *(task for _, cells in self.measured for task in cells.values())]
+
+
+def transfer_grid(config: TransferConfig) -> TransferGrid:
+    """The stages that a configuration asks for."""
+    stages = Stages.sampled(config)
+    prompts = {config.own: stages.prompts} | {
+        name: openings(f"prompts-{number}", config, source)
+        for number, (name, source) in enumerate(config.domains.items(), start=1)
+    }
+    shared = {
+        **stages.draws,
+        "seed": config.evaluation.seed + DRAWS_SEED,
+        "temperatures": list(dict.fromkeys(config.temperatures)),
+    }
+
+    def cells(label: str, samples: int, run: Task | None) -> dict[str, Task]:
+        needs = stages.start | ({"run": run} if run else {})
+        seed = run.seed if run else None
+        return {
+            name: stages.task(
+                "transfer",
+                f"{label}-on-{number}",  # the name may be anything
+                {**shared, "samples": samples},
+                {"domain": domain, **needs},
+                seed=seed,
+            )
+            for number, (name, domain) in enumerate(prompts.items())
+        }
+
+    learned = runs_of(config, stages, stages.comparisons)
+    measured = tuple((run, cells(run.label, config.evaluation.samples, run)) for run in learned.runs)
+    return TransferGrid(
+        prompts,
+        cells("reference", config.evaluation.reference_samples, None),
+        measured,
+        learned,
+        stages.start.get("start"),
+    )

@@ -1,0 +1,51 @@
+"""What the study of transfer may be told. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from penchant.studies.core.settings import (
+    BestOfNSweep,
+    DPOSweep,
+    Evaluation,
+    MethodsConfig,
+    PPOSweep,
+    Prompts,
+    UnlikelihoodSweep,
+)
+
+Temperatures = Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
+
+
+class TransferConfig(MethodsConfig):
+    """Every method trained on one domain's prompts and measured on others', over a sweep of temperatures."""
+
+    method: ClassVar[str] = "transfer"
+
+    own: Annotated[str, Field(min_length=1)] = "own"
+    """What the domain of `prompts` and `eval_prompts` is called."""
+    domains: Annotated[dict[str, Prompts], Field(min_length=1)]
+    """Other domains by name: prompts to measure on. Texts that are trained on are left out."""
+    temperatures: Temperatures = (0.0, 0.25, 0.5, 0.75, 1.0)
+    """Of the samples that are measured. At 0 there is one a prompt; only at 1 there is a KL."""
+    evaluation: Evaluation = Evaluation(times=1, reference_samples=32)
+    """How methods are measured: samples a prompt, domain and temperature, of the methods and of the reference. `times`
+    is of the runs as they learn; the domains are sampled once, after their end."""
+    dpo: DPOSweep | None = DPOSweep(beta=(0.1,))
+    """DPO; each beta is a method of its own. null leaves the method out, here and below."""
+    unlikelihood: UnlikelihoodSweep | None = UnlikelihoodSweep(alpha=(0.1,))
+    """Unlikelihood."""
+    ppo: PPOSweep | None = PPOSweep(target_nats=(3.0,))
+    """PPO, on the learned reward."""
+    ppo_gt: PPOSweep | None = PPOSweep(target_nats=(3.0,))
+    """PPO-GT, on the true reward."""
+    best_of_n: BestOfNSweep | None = BestOfNSweep(n=(16,))
+    """Best-of-N of the reference at the same temperature, by the true reward."""
+
+    @model_validator(mode="after")
+    def _own_is_none_of_the_others(self) -> Self:
+        if self.own in self.domains:
+            raise ValueError(f"`domains` has {self.own!r}, which `own` already names: rename one of the two")
+        return self

@@ -1,0 +1,78 @@
+"""The stage that measures one policy on the prompts of one domain, over a sweep of temperatures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from penchant.engine.reference import Reference, sequence_kl
+from penchant.models.policy import Policy
+from penchant.models.reward import LearnedReward, load_reward_model
+from penchant.rewards import load_reward, score_groups
+from penchant.studies.core.job import Order, draw, start_policy, trained_policy, with_room
+from penchant.types import Prompt, PromptGroup, Response, prompt_text
+
+OWN_TEMPERATURE = 1.0
+"""At which samples are the policy's own, so that the KL along them estimates that of the sequences without bias."""
+
+
+def transfer_stage(order: Order, folder: Path) -> dict[str, Any]:
+    """`samples.jsonl`: a line a temperature and prompt, each sample with its true reward (where the study has one) and
+    at temperature 1 the exact KL to the reference along it. Without a run it is the reference itself that is measured;
+    with a reward model as `ranker`, the best of `best_of` of its samples by that."""
+    settings, start = order.settings, start_policy(order)
+    reward = None
+    if settings["reward"] is not None:
+        reward = load_reward(order.places["reward"], device=str(start.scorer.device))
+    ranker = load_reward_model(order.needs["ranker"]) if "ranker" in order.needs else None
+    best_of = settings.get("best_of", 1)
+    policy = trained_policy(order) if "run" in order.needs else start
+    prompts = with_room(start, order.needs["domain"] / "eval.jsonl", settings["max_new_tokens"])
+    drawn_in_all = 0
+    with (folder / "samples.jsonl").open("w", encoding="utf-8", errors="replace") as file:
+        for temperature in settings["temperatures"]:
+            n = settings["samples"] if temperature > 0 else 1  # the likeliest tokens are the same each time
+            each = best_of if temperature > 0 else 1
+            drawn = draw(policy, prompts, n * each, settings, temperature)
+            drawn_in_all += n * each * len(prompts)
+            if ranker is not None:
+                drawn = _best(ranker, prompts, drawn, each)
+            groups = [PromptGroup(prompt, row) for prompt, row in zip(prompts, drawn, strict=True)]
+            rewards = (
+                [group.scores for group in score_groups(groups, reward, tokenizer=policy.tokenizer)] if reward else None
+            )
+            exact = policy is not start and temperature == OWN_TEMPERATURE
+            kls = _kl(policy, start, prompts, drawn) if exact else None
+            for place, prompt in enumerate(prompts):
+                line = {
+                    "temperature": temperature,
+                    "prompt": prompt_text(prompt),
+                    "texts": [response.text for response in drawn[place]],
+                    "rewards": list(rewards[place] or ()) if rewards else None,
+                    "kl_nats": kls[place] if kls else None,
+                }
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    return {"prompts": len(prompts), "samples_drawn": drawn_in_all}
+
+
+def _best(
+    ranker: LearnedReward, prompts: Sequence[Prompt], drawn: Sequence[Sequence[Response]], each: int
+) -> list[list[Response]]:
+    """Of every `each` samples of a prompt, in order, the one with the highest learned reward."""
+    groups = [PromptGroup(prompt, row) for prompt, row in zip(prompts, drawn, strict=True)]
+    scores = ranker.score(groups)
+    return [
+        [row[first + int(score[first : first + each].argmax())] for first in range(0, len(row), each)]
+        for row, score in zip(drawn, scores, strict=True)
+    ]
+
+
+def _kl(
+    policy: Policy, start: Policy, prompts: Sequence[Prompt], drawn: Sequence[Sequence[Response]]
+) -> list[list[float]]:
+    renderer = replace(policy.renderer, max_length=None, every_turn=False)
+    rendered = [renderer.render(PromptGroup(prompt, list(row))) for prompt, row in zip(prompts, drawn, strict=True)]
+    return [row.tolist() for row in sequence_kl(policy.scorer, Reference(start.scorer, False), rendered)]

@@ -1,0 +1,20 @@
+"""The study of transfer: what training on one domain is worth on others. Imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from penchant.studies.core.definition import StudyDefinition, presets_in
+from penchant.studies.transfer.grid import transfer_grid
+from penchant.studies.transfer.settings import TransferConfig
+
+STUDY = StudyDefinition(
+    configs=(TransferConfig,),
+    example="such as domains.news=news.txt ppo=null; with judge=... also those of `tldr`",
+    grid=lambda config, results: transfer_grid(config),
+    summarize="penchant.studies.transfer.summary:summarize_transfer",
+    page="penchant.studies.transfer.page:PAGE",
+    stages={"transfer": "penchant.studies.transfer.stages:transfer_stage"},
+    presets={"transfer": presets_in(Path(__file__).parent, "transfer", "small", "paper")},
+    jobs={"transfer": 2, "small": 2},
+)

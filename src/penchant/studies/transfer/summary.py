@@ -1,0 +1,206 @@
+"""From a study of transfer to plain numbers: its `study.json`. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penchant.errors import InputError
+from penchant.metrics.estimates import Estimate
+from penchant.metrics.intervals import cluster_mean, independent_difference, paired_difference
+from penchant.metrics.limit import best_of_n, best_of_n_kl
+from penchant.studies.core.records import read_lines, read_object
+from penchant.studies.core.results import Numbers, provenance_of, seconds_of
+from penchant.studies.core.stage import Task
+from penchant.studies.frontier.grid import BEST_OF_N, LABELS, SWEPT
+from penchant.studies.transfer.grid import TransferGrid
+from penchant.studies.transfer.settings import TransferConfig
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What one policy drew for one domain at one temperature: rewards of shape (prompts, samples), mean KL in nats by
+    prompt (None where there is none)."""
+
+    prompts: tuple[str, ...]
+    rewards: Numbers
+    kl_nats: Numbers | None
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A method at one setting: mean reward and KL by prompt, over seeds, by (domain, temperature)."""
+
+    name: str
+    value: float | None
+    rate: float | None
+    seeds: int
+    reward: Mapping[tuple[str, float], Numbers]
+    kl_nats: Mapping[tuple[str, float], Numbers]
+
+
+def summarize_transfer(
+    config: TransferConfig, grid: TransferGrid, study: Path, reasons: Mapping[str, str]
+) -> dict[str, Any]:
+    """The content of `study.json`.
+
+    Args:
+        study: the study's folder. reasons: why stages failed, by address.
+
+    Raises:
+        InputError: samples are damaged.
+    """
+    reference = {
+        (domain, temperature): samples
+        for domain, task in grid.reference.items()
+        for temperature, samples in _read(study / task.place).items()
+    }
+    temperatures = sorted({temperature for _, temperature in reference})
+    home = min(temperatures, key=lambda one: abs(one - 1))
+    tasks = grid.tasks()
+    return {
+        "study": config.method,
+        "config": config.recorded(),
+        "domains": [_domain(name, task, config, grid, study) for name, task in grid.prompts.items()],
+        "prompts": {"train": read_object(study / grid.prompts[config.own].place / "stage.json").get("train")},
+        "temperatures": temperatures,
+        "home": home,
+        "seeds": list(config.seeds),
+        "reference": [
+            {"domain": domain, "temperature": temperature, "reward": _over_prompts(samples.rewards.mean(axis=1))}
+            for (domain, temperature), samples in reference.items()
+        ],
+        "methods": [_method(one, reference, config.own, home) for one in _contenders(config, grid, study, reference)],
+        "failures": [
+            {"stage": task.label, "reason": reasons[task.address]} for task in tasks if task.address in reasons
+        ],
+        "cost": {"seconds": sum(seconds_of(task, study) for task in tasks)},
+        "provenance": provenance_of(grid.learned.runs, study),
+    }
+
+
+def _domain(name: str, task: Task, config: TransferConfig, grid: TransferGrid, study: Path) -> dict[str, Any]:
+    facts = read_object(study / task.place / "stage.json")
+    measured = read_object(study / grid.reference[name].place / "stage.json")
+    return {
+        "name": name,
+        "own": name == config.own,
+        "prompts": measured.get("prompts"),
+        "also_trained_on": facts.get("also_trained_on"),
+    }
+
+
+def _read(folder: Path) -> dict[float, Samples]:
+    """A stage's samples by temperature; nothing where it did not end."""
+    if not (folder / "stage.json").exists():
+        return {}
+    rows: dict[float, list[dict[str, Any]]] = {}
+    for row in read_lines(folder / "samples.jsonl"):
+        rows.setdefault(float(row["temperature"]), []).append(row)
+    wanted = read_object(folder / "stage.json").get("prompts")
+    if not rows or any(len(some) != wanted for some in rows.values()):
+        raise InputError(f"{folder} is damaged: delete it, and the study makes it again")
+    return {
+        temperature: Samples(
+            tuple(row["prompt"] for row in some),
+            np.array([row["rewards"] for row in some], dtype=np.float64),
+            None if some[0]["kl_nats"] is None else np.array([np.mean(row["kl_nats"]) for row in some]),
+        )
+        for temperature, some in rows.items()
+    }
+
+
+def _contenders(
+    config: TransferConfig, grid: TransferGrid, study: Path, reference: Mapping[tuple[str, float], Samples]
+) -> Iterator[Contender]:
+    """Each method at each of its settings, as far as it was measured; then the best of the reference's samples."""
+    for name, value, rate in dict.fromkeys((run.kind, run.value, run.rate) for run, _ in grid.measured):
+        of_seeds = [
+            {
+                (domain, temperature): samples
+                for domain, task in cells.items()
+                for temperature, samples in _read(study / task.place).items()
+            }
+            for run, cells in grid.measured
+            if (run.kind, run.value, run.rate) == (name, value, rate)
+        ]
+        of_seeds = [cells for cells in of_seeds if cells]
+        if not of_seeds:
+            continue
+        keys = [key for key in reference if all(key in cells for cells in of_seeds)]
+        reward = {key: np.mean([cells[key].rewards.mean(axis=1) for cells in of_seeds], axis=0) for key in keys}
+        kls = {key: [one for cells in of_seeds if (one := cells[key].kl_nats) is not None] for key in keys}
+        means = {key: np.mean(some, axis=0) for key, some in kls.items() if some}
+        yield Contender(name, value, rate, len(of_seeds), reward, means)
+    for n in dict.fromkeys(config.best_of_n.n) if config.best_of_n else ():
+        best = {key: _best(samples.rewards, n) for key, samples in reference.items()}
+        bound = float(best_of_n_kl([n])[0])
+        bounds = {key: np.full(len(samples.rewards), bound) for key, samples in reference.items() if key[1] == 1}
+        yield Contender(BEST_OF_N, float(n), None, 1, best, bounds)
+
+
+def _best(rewards: Numbers, n: int) -> Numbers:
+    """Expected reward of the best of n, by prompt; of one sample that is always the same, its own."""
+    if rewards.shape[1] == 1:
+        return rewards[:, 0]
+    return np.array([best_of_n(row[None])[n - 1] for row in rewards])
+
+
+def _method(
+    contender: Contender, reference: Mapping[tuple[str, float], Samples], own: str, home: float
+) -> dict[str, Any]:
+    """Reward and its change against the reference for every domain and temperature; what carries over at `home`."""
+    changes = {key: reward - reference[key].rewards.mean(axis=1) for key, reward in contender.reward.items()}
+    cells = []
+    for (domain, temperature), reward in contender.reward.items():
+        base = reference[domain, temperature].rewards.mean(axis=1)
+        kl = contender.kl_nats.get((domain, temperature))
+        cells.append(
+            {
+                "domain": domain,
+                "temperature": temperature,
+                "reward": _over_prompts(reward),
+                "change": paired_difference(reward, base, range(len(base))).as_dict(),
+                "kl_nats": None if kl is None else _over_prompts(kl),
+            }
+        )
+    temperatures = dict.fromkeys(temperature for _, temperature in changes)
+    carried = [
+        {"temperature": one, **found} for one in temperatures if (found := _carried(changes, own, one)) is not None
+    ]
+    return {
+        "name": contender.name,
+        "label": LABELS[contender.name],
+        "setting": "N" if contender.name == BEST_OF_N else SWEPT.get(contender.name),
+        "value": contender.value,
+        "rate": contender.rate,
+        "seeds": contender.seeds,
+        "cells": cells,
+        "carried": sorted(carried, key=lambda one: float(one["temperature"])),
+        "at_home": next((one for one in carried if one["temperature"] == home), None),
+    }
+
+
+def _carried(changes: Mapping[tuple[str, float], Numbers], own: str, temperature: float) -> dict[str, Any] | None:
+    """The change on the own domain, on the others (each counts the same, however many prompts it has), and how much
+    less the latter is."""
+    others = [part for (domain, at), part in changes.items() if domain != own and at == temperature]
+    if (own, temperature) not in changes or not others:
+        return None
+    home = cluster_mean(changes[own, temperature], range(len(changes[own, temperature])), share=False)
+    away = _pooled(others)
+    return {"own": home.as_dict(), "others": away.as_dict(), "lost": independent_difference(home, away).as_dict()}
+
+
+def _pooled(parts: Sequence[Numbers]) -> Estimate:
+    values = np.concatenate(parts)
+    weights = np.concatenate([np.full(len(part), 1 / len(part)) for part in parts])
+    return cluster_mean(values, range(len(values)), weights=weights, share=False)
+
+
+def _over_prompts(means: Numbers) -> dict[str, Any]:
+    return cluster_mean(means, range(len(means))).as_dict()

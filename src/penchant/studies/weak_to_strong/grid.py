@@ -1,0 +1,288 @@
+"""The stages of the weak-to-strong study. Imports no torch.
+
+What cells share is one stage: a task's rows, a model's activations, a supervisor's labels, a ceiling. All probes of a
+model that learn from one supervisor are one stage, since they train as one batched operation, and so are the ceiling
+and the control that need none; other students are a stage each. So a supervisor that fails takes nobody's students but
+its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from penchant.models.settings import Dtype, ModelConfig
+from penchant.studies.core.address import data_content, model_content
+from penchant.studies.core.stage import Task, absolute, plain
+from penchant.studies.weak_to_strong.names import (
+    CEILING,
+    RANDOM,
+    chain_name,
+    chained_name,
+    longer_name,
+    noise_name,
+    shown_name,
+    student_name,
+    weak_name,
+)
+from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
+from penchant.tasks.load import data_folder, local_files, task_spec
+from penchant.weak.settings import ClassifierSpec, LanguageModel, Probe
+
+Reader = tuple[str, Dtype, bool]
+"""A model that is probed, its dtype, and whether it learned the texts first."""
+SLUG = 60  # letters of a name in a folder's
+
+
+@dataclass(frozen=True)
+class Students:
+    """The stages of one strong model on one task.
+
+    Attributes:
+        batched: of probes, by supervisor, and that of the ceiling. single: of other students, by (name, seed).
+    """
+
+    batched: Mapping[str, Task] = field(default_factory=dict)
+    single: Mapping[tuple[str, int], Task] = field(default_factory=dict)
+
+    def tasks(self) -> list[Task]:
+        """Every stage once."""
+        return [*self.batched.values(), *self.single.values()]
+
+
+@dataclass(frozen=True)
+class TaskGrid:
+    """The stages of one task.
+
+    Attributes:
+        rows: what all others need. tuned: models that learned the texts first, by their settings.
+        activations: by who reads, see `read_by`. wordings: likewise, of test rows in other words.
+        labels: of supervisors and of the chain's students, by (name, seed).
+        students: of each of the configuration's `students`, in order.
+    """
+
+    name: str
+    rows: Task
+    tuned: Mapping[ModelConfig, Task]
+    activations: Mapping[Reader, Task]
+    wordings: Sequence[Task]
+    labels: Mapping[tuple[str, int], Task]
+    students: tuple[Students, ...]
+
+    def tasks(self) -> list[Task]:
+        """Every stage once, each after what it needs."""
+        students = [task for one in self.students for task in one.tasks()]
+        return [
+            self.rows,
+            *self.tuned.values(),
+            *self.activations.values(),
+            *self.wordings,
+            *self.labels.values(),
+            *students,
+        ]
+
+
+def read_by(one: Probe, tuned: bool) -> Reader:
+    """Whose activations a probe reads: probes of one model share them."""
+    return one.model, one.dtype, tuned
+
+
+def network_of(one: Probe | LanguageModel) -> ModelConfig:
+    """The model that a student starts from, as it learns the texts, wherever that is done: what is read in half
+    precision does not learn in it, for there small steps are lost."""
+    if isinstance(one, Probe):
+        return ModelConfig(name=one.model)
+    return one.network.model_copy(update={"lora": None, "device": "auto"})
+
+
+class TaskGrids(tuple[TaskGrid, ...]):
+    """The stages of all tasks."""
+
+    @property
+    def needed(self) -> tuple[Task, ...]:
+        """Stages without any of which there is nothing to say."""
+        return tuple(grid.rows for grid in self)
+
+    def tasks(self) -> list[Task]:
+        """Every stage once, each after what it needs."""
+        return [task for grid in self for task in grid.tasks()]
+
+
+def weak_grid(config: WeakToStrongConfig) -> TaskGrids:
+    """Return the stages that a configuration asks for, a grid for each task."""
+    return TaskGrids(_Stages(config, name).grid() for name in config.tasks)
+
+
+class _Stages:
+    """Makes the stages of one task."""
+
+    def __init__(self, config: WeakToStrongConfig, name: str) -> None:
+        self.config, self.name, self.spec = config, name, task_spec(name)
+        folder = data_folder()
+        content = [data_content(str(file)) for file in local_files(self.spec, folder)] or [self.spec.hub]
+        sizes = {"task": name, "train": config.train, "test": config.test, "data": content}
+        self.rows = self._task("rows", ["rows"], sizes, {"data": str(folder)}, {})
+        late = [one for one, tuned in config.students if tuned and isinstance(one, Probe | LanguageModel)]
+        devices = {network_of(one): "auto" for one in late}
+        devices |= {network_of(one): one.device for one in late if isinstance(one, LanguageModel)}
+        self.tuned = {network: self._tuned(network, device) for network, device in devices.items()}
+        specs = [*((one, False) for one in (*config.weak, *config.bootstrap)), *config.students]
+        probed = [(read_by(one, tuned), one.layer) for one, tuned in specs if isinstance(one, Probe)]
+        models = sorted({key for key, _ in probed})
+        self.layers = {key: [layer for other, layer in probed if other == key] for key in models}
+        self.activations = {key: self._activations(*key) for key in models}
+        students = {read_by(one, tuned) for one, tuned in config.students if isinstance(one, Probe)}
+        self.wordings = {
+            (key, wording): self._activations(*key, wording)
+            for key in models
+            for wording in range(len(config.templates))
+            if key in students
+        }
+        self.shared = {"classes": len(self.spec.classes), "names": list(self.spec.classes)}
+        self.probe = {"l2": config.l2, "steps": config.steps}
+
+    def grid(self) -> TaskGrid:
+        labels: dict[tuple[str, int], Task] = {}
+        for number, one in enumerate(self.config.weak):
+            weak = weak_name(number)
+            for seed in self.config.seeds:
+                before = labels[weak, seed] = self._labels("supervisor", one, seed, {})
+                for link, student in enumerate(self.config.bootstrap):
+                    before = self._labels("relabel", student, seed, {"labels": before})
+                    labels[chain_name(weak, link), seed] = before
+        students = tuple(
+            self._probes(one, tuned, labels) if isinstance(one, Probe) else self._singles(one, tuned, labels)
+            for one, tuned in self.config.students
+        )
+        wordings = list(self.wordings.values())
+        return TaskGrid(self.name, self.rows, self.tuned, self.activations, wordings, labels, students)
+
+    def _task(
+        self,
+        kind: str,
+        names: Sequence[str],
+        settings: Mapping[str, Any],
+        places: Mapping[str, str],
+        needs: Mapping[str, Task],
+        **more: Any,
+    ) -> Task:
+        """Labelled by what it is of, never by its place in a list: who adds a student before the others would find
+        none of theirs."""
+        return Task(kind, "-".join([self.name, *map(_slug, names)]), settings, places, needs, **more)
+
+    def _tuned(self, network: ModelConfig, device: str) -> Task:
+        assert self.config.generative is not None
+        model = {**plain(network), "name": model_content(network.name)}
+        settings = {"model": model, "longest": self.config.longest, **plain(self.config.generative)}
+        places = {"model": absolute(network.name), "device": device}
+        return self._task("generative", ["generative", network.name], settings, places, {"rows": self.rows})
+
+    def _activations(self, model: str, dtype: Dtype, tuned: bool, wording: int | None = None) -> Task:
+        layers = self.layers[model, dtype, tuned]
+        settings: dict[str, Any] = {"model": model_content(model), "dtype": dtype, "longest": self.config.longest}
+        names = ["activations", model]
+        if wording is not None:
+            settings["template"] = self.config.templates[wording]
+            names.append(settings["template"])
+        extent = {"deepest": None if min(layers) < 0 else max(layers)}
+        start = self._start(ModelConfig(name=model), tuned)
+        places, needs = {"model": absolute(model)}, {"rows": self.rows, **start}
+        return self._task("activations", names, settings, places, needs, extent=extent)
+
+    def _start(self, network: ModelConfig, tuned: bool) -> dict[str, Task]:
+        return {"start": self.tuned[network]} if tuned else {}
+
+    def _classifier(
+        self, one: ClassifierSpec, tuned: bool = False
+    ) -> tuple[dict[str, Any], dict[str, str], dict[str, Task]]:
+        """Settings, places and needs of a stage that fits this classifier: its model stands in the settings by its
+        content, or in the activations' address."""
+        settings = plain(one)
+        if isinstance(one, Probe):
+            settings = {key: value for key, value in settings.items() if key not in ("model", "dtype")}
+            return settings, {}, {"rows": self.rows, "features": self.activations[read_by(one, tuned)]}
+        if isinstance(one, LanguageModel):
+            settings["model"] = model_content(one.model)
+            return settings, {"model": absolute(one.model)}, {"rows": self.rows, **self._start(network_of(one), tuned)}
+        return settings, {}, {"rows": self.rows}
+
+    def _labels(self, kind: str, one: ClassifierSpec, seed: int, more: Mapping[str, Task]) -> Task:
+        settings, places, needs = self._classifier(one)
+        own = {**self.shared, "seed": seed, "classifier": settings, **(self.probe if isinstance(one, Probe) else {})}
+        return self._task(kind, [kind, one.label, f"seed {seed}"], own, places, {**needs, **more}, seed=seed)
+
+    def _probes(self, one: Probe, tuned: bool, labels: Mapping[tuple[str, int], Task]) -> Students:
+        """All students of a probed model: the ceiling's stage, and one a supervisor."""
+        config = self.config
+        shared = {"rows": self.rows, "features": self.activations[read_by(one, tuned)]}
+        for wording in range(len(config.templates)):
+            shared[f"wording {wording}"] = self.wordings[read_by(one, tuned), wording]
+        settings = {
+            **self.shared,
+            **self.probe,
+            "seeds": list(config.seeds),
+            "controls": config.controls,
+            "layer": one.layer,
+            "rows": one.rows,
+            "wordings": len(config.templates),
+        }
+        ceiling = {**settings, "supervised": False}
+        batched = {CEILING: self._task("students", ["students", one.label, "ceiling"], ceiling, {}, shared)}
+        learned = {
+            **settings,
+            "supervised": True,
+            "losses": [plain(loss) for loss in config.losses],
+            "chain": len(config.bootstrap),
+            "imitation": list(config.imitation),
+        }
+        for number, supervisor in enumerate(config.weak):
+            name = weak_name(number)
+            needs = {f"labels {seed}": labels[name, seed] for seed in config.seeds}
+            if config.bootstrap:
+                end = chain_name(name, len(config.bootstrap) - 1)
+                needs |= {f"end {seed}": labels[end, seed] for seed in config.seeds}
+            names = ["students", one.label, f"of {supervisor.label}"]
+            batched[name] = self._task("students", names, learned, {}, {**shared, **needs})
+        return Students(batched=batched)
+
+    def _singles(self, one: ClassifierSpec, tuned: bool, labels: Mapping[tuple[str, int], Task]) -> Students:
+        """Students that train one by one: of each supervisor and loss, the ceiling, and the controls."""
+        config, made = self.config, {}
+        settings, places, needs = self._classifier(one, tuned)
+        naive, chain = plain(config.losses[0]), len(config.bootstrap)
+
+        def add(name: str, how: str, truth: str | None, loss: dict[str, Any], weak: str = "", **more: Any) -> None:
+            for seed in config.seeds:
+                own = {**self.shared, "seed": seed, "classifier": settings, "loss": loss, "truth": truth}
+                own |= {"longer": 1, "shown": None, "templates": list(config.templates), **more}
+                source = {"labels": labels[weak, seed]} if weak else {}
+                names = ["student", one.label, how, f"seed {seed}"]
+                made[name, seed] = self._task("student", names, own, places, {**needs, **source}, seed=seed)
+
+        add(CEILING, "ceiling", "all", _CROSS_ENTROPY)
+        if config.controls:
+            add(RANDOM, "random labels", "random", _CROSS_ENTROPY)
+        for place, supervisor in enumerate(config.weak):
+            weak, of = weak_name(place), f"of {supervisor.label}"
+            trains = not (isinstance(one, LanguageModel) and one.training is None)  # else no loss reaches it
+            for which, loss in enumerate(config.losses if trains else config.losses[:1]):
+                add(student_name(weak, which), f"{of} {loss.name}", None, plain(loss), weak)
+            for which, share in enumerate(config.imitation):
+                add(shown_name(weak, which), f"{of} shown {share:g}", None, naive, weak, shown=share)
+            if config.controls:
+                add(noise_name(weak), f"{of} errors at random", "noise", naive, weak)
+            if chain:
+                add(chained_name(weak), f"{of} chain", None, naive, chain_name(weak, chain - 1))
+                if trains:
+                    add(longer_name(weak), f"{of} longer", None, naive, weak, longer=chain + 1)
+        return Students(single=made)
+
+
+def _slug(name: str) -> str:
+    """A name as a folder's may have it."""
+    return re.sub(r"[^a-z0-9.]+", "-", name.rstrip("/").lower().rpartition("/")[2])[:SLUG].strip("-.")
+
+
+_CROSS_ENTROPY = {"name": "cross_entropy", "labels": "soft"}

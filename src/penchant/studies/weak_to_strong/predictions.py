@@ -1,0 +1,112 @@
+"""What a weak-to-strong study's stages left on disk of its students. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from penchant.metrics.resampling import cluster_codes
+from penchant.studies.core.records import read_object
+from penchant.studies.core.stage import Task
+from penchant.studies.weak_to_strong.grid import Students
+from penchant.studies.weak_to_strong.names import CEILING, WEAK
+from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
+from penchant.tasks import group_of
+from penchant.types import LabeledExample
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the students of one strong model say of a task's test rows.
+
+    Attributes:
+        truth: labels of the test rows.
+        probabilities: by student, shape (seeds, rows, classes); students of whom a seed is missing are left out.
+        looks: when they were looked at while they trained, by student, in steps or epochs, shape (looks,).
+        curves: which of the first rows they got right then, shape (seeds, looks, rows). misfits: the loss on weak
+            labels that were kept back, where there were some, shape (seeds, looks).
+        wordings: classes that they give rows in other words, by student, shape (seeds, wordings, rows); none without
+            templates. moved: how far their weights went, mean over seeds, of those that are fine-tuned.
+        groups: of each test row, what rows that move together share; None where every row stands alone.
+    """
+
+    truth: Array
+    probabilities: Mapping[str, Array]
+    looks: Mapping[str, Sequence[float]]
+    curves: Mapping[str, Array]
+    misfits: Mapping[str, Array]
+    wordings: Mapping[str, Array]
+    moved: Mapping[str, float]
+    groups: Array | None = None
+
+
+def facts_of(task: Task, study: Path) -> dict[str, Any]:
+    """A stage's own record; empty where it is not done."""
+    return read_object(study / task.place / "stage.json")
+
+
+def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) -> Predictions | None:
+    """None where the ceiling is not there yet."""
+    if students.batched:
+        return _of_probes(students.batched, study)
+    whole: dict[str, list[Path]] = {}
+    for name in dict.fromkeys(name for name, _ in students.single):
+        tasks = [students.single[name, seed] for seed in config.seeds]
+        if all(facts_of(task, study) for task in tasks):
+            whole[name] = [study / task.place for task in tasks]
+    if CEILING not in whole:
+        return None
+    probabilities = {
+        name: np.stack([np.load(f / "test.npy", allow_pickle=False) for f in of]) for name, of in whole.items()
+    }
+    seen = {name: [json.loads((folder / "curve.json").read_text()) for folder in of] for name, of in whole.items()}
+    # by their number: where seeds have other numbers of steps, their looks are not after the very same ones
+    seen = {name: of for name, of in seen.items() if len({len(one) for one in of}) == 1 and of[0]}
+    known = {name: of for name, of in seen.items() if all(misfit is not None for one in of for _, misfit in one)}
+    facts = {name: [facts_of(students.single[name, seed], study) for seed in config.seeds] for name in whole}
+    moved = {name: [fact["moved"] for fact in of if "moved" in fact] for name, of in facts.items()}
+    return Predictions(
+        np.load(whole[CEILING][0] / "truth.npy", allow_pickle=False),
+        probabilities,
+        {name: np.mean([[look for look, _ in one] for one in of], 0).tolist() for name, of in seen.items()},
+        {name: np.stack([np.load(f / "curve.npy", allow_pickle=False) for f in whole[name]]) for name in seen},
+        {name: np.array([[misfit for _, misfit in one] for one in of]) for name, of in known.items()},
+        {name: np.stack([np.load(f / "wordings.npy", allow_pickle=False) for f in of]) for name, of in whole.items()}
+        if config.templates
+        else {},
+        {name: float(np.mean(of)) for name, of in moved.items() if of},
+    )
+
+
+def groups_of(rows: Task, study: Path) -> Array | None:
+    """Return a number for each test row, the same for related rows, shape (rows,); None where no rows are related."""
+    content = json.loads((study / rows.place / "rows.json").read_text(encoding="utf-8", errors="surrogatepass"))
+    names = [group_of(LabeledExample(**row)) for row in content["test"]]
+    codes = cluster_codes(names)
+    return codes if len(set(names)) < len(names) else None
+
+
+def _of_probes(batched: Mapping[str, Task], study: Path) -> Predictions | None:
+    """The ceiling's stage with those of the supervisors that are done."""
+    folder = study / batched[CEILING].place
+    if not facts_of(batched[CEILING], study):
+        return None
+    found: dict[str, dict[str, Any]] = {"test": {}, "curve": {}, "wordings": {}}
+    for supervisor, task in batched.items():
+        if not facts_of(task, study):
+            continue
+        for kind, everything in found.items():
+            kept = load_file(study / task.place / f"{kind}.safetensors")
+            everything |= {name.replace(f"{WEAK}|", f"{supervisor}|"): array for name, array in kept.items()}
+    looks = dict.fromkeys(found["curve"], facts_of(batched[CEILING], study)["steps"])
+    truth = np.load(folder / "truth.npy", allow_pickle=False)
+    return Predictions(truth, found["test"], looks, found["curve"], {}, found["wordings"], {})

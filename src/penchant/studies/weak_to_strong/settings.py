@@ -1,0 +1,146 @@
+"""What the weak-to-strong study may be told. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from penchant.config import Config
+from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, CrossEntropy, Filtered, WeakLoss
+from penchant.models.builtin import ENCODERS
+from penchant.studies.core.settings import Count, Study
+from penchant.tasks.load import NAMES, task_spec
+from penchant.weak.settings import (
+    ChessEngine,
+    ClassifierSpec,
+    LanguageModel,
+    Shrinkage,
+    StudentSpec,
+    Tfidf,
+    labels,
+    loss_labels,
+)
+
+CHESS = "chess_puzzles"
+Template = Annotated[str, Field(pattern=r"\{text\}")]
+BOOTSTRAPPED, AS_LONG = "bootstrapped", "as long, no chain"
+"""What students of a chain are called among the losses, and their control."""
+TEXTS_FIRST = ", texts first"
+"""What stands after the name of a student whose model learned the task's texts."""
+
+
+class Generative(Config):
+    """Language modelling on a task's own texts, without labels."""
+
+    epochs: Count = 1
+    """How often to go over the texts to train on."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-5
+    """Peak rate."""
+    batch_size: Count = 32
+    """Texts of a step."""
+    texts: Literal["train", "all"] = "train"
+    """Those to train on; or those to test on too, to see what pre-training that had met the task would change."""
+
+
+class WeakToStrongConfig(Study):
+    """How much of the gap between a weak supervisor and a strong model's ceiling is recovered by a student that learns
+    from the supervisor's labels alone."""
+
+    method: ClassVar[str] = "weak-to-strong"
+
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)] = ("sst2",)
+    """Names of tasks: files in the folder that PENCHANT_DATA names, or the hub."""
+    train: Annotated[int | None, Field(ge=40, le=1_000_000_000)] = 5000
+    """Rows to train on, at most; half of them for the supervisor, half for it to label."""
+    test: Annotated[int | None, Field(ge=20, le=1_000_000_000)] = None
+    """Rows to test on, at most."""
+    longest: Annotated[int, Field(ge=8, le=1_000_000)] = 256
+    """Tokens of a text that a probed model reads, and language modelling; those that are fine-tuned have their own."""
+    weak: Annotated[tuple[ClassifierSpec, ...], Field(min_length=1)] = (Tfidf(),)
+    """The supervisors."""
+    strong: Annotated[tuple[StudentSpec, ...], Field(min_length=1)]
+    """The students: probes, or fine-tuned language models (`name: lm`). `rows` is how many weak labels they see."""
+    losses: Annotated[tuple[WeakLoss, ...], Field(min_length=1)] = (CrossEntropy(), Confidence())
+    """What students are trained with; the first is the naive way that the others are held against."""
+    l2: Shrinkage = "auto"
+    """Of every probe. `auto`: each stage and seed chooses among eight values by cross-entropy on a fifth of the labels
+    that its probes learn from: of students the weak ones, so that no truth and no test row has a say. Fewer than 100
+    rows or groups take 0.3."""
+    steps: Count = 100
+    """Of every probe's training."""
+    bootstrap: tuple[StudentSpec, ...] = ()
+    """A chain of students between supervisor and student, weakest first: each learns from the labels of the one before
+    and labels the same rows anew, each half of them by what it learned from the other. Beside it a student trained as
+    long as the whole chain, without one."""
+    generative: Generative | None = None
+    """A second copy of each student whose model first learns to predict the texts to train on, of both halves, without
+    labels: `generative: {}` takes its defaults."""
+    imitation: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    """Shares of the rows on which naive students are told the supervisor's label (on the others one that is drawn):
+    probes as a feature, others in words before the text. The more salient the supervisor's errors are, the less of the
+    gap should be recovered."""
+    templates: tuple[Template, ...] = ()
+    """Other wordings of test rows, on which a student should say what it says of the row itself; the text takes the
+    place of {text}. How often it does is measured without labels."""
+    controls: bool = True
+    """Train students on labels that know nothing, and on each supervisor's labels dealt out at random: as many errors,
+    as sure, but on other rows."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if unknown := [name for name in self.tasks if name not in NAMES]:
+            raise ValueError(f"`tasks` has {', '.join(unknown)}; there are {', '.join(NAMES)}")
+        for name in ("tasks", "imitation", "templates"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise ValueError(f"`{name}` has one of its values twice: it would count as two")
+        for name, told in (
+            ("weak", labels(self.weak)),
+            ("strong", labels(self.strong)),
+            ("losses", loss_labels(self.losses)),
+        ):
+            if len(set(told)) < len(told):
+                raise ValueError(f"`{name}` has one of {', '.join(told)} twice")
+        following = [loss for loss in self.losses if isinstance(loss, Confidence | AdaptiveConfidence)]
+        priors = [loss.prior for loss in following if not isinstance(loss.prior, str)]
+        for name in self.tasks if priors else ():
+            classes = len(task_spec(name).classes)
+            if any(len(prior) != classes for prior in priors):
+                raise ValueError(f"`prior` must give each class of {name} a share, and it has {classes or 'none'}")
+        if any(isinstance(one, LanguageModel) and one.stops_early for one in (*self.weak, *self.bootstrap)):
+            raise ValueError("`early_stopping` is for students: those that label keep no labels back to stop by")
+        own = [name for name in self.tasks if not task_spec(name).classes]
+        if own and any(isinstance(one, Tfidf) for one in (*self.weak, *self.strong, *self.bootstrap)):
+            raise ValueError(
+                f"TF-IDF reads single texts, and rows of {', '.join(own)} have options of their own: name language "
+                "models in `weak` and `strong`"
+            )
+        other = [name for name in self.tasks if name != CHESS]
+        if other and any(isinstance(one, ChessEngine) for one in self.weak):
+            raise ValueError(f"a chess engine in `weak` supervises {CHESS} alone, and `tasks` has {', '.join(other)}")
+        words = any(isinstance(one, Tfidf) for one in self.strong)
+        if words and not all(isinstance(loss, CrossEntropy | Filtered) for loss in self.losses):
+            raise ValueError(
+                "`strong` has TF-IDF, which learns with the losses cross_entropy and filtered only: "
+                "set losses=[cross_entropy]"
+            )
+        return self
+
+    @property
+    def students(self) -> list[tuple[StudentSpec, bool]]:
+        """The students, and whether their model first learns the task's texts."""
+        late = [one for one in self.strong if not isinstance(one, Tfidf) and one.model not in ENCODERS]
+        tuned = [(one, True) for one in late] if self.generative else []
+        return [(one, False) for one in self.strong] + tuned
+
+    @property
+    def student_labels(self) -> list[str]:
+        """What the students are called, in the order of `students`."""
+        names = dict(zip(map(id, self.strong), labels(self.strong), strict=True))
+        return [names[id(one)] + (TEXTS_FIRST if tuned else "") for one, tuned in self.students]
+
+    @property
+    def columns(self) -> list[str]:
+        """What students are called by how they learned: by loss, then those of the chain."""
+        chain = [BOOTSTRAPPED, AS_LONG] if self.bootstrap else []
+        return loss_labels(self.losses) + chain + [f"shown {100 * q:g}%" for q in self.imitation]

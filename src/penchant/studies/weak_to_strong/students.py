@@ -1,0 +1,305 @@
+"""The students of the weak-to-strong study: probes of one model all at once, other students one by one.
+
+The truth of the rows that a supervisor labels is read by the ceiling and the controls and by nothing else: students get
+the supervisor's labels, see `_of_weak_labels` and `_labels`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import TypeAdapter
+from safetensors.numpy import save_file
+
+from penchant.losses.weak_settings import CrossEntropy, WeakLoss
+from penchant.studies.core.job import Order
+from penchant.studies.weak_to_strong.names import (
+    CEILING,
+    RANDOM,
+    WEAK,
+    chained_name,
+    longer_name,
+    noise_name,
+    shown_name,
+    student_name,
+)
+from penchant.studies.weak_to_strong.stages import (
+    Array,
+    classes_of,
+    classifier_of,
+    halves_of,
+    l2_of,
+    model_of,
+    read_rows,
+    states_of,
+)
+from penchant.types import LabeledExample, PromptGroup, Response
+from penchant.weak.contract import Example, in_other_words, width_of
+from penchant.weak.distance import weight_distance
+from penchant.weak.language_model import LanguageModelClassifier
+from penchant.weak.probe import Probes, fit_probes
+from penchant.weak.settings import HELD
+
+CURVE = (1, 2, 3, 5, 8, 12, 20, 30, 50, 100, 200, 500)
+"""Steps after which a probe's accuracy on the truth is looked at: overfitting to weak labels."""
+CURVE_ROWS = 200
+"""Test rows that a fine-tuned student is looked at on while it trains: eight looks at 500 took longer than training."""
+Jobs = dict[str, tuple[Array, WeakLoss]]
+
+
+def students_stage(order: Order, folder: Path) -> dict[str, Any]:
+    """All probes of one model on one task that learn from one supervisor, of every loss and seed, with the controls
+    that are made of its labels; or the ceiling, and the control that knows nothing.
+
+    `test.safetensors` has their probabilities for the test rows, (seeds, rows, classes) an array, by name;
+    `curve.safetensors` which of these they get right after each of `steps`, (seeds, steps, rows), of those that were
+    looked at. `wordings.safetensors` the classes that they give the rows in other words, (seeds, wordings, rows).
+    `truth.npy` are the rows' labels.
+    """
+    settings = order.settings
+    train, test = read_rows(order)
+    states = states_of(order.needs["features"], settings["layer"])
+    truth, classes = np.array([example.label for example in test]), classes_of(order, train, test)
+    tested, answers = states[len(train) :], torch.as_tensor(truth)
+    steps = sorted({*(step for step in CURVE if step < settings["steps"]), settings["steps"]})
+    found: dict[str, list[Array]] = {}
+    curves: dict[str, list[Array]] = {}
+    others: dict[str, list[Array]] = {}
+    wordings, chosen = settings["wordings"], list[float]()
+    for seed in settings["seeds"]:
+        _, other = halves_of(train, seed)
+        other = other[: settings["rows"]]
+        rows = [train[place] for place in other]
+        jobs = _of_weak_labels(order, seed, len(other)) if settings["supervised"] else {}
+        jobs |= _of_truth(order, jobs, _Truth.of(rows, classes), seed)
+        seen: list[Array] = []
+
+        def watch(step: int, probes: Probes, seen: list[Array] = seen) -> None:
+            if step in steps:
+                seen.append((probes.predict_proba(tested).argmax(-1) == answers).numpy())
+
+        targets = torch.as_tensor(np.stack([labels for labels, _ in jobs.values()]))
+        using = [loss for _, loss in jobs.values()]
+        # the first job's labels choose: of students the weak ones, of the ceiling its own
+        l2 = l2_of(order, states[other], next(iter(jobs.values()))[0], rows, seed)
+        chosen.append(l2)
+        probes = fit_probes(states[other], targets, using, l2=l2, steps=settings["steps"], watch=watch)
+        predicted = probes.predict_proba(tested).numpy()
+        reworded = [states_of(order.needs[f"wording {number}"], settings["layer"]) for number in range(wordings)]
+        said = np.array([probes.predict_proba(states).argmax(-1).numpy() for states in reworded], dtype=np.int64)
+        for place, name in enumerate(jobs):
+            found.setdefault(name, []).append(predicted[place])
+            if wordings:
+                others.setdefault(name, []).append(said[:, place])
+            curves.setdefault(name, []).append(np.stack([rows[place] for rows in seen]))
+        if settings["supervised"]:
+            for name, made in _one_by_one(order, seed, jobs, states[other], tested, l2).items():
+                found.setdefault(name, []).append(made)
+    save_file({name: np.stack(rows) for name, rows in found.items()}, folder / "test.safetensors")
+    save_file({name: np.stack(rows) for name, rows in curves.items()}, folder / "curve.safetensors")
+    save_file({name: np.stack(rows) for name, rows in others.items()}, folder / "wordings.safetensors")
+    np.save(folder / "truth.npy", truth)
+    return {"steps": steps, "unit": "steps", "students": len(found), "seeds": len(settings["seeds"]), "l2": chosen}
+
+
+def _one_by_one(
+    order: Order, seed: int, jobs: Jobs, learned: torch.Tensor, tested: torch.Tensor, l2: float
+) -> dict[str, Array]:
+    """Probes with steps or features of their own: the chain's control, and those that see the supervisor's label."""
+    settings = order.settings
+    made: dict[str, Array] = {}
+
+    def fit(labels: Array, loss: WeakLoss, own: torch.Tensor, other: torch.Tensor, times: int = 1) -> Array:
+        steps = times * settings["steps"]
+        probes = fit_probes(own, torch.as_tensor(labels)[None], [loss], l2=l2, steps=steps)
+        return probes.predict_proba(other)[0].numpy()
+
+    labels, loss = jobs[student_name(WEAK, 0)]
+    if settings["chain"]:
+        made[longer_name(WEAK)] = fit(labels, loss, learned, tested, settings["chain"] + 1)
+    on_test = np.load(order.needs[f"labels {seed}"] / "test.npy", allow_pickle=False)
+    for number, share in enumerate(settings["imitation"]):
+        hints = [hint(of.argmax(-1), of.shape[1], share, seed) for of in (labels, on_test)]
+        own, other = (
+            torch.cat([of.float(), shown_too], 1) for of, shown_too in zip((learned, tested), hints, strict=True)
+        )
+        made[shown_name(WEAK, number)] = fit(labels, loss, own, other)
+    return made
+
+
+def hint(said: Array, classes: int, share: float, seed: int) -> torch.Tensor:
+    """A feature that makes the supervisor's errors easy to imitate: one-hot columns, shape (rows, classes), of what is
+    `heard`."""
+    return torch.as_tensor(np.eye(classes, dtype=np.float32)[heard(said, classes, share, seed)])
+
+
+def heard(said: Array, answers: Array | int, share: float, seed: int) -> Array:
+    """What the supervisor said in a share of the rows, and elsewhere one of a row's answers, drawn; shape (rows,)."""
+    generator = np.random.default_rng([seed, 4])
+    drawn = generator.integers(0, answers, len(said))
+    kept = generator.random(len(said)) < share
+    return np.where(kept, said, drawn)
+
+
+def told(examples: Sequence[Example], labels: Array, names: Sequence[str]) -> list[Example]:
+    """Examples in which somebody says an answer: before a text its class, before each of a prompt's options whether it
+    is the one."""
+    made: list[Example] = []
+    for example, label in zip(examples, labels.tolist(), strict=True):
+        if isinstance(example, str):
+            made.append(in_other_words(example, f"Somebody says: {names[label]}\n{{text}}"))
+            continue
+        said = [" Yes." if place == label else " No." for place in range(len(example.responses))]
+        options = [Response(f"{word}{one.text}") for word, one in zip(said, example.responses, strict=True)]
+        made.append(PromptGroup(example.prompt, options))
+    return made
+
+
+def student_stage(order: Order, folder: Path) -> dict[str, Any]:
+    """One student of one seed: `test.npy` are its probabilities for the test rows, `truth.npy` their labels,
+    `wordings.npy` its classes for the rows in other words, (wordings, rows). How it went: `curve.json`, epochs and loss
+    on the weak labels kept back at each look, and `curve.npy`, which of the first test rows it got right, (looks,
+    rows)."""
+    settings = order.settings
+    train, test = read_rows(order)
+    _, other = halves_of(train, settings["seed"])
+    other = other[: settings["classifier"]["rows"]]
+    classes = classes_of(order, train, test)
+    truth = _Truth.of([train[place] for place in other], classes) if settings["truth"] else None
+    labels, shown = _labels(order, truth, len(other)), np.arange(len(other))
+    learned = [train[place].asked for place in other]
+    loss: WeakLoss = TypeAdapter(WeakLoss).validate_python(settings["loss"])
+    student = classifier_of(order, loss, settings["longer"])
+    asked, answers = [example.asked for example in test], np.array([example.label for example in test])
+    if settings["shown"] is not None:
+        on_test = np.load(order.needs["labels"] / "test.npy", allow_pickle=False)
+        learned = _shown(order, learned, labels)
+        asked = _shown(order, asked, on_test)
+    curve: list[tuple[float, float | None]] = []
+    right: list[Array] = []
+
+    def watch(epochs: float, misfit: float | None) -> None:
+        right.append(student.predict_proba(asked[:CURVE_ROWS]).argmax(-1) == answers[:CURVE_ROWS])
+        curve.append((epochs, misfit))
+
+    validation = None
+    if isinstance(student, LanguageModelClassifier):
+        student.watch = watch
+        if student.settings.training is not None and student.settings.training.early_stopping:
+            held = shown % HELD == HELD - 1
+            validation = [row for row, out in zip(learned, held, strict=True) if out], labels[shown][held]
+            learned, shown = [row for row, out in zip(learned, held, strict=True) if not out], shown[~held]
+    student.fit(learned, labels[shown], validation=validation, classes=classes)
+    np.save(folder / "test.npy", student.predict_proba(asked))
+    np.save(folder / "truth.npy", answers)
+    said = [
+        student.predict_proba([in_other_words(example, template) for example in asked]).argmax(-1)
+        for template in settings["templates"]
+    ]
+    np.save(folder / "wordings.npy", np.array(said, dtype=np.int64))
+    (folder / "curve.json").write_text(json.dumps(curve))
+    np.save(folder / "curve.npy", np.array(right, dtype=bool))
+    facts: dict[str, Any] = {"steps": [epochs for epochs, _ in curve], "unit": "epochs"}
+    if isinstance(student, LanguageModelClassifier) and student.reading is not None:
+        policy = student.reading.policy
+        facts["parameters"] = sum(weight.numel() for weight in policy.model.parameters())
+        own = {"trust_remote_code": student.settings.trust_remote_code}
+        facts["moved"] = weight_distance(policy, model_of(order), **own) if student.settings.training else 0.0
+    return facts
+
+
+def _shown(order: Order, examples: Sequence[Example], labels: Array) -> list[Example]:
+    """With the supervisor's label in a share of the rows."""
+    answers = np.array([width_of([example]) or labels.shape[1] for example in examples])
+    said = heard(labels.argmax(-1), answers, order.settings["shown"], order.settings["seed"])
+    return told(examples, said, order.settings["names"])
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """The true labels of some rows.
+
+    Attributes:
+        labels: shape (rows,). answers: how many answers each row has, same shape. classes: columns of probabilities.
+    """
+
+    labels: Array
+    answers: Array
+    classes: int
+
+    @classmethod
+    def of(cls, rows: Sequence[LabeledExample], classes: int) -> _Truth:
+        answers = [len(row.options) or classes for row in rows]
+        return cls(np.array([row.label for row in rows]), np.array(answers), classes)
+
+    def all(self) -> Array:
+        """One-hot, shape (rows, classes)."""
+        return np.eye(self.classes)[self.labels]
+
+    def random(self, seed: int) -> Array:
+        """Labels that know nothing."""
+        return np.eye(self.classes)[np.random.default_rng([seed, 2]).integers(0, self.answers)]
+
+    def dealt(self, labels: Array, seed: int) -> Array:
+        """Return a supervisor's labels dealt out to the rows at random: as many errors, and as sure of each.
+
+        A row gets the label of another one, turned so that what it gives to the other row's true answer it gives to
+        this one's. So right labels stay right and wrong ones wrong, each with its confidence; what is lost is which
+        rows the supervisor errs on. Rows with as many answers exchange labels.
+
+        Args:
+            labels: the supervisor's probabilities for these rows, shape (rows, classes).
+        """
+        generator, made = np.random.default_rng([seed, 3]), np.zeros_like(labels)
+        for answers in np.unique(self.answers):
+            (places,) = np.nonzero(self.answers == answers)
+            sources = generator.permutation(places)
+            turn = self.labels[sources] - self.labels[places]
+            columns = (np.arange(answers) + turn[:, None]) % answers
+            made[places, :answers] = np.take_along_axis(labels[sources, :answers], columns, 1)
+        return made
+
+
+def _labels(order: Order, truth: _Truth | None, rows: int) -> Array:
+    """Return what one student learns from. A student of weak labels never sees the truth: it is None then."""
+    settings = order.settings
+    weak = _weak_labels(order, "labels", rows) if "labels" in order.needs else None
+    if truth is not None and settings["truth"] == "all":
+        return truth.all()
+    if truth is not None and settings["truth"] == "random":
+        return truth.random(settings["seed"])
+    assert weak is not None
+    return weak if truth is None else truth.dealt(weak, settings["seed"])
+
+
+def _weak_labels(order: Order, role: str, rows: int) -> Array:
+    """Return the labels that a supervisor's stage wrote, of the first so many rows, shape (rows, classes)."""
+    labels: Array = np.load(order.needs[role] / "labels.npy", allow_pickle=False)
+    return labels[:rows]
+
+
+def _of_weak_labels(order: Order, seed: int, rows: int) -> Jobs:
+    """Return what probes learn from: the supervisor's labels, read from its stages; the truth is out of reach here."""
+    losses = [TypeAdapter(WeakLoss).validate_python(loss) for loss in order.settings["losses"]]
+    weak = _weak_labels(order, f"labels {seed}", rows)
+    jobs: Jobs = {student_name(WEAK, number): (weak, loss) for number, loss in enumerate(losses)}
+    if order.settings["chain"]:
+        jobs[chained_name(WEAK)] = _weak_labels(order, f"end {seed}", rows), losses[0]
+    return jobs
+
+
+def _of_truth(order: Order, jobs: Jobs, truth: _Truth, seed: int) -> Jobs:
+    """Return, beside students of weak labels, their control: the same labels dealt out at random, and the naive loss;
+    else the ceiling, and the control of labels that know nothing."""
+    controls = order.settings["controls"]
+    if jobs:
+        labels, naive = jobs[student_name(WEAK, 0)]
+        return {noise_name(WEAK): (truth.dealt(labels, seed), naive)} if controls else {}
+    made: Jobs = {CEILING: (truth.all(), CrossEntropy())}
+    return made | ({RANDOM: (truth.random(seed), CrossEntropy())} if controls else {})

@@ -1,0 +1,1 @@
+"""Who wins: TL;DR, dialogue, and news after posts."""

@@ -1,0 +1,206 @@
+"""The stages of a study of win rates, in order. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from penchant.config import Config
+from penchant.judges.prompts import load_template
+from penchant.redact import hide_credentials
+from penchant.studies.core.address import data_content, model_content, reward_content
+from penchant.studies.core.prompts import locate_prompts
+from penchant.studies.core.stage import (
+    Stages,
+    Task,
+    absolute,
+    learning_settings,
+    model_settings,
+    offline_settings,
+    plain,
+)
+from penchant.studies.frontier.grid import BEST_OF_N, Runs, runs_of
+from penchant.studies.win_rates.settings import Rows, TrainedJudge, WinRatesConfig
+
+REFERENCE = "reference"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Whose responses are judged.
+
+    Attributes:
+        name: `reference`, `best_of_n` or a method. value, rate, seed: its place in the grid.
+        judged: the stage with the verdicts, by domain. answers: that with the responses.
+    """
+
+    name: str
+    value: float | None
+    rate: float | None
+    seed: int | None
+    answers: Mapping[str, Task]
+    judged: Mapping[str, Task]
+
+
+@dataclass(frozen=True)
+class WinRateGrid:
+    """All stages of a study of win rates.
+
+    Attributes:
+        preferences: the comparisons to train on. opponents: the prompts to measure on and whom they meet, by domain.
+        judge_data, judge: the comparisons of the judge, and its training, where it is trained here.
+    """
+
+    preferences: Task
+    judge_data: Task | None
+    judge: Task | None
+    opponents: Mapping[str, Task]
+    learned: Runs
+    sft: Task | None
+    contenders: tuple[Contender, ...]
+
+    @property
+    def needed(self) -> tuple[Task, ...]:
+        """Stages without any of which there is nothing to say."""
+        return (next(iter(self.contenders[0].judged.values())),)
+
+    def tasks(self) -> list[Task]:
+        """Every stage once, each after what it needs."""
+        first = [self.preferences, self.judge_data, self.judge, *self.opponents.values(), self.sft]
+        cells = [
+            task
+            for one in self.contenders
+            for domain in one.judged
+            for task in (one.answers[domain], one.judged[domain])
+        ]
+        ordered = [*(task for task in first if task), *self.learned.tasks(), *cells]
+        return list({task.address: task for task in ordered}.values())
+
+
+def win_rate_grid(config: WinRatesConfig) -> WinRateGrid:
+    """The stages that a configuration asks for.
+
+    Raises:
+        InputError: a file, reward or template that is not there.
+    """
+    made = _Grid(config)
+    stages = made.stages
+    contenders = [made.contender(REFERENCE, None, None, None, {}, {})]
+    learned = runs_of(config, stages, lambda _: made.preferences, ranker=config.best_of_n is not None)
+    contenders += [made.contender(run.kind, run.value, run.rate, run.seed, {}, {"run": run}) for run in learned.runs]
+    if config.best_of_n is not None:
+        contenders += [
+            made.contender(BEST_OF_N, float(n), None, seed, {"best_of": n}, {"ranker": ranker})
+            for n in dict.fromkeys(config.best_of_n.n)
+            for seed, ranker in learned.reward_models.items()
+        ]
+    sft = stages.start.get("start")
+    return WinRateGrid(made.preferences, made.judge_data, made.judge, made.opponents, learned, sft, tuple(contenders))
+
+
+class _Grid:
+    """Makes the stages of one configuration."""
+
+    def __init__(self, config: WinRatesConfig) -> None:
+        self.config = config
+        self.model, self.learning = model_settings(config), learning_settings(config)
+        self.places = {"model": absolute(config.model.name)}
+        self.preferences = self._rows("preferences", "preferences", config.preferences, {})
+        self.judge_data, self.judge = self._trained_judge()
+        known = {"preferences": self.preferences} | ({"judged_by": self.judge_data} if self.judge_data else {})
+        self.opponents = {
+            name: self._rows("opponents", f"opponents-{number}", rows, known)
+            for number, (name, rows) in enumerate(({config.own: config.measured} | dict(config.domains)).items())
+        }
+        self.stages = self._stages()
+
+    def contender(
+        self,
+        name: str,
+        value: float | None,
+        rate: float | None,
+        seed: int | None,
+        more: Mapping[str, Any],
+        needs: Mapping[str, Task],
+    ) -> Contender:
+        """The stages that draw somebody's responses, and those that judge them."""
+        config, run = self.config, needs.get("run")
+        label = (
+            run.label
+            if run
+            else "-".join([name.replace("_", "-"), *(f"{part:g}" for part in (value, seed) if part is not None)])
+        )
+        settings = {
+            **self.stages.draws,
+            **more,
+            "samples": config.samples,
+            "seed": config.sampling_seed,
+            "temperatures": list(dict.fromkeys(config.temperatures)),
+        }
+        answers, judged = {}, {}
+        for number, (domain, opponents) in enumerate(self.opponents.items()):
+            drawn = {"domain": opponents, **self.stages.start, **needs}
+            answers[domain] = self.stages.task("transfer", f"{label}-on-{number}", settings, drawn, seed=seed)
+            met = {"answers": answers[domain], "domain": opponents} | ({"judge": self.judge} if self.judge else {})
+            judged[domain] = self.stages.task(
+                "verdicts", f"{label}-on-{number}-judged", self._judging(), met, seed=seed
+            )
+        return Contender(name, value, rate, seed, answers, judged)
+
+    def _stages(self) -> Stages:
+        config = self.config
+        start: dict[str, Task] = {}
+        if config.sft is not None:
+            own = {**self.model, **self.learning, **plain(config.sft)}
+            data = {"template": config.template, "held_out": 0}
+            start = {"start": Task("sft", "sft", {**own, "data": data}, self.places, {"preferences": self.preferences})}
+        draws = {**self.model, "reward": None, "template": config.template, "max_new_tokens": config.max_new_tokens}
+        places = {**self.places, "judge": json.dumps(plain(config.judge))}
+        offline = offline_settings(config)
+        return Stages(places, self.model, self.learning, offline, draws, start, self.preferences, {}, {})
+
+    def _rows(self, kind: str, label: str, rows: Rows, needs: Mapping[str, Task]) -> Task:
+        path = locate_prompts(rows.path)
+        settings = {
+            "rows": {**plain(rows), "path": data_content(path)},
+            "model": model_content(self.config.model.name),  # its tokenizer cuts
+            "template": self.config.template,
+            "prompt_tokens": self.config.prompt_tokens,
+            "response_tokens": self.config.response_tokens,
+        }
+        return Task(kind, label, settings, {**self.places, "rows": path}, needs)
+
+    def _trained_judge(self) -> tuple[Task | None, Task | None]:
+        judge = self.config.judge
+        if not isinstance(judge, TrainedJudge):
+            return None, None
+        data = self._rows("preferences", "judge-preferences", judge.data, {"others": self.preferences})
+        own = {name: item for name, item in plain(judge).items() if name not in ("name", "data")}
+        settings = {**self.model, **self.learning, **own, "template": self.config.template, "seed": 0}
+        return data, Task("reward_model", "judge", settings, self.places, {"comparisons": data})
+
+    def _judging(self) -> dict[str, Any]:
+        config = self.config
+        judge = _content(config.judge) if self.judge is None else {"name": "trained", "template": config.template}
+        return {"judge": judge, "orders": config.orders, "missing": config.missing}
+
+
+def _content(judge: Config) -> dict[str, Any]:
+    """What a judge's verdicts depend on: content in place of names."""
+    said = plain(judge)
+    for name, of in (("reward", reward_content), ("template", lambda name: load_template(name).digest)):
+        if name in said:
+            said[name] = of(said[name])
+    if said.get("base_url"):
+        said["base_url"] = hide_credentials(said["base_url"])
+    if said["name"] == "policy":
+        said["model"] = model_content(said["model"])
+    if "paths" in said:
+        said["paths"] = [data_content(path) for path in said["paths"]]
+    for name in ("judge", "judges"):
+        inner = getattr(judge, name, None)
+        if inner is not None:
+            said[name] = [_content(one) for one in inner] if isinstance(inner, tuple) else _content(inner)
+    return said

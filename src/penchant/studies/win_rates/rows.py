@@ -1,0 +1,136 @@
+"""Rows of a study of win rates as everyone gets them: one form of prompt, none too long, nothing seen twice."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penchant.data.merge import merge_groups
+from penchant.data.rendering.renderer import Renderer
+from penchant.judges.contract import digest
+from penchant.models.load import load_renderer
+from penchant.studies.core.job import Order
+from penchant.studies.core.prompt_stage import content
+from penchant.types import Comparison, Prompt, PromptGroup, Response, prompt_text
+
+REST_OF_WORD = re.compile(r"^\S+")
+SEEN, DIGITS = "seen.json", 16
+WORDING = {
+    "prompts_cut": "prompts were cut from the left",
+    "prompts_too_long": "prompts are too long (with a chat template none is cut)",
+    "responses_too_long": "responses are too long",
+    "responses_empty": "responses are empty",
+}
+
+
+@dataclass
+class Cutter:
+    """Brings groups into the form in which policies, reward models and judges see them.
+
+    Without a chat template a conversation becomes plain text, a prompt keeps its last `prompt_tokens` tokens, and a
+    response begins with a space. Responses that are empty or longer than `response_tokens` go, with their comparisons.
+    `counts` says how often what happened.
+    """
+
+    renderer: Renderer
+    prompt_tokens: int | None
+    response_tokens: int | None
+    prompt_end: str
+    answer_end: str
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, order: Order) -> Cutter:
+        settings = order.settings
+        renderer = load_renderer(order.places["model"], template=settings["template"])
+        ends = (settings["rows"]["prompt_end"], settings["rows"]["answer_end"])
+        return cls(renderer, settings["prompt_tokens"], settings["response_tokens"], *ends)
+
+    def cut(self, groups: Sequence[PromptGroup]) -> list[PromptGroup]:
+        """The groups that are left; those that became one prompt are merged."""
+        kept = (self._group(group) for group in groups)
+        return merge_groups((group for group in kept if group is not None), counts_add=False).groups
+
+    def said(self) -> str:
+        """What happened, behind a number that is smaller than expected."""
+        parts = [f"{self.counts[name]:,} {words}" for name, words in WORDING.items() if self.counts[name]]
+        return f": {', '.join(parts)}" if parts else ""
+
+    def _group(self, group: PromptGroup) -> PromptGroup | None:
+        prompt = self._prompt(group.prompt)
+        if prompt is None:
+            self.counts["prompts_too_long"] += 1
+            return None
+        cut = [self._response(response) for response in group.responses]
+        places = {old: new for new, old in enumerate(old for old, one in enumerate(cut) if one is not None)}
+        comparisons = [
+            Comparison(places[one.winner], places[one.loser], one.tie, one.annotator, one.weight)
+            for one in group.comparisons
+            if one.winner in places and one.loser in places
+        ]
+        return PromptGroup(prompt, [one for one in cut if one is not None], comparisons, source=group.source)
+
+    def _prompt(self, prompt: Prompt) -> Prompt | None:
+        if self.renderer.chat:
+            fits = self.prompt_tokens is None or len(self.renderer.prompt_ids(prompt)) <= self.prompt_tokens
+            return prompt if fits else None
+        text = self.renderer.text(prompt)
+        if not text.rstrip().endswith(self.prompt_end.strip()):
+            text = text.rstrip() + self.prompt_end
+        starts = self._starts(text)
+        if self.prompt_tokens is None or len(starts) <= self.prompt_tokens:
+            return text
+        self.counts["prompts_cut"] += 1
+        start = starts[-self.prompt_tokens]
+        inside = not (text[start - 1].isspace() or text[start].isspace())
+        whole = REST_OF_WORD.sub("", text[start:]) if inside else text[start:]
+        return whole if whole.strip() else text[start:]
+
+    def _response(self, response: Response) -> Response | None:
+        text = response.text.strip().removesuffix(self.answer_end).strip()
+        if not self.renderer.chat:
+            text = f" {text}"  # as behind `TL;DR:` and `Assistant:`
+        if not text.strip():
+            self.counts["responses_empty"] += 1
+            return None
+        if self.response_tokens is not None and len(self._starts(text)) > self.response_tokens:
+            self.counts["responses_too_long"] += 1
+            return None
+        return Response(text)
+
+    def _starts(self, text: str) -> list[int]:
+        """Where each token begins, in characters."""
+        read = self.renderer.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return [start for start, _ in read["offset_mapping"]]
+
+
+def part(groups: Sequence[PromptGroup], settings: Mapping[str, Any]) -> list[PromptGroup]:
+    """Some of the groups: in one order, whatever `skip` and `limit`, of which these take a part."""
+    shuffled = np.random.default_rng(0).permutation(len(groups)).tolist()
+    end = None if settings["limit"] is None else settings["skip"] + settings["limit"]
+    return [groups[place] for place in shuffled[settings["skip"] : end]]
+
+
+def keys(groups: Sequence[PromptGroup]) -> list[str]:
+    """A digest of the words of each prompt, by which prompts are told apart."""
+    return [digest(content(prompt_text(group.prompt)))[:DIGITS] for group in groups]
+
+
+def write_seen(folder: Path, *parts: Sequence[PromptGroup]) -> None:
+    """What this stage's prompts were, whole and cut, so that later ones can leave them out."""
+    seen = sorted({key for groups in parts for key in keys(groups)})
+    (folder / SEEN).write_text(json.dumps(seen) + "\n", encoding="utf-8")
+
+
+def unseen(groups: Sequence[PromptGroup], order: Order) -> list[PromptGroup]:
+    """The groups without those whose prompt a stage before this one has."""
+    files = [folder / SEEN for folder in order.needs.values() if (folder / SEEN).is_file()]
+    known = {key for file in files for key in json.loads(file.read_text(encoding="utf-8"))}
+    return [group for group, key in zip(groups, keys(groups), strict=True) if key not in known]

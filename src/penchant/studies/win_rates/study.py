@@ -1,0 +1,32 @@
+"""The studies of win rates: `tldr`, `dialogue`, and `transfer` with a judge. Imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from penchant.studies.core.definition import StudyDefinition, presets_in
+from penchant.studies.win_rates.grid import win_rate_grid
+from penchant.studies.win_rates.settings import DialogueConfig, JudgedTransferConfig, TldrConfig
+
+FOLDER = Path(__file__).parent
+STUDY = StudyDefinition(
+    configs=(TldrConfig, DialogueConfig),
+    names=("judged-transfer",),
+    takes_over={"transfer": ("judge", JudgedTransferConfig)},
+    example="such as judge=longest temperatures=[0,1] ppo=null",
+    grid=lambda config, results: win_rate_grid(config),
+    prepare="penchant.studies.win_rates.endpoints:check_endpoints",
+    summarize="penchant.studies.win_rates.summary:summarize_win_rates",
+    page="penchant.studies.win_rates.page:PAGE",
+    lines="penchant.studies.win_rates.words:said",
+    stages={
+        "preferences": "penchant.studies.win_rates.stages:preferences_stage",
+        "opponents": "penchant.studies.win_rates.stages:opponents_stage",
+        "verdicts": "penchant.studies.win_rates.stages:verdicts_stage",
+    },
+    presets={
+        "tldr": presets_in(FOLDER, "small", "paper", prefix="tldr-"),
+        "dialogue": presets_in(FOLDER, "small", "paper", prefix="dialogue-"),
+    },
+    jobs={"small": 2},
+)

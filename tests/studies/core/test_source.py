@@ -1,0 +1,414 @@
+"""The digest of the source that a stage reaches: what makes it stale, and what does not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+
+from called_modules import MODULES, called_modules
+from penchant.judges.settings import JudgeSpec
+from penchant.losses.dispatch import FrontSums, SquareSums, pair_losses
+from penchant.losses.settings import ChosenNLL, PreferenceLoss
+from penchant.methods import METHODS, train
+from penchant.studies.core import source
+from penchant.studies.core.address import losses_in, stage_reach, summary_version
+from penchant.studies.core.definition import definitions
+from penchant.studies.core.kinds import stage_makers
+from penchant.studies.core.source import ENTRIES, Tree, digest_source, parse, reached, tree_digest
+from penchant.tasks import NAMES
+from penchant.train.objectives import ranking_losses
+
+
+@pytest.fixture(scope="module")
+def tree() -> Tree:
+    """Penchant's own files, each parsed once for all tests here."""
+    return source._our_tree()
+
+
+# -- which stages a change of each module makes stale -----------------------------------------------------------------
+
+STAGES: dict[str, tuple[str, dict[str, Any], dict[str, str], bool]] = {
+    "prompts": ("prompts", {}, {"reward": "vader"}, False),
+    "comparisons": ("comparisons", {"reward": "x"}, {"reward": "vader"}, False),
+    "dpo": ("dpo", {"reward": "x", "loss": {"name": "sigmoid", "beta": 0.1}}, {"reward": "vader"}, False),
+    "exo": ("dpo", {"loss": {"name": "exo_pair"}}, {}, False),
+    "sum": ("dpo", {"loss": {"name": "sum", "losses": [{"name": "sigmoid"}, {"name": "wpo"}]}}, {}, False),
+    "any loss": ("dpo", {}, {}, False),
+    "reward model": ("reward_model", {}, {}, False),
+    "kto": ("kto", {"reward": "x"}, {"reward": "http://127.0.0.1/score"}, False),
+    "ppo": ("ppo", {"reward": "x"}, {"reward": "vader"}, True),
+    "rows of sciq": ("rows", {"task": "sciq"}, {}, False),
+    "rows of boolq": ("rows", {"task": "boolq"}, {}, False),
+    "supervisor": ("supervisor", {"classifier": {"name": "tfidf"}}, {}, False),
+    "tuned": ("student", {"classifier": {"name": "lm"}}, {}, False),
+    "longest wins": ("verdicts", {"judge": "x"}, {"judge": '{"name": "longest"}'}, False),
+    "panel": (
+        "verdicts",
+        {"judge": "x"},
+        {"judge": '{"name": "panel", "judges": [{"name": "endpoint"}, {"name": "reward", "reward": "vader"}]}'},
+        False,
+    ),
+}
+EVERY = set(STAGES)
+PAIRS = {"dpo", "exo", "sum", "any loss"}
+RUNS = {*PAIRS, "kto", "ppo", "reward model"}
+WEAK = {"rows of sciq", "rows of boolq", "supervisor", "tuned"}
+STALE: dict[str, set[str]] = {
+    "types": EVERY,
+    "studies.core.work": EVERY,
+    "studies.core.job": EVERY,
+    "engine.generate": EVERY,
+    "models.load": EVERY,
+    "data.load": EVERY,
+    "studies.core.prompt_stage": {"prompts", "longest wins", "panel"},
+    "studies.core.sample_stages": {"comparisons"},
+    "studies.core.run_stage": RUNS,
+    "studies.core.run_settings": RUNS,
+    "studies.core.records": EVERY - {"prompts", *RUNS},
+    "studies.weak_to_strong.stages": WEAK,
+    "methods": {*RUNS, *WEAK},
+    "methods.dpo": PAIRS,
+    "methods.kto": {"kto"},
+    "methods.ppo": {"ppo"},
+    "methods.unlikelihood": set(),
+    "train.rollout": {"ppo"},
+    "losses.dispatch": {*RUNS, *WEAK},
+    "losses.preference": {*RUNS, *WEAK} - {"ppo"},
+    "losses.pairwise": {"exo", "any loss", *WEAK},
+    "losses.batchwise": {"sum", "any loss", *WEAK},
+    "losses.unpaired": {"kto", "any loss", *WEAK},
+    "losses.reward": {"reward model", "any loss", *WEAK},
+    "losses.policy_gradient": {"ppo"},
+    "losses.weak": WEAK,
+    "weak.targets": WEAK,
+    "weak.language_model": WEAK - {"supervisor"},
+    "weak.fine_tune": WEAK - {"supervisor"},
+    "weak.chess_engine": {"rows of sciq", "rows of boolq"},
+    "rewards.load": EVERY - {"prompts", "longest wins"},
+    "rewards.vader": {"comparisons", "dpo", "ppo", "panel"},
+    "rewards.http": {"kto"},
+    "rewards.learned": {"ppo"},
+    "rewards.classifier": set(),
+    "judges.load": {"longest wins", "panel"},
+    "judges.length": {"longest wins"},
+    "judges.endpoint": {"panel"},
+    "judges.scored": {"panel"},
+    "judges.noisy": set(),
+    "tasks.load": WEAK,
+    "tasks.sciq": {"rows of sciq"},
+    "tasks.boolq": {"rows of boolq"},
+    "tasks.imdb": set(),
+    "studies.core.runner": set(),
+    "studies.core.study": set(),
+    "studies.frontier.summary": set(),
+    "studies.frontier.grid": set(),
+    "studies.frontier.page": set(),
+    "web.app": set(),
+    "cli.main": set(),
+}
+
+
+@pytest.fixture(scope="module")
+def reaches(tree: Tree) -> dict[str, set[str]]:
+    found = {}
+    for name, (kind, settings, places, learned) in STAGES.items():
+        roots, names = stage_reach(kind, settings, places, learned=learned)
+        found[name] = reached(tree, roots, names)
+    return found
+
+
+def stale_after(module: str, tree: Tree, reaches: Mapping[str, set[str]]) -> set[str]:
+    """The stages whose digest changes with the code of one module."""
+    facts = tree.facts(module)
+    assert facts is not None
+    other = Tree(tree.read, tree.is_package, _facts={**tree._facts, module: replace(facts, code="other")})
+    return {name for name, some in reaches.items() if tree_digest(other, some) != tree_digest(tree, some)}
+
+
+@pytest.mark.parametrize("module", STALE)
+def test_a_changed_module_makes_these_stages_stale(module: str, tree: Tree, reaches: dict[str, set[str]]) -> None:
+    assert stale_after(f"penchant.{module}", tree, reaches) == STALE[module]
+
+
+@pytest.mark.parametrize("module", ["train.rollout", "losses.pairwise", "tasks.sciq", "studies.frontier.page"])
+def test_a_line_in_the_file_itself_makes_these_stages_stale(module: str, tree: Tree) -> None:
+    """From the bytes on: the file is parsed anew, and what each stage reaches is found anew."""
+
+    def read(name: str) -> bytes | None:
+        content = tree.read(name)
+        return content if content is None or name != f"penchant.{module}" else content + b"\nAdded = 1\n"
+
+    edited = Tree(read, tree.is_package, tree.known)
+    stale = set()
+    for name in ("ppo", "exo", "rows of sciq", "rows of boolq"):
+        kind, settings, places, learned = STAGES[name]
+        reach = stage_reach(kind, settings, places, learned=learned)
+        if tree_digest(edited, reached(edited, *reach)) != tree_digest(tree, reached(tree, *reach)):
+            stale.add(name)
+    assert stale == STALE[module] & {"ppo", "exo", "rows of sciq", "rows of boolq"}
+
+
+NO_STAGE = {
+    "commands, pages and the website": ("cli.*", "clean_text", "module_path", "config.listing", "rounds*", "reports.*",
+        "web*", "judges.compare.*", "weak.page", "weak.figures", "studies.report", "studies.core.report",
+        "studies.*.page", "studies.*.words", "studies.*.figures", "studies.*.tables", "studies.*.flow"),
+    "commands that look at data": ("raters.*", "data.check_report", "data.check", "judges.summary", "weak.comparisons",
+        "weak.rows", "weak.command_settings", "weak.label_and_train", "weak.diagnostics", "methods.best_of_n"),
+    "what is computed of finished stages, see `summary_version`": ("studies.*.summary", "studies.frontier.costs",
+        "studies.frontier.texts", "studies.core.results", "studies.frontier.matched", "studies.win_rates.published",
+        "studies.weak_to_strong.predictions", "metrics.agreement", "metrics.chance_corrected", "metrics.choices",
+        "metrics.consensus", "metrics.frontier", "metrics.imitation", "metrics.length_controlled", "metrics.limit",
+        "metrics.pgr", "metrics.strengths", "metrics.two_way", "metrics.win_rate", "metrics.word_clusters"),
+    "which stages there are, and in which order": ("studies.*.grid", "studies.*.settings", "studies.*.study",
+        "studies.core.checks", "studies.core.definition", "studies.core.prompts", "studies.core.runner",
+        "studies.frontier.search", "studies.core.stage", "studies.core.fork_server", "studies.core.executor",
+        "studies.win_rates.endpoints"),
+}  # fmt: skip
+"""Modules that no stage computes with, and why not. Whoever adds a module that stages do not reach lists it here."""
+
+
+def test_every_module_is_reached_by_a_stage_or_listed_as_one_that_none_needs(tree: Tree) -> None:
+    everything = {registry: list(table) for registry, table in ENTRIES.items() if table}
+    everything["penchant.tasks.load"] = [f"penchant.tasks.{name}" for name in NAMES]
+    roots = {root for kind in (*stage_makers(), *ENTRIES["penchant.methods"]) for root in stage_reach(kind, {}, {})[0]}
+    found = reached(tree, roots, everything)
+    patterns = [f"penchant.{pattern}" for some in NO_STAGE.values() for pattern in some]
+
+    def listed(module: str) -> bool:
+        return any(fnmatchcase(module, pattern) for pattern in patterns)
+
+    left = [module for module in MODULES if not listed(module) and module not in found]
+    assert [module for module in left if (facts := tree.facts(module)) is None or not facts.lists] == []
+    assert [module for module in found if listed(module)] == []
+    assert [pattern for pattern in patterns if not any(fnmatchcase(module, pattern) for module in MODULES)] == []
+
+
+def test_metrics_that_a_stage_computes_with_are_reached(tree: Tree, reaches: dict[str, set[str]]) -> None:
+    assert {"penchant.metrics.intervals", "penchant.metrics.text"} <= reaches["dpo"]
+    roots, names = stage_reach("students", {}, {})
+    assert "penchant.studies.core.records" in reached(tree, roots, names)
+
+
+def test_the_numbers_of_a_study_depend_on_its_own_summary_and_measures(tree: Tree) -> None:
+    reach = {}
+    for definition in definitions():
+        module = definition.summarize.partition(":")[0]
+        reach[module] = reached(tree, [module], {})
+        assert len(summary_version(definition.summarize)) == 12
+        assert "penchant.studies.core.results" in reach[module]
+    assert "penchant.metrics.frontier" in reach["penchant.studies.frontier.summary"]
+    assert "penchant.metrics.pgr" in reach["penchant.studies.weak_to_strong.summary"]
+    for module, modules in reach.items():
+        others = set(reach) - {module}
+        assert not others & modules  # another study's summary does not count
+
+
+# -- registries -------------------------------------------------------------------------------------------------------
+
+
+def test_registries_name_the_modules_that_they_use(tree: Tree) -> None:
+    from typing import get_args
+
+    from penchant.judges.load import make_judge
+
+    judges: dict[str, Any] = {one.model_fields["name"].default: one for one in get_args(get_args(JudgeSpec)[0])}
+    assert set(judges) == set(ENTRIES["penchant.judges.load"])
+    for name in ("longest", "random", "reward", "noisy"):
+        assert type(make_judge(judges[name]())).__module__ == ENTRIES["penchant.judges.load"][name]
+    assert {name: config.__module__ for name, config in METHODS.items()} == ENTRIES["penchant.methods"]
+    entries = {module for table in ENTRIES.values() for module in table.values()}
+    assert entries | {f"penchant.tasks.{name}" for name in NAMES} <= set(MODULES)
+    for target in stage_makers().values():
+        module, _, function = target.partition(":")
+        assert f"def {function}(" in MODULES[module].read_text()
+    for package, registry in (
+        ("judges", "judges.load"),
+        ("rewards", "rewards.load"),
+    ):  # none of its entries is forgotten
+        facts = tree.facts(f"penchant.{registry}")
+        assert facts is not None
+        used = {module for module, _ in facts.imports if module.startswith(f"penchant.{package}.")}
+        shared = {f"penchant.{package}.{name}" for name in ("contract", "prompts", "settings", "names", "user_code")}
+        assert used - shared <= set(ENTRIES[f"penchant.{registry}"].values())
+
+
+# -- what is called is reached -----------------------------------------------------------------------------------------
+
+
+LOSS_SETTINGS: dict[str, Any] = {
+    one.model_fields["name"].default: one for one in (*get_args(get_args(PreferenceLoss)[0]), ChosenNLL)
+}
+
+
+@pytest.mark.parametrize("name", LOSS_SETTINGS)
+def test_a_loss_calls_only_what_its_stage_reaches(name: str, tree: Tree) -> None:
+    settings = LOSS_SETTINGS[name]()
+    logps, tokens = torch.tensor([[-3.0, -4.0], [-5.0, -2.0], [-3.0, -3.0], [-4.0, -4.0]]), torch.tensor([3, 4])
+    with called_modules() as called:
+        pair_losses(settings, *logps, tokens, tokens, fronts=FrontSums(*logps), squares=SquareSums(*-logps[:2].abs()))
+        if name == "plackett_luce":
+            ranking_losses(settings, logps[0], logps[1], [[0, 1]])
+    roots, names = stage_reach("dpo", {"loss": settings.model_dump(mode="json")}, {})
+    assert {module for module in called if module.startswith("penchant.losses")} <= reached(tree, roots, names)
+    assert name == "sum" or {name} == losses_in(name)  # else it would count with all losses
+
+
+def test_losses_that_are_not_known_by_name_count_whole(tree: Tree) -> None:
+    roots, _ = stage_reach("dpo", {}, {})
+    every = {f"penchant.losses.{name}" for name in ("preference", "pairwise", "batchwise", "unpaired", "reward")}
+    for loss in (None, {}, {"name": "of tomorrow"}, {"name": "sum"}, {"name": "sum", "losses": ["of tomorrow"]}, 3):
+        assert every <= reached(tree, roots, stage_reach("dpo", {"loss": loss}, {})[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["sft", "preferred_ft", "unlikelihood", "dpo", "kto", "reward_model"])
+def test_a_run_calls_only_what_its_stage_reaches(method: str, tree: Tree, tmp_path: Path) -> None:
+    """All of it: reading, training, evaluation, checkpoint."""
+    data = tmp_path / "data.jsonl"
+    rows: list[dict[str, Any]] = [
+        {"prompt": f"{name} went out.", "chosen": f" {name} sang.", "rejected": f" {name} fell."}
+        for name in ("Ann", "Bob", "Cleo", "Dan")
+    ]
+    if method == "sft":
+        rows = [{"prompt": row["prompt"], "response": row["chosen"]} for row in rows]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = METHODS[method](
+        model={"name": "penchant-0.5m", "device": "cpu"},
+        data={"path": str(data), "held_out": 1},
+        batch_size=2,
+        max_steps=1,
+        out=str(tmp_path / "run"),
+    )
+    with called_modules() as called:
+        train(config)
+    roots, names = stage_reach(method, {"loss": {"name": "sigmoid"}} if method == "dpo" else {}, {})
+    assert "penchant.train.gradient" in called
+    assert called <= reached(tree, roots, names)
+
+
+# -- what counts in a file --------------------------------------------------------------------------------------------
+
+BEFORE = '''"""A module."""
+import os
+from typing import TYPE_CHECKING
+from penchant.types import Verdict
+if TYPE_CHECKING:
+    from penchant.web.app import App
+LIMIT = 3
+"""How many."""
+
+class A:
+    """One."""
+    size: int = 3
+    """Of it."""
+
+def f(x):
+    """Return."""
+    # a comment
+    from penchant.metrics import pgr
+    return x + LIMIT
+'''
+
+
+def code(text: str) -> str:
+    return parse(text.encode(), "penchant.a.b", is_package=False).code
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ('"""A module."""', '"""Another text."""', True),
+        ('"""How many."""\n', "", True),
+        ('    """Of it."""\n', "", True),
+        ('    """Return."""\n', '    """Return x,\n    and more."""\n', True),
+        ("    # a comment\n", "\n\n    # two\n    # comments\n", True),
+        ("import os\n", "import os  # why\n\n", True),
+        ("x + LIMIT", "(x +  LIMIT)", True),
+        ("x + LIMIT", "x - LIMIT", False),
+        ("LIMIT = 3", "LIMIT = 3.0", False),
+        ("size: int = 3", "size: int = 4", False),
+        ("def f(x)", "def f(x, y=1)", False),
+        ("    return", "    assert x\n    return", False),
+    ],
+)
+def test_docstrings_and_comments_do_not_count(old: str, new: str, same: bool) -> None:
+    assert old in BEFORE
+    assert (code(BEFORE) == code(BEFORE.replace(old, new))) is same
+
+
+def small_tree(files: Mapping[str, str]) -> Tree:
+    def read(module: str) -> bytes | None:
+        text = files.get(module, files.get(f"{module}/"))
+        return None if text is None else text.encode()
+
+    return Tree(read, lambda module: f"{module}/" in files)
+
+
+FILES = {
+    "penchant/": "from penchant.a import f",
+    "penchant.a/": '"""Lists."""\nfrom penchant.a.one import f\nfrom penchant.a.two import g as h\n__all__ = ["f"]',
+    "penchant.a.one": "from ..b import helper",
+    "penchant.a.two": "def g(): ...",
+    "penchant.b/": "from penchant.b.deep import helper\ncounted = helper() + 1",
+    "penchant.b.deep": "def helper():\n    import penchant.c\n",
+    "penchant.c": "if TYPE_CHECKING:\n    from penchant.d import D\nelse:\n    from penchant.e import E",
+    "penchant.d": "",
+    "penchant.e": "",
+    "penchant.user": "from penchant import f",
+    "penchant.star": "from penchant.a import *",
+    "penchant.lazy/": 'LATER = {"g": "penchant.a.two"}\ndef __getattr__(name):\n    return name',
+    "penchant.by_lazy": "from penchant.lazy import g",
+}
+DEEP = {"penchant.a.one", "penchant.b", "penchant.b.deep", "penchant.c", "penchant.e"}
+
+
+@pytest.mark.parametrize(
+    ("root", "found"),
+    [
+        ("penchant.user", DEEP),
+        ("penchant.a.one", DEEP),
+        ("penchant.star", {*DEEP, "penchant.a.two"}),
+        ("penchant.by_lazy", {"penchant.a.two"}),
+        ("penchant.c", {"penchant.e"}),
+        ("penchant.nothing", set()),
+    ],
+)
+def test_imports_are_followed_to_where_a_name_lies(root: str, found: set[str]) -> None:
+    assert reached(small_tree(FILES), [root], {}) - {root} == found - {root}
+
+
+# -- speed and keeping ------------------------------------------------------------------------------------------------
+
+
+def test_facts_are_kept_for_the_next_process(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fresh() -> str:
+        source._our_tree.cache_clear()
+        source._digest_source.cache_clear()
+        return digest_source(["penchant.studies.core.prompts"])
+
+    first = fresh()
+    assert (own_cache / "source.json").exists()
+
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a file was parsed again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(source, "parse", never)
+        assert fresh() == first
+    (own_cache / "source.json").write_text("{damaged")
+    assert fresh() == first
+
+
+def test_the_command_line_reads_no_source_before_a_study_runs() -> None:
+    check = "import sys, penchant.cli.main; from penchant.studies.core import source as s"
+    check += "; assert not s._our_tree.cache_info().misses"
+    subprocess.run([sys.executable, "-c", f"{check}; assert 'torch' not in sys.modules"], check=True)

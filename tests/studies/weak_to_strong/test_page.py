@@ -1,0 +1,424 @@
+"""The page of a weak-to-strong study: its numbers, its sentences, hostile text."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penchant.studies.weak_to_strong.page import _facts, _main, weak_context, weak_files, weak_pictures
+from penchant.studies.weak_to_strong.words import findings, headline
+
+HOSTILE = '<script>alert(1)</script> \u202egnp & "quotes" </div>'
+
+
+def about(value: float, half: float = 0.02) -> dict[str, Any]:
+    return {"value": value, "low": value - half, "high": value + half, "n": 600, "clusters": 200}
+
+
+def cell(loss: str = "naive", ratio: float | None = 0.5, over: float | None = None, **changes: Any) -> dict[str, Any]:
+    pgr = {"value": ratio, "low": None, "high": None, "reason": "no gap: so small"}
+    if ratio is not None:
+        pgr |= {"low": ratio - 0.05, "high": ratio + 0.05, "reason": ""}
+    return {
+        "task": "sst2",
+        "weak": "TF-IDF",
+        "strong": "big",
+        "loss": loss,
+        "pgr": pgr,
+        "warnings": [],
+        "supervisor": about(0.7),
+        "student": about(0.75),
+        "ceiling": about(0.8),
+        "gain": about(0.05),
+        "gap": about(0.1),
+        "over_naive": None if over is None else about(over, 0.01),
+        "noise": about(0.78),
+        "over_noise": about(-0.03, 0.01),
+        "random": about(0.5),
+        "agreement": {
+            **dict.fromkeys(("overall", "where_right", "fixed", "inherited", "new"), about(0.6)),
+            "where_wrong": about(0.7),
+        },
+        "consistency": None,
+        "moved": None,
+        "calibration_error": 0.043,
+        "reliability": [{"confidence": 0.6, "accuracy": about(0.55)}, {"confidence": 0.9, "accuracy": about(0.8)}],
+        "brier": about(0.3, 0.01),
+        "curve": [{"after": 1, "accuracy": 0.6}, {"after": 100, "accuracy": 0.75}],
+        "curve_from": 0.7,
+        "oracle": {"accuracy": 0.78, "after": 1, "last": 0.75, "lost": about(0.02, 0.03)},
+        "early": None,
+        "over_longer": None,
+        "labelled": 100,
+        "weak_labels": 100,
+        "learned_from": 100,
+        **changes,
+    }
+
+
+def strong(label: str, parameters: int, **changes: Any) -> dict[str, Any]:
+    own = {"label": label, "family": label, "reader": label, "how": "probed", "layer": 9, "rows": None}
+    return {**own, "parameters": parameters, "curve_unit": "steps", **changes}
+
+
+def made_up(*cells: dict[str, Any]) -> dict[str, Any]:
+    """Numbers as the summary writes them."""
+    return {
+        "study": "weak-to-strong",
+        "config": {"l2": 0.03, "steps": 100},
+        "l2": {"chosen": {"0.03": 4}, "tried": [], "fits": 0},
+        "control": "labels dealt out",
+        "seeds": [0, 1],
+        "tasks": [
+            {
+                "task": "sst2",
+                "title": "SST-2",
+                "source": "sst2/train.txt.gz",
+                "classes": ["negative", "positive"],
+                "train": 200,
+                "test": 300,
+                "chance": 0.51,
+                "dropped": {"duplicates": 7, "empty": 0},
+            }
+        ],
+        "weak": ["TF-IDF"],
+        "chain": [],
+        "strong": [strong("big", 135_000_000)],
+        "losses": ["naive", "confidence 0.5"],
+        "shown": [],
+        "texts_first": [],
+        "cells": list(cells),
+        "failures": [],
+        "cost": {"seconds": 60.0},
+        "provenance": {"machine": {"cpu": "AMD EPYC", "cores": 2}},
+    }
+
+
+BOTH = (cell(), cell("confidence 0.5", 0.8, over=0.03))
+
+
+def test_the_page_has_the_numbers(page: Callable[[dict[str, Any]], str], tmp_path: Path) -> None:
+    html = page(made_up(*BOTH))
+    for words in ("0.50", "[0.45, 0.55]", "SST-2", "7 duplicates", "135", "4.3%", "for new test items and new seeds"):
+        assert words in html, words
+    names = {path.name for path in (tmp_path / "page-figures").iterdir()}
+    drawn = ("pgr", "accuracy", "agreement", "curve", "reliability", "flow")
+    assert names == {*(f"{name}.png" for name in drawn), "table.csv", "table.tex"}
+
+
+def test_students_of_several_sizes_are_drawn_against_them(
+    page: Callable[[dict[str, Any]], str], tmp_path: Path
+) -> None:
+    study = made_up(cell(), cell(strong="small"), cell(strong="small", weak="other"), cell(weak="other"))
+    study["strong"].append(study["strong"][0] | {"label": "small", "family": "small", "parameters": 5_000_000})
+    study["weak"].append("other")
+    assert "parameters" in page(study)
+    assert "size.png" in {path.name for path in (tmp_path / "page-figures").iterdir()}
+
+
+def test_how_salient_a_task_is_by_layer_and_by_what_is_learned(
+    page: Callable[[dict[str, Any]], str], tmp_path: Path
+) -> None:
+    places = {"big, layer 2": 0.7, "big, layer 9": 0.8, "big, fine-tuned": 0.9, "big, prompted": 0.55}
+    study = made_up(*(cell(strong=label, ceiling=about(value)) for label, value in places.items()))
+    big = strong("big", 135_000_000)
+    layers = [big | {"label": f"big, layer {layer}", "layer": layer} for layer in (2, 9)]
+    others = [big | {"label": f"big, {how}", "how": how, "layer": None} for how in ("fine-tuned", "prompted")]
+    study["strong"] = [*layers, *others]
+    html = page(study)
+    assert "layer.png" in {path.name for path in (tmp_path / "page-figures").iterdir()}
+    assert "Accuracy against the layer" in html
+    said = next(text for text in findings(study) if "salient" in text)
+    assert said == (
+        "How salient SST-2 is, by the accuracy of students that learn from the truth: probed 80% [78%, 82%] (big, "
+        "layer 9, the best of 2), fine-tuned 90% [88%, 92%] (big, fine-tuned) and prompted 55% [53%, 57%] (big, "
+        "prompted)."
+    )
+    assert "layer" not in weak_pictures(made_up(cell()))
+    assert not any("salient" in text for text in findings(made_up(cell())))
+
+
+def test_what_models_read_before_is_told(page: Callable[[dict[str, Any]], str]) -> None:
+    read = {"task": "sst2", "model": "m", "texts": 200, "pieces": 230, "held_out": 23, "dropped": 0}
+    assert "m on sst2: 200 texts in 230 pieces, 23 of these held out" in page(made_up(cell()) | {"texts_first": [read]})
+    assert "2 too long" in page(made_up(cell()) | {"texts_first": [read | {"dropped": 2}]})
+
+
+def test_a_ceiling_below_its_supervisor_is_not_called_the_same() -> None:
+    below = cell(ratio=None, gap=about(-0.7))
+    assert headline(made_up(below, cell(ratio=None, strong="other")))[0] == (
+        "No ceiling is clearly above its supervisor: there is no gap to recover anywhere. In 1 of 2 pairs it is "
+        "clearly below."
+    )
+
+
+def test_who_learns_nothing_is_not_told_to_change_the_loss() -> None:
+    nothing = {"value": None, "low": None, "high": None, "reason": "learns nothing: prompted"}
+    assert findings(made_up(cell(pgr=nothing)))[-1].startswith("Next: students that learn")
+
+
+def test_how_probes_were_shrunk_is_said() -> None:
+    assert dict(_facts(made_up(cell())))["Probes"].startswith("l2 0.03; 100 steps")
+    study = made_up(cell())
+    study["config"] = study["config"] | {"l2": "auto"}
+    study["l2"] = {"chosen": {"0.3": 9, "1": 1}, "tried": [0.1, 0.3, 1.0], "fits": 30}
+    said = dict(_facts(study))["Probes"]
+    assert "l2 chosen among 0.1, 0.3 and 1 by cross-entropy on a fifth of the labels" in said
+    assert "0.3 for 9 sets of labels and 1 for 1 set of labels; that took 30 more fits" in said
+
+
+def test_related_test_rows_are_said_to_be_drawn_together() -> None:
+    study = made_up(cell())
+    assert "drawn together" not in weak_context(study, {})["intervals"]
+    study["tasks"][0] |= {"groups": 150}
+    assert "drawn together" in weak_context(study, {})["intervals"]
+
+
+def test_a_study_of_version_0_3_keeps_the_description_of_its_control() -> None:
+    """It had no such keys, and its students of errors at random learned hard labels."""
+    old = {key: value for key, value in made_up(cell()).items() if key not in ("l2", "control")}
+    assert "the truth with as many errors as the supervisor makes, at random, as hard labels" in _main(old).caption
+    assert "l2 0.03" in dict(_facts(old))["Probes"]
+    assert "dealt out to the rows at random" in _main(made_up(cell())).caption
+
+
+def test_failures_of_one_reason_are_told_once(page: Callable[[dict[str, Any]], str]) -> None:
+    failures = [{"stage": f"stage {n}", "reason": "it needs the rows, which failed"} for n in range(9)]
+    html = page(made_up(cell()) | {"failures": [{"stage": "rows", "reason": "no network"}, *failures]})
+    assert html.count("which failed") == 1
+    assert "stage 0 and 8 more" in html
+    assert "no network" in html
+
+
+def test_sentences_go_as_far_as_the_intervals() -> None:
+    study = made_up(*BOTH)
+    assert headline(study)[0] == (
+        "A big student of TF-IDF recovers 0.50 [0.45, 0.55] of the gap, trained the naive way; 0.80 [0.75, 0.85] with "
+        "confidence 0.5."
+    )
+    said = " ".join(findings(study))
+    assert "confidence 0.5 is clearly better in 1, clearly worse in 0 and not told apart in 0 of 1 cell" in said
+    assert (
+        "Against as many errors at random naive students are clearly better in 0, clearly worse in 1 and not told "
+        "apart in 0 of 1 cell; the largest difference is −3.0% [−4.0%, −2.0%]. Worse: the supervisor's own errors have "
+        "a pattern that the student learns."
+    ) in said
+    assert "say the same in 70% of the rows" in said
+    assert "undefined" not in said
+    unsure = " ".join(findings(made_up(cell(over_noise=about(0.0)), cell("confidence 0.5", over=0.0))))
+    assert "the largest difference is " in unsure
+    assert "pattern" not in unsure
+    assert "hurt less" not in unsure
+    turned = " ".join(findings(made_up(cell(over_noise=about(0.05)), cell(over_noise=about(-0.01), weak="other"))))
+    assert "clearly better in 1, clearly worse in 0 and not told apart in 1 of 2 cells" in turned
+    assert "Better: the supervisor's own errors hurt less than as many on random rows." in turned
+    assert "pattern" not in turned
+    assert "random" not in " ".join(findings(made_up(cell(over_noise=None))))
+    assert "not told apart in 1 of 1 cell" in unsure
+
+
+def _sizes(small: float, big: float) -> dict[str, Any]:
+    study = made_up(cell(ratio=big), cell(ratio=small, strong="small"))
+    study["strong"].append(study["strong"][0] | {"label": "small", "family": "small", "parameters": 5_000_000})
+    return study
+
+
+@pytest.mark.parametrize(
+    ("small", "big", "words"),
+    [
+        (0.6, 0.3, "From the smallest student to the largest PGR clearly falls 1 and clearly rises 0 times."),
+        (0.3, 0.6, "From the smallest student to the largest PGR clearly falls 0 and clearly rises 1 times."),
+        (0.5, 0.52, "PGR neither clearly falls nor clearly rises from the smallest student to the largest."),
+    ],
+)
+def test_inverse_scaling_is_looked_for(small: float, big: float, words: str) -> None:
+    assert words in findings(_sizes(small, big))
+    assert not any("smallest" in text for text in findings(made_up(cell())))
+    study = _sizes(small, big)
+    study["cells"][1]["pgr"] = {"value": None, "low": None, "high": None, "reason": "no gap: so small"}
+    assert not any("smallest" in text for text in findings(study))  # one ratio has nothing to be compared with
+
+
+def test_students_that_learn_nothing_are_not_said_to_have_no_gap() -> None:
+    prompted = cell(pgr={"value": None, "low": None, "high": None, "reason": "learns nothing: prompted"})
+    said = " ".join([*headline(made_up(prompted)), *findings(made_up(prompted))])
+    assert "No student learned anything" in said
+    assert "no gap" not in said
+
+
+def test_students_that_are_shown_their_supervisors_label_stand_beside_those_that_are_not() -> None:
+    study = made_up(cell(ratio=0.6), cell("shown 100%", 0.05, over=-0.06)) | {
+        "losses": ["naive", "shown 100%"],
+        "shown": ["shown 100%"],
+    }
+    said = " ".join(findings(study))
+    assert (
+        "Shown their supervisor's label in 100% of the rows, students recover 0.05 [0.00, 0.10] of the widest gap, and "
+        "without it 0.60 [0.55, 0.65]; they are clearly better in 0, clearly worse in 1"
+    ) in said
+    assert "Against the naive way shown" not in said
+    study["cells"] = [cell(ratio=None), cell("shown 100%", None, over=-0.06)]
+    assert "Shown their" not in " ".join(findings(study))
+
+
+def test_how_little_it_takes(page: Callable[[dict[str, Any]], str], tmp_path: Path) -> None:
+    """A student that saw 25 labels beside one that saw all 100: their ratios, looks and weights."""
+    curve = [{"after": 1, "accuracy": 0.71}, {"after": 20, "accuracy": 0.746}, {"after": 100, "accuracy": 0.75}]
+    study = made_up(
+        cell(moved=0.0125, curve=curve), cell(ratio=0.2, strong="big on 25 rows", curve=None, weak_labels=25)
+    )
+    study["strong"].append(study["strong"][0] | {"label": "big on 25 rows", "rows": 25})
+    html = page(study)
+    assert "little.png" in {path.name for path in (tmp_path / "page-figures").iterdir()}
+    assert "Performance gap recovered against weak labels" in html
+    for words in ("20 steps", "1.25%", ">25<", ">100<", "supervisor&#39;s rows", "nine tenths of the gain after"):
+        assert words in html, words
+    assert "little" not in weak_pictures(made_up(cell()))
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ([cell(ratio=None)], "Next: a stronger student"),
+        ([cell(ratio=0.9)], "Next: a weaker supervisor"),
+        ([cell(ratio=0.3)], "Next: losses that listen less"),
+        (
+            [cell(pgr={"value": 0.5, "low": 0, "high": 1, "reason": ""}, warnings=["take more seeds"])],
+            "Next: narrower intervals; take more seeds.",
+        ),
+    ],
+)
+def test_what_to_do_next_follows_from_the_numbers(cells: list[dict[str, Any]], words: str) -> None:
+    assert words in findings(made_up(*cells))[-1]
+
+
+def test_without_a_gap_or_a_student_it_says_so(page: Callable[[dict[str, Any]], str]) -> None:
+    html = page(made_up(cell(ratio=None)))
+    assert "there is no gap to recover anywhere" in html
+    assert "undefined: no gap" in html
+    assert "No student was trained yet." in page(made_up())
+
+
+def test_a_figure_of_many_students_goes_across_the_page(page: Callable[[dict[str, Any]], str]) -> None:
+    study = made_up(*(cell(strong=f"student {n}") for n in range(9)))
+    study["strong"] = [strong(f"student {n}", 1_000_000) for n in range(9)]
+    many, few = page(study), page(made_up(*BOTH))
+    assert 'class="card across" id="figure-accuracy"' in many
+    assert 'class="card" id="figure-accuracy"' in few
+
+
+def test_models_that_differ_in_more_than_rows_or_layer_have_lines_of_their_own() -> None:
+    """Copies whose model learned the texts first, and other learning rates, do not overwrite the others' points."""
+    study = made_up(*(cell(strong=name) for name in ("a", "a on 9", "b", "b on 9", "a, layer 2", "b, layer 2")))
+    for number in study["cells"][1::2][:2]:
+        number["weak_labels"] = 9
+    own = {"family": "a", "reader": "a"}
+    rows = {"rows": 9, "layer": None, **own}
+    study["strong"] = [
+        strong("a", 5, **own),
+        strong("a on 9", 5, **rows),
+        strong("a, layer 2", 5, **own | {"layer": 2}),
+    ]
+    for each in list(study["strong"]):
+        other = {"label": each["label"].replace("a", "b", 1), "family": "b", "reader": "b"}
+        study["strong"].append(each | other)
+    drawn = weak_pictures(study)
+    assert "a of TF-IDF" in drawn["little"].light
+    assert "b of TF-IDF" in drawn["little"].light
+    assert "layer of a" in drawn["layer"].light
+
+
+def test_overfitting_is_said_where_its_interval_says_so() -> None:
+    unsure, clear = made_up(cell()), made_up(cell(), cell(weak="other"))
+    clear["cells"][1]["oracle"] = clear["cells"][1]["oracle"] | {"lost": about(0.03, 0.01)}
+    assert not any("overfit" in text for text in findings(unsure))
+    said = next(text for text in findings(clear) if "overfit" in text)
+    assert "In 1 of 2 naive cells students end clearly below" in said
+    assert "by up to 3.0 points [2.0, 4.0]: they overfit" in said
+
+
+def test_gains_are_measured_on_the_rows_that_were_looked_at(page: Callable[[dict[str, Any]], str]) -> None:
+    """A supervisor that is better on these rows than on all: what looked like a gain was none."""
+    assert "nine tenths" in page(made_up(cell()))
+    assert ">100 steps<" in page(made_up(cell()))
+    assert ">100 steps<" not in page(made_up(cell(curve_from=0.76, oracle=None)))
+    stopped = cell(early=0.74, oracle=None, curve=[{"after": n, "accuracy": a} for n, a in ((5, 0.74), (9, 0.71))])
+    assert ">5 steps<" in page(made_up(stopped))  # its weights are those of the look that it kept
+
+
+def test_where_nobody_looked_there_is_no_curve() -> None:
+    looked = cell(strong="small")
+    study = made_up(cell(curve=None, oracle=None), looked)
+    study["strong"].append(strong("small", 5, curve_unit="epochs"))
+    assert "epochs of training" in weak_pictures(study)["curve"].light
+    assert "curve" not in weak_pictures(made_up(cell(curve=None, oracle=None)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ["with the truth", "with these labels"]),
+        ({"learned_from": 20, "weak_labels": 40}, ["with the truth", "of 20", "with 40", "of these labels"]),
+        ({"learned_from": 0, "weak_labels": 0}, ["learns nothing"]),
+    ],
+)
+def test_the_flow_says_how_many_rows_teach(changes: dict[str, int], words: list[str]) -> None:
+    drawn = weak_pictures(made_up(cell(**changes)))["flow"].light
+    for word in words:
+        assert word in drawn, word
+    assert ("learns nothing" in drawn) == (words == ["learns nothing"])
+    assert "of 20 to 100" in weak_pictures(made_up(cell(), cell(learned_from=20)))["flow"].light
+
+
+def test_the_flow_says_what_happens_before_and_between() -> None:
+    study = made_up(cell()) | {"chain": ["small"]}
+    assert "texts first" not in weak_pictures(study)["flow"].light
+    study["config"] = study["config"] | {"generative": {"texts": "train"}}
+    drawn = weak_pictures(study)["flow"].light
+    for words in (
+        "labelled anew, in turn, by",
+        ">small<",
+        "begin with their texts, without labels",
+        "nobody learns from them",
+    ):
+        assert words in drawn, words
+    study["config"]["generative"]["texts"] = "all"
+    assert "their texts are read before" in weak_pictures(study)["flow"].light
+
+
+def test_the_flow_of_rows_is_drawn_with_its_numbers_and_names() -> None:
+    study = made_up(cell(labelled=120))
+    study["weak"] = ["TF-IDF", *(f"supervisor {n}" for n in range(1, 5))]
+    drawn = weak_pictures(study)["flow"].light
+    for words in (
+        "200 rows to train on",
+        ">80 rows<",
+        ">120 rows<",
+        ">300 rows<",
+        "supervisor 1",
+        "and 3 more",
+        ">big<",
+    ):
+        assert words in drawn, words
+    assert "supervisor 2" not in drawn
+
+
+def test_hostile_text_does_nothing(page: Callable[[dict[str, Any]], str]) -> None:
+    numbers = json.loads(json.dumps(made_up(*BOTH)).replace('"TF-IDF"', json.dumps(HOSTILE)))
+    numbers["failures"] = [{"stage": HOSTILE, "reason": HOSTILE}]
+    html = page(numbers)
+    assert "<script" not in html
+    assert "\u202e" not in html
+
+
+def test_tables_for_papers_and_spreadsheets_hold_special_characters() -> None:
+    files = weak_files(made_up(cell(weak="=cmd()", strong="50%_of $x$")))
+    rows = list(csv.reader(files["table.csv"].splitlines()))
+    assert rows[1][:4] == ["SST-2", "'=cmd()", "50%_of $x$", "naive"]
+    assert r"50\%\_of \$x\$" in files["table.tex"]
+    assert files["table.tex"].count(r"\\") == 2
