@@ -25,7 +25,7 @@ from penchant.reports.run.page import FIGURE_KEYS
 from penchant.reports.run.sentences import sentences
 from penchant.reports.run.summary import summarize
 from penchant.runs.read import read_runs
-from penchant.train.inputs.mismatched import mismatch
+from penchant.train.mismatched import mismatch
 from penchant.train.plan import split_by_prompt
 
 ALL = 10_000  # a batch size that takes all labels in one step

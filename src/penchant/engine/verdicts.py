@@ -18,8 +18,7 @@ from typing import Any
 import torch
 import transformers
 
-from penchant.files import write_atomically
-from penchant.models.builtin import cache_folder
+from penchant.files import cache_folder, write_atomically
 
 FORGOTTEN_FIELDS = ("_name_or_path", "transformers_version", "architectures")  # of a configuration: decide nothing
 MAX_BYTES = 10_000  # a larger file is no verdict

@@ -19,7 +19,7 @@ from typing import Any
 
 from penchant.digests import DamagedFile, check_files, digest_file, has_own_sums, read_sums, write_sums
 from penchant.errors import InputError
-from penchant.files import remove
+from penchant.files import cache_folder, remove
 
 log = logging.getLogger("penchant.models")
 
@@ -39,12 +39,6 @@ ORIGINS = {"smollm2-135m": "SmolLM2-135M-Instruct, de-quantized from Q4_1"}
 def described(name: str) -> str:
     """Return a model's name as pages show it: a built-in one with what it really is."""
     return f"{name} ({ORIGINS[name]})" if name in ORIGINS else name
-
-
-def cache_folder() -> Path:
-    """Where converted models and reference tables are kept: `PENCHANT_CACHE`, or the user's cache folder."""
-    given = os.environ.get("PENCHANT_CACHE")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "penchant"
 
 
 def built_in(name: str) -> Path:

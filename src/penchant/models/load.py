@@ -65,8 +65,8 @@ def load_policy(
             a `train_top` that does not fit the model, a sampler that cannot run here.
     """
     from penchant.engine.generate import draw
-    from penchant.engine.vllm import VLLM
     from penchant.models.policy import Policy
+    from penchant.models.vllm import VLLM
 
     if not isinstance(model, ModelConfig):
         model = ModelConfig(name=str(model), lora=lora, dtype=dtype, device=device, trust_remote_code=trust_remote_code)

@@ -16,7 +16,7 @@ from penchant.engine.frozen import FrozenStates
 from penchant.engine.tree import Packing, Tree, TreeBatch, batched, make_trees, pack, with_fronts
 from penchant.losses.needs import Needs
 from penchant.train.fronts import FrontLogps, longer_front
-from penchant.train.inputs.mismatched import Mismatched
+from penchant.train.mismatched import Mismatched
 from penchant.train.plan import Part
 
 

@@ -24,8 +24,8 @@ from penchant.engine.score import Scorer
 from penchant.engine.tree import TreeBatch
 from penchant.errors import RunError
 from penchant.train.batch import Dataset, MicroBatch, micro_batches
-from penchant.train.inputs.mismatched import step_kl
 from penchant.train.loop import ADVICE, Running, Step, drive
+from penchant.train.mismatched import step_kl
 from penchant.train.objectives import Objective, Outcome, metric_sums
 from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
 from penchant.train.plan import Part, Unit, plan_epoch

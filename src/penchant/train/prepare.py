@@ -8,11 +8,11 @@ from penchant.data.rendering.render_groups import RenderReport, render_all
 from penchant.data.rendering.templates import template_warnings
 from penchant.engine.score import token_budget
 from penchant.errors import InputError
-from penchant.models.builtin import cache_folder
+from penchant.files import cache_folder
 from penchant.models.policy import Policy
 from penchant.models.reward import LearnedReward
 from penchant.train.batch import Dataset
-from penchant.train.inputs.mismatched import mismatch
+from penchant.train.mismatched import mismatch
 from penchant.train.plan import split_by_prompt, split_key
 from penchant.train.recipe import Prepared, Recipe, Source
 from penchant.train.settings import GradientConfig

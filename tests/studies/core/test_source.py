@@ -159,7 +159,7 @@ def test_a_line_in_the_file_itself_makes_these_stages_stale(module: str, tree: T
 
 NO_STAGE = {
     "commands, pages and the website": ("cli.*", "clean_text", "module_path", "config.listing", "rounds*", "reports.*",
-        "web*", "judges.compare.*", "weak.page", "weak.figures", "studies.report", "studies.core.report",
+        "web*", "judges.compare.*", "runs.read", "weak.page", "weak.figures", "studies.report", "studies.core.report",
         "studies.*.page", "studies.*.words", "studies.*.figures", "studies.*.tables", "studies.*.flow"),
     "commands that look at data": ("raters.*", "data.check_report", "data.check", "judges.summary", "weak.comparisons",
         "weak.rows", "weak.command_settings", "weak.label_and_train", "weak.diagnostics", "methods.best_of_n"),
@@ -169,7 +169,8 @@ NO_STAGE = {
         "metrics.consensus", "metrics.frontier", "metrics.imitation", "metrics.length_controlled", "metrics.limit",
         "metrics.pgr", "metrics.strengths", "metrics.two_way", "metrics.win_rate", "metrics.word_clusters"),
     "which stages there are, and in which order": ("studies.*.grid", "studies.*.settings", "studies.*.study",
-        "studies.core.checks", "studies.core.definition", "studies.core.prompts", "studies.core.runner",
+        "studies.core.address", "studies.core.checks", "studies.core.definition", "studies.core.methods",
+        "studies.core.prompts", "studies.core.runner",
         "studies.frontier.search", "studies.core.stage", "studies.core.fork_server", "studies.core.executor",
         "studies.win_rates.endpoints"),
 }  # fmt: skip

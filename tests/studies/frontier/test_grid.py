@@ -16,7 +16,8 @@ from penchant.errors import InputError
 from penchant.methods import METHODS
 from penchant.rewards.content import reward_content
 from penchant.studies.core.run_settings import run_settings
-from penchant.studies.frontier.grid import TRAINED, Grid, grid
+from penchant.studies.core.settings import TRAINED
+from penchant.studies.frontier.grid import Grid, grid
 from penchant.studies.frontier.settings import FrontierConfig
 
 PPO = {"target_nats": [1, 3], "learning_rate": 1e-4, "steps": 2, "prompts_per_step": 3, "samples_per_prompt": 2}

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from penchant.metrics.frontier import missing_bracket
 from penchant.studies.core.executor import Workers
+from penchant.studies.core.methods import Setting
 from penchant.studies.core.stage import Task
 from penchant.studies.core.study import run_study
-from penchant.studies.frontier.grid import Grid, Setting, grid
+from penchant.studies.frontier.grid import Grid, grid
 from penchant.studies.frontier.search import Path, gaps_of, next_setting
 from penchant.studies.frontier.settings import FrontierConfig
 

@@ -272,3 +272,15 @@ SWEPT = {
 """The setting that a method's sweep goes over, besides its learning rate."""
 TRAINED = tuple(SWEPT)
 """The methods that train, in their order on the page."""
+
+
+def starting_settings(method: str, sweep: Config) -> list[tuple[float | None, float]]:
+    """Return the (value, learning rate) of each run that a method's sweep asks for, every value with every rate."""
+    rates = sweep.learning_rate  # type: ignore[attr-defined]
+    values: tuple[float | None, ...]
+    if isinstance(sweep, PreferredFTSweep):
+        values = tuple(map(float, range(sweep.repeats))) if sweep.repeats > 1 else (None,)
+    else:
+        values = tuple(dict.fromkeys(getattr(sweep, SWEPT[method])))
+    several = tuple(dict.fromkeys(rates)) if isinstance(rates, tuple) else (rates,)
+    return [(value, rate) for value in values for rate in several]

@@ -20,8 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from penchant.files import write_atomically
-from penchant.models.builtin import cache_folder
+from penchant.files import cache_folder, write_atomically
 
 log = logging.getLogger("penchant")
 

@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from penchant.studies.core.methods import Runs, Setting, settings_of
 from penchant.studies.core.results import ReferenceSamples, Results
 from penchant.studies.core.stage import Task
-from penchant.studies.frontier.grid import Runs, Setting, settings_of
 from penchant.studies.frontier.settings import FrontierConfig
 
 STEEPEST = 4.0  # change of a learning rate from one run to the next, at most

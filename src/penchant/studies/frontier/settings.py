@@ -9,26 +9,13 @@ from pydantic import Field, model_validator
 from penchant.config import Config
 from penchant.studies.core.settings import (
     MINIBATCHES,
-    SWEPT,
     TRAINED,
     Count,
     MethodsConfig,
     Nats,
     PPOSweep,
-    PreferredFTSweep,
+    starting_settings,
 )
-
-
-def starting_settings(method: str, sweep: Config) -> list[tuple[float | None, float]]:
-    """Return the (value, learning rate) of each run that a method's sweep asks for, every value with every rate."""
-    rates = sweep.learning_rate  # type: ignore[attr-defined]
-    values: tuple[float | None, ...]
-    if isinstance(sweep, PreferredFTSweep):
-        values = tuple(map(float, range(sweep.repeats))) if sweep.repeats > 1 else (None,)
-    else:
-        values = tuple(dict.fromkeys(getattr(sweep, SWEPT[method])))
-    several = tuple(dict.fromkeys(rates)) if isinstance(rates, tuple) else (rates,)
-    return [(value, rate) for value in values for rate in several]
 
 
 class Search(Config):

@@ -13,6 +13,7 @@ import numpy as np
 from penchant.metrics.frontier import Scale
 from penchant.metrics.intervals import cluster_mean
 from penchant.metrics.limit import TOLERANCE, best_of_n_by_prompt, best_of_n_kl
+from penchant.studies.core.methods import BEST_OF_N, LABELS
 from penchant.studies.core.records import read_object
 from penchant.studies.core.results import (
     MeasuredRun,
@@ -24,9 +25,10 @@ from penchant.studies.core.results import (
     read_run,
     seconds_of,
 )
+from penchant.studies.core.settings import SWEPT, TRAINED
 from penchant.studies.core.stage import Task
 from penchant.studies.frontier.costs import cost_of
-from penchant.studies.frontier.grid import BEST_OF_N, LABELS, SWEPT, TRAINED, Grid
+from penchant.studies.frontier.grid import Grid
 from penchant.studies.frontier.matched import Contender, common_places, differences, setting_alone, winner
 from penchant.studies.frontier.settings import FrontierConfig
 from penchant.studies.frontier.texts import texts_beside

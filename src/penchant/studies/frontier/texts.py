@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from penchant.metrics.limit import best_of_n_kl
+from penchant.studies.core.methods import BEST_OF_N, LABELS
 from penchant.studies.core.results import MeasuredRun, ReferenceSamples
-from penchant.studies.frontier.grid import BEST_OF_N, LABELS, SWEPT, TRAINED
+from penchant.studies.core.settings import SWEPT, TRAINED
 from penchant.studies.frontier.settings import FrontierConfig
 
 EQUAL_KL = 2.0  # nats at which texts stand side by side

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from penchant.studies.core.methods import Runs, runs_of
 from penchant.studies.core.stage import Stages, Task, openings
-from penchant.studies.frontier.grid import Runs, runs_of
 from penchant.studies.transfer.settings import TransferConfig
 
 DRAWS_SEED = 3  # beyond the evaluation's: the draws on the domains

@@ -13,10 +13,11 @@ from penchant.errors import InputError
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean, independent_difference, paired_difference
 from penchant.metrics.limit import best_of_n, best_of_n_kl
+from penchant.studies.core.methods import BEST_OF_N, LABELS
 from penchant.studies.core.records import read_lines, read_object
 from penchant.studies.core.results import Numbers, provenance_of, seconds_of
+from penchant.studies.core.settings import SWEPT
 from penchant.studies.core.stage import Task
-from penchant.studies.frontier.grid import BEST_OF_N, LABELS, SWEPT
 from penchant.studies.transfer.grid import TransferGrid
 from penchant.studies.transfer.settings import TransferConfig
 

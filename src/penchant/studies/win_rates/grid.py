@@ -11,6 +11,7 @@ from penchant.config import Config
 from penchant.judges.prompts import load_template
 from penchant.redact import hide_credentials
 from penchant.studies.core.address import data_content, model_content, reward_content
+from penchant.studies.core.methods import BEST_OF_N, Runs, runs_of
 from penchant.studies.core.prompts import locate_prompts
 from penchant.studies.core.stage import (
     Stages,
@@ -21,7 +22,6 @@ from penchant.studies.core.stage import (
     offline_settings,
     plain,
 )
-from penchant.studies.frontier.grid import BEST_OF_N, Runs, runs_of
 from penchant.studies.win_rates.settings import Rows, TrainedJudge, WinRatesConfig
 
 REFERENCE = "reference"

@@ -14,9 +14,10 @@ from penchant.judges import Answer, ask, make_judge
 from penchant.judges.settings import Longest, Random
 from penchant.judges.summary import summarize
 from penchant.metrics.win_rate import POINTS, holm, signed_difference
+from penchant.studies.core.methods import BEST_OF_N, LABELS
 from penchant.studies.core.records import read_lines, read_object
 from penchant.studies.core.results import provenance_of, seconds_of
-from penchant.studies.frontier.grid import BEST_OF_N, LABELS, SWEPT
+from penchant.studies.core.settings import SWEPT
 from penchant.studies.win_rates.grid import REFERENCE, Contender, WinRateGrid
 from penchant.studies.win_rates.published import published
 from penchant.studies.win_rates.settings import WinRatesConfig

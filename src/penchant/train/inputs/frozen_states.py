@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from penchant.engine.attention import trunk_blocks
 from penchant.engine.frozen import frozen_states
 from penchant.engine.tree import unique_tokens
-from penchant.models.builtin import cache_folder
+from penchant.files import cache_folder
 from penchant.models.learner import Learner
 from penchant.runs.progress import progress_bar
 from penchant.train.batch import Dataset

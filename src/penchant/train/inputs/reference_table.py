@@ -15,7 +15,7 @@ from penchant.engine.reference import Reference, ReferenceTable, reference_logps
 from penchant.engine.score import Scorer, score, score_rows
 from penchant.engine.tree import unique_tokens
 from penchant.errors import InputError, RunError
-from penchant.models.builtin import cache_folder
+from penchant.files import cache_folder
 from penchant.models.finished import check_finished
 from penchant.models.learner import Learner
 from penchant.models.load import load_policy

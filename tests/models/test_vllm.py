@@ -10,10 +10,10 @@ import torch
 
 from length_models import longrope
 from penchant.engine.generate import Sampling
-from penchant.engine.vllm import check_one_class, parameters, samples_of
 from penchant.errors import InputError
 from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
+from penchant.models.vllm import check_one_class, parameters, samples_of
 
 ENDS = frozenset({2, 7})
 

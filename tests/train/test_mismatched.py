@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import penchant as pt
 from penchant.errors import InputError
-from penchant.train.inputs.mismatched import Mismatched, mismatch, step_kl
+from penchant.train.mismatched import Mismatched, mismatch, step_kl
 
 PROMPTS = ("Tom went out.", "Lily sang.", "It was cold.", "A cat sat.", "We ran.")
 
