@@ -14,7 +14,8 @@ import pytest
 from zygote import CLIENT
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted((DOCS / "tutorials").glob("*.md")), *sorted((DOCS / "reference").glob("*.md"))]
 LONG = ("agreement.md", "python.md", "rewards.md", "studies.md", "weak.md")  # a quarter of a minute to a minute each
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -68,7 +69,25 @@ def test_the_page_runs(page: Path, tmp_path: Path, stories: str, command: Path) 
         assert done.returncode == 0, f"{page.name}:\n{code}\n{done.stdout}\n{done.stderr}"
 
 
-def test_links_inside_the_repository_lead_somewhere() -> None:
-    for page in [*PAGES, *(ROOT / "docs" / "decisions").glob("*.md")]:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
+
+
+def linked_pages() -> list[Path]:
+    return [path for folder in (ROOT, DOCS, ROOT / "benchmarks") for path in sorted(folder.glob(GLOBS[folder]))]
+
+
+GLOBS = {ROOT: "*.md", DOCS: "**/*.md", ROOT / "benchmarks": "**/*.md"}
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in linked_pages()])
+def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
+    for target, anchor in LINK.findall(page.read_text()):
+        linked = page.parent / target if target else page
+        assert linked.exists(), f"{target} does not exist"
+        assert not anchor or anchor in anchors(linked), f"{target} has no heading #{anchor}"

@@ -1,7 +1,7 @@
 """The two chess models: GPT-2's architecture, since its learned positions tell a square from the start.
 
 With rotary positions, which only know distances, Llamas of 0.35 and 1.3 million parameters had learned next to nothing
-of the moves after 60,000 positions (see docs/weak.md).
+of the moves after 60,000 positions (see docs/tutorials/weak-to-strong.md).
 """
 
 from __future__ import annotations
