@@ -1,4 +1,4 @@
-"""What a measure returns: a number with its interval, or the reason why there is none."""
+"""Hold what a measure returns: a number with its interval, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -9,8 +9,34 @@ from typing import Any
 FEWEST_CLUSTERS = 10  # below this no interval is resampled: it would leave out what the undrawn prompts say
 
 
+class Interval:
+    """The ends of an interval and what they exclude; the base of every measure that has them."""
+
+    __slots__ = ()
+    low: float | None
+    high: float | None
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether both ends are known."""
+        return self.low is not None and self.high is not None
+
+    def above(self, other: float | Interval) -> bool:
+        """Return whether the whole interval lies above a number, or above another whole interval.
+
+        A measure without an interval excludes nothing, so it is never above or below.
+        """
+        bound = other.high if isinstance(other, Interval) else other
+        return self.low is not None and bound is not None and self.low > bound
+
+    def below(self, other: float | Interval) -> bool:
+        """Return whether the whole interval lies below a number, or below another whole interval."""
+        bound = other.low if isinstance(other, Interval) else other
+        return self.high is not None and bound is not None and self.high < bound
+
+
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Interval):
     """A mean and its interval, or the reason why it has none.
 
     Attributes:
@@ -51,7 +77,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Coefficient:
+class Coefficient(Interval):
     """A measure that may be undefined, such as Cohen's kappa, or why it is.
 
     Attributes:

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from penchant.errors import InputError
-from penchant.metrics.estimates import Estimate
+from penchant.metrics.estimates import Estimate, Interval
 from penchant.metrics.shares import same_interval
 from penchant.metrics.two_way import Groups, Table, as_table, group_deviations, squared_half_widths, two_way_mean
 
@@ -29,7 +29,7 @@ WIDE = 0.1  # a half-width above this leaves open what the student did; the warn
 
 
 @dataclass(frozen=True, slots=True)
-class PGR:
+class PGR(Interval):
     """A share of the gap, or why there is none.
 
     Attributes:
@@ -110,8 +110,10 @@ def _correctness(values: ArrayLike, name: str) -> Table:
 
 def _no_gap(gap: Estimate) -> str | None:
     """Return why there is no gap to recover; None where there is one."""
-    if gap.low is not None and gap.high is not None:
-        return f"no gap: ceiling - weak is {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]" if gap.low <= 0 else None
+    if gap.above(0):
+        return None
+    if gap.has_interval:
+        return f"no gap: ceiling - weak is {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
     if gap.clusters == 1:
         return f"no gap can be shown: ceiling - weak is {gap.value:+.3f} ({gap.reason})"
     return None if gap.value > 0 else f"no gap: ceiling - weak is {gap.value:+.3f} on every test item"
