@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penchant.metrics import Estimate
-from penchant.metrics.estimates import Coefficient, Interval
+from penchant.metrics.estimates import Coefficient, Measure
 
 
 def estimate(low: float | None, high: float | None) -> Estimate:
@@ -13,7 +13,7 @@ def estimate(low: float | None, high: float | None) -> Estimate:
 
 
 @pytest.mark.parametrize("measure", [estimate(0.2, 0.6), Coefficient(0.5, 0.2, 0.6, 20, 20)])
-def test_a_number_inside_or_at_the_end_is_not_excluded(measure: Interval) -> None:
+def test_a_number_inside_or_at_the_end_is_not_excluded(measure: Measure) -> None:
     assert measure.has_interval
     assert (measure.above(0.1), measure.above(0.2), measure.above(0.7)) == (True, False, False)
     assert (measure.below(0.7), measure.below(0.6), measure.below(0.1)) == (True, False, False)

@@ -9,34 +9,42 @@ from typing import Any
 FEWEST_CLUSTERS = 10  # below this no interval is resampled: it would leave out what the undrawn prompts say
 
 
-class Interval:
-    """The ends of an interval and what they exclude; the base of every measure that has them."""
+class Measure:
+    """A measured number with what its interval excludes; the base of every kind of estimate.
+
+    Attributes:
+        value: None where the measure is undefined.
+        low, high: ends of the interval; None where there is none.
+        reason: why there is no value, or no interval.
+    """
 
     __slots__ = ()
+    value: float | None
     low: float | None
     high: float | None
+    reason: str
 
     @property
     def has_interval(self) -> bool:
         """Whether both ends are known."""
         return self.low is not None and self.high is not None
 
-    def above(self, other: float | Interval) -> bool:
+    def above(self, other: float | Measure) -> bool:
         """Return whether the whole interval lies above a number, or above another whole interval.
 
         A measure without an interval excludes nothing, so it is never above or below.
         """
-        bound = other.high if isinstance(other, Interval) else other
+        bound = other.high if isinstance(other, Measure) else other
         return self.low is not None and bound is not None and self.low > bound
 
-    def below(self, other: float | Interval) -> bool:
+    def below(self, other: float | Measure) -> bool:
         """Return whether the whole interval lies below a number, or below another whole interval."""
-        bound = other.low if isinstance(other, Interval) else other
+        bound = other.low if isinstance(other, Measure) else other
         return self.high is not None and bound is not None and self.high < bound
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate(Interval):
+class Estimate(Measure):
     """A mean and its interval, or the reason why it has none.
 
     Attributes:
@@ -77,7 +85,7 @@ class Estimate(Interval):
 
 
 @dataclass(frozen=True, slots=True)
-class Coefficient(Interval):
+class Coefficient(Measure):
     """A measure that may be undefined, such as Cohen's kappa, or why it is.
 
     Attributes:
@@ -98,6 +106,15 @@ class Coefficient(Interval):
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, never NaN."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, numbers: Mapping[str, Any]) -> Coefficient:
+        """Read what `as_dict` wrote, in this version or before, as `Estimate.from_dict` does."""
+        if numbers["value"] is None:
+            n, clusters = int(numbers.get("n", 0)), int(numbers.get("clusters", 0))
+            return cls(None, None, None, n, clusters, str(numbers.get("reason") or ""))
+        known = Estimate.from_dict(numbers)
+        return cls(known.value, known.low, known.high, known.n, known.clusters, known.reason)
 
     def __str__(self) -> str:
         if self.value is None:

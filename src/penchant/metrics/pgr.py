@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from penchant.errors import InputError
-from penchant.metrics.estimates import Estimate, Interval
+from penchant.metrics.estimates import Estimate, Measure
 from penchant.metrics.shares import same_interval
 from penchant.metrics.two_way import Groups, Table, as_table, group_deviations, squared_half_widths, two_way_mean
 
@@ -29,7 +29,7 @@ WIDE = 0.1  # a half-width above this leaves open what the student did; the warn
 
 
 @dataclass(frozen=True, slots=True)
-class PGR(Interval):
+class PGR(Measure):
     """A share of the gap, or why there is none.
 
     Attributes:

@@ -18,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from penchant.metrics.estimates import Measure
 from penchant.reports.kit.text import short
 
 # Okabe and Ito's colours, the light ones darkened for white paper; each with its twin for dark paper.
@@ -99,13 +100,19 @@ def blank(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def error_arms(estimates: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Lengths of error bars from estimates as JSON has them; no interval, no bar."""
+def error_arms(estimates: Sequence[Measure | Mapping[str, Any]]) -> np.ndarray:
+    """Return the lengths of error bars, shape (2, estimates); without an interval there is no bar."""
     arms = [
-        (0.0, 0.0) if e["low"] is None or e["high"] is None else (e["value"] - e["low"], e["high"] - e["value"])
-        for e in estimates
+        (0.0, 0.0) if value is None or low is None or high is None else (value - low, high - value)
+        for value, low, high in map(_ends, estimates)
     ]
     return np.maximum(np.array(arms).T, 0.0)
+
+
+def _ends(measure: Measure | Mapping[str, Any]) -> tuple[float | None, float | None, float | None]:
+    if isinstance(measure, Measure):
+        return measure.value, measure.low, measure.high
+    return measure["value"], measure["low"], measure["high"]
 
 
 def export(figure: Figure, title: str, names: Sequence[str]) -> Picture:

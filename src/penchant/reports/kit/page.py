@@ -8,6 +8,7 @@ from typing import Any
 
 from penchant.errors import RunError
 from penchant.files import make_folder, write_atomically
+from penchant.metrics.estimates import Measure
 from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import file_name, render_page
 from penchant.reports.kit.tables import flatten
@@ -43,9 +44,10 @@ def shared_context(numbers: Numbers, resampled: str = "prompts") -> dict[str, An
     }
 
 
-def told(numbers: Numbers | None, *, percent: bool = False) -> str:
+def told(numbers: Measure | Numbers | None, *, percent: bool = False) -> str:
     """Format a coefficient or an estimate for a cell or a sentence, as `recorded` does."""
-    bare = numbers is not None and numbers["low"] is None  # no width of an interval to take the digits from
+    low = numbers.low if isinstance(numbers, Measure) else numbers and numbers["low"]
+    bare = numbers is not None and low is None  # no width of an interval to take the digits from
     return recorded(numbers, percent=percent, decimals=2 if bare and not percent else None)
 
 

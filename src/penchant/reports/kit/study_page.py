@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from penchant.metrics.estimates import Measure
 from penchant.reports.kit.tables import flatten
 from penchant.reports.kit.text import duration, listing, recorded
 
@@ -53,6 +54,6 @@ def shared_facts(study: Numbers) -> list[tuple[str, str]]:
     ]
 
 
-def cell(numbers: Numbers | None, *, percent: bool = False, sign: bool = False) -> str:
+def cell(numbers: Measure | Numbers | None, *, percent: bool = False, sign: bool = False) -> str:
     """Format an estimate for a table, as `recorded` does."""
     return recorded(numbers, percent=percent, sign=sign)

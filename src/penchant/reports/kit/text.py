@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from penchant.clean_text import clean
-from penchant.metrics.estimates import Estimate
+from penchant.metrics.estimates import Coefficient, Estimate, Measure
 
 DASH = "–"
 """In a cell of which nothing was measured."""
@@ -72,17 +72,35 @@ def estimate(e: Estimate, *, percent: bool = False, sign: bool = False, decimals
 
 
 def recorded(
-    numbers: Mapping[str, Any] | None, *, percent: bool = False, sign: bool = False, decimals: int | None = None
+    numbers: Measure | Mapping[str, Any] | None,
+    *,
+    percent: bool = False,
+    sign: bool = False,
+    decimals: int | None = None,
 ) -> str:
-    """Format an estimate as JSON holds it, for a page or a terminal.
+    """Format a measure, or one as JSON holds it, for a page or a terminal.
 
     A dash stands where nothing was measured, and `undefined (reason)` where the number does not exist.
     """
     if numbers is None:
         return DASH
-    if numbers["value"] is None:
-        return f"undefined ({numbers['reason']})" if numbers.get("reason") else DASH
-    return estimate(Estimate.from_dict(numbers), percent=percent, sign=sign, decimals=decimals)
+    measure = numbers if isinstance(numbers, Measure) else Coefficient.from_dict(numbers)
+    if measure.value is None:
+        return f"undefined ({measure.reason})" if measure.reason else DASH
+    return estimate(defined(measure), percent=percent, sign=sign, decimals=decimals)
+
+
+def defined(measure: Measure) -> Estimate:
+    """Return a measure that is not undefined as an estimate.
+
+    Raises:
+        ValueError: it is undefined.
+    """
+    if isinstance(measure, Estimate):
+        return measure
+    if measure.value is None:
+        raise ValueError(f"the measure is undefined: {measure.reason}")
+    return Estimate(measure.value, measure.low, measure.high, 0, 0, measure.reason)
 
 
 def value_only(e: Estimate, *, percent: bool = False, sign: bool = False) -> str:
