@@ -17,11 +17,12 @@ from penchant.studies.annotators.settings import AnnotatorsConfig
 from penchant.studies.core import source
 from penchant.studies.core.address import stage_reach
 from penchant.studies.core.executor import Outcome, Workers
-from penchant.studies.core.job import Order
+from penchant.studies.core.job import StageJob
+from penchant.studies.core.kinds import stage_makers
 from penchant.studies.core.source import ENTRIES, reached
-from penchant.studies.core.stage import Task
+from penchant.studies.core.stage import Stage
 from penchant.studies.core.study import StudyResult, run_study
-from penchant.studies.core.work import MAKERS, work
+from penchant.studies.core.work import work
 from penchant.studies.frontier.settings import FrontierConfig
 from penchant.studies.noise.settings import NoiseConfig
 from penchant.studies.transfer.settings import TransferConfig
@@ -47,20 +48,20 @@ class TracedWorkers(Workers):
         self.unseen: dict[str, set[str]] = {}
         self._ended: list[tuple[int, Outcome]] = []
 
-    def give(self, task: Task, study: Path, *, threads: int) -> int:
+    def give(self, task: Stage, study: Path, *, threads: int) -> int:
         plain = {
             "kind": task.kind,
             "settings": {**task.settings, **task.extent},
-            "places": dict(task.places),
-            "needs": {role: str(study / need.place) for role, need in task.needs.items()},
-            "folder": str(study / task.place),
+            "inputs": dict(task.inputs),
+            "needs": {role: str(study / need.path) for role, need in task.needs.items()},
+            "folder": str(study / task.path),
         }
-        make_folder((study / task.place).parent)
-        order = Order.from_plain(json.loads(json.dumps(plain)))
+        make_folder((study / task.path).parent)
+        order = StageJob.from_plain(json.loads(json.dumps(plain)))
         with called_modules() as called:
             status = work(order)  # an error is the test's
         learned = any(need.kind == "reward_model" for need in task.needs.values())
-        reach = stage_reach(task.kind, plain["settings"], task.places, learned=learned)
+        reach = stage_reach(task.kind, plain["settings"], task.inputs, learned=learned)
         beyond = called - reached(source._our_tree(), *reach) - {ANY}
         if beyond:
             self.unseen.setdefault(task.kind, set()).update(beyond)
@@ -205,4 +206,4 @@ def test_stages_execute_only_what_their_digests_hold(
 
 def test_every_kind_of_stage_is_run_here() -> None:
     kinds = set().union(*(kinds for _, kinds in STUDIES.values()))
-    assert kinds == {*MAKERS, *ENTRIES["penchant.methods"]}
+    assert kinds == {*stage_makers(), *ENTRIES["penchant.methods"]}

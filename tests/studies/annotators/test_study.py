@@ -138,8 +138,8 @@ def test_a_second_call_runs_nothing(result: StudyResult, config: AnnotatorsConfi
 
 
 def changed(before: AnnotatorsGrid, after: AnnotatorsGrid) -> set[str]:
-    known = {task.address for task in before.tasks()}
-    return {task.kind for task in after.tasks() if task.address not in known}
+    known = {task.address for task in before.stages()}
+    return {task.kind for task in after.stages() if task.address not in known}
 
 
 @pytest.mark.parametrize(

@@ -80,12 +80,12 @@ def test_stages_of_an_earlier_version_are_said_to_be_computed_anew(
     config = FrontierConfig(
         model="model", prompts="prompts.txt", eval_prompts="others.txt", reward="rewards.py:letters"
     )
-    stages = grid(config).tasks()
+    stages = grid(config).stages()
     with caplog.at_level(logging.WARNING):
         warn_of_earlier_stages(tmp_path / "study", stages)
     assert "study holds 4 stages of other settings, data or code (such as an earlier version's)" in caplog.text
     caplog.clear()
-    (tmp_path / "study" / stages[0].place).mkdir()
+    (tmp_path / "study" / stages[0].path).mkdir()
     warn_of_earlier_stages(tmp_path / "study", stages)
     warn_of_earlier_stages(tmp_path / "new", stages)
     assert not caplog.text

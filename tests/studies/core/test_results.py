@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from penchant.studies.core.results import MeasuredRun, aligned, read_run
-from penchant.studies.core.stage import Task
+from penchant.studies.core.stage import Stage
 
 PROMPTS = ("Gus came.", "Hal saw it.")
 
 
 def run_of(study: Path, seed: int, rewards: dict[int, float | None], status: str = "done") -> MeasuredRun:
     """A run with an evaluation at each of these steps; None is a number that is not finite."""
-    task = Task("dpo", f"dpo-seed-{seed}", {}, {}, {}, value=0.1, seed=seed)
-    folder = study / task.place
+    task = Stage("dpo", f"dpo-seed-{seed}", {}, {}, {}, value=0.1, seed=seed)
+    folder = study / task.path
     folder.mkdir(parents=True)
     (folder / "result.json").write_text(json.dumps({"status": status}))
     rows = [

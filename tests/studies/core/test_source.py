@@ -120,8 +120,8 @@ STALE: dict[str, set[str]] = {
 @pytest.fixture(scope="module")
 def reaches(tree: Tree) -> dict[str, set[str]]:
     found = {}
-    for name, (kind, settings, places, learned) in STAGES.items():
-        roots, names = stage_reach(kind, settings, places, learned=learned)
+    for name, (kind, settings, inputs, learned) in STAGES.items():
+        roots, names = stage_reach(kind, settings, inputs, learned=learned)
         found[name] = reached(tree, roots, names)
     return found
 
@@ -150,8 +150,8 @@ def test_a_line_in_the_file_itself_makes_these_stages_stale(module: str, tree: T
     edited = Tree(read, tree.is_package, tree.known)
     stale = set()
     for name in ("ppo", "exo", "rows of sciq", "rows of boolq"):
-        kind, settings, places, learned = STAGES[name]
-        reach = stage_reach(kind, settings, places, learned=learned)
+        kind, settings, inputs, learned = STAGES[name]
+        reach = stage_reach(kind, settings, inputs, learned=learned)
         if tree_digest(edited, reached(edited, *reach)) != tree_digest(tree, reached(tree, *reach)):
             stale.add(name)
     assert stale == STALE[module] & {"ppo", "exo", "rows of sciq", "rows of boolq"}

@@ -27,13 +27,13 @@ ALL = {"ppo": PPO, "ppo_gt": PPO, "kto": KTO, "seeds": [0, 1], "sft": {"data": D
 
 
 def addresses(built: Grid) -> dict[str, str]:
-    return {task.label: task.address for task in built.tasks()}
+    return {task.label: task.address for task in built.stages()}
 
 
 def changed(before: Grid, after: Grid) -> set[str]:
     """The kinds of stages with another address, or that come or go."""
     old, new = addresses(before), addresses(after)
-    kinds = {task.label: task.kind for task in [*before.tasks(), *after.tasks()]}
+    kinds = {task.label: task.kind for task in [*before.stages(), *after.stages()]}
     return {kinds[label] for label in old.keys() | new.keys() if old.get(label) != new.get(label)}
 
 
@@ -42,13 +42,13 @@ def test_a_sweep_becomes_runs(study: Callable[..., FrontierConfig]) -> None:
     labels = [task.label for task in built.runs]
     assert labels[:4] == ["dpo-beta-0.1-seed-0", "dpo-beta-1-seed-0", "kto-beta-0.1-seed-0", "preferred-ft-seed-0"]
     assert len(labels) == len(set(labels)) == 2 * (2 + 1 + 1 + 1 + 2 + 2)
-    assert len(set(addresses(built).values())) == len(built.tasks())
-    by_label = {task.label: task for task in built.tasks()}
+    assert len(set(addresses(built).values())) == len(built.stages())
+    by_label = {task.label: task for task in built.stages()}
     assert set(by_label["ppo-target-nats-3-seed-1"].needs) == {"prompts", "start", "reward_model"}
     assert by_label["ppo-target-nats-3-seed-1"].needs["reward_model"].needs["comparisons"].seed == 1
     assert set(by_label["ppo-gt-target-nats-3-seed-1"].needs) == {"prompts", "start"}
-    order = [task.address for task in built.tasks()]
-    for task in built.tasks():
+    order = [task.address for task in built.stages()]
+    for task in built.stages():
         assert all(order.index(need.address) < order.index(task.address) for need in task.needs.values())
 
 
@@ -65,7 +65,7 @@ def test_several_learning_rates_are_swept_beside_the_setting(study: Callable[...
 
 def test_a_study_of_ppo_gt_alone_needs_no_comparisons(study: Callable[..., FrontierConfig]) -> None:
     built = grid(study(dpo=None, preferred_ft=None, unlikelihood=None, ppo_gt=PPO))
-    assert [task.kind for task in built.tasks()] == ["prompts", "reference", "ppo_gt", "ppo_gt"]
+    assert [task.kind for task in built.stages()] == ["prompts", "reference", "ppo_gt", "ppo_gt"]
 
 
 RUNS = set(TRAINED)
@@ -168,11 +168,11 @@ def test_content_counts_and_names_do_not(
 
 def test_every_run_is_a_configuration_of_its_method(study: Callable[..., FrontierConfig], tmp_path: Path) -> None:
     facts = {"comparisons": 20, "winners": 12, "losers": 11}
-    for task in grid(study(**ALL)).tasks():
+    for task in grid(study(**ALL)).stages():
         if not task.is_run or task.kind not in METHODS:
             continue
         needs = {role: tmp_path / role for role in task.needs}
-        values = run_settings(task.kind, task.settings, task.places, needs, facts, tmp_path / "run")
+        values = run_settings(task.kind, task.settings, task.inputs, needs, facts, tmp_path / "run")
         config = METHODS[task.kind](**values)
         assert config.out == str(tmp_path / "run")
         if task.kind == "dpo":

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from penchant.metrics.frontier import missing_bracket
 from penchant.studies.core.executor import Workers
 from penchant.studies.core.methods import Setting
-from penchant.studies.core.stage import Task
+from penchant.studies.core.stage import Stage
 from penchant.studies.core.study import run_study
 from penchant.studies.frontier.grid import Grid, grid
 from penchant.studies.frontier.search import Path, gaps_of, next_setting
@@ -46,13 +46,13 @@ class MadeUp:
     def done(self) -> set[str]:
         return set(self.known) - set(self.lost)
 
-    def ended(self, task: Task) -> bool:
+    def ended(self, task: Stage) -> bool:
         return task.address in self.known
 
-    def reference(self, task: Task) -> Any:
+    def reference(self, task: Stage) -> Any:
         return SimpleNamespace(prompts=("a", "b"), trusted_kl=TRUSTED)
 
-    def run(self, task: Task, prompts: Sequence[str]) -> Any:
+    def run(self, task: Stage, prompts: Sequence[str]) -> Any:
         assert task.rate is not None
         kls = moved(Setting(task.value, task.rate), *self.scales[task.kind], self.broken)
         return SimpleNamespace(points=[SimpleNamespace(kl_nats=np.full(2, kl)) for kl in kls])
@@ -62,10 +62,10 @@ def searched(config: FrontierConfig, scales: dict[str, tuple[float, float]], **m
     """The grid once it adds no stage, and how many runs it had each time that it was asked."""
     built, counts = grid(config), []
     while True:
-        addresses = [task.address for task in built.tasks()]
+        addresses = [task.address for task in built.stages()]
         counts.append(len(built.runs))
         grown = grid(config, MadeUp(scales, addresses, **more))  # type: ignore[arg-type]
-        assert set(addresses) <= {task.address for task in grown.tasks()}  # nothing is taken back
+        assert set(addresses) <= {task.address for task in grown.stages()}  # nothing is taken back
         if len(grown.runs) == len(built.runs):
             return grown, counts
         built = grown
@@ -137,9 +137,9 @@ def test_an_unfinished_run_or_a_lost_reference_adds_nothing(config: FrontierConf
     built = grid(config)
     assert built.open
     scales = dict.fromkeys(("dpo", "preferred_ft", "ppo_gt"), (1.0, 2.0))
-    most = [task.address for task in built.tasks()][:-1]
+    most = [task.address for task in built.stages()][:-1]
     assert grid(config, MadeUp(scales, most)).open  # type: ignore[arg-type]
-    whole = [task.address for task in built.tasks()]
+    whole = [task.address for task in built.stages()]
     lost = grid(config, MadeUp(scales, whole, lost=(built.reference.address,)))  # type: ignore[arg-type]
     assert len(lost.runs) == len(built.runs)
     assert not lost.open

@@ -180,12 +180,12 @@ def test_the_sums_of_every_stage_are_checked(
     """In a study that is complete: a stage of which any file was changed is no longer there."""
     copy = tmp_path / "copy"
     shutil.copytree(first.path, copy)
-    tasks = grid(FrontierConfig(**settings, out=str(copy))).tasks()
+    tasks = grid(FrontierConfig(**settings, out=str(copy))).stages()
     assert all(is_complete(task, copy) for task in tasks)
     checked = 0
     for task in tasks:
-        for name in read_sums(copy / task.place) or ():
-            file = copy / task.place / name
+        for name in read_sums(copy / task.path) or ():
+            file = copy / task.path / name
             content = file.read_bytes()
             file.write_bytes(bytes([content[0] ^ 1]) + content[1:])
             caplog.clear()
@@ -296,7 +296,7 @@ def test_seeds_have_data_of_their_own_and_are_averaged(study: Callable[..., Fron
     runs = {run["seed"]: run["points"][-1]["reward"]["value"] for run in result.numbers["runs"]}
     assert method["points"][-1]["reward"]["value"] == pytest.approx((runs[0] + runs[1]) / 2)
     one, other = (
-        result.path / "stages" / grid(study(seeds=[0, 1])).comparisons[seed].place.split("/")[1] for seed in (0, 1)
+        result.path / "stages" / grid(study(seeds=[0, 1])).comparisons[seed].path.split("/")[1] for seed in (0, 1)
     )
     assert (one / "comparisons.jsonl").read_bytes() != (other / "comparisons.jsonl").read_bytes()
 
@@ -514,7 +514,7 @@ def test_ctrl_c_and_again_continues(
     assert process.returncode == 130, stdout + stderr
     assert "continue with the same command" in stdout
     result = run_study(config, workers=workers)
-    assert 0 < result.ran < len(grid(config).tasks())
+    assert 0 < result.ran < len(grid(config).stages())
     assert numbers_of(result.numbers) == numbers_of(first.numbers)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import penchant as pt
 from penchant.studies.core.executor import Workers
-from penchant.studies.core.job import Order
+from penchant.studies.core.job import StageJob
 from penchant.studies.core.study import StudyResult, run_study
 from penchant.studies.core.work import work
 from penchant.studies.noise.grid import noise_grid
@@ -47,10 +47,10 @@ def test_every_learner_meets_every_share_and_those_that_are_dpo_at_0_are_one_run
     built = noise_grid(config)
     assert len(built.cells) == 2 * 5
     assert len({cell.run.address for cell in built.cells}) == 10 - 2  # cDPO and robust DPO at 0 are DPO
-    labels = [task.label for task in built.tasks()]
+    labels = [task.label for task in built.stages()]
     assert len(labels) == len(set(labels))
-    order = [task.address for task in built.tasks()]
-    for task in built.tasks():
+    order = [task.address for task in built.stages()]
+    for task in built.stages():
         assert all(order.index(need.address) < order.index(task.address) for need in task.needs.values())
 
 
@@ -85,7 +85,7 @@ def test_random_labels_leave_half_of_them_right(result: StudyResult, config: Noi
     for labels in ("flipped", "random"):
         needs = {"comparisons": stage(result, "comparisons-seed-0")}
         settings = {"share": 0.49, "labels": labels, "seed": 0}
-        assert work(Order("mislabelled", settings, {}, needs, tmp_path / labels)) == "done"
+        assert work(StageJob("mislabelled", settings, {}, needs, tmp_path / labels)) == "done"
         after = pt.load_preferences(tmp_path / labels / "comparisons.jsonl", merge=False, ties="half")
         turned[labels] = [(c.winner, c.loser) for group in after for c in group.comparisons]
     clean = pt.load_preferences(stage(result, "comparisons-seed-0") / "comparisons.jsonl", merge=False, ties="half")

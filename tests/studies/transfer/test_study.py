@@ -74,17 +74,17 @@ def test_every_run_meets_every_domain(config: TransferConfig) -> None:
     assert list(built.prompts) == ["names", "weather", "<b>news"]
     assert [run.kind for run, _ in built.measured] == ["dpo", "preferred_ft", "unlikelihood"]
     assert all(list(cells) == list(built.prompts) for _, cells in built.measured)
-    labels = [task.label for task in built.tasks()]
-    assert len(labels) == len(set(labels)) == len({task.address for task in built.tasks()})
+    labels = [task.label for task in built.stages()]
+    assert len(labels) == len(set(labels)) == len({task.address for task in built.stages()})
     assert all(label.replace("-", "").replace(".", "").isalnum() for label in labels)
-    order = [task.address for task in built.tasks()]
-    for task in built.tasks():
+    order = [task.address for task in built.stages()]
+    for task in built.stages():
         assert all(order.index(need.address) < order.index(task.address) for need in task.needs.values())
 
 
 def changed(before: TransferGrid, after: TransferGrid) -> set[str]:
-    known = {task.address for task in before.tasks()}
-    return {task.label for task in after.tasks() if task.address not in known}
+    known = {task.address for task in before.stages()}
+    return {task.label for task in after.stages() if task.address not in known}
 
 
 def test_what_is_set_decides_which_stages_are_new(make: Callable[..., TransferConfig], base: dict[str, Any]) -> None:
@@ -292,5 +292,5 @@ def test_the_preset_reads_the_shared_data_and_can_be_changed_by_domain(
     assert (config.domains["news"].limit, config.domains["news"].prefix_tokens) == (8, (2, 8))
     assert (config.domains["tweets"].path, config.domains["tweets"].skip) == ("other.txt", 3)
     built = transfer_grid(load_config(TransferConfig, preset_file("transfer", "transfer")))
-    assert built.prompts["tweets"].places["eval"] == str(tweets.resolve())
+    assert built.prompts["tweets"].inputs["eval"] == str(tweets.resolve())
     assert [run.kind for run, _ in built.measured] == ["dpo", "preferred_ft", "unlikelihood", "ppo", "ppo_gt"]

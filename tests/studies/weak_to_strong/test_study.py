@@ -105,11 +105,11 @@ def test_a_student_equals_the_ceiling_where_the_supervisor_is_always_right(
     config = make(weak=[{"name": "tfidf"}], losses=[{"name": "cross_entropy", "labels": "hard"}], seeds=[0])
     result = run_study(config, workers=workers)
     (grid,) = weak_grid(config)
-    ceiling, taught = grid.students[0].tasks()
+    ceiling, taught = grid.students[0].stages()
     predicted = {
         name: array
         for task in (ceiling, taught)
-        for name, array in load_file(Path(config.out or "") / task.place / "test.safetensors").items()
+        for name, array in load_file(Path(config.out or "") / task.path / "test.safetensors").items()
     }
     assert result.numbers["cells"][0]["supervisor"]["value"] == 1  # easy words: it makes no error
     np.testing.assert_allclose(predicted["weak|0"], predicted["ceiling|0"], atol=1e-5)
@@ -119,7 +119,7 @@ def test_a_student_equals_the_ceiling_where_the_supervisor_is_always_right(
 
 def test_no_truth_reaches_a_student(make: Callable[..., WeakToStrongConfig], workers: Workers, tmp_path: Path) -> None:
     """Other labels of the rows that the supervisor labels change the ceiling, and no student by one bit."""
-    from penchant.studies.core.job import Order
+    from penchant.studies.core.job import StageJob
     from penchant.studies.weak_to_strong.students import students_stage
 
     _write(data_folder(), flip=0.3)  # so that the supervisor makes errors
@@ -127,18 +127,18 @@ def test_no_truth_reaches_a_student(make: Callable[..., WeakToStrongConfig], wor
     run_study(config, workers=workers)
     (grid,) = weak_grid(config)
     study = Path(config.out or "")
-    rows = json.loads((study / grid.rows.place / "rows.json").read_text())
+    rows = json.loads((study / grid.rows.path / "rows.json").read_text())
     for row in rows["train"][::3]:  # of all rows at once, labels that are dealt out would stay the same
         row["label"] = 1 - row["label"]
     other = tmp_path / "turned"
     other.mkdir()
     (other / "rows.json").write_text(json.dumps(rows))
-    for task in grid.students[0].tasks():
-        needs = {role: study / need.place for role, need in task.needs.items()} | {"rows": other}
+    for task in grid.students[0].stages():
+        needs = {role: study / need.path for role, need in task.needs.items()} | {"rows": other}
         into = tmp_path / task.label
         into.mkdir()
-        students_stage(Order(task.kind, task.settings, task.places, needs, into), into)
-        before, after = (load_file(folder / "test.safetensors") for folder in (study / task.place, into))
+        students_stage(StageJob(task.kind, task.settings, task.inputs, needs, into), into)
+        before, after = (load_file(folder / "test.safetensors") for folder in (study / task.path, into))
         assert len(before) == (len(ALL) + 1 if task.settings["supervised"] else 2)
         for name in before:
             same = np.array_equal(before[name], after[name])
@@ -216,7 +216,7 @@ def test_fine_tuned_students_and_a_chain(
     assert tuned[0]["student"] != tuned[2]["student"] or tuned[0]["brier"] != tuned[2]["brier"]
     assert tuned[0]["ceiling"] == tuned[2]["ceiling"]
     (grid,) = weak_grid(config)
-    links = [grid.labels[name, 0].place for name in ("weak-0", "weak-0-chain-0", "weak-0-chain-1")]
+    links = [grid.labels[name, 0].path for name in ("weak-0", "weak-0-chain-0", "weak-0-chain-1")]
     labels = [np.load(Path(config.out or "") / place / "labels.npy") for place in links]
     assert {each.shape for each in labels} == {labels[0].shape}
     assert not any(np.allclose(one, other) for one, other in combinations(labels, 2))
@@ -263,7 +263,7 @@ def test_reward_models_supervise_reward_models(
     assert all(one["noise"] and abs(one["random"]["value"] - 0.5) < 0.35 for one in probed)
     (grid,) = weak_grid(config)
     (start,) = grid.tuned.values()
-    texts = (Path(config.out or "") / start.place / "texts.jsonl").read_text().splitlines()
+    texts = (Path(config.out or "") / start.path / "texts.jsonl").read_text().splitlines()
     assert len(texts) == 2 * (task["train"] + task["test"])
     assert all("label" not in line for line in texts)
 
@@ -300,7 +300,7 @@ def test_students_whose_model_learned_the_texts_first(
     assert names == [name + end for end in ("", ", texts first") for name in ("stories260K", "stories260K, fine-tuned")]
     (grid,) = weak_grid(config)
     (task,) = grid.tuned.values()
-    before, after = json.loads((Path(config.out or "") / task.place / "stage.json").read_text())["held_out_loss"]
+    before, after = json.loads((Path(config.out or "") / task.path / "stage.json").read_text())["held_out_loss"]
     assert after < before - 0.1
     scores = [one["brier"]["value"] for one in result.numbers["cells"]]
     assert scores[0] != scores[2]
@@ -325,7 +325,7 @@ def test_students_are_asked_in_other_words(
     assert all(0 < one["moved"] < 1 for one in result.numbers["cells"][2:])
     (grid,) = weak_grid(config)
     (wording,) = grid.wordings
-    (file,) = (Path(config.out or "") / wording.place).glob("activations-*.npy")
+    (file,) = (Path(config.out or "") / wording.path).glob("activations-*.npy")
     assert np.load(file, mmap_mode="r").shape[1] == 40
     page = _page(config)
     assert "the same in other words" in page
@@ -446,7 +446,7 @@ def test_language_modelling_before_keeps_how_a_student_is_loaded(
     probes = [{"model": stories, "dtype": "bfloat16"}, {"model": stories}]
     strong = [*probes, lm, lm | {"trust_remote_code": False}, lm | {"dtype": "bfloat16"}]
     (grid,) = weak_grid(make(weak=["tfidf"], strong=strong, generative={}))
-    told = [(task.settings["model"], task.places["device"]) for task in grid.tuned.values()]
+    told = [(task.settings["model"], task.inputs["device"]) for task in grid.tuned.values()]
     assert [(of["dtype"], of["trust_remote_code"], device) for of, device in told] == [
         ("auto", False, "cpu"),
         ("auto", True, "cpu"),
@@ -458,20 +458,20 @@ def test_language_modelling_before_keeps_how_a_student_is_loaded(
 def test_activations_that_other_code_computed_are_not_copied(
     make: Callable[..., WeakToStrongConfig], stories: str, tmp_path: Path, computed: list[int]
 ) -> None:
-    from penchant.studies.core.job import STAGE, Order
+    from penchant.studies.core.job import STAGE, StageJob
     from penchant.studies.weak_to_strong.stages import activations_stage, rows_stage
 
     (grid,) = weak_grid(make(strong=[{"model": stories, "layer": 1}], weak=["tfidf"], train=40, test=20))
     (task,) = grid.activations.values()
     rows, stages = tmp_path / "rows", tmp_path / "stages"
     rows.mkdir()
-    rows_stage(Order("rows", grid.rows.settings, grid.rows.places, {}, rows), rows)
+    rows_stage(StageJob("rows", grid.rows.settings, grid.rows.inputs, {}, rows), rows)
 
     def run(number: int) -> Path:
         folder = stages / f"sst2-activations-{number}"
         folder.mkdir(parents=True)
         settings = {**task.settings, **task.extent}
-        order = Order(task.kind, settings, task.places, {"rows": rows}, folder)
+        order = StageJob(task.kind, settings, task.inputs, {"rows": rows}, folder)
         (folder / STAGE).write_text(json.dumps(activations_stage(order, folder)))
         return folder / STAGE
 
@@ -491,9 +491,9 @@ def test_a_stage_does_not_ask_who_stands_beside_it(make: Callable[..., WeakToStr
 
     def places(**settings: Any) -> list[set[str]]:
         (grid,) = weak_grid(make(**chain, **settings))
-        singles = {task.place for of in grid.students for task in of.single.values()}
-        batches = {task.place for of in grid.students for task in of.batched.values()}
-        return [{task.place for task in grid.labels.values()}, singles, batches]
+        singles = {task.path for of in grid.students for task in of.single.values()}
+        batches = {task.path for of in grid.students for task in of.batched.values()}
+        return [{task.path for task in grid.labels.values()}, singles, batches]
 
     labels, singles, batches = places(weak=[{"name": "tfidf"}, probe], strong=[probe, tuned])
     more = places(weak=[{"name": "tfidf", "rows": 50}, {"name": "tfidf"}, probe], strong=[tuned, probe])
@@ -605,7 +605,7 @@ def test_pgr_falls_as_the_supervisors_errors_become_easy_to_imitate() -> None:
 def test_no_truth_reaches_a_fine_tuned_student(
     make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str, tmp_path: Path
 ) -> None:
-    from penchant.studies.core.job import Order
+    from penchant.studies.core.job import StageJob
     from penchant.studies.weak_to_strong.students import student_stage
 
     _write(data_folder(), flip=0.3)  # so that the supervisor makes errors
@@ -613,18 +613,18 @@ def test_no_truth_reaches_a_fine_tuned_student(
     run_study(config, workers=workers)
     (grid,) = weak_grid(config)
     study = Path(config.out or "")
-    rows = json.loads((study / grid.rows.place / "rows.json").read_text())
+    rows = json.loads((study / grid.rows.path / "rows.json").read_text())
     for row in rows["train"][::3]:  # of all rows at once, labels that are dealt out would stay the same
         row["label"] = 1 - row["label"]
     other = tmp_path / "turned"
     other.mkdir()
     (other / "rows.json").write_text(json.dumps(rows))
     for (name, _), task in grid.students[0].single.items():
-        needs = {role: study / need.place for role, need in task.needs.items()} | {"rows": other}
+        needs = {role: study / need.path for role, need in task.needs.items()} | {"rows": other}
         into = tmp_path / task.label
         into.mkdir()
-        student_stage(Order(task.kind, task.settings, task.places, needs, into), into)
-        same = np.array_equal(np.load(study / task.place / "test.npy"), np.load(into / "test.npy"))
+        student_stage(StageJob(task.kind, task.settings, task.inputs, needs, into), into)
+        same = np.array_equal(np.load(study / task.path / "test.npy"), np.load(into / "test.npy"))
         assert same == (name.startswith("weak-") or name == "random|0"), name
 
 
@@ -636,7 +636,7 @@ def test_presets_ask_for_stages(name: str, monkeypatch: pytest.MonkeyPatch, tmp_
 
     monkeypatch.setattr(module, "model_content", lambda name: name)
     config = load_config(WeakToStrongConfig, preset_file(name, "weak-to-strong"))
-    tasks = [task for grid in module.weak_grid(config) for task in grid.tasks()]
+    tasks = [task for grid in module.weak_grid(config) for task in grid.stages()]
     assert len({task.address for task in tasks}) == len(tasks)
     assert all(need.address in {task.address for task in tasks} for task in tasks for need in task.needs.values())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penchant.studies.core.stage import Task
+from penchant.studies.core.stage import Stage
 from penchant.studies.weak_to_strong.grid import Students
 from penchant.studies.weak_to_strong.predictions import Predictions, groups_of, predictions_of
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
@@ -59,8 +59,8 @@ def test_curves_of_seeds_with_other_numbers_of_steps_are_joined_by_look(tmp_path
     single = {}
     for name, of in looks.items():
         for seed, after in enumerate(of):
-            task = single[name, seed] = Task("student", f"{name}-{seed}", {}, {}, {}, seed=seed)
-            folder = tmp_path / task.place
+            task = single[name, seed] = Stage("student", f"{name}-{seed}", {}, {}, {}, seed=seed)
+            folder = tmp_path / task.path
             folder.mkdir(parents=True)
             (folder / "stage.json").write_text('{"unit": "epochs"}')
             (folder / "curve.json").write_text(json.dumps([(epochs, None) for epochs in after]))
@@ -118,12 +118,12 @@ def test_rows_that_stand_there_twice_tell_no_more_than_once() -> None:
 
 
 def test_groups_of_test_rows_are_read_from_the_rows(tmp_path: Path) -> None:
-    task = Task("rows", "sciq-rows", {}, {}, {})
-    (tmp_path / task.place).mkdir(parents=True)
+    task = Stage("rows", "sciq-rows", {}, {}, {})
+    (tmp_path / task.path).mkdir(parents=True)
     rows = [{"text": text, "label": 0, "group": group} for text, group in (("a", "Q 1?"), ("b", ""), ("c", "q 1"))]
-    (tmp_path / task.place / "rows.json").write_text(json.dumps({"train": [], "test": rows}))
+    (tmp_path / task.path / "rows.json").write_text(json.dumps({"train": [], "test": rows}))
     groups = groups_of(task, tmp_path)
     assert groups is not None
     assert groups.tolist() == [0, 1, 0]
-    (tmp_path / task.place / "rows.json").write_text(json.dumps({"train": [], "test": rows[:2]}))
+    (tmp_path / task.path / "rows.json").write_text(json.dumps({"train": [], "test": rows[:2]}))
     assert groups_of(task, tmp_path) is None

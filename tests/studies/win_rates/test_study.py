@@ -112,15 +112,15 @@ def test_everyone_meets_every_domain(config: WinRatesConfig) -> None:
         ("best_of_n", 4.0),
     ]
     assert all(list(one.judged) == ["own", "<b>news"] for one in built.contenders)
-    tasks = built.tasks()
+    tasks = built.stages()
     assert len(tasks) == len({task.label for task in tasks}) == len({task.address for task in tasks})
     order = [task.address for task in tasks]
     assert all(order.index(need.address) < order.index(t.address) for t in tasks for need in t.needs.values())
 
 
 def changed(before: WinRateGrid, after: WinRateGrid) -> set[str]:
-    known = {task.address for task in before.tasks()}
-    return {task.label for task in after.tasks() if task.address not in known}
+    known = {task.address for task in before.stages()}
+    return {task.label for task in after.stages() if task.address not in known}
 
 
 def test_what_is_set_decides_which_stages_are_new(make: Callable[..., WinRatesConfig], base: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from penchant.studies.annotators.settings import AnnotatorsConfig
 from penchant.studies.core.address import data_content
 from penchant.studies.core.prompts import locate_prompts
-from penchant.studies.core.stage import Task, absolute, learning_settings, model_settings, offline_settings, plain
+from penchant.studies.core.stage import Stage, absolute, learning_settings, model_settings, offline_settings, plain
 
 LEARNERS = ("dpo", "reward_model")
 
@@ -19,9 +19,9 @@ class LeftOut:
     judgement."""
 
     annotator: str
-    others: Task
-    held: Task
-    learners: dict[str, tuple[Task, Task]]
+    others: Stage
+    held: Stage
+    learners: dict[str, tuple[Stage, Stage]]
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class AnnotatorsGrid:
     cells: tuple[LeftOut, ...]
 
     @property
-    def needed(self) -> tuple[Task, ...]:
+    def needed(self) -> tuple[Stage, ...]:
         """Stages without any of which there is nothing to say."""
         return (self.cells[0].held,)
 
-    def tasks(self) -> list[Task]:
+    def stages(self) -> list[Stage]:
         """Every stage once, each after what it needs."""
-        data = [task for cell in self.cells for task in (cell.others, cell.held)]
+        data = [stage for cell in self.cells for stage in (cell.others, cell.held)]
         pairs = [pair for cell in self.cells for pair in cell.learners.values()]
         return [*data, *(run for run, _ in pairs), *(judged for _, judged in pairs)]
 
@@ -70,16 +70,16 @@ def _names(config: AnnotatorsConfig) -> tuple[str, ...]:
 
 def _cell(config: AnnotatorsConfig, number: int, annotator: str, seed: int) -> LeftOut:
     path = locate_prompts(config.data.path)
-    places = {"model": absolute(config.model.name), "data": path}
+    inputs = {"model": absolute(config.model.name), "data": path}
     model, name = model_settings(config), f"without-{number}-seed-{seed}"
     reading = {"template": config.template, "seed": seed, "annotator": annotator}
     data = {**model, **reading, "data": {**plain(config.data), "path": data_content(path)}}
 
-    def task(kind: str, label: str, settings: dict[str, Any], needs: dict[str, Task]) -> Task:
-        return Task(kind, f"{label}-{name}", settings, places, needs, seed=seed)
+    def stage(kind: str, label: str, settings: dict[str, Any], needs: dict[str, Stage]) -> Stage:
+        return Stage(kind, f"{label}-{name}", settings, inputs, needs, seed=seed)
 
-    others = task("left_out", "others", {**data, "of": "others"}, {})
-    held = task("left_out", "held", {**data, "of": "held"}, {})
+    others = stage("left_out", "others", {**data, "of": "others"}, {})
+    held = stage("left_out", "held", {**data, "of": "held"}, {})
     own: dict[str, dict[str, Any]] = {}
     if config.beta is not None:
         loss = {"name": "sigmoid", "beta": config.beta}
@@ -89,7 +89,7 @@ def _cell(config: AnnotatorsConfig, number: int, annotator: str, seed: int) -> L
     shared = {**model, **learning_settings(config), "template": config.template, "seed": seed}
     learners = {}
     for kind, settings in own.items():
-        run = task(kind, kind.replace("_", "-"), {**shared, **settings}, {"comparisons": others})
+        run = stage(kind, kind.replace("_", "-"), {**shared, **settings}, {"comparisons": others})
         how = {**model, "template": config.template}
-        learners[kind] = run, task("judged", f"{kind.replace('_', '-')}-judged", how, {"run": run, "held": held})
+        learners[kind] = run, stage("judged", f"{kind.replace('_', '-')}-judged", how, {"run": run, "held": held})
     return LeftOut(annotator, others, held, learners)

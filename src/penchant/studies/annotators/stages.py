@@ -12,12 +12,12 @@ from penchant.data import write_groups
 from penchant.data.load import read_preferences
 from penchant.data.rendering.render_groups import render_all
 from penchant.errors import InputError
-from penchant.studies.core.job import Order, start_policy
+from penchant.studies.core.job import StageJob, start_policy
 from penchant.train.plan import split_by_prompt, split_key
 from penchant.types import Comparison, PromptGroup
 
 
-def left_out_stage(order: Order, folder: Path) -> dict[str, Any]:
+def left_out_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     """`comparisons.jsonl`: `of` the `others` on the prompts to train on, or of the annotator on `held` out prompts.
 
     The latter's facts have, for each comparison that the annotator decided on held-out prompts: a digest of its
@@ -27,7 +27,7 @@ def left_out_stage(order: Order, folder: Path) -> dict[str, Any]:
     Raises:
         InputError: fewer than two annotators, none of that name, or nothing that anybody decided.
     """
-    settings, path = order.settings, order.places["data"]
+    settings, path = job.settings, job.inputs["data"]
     data, annotator = settings["data"], settings["annotator"]
     loaded = read_preferences(
         path,
@@ -37,7 +37,7 @@ def left_out_stage(order: Order, folder: Path) -> dict[str, Any]:
         split=data["split"],
         limit=data["limit"],
     )
-    groups, too_long = _fitting(loaded.groups, order)
+    groups, too_long = _fitting(loaded.groups, job)
     names = sorted({name for group in groups for each in group.comparisons if (name := each.annotator) is not None})
     if len(names) < 2:
         raise InputError(f"{path} has comparisons of {len(names)} named annotators, expected at least two")
@@ -62,10 +62,10 @@ def left_out_stage(order: Order, folder: Path) -> dict[str, Any]:
     return facts | (_beside(part, annotator, names) if theirs else {})
 
 
-def _fitting(groups: Sequence[PromptGroup], order: Order) -> tuple[list[PromptGroup], int]:
+def _fitting(groups: Sequence[PromptGroup], job: StageJob) -> tuple[list[PromptGroup], int]:
     """The groups that the model has room for, and how many it has not."""
-    renderer = start_policy(order).renderer
-    limit = min(filter(None, (renderer.max_length, order.settings["data"]["max_length"])), default=None)
+    renderer = start_policy(job).renderer
+    limit = min(filter(None, (renderer.max_length, job.settings["data"]["max_length"])), default=None)
     kept, _, report = render_all(groups, replace(renderer, max_length=limit, overflow="drop"))
     return kept, report.dropped_too_long
 

@@ -37,9 +37,9 @@ def summarize_annotators(
     Args:
         study: the study's folder. reasons: why stages failed, by address.
     """
-    tasks, annotators = grid.tasks(), list(dict.fromkeys(cell.annotator for cell in grid.cells))
+    stages, annotators = grid.stages(), list(dict.fromkeys(cell.annotator for cell in grid.cells))
     verdicts = {name: _verdicts([cell for cell in grid.cells if cell.annotator == name], study) for name in annotators}
-    facts = [read_object(study / cell.others.place / "stage.json") for cell in grid.cells]
+    facts = [read_object(study / cell.others.path / "stage.json") for cell in grid.cells]
     return {
         "study": config.method,
         "config": config.recorded(),
@@ -56,9 +56,9 @@ def summarize_annotators(
         ],
         "all": _row(list(verdicts.values())),
         "failures": [
-            {"stage": task.label, "reason": reasons[task.address]} for task in tasks if task.address in reasons
+            {"stage": stage.label, "reason": reasons[stage.address]} for stage in stages if stage.address in reasons
         ],
-        "cost": {"seconds": sum(seconds_of(task, study) for task in tasks)},
+        "cost": {"seconds": sum(seconds_of(stage, study) for stage in stages)},
         "provenance": provenance_of((run for cell in grid.cells for run, _ in cell.learners.values()), study),
     }
 
@@ -66,7 +66,7 @@ def summarize_annotators(
 def _trained_on(grid: AnnotatorsGrid, annotator: str, study: Path) -> int | None:
     """Comparisons that a run without this annotator learns from."""
     cell = next(cell for cell in grid.cells if cell.annotator == annotator)
-    found = read_object(study / cell.others.place / "stage.json").get("comparisons")
+    found = read_object(study / cell.others.path / "stage.json").get("comparisons")
     return None if found is None else int(found)
 
 
@@ -75,13 +75,13 @@ def _verdicts(cells: Sequence[LeftOut], study: Path) -> Verdicts:
     prompt: list[str] = []
     agrees: dict[str, list[float | None]] = {}
     for cell in cells:
-        facts = read_object(study / cell.held.place / "stage.json")
+        facts = read_object(study / cell.held.path / "stage.json")
         if not facts:
             continue
         size = len(facts["prompt"])
         said: dict[str, Sequence[float | None]] = {"longer": facts["longer"], "others": _mean(facts["same"], size)}
         for learner, (_, judged) in cell.learners.items():
-            right = read_object(study / judged.place / "stage.json").get("right", ())
+            right = read_object(study / judged.path / "stage.json").get("right", ())
             if len(right) == size:
                 said[learner] = right
         for name in agrees.keys() | said.keys():

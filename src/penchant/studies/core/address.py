@@ -28,32 +28,32 @@ def address(
     settings: Mapping[str, Any],
     needs: Iterable[str],
     *,
-    places: Mapping[str, str] | None = None,
+    inputs: Mapping[str, str] | None = None,
     learned: bool = False,
 ) -> str:
     """Return the address of a stage of this kind with these settings on top of the stages with those addresses.
 
     Args:
-        places: under which names its inputs are found; they say which entries of registries it reaches.
+        inputs: under which names its inputs are found; they say which entries of registries it reaches.
         learned: whether one of those stages is a reward model, which it reads.
     """
-    source = stage_source(kind, settings, places or {}, learned=learned)
+    source = stage_source(kind, settings, inputs or {}, learned=learned)
     content = json.dumps([kind, settings, list(needs), source], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(content.encode("utf-8", errors="surrogatepass")).hexdigest()[:LENGTH]
 
 
-def stage_source(kind: str, settings: Mapping[str, Any], places: Mapping[str, str], *, learned: bool = False) -> str:
+def stage_source(kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str], *, learned: bool = False) -> str:
     """Return the digest of the source that a stage reaches, by imports and by the names in its settings."""
-    roots, names = stage_reach(kind, settings, places, learned=learned)
+    roots, names = stage_reach(kind, settings, inputs, learned=learned)
     return digest_source(roots, names)
 
 
 def stage_reach(
-    kind: str, settings: Mapping[str, Any], places: Mapping[str, str], *, learned: bool = False
+    kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str], *, learned: bool = False
 ) -> tuple[tuple[str, ...], dict[str, list[str]]]:
     """Return the modules where a stage's work begins, and what it reaches by name: entries by their registry."""
     roots = ("penchant.studies.core.work", _maker(kind))
-    used = {role: places.get(role) for role in ("reward", "judge") if settings.get(role) is not None}
+    used = {role: inputs.get(role) for role in ("reward", "judge") if settings.get(role) is not None}
     judges = list(judges_in(used.get("judge")))
     rewards = [spec for spec in (used.get("reward"), *(judge.get("reward") for judge in judges)) if spec]
     names = {

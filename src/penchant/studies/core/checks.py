@@ -14,22 +14,22 @@ from penchant.judges.prompts import load_template
 from penchant.models.locate import check_model
 from penchant.rewards.names import check_reward
 from penchant.studies.core.address import judges_in
-from penchant.studies.core.stage import Task
+from penchant.studies.core.stage import Stage
 
 DATA = ("train", "eval", "sft", "rows", "data")
 """Places of a stage that are data files or hub ids."""
 log = logging.getLogger("penchant.studies")
 
 
-def check_names(tasks: Sequence[Task]) -> None:
+def check_names(stages: Sequence[Stage]) -> None:
     """Refuse a study in which a name stands for nothing, before hours of stages come to the one that reads it.
 
     Raises:
         InputError: no such model, reward, data file or judge's part.
     """
     checks = {"model": check_model, "reward": check_reward, "judge": _check_judge}
-    tasks = [task for task in tasks if task.kind != "rows"]  # the folder of data; its tasks look for their files
-    named = {(role, name) for task in tasks for role, name in task.places.items() if name}
+    stages = [stage for stage in stages if stage.kind != "rows"]  # the folder of data; its tasks look for their files
+    named = {(role, name) for stage in stages for role, name in stage.inputs.items() if name}
     for role, name in sorted(named):
         if role in checks:
             checks[role](name)
@@ -51,16 +51,16 @@ def _check_judge(text: str) -> None:
             load_template(judge["template"])
 
 
-def warn_of_earlier_stages(folder: Path, tasks: Sequence[Task]) -> None:
+def warn_of_earlier_stages(folder: Path, stages: Sequence[Stage]) -> None:
     """Say so where a study's folder holds stages, and none of them is one of these: all are computed anew.
 
     Stages are recognised by all that decides their numbers, so those of an earlier version of Penchant are none of
     today's. They stay where they are, and `penchant report` still makes their page until this study has numbers.
     """
     present = {entry.name for part in ("stages", "runs") for entry in (folder / part).glob("[!.]*")}
-    if present and present.isdisjoint(Path(task.place).name for task in tasks):
+    if present and present.isdisjoint(Path(stage.path).name for stage in stages):
         log.warning(
             "%s holds %d stages of other settings, data or code (such as an earlier version's), of which none can be "
             "used: all %d are computed, and those stay beside them. To keep the old page, choose another folder: -o",
-            *(folder, len(present), len(tasks)),
+            *(folder, len(present), len(stages)),
         )

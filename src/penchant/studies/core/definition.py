@@ -17,17 +17,17 @@ from penchant.errors import InputError, did_you_mean
 from penchant.studies import STUDIES
 from penchant.studies.core.results import Results
 from penchant.studies.core.settings import Study
-from penchant.studies.core.stage import Task
+from penchant.studies.core.stage import Stage
 
 
 class Grid(Protocol):
     """The stages of a study."""
 
     @property
-    def needed(self) -> Sequence[Task]:
+    def needed(self) -> Sequence[Stage]:
         """Stages without any of which there is nothing to say."""
 
-    def tasks(self) -> list[Task]:
+    def stages(self) -> list[Stage]:
         """Return all stages, each after what it needs."""
 
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 from penchant.errors import RunError
 from penchant.files import make_folder
 from penchant.module_path import safe_path
-from penchant.studies.core.stage import Task
+from penchant.studies.core.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,19 @@ class Workers:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def give(self, task: Task, study: Path, *, threads: int) -> int:
+    def give(self, stage: Stage, study: Path, *, threads: int) -> int:
         """Start a stage; returns the number that `wait` will give back with its outcome."""
         self._given += 1
-        log = study / "logs" / f"{task.label}-{task.address}.log"
+        log = study / "logs" / f"{stage.label}-{stage.address}.log"
         make_folder(log.parent)
-        order = {
-            "kind": task.kind,
-            "settings": {**task.settings, **task.extent},
-            "places": task.places,
-            "needs": {role: str(study / need.place) for role, need in task.needs.items()},
-            "folder": str(study / task.place),
+        job = {
+            "kind": stage.kind,
+            "settings": {**stage.settings, **stage.extent},
+            "inputs": stage.inputs,
+            "needs": {role: str(study / need.path) for role, need in stage.needs.items()},
+            "folder": str(study / stage.path),
         }
-        self._say({"id": self._given, "order": order, "threads": threads, "log": str(log)})
+        self._say({"id": self._given, "job": job, "threads": threads, "log": str(log)})
         return self._given
 
     def wait(self) -> tuple[int, Outcome]:

@@ -1,7 +1,7 @@
-"""A process that has torch imported once and forks for every order, so that a stage costs no start-up.
+"""A process that has torch imported once and forks for every job, so that a stage costs no start-up.
 
 Started by `core/executor.py`; every stage has a process of its own, which gives it an honest peak of memory,
-and one that is killed takes nothing with it. Speaks JSON, a value a line. In: `{"id", "order", "threads", "log"}`, or
+and one that is killed takes nothing with it. Speaks JSON, a value a line. In: `{"id", "job", "threads", "log"}`, or
 `{"interrupt": true}`; the end of the input asks every stage to stop. Out: `{"id", "status"}` or `{"id", "error"}` as
 stages end.
 """
@@ -32,19 +32,19 @@ def main() -> None:
     os.dup2(2, 1)  # whatever prints must not get between the answers
     _import_all()
     running: dict[int, tuple[int, int]] = {}  # process -> (id, the end of the pipe that it answers by)
-    orders = os.fdopen(0, "rb", buffering=0)  # or `select` would miss what was read ahead
+    jobs = os.fdopen(0, "rb", buffering=0)  # or `select` would miss what was read ahead
     open_ = True
     while open_ or running:
         ready, _, _ = select.select([0] if open_ else [], [], [], POLL_S)
         if ready:
-            line = orders.readline()
+            line = jobs.readline()
             if not line:
                 open_ = False
                 _signal_all(running, signal.SIGTERM)
             elif "interrupt" in (message := json.loads(line)):
                 _signal_all(running, signal.SIGINT)
             else:
-                _import_for(message["order"]["settings"])
+                _import_for(message["job"]["settings"])
                 process, answers = _fork(message)
                 running[process] = message["id"], answers
         for answer in _ended(running):
@@ -101,11 +101,11 @@ def _become(message: dict[str, Any], answers: int) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         import torch
 
-        from penchant.studies.core.job import Order
+        from penchant.studies.core.job import StageJob
         from penchant.studies.core.work import work
 
         torch.set_num_threads(message["threads"])
-        answer = {"status": work(Order.from_plain(message["order"]))}
+        answer = {"status": work(StageJob.from_plain(message["job"]))}
     except KeyboardInterrupt:
         answer = {"status": "interrupted"}
     except PenchantError as error:

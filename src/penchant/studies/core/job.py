@@ -20,40 +20,40 @@ STAGE = "stage.json"
 
 
 @dataclass(frozen=True)
-class Order:
+class StageJob:
     """A stage to work on, as it travels to a worker.
 
     Attributes:
-        kind, settings, places: of the task.
+        kind, settings, inputs: of the stage.
         needs: folders of the stages before, by role.
         folder: where it goes.
     """
 
     kind: str
     settings: Mapping[str, Any]
-    places: Mapping[str, str]
+    inputs: Mapping[str, str]
     needs: Mapping[str, Path]
     folder: Path
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Order:
+    def from_plain(cls, plain: Mapping[str, Any]) -> StageJob:
         """From what JSON left of it."""
         needs = {role: Path(path) for role, path in plain["needs"].items()}
-        return cls(plain["kind"], plain["settings"], plain["places"], needs, Path(plain["folder"]))
+        return cls(plain["kind"], plain["settings"], plain["inputs"], needs, Path(plain["folder"]))
 
 
-def start_policy(order: Order) -> Policy:
+def start_policy(job: StageJob) -> Policy:
     """The model that every method starts from: after SFT where there is one."""
-    start = order.needs.get("start")
-    name = str(start / "checkpoint") if start else order.places["model"]
-    return load_policy(ModelConfig(**{**order.settings["model"], "name": name}), template=order.settings["template"])
+    start = job.needs.get("start")
+    name = str(start / "checkpoint") if start else job.inputs["model"]
+    return load_policy(ModelConfig(**{**job.settings["model"], "name": name}), template=job.settings["template"])
 
 
-def trained_policy(order: Order) -> Policy:
+def trained_policy(job: StageJob) -> Policy:
     """What the run that this stage needs has made of it."""
-    name = str(order.needs["run"] / "checkpoint")
-    settings = ModelConfig(**{**order.settings["model"], "name": name, "lora": None})
-    return load_policy(settings, template=order.settings["template"])
+    name = str(job.needs["run"] / "checkpoint")
+    settings = ModelConfig(**{**job.settings["model"], "name": name, "lora": None})
+    return load_policy(settings, template=job.settings["template"])
 
 
 def with_room(policy: Policy, file: Path, tokens: int) -> list[Prompt]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penchant.studies.core.settings import SWEPT, TRAINED, LearnedMethods, starting_settings
-from penchant.studies.core.stage import Stages, Task, plain
+from penchant.studies.core.stage import Stage, StageFactory, plain
 
 BEST_OF_N = "best_of_n"
 LABELS = {
@@ -34,11 +34,11 @@ class Setting:
 class Runs:
     """The runs that are compared, and what they learn from, by seed."""
 
-    comparisons: Mapping[int, Task]
-    reward_models: Mapping[int, Task]
-    runs: tuple[Task, ...]
+    comparisons: Mapping[int, Stage]
+    reward_models: Mapping[int, Stage]
+    runs: tuple[Stage, ...]
 
-    def tasks(self) -> list[Task]:
+    def stages(self) -> list[Stage]:
         """Every stage once, each after what it needs of these."""
         return [*self.comparisons.values(), *self.reward_models.values(), *self.runs]
 
@@ -54,8 +54,8 @@ def settings_of(config: LearnedMethods) -> dict[str, list[Setting]]:
 
 def runs_of(
     config: LearnedMethods,
-    stages: Stages,
-    compared: Callable[[int], Task],
+    factory: StageFactory,
+    compared: Callable[[int], Stage],
     settings: Mapping[str, list[Setting]] | None = None,
     *,
     ranker: bool = False,
@@ -72,7 +72,7 @@ def runs_of(
     compare = ranker or any(method in settings for method in TRAINED if method != "ppo_gt")
     comparisons = {seed: compared(seed) for seed in config.seeds if compare}
     rewards = {
-        seed: stages.reward_model(config.reward_model, seed, comparisons[seed])
+        seed: factory.reward_model(config.reward_model, seed, comparisons[seed])
         for seed in config.seeds
         if ranker or config.ppo
     }
@@ -81,29 +81,31 @@ def runs_of(
         for method, chosen in settings.items():
             before = {"ppo": rewards, "ppo_gt": {}}.get(method, comparisons)
             role = "reward_model" if method == "ppo" else "comparisons"
-            needs = {**stages.drawn, role: before[seed]} if seed in before else stages.drawn
+            needs = {**factory.drawn, role: before[seed]} if seed in before else factory.drawn
             rates = steps is not None or len({setting.rate for setting in chosen}) > 1
-            runs += [_run(config, stages, method, setting, seed, needs, rates=rates, steps=steps) for setting in chosen]
+            runs += [
+                _run(config, factory, method, setting, seed, needs, rates=rates, steps=steps) for setting in chosen
+            ]
     return Runs(comparisons, rewards, tuple(runs))
 
 
 def _run(
     config: LearnedMethods,
-    stages: Stages,
+    factory: StageFactory,
     method: str,
     setting: Setting,
     seed: int,
-    needs: Mapping[str, Task],
+    needs: Mapping[str, Stage],
     *,
     rates: bool,
     steps: int | None,
-) -> Task:
+) -> Stage:
     """One run. `rates`: its learning rate is part of its name, for there are several."""
     swept = SWEPT[method]
     sweep = getattr(config, method)
     own = {name: item for name, item in plain(sweep).items() if name not in (swept, "repeats")}
     if "comparisons" in needs:
-        own |= stages.offline
+        own |= factory.offline
     if steps is not None:
         own |= {"steps": steps // sweep.steps_per_round} if method in ("ppo", "ppo_gt") else {"steps": steps}
         own.pop("epochs", None)
@@ -111,15 +113,15 @@ def _run(
         own |= {"loss": {"name": "sigmoid", "beta": setting.value}}
     repeat = int(setting.value or 0) if method == "preferred_ft" else 0
     settings: dict[str, Any] = {
-        **stages.draws,
-        **stages.learning,
+        **factory.draws,
+        **factory.learning,
         **own,
         "learning_rate": setting.rate,
-        **({"evaluation": stages.measured} if stages.measured else {}),
+        **({"evaluation": factory.measured} if factory.measured else {}),
         "value": setting.value,
         "seed": (seed + REPEAT_SEED * repeat) % 2**32,
     }
     name = f"{swept}-{setting.value:g}-" if setting.value is not None else ""
     name += f"rate-{setting.rate:g}-" if rates else ""
     label = f"{method}-{name}seed-{seed}".replace("_", "-")
-    return stages.task(method, label, settings, needs, setting.value, seed, setting.rate if rates else None)
+    return factory.stage(method, label, settings, needs, setting.value, seed, setting.rate if rates else None)

@@ -13,7 +13,7 @@ from penchant.data import load_prompts, write_groups
 from penchant.data.load import load_demonstrations
 from penchant.errors import InputError
 from penchant.models.load import load_renderer
-from penchant.studies.core.job import Order
+from penchant.studies.core.job import StageJob
 from penchant.studies.core.rated import rated_texts
 from penchant.train.plan import split_key
 from penchant.types import Prompt, PromptGroup, prompt_text
@@ -38,13 +38,13 @@ def content(text: str) -> str:
     return " ".join(WORD.findall(text.casefold())) or text
 
 
-def prompts_stage(order: Order, folder: Path) -> dict[str, Any]:
+def prompts_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     """`train.jsonl` and `eval.jsonl`; neither a prompt that is trained on nor another part of its text is measured on.
 
     Raises:
         InputError: nothing to read, or nothing left to measure on.
     """
-    train, candidates = (_openings(order, role) for role in ("train", "eval"))
+    train, candidates = (_openings(job, role) for role in ("train", "eval"))
     known = {words for opening in train for words in opening.contents}
     unseen = [opening for opening in candidates if known.isdisjoint(opening.contents)]
     if not unseen:
@@ -54,11 +54,11 @@ def prompts_stage(order: Order, folder: Path) -> dict[str, Any]:
     return {"train": len(train), "eval": len(unseen), "also_trained_on": len(candidates) - len(unseen)}
 
 
-def _openings(order: Order, role: str) -> list[Opening]:
-    source, path = order.settings[role], order.places[role]
+def _openings(job: StageJob, role: str) -> list[Opening]:
+    source, path = job.settings[role], job.inputs[role]
     end = None if source["limit"] is None else source["skip"] + source["limit"]
     if source["prefix_tokens"] is not None:
-        openings = _prefixes(order, role, end)
+        openings = _prefixes(job, role, end)
     else:
         openings = [Opening(prompt, prompt_text(prompt)) for prompt in _prompts(path, source["split"], end)]
         openings = openings[source["skip"] :]
@@ -74,14 +74,14 @@ def _prompts(path: str, split: str, end: int | None) -> Sequence[Prompt]:
     return [group.prompt for group in load_prompts(path, split=split, limit=end)]
 
 
-def _prefixes(order: Order, role: str, end: int | None) -> list[Opening]:
+def _prefixes(job: StageJob, role: str, end: int | None) -> list[Opening]:
     """Each text cut after its first tokens, as the model's tokenizer counts them; prefixes that repeat count once.
 
     In an order of their own, of which `skip` and `limit` take a part: data sets of texts are often sorted by label.
     """
-    source, path = order.settings[role], order.places[role]
+    source, path = job.settings[role], job.inputs[role]
     low, high = source["prefix_tokens"]
-    tokenizer = load_renderer(order.places["model"], template="plain").tokenizer
+    tokenizer = load_renderer(job.inputs["model"], template="plain").tokenizer
     texts = rated_texts(path)
     if texts is None:  # its own limit counts prompts, of which plain texts have none
         texts = [split_key(group) for group in load_demonstrations(path, split=source["split"], merge=False)]

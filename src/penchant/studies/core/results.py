@@ -18,7 +18,7 @@ from penchant.files import read_file
 from penchant.metrics.limit import limit_line
 from penchant.studies.core.records import read_lines, read_object
 from penchant.studies.core.runner import COMPLETE, FAILED
-from penchant.studies.core.stage import Task
+from penchant.studies.core.stage import Stage
 
 Numbers = NDArray[np.float64]
 
@@ -80,7 +80,7 @@ class MeasuredRun:
         points: evaluations after the first step, in order; those with numbers that are not finite are left out.
     """
 
-    task: Task
+    stage: Stage
     folder: Path
     status: str
     reason: str
@@ -104,7 +104,7 @@ class MeasuredRun:
         rows = [row for row in read_lines(self.folder / "metrics.jsonl") if row.get("kind") == "train"]
         pairs = [(row.get("tokens_per_s"), row.get("seconds")) for row in rows]
         once = sum(rate * seconds for rate, seconds in pairs if rate is not None and seconds is not None)
-        return float(once) * int(self.task.settings.get("updates", 1))
+        return float(once) * int(self.stage.settings.get("updates", 1))
 
     @cached_property
     def optimizer_steps(self) -> int:
@@ -118,14 +118,14 @@ class MeasuredRun:
             return steps
 
 
-def read_run(task: Task, study: Path, prompts: Sequence[str] | None, reason: str) -> MeasuredRun:
+def read_run(stage: Stage, study: Path, prompts: Sequence[str] | None, reason: str) -> MeasuredRun:
     """What a run left behind.
 
     Args:
         prompts: of the evaluation; a step that lacks one of them is left out. None takes those that are there.
         reason: why it failed, or empty.
     """
-    folder = study / task.place
+    folder = study / stage.path
     result = read_object(folder / "result.json")
     by_step: dict[int, list[dict[str, Any]]] = {}
     for row in read_lines(folder / "samples.jsonl"):
@@ -139,7 +139,7 @@ def read_run(task: Task, study: Path, prompts: Sequence[str] | None, reason: str
     found = [_point(number, step, rows, prompts, repetition.get(step)) for number, (step, rows) in enumerate(later)]
     points = tuple(point for point in found if point is not None)
     status = "failed" if reason else str(result.get("status", "missing"))
-    return MeasuredRun(task, folder, status, reason, result, points, len(found) - len(points))
+    return MeasuredRun(stage, folder, status, reason, result, points, len(found) - len(points))
 
 
 @dataclass(frozen=True)
@@ -156,21 +156,21 @@ class Results:
     reasons: Mapping[str, str]
     done: frozenset[str]
 
-    def ended(self, task: Task) -> bool:
+    def ended(self, stage: Stage) -> bool:
         """Return whether a stage is done or has failed."""
-        return task.address in self.done or task.address in self.reasons
+        return stage.address in self.done or stage.address in self.reasons
 
-    def reference(self, task: Task) -> ReferenceSamples:
+    def reference(self, stage: Stage) -> ReferenceSamples:
         """Return the reference's samples.
 
         Raises:
             InputError: they are damaged.
         """
-        return ReferenceSamples.read(self.folder / task.place)
+        return ReferenceSamples.read(self.folder / stage.path)
 
-    def run(self, task: Task, prompts: Sequence[str] | None) -> MeasuredRun:
+    def run(self, stage: Stage, prompts: Sequence[str] | None) -> MeasuredRun:
         """Return what a run left behind, as `read_run` does."""
-        return read_run(task, self.folder, prompts, self.reasons.get(task.address, ""))
+        return read_run(stage, self.folder, prompts, self.reasons.get(stage.address, ""))
 
 
 def aligned(runs: Sequence[MeasuredRun]) -> list[list[Point]]:
@@ -212,16 +212,16 @@ def _mean(values: Sequence[float | None]) -> float:
     return sum(known) / len(known) if len(known) == len(values) else float("nan")
 
 
-def seconds_of(task: Task, study: Path) -> float:
+def seconds_of(stage: Stage, study: Path) -> float:
     """How long a stage took; 0 where it has not ended."""
-    file = study / task.place / ("result.json" if task.is_run else "stage.json")
+    file = study / stage.path / ("result.json" if stage.is_run else "stage.json")
     return float(read_object(file).get("seconds") or 0.0)
 
 
-def provenance_of(tasks: Iterable[Task], study: Path) -> dict[str, Any]:
+def provenance_of(stages: Iterable[Stage], study: Path) -> dict[str, Any]:
     """Machine and versions, as the first run that has them says."""
-    for task in tasks:
-        record = read_object(study / task.place / "provenance.json")
+    for stage in stages:
+        record = read_object(study / stage.path / "provenance.json")
         if record:
             return {name: record.get(name) for name in ("machine", "versions", "model", "started")}
     return {}

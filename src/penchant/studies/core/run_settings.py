@@ -14,7 +14,7 @@ ALL_PROMPTS = 1_000_000
 def run_settings(
     kind: str,
     settings: Mapping[str, Any],
-    places: Mapping[str, str],
+    inputs: Mapping[str, str],
     needs: Mapping[str, Path],
     facts: Mapping[str, Any],
     out: Path,
@@ -22,13 +22,13 @@ def run_settings(
     """What the method's configuration is made of.
 
     Args:
-        kind: the method. settings, places: of its task. needs: the folders of the stages before.
+        kind: the method. settings, inputs: of its stage. needs: the folders of the stages before.
         facts: `stage.json` of the comparisons: the numbers of `comparisons`, `winners` and `losers`; empty where a
             method does not use them.
         out: the run directory.
     """
     start = needs.get("start")
-    model = {**settings["model"], "name": str(start / "checkpoint") if start else places["model"]}
+    model = {**settings["model"], "name": str(start / "checkpoint") if start else inputs["model"]}
     common: dict[str, Any] = {
         "model": model,
         "out": str(out),
@@ -39,7 +39,7 @@ def run_settings(
     }
     if kind == "sft":
         own = {name: settings[name] for name in ("epochs", "max_steps", "batch_size")}
-        given = needs["preferences"] / "demonstrations.jsonl" if "preferences" in needs else places["sft"]
+        given = needs["preferences"] / "demonstrations.jsonl" if "preferences" in needs else inputs["sft"]
         data = {**settings["data"], "path": str(given)}
         return {**common, **own, "data": data, "evaluate": {"samples": None}}
     if kind == "reward_model":
@@ -47,7 +47,7 @@ def run_settings(
         data = {**_comparison_data(settings, needs), "held_out": settings["held_out"]}
         return {**common, **own, "data": data}
     if kind in ("ppo", "ppo_gt"):
-        return {**common, **_ppo(kind, settings, places, needs)}
+        return {**common, **_ppo(kind, settings, inputs, needs)}
     counted = {"preferred_ft": ("winners",), "unlikelihood": ("winners",), "kto": ("winners", "losers")}
     units = sum(facts[name] for name in counted.get(kind, ("comparisons",)))
     if "prompts" in settings:  # a run on few prompts
@@ -66,7 +66,7 @@ def run_settings(
         "batch_size": settings["batch_size"],
         "epochs": ceil(steps / a_pass),
         "max_steps": steps if "steps" in settings else None,
-        "evaluate": _evaluate(settings, places, needs, steps),
+        "evaluate": _evaluate(settings, inputs, needs, steps),
     }
 
 
@@ -78,17 +78,17 @@ def _comparison_data(settings: Mapping[str, Any], needs: Mapping[str, Path]) -> 
 
 
 def _ppo(
-    kind: str, settings: Mapping[str, Any], places: Mapping[str, str], needs: Mapping[str, Path]
+    kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str], needs: Mapping[str, Path]
 ) -> dict[str, Any]:
     names = ("steps", "prompts_per_step", "samples_per_prompt", "updates", "max_new_tokens")
     prompts = needs["prompts"] / "train.jsonl"
     return {
         **{name: settings[name] for name in names},
         "data": {"path": str(prompts), "held_out": 0, "template": settings["template"]},
-        "reward": str(needs["reward_model"]) if kind == "ppo" else places["reward"],
-        "true_reward": places.get("reward") if kind == "ppo" else None,
+        "reward": str(needs["reward_model"]) if kind == "ppo" else inputs["reward"],
+        "true_reward": inputs.get("reward") if kind == "ppo" else None,
         "kl": {"name": "adaptive", "target_nats": settings["value"], "start": settings["kl_start"]},
-        "evaluate": _evaluate(settings, places, needs, settings["steps"]),
+        "evaluate": _evaluate(settings, inputs, needs, settings["steps"]),
     }
 
 
@@ -104,7 +104,7 @@ def evaluated_steps(steps: int, times: int, spacing: float) -> list[int]:
 
 
 def _evaluate(
-    settings: Mapping[str, Any], places: Mapping[str, str], needs: Mapping[str, Path], steps: int
+    settings: Mapping[str, Any], inputs: Mapping[str, str], needs: Mapping[str, Path], steps: int
 ) -> dict[str, Any]:
     """The same prompts and seeds for every method; the first evaluations are close together, as early steps move a
     policy furthest. No samples where a run is measured by others, after its end."""
@@ -118,7 +118,7 @@ def _evaluate(
             "max_prompts": ALL_PROMPTS,
             "n": evaluation["samples"],
             "max_new_tokens": settings["max_new_tokens"],
-            "reward": places["reward"],
+            "reward": inputs["reward"],
             "seed": evaluation["seed"],
         },
     }

@@ -10,23 +10,23 @@ from penchant.digests import DamagedFile
 from penchant.errors import InputError, OtherRun
 from penchant.files import remove
 from penchant.methods import METHODS, train
-from penchant.studies.core.job import STAGE, Order
+from penchant.studies.core.job import STAGE, StageJob
 from penchant.studies.core.run_settings import run_settings
 
 log = logging.getLogger("penchant.studies")
 
 
-def run_stage(order: Order) -> str:
-    if order.kind not in METHODS:
-        raise InputError(f"this version of Penchant has no method {order.kind}")
-    file = order.needs.get("comparisons", Path()) / STAGE
-    facts = json.loads(file.read_text(encoding="utf-8")) if "comparisons" in order.needs else {}
-    values = run_settings(order.kind, order.settings, order.places, order.needs, facts, order.folder)
-    config = METHODS[order.kind](**values)
-    if (order.folder / "config.yaml").exists():
+def run_stage(job: StageJob) -> str:
+    if job.kind not in METHODS:
+        raise InputError(f"this version of Penchant has no method {job.kind}")
+    file = job.needs.get("comparisons", Path()) / STAGE
+    facts = json.loads(file.read_text(encoding="utf-8")) if "comparisons" in job.needs else {}
+    values = run_settings(job.kind, job.settings, job.inputs, job.needs, facts, job.folder)
+    config = METHODS[job.kind](**values)
+    if (job.folder / "config.yaml").exists():
         try:
             return str(train(config, resume=True).metrics["status"])
         except (OtherRun, DamagedFile) as error:  # nothing can be used; other errors leave it for the next call
-            log.warning("%s is thrown away and begun again: %s", order.folder, error)
-    remove(order.folder)
+            log.warning("%s is thrown away and begun again: %s", job.folder, error)
+    remove(job.folder)
     return str(train(config).metrics["status"])

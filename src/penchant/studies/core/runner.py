@@ -14,7 +14,7 @@ from penchant.files import remove
 from penchant.runs.progress import Advance, progress_bar
 from penchant.studies.core.executor import Outcome, Workers
 from penchant.studies.core.records import read_lines, read_object, write_text
-from penchant.studies.core.stage import Task
+from penchant.studies.core.stage import Stage
 
 log = logging.getLogger("penchant.studies")
 
@@ -23,7 +23,7 @@ FAILED = "failed"
 
 
 @dataclass
-class Board:
+class Progress:
     """Where every stage stands.
 
     Attributes:
@@ -36,139 +36,139 @@ class Board:
     ran: list[str] = field(default_factory=list)
     interrupted: bool = False
 
-    def failures(self, tasks: Sequence[Task]) -> list[tuple[Task, str]]:
+    def failures(self, stages: Sequence[Stage]) -> list[tuple[Stage, str]]:
         """The stages that failed, with the reason."""
-        ended = [(task, self.outcomes.get(task.address)) for task in tasks]
-        return [(task, outcome.reason) for task, outcome in ended if outcome is not None and outcome.failed]
+        ended = [(stage, self.outcomes.get(stage.address)) for stage in stages]
+        return [(stage, outcome.reason) for stage, outcome in ended if outcome is not None and outcome.failed]
 
 
 def run_missing(
-    tasks: Sequence[Task], study: Path, workers: Workers, *, jobs: int = 1, board: Board | None = None
-) -> Board:
+    stages: Sequence[Stage], study: Path, workers: Workers, *, jobs: int = 1, progress: Progress | None = None
+) -> Progress:
     """Do what is missing.
 
     Args:
         tasks: each after what it needs.
         study: the study's folder.
         jobs: so many at once, each with its share of the threads.
-        board: where stages stand already, which is then carried on.
+        progress: where stages stand already, which is then carried on.
 
     The first Ctrl-C lets running stages write checkpoints and stops; the second one kills them.
 
     Raises:
         RunError: the worker process is gone, or a failure cannot be recorded (a full disk).
     """
-    board = Board() if board is None else board
-    for task in tasks:
-        if task.address not in board.outcomes and is_complete(task, study):
-            board.outcomes[task.address] = Outcome("done")
-    waiting = [task for task in tasks if task.address not in board.outcomes]
+    progress = Progress() if progress is None else progress
+    for stage in stages:
+        if stage.address not in progress.outcomes and is_complete(stage, study):
+            progress.outcomes[stage.address] = Outcome("done")
+    waiting = [stage for stage in stages if stage.address not in progress.outcomes]
     if not waiting:
-        return board
+        return progress
     threads = max(1, available_threads() // jobs)
-    with progress_bar("study", len(tasks), "stages", done=len(tasks) - len(waiting)) as advance:
-        _work_off(waiting, board, study, workers, jobs, threads, advance)
-    return board
+    with progress_bar("study", len(stages), "stages", done=len(stages) - len(waiting)) as advance:
+        _work_off(waiting, progress, study, workers, jobs, threads, advance)
+    return progress
 
 
 def _work_off(
-    waiting: list[Task], board: Board, study: Path, workers: Workers, jobs: int, threads: int, advance: Advance
+    waiting: list[Stage], progress: Progress, study: Path, workers: Workers, jobs: int, threads: int, advance: Advance
 ) -> None:
-    running: dict[int, Task] = {}
+    running: dict[int, Stage] = {}
     while waiting or running:
         try:
-            for task in _startable(waiting, board)[: 0 if board.interrupted else jobs - len(running)]:
-                waiting.remove(task)
-                advance(0, f"{task.label} ...")
-                running[workers.give(task, study, threads=threads)] = task
-            for task in _hopeless(waiting, board):
-                waiting.remove(task)
-                _end(board, study, task, Outcome(FAILED, _broken_need(task, board)))
-                advance(1, f"{task.label}: not possible")
+            for stage in _startable(waiting, progress)[: 0 if progress.interrupted else jobs - len(running)]:
+                waiting.remove(stage)
+                advance(0, f"{stage.label} ...")
+                running[workers.give(stage, study, threads=threads)] = stage
+            for stage in _hopeless(waiting, progress):
+                waiting.remove(stage)
+                _end(progress, study, stage, Outcome(FAILED, _broken_need(stage, progress)))
+                advance(1, f"{stage.label}: not possible")
             if not running:
                 return
             number, outcome = workers.wait()
         except KeyboardInterrupt:
-            if board.interrupted:
+            if progress.interrupted:
                 raise
-            board.interrupted = True
+            progress.interrupted = True
             log.warning("stopping: what runs writes a checkpoint first (Ctrl-C again to stop at once)")
             workers.interrupt()
             continue
-        task = running.pop(number)
-        if board.interrupted and (outcome.failed or outcome.status == "interrupted"):
+        stage = running.pop(number)
+        if progress.interrupted and (outcome.failed or outcome.status == "interrupted"):
             continue  # the next call goes on with it
         if outcome.status == "interrupted":
             outcome = Outcome(FAILED, "it was interrupted from outside")
-        _end(board, study, task, outcome)
-        advance(1, _told(task, study, outcome))
+        _end(progress, study, stage, outcome)
+        advance(1, _told(stage, study, outcome))
         if outcome.failed:
-            log.warning("%s failed: %s", task.label, outcome.reason)
+            log.warning("%s failed: %s", stage.label, outcome.reason)
 
 
-def _startable(waiting: Sequence[Task], board: Board) -> list[Task]:
-    return [task for task in waiting if all(_good(need, board) for need in task.needs.values())]
+def _startable(waiting: Sequence[Stage], progress: Progress) -> list[Stage]:
+    return [stage for stage in waiting if all(_good(need, progress) for need in stage.needs.values())]
 
 
-def _good(need: Task, board: Board) -> bool:
-    outcome = board.outcomes.get(need.address)
+def _good(need: Stage, progress: Progress) -> bool:
+    outcome = progress.outcomes.get(need.address)
     return outcome is not None and not outcome.failed
 
 
-def _hopeless(waiting: Sequence[Task], board: Board) -> list[Task]:
+def _hopeless(waiting: Sequence[Stage], progress: Progress) -> list[Stage]:
     """Stages that need one that failed."""
-    return [task for task in waiting if _broken_need(task, board)]
+    return [stage for stage in waiting if _broken_need(stage, progress)]
 
 
-def _broken_need(task: Task, board: Board) -> str:
+def _broken_need(stage: Stage, progress: Progress) -> str:
     """The stage behind it all, whose own reason is told once; empty where no need failed."""
-    for need in task.needs.values():
-        outcome = board.outcomes.get(need.address)
+    for need in stage.needs.values():
+        outcome = progress.outcomes.get(need.address)
         if outcome is not None and outcome.failed:
-            return _broken_need(need, board) or f"it needs {need.label}, which failed"
+            return _broken_need(need, progress) or f"it needs {need.label}, which failed"
     return ""
 
 
-def _end(board: Board, study: Path, task: Task, outcome: Outcome) -> None:
-    board.outcomes[task.address] = outcome
-    board.ran.append(task.address)
-    record = _failure_file(task, study)
+def _end(progress: Progress, study: Path, stage: Stage, outcome: Outcome) -> None:
+    progress.outcomes[stage.address] = outcome
+    progress.ran.append(stage.address)
+    record = _failure_file(stage, study)
     if outcome.failed:
-        write_text(record, json.dumps({"stage": task.label, "reason": outcome.reason}, indent=2) + "\n")
+        write_text(record, json.dumps({"stage": stage.label, "reason": outcome.reason}, indent=2) + "\n")
     elif record.exists():
         record.unlink(missing_ok=True)
 
 
-def _failure_file(task: Task, study: Path) -> Path:
-    return study / "failed" / f"{task.label}-{task.address}.json"
+def _failure_file(stage: Stage, study: Path) -> Path:
+    return study / "failed" / f"{stage.label}-{stage.address}.json"
 
 
-def _told(task: Task, study: Path, outcome: Outcome) -> str:
+def _told(stage: Stage, study: Path, outcome: Outcome) -> str:
     """A word on what came out, for the progress bar."""
-    result = read_object(study / task.place / "result.json") if task.is_run else {}
+    result = read_object(study / stage.path / "result.json") if stage.is_run else {}
     samples = (result.get("final") or {}).get("samples")
     if not samples or "reward" not in samples["policy"]:
-        return f"{task.label}: {outcome.status}"
+        return f"{stage.label}: {outcome.status}"
     reward, kl = (samples["policy"][name]["value"] for name in ("reward", "kl_nats"))
-    return f"{task.label}: reward {reward:.2f} at {kl:.1f} nats" if None not in (reward, kl) else task.label
+    return f"{stage.label}: reward {reward:.2f} at {kl:.1f} nats" if None not in (reward, kl) else stage.label
 
 
 # -- what is there ------------------------------------------------------------------------------------------------
 
 
-def is_complete(task: Task, study: Path) -> bool:
+def is_complete(stage: Stage, study: Path) -> bool:
     """Whether a stage's folder holds all that the study needs of it."""
-    folder = study / task.place
+    folder = study / stage.path
     if not _is_intact(folder):
         return False
-    if not task.is_run:
+    if not stage.is_run:
         return bool(read_object(folder / "stage.json"))
     if (folder / "result.json").exists() and not (folder / "checkpoint").is_dir():
         remove(folder)  # every run leaves one; without it nothing can be resumed or built on
         return False
     if read_object(folder / "result.json").get("status") not in COMPLETE:
         return False
-    if "evaluation" not in task.settings:  # it samples nothing; what others need is its model
+    if "evaluation" not in stage.settings:  # it samples nothing; what others need is its model
         return (folder / "checkpoint").is_dir()
     evaluated = {row["step"] for row in read_lines(folder / "metrics.jsonl") if row.get("kind") == "eval"}
     sampled: dict[int, int] = {}

@@ -13,17 +13,17 @@ import numpy as np
 from penchant.data import load_preferences, write_groups
 from penchant.models.reward import load_reward_model
 from penchant.rewards import compare_by_score, load_reward, score_groups
-from penchant.studies.core.job import STAGE, Order, draw, start_policy, trained_policy, with_room
+from penchant.studies.core.job import STAGE, StageJob, draw, start_policy, trained_policy, with_room
 from penchant.studies.core.records import read_object
 from penchant.types import PromptGroup, prompt_text
 
 
-def comparisons_stage(order: Order, folder: Path) -> dict[str, Any]:
+def comparisons_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     """`comparisons.jsonl`: groups of samples, scored by the true reward, every pair of a group compared."""
-    settings, policy = order.settings, start_policy(order)
-    reward = load_reward(order.places["reward"], device=str(policy.scorer.device))
+    settings, policy = job.settings, start_policy(job)
+    reward = load_reward(job.inputs["reward"], device=str(policy.scorer.device))
     size, groups = settings["samples"], settings["groups"]
-    file = order.needs["prompts"] / f"{settings.get('of', 'train')}.jsonl"
+    file = job.needs["prompts"] / f"{settings.get('of', 'train')}.jsonl"
     prompts = with_room(policy, file, settings["max_new_tokens"])
     drawn = draw(policy, prompts, size * groups, settings)
     parts = [
@@ -52,19 +52,19 @@ def _write_comparisons(groups: Sequence[PromptGroup], folder: Path) -> dict[str,
     }
 
 
-def mislabelled_stage(order: Order, folder: Path) -> dict[str, Any]:
+def mislabelled_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     """The comparisons with a share of them labelled wrongly, each by a draw of its own; ties stay.
 
     Turned round, or where labels are `random` by the toss of a coin, so that half of those are turned round.
     """
-    coin = order.settings["labels"] == "random"
-    before = order.needs["comparisons"]
-    generator = np.random.default_rng([order.settings["seed"], 1])  # the same draws for every share: shares are nested
+    coin = job.settings["labels"] == "random"
+    before = job.needs["comparisons"]
+    generator = np.random.default_rng([job.settings["seed"], 1])  # the same draws for every share: shares are nested
     groups, flipped = [], 0
     for group in load_preferences(before / "comparisons.jsonl", merge=False, ties="half"):
         comparisons = []
         for comparison in group.comparisons:
-            wrong, heads = generator.random(2) < (order.settings["share"], 0.5)
+            wrong, heads = generator.random(2) < (job.settings["share"], 0.5)
             turn = bool(wrong and (heads or not coin)) and not comparison.tie
             flipped += turn
             turned = replace(comparison, winner=comparison.loser, loser=comparison.winner)
@@ -74,16 +74,16 @@ def mislabelled_stage(order: Order, folder: Path) -> dict[str, Any]:
     return {**facts, **_write_comparisons(groups, folder), "flipped": flipped, "samples_drawn": 0, "tokens": 0}
 
 
-def judged_stage(order: Order, folder: Path) -> dict[str, Any]:
+def judged_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     """Whether a run's model puts the winner of each unseen comparison first: `right` (a tie of its scores is half) and
     the number of the comparison's prompt."""
-    groups = load_preferences(order.needs["held"] / "comparisons.jsonl", merge=False, ties="drop")
-    run = order.needs["run"]
+    groups = load_preferences(job.needs["held"] / "comparisons.jsonl", merge=False, ties="drop")
+    run = job.needs["run"]
     if (run / "checkpoint" / "reward.json").exists():
-        scores = load_reward_model(run, template=order.settings["template"]).score(groups)
+        scores = load_reward_model(run, template=job.settings["template"]).score(groups)
     else:
-        start = start_policy(order).score(groups)
-        trained = trained_policy(order).score(groups)
+        start = start_policy(job).score(groups)
+        trained = trained_policy(job).score(groups)
         scores = [one - other for one, other in zip(trained, start, strict=True)]
     numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(group.prompt for group in groups))}
     right, prompts = [], []
@@ -95,11 +95,11 @@ def judged_stage(order: Order, folder: Path) -> dict[str, Any]:
     return {"right": right, "prompt": prompts}
 
 
-def reference_stage(order: Order, folder: Path) -> dict[str, Any]:
+def reference_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     """`rewards.npy` of shape (prompts, samples) and `samples.jsonl`, a prompt a line in the same order."""
-    settings, policy = order.settings, start_policy(order)
-    reward = load_reward(order.places["reward"], device=str(policy.scorer.device))
-    prompts = with_room(policy, order.needs["prompts"] / "eval.jsonl", settings["max_new_tokens"])
+    settings, policy = job.settings, start_policy(job)
+    reward = load_reward(job.inputs["reward"], device=str(policy.scorer.device))
+    prompts = with_room(policy, job.needs["prompts"] / "eval.jsonl", settings["max_new_tokens"])
     drawn = draw(policy, prompts, settings["samples"], settings)
     pairs = [
         (prompt_text(prompt), response.text) for prompt, row in zip(prompts, drawn, strict=True) for response in row

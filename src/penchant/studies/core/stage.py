@@ -20,14 +20,14 @@ SHARED = ("sft", "reward_model")
 
 
 @dataclass(frozen=True)
-class Task:
+class Stage:
     """One stage of a study.
 
     Attributes:
         kind: `prompts`, `sft`, `comparisons`, `reference`, `reward_model`, or a method's name.
         label: for people and in the folder's name, such as `dpo-beta-0.1-seed-0`.
         settings: all that it depends on, besides the stages that it needs, as plain values; content in place of names.
-        places: where its inputs lie, and under which names: no part of the address, so that they may move.
+        inputs: where its inputs lie, and under which names: no part of the address, so that they may move.
         needs: the stages before, by what they are to this one.
         value, rate, seed: its place in the grid, None where it has none; `rate` only where a method has several.
         extent: settings that decide how much it computes and not what: with another extent it is another stage, but
@@ -37,8 +37,8 @@ class Task:
     kind: str
     label: str
     settings: Mapping[str, Any]
-    places: Mapping[str, str]
-    needs: Mapping[str, Task]
+    inputs: Mapping[str, str]
+    needs: Mapping[str, Stage]
     value: float | None = None
     seed: int | None = None
     rate: float | None = None
@@ -55,12 +55,12 @@ class Task:
         return self._address(self.settings)
 
     def _address(self, settings: Mapping[str, Any]) -> str:
-        needs = [f"{role} {task.content}" for role, task in self.needs.items()]
-        learned = any(task.kind == "reward_model" for task in self.needs.values())
-        return address(self.kind, settings, needs, places=self.places, learned=learned)
+        needs = [f"{role} {stage.content}" for role, stage in self.needs.items()]
+        learned = any(stage.kind == "reward_model" for stage in self.needs.values())
+        return address(self.kind, settings, needs, inputs=self.inputs, learned=learned)
 
     @property
-    def place(self) -> str:
+    def path(self) -> str:
         """Its folder inside the study's."""
         return f"{'stages' if self.kind in (*stage_makers(), *SHARED) else 'runs'}/{self.label}-{self.address}"
 
@@ -71,11 +71,11 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Stages:
+class StageFactory:
     """Makes the stages of a study that starts from one model.
 
     Attributes:
-        places: where the inputs lie.
+        inputs: where the inputs lie.
         model, learning, offline: what every stage, every run and every run on comparisons has of the study.
         draws: what a stage that samples has.
         start: the SFT stage, where there is one, as a need of all others.
@@ -84,25 +84,25 @@ class Stages:
         sizes: of comparisons that are sampled.
     """
 
-    places: Mapping[str, str]
+    inputs: Mapping[str, str]
     model: Mapping[str, Any]
     learning: Mapping[str, Any]
     offline: Mapping[str, Any]
     draws: Mapping[str, Any]
-    start: dict[str, Task]
-    prompts: Task
+    start: dict[str, Stage]
+    prompts: Stage
     measured: Mapping[str, Any]
     sizes: Mapping[str, Any]
 
     @classmethod
-    def sampled(cls, config: SampledConfig) -> Stages:
+    def sampled(cls, config: SampledConfig) -> StageFactory:
         """Of a study whose comparisons are samples that the true reward ranks."""
-        places = _places(config)
+        inputs = _inputs(config)
         model, learning = model_settings(config), learning_settings(config)
-        start: dict[str, Task] = {}
+        start: dict[str, Stage] = {}
         if config.sft is not None:
             data = {**plain(config.sft.data), "path": data_content(config.sft.data.path)}
-            start = {"start": Task("sft", "sft", {**model, **learning, **plain(config.sft), "data": data}, places, {})}
+            start = {"start": Stage("sft", "sft", {**model, **learning, **plain(config.sft), "data": data}, inputs, {})}
         draws = {
             **model,
             "reward": reward_content(config.reward),
@@ -110,7 +110,7 @@ class Stages:
             "max_new_tokens": config.max_new_tokens,
         }
         return cls(
-            places,
+            inputs,
             model,
             learning,
             offline_settings(config),
@@ -122,39 +122,39 @@ class Stages:
         )
 
     @property
-    def drawn(self) -> dict[str, Task]:
+    def drawn(self) -> dict[str, Stage]:
         """What sampling needs."""
         return {"prompts": self.prompts, **self.start}
 
-    def task(
+    def stage(
         self,
         kind: str,
         label: str,
         settings: Mapping[str, Any],
-        needs: Mapping[str, Task],
+        needs: Mapping[str, Stage],
         value: float | None = None,
         seed: int | None = None,
         rate: float | None = None,
-    ) -> Task:
-        return Task(kind, label, settings, self.places, needs, value, seed, rate)
+    ) -> Stage:
+        return Stage(kind, label, settings, self.inputs, needs, value, seed, rate)
 
-    def comparisons(self, seed: int) -> Task:
+    def comparisons(self, seed: int) -> Stage:
         """Samples of the reference for the prompts to train on, compared."""
         settings = {**self.draws, **self.sizes, "seed": seed}
-        return self.task("comparisons", f"comparisons-seed-{seed}", settings, self.drawn, seed=seed)
+        return self.stage("comparisons", f"comparisons-seed-{seed}", settings, self.drawn, seed=seed)
 
-    def reward_model(self, stage: RewardModelStage, seed: int, comparisons: Task, label: str = "") -> Task:
+    def reward_model(self, stage: RewardModelStage, seed: int, comparisons: Stage, label: str = "") -> Stage:
         """A reward model of these comparisons."""
         own = {**plain(stage), "template": self.draws["template"], "seed": seed}
         needs = {"comparisons": comparisons, **self.start}
         settings = {**self.model, **self.learning, **own}
-        return self.task("reward_model", label or f"reward-model-seed-{seed}", settings, needs, seed=seed)
+        return self.stage("reward_model", label or f"reward-model-seed-{seed}", settings, needs, seed=seed)
 
 
-def openings(label: str, config: SampledConfig, measured: Prompts) -> Task:
+def openings(label: str, config: SampledConfig, measured: Prompts) -> Stage:
     """The prompts to train on, and others to measure on."""
-    places = {**_places(config), "eval": locate_prompts(measured.path)}
-    return Task("prompts", label, _prompts(config, measured), places, {})
+    inputs = {**_inputs(config), "eval": locate_prompts(measured.path)}
+    return Stage("prompts", label, _prompts(config, measured), inputs, {})
 
 
 def plain(config: Config) -> dict[str, Any]:
@@ -187,14 +187,14 @@ def _prompts(config: SampledConfig, measured: Prompts) -> dict[str, Any]:
     return settings
 
 
-def _places(config: SampledConfig) -> dict[str, str]:
-    places = {
+def _inputs(config: SampledConfig) -> dict[str, str]:
+    inputs = {
         "model": absolute(config.model.name),
         "reward": config.reward,
         "train": locate_prompts(config.prompts.path),
         "eval": locate_prompts(config.eval_prompts.path),
     }
-    return places | ({"sft": absolute(config.sft.data.path)} if config.sft else {})
+    return inputs | ({"sft": absolute(config.sft.data.path)} if config.sft else {})
 
 
 def absolute(name: str) -> str:

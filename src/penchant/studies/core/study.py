@@ -24,9 +24,9 @@ from penchant.studies.core.executor import Workers
 from penchant.studies.core.kinds import resolve
 from penchant.studies.core.records import read_object, write_text
 from penchant.studies.core.results import Results
-from penchant.studies.core.runner import Board, run_missing
+from penchant.studies.core.runner import Progress, run_missing
 from penchant.studies.core.settings import Study
-from penchant.studies.core.stage import Task
+from penchant.studies.core.stage import Stage
 
 log = logging.getLogger("penchant.studies")
 STUDY = "study.json"
@@ -69,34 +69,34 @@ def run_study(config: Study, *, jobs: int = 1, workers: Workers | None = None) -
     grid = definition.grid(config, None)
     if definition.prepare:
         resolve(definition.prepare)(config, grid)
-    tasks = grid.tasks()
-    check_names(tasks)
+    stages = grid.stages()
+    check_names(stages)
     folder = Path(config.out or Path("runs") / config.method).expanduser().resolve()
     with _own(folder):
         for leftover in (folder / "stages").glob(".*.new"):  # a process that was killed built it
             remove(leftover)
-        warn_of_earlier_stages(folder, tasks)
+        warn_of_earlier_stages(folder, stages)
         write_text(folder / "study.yaml", to_yaml(config.replace(out=None)))
         started = time.monotonic()
         with contextlib.nullcontext(workers) if workers else Workers() as team:
-            board = run_missing(tasks, folder, team, jobs=jobs)
-            while not board.interrupted:
-                grid = definition.grid(config, results_of(board, tasks, folder))
-                grown = grid.tasks()
-                if {task.address for task in grown} <= {task.address for task in tasks}:
+            progress = run_missing(stages, folder, team, jobs=jobs)
+            while not progress.interrupted:
+                grid = definition.grid(config, results_of(progress, stages, folder))
+                grown = grid.stages()
+                if {stage.address for stage in grown} <= {stage.address for stage in stages}:
                     break
-                tasks = grown
-                run_missing(tasks, folder, team, jobs=jobs, board=board)
+                stages = grown
+                run_missing(stages, folder, team, jobs=jobs, progress=progress)
         clock = {"last_call_seconds": time.monotonic() - started, "jobs": jobs}
-        numbers = _numbers(config, definition, grid, folder, board, clock)
-    failures = tuple((task.label, reason) for task, reason in board.failures(tasks))
-    return StudyResult(folder, numbers, failures, len(board.ran), board.interrupted)
+        numbers = _numbers(config, definition, grid, folder, progress, clock)
+    failures = tuple((stage.label, reason) for stage, reason in progress.failures(stages))
+    return StudyResult(folder, numbers, failures, len(progress.ran), progress.interrupted)
 
 
-def results_of(board: Board, tasks: Sequence[Task], folder: Path) -> Results:
+def results_of(progress: Progress, stages: Sequence[Stage], folder: Path) -> Results:
     """Return what these stages have measured."""
-    reasons = {task.address: reason for task, reason in board.failures(tasks)}
-    done = frozenset(address for address, outcome in board.outcomes.items() if not outcome.failed)
+    reasons = {stage.address: reason for stage, reason in progress.failures(stages)}
+    done = frozenset(address for address, outcome in progress.outcomes.items() if not outcome.failed)
     return Results(folder, reasons, done)
 
 
@@ -105,24 +105,24 @@ def _numbers(
     definition: StudyDefinition,
     grid: Grid,
     folder: Path,
-    board: Board,
+    progress: Progress,
     clock: Mapping[str, float],
 ) -> dict[str, Any]:
     """`study.json`, made anew where anything changed, its code too; empty where there is nothing to say."""
-    tasks = grid.tasks()
-    outcomes = [board.outcomes.get(task.address) for task in grid.needed]
+    stages = grid.stages()
+    outcomes = [progress.outcomes.get(stage.address) for stage in grid.needed]
     if all(outcome is None or outcome.failed for outcome in outcomes):
         return {}
     present = _kept_numbers(folder)
-    standing = [[task.address, bool(board.outcomes.get(task.address))] for task in tasks]
+    standing = [[stage.address, bool(progress.outcomes.get(stage.address))] for stage in stages]
     key = {"standing": standing, "code": summary_version(definition.summarize)}
     same = all(present.get(name) == value for name, value in key.items())
-    if same and not board.ran and present.get("config") == config.recorded():
+    if same and not progress.ran and present.get("config") == config.recorded():
         return present
-    reasons = {task.address: reason for task, reason in board.failures(tasks)}
+    reasons = {stage.address: reason for stage, reason in progress.failures(stages)}
     numbers = {**resolve(definition.summarize)(config, grid, folder, reasons), **key}
     before = present.get("cost", {})
-    numbers["cost"] |= {name: before[name] for name in clock if name in before} if not board.ran else clock
+    numbers["cost"] |= {name: before[name] for name in clock if name in before} if not progress.ran else clock
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     try:
         write_sums(folder, {STUDY: hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()})

@@ -12,11 +12,11 @@ from typing import Any
 from penchant.digests import listed_digest, write_sums
 from penchant.engine.memory import peak_memory_bytes
 from penchant.files import remove
-from penchant.studies.core.job import STAGE, Order
+from penchant.studies.core.job import STAGE, StageJob
 from penchant.studies.core.kinds import RUN, resolve, stage_makers
 
 
-def work(order: Order) -> str:
+def work(job: StageJob) -> str:
     """Do the stage's work; its folder is whole afterwards.
 
     Returns:
@@ -25,21 +25,21 @@ def work(order: Order) -> str:
     Raises:
         InputError, RunError: whatever stopped it.
     """
-    if order.kind not in stage_makers():
-        status: str = resolve(RUN)(order)
+    if job.kind not in stage_makers():
+        status: str = resolve(RUN)(job)
         return status
-    make: Callable[[Order, Path], dict[str, Any]] = resolve(stage_makers()[order.kind])
+    make: Callable[[StageJob, Path], dict[str, Any]] = resolve(stage_makers()[job.kind])
     started = time.monotonic()
-    building = order.folder.with_name(f".{order.folder.name}.{os.getpid()}.new")
+    building = job.folder.with_name(f".{job.folder.name}.{os.getpid()}.new")
     remove(building)
     building.mkdir(parents=True)
     try:
-        facts = make(order, building)
+        facts = make(job, building)
         facts |= {"seconds": time.monotonic() - started, "peak_memory_bytes": peak_memory_bytes()}
         (building / STAGE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         write_sums(building, stage_sums(building))
-        remove(order.folder)  # half a stage cannot be; another one's leftover could
-        os.replace(building, order.folder)
+        remove(job.folder)  # half a stage cannot be; another one's leftover could
+        os.replace(building, job.folder)
     finally:
         remove(building)
     return "done"

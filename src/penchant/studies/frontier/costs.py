@@ -8,7 +8,7 @@ from typing import Any
 
 from penchant.studies.core.records import read_object
 from penchant.studies.core.results import MeasuredRun
-from penchant.studies.core.stage import Task
+from penchant.studies.core.stage import Stage
 from penchant.studies.frontier.grid import Grid
 
 
@@ -17,8 +17,8 @@ def cost_of(ended: Sequence[MeasuredRun], grid: Grid, study: Path) -> dict[str, 
     has to be there before, as means over seeds."""
     if not ended:
         return None
-    before = [read_object(study / task.place / "stage.json") for task in _before(ended, "comparisons", grid)]
-    models = [read_object(study / task.place / "result.json") for task in _before(ended, "reward_model", grid)]
+    before = [read_object(study / stage.path / "stage.json") for stage in _before(ended, "comparisons", grid)]
+    models = [read_object(study / stage.path / "result.json") for stage in _before(ended, "reward_model", grid)]
     return {
         "seconds": _mean_of(run.result.get("seconds") for run in ended),
         "training_seconds": _mean_of(run.result.get("training_seconds") for run in ended),
@@ -33,12 +33,12 @@ def cost_of(ended: Sequence[MeasuredRun], grid: Grid, study: Path) -> dict[str, 
     }
 
 
-def _before(runs: Sequence[MeasuredRun], role: str, grid: Grid) -> list[Task]:
+def _before(runs: Sequence[MeasuredRun], role: str, grid: Grid) -> list[Stage]:
     """The stages that runs need, those behind a reward model too, each once."""
-    found: dict[str, Task] = {}
+    found: dict[str, Stage] = {}
     for run in runs:
-        model = run.task.needs.get("reward_model")
-        for needs in (run.task.needs, model.needs if model else {}):
+        model = run.stage.needs.get("reward_model")
+        for needs in (run.stage.needs, model.needs if model else {}):
             if role in needs:
                 found[needs[role].address] = needs[role]
     return list(found.values())

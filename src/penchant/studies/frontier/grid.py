@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penchant.studies.core.methods import Runs, Setting, runs_of, settings_of
-from penchant.studies.core.stage import Stages, Task
+from penchant.studies.core.stage import Stage, StageFactory
 from penchant.studies.frontier.search import searched
 from penchant.studies.frontier.settings import FrontierConfig
 
@@ -27,36 +27,36 @@ class Grid:
         open: whether results may add runs to these.
     """
 
-    prompts: Task
-    reference: Task
+    prompts: Stage
+    reference: Stage
     learned: Runs
-    sft: Task | None
-    held: Task | None
-    judged: Mapping[int, Task]
+    sft: Stage | None
+    held: Stage | None
+    judged: Mapping[int, Stage]
     open: bool = False
 
     @property
-    def comparisons(self) -> Mapping[int, Task]:
+    def comparisons(self) -> Mapping[int, Stage]:
         return self.learned.comparisons
 
     @property
-    def reward_models(self) -> Mapping[int, Task]:
+    def reward_models(self) -> Mapping[int, Stage]:
         return self.learned.reward_models
 
     @property
-    def runs(self) -> tuple[Task, ...]:
+    def runs(self) -> tuple[Stage, ...]:
         return self.learned.runs
 
     @property
-    def needed(self) -> tuple[Task, ...]:
+    def needed(self) -> tuple[Stage, ...]:
         """Stages without any of which there is nothing to say."""
         return (self.reference,)
 
-    def tasks(self) -> list[Task]:
+    def stages(self) -> list[Stage]:
         """Every stage once, each after what it needs."""
         first = [self.prompts, *([self.sft] if self.sft else []), self.reference]
         held = [self.held] if self.held else []
-        return [*first, *self.learned.tasks(), *held, *self.judged.values()]
+        return [*first, *self.learned.stages(), *held, *self.judged.values()]
 
 
 def grid(config: FrontierConfig, results: Results | None = None) -> Grid:
@@ -68,33 +68,39 @@ def grid(config: FrontierConfig, results: Results | None = None) -> Grid:
     Args:
         results: what earlier stages measured; None before any.
     """
-    stages = Stages.sampled(config)
+    factory = StageFactory.sampled(config)
     samples = {"samples": config.evaluation.reference_samples, "seed": config.evaluation.seed + 1}
-    reference = stages.task("reference", "reference", {**stages.draws, **samples}, stages.drawn)
+    reference = factory.stage("reference", "reference", {**factory.draws, **samples}, factory.drawn)
 
     def build(settings: Mapping[str, list[Setting]]) -> Runs:
         return runs_of(
-            config, stages, stages.comparisons, settings, steps=config.search.steps if config.search else None
+            config, factory, factory.comparisons, settings, steps=config.search.steps if config.search else None
         )
 
     if config.search is None:
         learned, added = build(settings_of(config)), False
     else:
         learned, added = searched(config, reference, build, results)
-    held, judged = _judged(config, stages, learned)
-    return Grid(stages.prompts, reference, learned, stages.start.get("start"), held, judged, added)
+    held, judged = _judged(config, factory, learned)
+    return Grid(factory.prompts, reference, learned, factory.start.get("start"), held, judged, added)
 
 
-def _judged(config: FrontierConfig, stages: Stages, learned: Runs) -> tuple[Task | None, dict[int, Task]]:
+def _judged(config: FrontierConfig, factory: StageFactory, learned: Runs) -> tuple[Stage | None, dict[int, Stage]]:
     """The comparisons of unseen prompts, and what each reward model makes of them."""
     if not learned.reward_models:
         return None, {}
-    draws = {**stages.draws, **stages.sizes, "groups": 1, "seed": config.evaluation.seed + HELD_OUT_SEED, "of": "eval"}
-    held = stages.task("comparisons", "unseen-comparisons", draws, stages.drawn)
-    how = {**stages.model, "template": config.template}
+    draws = {
+        **factory.draws,
+        **factory.sizes,
+        "groups": 1,
+        "seed": config.evaluation.seed + HELD_OUT_SEED,
+        "of": "eval",
+    }
+    held = factory.stage("comparisons", "unseen-comparisons", draws, factory.drawn)
+    how = {**factory.model, "template": config.template}
     judged = {
-        seed: stages.task(
-            "judged", f"{model.label}-judged", how, {"run": model, "held": held, **stages.start}, seed=seed
+        seed: factory.stage(
+            "judged", f"{model.label}-judged", how, {"run": model, "held": held, **factory.start}, seed=seed
         )
         for seed, model in learned.reward_models.items()
     }

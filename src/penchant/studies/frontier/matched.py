@@ -42,7 +42,7 @@ class Contender:
     @classmethod
     def of_runs(cls, name: str, runs: Sequence[MeasuredRun], seeds: Sequence[int], scale: Scale) -> Contender:
         """Return a method by its runs that came to their end."""
-        evaluations = tuple(_evaluations([run for run in runs if run.task.seed == seed]) for seed in seeds)
+        evaluations = tuple(_evaluations([run for run in runs if run.stage.seed == seed]) for seed in seeds)
         return cls(name, evaluations, _draws(evaluations, scale))
 
     @classmethod
@@ -73,20 +73,20 @@ class Contender:
             for one in matched_shares(scale, whole)
         ]
 
-    def over(self, places: Sequence[int], scale: Scale) -> Estimate | None:
-        """Return its mean efficiency over some of the matched KLs, by their places; None where it lacks one."""
-        if not places or not compared_at(self.draws)[list(places)].all():
+    def over(self, columns: Sequence[int], scale: Scale) -> Estimate | None:
+        """Return its mean efficiency over some of the matched KLs, by their columns; None where it lacks one."""
+        if not columns or not compared_at(self.draws)[list(columns)].all():
             return None
-        return scale.estimate(self.draws[:, list(places)].mean(axis=1), self.points)
+        return scale.estimate(self.draws[:, list(columns)].mean(axis=1), self.points)
 
-    def by_seed(self, places: Sequence[int]) -> list[float | None]:
+    def by_seed(self, columns: Sequence[int]) -> list[float | None]:
         """Return the same for each seed by itself, from all prompts."""
-        shares = self.draws[:, list(places), 0].mean(axis=1) if places else np.full(len(self.draws), np.nan)
+        shares = self.draws[:, list(columns), 0].mean(axis=1) if columns else np.full(len(self.draws), np.nan)
         return [float(share) if np.isfinite(share) else None for share in shares]
 
 
-def common_places(contenders: Sequence[Contender]) -> list[int]:
-    """Return the places of the matched KLs at which all of these have a number, leaving out those that have none."""
+def common_columns(contenders: Sequence[Contender]) -> list[int]:
+    """Return the columns of the matched KLs at which all of these have a number, leaving out those that have none."""
     at = [compared_at(one.draws) for one in contenders]
     known = [one for one in at if one.any()]
     return np.flatnonzero(np.all(known, axis=0)).tolist() if known else []
@@ -102,14 +102,14 @@ def differences(contenders: Sequence[Contender], scale: Scale) -> list[dict[str,
     return found
 
 
-def winner(contenders: Sequence[Contender], places: Sequence[int], scale: Scale) -> dict[str, Any]:
+def winner(contenders: Sequence[Contender], columns: Sequence[int], scale: Scale) -> dict[str, Any]:
     """Return the method that is above each of the others, or why none can be named.
 
     Named is only who leads over the KLs that all share, from three or more seeds, by a paired interval over prompts and
     seeds that excludes 0 against each of the others.
     """
     ranked = sorted(
-        ((share.value, one) for one in contenders if (share := one.over(places, scale)) is not None),
+        ((share.value, one) for one in contenders if (share := one.over(columns, scale)) is not None),
         key=lambda pair: -pair[0],
     )
     if len(ranked) < 2:
@@ -121,7 +121,7 @@ def winner(contenders: Sequence[Contender], places: Sequence[int], scale: Scale)
     (_, leader), *rest = ranked
     close, unsure = [], ""
     for _, other in rest:
-        draws = (leader.draws - other.draws)[:, list(places)].mean(axis=1)
+        draws = (leader.draws - other.draws)[:, list(columns)].mean(axis=1)
         gap = scale.estimate(draws, leader.points + other.points)
         if gap.low is None or gap.low <= 0:
             close.append(other.name)
@@ -135,16 +135,16 @@ def winner(contenders: Sequence[Contender], places: Sequence[int], scale: Scale)
             "close": close,
             "reason": "the interval of a difference includes 0",
         }
-    left_out = [one.name for one in contenders if one.over(places, scale) is None]
+    left_out = [one.name for one in contenders if one.over(columns, scale) is None]
     return {"name": leader.name, "leader": leader.name, "close": [], "left_out": left_out, "reason": ""}
 
 
 def setting_alone(
-    runs: Sequence[MeasuredRun], seeds: Sequence[int], places: Sequence[int], scale: Scale
+    runs: Sequence[MeasuredRun], seeds: Sequence[int], columns: Sequence[int], scale: Scale
 ) -> float | None:
     """Return what the runs of one setting reach by themselves; None where they bracket not all of these KLs."""
     alone = Contender.of_runs("", runs, seeds, scale.without_resamples())
-    shares = alone.by_seed(places)
+    shares = alone.by_seed(columns)
     return (
         statistics.fmean(known)
         if len(known := [share for share in shares if share is not None]) == len(seeds)

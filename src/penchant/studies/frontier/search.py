@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from penchant.studies.core.methods import Runs, Setting, settings_of
 from penchant.studies.core.results import ReferenceSamples, Results
-from penchant.studies.core.stage import Task
+from penchant.studies.core.stage import Stage
 from penchant.studies.frontier.settings import FrontierConfig
 
 STEEPEST = 4.0  # change of a learning rate from one run to the next, at most
@@ -50,7 +50,7 @@ class Path:
 
 def searched(
     config: FrontierConfig,
-    reference: Task,
+    reference: Stage,
     build: Callable[[Mapping[str, list[Setting]]], Runs],
     results: Results | None,
 ) -> tuple[Runs, bool]:
@@ -69,7 +69,7 @@ def searched(
     known: dict[str, tuple[float, ...]] = {}
     for number in range(given, search.most):
         runs = build(chosen)
-        if results is None or not all(results.ended(task) for task in (reference, *runs.runs)):
+        if results is None or not all(results.ended(stage) for stage in (reference, *runs.runs)):
             return runs, True
         if reference.address not in results.done:  # it failed, and no KL can be called trusted
             return runs, False
@@ -93,7 +93,7 @@ def _paths(
 ) -> dict[str, list[Path]]:
     """The KLs of every chosen setting, by method; what is read is kept in `known`, by address."""
 
-    def kls(run: Task) -> tuple[float, ...]:
+    def kls(run: Stage) -> tuple[float, ...]:
         if run.address not in known:
             points = results.run(run, samples.prompts).points
             known[run.address] = tuple(float(point.kl_nats.mean()) for point in points)

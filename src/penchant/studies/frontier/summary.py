@@ -26,10 +26,10 @@ from penchant.studies.core.results import (
     seconds_of,
 )
 from penchant.studies.core.settings import SWEPT, TRAINED
-from penchant.studies.core.stage import Task
+from penchant.studies.core.stage import Stage
 from penchant.studies.frontier.costs import cost_of
 from penchant.studies.frontier.grid import Grid
-from penchant.studies.frontier.matched import Contender, common_places, differences, setting_alone, winner
+from penchant.studies.frontier.matched import Contender, common_columns, differences, setting_alone, winner
 from penchant.studies.frontier.settings import FrontierConfig
 from penchant.studies.frontier.texts import texts_beside
 
@@ -56,18 +56,19 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
     Raises:
         InputError: the reference's samples are damaged, or their rewards are all equal.
     """
-    reference = ReferenceSamples.read(study / grid.reference.place)
+    reference = ReferenceSamples.read(study / grid.reference.path)
     scale = Scale.of(reference.rewards, config.matched_nats, resamples=RESAMPLES)
-    runs = [read_run(task, study, reference.prompts, reasons.get(task.address, "")) for task in grid.runs]
+    runs = [read_run(stage, study, reference.prompts, reasons.get(stage.address, "")) for stage in grid.runs]
     ended = [run for run in runs if run.complete]
     curves = {method: curve for method in TRAINED if (curve := _curve(ended, method)) is not None}
     contenders = [
-        Contender.of_runs(name, [run for run in ended if run.task.kind == name], config.seeds, scale) for name in curves
+        Contender.of_runs(name, [run for run in ended if run.stage.kind == name], config.seeds, scale)
+        for name in curves
     ]
-    common = common_places(contenders)
+    common = common_columns(contenders)
     methods = [
-        _method(one, curves[one.name], [run for run in runs if run.task.kind == one.name], config.seeds, common, scale)
-        | {"cost": cost_of([run for run in ended if run.task.kind == one.name], grid, study)}
+        _method(one, curves[one.name], [run for run in runs if run.stage.kind == one.name], config.seeds, common, scale)
+        | {"cost": cost_of([run for run in ended if run.stage.kind == one.name], grid, study)}
         for one in contenders
     ]
     if config.best_of_n is not None:
@@ -80,7 +81,7 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
         "version": VERSION,
         "config": config.recorded(),
         "prompts": {
-            "train": read_object(study / grid.prompts.place / "stage.json").get("train"),
+            "train": read_object(study / grid.prompts.path / "stage.json").get("train"),
             "eval": len(reference.prompts),
         },
         "seeds": list(config.seeds),
@@ -96,11 +97,11 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
         "differences": differences(contenders, scale),
         "winner": winner(contenders, common, scale),
         "search": {"open": grid.open},
-        "reward_models": [_reward_model(seed, task, study) for seed, task in grid.judged.items()],
+        "reward_models": [_reward_model(seed, stage, study) for seed, stage in grid.judged.items()],
         "runs": [_run(run) for run in runs],
         "failures": _failures(grid, runs, reasons),
         "samples": texts_beside(config, ended, reference),
-        "cost": {"seconds": sum(seconds_of(task, study) for task in grid.tasks())},
+        "cost": {"seconds": sum(seconds_of(stage, study) for stage in grid.stages())},
         "provenance": provenance_of(grid.runs, study),
     }
 
@@ -110,10 +111,10 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
 
 def _curve(runs: Sequence[MeasuredRun], method: str) -> Curve | None:
     """The evaluations of a method's runs; of one setting, those that every seed has are averaged over the seeds."""
-    own = [run for run in runs if run.task.kind == method and run.points]
+    own = [run for run in runs if run.stage.kind == method and run.points]
     rows: list[tuple[Numbers, Numbers, dict[str, Any]]] = []
-    for value, rate in dict.fromkeys((run.task.value, run.task.rate) for run in own):
-        for points in aligned([run for run in own if (run.task.value, run.task.rate) == (value, rate)]):
+    for value, rate in dict.fromkeys((run.stage.value, run.stage.rate) for run in own):
+        for points in aligned([run for run in own if (run.stage.value, run.stage.rate) == (value, rate)]):
             facts = {"value": value, "rate": rate, "step": points[0].step, "seeds": len(points)}
             rows.append((_mean(points, "kl_nats"), _mean(points, "reward"), facts))
     if not rows:
@@ -148,10 +149,10 @@ def _method(
         for kl, reward, facts in zip(curve.kl_nats, curve.reward, curve.facts, strict=True)
     ]
     ended = [run for run in runs if run.complete]
-    settings = dict.fromkeys((run.task.value, run.task.rate) for run in ended)
+    settings = dict.fromkeys((run.stage.value, run.stage.rate) for run in ended)
     alone = {
         setting: setting_alone(
-            [run for run in ended if (run.task.value, run.task.rate) == setting], seeds, common, scale
+            [run for run in ended if (run.stage.value, run.stage.rate) == setting], seeds, common, scale
         )
         for setting in settings
     }
@@ -182,11 +183,11 @@ def _method(
 
 def _run(run: MeasuredRun) -> dict[str, Any]:
     return {
-        "method": run.task.kind,
-        "value": run.task.value,
-        "rate": run.task.rate,
-        "seed": run.task.seed,
-        "folder": run.task.place,
+        "method": run.stage.kind,
+        "value": run.stage.value,
+        "rate": run.stage.rate,
+        "seed": run.stage.seed,
+        "folder": run.stage.path,
         "status": run.status,
         "reason": run.reason,
         "seconds": run.result.get("seconds"),
@@ -205,17 +206,19 @@ def _run(run: MeasuredRun) -> dict[str, Any]:
     }
 
 
-def _reward_model(seed: int, judged: Task, study: Path) -> dict[str, Any]:
+def _reward_model(seed: int, judged: Stage, study: Path) -> dict[str, Any]:
     """Its accuracy on comparisons of unseen prompts."""
-    facts = read_object(study / judged.place / "stage.json")
+    facts = read_object(study / judged.path / "stage.json")
     right = facts.get("right")
     return {"seed": seed, "accuracy": cluster_mean(right, facts["prompt"]).as_dict() if right else None}
 
 
 def _failures(grid: Grid, runs: Sequence[MeasuredRun], reasons: Mapping[str, str]) -> list[dict[str, str]]:
-    known = [{"stage": task.label, "reason": reasons[task.address]} for task in grid.tasks() if task.address in reasons]
+    known = [
+        {"stage": stage.label, "reason": reasons[stage.address]} for stage in grid.stages() if stage.address in reasons
+    ]
     why = "it did not run to its end yet, and no number here takes anything of it"
-    return known + [{"stage": run.task.label, "reason": f"{why} ({run.status})"} for run in runs if run.unfinished]
+    return known + [{"stage": run.stage.label, "reason": f"{why} ({run.status})"} for run in runs if run.unfinished]
 
 
 def _over_prompts(means: Numbers) -> dict[str, Any]:

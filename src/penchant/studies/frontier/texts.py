@@ -30,7 +30,7 @@ def texts_beside(config: FrontierConfig, runs: Sequence[MeasuredRun], reference:
         found = [
             (abs(float(point.kl_nats.mean()) - EQUAL_KL), run, point)
             for run in runs
-            if run.task.kind == method and run.task.seed == config.seeds[0]
+            if run.stage.kind == method and run.stage.seed == config.seeds[0]
             for point in run.points
         ]
         if found:
@@ -40,8 +40,8 @@ def texts_beside(config: FrontierConfig, runs: Sequence[MeasuredRun], reference:
                     "name": method,
                     "label": LABELS[method],
                     "setting": SWEPT.get(method),
-                    "value": run.task.value,
-                    "rate": run.task.rate,
+                    "value": run.stage.value,
+                    "rate": run.stage.rate,
                     "step": point.step,
                     "kl_nats": float(point.kl_nats.mean()),
                     "texts": [_text(point.texts[i], point.first_rewards[i]) for i in shown],

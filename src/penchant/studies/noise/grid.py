@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from penchant.studies.core.stage import Stages, Task, plain
+from penchant.studies.core.stage import Stage, StageFactory, plain
 from penchant.studies.noise.settings import NoiseConfig
 
 LEARNERS = ("dpo", "cdpo", "robust", "ipo", "reward_model")
@@ -21,70 +21,70 @@ class Cell:
 
     learner: str
     share: float
-    run: Task
-    judged: Task
+    run: Stage
+    judged: Stage
 
 
 @dataclass(frozen=True)
 class NoiseGrid:
     """All stages of a study of wrong labels."""
 
-    prompts: Task
-    held: Task
+    prompts: Stage
+    held: Stage
     cells: tuple[Cell, ...]
-    few: tuple[Task, ...]
-    before: tuple[Task, ...]
+    few: tuple[Stage, ...]
+    before: tuple[Stage, ...]
 
     @property
-    def needed(self) -> tuple[Task, ...]:
+    def needed(self) -> tuple[Stage, ...]:
         """Stages without any of which there is nothing to say."""
         return (self.held,)
 
-    def tasks(self) -> list[Task]:
+    def stages(self) -> list[Stage]:
         """Every stage once, each after what it needs."""
         runs = [cell.run for cell in self.cells] + list(self.few) + [cell.judged for cell in self.cells]
-        return list({task.address: task for task in (self.prompts, *self.before, self.held, *runs)}.values())
+        return list({stage.address: stage for stage in (self.prompts, *self.before, self.held, *runs)}.values())
 
 
 def noise_grid(config: NoiseConfig) -> NoiseGrid:
     """The stages that a configuration asks for."""
-    stages = Stages.sampled(config)
+    factory = StageFactory.sampled(config)
     held_seed = config.evaluation.seed + HELD_OUT_SEED
     groups = max(config.comparisons.groups, HELD_OUT_GROUPS)
-    settings = {**stages.draws, **stages.sizes, "groups": groups, "seed": held_seed, "of": "eval"}
-    held = stages.task("comparisons", "unseen-comparisons", settings, stages.drawn)
-    before, cells, few = list(stages.start.values()), [], []
+    settings = {**factory.draws, **factory.sizes, "groups": groups, "seed": held_seed, "of": "eval"}
+    held = factory.stage("comparisons", "unseen-comparisons", settings, factory.drawn)
+    before, cells, few = list(factory.start.values()), [], []
     for seed in config.seeds:
-        clean = stages.comparisons(seed)
+        clean = factory.comparisons(seed)
         before.append(clean)
         for share in dict.fromkeys(config.shares):
-            data = _mislabelled(config, stages, clean, share, seed) if share else clean
+            data = _mislabelled(config, factory, clean, share, seed) if share else clean
             before.append(data)
             for learner in LEARNERS:
                 if learner == "reward_model" and config.reward_model is None:
                     continue
-                run = _learner(config, stages, learner, share, seed, data)
-                needs = {"run": run, "held": held, **stages.start}
-                how = {**stages.model, "template": config.template}
-                judged = stages.task("judged", f"{run.label}-judged", how, needs, seed=seed)
+                run = _learner(config, factory, learner, share, seed, data)
+                needs = {"run": run, "held": held, **factory.start}
+                how = {**factory.model, "template": config.template}
+                judged = factory.stage("judged", f"{run.label}-judged", how, needs, seed=seed)
                 cells.append(Cell(learner, share, run, judged))
         if config.few is not None:
-            few.append(_few(config, stages, seed, clean))
-    return NoiseGrid(stages.prompts, held, tuple(cells), tuple(few), tuple(before))
+            few.append(_few(config, factory, seed, clean))
+    return NoiseGrid(factory.prompts, held, tuple(cells), tuple(few), tuple(before))
 
 
-def _mislabelled(config: NoiseConfig, stages: Stages, clean: Task, share: float, seed: int) -> Task:
+def _mislabelled(config: NoiseConfig, factory: StageFactory, clean: Stage, share: float, seed: int) -> Stage:
     settings = {"share": share, "labels": config.labels, "seed": seed}
     label = f"{config.labels}-{share:g}-seed-{seed}"
-    return stages.task("mislabelled", label, settings, {"comparisons": clean}, seed=seed)
+    return factory.stage("mislabelled", label, settings, {"comparisons": clean}, seed=seed)
 
 
-def _learner(config: NoiseConfig, stages: Stages, learner: str, share: float, seed: int, data: Task) -> Task:
+def _learner(config: NoiseConfig, factory: StageFactory, learner: str, share: float, seed: int, data: Stage) -> Stage:
     """The run; at a share of 0 those that are DPO then are the very same run."""
     if learner == "reward_model":
         assert config.reward_model is not None
         label = f"reward-model-{config.labels}-{share:g}-seed-{seed}"
-        return stages.reward_model(config.reward_model, seed, data, label)
+        return factory.reward_model(config.reward_model, seed, data, label)
     turned = share / 2 if config.labels == "random" else share  # a coin leaves half of the labels right
     own = "dpo" if share == 0 and learner != "ipo" else learner
     loss = {
@@ -93,24 +93,24 @@ def _learner(config: NoiseConfig, stages: Stages, learner: str, share: float, se
         "robust": {"name": "robust", "beta": config.beta, "label_smoothing": turned},
         "ipo": {"name": "ipo", "tau": config.tau},
     }[own]
-    settings = _settings(config, stages, loss, seed)
+    settings = _settings(config, factory, loss, seed)
     label = f"{own}-{config.labels}-{share:g}-seed-{seed}"
-    return stages.task("dpo", label, settings, {**stages.drawn, "comparisons": data}, share, seed)
+    return factory.stage("dpo", label, settings, {**factory.drawn, "comparisons": data}, share, seed)
 
 
-def _few(config: NoiseConfig, stages: Stages, seed: int, clean: Task) -> Task:
+def _few(config: NoiseConfig, factory: StageFactory, seed: int, clean: Stage) -> Stage:
     assert config.few is not None
     own = plain(config.few)
     settings = {
-        **_settings(config, stages, {"name": "sigmoid", "beta": config.beta}, seed),
+        **_settings(config, factory, {"name": "sigmoid", "beta": config.beta}, seed),
         "prompts": own["prompts"],
         "epochs": own["epochs"],
-        "evaluation": {**stages.measured, "times": own["times"]},
+        "evaluation": {**factory.measured, "times": own["times"]},
     }
-    needs = {**stages.drawn, "comparisons": clean}
-    return stages.task("dpo", f"few-{own['prompts']}-seed-{seed}", settings, needs, None, seed)
+    needs = {**factory.drawn, "comparisons": clean}
+    return factory.stage("dpo", f"few-{own['prompts']}-seed-{seed}", settings, needs, None, seed)
 
 
-def _settings(config: NoiseConfig, stages: Stages, loss: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    own = {"loss": dict(loss), "learning_rate": config.learning_rate, "evaluation": stages.measured, "seed": seed}
-    return {**stages.draws, **stages.learning, **stages.offline, **own}
+def _settings(config: NoiseConfig, factory: StageFactory, loss: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    own = {"loss": dict(loss), "learning_rate": config.learning_rate, "evaluation": factory.measured, "seed": seed}
+    return {**factory.draws, **factory.learning, **factory.offline, **own}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from penchant.metrics.intervals import cluster_mean, paired_difference
 from penchant.studies.core.records import read_lines, read_object
 from penchant.studies.core.results import MeasuredRun, aligned, provenance_of, read_run, seconds_of
-from penchant.studies.core.stage import Task
+from penchant.studies.core.stage import Stage
 from penchant.studies.noise.grid import LEARNERS, Cell, NoiseGrid
 from penchant.studies.noise.settings import NoiseConfig
 
@@ -32,23 +32,23 @@ def summarize_noise(config: NoiseConfig, grid: NoiseGrid, study: Path, reasons: 
         study: the study's folder. reasons: why stages failed, by address.
     """
     methods = [_method(learner, grid, study) for learner in LEARNERS]
-    tasks = grid.tasks()
+    stages = grid.stages()
     return {
         "study": config.method,
         "config": config.recorded(),
         "prompts": {
-            "train": read_object(study / grid.prompts.place / "stage.json").get("train"),
-            "eval": read_object(study / grid.held.place / "stage.json").get("prompts"),
+            "train": read_object(study / grid.prompts.path / "stage.json").get("train"),
+            "eval": read_object(study / grid.held.path / "stage.json").get("prompts"),
         },
-        "comparisons": read_object(study / grid.before[-1].place / "stage.json").get("comparisons"),
+        "comparisons": read_object(study / grid.before[-1].path / "stage.json").get("comparisons"),
         "seeds": list(config.seeds),
         "reference": _reference(grid, study),
         "methods": [method for method in methods if method["points"]],
         "few": _few(config, grid, study),
         "failures": [
-            {"stage": task.label, "reason": reasons[task.address]} for task in tasks if task.address in reasons
+            {"stage": stage.label, "reason": reasons[stage.address]} for stage in stages if stage.address in reasons
         ],
-        "cost": {"seconds": sum(seconds_of(task, study) for task in tasks)},
+        "cost": {"seconds": sum(seconds_of(stage, study) for stage in stages)},
         "provenance": provenance_of((cell.run for cell in grid.cells), study),
     }
 
@@ -79,9 +79,9 @@ def _point(cells: Sequence[Cell], study: Path) -> dict[str, Any] | None:
     point: dict[str, Any] = {"seeds": len(judged), "accuracy": cluster_mean(right, prompts, share=True).as_dict()}
     for name in ("reward", "kl_nats"):
         values = [float(value) for end in ends for value in getattr(end, name)]
-        places = [place for end in ends for place in range(len(end.reward))]
+        inputs = [place for end in ends for place in range(len(end.reward))]
         share = False if name == "kl_nats" else None
-        point[name] = cluster_mean(values, places, share=share).as_dict() if values else None
+        point[name] = cluster_mean(values, inputs, share=share).as_dict() if values else None
     return point
 
 
@@ -101,17 +101,17 @@ def _above(cells: Sequence[Cell], others: Sequence[Cell], study: Path) -> dict[s
 
 
 def _judged(cell: Cell, study: Path) -> dict[str, Any]:
-    return read_object(study / cell.judged.place / "stage.json")
+    return read_object(study / cell.judged.path / "stage.json")
 
 
-def _read(task: Task, study: Path) -> MeasuredRun:
-    return read_run(task, study, None, "")
+def _read(stage: Stage, study: Path) -> MeasuredRun:
+    return read_run(stage, study, None, "")
 
 
 def _reference(grid: NoiseGrid, study: Path) -> dict[str, Any] | None:
     """The reference's reward, as the first run that was evaluated says."""
     for cell in grid.cells:
-        for row in read_lines(study / cell.run.place / "metrics.jsonl"):
+        for row in read_lines(study / cell.run.path / "metrics.jsonl"):
             estimate = ((row.get("samples") or {}).get("reference") or {}).get("reward")
             if estimate:
                 return dict(estimate)
@@ -120,13 +120,13 @@ def _reference(grid: NoiseGrid, study: Path) -> dict[str, Any] | None:
 
 def _few(config: NoiseConfig, grid: NoiseGrid, study: Path) -> dict[str, Any] | None:
     """True reward and KL along a run that sees few comparisons many times, with its accuracy on just those."""
-    runs = [run for task in grid.few if (run := _read(task, study)).points]
+    runs = [run for stage in grid.few if (run := _read(stage, study)).points]
     if config.few is None or not runs:
         return None
     points, rewards = [], []
     for ends in aligned(runs):
         rewards.append(np.mean([end.reward for end in ends], axis=0))
-        places = [number for end in ends for number in range(len(end.reward))]
+        inputs = [number for end in ends for number in range(len(end.reward))]
         step = ends[0].step
         seen = [
             row["accuracy"]
@@ -138,8 +138,8 @@ def _few(config: NoiseConfig, grid: NoiseGrid, study: Path) -> dict[str, Any] | 
             {
                 "step": step,
                 "epoch": config.few.epochs * step / max(1, int(runs[0].result.get("steps") or step)),
-                "reward": cluster_mean([float(v) for end in ends for v in end.reward], places).as_dict(),
-                "kl_nats": cluster_mean([float(v) for end in ends for v in end.kl_nats], places, share=False).as_dict(),
+                "reward": cluster_mean([float(v) for end in ends for v in end.reward], inputs).as_dict(),
+                "kl_nats": cluster_mean([float(v) for end in ends for v in end.kl_nats], inputs, share=False).as_dict(),
                 "seen_accuracy": sum(seen) / len(seen) if seen else None,
             }
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from penchant.studies.core.methods import Runs, runs_of
-from penchant.studies.core.stage import Stages, Task, openings
+from penchant.studies.core.stage import Stage, StageFactory, openings
 from penchant.studies.transfer.settings import TransferConfig
 
 DRAWS_SEED = 3  # beyond the evaluation's: the draws on the domains
@@ -23,41 +23,41 @@ class TransferGrid:
         learned: the runs. sft: the stage before, if any.
     """
 
-    prompts: Mapping[str, Task]
-    reference: Mapping[str, Task]
-    measured: tuple[tuple[Task, Mapping[str, Task]], ...]
+    prompts: Mapping[str, Stage]
+    reference: Mapping[str, Stage]
+    measured: tuple[tuple[Stage, Mapping[str, Stage]], ...]
     learned: Runs
-    sft: Task | None
+    sft: Stage | None
 
     @property
-    def needed(self) -> tuple[Task, ...]:
+    def needed(self) -> tuple[Stage, ...]:
         """Stages without any of which there is nothing to say."""
         return (next(iter(self.reference.values())),)
 
-    def tasks(self) -> list[Task]:
+    def stages(self) -> list[Stage]:
         """Every stage once, each after what it needs."""
         first = [*self.prompts.values(), *([self.sft] if self.sft else []), *self.reference.values()]
-        return [*first, *self.learned.tasks(), *(task for _, cells in self.measured for task in cells.values())]
+        return [*first, *self.learned.stages(), *(stage for _, cells in self.measured for stage in cells.values())]
 
 
 def transfer_grid(config: TransferConfig) -> TransferGrid:
     """The stages that a configuration asks for."""
-    stages = Stages.sampled(config)
-    prompts = {config.own: stages.prompts} | {
+    factory = StageFactory.sampled(config)
+    prompts = {config.own: factory.prompts} | {
         name: openings(f"prompts-{number}", config, source)
         for number, (name, source) in enumerate(config.domains.items(), start=1)
     }
     shared = {
-        **stages.draws,
+        **factory.draws,
         "seed": config.evaluation.seed + DRAWS_SEED,
         "temperatures": list(dict.fromkeys(config.temperatures)),
     }
 
-    def cells(label: str, samples: int, run: Task | None) -> dict[str, Task]:
-        needs = stages.start | ({"run": run} if run else {})
+    def cells(label: str, samples: int, run: Stage | None) -> dict[str, Stage]:
+        needs = factory.start | ({"run": run} if run else {})
         seed = run.seed if run else None
         return {
-            name: stages.task(
+            name: factory.stage(
                 "transfer",
                 f"{label}-on-{number}",  # the name may be anything
                 {**shared, "samples": samples},
@@ -67,12 +67,12 @@ def transfer_grid(config: TransferConfig) -> TransferGrid:
             for number, (name, domain) in enumerate(prompts.items())
         }
 
-    learned = runs_of(config, stages, stages.comparisons)
+    learned = runs_of(config, factory, factory.comparisons)
     measured = tuple((run, cells(run.label, config.evaluation.samples, run)) for run in learned.runs)
     return TransferGrid(
         prompts,
         cells("reference", config.evaluation.reference_samples, None),
         measured,
         learned,
-        stages.start.get("start"),
+        factory.start.get("start"),
     )

@@ -17,7 +17,7 @@ from penchant.studies.core.methods import BEST_OF_N, LABELS
 from penchant.studies.core.records import read_lines, read_object
 from penchant.studies.core.results import Numbers, provenance_of, seconds_of
 from penchant.studies.core.settings import SWEPT
-from penchant.studies.core.stage import Task
+from penchant.studies.core.stage import Stage
 from penchant.studies.transfer.grid import TransferGrid
 from penchant.studies.transfer.settings import TransferConfig
 
@@ -57,17 +57,17 @@ def summarize_transfer(
     """
     reference = {
         (domain, temperature): samples
-        for domain, task in grid.reference.items()
-        for temperature, samples in _read(study / task.place).items()
+        for domain, stage in grid.reference.items()
+        for temperature, samples in _read(study / stage.path).items()
     }
     temperatures = sorted({temperature for _, temperature in reference})
     home = min(temperatures, key=lambda one: abs(one - 1))
-    tasks = grid.tasks()
+    stages = grid.stages()
     return {
         "study": config.method,
         "config": config.recorded(),
-        "domains": [_domain(name, task, config, grid, study) for name, task in grid.prompts.items()],
-        "prompts": {"train": read_object(study / grid.prompts[config.own].place / "stage.json").get("train")},
+        "domains": [_domain(name, stage, config, grid, study) for name, stage in grid.prompts.items()],
+        "prompts": {"train": read_object(study / grid.prompts[config.own].path / "stage.json").get("train")},
         "temperatures": temperatures,
         "home": home,
         "seeds": list(config.seeds),
@@ -77,16 +77,16 @@ def summarize_transfer(
         ],
         "methods": [_method(one, reference, config.own, home) for one in _contenders(config, grid, study, reference)],
         "failures": [
-            {"stage": task.label, "reason": reasons[task.address]} for task in tasks if task.address in reasons
+            {"stage": stage.label, "reason": reasons[stage.address]} for stage in stages if stage.address in reasons
         ],
-        "cost": {"seconds": sum(seconds_of(task, study) for task in tasks)},
+        "cost": {"seconds": sum(seconds_of(stage, study) for stage in stages)},
         "provenance": provenance_of(grid.learned.runs, study),
     }
 
 
-def _domain(name: str, task: Task, config: TransferConfig, grid: TransferGrid, study: Path) -> dict[str, Any]:
-    facts = read_object(study / task.place / "stage.json")
-    measured = read_object(study / grid.reference[name].place / "stage.json")
+def _domain(name: str, stage: Stage, config: TransferConfig, grid: TransferGrid, study: Path) -> dict[str, Any]:
+    facts = read_object(study / stage.path / "stage.json")
+    measured = read_object(study / grid.reference[name].path / "stage.json")
     return {
         "name": name,
         "own": name == config.own,
@@ -123,8 +123,8 @@ def _contenders(
         of_seeds = [
             {
                 (domain, temperature): samples
-                for domain, task in cells.items()
-                for temperature, samples in _read(study / task.place).items()
+                for domain, stage in cells.items()
+                for temperature, samples in _read(study / stage.path).items()
             }
             for run, cells in grid.measured
             if (run.kind, run.value, run.rate) == (name, value, rate)

@@ -15,7 +15,7 @@ from typing import Any
 
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.studies.core.address import data_content, model_content
-from penchant.studies.core.stage import Task, absolute, plain
+from penchant.studies.core.stage import Stage, absolute, plain
 from penchant.studies.weak_to_strong.names import (
     CEILING,
     RANDOM,
@@ -44,10 +44,10 @@ class Students:
         batched: of probes, by supervisor, and that of the ceiling. single: of other students, by (name, seed).
     """
 
-    batched: Mapping[str, Task] = field(default_factory=dict)
-    single: Mapping[tuple[str, int], Task] = field(default_factory=dict)
+    batched: Mapping[str, Stage] = field(default_factory=dict)
+    single: Mapping[tuple[str, int], Stage] = field(default_factory=dict)
 
-    def tasks(self) -> list[Task]:
+    def stages(self) -> list[Stage]:
         """Every stage once."""
         return [*self.batched.values(), *self.single.values()]
 
@@ -64,16 +64,16 @@ class TaskGrid:
     """
 
     name: str
-    rows: Task
-    tuned: Mapping[ModelConfig, Task]
-    activations: Mapping[Reader, Task]
-    wordings: Sequence[Task]
-    labels: Mapping[tuple[str, int], Task]
+    rows: Stage
+    tuned: Mapping[ModelConfig, Stage]
+    activations: Mapping[Reader, Stage]
+    wordings: Sequence[Stage]
+    labels: Mapping[tuple[str, int], Stage]
     students: tuple[Students, ...]
 
-    def tasks(self) -> list[Task]:
+    def stages(self) -> list[Stage]:
         """Every stage once, each after what it needs."""
-        students = [task for one in self.students for task in one.tasks()]
+        students = [task for one in self.students for task in one.stages()]
         return [
             self.rows,
             *self.tuned.values(),
@@ -101,13 +101,13 @@ class TaskGrids(tuple[TaskGrid, ...]):
     """The stages of all tasks."""
 
     @property
-    def needed(self) -> tuple[Task, ...]:
+    def needed(self) -> tuple[Stage, ...]:
         """Stages without any of which there is nothing to say."""
         return tuple(grid.rows for grid in self)
 
-    def tasks(self) -> list[Task]:
+    def stages(self) -> list[Stage]:
         """Every stage once, each after what it needs."""
-        return [task for grid in self for task in grid.tasks()]
+        return [task for grid in self for task in grid.stages()]
 
 
 def weak_grid(config: WeakToStrongConfig) -> TaskGrids:
@@ -144,7 +144,7 @@ class _Stages:
         self.probe = {"l2": config.l2, "steps": config.steps}
 
     def grid(self) -> TaskGrid:
-        labels: dict[tuple[str, int], Task] = {}
+        labels: dict[tuple[str, int], Stage] = {}
         for number, one in enumerate(self.config.weak):
             weak = weak_name(number)
             for seed in self.config.seeds:
@@ -164,22 +164,22 @@ class _Stages:
         kind: str,
         names: Sequence[str],
         settings: Mapping[str, Any],
-        places: Mapping[str, str],
-        needs: Mapping[str, Task],
+        inputs: Mapping[str, str],
+        needs: Mapping[str, Stage],
         **more: Any,
-    ) -> Task:
+    ) -> Stage:
         """Labelled by what it is of, never by its place in a list: who adds a student before the others would find
         none of theirs."""
-        return Task(kind, "-".join([self.name, *map(_slug, names)]), settings, places, needs, **more)
+        return Stage(kind, "-".join([self.name, *map(_slug, names)]), settings, inputs, needs, **more)
 
-    def _tuned(self, network: ModelConfig, device: str) -> Task:
+    def _tuned(self, network: ModelConfig, device: str) -> Stage:
         assert self.config.generative is not None
         model = {**plain(network), "name": model_content(network.name)}
         settings = {"model": model, "longest": self.config.longest, **plain(self.config.generative)}
-        places = {"model": absolute(network.name), "device": device}
-        return self._task("generative", ["generative", network.name], settings, places, {"rows": self.rows})
+        inputs = {"model": absolute(network.name), "device": device}
+        return self._task("generative", ["generative", network.name], settings, inputs, {"rows": self.rows})
 
-    def _activations(self, model: str, dtype: Dtype, tuned: bool, wording: int | None = None) -> Task:
+    def _activations(self, model: str, dtype: Dtype, tuned: bool, wording: int | None = None) -> Stage:
         layers = self.layers[model, dtype, tuned]
         settings: dict[str, Any] = {"model": model_content(model), "dtype": dtype, "longest": self.config.longest}
         names = ["activations", model]
@@ -188,15 +188,15 @@ class _Stages:
             names.append(settings["template"])
         extent = {"deepest": None if min(layers) < 0 else max(layers)}
         start = self._start(ModelConfig(name=model), tuned)
-        places, needs = {"model": absolute(model)}, {"rows": self.rows, **start}
-        return self._task("activations", names, settings, places, needs, extent=extent)
+        inputs, needs = {"model": absolute(model)}, {"rows": self.rows, **start}
+        return self._task("activations", names, settings, inputs, needs, extent=extent)
 
-    def _start(self, network: ModelConfig, tuned: bool) -> dict[str, Task]:
+    def _start(self, network: ModelConfig, tuned: bool) -> dict[str, Stage]:
         return {"start": self.tuned[network]} if tuned else {}
 
     def _classifier(
         self, one: ClassifierSpec, tuned: bool = False
-    ) -> tuple[dict[str, Any], dict[str, str], dict[str, Task]]:
+    ) -> tuple[dict[str, Any], dict[str, str], dict[str, Stage]]:
         """Settings, places and needs of a stage that fits this classifier: its model stands in the settings by its
         content, or in the activations' address."""
         settings = plain(one)
@@ -208,12 +208,12 @@ class _Stages:
             return settings, {"model": absolute(one.model)}, {"rows": self.rows, **self._start(network_of(one), tuned)}
         return settings, {}, {"rows": self.rows}
 
-    def _labels(self, kind: str, one: ClassifierSpec, seed: int, more: Mapping[str, Task]) -> Task:
-        settings, places, needs = self._classifier(one)
+    def _labels(self, kind: str, one: ClassifierSpec, seed: int, more: Mapping[str, Stage]) -> Stage:
+        settings, inputs, needs = self._classifier(one)
         own = {**self.shared, "seed": seed, "classifier": settings, **(self.probe if isinstance(one, Probe) else {})}
-        return self._task(kind, [kind, one.label, f"seed {seed}"], own, places, {**needs, **more}, seed=seed)
+        return self._task(kind, [kind, one.label, f"seed {seed}"], own, inputs, {**needs, **more}, seed=seed)
 
-    def _probes(self, one: Probe, tuned: bool, labels: Mapping[tuple[str, int], Task]) -> Students:
+    def _probes(self, one: Probe, tuned: bool, labels: Mapping[tuple[str, int], Stage]) -> Students:
         """All students of a probed model: the ceiling's stage, and one a supervisor."""
         config = self.config
         shared = {"rows": self.rows, "features": self.activations[read_by(one, tuned)]}
@@ -247,10 +247,10 @@ class _Stages:
             batched[name] = self._task("students", names, learned, {}, {**shared, **needs})
         return Students(batched=batched)
 
-    def _singles(self, one: ClassifierSpec, tuned: bool, labels: Mapping[tuple[str, int], Task]) -> Students:
+    def _singles(self, one: ClassifierSpec, tuned: bool, labels: Mapping[tuple[str, int], Stage]) -> Students:
         """Students that train one by one: of each supervisor and loss, the ceiling, and the controls."""
         config, made = self.config, {}
-        settings, places, needs = self._classifier(one, tuned)
+        settings, inputs, needs = self._classifier(one, tuned)
         naive, chain = plain(config.losses[0]), len(config.bootstrap)
 
         def add(name: str, how: str, truth: str | None, loss: dict[str, Any], weak: str = "", **more: Any) -> None:
@@ -259,7 +259,7 @@ class _Stages:
                 own |= {"longer": 1, "shown": None, "templates": list(config.templates), **more}
                 source = {"labels": labels[weak, seed]} if weak else {}
                 names = ["student", one.label, how, f"seed {seed}"]
-                made[name, seed] = self._task("student", names, own, places, {**needs, **source}, seed=seed)
+                made[name, seed] = self._task("student", names, own, inputs, {**needs, **source}, seed=seed)
 
         add(CEILING, "ceiling", "all", _CROSS_ENTROPY)
         if config.controls:

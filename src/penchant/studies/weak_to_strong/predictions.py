@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from penchant.metrics.resampling import cluster_codes
 from penchant.studies.core.records import read_object
-from penchant.studies.core.stage import Task
+from penchant.studies.core.stage import Stage
 from penchant.studies.weak_to_strong.grid import Students
 from penchant.studies.weak_to_strong.names import CEILING, WEAK
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
@@ -49,9 +49,9 @@ class Predictions:
     groups: Array | None = None
 
 
-def facts_of(task: Task, study: Path) -> dict[str, Any]:
+def facts_of(task: Stage, study: Path) -> dict[str, Any]:
     """A stage's own record; empty where it is not done."""
-    return read_object(study / task.place / "stage.json")
+    return read_object(study / task.path / "stage.json")
 
 
 def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) -> Predictions | None:
@@ -62,7 +62,7 @@ def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) 
     for name in dict.fromkeys(name for name, _ in students.single):
         tasks = [students.single[name, seed] for seed in config.seeds]
         if all(facts_of(task, study) for task in tasks):
-            whole[name] = [study / task.place for task in tasks]
+            whole[name] = [study / task.path for task in tasks]
     if CEILING not in whole:
         return None
     probabilities = {
@@ -87,17 +87,17 @@ def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) 
     )
 
 
-def groups_of(rows: Task, study: Path) -> Array | None:
+def groups_of(rows: Stage, study: Path) -> Array | None:
     """Return a number for each test row, the same for related rows, shape (rows,); None where no rows are related."""
-    content = json.loads((study / rows.place / "rows.json").read_text(encoding="utf-8", errors="surrogatepass"))
+    content = json.loads((study / rows.path / "rows.json").read_text(encoding="utf-8", errors="surrogatepass"))
     names = [group_of(LabeledExample(**row)) for row in content["test"]]
     codes = cluster_codes(names)
     return codes if len(set(names)) < len(names) else None
 
 
-def _of_probes(batched: Mapping[str, Task], study: Path) -> Predictions | None:
+def _of_probes(batched: Mapping[str, Stage], study: Path) -> Predictions | None:
     """The ceiling's stage with those of the supervisors that are done."""
-    folder = study / batched[CEILING].place
+    folder = study / batched[CEILING].path
     if not facts_of(batched[CEILING], study):
         return None
     found: dict[str, dict[str, Any]] = {"test": {}, "curve": {}, "wordings": {}}
@@ -105,7 +105,7 @@ def _of_probes(batched: Mapping[str, Task], study: Path) -> Predictions | None:
         if not facts_of(task, study):
             continue
         for kind, everything in found.items():
-            kept = load_file(study / task.place / f"{kind}.safetensors")
+            kept = load_file(study / task.path / f"{kind}.safetensors")
             everything |= {name.replace(f"{WEAK}|", f"{supervisor}|"): array for name, array in kept.items()}
     looks = dict.fromkeys(found["curve"], facts_of(batched[CEILING], study)["steps"])
     truth = np.load(folder / "truth.npy", allow_pickle=False)

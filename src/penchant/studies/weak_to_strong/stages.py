@@ -23,7 +23,7 @@ from penchant.models.encoder import is_encoder
 from penchant.models.load import load_renderer
 from penchant.models.settings import ModelConfig
 from penchant.runs.provenance import surroundings
-from penchant.studies.core.job import STAGE, Order
+from penchant.studies.core.job import STAGE, StageJob
 from penchant.studies.core.records import read_object
 from penchant.studies.core.source import digest_source
 from penchant.tasks import group_of, halves, load_task
@@ -47,10 +47,10 @@ FEWEST_TRAIN, FEWEST_TEST = 20, 10
 Array = NDArray[Any]
 
 
-def rows_stage(order: Order, folder: Path) -> dict[str, Any]:
+def rows_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     """`rows.json`: the task's rows to train and to test on, with their labels."""
-    settings = order.settings
-    folder_of_data = Path(order.places["data"])
+    settings = job.settings
+    folder_of_data = Path(job.inputs["data"])
     data = load_task(settings["task"], train=settings["train"], test=settings["test"], folder=folder_of_data)
     if len(data.train) < FEWEST_TRAIN or len(data.test) < FEWEST_TEST:
         raise InputError(
@@ -71,22 +71,22 @@ def rows_stage(order: Order, folder: Path) -> dict[str, Any]:
     }
 
 
-def generative_stage(order: Order, folder: Path) -> dict[str, Any]:
+def generative_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     """`checkpoint/`: the model after language modelling on the texts to train on, in pieces where they are long; no
     label is read."""
-    settings = order.settings
-    train, test = read_rows(order)
+    settings = job.settings
+    train, test = read_rows(job)
     texts = folder / "texts.jsonl"
     read = train if settings["texts"] == "train" else [*train, *test]
     whole = [text for example in read for text in texts_of(example)]
-    name, own_code = order.places["model"], {"trust_remote_code": settings["model"]["trust_remote_code"]}
+    name, own_code = job.inputs["model"], {"trust_remote_code": settings["model"]["trust_remote_code"]}
     if is_encoder(name, **own_code):
         raise InputError(f"{name} is an encoder, which cannot learn to predict texts: leave `generative` or it out")
     pieces = pieces_of(load_renderer(name, **own_code), whole, settings["longest"])
     lines = [json.dumps({"text": text}, ensure_ascii=False) for text in pieces]
     texts.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
     values: dict[str, Any] = {
-        "model": {**settings["model"], "name": name, "device": order.places["device"]},
+        "model": {**settings["model"], "name": name, "device": job.inputs["device"]},
         "data": {"path": str(texts), "template": "plain", "max_length": settings["longest"], "overflow": "drop"},
         **{name: settings[name] for name in ("epochs", "batch_size")},
         "optimizer": {"name": "adamw", "learning_rate": settings["learning_rate"]},
@@ -115,8 +115,8 @@ def pieces_of(renderer: Renderer, texts: Sequence[str], longest: int) -> list[st
     pieces = []
     for text in texts:
         read = renderer.tokenizer(text, return_offsets_mapping=True, add_special_tokens=False, verbose=False)
-        places = read["offset_mapping"]
-        starts = [places[first][0] for first in range(0, len(places), room)] or [0]
+        inputs = read["offset_mapping"]
+        starts = [inputs[first][0] for first in range(0, len(inputs), room)] or [0]
         ends = [*starts[1:], len(text)]
         pieces += [text[start:end] for start, end in zip(starts, ends, strict=True)]
     return [piece for piece in pieces if piece.strip()]
@@ -130,41 +130,41 @@ def texts_of(example: LabeledExample) -> list[str]:
     return [example.text]
 
 
-def activations_stage(order: Order, folder: Path) -> dict[str, Any]:
+def activations_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     """`activations-*.npy`: of all rows, those to train on first, or of test rows in other words; every layer up to the
     last that somebody probes. Rows that an earlier stage of the study has read with this model, such as those of a
     smaller task, are copied from there."""
-    train, test = read_rows(order)
-    network = ModelConfig(name=model_of(order), dtype=order.settings["dtype"])
+    train, test = read_rows(job)
+    network = ModelConfig(name=model_of(job), dtype=job.settings["dtype"])
     reader = load_reader(network)
-    template = order.settings.get("template")
+    template = job.settings.get("template")
     asked = (
         [example.asked for example in (*train, *test)]
         if template is None
         else [in_other_words(example.asked, template) for example in test]
     )
-    folders = sorted(order.folder.parent.glob("[!.]*-activations-*"))
+    folders = sorted(job.folder.parent.glob("[!.]*-activations-*"))
     code = digest_source(READING)  # other code may have read the same tokens in another way
     earlier = [one for one in folders if read_object(one / STAGE).get("code") == code]
-    deepest, depth = order.settings["deepest"], depth_of(reader.model)
+    deepest, depth = job.settings["deepest"], depth_of(reader.model)
     # who asks for a layer that is not there is told so, and takes nobody else's
-    limits = {"longest": order.settings["longest"], "deepest": deepest and min(deepest, depth)}
+    limits = {"longest": job.settings["longest"], "deepest": deepest and min(deepest, depth)}
     found = activations(reader, asked, folder, **limits, known=earlier)
     parameters = sum(weight.numel() for weight in reader.model.parameters())
     return {"code": code, "layers": depth, "hidden": found.shape[2], "parameters": parameters}
 
 
-def supervisor_stage(order: Order, folder: Path) -> dict[str, Any]:
+def supervisor_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     """`labels.npy`: probabilities for the half that it did not learn from; `test.npy`: for the test rows."""
-    train, test = read_rows(order)
-    own, other = halves_of(train, order.settings["seed"])
-    own = own[: order.settings["classifier"].get("rows")]
+    train, test = read_rows(job)
+    own, other = halves_of(train, job.settings["seed"])
+    own = own[: job.settings["classifier"].get("rows")]
     truth = np.array([example.label for example in train])
     if len(np.unique(truth[own])) < 2:
         raise InputError(f"the supervisor's {len(own)} rows have one class only: give it more rows")
     tested = np.arange(len(train), len(train) + len(test))
-    targets = np.eye(classes_of(order, train, test))[truth[own]]
-    (labels, on_test), facts = _fitted(order, own, targets, [other, tested])
+    targets = np.eye(classes_of(job, train, test))[truth[own]]
+    (labels, on_test), facts = _fitted(job, own, targets, [other, tested])
     if len(np.unique(labels.argmax(-1))) < 2:
         raise InputError(
             "the supervisor's most probable class is the same for all rows: no student can learn from that; give it "
@@ -175,86 +175,86 @@ def supervisor_stage(order: Order, folder: Path) -> dict[str, Any]:
     return {"labelled": len(other), **facts}
 
 
-def relabel_stage(order: Order, folder: Path) -> dict[str, Any]:
+def relabel_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     """`labels.npy`: a student's labels in place of those that it learned from. It learns from one half of them and
     labels the other, and the other way round, so that no row's new label was learned from its old one."""
-    train, _ = read_rows(order)
-    _, other = halves_of(train, order.settings["seed"])
-    before = np.load(order.needs["labels"] / "labels.npy", allow_pickle=False)
+    train, _ = read_rows(job)
+    _, other = halves_of(train, job.settings["seed"])
+    before = np.load(job.needs["labels"] / "labels.npy", allow_pickle=False)
     examples = [train[place] for place in other]
     after = np.empty_like(before)
-    folds = halves_of(examples, order.settings["seed"] + 1)
+    folds = halves_of(examples, job.settings["seed"] + 1)
     chosen: list[float] = []
     for learned, labelled in (folds, folds[::-1]):
-        learned = learned[: order.settings["classifier"]["rows"]]
-        (after[labelled],), facts = _fitted(order, other[learned], before[learned], [other[labelled]])
+        learned = learned[: job.settings["classifier"]["rows"]]
+        (after[labelled],), facts = _fitted(job, other[learned], before[learned], [other[labelled]])
         chosen += facts.get("l2", [])
     np.save(folder / "labels.npy", after)
     return {"labelled": len(after), **({"l2": chosen} if chosen else {})}
 
 
 def _fitted(
-    order: Order, learned: Array, targets: Probabilities, asked: list[Array]
+    job: StageJob, learned: Array, targets: Probabilities, asked: list[Array]
 ) -> tuple[list[Probabilities], dict[str, Any]]:
     """Fit the stage's classifier to some rows; return its probabilities for other rows, all by place, and the stage's
     facts of it."""
-    settings = order.settings
-    train, test = read_rows(order)
+    settings = job.settings
+    train, test = read_rows(job)
     if settings["classifier"]["name"] == "probe":
-        states = states_of(order.needs["features"], settings["classifier"]["layer"])
-        l2 = l2_of(order, states[learned], targets, [train[place] for place in learned], settings["seed"])
+        states = states_of(job.needs["features"], settings["classifier"]["layer"])
+        l2 = l2_of(job, states[learned], targets, [train[place] for place in learned], settings["seed"])
         probes = fit_probes(states[learned], torch.as_tensor(targets)[None], l2=l2, steps=settings["steps"])
-        return [probes.predict_proba(states[places])[0].numpy() for places in asked], {"l2": [l2]}
+        return [probes.predict_proba(states[inputs])[0].numpy() for inputs in asked], {"l2": [l2]}
     examples = [example.asked for example in (*train, *test)]
-    made = classifier_of(order)
+    made = classifier_of(job)
     made.fit([examples[place] for place in learned], targets, classes=targets.shape[1])
-    return [made.predict_proba([examples[place] for place in places]) for places in asked], {}
+    return [made.predict_proba([examples[place] for place in inputs]) for inputs in asked], {}
 
 
 def l2_of(
-    order: Order, features: torch.Tensor, labels: Probabilities, rows: Sequence[LabeledExample], seed: int
+    job: StageJob, features: torch.Tensor, labels: Probabilities, rows: Sequence[LabeledExample], seed: int
 ) -> float:
     """Return the shrinkage of a stage's probes: that of its settings, or by the labels that they learn from."""
     groups = [group_of(row) for row in rows]
-    return settle_l2(order.settings["l2"], features, labels, steps=order.settings["steps"], seed=seed, groups=groups)
+    return settle_l2(job.settings["l2"], features, labels, steps=job.settings["steps"], seed=seed, groups=groups)
 
 
-def classifier_of(order: Order, loss: WeakLoss | None = None, longer: int = 1) -> Any:
+def classifier_of(job: StageJob, loss: WeakLoss | None = None, longer: int = 1) -> Any:
     """The classifier of a stage that is no probe.
 
     Args:
         longer: how many times as long it trains as its settings say.
     """
-    settings = {**order.settings["classifier"], **({"model": model_of(order)} if order.places else {})}
+    settings = {**job.settings["classifier"], **({"model": model_of(job)} if job.inputs else {})}
     if settings.get("training"):
         settings["training"] = settings["training"] | {"epochs": longer * settings["training"]["epochs"]}
     spec: ClassifierSpec = TypeAdapter(ClassifierSpec).validate_python(settings)
-    own = order.settings
+    own = job.settings
     return make_classifier(spec, names=own["names"], loss=loss or CrossEntropy(), seed=own["seed"])
 
 
-def model_of(order: Order) -> str:
+def model_of(job: StageJob) -> str:
     """The model that a stage starts from: after language modelling where it needs that."""
-    start = order.needs.get("start")
-    return str(start / "checkpoint") if start else order.places["model"]
+    start = job.needs.get("start")
+    return str(start / "checkpoint") if start else job.inputs["model"]
 
 
-def read_rows(order: Order) -> tuple[list[LabeledExample], list[LabeledExample]]:
+def read_rows(job: StageJob) -> tuple[list[LabeledExample], list[LabeledExample]]:
     """The task's rows to train and to test on."""
-    content = json.loads((order.needs["rows"] / ROWS).read_text(encoding="utf-8", errors="surrogatepass"))
+    content = json.loads((job.needs["rows"] / ROWS).read_text(encoding="utf-8", errors="surrogatepass"))
     train, test = ([LabeledExample(**row) for row in content[part]] for part in ("train", "test"))
     return train, test
 
 
-def classes_of(order: Order, train: Sequence[LabeledExample], test: Sequence[LabeledExample]) -> int:
+def classes_of(job: StageJob, train: Sequence[LabeledExample], test: Sequence[LabeledExample]) -> int:
     """Columns of all probabilities: the task's classes, or as many options as the longest list of them has."""
-    return order.settings["classes"] or max(len(example.options) for example in (*train, *test))
+    return job.settings["classes"] or max(len(example.options) for example in (*train, *test))
 
 
 def halves_of(train: list[LabeledExample], seed: int) -> tuple[Array, Array]:
     """Places of the rows that the supervisor learns from, and of those that it labels; they share no row."""
-    places = {id(example): place for place, example in enumerate(train)}
-    own, other = (np.array([places[id(example)] for example in half]) for half in halves(train, seed))
+    inputs = {id(example): place for place, example in enumerate(train)}
+    own, other = (np.array([inputs[id(example)] for example in half]) for half in halves(train, seed))
     assert not set(own.tolist()) & set(other.tolist())
     return own, other
 

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from safetensors.numpy import save_file
 
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
-from penchant.studies.core.job import Order
+from penchant.studies.core.job import StageJob
 from penchant.studies.weak_to_strong.names import (
     CEILING,
     RANDOM,
@@ -53,7 +53,7 @@ CURVE_ROWS = 200
 Jobs = dict[str, tuple[Array, WeakLoss]]
 
 
-def students_stage(order: Order, folder: Path) -> dict[str, Any]:
+def students_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     """All probes of one model on one task that learn from one supervisor, of every loss and seed, with the controls
     that are made of its labels; or the ceiling, and the control that knows nothing.
 
@@ -62,10 +62,10 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
     looked at. `wordings.safetensors` the classes that they give the rows in other words, (seeds, wordings, rows).
     `truth.npy` are the rows' labels.
     """
-    settings = order.settings
-    train, test = read_rows(order)
-    states = states_of(order.needs["features"], settings["layer"])
-    truth, classes = np.array([example.label for example in test]), classes_of(order, train, test)
+    settings = job.settings
+    train, test = read_rows(job)
+    states = states_of(job.needs["features"], settings["layer"])
+    truth, classes = np.array([example.label for example in test]), classes_of(job, train, test)
     tested, answers = states[len(train) :], torch.as_tensor(truth)
     steps = sorted({*(step for step in CURVE if step < settings["steps"]), settings["steps"]})
     found: dict[str, list[Array]] = {}
@@ -76,8 +76,8 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
         _, other = halves_of(train, seed)
         other = other[: settings["rows"]]
         rows = [train[place] for place in other]
-        jobs = _of_weak_labels(order, seed, len(other)) if settings["supervised"] else {}
-        jobs |= _of_truth(order, jobs, _Truth.of(rows, classes), seed)
+        jobs = _of_weak_labels(job, seed, len(other)) if settings["supervised"] else {}
+        jobs |= _of_truth(job, jobs, _Truth.of(rows, classes), seed)
         seen: list[Array] = []
 
         def watch(step: int, probes: Probes, seen: list[Array] = seen) -> None:
@@ -87,11 +87,11 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
         targets = torch.as_tensor(np.stack([labels for labels, _ in jobs.values()]))
         using = [loss for _, loss in jobs.values()]
         # the first job's labels choose: of students the weak ones, of the ceiling its own
-        l2 = l2_of(order, states[other], next(iter(jobs.values()))[0], rows, seed)
+        l2 = l2_of(job, states[other], next(iter(jobs.values()))[0], rows, seed)
         chosen.append(l2)
         probes = fit_probes(states[other], targets, using, l2=l2, steps=settings["steps"], watch=watch)
         predicted = probes.predict_proba(tested).numpy()
-        reworded = [states_of(order.needs[f"wording {number}"], settings["layer"]) for number in range(wordings)]
+        reworded = [states_of(job.needs[f"wording {number}"], settings["layer"]) for number in range(wordings)]
         said = np.array([probes.predict_proba(states).argmax(-1).numpy() for states in reworded], dtype=np.int64)
         for place, name in enumerate(jobs):
             found.setdefault(name, []).append(predicted[place])
@@ -99,7 +99,7 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
                 others.setdefault(name, []).append(said[:, place])
             curves.setdefault(name, []).append(np.stack([rows[place] for rows in seen]))
         if settings["supervised"]:
-            for name, made in _one_by_one(order, seed, jobs, states[other], tested, l2).items():
+            for name, made in _one_by_one(job, seed, jobs, states[other], tested, l2).items():
                 found.setdefault(name, []).append(made)
     save_file({name: np.stack(rows) for name, rows in found.items()}, folder / "test.safetensors")
     save_file({name: np.stack(rows) for name, rows in curves.items()}, folder / "curve.safetensors")
@@ -109,10 +109,10 @@ def students_stage(order: Order, folder: Path) -> dict[str, Any]:
 
 
 def _one_by_one(
-    order: Order, seed: int, jobs: Jobs, learned: torch.Tensor, tested: torch.Tensor, l2: float
+    job: StageJob, seed: int, jobs: Jobs, learned: torch.Tensor, tested: torch.Tensor, l2: float
 ) -> dict[str, Array]:
     """Probes with steps or features of their own: the chain's control, and those that see the supervisor's label."""
-    settings = order.settings
+    settings = job.settings
     made: dict[str, Array] = {}
 
     def fit(labels: Array, loss: WeakLoss, own: torch.Tensor, other: torch.Tensor, times: int = 1) -> Array:
@@ -123,7 +123,7 @@ def _one_by_one(
     labels, loss = jobs[student_name(WEAK, 0)]
     if settings["chain"]:
         made[longer_name(WEAK)] = fit(labels, loss, learned, tested, settings["chain"] + 1)
-    on_test = np.load(order.needs[f"labels {seed}"] / "test.npy", allow_pickle=False)
+    on_test = np.load(job.needs[f"labels {seed}"] / "test.npy", allow_pickle=False)
     for number, share in enumerate(settings["imitation"]):
         hints = [hint(of.argmax(-1), of.shape[1], share, seed) for of in (labels, on_test)]
         own, other = (
@@ -161,26 +161,26 @@ def told(examples: Sequence[Example], labels: Array, names: Sequence[str]) -> li
     return made
 
 
-def student_stage(order: Order, folder: Path) -> dict[str, Any]:
+def student_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     """One student of one seed: `test.npy` are its probabilities for the test rows, `truth.npy` their labels,
     `wordings.npy` its classes for the rows in other words, (wordings, rows). How it went: `curve.json`, epochs and loss
     on the weak labels kept back at each look, and `curve.npy`, which of the first test rows it got right, (looks,
     rows)."""
-    settings = order.settings
-    train, test = read_rows(order)
+    settings = job.settings
+    train, test = read_rows(job)
     _, other = halves_of(train, settings["seed"])
     other = other[: settings["classifier"]["rows"]]
-    classes = classes_of(order, train, test)
+    classes = classes_of(job, train, test)
     truth = _Truth.of([train[place] for place in other], classes) if settings["truth"] else None
-    labels, shown = _labels(order, truth, len(other)), np.arange(len(other))
+    labels, shown = _labels(job, truth, len(other)), np.arange(len(other))
     learned = [train[place].asked for place in other]
     loss: WeakLoss = TypeAdapter(WeakLoss).validate_python(settings["loss"])
-    student = classifier_of(order, loss, settings["longer"])
+    student = classifier_of(job, loss, settings["longer"])
     asked, answers = [example.asked for example in test], np.array([example.label for example in test])
     if settings["shown"] is not None:
-        on_test = np.load(order.needs["labels"] / "test.npy", allow_pickle=False)
-        learned = _shown(order, learned, labels)
-        asked = _shown(order, asked, on_test)
+        on_test = np.load(job.needs["labels"] / "test.npy", allow_pickle=False)
+        learned = _shown(job, learned, labels)
+        asked = _shown(job, asked, on_test)
     curve: list[tuple[float, float | None]] = []
     right: list[Array] = []
 
@@ -210,15 +210,15 @@ def student_stage(order: Order, folder: Path) -> dict[str, Any]:
         policy = student.reading.policy
         facts["parameters"] = sum(weight.numel() for weight in policy.model.parameters())
         own = {"trust_remote_code": student.settings.trust_remote_code}
-        facts["moved"] = weight_distance(policy, model_of(order), **own) if student.settings.training else 0.0
+        facts["moved"] = weight_distance(policy, model_of(job), **own) if student.settings.training else 0.0
     return facts
 
 
-def _shown(order: Order, examples: Sequence[Example], labels: Array) -> list[Example]:
+def _shown(job: StageJob, examples: Sequence[Example], labels: Array) -> list[Example]:
     """With the supervisor's label in a share of the rows."""
     answers = np.array([width_of([example]) or labels.shape[1] for example in examples])
-    said = heard(labels.argmax(-1), answers, order.settings["shown"], order.settings["seed"])
-    return told(examples, said, order.settings["names"])
+    said = heard(labels.argmax(-1), answers, job.settings["shown"], job.settings["seed"])
+    return told(examples, said, job.settings["names"])
 
 
 @dataclass(frozen=True)
@@ -266,10 +266,10 @@ class _Truth:
         return made
 
 
-def _labels(order: Order, truth: _Truth | None, rows: int) -> Array:
+def _labels(job: StageJob, truth: _Truth | None, rows: int) -> Array:
     """Return what one student learns from. A student of weak labels never sees the truth: it is None then."""
-    settings = order.settings
-    weak = _weak_labels(order, "labels", rows) if "labels" in order.needs else None
+    settings = job.settings
+    weak = _weak_labels(job, "labels", rows) if "labels" in job.needs else None
     if truth is not None and settings["truth"] == "all":
         return truth.all()
     if truth is not None and settings["truth"] == "random":
@@ -278,26 +278,26 @@ def _labels(order: Order, truth: _Truth | None, rows: int) -> Array:
     return weak if truth is None else truth.dealt(weak, settings["seed"])
 
 
-def _weak_labels(order: Order, role: str, rows: int) -> Array:
+def _weak_labels(job: StageJob, role: str, rows: int) -> Array:
     """Return the labels that a supervisor's stage wrote, of the first so many rows, shape (rows, classes)."""
-    labels: Array = np.load(order.needs[role] / "labels.npy", allow_pickle=False)
+    labels: Array = np.load(job.needs[role] / "labels.npy", allow_pickle=False)
     return labels[:rows]
 
 
-def _of_weak_labels(order: Order, seed: int, rows: int) -> Jobs:
+def _of_weak_labels(job: StageJob, seed: int, rows: int) -> Jobs:
     """Return what probes learn from: the supervisor's labels, read from its stages; the truth is out of reach here."""
-    losses = [TypeAdapter(WeakLoss).validate_python(loss) for loss in order.settings["losses"]]
-    weak = _weak_labels(order, f"labels {seed}", rows)
+    losses = [TypeAdapter(WeakLoss).validate_python(loss) for loss in job.settings["losses"]]
+    weak = _weak_labels(job, f"labels {seed}", rows)
     jobs: Jobs = {student_name(WEAK, number): (weak, loss) for number, loss in enumerate(losses)}
-    if order.settings["chain"]:
-        jobs[chained_name(WEAK)] = _weak_labels(order, f"end {seed}", rows), losses[0]
+    if job.settings["chain"]:
+        jobs[chained_name(WEAK)] = _weak_labels(job, f"end {seed}", rows), losses[0]
     return jobs
 
 
-def _of_truth(order: Order, jobs: Jobs, truth: _Truth, seed: int) -> Jobs:
+def _of_truth(job: StageJob, jobs: Jobs, truth: _Truth, seed: int) -> Jobs:
     """Return, beside students of weak labels, their control: the same labels dealt out at random, and the naive loss;
     else the ceiling, and the control of labels that know nothing."""
-    controls = order.settings["controls"]
+    controls = job.settings["controls"]
     if jobs:
         labels, naive = jobs[student_name(WEAK, 0)]
         return {noise_name(WEAK): (truth.dealt(labels, seed), naive)} if controls else {}

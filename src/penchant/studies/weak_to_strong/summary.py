@@ -17,7 +17,7 @@ from penchant.metrics.imitation import consistency, student_supervisor
 from penchant.metrics.pgr import pgr
 from penchant.metrics.two_way import two_way_mean
 from penchant.studies.core.results import seconds_of
-from penchant.studies.core.stage import Task
+from penchant.studies.core.stage import Stage
 from penchant.studies.weak_to_strong.grid import TaskGrid, read_by
 from penchant.studies.weak_to_strong.names import (
     CEILING,
@@ -45,7 +45,7 @@ def summarize_weak(
     Args:
         study: the study's folder. reasons: why stages failed, by address.
     """
-    tasks = [task for grid in grids for task in grid.tasks()]
+    tasks = [task for grid in grids for task in grid.stages()]
     facts = [{"task": grid.name, **facts_of(grid.rows, study)} for grid in grids]
     cells = [cell for grid in grids for cell in _cells(config, grid, study)]
     return {
@@ -85,7 +85,7 @@ def _groups(grid: TaskGrid, study: Path) -> int | None:
     return None if groups is None else len(set(groups.tolist()))
 
 
-def _shrinkages(config: WeakToStrongConfig, tasks: Sequence[Task], study: Path) -> dict[str, Any]:
+def _shrinkages(config: WeakToStrongConfig, tasks: Sequence[Stage], study: Path) -> dict[str, Any]:
     """How often each l2 was chosen for a set of labels, and how many fits that took beside those of the students."""
     chosen = Counter(value for task in tasks for value in facts_of(task, study).get("l2", ()))
     searched = config.l2 == "auto"
@@ -115,7 +115,7 @@ def _strong(config: WeakToStrongConfig, grids: Sequence[TaskGrid], study: Path) 
 def _about(config: WeakToStrongConfig, number: int, grids: Sequence[TaskGrid], study: Path) -> dict[str, Any]:
     """A strong model: its size, and when its students were looked at."""
     one, tuned = config.students[number]
-    facts = [facts_of(task, study) for grid in grids for task in grid.students[number].tasks()]
+    facts = [facts_of(task, study) for grid in grids for task in grid.students[number].stages()]
     layer = None
     if isinstance(one, Probe):
         read = [facts_of(grid.activations[read_by(one, tuned)], study) for grid in grids]
@@ -153,7 +153,7 @@ def _cells(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterator[
             supervisors = [grid.labels[key, seed] for seed in config.seeds]
             if not all(facts_of(task, study) for task in supervisors):
                 continue
-            files = [study / task.place / "test.npy" for task in supervisors]
+            files = [study / task.path / "test.npy" for task in supervisors]
             teacher = np.stack([np.load(file, allow_pickle=False) for file in files]).argmax(-1)
             names = [student_name(key, number) for number in range(len(config.losses))]
             names += [chained_name(key), longer_name(key)] if config.bootstrap else []

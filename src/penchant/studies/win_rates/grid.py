@@ -14,8 +14,8 @@ from penchant.studies.core.address import data_content, model_content, reward_co
 from penchant.studies.core.methods import BEST_OF_N, Runs, runs_of
 from penchant.studies.core.prompts import locate_prompts
 from penchant.studies.core.stage import (
-    Stages,
-    Task,
+    Stage,
+    StageFactory,
     absolute,
     learning_settings,
     model_settings,
@@ -40,8 +40,8 @@ class Contender:
     value: float | None
     rate: float | None
     seed: int | None
-    answers: Mapping[str, Task]
-    judged: Mapping[str, Task]
+    answers: Mapping[str, Stage]
+    judged: Mapping[str, Stage]
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,20 @@ class WinRateGrid:
         judge_data, judge: the comparisons of the judge, and its training, where it is trained here.
     """
 
-    preferences: Task
-    judge_data: Task | None
-    judge: Task | None
-    opponents: Mapping[str, Task]
+    preferences: Stage
+    judge_data: Stage | None
+    judge: Stage | None
+    opponents: Mapping[str, Stage]
     learned: Runs
-    sft: Task | None
+    sft: Stage | None
     contenders: tuple[Contender, ...]
 
     @property
-    def needed(self) -> tuple[Task, ...]:
+    def needed(self) -> tuple[Stage, ...]:
         """Stages without any of which there is nothing to say."""
         return (next(iter(self.contenders[0].judged.values())),)
 
-    def tasks(self) -> list[Task]:
+    def stages(self) -> list[Stage]:
         """Every stage once, each after what it needs."""
         first = [self.preferences, self.judge_data, self.judge, *self.opponents.values(), self.sft]
         cells = [
@@ -75,7 +75,7 @@ class WinRateGrid:
             for domain in one.judged
             for task in (one.answers[domain], one.judged[domain])
         ]
-        ordered = [*(task for task in first if task), *self.learned.tasks(), *cells]
+        ordered = [*(task for task in first if task), *self.learned.stages(), *cells]
         return list({task.address: task for task in ordered}.values())
 
 
@@ -86,9 +86,9 @@ def win_rate_grid(config: WinRatesConfig) -> WinRateGrid:
         InputError: a file, reward or template that is not there.
     """
     made = _Grid(config)
-    stages = made.stages
+    factory = made.factory
     contenders = [made.contender(REFERENCE, None, None, None, {}, {})]
-    learned = runs_of(config, stages, lambda _: made.preferences, ranker=config.best_of_n is not None)
+    learned = runs_of(config, factory, lambda _: made.preferences, ranker=config.best_of_n is not None)
     contenders += [made.contender(run.kind, run.value, run.rate, run.seed, {}, {"run": run}) for run in learned.runs]
     if config.best_of_n is not None:
         contenders += [
@@ -96,7 +96,7 @@ def win_rate_grid(config: WinRatesConfig) -> WinRateGrid:
             for n in dict.fromkeys(config.best_of_n.n)
             for seed, ranker in learned.reward_models.items()
         ]
-    sft = stages.start.get("start")
+    sft = factory.start.get("start")
     return WinRateGrid(made.preferences, made.judge_data, made.judge, made.opponents, learned, sft, tuple(contenders))
 
 
@@ -106,7 +106,7 @@ class _Grid:
     def __init__(self, config: WinRatesConfig) -> None:
         self.config = config
         self.model, self.learning = model_settings(config), learning_settings(config)
-        self.places = {"model": absolute(config.model.name)}
+        self.inputs = {"model": absolute(config.model.name)}
         self.preferences = self._rows("preferences", "preferences", config.preferences, {})
         self.judge_data, self.judge = self._trained_judge()
         known = {"preferences": self.preferences} | ({"judged_by": self.judge_data} if self.judge_data else {})
@@ -114,7 +114,7 @@ class _Grid:
             name: self._rows("opponents", f"opponents-{number}", rows, known)
             for number, (name, rows) in enumerate(({config.own: config.measured} | dict(config.domains)).items())
         }
-        self.stages = self._stages()
+        self.factory = self._factory()
 
     def contender(
         self,
@@ -123,7 +123,7 @@ class _Grid:
         rate: float | None,
         seed: int | None,
         more: Mapping[str, Any],
-        needs: Mapping[str, Task],
+        needs: Mapping[str, Stage],
     ) -> Contender:
         """The stages that draw somebody's responses, and those that judge them."""
         config, run = self.config, needs.get("run")
@@ -133,7 +133,7 @@ class _Grid:
             else "-".join([name.replace("_", "-"), *(f"{part:g}" for part in (value, seed) if part is not None)])
         )
         settings = {
-            **self.stages.draws,
+            **self.factory.draws,
             **more,
             "samples": config.samples,
             "seed": config.sampling_seed,
@@ -141,27 +141,29 @@ class _Grid:
         }
         answers, judged = {}, {}
         for number, (domain, opponents) in enumerate(self.opponents.items()):
-            drawn = {"domain": opponents, **self.stages.start, **needs}
-            answers[domain] = self.stages.task("transfer", f"{label}-on-{number}", settings, drawn, seed=seed)
+            drawn = {"domain": opponents, **self.factory.start, **needs}
+            answers[domain] = self.factory.stage("transfer", f"{label}-on-{number}", settings, drawn, seed=seed)
             met = {"answers": answers[domain], "domain": opponents} | ({"judge": self.judge} if self.judge else {})
-            judged[domain] = self.stages.task(
+            judged[domain] = self.factory.stage(
                 "verdicts", f"{label}-on-{number}-judged", self._judging(), met, seed=seed
             )
         return Contender(name, value, rate, seed, answers, judged)
 
-    def _stages(self) -> Stages:
+    def _factory(self) -> StageFactory:
         config = self.config
-        start: dict[str, Task] = {}
+        start: dict[str, Stage] = {}
         if config.sft is not None:
             own = {**self.model, **self.learning, **plain(config.sft)}
             data = {"template": config.template, "held_out": 0}
-            start = {"start": Task("sft", "sft", {**own, "data": data}, self.places, {"preferences": self.preferences})}
+            start = {
+                "start": Stage("sft", "sft", {**own, "data": data}, self.inputs, {"preferences": self.preferences})
+            }
         draws = {**self.model, "reward": None, "template": config.template, "max_new_tokens": config.max_new_tokens}
-        places = {**self.places, "judge": json.dumps(plain(config.judge))}
+        inputs = {**self.inputs, "judge": json.dumps(plain(config.judge))}
         offline = offline_settings(config)
-        return Stages(places, self.model, self.learning, offline, draws, start, self.preferences, {}, {})
+        return StageFactory(inputs, self.model, self.learning, offline, draws, start, self.preferences, {}, {})
 
-    def _rows(self, kind: str, label: str, rows: Rows, needs: Mapping[str, Task]) -> Task:
+    def _rows(self, kind: str, label: str, rows: Rows, needs: Mapping[str, Stage]) -> Stage:
         path = locate_prompts(rows.path)
         settings = {
             "rows": {**plain(rows), "path": data_content(path)},
@@ -170,16 +172,16 @@ class _Grid:
             "prompt_tokens": self.config.prompt_tokens,
             "response_tokens": self.config.response_tokens,
         }
-        return Task(kind, label, settings, {**self.places, "rows": path}, needs)
+        return Stage(kind, label, settings, {**self.inputs, "rows": path}, needs)
 
-    def _trained_judge(self) -> tuple[Task | None, Task | None]:
+    def _trained_judge(self) -> tuple[Stage | None, Stage | None]:
         judge = self.config.judge
         if not isinstance(judge, TrainedJudge):
             return None, None
         data = self._rows("preferences", "judge-preferences", judge.data, {"others": self.preferences})
         own = {name: item for name, item in plain(judge).items() if name not in ("name", "data")}
         settings = {**self.model, **self.learning, **own, "template": self.config.template, "seed": 0}
-        return data, Task("reward_model", "judge", settings, self.places, {"comparisons": data})
+        return data, Stage("reward_model", "judge", settings, self.inputs, {"comparisons": data})
 
     def _judging(self) -> dict[str, Any]:
         config = self.config

@@ -16,7 +16,7 @@ from penchant.data.merge import merge_groups
 from penchant.data.rendering.renderer import Renderer
 from penchant.judges.contract import digest
 from penchant.models.load import load_renderer
-from penchant.studies.core.job import Order
+from penchant.studies.core.job import StageJob
 from penchant.studies.core.prompt_stage import content
 from penchant.types import Comparison, Prompt, PromptGroup, Response, prompt_text
 
@@ -47,9 +47,9 @@ class Cutter:
     counts: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, order: Order) -> Cutter:
-        settings = order.settings
-        renderer = load_renderer(order.places["model"], template=settings["template"])
+    def of(cls, job: StageJob) -> Cutter:
+        settings = job.settings
+        renderer = load_renderer(job.inputs["model"], template=settings["template"])
         ends = (settings["rows"]["prompt_end"], settings["rows"]["answer_end"])
         return cls(renderer, settings["prompt_tokens"], settings["response_tokens"], *ends)
 
@@ -129,8 +129,8 @@ def write_seen(folder: Path, *parts: Sequence[PromptGroup]) -> None:
     (folder / SEEN).write_text(json.dumps(seen) + "\n", encoding="utf-8")
 
 
-def unseen(groups: Sequence[PromptGroup], order: Order) -> list[PromptGroup]:
+def unseen(groups: Sequence[PromptGroup], job: StageJob) -> list[PromptGroup]:
     """The groups without those whose prompt a stage before this one has."""
-    files = [folder / SEEN for folder in order.needs.values() if (folder / SEEN).is_file()]
+    files = [folder / SEEN for folder in job.needs.values() if (folder / SEEN).is_file()]
     known = {key for file in files for key in json.loads(file.read_text(encoding="utf-8"))}
     return [group for group, key in zip(groups, keys(groups), strict=True) if key not in known]

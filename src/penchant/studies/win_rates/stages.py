@@ -15,7 +15,7 @@ from penchant.errors import InputError, RunError
 from penchant.judges import Answer, Question, VerdictStore, ask, make_judge
 from penchant.judges.contract import Judge
 from penchant.judges.settings import JudgeSpec, Reward
-from penchant.studies.core.job import Order
+from penchant.studies.core.job import StageJob
 from penchant.studies.core.records import read_lines
 from penchant.studies.win_rates.answers import load_answers
 from penchant.studies.win_rates.rows import Cutter, part, unseen, write_seen
@@ -25,26 +25,26 @@ JUDGMENTS = "judgments.sqlite"
 ANSWERS = "answers.jsonl"
 
 
-def preferences_stage(order: Order, folder: Path) -> dict[str, Any]:
+def preferences_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     """`comparisons.jsonl`, `train.jsonl` with the prompts alone, and `demonstrations.jsonl` with the preferred
     responses.
 
     Raises:
         InputError: nothing to read, or nothing left of it.
     """
-    cutter, rows = Cutter.of(order), order.settings["rows"]
+    cutter, rows = Cutter.of(job), job.settings["rows"]
     read = load_preferences(
-        order.places["rows"],
+        job.inputs["rows"],
         ties="drop",
         contradictions="keep",
         bad_rows=rows["bad_rows"],
         layout=rows["layout"],
         split=rows["split"],
     )
-    whole = unseen(part(read, rows), order)
-    kept = [group for group in unseen(cutter.cut(whole), order) if group.comparisons]
+    whole = unseen(part(read, rows), job)
+    kept = [group for group in unseen(cutter.cut(whole), job) if group.comparisons]
     if not kept:
-        raise InputError(f"{order.places['rows']}: no comparison is left of {len(read)} prompts{cutter.said()}")
+        raise InputError(f"{job.inputs['rows']}: no comparison is left of {len(read)} prompts{cutter.said()}")
     write_seen(folder, whole, kept)
     write_groups(kept, folder / "comparisons.jsonl")
     write_groups([PromptGroup(group.prompt) for group in kept], folder / "train.jsonl")
@@ -62,39 +62,39 @@ def preferences_stage(order: Order, folder: Path) -> dict[str, Any]:
     }
 
 
-def opponents_stage(order: Order, folder: Path) -> dict[str, Any]:
+def opponents_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     """`eval.jsonl`: prompts to measure on, that nobody trains on, each with the response that is met.
 
     Raises:
         InputError: nothing to read, or nothing left of it.
     """
-    cutter, rows = Cutter.of(order), order.settings["rows"]
-    read = load_answers(order.places["rows"], bad_rows=rows["bad_rows"], layout=rows["layout"], split=rows["split"])
+    cutter, rows = Cutter.of(job), job.settings["rows"]
+    read = load_answers(job.inputs["rows"], bad_rows=rows["bad_rows"], layout=rows["layout"], split=rows["split"])
     taken = part(read, rows)
-    whole = unseen(taken, order)
-    kept = [group for group in unseen(cutter.cut(whole), order) if group.responses]
+    whole = unseen(taken, job)
+    kept = [group for group in unseen(cutter.cut(whole), job) if group.responses]
     if not kept:
         raise InputError(
-            f"{order.places['rows']}: no prompt to measure on is left of {len(taken)}, of which "
+            f"{job.inputs['rows']}: no prompt to measure on is left of {len(taken)}, of which "
             f"{len(taken) - len(whole)} are trained on{cutter.said()}"
         )
     write_groups(kept, folder / "eval.jsonl")
     return {"prompts": len(kept), "also_trained_on": len(taken) - len(whole), **cutter.counts}
 
 
-def verdicts_stage(order: Order, folder: Path) -> dict[str, Any]:
+def verdicts_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     """`answers.jsonl`, a line a pair: its temperature, prompt, both responses, and what the judge said in each order.
 
     Raises:
         RunError: calls of the judge failed, and are to be made again. What it said otherwise is kept.
     """
-    settings = order.settings
-    met = {prompt_text(g.prompt): g.responses[0].text for g in load_answers(order.needs["domain"] / "eval.jsonl")}
-    drawn = read_lines(order.needs["answers"] / "samples.jsonl")
+    settings = job.settings
+    met = {prompt_text(g.prompt): g.responses[0].text for g in load_answers(job.needs["domain"] / "eval.jsonl")}
+    drawn = read_lines(job.needs["answers"] / "samples.jsonl")
     temperatures = [row["temperature"] for row in drawn for _ in row["texts"]]
     pairs = [Question(row["prompt"], text, met[row["prompt"]]) for row in drawn for text in row["texts"]]
-    with VerdictStore(order.folder.parents[1] / JUDGMENTS) as store:
-        answers = ask(_judge(order), pairs, store=store, orders=settings["orders"])
+    with VerdictStore(job.folder.parents[1] / JUDGMENTS) as store:
+        answers = ask(_judge(job), pairs, store=store, orders=settings["orders"])
     waiting = sum(not _given(answer) for answer in answers)
     if waiting and settings["missing"] == "again":
         raise RunError(
@@ -120,10 +120,10 @@ def from_row(row: Mapping[str, Any]) -> Answer:
     return Answer(Question(row["prompt"], row["a"], row["b"]), first, second, row["orders"])
 
 
-def _judge(order: Order) -> Judge:
-    if "judge" in order.needs:  # the reward model that this study trained for it
-        return make_judge(Reward(reward=str(order.needs["judge"])))
-    settings: JudgeSpec = TypeAdapter(JudgeSpec).validate_json(order.places["judge"])
+def _judge(job: StageJob) -> Judge:
+    if "judge" in job.needs:  # the reward model that this study trained for it
+        return make_judge(Reward(reward=str(job.needs["judge"])))
+    settings: JudgeSpec = TypeAdapter(JudgeSpec).validate_json(job.inputs["judge"])
     return make_judge(settings)
 
 

@@ -52,15 +52,15 @@ def summarize_win_rates(
     """
     judged = list(_judged(grid, study))
     temperatures = sorted({temperature for one in judged for _, temperature in one.answers})
-    tasks = grid.tasks()
+    stages = grid.stages()
     return {
         "study": config.kind,
         "config": config.recorded(),
         "domains": [
-            {"name": name, "own": name == config.own, **_counts(study / task.place)}
+            {"name": name, "own": name == config.own, **_counts(study / task.path)}
             for name, task in grid.opponents.items()
         ],
-        "trained_on": _counts(study / grid.preferences.place),
+        "trained_on": _counts(study / grid.preferences.path),
         "judge": _judge(grid, study),
         "temperatures": temperatures,
         "tested_at": temperatures[0],
@@ -70,9 +70,9 @@ def summarize_win_rates(
         "published": published(config.kind),
         "examples": _examples(judged, (config.own, temperatures[0])),
         "failures": [
-            {"stage": task.label, "reason": reasons[task.address]} for task in tasks if task.address in reasons
+            {"stage": task.label, "reason": reasons[task.address]} for task in stages if task.address in reasons
         ],
-        "cost": {"seconds": sum(seconds_of(task, study) for task in tasks), **_asked(judged)},
+        "cost": {"seconds": sum(seconds_of(task, study) for task in stages), **_asked(judged)},
         "provenance": provenance_of([*grid.learned.runs, *(task for task in (grid.judge, grid.sft) if task)], study),
     }
 
@@ -85,7 +85,7 @@ def _judged(grid: WinRateGrid, study: Path) -> Iterator[Judged]:
         answers: dict[Place, list[Answer]] = defaultdict(list)
         ended = 0
         for one in seeds:
-            found = {domain: _read(study / task.place) for domain, task in one.judged.items()}
+            found = {domain: _read(study / task.path) for domain, task in one.judged.items()}
             ended += any(found.values())
             for domain, rows in found.items():
                 for temperature, answer in rows:
@@ -114,8 +114,8 @@ def _judge(grid: WinRateGrid, study: Path) -> dict[str, Any] | None:
     """Of a judge that was trained here: what it learned from, and how often it is right on comparisons it never saw."""
     if grid.judge is None or grid.judge_data is None:
         return None
-    final = read_object(study / grid.judge.place / "result.json").get("final") or {}
-    return {"data": _counts(study / grid.judge_data.place), "held_out": final}
+    final = read_object(study / grid.judge.path / "result.json").get("final") or {}
+    return {"data": _counts(study / grid.judge_data.path), "held_out": final}
 
 
 def _method(one: Judged) -> dict[str, Any]:
