@@ -49,9 +49,12 @@ def _study(options: argparse.Namespace) -> int:
     result = run_study(config, jobs=options.jobs or definition.jobs.get(options.preset, 1))
     if result.numbers:
         from penchant.studies.core.report import study_report
+        from penchant.studies.core.summary import read_summary
 
         if definition.lines:
-            print("\n".join(resolve(definition.lines)(result.numbers)))
+            file = result.path / "study.json"
+            summary = read_summary(definition.summary, result.numbers, file) if definition.summary else result.numbers
+            print("\n".join(resolve(definition.lines)(summary)))
         print(f"report: {study_report(result.path, options.report or result.path / 'report.html')}")
     elif not result.failures:
         print("nothing has been sampled yet: there is nothing to compare")

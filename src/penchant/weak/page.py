@@ -44,7 +44,7 @@ def weak_train_page(numbers: Numbers) -> str:
     }
     heard, *lines = said(numbers)
     context = {
-        **shared_context({"failures": [], **numbers}),
+        **shared_context(numbers["config"], numbers["provenance"]),
         "brand": "Penchant",
         "title": "A student of weak labels",
         "settings_file": "config.yaml",

@@ -10,26 +10,31 @@ import yaml
 from penchant.metrics.estimates import Measure
 from penchant.reports.kit.tables import flatten
 from penchant.reports.kit.text import duration, listing, recorded
+from penchant.typed_json import JsonObject
 
 TEMPLATE = "study_page.html.j2"
 INTERVALS = "Intervals are 95% and resample prompts, since comparisons of one prompt are not independent."
 Numbers = Mapping[str, Any]
 
 
-def shared_context(study: Numbers) -> dict[str, Any]:
-    """What the template takes of every study."""
+def shared_context(
+    config: JsonObject, provenance: JsonObject, failures: Iterable[tuple[str, str]] = ()
+) -> dict[str, Any]:
+    """Return what the template takes of every study.
+
+    Args:
+        config: the recorded settings. provenance: the recorded machine and versions.
+        failures: (stage, reason) of what failed.
+    """
     return {
         "brand": "Penchant study",
         "settings_file": "study.yaml",
         "numbers_file": "study.json",
         "intervals": INTERVALS,
-        "failures": [
-            {"stage": stages, "reason": reason}
-            for stages, reason in told_once((one["stage"], one["reason"]) for one in study["failures"])
-        ],
+        "failures": [{"stage": stages, "reason": reason} for stages, reason in told_once(failures)],
         "samples": None,
-        "settings": yaml.safe_dump(study["config"], sort_keys=False, allow_unicode=True, width=100),
-        "provenance": flatten({key: value for key, value in study["provenance"].items() if value is not None}),
+        "settings": yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100),
+        "provenance": flatten({key: value for key, value in provenance.items() if value is not None}),
     }
 
 
@@ -44,13 +49,13 @@ def told_once(failures: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     ]
 
 
-def shared_facts(study: Numbers) -> list[tuple[str, str]]:
-    """The last of the facts: seeds, machine, time."""
-    machine = study["provenance"].get("machine") or {}
+def shared_facts(seeds: Iterable[int], provenance: JsonObject, seconds: float) -> list[tuple[str, str]]:
+    """Return the last of the facts: seeds, machine, and the time of all stages in seconds."""
+    machine = provenance.get("machine") or {}
     return [
-        ("Seeds", listing(map(str, study["seeds"]))),
+        ("Seeds", listing(map(str, seeds))),
         ("Machine", f"{machine.get('cpu', 'unknown')}, {machine.get('cores', '?')} cores"),
-        ("Time", f"{duration(study['cost']['seconds'])} of computing, all stages and runs together"),
+        ("Time", f"{duration(seconds)} of computing, all stages and runs together"),
     ]
 
 

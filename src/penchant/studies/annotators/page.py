@@ -37,7 +37,9 @@ def annotators_context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str,
     return {
         "title": TITLE,
         "headline": headline(study),
-        **shared_context(study),
+        **shared_context(
+            study["config"], study["provenance"], [(one["stage"], one["reason"]) for one in study["failures"]]
+        ),
         "section": "Agreement with an annotator whom nobody learned from",
         "methods": list(_judges(study).values()),
         "figures": [figure_context(key, picture, caption) for key, picture in pictures.items()],
@@ -176,7 +178,11 @@ def _facts(study: Numbers) -> list[tuple[str, str]]:
         if study[key]
     ]
     data = str(config["data"]["path"]) + (f", without {listing(missing)}" if missing else "")
-    return [("Model", described(str(config["model"]["name"]))), ("Data", data), *shared_facts(study)]
+    return [
+        ("Model", described(str(config["model"]["name"]))),
+        ("Data", data),
+        *shared_facts(study["seeds"], study["provenance"], study["cost"]["seconds"]),
+    ]
 
 
 PAGE = StudyPage(

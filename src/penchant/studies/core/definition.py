@@ -11,13 +11,17 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from penchant.errors import InputError, did_you_mean
 from penchant.studies import STUDIES
 from penchant.studies.core.results import Results
 from penchant.studies.core.settings import Study
 from penchant.studies.core.stage import Stage
+from penchant.typed_json import JsonObject
+
+if TYPE_CHECKING:
+    from penchant.reports.kit.canvas import Picture
 
 
 class Grid(Protocol):
@@ -42,13 +46,14 @@ class StudyDefinition:
         grid: (settings, what is measured so far or None) -> stages. It is asked again until it adds none.
         summarize: `module:function`, (settings, stages, folder, why stages failed by address) -> `study.json`.
         page: `module:PAGE`, a `StudyPage`.
+        summary: `module:class`, what `study.json` is read as: the page and `lines` take objects of it.
         stages: `module:function` of each kind of stage that this study alone has; it fills a folder and returns what
             `stage.json` holds.
         presets: where the settings lie that are ready to run, by command and name.
         takes_over: commands of other studies that run this one where a setting is given: {command: (setting, class)}.
         jobs: stages at once, by preset, where it is not 1.
         prepare: `module:function`, called with the settings and the stages before anything runs.
-        lines: `module:function`, what the command prints of the numbers.
+        lines: `module:function`, what the command prints of the summary.
     """
 
     configs: tuple[type[Study], ...]
@@ -56,6 +61,7 @@ class StudyDefinition:
     grid: Callable[[Any, Results | None], Grid]
     summarize: str
     page: str
+    summary: str | None = None
     stages: Mapping[str, str] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     presets: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
@@ -70,20 +76,20 @@ class StudyPage:
     """How the page of a study is made of its numbers.
 
     Attributes:
-        expected: keys that `study.json` must have.
-        pictures: numbers -> figures by name.
-        context: (numbers, figures) -> what the template is filled with.
+        pictures: summary -> figures by name.
+        context: (summary, figures) -> what the template is filled with.
         template: the template in `penchant.reports.kit`.
-        files: numbers -> text files beside the figures, by name.
-        refuse: raises an `InputError` for numbers of a version whose meaning was another.
+        files: summary -> text files beside the figures, by name.
+        refuse: raises an `InputError` for the content of a `study.json` whose meaning was another.
+        expected: keys that `study.json` must have, where no class says so.
     """
 
-    expected: frozenset[str]
-    pictures: Callable[[Mapping[str, Any]], dict[str, Any]]
-    context: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
+    pictures: Callable[[Any], Mapping[str, Picture]]
+    context: Callable[[Any, Mapping[str, Picture]], JsonObject]
     template: str = "study_page.html.j2"
-    files: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None
-    refuse: Callable[[Path, Mapping[str, Any]], None] | None = None
+    files: Callable[[Any], Mapping[str, str]] | None = None
+    refuse: Callable[[Path, JsonObject], None] | None = None
+    expected: frozenset[str] = frozenset()
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from penchant.files import make_folder, read_json, write_atomically
 from penchant.reports.kit.render import render_page
 from penchant.studies.core.definition import StudyPage, definition_named
 from penchant.studies.core.kinds import resolve
+from penchant.studies.core.summary import read_summary
 
 STUDY = "study.json"
 
@@ -37,12 +37,12 @@ def study_report(folder: str | Path, out: str | Path) -> Path:
     target = Path(out)
     if target.is_dir():
         raise InputError(f"out must be a file such as {target / 'report.html'}, but {target} is a folder")
-    numbers, page = _read(Path(folder))
+    summary, page = _read(Path(folder))
     figures = target.with_name(f"{target.stem}-figures")
     try:
-        pictures = page.pictures(numbers)
-        html = render_page(page.template, {"folder": figures.name, **page.context(numbers, pictures)})
-        files = page.files(numbers) if page.files else {}
+        pictures = page.pictures(summary)
+        html = render_page(page.template, {"folder": figures.name, **page.context(summary, pictures)})
+        files = page.files(summary) if page.files else {}
     except KeyError as error:
         raise InputError(
             f"{Path(folder) / STUDY} lacks {error}: another version of Penchant wrote it. Start the study again with "
@@ -57,8 +57,8 @@ def study_report(folder: str | Path, out: str | Path) -> Path:
     return target
 
 
-def _read(folder: Path) -> tuple[Mapping[str, Any], StudyPage]:
-    """Return the numbers of a study and the page that shows them."""
+def _read(folder: Path) -> tuple[Any, StudyPage]:
+    """Return the summary of a study and the page that shows it."""
     file = folder / STUDY
     if file.exists():
         check_files(folder, [STUDY])
@@ -72,6 +72,6 @@ def _read(folder: Path) -> tuple[Mapping[str, Any], StudyPage]:
     page: StudyPage | None = resolve(definition.page) if definition else None
     if page is not None and page.refuse:
         page.refuse(folder, numbers)
-    if page is None or not page.expected <= numbers.keys():
+    if definition is None or page is None or not page.expected <= numbers.keys():
         raise InputError(f"{file} is of another kind or version: start the study again, it runs only what is missing")
-    return numbers, page
+    return (read_summary(definition.summary, numbers, file) if definition.summary else numbers), page

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from penchant.config import to_yaml
 from penchant.digests import DamagedFile, check_files, write_sums
@@ -27,6 +26,7 @@ from penchant.studies.core.results import Results
 from penchant.studies.core.runner import Progress, run_missing
 from penchant.studies.core.settings import Study
 from penchant.studies.core.stage import Stage
+from penchant.typed_json import JsonObject, to_object
 
 log = logging.getLogger("penchant.studies")
 STUDY = "study.json"
@@ -44,7 +44,7 @@ class StudyResult:
     """
 
     path: Path
-    numbers: dict[str, Any]
+    numbers: JsonObject
     failures: tuple[tuple[str, str], ...]
     ran: int
     interrupted: bool
@@ -107,7 +107,7 @@ def _numbers(
     folder: Path,
     progress: Progress,
     clock: Mapping[str, float],
-) -> dict[str, Any]:
+) -> JsonObject:
     """`study.json`, made anew where anything changed, its code too; empty where there is nothing to say."""
     stages = grid.stages()
     outcomes = [progress.outcomes.get(stage.address) for stage in grid.needed]
@@ -120,7 +120,7 @@ def _numbers(
     if same and not progress.ran and present.get("config") == config.recorded():
         return present
     reasons = {stage.address: reason for stage, reason in progress.failures(stages)}
-    numbers = {**resolve(definition.summarize)(config, grid, folder, reasons), **key}
+    numbers = {**to_object(resolve(definition.summarize)(config, grid, folder, reasons)), **key}
     before = present.get("cost", {})
     numbers["cost"] |= {name: before[name] for name in clock if name in before} if not progress.ran else clock
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -132,7 +132,7 @@ def _numbers(
     return numbers
 
 
-def _kept_numbers(folder: Path) -> dict[str, Any]:
+def _kept_numbers(folder: Path) -> JsonObject:
     """Return the numbers that an earlier call wrote; empty where there are none, or damaged ones."""
     if not (folder / STUDY).exists():
         return {}

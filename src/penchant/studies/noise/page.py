@@ -42,7 +42,9 @@ def noise_context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str, Any]
     return {
         "title": TITLE,
         "headline": headline(study),
-        **shared_context(study),
+        **shared_context(
+            study["config"], study["provenance"], [(one["stage"], one["reason"]) for one in study["failures"]]
+        ),
         "section": f"Against the share that was {wrong(study)}",
         "methods": [method["label"] for method in study["methods"]],
         "figures": [figure_context(key, picture, captions[key]) for key, picture in pictures.items()],
@@ -86,7 +88,7 @@ def _facts(study: Numbers) -> list[tuple[str, str]]:
         ("True reward", str(config["reward"])),
         ("Data", f"{number(study['comparisons'] or 0, 0)} comparisons, {number(prompts['train'] or 0, 0)} prompts"),
         ("Unseen prompts", number(prompts["eval"] or 0, 0)),
-        *shared_facts(study),
+        *shared_facts(study["seeds"], study["provenance"], study["cost"]["seconds"]),
     ]
 
 

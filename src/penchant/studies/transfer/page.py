@@ -39,7 +39,9 @@ def transfer_context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str, A
     return {
         "title": TITLE,
         "headline": headline(study),
-        **shared_context(study),
+        **shared_context(
+            study["config"], study["provenance"], [(one["stage"], one["reason"]) for one in study["failures"]]
+        ),
         "section": "The change of true reward, on its own domain and on others",
         "methods": [method_name(method) for method in study["methods"]],
         "figures": [figure_context(key, picture, captions[key]) for key, picture in pictures.items()],
@@ -108,7 +110,7 @@ def _facts(study: Numbers) -> list[tuple[str, str]]:
         ("True reward", str(config["reward"])),
         ("Trained on", count(study["prompts"]["train"] or 0, "prompt")),
         *domains,
-        *shared_facts(study),
+        *shared_facts(study["seeds"], study["provenance"], study["cost"]["seconds"]),
     ]
 
 

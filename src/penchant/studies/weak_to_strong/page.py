@@ -32,7 +32,9 @@ def weak_context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "title": TITLE,
         "headline": headline(study),
-        **shared_context(study),
+        **shared_context(
+            study["config"], study["provenance"], [(one["stage"], one["reason"]) for one in study["failures"]]
+        ),
         "intervals": f"{INTERVALS} {GROUPED}" if any(one.get("groups") for one in study["tasks"]) else INTERVALS,
         "section": "Supervisor, student and ceiling",
         "methods": legend(study),
@@ -233,7 +235,7 @@ def _facts(study: Numbers) -> list[tuple[str, str]]:
         ),
         *_texts_first(study),
         *_origins(study),
-        *shared_facts(study),
+        *shared_facts(study["seeds"], study["provenance"], study["cost"]["seconds"]),
     ]
 
 

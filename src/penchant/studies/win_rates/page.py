@@ -50,7 +50,9 @@ def win_rate_context(study: Numbers, pictures: Mapping[str, Picture]) -> dict[st
     return {
         "title": TITLES[study["study"]],
         "headline": headline(study),
-        **shared_context(study),
+        **shared_context(
+            study["config"], study["provenance"], [(one["stage"], one["reason"]) for one in study["failures"]]
+        ),
         "section": f"How often each wins against {MET[study['study']]}",
         "methods": [method_name(method) for method in study["methods"]],
         "figures": [figure_context(key, picture, CAPTION) for key, picture in pictures.items()],
@@ -204,7 +206,7 @@ def _facts(study: Numbers) -> list[tuple[str, str]]:
         *domains,
         ("Judge", judge_words(study)),
         ("Judged", asked),
-        *shared_facts(study),
+        *shared_facts(study["seeds"], study["provenance"], study["cost"]["seconds"]),
     ]
 
 
