@@ -44,7 +44,8 @@ from penchant.losses import (
     preference,
 )
 from penchant.losses.batchwise import aot, aot_unpaired, discount_tails
-from penchant.losses.dispatch import FrontSums, SquareSums, pair_losses
+from penchant.losses.dispatch import pair_losses
+from penchant.losses.pairs import FrontSums, SquareSums
 from penchant.losses.settings import ChosenNLL
 
 BRANCHES = get_args(get_args(PreferenceLoss)[0])

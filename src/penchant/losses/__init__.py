@@ -1,7 +1,6 @@
-"""Losses: pure functions on tensors, and the configurations that choose one.
+"""Losses: pure functions on tensors, and the settings that choose one.
 
-The configurations are here at once; the modules that compute, which import torch, are loaded when they
-are asked for.
+The settings are here at once; the modules that compute, which import torch, are loaded when they are asked for.
 """
 
 from __future__ import annotations
@@ -9,69 +8,9 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from penchant.losses.settings import (
-    AOT,
-    IPO,
-    LDDPO,
-    ORPO,
-    WPO,
-    AlphaDivergence,
-    AOTUnpaired,
-    APODown,
-    APOZero,
-    BCOPair,
-    ChosenNLL,
-    DiscoPOP,
-    ExoPair,
-    ForwardKL,
-    Hinge,
-    IPOMean,
-    JensenShannon,
-    NCAPair,
-    PlackettLuce,
-    PreferenceLoss,
-    Robust,
-    Sigmoid,
-    SigmoidNorm,
-    SimPO,
-    SPPOHard,
-    WeightedSum,
-)
+from penchant.losses.settings import *  # noqa: F403 - the settings' `__all__` is the one list of losses
 
 MODULES = ("batchwise", "pairwise", "preference", "unpaired")
-
-__all__ = [
-    "AOT",
-    "IPO",
-    "LDDPO",
-    "ORPO",
-    "WPO",
-    "AOTUnpaired",
-    "APODown",
-    "APOZero",
-    "AlphaDivergence",
-    "BCOPair",
-    "ChosenNLL",
-    "DiscoPOP",
-    "ExoPair",
-    "ForwardKL",
-    "Hinge",
-    "IPOMean",
-    "JensenShannon",
-    "NCAPair",
-    "PlackettLuce",
-    "PreferenceLoss",
-    "Robust",
-    "SPPOHard",
-    "Sigmoid",
-    "SigmoidNorm",
-    "SimPO",
-    "WeightedSum",
-    "batchwise",
-    "pairwise",
-    "preference",
-    "unpaired",
-]
 
 
 def __getattr__(name: str) -> ModuleType:

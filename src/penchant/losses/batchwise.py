@@ -7,12 +7,15 @@ eq. 2.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from penchant.errors import InputError
-from penchant.losses.preference import Pairs, log_ratios, smoothed
+from penchant.losses.pairs import FrontSums, Pairs, SquareSums, log_ratios, scaled_log_ratio_margin
+from penchant.losses.preference import dpo, smoothed
 
 Tokens = Float[Tensor, "responses tokens"]
 
@@ -64,6 +67,13 @@ def aot_unpaired(
     return _quantiles(
         *log_ratios(policy_chosen, policy_rejected, ref_chosen, ref_rejected), beta=beta, smoothing=label_smoothing
     )
+
+
+def plackett_luce_pairs(
+    policy_chosen: Pairs, policy_rejected: Pairs, ref_chosen: Pairs, ref_rejected: Pairs, *, beta: float
+) -> Pairs:
+    """Return Plackett and Luce's loss of rankings of two responses, which is `dpo`; arguments as there."""
+    return dpo(policy_chosen, policy_rejected, ref_chosen, ref_rejected, beta=beta)
 
 
 def plackett_luce(
@@ -123,6 +133,27 @@ def ld_logps(
     return discount_tails(sums, fronts, alpha=alpha)
 
 
+def ld_dpo(*logps: Pairs, fronts: FrontSums, beta: float, alpha: float) -> Pairs:
+    """Return LD-DPO's loss of each pair: `dpo` on sums in which tokens beyond the shorter response count only alpha.
+
+    Args:
+        logps: summed logps of chosen and rejected under the policy, then under the reference, in nats.
+        fronts: the same four over as many first tokens as the shorter response has.
+        beta: strength of the pull to the reference, positive.
+        alpha: the weight of the tokens beyond, between 0 and 1; 1 is `dpo`.
+    """
+    return dpo(*_discounted(logps, fronts, alpha), beta=beta)
+
+
+def ld_dpo_margin(*logps: Pairs, fronts: FrontSums, beta: float, alpha: float) -> Pairs:
+    """Return beta h of the discounted sums, the margin of `ld_dpo`; arguments as there."""
+    return scaled_log_ratio_margin(*_discounted(logps, fronts, alpha), beta=beta)
+
+
+def _discounted(logps: Sequence[Pairs], fronts: FrontSums, alpha: float) -> list[Pairs]:
+    return [discount_tails(sums, front, alpha=alpha) for sums, front in zip(logps, fronts, strict=True)]
+
+
 def discount_tails(sums: Pairs, fronts: Pairs, *, alpha: float) -> Pairs:
     """Return LD-DPO's sums from whole sums and those of the first tokens: front + alpha (sum - front).
 
@@ -132,6 +163,29 @@ def discount_tails(sums: Pairs, fronts: Pairs, *, alpha: float) -> Pairs:
         alpha: weight of the tokens behind them, between 0 and 1; 1 gives plain sums.
     """
     return fronts + alpha * (sums - fronts)
+
+
+def wpo(
+    policy_chosen: Pairs,
+    policy_rejected: Pairs,
+    ref_chosen: Pairs,
+    ref_rejected: Pairs,
+    *,
+    squares: SquareSums,
+    tokens: tuple[Tensor, Tensor],
+    beta: float,
+) -> Pairs:
+    """Return WPO's loss of each pair: `dpo`, times how likely its responses are under the policy now.
+
+    Args:
+        policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
+        ref_chosen, ref_rejected: the same under the reference.
+        squares: log sum over v of p(v)^2, summed over the same tokens.
+        tokens: how many tokens the chosen and the rejected response have, shape `(pairs,)` each.
+        beta: strength of the pull to the reference, positive.
+    """
+    losses = dpo(policy_chosen, policy_rejected, ref_chosen, ref_rejected, beta=beta)
+    return losses * pair_weights(policy_chosen, policy_rejected, *squares, *tokens)
 
 
 def wpo_weights(

@@ -1,94 +1,32 @@
-"""From a loss's configuration to its numbers: the one place that knows which function computes which."""
+"""From a loss's settings to its numbers: calls what the settings name, with what they need."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, assert_never
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Any
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from penchant.errors import InputError
-from penchant.losses.batchwise import aot, aot_unpaired, discount_tails, pair_weights
-from penchant.losses.pairwise import (
-    apo_down,
-    apo_zero,
-    bco_pair,
-    discopop,
-    dpo_mean,
-    exo_pair,
-    f_dpo,
-    f_scores,
-    nca_pair,
-    sppo_hard,
-)
-from penchant.losses.preference import (
-    Pairs,
-    dpo,
-    hinge,
-    ipo,
-    ipo_mean,
-    log_odds,
-    log_ratios,
-    nll,
-    orpo,
-    robust,
-    same_pairs,
-    simpo,
-)
-from penchant.losses.settings import (
-    AOT,
-    IPO,
-    LDDPO,
-    ORPO,
-    WPO,
-    AlphaDivergence,
-    AOTUnpaired,
-    APODown,
-    APOZero,
-    BCOPair,
-    ChosenNLL,
-    DiscoPOP,
-    ExoPair,
-    ForwardKL,
-    Hinge,
-    IPOMean,
-    JensenShannon,
-    NCAPair,
-    PlackettLuce,
-    PreferenceLoss,
-    Robust,
-    Sigmoid,
-    SigmoidNorm,
-    SimPO,
-    SPPOHard,
-    Term,
-    WeightedSum,
-    WithReference,
-)
-
-ROUNDING = 1e-6  # of a sum of float32 log-probabilities, relative, when the batch around it is another one
+from penchant.losses.contract import PairLoss
+from penchant.losses.pairs import ROUNDING, FrontSums, Pairs, SquareSums, nll, same_pairs
+from penchant.losses.settings import ChosenNLL, WeightedSum
 
 
-class FrontSums(NamedTuple):
-    """Sums over as many first tokens as the shorter response of a pair has, in nats, shape `(pairs,)` each."""
-
-    policy_chosen: Pairs
-    policy_rejected: Pairs
-    ref_chosen: Pairs
-    ref_rejected: Pairs
-
-
-class SquareSums(NamedTuple):
-    """Log of the summed squared probabilities of the vocabulary, summed over tokens, shape `(pairs,)` each."""
-
-    chosen: Pairs
-    rejected: Pairs
+@cache
+def named_function(reference: str) -> Callable[..., Tensor]:
+    """Return the function that a loss's settings name as `module:function`."""
+    module, _, name = reference.partition(":")
+    function: Callable[..., Tensor] = getattr(import_module(module), name)
+    return function
 
 
 def pair_losses(
-    settings: PreferenceLoss | Term,
+    settings: PairLoss,
     policy_chosen: Pairs,
     policy_rejected: Pairs,
     ref_chosen: Pairs | None,
@@ -99,10 +37,10 @@ def pair_losses(
     fronts: FrontSums | None = None,
     squares: SquareSums | None = None,
 ) -> tuple[Pairs, Pairs]:
-    """The loss that `settings` chooses, with its NLL anchor, and the margin of each pair.
+    """Return the loss that `settings` choose, with its NLL anchor, and the margin of each pair.
 
     Args:
-        settings: one of the configurations of `penchant.losses`; `plackett_luce` is taken for pairs, where it is DPO.
+        settings: of a loss in `penchant.losses.settings`; `plackett_luce` is taken for pairs, where it is DPO.
         policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
         ref_chosen, ref_rejected: the same under the reference; None is enough where
             `settings.needs.reference` is false.
@@ -111,155 +49,87 @@ def pair_losses(
 
     Returns:
         losses: shape `(pairs,)`, with gradient. (`aot` and `aot_unpaired`: per quantile, not in the pairs' order.)
-        margins: shape `(pairs,)`, detached: by how much the chosen response leads. beta h for most; h for `ipo` and
-            `sppo_hard`, per token for `ipo_mean` and `sigmoid_norm` (there times beta); beta times the difference of
-            the scores for the f-divergences; beta times the difference of mean logps for `simpo`; the log-odds ratio
-            for `orpo`; that of the first term that compares for `sum`. Positive means that policy and label agree.
-            Exactly 0 where the difference to the reference is within rounding, as all are before the first step.
+        margins: shape `(pairs,)`, detached: by how much the chosen response leads, as the loss's `margin` computes it;
+            for `sum` that of the first term that compares. Positive means that policy and label agree. Exactly 0 where
+            the difference to the reference is within rounding, as all are before the first step.
 
     Raises:
         InputError: a loss with reference got None for it, `fronts` or `squares` are missing, or shapes differ.
     """
     if isinstance(settings, WeightedSum):
-        given = (policy_chosen, policy_rejected, ref_chosen, ref_rejected, chosen_tokens, rejected_tokens)
-        parts = [pair_losses(term, *given, fronts=fronts, squares=squares) for _, term in settings.terms]
+        columns = (policy_chosen, policy_rejected, ref_chosen, ref_rejected, chosen_tokens, rejected_tokens)
+        parts = [pair_losses(term, *columns, fronts=fronts, squares=squares) for _, term in settings.terms]
         losses = torch.stack([weight * part[0] for (weight, _), part in zip(settings.terms, parts, strict=True)]).sum(0)
         return losses, next(m for (_, m), t in zip(parts, settings.losses, strict=True) if not isinstance(t, ChosenNLL))
-    policy_chosen, policy_rejected, chosen_tokens, rejected_tokens = same_pairs(
+    policy_chosen, policy_rejected, *tokens = same_pairs(
         policy_chosen=policy_chosen,
         policy_rejected=policy_rejected,
         chosen_tokens=chosen_tokens,
         rejected_tokens=rejected_tokens,
     )
-    if isinstance(settings, ChosenNLL | ORPO | SimPO):
-        losses, margins = _without_reference(settings, policy_chosen / chosen_tokens, policy_rejected / rejected_tokens)
-    else:
-        sums = _sums_with_reference(settings, policy_chosen, policy_rejected, ref_chosen, ref_rejected)
-        losses, margins = _with_reference(settings, sums, (chosen_tokens, rejected_tokens), fronts, squares)
+    logps: Sequence[Pairs] = (policy_chosen, policy_rejected)
+    if settings.needs_reference:
+        logps = _with_reference(settings.name, policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    size = policy_chosen.detach().abs() + policy_rejected.detach().abs()
+    if settings.logps == "mean":
+        logps = [logp / tokens[place % 2] for place, logp in enumerate(logps)]
+        size = logps[0].detach().abs() + logps[1].detach().abs()
+    arguments = settings.arguments() | _further_arguments(settings, (tokens[0], tokens[1]), fronts, squares)
+    losses = named_function(settings.function)(*logps, **arguments)
+    margins = named_function(settings.margin)(*logps, **arguments)
+    if settings.needs_reference:
+        # policy and reference were scored in other batches: within float32's rounding of the sums nobody leads
+        rounding = getattr(settings, "beta", 1.0) * ROUNDING * size
+        margins = margins.where(margins.detach().abs() > rounding, 0.0)
     if weight := getattr(settings, "nll_weight", 0.0):
-        losses = losses + weight * nll(policy_chosen / chosen_tokens)
+        losses = losses + weight * nll(policy_chosen / tokens[0])
     return losses, margins.detach()
 
 
-def _without_reference(
-    settings: ChosenNLL | ORPO | SimPO, mean_chosen: Pairs, mean_rejected: Pairs
-) -> tuple[Pairs, Pairs]:
-    """(losses, margins) of mean log-probabilities per token, in nats."""
-    difference = mean_chosen - mean_rejected
-    match settings:
-        case ChosenNLL():
-            return nll(mean_chosen), difference
-        case ORPO(weight=weight):  # holds its own likelihood term, so it has no anchor
-            return orpo(mean_chosen, mean_rejected, weight=weight), log_odds(mean_chosen) - log_odds(mean_rejected)
-        case SimPO(beta=beta, gamma=gamma):
-            return simpo(mean_chosen, mean_rejected, beta=beta, gamma=gamma), beta * difference
+def ranking_losses(
+    settings: PairLoss, logps: Tensor, reference: Tensor, ranked: Sequence[Sequence[int]]
+) -> Float[Tensor, " rankings"]:
+    """Return the loss of each ranking of a loss that takes rankings.
+
+    Args:
+        settings: of a loss with `ranking_function`.
+        logps, reference: summed logps of responses under policy and reference, in nats, shape `(responses,)`.
+        ranked: of each ranking the indices into `logps`, best first.
+    """
+    function = named_function(settings.ranking_function)
+    losses = [
+        function(logps[list(ranking)][None], reference[list(ranking)][None], **settings.arguments())
+        for ranking in ranked
+    ]
+    return torch.cat(losses)
 
 
-def _sums_with_reference(
-    settings: WithReference,
-    policy_chosen: Pairs,
-    policy_rejected: Pairs,
-    ref_chosen: Pairs | None,
-    ref_rejected: Pairs | None,
-) -> tuple[Pairs, ...]:
-    """The four sums in one shape and dtype, or an InputError where the reference's are missing."""
+def _with_reference(name: str, chosen: Pairs, rejected: Pairs, *reference: Pairs | None) -> tuple[Pairs, ...]:
+    """Return the four sums in one shape and dtype, or an InputError where the reference's are missing."""
+    ref_chosen, ref_rejected = reference
     if ref_chosen is None or ref_rejected is None:
         raise InputError(
-            f"the loss `{settings.name}` compares with a reference, but its log-probabilities are "
+            f"the loss `{name}` compares with a reference, but its log-probabilities are "
             "missing; give ref_chosen and ref_rejected, or choose a loss without reference (simpo, orpo)"
         )
-    return same_pairs(
-        policy_chosen=policy_chosen,
-        policy_rejected=policy_rejected,
-        ref_chosen=ref_chosen,
-        ref_rejected=ref_rejected,
-    )
+    return same_pairs(policy_chosen=chosen, policy_rejected=rejected, ref_chosen=ref_chosen, ref_rejected=ref_rejected)
 
 
-def _with_reference(
-    settings: WithReference,
-    sums: tuple[Pairs, ...],
-    tokens: tuple[Tensor, Tensor],
-    fronts: FrontSums | None,
-    squares: SquareSums | None,
-) -> tuple[Pairs, Pairs]:
-    """(losses, margins) of the losses that compare with a reference, from its sums and the policy's."""
-    chosen, rejected = sums[:2]
-    logps, size = sums, chosen.detach().abs() + rejected.detach().abs()
-    if isinstance(settings, IPOMean | SigmoidNorm):
-        logps = tuple(logp / lengths for logp, lengths in zip(sums, tokens * 2, strict=True))
-        size = logps[0].detach().abs() + logps[1].detach().abs()
-    if isinstance(settings, LDDPO):
-        logps = _without_tails(settings, sums, fronts)
-    losses, margins = _of_log_ratios(settings, *logps)
-    if isinstance(settings, WPO):
-        losses = _weighted_by_policy(losses, chosen, rejected, *tokens, squares)
-    # policy and reference were scored in other batches: within float32's rounding of the sums nobody leads
-    rounding = getattr(settings, "beta", 1.0) * ROUNDING * size
-    return losses, margins.where(margins.detach().abs() > rounding, 0.0)
-
-
-def _without_tails(settings: LDDPO, logps: Sequence[Pairs], fronts: FrontSums | None) -> tuple[Pairs, ...]:
-    if fronts is None:
-        raise InputError("the loss `ld_dpo` needs the sums over the tokens that both responses have: give `fronts`")
-    return tuple(discount_tails(whole, front, alpha=settings.alpha) for whole, front in zip(logps, fronts, strict=True))
-
-
-def _weighted_by_policy(
-    losses: Pairs,
-    chosen: Pairs,
-    rejected: Pairs,
-    chosen_tokens: Tensor,
-    rejected_tokens: Tensor,
-    squares: SquareSums | None,
-) -> Pairs:
-    if squares is None:
-        raise InputError("the loss `wpo` needs the vocabulary's summed squared probabilities: give `squares`")
-    return losses * pair_weights(chosen, rejected, *squares, chosen_tokens, rejected_tokens)
-
-
-def _of_log_ratios(settings: WithReference, *logps: Pairs) -> tuple[Pairs, Pairs]:
-    """(losses, margins) of the loss's own function; `logps` are means instead of sums where it wants those."""
-    chosen, rejected = log_ratios(*logps)
-    difference = chosen - rejected
-    match settings:
-        case Sigmoid(beta=beta, label_smoothing=smoothing):
-            return dpo(*logps, beta=beta, label_smoothing=smoothing), beta * difference
-        case WPO(beta=beta) | LDDPO(beta=beta) | PlackettLuce(beta=beta):
-            return dpo(*logps, beta=beta), beta * difference
-        case AOT(beta=beta, label_smoothing=smoothing):
-            return aot(*logps, beta=beta, label_smoothing=smoothing), beta * difference
-        case AOTUnpaired(beta=beta, label_smoothing=smoothing):
-            return aot_unpaired(*logps, beta=beta, label_smoothing=smoothing), beta * difference
-        case SigmoidNorm(beta=beta):
-            return dpo_mean(*logps, beta=beta), beta * difference
-        case Robust(beta=beta, label_smoothing=smoothing):
-            return robust(*logps, beta=beta, label_smoothing=smoothing), beta * difference
-        case IPO(tau=tau):
-            return ipo(*logps, tau=tau), difference
-        case IPOMean(tau=tau):
-            return ipo_mean(*logps, tau=tau), difference
-        case Hinge(beta=beta):
-            return hinge(*logps, beta=beta), beta * difference
-        case ExoPair(beta=beta, label_smoothing=smoothing):
-            return exo_pair(*logps, beta=beta, label_smoothing=smoothing), beta * difference
-        case NCAPair(beta=beta):
-            return nca_pair(*logps, beta=beta), beta * difference
-        case SPPOHard(beta=beta):
-            return sppo_hard(*logps, beta=beta), difference
-        case BCOPair(beta=beta):
-            return bco_pair(*logps, beta=beta), beta * difference
-        case APOZero(beta=beta):
-            return apo_zero(*logps, beta=beta), beta * difference
-        case APODown(beta=beta):
-            return apo_down(*logps, beta=beta), beta * difference
-        case DiscoPOP(beta=beta, tau=tau):
-            return discopop(*logps, beta=beta, tau=tau), beta * difference
-        case ForwardKL(beta=beta) | JensenShannon(beta=beta):
-            scores = [f_scores(ratios, settings.name, 1.0) for ratios in (chosen, rejected)]
-            return f_dpo(*logps, beta=beta, divergence=settings.name), beta * (scores[0] - scores[1])
-        case AlphaDivergence(beta=beta, alpha=alpha):
-            scores = [f_scores(ratios, "alpha", alpha) for ratios in (chosen, rejected)]
-            return f_dpo(*logps, beta=beta, divergence="alpha", alpha=alpha), beta * (scores[0] - scores[1])
-        case _:
-            assert_never(settings)
+def _further_arguments(
+    settings: PairLoss, tokens: tuple[Tensor, Tensor], fronts: FrontSums | None, squares: SquareSums | None
+) -> dict[str, Any]:
+    """Return what the functions of some losses get beside the log-probabilities and their settings."""
+    arguments: dict[str, Any] = {}
+    if settings.needs_fronts:
+        if fronts is None:
+            raise InputError(
+                f"the loss `{settings.name}` needs the sums over the tokens that both responses have: give `fronts`"
+            )
+        arguments["fronts"] = fronts
+    if settings.needs_squares:
+        if squares is None:
+            raise InputError(
+                f"the loss `{settings.name}` needs the vocabulary's summed squared probabilities: give `squares`"
+            )
+        arguments |= {"squares": squares, "tokens": tokens}
+    return arguments

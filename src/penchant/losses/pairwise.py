@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from penchant.errors import InputError
-from penchant.losses.preference import Pairs, dpo, log_ratios
+from penchant.losses.pairs import Pairs, log_ratio_difference, log_ratios
+from penchant.losses.preference import dpo
 
 LARGEST_EXPONENT = 80.0  # e to this is a float32, with room for a beta; the slope beyond it is 0
 
@@ -53,7 +54,7 @@ def exo_pair(
     """
     if not 0 < label_smoothing < 0.5:
         raise InputError(f"exo_pair: label_smoothing must be above 0 and below 0.5, got {label_smoothing}")
-    logits = beta * _difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    logits = beta * log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
     right = _times_log(logits) - torch.sigmoid(logits) * math.log1p(-label_smoothing)
     return right + _times_log(-logits) - torch.sigmoid(-logits) * math.log(label_smoothing)
 
@@ -179,7 +180,7 @@ def discopop(
     Raises:
         InputError: the tensors do not all have the same shape `(pairs,)`.
     """
-    logits = beta * _difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    logits = beta * log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
     modulation = torch.sigmoid(logits / tau)
     return -logsigmoid(logits) * (1 - modulation) + _bounded_exp(-logits) * modulation
 
@@ -237,6 +238,12 @@ def f_dpo(
     return -logsigmoid(beta * (f_scores(chosen, divergence, alpha) - f_scores(rejected, divergence, alpha)))
 
 
+def f_dpo_margin(*logps: Pairs, beta: float, divergence: Divergence, alpha: float = 0.5) -> Pairs:
+    """Return beta (f'(e^a) - f'(e^b)), the margin of `f_dpo`, shape `(pairs,)`; arguments as there."""
+    chosen, rejected = log_ratios(*logps)
+    return beta * (f_scores(chosen, divergence, alpha) - f_scores(rejected, divergence, alpha))
+
+
 def f_scores(ratios: Pairs, divergence: Divergence, alpha: float = 0.5) -> Pairs:
     """f'(t) at t = exp(ratios): what stands for the log-ratio where the divergence is another than the reverse KL.
 
@@ -254,11 +261,6 @@ def f_scores(ratios: Pairs, divergence: Divergence, alpha: float = 0.5) -> Pairs
             return (_bounded_exp((alpha - 1) * ratios) - 1) / (alpha - 1)
         case _:
             assert_never(divergence)
-
-
-def _difference(policy_chosen: Pairs, policy_rejected: Pairs, ref_chosen: Pairs, ref_rejected: Pairs) -> Pairs:
-    chosen, rejected = log_ratios(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
-    return chosen - rejected
 
 
 def _scaled(beta: float, *logps: Pairs) -> tuple[Pairs, Pairs]:

@@ -19,13 +19,10 @@ arXiv:2305.10425) in the form of Liu et al. 2023 (RSO, arXiv:2309.06657); SimPO,
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from penchant.errors import InputError
-
-Pairs = Float[Tensor, " pairs"]
+from penchant.losses.pairs import Pairs, log_ratio_difference, nll, same_pairs
 
 
 def dpo(
@@ -53,7 +50,7 @@ def dpo(
     Raises:
         InputError: the tensors do not all have the same shape `(pairs,)`.
     """
-    logits = beta * _log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    logits = beta * log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
     return smoothed(logits, label_smoothing)
 
 
@@ -96,7 +93,7 @@ def robust(
     """
     if not 0 <= label_smoothing < 0.5:
         raise InputError(f"robust: label_smoothing must be at least 0 and below 0.5, got {label_smoothing}")
-    logits = beta * _log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    logits = beta * log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
     return smoothed(logits, 0.0) if not label_smoothing else _corrected(logits, label_smoothing)
 
 
@@ -127,7 +124,7 @@ def ipo(
     Raises:
         InputError: the tensors do not all have the same shape `(pairs,)`.
     """
-    difference = _log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    difference = log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
     return (difference - 1 / (2 * tau)) ** 2
 
 
@@ -177,7 +174,7 @@ def hinge(
     Raises:
         InputError: the tensors do not all have the same shape `(pairs,)`.
     """
-    difference = _log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    difference = log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
     return torch.relu(1 - beta * difference)
 
 
@@ -221,43 +218,18 @@ def orpo(mean_chosen: Pairs, mean_rejected: Pairs, *, weight: float) -> Pairs:
     return nll(mean_chosen) - weight * logsigmoid(log_odds(mean_chosen) - log_odds(mean_rejected))
 
 
-def nll(mean_chosen: Pairs) -> Pairs:
-    """Negative log-likelihood of the chosen response, averaged over its tokens: -mean log pi(w).
+def chosen_nll(mean_chosen: Pairs, mean_rejected: Pairs) -> Pairs:
+    """Return the negative log-likelihood per token of the chosen response; the rejected one is not looked at.
 
     Args:
-        mean_chosen: mean logps a token under the policy, in nats, shape `(pairs,)`.
-
-    Returns:
-        The loss of each pair, in nats a token, shape `(pairs,)`.
-
-    Raises:
-        InputError: the tensor is not of shape `(pairs,)`.
+        mean_chosen, mean_rejected: mean logps per token under the policy, in nats, shape `(pairs,)`.
     """
-    (mean_chosen,) = same_pairs(mean_chosen=mean_chosen)
-    return -mean_chosen
+    return nll(mean_chosen)
 
 
-def log_ratios(
-    policy_chosen: Pairs, policy_rejected: Pairs, ref_chosen: Pairs, ref_rejected: Pairs
-) -> tuple[Pairs, Pairs]:
-    """log pi - log pi_ref of the chosen and of the rejected response, in nats, each of shape `(pairs,)`.
-
-    Raises:
-        InputError: the tensors do not all have the same shape `(pairs,)`.
-    """
-    policy_chosen, policy_rejected, ref_chosen, ref_rejected = same_pairs(
-        policy_chosen=policy_chosen,
-        policy_rejected=policy_rejected,
-        ref_chosen=ref_chosen,
-        ref_rejected=ref_rejected,
-    )
-    return policy_chosen - ref_chosen, policy_rejected - ref_rejected
-
-
-def _log_ratio_difference(*logps: Pairs) -> Pairs:
-    """h of the module's docstring, in nats, shape `(pairs,)`."""
-    chosen, rejected = log_ratios(*logps)
-    return chosen - rejected
+def log_odds_margin(mean_chosen: Pairs, mean_rejected: Pairs, **_: object) -> Pairs:
+    """Return log odds(w) - log odds(l), the margin of `orpo`, shape `(pairs,)`."""
+    return log_odds(mean_chosen) - log_odds(mean_rejected)
 
 
 def log_odds(mean_logps: Pairs) -> Pairs:
@@ -265,18 +237,3 @@ def log_odds(mean_logps: Pairs) -> Pairs:
     below_one = mean_logps.clamp(max=-torch.finfo(mean_logps.dtype).eps)
     # -expm1 keeps 1 - p exact for p near 1, where 1 - exp would round to 0; for small p both are 1
     return below_one - torch.log(-torch.expm1(below_one))
-
-
-def same_pairs(**tensors: Tensor) -> tuple[Tensor, ...]:
-    """The tensors, at least float32 where they are floats, after a check that all have one shape `(pairs,)`.
-
-    A mismatch such as (pairs, 1) with (pairs,) would broadcast to all pairs with all pairs and train on
-    nonsense.
-    """
-    first, expected = next((name, tensor.shape) for name, tensor in tensors.items())
-    for name, tensor in tensors.items():
-        if tensor.ndim != 1 or tensor.shape != expected:
-            wanted = "(pairs,), one number a pair" if name == first else f"{tuple(expected)} like {first}"
-            raise InputError(f"`{name}` has shape {tuple(tensor.shape)}, expected {wanted}")
-    halves = (torch.float16, torch.bfloat16)
-    return tuple(tensor.float() if tensor.dtype in halves else tensor for tensor in tensors.values())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch.nn.functional import logsigmoid
 
-from penchant.losses.preference import Pairs, same_pairs
+from penchant.losses.pairs import Pairs, same_pairs
 
 
 def bradley_terry(chosen: Pairs, rejected: Pairs, *, margin: float = 0.0) -> Pairs:

@@ -1,17 +1,18 @@
-"""Which loss on a pair of responses, and its numbers. Imports no torch, so that `--help` is instant.
+"""The settings of every loss on a pair of responses. Imports no torch, so that `--help` is instant.
 
-A loss is a class in the union `PreferenceLoss`, told apart by `name`; a setting that does not belong to a
-loss is refused by name. The equations are in `penchant.losses.preference`, `penchant.losses.pairwise` and
-`penchant.losses.batchwise`.
+A loss is a class in the union `Compared`, told apart by `name`; a setting that does not belong to a loss is refused by
+name. Each class names its function, which holds the equation; `penchant.losses.contract` says what else it may tell. To
+add a loss, write its function and add a class here.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from penchant.losses.needs import Beta, Needs, NllWeight, PairLoss
+from penchant.losses.contract import Beta, Needs, NllWeight, PairLoss, ReferenceBeta
 
 
 class Sigmoid(PairLoss):
@@ -20,9 +21,9 @@ class Sigmoid(PairLoss):
     With `label_smoothing` it is conservative DPO (Mitchell 2023): some of the labels are taken to be wrong.
     """
 
+    function = "penchant.losses.preference:dpo"
     name: Literal["sigmoid"] = "sigmoid"
-    beta: Beta = 0.1
-    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    beta: ReferenceBeta = 0.1
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """The share of comparisons assumed to be the wrong way round (conservative DPO); 0 is plain DPO."""
     nll_weight: NllWeight = 0.0
@@ -31,9 +32,9 @@ class Sigmoid(PairLoss):
 class Robust(PairLoss):
     """Robust DPO (Chowdhury et al. 2024): unbiased when a known share of the labels is flipped."""
 
+    function = "penchant.losses.preference:robust"
     name: Literal["robust"] = "robust"
-    beta: Beta = 0.1
-    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    beta: ReferenceBeta = 0.1
     label_smoothing: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
     """The share of comparisons that are the wrong way round. (Without any it would be `sigmoid`.)"""
     nll_weight: NllWeight = 0.0
@@ -42,6 +43,8 @@ class Robust(PairLoss):
 class IPO(PairLoss):
     """IPO (Azar et al. 2023): draws the difference of the log-ratios (sums over tokens) to 1 / (2 tau)."""
 
+    function = "penchant.losses.preference:ipo"
+    margin = "penchant.losses.pairs:log_ratio_margin"
     name: Literal["ipo"] = "ipo"
     tau: Annotated[float, Field(gt=0)] = 0.1
     """How strongly the policy is held to the reference: the target of the difference is 1 / (2 tau) nats."""
@@ -54,6 +57,9 @@ class IPOMean(PairLoss):
     The averaged difference is smaller by about the response's length, so a tau of `ipo` does not carry over.
     """
 
+    function = "penchant.losses.preference:ipo_mean"
+    margin = "penchant.losses.pairs:log_ratio_margin"
+    logps = "mean"
     name: Literal["ipo_mean"] = "ipo_mean"
     tau: Annotated[float, Field(gt=0)] = 0.1
     """How strongly the policy is held to the reference: the target is 1 / (2 tau) nats a token."""
@@ -63,6 +69,7 @@ class IPOMean(PairLoss):
 class Hinge(PairLoss):
     """The hinge of SLiC-HF, with reference as in RSO (Liu et al. 2023): no force beyond the margin."""
 
+    function = "penchant.losses.preference:hinge"
     name: Literal["hinge"] = "hinge"
     beta: Beta = 0.1
     """How strongly the policy is held to the reference: the margin is reached at 1 / beta nats."""
@@ -72,6 +79,8 @@ class Hinge(PairLoss):
 class SigmoidNorm(PairLoss):
     """Length-normalised DPO (Lambert et al. 2024, Tulu 3): `sigmoid` on log-ratios averaged over tokens."""
 
+    function = "penchant.losses.pairwise:dpo_mean"
+    logps = "mean"
     name: Literal["sigmoid_norm"] = "sigmoid_norm"
     beta: Beta = 5.0
     """How strongly the policy is held to the reference; the paper's. Larger than `sigmoid`'s, since means are small."""
@@ -81,9 +90,9 @@ class SigmoidNorm(PairLoss):
 class ExoPair(PairLoss):
     """EXO on pairs (Ji et al. 2024): the reverse KL from the policy's preference to the smoothed label."""
 
+    function = "penchant.losses.pairwise:exo_pair"
     name: Literal["exo_pair"] = "exo_pair"
-    beta: Beta = 0.1
-    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    beta: ReferenceBeta = 0.1
     label_smoothing: Annotated[float, Field(gt=0, lt=0.5)] = 1e-3
     """How far a label is from certain; at 0 the divergence would be infinite."""
     nll_weight: NllWeight = 0.0
@@ -92,15 +101,17 @@ class ExoPair(PairLoss):
 class NCAPair(PairLoss):
     """NCA on pairs (Chen et al. 2024): holds each response's own log-ratio, so that the chosen one does not sink."""
 
+    function = "penchant.losses.pairwise:nca_pair"
     name: Literal["nca_pair"] = "nca_pair"
-    beta: Beta = 0.1
-    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    beta: ReferenceBeta = 0.1
     nll_weight: NllWeight = 0.0
 
 
 class SPPOHard(PairLoss):
     """SPPO with hard labels (Wu et al. 2024): draws the two log-ratios to 1 / (2 beta) and -1 / (2 beta)."""
 
+    function = "penchant.losses.pairwise:sppo_hard"
+    margin = "penchant.losses.pairs:log_ratio_margin"
     name: Literal["sppo_hard"] = "sppo_hard"
     beta: Beta = 0.1
     """How strongly the policy is held to the reference: the targets are at 1 / (2 beta) nats."""
@@ -110,33 +121,34 @@ class SPPOHard(PairLoss):
 class BCOPair(PairLoss):
     """BCO on pairs (Jung et al. 2024), without its moving shift: the chosen good, the rejected bad, each on its own."""
 
+    function = "penchant.losses.pairwise:bco_pair"
     name: Literal["bco_pair"] = "bco_pair"
-    beta: Beta = 0.1
-    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    beta: ReferenceBeta = 0.1
     nll_weight: NllWeight = 0.0
 
 
 class APOZero(PairLoss):
     """APO-zero (D'Oosterlinck et al. 2024): chosen up, rejected down; for chosen responses better than the policy's."""
 
+    function = "penchant.losses.pairwise:apo_zero"
     name: Literal["apo_zero"] = "apo_zero"
-    beta: Beta = 0.1
-    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    beta: ReferenceBeta = 0.1
     nll_weight: NllWeight = 0.0
 
 
 class APODown(PairLoss):
     """APO-down (D'Oosterlinck et al. 2024): both down, the rejected more; for chosen ones worse than the policy's."""
 
+    function = "penchant.losses.pairwise:apo_down"
     name: Literal["apo_down"] = "apo_down"
-    beta: Beta = 0.1
-    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    beta: ReferenceBeta = 0.1
     nll_weight: NllWeight = 0.0
 
 
 class DiscoPOP(PairLoss):
     """DiscoPOP (Lu et al. 2024): logistic where the policy is wrong, exponential where it is right."""
 
+    function = "penchant.losses.pairwise:discopop"
     name: Literal["discopop"] = "discopop"
     beta: Beta = 0.05
     """How strongly the policy is held to the reference; the paper's."""
@@ -148,27 +160,33 @@ class DiscoPOP(PairLoss):
 class ForwardKL(PairLoss):
     """DPO under the forward KL (Wang et al. 2023), in place of the reverse one: covers what the reference covers."""
 
+    function = "penchant.losses.pairwise:f_dpo"
+    margin = "penchant.losses.pairwise:f_dpo_margin"
+    fixed_arguments: ClassVar[Mapping[str, str]] = {"divergence": "forward_kl"}
     name: Literal["forward_kl"] = "forward_kl"
-    beta: Beta = 0.1
-    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    beta: ReferenceBeta = 0.1
     nll_weight: NllWeight = 0.0
 
 
 class JensenShannon(PairLoss):
     """DPO under the Jensen-Shannon divergence (Wang et al. 2023), in place of the reverse KL."""
 
+    function = "penchant.losses.pairwise:f_dpo"
+    margin = "penchant.losses.pairwise:f_dpo_margin"
+    fixed_arguments: ClassVar[Mapping[str, str]] = {"divergence": "jensen_shannon"}
     name: Literal["jensen_shannon"] = "jensen_shannon"
-    beta: Beta = 0.1
-    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    beta: ReferenceBeta = 0.1
     nll_weight: NllWeight = 0.0
 
 
 class AlphaDivergence(PairLoss):
     """DPO under an alpha-divergence (Wang et al. 2023): the reverse KL (`sigmoid`) at 1, the forward one at 0."""
 
+    function = "penchant.losses.pairwise:f_dpo"
+    margin = "penchant.losses.pairwise:f_dpo_margin"
+    fixed_arguments: ClassVar[Mapping[str, str]] = {"divergence": "alpha"}
     name: Literal["alpha_divergence"] = "alpha_divergence"
-    beta: Beta = 0.1
-    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    beta: ReferenceBeta = 0.1
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Which divergence."""
     nll_weight: NllWeight = 0.0
@@ -181,8 +199,10 @@ class SimPO(PairLoss):
     0.5).
     """
 
-    needs: ClassVar[Needs] = Needs(reference=False)
-
+    function = "penchant.losses.preference:simpo"
+    margin = "penchant.losses.pairs:logp_margin"
+    logps = "mean"
+    needs_reference = False
     name: Literal["simpo"] = "simpo"
     beta: Beta = 2.0
     """Scales the difference of the mean log-probabilities."""
@@ -194,8 +214,10 @@ class SimPO(PairLoss):
 class ORPO(PairLoss):
     """ORPO (Hong et al. 2024): SFT on the chosen response plus a log-odds-ratio term, without a reference."""
 
-    needs: ClassVar[Needs] = Needs(reference=False)
-
+    function = "penchant.losses.preference:orpo"
+    margin = "penchant.losses.preference:log_odds_margin"
+    logps = "mean"
+    needs_reference = False
     name: Literal["orpo"] = "orpo"
     weight: Annotated[float, Field(ge=0)] = 0.1
     """The paper's lambda: how much the log-odds ratio counts beside the negative log-likelihood (0: SFT)."""
@@ -207,22 +229,21 @@ class WPO(PairLoss):
     Pairs that the policy would hardly write count little, so data of other models act more like the policy's own.
     """
 
-    needs: ClassVar[Needs] = Needs(squares=True)
-
+    function = "penchant.losses.batchwise:wpo"
+    needs_squares = True
     name: Literal["wpo"] = "wpo"
-    beta: Beta = 0.1
-    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    beta: ReferenceBeta = 0.1
     nll_weight: NllWeight = 0.0
 
 
 class LDDPO(PairLoss):
     """LD-DPO (Liu et al. 2024): `sigmoid`, but tokens beyond the shorter response's length count only alpha."""
 
-    needs: ClassVar[Needs] = Needs(fronts=True)
-
+    function = "penchant.losses.batchwise:ld_dpo"
+    margin = "penchant.losses.batchwise:ld_dpo_margin"
+    needs_fronts = True
     name: Literal["ld_dpo"] = "ld_dpo"
-    beta: Beta = 0.1
-    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    beta: ReferenceBeta = 0.1
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
     """The weight of the tokens by which one response is longer than the other; 1 is `sigmoid`."""
     nll_weight: NllWeight = 0.0
@@ -235,11 +256,10 @@ class AOT(PairLoss):
     fit one forward pass costs a second one.
     """
 
-    needs: ClassVar[Needs] = Needs(whole_step=True)
-
+    function = "penchant.losses.batchwise:aot"
+    needs_whole_step = True
     name: Literal["aot"] = "aot"
-    beta: Beta = 0.1
-    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    beta: ReferenceBeta = 0.1
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """The share of comparisons assumed to be the wrong way round."""
     nll_weight: NllWeight = 0.0
@@ -251,11 +271,10 @@ class AOTUnpaired(PairLoss):
     As `aot` it sorts over a whole optimizer step, here across prompts.
     """
 
-    needs: ClassVar[Needs] = Needs(whole_step=True)
-
+    function = "penchant.losses.batchwise:aot_unpaired"
+    needs_whole_step = True
     name: Literal["aot_unpaired"] = "aot_unpaired"
-    beta: Beta = 0.1
-    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    beta: ReferenceBeta = 0.1
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """The share of comparisons assumed to be the wrong way round."""
     nll_weight: NllWeight = 0.0
@@ -268,22 +287,23 @@ class PlackettLuce(PairLoss):
     nobody compared) is left out and counted. With two responses it is `sigmoid`.
     """
 
-    needs: ClassVar[Needs] = Needs(rankings=True)
-
+    function = "penchant.losses.batchwise:plackett_luce_pairs"
+    ranking_function = "penchant.losses.batchwise:plackett_luce"
     name: Literal["plackett_luce"] = "plackett_luce"
-    beta: Beta = 0.1
-    """How strongly the policy is held to the reference: a larger beta stays closer."""
+    beta: ReferenceBeta = 0.1
 
 
 class ChosenNLL(PairLoss):
     """The chosen response's mean negative log-likelihood per token: SFT as a term of a sum."""
 
-    needs: ClassVar[Needs] = Needs(reference=False)
-
+    function = "penchant.losses.preference:chosen_nll"
+    margin = "penchant.losses.pairs:logp_margin"
+    logps = "mean"
+    needs_reference = False
     name: Literal["sft"] = "sft"
 
 
-WithReference = (
+Compared = (
     Sigmoid
     | SigmoidNorm
     | Robust
@@ -305,9 +325,12 @@ WithReference = (
     | AOT
     | AOTUnpaired
     | PlackettLuce
+    | SimPO
+    | ORPO
 )
+"""All losses that compare two responses; the order is that of help and messages."""
 
-Term = Annotated[WithReference | SimPO | ORPO | ChosenNLL, Field(discriminator="name")]
+Term = Annotated[Compared | ChosenNLL, Field(discriminator="name")]
 
 
 class WeightedSum(PairLoss):
@@ -339,10 +362,17 @@ class WeightedSum(PairLoss):
         return tuple(zip(self.weights or (1.0,) * len(self.losses), self.losses, strict=True))
 
     @property
-    def needs(self) -> Needs:  # type: ignore[override]
+    def needs(self) -> Needs:
         """All that some term needs."""
         return Needs.union(term.needs for term in self.losses)
 
 
-PreferenceLoss = Annotated[WithReference | SimPO | ORPO | WeightedSum, Field(discriminator="name")]
+PreferenceLoss = Annotated[Compared | WeightedSum, Field(discriminator="name")]
 """Any loss on a pair of responses, or on a ranking; the type of a method's `loss` field."""
+
+PAIR_LOSSES: dict[str, type[PairLoss]] = {
+    settings.model_fields["name"].default: settings for settings in (*get_args(Compared), ChosenNLL)
+}
+"""The settings of each loss that has a function of its own, by its name."""
+
+__all__ = ["PreferenceLoss", "WeightedSum", *(settings.__name__ for settings in PAIR_LOSSES.values())]

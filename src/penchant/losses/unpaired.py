@@ -10,8 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from penchant.errors import InputError
-from penchant.losses.dispatch import ROUNDING
-from penchant.losses.preference import same_pairs
+from penchant.losses.pairs import ROUNDING, same_pairs
 
 Responses = Float[Tensor, " responses"]
 

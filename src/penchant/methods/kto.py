@@ -12,7 +12,7 @@ from pydantic import Field
 from penchant.data.layouts.unpaired import LabelCounts, count_labels, labels_of, without_ratings
 from penchant.data.settings import DataConfig
 from penchant.errors import InputError
-from penchant.losses.settings import Beta
+from penchant.losses.contract import Beta
 from penchant.models.settings import FrozenModel
 from penchant.train.settings import PolicyConfig
 from penchant.types import RunResult

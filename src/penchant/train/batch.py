@@ -14,7 +14,7 @@ from torch import Tensor
 from penchant.data.rendering.renderer import Rendered
 from penchant.engine.frozen import FrozenStates
 from penchant.engine.tree import Packing, Tree, TreeBatch, batched, make_trees, pack, with_fronts
-from penchant.losses.needs import Needs
+from penchant.losses.contract import Needs
 from penchant.train.fronts import FrontLogps, longer_front
 from penchant.train.mismatched import Mismatched
 from penchant.train.plan import Part

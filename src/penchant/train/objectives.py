@@ -14,11 +14,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from penchant.data.rendering.renderer import Rendered
-from penchant.losses.batchwise import plackett_luce
-from penchant.losses.dispatch import FrontSums, SquareSums, pair_losses
-from penchant.losses.needs import Needs
+from penchant.losses.contract import Needs, PairLoss
+from penchant.losses.dispatch import pair_losses, ranking_losses
+from penchant.losses.pairs import FrontSums, SquareSums
 from penchant.losses.reward import bradley_terry
-from penchant.losses.settings import PlackettLuce, PreferenceLoss
 from penchant.losses.unpaired import kto, label_margins
 from penchant.train.batch import MicroBatch
 from penchant.train.plan import Part
@@ -67,9 +66,9 @@ class Objective:
         }
 
 
-def preference(settings: PreferenceLoss) -> Objective:
+def preference(settings: PairLoss) -> Objective:
     """Any loss on pairs: the weighted mean over comparisons (a tie is two pairs of half its weight)."""
-    if isinstance(settings, PlackettLuce):
+    if settings.needs.rankings:
         return rankings(settings)
 
     def compute(scores: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
@@ -104,7 +103,7 @@ def _front_sums(logps: Tensor, batch: MicroBatch) -> FrontSums:
     return FrontSums(logps[winners], logps[losers], batch.reference[winners], batch.reference[losers])
 
 
-def rankings(settings: PlackettLuce) -> Objective:
+def rankings(settings: PairLoss) -> Objective:
     """Plackett and Luce's loss on rankings: the mean over the step's rankings."""
 
     def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
@@ -127,17 +126,6 @@ def rankings(settings: PlackettLuce) -> Objective:
         return Outcome(losses, slots, _paired(margins, margins, shown, batch).sums)
 
     return Objective(compute, _pair_weight, "rankings", needs=settings.needs)
-
-
-def ranking_losses(
-    settings: PlackettLuce, logps: Tensor, reference: Tensor, ranked: Sequence[Sequence[int]]
-) -> Float[Tensor, " rankings"]:
-    """Return the loss of each ranking of indices into `logps`, best first, in their order."""
-    losses = [
-        plackett_luce(logps[list(ranking)][None], reference[list(ranking)][None], beta=settings.beta)
-        for ranking in ranked
-    ]
-    return torch.cat(losses)
 
 
 def reward(margin: float = 0.0) -> Objective:

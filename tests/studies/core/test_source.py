@@ -16,7 +16,8 @@ import torch
 
 from called_modules import MODULES, called_modules
 from penchant.judges.settings import JudgeSpec
-from penchant.losses.dispatch import FrontSums, SquareSums, pair_losses
+from penchant.losses.dispatch import pair_losses, ranking_losses
+from penchant.losses.pairs import FrontSums, SquareSums
 from penchant.losses.settings import ChosenNLL, PreferenceLoss
 from penchant.methods import METHODS, train
 from penchant.studies.core import source
@@ -25,7 +26,6 @@ from penchant.studies.core.definition import definitions
 from penchant.studies.core.kinds import stage_makers
 from penchant.studies.core.source import ENTRIES, Tree, digest_source, parse, reached, tree_digest
 from penchant.tasks import NAMES
-from penchant.train.objectives import ranking_losses
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,8 @@ STALE: dict[str, set[str]] = {
     "methods.unlikelihood": set(),
     "train.rollout": {"ppo"},
     "losses.dispatch": {*RUNS, *WEAK},
-    "losses.preference": {*RUNS, *WEAK} - {"ppo"},
+    "losses.pairs": {*RUNS, *WEAK},
+    "losses.preference": {*PAIRS, *WEAK},
     "losses.pairwise": {"exo", "any loss", *WEAK},
     "losses.batchwise": {"sum", "any loss", *WEAK},
     "losses.unpaired": {"kto", "any loss", *WEAK},

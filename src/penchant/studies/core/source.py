@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from penchant.files import cache_folder, write_atomically
+from penchant.losses.settings import PAIR_LOSSES
 
 log = logging.getLogger("penchant")
 
 PACKAGE = "penchant"
 LENGTH = 16  # hexadecimal digits
-PREFERENCE, PAIRWISE, BATCHWISE = (f"penchant.losses.{name}" for name in ("preference", "pairwise", "batchwise"))
 ENTRIES: dict[str, dict[str, str]] = {
     "penchant.judges.load": {
         "longest": "penchant.judges.length",
@@ -54,17 +54,10 @@ ENTRIES: dict[str, dict[str, str]] = {
         "ppo": "penchant.methods.ppo",
         "ppo_gt": "penchant.methods.ppo_gt",
     },
-    "penchant.losses.dispatch": {
-        **dict.fromkeys(("sigmoid", "robust", "ipo", "ipo_mean", "hinge", "simpo", "orpo", "sft"), PREFERENCE),
-        **dict.fromkeys(("exo_pair", "nca_pair", "sppo_hard", "bco_pair", "apo_zero", "apo_down"), PAIRWISE),
-        **dict.fromkeys(("discopop", "sigmoid_norm"), PAIRWISE),
-        **dict.fromkeys(("forward_kl", "jensen_shannon", "alpha_divergence"), PAIRWISE),
-        **dict.fromkeys(("wpo", "ld_dpo", "aot", "aot_unpaired", "plackett_luce"), BATCHWISE),
-    },
-    "penchant.train.objectives": {  # by method, and the loss on rankings
+    "penchant.losses.dispatch": {name: loss.function.partition(":")[0] for name, loss in PAIR_LOSSES.items()},
+    "penchant.train.objectives": {  # by method
         "kto": "penchant.losses.unpaired",
         "reward_model": "penchant.losses.reward",
-        "plackett_luce": BATCHWISE,
     },
     "penchant.weak.classifiers": {
         "tfidf": "penchant.weak.targets",

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from penchant.data.layouts.rankings import rankings_of
-from penchant.losses.dispatch import FrontSums
-from penchant.losses.settings import PlackettLuce
+from penchant.losses.contract import PairLoss
+from penchant.losses.dispatch import ranking_losses
+from penchant.losses.pairs import FrontSums
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean
 from penchant.train.batch import Dataset
 from penchant.train.fronts import FrontLogps, longer_front
-from penchant.train.objectives import ranking_losses
 from penchant.types import Prompt, PromptGroup
 
 
@@ -46,7 +46,7 @@ def _sum(
 
 
 def ranking_loss(
-    loss: PlackettLuce, groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[torch.Tensor]
+    loss: PairLoss, groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[torch.Tensor]
 ) -> dict[str, Any]:
     """Return the mean loss per held-out ranking with its interval over prompts."""
     assert data.reference is not None

@@ -17,8 +17,9 @@ from penchant.data.rendering.renderer import Rendered
 from penchant.engine.generate import Sampling
 from penchant.engine.reference import Reference, sequence_kl
 from penchant.engine.score import DEFAULT_BUDGET, score
-from penchant.losses.dispatch import SquareSums, pair_losses
-from penchant.losses.settings import PlackettLuce, PreferenceLoss
+from penchant.losses.contract import PairLoss
+from penchant.losses.dispatch import pair_losses
+from penchant.losses.pairs import SquareSums
 from penchant.metrics.intervals import cluster_mean
 from penchant.metrics.text import distinct_n, repetition
 from penchant.models.policy import Policy
@@ -71,7 +72,7 @@ class Evaluator:
 
 
 def held_out_preferences(
-    policy: Policy, groups: Sequence[PromptGroup], data: Dataset, budget: int, *, loss: PreferenceLoss | None = None
+    policy: Policy, groups: Sequence[PromptGroup], data: Dataset, budget: int, *, loss: PairLoss | None = None
 ) -> Estimates:
     """Loss, accuracy, margin, log-probabilities and lengths on held-out comparisons, and how often the longer wins.
 
@@ -91,7 +92,7 @@ def held_out_preferences(
     losses, margins = _losses_and_margins(loss, table)
     shown = {"chosen_logps": table["chosen"], "rejected_logps": table["rejected"]}
     estimates = pair_estimates(table, {"loss": losses, "margin": margins, **shown})
-    if isinstance(loss, PlackettLuce):
+    if loss is not None and loss.needs.rankings:
         estimates["loss"] = ranking_loss(loss, groups, data, scores)
     elif loss is not None and loss.needs.whole_step:
         estimates["loss"] = sorted_loss(losses, table["prompts"])
@@ -134,7 +135,7 @@ def pair_estimates(table: dict[str, Any], columns: dict[str, torch.Tensor]) -> E
     return estimates
 
 
-def _losses_and_margins(loss: PreferenceLoss | None, table: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+def _losses_and_margins(loss: PairLoss | None, table: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
     chosen, rejected = table["chosen"], table["rejected"]
     if loss is None:
         return -chosen / table["chosen_tokens"], chosen - rejected
