@@ -31,7 +31,7 @@ from penchant.types import Comparison, Message, PromptGroup, Response, RunResult
 from penchant.weak.command_settings import WeakLabel, WeakTrain
 
 if TYPE_CHECKING:
-    from penchant.engine.generate import Sampling
+    from penchant.engine.sampling import Sampling
     from penchant.methods.best_of_n import BestOfN
     from penchant.models.load import load_policy
     from penchant.models.policy import Policy
@@ -43,7 +43,7 @@ _LATER = {
     "BestOfN": "penchant.methods.best_of_n",
     "LearnedReward": "penchant.models.reward",
     "Policy": "penchant.models.policy",
-    "Sampling": "penchant.engine.generate",
+    "Sampling": "penchant.engine.sampling",
     "load_policy": "penchant.models.load",
     "load_reward_model": "penchant.models.reward",
     "report": "penchant.studies.report",

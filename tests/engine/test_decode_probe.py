@@ -27,9 +27,11 @@ from transformers import (
 from length_models import dynamic, longrope
 from penchant.engine import verdicts
 from penchant.engine.decode_probe import decoding_support, decoding_way, probe_prompts
-from penchant.engine.generate import Sampling, _uniforms, draw
+from penchant.engine.decoding import _uniforms
+from penchant.engine.generate import draw
 from penchant.engine.pick import pick
 from penchant.engine.probe import probe_reach
+from penchant.engine.sampling import Sampling
 from penchant.engine.score import Scorer
 from penchant.errors import InputError
 
@@ -111,7 +113,7 @@ def test_rows_that_grow_over_a_threshold_begin_anew(maker: Any, places: int, mon
 
     With few places rows wait for those that ended or went on elsewhere.
     """
-    monkeypatch.setattr("penchant.engine.generate.MAX_ROWS", places)
+    monkeypatch.setattr("penchant.engine.decoding.MAX_ROWS", places)
     monkeypatch.setattr("penchant.engine.generate.check_room", lambda *_: None)  # `dynamic` grows over its context
     sampling = Sampling(n=2, max_new_tokens=18, seed=2)
     drawn = draw(make(maker), PROMPTS, sampling, end_ids=END)

@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.engine.generate import Sampling, draw
+from penchant.engine.generate import draw
 from penchant.engine.pick import pick
+from penchant.engine.sampling import Sampling
 from penchant.errors import InputError
 from penchant.types import PromptGroup, Response
 

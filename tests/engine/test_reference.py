@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from penchant.engine import reference
-from penchant.engine.generate import Sampling
 from penchant.engine.reference import ASK_FOR, Reference, ReferenceTable, fingerprint, reference_logps, sequence_kl
+from penchant.engine.sampling import Sampling
 from penchant.engine.score import score, score_rows
 from penchant.models.load import load_policy
 from penchant.models.settings import LoRA

@@ -21,8 +21,9 @@ from transformers import (
     PreTrainedModel,
 )
 
-from penchant.engine import generate, rows
-from penchant.engine.generate import Drawn, Sampling, draw
+from penchant.engine import decoding, rows
+from penchant.engine.generate import draw
+from penchant.engine.sampling import Drawn, Sampling
 
 VOCABULARY = 12
 SIZES: dict[str, Any] = {
@@ -67,7 +68,7 @@ def _set(module: Any, **values: Any) -> Iterator[None]:
 
 def _alone(model: PreTrainedModel, prompt: tuple[int, ...], index: int, sampling: Sampling, ends: set[int]) -> Drawn:
     """One sample without any cache: what the definition says."""
-    uniforms = generate._uniforms(sampling.seed, prompt, index, sampling.max_new_tokens)
+    uniforms = decoding._uniforms(sampling.seed, prompt, index, sampling.max_new_tokens)
     drawn: list[int] = []
     for uniform in uniforms:
         with torch.no_grad():
@@ -109,7 +110,7 @@ def test_every_sample_is_the_one_drawn_alone(
     sampling = Sampling(n=n, max_new_tokens=8, seed=seed)
     done: list[int] = []
     limits = {"MAX_ROWS": places, "CACHE_TOKENS": tokens, "REFILL": refill, "MAX_PREFILL": budget}
-    with _set(generate, **limits), _set(rows, ROOM=room):
+    with _set(decoding, **limits), _set(rows, ROOM=room):
         got = draw(model, prompts, sampling, end_ids=frozenset(ends), progress=done.append)
     for prompt, row in zip(prompts, got, strict=True):
         assert row == [_alone(model, prompt, index, sampling, ends) for index in range(n)]
@@ -130,9 +131,9 @@ def _shapes(model: PreTrainedModel, *arguments: Any, **named: Any) -> list[tuple
 def test_waiting_samples_take_the_places_of_those_that_ended() -> None:
     prompts = [(i, j) for i in range(6) for j in range(6)]
     sampling = Sampling(n=2, max_new_tokens=20)
-    with _set(generate, MAX_ROWS=12):
+    with _set(decoding, MAX_ROWS=12):
         shapes = _shapes(_model("full"), prompts, sampling, end_ids=frozenset({1, 2}))
-        with _set(generate, REFILL=1.0):  # only when all have ended
+        with _set(decoding, REFILL=1.0):  # only when all have ended
             batches = _shapes(_model("full"), prompts, sampling, end_ids=frozenset({1, 2}))
     steps, batch_steps = ([size for size, width in seen if width == 1] for seen in (shapes, batches))
     assert max(steps) <= 12
@@ -142,7 +143,7 @@ def test_waiting_samples_take_the_places_of_those_that_ended() -> None:
 
 def test_prompts_run_once_whatever_the_samples_and_copies() -> None:
     prompts = [(1, 2, 3), (4, 5), (1, 2, 3), (6, 7)]
-    with _set(generate, MAX_ROWS=4):
+    with _set(decoding, MAX_ROWS=4):
         shapes = _shapes(_model("full"), prompts, Sampling(n=3, max_new_tokens=3), end_ids=frozenset())
     assert sum(size for size, width in shapes if width > 1) == 3
     assert sum(size for size, width in shapes if width == 1) == 3 * 3 * 2
@@ -155,7 +156,7 @@ def test_a_full_buffer_drops_the_padding_that_all_rows_share() -> None:
         lambda module, args, kwargs: widths.append(kwargs["attention_mask"].shape[1]), with_kwargs=True
     )
     prompts = [(1,) * 30, *((i, j) for i in range(10) for j in range(4))]
-    with _set(generate, MAX_ROWS=4), _set(rows, ROOM=4):
+    with _set(decoding, MAX_ROWS=4), _set(rows, ROOM=4):
         draw(model, prompts, Sampling(max_new_tokens=8), end_ids=frozenset())
     hook.remove()
     assert max(widths) <= 30 + 8 + 4
@@ -164,10 +165,10 @@ def test_a_full_buffer_drops_the_padding_that_all_rows_share() -> None:
 
 def test_as_many_places_as_the_cache_may_hold_tokens() -> None:
     prompts = [(1,) * 20, (2,) * 20, *((i, j, k) for i in range(4) for j in range(4) for k in range(4))]
-    with _set(generate, CACHE_TOKENS=44):
+    with _set(decoding, CACHE_TOKENS=44):
         shapes = _shapes(_model("full"), prompts, Sampling(max_new_tokens=2), end_ids=frozenset())
     steps = [size for size, width in shapes if width == 1]
     assert steps[0] == 2  # 44 // (20 + 2)
     assert max(steps) == 8  # 44 // (3 + 2), once the long ones have left
-    with _set(generate, CACHE_TOKENS=10):  # one row at least
+    with _set(decoding, CACHE_TOKENS=10):  # one row at least
         assert draw(_model("full"), prompts[:1], Sampling(max_new_tokens=2), end_ids=frozenset())

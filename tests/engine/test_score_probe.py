@@ -16,10 +16,11 @@ from length_models import longrope
 from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.engine import verdicts
 from penchant.engine.decode_probe import decoding_way
-from penchant.engine.generate import Sampling, draw
+from penchant.engine.generate import draw
 from penchant.engine.lengths import EQUAL_LENGTHS
 from penchant.engine.probe import far_lengths
 from penchant.engine.reference import Reference, sequence_kl
+from penchant.engine.sampling import Sampling
 from penchant.engine.score import Scorer, batches, score
 from penchant.errors import InputError
 from penchant.models.load import load_policy

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from penchant.data.rendering.rendered import Branch, Rendered
-from penchant.engine.generate import Sampling
+from penchant.engine.sampling import Sampling
 from penchant.engine.score import Scorer, score, score_rows
 from penchant.engine.tree import ROWS, TREES, Span, collate, fill, make_trees, pack, unique_tokens
 from penchant.types import PromptGroup

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from length_models import longrope
-from penchant.engine.generate import Sampling
+from penchant.engine.sampling import Sampling
 from penchant.errors import InputError
 from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig

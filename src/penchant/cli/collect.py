@@ -150,10 +150,10 @@ def key_file(config: Collect) -> Path:
 
 def said(config: Collect, keys: Any, port: int, name: str, goes_on: bool, changes: Sequence[str] = ()) -> list[str]:
     """What to print: settings that changed, the links, and a warning where others than this machine reach the page."""
-    from penchant.web.app import _bracketed
     from penchant.web.keys import ADMIN
+    from penchant.web.security import bracketed
 
-    address = (config.url or f"http://{_bracketed(config.host)}:{port}").rstrip("/")
+    address = (config.url or f"http://{bracketed(config.host)}:{port}").rstrip("/")
     people = f"{config.overlap} of {config.annotators} people judge each item"
     lines = [f"going on with {name} ({config.title!r}, {people})" if goes_on else f"collecting into {name}"]
     lines += [f"  changed: {change}" for change in changes]

@@ -40,7 +40,7 @@ def _sample(options: argparse.Namespace) -> int:
     import_early("penchant.models.load", "transformers.modeling_utils")
     from penchant.data import load_prompts, write_groups
     from penchant.data.write import check_name
-    from penchant.engine.generate import Sampling
+    from penchant.engine.sampling import Sampling
     from penchant.models.load import load_policy
     from penchant.rewards import best_worst_pairs, compare_by_score, load_reward, score_groups
     from penchant.runs.progress import progress_bar

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import NoneType
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from penchant.config.fields import TAG, Shape, default_of, shape_of
+from penchant.config.problems import explain
+from penchant.config.schema import Schema
 from penchant.errors import InputError
 from penchant.redact import hide_credentials
 
 
-class Config(BaseModel):
+class Config(Schema):
     """Base of every configuration.
 
     A subclass lists its fields with types, limits and defaults, and a docstring under each. Values come from
@@ -26,27 +28,14 @@ class Config(BaseModel):
     - a bare value stands for a union's `name`, or for the setting that the sub-configuration calls its
       `shorthand`.
 
-    Attributes:
-        method: the method's name, such as `"dpo"`, where the class configures one; written to and checked in
-            YAML.
-        shorthand: the field that a bare value stands for, such as `"path"`: `data: x.jsonl` is
-            `data: {path: x.jsonl}`.
-
     Raises:
         InputError: from the constructor, naming every unknown key, missing field and wrong value at once.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
-
-    method: ClassVar[str] = ""
-    shorthand: ClassVar[str] = ""
 
     def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
-            from penchant.config.problems import explain  # only an error needs it
-
             raise InputError(explain(type(self), error)) from None
 
     # pydantic validates a nested configuration without `__init__` only if that is marked as its own;
@@ -94,7 +83,7 @@ def _without_credentials(value: Any) -> Any:
     return [_without_credentials(entry) for entry in value] if isinstance(value, list) else value
 
 
-def shallow(config: Config) -> dict[str, Any]:
+def shallow(config: Schema) -> dict[str, Any]:
     """The fields of a configuration as they are; sub-configurations stay objects."""
     return {name: getattr(config, name) for name in type(config).model_fields}
 

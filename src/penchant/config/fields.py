@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
-if TYPE_CHECKING:
-    from penchant.config.base import Config
+from penchant.config.schema import Schema
 
 TAG = "name"
 """The field that tells the branches of a union apart."""
@@ -30,11 +29,11 @@ class Shape:
         nullable: whether None is allowed.
     """
 
-    configs: tuple[type[Config], ...]
+    configs: tuple[type[Schema], ...]
     plain: tuple[Any, ...]
     nullable: bool
 
-    def branch(self, tag: Any) -> type[Config] | None:
+    def branch(self, tag: Any) -> type[Schema] | None:
         """The branch of a union that is called `tag`; the only configuration where there is no choice."""
         if len(self.configs) == 1:
             return self.configs[0]
@@ -74,10 +73,8 @@ class Shape:
 
 def shape_of(annotation: Any) -> Shape:
     """The shape of a type annotation; looks through `Annotated`, `Optional` and unions."""
-    from penchant.config.base import Config  # here, because the base reads shapes while it validates
-
     members = tuple(_members(annotation))
-    is_config = [isinstance(member, type) and issubclass(member, Config) for member in members]
+    is_config = [isinstance(member, type) and issubclass(member, Schema) for member in members]
     return Shape(
         configs=tuple(m for m, yes in zip(members, is_config, strict=True) if yes),
         plain=tuple(m for m, yes in zip(members, is_config, strict=True) if not yes and m is not type(None)),
@@ -94,7 +91,7 @@ def _members(annotation: Any) -> Sequence[Any]:
     return [annotation]
 
 
-def tag_of(config: type[Config]) -> str:
+def tag_of(config: type[Schema]) -> str:
     """The name of a union's branch: the value of its `name: Literal[...]` field, or the class's own name."""
     field = config.model_fields.get(TAG)
     values = get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ()

@@ -13,13 +13,13 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from penchant.config.base import Config
 from penchant.config.fields import TAG, default_of, expected, shape_of, tag_of
+from penchant.config.schema import Schema
 
 INDENT = 4
 
 
-def describe(config: type[Config], width: int | None = None) -> str:
+def describe(config: type[Schema], width: int | None = None) -> str:
     """Every setting by dotted path with its type, default and explanation; of a union every branch.
 
     Args:
@@ -30,7 +30,7 @@ def describe(config: type[Config], width: int | None = None) -> str:
     return "\n".join(_settings(config, None, "", 0, width))
 
 
-def undocumented_fields(config: type[Config]) -> list[str]:
+def undocumented_fields(config: type[Schema]) -> list[str]:
     """The dotted paths of all fields without an explanation, and of union branches without a docstring."""
     missing: list[str] = []
     for name, field in config.model_fields.items():
@@ -45,7 +45,7 @@ def undocumented_fields(config: type[Config]) -> list[str]:
     return missing
 
 
-def _settings(config: type[Config], base: Config | None, prefix: str, depth: int, width: int) -> Iterator[str]:
+def _settings(config: type[Schema], base: Schema | None, prefix: str, depth: int, width: int) -> Iterator[str]:
     """The lines for one configuration; `base` is the default that its values change."""
     for name, field in config.model_fields.items():
         if _is_tag(name, config):
@@ -63,7 +63,7 @@ def _settings(config: type[Config], base: Config | None, prefix: str, depth: int
             yield from _settings(inner, inner_base, f"{path}.", depth + 1 + shape.is_union, width)
 
 
-def _is_tag(name: str, config: type[Config]) -> bool:
+def _is_tag(name: str, config: type[Schema]) -> bool:
     """Whether a field only tells the branches of a union apart; then the branch's docstring explains it."""
     return name == TAG and tag_of(config) != config.__name__
 
@@ -88,7 +88,7 @@ def _default_words(default: Any) -> str:
     """` (required)`, ` (default 0.1)`; nothing for settings, whose own defaults follow."""
     if default is PydanticUndefined:
         return " (required)"
-    if isinstance(default, Config):
+    if isinstance(default, Schema):
         return f" (default {tag_of(type(default))})" if _is_tag(TAG, type(default)) else ""
     return f" (default {_value_words(default)})"
 

@@ -9,16 +9,17 @@ from typing import Any, get_args, get_origin
 
 import yaml
 
-from penchant.config.base import Config, as_mapping
+from penchant.config.base import as_mapping
 from penchant.config.fields import TAG, Shape, default_of, expected, shape_of
 from penchant.config.problems import Problem, shown
+from penchant.config.schema import Schema
 from penchant.config.yaml_text import load
 from penchant.errors import InputError
 
 logger = logging.getLogger("penchant.config")
 
 
-def apply_overrides(config: type[Config], values: dict[str, Any], overrides: Sequence[str]) -> list[Problem]:
+def apply_overrides(config: type[Schema], values: dict[str, Any], overrides: Sequence[str]) -> list[Problem]:
     """Changes `values` in place by `dotted.path=value` texts; returns the overrides that cannot be applied.
 
     What is set first is the shorter path, and of one length the `name` of a union, so that `loss.tau=0.2
@@ -42,7 +43,7 @@ def apply_overrides(config: type[Config], values: dict[str, Any], overrides: Seq
 
 
 def _assign(
-    config: type[Config] | None, base: Config | None, values: dict[str, Any], path: Sequence[str], raw: str
+    config: type[Schema] | None, base: Schema | None, values: dict[str, Any], path: Sequence[str], raw: str
 ) -> None:
     """Sets one value.
 

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from penchant.config.base import Config
 from penchant.config.fields import TAG, Shape, expected, literals_of, shape_of, tag_of, words
+from penchant.config.schema import Schema
 
 SHOWN = 60
 """Characters of a wrong value that a message shows."""
@@ -64,18 +64,18 @@ class _Place:
     """
 
     keys: tuple[str, ...]
-    owner: type[Config] | None
+    owner: type[Schema] | None
     reached: Shape | None = None
     field: FieldInfo | None = None
     item: Any = None
 
 
-def explain(config: type[Config], error: ValidationError) -> str:
+def explain(config: type[Schema], error: ValidationError) -> str:
     """The message for a configuration that was built in Python."""
     return report(title_of(config), [problem.text for problem in problems(config, error)])
 
 
-def title_of(config: type[Config]) -> str:
+def title_of(config: type[Schema]) -> str:
     """How a message calls the whole configuration."""
     return f"configuration of {config.method}" if config.method else config.__name__
 
@@ -87,7 +87,7 @@ def report(title: str, texts: Sequence[str]) -> str:
     return "\n  - ".join([f"{title}: {len(texts)} problems", *texts])
 
 
-def problems(config: type[Config], error: ValidationError) -> list[Problem]:
+def problems(config: type[Schema], error: ValidationError) -> list[Problem]:
     """Pydantic's findings in our words, each once."""
     found = (_problem(config, detail) for detail in error.errors(include_url=False))
     return list(dict.fromkeys(found))  # a plain union reports every member that did not fit
@@ -107,7 +107,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 
-def _problem(config: type[Config], detail: ErrorDetails) -> Problem:
+def _problem(config: type[Schema], detail: ErrorDetails) -> Problem:
     place = _locate(config, detail["loc"])
     path, value = ".".join(place.keys), detail["input"]
     match detail["type"]:
@@ -126,10 +126,10 @@ def _problem(config: type[Config], detail: ErrorDetails) -> Problem:
     return Problem(path, f"`{path or title_of(config)}`: expected {wanted}, got {shown(value)}{hint}")
 
 
-def _locate(config: type[Config], location: Sequence[int | str]) -> _Place:
+def _locate(config: type[Schema], location: Sequence[int | str]) -> _Place:
     """Follows a location of pydantic, which holds the tags of unions, through the configuration classes."""
     keys: list[str] = []
-    owner: type[Config] | None = config
+    owner: type[Schema] | None = config
     reached: Shape | None = None
     rest = list(location)
     while rest:
@@ -165,7 +165,7 @@ def _item(annotation: Any, key: int | str) -> Any:
     return None
 
 
-def _unknown(config: type[Config], place: _Place) -> str:
+def _unknown(config: type[Schema], place: _Place) -> str:
     """A key that no field answers to: whose it is, or what it is like, and what there is."""
     *parents, key = place.keys
     path = ".".join(place.keys)
@@ -189,7 +189,7 @@ def _unknown(config: type[Config], place: _Place) -> str:
     return f"`{path}` is unknown{hint} Settings of {holder}: {names}"
 
 
-def _paths(config: type[Config], prefix: str = "") -> Iterator[str]:
+def _paths(config: type[Schema], prefix: str = "") -> Iterator[str]:
     """The dotted path of every setting, those of every branch of a union among them."""
     for name, field in config.model_fields.items():
         yield prefix + name

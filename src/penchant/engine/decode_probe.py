@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from penchant.engine.attention import unwrap
-from penchant.engine.generate import Decoding, Drawing, Sampling
+from penchant.engine.decoding import Decoding, Drawing
 from penchant.engine.lengths import (
     EQUAL_LENGTHS,
     LengthClasses,
@@ -24,6 +24,7 @@ from penchant.engine.lengths import (
     named_lengths,
 )
 from penchant.engine.probe import check_causal, close, far_lengths, long_row, own_logits, probe_reach, random_ids
+from penchant.engine.sampling import Sampling
 from penchant.engine.verdicts import kept_verdict
 from penchant.errors import InputError
 

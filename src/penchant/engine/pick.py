@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
+from penchant.engine.sampling import Sampling
 from penchant.errors import InputError
-
-if TYPE_CHECKING:
-    from penchant.engine.generate import Sampling
 
 
 def pick(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> Tensor:

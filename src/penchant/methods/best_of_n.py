@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from penchant.engine.generate import Sampling
+from penchant.engine.sampling import Sampling
 from penchant.engine.score import Progress
 from penchant.errors import InputError
 from penchant.metrics.limit import best_of_n_kl

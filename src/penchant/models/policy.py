@@ -11,8 +11,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from penchant.data.rendering.renderer import Renderer
-from penchant.engine.generate import Sampler, Sampling, draw
+from penchant.engine.generate import draw
 from penchant.engine.lengths import context_length
+from penchant.engine.sampling import Sampler, Sampling
 from penchant.engine.score import Progress, Scorer, score, token_budget
 from penchant.errors import InputError
 from penchant.models.adapters import clear_saved, join_saved

@@ -19,9 +19,9 @@ import torch
 from torch import nn
 
 from penchant.engine.attention import unwrap
-from penchant.engine.generate import Drawn, Sampling, check_room
 from penchant.engine.lengths import length_classes
 from penchant.engine.reference import fingerprint
+from penchant.engine.sampling import Drawn, Sampling, check_room
 from penchant.errors import InputError
 
 GPU_SHARE = 0.4  # of the GPU's memory for vLLM's weights and caches: the policy, and its optimizer, need the rest

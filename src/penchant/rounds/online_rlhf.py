@@ -290,7 +290,7 @@ def _labels(config: OnlineRLHF, out: RunFolder, number: int) -> None:
 def _samples(config: OnlineRLHF, number: int) -> list[PromptGroup]:
     """Fresh samples of the policy as it is before the round, for all prompts."""
     from penchant.data import load_prompts
-    from penchant.engine.generate import Sampling
+    from penchant.engine.sampling import Sampling
     from penchant.models.load import load_policy
     from penchant.runs.progress import progress_bar
 

@@ -19,9 +19,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from penchant.data.rendering.renderer import Rendered
-from penchant.engine.generate import Sampling
 from penchant.engine.memory import keep_freed_memory
 from penchant.engine.reference import Reference
+from penchant.engine.sampling import Sampling
 from penchant.engine.score import batches
 from penchant.engine.tokens import Layout, ValueHead, read, token_readings
 from penchant.errors import PenchantError, RunError

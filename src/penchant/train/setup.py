@@ -15,8 +15,8 @@ from accelerate.tracking import get_available_trackers
 
 from penchant.config import to_yaml
 from penchant.data import load_prompts
-from penchant.engine.generate import Sampling
 from penchant.engine.memory import peak_memory_bytes
+from penchant.engine.sampling import Sampling
 from penchant.engine.score import Scorer
 from penchant.errors import InputError
 from penchant.models.policy import Policy

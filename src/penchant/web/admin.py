@@ -7,11 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
-from penchant.web.app import greet, picture, require_csrf, require_session, state_of
+from penchant.web.access import greet, require_csrf, require_session
 from penchant.web.database import collection_of
 from penchant.web.export import as_jsonl
 from penchant.web.keys import ADMIN
 from penchant.web.pages import admin_context, page
+from penchant.web.state import picture, state_of
 from penchant.web.summary import summarize
 
 router = APIRouter()

@@ -1,11 +1,10 @@
-"""The application: its state, what every route shares, and the answers to what goes wrong."""
+"""The application: its routes together, and the answers to what goes wrong."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,14 +14,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from penchant.web.assignment import Plan
+from penchant.web import admin, work
 from penchant.web.database import Database, StorageError, collection_of
 from penchant.web.fill import items_of
-from penchant.web.keys import SESSION_DAYS, Keys
+from penchant.web.keys import Keys
 from penchant.web.pages import page
-from penchant.web.security import Guard, Rate, host_name
+from penchant.web.security import Guard, Rate, bracketed, host_name
 from penchant.web.settings import Collect
-from penchant.web.tables import Annotator, Image
+from penchant.web.state import State, state_of
+from penchant.web.tables import Annotator
 
 STATIC = {
     "page.css": "text/css; charset=utf-8",
@@ -32,27 +32,6 @@ STATIC = {
     "icon.svg": "image/svg+xml",
 }
 STRANGER_PER_MINUTE = 60
-COOKIE = "penchant"
-
-
-@dataclass
-class State:
-    """What the routes share. Everything that must outlive the process is in the database."""
-
-    database: Database
-    keys: Keys
-    settings: dict[str, Any]
-    names: dict[int, str]
-    items: int
-    secure: bool
-    strangers: Rate
-    people: Rate
-    clock: Callable[[], float] = field(default=time.time)
-
-    @property
-    def plan(self) -> Plan:
-        told = self.settings
-        return Plan(told["overlap"], told["lease_minutes"] * 60, told["seed"], told["check_every"])
 
 
 def create_app(config: Collect, database: Database, keys: Keys, clock: Callable[[], float] = time.time) -> FastAPI:
@@ -61,8 +40,6 @@ def create_app(config: Collect, database: Database, keys: Keys, clock: Callable[
     Args:
         clock: seconds since 1970; leases and times of judgments are taken from it.
     """
-    from penchant.web import admin, work
-
     with database.reading() as session:
         settings = json.loads(collection_of(session).settings)
         names = {number: found.name for number in range(1, config.annotators + 1)
@@ -94,66 +71,10 @@ def create_app(config: Collect, database: Database, keys: Keys, clock: Callable[
 
 def known_hosts(config: Collect) -> frozenset[str]:
     """Names that the page may be asked for under."""
-    names = {"localhost", "127.0.0.1", "::1"} if config.is_local else {host_name(_bracketed(config.host))}
+    names = {"localhost", "127.0.0.1", "::1"} if config.is_local else {host_name(bracketed(config.host))}
     if config.url is not None:
         names.add((urlsplit(config.url).hostname or "").lower())
-    return frozenset(names | {host_name(_bracketed(config.host))})
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
-
-
-def state_of(request: Request) -> State:
-    state: State = request.app.state.penchant
-    return state
-
-
-def require_session(request: Request, person: str) -> str:
-    """The session of the request, which must be the person's.
-
-    Raises:
-        HTTPException: 403 without one, or with somebody else's; 429 for too many requests.
-    """
-    state = state_of(request)
-    session = request.cookies.get(COOKIE, "")
-    if not session or not state.keys.holds(person, session):
-        slow_down(state.strangers, _caller(request))
-        raise HTTPException(403, "Open the page by your personal link again.")
-    slow_down(state.people, person)
-    return session
-
-
-def require_csrf(request: Request, session: str, token: str) -> None:
-    if not state_of(request).keys.allows(session, token):
-        raise HTTPException(403, "This page is out of date: reload it, then send again.")
-
-
-def greet(request: Request, response: Response, person: str, link: str, path: str) -> str:
-    """Set the cookie of a person who came by the right link; the new session.
-
-    Raises:
-        HTTPException: 404 for a wrong link, 429 for too many.
-    """
-    state = state_of(request)
-    if not state.keys.opens(person, link):  # only guesses count: many people may come from one address
-        slow_down(state.strangers, _caller(request))
-        raise HTTPException(404, "There is no such link. Ask whoever invited you for yours.")
-    session = state.keys.new_session(person)
-    response.set_cookie(
-        COOKIE, session, max_age=SESSION_DAYS * 86400, path=path, secure=state.secure, httponly=True, samesite="strict"
-    )
-    return session
-
-
-def slow_down(rate: Rate, caller: str) -> None:
-    wait = rate.wait(caller)
-    if wait > 0:
-        raise HTTPException(429, "Too many requests. Wait a little.", {"Retry-After": str(int(wait) + 1)})
-
-
-def _caller(request: Request) -> str:
-    return request.client.host if request.client else ""
+    return frozenset(names | {host_name(bracketed(config.host))})
 
 
 def _nobody() -> HTMLResponse:
@@ -171,20 +92,6 @@ def _static(name: str) -> Response:
         raise HTTPException(404, "There is no such page.")
     content = files("penchant.web").joinpath("static", name).read_bytes()
     return Response(content, media_type=STATIC[name], headers={"Cache-Control": "no-cache"})
-
-
-def picture(state: State, digest: str) -> Response:
-    """A picture that a prompt names, from the database.
-
-    Raises:
-        HTTPException: 404 for a digest of none.
-    """
-    with state.database.reading() as session:
-        found = session.get(Image, digest)
-    if found is None:
-        raise HTTPException(404, "There is no such picture.")
-    kept = {"Cache-Control": "private, max-age=86400, immutable"}  # the address is the content's
-    return Response(found.content, media_type=found.media_type, headers=kept)
 
 
 def _wants_json(request: Request) -> bool:

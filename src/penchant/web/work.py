@@ -10,12 +10,13 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from penchant.clean_text import clean
-from penchant.web.app import State, greet, picture, require_csrf, require_session, state_of
+from penchant.web.access import greet, require_csrf, require_session
 from penchant.web.assignment import next_assignment, open_assignments
 from penchant.web.database import StorageError, collection_of
 from penchant.web.judgments import Refused, Submission, last_of, save, undo
 from penchant.web.pages import page, texts_of, turns_of, work_context
 from penchant.web.rendering import as_html
+from penchant.web.state import State, picture, state_of
 from penchant.web.summary import progress_of
 from penchant.web.tables import Assignment, Entry, Item
 

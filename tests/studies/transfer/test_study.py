@@ -13,8 +13,8 @@ import pytest
 import penchant as pt
 from penchant.cli.main import main
 from penchant.config import load_config, to_yaml
-from penchant.engine.generate import Sampling
 from penchant.engine.reference import Reference, sequence_kl
+from penchant.engine.sampling import Sampling
 from penchant.errors import InputError
 from penchant.studies.core.definition import preset_file
 from penchant.studies.core.executor import Workers

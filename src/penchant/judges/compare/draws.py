@@ -9,7 +9,7 @@ from typing import Any
 
 from penchant.data.load import load_prompts
 from penchant.data.write import write_groups
-from penchant.engine.generate import Sampling
+from penchant.engine.sampling import Sampling
 from penchant.errors import InputError, RunError
 from penchant.judges.compare.settings import JudgeConfig
 from penchant.judges.compare.sources import Responses, last_samples, responses, run_at, shown

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.data import load_prompts
-from penchant.engine.generate import Sampling
+from penchant.engine.sampling import Sampling
 from penchant.errors import InputError
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from penchant.data.rendering.renderer import Rendered
-from penchant.engine.generate import Sampling
 from penchant.engine.reference import Reference, sequence_kl
+from penchant.engine.sampling import Sampling
 from penchant.engine.score import DEFAULT_BUDGET, score
 from penchant.losses.contract import PairLoss
 from penchant.losses.dispatch import pair_losses

@@ -1,0 +1,23 @@
+"""`Schema`, what a configuration class declares: what reads fields and explains problems needs no more than that."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Schema(BaseModel):
+    """A frozen set of typed fields with a docstring under each. Every configuration extends it through `Config`.
+
+    Attributes:
+        method: the method's name, such as `"dpo"`, where the class configures one; written to and checked in
+            YAML.
+        shorthand: the field that a bare value stands for, such as `"path"`: `data: x.jsonl` is
+            `data: {path: x.jsonl}`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    method: ClassVar[str] = ""
+    shorthand: ClassVar[str] = ""
