@@ -87,7 +87,15 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in linked_pages()])
 def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
-    for target, anchor in LINK.findall(page.read_text()):
+    prose = re.sub(r"^```.*?^```|`[^`\n]*`", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for target, anchor in LINK.findall(prose):
         linked = page.parent / target if target else page
         assert linked.exists(), f"{target} does not exist"
         assert not anchor or anchor in anchors(linked), f"{target} has no heading #{anchor}"
+
+
+def test_the_readme_is_a_manual_and_not_a_page_of_results() -> None:
+    prose = re.sub(r"^```.*?^```|<!--.*?-->", "", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"\]\([^)]*\)", "]", prose)
+    numbers = re.findall(r"\d[\d.,]*", prose)
+    assert len(numbers) <= 25, f"the README states {len(numbers)} numbers, at most 25: {numbers}"
