@@ -39,14 +39,14 @@ def main() -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401
 
-    import penchant.cli
+    import penchant.cli.main
     import penchant.train.gradient_run
 
     torch.set_num_threads(1)
     gc.collect()
     gc.freeze()  # a fork's collector then neither reads nor copies all that: a short training takes 0.8 s, not 1.3 s
     if len(sys.argv) > 1:
-        serve(sys.argv[1], penchant.cli.main)
+        serve(sys.argv[1], penchant.cli.main.main)
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:
@@ -55,7 +55,7 @@ def main() -> None:
         else:
             answer = os.fork()
             if answer == 0:
-                become(order, penchant.cli.main)
+                become(order, penchant.cli.main.main)
         print(json.dumps(answer), flush=True)
 
 
