@@ -22,7 +22,7 @@ from penchant.metrics.frontier import Scale
 from penchant.reports.kit.text import estimate
 from penchant.studies.core.report import study_report
 from penchant.studies.frontier.figures import frontier_picture, matched_rewards
-from penchant.studies.frontier.matched import Contender, common_places, differences, winner
+from penchant.studies.frontier.matched import Contender, common_columns, differences, winner
 from penchant.studies.frontier.settings import FrontierConfig
 from penchant.studies.frontier.words import collapsed, findings, headline
 from penchant.studies.report import report
@@ -112,7 +112,7 @@ def _made_up(seeds: int, text: str, shares: tuple[tuple[str, float], ...]) -> di
                         "points": [{**row, "repetition": 0.4} for row in rows if row["value"] == value],
                     }
                 )  # fmt: skip
-    common = common_places(contenders)
+    common = common_columns(contenders)
     for method in methods:
         over_common = method.pop("contender").over(common, scale)
         method["efficiency"] = over_common.as_dict() if over_common else None
