@@ -27,6 +27,7 @@ from penchant.judges.compare.settings import JudgeConfig
 from penchant.judges.settings import Endpoint
 from penchant.judges.verdicts import read_verdict
 from penchant.models.builtin import built_in
+from penchant.typed_json import to_object
 from penchant.types import PromptGroup
 
 PAIRS = 4
@@ -88,7 +89,7 @@ def judged(tmp_path: Path) -> Callable[..., dict[str, Any]]:
         template = str(tmp_path / "short.j2")
         asked = Endpoint(model=model, base_url=url, template=template, max_tokens=12)
         ours, theirs = str(tmp_path / "ours.jsonl"), str(tmp_path / "theirs.jsonl")
-        return judge(JudgeConfig(responses=[ours], against=theirs, judge=asked, out=str(tmp_path / "out")))
+        return to_object(judge(JudgeConfig(responses=[ours], against=theirs, judge=asked, out=str(tmp_path / "out"))))
 
     return run
 

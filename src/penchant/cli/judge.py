@@ -25,7 +25,7 @@ def add_judge(commands: Any) -> None:
 
 def _judge(options: argparse.Namespace) -> int:
     from penchant.judges.compare.runs import judge
-    from penchant.judges.compare.words import said, undefined
+    from penchant.judges.compare.words import is_undefined, terminal_lines
 
     words = [*options.responses, *options.overrides]
     places = [word for word in words if "=" not in word]
@@ -46,7 +46,7 @@ def _judge(options: argparse.Namespace) -> int:
         overrides.append(f"temperatures=[{options.temperatures}]")
     config = load_config(JudgeConfig, path, overrides)
     assert isinstance(config, JudgeConfig)
-    numbers = judge(config, tell=print)
-    print("\n".join(said(numbers)))
+    results = judge(config, tell=print)
+    print("\n".join(terminal_lines(results)))
     print(f"report: {config.out}/report.html")
-    return 1 if undefined(numbers) else 0
+    return 1 if is_undefined(results) else 0

@@ -3,61 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from penchant.judges.ask import Answer
+from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean
 from penchant.metrics.length_controlled import length_controlled
-from penchant.metrics.win_rate import POINTS, win_rate
+from penchant.metrics.win_rate import POINTS, WinRate, win_rate
 
 ALWAYS, ENOUGH = 0.95, 10
 """A judge that names one place in so large a share of so many verdicts does not read."""
 
 
-def summarize(answers: Sequence[Answer]) -> dict[str, Any]:
-    """Plain numbers for JSON; every interval resamples prompts.
+@dataclass(frozen=True, slots=True)
+class JudgeSummary:
+    """Who wins by a judge, and the judge's own habits. Every interval resamples prompts.
 
-    Returns:
-        `win_rate`, of the first responses, as `WinRate.as_dict`; `length_controlled`, the rate at equal lengths among
-        pairs that could be read; `first_place`, how often a verdict that names a winner names what stood first;
-        `flipped`, how often the winner changed with the order, of pairs with a winner in each; these three None where
-        there is nothing to measure. `tokens`, `seconds`, and `warnings`, sentences.
+    Attributes:
+        win_rate: of the first responses.
+        length_controlled: the win rate at equal lengths, among pairs that have a verdict.
+        first_place: how often a verdict that names a winner names the response that stood first.
+        flipped: how often the winner changed with the order, among pairs with a winner in each order.
+        tokens, seconds: what the judge was asked, all calls added up.
+        warnings: sentences about verdicts that are missing, or that say nothing.
+
+    The three estimates are None where there is nothing to measure.
+    """
+
+    win_rate: WinRate
+    length_controlled: Estimate | None
+    first_place: Estimate | None
+    flipped: Estimate | None
+    tokens: int
+    seconds: float
+    warnings: tuple[str, ...]
+
+
+def summarize(answers: Sequence[Answer]) -> JudgeSummary:
+    """Return who wins and what the judge's habits are.
 
     Raises:
         InputError: no answers.
     """
     outcomes, prompts = [answer.outcome for answer in answers], [answer.asked.prompt for answer in answers]
-    found = win_rate(outcomes, prompts)
-    read = [place for place, outcome in enumerate(outcomes) if outcome != "unparseable"]
-    places = [(float(first), asked.asked.prompt) for asked in answers for first in asked.first_slot]
-    flips = [(float(one.flipped), one.asked.prompt) for one in answers if one.flipped is not None]
-    verdicts = [v for answer in answers for v in (answer.first, answer.second) if v is not None]
-    return {
-        "win_rate": found.as_dict(),
-        "length_controlled": _at_equal_length([answers[place] for place in read]),
-        "first_place": _mean(places),
-        "flipped": _mean(flips),
-        "tokens": sum(verdict.tokens for verdict in verdicts),
-        "seconds": sum(verdict.seconds for verdict in verdicts),
-        "warnings": _warnings(answers, [first for first, _ in places]),
-    }
+    readable = [answer for answer in answers if answer.outcome != "unparseable"]
+    named_first = [(float(first), answer.asked.prompt) for answer in answers for first in answer.first_slot]
+    flips = [(float(answer.flipped), answer.asked.prompt) for answer in answers if answer.flipped is not None]
+    verdicts = [verdict for answer in answers for verdict in (answer.first, answer.second) if verdict is not None]
+    return JudgeSummary(
+        win_rate(outcomes, prompts),
+        _at_equal_length(readable),
+        _mean(named_first),
+        _mean(flips),
+        sum(verdict.tokens for verdict in verdicts),
+        sum(verdict.seconds for verdict in verdicts),
+        tuple(_warnings(answers, [first for first, _ in named_first])),
+    )
 
 
-def _at_equal_length(answers: Sequence[Answer]) -> dict[str, Any] | None:
+def _at_equal_length(answers: Sequence[Answer]) -> Estimate | None:
     if not answers:
         return None
     points = [POINTS[answer.outcome] for answer in answers]
     longer = [len(answer.asked.a) - len(answer.asked.b) for answer in answers]
-    return length_controlled(points, longer, [answer.asked.prompt for answer in answers]).as_dict()
+    return length_controlled(points, longer, [answer.asked.prompt for answer in answers])
 
 
-def _mean(found: Sequence[tuple[float, str]]) -> dict[str, Any] | None:
-    if not found:
+def _mean(shares: Sequence[tuple[float, str]]) -> Estimate | None:
+    if not shares:
         return None
-    values, prompts = zip(*found, strict=True)
-    return cluster_mean(values, prompts, share=True).as_dict()
+    values, prompts = zip(*shares, strict=True)
+    return cluster_mean(values, prompts, share=True)
 
 
 def _warnings(answers: Sequence[Answer], first: Sequence[float]) -> list[str]:

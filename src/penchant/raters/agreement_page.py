@@ -53,7 +53,7 @@ def agreement_context(numbers: Numbers, pictures: dict[str, Any]) -> dict[str, A
         "texts_note": "Where raters are most divided, opposite verdicts first. Which response stands on the left has "
         "no meaning.",
         "facts": _facts(numbers),
-        **shared_context(numbers),
+        **shared_context(numbers["method"], numbers["level"], numbers["provenance"]),
     }
 
 

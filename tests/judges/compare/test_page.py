@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 
 from penchant.errors import RunError
 from penchant.judges.compare.page import judge_page, judge_pictures
-from penchant.judges.compare.words import findings, headline, said
+from penchant.judges.compare.results import JudgeResults
+from penchant.judges.compare.words import findings, headline, terminal_lines
+from penchant.typed_json import from_json
 
 HOSTILE = '<script>alert(1)</script> \u202egnp & "quotes" </div> $\\frac{ {{ 7 * 7 }}'
 
@@ -23,7 +26,9 @@ def rates(value: float) -> dict[str, Any]:
     return {"rate": about(value), "high": about(value + 0.05), **{key: about(part) for key, part in parts.items()}}
 
 
-def made_up(names: tuple[str, ...] = ("dpo", "ppo"), temperatures: tuple[float, ...] = (), **changes: Any) -> Any:
+def made_up_numbers(
+    names: tuple[str, ...] = ("dpo", "ppo"), temperatures: tuple[float, ...] = (), **changes: Any
+) -> Any:
     """Numbers as `judge` writes them."""
     methods = {}
     for place, name in enumerate(names):
@@ -60,6 +65,10 @@ def made_up(names: tuple[str, ...] = ("dpo", "ppo"), temperatures: tuple[float, 
     } | changes
 
 
+def made_up(*names: Any, **changes: Any) -> JudgeResults:
+    return from_json(JudgeResults, made_up_numbers(*names, **changes))
+
+
 def test_the_page_has_the_numbers(tmp_path: Path) -> None:
     judge_page(made_up(), tmp_path)
     html = (tmp_path / "report.html").read_text()
@@ -91,7 +100,7 @@ def test_temperatures_are_a_line_a_run(tmp_path: Path) -> None:
     assert html.count('<svg class="swatch') == 2
     assert "ppo at 0.5" in html
     assert "At every temperature the responses that are met are the same" in html
-    assert list(judge_pictures(numbers | {"baselines": {}})) == ["temperatures", "equal-lengths"]
+    assert list(judge_pictures(replace(numbers, baselines={}))) == ["temperatures", "equal-lengths"]
 
 
 def test_pairs_stand_side_by_side_with_what_the_judge_said_in_each_order(tmp_path: Path) -> None:
@@ -108,24 +117,26 @@ def test_pairs_stand_side_by_side_with_what_the_judge_said_in_each_order(tmp_pat
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     """In names, prompts, responses, verdicts, warnings and settings."""
     pair = dict.fromkeys(("prompt", "a", "b", "said", "said_swapped"), HOSTILE) | {"outcome": "a"}
-    numbers = made_up((HOSTILE, "ppo"), against=HOSTILE, examples={HOSTILE: [pair]}, provenance={"command": HOSTILE})
+    numbers = made_up_numbers(
+        (HOSTILE, "ppo"), against=HOSTILE, examples={HOSTILE: [pair]}, provenance={"command": HOSTILE}
+    )
     numbers["methods"][HOSTILE]["warnings"] = [HOSTILE]
     numbers["config"] |= {"against": HOSTILE, "judge": {"name": HOSTILE}}
     numbers["tests"][0]["one"] = HOSTILE
     for one in (numbers, numbers | {"methods": {HOSTILE: numbers["methods"][HOSTILE] | {"temperature": 0.5}}}):
-        judge_page(one, tmp_path)
+        judge_page(from_json(JudgeResults, one), tmp_path)
         html = (tmp_path / "report.html").read_text()
         assert "<script" not in html
         assert "\u202e" not in html
         assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 10
         assert html.count("</div>") == html.count("<div")
         assert "{{ 7 * 7 }}" in html
-    assert not any("\u202e" in line for line in said(numbers))
+    assert not any("\u202e" in line for line in terminal_lines(from_json(JudgeResults, numbers)))
 
 
 def test_findings_say_only_what_was_done() -> None:
     quiet = made_up(tests=[], baselines={})
-    quiet["config"]["orders"] = "one"
+    quiet.config["orders"] = "one"
     told = " ".join(findings(quiet))
     assert "in one order only" in told
     assert "coin" not in told

@@ -14,13 +14,20 @@ from penchant.cli.main import main
 from penchant.data.write import write_groups
 from penchant.errors import InputError
 from penchant.judges import VerdictStore
-from penchant.judges.compare.runs import judge
+from penchant.judges.compare import runs
 from penchant.judges.compare.settings import JudgeConfig
 from penchant.judges.contract import Question
+from penchant.typed_json import to_object
 from penchant.types import Comparison, PromptGroup, Response, Verdict
 
 if TYPE_CHECKING:
     from fake_endpoint import FakeEndpoint
+
+
+def judge(config: JudgeConfig) -> dict[str, Any]:
+    """The content of `judge.json`."""
+    return to_object(runs.judge(config))
+
 
 PROMPTS = [f"How was film {number}?" for number in range(16)]
 

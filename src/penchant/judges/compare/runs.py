@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
 from pathlib import Path
-from typing import Any
 
 from penchant.errors import InputError, RunError
 from penchant.files import read_json, write_atomically
 from penchant.judges import Answer, Question, VerdictStore, ask, make_judge
 from penchant.judges.ask import Calls, make_calls, plan_calls
 from penchant.judges.compare.page import judge_page
+from penchant.judges.compare.results import JudgedPair, JudgeResults, SourceResult, SourceTest
 from penchant.judges.compare.settings import JudgeConfig
 from penchant.judges.compare.sources import Responses, opponents, responses, shown
 from penchant.judges.contract import Judge
@@ -23,6 +23,8 @@ from penchant.judges.settings import Endpoint, Longest, Random, endpoints_of
 from penchant.judges.summary import summarize
 from penchant.metrics.win_rate import Difference, holm, paired_difference
 from penchant.runs.provenance import surroundings
+from penchant.typed_json import to_object
+from penchant.types import Verdict
 
 log = logging.getLogger("penchant")
 
@@ -41,11 +43,11 @@ class Source:
     texts: Responses
 
 
-def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> dict[str, Any]:
-    """Judge; everything lands in the folder. Returns the content of `judge.json`.
+def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> JudgeResults:
+    """Judge, and write the verdicts, `judge.json` and the page to the folder.
 
     Args:
-        tell: hears what an endpoint will be asked, before it is.
+        tell: called with what an endpoint will be asked, before it is.
 
     Raises:
         InputError: sources that cannot be read, or whose prompts differ; what would fail for all calls.
@@ -59,50 +61,49 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
     judge = make_judge(config.judge)  # before the store, so that a judge that is refused leaves no folder
     with VerdictStore(folder / "judgments.sqlite") as store:
         asked = _by_source(_ask(config, judge, every, store, tell), pairs)
-    beside = {
+    baselines = {
         baseline.name: {
-            name: summarize(answers)["win_rate"]
+            name: summarize(answers).win_rate
             for name, answers in _by_source(ask(make_judge(baseline), every, orders=config.orders), pairs).items()
         }
         for baseline in ((Longest(), Random()) if config.baselines else ())
     }
-    temperatures = {name: one.temperature for name, one in sources.items()}
-    numbers = {
-        "method": config.method,
-        "level": LEVEL,
-        "config": config.recorded(),
-        "against": Path(config.against).name,
-        "prompts": len({pair.prompt for pair in next(iter(pairs.values()))}),
-        "methods": {
-            name: {"run": sources[name].run, "temperature": temperatures[name], **summarize(answers)}
+    examples_each = READ if config.temperatures else 3 * READ
+    results = JudgeResults(
+        method=config.method,
+        level=LEVEL,
+        config=config.recorded(),
+        against=Path(config.against).name,
+        prompts=len({pair.prompt for pair in next(iter(pairs.values()))}),
+        methods={
+            name: SourceResult(sources[name].run, sources[name].temperature, summarize(answers))
             for name, answers in asked.items()
         },
-        "baselines": beside,
-        "tests": _tests(asked, temperatures),
-        "examples": {
-            name: _examples(answers, READ if config.temperatures else 3 * READ) for name, answers in asked.items()
-        },
-        "provenance": surroundings(),
-    }
-    _warn_of_another(folder, numbers)
+        baselines=baselines,
+        tests=_tests(asked, {name: source.temperature for name, source in sources.items()}),
+        examples={name: _examples(answers, examples_each) for name, answers in asked.items()},
+        provenance=surroundings(),
+    )
+    _warn_of_another(folder, results)
+    content = json.dumps(to_object(results), ensure_ascii=True, indent=1) + "\n"
     try:
-        write_atomically(folder / "judge.json", (json.dumps(numbers, ensure_ascii=True, indent=1) + "\n").encode())
+        write_atomically(folder / "judge.json", content.encode())
     except OSError as error:
         raise RunError(f"cannot write into {folder}: {error.strerror}; the verdicts are kept") from error
-    judge_page(numbers, folder)
-    return numbers
+    judge_page(results, folder)
+    return results
 
 
-def _warn_of_another(folder: Path, numbers: Mapping[str, Any]) -> None:
-    """Say so where the report of another comparison is about to be replaced."""
+def _warn_of_another(folder: Path, results: JudgeResults) -> None:
+    """Warn where the report of another comparison is about to be replaced."""
     try:
-        before = read_json(folder / "judge.json")
-        told = list(before["methods"]), before["against"]
+        earlier = read_json(folder / "judge.json")
+        sources, against = list(earlier["methods"]), earlier["against"]
     except (OSError, ValueError, KeyError, TypeError):  # none, or none that says what it compared
         return
-    if told != (list(numbers["methods"]), numbers["against"]):
+    if (sources, against) != (list(results.methods), results.against):
         log.warning(
-            f"{folder / 'judge.json'} and its page compared {', '.join(told[0])} with {told[1]}; they are "
+            f"{folder / 'judge.json'} and its page compared {', '.join(sources)} with {against}; they are "
             "replaced, and the verdicts are kept. Give another `out` to keep both"
         )
 
@@ -200,38 +201,40 @@ def _pairs(config: JudgeConfig, name: str, own: Responses, theirs: Responses) ->
     ]
 
 
-def _tests(asked: Mapping[str, Sequence[Answer]], temperatures: Mapping[str, float | None]) -> list[dict[str, Any]]:
-    """Between the methods, two by two, on the pairs that both have, at the same temperature."""
-    found: dict[tuple[str, str], Difference] = {}
-    for one, other in combinations(asked, 2):
+def _tests(
+    answers_of: Mapping[str, Sequence[Answer]], temperatures: Mapping[str, float | None]
+) -> tuple[SourceTest, ...]:
+    """Compare the sources two by two, on the pairs that both have, at the same temperature."""
+    differences: dict[tuple[str, str], Difference] = {}
+    for one, other in combinations(answers_of, 2):
         if temperatures[one] != temperatures[other]:
             continue
-        own, theirs = ([(answer.asked.prompt, answer.outcome) for answer in asked[name]] for name in (one, other))
-        if [prompt for prompt, _ in own] != [prompt for prompt, _ in theirs]:
+        prompts, other_prompts = ([answer.asked.prompt for answer in answers_of[name]] for name in (one, other))
+        if prompts != other_prompts:
             continue  # other prompts, or another number of responses: nothing to pair
-        first, second = ([outcome for _, outcome in of] for of in (own, theirs))
-        if any(set(outcomes) == {"unparseable"} for outcomes in (first, second)):
+        outcomes, other_outcomes = ([answer.outcome for answer in answers_of[name]] for name in (one, other))
+        if {"unparseable"} in (set(outcomes), set(other_outcomes)):
             continue  # a judge without a verdict says nothing of a difference
-        found[one, other] = paired_difference(first, second, [prompt for prompt, _ in own])
-    adjusted = holm({f"{number}": difference.p for number, difference in enumerate(found.values())})
-    return [
-        {
-            "one": one,
-            "other": other,
-            "difference": difference.estimate.as_dict(),
-            "p": difference.p,
-            "p_holm": adjusted[f"{number}"],
-        }
-        for number, ((one, other), difference) in enumerate(found.items())
-    ]
+        differences[one, other] = paired_difference(outcomes, other_outcomes, prompts)
+    adjusted = holm({f"{number}": difference.p for number, difference in enumerate(differences.values())})
+    return tuple(
+        SourceTest(one, other, difference.estimate, difference.p, adjusted[f"{number}"])
+        for number, ((one, other), difference) in enumerate(differences.items())
+    )
 
 
-def _examples(answers: Sequence[Answer], each: int) -> list[dict[str, str]]:
-    """The first so many of each outcome, to read; `said` and `said_swapped` are what the judge said in each order."""
-    found: list[dict[str, str]] = []
-    for outcome in ("a", "b", "tie", "unparseable"):
-        for answer in [answer for answer in answers if answer.outcome == outcome][:each]:
-            asked, verdicts = answer.asked, {"said": answer.first, "said_swapped": answer.second}
-            words = {key: verdict.transcript if verdict else "" for key, verdict in verdicts.items()}
-            found.append({"outcome": outcome, "prompt": asked.prompt, "a": asked.a, "b": asked.b, **words})
-    return found
+def _examples(answers: Sequence[Answer], count: int) -> tuple[JudgedPair, ...]:
+    """Return the first pairs of each outcome, to read."""
+    return tuple(
+        JudgedPair(outcome, answer.asked.prompt, answer.asked.a, answer.asked.b, *map(_transcript, _verdicts(answer)))
+        for outcome in ("a", "b", "tie", "unparseable")
+        for answer in [answer for answer in answers if answer.outcome == outcome][:count]
+    )
+
+
+def _verdicts(answer: Answer) -> tuple[Verdict | None, Verdict | None]:
+    return answer.first, answer.second
+
+
+def _transcript(verdict: Verdict | None) -> str:
+    return verdict.transcript if verdict else ""

@@ -39,7 +39,7 @@ def strengths_context(numbers: Numbers, pictures: dict[str, Picture]) -> dict[st
         "texts": [],
         "texts_note": "",
         "facts": _facts(numbers),
-        **shared_context(numbers, numbers["resampled"]),
+        **shared_context(numbers["method"], numbers["level"], numbers["provenance"], numbers["resampled"]),
     }
 
 

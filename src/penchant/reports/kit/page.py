@@ -34,13 +34,20 @@ def write_page(context: Mapping[str, Any], pictures: Mapping[str, Picture], fold
         raise RunError(f"cannot write to {folder}: {error.strerror}") from error
 
 
-def shared_context(numbers: Numbers, resampled: str = "prompts") -> dict[str, Any]:
-    """What the template takes of each: where the numbers come from, and what their intervals are."""
-    record = {key: value for key, value in numbers["provenance"].items() if value is not None}
+def shared_context(
+    method: str, level: float, provenance: Mapping[str, Any], resampled: str = "prompts"
+) -> dict[str, Any]:
+    """Return what every page of a command says at its end: where the numbers come from, and what intervals are.
+
+    Args:
+        method: the command, after which its JSON file is named.
+        level: coverage of the intervals.
+        resampled: what they resample.
+    """
     return {
-        "provenance": flatten(record),
-        "intervals": intervals_note(numbers["level"], resampled),
-        "json": f"{numbers['method']}.json",
+        "provenance": flatten({key: value for key, value in provenance.items() if value is not None}),
+        "intervals": intervals_note(level, resampled),
+        "json": f"{method}.json",
     }
 
 

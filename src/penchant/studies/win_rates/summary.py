@@ -22,6 +22,7 @@ from penchant.studies.win_rates.grid import REFERENCE, Contender, WinRateGrid
 from penchant.studies.win_rates.published import published
 from penchant.studies.win_rates.settings import WinRatesConfig
 from penchant.studies.win_rates.stages import ANSWERS, from_row
+from penchant.typed_json import to_object
 
 SHOWN = 6  # prompts whose texts stand side by side
 NAMES = {REFERENCE: "Reference", **LABELS}
@@ -123,7 +124,7 @@ def _method(one: Judged) -> dict[str, Any]:
         {
             "domain": domain,
             "temperature": temperature,
-            **summarize(answers),
+            **to_object(summarize(answers)),
             "baselines": _baselines(answers),
             "responses": {
                 "n": len(answers),
@@ -158,7 +159,7 @@ def _baselines(answers: Sequence[Answer]) -> dict[str, Any]:
     """What one who takes the longer response, and a coin, say of the same pairs: rates."""
     pairs = [answer.asked for answer in answers]
     told = {judge.name: summarize(ask(make_judge(judge), pairs)) for judge in (Longest(), Random())}
-    return {name: one["win_rate"]["rate"] for name, one in told.items()}
+    return {name: one.win_rate.rate.as_dict() for name, one in told.items()}
 
 
 def _tests(judged: Sequence[Judged], place: Place) -> list[dict[str, Any]]:

@@ -1,0 +1,98 @@
+"""What `penchant judge` found: the content of `judge.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from penchant.judges.summary import JudgeSummary
+from penchant.metrics.estimates import Estimate
+from penchant.metrics.win_rate import WinRate
+from penchant.typed_json import INLINED, JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class SourceResult:
+    """How the responses of one source did.
+
+    Attributes:
+        run: the run's or file's name.
+        temperature: at which they were drawn anew; None where they were there already.
+    """
+
+    run: str
+    temperature: float | None
+    summary: Annotated[JudgeSummary, INLINED]
+
+    @property
+    def win_rate(self) -> WinRate:
+        """The judge's win rate."""
+        return self.summary.win_rate
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTest:
+    """The difference of two sources' win rates on the same prompts, with its p-values.
+
+    Attributes:
+        one, other: names of the sources.
+        p_holm: adjusted by Holm's method for all tests of the comparison.
+    """
+
+    one: str
+    other: str
+    difference: Estimate
+    p: float
+    p_holm: float
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedPair:
+    """A pair to read. `said` and `said_swapped` are the judge's words in each order; empty where it was not asked."""
+
+    outcome: str
+    prompt: str
+    a: str
+    b: str
+    said: str
+    said_swapped: str
+
+
+@dataclass(frozen=True)
+class JudgeResults:
+    """All that a comparison by a judge found.
+
+    Attributes:
+        level: coverage of the intervals.
+        config: the settings as they were recorded.
+        against: the name of the opponent.
+        prompts: how many prompts were compared.
+        methods: by name of the source.
+        baselines: win rates by other judges of the same pairs, by judge and source.
+        examples: the first pairs of each outcome, by source.
+    """
+
+    method: str
+    level: float
+    config: JsonObject
+    against: str
+    prompts: int
+    methods: Mapping[str, SourceResult]
+    baselines: Mapping[str, Mapping[str, WinRate]]
+    tests: tuple[SourceTest, ...]
+    examples: Mapping[str, tuple[JudgedPair, ...]]
+    provenance: JsonObject
+
+    @property
+    def by_run(self) -> dict[str, list[SourceResult]]:
+        """The results of each run or file, one for each temperature at which it was drawn."""
+        grouped: dict[str, list[SourceResult]] = {}
+        for result in self.methods.values():
+            grouped.setdefault(result.run, []).append(result)
+        return grouped
+
+    @property
+    def has_temperatures(self) -> bool:
+        """Whether responses were drawn anew."""
+        return any(result.temperature is not None for result in self.methods.values())
