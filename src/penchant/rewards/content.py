@@ -13,8 +13,7 @@ from penchant.files import read_json
 from penchant.models.builtin import EMBEDDED, ENCODERS, WHEELS, packaged
 from penchant.models.hub import kept_folder
 from penchant.redact import hide_credentials
-from penchant.rewards.code_digest import code_content
-from penchant.rewards.names import check_reward, classifier_name, function_name, reward_kind
+from penchant.rewards.names import FUNCTIONS, classifier_name, reward_kind
 
 LENGTH = 12  # hexadecimal digits
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
@@ -97,11 +96,7 @@ def reward_content(spec: str, *, cached: bool = False) -> str:
         case "learned":
             return " ".join(model_content(name, cached=cached) for name in spec.split(","))
         case "function":
-            source, function = function_name(spec)
-            content = code_content(source)
-            if not content:
-                check_reward(spec)  # says what is not there
-            return f"{content}:{function}"
+            return FUNCTIONS.content(spec)
 
 
 def _is_run(name: str) -> bool:

@@ -9,8 +9,8 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from penchant.errors import InputError, PenchantError
-from penchant.rewards.names import function_name, reward_kind
-from penchant.rewards.user_code import describe_error, load_module, near
+from penchant.extension.user_code import describe_error
+from penchant.rewards.names import FUNCTIONS, reward_kind
 
 if TYPE_CHECKING:
     from penchant.data.rendering.renderer import Overflow
@@ -27,7 +27,7 @@ def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error"
 
     Args:
         spec: `"vader"`; or `"module:function"`, a file `module.py` of the current folder or an installed module; or
-            `"path/to/file.py:function"` (see `penchant.rewards.user_code`). The function takes a list of
+            `"path/to/file.py:function"` (see `penchant.extension.user_code`). The function takes a list of
             (prompt, response) texts and returns a number for each. Or `"classifier:MODEL"` (see
             `penchant.rewards.classifier`). Or the `http://` or `https://` address of an endpoint (see
             `penchant.rewards.http`). Or the folder of a reward model (a `reward_model` run, or its `checkpoint`), or
@@ -45,7 +45,7 @@ def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error"
         InputError: no such name, file, module or function (with names like it), a module that fails when it
             is imported, something that cannot be called, or an address that is none.
 
-    What is computed with a function is kept under its code (`penchant.rewards.code_digest`). That does not hold what
+    What is computed with a function is kept under its code (`penchant.extension.code_digest`). That does not hold what
     no import statement shows: modules that `importlib` imports, files that the code reads, environment variables.
     """
     match reward_kind(spec):
@@ -61,14 +61,11 @@ def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error"
             from penchant.rewards.learned import learned_reward  # brings torch
 
             return learned_reward(spec.split(","), device=device, overflow=overflow)
-    source, name = function_name(spec)
-    module = load_module(source, lambda reason: InputError(f"the reward `{spec}`: {reason}"))
-    if not hasattr(module, name):
-        functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise InputError(f"the reward `{spec}`: {source} has no `{name}`{near(name, functions)}")
-    function = getattr(module, name)
+    function = FUNCTIONS.load(spec)
     if not callable(function):
-        raise InputError(f"the reward `{spec}`: expected a function, but {name} is a {type(function).__name__}")
+        raise FUNCTIONS.refusal(
+            spec, f"expected a function, but {spec.rpartition(':')[2]} is a {type(function).__name__}"
+        )
     return checked_reward(function, spec)
 
 

@@ -8,12 +8,14 @@ from urllib.parse import SplitResult
 
 from penchant.config.addresses import split_http_address
 from penchant.errors import InputError
+from penchant.extension.door import Door
 from penchant.models.finished import reward_checkpoint
 from penchant.models.locate import check_model
-from penchant.rewards.user_code import check_function, near
 
 BUILT_IN = {"vader": "penchant.rewards.vader:vader"}
 """The rewards that need no code of the user's, by name."""
+FUNCTIONS = Door("reward", BUILT_IN, kind="function", others=("http://address",))
+"""Functions, ours and the user's, by `module:function`."""
 CLASSIFIER, ADDRESS = "classifier:", ("http://", "https://")
 
 Kind = Literal["built_in", "classifier", "address", "learned", "function"]
@@ -46,23 +48,7 @@ def check_reward(spec: str) -> None:
             for part in spec.split(","):
                 reward_checkpoint(part)
         case _:
-            source, name = function_name(spec)
-            check_function(source, name, lambda reason: InputError(f"the reward `{spec}`: {reason}"))
-
-
-def function_name(spec: str) -> tuple[str, str]:
-    """Return the module (or the path of its file) and the function that a reward's name stands for.
-
-    Raises:
-        InputError: it is no such name.
-    """
-    source, colon, name = BUILT_IN.get(spec, spec).rpartition(":")
-    if not (colon and source and name.isidentifier()):
-        raise InputError(
-            f"the reward `{spec}` is unknown; expected {', '.join(BUILT_IN)}, module:function, "
-            f"path/to/file.py:function, or http://address{near(spec, list(BUILT_IN))}"
-        )
-    return source, name
+            FUNCTIONS.check(spec)
 
 
 def classifier_name(spec: str) -> tuple[str, str | None]:

@@ -15,37 +15,31 @@ from pathlib import Path
 
 from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import Row, RowProblem
-from penchant.errors import InputError, MissingExtra
+from penchant.errors import InputError, MissingExtra, PenchantError
+from penchant.extension.door import Door, is_extension
+from penchant.extension.user_code import describe_error, near
 from penchant.tasks.spec import TaskSpec, digest, normalized
 from penchant.types import LabeledExample
 
-NAMES = (
-    "amazon_polarity",
-    "anli_r2",
-    "boolq",
-    "chess_puzzles",
-    "cola",
-    "cosmos_qa",
-    "dream",
-    "emotion",
-    "ethics_deontology",
-    "ethics_justice",
-    "hellaswag",
-    "hh_harmless",
-    "imdb",
-    "mc_taco",
-    "multirc",
-    "openbookqa",
-    "paws",
-    "piqa",
-    "quail",
-    "quartz",
-    "sciq",
-    "social_i_qa",
-    "sst2",
-    "twitter_sentiment",
-    "wic",
-)
+TABLES = ("classification", "multiple_choice", "chess", "hh")
+"""Modules here whose tasks are built in. Imported by name, so that a stage depends on its own task's row alone."""
+
+
+def _read_tables() -> dict[str, tuple[str, TaskSpec]]:
+    """Return the built-in tasks by name, each with the module that it stands in."""
+    modules = [import_module(f"penchant.tasks.{table}") for table in TABLES]
+    return {
+        spec.name: (module.__name__, spec)
+        for module in modules
+        for spec in vars(module).values()
+        if isinstance(spec, TaskSpec)
+    }
+
+
+_BUILT_IN = _read_tables()
+NAMES = tuple(sorted(_BUILT_IN))
+OWN = Door("task", NAMES)
+"""Tasks of the user's, by `module:attribute`."""
 UNBALANCED = 0.55  # a class that is larger than this makes a task be balanced, as in the paper
 TEST_SHARE = 4  # of a task with one file every fourth group is for testing
 
@@ -68,32 +62,63 @@ class TaskData:
 
 
 def task_spec(name: str) -> TaskSpec:
-    """The task of this name.
+    """Return the task of a built-in name, or the user's that `module:attribute` names.
 
     Raises:
-        InputError: there is none; the message lists those there are.
+        InputError: there is none, with the names there are and the nearest one; or the attribute is no task.
     """
-    if name not in NAMES:
-        raise InputError(f"there is no task {name!r}; there are {', '.join(NAMES)}")
-    spec: TaskSpec = import_module(f"penchant.tasks.{name}").TASK
-    return spec
+    if name in _BUILT_IN:
+        return _BUILT_IN[name][1]
+    if not is_extension(name):
+        raise InputError(f"there is no task {name!r}; there are {', '.join(NAMES)}{near(name, NAMES)}")
+    spec = OWN.load(name)
+    if not isinstance(spec, TaskSpec):
+        raise OWN.refusal(
+            name,
+            f"expected a task, but it is a {type(spec).__name__}: write `@task(title=..., classes=...)` above the "
+            "function that reads a row, see penchant.tasks.spec",
+        )
+    if not (spec.hub or spec.local):
+        raise OWN.refusal(name, "it names no data: give it `local` files or the `hub` id of a data set")
+    if not 0 <= len(spec.local) <= 2:
+        raise OWN.refusal(
+            name, f"`local` has {len(spec.local)} files; expected one, or one to train and one to test on"
+        )
+    if len(spec.classes) == 1:
+        raise OWN.refusal(name, "`classes` has one class; expected at least two, or none where rows have options")
+    return replace(spec, name=name)
+
+
+def task_row(name: str) -> str:
+    """Return where the source of a built-in task lies, as `module:row`; empty for a task of the user's."""
+    return f"{_BUILT_IN[name][0]}:{name}" if name in _BUILT_IN else ""
+
+
+def task_code(name: str) -> str:
+    """Return the digest of the code behind a task of the user's; empty for a built-in one, which counts as our source.
+
+    Raises:
+        InputError: there is no such file, module or attribute.
+    """
+    return OWN.content(name) if is_extension(name) else ""
 
 
 def data_folder() -> Path:
-    """The folder of data: what PENCHANT_DATA names, or `../shared/data`."""
+    """Return the folder of data: what PENCHANT_DATA names, or `../shared/data`."""
     return Path(os.environ.get("PENCHANT_DATA", Path("..") / "shared" / "data")).expanduser().resolve()
 
 
 def local_files(spec: TaskSpec, folder: Path) -> list[Path]:
-    """A task's files in a folder of data; empty where one is missing."""
+    """Return a task's files in a folder of data; none where one is missing."""
     files = [folder / name for name in spec.local]
     return files if all(file.is_file() for file in files) else []
 
 
 def load_task(name: str, *, train: int | None = None, test: int | None = None, folder: Path | None = None) -> TaskData:
-    """A task, from its files in the folder of data where they are, else from the hub.
+    """Return a task's examples, from its files in the folder of data where they are, else from the hub.
 
     Args:
+        name: a built-in one (`NAMES`), or `module:attribute` for a task of the user's.
         folder: of data; `data_folder()` if not given.
         train, test: take at most so many examples, by content, whole groups (so the last group may be cut).
 
@@ -166,6 +191,9 @@ def _rows(spec: TaskSpec, folder: Path) -> tuple[str, list[LabeledExample], list
                 [e for e, tested in zip(parts[0], test, strict=True) if tested is wanted] for wanted in (False, True)
             ]
         return ", ".join(spec.local), parts[0], parts[1]
+    if not spec.hub:
+        missing = [str(folder / name) for name in spec.local if not (folder / name).is_file()]
+        raise InputError(f"{spec.name}: there is no file {' and no file '.join(missing)}, which its `local` names")
     try:
         train, test_rows = (_examples(spec, spec.hub, split) for split in spec.splits)
     except InputError as error:
@@ -200,7 +228,16 @@ def _read(spec: TaskSpec, row: Row) -> Iterable[LabeledExample]:
         raise InputError(
             f"{spec.name}: {row.source} is no row of {spec.title}: {type(error).__name__} {error}"
         ) from error
+    except (PenchantError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a user's reader may raise anything, and `sys.exit` is an exception
+        raise InputError(f"{spec.name}: {row.source} cannot be read: {describe_error(error)}") from error
     for example in examples:
+        if not isinstance(example, LabeledExample):
+            raise InputError(
+                f"{spec.name}: {row.source} was read as a {type(example).__name__}, expected a "
+                "penchant.types.LabeledExample: a text and the number of its class"
+            )
         answers = spec.classes or example.options
         if not 0 <= example.label < len(answers):
             raise InputError(

@@ -19,15 +19,15 @@ Relate = Callable[[Sequence[str]], Sequence[str]]
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """A task, as its file states it.
+    """A task: where its rows come from, and how they become examples.
 
     Attributes:
         name: as in `load_task(name)`.
         title: for people.
         classes: names of the classes, in the order of labels; empty where each row has options of its own.
-        hub: the data set's id on the hub, `org/name` or `org/name:config`.
-        splits: its splits for training and testing.
         read: examples of a row.
+        hub: the data set's id on the hub, `org/name` or `org/name:config`; empty for a task of local files alone.
+        splits: its splits for training and testing.
         local: files in the folder of data, for training and testing; one file for both is divided by content. Empty
             where there are none.
         relate: the groups of a file's texts, where these hang on the rows around; None where each row says its own.
@@ -36,11 +36,37 @@ class TaskSpec:
     name: str
     title: str
     classes: tuple[str, ...]
-    hub: str
-    splits: tuple[str, str]
     read: Reader
+    hub: str = ""
+    splits: tuple[str, str] = ("train", "test")
     local: tuple[str, ...] = ()
     relate: Relate | None = None
+
+
+def task(
+    *,
+    title: str,
+    classes: tuple[str, ...],
+    hub: str = "",
+    splits: tuple[str, str] = ("train", "test"),
+    local: tuple[str, ...] = (),
+    relate: Relate | None = None,
+) -> Callable[[Reader], TaskSpec]:
+    """Make the function below a task of the same name, which reads rows by it.
+
+    Args:
+        title, classes, hub, splits, local, relate: as in `TaskSpec`.
+
+    Example:
+        @task(title="Reviews", classes=("bad", "good"), local=("reviews.jsonl",))
+        def reviews(row):
+            yield LabeledExample(row["text"], int(row["stars"] > 3))
+    """
+
+    def make(read: Reader) -> TaskSpec:
+        return TaskSpec(read.__name__, title, classes, read, hub, splits, local, relate)
+
+    return make
 
 
 SENTIMENT = ("negative", "positive")

@@ -25,7 +25,7 @@ from penchant.studies.core.address import losses_in, stage_reach, summary_versio
 from penchant.studies.core.definition import definitions
 from penchant.studies.core.kinds import stage_makers
 from penchant.studies.core.source import ENTRIES, Tree, digest_source, parse, reached, tree_digest
-from penchant.tasks import NAMES
+from penchant.tasks.load import NAMES, task_row
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +105,12 @@ STALE: dict[str, set[str]] = {
     "judges.scored": {"panel"},
     "judges.noisy": set(),
     "tasks.load": WEAK,
-    "tasks.sciq": {"rows of sciq"},
-    "tasks.boolq": {"rows of boolq"},
-    "tasks.imdb": set(),
+    "tasks.spec": WEAK,
+    "tasks.multiple_choice:sciq": {"rows of sciq"},
+    "tasks.classification:boolq": {"rows of boolq"},
+    "tasks.classification:imdb": set(),
+    "tasks.multiple_choice": set(),
+    "tasks.siblings": set(),
     "studies.core.runner": set(),
     "studies.core.study": set(),
     "studies.frontier.summary": set(),
@@ -140,7 +143,7 @@ def test_a_changed_module_makes_these_stages_stale(module: str, tree: Tree, reac
     assert stale_after(f"penchant.{module}", tree, reaches) == STALE[module]
 
 
-@pytest.mark.parametrize("module", ["train.rollout", "losses.pairwise", "tasks.sciq", "studies.frontier.page"])
+@pytest.mark.parametrize("module", ["train.rollout", "losses.pairwise", "tasks.spec", "studies.frontier.page"])
 def test_a_line_in_the_file_itself_makes_these_stages_stale(module: str, tree: Tree) -> None:
     """From the bytes on: the file is parsed anew, and what each stage reaches is found anew."""
 
@@ -156,6 +159,32 @@ def test_a_line_in_the_file_itself_makes_these_stages_stale(module: str, tree: T
         if tree_digest(edited, reached(edited, *reach)) != tree_digest(tree, reached(tree, *reach)):
             stale.add(name)
     assert stale == STALE[module] & {"ppo", "exo", "rows of sciq", "rows of boolq"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stale"),
+    [
+        ("def wic(", "@task(title='New', classes=YES_NO)\ndef new(row):\n    yield OTHER\n\n\ndef wic(", set()),
+        ("import SENTIMENT, YES_NO, task", "import RIGHT_WRONG, SENTIMENT, YES_NO, task", set()),
+        ("EMOTIONS = (", 'EMOTIONS = ("calm", ', {"emotion"}),
+        ('hub="google/boolq"', 'hub="google/boolq2"', {"boolq"}),
+        ("Question: {row['question']}?", "Question: {row['question']}", {"boolq"}),
+        ("Read BoolQ", "Read BoolQ again", set()),
+        ("import SENTIMENT, YES_NO, task", "import SENTIMENT, task\nYES_NO = ('n', 'y')", {"boolq", "ethics_justice"}),
+        ("import sibling_groups", "import other as sibling_groups", {"ethics_justice"}),
+    ],
+)
+def test_a_change_of_a_table_makes_only_the_rows_stale_that_it_touches(
+    old: str, new: str, stale: set[str], tree: Tree
+) -> None:
+    table = "penchant.tasks.classification"
+    content = tree.read(table)
+    assert content is not None
+    assert old in content.decode()
+    changed = content.decode().replace(old, new, 1).encode()
+    edited = Tree(lambda name: changed if name == table else tree.read(name), tree.is_package, tree.known)
+    rows = [f"{table}:{name}" for name in ("boolq", "emotion", "ethics_justice", "imdb")]
+    assert {row.partition(":")[2] for row in rows if tree_digest(edited, [row]) != tree_digest(tree, [row])} == stale
 
 
 NO_STAGE = {
@@ -180,9 +209,9 @@ NO_STAGE = {
 
 def test_every_module_is_reached_by_a_stage_or_listed_as_one_that_none_needs(tree: Tree) -> None:
     everything = {registry: list(table) for registry, table in ENTRIES.items() if table}
-    everything["penchant.tasks.load"] = [f"penchant.tasks.{name}" for name in NAMES]
+    everything["penchant.tasks.load"] = list(map(task_row, NAMES))
     roots = {root for kind in (*stage_makers(), *ENTRIES["penchant.methods"]) for root in stage_reach(kind, {}, {})[0]}
-    found = reached(tree, roots, everything)
+    found = {module.partition(":")[0] for module in reached(tree, roots, everything)}
     patterns = [f"penchant.{pattern}" for some in NO_STAGE.values() for pattern in some]
 
     def listed(module: str) -> bool:
@@ -228,7 +257,7 @@ def test_registries_name_the_modules_that_they_use(tree: Tree) -> None:
         assert type(make_judge(judges[name]())).__module__ == ENTRIES["penchant.judges.load"][name]
     assert {name: config.__module__ for name, config in METHODS.items()} == ENTRIES["penchant.methods"]
     entries = {module for table in ENTRIES.values() for module in table.values()}
-    assert entries | {f"penchant.tasks.{name}" for name in NAMES} <= set(MODULES)
+    assert entries | {task_row(name).partition(":")[0] for name in NAMES} <= set(MODULES)
     for target in stage_makers().values():
         module, _, function = target.partition(":")
         assert f"def {function}(" in MODULES[module].read_text()
@@ -239,7 +268,7 @@ def test_registries_name_the_modules_that_they_use(tree: Tree) -> None:
         facts = tree.facts(f"penchant.{registry}")
         assert facts is not None
         used = {module for module, _ in facts.imports if module.startswith(f"penchant.{package}.")}
-        shared = {f"penchant.{package}.{name}" for name in ("contract", "prompts", "settings", "names", "user_code")}
+        shared = {f"penchant.{package}.{name}" for name in ("contract", "prompts", "settings", "names")}
         assert used - shared <= set(ENTRIES[f"penchant.{registry}"].values())
 
 

@@ -17,6 +17,7 @@ from penchant.rewards.content import data_content, model_content, reward_content
 from penchant.rewards.names import reward_kind
 from penchant.studies.core.kinds import RUN, stage_makers
 from penchant.studies.core.source import ENTRIES, digest_source
+from penchant.tasks.load import task_row
 
 __all__ = ["address", "data_content", "model_content", "reward_content", "stage_source", "summary_version"]
 
@@ -60,7 +61,7 @@ def stage_reach(
         "penchant.methods": [kind] if kind in ENTRIES["penchant.methods"] else [],
         "penchant.rewards.load": [*filter(None, map(_entry_of_reward, rewards)), *["learned"] * learned],
         "penchant.judges.load": [str(judge["name"]) for judge in judges if judge.get("name") != "trained"],
-        "penchant.tasks.load": [f"penchant.tasks.{settings['task']}"] if "task" in settings else [],
+        "penchant.tasks.load": [row] if (row := task_row(str(settings.get("task")))) else [],
     }
     names |= _names_of_learning(kind, settings)
     if any(judge.get("name") == "trained" for judge in judges):  # it becomes a reward model that judges as a reward

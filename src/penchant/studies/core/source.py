@@ -3,7 +3,8 @@
 A module reaches what it imports, wherever in it, as its syntax tree says, and what that imports. Imports for type
 checkers alone do not count; an `__init__` that only lists does not either: a name that is imported through it counts as
 imported from where it lies. A registry imports all of its entries and uses those that are named, so its entries are
-reached by their names alone: `ENTRIES`. Imports no torch.
+reached by their names alone: `ENTRIES`. An entry may be one row of a table, `module:row`: the module without what that
+row does not name, so that a new row makes none of the others stale. Imports no torch.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ ENTRIES: dict[str, dict[str, str]] = {
         "lm": "penchant.weak.language_model",
         "engine": "penchant.weak.chess_engine",
     },
-    "penchant.tasks.load": {},  # by the task's name: `penchant.tasks.NAME`
+    "penchant.tasks.load": {},  # by the row of its table: `penchant.tasks.TABLE:NAME`
 }
 """Registries: the module of each entry by its name. What a registry imports of these does not count by itself."""
 WHOLE = ("penchant.losses.dispatch", "penchant.train.objectives", "penchant.weak.classifiers")
@@ -105,15 +106,17 @@ class Tree:
     _facts: dict[str, Facts | None] = field(default_factory=dict)
 
     def facts(self, module: str) -> Facts | None:
-        """Return what a module's file says; None where there is no such module."""
+        """Return what a module's file says, or of `module:row` that row of it; None where there is no such module."""
         if module not in self._facts:
-            content = self.read(module)
+            file, _, row = module.partition(":")
+            content = self.read(file)
             if content is None:
                 self._facts[module] = None
             else:
-                key = hashlib.sha256(f"{module}\0{self.is_package(module)}\0".encode() + content).hexdigest()
+                package = self.is_package(file)
+                key = hashlib.sha256(f"{module}\0{package}\0".encode() + content).hexdigest()
                 if key not in self.known:
-                    self.known[key] = parse(content, module, is_package=self.is_package(module))
+                    self.known[key] = parse(content, file, is_package=package, row=row)
                 self._facts[module] = self.known[key]
         return self._facts[module]
 
@@ -165,9 +168,11 @@ def reached(tree: Tree, roots: Iterable[str], names: Mapping[str, Iterable[str]]
     return found
 
 
-def parse(content: bytes, module: str, *, is_package: bool) -> Facts:
-    """Return what a file says."""
+def parse(content: bytes, module: str, *, is_package: bool, row: str = "") -> Facts:
+    """Return what a file says; of a row, what the file says without all that the row does not name."""
     tree = ast.parse(content)
+    if row:
+        tree.body = _reached_statements(tree, row)
     package = module if is_package else module.rpartition(".")[0]
     imports: list[tuple[str, str]] = []
     _collect(tree, package, imports)
@@ -273,6 +278,35 @@ def _lazy(value: ast.expr) -> list[tuple[str, str]]:
     """Return the (name, module) pairs of a constant mapping from names to modules of ours."""
     content: Any = ast.literal_eval(value) if isinstance(value, ast.Dict) and _is_literal(value) else {}
     return [(key, text) for key, text in content.items() if isinstance(text, str) and _ours(text)]
+
+
+def _reached_statements(tree: ast.Module, name: str) -> list[ast.stmt]:
+    """Return the statements of a module that bind a name, and those that bind what these name, in their order."""
+    needed, count = {name}, 0
+    while len(needed) > count:
+        count = len(needed)
+        for statement in tree.body:
+            if _bound(statement) & needed:
+                needed |= {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    kept = [statement for statement in tree.body if _bound(statement) & needed]
+    for statement in kept:
+        if isinstance(statement, ast.Import | ast.ImportFrom):  # what other rows import beside it does not count
+            statement.names = [alias for alias in statement.names if _bound_by(alias) in needed]
+    return kept
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """Return the names that a statement at a module's top binds."""
+    match statement:
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            return {name}
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            return {_bound_by(alias) for alias in names}
+    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
+def _bound_by(alias: ast.alias) -> str:
+    return alias.asname or alias.name.partition(".")[0]
 
 
 def _drop_docstrings(tree: ast.Module) -> None:

@@ -28,7 +28,7 @@ from penchant.studies.weak_to_strong.names import (
     weak_name,
 )
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
-from penchant.tasks.load import data_folder, local_files, task_spec
+from penchant.tasks.load import NAMES, data_folder, local_files, task_code, task_spec
 from penchant.weak.settings import ClassifierSpec, LanguageModel, Probe
 
 Reader = tuple[str, Dtype, bool]
@@ -122,8 +122,8 @@ class _Stages:
         self.config, self.name, self.spec = config, name, task_spec(name)
         folder = data_folder()
         content = [data_content(str(file)) for file in local_files(self.spec, folder)] or [self.spec.hub]
-        sizes = {"task": name, "train": config.train, "test": config.test, "data": content}
-        self.rows = self._task("rows", ["rows"], sizes, {"data": str(folder)}, {})
+        sizes = {"task": task_code(name) or name, "train": config.train, "test": config.test, "data": content}
+        self.rows = self._task("rows", ["rows"], sizes, {"data": str(folder), "task": name}, {})
         late = [one for one, tuned in config.students if tuned and isinstance(one, Probe | LanguageModel)]
         devices = {network_of(one): "auto" for one in late}
         devices |= {network_of(one): one.device for one in late if isinstance(one, LanguageModel)}
@@ -170,7 +170,8 @@ class _Stages:
     ) -> Stage:
         """Labelled by what it is of, never by its place in a list: who adds a student before the others would find
         none of theirs."""
-        return Stage(kind, "-".join([self.name, *map(_slug, names)]), settings, inputs, needs, **more)
+        name = self.name if self.name in NAMES else _slug(self.name)
+        return Stage(kind, "-".join([name, *map(_slug, names)]), settings, inputs, needs, **more)
 
     def _tuned(self, network: ModelConfig, device: str) -> Stage:
         assert self.config.generative is not None

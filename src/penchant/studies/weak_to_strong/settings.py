@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from penchant.config import Config
+from penchant.extension import is_extension, near
 from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, CrossEntropy, Filtered, WeakLoss
 from penchant.models.builtin import ENCODERS
 from penchant.studies.core.settings import Count, Study
@@ -50,7 +51,8 @@ class WeakToStrongConfig(Study):
     method: ClassVar[str] = "weak-to-strong"
 
     tasks: Annotated[tuple[str, ...], Field(min_length=1)] = ("sst2",)
-    """Names of tasks: files in the folder that PENCHANT_DATA names, or the hub."""
+    """Names of tasks: files in the folder that PENCHANT_DATA names, or the hub. A task of your own is named as
+    `module:attribute`, such as `mine.py:reviews`."""
     train: Annotated[int | None, Field(ge=40, le=1_000_000_000)] = 5000
     """Rows to train on, at most; half of them for the supervisor, half for it to label."""
     test: Annotated[int | None, Field(ge=20, le=1_000_000_000)] = None
@@ -89,8 +91,9 @@ class WeakToStrongConfig(Study):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        if unknown := [name for name in self.tasks if name not in NAMES]:
-            raise ValueError(f"`tasks` has {', '.join(unknown)}; there are {', '.join(NAMES)}")
+        if unknown := [name for name in self.tasks if name not in NAMES and not is_extension(name)]:
+            hints = "".join(near(name, NAMES) for name in unknown)
+            raise ValueError(f"`tasks` has {', '.join(unknown)}; there are {', '.join(NAMES)}{hints}")
         for name in ("tasks", "imitation", "templates"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise ValueError(f"`{name}` has one of its values twice: it would count as two")

@@ -51,7 +51,7 @@ def rows_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     """`rows.json`: the task's rows to train and to test on, with their labels."""
     settings = job.settings
     folder_of_data = Path(job.inputs["data"])
-    data = load_task(settings["task"], train=settings["train"], test=settings["test"], folder=folder_of_data)
+    data = load_task(job.inputs["task"], train=settings["train"], test=settings["test"], folder=folder_of_data)
     if len(data.train) < FEWEST_TRAIN or len(data.test) < FEWEST_TEST:
         raise InputError(
             f"{data.source}: {len(data.train)} rows to train on and {len(data.test)} to test on are left of "

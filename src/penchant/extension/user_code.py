@@ -23,7 +23,7 @@ from typing import Any
 
 from penchant.errors import InputError
 
-log = logging.getLogger("penchant.rewards")
+log = logging.getLogger("penchant.extension")
 
 Refuse = Callable[[str], InputError]
 """Makes the error of a reason: it knows what the user asked for."""

@@ -19,7 +19,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-from penchant.rewards.user_code import (
+from penchant.extension.user_code import (
     find_file,
     find_sibling,
     folder_of_imports,

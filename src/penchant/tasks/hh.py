@@ -10,11 +10,19 @@ from typing import Any
 
 from penchant.data.layouts.pairs import read_hh, speaks_for_both
 from penchant.data.sources.values import RowError
-from penchant.tasks.spec import TaskSpec, answered, preferred
+from penchant.tasks.spec import answered, preferred, task
 from penchant.types import LabeledExample
 
 
-def _read(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+@task(
+    title="HH, harmlessness",
+    hub="Anthropic/hh-rlhf",
+    splits=("train", "test"),
+    local=("hh_rlhf/harmless-base.test.jsonl.gz",),
+    classes=(),
+)
+def hh_harmless(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+    """Read a comparison: the conversation, and both of its last answers as options."""
     try:
         group = read_hh(dict(row))
     except RowError:  # no last answer, or histories that differ
@@ -24,14 +32,3 @@ def _read(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
     asked = answered(group)
     better, worse = (response.text for response in asked.responses)
     yield preferred(str(asked.prompt), better, worse)
-
-
-TASK = TaskSpec(
-    name="hh_harmless",
-    title="HH, harmlessness",
-    hub="Anthropic/hh-rlhf",
-    splits=("train", "test"),
-    read=_read,
-    local=("hh_rlhf/harmless-base.test.jsonl.gz",),
-    classes=(),
-)

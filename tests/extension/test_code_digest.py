@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from penchant.extension.code_digest import reached_files
 from penchant.rewards import load_reward
-from penchant.rewards.code_digest import reached_files
 from penchant.rewards.content import reward_content
 
 PAIRS = [("a", "bbb")]

@@ -10,11 +10,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from penchant.tasks.positions import answer_of, is_mate, legal_moves, prompt_of, valid_board
-from penchant.tasks.spec import TaskSpec
+from penchant.tasks.spec import task
 from penchant.types import LabeledExample
 
 
-def _read(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+@task(
+    title="Lichess puzzles",
+    hub="Lichess/chess-puzzles",
+    splits=("train[:40000]", "train[40000:50000]"),  # of millions; they are sorted by an id that is drawn
+    local=("chess/lichess_puzzles.csv",),
+    classes=(),
+)
+def chess_puzzles(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+    """Read a puzzle: the position, and its legal moves as options."""
     moves = row["Moves"].split()
     if len(moves) < 2:
         raise ValueError(f"`Moves` has {len(moves)}, expected the opponent's move and the solver's")
@@ -31,17 +39,7 @@ def _read(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
 
 
 def _game(row: Mapping[str, Any]) -> str:
-    """Puzzles of one game stay together; the data has had its address, and later its id with a side and a ply."""
+    """Return the id of a puzzle's game, whose puzzles stay together."""
+    # the data once had the game's address here, and has had its id with a side and a ply since
     address = str(row.get("GameId") or row.get("GameUrl") or "").removeprefix("https://lichess.org/")
     return address.partition("#")[0].partition("/")[0]
-
-
-TASK = TaskSpec(
-    name="chess_puzzles",
-    title="Lichess puzzles",
-    hub="Lichess/chess-puzzles",
-    splits=("train[:40000]", "train[40000:50000]"),  # of millions; they are sorted by an id that is drawn
-    read=_read,
-    local=("chess/lichess_puzzles.csv",),
-    classes=(),
-)

@@ -1,0 +1,96 @@
+"""Open `module:attribute` where the name of a built-in loss, reward, judge or task can stand.
+
+All four doors find the code, refuse what is not there and digest what is in one way; what an attribute has to be, each
+checks for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penchant.errors import InputError
+from penchant.extension.code_digest import code_content
+from penchant.extension.user_code import check_function, describe_error, load_module, near
+
+
+def is_extension(name: str) -> bool:
+    """Return whether a name has the form of `module:attribute`. Whether that is there is another matter."""
+    return ":" in name
+
+
+@dataclass(frozen=True)
+class Door:
+    """One kind of thing that users may add.
+
+    Attributes:
+        noun: what messages call it, such as `reward`.
+        built_in: the names of the built-in ones; or such a name to the `module:attribute` that it stands for.
+        kind: what the attribute is, in the forms that a message shows.
+        others: further forms that a name may have.
+    """
+
+    noun: str
+    built_in: Sequence[str] | Mapping[str, str] = ()
+    kind: str = "attribute"
+    others: Sequence[str] = ()
+
+    def split(self, name: str) -> tuple[str, str]:
+        """Return the module (or the path of its file) and the attribute that a name stands for.
+
+        Raises:
+            InputError: it has no such form; the message names the nearest built-in name.
+        """
+        full = self.built_in.get(name, name) if isinstance(self.built_in, Mapping) else name
+        source, colon, attribute = full.rpartition(":")
+        if not (colon and source and attribute.isidentifier()):
+            forms = [*self.built_in, f"module:{self.kind}", f"path/to/file.py:{self.kind}", *self.others]
+            raise InputError(
+                f"the {self.noun} `{name}` is unknown; expected {', '.join(forms[:-1])}, or {forms[-1]}"
+                f"{near(name, list(self.built_in))}"
+            )
+        return source, attribute
+
+    def check(self, name: str) -> None:
+        """Refuse a name that stands for nothing, without running any code of the user's.
+
+        Raises:
+            InputError: no such file or module, no such attribute in it, or a file that is no Python.
+        """
+        source, attribute = self.split(name)
+        check_function(source, attribute, lambda reason: self.refusal(name, reason))
+
+    def load(self, name: str) -> Any:
+        """Run the code behind a name, anew each time, and return the attribute.
+
+        Raises:
+            InputError: as `check`, and code that fails while it is imported.
+        """
+        source, attribute = self.split(name)
+        module = load_module(source, lambda reason: self.refusal(name, reason))
+        try:
+            return getattr(module, attribute)
+        except AttributeError:
+            public = [key for key in vars(module) if not key.startswith("_")]
+            raise self.refusal(name, f"{source} has no `{attribute}`{near(attribute, public)}") from None
+
+    def content(self, name: str) -> str:
+        """Return the digest of the code behind a name (see `penchant.extension.code_digest`), and the attribute.
+
+        Raises:
+            InputError: as `check`.
+        """
+        source, attribute = self.split(name)
+        content = code_content(source)
+        if not content:
+            self.check(name)  # says what is not there
+        return f"{content}:{attribute}"
+
+    def refusal(self, name: str, reason: str) -> InputError:
+        """Return the error that a name is refused with."""
+        return InputError(f"the {self.noun} `{name}`: {reason}")
+
+    def failure(self, name: str, error: BaseException, doing: str = "failed") -> InputError:
+        """Return the error of user code that raised one while it ran."""
+        return self.refusal(name, f"{doing}: {describe_error(error)}")
