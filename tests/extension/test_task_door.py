@@ -1,4 +1,4 @@
-"""A task of the user's: named as `module:attribute`, held to the contract of built-in ones, and digested by its code."""
+"""A task of the user's: named as `module:attribute`, held to the contract, and digested by its code."""
 
 from __future__ import annotations
 
@@ -119,5 +119,5 @@ def test_the_code_of_a_task_decides_the_address_of_its_rows_and_its_place_does_n
 
 
 def test_a_study_refuses_an_unknown_task_by_the_nearest_name() -> None:
-    with pytest.raises(InputError, match="`tasks` has sst3; there are .*; did you mean `sst2`"):
+    with pytest.raises(InputError, match=r"`tasks` has sst3; there are .*; did you mean `sst2`"):
         rows_address("sst3")
