@@ -1,0 +1,1 @@
+"""The pages that `scripts/reference.py` writes: commands and their options, settings and their defaults."""
