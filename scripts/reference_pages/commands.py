@@ -146,5 +146,5 @@ def _options(command: Command) -> list[str]:
 
 
 def _help(action: Any) -> str:
-    text = action.help or ""
+    text = action.help or (f"one of {', '.join(map(str, action.choices))}" if action.choices else "")
     return text % {"default": action.default} if "%(" in text else text.replace("%%", "%")
