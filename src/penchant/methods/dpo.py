@@ -55,8 +55,6 @@ def run(config: DPO, *, resume: bool = False) -> RunResult:
         units=units,
         objective=objectives.preference(config.loss),
         held_out=partial(held_out_preferences, loss=config.loss),
-        needs_reference=config.loss.needs.reference,
-        taught="rankings" if config.loss.needs.rankings else "comparisons",
         reference=config.reference,
     )
     return run_gradient(config, recipe, resume=resume)

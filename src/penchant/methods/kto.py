@@ -105,9 +105,6 @@ def run(config: KTO, *, resume: bool = False) -> RunResult:
         ],
         objective=objectives.labels(beta=config.beta, weights=weights),
         held_out=partial(held_out_labels, beta=config.beta, weights=weights),
-        needs_reference=True,
-        mismatched=True,
-        taught="labels (or comparisons)",
         reference=config.reference,
     )
     return run_gradient(config, recipe, resume=resume)

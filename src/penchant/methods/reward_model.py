@@ -54,7 +54,7 @@ def run(config: RewardModel, *, resume: bool = False) -> RunResult:
         units=lambda group: [comparison_unit(comparison) for comparison in group.comparisons],
         objective=objectives.reward(config.margin),
         held_out=partial(held_out_rewards, margin=config.margin),
-        load=lambda: new_reward(
+        load=lambda _: new_reward(
             config.model,
             template=config.data.template,
             max_length=config.data.max_length,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar, Literal
 
 from penchant.train.settings import PolicyConfig
@@ -24,16 +25,15 @@ def run(config: SFT, *, resume: bool = False) -> RunResult:
     from penchant.train.gradient_run import run_gradient
     from penchant.train.inputs.sources import demonstrations
     from penchant.train.plan import Unit
-    from penchant.train.recipe import Recipe
+    from penchant.train.recipe import Recipe, starting_policy
 
     recipe = Recipe(
         read=lambda: demonstrations(config.data),
         units=lambda group: [
             Unit(response=i, weight=float(response.count)) for i, response in enumerate(group.responses)
         ],
-        objective=objectives.imitation(),
+        objective=objectives.imitation(learns_from="responses"),
         held_out=held_out_imitation,
-        taught="responses",
-        every_turn=config.turns == "every",
+        load=partial(starting_policy, every_turn=config.turns == "every"),
     )
     return run_gradient(config, recipe, resume=resume)

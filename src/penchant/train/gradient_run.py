@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from pathlib import Path
 
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from penchant.engine.reference import Reference
-from penchant.models.finished import check_finished
-from penchant.models.load import load_policy
+from penchant.models.learner import Learner
 from penchant.models.policy import Policy
 from penchant.models.reward import LearnedReward
 from penchant.runs import checkpoint
@@ -31,7 +29,7 @@ from penchant.runs.run_folder import RunFolder
 from penchant.train.evaluation.preferences import Estimates, SampleEvaluation
 from penchant.train.gradient import Loop, train
 from penchant.train.inputs.frozen_states import with_frozen_states
-from penchant.train.inputs.reference_columns import fill_reference
+from penchant.train.inputs.reference_columns import with_reference
 from penchant.train.inputs.reference_table import load_reference
 from penchant.train.prepare import prepare, read_source
 from penchant.train.recipe import Prepared, Recipe
@@ -47,8 +45,6 @@ from penchant.train.setup import (
 )
 from penchant.types import RunResult
 
-Learner = Policy | LearnedReward
-
 
 def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False) -> RunResult:
     """Train and evaluate as the configuration says; everything lands in the run directory.
@@ -62,41 +58,41 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         return ended
     set_seed(config.seed)  # the adapters' start
     source = read_source(config, recipe)
-    learner = recipe.load() if recipe.load else _policy(config, recipe)
+    learner = recipe.load(config)
     accelerator = accelerator_for(config, learner.scorer.device)
     folder = RunFolder(config.out, config, resume=resume, writes=accelerator.is_main_process)
     prepared = prepare(config, recipe, source, learner)
-    other, samples = _compared(config, recipe, learner, prepared)
+    other, samples, sample_warnings = _compared(config, recipe, learner, prepared)
     log_into(accelerator, folder)
     folder.open()
     try:
-        start, frozen, samples = _compute_fixed(config, recipe, learner, other, samples, prepared, accelerator)
+        start, frozen, prepared, state_warnings = _compute_fixed(config, recipe, learner, other, prepared, accelerator)
+        samples = _with_reference_of_samples(samples, learner, other, prepared.budget)
         inputs = model_inputs(start, frozen) | _inputs(prepared) | sample_inputs(samples, _sample_reward(config))
         check_unchanged_since_start(folder, provenance(config, learner, start, frozen, inputs))
         loop = _loop(config, recipe, learner, samples, prepared, folder, accelerator)
         start_trackers(accelerator, config)
         status = train(loop, resume=resume)
-        if config.early_stopping and status != "interrupted":
-            _keep_best(loop, prepared)
+        best_warnings = _keep_best(loop) if config.early_stopping and status != "interrupted" else []
         if recipe.finish and accelerator.is_main_process and status != "interrupted":
             recipe.finish(learner, prepared, folder)
-        return end_run(loop, prepared.counts, prepared.warnings, status, started)
+        warnings = [*prepared.warnings, *sample_warnings, *state_warnings, *best_warnings]
+        return end_run(loop, prepared.counts, warnings, status, started)
     finally:
         folder.close()
 
 
 def _compared(
     config: GradientConfig, recipe: Recipe, learner: Learner, prepared: Prepared
-) -> tuple[Policy | None, SampleEvaluation | None]:
-    """Return the reference where it is another model than the policy's start, and what samples are drawn for."""
+) -> tuple[Policy | None, SampleEvaluation | None, list[str]]:
+    """Return the reference where it is another model than the policy's start, what samples are drawn for, warnings."""
     if not isinstance(learner, Policy):
-        return None, None
+        return None, None, []
     other = load_reference(recipe.reference, learner) if recipe.reference is not None else None
     if (wanted := _samples(config)) is None:
-        return other, None
+        return other, None, []
     sides = prepared.held_groups, prepared.train_groups
-    longest = prepared.rendered.longest_response
-    return other, sample_evaluation(wanted, learner, *sides, prepared.warnings, trained_tokens=longest)
+    return other, *sample_evaluation(wanted, learner, *sides, trained_tokens=prepared.rendered.longest_response)
 
 
 def _compute_fixed(
@@ -104,29 +100,34 @@ def _compute_fixed(
     recipe: Recipe,
     learner: Learner,
     other: Policy | None,
-    samples: SampleEvaluation | None,
     prepared: Prepared,
     accelerator: Accelerator,
-) -> tuple[ModelIdentity, ModelIdentity, SampleEvaluation | None]:
+) -> tuple[ModelIdentity, ModelIdentity, Prepared, list[str]]:
     """Compute what no step changes: the reference's numbers, and the states of frozen blocks.
 
     To be called before the weights are those of a checkpoint.
 
     Returns:
-        What the model and its reference are, and the samples' evaluation with its reference.
+        What the model and its reference are, the data with those numbers, and warnings.
     """
     with accelerator.autocast():
         start = ModelIdentity.of(learner)
         frozen = ModelIdentity.of(other) if other is not None else start
-        fill_reference(config, recipe, learner, other, start, frozen, prepared, accelerator)
-        if samples is not None:
-            reference = Reference(other.scorer, False) if other else Reference.of(learner.scorer)
-            samples = replace(samples, reference=reference, budget=prepared.budget)
-        prepared.train, warnings = with_frozen_states(
+        prepared = with_reference(config, recipe, learner, other, start, frozen, prepared, accelerator)
+        train_data, warnings = with_frozen_states(
             prepared.train, learner, config.model.train_top, start.digest, accelerator, budget=prepared.budget
         )
-        prepared.warnings += warnings
-    return start, frozen, samples
+    return start, frozen, replace(prepared, train=train_data), warnings
+
+
+def _with_reference_of_samples(
+    samples: SampleEvaluation | None, learner: Learner, other: Policy | None, budget: int
+) -> SampleEvaluation | None:
+    """Return the evaluation of samples with the reference that they are compared with."""
+    if samples is None:
+        return None
+    reference = Reference(other.scorer, False) if other else Reference.of(learner.scorer)
+    return replace(samples, reference=reference, budget=budget)
 
 
 def _loop(
@@ -176,30 +177,18 @@ def _inputs(prepared: Prepared) -> dict[str, str]:
     }
 
 
-def _policy(config: GradientConfig, recipe: Recipe) -> Policy:
-    check_finished(Path(config.model.name).expanduser(), "trained further")
-    policy = load_policy(
-        config.model,
-        template=config.data.template,
-        max_length=config.data.max_length,
-        overflow=config.data.overflow,
-    )
-    policy.renderer = replace(policy.renderer, every_turn=recipe.every_turn)
-    return policy
-
-
-def _keep_best(loop: Loop, prepared: Prepared) -> None:
-    """Early stopping ends with the best weights: they become the run's checkpoint, and theirs are the final numbers."""
+def _keep_best(loop: Loop) -> list[str]:
+    """Make the best weights the run's checkpoint, and theirs the final numbers; return a warning where those moved."""
     best = loop.folder.path / "best"
     if not loop.folder.writes or not best.exists() or loop.state.best_step == loop.state.step:
-        return
+        return []
     checkpoint.load_weights(best, loop.policy.model)
     last = loop.folder.path / "checkpoint"
     checkpoint.save(last, loop.policy, checkpoint.load_state(last))  # a kill before the result is resumed to here
     step = loop.state.best_step
     lines = [row for row in loop.folder.rows("metrics.jsonl") if row["kind"] == "eval" and row["step"] == step]
     loop.state.last = lines[-1] if lines else loop.state.last
-    prepared.warnings.append(
+    return [
         f"the held-out loss was lowest after step {step} of {loop.state.step}: the checkpoint and the final numbers "
         "are of that step"
-    )
+    ]

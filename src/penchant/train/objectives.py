@@ -41,14 +41,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss on scores, with what it takes the mean over.
+    """A loss on scores, with what it takes the mean over and what it needs.
 
     Attributes:
         compute: (logps (slots,), micro-batch) -> Outcome.
         normaliser: (step's parts, rendered groups) -> what the sums are divided by.
         unit: what the step counts, `pairs`, `responses` or `labels`.
         parts: metrics that are means over a part of the step only, with the metric that says how large that part is.
-        needs: what the loss needs of its micro-batches.
+        needs: what the loss needs of its data and micro-batches.
+        learns_from: what the data must hold, for the message where it holds none.
     """
 
     compute: Callable[[Float[Tensor, " slots"], MicroBatch], Outcome]
@@ -56,6 +57,7 @@ class Objective:
     unit: str
     parts: Mapping[str, str] = field(default_factory=dict)
     needs: Needs = field(default_factory=Needs)
+    learns_from: str = "comparisons"
 
     def means(self, sums: Mapping[str, float]) -> dict[str, float]:
         """The metrics of a step, from its sums over the normaliser; what a step has no part for is left out."""
@@ -125,7 +127,7 @@ def rankings(settings: PairLoss) -> Objective:
         slots = torch.tensor(padded, device=losses.device)
         return Outcome(losses, slots, _paired(margins, margins, shown, batch).sums)
 
-    return Objective(compute, _pair_weight, "rankings", needs=settings.needs)
+    return Objective(compute, _pair_weight, "rankings", needs=settings.needs, learns_from="rankings")
 
 
 def reward(margin: float = 0.0) -> Objective:
@@ -164,11 +166,12 @@ def _pair_weight(step: Sequence[Part], rendered: Sequence[Rendered]) -> float:
     return sum(weight for _, units in step for unit in units for _, _, weight in unit.pairs)
 
 
-def imitation(against: float = 0.0) -> Objective:
+def imitation(against: float = 0.0, *, learns_from: str = "comparisons") -> Objective:
     """Maximum likelihood: the mean negative log-likelihood a token, over all taught tokens of the step.
 
     Args:
         against: times the log-probability of each response that lost to a taught one is added (unlikelihood).
+        learns_from: what the responses are taken from.
     """
 
     def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
@@ -189,7 +192,7 @@ def imitation(against: float = 0.0) -> Objective:
             if unit.response is not None
         )
 
-    return Objective(compute, normaliser, "responses")
+    return Objective(compute, normaliser, "responses", learns_from=learns_from)
 
 
 def labels(*, beta: float, weights: tuple[float, float]) -> Objective:
@@ -225,7 +228,8 @@ def labels(*, beta: float, weights: tuple[float, float]) -> Objective:
         return sum(unit.weight for _, units in step for unit in units)
 
     parts = {"desirable_log_ratio": "desirable_share", "undesirable_log_ratio": "undesirable_share"}
-    return Objective(compute, normaliser, "labels", parts)
+    needs = Needs(reference=True, mismatched=True)
+    return Objective(compute, normaliser, "labels", parts, needs, learns_from="labels (or comparisons)")
 
 
 def metric_sums(outcomes: Sequence[Outcome]) -> dict[str, float]:

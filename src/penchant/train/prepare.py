@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 from penchant.data.rendering.render_groups import RenderReport, render_all
 from penchant.data.rendering.templates import template_warnings
 from penchant.engine.score import token_budget
 from penchant.errors import InputError
 from penchant.files import cache_folder
-from penchant.models.policy import Policy
-from penchant.models.reward import LearnedReward
+from penchant.models.learner import Learner
 from penchant.train.batch import Dataset
-from penchant.train.mismatched import mismatch
+from penchant.train.mismatched import Mismatched, mismatch
 from penchant.train.plan import split_by_prompt, split_key
 from penchant.train.recipe import Prepared, Recipe, Source
 from penchant.train.settings import GradientConfig
@@ -26,18 +25,18 @@ def read_source(config: GradientConfig, recipe: Recipe) -> Source:
     """
     source = recipe.read()
     if not any(recipe.units(group) for group in source.groups):
-        raise InputError(f"{config.data.path} holds no {recipe.taught} to train on")
+        raise InputError(f"{config.data.path} holds no {recipe.objective.learns_from} to train on")
     return source
 
 
-def prepare(config: GradientConfig, recipe: Recipe, source: Source, policy: Policy | LearnedReward) -> Prepared:
+def prepare(config: GradientConfig, recipe: Recipe, source: Source, learner: Learner) -> Prepared:
     """Render, and split by prompt."""
     learned = [group for group in source.groups if recipe.units(group)]
-    groups, rendered, report = render_all(learned, policy.renderer, cache=cache_folder() / "tokens")
+    groups, rendered, report = render_all(learned, learner.renderer, cache=cache_folder() / "tokens")
     if not groups:
         why = "says nothing: the two responses of each pair are the same tokens"
         if report.dropped_too_long:
-            why = f"is longer than max_length={policy.renderer.max_length}"
+            why = f"is longer than max_length={learner.renderer.max_length}"
         raise InputError(f"{config.data.path}: every row {why}")
     prompts = len({split_key(group) for group in groups})
     if config.data.held_out >= max(prompts, 1) > 1:
@@ -46,32 +45,38 @@ def prepare(config: GradientConfig, recipe: Recipe, source: Source, policy: Poli
             "(below 1 is a share)"
         )
     train_side, held_side = split_by_prompt(groups, config.data.held_out, config.seed)
-    prepared = Prepared(
-        rendered,
-        train_side,
-        held_side,
-        [groups[i] for i in train_side],
-        Dataset(rendered.pick(train_side)),
-        [groups[i] for i in held_side],
-        Dataset(rendered.pick(held_side)),
-        source.counts
-        | {
-            "groups": len(groups),
-            "responses": sum(len(group.responses) for group in groups),
-            "comparisons": sum(len(group.comparisons) for group in groups),
-            "held_out_groups": len(held_side),
-        }
-        | vars(report),
-        config.tokens_per_batch or token_budget(policy.scorer.device, rendered),
-        list(source.warnings),
+    _check_early_stopping(config, held_side)
+    train_groups, held_groups = [groups[i] for i in train_side], [groups[i] for i in held_side]
+    mismatched: tuple[Mismatched | None, Mismatched | None] = (None, None)
+    if recipe.objective.needs.mismatched:
+        mismatched = mismatch(train_groups, held_groups, learner.renderer, seed=config.seed)
+    warnings = [*source.warnings, *_render_warnings(report)]
+    if learner.renderer.chat:
+        warnings += template_warnings(learner.renderer.tokenizer, groups)
+    if not held_side:
+        warnings.append("no prompts were held out: nothing here tells how well the model generalises")
+    counts = {
+        "groups": len(groups),
+        "responses": sum(len(group.responses) for group in groups),
+        "comparisons": sum(len(group.comparisons) for group in groups),
+        "held_out_groups": len(held_side),
+    }
+    return Prepared(
+        rendered=rendered,
+        train_side=train_side,
+        held_side=held_side,
+        train_groups=train_groups,
+        train=Dataset(rendered.pick(train_side), mismatched=mismatched[0]),
+        held_groups=held_groups,
+        held=Dataset(rendered.pick(held_side), mismatched=mismatched[1]),
+        counts=source.counts | counts | vars(report),
+        budget=config.tokens_per_batch or token_budget(learner.scorer.device, rendered),
+        warnings=tuple(warnings),
     )
-    if recipe.mismatched:
-        sides = mismatch(prepared.train_groups, prepared.held_groups, policy.renderer, seed=config.seed)
-        prepared.train = replace(prepared.train, mismatched=sides[0])
-        prepared.held = replace(prepared.held, mismatched=sides[1])
-    prepared.warnings += _render_warnings(report)
-    if policy.renderer.chat:
-        prepared.warnings += template_warnings(policy.renderer.tokenizer, groups)
+
+
+def _check_early_stopping(config: GradientConfig, held_side: Sequence[int]) -> None:
+    """Refuse early stopping without held-out prompts or without evaluations to look at."""
     if config.early_stopping and not held_side:
         raise InputError(
             "early_stopping looks at the loss on held-out prompts, but none are held out: set data.held_out"
@@ -80,9 +85,6 @@ def prepare(config: GradientConfig, recipe: Recipe, source: Source, policy: Poli
         raise InputError(
             "early_stopping looks at evaluations while training, but there are none: set evaluate.every_steps"
         )
-    if not held_side:
-        prepared.warnings.append("no prompts were held out: nothing here tells how well the model generalises")
-    return prepared
 
 
 def _render_warnings(report: RenderReport) -> list[str]:

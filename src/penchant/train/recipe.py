@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from penchant.data.rendering.rendered import RenderedRows
-from penchant.models.reward import LearnedReward
+from penchant.models.finished import check_finished
+from penchant.models.learner import Learner
+from penchant.models.load import load_policy
+from penchant.models.policy import Policy
 from penchant.models.settings import FrozenModel
 from penchant.runs.run_folder import RunFolder
 from penchant.train.batch import Dataset
 from penchant.train.evaluation.preferences import Estimates
 from penchant.train.objectives import Objective
 from penchant.train.plan import Unit
+from penchant.train.settings import GradientConfig
 from penchant.types import PromptGroup
 
 HeldOut = Callable[[Any, Sequence[PromptGroup], Dataset, int], Estimates]  # (learner, groups, data, token budget)
@@ -28,22 +33,38 @@ class Source:
     warnings: tuple[str, ...] = ()
 
 
+def starting_policy(config: GradientConfig, *, every_turn: bool = False) -> Policy:
+    """Load the policy that a run starts from.
+
+    Args:
+        every_turn: every assistant turn of a conversation is taught, not only the last.
+
+    Raises:
+        InputError: no such model, or the checkpoint of a run that did not come to its end.
+    """
+    check_finished(Path(config.model.name).expanduser(), "trained further")
+    policy = load_policy(
+        config.model,
+        template=config.data.template,
+        max_length=config.data.max_length,
+        overflow=config.data.overflow,
+    )
+    policy.renderer = replace(policy.renderer, every_turn=every_turn)
+    return policy
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """What makes a method, in the terms of the gradient loop.
+    """What makes a method, in the terms of the gradient loop. What the data must hold is said by the objective.
 
     Attributes:
         read: gives the data.
         units: a group -> what an optimizer step counts of it.
-        objective: the loss and what it takes the mean over.
+        objective: the loss, what it takes the mean over, and what it needs.
         held_out: estimates on held-out data.
-        needs_reference: the loss compares with the reference's numbers.
-        mismatched: it also asks for the policy's KL from the reference, from prompts with responses of others.
-        taught: what the data must hold, for the message where it holds none.
+        load: gives what learns.
+        head_rate: the learning rate of its head, where that has its own.
         reference: another model than the starting policy as the reference; None for the starting policy.
-        every_turn: every assistant turn of a conversation is taught.
-        load: what learns, where it is no policy.
-        head_rate: the learning rate of that one's head.
         finish: called with the learner, the data and the run directory after the last step.
     """
 
@@ -51,24 +72,22 @@ class Recipe:
     units: Callable[[PromptGroup], Sequence[Unit]]
     objective: Objective
     held_out: HeldOut
-    needs_reference: bool = False
-    mismatched: bool = False
-    taught: str = "comparisons"
-    reference: FrozenModel | None = None
-    every_turn: bool = False
-    load: Callable[[], LearnedReward] | None = None
+    load: Callable[[GradientConfig], Learner] = starting_policy
     head_rate: float = 0.0
+    reference: FrozenModel | None = None
     finish: Callable[[Any, Prepared, RunFolder], None] | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Prepared:
     """Data in the form that the loop takes.
 
     Attributes:
         rendered: all groups; `train_side` and `held_side` say which of them are on which side.
+        train, held: what the loss needs of each side's responses.
+        counts: of the data, for result.json.
         budget: tokens of one pass.
-        warnings: grows until the end.
+        warnings: what a user should know about the data.
     """
 
     rendered: RenderedRows
@@ -80,4 +99,4 @@ class Prepared:
     held: Dataset
     counts: dict[str, Any]
     budget: int
-    warnings: list[str] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()

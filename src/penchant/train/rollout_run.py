@@ -75,7 +75,8 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
     other = load_reference(config.reference, policy) if config.reference is not None else None
     samples = None
     if (wanted := config.evaluate.samples) is not None:
-        samples = sample_evaluation(wanted, policy, held, trained, warnings, trained_tokens=config.max_new_tokens)
+        samples, more = sample_evaluation(wanted, policy, held, trained, trained_tokens=config.max_new_tokens)
+        warnings += more
     log_into(accelerator, folder)
     folder.open()
     try:

@@ -61,21 +61,22 @@ def sample_evaluation(
     policy: Policy,
     held: Sequence[PromptGroup],
     trained: Sequence[PromptGroup],
-    warnings: list[str],
     *,
     trained_tokens: int,
-) -> SampleEvaluation:
-    """What to sample for, how, and the reward; checked before anything is written. The reference is still to come.
+) -> tuple[SampleEvaluation, list[str]]:
+    """Return what to sample for, how, and the reward, and warnings; checked before anything is written.
+
+    The reference is still to come.
 
     Args:
         held, trained: groups of the run's data that are held out and trained on.
-        warnings: grows by what is worth a word.
         trained_tokens: of the longest response that is trained on. Where no length is set, evaluation draws no longer
             ones (nor longer ones than `USUAL_TOKENS`, since drawing takes long).
 
     Raises:
         InputError: no such reward, or no prompt that leaves room.
     """
+    warnings = []
     if settings.max_new_tokens is None:
         settings = settings.replace(max_new_tokens=min(trained_tokens, USUAL_TOKENS))
     elif settings.max_new_tokens > trained_tokens:
@@ -88,14 +89,15 @@ def sample_evaluation(
     sampling = Sampling(
         settings.n, settings.temperature, settings.max_new_tokens, settings.top_k, settings.top_p, settings.seed
     )
-    prompts = _sample_prompts(settings, policy, held, trained, warnings)
-    return SampleEvaluation(policy, prompts, sampling, reward)
+    prompts, prompt_warnings = _sample_prompts(settings, policy, held, trained)
+    return SampleEvaluation(policy, prompts, sampling, reward), warnings + prompt_warnings
 
 
 def _sample_prompts(
-    settings: Samples, policy: Policy, held: Sequence[PromptGroup], trained: Sequence[PromptGroup], warnings: list[str]
-) -> list[Prompt]:
-    """Prompts to sample for: those of the file, else the held-out ones; those that leave no room are left out."""
+    settings: Samples, policy: Policy, held: Sequence[PromptGroup], trained: Sequence[PromptGroup]
+) -> tuple[list[Prompt], list[str]]:
+    """Return the prompts of the file, else the held-out ones, without those that leave no room; and warnings."""
+    warnings = []
     groups: Sequence[PromptGroup]
     if settings.prompts:
         groups = load_prompts(settings.prompts)
@@ -112,7 +114,7 @@ def _sample_prompts(
         )
     if not fitting:
         raise InputError("no prompt leaves room for a sample: lower evaluate.samples.max_new_tokens")
-    return fitting[: settings.max_prompts]
+    return fitting[: settings.max_prompts], warnings
 
 
 def ended_run(config: RunConfig, *, resume: bool) -> RunResult | None:

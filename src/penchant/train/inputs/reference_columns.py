@@ -10,8 +10,8 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from penchant.data.rendering.renderer import Rendered
+from penchant.models.learner import Learner
 from penchant.models.policy import Policy
-from penchant.models.reward import LearnedReward
 from penchant.runs.input_digests import ModelIdentity
 from penchant.train.fronts import FrontLogps, front_logps
 from penchant.train.gradient import plan
@@ -20,66 +20,67 @@ from penchant.train.recipe import Prepared, Recipe
 from penchant.train.settings import GradientConfig
 
 
-def fill_reference(
+def with_reference(
     config: GradientConfig,
     recipe: Recipe,
-    policy: Policy | LearnedReward,
+    policy: Learner,
     other: Policy | None,
     start: ModelIdentity,
     identity: ModelIdentity,
     prepared: Prepared,
     accelerator: Accelerator,
-) -> None:
-    """Fill the reference's numbers into the data, where the loss needs them.
+) -> Prepared:
+    """Return the data with the reference's numbers, where the objective needs them.
 
     Args:
         other: the reference where it is another model than the policy's start.
         start: the policy as it was loaded. identity: the reference.
     """
-    if recipe.needs_reference and isinstance(policy, Policy):
-        table = reference_table(other or policy, identity.digest, accelerator)
+    needs = recipe.objective.needs
+    if not needs.reference or not isinstance(policy, Policy):
+        return prepared
+    table = reference_table(other or policy, identity.digest, accelerator)
 
-        def scored(some: Sequence[Rendered]) -> list[Tensor]:
-            return reference_numbers(other or policy, some, table, accelerator, budget=prepared.budget)
+    def scored(rows: Sequence[Rendered]) -> list[Tensor]:
+        return reference_numbers(other or policy, rows, table, accelerator, budget=prepared.budget)
 
-        taken = _taken(config, recipe, prepared)
-        places = [*(prepared.train_side[group] for group in taken), *prepared.held_side]
-        rows = prepared.rendered.pick(places)
-        numbers = scored(rows)
-        train_numbers = [torch.full((len(group.responses),), torch.nan) for group in prepared.train_groups]
-        for group, known in zip(taken, numbers, strict=False):
-            train_numbers[group] = known
-        prepared.train = replace(prepared.train, reference=train_numbers)
-        prepared.held = replace(prepared.held, reference=numbers[len(taken) :])
-        if recipe.objective.needs.fronts:
-            _fill_front_reference(prepared, taken, rows, scored)
-        if prepared.train.mismatched and prepared.held.mismatched:
-            mismatched = prepared.train.mismatched.with_reference(scored, taken)
-            prepared.train = replace(prepared.train, mismatched=mismatched)
-            mismatched = prepared.held.mismatched.with_reference(scored, range(len(prepared.held_groups)))
-            prepared.held = replace(prepared.held, mismatched=mismatched)
-        if identity.digest == start.digest:
-            first = [taken.index(group) for group in _first_step(config, recipe, prepared)]
-            check_identity(
-                policy.scorer,
-                [rows[place] for place in first],
-                [numbers[place] for place in first],
-                budget=prepared.budget,
-                half=accelerator.mixed_precision != "no",
-            )
+    taken = _taken(config, recipe, prepared)
+    rows = prepared.rendered.pick([*(prepared.train_side[group] for group in taken), *prepared.held_side])
+    numbers = scored(rows)
+    train_numbers = [torch.full((len(group.responses),), torch.nan) for group in prepared.train_groups]
+    for group, group_numbers in zip(taken, numbers, strict=False):
+        train_numbers[group] = group_numbers
+    train = replace(prepared.train, reference=train_numbers)
+    held = replace(prepared.held, reference=numbers[len(taken) :])
+    if needs.fronts:
+        train_fronts, held_fronts = _reference_of_fronts(prepared, taken, rows, scored)
+        train, held = replace(train, front_reference=train_fronts), replace(held, front_reference=held_fronts)
+    if train.mismatched and held.mismatched:
+        train = replace(train, mismatched=train.mismatched.with_reference(scored, taken))
+        every_held = range(len(prepared.held_groups))
+        held = replace(held, mismatched=held.mismatched.with_reference(scored, every_held))
+    if identity.digest == start.digest:
+        first = [taken.index(group) for group in _first_step(config, recipe, prepared)]
+        check_identity(
+            policy.scorer,
+            [rows[place] for place in first],
+            [numbers[place] for place in first],
+            budget=prepared.budget,
+            half=accelerator.mixed_precision != "no",
+        )
+    return replace(prepared, train=train, held=held)
 
 
-def _fill_front_reference(
+def _reference_of_fronts(
     prepared: Prepared, taken: Sequence[int], rows: Sequence[Rendered], scored: Callable[..., list[Tensor]]
-) -> None:
-    """Put the reference's numbers of the responses' first tokens into the data, for losses that need them."""
+) -> tuple[list[FrontLogps], list[FrontLogps]]:
+    """Return the reference's numbers of the responses' first tokens, of training groups and of held-out ones."""
     groups = [*(prepared.train_groups[group] for group in taken), *prepared.held_groups]
     fronts = front_logps(groups, list(rows), scored)
     train_fronts: list[FrontLogps] = [{} for _ in prepared.train_groups]
-    for group, known in zip(taken, fronts, strict=False):
-        train_fronts[group] = known
-    prepared.train = replace(prepared.train, front_reference=train_fronts)
-    prepared.held = replace(prepared.held, front_reference=fronts[len(taken) :])
+    for group, group_fronts in zip(taken, fronts, strict=False):
+        train_fronts[group] = group_fronts
+    return train_fronts, fronts[len(taken) :]
 
 
 def _taken(config: GradientConfig, recipe: Recipe, prepared: Prepared) -> list[int]:
