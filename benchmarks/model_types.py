@@ -44,8 +44,8 @@ With tiny networks in float32, against passes of the network over single rows:
   (`tests/engine/test_score_probe.py`).
 - `longrope` with rows on both sides of its threshold: scores, gradients, the loss of step 0 (DPO, LD-DPO, LoRA,
   `train_top`), KL, tokens and values of PPO, rewards, samples, states for probes, `classifier:` rewards
-  (`tests/engine/test_lengths.py`, `tests/train/inputs/test_reference_table.py`, `tests/weak/test_reading.py`,
-  `tests/rewards/test_classifier.py`). Encoders likewise, with `dynamic`.
+  (`tests/engine/test_lengths.py`, `tests/train/inputs/test_reference_table.py`,
+  `tests/weak/classifiers/test_reading.py`, `tests/rewards/test_classifier.py`). Encoders likewise, with `dynamic`.
 - bfloat16: the same ways as in float32 for experts, wrong trees and wrong padding, at two scales of weights
   (`tests/benchmarks/test_model_types.py`).
 - Saving: full, LoRA per target, on other adapters, adapters that peft made (rsLoRA, DoRA, patterns, whole modules,

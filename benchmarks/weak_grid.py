@@ -32,10 +32,10 @@ from penchant.studies.weak_to_strong.grid import weak_grid
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 from penchant.tasks import halves, load_task
 from penchant.tasks.load import data_folder
-from penchant.weak.classifiers import make_classifier
-from penchant.weak.features import activations, layer_of
-from penchant.weak.probe import fit_probes
-from penchant.weak.readers import LanguageModelReader
+from penchant.weak.classifiers.features import activations, layer_of
+from penchant.weak.classifiers.probe_fit import fit_probes
+from penchant.weak.classifiers.readers import LanguageModelReader
+from penchant.weak.classifiers.registry import make_classifier
 from penchant.weak.settings import L2, Probe
 
 CELLS = 15  # losses x seeds of one supervisor and student

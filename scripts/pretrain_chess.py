@@ -33,7 +33,7 @@ from pretraining.chess_tokens import MoveRows, chess_tokenizer, table_of  # noqa
 from pretraining.shapes import Shape  # noqa: E402
 
 from penchant.errors import PenchantError  # noqa: E402
-from penchant.weak.chess_engine import running_engine  # noqa: E402
+from penchant.weak.classifiers.chess_engine import running_engine  # noqa: E402
 
 LOOK_AT = 400
 """Held-out positions that are looked at while training."""

@@ -185,7 +185,7 @@ def ask(zygote: subprocess.Popen[str], order: dict[str, Any]) -> Any:
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Of how many examples activations were computed, and not copied: a number each time."""
-    from penchant.weak import features
+    from penchant.weak.classifiers import features
 
     found: list[int] = []
     compute = features._compute
@@ -202,7 +202,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def stockfish() -> str:
     """The chess engine; where it or the package `chess` is absent, the test skips and says so."""
     pytest.importorskip("chess", reason="needs the package chess: pip install 'penchant[chess]'")
-    from penchant.weak.chess_engine import ELSEWHERE
+    from penchant.weak.classifiers.chess_engine import ELSEWHERE
 
     if shutil.which("stockfish") is None and shutil.which("stockfish", path=ELSEWHERE) is None:
         pytest.skip("needs the engine Stockfish (Debian: apt install stockfish)")

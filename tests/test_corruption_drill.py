@@ -33,8 +33,8 @@ from penchant.models.load import load_policy
 from penchant.models.reward import load_reward_model
 from penchant.runs.read import read_runs
 from penchant.types import PromptGroup
-from penchant.weak.activations import Activations
-from penchant.weak.classifiers import load_classifier
+from penchant.weak.classifiers.activations import Activations
+from penchant.weak.classifiers.registry import load_classifier
 from repository import FIXTURES
 
 TRAIN = ("data=prefs.jsonl", "batch_size=4", "optimizer.learning_rate=1e-3", "model=model", "model.device=cpu")

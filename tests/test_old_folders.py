@@ -19,8 +19,8 @@ from penchant.digests import SUMS
 from penchant.judges import VerdictStore
 from penchant.models.reward import load_reward_model
 from penchant.runs.read import read_runs
-from penchant.weak.activations import Activations
-from penchant.weak.classifiers import load_classifier
+from penchant.weak.classifiers.activations import Activations
+from penchant.weak.classifiers.registry import load_classifier
 
 
 def unchecked(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from penchant.models.policy import Policy
     from penchant.models.reward import LearnedReward, load_reward_model
     from penchant.studies.report import report
-    from penchant.weak.label_and_train import weak_label, weak_train
+    from penchant.weak.label import weak_label
+    from penchant.weak.train import weak_train
 
 _LATER = {
     "BestOfN": "penchant.methods.best_of_n",
@@ -47,8 +48,8 @@ _LATER = {
     "load_policy": "penchant.models.load",
     "load_reward_model": "penchant.models.reward",
     "report": "penchant.studies.report",
-    "weak_label": "penchant.weak.label_and_train",
-    "weak_train": "penchant.weak.label_and_train",
+    "weak_label": "penchant.weak.label",
+    "weak_train": "penchant.weak.train",
 }
 
 __all__ = [

@@ -62,7 +62,7 @@ def test_classifiers_and_encoders_say_so(larger: str, tmp_path: Path) -> None:
 
     from penchant.models.encoder import load_encoder
     from penchant.rewards.classifier import load_classifier
-    from penchant.weak.readers import EncoderReader
+    from penchant.weak.classifiers.readers import EncoderReader
 
     folder = tmp_path / "classifier"
     shutil.copytree(larger, folder)

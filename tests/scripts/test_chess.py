@@ -23,7 +23,7 @@ from pretraining.shapes import Shape, Training  # noqa: E402
 from pretraining.training import train  # noqa: E402
 
 from penchant.tasks.positions import answer_of, board_of, legal_moves, prompt_of  # noqa: E402
-from penchant.weak.chess_engine import running_engine  # noqa: E402
+from penchant.weak.classifiers.chess_engine import running_engine  # noqa: E402
 
 PLAY = Play(longest=30)
 TINY = Shape(

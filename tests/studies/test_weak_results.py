@@ -16,7 +16,7 @@ from penchant.studies.core.executor import Workers
 from penchant.studies.core.study import run_study
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 from penchant.tasks import halves, load_task
-from penchant.weak.classifiers import SklearnClassifier
+from penchant.weak.classifiers.tfidf import SklearnClassifier
 from repository import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "results" / "weak-to-strong.md"

@@ -17,10 +17,12 @@ from sklearn.pipeline import make_pipeline
 
 from penchant.errors import InputError
 from penchant.types import PromptGroup
-from penchant.weak.chess_engine import ChessEngineClassifier
-from penchant.weak.classifiers import ProbeClassifier, SklearnClassifier, load_classifier, make_classifier
+from penchant.weak.classifiers.chess_engine import ChessEngineClassifier
+from penchant.weak.classifiers.language_model import LanguageModelClassifier
+from penchant.weak.classifiers.probe import ProbeClassifier
+from penchant.weak.classifiers.registry import load_classifier, make_classifier
+from penchant.weak.classifiers.tfidf import SklearnClassifier
 from penchant.weak.contract import Classifier, Example, Probabilities, marks_of
-from penchant.weak.language_model import LanguageModelClassifier
 from penchant.weak.settings import ChessEngine, LanguageModel, Probe, Tfidf
 
 GOOD, BAD, LONG = ("fine", "lovely", "warm"), ("dull", "awful", "cold"), ("long", "slow", "endless")

@@ -12,8 +12,9 @@ import pytest
 import penchant as pt
 from penchant.cli.main import main
 from penchant.errors import InputError
-from penchant.weak.classifiers import SklearnClassifier, load_classifier
-from penchant.weak.label_and_train import _split
+from penchant.weak.classifiers.registry import load_classifier
+from penchant.weak.classifiers.tfidf import SklearnClassifier
+from penchant.weak.command_rows import split_rows
 from penchant.weak.rows import read_labelled
 
 GOOD, BAD = ("fine", "lovely", "warm"), ("dull", "awful", "cold")
@@ -389,6 +390,6 @@ def test_rows_that_share_a_text_or_a_group_stay_together(tmp_path: Path) -> None
     file = tmp_path / "rows.jsonl"
     file.write_text("\n".join(map(json.dumps, rows)))
     for seed in range(3):
-        learned, held = (set(places) for places in _split(read_labelled(str(file)), 0.3, seed))
+        learned, held = (set(places) for places in split_rows(read_labelled(str(file)), 0.3, seed))
         assert learned | held == set(range(90))
         assert {place % 30 for place in learned}.isdisjoint({place % 30 for place in held})

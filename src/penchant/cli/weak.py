@@ -26,7 +26,7 @@ def add_weak(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
 
 
 def _label(options: argparse.Namespace) -> int:
-    from penchant.weak.label_and_train import weak_label
+    from penchant.weak.label import weak_label
 
     config = _config(options)
     assert isinstance(config, WeakLabel)
@@ -40,8 +40,8 @@ def _label(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from penchant.weak.label_and_train import weak_train
     from penchant.weak.page import said
+    from penchant.weak.train import weak_train
 
     config = _config(options)
     assert isinstance(config, WeakTrain)

@@ -28,7 +28,7 @@ Shrinkage = Literal["auto"] | Rate
 L2 = 0.3
 """A probe's shrinkage where too few rows could choose one."""
 TRIED = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""What `auto` tries, see `penchant.weak.shrinkage`."""
+"""What `auto` tries, see `penchant.weak.classifiers.shrinkage`."""
 
 
 class Tfidf(Config):

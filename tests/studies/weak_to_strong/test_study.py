@@ -28,7 +28,7 @@ from penchant.studies.weak_to_strong.students import _Truth, heard, hint, told
 from penchant.studies.weak_to_strong.words import findings
 from penchant.tasks.load import data_folder
 from penchant.types import PromptGroup
-from penchant.weak.probe import fit_probes
+from penchant.weak.classifiers.probe_fit import fit_probes
 
 ALL = ("cross_entropy", "confidence", "product", "adaptive_confidence", "filtered")
 GOOD, BAD = ("fine", "lovely", "warm", "bright"), ("dull", "awful", "cold", "grey")

@@ -79,8 +79,8 @@ def _names_of_learning(kind: str, settings: Mapping[str, Any]) -> dict[str, list
             names["penchant.losses.dispatch"] = sorted(losses)
             names["penchant.train.objectives"] = sorted({kind, *losses} & ENTRIES["penchant.train.objectives"].keys())
     classifier = settings.get("classifier")
-    if isinstance(classifier, Mapping) and classifier.get("name") in ENTRIES["penchant.weak.classifiers"]:
-        names["penchant.weak.classifiers"] = [classifier["name"]]
+    if isinstance(classifier, Mapping) and classifier.get("name") in ENTRIES["penchant.weak.classifiers.registry"]:
+        names["penchant.weak.classifiers.registry"] = [classifier["name"]]
     return names
 
 

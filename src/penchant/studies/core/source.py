@@ -60,16 +60,16 @@ ENTRIES: dict[str, dict[str, str]] = {
         "kto": "penchant.losses.unpaired",
         "reward_model": "penchant.losses.reward",
     },
-    "penchant.weak.classifiers": {
-        "tfidf": "penchant.weak.targets",
-        "probe": "penchant.weak.features",
-        "lm": "penchant.weak.language_model",
-        "engine": "penchant.weak.chess_engine",
+    "penchant.weak.classifiers.registry": {
+        "tfidf": "penchant.weak.classifiers.tfidf",
+        "probe": "penchant.weak.classifiers.probe",
+        "lm": "penchant.weak.classifiers.language_model",
+        "engine": "penchant.weak.classifiers.chess_engine",
     },
     "penchant.tasks.load": {},  # by the row of its table: `penchant.tasks.TABLE:NAME`
 }
 """Registries: the module of each entry by its name. What a registry imports of these does not count by itself."""
-WHOLE = ("penchant.losses.dispatch", "penchant.train.objectives", "penchant.weak.classifiers")
+WHOLE = ("penchant.losses.dispatch", "penchant.train.objectives", "penchant.weak.classifiers.registry")
 """Registries of which all entries count where nobody names some: whoever trains may use any."""
 
 

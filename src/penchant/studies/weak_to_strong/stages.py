@@ -29,17 +29,17 @@ from penchant.studies.core.source import digest_source
 from penchant.tasks import group_of, halves, load_task
 from penchant.tasks.spec import chance
 from penchant.types import LabeledExample
-from penchant.weak.activations import Activations
-from penchant.weak.classifiers import make_classifier
+from penchant.weak.classifiers.activations import Activations
+from penchant.weak.classifiers.features import activations, depth_of, layer_of
+from penchant.weak.classifiers.probe_fit import fit_probes
+from penchant.weak.classifiers.readers import load_reader
+from penchant.weak.classifiers.registry import make_classifier
+from penchant.weak.classifiers.shrinkage import settle_l2
 from penchant.weak.contract import Probabilities, in_other_words
-from penchant.weak.features import activations, depth_of, layer_of
-from penchant.weak.probe import fit_probes
-from penchant.weak.readers import load_reader
 from penchant.weak.settings import ClassifierSpec
-from penchant.weak.shrinkage import settle_l2
 
 ROWS = "rows.json"
-READING = ("penchant.weak.features", "penchant.weak.readers")
+READING = ("penchant.weak.classifiers.features", "penchant.weak.classifiers.readers")
 """What makes activations of texts."""
 MOST_READ = 4
 FEWEST_TRAIN, FEWEST_TEST = 20, 10

@@ -40,10 +40,10 @@ from penchant.studies.weak_to_strong.stages import (
     states_of,
 )
 from penchant.types import LabeledExample, PromptGroup, Response
+from penchant.weak.classifiers.language_model import LanguageModelClassifier
+from penchant.weak.classifiers.probe_fit import Probes, fit_probes
 from penchant.weak.contract import Example, in_other_words, width_of
 from penchant.weak.distance import weight_distance
-from penchant.weak.language_model import LanguageModelClassifier
-from penchant.weak.probe import Probes, fit_probes
 from penchant.weak.settings import HELD
 
 CURVE = (1, 2, 3, 5, 8, 12, 20, 30, 50, 100, 200, 500)

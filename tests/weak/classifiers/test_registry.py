@@ -12,10 +12,12 @@ import torch
 
 from penchant.errors import InputError
 from penchant.losses.weak_settings import Confidence, Filtered
-from penchant.weak.classifiers import ProbeClassifier, SklearnClassifier, load_classifier
+from penchant.weak.classifiers.language_model import LanguageModelClassifier
+from penchant.weak.classifiers.probe import ProbeClassifier
+from penchant.weak.classifiers.reading import HeadReading
+from penchant.weak.classifiers.registry import load_classifier
+from penchant.weak.classifiers.tfidf import SklearnClassifier
 from penchant.weak.contract import Classifier, Example
-from penchant.weak.language_model import LanguageModelClassifier
-from penchant.weak.reading import HeadReading
 from penchant.weak.settings import LanguageModel
 
 GOOD, BAD = ("fine", "lovely", "warm"), ("dull", "awful", "cold")

@@ -22,10 +22,10 @@ from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
 from penchant.studies.core.stage import absolute
 from penchant.types import PromptGroup
-from penchant.weak.classifiers import load_classifier, make_classifier
+from penchant.weak.classifiers.features import activations
+from penchant.weak.classifiers.readers import EncoderReader, load_reader
+from penchant.weak.classifiers.registry import load_classifier, make_classifier
 from penchant.weak.contract import from_anywhere
-from penchant.weak.features import activations
-from penchant.weak.readers import EncoderReader, load_reader
 from penchant.weak.settings import LanguageModel, Probe
 
 TEXTS = ["Tom ran.", "Tom slept home", "a fine film", "Tom ran."]

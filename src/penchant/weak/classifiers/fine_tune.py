@@ -22,10 +22,10 @@ from penchant.losses.weak_settings import CrossEntropy, Filtered, WeakLoss
 from penchant.runs.progress import progress_bar
 from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
 from penchant.train.settings import AdamW, Cosine
+from penchant.weak.classifiers.reading import Reading
+from penchant.weak.classifiers.targets import target_at, weak_targets
 from penchant.weak.contract import Example
-from penchant.weak.reading import Reading
 from penchant.weak.settings import Training
-from penchant.weak.targets import target_at, weak_targets
 
 Watch = Callable[[float, float | None], None]
 LOOKS = 4  # an epoch

@@ -15,8 +15,8 @@ from length_models import dynamic, longrope
 from penchant.data.rendering.renderer import Renderer
 from penchant.models.encoder import Encoder
 from penchant.models.policy import Policy
-from penchant.weak.readers import EncoderReader
-from penchant.weak.reading import last_states, shorten
+from penchant.weak.classifiers.readers import EncoderReader
+from penchant.weak.classifiers.reading import last_states, shorten
 
 IDS = st.lists(st.integers(0, 9), max_size=60).map(tuple)
 

@@ -15,13 +15,13 @@ from penchant.losses.weak_settings import Confidence, CrossEntropy
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.types import PromptGroup, Response
-from penchant.weak import fine_tune as module
-from penchant.weak.fine_tune import all_logits, fine_tune
-from penchant.weak.language_model import LanguageModelClassifier
-from penchant.weak.reading import HeadReading
-from penchant.weak.responses import WordsReading
+from penchant.weak.classifiers import fine_tune as module
+from penchant.weak.classifiers.fine_tune import all_logits, fine_tune
+from penchant.weak.classifiers.language_model import LanguageModelClassifier
+from penchant.weak.classifiers.reading import HeadReading
+from penchant.weak.classifiers.responses import WordsReading
+from penchant.weak.classifiers.targets import target_at
 from penchant.weak.settings import LanguageModel, Training
-from penchant.weak.targets import target_at
 
 TEXTS = [f"{who} {what}" for who in ("Tom", "A cat", "The old man") for what in ("ran.", "was sad and cold.", "sat")]
 LABELS = torch.eye(2)[[0, 1, 0, 1, 1, 0, 0, 1, 0]]
@@ -75,7 +75,7 @@ def test_passes_of_any_size_give_one_gradient(
     rows = reading.encode(TEXTS)
     grads = []
     for budget in (10_000, 12):
-        monkeypatch.setattr("penchant.weak.reading.DEFAULT_BUDGET", budget)
+        monkeypatch.setattr("penchant.weak.classifiers.reading.DEFAULT_BUDGET", budget)
         assert (len(reading.parts(rows)) > 1) == (budget == 12)
         policy.model.zero_grad()
         target_of = partial(target_at, loss, step=3, steps=10, shares=(5 / 9, 4 / 9))

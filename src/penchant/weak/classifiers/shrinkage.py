@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from penchant.losses.weak import cross_entropy
-from penchant.weak.probe import STEPS, fit_probes
+from penchant.weak.classifiers.probe_fit import STEPS, fit_probes
 from penchant.weak.settings import L2, TRIED, Shrinkage
 
 HELD_SHARE = 0.2

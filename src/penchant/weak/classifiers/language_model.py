@@ -19,6 +19,9 @@ from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
 from penchant.types import PromptGroup, prompt_text
+from penchant.weak.classifiers.fine_tune import Watch, all_logits, fine_tune
+from penchant.weak.classifiers.reading import HeadReading, Reading
+from penchant.weak.classifiers.responses import RewardReading, Shot, WordsReading
 from penchant.weak.contract import (
     FITTED_FIRST,
     Example,
@@ -33,9 +36,6 @@ from penchant.weak.contract import (
     width_of,
     write_kind,
 )
-from penchant.weak.fine_tune import Watch, all_logits, fine_tune
-from penchant.weak.reading import HeadReading, Reading
-from penchant.weak.responses import RewardReading, Shot, WordsReading
 from penchant.weak.settings import LanguageModel, Words
 
 HEAD = "head.safetensors"
@@ -48,7 +48,7 @@ class LanguageModelClassifier:
     Args:
         names: of the classes, which label words default to.
         loss: on the targets. seed: fixes the order of examples, adapters' start, and which are shown as shots.
-        watch: looks at the training, see `penchant.weak.fine_tune.fine_tune`.
+        watch: looks at the training, see `penchant.weak.classifiers.fine_tune.fine_tune`.
     """
 
     def __init__(

@@ -18,10 +18,10 @@ from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.studies.weak_to_strong.students import told
 from penchant.types import PromptGroup, Response
-from penchant.weak.classifiers import make_classifier
+from penchant.weak.classifiers.fine_tune import all_logits
+from penchant.weak.classifiers.registry import make_classifier
+from penchant.weak.classifiers.responses import RewardReading, WordsReading, encode_options, shortened
 from penchant.weak.contract import Classifier, Example, in_other_words
-from penchant.weak.fine_tune import all_logits
-from penchant.weak.responses import RewardReading, WordsReading, encode_options, shortened
 from penchant.weak.settings import LanguageModel, Probe, Tfidf
 
 GOOD, BAD = ("fine", "lovely", "warm"), ("dull", "awful", "cold")

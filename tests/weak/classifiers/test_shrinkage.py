@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from penchant.errors import InputError
-from penchant.weak.classifiers import ProbeClassifier
-from penchant.weak.probe import fit_probes
+from penchant.weak.classifiers.probe import ProbeClassifier
+from penchant.weak.classifiers.probe_fit import fit_probes
+from penchant.weak.classifiers.shrinkage import _held_out, misfits_of, settle_l2
 from penchant.weak.settings import L2, TRIED
-from penchant.weak.shrinkage import _held_out, misfits_of, settle_l2
 
 
 def _noisy(rows: int = 300, width: int = 40, signal: float = 1.0) -> tuple[Tensor, np.ndarray]:

@@ -21,10 +21,10 @@ from penchant.engine.reference import configuration, fingerprint
 from penchant.errors import InputError
 from penchant.models.policy import Policy
 from penchant.types import PromptGroup
-from penchant.weak import features
-from penchant.weak.activations import Activations
-from penchant.weak.features import ModelFeatures, activations, digest_of, layer_of
-from penchant.weak.readers import LanguageModelReader
+from penchant.weak.classifiers import features
+from penchant.weak.classifiers.activations import Activations
+from penchant.weak.classifiers.features import ModelFeatures, activations, digest_of, layer_of
+from penchant.weak.classifiers.readers import LanguageModelReader
 
 
 def kept(*arguments: Any, **settings: Any) -> NDArray[np.float16]:

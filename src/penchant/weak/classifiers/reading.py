@@ -1,5 +1,5 @@
 """How a language model says which class a text has: by a head on its last state. For what is read of responses, label
-words and options, see `penchant.weak.responses`.
+words and options, see `penchant.weak.classifiers.responses`.
 
 A reading gives logits of shape (examples, classes), with gradients, for some encoded examples at a time.
 """

@@ -13,7 +13,7 @@ from torch.nn.functional import one_hot
 from penchant.errors import InputError
 from penchant.losses.weak import most_confident
 from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, CrossEntropy, Filtered, Product, WeakLoss
-from penchant.weak.probe import Probes, fit_probes
+from penchant.weak.classifiers.probe_fit import Probes, fit_probes
 
 LOSSES: list[WeakLoss] = [CrossEntropy(), Confidence(), Product(), AdaptiveConfidence(), Filtered()]
 

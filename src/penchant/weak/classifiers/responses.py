@@ -17,8 +17,8 @@ from penchant.engine.tree import TreeBatch, fill, unique_tokens
 from penchant.errors import InputError
 from penchant.models.policy import Policy
 from penchant.types import PromptGroup, Response, prompt_text
+from penchant.weak.classifiers.reading import pass_budget, shorten
 from penchant.weak.contract import Example
-from penchant.weak.reading import pass_budget, shorten
 
 CLASS_PROMPT, OPTIONS_PROMPT = "{text}\nLabel:", "{text}"
 Shot = tuple[str, str]

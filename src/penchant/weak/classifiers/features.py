@@ -1,4 +1,4 @@
-"""What a network makes of texts, see `penchant.weak.readers`, after every layer: computed once and kept on disk.
+"""Activations of texts after every layer of a network (`penchant.weak.classifiers.readers`), computed once and kept.
 
 Of a prompt with two options it is the difference between them: a linear probe of that is a linear reward of each.
 
@@ -31,9 +31,9 @@ from penchant.engine.tree import fill
 from penchant.errors import InputError
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.runs.progress import progress_bar
-from penchant.weak.activations import Activations
+from penchant.weak.classifiers.activations import Activations
+from penchant.weak.classifiers.readers import Read, Reader, load_reader
 from penchant.weak.contract import Example, width_of
-from penchant.weak.readers import Read, Reader, load_reader
 
 log = logging.getLogger("penchant.weak")
 
@@ -60,7 +60,7 @@ def activations(
 
     Args:
         folder: where they are kept. longest: so many tokens are read, or fewer where the model's context ends, see
-            `penchant.weak.reading.shorten`. deepest: the last layer to compute; all if not given.
+            `penchant.weak.classifiers.reading.shorten`. deepest: the last layer to compute; all if not given.
         known: other folders to look for examples in. model: what `digest_of` says of the reader's, where it is known.
 
     Returns:

@@ -12,8 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from penchant.errors import InputError, MissingExtra
 from penchant.tasks.positions import answer_of, legal_moves, prompt_of
 from penchant.types import PromptGroup
-from penchant.weak.chess_engine import ChessEngineClassifier, running_engine
-from penchant.weak.classifiers import load_classifier, make_classifier
+from penchant.weak.classifiers.chess_engine import ChessEngineClassifier, running_engine
+from penchant.weak.classifiers.registry import load_classifier, make_classifier
 from penchant.weak.settings import ChessEngine, ClassifierSpec, StudentSpec
 
 chess = pytest.importorskip("chess", reason="needs the package chess: pip install 'penchant[chess]'")

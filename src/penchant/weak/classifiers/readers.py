@@ -15,9 +15,9 @@ from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.models.settings import ModelConfig
 from penchant.types import PromptGroup, prompt_text
+from penchant.weak.classifiers.reading import Ids, by_length_class, first_layers, last_states, padded, shorten
+from penchant.weak.classifiers.responses import encode_options
 from penchant.weak.contract import Example
-from penchant.weak.reading import Ids, by_length_class, first_layers, last_states, padded, shorten
-from penchant.weak.responses import encode_options
 
 Read = tuple[Ids, ...]
 """The tokens of an example: a text's, or those of a prompt with each of its options."""

@@ -1,0 +1,136 @@
+"""A linear probe of a model's activations as a classifier of texts, or of which of two options is the right one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from safetensors.torch import load_file
+from safetensors.torch import save as save_tensors
+
+from penchant.errors import InputError
+from penchant.losses.weak_settings import CrossEntropy, WeakLoss
+from penchant.types import PromptGroup, prompt_text
+from penchant.weak.classifiers.features import ModelFeatures
+from penchant.weak.classifiers.probe_fit import STEPS, Probes, fit_probes
+from penchant.weak.classifiers.shrinkage import settle_l2
+from penchant.weak.contract import (
+    FITTED_FIRST,
+    Example,
+    Probabilities,
+    Validation,
+    as_probabilities,
+    from_anywhere,
+    marks_of,
+    read_kind,
+    read_learned,
+    refuse_one_class,
+    width_of,
+    write_kind,
+)
+from penchant.weak.settings import Shrinkage
+
+PROBE = "probe.safetensors"
+
+
+class ProbeClassifier:
+    """A linear probe of what a model makes of a text, or of the difference between two options.
+
+    Args:
+        features: examples to features of shape (examples, features), such as `ModelFeatures`.
+        names: of the classes, kept with what is saved.
+        loss: on the targets; its own predictions may be part of what it learns from.
+        l2: its shrinkage; `auto` chooses one by cross-entropy on a fifth of the targets, see
+            `penchant.weak.classifiers.shrinkage`. After `fit`, `chosen_l2` says which.
+        seed: fixes which rows choose.
+    """
+
+    def __init__(
+        self,
+        features: Callable[[Sequence[Example]], torch.Tensor],
+        *,
+        names: Sequence[str] | None = None,
+        loss: WeakLoss | None = None,
+        l2: Shrinkage = "auto",
+        steps: int = STEPS,
+        seed: int = 0,
+    ) -> None:
+        self.features = features
+        self.names = tuple(names) if names else None
+        self.loss, self.l2, self.steps, self.seed = loss or CrossEntropy(), l2, steps, seed
+        self.probes: Probes | None = None
+        self.chosen_l2: float | None = None
+        self.learned: frozenset[str] = frozenset()
+        self.compares = False
+
+    def fit(
+        self,
+        examples: Sequence[Example],
+        targets: ArrayLike,
+        *,
+        validation: Validation | None = None,
+        classes: int | None = None,
+        groups: Sequence[str] | None = None,
+    ) -> Self:
+        """As `Classifier.fit`; a probe converges, so nothing stops early and a validation is not looked at.
+
+        Args:
+            groups: what related examples share: they are held out together where `l2` is chosen. By default options of
+                the same prompt belong together, and every text stands alone.
+        """
+        options = width_of(examples)
+        soft = as_probabilities(targets, len(examples), classes or options or None)
+        if not options:  # of two options the first may always be the right one
+            refuse_one_class(soft)
+        features, targets = self.features(examples), torch.as_tensor(soft)[None]
+        if groups is None and options:
+            groups = [prompt_text(example.prompt) for example in examples if isinstance(example, PromptGroup)]
+        if groups is not None and len(groups) != len(examples):
+            raise InputError(f"there must be a group for each example, got {len(groups)} for {len(examples)}")
+        l2 = settle_l2(self.l2, features, soft, steps=self.steps, seed=self.seed, groups=groups)
+        self.probes = fit_probes(features, targets, [self.loss], l2=l2, steps=self.steps)
+        self.compares, self.chosen_l2 = bool(options), l2
+        self.learned = frozenset(marks_of(examples))
+        return self
+
+    def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
+        if self.probes is None:
+            raise InputError(FITTED_FIRST)
+        if not examples:
+            return np.zeros((0, self.probes.bias.shape[1]))
+        if bool(width_of(examples)) != self.compares:
+            learned = "prompts with two options" if self.compares else "single texts"
+            raise InputError(f"this probe learned from {learned}, and these examples are of the other kind")
+        found = self.probes.predict_proba(self.features(examples))[0].double().numpy()
+        if not np.isfinite(found).all():
+            raise InputError(f"the features of {int((~np.isfinite(found)).any(-1).sum())} examples are not finite")
+        return found
+
+    def save(self, folder: str | Path) -> None:
+        """As `Classifier.save`; the model is named, not written. Raises InputError where features are a function of
+        one's own."""
+        if self.probes is None:
+            raise InputError(FITTED_FIRST)
+        if not isinstance(self.features, ModelFeatures):
+            raise InputError("a probe of features of your own cannot be saved: nobody could compute them again")
+        settings = self.features.settings | {"model": from_anywhere(self.features.settings["model"])}
+        weights = save_tensors({name: part.contiguous() for name, part in vars(self.probes).items()})
+        content = {"names": self.names, "compares": self.compares, "l2": self.chosen_l2, **settings}
+        write_kind(Path(folder), "probe", content, self.learned, {PROBE: weights})
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """What `save` wrote."""
+        place = Path(folder)
+        content = read_kind(place)
+        known = ("model", "layer", "dtype", "longest")
+        features = ModelFeatures(**{name: content[name] for name in known if name in content})
+        made = cls(features, names=content["names"])
+        made.probes, made.compares = Probes(**load_file(place / PROBE)), content["compares"]
+        made.chosen_l2 = content.get("l2")  # version 0.3 did not write it
+        made.learned = read_learned(place)
+        return made

@@ -1,0 +1,143 @@
+"""An estimator of scikit-learn as a classifier of texts: TF-IDF with logistic regression, or one of your own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from penchant.errors import InputError
+from penchant.losses.weak_settings import CrossEntropy, Filtered, WeakLoss
+from penchant.weak.classifiers.targets import weak_targets
+from penchant.weak.contract import (
+    FITTED_FIRST,
+    Example,
+    Probabilities,
+    Validation,
+    as_probabilities,
+    marks_of,
+    only_texts,
+    read_kind,
+    read_learned,
+    refuse_one_class,
+    write_kind,
+)
+
+ESTIMATOR = "estimator.skops"
+
+
+class SklearnClassifier:
+    """Any estimator of scikit-learn that takes texts and has `predict_proba`, such as a pipeline.
+
+    Soft targets become weighted examples, one for each class with a probability above 0: for an estimator that
+    minimizes a (weighted) log-likelihood that is cross-entropy with these targets.
+
+    Args:
+        make: a fresh estimator; default TF-IDF of words, then logistic regression.
+        names: of the classes, kept with what is saved.
+        loss: cross-entropy or filtered labels; other losses follow the student's own predictions while it learns, which
+            an estimator does not show.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Any] | None = None,
+        *,
+        names: Sequence[str] | None = None,
+        loss: WeakLoss | None = None,
+    ) -> None:
+        self.make, self.loss = make or tfidf, loss or CrossEntropy()
+        self.names = tuple(names) if names else None
+        self.estimator: Any = None
+        self.learned: frozenset[str] = frozenset()
+        self.classes = 0
+        if not isinstance(self.loss, CrossEntropy | Filtered):
+            raise InputError(f"an estimator of scikit-learn cannot learn with the loss {self.loss.name}")
+
+    def fit(
+        self,
+        examples: Sequence[Example],
+        targets: ArrayLike,
+        *,
+        validation: Validation | None = None,
+        classes: int | None = None,
+    ) -> Self:
+        """As `Classifier.fit`; nothing stops early, so a validation is not looked at."""
+        texts = only_texts(examples, "an estimator of scikit-learn")
+        soft = as_probabilities(targets, len(examples), classes)
+        self.classes = soft.shape[1]
+        begun = weak_targets(self.loss, torch.as_tensor(soft))
+        weighted = (begun.labels * begun.counts[:, None]).numpy()
+        refuse_one_class(weighted)
+        self.estimator = self.make()
+        try:
+            _fit(self.estimator, texts, weighted)
+        except ValueError as error:  # such as no word that two of the rows have
+            self.estimator = None
+            raise InputError(f"the estimator cannot learn from these {len(examples)} rows: {error}") from error
+        self.learned = frozenset(marks_of(examples))
+        return self
+
+    def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
+        if self.estimator is None:
+            raise InputError(FITTED_FIRST)
+        found = np.zeros((len(examples), self.classes))
+        if texts := only_texts(examples, "an estimator of scikit-learn"):
+            found[:, self.estimator.classes_] = self.estimator.predict_proba(texts)  # it may have seen fewer
+        return found
+
+    def save(self, folder: str | Path) -> None:
+        """As `Classifier.save`, by skops: no pickle, so nothing runs when it is opened."""
+        from skops import io
+
+        if self.estimator is None:
+            raise InputError(FITTED_FIRST)
+        content = {"names": self.names, "classes": self.classes}
+        write_kind(Path(folder), "sklearn", content, self.learned, {ESTIMATOR: io.dumps(self.estimator)})
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """What `save` wrote. Raises InputError for a file with types that are not scikit-learn's or numpy's."""
+        from skops import io
+
+        place = Path(folder)
+        content = read_kind(place)
+        if unknown := io.get_untrusted_types(file=place / ESTIMATOR):
+            raise InputError(f"{place / ESTIMATOR} holds {', '.join(unknown)}, which are not opened")
+        made = cls(names=content["names"])
+        made.estimator, made.classes = io.load(place / ESTIMATOR), content["classes"]
+        made.learned = read_learned(place)
+        return made
+
+
+def tfidf() -> Any:
+    """TF-IDF of words that at least two rows have, then logistic regression with little shrinkage."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(TfidfVectorizer(min_df=2), LogisticRegression(C=10, max_iter=1000))
+
+
+def _fit(estimator: Any, texts: Sequence[str], weighted: Probabilities) -> None:
+    """Fit to weighted examples, one for each class with a weight above 0. What a pipeline makes of texts before its
+    last step it learns of each text once: repeated ones would count as several documents.
+
+    Args:
+        weighted: targets times how much a text counts, shape (texts, classes).
+    """
+    used = np.flatnonzero(weighted.any(-1))
+    weighted = weighted[used]
+    places, columns = np.nonzero(weighted)
+    weights = weighted[places, columns]
+    named = {} if (weights == 1).all() else {"sample_weight": weights}
+    learned = [texts[row] for row in used.tolist()]
+    if len(getattr(estimator, "steps", ())) < 2:
+        estimator.fit([learned[place] for place in places.tolist()], columns, **named)
+        return
+    features = estimator[:-1].fit_transform(learned, weighted.argmax(-1))
+    estimator.steps[-1][1].fit(features[places], columns, **named)

@@ -1,0 +1,106 @@
+"""What `penchant weak label` and `penchant weak train` do alike: read rows, split them, fit to them, write labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penchant.errors import InputError, RunError
+from penchant.tasks.spec import normalized
+from penchant.train.plan import split_by_prompt
+from penchant.types import PromptGroup
+from penchant.weak.classifiers.probe import ProbeClassifier
+from penchant.weak.command_settings import Kind
+from penchant.weak.comparisons import OPTIONS, longer_first, read_comparisons, write_comparisons
+from penchant.weak.contract import Classifier, Probabilities, Validation
+from penchant.weak.diagnostics import row_mean
+from penchant.weak.rows import LabelledRows, read_labelled, write_labels
+
+FEWEST = 10  # rows to learn from
+TAKE_OUT = ", or share a group or prompt with one of them: take them out of one of the files"
+
+
+def read_rows(source: str, task: Kind, **how: Any) -> LabelledRows:
+    """Rows of a file: texts with classes, or pairs of responses; `how` as `read_labelled` takes it."""
+    if task == "comparisons":
+        return read_comparisons(source, labels=how.get("labels", True))
+    return read_labelled(source, **how)
+
+
+def draw_rows(rows: LabelledRows, size: int | None, seed: int) -> LabelledRows:
+    """So many of the rows, drawn: a file may be sorted by class."""
+    if size is None or size >= len(rows.examples):
+        return rows
+    return rows.pick(sorted(np.random.default_rng(seed).permutation(len(rows.examples))[:size].tolist()))
+
+
+def split_rows(rows: LabelledRows, share: float, seed: int) -> tuple[list[int], list[int]]:
+    """Places of rows to learn from and of others; related rows, and texts that a reader takes for the same, stay
+    together."""
+    return split_by_prompt([PromptGroup(key) for key in related_keys(rows)], share, seed)
+
+
+def related_keys(rows: LabelledRows) -> list[str]:
+    """A key a row, the same for rows that share a text or a group, or that others link in this way."""
+    leader: dict[str, str] = {}
+
+    def first(mark: str) -> str:
+        while leader.setdefault(mark, mark) != mark:
+            mark = leader[mark]
+        return mark
+
+    own = [
+        [f"text {normalized(text) or text}", *([f"group {group}"] if group else [])]
+        for text, group in zip(rows.texts, rows.groups, strict=True)
+    ]
+    for text, *group in own:
+        for other in group:
+            leader[first(other)] = first(text)
+    return [first(text) for text, *_ in own]
+
+
+def labels_of_two_classes(rows: LabelledRows) -> Probabilities:
+    """The rows' labels, or an InputError where they are all of one class."""
+    assert rows.targets is not None
+    if len(np.unique(rows.targets.argmax(-1))) < 2:
+        raise InputError(f"{rows.source}: all labels are of one class: nothing can be learned from that")
+    return rows.targets
+
+
+def fit_to_rows(
+    classifier: Classifier, rows: LabelledRows, *, classes: int, validation: Validation | None = None
+) -> None:
+    """Fit to rows with labels; a probe's shrinkage is chosen on whole groups of related rows."""
+    labels = labels_of_two_classes(rows)
+    if isinstance(classifier, ProbeClassifier):
+        classifier.fit(rows.asked, labels, classes=classes, groups=related_keys(rows))
+    else:
+        classifier.fit(rows.asked, labels, classes=classes, validation=validation)
+
+
+def describe_overlap(known: list[int], rows: LabelledRows, source: str, what: str) -> str:
+    first = rows.examples[known[0]]
+    place = f"row {known[0] + 1} of {source}" if isinstance(first, str) else first.source
+    return f"{len(known)} of the {len(rows.examples)} {what} (the first is {place}) are among"
+
+
+def longer_share(rows: LabelledRows, probabilities: Probabilities) -> dict[str, Any] | None:
+    """How often the longer of two responses is preferred; None where all are of one length."""
+    first = longer_first(rows)
+    places = np.flatnonzero(~np.isnan(first))
+    if not len(places):
+        return None
+    longer = (probabilities.argmax(-1) == 0) == (first == 1)
+    return row_mean(longer[places], rows.pick(places.tolist())).as_dict()
+
+
+def write_probabilities(rows: LabelledRows, found: Probabilities, path: Path) -> None:
+    if rows.names == OPTIONS:
+        write_comparisons(rows, found, path)
+        return
+    try:
+        write_labels(rows, found, path)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}") from error

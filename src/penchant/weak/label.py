@@ -1,0 +1,109 @@
+"""Label a file by a weak supervisor: rows of your own in, a file of probabilities out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penchant.errors import InputError
+from penchant.weak.classifiers.registry import load_classifier, make_classifier
+from penchant.weak.command_rows import (
+    FEWEST,
+    TAKE_OUT,
+    describe_overlap,
+    draw_rows,
+    fit_to_rows,
+    longer_share,
+    read_rows,
+    write_probabilities,
+)
+from penchant.weak.command_settings import WeakLabel, learns_nothing
+from penchant.weak.comparisons import OPTIONS
+from penchant.weak.contract import Classifier
+from penchant.weak.diagnostics import shares_of
+from penchant.weak.rows import LabelledRows, among, overlap
+
+
+def weak_label(config: WeakLabel) -> dict[str, Any]:
+    """Label a file; returns what there is to say of the labels.
+
+    Raises:
+        InputError: bad rows; rows to label that the supervisor learned from; a supervisor of other classes.
+        RunError: the file cannot be written.
+    """
+    out = _new_file(config)
+    saved = None if config.saved is None else _opened(config.saved, config)
+    rows = read_rows(config.data, config.task, labels=False)
+    classifier, names = _supervisor(config, rows) if saved is None else (saved, _names(saved, config, rows))
+    found = classifier.predict_proba(rows.asked)
+    if found.shape[1] != len(names):
+        raise InputError(f"the supervisor knows {found.shape[1]} classes, but {len(names)} are named: set `classes`")
+    write_probabilities(replace(rows, names=names), found, out)
+    shares = dict(zip(names, shares_of(found), strict=True))
+    told = {"rows": len(found), "path": str(out), "shares": shares, "mean_confidence": float(found.max(-1).mean())}
+    return told if rows.names != OPTIONS else told | {"longer": longer_share(rows, found)}
+
+
+def _new_file(config: WeakLabel) -> Path:
+    """Where labels go, looked at before any work."""
+    out = Path(config.out).expanduser()
+    if out.suffix != ".jsonl":
+        raise InputError(f"out={config.out}: weak labels are written as .jsonl")
+    for name in (config.data, config.train):
+        if name is not None and out.exists() and Path(name).exists() and out.samefile(name):
+            raise InputError(f"out={config.out} is the file that is read: choose another")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"out={config.out}: cannot make its folder: {error.strerror}") from error
+    return out
+
+
+def _opened(saved: str, config: WeakLabel) -> Classifier:
+    """A saved classifier, or an InputError where it is for another task or has its classes in another order."""
+    classifier = load_classifier(saved)
+    compares = classifier.names == OPTIONS
+    if compares != (config.task == "comparisons") and classifier.names:
+        is_of = "compares responses" if compares else "knows classes of texts"
+        raise InputError(f"{saved} {is_of}, which is not the task {config.task!r}: set `task`")
+    if config.classes and classifier.names and config.classes != classifier.names:
+        raise InputError(
+            f"{saved} knows the classes {', '.join(classifier.names)} in this order, but `classes` has "
+            f"{', '.join(config.classes)}: leave it out"
+        )
+    return classifier
+
+
+def _names(classifier: Classifier, config: WeakLabel, rows: LabelledRows) -> tuple[str, ...]:
+    """Of a saved classifier's classes; it must not have learned from the rows."""
+    if not (names := classifier.names or config.classes or rows.names):
+        raise InputError(f"{config.saved} does not know the names of its classes: give `classes`")
+    if known := among(rows, classifier.learned):
+        raise InputError(_learned_before(known, rows, config.data))
+    return names
+
+
+def _supervisor(config: WeakLabel, rows: LabelledRows) -> tuple[Classifier, tuple[str, ...]]:
+    """A supervisor that learned from the labelled rows, or that is prompted and learns nothing."""
+    learned = None if config.train is None else read_rows(config.train, config.task, names=config.classes)
+    names = learned.names if learned is not None else config.classes or rows.names
+    classifier = make_classifier(config.supervisor, names=names, seed=config.seed)
+    if learned is None:
+        nothing = rows.asked[:1] * 2 if rows.names else list(names)
+        return classifier.fit(nothing, np.eye(len(names)), classes=len(names)), names
+    if known := overlap(learned, rows):
+        raise InputError(_learned_before(known, rows, config.data))
+    chosen = draw_rows(learned, config.supervisor.rows, config.seed)
+    if len(chosen.examples) < FEWEST and not learns_nothing(config.supervisor):
+        raise InputError(f"{config.train}: {len(chosen.examples)} rows to learn from are too few: at least {FEWEST}")
+    fit_to_rows(classifier, chosen, classes=len(names))
+    return classifier, names
+
+
+def _learned_before(known: list[int], rows: LabelledRows, source: str) -> str:
+    return (
+        f"{describe_overlap(known, rows, source, 'rows to label')} the rows that the supervisor learns from{TAKE_OUT}"
+    )
