@@ -1,0 +1,24 @@
+"""What the definition of a study names exists: functions, classes and presets that are named as text."""
+
+from __future__ import annotations
+
+import pytest
+
+from penchant.studies.core.definition import StudyDefinition, definitions
+from penchant.studies.core.kinds import resolve, stage_makers
+
+TARGETS = ("summarize", "page", "summary", "prepare", "lines")
+
+
+@pytest.mark.parametrize("definition", [pytest.param(each, id=each.configs[0].method) for each in definitions()])
+def test_what_a_definition_names_exists(definition: StudyDefinition) -> None:
+    named = [target for attribute in TARGETS if (target := getattr(definition, attribute))]
+    for target in named:
+        assert resolve(target) is not None, target
+    for presets in definition.presets.values():
+        assert [path for path in presets.values() if not path.is_file()] == []
+
+
+@pytest.mark.parametrize("kind", sorted(stage_makers()))
+def test_each_kind_of_stage_has_a_function(kind: str) -> None:
+    assert callable(resolve(stage_makers()[kind]))
