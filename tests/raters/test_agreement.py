@@ -17,9 +17,16 @@ from sklearn.metrics import cohen_kappa_score
 
 from penchant.cli.main import main
 from penchant.errors import InputError
-from penchant.raters.agreement import agree, agreement_numbers
+from penchant.raters.agreement import agree, measure_agreement
 from penchant.raters.ratings import read_ratings
 from penchant.raters.settings import Agree
+from penchant.typed_json import to_object
+
+
+def agreement_numbers(config: Agree) -> dict[str, Any]:
+    """The content of `agree.json`."""
+    return to_object(measure_agreement(config))
+
 
 HOSTILE = "<script>alert(1)</script> \u202egnp"
 

@@ -8,10 +8,30 @@ from typing import Any
 import pytest
 
 from penchant.errors import RunError
-from penchant.raters.agreement_figures import MOST, agreement_pictures
-from penchant.raters.agreement_page import agreement_page, findings, headline
+from penchant.raters import agreement_figures
+from penchant.raters import agreement_page as page
+from penchant.raters.agreement_figures import MOST
+from penchant.raters.results import Agreement
+from penchant.reports.kit.canvas import Picture
+from penchant.typed_json import from_json
 
 HOSTILE = '<script>alert(1)</script> \u202egnp & "quotes" </div> $\\frac{'
+
+
+def agreement_page(numbers: dict[str, Any], folder: Path) -> None:
+    page.agreement_page(from_json(Agreement, numbers), numbers["provenance"], folder)
+
+
+def agreement_pictures(numbers: dict[str, Any]) -> dict[str, Picture]:
+    return agreement_figures.agreement_pictures(from_json(Agreement, numbers))
+
+
+def headline(numbers: dict[str, Any]) -> list[str]:
+    return page.headline(from_json(Agreement, numbers))
+
+
+def findings(numbers: dict[str, Any]) -> list[str]:
+    return page.findings(from_json(Agreement, numbers))
 
 
 def about(value: float | None, n: int = 60, reason: str = "") -> dict[str, Any]:

@@ -9,8 +9,15 @@ from typing import Any
 import numpy as np
 
 from penchant.cli.main import main
-from penchant.raters.agreement import agreement_numbers
+from penchant.raters.agreement import measure_agreement
 from penchant.raters.settings import Agree
+from penchant.typed_json import to_object
+
+
+def agreement_numbers(config: Agree) -> dict[str, Any]:
+    """The content of `agree.json`."""
+    return to_object(measure_agreement(config))
+
 
 WORDS = {"easy": "flour butter oven sugar", "hard": "planet orbit comet galaxy"}
 

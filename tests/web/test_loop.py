@@ -12,9 +12,15 @@ import pytest
 from penchant.cli.main import main
 from penchant.data import load_preferences
 from penchant.errors import InputError
-from penchant.raters.agreement import agreement_numbers
+from penchant.raters.agreement import measure_agreement
 from penchant.raters.settings import Agree
+from penchant.typed_json import to_object
 from penchant.types import Comparison
+
+
+def agreement_numbers(config: Agree) -> dict[str, Any]:
+    """The content of `agree.json`."""
+    return to_object(measure_agreement(config))
 
 
 def pairs(count: int) -> list[dict[str, Any]]:

@@ -8,9 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from penchant.raters.agreement import agreement_numbers
+from penchant.raters.agreement import measure_agreement
 from penchant.raters.settings import Agree
+from penchant.typed_json import to_object
 from penchant.web.summary import summarize
+
+
+def agreement_numbers(config: Agree) -> dict[str, Any]:
+    """The content of `agree.json`."""
+    return to_object(measure_agreement(config))
 
 
 @pytest.mark.parametrize("responses", [2, 3])

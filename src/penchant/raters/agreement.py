@@ -1,11 +1,10 @@
-"""From files of several raters to how far they agree: numbers, and a page."""
+"""Measure how far several raters agree, from files to numbers and a page."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
 
 from penchant.errors import InputError
 from penchant.metrics.agreement import (
@@ -16,10 +15,20 @@ from penchant.metrics.agreement import (
     majority,
     pair_agreement,
 )
+from penchant.metrics.estimates import Estimate
 from penchant.raters.breakdown import by_length, by_order, by_topic, mean_over, prefers_first_shown, prefers_longer
 from penchant.raters.files_to_page import files_to_page
 from penchant.raters.ratings import FIRST, SECOND, TIE, Ratings, read_ratings
-from penchant.raters.settings import Agree
+from penchant.raters.results import (
+    Agreement,
+    Disagreement,
+    HumanStudy,
+    Matchup,
+    MatchupWins,
+    RaterPair,
+    RaterResult,
+)
+from penchant.raters.settings import Agree, Resampling
 from penchant.types import RunResult
 
 MOST_ROWS = 12  # of two models each, in the table of people and judges
@@ -33,14 +42,18 @@ def agree(config: Agree) -> RunResult:
         InputError: what `read_ratings` raises; one rater only; no comparison that two raters share.
         RunError: the folder cannot be written.
     """
-    from penchant.raters.agreement_page import agreement_page
+    from penchant.raters.agreement_page import agreement_page  # brings matplotlib
 
-    return files_to_page(config, [*config.files, *config.people], lambda: agreement_numbers(config), agreement_page)
+    return files_to_page(config, [*config.files, *config.people], lambda: measure_agreement(config), agreement_page)
 
 
-def agreement_numbers(config: Agree) -> dict[str, Any]:
-    """What there is to say, as plain values; the file `agree.json`."""
-    found = read_ratings(
+def measure_agreement(config: Agree) -> Agreement:
+    """Return how far the raters of the files agree.
+
+    Raises:
+        InputError: as `agree`.
+    """
+    ratings = read_ratings(
         config.files,
         config.people,
         only=config.annotators,
@@ -48,169 +61,189 @@ def agreement_numbers(config: Agree) -> dict[str, Any]:
         layout=config.layout,
         bad_rows=config.bad_rows,
     )
-    _require_common(found)
-    clusters = found.clusters
-    how = {"level": config.level, "resamples": config.resamples, "seed": config.seed}
-    pairs = [
-        {"one": found.raters[one], "other": found.raters[other]}
-        | _as_dict(_of_two(found.verdicts[one], found.verdicts[other], clusters, how))
-        for one, other in combinations(range(len(found.raters)), 2)
-    ]
-    times = found.times
-    humans = _of(found, people=True)
-    return {
-        "method": config.method,
-        "files": list(config.files),
-        "people_files": list(config.people),
-        "level": config.level,
-        "raters": _raters(found, clusters, how),
-        "comparisons": len(found.pairs),
-        "shared": sum(count >= 2 for count in times),
-        "prompts": len(set(clusters)),
-        "skipped_rows": found.skipped_rows,
-        "alike": found.alike,
-        "contradicted": found.contradicted,
-        "pairs": pairs,
-        "alpha": krippendorff_alpha(found.verdicts, clusters, **how).as_dict(),  # type: ignore[arg-type]
-        "alpha_people": krippendorff_alpha(humans, clusters, **how).as_dict() if len(humans) > 1 else None,  # type: ignore[arg-type]
-        "lengths": by_length(found, clusters, how),
-        "orders": by_order(found, clusters, how),
-        "topics": by_topic(found, clusters, how),
-        "human_study": _human_study(found, clusters, how),
-        "disagreements": _disagreements(found, config.shown),
-    }
+    _require_common(ratings)
+    clusters, resampling = ratings.clusters, config.resampling
+    people = _verdicts_of(ratings, people=True)
+    return Agreement(
+        method=config.method,
+        files=config.files,
+        people_files=config.people,
+        level=config.level,
+        raters=_raters(ratings, clusters, resampling),
+        comparisons=len(ratings.pairs),
+        shared=sum(count >= 2 for count in ratings.times),
+        prompts=len(set(clusters)),
+        skipped_rows=ratings.skipped_rows,
+        alike=ratings.alike,
+        contradicted=ratings.contradicted,
+        pairs=_pairs(ratings, clusters, resampling),
+        alpha=krippendorff_alpha(ratings.verdicts, clusters, **resampling),
+        alpha_people=krippendorff_alpha(people, clusters, **resampling) if len(people) > 1 else None,
+        lengths=by_length(ratings, clusters, resampling),
+        orders=by_order(ratings, clusters, resampling),
+        topics=by_topic(ratings, clusters, resampling),
+        human_study=_human_study(ratings, clusters, resampling),
+        disagreements=_disagreements(ratings, config.shown),
+    )
 
 
-def _require_common(found: Ratings) -> None:
-    if len(found.raters) < 2:
+def _require_common(ratings: Ratings) -> None:
+    if len(ratings.raters) < 2:
         raise InputError(
-            f"there is one rater only ({found.raters[0] if found.raters else 'none'}), and agreement needs two: rows "
-            "that say who judged (`annotator`), or one file a judge"
+            f"there is one rater only ({ratings.raters[0] if ratings.raters else 'none'}), and agreement needs two: "
+            "rows that say who judged (`annotator`), or one file a judge"
         )
-    if not any(count >= 2 for count in found.times):
+    if not any(count >= 2 for count in ratings.times):
         raise InputError(
-            f"no comparison was judged by two of the {len(found.raters)} raters ({', '.join(found.raters[:10])}): a "
-            "comparison is the same where the prompt and both responses are, whatever their order. Are these files "
+            f"no comparison was judged by two of the {len(ratings.raters)} raters ({', '.join(ratings.raters[:10])}): "
+            "a comparison is the same where the prompt and both responses are, whatever their order. Are these files "
             "about the same prompts?"
         )
 
 
-def _of(found: Ratings, *, people: bool) -> list[Verdicts]:
-    return [said for rater, said in zip(found.raters, found.verdicts, strict=True) if (rater in found.people) == people]
+def _verdicts_of(ratings: Ratings, *, people: bool) -> list[Verdicts]:
+    return [
+        verdicts
+        for rater, verdicts in zip(ratings.raters, ratings.verdicts, strict=True)
+        if (rater in ratings.people) == people
+    ]
 
 
-def _of_two(one: Verdicts, other: Verdicts, clusters: list[str], how: dict[str, Any]) -> Pair:
-    """Of what both judged alone: with many raters most pairs have little in common."""
-    both = [place for place, pair in enumerate(zip(one, other, strict=True)) if None not in pair] or [0]
-    return pair_agreement([one[p] for p in both], [other[p] for p in both], [clusters[p] for p in both], **how)
+def _pairs(ratings: Ratings, clusters: list[str], resampling: Resampling) -> tuple[RaterPair, ...]:
+    raters = zip(ratings.raters, ratings.verdicts, strict=True)
+    return tuple(
+        RaterPair(one, other, _agreement_of_two(verdicts, other_verdicts, clusters, resampling))
+        for (one, verdicts), (other, other_verdicts) in combinations(raters, 2)
+    )
 
 
-def _as_dict(pair: Pair) -> dict[str, Any]:
-    return {"raw": pair.raw.as_dict(), "kappa": pair.kappa.as_dict()}
+def _agreement_of_two(one: Verdicts, other: Verdicts, clusters: list[str], resampling: Resampling) -> Pair:
+    """Return the agreement of two raters on what both judged: with many raters most pairs have little in common."""
+    common = [item for item, verdicts in enumerate(zip(one, other, strict=True)) if None not in verdicts] or [0]
+    own, others = ([rater[item] for item in common] for rater in (one, other))
+    return pair_agreement(own, others, [clusters[item] for item in common], **resampling)
 
 
-def _raters(found: Ratings, clusters: list[str], how: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each rater by itself, against the majority and against that of the others.
+def _raters(ratings: Ratings, clusters: list[str], resampling: Resampling) -> tuple[RaterResult, ...]:
+    """Return each rater by itself, against the majority and against that of the others.
 
     Where there are people, the majority is theirs: a judge is held against all of them, a person against the others.
     """
-    reference = _of(found, people=True) or found.verdicts
-    leads = majority(reference)
-    apart = iter(leave_one_out(reference, clusters, **how))
+    reference = _verdicts_of(ratings, people=True) or ratings.verdicts
+    leading = majority(reference)
+    against_others = iter(leave_one_out(reference, clusters, **resampling))
     rows = []
-    for rater, said, seen in zip(found.raters, found.verdicts, found.shown, strict=True):
-        inside = rater in found.people or not found.people
-        whole = pair_agreement(said, leads, clusters, **how)
+    for rater, verdicts, shown in zip(ratings.raters, ratings.verdicts, ratings.shown, strict=True):
+        is_in_reference = rater in ratings.people or not ratings.people
+        against_all = pair_agreement(verdicts, leading, clusters, **resampling)
         rows.append(
-            {
-                "name": rater,
-                "kind": "person" if rater in found.people else "judge" if found.people else "rater",
-                "judged": sum(verdict is not None for verdict in said),
-                "ties": sum(verdict == TIE for verdict in said),
-                "longer": prefers_longer(found, said, clusters, how),
-                "first_shown": prefers_first_shown(said, seen, clusters, how),
-                # of two, the majority is what both say; who is inside a majority agrees with itself
-                "majority": _as_dict(whole) if len(reference) > 2 else None,
-                "left_out": _as_dict(next(apart) if inside else whole),
-            }
+            RaterResult(
+                name=rater,
+                kind="person" if rater in ratings.people else "judge" if ratings.people else "rater",
+                judged=sum(verdict is not None for verdict in verdicts),
+                ties=sum(verdict == TIE for verdict in verdicts),
+                longer=prefers_longer(ratings, verdicts, clusters, resampling),
+                first_shown=prefers_first_shown(verdicts, shown, clusters, resampling),
+                # The majority of two is what both say, so each of them agrees with it wherever there is one.
+                majority=against_all if len(reference) > 2 else None,
+                left_out=next(against_others) if is_in_reference else against_all,
+            )
         )
-    return rows
+    return tuple(rows)
 
 
-def _human_study(found: Ratings, clusters: list[str], how: dict[str, Any]) -> dict[str, Any] | None:
-    """The table of the DPO paper's human study: who wins by each judge and by people, and who agrees with whom.
+def _human_study(ratings: Ratings, clusters: list[str], resampling: Resampling) -> HumanStudy | None:
+    """Return the table of the DPO paper's human study: who wins by each judge and by people, who agrees with whom.
 
-    A row for every two models, where rows say who wrote the responses, and one for everything.
+    It has a row for everything, and one for each two models where rows say who wrote the responses.
     """
-    people, judges = _of(found, people=True), _of(found, people=False)
+    people, judges = _verdicts_of(ratings, people=True), _verdicts_of(ratings, people=False)
     if not people or not judges:
         return None
-    names = [rater for rater in found.raters if rater not in found.people]
+    names = tuple(rater for rater in ratings.raters if rater not in ratings.people)
     common = [
-        any(said[place] is not None for said in people) and any(said[place] is not None for said in judges)
-        for place in range(len(found.pairs))
+        item
+        for item in range(len(ratings.pairs))
+        if all(any(verdicts[item] is not None for verdicts in group) for group in (people, judges))
     ]
-    places = [place for place, both in enumerate(common) if both]
-    played = {place: tuple(sorted(found.pairs[place].models or ())) for place in places}
-    met = Counter(models for models in played.values() if len(set(models)) == 2)
+    models_of = {item: tuple(sorted(ratings.pairs[item].models or ())) for item in common}
+    matchups = Counter(models for models in models_of.values() if len(set(models)) == 2)
     rows = []
-    for models in [(), *(models for models, _ in met.most_common(MOST_ROWS))]:
-        own = [place for place in places if not models or played[place] == models]
-        if not own:
-            continue
-        here = [clusters[place] for place in own]
-        by_people, by_judges = ([[said[p] for p in own] for said in group] for group in (people, judges))
-        wins = None
-        if models:
-            leads = [found.pairs[p].models[0] == models[0] for p in own]  # type: ignore[index]
-            wins = {
-                "judges": [_win_rate([said], leads, here, how) for said in by_judges],
-                "people": _win_rate(by_people, leads, here, how),
-            }
-        rows.append(
-            {
-                "models": list(models) or None,
-                "comparisons": len(own),
-                "wins": wins,
-                "judge_people": [agreement_between([said], by_people, here, **how).as_dict() for said in by_judges],
-                "people_people": agreement_between(by_people, None, here, **how).as_dict(),
-            }
+    for models in [(), *(models for models, _ in matchups.most_common(MOST_ROWS))]:
+        items = [item for item in common if not models or models_of[item] == models]
+        if items:
+            rows.append(_matchup(ratings, models, items, (people, judges), clusters, resampling))
+    return HumanStudy(names, len(people), tuple(rows))
+
+
+def _matchup(
+    ratings: Ratings,
+    models: tuple[str, ...],
+    items: list[int],
+    groups: tuple[list[Verdicts], list[Verdicts]],
+    clusters: list[str],
+    resampling: Resampling,
+) -> Matchup:
+    """Return one row of the human study.
+
+    Args:
+        models: two names; empty for everything.
+        items: the comparisons of this row.
+        groups: verdicts of people, and of judges.
+    """
+    own_clusters = [clusters[item] for item in items]
+    people, judges = ([[verdicts[item] for item in items] for verdicts in group] for group in groups)
+    wins = None
+    if models:
+        leads = [(ratings.pairs[item].models or models)[0] == models[0] for item in items]
+        wins = MatchupWins(
+            judges=tuple(_win_rate([verdicts], leads, own_clusters, resampling) for verdicts in judges),
+            people=_win_rate(people, leads, own_clusters, resampling),
         )
-    return {"judges": names, "people": len(people), "rows": rows}
+    return Matchup(
+        models=models or None,
+        comparisons=len(items),
+        wins=wins,
+        judge_people=tuple(agreement_between([verdicts], people, own_clusters, **resampling) for verdicts in judges),
+        people_people=agreement_between(people, None, own_clusters, **resampling),
+    )
 
 
 def _win_rate(
-    raters: Sequence[Verdicts], leads: list[bool], clusters: list[str], how: dict[str, Any]
-) -> dict[str, Any] | None:
-    """How often one model wins by these raters, ties half; `leads` says where its response is the first."""
+    raters: Sequence[Verdicts], leads: list[bool], clusters: list[str], resampling: Resampling
+) -> Estimate | None:
+    """Return how often one model wins by these raters, ties half.
+
+    Args:
+        leads: whether its response is the first of each comparison.
+    """
     won = (
         (0.5 if verdict == TIE else float((verdict == FIRST) == lead), cluster)
-        for said in raters
-        for verdict, lead, cluster in zip(said, leads, clusters, strict=True)
+        for verdicts in raters
+        for verdict, lead, cluster in zip(verdicts, leads, clusters, strict=True)
         if verdict is not None
     )
-    return mean_over(won, how)
+    return mean_over(won, resampling)
 
 
-def _disagreements(found: Ratings, most: int) -> list[dict[str, Any]]:
-    """Comparisons on which raters are most divided: opposite verdicts before ties against wins."""
+def _disagreements(ratings: Ratings, limit: int) -> tuple[Disagreement, ...]:
+    """Return the comparisons on which raters are most divided: opposite verdicts before ties against wins."""
     contested = []
-    for place, said in enumerate(zip(*found.verdicts, strict=True)):
-        votes = Counter(verdict for verdict in said if verdict is not None)
+    for item, verdicts in enumerate(zip(*ratings.verdicts, strict=True)):
+        votes = Counter(verdict for verdict in verdicts if verdict is not None)
         if len(votes) > 1:
             total = votes.total()
             opposite, split = min(votes[FIRST], votes[SECOND]) / total, 1 - max(votes.values()) / total
-            contested.append((-opposite, -split, place))
-    return [
-        {
-            "prompt": found.pairs[place].prompt,
-            "responses": [found.pairs[place].first, found.pairs[place].second],
-            "models": list(found.pairs[place].models or ()) or None,
-            "said": {
-                rater: said[place]
-                for rater, said in zip(found.raters, found.verdicts, strict=True)
-                if said[place] is not None
-            },
-        }
-        for _, _, place in sorted(contested)[:most]
-    ]
+            contested.append((-opposite, -split, item))
+    return tuple(_disagreement(ratings, item) for _, _, item in sorted(contested)[:limit])
+
+
+def _disagreement(ratings: Ratings, item: int) -> Disagreement:
+    pair = ratings.pairs[item]
+    verdicts = {rater: verdicts[item] for rater, verdicts in zip(ratings.raters, ratings.verdicts, strict=True)}
+    return Disagreement(
+        pair.prompt,
+        (pair.first, pair.second),
+        pair.models or None,
+        {rater: verdict for rater, verdict in verdicts.items() if verdict is not None},
+    )

@@ -1,4 +1,4 @@
-"""The figures of raters' agreement: heat-maps of every two, and agreement by difference in length and by topic."""
+"""Draw raters' agreement: heat-maps of each two raters, and agreement by difference in length and by topic."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
+from penchant.metrics.estimates import Coefficient
 from penchant.raters.breakdown_page import topic_name
+from penchant.raters.results import Agreement, LengthGroup
 from penchant.reports.kit.canvas import INK, MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
-from penchant.reports.kit.page import Numbers
-from penchant.reports.kit.text import number, recorded, short
+from penchant.reports.kit.text import defined, number, recorded, short
 
 MOST = 12  # raters in a heat-map
 SAME = "Two raters say the same"
@@ -18,34 +19,36 @@ MARKS: dict[str, Any] = {"color": RUN_COLORS[0][0], "marker": "o", "markersize":
 DEEPEST = 0.55  # opacity at full agreement: ink stays readable on it
 
 
-def agreement_pictures(numbers: Numbers) -> dict[str, Picture]:
-    """The figures by key."""
+def agreement_pictures(results: Agreement) -> dict[str, Picture]:
+    """Return the figures by key."""
     pictures = {
-        "kappa": _heat(numbers, "kappa", "Cohen's kappa"),
-        "raw": _heat(numbers, "raw", "Share of the same verdicts"),
+        "kappa": _heat(results, "kappa", "Cohen's kappa"),
+        "raw": _heat(results, "raw", "Share of the same verdicts"),
     }
-    lengths = [(_range(row), row["agreement"]) for row in numbers["lengths"]]
+    lengths = [(_range(row), row.group.agreement) for row in results.lengths]
     pictures |= _kinds("lengths", lengths, f"{SAME}, by difference in length")
-    if numbers["topics"]:
-        rows = numbers["topics"]["rows"]
-        named = [(topic_name(row, numbers["topics"], 28), row["agreement"]) for row in rows]
+    if results.topics:
+        rows = results.topics.rows
+        named = [(topic_name(row, results.topics, 28), row.group.agreement) for row in rows]
         pictures |= _kinds("topics", named, f"{SAME}, by topic")
     return pictures
 
 
-def _heat(numbers: Numbers, key: str, title: str) -> Picture:
+def _heat(results: Agreement, key: str, title: str) -> Picture:
     """Each cell with its number and interval; the deeper, the more agreement; worse than chance in another colour."""
-    ranked = sorted(numbers["raters"], key=lambda rater: -rater["judged"])[:MOST]
-    names = [rater["name"] for rater in numbers["raters"] if rater in ranked]
-    if len(names) < len(numbers["raters"]):
+    ranked = sorted(results.raters, key=lambda rater: -rater.judged)[:MOST]
+    names = [rater.name for rater in results.raters if rater in ranked]
+    if len(names) < len(results.raters):
         title = f"{title}: the {len(names)} who judged most"
-    found = {(pair["one"], pair["other"]): pair[key] for pair in numbers["pairs"]}
+    cells: dict[tuple[str, str], Coefficient] = {
+        (pair.one, pair.other): getattr(pair.agreement, key) for pair in results.pairs
+    }
     size = min(max(3.2, 0.75 + 0.62 * len(names)), 4.6)  # half a page wide: more cells are smaller ones
     with style():
         figure, axes = blank(size + 1.2, size)
         for row, one in enumerate(names):
             for column, other in enumerate(names):
-                cell = found.get((one, other)) or found.get((other, one))
+                cell = cells.get((one, other)) or cells.get((other, one))
                 if cell is not None:
                     _cell(axes, column, row, cell, percent=key == "raw", small=len(names) > 6)
         axes.set_xlim(-0.5, len(names) - 0.5)
@@ -60,8 +63,8 @@ def _heat(numbers: Numbers, key: str, title: str) -> Picture:
         return export(figure, title, [])
 
 
-def _cell(axes: Any, x: int, y: int, cell: Numbers, *, percent: bool, small: bool) -> None:
-    value = cell["value"]
+def _cell(axes: Any, x: int, y: int, cell: Coefficient, *, percent: bool, small: bool) -> None:
+    value = cell.value
     if value is None:
         axes.text(x, y, "–", ha="center", va="center", color=MUTED)
         return
@@ -69,21 +72,23 @@ def _cell(axes: Any, x: int, y: int, cell: Numbers, *, percent: bool, small: boo
     box = Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, facecolor=color, alpha=DEEPEST * min(abs(value), 1), linewidth=0)
     axes.add_patch(box)
     shown, _, ends = recorded(cell, percent=percent, decimals=0 if percent else 2).partition(" ")
-    bare = small or cell["low"] is None
+    bare = small or cell.low is None
     axes.text(x, y - (0 if bare else 0.1), shown, ha="center", va="center", color=INK, fontsize=6.5 if small else 9)
     if not bare:
         axes.text(x, y + 0.2, ends, ha="center", va="center", color=INK, fontsize=6.5)
 
 
-def _kinds(key: str, named: list[tuple[str, Numbers]], title: str) -> dict[str, Picture]:
-    """Agreement on kinds of comparisons, one below the other; nothing where there are fewer than two."""
-    known = [(name, agreed) for name, agreed in named if agreed["value"] is not None]
+def _kinds(key: str, named: list[tuple[str, Coefficient]], title: str) -> dict[str, Picture]:
+    """Draw the agreement on kinds of comparisons, one below the other; nothing where there are fewer than two."""
+    known = [(name, defined(agreement)) for name, agreement in named if agreement.value is not None]
     if len(known) < 2:
         return {}
-    agreed = [each for _, each in known]
+    agreements = [agreement for _, agreement in known]
     with style():
         figure, axes = blank(4.6, max(2.4, 0.9 + 0.24 * len(known)))
-        axes.errorbar([each["value"] for each in agreed], range(len(known)), xerr=error_arms(agreed), **MARKS)
+        axes.errorbar(
+            [agreement.value for agreement in agreements], range(len(known)), xerr=error_arms(agreements), **MARKS
+        )
         axes.yaxis.set_major_locator(FixedLocator(range(len(known))))
         axes.set_yticklabels([f" {name}" for name, _ in known])
         axes.set_ylim(len(known) - 0.5, -0.5)
@@ -92,6 +97,6 @@ def _kinds(key: str, named: list[tuple[str, Numbers]], title: str) -> dict[str, 
         return {key: export(figure, title, [])}
 
 
-def _range(row: Numbers) -> str:
-    least, most = number(row["least"], 0), number(row["most"], 0)
+def _range(row: LengthGroup) -> str:
+    least, most = number(row.least, 0), number(row.most, 0)
     return least if least == most else f"{least}–{most}"

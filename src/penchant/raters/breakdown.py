@@ -1,130 +1,138 @@
-"""Where raters disagree: by the lengths of the responses, by the order in which they saw them, by topic."""
+"""Show where raters disagree: by the lengths of the responses, by the order in which they saw them, by topic."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from penchant.metrics.agreement import agreement_between, krippendorff_alpha
+from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean
 from penchant.metrics.word_clusters import word_clusters
 from penchant.raters.ratings import FIRST, SECOND, Ratings
+from penchant.raters.results import GroupAgreement, LengthGroup, Orders, TopicGroup, Topics
+from penchant.raters.settings import Resampling
 
 QUARTERS = 4
-MOST_TOPICS = 12  # in the table; what is left is one row more
+MOST_TOPICS = 12  # in the table; the other topics share one more row
 
 
-def by_length(found: Ratings, clusters: list[str], how: dict[str, Any]) -> list[dict[str, Any]]:
-    """Agreement of every two raters, by how far the lengths of the responses differ: quarters of the shared pairs."""
-    gaps = np.array([abs(pair.longer_by) for pair in found.pairs])
-    shared = np.array(_shared(found))
-    edges = np.unique(np.quantile(gaps[shared], np.arange(1, QUARTERS) / QUARTERS))
-    which = np.searchsorted(edges, gaps[shared], side="left")
-    return [
-        {"least": int(gaps[places].min()), "most": int(gaps[places].max()), **_agreed(found, places, clusters, how)}
-        for places in (shared[which == number].tolist() for number in np.unique(which))
-    ]
+def by_length(ratings: Ratings, clusters: list[str], resampling: Resampling) -> tuple[LengthGroup, ...]:
+    """Return the agreement of each two raters, by how far the lengths of the responses differ.
 
-
-def by_topic(found: Ratings, clusters: list[str], how: dict[str, Any]) -> dict[str, Any] | None:
-    """Agreement by what the prompts are about: by the field that says it, else by clusters of their words.
-
-    Returns:
-        `field` (None for clusters of words), and `rows`, the topics with most shared comparisons first, what is left
-        under `topic` None; None where there are fewer than two topics.
+    The groups are quarters of the comparisons that two raters share.
     """
-    topics = found.topics if found.topic is not None else _by_words(found, how["seed"])
-    places: dict[str | None, list[int]] = {}
-    for place in _shared(found):
-        places.setdefault(topics[place], []).append(place)
-    rest = places.pop(None, [])
-    ordered = sorted(places, key=lambda topic: -len(places[topic]))
+    gaps = np.array([abs(pair.longer_by) for pair in ratings.pairs])
+    shared = np.array(_shared(ratings))
+    edges = np.unique(np.quantile(gaps[shared], np.arange(1, QUARTERS) / QUARTERS))
+    quarters = np.searchsorted(edges, gaps[shared], side="left")
+    groups = (shared[quarters == quarter].tolist() for quarter in np.unique(quarters))
+    return tuple(
+        LengthGroup(int(gaps[items].min()), int(gaps[items].max()), _agreement(ratings, items, clusters, resampling))
+        for items in groups
+    )
+
+
+def by_topic(ratings: Ratings, clusters: list[str], resampling: Resampling) -> Topics | None:
+    """Return the agreement by what the prompts are about: by the field that says it, else by clusters of their words.
+
+    Topics with most shared comparisons come first. None where there are fewer than two topics.
+    """
+    topics = ratings.topics if ratings.topic is not None else _word_topics(ratings, resampling["seed"])
+    items: dict[str | None, list[int]] = {}
+    for item in _shared(ratings):
+        items.setdefault(topics[item], []).append(item)
+    rest = items.pop(None, [])
+    ordered = sorted(items, key=lambda topic: -len(items[topic]))
     kept, left_out = ordered[:MOST_TOPICS], ordered[MOST_TOPICS:]
     for topic in left_out:
-        rest = rest + places[topic]
+        rest = rest + items[topic]
     if len(kept) + bool(rest) < 2:
         return None
-    rows = [{"topic": topic, **_agreed(found, places[topic], clusters, how)} for topic in kept]
+    rows = [TopicGroup(topic, _agreement(ratings, items[topic], clusters, resampling)) for topic in kept]
     if rest:
-        rows.append({"topic": None, **_agreed(found, rest, clusters, how)})
-    return {"field": found.topic, "left_out": len(left_out), "rows": rows}
+        rows.append(TopicGroup(None, _agreement(ratings, rest, clusters, resampling)))
+    return Topics(ratings.topic, len(left_out), tuple(rows))
 
 
-def by_order(found: Ratings, clusters: list[str], how: dict[str, Any]) -> dict[str, Any] | None:
-    """Agreement of every two raters who saw the two responses in the same order, and of those who saw them the other
-    way round; None where nobody knows the order. Whoever leans to the first on the page disagrees more in the second.
+def by_order(ratings: Ratings, clusters: list[str], resampling: Resampling) -> Orders | None:
+    """Return the agreement of each two raters who saw the responses in the same order, and in opposite orders.
+
+    Whoever leans to the first response on the page disagrees more in the second. None where nobody knows the order.
     """
-    agreed: dict[bool, list[tuple[bool, str]]] = {True: [], False: []}
-    verdicts, shown = (zip(*table, strict=True) for table in (found.verdicts, found.shown))
-    for said, seen, cluster in zip(verdicts, shown, clusters, strict=True):
-        known = [each for each in zip(said, seen, strict=True) if None not in each]
-        for (one, one_saw), (other, other_saw) in combinations(known, 2):
-            agreed[one_saw == other_saw].append((one == other, cluster))
-    if not any(agreed.values()):
+    agreements: dict[bool, list[tuple[bool, str]]] = {True: [], False: []}
+    verdicts, shown = (zip(*table, strict=True) for table in (ratings.verdicts, ratings.shown))
+    for item_verdicts, item_shown, cluster in zip(verdicts, shown, clusters, strict=True):
+        known = [judged for judged in zip(item_verdicts, item_shown, strict=True) if None not in judged]
+        for (verdict, order), (other_verdict, other_order) in combinations(known, 2):
+            agreements[order == other_order].append((verdict == other_verdict, cluster))
+    if not any(agreements.values()):
         return None
-    return {name: mean_over(agreed[same], how) for name, same in (("same", True), ("opposite", False))}
+    return Orders(mean_over(agreements[True], resampling), mean_over(agreements[False], resampling))
 
 
 def prefers_longer(
-    found: Ratings, said: Sequence[str | None], clusters: list[str], how: dict[str, Any]
-) -> dict[str, Any] | None:
-    """How often a rater prefers the longer of two responses, among those that it decides and whose lengths differ."""
+    ratings: Ratings, verdicts: Sequence[str | None], clusters: list[str], resampling: Resampling
+) -> Estimate | None:
+    """Return how often a rater prefers the longer of two responses, where it decides and their lengths differ."""
     return mean_over(
         [
             ((pair.longer_by > 0) == (verdict == FIRST), cluster)
-            for pair, verdict, cluster in zip(found.pairs, said, clusters, strict=True)
+            for pair, verdict, cluster in zip(ratings.pairs, verdicts, clusters, strict=True)
             if verdict in (FIRST, SECOND) and pair.longer_by
         ],
-        how,
+        resampling,
     )
 
 
 def prefers_first_shown(
-    said: Sequence[str | None], seen: Sequence[bool | None], clusters: list[str], how: dict[str, Any]
-) -> dict[str, Any] | None:
-    """How often a rater prefers the response that stood first on the page, among those that it decides."""
+    verdicts: Sequence[str | None], shown: Sequence[bool | None], clusters: list[str], resampling: Resampling
+) -> Estimate | None:
+    """Return how often a rater prefers the response that stood first on the page, among those that it decides."""
     return mean_over(
         [
             (first_stood_first == (verdict == FIRST), cluster)
-            for verdict, first_stood_first, cluster in zip(said, seen, clusters, strict=True)
+            for verdict, first_stood_first, cluster in zip(verdicts, shown, clusters, strict=True)
             if verdict in (FIRST, SECOND) and first_stood_first is not None
         ],
-        how,
+        resampling,
     )
 
 
-def _shared(found: Ratings) -> list[int]:
-    return [place for place, count in enumerate(found.times) if count >= 2]
+def _shared(ratings: Ratings) -> list[int]:
+    """Return the comparisons that two or more raters judged."""
+    return [item for item, count in enumerate(ratings.times) if count >= 2]
 
 
-def _by_words(found: Ratings, seed: int) -> list[str | None]:
-    prompts = list(dict.fromkeys(pair.prompt for pair in found.pairs))
+def _word_topics(ratings: Ratings, seed: int) -> list[str | None]:
+    prompts = list(dict.fromkeys(pair.prompt for pair in ratings.pairs))
     clustered = word_clusters(prompts, seed=seed)
     if clustered is None:
-        return [None] * len(found.pairs)
-    of_prompt = dict(zip(prompts, clustered[0], strict=True))
-    return [clustered[1][of_prompt[pair.prompt]] for pair in found.pairs]
+        return [None] * len(ratings.pairs)
+    cluster_of = dict(zip(prompts, clustered[0], strict=True))
+    return [clustered[1][cluster_of[pair.prompt]] for pair in ratings.pairs]
 
 
-def _agreed(found: Ratings, places: Sequence[int], clusters: list[str], how: dict[str, Any]) -> dict[str, Any]:
-    """Of some pairs: how many, the share of two raters' verdicts that are the same, and alpha (ties and one-sided
-    verdicts make the former look high where little is decided)."""
-    ratings = [[said[place] for place in places] for said in found.verdicts]
-    here = [clusters[place] for place in places]
-    return {
-        "comparisons": len(places),
-        "prompts": len(set(here)),
-        "agreement": agreement_between(ratings, None, here, **how).as_dict(),
-        "alpha": krippendorff_alpha(ratings, here, **how).as_dict(),
-    }
+def _agreement(ratings: Ratings, items: Sequence[int], clusters: list[str], resampling: Resampling) -> GroupAgreement:
+    """Return how far raters agree on some comparisons.
+
+    Alpha stands beside the share, which ties and one-sided verdicts make look high where little is decided.
+    """
+    verdicts = [[rater[item] for item in items] for rater in ratings.verdicts]
+    own_clusters = [clusters[item] for item in items]
+    return GroupAgreement(
+        comparisons=len(items),
+        prompts=len(set(own_clusters)),
+        agreement=agreement_between(verdicts, None, own_clusters, **resampling),
+        alpha=krippendorff_alpha(verdicts, own_clusters, **resampling),
+    )
 
 
-def mean_over(held: Iterable[tuple[float, str]], how: dict[str, Any]) -> dict[str, Any] | None:
+def mean_over(shares: Iterable[tuple[float, str]], resampling: Resampling) -> Estimate | None:
     """Return the mean of (share, cluster) over clusters; None where there is nothing to look at."""
-    known = list(held)
+    known = list(shares)
     if not known:
         return None
-    return cluster_mean([value for value, _ in known], [cluster for _, cluster in known], share=True, **how).as_dict()
+    return cluster_mean([value for value, _ in known], [cluster for _, cluster in known], share=True, **resampling)

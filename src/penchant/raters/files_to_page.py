@@ -1,42 +1,47 @@
-"""What `agree` and `rank` do alike: files in, numbers and a page out, with where they come from beside them."""
+"""Read files, measure, and write numbers and a page: what `agree` and `rank` have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from penchant.raters.settings import Agree, Rank
 from penchant.runs.provenance import provenance_of_files
 from penchant.runs.run_folder import RunFolder
+from penchant.typed_json import JsonObject, to_object
 from penchant.types import RunResult
+
+Results = TypeVar("Results")
 
 
 def files_to_page(
     config: Agree | Rank,
     files: Sequence[str],
-    measure: Callable[[], dict[str, Any]],
-    page: Callable[[dict[str, Any], Path], None],
+    measure: Callable[[], Results],
+    write_page: Callable[[Results, JsonObject, Path], None],
 ) -> RunResult:
     """Measure, then write `METHOD.json`, `provenance.json`, `report.html` and figures to the run directory.
 
     Args:
-        files: what is read; their digests are taken first, so that a file that changes meanwhile is not taken for
-            what was measured.
-        measure: gives the numbers. page: writes them, with `provenance` among them, to a folder.
+        files: what is read.
+        measure: returns the results, a dataclass.
+        write_page: writes results and provenance to a folder.
 
     Raises:
         InputError: what `measure` raises, and nothing is left behind; a folder that holds something.
         RunError: the folder cannot be written.
     """
     folder = RunFolder(config.out, config, resumable=False)
+    # Digests come first, so that a file that changes meanwhile is not taken for what was measured.
     record = provenance_of_files(files, config.seed)
-    numbers = measure()
+    results = measure()
+    numbers = to_object(results)
     folder.open()
     try:
         folder.write_json("provenance.json", record)
         folder.write_json(f"{config.method}.json", numbers)
-        page({**numbers, "provenance": record}, folder.path)
+        write_page(results, record, folder.path)
         return RunResult(config.method, folder.path, numbers)
     finally:
         folder.close()

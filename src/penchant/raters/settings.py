@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, TypedDict
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,14 @@ from penchant.config.limits import Seed
 Name = Annotated[str, Field(min_length=1)]
 Level = Annotated[float, Field(gt=0.5, lt=1)]
 Resamples = Annotated[int, Field(ge=100, le=100_000)]
+
+
+class Resampling(TypedDict):
+    """How intervals are made: their coverage, how many resamples, and the seed of these."""
+
+    level: float
+    resamples: int
+    seed: int
 
 
 class Agree(Config):
@@ -48,6 +56,11 @@ class Agree(Config):
         if not self.files and not self.people:
             raise ValueError("name at least one preference file")
         return self
+
+    @property
+    def resampling(self) -> Resampling:
+        """How the intervals are made."""
+        return {"level": self.level, "resamples": self.resamples, "seed": self.seed}
 
 
 class Rank(Config):

@@ -5,10 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from penchant.raters.ranking.page import MOST, strengths_page
-from penchant.raters.ranking.words import findings, headline
+from penchant.raters.ranking import page
+from penchant.raters.ranking import words as ranking_words
+from penchant.raters.ranking.page import MOST
+from penchant.raters.ranking.results import Ranking
+from penchant.typed_json import from_json
 
 HOSTILE = "<script>alert(1)</script> \u202egnp $\\frac{"
+
+
+def strengths_page(numbers: dict[str, Any], folder: Path) -> None:
+    page.strengths_page(from_json(Ranking, numbers), numbers["provenance"], folder)
+
+
+def headline(numbers: dict[str, Any]) -> list[str]:
+    return ranking_words.headline(from_json(Ranking, numbers))
+
+
+def findings(numbers: dict[str, Any]) -> list[str]:
+    return ranking_words.findings(from_json(Ranking, numbers))
 
 
 def made_up(names: tuple[str, ...] = ("one", "two"), **changes: Any) -> dict[str, Any]:
@@ -31,6 +46,7 @@ def made_up(names: tuple[str, ...] = ("one", "two"), **changes: Any) -> dict[str
         "comparisons": 20,
         "rankings": None,
         "ties": 1,
+        "clusters": 9,
         "skipped_rows": 3,
         "against_itself": 2,
         "unranked": 0,

@@ -13,8 +13,15 @@ import pytest
 
 from penchant.cli.main import main
 from penchant.errors import InputError
-from penchant.raters.ranking.rank import rank, rank_numbers
+from penchant.raters.ranking.rank import fit_strengths, rank
 from penchant.raters.settings import Rank
+from penchant.typed_json import to_object
+
+
+def rank_numbers(config: Rank) -> dict[str, Any]:
+    """The content of `rank.json`."""
+    return to_object(fit_strengths(config))
+
 
 TRUE = {"strong <b>": 1.0, "middling": 0.0, "weak": -1.0}
 

@@ -19,7 +19,7 @@ from penchant.reports.kit.page import shared_context, write_page
 from penchant.reports.kit.render import figure_context
 from penchant.reports.kit.study_page import cell
 from penchant.reports.kit.tables import Table
-from penchant.reports.kit.text import count, duration, folded, listing, number, p_words, short
+from penchant.reports.kit.text import count, defined, duration, folded, listing, number, p_words, short
 
 RESULTS = {"a": "won", "b": "lost", "tie": "tie", "unparseable": "no verdict"}
 CAPTIONS = {
@@ -115,7 +115,7 @@ def _bars(results: JudgeResults) -> Picture:
                 continue
             axes.barh(row, rate.high.value, color=color, height=0.55, alpha=0.25)
             axes.barh(row, rate.rate.value, color=color, height=0.55, alpha=0.7)
-        drawn = {row: rate.rate for row, (_, rate) in enumerate(rows) if rate.rate.value is not None}
+        drawn = {row: defined(rate.rate) for row, (_, rate) in enumerate(rows) if rate.rate.value is not None}
         values, arms = [rate.value for rate in drawn.values()], error_arms(list(drawn.values()))
         axes.errorbar(values, list(drawn), xerr=arms if drawn else None, color=RUN_COLORS[1][0], linestyle="none")
         axes.axvline(0.5, color=MUTED, linewidth=0.9, linestyle=":")

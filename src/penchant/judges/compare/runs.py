@@ -21,7 +21,7 @@ from penchant.judges.contract import Judge
 from penchant.judges.prompts import load_template
 from penchant.judges.settings import Endpoint, Longest, Random, endpoints_of
 from penchant.judges.summary import summarize
-from penchant.metrics.win_rate import Difference, holm, paired_difference
+from penchant.metrics.win_rate import Difference, WinRate, holm, paired_difference
 from penchant.runs.provenance import surroundings
 from penchant.typed_json import to_object
 from penchant.types import Verdict
@@ -61,7 +61,7 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
     judge = make_judge(config.judge)  # before the store, so that a judge that is refused leaves no folder
     with VerdictStore(folder / "judgments.sqlite") as store:
         asked = _by_source(_ask(config, judge, every, store, tell), pairs)
-    baselines = {
+    baselines: dict[str, dict[str, WinRate]] = {
         baseline.name: {
             name: summarize(answers).win_rate
             for name, answers in _by_source(ask(make_judge(baseline), every, orders=config.orders), pairs).items()

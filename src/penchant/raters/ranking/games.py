@@ -69,7 +69,7 @@ class Games:
         return self.places.setdefault(name, len(self.places))
 
 
-def games_of(config: Rank) -> Games:
+def read_games(config: Rank) -> Games:
     """Read the file.
 
     Raises:

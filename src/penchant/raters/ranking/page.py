@@ -1,70 +1,74 @@
-"""The page of strengths from comparisons. Reads the numbers of `penchant rank` and nothing else."""
+"""Draw the page of strengths from its results alone."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from matplotlib.ticker import FixedLocator
 
+from penchant.metrics.estimates import Estimate
+from penchant.raters.ranking.results import Ranking
 from penchant.raters.ranking.words import NAME, caption, counted, findings, headline, title
 from penchant.reports.kit.canvas import MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
-from penchant.reports.kit.page import Numbers, shared_context, write_page
+from penchant.reports.kit.page import shared_context, write_page
 from penchant.reports.kit.render import figure_context
 from penchant.reports.kit.tables import Table
 from penchant.reports.kit.text import DASH, listing, number, recorded, short
+from penchant.typed_json import JsonObject
 
 MOST = 40  # items in the figure and the table of who beat whom
 
 
-def strengths_page(numbers: Numbers, folder: Path) -> None:
+def strengths_page(ranking: Ranking, provenance: JsonObject, folder: Path) -> None:
     """Write `report.html` and its figure.
 
     Raises:
         RunError: the folder cannot be written.
     """
-    pictures = {"strengths": _picture(numbers)}
-    write_page(strengths_context(numbers, pictures), pictures, folder)
+    pictures = {"strengths": _picture(ranking)}
+    write_page(strengths_context(ranking, provenance, pictures), pictures, folder)
 
 
-def strengths_context(numbers: Numbers, pictures: dict[str, Picture]) -> dict[str, Any]:
-    """What the template takes."""
+def strengths_context(ranking: Ranking, provenance: JsonObject, pictures: Mapping[str, Picture]) -> dict[str, Any]:
+    """Return what the template is filled with."""
     return {
-        "title": title(numbers),
-        "headline": headline(numbers),
+        "title": title(ranking),
+        "headline": headline(ranking),
         "section": "Strengths",
-        "figures": [figure_context(key, picture, caption(numbers)) for key, picture in pictures.items()],
-        "findings": findings(numbers),
-        "tables": [_table(numbers), *([_wins(numbers)] if len(numbers["items"]) <= MOST else [])],
+        "figures": [figure_context(key, picture, caption(ranking)) for key, picture in pictures.items()],
+        "findings": findings(ranking),
+        "tables": [_table(ranking), *([_wins(ranking)] if len(ranking.items) <= MOST else [])],
         "texts": [],
         "texts_note": "",
-        "facts": _facts(numbers),
-        **shared_context(numbers["method"], numbers["level"], numbers["provenance"], numbers["resampled"]),
+        "facts": _facts(ranking),
+        **shared_context(ranking.method, ranking.level, provenance, ranking.resampled),
     }
 
 
-def _table(numbers: Numbers) -> Table:
+def _table(ranking: Ranking) -> Table:
     rows = tuple(
         (
-            f"{place}. {short(item['name'], NAME)}",
-            _fixed(item["strength"], 2),
-            _fixed(item["elo"], 0),
-            DASH if not item["places"] else _places(item["places"]),
-            _halves(item["wins"]),
-            _halves(item["losses"]),
+            f"{place}. {short(item.name, NAME)}",
+            _fixed(item.strength, 2),
+            _fixed(item.elo, 0),
+            DASH if not item.places else _places(item.places),
+            _halves(item.wins),
+            _halves(item.losses),
         )
-        for place, item in enumerate(numbers["items"], 1)
+        for place, item in enumerate(ranking.items, 1)
     )
-    halved = "; ties are half a win each way" if numbers["ties"] else ""
+    halved = "; ties are half a win each way" if ranking.ties else ""
     return Table(
         f"The strongest first. Places are those among the middle of the resamples{halved}.",
-        (numbers["by"].removesuffix("s"), "strength", "Elo", "place", "wins", "losses"),
+        (ranking.by.removesuffix("s"), "strength", "Elo", "place", "wins", "losses"),
         rows,
     )
 
 
-def _fixed(e: Numbers, decimals: int) -> str:
-    """With the same digits in every row."""
+def _fixed(e: Estimate, decimals: int) -> str:
+    """Format an estimate with the same digits in every row."""
     return recorded(e, decimals=decimals)
 
 
@@ -76,28 +80,28 @@ def _places(places: tuple[int, int]) -> str:
     return f"{places[0]}" if places[0] == places[1] else f"{places[0]} to {places[1]}"
 
 
-def _wins(numbers: Numbers) -> Table:
-    names = [short(item["name"], NAME) for item in numbers["items"]]
+def _wins(ranking: Ranking) -> Table:
+    names = [short(item.name, NAME) for item in ranking.items]
     rows = []
     for one, name in enumerate(names):
         cells = []
         for other in range(len(names)):
-            won, lost = numbers["wins"][one][other], numbers["wins"][other][one]
+            won, lost = ranking.wins[one][other], ranking.wins[other][one]
             cells.append(DASH if not won + lost else f"{_halves(won)} of {won + lost:.0f}")
         rows.append((name, *cells))
-    halved = ", ties half" if numbers["ties"] else ""
+    halved = ", ties half" if ranking.ties else ""
     return Table(f"Who beat whom: wins of the row over the column{halved}.", ("", *names), tuple(rows))
 
 
-def _picture(numbers: Numbers) -> Picture:
-    items = numbers["items"][:MOST]
-    title = "Strength, log-odds" + (f": the strongest {MOST}" if len(numbers["items"]) > MOST else "")
+def _picture(ranking: Ranking) -> Picture:
+    items = ranking.items[:MOST]
+    title = "Strength, log-odds" + (f": the strongest {MOST}" if len(ranking.items) > MOST else "")
     with style():
         figure, axes = blank(7.0, 1.1 + 0.27 * len(items))
         axes.axvline(0, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
-        strengths = [item["strength"] for item in items]
+        strengths = [item.strength for item in items]
         axes.errorbar(
-            [each["value"] for each in strengths],
+            [strength.value for strength in strengths],
             range(len(items)),
             xerr=error_arms(strengths),
             color=RUN_COLORS[0][0],
@@ -106,23 +110,23 @@ def _picture(numbers: Numbers) -> Picture:
             linestyle="none",
         )
         axes.yaxis.set_major_locator(FixedLocator(range(len(items))))
-        axes.set_yticklabels([f" {short(item['name'], 28)}" for item in items])
+        axes.set_yticklabels([f" {short(item.name, 28)}" for item in items])
         axes.set_ylim(len(items) - 0.5, -0.5)
         axes.set_xlabel("stronger than the mean", loc="right")
         return export(figure, title, [])
 
 
-def _facts(numbers: Numbers) -> list[tuple[str, str]]:
-    facts = [("File", numbers["file"]), ("Counted", counted(numbers))]
-    if numbers["unmet"]:
-        facts.append(("Left out", f"annotators who met nobody: {listing(short(n, NAME) for n in numbers['unmet'])}"))
+def _facts(ranking: Ranking) -> list[tuple[str, str]]:
+    facts = [("File", ranking.file), ("Counted", counted(ranking))]
+    if ranking.unmet:
+        facts.append(("Left out", f"annotators who met nobody: {listing(short(n, NAME) for n in ranking.unmet)}"))
     facts += [
-        ("Left out", f"{number(numbers[key], 0)} {what}")
-        for key, what in (
-            ("skipped_rows", "rows that cannot be used"),
-            ("against_itself", "comparisons of something with itself"),
-            ("unranked", "rows that are no rankings"),
+        ("Left out", f"{number(rows, 0)} {words}")
+        for rows, words in (
+            (ranking.skipped_rows, "rows that cannot be used"),
+            (ranking.against_itself, "comparisons of something with itself"),
+            (ranking.unranked, "rows that are no rankings"),
         )
-        if numbers[key]
+        if rows
     ]
     return facts

@@ -1,14 +1,15 @@
-"""From comparisons or rankings to strengths: of models, of the responses to one prompt, or of annotators."""
+"""Fit strengths to comparisons or rankings: of models, of the responses to one prompt, or of annotators."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from dataclasses import replace
 
 from penchant.errors import InputError
+from penchant.metrics.estimates import Estimate
 from penchant.metrics.strengths import Strengths, bradley_terry, elo, groups_apart, plackett_luce, wins_table
 from penchant.raters.files_to_page import files_to_page
-from penchant.raters.ranking.games import Games, games_of, short_name
+from penchant.raters.ranking.games import Games, read_games, short_name
+from penchant.raters.ranking.results import RankedItem, Ranking
 from penchant.raters.settings import Rank
 from penchant.types import RunResult
 
@@ -19,57 +20,57 @@ def rank(config: Rank) -> RunResult:
     """Read the file, fit, and write `rank.json`, `report.html` and a figure to the run directory.
 
     Raises:
-        InputError: what `games_of` raises; strengths that do not exist, with the groups that fall apart.
+        InputError: what `read_games` raises; strengths that do not exist, with the groups that fall apart.
         RunError: the folder cannot be written.
     """
-    from penchant.raters.ranking.page import strengths_page
+    from penchant.raters.ranking.page import strengths_page  # brings matplotlib
 
-    return files_to_page(config, [config.file], lambda: rank_numbers(config), strengths_page)
+    return files_to_page(config, [config.file], lambda: fit_strengths(config), strengths_page)
 
 
-def rank_numbers(config: Rank) -> dict[str, Any]:
-    """What there is to say, as plain values; the file `rank.json`. The strongest comes first."""
-    games = games_of(config)
+def fit_strengths(config: Rank) -> Ranking:
+    """Return the strengths of what the file compares, the strongest first.
+
+    Raises:
+        InputError: as `rank`.
+    """
+    games = read_games(config)
     names = games.names
-    items = len(names)
-    wins = wins_table(games.winners, games.losers, games.tied, items)
-    if not config.prior and len(apart := groups_apart(wins)) > 1:
-        raise InputError(_why_apart(config, names, apart))
-    found = _fitted(config, games)
-    order = sorted(range(items), key=lambda item: -found.values[item].value)
-    return {
-        "method": config.method,
-        "file": config.file,
-        "by": config.by,
-        "fit": config.fit,
-        "prior": config.prior,
-        "level": config.level,
-        "resampled": games.resampled,
-        "comparisons": len(games.winners),
-        "rankings": None if games.rankings is None else len(games.rankings),
-        "ties": sum(games.tied),
-        "clusters": len(set(games.clusters)),
-        "skipped_rows": games.skipped_rows,
-        "against_itself": games.against_itself,
-        "unranked": games.unranked,
-        "unmet": games.unmet,
-        "reason": found.reason,
-        "items": [
-            {
-                "name": names[item],
-                "strength": asdict(found.values[item]),
-                "elo": _on_elo_scale(asdict(found.values[item])),
-                "places": found.ranks[item],
-                "wins": found.wins[item],
-                "losses": found.losses[item],
-            }
-            for item in order
-        ],
-        "wins": [[float(wins[one, other]) for other in order] for one in order],
-    }
+    wins = wins_table(games.winners, games.losers, games.tied, len(names))
+    if not config.prior and len(groups := groups_apart(wins)) > 1:
+        raise InputError(_explain_groups(config, names, groups))
+    strengths = _fit(config, games)
+    order = sorted(range(len(names)), key=lambda item: -strengths.values[item].value)
+    return Ranking(
+        method=config.method,
+        file=config.file,
+        by=config.by,
+        fit=config.fit,
+        prior=config.prior,
+        level=config.level,
+        resampled=games.resampled,
+        comparisons=len(games.winners),
+        rankings=None if games.rankings is None else len(games.rankings),
+        ties=sum(games.tied),
+        clusters=len(set(games.clusters)),
+        skipped_rows=games.skipped_rows,
+        against_itself=games.against_itself,
+        unranked=games.unranked,
+        unmet=tuple(games.unmet),
+        reason=strengths.reason,
+        items=tuple(_item(names[item], strengths, item) for item in order),
+        wins=tuple(tuple(float(wins[one, other]) for other in order) for one in order),
+    )
 
 
-def _fitted(config: Rank, games: Games) -> Strengths:
+def _item(name: str, strengths: Strengths, item: int) -> RankedItem:
+    strength = strengths.values[item]
+    return RankedItem(
+        name, strength, _on_elo_scale(strength), strengths.ranks[item], strengths.wins[item], strengths.losses[item]
+    )
+
+
+def _fit(config: Rank, games: Games) -> Strengths:
     items = len(games.places)
     if games.rankings is None:
         return bradley_terry(
@@ -95,20 +96,21 @@ def _fitted(config: Rank, games: Games) -> Strengths:
     )
 
 
-def _on_elo_scale(strength: dict[str, Any]) -> dict[str, Any]:
-    ends = {key: None if strength[key] is None else elo(strength[key]) for key in ("value", "low", "high")}
-    return {**strength, **ends}
+def _on_elo_scale(strength: Estimate) -> Estimate:
+    low, high = (None if end is None else elo(end) for end in (strength.low, strength.high))
+    return replace(strength, value=elo(strength.value), low=low, high=high)
 
 
-def _why_apart(config: Rank, names: list[str], apart: list[list[int]]) -> str:
-    told = []
-    for group in apart[:NAMED]:
+def _explain_groups(config: Rank, names: list[str], groups: list[list[int]]) -> str:
+    """Return why strengths do not exist, and what to do."""
+    listed = []
+    for group in groups[:NAMED]:
         members = ", ".join(short_name(names[item]) for item in group[:NAMED])
-        told.append(members + (f" (+{len(group) - NAMED} more)" if len(group) > NAMED else ""))
-    more = f" (+{len(apart) - NAMED} more)" if len(apart) > NAMED else ""
+        listed.append(members + (f" (+{len(group) - NAMED} more)" if len(group) > NAMED else ""))
+    more = f" (+{len(groups) - NAMED} more)" if len(groups) > NAMED else ""
     finite = "prior=0.1" if config.fit == "bradley-terry" else "fit=bradley-terry prior=0.1"
     return (
-        f"{config.file}: strengths do not exist, for the {config.by} fall apart into {len(apart)} groups that do not "
-        f"beat each other both ways: {' | '.join(told)}{more}. Compare across them, or set {finite} (virtual ties "
+        f"{config.file}: strengths do not exist, for the {config.by} fall apart into {len(groups)} groups that do not "
+        f"beat each other both ways: {' | '.join(listed)}{more}. Compare across them, or set {finite} (virtual ties "
         "between every two; what it says across groups is then the prior's doing)"
     )

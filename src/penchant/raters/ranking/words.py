@@ -1,8 +1,8 @@
-"""What the page of strengths says: what is ranked, what a strength is, who leads, and what the numbers cannot say."""
+"""Say in sentences what is ranked, what a strength is, who leads, and what strengths cannot say."""
 
 from __future__ import annotations
 
-from penchant.reports.kit.page import Numbers
+from penchant.raters.ranking.results import Ranking
 from penchant.reports.kit.text import count, number, short
 
 NAME = 40  # characters of a name
@@ -35,48 +35,48 @@ MEANING_OF_ANNOTATORS = (
 ELO = "Elo: 1000 is the mean, and 400 points more are odds of ten to one."
 
 
-def title(numbers: Numbers) -> str:
-    """Of the page."""
-    asked = "Who is with the others" if numbers["by"] == "annotators" else "Who wins"
-    return f"{asked}: {count(len(numbers['items']), numbers['by'].removesuffix('s'))}"
+def title(ranking: Ranking) -> str:
+    """Return the title of the page."""
+    asked = "Who is with the others" if ranking.by == "annotators" else "Who wins"
+    return f"{asked}: {count(len(ranking.items), ranking.by.removesuffix('s'))}"
 
 
-def caption(numbers: Numbers) -> str:
-    """What a strength is."""
-    words = CAPTION_OF_ANNOTATORS if numbers["by"] == "annotators" else CAPTION
-    return words.format(model=MODELS[numbers["fit"]])
+def caption(ranking: Ranking) -> str:
+    """Return what a strength is."""
+    words = CAPTION_OF_ANNOTATORS if ranking.by == "annotators" else CAPTION
+    return words.format(model=MODELS[ranking.fit])
 
 
-def headline(numbers: Numbers) -> list[str]:
-    """Who leads, and whether anybody else may be first as well."""
-    items = numbers["items"]
-    best = short(items[0]["name"], NAME)
-    others = [item for item in items[1:] if item["places"] and item["places"][0] == 1]  # at the level asked for
-    if not items[0]["places"]:
+def headline(ranking: Ranking) -> list[str]:
+    """Return who leads, and whether anybody else may be first as well."""
+    items = ranking.items
+    best = short(items[0].name, NAME)
+    others = [item for item in items[1:] if item.places and item.places[0] == 1]  # at the level asked for
+    if not items[0].places:
         first = f"{best} comes first; without intervals nobody knows how firmly."
     elif others:
         first = f"{best} comes first, but {count(len(others), 'other')} may be first as well."
     else:
         first = f"{best} comes first, and no other may be first as well."
-    return [first, f"{counted(numbers)}."]
+    return [first, f"{counted(ranking)}."]
 
 
-def counted(numbers: Numbers) -> str:
-    """What the strengths are made of."""
-    if numbers["rankings"] is not None:
-        return f"{count(numbers['rankings'], 'ranking')}, which are {count(numbers['comparisons'], 'comparison')}"
-    if numbers["by"] == "annotators":
-        times = count(numbers["comparisons"], "time")
+def counted(ranking: Ranking) -> str:
+    """Return what the strengths are made of."""
+    if ranking.rankings is not None:
+        return f"{count(ranking.rankings, 'ranking')}, which are {count(ranking.comparisons, 'comparison')}"
+    if ranking.by == "annotators":
+        times = count(ranking.comparisons, "time")
         return f"{times} that of two annotators exactly one was with the majority of the others"
-    return f"{count(numbers['comparisons'], 'comparison')}, {count(numbers['ties'], 'tie')} among them"
+    return f"{count(ranking.comparisons, 'comparison')}, {count(ranking.ties, 'tie')} among them"
 
 
-def findings(numbers: Numbers) -> list[str]:
-    """What strengths mean, and what they cannot."""
-    said = [*(MEANING_OF_ANNOTATORS if numbers["by"] == "annotators" else MEANING), ELO]
-    if numbers["reason"]:
-        said.append(f"There are no intervals: {numbers['reason']}.")
-    if numbers["prior"]:
-        ties = f"{number(numbers['prior'])} virtual ties between every two"
-        said.append(f"A prior of {ties} is part of every number here: it draws strengths towards each other.")
-    return said
+def findings(ranking: Ranking) -> list[str]:
+    """Return what strengths mean, and what they cannot mean."""
+    sentences = [*(MEANING_OF_ANNOTATORS if ranking.by == "annotators" else MEANING), ELO]
+    if ranking.reason:
+        sentences.append(f"There are no intervals: {ranking.reason}.")
+    if ranking.prior:
+        ties = f"{number(ranking.prior)} virtual ties between every two"
+        sentences.append(f"A prior of {ties} is part of every number here: it draws strengths towards each other.")
+    return sentences
