@@ -113,7 +113,7 @@ STALE: dict[str, set[str]] = {
     "tasks.siblings": set(),
     "studies.core.runner": set(),
     "studies.core.study": set(),
-    "studies.frontier.summary": set(),
+    "studies.frontier.summarize": set(),
     "studies.frontier.grid": set(),
     "studies.frontier.page": set(),
     "web.app": set(),
@@ -194,7 +194,8 @@ NO_STAGE = {
     "commands that look at data": ("raters.*", "data.check_report", "data.check", "judges.summary", "weak.comparisons",
         "weak.rows", "weak.command_settings", "weak.label", "weak.train", "weak.command_rows", "weak.diagnostics",
         "methods.best_of_n"),
-    "what is computed of finished stages, see `summary_version`": ("studies.*.summary", "studies.frontier.costs",
+    "what is computed of finished stages, see `summary_version`": ("studies.*.summary", "studies.*.summarize",
+        "studies.frontier.costs", "typed_json",
         "studies.frontier.texts", "studies.core.results", "studies.frontier.matched", "studies.win_rates.published",
         "studies.weak_to_strong.predictions", "metrics.agreement", "metrics.chance_corrected", "metrics.choices",
         "metrics.consensus", "metrics.frontier", "metrics.imitation", "metrics.length_controlled", "metrics.limit",
@@ -237,7 +238,7 @@ def test_the_numbers_of_a_study_depend_on_its_own_summary_and_measures(tree: Tre
         reach[module] = reached(tree, [module], {})
         assert len(summary_version(definition.summarize)) == 12
         assert "penchant.studies.core.results" in reach[module]
-    assert "penchant.metrics.frontier" in reach["penchant.studies.frontier.summary"]
+    assert "penchant.metrics.frontier" in reach["penchant.studies.frontier.summarize"]
     assert "penchant.metrics.pgr" in reach["penchant.studies.weak_to_strong.summary"]
     for module, modules in reach.items():
         others = set(reach) - {module}

@@ -17,15 +17,17 @@ import pytest
 from old_folders import unpack
 from penchant.config import load_config
 from penchant.errors import InputError
-from penchant.metrics import Evaluations, best_of_n_kl, cluster_mean
+from penchant.metrics import Estimate, Evaluations, best_of_n_kl, cluster_mean
 from penchant.metrics.frontier import Scale
 from penchant.reports.kit.text import estimate
 from penchant.studies.core.report import study_report
 from penchant.studies.frontier.figures import frontier_picture, matched_rewards
 from penchant.studies.frontier.matched import Contender, common_columns, differences, winner
 from penchant.studies.frontier.settings import FrontierConfig
+from penchant.studies.frontier.summary import FrontierSummary, Winner
 from penchant.studies.frontier.words import collapsed, findings, headline
 from penchant.studies.report import report
+from penchant.typed_json import from_json, to_json
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)"> \u202egnp.exe\x00 & "quotes" </div></article>'
 LABELS = {
@@ -93,7 +95,7 @@ def _made_up(seeds: int, text: str, shares: tuple[tuple[str, float], ...]) -> di
                 "label": LABELS[name],
                 "setting": SETTING.get(name),
                 "contender": contender,
-                "matched": contender.at(scale),
+                "matched": to_json(contender.at(scale)),
                 "points": rows,
                 "by_value": [{"value": v, "efficiency": wanted - 0.1 * i} for i, v in enumerate(of_values)],
                 "by_seed": [{"seed": seed, "efficiency": wanted + 0.02 * seed} for seed in range(seeds)],
@@ -133,10 +135,10 @@ def _made_up(seeds: int, text: str, shares: tuple[tuple[str, float], ...]) -> di
             "tolerance": 0.01,
         },
         "matched": {"kl_nats": list(MATCHED), "common": [MATCHED[place] for place in common]},
-        "winner": winner(contenders, common, scale),
+        "winner": to_json(winner(contenders, common, scale)),
         "search": {"open": False},
         "methods": methods,
-        "differences": differences(contenders, scale),
+        "differences": to_json(differences(contenders, scale)),
         "reward_models": [{"seed": 0, "accuracy": cluster_mean([1, 1, 0, 1], [0, 0, 1, 2]).as_dict()}],
         "runs": runs,
         "failures": [],
@@ -151,6 +153,10 @@ def _made_up(seeds: int, text: str, shares: tuple[tuple[str, float], ...]) -> di
         "cost": {"seconds": 1012.0, "jobs": 2},
         "provenance": {"machine": {"cpu": "AMD EPYC", "cores": 2, "accelerator": None}, "versions": {"torch": "2.13"}},
     }  # fmt: skip
+
+
+def read(numbers: dict[str, Any]) -> FrontierSummary:
+    return from_json(FrontierSummary, numbers)
 
 
 def over(means: np.ndarray) -> dict[str, Any]:
@@ -209,9 +215,7 @@ def assert_stands_alone(page: Page) -> None:
 
 
 def shown(numbers: dict[str, Any], *, percent: bool = False) -> str:
-    from penchant.studies.frontier.words import as_estimate
-
-    return estimate(as_estimate(numbers), percent=percent)
+    return estimate(Estimate.from_dict(numbers), percent=percent)
 
 
 def test_the_page_has_the_numbers_of_the_study(write: Callable[..., Path], tmp_path: Path) -> None:
@@ -284,21 +288,21 @@ def test_several_seeds_failures_and_what_is_missing(write: Callable[..., Path], 
 
 
 def test_of_one_seed_no_winner_is_named_and_of_three_only_a_clear_one() -> None:
-    one = headline(made_up())
+    one = headline(read(made_up()))
     assert one[0].startswith("Of the gain in reward that is possible at 0.5 and 1 nats of KL, methods reach: DPO ")
     assert one[1] == "No winner is named: one seed tells too little of how another would have trained."
-    assert headline(made_up(seeds=2))[1].startswith("No winner is named: 2 seeds tell too little")
+    assert headline(read(made_up(seeds=2)))[1].startswith("No winner is named: 2 seeds tell too little")
     clear = made_up(seeds=3)
     assert clear["winner"]["name"] == "dpo"
-    named = headline(clear)[1]
+    named = headline(read(clear))[1]
     assert named.startswith("DPO lies above each of the others: the intervals of the paired differences")
     assert named.endswith("They had unequal searches, of 1 to 4 runs a seed.")
     for method in clear["methods"]:
         method["runs"]["all"] = 6
-    assert headline(clear)[1].endswith("exclude 0.")
+    assert headline(read(clear))[1].endswith("exclude 0.")
     near = made_up(seeds=3, ppo_gt=0.7500001, dpo=0.75)
     assert near["winner"]["name"] is None
-    assert headline(near)[1].endswith("cannot be told apart here.")
+    assert headline(read(near))[1].endswith("cannot be told apart here.")
 
 
 def test_few_prompts_name_no_winner_for_want_of_an_interval() -> None:
@@ -310,14 +314,14 @@ def test_few_prompts_name_no_winner_for_want_of_an_interval() -> None:
         gain = scale.limit.at(kls) - scale.limit.reward[0]
         seeds = [Evaluations(kls, table.mean(axis=1) + share * gain + 0.001 * seed) for seed in range(3)]
         methods.append(Contender(name, tuple(seeds), np.stack([scale.shares(one) for one in seeds])))
-    assert winner(methods, [0], scale) == {"name": None, "reason": "no interval: 6 prompts"}
+    assert winner(methods, [0], scale) == Winner(name=None, reason="no interval: 6 prompts")
 
 
 def test_methods_are_compared_in_pairs_as_far_as_the_interval_goes() -> None:
     above = made_up(ppo=0.9)
-    (said,) = [sentence for sentence in findings(above) if sentence.startswith("DPO against PPO ")]
+    (said,) = [sentence for sentence in findings(read(above)) if sentence.startswith("DPO against PPO ")]
     assert "at 0.5, 1 and 2 nats PPO lies above by " in said
-    (said,) = [text for text in findings(made_up(ppo=0.7500001, dpo=0.75)) if text.startswith("DPO against PPO ")]
+    (said,) = [text for text in findings(read(made_up(ppo=0.7500001, dpo=0.75))) if text.startswith("DPO against PPO ")]
     assert "the two cannot be told apart (a difference of" in said
 
 
@@ -326,14 +330,14 @@ def test_what_has_no_points_on_both_sides_is_not_compared(write: Callable[..., P
     for row in numbers["methods"][1]["matched"]:
         row |= {"share": None, "reason": f"not comparable: no point between {row['kl_nats']:g} and 3.4 nats"}
     numbers["methods"][1]["efficiency"] = None
-    said = " ".join(headline(numbers))
+    said = " ".join(headline(read(numbers)))
     assert "Preferred-FT is not comparable: no point between 0.5 and 3.4 nats; not comparable: no point" in said
     flat = " ".join(Page(study_report(write(numbers), tmp_path / "page.html")).text.split())
     assert "not comparable: no point between 2 and 3.4 nats" in flat
     numbers["matched"]["common"] = []
     for method in numbers["methods"]:
         method["efficiency"] = None
-    assert headline(numbers)[0].startswith("At no KL have all methods that train evaluations on both sides")
+    assert headline(read(numbers))[0].startswith("At no KL have all methods that train evaluations on both sides")
     assert "nowhere" in Page(study_report(write(numbers), tmp_path / "none.html")).text
 
 
@@ -348,9 +352,9 @@ def test_a_study_of_the_old_efficiency_is_refused_with_what_to_do(tmp_path: Path
 
 def test_a_collapse_is_named_and_nothing_else_is() -> None:
     numbers = made_up()
-    fallen = {(run["method"], run["value"]) for run in numbers["runs"] if collapsed(numbers, run)}
+    fallen = {(run.method, run.value) for run in read(numbers).runs if collapsed(read(numbers), run)}
     assert fallen == {("unlikelihood", 1)}
-    said = " ".join(findings(numbers))
+    said = " ".join(findings(read(numbers)))
     assert "Unlikelihood collapsed at alpha 1: the worst run ends at a reward of" in said
     assert "40% of 4-grams repeat" in said
     assert "No run of DPO, Preferred-FT, PPO and PPO-GT clearly lost half of its gain again or clearly ended" in said
@@ -359,15 +363,15 @@ def test_a_collapse_is_named_and_nothing_else_is() -> None:
             run["points"] = []
         if run["method"] == "ppo_gt":
             run["status"] = "interrupted"
-    assert "No run of DPO and Preferred-FT clearly lost" in " ".join(findings(numbers))
+    assert "No run of DPO and Preferred-FT clearly lost" in " ".join(findings(read(numbers)))
 
 
 def test_unfinished_runs_are_named_at_the_top(write: Callable[..., Path], tmp_path: Path) -> None:
     numbers = made_up(seeds=3)
-    assert "Unfinished" not in " ".join(headline(numbers))
+    assert "Unfinished" not in " ".join(headline(read(numbers)))
     numbers["methods"][0]["runs"]["unfinished"] = 2
     numbers["methods"][0]["points"][0]["seeds"] = 1
-    assert headline(numbers)[-1] == "Unfinished, and in none of these numbers: 2 runs of DPO."
+    assert headline(read(numbers))[-1] == "Unfinished, and in none of these numbers: 2 runs of DPO."
     flat = " ".join(Page(study_report(write(numbers), tmp_path / "page.html")).text.split())
     assert "(2 unfinished)" in flat
     assert "(1 of 3 seeds)" in flat
@@ -375,11 +379,11 @@ def test_unfinished_runs_are_named_at_the_top(write: Callable[..., Path], tmp_pa
 
 def test_a_method_that_only_lost_is_named() -> None:
     numbers = made_up()
-    assert "Every evaluation of" not in " ".join(findings(numbers))
+    assert "Every evaluation of" not in " ".join(findings(read(numbers)))
     base = numbers["reference"]["reward"]["value"]
     for point in numbers["methods"][1]["points"]:
         point["reward"] = {**point["reward"], "value": base - 0.01}
-    assert "Every evaluation of Preferred-FT lies below the reference." in findings(numbers)
+    assert "Every evaluation of Preferred-FT lies below the reference." in findings(read(numbers))
 
 
 def test_budgets_times_and_claims_are_said_in_full(write: Callable[..., Path], tmp_path: Path) -> None:
@@ -400,7 +404,7 @@ def test_budgets_times_and_claims_are_said_in_full(write: Callable[..., Path], t
     assert "DPO learns from each comparison; Preferred-FT and Unlikelihood learn from each distinct winner" in flat
     assert flat.count("Up to 2 runs at once shared the machine's cores") == 2
     assert "peak memory is the most of any" in flat
-    picture = frontier_picture(numbers).light
+    picture = frontier_picture(read(numbers)).light
     assert "estimated limit" in picture
     assert "no policy gets above" not in picture
     numbers["cost"]["jobs"] = 1
@@ -411,18 +415,19 @@ def test_budgets_times_and_claims_are_said_in_full(write: Callable[..., Path], t
 def test_large_marks_stand_where_the_share_of_the_gain_is() -> None:
     numbers = made_up()
     method, limit = numbers["methods"][0], numbers["limit"]
-    row = matched_rewards(method, numbers)[1]
+    kl, matched = matched_rewards(read(numbers).methods[0], read(numbers))[1]
     gain = np.interp(1.0, limit["kl_nats"], limit["reward"]) - limit["reward"][0]
-    assert row["kl_nats"] == 1
-    assert row["value"] == pytest.approx(limit["reward"][0] + method["matched"][1]["share"]["value"] * gain)
-    assert row["low"] < row["value"] < row["high"]
+    assert kl == 1
+    assert matched.value == pytest.approx(limit["reward"][0] + method["matched"][1]["share"]["value"] * gain)
+    assert matched.below(matched.value + gain)
+    assert matched.above(matched.value - gain)
 
 
 @pytest.mark.parametrize("kl", [3.0, 90.0], ids=["near", "far"])
 def test_the_axis_fits_what_was_reached(kl: float) -> None:
     numbers = made_up()
     numbers["methods"][2]["points"][-1]["kl_nats"] = {"value": kl, "low": kl, "high": kl, "n": 24, "clusters": 24}
-    picture = frontier_picture(numbers)
+    picture = frontier_picture(read(numbers))
     assert ("logarithmic beyond" in picture.light) == (kl > 8)
     assert picture.light != picture.dark
     assert picture.png.startswith(b"\x89PNG")

@@ -28,8 +28,9 @@ from penchant.studies.core.runner import is_complete
 from penchant.studies.core.study import StudyResult, run_study
 from penchant.studies.frontier.grid import grid
 from penchant.studies.frontier.settings import FrontierConfig
-from penchant.studies.frontier.summary import summarize
+from penchant.studies.frontier.summarize import summarize
 from penchant.studies.report import report
+from penchant.typed_json import to_json
 
 
 @pytest.fixture(scope="module")
@@ -370,7 +371,7 @@ def test_what_is_unfinished_is_listed_and_in_no_mean(
     result = json.loads((cut / "result.json").read_text())
     (cut / "result.json").write_text(json.dumps({**result, "status": "interrupted", "training_seconds": 1e6}))
     config = FrontierConfig(**settings, out=str(copy))
-    numbers = summarize(config, grid(config), copy, {})
+    numbers = to_json(summarize(config, grid(config), copy, {}))
     (failure,) = numbers["failures"]
     assert failure["stage"] == "dpo-beta-1-seed-0"
     assert failure["reason"].endswith("(interrupted)")

@@ -16,7 +16,7 @@ from penchant.studies.core.study import StudyResult, run_study
 from penchant.studies.core.work import work
 from penchant.studies.noise.grid import noise_grid
 from penchant.studies.noise.settings import NoiseConfig
-from penchant.studies.noise.summary import _fall
+from penchant.studies.noise.summarize import _fall
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from penchant.clean_text import clean
 from penchant.reports.kit.canvas import Picture
 
 
-def render_page(template: str, context: Mapping[str, Any]) -> str:
+def render_page(template: str, context: Mapping[str, object]) -> str:
     """A template of this package, filled; whatever is not ours is escaped and cleaned."""
     environment = Environment(
         loader=FunctionLoader(_packaged),
@@ -52,7 +52,7 @@ def _prose(text: str) -> Markup:
     return Markup(re.sub(r"`([\w.: ]+)`", r"<code>\1</code>", str(escape(clean(text)))))
 
 
-def figure_context(key: str, picture: Picture, sentence: str) -> dict[str, Any]:
+def figure_context(key: str, picture: Picture, sentence: str) -> dict[str, object]:
     """A picture as the templates' macro `figure` takes it."""
     return {
         "key": file_name(key),

@@ -10,7 +10,7 @@ STUDY = StudyDefinition(
     configs=(AnnotatorsConfig,),
     example="such as data=comparisons.jsonl beta=null",
     grid=lambda config, results: annotators_grid(config),
-    summarize="penchant.studies.annotators.summary:summarize_annotators",
+    summarize="penchant.studies.annotators.summarize:summarize_annotators",
     page="penchant.studies.annotators.page:PAGE",
     stages={"left_out": "penchant.studies.annotators.stages:left_out_stage"},
 )

@@ -85,7 +85,7 @@ class StudyPage:
     """
 
     pictures: Callable[[Any], Mapping[str, Picture]]
-    context: Callable[[Any, Mapping[str, Picture]], JsonObject]
+    context: Callable[[Any, Mapping[str, Picture]], Mapping[str, object]]
     template: str = "study_page.html.j2"
     files: Callable[[Any], Mapping[str, str]] | None = None
     refuse: Callable[[Path, JsonObject], None] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from penchant.studies.core.settings import SWEPT, TRAINED, LearnedMethods, starting_settings
 from penchant.studies.core.stage import Stage, StageFactory, plain
@@ -20,6 +20,35 @@ LABELS = {
     BEST_OF_N: "Best-of-N",
 }
 REPEAT_SEED = 1_000_000  # between the seeds of runs that differ in nothing else
+
+
+SHOWN = {"target_nats": "target KL"}
+"""Names of settings on pages, where they are not those of the configuration."""
+
+
+class SweptMethod(Protocol):
+    """A method at one setting of its sweep."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def setting(self) -> str | None: ...
+    @property
+    def value(self) -> float | None: ...
+    @property
+    def rate(self) -> float | None: ...
+
+
+def setting_words(setting: str | None, value: float | None, rate: float | None) -> str:
+    """Return `beta 0.1`, or `beta 0.1, rate 0.0001` where a method has several learning rates; empty without either."""
+    words = [f"{SHOWN.get(setting, setting)} {value:g}"] if setting and value is not None else []
+    return ", ".join([*words, f"rate {rate:g}"] if rate is not None else words)
+
+
+def swept_name(method: SweptMethod) -> str:
+    """Return a method's label with its setting, such as `DPO, beta 0.1`."""
+    words = setting_words(method.setting, method.value, method.rate)
+    return f"{method.label}, {words}" if words else method.label
 
 
 @dataclass(frozen=True)

@@ -10,27 +10,28 @@ from penchant.studies.core.records import read_object
 from penchant.studies.core.results import MeasuredRun
 from penchant.studies.core.stage import Stage
 from penchant.studies.frontier.grid import Grid
+from penchant.studies.frontier.summary import MethodCost
 
 
-def cost_of(ended: Sequence[MeasuredRun], grid: Grid, study: Path) -> dict[str, Any] | None:
-    """What a run takes, as means over the method's runs that came to their end (peak memory: the most of any), and what
-    has to be there before, as means over seeds."""
+def cost_of(ended: Sequence[MeasuredRun], grid: Grid, study: Path) -> MethodCost | None:
+    """Return what a run of a method takes, as means over its runs that came to their end (peak memory: the most of
+    any), and what has to be there before, as means over seeds."""
     if not ended:
         return None
     before = [read_object(study / stage.path / "stage.json") for stage in _before(ended, "comparisons", grid)]
     models = [read_object(study / stage.path / "result.json") for stage in _before(ended, "reward_model", grid)]
-    return {
-        "seconds": _mean_of(run.result.get("seconds") for run in ended),
-        "training_seconds": _mean_of(run.result.get("training_seconds") for run in ended),
-        "preparation_seconds": _mean_of(facts.get("seconds") for facts in before)
+    return MethodCost(
+        seconds=_mean_of(run.result.get("seconds") for run in ended),
+        training_seconds=_mean_of(run.result.get("training_seconds") for run in ended),
+        preparation_seconds=_mean_of(facts.get("seconds") for facts in before)
         + _mean_of(facts.get("seconds") for facts in models),
-        "peak_memory_bytes": max(run.result.get("peak_memory_bytes") or 0 for run in ended),
-        "samples_drawn": _mean_of(run.result.get("samples_drawn") for run in ended)
+        peak_memory_bytes=max(run.result.get("peak_memory_bytes") or 0 for run in ended),
+        samples_drawn=_mean_of(run.result.get("samples_drawn") for run in ended)
         + _mean_of(facts.get("samples_drawn") for facts in before),
-        "trained_tokens": _mean_of(run.trained_tokens for run in ended),
-        "steps": _mean_of(run.result.get("steps") for run in ended),
-        "optimizer_steps": _mean_of(run.optimizer_steps for run in ended),
-    }
+        trained_tokens=_mean_of(run.trained_tokens for run in ended),
+        steps=_mean_of(run.result.get("steps") for run in ended),
+        optimizer_steps=_mean_of(run.optimizer_steps for run in ended),
+    )
 
 
 def _before(runs: Sequence[MeasuredRun], role: str, grid: Grid) -> list[Stage]:

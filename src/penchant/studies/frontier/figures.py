@@ -1,17 +1,19 @@
-"""A study's figures: the frontier, and how much each method depends on its setting and seed. Plain numbers in."""
+"""A study's figures: the frontier, and how much each method depends on its setting and seed. Plain study in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.canvas import INK, MUTED, PAPER, Picture, blank, error_arms, export, run_style, style
 from penchant.reports.kit.text import number
+from penchant.studies.frontier.summary import FrontierSummary, MethodSummary
 
 LINEAR_TO = 8.0  # nats: where anything is beyond, the axis bends from linear to logarithmic
 BEND = 0.5  # nats where it does
@@ -19,40 +21,40 @@ TICKS = (0, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 DENSE = 600  # places at which a straight line is drawn on a bent axis
 
 
-def frontier_picture(numbers: Mapping[str, Any]) -> Picture:
+def frontier_picture(study: FrontierSummary) -> Picture:
     """True reward against KL: a curve a method, the limit line with its trusted range, the reference."""
-    methods = numbers["methods"]
+    methods = study.methods
     with style():
         figure, axes = blank(8.6, 5.0)
-        farthest = max([point["kl_nats"]["value"] for method in methods for point in method["points"]], default=1.0)
+        farthest = max([point.kl_nats.value for method in methods for point in method.points], default=1.0)
         _scale(axes, farthest)
-        _limit(axes, numbers)
+        _limit(axes, study)
         for index, method in enumerate(methods):
-            _method(axes, method, index, numbers)
-        _reference(axes, numbers["reference"]["reward"])
+            _method(axes, method, index, study)
+        _reference(axes, study.reference.reward)
         axes.set_ylabel("mean true reward")
         axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
         axes.margins(y=0.1)
-        return export(figure, "Mean true reward against exact sequence KL", [method["label"] for method in methods])
+        return export(figure, "Mean true reward against exact sequence KL", [method.label for method in methods])
 
 
-def spread_picture(numbers: Mapping[str, Any]) -> Picture:
+def spread_picture(study: FrontierSummary) -> Picture:
     """Draw efficiency over the KLs that all share: with its interval, of each setting alone, and of each seed."""
-    methods = [method for method in numbers["methods"] if method["efficiency"]]
-    order = [method["name"] for method in numbers["methods"]]
+    methods = [(method, method.efficiency) for method in study.methods if method.efficiency is not None]
+    order = [method.name for method in study.methods]
     with style():
         figure, axes = blank(8.6, 0.9 + 0.46 * max(1, len(methods)))
-        for index, method in enumerate(methods):
-            _spread(axes, method, order.index(method["name"]), len(methods) - 1 - index)
+        for index, (method, share) in enumerate(methods):
+            _spread(axes, method, share, order.index(method.name), len(methods) - 1 - index)
         axes.axvline(0, color=MUTED, linewidth=0.9)
         axes.axvline(1, color=INK, linewidth=1.2)
         axes.set_ylim(-0.6, max(1, len(methods)) - 0.4)
         axes.yaxis.set_major_locator(FixedLocator(range(len(methods))))
-        axes.set_yticklabels([method["label"] for method in reversed(methods)], color=INK)
+        axes.set_yticklabels([method.label for method, _ in reversed(methods)], color=INK)
         axes.grid(visible=False, axis="y")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
         axes.set_xlabel("share of the possible gain in reward", loc="right")
-        _legend(axes, any(len(method["by_seed"]) > 1 for method in methods))
+        _legend(axes, any(len(method.by_seed) > 1 for method, _ in methods))
         return export(figure, "Frontier efficiency, and how much it hangs on the setting", [])
 
 
@@ -74,13 +76,13 @@ def _scale(axes: Axes, farthest: float) -> None:
     axes.set_xlabel(f"exact KL from the reference, nats per response{note}", loc="right")
 
 
-def _limit(axes: Axes, numbers: Mapping[str, Any]) -> None:
+def _limit(axes: Axes, study: FrontierSummary) -> None:
     """Draw the line up to where it is trusted, a dashed rest, and the KLs at which methods are compared."""
-    limit = numbers["limit"]
-    for matched in numbers["matched"]["kl_nats"]:
+    limit = study.limit
+    for matched in study.matched.kl_nats:
         axes.axvline(matched, color=MUTED, linewidth=0.8, linestyle=(0, (1, 3)), zorder=1)
-    kl, reward = np.asarray(limit["kl_nats"]), np.asarray(limit["reward"])
-    end = limit["trusted_kl"]
+    kl, reward = np.asarray(limit.kl_nats), np.asarray(limit.reward)
+    end = limit.trusted_kl
     sure = np.linspace(0, end, DENSE)
     axes.plot(sure, np.interp(sure, kl, reward), color=INK, linewidth=2.2, zorder=4)
     beyond = kl[kl >= end]
@@ -97,23 +99,23 @@ def _limit(axes: Axes, numbers: Mapping[str, Any]) -> None:
     )
 
 
-def _method(axes: Axes, method: Mapping[str, Any], index: int, numbers: Mapping[str, Any]) -> None:
+def _method(axes: Axes, method: MethodSummary, index: int, study: FrontierSummary) -> None:
     """Draw every evaluation small, those of one setting joined; large, with intervals, what stands at matched KLs."""
     color, dash, marker = run_style(index)
-    points, start = method["points"], numbers["reference"]["reward"]["value"]
-    x = np.array([point["kl_nats"]["value"] for point in points])
-    y = np.array([point["reward"]["value"] for point in points])
-    settings = [(point["value"], point.get("rate")) for point in points]
-    for setting in dict.fromkeys(settings) if method["cost"] is not None else ():
+    points, start = method.points, study.reference.reward.value
+    x = np.array([point.kl_nats.value for point in points])
+    y = np.array([point.reward.value for point in points])
+    settings = [(point.value, point.rate) for point in points]
+    for setting in dict.fromkeys(settings) if method.cost is not None else ():
         own = [place for place, of in enumerate(settings) if of == setting]
         axes.plot(np.append(0.0, x[own]), np.append(start, y[own]), color=color, linewidth=0.8, alpha=0.3, zorder=2)
     axes.plot(x, y, color=color, linestyle="none", marker=marker, markersize=3.4, alpha=0.5, zorder=3)
-    matched = matched_rewards(method, numbers)
+    matched = matched_rewards(method, study)
     if matched:
         axes.errorbar(
-            [row["kl_nats"] for row in matched],
-            [row["value"] for row in matched],
-            yerr=error_arms(matched),
+            [kl for kl, _ in matched],
+            [reward.value for _, reward in matched],
+            yerr=error_arms([reward for _, reward in matched]),
             color=color,
             linestyle=dash,
             linewidth=2.0,
@@ -124,25 +126,22 @@ def _method(axes: Axes, method: Mapping[str, Any], index: int, numbers: Mapping[
         )
 
 
-def matched_rewards(method: Mapping[str, Any], numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a method's efficiency at each matched KL as reward there, with its interval."""
-    limit, start = numbers["limit"], numbers["reference"]["reward"]["value"]
+def matched_rewards(method: MethodSummary, study: FrontierSummary) -> list[tuple[float, Estimate]]:
+    """Return a method's efficiency at each matched KL as (KL in nats, reward there with its interval)."""
+    limit, start = study.limit, study.reference.reward.value
     found = []
-    for row in method["matched"]:
-        if row["share"]:
-            gain = float(np.interp(row["kl_nats"], limit["kl_nats"], limit["reward"])) - limit["reward"][0]
-            ends = {
-                name: None if row["share"][name] is None else start + gain * row["share"][name]
-                for name in ("value", "low", "high")
-            }
-            found.append({"kl_nats": row["kl_nats"], **ends})
+    for row in method.matched:
+        if share := row.share:
+            gain = float(np.interp(row.kl_nats, limit.kl_nats, limit.reward)) - limit.reward[0]
+            low, high = (None if end is None else start + gain * end for end in (share.low, share.high))
+            found.append((row.kl_nats, replace(share, value=start + gain * share.value, low=low, high=high)))
     return found
 
 
-def _reference(axes: Axes, reward: Mapping[str, Any]) -> None:
+def _reference(axes: Axes, reward: Estimate) -> None:
     axes.errorbar(
         [0.0],
-        [reward["value"]],
+        [reward.value],
         yerr=error_arms([reward]),
         color=MUTED,
         marker="D",
@@ -153,7 +152,7 @@ def _reference(axes: Axes, reward: Mapping[str, Any]) -> None:
     )
     axes.annotate(
         "reference",
-        (0.0, reward["value"]),
+        (0.0, reward.value),
         xytext=(8, -5),
         textcoords="offset points",
         color=MUTED,
@@ -164,17 +163,17 @@ def _reference(axes: Axes, reward: Mapping[str, Any]) -> None:
 # -- the spread ---------------------------------------------------------------------------------------------------
 
 
-def _spread(axes: Axes, method: Mapping[str, Any], index: int, row: int) -> None:
+def _spread(axes: Axes, method: MethodSummary, share: Estimate, index: int, row: int) -> None:
     color, _, marker = run_style(index)
-    share = method["efficiency"]
-    if share["low"] is not None:
-        axes.plot([share["low"], share["high"]], [row, row], color=color, linewidth=5, alpha=0.25, zorder=2)
-    settings = [alone for alone in method["by_value"] if alone["efficiency"] is not None]
-    for alone in settings if len(settings) > 1 else ():
-        axes.plot([alone["efficiency"]], [row], color=color, marker="|", markersize=11, markeredgewidth=1.4, zorder=3)
-    for one in method["by_seed"] if len(method["by_seed"]) > 1 else ():
-        axes.plot([one["efficiency"]], [row - 0.24], color=color, marker=".", markersize=5, alpha=0.8, zorder=3)
-    axes.plot([share["value"]], [row], color=color, marker=marker, markersize=7, zorder=4)
+    if share.low is not None and share.high is not None:
+        axes.plot([share.low, share.high], [row, row], color=color, linewidth=5, alpha=0.25, zorder=2)
+    settings = [alone.efficiency for alone in method.by_value if alone.efficiency is not None]
+    for efficiency in settings if len(settings) > 1 else ():
+        axes.plot([efficiency], [row], color=color, marker="|", markersize=11, markeredgewidth=1.4, zorder=3)
+    for seed in method.by_seed if len(method.by_seed) > 1 else ():
+        reached = math.nan if seed.efficiency is None else seed.efficiency  # nothing is drawn of it
+        axes.plot([reached], [row - 0.24], color=color, marker=".", markersize=5, alpha=0.8, zorder=3)
+    axes.plot([share.value], [row], color=color, marker=marker, markersize=7, zorder=4)
 
 
 def _legend(axes: Axes, seeds: bool) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from penchant.metrics.frontier import (
 )
 from penchant.metrics.limit import best_of_n_by_prompt, best_of_n_kl
 from penchant.studies.core.results import MeasuredRun, Numbers
+from penchant.studies.frontier.summary import MatchedShare, MethodDifference, Winner
 
 NOT_COMPARABLE = "not comparable"
 
@@ -58,20 +58,16 @@ class Contender:
         """How many evaluations it has."""
         return sum(len(np.asarray(one.kl_nats)) for one in self.evaluations if one is not None)
 
-    def at(self, scale: Scale) -> list[dict[str, Any]]:
-        """Return its efficiency at each matched KL, or why there is none, as plain values."""
+    def at(self, scale: Scale) -> tuple[MatchedShare, ...]:
+        """Return its efficiency at each matched KL, or why there is none."""
         if None in self.evaluations:
             lacking = f"{NOT_COMPARABLE}: a seed has no evaluation"
-            return [{"kl_nats": kl, "share": None, "reason": lacking} for kl in scale.matched]
+            return tuple(MatchedShare(kl, None, lacking) for kl in scale.matched)
         whole = [one for one in self.evaluations if one is not None]
-        return [
-            {
-                "kl_nats": one.kl_nats,
-                "share": one.share.as_dict() if one.share else None,
-                "reason": f"{NOT_COMPARABLE}: {one.reason}" if one.reason else "",
-            }
+        return tuple(
+            MatchedShare(one.kl_nats, one.share, f"{NOT_COMPARABLE}: {one.reason}" if one.reason else "")
             for one in matched_shares(scale, whole)
-        ]
+        )
 
     def over(self, columns: Sequence[int], scale: Scale) -> Estimate | None:
         """Return its mean efficiency over some of the matched KLs, by their columns; None where it lacks one."""
@@ -92,17 +88,16 @@ def common_columns(contenders: Sequence[Contender]) -> list[int]:
     return np.flatnonzero(np.all(known, axis=0)).tolist() if known else []
 
 
-def differences(contenders: Sequence[Contender], scale: Scale) -> list[dict[str, Any]]:
+def differences(contenders: Sequence[Contender], scale: Scale) -> tuple[MethodDifference, ...]:
     """Return the paired difference of every two methods, at the KLs where both have a number."""
     found = []
     for one, other in combinations(contenders, 2):
         kls, gap = paired_difference_of(scale, one.draws, other.draws, one.points + other.points)
-        plain = gap.as_dict() if gap else None
-        found.append({"one": one.name, "other": other.name, "kl_nats": list(kls), "difference": plain})
-    return found
+        found.append(MethodDifference(one.name, other.name, tuple(kls), gap))
+    return tuple(found)
 
 
-def winner(contenders: Sequence[Contender], columns: Sequence[int], scale: Scale) -> dict[str, Any]:
+def winner(contenders: Sequence[Contender], columns: Sequence[int], scale: Scale) -> Winner:
     """Return the method that is above each of the others, or why none can be named.
 
     Named is only who leads over the KLs that all share, from three or more seeds, by a paired interval over prompts and
@@ -113,30 +108,26 @@ def winner(contenders: Sequence[Contender], columns: Sequence[int], scale: Scale
         key=lambda pair: -pair[0],
     )
     if len(ranked) < 2:
-        return {"name": None, "reason": "there are no two methods to compare"}
+        return Winner(name=None, reason="there are no two methods to compare")
     seeds = len(ranked[0][1].draws)
     if seeds < LEAST_SEEDS:
         counted = "one seed tells" if seeds == 1 else f"{seeds} seeds tell"
-        return {"name": None, "reason": f"{counted} too little of how another would have trained"}
+        return Winner(name=None, reason=f"{counted} too little of how another would have trained")
     (_, leader), *rest = ranked
     close, unsure = [], ""
     for _, other in rest:
         draws = (leader.draws - other.draws)[:, list(columns)].mean(axis=1)
         gap = scale.estimate(draws, leader.points + other.points)
-        if gap.low is None or gap.low <= 0:
+        if not gap.above(0):
             close.append(other.name)
             unsure = gap.reason if gap.low is None else unsure
     if unsure:  # too few prompts for any interval, which is no finding about these methods
-        return {"name": None, "reason": unsure}
+        return Winner(name=None, reason=unsure)
     if close:
-        return {
-            "name": None,
-            "leader": leader.name,
-            "close": close,
-            "reason": "the interval of a difference includes 0",
-        }
-    left_out = [one.name for one in contenders if one.over(columns, scale) is None]
-    return {"name": leader.name, "leader": leader.name, "close": [], "left_out": left_out, "reason": ""}
+        reason = "the interval of a difference includes 0"
+        return Winner(name=None, leader=leader.name, close=tuple(close), reason=reason)
+    left_out = tuple(one.name for one in contenders if one.over(columns, scale) is None)
+    return Winner(name=leader.name, leader=leader.name, close=(), left_out=left_out, reason="")
 
 
 def setting_alone(

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from penchant.errors import InputError
+from penchant.metrics.estimates import Estimate
+from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context
 from penchant.reports.kit.tables import Tile, flatten
 from penchant.reports.kit.text import count, duration, estimate, folded, number, value_only
 from penchant.studies.core.definition import StudyPage
+from penchant.studies.core.methods import BEST_OF_N
 from penchant.studies.frontier import tables as study_tables
 from penchant.studies.frontier.figures import frontier_picture, spread_picture
+from penchant.studies.frontier.summary import FrontierSummary, ReferenceTexts, TextColumn
 from penchant.studies.frontier.words import (
-    BEST_OF_N,
-    as_estimate,
     caption,
     findings,
     headline,
-    named,
     nats,
 )
+from penchant.typed_json import JsonObject
 
 TITLE = "Reward against KL: every method on one plot"
-Numbers = Mapping[str, Any]
 
 
-def _pictures(study: Numbers) -> dict[str, Any]:
+def _pictures(study: FrontierSummary) -> dict[str, Picture]:
     return {"frontier": frontier_picture(study), "spread": spread_picture(study)}
 
 
-def _refuse_old(folder: Path, study: Numbers) -> None:
-    """Refuse the numbers of before efficiencies were of matched KLs."""
-    if "from_kl" in study.get("limit", ()):
+def _refuse_old(folder: Path, numbers: JsonObject) -> None:
+    """Refuse numbers of the time before efficiencies were of matched KLs."""
+    if "from_kl" in numbers.get("limit", ()):
         raise InputError(
             f"{folder / 'study.json'} was written by Penchant 0.3.0.dev0 or older, whose efficiency was averaged over "
             "KLs where a method had no evaluation: it depends on where a sweep's points lie, and is not shown. Start "
@@ -44,14 +44,14 @@ def _refuse_old(folder: Path, study: Numbers) -> None:
         )
 
 
-def _context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str, Any]:
-    machine = {key: value for key, value in study["provenance"].items() if value is not None}
+def _context(study: FrontierSummary, pictures: Mapping[str, Picture]) -> dict[str, object]:
+    machine = {key: value for key, value in study.provenance.items() if value is not None}
     return {
         "title": TITLE,
         "headline": headline(study),
         "tiles": _tiles(study),
-        "failures": study["failures"],
-        "methods": [method["label"] for method in study["methods"]],
+        "failures": study.failures,
+        "methods": [method.label for method in study.methods],
         "frontier": figure_context("frontier", pictures["frontier"], caption(study)),
         "spread": figure_context(
             "spread",
@@ -66,69 +66,69 @@ def _context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str, Any]:
         "facts": study_tables.facts(study),
         "runs": study_tables.runs(study),
         "points": study_tables.points(study),
-        "settings": yaml.safe_dump(study["config"], sort_keys=False, allow_unicode=True, width=100),
+        "settings": yaml.safe_dump(study.config, sort_keys=False, allow_unicode=True, width=100),
         "provenance": flatten(machine),
     }
 
 
-def _tiles(study: Numbers) -> list[Tile]:
-    reward = as_estimate(study["reference"]["reward"])
-    tiles = [_tile("Reward of the reference", reward, f"{study['reference']['samples']} samples a prompt")]
-    winner = named(study, study["winner"]["name"] or "")
-    for method, note in ((winner, "of the possible gain"), (named(study, BEST_OF_N), "by the true reward")):
-        if method is not None and method["efficiency"]:
-            share = as_estimate(method["efficiency"])
-            tiles.append(_tile(f"Efficiency of {method['label']}", share, note, percent=True))
-    common = study["matched"]["common"]
+def _tiles(study: FrontierSummary) -> list[Tile]:
+    reward = study.reference.reward
+    tiles = [_tile("Reward of the reference", reward, f"{study.reference.samples} samples a prompt")]
+    winner = study.method(study.winner.name)
+    for method, note in ((winner, "of the possible gain"), (study.method(BEST_OF_N), "by the true reward")):
+        if method is not None and method.efficiency:
+            share = method.efficiency
+            tiles.append(_tile(f"Efficiency of {method.label}", share, note, percent=True))
+    common = study.matched.common
     where = nats(common) if common else "nowhere"
     tiles.append(Tile("Methods compared at", where, "", "of KL, where all have evaluations on both sides"))
-    runs = count(len(study["runs"]), "run")
-    tiles.append(Tile("Computing time", duration(study["cost"]["seconds"]), "", f"{runs} and what they need, added up"))
+    runs = count(len(study.runs), "run")
+    tiles.append(Tile("Computing time", duration(study.cost.seconds), "", f"{runs} and what they need, added up"))
     return tiles
 
 
-def _tile(label: str, e: Any, note: str, *, percent: bool = False) -> Tile:
+def _tile(label: str, e: Estimate, note: str, *, percent: bool = False) -> Tile:
     interval = estimate(e, percent=percent).split(" ", 1)[1]
     return Tile(label, value_only(e, percent=percent), interval, note)
 
 
-def _samples(study: Numbers) -> dict[str, Any] | None:
-    shown = study["samples"]
-    order = [method["name"] for method in study["methods"]]
-    columns: Sequence[Numbers] = shown["columns"]
-    if not shown["prompts"]:
+def _samples(study: FrontierSummary) -> dict[str, object] | None:
+    shown = study.samples
+    order = [method.name for method in study.methods]
+    if not shown.prompts:
         return None
     prompts = []
-    for place, prompt in enumerate(shown["prompts"]):
+    for place, prompt in enumerate(shown.prompts):
         head, rest = folded(prompt)
-        cells = [_cell(study, column, place, order) for column in columns]
+        cells = [_cell(study, column, place, order) for column in shown.columns]
         prompts.append({"prompt": head, "prompt_rest": rest, "cells": cells})
     note = (
-        f"The first {len(prompts)} of {count(study['prompts']['eval'], 'prompt')} and the first draw of each, from the "
+        f"The first {len(prompts)} of {count(study.prompts.eval or 0, 'prompt')} and the first draw of each, from the "
         "evaluation whose KL comes nearest; none was picked by its reward."
     )
-    return {"title": f"Samples at about {shown['target_kl']:g} nats", "note": note, "prompts": prompts}
+    return {"title": f"Samples at about {shown.target_kl:g} nats", "note": note, "prompts": prompts}
 
 
-def _cell(study: Numbers, column: Numbers, place: int, order: Sequence[str]) -> dict[str, Any]:
-    text = column["texts"][place]
-    head, rest = folded(text["text"])
-    reference = column["name"] == "reference"
-    facts = [] if reference else [f"KL {number(column['kl_nats'])} nats on average"]
-    facts += [f"step {column['step']:,}"] if column.get("step") is not None else []
+def _cell(study: FrontierSummary, column: TextColumn, place: int, order: Sequence[str]) -> dict[str, object]:
+    text = column.texts[place]
+    head, rest = folded(text.text)
+    who, facts = column.label, ""
+    if not isinstance(column, ReferenceTexts):
+        who = study_tables.run_name(study, column.name, column.value, column.rate)
+        facts = f"KL {number(column.kl_nats)} nats on average"
+        facts += f" · step {column.step:,}" if column.step is not None else ""
     return {
-        "index": order.index(column["name"]) if column["name"] in order else None,
-        "who": column["label"] if reference else study_tables.run_name(study, {**column, "method": column["name"]}),
-        "mark": f"reward {number(text['reward'], 2)}",
+        "index": order.index(column.name) if column.name in order else None,
+        "who": who,
+        "mark": f"reward {number(text.reward, 2)}",
         "head": head or "(empty)",
         "rest": rest,
-        "folded": count(len(text["text"]), "character"),
-        "facts": " · ".join(facts),
+        "folded": count(len(text.text), "character"),
+        "facts": facts,
     }
 
 
 PAGE = StudyPage(
-    expected=frozenset({"methods", "limit", "runs", "samples", "matched", "winner"}),
     pictures=_pictures,
     context=_context,
     template="frontier.html.j2",

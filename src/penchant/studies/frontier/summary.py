@@ -1,229 +1,319 @@
-"""From a study's runs to plain numbers: `study.json`, which is all that its page needs. Imports no torch."""
+"""The summary of a frontier study, which `study.json` holds and its page shows. Imports no torch."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from functools import cached_property
+from typing import Annotated, ClassVar
 
-import numpy as np
-
-from penchant.metrics.frontier import Scale
-from penchant.metrics.intervals import cluster_mean
-from penchant.metrics.limit import TOLERANCE, best_of_n_by_prompt, best_of_n_kl
-from penchant.studies.core.methods import BEST_OF_N, LABELS
-from penchant.studies.core.records import read_object
-from penchant.studies.core.results import (
-    MeasuredRun,
-    Numbers,
-    Point,
-    ReferenceSamples,
-    aligned,
-    provenance_of,
-    read_run,
-    seconds_of,
-)
-from penchant.studies.core.settings import SWEPT, TRAINED
-from penchant.studies.core.stage import Stage
-from penchant.studies.frontier.costs import cost_of
-from penchant.studies.frontier.grid import Grid
-from penchant.studies.frontier.matched import Contender, common_columns, differences, setting_alone, winner
-from penchant.studies.frontier.settings import FrontierConfig
-from penchant.studies.frontier.texts import texts_beside
-
-RESAMPLES = 1000  # of prompts, for every interval of an efficiency
-VERSION = 2  # of study.json; 1 averaged a hull over KLs where it had no points
+from penchant.metrics.estimates import Estimate
+from penchant.studies.core.methods import BEST_OF_N
+from penchant.studies.core.summary import Failure, PromptCounts, StudyCost
+from penchant.typed_json import OMITTED, JsonObject
 
 
 @dataclass(frozen=True)
-class Curve:
-    """A method's points: (points, prompts) of KL and reward, and where each comes from."""
+class Reference:
+    """The reference's samples: how many for each prompt, and their mean reward."""
 
-    kl_nats: Numbers
-    reward: Numbers
-    facts: tuple[dict[str, Any], ...]
+    samples: int
+    reward: Estimate
 
 
-def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[str, str]) -> dict[str, Any]:
-    """The content of `study.json`.
+@dataclass(frozen=True)
+class Limit:
+    """The largest mean reward that any policy reaches at a KL.
 
-    Args:
-        study: the study's folder; the reference's samples must be there.
-        reasons: why stages failed, by address.
-
-    Raises:
-        InputError: the reference's samples are damaged, or their rewards are all equal.
+    Attributes:
+        kl_nats, reward: places of the line.
+        trusted_kl: up to which KL it is trusted. tolerance: the share of the gain by which it may be too low there.
     """
-    reference = ReferenceSamples.read(study / grid.reference.path)
-    scale = Scale.of(reference.rewards, config.matched_nats, resamples=RESAMPLES)
-    runs = [read_run(stage, study, reference.prompts, reasons.get(stage.address, "")) for stage in grid.runs]
-    ended = [run for run in runs if run.complete]
-    curves = {method: curve for method in TRAINED if (curve := _curve(ended, method)) is not None}
-    contenders = [
-        Contender.of_runs(name, [run for run in ended if run.stage.kind == name], config.seeds, scale)
-        for name in curves
-    ]
-    common = common_columns(contenders)
-    methods = [
-        _method(one, curves[one.name], [run for run in runs if run.stage.kind == one.name], config.seeds, common, scale)
-        | {"cost": cost_of([run for run in ended if run.stage.kind == one.name], grid, study)}
-        for one in contenders
-    ]
-    if config.best_of_n is not None:
-        exact = Contender.best_of_n(BEST_OF_N, reference.rewards, scale)
-        curve = _best_of_n(reference, config.best_of_n.n)
-        methods.append(_method(exact, curve, [], (), common, scale) | {"cost": None})
-    line = scale.limit
-    return {
-        "study": config.method,
-        "version": VERSION,
-        "config": config.recorded(),
-        "prompts": {
-            "train": read_object(study / grid.prompts.path / "stage.json").get("train"),
-            "eval": len(reference.prompts),
-        },
-        "seeds": list(config.seeds),
-        "reference": {"samples": reference.rewards.shape[1], "reward": _over_prompts(reference.rewards.mean(axis=1))},
-        "limit": {
-            "kl_nats": _rounded(line.kl_nats),
-            "reward": _rounded(line.reward),
-            "trusted_kl": line.trusted_kl,
-            "tolerance": TOLERANCE,
-        },
-        "matched": {"kl_nats": list(scale.matched), "common": [scale.matched[place] for place in common]},
-        "methods": methods,
-        "differences": differences(contenders, scale),
-        "winner": winner(contenders, common, scale),
-        "search": {"open": grid.open},
-        "reward_models": [_reward_model(seed, stage, study) for seed, stage in grid.judged.items()],
-        "runs": [_run(run) for run in runs],
-        "failures": _failures(grid, runs, reasons),
-        "samples": texts_beside(config, ended, reference),
-        "cost": {"seconds": sum(seconds_of(stage, study) for stage in grid.stages())},
-        "provenance": provenance_of(grid.runs, study),
-    }
+
+    kl_nats: tuple[float, ...]
+    reward: tuple[float, ...]
+    trusted_kl: float
+    tolerance: float
 
 
-# -- curves -------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class MatchedKLs:
+    """The KLs at which methods are compared, and those of them at which all that can be compared have a number."""
+
+    kl_nats: tuple[float, ...]
+    common: tuple[float, ...]
 
 
-def _curve(runs: Sequence[MeasuredRun], method: str) -> Curve | None:
-    """The evaluations of a method's runs; of one setting, those that every seed has are averaged over the seeds."""
-    own = [run for run in runs if run.stage.kind == method and run.points]
-    rows: list[tuple[Numbers, Numbers, dict[str, Any]]] = []
-    for value, rate in dict.fromkeys((run.stage.value, run.stage.rate) for run in own):
-        for points in aligned([run for run in own if (run.stage.value, run.stage.rate) == (value, rate)]):
-            facts = {"value": value, "rate": rate, "step": points[0].step, "seeds": len(points)}
-            rows.append((_mean(points, "kl_nats"), _mean(points, "reward"), facts))
-    if not rows:
-        return None
-    kls, rewards, facts = zip(*rows, strict=True)
-    return Curve(np.array(kls), np.array(rewards), tuple(facts))
+@dataclass(frozen=True)
+class MatchedShare:
+    """A method's efficiency at one matched KL, or the reason why there is none."""
+
+    kl_nats: float
+    share: Estimate | None
+    reason: str
 
 
-def _mean(points: Sequence[Point], name: str) -> Numbers:
-    return np.asarray(np.mean([getattr(point, name) for point in points], axis=0))
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """An evaluation of one setting, as the mean over the seeds that have it; for Best-of-N a value of N."""
+
+    value: float | None
+    rate: float | None = None
+    step: int | None
+    seeds: int | None
+    kl_nats: Estimate
+    reward: Estimate
 
 
-def _best_of_n(reference: ReferenceSamples, wanted: Sequence[int]) -> Curve:
-    """Expected rewards by prompt, at the bound of the KL."""
-    n = sorted(dict.fromkeys(wanted))
-    bounds = np.repeat(best_of_n_kl(n)[:, None], len(reference.prompts), axis=1)
-    facts = tuple({"value": float(one), "rate": None, "step": None, "seeds": None} for one in n)
-    return Curve(bounds, best_of_n_by_prompt(reference.rewards, n), facts)
+@dataclass(frozen=True, kw_only=True)
+class SettingShare:
+    """What one setting of a method reaches by itself."""
+
+    value: float | None
+    rate: float | None = None
+    efficiency: float | None
 
 
-def _method(
-    contender: Contender,
-    curve: Curve,
-    runs: Sequence[MeasuredRun],
-    seeds: Sequence[int],
-    common: Sequence[int],
-    scale: Scale,
-) -> dict[str, Any]:
-    name, exact = contender.name, contender.name == BEST_OF_N
-    points = [
-        {**facts, "kl_nats": _over_prompts(kl), "reward": _over_prompts(reward)}
-        for kl, reward, facts in zip(curve.kl_nats, curve.reward, curve.facts, strict=True)
-    ]
-    ended = [run for run in runs if run.complete]
-    settings = dict.fromkeys((run.stage.value, run.stage.rate) for run in ended)
-    alone = {
-        setting: setting_alone(
-            [run for run in ended if (run.stage.value, run.stage.rate) == setting], seeds, common, scale
-        )
-        for setting in settings
-    }
-    share = contender.over(common, scale)
-    by_seed = list(zip(seeds, contender.by_seed(common), strict=True)) if seeds else []
-    spread = [known for _, known in by_seed if known is not None]
-    return {
-        "name": name,
-        "label": LABELS[name],
-        "setting": "N" if exact else SWEPT.get(name),
-        "efficiency": None if share is None else share.as_dict(),
-        "matched": contender.at(scale),
-        "points": points,
-        "by_value": [{"value": value, "rate": rate, "efficiency": alone[value, rate]} for value, rate in settings],
-        "by_seed": [{"seed": seed, "efficiency": known} for seed, known in by_seed],
-        "seed_deviation": statistics.stdev(spread) if len(spread) > 1 else None,
-        "runs": {
-            "all": len(runs),
-            "failed": sum(run.status == "failed" for run in runs),
-            "runaway": sum(run.status == "runaway" for run in runs),
-            "unfinished": sum(run.unfinished for run in runs),
-        },
-    }
+@dataclass(frozen=True)
+class SeedShare:
+    """What one seed of a method reaches, from all prompts."""
+
+    seed: int
+    efficiency: float | None
 
 
-# -- records ------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class RunCounts:
+    """How many runs a method has, and how many of them have no end that counts."""
+
+    all: int
+    failed: int
+    runaway: int
+    unfinished: int = 0
 
 
-def _run(run: MeasuredRun) -> dict[str, Any]:
-    return {
-        "method": run.stage.kind,
-        "value": run.stage.value,
-        "rate": run.stage.rate,
-        "seed": run.stage.seed,
-        "folder": run.stage.path,
-        "status": run.status,
-        "reason": run.reason,
-        "seconds": run.result.get("seconds"),
-        "peak_memory_bytes": run.result.get("peak_memory_bytes"),
-        "samples_drawn": run.result.get("samples_drawn"),
-        "evaluations_lost": run.lost,
-        "points": [
-            {
-                "step": point.step,
-                "kl_nats": _over_prompts(point.kl_nats),
-                "reward": _over_prompts(point.reward),
-                "repetition": point.repetition,
-            }
-            for point in run.points
-        ],
-    }
+@dataclass(frozen=True)
+class MethodCost:
+    """What a run of a method takes: means over its runs that ended, but the most of any for memory.
+
+    Attributes:
+        preparation_seconds: of what has to be there before: comparisons, and PPO's reward model.
+        samples_drawn: by the run and for its comparisons.
+        trained_tokens: tokens that went through the model while it learned.
+    """
+
+    seconds: float
+    training_seconds: float
+    preparation_seconds: float
+    peak_memory_bytes: float
+    samples_drawn: float
+    trained_tokens: float
+    steps: float
+    optimizer_steps: float = 0.0
 
 
-def _reward_model(seed: int, judged: Stage, study: Path) -> dict[str, Any]:
-    """Its accuracy on comparisons of unseen prompts."""
-    facts = read_object(study / judged.path / "stage.json")
-    right = facts.get("right")
-    return {"seed": seed, "accuracy": cluster_mean(right, facts["prompt"]).as_dict() if right else None}
+@dataclass(frozen=True)
+class MethodSummary:
+    """A method over its sweep.
+
+    Attributes:
+        setting: what its sweep goes over, None where there is nothing.
+        efficiency: its mean share of the possible gain over the KLs that all share; None where it lacks one.
+        seed_deviation: of the efficiencies of its seeds; None with fewer than two.
+        cost: None for Best-of-N, which trains nothing, and where no run ended.
+    """
+
+    name: str
+    label: str
+    setting: str | None
+    efficiency: Estimate | None
+    matched: tuple[MatchedShare, ...]
+    points: tuple[CurvePoint, ...]
+    by_value: tuple[SettingShare, ...]
+    by_seed: tuple[SeedShare, ...]
+    seed_deviation: float | None
+    runs: RunCounts
+    cost: MethodCost | None
 
 
-def _failures(grid: Grid, runs: Sequence[MeasuredRun], reasons: Mapping[str, str]) -> list[dict[str, str]]:
-    known = [
-        {"stage": stage.label, "reason": reasons[stage.address]} for stage in grid.stages() if stage.address in reasons
-    ]
-    why = "it did not run to its end yet, and no number here takes anything of it"
-    return known + [{"stage": run.stage.label, "reason": f"{why} ({run.status})"} for run in runs if run.unfinished]
+@dataclass(frozen=True)
+class MethodDifference:
+    """By how much the efficiency of `one` is above the other's, at the KLs where both have a number."""
+
+    one: str
+    other: str
+    kl_nats: tuple[float, ...]
+    difference: Estimate | None
 
 
-def _over_prompts(means: Numbers) -> dict[str, Any]:
-    return cluster_mean(means, range(len(means))).as_dict()
+@dataclass(frozen=True, kw_only=True)
+class Winner:
+    """The method that lies above each of the others, or the reason why none is named.
+
+    Attributes:
+        leader: the method with the highest efficiency. close: those that cannot be told apart from it.
+        left_out: methods that cannot be compared.
+    """
+
+    name: str | None
+    leader: Annotated[str | None, OMITTED] = None
+    close: Annotated[tuple[str, ...] | None, OMITTED] = None
+    left_out: Annotated[tuple[str, ...] | None, OMITTED] = None
+    reason: str
 
 
-def _rounded(values: Numbers) -> list[float]:
-    return [round(value, 6) for value in values.tolist()]
+@dataclass(frozen=True)
+class SearchState:
+    """Whether results may still add runs to the grid."""
+
+    open: bool
+
+
+@dataclass(frozen=True)
+class RewardModelAccuracy:
+    """How often the reward model of a seed is right on comparisons of unseen prompts."""
+
+    seed: int
+    accuracy: Estimate | None
+
+
+@dataclass(frozen=True)
+class RunPoint:
+    """An evaluation of one run; `repetition` is the share of 4-grams that repeat."""
+
+    step: int
+    kl_nats: Estimate
+    reward: Estimate
+    repetition: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """A run as it ended. `evaluations_lost`: how many had numbers that are not finite, or lacked prompts."""
+
+    method: str
+    value: float | None
+    rate: float | None = None
+    seed: int | None
+    folder: str
+    status: str
+    reason: str
+    seconds: float | None
+    peak_memory_bytes: float | None
+    samples_drawn: int | None
+    evaluations_lost: int
+    points: tuple[RunPoint, ...]
+
+
+@dataclass(frozen=True)
+class SampleText:
+    """A sample and its true reward."""
+
+    text: str
+    reward: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodTexts:
+    """The texts of a method's evaluation whose KL comes nearest to the target, one for each prompt."""
+
+    name: str
+    label: str
+    setting: str | None
+    value: float | None
+    rate: float | None
+    step: int | None
+    kl_nats: float
+    texts: tuple[SampleText, ...]
+
+
+@dataclass(frozen=True)
+class BestOfNTexts:
+    """The best texts by the true reward of the first N samples of each prompt, N being the `value`."""
+
+    rate: ClassVar[None] = None
+    step: ClassVar[None] = None
+
+    name: str
+    label: str
+    setting: str | None
+    value: float | None
+    kl_nats: float
+    texts: tuple[SampleText, ...]
+
+
+@dataclass(frozen=True)
+class ReferenceTexts:
+    """The first sample of the reference for each prompt."""
+
+    name: str
+    label: str
+    kl_nats: float
+    texts: tuple[SampleText, ...]
+
+
+TextColumn = MethodTexts | BestOfNTexts | ReferenceTexts
+
+
+@dataclass(frozen=True)
+class SideBySideTexts:
+    """Texts of all methods for the first prompts, at about the same KL."""
+
+    target_kl: float
+    prompts: tuple[str, ...]
+    columns: tuple[TextColumn, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontierSummary:
+    """All that the page of a frontier study shows."""
+
+    study: str
+    version: int = 1
+    config: JsonObject
+    prompts: PromptCounts
+    seeds: tuple[int, ...]
+    reference: Reference
+    limit: Limit
+    matched: MatchedKLs
+    methods: tuple[MethodSummary, ...]
+    differences: tuple[MethodDifference, ...]
+    winner: Winner
+    search: SearchState = SearchState(False)
+    reward_models: tuple[RewardModelAccuracy, ...]
+    runs: tuple[RunSummary, ...]
+    failures: tuple[Failure, ...]
+    samples: SideBySideTexts
+    cost: StudyCost
+    provenance: JsonObject
+
+    @cached_property
+    def trained(self) -> tuple[MethodSummary, ...]:
+        """The methods that train."""
+        return tuple(method for method in self.methods if method.name != BEST_OF_N)
+
+    def method(self, name: str | None) -> MethodSummary | None:
+        """Return a method by its name; None where the study does not have it."""
+        return next((method for method in self.methods if method.name == name), None)
+
+    def label(self, name: str) -> str:
+        """Return a method's label by its name."""
+        method = self.method(name)
+        return method.label if method else name
+
+    def difference(self, one: str, other: str) -> tuple[tuple[float, ...], Estimate | None]:
+        """Return at which KLs a method was compared with another, and by how much its efficiency is above.
+
+        The difference is None where there is no such KL.
+        """
+        for row in self.differences:
+            if (row.one, row.other) == (one, other):
+                return row.kl_nats, row.difference
+            if (row.other, row.one) == (one, other):
+                return row.kl_nats, turned(row.difference) if row.difference else None
+        return (), None
+
+
+def turned(difference: Estimate) -> Estimate:
+    """Return the difference of two numbers taken the other way round."""
+    low, high = (None if end is None else -end for end in (difference.high, difference.low))
+    return Estimate(-difference.value, low, high, difference.n, difference.clusters, difference.reason)

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from penchant.models.builtin import described
 from penchant.reports.kit.tables import Table
 from penchant.reports.kit.text import DASH, count, duration, estimate, listing, number, recorded
-from penchant.studies.frontier.words import BEST_OF_N, as_estimate, common_nats, named, setting_words, trained
+from penchant.studies.core.methods import BEST_OF_N, setting_words
+from penchant.studies.frontier.summary import CurvePoint, FrontierSummary, MethodSummary
+from penchant.studies.frontier.words import common_nats
 
 GIB = 2**30
-Numbers = Mapping[str, Any]
 
 
-def efficiencies(study: Numbers) -> Table:
+def efficiencies(study: FrontierSummary) -> Table:
     """Return a row for each method: what it reaches where all are compared, and at each matched KL, or why not."""
-    several, common = len(study["seeds"]) > 1, study["matched"]["common"]
+    several, common = len(study.seeds) > 1, study.matched.common
     whole = f"at {common_nats(study)}" if common else "as a whole"
-    heads = (whole, *(f"at {kl:g}" for kl in study["matched"]["kl_nats"]), "one setting alone")
+    heads = (whole, *(f"at {kl:g}" for kl in study.matched.kl_nats), "one setting alone")
     heads += ("spread over seeds",) if several else ()
     caption = (
         "Efficiency: the share of the gain in reward that is possible at a policy's own KL, interpolated between "
         "evaluations on both sides of each matched KL. The first column is the mean where all methods that can be "
         "compared have it."
     )
-    rows = tuple((method["label"], *_of_method(method, several)) for method in study["methods"])
+    rows = tuple((method.label, *_of_method(method, several)) for method in study.methods)
     return Table(caption, ("method", *heads), rows)
 
 
-def costs(study: Numbers) -> Table:
+def costs(study: FrontierSummary) -> Table:
     """Return a row for each method: what it took."""
     heads = (
         "training per run",
@@ -41,14 +41,12 @@ def costs(study: Numbers) -> Table:
         "runs",
     )
     caption = f"Costs are means over a method's runs that ended, peak memory is the most of any.{_shared(study)}"
-    return Table(
-        caption, ("method", *heads), tuple((method["label"], *_of_cost(method)) for method in study["methods"])
-    )
+    return Table(caption, ("method", *heads), tuple((method.label, *_of_cost(method)) for method in study.methods))
 
 
-def _shared(study: Numbers) -> str:
+def _shared(study: FrontierSummary) -> str:
     """Whether runs were measured side by side; empty where it is not known."""
-    jobs = study["cost"].get("jobs")
+    jobs = study.cost.jobs
     if jobs is None:
         return ""
     if jobs == 1:
@@ -56,43 +54,41 @@ def _shared(study: Numbers) -> str:
     return f" Up to {jobs} runs at once shared the machine's cores, so each took longer than it would have alone."
 
 
-def _of_method(method: Numbers, several: bool) -> list[str]:
-    alone = [one["efficiency"] for one in method["by_value"] if one["efficiency"] is not None]
-    cells = [recorded(method["efficiency"], percent=True)]
-    cells += [recorded(row["share"], percent=True) if row["share"] else row["reason"] for row in method["matched"]]
+def _of_method(method: MethodSummary, several: bool) -> list[str]:
+    alone = [one.efficiency for one in method.by_value if one.efficiency is not None]
+    cells = [recorded(method.efficiency, percent=True)]
+    cells += [recorded(row.share, percent=True) if row.share else row.reason for row in method.matched]
     ends = [f"{number(100 * share, 0)}%" for share in (min(alone, default=0.0), max(alone, default=0.0))]
     cells.append(f"{ends[0]} to {ends[1]}" if len(alone) > 1 else DASH)
     if several:
-        deviation = method["seed_deviation"]
+        deviation = method.seed_deviation
         cells.append(DASH if deviation is None else f"±{number(100 * deviation, 1)} points")
     return cells
 
 
-def _of_cost(method: Numbers) -> list[str]:
-    cost = method["cost"]
+def _of_cost(method: MethodSummary) -> list[str]:
+    cost = method.cost
     if cost is None:
-        return [DASH, DASH, DASH, DASH, "N an answer" if method["name"] == BEST_OF_N else DASH, DASH, DASH]
-    runs = method["runs"]
-    words = {"failed": "failed", "runaway": "ran away", "unfinished": "unfinished"}
-    bad = [f"{runs[what]} {word}" for what, word in words.items() if runs.get(what)]
+        return [DASH, DASH, DASH, DASH, "N an answer" if method.name == BEST_OF_N else DASH, DASH, DASH]
+    runs = method.runs
+    ends = ((runs.failed, "failed"), (runs.runaway, "ran away"), (runs.unfinished, "unfinished"))
+    bad = [f"{many} {word}" for many, word in ends if many]
     return [
-        duration(cost["training_seconds"]),
-        number(cost["optimizer_steps"], 0) if cost.get("optimizer_steps") else DASH,
-        duration(cost["preparation_seconds"]) if cost["preparation_seconds"] else DASH,
-        f"{number(cost['peak_memory_bytes'] / GIB, 2)} GiB",
-        number(cost["samples_drawn"], 0),
-        number(cost["trained_tokens"], 0) if cost["trained_tokens"] else DASH,
-        f"{runs['all']}{f' ({listing(bad)})' if bad else ''}",
+        duration(cost.training_seconds),
+        number(cost.optimizer_steps, 0) if cost.optimizer_steps else DASH,
+        duration(cost.preparation_seconds) if cost.preparation_seconds else DASH,
+        f"{number(cost.peak_memory_bytes / GIB, 2)} GiB",
+        number(cost.samples_drawn, 0),
+        number(cost.trained_tokens, 0) if cost.trained_tokens else DASH,
+        f"{runs.all}{f' ({listing(bad)})' if bad else ''}",
     ]
 
 
-def budget(study: Numbers) -> str:
+def budget(study: FrontierSummary) -> str:
     """Return what is equal for all and what is not."""
-    config = study["config"]
+    config = study.config
     shared = f"{config['optimizer']}, clip {config['clip']:g}"
-    rates = [
-        f"{method['label']} {_rates(rates)}" for method in trained(study) if (rates := rates_of(study, method["name"]))
-    ]
+    rates = [f"{method.label} {_rates(rates)}" for method in study.trained if (rates := rates_of(study, method.name))]
     return (
         f"Equal for all: start, prompts, evaluation prompts and seeds ({shared}). {' '.join(_budget_said(study))} "
         f"Learning rates: {listing(rates)}. Training time leaves evaluations out; “needs before” is sampling and "
@@ -100,17 +96,17 @@ def budget(study: Numbers) -> str:
     )
 
 
-def _budget_said(study: Numbers) -> list[str]:
-    config, search = study["config"], study["config"].get("search")
+def _budget_said(study: FrontierSummary) -> list[str]:
+    config, search = study.config, study.config.get("search")
     said = []
     if search is not None:
-        runs = {method["runs"]["all"] // len(study["seeds"]) for method in trained(study)}
+        runs = {method.runs.all // len(study.seeds) for method in study.trained}
         each = f"{min(runs)} runs" if len(runs) == 1 else f"{min(runs)} to {max(runs)} runs"
         said.append(
             f"Every method that trains has {each} of {count(search['steps'], 'optimizer step')} for each seed, the "
-            f"search of its learning rate among them{', and the search is not finished' * study['search']['open']}."
+            f"search of its learning rate among them{', and the search is not finished' * study.search.open}."
         )
-    offline = [method["label"] for method in trained(study) if not method["name"].startswith("ppo")]
+    offline = [method.label for method in study.trained if not method.name.startswith("ppo")]
     if offline and search is not None:
         learn = "learns" if len(offline) == 1 else "learn"
         said.append(f"{listing(offline)} {learn} from the same comparisons, as often as these steps go over them.")
@@ -119,21 +115,21 @@ def _budget_said(study: Numbers) -> list[str]:
         goes = "goes" if len(offline) == 1 else "go"
         said.append(f"{listing(offline)} {goes} {_times(config['epochs'])} over the same comparisons.")
         said += _units(study)
-    for method in trained(study):
-        if method["name"] in ("ppo", "ppo_gt") and config.get(method["name"]) and method["cost"]:
-            ppo, rounds = config[method["name"]], round(method["cost"]["steps"])
+    for method in study.trained:
+        if method.name in ("ppo", "ppo_gt") and config.get(method.name) and method.cost:
+            ppo, rounds = config[method.name], round(method.cost.steps)
             drawn = rounds * ppo["prompts_per_step"] * ppo["samples_per_prompt"]
             said.append(
-                f"{method['label']} draws {number(drawn, 0)} samples of its own in {count(rounds, 'round')} and goes "
+                f"{method.label} draws {number(drawn, 0)} samples of its own in {count(rounds, 'round')} and goes "
                 f"{_times(ppo['updates'])} over each."
             )
     return said
 
 
-def rates_of(study: Numbers, method: str) -> list[float]:
+def rates_of(study: FrontierSummary, method: str) -> list[float]:
     """Return the learning rates of a method's runs, ascending; those of its settings where there are no others."""
-    rates = {run["rate"] for run in study["runs"] if run["method"] == method and run.get("rate") is not None}
-    given = (study["config"].get(method) or {}).get("learning_rate", [])
+    rates = {run.rate for run in study.runs if run.method == method and run.rate is not None}
+    given = (study.config.get(method) or {}).get("learning_rate", [])
     return sorted(rates) or ([given] if isinstance(given, float | int) else list(given))
 
 
@@ -142,7 +138,7 @@ def _rates(rates: Sequence[float]) -> str:
     return " / ".join(f"{rate:g}" for rate in rates)
 
 
-def _units(study: Numbers) -> list[str]:
+def _units(study: FrontierSummary) -> list[str]:
     """Why methods that see the same comparisons take another number of optimizer steps."""
     parts = _parts(study)
     if len(parts) < 2:
@@ -150,16 +146,14 @@ def _units(study: Numbers) -> list[str]:
     return [f"Optimizer steps differ all the same: {'; '.join(parts)} once a pass, so few winners mean few steps."]
 
 
-def _parts(study: Numbers) -> list[str]:
+def _parts(study: FrontierSummary) -> list[str]:
     """What each of the methods that learn from comparisons counts as one item of a step."""
     units = {
         "comparison": ("dpo",),
         "distinct winner": ("preferred_ft", "unlikelihood"),
         "distinct winner and loser": ("kto",),
     }
-    own = {
-        unit: [method["label"] for method in trained(study) if method["name"] in names] for unit, names in units.items()
-    }
+    own = {unit: [method.label for method in study.trained if method.name in names] for unit, names in units.items()}
     return [
         f"{listing(labels)} learn{'s' * (len(labels) == 1)} from each {unit}" for unit, labels in own.items() if labels
     ]
@@ -169,61 +163,61 @@ def _times(n: int) -> str:
     return {1: "once", 2: "twice"}.get(n, f"{n} times")
 
 
-def runs(study: Numbers) -> Table:
+def runs(study: FrontierSummary) -> Table:
     """Every run as it ended."""
     rows = []
-    for run in study["runs"]:
-        last = run["points"][-1] if run["points"] else None
+    for run in study.runs:
+        last = run.points[-1] if run.points else None
         rows.append(
             (
-                run_name(study, run),
-                str(run["seed"]),
-                run["status"] if not run["evaluations_lost"] else f"{run['status']}, evaluations lost",
-                DASH if last is None else estimate(as_estimate(last["reward"])),
-                DASH if last is None else estimate(as_estimate(last["kl_nats"])),
-                DASH if run["seconds"] is None else duration(run["seconds"]),
-                run["folder"],
+                run_name(study, run.method, run.value, run.rate),
+                str(run.seed),
+                run.status if not run.evaluations_lost else f"{run.status}, evaluations lost",
+                DASH if last is None else estimate(last.reward),
+                DASH if last is None else estimate(last.kl_nats),
+                DASH if run.seconds is None else duration(run.seconds),
+                run.folder,
             )
         )
     columns = ("run", "seed", "status", "reward at the end", "KL at the end, nats", "seconds in all", "folder")
     return Table("Every run, as it ended.", columns, tuple(rows))
 
 
-def points(study: Numbers) -> Table:
+def points(study: FrontierSummary) -> Table:
     """What the plot draws."""
     rows = [
         (
-            run_name(study, {**point, "method": method["name"]}),
-            DASH if point["step"] is None else f"{point['step']:,}",
-            estimate(as_estimate(point["kl_nats"])),
-            estimate(as_estimate(point["reward"])) + _fewer(study, point),
+            run_name(study, method.name, point.value, point.rate),
+            DASH if point.step is None else f"{point.step:,}",
+            estimate(point.kl_nats),
+            estimate(point.reward) + _fewer(study, point),
         )
-        for method in study["methods"]
-        for point in method["points"]
+        for method in study.methods
+        for point in method.points
     ]
     return Table("What the plot draws; means over seeds.", ("point", "step", "KL, nats", "reward"), tuple(rows))
 
 
-def _fewer(study: Numbers, point: Numbers) -> str:
+def _fewer(study: FrontierSummary, point: CurvePoint) -> str:
     """A word on a point that not every seed has."""
-    seeds = point["seeds"]
-    return f" ({seeds} of {count(len(study['seeds']), 'seed')})" if seeds and seeds < len(study["seeds"]) else ""
+    seeds = point.seeds
+    return f" ({seeds} of {count(len(study.seeds), 'seed')})" if seeds and seeds < len(study.seeds) else ""
 
 
-def run_name(study: Numbers, row: Numbers) -> str:
-    """A method with the settings of a run, a point or a column."""
-    method = named(study, row["method"])
-    label = method["label"] if method else row["method"]
-    if row["method"] == BEST_OF_N and row["value"] is not None:
-        return f"Best-of-{row['value']:g}"
-    words = setting_words(method["setting"], row) if method else ""
+def run_name(study: FrontierSummary, name: str, value: float | None, rate: float | None) -> str:
+    """Return a method's label with the settings of a run, a point or a column."""
+    method = study.method(name)
+    label = method.label if method else name
+    if name == BEST_OF_N and value is not None:
+        return f"Best-of-{value:g}"
+    words = setting_words(method.setting, value, rate) if method else ""
     return f"{label}, {words}" if words else label
 
 
-def facts(study: Numbers) -> list[tuple[str, str]]:
+def facts(study: FrontierSummary) -> list[tuple[str, str]]:
     """What was compared, on what."""
-    config, prompts = study["config"], study["prompts"]
-    machine = study["provenance"].get("machine") or {}
+    config, prompts = study.config, study.prompts
+    machine = study.provenance.get("machine") or {}
     accelerator = machine.get("accelerator")
     where = f"{machine.get('cpu', 'unknown')}, {machine.get('cores', '?')} cores" + (
         f", {accelerator}" if accelerator else ""
@@ -231,14 +225,14 @@ def facts(study: Numbers) -> list[tuple[str, str]]:
     facts = [
         ("Model", described(str(config["model"]["name"])) + ("" if config["sft"] is None else ", fine-tuned first")),
         ("True reward", str(config["reward"])),
-        ("Prompts", f"{number(prompts['train'] or 0, 0)} to train on, {prompts['eval']} others to measure on"),
+        ("Prompts", f"{number(prompts.train or 0, 0)} to train on, {prompts.eval} others to measure on"),
         ("Responses", f"up to {count(config['max_new_tokens'], 'token')}, at temperature 1, from the whole vocabulary"),
-        ("Seeds", listing(map(str, study["seeds"]))),
+        ("Seeds", listing(map(str, study.seeds))),
         ("Machine", where),
-        ("Time", f"{duration(study['cost']['seconds'])} of computing, all stages and runs together.{_shared(study)}"),
+        ("Time", f"{duration(study.cost.seconds)} of computing, all stages and runs together.{_shared(study)}"),
     ]
-    accuracies = [model["accuracy"] for model in study["reward_models"] if model["accuracy"]]
+    accuracies = [model.accuracy for model in study.reward_models if model.accuracy]
     if accuracies:
-        shown = listing(estimate(as_estimate(accuracy), percent=True) for accuracy in accuracies)
+        shown = listing(estimate(accuracy, percent=True) for accuracy in accuracies)
         facts.insert(3, ("Reward model", f"right on {shown} of the comparisons of unseen prompts"))
     return facts

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from penchant.metrics.limit import best_of_n_kl
 from penchant.studies.core.methods import BEST_OF_N, LABELS
 from penchant.studies.core.results import MeasuredRun, ReferenceSamples
 from penchant.studies.core.settings import SWEPT, TRAINED
 from penchant.studies.frontier.settings import FrontierConfig
+from penchant.studies.frontier.summary import (
+    BestOfNTexts,
+    MethodTexts,
+    ReferenceTexts,
+    SampleText,
+    SideBySideTexts,
+    TextColumn,
+)
 
 EQUAL_KL = 2.0  # nats at which texts stand side by side
 SHOWN_PROMPTS = 6
 
 
-def texts_beside(config: FrontierConfig, runs: Sequence[MeasuredRun], reference: ReferenceSamples) -> dict[str, Any]:
-    """Texts for the first prompts: the first draw of the reference, and of each method where its KL comes nearest."""
+def texts_beside(config: FrontierConfig, runs: Sequence[MeasuredRun], reference: ReferenceSamples) -> SideBySideTexts:
+    """Return texts for the first prompts: of the reference its first draw, of a method those of its nearest KL."""
     shown = range(min(SHOWN_PROMPTS, len(reference.prompts)))
-    columns = [
-        {
-            "name": "reference",
-            "label": "Reference",
-            "kl_nats": 0.0,
-            "texts": [_text(reference.texts[i][0], reference.rewards[i, 0]) for i in shown],
-        }
-    ]
+    first_draws = tuple(_text(reference.texts[i][0], reference.rewards[i, 0]) for i in shown)
+    columns: list[TextColumn] = [ReferenceTexts("reference", "Reference", 0.0, first_draws)]
     for method in TRAINED:
         found = [
             (abs(float(point.kl_nats.mean()) - EQUAL_KL), run, point)
@@ -36,34 +37,34 @@ def texts_beside(config: FrontierConfig, runs: Sequence[MeasuredRun], reference:
         if found:
             _, run, point = min(found, key=lambda one: one[0])
             columns.append(
-                {
-                    "name": method,
-                    "label": LABELS[method],
-                    "setting": SWEPT.get(method),
-                    "value": run.stage.value,
-                    "rate": run.stage.rate,
-                    "step": point.step,
-                    "kl_nats": float(point.kl_nats.mean()),
-                    "texts": [_text(point.texts[i], point.first_rewards[i]) for i in shown],
-                }
+                MethodTexts(
+                    name=method,
+                    label=LABELS[method],
+                    setting=SWEPT.get(method),
+                    value=run.stage.value,
+                    rate=run.stage.rate,
+                    step=point.step,
+                    kl_nats=float(point.kl_nats.mean()),
+                    texts=tuple(_text(point.texts[i], point.first_rewards[i]) for i in shown),
+                )
             )
     if config.best_of_n is not None:
         n = min(config.best_of_n.n, key=lambda one: abs(float(best_of_n_kl(one)) - EQUAL_KL))
         kept = [int(reference.rewards[i, :n].argmax()) for i in shown]
         columns.append(
-            {
-                "name": BEST_OF_N,
-                "label": LABELS[BEST_OF_N],
-                "setting": "N",
-                "value": float(n),
-                "kl_nats": float(best_of_n_kl(n)),
-                "texts": [
+            BestOfNTexts(
+                name=BEST_OF_N,
+                label=LABELS[BEST_OF_N],
+                setting="N",
+                value=float(n),
+                kl_nats=float(best_of_n_kl(n)),
+                texts=tuple(
                     _text(reference.texts[i][k], reference.rewards[i, k]) for i, k in zip(shown, kept, strict=True)
-                ],
-            }
+                ),
+            )
         )
-    return {"target_kl": EQUAL_KL, "prompts": [reference.prompts[i] for i in shown], "columns": columns}
+    return SideBySideTexts(EQUAL_KL, tuple(reference.prompts[i] for i in shown), tuple(columns))
 
 
-def _text(text: str, reward: float) -> dict[str, Any]:
-    return {"text": text, "reward": float(reward)}
+def _text(text: str, reward: float) -> SampleText:
+    return SampleText(text, float(reward))

@@ -7,73 +7,71 @@ from typing import Any
 
 from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.text import count, duration, estimate, listing, number, recorded, value_only
+from penchant.studies.core.methods import BEST_OF_N, setting_words
+from penchant.studies.frontier.summary import FrontierSummary, MethodSummary, RunSummary, turned
 
-Numbers = Mapping[str, Any]
-
-BEST_OF_N = "best_of_n"
 ENDED = ("done", "stopped_early", "runaway")  # of a run's status: then its last point is its end
-SHOWN = {"target_nats": "target KL"}
 FELL = 0.5  # of the gain at its best, lost by the end: then a run collapsed
 
 
-def as_estimate(numbers: Numbers) -> Estimate:
-    """An estimate from its JSON."""
+def as_estimate(numbers: Mapping[str, Any]) -> Estimate:
+    """Return an estimate from its JSON."""
     return Estimate.from_dict(numbers)
 
 
-def headline(study: Numbers) -> list[str]:
+def headline(study: FrontierSummary) -> list[str]:
     """Return what each method reaches where all can be compared, who wins if anybody does, and what is left out."""
-    if not trained(study):
+    if not study.trained:
         return ["No method that trains was evaluated yet."]
     return [*_reached(study), *_left_out(study), _seeds(study), *_unfinished(study)]
 
 
-def _reached(study: Numbers) -> list[str]:
-    ranked = sorted((m for m in trained(study) if m["efficiency"]), key=lambda m: -m["efficiency"]["value"])
+def _reached(study: FrontierSummary) -> list[str]:
+    ranked = _ranked(study.trained)
     if not ranked:
         return [
             "At no KL have all methods that train evaluations on both sides, so they cannot be compared as a whole."
         ]
-    shares = [f"{method['label']} {recorded(method['efficiency'], percent=True)}" for method in ranked]
+    shares = [f"{method.label} {estimate(share, percent=True)}" for method, share in ranked]
     said = f"Of the gain in reward that is possible at {common_nats(study)} of KL, methods reach: {listing(shares)}."
     return [said, _winner(study)] if len(ranked) > 1 else [said]
 
 
-def _winner(study: Numbers) -> str:
+def _ranked(methods: Sequence[MethodSummary]) -> list[tuple[MethodSummary, Estimate]]:
+    """Return the methods that have an efficiency, the best first."""
+    compared = [(method, method.efficiency) for method in methods if method.efficiency is not None]
+    return sorted(compared, key=lambda pair: -pair[1].value)
+
+
+def _winner(study: FrontierSummary) -> str:
     """Name the winner only where every paired interval over prompts and seeds excludes 0."""
-    found = study["winner"]
-    if found["name"]:
-        runs = {method["runs"]["all"] // len(study["seeds"]) for method in trained(study)}
+    found = study.winner
+    if found.name:
+        runs = {method.runs.all // len(study.seeds) for method in study.trained}
         unequal = f" They had unequal searches, of {min(runs)} to {max(runs)} runs a seed." * (len(runs) > 1)
         return (
-            f"{label_of(study, found['name'])} lies above each of the others: the intervals of the paired differences, "
+            f"{study.label(found.name)} lies above each of the others: the intervals of the paired differences, "
             f"over prompts and seeds, exclude 0.{unequal}"
         )
-    if found.get("close"):
-        others = listing(label_of(study, name) for name in found["close"])
-        return f"No winner is named: {label_of(study, found['leader'])} and {others} cannot be told apart here."
-    return f"No winner is named: {found['reason']}."
+    if found.close:
+        others = listing(study.label(name) for name in found.close)
+        return f"No winner is named: {study.label(found.leader or '')} and {others} cannot be told apart here."
+    return f"No winner is named: {found.reason}."
 
 
-def _left_out(study: Numbers) -> list[str]:
+def _left_out(study: FrontierSummary) -> list[str]:
     """Say which methods cannot be compared, and why."""
     said = []
-    for method in trained(study):
-        reasons = dict.fromkeys(row["reason"] for row in method["matched"] if row["reason"])
-        if method["efficiency"] is None and all(row["share"] is None for row in method["matched"]):
-            said.append(f"{method['label']} is {'; '.join(reasons)}.")
+    for method in study.trained:
+        reasons = dict.fromkeys(row.reason for row in method.matched if row.reason)
+        if method.efficiency is None and all(row.share is None for row in method.matched):
+            said.append(f"{method.label} is {'; '.join(reasons)}.")
     return said
 
 
-def label_of(study: Numbers, name: str) -> str:
-    """Return a method's label by its name."""
-    method = named(study, name)
-    return method["label"] if method else name
-
-
-def common_nats(study: Numbers) -> str:
+def common_nats(study: FrontierSummary) -> str:
     """Return the KLs at which all methods are compared, as words: `0.5, 1 and 2 nats`."""
-    return nats(study["matched"]["common"])
+    return nats(study.matched.common)
 
 
 def nats(kls: Sequence[float]) -> str:
@@ -81,24 +79,24 @@ def nats(kls: Sequence[float]) -> str:
     return f"{listing(f'{kl:g}' for kl in kls)} {'nat' if list(kls) == [1] else 'nats'}"
 
 
-def _unfinished(study: Numbers) -> list[str]:
+def _unfinished(study: FrontierSummary) -> list[str]:
     """What this comparison lacks, where runs did not come to their end."""
-    left = {method["label"]: method["runs"].get("unfinished", 0) for method in trained(study)}
+    left = {method.label: method.runs.unfinished for method in study.trained}
     runs = [f"{count(number, 'run')} of {label}" for label, number in left.items() if number]
     return [f"Unfinished, and in none of these numbers: {listing(runs)}."] if runs else []
 
 
-def _against(study: Numbers, one: Numbers, other: Numbers) -> str:
+def _against(study: FrontierSummary, one: MethodSummary, other: MethodSummary) -> str:
     """Compare two methods by their paired difference, in words that its interval supports."""
-    kls, gap = difference(study, one["name"], other["name"])
+    kls, gap = study.difference(one.name, other.name)
     if gap is None:
         return "there is no KL with evaluations of both on either side, so the two cannot be compared."
-    if gap.low is None or gap.high is None:
+    if not gap.has_interval:
         return f"at {nats(kls)} they differ by {_points(gap)}."
-    if gap.low > 0:
-        return f"at {nats(kls)} {one['label']} lies above by {_points(gap)}, on the same prompts."
-    if gap.high < 0:
-        return f"at {nats(kls)} {other['label']} lies above by {_points(turned(gap))}, on the same prompts."
+    if gap.above(0):
+        return f"at {nats(kls)} {one.label} lies above by {_points(gap)}, on the same prompts."
+    if gap.below(0):
+        return f"at {nats(kls)} {other.label} lies above by {_points(turned(gap))}, on the same prompts."
     return f"at {nats(kls)} the two cannot be told apart (a difference of {_points(gap)} on the same prompts)."
 
 
@@ -106,62 +104,33 @@ def _points(gap: Estimate) -> str:
     return f"{estimate(gap, percent=True).replace('%', '')} percentage points"
 
 
-def turned(e: Estimate) -> Estimate:
-    low, high = (None if end is None else -end for end in (e.high, e.low))
-    return Estimate(-e.value, low, high, e.n, e.clusters, e.reason)
-
-
-def _seeds(study: Numbers) -> str:
-    seeds = len(study["seeds"])
-    prompts = count(study["prompts"]["eval"], "evaluation prompt")
+def _seeds(study: FrontierSummary) -> str:
+    seeds = len(study.seeds)
+    prompts = count(study.prompts.eval or 0, "evaluation prompt")
     if seeds == 1:
         return f"One seed: the intervals resample the {prompts} and say nothing of how another seed would have trained."
     return f"{count(seeds, 'seed')}: the intervals are for other prompts than these {prompts} and for other seeds."
 
 
-def trained(study: Numbers) -> list[Numbers]:
-    """The methods that train."""
-    return [method for method in study["methods"] if method["name"] != BEST_OF_N]
-
-
-def named(study: Numbers, name: str) -> Numbers | None:
-    """A method by its name, None where the study has it not."""
-    return next((method for method in study["methods"] if method["name"] == name), None)
-
-
-def difference(study: Numbers, one: str, other: str) -> tuple[list[float], Estimate | None]:
-    """Return at which KLs one method was compared with the other, and by how much its efficiency is above; None where
-    there is no such KL."""
-    for row in study["differences"]:
-        gap = as_estimate(row["difference"]) if row["difference"] else None
-        if (row["one"], row["other"]) == (one, other):
-            return row["kl_nats"], gap
-        if (row["other"], row["one"]) == (one, other):
-            return row["kl_nats"], turned(gap) if gap else None
-    return [], None
-
-
-def findings(study: Numbers) -> list[str]:
+def findings(study: FrontierSummary) -> list[str]:
     """Return what else the plot shows, a sentence or two each."""
     found = [_dpo_and_ppo(study, name) for name in ("ppo", "ppo_gt")]
     return [text for text in (*found, *_below(study), _best_of_n(study), *_collapses(study), _took(study)) if text]
 
 
-def _dpo_and_ppo(study: Numbers, name: str) -> str:
-    dpo, ppo = named(study, "dpo"), named(study, name)
+def _dpo_and_ppo(study: FrontierSummary, name: str) -> str:
+    dpo, ppo = study.method("dpo"), study.method(name)
     if dpo is None or ppo is None:
         return ""
     what = "the learned reward" if name == "ppo" else "the true reward itself, which DPO never sees"
-    return f"DPO against {ppo['label']} (which maximises {what}): {_against(study, dpo, ppo)}"
+    return f"DPO against {ppo.label} (which maximises {what}): {_against(study, dpo, ppo)}"
 
 
-def _best_of_n(study: Numbers) -> str:
-    best = named(study, BEST_OF_N)
+def _best_of_n(study: FrontierSummary) -> str:
+    best = study.method(BEST_OF_N)
     if best is None:
         return ""
-    shares = [
-        f"{recorded(row['share'], percent=True)} at {row['kl_nats']:g}" for row in best["matched"] if row["share"]
-    ]
+    shares = [f"{recorded(row.share, percent=True)} at {row.kl_nats:g}" for row in best.matched if row.share]
     reached = f"reaches {listing(shares)} nats" if shares else "cannot be compared here"
     return (
         f"Best-of-N by the true reward {reached}, drawn at the upper bound of its KL; it trains nothing, so it stands "
@@ -169,16 +138,16 @@ def _best_of_n(study: Numbers) -> str:
     )
 
 
-def _collapses(study: Numbers) -> list[str]:
+def _collapses(study: FrontierSummary) -> list[str]:
     said, calm = [], []
-    for method in trained(study):
-        fallen = [run for run in study["runs"] if run["method"] == method["name"] and collapsed(study, run)]
+    for method in study.trained:
+        fallen = [run for run in study.runs if run.method == method.name and collapsed(study, run)]
         if fallen:
             said.append(_collapse(study, method, fallen))
-        elif any(run["points"] and run["status"] in ENDED for run in study["runs"] if run["method"] == method["name"]):
-            calm.append(method["label"])
-        if method["runs"]["runaway"]:
-            said.append(f"{count(method['runs']['runaway'], 'run')} of {method['label']} ended early: the KL ran away.")
+        elif any(run.points and run.status in ENDED for run in study.runs if run.method == method.name):
+            calm.append(method.label)
+        if method.runs.runaway:
+            said.append(f"{count(method.runs.runaway, 'run')} of {method.label} ended early: the KL ran away.")
     if calm:
         said.append(
             f"No run of {listing(calm)} clearly lost half of its gain again or clearly ended below the reference."
@@ -186,96 +155,84 @@ def _collapses(study: Numbers) -> list[str]:
     return said
 
 
-def _below(study: Numbers) -> list[str]:
+def _below(study: FrontierSummary) -> list[str]:
     """Name methods that only lost reward."""
-    base = study["reference"]["reward"]["value"]
+    base = study.reference.reward.value
     names = [
-        method["label"]
-        for method in trained(study)
-        if method["points"] and all(point["reward"]["value"] < base for point in method["points"])
+        method.label
+        for method in study.trained
+        if method.points and all(point.reward.value < base for point in method.points)
     ]
     return [f"Every evaluation of {listing(names)} lies below the reference."] if names else []
 
 
-def collapsed(study: Numbers, run: Numbers) -> bool:
+def collapsed(study: FrontierSummary, run: RunSummary) -> bool:
     """Whether a run that came to its end is clearly below the reference there, or lost most of what it had gained."""
-    if not run["points"] or run["status"] not in ENDED:
+    if not run.points or run.status not in ENDED:
         return False
-    base, last = study["reference"]["reward"], run["points"][-1]["reward"]
-    best = max((point["reward"] for point in run["points"]), key=lambda reward: reward["value"])
-    below = last["high"] is not None and base["low"] is not None and last["high"] < base["low"]
-    apart = last["high"] is not None and best["low"] is not None and last["high"] < best["low"]
-    gained = best["value"] - base["value"]
-    return bool(below or (apart and gained > 0 and best["value"] - last["value"] > FELL * gained))
+    base, last = study.reference.reward, run.points[-1].reward
+    best = max((point.reward for point in run.points), key=lambda reward: reward.value)
+    gained = best.value - base.value
+    return last.below(base) or (last.below(best) and gained > 0 and best.value - last.value > FELL * gained)
 
 
-def _collapse(study: Numbers, method: Numbers, fallen: Sequence[Numbers]) -> str:
-    worst = min(fallen, key=lambda run: run["points"][-1]["reward"]["value"])
-    last = worst["points"][-1]
-    where = listing(dict.fromkeys(words for run in fallen if (words := setting_words(method["setting"], run))))
-    repeats = last["repetition"]
+def _collapse(study: FrontierSummary, method: MethodSummary, fallen: Sequence[RunSummary]) -> str:
+    worst = min(fallen, key=lambda run: run.points[-1].reward.value)
+    last = worst.points[-1]
+    where = listing(
+        dict.fromkeys(words for run in fallen if (words := setting_words(method.setting, run.value, run.rate)))
+    )
+    repeats = last.repetition
     loops = f", and {number(100 * repeats, 0)}% of 4-grams repeat" if repeats is not None and repeats > 0.1 else ""
     return (
-        f"{method['label']} collapsed{f' at {where}' if where else ''}: the worst run ends at a reward of "
-        f"{estimate(as_estimate(last['reward']))} and {number(last['kl_nats']['value'])} nats (the reference has "
-        f"{value_only(as_estimate(study['reference']['reward']))}){loops}."
+        f"{method.label} collapsed{f' at {where}' if where else ''}: the worst run ends at a reward of "
+        f"{estimate(last.reward)} and {number(last.kl_nats.value)} nats (the reference has "
+        f"{value_only(study.reference.reward)}){loops}."
     )
 
 
-def setting_words(setting: str | None, row: Numbers) -> str:
-    """`beta 0.1`, and where a method has several learning rates `beta 0.1, rate 0.0001`; nothing where it has neither.
-
-    Args:
-        row: of a run, a point or a column, with `value` and `rate`.
-    """
-    words = []
-    if setting and row.get("value") is not None:
-        words.append(f"{SHOWN.get(setting, setting)} {row['value']:g}")
-    if row.get("rate") is not None:
-        words.append(f"rate {row['rate']:g}")
-    return ", ".join(words)
-
-
-def _took(study: Numbers) -> str:
+def _took(study: FrontierSummary) -> str:
     """Cost of the cheapest and the dearest method, a run."""
-    costs = [(method["cost"]["training_seconds"], method) for method in trained(study) if method["cost"]]
+    costs = [(method.cost, method.label) for method in study.trained if method.cost]
     if len(costs) < 2:
         return ""
-    (least, cheap), (most, dear) = (pick(costs, key=lambda one: one[0]) for pick in (min, max))
+    (cheap, cheap_label), (dear, dear_label) = (
+        pick(costs, key=lambda pair: pair[0].training_seconds) for pick in (min, max)
+    )
+    least, most = cheap.training_seconds, dear.training_seconds
     if least <= 0 or cheap is dear:
         return ""
     return (
-        f"A run of {cheap['label']} trained {duration(least)}, one of {dear['label']} {duration(most)}, evaluations "
-        f"not counted; {cheap['label']} saw {number(cheap['cost']['samples_drawn'], 0)} samples in all, "
-        f"{dear['label']} {number(dear['cost']['samples_drawn'], 0)}."
+        f"A run of {cheap_label} trained {duration(least)}, one of {dear_label} {duration(most)}, evaluations "
+        f"not counted; {cheap_label} saw {number(cheap.samples_drawn, 0)} samples in all, "
+        f"{dear_label} {number(dear.samples_drawn, 0)}."
     )
 
 
-def caption(study: Numbers) -> str:
+def caption(study: FrontierSummary) -> str:
     """Return how to read the plot."""
-    limit, reference = study["limit"], study["reference"]
+    limit, reference = study.limit, study.reference
     return (
         "Each small mark is an evaluation, thin lines join those of one setting. Large marks are what methods reach at "
         "the matched KLs (dotted), with 95% intervals: interpolated between evaluations on both sides, the best run "
         "chosen on one half of the prompts and measured on the other. The limit is estimated from "
-        f"{count(reference['samples'], 'sample')} of the reference for each prompt. It is trusted up to "
-        f"{number(limit['trusted_kl'])} nats (solid): there it is too low by about "
-        f"{100 * limit['tolerance']:g}% of the gain, or less, judged by what halves and quarters of the samples lack. "
+        f"{count(reference.samples, 'sample')} of the reference for each prompt. It is trusted up to "
+        f"{number(limit.trusted_kl)} nats (solid): there it is too low by about "
+        f"{100 * limit.tolerance:g}% of the gain, or less, judged by what halves and quarters of the samples lack. "
         "Beyond, it is too low by more (dashed), and methods may cross it."
     )
 
 
-def terminal_lines(numbers: Numbers) -> list[str]:
+def terminal_lines(study: FrontierSummary) -> list[str]:
     """Return the methods with their efficiency, best first, and the winner if there is one."""
-    if not numbers["matched"]["common"]:
-        return headline(numbers)
-    lines = [f"share of the possible gain in reward at {common_nats(numbers)} of KL:"]
-    shown = [method for method in numbers["methods"] if method["efficiency"]]
-    for method in sorted(shown, key=lambda one: -one["efficiency"]["value"]):
-        lines.append(f"  {method['label']:<14} {recorded(method['efficiency'], decimals=2)}{_seconds(method)}")
-    return [*lines, *headline(numbers)[1:]]
+    if not study.matched.common:
+        return headline(study)
+    lines = [f"share of the possible gain in reward at {common_nats(study)} of KL:"]
+    for method, share in _ranked(study.methods):
+        lines.append(f"  {method.label:<14} {estimate(share, decimals=2)}{_seconds(method)}")
+    return [*lines, *headline(study)[1:]]
 
 
-def _seconds(method: Numbers) -> str:
-    cost = method["cost"]
-    return f"  {cost['training_seconds']:.0f} s of training per run" if cost else "  no training"
+def _seconds(method: MethodSummary) -> str:
+    cost = method.cost
+    return f"  {cost.training_seconds:.0f} s of training per run" if cost else "  no training"

@@ -10,6 +10,6 @@ STUDY = StudyDefinition(
     configs=(NoiseConfig,),
     example="such as shares=[0,0.2] few=null",
     grid=lambda config, results: noise_grid(config),
-    summarize="penchant.studies.noise.summary:summarize_noise",
+    summarize="penchant.studies.noise.summarize:summarize_noise",
     page="penchant.studies.noise.page:PAGE",
 )

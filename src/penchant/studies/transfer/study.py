@@ -12,7 +12,7 @@ STUDY = StudyDefinition(
     configs=(TransferConfig,),
     example="such as domains.news=news.txt ppo=null; with judge=... also those of `tldr`",
     grid=lambda config, results: transfer_grid(config),
-    summarize="penchant.studies.transfer.summary:summarize_transfer",
+    summarize="penchant.studies.transfer.summarize:summarize_transfer",
     page="penchant.studies.transfer.page:PAGE",
     stages={"transfer": "penchant.studies.transfer.stages:transfer_stage"},
     presets={"transfer": presets_in(Path(__file__).parent, "transfer", "small", "paper")},

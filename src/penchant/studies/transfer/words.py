@@ -7,7 +7,8 @@ from typing import Any
 
 from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.text import count, estimate, listing, short
-from penchant.studies.frontier.words import as_estimate, setting_words
+from penchant.studies.core.methods import setting_words
+from penchant.studies.frontier.words import as_estimate
 
 Numbers = Mapping[str, Any]
 NAME = 40  # characters of a domain's name inside a sentence
@@ -15,7 +16,7 @@ NAME = 40  # characters of a domain's name inside a sentence
 
 def method_name(method: Numbers) -> str:
     """A method with its setting."""
-    words = setting_words(method["setting"], method)
+    words = setting_words(method["setting"], method.get("value"), method.get("rate"))
     if not words:
         return str(method["label"])
     return f"{method['label']}, {words}"

@@ -7,7 +7,8 @@ from typing import Any
 
 from penchant.data.layouts.registry import PREFERENCES
 from penchant.reports.kit.text import count, estimate, listing, number, p_words, recorded
-from penchant.studies.frontier.words import as_estimate, turned
+from penchant.studies.frontier.summary import turned
+from penchant.studies.frontier.words import as_estimate
 from penchant.studies.transfer.words import method_name, shown_domain
 
 MET = {

@@ -1,0 +1,251 @@
+"""From the runs of a frontier study to its summary. Imports no torch."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from penchant.metrics.estimates import Estimate
+from penchant.metrics.frontier import Scale
+from penchant.metrics.intervals import cluster_mean
+from penchant.metrics.limit import TOLERANCE, best_of_n_by_prompt, best_of_n_kl
+from penchant.studies.core.methods import BEST_OF_N, LABELS
+from penchant.studies.core.records import read_object
+from penchant.studies.core.results import (
+    MeasuredRun,
+    Numbers,
+    Point,
+    ReferenceSamples,
+    aligned,
+    provenance_of,
+    read_run,
+)
+from penchant.studies.core.settings import SWEPT, TRAINED
+from penchant.studies.core.stage import Stage
+from penchant.studies.core.summary import Failure, PromptCounts, cost_of_stages, failures_of
+from penchant.studies.frontier.costs import cost_of
+from penchant.studies.frontier.grid import Grid
+from penchant.studies.frontier.matched import Contender, common_columns, differences, setting_alone, winner
+from penchant.studies.frontier.settings import FrontierConfig
+from penchant.studies.frontier.summary import (
+    CurvePoint,
+    FrontierSummary,
+    Limit,
+    MatchedKLs,
+    MethodCost,
+    MethodSummary,
+    Reference,
+    RewardModelAccuracy,
+    RunCounts,
+    RunPoint,
+    RunSummary,
+    SearchState,
+    SeedShare,
+    SettingShare,
+)
+from penchant.studies.frontier.texts import texts_beside
+
+RESAMPLES = 1000  # of prompts, for every interval of an efficiency
+VERSION = 2  # of study.json; 1 averaged a hull over KLs where it had no points
+
+
+class Origin(NamedTuple):
+    """Where a point of a curve comes from: the setting, the step and how many seeds; for Best-of-N its N alone."""
+
+    value: float | None
+    rate: float | None
+    step: int | None
+    seeds: int | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A method's points: (points, prompts) of KL and reward, and where each comes from."""
+
+    kl_nats: Numbers
+    reward: Numbers
+    origins: tuple[Origin, ...]
+
+
+def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[str, str]) -> FrontierSummary:
+    """Return the content of `study.json`.
+
+    Args:
+        study: the study's folder; the reference's samples must be there.
+        reasons: why stages failed, by address.
+
+    Raises:
+        InputError: the reference's samples are damaged, or their rewards are all equal.
+    """
+    reference = ReferenceSamples.read(study / grid.reference.path)
+    scale = Scale.of(reference.rewards, config.matched_nats, resamples=RESAMPLES)
+    runs = [read_run(stage, study, reference.prompts, reasons.get(stage.address, "")) for stage in grid.runs]
+    ended = [run for run in runs if run.complete]
+    curves = {method: curve for method in TRAINED if (curve := _curve(ended, method)) is not None}
+    contenders = [
+        Contender.of_runs(name, [run for run in ended if run.stage.kind == name], config.seeds, scale)
+        for name in curves
+    ]
+    common = common_columns(contenders)
+    methods = [
+        _method(
+            contender,
+            curves[contender.name],
+            [run for run in runs if run.stage.kind == contender.name],
+            config.seeds,
+            common,
+            scale,
+            cost_of([run for run in ended if run.stage.kind == contender.name], grid, study),
+        )
+        for contender in contenders
+    ]
+    if config.best_of_n is not None:
+        exact = Contender.best_of_n(BEST_OF_N, reference.rewards, scale)
+        curve = _best_of_n(reference, config.best_of_n.n)
+        methods.append(_method(exact, curve, [], (), common, scale, None))
+    line = scale.limit
+    return FrontierSummary(
+        study=config.method,
+        version=VERSION,
+        config=config.recorded(),
+        prompts=PromptCounts(
+            read_object(study / grid.prompts.path / "stage.json").get("train"), len(reference.prompts)
+        ),
+        seeds=tuple(config.seeds),
+        reference=Reference(reference.rewards.shape[1], _over_prompts(reference.rewards.mean(axis=1))),
+        limit=Limit(_rounded(line.kl_nats), _rounded(line.reward), line.trusted_kl, TOLERANCE),
+        matched=MatchedKLs(tuple(scale.matched), tuple(scale.matched[column] for column in common)),
+        methods=tuple(methods),
+        differences=differences(contenders, scale),
+        winner=winner(contenders, common, scale),
+        search=SearchState(grid.open),
+        reward_models=tuple(_reward_model(seed, stage, study) for seed, stage in grid.judged.items()),
+        runs=tuple(_run(run) for run in runs),
+        failures=_failures(grid, runs, reasons),
+        samples=texts_beside(config, ended, reference),
+        cost=cost_of_stages(grid.stages(), study),
+        provenance=provenance_of(grid.runs, study),
+    )
+
+
+# -- curves -------------------------------------------------------------------------------------------------------
+
+
+def _curve(runs: Sequence[MeasuredRun], method: str) -> Curve | None:
+    """The evaluations of a method's runs; of one setting, those that every seed has are averaged over the seeds."""
+    own = [run for run in runs if run.stage.kind == method and run.points]
+    rows: list[tuple[Numbers, Numbers, Origin]] = []
+    for value, rate in dict.fromkeys((run.stage.value, run.stage.rate) for run in own):
+        for points in aligned([run for run in own if (run.stage.value, run.stage.rate) == (value, rate)]):
+            origin = Origin(value, rate, points[0].step, len(points))
+            rows.append((_mean(points, "kl_nats"), _mean(points, "reward"), origin))
+    if not rows:
+        return None
+    kls, rewards, origins = zip(*rows, strict=True)
+    return Curve(np.array(kls), np.array(rewards), tuple(origins))
+
+
+def _mean(points: Sequence[Point], name: str) -> Numbers:
+    return np.asarray(np.mean([getattr(point, name) for point in points], axis=0))
+
+
+def _best_of_n(reference: ReferenceSamples, wanted: Sequence[int]) -> Curve:
+    """Expected rewards by prompt, at the bound of the KL."""
+    n = sorted(dict.fromkeys(wanted))
+    bounds = np.repeat(best_of_n_kl(n)[:, None], len(reference.prompts), axis=1)
+    origins = tuple(Origin(float(size), None, None, None) for size in n)
+    return Curve(bounds, best_of_n_by_prompt(reference.rewards, n), origins)
+
+
+def _method(
+    contender: Contender,
+    curve: Curve,
+    runs: Sequence[MeasuredRun],
+    seeds: Sequence[int],
+    common: Sequence[int],
+    scale: Scale,
+    cost: MethodCost | None,
+) -> MethodSummary:
+    name, exact = contender.name, contender.name == BEST_OF_N
+    points = tuple(
+        CurvePoint(**origin._asdict(), kl_nats=_over_prompts(kl), reward=_over_prompts(reward))
+        for kl, reward, origin in zip(curve.kl_nats, curve.reward, curve.origins, strict=True)
+    )
+    ended = [run for run in runs if run.complete]
+    settings = dict.fromkeys((run.stage.value, run.stage.rate) for run in ended)
+    alone = {
+        setting: setting_alone(
+            [run for run in ended if (run.stage.value, run.stage.rate) == setting], seeds, common, scale
+        )
+        for setting in settings
+    }
+    share = contender.over(common, scale)
+    by_seed = list(zip(seeds, contender.by_seed(common), strict=True)) if seeds else []
+    spread = [known for _, known in by_seed if known is not None]
+    return MethodSummary(
+        name=name,
+        label=LABELS[name],
+        setting="N" if exact else SWEPT.get(name),
+        efficiency=share,
+        matched=contender.at(scale),
+        points=points,
+        by_value=tuple(SettingShare(value=value, rate=rate, efficiency=alone[value, rate]) for value, rate in settings),
+        by_seed=tuple(SeedShare(seed, known) for seed, known in by_seed),
+        seed_deviation=statistics.stdev(spread) if len(spread) > 1 else None,
+        runs=RunCounts(
+            all=len(runs),
+            failed=sum(run.status == "failed" for run in runs),
+            runaway=sum(run.status == "runaway" for run in runs),
+            unfinished=sum(run.unfinished for run in runs),
+        ),
+        cost=cost,
+    )
+
+
+# -- records ------------------------------------------------------------------------------------------------------
+
+
+def _run(run: MeasuredRun) -> RunSummary:
+    return RunSummary(
+        method=run.stage.kind,
+        value=run.stage.value,
+        rate=run.stage.rate,
+        seed=run.stage.seed,
+        folder=run.stage.path,
+        status=run.status,
+        reason=run.reason,
+        seconds=run.result.get("seconds"),
+        peak_memory_bytes=run.result.get("peak_memory_bytes"),
+        samples_drawn=run.result.get("samples_drawn"),
+        evaluations_lost=run.lost,
+        points=tuple(
+            RunPoint(point.step, _over_prompts(point.kl_nats), _over_prompts(point.reward), point.repetition)
+            for point in run.points
+        ),
+    )
+
+
+def _reward_model(seed: int, judged: Stage, study: Path) -> RewardModelAccuracy:
+    """Return its accuracy on comparisons of unseen prompts."""
+    facts = read_object(study / judged.path / "stage.json")
+    right = facts.get("right")
+    return RewardModelAccuracy(seed, cluster_mean(right, facts["prompt"]) if right else None)
+
+
+def _failures(grid: Grid, runs: Sequence[MeasuredRun], reasons: Mapping[str, str]) -> tuple[Failure, ...]:
+    why = "it did not run to its end yet, and no number here takes anything of it"
+    unfinished = tuple(Failure(run.stage.label, f"{why} ({run.status})") for run in runs if run.unfinished)
+    return failures_of(grid.stages(), reasons) + unfinished
+
+
+def _over_prompts(means: Numbers) -> Estimate:
+    return cluster_mean(means, range(len(means)))
+
+
+def _rounded(values: Numbers) -> tuple[float, ...]:
+    return tuple(round(value, 6) for value in values.tolist())
