@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from penchant.data.write import appearing_whole
+from penchant.data.write import write_lines
 from penchant.files import (
     APPEND,
     LOCK,
+    atomic_folder,
+    atomic_write,
+    locked_folder,
     make_folder,
     open_ordinary,
     open_private,
     open_safely,
     read_json,
+    recover_folder,
     remove,
-    write_atomically,
 )
 
 
@@ -33,7 +39,7 @@ def victim(tmp_path: Path) -> Path:
 def test_a_link_in_the_place_of_a_file_is_replaced(tmp_path: Path, victim: Path) -> None:
     for name in ("file", ".file.tmp"):
         (tmp_path / name).symlink_to(victim)
-    write_atomically(tmp_path / "file", "new")
+    atomic_write(tmp_path / "file", "new")
     assert (tmp_path / "file").read_text() == "new"
     assert victim.read_text() == "precious"
 
@@ -126,10 +132,10 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
     (tmp_path / ".file.tmp").mkdir()
     with pytest.raises(OSError):  # noqa: PT011
-        write_atomically(tmp_path / "file", "new")
+        atomic_write(tmp_path / "file", "new")
     assert (tmp_path / "file").read_text() == "old"
     with pytest.raises(OSError):  # noqa: PT011
-        write_atomically(tmp_path / "absent" / "file", "new")
+        atomic_write(tmp_path / "absent" / "file", "new")
 
 
 def test_processes_that_write_one_file_take_names_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +143,7 @@ def test_processes_that_write_one_file_take_names_of_their_own(tmp_path: Path, m
     replace = os.replace
     monkeypatch.setattr(os, "replace", lambda old, new: names.append(Path(old).name) or replace(old, new))
     for _ in range(2):
-        write_atomically(tmp_path / "file", "new", shared=True)
+        atomic_write(tmp_path / "file", "new", shared=True)
     assert len(set(names)) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -185,8 +191,70 @@ def test_an_export_of_what_people_judged_is_its_owners_alone(tmp_path: Path) -> 
     for private, mode in ((True, 0o600), (False, 0o644)):
         umask = os.umask(0o022)
         try:
-            with appearing_whole(tmp_path / "out.jsonl", private=private) as stream:
-                stream.write(b"{}\n")
+            write_lines([b"{}\n"], tmp_path / "out.jsonl", private=private)
         finally:
             os.umask(umask)
         assert (tmp_path / "out.jsonl").stat().st_mode & 0o777 == mode
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from penchant.files import locked_folder
+with locked_folder(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_lock_goes_with_the_process_that_held_it(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(BlockingIOError), locked_folder(tmp_path):
+            pass
+        holder.kill()
+    with locked_folder(tmp_path), pytest.raises(BlockingIOError), locked_folder(tmp_path):
+        pass
+    with locked_folder(tmp_path, remove_after=True):
+        assert (tmp_path / ".lock").exists()
+    assert not (tmp_path / ".lock").exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "hard link", "pipe"])
+def test_no_lock_reaches_what_was_planted(tmp_path: Path, victim: Path, kind: str) -> None:
+    """Some versions of filelock follow a link, and empty what they open."""
+    lock = tmp_path / ".lock"
+    if kind == "hard link":
+        os.link(victim, lock)
+        with locked_folder(tmp_path):
+            pass
+    else:
+        os.mkfifo(lock) if kind == "pipe" else lock.symlink_to(victim)
+        with pytest.raises(OSError), locked_folder(tmp_path):  # noqa: PT011
+            pass
+    assert victim.read_text() == "precious"
+
+
+def test_a_folder_takes_its_place_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    for content in ("first", "second"):
+        with atomic_folder(folder) as building:
+            (building / "file").write_text(content)
+    with pytest.raises(FileNotFoundError), atomic_folder(folder) as building:
+        os.rename(tmp_path / "none", building / "file")
+    assert (folder / "file").read_text() == "second"
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    os.rename(folder, tmp_path / ".folder.old")  # a kill between the two renames
+    recover_folder(folder)
+    assert (folder / "file").read_text() == "second"
+
+
+def test_of_two_processes_that_build_one_folder_the_first_one_s_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    with pytest.raises(OSError), contextlib.ExitStack() as slow:  # noqa: PT011, PT012
+        (slow.enter_context(atomic_folder(folder, shared=True)) / "file").write_text("slow")
+        with atomic_folder(folder, shared=True) as fast:
+            (fast / "file").write_text("fast")
+    assert (folder / "file").read_text() == "fast"
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]

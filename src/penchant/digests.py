@@ -26,7 +26,7 @@ from typing import IO, Any
 import xxhash
 
 from penchant.errors import InputError
-from penchant.files import open_ordinary, read_file, write_atomically
+from penchant.files import atomic_write, open_ordinary, read_file
 
 log = logging.getLogger("penchant")
 
@@ -142,7 +142,7 @@ def write_sums(folder: Path, sums: dict[str, str] | None = None) -> None:
             digests = list(threads.map(listed_digest, files))
         sums = {path.relative_to(folder).as_posix(): digest for path, digest in zip(files, digests, strict=True)}
     lines = (MARK, *(f"{FAST if len(digest) == 32 else ''}{digest}  {name}" for name, digest in sums.items()))
-    write_atomically(folder / SUMS, "\n".join(lines) + "\n")
+    atomic_write(folder / SUMS, "\n".join(lines) + "\n")
 
 
 def has_own_sums(folder: Path) -> bool:

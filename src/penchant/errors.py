@@ -6,7 +6,7 @@ and exits with 2.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 
@@ -30,7 +30,24 @@ class RunError(PenchantError, RuntimeError):
     """A run that had to stop: a non-finite loss, a full disk, a reference that does not fit its table."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return "; did you mean NAME?" with the nearest known name, or nothing where none is near."""
-    near = get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+def near_names(word: str, known: Iterable[str], *, count: int = 1, cutoff: float = 0.6) -> list[str]:
+    """Return the known names that are most like a word, the nearest first.
+
+    Args:
+        count: how many at most.
+        cutoff: how alike they have to be: 0 for anything, 1 for the word itself.
+    """
+    return get_close_matches(word, list(known), n=count, cutoff=cutoff)
+
+
+def did_you_mean(
+    word: str, known: Iterable[str], *, form: Callable[[str], str] = str, count: int = 1, cutoff: float = 0.6
+) -> str:
+    """Return "; did you mean NAME?" with the nearest known names, or nothing where none is near.
+
+    Args:
+        form: how a name is written, such as `repr`.
+        count, cutoff: as of `near_names`.
+    """
+    near = near_names(word, known, count=count, cutoff=cutoff)
+    return f"; did you mean {' or '.join(form(name) for name in near)}?" if near else ""

@@ -14,20 +14,22 @@ import os
 import secrets
 import shutil
 import stat
+from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, Literal
 
 APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL
 LOCK = os.O_RDWR | os.O_CREAT
 
 
-def open_safely(path: Path, flags: int) -> IO[Any]:
+def open_safely(path: Path, flags: int, mode: int = 0o666) -> IO[Any]:
     """Open a file of its own: no link, and no pipe or device.
 
     Args:
         flags: `APPEND`, `CREATE` (there must be none) or `LOCK` (what it holds stays).
+        mode: permissions of a file that is made, less what the process's umask takes away.
 
     Returns:
         A binary file.
@@ -35,7 +37,7 @@ def open_safely(path: Path, flags: int) -> IO[Any]:
     Raises:
         OSError: it is a symbolic link or no ordinary file, or the system says no.
     """
-    number = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    number = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
     try:
         status = os.fstat(number)
         if not stat.S_ISREG(status.st_mode):
@@ -43,7 +45,7 @@ def open_safely(path: Path, flags: int) -> IO[Any]:
         if flags == APPEND and status.st_nlink > 1:
             shared, number = number, _own_copy(path)
             os.close(shared)
-        return os.fdopen(number, "ab" if flags == APPEND else "r+b" if flags == LOCK else "wb")
+        return os.fdopen(number, "ab" if flags == APPEND else "r+b")
     except BaseException:
         os.close(number)
         raise
@@ -51,7 +53,7 @@ def open_safely(path: Path, flags: int) -> IO[Any]:
 
 def _own_copy(path: Path) -> int:
     """Open a copy in place of a file that has another name elsewhere: an archive may hold a hard link to any file."""
-    write_atomically(path, read_file(path))
+    atomic_write(path, read_file(path))
     return os.open(path, APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
@@ -131,29 +133,149 @@ def is_storage_failure(error: object) -> bool:
     return name.startswith("SQLITE_IOERR") or name == "SQLITE_FULL"
 
 
-def write_atomically(path: Path, content: str | bytes, *, shared: bool = False) -> None:
+def atomic_write(path: Path, content: str | bytes, *, private: bool = False, shared: bool = False) -> None:
     """Put a whole file in its place, or leave what was there; a link in its place is replaced, not followed.
 
     Args:
+        private, shared: as of `atomic_stream`.
+
+    Raises:
+        OSError: it cannot be written (full disk, no permission); nothing half-written is left.
+    """
+    with atomic_stream(path, private=private, shared=shared) as file:
+        file.write(content.encode("utf-8", errors="replace") if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def atomic_stream(path: Path, *, private: bool = False, shared: bool = False) -> Iterator[IO[bytes]]:
+    """Yield a binary file to write and read, which becomes `path` if the block ends well.
+
+    Args:
+        private: nobody but its owner may read the file.
+        shared: as of `atomic_path`.
+
+    Raises:
+        OSError: as of `atomic_path`.
+    """
+    mode = 0o600 if private else 0o666
+    with atomic_path(path, shared=shared) as temporary, open_safely(temporary, CREATE, mode) as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path, *, shared: bool = False) -> Iterator[Path]:
+    """Yield a temporary name beside `path` for a file, which becomes `path` if the block ends well.
+
+    Every file that Penchant writes whole goes through here: a reader sees the old content or the new one, and what
+    was there stays where the disk is full.
+
+    Args:
         shared: other processes may write the file at the same time, so each takes a temporary name of its own. A kill
-            leaves that behind, where one of a folder under a lock is replaced.
+            leaves that behind, where one of a folder under a lock is replaced by the next write.
 
     Raises:
         OSError: it cannot be written (full disk, no permission); nothing half-written is left.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp" if shared else f".{path.name}.tmp")
-    data = content.encode("utf-8", errors="replace") if isinstance(content, str) else content
+    temporary.unlink(missing_ok=True)  # a kill left it, or it is a link
     try:
-        temporary.unlink(missing_ok=True)  # a kill left it, or it is a link
-        with open_safely(temporary, CREATE) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
         os.replace(temporary, path)
-    except OSError:
+    finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path, *, shared: bool = False) -> Iterator[Path]:
+    """Yield an empty folder beside `path` to fill, which takes its place if the block ends well.
+
+    A folder cannot be replaced in one step where one is there: the old one is moved aside first, and `recover_folder`
+    puts it back after a kill between the two renames.
+
+    Args:
+        shared: other processes may build the folder at the same time, so each takes a temporary name of its own. The
+            first one's folder stays.
+
+    Raises:
+        OSError: it cannot be written, or (`shared`) another process was faster; the folder that was there still is,
+            and nothing half-written is left.
+    """
+    building = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new" if shared else f".{path.name}.new")
+    old = _set_aside(path)
+    try:
+        remove(building)
+        building.mkdir(parents=True)
+        yield building
+        if not shared and (path.exists() or path.is_symlink()):
+            remove(old)
+            os.replace(path, old)
+        os.replace(building, path)
+    except BaseException:
+        if not shared:
+            recover_folder(path)
         raise
+    finally:
+        with contextlib.suppress(OSError):
+            remove(building)
+    if not shared:
+        with contextlib.suppress(OSError):
+            remove(old)
+
+
+def recover_folder(path: Path) -> None:
+    """Put the old folder back where a kill between the two renames of `atomic_folder` left it under its other name."""
+    old = _set_aside(path)
+    if not path.exists() and old.exists():
+        os.replace(old, path)
+
+
+def _set_aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
+
+
+@contextlib.contextmanager
+def locked_folder(folder: Path, *, remove_after: bool = False) -> Iterator[None]:
+    """Keep a folder for this process while the block lasts, by its file `.lock`. See `locked_file`."""
+    with locked_file(folder / ".lock", remove_after=remove_after):
+        yield
+
+
+@contextlib.contextmanager
+def locked_file(path: Path, *, remove_after: bool = False, wait: bool = False) -> Iterator[None]:
+    """Hold a lock while the block lasts; it goes with the process, however that ends.
+
+    Args:
+        remove_after: the file goes as well, where the block ends.
+        wait: until another process lets it go.
+
+    Raises:
+        BlockingIOError: another process holds the lock.
+        OSError: it is a link or no ordinary file, the file system knows no locks, or the system says no.
+    """
+    from filelock import FileLock, Timeout
+
+    # filelock before 3.20 follows links and empties the file that it opens, so that what somebody planted goes first
+    with open_safely(path, LOCK) as file:
+        hard_linked = os.fstat(file.fileno()).st_nlink > 1
+    if hard_linked:
+        path.unlink()
+    lock = FileLock(path, thread_local=False)
+    try:
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        raise BlockingIOError(errno.EWOULDBLOCK, "another process holds it", str(path)) from None
+    except NotImplementedError as error:
+        raise OSError(errno.ENOLCK, str(error), str(path)) from error
+    try:
+        yield
+    finally:
+        if remove_after:  # before it is let go: afterwards it may be another's
+            with contextlib.suppress(OSError):
+                path.unlink()
+        lock.release()
 
 
 def remove(path: Path) -> None:

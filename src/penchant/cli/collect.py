@@ -183,7 +183,7 @@ def _listener(config: Collect) -> socket.socket:
 
 
 def _export(config: Collect, path: Path) -> int:
-    from penchant.data.write import appearing_whole, check_name
+    from penchant.data.write import check_name, write_lines
     from penchant.web.database import Database
     from penchant.web.export import as_jsonl
     from penchant.web.tables import Collection
@@ -199,7 +199,6 @@ def _export(config: Collect, path: Path) -> int:
             lines = list(as_jsonl(session))
     finally:
         database.close()
-    with appearing_whole(path, private=True) as stream:
-        stream.writelines(lines)
+    write_lines(lines, path, private=True)
     print(f"{len(lines)} prompts with judgments written to {path}")
     return 0

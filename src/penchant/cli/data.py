@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.errors import InputError, RunError
-from penchant.files import write_atomically
+from penchant.files import atomic_write
 
 FOUND, BAD = 1, 2
 """Exit codes: a check found something, and training would refuse the file."""
@@ -120,6 +120,6 @@ def write_text(path: Path, text: str) -> None:
         RunError: it cannot be written.
     """
     try:
-        write_atomically(path, text)
+        atomic_write(path, text)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from error

@@ -13,7 +13,6 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -26,7 +25,7 @@ from penchant.cli.study import add_study
 from penchant.cli.train import add_train
 from penchant.cli.weak import add_weak
 from penchant.config import describe
-from penchant.errors import PenchantError
+from penchant.errors import PenchantError, did_you_mean, near_names
 from penchant.redact import hide_credentials
 
 DONE, FOUND, BAD, INTERRUPTED = 0, 1, 2, 130
@@ -121,7 +120,7 @@ def _as_setting(rest: Sequence[str], options: argparse.Namespace) -> str:
     following = rest[rest.index(option) + 1 :]
     value = value if equals else next((text for text in following[:1] if not text.startswith("-")), "VALUE")
     name, fields = name.replace("-", "_"), list(options.settings.model_fields)
-    near = [] if name in fields else get_close_matches(name, fields, n=1)  # nested names: whoever reads settings tells
+    near = [] if name in fields else near_names(name, fields)  # nested names: whoever reads settings tells
     return f"; a setting is written without dashes: {near[0] if near else name}={value}"
 
 
@@ -141,8 +140,7 @@ class _MethodParser(argparse.ArgumentParser):
         """End with the message, and with what is most like a word that is no choice."""
         found = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message)
         choices = [choice.strip(" '") for choice in found[2].split(",")] if found else []
-        near = get_close_matches(found[1], choices, n=1) if found else []
-        super().error(message + (f"; did you mean {near[0]}?" if near else ""))
+        super().error(message + (did_you_mean(found[1], choices) if found else ""))
 
     def format_help(self) -> str:
         listing = f"\nsettings:\n{describe(self.settings)}\n" if self.settings else ""

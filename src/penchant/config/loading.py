@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +14,7 @@ from penchant.config.base import Config
 from penchant.config.overrides import apply_overrides
 from penchant.config.problems import Problem, problems, report, shown, title_of
 from penchant.config.yaml_text import MOST_CHARACTERS, Dumper, parse_with_lines
-from penchant.errors import InputError
+from penchant.errors import InputError, near_names
 
 logger = logging.getLogger("penchant.config")
 
@@ -108,7 +107,7 @@ def _read_text(path: Path) -> str:
         folder = path.parent
         if not folder.is_dir():
             raise InputError(f"there is no file {path}: the folder {folder} does not exist") from None
-        matches = get_close_matches(path.name, [entry.name for entry in folder.iterdir()], n=3)
+        matches = near_names(path.name, (entry.name for entry in folder.iterdir()), count=3)
         hint = f"; there is {', '.join(str(folder / name) for name in matches)}" if matches else ""
         raise InputError(f"there is no file {path}{hint}") from None
     except IsADirectoryError:

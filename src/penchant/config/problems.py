@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
@@ -13,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from penchant.config.fields import TAG, Shape, expected, literals_of, shape_of, tag_of, words
 from penchant.config.schema import Schema
+from penchant.errors import did_you_mean, near_names
 
 SHOWN = 60
 """Characters of a wrong value that a message shows."""
@@ -95,8 +95,7 @@ def problems(config: type[Schema], error: ValidationError) -> list[Problem]:
 
 def near(word: object, choices: Sequence[str]) -> str:
     """`; did you mean X?` where some choice is like the word, else nothing."""
-    matches = get_close_matches(str(word), list(choices), n=1)
-    return f"; did you mean `{matches[0]}`?" if matches else ""
+    return did_you_mean(str(word), choices, form="`{}`".format)
 
 
 def shown(value: Any) -> str:
@@ -183,7 +182,7 @@ def _unknown(config: type[Schema], place: _Place) -> str:
             return f"`{path}`: {whose}. Settings of {holder}: {names}"
     names_of_key = {key, OTHER_NAMES.get(key, key)}
     like = [other for other in _paths(config) if other.rpartition(".")[2] in names_of_key]
-    similar = get_close_matches(key, list(place.owner.model_fields), n=1)
+    similar = near_names(key, place.owner.model_fields)
     like += [".".join([*parents, name]) for name in similar]
     hint = f"; did you mean `{like[0]}`?" if like else "."
     return f"`{path}` is unknown{hint} Settings of {holder}: {names}"

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import secrets
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from penchant.errors import InputError, RunError
+from penchant.files import atomic_stream
 from penchant.types import Comparison, Prompt, PromptGroup, Response
 
 
@@ -28,9 +25,37 @@ def write_groups(groups: Iterable[PromptGroup], path: str | Path) -> None:
     """
     path = Path(path)
     check_name(path)
-    with appearing_whole(path) as stream:
-        for number, group in enumerate(groups, start=1):
-            stream.write(_line(group, f"{path}: group {number}{f' ({group.source})' if group.source else ''}"))
+    write_lines(
+        (
+            _line(group, f"{path}: group {number}{f' ({group.source})' if group.source else ''}")
+            for number, group in enumerate(groups, start=1)
+        ),
+        path,
+    )
+
+
+def write_lines(lines: Iterable[bytes], path: Path, *, private: bool = False) -> None:
+    """Write lines, each with its end, into a file that is whole or not there; gzipped if the name ends in `.gz`.
+
+    Args:
+        private: nobody but its owner may read the file.
+
+    Raises:
+        RunError: the disk is full or fails. Nothing is left behind, and an older file keeps its content.
+    """
+    try:
+        with atomic_stream(path, private=private, shared=True) as raw:
+            if path.name.endswith(".gz"):
+                # no name and no time inside, so that equal content gives equal bytes
+                with gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
+                    packed.writelines(lines)
+            else:
+                raw.writelines(lines)
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be written ({error.strerror or error}); nothing was left behind. "
+            "Check the free space and the folder's permissions"
+        ) from error
 
 
 def check_name(path: Path) -> None:
@@ -99,31 +124,3 @@ def _comparison_value(comparison: Comparison) -> dict[str, Any]:
     if comparison.weight != 1.0:
         value["weight"] = comparison.weight
     return value
-
-
-@contextmanager
-def appearing_whole(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
-    """Yield a stream to a temporary file beside `path`, which takes that name only if the block ends well.
-
-    Args:
-        private: nobody but its owner may read the file.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb", opener=partial(os.open, mode=0o600 if private else 0o666)) as raw:
-            if path.name.endswith(".gz"):
-                # no name and no time inside, so that equal content gives equal bytes
-                with gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
-                    yield packed  # type: ignore[misc]
-            else:
-                yield raw
-            raw.flush()
-            os.fsync(raw.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise RunError(
-            f"{path}: cannot be written ({error.strerror or error}); nothing was left behind. "
-            "Check the free space and the folder's permissions"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)

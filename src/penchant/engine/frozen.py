@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import tempfile
 import time
 from array import array
 from collections.abc import Iterator, Sequence
@@ -29,6 +28,7 @@ from penchant.engine.attention import entering_states, predictor_states, trunk, 
 from penchant.engine.score import Progress, Scorer, evaluating
 from penchant.engine.tree import Packing, TreeBatch, batched, make_trees
 from penchant.errors import InputError
+from penchant.files import atomic_stream
 
 log = logging.getLogger("penchant.engine")
 
@@ -227,25 +227,17 @@ def _key(
 
 @contextmanager
 def _replacing(path: Path, size: int) -> Iterator[IO[bytes]]:
-    """A file under another name that takes its own once it is whole: two runs at once each write theirs.
+    """Yield a file to write states into, which ends with the digests of its blocks once the block is left.
 
     Raises:
         OSError: the disk is full, or does not let us; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for old in path.parent.glob("*.part"):
+    for old in path.parent.glob(".*.tmp"):
         if time.time() - old.stat().st_mtime > ABANDONED_S:
             old.unlink(missing_ok=True)
-    number, name = tempfile.mkstemp(suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(number, "w+b") as file:
-            yield file
-            file.flush()
-            if os.fstat(number).st_size != size:
-                raise OSError(f"{os.fstat(number).st_size} bytes were written instead of {size}")
-            append_block_digests(file)
-            file.flush()
-            os.fsync(number)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with atomic_stream(path, private=True, shared=True) as file:
+        yield file
+        if (written := file.seek(0, os.SEEK_END)) != size:
+            raise OSError(f"{written} bytes were written instead of {size}")
+        append_block_digests(file)

@@ -8,7 +8,6 @@ For fresh samples the frozen weights answer: the policy's own with its adapters 
 from __future__ import annotations
 
 import copy
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -32,7 +31,7 @@ from penchant.engine.attention import output_head, predictor_states
 from penchant.engine.logps import log_softmax_blocks
 from penchant.engine.score import DEFAULT_BUDGET, Progress, Scorer, batches, evaluating, score_rows
 from penchant.engine.tree import unique_tokens
-from penchant.files import LOCK, open_safely
+from penchant.files import locked_file
 
 log = logging.getLogger("penchant.engine")
 
@@ -245,12 +244,11 @@ class ReferenceTable:
         with ExitStack() as stack:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                file = stack.enter_context(open_safely(path, LOCK))
-                stack.callback(path.unlink, missing_ok=True)
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.warning("another run is scoring the same rows: waiting for its numbers")
-                fcntl.flock(file, fcntl.LOCK_EX)
+                try:
+                    stack.enter_context(locked_file(path, remove_after=True))
+                except BlockingIOError:
+                    log.warning("another run is scoring the same rows: waiting for its numbers")
+                    stack.enter_context(locked_file(path, remove_after=True, wait=True))
             except OSError as error:
                 log.info("no lock for the reference table in %s (%s)", path.parent, error)
             yield

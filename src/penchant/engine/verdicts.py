@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import transformers
 
-from penchant.files import cache_folder, write_atomically
+from penchant.files import atomic_write, cache_folder
 
 FORGOTTEN_FIELDS = ("_name_or_path", "transformers_version", "architectures")  # of a configuration: decide nothing
 MAX_BYTES = 10_000  # a larger file is no verdict
@@ -101,7 +101,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _write(path: Path, verdict: Mapping[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps({"verdict": verdict, "sha256": _digest(verdict)}) + "\n", shared=True)
+        atomic_write(path, json.dumps({"verdict": verdict, "sha256": _digest(verdict)}) + "\n", shared=True)
     except OSError:
         # The cache only saves time, and may lie on a full or read-only disk (shared machines, CI). This process holds
         # its verdict already; the next one probes again and comes to the same.

@@ -16,12 +16,11 @@ import logging
 import pkgutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from penchant.errors import InputError
+from penchant.errors import InputError, did_you_mean
 
 log = logging.getLogger("penchant.extension")
 
@@ -99,8 +98,7 @@ def describe_error(error: BaseException) -> str:
 
 def near(word: str, choices: Sequence[str]) -> str:
     """Return a question that names the choices that are most like a word; empty where none is."""
-    matches = get_close_matches(word, choices, n=3)
-    return f"; did you mean {' or '.join(f'`{match}`' for match in matches)}?" if matches else ""
+    return did_you_mean(word, choices, form="`{}`".format, count=3)
 
 
 # -- files ---------------------------------------------------------------------------------------------------------

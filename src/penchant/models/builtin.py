@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
-import shutil
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from penchant.digests import DamagedFile, check_files, digest_file, has_own_sums, read_sums, write_sums
 from penchant.errors import InputError
-from penchant.files import cache_folder, remove
+from penchant.files import atomic_folder, cache_folder, remove
 
 log = logging.getLogger("penchant.models")
 
@@ -79,23 +76,16 @@ def convert_gguf(path: Path) -> Path:
     if _is_intact(target):
         return target
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    except OSError as error:
-        raise InputError(f"cannot keep the converted model in {target.parent}: {error}; set PENCHANT_CACHE") from error
-    log.warning("converting %s (once, about half a minute; kept in %s)", path.name, target)
-    try:
-        _save_dequantized(path, building)
-        write_sums(building)
-        os.replace(building, target)
+        with atomic_folder(target, shared=True) as building:
+            log.warning("converting %s (once, about half a minute; kept in %s)", path.name, target)
+            _save_dequantized(path, building)
+            write_sums(building)
     except InputError:
         raise
     except Exception as error:  # a full disk is an OSError, or a bare one of safetensors and tokenizers
         if (target / "config.json").exists():  # another process was faster
             return target
         raise InputError(f"cannot keep the converted model in {target}: {error}; set PENCHANT_CACHE") from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return target
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
-from penchant.errors import InputError
+from penchant.errors import InputError, did_you_mean
 from penchant.models.builtin import BUILT_IN, ENCODERS, built_in, convert_gguf
 from penchant.models.hub import adapter_folder
 
@@ -54,8 +53,7 @@ def check_model(name: str) -> None:
         raise InputError(f"{path} is a file; a model is a folder with config.json, a .gguf file, or a hub id")
     looks_like_hub = name.count("/") <= 1 and not name.startswith((".", "/", "~")) and not name.endswith("/")
     if "/" not in name or not looks_like_hub:
-        near = difflib.get_close_matches(name, BUILT_IN, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, BUILT_IN, form=repr)
         raise InputError(
             f"no model {name!r}: neither a built-in name ({', '.join(BUILT_IN)}), nor a folder, nor a hub id "
             f"(owner/name){hint}"

@@ -26,7 +26,7 @@ from penchant.engine.attention import states_at, unwrap
 from penchant.engine.score import Progress, Scorer, score, token_budget
 from penchant.engine.tree import TreeBatch
 from penchant.errors import InputError
-from penchant.files import read_json, write_atomically
+from penchant.files import atomic_write, read_json
 from penchant.models.finished import check_finished, reward_checkpoint
 from penchant.models.load import check_saved_files, open_network
 from penchant.models.policy import save_network
@@ -143,7 +143,7 @@ class LearnedReward:
         content = json.dumps(reading) + "\n"
         if (sums := read_sums(Path(folder))) is not None:
             write_sums(Path(folder), {**sums, READING: hashlib.sha256(content.encode()).hexdigest()})
-        write_atomically(Path(folder) / READING, content)
+        atomic_write(Path(folder) / READING, content)
 
 
 def new_reward(

@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from penchant.data.layouts.parse import BadRows
 from penchant.data.load import read_preferences
-from penchant.errors import InputError
+from penchant.errors import InputError, did_you_mean
 from penchant.raters.row_metadata import Beside, beside_by_source, topic_field
 from penchant.types import Comparison, PromptGroup, prompt_text
 
@@ -249,6 +248,5 @@ def _file_rater(source: str, groups: Sequence[PromptGroup]) -> str | None:
 def _require_known(only: Sequence[str], said: dict[str, dict[Key, set[str]]]) -> None:
     for name in only:
         if name not in said:
-            near = get_close_matches(name, said, n=1)
-            advice = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(list(said)[:20])}"
-            raise InputError(f"annotators: nobody is called {name!r}; {advice}")
+            advice = did_you_mean(name, said, form=repr) or f"; there are {', '.join(list(said)[:20])}"
+            raise InputError(f"annotators: nobody is called {name!r}{advice}")

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import Row
-from penchant.errors import InputError
+from penchant.errors import InputError, did_you_mean
 from penchant.raters.model_names import model_names
 
 TOPIC_FIELDS = (
@@ -100,11 +99,9 @@ def topic_field(said: Iterable[tuple[str, Mapping[str, str]]], asked: str | None
             topics.setdefault(name, set()).add(text)
     if asked is not None:
         if asked not in topics:
-            near = get_close_matches(asked, topics, n=1)
-            advice = (
-                f"did you mean {near[0]!r}?" if near else "leave the setting out for clusters of the prompts' words"
-            )
-            raise InputError(f"topic={asked}: no row has this field with a text or a whole number in it; {advice}")
+            advice = did_you_mean(asked, topics, form=repr)
+            advice = advice or "; leave the setting out for clusters of the prompts' words"
+            raise InputError(f"topic={asked}: no row has this field with a text or a whole number in it{advice}")
         return asked
     for name in TOPIC_FIELDS:
         covered = len(with_topic.get(name, ()))

@@ -17,7 +17,7 @@ from torch import nn
 
 from penchant.digests import check_files, write_sums
 from penchant.errors import InputError
-from penchant.files import read_json, remove
+from penchant.files import atomic_folder, read_json, recover_folder
 from penchant.models.adapters import trained_part
 from penchant.models.learner import Learner
 from penchant.runs.run_folder import cannot_write
@@ -38,37 +38,18 @@ def save(folder: Path, policy: Learner, state: dict[str, Any] | None) -> None:
     Raises:
         RunError: it cannot be written; the old one is still there.
     """
-    building, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     try:
-        remove(building)
-        building.mkdir(parents=True)
-        policy.save(building)
-        if state is not None:
-            (building / STATE).parent.mkdir()
-            torch.save(state, building / STATE)
-        with ThreadPoolExecutor(1) as disk:  # which is waited for while digests are computed
-            synced = disk.submit(_sync, building)
-            write_sums(building)
-            synced.result()
-        if folder.exists() or folder.is_symlink():
-            remove(old)
-            os.replace(folder, old)
-        os.replace(building, folder)
+        with atomic_folder(folder) as building:
+            policy.save(building)
+            if state is not None:
+                (building / STATE).parent.mkdir()
+                torch.save(state, building / STATE)
+            with ThreadPoolExecutor(1) as disk:  # which is waited for while digests are computed
+                synced = disk.submit(_sync, building)
+                write_sums(building)
+                synced.result()
     except Exception as error:  # on a full disk torch raises RuntimeError, tokenizers a bare Exception, ...
-        recover(folder)
         raise cannot_write(folder, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            remove(building)
-    with contextlib.suppress(OSError):
-        remove(old)
-
-
-def recover(folder: Path) -> None:
-    """After a kill between the two renames only the old checkpoint stands, under its other name: put it back."""
-    old = folder.with_name(f".{folder.name}.old")
-    if not folder.exists() and old.exists():
-        os.replace(old, folder)
 
 
 def load(folder: Path, policy: Learner) -> dict[str, Any] | None:
@@ -77,7 +58,7 @@ def load(folder: Path, policy: Learner) -> dict[str, Any] | None:
     Raises:
         InputError: a checkpoint of another model, or a damaged one.
     """
-    recover(folder)
+    recover_folder(folder)
     if not folder.exists():
         return None
     check_files(folder, [STATE, *(file.name for file in folder.glob("*.safetensors"))])  # at once: several are faster

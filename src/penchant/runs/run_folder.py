@@ -8,7 +8,6 @@ between the two the file is missing, never unlisted.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import math
@@ -21,7 +20,7 @@ from penchant.config import Config, load_config, to_yaml
 from penchant.config.loading import read_yaml
 from penchant.digests import SUMS, DamagedFile, check_files, listed_digest, read_sums, write_sums
 from penchant.errors import InputError, OtherRun, RunError
-from penchant.files import LOCK, open_safely, read_file, remove, write_atomically
+from penchant.files import atomic_write, locked_folder, read_file, remove
 from penchant.files import read_json as load_json
 from penchant.runs.run_lines import Digest, RunLines, read_rows
 
@@ -57,7 +56,7 @@ class RunFolder:
         self.config, self.resume, self.writes = config, resume, writes
         self._again = None if resumable else self.path
         self.warnings: list[str] = []  # what was wrong with the files of a resumed run
-        self._lock: Any = None
+        self._lock = contextlib.ExitStack()
         self._lines = {name: RunLines(self.path / name) for name in LINES}
         if writes:
             self._check_resumable() if resume else self._check_empty()
@@ -130,23 +129,16 @@ class RunFolder:
 
     def _take_lock(self) -> None:
         """One run in a directory: the lock goes with the process, however that ends."""
-        self._lock = open_safely(self.path / ".lock", LOCK)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock.enter_context(locked_folder(self.path, remove_after=True))
         except BlockingIOError:
-            self._lock.close()
-            self._lock = None
             raise InputError(
                 f"another process is working in {self.path}: wait for it, or choose another out="
             ) from None
 
     def close(self) -> None:
         """Let others in."""
-        if self._lock is not None:
-            with contextlib.suppress(OSError):  # before it is let go: afterwards it may be another's
-                (self.path / ".lock").unlink()
-            self._lock.close()
-            self._lock = None
+        self._lock.close()
 
     def discard(self) -> None:
         """Take back `open`, where bad input shows only later: the files that a run begins with, and the directory if
@@ -171,7 +163,7 @@ class RunFolder:
             self._list({name: hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()})
             if name == "result.json":
                 self._list({line: listed_digest(self.path / line) for line in LINES if (self.path / line).exists()})
-            write_atomically(target, text)
+            atomic_write(target, text)
         except OSError as error:
             raise cannot_write(target, error, again=self._again) from error
 

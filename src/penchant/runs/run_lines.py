@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.errors import InputError
-from penchant.files import APPEND, open_safely, read_file, write_atomically
+from penchant.files import APPEND, atomic_write, open_safely, read_file
 
 log = logging.getLogger("penchant.train")
 
@@ -76,7 +76,7 @@ class RunLines:
                     f"{self.path.name} is not what was written up to the checkpoint: lines were changed or are missing"
                 )
         if kept != content:
-            write_atomically(self.path, kept)
+            atomic_write(self.path, kept)
         self._digest, self._bytes = hashlib.sha256(), 0
         self._count(kept)
         return problems

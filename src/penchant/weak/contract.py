@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from penchant.digests import DamagedFile, check_files, read_sums, write_sums
 from penchant.errors import InputError
-from penchant.files import read_json, remove, write_atomically
+from penchant.files import atomic_write, read_json, remove
 from penchant.models.builtin import BUILT_IN, ENCODERS
 from penchant.tasks.spec import normalized
 from penchant.types import PromptGroup, prompt_text
@@ -204,7 +204,7 @@ def write_kind(
     files |= {name: (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8") for name, value in texts.items()}
     write_sums(folder, {name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
     for name, data in files.items():
-        write_atomically(folder / name, data)
+        atomic_write(folder / name, data)
 
 
 def read_kind(folder: Path) -> dict[str, Any]:

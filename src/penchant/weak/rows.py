@@ -17,7 +17,7 @@ from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import Row, RowProblem
 from penchant.data.sources.values import RowError, as_list, as_number, as_text, shown
 from penchant.errors import InputError
-from penchant.files import write_atomically
+from penchant.files import atomic_write
 from penchant.tasks.spec import answered
 from penchant.types import PromptGroup, prompt_text
 from penchant.weak.contract import Example, Probabilities, mark, marks_of
@@ -156,7 +156,7 @@ def write_labels(rows: LabelledRows, probabilities: Probabilities, path: Path) -
         content["label"] = rows.names[int(row.argmax())]
         content["probabilities"] = {name: float(p) for name, p in zip(rows.names, row, strict=True)}
         lines.append(json.dumps(content, ensure_ascii=False))
-    write_atomically(path, "\n".join(lines) + "\n")
+    atomic_write(path, "\n".join(lines) + "\n")
 
 
 def _text(values: Mapping[str, Any]) -> str:

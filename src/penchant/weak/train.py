@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.errors import InputError, RunError
-from penchant.files import write_atomically
+from penchant.files import atomic_write
 from penchant.metrics.imitation import consistency
 from penchant.runs.provenance import surroundings
 from penchant.runs.run_folder import RunFolder
@@ -91,7 +91,7 @@ def weak_train(config: WeakTrain) -> RunResult:
         write_probabilities(held, other, folder.path / "predictions.jsonl")
         folder.write_json("result.json", numbers)
         beside = {"config": config.recorded(), "provenance": provenance}
-        write_atomically(folder.path / "report.html", weak_train_page({**numbers, **beside}).encode("utf-8"))
+        atomic_write(folder.path / "report.html", weak_train_page({**numbers, **beside}).encode("utf-8"))
         return RunResult(config.method, folder.path, numbers)
     except InputError:  # of the model: nothing was learned yet
         folder.discard()

@@ -11,7 +11,6 @@ import binascii
 import hashlib
 import hmac
 import logging
-import os
 import secrets
 import stat
 import time
@@ -19,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from penchant.errors import InputError, RunError
-from penchant.files import read_file
+from penchant.files import atomic_write, read_file
 
 log = logging.getLogger("penchant.web")
 KEY_BYTES = 32
@@ -111,22 +110,13 @@ def load_keys(path: Path) -> Keys:
 def _made(path: Path) -> Keys:
     """Write a new key under its name only when it is whole on the disk, readable by its owner alone."""
     secret = secrets.token_bytes(KEY_BYTES)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as stream:
-            stream.write(base64.b64encode(secret).decode("ascii") + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        atomic_write(path, base64.b64encode(secret) + b"\n", private=True, shared=True)
     except OSError as error:
         raise RunError(
             f"{path}: the key file cannot be written ({error.strerror or error}); nothing was left behind. Check the "
             "free space and the folder's permissions, or name another with key=..."
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
     return Keys(secret)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from penchant.data.layouts.outcomes import (
 )
 from penchant.data.layouts.turns import as_prompt
 from penchant.data.sources.values import RowError, as_integer, as_list, as_number, as_object, as_text, shown
+from penchant.errors import did_you_mean
 from penchant.types import Comparison, PromptGroup, Response
 
 Row = dict[str, Any]
@@ -62,9 +62,8 @@ def _refuse_misspelled(values: Row, known: Sequence[str], name: str) -> None:
     for field in values:
         if field in known:  # almost always: looking for near names in every row took half of the reading
             continue
-        near = difflib.get_close_matches(str(field), known, n=1, cutoff=0.8)
-        if near:
-            raise RowError("value", f"field {name + str(field)!r} is unknown; did you mean {near[0]!r}?")
+        if hint := did_you_mean(str(field), known, form=repr, cutoff=0.8):
+            raise RowError("value", f"field {name + str(field)!r} is unknown{hint}")
 
 
 def _own_response(value: object, name: str) -> Response:

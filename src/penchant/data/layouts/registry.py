@@ -7,7 +7,6 @@ entry into a table; the first entry that fits wins, so the more particular stand
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,7 +25,7 @@ from penchant.data.layouts.columns import (
 from penchant.data.layouts.pair_ratings import rating_fields
 from penchant.data.layouts.turns import ROLES
 from penchant.data.sources.values import RowError, cut
-from penchant.errors import InputError
+from penchant.errors import InputError, did_you_mean
 from penchant.types import PromptGroup
 
 Row = dict[str, Any]
@@ -323,8 +322,6 @@ def layout_named(name: str, layouts: Sequence[Layout]) -> Layout:
     """
     names = [layout.name for layout in layouts]
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        raise InputError(
-            f"unknown layout {name!r}{f'; did you mean {near[0]!r}?' if near else ''} Known: {', '.join(names)}"
-        )
+        hint = did_you_mean(name, names, form=repr) or "."
+        raise InputError(f"unknown layout {name!r}{hint} Known: {', '.join(names)}")
     return layouts[names.index(name)]

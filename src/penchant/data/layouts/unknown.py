@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from penchant.data.layouts.columns import SYSTEM_COLUMNS, ReadRow
 from penchant.data.layouts.quality import quality_columns
 from penchant.data.layouts.registry import DEMONSTRATIONS, PREFERENCES, PROMPT_LIKE, Layout
 from penchant.data.sources.values import RowError, cut
-from penchant.errors import InputError
+from penchant.errors import InputError, near_names
 
 Row = dict[str, Any]
 MOST_COLUMNS = 20  # in a message
@@ -81,7 +80,7 @@ def _guess(missing: str, spare: Sequence[str]) -> str | None:
         return known[0]
     short = [column for column in short if column not in SYSTEM_COLUMNS]  # beside a prompt, and never one
     for name in missing.split(" or "):
-        near = difflib.get_close_matches(name, short, n=1, cutoff=0.7)
+        near = near_names(name, short, cutoff=0.7)
         near = near or [column for column in short if column.strip().lower() == name]
         near = near or [column for column in short if name in re.split(r"[_\-. ]", column.lower())]
         if near:

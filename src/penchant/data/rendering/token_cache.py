@@ -9,10 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import logging
-import os
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,6 +20,7 @@ import numpy as np
 from penchant.data.rendering.rendered import Arrays
 from penchant.data.rendering.renderer import Renderer
 from penchant.data.rendering.tokenizer_digest import digest_tokenizer
+from penchant.files import atomic_write
 from penchant.types import PromptGroup
 
 log = logging.getLogger("penchant.data")
@@ -65,21 +63,15 @@ class TokenFile:
         return arrays
 
     def keep(self, arrays: Arrays) -> None:
-        """Write the file under another name, then rename it: two runs at once write the same."""
+        """Write the file whole; two runs at once write the same."""
         from safetensors.numpy import save
 
-        temporary = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=f".{self.path.stem}-", delete=False) as file:
-                temporary = Path(file.name)
-                file.write(save(dict(arrays), {"sha256": _digest(arrays)}))
-            os.replace(temporary, self.path)
+            content = save(dict(arrays), {"sha256": _digest(arrays)})
+            atomic_write(self.path, content, private=True, shared=True)  # private, as the texts are that it was made of
         except OSError as error:
             log.warning("the token ids cannot be kept in %s (%s): the next run computes them again", self.path, error)
-            if temporary is not None:
-                with suppress(OSError):
-                    temporary.unlink(missing_ok=True)
 
 
 def _settings(renderer: Renderer) -> str:

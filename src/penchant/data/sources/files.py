@@ -7,7 +7,6 @@ A line that is damaged in itself (broken JSON, invalid UTF-8, longer than `MAX_L
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 from decimal import Decimal
@@ -20,7 +19,7 @@ from penchant.data.sources.json_rows import is_document, rows_of_document
 from penchant.data.sources.lines import MAX_LINE_BYTES, decoded, numbered_lines, opened, parsed_json, refuse_bomb
 from penchant.data.sources.rows import Row, RowProblem
 from penchant.data.sources.values import RowError, cut, shown
-from penchant.errors import InputError
+from penchant.errors import InputError, near_names
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt", *collected.SUFFIXES)
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
@@ -93,7 +92,7 @@ def _require_file(path: Path) -> None:
     if not path.parent.is_dir():
         advice = f"the folder {path.parent} does not exist either; check the path"
     else:
-        near = difflib.get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=3, cutoff=0.5)
+        near = near_names(path.name, (entry.name for entry in path.parent.iterdir()), count=3, cutoff=0.5)
         if near:
             advice = f"did you mean {' or '.join(str(path.parent / name) for name in near)}?"
     raise InputError(f"{path}: no such file; {advice}")

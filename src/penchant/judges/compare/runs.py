@@ -10,7 +10,7 @@ from itertools import combinations, islice
 from pathlib import Path
 
 from penchant.errors import InputError, RunError
-from penchant.files import read_json, write_atomically
+from penchant.files import atomic_write, read_json
 from penchant.judges import Answer, Question, VerdictStore, ask, make_judge
 from penchant.judges.ask import Calls, make_calls, plan_calls
 from penchant.judges.compare.page import judge_page
@@ -87,7 +87,7 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
     _warn_of_another(folder, results)
     content = json.dumps(to_object(results), ensure_ascii=True, indent=1) + "\n"
     try:
-        write_atomically(folder / "judge.json", content.encode())
+        atomic_write(folder / "judge.json", content.encode())
     except OSError as error:
         raise RunError(f"cannot write into {folder}: {error.strerror}; the verdicts are kept") from error
     judge_page(results, folder)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.errors import RunError
-from penchant.files import make_folder, write_atomically
+from penchant.files import atomic_write, make_folder
 from penchant.metrics.estimates import Measure
 from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import file_name, render_page
@@ -28,8 +28,8 @@ def write_page(context: Mapping[str, Any], pictures: Mapping[str, Picture], fold
     try:
         make_folder(folder / "figures")
         for key, picture in pictures.items():
-            write_atomically(folder / "figures" / f"{file_name(key)}.png", picture.png, shared=True)
-        write_atomically(folder / "report.html", page.encode("utf-8", "replace"), shared=True)
+            atomic_write(folder / "figures" / f"{file_name(key)}.png", picture.png, shared=True)
+        atomic_write(folder / "report.html", page.encode("utf-8", "replace"), shared=True)
     except OSError as error:
         raise RunError(f"cannot write to {folder}: {error.strerror}") from error
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.errors import InputError
-from penchant.files import make_folder, write_atomically
+from penchant.files import atomic_write, make_folder
 from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context, file_name, render_page
 from penchant.reports.run import tables
@@ -82,7 +82,7 @@ def runs_report(runs: Sequence[RunResult | str | Path], out: str | Path) -> Path
     page = _render(summaries, pictures, folder.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     _write_figures(folder, pictures)
-    write_atomically(target, page.encode("utf-8"), shared=True)
+    atomic_write(target, page.encode("utf-8"), shared=True)
     return target
 
 
@@ -101,7 +101,7 @@ def _write_figures(folder: Path, pictures: dict[str, Picture]) -> None:
         if key not in pictures:
             _png(folder, key).unlink(missing_ok=True)
     for key, picture in pictures.items():
-        write_atomically(_png(folder, key), picture.png, shared=True)
+        atomic_write(_png(folder, key), picture.png, shared=True)
 
 
 def _png(folder: Path, key: str) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.errors import RunError
-from penchant.files import read_file, read_json, write_atomically
+from penchant.files import atomic_write, read_file, read_json
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def write_text(path: Path, text: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text)
+        atomic_write(path, text)
     except OSError as error:
         raise RunError(
             f"cannot write {path}: {error.strerror}. What is done stays: make room and give the same command again"

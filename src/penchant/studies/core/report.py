@@ -7,7 +7,7 @@ from typing import Any
 
 from penchant.digests import check_files
 from penchant.errors import InputError
-from penchant.files import make_folder, read_json, write_atomically
+from penchant.files import atomic_write, make_folder, read_json
 from penchant.reports.kit.render import render_page
 from penchant.studies.core.definition import StudyPage, definition_named
 from penchant.studies.core.kinds import resolve
@@ -50,10 +50,10 @@ def study_report(folder: str | Path, out: str | Path) -> Path:
         ) from error
     make_folder(figures)
     for name, picture in pictures.items():
-        write_atomically(figures / f"{name}.png", picture.png, shared=True)
+        atomic_write(figures / f"{name}.png", picture.png, shared=True)
     for name, text in files.items():
-        write_atomically(figures / name, text.encode("utf-8"), shared=True)
-    write_atomically(target, html.encode("utf-8"), shared=True)
+        atomic_write(figures / name, text.encode("utf-8"), shared=True)
+    atomic_write(target, html.encode("utf-8"), shared=True)
     return target
 
 

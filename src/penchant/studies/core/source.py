@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from penchant.files import cache_folder, write_atomically
+from penchant.files import atomic_write, cache_folder
 from penchant.losses.settings import PAIR_LOSSES
 
 log = logging.getLogger("penchant")
@@ -363,7 +363,7 @@ def _keep(tree: Tree) -> None:
     }
     with suppress(OSError):  # the next process parses again
         _store().parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(_store(), json.dumps(content | {"maker": _maker()}), shared=True)
+        atomic_write(_store(), json.dumps(content | {"maker": _maker()}), shared=True)
 
 
 def _maker() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -15,7 +14,7 @@ from pathlib import Path
 from penchant.config import to_yaml
 from penchant.digests import DamagedFile, check_files, write_sums
 from penchant.errors import InputError, RunError
-from penchant.files import LOCK, open_safely, remove
+from penchant.files import locked_folder, remove
 from penchant.studies.core.address import summary_version
 from penchant.studies.core.checks import check_names, warn_of_earlier_stages
 from penchant.studies.core.definition import Grid, StudyDefinition, definition_of
@@ -72,7 +71,7 @@ def run_study(config: Study, *, jobs: int = 1, workers: Workers | None = None) -
     stages = grid.stages()
     check_names(stages)
     folder = Path(config.out or Path("runs") / config.method).expanduser().resolve()
-    with _own(folder):
+    with _study_folder(folder):
         for leftover in (folder / "stages").glob(".*.new"):  # a process that was killed built it
             remove(leftover)
         warn_of_earlier_stages(folder, stages)
@@ -145,8 +144,8 @@ def _kept_numbers(folder: Path) -> JsonObject:
 
 
 @contextlib.contextmanager
-def _own(folder: Path) -> Iterator[None]:
-    """The folder, made where it is not there, and no other process's while the block lasts.
+def _study_folder(folder: Path) -> Iterator[None]:
+    """Make the study's folder if it is not there, and keep it for this process while the block lasts.
 
     Raises:
         InputError: it is a file, holds something else, or another process works in it.
@@ -156,14 +155,12 @@ def _own(folder: Path) -> Iterator[None]:
     others = [entry for entry in folder.iterdir() if entry.name != ".lock"] if folder.is_dir() else []
     if others and not (folder / "study.yaml").exists():
         raise InputError(f"out={folder} holds something else than a study: choose another folder with -o")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = open_safely(folder / ".lock", LOCK)
-    except OSError as error:
-        raise InputError(f"cannot write to {folder}: {error.strerror}; choose another folder with -o") from error
-    with lock:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked_folder(folder))
         except BlockingIOError:
             raise InputError(f"another process is working in {folder}: wait for it, or choose another folder") from None
+        except OSError as error:
+            raise InputError(f"cannot write to {folder}: {error.strerror}; choose another folder with -o") from error
         yield

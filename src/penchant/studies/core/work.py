@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from penchant.digests import listed_digest, write_sums
 from penchant.engine.memory import peak_memory_bytes
-from penchant.files import remove
+from penchant.files import atomic_folder, remove
 from penchant.studies.core.job import STAGE, StageJob
 from penchant.studies.core.kinds import RUN, resolve, stage_makers
 
@@ -30,18 +29,13 @@ def work(job: StageJob) -> str:
         return status
     make: Callable[[StageJob, Path], dict[str, Any]] = resolve(stage_makers()[job.kind])
     started = time.monotonic()
-    building = job.folder.with_name(f".{job.folder.name}.{os.getpid()}.new")
-    remove(building)
-    building.mkdir(parents=True)
-    try:
+    # a worker that outlived a killed command may still build the same stage: a name of its own
+    with atomic_folder(job.folder, shared=True) as building:
         facts = make(job, building)
         facts |= {"seconds": time.monotonic() - started, "peak_memory_bytes": peak_memory_bytes()}
         (building / STAGE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         write_sums(building, stage_sums(building))
         remove(job.folder)  # half a stage cannot be; another one's leftover could
-        os.replace(building, job.folder)
-    finally:
-        remove(building)
     return "done"
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from penchant.engine.reference import configuration, fingerprint
 from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET, evaluating
 from penchant.engine.tree import fill
 from penchant.errors import InputError
+from penchant.files import atomic_path, atomic_stream
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.runs.progress import progress_bar
 from penchant.weak.classifiers.activations import Activations
@@ -208,20 +208,17 @@ def _write(
     shape: tuple[int, int, int],
     earlier: Sequence[Earlier],
 ) -> None:
-    """Into another file first, which takes its name only when it is whole."""
+    """Write activations and their keys, each file whole; the keys first, since a reader looks for the activations."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as scratch:
-            temporary = Path(scratch) / path.name
+        with atomic_path(path, shared=True) as temporary:
             kept = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
             _fill(reader, ids, keys, kept, earlier)
             kept.flush()
             with temporary.open("r+b") as file:
                 append_block_digests(file)
-            with temporary.with_suffix(KEYS).open("wb") as file:
+            with atomic_stream(path.with_suffix(KEYS), shared=True) as file:
                 np.save(file, keys)
-            for written in (temporary.with_suffix(KEYS), temporary):
-                os.replace(written, path.parent / written.name)
     except OSError as error:
         raise InputError(
             f"cannot keep activations in {path.parent}: {error.strerror}; they need "
