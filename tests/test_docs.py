@@ -99,3 +99,11 @@ def test_the_readme_is_a_manual_and_not_a_page_of_results() -> None:
     prose = re.sub(r"\]\([^)]*\)", "]", prose)
     numbers = re.findall(r"\d[\d.,]*", prose)
     assert len(numbers) <= 25, f"the README states {len(numbers)} numbers, at most 25: {numbers}"
+
+
+def test_files_that_the_map_of_the_code_names_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`([\w./]+(?:\.py|/))`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)))
+    assert len(named) > 40
+    missing = {name for name in named if not (ROOT / "src/penchant" / name).exists() and not (ROOT / name).exists()}
+    assert missing == set()
