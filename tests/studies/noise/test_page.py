@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from penchant.studies.noise.summary import NoiseSummary
 from penchant.studies.noise.words import findings, headline
+from penchant.typed_json import from_json
 
 HOSTILE = '<script>alert(1)</script> \u202egnp & "quotes" </div>'
 LABELS = {"dpo": "DPO", "robust": "Robust DPO (told the share)", "ipo": "IPO", "reward_model": "Reward model"}
@@ -63,6 +65,10 @@ def made_up(**accuracy: tuple[float, ...]) -> dict[str, Any]:
     }
 
 
+def read(numbers: dict[str, Any]) -> NoiseSummary:
+    return from_json(NoiseSummary, numbers)
+
+
 def test_the_page_has_the_numbers(page: Callable[[dict[str, Any]], str], tmp_path: Path) -> None:
     html = page(made_up())
     for words in ("Wrong labels", "79%", "[77%, 81%]", "0.50", "penchant-0.5m", "2,400 comparisons", "5 min 00 s"):
@@ -87,7 +93,7 @@ def test_hostile_text_does_nothing_and_what_is_missing_is_left_out(page: Callabl
 
 
 def test_sentences_go_as_far_as_the_intervals() -> None:
-    said = " ".join([*headline(made_up()), *findings(made_up())])
+    said = " ".join([*headline(read(made_up())), *findings(read(made_up()))])
     assert "DPO puts the better response first in 80% [78%, 82%] of unseen comparisons with none of its labels" in said
     assert (
         "At 40% flipped DPO has 60%: Robust DPO (told the share) above it; Reward model below it; IPO not to be" in said
@@ -102,12 +108,12 @@ def test_sentences_go_as_far_as_the_intervals() -> None:
     near["methods"][2]["points"][2]["above_dpo"] = about(0.02, 0.01)
     near["few"]["fall"] = about(-0.01, 0.02)
     near["methods"][0]["points"][1]["above_first"] = about(-0.01, 0.005)
-    said = " ".join(findings(near))
+    said = " ".join(findings(read(near)))
     assert "Robust DPO (told the share) and IPO above it; Reward model below it (by" in said
     assert "DPO is clearly worse with 20% flipped already" in said
     assert "0.32], not clearly below its best after 20 times" in said
     assert "it overfits" not in said
     near["config"]["labels"] = "random"
-    assert "At 40% drawn at random DPO has" in " ".join(findings(near))
-    calm = " ".join(findings(made_up(dpo=(0.8, 0.8, 0.79))))
+    assert "At 40% drawn at random DPO has" in " ".join(findings(read(near)))
+    calm = " ".join(findings(read(made_up(dpo=(0.8, 0.8, 0.79)))))
     assert "DPO: no loss that these intervals could show." in calm

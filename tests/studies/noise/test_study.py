@@ -100,11 +100,11 @@ def test_random_labels_leave_half_of_them_right(result: StudyResult, config: Noi
 
 def test_the_change_since_the_best_is_not_lifted_by_luck() -> None:
     rng = np.random.default_rng(0)
-    level = [summary["value"] for _ in range(200) if (summary := _fall(rng.normal(size=(8, 16))))]
+    level = [change.value for _ in range(200) if (change := _fall(rng.normal(size=(8, 16))))]
     assert abs(np.mean(level)) < 0.1  # the plain maximum would be above the last by 0.35 on average
     fallen = _fall(np.array([[1.0] * 12, [0.4] * 12]))
     assert fallen is not None
-    assert fallen["value"] == pytest.approx(-0.6)
+    assert fallen.value == pytest.approx(-0.6)
     assert _fall(np.ones((1, 12))) is None
 
 

@@ -2,58 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
+from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.canvas import MUTED, Picture, blank, error_arms, export, run_style, style
 from penchant.reports.kit.text import number
+from penchant.studies.noise.summary import FewSummary, NoiseSummary
 from penchant.studies.noise.words import wrong
 
-Numbers = Mapping[str, Any]
 APART = 0.006  # of the axis between learners at the same share, so that intervals do not lie on each other
 
 
-def share_picture(study: Numbers, key: str, title: str, level: float | None = None) -> Picture:
-    """`accuracy` or `reward` against the share of wrong labels, a line a learner."""
-    methods = study["methods"]
+def share_picture(
+    study: NoiseSummary, key: Literal["accuracy", "reward"], title: str, level: float | None = None
+) -> Picture:
+    """Draw `accuracy` or `reward` against the share of wrong labels, a line a learner."""
+    methods = study.methods
     with style():
         figure, axes = blank(5.6, 3.7)
         if level is not None:
             axes.axhline(level, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
-        if key == "reward" and study["reference"]:
-            axes.axhline(study["reference"]["value"], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+        if key == "reward" and study.reference:
+            axes.axhline(study.reference.value, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
         for index, method in enumerate(methods):
-            points = [point for point in method["points"] if point[key] is not None]
+            measured = [(point.share, point.accuracy if key == "accuracy" else point.reward) for point in method.points]
+            points = [(share, estimate) for share, estimate in measured if estimate is not None]
             if points:
-                x = np.array([point["share"] for point in points]) + APART * (index - (len(methods) - 1) / 2)
-                _line(axes, x, [point[key] for point in points], index)
-        shares = sorted({point["share"] for method in methods for point in method["points"]})
-        axes.xaxis.set_major_locator(FixedLocator(shares))
+                x = np.array([share for share, _ in points]) + APART * (index - (len(methods) - 1) / 2)
+                _line(axes, x, [estimate for _, estimate in points], index)
+        axes.xaxis.set_major_locator(FixedLocator(study.shares))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
         if key == "accuracy":
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
         axes.yaxis.set_major_locator(MaxNLocator(6))
         axes.set_xlabel(f"share of the comparisons that were {wrong(study)}", loc="right")
-        return export(figure, title, [method["label"] for method in methods])
+        return export(figure, title, [method.label for method in methods])
 
 
-def few_picture(few: Numbers) -> Picture:
-    """True reward of samples, and accuracy on the comparisons that are seen again and again."""
-    points = few["points"]
-    x = np.array([point["epoch"] for point in points])
+def few_picture(few: FewSummary) -> Picture:
+    """Draw the true reward of samples, and the accuracy on the comparisons that are seen again and again."""
+    points = few.points
+    x = np.array([point.epoch for point in points])
     with style():
         figure, axes = blank(5.6, 3.7)
-        _line(axes, x, [point["reward"] for point in points], 0)
+        _line(axes, x, [point.reward for point in points], 0)
         axes.set_xlabel("times that each comparison was seen", loc="right")
         axes.set_ylabel("mean true reward", color=run_style(0)[0])
         right = axes.twinx()
-        seen = [
-            (place, point["seen_accuracy"]) for place, point in enumerate(points) if point["seen_accuracy"] is not None
-        ]
+        seen = [(place, point.seen_accuracy) for place, point in enumerate(points) if point.seen_accuracy is not None]
         color, _, marker = run_style(1)
         right.plot(
             x[[place for place, _ in seen]], [share for _, share in seen], color=color, marker=marker, linestyle="--"
@@ -62,11 +62,11 @@ def few_picture(few: Numbers) -> Picture:
         right.grid(visible=False)
         right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
         right.set_ylabel("accuracy on what was seen", color=color)
-        return export(figure, f"The comparisons of {few['prompts']} prompts, many times over", [])
+        return export(figure, f"The comparisons of {few.prompts} prompts, many times over", [])
 
 
-def _line(axes: Axes, x: np.ndarray, estimates: list[Numbers], index: int) -> None:
+def _line(axes: Axes, x: np.ndarray, estimates: list[Estimate], index: int) -> None:
     color, dash, marker = run_style(index)
-    y = np.array([e["value"] for e in estimates])
+    y = np.array([e.value for e in estimates])
     axes.plot(x, y, color=color, linestyle=dash, linewidth=1.7, marker=marker, markersize=5, zorder=3)
     axes.errorbar(x, y, yerr=error_arms(estimates), color=color, linestyle="none", elinewidth=1.0, alpha=0.7)

@@ -12,4 +12,5 @@ STUDY = StudyDefinition(
     grid=lambda config, results: noise_grid(config),
     summarize="penchant.studies.noise.summarize:summarize_noise",
     page="penchant.studies.noise.page:PAGE",
+    summary="penchant.studies.noise.summary:NoiseSummary",
 )

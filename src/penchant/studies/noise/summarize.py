@@ -1,20 +1,24 @@
-"""From a study of wrong labels to plain numbers: its `study.json`. Imports no torch."""
+"""From the runs of a study of wrong labels to its summary. Imports no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean, paired_difference
 from penchant.studies.core.records import read_lines, read_object
-from penchant.studies.core.results import MeasuredRun, aligned, provenance_of, read_run, seconds_of
+from penchant.studies.core.results import MeasuredRun, aligned, provenance_of, read_run
 from penchant.studies.core.stage import Stage
+from penchant.studies.core.summary import PromptCounts, cost_of_stages, failures_of
 from penchant.studies.noise.grid import LEARNERS, Cell, NoiseGrid
 from penchant.studies.noise.settings import NoiseConfig
+from penchant.studies.noise.summary import FewPoint, FewSummary, LearnerSummary, NoisePoint, NoiseSummary
+from penchant.typed_json import JsonObject
 
 LABELS = {
     "dpo": "DPO",
@@ -25,69 +29,71 @@ LABELS = {
 }
 
 
-def summarize_noise(config: NoiseConfig, grid: NoiseGrid, study: Path, reasons: Mapping[str, str]) -> dict[str, Any]:
-    """The content of `study.json`.
+def summarize_noise(config: NoiseConfig, grid: NoiseGrid, study: Path, reasons: Mapping[str, str]) -> NoiseSummary:
+    """Return the content of `study.json`.
 
     Args:
         study: the study's folder. reasons: why stages failed, by address.
     """
     methods = [_method(learner, grid, study) for learner in LEARNERS]
     stages = grid.stages()
-    return {
-        "study": config.method,
-        "config": config.recorded(),
-        "prompts": {
-            "train": read_object(study / grid.prompts.path / "stage.json").get("train"),
-            "eval": read_object(study / grid.held.path / "stage.json").get("prompts"),
-        },
-        "comparisons": read_object(study / grid.before[-1].path / "stage.json").get("comparisons"),
-        "seeds": list(config.seeds),
-        "reference": _reference(grid, study),
-        "methods": [method for method in methods if method["points"]],
-        "few": _few(config, grid, study),
-        "failures": [
-            {"stage": stage.label, "reason": reasons[stage.address]} for stage in stages if stage.address in reasons
-        ],
-        "cost": {"seconds": sum(seconds_of(stage, study) for stage in stages)},
-        "provenance": provenance_of((cell.run for cell in grid.cells), study),
-    }
+    return NoiseSummary(
+        study=config.method,
+        config=config.recorded(),
+        prompts=PromptCounts(
+            read_object(study / grid.prompts.path / "stage.json").get("train"),
+            read_object(study / grid.held.path / "stage.json").get("prompts"),
+        ),
+        comparisons=read_object(study / grid.before[-1].path / "stage.json").get("comparisons"),
+        seeds=tuple(config.seeds),
+        reference=_reference(grid, study),
+        methods=tuple(method for method in methods if method.points),
+        few=_few(config, grid, study),
+        failures=failures_of(stages, reasons),
+        cost=cost_of_stages(stages, study),
+        provenance=provenance_of((cell.run for cell in grid.cells), study),
+    )
 
 
-def _method(learner: str, grid: NoiseGrid, study: Path) -> dict[str, Any]:
+def _method(learner: str, grid: NoiseGrid, study: Path) -> LearnerSummary:
     own = [cell for cell in grid.cells if cell.learner == learner]
     points = []
     shares = list(dict.fromkeys(cell.share for cell in own))
     for share in shares:
         cells = [cell for cell in own if cell.share == share]
-        point = _point(cells, study)
+        point = _point(share, cells, study)
         if point is not None:
             dpo = [cell for cell in grid.cells if cell.learner == "dpo" and cell.share == share]
             first = [cell for cell in own if cell.share == shares[0]]
-            above = {"above_dpo": _above(cells, dpo, study), "above_first": _above(cells, first, study)}
-            points.append({"share": share, **point, **above})
-    return {"name": learner, "label": LABELS[learner], "points": points}
+            points.append(replace(point, above_dpo=_above(cells, dpo, study), above_first=_above(cells, first, study)))
+    return LearnerSummary(learner, LABELS[learner], tuple(points))
 
 
-def _point(cells: Sequence[Cell], study: Path) -> dict[str, Any] | None:
-    """Accuracy on unseen comparisons and true reward at the end, over seeds; None where no seed came so far."""
+def _point(share: float, cells: Sequence[Cell], study: Path) -> NoisePoint | None:
+    """Return accuracy on unseen comparisons and true reward at the end, over seeds; None where no seed came so far."""
     judged = [facts for cell in cells if (facts := _judged(cell, study))]
     if not judged:
         return None
     right = [value for facts in judged for value in facts["right"]]
     prompts = [number for facts in judged for number in facts["prompt"]]
     ends = [run.points[-1] for cell in cells if (run := _read(cell.run, study)).points]
-    point: dict[str, Any] = {"seeds": len(judged), "accuracy": cluster_mean(right, prompts, share=True).as_dict()}
-    for name in ("reward", "kl_nats"):
-        values = [float(value) for end in ends for value in getattr(end, name)]
-        inputs = [place for end in ends for place in range(len(end.reward))]
-        share = False if name == "kl_nats" else None
-        point[name] = cluster_mean(values, inputs, share=share).as_dict() if values else None
-    return point
+    numbers = [number for end in ends for number in range(len(end.reward))]
+    return NoisePoint(
+        share=share,
+        seeds=len(judged),
+        accuracy=cluster_mean(right, prompts, share=True),
+        reward=cluster_mean([float(value) for end in ends for value in end.reward], numbers) if numbers else None,
+        kl_nats=cluster_mean([float(value) for end in ends for value in end.kl_nats], numbers, share=False)
+        if numbers
+        else None,
+    )
 
 
-def _above(cells: Sequence[Cell], others: Sequence[Cell], study: Path) -> dict[str, Any] | None:
-    """By how much the accuracy of one is above the other's on the same unseen comparisons, seed by seed; None for
-    itself and where no seed has both."""
+def _above(cells: Sequence[Cell], others: Sequence[Cell], study: Path) -> Estimate | None:
+    """Return by how much the accuracy of one is above the other's on the same unseen comparisons, seed by seed.
+
+    None for itself, and where no seed has both.
+    """
     if [cell.judged.address for cell in cells] == [cell.judged.address for cell in others]:
         return None
     ours, theirs = ({cell.judged.seed: _judged(cell, study) for cell in group} for group in (cells, others))
@@ -95,12 +101,10 @@ def _above(cells: Sequence[Cell], others: Sequence[Cell], study: Path) -> dict[s
     if not pairs:
         return None
     right, other = ([value for pair in pairs for value in pair[side]["right"]] for side in (0, 1))
-    return paired_difference(
-        right, other, [number for facts, _ in pairs for number in facts["prompt"]], share=True
-    ).as_dict()
+    return paired_difference(right, other, [number for facts, _ in pairs for number in facts["prompt"]], share=True)
 
 
-def _judged(cell: Cell, study: Path) -> dict[str, Any]:
+def _judged(cell: Cell, study: Path) -> JsonObject:
     return read_object(study / cell.judged.path / "stage.json")
 
 
@@ -108,25 +112,25 @@ def _read(stage: Stage, study: Path) -> MeasuredRun:
     return read_run(stage, study, None, "")
 
 
-def _reference(grid: NoiseGrid, study: Path) -> dict[str, Any] | None:
-    """The reference's reward, as the first run that was evaluated says."""
+def _reference(grid: NoiseGrid, study: Path) -> Estimate | None:
+    """Return the reference's reward, as the first run that was evaluated says."""
     for cell in grid.cells:
         for row in read_lines(study / cell.run.path / "metrics.jsonl"):
             estimate = ((row.get("samples") or {}).get("reference") or {}).get("reward")
             if estimate:
-                return dict(estimate)
+                return Estimate.from_dict(estimate)
     return None
 
 
-def _few(config: NoiseConfig, grid: NoiseGrid, study: Path) -> dict[str, Any] | None:
-    """True reward and KL along a run that sees few comparisons many times, with its accuracy on just those."""
+def _few(config: NoiseConfig, grid: NoiseGrid, study: Path) -> FewSummary | None:
+    """Return true reward and KL along a run that sees few comparisons many times, with its accuracy on just those."""
     runs = [run for stage in grid.few if (run := _read(stage, study)).points]
     if config.few is None or not runs:
         return None
     points, rewards = [], []
     for ends in aligned(runs):
         rewards.append(np.mean([end.reward for end in ends], axis=0))
-        inputs = [number for end in ends for number in range(len(end.reward))]
+        numbers = [number for end in ends for number in range(len(end.reward))]
         step = ends[0].step
         seen = [
             row["accuracy"]
@@ -135,24 +139,19 @@ def _few(config: NoiseConfig, grid: NoiseGrid, study: Path) -> dict[str, Any] | 
             if row.get("kind") == "train" and step - _window(runs[0]) < row["step"] <= step and "accuracy" in row
         ]
         points.append(
-            {
-                "step": step,
-                "epoch": config.few.epochs * step / max(1, int(runs[0].result.get("steps") or step)),
-                "reward": cluster_mean([float(v) for end in ends for v in end.reward], inputs).as_dict(),
-                "kl_nats": cluster_mean([float(v) for end in ends for v in end.kl_nats], inputs, share=False).as_dict(),
-                "seen_accuracy": sum(seen) / len(seen) if seen else None,
-            }
+            FewPoint(
+                step=step,
+                epoch=config.few.epochs * step / max(1, int(runs[0].result.get("steps") or step)),
+                reward=cluster_mean([float(value) for end in ends for value in end.reward], numbers),
+                kl_nats=cluster_mean([float(value) for end in ends for value in end.kl_nats], numbers, share=False),
+                seen_accuracy=sum(seen) / len(seen) if seen else None,
+            )
         )
-    return {
-        "prompts": config.few.prompts,
-        "epochs": config.few.epochs,
-        "points": points,
-        "fall": _fall(np.array(rewards)),
-    }
+    return FewSummary(config.few.prompts, config.few.epochs, tuple(points), _fall(np.array(rewards)))
 
 
-def _fall(rewards: NDArray[np.float64]) -> dict[str, Any] | None:
-    """The change of the true reward from its best evaluation to the last; None with one evaluation or prompt.
+def _fall(rewards: NDArray[np.float64]) -> Estimate | None:
+    """Return the change of the true reward from its best evaluation to the last; None with one evaluation or prompt.
 
     The best of noisy evaluations is above the last by luck, so it is chosen on one half of the prompts and the change
     measured on the other, and the other way round.
@@ -168,7 +167,7 @@ def _fall(rewards: NDArray[np.float64]) -> dict[str, Any] | None:
     for chosen in (half, ~half):
         best = int(rewards[:, chosen].mean(axis=1).argmax())
         change[~chosen] = rewards[-1, ~chosen] - rewards[best, ~chosen]
-    return cluster_mean(change, range(prompts), share=False).as_dict()
+    return cluster_mean(change, range(prompts), share=False)
 
 
 def _window(run: MeasuredRun) -> int:
