@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from penchant.studies.transfer.summary import TransferSummary
 from penchant.studies.transfer.words import findings, headline
+from penchant.typed_json import from_json
 
 HOSTILE = '<script>alert(1)</script> \u202egnp & "quotes" </div>'
 LABELS = {"dpo": "DPO", "unlikelihood": "Unlikelihood", "preferred_ft": "Preferred-FT", "best_of_n": "Best-of-N"}
@@ -75,6 +77,10 @@ def made_up(*methods: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def read(numbers: dict[str, Any]) -> TransferSummary:
+    return from_json(TransferSummary, numbers)
+
+
 def test_the_page_has_a_table_a_method(page: Callable[[dict[str, Any]], str], tmp_path: Path) -> None:
     html = page(made_up())
     for words in (
@@ -113,7 +119,7 @@ def test_hostile_text_does_nothing_and_what_is_missing_is_left_out(page: Callabl
 
 
 def test_sentences_go_as_far_as_the_intervals() -> None:
-    said = " ".join([*headline(made_up()), *findings(made_up())])
+    said = " ".join([*headline(read(made_up())), *findings(read(made_up()))])
     assert "DPO, beta 0.1 raises the true reward by +0.30 [+0.28, +0.32] on its own domain and by +0.15" in said
     assert "part of the gain carries over (less by +0.15 [+0.12, +0.18])" in said
     assert "Unlikelihood, alpha 0.5: +0.10 [+0.08, +0.12] on its own domain" in said
@@ -128,12 +134,12 @@ def test_sentences_go_as_far_as_the_intervals() -> None:
 
 
 def test_the_other_verdicts() -> None:
-    harm = " ".join(findings(made_up(method("dpo", 0.3, -0.2, -0.2), method("unlikelihood", 0.29, -0.2, -0.2))))
+    harm = " ".join(findings(read(made_up(method("dpo", 0.3, -0.2, -0.2), method("unlikelihood", 0.29, -0.2, -0.2)))))
     assert "away from home it does harm" in harm
     assert "cannot be told apart from it (intervals overlap). Who gains little loses little." in harm
-    assert "no gain is to be seen away from home" in " ".join(findings(made_up(method("dpo", 0.3, 0.01, 0.0))))
-    assert "the gain is even larger away from home" in " ".join(findings(made_up(method("dpo", 0.1, 0.3, 0.3))))
-    warm = " ".join(findings(made_up(method("dpo", 0.3, 0.2, 0.1, cold=0.2))))
+    assert "no gain is to be seen away from home" in " ".join(findings(read(made_up(method("dpo", 0.3, 0.01, 0.0)))))
+    assert "the gain is even larger away from home" in " ".join(findings(read(made_up(method("dpo", 0.1, 0.3, 0.3)))))
+    warm = " ".join(findings(read(made_up(method("dpo", 0.3, 0.2, 0.1, cold=0.2)))))
     assert "On other domains DPO, beta 0.1 gains less at 0 (+0.03 [+0.01, +0.05]) than at 1 (+0.15" in warm
-    flat = headline(made_up(method("dpo", 0.0, 0.0, 0.0)))[0]
+    flat = headline(read(made_up(method("dpo", 0.0, 0.0, 0.0))))[0]
     assert flat.startswith("No method that trains clearly gains on its own domain at temperature 1")

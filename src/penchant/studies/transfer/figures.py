@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from penchant.reports.kit.canvas import MUTED, Picture, blank, error_arms, export, run_style, style
 from penchant.reports.kit.text import short
-from penchant.studies.transfer.words import method_name
+from penchant.studies.core.methods import swept_name
+from penchant.studies.transfer.summary import TransferSummary
 
-Numbers = Mapping[str, Any]
 APART = 0.11  # between methods at one place, so that intervals do not lie on each other
 
 
-def carry_picture(study: Numbers) -> Picture:
+def carry_picture(study: TransferSummary) -> Picture:
     """The change on the other domains against that on the own one, a point a method, at the temperature nearest 1."""
     with style():
         figure, axes = blank(5.6, 3.9)
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
         axes.axline((0, 0), slope=1, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
-        for index, method in enumerate(study["methods"]):
-            home = method["at_home"]
+        for index, method in enumerate(study.methods):
+            home = method.at_home
             if home is None:
                 continue
             color, _, marker = run_style(index)
             axes.errorbar(
-                [home["own"]["value"]],
-                [home["others"]["value"]],
-                xerr=error_arms([home["own"]]),
-                yerr=error_arms([home["others"]]),
+                [home.own.value],
+                [home.others.value],
+                xerr=error_arms([home.own]),
+                yerr=error_arms([home.others]),
                 color=color,
                 marker=marker,
                 markersize=6,
@@ -40,24 +37,24 @@ def carry_picture(study: Numbers) -> Picture:
             )
         axes.set_xlabel("change on its own domain", loc="right")
         axes.set_ylabel("change on the others")
-        names = [method_name(method) for method in study["methods"]]
-        return export(figure, f"What carries over, at temperature {study['home']:g}", names)
+        names = [swept_name(method) for method in study.methods]
+        return export(figure, f"What carries over, at temperature {study.home:g}", names)
 
 
-def domain_picture(study: Numbers) -> Picture:
+def domain_picture(study: TransferSummary) -> Picture:
     """The change on each domain at the temperature nearest 1, the own domain first."""
-    domains = [domain["name"] for domain in study["domains"]]
-    methods = study["methods"]
+    domains = [domain.name for domain in study.domains]
+    methods = study.methods
     with style():
         figure, axes = blank(5.6, 3.9)
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
         for index, method in enumerate(methods):
-            cells = [one for one in method["cells"] if one["temperature"] == study["home"]]
+            cells = [one for one in method.cells if one.temperature == study.home]
             if cells:
                 color, _, marker = run_style(index)
-                x = [domains.index(one["domain"]) + APART * (index - (len(methods) - 1) / 2) for one in cells]
-                changes = [one["change"] for one in cells]
-                y = [one["value"] for one in changes]
+                x = [domains.index(one.domain) + APART * (index - (len(methods) - 1) / 2) for one in cells]
+                changes = [one.change for one in cells]
+                y = [one.value for one in changes]
                 axes.errorbar(
                     x, y, yerr=error_arms(changes), color=color, marker=marker, markersize=5, linestyle="none"
                 )
@@ -65,27 +62,27 @@ def domain_picture(study: Numbers) -> Picture:
         axes.set_xticklabels([f" {short(name, 18)}" for name in domains])
         axes.set_xlim(-0.6, len(domains) - 0.4)
         axes.set_ylabel("change of the mean true reward")
-        names = [method_name(method) for method in methods]
-        return export(figure, f"Domain by domain, at temperature {study['home']:g}", names)
+        names = [swept_name(method) for method in methods]
+        return export(figure, f"Domain by domain, at temperature {study.home:g}", names)
 
 
-def temperature_picture(study: Numbers) -> Picture:
+def temperature_picture(study: TransferSummary) -> Picture:
     """The change on the other domains against the temperature, a line a method."""
     with style():
         figure, axes = blank(5.6, 3.9)
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
-        for index, method in enumerate(study["methods"]):
-            points = method["carried"]
+        for index, method in enumerate(study.methods):
+            points = method.carried
             if points:
                 color, dash, marker = run_style(index)
-                x = np.array([one["temperature"] for one in points])
-                away = [one["others"] for one in points]
-                y = np.array([one["value"] for one in away])
+                x = np.array([one.temperature for one in points])
+                away = [one.others for one in points]
+                y = np.array([one.value for one in away])
                 axes.plot(x, y, color=color, linestyle=dash, linewidth=1.7, marker=marker, markersize=5, zorder=3)
                 axes.errorbar(x, y, yerr=error_arms(away), color=color, linestyle="none", elinewidth=1.0, alpha=0.7)
-        axes.xaxis.set_major_locator(FixedLocator(study["temperatures"]))
+        axes.xaxis.set_major_locator(FixedLocator(study.temperatures))
         axes.yaxis.set_major_locator(MaxNLocator(6))
         axes.set_xlabel("temperature", loc="right")
         axes.set_ylabel("change on the others")
-        names = [method_name(method) for method in study["methods"]]
+        names = [swept_name(method) for method in study.methods]
         return export(figure, "The change on other domains, over temperatures", names)

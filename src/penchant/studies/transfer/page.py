@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from penchant.models.builtin import described
+from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context
 from penchant.reports.kit.study_page import cell, shared_context, shared_facts
 from penchant.reports.kit.tables import Table
 from penchant.reports.kit.text import DASH, count, number
 from penchant.studies.core.definition import StudyPage
+from penchant.studies.core.methods import swept_name
 from penchant.studies.transfer.figures import carry_picture, domain_picture, temperature_picture
-from penchant.studies.transfer.words import findings, headline, method_name, shown_domain
+from penchant.studies.transfer.summary import Domain, MethodSummary, TransferSummary
+from penchant.studies.transfer.words import domain_name, findings, headline
 
 TITLE = "Trained here, measured there: what carries over"
-Numbers = Mapping[str, Any]
 
 
-def transfer_pictures(study: Numbers) -> dict[str, Any]:
-    """The figures by key."""
+def transfer_pictures(study: TransferSummary) -> dict[str, Picture]:
+    """Return the figures by key."""
     return {
         "carry": carry_picture(study),
         "domains": domain_picture(study),
@@ -27,8 +28,8 @@ def transfer_pictures(study: Numbers) -> dict[str, Any]:
     }
 
 
-def transfer_context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str, Any]:
-    """What the template takes."""
+def transfer_context(study: TransferSummary, pictures: Mapping[str, Picture]) -> dict[str, object]:
+    """Return what the template takes."""
     captions = {
         "carry": "On the diagonal everything carries over; on the dotted line nothing does. Other domains "
         "count the same each.",
@@ -39,88 +40,84 @@ def transfer_context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str, A
     return {
         "title": TITLE,
         "headline": headline(study),
-        **shared_context(
-            study["config"], study["provenance"], [(one["stage"], one["reason"]) for one in study["failures"]]
-        ),
+        **shared_context(study.config, study.provenance, [failure.pair for failure in study.failures]),
         "section": "The change of true reward, on its own domain and on others",
-        "methods": [method_name(method) for method in study["methods"]],
+        "methods": [swept_name(method) for method in study.methods],
         "figures": [figure_context(key, picture, captions[key]) for key, picture in pictures.items()],
         "findings": findings(study),
-        "tables": [summary, _reference(study), *(_method(study, method) for method in study["methods"])],
+        "tables": [summary, _reference(study), *(_method(study, method) for method in study.methods)],
         "legend_tables": [summary],
         "facts": _facts(study),
     }
 
 
-def _summary(study: Numbers) -> Table:
+def _summary(study: TransferSummary) -> Table:
     """What carries over at the temperature nearest 1, with the KL on the own domain and on the others."""
     rows = []
-    for method in study["methods"]:
-        home = method["at_home"] or {}
-        changes = [cell(home.get(key), sign=True) for key in ("own", "others", "lost")]
-        rows.append((method_name(method), *changes, _kl(study, method, own=True), _kl(study, method, own=False)))
+    for method in study.methods:
+        home = method.at_home
+        changes = [cell(change, sign=True) for change in ((home.own, home.others, home.lost) if home else [None] * 3)]
+        rows.append((swept_name(method), *changes, _kl(study, method, own=True), _kl(study, method, own=False)))
     heads = ("method", "change on its own domain", "on the others", "less by", "KL on its own, nats", "on the others")
-    caption = f"Change of the mean true reward at temperature {study['home']:g}."
+    caption = f"Change of the mean true reward at temperature {study.home:g}."
     return Table(caption, heads, tuple(rows))
 
 
-def _kl(study: Numbers, method: Numbers, *, own: bool) -> str:
+def _kl(study: TransferSummary, method: MethodSummary, *, own: bool) -> str:
     """The range of the domains' KLs."""
-    domains = {domain["name"] for domain in study["domains"] if domain["own"] == own}
-    kls = [one["kl_nats"]["value"] for one in method["cells"] if one["domain"] in domains and one["kl_nats"]]
+    domains = {domain.name for domain in study.domains if domain.own == own}
+    kls = [one.kl_nats.value for one in method.cells if one.domain in domains and one.kl_nats]
     if not kls:
         return DASH
     low, high = number(min(kls), 1), number(max(kls), 1)
     return low if low == high else f"{low} to {high}"
 
 
-def _reference(study: Numbers) -> Table:
-    found = {(row["domain"], row["temperature"]): row["reward"] for row in study["reference"]}
+def _reference(study: TransferSummary) -> Table:
+    found = {(row.domain, row.temperature): row.reward for row in study.reference}
     rows = [
-        (shown_domain(domain), *(cell(found.get((domain["name"], one))) for one in study["temperatures"]))
-        for domain in study["domains"]
+        (domain_name(domain), *(cell(found.get((domain.name, one))) for one in study.temperatures))
+        for domain in study.domains
     ]
     return Table("The reference: mean true reward, by temperature.", _heads(study), tuple(rows))
 
 
-def _method(study: Numbers, method: Numbers) -> Table:
+def _method(study: TransferSummary, method: MethodSummary) -> Table:
     """Reward and change, a domain in two rows."""
-    found = {(one["domain"], one["temperature"]): one for one in method["cells"]}
     rows = []
-    for domain in study["domains"]:
-        for key, word in (("reward", ""), ("change", ", change")):
-            cells = [(found.get((domain["name"], one)) or {}).get(key) for one in study["temperatures"]]
-            rows.append((shown_domain(domain) + word, *(cell(one, sign=key == "change") for one in cells)))
-    caption = f"{method_name(method)}: mean true reward by temperature, and its change against the reference."
+    for domain in study.domains:
+        measured = [method.at(domain.name, temperature) for temperature in study.temperatures]
+        rewards = [cell(None if each is None else each.reward) for each in measured]
+        changes = [cell(None if each is None else each.change, sign=True) for each in measured]
+        rows += [(domain_name(domain), *rewards), (f"{domain_name(domain)}, change", *changes)]
+    caption = f"{swept_name(method)}: mean true reward by temperature, and its change against the reference."
     return Table(caption, _heads(study), tuple(rows))
 
 
-def _heads(study: Numbers) -> tuple[str, ...]:
-    return ("domain", *(f"at {one:g}" for one in study["temperatures"]))
+def _heads(study: TransferSummary) -> tuple[str, ...]:
+    return ("domain", *(f"at {one:g}" for one in study.temperatures))
 
 
-def _facts(study: Numbers) -> list[tuple[str, str]]:
-    config = study["config"]
+def _facts(study: TransferSummary) -> list[tuple[str, str]]:
+    config = study.config
     domains = [
-        (shown_domain(domain), f"{count(domain['prompts'] or 0, 'prompt')}{_left_out(domain)}")
-        for domain in study["domains"]
+        (domain_name(domain), f"{count(domain.prompts or 0, 'prompt')}{_left_out(domain)}") for domain in study.domains
     ]
     return [
         ("Model", described(str(config["model"]["name"]))),
         ("True reward", str(config["reward"])),
-        ("Trained on", count(study["prompts"]["train"] or 0, "prompt")),
+        ("Trained on", count(study.prompts.train or 0, "prompt")),
         *domains,
-        *shared_facts(study["seeds"], study["provenance"], study["cost"]["seconds"]),
+        *shared_facts(study.seeds, study.provenance, study.cost.seconds),
     ]
 
 
-def _left_out(domain: Numbers) -> str:
-    same = domain["also_trained_on"]
+def _left_out(domain: Domain) -> str:
+    same = domain.also_trained_on
     return f", after leaving out {number(same, 0)} whose text is trained on" if same else ""
 
 
 PAGE = StudyPage(
-    expected=frozenset({"methods", "domains", "home", "failures"}),
     pictures=transfer_pictures,
     context=transfer_context,
 )

@@ -14,6 +14,7 @@ STUDY = StudyDefinition(
     grid=lambda config, results: transfer_grid(config),
     summarize="penchant.studies.transfer.summarize:summarize_transfer",
     page="penchant.studies.transfer.page:PAGE",
+    summary="penchant.studies.transfer.summary:TransferSummary",
     stages={"transfer": "penchant.studies.transfer.stages:transfer_stage"},
     presets={"transfer": presets_in(Path(__file__).parent, "transfer", "small", "paper")},
     jobs={"transfer": 2, "small": 2},

@@ -1,11 +1,10 @@
-"""From a study of transfer to plain numbers: its `study.json`. Imports no torch."""
+"""From the samples of a study of transfer to its summary. Imports no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,11 +14,22 @@ from penchant.metrics.intervals import cluster_mean, independent_difference, pai
 from penchant.metrics.limit import best_of_n, best_of_n_kl
 from penchant.studies.core.methods import BEST_OF_N, LABELS
 from penchant.studies.core.records import read_lines, read_object
-from penchant.studies.core.results import Numbers, provenance_of, seconds_of
+from penchant.studies.core.results import Numbers, provenance_of
 from penchant.studies.core.settings import SWEPT
 from penchant.studies.core.stage import Stage
+from penchant.studies.core.summary import cost_of_stages, failures_of
 from penchant.studies.transfer.grid import TransferGrid
 from penchant.studies.transfer.settings import TransferConfig
+from penchant.studies.transfer.summary import (
+    Carried,
+    Domain,
+    DomainChange,
+    MethodSummary,
+    ReferenceReward,
+    TrainedPrompts,
+    TransferSummary,
+)
+from penchant.typed_json import JsonObject
 
 
 @dataclass(frozen=True)
@@ -46,8 +56,8 @@ class Contender:
 
 def summarize_transfer(
     config: TransferConfig, grid: TransferGrid, study: Path, reasons: Mapping[str, str]
-) -> dict[str, Any]:
-    """The content of `study.json`.
+) -> TransferSummary:
+    """Return the content of `study.json`.
 
     Args:
         study: the study's folder. reasons: why stages failed, by address.
@@ -63,43 +73,38 @@ def summarize_transfer(
     temperatures = sorted({temperature for _, temperature in reference})
     home = min(temperatures, key=lambda one: abs(one - 1))
     stages = grid.stages()
-    return {
-        "study": config.method,
-        "config": config.recorded(),
-        "domains": [_domain(name, stage, config, grid, study) for name, stage in grid.prompts.items()],
-        "prompts": {"train": read_object(study / grid.prompts[config.own].path / "stage.json").get("train")},
-        "temperatures": temperatures,
-        "home": home,
-        "seeds": list(config.seeds),
-        "reference": [
-            {"domain": domain, "temperature": temperature, "reward": _over_prompts(samples.rewards.mean(axis=1))}
+    return TransferSummary(
+        study=config.method,
+        config=config.recorded(),
+        domains=tuple(_domain(name, stage, config, grid, study) for name, stage in grid.prompts.items()),
+        prompts=TrainedPrompts(read_object(study / grid.prompts[config.own].path / "stage.json").get("train")),
+        temperatures=tuple(temperatures),
+        home=home,
+        seeds=tuple(config.seeds),
+        reference=tuple(
+            ReferenceReward(domain, temperature, _over_prompts(samples.rewards.mean(axis=1)))
             for (domain, temperature), samples in reference.items()
-        ],
-        "methods": [_method(one, reference, config.own, home) for one in _contenders(config, grid, study, reference)],
-        "failures": [
-            {"stage": stage.label, "reason": reasons[stage.address]} for stage in stages if stage.address in reasons
-        ],
-        "cost": {"seconds": sum(seconds_of(stage, study) for stage in stages)},
-        "provenance": provenance_of(grid.learned.runs, study),
-    }
+        ),
+        methods=tuple(
+            _method(contender, reference, config.own, home) for contender in _contenders(config, grid, study, reference)
+        ),
+        failures=failures_of(stages, reasons),
+        cost=cost_of_stages(stages, study),
+        provenance=provenance_of(grid.learned.runs, study),
+    )
 
 
-def _domain(name: str, stage: Stage, config: TransferConfig, grid: TransferGrid, study: Path) -> dict[str, Any]:
+def _domain(name: str, stage: Stage, config: TransferConfig, grid: TransferGrid, study: Path) -> Domain:
     facts = read_object(study / stage.path / "stage.json")
     measured = read_object(study / grid.reference[name].path / "stage.json")
-    return {
-        "name": name,
-        "own": name == config.own,
-        "prompts": measured.get("prompts"),
-        "also_trained_on": facts.get("also_trained_on"),
-    }
+    return Domain(name, name == config.own, measured.get("prompts"), facts.get("also_trained_on"))
 
 
 def _read(folder: Path) -> dict[float, Samples]:
     """A stage's samples by temperature; nothing where it did not end."""
     if not (folder / "stage.json").exists():
         return {}
-    rows: dict[float, list[dict[str, Any]]] = {}
+    rows: dict[float, list[JsonObject]] = {}
     for row in read_lines(folder / "samples.jsonl"):
         rows.setdefault(float(row["temperature"]), []).append(row)
     wanted = read_object(folder / "stage.json").get("prompts")
@@ -153,48 +158,48 @@ def _best(rewards: Numbers, n: int) -> Numbers:
 
 def _method(
     contender: Contender, reference: Mapping[tuple[str, float], Samples], own: str, home: float
-) -> dict[str, Any]:
-    """Reward and its change against the reference for every domain and temperature; what carries over at `home`."""
+) -> MethodSummary:
+    """Return reward and its change against the reference by domain and temperature; what carries over at `home`."""
     changes = {key: reward - reference[key].rewards.mean(axis=1) for key, reward in contender.reward.items()}
     cells = []
     for (domain, temperature), reward in contender.reward.items():
         base = reference[domain, temperature].rewards.mean(axis=1)
         kl = contender.kl_nats.get((domain, temperature))
         cells.append(
-            {
-                "domain": domain,
-                "temperature": temperature,
-                "reward": _over_prompts(reward),
-                "change": paired_difference(reward, base, range(len(base))).as_dict(),
-                "kl_nats": None if kl is None else _over_prompts(kl),
-            }
+            DomainChange(
+                domain,
+                temperature,
+                reward=_over_prompts(reward),
+                change=paired_difference(reward, base, range(len(base))),
+                kl_nats=None if kl is None else _over_prompts(kl),
+            )
         )
     temperatures = dict.fromkeys(temperature for _, temperature in changes)
-    carried = [
-        {"temperature": one, **found} for one in temperatures if (found := _carried(changes, own, one)) is not None
-    ]
-    return {
-        "name": contender.name,
-        "label": LABELS[contender.name],
-        "setting": "N" if contender.name == BEST_OF_N else SWEPT.get(contender.name),
-        "value": contender.value,
-        "rate": contender.rate,
-        "seeds": contender.seeds,
-        "cells": cells,
-        "carried": sorted(carried, key=lambda one: float(one["temperature"])),
-        "at_home": next((one for one in carried if one["temperature"] == home), None),
-    }
+    carried = [share for temperature in temperatures if (share := _carried(changes, own, temperature)) is not None]
+    return MethodSummary(
+        name=contender.name,
+        label=LABELS[contender.name],
+        setting="N" if contender.name == BEST_OF_N else SWEPT.get(contender.name),
+        value=contender.value,
+        rate=contender.rate,
+        seeds=contender.seeds,
+        cells=tuple(cells),
+        carried=tuple(sorted(carried, key=lambda share: share.temperature)),
+        at_home=next((share for share in carried if share.temperature == home), None),
+    )
 
 
-def _carried(changes: Mapping[tuple[str, float], Numbers], own: str, temperature: float) -> dict[str, Any] | None:
-    """The change on the own domain, on the others (each counts the same, however many prompts it has), and how much
-    less the latter is."""
+def _carried(changes: Mapping[tuple[str, float], Numbers], own: str, temperature: float) -> Carried | None:
+    """Return the change on the own domain, on the others, and how much less the latter is.
+
+    The other domains count the same, however many prompts each has.
+    """
     others = [part for (domain, at), part in changes.items() if domain != own and at == temperature]
     if (own, temperature) not in changes or not others:
         return None
     home = cluster_mean(changes[own, temperature], range(len(changes[own, temperature])), share=False)
     away = _pooled(others)
-    return {"own": home.as_dict(), "others": away.as_dict(), "lost": independent_difference(home, away).as_dict()}
+    return Carried(temperature, home, away, independent_difference(home, away))
 
 
 def _pooled(parts: Sequence[Numbers]) -> Estimate:
@@ -203,5 +208,5 @@ def _pooled(parts: Sequence[Numbers]) -> Estimate:
     return cluster_mean(values, range(len(values)), weights=weights, share=False)
 
 
-def _over_prompts(means: Numbers) -> dict[str, Any]:
-    return cluster_mean(means, range(len(means))).as_dict()
+def _over_prompts(means: Numbers) -> Estimate:
+    return cluster_mean(means, range(len(means)))

@@ -1,0 +1,111 @@
+"""The summary of a study of transfer, which `study.json` holds and its page shows. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from penchant.metrics.estimates import Estimate
+from penchant.studies.core.methods import BEST_OF_N
+from penchant.studies.core.summary import Failure, StudyCost
+from penchant.typed_json import JsonObject
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Prompts that methods are measured on.
+
+    Attributes:
+        own: whether methods learn from prompts of this domain.
+        prompts: how many were measured on. also_trained_on: how many were left out, for their text is trained on.
+    """
+
+    name: str
+    own: bool
+    prompts: int | None
+    also_trained_on: int | None
+
+
+@dataclass(frozen=True)
+class TrainedPrompts:
+    """How many prompts were trained on; None where the stage that reads them has not ended."""
+
+    train: int | None
+
+
+@dataclass(frozen=True)
+class ReferenceReward:
+    """The reference's mean reward on one domain at one temperature."""
+
+    domain: str
+    temperature: float
+    reward: Estimate
+
+
+@dataclass(frozen=True)
+class DomainChange:
+    """A method on one domain at one temperature: its reward, the change against the reference, and its KL."""
+
+    domain: str
+    temperature: float
+    reward: Estimate
+    change: Estimate
+    kl_nats: Estimate | None
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What carries over at one temperature: the change on the own domain, on the others, and how much less that is."""
+
+    temperature: float
+    own: Estimate
+    others: Estimate
+    lost: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSummary:
+    """A method at one setting of its sweep.
+
+    Attributes:
+        cells: every domain at every temperature. carried: what carries over at each temperature, ascending.
+        at_home: the same at the temperature of the headline; None where it was not measured on two domains.
+    """
+
+    name: str
+    label: str
+    setting: str | None
+    value: float | None
+    rate: float | None = None
+    seeds: int
+    cells: tuple[DomainChange, ...]
+    carried: tuple[Carried, ...]
+    at_home: Carried | None
+
+    def at(self, domain: str, temperature: float) -> DomainChange | None:
+        """Return the cell of a domain and temperature; None where there is none."""
+        wanted = domain, temperature
+        return next((cell for cell in self.cells if (cell.domain, cell.temperature) == wanted), None)
+
+
+@dataclass(frozen=True)
+class TransferSummary:
+    """All that the page of a study of transfer shows; `home` is the measured temperature that is nearest to 1."""
+
+    study: str
+    config: JsonObject
+    domains: tuple[Domain, ...]
+    prompts: TrainedPrompts
+    temperatures: tuple[float, ...]
+    home: float
+    seeds: tuple[int, ...]
+    reference: tuple[ReferenceReward, ...]
+    methods: tuple[MethodSummary, ...]
+    failures: tuple[Failure, ...]
+    cost: StudyCost
+    provenance: JsonObject
+
+    @cached_property
+    def trained(self) -> list[tuple[MethodSummary, Carried]]:
+        """The methods that train and were measured on both sides, each with what carries over at `home`."""
+        return [(method, method.at_home) for method in self.methods if method.name != BEST_OF_N and method.at_home]
