@@ -77,7 +77,7 @@ CASES: dict[str, tuple[str, str]] = {
         PPO + " reward=localhost:99999",
         "localhost",
     ),
-    "sample no reward": ("sample MODEL prompts.txt -o new.jsonl --reward nope", "nope"),
+    "sample no reward": ("sample MODEL prompts.txt -o new.jsonl reward=nope", "nope"),
     "sample of a pipe": ("sample MODEL pipe.txt -o new.jsonl", "pipe.txt"),
     # studies
     "study no reward": (
@@ -94,16 +94,16 @@ CASES: dict[str, tuple[str, str]] = {
     ),
     # judges, people, reports
     "judge address": (
-        "judge MODEL --against reference --judge {name: endpoint,model: m,base_url: localhost:1} out=new",
+        "judge MODEL against=reference judge={name: endpoint,model: m,base_url: localhost:1} out=new",
         "",
     ),
     "judge template device": (
-        "judge good.jsonl --against good.jsonl --judge {name: endpoint,model: m,base_url: http://localhost:1,"
+        "judge good.jsonl against=good.jsonl judge={name: endpoint,model: m,base_url: http://localhost:1,"
         "template: /dev/zero} out=new",
         "/dev/zero",
     ),
     "judge template pipe": (
-        "judge good.jsonl --against good.jsonl --judge {name: endpoint,model: m,base_url: http://localhost:1,"
+        "judge good.jsonl against=good.jsonl judge={name: endpoint,model: m,base_url: http://localhost:1,"
         "template: pipe} out=new",
         "pipe",
     ),

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from penchant.cli.main import _parser
+from penchant.cli.arguments import CommandParser, make_parser
+from penchant.cli.main import COMMANDS
 from penchant.config import Config
 from reference_pages.fields import explanation, prose, settings_table
 
@@ -57,12 +58,13 @@ class Command:
     @property
     def settings(self) -> type[Config] | None:
         """The configuration class of its `key=value` arguments."""
-        return getattr(self.parser, "settings", None)
+        command = self.parser.command if isinstance(self.parser, CommandParser) else None
+        return command.settings if command else None
 
 
 def commands() -> Iterator[Command]:
     """Yield every command that does something, in the order of the help."""
-    yield from _below(_parser(), "penchant", "")
+    yield from _below(make_parser("", COMMANDS), "penchant", "")
 
 
 def _below(parser: argparse.ArgumentParser, name: str, summary: str) -> Iterator[Command]:

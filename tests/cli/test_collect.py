@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
 import socket
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from penchant.cli.collect import _listener, add_collect, config_of, key_file, said
-from penchant.cli.main import main
+from penchant.cli.arguments import make_parser, read_arguments
+from penchant.cli.collect import _listener, key_file, said
+from penchant.cli.main import COMMANDS, main
 from penchant.errors import InputError
 from penchant.web.app import known_hosts
 from penchant.web.keys import ADMIN, Keys
 from penchant.web.settings import Collect
 
-ROWS = [{"prompt": f"**p{n}**", "responses": ["one", "two"]} for n in range(4)]
-
 
 def config(*words: str) -> Collect:
-    parser = argparse.ArgumentParser()
-    add_collect(parser.add_subparsers())
-    options, rest = parser.parse_known_args(["collect", *words])  # as `main` does
-    options.overrides += rest
-    return config_of(options)
+    return read_arguments(make_parser("", COMMANDS), ["collect", *words]).load(Collect)
 
 
 def test_flags_and_settings_are_one_configuration(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("data: rows.jsonl\noverlap: 1\nask: pairs\n")
-    assert config("rows.jsonl", "--annotators", "4", "--overlap", "1", "ask=pairs") == Collect(
+    assert config("rows.jsonl", "annotators=4", "overlap=1", "ask=pairs") == Collect(
         data="rows.jsonl", annotators=4, overlap=1, ask="pairs"
     )
     assert config(str(file), "annotators=4") == Collect(data="rows.jsonl", annotators=4, overlap=1, ask="pairs")
@@ -77,24 +69,3 @@ def test_where_the_key_lies() -> None:
     assert key_file(Collect(data="x", out="a.sqlite")) == Path("a.sqlite.key")
     assert key_file(Collect(data="x", out="postgresql:///a")) == Path("penchant.key")
     assert key_file(Collect(data="x", key="k")) == Path("k")
-
-
-def test_settings_of_the_page_and_of_the_reader(make_site: Callable[..., Any], tmp_path: Path) -> None:
-    plain = make_site(ROWS, show="plain", title="Better?", instructions="Be **kind**.", limit=2)
-    page = plain.person(1).page()
-    assert '<p class="plain">**p' in page
-    assert '<h1 id="top" tabindex="-1">Better?</h1>' in page
-    assert "Be <strong>kind</strong>." in page
-    assert "0 of 4 judgments" in plain.admin().get("/admin/").text
-    out = str(tmp_path / "other.sqlite")
-    bad = [*ROWS, {"prompt": "", "responses": ["a", "b"]}]
-    with pytest.raises(InputError, match="1 of 5 rows cannot be used"):
-        make_site(bad, out=out)
-    assert "0 of 8 judgments" in make_site(bad, out=out, bad_rows="skip").admin().get("/admin/").text
-    with pytest.raises(InputError, match="unknown layout 'x'"):
-        make_site(ROWS, out=out, layout="x")
-    (tmp_path / "splits.json").write_text(
-        '{"a": [{"prompt": "p", "chosen": "x", "rejected": "y"}], "b": [{"prompt": "q"}]}'
-    )
-    split = make_site(data=str(tmp_path / "splits.json"), split="a", out=str(tmp_path / "s.sqlite"))
-    assert "0 of 2 judgments" in split.admin().get("/admin/").text

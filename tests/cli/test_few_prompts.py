@@ -62,7 +62,7 @@ def _command(name: str, tmp_path: Path, prompts: int, same: bool) -> list[str]:
         kind, unkind = "It was wonderful.", "It was awful and sad."
         ours = _answers(tmp_path / "ours.jsonl", prompts, (kind, kind if same else unkind))
         theirs = _answers(tmp_path / "theirs.jsonl", prompts, (unkind, unkind if same else kind))
-        return ["judge", ours, "--against", theirs, "judge=reward", out]
+        return ["judge", ours, f"against={theirs}", "judge=reward", out]
     file = _write(tmp_path / "prefs.jsonl", _rows(prompts, same))
     return [name, file, "resamples=100", *(["prior=0.5"] if name == "rank" else []), out]
 

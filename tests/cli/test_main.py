@@ -359,22 +359,22 @@ def test_data_check_says_what_is_there_and_strict_exits_with_1(run: Callable[...
     assert run("data", "check", "contradicting.jsonl", "-o", "report.json").code == 0
     assert json.loads((inputs / "report.json").read_text())
     assert run("data", "check", "nowhere.jsonl").code == 2
-    assert run("data", "check", "good.jsonl", "--max-length", "5").code == 2
+    assert run("data", "check", "good.jsonl", "max_length=5").code == 2
 
 
 def test_data_check_with_a_model_counts_its_tokens(run: Callable[..., Run], inputs: Path, tiny_model: str) -> None:
     """`Who, 0?` with ` You.` is 7 + 5 bytes and an end token: 13 tokens, ` Me.` 12."""
-    long = run("data", "check", "good.jsonl", "--model", tiny_model, "--max-length", "12", "--strict")
+    long = run("data", "check", "good.jsonl", f"model={tiny_model}", "max_length=12", "--strict")
     assert long.code == 2  # training would stop at them
     assert "overflow=error stops" in long.out
-    drop = run("data", "check", "good.jsonl", "--model", tiny_model, "--max-length", "12", "--overflow", "drop")
+    drop = run("data", "check", "good.jsonl", f"model={tiny_model}", "max_length=12", "overflow=drop")
     assert drop.code == 2  # every row is too long
     assert "overflow=drop leaves nothing" in drop.out
     short = {"prompt": "Who?", "chosen": " I.", "rejected": " You."}
     write(inputs / "mixed.jsonl", short, {**short, "prompt": "Who is it that comes?"})
-    some = run("data", "check", "mixed.jsonl", "--model", tiny_model, "--max-length", "12", "--overflow", "drop")
+    some = run("data", "check", "mixed.jsonl", f"model={tiny_model}", "max_length=12", "overflow=drop")
     assert some.code == 0, some.out
-    fits = run("data", "check", "good.jsonl", "--model", tiny_model, "--max-length", "13", "-o", "r.json")
+    fits = run("data", "check", "good.jsonl", f"model={tiny_model}", "max_length=13", "-o", "r.json")
     assert fits.code == 0
 
 
@@ -382,19 +382,19 @@ def test_data_check_ends_as_training_would(run: Callable[..., Run], inputs: Path
     pair = {"prompt": "Who?", "chosen": " I.", "rejected": " You."}
     write(inputs / "bad.jsonl", pair, {**pair, "chosen": ""})
     assert run("data", "check", "bad.jsonl").code == 2
-    assert run("data", "check", "bad.jsonl", "--bad-rows", "skip").code == 0
-    assert run("data", "check", "bad.jsonl", "--bad-rows", "skip", "--strict").code == 1
+    assert run("data", "check", "bad.jsonl", "bad_rows=skip").code == 0
+    assert run("data", "check", "bad.jsonl", "bad_rows=skip", "--strict").code == 1
     write(inputs / "tied.jsonl", {**pair, "score_chosen": 1, "score_rejected": 1})
     tied = run("data", "check", "tied.jsonl")
-    assert (tied.code, run("data", "check", "tied.jsonl", "--ties", "half").code) == (2, 0)
+    assert (tied.code, run("data", "check", "tied.jsonl", "ties=half").code) == (2, 0)
     assert "training refuses this file:" in tied.out
     refused = run("data", "check", "bad.jsonl").out.split("training refuses this file:")[1]
     assert "1 of 2 rows cannot be used. Correct these rows, or leave them out" in refused
     write(inputs / "named.jsonl", {**pair, "prompt": None, "problem": "Who?"})
     assert run("data", "check", "named.jsonl").code == 2
-    assert run("data", "check", "named.jsonl", "--column", "prompt=problem").code == 0
-    assert run("data", "convert", "named.jsonl", "--column", "prompt=problem", "-o", "ours.jsonl").code == 0
-    assert run("data", "check", "named.jsonl", "--column", "problem").code == 2
+    assert run("data", "check", "named.jsonl", "columns.prompt=problem").code == 0
+    assert run("data", "convert", "named.jsonl", "columns.prompt=problem", "-o", "ours.jsonl").code == 0
+    assert run("data", "check", "named.jsonl", "columns=problem").code == 2
     write(inputs / "labels.jsonl", {"prompt": "Who?", "completion": " I.", "label": True})
     assert run("data", "check", "labels.jsonl").code == 2  # every label is good
 
@@ -419,7 +419,7 @@ def test_data_convert_keeps_everything(run: Callable[..., Run], inputs: Path, na
 
 def test_sample_writes_what_load_preferences_reads(run: Callable[..., Run], inputs: Path, stories: str) -> None:
     (inputs / "p.txt").write_text("Once upon a time, there was a happy dog\nThe sad boy\n")
-    command = ("sample", stories, "p.txt", "-n", "4", "--max-new-tokens", "25", "--device", "cpu", "--reward", "vader")
+    command = ("sample", stories, "p.txt", "n=4", "max_new_tokens=25", "device=cpu", "reward=vader")
     done = run(*command, "-o", "drawn.jsonl")
     assert done.code == 0, done.err
     groups = pt.load_preferences(inputs / "drawn.jsonl", ties="half")
@@ -438,7 +438,7 @@ def test_sample_writes_what_load_preferences_reads(run: Callable[..., Run], inpu
         assert {response.text for response in group.responses} == set(row)
     assert run(*command, "-o", "again.jsonl").code == 0
     assert (inputs / "again.jsonl").read_bytes() == (inputs / "drawn.jsonl").read_bytes()
-    assert run(*command, "-o", "other.jsonl", "--seed", "1").code == 0
+    assert run(*command, "-o", "other.jsonl", "seed=1").code == 0
     assert (inputs / "other.jsonl").read_bytes() != (inputs / "drawn.jsonl").read_bytes()
 
 
@@ -446,9 +446,9 @@ def test_sample_compares_the_best_with_the_worst_where_asked(
     run: Callable[..., Run], inputs: Path, stories: str
 ) -> None:
     (inputs / "p.txt").write_text("Once upon a time, there was a happy dog\nThe sad boy\n")
-    command = ("sample", stories, "p.txt", "--max-new-tokens", "25", "--device", "cpu", "--reward", "vader")
+    command = ("sample", stories, "p.txt", "max_new_tokens=25", "device=cpu", "reward=vader")
     for pairs in ("all", "best-worst"):
-        done = run(*command, "-o", f"{pairs}.jsonl", "--pairs", pairs)
+        done = run(*command, "-o", f"{pairs}.jsonl", f"pairs={pairs}")
         assert done.code == 0, done.err
     every, widest = (pt.load_preferences(inputs / f"{pairs}.jsonl", ties="half") for pairs in ("all", "best-worst"))
     assert widest == pt.best_worst_pairs(every)
@@ -460,8 +460,8 @@ def test_sample_keeps_what_was_drawn_where_the_reward_fails(
 ) -> None:
     (inputs / "p.txt").write_text("Hello\n")
     (inputs / "broken.py").write_text("def reward(pairs):\n    raise OSError('gone')\n")
-    command = ("sample", tiny_model, "p.txt", "--max-new-tokens", "5", "--device", "cpu", "-o", "drawn.jsonl")
-    done = run(*command, "--reward", "broken.py:reward")
+    command = ("sample", tiny_model, "p.txt", "max_new_tokens=5", "device=cpu", "-o", "drawn.jsonl")
+    done = run(*command, "reward=broken.py:reward")
     assert done.code == 2
     assert "OSError: gone" in done.err
     assert "The samples are in unscored-drawn.jsonl, without scores" in done.err
@@ -473,13 +473,13 @@ def test_sample_keeps_what_was_drawn_where_the_reward_fails(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (("-n", "0"), ["n=0"]),
-        (("--pairs", "best-worst"), ["--pairs", "--reward"]),
-        (("--temperature", "-1"), ["temperature"]),
-        (("--top-p", "0"), ["top_p"]),
-        (("--max-new-tokens", "0"), ["max_new_tokens"]),
-        (("--max-new-tokens", "500"), ["context of 160"]),
-        (("--reward", "nothing:here"), ["nothing"]),
+        (("n=0",), ["`n`"]),
+        (("pairs=best-worst",), ["`pairs`", "reward="]),
+        (("temperature=-1",), ["temperature"]),
+        (("top_p=0",), ["top_p"]),
+        (("max_new_tokens=0",), ["max_new_tokens"]),
+        (("max_new_tokens=500",), ["context of 160"]),
+        (("reward=nothing:here",), ["nothing"]),
         (("-o", "drawn.txt"), [".jsonl"]),
         (("-o", "nowhere/drawn.jsonl"), ["nowhere"]),
     ],
@@ -489,7 +489,7 @@ def test_sample_refuses_what_it_cannot_do(
 ) -> None:
     (inputs / "p.txt").write_text("Hello\n")
     before = tree(inputs)
-    done = run("sample", tiny_model, "p.txt", "--device", "cpu", "-o", "drawn.jsonl", *changes)
+    done = run("sample", tiny_model, "p.txt", "device=cpu", "-o", "drawn.jsonl", *changes)
     assert done.code == 2, done.err
     for word in words:
         assert word in done.err, done.err
@@ -561,12 +561,12 @@ TRAIN = "train dpo model=penchant-0.5m data=good.jsonl"
         (f"{TRAIN} evaluate.samples.reward=vadr", "`vader`"),
         ("train dpo model=penchant-0.5m data=god.jsonl", "good.jsonl"),
         ("train dpo model=penchnt-0.5m data=good.jsonl", "'penchant-0.5m'"),
-        ("judge good.jsonl --against good.jsonl judge=endpont", "`endpoint`"),
+        ("judge good.jsonl against=good.jsonl judge=endpont", "`endpoint`"),
         ("collect good.jsonl ask=pair", "`pairs`"),
         ("collect good.jsonl --overlapp 2", "without dashes: overlap=2"),
         ("sample penchant-0.5m god.jsonl -o x.jsonl", "good.jsonl"),
         ("data check god.jsonl", "good.jsonl"),
-        ("data check good.jsonl data.ties=drop", "options, no settings"),
+        ("data check good.jsonl data.ties=drop", "`ties`"),
         ("weak train data=good.jsonl student=tfdf", "`tfidf`"),
         ("train dpo good.yml", "good.yaml"),
     ],

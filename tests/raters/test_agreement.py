@@ -105,7 +105,7 @@ def test_judges_and_people_make_the_table_of_the_human_study(
 ) -> None:
     judge = write(tmp_path / "gpt.jsonl", {None: verdicts(60, 0.4, 1)}, models=["dpo", "ppo"], chosen_first=True)
     people = write(tmp_path / "people.jsonl", {"Ann": verdicts(60, 0.2, 2), "Bob": verdicts(60, 0.2, 3)})
-    arguments = [judge, "--people", people, "resamples=200", f"out={tmp_path / 'run'}"]
+    arguments = [judge, f"people=[{people}]", "resamples=200", f"out={tmp_path / 'run'}"]
     assert main(["agree", *arguments]) == 0
     said = capsys.readouterr().out
     assert "of people alone" in said
@@ -136,7 +136,7 @@ def test_one_person_has_nobody_to_be_held_against(tmp_path: Path, capsys: pytest
     assert ann["left_out"]["raw"]["value"] is None
     assert run.metrics["human_study"]["rows"][0]["people_people"]["value"] is None
     assert run.metrics["alpha_people"] is None
-    assert main(["agree", judge, "--people", person, f"out={tmp_path / 'again'}"]) == 0
+    assert main(["agree", judge, f"people=[{person}]", f"out={tmp_path / 'again'}"]) == 0
     assert "ann has no comparison in common with the majority of the other people" in capsys.readouterr().out
 
 

@@ -32,7 +32,7 @@ def pairs(count: int) -> list[dict[str, Any]]:
 def test_a_persons_whole_path_by_mouse(
     browse: Callable[..., Any], serve: Callable[..., Any], saved: Callable[[Any, int], None]
 ) -> None:
-    server = serve(pairs(4), "--annotators", "1", "--overlap", "1")
+    server = serve(pairs(4), "annotators=1", "overlap=1")
     page = browse(server.links["annotator-1"])
     for done, button in enumerate(("A is better", "Tie", "Both bad"), start=1):
         page.click(f".choices >> text={button}")
@@ -70,7 +70,7 @@ def test_a_persons_whole_path_by_mouse(
 def test_the_same_by_keyboard_alone(
     browse: Callable[..., Any], serve: Callable[..., Any], saved: Callable[[Any, int], None]
 ) -> None:
-    server = serve(pairs(3), "--annotators", "1", "--overlap", "1")
+    server = serve(pairs(3), "annotators=1", "overlap=1")
     page = browse(server.links["annotator-1"])
     press = page.keyboard.press
     press("2")
@@ -113,7 +113,7 @@ def test_ranking_by_keyboard_and_by_dragging(
     browse: Callable[..., Any], serve: Callable[..., Any], saved: Callable[[Any, int], None]
 ) -> None:
     rows = [{"prompt": f"p{n}", "responses": [f"text {letter} {n}" for letter in "wxyz"]} for n in range(2)]
-    server = serve(rows, "--annotators", "1", "--overlap", "1")
+    server = serve(rows, "annotators=1", "overlap=1")
     page = browse(server.links["annotator-1"])
     order = lambda: [text.split()[1] for text in page.locator(".ranking .text").all_inner_texts()]  # noqa: E731
     start = order()
@@ -153,7 +153,7 @@ def test_ranking_by_keyboard_and_by_dragging(
 def test_two_people_at_once_and_a_reload_in_the_middle(
     browse: Callable[..., Any], serve: Callable[..., Any], saved: Callable[[Any, int], None]
 ) -> None:
-    server = serve(pairs(3), "--annotators", "2", "--overlap", "2")
+    server = serve(pairs(3), "annotators=2", "overlap=2")
     one, two = (browse(server.links[f"annotator-{number}"]) for number in (1, 2))
     for done in range(3):
         for page in (one, two):
@@ -181,7 +181,7 @@ def test_hostile_text_in_every_field_does_nothing(
     settings = [f"title={HOSTILE[:60]}", f"instructions={HOSTILE[:600]}", f'names=["1{tag}", "2{tag}"]']
     if not POSTGRES:
         settings.append(f"out=database{tag}.sqlite")
-    server = serve(rows, "--annotators", "2", *settings, file=f"source{tag}.jsonl")
+    server = serve(rows, "annotators=2", *settings, file=f"source{tag}.jsonl")
     one, two = (browse(next(link for link in server.links.values() if f"/a/{number}/" in link)) for number in (1, 2))
     for page, choice in ((one, "A is better"), (two, "A is better")):  # on the other side, so they disagree
         assert page.is_visible(".prompt")
@@ -217,7 +217,7 @@ def test_hostile_text_in_every_field_does_nothing(
 def test_a_killed_server_loses_no_answer(
     browse: Callable[..., Any], serve: Callable[..., Any], saved: Callable[[Any, int], None]
 ) -> None:
-    server = serve(pairs(3), "--annotators", "1", "--overlap", "1")
+    server = serve(pairs(3), "annotators=1", "overlap=1")
     page = browse(server.links["annotator-1"])
     page.keyboard.press("1")
     page.keyboard.press("Enter")
@@ -246,7 +246,7 @@ def test_a_killed_server_loses_no_answer(
 def test_a_full_disk_is_said_and_the_answer_kept(
     browse: Callable[..., Any], serve: Callable[..., Any], saved: Callable[[Any, int], None], sqlite_only: None
 ) -> None:
-    server = serve(pairs(3), "--annotators", "1", "--overlap", "1")
+    server = serve(pairs(3), "annotators=1", "overlap=1")
     page = browse(server.links["annotator-1"])
     server.limit_files(4096)
     page.keyboard.press("1")

@@ -139,5 +139,5 @@ def test_people_judge_what_two_models_wrote(
     assert prefer_the_longer(site, 1) == prefer_the_longer(site, 2) == 6
     monkeypatch.chdir(tmp_path)
     judge = ["judge.name=people", f"judge.paths=[{site.config.out}]", "out=judged"]
-    assert main(["judge", "after.jsonl", "--against", "before.jsonl", *judge]) == 0
+    assert main(["judge", "after.jsonl", "against=before.jsonl", *judge]) == 0
     assert "after.jsonl: wins 100% [54%, 100%] against before.jsonl (6 pairs, 6 prompts" in capsys.readouterr().out

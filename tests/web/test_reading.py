@@ -111,7 +111,7 @@ def test_every_page_keeps_the_rules(
     responses: int,
     scheme: str,
 ) -> None:
-    server = serve(rows(responses, 1), "--annotators", "2", "--overlap", "2")
+    server = serve(rows(responses, 1), "annotators=2", "overlap=2")
     one, two = (browse(server.links[f"annotator-{number}"], color_scheme=scheme) for number in (1, 2))
     assert one.evaluate(RULES) == []
     one.keyboard.press("?")  # the help
@@ -149,7 +149,7 @@ def test_a_phone_shows_all_and_a_finger_hits_it(
 ) -> None:
     wide = "| " + " | ".join(["wide column"] * 12) + " |\n|" + "---|" * 12 + "\n\n" + "x" * 400
     texts = [f"{wide} {letter}" for letter in "wxyz"[:responses]]
-    server = serve([{"prompt": f"{wide} {n}", "responses": texts} for n in range(2)], "--annotators", "1", "overlap=1")
+    server = serve([{"prompt": f"{wide} {n}", "responses": texts} for n in range(2)], "annotators=1", "overlap=1")
     page = browse(server.links["annotator-1"], **PHONE)
     for width in (375, 320):  # 320 is a page of 1,280 px at 400%
         page.set_viewport_size({"width": width, "height": 667})
@@ -203,7 +203,7 @@ def drag_to_the_top(page: Any, handle: str) -> None:
 def test_a_screen_reader_hears_two_responses_and_what_became_of_the_answer(
     browse: Callable[..., Any], serve: Callable[..., Any], saved: Callable[[Any, int], None]
 ) -> None:
-    server = serve(rows(2), "--annotators", "1", "--overlap", "1")
+    server = serve(rows(2), "annotators=1", "overlap=1")
     page = browse(server.links["annotator-1"])
     tree = page.locator("body").aria_snapshot()
     for line in (
@@ -243,7 +243,7 @@ def test_a_screen_reader_hears_two_responses_and_what_became_of_the_answer(
 def test_tab_goes_through_a_ranking_in_its_order_and_nothing_is_hidden_behind_the_answers(
     browse: Callable[..., Any], serve: Callable[..., Any], saved: Callable[[Any, int], None]
 ) -> None:
-    server = serve(rows(3, 1), "--annotators", "1", "--overlap", "1")
+    server = serve(rows(3, 1), "annotators=1", "overlap=1")
     page = browse(server.links["annotator-1"])
     page.evaluate("document.getElementById('shortcuts').click()")  # by Tab, Space and arrows alone
     stops = []
@@ -289,7 +289,7 @@ def test_tab_goes_through_a_ranking_in_its_order_and_nothing_is_hidden_behind_th
 def test_the_page_that_waits_moves_nobody_until_there_is_something(
     browse: Callable[..., Any], serve: Callable[..., Any], saved: Callable[[Any, int], None]
 ) -> None:
-    server = serve(rows(2, 1), "--annotators", "2", "overlap=1")
+    server = serve(rows(2, 1), "annotators=2", "overlap=1")
     one = browse(server.links["annotator-1"])
     two = one.context.browser.new_context().new_page()
     two.goto(server.links["annotator-2"])

@@ -130,7 +130,7 @@ def test_a_ranking_on_a_phone(
 ) -> None:
     slogans = ["Coffee, but awake.", "Good mornings, ground daily.", "Beans with a past.", "Wake up and smell us."]
     rows = [{"prompt": "A slogan for a café that roasts its own beans, please.", "responses": slogans}]
-    server = serve(rows, "--annotators", "1", "--overlap", "1")
+    server = serve(rows, "annotators=1", "overlap=1")
     page = browse(
         server.links["annotator-1"], viewport={"width": 375, "height": 812}, device_scale_factor=1.5, is_mobile=True
     )

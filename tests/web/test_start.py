@@ -50,7 +50,7 @@ def test_a_host_that_is_not_this_machine_is_one_message(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("rows.jsonl").write_text(ROW)
-    assert main(["collect", "rows.jsonl", "--host", "192.0.2.1", "--port", "0"]) == 2
+    assert main(["collect", "rows.jsonl", "host=192.0.2.1", "port=0"]) == 2
     assert "cannot listen on 192.0.2.1" in capsys.readouterr().err
 
 
@@ -96,7 +96,7 @@ def test_a_database_that_is_damaged_or_anothers_is_one_message(
     monkeypatch.chdir(tmp_path)
     Path("rows.jsonl").write_text(ROW)
     path = Path("penchant.sqlite")
-    assert main(["collect", "rows.jsonl", "--host", "192.0.2.1"]) == 2  # filled, and not served
+    assert main(["collect", "rows.jsonl", "host=192.0.2.1"]) == 2  # filled, and not served
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     whole = path.read_bytes()
@@ -126,7 +126,7 @@ def test_a_database_that_is_damaged_or_anothers_is_one_message(
                 connection.execute(statement)
                 connection.commit()
     capsys.readouterr()
-    assert main(["collect", "out=penchant.sqlite", "--host", "192.0.2.1"]) == 2
+    assert main(["collect", "out=penchant.sqlite", "host=192.0.2.1"]) == 2
     told = capsys.readouterr().err
     assert told.startswith("error: ")
     assert "penchant.sqlite" in told

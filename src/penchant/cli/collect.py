@@ -1,4 +1,4 @@
-"""The command line's `collect`: parse, open, serve. Imports neither torch nor FastAPI, so that help is instant."""
+"""`penchant collect`: open a collection, serve its page. Imports neither torch nor FastAPI, so that help is instant."""
 
 from __future__ import annotations
 
@@ -11,50 +11,25 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from penchant.config import file_and_overrides, load_config
+from penchant.cli.arguments import Arguments, Command
 from penchant.errors import InputError
 from penchant.web.settings import Collect
 
 log = logging.getLogger("penchant.web")
-FLAGS = ("annotators", "overlap", "host", "port", "out")
 
 
-def add_collect(commands: Any) -> None:
-    """Add `collect` to the commands, whose parsers show `settings` in their help."""
-    summary = (Collect.__doc__ or "").strip()
-    parser: Any = commands.add_parser("collect", help="let people compare responses, on a page", description=summary)
-    parser.settings = Collect
-    parser.add_argument("file", nargs="?", metavar="FILE", help="responses to compare, or a CONFIG.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings, such as ask=pairs seed=1")
-    parser.add_argument("--annotators", metavar="N", help="how many people judge (default: 3)")
-    parser.add_argument("--overlap", metavar="N", help="how many people judge each item (default: 2)")
-    parser.add_argument("--host", help="the address to listen on (default: 127.0.0.1, this machine only)")
-    parser.add_argument("--port", help="the port to listen on (default: 8321)")
-    parser.add_argument("-o", "--out", help="an SQLite file or a PostgreSQL URL (default: penchant.sqlite)")
+def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--export", metavar="FILE.jsonl", help="serve nothing, write what was collected so far")
-    parser.set_defaults(run=_collect)
 
 
-def _collect(options: argparse.Namespace) -> int:
+def _collect(arguments: Arguments) -> int:
     from penchant.web import require_web
 
     require_web()
-    config = config_of(options)
-    if options.export:
-        return _export(config, Path(options.export))
+    config = arguments.load(Collect)
+    if arguments.flags.export:
+        return _export(config, Path(arguments.flags.export))
     return serve(config)
-
-
-def config_of(options: argparse.Namespace) -> Collect:
-    """The configuration that the command line says: a flag is a setting, a file that ends in .yaml holds settings."""
-    first, overrides = file_and_overrides(options.file, options.overrides)
-    path = None
-    if first is not None and first.endswith((".yaml", ".yml")):
-        path = first
-    elif first is not None:
-        overrides = [f"data={first}", *overrides]
-    overrides += [f"{name}={value}" for name in FLAGS if (value := getattr(options, name)) is not None]
-    return load_config(Collect, path, overrides)
 
 
 def serve(config: Collect) -> int:
@@ -202,3 +177,15 @@ def _export(config: Collect, path: Path) -> int:
     write_lines(lines, path, private=True)
     print(f"{len(lines)} prompts with judgments written to {path}")
     return 0
+
+
+COLLECT = Command(
+    "collect",
+    Collect,
+    _collect,
+    help="let people compare responses, on a page",
+    positionals={"data": "FILE"},
+    example="annotators=3 overlap=2 ask=pairs",
+    add_flags=_add_flags,
+    retired={"--annotators": "annotators", "--overlap": "overlap", "--host": "host", "--port": "port"},
+)

@@ -1,4 +1,4 @@
-"""The command line's `data`: look at a file before training, or convert it to our own JSON Lines."""
+"""`penchant data`: look at a file before training, or convert it to our own JSON Lines. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, ClassVar, Literal, Self
 
+from pydantic import Field, model_validator
+
+from penchant.cli.arguments import Arguments, Command, CommandGroup, RetiredForm
+from penchant.config import Config
 from penchant.errors import InputError, RunError
 from penchant.files import atomic_write
 
@@ -15,101 +19,115 @@ FOUND, BAD = 1, 2
 """Exit codes: a check found something, and training would refuse the file."""
 
 
-def add_data(commands: Any) -> None:
-    """Add `data check` and `data convert` to the commands."""
-    actions = commands.add_parser("data", help="look at data, or convert it").add_subparsers(
-        required=True, metavar="ACTION"
-    )
-    check = actions.add_parser("check", help="say what a preference file holds and what is wrong with it")
-    convert = actions.add_parser("convert", help="write any known layout as our JSONL")
-    for parser in (check, convert):
-        parser.add_argument("file", help="a file, or a hub id")
-        parser.add_argument("--layout", help="the layout's name, if it is not to be found out")
-        parser.add_argument("--split", default="train", help="of a hub data set (default: train)")
-        parser.add_argument(
-            "--column",
-            action="append",
-            default=[],
-            metavar="FIELD=COLUMN",
-            help="the column that holds a field (prompt=problem), or FIELD=null to leave a column out; as data.columns",
-        )
-    check.add_argument("--model", help="a model whose tokenizer counts tokens and looks at the boundary")
-    check.add_argument("--template", choices=("auto", "chat", "plain"), default="auto")
-    check.add_argument("--trust-remote-code", action="store_true", help="run Python code that comes with the model")
-    check.add_argument("--max-length", type=int, help="count rows that are longer, in tokens (needs --model)")
-    check.add_argument("-o", "--out", help="write the report here too (.json for JSON, else text)")
-    check.add_argument("--strict", action="store_true", help="exit with 1 if anything is worth a look")
-    check.add_argument("--ties", choices=("error", "drop", "half"), default="error", help="as training would be told")
-    check.add_argument("--bad-rows", choices=("error", "skip"), default="error", help="as training would be told")
-    check.add_argument(
-        "--overflow", choices=("error", "drop", "truncate_prompt"), default="error", help="as training would be told"
-    )
-    check.set_defaults(run=_check)
-    convert.add_argument("-o", "--out", required=True, help="the file to write: .jsonl or .jsonl.gz")
-    convert.add_argument("--ties", choices=("drop", "half"), default="half", help="half keeps ties (default)")
-    convert.add_argument("--bad-rows", choices=("error", "skip"), default="error")
-    convert.add_argument("--no-merge", action="store_true", help="keep rows with one prompt apart")
-    convert.set_defaults(run=_convert)
+class PreferenceFile(Config):
+    """A preference file and how it is read; the settings of `data` in a training run have the same names."""
+
+    path: Annotated[str, Field(min_length=1)]
+    """A file, or a hub id."""
+    layout: str | None = None
+    """The layout's name; found out by itself unless given."""
+    columns: dict[str, str | None] = Field(default_factory=dict)
+    """By field of the layout, the column that holds it, such as `columns.prompt=problem`; null leaves a column out."""
+    split: str = "train"
+    """Which split of a hub data set."""
+    bad_rows: Literal["error", "skip"] = "error"
+    """What to do with rows that cannot be used: name them all and stop, or skip them with a count."""
 
 
-def _check(options: argparse.Namespace) -> int:
+class DataCheck(PreferenceFile):
+    """Say what a preference file holds, what is wrong with it, and whether training would refuse it."""
+
+    method: ClassVar[str] = "data check"
+
+    ties: Literal["error", "drop", "half"] = "error"
+    """What training will be told about ties: `error` asks you to choose, `drop` leaves them out, `half` is half a win
+    each way."""
+    overflow: Literal["error", "drop", "truncate_prompt"] = "error"
+    """What training will be told about longer rows: stop, drop their group, or cut their prompt from the left."""
+    contradictions: Literal["warn", "error"] = "warn"
+    """What training will be told about pairs that were decided both ways."""
+    max_length: Annotated[int, Field(ge=2, le=10_000_000)] | None = None
+    """Count rows that are longer, in tokens; the model's context if not given. Needs `model`."""
+    model: Annotated[str, Field(min_length=1)] | None = None
+    """A model whose tokenizer counts tokens and looks at the boundary of prompt and response."""
+    template: Literal["auto", "chat", "plain"] = "auto"
+    """`chat` renders with the tokenizer's chat template, `plain` joins texts as they are, `auto` prefers chat."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
+    out: Annotated[str, Field(min_length=1)] | None = None
+    """Write the report here too: .json for JSON, else text."""
+
+    @model_validator(mode="after")
+    def _has_what_counts(self) -> Self:
+        if self.max_length and self.model is None:
+            raise ValueError(
+                "`max_length` counts tokens: name a model whose tokenizer counts them, such as model=smollm2-135m"
+            )
+        return self
+
+
+class DataConvert(PreferenceFile):
+    """Write a preference file of any known layout as JSON Lines of our own layout."""
+
+    method: ClassVar[str] = "data convert"
+
+    ties: Literal["drop", "half"] = "half"
+    """`half` keeps ties, `drop` leaves them out."""
+    merge: bool = True
+    """Whether rows with the same prompt become one row."""
+    out: Annotated[str, Field(min_length=1)]
+    """The file to write: .jsonl or .jsonl.gz."""
+
+
+def _check(arguments: Arguments) -> int:
+    config = arguments.load(DataCheck)
     from penchant.data import check_preferences
 
     renderer = None
-    if options.model:
+    if config.model is not None:
         from penchant.models.load import load_renderer
 
-        renderer = load_renderer(options.model, template=options.template, trust_remote_code=options.trust_remote_code)
-    elif options.max_length:
-        raise InputError("--max-length counts tokens: name a model whose tokenizer counts them, with --model")
+        renderer = load_renderer(config.model, template=config.template, trust_remote_code=config.trust_remote_code)
     report = check_preferences(
-        options.file,
+        config.path,
         renderer=renderer,
-        max_length=options.max_length,
-        layout=options.layout,
-        split=options.split,
-        columns=_columns(options.column),
-        ties=options.ties,
-        bad_rows=options.bad_rows,
-        overflow=options.overflow,
+        max_length=config.max_length,
+        layout=config.layout,
+        split=config.split,
+        columns=config.columns,
+        ties=config.ties,
+        bad_rows=config.bad_rows,
+        overflow=config.overflow,
+        contradictions=config.contradictions,
     )
     print(report.as_text())
-    if options.out:
-        out = Path(options.out)
+    if config.out is not None:
+        out = Path(config.out)
         text = json.dumps(report.as_dict(), indent=2, ensure_ascii=False) if out.suffix == ".json" else report.as_text()
         write_text(out, text + "\n")
     if report.refusals:
         return BAD
-    return FOUND if options.strict and report.problems else 0
+    return FOUND if arguments.flags.strict and report.problems else 0
 
 
-def _columns(pairs: Sequence[str]) -> dict[str, str | None]:
-    """`FIELD=COLUMN` texts as the setting `data.columns`."""
-    columns: dict[str, str | None] = {}
-    for pair in pairs:
-        field, equals, column = pair.partition("=")
-        if not (field and equals and column):
-            raise InputError(f"--column {pair}: expected FIELD=COLUMN, such as prompt=problem")
-        columns[field] = None if column == "null" else column
-    return columns
-
-
-def _convert(options: argparse.Namespace) -> int:
+def _convert(arguments: Arguments) -> int:
+    config = arguments.load(DataConvert)
     from penchant.data import read_preferences, write_groups
 
-    if Path(options.out).exists() and Path(options.file).exists() and Path(options.out).samefile(options.file):
-        raise InputError(f"{options.out} is the file to convert, which would be lost; write to another name")
+    path, out = Path(config.path), Path(config.out)
+    if out.exists() and path.exists() and out.samefile(path):
+        raise InputError(f"{out} is the file to convert, which would be lost; write to another name")
     loaded = read_preferences(
-        options.file,
-        ties=options.ties,
-        merge=not options.no_merge,
-        bad_rows=options.bad_rows,
-        layout=options.layout,
-        split=options.split,
-        columns=_columns(options.column),
+        config.path,
+        ties=config.ties,
+        merge=config.merge,
+        bad_rows=config.bad_rows,
+        layout=config.layout,
+        split=config.split,
+        columns=config.columns,
     )
-    write_groups(loaded.groups, options.out)
-    print(f"{options.file} ({loaded.layout}): {len(loaded.groups)} prompts written to {options.out}")
+    write_groups(loaded.groups, out)
+    print(f"{config.path} ({loaded.layout}): {len(loaded.groups)} prompts written to {config.out}")
     return 0
 
 
@@ -123,3 +141,60 @@ def write_text(path: Path, text: str) -> None:
         atomic_write(path, text)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _columns(pairs: Sequence[str]) -> str:
+    """Return `FIELD=COLUMN` texts of the flag `--column` as the setting."""
+    columns: dict[str, str | None] = {}
+    for pair in pairs:
+        name, equals, column = pair.partition("=")
+        if not (name and equals and column):
+            raise InputError(f"--column {pair}: expected FIELD=COLUMN, such as prompt=problem")
+        columns[name] = None if column == "null" else column
+    return f"columns={json.dumps(columns, ensure_ascii=False)}"
+
+
+def _add_check_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if anything is worth a look")
+
+
+RETIRED: dict[str, RetiredForm] = {
+    "--layout": "layout",
+    "--split": "split",
+    "--column": _columns,
+    "--ties": "ties",
+    "--bad-rows": "bad_rows",
+}
+DATA = CommandGroup(
+    "data",
+    help="look at data, or convert it",
+    metavar="ACTION",
+    commands=(
+        Command(
+            "check",
+            DataCheck,
+            _check,
+            help="say what a preference file holds and what is wrong with it",
+            positionals={"path": "FILE"},
+            example="ties=drop model=smollm2-135m",
+            add_flags=_add_check_flags,
+            retired={
+                **RETIRED,
+                "--model": "model",
+                "--template": "template",
+                "--trust-remote-code": "trust_remote_code=true",
+                "--max-length": "max_length",
+                "--overflow": "overflow",
+            },
+        ),
+        Command(
+            "convert",
+            DataConvert,
+            _convert,
+            help="write any known layout as our JSONL",
+            positionals={"path": "FILE"},
+            example="ties=drop out=ours.jsonl.gz",
+            retired={**RETIRED, "--no-merge": "merge=false"},
+        ),
+    ),
+)

@@ -3,32 +3,33 @@ configuration, 130 interrupted."""
 
 from __future__ import annotations
 
-import argparse
 import errno
 import logging
 import os
-import re
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
-from penchant.cli.agree import add_agree
-from penchant.cli.collect import add_collect
-from penchant.cli.data import add_data
-from penchant.cli.judge import add_judge
-from penchant.cli.sample import add_sample
-from penchant.cli.study import add_study
-from penchant.cli.train import add_train
-from penchant.cli.weak import add_weak
-from penchant.config import describe
-from penchant.errors import PenchantError, did_you_mean, near_names
+from penchant.cli.agree import AGREE
+from penchant.cli.arguments import make_parser, read_arguments
+from penchant.cli.collect import COLLECT
+from penchant.cli.data import DATA
+from penchant.cli.judge import JUDGE
+from penchant.cli.rank import RANK
+from penchant.cli.report import REPORT
+from penchant.cli.sample import SAMPLE
+from penchant.cli.study import STUDY
+from penchant.cli.train import TRAIN
+from penchant.cli.weak import WEAK
+from penchant.errors import PenchantError
 from penchant.redact import hide_credentials
 
-DONE, FOUND, BAD, INTERRUPTED = 0, 1, 2, 130
+DONE, BAD, INTERRUPTED = 0, 2, 130
+COMMANDS = (TRAIN, DATA, SAMPLE, COLLECT, REPORT, STUDY, WEAK, JUDGE, AGREE, RANK)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,15 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     handler.setFormatter(_WithoutCredentials("%(levelname)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("penchant").setLevel(logging.INFO)
-    parser = _parser()
-    options, rest = parser.parse_known_args(arguments)
-    if any(text.startswith("-") for text in rest) or (rest and not hasattr(options, "overrides")):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}{_as_setting(rest, options)}")
-    if rest:  # argparse takes positional arguments from one place only: `train dpo a.yaml --resume out=b`
-        options.overrides += rest
+    parser = make_parser("Align language models from preferences.", COMMANDS)
     try:
         with _interruptible():
-            code: int = options.run(options)
+            read = read_arguments(parser, arguments)
+            code = read.command.run(read)
         sys.stdout.flush()
         return code
     except PenchantError as error:
@@ -94,71 +91,3 @@ def _interruptible() -> Iterator[None]:
 
 def _as_interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _MethodParser(prog="penchant", description="Align language models from preferences.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_MethodParser)
-    add_train(commands, _MethodParser)
-    add_data(commands)
-    add_sample(commands)
-    add_collect(commands)
-    _add_report(commands)
-    add_study(commands, _MethodParser)
-    add_weak(commands, _MethodParser)
-    add_judge(commands)
-    add_agree(commands)
-    return parser
-
-
-def _as_setting(rest: Sequence[str], options: argparse.Namespace) -> str:
-    """Return how an option that there is not is written as a setting; empty where the command takes none."""
-    option = next((text for text in rest if text.startswith("-")), None)
-    if option is None or not hasattr(options, "overrides") or not hasattr(options, "settings"):
-        return "" if option else " (this command takes options, no settings: its --help lists them)"
-    name, equals, value = option.lstrip("-").partition("=")
-    following = rest[rest.index(option) + 1 :]
-    value = value if equals else next((text for text in following[:1] if not text.startswith("-")), "VALUE")
-    name, fields = name.replace("-", "_"), list(options.settings.model_fields)
-    near = [] if name in fields else near_names(name, fields)  # nested names: whoever reads settings tells
-    return f"; a setting is written without dashes: {near[0] if near else name}={value}"
-
-
-class _MethodParser(argparse.ArgumentParser):
-    """Shows every setting with its default below the options, made only when help is asked for."""
-
-    @property
-    def settings(self) -> Any:
-        """The configuration class, which parsed options have as well."""
-        return self.get_default("settings")
-
-    @settings.setter
-    def settings(self, config: Any) -> None:
-        self.set_defaults(settings=config)
-
-    def error(self, message: str) -> NoReturn:
-        """End with the message, and with what is most like a word that is no choice."""
-        found = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message)
-        choices = [choice.strip(" '") for choice in found[2].split(",")] if found else []
-        super().error(message + (did_you_mean(found[1], choices) if found else ""))
-
-    def format_help(self) -> str:
-        listing = f"\nsettings:\n{describe(self.settings)}\n" if self.settings else ""
-        return super().format_help() + listing
-
-
-# -- report -------------------------------------------------------------------------------------------------------
-
-
-def _add_report(commands: Any) -> None:
-    parser = commands.add_parser("report", help="make one HTML page (and PNGs) of some runs, or of a study")
-    parser.add_argument("runs", nargs="+", help="run directories, or one study's folder")
-    parser.add_argument("-o", "--out", default="report.html", help="the page to write (default: report.html)")
-    parser.set_defaults(run=_report)
-
-
-def _report(options: argparse.Namespace) -> int:
-    from penchant.studies.report import report
-
-    print(report(options.runs, options.out))
-    return DONE

@@ -1,88 +1,149 @@
-"""The command line's `sample`: draw responses to prompts, and score and compare them where a reward is named."""
+"""`penchant sample`: draw responses to prompts, and score and compare them where a reward is named."""
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal, Self
 
+from pydantic import Field, model_validator
+
+from penchant.cli.arguments import Arguments, Command
 from penchant.cli.early_imports import import_early
+from penchant.config import Config
+from penchant.config.limits import Draws, Seed, Tokens
 from penchant.errors import InputError, PenchantError, RunError
+from penchant.models.settings import Dtype
 from penchant.types import PromptGroup
 
 
-def add_sample(commands: Any) -> None:
-    """Add `sample` to the commands."""
-    parser = commands.add_parser("sample", help="draw responses to prompts, so that someone can rank them")
-    parser.add_argument("model", help="a built-in name, folder, GGUF file or hub id")
-    parser.add_argument("prompts", help="prompts: text, one a line, or any data file")
-    parser.add_argument("-o", "--out", required=True, help="the file to write: .jsonl or .jsonl.gz")
-    parser.add_argument("-n", type=int, default=4, help="responses a prompt (default: 4)")
-    parser.add_argument("--temperature", type=float, default=1.0, help="0 takes the likeliest token (default: 1)")
-    parser.add_argument("--max-new-tokens", type=int, default=64, help="where a response is cut (default: 64)")
-    parser.add_argument("--top-k", type=int, default=0, help="0 for all tokens (default)")
-    parser.add_argument("--top-p", type=float, default=1.0, help="1 for all tokens (default)")
-    parser.add_argument("--seed", type=int, default=0, help="fixes the draws (default: 0)")
-    parser.add_argument("--template", choices=("auto", "chat", "plain"), default="auto")
-    parser.add_argument("--reward", help="score the responses and compare them: vader, module:function, http://address")
-    parser.add_argument(
-        "--pairs",
-        choices=("all", "best-worst"),
-        help="what to compare by --reward: every two responses (default), or the best with the worst",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
-    parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto")
-    parser.add_argument("--trust-remote-code", action="store_true", help="run Python code that comes with the model")
-    parser.set_defaults(run=_sample)
+class Sample(Config):
+    """Draw responses to prompts, so that someone can rank them; with a reward, score and compare them."""
+
+    method: ClassVar[str] = "sample"
+
+    model: Annotated[str, Field(min_length=1)]
+    """A built-in name (`smollm2-135m`), a folder, a GGUF file, or a hub id."""
+    prompts: Annotated[str, Field(min_length=1)]
+    """Prompts: text, one per line, or any data file."""
+    out: Annotated[str, Field(min_length=1)]
+    """The file to write: .jsonl or .jsonl.gz."""
+    n: Draws = 4
+    """Responses per prompt."""
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    """Divides the logits; 0 takes the likeliest token."""
+    max_new_tokens: Tokens = 64
+    """Length at which a response is cut."""
+    top_k: Annotated[int, Field(ge=0)] = 0
+    """Draw from the so many likeliest tokens; 0 for all."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Draw from the likeliest tokens that have this probability together; 1 for all."""
+    seed: Seed = 0
+    """Fixes the draws."""
+    template: Literal["auto", "chat", "plain"] = "auto"
+    """`chat` renders with the tokenizer's chat template, `plain` joins texts as they are, `auto` prefers chat."""
+    reward: str | None = None
+    """Score the responses and compare them: `vader`, module:function, or http://address. Without it they are only
+    drawn."""
+    pairs: Literal["all", "best-worst"] | None = None
+    """What to compare by the reward: every two responses (the default), or the best with the worst."""
+    device: str = "auto"
+    """`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
+    dtype: Dtype = "auto"
+    """Of the weights. `auto`: float32."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
+
+    @model_validator(mode="after")
+    def _has_what_scores(self) -> Self:
+        if self.pairs and not self.reward:
+            raise ValueError(
+                "`pairs` says which scored responses to compare: name what scores them, such as reward=vader"
+            )
+        return self
 
 
-def _sample(options: argparse.Namespace) -> int:
+def _sample(arguments: Arguments) -> int:
+    config = arguments.load(Sample)
     import_early("penchant.models.load", "transformers.modeling_utils")
     from penchant.data import load_prompts, write_groups
     from penchant.data.write import check_name
     from penchant.engine.sampling import Sampling
     from penchant.models.load import load_policy
-    from penchant.rewards import best_worst_pairs, compare_by_score, load_reward, score_groups
+    from penchant.rewards import load_reward
     from penchant.runs.progress import progress_bar
 
-    out = Path(options.out)
+    out = Path(config.out)
     check_name(out)  # before the work, not after it
-    if options.pairs and not options.reward:
-        raise InputError("--pairs says which scored responses to compare: name what scores them, with --reward")
-    asked = load_prompts(options.prompts)
-    reward = load_reward(options.reward) if options.reward else None
-    sampling = Sampling(
-        options.n, options.temperature, options.max_new_tokens, options.top_k, options.top_p, options.seed
-    )
+    prompt_groups = load_prompts(config.prompts)
+    reward = load_reward(config.reward) if config.reward else None
+    sampling = Sampling(config.n, config.temperature, config.max_new_tokens, config.top_k, config.top_p, config.seed)
     policy = load_policy(
-        options.model,
-        template=options.template,
-        device=options.device,
-        dtype=options.dtype,
-        trust_remote_code=options.trust_remote_code,
+        config.model,
+        template=config.template,
+        device=config.device,
+        dtype=config.dtype,
+        trust_remote_code=config.trust_remote_code,
     )
-    long = [
-        group.source
-        for group in asked
-        if not policy.has_room(group.prompt, options.max_new_tokens, source=group.source)
-    ]
+    _check_room(policy, prompt_groups, config.max_new_tokens)
+    prompts = [group.prompt for group in prompt_groups]
+    with progress_bar("sampling", len(prompts) * config.n, "samples") as advance:
+        groups: list[PromptGroup] = policy.sample(prompts, sampling, progress=advance)
+    if reward is not None:
+        groups = _scored(groups, reward, config.pairs, out)
+    write_groups(groups, out)
+    print(f"{len(groups)} prompts with {config.n} responses each written to {out}")
+    return 0
+
+
+def _check_room(policy: Any, groups: Sequence[PromptGroup], max_new_tokens: int) -> None:
+    """Refuse prompts that leave no room for a response in the model's context.
+
+    Raises:
+        InputError: names them.
+    """
+    long = [group.source for group in groups if not policy.has_room(group.prompt, max_new_tokens, source=group.source)]
     if long:
         more = f" (+{len(long) - 20} more)" if len(long) > 20 else ""
         raise InputError(
-            f"{len(long)} prompts leave no room for {options.max_new_tokens} tokens in the model's context of "
-            f"{policy.context}: {', '.join(long[:20])}{more}. Shorten them, or lower --max-new-tokens"
+            f"{len(long)} prompts leave no room for {max_new_tokens} tokens in the model's context of "
+            f"{policy.context}: {', '.join(long[:20])}{more}. Shorten them, or lower max_new_tokens"
         )
-    prompts = [group.prompt for group in asked]
-    with progress_bar("sampling", len(prompts) * options.n, "samples") as advance:
-        groups: list[PromptGroup] = policy.sample(prompts, sampling, progress=advance)
-    if reward is not None:
-        try:
-            groups = score_groups(groups, reward)
-        except PenchantError as error:  # drawing took long: what was drawn is kept
-            unscored = out.with_name(f"unscored-{out.name}")
-            write_groups(groups, unscored)
-            raise RunError(f"{error}. The samples are in {unscored}, without scores") from error
-        groups = best_worst_pairs(groups) if options.pairs == "best-worst" else compare_by_score(groups)
-    write_groups(groups, out)
-    print(f"{len(groups)} prompts with {options.n} responses each written to {out}")
-    return 0
+
+
+def _scored(groups: list[PromptGroup], reward: Any, pairs: str | None, out: Path) -> list[PromptGroup]:
+    """Return the groups with scores and the comparisons that these make."""
+    from penchant.data import write_groups
+    from penchant.rewards import best_worst_pairs, compare_by_score, score_groups
+
+    try:
+        groups = score_groups(groups, reward)
+    except PenchantError as error:  # drawing took long: what was drawn is kept
+        unscored = out.with_name(f"unscored-{out.name}")
+        write_groups(groups, unscored)
+        raise RunError(f"{error}. The samples are in {unscored}, without scores") from error
+    return best_worst_pairs(groups) if pairs == "best-worst" else compare_by_score(groups)
+
+
+SAMPLE = Command(
+    "sample",
+    Sample,
+    _sample,
+    help="draw responses to prompts, so that someone can rank them",
+    positionals={"model": "MODEL", "prompts": "PROMPTS"},
+    example="n=4 reward=vader out=prefs.jsonl",
+    retired={
+        "-n": "n",
+        "--temperature": "temperature",
+        "--max-new-tokens": "max_new_tokens",
+        "--top-k": "top_k",
+        "--top-p": "top_p",
+        "--seed": "seed",
+        "--template": "template",
+        "--reward": "reward",
+        "--pairs": "pairs",
+        "--device": "device",
+        "--dtype": "dtype",
+        "--trust-remote-code": "trust_remote_code=true",
+    },
+)

@@ -1,4 +1,4 @@
-"""The command line's `train`: a configuration from file and settings, a run, and what it came to."""
+"""`penchant train`: a configuration from file and settings, a run, and what it came to."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from penchant.cli.arguments import Arguments, Command, CommandGroup
 from penchant.cli.early_imports import import_early
-from penchant.config import Config, file_and_overrides, load_config
+from penchant.config import Config, load_config
 from penchant.digests import check_files
 from penchant.errors import InputError
 from penchant.methods import METHODS, train
@@ -20,37 +21,28 @@ TRAINABLE = METHODS | ROUNDS
 INTERRUPTED = 130
 
 
-def add_train(commands: Any, parser_class: Any) -> None:
-    """Add `train` to the commands, whose parsers show `settings` in their help."""
-    parser = commands.add_parser("train", help="train a model by one of the methods")
-    methods = parser.add_subparsers(required=True, metavar="METHOD", dest="method", parser_class=parser_class)
-    for name, config in TRAINABLE.items():
-        summary = (config.__doc__ or "").strip().splitlines()[0]
-        method = methods.add_parser(name, help=summary, description=summary)
-        method.settings = config
-        method.add_argument("config", nargs="?", metavar="CONFIG.yaml", help="settings; key=value changes them")
-        method.add_argument("overrides", nargs="*", metavar="key=value", help="such as loss.beta=0.2 out=runs/b02")
-        method.add_argument("--resume", action="store_true", help="continue the interrupted run in out")
-        method.add_argument("--report", metavar="FILE.html", help="write a report when done")
-        method.set_defaults(run=_train)
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--resume", action="store_true", help="continue the interrupted run in out")
+    parser.add_argument("--report", metavar="FILE.html", help="write a report when done")
 
 
-def _train(options: argparse.Namespace) -> int:
-    path, overrides = file_and_overrides(options.config, options.overrides)
-    if options.resume and path is None:
-        path = _saved_config(TRAINABLE[options.method], overrides)
-    config = load_config(TRAINABLE[options.method], Path(path) if path else None, overrides)
+def _train(arguments: Arguments) -> int:
+    settings = TRAINABLE[arguments.command.name]
+    path, resume = arguments.path, arguments.flags.resume
+    if resume and path is None:
+        path = _saved_config(settings, arguments.overrides)
+    config = load_config(settings, path, arguments.overrides)
     import_early("penchant.train.gradient_run", "transformers.modeling_utils")
-    result = train(config, resume=options.resume)
+    result = train(config, resume=resume)
     if int(os.environ.get("RANK", "0")) > 0:  # one of several processes, and not the one that writes
         return 0
     print(_summary(result))
-    if options.report:
+    if arguments.flags.report:
         from penchant.studies.report import report
 
-        print(f"report: {report([result], options.report)}")
+        print(f"report: {report([result], arguments.flags.report)}")
     if result.metrics["status"] == "interrupted":
-        print(f"continue with: penchant train {options.method} --resume out={result.path}")
+        print(f"continue with: penchant train {result.method} --resume out={result.path}")
         return INTERRUPTED
     return 0
 
@@ -111,3 +103,14 @@ def _shown(estimate: dict[str, Any]) -> str:
 
 def _change(before: dict[str, Any], after: dict[str, Any]) -> str:
     return f"{_shown(before)} -> {_shown(after)}"
+
+
+TRAIN = CommandGroup(
+    "train",
+    help="train a model by one of the methods",
+    metavar="METHOD",
+    commands=tuple(
+        Command(name, settings, _train, example="loss.beta=0.2 out=runs/b02", add_flags=_add_flags)
+        for name, settings in TRAINABLE.items()
+    ),
+)

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from penchant.config.base import Config
 from penchant.config.listing import describe, undocumented_fields
-from penchant.config.loading import file_and_overrides, load_config, to_yaml
+from penchant.config.loading import load_config, to_yaml
 
-__all__ = ["Config", "describe", "file_and_overrides", "load_config", "to_yaml", "undocumented_fields"]
+__all__ = ["Config", "describe", "load_config", "to_yaml", "undocumented_fields"]

@@ -21,14 +21,12 @@ logger = logging.getLogger("penchant.config")
 C = TypeVar("C", bound=Config)
 
 
-def file_and_overrides(first: str | None, overrides: Sequence[str]) -> tuple[str | None, list[str]]:
-    """A command's arguments as a configuration file, if there is one, and settings: the first may be either."""
-    if first is not None and "=" in first and not Path(first).exists():
-        return None, [first, *overrides]
-    return first, list(overrides)
-
-
-def load_config(config: type[C], path: Path | str | None = None, overrides: Sequence[str] = ()) -> C:
+def load_config(
+    config: type[C],
+    path: Path | str | None = None,
+    overrides: Sequence[str] = (),
+    given: Mapping[str, str | list[str]] | None = None,
+) -> C:
     """Reads a configuration from a YAML file, changes it by overrides, and checks it.
 
     Args:
@@ -38,6 +36,7 @@ def load_config(config: type[C], path: Path | str | None = None, overrides: Sequ
         overrides: `loss.beta=0.2`, `loss=ipo`, `lora.rank=8`, `evaluate=null`, `layers=[1, 2]`: a dotted path
             and a YAML value. Their order does not matter, except that the last one wins where two set the
             same key. One that changes the `name` of a union replaces the whole branch, which the log says.
+        given: values of settings, which stand above those of the file and below the overrides.
 
     Raises:
         InputError: with every problem at once - a missing or malformed file, a duplicate or unknown key, a
@@ -46,11 +45,12 @@ def load_config(config: type[C], path: Path | str | None = None, overrides: Sequ
     """
     values, lines = read_yaml(Path(path)) if path is not None else ({}, {})
     _check_method(config, values, path)
+    values |= given or {}
     found = apply_overrides(config, values, overrides)
     origins = {key: f"{path}:{line}" for key, line in lines.items()}
-    for text in overrides:
-        key = text.partition("=")[0].strip()
-        origins[key] = "command line"
+    for name in [*(given or {}), *(text.partition("=")[0].strip() for text in overrides)]:
+        origins[name] = "command line"
+        key = name
         while key := key.rpartition(".")[0]:
             origins.setdefault(key, "command line")
     try:

@@ -111,7 +111,7 @@ def _problem(config: type[Schema], detail: ErrorDetails) -> Problem:
     path, value = ".".join(place.keys), detail["input"]
     match detail["type"]:
         case "extra_forbidden":
-            return Problem(path, _unknown(config, place))
+            return Problem(path, _unknown(config, place, value))
         case "missing":
             wanted = expected(place.field) if place.field else "a value"
             return Problem(path, f"`{path}` is missing; expected {wanted}")
@@ -164,7 +164,7 @@ def _item(annotation: Any, key: int | str) -> Any:
     return None
 
 
-def _unknown(config: type[Schema], place: _Place) -> str:
+def _unknown(config: type[Schema], place: _Place, value: Any) -> str:
     """A key that no field answers to: whose it is, or what it is like, and what there is."""
     *parents, key = place.keys
     path = ".".join(place.keys)
@@ -184,6 +184,8 @@ def _unknown(config: type[Schema], place: _Place) -> str:
     like = [other for other in _paths(config) if other.rpartition(".")[2] in names_of_key]
     similar = near_names(key, place.owner.model_fields)
     like += [".".join([*parents, name]) for name in similar]
+    # `data.ties=drop`, as training has it, where the command's own setting is `ties`
+    like += [name for name in value if name in place.owner.model_fields] if isinstance(value, Mapping) else []
     hint = f"; did you mean `{like[0]}`?" if like else "."
     return f"`{path}` is unknown{hint} Settings of {holder}: {names}"
 

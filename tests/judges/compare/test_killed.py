@@ -60,7 +60,7 @@ def test_killed_twice_nothing_kept_is_paid_for_twice(
         return "Verdict: A" if a.count("!") * 2 > len(b) else "Verdict: B"
 
     endpoint.behave = slow
-    command = ["judge", "ours.jsonl", "--against", "theirs.jsonl", "--judge", "endpoint", "judge.model=m"]
+    command = ["judge", "ours.jsonl", "against=theirs.jsonl", "judge=endpoint", "judge.model=m"]
     command += [f"judge.base_url={endpoint.url}", "judge.template=bare.j2", f"judge.concurrency={AT_ONCE}"]
     monkeypatch.chdir(tmp_path)
     assert main([*command, "out=quiet"]) == 0

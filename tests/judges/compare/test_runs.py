@@ -55,7 +55,7 @@ def files(tmp_path: Path) -> dict[str, str]:
 
 def test_two_files_against_a_third(files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "judged"
-    arguments = [files["kind"], files["mixed"], "--against", files["unkind"], "judge=reward", f"out={out}"]
+    arguments = [files["kind"], files["mixed"], f"against={files['unkind']}", "judge=reward", f"out={out}"]
     assert main(["judge", *arguments]) == 0
     told = capsys.readouterr().out
     assert "kind.jsonl: wins 100%" in told
@@ -79,8 +79,8 @@ def test_another_comparison_in_the_folder_is_told_and_the_same_is_not(
     files: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     out = tmp_path / "judged"
-    one = ["judge", files["kind"], "--against", files["unkind"], "judge=reward", f"out={out}"]
-    other = ["judge", files["mixed"], "--against", files["unkind"], "judge=reward", f"out={out}"]
+    one = ["judge", files["kind"], f"against={files['unkind']}", "judge=reward", f"out={out}"]
+    other = ["judge", files["mixed"], f"against={files['unkind']}", "judge=reward", f"out={out}"]
     for arguments, warned in ((one, False), (one, False), (other, True)):
         caplog.clear()
         assert main(arguments) == 0
@@ -115,7 +115,7 @@ def test_a_run_at_temperatures(trained: dict[str, str], tmp_path: Path, capsys: 
     run, out = Path(trained["run"]), tmp_path / "out"
     twin = tmp_path / "twin"
     twin.symlink_to(run, target_is_directory=True)
-    words = [str(run), str(twin), "--judge", "reward", "--temperatures", "0,1", "n=2", "device=cpu", f"out={out}"]
+    words = [str(run), str(twin), "judge=reward", "temperatures=[0,1]", "n=2", "device=cpu", f"out={out}"]
     assert main(["judge", *words]) == 0
     numbers = json.loads((out / "judge.json").read_text())
     pairs = {name: one["win_rate"]["rate"]["n"] for name, one in numbers["methods"].items()}
@@ -290,13 +290,13 @@ def test_a_judge_by_its_name_and_its_settings(files: dict[str, str], tmp_path: P
         ],
         tmp_path / "people.jsonl",
     )
-    words = [files["kind"], "--against", files["unkind"], "--judge", "people", f"judge.paths=[{tmp_path}/people.jsonl]"]
+    words = [files["kind"], f"against={files['unkind']}", "judge=people", f"judge.paths=[{tmp_path}/people.jsonl]"]
     assert main(["judge", *words, f"out={out}"]) == 0
     numbers = json.loads((out / "judge.json").read_text())
     assert numbers["methods"]["kind.jsonl"]["win_rate"]["losses"]["value"] == 1
     settings = tmp_path / "judge.yaml"
     settings.write_text(f"responses: ['{files['kind']}']\nagainst: '{files['unkind']}'\njudge: longest\nout: '{out}'\n")
-    assert main(["judge", str(settings), "--judge", "random", "judge.seed=3"]) == 0
+    assert main(["judge", str(settings), "judge=random", "judge.seed=3"]) == 0
     assert json.loads((out / "judge.json").read_text())["config"]["judge"] == {"name": "random", "seed": 3}
 
 
@@ -310,9 +310,9 @@ def test_an_endpoint_is_estimated_before_it_is_asked(
     files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["judge.name=endpoint", "judge.model=m", "judge.base_url=http://127.0.0.1:9/v1", "judge.attempts=1"]
-    words += ["--max-calls", "20"]
+    words += ["max_calls=20"]
     out = f"out={tmp_path / 'out'}"
-    assert main(["judge", files["kind"], "--against", files["unkind"], *words, out]) == 2
+    assert main(["judge", files["kind"], f"against={files['unkind']}", *words, out]) == 2
     said = capsys.readouterr()
     assert "20 calls (another 12 are left to another run), about" in said.out
     assert "cannot be reached" in said.err
@@ -323,10 +323,10 @@ def test_an_estimate_counts_no_call_that_is_not_made(
 ) -> None:
     endpoint.behave = lambda *_: "Verdict: A"
     words = ["judge.name=endpoint", "judge.model=m", f"judge.base_url={endpoint.url}", f"out={tmp_path / 'out'}"]
-    arguments = ["judge", files["kind"], "--against", files["unkind"], *words, "baselines=false"]
-    assert main([*arguments, "--max-calls", "20"]) == 0
+    arguments = ["judge", files["kind"], f"against={files['unkind']}", *words, "baselines=false"]
+    assert main([*arguments, "max_calls=20"]) == 0
     assert "20 calls (another 12 are left to another run)" in capsys.readouterr().out
-    assert main([*arguments, "--max-calls", "5"]) == 0
+    assert main([*arguments, "max_calls=5"]) == 0
     assert "5 calls (another 7 are left to another run)" in (told := capsys.readouterr().out)
     assert "20 verdicts are known already" in told
     assert main(arguments) == 0
@@ -342,7 +342,7 @@ def test_secrets_of_an_address_reach_the_endpoint_and_no_file(
 ) -> None:
     out, query = tmp_path / "out", "?api-key=sk-verysecret&mode=fast"
     words = ["judge.name=endpoint", "judge.model=m", "limit=2", f"out={out}"]
-    arguments = ["judge", files["kind"], "--against", files["unkind"], *words]
+    arguments = ["judge", files["kind"], f"against={files['unkind']}", *words]
     assert main([*arguments, f"judge.base_url={endpoint.url}{query}"]) == 0
     assert set(endpoint.queries) == {"api-key=sk-verysecret&mode=fast"}
     written = [path for path in out.rglob("*") if path.is_file()]
@@ -364,8 +364,8 @@ def test_a_judge_whose_calls_all_fail_is_no_result(
     endpoint.behave = lambda *_: (400, {}, b'{"error": {"message": "the context is full"}}')
     words = ["judge.name=endpoint", "judge.model=m", f"judge.base_url={endpoint.url}", f"out={tmp_path / 'out'}"]
     for more in (["limit=2"], []):  # fewer than 20 calls, and more
-        assert main(["judge", files["kind"], "--against", files["unkind"], *words, *more]) == 2
+        assert main(["judge", files["kind"], f"against={files['unkind']}", *words, *more]) == 2
         assert "the context is full" in capsys.readouterr().err
         assert not (tmp_path / "out" / "judge.json").exists()
-    assert main(["judge", files["kind"], "--against", files["unkind"], *words, "judge.base_url=localhost:8000"]) == 2
+    assert main(["judge", files["kind"], f"against={files['unkind']}", *words, "judge.base_url=localhost:8000"]) == 2
     assert "expected an address such as http://localhost:8000/v1" in capsys.readouterr().err

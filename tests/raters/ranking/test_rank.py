@@ -296,10 +296,13 @@ def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     itself = row("A", "A", 4) | {"responses": ["x", "y"]}
     with pytest.raises(InputError, match="no comparison of two different models"):
         rank_numbers(Rank(file=write(tmp_path / "itself.jsonl", [itself])))
-    assert main(["rank", "a.jsonl", "b.jsonl"]) == 2
-    assert "rank reads one file, got 2" in capsys.readouterr().err
-    assert main(["rank", "seed=1"]) == 2
-    assert "file" in capsys.readouterr().err
+    for words, message in (
+        (["a.jsonl", "b.jsonl"], "expected one FILE, got 2: a.jsonl, b.jsonl"),
+        (["seed=1"], "required: FILE"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            main(["rank", *words])
+        assert message in capsys.readouterr().err
 
 
 def test_pandalm_models(shared_data: Callable[[str], Path]) -> None:

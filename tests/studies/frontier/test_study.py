@@ -538,7 +538,7 @@ def test_the_command_runs_and_reports(
 
 def test_a_study_of_no_model_is_refused_before_it_begins(settings: dict[str, Any], tmp_path: Path, capsys: Any) -> None:
     out, common = tmp_path / "noise", [f"{name}={settings[name]}" for name in ("prompts", "eval_prompts")]
-    command = ["study", "noise", *common, "model=no-such-model", "--seeds", "1", "-o", str(out)]
+    command = ["study", "noise", *common, "model=no-such-model", "seeds=[0]", "-o", str(out)]
     assert main(command) == 2
     assert "no model 'no-such-model'" in capsys.readouterr().err
     assert not out.exists()

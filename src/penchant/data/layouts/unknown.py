@@ -50,12 +50,12 @@ def _advice(row: Row, layout: Layout, found: Sequence[str]) -> str:
             renamed = renamed if isinstance(error, RowError) and error.kind == "unread" else {}
     if not renamed:
         return (
-            "convert the file to a known layout (data.columns={FIELD: COLUMN} renames columns; `penchant data` has "
-            "--column FIELD=COLUMN)."
+            "convert the file to a known layout (data.columns={FIELD: COLUMN} renames columns; for `penchant data` "
+            "columns.FIELD=COLUMN)."
         )
     words = "; ".join(f"rename {cut(column)!r} to {field!r}" for field, column in renamed.items())
     columns = ", ".join(f"{field}: {cut(column)}" for field, column in renamed.items())
-    return f"{words}, or set data.columns={{{columns}}} (--column FIELD=COLUMN for `penchant data`)."
+    return f"{words}, or set data.columns={{{columns}}} (columns.FIELD=COLUMN for `penchant data`)."
 
 
 def _nearness(layout: Layout, found: list[str]) -> tuple[float, bool, bool]:

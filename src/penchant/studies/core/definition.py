@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from penchant.errors import InputError, did_you_mean
 from penchant.studies import STUDIES
-from penchant.studies.core.results import Results
 from penchant.studies.core.settings import Study
 from penchant.studies.core.stage import Stage
 from penchant.typed_json import JsonObject
 
 if TYPE_CHECKING:
     from penchant.reports.kit.canvas import Picture
+    from penchant.studies.core.results import Results
 
 
 class Grid(Protocol):

@@ -1,0 +1,243 @@
+"""One way to read the arguments of every command.
+
+A command is declared by the class of its settings. Settings are written `key=value`. Words without `=` stand for the
+settings that the command names as positional, and a first word may be a YAML file of settings. Flags are only for what
+is no setting; `-o` alone is short for `out=`. A flag that another version had for a setting is translated, aloud.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, TypeVar
+
+from penchant.config import Config, describe, load_config
+from penchant.config.fields import shape_of
+from penchant.errors import did_you_mean, near_names
+
+log = logging.getLogger("penchant.cli")
+
+C = TypeVar("C", bound=Config)
+
+RetiredForm = str | Callable[[list[str]], str]
+"""How a flag of before is written now: a setting's name, `key=value` for a flag that took no value, or a function from
+all values that were given to `key=value`."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: its settings, what runs it, and which words and flags it takes.
+
+    Attributes:
+        name: as it is typed.
+        settings: the class of its configuration, whose fields the help lists.
+        run: called with what was typed; returns the exit code.
+        help: a line for the list of commands; the first sentence about the class unless given.
+        positionals: settings that words without `=` stand for, in order, and what the help calls them. The last takes
+            all words that are left where it is a list.
+        example: settings that the help shows.
+        add_flags: adds flags for what is no setting to the command's parser.
+        retired: flags of the version before, and how each is written now.
+    """
+
+    name: str
+    settings: type[Config]
+    run: Callable[[Arguments], int]
+    help: str = ""
+    positionals: Mapping[str, str] = field(default_factory=dict)
+    example: str = ""
+    add_flags: Callable[[argparse.ArgumentParser], None] = lambda _: None
+    retired: Mapping[str, RetiredForm] = field(default_factory=dict)
+
+    @property
+    def description(self) -> str:
+        """What the docstring of the settings' class says first."""
+        return " ".join((self.settings.__doc__ or "").strip().partition("\n\n")[0].split())
+
+
+@dataclass(frozen=True)
+class CommandGroup:
+    """Commands under a common word, such as `penchant train METHOD`."""
+
+    name: str
+    help: str
+    metavar: str
+    commands: Sequence[Command]
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What was typed after a command.
+
+    Attributes:
+        command: the command itself.
+        path: a YAML file of settings, if one was given.
+        given: settings that positional words stand for.
+        overrides: settings as `key=value`.
+        flags: what is no setting.
+        error: ends the program with the command's usage and a message.
+    """
+
+    command: Command
+    path: str | None
+    given: Mapping[str, str | list[str]]
+    overrides: list[str]
+    flags: argparse.Namespace
+    error: Callable[[str], NoReturn]
+
+    def load(self, settings: type[C]) -> C:
+        """Return the configuration.
+
+        Raises:
+            InputError: with every problem at once.
+        """
+        return load_config(settings, self.path, self.overrides, self.given)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Shows every setting with its default below the flags, made only when help is asked for."""
+
+    command: Command | None = None
+
+    def error(self, message: str) -> NoReturn:
+        """End with the message, and with the choice that is most like a word that is none."""
+        refusal = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message)
+        choices = [choice.strip(" '") for choice in refusal[2].split(",")] if refusal else []
+        super().error(message + (did_you_mean(refusal[1], choices) if refusal else ""))
+
+    def format_help(self) -> str:
+        listing = f"\nsettings:\n{describe(self.command.settings)}\n" if self.command else ""
+        return super().format_help() + listing
+
+
+def make_parser(description: str, commands: Sequence[Command | CommandGroup]) -> CommandParser:
+    """Return the parser of a program with these commands, for `read_arguments`."""
+    parser = CommandParser(prog="penchant", description=description, allow_abbrev=False)
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=CommandParser)
+    for entry in commands:
+        if isinstance(entry, Command):
+            _add_command(subparsers, entry)
+        else:
+            group = subparsers.add_parser(entry.name, help=entry.help, allow_abbrev=False)
+            inner = group.add_subparsers(required=True, metavar=entry.metavar, parser_class=CommandParser)
+            for command in entry.commands:
+                _add_command(inner, command)
+    return parser
+
+
+def _add_command(subparsers: Any, command: Command) -> None:
+    parser: CommandParser = subparsers.add_parser(
+        command.name,
+        help=command.help or command.description,
+        description=command.description,
+        allow_abbrev=False,  # `--seed` must not be taken for `--seeds`
+    )
+    parser.command = command
+    names = " ".join(command.positionals.values()) or "CONFIG.yaml"
+    config = ", or a CONFIG.yaml with settings" if command.positionals else " holds settings"
+    example = f", such as {command.example}" if command.example else ""
+    parser.add_argument(
+        "words", nargs="*", metavar=f"{names} key=value", help=f"{names}{config}; key=value changes one{example}"
+    )
+    if "out" in command.settings.model_fields:
+        parser.add_argument("-o", "--out", metavar="OUT", help="short for out=OUT")
+    command.add_flags(parser)
+    for flag, form in command.retired.items():
+        takes_value = callable(form) or "=" not in form
+        parser.add_argument(
+            flag, action=_RetiredFlag, dest="retired", nargs=None if takes_value else 0, help=argparse.SUPPRESS
+        )
+    parser.set_defaults(command=command, error=parser.error, retired=None)
+
+
+class _RetiredFlag(argparse.Action):
+    """Collects the values of flags of before, by flag."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        collected = {**(namespace.retired or {})}
+        collected[option] = [*collected.get(option, []), values]
+        namespace.retired = collected
+
+
+def read_arguments(parser: CommandParser, arguments: Sequence[str] | None) -> Arguments:
+    """Return what was typed. What cannot be read ends the program with the command's usage and exit code 2."""
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    options, rest = parser.parse_known_args(typed)
+    command: Command = options.command
+    if any(word.startswith("-") for word in rest):
+        options.error(f"unrecognized arguments: {' '.join(rest)}{_as_setting(rest, typed, command)}")
+    # argparse takes positional words from one place only; `train dpo a.yaml --resume out=b` has more
+    words = [*options.words, *rest]
+    path = None
+    if words and not _is_setting(words[0], command) and _may_be_config(words[0], command):
+        path = words.pop(0)
+    overrides = [word for word in words if _is_setting(word, command)]
+    names = [word for word in words if not _is_setting(word, command)]
+    if not command.positionals:
+        overrides, names = words, []  # a word that is no setting is named together with all other problems
+    for flag, values in (options.retired or {}).items():
+        overrides.append(_translated(flag, values, command.retired[flag]))
+    if getattr(options, "out", None) is not None:
+        overrides.append(f"out={options.out}")
+    given = _positional_settings(command, names, options.error)
+    if path is None:
+        keys = {override.partition("=")[0].partition(".")[0] for override in overrides}
+        fields = command.settings.model_fields
+        missing = [name for key, name in command.positionals.items() if fields[key].is_required()
+                   and key not in {*given, *keys}]  # fmt: skip
+        if missing:
+            options.error(f"the following arguments are required: {', '.join(missing)}")
+    return Arguments(command, path, given, overrides, options, options.error)
+
+
+def _is_setting(word: str, command: Command) -> bool:
+    """Return whether a word is `key=value`: a file, or the address of one, may have `=` in its name."""
+    key, equals, _ = word.partition("=")
+    if not equals or "://" in key:
+        return False
+    return key.partition(".")[0].strip() in command.settings.model_fields or not os.path.lexists(word)
+
+
+def _may_be_config(word: str, command: Command) -> bool:
+    return not command.positionals or word.endswith((".yaml", ".yml"))
+
+
+def _positional_settings(
+    command: Command, names: Sequence[str], error: Callable[[str], NoReturn]
+) -> dict[str, str | list[str]]:
+    """Return the settings that words without `=` stand for."""
+    keys = list(command.positionals)
+    takes_rest = bool(keys) and shape_of(command.settings.model_fields[keys[-1]].annotation).takes(list, tuple)
+    if len(names) > len(keys) and not takes_rest:
+        error(f"expected one {' and one '.join(command.positionals.values())}, got {len(names)}: {', '.join(names)}")
+    given: dict[str, str | list[str]] = dict(zip(keys, names, strict=False))
+    if takes_rest and len(names) >= len(keys):
+        given[keys[-1]] = list(names[len(keys) - 1 :])
+    return given
+
+
+def _translated(flag: str, values: list[str], form: RetiredForm) -> str:
+    """Return a flag of before as `key=value`, and say so."""
+    plain = form(values) if callable(form) else form
+    override = plain if "=" in plain else f"{plain}={values[-1]}"
+    log.warning("%s is a setting now: write %s. The next version will refuse the flag", flag, shlex.quote(override))
+    return override
+
+
+def _as_setting(rest: Sequence[str], typed: Sequence[str], command: Command) -> str:
+    """Return how a flag that there is not is written as a setting."""
+    flag = next(word for word in rest if word.startswith("-"))
+    name, equals, value = flag.lstrip("-").partition("=")
+    if not equals:  # the value is the next word, which argparse may have taken for a positional one
+        following = typed[typed.index(flag) + 1 :]
+        value = next((word for word in following[:1] if not word.startswith("-")), "VALUE")
+    name, fields = name.replace("-", "_"), list(command.settings.model_fields)
+    # a nested name has nothing near it here; whoever reads the setting then names what is
+    near = [] if name in fields else near_names(name, fields)
+    return f"; a setting is written without dashes: {near[0] if near else name}={value}"
