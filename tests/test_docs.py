@@ -16,8 +16,14 @@ from zygote import CLIENT
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted((DOCS / "tutorials").glob("*.md")), *sorted((DOCS / "reference").glob("*.md"))]
-LONG = ("agreement.md", "python.md", "rewards.md", "studies.md", "weak.md")  # a quarter of a minute to a minute each
+LONG = {f"tutorials/{name}.md" for name in ("agreement", "python", "rewards", "studies", "weak", "weak-to-strong")}
+"""Pages that take a quarter of a minute to a minute each."""
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def name_of(page: Path) -> str:
+    """Return a page's path below `docs`, such as `tutorials/weak.md`."""
+    return str(page.relative_to(DOCS)) if DOCS in page.parents else page.name
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
@@ -53,7 +59,11 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, marks=[pytest.mark.slow] * (page.name in LONG), id=page.name) for page in PAGES],
+    [
+        pytest.param(page, marks=[pytest.mark.slow] * (name_of(page) in LONG), id=name_of(page))
+        for page in PAGES
+        if blocks(page)
+    ],
 )
 def test_the_page_runs(page: Path, tmp_path: Path, stories: str, command: Path) -> None:
     (tmp_path / "stories260K").symlink_to(stories)
