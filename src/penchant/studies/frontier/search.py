@@ -9,11 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from penchant.studies.core.methods import Runs, Setting, settings_of
-from penchant.studies.core.results import ReferenceSamples, Results
 from penchant.studies.core.stage import Stage
 from penchant.studies.frontier.settings import FrontierConfig
+
+if TYPE_CHECKING:
+    from penchant.studies.core.results import ReferenceSamples, Results
 
 STEEPEST = 4.0  # change of a learning rate from one run to the next, at most
 POWER = 1.5  # of the learning rate, that the KL goes with: the square for small steps, less for large ones
