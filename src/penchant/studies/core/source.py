@@ -23,6 +23,7 @@ from typing import Any
 
 from penchant.files import atomic_write, cache_folder
 from penchant.losses.settings import PAIR_LOSSES
+from penchant.methods import METHODS
 
 log = logging.getLogger("penchant")
 
@@ -45,16 +46,7 @@ ENTRIES: dict[str, dict[str, str]] = {
         "address": "penchant.rewards.http",
         "learned": "penchant.rewards.learned",
     },
-    "penchant.methods": {
-        "sft": "penchant.methods.sft",
-        "preferred_ft": "penchant.methods.preferred_ft",
-        "unlikelihood": "penchant.methods.unlikelihood",
-        "dpo": "penchant.methods.dpo",
-        "kto": "penchant.methods.kto",
-        "reward_model": "penchant.methods.reward_model",
-        "ppo": "penchant.methods.ppo",
-        "ppo_gt": "penchant.methods.ppo_gt",
-    },
+    "penchant.methods": {name: config.__module__ for name, config in METHODS.items()},
     "penchant.losses.dispatch": {name: loss.function.partition(":")[0] for name, loss in PAIR_LOSSES.items()},
     "penchant.train.objectives": {  # by method
         "kto": "penchant.losses.unpaired",
