@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from penchant.studies.annotators.page import findings, headline
+from penchant.studies.annotators.summary import AnnotatorsSummary
+from penchant.typed_json import from_json
 
 HOSTILE = '<script>alert(1)</script> \u202egnp & "quotes" </div>'
 
@@ -54,6 +56,10 @@ def made_up(**agreement: float | None) -> dict[str, Any]:
     }
 
 
+def read(numbers: dict[str, Any]) -> AnnotatorsSummary:
+    return from_json(AnnotatorsSummary, numbers)
+
+
 def test_the_page_has_the_numbers(page: Callable[[dict[str, Any]], str], tmp_path: Path) -> None:
     html = page(made_up())
     for words in (
@@ -83,7 +89,7 @@ def test_hostile_text_does_nothing_and_what_is_missing_is_left_out(page: Callabl
 
 
 def test_sentences_go_as_far_as_the_intervals() -> None:
-    said = " ".join([*headline(made_up()), *findings(made_up())])
+    said = " ".join([*headline(read(made_up())), *findings(read(made_up()))])
     assert (
         "DPO, implicit reward 61% [59%, 63%] and Reward model 70% [68%, 72%]; beside it the other annotators 80%"
         in said
@@ -94,5 +100,7 @@ def test_sentences_go_as_far_as_the_intervals() -> None:
     assert "DPO, implicit reward agrees neither clearly more nor less than the rule" in said
     assert "Whoever prefers the longer response agrees with Ann in 60% [58%, 62%]." in said
     assert "guessing" not in said
-    assert "Reward model cannot be told apart from guessing (51%" in " ".join(findings(made_up(reward_model=0.51)))
-    assert "DPO" not in " ".join(findings(made_up(dpo=None)))
+    assert "Reward model cannot be told apart from guessing (51%" in " ".join(
+        findings(read(made_up(reward_model=0.51)))
+    )
+    assert "DPO" not in " ".join(findings(read(made_up(dpo=None))))

@@ -12,5 +12,6 @@ STUDY = StudyDefinition(
     grid=lambda config, results: annotators_grid(config),
     summarize="penchant.studies.annotators.summarize:summarize_annotators",
     page="penchant.studies.annotators.page:PAGE",
+    summary="penchant.studies.annotators.summary:AnnotatorsSummary",
     stages={"left_out": "penchant.studies.annotators.stages:left_out_stage"},
 )

@@ -1,17 +1,25 @@
-"""From a study of annotators to plain numbers: its `study.json`. Imports no torch."""
+"""From the verdicts of a study of annotators to its summary. Imports no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean, paired_difference
 from penchant.studies.annotators.grid import LEARNERS, AnnotatorsGrid, LeftOut
 from penchant.studies.annotators.settings import AnnotatorsConfig
+from penchant.studies.annotators.summary import (
+    Agreement,
+    AnnotatorRow,
+    AnnotatorsSummary,
+    JudgeName,
+    PairedDifference,
+)
 from penchant.studies.core.records import read_object
-from penchant.studies.core.results import provenance_of, seconds_of
+from penchant.studies.core.results import provenance_of
+from penchant.studies.core.summary import cost_of_stages, failures_of
 
 LABELS = {"dpo": "DPO, implicit reward", "reward_model": "Reward model"}
 
@@ -31,8 +39,8 @@ class Verdicts:
 
 def summarize_annotators(
     config: AnnotatorsConfig, grid: AnnotatorsGrid, study: Path, reasons: Mapping[str, str]
-) -> dict[str, Any]:
-    """The content of `study.json`.
+) -> AnnotatorsSummary:
+    """Return the content of `study.json`.
 
     Args:
         study: the study's folder. reasons: why stages failed, by address.
@@ -40,27 +48,26 @@ def summarize_annotators(
     stages, annotators = grid.stages(), list(dict.fromkeys(cell.annotator for cell in grid.cells))
     verdicts = {name: _verdicts([cell for cell in grid.cells if cell.annotator == name], study) for name in annotators}
     facts = [read_object(study / cell.others.path / "stage.json") for cell in grid.cells]
-    return {
-        "study": config.method,
-        "config": config.recorded(),
-        "annotators": annotators,
-        "seeds": list(config.seeds),
-        **{name: max((one.get(name, 0) for one in facts), default=0) for name in ("too_long", "skipped_rows")},
-        "judges": [
-            {"name": name, "label": LABELS[name]} for name in LEARNERS if any(name in c.learners for c in grid.cells)
-        ],
-        "rows": [
-            {"annotator": name, "trained_on": _trained_on(grid, name, study), **_row([verdicts[name]])}
+    return AnnotatorsSummary(
+        study=config.method,
+        config=config.recorded(),
+        annotators=tuple(annotators),
+        seeds=tuple(config.seeds),
+        too_long=max((part.get("too_long", 0) for part in facts), default=0),
+        skipped_rows=max((part.get("skipped_rows", 0) for part in facts), default=0),
+        judges=tuple(
+            JudgeName(name, LABELS[name]) for name in LEARNERS if any(name in cell.learners for cell in grid.cells)
+        ),
+        rows=tuple(
+            AnnotatorRow(name, _trained_on(grid, name, study), _agreement([verdicts[name]]))
             for name in annotators
             if verdicts[name].prompt
-        ],
-        "all": _row(list(verdicts.values())),
-        "failures": [
-            {"stage": stage.label, "reason": reasons[stage.address]} for stage in stages if stage.address in reasons
-        ],
-        "cost": {"seconds": sum(seconds_of(stage, study) for stage in stages)},
-        "provenance": provenance_of((run for cell in grid.cells for run, _ in cell.learners.values()), study),
-    }
+        ),
+        all=_agreement(list(verdicts.values())),
+        failures=failures_of(stages, reasons),
+        cost=cost_of_stages(stages, study),
+        provenance=provenance_of((run for cell in grid.cells for run, _ in cell.learners.values()), study),
+    )
 
 
 def _trained_on(grid: AnnotatorsGrid, annotator: str, study: Path) -> int | None:
@@ -99,42 +106,42 @@ def _mean(same: Mapping[str, Sequence[float | None]], size: int) -> list[float |
     return shares
 
 
-def _row(parts: Sequence[Verdicts]) -> dict[str, Any]:
-    """Agreement of each judge, and of each learner against the others and against the longer response, on the same
-    comparisons; intervals resample prompts."""
+def _agreement(parts: Sequence[Verdicts]) -> Agreement:
+    """Return the agreement of each judge, and how it differs between each learner and the others, and length.
+
+    Differences are on the same comparisons; intervals resample prompts.
+    """
     prompts = [prompt for part in parts for prompt in part.prompt]
     columns = {
         name: [value for part in parts for value in part.agrees.get(name, [None] * len(part.prompt))]
         for name in ("others", "longer", *LEARNERS)
     }
     against = [(one, other) for one in LEARNERS for other in ("others", "longer")]
-    return {
-        "comparisons": len(prompts),
-        "prompts": len(set(prompts)),
-        "agreement": {name: _estimate(prompts, column) for name, column in columns.items()},
-        "differences": [
-            {"one": one, "other": other, "difference": found}
+    return Agreement(
+        comparisons=len(prompts),
+        prompts=len(set(prompts)),
+        agreement={name: _estimate(prompts, column) for name, column in columns.items()},
+        differences=tuple(
+            PairedDifference(one, other, difference)
             for one, other in against
-            if (found := _difference(prompts, columns[one], columns[other])) is not None
-        ],
-    }
+            if (difference := _difference(prompts, columns[one], columns[other])) is not None
+        ),
+    )
 
 
-def _estimate(prompts: Sequence[str], column: Sequence[float | None]) -> dict[str, Any] | None:
+def _estimate(prompts: Sequence[str], column: Sequence[float | None]) -> Estimate | None:
     known = [(value, prompt) for value, prompt in zip(column, prompts, strict=True) if value is not None]
     if not known:
         return None
     values, of = zip(*known, strict=True)
-    return cluster_mean(values, of, share=True).as_dict()
+    return cluster_mean(values, of, share=True)
 
 
-def _difference(
-    prompts: Sequence[str], one: Sequence[float | None], other: Sequence[float | None]
-) -> dict[str, Any] | None:
+def _difference(prompts: Sequence[str], one: Sequence[float | None], other: Sequence[float | None]) -> Estimate | None:
     known = [
         (a, b, prompt) for a, b, prompt in zip(one, other, prompts, strict=True) if a is not None and b is not None
     ]
     if not known:
         return None
     first, second, of = zip(*known, strict=True)
-    return paired_difference(first, second, of, share=True).as_dict()
+    return paired_difference(first, second, of, share=True)
