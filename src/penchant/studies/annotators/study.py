@@ -8,7 +8,7 @@ from penchant.studies.core.definition import StudyDefinition
 
 STUDY = StudyDefinition(
     configs=(AnnotatorsConfig,),
-    example="such as data=comparisons.jsonl beta=null",
+    example="data=comparisons.jsonl beta=null",
     grid=lambda config, results: annotators_grid(config),
     summarize="penchant.studies.annotators.summarize:summarize_annotators",
     page="penchant.studies.annotators.page:PAGE",

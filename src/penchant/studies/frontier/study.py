@@ -10,7 +10,7 @@ from penchant.studies.frontier.settings import FrontierConfig
 
 STUDY = StudyDefinition(
     configs=(FrontierConfig,),
-    example="such as dpo.beta=[0.1,1] ppo=null",
+    example="dpo.beta=[0.1,1] ppo=null",
     grid=grid,
     summarize="penchant.studies.frontier.summarize:summarize",
     page="penchant.studies.frontier.page:PAGE",

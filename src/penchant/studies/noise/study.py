@@ -8,7 +8,7 @@ from penchant.studies.noise.settings import NoiseConfig
 
 STUDY = StudyDefinition(
     configs=(NoiseConfig,),
-    example="such as shares=[0,0.2] few=null",
+    example="shares=[0,0.2] few=null",
     grid=lambda config, results: noise_grid(config),
     summarize="penchant.studies.noise.summarize:summarize_noise",
     page="penchant.studies.noise.page:PAGE",

@@ -10,7 +10,7 @@ from penchant.studies.transfer.settings import TransferConfig
 
 STUDY = StudyDefinition(
     configs=(TransferConfig,),
-    example="such as domains.news=news.txt ppo=null; with judge=... also those of `tldr`",
+    example="domains.news=news.txt ppo=null; with judge=... also those of `tldr`",
     grid=lambda config, results: transfer_grid(config),
     summarize="penchant.studies.transfer.summarize:summarize_transfer",
     page="penchant.studies.transfer.page:PAGE",

@@ -10,7 +10,7 @@ from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 
 STUDY = StudyDefinition(
     configs=(WeakToStrongConfig,),
-    example="such as tasks=[sciq] strong=[{model: penchant-5m}]",
+    example="tasks=[sciq] strong=[{model: penchant-5m}]",
     grid=lambda config, results: weak_grid(config),
     summarize="penchant.studies.weak_to_strong.summary:summarize_weak",
     page="penchant.studies.weak_to_strong.page:PAGE",

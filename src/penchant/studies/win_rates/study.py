@@ -13,7 +13,7 @@ STUDY = StudyDefinition(
     configs=(TldrConfig, DialogueConfig),
     names=("judged-transfer",),
     takes_over={"transfer": ("judge", JudgedTransferConfig)},
-    example="such as judge=longest temperatures=[0,1] ppo=null",
+    example="judge=longest temperatures=[0,1] ppo=null",
     grid=lambda config, results: win_rate_grid(config),
     prepare="penchant.studies.win_rates.endpoints:check_endpoints",
     summarize="penchant.studies.win_rates.summary:summarize_win_rates",
