@@ -7,8 +7,25 @@ from typing import Any
 
 import pytest
 
+from penchant.studies.win_rates import words
 from penchant.studies.win_rates.published import SETTING, published
-from penchant.studies.win_rates.words import findings, headline, said
+from penchant.studies.win_rates.summary import WinRateSummary
+from penchant.typed_json import from_json, to_json
+
+
+def headline(study: dict[str, Any]) -> list[str]:
+    return words.headline(from_json(WinRateSummary, study))
+
+
+def findings(study: dict[str, Any]) -> list[str]:
+    return words.findings(from_json(WinRateSummary, study))
+
+
+def terminal_lines(study: dict[str, Any]) -> list[str]:
+    return words.terminal_lines(from_json(WinRateSummary, study))
+
+
+PARTS = ("rate", "high", "wins", "ties", "losses", "unparseable")
 
 
 def estimate(value: float, low: float, high: float) -> dict[str, Any]:
@@ -18,7 +35,8 @@ def estimate(value: float, low: float, high: float) -> dict[str, Any]:
 def method(name: str, label: str, rate: tuple[float, float, float], distinct: int = 40) -> dict[str, Any]:
     def cell(temperature: float, found: tuple[float, float, float]) -> dict[str, Any]:
         return {
-            "domain": "posts", "temperature": temperature, "win_rate": {"rate": estimate(*found)},
+            "domain": "posts", "temperature": temperature, "win_rate": dict.fromkeys(PARTS, estimate(*found)),
+            "first_place": None, "tokens": 0, "seconds": 0, "warnings": [],
             "length_controlled": None, "flipped": None, "baselines": {"longest": estimate(0.4, 0.3, 0.5)},
             "responses": {"n": 120, "prompts": 40, "distinct": distinct},
         }  # fmt: skip
@@ -40,7 +58,10 @@ def study() -> dict[str, Any]:
     return {
         "study": "tldr", "config": {"judge": {"name": "trained"}}, "tested_at": 0.0, "temperatures": [0.0, 1.0],
         "seeds": [0], "domains": [{"name": "posts", "own": True, "prompts": 40}], "methods": methods, "tests": [test],
-        "judge": {"held_out": {"held_out": {"accuracy": estimate(0.8, 0.7, 0.9)}}}, "published": published("tldr"),
+        "judge": {"data": {}, "held_out": {"held_out": {"accuracy": estimate(0.8, 0.7, 0.9)}}}, 
+        "published": to_json(published("tldr")), "examples": [], "failures": [], "trained_on": {},
+        "cost": {"seconds": 1, "verdicts": 2, "judge_tokens": 0, "judge_seconds": 0},
+        "provenance": {},
     }  # fmt: skip
 
 
@@ -89,8 +110,8 @@ def test_who_says_the_same_whatever_it_is_asked_is_named(study: dict[str, Any]) 
 
 @pytest.mark.parametrize("kind", SETTING)
 def test_published_numbers_are_marked_as_theirs(study: dict[str, Any], kind: str) -> None:
-    study |= {"study": kind, "published": published(kind)}
-    line = said(study)[-1]
+    study |= {"study": kind, "published": to_json(published(kind))}
+    line = terminal_lines(study)[-1]
     assert line.startswith("For comparison, Rafailov et al. 2023")
     assert "other models, data and judge than here" in line
     assert ("about 60%" in line) == (kind == "dialogue")

@@ -1,9 +1,8 @@
-"""What papers report of the same comparisons, to stand beside ours. Nobody measured it here."""
+"""Hold win rates that papers report of the same comparisons. Nobody measured them here."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 DPO_PAPER = "Rafailov et al. 2023, arXiv:2305.18290"
 SETTING = {
@@ -14,7 +13,7 @@ SETTING = {
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedRate:
     """A win rate that a paper prints.
 
     Attributes:
@@ -33,17 +32,25 @@ class Published:
     source: str = DPO_PAPER
 
 
+@dataclass(frozen=True)
+class PublishedRates:
+    """What a paper reports of a study: with which models, data and judge, and the rates."""
+
+    setting: str
+    rates: tuple[PublishedRate, ...]
+
+
 _ALL = (
-    Published("tldr", "dpo", 0.0, 0.61, own=True, read="text"),
-    Published("tldr", "ppo", 0.0, 0.57, own=True, read="text"),
-    Published("dialogue", "dpo", None, 0.60, own=True, read="plot"),
-    Published("judged-transfer", "dpo", 0.0, 0.36, own=False, read="table"),
-    Published("judged-transfer", "dpo", 0.25, 0.31, own=False, read="table"),
-    Published("judged-transfer", "ppo", 0.0, 0.26, own=False, read="table"),
-    Published("judged-transfer", "ppo", 0.25, 0.23, own=False, read="table"),
+    PublishedRate("tldr", "dpo", 0.0, 0.61, own=True, read="text"),
+    PublishedRate("tldr", "ppo", 0.0, 0.57, own=True, read="text"),
+    PublishedRate("dialogue", "dpo", None, 0.60, own=True, read="plot"),
+    PublishedRate("judged-transfer", "dpo", 0.0, 0.36, own=False, read="table"),
+    PublishedRate("judged-transfer", "dpo", 0.25, 0.31, own=False, read="table"),
+    PublishedRate("judged-transfer", "ppo", 0.0, 0.26, own=False, read="table"),
+    PublishedRate("judged-transfer", "ppo", 0.25, 0.23, own=False, read="table"),
 )
 
 
-def published(study: str) -> dict[str, Any]:
-    """A study's published numbers as plain values: their `setting`, and `rates`."""
-    return {"setting": SETTING[study], "rates": [asdict(one) for one in _ALL if one.study == study]}
+def published(study: str) -> PublishedRates:
+    """Return the published rates of a study."""
+    return PublishedRates(SETTING[study], tuple(rate for rate in _ALL if rate.study == study))

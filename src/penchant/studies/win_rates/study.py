@@ -16,9 +16,10 @@ STUDY = StudyDefinition(
     example="judge=longest temperatures=[0,1] ppo=null",
     grid=lambda config, results: win_rate_grid(config),
     prepare="penchant.studies.win_rates.endpoints:check_endpoints",
-    summarize="penchant.studies.win_rates.summary:summarize_win_rates",
+    summarize="penchant.studies.win_rates.summarize:summarize_win_rates",
+    summary="penchant.studies.win_rates.summary:WinRateSummary",
     page="penchant.studies.win_rates.page:PAGE",
-    lines="penchant.studies.win_rates.words:said",
+    lines="penchant.studies.win_rates.words:terminal_lines",
     stages={
         "preferences": "penchant.studies.win_rates.stages:preferences_stage",
         "opponents": "penchant.studies.win_rates.stages:opponents_stage",

@@ -1,236 +1,222 @@
-"""From a study of win rates to plain numbers: its `study.json`. Imports no torch."""
+"""The summary of a study of win rates, which `study.json` holds and its page shows. Imports no torch."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
-from pathlib import Path
-from typing import Any
+from functools import cached_property
+from typing import Annotated
 
-from penchant.errors import InputError
-from penchant.judges import Answer, ask, make_judge
-from penchant.judges.settings import Longest, Random
-from penchant.judges.summary import summarize
-from penchant.metrics.win_rate import POINTS, holm, signed_difference
-from penchant.studies.core.methods import BEST_OF_N, LABELS
-from penchant.studies.core.records import read_lines, read_object
-from penchant.studies.core.results import provenance_of, seconds_of
-from penchant.studies.core.settings import SWEPT
-from penchant.studies.win_rates.grid import REFERENCE, Contender, WinRateGrid
-from penchant.studies.win_rates.published import published
-from penchant.studies.win_rates.settings import WinRatesConfig
-from penchant.studies.win_rates.stages import ANSWERS, from_row
-from penchant.typed_json import to_object
+from penchant.judges.summary import JudgeSummary
+from penchant.metrics.estimates import Coefficient, Estimate, Measure
+from penchant.studies.core.summary import Failure
+from penchant.studies.win_rates.published import PublishedRates
+from penchant.typed_json import INLINED, OMITTED, JsonObject
 
-SHOWN = 6  # prompts whose texts stand side by side
-NAMES = {REFERENCE: "Reference", **LABELS}
-Place = tuple[str, float]
+Optional = Annotated[int | None, OMITTED]
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A method at one setting: what the judge said of its responses, of all seeds, by (domain, temperature)."""
+class RowCounts:
+    """What became of the rows of one source; None of what the stage does not count, or where it has not ended.
+
+    Attributes:
+        prompts, comparisons: how many there are.
+        winners, losers: responses that won, and that lost.
+        also_trained_on: prompts that were left out since somebody trains on them.
+        prompts_cut, prompts_too_long, responses_too_long, responses_empty: what was cut, and what was left out.
+    """
+
+    prompts: Optional = None
+    comparisons: Optional = None
+    winners: Optional = None
+    losers: Optional = None
+    also_trained_on: Optional = None
+    prompts_cut: Optional = None
+    prompts_too_long: Optional = None
+    responses_too_long: Optional = None
+    responses_empty: Optional = None
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Prompts that methods are measured on; `own` is whether they are those that methods are trained on."""
 
     name: str
+    own: bool
+    rows: Annotated[RowCounts, INLINED]
+
+
+@dataclass(frozen=True)
+class TrainedJudgeFacts:
+    """A judge that was trained here: its rows, and the result of its run on those that were held out."""
+
+    data: RowCounts
+    held_out: JsonObject
+
+    @property
+    def accuracy(self) -> Measure | None:
+        """How often it agrees with preferences that it has not seen."""
+        accuracy = (self.held_out.get("held_out") or {}).get("accuracy")
+        return Coefficient.from_dict(accuracy) if accuracy else None
+
+
+@dataclass(frozen=True)
+class MethodSetting:
+    """A method at one setting of its sweep.
+
+    Attributes:
+        name: `reference`, `best_of_n`, or a method's.
+        label: its name on pages.
+        setting, value: what is swept, such as `beta` and 0.1; None where nothing is.
+        rate: the learning rate, where a method has several.
+    """
+
+    name: str
+    label: str
+    setting: str | None
     value: float | None
     rate: float | None
-    seeds: int
-    answers: Mapping[Place, Sequence[Answer]]
 
 
-def summarize_win_rates(
-    config: WinRatesConfig, grid: WinRateGrid, study: Path, reasons: Mapping[str, str]
-) -> dict[str, Any]:
-    """The content of `study.json`.
+@dataclass(frozen=True)
+class ResponseCounts:
+    """How many responses were judged, to how many prompts, and how many different texts are among them."""
 
-    Args:
-        study: the study's folder. reasons: why stages failed, by address.
+    n: int
+    prompts: int
+    distinct: int
 
-    Raises:
-        InputError: verdicts are damaged.
+
+@dataclass(frozen=True)
+class JudgedCell:
+    """What the judge made of a method's responses on one domain at one temperature.
+
+    Attributes:
+        baselines: win rates by other judges of the same pairs.
     """
-    judged = list(_judged(grid, study))
-    temperatures = sorted({temperature for one in judged for _, temperature in one.answers})
-    stages = grid.stages()
-    return {
-        "study": config.kind,
-        "config": config.recorded(),
-        "domains": [
-            {"name": name, "own": name == config.own, **_counts(study / task.path)}
-            for name, task in grid.opponents.items()
-        ],
-        "trained_on": _counts(study / grid.preferences.path),
-        "judge": _judge(grid, study),
-        "temperatures": temperatures,
-        "tested_at": temperatures[0],
-        "seeds": list(config.seeds),
-        "methods": [_method(one) for one in judged],
-        "tests": [test for domain in grid.opponents for test in _tests(judged, (domain, temperatures[0]))],
-        "published": published(config.kind),
-        "examples": _examples(judged, (config.own, temperatures[0])),
-        "failures": [
-            {"stage": task.label, "reason": reasons[task.address]} for task in stages if task.address in reasons
-        ],
-        "cost": {"seconds": sum(seconds_of(task, study) for task in stages), **_asked(judged)},
-        "provenance": provenance_of([*grid.learned.runs, *(task for task in (grid.judge, grid.sft) if task)], study),
-    }
+
+    domain: str
+    temperature: float
+    summary: Annotated[JudgeSummary, INLINED]
+    baselines: Mapping[str, Coefficient]
+    responses: ResponseCounts
+
+    @property
+    def rate(self) -> Coefficient:
+        """The win rate."""
+        return self.summary.win_rate.rate
 
 
-def _judged(grid: WinRateGrid, study: Path) -> Iterator[Judged]:
-    by_setting: dict[tuple[str, float | None, float | None], list[Contender]] = defaultdict(list)
-    for one in grid.contenders:
-        by_setting[one.name, one.value, one.rate].append(one)
-    for (name, value, rate), seeds in by_setting.items():
-        answers: dict[Place, list[Answer]] = defaultdict(list)
-        ended = 0
-        for one in seeds:
-            found = {domain: _read(study / task.path) for domain, task in one.judged.items()}
-            ended += any(found.values())
-            for domain, rows in found.items():
-                for temperature, answer in rows:
-                    answers[domain, temperature].append(answer)
-        if answers:
-            yield Judged(name, value, rate, ended, answers)
+@dataclass(frozen=True)
+class BestRate:
+    """The highest win rate of a method on a domain, over temperatures."""
+
+    domain: str
+    temperature: float
+    rate: Coefficient
 
 
-def _read(folder: Path) -> list[tuple[float, Answer]]:
-    """A stage's answers with their temperatures; nothing where it did not end."""
-    wanted = read_object(folder / "stage.json").get("pairs")
-    if wanted is None:
-        return []
-    rows = read_lines(folder / ANSWERS)
-    if len(rows) != wanted:
-        raise InputError(f"{folder} is damaged: delete it, and the study makes it again")
-    return [(float(row["temperature"]), from_row(row)) for row in rows]
+@dataclass(frozen=True)
+class MethodRates(MethodSetting):
+    """All win rates of a method at one setting; `seeds` counts the seeds that were judged."""
+
+    seeds: int
+    cells: tuple[JudgedCell, ...]
+    best: tuple[BestRate, ...]
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the method trains a policy."""
+        return self.name not in ("reference", "best_of_n")
+
+    def cell(self, domain: str, temperature: float) -> JudgedCell | None:
+        """Return what was judged on a domain at a temperature."""
+        return next((cell for cell in self.cells if (cell.domain, cell.temperature) == (domain, temperature)), None)
+
+    def rate_at(self, domain: str, temperature: float) -> Coefficient | None:
+        """Return the win rate on a domain at a temperature; None where it is undefined or was not judged."""
+        cell = self.cell(domain, temperature)
+        return cell.rate if cell is not None and cell.rate.value is not None else None
 
 
-def _counts(folder: Path) -> dict[str, Any]:
-    facts = read_object(folder / "stage.json")
-    return {name: value for name, value in facts.items() if name not in ("seconds", "peak_memory_bytes")}
+@dataclass(frozen=True)
+class MethodTest:
+    """The difference of two methods' win rates on the same prompts, with its p-values.
+
+    Attributes:
+        p_holm: adjusted by Holm's method for all tests of the domain.
+    """
+
+    domain: str
+    temperature: float
+    one: MethodSetting
+    other: MethodSetting
+    difference: Estimate
+    p: float
+    p_holm: float
 
 
-def _judge(grid: WinRateGrid, study: Path) -> dict[str, Any] | None:
-    """Of a judge that was trained here: what it learned from, and how often it is right on comparisons it never saw."""
-    if grid.judge is None or grid.judge_data is None:
-        return None
-    final = read_object(study / grid.judge.path / "result.json").get("final") or {}
-    return {"data": _counts(study / grid.judge_data.path), "held_out": final}
+@dataclass(frozen=True)
+class ExampleText(MethodSetting):
+    """A method's response, and what the judge made of it."""
+
+    text: str
+    outcome: str
 
 
-def _method(one: Judged) -> dict[str, Any]:
-    cells = [
-        {
-            "domain": domain,
-            "temperature": temperature,
-            **to_object(summarize(answers)),
-            "baselines": _baselines(answers),
-            "responses": {
-                "n": len(answers),
-                "prompts": len({answer.asked.prompt for answer in answers}),
-                "distinct": len({answer.asked.a for answer in answers}),
-            },
-        }
-        for (domain, temperature), answers in sorted(one.answers.items(), key=lambda item: item[0][1])
-    ]
-    judged = [cell for cell in cells if cell["win_rate"]["rate"]["value"] is not None]
-    best = {
-        domain: max((cell for cell in judged if cell["domain"] == domain), key=lambda c: c["win_rate"]["rate"]["value"])
-        for domain in dict.fromkeys(cell["domain"] for cell in judged)
-    }
-    return {
-        **_named(one),
-        "seeds": one.seeds,
-        "cells": cells,
-        "best": [
-            {"domain": domain, "temperature": cell["temperature"], "rate": cell["win_rate"]["rate"]}
-            for domain, cell in best.items()
-        ],
-    }
+@dataclass(frozen=True)
+class Example:
+    """A prompt with the response that is met and one response of each method."""
+
+    prompt: str
+    met: str
+    texts: tuple[ExampleText, ...]
 
 
-def _named(one: Judged) -> dict[str, Any]:
-    setting = "N" if one.name == BEST_OF_N else SWEPT.get(one.name)
-    return {"name": one.name, "label": NAMES[one.name], "setting": setting, "value": one.value, "rate": one.rate}
+@dataclass(frozen=True)
+class JudgingCost:
+    """Seconds of all stages, and what the judge was asked."""
+
+    seconds: float
+    verdicts: int
+    judge_tokens: int
+    judge_seconds: float
 
 
-def _baselines(answers: Sequence[Answer]) -> dict[str, Any]:
-    """What one who takes the longer response, and a coin, say of the same pairs: rates."""
-    pairs = [answer.asked for answer in answers]
-    told = {judge.name: summarize(ask(make_judge(judge), pairs)) for judge in (Longest(), Random())}
-    return {name: one.win_rate.rate.as_dict() for name, one in told.items()}
+@dataclass(frozen=True, kw_only=True)
+class WinRateSummary:
+    """All that the page of a study of win rates shows.
 
+    Attributes:
+        study: `tldr`, `dialogue` or `judged-transfer`.
+        trained_on: the rows that methods learn from.
+        judge: None where the judge was not trained here.
+        tested_at: the temperature at which methods are compared, the lowest.
+    """
 
-def _tests(judged: Sequence[Judged], place: Place) -> list[dict[str, Any]]:
-    """Between the methods two by two, on the prompts that both have, each prompt's mean over draws and seeds."""
-    heard = [
-        one for one in judged if any(answer.outcome != "unparseable" for answer in one.answers.get(place, ()))
-    ]  # a judge without a verdict says nothing of a difference
-    points = [(_named(one), _by_prompt(one.answers[place])) for one in heard]
-    found = []
-    for (one, first), (other, second) in combinations(points, 2):
-        both = [prompt for prompt in first if prompt in second]
-        if both:
-            difference = signed_difference([first[prompt] - second[prompt] for prompt in both], both)
-            found.append((one, other, difference))
-    adjusted = holm({str(number): difference.p for number, (_, _, difference) in enumerate(found)})
-    return [
-        {
-            "domain": place[0],
-            "temperature": place[1],
-            "one": one,
-            "other": other,
-            "difference": difference.estimate.as_dict(),
-            "p": difference.p,
-            "p_holm": adjusted[str(number)],
-        }
-        for number, (one, other, difference) in enumerate(found)
-    ]
+    study: str
+    config: JsonObject
+    domains: tuple[Domain, ...]
+    trained_on: RowCounts
+    judge: TrainedJudgeFacts | None
+    temperatures: tuple[float, ...]
+    tested_at: float
+    seeds: tuple[int, ...]
+    methods: tuple[MethodRates, ...]
+    tests: tuple[MethodTest, ...]
+    published: PublishedRates
+    examples: tuple[Example, ...]
+    failures: tuple[Failure, ...]
+    cost: JudgingCost
+    provenance: JsonObject
 
+    @cached_property
+    def own_domain(self) -> str:
+        """The name of the domain that methods are trained on."""
+        return next(domain.name for domain in self.domains if domain.own)
 
-def _by_prompt(answers: Sequence[Answer]) -> dict[str, float]:
-    points: dict[str, list[float]] = defaultdict(list)
-    for answer in answers:
-        points[answer.asked.prompt].append(POINTS[answer.outcome])
-    return {prompt: sum(some) / len(some) for prompt, some in points.items()}
-
-
-def _examples(judged: Sequence[Judged], place: Place) -> list[dict[str, Any]]:
-    """The first prompts with the response that is met, and each method's first response with its outcome."""
-    firsts = []
-    for one in judged:
-        first: dict[str, Answer] = {}
-        for answer in one.answers.get(place, ()):
-            first.setdefault(answer.asked.prompt, answer)
-        firsts.append((_named(one), first))
-    prompts = list(dict.fromkeys(prompt for _, first in firsts for prompt in first))[:SHOWN]
-    return [
-        {
-            "prompt": prompt,
-            "met": next(first[prompt].asked.b for _, first in firsts if prompt in first),
-            "texts": [
-                {**name, "text": first[prompt].asked.a, "outcome": first[prompt].outcome}
-                for name, first in firsts
-                if prompt in first
-            ],
-        }
-        for prompt in prompts
-    ]
-
-
-def _asked(judged: Sequence[Judged]) -> dict[str, Any]:
-    """What the judge cost: verdicts, tokens, seconds."""
-    verdicts = [
-        verdict
-        for one in judged
-        for answers in one.answers.values()
-        for answer in answers
-        for verdict in (answer.first, answer.second)
-        if verdict is not None
-    ]
-    return {
-        "verdicts": len(verdicts),
-        "judge_tokens": sum(verdict.tokens for verdict in verdicts),
-        "judge_seconds": sum(verdict.seconds for verdict in verdicts),
-    }
+    @cached_property
+    def trained(self) -> tuple[MethodRates, ...]:
+        """The methods that train a policy."""
+        return tuple(method for method in self.methods if method.is_trained)

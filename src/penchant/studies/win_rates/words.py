@@ -1,101 +1,94 @@
-"""What a study of win rates says in sentences. Never more than its intervals do."""
+"""Say in sentences what a study of win rates found, never more than its intervals do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from penchant.data.layouts.registry import PREFERENCES
-from penchant.reports.kit.text import count, estimate, listing, number, p_words, recorded
+from penchant.metrics.estimates import Coefficient, Measure
+from penchant.reports.kit.text import count, estimate, listing, number, p_words, recorded, short
+from penchant.studies.core.methods import swept_name
 from penchant.studies.frontier.summary import turned
-from penchant.studies.frontier.words import as_estimate
-from penchant.studies.transfer.words import method_name, shown_domain
+from penchant.studies.win_rates.summary import Domain, MethodRates, MethodTest, WinRateSummary
 
-MET = {
+OPPONENTS = {
     "tldr": "the summary of the data",
     "dialogue": "the preferred response of the data",
     "judged-transfer": "the response of the data",
 }
 LEVEL = 0.05
+NAME = 40  # characters of a domain's name
 ENOUGH, FEW = 10, 0.25  # prompts, and how many different responses for each of them are too few
 ASSUMED = tuple(layout.name for layout in PREFERENCES if layout.assumed)
-Numbers = Mapping[str, Any]
 
 
-def headline(study: Numbers) -> list[str]:
-    """Of the methods that train, the one that wins most on its own domain, at the temperature of the tests."""
-    own = own_domain(study)
-    found = [(rate, method) for method in trained(study) if (rate := rate_at(study, method, own))]
-    if not found:
+def domain_name(domain: Domain) -> str:
+    """Return a domain's name; that of the own domain says so."""
+    name = short(domain.name, NAME)
+    return f"{name} (own)" if domain.own and domain.name != "own" else name
+
+
+def headline(study: WinRateSummary) -> list[str]:
+    """Return which method that trains wins most on its own domain, at the temperature of the tests."""
+    rates = [(rate, method) for method in study.trained if (rate := _tested_rate(study, method, study.own_domain))]
+    if not rates:
         return ["No method that trains was judged yet."]
-    rate, best = max(found, key=lambda one: float(one[0]["value"]))
-    base = next((rate_at(study, one, own) for one in study["methods"] if one["name"] == "reference"), None)
-    said = (
-        f"{method_name(best)} wins {percent(rate)} against {MET[study['study']]} at temperature "
-        f"{study['tested_at']:g}{_half(rate)}"
+    rate, best = max(rates, key=lambda pair: pair[0].value or 0.0)
+    reference = next((method for method in study.methods if method.name == "reference"), None)
+    reference_rate = reference and _tested_rate(study, reference, study.own_domain)
+    sentence = (
+        f"{swept_name(best)} wins {percent(rate)} against {OPPONENTS[study.study]} at temperature "
+        f"{study.tested_at:g}{_half(rate)}"
     )
-    beside = f"; the reference wins {percent(base)}" if base else ""
-    prompts = listing(f"{domain.get('prompts') or 0:,} of {shown_domain(domain)}" for domain in study["domains"])
+    comparison = f"; the reference wins {percent(reference_rate)}" if reference_rate else ""
+    prompts = listing(f"{domain.rows.prompts or 0:,} of {domain_name(domain)}" for domain in study.domains)
     return [
         *filter(None, (_guesses(study), _assumed(study))),
-        " ".join(filter(None, [f"{said}{beside}.", _alike(study, best)])),
-        f"{count(len(study['seeds']), 'seed')}; intervals resample prompts ({prompts}), not the training. "
+        " ".join(filter(None, [f"{sentence}{comparison}.", _same_answers(study, best)])),
+        f"{count(len(study.seeds), 'seed')}; intervals resample prompts ({prompts}), not the training. "
         f"{judge_words(study)}",
     ]
 
 
-def findings(study: Numbers) -> list[str]:
-    """Who wins where, who can be told apart, what temperature does, and what the judge is worth."""
-    told = [_each(study, method) for method in study["methods"]]
-    told += [_apart(study, domain["name"]) for domain in study["domains"]]
-    told += [_cooler(study, method) for method in trained(study)]
-    told += [_alike(study, method) for method in study["methods"]]
-    return [text for text in (*told, _best(study), _length(study), _flips(study), _published(study)) if text]
+def findings(study: WinRateSummary) -> list[str]:
+    """Return who wins where, who can be told apart, what temperature does, and what the judge is worth."""
+    sentences = [_rates(study, method) for method in study.methods]
+    sentences += [_differences(study, domain.name) for domain in study.domains]
+    sentences += [_temperature(study, method) for method in study.trained]
+    sentences += [_same_answers(study, method) for method in study.methods]
+    sentences += [_best(study), _length(study), _flips(study), _published(study)]
+    return [text for text in sentences if text]
 
 
-def said(study: Numbers) -> list[str]:
-    """The result as lines for a terminal."""
-    rows = [(method_name(method), _parts(study, method)) for method in study["methods"]]
-    lines = [f"win rate against {MET[study['study']]}, at temperature {study['tested_at']:g}:"]
+def terminal_lines(study: WinRateSummary) -> list[str]:
+    """Return the result as lines for a terminal."""
+    rows = [(swept_name(method), _rates_by_domain(study, method)) for method in study.methods]
+    lines = [f"win rate against {OPPONENTS[study.study]}, at temperature {study.tested_at:g}:"]
     lines += [f"  {name:<24} {'; '.join(parts)}" for name, parts in rows if parts]
     return [*lines, _published(study)]
 
 
-def own_domain(study: Numbers) -> str:
-    return str(next(domain["name"] for domain in study["domains"] if domain["own"]))
+def _tested_rate(study: WinRateSummary, method: MethodRates, domain: str) -> Coefficient | None:
+    return method.rate_at(domain, study.tested_at)
 
 
-def trained(study: Numbers) -> list[Numbers]:
-    """Methods that train a policy."""
-    return [method for method in study["methods"] if method["name"] not in ("reference", "best_of_n")]
-
-
-def rate_at(study: Numbers, method: Numbers, domain: str, temperature: float | None = None) -> Numbers | None:
-    """A method's win rate on a domain, at the temperature of the tests unless another is given."""
-    at = study["tested_at"] if temperature is None else temperature
-    cells = (cell for cell in method["cells"] if (cell["domain"], cell["temperature"]) == (domain, at))
-    return next((cell["win_rate"]["rate"] for cell in cells if cell["win_rate"]["rate"]["value"] is not None), None)
-
-
-def percent(numbers: Numbers) -> str:
+def percent(share: Measure | None) -> str:
     """Format a share with its interval."""
-    return recorded(numbers, percent=True)
+    return recorded(share, percent=True)
 
 
-def _guesses(study: Numbers) -> str:
-    """Whether a judge that was trained here is right no more often than a coin, as far as can be told."""
-    right = _right(study)
-    if right is None or (right["low"] is not None and right["low"] > 0.5):
+def _guesses(study: WinRateSummary) -> str:
+    """Warn of a judge that was trained here and is right no more often than a coin, as far as can be told."""
+    accuracy = study.judge.accuracy if study.judge else None
+    if accuracy is None or accuracy.above(0.5):
         return ""
     return (
-        f"This judge cannot be told from a coin: it agrees with {percent(right)} of the preferences that it has not "
+        f"This judge cannot be told from a coin: it agrees with {percent(accuracy)} of the preferences that it has not "
         "seen. The win rates below say nothing about who is better."
     )
 
 
-def _assumed(study: Numbers) -> str:
+def _assumed(study: WinRateSummary) -> str:
     """Say that nobody compared the responses that the methods learned from, where the layout invents the verdicts."""
-    layout = study["config"].get("preferences", {}).get("layout")
+    layout = study.config.get("preferences", {}).get("layout")
     if layout not in ASSUMED:
         return ""
     return (
@@ -104,131 +97,113 @@ def _assumed(study: Numbers) -> str:
     )
 
 
-def _right(study: Numbers) -> Numbers | None:
-    """How often a judge that was trained here agrees with preferences that it has not seen."""
-    found: Numbers | None = ((study["judge"] or {}).get("held_out", {}).get("held_out") or {}).get("accuracy")
-    return found
-
-
-def judge_words(study: Numbers) -> str:
-    """Who judges; of a judge that was trained here also how often it is right."""
-    judge = study["config"]["judge"]
-    if study["judge"] is None:
+def judge_words(study: WinRateSummary) -> str:
+    """Return who judges, and how often a judge that was trained here is right."""
+    judge = study.config["judge"]
+    if study.judge is None:
         name = judge.get("model") or judge.get("reward") or ""
         return f"The judge is {judge['name']}{f' ({name})' if name else ''}."
-    right = _right(study)
-    said = "The judge is a reward model trained on other prompts of the same data"
-    if right is None:
-        return f"{said}; nobody knows how often it is right."
-    return f"{said}, which agrees with {percent(right)} of the data's preferences that it has not seen."
-
-
-def _half(rate: Numbers) -> str:
-    low, high = rate["low"], rate["high"]
-    if low is None or high is None:
-        return ""
+    sentence = "The judge is a reward model trained on other prompts of the same data"
+    if study.judge.accuracy is None:
+        return f"{sentence}; nobody knows how often it is right."
     return (
-        ", more often than not"
-        if low > 0.5
-        else ", less often than not"
-        if high < 0.5
-        else ", and whether more often than not stays open"
+        f"{sentence}, which agrees with {percent(study.judge.accuracy)} of the data's preferences that it has not seen."
     )
 
 
-def _each(study: Numbers, method: Numbers) -> str:
-    parts = _parts(study, method)
-    return f"{method_name(method)} wins {listing(parts)}, at temperature {study['tested_at']:g}." if parts else ""
+def _half(rate: Coefficient) -> str:
+    if not rate.has_interval:
+        return ""
+    if rate.above(0.5):
+        return ", more often than not"
+    return ", less often than not" if rate.below(0.5) else ", and whether more often than not stays open"
 
 
-def _parts(study: Numbers, method: Numbers) -> list[str]:
-    """A method's rate on each domain."""
-    rates = ((domain, rate_at(study, method, domain["name"])) for domain in study["domains"])
-    return [f"{percent(rate)} on {shown_domain(domain)}" for domain, rate in rates if rate]
+def _rates(study: WinRateSummary, method: MethodRates) -> str:
+    parts = _rates_by_domain(study, method)
+    return f"{swept_name(method)} wins {listing(parts)}, at temperature {study.tested_at:g}." if parts else ""
 
 
-def _apart(study: Numbers, domain: str) -> str:
-    """Which pairs of methods differ, by Holm's correction over all pairs of the domain."""
-    tests = [test for test in study["tests"] if test["domain"] == domain]
+def _rates_by_domain(study: WinRateSummary, method: MethodRates) -> list[str]:
+    rates = ((domain, _tested_rate(study, method, domain.name)) for domain in study.domains)
+    return [f"{percent(rate)} on {domain_name(domain)}" for domain, rate in rates if rate]
+
+
+def _differences(study: WinRateSummary, domain: str) -> str:
+    """Say which pairs of methods differ, by Holm's correction over all pairs of the domain."""
+    tests = [test for test in study.tests if test.domain == domain]
     if not tests:
         return ""
-    where = f"on {domain}, at temperature {study['tested_at']:g}"
-    clear = [test for test in tests if test["p_holm"] < LEVEL]
+    where = f"on {domain}, at temperature {study.tested_at:g}"
+    clear = [test for test in tests if test.p_holm < LEVEL]
     family = f"paired by prompt, {count(len(tests), 'test')}, Holm's correction"
     if not clear:
         return f"No two of them can be told apart {where} ({family})."
-    return f"Told apart {where} ({family}): {'; '.join(map(_beats, clear))}."
+    return f"Told apart {where} ({family}): {'; '.join(map(_winner_first, clear))}."
 
 
-def _beats(test: Numbers) -> str:
-    gap = as_estimate(test["difference"])
-    one, other = test["one"], test["other"]
+def _winner_first(test: MethodTest) -> str:
+    gap, one, other = test.difference, test.one, test.other
     if gap.value < 0:
         one, other, gap = other, one, turned(gap)
     size = estimate(gap, percent=True, sign=True)
-    return f"{method_name(one)} above {method_name(other)} ({size}, {p_words(test['p_holm'])})"
+    return f"{swept_name(one)} above {swept_name(other)} ({size}, {p_words(test.p_holm)})"
 
 
-def _cooler(study: Numbers, method: Numbers) -> str:
-    """Whether a method's rate at the highest temperature is clearly another than at the lowest."""
-    low, high = study["temperatures"][0], study["temperatures"][-1]
-    own = own_domain(study)
-    cold, warm = (rate_at(study, method, own, one) for one in (low, high))
-    if low == high or cold is None or warm is None or None in (cold["low"], warm["low"]):
+def _temperature(study: WinRateSummary, method: MethodRates) -> str:
+    """Say whether a method's rate at the highest temperature is clearly another than at the lowest."""
+    lowest, highest = study.temperatures[0], study.temperatures[-1]
+    cold, hot = (method.rate_at(study.own_domain, temperature) for temperature in (lowest, highest))
+    if lowest == highest or cold is None or hot is None or not (cold.above(hot) or cold.below(hot)):
         return ""
-    if cold["low"] > warm["high"] or warm["low"] > cold["high"]:
-        word = "falls" if cold["value"] > warm["value"] else "rises"
-        return (
-            f"{method_name(method)} {word} from {percent(cold)} at temperature {low:g} to {percent(warm)} at {high:g}."
-        )
-    return ""
-
-
-def _alike(study: Numbers, method: Numbers) -> str:
-    """Whether a method says the same whatever it is asked: then its wins say something of the judge alone."""
-    here = own_domain(study), study["tested_at"]
-    told = next((one["responses"] for one in method["cells"] if (one["domain"], one["temperature"]) == here), None)
-    if told is None or told["prompts"] < ENOUGH or told["distinct"] >= FEW * told["prompts"]:
-        return ""
-    few, many = count(told["distinct"], "text"), count(told["prompts"], "prompt")
+    word = "falls" if cold.above(hot) else "rises"
     return (
-        f"{method_name(method)} says much the same whatever it is asked ({few} for {many}): what it wins says more "
+        f"{swept_name(method)} {word} from {percent(cold)} at temperature {lowest:g} to {percent(hot)} at {highest:g}."
+    )
+
+
+def _same_answers(study: WinRateSummary, method: MethodRates) -> str:
+    """Warn of a method that says the same whatever it is asked: its wins tell of the judge alone."""
+    cell = method.cell(study.own_domain, study.tested_at)
+    if cell is None:
+        return ""
+    responses = cell.responses
+    if responses.prompts < ENOUGH or responses.distinct >= FEW * responses.prompts:
+        return ""
+    texts, prompts = count(responses.distinct, "text"), count(responses.prompts, "prompt")
+    return (
+        f"{swept_name(method)} says much the same whatever it is asked ({texts} for {prompts}): what it wins says more "
         "about the judge than about the responses."
     )
 
 
-def _best(study: Numbers) -> str:
-    own = own_domain(study)
+def _best(study: WinRateSummary) -> str:
     parts = [
-        f"{method_name(method)} {percent(best['rate'])} at {best['temperature']:g}"
-        for method in study["methods"]
-        for best in method["best"]
-        if best["domain"] == own
+        f"{swept_name(method)} {percent(best.rate)} at {best.temperature:g}"
+        for method in study.methods
+        for best in method.best
+        if best.domain == study.own_domain
     ]
-    if len(study["temperatures"]) < 2 or not parts:
+    if len(study.temperatures) < 2 or not parts:
         return ""
-    return f"At its best temperature on {own}, chosen after the fact, which flatters: {'; '.join(parts)}."
+    return f"At its best temperature on {study.own_domain}, chosen after the fact, which flatters: {'; '.join(parts)}."
 
 
-def _length(study: Numbers) -> str:
-    """What one who always takes the longer response would say of the same pairs."""
+def _length(study: WinRateSummary) -> str:
+    """Say what a judge that always takes the longer response would have said of the same pairs."""
     parts = []
-    for method in study["methods"]:
-        for cell in method["cells"]:
-            if (cell["domain"], cell["temperature"]) == (own_domain(study), study["tested_at"]):
-                longest = percent(cell["baselines"]["longest"])
-                even = cell["length_controlled"]
-                parts.append(f"{method_name(method)} {longest}{f', {percent(even)} at equal lengths' if even else ''}")
+    for method in study.methods:
+        cell = method.cell(study.own_domain, study.tested_at)
+        if cell is not None:
+            even = cell.summary.length_controlled
+            at_equal_lengths = f", {percent(even)} at equal lengths" if even else ""
+            parts.append(f"{swept_name(method)} {percent(cell.baselines['longest'])}{at_equal_lengths}")
     return f"Who always took the longer response would have said: {'; '.join(parts)}." if parts else ""
 
 
-def _flips(study: Numbers) -> str:
-    flips = [
-        cell["flipped"]["value"]
-        for method in study["methods"]
-        for cell in method["cells"]
-        if cell["flipped"] is not None and cell["flipped"]["value"] > 0
-    ]
+def _flips(study: WinRateSummary) -> str:
+    shares = [cell.summary.flipped.value for method in study.methods for cell in method.cells if cell.summary.flipped]
+    flips = [share for share in shares if share > 0]
     if not flips:
         return ""
     low, high = number(100 * min(flips), 0), number(100 * max(flips), 0)
@@ -236,17 +211,17 @@ def _flips(study: Numbers) -> str:
     return f"Asked in the other order, the judge named another winner in {span} of the pairs; these count as ties."
 
 
-def _published(study: Numbers) -> str:
-    rates: Sequence[Numbers] = study["published"]["rates"]
-    labels = {method["name"]: method["label"] for method in study["methods"]}
+def _published(study: WinRateSummary) -> str:
+    rates = study.published.rates
+    labels = {method.name: method.label for method in study.methods}
     parts = []
-    for one in rates:
-        at = "at its best temperature" if one["temperature"] is None else f"at temperature {one['temperature']:g}"
-        hedge = "about " if one["read"] == "plot" else ""
-        label = labels.get(one["method"], one["method"].upper())
-        parts.append(f"{label} {hedge}{number(100 * one['rate'], 0)}% {at}")
+    for rate in rates:
+        at = "at its best temperature" if rate.temperature is None else f"at temperature {rate.temperature:g}"
+        hedge = "about " if rate.read == "plot" else ""
+        label = labels.get(rate.method, rate.method.upper())
+        parts.append(f"{label} {hedge}{number(100 * rate.rate, 0)}% {at}")
     return (
-        f"For comparison, {rates[0]['source']}: {'; '.join(parts)}; without intervals. That is "
-        f"{study['published']['setting']}: other models, data and judge than here, so only the order of the methods "
+        f"For comparison, {rates[0].source}: {'; '.join(parts)}; without intervals. That is "
+        f"{study.published.setting}: other models, data and judge than here, so only the order of the methods "
         "may be compared."
     )
