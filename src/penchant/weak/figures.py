@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from math import nan
 from typing import Any
 
 from matplotlib.ticker import FuncFormatter
 
+from penchant.metrics.estimates import Measure
 from penchant.reports.kit.canvas import (
     MUTED,
     Picture,
@@ -18,18 +20,17 @@ from penchant.reports.kit.canvas import (
 )
 from penchant.reports.kit.text import number
 
-Numbers = Mapping[str, Any]
 CLOSE = (0.05, 0.005)
 """Widths of an axis below which its ticks need one more digit each."""
 
 
-def reliability_picture(curves: Mapping[str, Sequence[Numbers]], title: str) -> Picture:
-    """Lines of accuracy against confidence, by name; where both are the same is dotted."""
+def reliability_picture(curves: Mapping[str, Mapping[float, Measure]], title: str) -> Picture:
+    """Draw lines of accuracy by confidence, by name; where both are the same is dotted."""
     with style():
         figure, axes = blank(4.4, 3.6)
         for index, curve in enumerate(curves.values()):
-            plot_curve(axes, index, {each["confidence"]: each["accuracy"] for each in curve})
-        low = min(each["confidence"] for curve in curves.values() for each in curve)
+            plot_curve(axes, index, curve)
+        low = min(confidence for curve in curves.values() for confidence in curve)
         axes.plot([low, 1], [low, 1], color=MUTED, linewidth=0.9, linestyle=":")
         for axis in (axes.xaxis, axes.yaxis):
             percent_axis(axis)
@@ -38,7 +39,7 @@ def reliability_picture(curves: Mapping[str, Sequence[Numbers]], title: str) -> 
 
 
 def plot_curve(
-    axes: Any, index: int, points: Mapping[float, Numbers], *, dash: str | None = None, label: str | None = None
+    axes: Any, index: int, points: Mapping[float, Measure], *, dash: str | None = None, label: str | None = None
 ) -> None:
     """Estimates by their place, in the style of that line."""
     color, usual, marker = run_style(index)
@@ -51,7 +52,8 @@ def plot_curve(
         "linewidth": 1.2,
         "label": label,
     }
-    axes.errorbar(x, [one["value"] for one in shown], yerr=error_arms(shown), color=color, **look)
+    values = [nan if each.value is None else each.value for each in shown]
+    axes.errorbar(x, values, yerr=error_arms(shown), color=color, **look)
 
 
 def percent_axis(axis: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
+from penchant.metrics.estimates import Estimate, Measure
 from penchant.reports.kit.canvas import RUN_COLORS, Picture, blank, error_arms, export, style
 from penchant.reports.kit.render import figure_context, render_page
 from penchant.reports.kit.study_page import TEMPLATE, shared_context
@@ -40,7 +41,7 @@ def weak_train_page(numbers: Numbers) -> str:
     sure = "How often the two agree where the student is so sure"
     pictures = {
         "agreement": (_agreement(numbers), CAPTIONS["agreement"]),
-        "reliability": (reliability_picture({"student": numbers["reliability"]}, sure), CAPTIONS["reliability"]),
+        "reliability": (reliability_picture({"student": _reliability(numbers)}, sure), CAPTIONS["reliability"]),
     }
     heard, *lines = said(numbers)
     context = {
@@ -149,6 +150,10 @@ def _agreement(numbers: Numbers) -> Picture:
         axes.set_yticklabels([name for name, _ in found])
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
         return export(figure, "How often the student agrees with its supervisor", [])
+
+
+def _reliability(numbers: Numbers) -> dict[float, Measure]:
+    return {point["confidence"]: Estimate.from_dict(point["accuracy"]) for point in numbers["reliability"]}
 
 
 def _disagreements(numbers: Numbers) -> Table:

@@ -239,7 +239,7 @@ def test_the_numbers_of_a_study_depend_on_its_own_summary_and_measures(tree: Tre
         assert len(summary_version(definition.summarize)) == 12
         assert "penchant.studies.core.results" in reach[module]
     assert "penchant.metrics.frontier" in reach["penchant.studies.frontier.summarize"]
-    assert "penchant.metrics.pgr" in reach["penchant.studies.weak_to_strong.summary"]
+    assert "penchant.metrics.pgr" in reach["penchant.studies.weak_to_strong.summarize"]
     for module, modules in reach.items():
         others = set(reach) - {module}
         assert not others & modules  # another study's summary does not count

@@ -10,10 +10,46 @@ from typing import Any
 
 import pytest
 
-from penchant.studies.weak_to_strong.page import _facts, _main, weak_context, weak_files, weak_pictures
-from penchant.studies.weak_to_strong.words import findings, headline
+from penchant.reports.kit.canvas import Picture
+from penchant.reports.kit.tables import Table
+from penchant.studies.weak_to_strong import page as weak_page
+from penchant.studies.weak_to_strong import words as weak_words
+from penchant.studies.weak_to_strong.summary import WeakToStrongSummary
+from penchant.typed_json import from_json
 
 HOSTILE = '<script>alert(1)</script> \u202egnp & "quotes" </div>'
+
+
+def read(numbers: dict[str, Any]) -> WeakToStrongSummary:
+    return from_json(WeakToStrongSummary, numbers)
+
+
+def weak_pictures(numbers: dict[str, Any]) -> dict[str, Picture]:
+    return weak_page.weak_pictures(read(numbers))
+
+
+def weak_context(numbers: dict[str, Any], pictures: dict[str, Picture]) -> dict[str, Any]:
+    return weak_page.weak_context(read(numbers), pictures)
+
+
+def weak_files(numbers: dict[str, Any]) -> dict[str, str]:
+    return weak_page.weak_files(read(numbers))
+
+
+def _facts(numbers: dict[str, Any]) -> list[tuple[str, str]]:
+    return weak_page._facts(read(numbers))
+
+
+def _main(numbers: dict[str, Any]) -> Table:
+    return weak_page._main(read(numbers))
+
+
+def findings(numbers: dict[str, Any]) -> list[str]:
+    return weak_words.findings(read(numbers))
+
+
+def headline(numbers: dict[str, Any]) -> list[str]:
+    return weak_words.headline(read(numbers))
 
 
 def about(value: float, half: float = 0.02) -> dict[str, Any]:
@@ -144,9 +180,11 @@ def test_how_salient_a_task_is_by_layer_and_by_what_is_learned(
 
 
 def test_what_models_read_before_is_told(page: Callable[[dict[str, Any]], str]) -> None:
-    read = {"task": "sst2", "model": "m", "texts": 200, "pieces": 230, "held_out": 23, "dropped": 0}
-    assert "m on sst2: 200 texts in 230 pieces, 23 of these held out" in page(made_up(cell()) | {"texts_first": [read]})
-    assert "2 too long" in page(made_up(cell()) | {"texts_first": [read | {"dropped": 2}]})
+    record = {"task": "sst2", "model": "m", "texts": 200, "pieces": 230, "held_out": 23, "dropped": 0}
+    assert "m on sst2: 200 texts in 230 pieces, 23 of these held out" in page(
+        made_up(cell()) | {"texts_first": [record]}
+    )
+    assert "2 too long" in page(made_up(cell()) | {"texts_first": [record | {"dropped": 2}]})
 
 
 def test_a_ceiling_below_its_supervisor_is_not_called_the_same() -> None:

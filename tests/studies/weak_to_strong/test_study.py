@@ -25,8 +25,10 @@ from penchant.studies.core.study import StudyResult, run_study
 from penchant.studies.weak_to_strong.grid import weak_grid
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 from penchant.studies.weak_to_strong.students import _Truth, heard, hint, told
+from penchant.studies.weak_to_strong.summary import WeakToStrongSummary
 from penchant.studies.weak_to_strong.words import findings
 from penchant.tasks.load import data_folder
+from penchant.typed_json import from_json
 from penchant.types import PromptGroup
 from penchant.weak.classifiers.probe_fit import fit_probes
 
@@ -532,7 +534,9 @@ def test_a_supervisor_whose_labels_are_shown_is_imitated(
     assert agree["shown 100%"] > max(agree["naive"], agree["shown 0%"]) + 0.05
     assert abs(agree["shown 0%"] - agree["naive"]) < 0.1
     assert cells["shown 100%"]["curve"] is None
-    assert "without it" not in " ".join(findings(result.numbers))  # here is no gap to recover
+    assert "without it" not in " ".join(
+        findings(from_json(WeakToStrongSummary, result.numbers))
+    )  # here is no gap to recover
 
 
 def test_students_that_are_no_probes_are_told_in_words(

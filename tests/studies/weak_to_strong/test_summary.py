@@ -12,7 +12,8 @@ from penchant.studies.core.stage import Stage
 from penchant.studies.weak_to_strong.grid import Students
 from penchant.studies.weak_to_strong.predictions import Predictions, groups_of, predictions_of
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
-from penchant.studies.weak_to_strong.summary import _beside, _brier, _cell, _lost, _stopping
+from penchant.studies.weak_to_strong.summarize import _brier, _comparisons, _lost, _measures, _training
+from penchant.typed_json import to_json
 
 
 def _guessing(seed: int, looks: int = 12, rows: int = 200) -> np.ndarray:
@@ -79,10 +80,11 @@ def test_the_supervisor_stands_beside_a_curve_on_the_same_rows() -> None:
     curve = _guessing(1, rows=50)
     found = Predictions(np.zeros(200), {}, {"a": list(range(12))}, {"a": curve}, {}, {}, {})
     supervisor = np.tile(np.arange(200) < 50, (3, 1))
-    said = _stopping(found, "a", supervisor)
-    assert said["curve_from"] == 1
-    assert said["oracle"]["accuracy"] == pytest.approx(curve.mean((0, 2)).max())
-    assert _stopping(found, "b", supervisor)["curve"] is None
+    training = _training(found, "a", supervisor)
+    assert training.curve_from == 1
+    assert training.oracle is not None
+    assert training.oracle.accuracy == pytest.approx(curve.mean((0, 2)).max())
+    assert _training(found, "b", supervisor).curve is None
 
 
 def _twice(groups: np.ndarray | None) -> tuple[Predictions, np.ndarray]:
@@ -102,19 +104,24 @@ def test_rows_that_stand_there_twice_tell_no_more_than_once() -> None:
     half = {name: of[:, :200] for name, of in twice.probabilities.items()}
     once = Predictions(twice.truth[:200], half, {}, {}, {}, {}, {})
     grouped, single = (
-        _cell(found, "weak-0|1", said, learns=True) | _beside(found, "weak-0|1", "weak-0|0", "noise weak-0|0")
+        to_json(_measures(found, "weak-0|1", said, learns=True))
+        | to_json(_comparisons(found, "weak-0|1", "weak-0|0", "noise weak-0|0"))
         for found, said in ((twice, supervisor), (once, supervisor[:, :200]))
     )
-    careless = _cell(alone, "weak-0|1", supervisor, learns=True)
-    assert careless["gain"]["high"] - careless["gain"]["low"] < 0.75 * (
-        grouped["gain"]["high"] - grouped["gain"]["low"]
-    )
+    careless = to_json(_measures(alone, "weak-0|1", supervisor, learns=True))
+    assert _width(careless["recovery"]["gain"]) < 0.75 * _width(grouped["recovery"]["gain"])
+    for measures in (grouped, single):
+        measures |= measures["recovery"]
     for key in ("pgr", "student", "gain", "gap", "over_naive", "over_noise", "noise", "random", "brier"):
         for part in ("value", "low", "high"):
             assert grouped[key][part] == pytest.approx(single[key][part], abs=1e-6), (key, part)
     parts = grouped["agreement"], single["agreement"]
     for key in ("overall", "where_wrong", "fixed"):
         assert parts[0][key]["low"] == pytest.approx(parts[1][key]["low"], abs=0.02), key
+
+
+def _width(measure: dict[str, float]) -> float:
+    return measure["high"] - measure["low"]
 
 
 def test_groups_of_test_rows_are_read_from_the_rows(tmp_path: Path) -> None:

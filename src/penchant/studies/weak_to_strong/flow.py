@@ -1,8 +1,8 @@
-"""The figure of which rows trained whom in a weak-to-strong study."""
+"""Draw which rows trained whom in a weak-to-strong study."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -10,8 +10,8 @@ from matplotlib.patches import FancyBboxPatch
 
 from penchant.reports.kit.canvas import INK, MUTED, RUN_COLORS, Picture, blank, export, style
 from penchant.reports.kit.text import number, short
+from penchant.studies.weak_to_strong.summary import WeakToStrongSummary
 
-Numbers = Mapping[str, Any]
 Box = tuple[float, float, float, float]
 """Left, bottom, width and height, on a page of 100 by 60."""
 OWN, OTHER, TEST = (2.0, 43.0, 32.0, 9.0), (37.0, 43.0, 32.0, 9.0), (77.0, 43.0, 22.0, 9.0)
@@ -21,50 +21,52 @@ BLUE, GREEN, PURPLE = RUN_COLORS[0][0], RUN_COLORS[2][0], RUN_COLORS[3][0]
 MOST, LONGEST = 2, 30  # names in a box, and letters of one
 
 
-def flow_picture(study: Numbers) -> Picture:
-    """Rows above, models below, of the first task: who learns from what, and what all are measured on."""
-    first = study["cells"][0]
-    cells = [one for one in study["cells"] if one["task"] == first["task"]]
-    task = next(one for one in study["tasks"] if one["task"] == first["task"])
-    half, own = first["labelled"], task["train"] - first["labelled"]
+def flow_picture(study: WeakToStrongSummary) -> Picture:
+    """Draw rows above and models below, of the first task: who learns from what, and what all are measured on."""
+    first = study.cells[0]
+    students = [student for student in study.cells if student.task == first.task]
+    task = next(task for task in study.tasks if task.task == first.task)
+    half, own = first.labelled, task.train - first.labelled
     with style():
         figure, axes = blank(7.0, 3.6)
         axes.set_axis_off()
         axes.set_xlim(0, 100)
         axes.set_ylim(0, 60)
         axes.text(88, 54.5, "measured on", ha="center", color=MUTED)
-        axes.text(35.5, 54.5, _above(study, task["train"]), ha="center", color=MUTED)
+        axes.text(35.5, 54.5, _above(study, task.train), ha="center", color=MUTED)
         _box(axes, OWN, [f"{number(own, 0)} rows"], GREEN, filled=True)
         _box(axes, OTHER, [f"{number(half, 0)} rows"], BLUE, filled=True)
-        _box(axes, TEST, [f"{number(task['test'], 0)} rows"], MUTED, filled=True)
-        read = (study["config"].get("generative") or {}).get("texts") == "all"
+        _box(axes, TEST, [f"{number(task.test, 0)} rows"], MUTED, filled=True)
+        read = (study.config.get("generative") or {}).get("texts") == "all"
         said = "their texts are read before" if read else "nobody learns from them"
         axes.text(88, 40.5, f"the same for all;\n{said}", ha="center", va="top", color=MUTED)
-        _box(axes, WEAK, ["supervisor", *_some(study["weak"])], GREEN)
-        _box(axes, STUDENT, ["student", *_some([one["label"] for one in study["strong"]])], BLUE)
+        _box(axes, WEAK, ["supervisor", *_some(study.weak)], GREEN)
+        _box(axes, STUDENT, ["student", *_some([model.label for model in study.strong])], BLUE)
         _box(axes, CEILING, ["ceiling", "the same models"], PURPLE)
-        truth = _used([one["learned_from"] for one in cells], own, "with the truth", "with the truth\nof {}")
+        truth = _used([student.learned_from for student in students], own, "with the truth", "with the truth\nof {}")
         _arrow(axes, (18, 43), (18, 30), truth, GREEN)
         _arrow(axes, (34, 27), (40, 43), "its labels", GREEN)
-        if study["chain"]:
-            _box(axes, CHAIN, ["labelled anew, in turn, by", *_some(study["chain"], 1)], GREEN)
-        labels = _used([one["weak_labels"] for one in cells], half, "with these labels", "with {}\nof these labels")
+        if study.chain:
+            _box(axes, CHAIN, ["labelled anew, in turn, by", *_some(study.chain, 1)], GREEN)
+        labels = _used(
+            [student.weak_labels for student in students], half, "with these labels", "with {}\nof these labels"
+        )
         _arrow(axes, (54, 43), (54, 30), labels, BLUE)
         if labels:
             _arrow(axes, (69, 45), (69, 5.5), "with the truth", PURPLE, bend=-0.35)
         return export(figure, "Which rows train whom", [])
 
 
-def _above(study: Numbers, rows: int) -> str:
-    """What is said of all rows to train on."""
+def _above(study: WeakToStrongSummary, rows: int) -> str:
+    """Return what is said of all rows to train on."""
     halved = f"{number(rows, 0)} rows to train on, halved anew by each seed"
-    if not study["config"].get("generative"):
+    if not study.config.get("generative"):
         return halved
     return f"{halved};\nstudents “texts first” begin with their texts, without labels"
 
 
 def _used(counts: Sequence[int], whole: int, all_of_it: str, some_of_it: str) -> str:
-    """With how many of the rows models learn; empty where none learns anything."""
+    """Return with how many of the rows models learn; empty where none learns anything."""
     low, high = min(counts), max(counts)
     if low == whole:
         return all_of_it
@@ -78,9 +80,9 @@ def _some(names: Sequence[str], most: int = MOST) -> list[str]:
     return [*shown, f"and {more} more"] if more > 0 else shown
 
 
-def _box(axes: Axes, place: Box, lines: Sequence[str], color: str, *, filled: bool = False) -> None:
-    """With its first line in bold."""
-    left, bottom, width, height = place
+def _box(axes: Axes, box: Box, lines: Sequence[str], color: str, *, filled: bool = False) -> None:
+    """Draw a box with its first line in bold."""
+    left, bottom, width, height = box
     look: dict[str, Any] = {"facecolor": color, "alpha": 0.22} if filled else {"facecolor": "none"}
     axes.add_patch(
         FancyBboxPatch((left, bottom), width, height, boxstyle="round,pad=0,rounding_size=1.2", edgecolor=color, **look)
@@ -103,7 +105,7 @@ def _box(axes: Axes, place: Box, lines: Sequence[str], color: str, *, filled: bo
 def _arrow(
     axes: Axes, start: tuple[float, float], end: tuple[float, float], text: str, color: str, *, bend: float = 0.0
 ) -> None:
-    """With words beside its middle; without any none is drawn, but that nothing is learned is said."""
+    """Draw an arrow with words beside its middle; without words there is none, and it says that nothing is learned."""
     x, y = (start[0] + end[0]) / 2 + abs(bend) * 20 + 1.2, (start[1] + end[1]) / 2
     axes.text(x, y, text or "learns nothing", va="center", color=color, fontsize=7.5)
     if text:

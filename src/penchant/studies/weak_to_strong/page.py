@@ -1,4 +1,4 @@
-"""The page of a weak-to-strong study. Reads its numbers and nothing else."""
+"""Draw the page of a weak-to-strong study from its summary alone."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from penchant.reports.kit.tables import Table
 from penchant.reports.kit.text import DASH, count, listing, number, short
 from penchant.studies.core.definition import StudyPage
 from penchant.studies.weak_to_strong.figures import weak_pictures
+from penchant.studies.weak_to_strong.summary import StudentResult, WeakToStrongSummary
 from penchant.studies.weak_to_strong.words import CAPTIONS, findings, headline, legend, ratio
 
 TITLE = "From weak to strong: how much of the gap is recovered"
@@ -23,19 +24,16 @@ INTERVALS = (
 )
 GROUPED = "Test rows that belong together, such as those of one question, are drawn together."
 __all__ = ["weak_context", "weak_files", "weak_pictures"]
-Numbers = Mapping[str, Any]
 HEADS = ("task", "supervisor", "student", "loss")
 
 
-def weak_context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str, Any]:
-    """What the template takes."""
+def weak_context(study: WeakToStrongSummary, pictures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the template is filled with."""
     return {
         "title": TITLE,
         "headline": headline(study),
-        **shared_context(
-            study["config"], study["provenance"], [(one["stage"], one["reason"]) for one in study["failures"]]
-        ),
-        "intervals": f"{INTERVALS} {GROUPED}" if any(one.get("groups") for one in study["tasks"]) else INTERVALS,
+        **shared_context(study.config, study.provenance, [failure.pair for failure in study.failures]),
+        "intervals": f"{INTERVALS} {GROUPED}" if any(task.groups for task in study.tasks) else INTERVALS,
         "section": "Supervisor, student and ceiling",
         "methods": legend(study),
         "figures": [figure_context(key, picture, CAPTIONS[key]) for key, picture in pictures.items()],
@@ -46,8 +44,8 @@ def weak_context(study: Numbers, pictures: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def weak_files(study: Numbers) -> dict[str, str]:
-    """The main table for a spreadsheet and for a paper, by file name."""
+def weak_files(study: WeakToStrongSummary) -> dict[str, str]:
+    """Return the main table for a spreadsheet and for a paper, by file name."""
     table = _main(study)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([table.columns, *map(_no_formula, table.rows)])
@@ -59,7 +57,7 @@ def weak_files(study: Numbers) -> dict[str, str]:
 
 
 def _no_formula(row: Iterable[str]) -> list[str]:
-    """A spreadsheet runs what begins like a formula; a number with a sign is none."""
+    """Quote what a spreadsheet would run as a formula; a number with a sign is none."""
     return [f"'{text}" if text[:1] in "=+-@" and not text[1:2].isdigit() else text for text in row]
 
 
@@ -68,16 +66,19 @@ def _tex(text: str) -> str:
     return "".join(special.get(letter, f"\\{letter}" if letter in "&%$#_{}" else letter) for letter in text)
 
 
-def _main(study: Numbers) -> Table:
+def _main(study: WeakToStrongSummary) -> Table:
     rows = [
         (
-            *_names(study, one),
-            *(cell(one[key], percent=True) for key in ("supervisor", "student", "ceiling")),
-            ratio(one),
-            cell(one["over_naive"], percent=True, sign=True),
-            cell(one["noise"], percent=True),
+            *_names(study, student),
+            *(
+                cell(accuracy, percent=True)
+                for accuracy in (student.recovery.supervisor, student.recovery.student, student.recovery.ceiling)
+            ),
+            ratio(student),
+            cell(student.over_naive, percent=True, sign=True),
+            cell(student.comparisons.noise, percent=True),
         )
-        for one in study["cells"]
+        for student in study.cells
     ]
     heads = (*HEADS, "supervisor's accuracy", "student's", "ceiling", "PGR", "more than naive", "errors at random")
     caption = (
@@ -86,9 +87,9 @@ def _main(study: Numbers) -> Table:
     return Table(caption, heads, tuple(rows))
 
 
-def _control(study: Numbers) -> str:
+def _control(study: WeakToStrongSummary) -> str:
     """Return what the students of errors at random learned from."""
-    if study.get("control") is None:  # version 0.3 did not write it
+    if study.control is None:  # version 0.3 did not write it
         return "the truth with as many errors as the supervisor makes, at random, as hard labels"
     return (
         "the supervisor's labels dealt out to the rows at random, so that there are as many errors, each as sure, but "
@@ -96,18 +97,18 @@ def _control(study: Numbers) -> str:
     )
 
 
-def _agreement(study: Numbers) -> Table:
-    reworded = any(one["consistency"] is not None for one in study["cells"])
+def _agreement(study: WeakToStrongSummary) -> Table:
+    reworded = any(student.consistency is not None for student in study.cells)
     keys = ("overall", "where_right", "where_wrong", "fixed", "inherited", "new")
     rows = [
         (
-            *_names(study, one),
-            *(cell(one["agreement"][key], percent=True) for key in keys),
-            number(100 * one["calibration_error"], 1) + "%",
-            cell(one["brier"]),
-            *([cell(one["consistency"], percent=True)] if reworded else []),
+            *_names(study, student),
+            *(cell(getattr(student.agreement, key), percent=True) for key in keys),
+            number(100 * student.calibration.calibration_error, 1) + "%",
+            cell(student.brier),
+            *([cell(student.consistency, percent=True)] if reworded else []),
         )
-        for one in study["cells"]
+        for student in study.cells
     ]
     heads = (
         *HEADS,
@@ -130,20 +131,20 @@ def _agreement(study: Numbers) -> Table:
     return Table(caption, heads, tuple(rows))
 
 
-def _little(study: Numbers) -> Table:
-    """How few labels and steps, and how small a change of the weights, drew out what naive students recover."""
-    about = {one["label"]: one for one in study["strong"]}
+def _little(study: WeakToStrongSummary) -> Table:
+    """Return how few labels and steps, and how small a change of the weights, drew out what naive students recover."""
+    models = {model.label: model for model in study.strong}
     rows = [
         (
-            *_names(study, one),
-            number(one["learned_from"], 0),
-            number(one["weak_labels"], 0),
-            ratio(one),
-            DASH if (after := _most_of(one)) is None else f"{after:g} {about[one['strong']]['curve_unit']}",
-            DASH if one["moved"] is None else number(100 * one["moved"], 2) + "%",
+            *_names(study, student),
+            number(student.learned_from, 0),
+            number(student.weak_labels, 0),
+            ratio(student),
+            DASH if (after := _most_of(student)) is None else f"{after:g} {models[student.strong].curve_unit}",
+            DASH if student.moved is None else number(100 * student.moved, 2) + "%",
         )
-        for one in study["cells"]
-        if one["over_naive"] is None
+        for student in study.cells
+        if student.is_naive
     ]
     caption = (
         "How little it takes, naive students: true labels that the supervisor learned from or was shown, weak labels "
@@ -155,28 +156,29 @@ def _little(study: Numbers) -> Table:
     return Table(caption, heads, tuple(rows))
 
 
-def _most_of(one: Numbers) -> float | None:
-    """None where nothing was gained, or nobody looked."""
-    gains = [(each["after"], each["accuracy"] - one["curve_from"]) for each in one["curve"] or ()]
-    if not gains:
+def _most_of(student: StudentResult) -> float | None:
+    """Return the first look with nine tenths of the final gain; None where nothing was gained, or nobody looked."""
+    training = student.training
+    if not training.curve or training.curve_from is None:
         return None
-    whole = gains[-1][1] if one["early"] is None else one["early"] - one["curve_from"]
-    return next((float(after) for after, gain in gains if gain >= 0.9 * whole), None) if whole > 0 else None
+    gains = [(look.after, look.accuracy - training.curve_from) for look in training.curve]
+    # A student that stopped early has the weights of the look that it kept, not those of the last student.
+    final = gains[-1][1] if training.early is None else training.early - training.curve_from
+    return next((float(after) for after, gain in gains if gain >= 0.9 * final), None) if final > 0 else None
 
 
-def _stopping(study: Numbers) -> list[Table]:
-    """Where training might have stopped."""
-    found = [one for one in study["cells"] if one["oracle"]]
-    if not found:
-        return []
-    units = {one["label"]: one["curve_unit"] for one in study["strong"]}
+def _stopping(study: WeakToStrongSummary) -> list[Table]:
+    """Return where training might have stopped; no table where nobody looked."""
+    units = {model.label: model.curve_unit for model in study.strong}
     rows = []
-    for one in found:
-        best = f"{one['oracle']['after']:g} {units[one['strong']]}"
-        early = DASH if one["early"] is None else _percent(one["early"])
-        rows.append(
-            (*_names(study, one), _percent(one["oracle"]["last"]), early, _percent(one["oracle"]["accuracy"]), best)
-        )
+    for student in study.cells:
+        oracle, early = student.training.oracle, student.training.early
+        if oracle is not None:
+            best = f"{oracle.after:g} {units[student.strong]}"
+            stopped = DASH if early is None else _percent(early)
+            rows.append((*_names(study, student), _percent(oracle.last), stopped, _percent(oracle.accuracy), best))
+    if not rows:
+        return []
     heads = (*HEADS, "at the end", "stopped by weak labels", "stopped by an oracle", "that is after")
     caption = (
         "Accuracy on the truth at the end of training, where the loss on weak labels that were kept back was lowest, "
@@ -190,19 +192,19 @@ def _percent(share: float) -> str:
     return f"{number(100 * share, 1)}%"
 
 
-def _rows(study: Numbers) -> Table:
-    """Which rows trained whom."""
+def _rows(study: WeakToStrongSummary) -> Table:
+    """Return which rows trained whom."""
     rows = [
         (
-            one["title"],
-            ", ".join(one["classes"]) or "options of each row's own",
-            number(one["train"], 0),
-            number(one["test"], 0),
-            _percent(one["chance"]),
-            "; ".join(f"{number(size, 0)} {why}" for why, size in one["dropped"].items() if size) or DASH,
-            one["source"],
+            task.title,
+            ", ".join(task.classes) or "options of each row's own",
+            number(task.train, 0),
+            number(task.test, 0),
+            _percent(task.chance),
+            "; ".join(f"{number(size, 0)} {why}" for why, size in task.dropped.items() if size) or DASH,
+            task.source,
         )
-        for one in study["tasks"]
+        for task in study.tasks
     ]
     heads = ("task", "classes", "rows to train", "rows to test", "chance", "left out", "source")
     caption = (
@@ -213,21 +215,21 @@ def _rows(study: Numbers) -> Table:
     return Table(caption, heads, tuple(rows))
 
 
-def _names(study: Numbers, one: Numbers) -> tuple[str, ...]:
-    titles = {task["task"]: task["title"] for task in study["tasks"]}
-    return str(titles.get(one["task"], one["task"])), one["weak"], one["strong"], one["loss"]
+def _names(study: WeakToStrongSummary, student: StudentResult) -> tuple[str, ...]:
+    titles = {task.task: task.title for task in study.tasks}
+    return titles.get(student.task, student.task), student.weak, student.strong, student.loss
 
 
-def _facts(study: Numbers) -> list[tuple[str, str]]:
+def _facts(study: WeakToStrongSummary) -> list[tuple[str, str]]:
     strong = [
-        one["label"] + (f" ({number(one['parameters'] / 1e6, 1)} million parameters)" if one["parameters"] else "")
-        for one in study["strong"]
+        model.label + (f" ({number(model.parameters / 1e6, 1)} million parameters)" if model.parameters else "")
+        for model in study.strong
     ]
-    config = study["config"]
+    config = study.config
     return [
-        ("Supervisors", "; ".join(study["weak"])),
+        ("Supervisors", "; ".join(study.weak)),
         ("Students", "; ".join(strong)),
-        ("Losses", "; ".join(study["losses"])),
+        ("Losses", "; ".join(study.losses)),
         (
             "Probes",
             f"{_shrinkage(study)}; {config['steps']} steps; standardized activations: a language model's at the last "
@@ -235,46 +237,41 @@ def _facts(study: Numbers) -> list[tuple[str, str]]:
         ),
         *_texts_first(study),
         *_origins(study),
-        *shared_facts(study["seeds"], study["provenance"], study["cost"]["seconds"]),
+        *shared_facts(study.seeds, study.provenance, study.cost.seconds),
     ]
 
 
-def _origins(study: Numbers) -> list[tuple[str, str]]:
-    """What built-in models of the study really are, where their names leave that open."""
-    named = " ".join([*study["weak"], *(one["label"] for one in study["strong"])])
-    found = [described(name) for name in ORIGINS if name in named]
-    return [("Models", "; ".join(found))] if found else []
+def _origins(study: WeakToStrongSummary) -> list[tuple[str, str]]:
+    """Return what built-in models of the study really are, where their names leave that open."""
+    named = " ".join([*study.weak, *(model.label for model in study.strong)])
+    origins = [described(name) for name in ORIGINS if name in named]
+    return [("Models", "; ".join(origins))] if origins else []
 
 
-def _shrinkage(study: Numbers) -> str:
+def _shrinkage(study: WeakToStrongSummary) -> str:
     """Return how the probes' l2 was fixed, what was chosen, and how many fits that took."""
-    if study["config"]["l2"] != "auto":
-        return f"l2 {study['config']['l2']:g}"
-    chosen, tried = study["l2"]["chosen"], study["l2"]["tried"]
+    if study.config["l2"] != "auto":
+        return f"l2 {study.config['l2']:g}"
+    chosen, tried = study.l2.chosen, study.l2.tried
     if not chosen:
         return "l2 auto"
     often = listing([f"{value} for {count(size, 'set of labels', 'sets of labels')}" for value, size in chosen.items()])
     return (
         f"l2 chosen among {listing([f'{value:g}' for value in tried])} by cross-entropy on a fifth of the labels that "
         f"a probe learns from (of students the weak ones), seed by seed: {often}; that took "
-        f"{count(study['l2']['fits'], 'more fit')}"
+        f"{count(study.l2.fits, 'more fit')}"
     )
 
 
-def _texts_first(study: Numbers) -> list[tuple[str, str]]:
-    """What models read before they learned from labels."""
-    told = [
-        f"{short(one['model'], 40)} on {one['task']}: {number(one['texts'], 0)} texts in "
-        f"{number(one['pieces'], 0)} pieces, {number(one['held_out'], 0)} of these held out"
-        + (f", {number(one['dropped'], 0)} too long" if one["dropped"] else "")
-        for one in study["texts_first"]
+def _texts_first(study: WeakToStrongSummary) -> list[tuple[str, str]]:
+    """Return what models read before they learned from labels."""
+    facts = [
+        f"{short(model.model, 40)} on {model.task}: {number(model.texts, 0)} texts in "
+        f"{number(model.pieces, 0)} pieces, {number(model.held_out, 0)} of these held out"
+        + (f", {number(model.dropped, 0)} too long" if model.dropped else "")
+        for model in study.texts_first
     ]
-    return [("Texts first", "; ".join(told))] if told else []
+    return [("Texts first", "; ".join(facts))] if facts else []
 
 
-PAGE = StudyPage(
-    expected=frozenset({"cells", "tasks", "weak", "strong", "losses", "failures"}),
-    pictures=weak_pictures,
-    context=weak_context,
-    files=weak_files,
-)
+PAGE = StudyPage(pictures=weak_pictures, context=weak_context, files=weak_files)

@@ -12,7 +12,8 @@ STUDY = StudyDefinition(
     configs=(WeakToStrongConfig,),
     example="tasks=[sciq] strong=[{model: penchant-5m}]",
     grid=lambda config, results: weak_grid(config),
-    summarize="penchant.studies.weak_to_strong.summary:summarize_weak",
+    summarize="penchant.studies.weak_to_strong.summarize:summarize_weak",
+    summary="penchant.studies.weak_to_strong.summary:WeakToStrongSummary",
     page="penchant.studies.weak_to_strong.page:PAGE",
     stages={
         "rows": "penchant.studies.weak_to_strong.stages:rows_stage",

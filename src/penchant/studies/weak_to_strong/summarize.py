@@ -1,23 +1,23 @@
-"""From a weak-to-strong study to plain numbers: its `study.json`. Imports no torch."""
+"""Summarize a weak-to-strong study from its stages. Imports no torch."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penchant.metrics.calibration import expected_calibration_error, reliability
 from penchant.metrics.estimates import Estimate
-from penchant.metrics.imitation import consistency, student_supervisor
+from penchant.metrics.imitation import Agreement, consistency, student_supervisor
 from penchant.metrics.pgr import pgr
 from penchant.metrics.two_way import two_way_mean
-from penchant.studies.core.results import seconds_of
 from penchant.studies.core.stage import Stage
+from penchant.studies.core.summary import cost_of_stages, failures_of
 from penchant.studies.weak_to_strong.grid import TaskGrid, read_by
 from penchant.studies.weak_to_strong.names import (
     CEILING,
@@ -31,6 +31,23 @@ from penchant.studies.weak_to_strong.names import (
 )
 from penchant.studies.weak_to_strong.predictions import Predictions, facts_of, groups_of, predictions_of
 from penchant.studies.weak_to_strong.settings import TEXTS_FIRST, WeakToStrongConfig
+from penchant.studies.weak_to_strong.summary import (
+    Calibration,
+    Comparisons,
+    Look,
+    Oracle,
+    Ratio,
+    Recovery,
+    ReliabilityPoint,
+    Shrinkage,
+    StrongModel,
+    StudentResult,
+    TaskFacts,
+    TextsFirst,
+    Training,
+    WeakToStrongSummary,
+)
+from penchant.typed_json import from_json
 from penchant.weak.settings import TRIED, LanguageModel, Probe, StudentSpec, labels, rows_learned
 
 BINS = 10
@@ -39,210 +56,233 @@ Array = NDArray[Any]
 
 def summarize_weak(
     config: WeakToStrongConfig, grids: Sequence[TaskGrid], study: Path, reasons: Mapping[str, str]
-) -> dict[str, Any]:
-    """The content of `study.json`.
+) -> WeakToStrongSummary:
+    """Return what the study found, the content of `study.json`.
 
     Args:
         study: the study's folder. reasons: why stages failed, by address.
     """
-    tasks = [task for grid in grids for task in grid.stages()]
-    facts = [{"task": grid.name, **facts_of(grid.rows, study)} for grid in grids]
-    cells = [cell for grid in grids for cell in _cells(config, grid, study)]
-    return {
-        "study": config.method,
-        "config": config.recorded(),
-        "seeds": list(config.seeds),
-        "tasks": [
-            {key: value for key, value in one.items() if key != "provenance"} | {"groups": _groups(grid, study)}
-            for grid, one in zip(grids, facts, strict=True)
-            if "title" in one
-        ],
-        "weak": labels(config.weak),
-        "chain": labels(config.bootstrap),
-        "strong": _strong(config, grids, study),
-        "losses": config.columns,
-        "texts_first": [
-            {"task": grid.name, "model": network.name, **told}
+    stages = [stage for grid in grids for stage in grid.stages()]
+    facts = [facts_of(grid.rows, study) for grid in grids]
+    return WeakToStrongSummary(
+        study=config.method,
+        config=config.recorded(),
+        seeds=tuple(config.seeds),
+        tasks=tuple(
+            from_json(TaskFacts, {"task": grid.name, **fact, "groups": _group_count(grid, study)})
+            for grid, fact in zip(grids, facts, strict=True)
+            if "title" in fact
+        ),
+        weak=tuple(labels(config.weak)),
+        chain=tuple(labels(config.bootstrap)),
+        strong=_strong_models(config, grids, study),
+        losses=tuple(config.columns),
+        texts_first=tuple(
+            from_json(TextsFirst, {"task": grid.name, "model": network.name, **fact})
             for grid in grids
-            for network, task in grid.tuned.items()
-            if (told := facts_of(task, study))
-        ],
-        "control": "labels dealt out" if config.controls else None,
-        "l2": _shrinkages(config, tasks, study),
-        "shown": config.columns[len(config.columns) - len(config.imitation) :],
-        "cells": cells,
-        "failures": [
-            {"stage": task.label, "reason": reasons[task.address]} for task in tasks if task.address in reasons
-        ],
-        "cost": {"seconds": sum(seconds_of(task, study) for task in tasks)},
-        "provenance": next((one["provenance"] for one in facts if "provenance" in one), {}),
-    }
+            for network, stage in grid.tuned.items()
+            if (fact := facts_of(stage, study))
+        ),
+        control="labels dealt out" if config.controls else None,
+        l2=_shrinkage(config, stages, study),
+        shown=tuple(config.columns[len(config.columns) - len(config.imitation) :]),
+        cells=tuple(student for grid in grids for student in _students(config, grid, study)),
+        failures=failures_of(stages, reasons),
+        cost=cost_of_stages(stages, study),
+        provenance=next((fact["provenance"] for fact in facts if "provenance" in fact), {}),
+    )
 
 
-def _groups(grid: TaskGrid, study: Path) -> int | None:
+def _group_count(grid: TaskGrid, study: Path) -> int | None:
     """Return how many groups a task's test rows make; None where every row stands alone."""
     groups = groups_of(grid.rows, study)
     return None if groups is None else len(set(groups.tolist()))
 
 
-def _shrinkages(config: WeakToStrongConfig, tasks: Sequence[Stage], study: Path) -> dict[str, Any]:
-    """How often each l2 was chosen for a set of labels, and how many fits that took beside those of the students."""
-    chosen = Counter(value for task in tasks for value in facts_of(task, study).get("l2", ()))
-    searched = config.l2 == "auto"
-    return {
-        "chosen": {f"{value:g}": size for value, size in sorted(chosen.items())},
-        "tried": list(TRIED) if searched else [],
-        "fits": len(TRIED) * chosen.total() if searched else 0,
-    }
+def _shrinkage(config: WeakToStrongConfig, stages: Sequence[Stage], study: Path) -> Shrinkage:
+    """Count how often each l2 was chosen for a set of labels, and how many fits that took beside those of students."""
+    chosen = Counter(value for stage in stages for value in facts_of(stage, study).get("l2", ()))
+    by_value = {f"{value:g}": size for value, size in sorted(chosen.items())}
+    return (
+        Shrinkage(by_value, tuple(TRIED), len(TRIED) * chosen.total()) if config.l2 == "auto" else Shrinkage(by_value)
+    )
 
 
-def _strong(config: WeakToStrongConfig, grids: Sequence[TaskGrid], study: Path) -> list[dict[str, Any]]:
-    """The strong models, with those that differ in nothing but their rows, or in the layer that a probe reads."""
-    first = [TEXTS_FIRST if tuned else "" for _, tuned in config.students]
-    families = labels([one.model_copy(update={"rows": None}) for one, _ in config.students])
+def _strong_models(config: WeakToStrongConfig, grids: Sequence[TaskGrid], study: Path) -> tuple[StrongModel, ...]:
+    """Return the strong models, with the label of those that differ only in rows, or in the layer that is read."""
+    suffixes = [TEXTS_FIRST if tuned else "" for _, tuned in config.students]
+    families = labels([spec.model_copy(update={"rows": None}) for spec, _ in config.students])
     layers = {"rows": None, "layer": -1}
-    readers = labels([one.model_copy(update=layers) if isinstance(one, Probe) else one for one, _ in config.students])
-    return [
-        {
-            **_about(config, number, grids, study),
-            "family": families[number] + first[number],
-            "reader": readers[number] + first[number],
-        }
-        for number in range(len(config.students))
-    ]
+    readers = labels(
+        [spec.model_copy(update=layers) if isinstance(spec, Probe) else spec for spec, _ in config.students]
+    )
+    return tuple(
+        _strong_model(config, number, families[number] + suffix, readers[number] + suffix, grids, study)
+        for number, suffix in enumerate(suffixes)
+    )
 
 
-def _about(config: WeakToStrongConfig, number: int, grids: Sequence[TaskGrid], study: Path) -> dict[str, Any]:
-    """A strong model: its size, and when its students were looked at."""
-    one, tuned = config.students[number]
-    facts = [facts_of(task, study) for grid in grids for task in grid.students[number].stages()]
+def _strong_model(
+    config: WeakToStrongConfig, number: int, family: str, reader: str, grids: Sequence[TaskGrid], study: Path
+) -> StrongModel:
+    """Return a strong model with its size, and the unit in which its students' training is told."""
+    spec, tuned = config.students[number]
+    facts = [facts_of(stage, study) for grid in grids for stage in grid.students[number].stages()]
     layer = None
-    if isinstance(one, Probe):
-        read = [facts_of(grid.activations[read_by(one, tuned)], study) for grid in grids]
-        sizes, depth = ([fact.get(key) for fact in read] for key in ("parameters", "layers"))
-        layer = one.layer if one.layer >= 0 else next((one.layer + 1 + deep for deep in depth if deep), None)
+    if isinstance(spec, Probe):
+        activations = [facts_of(grid.activations[read_by(spec, tuned)], study) for grid in grids]
+        sizes, depths = ([fact.get(key) for fact in activations] for key in ("parameters", "layers"))
+        # A negative layer counts from the last one, which only the model's own depth tells.
+        layer = spec.layer if spec.layer >= 0 else next((spec.layer + 1 + depth for depth in depths if depth), None)
     else:
         sizes = [fact.get("parameters") for fact in facts]
-    return {
-        "label": config.student_labels[number],
-        "how": _how(one),
-        "layer": layer,
-        "rows": one.rows,
-        "parameters": next((size for size in sizes if size), None),
-        "curve_unit": next((fact["unit"] for fact in facts if fact), "steps"),
-    }
+    return StrongModel(
+        label=config.student_labels[number],
+        how=_how(spec),
+        layer=layer,
+        rows=spec.rows,
+        parameters=next((size for size in sizes if size), None),
+        curve_unit=next((fact["unit"] for fact in facts if fact), "steps"),
+        family=family,
+        reader=reader,
+    )
 
 
-def _how(one: StudentSpec) -> str:
-    """What kind of learning it stands for."""
-    if isinstance(one, LanguageModel):
-        return "fine-tuned" if one.training else "prompted"
-    return "probed" if isinstance(one, Probe) else "word counts"
+def _how(spec: StudentSpec) -> str:
+    """Return what kind of learning a student stands for."""
+    if isinstance(spec, LanguageModel):
+        return "fine-tuned" if spec.training else "prompted"
+    return "probed" if isinstance(spec, Probe) else "word counts"
 
 
-def _cells(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterator[dict[str, Any]]:
-    """One for each student of each supervisor and loss."""
+def _students(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterator[StudentResult]:
+    """Give each student of each supervisor and loss."""
     rows = facts_of(grid.rows, study).get("train", 0)
     for place, (strong, students) in enumerate(zip(config.student_labels, grid.students, strict=True)):
-        bare = predictions_of(config, students, study)
-        if bare is None:
+        ungrouped = predictions_of(config, students, study)
+        if ungrouped is None:
             continue
-        found = replace(bare, groups=groups_of(grid.rows, study))
+        predictions = replace(ungrouped, groups=groups_of(grid.rows, study))
         for number, weak in enumerate(labels(config.weak)):
             key = weak_name(number)
             supervisors = [grid.labels[key, seed] for seed in config.seeds]
-            if not all(facts_of(task, study) for task in supervisors):
+            if not all(facts_of(stage, study) for stage in supervisors):
                 continue
-            files = [study / task.path / "test.npy" for task in supervisors]
+            files = [study / stage.path / "test.npy" for stage in supervisors]
             teacher = np.stack([np.load(file, allow_pickle=False) for file in files]).argmax(-1)
-            names = [student_name(key, number) for number in range(len(config.losses))]
+            names = [student_name(key, loss) for loss in range(len(config.losses))]
             names += [chained_name(key), longer_name(key)] if config.bootstrap else []
-            names += [shown_name(key, place) for place in range(len(config.imitation))]
-            labelled, one = facts_of(supervisors[0], study)["labelled"], config.students[place][0]
-            for label, name in zip(config.columns, names, strict=True):
-                if name not in found.probabilities or names[0] not in found.probabilities:
+            names += [shown_name(key, share) for share in range(len(config.imitation))]
+            labelled, spec = facts_of(supervisors[0], study)["labelled"], config.students[place][0]
+            weak_labels = rows_learned(spec, labelled)
+            for loss, name in zip(config.columns, names, strict=True):
+                if name not in predictions.probabilities or names[0] not in predictions.probabilities:
                     continue
-                yield {
-                    "task": grid.name,
-                    "weak": weak,
-                    "strong": strong,
-                    "loss": label,
-                    **_cell(found, name, teacher, learns=rows_learned(one, labelled) > 0),
-                    **_beside(found, name, names[0], noise_name(key)),
-                    "over_longer": _over(found, name, longer_name(key)) if name == chained_name(key) else None,
-                    "labelled": labelled,
-                    "weak_labels": rows_learned(one, labelled),
-                    "learned_from": rows_learned(config.weak[number], rows - labelled),
-                }
+                is_chained = name == chained_name(key)
+                yield StudentResult(
+                    task=grid.name,
+                    weak=weak,
+                    strong=strong,
+                    loss=loss,
+                    **_measures(predictions, name, teacher, learns=weak_labels > 0),
+                    comparisons=_comparisons(predictions, name, names[0], noise_name(key)),
+                    over_longer=_over(predictions, name, longer_name(key)) if is_chained else None,
+                    labelled=labelled,
+                    weak_labels=weak_labels,
+                    learned_from=rows_learned(config.weak[number], rows - labelled),
+                )
 
 
-def _cell(found: Predictions, name: str, teacher: Array, *, learns: bool) -> dict[str, Any]:
-    """A student between its supervisor and its ceiling."""
-    truth, student = found.truth, found.probabilities[name].argmax(-1)
-    ceiling = found.probabilities[CEILING].argmax(-1)
-    measured = pgr(teacher == truth, student == truth, ceiling == truth, groups=found.groups)
-    relation = student_supervisor(teacher, student, truth, groups=found.groups)
-    ratio = {"value": measured.value, "low": measured.low, "high": measured.high, "reason": measured.reason}
+class _Measures(TypedDict):
+    """The fields of a `StudentResult` that are measured on the test rows."""
+
+    recovery: Recovery
+    agreement: Agreement
+    calibration: Calibration
+    brier: Estimate
+    training: Training
+    consistency: Estimate | None
+    moved: float | None
+
+
+def _measures(predictions: Predictions, name: str, teacher: Array, *, learns: bool) -> _Measures:
+    """Measure a student between its supervisor and its ceiling.
+
+    Args:
+        teacher: the supervisor's classes, shape (seeds, rows).
+        learns: whether the student learns from any label.
+    """
+    truth, probabilities, groups = predictions.truth, predictions.probabilities[name], predictions.groups
+    student = probabilities.argmax(-1)
+    wordings = predictions.wordings.get(name)
+    return {
+        "recovery": _recovery(predictions, student, teacher, learns=learns),
+        "agreement": student_supervisor(teacher, student, truth, groups=groups),
+        "calibration": _calibration(probabilities, truth, groups),
+        "brier": _brier(probabilities, truth, groups),
+        "training": _training(predictions, name, teacher == truth),
+        "consistency": None if wordings is None else _consistency(student, wordings, groups),
+        "moved": predictions.moved.get(name),
+    }
+
+
+def _recovery(predictions: Predictions, student: Array, teacher: Array, *, learns: bool) -> Recovery:
+    truth, ceiling = predictions.truth, predictions.probabilities[CEILING].argmax(-1)
+    measured = pgr(teacher == truth, student == truth, ceiling == truth, groups=predictions.groups)
+    ratio = Ratio(measured.value, measured.low, measured.high, measured.reason)
     if not learns:  # student and ceiling are one, and the ratio would be 1 whatever the labels
-        ratio = {"value": None, "low": None, "high": None, "reason": "learns nothing: prompted, without examples"}
-    return {
-        "pgr": ratio,
-        "warnings": list(measured.warnings),
-        **{key: getattr(measured, key).as_dict() for key in ("student", "ceiling", "gain", "gap")},
-        "supervisor": measured.weak.as_dict(),
-        "agreement": asdict(relation),
-        **_calibration(found.probabilities[name], truth, found.groups),
-        "brier": _brier(found.probabilities[name], truth, found.groups).as_dict(),
-        **_stopping(found, name, teacher == truth),
-        "consistency": _consistency(student, found.wordings[name], found.groups) if name in found.wordings else None,
-        "moved": found.moved.get(name),
-    }
+        ratio = Ratio(None, None, None, "learns nothing: prompted, without examples")
+    return Recovery(
+        ratio, measured.warnings, measured.student, measured.ceiling, measured.gain, measured.gap, measured.weak
+    )
 
 
-def _beside(found: Predictions, name: str, naive: str, noise: str) -> dict[str, Any]:
-    """A student beside the naive one, and that beside the controls, where these were trained."""
-    noisy, blind = _right(found, noise), _right(found, RANDOM)
-    return {
-        "over_naive": None if name == naive else _over(found, name, naive),
-        "noise": None if noisy is None else two_way_mean(noisy, share=True, groups=found.groups).as_dict(),
-        "over_noise": _over(found, naive, noise),
-        "random": None if blind is None else two_way_mean(blind, share=True, groups=found.groups).as_dict(),
-    }
+def _comparisons(predictions: Predictions, name: str, naive: str, noise: str) -> Comparisons:
+    """Compare a student with the naive one, and that with the controls, where these were trained."""
+    return Comparisons(
+        over_naive=None if name == naive else _over(predictions, name, naive),
+        noise=_accuracy(predictions, noise),
+        over_noise=_over(predictions, naive, noise),
+        random=_accuracy(predictions, RANDOM),
+    )
 
 
-def _right(found: Predictions, name: str) -> Array | None:
-    return found.probabilities[name].argmax(-1) == found.truth if name in found.probabilities else None
+def _right(predictions: Predictions, name: str) -> Array | None:
+    """Return where a student is right, shape (seeds, rows); None where it was not trained."""
+    probabilities = predictions.probabilities.get(name)
+    return None if probabilities is None else probabilities.argmax(-1) == predictions.truth
 
 
-def _over(found: Predictions, name: str, other: str) -> dict[str, Any] | None:
-    """By how much a student is more accurate than another, on the same rows and seeds; None where one is missing."""
-    own, theirs = _right(found, name), _right(found, other)
-    return None if own is None or theirs is None else two_way_mean(own * 1.0 - theirs, groups=found.groups).as_dict()
+def _accuracy(predictions: Predictions, name: str) -> Estimate | None:
+    right = _right(predictions, name)
+    return None if right is None else two_way_mean(right, share=True, groups=predictions.groups)
 
 
-def _stopping(found: Predictions, name: str, supervisor: Array) -> dict[str, Any]:
-    """Accuracy on the truth while the student trained; where it was best, which only an oracle knows; and where the
-    loss on weak labels that were kept back was lowest. Means over seeds; None where nobody looked.
+def _over(predictions: Predictions, name: str, other: str) -> Estimate | None:
+    """Return by how much a student is more accurate than another, on the same rows and seeds; None without one."""
+    own, others = _right(predictions, name), _right(predictions, other)
+    return None if own is None or others is None else two_way_mean(own * 1.0 - others, groups=predictions.groups)
+
+
+def _training(predictions: Predictions, name: str, supervisor: Array) -> Training:
+    """Return the accuracy on the truth while a student trained, at its best, and where weak labels would stop.
 
     Args:
         supervisor: where it is right, shape (seeds, rows).
     """
-    curve = found.curves.get(name)
+    curve = predictions.curves.get(name)
     if curve is None:
-        return {"curve": None, "curve_from": None, "oracle": None, "early": None}
-    mean, looks = curve.mean((0, 2)), found.looks[name]
-    groups = None if found.groups is None else found.groups[: curve.shape[2]]
-    misfits = found.misfits.get(name)
-    early = None if misfits is None else float(_at_lowest(curve.mean(2), misfits).mean())
+        return Training()
+    mean, looks = curve.mean((0, 2)), predictions.looks[name]
+    groups = None if predictions.groups is None else predictions.groups[: curve.shape[2]]
+    misfits = predictions.misfits.get(name)
     best = int(mean.argmax())
-    oracle = {"accuracy": float(mean[best]), "after": looks[best], "last": float(mean[-1])}
-    shown = [{"after": look, "accuracy": float(right)} for look, right in zip(looks, mean, strict=True)]
-    return {
-        "curve": shown,
-        "curve_from": float(supervisor[:, : curve.shape[2]].mean()),
-        "oracle": {**oracle, "lost": _lost(curve, misfits, groups).as_dict()},
-        "early": early,
-    }
+    return Training(
+        curve=tuple(Look(after, float(accuracy)) for after, accuracy in zip(looks, mean, strict=True)),
+        curve_from=float(supervisor[:, : curve.shape[2]].mean()),
+        oracle=Oracle(float(mean[best]), looks[best], float(mean[-1]), _lost(curve, misfits, groups)),
+        early=None if misfits is None else float(_at_lowest(curve.mean(2), misfits).mean()),
+    )
 
 
 def _at_lowest(curve: Array, misfits: Array) -> Array:
@@ -250,8 +290,10 @@ def _at_lowest(curve: Array, misfits: Array) -> Array:
 
 
 def _lost(curve: Array, misfits: Array | None = None, groups: Array | None = None) -> Estimate:
-    """By how much the last look, or the one whose weights were kept, is worse than the best one, which is chosen on
-    every other row and measured on the rows between: the best of many looks at the same rows would be good by luck.
+    """Return by how much the last look, or the one whose weights were kept, is worse than the best one.
+
+    The best look is chosen on every other row and measured on the rows between: the best of many looks at the same
+    rows would be good by luck.
 
     Args:
         curve: shape (seeds, looks, rows). misfits: of students that stopped early, shape (seeds, looks).
@@ -270,23 +312,22 @@ def _row_groups(shape: tuple[int, ...], groups: Array | None) -> Array:
     return np.broadcast_to(np.arange(shape[1]) if groups is None else groups, shape).ravel()
 
 
-def _consistency(said: Array, reworded: Array, groups: Array | None) -> dict[str, Any]:
+def _consistency(student: Array, reworded: Array, groups: Array | None) -> Estimate:
     """Return how often students say the same of a row in other words; all seeds together, intervals resample rows."""
-    everything = np.concatenate([said[:, None], reworded], 1).transpose(1, 0, 2)
-    rows = _row_groups(said.shape, groups)
-    return consistency(everything.reshape(len(everything), -1), rows).as_dict()
+    everything = np.concatenate([student[:, None], reworded], 1).transpose(1, 0, 2)
+    return consistency(everything.reshape(len(everything), -1), _row_groups(student.shape, groups))
 
 
 def _brier(probabilities: Array, truth: Array, groups: Array | None = None) -> Estimate:
-    """Squared distance of the probabilities from the truth, summed over classes; 0 is perfect."""
-    found = two_way_mean(np.square(probabilities - np.eye(probabilities.shape[-1])[truth]).sum(-1), groups=groups)
-    return found if found.low is None else replace(found, low=max(0.0, found.low))
+    """Return the squared distance of the probabilities from the truth, summed over classes; 0 is perfect."""
+    score = two_way_mean(np.square(probabilities - np.eye(probabilities.shape[-1])[truth]).sum(-1), groups=groups)
+    return score if score.low is None else replace(score, low=max(0.0, score.low))
 
 
-def _calibration(probabilities: Array, truth: Array, groups: Array | None) -> dict[str, Any]:
-    """Of all seeds' predictions together; intervals resample rows."""
-    sure, said = probabilities.max(-1), probabilities.argmax(-1)
-    items = _row_groups(sure.shape, groups)
-    curve = reliability(sure.ravel().clip(0, 1), (said == truth).ravel(), items.tolist(), bins=BINS)
-    shown = [{"confidence": each.confidence, "accuracy": each.accuracy.as_dict()} for each in curve]
-    return {"calibration_error": expected_calibration_error(curve), "reliability": shown}
+def _calibration(probabilities: Array, truth: Array, groups: Array | None) -> Calibration:
+    """Return the calibration of all seeds' predictions together; intervals resample rows."""
+    confidence, student = probabilities.max(-1), probabilities.argmax(-1)
+    items = _row_groups(confidence.shape, groups)
+    curve = reliability(confidence.ravel().clip(0, 1), (student == truth).ravel(), items.tolist(), bins=BINS)
+    points = tuple(ReliabilityPoint(each.confidence, each.accuracy) for each in curve)
+    return Calibration(expected_calibration_error(curve), points)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.pgr import WIDE
 from penchant.reports.kit.text import count, estimate, listing, number, recorded
-from penchant.studies.frontier.words import as_estimate
+from penchant.studies.weak_to_strong.summary import Place, Ratio, StudentResult, WeakToStrongSummary
 
-Numbers = Mapping[str, Any]
 CAPTIONS = {
     "pgr": "Performance gap recovered: 0 is the supervisor's accuracy, 1 that of the student trained on the truth.",
     "accuracy": "Accuracy on the test rows of supervisor, student and ceiling, with 95% intervals. The dotted line is "
@@ -35,118 +33,114 @@ CAPTIONS = {
 CLOSE = 0.75  # of the gap: beyond it there is little left to recover
 
 
-def legend(study: Numbers) -> list[str]:
+def legend(study: WeakToStrongSummary) -> list[str]:
     """What has a colour, in order."""
-    return [*study["losses"], "supervisor", "ceiling"]
+    return [*study.losses, "supervisor", "ceiling"]
 
 
-def ratio(one: Numbers) -> str:
+def ratio(student: StudentResult) -> str:
     """A cell's PGR with its interval, or why there is none."""
-    found = one["pgr"]
-    if found["value"] is None:
-        return f"undefined: {found['reason'].partition(':')[0]}"
+    found = student.pgr
+    if found.value is None:
+        return f"undefined: {found.reason.partition(':')[0]}"
     return recorded(found, decimals=2)  # two digits, as the figure has them
 
 
-def headline(study: Numbers) -> list[str]:
+def headline(study: WeakToStrongSummary) -> list[str]:
     """What the naive way recovers, and the best of the others, in the first cell that has a gap."""
-    cells = study["cells"]
+    cells = study.cells
     if not cells:
         return ["No student was trained yet."]
-    naive = [one for one in cells if one["loss"] == study["losses"][0] and one["pgr"]["value"] is not None]
-    if not naive and not any(one["pgr"]["reason"].startswith("no gap") for one in cells):
+    naive = [student for student in cells if student.loss == study.losses[0] and student.pgr.value is not None]
+    if not naive and not any(student.pgr.reason.startswith("no gap") for student in cells):
         return ["No student learned anything: all of them are prompted without examples."]
     if not naive:
-        below = sum((one["gap"]["high"] or 0) < 0 for one in cells if one["over_naive"] is None)
+        below = sum(student.recovery.gap.below(0) for student in cells if student.is_naive)
         worse = f" In {below} of {count(len(_pairs(cells)), 'pair')} it is clearly below." if below else ""
         return [f"No ceiling is clearly above its supervisor: there is no gap to recover anywhere.{worse}"]
-    first = max(naive, key=lambda one: one["gap"]["value"])
-    beside = [one for one in cells if place(one) == place(first) and one["loss"] != first["loss"]]
-    said = f"A {first['strong']} student of {first['weak']} recovers {ratio(first)} of the gap, trained the naive way"
-    if others := [f"{ratio(one)} with {one['loss']}" for one in beside if one["pgr"]["value"] is not None]:
+    first = max(naive, key=lambda student: student.recovery.gap.value)
+    beside = [student for student in cells if student.place == first.place and student.loss != first.loss]
+    said = f"A {first.strong} student of {first.weak} recovers {ratio(first)} of the gap, trained the naive way"
+    if others := [f"{ratio(student)} with {student.loss}" for student in beside if student.pgr.value is not None]:
         said += f"; {listing(others)}"
     return [f"{said}.", f"{_gap(first)} {_multiplicity(study)}"]
 
 
-def _pairs(cells: Sequence[Numbers]) -> set[tuple[str, str, str]]:
-    return set(map(place, cells))
+def _pairs(cells: Sequence[StudentResult]) -> set[Place]:
+    return {student.place for student in cells}
 
 
-def _gap(one: Numbers) -> str:
-    shown = [estimate(as_estimate(one[key]), percent=True) for key in ("supervisor", "ceiling")]
+def _gap(student: StudentResult) -> str:
+    shown = [estimate(accuracy, percent=True) for accuracy in (student.recovery.supervisor, student.recovery.ceiling)]
     return f"The gap there goes from {shown[0]} to {shown[1]}, the widest of this study."
 
 
-def _multiplicity(study: Numbers) -> str:
-    ratios = sum(one["pgr"]["value"] is not None for one in study["cells"])
+def _multiplicity(study: WeakToStrongSummary) -> str:
+    ratios = sum(student.pgr.value is not None for student in study.cells)
     if ratios < 2:
         return ""
     return f"Of {number(ratios, 0)} intervals about {number(ratios / 20, 1)} miss their value by chance."
 
 
-def findings(study: Numbers) -> list[str]:
+def findings(study: WeakToStrongSummary) -> list[str]:
     """Losses against the naive way, undefined ratios, the controls, size, and what to do next."""
-    cells = study["cells"]
-    said = [_against_naive(study, loss) for loss in study["losses"][1:] if loss not in study["shown"]]
-    said += [_imitation(study, shown) for shown in study["shown"]]
+    cells = study.cells
+    said = [_against_naive(study, loss) for loss in study.losses[1:] if loss not in study.shown]
+    said += [_imitation(study, shown) for shown in study.shown]
     said += [_control(cells), _wrong(cells), _chain(study), _oracle(cells)]
     said += [_saliency(study), _size(study), _undefined(cells)]
     said += _next(study)
     return [text for text in said if text]
 
 
-def place(one: Numbers) -> tuple[str, str, str]:
-    """A cell's task, supervisor and student."""
-    return one["task"], one["weak"], one["strong"]
-
-
-def _against_naive(study: Numbers, loss: str) -> str:
-    gains = [as_estimate(one["over_naive"]) for one in study["cells"] if one["loss"] == loss and one["over_naive"]]
+def _against_naive(study: WeakToStrongSummary, loss: str) -> str:
+    gains = [student.over_naive for student in study.cells if student.loss == loss and student.over_naive]
     if not gains:
         return ""
     return f"Against the naive way {loss} is {_told_apart(gains)}."
 
 
-def _imitation(study: Numbers, shown: str) -> str:
+def _imitation(study: WeakToStrongSummary, shown: str) -> str:
     """What becomes of students whose features predict the supervisor's errors; supervisor and ceiling are the same."""
     pairs = [
-        (one, naive)
-        for one in study["cells"]
-        if one["loss"] == shown and one["pgr"]["value"] is not None
-        for naive in study["cells"]
-        if place(naive) == place(one) and naive["loss"] == study["losses"][0]
+        (student, naive)
+        for student in study.cells
+        if student.loss == shown and student.pgr.value is not None
+        for naive in study.cells
+        if naive.place == student.place and naive.loss == study.losses[0]
     ]
     if not pairs:
         return ""
-    widest, naive = max(pairs, key=lambda pair: pair[0]["gap"]["value"])
+    gains = [student.over_naive for student, _ in pairs if student.over_naive]
+    widest, naive = max(pairs, key=lambda pair: pair[0].recovery.gap.value)
     share = shown.removeprefix("shown ")
     return (
         f"Shown their supervisor's label in {share} of the rows, students recover {ratio(widest)} of the widest gap, "
-        f"and without it {ratio(naive)}; they are {_told_apart([as_estimate(one['over_naive']) for one, _ in pairs])}."
+        f"and without it {ratio(naive)}; they are {_told_apart(gains)}."
     )
 
 
-def _control(cells: Sequence[Numbers]) -> str:
+def _control(cells: Sequence[StudentResult]) -> str:
     """Whether the same errors on other rows, at random, are easier to learn through than the supervisor's."""
-    gains = [as_estimate(one["over_noise"]) for one in cells if one["over_naive"] is None and one["over_noise"]]
+    gains = [student.comparisons.over_noise for student in cells if student.is_naive and student.comparisons.over_noise]
     if not gains:
         return ""
     most = estimate(max(gains, key=lambda gain: abs(gain.value)), percent=True, sign=True)
     text = (
         f"Against as many errors at random naive students are {_told_apart(gains)}; the largest difference is {most}."
     )
-    if any(gain.high is not None and gain.high < 0 for gain in gains):
+    if any(gain.below(0) for gain in gains):
         text += " Worse: the supervisor's own errors have a pattern that the student learns."
-    if any(gain.low is not None and gain.low > 0 for gain in gains):
+    if any(gain.above(0) for gain in gains):
         text += " Better: the supervisor's own errors hurt less than as many on random rows."
     return text
 
 
-def _wrong(cells: Sequence[Numbers]) -> str:
-    known = [one["agreement"]["where_wrong"] for one in cells if one["agreement"]["where_wrong"]]
+def _wrong(cells: Sequence[StudentResult]) -> str:
+    known = [student.agreement.where_wrong for student in cells if student.agreement.where_wrong]
     if not known:
         return ""
-    shares = [each["value"] for each in known]
+    shares = [share.value for share in known]
     low, high = (f"{number(100 * share, 0)}%" for share in (min(shares), max(shares)))
     spread = low if low == high else f"{low} to {high}"
     return (
@@ -154,34 +148,34 @@ def _wrong(cells: Sequence[Numbers]) -> str:
     )
 
 
-def _chain(study: Numbers) -> str:
+def _chain(study: WeakToStrongSummary) -> str:
     """Whether labels that went through a chain of students are better than as much training without it."""
-    gains = [as_estimate(one["over_longer"]) for one in study["cells"] if one["over_longer"]]
+    gains = [student.over_longer for student in study.cells if student.over_longer]
     if not gains:
         return ""
     return (
-        f"Labels that went through {listing(study['chain'])} made students {_told_apart(gains)}, against as much "
+        f"Labels that went through {listing(study.chain)} made students {_told_apart(gains)}, against as much "
         "training without a chain."
     )
 
 
 def _told_apart(gains: Sequence[Estimate]) -> str:
     """In how many cells a difference is clear, and which way."""
-    better = sum(e.low is not None and e.low > 0 for e in gains)
-    worse = sum(e.high is not None and e.high < 0 for e in gains)
+    better = sum(gain.above(0) for gain in gains)
+    worse = sum(gain.below(0) for gain in gains)
     return (
         f"clearly better in {better}, clearly worse in {worse} and not told apart in {len(gains) - better - worse} of "
         f"{count(len(gains), 'cell')}"
     )
 
 
-def _oracle(cells: Sequence[Numbers]) -> str:
+def _oracle(cells: Sequence[StudentResult]) -> str:
     """What overfitting to weak labels costs the naive students."""
-    lost = [as_estimate(one["oracle"]["lost"]) for one in cells if one["over_naive"] is None and one["oracle"]]
-    clear = [one for one in lost if one.low is not None and one.low > 0]
+    lost = [student.training.oracle.lost for student in cells if student.is_naive and student.training.oracle]
+    clear = [loss for loss in lost if loss.above(0)]
     if not clear:
         return ""
-    most = max(clear, key=lambda one: one.value)
+    most = max(clear, key=lambda loss: loss.value)
     points = replace(most, value=100 * most.value, low=100 * (most.low or 0), high=100 * (most.high or 0))
     value, _, ends = estimate(points, decimals=1).partition(" ")
     return (
@@ -191,45 +185,48 @@ def _oracle(cells: Sequence[Numbers]) -> str:
     )
 
 
-def _saliency(study: Numbers) -> str:
-    """How well students do with the truth of the first task, by what they learn: a prompt's examples or nothing, a
-    probe, their weights."""
-    task = study["cells"][0]["task"] if study["cells"] else None
-    ceilings = {one["strong"]: one["ceiling"] for one in study["cells"] if one["task"] == task}
-    found: dict[str, list[tuple[float, str]]] = {}
-    for one in study["strong"]:
-        if one["label"] in ceilings:
-            found.setdefault(one["how"], []).append((ceilings[one["label"]]["value"], one["label"]))
-    if len(found) < 2 and all(len(of) < 2 for of in found.values()):
+def _saliency(study: WeakToStrongSummary) -> str:
+    """Say how well students do with the truth of the first task, by what they learn.
+
+    That is nothing but a prompt's examples, a probe, or their weights.
+    """
+    task = study.cells[0].task if study.cells else None
+    ceilings = {student.strong: student.recovery.ceiling for student in study.cells if student.task == task}
+    by_kind: dict[str, list[tuple[float, str]]] = {}
+    for model in study.strong:
+        if model.label in ceilings:
+            by_kind.setdefault(model.how, []).append((ceilings[model.label].value, model.label))
+    if len(by_kind) < 2 and all(len(models) < 2 for models in by_kind.values()):
         return ""
-    told = []
-    for how, of in found.items():
-        best = f"{estimate(as_estimate(ceilings[max(of)[1]]), percent=True)} ({max(of)[1]}"
-        told.append(f"{how} {best}, the best of {len(of)})" if len(of) > 1 else f"{how} {best})")
+    parts = []
+    for kind, models in by_kind.items():
+        best = f"{kind} {estimate(ceilings[max(models)[1]], percent=True)} ({max(models)[1]}"
+        parts.append(f"{best}, the best of {len(models)})" if len(models) > 1 else f"{best})")
     return (
-        f"How salient {_title(study, task)} is, by the accuracy of students that learn from the truth: {listing(told)}."
+        f"How salient {_title(study, task)} is, by the accuracy of students that learn from the truth: "
+        f"{listing(parts)}."
     )
 
 
-def _title(study: Numbers, task: str | None) -> str:
-    return next((str(one["title"]) for one in study["tasks"] if one["task"] == task), str(task))
+def _title(study: WeakToStrongSummary, task: str | None) -> str:
+    return next((facts.title for facts in study.tasks if facts.task == task), str(task))
 
 
-def _size(study: Numbers) -> str:
+def _size(study: WeakToStrongSummary) -> str:
     """Whether the ratio falls with the student's size."""
-    sizes = {one["label"]: one["parameters"] for one in study["strong"] if one["parameters"]}
-    naive = [one for one in study["cells"] if one["over_naive"] is None and one["pgr"]["value"] is not None]
+    sizes = {model.label: model.parameters for model in study.strong if model.parameters}
+    naive = [student for student in study.cells if student.is_naive and student.pgr.value is not None]
     if len(sizes) < 2:
         return ""
     falls = rises = compared = 0
-    for key in {(one["task"], one["weak"]) for one in naive}:
-        own = [one for one in naive if (one["task"], one["weak"]) == key and one["strong"] in sizes]
+    for key in {(student.task, student.weak) for student in naive}:
+        own = [student for student in naive if (student.task, student.weak) == key and student.strong in sizes]
         if len(own) < 2:
             continue
-        small, large = (pick(own, key=lambda one: sizes[one["strong"]]) for pick in (min, max))
-        compared += sizes[small["strong"]] < sizes[large["strong"]]
-        falls += large["pgr"]["high"] < small["pgr"]["low"]
-        rises += large["pgr"]["low"] > small["pgr"]["high"]
+        small, large = (pick(own, key=lambda student: sizes[student.strong]) for pick in (min, max))
+        compared += sizes[small.strong] < sizes[large.strong]
+        falls += large.pgr.below(small.pgr)
+        rises += large.pgr.above(small.pgr)
     if not compared:
         return ""
     if not falls and not rises:
@@ -237,8 +234,8 @@ def _size(study: Numbers) -> str:
     return f"From the smallest student to the largest PGR clearly falls {falls} and clearly rises {rises} times."
 
 
-def _undefined(cells: Sequence[Numbers]) -> str:
-    places = _pairs([one for one in cells if one["pgr"]["reason"].startswith("no gap")])
+def _undefined(cells: Sequence[StudentResult]) -> str:
+    places = _pairs([student for student in cells if student.pgr.reason.startswith("no gap")])
     if not places:
         return ""
     return (
@@ -247,20 +244,24 @@ def _undefined(cells: Sequence[Numbers]) -> str:
     )
 
 
-def _next(study: Numbers) -> list[str]:
+def _next(study: WeakToStrongSummary) -> list[str]:
     """The experiment that would tell most, by rule."""
-    cells = [one for one in study["cells"] if one["over_naive"] is None]
-    defined = [one for one in cells if one["pgr"]["value"] is not None]
-    if all(one["pgr"]["reason"].startswith("learns nothing") for one in cells):
+    cells = [student for student in study.cells if student.is_naive]
+    defined = [student for student in cells if student.pgr.value is not None]
+    if all(student.pgr.reason.startswith("learns nothing") for student in cells):
         return ["Next: students that learn, a probe or a fine-tuned model."] if cells else []
-    if any(one["pgr"]["reason"].startswith("no gap") for one in cells) and not defined:
+    if any(student.pgr.reason.startswith("no gap") for student in cells) and not defined:
         return [
             "Next: a stronger student, a better layer, or a supervisor with fewer `rows`; here is no gap to recover."
         ]
-    wide = [one for one in defined if one["pgr"]["high"] - one["pgr"]["low"] > 2 * WIDE]
+    wide = [student for student in defined if _width(student.pgr) > 2 * WIDE]
     if wide:
-        hint = next((warning for one in wide for warning in one["warnings"]), "")
+        hint = next((warning for student in wide for warning in student.recovery.warnings), "")
         return [f"Next: narrower intervals; {hint}." if hint else "Next: more seeds and more test rows."]
-    if defined and all(one["pgr"]["value"] > CLOSE for one in defined):
+    if defined and all((student.pgr.value or 0.0) > CLOSE for student in defined):
         return ["Next: a weaker supervisor or a harder task, since little of the gap is left to recover here."]
     return ["Next: losses that listen less to the supervisor, such as a larger `alpha` of confidence, at these seeds."]
+
+
+def _width(ratio: Ratio) -> float:
+    return 0.0 if ratio.low is None or ratio.high is None else ratio.high - ratio.low
