@@ -201,7 +201,7 @@ def test_activation_checkpoints_do_not_change_a_step(step: tuple[list[Part], Dat
 
 
 def scored(pairs: Sequence[tuple[int, int, float]], logps: Sequence[float]) -> tuple[Any, float]:
-    """Outcome and normaliser of pairs within one group whose responses have these scores, against a reference 0."""
+    """The loss and the normaliser of pairs within one group whose responses have these scores, with reference 0."""
     data = Dataset([Rendered((1,), tuple(Branch((2, 3), ((0, 2),)) for _ in logps))], [torch.zeros(len(logps))])
     parts: list[Part] = [(0, (Unit(pairs=tuple(pairs)),))]
     (batch,) = micro_batches(parts, data, budget=100, packing=TREES)

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROUNDS = 30
-WARMTH = (0.3, 0.03)
-"""Temperatures, over the spread of scores, of the guess that is started from."""
+TEMPERATURE_SHARES = (0.3, 0.03)
+"""Temperatures of the first guess, as shares of the spread of the scores: hot first, then cold."""
 
 
 def assign(scores: NDArray[np.float64], counts: Sequence[int]) -> NDArray[np.int64]:
-    """The assignment of rows to classes with these counts whose scores have the largest sum: a transport problem with
-    few sinks.
+    """Assign rows to classes with these counts so that the sum of scores is largest.
+
+    This is a transport problem with few sinks.
 
     If each row takes the class with the largest score plus that class's offset, then no assignment with the same counts
     is better, whatever the offsets. So guess offsets that give about the right counts, and move one row at a time along
@@ -30,9 +31,9 @@ def assign(scores: NDArray[np.float64], counts: Sequence[int]) -> NDArray[np.int
     rows, classes = scores.shape
     chosen = (scores + _offsets(scores, np.asarray(counts))).argmax(1)
     surplus = np.bincount(chosen, minlength=classes) - counts
-    every = np.arange(rows)
+    row_numbers = np.arange(rows)
     while surplus.any():
-        loss = scores[every, chosen][:, None] - scores  # of moving each row to each class
+        loss = scores[row_numbers, chosen][:, None] - scores  # of moving each row to each class
         cost, best = np.full((classes, classes), np.inf), np.zeros((classes, classes), dtype=np.int64)
         for source in range(classes):
             members = np.flatnonzero(chosen == source)
@@ -47,33 +48,33 @@ def assign(scores: NDArray[np.float64], counts: Sequence[int]) -> NDArray[np.int
 
 
 def _offsets(scores: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Offsets with which rows that choose softly (Sinkhorn) take each class about as often as wanted."""
+    """Return offsets with which rows that choose softly (Sinkhorn) take each class about as often as its count."""
     spread = float(scores.std()) or 1.0
-    wanted = np.log(np.maximum(counts, 1e-9))
+    log_counts = np.log(np.maximum(counts, 1e-9))
     offsets = np.zeros(scores.shape[1])
-    for warmth in WARMTH:
-        heat = warmth * spread
+    for temperature_share in TEMPERATURE_SHARES:
+        temperature = temperature_share * spread
         for _ in range(ROUNDS):
-            tilted = (scores + offsets) / heat
+            tilted = (scores + offsets) / temperature
             top = tilted.max(1, keepdims=True)
             soft = np.exp(tilted - top)
             soft /= soft.sum(1, keepdims=True)
-            offsets += heat * (wanted - np.log(np.maximum(soft.sum(0), 1e-9)))
+            offsets += temperature * (log_counts - np.log(np.maximum(soft.sum(0), 1e-9)))
     return offsets
 
 
 def _cheapest(cost: NDArray[np.float64], surplus: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """The moves of the cheapest path from a class with too many rows to one with too few (Bellman and Ford)."""
+    """Return the moves of the cheapest path from a class with too many rows to one with too few (Bellman and Ford)."""
     classes = len(surplus)
     distance = np.where(surplus > 0, 0.0, np.inf)
     before = np.full(classes, -1)
     for _ in range(classes - 1):
         through = distance[:, None] + cost
-        source, found = through.argmin(0), through.min(0)
-        better = found < distance - 1e-12
+        source, through_cost = through.argmin(0), through.min(0)
+        better = through_cost < distance - 1e-12
         if not better.any():
             break
-        distance, before = np.where(better, found, distance), np.where(better, source, before)
+        distance, before = np.where(better, through_cost, distance), np.where(better, source, before)
     end = int(np.where(surplus < 0, distance, np.inf).argmin())
     path = []
     while before[end] >= 0:

@@ -1,8 +1,8 @@
-"""Preference losses that need more than two sums a pair: whole batches, rankings of k, or every token. Pure functions.
+"""Preference losses that need more than two sums per pair: whole batches, rankings of k, or every token.
 
-Sources: AOT, Melnyk et al. 2024 (arXiv:2406.05882); Plackett-Luce for rankings, Plackett 1975 and Rafailov et al. 2023
-(arXiv:2305.18290, appendix A.3); LD-DPO, Liu et al. 2024 (arXiv:2409.06411); WPO, Zhou et al. 2024 (arXiv:2406.11827),
-eq. 2.
+Pure functions. Sources: AOT, Melnyk et al. 2024 (arXiv:2406.05882); Plackett-Luce for rankings, Plackett 1975 and
+Rafailov et al. 2023 (arXiv:2305.18290, appendix A.3); LD-DPO, Liu et al. 2024 (arXiv:2409.06411); WPO, Zhou et al. 2024
+(arXiv:2406.11827), eq. 2.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def aot(
     beta: float,
     label_smoothing: float = 0.0,
 ) -> Pairs:
-    """AOT on paired data: the policy's margins shall exceed the reference's in distribution, quantile by quantile.
+    """Return the loss of AOT on pairs: the policy's margins should exceed the reference's, quantile by quantile.
 
     Sorts log pi(w) - log pi(l) and the same of the reference over all pairs given, and takes DPO's loss of the
     differences: the whole batch has to come in one call.
@@ -41,7 +41,7 @@ def aot(
         label_smoothing: the share of labels assumed wrong, 0 <= eps < 0.5.
 
     Returns:
-        A loss a quantile, shape `(pairs,)`, not in the order of the pairs.
+        A loss per quantile, shape `(pairs,)`, not in the order of the pairs.
 
     Raises:
         InputError: the tensors do not all have the same shape `(pairs,)`.
@@ -60,7 +60,7 @@ def aot_unpaired(
     beta: float,
     label_smoothing: float = 0.0,
 ) -> Pairs:
-    """AOT on unpaired data: the chosen responses' log-ratios shall exceed the rejected ones', quantile by quantile.
+    """Return the loss of AOT unpaired: the chosen log-ratios should exceed the rejected ones, quantile by quantile.
 
     Args, returns and errors are those of `aot`.
     """
@@ -79,7 +79,7 @@ def plackett_luce_pairs(
 def plackett_luce(
     policy: Float[Tensor, "rankings k"], ref: Float[Tensor, "rankings k"], *, beta: float
 ) -> Float[Tensor, " rankings"]:
-    """DPO on rankings of k responses, best first: the negative log-likelihood of each ranking under Plackett-Luce.
+    """Return DPO's loss of rankings of k responses, best first: their negative log-likelihood under Plackett-Luce.
 
     Args:
         policy, ref: summed logps of the responses under policy and reference, in nats, shape `(rankings, k)`, k >= 2.
@@ -109,7 +109,7 @@ def ld_logps(
     *,
     alpha: float,
 ) -> Float[Tensor, " responses"]:
-    """LD-DPO's sums, for `dpo` in place of plain ones: tokens beyond the other response's length count alpha.
+    """Return LD-DPO's sums, for `dpo` in place of plain ones: tokens beyond the other response's length count alpha.
 
     Args:
         token_logps: log-probabilities in nats, shape `(responses, tokens)`; none is read beyond a response's length.
@@ -127,9 +127,9 @@ def ld_logps(
             f"ld_logps: token_logps has shape {tuple(token_logps.shape)}, lengths {tuple(lengths.shape)} and "
             f"other_lengths {tuple(other_lengths.shape)}, expected (responses, tokens), (responses,), (responses,)"
         )
-    place = torch.arange(token_logps.shape[1], device=token_logps.device)
-    inside, front = place < lengths[:, None], place < torch.minimum(lengths, other_lengths)[:, None]
-    sums, fronts = (token_logps.masked_fill(~mask, 0.0).sum(1) for mask in (inside, front))
+    position = torch.arange(token_logps.shape[1], device=token_logps.device)
+    in_response, front = position < lengths[:, None], position < torch.minimum(lengths, other_lengths)[:, None]
+    sums, fronts = (token_logps.masked_fill(~mask, 0.0).sum(1) for mask in (in_response, front))
     return discount_tails(sums, fronts, alpha=alpha)
 
 
@@ -196,7 +196,7 @@ def wpo_weights(
     chosen_mask: Bool[Tensor, "responses tokens"],
     rejected_mask: Bool[Tensor, "responses tokens"],
 ) -> Pairs:
-    """WPO's weight of each pair: how likely its responses are under the policy, against what the policy expects.
+    """Return WPO's weight of each pair: how likely its responses are under the policy, against what it expects.
 
     The product over both responses of exp(mean over tokens of (log p(token) - log sum over v of p(v)^2)); 1 where every
     token is as likely as a draw's is on average. Multiply a pair's loss with it; no gradient flows through.

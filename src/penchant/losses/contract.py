@@ -50,10 +50,10 @@ class Needs:
     mismatched: bool = False
 
     @classmethod
-    def union(cls, several: Iterable[Needs]) -> Needs:
+    def union(cls, losses_needs: Iterable[Needs]) -> Needs:
         """Return what any of several losses needs."""
-        every = list(several)
-        return cls(**{field.name: any(getattr(needs, field.name) for needs in every) for field in fields(cls)})
+        all_needs = list(losses_needs)
+        return cls(**{field.name: any(getattr(needs, field.name) for needs in all_needs) for field in fields(cls)})
 
 
 class PairLoss(Config):

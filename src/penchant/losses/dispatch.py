@@ -72,7 +72,7 @@ def pair_losses(
         logps = _with_reference(settings.name, policy_chosen, policy_rejected, ref_chosen, ref_rejected)
     size = policy_chosen.detach().abs() + policy_rejected.detach().abs()
     if settings.logps == "mean":
-        logps = [logp / tokens[place % 2] for place, logp in enumerate(logps)]
+        logps = [logp / tokens[index % 2] for index, logp in enumerate(logps)]
         size = logps[0].detach().abs() + logps[1].detach().abs()
     arguments = settings.arguments() | _further_arguments(settings, (tokens[0], tokens[1]), fronts, squares)
     losses = named_function(settings.function)(*logps, **arguments)

@@ -50,8 +50,8 @@ def same_pairs(**tensors: Tensor) -> tuple[Tensor, ...]:
     first, expected = next((name, tensor.shape) for name, tensor in tensors.items())
     for name, tensor in tensors.items():
         if tensor.ndim != 1 or tensor.shape != expected:
-            wanted = "(pairs,), one number per pair" if name == first else f"{tuple(expected)} like {first}"
-            raise InputError(f"`{name}` has shape {tuple(tensor.shape)}, expected {wanted}")
+            expectation = "(pairs,), one number per pair" if name == first else f"{tuple(expected)} like {first}"
+            raise InputError(f"`{name}` has shape {tuple(tensor.shape)}, expected {expectation}")
     halves = (torch.float16, torch.bfloat16)
     return tuple(tensor.float() if tensor.dtype in halves else tensor for tensor in tensors.values())
 

@@ -1,7 +1,7 @@
 """More losses on pairs of responses, beside those of `penchant.losses.preference`, whose conventions hold here too.
 
 Log-probabilities are summed over tokens, in nats, unless an argument is called `mean_...`; every function returns one
-loss a pair, shape `(pairs,)`. With w the chosen and l the rejected response,
+loss per pair, shape `(pairs,)`. With w the chosen and l the rejected response,
 
     a = log pi(w) - log pi_ref(w),   b = log pi(l) - log pi_ref(l),   h = a - b.
 
@@ -38,7 +38,7 @@ def exo_pair(
     beta: float,
     label_smoothing: float,
 ) -> Pairs:
-    """EXO on pairs: the reverse KL from (sigmoid(beta h), sigmoid(-beta h)) to (1 - eps, eps).
+    """Return the loss of EXO on pairs: the reverse KL from (sigmoid(beta h), sigmoid(-beta h)) to (1 - eps, eps).
 
     Args:
         policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
@@ -62,7 +62,9 @@ def exo_pair(
 def nca_pair(
     policy_chosen: Pairs, policy_rejected: Pairs, ref_chosen: Pairs, ref_rejected: Pairs, *, beta: float
 ) -> Pairs:
-    """NCA on pairs: -log sigmoid(beta a) - log sigmoid(-beta a) / 2 - log sigmoid(-beta b) / 2.
+    """Return the loss of NCA on pairs.
+
+    -log sigmoid(beta a) - log sigmoid(-beta a) / 2 - log sigmoid(-beta b) / 2.
 
     It holds each response's own log-ratio, so that the chosen one's probability does not sink with the other's.
 
@@ -84,7 +86,7 @@ def nca_pair(
 def sppo_hard(
     policy_chosen: Pairs, policy_rejected: Pairs, ref_chosen: Pairs, ref_rejected: Pairs, *, beta: float
 ) -> Pairs:
-    """SPPO with hard labels: (a - 1 / (2 beta))^2 + (b + 1 / (2 beta))^2.
+    """Return the loss of SPPO with hard labels: (a - 1 / (2 beta))^2 + (b + 1 / (2 beta))^2.
 
     Args:
         policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
@@ -104,7 +106,9 @@ def sppo_hard(
 def bco_pair(
     policy_chosen: Pairs, policy_rejected: Pairs, ref_chosen: Pairs, ref_rejected: Pairs, *, beta: float
 ) -> Pairs:
-    """BCO on pairs: -log sigmoid(beta a) - log sigmoid(-beta b), the chosen good and the rejected bad on its own.
+    """Return the loss of BCO on pairs: -log sigmoid(beta a) - log sigmoid(-beta b).
+
+    The chosen response is good and the rejected one is bad, each on its own.
 
     Without the paper's moving shift of the rewards, as in TRL.
 
@@ -126,7 +130,9 @@ def bco_pair(
 def apo_zero(
     policy_chosen: Pairs, policy_rejected: Pairs, ref_chosen: Pairs, ref_rejected: Pairs, *, beta: float
 ) -> Pairs:
-    """APO-zero: 1 - sigmoid(beta a) + sigmoid(beta b), for chosen responses better than the policy's own.
+    """Return the loss of APO-zero: 1 - sigmoid(beta a) + sigmoid(beta b).
+
+    For chosen responses that are better than the policy's own.
 
     Args:
         policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
@@ -146,7 +152,9 @@ def apo_zero(
 def apo_down(
     policy_chosen: Pairs, policy_rejected: Pairs, ref_chosen: Pairs, ref_rejected: Pairs, *, beta: float
 ) -> Pairs:
-    """APO-down: sigmoid(beta a) + 1 - sigmoid(beta h), for chosen responses worse than the policy's own.
+    """Return the loss of APO-down: sigmoid(beta a) + 1 - sigmoid(beta h).
+
+    For chosen responses that are worse than the policy's own.
 
     Args:
         policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
@@ -166,7 +174,9 @@ def apo_down(
 def discopop(
     policy_chosen: Pairs, policy_rejected: Pairs, ref_chosen: Pairs, ref_rejected: Pairs, *, beta: float, tau: float
 ) -> Pairs:
-    """DiscoPOP: (1 - m) * -log sigmoid(beta h) + m * exp(-beta h), modulated by m = sigmoid(beta h / tau).
+    """Return the loss of DiscoPOP: (1 - m) * -log sigmoid(beta h) + m * exp(-beta h).
+
+    It is modulated by m = sigmoid(beta h / tau).
 
     Args:
         policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
@@ -193,10 +203,10 @@ def dpo_mean(
     *,
     beta: float,
 ) -> Pairs:
-    """Length-normalised DPO (Tulu 3): DPO on log-probabilities averaged over tokens.
+    """Return the loss of length-normalised DPO (Tulu 3): DPO on log-probabilities averaged over tokens.
 
     Args:
-        mean_policy_chosen, mean_policy_rejected: mean logps a token under the policy, in nats, shape `(pairs,)`.
+        mean_policy_chosen, mean_policy_rejected: mean logps per token under the policy, in nats, shape `(pairs,)`.
         mean_ref_chosen, mean_ref_rejected: the same under the reference.
         beta: strength of the pull to the reference, positive; larger than that of sums by about a response's length.
 
@@ -219,7 +229,7 @@ def f_dpo(
     divergence: Divergence,
     alpha: float = 0.5,
 ) -> Pairs:
-    """DPO under another divergence than the reverse KL: -log sigmoid(beta (f'(e^a) - f'(e^b))).
+    """Return DPO's loss under another divergence than the reverse KL: -log sigmoid(beta (f'(e^a) - f'(e^b))).
 
     Args:
         policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
@@ -245,7 +255,7 @@ def f_dpo_margin(*logps: Pairs, beta: float, divergence: Divergence, alpha: floa
 
 
 def f_scores(ratios: Pairs, divergence: Divergence, alpha: float = 0.5) -> Pairs:
-    """f'(t) at t = exp(ratios): what stands for the log-ratio where the divergence is another than the reverse KL.
+    """Return f'(t) at t = exp(ratios), which replaces the log-ratio under another divergence than the reverse KL.
 
     1 - 1 / t for the forward KL, ln 2 + log(t / (1 + t)) for Jensen-Shannon, (t^(alpha - 1) - 1) / (alpha - 1) for
     alpha. Exponents are held below `LARGEST_EXPONENT`.
@@ -269,10 +279,10 @@ def _scaled(beta: float, *logps: Pairs) -> tuple[Pairs, Pairs]:
 
 
 def _times_log(logits: Tensor) -> Tensor:
-    """p log p for p = sigmoid(logits): 0 where p is 0, and without a NaN in the gradient there."""
-    never = logits == -torch.inf
-    held = logits.masked_fill(never, 0.0)
-    return (torch.sigmoid(held) * logsigmoid(held)).masked_fill(never, 0.0)
+    """Return p log p for p = sigmoid(logits): 0 where p is 0, and without a NaN in the gradient there."""
+    is_zero = logits == -torch.inf
+    finite_logits = logits.masked_fill(is_zero, 0.0)
+    return (torch.sigmoid(finite_logits) * logsigmoid(finite_logits)).masked_fill(is_zero, 0.0)
 
 
 def _bounded_exp(exponents: Tensor) -> Tensor:

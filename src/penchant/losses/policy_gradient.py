@@ -15,40 +15,40 @@ Tokens = Float[Tensor, " tokens"]
 
 
 def advantages(
-    rewards: Sequences, values: Sequences, inside: Bool[Tensor, "responses tokens"], *, gamma: float, lam: float
+    rewards: Sequences, values: Sequences, mask: Bool[Tensor, "responses tokens"], *, gamma: float, lam: float
 ) -> Sequences:
-    """Generalized advantage estimates: A_t = sum_k (gamma lam)^k (r_{t+k} + gamma V_{t+k+1} - V_{t+k}).
+    """Estimate generalized advantages: A_t = sum_k (gamma lam)^k (r_{t+k} + gamma V_{t+k+1} - V_{t+k}).
 
     Args:
         rewards, values: of each token, shape `(responses, tokens)`; nothing is read beyond a response's end.
-        inside: which places hold a token; true ones come first. The value after a response's last token is 0.
+        mask: which positions hold a token; true ones come first. The value after a response's last token is 0.
         gamma: discount. lam: 1 gives the return less the value, 0 the one-step difference.
 
     Returns:
         Shape `(responses, tokens)`, 0 outside. The returns are these plus the values.
     """
-    keep = inside.to(values.dtype)
+    keep = mask.to(values.dtype)
     rewards, values = rewards * keep, values * keep
     following = torch.cat([values[:, 1:], values.new_zeros(len(values), 1)], 1)
     surprises = rewards + gamma * following - values
     estimates = torch.zeros_like(values)
-    carried = values.new_zeros(len(values))
-    for place in range(values.shape[1] - 1, -1, -1):
-        carried = surprises[:, place] + gamma * lam * carried
-        estimates[:, place] = carried
-        carried = carried * keep[:, place]
+    accumulated = values.new_zeros(len(values))
+    for position in range(values.shape[1] - 1, -1, -1):
+        accumulated = surprises[:, position] + gamma * lam * accumulated
+        estimates[:, position] = accumulated
+        accumulated = accumulated * keep[:, position]
     return estimates * keep
 
 
 def whiten(values: Tokens, weights: Tokens, *, shift: bool = True) -> Tokens:
-    """Values scaled to a weighted variance of 1, and shifted to a mean of 0 unless `shift` is false; any shape."""
+    """Scale values to a weighted variance of 1, and shift them to a mean of 0 unless `shift` is false; any shape."""
     mean = (values * weights).sum() / weights.sum()
     variance = ((values - mean).square() * weights).sum() / weights.sum()
     return (values - mean if shift else values) * torch.rsqrt(variance + 1e-8)
 
 
 def clipped_surrogate(logps: Tokens, old_logps: Tokens, advantage: Tokens, *, clip_ratio: float) -> Tokens:
-    """-min(rho A, clip(rho, 1 - eps, 1 + eps) A) with rho = pi / pi_old: the loss of each token.
+    """Return the loss of each token: -min(rho A, clip(rho, 1 - eps, 1 + eps) A) with rho = pi / pi_old.
 
     Args:
         logps, old_logps: log-probabilities of the drawn tokens in nats, now and when they were drawn.
@@ -60,17 +60,20 @@ def clipped_surrogate(logps: Tokens, old_logps: Tokens, advantage: Tokens, *, cl
 
 
 def clipped_value(values: Tokens, old_values: Tokens, returns: Tokens, *, clip_value: float | None) -> Tokens:
-    """Half the squared error of each value; with `clip_value` the larger of that and of the value held that close to
-    the old one, so that no update moves it far."""
+    """Return half the squared error of each value.
+
+    With `clip_value` it is the larger of that and of the error of the value held that close to the old one, so that no
+    update moves it far.
+    """
     errors = (values - returns).square()
     if clip_value is not None:
-        held = old_values + (values - old_values).clamp(-clip_value, clip_value)
-        errors = torch.maximum(errors, (held - returns).square())
+        clipped = old_values + (values - old_values).clamp(-clip_value, clip_value)
+        errors = torch.maximum(errors, (clipped - returns).square())
     return 0.5 * errors
 
 
 def kl_loss(logps: Tokens, ref_logps: Tokens) -> Tokens:
-    """Half the squared log-ratio of each drawn token.
+    """Return half the squared log-ratio of each drawn token.
 
     Its gradient, on tokens drawn from the policy, is in expectation that of the reverse KL of each token's distribution
     (not what a token does to those after it); the gradient of the plain log-ratio is zero in expectation, and that of
@@ -80,14 +83,16 @@ def kl_loss(logps: Tokens, ref_logps: Tokens) -> Tokens:
 
 
 def explained_variance(values: Tokens, returns: Tokens, weights: Tokens) -> float | None:
-    """1 - Var(returns - values) / Var(returns): 1 for perfect values, 0 for constant ones, negative for harmful ones.
+    """Return 1 - Var(returns - values) / Var(returns).
+
+    It is 1 for perfect values, 0 for constant ones and negative for harmful ones.
 
     None where the returns do not vary.
     """
 
-    def variance(of: Tensor) -> float:
-        mean = (of * weights).sum() / weights.sum()
-        return float(((of - mean).square() * weights).sum() / weights.sum())
+    def variance(numbers: Tensor) -> float:
+        mean = (numbers * weights).sum() / weights.sum()
+        return float(((numbers - mean).square() * weights).sum() / weights.sum())
 
     spread = variance(returns)
     return 1 - variance(returns - values) / spread if spread > 0 else None
@@ -96,7 +101,7 @@ def explained_variance(values: Tokens, returns: Tokens, weights: Tokens) -> floa
 def first_coefficient(
     scores: Float[Tensor, " samples"] | None, prompts: Int[Tensor, " samples"], target_nats: float
 ) -> float:
-    """The KL penalty with which the best policy has about the KL that is aimed at.
+    """Return the KL penalty with which the best policy has about the KL that is aimed at.
 
     Where rewards of the reference's samples are normal with variance s^2, the policy that maximizes reward - beta KL
     has a KL of s^2 / (2 beta^2), so beta = s / sqrt(2 target). It has the reward's own unit, as no fixed number can.
@@ -121,7 +126,10 @@ def first_coefficient(
 
 
 def adapted(coefficient: float, kl_nats: float, target_nats: float, gain: float) -> float:
-    """The KL penalty's next coefficient: raised by up to a fifth of `gain` where the KL is above its target, lowered
-    where it is below (Ziegler et al. 2019, section 2.2)."""
+    """Return the KL penalty's next coefficient.
+
+    It is raised by up to a fifth of `gain` where the KL is above its target, and lowered where it is below (Ziegler et
+    al. 2019, section 2.2).
+    """
     error = min(max(kl_nats / target_nats - 1, -0.2), 0.2)
     return coefficient * (1 + gain * error)

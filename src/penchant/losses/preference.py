@@ -2,7 +2,7 @@
 
 Log-probabilities ("logps") are natural logarithms. Without a prefix they are **sums** over the tokens of a
 response; an argument that wants the average over tokens is called `mean_...`. Every function returns one loss
-a pair, shape `(pairs,)`; the training loop takes the mean. Half-precision inputs are computed in float32.
+per pair, shape `(pairs,)`; the training loop takes the mean. Half-precision inputs are computed in float32.
 
 Throughout, w is the chosen (winning) and l the rejected (losing) response, and
 
@@ -34,7 +34,7 @@ def dpo(
     beta: float,
     label_smoothing: float = 0.0,
 ) -> Pairs:
-    """Direct Preference Optimization: -log sigmoid(beta h).
+    """Return the loss of Direct Preference Optimization: -log sigmoid(beta h).
 
     With label smoothing eps it is conservative DPO, (1 - eps) L(w, l) + eps L(l, w).
 
@@ -73,7 +73,7 @@ def robust(
     beta: float,
     label_smoothing: float,
 ) -> Pairs:
-    """Robust DPO: ((1 - eps) L(w, l) - eps L(l, w)) / (1 - 2 eps), with L the DPO loss.
+    """Return the loss of robust DPO: ((1 - eps) L(w, l) - eps L(l, w)) / (1 - 2 eps), with L the DPO loss.
 
     Its expectation under labels flipped with probability eps is the DPO loss of the true labels. Unlike the
     other
@@ -110,7 +110,7 @@ def ipo(
     *,
     tau: float,
 ) -> Pairs:
-    """Identity Preference Optimization: (h - 1 / (2 tau))^2, with h of summed logps as in the paper.
+    """Return the loss of Identity Preference Optimization: (h - 1 / (2 tau))^2, with h of summed logps as in the paper.
 
     Args:
         policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
@@ -136,10 +136,10 @@ def ipo_mean(
     *,
     tau: float,
 ) -> Pairs:
-    """IPO on length-averaged logps: the equation of `ipo`, a variant of released code and not the paper's.
+    """Return the loss of IPO on length-averaged logps: the equation of `ipo`, as in released code, not in the paper.
 
     Args:
-        mean_policy_chosen, mean_policy_rejected: mean logps a token under the policy, in nats, shape
+        mean_policy_chosen, mean_policy_rejected: mean logps per token under the policy, in nats, shape
             `(pairs,)`.
         mean_ref_chosen, mean_ref_rejected: the same under the reference.
         tau: strength of the pull to the reference, positive.
@@ -161,7 +161,7 @@ def hinge(
     *,
     beta: float,
 ) -> Pairs:
-    """The hinge with reference: max(0, 1 - beta h), without force once the margin is reached.
+    """Return the hinge with reference: max(0, 1 - beta h), without force once the margin is reached.
 
     Args:
         policy_chosen, policy_rejected: summed logps under the policy, in nats, shape `(pairs,)`.
@@ -179,10 +179,10 @@ def hinge(
 
 
 def simpo(mean_chosen: Pairs, mean_rejected: Pairs, *, beta: float, gamma: float) -> Pairs:
-    """SimPO: -log sigmoid(beta (mean log pi(w) - mean log pi(l)) - gamma), without a reference.
+    """Return the loss of SimPO: -log sigmoid(beta (mean log pi(w) - mean log pi(l)) - gamma), without a reference.
 
     Args:
-        mean_chosen, mean_rejected: mean logps a token under the policy, in nats, shape `(pairs,)`.
+        mean_chosen, mean_rejected: mean logps per token under the policy, in nats, shape `(pairs,)`.
         beta: scales the difference, positive.
         gamma: the target margin of the scaled difference, not negative.
 
@@ -197,14 +197,16 @@ def simpo(mean_chosen: Pairs, mean_rejected: Pairs, *, beta: float, gamma: float
 
 
 def orpo(mean_chosen: Pairs, mean_rejected: Pairs, *, weight: float) -> Pairs:
-    """ORPO: -mean log pi(w) + weight * -log sigmoid(log odds(w) - log odds(l)), without a reference.
+    """Return the loss of ORPO, without a reference.
+
+    -mean log pi(w) + weight * -log sigmoid(log odds(w) - log odds(l)).
 
     odds(y) = p / (1 - p) with p = exp(mean log pi(y)), as in the paper. A response of probability 1 has
     infinite odds; its mean logp is held a rounding step below 0, so the loss stays finite (and the odds term
     gives no gradient there).
 
     Args:
-        mean_chosen, mean_rejected: mean logps a token under the policy, in nats, shape `(pairs,)`.
+        mean_chosen, mean_rejected: mean logps per token under the policy, in nats, shape `(pairs,)`.
         weight: the paper's lambda, not negative.
 
     Returns:
@@ -233,7 +235,7 @@ def log_odds_margin(mean_chosen: Pairs, mean_rejected: Pairs, **_: object) -> Pa
 
 
 def log_odds(mean_logps: Pairs) -> Pairs:
-    """log(p / (1 - p)) for p = exp(mean_logps), shape `(pairs,)`."""
+    """Return log(p / (1 - p)) for p = exp(mean_logps), shape `(pairs,)`."""
     below_one = mean_logps.clamp(max=-torch.finfo(mean_logps.dtype).eps)
     # -expm1 keeps 1 - p exact for p near 1, where 1 - exp would round to 0; for small p both are 1
     return below_one - torch.log(-torch.expm1(below_one))

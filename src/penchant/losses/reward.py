@@ -12,7 +12,7 @@ from penchant.losses.pairs import Pairs, same_pairs
 
 
 def bradley_terry(chosen: Pairs, rejected: Pairs, *, margin: float = 0.0) -> Pairs:
-    """-log sigmoid(r_w - r_l - margin): the negative log-likelihood of the comparison.
+    """Return the negative log-likelihood of each comparison: -log sigmoid(r_w - r_l - margin).
 
     Args:
         chosen, rejected: rewards of winner and loser (log-odds, in nats), shape `(pairs,)`.

@@ -62,7 +62,7 @@ class IPOMean(PairLoss):
     logps = "mean"
     name: Literal["ipo_mean"] = "ipo_mean"
     tau: Annotated[float, Field(gt=0)] = 0.1
-    """How strongly the policy is held to the reference: the target is 1 / (2 tau) nats a token."""
+    """How strongly the policy is held to the reference: the target is 1 / (2 tau) nats per token."""
     nll_weight: NllWeight = 0.0
 
 

@@ -25,7 +25,9 @@ def kto(
     desirable_weight: float = 1.0,
     undesirable_weight: float = 1.0,
 ) -> Responses:
-    """Kahneman-Tversky Optimization: what a response gains or loses against the reference point z, through a sigmoid.
+    """Return the loss of Kahneman-Tversky Optimization.
+
+    It is what a response gains or loses against the reference point z, through a sigmoid.
 
     With r = log pi - log pi_ref of a response and z = max(0, kl),
 
@@ -60,7 +62,7 @@ def label_margins(
     *,
     beta: float,
 ) -> Responses:
-    """On which side of the reference point each response lies, and how far: positive where that is its label's side.
+    """Return on which side of the reference point each response lies, and how far: positive on its label's side.
 
     Args and errors are those of `kto`.
 
@@ -74,7 +76,7 @@ def label_margins(
 
 
 def _gains(policy: Tensor, ref: Tensor, desirable: Tensor, kl: Tensor | float) -> Tensor:
-    """r - z in nats, shape `(responses,)`, after a check of the shapes."""
+    """Return r - z in nats, shape `(responses,)`, after a check of the shapes."""
     if desirable.dtype != torch.bool:  # scores or +1 and -1 would be taken as true
         raise InputError(f"kto: `desirable` must hold true or false, got {desirable.dtype}")
     policy, ref, _ = same_pairs(policy=policy, ref=ref, desirable=desirable)

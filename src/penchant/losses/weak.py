@@ -1,4 +1,4 @@
-"""Losses of a strong student on a weak supervisor's labels. Pure functions, one number an example.
+"""Losses of a strong student on a weak supervisor's labels. Pure functions, one number per example.
 
 Targets are probabilities over the classes, so hard labels are one-hot rows. The classes may be a row's own options, as
 many columns as the longest list of them has: then a row with fewer has logits of -inf and targets of 0 there. What is
@@ -22,7 +22,7 @@ from penchant.losses.weak_settings import Prior
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """-sum_c target_c log p_c, in nats.
+    """Return -sum_c target_c log p_c of each example, in nats.
 
     Args:
         logits: the student's, shape (examples, classes).
@@ -40,7 +40,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def confidence(logits: Tensor, weak: Tensor, *, alpha: float, prior: Prior = "weak") -> Tensor:
-    """The auxiliary confidence loss: CE(f, (1 - alpha) weak + alpha hardened f).
+    """Return the auxiliary confidence loss: CE(f, (1 - alpha) weak + alpha hardened f).
 
     The student's own predictions are hardened with a threshold that adapts to the batch (`harden`), so that they
     keep the prior of the classes and cannot all become one.
@@ -90,7 +90,7 @@ def class_shares(prior: Prior, weak: Tensor) -> tuple[float, ...]:
 
 
 def confidence_weight(step: int, steps: int, *, alpha_max: float, warmup: float = 0.2) -> float:
-    """alpha at a step: linear from 0 to alpha_max over the first `warmup` of training, then constant.
+    """Return alpha at a step: linear from 0 to alpha_max over the first `warmup` of training, then constant.
 
     Args:
         step: 0 for the first one. steps: of the whole training. warmup: a share; 0 means alpha_max at once.
@@ -130,7 +130,7 @@ def harden(logits: Tensor, shares: Sequence[float] | None = None) -> Tensor:
 
 
 def product(logits: Tensor, weak: Tensor, *, student_power: float = 1.0, weak_power: float = 1.0) -> Tensor:
-    """CE with a target in proportion to p^student_power times weak^weak_power, p the student's own probabilities.
+    """Return CE with a target in proportion to p^student_power times weak^weak_power, p the student's own belief.
 
     With student_power 0 and weak_power 1 this is `cross_entropy`.
 
@@ -148,7 +148,7 @@ def product(logits: Tensor, weak: Tensor, *, student_power: float = 1.0, weak_po
 
 
 def product_target(logits: Tensor, weak: Tensor, *, student_power: float = 1.0, weak_power: float = 1.0) -> Tensor:
-    """What `product` takes for the truth: shape (examples, classes), detached. Arguments as there."""
+    """Return what `product` takes for the truth: shape (examples, classes), detached. Arguments as there."""
     _same_shape(logits, weak)
     if student_power < 0 or weak_power < 0:
         raise InputError(f"powers must be at least 0, got {student_power} and {weak_power}")
@@ -162,7 +162,7 @@ def product_target(logits: Tensor, weak: Tensor, *, student_power: float = 1.0, 
 
 
 def adaptive_confidence(logits: Tensor, weak: Tensor, *, alpha: float = 1.0, prior: Prior = "weak") -> Tensor:
-    """The confidence loss with a weight of its own for each example: (1 - b) CE(f, weak) + b CE(f, hardened f).
+    """Return the confidence loss with a weight per example: (1 - b) CE(f, weak) + b CE(f, hardened f).
 
     b = alpha p_self / (p_self + p_weak), with the probabilities that the student gives to its own label (`harden`: most
     probable classes alone ran away to one class for all) and to the supervisor's: where they agree b is alpha / 2 and
@@ -187,13 +187,17 @@ def adaptive_target(logits: Tensor, weak: Tensor, *, alpha: float = 1.0, prior: 
     _same_shape(logits, weak)
     _is_share(alpha)
     hardened = harden(logits, class_shares(prior, weak))
-    own, theirs = (logits.detach().gather(1, of.argmax(-1, keepdim=True)) for of in (hardened, weak))
-    b = alpha * (own - theirs).sigmoid()  # = p_self / (p_self + p_weak), where both are too small for a number too
+    student_belief, weak_belief = (
+        logits.detach().gather(1, probabilities.argmax(-1, keepdim=True)) for probabilities in (hardened, weak)
+    )
+    b = (
+        alpha * (student_belief - weak_belief).sigmoid()
+    )  # = p_self / (p_self + p_weak), where both are too small for a number too
     return (1 - b) * weak + b * hardened
 
 
 def most_confident(weak: Tensor, *, share: float) -> Tensor:
-    """Which examples to train on when only the labels that the supervisor is surest of are kept.
+    """Return which examples to train on when only the labels that the supervisor is surest of are kept.
 
     The share is taken within each class that the supervisor predicts, so that filtering does not unbalance them.
 
@@ -209,12 +213,12 @@ def most_confident(weak: Tensor, *, share: float) -> Tensor:
     if not 0 < share <= 1:
         raise InputError(f"share must lie in (0, 1], got {share}")
     sureness, label = weak.max(-1)
-    kept = torch.zeros(len(weak), dtype=torch.bool, device=weak.device)
+    is_kept = torch.zeros(len(weak), dtype=torch.bool, device=weak.device)
     for predicted in label.unique():
         of_class = (label == predicted).nonzero().squeeze(1)
         order = sureness[of_class].argsort(descending=True, stable=True)
-        kept[of_class[order[: max(1, round(share * len(of_class)))]]] = True
-    return kept
+        is_kept[of_class[order[: max(1, round(share * len(of_class)))]]] = True
+    return is_kept
 
 
 def _is_share(alpha: float) -> None:

@@ -23,7 +23,7 @@ def _is_distribution(prior: Any) -> Any:
 
 Prior = Annotated[
     Literal["weak", "balanced"] | tuple[Share, ...],
-    BeforeValidator(lambda given: "balanced" if given is None else given),  # what version 0.3 wrote for equal shares
+    BeforeValidator(lambda prior: "balanced" if prior is None else prior),  # what version 0.3 wrote for equal shares
     AfterValidator(_is_distribution),
 ]
 """The share of each class that a student's hardened predictions keep, in each batch. A class with less than about half
@@ -83,12 +83,12 @@ class Filtered(Config):
     """How many of each predicted class are kept."""
 
 
-def _named(given: Any) -> Any:
-    """In a list too a loss's name alone stands for it."""
-    return {"name": given} if isinstance(given, str) else given
+def _as_mapping(value: Any) -> Any:
+    """Let a loss's name alone stand for it, in a list too."""
+    return {"name": value} if isinstance(value, str) else value
 
 
 WeakLoss = Annotated[
     Annotated[CrossEntropy | Confidence | Product | AdaptiveConfidence | Filtered, Field(discriminator="name")],
-    BeforeValidator(_named),
+    BeforeValidator(_as_mapping),
 ]

@@ -43,16 +43,20 @@ class BestOfN:
     def draw(
         self, prompts: Sequence[Prompt], sampling: Sampling, *, progress: Progress | None = None
     ) -> list[list[Response]]:
-        """The kept samples, a list a prompt; sample i is the best of the policy's samples i n to i n + n - 1."""
-        drawn = self.policy.draw(prompts, replace(sampling, n=sampling.n * self.n), progress=progress)
-        groups = [PromptGroup(prompt, row) for prompt, row in zip(prompts, drawn, strict=True)]
-        kept = []
-        for row, group in zip(drawn, score_groups(groups, self.reward, tokenizer=self.policy.tokenizer), strict=True):
+        """Return the kept samples, one list per prompt.
+
+        Sample i is the best of the policy's samples i n to i n + n - 1.
+        """
+        candidates = self.policy.draw(prompts, replace(sampling, n=sampling.n * self.n), progress=progress)
+        groups = [PromptGroup(prompt, row) for prompt, row in zip(prompts, candidates, strict=True)]
+        samples = []
+        scored_groups = score_groups(groups, self.reward, tokenizer=self.policy.tokenizer)
+        for row, group in zip(candidates, scored_groups, strict=True):
             scores = group.scores or ()
-            scored = [(score, -place, row[place]) for place, score in enumerate(scores)]
+            scored = [(score, -index, row[index]) for index, score in enumerate(scores)]
             blocks = [scored[start : start + self.n] for start in range(0, len(scored), self.n)]
-            kept.append([max(block, key=lambda one: one[:2])[2] for block in blocks])
-        return kept
+            samples.append([max(block, key=lambda candidate: candidate[:2])[2] for block in blocks])
+        return samples
 
     def generate(
         self,
@@ -65,6 +69,6 @@ class BestOfN:
         top_k: int = 0,
         top_p: float = 1.0,
     ) -> list[list[str]]:
-        """n texts a prompt, each the best of `self.n`; arguments as in `Policy.generate`."""
+        """Return n texts per prompt, each the best of `self.n`; arguments as in `Policy.generate`."""
         settings = Sampling(n, temperature, max_new_tokens, top_k, top_p, seed)
         return [[response.text for response in row] for row in self.draw(prompts, settings)]

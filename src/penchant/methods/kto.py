@@ -1,5 +1,7 @@
-"""Kahneman-Tversky Optimization: learn from responses labelled good or bad, which need no partner (Ethayarajh et al.
-2024, arXiv:2402.01306)."""
+"""Kahneman-Tversky Optimization: learn from responses labelled good or bad, which need no partner.
+
+Source: Ethayarajh et al. 2024 (arXiv:2402.01306).
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,7 @@ class KTO(PolicyConfig):
 
 
 def labelled(config: KTO) -> Source:
-    """The data with its labels counted.
+    """Read the data and count its labels.
 
     Raises:
         InputError: all labels are of one kind, or scores that are no labels, or contradictions where those are errors.
@@ -65,17 +67,17 @@ def labelled(config: KTO) -> Source:
         )
     warnings = list(source.warnings)
     if counts.both:
-        both = f"{config.data.path}: {counts.both} responses are labelled both good and bad"
+        both_labels = f"{config.data.path}: {counts.both} responses are labelled both good and bad"
         if config.data.contradictions == "error":
-            raise InputError(f'{both}. Decide which holds, or keep them with contradictions="warn"')
-        warnings.append(f"{both}; both labels are kept")
+            raise InputError(f'{both_labels}. Decide which holds, or keep them with contradictions="warn"')
+        warnings.append(f"{both_labels}; both labels are kept")
     warnings += _imbalance(config, counts)
     numbers = {"desirable": counts.desirable, "undesirable": counts.undesirable, "labelled_both": counts.both}
     return replace(source, counts=source.counts | numbers, warnings=tuple(warnings))
 
 
 def _imbalance(config: KTO, counts: LabelCounts) -> list[str]:
-    """A word where good and bad labels, as they are weighted, are further apart than the paper advises."""
+    """Warn where good and bad labels, as they are weighted, are further apart than the paper advises."""
     if not (counts.desirable and counts.undesirable):
         return []
     ratio = config.desirable_weight * counts.desirable / (config.undesirable_weight * counts.undesirable)

@@ -22,12 +22,12 @@ class PreferredFT(PolicyConfig):
 
 
 def wins(group: PromptGroup, count: str = "wins") -> dict[int, float]:
-    """The weight of each response that won: the summed weight of its wins, or 1."""
-    won: dict[int, float] = {}
+    """Return the weight of each response that won: the summed weight of its wins, or 1."""
+    win_weights: dict[int, float] = {}
     for comparison in group.comparisons:
         for winner, _, weight in comparison.directed():
-            won[winner] = won.get(winner, 0.0) + weight
-    return won if count == "wins" else dict.fromkeys(won, 1.0)
+            win_weights[winner] = win_weights.get(winner, 0.0) + weight
+    return win_weights if count == "wins" else dict.fromkeys(win_weights, 1.0)
 
 
 def run(config: PreferredFT, *, resume: bool = False) -> RunResult:

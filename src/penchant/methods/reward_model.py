@@ -13,7 +13,7 @@ from penchant.types import RunResult
 
 
 class RewardModel(GradientConfig):
-    """Learn from comparisons which response is better, as a number a response (Ziegler et al. 2019).
+    """Learn from comparisons which response is better, as a number per response (Ziegler et al. 2019).
 
     The head reads the last token of each response. After training, the mean reward of the training data's responses
     is taken off, so that rewards of samples of the reference, which those usually are, have mean zero.
@@ -42,8 +42,8 @@ def run(config: RewardModel, *, resume: bool = False) -> RunResult:
     from penchant.train.recipe import Prepared, Recipe
 
     def normalise(model: LearnedReward, prepared: Prepared, folder: RunFolder) -> None:
-        """Mean zero over the training responses, each as often as it was drawn; kept in the checkpoint."""
-        scores = score(model.scorer, prepared.train.rendered, budget=prepared.budget)
+        """Shift rewards to mean zero over the training responses, each as often as drawn; kept in the checkpoint."""
+        scores = score(model.scorer, prepared.train_data.rendered, budget=prepared.budget)
         counts = [response.count for group in prepared.train_groups for response in group.responses]
         values = [value for row in scores for value in row.tolist()]
         model.offset = sum(map(float.__mul__, values, map(float, counts))) / sum(counts)

@@ -27,15 +27,15 @@ class Unlikelihood(PreferredFT):
 
 
 def losses(group: PromptGroup, count: str) -> dict[int, list[tuple[int, int, float]]]:
-    """The (winner, loser, weight) of what each winner won; with `once` a loser counts once in the group."""
-    lost: dict[int, list[tuple[int, int, float]]] = {}
+    """Return the (winner, loser, weight) of what each winner won; with `once` a loser counts once in the group."""
+    losses_of_winner: dict[int, list[tuple[int, int, float]]] = {}
     seen: set[int] = set()
     for comparison in group.comparisons:
         for winner, loser, weight in comparison.directed():
             if count == "wins" or loser not in seen:
-                lost.setdefault(winner, []).append((winner, loser, weight if count == "wins" else 1.0))
+                losses_of_winner.setdefault(winner, []).append((winner, loser, weight if count == "wins" else 1.0))
             seen.add(loser)
-    return lost
+    return losses_of_winner
 
 
 def run(config: Unlikelihood, *, resume: bool = False) -> RunResult:
@@ -48,9 +48,9 @@ def run(config: Unlikelihood, *, resume: bool = False) -> RunResult:
     from penchant.train.recipe import Recipe
 
     def units(group: PromptGroup) -> list[Unit]:
-        lost = losses(group, config.count) if config.alpha else {}  # at 0 no loser is even forwarded
+        losses_of_winner = losses(group, config.count) if config.alpha else {}  # at 0 no loser is even forwarded
         return [
-            Unit(pairs=tuple(lost.get(i, ())), response=i, weight=weight)
+            Unit(pairs=tuple(losses_of_winner.get(i, ())), response=i, weight=weight)
             for i, weight in sorted(wins(group, config.count).items())
         ]
 

@@ -22,7 +22,7 @@ from penchant.train.plan import Part
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """What is forwarded and differentiated together. A slot is one response of one part.
+    """Part of an optimizer step that is forwarded and differentiated together. A slot is one response of one part.
 
     Attributes:
         batches: forward passes that fill the slots: one, or several where a group is larger than the budget.
@@ -34,7 +34,7 @@ class MicroBatch:
         forwarded: tokens that go through the model, padding excluded.
         fronts: (pairs, 2) slots of winner and loser with as many tokens as the shorter of the two; empty where the loss
             asks for none.
-        rankings: slots from best to worst, a tuple a ranking; empty where the loss takes pairs.
+        rankings: slots from best to worst, one tuple per ranking; empty where the loss takes pairs.
         kl: the step's estimate of the policy's KL from the reference, in nats, where `Dataset.mismatched` gives one.
     """
 
@@ -53,7 +53,7 @@ class MicroBatch:
     kl: float = 0.0
 
     def to(self, device: torch.device) -> MicroBatch:
-        """The same on another device, the trees aside, which follow one by one."""
+        """Return the same on another device, except for the trees, which follow one by one."""
         tensors: dict[str, Any] = {
             name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)
         }
@@ -65,7 +65,7 @@ class Dataset:
     """Rendered groups with what the loss needs of each response.
 
     Attributes:
-        rendered: token ids, a group each.
+        rendered: token ids, one group each.
         reference: reference logps of each group's responses, or None where the loss needs none.
         frozen: what the frozen blocks give for each token, or None where every step runs them.
         mismatched: each prompt with a response of another, or None where the loss asks for no KL.
@@ -82,13 +82,13 @@ class Dataset:
 def micro_batches(
     step: Sequence[Part], data: Dataset, *, budget: int, packing: Packing, needs: Needs | None = None
 ) -> list[MicroBatch]:
-    """A step's parts in micro-batches that stay within the budget.
+    """Split a step's parts into micro-batches that stay within the budget.
 
     A part that is larger than the budget gets a micro-batch of its own with several forward passes, so that its
     comparisons across trees are kept. A loss that needs the whole step gets one micro-batch in the same way.
     """
     needs = needs or Needs()
-    rows = [_needed(part) for part in step]
+    rows = [_responses_of(part) for part in step]
     trees = [
         make_trees(
             [(data.rendered[group], responses)],
@@ -104,33 +104,41 @@ def micro_batches(
         return [_assemble(step, rows, trees, data, budget, packing, needs)]
     small = [i for i, size in enumerate(sizes) if size <= budget]
     if packing.plain:
-        picked = _fill_parts(small, lengths, budget)
+        batches_of_parts = _fill_parts(small, lengths, budget)
     else:
-        picked = [[small[place] for place in some] for some in pack([sizes[i] for i in small], budget)]
-    picked += [[i] for i, size in enumerate(sizes) if size > budget]
+        batches_of_parts = [
+            [small[index] for index in part_indices] for part_indices in pack([sizes[i] for i in small], budget)
+        ]
+    batches_of_parts += [[i] for i, size in enumerate(sizes) if size > budget]
     return [
         _assemble(
-            [step[i] for i in some], [rows[i] for i in some], [trees[i] for i in some], data, budget, packing, needs
+            [step[i] for i in part_indices],
+            [rows[i] for i in part_indices],
+            [trees[i] for i in part_indices],
+            data,
+            budget,
+            packing,
+            needs,
         )
-        for some in picked
+        for part_indices in batches_of_parts
     ]
 
 
 def _fill_parts(parts: Sequence[int], lengths: Sequence[Sequence[int]], budget: int) -> list[list[int]]:
-    """Parts of rows in batches whose padded size stays within the budget, like lengths together (plain path)."""
-    picked: list[list[int]] = []
+    """Group parts into batches whose padded size stays within the budget, like lengths together (plain path)."""
+    batches_of_parts: list[list[int]] = []
     used = 0  # rows in the open micro-batch; the first part's longest is its padded length
     for part in sorted(parts, key=lambda i: (-max(lengths[i]), i)):
-        if picked and (used + len(lengths[part])) * max(lengths[picked[-1][0]]) <= budget:
-            picked[-1].append(part)
+        if batches_of_parts and (used + len(lengths[part])) * max(lengths[batches_of_parts[-1][0]]) <= budget:
+            batches_of_parts[-1].append(part)
             used += len(lengths[part])
         else:
-            picked.append([part])
+            batches_of_parts.append([part])
             used = len(lengths[part])
-    return picked
+    return batches_of_parts
 
 
-def _needed(part: Part) -> tuple[int, ...]:
+def _responses_of(part: Part) -> tuple[int, ...]:
     return tuple(sorted({index for unit in part[1] for index in unit.responses}))
 
 
@@ -144,7 +152,7 @@ def _assemble(
     needs: Needs,
 ) -> MicroBatch:
     slots = sum(map(len, rows))
-    further = _FrontSlots(slots)
+    front_slots = _FrontSlots(slots)
     shifted: list[Tree] = []
     pairs: list[tuple[int, int]] = []
     pair_weights: list[float] = []
@@ -157,7 +165,7 @@ def _assemble(
     rankings: list[tuple[int, ...]] = []
     first = 0
     for (group, units), responses, part_trees in zip(parts, rows, trees, strict=True):
-        slot = {response: first + place for place, response in enumerate(responses)}
+        slot = {response: first + offset for offset, response in enumerate(responses)}
         shifted += [replace(tree, slots=tuple(slot + first for slot in tree.slots)) for tree in part_trees]
         rendered = data.rendered[group]
         for unit in units:
@@ -165,8 +173,8 @@ def _assemble(
                 pairs.append((slot[winner], slot[loser]))
                 pair_weights.append(weight)
                 if needs.fronts:
-                    known = data.front_reference[group] if data.front_reference is not None else {}
-                    further.add(rendered, (winner, loser), pairs[-1], known)
+                    front_logps = data.front_reference[group] if data.front_reference is not None else {}
+                    front_slots.add(rendered, (winner, loser), pairs[-1], front_logps)
             if needs.rankings:
                 rankings.append(tuple(slot[response] for response in unit.ranking))
             if unit.response is not None:
@@ -180,10 +188,10 @@ def _assemble(
         first += len(responses)
     batches = batched(shifted, slots=slots, budget=budget, packing=packing)
     if needs.fronts:
-        batches = [with_fronts(batch, further.fronts, slots=further.slots) for batch in batches]
-        tokens += [count for _, count, _ in further.fronts]
-        reference.append(torch.tensor(further.reference))
-        sources += [f"{sources[slot]}, its first {count} tokens" for slot, count, _ in further.fronts]
+        batches = [with_fronts(batch, front_slots.fronts, slots=front_slots.slots) for batch in batches]
+        tokens += [count for _, count, _ in front_slots.fronts]
+        reference.append(torch.tensor(front_slots.reference))
+        sources += [f"{sources[slot]}, its first {count} tokens" for slot, count, _ in front_slots.fronts]
     if needs.squares:
         batches = [replace(batch, squares=True) for batch in batches]
     return MicroBatch(
@@ -197,7 +205,7 @@ def _assemble(
         torch.cat(reference) if data.reference is not None else torch.zeros(len(tokens)),
         tuple(sources),
         sum(batch.forwarded for batch in batches),
-        torch.tensor(further.pairs, dtype=torch.long).reshape(-1, 2),
+        torch.tensor(front_slots.pairs, dtype=torch.long).reshape(-1, 2),
         tuple(rankings),
     )
 
@@ -210,17 +218,17 @@ class _FrontSlots:
     fronts: list[tuple[int, int, int]] = field(default_factory=list)
     reference: list[float] = field(default_factory=list)
     pairs: list[tuple[int, int]] = field(default_factory=list)
-    _known: dict[tuple[int, int], int] = field(default_factory=dict)
+    _slots_of_fronts: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def add(self, rendered: Rendered, pair: tuple[int, int], slots: tuple[int, int], reference: FrontLogps) -> None:
         """Add the slots of a pair of responses; the one that is not longer is its own front."""
-        longer = longer_front(rendered, pair)
-        found = list(slots)
-        if longer is not None:
-            side = pair.index(longer[0])
-            found[side] = self._known.setdefault((slots[side], longer[1]), self.slots)
-            if found[side] == self.slots:
-                self.fronts.append((slots[side], longer[1], self.slots))
-                self.reference.append(reference.get(longer, math.nan))
+        front = longer_front(rendered, pair)
+        pair_slots = list(slots)
+        if front is not None:
+            side = pair.index(front[0])
+            pair_slots[side] = self._slots_of_fronts.setdefault((slots[side], front[1]), self.slots)
+            if pair_slots[side] == self.slots:
+                self.fronts.append((slots[side], front[1], self.slots))
+                self.reference.append(reference.get(front, math.nan))
                 self.slots += 1
-        self.pairs.append((found[0], found[1]))
+        self.pairs.append((pair_slots[0], pair_slots[1]))

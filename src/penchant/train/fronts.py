@@ -33,9 +33,9 @@ def front_logps(
     """Return the logps of the fronts of each group's comparisons, in nats.
 
     Args:
-        score: gives the summed logps of the responses of some rows, a tensor a row.
+        score: gives the summed logps of the responses of some rows, one tensor per row.
     """
-    wanted = [_fronts(group, row) for group, row in zip(groups, rendered, strict=True)]
+    fronts_by_group = [_fronts(group, row) for group, row in zip(groups, rendered, strict=True)]
     rows = [
         Rendered(
             row.prompt_ids,
@@ -44,15 +44,15 @@ def front_logps(
             False,
             row.source,
         )
-        for row, fronts in zip(rendered, wanted, strict=True)
+        for row, fronts in zip(rendered, fronts_by_group, strict=True)
         if fronts
     ]
     numbers = iter(score(rows) if rows else ())
-    return [dict(zip(fronts, next(numbers).tolist(), strict=True)) if fronts else {} for fronts in wanted]
+    return [dict(zip(fronts, next(numbers).tolist(), strict=True)) if fronts else {} for fronts in fronts_by_group]
 
 
 def _fronts(group: PromptGroup, rendered: Rendered) -> list[Front]:
-    pairs = [(winner, loser) for each in group.comparisons for winner, loser, _ in each.directed()]
+    pairs = [(winner, loser) for comparison in group.comparisons for winner, loser, _ in comparison.directed()]
     fronts = (longer_front(rendered, pair) for pair in pairs)
     return list(dict.fromkeys(front for front in fronts if front is not None))
 

@@ -24,16 +24,16 @@ from penchant.engine.score import Scorer
 from penchant.engine.tree import TreeBatch
 from penchant.errors import RunError
 from penchant.train.batch import Dataset, MicroBatch, micro_batches
-from penchant.train.loop import ADVICE, Running, Step, drive
+from penchant.train.loop import ADVICE, RunContext, Step, drive
 from penchant.train.mismatched import step_kl
-from penchant.train.objectives import Objective, Outcome, metric_sums
+from penchant.train.objectives import MicroBatchLoss, Objective, metric_sums
 from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
 from penchant.train.plan import Part, Unit, plan_epoch
 from penchant.train.settings import GradientConfig
 
 
 @dataclass(kw_only=True)
-class Loop(Running):
+class Loop(RunContext):
     """All that the loop works with.
 
     Attributes:
@@ -75,7 +75,7 @@ def train(loop: Loop, *, resume: bool = False) -> str:
 
 
 def plan(config: GradientConfig, units: Sequence[Sequence[Unit]]) -> list[list[Part]]:
-    """Every step of the run."""
+    """Return every step of the run."""
     steps = (
         step
         for epoch in range(config.epochs)
@@ -85,7 +85,7 @@ def plan(config: GradientConfig, units: Sequence[Sequence[Unit]]) -> list[list[P
 
 
 def steps_to_epochs(config: GradientConfig, units: Sequence[Sequence[Unit]], step: int) -> float:
-    """How many times the data was seen after a number of steps."""
+    """Return how many times the data was seen after a number of steps."""
     per_epoch = math.ceil(sum(map(len, units)) / config.batch_size)
     return step / per_epoch
 
@@ -94,7 +94,7 @@ def steps_to_epochs(config: GradientConfig, units: Sequence[Sequence[Unit]], ste
 
 
 def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, rate: float) -> dict[str, float]:
-    """One optimizer step; returns its line of metrics."""
+    """Take one optimizer step and return its line of metrics."""
     started = time.perf_counter()
     accelerator, config = loop.accelerator, loop.config
     parameters = loop.parameters()
@@ -107,9 +107,9 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
         groups = [group for group, _ in parts]
         kl = step_kl(loop.data.mismatched, loop.policy.scorer, groups, accelerator, budget=loop.budget)
         batches = [replace(batch, kl=kl) for batch in batches]
-    mine = batches[accelerator.process_index :: accelerator.num_processes]
+    own_batches = batches[accelerator.process_index :: accelerator.num_processes]
     outcomes = []
-    for batch in mine:
+    for batch in own_batches:
         batch = batch.to(loop.policy.scorer.device)
         with accelerator.autocast():
             outcomes.append(backward(loop.policy.scorer, batch, loop.objective, normaliser, loop.data.frozen))
@@ -119,12 +119,12 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
         loss, sums = _add_up(accelerator, parameters, loss, sums)
     means = loop.objective.means(sums)
     if not math.isfinite(loss):
-        raise RunError(_not_finite(loop, mine, outcomes))
+        raise RunError(_not_finite(loop, own_batches, outcomes))
     norm = clip(parameters, config.clip)
     if not torch.isfinite(norm):
         raise RunError(
             f"the gradient of step {loop.state.step + 1} is not finite although its loss is ({loss:.4g}). Rows: "
-            f"{_listed([source for batch in mine for source in batch.sources])}. {loop.safe} {ADVICE}"
+            f"{_listed([source for batch in own_batches for source in batch.sources])}. {loop.recovery_note} {ADVICE}"
         )
     set_rate(optimizer, rate)
     optimizer.step()
@@ -148,7 +148,7 @@ def backward(
     objective: Objective,
     normaliser: float,
     frozen: FrozenStates | None = None,
-) -> Outcome:
+) -> MicroBatchLoss:
     """Forward and backward of one micro-batch: gradients of its losses' sum over the normaliser are added.
 
     With `frozen` only the blocks above those that are frozen run.
@@ -180,14 +180,14 @@ def backward(
     return _detached(outcome)
 
 
-def _detached(outcome: Outcome) -> Outcome:
-    return Outcome(outcome.losses.detach(), outcome.slots, outcome.sums)
+def _detached(outcome: MicroBatchLoss) -> MicroBatchLoss:
+    return MicroBatchLoss(outcome.losses.detach(), outcome.slots, outcome.sums)
 
 
 def _add_up(
     accelerator: Accelerator, parameters: Sequence[Tensor], loss: float, sums: dict[str, float]
 ) -> tuple[float, dict[str, float]]:
-    """Gradients, loss and metrics of all processes, added. A process without a micro-batch adds zeros."""
+    """Add gradients, loss and metrics over all processes. A process without a micro-batch adds zeros."""
     for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
@@ -199,14 +199,14 @@ def _add_up(
     return total.pop("loss"), total
 
 
-def _not_finite(loop: Loop, batches: Sequence[MicroBatch], outcomes: Sequence[Outcome]) -> str:
+def _not_finite(loop: Loop, batches: Sequence[MicroBatch], outcomes: Sequence[MicroBatchLoss]) -> str:
     rows = []
     for batch, outcome in zip(batches, outcomes, strict=True):
         for slots in outcome.slots[~torch.isfinite(outcome.losses)].tolist():
             rows.append(" against ".join(batch.sources[slot] for slot in slots))
-    return f"the loss of step {loop.state.step + 1} is not finite. Rows: {_listed(rows)}. {loop.safe} {ADVICE}"
+    return f"the loss of step {loop.state.step + 1} is not finite. Rows: {_listed(rows)}. {loop.recovery_note} {ADVICE}"
 
 
 def _listed(rows: Sequence[str]) -> str:
-    more = f"; (+{len(rows) - 5} more)" if len(rows) > 5 else ""
-    return "; ".join(rows[:5]) + more if rows else "on another process"
+    omitted = f"; (+{len(rows) - 5} more)" if len(rows) > 5 else ""
+    return "; ".join(rows[:5]) + omitted if rows else "on another process"

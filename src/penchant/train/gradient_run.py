@@ -54,8 +54,8 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         RunError: the run had to stop; its last checkpoint stays.
     """
     started = time.monotonic()
-    if (ended := ended_run(config, resume=resume)) is not None:
-        return ended
+    if (ended_result := ended_run(config, resume=resume)) is not None:
+        return ended_result
     set_seed(config.seed)  # the adapters' start
     source = read_source(config, recipe)
     learner = recipe.load(config)
@@ -89,10 +89,10 @@ def _compared(
     if not isinstance(learner, Policy):
         return None, None, []
     other = load_reference(recipe.reference, learner) if recipe.reference is not None else None
-    if (wanted := _samples(config)) is None:
+    if (settings := _samples(config)) is None:
         return other, None, []
     sides = prepared.held_groups, prepared.train_groups
-    return other, *sample_evaluation(wanted, learner, *sides, trained_tokens=prepared.rendered.longest_response)
+    return other, *sample_evaluation(settings, learner, *sides, trained_tokens=prepared.rendered.longest_response)
 
 
 def _compute_fixed(
@@ -115,9 +115,9 @@ def _compute_fixed(
         frozen = ModelIdentity.of(other) if other is not None else start
         prepared = with_reference(config, recipe, learner, other, start, frozen, prepared, accelerator)
         train_data, warnings = with_frozen_states(
-            prepared.train, learner, config.model.train_top, start.digest, accelerator, budget=prepared.budget
+            prepared.train_data, learner, config.model.train_top, start.digest, accelerator, budget=prepared.budget
         )
-    return start, frozen, replace(prepared, train=train_data), warnings
+    return start, frozen, replace(prepared, train_data=train_data), warnings
 
 
 def _with_reference_of_samples(
@@ -140,13 +140,13 @@ def _loop(
     accelerator: Accelerator,
 ) -> Loop:
     def held_out() -> Estimates:
-        return recipe.held_out(learner, prepared.held_groups, prepared.held, prepared.budget)
+        return recipe.held_out(learner, prepared.held_groups, prepared.held_data, prepared.budget)
 
     evaluate = evaluation(folder, held_out if prepared.held_groups else None, samples, accelerator)
     return Loop(
         config=config,
         policy=learner,
-        data=prepared.train,
+        data=prepared.train_data,
         units=[recipe.units(group) for group in prepared.train_groups],
         objective=recipe.objective,
         folder=folder,
@@ -163,17 +163,17 @@ def _samples(config: GradientConfig) -> Samples | None:
 
 
 def _sample_reward(config: GradientConfig) -> str | None:
-    wanted = _samples(config)
-    return wanted.reward if wanted is not None else None
+    settings = _samples(config)
+    return settings.reward if settings is not None else None
 
 
 def _inputs(prepared: Prepared) -> dict[str, str]:
     """Return the digests of the rows on both sides: what was read, and the tokens that it became."""
     rows = [*prepared.train_groups, *prepared.held_groups]
-    places = [*prepared.train_side, *prepared.held_side]
+    row_numbers = [*prepared.train_side, *prepared.held_side]
     return {
         "the rows of the data": digest_groups(rows),
-        "the rendered tokens": digest_tokens(prepared.rendered.pick(places)),
+        "the rendered tokens": digest_tokens(prepared.rendered.pick(row_numbers)),
     }
 
 

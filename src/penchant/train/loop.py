@@ -39,7 +39,7 @@ Evaluation = Callable[[int, float], dict[str, Any]]  # (step, epoch) -> an "eval
 
 @dataclass
 class State:
-    """Where the loop is; all of it goes into a checkpoint.
+    """The loop's position and what it remembers; all of it goes into a checkpoint.
 
     Attributes:
         step: optimizer steps (rollouts: updates) done.
@@ -65,12 +65,12 @@ class State:
 
 
 @dataclass(kw_only=True)
-class Running:
+class RunContext:
     """All that a run needs around its steps.
 
     Attributes:
         evaluate: None on all processes but the main one.
-        beside: modules that train beside the policy and are no part of it; kept in checkpoints for resuming.
+        extra_modules: modules that train beside the policy and are no part of it; kept in checkpoints for resuming.
     """
 
     config: RunConfig
@@ -79,15 +79,15 @@ class Running:
     accelerator: Accelerator
     evaluate: Evaluation | None
     state: State = field(default_factory=State)
-    beside: dict[str, nn.Module] = field(default_factory=dict)
+    extra_modules: dict[str, nn.Module] = field(default_factory=dict)
 
     def parameters(self) -> list[Tensor]:
-        """All that trains."""
-        modules = (self.policy.model, *self.beside.values())
+        """Return all parameters that train."""
+        modules = (self.policy.model, *self.extra_modules.values())
         return [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
 
     @property
-    def safe(self) -> str:
+    def recovery_note(self) -> str:
         """A sentence on what is left after an error."""
         if (self.folder.path / "checkpoint").exists():
             return "The last checkpoint stays."
@@ -96,7 +96,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Step:
-    """What a step gives: its line of metrics, how often the data was seen by then, and why to stop, if so."""
+    """Result of a step: its line of metrics, how often the data was seen by then, and why to stop, if so."""
 
     row: dict[str, float]
     epoch: float
@@ -104,20 +104,20 @@ class Step:
 
 
 def drive(
-    run: Running,
+    run: RunContext,
     total: int,
     step: Callable[[int], Step],
     optimizer: torch.optim.Optimizer,
     *,
     resume: bool,
-    shown: str = "loss",
+    progress_metric: str = "loss",
 ) -> str:
     """Take the steps from the state's to `total`, or to an interruption or an early stop.
 
     Args:
         step: does number i, counted from 0.
         resume: go on from the run's checkpoint, if it has one.
-        shown: the metric beside the progress bar.
+        progress_metric: the metric beside the progress bar.
 
     Returns:
         `"done"`, `"stopped_early"`, what the step gave as its reason, or `"interrupted"` (a usable checkpoint was
@@ -141,26 +141,26 @@ def drive(
         saved = time.monotonic()
         with progress_bar(title, total, "steps", done=state.step, quiet=not run.folder.writes) as advance:
             for number in range(state.step, total):
-                taken = step(number)
-                state.step, state.stop = number + 1, taken.stop
-                line = {"kind": "train", "step": state.step, "epoch": taken.epoch, **taken.row}
+                result = step(number)
+                state.step, state.stop = number + 1, result.stop
+                line = {"kind": "train", "step": state.step, "epoch": result.epoch, **result.row}
                 run.folder.append("metrics.jsonl", line)
-                run.accelerator.log({k: v for k, v in taken.row.items() if isinstance(v, float)}, step=state.step)
-                advance(1, f"{shown} {taken.row[shown]:.4f}")
-                last = state.step == total or bool(taken.stop)
+                run.accelerator.log({k: v for k, v in result.row.items() if isinstance(v, float)}, step=state.step)
+                advance(1, f"{progress_metric} {result.row[progress_metric]:.4f}")
+                last = state.step == total or bool(result.stop)
                 evaluation = run.config.evaluate
                 evaluated = last or _due(evaluation.every_steps, state.step) or state.step in evaluation.at_steps
                 if evaluated:
-                    evaluate(run, optimizer, taken.epoch)
-                status = taken.stop or ("done" if last else "stopped_early" if _stale(run) else "")
+                    evaluate(run, optimizer, result.epoch)
+                status = result.stop or ("done" if last else "stopped_early" if _stale(run) else "")
                 status = status or ("interrupted" if interrupted else "")
                 if run.accelerator.num_processes > 1:  # only the main one evaluates, and a signal may reach some only
                     (status,) = broadcast_object_list([status])
-                late = run.config.checkpoint_every is None and time.monotonic() - saved > CHECKPOINT_EVERY_S
+                is_overdue = run.config.checkpoint_every is None and time.monotonic() - saved > CHECKPOINT_EVERY_S
                 due = _due(run.config.checkpoint_every, state.step) or (
                     run.config.checkpoint_every is None and evaluated
                 )
-                if due or late or status:
+                if due or is_overdue or status:
                     # at the end nobody goes on: what the optimizer holds is twice the weights
                     save(run, optimizer if status in ("", "interrupted") else None)
                     saved = time.monotonic()
@@ -169,7 +169,7 @@ def drive(
     return "done"
 
 
-def evaluate(run: Running, optimizer: torch.optim.Optimizer, epoch: float) -> None:
+def evaluate(run: RunContext, optimizer: torch.optim.Optimizer, epoch: float) -> None:
     """Evaluate, keep the line, and note whether the held-out loss is a new best (then keep the weights too).
 
     Raises:
@@ -196,7 +196,7 @@ def evaluate(run: Running, optimizer: torch.optim.Optimizer, epoch: float) -> No
     state.first, state.last = state.first or line, line
     loss = line.get("held_out", {}).get("loss", {}).get("value")
     if loss is not None and not math.isfinite(loss):
-        raise RunError(f"the held-out loss after step {state.step} is not finite. {run.safe} {ADVICE}")
+        raise RunError(f"the held-out loss after step {state.step} is not finite. {run.recovery_note} {ADVICE}")
     if stopping is None or loss is None:
         return
     if state.best_loss is None or loss < state.best_loss - stopping.min_delta:
@@ -207,18 +207,18 @@ def evaluate(run: Running, optimizer: torch.optim.Optimizer, epoch: float) -> No
         state.stale += 1
 
 
-def _stale(run: Running) -> bool:
-    """Whether the held-out loss has not fallen for as long as early stopping waits."""
+def _stale(run: RunContext) -> bool:
+    """Return whether the held-out loss has not fallen for as long as early stopping waits."""
     stopping = getattr(run.config, "early_stopping", None)
     return stopping is not None and run.state.stale >= stopping.patience
 
 
-def _due(every: int | None, step: int) -> bool:
-    return every is not None and step % every == 0
+def _due(interval: int | None, step: int) -> bool:
+    return interval is not None and step % interval == 0
 
 
 def _values(estimates: dict[str, Any], path: str = "") -> Iterator[tuple[str, float]]:
-    """The values of nested estimates by path, as trackers want them: `samples/policy/reward`."""
+    """Yield the values of nested estimates by path, as trackers want them: `samples/policy/reward`."""
     for name, item in estimates.items():
         if isinstance(item, dict) and "value" in item:
             yield path + name, item["value"]
@@ -226,17 +226,17 @@ def _values(estimates: dict[str, Any], path: str = "") -> Iterator[tuple[str, fl
             yield from _values(item, f"{path}{name}/")
 
 
-def save(run: Running, optimizer: torch.optim.Optimizer | None) -> None:
+def save(run: RunContext, optimizer: torch.optim.Optimizer | None) -> None:
     """Write a checkpoint of the steps done; without the optimizer where nobody will go on."""
     if not run.folder.writes:
         return
     for name, weight in run.policy.model.named_parameters():
         if weight.requires_grad and not torch.isfinite(weight).all():
-            raise RunError(f"{name} is not finite after step {run.state.step}. {run.safe} {ADVICE}")
+            raise RunError(f"{name} is not finite after step {run.state.step}. {run.recovery_note} {ADVICE}")
     state = {
         "loop": vars(run.state),
         "optimizer": optimizer.state_dict() if optimizer is not None else None,
-        "beside": {name: module.state_dict() for name, module in run.beside.items()},
+        "beside": {name: module.state_dict() for name, module in run.extra_modules.items()},
         "random": torch.get_rng_state(),
         "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         "lines": run.folder.line_digests(),
@@ -244,7 +244,7 @@ def save(run: Running, optimizer: torch.optim.Optimizer | None) -> None:
     checkpoint.save(run.folder.path / "checkpoint", run.policy, state)
 
 
-def _restore(run: Running, optimizer: torch.optim.Optimizer) -> bool:
+def _restore(run: RunContext, optimizer: torch.optim.Optimizer) -> bool:
     """Go back to the run's checkpoint; False if it has none, so that the run starts from the beginning."""
     folder = run.folder.path / "checkpoint"
     saved = checkpoint.load(folder, run.policy)
@@ -256,7 +256,7 @@ def _restore(run: Running, optimizer: torch.optim.Optimizer) -> bool:
         vars(run.state).update(vars(State(**saved["loop"])))  # the loop holds on to this object
         if saved["optimizer"] is not None:
             optimizer.load_state_dict(saved["optimizer"])
-        for name, module in run.beside.items():
+        for name, module in run.extra_modules.items():
             module.load_state_dict(saved["beside"][name])
         torch.set_rng_state(saved["random"])
         if saved["cuda_random"] and torch.cuda.is_available():
@@ -269,24 +269,24 @@ def _restore(run: Running, optimizer: torch.optim.Optimizer) -> bool:
 
 
 class Interrupt:
-    """Whether the user asked to stop; true from the first Ctrl-C or SIGTERM on."""
+    """A flag that is true once the user asked to stop, from the first Ctrl-C or SIGTERM on."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
     def __bool__(self) -> bool:
-        return self.asked
+        return self.requested
 
 
 @contextmanager
 def interruptible() -> Iterator[Interrupt]:
-    """The first Ctrl-C (or SIGTERM) lets the step finish and a checkpoint be written; the second one stops hard."""
+    """Let the first Ctrl-C (or SIGTERM) finish the step and write a checkpoint; the second one stops hard."""
     interrupt = Interrupt()
 
     def handle(number: int, frame: object) -> None:
-        if interrupt.asked:
+        if interrupt.requested:
             raise KeyboardInterrupt
-        interrupt.asked = True
+        interrupt.requested = True
         print("stopping after this step, with a checkpoint (again to stop at once)", file=sys.stderr, flush=True)
 
     previous = {}

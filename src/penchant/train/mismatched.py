@@ -26,7 +26,7 @@ from penchant.types import Prompt, PromptGroup
 
 @dataclass(frozen=True)
 class Mismatched:
-    """The mismatched rows of a data set, one a group and in its order.
+    """The mismatched rows of a data set, one per group and in its order.
 
     Attributes:
         rendered: the prompt of each group with its one response.
@@ -39,14 +39,14 @@ class Mismatched:
     def with_reference(
         self, numbers: Callable[[Sequence[Rendered]], Sequence[Tensor]], groups: Sequence[int]
     ) -> Mismatched:
-        """The same with the reference's logps of some groups, which `numbers` gives for rows."""
+        """Return the same with the reference's logps of some groups, which `numbers` gives for rows."""
         reference = torch.full((len(self.rendered),), torch.nan)
         if groups:
             reference[list(groups)] = torch.cat(list(numbers([self.rendered[group] for group in groups])))
         return replace(self, reference=reference)
 
     def log_ratios(self, scorer: Scorer, groups: Sequence[int], *, budget: int) -> Float[Tensor, " groups"]:
-        """log pi - log pi_ref of the mismatched response of some groups, in nats, on the CPU. No gradients."""
+        """Return log pi - log pi_ref of the mismatched response of some groups, in nats, on the CPU. No gradients."""
         assert self.reference is not None
         if not groups:
             return torch.zeros(0)
@@ -57,29 +57,32 @@ class Mismatched:
 def step_kl(
     mismatched: Mismatched, scorer: Scorer, groups: Sequence[int], accelerator: Accelerator, *, budget: int
 ) -> float:
-    """The mean log-ratio, in nats, over the groups of a step. The processes share the work and get the same number."""
-    mine = groups[accelerator.process_index :: accelerator.num_processes]
+    """Return the mean log-ratio over the groups of a step, in nats.
+
+    The processes share the work and get the same number.
+    """
+    own_groups = groups[accelerator.process_index :: accelerator.num_processes]
     with accelerator.autocast():
-        total = float(mismatched.log_ratios(scorer, mine, budget=budget).sum(dtype=torch.float64))
+        total = float(mismatched.log_ratios(scorer, own_groups, budget=budget).sum(dtype=torch.float64))
     if accelerator.num_processes > 1:
         total = sum(gather_object([total]))
     return total / len(groups)
 
 
 def mismatch(
-    trained: Sequence[PromptGroup], held: Sequence[PromptGroup], renderer: Renderer, *, seed: int
+    train_groups: Sequence[PromptGroup], held_groups: Sequence[PromptGroup], renderer: Renderer, *, seed: int
 ) -> tuple[Mismatched, Mismatched]:
-    """Mismatched rows of the groups to train on, and of those held out.
+    """Return mismatched rows of the groups to train on, and of those held out.
 
     Where a prompt is too long for its new response it is cut from the left, whatever the data's own policy is.
 
     Raises:
         InputError: only one prompt to train on, so that no response is another's.
     """
-    places: dict[Prompt, list[int]] = {}
-    for place, group in enumerate(trained):
-        places.setdefault(group.prompt, []).append(place)
-    prompts = list(places)
+    groups_of: dict[Prompt, list[int]] = {}
+    for index, group in enumerate(train_groups):
+        groups_of.setdefault(group.prompt, []).append(index)
+    prompts = list(groups_of)
     if len(prompts) < 2:
         raise InputError(
             "the KL term pairs prompts with responses to others, but there is only one prompt to train on: add "
@@ -88,15 +91,17 @@ def mismatch(
     random = np.random.default_rng([seed, len(prompts)])
     order = random.permutation(len(prompts)).tolist()
     # each prompt takes from the next one around the circle, so none from itself
-    donor_of = {prompts[here]: prompts[there] for here, there in zip(order, [*order[1:], order[0]], strict=True)}
+    donor_of = {
+        prompts[receiver]: prompts[giver] for receiver, giver in zip(order, [*order[1:], order[0]], strict=True)
+    }
 
     def row(group: PromptGroup, donor: Prompt) -> PromptGroup:
-        other = trained[places[donor][random.integers(len(places[donor]))]]
+        other = train_groups[groups_of[donor][random.integers(len(groups_of[donor]))]]
         response = other.responses[random.integers(len(other.responses))]
         return PromptGroup(group.prompt, [response], source=f"{group.source} with a response from {other.source}")
 
-    rows = [row(group, donor_of[group.prompt]) for group in trained]
-    held_rows = [row(group, prompts[random.integers(len(prompts))]) for group in held]
+    rows = [row(group, donor_of[group.prompt]) for group in train_groups]
+    held_rows = [row(group, prompts[random.integers(len(prompts))]) for group in held_groups]
     fitting = replace(renderer, overflow="truncate_prompt")
     sides = [render_all(side, fitting)[1] for side in (rows, held_rows)]
     return Mismatched(sides[0]), Mismatched(sides[1])

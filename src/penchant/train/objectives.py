@@ -24,8 +24,8 @@ from penchant.train.plan import Part
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Of one micro-batch.
+class MicroBatchLoss:
+    """Losses of one micro-batch and the sums that its metrics are made of.
 
     Attributes:
         losses: a number a term (pair or imitated response), weighted: their sum over the step, divided by the
@@ -44,7 +44,7 @@ class Objective:
     """A loss on scores, with what it takes the mean over and what it needs.
 
     Attributes:
-        compute: (logps (slots,), micro-batch) -> Outcome.
+        compute: (logps (slots,), micro-batch) -> MicroBatchLoss.
         normaliser: (step's parts, rendered groups) -> what the sums are divided by.
         unit: what the step counts, `pairs`, `responses` or `labels`.
         parts: metrics that are means over a part of the step only, with the metric that says how large that part is.
@@ -52,7 +52,7 @@ class Objective:
         learns_from: what the data must hold, for the message where it holds none.
     """
 
-    compute: Callable[[Float[Tensor, " slots"], MicroBatch], Outcome]
+    compute: Callable[[Float[Tensor, " slots"], MicroBatch], MicroBatchLoss]
     normaliser: Callable[[Sequence[Part], Sequence[Rendered]], float]
     unit: str
     parts: Mapping[str, str] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Objective:
     learns_from: str = "comparisons"
 
     def means(self, sums: Mapping[str, float]) -> dict[str, float]:
-        """The metrics of a step, from its sums over the normaliser; what a step has no part for is left out."""
+        """Return the metrics of a step from its sums over the normaliser; what a step has no part for is left out."""
         return {
             name: value / sums[self.parts[name]] if name in self.parts else value
             for name, value in sums.items()
@@ -69,11 +69,14 @@ class Objective:
 
 
 def preference(settings: PairLoss) -> Objective:
-    """Any loss on pairs: the weighted mean over comparisons (a tie is two pairs of half its weight)."""
+    """Build the objective of a loss on pairs: the weighted mean over comparisons.
+
+    A tie is two pairs of half its weight.
+    """
     if settings.needs.rankings:
         return rankings(settings)
 
-    def compute(scores: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
+    def compute(scores: Float[Tensor, " slots"], batch: MicroBatch) -> MicroBatchLoss:
         winners, losers = batch.pairs.unbind(1)
         logps, squares = _halves(scores, batch, settings.needs)
         ref = (batch.reference[winners], batch.reference[losers]) if settings.needs.reference else (None, None)
@@ -95,7 +98,7 @@ def preference(settings: PairLoss) -> Objective:
 
 
 def _halves(scores: Tensor, batch: MicroBatch, needs: Needs) -> tuple[Tensor, Tensor]:
-    """The slots' logps, and the second half where the loss needs the squares."""
+    """Return the slots' logps, and the second half where the loss needs the squares."""
     slots = len(batch.tokens)
     return scores[:slots], scores[slots:].detach() if needs.squares else scores
 
@@ -106,9 +109,9 @@ def _front_sums(logps: Tensor, batch: MicroBatch) -> FrontSums:
 
 
 def rankings(settings: PairLoss) -> Objective:
-    """Plackett and Luce's loss on rankings: the mean over the step's rankings."""
+    """Build the objective of a loss on rankings: the mean over the step's rankings."""
 
-    def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
+    def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> MicroBatchLoss:
         winners, losers = batch.pairs.unbind(1)
         losses = ranking_losses(settings, logps, batch.reference, batch.rankings)
         policy, reference = logps.detach(), batch.reference
@@ -121,23 +124,23 @@ def rankings(settings: PairLoss) -> Objective:
             batch.tokens[winners],
             batch.tokens[losers],
         )
-        shown = {"chosen_logps": logps[winners], "rejected_logps": logps[losers]}
+        logp_columns = {"chosen_logps": logps[winners], "rejected_logps": logps[losers]}
         width = max(map(len, batch.rankings))
         padded = [[*ranking, *[ranking[-1]] * (width - len(ranking))] for ranking in batch.rankings]
         slots = torch.tensor(padded, device=losses.device)
-        return Outcome(losses, slots, _paired(margins, margins, shown, batch).sums)
+        return MicroBatchLoss(losses, slots, _paired(margins, margins, logp_columns, batch).sums)
 
     return Objective(compute, _pair_weight, "rankings", needs=settings.needs, learns_from="rankings")
 
 
 def reward(margin: float = 0.0) -> Objective:
-    """A reward model's: Bradley and Terry's loss, the weighted mean over comparisons.
+    """Build the objective of a reward model: Bradley and Terry's loss, the weighted mean over comparisons.
 
     Args:
         margin: see `penchant.losses.reward.bradley_terry`.
     """
 
-    def compute(rewards: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
+    def compute(rewards: Float[Tensor, " slots"], batch: MicroBatch) -> MicroBatchLoss:
         winners, losers = batch.pairs.unbind(1)
         chosen, rejected = rewards[winners], rewards[losers]
         losses = bradley_terry(chosen, rejected, margin=margin)
@@ -147,19 +150,21 @@ def reward(margin: float = 0.0) -> Objective:
     return Objective(compute, _pair_weight, "pairs")
 
 
-def _paired(losses: Tensor, margins: Tensor, shown: dict[str, Tensor], batch: MicroBatch) -> Outcome:
-    """Losses of pairs by their weights, and the sums that every loss on pairs shows."""
+def _paired(losses: Tensor, margins: Tensor, extra_columns: dict[str, Tensor], batch: MicroBatch) -> MicroBatchLoss:
+    """Return losses of pairs times their weights, and the sums that every loss on pairs shows."""
     winners, losers = batch.pairs.unbind(1)
     weights = batch.pair_weights
     right = (margins > 0).float() + 0.5 * (margins == 0)
-    columns = {name: column.detach() for name, column in shown.items()} | {
+    columns = {name: column.detach() for name, column in extra_columns.items()} | {
         "margin": margins,
         "accuracy": right,
         "chosen_tokens": batch.tokens[winners],
         "rejected_tokens": batch.tokens[losers],
     }
     # products and sums, no `@`: under autocast that would be half precision
-    return Outcome(losses * weights, batch.pairs, {name: (column * weights).sum() for name, column in columns.items()})
+    return MicroBatchLoss(
+        losses * weights, batch.pairs, {name: (column * weights).sum() for name, column in columns.items()}
+    )
 
 
 def _pair_weight(step: Sequence[Part], rendered: Sequence[Rendered]) -> float:
@@ -167,22 +172,22 @@ def _pair_weight(step: Sequence[Part], rendered: Sequence[Rendered]) -> float:
 
 
 def imitation(against: float = 0.0, *, learns_from: str = "comparisons") -> Objective:
-    """Maximum likelihood: the mean negative log-likelihood a token, over all taught tokens of the step.
+    """Build the objective of maximum likelihood: the mean negative log-likelihood per taught token of the step.
 
     Args:
         against: times the log-probability of each response that lost to a taught one is added (unlikelihood).
         learns_from: what the responses are taken from.
     """
 
-    def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
+    def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> MicroBatchLoss:
         losses = -logps[batch.targets] * batch.target_weights
         sums = {"mean_logps": -losses.detach().sum()}
         if not against:
-            return Outcome(losses, batch.targets[:, None], sums)
+            return MicroBatchLoss(losses, batch.targets[:, None], sums)
         losers = batch.pairs[:, 1]
         pushed = logps[losers] * batch.pair_weights
         slots = torch.cat([batch.targets, losers])[:, None]
-        return Outcome(torch.cat([losses, against * pushed]), slots, sums)
+        return MicroBatchLoss(torch.cat([losses, against * pushed]), slots, sums)
 
     def normaliser(step: Sequence[Part], rendered: Sequence[Rendered]) -> float:
         return sum(
@@ -196,9 +201,9 @@ def imitation(against: float = 0.0, *, learns_from: str = "comparisons") -> Obje
 
 
 def labels(*, beta: float, weights: tuple[float, float]) -> Objective:
-    """KTO's loss on responses labelled good or bad: the mean over labels, weighted by side (good, bad) in the loss."""
+    """Build KTO's objective: the mean over labels of good and bad, weighted by side (good, bad) in the loss."""
 
-    def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> Outcome:
+    def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> MicroBatchLoss:
         policy, ref = logps[batch.targets], batch.reference[batch.targets]
         losses = kto(
             policy,
@@ -222,7 +227,7 @@ def labels(*, beta: float, weights: tuple[float, float]) -> Objective:
             "undesirable_log_ratio": (ratios * bad).sum(),
             "mismatched_log_ratio": batch.kl * counts.sum(),
         }
-        return Outcome(losses * counts, batch.targets[:, None], sums)
+        return MicroBatchLoss(losses * counts, batch.targets[:, None], sums)
 
     def normaliser(step: Sequence[Part], rendered: Sequence[Rendered]) -> float:
         return sum(unit.weight for _, units in step for unit in units)
@@ -232,8 +237,8 @@ def labels(*, beta: float, weights: tuple[float, float]) -> Objective:
     return Objective(compute, normaliser, "labels", parts, needs, learns_from="labels (or comparisons)")
 
 
-def metric_sums(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """The metric sums of some micro-batches, added in float64."""
+def metric_sums(outcomes: Sequence[MicroBatchLoss]) -> dict[str, float]:
+    """Add the metric sums of some micro-batches, in float64."""
     return {
         name: float(torch.stack([outcome.sums[name].double() for outcome in outcomes]).sum())
         for name in (outcomes[0].sums if outcomes else ())

@@ -15,7 +15,7 @@ from penchant.train.settings import AdamW, Constant, Cosine, Linear, RMSprop
 def make_optimizer(
     settings: AdamW | RMSprop, weights: Sequence[Tensor], head: Sequence[Tensor] = (), head_rate: float = 0.0
 ) -> torch.optim.Optimizer:
-    """The optimizer of the settings.
+    """Build the optimizer of the settings.
 
     Args:
         head: weights that start from nothing, with a learning rate of their own, `head_rate`.
@@ -49,13 +49,13 @@ def take_memory(optimizer: torch.optim.Optimizer) -> None:
     optimizer.zero_grad(set_to_none=True)
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
-    for kept in optimizer.state.values():
-        for value in kept.values():
+    for weight_state in optimizer.state.values():
+        for value in weight_state.values():
             value.zero_()
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """The learning rate of the coming step; a head's in proportion."""
+    """Set the learning rate of the coming step; a head's in proportion."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["factor"]
 
@@ -66,7 +66,7 @@ def clip(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
 
 
 def schedule(settings: Constant | Linear | Cosine, total: int) -> Callable[[int], float]:
-    """The factor on the learning rate of each step, counted from 0."""
+    """Return the factor on the learning rate of each step, counted from 0."""
     warmup = settings.warmup_steps
 
     def factor(step: int) -> float:

@@ -14,8 +14,10 @@ from penchant.types import Comparison, PromptGroup, prompt_text
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What an optimizer step counts: one comparison, or one response to imitate (with those that it won against) or
-    labelled good or bad.
+    """One thing that an optimizer step counts.
+
+    It is a comparison, a ranking, a response to imitate (with those that it won against), or a response labelled good
+    or bad.
 
     Attributes:
         pairs: (winner, loser, weight) by index into the group's responses; two of half the weight for a tie.
@@ -42,7 +44,7 @@ Part = tuple[int, tuple[Unit, ...]]  # a group's number and the units of it that
 
 
 def comparison_unit(comparison: Comparison) -> Unit:
-    """The unit of a comparison."""
+    """Return the unit of a comparison."""
     return Unit(pairs=comparison.directed(), weight=comparison.weight)
 
 
@@ -53,7 +55,7 @@ def ranking_unit(ranking: Sequence[int]) -> Unit:
 
 
 def plan_epoch(units: Sequence[Sequence[Unit]], *, batch_size: int, seed: int, epoch: int) -> list[list[Part]]:
-    """The steps of one epoch: every unit once, `batch_size` units a step (the last may have fewer).
+    """Return the steps of one epoch: every unit once, `batch_size` units per step (the last may have fewer).
 
     Groups come in a random order fixed by (seed, epoch) and stay together, so that a prompt is forwarded once; where
     a step ends inside a group it takes part of it, and the next step the rest.
@@ -67,19 +69,19 @@ def plan_epoch(units: Sequence[Sequence[Unit]], *, batch_size: int, seed: int, e
             if room == 0:
                 steps.append([])
                 room = batch_size
-            taken, rest = rest[:room], rest[room:]
-            steps[-1].append((group, taken))
-            room -= len(taken)
+            chosen, rest = rest[:room], rest[room:]
+            steps[-1].append((group, chosen))
+            room -= len(chosen)
     return steps
 
 
 def split_key(group: PromptGroup) -> str:
-    """What keeps groups on one side of a split: the prompt, or the text itself for rows that have none (SFT)."""
+    """Return what keeps groups on one side of a split: the prompt, or the text itself for rows that have none (SFT)."""
     return prompt_text(group.prompt) or (group.responses[0].text if group.responses else "")
 
 
 def split_by_prompt(groups: Sequence[PromptGroup], held_out: float, seed: int) -> tuple[list[int], list[int]]:
-    """Indices of the groups to train on and to hold out; a prompt is never on both sides.
+    """Return the indices of the groups to train on and to hold out; a prompt is never on both sides.
 
     Args:
         held_out: a share of the prompts below 1, or a number of prompts.
@@ -89,8 +91,8 @@ def split_by_prompt(groups: Sequence[PromptGroup], held_out: float, seed: int) -
     """
     digests = [hashlib.sha256(f"{seed}|{split_key(group)}".encode(errors="replace")).digest() for group in groups]
     prompts = sorted(set(digests))
-    wanted = held_out if held_out >= 1 else held_out * len(prompts)
-    count = min(max(round(wanted), int(held_out > 0)), len(prompts) - 1)
+    held_out_count = held_out if held_out >= 1 else held_out * len(prompts)
+    count = min(max(round(held_out_count), int(held_out > 0)), len(prompts) - 1)
     chosen = set(prompts[:count])
     train = [index for index, digest in enumerate(digests) if digest not in chosen]
     return train, [index for index, digest in enumerate(digests) if digest in chosen]

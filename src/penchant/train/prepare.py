@@ -31,13 +31,13 @@ def read_source(config: GradientConfig, recipe: Recipe) -> Source:
 
 def prepare(config: GradientConfig, recipe: Recipe, source: Source, learner: Learner) -> Prepared:
     """Render, and split by prompt."""
-    learned = [group for group in source.groups if recipe.units(group)]
-    groups, rendered, report = render_all(learned, learner.renderer, cache=cache_folder() / "tokens")
+    usable_groups = [group for group in source.groups if recipe.units(group)]
+    groups, rendered, report = render_all(usable_groups, learner.renderer, cache=cache_folder() / "tokens")
     if not groups:
-        why = "says nothing: the two responses of each pair are the same tokens"
+        reason = "says nothing: the two responses of each pair are the same tokens"
         if report.dropped_too_long:
-            why = f"is longer than max_length={learner.renderer.max_length}"
-        raise InputError(f"{config.data.path}: every row {why}")
+            reason = f"is longer than max_length={learner.renderer.max_length}"
+        raise InputError(f"{config.data.path}: every row {reason}")
     prompts = len({split_key(group) for group in groups})
     if config.data.held_out >= max(prompts, 1) > 1:
         raise InputError(
@@ -66,9 +66,9 @@ def prepare(config: GradientConfig, recipe: Recipe, source: Source, learner: Lea
         train_side=train_side,
         held_side=held_side,
         train_groups=train_groups,
-        train=Dataset(rendered.pick(train_side), mismatched=mismatched[0]),
+        train_data=Dataset(rendered.pick(train_side), mismatched=mismatched[0]),
         held_groups=held_groups,
-        held=Dataset(rendered.pick(held_side), mismatched=mismatched[1]),
+        held_data=Dataset(rendered.pick(held_side), mismatched=mismatched[1]),
         counts=source.counts | counts | vars(report),
         budget=config.tokens_per_batch or token_budget(learner.scorer.device, rendered),
         warnings=tuple(warnings),

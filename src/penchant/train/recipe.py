@@ -55,7 +55,7 @@ def starting_policy(config: GradientConfig, *, every_turn: bool = False) -> Poli
 
 @dataclass(frozen=True)
 class Recipe:
-    """What makes a method, in the terms of the gradient loop. What the data must hold is said by the objective.
+    """The parts of a method, in the terms of the gradient loop.
 
     Attributes:
         read: gives the data.
@@ -84,7 +84,7 @@ class Prepared:
 
     Attributes:
         rendered: all groups; `train_side` and `held_side` say which of them are on which side.
-        train, held: what the loss needs of each side's responses.
+        train_data, held_data: what the loss needs of each side's responses.
         counts: of the data, for result.json.
         budget: tokens of one pass.
         warnings: what a user should know about the data.
@@ -94,9 +94,9 @@ class Prepared:
     train_side: list[int]
     held_side: list[int]
     train_groups: list[PromptGroup]
-    train: Dataset
+    train_data: Dataset
     held_groups: list[PromptGroup]
-    held: Dataset
+    held_data: Dataset
     counts: dict[str, Any]
     budget: int
     warnings: tuple[str, ...] = ()

@@ -27,7 +27,7 @@ from penchant.engine.tokens import Layout, ValueHead, read, token_readings
 from penchant.errors import PenchantError, RunError
 from penchant.losses import policy_gradient as pg
 from penchant.models.policy import Policy
-from penchant.train.loop import ADVICE, Running, Step, drive, save
+from penchant.train.loop import ADVICE, RunContext, Step, drive, save
 from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
 from penchant.train.rollout_settings import AdaptiveKL, RolloutConfig
 from penchant.types import Prompt, PromptGroup
@@ -36,7 +36,7 @@ Score = Callable[[Sequence[PromptGroup]], list[PromptGroup]]  # fills in the sco
 
 
 @dataclass(kw_only=True)
-class RolloutLoop(Running):
+class RolloutLoop(RunContext):
     """All that the loop works with.
 
     Attributes:
@@ -56,7 +56,7 @@ class RolloutLoop(Running):
     @property
     def value_head(self) -> ValueHead:
         """Trains beside the policy."""
-        head = self.beside["value_head"]
+        head = self.extra_modules["value_head"]
         assert isinstance(head, ValueHead)
         return head
 
@@ -66,7 +66,7 @@ class Rollout:
     """The samples of a step. Tokens of all responses lie one after another, as `layout` says; all on the CPU.
 
     Attributes:
-        rendered: a prompt each, with its distinct samples.
+        rendered: one prompt each, with its distinct samples.
         counts, scores: (responses,) how often each was drawn, and its reward.
         logps, ref_logps, values: (tokens,) when they were drawn.
         advantages, returns: (tokens,) what the update learns from.
@@ -116,14 +116,16 @@ def train_on_rollouts(loop: RolloutLoop, *, resume: bool = False) -> str:
         set_rate(optimizer, config.optimizer.learning_rate * factor(number))
         row = _step(loop, number, optimizer)
         epoch = (number + 1) * config.prompts_per_step / len(loop.prompts)
-        beyond = config.stop_kl_nats is not None and row["kl_nats"] > config.stop_kl_nats
-        return Step(row, epoch, "runaway" if beyond else "")
+        is_runaway = config.stop_kl_nats is not None and row["kl_nats"] > config.stop_kl_nats
+        return Step(row, epoch, "runaway" if is_runaway else "")
 
-    return drive(loop, config.steps, step, optimizer, resume=resume, shown="reward")
+    return drive(loop, config.steps, step, optimizer, resume=resume, progress_metric="reward")
 
 
 def chosen_prompts(count: int, number: int, size: int, seed: int) -> list[int]:
-    """Which of `count` prompts step `number` samples for: `size` different ones, from one shuffled round after another.
+    """Return which of `count` prompts step `number` samples for.
+
+    They are `size` different ones, from one shuffled round after another.
 
     A round ends where less than a step is left of it; what is left out is another rest each time.
     """
@@ -176,7 +178,7 @@ def _step(loop: RolloutLoop, number: int, optimizer: torch.optim.Optimizer) -> d
 def _sample(
     loop: RolloutLoop, number: int, optimizer: torch.optim.Optimizer
 ) -> tuple[list[PromptGroup], Tensor | None]:
-    """Fresh samples with their rewards, and the true rewards where they are wanted.
+    """Draw fresh samples and score them, by the true reward too where there is one.
 
     A step's draws depend on the weights, the seed and the step's number alone.
 
@@ -190,7 +192,7 @@ def _sample(
         config.samples_per_prompt, max_new_tokens=config.max_new_tokens, seed=int.from_bytes(digest[:7], "little")
     )
     with loop.accelerator.autocast():  # what draws must be what is scored
-        groups = loop.policy.sample([loop.prompts[place] for place in chosen], sampling)
+        groups = loop.policy.sample([loop.prompts[index] for index in chosen], sampling)
     try:
         scored = loop.reward(groups)
         true = None if loop.true_reward is None else _scores(loop.true_reward(groups))
@@ -208,14 +210,14 @@ def _scores(groups: Sequence[PromptGroup]) -> Float[Tensor, " responses"]:
 
 
 def _spread(groups: Sequence[PromptGroup]) -> tuple[Float[Tensor, " samples"], Int[Tensor, " samples"]]:
-    """The reward of each sample drawn, and the number of its prompt."""
+    """Return the reward of each sample drawn, and the number of its prompt."""
     counts = torch.tensor([response.count for group in groups for response in group.responses])
     prompts = torch.tensor([number for number, group in enumerate(groups) for _ in group.responses])
     return _scores(groups).repeat_interleave(counts), prompts.repeat_interleave(counts)
 
 
 def _read(loop: RolloutLoop, groups: Sequence[PromptGroup]) -> Rollout:
-    """Log-probabilities, values, and what follows from them and the rewards."""
+    """Compute log-probabilities, values, and what follows from them and the rewards."""
     config = loop.config
     renderer = replace(loop.policy.renderer, max_length=None, every_turn=False)  # what was sampled is read whole
     rendered = [renderer.render(group) for group in groups]
@@ -232,9 +234,9 @@ def _read(loop: RolloutLoop, groups: Sequence[PromptGroup]) -> Rollout:
     rewards[layout.starts[1:] - 1] += scores
     if config.whiten_rewards:
         rewards = pg.whiten(rewards, weights, shift=False)
-    table, inside = layout.padded(rewards)
+    table, mask = layout.padded(rewards)
     value_table, _ = layout.padded(values)
-    advantages = pg.advantages(table, value_table, inside, gamma=config.gamma, lam=config.lam)[inside]
+    advantages = pg.advantages(table, value_table, mask, gamma=config.gamma, lam=config.lam)[mask]
     return Rollout(
         rendered,
         layout,
@@ -250,21 +252,21 @@ def _read(loop: RolloutLoop, groups: Sequence[PromptGroup]) -> Rollout:
 
 
 def _update(loop: RolloutLoop, rollout: Rollout, optimizer: torch.optim.Optimizer, number: int) -> dict[str, float]:
-    """Several passes over the rollout in minibatches of prompts; the means of what they showed."""
+    """Go over the rollout several times in minibatches of prompts; return the means of their metrics."""
     config = loop.config
     generator = np.random.default_rng([config.seed, number, 1])
-    shown: list[dict[str, float]] = []
+    metrics: list[dict[str, float]] = []
     for _ in range(config.updates):
         order = generator.permutation(len(rollout.rendered))
         for part in np.array_split(order, min(config.minibatches, len(order))):
-            shown.append(_minibatch(loop, rollout, part.tolist(), optimizer))
-    return {name: sum(one[name] for one in shown) / len(shown) for name in shown[0]}
+            metrics.append(_minibatch(loop, rollout, part.tolist(), optimizer))
+    return {name: sum(minibatch_metrics[name] for minibatch_metrics in metrics) / len(metrics) for name in metrics[0]}
 
 
 def _minibatch(
     loop: RolloutLoop, rollout: Rollout, groups: Sequence[int], optimizer: torch.optim.Optimizer
 ) -> dict[str, float]:
-    """One optimizer step: the mean over the minibatch's tokens, whatever its forward passes were."""
+    """Take one optimizer step: the mean over the minibatch's tokens, whatever its forward passes were."""
     config, device = loop.config, loop.policy.scorer.device
     slots = _slots(rollout, groups)
     weight = (rollout.counts * rollout.layout.lengths)[slots].sum()
@@ -272,11 +274,11 @@ def _minibatch(
     rows = [(rollout.rendered[group], range(len(rollout.rendered[group].branches))) for group in groups]
     packing = loop.policy.scorer.packing_for(row for row, _ in rows)
     for batch in batches(rows, budget=loop.budget, packing=packing):
-        places, batch = rollout.layout.places(batch, slots), batch.to(device)
+        token_numbers, batch = rollout.layout.places(batch, slots), batch.to(device)
         with loop.accelerator.autocast():
             now = read(loop.policy.scorer, loop.value_head, batch, entropies=config.entropy_weight > 0)
         old, ref, values, advantage, returns, weights = (
-            column[places].to(device)
+            column[token_numbers].to(device)
             for column in (
                 rollout.logps,
                 rollout.ref_logps,
@@ -295,8 +297,13 @@ def _minibatch(
             losses = losses - config.entropy_weight * now.entropies
         loss = (losses * weights).sum()
         loss.backward()
-        moved = (now.logps.detach() - old).exp().sub(1).abs() > config.clip_ratio
-        terms = {"loss": losses, "policy_loss": surrogate, "value_loss": value_errors, "clip_fraction": moved.float()}
+        is_clipped = (now.logps.detach() - old).exp().sub(1).abs() > config.clip_ratio
+        terms = {
+            "loss": losses,
+            "policy_loss": surrogate,
+            "value_loss": value_errors,
+            "clip_fraction": is_clipped.float(),
+        }
         if now.entropies is not None:
             terms["entropy"] = now.entropies
         for name, term in terms.items():
@@ -305,7 +312,7 @@ def _minibatch(
     if not (math.isfinite(sums["loss"]) and torch.isfinite(norm)):
         raise RunError(
             f"the loss ({sums['loss']:.4g}) or its gradient ({float(norm):.4g}) of step {loop.state.step + 1} is not "
-            f"finite. {loop.safe} {ADVICE}"
+            f"finite. {loop.recovery_note} {ADVICE}"
         )
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
@@ -313,6 +320,6 @@ def _minibatch(
 
 
 def _slots(rollout: Rollout, groups: Sequence[int]) -> Tensor:
-    """Which response each slot of a minibatch is."""
+    """Return which response each slot of a minibatch is."""
     ends = torch.tensor([0, *(len(row.branches) for row in rollout.rendered)]).cumsum(0)
     return torch.cat([torch.arange(int(ends[group]), int(ends[group + 1])) for group in groups])

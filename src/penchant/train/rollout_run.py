@@ -60,8 +60,8 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         RunError: the run had to stop; its last checkpoint stays.
     """
     started = time.monotonic()
-    if (ended := ended_run(config, resume=resume)) is not None:
-        return ended
+    if (ended_result := ended_run(config, resume=resume)) is not None:
+        return ended_result
     set_seed(config.seed)  # the adapters' start
     warnings: list[str] = []
     check_finished(Path(config.model.name).expanduser(), "trained further")
@@ -70,24 +70,26 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
     if accelerator.num_processes > 1:
         raise InputError(f"{config.method} runs in one process, got {accelerator.num_processes}: start it without more")
     folder = RunFolder(config.out, config, resume=resume)
-    trained, held, counts = _prompts(config, policy, warnings)
+    train_groups, held_groups, counts = _prompts(config, policy, warnings)
     rewards = _rewards(config, policy, warnings)
     other = load_reference(config.reference, policy) if config.reference is not None else None
     samples = None
-    if (wanted := config.evaluate.samples) is not None:
-        samples, more = sample_evaluation(wanted, policy, held, trained, trained_tokens=config.max_new_tokens)
-        warnings += more
+    if (sample_settings := config.evaluate.samples) is not None:
+        samples, sample_warnings = sample_evaluation(
+            sample_settings, policy, held_groups, train_groups, trained_tokens=config.max_new_tokens
+        )
+        warnings += sample_warnings
     log_into(accelerator, folder)
     folder.open()
     try:
         start = ModelIdentity.of(policy)
         frozen = ModelIdentity.of(other) if other is not None else start
         reference = Reference(other.scorer, False) if other else Reference.of(policy.scorer)
-        inputs = model_inputs(start, frozen) | prompt_inputs(policy, trained, held)
+        inputs = model_inputs(start, frozen) | prompt_inputs(policy, train_groups, held_groups)
         inputs |= reward_inputs(config.reward, config.true_reward)
-        inputs |= sample_inputs(samples, wanted.reward if wanted else None)
+        inputs |= sample_inputs(samples, sample_settings.reward if sample_settings else None)
         check_unchanged_since_start(folder, provenance(config, policy, start, frozen, inputs))
-        loop = _loop(config, policy, trained, rewards, reference, samples, folder, accelerator)
+        loop = _loop(config, policy, train_groups, rewards, reference, samples, folder, accelerator)
         start_trackers(accelerator, config)
         status = train_on_rollouts(loop, resume=resume)
         warnings += _warnings_of_end(loop, status)
@@ -125,7 +127,7 @@ def _loop(
         folder=folder,
         accelerator=accelerator,
         evaluate=evaluation(folder, None, samples, accelerator),
-        beside={"value_head": ValueHead(hidden).to(policy.scorer.device)},
+        extra_modules={"value_head": ValueHead(hidden).to(policy.scorer.device)},
         reference=reference,
         prompts=[group.prompt for group in trained],
         reward=rewards[0],
@@ -175,17 +177,17 @@ def missed_target(
         if value < target
         else ("above", "train longer, or raise kl.gain")
     )
-    away = f"{abs(value / target - 1):.0%} {side} its target" if value > 0 else "where the policy is the reference"
+    distance = f"{abs(value / target - 1):.0%} {side} its target" if value > 0 else "where the policy is the reference"
     return [
-        f"the KL was steered to {target:g} nats and ended at {value:.2f}, {away}: {advice}; what was reached is not "
-        "the policy of this target"
+        f"the KL was steered to {target:g} nats and ended at {value:.2f}, {distance}: {advice}; what was reached is "
+        "not the policy of this target"
     ]
 
 
 def _prompts(
     config: RolloutConfig, policy: Policy, warnings: list[str]
 ) -> tuple[list[PromptGroup], list[PromptGroup], dict[str, Any]]:
-    """Prompts to train on and to hold out, each once, and what is counted of them."""
+    """Load prompts to train on and to hold out, each once, and count them."""
     data = config.data
     groups = load_prompts(
         data.path, layout=data.layout, split=data.split, limit=data.limit, bad_rows=data.bad_rows, columns=data.columns
@@ -207,8 +209,8 @@ def _prompts(
 
 
 def _score(reward: Reward, policy: Policy, warnings: list[str]) -> Score:
-    """Scores groups of the policy's samples; says so where a learned reward cannot read their tokens."""
-    theirs = getattr(reward, "tokenizer", None)
-    if theirs is not None and theirs.get_vocab() != policy.tokenizer.get_vocab():
+    """Return what scores the policy's samples; warn where a learned reward cannot read their tokens."""
+    reward_tokenizer = getattr(reward, "tokenizer", None)
+    if reward_tokenizer is not None and reward_tokenizer.get_vocab() != policy.tokenizer.get_vocab():
         warnings.append("the reward model has another vocabulary than the policy: it reads the text of the samples")
     return partial(score_groups, reward=reward, tokenizer=policy.tokenizer)

@@ -24,7 +24,7 @@ class AdaptiveKL(Config):
     """The coefficient of the first step. If not given, the one with which the best policy lies at the target, by the
     spread of the first step's rewards for a prompt: standard deviation / sqrt(2 target_nats)."""
     gain: Annotated[float, Field(gt=0, le=2.5)] = 0.5
-    """How fast it moves: by at most a fifth of this a step. (The paper's 0.1 is for thousands of steps.)"""
+    """How fast it moves: by at most a fifth of this per step. (The paper's 0.1 is for thousands of steps.)"""
 
 
 class FixedKL(Config):
@@ -36,8 +36,11 @@ class FixedKL(Config):
 
 
 class RolloutConfig(RunConfig):
-    """What the methods share that sample, reward and update. Samples are drawn at temperature 1 from the whole
-    vocabulary: anything else would not be the policy whose KL is measured."""
+    """Settings that the methods share that sample, reward and update.
+
+    Samples are drawn at temperature 1 from the whole vocabulary: anything else would not be the policy whose KL is
+    measured.
+    """
 
     evaluate: Evaluate = Evaluate()
     """Evaluation."""
@@ -53,7 +56,7 @@ class RolloutConfig(RunConfig):
     prompts_per_step: Rows = 32
     """Prompts to sample for in a step, all different; over many steps every prompt comes about equally often."""
     samples_per_prompt: Draws = 2
-    """Samples of a prompt in a step; the prompt is computed once for all of them."""
+    """Samples per prompt in a step; the prompt is computed once for all of them."""
     max_new_tokens: Tokens = 48
     """Length at which a sample is cut."""
     kl: Annotated[AdaptiveKL | FixedKL, Field(discriminator="name")] = AdaptiveKL()
@@ -76,7 +79,7 @@ class RolloutConfig(RunConfig):
     entropy_weight: Coefficient = 0.0
     """Weight of a bonus for the entropy of each token's distribution."""
     gamma: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Discount a token."""
+    """Discount per token."""
     lam: Annotated[float, Field(ge=0, le=1)] = 0.95
     """Of the generalized advantage estimate: 1 has no bias, less has less variance."""
     whiten_rewards: bool = False

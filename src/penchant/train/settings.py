@@ -30,7 +30,7 @@ class AdamW(Config):
 
 
 class RMSprop(Config):
-    """RMSprop, the DPO paper's optimizer: as good there, with one state a weight instead of two."""
+    """RMSprop, the DPO paper's optimizer: as good there, with one state per weight instead of two."""
 
     name: Literal["rmsprop"] = "rmsprop"
     learning_rate: LearningRate = 1e-6
@@ -72,7 +72,7 @@ class Samples(Config):
     max_prompts: Rows = 32
     """Use at most so many prompts."""
     n: Draws = 2
-    """Samples a prompt."""
+    """Samples per prompt."""
     max_new_tokens: Tokens | None = None
     """Length at which a sample is cut. If not given, that of training's samples, or of the longest response trained on
     and at most 48."""
@@ -116,7 +116,7 @@ class EarlyStopping(Config):
 
 
 class RunConfig(Config):
-    """What every run has, whatever its loop."""
+    """Settings that every run has, whatever its loop."""
 
     model: ModelConfig
     """The model to train: a name, or its settings (`model.lora.rank=8`)."""
@@ -148,7 +148,7 @@ class RunConfig(Config):
 
 
 class GradientConfig(RunConfig):
-    """What the methods of the gradient loop share."""
+    """Settings that the methods of the gradient loop share."""
 
     data: RowsConfig
     """The data: a path or hub id, or its settings (`data.held_out=0.2`)."""

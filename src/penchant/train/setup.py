@@ -23,7 +23,7 @@ from penchant.models.policy import Policy
 from penchant.rewards import load_reward
 from penchant.runs.run_folder import RunFolder, finished
 from penchant.train.evaluation.preferences import Estimates, Evaluator, SampleEvaluation
-from penchant.train.loop import Running, State
+from penchant.train.loop import RunContext, State
 from penchant.train.settings import RunConfig, Samples
 from penchant.types import Prompt, PromptGroup, RunResult
 
@@ -33,7 +33,7 @@ USUAL_TOKENS = 48  # of a sample that is drawn for evaluation
 
 
 def accelerator_for(config: RunConfig, device: torch.device) -> Accelerator:
-    """Accelerate on the model's device, in the precision and with the trackers asked for.
+    """Set up Accelerate on the model's device, in the precision and with the trackers asked for.
 
     Raises:
         InputError: a tracker that is not installed; Accelerate itself only shrugs.
@@ -44,13 +44,13 @@ def accelerator_for(config: RunConfig, device: torch.device) -> Accelerator:
             f"trackers: {', '.join(missing)} cannot be used here: pip install {' '.join(missing)} "
             "(or penchant[trackers], which has them all)"
         )
-    wanted = config.precision
-    if wanted == "auto":
-        wanted = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    precision = config.precision
+    if precision == "auto":
+        precision = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
     AcceleratorState._reset_state()  # an earlier run of this process may have had another precision
     return Accelerator(
         cpu=device.type == "cpu",
-        mixed_precision="bf16" if wanted == "bfloat16" else "no",
+        mixed_precision="bf16" if precision == "bfloat16" else "no",
         log_with=list(config.trackers) or None,
         project_dir=config.out or "runs",  # a tracker wants one now; it is set to the run's folder before any writes
     )
@@ -59,8 +59,8 @@ def accelerator_for(config: RunConfig, device: torch.device) -> Accelerator:
 def sample_evaluation(
     settings: Samples,
     policy: Policy,
-    held: Sequence[PromptGroup],
-    trained: Sequence[PromptGroup],
+    held_groups: Sequence[PromptGroup],
+    train_groups: Sequence[PromptGroup],
     *,
     trained_tokens: int,
 ) -> tuple[SampleEvaluation, list[str]]:
@@ -89,12 +89,12 @@ def sample_evaluation(
     sampling = Sampling(
         settings.n, settings.temperature, settings.max_new_tokens, settings.top_k, settings.top_p, settings.seed
     )
-    prompts, prompt_warnings = _sample_prompts(settings, policy, held, trained)
+    prompts, prompt_warnings = _sample_prompts(settings, policy, held_groups, train_groups)
     return SampleEvaluation(policy, prompts, sampling, reward), warnings + prompt_warnings
 
 
 def _sample_prompts(
-    settings: Samples, policy: Policy, held: Sequence[PromptGroup], trained: Sequence[PromptGroup]
+    settings: Samples, policy: Policy, held_groups: Sequence[PromptGroup], train_groups: Sequence[PromptGroup]
 ) -> tuple[list[Prompt], list[str]]:
     """Return the prompts of the file, else the held-out ones, without those that leave no room; and warnings."""
     warnings = []
@@ -102,8 +102,8 @@ def _sample_prompts(
     if settings.prompts:
         groups = load_prompts(settings.prompts)
     else:
-        groups = held or trained
-        if not held:
+        groups = held_groups or train_groups
+        if not held_groups:
             warnings.append("samples were drawn for prompts that were trained on: none were held out")
     unique = list(dict.fromkeys(group.prompt for group in groups))
     fitting = [prompt for prompt in unique if policy.has_room(prompt, settings.max_new_tokens or USUAL_TOKENS)]
@@ -123,10 +123,10 @@ def ended_run(config: RunConfig, *, resume: bool) -> RunResult | None:
     Raises:
         OtherRun: there is no run to resume, or its configuration is another.
     """
-    if not resume or (ended := finished(config.out, config)) is None:
+    if not resume or (ended_result := finished(config.out, config)) is None:
         return None
-    log.warning("the run in %s has come to its end (%s): nothing to resume", config.out, ended["status"])
-    return RunResult(config.method, Path(config.out or "").expanduser(), ended)
+    log.warning("the run in %s has come to its end (%s): nothing to resume", config.out, ended_result["status"])
+    return RunResult(config.method, Path(config.out or "").expanduser(), ended_result)
 
 
 def log_into(accelerator: Accelerator, folder: RunFolder) -> None:
@@ -157,7 +157,7 @@ def evaluation(
     return evaluate
 
 
-def end_run(run: Running, counts: dict[str, Any], warnings: list[str], status: str, started: float) -> RunResult:
+def end_run(run: RunContext, counts: dict[str, Any], warnings: list[str], status: str, started: float) -> RunResult:
     """Close the trackers, and write `result.json`.
 
     Args:
@@ -179,7 +179,7 @@ def result(
     seconds: float,
     scorer: Scorer,
 ) -> dict[str, Any]:
-    """The content of `result.json`.
+    """Return the content of `result.json`.
 
     Args:
         counts: of the data. seconds: from the command's start to its end.

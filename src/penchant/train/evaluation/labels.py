@@ -26,12 +26,12 @@ def held_out_labels(
     beta: float,
     weights: tuple[float, float],
 ) -> Estimates:
-    """KTO's loss, with its weights of the good and of the bad side, and what lies behind it, on held-out labels.
+    """Estimate KTO's loss, with its weights of the two sides, and what lies behind it, on held-out labels.
 
     The reference point is that of the held-out prompts: the mean of `mismatched_log_ratio`, 0 if that is negative.
     `margin` is beta times the distance of a response's log-ratio from it, positive on the side of its label.
-    `label_accuracy` is the share of labels with a positive margin (0 counts half); to be compared with
-    `desirable_share`, since who calls all responses good is right as often as that. `desirable_log_ratio` and
+    `label_accuracy` is the share of labels with a positive margin (0 counts half); compare it with
+    `desirable_share`, the accuracy of always answering "good". `desirable_log_ratio` and
     `undesirable_log_ratio` are log pi - log pi_ref in nats.
     """
     assert data.reference is not None
@@ -47,19 +47,19 @@ def held_out_labels(
             rows.append((float(logps[label.response]), float(ref[label.response]), tokens, label.weight))
             good.append(label.desirable)
             prompts.append(group.prompt)
-    own, reference, tokens_of, counts = torch.tensor(rows, dtype=torch.float32).reshape(-1, 4).unbind(1)
+    policy_logps, reference_logps, tokens_of, counts = torch.tensor(rows, dtype=torch.float32).reshape(-1, 4).unbind(1)
     desirable = torch.tensor(good, dtype=torch.bool)
     kl = mismatched.double().mean().float()
     losses = kto(
-        own,
-        reference,
+        policy_logps,
+        reference_logps,
         desirable,
         kl,
         beta=beta,
         desirable_weight=weights[0],
         undesirable_weight=weights[1],
     )
-    margins = label_margins(own, reference, desirable, kl, beta=beta)
+    margins = label_margins(policy_logps, reference_logps, desirable, kl, beta=beta)
     columns = {
         "loss": losses,
         "margin": margins,
@@ -78,7 +78,7 @@ def held_out_labels(
     for side, chosen in (("desirable", desirable.numpy()), ("undesirable", ~desirable.numpy())):
         if chosen.any():
             own_prompts = [prompt for prompt, is_in in zip(prompts, chosen, strict=True) if is_in]
-            for name, column in (("log_ratio", own - reference), ("tokens", tokens_of)):
+            for name, column in (("log_ratio", policy_logps - reference_logps), ("tokens", tokens_of)):
                 values = column.double().numpy()[chosen]
                 estimate = cluster_mean(values, own_prompts, weights=counts.numpy()[chosen], share=False)
                 estimates[f"{side}_{name}"] = estimate.as_dict()

@@ -74,24 +74,24 @@ class Evaluator:
 def held_out_preferences(
     policy: Policy, groups: Sequence[PromptGroup], data: Dataset, budget: int, *, loss: PairLoss | None = None
 ) -> Estimates:
-    """Loss, accuracy, margin, log-probabilities and lengths on held-out comparisons, and how often the longer wins.
+    """Estimate loss, accuracy, margin and more on held-out comparisons, and how often the longer response wins.
 
-    Without a loss on pairs (Preferred-FT) the loss is the winner's mean negative log-likelihood a token and the margin
-    the difference of the summed log-probabilities. Accuracy is the share of comparisons (ties left out) whose winner
-    has the positive margin; a margin of 0, as every one is before the first step, counts half. So does an equal length
-    for `longest_wins`.
+    Without a loss on pairs (Preferred-FT) the loss is the winner's mean negative log-likelihood per token, and the
+    margin is the difference of the summed log-probabilities. Accuracy is the share of comparisons (ties left out) whose
+    winner has the positive margin; a margin of 0, as every one is before the first step, counts half. So does an equal
+    length for `longest_wins`.
     """
     scores = score(policy.scorer, data.rendered, budget=budget)
     table = pair_table(groups, data, scores)
     if loss is not None and loss.needs.fronts:
-        known = front_logps(groups, data.rendered, partial(score, policy.scorer, budget=budget))
-        table |= {"fronts": front_columns(groups, data, scores, known)}
+        policy_fronts = front_logps(groups, data.rendered, partial(score, policy.scorer, budget=budget))
+        table |= {"fronts": front_columns(groups, data, scores, policy_fronts)}
     if loss is not None and loss.needs.squares:
         squares = pair_table(groups, data, score(policy.scorer, data.rendered, budget=budget, squares=True))
         table |= {"squares": SquareSums(squares["chosen"], squares["rejected"])}
     losses, margins = _losses_and_margins(loss, table)
-    shown = {"chosen_logps": table["chosen"], "rejected_logps": table["rejected"]}
-    estimates = pair_estimates(table, {"loss": losses, "margin": margins, **shown})
+    logp_columns = {"chosen_logps": table["chosen"], "rejected_logps": table["rejected"]}
+    estimates = pair_estimates(table, {"loss": losses, "margin": margins, **logp_columns})
     if loss is not None and loss.needs.rankings:
         estimates["loss"] = ranking_loss(loss, groups, data, scores)
     elif loss is not None and loss.needs.whole_step:
@@ -100,7 +100,7 @@ def held_out_preferences(
 
 
 def pair_estimates(table: dict[str, Any], columns: dict[str, torch.Tensor]) -> Estimates:
-    """Means of some columns and of the lengths, and from the column `margin` how often it is right.
+    """Estimate the means of some columns and of the lengths, and how often the column `margin` is right.
 
     Args:
         table: of `pair_table`.
@@ -108,26 +108,32 @@ def pair_estimates(table: dict[str, Any], columns: dict[str, torch.Tensor]) -> E
     """
     margins = columns["margin"]
     prompts, weights = table["prompts"], table["weights"].numpy()
-    decided = ~table["tied"].numpy()
+    is_decided = ~table["tied"].numpy()
     lengths = {name: table[name] for name in ("chosen_tokens", "rejected_tokens")}
     estimates: Estimates = {
         name: cluster_mean(column.double().numpy(), prompts, weights=weights, share=False).as_dict()
         for name, column in {**columns, **lengths}.items()
     }
-    if decided.any():
-        right = wins(margins)[decided]
-        longer = wins(table["chosen_tokens"] - table["rejected_tokens"])[decided]
-        kept = [prompt for prompt, keep in zip(prompts, decided, strict=True) if keep]
-        estimates["accuracy"] = cluster_mean(right, kept, weights=weights[decided], share=True).as_dict()
-        estimates["longest_wins"] = cluster_mean(longer, kept, weights=weights[decided], share=True).as_dict()
-        annotators = np.array(table["annotators"], dtype=object)[decided]
+    if is_decided.any():
+        right = wins(margins)[is_decided]
+        longer_wins = wins(table["chosen_tokens"] - table["rejected_tokens"])[is_decided]
+        decided_prompts = [prompt for prompt, keep in zip(prompts, is_decided, strict=True) if keep]
+        estimates["accuracy"] = cluster_mean(right, decided_prompts, weights=weights[is_decided], share=True).as_dict()
+        estimates["longest_wins"] = cluster_mean(
+            longer_wins, decided_prompts, weights=weights[is_decided], share=True
+        ).as_dict()
+        annotators = np.array(table["annotators"], dtype=object)[is_decided]
         names = sorted({name for name in annotators if name is not None})
         if len(names) > 1:
             estimates["by_annotator"] = {
                 name: cluster_mean(
                     right[annotators == name],
-                    [prompt for prompt, who in zip(kept, annotators, strict=True) if who == name],
-                    weights=weights[decided][annotators == name],
+                    [
+                        prompt
+                        for prompt, annotator in zip(decided_prompts, annotators, strict=True)
+                        if annotator == name
+                    ],
+                    weights=weights[is_decided][annotators == name],
                     share=True,
                 ).as_dict()
                 for name in names
@@ -146,12 +152,15 @@ def _losses_and_margins(loss: PairLoss | None, table: dict[str, Any]) -> tuple[t
 
 
 def wins(difference: torch.Tensor) -> np.ndarray:
-    """1 where it is positive, 0 where negative, a half where nobody leads."""
+    """Return 1 where a difference is positive, 0 where it is negative, and a half where nobody leads."""
     return ((difference > 0).double() + 0.5 * (difference == 0)).numpy()
 
 
 def pair_table(groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[torch.Tensor]) -> dict[str, Any]:
-    """A column each of what the held-out estimates need; a row a directed pair (a tie gives two of half weight)."""
+    """Return the columns that the held-out estimates need, with one row per directed pair.
+
+    A tie gives two rows of half weight.
+    """
     rows: list[tuple[float, ...]] = []
     prompts: list[Prompt] = []
     annotators: list[str | None] = []
@@ -182,7 +191,7 @@ def pair_table(groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[to
 
 
 def held_out_imitation(policy: Policy, groups: Sequence[PromptGroup], data: Dataset, budget: int) -> Estimates:
-    """Mean negative log-likelihood a token on held-out demonstrations (every token counts the same)."""
+    """Estimate the mean negative log-likelihood per token on held-out demonstrations; every token counts the same."""
     scores = score(policy.scorer, data.rendered, budget=budget)
     means, tokens, prompts = [], [], []
     for group, rendered, logps in zip(groups, data.rendered, scores, strict=True):
@@ -217,49 +226,49 @@ class SampleEvaluation:
     _reference_columns: dict[str, list[float]] = field(default_factory=dict, init=False)
 
     def run(self) -> tuple[Estimates, list[dict[str, Any]]]:
-        """Estimates for policy and reference, and a row of samples a prompt."""
+        """Return estimates for policy and reference, and one row of samples per prompt."""
         assert self.reference is not None
         if self._of_reference is None:  # the reference never changes
             with self.reference.active() as scorer:
                 frozen = Policy(scorer.model, self.policy.renderer, self.policy.name)
                 self._of_reference = self._draw(frozen, "sampling the reference")
             self._reference_columns = self._columns(self._of_reference)
-        drawn = self._draw(self.policy, "sampling the policy")
-        kls = sequence_kl(self.policy.scorer, self.reference, self._render(drawn), budget=self.budget)
-        columns = self._columns(drawn) | {"kl_nats": [float(kl) for row in kls for kl in row]}
+        samples = self._draw(self.policy, "sampling the policy")
+        kls = sequence_kl(self.policy.scorer, self.reference, self._render(samples), budget=self.budget)
+        columns = self._columns(samples) | {"kl_nats": [float(kl) for row in kls for kl in row]}
         frozen_columns = self._reference_columns
         clusters = [number for number in range(len(self.prompts)) for _ in range(self.sampling.n)]
         estimates = {
-            who: {
+            model: {
                 name: cluster_mean(values, clusters, share=SHARE_OF_SAMPLES[name]).as_dict()
-                for name, values in some.items()
+                for name, values in columns_of_model.items()
             }
-            for who, some in (("policy", columns), ("reference", frozen_columns))
+            for model, columns_of_model in (("policy", columns), ("reference", frozen_columns))
         }
         rows = [
             {
                 "prompt": prompt_text(prompt),
-                "policy": _shown(drawn[number], columns, number * self.sampling.n),
-                "reference": _shown(self._of_reference[number], frozen_columns, number * self.sampling.n),
+                "policy": _sample_items(samples[number], columns, number * self.sampling.n),
+                "reference": _sample_items(self._of_reference[number], frozen_columns, number * self.sampling.n),
             }
             for number, prompt in enumerate(self.prompts)
         ]
         return estimates, rows
 
-    def _draw(self, policy: Policy, what: str) -> list[list[Response]]:
-        with progress_bar(what, len(self.prompts) * self.sampling.n, "samples") as advance:
+    def _draw(self, policy: Policy, title: str) -> list[list[Response]]:
+        with progress_bar(title, len(self.prompts) * self.sampling.n, "samples") as advance:
             return policy.draw(self.prompts, self.sampling, progress=advance)
 
-    def _render(self, drawn: Sequence[Sequence[Response]]) -> list[Rendered]:
+    def _render(self, samples: Sequence[Sequence[Response]]) -> list[Rendered]:
         # whatever limit the training data has, what was sampled is scored whole
         renderer = replace(self.policy.renderer, max_length=None, every_turn=False)
         return [
-            renderer.render(PromptGroup(prompt, list(row))) for prompt, row in zip(self.prompts, drawn, strict=True)
+            renderer.render(PromptGroup(prompt, list(row))) for prompt, row in zip(self.prompts, samples, strict=True)
         ]
 
-    def _columns(self, drawn: Sequence[Sequence[Response]]) -> dict[str, list[float]]:
-        """A number a sample, for each quantity."""
-        flat = [response for row in drawn for response in row]
+    def _columns(self, samples: Sequence[Sequence[Response]]) -> dict[str, list[float]]:
+        """Return one number per sample for each quantity."""
+        flat = [response for row in samples for response in row]
         ids = [response.token_ids or () for response in flat]
         columns = {
             "tokens": [float(len(tokens)) for tokens in ids],
@@ -268,20 +277,20 @@ class SampleEvaluation:
             "finished": [float(response.finished) for response in flat],
         }
         if self.reward is not None:
-            groups = [PromptGroup(prompt, row) for prompt, row in zip(self.prompts, drawn, strict=True)]
+            groups = [PromptGroup(prompt, row) for prompt, row in zip(self.prompts, samples, strict=True)]
             scored = score_groups(groups, self.reward, tokenizer=self.policy.tokenizer)
             columns["reward"] = [score for group in scored for score in group.scores or ()]
         return columns
 
 
-def _shown(row: Sequence[Response], columns: dict[str, list[float]], first: int) -> list[dict[str, Any]]:
-    shown = []
-    for place, response in enumerate(row, start=first):
+def _sample_items(row: Sequence[Response], columns: dict[str, list[float]], first: int) -> list[dict[str, Any]]:
+    items = []
+    for number, response in enumerate(row, start=first):
         item: dict[str, Any] = {
             "text": response.text,
-            "tokens": columns["tokens"][place],
+            "tokens": columns["tokens"][number],
             "finished": response.finished,
         }
-        item |= {name: columns[name][place] for name in ("reward", "kl_nats") if name in columns}
-        shown.append(item)
-    return shown
+        item |= {name: columns[name][number] for name in ("reward", "kl_nats") if name in columns}
+        items.append(item)
+    return items

@@ -20,7 +20,7 @@ from penchant.types import PromptGroup
 def held_out_rewards(
     model: LearnedReward, groups: Sequence[PromptGroup], data: Dataset, budget: int, *, margin: float = 0.0
 ) -> Estimates:
-    """Loss, accuracy, margin, lengths; the reliability curve; and the correlation of reward and length.
+    """Estimate loss, accuracy, margin, lengths, the reliability curve, and the correlation of reward and length.
 
     The curve's confidence is the probability of the response with the higher reward; ties are left out of it.
     """
@@ -31,15 +31,20 @@ def held_out_rewards(
     rewards = {"chosen_reward": chosen, "rejected_reward": rejected}
     losses = bradley_terry(chosen, rejected, margin=margin)
     estimates = pair_estimates(table, {"loss": losses, "margin": margins, **rewards})
-    decided = ~table["tied"]
-    if decided.any():
-        prompts = [prompt for prompt, keep in zip(table["prompts"], decided.tolist(), strict=True) if keep]
-        confidence = torch.sigmoid(margins[decided].abs().double()).numpy()
+    is_decided = ~table["tied"]
+    if is_decided.any():
+        prompts = [prompt for prompt, keep in zip(table["prompts"], is_decided.tolist(), strict=True) if keep]
+        confidence = torch.sigmoid(margins[is_decided].abs().double()).numpy()
         curve = reliability(
-            confidence, wins(margins)[decided.numpy()], prompts, weights=table["weights"][decided].double().numpy()
+            confidence,
+            wins(margins)[is_decided.numpy()],
+            prompts,
+            weights=table["weights"][is_decided].double().numpy(),
         )
         estimates["calibration"] = {
-            "curve": [{"confidence": one.confidence, "accuracy": one.accuracy.as_dict()} for one in curve],
+            "curve": [
+                {"confidence": curve_bin.confidence, "accuracy": curve_bin.accuracy.as_dict()} for curve_bin in curve
+            ],
             "expected_error": expected_calibration_error(curve),
         }
     lengths = [float(branch.scored) for row in data.rendered for branch in row.branches]

@@ -22,7 +22,7 @@ log = logging.getLogger("penchant.train")
 def with_frozen_states(
     data: Dataset, policy: Learner, train_top: int | None, weights: str, accelerator: Accelerator, *, budget: int
 ) -> tuple[Dataset, list[str]]:
-    """The data with the states that enter the first block that trains, and warnings where a run does without them.
+    """Return the data with the states that enter the first block that trains, and warnings where it lacks them.
 
     To be called before the weights are those of a checkpoint: the states are kept under the fingerprint `weights` of
     the model as it was loaded. The main process computes, the others read what it kept.

@@ -44,47 +44,50 @@ def with_reference(
     def scored(rows: Sequence[Rendered]) -> list[Tensor]:
         return reference_numbers(other or policy, rows, table, accelerator, budget=prepared.budget)
 
-    taken = _taken(config, recipe, prepared)
-    rows = prepared.rendered.pick([*(prepared.train_side[group] for group in taken), *prepared.held_side])
+    used_groups = _used_groups(config, recipe, prepared)
+    rows = prepared.rendered.pick([*(prepared.train_side[group] for group in used_groups), *prepared.held_side])
     numbers = scored(rows)
     train_numbers = [torch.full((len(group.responses),), torch.nan) for group in prepared.train_groups]
-    for group, group_numbers in zip(taken, numbers, strict=False):
+    for group, group_numbers in zip(used_groups, numbers, strict=False):
         train_numbers[group] = group_numbers
-    train = replace(prepared.train, reference=train_numbers)
-    held = replace(prepared.held, reference=numbers[len(taken) :])
+    train_data = replace(prepared.train_data, reference=train_numbers)
+    held_data = replace(prepared.held_data, reference=numbers[len(used_groups) :])
     if needs.fronts:
-        train_fronts, held_fronts = _reference_of_fronts(prepared, taken, rows, scored)
-        train, held = replace(train, front_reference=train_fronts), replace(held, front_reference=held_fronts)
-    if train.mismatched and held.mismatched:
-        train = replace(train, mismatched=train.mismatched.with_reference(scored, taken))
+        train_fronts, held_fronts = _reference_of_fronts(prepared, used_groups, rows, scored)
+        train_data, held_data = (
+            replace(train_data, front_reference=train_fronts),
+            replace(held_data, front_reference=held_fronts),
+        )
+    if train_data.mismatched and held_data.mismatched:
+        train_data = replace(train_data, mismatched=train_data.mismatched.with_reference(scored, used_groups))
         every_held = range(len(prepared.held_groups))
-        held = replace(held, mismatched=held.mismatched.with_reference(scored, every_held))
+        held_data = replace(held_data, mismatched=held_data.mismatched.with_reference(scored, every_held))
     if identity.digest == start.digest:
-        first = [taken.index(group) for group in _first_step(config, recipe, prepared)]
+        first = [used_groups.index(group) for group in _first_step(config, recipe, prepared)]
         check_identity(
             policy.scorer,
-            [rows[place] for place in first],
-            [numbers[place] for place in first],
+            [rows[row] for row in first],
+            [numbers[row] for row in first],
             budget=prepared.budget,
             half=accelerator.mixed_precision != "no",
         )
-    return replace(prepared, train=train, held=held)
+    return replace(prepared, train_data=train_data, held_data=held_data)
 
 
 def _reference_of_fronts(
-    prepared: Prepared, taken: Sequence[int], rows: Sequence[Rendered], scored: Callable[..., list[Tensor]]
+    prepared: Prepared, used_groups: Sequence[int], rows: Sequence[Rendered], scored: Callable[..., list[Tensor]]
 ) -> tuple[list[FrontLogps], list[FrontLogps]]:
     """Return the reference's numbers of the responses' first tokens, of training groups and of held-out ones."""
-    groups = [*(prepared.train_groups[group] for group in taken), *prepared.held_groups]
+    groups = [*(prepared.train_groups[group] for group in used_groups), *prepared.held_groups]
     fronts = front_logps(groups, list(rows), scored)
     train_fronts: list[FrontLogps] = [{} for _ in prepared.train_groups]
-    for group, group_fronts in zip(taken, fronts, strict=False):
+    for group, group_fronts in zip(used_groups, fronts, strict=False):
         train_fronts[group] = group_fronts
-    return train_fronts, fronts[len(taken) :]
+    return train_fronts, fronts[len(used_groups) :]
 
 
-def _taken(config: GradientConfig, recipe: Recipe, prepared: Prepared) -> list[int]:
-    """The training groups that some step takes: all, unless `max_steps` ends the run before it has seen them."""
+def _used_groups(config: GradientConfig, recipe: Recipe, prepared: Prepared) -> list[int]:
+    """Return the training groups that some step takes: all, unless `max_steps` ends the run before it saw them."""
     if config.max_steps is None:
         return list(range(len(prepared.train_groups)))
     steps = plan(config, [recipe.units(group) for group in prepared.train_groups])

@@ -25,7 +25,7 @@ from penchant.runs.progress import progress_bar
 
 
 def load_reference(frozen: FrozenModel, policy: Policy) -> Policy:
-    """Another model as the reference, beside the policy on its device.
+    """Load another model as the reference, beside the policy on its device.
 
     Raises:
         InputError: its vocabulary is not the policy's, or its run did not come to its end.
@@ -40,8 +40,8 @@ def load_reference(frozen: FrozenModel, policy: Policy) -> Policy:
     other = load_policy(settings, max_length=policy.renderer.max_length)
     if other.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
         raise InputError(f"the reference {other.name!r} has another vocabulary than the policy {policy.name!r}")
-    rows, needed = other.renderer.embeddings, policy.renderer.embeddings
-    if rows is not None and needed is not None and rows < min(needed, len(policy.tokenizer)):
+    rows, policy_rows = other.renderer.embeddings, policy.renderer.embeddings
+    if rows is not None and policy_rows is not None and rows < min(policy_rows, len(policy.tokenizer)):
         check_vocabulary([rows], rows, other.tokenizer, model=f"the reference {other.name!r}")
     return other
 
@@ -53,14 +53,14 @@ def reference_table(scored: Policy, digest: str, accelerator: Accelerator) -> Re
 
 
 def precision_name(scored: Learner, accelerator: Accelerator) -> str:
-    """In which precision numbers are computed: of the weights and of the arithmetic."""
+    """Name the precision that numbers are computed in: of the weights and of the arithmetic."""
     return f"{next(scored.model.parameters()).dtype}-{accelerator.mixed_precision}".removeprefix("torch.")
 
 
 def reference_numbers(
     scored: Policy, rows: Sequence[Rendered], table: ReferenceTable, accelerator: Accelerator, *, budget: int
 ) -> list[Tensor]:
-    """Reference logps of the rows. The main process computes, the others read what it kept."""
+    """Return the reference's logps of the rows. The main process computes; the others read what it kept."""
     total = unique_tokens([(row, range(len(row.branches))) for row in rows])
     with (
         accelerator.main_process_first(),
@@ -86,23 +86,25 @@ def check_identity(
             that depend on what lies in the same forward pass.
     """
     rough = half or next(scorer.parameters()).dtype != torch.float32
-    for row, mine, numbers in zip(rendered, score(scorer, rendered, budget=budget), expected, strict=True):
+    for row, policy_logps, numbers in zip(rendered, score(scorer, rendered, budget=budget), expected, strict=True):
         slack = 1e-3 + 1e-5 * numbers.abs()
         if rough:  # rounding of half precision, by tokens
             slack = 0.25 + 0.02 * torch.tensor([branch.scored for branch in row.branches]) + 0.01 * numbers.abs()
-        wrong = ((mine - numbers).abs() > slack).nonzero().flatten().tolist()
+        wrong = ((policy_logps - numbers).abs() > slack).nonzero().flatten().tolist()
         if wrong:
-            alone = float(score_rows(scorer, [(row, wrong[:1])])[0])
-            raise RunError(_difference(row, wrong[0], float(mine[wrong[0]]), float(numbers[wrong[0]]), alone))
+            alone_logp = float(score_rows(scorer, [(row, wrong[:1])])[0])
+            raise RunError(
+                _difference(row, wrong[0], float(policy_logps[wrong[0]]), float(numbers[wrong[0]]), alone_logp)
+            )
 
 
-def _difference(row: Rendered, response: int, beside_others: float, expected: float, alone: float) -> str:
+def _difference(row: Rendered, response: int, beside_others: float, expected: float, alone_logp: float) -> str:
     """Return what the user reads where a policy does not score as its own reference; numbers are in nats."""
     where = f"{row.source or 'a row'} (response {response})"
-    if abs(alone - beside_others) > 0.1 * abs(expected - beside_others):
+    if abs(alone_logp - beside_others) > 0.1 * abs(expected - beside_others):
         return (
             f"the score of {where} depends on the rows beside it: {beside_others:.6g} nats in the first batch, "
-            f"{alone:.6g} alone, {expected:.6g} in the reference. The model computes rows of one forward pass "
+            f"{alone_logp:.6g} alone, {expected:.6g} in the reference. The model computes rows of one forward pass "
             "differently; please report its type"
         )
     return (

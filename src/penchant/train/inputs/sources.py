@@ -13,7 +13,7 @@ from penchant.train.recipe import Source
 
 
 def preferences(data: DataConfig) -> Source:
-    """Comparisons, in any known layout."""
+    """Read comparisons, in any known layout."""
     loaded = read_preferences(
         data.path,
         ties=data.ties,
@@ -37,7 +37,7 @@ def preferences(data: DataConfig) -> Source:
 
 
 def demonstrations(data: RowsConfig) -> Source:
-    """Prompts with responses to imitate."""
+    """Read prompts with responses to imitate."""
     groups = load_demonstrations(
         data.path,
         merge=data.merge,
@@ -56,16 +56,16 @@ def rankings_only(source: Source, path: str) -> Source:
     Raises:
         InputError: none of them is a ranking.
     """
-    kept, reasons = [], []
+    ranked_groups, reasons = [], []
     for group in source.groups:
         try:
             rankings_of(group)
-            kept.append(group)
+            ranked_groups.append(group)
         except RowError as error:
             reasons.append(f"{group.source or path}: {error}")
     if not reasons:
         return source
-    if not kept:
+    if not ranked_groups:
         raise InputError(
             f"{path} holds no full ranking to train on ({reasons[0]}); the loss `sigmoid` takes comparisons"
         )
@@ -74,7 +74,10 @@ def rankings_only(source: Source, path: str) -> Source:
         f"(the first: {reasons[0]})"
     )
     return replace(
-        source, groups=kept, counts=source.counts | {"no_ranking": len(reasons)}, warnings=(*source.warnings, warning)
+        source,
+        groups=ranked_groups,
+        counts=source.counts | {"no_ranking": len(reasons)},
+        warnings=(*source.warnings, warning),
     )
 
 
@@ -90,10 +93,10 @@ def check_equal_weights(source: Source, loss: str, path: str) -> Source:
             for _, _, weight in comparison.directed():
                 weights.setdefault(weight, group.source or path)
     if len(weights) > 1:
-        (low, here), (high, there) = sorted(weights.items())[:: len(weights) - 1]
+        (low, low_source), (high, high_source) = sorted(weights.items())[:: len(weights) - 1]
         raise InputError(
-            f"the loss `{loss}` sorts comparisons and takes each of them the same, but one has the weight {low:g} "
-            f"({here}) and one {high:g} ({there}). Ties count half on each side and merged rows add up: set "
-            "data.ties=drop and data.merge=false, or choose another loss"
+            f"the loss `{loss}` sorts comparisons and takes each of them the same, but one has the weight "
+            f"{low:g} ({low_source}) and one {high:g} ({high_source}). Ties count half on each side and "
+            "merged rows add up: set data.ties=drop and data.merge=false, or choose another loss"
         )
     return source
