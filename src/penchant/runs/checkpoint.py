@@ -105,9 +105,11 @@ def load_weights(folder: Path, model: nn.Module) -> None:
         result = model.load_state_dict(tensors, strict=False)
     except RuntimeError as error:  # weights of other shapes
         raise cannot_read(folder, error) from error
-    own = model.state_dict()
-    loaded = {own[name].data_ptr() for name in tensors if name in own}
-    missing = [name for name in result.missing_keys if own[name].data_ptr() not in loaded]  # tied ones are saved once
+    model_state = model.state_dict()
+    loaded = {model_state[name].data_ptr() for name in tensors if name in model_state}
+    missing = [
+        name for name in result.missing_keys if model_state[name].data_ptr() not in loaded
+    ]  # tied ones are saved once
     if result.unexpected_keys or missing:
         raise InputError(
             f"{folder} holds another model: unexpected {result.unexpected_keys[:3]}, missing {missing[:3]}"

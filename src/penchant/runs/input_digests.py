@@ -32,7 +32,7 @@ DECIDING = ("penchant", "torch", "transformers", "accelerate", "peft", "tokenize
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """What a model is, apart from its name.
+    """Identity of a model apart from its name.
 
     Attributes:
         weights: the fingerprint of its weights. digest: of these, its configuration and its code.
@@ -45,7 +45,7 @@ class ModelIdentity:
     end_ids: str
 
     @classmethod
-    def of(cls, learner: Learner) -> ModelIdentity:
+    def from_learner(cls, learner: Learner) -> ModelIdentity:
         """Read a model's weights once for both digests."""
         model: nn.Module = learner.model
         weights = fingerprint(model)
@@ -101,9 +101,11 @@ def sample_inputs(samples: SampleEvaluation | None, reward: str | None) -> dict[
     return inputs | ({"the reward of samples": reward_digest(reward)} if reward else {})
 
 
-def prompt_inputs(policy: Policy, trained: Sequence[PromptGroup], held: Sequence[PromptGroup]) -> dict[str, str]:
+def prompt_inputs(
+    policy: Policy, train_groups: Sequence[PromptGroup], held_groups: Sequence[PromptGroup]
+) -> dict[str, str]:
     """Return the digests of what rollouts are drawn for, and of what is held out."""
-    sides = {"the prompts to train on": trained, "the held-out prompts": held}
+    sides = {"the prompts to train on": train_groups, "the held-out prompts": held_groups}
     inputs = {name: digest_prompts((group.prompt for group in side), policy.renderer) for name, side in sides.items()}
     return inputs | {"the tokenizer": digest_tokenizer(policy.renderer)}
 
@@ -135,28 +137,28 @@ def check_unchanged_since_start(folder: RunFolder, record: Mapping[str, Any]) ->
         OtherRun: data, model, reference, reward, prompts or rendered tokens are others than when the run began.
         InputError: what it began with cannot be read.
     """
-    began = folder.provenance() if folder.resume else None
-    if began is None:
+    start_record = folder.provenance() if folder.resume else None
+    if start_record is None:
         folder.write_json("provenance.json", record)
         return
-    for what, key in (("data", "sha256"), ("model", "fingerprint"), ("reference", "fingerprint")):
-        if began[what].get(key) != record[what][key]:
-            name = record[what].get("name") or record[what].get("path")
-            raise changed_since_start(folder.path, f"the {what} ({name})")
-    known = began.get("inputs")
-    refuse_changed(folder.path, known if isinstance(known, Mapping) else {}, record["inputs"])
-    _warn_of_versions(folder, began, record)
+    for section, key in (("data", "sha256"), ("model", "fingerprint"), ("reference", "fingerprint")):
+        if start_record[section].get(key) != record[section][key]:
+            name = record[section].get("name") or record[section].get("path")
+            raise changed_since_start(folder.path, f"the {section} ({name})")
+    start_inputs = start_record.get("inputs")
+    refuse_changed(folder.path, start_inputs if isinstance(start_inputs, Mapping) else {}, record["inputs"])
+    _warn_of_versions(folder, start_record, record)
 
 
-def refuse_changed(run: Path, known: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
+def refuse_changed(run: Path, start_inputs: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
     """Compare digests with those that a run began with; a warning names those that an earlier version did not keep.
 
     Raises:
         OtherRun: some differ.
     """
-    if changed := [name for name, digest in inputs.items() if known.get(name, digest) != digest]:
+    if changed := [name for name, digest in inputs.items() if start_inputs.get(name, digest) != digest]:
         raise changed_since_start(run, " and ".join(changed))
-    if missing := [name for name in inputs if name not in known]:
+    if missing := [name for name in inputs if name not in start_inputs]:
         log.warning(
             "the run in %s was begun by an earlier version, which kept no digests of %s: they are taken as unchanged",
             run,
@@ -164,16 +166,16 @@ def refuse_changed(run: Path, known: Mapping[str, Any], inputs: Mapping[str, str
         )
 
 
-def changed_since_start(run: Path, what: str) -> OtherRun:
+def changed_since_start(run: Path, inputs: str) -> OtherRun:
     """Return the error of a run that cannot be resumed since an input is another now."""
-    return OtherRun(f"{what} changed since the run in {run} began: put back what it began with, or start a new run")
+    return OtherRun(f"{inputs} changed since the run in {run} began: put back what it began with, or start a new run")
 
 
-def _warn_of_versions(folder: RunFolder, began: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+def _warn_of_versions(folder: RunFolder, start_record: Mapping[str, Any], record: Mapping[str, Any]) -> None:
     """Say which versions and which processor differ: the numbers that follow may differ in their last digits."""
-    before, now = (each.get("versions") or {} for each in (began, record))
+    before, now = (entry.get("versions") or {} for entry in (start_record, record))
     differing = [f"{name} {before.get(name)} -> {now[name]}" for name in DECIDING if before.get(name) != now.get(name)]
-    machines = [each.get("machine") or {} for each in (began, record)]
+    machines = [entry.get("machine") or {} for entry in (start_record, record)]
     for part in ("cpu", "accelerator"):
         if machines[0].get(part) != machines[1].get(part):
             differing.append(f"{machines[0].get(part)} -> {machines[1].get(part)}")

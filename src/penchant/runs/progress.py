@@ -25,19 +25,19 @@ _display: Progress | None = None  # the one live display; a bar inside another b
 
 
 @contextmanager
-def progress_bar(what: str, total: int, unit: str, *, done: int = 0, quiet: bool = False) -> Iterator[Advance]:
-    """Yields `advance(count=1, note="")`. On a terminal a bar, in a log a line every 15 s, both on stderr."""
+def progress_bar(title: str, total: int, unit: str, *, done: int = 0, quiet: bool = False) -> Iterator[Advance]:
+    """Yield `advance(count=1, note="")`: on a terminal a bar, in a log one line per 15 s, both on stderr."""
     if quiet:
         yield lambda count=1, note="": None
     elif sys.stderr.isatty():
         inner = _display is not None
         with _live_display() as display:
-            bar = _Bar(display, what, total, unit, done)
+            bar = _Bar(display, title, total, unit, done)
             yield bar.advance
             if inner:  # the outer bar stays, the inner one has served
                 display.remove_task(bar.task)
     else:
-        yield _LineReporter(what, total, unit, done).advance
+        yield _LineReporter(title, total, unit, done).advance
 
 
 @contextmanager
@@ -65,29 +65,29 @@ def _live_display() -> Iterator[Progress]:
 
 
 class _Bar:
-    def __init__(self, display: Progress, what: str, total: int, unit: str, done: int) -> None:
-        self.display, self.unit, self.moved, self.started = display, unit, 0, time.monotonic()
-        self.task = display.add_task(what, total=total, completed=done, rate="", note="")
+    def __init__(self, display: Progress, title: str, total: int, unit: str, done: int) -> None:
+        self.display, self.unit, self.advanced, self.started = display, unit, 0, time.monotonic()
+        self.task = display.add_task(title, total=total, completed=done, rate="", note="")
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        self.moved += count
-        rate = self.moved / max(time.monotonic() - self.started, 1e-9)
+        self.advanced += count
+        rate = self.advanced / max(time.monotonic() - self.started, 1e-9)
         self.display.update(self.task, advance=count, rate=f"{rate:.3g} {self.unit}/s", note=note)
 
 
 class _LineReporter:
-    def __init__(self, what: str, total: int, unit: str, done: int) -> None:
-        self.what, self.total, self.unit, self.done = what, total, unit, done
-        self.moved = 0
+    def __init__(self, title: str, total: int, unit: str, done: int) -> None:
+        self.title, self.total, self.unit, self.done = title, total, unit, done
+        self.advanced = 0
         self.started = self.printed = time.monotonic()
 
     def advance(self, count: int = 1, note: str = "") -> None:
         self.done += count
-        self.moved += count
+        self.advanced += count
         now = time.monotonic()
         if now - self.printed >= LINE_EVERY_S:
             self.printed = now
-            rate = self.moved / (now - self.started)
+            rate = self.advanced / (now - self.started)
             left = (self.total - self.done) / rate if rate else float("inf")
-            line = f"{self.what}: {self.done}/{self.total}, {rate:.3g} {self.unit}/s, about {left:.0f} s left"
+            line = f"{self.title}: {self.done}/{self.total}, {rate:.3g} {self.unit}/s, about {left:.0f} s left"
             print(f"{line}  {note}".rstrip(), file=sys.stderr, flush=True)

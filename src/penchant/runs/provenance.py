@@ -10,9 +10,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from penchant.redact import hide_credentials
+from penchant.typed_json import JsonObject
 
 if TYPE_CHECKING:
     from penchant.models.learner import Learner
@@ -41,7 +42,7 @@ def provenance(
     start: ModelIdentity,
     reference: ModelIdentity,
     inputs: Mapping[str, str],
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the content of `provenance.json`.
 
     Args:
@@ -65,12 +66,12 @@ def provenance(
     }
 
 
-def provenance_of_files(files: Sequence[str], seed: int) -> dict[str, Any]:
-    """The content of `provenance.json` of a command that reads files and trains nothing."""
+def provenance_of_files(files: Sequence[str], seed: int) -> JsonObject:
+    """Return the content of `provenance.json` of a command that reads files and trains nothing."""
     return {**_invocation(seed), "data": [_file_record(file) for file in files], **surroundings()}
 
 
-def _invocation(seed: int) -> dict[str, Any]:
+def _invocation(seed: int) -> JsonObject:
     return {
         "seed": seed,
         "command": hide_credentials(" ".join(sys.argv)),
@@ -78,8 +79,11 @@ def _invocation(seed: int) -> dict[str, Any]:
     }
 
 
-def surroundings() -> dict[str, Any]:
-    """`versions` and `machine`. A command that never loaded torch used no accelerator, and need not wait for one."""
+def surroundings() -> JsonObject:
+    """Return `versions` and `machine`.
+
+    A command that never loaded torch used no accelerator, and need not wait for one.
+    """
     torch = sys.modules.get("torch")
     return {
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
@@ -100,7 +104,7 @@ def _version(name: str) -> str | None:
 
 
 def processor() -> str:
-    """The CPU's name."""
+    """Return the CPU's name."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text(errors="replace").splitlines():
@@ -114,13 +118,13 @@ def _file_record(path: str) -> dict[str, str | None]:
 
 
 def _file_digest(path: Path) -> str | None:
-    """None for a hub id, whose content the data set's own cache names."""
+    """Return a file's digest; None for a hub id, whose content the data set's own cache names."""
     if not path.is_file():
         return None
-    made = hashlib.sha256()
+    digest = hashlib.sha256()
     for part in (path, path.with_name(f"{path.name}-wal")):  # a database's last changes stand in the second
         if part.is_file():
             with part.open("rb") as file:
                 while block := file.read(1 << 20):
-                    made.update(block)
-    return made.hexdigest()
+                    digest.update(block)
+    return digest.hexdigest()

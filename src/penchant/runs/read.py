@@ -16,6 +16,7 @@ from penchant.digests import SUMS, DamagedFile, check_files, read_sums
 from penchant.errors import InputError
 from penchant.files import read_file
 from penchant.metrics.estimates import Estimate
+from penchant.typed_json import JsonObject
 from penchant.types import RunResult
 
 T = TypeVar("T")
@@ -92,18 +93,18 @@ class Run:
     non_finite: int = 0
 
     def last_step(self) -> int:
-        """The last step that left a trace."""
+        """Return the last step that left a trace."""
         return max([0, *(point.step for point in self.train), *(point.step for point in self.evals)])
 
     def setting(self, *keys: str) -> Any:
-        """A value of the config by its path, None where it is not set."""
+        """Return a value of the config by its path, None where it is not set."""
         node: Any = self.config
         for key in keys:
             node = node.get(key) if isinstance(node, Mapping) else None
         return node
 
     def data(self, key: str) -> int | None:
-        """A count of the data from result.json."""
+        """Return a count of the data from result.json."""
         table = self.result.get("data") if self.result else None
         value = finite(table.get(key)) if isinstance(table, Mapping) else None
         return None if value is None else int(value)
@@ -111,7 +112,7 @@ class Run:
 
 @dataclass
 class _Notes:
-    """What reading met on its way."""
+    """Sentences about what was missing or damaged, and how many numbers were not finite."""
 
     lines: list[str] = field(default_factory=list)
     non_finite: int = 0
@@ -133,15 +134,15 @@ def read_runs(runs: Sequence[RunResult | str | Path]) -> tuple[Run, ...]:
 
 
 def _run_folders(path: Path) -> list[Path]:
-    """The path itself, or the run directories right below it where it is a folder of those (a demo, a study)."""
+    """Return the path itself, or the run directories right below it where it is a folder of those (a study)."""
     if any((path / name).exists() for name in ("config.yaml", "metrics.jsonl")) or not path.is_dir():
         return [path]
-    inside = [child for child in sorted(path.iterdir()) if (child / "config.yaml").exists()]
-    return inside or [path]
+    subfolders = [child for child in sorted(path.iterdir()) if (child / "config.yaml").exists()]
+    return subfolders or [path]
 
 
 def _distinct_names(paths: Sequence[Path]) -> list[str]:
-    """The shortest tails of the paths that differ: `b01`, or `monday/b01` where two folders share a name."""
+    """Return the shortest tails of paths that differ: `b01`, or `monday/b01` where two folders share a name."""
     parts = [path.resolve().parts for path in paths]
     for depth in range(1, max(map(len, parts)) + 1):
         names = [clean("/".join(part[-depth:])) for part in parts]
@@ -152,9 +153,9 @@ def _distinct_names(paths: Sequence[Path]) -> list[str]:
 
 def _read_run(path: Path, name: str) -> Run:
     if not any((path / file).is_file() for file in EXPECTED):
-        what = "a folder without either" if path.is_dir() else "a file" if path.exists() else "nothing there"
+        finding = "a folder without either" if path.is_dir() else "a file" if path.exists() else "nothing there"
         raise InputError(
-            f"{path} is no run directory: expected a folder with {' and '.join(EXPECTED)}, found {what}. "
+            f"{path} is no run directory: expected a folder with {' and '.join(EXPECTED)}, found {finding}. "
             "Give the folder that `out` named when the run was started."
         )
     notes = _Notes()
@@ -200,8 +201,8 @@ def _check_digests(path: Path, notes: _Notes) -> None:
                 )
 
 
-def _ends(result: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """The evaluations that result.json repeats: they count where metrics.jsonl lost them."""
+def _ends(result: JsonObject | None) -> list[JsonObject]:
+    """Return the evaluations that result.json repeats: they count where metrics.jsonl lost them."""
     ends = [(result or {}).get(key) for key in ("first", "final")]
     return [{**end, "kind": "eval"} for end in ends if isinstance(end, dict)]
 
@@ -216,7 +217,7 @@ def _text(path: Path, notes: _Notes, loss: str | None) -> str | None:
         return None
 
 
-def _read_config(path: Path, notes: _Notes) -> tuple[str, dict[str, Any]]:
+def _read_config(path: Path, notes: _Notes) -> tuple[str, JsonObject]:
     text = _text(path, notes, "the settings are not known") or ""
     try:
         loaded = yaml.safe_load(text)
@@ -226,8 +227,8 @@ def _read_config(path: Path, notes: _Notes) -> tuple[str, dict[str, Any]]:
     return text, loaded if isinstance(loaded, dict) else {}
 
 
-def _read_object(path: Path, notes: _Notes, loss: str | None) -> dict[str, Any] | None:
-    """A JSON object; `loss` says what a missing file costs, None where another warning says it."""
+def _read_object(path: Path, notes: _Notes, loss: str | None) -> JsonObject | None:
+    """Read a JSON object; `loss` says what a missing file costs, None where another warning says it."""
     text = _text(path, notes, loss)
     if text is None:
         return None
@@ -237,18 +238,18 @@ def _read_object(path: Path, notes: _Notes, loss: str | None) -> dict[str, Any] 
     return value
 
 
-def _read_lines(path: Path, notes: _Notes, loss: str | None) -> list[dict[str, Any]]:
+def _read_lines(path: Path, notes: _Notes, loss: str | None) -> list[JsonObject]:
     text = _text(path, notes, loss)
     lines = [] if text is None else text.split("\n")
     if lines and loss is not None and not any(line.strip() for line in lines):
         notes.lines.append(f"{path.name} is empty: {loss}.")
     rows, bad = [], []
-    for at, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines, start=1):
         row = _parsed(line) if line.strip() else None
         if row is not None:
             rows.append(row)
         elif line.strip():
-            bad.append(at)
+            bad.append(number)
     if bad == [len(lines)]:  # no line break at the end: the writer was stopped in the middle of it
         notes.lines.append(f"The last line of {path.name} is cut short and was left out.")
     elif bad:
@@ -257,7 +258,7 @@ def _read_lines(path: Path, notes: _Notes, loss: str | None) -> list[dict[str, A
     return rows
 
 
-def _parsed(text: str) -> dict[str, Any] | None:
+def _parsed(text: str) -> JsonObject | None:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -266,7 +267,7 @@ def _parsed(text: str) -> dict[str, Any] | None:
 
 
 def finite(value: object) -> float | None:
-    """A finite number as float; None for null, NaN, infinities, booleans and everything else."""
+    """Return a finite number as float; None for null, NaN, infinities, booleans and everything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
@@ -276,25 +277,25 @@ def finite(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _by_step(rows: Sequence[dict[str, Any]], kind: str, build: Callable[[dict[str, Any]], T]) -> tuple[T, ...]:
-    """One point a step, in order; after a resume the later line of a step stands."""
-    found: dict[int, T] = {}
+def _by_step(rows: Sequence[JsonObject], kind: str, build: Callable[[JsonObject], T]) -> tuple[T, ...]:
+    """Return one point per step, in order; after a resume the later line of a step stands."""
+    points: dict[int, T] = {}
     for row in rows:
         step = finite(row.get("step"))
         if row.get("kind") == kind and step is not None and step >= 0:
-            found[int(step)] = build({**row, "step": int(step)})
-    return tuple(found[step] for step in sorted(found))
+            points[int(step)] = build({**row, "step": int(step)})
+    return tuple(points[step] for step in sorted(points))
 
 
-def _train_point(row: dict[str, Any], notes: _Notes) -> TrainPoint:
+def _train_point(row: JsonObject, notes: _Notes) -> TrainPoint:
     # the writer turns NaN into null, which JSON has a word for
-    lost = (value is None or (isinstance(value, float) and not math.isfinite(value)) for value in row.values())
-    notes.non_finite += sum(lost)
+    is_lost = (value is None or (isinstance(value, float) and not math.isfinite(value)) for value in row.values())
+    notes.non_finite += sum(is_lost)
     values = {key: number for key, value in row.items() if (number := finite(value)) is not None}
     return TrainPoint(row["step"], values)
 
 
-def _eval_point(row: dict[str, Any]) -> EvalPoint:
+def _eval_point(row: JsonObject) -> EvalPoint:
     held_out, samples = _mapping(row.get("held_out")), _mapping(row.get("samples"))
     return EvalPoint(
         step=row["step"],
@@ -313,11 +314,11 @@ def _calibration(curve: object) -> Iterator[tuple[float, Estimate]]:
             yield confidence, accuracy
 
 
-def _mapping(value: object) -> dict[str, Any]:
+def _mapping(value: object) -> JsonObject:
     return value if isinstance(value, dict) else {}
 
 
-def _estimates(table: dict[str, Any]) -> dict[str, Estimate]:
+def _estimates(table: JsonObject) -> dict[str, Estimate]:
     built = {str(key): _estimate(value) for key, value in table.items()}
     return {key: estimate for key, estimate in built.items() if estimate is not None}
 
@@ -330,11 +331,11 @@ def _estimate(entry: object) -> Estimate | None:
     low, high = finite(table.get("low")), finite(table.get("high"))
     if low is None or high is None or not low <= value <= high:
         low = high = None
-    counted = {key: int(finite(table.get(key)) or 0) for key in ("n", "clusters")}
-    return Estimate.from_dict({**table, "value": value, "low": low, "high": high, **counted})
+    counts = {key: int(finite(table.get(key)) or 0) for key in ("n", "clusters")}
+    return Estimate.from_dict({**table, "value": value, "low": low, "high": high, **counts})
 
 
-def _sampled(row: dict[str, Any]) -> SampledPrompt | None:
+def _sampled(row: JsonObject) -> SampledPrompt | None:
     step, prompt = finite(row.get("step")), row.get("prompt")
     if step is None or not isinstance(prompt, str):
         return None
@@ -347,7 +348,7 @@ def _draws(rows: object) -> tuple[Draw, ...]:
     return tuple(_draw(row) for row in rows if isinstance(row, dict) and isinstance(row.get("text"), str))
 
 
-def _draw(row: dict[str, Any]) -> Draw:
+def _draw(row: JsonObject) -> Draw:
     tokens, finished = finite(row.get("tokens")), row.get("finished")
     return Draw(
         text=row["text"],

@@ -23,6 +23,7 @@ from penchant.errors import InputError, OtherRun, RunError
 from penchant.files import atomic_write, locked_folder, read_file, remove
 from penchant.files import read_json as load_json
 from penchant.runs.run_lines import Digest, RunLines, read_rows
+from penchant.typed_json import JsonObject
 
 BEGINS = ("config.yaml", "provenance.json")
 """The files that a run begins with."""
@@ -54,7 +55,7 @@ class RunFolder:
         made_up = Path("runs") / f"{config.method}-{datetime.now():%Y%m%d-%H%M%S}"
         self.path = Path(path).expanduser() if path else made_up
         self.config, self.resume, self.writes = config, resume, writes
-        self._again = None if resumable else self.path
+        self._restart_folder = None if resumable else self.path
         self.warnings: list[str] = []  # what was wrong with the files of a resumed run
         self._lock = contextlib.ExitStack()
         self._lines = {name: RunLines(self.path / name) for name in LINES}
@@ -62,8 +63,9 @@ class RunFolder:
             self._check_resumable() if resume else self._check_empty()
 
     def open(self) -> None:
-        """Make the directory and take it. Called once data and model are known to be good, so that bad input leaves
-        nothing behind.
+        """Make the directory and take it.
+
+        Called once data and model are known to be good, so that bad input leaves nothing behind.
 
         Raises:
             InputError: it cannot be made, or another process works in it.
@@ -107,10 +109,10 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"out={self.path} is a file; a run needs a directory")
         if self.path.exists() and any(entry.name != ".lock" for entry in self.path.iterdir()):
-            what = "another run" if (self.path / "config.yaml").exists() else "other files"
-            choices = "choose another directory" + ("," if self._again is None else " or") + " delete it"
-            resume = ", or continue that run with --resume" if self._again is None else ""
-            raise InputError(f"out={self.path} already holds {what}: {choices}{resume}")
+            contents = "another run" if (self.path / "config.yaml").exists() else "other files"
+            choices = "choose another directory" + ("," if self._restart_folder is None else " or") + " delete it"
+            resume = ", or continue that run with --resume" if self._restart_folder is None else ""
+            raise InputError(f"out={self.path} already holds {contents}: {choices}{resume}")
 
     def _check_resumable(self) -> None:
         file = self.path / "config.yaml"
@@ -119,8 +121,8 @@ class RunFolder:
         check_files(self.path, [name for name in BEGINS if (self.path / name).exists()])
         if read_sums(self.path) is None:
             _check_complete(file, type(self.config))
-        saved, given = (_settings(config) for config in (load_config(type(self.config), file), self.config))
-        differing = sorted(name for name in saved.keys() | given.keys() if saved.get(name) != given.get(name))
+        saved, current = (_settings(config) for config in (load_config(type(self.config), file), self.config))
+        differing = sorted(name for name in saved.keys() | current.keys() if saved.get(name) != current.get(name))
         if differing:
             raise OtherRun(
                 f"the configuration differs from that of the run in {self.path} in {', '.join(differing)}: resume "
@@ -128,7 +130,7 @@ class RunFolder:
             )
 
     def _take_lock(self) -> None:
-        """One run in a directory: the lock goes with the process, however that ends."""
+        """Lock the directory, for one run at a time: the lock goes with the process, however that ends."""
         try:
             self._lock.enter_context(locked_folder(self.path, remove_after=True))
         except BlockingIOError:
@@ -141,8 +143,10 @@ class RunFolder:
         self._lock.close()
 
     def discard(self) -> None:
-        """Take back `open`, where bad input shows only later: the files that a run begins with, and the directory if
-        it is empty then."""
+        """Take back `open`, where bad input shows only later.
+
+        Removed are the files that a run begins with, and the directory if it is empty then.
+        """
         self._remove_beginning()
         self.close()
         with contextlib.suppress(OSError):
@@ -151,7 +155,7 @@ class RunFolder:
     # -- files --------------------------------------------------------------------------------------------------
 
     def write(self, name: str, text: str) -> None:
-        """A whole file, atomically.
+        """Write a whole file, atomically.
 
         Raises:
             RunError: it cannot be written (full disk, no permission); nothing half-written is left.
@@ -165,7 +169,7 @@ class RunFolder:
                 self._list({line: listed_digest(self.path / line) for line in LINES if (self.path / line).exists()})
             atomic_write(target, text)
         except OSError as error:
-            raise cannot_write(target, error, again=self._again) from error
+            raise cannot_write(target, error, restart_folder=self._restart_folder) from error
 
     def _list(self, sums: Mapping[str, str]) -> None:
         """Put digests into `SHA256SUMS`. A run of an earlier version, which has none, gets those of its beginning."""
@@ -183,7 +187,7 @@ class RunFolder:
         try:
             self._list({name: listed_digest(self.path / name) for name in names})
         except OSError as error:
-            raise cannot_write(self.path / SUMS, error, again=self._again) from error
+            raise cannot_write(self.path / SUMS, error, restart_folder=self._restart_folder) from error
 
     def check_listed(self, name: str) -> bool:
         """Check a file against its digest; return whether it has one.
@@ -204,23 +208,23 @@ class RunFolder:
         remove(self.path / "result.json")
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        """A JSON file, atomically; what is not finite becomes null."""
+        """Write a JSON file, atomically; what is not finite becomes null."""
         self.write(name, json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
-        """One line of a JSONL file."""
+        """Append one line to a JSONL file."""
         if not self.writes:
             return
         try:
             self._lines[name].append(json.dumps(_finite(row), ensure_ascii=False))
         except OSError as error:
-            raise cannot_write(self.path / name, error, again=self._again) from error
+            raise cannot_write(self.path / name, error, restart_folder=self._restart_folder) from error
 
-    def rows(self, name: str) -> list[dict[str, Any]]:
+    def rows(self, name: str) -> list[JsonObject]:
         """Return the lines of a JSONL file. Damaged ones, and a last one that a kill cut short, are left out."""
         return read_rows(self.path / name)
 
-    def provenance(self) -> dict[str, Any] | None:
+    def provenance(self) -> JsonObject | None:
         """Return the record that the run began with, or None where a kill came before it.
 
         Raises:
@@ -252,10 +256,10 @@ class RunFolder:
             try:
                 self.warnings += lines.rewind(step, (written or {}).get(name))
             except OSError as error:
-                raise cannot_write(self.path / name, error, again=self._again) from error
+                raise cannot_write(self.path / name, error, restart_folder=self._restart_folder) from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> JsonObject:
     """Return the object in a JSON file of a run.
 
     Raises:
@@ -283,8 +287,8 @@ def _check_complete(file: Path, config: type[Config]) -> None:
         raise DamagedFile(f"{file} is cut short ({settings[-1]} is missing): put back a good copy, or start a new run")
 
 
-def finished(path: str | None, config: Config) -> dict[str, Any] | None:
-    """The result of the run in a directory if it came to its end, else None.
+def finished(path: str | None, config: Config) -> JsonObject | None:
+    """Return the result of the run in a directory if it came to its end, else None.
 
     Raises:
         OtherRun: there is no run to resume, or its configuration is another.
@@ -301,9 +305,9 @@ def finished(path: str | None, config: Config) -> dict[str, Any] | None:
     return result if result.get("status") in ("done", "stopped_early", "runaway") else None
 
 
-def _settings(config: Config) -> dict[str, Any]:
-    """Every setting by dotted path, without `out`: a run may be moved, or named in another way."""
-    flat: dict[str, Any] = {}
+def _settings(config: Config) -> JsonObject:
+    """Return every setting by dotted path, without `out`: a run may be moved, or named in another way."""
+    flat: JsonObject = {}
 
     def walk(prefix: str, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
@@ -316,20 +320,23 @@ def _settings(config: Config) -> dict[str, Any]:
     return flat
 
 
-def cannot_write(path: Path, error: Exception, *, again: Path | None = None) -> RunError:
+def cannot_write(path: Path, error: Exception, *, restart_folder: Path | None = None) -> RunError:
     """Return the error for a full disk and its like.
 
     Args:
-        again: the folder that a command which cannot be resumed would find filled.
+        restart_folder: the folder that a command which cannot be resumed would find filled.
     """
     advice = "What was written before is intact; make room and continue with --resume"
-    if again is not None:
-        advice = f"Make room, remove {again}, and give the same command again"
+    if restart_folder is not None:
+        advice = f"Make room, remove {restart_folder}, and give the same command again"
     return RunError(f"cannot write {path}: {error}. {advice}")
 
 
 def _finite(value: Any) -> Any:
-    """JSON knows no NaN: it becomes null. Text that is no valid Unicode keeps its place as a question mark."""
+    """Replace numbers that are not finite by None.
+
+    JSON knows no NaN: it becomes null. Text that is no valid Unicode keeps its place as a question mark.
+    """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, str):

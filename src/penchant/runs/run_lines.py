@@ -11,6 +11,7 @@ from typing import Any
 
 from penchant.errors import InputError
 from penchant.files import APPEND, atomic_write, open_safely, read_file
+from penchant.typed_json import JsonObject
 
 log = logging.getLogger("penchant.train")
 
@@ -61,12 +62,12 @@ class RunLines:
             OSError: it cannot be read or written.
         """
         content = read_file(self.path) if self.path.exists() else b""
-        kept, problems = content, []
+        kept_content, problems = content, []
         if written is not None and _fits(content[: written["bytes"]], written):
-            kept = content[: written["bytes"]]
+            kept_content = content[: written["bytes"]]
         else:
             good, bad = good_lines(content, needs_step=True)
-            kept = b"".join(line for line, row in good if row["step"] <= step)
+            kept_content = b"".join(line for line, row in good if row["step"] <= step)
             if bad:
                 problems.append(
                     f"{self.path.name}: {_lines(bad)} cannot be read and {'was' if len(bad) == 1 else 'were'} left out"
@@ -75,10 +76,10 @@ class RunLines:
                 problems.append(
                     f"{self.path.name} is not what was written up to the checkpoint: lines were changed or are missing"
                 )
-        if kept != content:
-            atomic_write(self.path, kept)
+        if kept_content != content:
+            atomic_write(self.path, kept_content)
         self._digest, self._bytes = hashlib.sha256(), 0
-        self._count(kept)
+        self._count(kept_content)
         return problems
 
 
@@ -86,7 +87,7 @@ def _fits(content: bytes, written: Digest) -> bool:
     return len(content) == written["bytes"] and hashlib.sha256(content).hexdigest() == written["sha256"]
 
 
-def good_lines(content: bytes, *, needs_step: bool = False) -> tuple[list[tuple[bytes, dict[str, Any]]], list[int]]:
+def good_lines(content: bytes, *, needs_step: bool = False) -> tuple[list[tuple[bytes, JsonObject]], list[int]]:
     """Return the lines that hold an object, each with it, and the numbers (from 1) of those that do not.
 
     A last line without its end was cut short by a kill: it is neither.
@@ -107,7 +108,7 @@ def good_lines(content: bytes, *, needs_step: bool = False) -> tuple[list[tuple[
     return good, bad
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path) -> list[JsonObject]:
     """Return the objects of a run's JSONL file; damaged lines are left out after a warning that names them.
 
     Raises:
@@ -126,5 +127,5 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def _lines(numbers: list[int]) -> str:
     if len(numbers) == 1:
         return f"line {numbers[0]}"
-    more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
-    return f"lines {', '.join(map(str, numbers[:5]))}{more}"
+    omitted = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
+    return f"lines {', '.join(map(str, numbers[:5]))}{omitted}"

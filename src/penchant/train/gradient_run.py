@@ -111,8 +111,8 @@ def _compute_fixed(
         What the model and its reference are, the data with those numbers, and warnings.
     """
     with accelerator.autocast():
-        start = ModelIdentity.of(learner)
-        frozen = ModelIdentity.of(other) if other is not None else start
+        start = ModelIdentity.from_learner(learner)
+        frozen = ModelIdentity.from_learner(other) if other is not None else start
         prepared = with_reference(config, recipe, learner, other, start, frozen, prepared, accelerator)
         train_data, warnings = with_frozen_states(
             prepared.train_data, learner, config.model.train_top, start.digest, accelerator, budget=prepared.budget

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -24,6 +23,7 @@ from penchant.runs.progress import progress_bar
 from penchant.runs.run_folder import RunFolder
 from penchant.train.optimizer import take_memory
 from penchant.train.settings import RunConfig
+from penchant.typed_json import JsonObject
 
 log = logging.getLogger("penchant.train")
 
@@ -34,7 +34,7 @@ ADVICE = (
     "anew with another out"
 )
 
-Evaluation = Callable[[int, float], dict[str, Any]]  # (step, epoch) -> an "eval" line of metrics.jsonl
+Evaluation = Callable[[int, float], JsonObject]  # (step, epoch) -> an "eval" line of metrics.jsonl
 
 
 @dataclass
@@ -56,8 +56,8 @@ class State:
     best_loss: float | None = None
     best_step: int | None = None
     stale: int = 0
-    first: dict[str, Any] | None = None
-    last: dict[str, Any] | None = None
+    first: JsonObject | None = None
+    last: JsonObject | None = None
     stop: str = ""
     unevaluated: float | None = None
     kl_coefficient: float = 0.0
@@ -217,7 +217,7 @@ def _due(interval: int | None, step: int) -> bool:
     return interval is not None and step % interval == 0
 
 
-def _values(estimates: dict[str, Any], path: str = "") -> Iterator[tuple[str, float]]:
+def _values(estimates: JsonObject, path: str = "") -> Iterator[tuple[str, float]]:
     """Yield the values of nested estimates by path, as trackers want them: `samples/policy/reward`."""
     for name, item in estimates.items():
         if isinstance(item, dict) and "value" in item:

@@ -19,6 +19,7 @@ from penchant.train.evaluation.preferences import Estimates
 from penchant.train.objectives import Objective
 from penchant.train.plan import Unit
 from penchant.train.settings import GradientConfig
+from penchant.typed_json import JsonObject
 from penchant.types import PromptGroup
 
 HeldOut = Callable[[Any, Sequence[PromptGroup], Dataset, int], Estimates]  # (learner, groups, data, token budget)
@@ -29,7 +30,7 @@ class Source:
     """Groups that were read, and what reading them did (for result.json)."""
 
     groups: Sequence[PromptGroup]
-    counts: dict[str, Any]
+    counts: JsonObject
     warnings: tuple[str, ...] = ()
 
 
@@ -97,6 +98,6 @@ class Prepared:
     train_data: Dataset
     held_groups: list[PromptGroup]
     held_data: Dataset
-    counts: dict[str, Any]
+    counts: JsonObject
     budget: int
     warnings: tuple[str, ...] = ()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from accelerate import Accelerator
 from accelerate.utils import set_seed
@@ -46,6 +45,7 @@ from penchant.train.setup import (
     sample_evaluation,
     start_trackers,
 )
+from penchant.typed_json import JsonObject
 from penchant.types import PromptGroup, RunResult
 
 TARGET_SLACK = 0.25  # of a KL target, by which a run may miss it without a word
@@ -82,8 +82,8 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
     log_into(accelerator, folder)
     folder.open()
     try:
-        start = ModelIdentity.of(policy)
-        frozen = ModelIdentity.of(other) if other is not None else start
+        start = ModelIdentity.from_learner(policy)
+        frozen = ModelIdentity.from_learner(other) if other is not None else start
         reference = Reference(other.scorer, False) if other else Reference.of(policy.scorer)
         inputs = model_inputs(start, frozen) | prompt_inputs(policy, train_groups, held_groups)
         inputs |= reward_inputs(config.reward, config.true_reward)
@@ -149,9 +149,7 @@ def _warnings_of_end(loop: RolloutLoop, status: str) -> list[str]:
     return [*filter(None, [runaway]), *missed]
 
 
-def missed_target(
-    config: RolloutConfig, last: Mapping[str, Any] | None, lines: Iterable[Mapping[str, Any]]
-) -> list[str]:
+def missed_target(config: RolloutConfig, last: JsonObject | None, lines: Iterable[JsonObject]) -> list[str]:
     """Return a warning where the KL that was steered to a target ended elsewhere, else nothing.
 
     Args:
@@ -186,7 +184,7 @@ def missed_target(
 
 def _prompts(
     config: RolloutConfig, policy: Policy, warnings: list[str]
-) -> tuple[list[PromptGroup], list[PromptGroup], dict[str, Any]]:
+) -> tuple[list[PromptGroup], list[PromptGroup], JsonObject]:
     """Load prompts to train on and to hold out, each once, and count them."""
     data = config.data
     groups = load_prompts(

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -25,6 +24,7 @@ from penchant.runs.run_folder import RunFolder, finished
 from penchant.train.evaluation.preferences import Estimates, Evaluator, SampleEvaluation
 from penchant.train.loop import RunContext, State
 from penchant.train.settings import RunConfig, Samples
+from penchant.typed_json import JsonObject
 from penchant.types import Prompt, PromptGroup, RunResult
 
 log = logging.getLogger("penchant.train")
@@ -146,18 +146,18 @@ def evaluation(
     held_out: Callable[[], Estimates] | None,
     samples: SampleEvaluation | None,
     accelerator: Accelerator,
-) -> Callable[[int, float], dict[str, Any]]:
+) -> Callable[[int, float], JsonObject]:
     """Return what evaluates a run, in the precision of its training: (step, epoch) -> its line of metrics."""
     evaluator = Evaluator(folder, held_out, samples)
 
-    def evaluate(step: int, epoch: float) -> dict[str, Any]:
+    def evaluate(step: int, epoch: float) -> JsonObject:
         with accelerator.autocast():
             return evaluator(step, epoch)
 
     return evaluate
 
 
-def end_run(run: RunContext, counts: dict[str, Any], warnings: list[str], status: str, started: float) -> RunResult:
+def end_run(run: RunContext, counts: JsonObject, warnings: list[str], status: str, started: float) -> RunResult:
     """Close the trackers, and write `result.json`.
 
     Args:
@@ -173,12 +173,12 @@ def end_run(run: RunContext, counts: dict[str, Any], warnings: list[str], status
 def result(
     config: RunConfig,
     state: State,
-    counts: dict[str, Any],
+    counts: JsonObject,
     warnings: list[str],
     status: str,
     seconds: float,
     scorer: Scorer,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the content of `result.json`.
 
     Args:

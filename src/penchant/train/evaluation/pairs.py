@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 
@@ -15,6 +14,7 @@ from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean
 from penchant.train.batch import Dataset
 from penchant.train.fronts import FrontLogps, longer_front
+from penchant.typed_json import JsonObject
 from penchant.types import Prompt, PromptGroup
 
 
@@ -47,7 +47,7 @@ def _sum(
 
 def ranking_loss(
     loss: PairLoss, groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[torch.Tensor]
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the mean loss per held-out ranking with its interval over prompts."""
     assert data.reference is not None
     losses: list[float] = []
@@ -59,7 +59,7 @@ def ranking_loss(
     return cluster_mean(losses, prompts, share=False).as_dict()
 
 
-def sorted_loss(losses: torch.Tensor, prompts: Sequence[Prompt]) -> dict[str, Any]:
+def sorted_loss(losses: torch.Tensor, prompts: Sequence[Prompt]) -> JsonObject:
     """Return the mean of a loss that sorts all pairs: each of its terms belongs to a quantile, and to no prompt.
 
     Args:

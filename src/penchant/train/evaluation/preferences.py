@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from penchant.engine.sampling import Sampling
 from penchant.engine.score import DEFAULT_BUDGET, score
 from penchant.losses.contract import PairLoss
 from penchant.losses.dispatch import pair_losses
-from penchant.losses.pairs import SquareSums
+from penchant.losses.pairs import FrontSums, SquareSums
 from penchant.metrics.intervals import cluster_mean
 from penchant.metrics.text import distinct_n, repetition
 from penchant.models.policy import Policy
@@ -30,9 +29,10 @@ from penchant.train.batch import Dataset
 from penchant.train.evaluation.pairs import front_columns, ranking_loss, sorted_loss
 from penchant.train.fronts import front_logps
 from penchant.train.plan import split_key
+from penchant.typed_json import JsonObject
 from penchant.types import Prompt, PromptGroup, Response, prompt_text
 
-Estimates = dict[str, Any]
+Estimates = JsonObject
 
 SHARE_OF_SAMPLES: dict[str, bool | None] = {
     "tokens": False,
@@ -57,8 +57,8 @@ class Evaluator:
     held_out: Callable[[], Estimates] | None
     samples: SampleEvaluation | None
 
-    def __call__(self, step: int, epoch: float) -> dict[str, Any]:
-        line: dict[str, Any] = {"kind": "eval", "step": step, "epoch": epoch}
+    def __call__(self, step: int, epoch: float) -> JsonObject:
+        line: JsonObject = {"kind": "eval", "step": step, "epoch": epoch}
         if self.held_out is not None:
             line["held_out"] = self.held_out()
         if self.samples is not None:
@@ -83,23 +83,24 @@ def held_out_preferences(
     """
     scores = score(policy.scorer, data.rendered, budget=budget)
     table = pair_table(groups, data, scores)
+    fronts, squares = None, None
     if loss is not None and loss.needs.fronts:
         policy_fronts = front_logps(groups, data.rendered, partial(score, policy.scorer, budget=budget))
-        table |= {"fronts": front_columns(groups, data, scores, policy_fronts)}
+        fronts = front_columns(groups, data, scores, policy_fronts)
     if loss is not None and loss.needs.squares:
-        squares = pair_table(groups, data, score(policy.scorer, data.rendered, budget=budget, squares=True))
-        table |= {"squares": SquareSums(squares["chosen"], squares["rejected"])}
-    losses, margins = _losses_and_margins(loss, table)
-    logp_columns = {"chosen_logps": table["chosen"], "rejected_logps": table["rejected"]}
+        square_table = pair_table(groups, data, score(policy.scorer, data.rendered, budget=budget, squares=True))
+        squares = SquareSums(square_table.chosen, square_table.rejected)
+    losses, margins = _losses_and_margins(loss, table, fronts, squares)
+    logp_columns = {"chosen_logps": table.chosen, "rejected_logps": table.rejected}
     estimates = pair_estimates(table, {"loss": losses, "margin": margins, **logp_columns})
     if loss is not None and loss.needs.rankings:
         estimates["loss"] = ranking_loss(loss, groups, data, scores)
     elif loss is not None and loss.needs.whole_step:
-        estimates["loss"] = sorted_loss(losses, table["prompts"])
+        estimates["loss"] = sorted_loss(losses, table.prompts)
     return estimates
 
 
-def pair_estimates(table: dict[str, Any], columns: dict[str, torch.Tensor]) -> Estimates:
+def pair_estimates(table: PairTable, columns: dict[str, torch.Tensor]) -> Estimates:
     """Estimate the means of some columns and of the lengths, and how often the column `margin` is right.
 
     Args:
@@ -107,22 +108,22 @@ def pair_estimates(table: dict[str, Any], columns: dict[str, torch.Tensor]) -> E
         columns: (pairs,) each; `margin` among them: by how much the winner leads.
     """
     margins = columns["margin"]
-    prompts, weights = table["prompts"], table["weights"].numpy()
-    is_decided = ~table["tied"].numpy()
-    lengths = {name: table[name] for name in ("chosen_tokens", "rejected_tokens")}
+    prompts, weights = table.prompts, table.weights.numpy()
+    is_decided = ~table.tied.numpy()
+    lengths = {"chosen_tokens": table.chosen_tokens, "rejected_tokens": table.rejected_tokens}
     estimates: Estimates = {
         name: cluster_mean(column.double().numpy(), prompts, weights=weights, share=False).as_dict()
         for name, column in {**columns, **lengths}.items()
     }
     if is_decided.any():
         right = wins(margins)[is_decided]
-        longer_wins = wins(table["chosen_tokens"] - table["rejected_tokens"])[is_decided]
+        longer_wins = wins(table.chosen_tokens - table.rejected_tokens)[is_decided]
         decided_prompts = [prompt for prompt, keep in zip(prompts, is_decided, strict=True) if keep]
         estimates["accuracy"] = cluster_mean(right, decided_prompts, weights=weights[is_decided], share=True).as_dict()
         estimates["longest_wins"] = cluster_mean(
             longer_wins, decided_prompts, weights=weights[is_decided], share=True
         ).as_dict()
-        annotators = np.array(table["annotators"], dtype=object)[is_decided]
+        annotators = np.array(table.annotators, dtype=object)[is_decided]
         names = sorted({name for name in annotators if name is not None})
         if len(names) > 1:
             estimates["by_annotator"] = {
@@ -141,14 +142,22 @@ def pair_estimates(table: dict[str, Any], columns: dict[str, torch.Tensor]) -> E
     return estimates
 
 
-def _losses_and_margins(loss: PairLoss | None, table: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    chosen, rejected = table["chosen"], table["rejected"]
+def _losses_and_margins(
+    loss: PairLoss | None, table: PairTable, fronts: FrontSums | None, squares: SquareSums | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     if loss is None:
-        return -chosen / table["chosen_tokens"], chosen - rejected
-    ref = (table["ref_chosen"], table["ref_rejected"]) if loss.needs.reference else (None, None)
-    lengths = table["chosen_tokens"], table["rejected_tokens"]
-    fronts, squares = table.get("fronts"), table.get("squares")
-    return pair_losses(loss, chosen, rejected, ref[0], ref[1], *lengths, fronts=fronts, squares=squares)
+        return -table.chosen / table.chosen_tokens, table.chosen - table.rejected
+    return pair_losses(
+        loss,
+        table.chosen,
+        table.rejected,
+        table.ref_chosen if loss.needs.reference else None,
+        table.ref_rejected if loss.needs.reference else None,
+        table.chosen_tokens,
+        table.rejected_tokens,
+        fronts=fronts,
+        squares=squares,
+    )
 
 
 def wins(difference: torch.Tensor) -> np.ndarray:
@@ -156,11 +165,31 @@ def wins(difference: torch.Tensor) -> np.ndarray:
     return ((difference > 0).double() + 0.5 * (difference == 0)).numpy()
 
 
-def pair_table(groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[torch.Tensor]) -> dict[str, Any]:
-    """Return the columns that the held-out estimates need, with one row per directed pair.
+@dataclass(frozen=True)
+class PairTable:
+    """Columns of held-out comparisons with one row per directed pair; a tie gives two rows of half weight.
 
-    A tie gives two rows of half weight.
+    Attributes:
+        chosen, rejected, ref_chosen, ref_rejected: scores (summed logps in nats, or rewards), shape `(pairs,)`.
+        chosen_tokens, rejected_tokens: scored tokens, shape `(pairs,)`.
+        weights, tied: of each row's comparison, shape `(pairs,)`.
+        prompts, annotators: of each row; None where nobody is named.
     """
+
+    chosen: torch.Tensor
+    rejected: torch.Tensor
+    ref_chosen: torch.Tensor
+    ref_rejected: torch.Tensor
+    chosen_tokens: torch.Tensor
+    rejected_tokens: torch.Tensor
+    weights: torch.Tensor
+    tied: torch.Tensor
+    prompts: list[Prompt]
+    annotators: list[str | None]
+
+
+def pair_table(groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[torch.Tensor]) -> PairTable:
+    """Return the columns that the held-out estimates need."""
     rows: list[tuple[float, ...]] = []
     prompts: list[Prompt] = []
     annotators: list[str | None] = []
@@ -174,20 +203,19 @@ def pair_table(groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[to
                 rows.append((*map(float, scores_of_pair), *lengths, weight, comparison.tie))
                 prompts.append(group.prompt)
                 annotators.append(comparison.annotator)
-    names = (
-        "chosen",
-        "rejected",
-        "ref_chosen",
-        "ref_rejected",
-        "chosen_tokens",
-        "rejected_tokens",
-        "weights",
-        "tied",
+    columns = iter(torch.tensor(rows, dtype=torch.float32).reshape(-1, 8).unbind(1))
+    return PairTable(
+        chosen=next(columns),
+        rejected=next(columns),
+        ref_chosen=next(columns),
+        ref_rejected=next(columns),
+        chosen_tokens=next(columns),
+        rejected_tokens=next(columns),
+        weights=next(columns),
+        tied=next(columns).bool(),
+        prompts=prompts,
+        annotators=annotators,
     )
-    columns = torch.tensor(rows, dtype=torch.float32).reshape(-1, len(names)).unbind(1)
-    table: dict[str, Any] = dict(zip(names, columns, strict=True))
-    table["tied"] = table["tied"].bool()
-    return table | {"prompts": prompts, "annotators": annotators}
 
 
 def held_out_imitation(policy: Policy, groups: Sequence[PromptGroup], data: Dataset, budget: int) -> Estimates:
@@ -225,7 +253,7 @@ class SampleEvaluation:
     _of_reference: list[list[Response]] | None = field(default=None, init=False)
     _reference_columns: dict[str, list[float]] = field(default_factory=dict, init=False)
 
-    def run(self) -> tuple[Estimates, list[dict[str, Any]]]:
+    def run(self) -> tuple[Estimates, list[JsonObject]]:
         """Return estimates for policy and reference, and one row of samples per prompt."""
         assert self.reference is not None
         if self._of_reference is None:  # the reference never changes
@@ -283,10 +311,10 @@ class SampleEvaluation:
         return columns
 
 
-def _sample_items(row: Sequence[Response], columns: dict[str, list[float]], first: int) -> list[dict[str, Any]]:
+def _sample_items(row: Sequence[Response], columns: dict[str, list[float]], first: int) -> list[JsonObject]:
     items = []
     for number, response in enumerate(row, start=first):
-        item: dict[str, Any] = {
+        item: JsonObject = {
             "text": response.text,
             "tokens": columns["tokens"][number],
             "finished": response.finished,

@@ -26,20 +26,20 @@ def held_out_rewards(
     """
     scores = score(model.scorer, data.rendered, budget=budget)
     table = pair_table(groups, data, scores)
-    chosen, rejected = table["chosen"], table["rejected"]
+    chosen, rejected = table.chosen, table.rejected
     margins = chosen - rejected
     rewards = {"chosen_reward": chosen, "rejected_reward": rejected}
     losses = bradley_terry(chosen, rejected, margin=margin)
     estimates = pair_estimates(table, {"loss": losses, "margin": margins, **rewards})
-    is_decided = ~table["tied"]
+    is_decided = ~table.tied
     if is_decided.any():
-        prompts = [prompt for prompt, keep in zip(table["prompts"], is_decided.tolist(), strict=True) if keep]
+        prompts = [prompt for prompt, keep in zip(table.prompts, is_decided.tolist(), strict=True) if keep]
         confidence = torch.sigmoid(margins[is_decided].abs().double()).numpy()
         curve = reliability(
             confidence,
             wins(margins)[is_decided.numpy()],
             prompts,
-            weights=table["weights"][is_decided].double().numpy(),
+            weights=table.weights[is_decided].double().numpy(),
         )
         estimates["calibration"] = {
             "curve": [
