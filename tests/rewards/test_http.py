@@ -23,7 +23,7 @@ from penchant.cli.main import main
 from penchant.digests import read_sums, write_sums
 from penchant.errors import InputError, RunError
 from penchant.rewards import checked_reward, load_reward, score_groups
-from penchant.rewards.http import MOST_BYTES, TOKEN, HTTPReward
+from penchant.rewards.http import MAX_BYTES, TOKEN, HTTPReward
 from penchant.types import PromptGroup
 
 PAIRS = [("Once upon a time", "a long tale."), ("Well,", "no."), ("\ud800é", "\u2028")]
@@ -218,7 +218,7 @@ def test_an_endpoint_that_stays_away_is_a_run_error(endpoint: Endpoint) -> None:
         (says({"rewards": [1, "2", 3]}), "returned '2' for pair 1 .*prompt is 'Well,'"),
         (says({"rewards": [1, None, 3]}), "returned None for pair 1 "),
         (says({"rewards": [1, 2, 10**400]}), "for pair 2 "),
-        (says(b" " * (MOST_BYTES + 1)), "more than 1,048,576 bytes"),
+        (says(b" " * (MAX_BYTES + 1)), "more than 1,048,576 bytes"),
     ],
 )  # fmt: skip
 def test_an_answer_that_is_none_is_named_and_not_asked_for_again(

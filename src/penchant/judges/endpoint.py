@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import time
-from collections.abc import Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
-from penchant.errors import InputError, MissingExtra, RunError
+from httpx import AsyncClient
+
+from penchant.errors import InputError, RunError
+from penchant.http_client import AnswerTooLarge, Limits, TemporaryFailure, open_client, post_json, retry, run_async
 from penchant.judges.contract import Done, Question
 from penchant.judges.prompts import load_template
 from penchant.judges.settings import Endpoint
@@ -21,7 +25,12 @@ from penchant.types import Verdict
 EXCERPT = 200  # characters of an answer that a message shows
 FIRST_ANSWERS = 20
 """A judge whose first so many answers cannot be used is stopped: the rest would cost as much and say as little."""
-MOST_WAIT_S = 60.0  # between two attempts, whatever `Retry-After` asks for
+MAX_BYTES = 2**24  # of an answer: far more than a model writes
+REFUSALS = (400, 422)
+"""Statuses that say of one question that it cannot be answered."""
+OPENAI = "https://api.openai.com/v1"
+OPENAI_HEADERS = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
+"""Headers that say who pays, where the environment names it."""
 FORM = {
     "type": "json_schema",
     "json_schema": {
@@ -40,6 +49,10 @@ FORM = {
 }
 
 
+class Refused(Exception):
+    """A question that the endpoint refuses, in the server's words: asking it again changes nothing."""
+
+
 class EndpointJudge:
     """Asks with a template and reads the verdict from the answer; an answer that names none is kept as unparseable.
 
@@ -47,15 +60,10 @@ class EndpointJudge:
         InputError: no key in the environment, or no such template; later, an endpoint that refuses the key or does not
             know the address or the model.
         RunError: later, nobody there.
-        MissingExtra: the package `openai` is not installed.
     """
 
     def __init__(self, settings: Endpoint) -> None:
-        try:
-            import openai
-        except ImportError as error:
-            raise MissingExtra("an endpoint needs the package `openai`: pip install 'penchant[judges]'") from error
-        self.settings, self._openai = settings, openai
+        self.settings = settings
         self.template = load_template(settings.template)
         key = secret_from(settings.key_from)
         if not key and settings.base_url is None:
@@ -63,7 +71,7 @@ class EndpointJudge:
                 f"no key: set the environment variable {settings.key_from} (or another, `judge.key_from`), or give "
                 "`judge.base_url` for an endpoint of your own"
             )
-        self._key = key or "none"  # the client wants one, an endpoint of one's own mostly does not
+        self._key = key  # empty for an endpoint of one's own, which mostly wants none
         self._plain, self._answered = not settings.structured, False
         address = None if settings.base_url is None else hide_credentials(settings.base_url)
         self.addresses = {settings.base_url: address} if settings.base_url and address else {}
@@ -72,7 +80,7 @@ class EndpointJudge:
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         """As `Judge.judge_many`. A call that fails at every attempt is an unparseable verdict that is not final."""
-        _run(self._all(questions, done))
+        run_async(self._all(questions, done))
 
     def reread(self, asked: Question, verdict: Verdict) -> Verdict:
         """Return a stored verdict as its transcript is read now."""
@@ -81,18 +89,6 @@ class EndpointJudge:
 
     async def _all(self, questions: Sequence[Question], done: Done) -> None:
         settings = self.settings
-        # no redirects: texts and key go to the address that was given; and no proxy lies before this machine itself
-        parts = urlsplit(settings.base_url or "")
-        here = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        http = self._openai.DefaultAsyncHttpxClient(follow_redirects=False, trust_env=not here)
-        client = self._openai.AsyncOpenAI(
-            base_url=urlunsplit(parts._replace(query="", fragment="")) if settings.base_url else None,
-            default_query=dict(parse_qsl(parts.query, keep_blank_values=True)),  # the client would end it with the path
-            api_key=self._key,
-            timeout=settings.timeout_s,
-            max_retries=0,
-            http_client=http,
-        )
         waiting = iter(enumerate(questions))
         useless: list[Verdict] | None = []  # the first answers; None as soon as one names a winner
 
@@ -105,7 +101,7 @@ class EndpointJudge:
                 if useless is not None and len(useless) >= FIRST_ANSWERS:
                     raise self._useless(useless)
 
-        async with client:
+        async with open_client(self._url) as client:
             workers = [asyncio.create_task(worker()) for _ in range(min(settings.concurrency, len(questions)))]
             try:
                 await asyncio.gather(*workers)
@@ -114,73 +110,87 @@ class EndpointJudge:
                     task.cancel()
                 await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _one(self, client: Any, asked: Question) -> Verdict:
-        begun, text, reason, wait = time.monotonic(), self.template.ask(asked), "", 0.0
-        for attempt in range(self.settings.attempts):
-            if attempt:
-                await asyncio.sleep(wait)
-            try:
-                said, tokens = await self._answer(client, text)
-                self._answered = True
-                said = self._safe(said)
-                found = read_verdict(said)
-                return Verdict(found.winner, found.confidence, said, time.monotonic() - begun, tokens)
-            except (self._openai.APIError, TimeoutError, ValueError) as error:
-                self._give_up(error, last=attempt + 1 == self.settings.attempts)
-                reason = self._safe(f"{type(error).__name__}: {_words(error)}")[:EXCERPT]
-                if isinstance(error, self._refusals):  # of this question: asking again changes nothing
-                    break
-                wait = self._wait(attempt, error)
-        return Verdict("unparseable", None, f"failed: {reason}", time.monotonic() - begun, final=False)
+    async def _one(self, client: AsyncClient, asked: Question) -> Verdict:
+        begun, text = time.monotonic(), self.template.ask(asked)
+        try:
+            answer, tokens = await retry(lambda: self._answer(client, text), self._limits)
+        except (TemporaryFailure, Refused, AnswerTooLarge) as error:
+            reason = self._safe(str(error))[:EXCERPT]
+            if isinstance(error, TemporaryFailure) and error.unreachable and not self._answered:
+                raise RunError(
+                    f"{self._shown} cannot be reached, {self.settings.attempts} attempts failed ({reason}): start it, "
+                    "or correct `base_url`, and give the same command again"
+                ) from None
+            return Verdict("unparseable", None, f"failed: {reason}", time.monotonic() - begun, final=False)
+        self._answered = True
+        answer = self._safe(answer)
+        verdict = read_verdict(answer)
+        return Verdict(verdict.winner, verdict.confidence, answer, time.monotonic() - begun, tokens)
 
-    async def _answer(self, client: Any, text: str) -> tuple[str, int]:
-        """What the model says, and the tokens that it took. Where a form is refused it is asked for plain words; only
-        if these are answered was it the form."""
+    async def _answer(self, client: AsyncClient, text: str) -> tuple[str, int]:
+        """Return what the model says, and the tokens that it took.
+
+        Where a form is refused it is asked for plain words; only if these are answered was it the form.
+        """
         plain = self._plain
         try:
-            return _read(await self._ask(client, text, plain))
-        except self._refusals:
+            return await self._ask(client, text, plain)
+        except Refused:
             if plain:
                 raise
-        found = _read(await self._ask(client, text, True))
+        answer = await self._ask(client, text, True)
         self._plain = True
-        return found
+        return answer
 
-    async def _ask(self, client: Any, text: str, plain: bool) -> Any:
+    async def _ask(self, client: AsyncClient, text: str, plain: bool) -> tuple[str, int]:
+        """Send one request. Raises what `retry` takes, or what would fail for every question."""
         settings = self.settings
-        more: dict[str, Any] = {} if plain else {"response_format": FORM}
-        more |= {key: value for key in ("temperature", "max_tokens") if (value := getattr(settings, key)) is not None}
-        async with asyncio.timeout(settings.timeout_s):  # the client's own is that between two bytes
-            return await client.chat.completions.create(
-                model=settings.model, messages=[{"role": "user", "content": text}], **more
+        content: dict[str, Any] = {"model": settings.model, "messages": [{"role": "user", "content": text}]}
+        content |= {} if plain else {"response_format": FORM}
+        content |= {
+            key: value for key in ("temperature", "max_tokens") if (value := getattr(settings, key)) is not None
+        }
+        reply = await post_json(client, self._url, content, self._headers, self._limits)
+        if 200 <= reply.status < 300:
+            return _read(reply.body)
+        words = f"it answered {reply.status} - {_server_words(reply.body)}"
+        excerpt = self._safe(words)[:EXCERPT]
+        if reply.status in (401, 403):
+            raise InputError(f"{self._shown} refuses the key in {settings.key_from}: {excerpt}")
+        if 300 <= reply.status < 400 or reply.status in (404, 405):
+            raise InputError(
+                f"{self._shown} does not know this address or the model {settings.model!r}: {excerpt}; the address "
+                "mostly ends in /v1"
             )
+        if reply.status in REFUSALS:
+            raise Refused(words)
+        raise TemporaryFailure(words, asked_wait_s=reply.asked_wait_s)
 
     @property
-    def _refusals(self) -> tuple[type[Exception], ...]:
-        return (self._openai.BadRequestError, self._openai.UnprocessableEntityError)
+    def _url(self) -> str:
+        """Return the address that questions are sent to; a query stays at its end."""
+        parts = urlsplit(self.settings.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI)
+        return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/chat/completions", fragment=""))
 
-    def _give_up(self, error: Exception, *, last: bool) -> None:
-        """Raise what would fail for every question."""
-        address = self.settings.base_url
-        where, said = shown_url(address) if address else "the endpoint", self._safe(_words(error))[:EXCERPT]
-        status = getattr(error, "status_code", 0)
-        if status in (401, 403):
-            raise InputError(f"{where} refuses the key in {self.settings.key_from}: {said}") from None
-        if 300 <= status < 400 or status in (404, 405):
-            raise InputError(
-                f"{where} does not know this address or the model {self.settings.model!r}: {said}; the address mostly "
-                "ends in /v1"
-            ) from None
-        if last and not self._answered and type(error.__cause__).__name__ == "ConnectError":
-            cause = self._safe(str(error.__cause__))
-            raise RunError(
-                f"{where} cannot be reached, {self.settings.attempts} attempts failed ({cause}): start it, or "
-                "correct `base_url`, and give the same command again"
-            ) from None
+    @property
+    def _headers(self) -> dict[str, str]:
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        if self.settings.base_url is None:  # they belong to OpenAI's key, and go where it goes
+            headers |= {name: value for name, variable in OPENAI_HEADERS.items() if (value := secret_from(variable))}
+        return headers
+
+    @property
+    def _limits(self) -> Limits:
+        settings = self.settings
+        return Limits(settings.timeout_s, settings.timeout_s, MAX_BYTES, settings.attempts, settings.first_wait_s)
+
+    @property
+    def _shown(self) -> str:
+        return shown_url(self.settings.base_url) if self.settings.base_url else "the endpoint"
 
     def _useless(self, first: Sequence[Verdict]) -> RunError:
         """Return the error for a judge whose first answers cannot be used, with what the first of them was."""
-        where = shown_url(self.settings.base_url) if self.settings.base_url else "the endpoint"
+        where = self._shown
         if failed := [verdict for verdict in first if not verdict.final]:
             return RunError(
                 f"{where}: {len(failed)} of the first {len(first)} calls failed and no answer names a winner. The "
@@ -196,46 +206,34 @@ class EndpointJudge:
 
     def _safe(self, text: str) -> str:
         """Return the text without the key and what is secret in the address, which a server may send back."""
-        key = self._key if self._key != "none" else ""
-        return redact(text, [key, *secrets_of_address(self.settings.base_url or "")])
-
-    def _wait(self, attempt: int, error: Exception) -> float:
-        """Seconds before the next attempt."""
-        wait = self.settings.first_wait_s * 2.0**attempt
-        try:
-            asked = float(getattr(error, "response").headers.get("retry-after") or 0)  # noqa: B009
-        except (AttributeError, ValueError):
-            asked = 0.0
-        return min(max(wait, asked), MOST_WAIT_S)
+        return redact(text, [self._key, *secrets_of_address(self.settings.base_url or "")])
 
 
-def _words(error: Exception) -> str:
-    """What an error says. The client shows a server's words where they stand as OpenAI has them; others write `detail`,
-    or no JSON at all."""
-    said, body = str(error), getattr(error, "body", None)
-    if not body or " - " in said:
-        return said
-    return f"{said} - {body.get('detail', body) if isinstance(body, dict) else body}"
-
-
-def _read(answer: Any) -> tuple[str, int]:
-    """The text of an answer, and its tokens. Raises ValueError where it is none."""
+def _server_words(body: bytes) -> str:
+    """Return what a server says of an error: `error.message` as OpenAI has it, `detail`, or all of the body."""
     try:
-        said = answer.choices[0].message.content
-        tokens = getattr(answer.usage, "total_tokens", 0) or 0
-    except (AttributeError, IndexError, TypeError) as error:
-        raise ValueError(f"no answer of a chat in it: {str(answer)[:100]!r}") from error
-    if not isinstance(said, str):
-        raise ValueError("an answer without text")
-    return said, int(tokens)
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return body.decode(errors="replace")
+    if isinstance(content, dict):
+        content = content.get("error", content.get("detail", content))
+    if isinstance(content, dict):
+        content = content.get("message", content)
+    return str(content)
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    """To its end, also where an event loop runs already, as in a notebook."""
+def _read(body: bytes) -> tuple[str, int]:
+    """Return the text of an answer, and its tokens.
+
+    Raises:
+        TemporaryFailure: it is no answer of a chat, or one without text.
+    """
     try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(work)
-        return
-    with ThreadPoolExecutor(1) as elsewhere:
-        elsewhere.submit(asyncio.run, work).result()
+        answer = json.loads(body)
+        text = answer["choices"][0]["message"]["content"]
+        tokens = (answer.get("usage") or {}).get("total_tokens") or 0
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        raise TemporaryFailure(f"no answer of a chat in it: {body[:100].decode(errors='replace')!r}") from None
+    if not isinstance(text, str):
+        raise TemporaryFailure("an answer without text")
+    return text, int(tokens)
