@@ -11,12 +11,12 @@ from typing import Protocol
 
 from penchant.data.check_report import CheckReport, LengthSummary, TokenCounts, problems_of
 from penchant.data.layouts import registry as formats
-from penchant.data.layouts.columns import Columns
 from penchant.data.layouts.pairs import speaks_for_both
-from penchant.data.layouts.parse import BadRows, Parsed, parse_source
+from penchant.data.layouts.parse import Parsed, parse_source
 from penchant.data.layouts.unpaired import count_labels
 from penchant.data.marks import begins_with_prompt, find_marks, has_odd_turns, look_alike
 from penchant.data.merge import Merged, count_ties, find_contradictions, merge_groups
+from penchant.data.options import BadRows, Columns, ReadOptions
 from penchant.data.rendering.templates import template_warnings
 from penchant.data.settle import (
     Ties,
@@ -75,9 +75,8 @@ def check_preferences(
     Raises:
         InputError: the file cannot be read at all, is empty, or no row is of a known layout.
     """
-    parsed = parse_source(
-        source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS, columns=columns
-    )
+    reading = ReadOptions(layout=layout, split=split, columns=columns, bad_rows=bad_rows)
+    parsed = parse_source(source, reading, layouts=formats.PREFERENCES, hints=formats.DEMONSTRATIONS)
     merged = merge_groups(parsed.groups, counts_add=parsed.layout.counts_add)
     tokens = None if renderer is None else _count_tokens(merged.groups, renderer, max_length)
     report = _counts(str(source), parsed, merged, tokens, _special_tokens(renderer))

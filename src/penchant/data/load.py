@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 from penchant.data.layouts import registry as formats
-from penchant.data.layouts.columns import Columns
 from penchant.data.layouts.pairs import speaks_for_both
-from penchant.data.layouts.parse import BadRows, Parsed, parse_source
+from penchant.data.layouts.parse import Parsed, parse_source
 from penchant.data.merge import count_ties, find_contradictions, merge_groups
+from penchant.data.options import ReadKeywords, ReadOptions
 from penchant.data.settle import (
     Ties,
     mark_warnings,
@@ -66,13 +66,8 @@ def load_preferences(
     source: str | Path,
     *,
     ties: Ties = "error",
-    merge: bool = True,
     contradictions: Literal["warn", "error", "keep"] = "warn",
-    bad_rows: BadRows = "error",
-    layout: str | None = None,
-    split: str = "train",
-    limit: int | None = None,
-    columns: Columns | None = None,
+    **options: Unpack[ReadKeywords],
 ) -> list[PromptGroup]:
     """Read a preference file of any known layout; `read_preferences` gives the counts as well.
 
@@ -82,54 +77,31 @@ def load_preferences(
         ties: `"error"` refuses a file with tied comparisons, `"drop"` leaves them out (and groups that have
             nothing else) with a logged count, `"half"` keeps them: training counts a tie as half a win each
             way.
-        merge: rows with the same prompt become one group (see `penchant.data.merge`).
         contradictions: A > B and B > A for one prompt: `"warn"` logs a count, `"error"` refuses the file,
             `"keep"` says nothing of it (several annotators are meant to disagree).
-        bad_rows: `"skip"` leaves unusable rows out with a logged count. Damaged lines (broken JSON, invalid
-            UTF-8) and mixed layouts are always errors.
-        layout: the layout's name, to prescribe it; else it is recognised by the rows' fields.
-        split: which split of a hub data set.
-        limit: keep the groups of only the first so many prompts, for trying things.
-        columns: by field of a layout, the column that holds it, such as `{"prompt": "problem"}`; None leaves the
-            column of that name out.
+        options: `layout`, `split`, `columns`, `bad_rows`, `limit` and `merge`, see
+            `penchant.data.options.ReadOptions`.
 
     Raises:
         InputError: anything wrong with the input; the message names the file, all bad rows, the fields, what
             was expected and what to do.
     """
-    return read_preferences(
-        source,
-        ties=ties,
-        merge=merge,
-        contradictions=contradictions,
-        bad_rows=bad_rows,
-        layout=layout,
-        split=split,
-        limit=limit,
-        columns=columns,
-    ).groups
+    return read_preferences(source, ties=ties, contradictions=contradictions, **options).groups
 
 
 def read_preferences(
     source: str | Path,
     *,
     ties: Ties = "error",
-    merge: bool = True,
     contradictions: Literal["warn", "error", "keep"] = "warn",
-    bad_rows: BadRows = "error",
-    layout: str | None = None,
-    split: str = "train",
-    limit: int | None = None,
-    columns: Columns | None = None,
+    **options: Unpack[ReadKeywords],
 ) -> LoadedPreferences:
-    """As `load_preferences`, with the counts of what was found and done."""
+    """Read a preference file as `load_preferences` does, with the counts of what was found and done."""
     require_choice("ties", ties, ("error", "drop", "half"))
     require_choice("contradictions", contradictions, ("warn", "error", "keep"))
-    _require_limit(limit)
-    parsed = parse_source(
-        source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS, columns=columns
-    )
-    warnings = settle_bad_rows(source, parsed, bad_rows)
+    reading = ReadOptions(**options)
+    parsed = parse_source(source, reading, layouts=formats.PREFERENCES, hints=formats.DEMONSTRATIONS)
+    warnings = settle_bad_rows(source, parsed, reading.bad_rows)
     refuse_codes(source, parsed)
     refuse_merging(source, parsed)
     refuse_repeated_prompts(source, parsed)
@@ -139,15 +111,14 @@ def read_preferences(
     found = find_contradictions(merged.groups)
     if found.pairs and contradictions != "keep":
         settle_contradictions(source, found, contradictions, warnings)
-    if merge and merged.scores_dropped:
+    if reading.merge and merged.scores_dropped:
         warnings.append(
             f"{source}: {merged.scores_dropped} prompts have scores in some rows only; their scores were dropped"
         )
     warnings += _curiosities(source, parsed, merged.groups)
     _log(warnings)
-    kept = merged.groups if merge else groups
     return LoadedPreferences(
-        groups=kept[: _cut(kept, limit)],
+        groups=reading.first(merged.groups if reading.merge else groups),
         layout=parsed.layout.name,
         rows=parsed.rows,
         ties=tied,
@@ -162,69 +133,58 @@ def read_preferences(
 
 def load_responses(
     source: str | Path,
-    *,
-    bad_rows: BadRows = "error",
-    layout: str | None = None,
-    split: str = "train",
-    limit: int | None = None,
-    columns: Columns | None = None,
+    **options: Unpack[ReadKeywords],
 ) -> list[PromptGroup]:
-    """Prompts with their responses, for somebody to compare: any preference file, or what `penchant sample` wrote.
+    """Read prompts with their responses, for somebody to compare: any preference file, or what `penchant sample` wrote.
+
     Comparisons that it has are kept, ties and contradictions too; none are needed.
 
     Raises:
         InputError: as `load_preferences`.
     """
-    _require_limit(limit)
-    parsed = parse_source(
-        source, split=split, layouts=formats.PREFERENCES, layout=layout, hints=formats.DEMONSTRATIONS, columns=columns
-    )
-    _log(settle_bad_rows(source, parsed, bad_rows))
-    groups = merge_groups(parsed.groups, counts_add=parsed.layout.counts_add).groups
-    return groups[: _cut(groups, limit)]
+    reading = ReadOptions(**options)
+    parsed = parse_source(source, reading, layouts=formats.PREFERENCES, hints=formats.DEMONSTRATIONS)
+    _log(settle_bad_rows(source, parsed, reading.bad_rows))
+    groups = parsed.groups
+    if reading.merge:
+        groups = merge_groups(groups, counts_add=parsed.layout.counts_add).groups
+    return reading.first(groups)
 
 
 def load_prompts(
     source: str | Path,
-    *,
-    merge: bool = True,
-    bad_rows: BadRows = "error",
-    layout: str | None = None,
-    split: str = "train",
-    limit: int | None = None,
-    columns: Columns | None = None,
+    **options: Unpack[ReadKeywords],
 ) -> list[PromptGroup]:
-    """The prompts of a file, without responses: a `.txt` with one a line (blank lines do not count), rows
-    with `prompt`, or any preference or demonstration file. Repeated prompts are kept once unless
-    `merge=False`.
+    """Read the prompts of a file, without responses.
+
+    It may be a `.txt` with one per line (blank lines do not count), rows with `prompt`, or any preference or
+    demonstration file. Repeated prompts are kept once unless `merge=False`.
 
     Raises:
         InputError: as `load_preferences`.
     """
-    _require_limit(limit)
-    parsed = parse_source(source, split=split, layouts=formats.PROMPTS, layout=layout, columns=columns)
+    reading = ReadOptions(**options)
+    parsed = parse_source(source, reading, layouts=formats.PROMPTS)
     groups = [PromptGroup(group.prompt, source=group.source) for group in parsed.groups]
-    _log([*settle_bad_rows(source, parsed, bad_rows), *(f"{source}: {each}" for each in text_sentences(groups))])
-    if merge:
+    _log(
+        [*settle_bad_rows(source, parsed, reading.bad_rows), *(f"{source}: {each}" for each in text_sentences(groups))]
+    )
+    if reading.merge:
         unique = merge_groups(groups, counts_add=False).groups
         if len(unique) < len(groups):
             logger.info("%s: %d of %d prompts are repeated; kept once", source, len(groups) - len(unique), len(groups))
         groups = unique
-    return groups[: _cut(groups, limit)]
+    return reading.first(groups)
 
 
 def load_demonstrations(
     source: str | Path,
-    *,
-    merge: bool = True,
-    bad_rows: BadRows = "error",
-    layout: str | None = None,
-    split: str = "train",
-    limit: int | None = None,
-    columns: Columns | None = None,
+    **options: Unpack[ReadKeywords],
 ) -> list[PromptGroup]:
-    """Prompts with responses to imitate, for SFT: `prompt` with `completion` or `response`, `messages`,
-    alpaca, our own JSONL (all its responses), or plain `text` (a response to the empty prompt; never merged).
+    """Read prompts with responses to imitate, for SFT.
+
+    The rows hold `prompt` with `completion` or `response`, `messages`, alpaca, our own JSONL (all its responses), or
+    plain `text` (a response to the empty prompt; never merged).
 
     A repeated demonstration is kept once with its `count`, unless `merge=False`.
 
@@ -232,47 +192,28 @@ def load_demonstrations(
         InputError: as `load_preferences`; also responses that somebody compared, rated or labelled, with the method
             that learns from such.
     """
-    _require_limit(limit)
+    reading = ReadOptions(**options)
     parsed = parse_source(
         source,
-        split=split,
+        reading,
         layouts=formats.DEMONSTRATIONS,
-        layout=layout,
         refused=formats.NO_DEMONSTRATIONS,
-        columns=columns,
         accept=refuse_judged,
     )
     refuse_repeated_prompts(source, parsed)
     _log(
         [
-            *settle_bad_rows(source, parsed, bad_rows),
+            *settle_bad_rows(source, parsed, reading.bad_rows),
             *unread_warnings(source, parsed),
             *mark_warnings(source, parsed),
         ]
     )
     groups = [group for group in parsed.groups if group.responses]
-    if merge and parsed.layout.name != "text":
+    if reading.merge and parsed.layout.name != "text":
         groups = merge_groups(groups, counts_add=parsed.layout.counts_add).groups
     if not groups:
         raise InputError(f"{source}: no row has a response; expected at least one to learn from")
-    return groups[: _cut(groups, limit)]
-
-
-def _require_limit(limit: int | None) -> None:
-    if limit is not None and limit < 1:
-        raise InputError(f"limit must be at least 1 (or None for all), got {limit}")
-
-
-def _cut(groups: list[PromptGroup], limit: int | None) -> int:
-    """How many groups to keep: those of the first `limit` prompts (a prompt has several without merging)."""
-    if limit is None:
-        return len(groups)
-    prompts = set()
-    for index, group in enumerate(groups):
-        prompts.add(group.prompt)
-        if len(prompts) > limit:
-            return index
-    return len(groups)
+    return reading.first(groups)
 
 
 def _curiosities(source: str | Path, parsed: Parsed, groups: list[PromptGroup]) -> list[str]:

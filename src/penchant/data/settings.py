@@ -8,6 +8,7 @@ from pydantic import Field
 
 from penchant.config import Config
 from penchant.config.limits import Rows
+from penchant.data.options import ReadKeywords
 
 
 class PromptsConfig(Config):
@@ -34,6 +35,17 @@ class PromptsConfig(Config):
     """`chat` renders with the tokenizer's chat template, `plain` joins texts as they are, `auto` prefers
     chat."""
 
+    @property
+    def reading(self) -> ReadKeywords:
+        """Return what loaders take as keywords."""
+        return {
+            "layout": self.layout,
+            "split": self.split,
+            "columns": self.columns,
+            "bad_rows": self.bad_rows,
+            "limit": self.limit,
+        }
+
 
 class RowsConfig(PromptsConfig):
     """A data file or hub id, and the reader's choices."""
@@ -45,6 +57,11 @@ class RowsConfig(PromptsConfig):
     overflow: Literal["error", "drop", "truncate_prompt"] = "error"
     """What to do with a longer row: stop and name it, drop its group (counted), or cut its prompt from the
     left."""
+
+    @property
+    def reading(self) -> ReadKeywords:
+        """Return what loaders take as keywords."""
+        return {**super().reading, "merge": self.merge}
 
 
 class DataConfig(RowsConfig):

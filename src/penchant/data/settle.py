@@ -9,7 +9,7 @@ from typing import Literal
 
 from penchant.data.damage import damage_sentences, missing_scores, one_sided_prompts
 from penchant.data.layouts.columns import COMMENTARY, ReadRow
-from penchant.data.layouts.parse import BadRows, Parsed, listed
+from penchant.data.layouts.parse import Parsed, listed
 from penchant.data.layouts.quality import quality_columns
 from penchant.data.marks import (
     alike_sentence,
@@ -21,6 +21,7 @@ from penchant.data.marks import (
     prompt_words,
 )
 from penchant.data.merge import Contradictions, without_ties
+from penchant.data.options import BadRows
 from penchant.data.sources.values import RowError, cut
 from penchant.errors import InputError
 from penchant.types import Prompt, PromptGroup

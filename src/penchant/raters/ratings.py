@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from penchant.data.layouts.parse import BadRows
 from penchant.data.load import read_preferences
+from penchant.data.options import BadRows
 from penchant.errors import InputError, did_you_mean
 from penchant.raters.row_metadata import Beside, beside_by_source, topic_field
 from penchant.types import Comparison, PromptGroup, prompt_text

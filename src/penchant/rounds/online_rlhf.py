@@ -177,9 +177,7 @@ def _split(config: OnlineRLHF) -> dict[str, list[PromptGroup]]:
     from penchant.train.plan import split_by_prompt
 
     data = config.data
-    groups = load_prompts(
-        data.path, layout=data.layout, split=data.split, limit=data.limit, bad_rows=data.bad_rows, columns=data.columns
-    )
+    groups = load_prompts(data.path, **data.reading)
     trained, held = split_by_prompt(groups, data.held_out, config.seed)
     return {"train": [groups[place] for place in trained], "held-out": [groups[place] for place in held]}
 

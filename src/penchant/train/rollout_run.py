@@ -187,9 +187,7 @@ def _prompts(
 ) -> tuple[list[PromptGroup], list[PromptGroup], JsonObject]:
     """Load prompts to train on and to hold out, each once, and count them."""
     data = config.data
-    groups = load_prompts(
-        data.path, layout=data.layout, split=data.split, limit=data.limit, bad_rows=data.bad_rows, columns=data.columns
-    )
+    groups = load_prompts(data.path, **data.reading)
     fitting = [group for group in groups if policy.has_room(group.prompt, config.max_new_tokens, source=group.source)]
     if len(fitting) < len(groups):
         warnings.append(

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from penchant.data.layouts.turns import history_turns
+from penchant.data.options import Columns
 from penchant.data.sources.values import RowError, as_text, cut, holds, words_of
 from penchant.types import Message, Prompt, PromptGroup
 
-Columns = Mapping[str, str | None]
 SYSTEM_COLUMNS = ("system", "system_prompt", "system_message")
 INPUT_COLUMNS = ("input", "context")
 # Names under which a prompt, or a part of it, is published. Beside a prompt that was read they are never passed over.

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from penchant.data.layouts import registry as formats
 from penchant.data.layouts.cells import unfold_turns
-from penchant.data.layouts.columns import Columns, ReadRow, rename_columns, text_columns
+from penchant.data.layouts.columns import ReadRow, rename_columns, text_columns
 from penchant.data.layouts.quality import judging_columns, quality_columns
 from penchant.data.layouts.registry import Layout
 from penchant.data.layouts.unknown import describe_unknown
+from penchant.data.options import Columns, ReadOptions
 from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import Row, RowProblem
 from penchant.data.sources.values import RowError, cut
@@ -23,7 +23,6 @@ from penchant.types import PromptGroup
 SHOWN_PROBLEMS = 20
 PEEKED_ROWS = 1000  # so many rows without a known layout are enough to give up
 EXAMPLE = '{"prompt": "...", "chosen": "...", "rejected": "..."}'
-BadRows = Literal["error", "skip"]
 
 
 @dataclass
@@ -55,34 +54,31 @@ class Parsed:
 
 def parse_source(
     source: str | Path,
+    options: ReadOptions,
     *,
-    split: str,
     layouts: Sequence[Layout],
-    layout: str | None,
     hints: Sequence[Layout] = (),
     refused: Sequence[Layout] = (),
-    columns: Columns | None = None,
     accept: Callable[[PromptGroup, ReadRow], None] | None = None,
 ) -> Parsed:
     """Read a file or hub data set and collect every row that cannot be used instead of stopping at it.
 
     Args:
+        options: of these `layout`, `split` and `columns` are used here.
         layouts: the ones to choose from, by the first row that looks like one of them.
-        layout: the name of the one to use, whatever the rows look like.
         hints: layouts of another loader, which the error for an unknown layout then names.
         refused: layouts of another loader that are refused even if the rows look like one of `layouts` as
             well.
-        columns: by field, the column that holds it; None leaves a column out.
         accept: raises `RowError` for a group that this loader does not take, by its columns.
 
     Raises:
         InputError: nothing to read (missing, empty, damaged as a whole), or rows of no known or a refused
             layout.
     """
-    parsed = Parsed(formats.layout_named(layout, layouts), prescribed=True) if layout else None
-    mixable = () if layout else layouts  # a prescribed layout is not second-guessed
+    parsed = Parsed(formats.layout_named(options.layout, layouts), prescribed=True) if options.layout else None
+    mixable = () if options.layout else layouts  # a prescribed layout is not second-guessed
     waiting: list[Row | RowProblem] = []  # rows before the first that shows the layout
-    for item in _prepared(read_rows(source, split), columns or {}):
+    for item in _prepared(read_rows(source, options.split), options.columns or {}):
         if parsed is None and isinstance(item, Row):
             if formats.detect(item.values, refused):
                 raise InputError(f"{source}: {_why_unknown([item], layouts, refused)}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Unpack
 
 from penchant.data.layouts import registry as formats
-from penchant.data.layouts.parse import BadRows, parse_source
+from penchant.data.layouts.parse import parse_source
 from penchant.data.merge import merge_groups
+from penchant.data.options import ReadKeywords, ReadOptions
 from penchant.data.settle import settle_bad_rows
 from penchant.errors import InputError
 from penchant.types import PromptGroup, Response
@@ -16,9 +18,7 @@ KNOWN = {layout.name for layout in PREFERRED}
 LAYOUTS = (*PREFERRED, *(layout for layout in formats.DEMONSTRATIONS if layout.name not in (*KNOWN, "text")))
 
 
-def load_answers(
-    source: str | Path, *, bad_rows: BadRows = "error", layout: str | None = None, split: str = "train"
-) -> list[PromptGroup]:
+def load_answers(source: str | Path, **options: Unpack[ReadKeywords]) -> list[PromptGroup]:
     """The prompts of a file of preferences or demonstrations, each with one response.
 
     That is the response that wins most of its comparisons (wins less losses, by weight; a tie is neither), and among
@@ -27,8 +27,9 @@ def load_answers(
     Raises:
         InputError: as `load_preferences`; no row has a response.
     """
-    parsed = parse_source(source, split=split, layouts=LAYOUTS, layout=layout)
-    settle_bad_rows(source, parsed, bad_rows)
+    reading = ReadOptions(**options)
+    parsed = parse_source(source, reading, layouts=LAYOUTS)
+    settle_bad_rows(source, parsed, reading.bad_rows)
     groups = merge_groups(parsed.groups, counts_add=parsed.layout.counts_add).groups
     answered = [
         group.replace(responses=(_best(group),), comparisons=(), scores=None) for group in groups if group.responses

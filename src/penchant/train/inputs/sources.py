@@ -14,17 +14,7 @@ from penchant.train.recipe import Source
 
 def preferences(data: DataConfig) -> Source:
     """Read comparisons, in any known layout."""
-    loaded = read_preferences(
-        data.path,
-        ties=data.ties,
-        merge=data.merge,
-        contradictions=data.contradictions,
-        bad_rows=data.bad_rows,
-        layout=data.layout,
-        split=data.split,
-        limit=data.limit,
-        columns=data.columns,
-    )
+    loaded = read_preferences(data.path, ties=data.ties, contradictions=data.contradictions, **data.reading)
     counts = {
         "layout": loaded.layout,
         "rows": loaded.rows,
@@ -38,15 +28,7 @@ def preferences(data: DataConfig) -> Source:
 
 def demonstrations(data: RowsConfig) -> Source:
     """Read prompts with responses to imitate."""
-    groups = load_demonstrations(
-        data.path,
-        merge=data.merge,
-        bad_rows=data.bad_rows,
-        layout=data.layout,
-        split=data.split,
-        limit=data.limit,
-        columns=data.columns,
-    )
+    groups = load_demonstrations(data.path, **data.reading)
     return Source(groups, {"layout": data.layout or "demonstrations"})
 
 

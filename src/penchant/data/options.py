@@ -1,0 +1,66 @@
+"""How a source is read, whatever it is read for: one class that loaders pass along whole. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+from penchant.errors import InputError
+from penchant.types import PromptGroup
+
+BadRows = Literal["error", "skip"]
+Columns = Mapping[str, str | None]
+"""By field of a layout, the column that holds it; None leaves the column of that name out."""
+
+
+class ReadKeywords(TypedDict, total=False):
+    """The keywords that every loader takes: those of `ReadOptions`, which says what each means."""
+
+    layout: str | None
+    split: str
+    columns: Columns | None
+    bad_rows: BadRows
+    limit: int | None
+    merge: bool
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How the rows of a file or hub data set become groups.
+
+    Attributes:
+        layout: the layout's name, to prescribe it; else it is recognised by the rows' fields.
+        split: which split of a hub data set.
+        columns: by field of a layout, the column that holds it, such as `{"prompt": "problem"}`; None leaves the
+            column of that name out.
+        bad_rows: `"skip"` leaves unusable rows out with a logged count. Damaged lines (broken JSON, invalid UTF-8) and
+            mixed layouts are always errors.
+        limit: keep the groups of only the first so many prompts, for trying things.
+        merge: rows with the same prompt become one group (see `penchant.data.merge`).
+
+    Raises:
+        InputError: a limit below 1.
+    """
+
+    layout: str | None = None
+    split: str = "train"
+    columns: Columns | None = None
+    bad_rows: BadRows = "error"
+    limit: int | None = None
+    merge: bool = True
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise InputError(f"limit must be at least 1 (or None for all), got {self.limit}")
+
+    def first(self, groups: Sequence[PromptGroup]) -> list[PromptGroup]:
+        """Return the groups of the first `limit` prompts; a prompt has several groups where none were merged."""
+        if self.limit is None:
+            return list(groups)
+        prompts = set()
+        for index, group in enumerate(groups):
+            prompts.add(group.prompt)
+            if len(prompts) > self.limit:
+                return list(groups[:index])
+        return list(groups)
