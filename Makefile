@@ -16,7 +16,7 @@ help:
 	@echo "make test      install, then run the tests (about 5 minutes on 2 cores)"
 	@echo "make test-all  the slow tests too"
 	@echo "make test-postgres  the page for people on PostgreSQL (installs Debian's, starts a cluster for the tests only)"
-	@echo "make check     format, lint and types"
+	@echo "make check     format, lint, types, and limits on names and sizes"
 	@echo "make format    put the code into shape"
 	@echo "make bench     side by side with TRL, about 90 minutes on 2 quiet cores (QUICK=1: a look; OUT=PATH)"
 
@@ -54,10 +54,11 @@ test-postgres: install
 	PENCHANT_TEST_POSTGRES=postgresql:///postgres pg_virtualenv $(BIN)/python -m pytest tests/web
 
 check: install
-	@echo "== format, lint, types"
+	@echo "== format, lint, types, names and sizes"
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python scripts/count_code.py --check --max-vague 9 --max-any 22 --max-function 70 --max-module 400 --min-verbs 55 --min-comments 2
 
 format: install
 	$(BIN)/ruff format .

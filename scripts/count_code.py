@@ -84,7 +84,9 @@ def format_words(counts: Counts) -> Iterator[str]:
 def find_failures(counts: Counts, limits: argparse.Namespace) -> list[str]:
     """Return a line for each vague name and for each limit that the counts break."""
     prefix = f"{os.path.relpath(limits.root)}/".removeprefix("./")
-    failures = [f"{prefix}{location} is a vague name" for location in counts.vague]
+    failures = []
+    if counts.vague_percent > limits.max_vague:
+        failures += [f"{prefix}{location} is a vague name" for location in counts.vague]
     for size in counts.functions:
         if limits.max_function is not None and size.lines > limits.max_function:
             failures.append(
@@ -120,6 +122,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--allow", metavar="FILE:NAME", action="append", default=[],
         help="a vague name that may stay in a file, such as a setting that users write; may be given again",
     )  # fmt: skip
+    check.add_argument(
+        "--max-vague", type=float, default=0.0, metavar="PERCENT", help="vague names among all names (default: none)"
+    )
     check.add_argument("--max-any", type=float, metavar="N", help="uses of Any per 1,000 code lines")
     check.add_argument("--max-function", type=int, metavar="LINES", help="lines of a function")
     check.add_argument("--max-module", type=int, metavar="LINES", help="lines of a module")
@@ -147,8 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     counts.vague = [location for location in counts.vague if f"{location.path}:{location.name}" not in options.allow]
     if options.check:
         failures = find_failures(counts, options)
-        print("\n".join(failures) or f"{counts.bindings:,} names, none of them vague")
-        if counts.vague:
+        print("\n".join(failures) or f"{counts.bindings:,} names, {len(counts.vague) or 'none'} of them vague")
+        if any(failure.endswith(" is a vague name") for failure in failures):
             print("A name should say what it holds or does. The list of vague names is in scripts/counting/words.py.")
         return 1 if failures else 0
     for section in (format_folders, format_sizes, format_words):

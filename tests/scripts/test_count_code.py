@@ -257,6 +257,9 @@ def test_check(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     ]
     assert check(Path("package"), "--allow", "a.py:own") == 1
     assert "own" not in capsys.readouterr().out
+    assert check(Path("package"), "--max-vague", "60") == 1
+    assert check(Path("package"), "--max-vague", "70") == 0
+    assert capsys.readouterr().out.endswith("3 names, 2 of them vague\n")
     assert check(Path("package"), "--allow", "a.py:own", "--allow", "sub/b.py:told") == 0
     assert capsys.readouterr().out == "3 names, none of them vague\n"
 
