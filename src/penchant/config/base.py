@@ -8,10 +8,11 @@ from typing import Any, Self
 
 from pydantic import ValidationError, model_validator
 
-from penchant.config.fields import TAG, Shape, default_of, shape_of
+from penchant.config.fields import TAG, Shape, default_of, shape_of, tag_of
 from penchant.config.problems import explain
 from penchant.config.schema import Schema
 from penchant.errors import InputError
+from penchant.extension.door import is_extension
 from penchant.redact import hide_credentials
 
 
@@ -89,10 +90,16 @@ def shallow(config: Schema) -> dict[str, Any]:
 
 
 def as_mapping(shape: Shape, value: Any) -> Any:
-    """A bare value as the mapping it stands for; anything else as it is."""
+    """Return a bare value as the mapping it stands for; anything else as it is.
+
+    Where `module:attribute` stands for a union's name, the union's branch for code of the user's takes it.
+    """
     if shape.stand_in and not shape.plain and value is not None and not isinstance(value, (Mapping, Config)):
-        return {shape.stand_in: value}
-    return value
+        value = {shape.stand_in: value}
+    name = value.get(TAG) if shape.own is not None and isinstance(value, Mapping) else None
+    if shape.own is None or not (isinstance(name, str) and is_extension(name)):
+        return value
+    return {**value, TAG: tag_of(shape.own), shape.own.extension: name}
 
 
 def completed(shape: Shape, value: Any, base: Any) -> Any:

@@ -44,6 +44,11 @@ class Shape:
         return len(self.configs) > 1
 
     @property
+    def own(self) -> type[Schema] | None:
+        """The branch of a union that takes code of the user's; None where it has none."""
+        return next((config for config in self.configs if config.extension), None) if self.is_union else None
+
+    @property
     def item(self) -> Shape | None:
         """The shape of a list's items, where they are sub-configurations without a short form of their own."""
         lists = [get_args(part) for part in self.plain if get_origin(part) in (list, tuple)]

@@ -203,7 +203,7 @@ def _wrong_branch(place: _Place, value: Any) -> Problem:
     shape = shape_of(place.item or (place.field.annotation if place.field else None))
     tags = [tag_of(branch) for branch in shape.configs]
     path = ".".join([*place.keys, TAG])
-    wanted = f"expected one of {', '.join(tags)}"
+    wanted = f"expected one of {', '.join(tags)}{', or module:attribute' if shape.own else ''}"
     if not isinstance(value, Mapping) or TAG not in value:
         return Problem(path, f"`{path}` is missing; {wanted}")
     return Problem(path, f"`{path}`: {wanted}, got {shown(value[TAG])}{near(value[TAG], tags)}")

@@ -15,9 +15,12 @@ class Schema(BaseModel):
             YAML.
         shorthand: the field that a bare value stands for, such as `"path"`: `data: x.jsonl` is
             `data: {path: x.jsonl}`.
+        extension: of a union's branch, the field for code of the user's: where `module:attribute` stands for the
+            union's `name`, it is this branch with that field.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     method: ClassVar[str] = ""
     shorthand: ClassVar[str] = ""
+    extension: ClassVar[str] = ""

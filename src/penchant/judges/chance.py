@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 from penchant.judges.contract import Done, Question
+from penchant.judges.settings import Random
 from penchant.types import Verdict
 
 
@@ -13,6 +15,11 @@ class RandomJudge:
 
     def __init__(self, seed: int = 0) -> None:
         self.identity = f"random {seed}"
+
+    @classmethod
+    def from_settings(cls, settings: Random) -> Self:
+        """Return the judge that settings describe."""
+        return cls(settings.seed)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         for place, asked in enumerate(questions):

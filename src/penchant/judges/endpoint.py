@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from httpx import AsyncClient
@@ -77,6 +77,11 @@ class EndpointJudge:
         self.addresses = {settings.base_url: address} if settings.base_url and address else {}
         asked = (address, settings.model, settings.temperature, settings.max_tokens, settings.structured)
         self.identity = f"endpoint {' '.join(map(str, asked))} {self.template.digest}"
+
+    @classmethod
+    def from_settings(cls, settings: Endpoint) -> Self:
+        """Return the judge that settings describe."""
+        return cls(settings)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         """As `Judge.judge_many`. A call that fails at every attempt is an unparseable verdict that is not final."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 from penchant.judges.contract import Done, Question
+from penchant.judges.settings import Longest
 from penchant.types import Verdict
 
 
@@ -12,6 +14,11 @@ class LongestJudge:
     """More characters win; as many are a tie."""
 
     identity = "longest"
+
+    @classmethod
+    def from_settings(cls, settings: Longest) -> Self:
+        """Return the judge that settings describe."""
+        return cls()
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         for place, asked in enumerate(questions):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Self
 
 from penchant.judges.contract import SWAPPED, Done, Judge, Question, addresses_of, former_identities, reread
+from penchant.judges.load import make_judge
+from penchant.judges.settings import Noisy
 from penchant.types import Verdict
 
 _STEPS = 1 << 64
@@ -18,6 +21,11 @@ class NoisyJudge:
         self.judge, self.rate, self.addresses = judge, rate, addresses_of(judge)
         self.identity = f"noisy {rate} {seed} of {judge.identity}"
         self.former_identities = tuple(f"noisy {rate} {seed} of {former}" for former in former_identities(judge))
+
+    @classmethod
+    def from_settings(cls, settings: Noisy) -> Self:
+        """Return the judge that settings describe."""
+        return cls(make_judge(settings.judge), settings.rate, settings.seed)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         self.judge.judge_many(

@@ -6,9 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Self, cast
 
 from penchant.judges.contract import SWAPPED, Done, Judge, Question, addresses_of, former_identities, reread
+from penchant.judges.load import make_judge
+from penchant.judges.settings import Panel
 from penchant.types import Verdict, Winner
 
 
@@ -22,6 +24,11 @@ class PanelJudge:
         if any(map(former_identities, judges)):
             oldest = [(*former_identities(judge), judge.identity)[0] for judge in judges]
             self.former_identities = (f"panel of {'; '.join(oldest)}",)
+
+    @classmethod
+    def from_settings(cls, settings: Panel) -> Self:
+        """Return the judge that settings describe."""
+        return cls([make_judge(judge) for judge in settings.judges])
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         heard: list[dict[int, Verdict]] = []

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Self
 
 from penchant.data.load import load_preferences
 from penchant.judges.contract import SWAPPED, Done, Question, digest
 from penchant.judges.panel import majority
+from penchant.judges.settings import People
 from penchant.types import Verdict, Winner, prompt_text
 
 MISSING = "nobody compared these two"
@@ -31,6 +33,11 @@ class PeopleJudge:
                     self.votes[_key(asked)][won if first <= second else SWAPPED[won]] += one.weight
         content = digest(*(f"{key}{sorted(votes.items())}" for key, votes in sorted(self.votes.items())))
         self.identity = f"people {content}"
+
+    @classmethod
+    def from_settings(cls, settings: People) -> Self:
+        """Return the judge that settings describe."""
+        return cls(settings.paths)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         for place, asked in enumerate(questions):

@@ -6,11 +6,13 @@ import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 from penchant.data.rendering.tokenizer_digest import digest_end_ids, digest_tokenizer
 from penchant.engine.reference import fingerprint, model_digest
 from penchant.judges.contract import Done, Question
-from penchant.judges.prompts import Template
+from penchant.judges.prompts import Template, load_template
+from penchant.judges.settings import LocalPolicy
 from penchant.models.finished import check_finished
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
@@ -34,6 +36,12 @@ class PolicyJudge:
         weights = fingerprint(self.policy.model)
         self.identity = f"policy {_content_of(self.policy, weights)} {template.digest} margin {margin}"
         self.former_identities = (f"policy {weights} {template.digest} margin {margin}",)  # of earlier versions
+
+    @classmethod
+    def from_settings(cls, settings: LocalPolicy) -> Self:
+        """Return the judge that settings describe."""
+        template = load_template(settings.template)
+        return cls(settings.model, template, device=settings.device, margin=settings.margin)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         words = [Response(word, finished=False) for word in WORDS]

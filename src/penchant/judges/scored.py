@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 from penchant.data.rendering.renderer import TooLong
 from penchant.judges.contract import Done, Question
+from penchant.judges.settings import Reward
 from penchant.redact import hide_credentials
 from penchant.rewards.content import reward_content
 from penchant.rewards.load import load_reward
@@ -27,6 +29,11 @@ class RewardJudge:
         self.identity = f"reward {hide_credentials(reward)} {_content_of(reward)} margin {margin}"
         if reward_kind(reward) == "built_in":  # earlier versions left the lexicon's version out
             self.former_identities = (f"reward {reward}  margin {margin}",)
+
+    @classmethod
+    def from_settings(cls, settings: Reward) -> Self:
+        """Return the judge that settings describe."""
+        return cls(settings.reward, settings.margin, device=settings.device)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         try:

@@ -1,16 +1,20 @@
-"""Which judge, as a configuration says it. Imports no torch and no client of an endpoint."""
+"""The settings of judges, each of which names its implementation. Imports no torch and no client of an endpoint."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
 from penchant.config import Config
 from penchant.config.addresses import split_http_address
+from penchant.config.fields import tag_of
 from penchant.config.limits import Seed
+from penchant.extension.door import Door
 
+OWN_JUDGES = Door("judge")
+"""Judges of the user's, by `module:attribute`."""
 Text = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Difference = Annotated[float, Field(ge=0)]
@@ -32,22 +36,35 @@ def _check_address(address: str) -> str:
 Address = Annotated[str, AfterValidator(_check_address)]
 
 
-class Longest(Config):
+class JudgeSettings(Config):
+    """The settings of one kind of judge."""
+
+    implementation: ClassVar[str]
+    """`module:Class` of the judge, made by `Class.from_settings`. Named, not imported, because many bring torch."""
+
+
+class Longest(JudgeSettings):
     """The longer response wins: a baseline."""
+
+    implementation: ClassVar[str] = "penchant.judges.length:LongestJudge"
 
     name: Literal["longest"] = "longest"
 
 
-class Random(Config):
+class Random(JudgeSettings):
     """A coin: a baseline."""
+
+    implementation: ClassVar[str] = "penchant.judges.chance:RandomJudge"
 
     name: Literal["random"] = "random"
     seed: Seed = 0
     """Another coin."""
 
 
-class Reward(Config):
+class Reward(JudgeSettings):
     """The response with the higher reward wins."""
+
+    implementation: ClassVar[str] = "penchant.judges.scored:RewardJudge"
 
     name: Literal["reward"] = "reward"
     reward: Text = "vader"
@@ -58,8 +75,10 @@ class Reward(Config):
     """Where a model runs."""
 
 
-class LocalPolicy(Config):
+class LocalPolicy(JudgeSettings):
     """A language model on this machine, which scores both verdicts and generates nothing."""
+
+    implementation: ClassVar[str] = "penchant.judges.policy:PolicyJudge"
 
     name: Literal["policy"] = "policy"
     model: Text
@@ -72,8 +91,10 @@ class LocalPolicy(Config):
     """Where it runs."""
 
 
-class Endpoint(Config):
+class Endpoint(JudgeSettings):
     """A model behind an OpenAI-compatible address: vLLM, llama.cpp, Ollama, or a hosted one."""
+
+    implementation: ClassVar[str] = "penchant.judges.endpoint:EndpointJudge"
 
     name: Literal["endpoint"] = "endpoint"
     model: Text
@@ -100,27 +121,48 @@ class Endpoint(Config):
     """Seconds before the second attempt; each further wait is twice as long, or what the endpoint asks for."""
 
 
-class People(Config):
+class People(JudgeSettings):
     """What annotators said of the same two responses."""
+
+    implementation: ClassVar[str] = "penchant.judges.people:PeopleJudge"
 
     name: Literal["people"] = "people"
     paths: Annotated[tuple[str, ...], Field(min_length=1)]
     """Preference files, or what `penchant collect` wrote."""
 
 
-Single = Annotated[Longest | Random | Reward | LocalPolicy | Endpoint | People, Field(discriminator="name")]
+class Custom(JudgeSettings):
+    """A judge of your own."""
+
+    implementation: ClassVar[str] = "penchant.judges.custom:CustomJudge"
+    extension: ClassVar[str] = "factory"
+
+    name: Literal["custom"] = "custom"
+    factory: Text
+    """`module:attribute`, or `path/to/file.py:attribute`: a class or a function that makes the judge."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """What it is called with, by name."""
 
 
-class Panel(Config):
+# A new judge is a class above, a member of this union and a file of its own.
+SingleJudge = Longest | Random | Reward | LocalPolicy | Endpoint | People | Custom
+Single = Annotated[SingleJudge, Field(discriminator="name")]
+
+
+class Panel(JudgeSettings):
     """The majority of several judges."""
+
+    implementation: ClassVar[str] = "penchant.judges.panel:PanelJudge"
 
     name: Literal["panel"] = "panel"
     judges: Annotated[tuple[Single, ...], Field(min_length=2)]
     """Who has a vote."""
 
 
-class Noisy(Config):
+class Noisy(JudgeSettings):
     """A simulated annotator: a judge that errs at random."""
+
+    implementation: ClassVar[str] = "penchant.judges.noisy:NoisyJudge"
 
     name: Literal["noisy"] = "noisy"
     judge: Single = Reward()
@@ -131,9 +173,14 @@ class Noisy(Config):
     """Which ones."""
 
 
-JudgeSpec = Annotated[
-    Longest | Random | Reward | LocalPolicy | Endpoint | People | Panel | Noisy, Field(discriminator="name")
-]
+AnyJudge = SingleJudge | Panel | Noisy
+JudgeSpec = Annotated[AnyJudge, Field(discriminator="name")]
+
+
+def implementation_module(name: str) -> str:
+    """Return the module of the judge that settings call by this name; empty where there is no such judge."""
+    judges: tuple[type[JudgeSettings], ...] = get_args(AnyJudge)
+    return next((judge.implementation.partition(":")[0] for judge in judges if tag_of(judge) == name), "")
 
 
 def endpoints_of(judge: Config) -> Iterator[Endpoint]:

@@ -15,7 +15,9 @@ import pytest
 import torch
 
 from called_modules import MODULES, called_modules
-from penchant.judges.settings import JudgeSpec
+from penchant.config.fields import tag_of
+from penchant.judges.load import make_judge
+from penchant.judges.settings import AnyJudge, Longest, Noisy, Random, Reward, implementation_module
 from penchant.losses.dispatch import pair_losses, ranking_losses
 from penchant.losses.pairs import FrontSums, SquareSums
 from penchant.losses.settings import ChosenNLL, PreferenceLoss
@@ -211,6 +213,7 @@ NO_STAGE = {
 
 def test_every_module_is_reached_by_a_stage_or_listed_as_one_that_none_needs(tree: Tree) -> None:
     everything = {registry: list(table) for registry, table in ENTRIES.items() if table}
+    everything["penchant.judges.load"] = [judge.implementation.partition(":")[0] for judge in get_args(AnyJudge)]
     everything["penchant.tasks.load"] = list(map(task_row, NAMES))
     roots = {root for kind in (*stage_makers(), *ENTRIES["penchant.methods"]) for root in stage_reach(kind, {}, {})[0]}
     found = {module.partition(":")[0] for module in reached(tree, roots, everything)}
@@ -249,14 +252,12 @@ def test_the_numbers_of_a_study_depend_on_its_own_summary_and_measures(tree: Tre
 
 
 def test_registries_name_the_modules_that_they_use(tree: Tree) -> None:
-    from typing import get_args
-
-    from penchant.judges.load import make_judge
-
-    judges: dict[str, Any] = {one.model_fields["name"].default: one for one in get_args(get_args(JudgeSpec)[0])}
-    assert set(judges) == set(ENTRIES["penchant.judges.load"])
-    for name in ("longest", "random", "reward", "noisy"):
-        assert type(make_judge(judges[name]())).__module__ == ENTRIES["penchant.judges.load"][name]
+    for judge in get_args(AnyJudge):
+        module, _, name = judge.implementation.partition(":")
+        assert implementation_module(tag_of(judge)) == module
+        assert f"class {name}:" in MODULES[module].read_text()
+    for judge in (Longest, Random, Reward, Noisy):
+        assert type(make_judge(judge())).__module__ == judge.implementation.partition(":")[0]
     assert {name: config.__module__ for name, config in METHODS.items()} == ENTRIES["penchant.methods"]
     entries = {module for table in ENTRIES.values() for module in table.values()}
     assert entries | {task_row(name).partition(":")[0] for name in NAMES} <= set(MODULES)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from penchant.judges.settings import implementation_module
 from penchant.rewards.content import data_content, model_content, reward_content
 from penchant.rewards.names import reward_kind
 from penchant.studies.core.kinds import RUN, stage_makers
@@ -60,12 +61,12 @@ def stage_reach(
     names = {
         "penchant.methods": [kind] if kind in ENTRIES["penchant.methods"] else [],
         "penchant.rewards.load": [*filter(None, map(_entry_of_reward, rewards)), *["learned"] * learned],
-        "penchant.judges.load": [str(judge["name"]) for judge in judges if judge.get("name") != "trained"],
+        "penchant.judges.load": [*filter(None, (implementation_module(str(judge["name"])) for judge in judges))],
         "penchant.tasks.load": [row] if (row := task_row(str(settings.get("task")))) else [],
     }
     names |= _names_of_learning(kind, settings)
     if any(judge.get("name") == "trained" for judge in judges):  # it becomes a reward model that judges as a reward
-        names["penchant.judges.load"].append("reward")
+        names["penchant.judges.load"].append(implementation_module("reward"))
         names["penchant.rewards.load"].append("learned")
     return roots, names
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from penchant.data.sources.files import check_source
 from penchant.judges.prompts import load_template
+from penchant.judges.settings import OWN_JUDGES
 from penchant.models.locate import check_model
 from penchant.rewards.names import check_reward
 from penchant.studies.core.address import judges_in
@@ -44,6 +45,8 @@ def _check_judge(text: str) -> None:
                 check_reward(judge["reward"])
             case "policy":
                 check_model(judge["model"])
+            case "custom":
+                OWN_JUDGES.check(judge["factory"])
             case "people":
                 for path in judge["paths"]:
                     check_source(path)

@@ -30,16 +30,7 @@ log = logging.getLogger("penchant")
 PACKAGE = "penchant"
 LENGTH = 16  # hexadecimal digits
 ENTRIES: dict[str, dict[str, str]] = {
-    "penchant.judges.load": {
-        "longest": "penchant.judges.length",
-        "random": "penchant.judges.chance",
-        "reward": "penchant.judges.scored",
-        "policy": "penchant.judges.policy",
-        "endpoint": "penchant.judges.endpoint",
-        "people": "penchant.judges.people",
-        "panel": "penchant.judges.panel",
-        "noisy": "penchant.judges.noisy",
-    },
+    "penchant.judges.load": {},  # by the module of its implementation, which a judge's settings name
     "penchant.rewards.load": {
         "vader": "penchant.rewards.vader",
         "classifier": "penchant.rewards.classifier",

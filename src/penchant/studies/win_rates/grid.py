@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from penchant.config import Config
 from penchant.judges.prompts import load_template
+from penchant.judges.settings import OWN_JUDGES
 from penchant.redact import hide_credentials
 from penchant.studies.core.address import data_content, model_content, reward_content
 from penchant.studies.core.methods import BEST_OF_N, Runs, runs_of
@@ -192,7 +193,12 @@ class _Grid:
 def _content(judge: Config) -> dict[str, Any]:
     """What a judge's verdicts depend on: content in place of names."""
     said = plain(judge)
-    for name, of in (("reward", reward_content), ("template", lambda name: load_template(name).digest)):
+    contents: tuple[tuple[str, Callable[[str], str]], ...] = (
+        ("reward", reward_content),
+        ("template", lambda name: load_template(name).digest),
+        ("factory", OWN_JUDGES.content),
+    )
+    for name, of in contents:
         if name in said:
             said[name] = of(said[name])
     if said.get("base_url"):

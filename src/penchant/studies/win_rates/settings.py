@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Seed
-from penchant.judges.settings import Endpoint, LocalPolicy, Longest, Noisy, Panel, People, Random, Reward
+from penchant.judges.settings import AnyJudge
 from penchant.studies.core.settings import (
     BestOfNSweep,
     Count,
@@ -71,10 +71,7 @@ class TrainedJudge(Config):
     """Prompts kept to measure its accuracy: a share below 1, a number from 1 up."""
 
 
-StudyJudge = Annotated[
-    TrainedJudge | Longest | Random | Reward | LocalPolicy | Endpoint | People | Panel | Noisy,
-    Field(discriminator="name"),
-]
+StudyJudge = Annotated[TrainedJudge | AnyJudge, Field(discriminator="name")]
 
 
 class WinRatesConfig(LearnedMethods):
