@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,7 +104,8 @@ def test_a_file_of_the_current_folder_stands_for_no_module(folder: Path) -> None
 
 
 def rows_address(task: str) -> str:
-    config = WeakToStrongConfig(tasks=[task], strong=[{"name": "probe", "model": "penchant-0.5m"}])
+    settings: dict[str, Any] = {"tasks": [task], "strong": [{"name": "probe", "model": "penchant-0.5m"}]}
+    config = WeakToStrongConfig(**settings)
     (grid,) = weak_grid(config)
     return grid.rows.address
 

@@ -78,7 +78,7 @@ class PairLoss(Config):
         fixed_arguments: what the functions get beside the settings.
     """
 
-    function: ClassVar[str] = ""
+    function: ClassVar[str]
     margin: ClassVar[str] = "penchant.losses.pairs:scaled_log_ratio_margin"
     logps: ClassVar[Literal["sum", "mean"]] = "sum"
     needs_reference: ClassVar[bool] = True

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from penchant.errors import InputError
 from penchant.losses.contract import PairLoss
+from penchant.losses.custom import custom_function
 from penchant.losses.pairs import ROUNDING, FrontSums, Pairs, SquareSums, nll, same_pairs
-from penchant.losses.settings import ChosenNLL, WeightedSum
+from penchant.losses.settings import ChosenNLL, CustomLoss, WeightedSum
 
 
 @cache
@@ -75,7 +76,8 @@ def pair_losses(
         logps = [logp / tokens[index % 2] for index, logp in enumerate(logps)]
         size = logps[0].detach().abs() + logps[1].detach().abs()
     arguments = settings.arguments() | _further_arguments(settings, (tokens[0], tokens[1]), fronts, squares)
-    losses = named_function(settings.function)(*logps, **arguments)
+    named = custom_function if isinstance(settings, CustomLoss) else named_function
+    losses = named(settings.function)(*logps, **arguments)
     margins = named_function(settings.margin)(*logps, **arguments)
     if settings.needs_reference:
         # policy and reference were scored in other batches: within float32's rounding of the sums nobody leads

@@ -2,16 +2,17 @@
 
 A loss is a class in the union `Compared`, told apart by `name`; a setting that does not belong to a loss is refused by
 name. Each class names its function, which holds the equation; `penchant.losses.contract` says what else it may tell. To
-add a loss, write its function and add a class here.
+add a loss, write its function and add a class here. A user's own loss needs neither: see `CustomLoss`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from penchant.extension.door import Door
 from penchant.losses.contract import Beta, Needs, NllWeight, PairLoss, ReferenceBeta
 
 
@@ -330,7 +331,29 @@ Compared = (
 )
 """All losses that compare two responses; the order is that of help and messages."""
 
-Term = Annotated[Compared | ChosenNLL, Field(discriminator="name")]
+OWN_LOSSES = Door("loss", tuple(loss.model_fields["name"].default for loss in get_args(Compared)), kind="function")
+"""Losses of the user's, by `module:function`."""
+
+
+class CustomLoss(PairLoss):
+    """A loss of your own: a function of the four sums of log-probabilities that returns one loss per pair."""
+
+    extension: ClassVar[str] = "function"
+    margin = "penchant.losses.pairs:log_ratio_margin"
+    name: Literal["custom"] = "custom"
+    function: str = Field(min_length=1)  # type: ignore[misc]  # here each object names its own
+    """`module:function`, or `path/to/file.py:function`; called with the policy's sums of the chosen and the rejected
+    response, then the reference's, each of shape (pairs,), in nats."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """What it is called with besides, by name."""
+    nll_weight: NllWeight = 0.0
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the settings as keyword arguments of the function."""
+        return dict(self.settings)
+
+
+Term = Annotated[Compared | CustomLoss | ChosenNLL, Field(discriminator="name")]
 
 
 class WeightedSum(PairLoss):
@@ -367,7 +390,7 @@ class WeightedSum(PairLoss):
         return Needs.union(term.needs for term in self.losses)
 
 
-PreferenceLoss = Annotated[Compared | WeightedSum, Field(discriminator="name")]
+PreferenceLoss = Annotated[Compared | CustomLoss | WeightedSum, Field(discriminator="name")]
 """Any loss on a pair of responses, or on a ranking; the type of a method's `loss` field."""
 
 PAIR_LOSSES: dict[str, type[PairLoss]] = {
@@ -375,4 +398,11 @@ PAIR_LOSSES: dict[str, type[PairLoss]] = {
 }
 """The settings of each loss that has a function of its own, by its name."""
 
-__all__ = ["PreferenceLoss", "WeightedSum", *(settings.__name__ for settings in PAIR_LOSSES.values())]
+
+def custom_losses(settings: PairLoss) -> list[CustomLoss]:
+    """Return the losses of the user's own in a loss: itself, or terms of a sum."""
+    terms = settings.losses if isinstance(settings, WeightedSum) else (settings,)
+    return [term for term in terms if isinstance(term, CustomLoss)]
+
+
+__all__ = ["CustomLoss", "PreferenceLoss", "WeightedSum", *(settings.__name__ for settings in PAIR_LOSSES.values())]

@@ -69,6 +69,7 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         start, frozen, prepared, state_warnings = _compute_fixed(config, recipe, learner, other, prepared, accelerator)
         samples = _with_reference_of_samples(samples, learner, other, prepared.budget)
         inputs = model_inputs(start, frozen) | _inputs(prepared) | sample_inputs(samples, _sample_reward(config))
+        inputs |= recipe.objective.code
         check_unchanged_since_start(folder, provenance(config, learner, start, frozen, inputs))
         loop = _loop(config, recipe, learner, samples, prepared, folder, accelerator)
         start_trackers(accelerator, config)

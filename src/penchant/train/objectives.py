@@ -15,6 +15,7 @@ from torch import Tensor
 
 from penchant.data.rendering.renderer import Rendered
 from penchant.losses.contract import Needs, PairLoss
+from penchant.losses.custom import check_custom_losses, custom_digests
 from penchant.losses.dispatch import pair_losses, ranking_losses
 from penchant.losses.pairs import FrontSums, SquareSums
 from penchant.losses.reward import bradley_terry
@@ -50,6 +51,7 @@ class Objective:
         parts: metrics that are means over a part of the step only, with the metric that says how large that part is.
         needs: what the loss needs of its data and micro-batches.
         learns_from: what the data must hold, for the message where it holds none.
+        code: digests of the user's code that it computes with, by what a message calls it.
     """
 
     compute: Callable[[Float[Tensor, " slots"], MicroBatch], MicroBatchLoss]
@@ -58,6 +60,7 @@ class Objective:
     parts: Mapping[str, str] = field(default_factory=dict)
     needs: Needs = field(default_factory=Needs)
     learns_from: str = "comparisons"
+    code: Mapping[str, str] = field(default_factory=dict)
 
     def means(self, sums: Mapping[str, float]) -> dict[str, float]:
         """Return the metrics of a step from its sums over the normaliser; what a step has no part for is left out."""
@@ -75,6 +78,7 @@ def preference(settings: PairLoss) -> Objective:
     """
     if settings.needs.rankings:
         return rankings(settings)
+    check_custom_losses(settings)
 
     def compute(scores: Float[Tensor, " slots"], batch: MicroBatch) -> MicroBatchLoss:
         winners, losers = batch.pairs.unbind(1)
@@ -94,7 +98,7 @@ def preference(settings: PairLoss) -> Objective:
         )
         return _paired(losses, margins, {"chosen_logps": chosen, "rejected_logps": rejected}, batch)
 
-    return Objective(compute, _pair_weight, "pairs", needs=settings.needs)
+    return Objective(compute, _pair_weight, "pairs", needs=settings.needs, code=custom_digests(settings))
 
 
 def _halves(scores: Tensor, batch: MicroBatch, needs: Needs) -> tuple[Tensor, Tensor]:

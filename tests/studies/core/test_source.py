@@ -279,7 +279,9 @@ def test_registries_name_the_modules_that_they_use(tree: Tree) -> None:
 
 
 LOSS_SETTINGS: dict[str, Any] = {
-    one.model_fields["name"].default: one for one in (*get_args(get_args(PreferenceLoss)[0]), ChosenNLL)
+    loss.model_fields["name"].default: loss
+    for loss in (*get_args(get_args(PreferenceLoss)[0]), ChosenNLL)
+    if not loss.extension
 }
 
 

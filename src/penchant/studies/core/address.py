@@ -95,6 +95,8 @@ def losses_in(loss: Any) -> set[str] | None:
     if name == "sum" and isinstance(terms, list | tuple) and terms:
         parts = [losses_in(term) for term in terms]
         return None if any(part is None for part in parts) else {term for part in parts for term in part or ()}
+    if name == "custom":  # its own code counts, and none of ours beside what every loss reaches
+        return set()
     return {name} if name in ENTRIES["penchant.losses.dispatch"] else None
 
 

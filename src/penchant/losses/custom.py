@@ -1,0 +1,86 @@
+"""A loss of the user's: loaded by its name, tried on four pairs before training, and held to its contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+
+import torch
+from torch import Tensor
+
+from penchant.errors import InputError, PenchantError
+from penchant.losses.settings import OWN_LOSSES, CustomLoss, PairLoss, custom_losses
+
+# sums of log-probabilities in nats: policy chosen and rejected, reference chosen and rejected
+TRIAL = ((-3.0, -4.0, -2.5, -40.0), (-5.0, -2.0, -2.5, -6.0), (-4.0, -4.0, -2.0, -30.0), (-4.0, -3.0, -3.0, -8.0))
+_loaded: dict[str, Callable[..., Tensor]] = {}
+
+
+def check_custom_losses(settings: PairLoss) -> None:
+    """Load the user's own losses anew and try each on four pairs, so that a wrong one fails before hours of training.
+
+    Raises:
+        InputError: there is no such function, or what it returns is no finite loss per pair with a gradient.
+    """
+    for loss in custom_losses(settings):
+        _loaded.pop(loss.function, None)  # an edited file is what counts
+        _try(loss)
+
+
+def custom_digests(settings: PairLoss) -> dict[str, str]:
+    """Return the digest of the code of each of the user's own losses, by what a message calls it."""
+    return {f"the loss {loss.function}": OWN_LOSSES.content(loss.function) for loss in custom_losses(settings)}
+
+
+def custom_function(reference: str) -> Callable[..., Tensor]:
+    """Return the user's function of this `module:function`, which is checked on every call; loaded once.
+
+    Raises:
+        InputError: there is no such function. Later: it fails, or returns anything but one number per pair.
+    """
+    if reference not in _loaded:
+        function = OWN_LOSSES.load(reference)
+        if not callable(function):
+            raise OWN_LOSSES.refusal(reference, f"expected a function, but it is a {type(function).__name__}")
+        _loaded[reference] = _checked(function, reference)
+    return _loaded[reference]
+
+
+def _checked(function: Callable[..., Tensor], reference: str) -> Callable[..., Tensor]:
+    @wraps(function, updated=())
+    def loss(*logps: Tensor, **settings: object) -> Tensor:
+        try:
+            losses = function(*logps, **settings)
+        except (PenchantError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # the user's code may raise anything, and `sys.exit` is an exception
+            raise OWN_LOSSES.failure(reference, error) from error
+        if not isinstance(losses, Tensor):
+            raise OWN_LOSSES.refusal(reference, f"it returned a {type(losses).__name__}, expected a tensor")
+        if losses.shape != logps[0].shape:
+            # a mean would train too, but weights of pairs could not reach it
+            raise OWN_LOSSES.refusal(
+                reference,
+                f"it returned the shape {tuple(losses.shape)}, expected {tuple(logps[0].shape)}: one loss per pair, "
+                "without a mean over pairs",
+            )
+        return losses
+
+    return loss
+
+
+def _try(settings: CustomLoss) -> None:
+    rows = [torch.tensor(row) for row in TRIAL]
+    policy: Sequence[Tensor] = [row.requires_grad_() for row in rows[:2]]
+    losses = custom_function(settings.function)(*policy, *rows[2:], **settings.arguments())
+    if not torch.isfinite(losses).all():
+        raise _refusal(settings, f"its losses of four pairs are {losses.tolist()}, expected finite numbers")
+    if not losses.requires_grad:
+        raise _refusal(settings, "its losses do not hang on the policy's log-probabilities, or their gradient is cut")
+    slopes = torch.autograd.grad(losses.sum(), policy, allow_unused=True)
+    if any(slope is not None and not torch.isfinite(slope).all() for slope in slopes):
+        raise _refusal(settings, "its gradient on four pairs is not finite")
+
+
+def _refusal(settings: CustomLoss, reason: str) -> InputError:
+    return OWN_LOSSES.refusal(settings.function, reason)
