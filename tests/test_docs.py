@@ -18,7 +18,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted((DOCS / "tutorials").glob("*.md")), *sorted((DOCS / "reference").glob("*.md"))]
 LONG = {f"tutorials/{name}.md" for name in ("agreement", "python", "rewards", "studies", "weak", "weak-to-strong")}
 """Pages that take a quarter of a minute to a minute each."""
-BLOCK = re.compile(r"^```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^(?:<!-- file: (\S+) -->\n)?```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def name_of(page: Path) -> str:
@@ -27,14 +27,20 @@ def name_of(page: Path) -> str:
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
-    """(language, code) of what runs, Python blocks in a row as one; a block after `<!-- not run: why -->` does not."""
+    """(language, code) of what runs, Python blocks in a row as one; a block after `<!-- not run: why -->` does not.
+
+    A block after `<!-- file: NAME -->` is a file: it comes as (`file NAME`, content).
+    """
     text = re.sub(r"<!-- not run: .*? -->\n```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     found: list[tuple[str, str]] = []
     for match in BLOCK.finditer(text):
-        if match[1] == "python" and found and found[-1][0] == "python":
-            found[-1] = ("python", found[-1][1] + match[2])
+        file, language, code = match.groups()
+        if file:
+            found.append((f"file {file}", code))
+        elif language == "python" and found and found[-1][0] == "python":
+            found[-1] = ("python", found[-1][1] + code)
         else:
-            found.append((match[1], match[2]))
+            found.append((language, code))
     return found
 
 
@@ -70,6 +76,9 @@ def test_the_page_runs(page: Path, tmp_path: Path, stories: str, command: Path) 
     places = os.pathsep.join([str(command), str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = os.environ | {"PATH": places}
     for language, code in blocks(page):
+        if language.startswith("file "):
+            (tmp_path / language.removeprefix("file ")).write_text(code)
+            continue
         if language == "console":
             lines = [line.removeprefix("$ ") for line in code.splitlines() if line.startswith("$ ")]
             words = ["bash", "-euo", "pipefail", "-c", "\n".join(lines)]

@@ -163,7 +163,7 @@ def test_penchant_judge_asks_it(folder: Path) -> None:
     judge(config)
     written = json.loads((folder / "judged" / "judge.json").read_text())
     assert written["config"]["judge"] == {"name": "custom", "factory": "mine.py:Shortest", "settings": {}}
-    assert written["methods"]["ours.jsonl"]["win_rate"]["value"] == 1
+    assert written["methods"]["ours.jsonl"]["win_rate"]["rate"]["value"] == 1
     with VerdictStore(folder / "judged" / "judgments.sqlite") as store:
         assert len(store) == 4
 

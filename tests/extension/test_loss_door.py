@@ -146,10 +146,11 @@ def test_a_run_trains_with_it_and_keeps_its_digest_to_be_resumed(folder: Path, t
     rows = [{"prompt": f"{n}?", "chosen": f" yes {n}", "rejected": f" no {n}"} for n in range(6)]
     (folder / "pairs.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     shared = {"model": {"name": str(tiny_model), "device": "cpu"}, "batch_size": 2, "max_steps": 2}
-    ours = run(dpo(**shared, loss="mine.py:logistic", out="ours"))
-    theirs = run(dpo(**shared, out="theirs"))
-    losses = [{name: value for name, value in each.metrics.items() if "loss" in name} for each in (ours, theirs)]
-    assert losses[0] == pytest.approx(losses[1])
-    assert losses[0]
+    run(dpo(**shared, loss="mine.py:logistic", out="ours"))
+    run(dpo(**shared, out="theirs"))
+    kept = [(folder / name / "metrics.jsonl").read_text().splitlines() for name in ("ours", "theirs")]
+    ours, theirs = ([row["loss"] for row in map(json.loads, lines) if "loss" in row] for lines in kept)
+    assert len(ours) == 2
+    assert ours == pytest.approx(theirs)
     inputs = json.loads((folder / "ours" / "provenance.json").read_text())["inputs"]
     assert inputs["the loss mine.py:logistic"] == custom_digests(CustomLoss(function="mine.py:logistic")).popitem()[1]
