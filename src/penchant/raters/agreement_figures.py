@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
+from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Coefficient
 from penchant.raters.breakdown_page import topic_name
 from penchant.raters.results import Agreement, LengthGroup
@@ -22,8 +23,8 @@ DEEPEST = 0.55  # opacity at full agreement: ink stays readable on it
 def agreement_pictures(results: Agreement) -> dict[str, Picture]:
     """Return the figures by key."""
     pictures = {
-        "kappa": _heat(results, "kappa", "Cohen's kappa"),
-        "raw": _heat(results, "raw", "Share of the same verdicts"),
+        "kappa": _heat(results, "kappa"),
+        "raw": _heat(results, "raw"),
     }
     lengths = [(_range(row), row.group.agreement) for row in results.lengths]
     pictures |= _kinds("lengths", lengths, f"{SAME}, by difference in length")
@@ -34,12 +35,13 @@ def agreement_pictures(results: Agreement) -> dict[str, Picture]:
     return pictures
 
 
-def _heat(results: Agreement, key: str, title: str) -> Picture:
+def _heat(results: Agreement, key: str) -> Picture:
     """Each cell with its number and interval; the deeper, the more agreement; worse than chance in another colour."""
+    title = metric(key).title
     ranked = sorted(results.raters, key=lambda rater: -rater.judged)[:MOST]
     names = [rater.name for rater in results.raters if rater in ranked]
     if len(names) < len(results.raters):
-        title = f"{title}: the {len(names)} who judged most"
+        title += f": the {len(names)} who judged most"
     cells: dict[tuple[str, str], Coefficient] = {
         (pair.one, pair.other): getattr(pair.agreement, key) for pair in results.pairs
     }
@@ -50,7 +52,7 @@ def _heat(results: Agreement, key: str, title: str) -> Picture:
             for column, other in enumerate(names):
                 cell = cells.get((one, other)) or cells.get((other, one))
                 if cell is not None:
-                    _cell(axes, column, row, cell, percent=key == "raw", small=len(names) > 6)
+                    _cell(axes, column, row, cell, percent=metric(key).is_share, small=len(names) > 6)
         axes.set_xlim(-0.5, len(names) - 0.5)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.grid(visible=False)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from penchant.metrics.catalogue import metric
 from penchant.raters.agreement_figures import agreement_pictures
 from penchant.raters.breakdown_page import where_findings, where_tables
 from penchant.raters.results import Agreement, Disagreement, RaterResult
@@ -110,7 +111,9 @@ def _pairs(results: Agreement) -> Table:
     )
     hidden = len(results.pairs) - len(shown)
     more = f" {count(hidden, 'pair')} with fewer in common are in agree.json." if hidden else ""
-    return Table(f"Every two raters.{more}", ("raters", "in common", "the same", "Cohen's kappa"), rows)
+    return Table(
+        f"Every two raters.{more}", ("raters", "in common", metric("raw").column, metric("kappa").column), rows
+    )
 
 
 def _raters(results: Agreement) -> Table:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from penchant.metrics.catalogue import metric
 from penchant.raters.results import Agreement, GroupAgreement, LengthGroup, TopicGroup, Topics
 from penchant.reports.kit.page import told
 from penchant.reports.kit.tables import Table
 from penchant.reports.kit.text import count, number, short
 
 NAME = 60  # characters of a topic
-AGREEMENT = ("comparisons", "prompts", "two raters say the same", "Krippendorff's alpha")
+AGREEMENT = ("comparisons", "prompts", "two raters say the same", metric("alpha").column)
 
 
 def where_tables(results: Agreement) -> list[Table | None]:

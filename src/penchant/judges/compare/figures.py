@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
+from penchant.metrics.catalogue import metric
 from penchant.reports.kit.canvas import INK, MUTED, PAPER, Picture, blank, export, run_style, style
 from penchant.reports.kit.text import number
 
@@ -53,7 +54,7 @@ def win_rate_picture(
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
         axes.set_xlabel("temperature", loc="right")
-        axes.set_ylabel("win rate", color=INK)
+        axes.set_ylabel(metric("rate").label, color=INK)
         if any(beside.values()):
             mark = Line2D([], [], marker="o", markersize=7, **_hollow(MUTED))
             axes.legend([mark], [PUBLISHED], loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2)

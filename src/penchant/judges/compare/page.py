@@ -12,6 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 from penchant.judges.compare.figures import Point, win_rate_picture
 from penchant.judges.compare.results import JudgedPair, JudgeResults
 from penchant.judges.compare.words import NAME, findings, headline
+from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Measure
 from penchant.metrics.win_rate import WinRate
 from penchant.reports.kit.canvas import MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
@@ -51,12 +52,14 @@ def judge_pictures(results: JudgeResults) -> dict[str, Picture]:
             results, {name: result.win_rate.rate for name, result in methods.items()}, "Win rate against temperature"
         ),
         "equal-lengths": _over_temperatures(
-            results, {name: result.summary.length_controlled for name, result in methods.items()}, "At equal lengths"
+            results,
+            {name: result.summary.length_controlled for name, result in methods.items()},
+            metric("length_controlled").title,
         ),
     }
     if longest := results.baselines.get("longest"):
         pictures["longest"] = _over_temperatures(
-            results, {name: longest[name].rate for name in methods}, "By who takes the longer"
+            results, {name: longest[name].rate for name in methods}, metric("longest").title
         )
     return pictures
 
@@ -133,7 +136,7 @@ def _shares(results: JudgeResults) -> Table:
         (short(name, NAME), *(cell(getattr(result.win_rate, key), percent=True) for key in keys))
         for name, result in results.methods.items()
     )
-    heads = ("responses", "win rate", "wins", "ties", "losses", "no verdict", "at most")
+    heads = ("responses", *(metric(key).column for key in keys))
     return Table("Shares of all pairs. At most: had all pairs without a verdict been won.", heads, rows)
 
 
@@ -149,13 +152,12 @@ def _habits(results: JudgeResults) -> Table:
         )
         for name, result in results.methods.items()
     )
-    baseline_heads = {"longest": "by who takes the longer", "random": "by a coin"}
     heads = (
         "responses",
-        "at equal lengths",
-        *(baseline_heads[name] for name in results.baselines),
-        "winner changed with the order",
-        "first response named",
+        metric("length_controlled").column,
+        *(metric(baseline).column for baseline in results.baselines),
+        metric("flipped").column,
+        metric("first_place").column,
     )
     return Table("Win rates beside the judge's own, and its habits.", heads, rows)
 

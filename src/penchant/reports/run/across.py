@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.text import count, estimate, value_only, verb
 from penchant.reports.run.curves import training_mean
@@ -12,7 +13,6 @@ from penchant.reports.run.summary import Summary
 
 Sentence = Callable[[Sequence[Summary]], str]
 _SAMPLED = {"reward", "kl_nats", "tokens", "repetition", "distinct_2"}
-_LOW_IS_GOOD = {"loss"}
 
 
 def headline_across(summaries: Sequence[Summary]) -> list[str]:
@@ -27,8 +27,8 @@ def best(summaries: Sequence[Summary], key: str) -> str:
     if not ranked:
         return ""
     first, top = ranked[0]
-    what = {"reward": "mean reward", "accuracy": "held-out accuracy", "loss": "held-out loss"}[key]
-    text = f"{'Lowest' if key in _LOW_IS_GOOD else 'Highest'} {what}: {name(first.run)} with {shown(top, key)}"
+    name_of_metric = f"{'mean' if key in _SAMPLED else 'held-out'} {metric(key).label}"
+    text = f"{'Lowest' if _low_is_good(key) else 'Highest'} {name_of_metric}: {name(first.run)} with {shown(top, key)}"
     if key == "reward":
         kl, reference = first.policy("kl_nats"), first.reference("reward")
         text += f" at a KL of {estimate(kl)} nats" if kl else ""
@@ -45,13 +45,15 @@ def best(summaries: Sequence[Summary], key: str) -> str:
 
 def _ranked(summaries: Sequence[Summary], key: str) -> list[tuple[Summary, Estimate]]:
     found = [(s, e) for s in summaries if (e := s.policy(key) if key in _SAMPLED else s.held(key)) is not None]
-    return sorted(found, key=lambda item: item[1].value, reverse=key not in _LOW_IS_GOOD)
+    return sorted(found, key=lambda item: item[1].value, reverse=not _low_is_good(key))
+
+
+def _low_is_good(key: str) -> bool:
+    return metric(key).higher_is_better is False
 
 
 def _overlapping(a: Estimate, b: Estimate) -> bool:
-    if a.low is None or a.high is None or b.low is None or b.high is None:
-        return True
-    return a.low <= b.high and b.low <= a.high
+    return not (a.above(b) or a.below(b))
 
 
 def _ends(key: str) -> Sentence:
@@ -66,7 +68,7 @@ def _ends(key: str) -> Sentence:
             return f"Only {name(a.run)} measured it: {shown(first, key)} at its last evaluation."
         if value_only(first) == value_only(last):
             return f"{'Both' if len(ranked) == 2 else f'All {len(ranked)}'} runs end at {shown(first, key)}."
-        ends = ("lowest", "highest") if key in _LOW_IS_GOOD else ("highest", "lowest")
+        ends = ("lowest", "highest") if _low_is_good(key) else ("highest", "lowest")
         return (
             f"At the last evaluation {name(a.run)} is {ends[0]}, {shown(first, key)}, "
             f"and {name(b.run)} {ends[1]}, {shown(last, key)}."

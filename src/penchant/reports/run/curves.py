@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean
 from penchant.runs.read import EvalPoint, Run
@@ -72,140 +73,97 @@ class _Source:
     held_out: str | None = None
     sampled: str | None = None
     fixed: str | None = None  # a key of held_out or, as "reference.x", of the reference's samples
+    title: str = ""  # of its own panel, in place of the metric's
 
 
-_PANELS: tuple[tuple[str, str, str, float | None, tuple[_Source, ...]], ...] = (
-    ("loss", "Loss", "", None, (_Source("policy", "policy", "loss", "loss"),)),
-    (
+@dataclass(frozen=True)
+class _PanelSpec:
+    """A panel: the metric that gives its title, unit and level, and what is drawn.
+
+    Attributes:
+        title: in place of the metric's, where two sides share the panel. With several runs each side has its own.
+    """
+
+    key: str
+    metric: str
+    sources: tuple[_Source, ...]
+    title: str = ""
+
+
+def _policy(key: str, *, train: bool = True, held_out: bool = False, sampled: bool = False) -> _Source:
+    return _Source("policy", "policy", key if train else None, key if held_out else None, key if sampled else None)
+
+
+def _reference(key: str) -> _Source:
+    return _Source("reference", "reference", fixed=f"reference.{key}")
+
+
+def _sampled(panel: str, key: str) -> _PanelSpec:
+    """Return a panel of samples, with those of the reference."""
+    return _PanelSpec(panel, key, (_policy(key, train=False, sampled=True), _reference(key)))
+
+
+_PANELS = (
+    _PanelSpec("loss", "loss", (_policy("loss", held_out=True),)),
+    _PanelSpec(
         "accuracy",
-        "Accuracy",
-        "share of comparisons",
-        0.5,
-        (
-            _Source("policy", "policy", "accuracy", "accuracy"),
-            _Source("longest wins", "reference", fixed="longest_wins"),
-        ),
+        "accuracy",
+        (_policy("accuracy", held_out=True), _Source("longest wins", "reference", fixed="longest_wins")),
     ),
-    (
+    _PanelSpec(
         "label_accuracy",
-        "Label accuracy",
-        "share of labels",
-        None,
-        (
-            _Source("policy", "policy", "label_accuracy", "label_accuracy"),
-            _Source("good labels", "reference", fixed="desirable_share"),
-        ),
+        "label_accuracy",
+        (_policy("label_accuracy", held_out=True), _Source("good labels", "reference", fixed="desirable_share")),
     ),
-    (
-        "mean_logps",
-        "Mean log-probability",
-        "nats per token",
-        None,
-        (_Source("policy", "policy", "mean_logps"),),
-    ),
-    (
+    _PanelSpec("mean_logps", "mean_logps", (_policy("mean_logps"),)),
+    _PanelSpec(
         "rewards",
-        "Reward of chosen and rejected responses",
-        "nats",
-        None,
+        "chosen_reward",
         (
             _Source("chosen", "chosen", "chosen_reward", "chosen_reward"),
             _Source("rejected", "rejected", "rejected_reward", "rejected_reward"),
         ),
+        "Reward of chosen and rejected responses",
     ),
-    (
+    _PanelSpec(
         "rollout_reward",
+        "true_reward",
+        (
+            # Training lines call it `reward`, as evaluations call that of samples.
+            _Source("optimised", "policy", "reward", title="Optimised reward of the rollouts"),
+            _Source("true", "chosen", "true_reward"),
+        ),
         "Reward of the rollouts",
-        "",
-        None,
-        (_Source("optimised", "policy", "reward"), _Source("true", "chosen", "true_reward")),
     ),
-    ("kl_coefficient", "Coefficient of the KL penalty", "", None, (_Source("policy", "policy", "kl_coefficient"),)),
-    ("clip_fraction", "Clipped tokens", "share of tokens", None, (_Source("policy", "policy", "clip_fraction"),)),
-    (
-        "explained_variance",
-        "Variance of the returns that the values explain",
-        "share",
-        0.0,
-        (_Source("policy", "policy", "explained_variance"),),
-    ),
-    ("grad_norm", "Gradient norm", "before clipping", None, (_Source("policy", "policy", "grad_norm"),)),
-    ("margin", "Margin", "nats", 0.0, (_Source("policy", "policy", "margin", "margin"),)),
-    (
+    _PanelSpec("kl_coefficient", "kl_coefficient", (_policy("kl_coefficient"),)),
+    _PanelSpec("clip_fraction", "clip_fraction", (_policy("clip_fraction"),)),
+    _PanelSpec("explained_variance", "explained_variance", (_policy("explained_variance"),)),
+    _PanelSpec("grad_norm", "grad_norm", (_policy("grad_norm"),)),
+    _PanelSpec("margin", "margin", (_policy("margin", held_out=True),)),
+    _PanelSpec(
         "logps",
-        "Chosen and rejected log-probability",
-        "nats",
-        None,
+        "chosen_logps",
         (
             _Source("chosen", "chosen", "chosen_logps", "chosen_logps"),
             _Source("rejected", "rejected", "rejected_logps", "rejected_logps"),
         ),
+        "Chosen and rejected log-probability",
     ),
-    (
+    _PanelSpec(
         "log_ratios",
-        "Log-ratio to the reference of good and bad responses",
-        "nats",
-        0.0,
+        "desirable_log_ratio",
         (
             _Source("good", "chosen", "desirable_log_ratio", "desirable_log_ratio"),
             _Source("bad", "rejected", "undesirable_log_ratio", "undesirable_log_ratio"),
         ),
+        "Log-ratio to the reference of good and bad responses",
     ),
-    (
-        "kl",
-        "KL from the reference",
-        "nats per response",
-        None,
-        (_Source("policy", "policy", "kl_nats", sampled="kl_nats"),),
-    ),
-    (
-        "tokens",
-        "Length of sampled responses",
-        "tokens",
-        None,
-        (
-            _Source("policy", "policy", sampled="tokens"),
-            _Source("reference", "reference", fixed="reference.tokens"),
-        ),
-    ),
-    (
-        "reward",
-        "Reward",
-        "",
-        None,
-        (
-            _Source("policy", "policy", sampled="reward"),
-            _Source("reference", "reference", fixed="reference.reward"),
-        ),
-    ),
-    (
-        "repetition",
-        "Repetition",
-        "share of 4-grams",
-        None,
-        (
-            _Source("policy", "policy", sampled="repetition"),
-            _Source("reference", "reference", fixed="reference.repetition"),
-        ),
-    ),
-    (
-        "distinct_2",
-        "Variety",
-        "share of distinct 2-grams",
-        None,
-        (
-            _Source("policy", "policy", sampled="distinct_2"),
-            _Source("reference", "reference", fixed="reference.distinct_2"),
-        ),
-    ),
+    _PanelSpec("kl", "kl_nats", (_policy("kl_nats", sampled=True),)),
+    _sampled("tokens", "tokens"),
+    _sampled("reward", "reward"),
+    _sampled("repetition", "repetition"),
+    _sampled("distinct_2", "distinct_2"),
 )
-
-_TWO_SIDED = {
-    "logps": "log-probability",
-    "log_ratios": "responses' log-ratio",
-    "rewards": "responses' reward",
-    "rollout_reward": "reward of the rollouts",
-}
 
 
 def panels(runs: Sequence[Run]) -> dict[str, Panel]:
@@ -215,13 +173,15 @@ def panels(runs: Sequence[Run]) -> dict[str, Panel]:
     `logps.rejected`, and the other panels of two sides likewise.
     """
     built: dict[str, Panel] = {}
-    for key, title, unit, level, sources in _PANELS:
-        if key in _TWO_SIDED and len(runs) > 1:
-            for source in sources:
-                name = f"{source.label.capitalize()} {_TWO_SIDED[key]}"
-                _add(built, Panel(f"{key}.{source.label}", name, unit, _all_series(runs, (source,)), level))
+    for spec in _PANELS:
+        measured = metric(spec.metric)
+        unit, level = measured.axis_unit, measured.level
+        if spec.title and len(runs) > 1:
+            for source in spec.sources:
+                key, title = f"{spec.key}.{source.label}", source.title or metric(source.train or spec.metric).title
+                _add(built, Panel(key, title, unit, _all_series(runs, (source,)), level))
         else:
-            _add(built, Panel(key, title, unit, _all_series(runs, sources), level))
+            _add(built, Panel(spec.key, spec.title or measured.title, unit, _all_series(runs, spec.sources), level))
     return built
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.canvas import MUTED, PAPER, Dash, Picture, blank, export, run_style, style
 from penchant.reports.run.curves import MOST_BASELINES, KlPath, Panel, Series
@@ -43,8 +44,8 @@ def kl_picture(paths: Sequence[KlPath], names: Sequence[str]) -> Picture:
         _draw_references(axes, paths)
         for path in paths:
             _draw_path(axes, path, annotate=len(paths) <= 3)
-        note = _square_root(axes, paths)
-        axes.set_xlabel(f"KL from the reference, nats per response{note}", loc="right")
+        note, kl = _square_root(axes, paths), metric("kl_nats")
+        axes.set_xlabel(f"{kl.title}, {kl.axis_unit}{note}", loc="right")
         axes.yaxis.set_major_locator(MaxNLocator(6))
         return export(figure, "Mean reward against KL", names)
 

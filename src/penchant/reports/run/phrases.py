@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
+from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.text import count, estimate, same_when_printed, short, verb
 from penchant.runs.read import Run
 
-SHARES = {
-    "clip_fraction",
-    "explained_variance",
-    "accuracy",
-    "label_accuracy",
-    "desirable_share",
-    "longest_wins",
-    "repetition",
-    "distinct_2",
-    "finished",
-}
-UNITS = {
-    "margin": " nats",
-    "chosen_reward": " nats",
-    "rejected_reward": " nats",
-    "chosen_logps": " nats",
-    "rejected_logps": " nats",
-    "desirable_log_ratio": " nats",
-    "undesirable_log_ratio": " nats",
-    "kl_nats": " nats",
-    "tokens": " tokens",
-    "mean_logps": " nats per token",
-}
 NAME = 40  # characters of a run's name inside a sentence
 
 WHY_CHOSEN_FALLS = (
@@ -50,15 +28,17 @@ def held_out(e: Estimate, noun: str) -> str:
 
 
 def shown(e: Estimate, key: str) -> str:
-    """An estimate of this key's kind: a share in percent, anything else with its unit."""
-    return f"{estimate(e, percent=key in SHARES)}{UNITS.get(key, '')}"
+    """Format an estimate of a metric: a share in percent, anything else with its unit."""
+    measured = metric(key)
+    unit = f" {measured.unit}" if measured.unit else ""
+    return f"{estimate(e, percent=measured.is_share)}{unit}"
 
 
-def from_to(a: Estimate, b: Estimate, key: str = "") -> str:
-    """`rose from 0.14 [0.07, 0.21] to 0.36 [0.28, 0.44] nats`."""
+def from_to(a: Estimate, b: Estimate, key: str = "loss") -> str:
+    """Say how a metric moved: `rose from 0.14 [0.07, 0.21] to 0.36 [0.28, 0.44] nats`."""
     if same_when_printed(a, b):
         return f"stayed at {shown(b, key)}"
-    return f"{verb(a, b)} from {estimate(a, percent=key in SHARES)} to {shown(b, key)}"
+    return f"{verb(a, b)} from {estimate(a, percent=metric(key).is_share)} to {shown(b, key)}"
 
 
 def capital(text: str) -> str:

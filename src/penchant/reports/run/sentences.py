@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.text import count, estimate, listing, number, short, signed, verb
 from penchant.reports.run.across import ACROSS, headline_across
@@ -102,8 +103,9 @@ def _training_pair(s: Summary, key: str) -> tuple[Estimate, Estimate] | None:
     return (start, end) if start is not None and end is not None else None
 
 
-def _held_and_training(name: str, key: str) -> Callable[[Summary], str]:
-    """How a number moved on held-out data and on training batches."""
+def _held_and_training(key: str) -> Callable[[Summary], str]:
+    """Say how a metric moved on held-out data and on training batches."""
+    name = metric(key).label
 
     def make(s: Summary) -> str:
         parts = []
@@ -127,7 +129,7 @@ def _held_and_training(name: str, key: str) -> Callable[[Summary], str]:
 def _accuracy(s: Summary) -> str:
     accuracy, pair, longest = s.held("accuracy"), s.held_pair("accuracy"), s.held("longest_wins")
     if accuracy is None or s.held_last is None:
-        return _held_and_training("accuracy", "accuracy")(s)
+        return _held_and_training("accuracy")(s)
     before = f", from {estimate(pair[0], percent=True)} at the start" if pair else ""
     text = (
         f"At step {s.held_last.step:,} the chosen response ranks first in "
@@ -176,7 +178,7 @@ def _rollout_reward(s: Summary) -> str:
 def _label_accuracy(s: Summary) -> str:
     accuracy, pair = s.held("label_accuracy"), s.held_pair("label_accuracy")
     if accuracy is None or s.held_last is None:
-        return _held_and_training("label accuracy", "label_accuracy")(s)
+        return _held_and_training("label_accuracy")(s)
     before = f", from {estimate(pair[0], percent=True)} at the start" if pair else ""
     return (
         f"At step {s.held_last.step:,} the policy agrees with {_labels_agreed(s, accuracy)}{before}. It agrees "
@@ -350,19 +352,19 @@ _SINGLE: dict[str, Callable[[Summary], str]] = {
     "reward_kl": _reward_kl,
     "logps": _logps,
     "logps_meaning": _meaning,
-    "margin": _held_and_training("margin", "margin"),
+    "margin": _held_and_training("margin"),
     "kl": _kl,
     "tokens": _tokens,
-    "loss": _held_and_training("loss", "loss"),
+    "loss": _held_and_training("loss"),
     "accuracy": _accuracy,
     "label_accuracy": _label_accuracy,
     "log_ratios": _log_ratios,
-    "mean_logps": _held_and_training("mean log-probability", "mean_logps"),
+    "mean_logps": _held_and_training("mean_logps"),
     "rewards": _rewards,
     "rollout_reward": _rollout_reward,
-    "kl_coefficient": _held_and_training("coefficient", "kl_coefficient"),
-    "clip_fraction": _held_and_training("share of clipped tokens", "clip_fraction"),
-    "explained_variance": _held_and_training("explained share", "explained_variance"),
+    "kl_coefficient": _held_and_training("kl_coefficient"),
+    "clip_fraction": _held_and_training("clip_fraction"),
+    "explained_variance": _held_and_training("explained_variance"),
     "grad_norm": _grad_norm,
     "reward": _reward,
     "repetition": _share_of_samples("repetition", "sampled 4-grams were said before in the same response"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
 from penchant.models.builtin import described
 from penchant.reports.kit.tables import Mark, Table, Tile, flatten
@@ -19,22 +20,37 @@ def tiles(s: Summary) -> list[Tile]:
     """The numbers that matter of a single run, as far as it measured them."""
     found = []
     if reward := s.policy("reward"):
-        found.append(_tile("Mean reward", reward, s.reference("reward"), "reference"))
+        found.append(_tile(f"Mean {metric('reward').label}", reward, s.reference("reward"), "reference"))
     if kl := s.policy("kl_nats"):
         tokens = s.policy("tokens")
         per_token = f"{number(kl.value / tokens.value)} per token" if tokens and tokens.value > 0 else ""
-        found.append(Tile("KL from the reference, nats", value_only(kl), _interval(kl), per_token))
+        found.append(Tile(_with_unit(metric("kl_nats").title, "kl_nats"), value_only(kl), _interval(kl), per_token))
     if accuracy := s.held("accuracy"):
-        found.append(_tile("Held-out accuracy", accuracy, s.held("longest_wins"), "longest wins", share=True))
+        found.append(_tile(_held_out("accuracy"), accuracy, s.held("longest_wins"), "longest wins", share=True))
     elif labels := s.held("label_accuracy"):
         found.append(
-            _tile("Held-out label accuracy", labels, s.held("desirable_share"), "labels that are good", share=True)
+            _tile(_held_out("label_accuracy"), labels, s.held("desirable_share"), "labels that are good", share=True)
         )
     elif loss := s.held("loss"):
-        found.append(_tile("Held-out loss", loss, s.held("loss", last=False), "at the start"))
+        found.append(_tile(_held_out("loss"), loss, s.held("loss", last=False), "at the start"))
     if tokens := s.policy("tokens"):
-        found.append(_tile("Length, tokens", tokens, s.reference("tokens"), "reference"))
+        found.append(
+            _tile(
+                f"{metric('tokens').label.capitalize()}, {metric('tokens').unit}",
+                tokens,
+                s.reference("tokens"),
+                "reference",
+            )
+        )
     return found
+
+
+def _with_unit(name: str, key: str) -> str:
+    return f"{name}, {metric(key).unit}"
+
+
+def _held_out(key: str) -> str:
+    return f"Held-out {metric(key).label}"
 
 
 def _interval(e: Estimate, *, percent: bool = False) -> str:
@@ -174,15 +190,15 @@ def comparison(summaries: Sequence[Summary]) -> Table:
         "Method": [s.run.method for s in summaries],
         "Status": [str((s.run.result or {}).get("status") or "not ended") for s in summaries],
         "Steps": [f"{s.run.last_step():,}" for s in summaries],
-        "Reward": [_cell(s.policy("reward")) for s in summaries],
+        metric("reward").column: [_cell(s.policy("reward")) for s in summaries],
         "Change": [_cell(s.gain.estimate if s.gain else None, sign=True) for s in summaries],
-        "KL, nats": [_cell(s.policy("kl_nats")) for s in summaries],
-        "Held-out accuracy": [_cell(s.held("accuracy"), percent=True) for s in summaries],
-        "Held-out label accuracy": [_cell(s.held("label_accuracy"), percent=True) for s in summaries],
-        "Longest wins": [_cell(s.held("longest_wins"), percent=True) for s in summaries],
-        "Held-out loss": [_cell(s.held("loss")) for s in summaries],
-        "Tokens": [_cell(s.policy("tokens")) for s in summaries],
-        "Repetition": [_cell(s.policy("repetition"), percent=True) for s in summaries],
+        metric("kl_nats").column: [_cell(s.policy("kl_nats")) for s in summaries],
+        _held_out("accuracy"): [_cell(s.held("accuracy"), percent=True) for s in summaries],
+        _held_out("label_accuracy"): [_cell(s.held("label_accuracy"), percent=True) for s in summaries],
+        metric("longest_wins").column: [_cell(s.held("longest_wins"), percent=True) for s in summaries],
+        _held_out("loss"): [_cell(s.held("loss")) for s in summaries],
+        metric("tokens").column: [_cell(s.policy("tokens")) for s in summaries],
+        metric("repetition").column: [_cell(s.policy("repetition"), percent=True) for s in summaries],
         "Time": [_time(s.run) for s in summaries],
         "Peak memory": [_memory(s.run) for s in summaries],
     }
@@ -208,39 +224,40 @@ def _memory(run: Run) -> str:
     return _gib(memory) if memory else DASH
 
 
-_EVALUATED: tuple[tuple[str, str, str], ...] = (
-    ("held_out", "loss", "Held-out loss"),
-    ("held_out", "accuracy", "Accuracy"),
-    ("held_out", "label_accuracy", "Label accuracy"),
-    ("held_out", "margin", "Margin, nats"),
-    ("held_out", "chosen_logps", "Chosen, nats"),
-    ("held_out", "rejected_logps", "Rejected, nats"),
-    ("held_out", "desirable_log_ratio", "Good, log-ratio, nats"),
-    ("held_out", "undesirable_log_ratio", "Bad, log-ratio, nats"),
-    ("policy", "reward", "Reward"),
-    ("policy", "kl_nats", "KL, nats"),
-    ("policy", "tokens", "Tokens"),
-    ("policy", "distinct_2", "Distinct 2-grams"),
-    ("policy", "repetition", "Repetition"),
-    ("policy", "finished", "Ended by itself"),
+_EVALUATED = tuple(
+    (part, metric(key))
+    for part, keys in (
+        (
+            "held_out",
+            (
+                "loss",
+                "accuracy",
+                "label_accuracy",
+                "margin",
+                "chosen_logps",
+                "rejected_logps",
+                "desirable_log_ratio",
+                "undesirable_log_ratio",
+            ),
+        ),
+        ("policy", ("reward", "kl_nats", "tokens", "distinct_2", "repetition", "finished")),
+    )
+    for key in keys
 )
-_SHARES = {"accuracy", "label_accuracy", "distinct_2", "repetition", "finished"}
 
 
 def evaluations(run: Run) -> Table | None:
     """Every evaluated checkpoint with every number, None where nothing was evaluated."""
-    kept = [
-        (part, key, head) for part, key, head in _EVALUATED if any(key in getattr(point, part) for point in run.evals)
-    ]
+    kept = [(part, each) for part, each in _EVALUATED if any(each.key in getattr(point, part) for point in run.evals)]
     if not kept:
         return None
 
     def row(point: EvalPoint) -> tuple[str, ...]:
-        cells = (_cell(getattr(point, part).get(key), percent=key in _SHARES) for part, key, _ in kept)
+        cells = (_cell(getattr(point, part).get(each.key), percent=each.is_share) for part, each in kept)
         return (f"{point.step:,}", *cells)
 
     caption = "Every evaluated checkpoint, with 95% intervals."
-    return Table(caption, ("Step", *(head for _, _, head in kept)), tuple(row(point) for point in run.evals))
+    return Table(caption, ("Step", *(each.column for _, each in kept)), tuple(row(point) for point in run.evals))
 
 
 def differences(runs: Sequence[Run]) -> Table | None:

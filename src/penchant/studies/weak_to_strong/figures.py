@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
+from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Measure
 from penchant.reports.kit.canvas import (
     INK,
@@ -96,7 +97,7 @@ def _ratios(study: WeakToStrongSummary) -> Picture:
         axes.set_yticklabels(_names(study))
         for side in ("left", "bottom"):
             axes.spines[side].set_visible(False)
-        return export(figure, "Performance gap recovered", [])
+        return export(figure, metric("pgr").title, [])
 
 
 def _square(axes: Axes, ratio: Ratio, row: int, column: int) -> None:
@@ -252,7 +253,7 @@ def _little(study: WeakToStrongSummary) -> Picture | None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 0)))
         axes.xaxis.set_minor_locator(FixedLocator([]))
         axes.set_xlabel("weak labels", loc="right")
-        return export(figure, "Performance gap recovered against weak labels", [])
+        return export(figure, f"{metric('pgr').title} against weak labels", [])
 
 
 def _reliability(study: WeakToStrongSummary) -> Picture | None:

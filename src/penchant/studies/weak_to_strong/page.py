@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from penchant.metrics.catalogue import metric
 from penchant.models.builtin import ORIGINS, described
 from penchant.reports.kit.render import figure_context
 from penchant.reports.kit.study_page import cell, shared_context, shared_facts
@@ -80,7 +81,15 @@ def _main(study: WeakToStrongSummary) -> Table:
         )
         for student in study.cells
     ]
-    heads = (*HEADS, "supervisor's accuracy", "student's", "ceiling", "PGR", "more than naive", "errors at random")
+    heads = (
+        *HEADS,
+        "supervisor's accuracy",
+        "student's",
+        "ceiling",
+        metric("pgr").column,
+        "more than naive",
+        "errors at random",
+    )
     caption = (
         f"Accuracy on the test rows. The last column is the control: the same student, naive, on {_control(study)}."
     )
@@ -118,8 +127,8 @@ def _agreement(study: WeakToStrongSummary) -> Table:
         "fixed",
         "inherited",
         "new",
-        "calibration error",
-        "Brier score",
+        metric("calibration_error").column,
+        metric("brier").column,
         *(["the same in other words"] if reworded else []),
     )
     caption = (
@@ -152,7 +161,14 @@ def _little(study: WeakToStrongSummary) -> Table:
         "over their supervisor in the end, on the same rows, and how far fine-tuning moved the weights, relative to "
         "their length (means over seeds; a probe moves none)."
     )
-    heads = (*HEADS, "supervisor's rows", "weak labels", "PGR", "nine tenths of the gain after", "weights moved by")
+    heads = (
+        *HEADS,
+        "supervisor's rows",
+        "weak labels",
+        metric("pgr").column,
+        "nine tenths of the gain after",
+        "weights moved by",
+    )
     return Table(caption, heads, tuple(rows))
 
 

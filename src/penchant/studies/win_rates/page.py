@@ -7,6 +7,7 @@ from typing import Any
 
 from penchant.judges.compare.figures import Point, win_rate_picture
 from penchant.judges.compare.page import RESULTS
+from penchant.metrics.catalogue import metric
 from penchant.models.builtin import described
 from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context
@@ -94,16 +95,8 @@ def _summary(study: WinRateSummary) -> Table:
         )
         at_equal_lengths = cell(judged.summary.length_controlled, percent=True)
         rows.append((swept_name(method), *shares, at_equal_lengths, cell(judged.baselines["longest"], percent=True)))
-    heads = (
-        "method",
-        "win rate",
-        "wins",
-        "ties",
-        "losses",
-        "no verdict",
-        "at equal lengths",
-        "by who takes the longer",
-    )
+    keys = ("rate", "wins", "ties", "losses", "unparseable", "length_controlled", "longest")
+    heads = ("method", *(metric(key).column for key in keys))
     return Table(f"On {study.own_domain}, at temperature {study.tested_at:g}.", heads, tuple(rows))
 
 
