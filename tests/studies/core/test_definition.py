@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from penchant.studies.core.definition import StudyDefinition, definitions
-from penchant.studies.core.kinds import resolve, stage_makers
+from penchant.studies.core.kinds import maker_of, resolve, stage_makers
+from penchant.studies.core.stage import Stage
 
 TARGETS = ("summarize", "page", "summary", "prepare", "lines")
 
@@ -22,3 +23,14 @@ def test_what_a_definition_names_exists(definition: StudyDefinition) -> None:
 @pytest.mark.parametrize("kind", sorted(stage_makers()))
 def test_each_kind_of_stage_has_a_function(kind: str) -> None:
     assert callable(resolve(stage_makers()[kind]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "near"), [("comparison", "comparisons"), ("dop", "dpo"), ("studnet", "student"), ("teacher", None)]
+)
+def test_a_kind_of_stage_that_nobody_registered_is_refused(kind: str, near: str | None) -> None:
+    meant = rf"; did you mean '{near}'\?$" if near else r"\)$"
+    with pytest.raises(ValueError, match=rf"there is no stage '{kind}': expected a method, .*comparisons, .*{meant}"):
+        Stage(kind, "label", {}, {}, {})
+    with pytest.raises(ValueError, match="there is no stage"):
+        maker_of(kind)

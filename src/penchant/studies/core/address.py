@@ -16,7 +16,7 @@ from typing import Any
 from penchant.judges.settings import implementation_module
 from penchant.rewards.content import data_content, model_content, reward_content
 from penchant.rewards.names import reward_kind
-from penchant.studies.core.kinds import RUN, stage_makers
+from penchant.studies.core.kinds import maker_of
 from penchant.studies.core.source import ENTRIES, digest_source
 from penchant.tasks.load import task_row
 
@@ -108,7 +108,7 @@ def _entry_of_reward(spec: str) -> str | None:
 
 def _maker(kind: str) -> str:
     """Return the module that does the work of a kind; it is named here, not imported, for it brings torch."""
-    return stage_makers().get(kind, RUN).partition(":")[0]
+    return maker_of(kind).partition(":")[0]
 
 
 def judges_in(text: str | None) -> Iterator[Mapping[str, Any]]:

@@ -9,6 +9,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from penchant.errors import did_you_mean
 from penchant.studies import STUDIES
 
 SHARED_STAGES = {
@@ -38,6 +39,25 @@ def stage_makers() -> dict[str, str]:
             if makers.setdefault(kind, target) != target:
                 raise ValueError(f"two studies claim the stage {kind!r}: {makers[kind]} and {target}")
     return makers
+
+
+def maker_of(kind: str) -> str:
+    """Return `module:function` of what does the work of a kind of stage; of a method's name, that of its run.
+
+    Raises:
+        ValueError: neither a study nor this package has such a kind, and no method is called so.
+    """
+    # named, not imported: else a change of any method would make the stages of all others stale
+    makers, methods = stage_makers(), resolve("penchant.methods:METHODS")
+    if kind in makers:
+        return makers[kind]
+    if kind not in methods:
+        known = sorted((*makers, *methods))
+        raise ValueError(
+            f"there is no stage {kind!r}: expected a method, or a kind that a `StudyDefinition` lists in its `stages` "
+            f"({', '.join(known)}){did_you_mean(kind, known, form=repr)}"
+        )
+    return RUN
 
 
 def resolve(target: str) -> Any:

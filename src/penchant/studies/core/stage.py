@@ -11,7 +11,7 @@ from typing import Any
 from penchant.config import Config
 from penchant.models.builtin import BUILT_IN, ENCODERS
 from penchant.studies.core.address import address, data_content, model_content, reward_content
-from penchant.studies.core.kinds import stage_makers
+from penchant.studies.core.kinds import RUN, maker_of, stage_makers
 from penchant.studies.core.prompts import locate_prompts
 from penchant.studies.core.settings import Prompts, RewardModelStage, SampledConfig, StudyConfig
 
@@ -44,6 +44,14 @@ class Stage:
     rate: float | None = None
     extent: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse a kind that nobody registered, before hours of other stages.
+
+        Raises:
+            ValueError: there is no such kind.
+        """
+        maker_of(self.kind)
+
     @cached_property
     def address(self) -> str:
         """The digest of everything that it depends on."""
@@ -67,7 +75,7 @@ class Stage:
     @property
     def is_run(self) -> bool:
         """Whether its folder is a run directory."""
-        return self.kind not in stage_makers()
+        return maker_of(self.kind) == RUN
 
 
 @dataclass(frozen=True)

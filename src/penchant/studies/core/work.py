@@ -12,7 +12,7 @@ from penchant.digests import listed_digest, write_sums
 from penchant.engine.memory import peak_memory_bytes
 from penchant.files import atomic_folder, remove
 from penchant.studies.core.job import STAGE, StageJob
-from penchant.studies.core.kinds import RUN, resolve, stage_makers
+from penchant.studies.core.kinds import RUN, maker_of, resolve, stage_makers
 
 
 def work(job: StageJob) -> str:
@@ -24,10 +24,11 @@ def work(job: StageJob) -> str:
     Raises:
         InputError, RunError: whatever stopped it.
     """
-    if job.kind not in stage_makers():
+    maker = maker_of(job.kind)
+    if maker == RUN:
         status: str = resolve(RUN)(job)
         return status
-    make: Callable[[StageJob, Path], dict[str, Any]] = resolve(stage_makers()[job.kind])
+    make: Callable[[StageJob, Path], dict[str, Any]] = resolve(maker)
     started = time.monotonic()
     # a worker that outlived a killed command may still build the same stage: a name of its own
     with atomic_folder(job.folder, shared=True) as building:
