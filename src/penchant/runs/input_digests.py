@@ -22,7 +22,7 @@ from penchant.runs.run_folder import RunFolder
 from penchant.types import Prompt, PromptGroup
 
 if TYPE_CHECKING:
-    from penchant.train.evaluation.preferences import SampleEvaluation
+    from penchant.train.evaluation.samples import SampleEvaluation
 
 log = logging.getLogger("penchant.train")
 

@@ -26,7 +26,8 @@ from penchant.runs.input_digests import (
 )
 from penchant.runs.provenance import provenance
 from penchant.runs.run_folder import RunFolder
-from penchant.train.evaluation.preferences import Estimates, SampleEvaluation
+from penchant.train.evaluation.preferences import Estimates
+from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.gradient import Loop, train
 from penchant.train.inputs.frozen_states import with_frozen_states
 from penchant.train.inputs.reference_columns import with_reference

@@ -31,7 +31,7 @@ from penchant.runs.input_digests import (
 )
 from penchant.runs.provenance import provenance
 from penchant.runs.run_folder import RunFolder
-from penchant.train.evaluation.preferences import SampleEvaluation
+from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.inputs.reference_table import load_reference
 from penchant.train.plan import split_by_prompt
 from penchant.train.rollout import RolloutLoop, Score, train_on_rollouts

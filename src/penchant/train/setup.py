@@ -21,7 +21,8 @@ from penchant.errors import InputError
 from penchant.models.policy import Policy
 from penchant.rewards import load_reward
 from penchant.runs.run_folder import RunFolder, finished
-from penchant.train.evaluation.preferences import Estimates, Evaluator, SampleEvaluation
+from penchant.train.evaluation.preferences import Estimates
+from penchant.train.evaluation.samples import Evaluator, SampleEvaluation
 from penchant.train.loop import RunContext, State
 from penchant.train.settings import RunConfig, Samples
 from penchant.typed_json import JsonObject

@@ -1,0 +1,150 @@
+"""Samples of policy and reference for the same prompts and seeds, and the line of metrics that an evaluation writes.
+
+Every number is an estimate with a 95% interval that resamples prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from penchant.data.rendering.renderer import Rendered
+from penchant.engine.generate import Sampling
+from penchant.engine.reference import Reference, sequence_kl
+from penchant.engine.score import DEFAULT_BUDGET
+from penchant.metrics.intervals import cluster_mean
+from penchant.metrics.text import distinct_n, repetition
+from penchant.models.policy import Policy
+from penchant.rewards import Reward, score_groups
+from penchant.runs.progress import progress_bar
+from penchant.runs.run_folder import RunFolder
+from penchant.train.evaluation.preferences import Estimates
+from penchant.typed_json import JsonObject
+from penchant.types import Prompt, PromptGroup, Response, prompt_text
+
+SHARE_OF_SAMPLES: dict[str, bool | None] = {
+    "tokens": False,
+    "distinct_2": True,
+    "repetition": True,
+    "finished": True,
+    "reward": None,  # some rewards are 0 or 1, and then their mean is a share
+    "kl_nats": False,
+}
+"""Whether the mean over samples is a share, which has an exact interval."""
+
+
+@dataclass
+class Evaluator:
+    """Callable as the loop's `evaluate`: (step, epoch) -> an "eval" line of metrics.jsonl.
+
+    Attributes:
+        folder: where samples go. held_out: gives the held-out estimates, or None. samples: the same for samples.
+    """
+
+    folder: RunFolder
+    held_out: Callable[[], Estimates] | None
+    samples: SampleEvaluation | None
+
+    def __call__(self, step: int, epoch: float) -> JsonObject:
+        line: JsonObject = {"kind": "eval", "step": step, "epoch": epoch}
+        if self.held_out is not None:
+            line["held_out"] = self.held_out()
+        if self.samples is not None:
+            line["samples"], rows = self.samples.run()
+            for row in rows:
+                self.folder.append("samples.jsonl", {"step": step, **row})
+        return line
+
+
+# -- samples ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class SampleEvaluation:
+    """Samples of the policy against samples of the reference, prompt by prompt, draw by draw.
+
+    Attributes:
+        prompts: what to sample for. sampling: how, the same for both.
+        reward: the true reward of (prompt, response) texts, or None.
+        reference: what the policy is compared with; given once it is loaded.
+        budget: tokens of one forward pass.
+    """
+
+    policy: Policy
+    prompts: Sequence[Prompt]
+    sampling: Sampling
+    reward: Reward | None
+    reference: Reference | None = None
+    budget: int = DEFAULT_BUDGET
+    _of_reference: list[list[Response]] | None = field(default=None, init=False)
+    _reference_columns: dict[str, list[float]] = field(default_factory=dict, init=False)
+
+    def run(self) -> tuple[Estimates, list[JsonObject]]:
+        """Return estimates for policy and reference, and one row of samples per prompt."""
+        assert self.reference is not None
+        if self._of_reference is None:  # the reference never changes
+            with self.reference.active() as scorer:
+                frozen = Policy(scorer.model, self.policy.renderer, self.policy.name)
+                self._of_reference = self._draw(frozen, "sampling the reference")
+            self._reference_columns = self._columns(self._of_reference)
+        samples = self._draw(self.policy, "sampling the policy")
+        kls = sequence_kl(self.policy.scorer, self.reference, self._render(samples), budget=self.budget)
+        columns = self._columns(samples) | {"kl_nats": [float(kl) for row in kls for kl in row]}
+        frozen_columns = self._reference_columns
+        clusters = [number for number in range(len(self.prompts)) for _ in range(self.sampling.n)]
+        estimates = {
+            model: {
+                name: cluster_mean(values, clusters, share=SHARE_OF_SAMPLES[name]).as_dict()
+                for name, values in columns_of_model.items()
+            }
+            for model, columns_of_model in (("policy", columns), ("reference", frozen_columns))
+        }
+        rows = [
+            {
+                "prompt": prompt_text(prompt),
+                "policy": _sample_items(samples[number], columns, number * self.sampling.n),
+                "reference": _sample_items(self._of_reference[number], frozen_columns, number * self.sampling.n),
+            }
+            for number, prompt in enumerate(self.prompts)
+        ]
+        return estimates, rows
+
+    def _draw(self, policy: Policy, title: str) -> list[list[Response]]:
+        with progress_bar(title, len(self.prompts) * self.sampling.n, "samples") as advance:
+            return policy.draw(self.prompts, self.sampling, progress=advance)
+
+    def _render(self, samples: Sequence[Sequence[Response]]) -> list[Rendered]:
+        # whatever limit the training data has, what was sampled is scored whole
+        renderer = replace(self.policy.renderer, max_length=None, every_turn=False)
+        return [
+            renderer.render(PromptGroup(prompt, list(row))) for prompt, row in zip(self.prompts, samples, strict=True)
+        ]
+
+    def _columns(self, samples: Sequence[Sequence[Response]]) -> dict[str, list[float]]:
+        """Return one number per sample for each quantity."""
+        flat = [response for row in samples for response in row]
+        ids = [response.token_ids or () for response in flat]
+        columns = {
+            "tokens": [float(len(tokens)) for tokens in ids],
+            "distinct_2": distinct_n(ids, 2),
+            "repetition": repetition(ids),
+            "finished": [float(response.finished) for response in flat],
+        }
+        if self.reward is not None:
+            groups = [PromptGroup(prompt, row) for prompt, row in zip(self.prompts, samples, strict=True)]
+            scored = score_groups(groups, self.reward, tokenizer=self.policy.tokenizer)
+            columns["reward"] = [score for group in scored for score in group.scores or ()]
+        return columns
+
+
+def _sample_items(row: Sequence[Response], columns: dict[str, list[float]], first: int) -> list[JsonObject]:
+    items = []
+    for number, response in enumerate(row, start=first):
+        item: JsonObject = {
+            "text": response.text,
+            "tokens": columns["tokens"][number],
+            "finished": response.finished,
+        }
+        item |= {name: columns[name][number] for name in ("reward", "kl_nats") if name in columns}
+        items.append(item)
+    return items
