@@ -237,7 +237,7 @@ def test_an_interrupted_reward_model_is_not_climbed(
 
     straight = pt.train(online("straight"))
     asked = loop.Interrupt()
-    asked.asked = True
+    asked.requested = True
     with monkeypatch.context() as patch:
         patch.setattr(loop, "interruptible", lambda: contextlib.nullcontext(asked))
         stopped = pt.train(online("online"))

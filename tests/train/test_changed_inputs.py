@@ -78,7 +78,7 @@ class Stopped:
     def start(self, config: Any) -> None:
         """Begin a run and stop it after its first step."""
         stop = loop.Interrupt()
-        stop.asked = True
+        stop.requested = True
         with self.inside(), pytest.MonkeyPatch.context() as patch:
             patch.setattr(loop, "interruptible", lambda: contextlib.nullcontext(stop))
             assert pt.train(config).metrics["status"] == "interrupted"

@@ -61,7 +61,7 @@ class Inputs:
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inputs]:
     folder = unpack(tmp_path_factory.mktemp("inputs"), "unfinished")
     stop = loop.Interrupt()
-    stop.asked = True
+    stop.requested = True
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("PENCHANT_CACHE", str(folder / "cache"))

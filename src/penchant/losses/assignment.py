@@ -49,14 +49,14 @@ def assign(scores: NDArray[np.float64], counts: Sequence[int]) -> NDArray[np.int
 
 def _offsets(scores: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return offsets with which rows that choose softly (Sinkhorn) take each class about as often as its count."""
-    spread = float(scores.std()) or 1.0
-    log_counts = np.log(np.maximum(counts, 1e-9))
+    spread = float(scores.std()) or 1.0  # all scores equal: any offsets will do
+    log_counts = np.log(np.maximum(counts, 1e-9))  # a class that gets no row has a finite logarithm
     offsets = np.zeros(scores.shape[1])
     for temperature_share in TEMPERATURE_SHARES:
         temperature = temperature_share * spread
         for _ in range(ROUNDS):
             tilted = (scores + offsets) / temperature
-            top = tilted.max(1, keepdims=True)
+            top = tilted.max(1, keepdims=True)  # the largest exponent becomes 0: no overflow
             soft = np.exp(tilted - top)
             soft /= soft.sum(1, keepdims=True)
             offsets += temperature * (log_counts - np.log(np.maximum(soft.sum(0), 1e-9)))
@@ -71,6 +71,7 @@ def _cheapest(cost: NDArray[np.float64], surplus: NDArray[np.int64]) -> list[tup
     for _ in range(classes - 1):
         through = distance[:, None] + cost
         source, through_cost = through.argmin(0), through.min(0)
+        # rounding must not make a cycle look cheaper: following it back would never end
         better = through_cost < distance - 1e-12
         if not better.any():
             break

@@ -236,8 +236,9 @@ def pair_weights(
     Returns:
         Shape `(pairs,)`, detached.
     """
+    # the weight scales a pair; with a gradient the policy could lower its loss by forgetting the pair
     with torch.no_grad():
-        chosen_tokens, rejected_tokens = (count.clamp_min(1) for count in tokens)
+        chosen_tokens, rejected_tokens = (count.clamp_min(1) for count in tokens)  # an empty response has no mean
         exponent = (chosen - chosen_squares) / chosen_tokens + (rejected - rejected_squares) / rejected_tokens
         return exponent.exp()
 

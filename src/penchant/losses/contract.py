@@ -19,6 +19,7 @@ ReferenceBeta = Annotated[
     float,
     Field(gt=0, description="How strongly the policy is held to the reference: a larger beta stays closer."),
 ]
+# a text here, not under each field: the same setting stands in most losses
 NllWeight = Annotated[
     float,
     Field(

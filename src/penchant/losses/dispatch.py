@@ -22,6 +22,7 @@ from penchant.losses.settings import ChosenNLL, CustomLoss, WeightedSum
 def named_function(reference: str) -> Callable[..., Tensor]:
     """Return the function that a loss's settings name as `module:function`."""
     module, _, name = reference.partition(":")
+    # settings name functions by text and import none: `penchant --help` must not wait for torch
     function: Callable[..., Tensor] = getattr(import_module(module), name)
     return function
 
@@ -57,6 +58,7 @@ def pair_losses(
     Raises:
         InputError: a loss with reference got None for it, `fronts` or `squares` are missing, or shapes differ.
     """
+    # every term checks shapes and its own needs, so the sum has nothing to check
     if isinstance(settings, WeightedSum):
         columns = (policy_chosen, policy_rejected, ref_chosen, ref_rejected, chosen_tokens, rejected_tokens)
         parts = [pair_losses(term, *columns, fronts=fronts, squares=squares) for _, term in settings.terms]
@@ -75,6 +77,7 @@ def pair_losses(
     if settings.logps == "mean":
         logps = [logp / tokens[index % 2] for index, logp in enumerate(logps)]
         size = logps[0].detach().abs() + logps[1].detach().abs()
+    # functions take all settings by name: a setting that its function does not know fails at the first step
     arguments = settings.arguments() | _further_arguments(settings, (tokens[0], tokens[1]), fronts, squares)
     named = custom_function if isinstance(settings, CustomLoss) else named_function
     losses = named(settings.function)(*logps, **arguments)

@@ -52,6 +52,7 @@ def same_pairs(**tensors: Tensor) -> tuple[Tensor, ...]:
         if tensor.ndim != 1 or tensor.shape != expected:
             expectation = "(pairs,), one number per pair" if name == first else f"{tuple(expected)} like {first}"
             raise InputError(f"`{name}` has shape {tuple(tensor.shape)}, expected {expectation}")
+    # bfloat16 keeps 8 bits: sums of 300 nats would lie on a grid of 2 nats, and margins are smaller than that
     halves = (torch.float16, torch.bfloat16)
     return tuple(tensor.float() if tensor.dtype in halves else tensor for tensor in tensors.values())
 

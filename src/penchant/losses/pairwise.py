@@ -266,7 +266,7 @@ def f_scores(ratios: Pairs, divergence: Divergence, alpha: float = 0.5) -> Pairs
         case "jensen_shannon":
             return math.log(2) + logsigmoid(ratios)
         case "alpha":
-            if abs(alpha - 1) < 1e-6:
+            if abs(alpha - 1) < 1e-6:  # the limit, the reverse KL; the formula would be 0 / 0
                 return ratios
             return (_bounded_exp((alpha - 1) * ratios) - 1) / (alpha - 1)
         case _:

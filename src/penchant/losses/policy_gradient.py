@@ -36,7 +36,7 @@ def advantages(
     for position in range(values.shape[1] - 1, -1, -1):
         accumulated = surprises[:, position] + gamma * lam * accumulated
         estimates[:, position] = accumulated
-        accumulated = accumulated * keep[:, position]
+        accumulated = accumulated * keep[:, position]  # beyond the end nothing flows back
     return estimates * keep
 
 
@@ -44,6 +44,7 @@ def whiten(values: Tokens, weights: Tokens, *, shift: bool = True) -> Tokens:
     """Scale values to a weighted variance of 1, and shift them to a mean of 0 unless `shift` is false; any shape."""
     mean = (values * weights).sum() / weights.sum()
     variance = ((values - mean).square() * weights).sum() / weights.sum()
+    # equal values have no variance: without the small term this would be 0 / 0
     return (values - mean if shift else values) * torch.rsqrt(variance + 1e-8)
 
 
@@ -119,9 +120,11 @@ def first_coefficient(
     _, inverse, counts = prompts.unique(return_inverse=True, return_counts=True)
     exact = scores.double()
     means = exact.new_zeros(len(counts)).index_add(0, inverse, exact) / counts
+    # one mean per prompt is estimated, so that many degrees of freedom are gone
     free = len(scores) - len(counts)
     variance = (exact - means[inverse]).square().sum() / free if free else exact.var(correction=0)
     spread = float(variance.sqrt())
+    # rewards that are equal up to rounding: their spread would be noise, and a penalty of about 0
     return spread / (2 * target_nats) ** 0.5 if spread > 1e-6 * float(exact.abs().max()) else 0.1
 
 

@@ -33,5 +33,6 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
         InputError: bad data, model, or run directory.
         RunError: the run had to stop; its last checkpoint stays.
     """
+    # a method's `run` imports torch inside, so that listing methods and their settings is instant
     run: Callable[..., RunResult] = import_module(type(config).__module__).run
     return run(config, resume=resume)

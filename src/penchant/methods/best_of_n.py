@@ -53,6 +53,7 @@ class BestOfN:
         scored_groups = score_groups(groups, self.reward, tokenizer=self.policy.tokenizer)
         for row, group in zip(candidates, scored_groups, strict=True):
             scores = group.scores or ()
+            # of equal scores the larger -index is the first drawn
             scored = [(score, -index, row[index]) for index, score in enumerate(scores)]
             blocks = [scored[start : start + self.n] for start in range(0, len(scored), self.n)]
             samples.append([max(block, key=lambda candidate: candidate[:2])[2] for block in blocks])

@@ -44,6 +44,7 @@ def run(config: RewardModel, *, resume: bool = False) -> RunResult:
     def normalise(model: LearnedReward, prepared: Prepared, folder: RunFolder) -> None:
         """Shift rewards to mean zero over the training responses, each as often as drawn; kept in the checkpoint."""
         scores = score(model.scorer, prepared.train_data.rendered, budget=prepared.budget)
+        # merged rows: a response that was drawn twice counts twice
         counts = [response.count for group in prepared.train_groups for response in group.responses]
         values = [value for row in scores for value in row.tolist()]
         model.offset = sum(map(float.__mul__, values, map(float, counts))) / sum(counts)

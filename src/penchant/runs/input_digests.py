@@ -71,6 +71,7 @@ def digest_tokens(rows: Iterable[Rendered]) -> str:
     digest = hashlib.sha256()
     for row in rows:
         for ids in (row.prompt_ids, *(branch.ids for branch in row.branches)):
+            # the length comes first: ids of two branches cannot run into each other
             digest.update(array("q", (len(ids), *ids)).tobytes())
         digest.update(repr([branch.spans for branch in row.branches]).encode())
     return digest.hexdigest()[:32]

@@ -127,6 +127,7 @@ def read_runs(runs: Sequence[RunResult | str | Path]) -> tuple[Run, ...]:
     if isinstance(runs, (str, Path, RunResult)):
         runs = [runs]
     paths = [path for run in runs for path in _run_folders(Path(run.path if isinstance(run, RunResult) else run))]
+    # the same run by two names would be compared with itself
     unique = list({path.resolve(): path for path in paths}.values())
     if not unique:
         raise InputError("a report needs at least one run directory, got none")

@@ -108,6 +108,7 @@ class RunFolder:
     def _check_empty(self) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"out={self.path} is a file; a run needs a directory")
+        # a killed process leaves its lock file; the lock itself went with it
         if self.path.exists() and any(entry.name != ".lock" for entry in self.path.iterdir()):
             contents = "another run" if (self.path / "config.yaml").exists() else "other files"
             choices = "choose another directory" + ("," if self._restart_folder is None else " or") + " delete it"

@@ -102,6 +102,7 @@ def micro_batches(
     sizes = [len(part) * max(part) if packing.plain else sum(part) for part in lengths]
     if needs.whole_step:
         return [_assemble(step, rows, trees, data, budget, packing, needs)]
+    # a part must stay whole for its comparisons; what is too large gets a micro-batch of its own below
     small = [i for i, size in enumerate(sizes) if size <= budget]
     if packing.plain:
         batches_of_parts = _fill_parts(small, lengths, budget)
@@ -229,6 +230,7 @@ class _FrontSlots:
             pair_slots[side] = self._slots_of_fronts.setdefault((slots[side], front[1]), self.slots)
             if pair_slots[side] == self.slots:
                 self.fronts.append((slots[side], front[1], self.slots))
+                # NaN, not 0: a front without its reference must show in the loss
                 self.reference.append(reference.get(front, math.nan))
                 self.slots += 1
         self.pairs.append((pair_slots[0], pair_slots[1]))

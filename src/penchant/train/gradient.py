@@ -81,6 +81,7 @@ def plan(config: GradientConfig, units: Sequence[Sequence[Unit]]) -> list[list[P
         for epoch in range(config.epochs)
         for step in plan_epoch(units, batch_size=config.batch_size, seed=config.seed, epoch=epoch)
     )
+    # epochs that `max_steps` never reaches are not even shuffled
     return list(islice(steps, config.max_steps))
 
 
@@ -113,6 +114,7 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
         batch = batch.to(loop.policy.scorer.device)
         with accelerator.autocast():
             outcomes.append(backward(loop.policy.scorer, batch, loop.objective, normaliser, loop.data.frozen))
+    # float64: the sum must not depend on how many processes and micro-batches share the step
     loss = sum(float(outcome.losses.sum(dtype=torch.float64)) for outcome in outcomes) / normaliser
     sums = {name: value / normaliser for name, value in metric_sums(outcomes).items()}
     if accelerator.num_processes > 1:

@@ -58,10 +58,12 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
     if (ended_result := ended_run(config, resume=resume)) is not None:
         return ended_result
     set_seed(config.seed)  # the adapters' start
+    # before the model: loading it takes long, and bad data should be told at once
     source = read_source(config, recipe)
     learner = recipe.load(config)
     accelerator = accelerator_for(config, learner.scorer.device)
     folder = RunFolder(config.out, config, resume=resume, writes=accelerator.is_main_process)
+    # before `open`: bad input leaves no folder behind
     prepared = prepare(config, recipe, source, learner)
     other, samples, sample_warnings = _compared(config, recipe, learner, prepared)
     log_into(accelerator, folder)

@@ -230,6 +230,7 @@ def save(run: RunContext, optimizer: torch.optim.Optimizer | None) -> None:
     """Write a checkpoint of the steps done; without the optimizer where nobody will go on."""
     if not run.folder.writes:
         return
+    # a checkpoint of NaN would take the place of the last good one
     for name, weight in run.policy.model.named_parameters():
         if weight.requires_grad and not torch.isfinite(weight).all():
             raise RunError(f"{name} is not finite after step {run.state.step}. {run.recovery_note} {ADVICE}")

@@ -104,6 +104,7 @@ def preference(settings: PairLoss) -> Objective:
 def _halves(scores: Tensor, batch: MicroBatch, needs: Needs) -> tuple[Tensor, Tensor]:
     """Return the slots' logps, and the second half where the loss needs the squares."""
     slots = len(batch.tokens)
+    # a weight made of the squares must not be minimised
     return scores[:slots], scores[slots:].detach() if needs.squares else scores
 
 
@@ -130,6 +131,7 @@ def rankings(settings: PairLoss) -> Objective:
         )
         logp_columns = {"chosen_logps": logps[winners], "rejected_logps": logps[losers]}
         width = max(map(len, batch.rankings))
+        # rankings differ in length: the last response fills up, which names it twice and no other
         padded = [[*ranking, *[ranking[-1]] * (width - len(ranking))] for ranking in batch.rankings]
         slots = torch.tensor(padded, device=losses.device)
         return MicroBatchLoss(losses, slots, _paired(margins, margins, logp_columns, batch).sums)

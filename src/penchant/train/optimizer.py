@@ -22,12 +22,14 @@ def make_optimizer(
     """
     parameters: list[dict[str, Any]] = [{"params": list(weights), "factor": 1.0}]
     if head:
+        # a ratio, so that one schedule serves both
         parameters.append({"params": list(head), "factor": head_rate / settings.learning_rate})
     rate, decay = settings.learning_rate, settings.weight_decay
     if isinstance(settings, AdamW):  # fused: one pass over the weights
         return torch.optim.AdamW(
             parameters, lr=rate, betas=settings.betas, eps=settings.eps, weight_decay=decay, fused=True
         )
+    # torch has no fused RMSprop; foreach is the fastest it has
     return torch.optim.RMSprop(
         parameters, lr=rate, alpha=settings.decay, eps=settings.eps, weight_decay=decay, foreach=True
     )
@@ -71,9 +73,10 @@ def schedule(settings: Constant | Linear | Cosine, total: int) -> Callable[[int]
 
     def factor(step: int) -> float:
         if step < warmup:
-            return (step + 1) / warmup
+            return (step + 1) / warmup  # the first step learns already: at a rate of 0 it would be wasted
         if isinstance(settings, Constant):
             return 1.0
+        # a warm-up as long as the run leaves no steps to fall over
         share = (step - warmup) / max(1, total - warmup)
         return 1 - share if isinstance(settings, Linear) else 0.5 * (1 + math.cos(math.pi * share))
 

@@ -60,6 +60,7 @@ def plan_epoch(units: Sequence[Sequence[Unit]], *, batch_size: int, seed: int, e
     Groups come in a random order fixed by (seed, epoch) and stay together, so that a prompt is forwarded once; where
     a step ends inside a group it takes part of it, and the next step the rest.
     """
+    # a function of seed and epoch: a resumed run needs no state of a generator
     order = np.random.default_rng([seed, epoch]).permutation(len(units))
     steps: list[list[Part]] = []
     room = 0
@@ -89,6 +90,7 @@ def split_by_prompt(groups: Sequence[PromptGroup], held_out: float, seed: int) -
     A prompt's place is fixed by a digest of (seed, prompt), so it does not move when other rows come or go. At
     least one prompt is held out when `held_out` is above 0, and at least one trains.
     """
+    # by digest, not by position: a prompt keeps its side when rows are added; a lone surrogate has no UTF-8
     digests = [hashlib.sha256(f"{seed}|{split_key(group)}".encode(errors="replace")).digest() for group in groups]
     prompts = sorted(set(digests))
     held_out_count = held_out if held_out >= 1 else held_out * len(prompts)

@@ -33,6 +33,7 @@ def prepare(config: GradientConfig, recipe: Recipe, source: Source, learner: Lea
     """Render, and split by prompt."""
     usable_groups = [group for group in source.groups if recipe.units(group)]
     groups, rendered, report = render_all(usable_groups, learner.renderer, cache=cache_folder() / "tokens")
+    # rendering drops rows: what was read may be too long, or two responses may be the same tokens
     if not groups:
         reason = "says nothing: the two responses of each pair are the same tokens"
         if report.dropped_too_long:

@@ -154,6 +154,7 @@ def _step(loop: RolloutLoop, number: int, optimizer: torch.optim.Optimizer) -> d
     seconds = time.perf_counter() - started
     state.seconds += seconds
     state.samples_drawn += int(rollout.counts.sum())
+    # equal samples of a prompt are scored once and count as often as they were drawn
     share = rollout.counts / rollout.counts.sum()
     explained = pg.explained_variance(rollout.values, rollout.returns, rollout.weights)
     row = {
@@ -231,6 +232,7 @@ def _read(loop: RolloutLoop, groups: Sequence[PromptGroup]) -> Rollout:
     rewards = torch.zeros_like(logps)
     if config.kl_in == "reward":
         rewards -= loop.state.kl_coefficient * (logps - ref_logps)
+    # the whole reward comes with a response's last token
     rewards[layout.starts[1:] - 1] += scores
     if config.whiten_rewards:
         rewards = pg.whiten(rewards, weights, shift=False)
@@ -258,6 +260,7 @@ def _update(loop: RolloutLoop, rollout: Rollout, optimizer: torch.optim.Optimize
     metrics: list[dict[str, float]] = []
     for _ in range(config.updates):
         order = generator.permutation(len(rollout.rendered))
+        # with fewer prompts than minibatches each has one prompt
         for part in np.array_split(order, min(config.minibatches, len(order))):
             metrics.append(_minibatch(loop, rollout, part.tolist(), optimizer))
     return {name: sum(minibatch_metrics[name] for minibatch_metrics in metrics) / len(metrics) for name in metrics[0]}
