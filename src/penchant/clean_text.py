@@ -21,7 +21,7 @@ _UNSEEN = re.compile(
 
 
 def clean(text: str) -> str:
-    """Text that any file and any page can hold, with unseen characters shown instead of dropped.
+    """Return text that any file and any page can hold, with unseen characters shown instead of dropped.
 
     NUL becomes its picture, a right-to-left override or a lone surrogate its code, such as ⟨U+202E⟩: a report
     shows what is in the data, and no text can reorder the page around it.

@@ -54,13 +54,20 @@ class DamagedFile(InputError):
     """A file that does not hold what was written to it: its content does not fit its digest, or it is gone."""
 
 
-def digest_file(path: Path) -> str:
+def digest_file(path: Path, *following: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal digits.
 
+    Args:
+        following: files whose content is digested as if it stood at the end of the first.
+
     Raises:
-        OSError: it cannot be read.
+        OSError: one of them cannot be read.
     """
-    return _digest(path, 64)
+    digest = hashlib.sha256()
+    for part in (path, *following):
+        with open_ordinary(part) as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
 
 
 def _digest(path: Path, length: int) -> str:

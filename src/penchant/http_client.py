@@ -119,7 +119,7 @@ def open_client(url: str) -> httpx.AsyncClient:
 async def post_json(
     client: httpx.AsyncClient, url: str, content: Any, headers: Mapping[str, str], limits: Limits
 ) -> Reply:
-    """POST JSON once and return the answer, whatever its status.
+    """Send JSON by POST once and return the answer, whatever its status.
 
     Raises:
         TemporaryFailure: nobody there, a connection that broke, or no whole answer in time.

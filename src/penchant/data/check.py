@@ -113,7 +113,7 @@ def _counts(
         responses=sum(len(group.responses) for group in groups),
         comparisons=sum(len(group.comparisons) for group in parsed.groups),
         responses_per_prompt=dict(sorted(Counter(len(group.responses) for group in groups).items())),
-        annotators=len({each.annotator for group in groups for each in group.comparisons} - {None}),
+        annotators=len({comparison.annotator for group in groups for comparison in group.comparisons} - {None}),
         ties=count_ties(parsed.groups),
         duplicates=merged.duplicates,
         contradictions=contradictions.pairs,
@@ -137,7 +137,7 @@ def _counts(
 
 
 def _refusals(report: CheckReport, parsed: Parsed, *, ties: Ties, bad_rows: BadRows, overflow: str) -> Iterator[str]:
-    """Why training would refuse the file, under these choices; nothing where it would not."""
+    """Yield why training would refuse the file, under these choices; nothing where it would not."""
     source = report.source
     steps: list[Callable[[], object]] = [
         lambda: settle_bad_rows(source, parsed, bad_rows),
@@ -223,7 +223,7 @@ def _count_tokens(groups: Sequence[PromptGroup], renderer: RendererLike, max_len
         if rendered is not None:
             unstable += [group.source for is_unstable in rendered.unstable if is_unstable]
             too_long += [group.source for length in rendered.lengths if max_length and length > max_length]
-            equal += [group.source for each in group.comparisons if _same_tokens(rendered, each)]
+            equal += [group.source for comparison in group.comparisons if _same_tokens(rendered, comparison)]
     tokenizer = getattr(renderer, "tokenizer", None)
     warnings = template_warnings(tokenizer, groups) if getattr(renderer, "chat", False) else []
     return TokenCounts(
@@ -243,16 +243,16 @@ def _same_tokens(rendered: RenderedLike, comparison: Comparison) -> bool:
 
 
 def _longer_wins(groups: Sequence[PromptGroup], tokens: TokenCounts | None) -> tuple[int, int]:
-    """Within a group the prompt is the same, so lengths with it compare as well as lengths without."""
-    won = compared = 0
+    """Count how often the longer response won; within a group the prompt is the same, so its length does not matter."""
+    longer_wins = compared = 0
     for index, group in enumerate(groups):
         lengths = [len(response.text) for response in group.responses] if tokens is None else tokens.lengths[index]
         for comparison in group.comparisons if lengths else ():
             winner, loser = lengths[comparison.winner], lengths[comparison.loser]
             if not comparison.tie and winner != loser:
-                won += winner > loser
+                longer_wins += winner > loser
                 compared += 1
-    return won, compared
+    return longer_wins, compared
 
 
 def _length_summaries(groups: Sequence[PromptGroup], tokens: TokenCounts | None) -> dict[str, LengthSummary]:

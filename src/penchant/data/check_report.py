@@ -115,11 +115,11 @@ class CheckReport:
 
     @property
     def longer_wins(self) -> float | None:
-        """How often the longer response won, among comparisons of different lengths; None without any."""
+        """Return how often the longer response won, among comparisons of different lengths; None without any."""
         return self.longer_won / self.longer_compared if self.longer_compared else None
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON. Token lengths of single groups are left out; their summary stands in `lengths`."""
+        """Return the report for JSON. Token lengths of single groups are left out; `lengths` has their summary."""
         values = dataclasses.asdict(self)
         values["responses_per_prompt"] = {str(size): count for size, count in self.responses_per_prompt.items()}
         values["longer_wins"] = self.longer_wins
@@ -128,12 +128,12 @@ class CheckReport:
         return values
 
     def as_text(self) -> str:
-        """A report to print."""
+        """Return the report as text to print."""
         return "\n".join([f"{self.source}: layout {self.layout}", *_table(self), "", *_findings(self)])
 
 
 def problems_of(report: CheckReport) -> Iterable[str]:
-    """Sentences for what is worth a look, the worst first."""
+    """Yield sentences for what is worth a look, the worst first."""
     if report.bad_rows:
         kinds = ", ".join(f"{count} {kind}" for kind, count in report.bad_kinds.items())
         yield f"{len(report.bad_rows)} of {report.rows} rows cannot be used ({kinds})"
@@ -142,8 +142,8 @@ def problems_of(report: CheckReport) -> Iterable[str]:
     elif not report.comparisons:
         yield "no comparison in the whole file"
     if report.contradictions:
-        same = report.contradictions_same_annotator
-        by_one = f", {same} of them by one and the same annotator" if same else ""
+        by_one_annotator = report.contradictions_same_annotator
+        by_one = f", {by_one_annotator} of them by one and the same annotator" if by_one_annotator else ""
         yield f"{report.contradictions} pairs of responses are preferred in both directions{by_one}"
     if report.ties:
         yield (
@@ -157,27 +157,27 @@ def problems_of(report: CheckReport) -> Iterable[str]:
     yield from report.notes
     if report.look_alike:
         yield alike_sentence(report.look_alike)
-    alone = sum(n for k, n in report.responses_per_prompt.items() if k < 2) if report.labels is None else 0
-    counted = {
+    single_responses = sum(n for k, n in report.responses_per_prompt.items() if k < 2) if report.labels is None else 0
+    counts = {
         "comparisons repeat an earlier one (their weights add)": report.duplicates,
         "responses stand more than once in one row": report.repeated_responses,
-        "prompts have fewer than two responses": alone,
+        "prompts have fewer than two responses": single_responses,
         "prompts stand again at the beginning of all their responses": report.prompts_repeated,
         "conversations have turns that do not alternate, or do not end with the user's": report.odd_turns,
         "prompts have a response with 'Human:' or 'Assistant:' inside": report.speaks_for_both,
     }
-    yield from (f"{count} {what}" for what, count in counted.items() if count)
+    yield from (f"{count} {finding}" for finding, count in counts.items() if count)
     if report.longer_compared >= LONGER_WINS_MINIMUM and (report.longer_wins or 0) >= LONGER_WINS_WARNING:
         yield f"the longer response wins {report.longer_wins:.0%} of the time: a policy may learn length"
     yield from _token_problems(report.tokens)
 
 
 def _label_problems(labels: tuple[int, int, int]) -> Iterable[str]:
-    good, bad, both = labels
+    good, bad, contradictory = labels
     if not (good and bad):
         yield f"every label is {'good' if good else 'bad'}: nothing tells good responses from bad ones"
-    if both:
-        yield f"{both} responses are labelled both good and bad"
+    if contradictory:
+        yield f"{contradictory} responses are labelled both good and bad"
 
 
 def _token_problems(tokens: TokenCounts | None) -> Iterable[str]:
@@ -188,18 +188,18 @@ def _token_problems(tokens: TokenCounts | None) -> Iterable[str]:
     if tokens.unstable:
         yield (
             f"{len(tokens.unstable)} responses are tokenized differently at the boundary with their prompt "
-            f"({_some(tokens.unstable)})"
+            f"({_first_sources(tokens.unstable)})"
         )
     yield from tokens.warnings
     if tokens.equal:
-        yield f"{len(tokens.equal)} comparisons are of responses that are the same tokens ({_some(tokens.equal)})"
+        sources = _first_sources(tokens.equal)
+        yield f"{len(tokens.equal)} comparisons are of responses that are the same tokens ({sources})"
     if tokens.too_long:
-        yield (
-            f"{len(tokens.too_long)} responses are longer than {tokens.max_length} tokens ({_some(tokens.too_long)})"
-        )
+        sources = _first_sources(tokens.too_long)
+        yield f"{len(tokens.too_long)} responses are longer than {tokens.max_length} tokens ({sources})"
 
 
-def _some(sources: Sequence[str]) -> str:
+def _first_sources(sources: Sequence[str]) -> str:
     unique = list(dict.fromkeys(sources))
     return ", ".join(unique[:5]) + (", ..." if len(unique) > 5 else "")
 
@@ -207,7 +207,7 @@ def _some(sources: Sequence[str]) -> str:
 def _table(report: CheckReport) -> list[str]:
     sizes = ", ".join(f"{count} with {size}" for size, count in report.responses_per_prompt.items())
     rate = report.longer_wins
-    longer = "-" if rate is None else f"{rate:.1%} of {report.longer_compared} ({report.length_unit})"
+    length_preference = "-" if rate is None else f"{rate:.1%} of {report.longer_compared} ({report.length_unit})"
     rows: list[tuple[str, object]] = [
         ("rows", f"{report.rows} ({len(report.bad_rows)} cannot be used)"),
         ("prompts", report.groups),
@@ -223,7 +223,7 @@ def _table(report: CheckReport) -> list[str]:
         ("columns that are not read", ", ".join(map(cut, list(report.unread)[:20])) or "none"),
         ("rows with empty text", report.bad_kinds.get("empty", 0)),
         ("rows with identical responses", report.bad_kinds.get("identical", 0)),
-        ("the longer response wins", longer),
+        ("the longer response wins", length_preference),
     ]
     if report.labels is not None:
         rows.insert(4, ("labels", "{} good, {} bad ({} responses have both)".format(*report.labels)))
@@ -253,6 +253,6 @@ def _findings(report: CheckReport) -> list[str]:
 
 def _refusal(reason: str) -> str:
     """Return a refusal on one line: what is wrong, then what to do, without the rows, which are listed above it."""
-    first, *others = reason.splitlines()
-    advice = others[-1] if others and not others[-1].startswith(" ") else ""
+    first, *remainder = reason.splitlines()
+    advice = remainder[-1] if remainder and not remainder[-1].startswith(" ") else ""
     return f"{first.rstrip(':')}. {advice}" if advice else first.rstrip(":")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from penchant.data.marks import texts_of
 from penchant.types import PromptGroup
 
-OFTEN = 0.1  # of the prompts: what code and pages hold as well counts as damage only from this share on
+COMMON_SHARE = 0.1  # of the prompts: what code and pages hold as well counts as damage only from this share on
 STRINGIFIED = {"none", "nan", "<na>", "null", "n/a", "undefined", "[]", "{}", "nat", "#n/a", "\\n"}
 STRINGIFIED |= {"#name?", "#ref!", "#value!", "#div/0!", "#null!", "#num!"}  # of spreadsheets
 # A list as Python or JSON writes it, or bytes as Python does, instead of the text inside.
@@ -39,7 +39,7 @@ HIDDEN = re.compile(
     "[\u202d\u202e\ufeff]|(?<![\U0001f3f4\U000e0000-\U000e007f])[\U000e0000-\U000e007f]|"
     "(?<=[A-Za-z])[\u200b\u2060](?=[A-Za-z])"
 )
-LOST = "\ufffd"
+REPLACEMENT = "\ufffd"
 
 
 def _is_stringified(text: str) -> bool:
@@ -93,21 +93,23 @@ class Damage:
     shows: Callable[[str], object]
     words: str
     share: float = 0.0
-    whole: bool = False  # whether the text must be a whole prompt or response
+    covers_text: bool = False  # whether the text must be a whole prompt or response
 
 
 KINDS = (
-    Damage(_is_stringified, "are what programs write for a missing value or a list (None, nan, ['...'])", whole=True),
+    Damage(
+        _is_stringified, "are what programs write for a missing value or a list (None, nan, ['...'])", covers_text=True
+    ),
     Damage(_is_misread, "hold UTF-8 that was read as Latin-1 (such as \u00c3\u00a9 for \u00e9)"),
-    Damage(lambda text: LOST in text, "hold the character for bytes that could not be read (\ufffd)"),
-    Damage(PLACEHOLDER.fullmatch, "are the name of a text that was never filled in ({prompt})", whole=True),
+    Damage(lambda text: REPLACEMENT in text, "hold the character for bytes that could not be read (\ufffd)"),
+    Damage(PLACEHOLDER.fullmatch, "are the name of a text that was never filled in ({prompt})", covers_text=True),
     Damage(CONTROL.search, "hold control characters"),
     Damage(lambda text: not text.isascii() and HIDDEN.search(text), "hold characters that nobody sees inside words"),
     Damage(
         lambda text: "&amp;" in text and DOUBLE_ENTITY.search(text), "hold HTML entities encoded twice (&amp;quot;)"
     ),
-    Damage(_has_entities, "hold HTML entities (&quot;, &#39;) but no tags", OFTEN),
-    Damage(ESCAPE.search, "hold escapes as text (\\n, \\u00e9)", OFTEN),
+    Damage(_has_entities, "hold HTML entities (&quot;, &#39;) but no tags", COMMON_SHARE),
+    Damage(ESCAPE.search, "hold escapes as text (\\n, \\u00e9)", COMMON_SHARE),
 )
 
 
@@ -120,12 +122,12 @@ def damage_sentences(groups: Sequence[PromptGroup]) -> Iterator[str]:
     sources: list[list[str]] = [[] for _ in KINDS]
     for group in groups:
         texts = list(texts_of(group))
-        for place, kind in enumerate(KINDS):
+        for index, kind in enumerate(KINDS):
             if any(map(kind.shows, texts)):
-                sources[place].append(group.source)
+                sources[index].append(group.source)
     for kind, where in zip(KINDS, sources, strict=True):
         if where and len(where) >= kind.share * len(groups):
-            texts_or_whole = "whole texts" if kind.whole else "texts"
+            texts_or_whole = "whole texts" if kind.covers_text else "texts"
             yield (
                 f"{texts_or_whole} of {len(where)} prompts {kind.words}; the first: {where[0]}. They are used as they "
                 "stand: mend the file if they are not meant"

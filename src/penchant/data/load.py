@@ -108,9 +108,9 @@ def read_preferences(
     tied = count_ties(parsed.groups)
     groups = settle_ties(source, parsed.groups, tied, ties, warnings)
     merged = merge_groups(groups, counts_add=parsed.layout.counts_add)
-    found = find_contradictions(merged.groups)
-    if found.pairs and contradictions != "keep":
-        settle_contradictions(source, found, contradictions, warnings)
+    contradictory = find_contradictions(merged.groups)
+    if contradictory.pairs and contradictions != "keep":
+        settle_contradictions(source, contradictory, contradictions, warnings)
     if reading.merge and merged.scores_dropped:
         warnings.append(
             f"{source}: {merged.scores_dropped} prompts have scores in some rows only; their scores were dropped"
@@ -123,7 +123,7 @@ def read_preferences(
         rows=parsed.rows,
         ties=tied,
         dropped_ties=tied if ties == "drop" else 0,
-        contradictions=found.pairs,
+        contradictions=contradictory.pairs,
         duplicates=merged.duplicates,
         skipped_rows=len(parsed.problems),
         unread=dict(parsed.unread),
@@ -166,9 +166,8 @@ def load_prompts(
     reading = ReadOptions(**options)
     parsed = parse_source(source, reading, layouts=formats.PROMPTS)
     groups = [PromptGroup(group.prompt, source=group.source) for group in parsed.groups]
-    _log(
-        [*settle_bad_rows(source, parsed, reading.bad_rows), *(f"{source}: {each}" for each in text_sentences(groups))]
-    )
+    doubts = [f"{source}: {sentence}" for sentence in text_sentences(groups)]
+    _log([*settle_bad_rows(source, parsed, reading.bad_rows), *doubts])
     if reading.merge:
         unique = merge_groups(groups, counts_add=False).groups
         if len(unique) < len(groups):
@@ -217,11 +216,11 @@ def load_demonstrations(
 
 
 def _curiosities(source: str | Path, parsed: Parsed, groups: list[PromptGroup]) -> list[str]:
-    """What is no error but may surprise."""
+    """Return sentences about what is no error but may surprise."""
     notes = unread_warnings(source, parsed)
     if parsed.layout.assumed:
-        taken = "is taken as preferred to the models', for layout=" if parsed.prescribed else "would be, with layout="
-        notes.append(f"{source}: nobody compared these summaries; the person's {taken}{parsed.layout.name}")
+        reading = "is taken as preferred to the models', for layout=" if parsed.prescribed else "would be, with layout="
+        notes.append(f"{source}: nobody compared these summaries; the person's {reading}{parsed.layout.name}")
     notes += mark_warnings(source, parsed)
     if not any(group.comparisons or group.scores for group in groups):  # (scores may be labels)
         notes.append(f"{source}: no comparison in the whole file")

@@ -77,19 +77,19 @@ class Marks:
     sources: tuple[str, ...]
 
     def sentence(self) -> str:
-        """What to say of them; empty without any."""
+        """Return what to say of them; empty without any."""
         if not self.sources:
             return ""
-        shown = ", ".join(repr(mark) for mark in self.marks[:4]) + (", ..." if len(self.marks) > 4 else "")
+        examples = ", ".join(repr(mark) for mark in self.marks[:4]) + (", ..." if len(self.marks) > 4 else "")
         return (
-            f"the texts of {len(self.sources)} prompts hold marks of a chat template ({shown}; the first: "
+            f"the texts of {len(self.sources)} prompts hold marks of a chat template ({examples}; the first: "
             f"{self.sources[0]}): the model's own template writes them once more. Give the turns without them, or use "
             "template=plain"
         )
 
 
 def find_marks(groups: Iterable[PromptGroup], special: Sequence[str] = ()) -> Marks:
-    """Marks of any template in prompts and responses.
+    """Find the marks of any template in prompts and responses.
 
     Args:
         special: special tokens of the tokenizer at hand, which it takes for their ids wherever they stand.
@@ -99,10 +99,10 @@ def find_marks(groups: Iterable[PromptGroup], special: Sequence[str] = ()) -> Ma
     marks: dict[str, None] = {}
     sources = []
     for group in groups:
-        texts = [text for text in texts_of(group) if any(hint in text for hint in hints)]
-        found = [match.group().strip() for text in texts for match in pattern.finditer(text)]
-        if found:
-            marks |= dict.fromkeys(found)
+        texts = [text for text in texts_of(group) if any(part in text for part in hints)]
+        matches = [match.group().strip() for text in texts for match in pattern.finditer(text)]
+        if matches:
+            marks |= dict.fromkeys(matches)
             sources.append(group.source)
     return Marks(tuple(marks), tuple(sources))
 
@@ -123,15 +123,15 @@ def disguised_marks(groups: Iterable[PromptGroup], special: Sequence[str] = ()) 
         special: special tokens of the tokenizer at hand.
     """
     pattern = re.compile("|".join([MARK.pattern, *(re.escape(token) for token in special if token.strip())]))
-    shown: dict[str, None] = {}
+    disguises: dict[str, None] = {}
     sources = []
     for group in groups:
         marks = [mark for text in texts_of(group) if not text.isascii() for mark in _disguised(text, pattern, special)]
         if marks:
-            shown |= dict.fromkeys(marks)
+            disguises |= dict.fromkeys(marks)
             sources.append(group.source)
     if sources:
-        looks = ", ".join(map(repr, list(shown)[:4]))
+        looks = ", ".join(map(repr, list(disguises)[:4]))
         yield (
             f"the texts of {len(sources)} prompts hold what looks like a mark of a chat template ({looks}; the first: "
             f"{sources[0]}) but is written with other or invisible characters, so that no tokenizer takes it for one"
@@ -143,12 +143,12 @@ def _disguised(text: str, pattern: re.Pattern[str], special: Sequence[str]) -> l
     if not BRACKETS.search(text):  # to fold a text takes longer than all else that is done with it
         return []
     folded = unicodedata.normalize("NFKC", text.translate(FOLDED))
-    if folded == text or not any(hint in folded for hint in (*HINTS, *filter(str.strip, special))):
+    if folded == text or not any(part in folded for part in (*HINTS, *filter(str.strip, special))):
         return []
-    known = [match.group().strip() for match in pattern.finditer(text)]
-    known += [unicodedata.normalize("NFKC", mark) for mark in known]
+    plain_marks = [match.group().strip() for match in pattern.finditer(text)]
+    plain_marks += [unicodedata.normalize("NFKC", mark) for mark in plain_marks]
     marks = [match.group().strip() for match in pattern.finditer(folded)]
-    return [mark for mark in marks if mark[:1] in ("<", "[") and mark not in known]
+    return [mark for mark in marks if mark[:1] in ("<", "[") and mark not in plain_marks]
 
 
 def prompt_words(group: PromptGroup) -> int:
@@ -157,7 +157,7 @@ def prompt_words(group: PromptGroup) -> int:
 
 
 def begins_with_prompt(group: PromptGroup) -> bool:
-    """Whether the whole text was given as the response, a common mistake that shows the prompt twice."""
+    """Return whether the whole text was given as the response, a common mistake that shows the prompt twice."""
     prompt = group.prompt if isinstance(group.prompt, str) else group.prompt[-1].content
     return bool(group.responses and prompt) and all(response.text.startswith(prompt) for response in group.responses)
 
@@ -171,22 +171,22 @@ def has_odd_turns(group: PromptGroup) -> bool:
 
 
 def look_alike(groups: Iterable[PromptGroup]) -> tuple[str, ...]:
-    """Where comparisons stand whose two responses differ in white space or in the form of Unicode alone."""
+    """Return where comparisons stand whose responses differ in white space or in the form of Unicode alone."""
     return tuple(
         group.source
         for group in groups
-        for each in group.comparisons
-        if _alike(group.responses[each.winner].text, group.responses[each.loser].text)
+        for comparison in group.comparisons
+        if _looks_same(group.responses[comparison.winner].text, group.responses[comparison.loser].text)
     )
 
 
-def _alike(one: str, other: str) -> bool:
-    begins = (_plain(" ".join(text.split(maxsplit=1)[:1])) for text in (one, other))  # tells nearly all apart
-    return next(begins) == next(begins) and _plain(one) == _plain(other)
+def _looks_same(first: str, second: str) -> bool:
+    begins = (_plain(" ".join(text.split(maxsplit=1)[:1])) for text in (first, second))  # tells nearly all apart
+    return next(begins) == next(begins) and _plain(first) == _plain(second)
 
 
 def alike_sentence(sources: Sequence[str]) -> str:
-    """What to say of comparisons between responses that look the same."""
+    """Return what to say of comparisons between responses that look the same."""
     return (
         f"{len(sources)} comparisons are between responses that differ in white space or in the form of Unicode alone "
         f"(the first: {sources[0]}); those that become the same tokens are dropped"

@@ -42,7 +42,7 @@ class _Gathered:
     """One prompt's group while rows are added to it."""
 
     source: str
-    places: dict[ResponseKey, int] = field(default_factory=dict)
+    indices: dict[ResponseKey, int] = field(default_factory=dict)
     responses: list[Response] = field(default_factory=list)
     comparisons: dict[tuple[int, int, bool, str | None], float] = field(default_factory=dict)
     score_sums: list[float] = field(default_factory=list)
@@ -54,30 +54,30 @@ class _Gathered:
     def add(self, group: PromptGroup, counts_add: bool) -> None:
         self.rows += 1
         self.rows_with_scores += group.scores is not None
-        places = [self._place(response, counts_add) for response in group.responses]
-        for place, score in zip(places, group.scores or (), strict=False):
-            self.score_sums[place] += score
-            self.score_counts[place] += 1
+        indices = [self._index_of(response, counts_add) for response in group.responses]
+        for index, score in zip(indices, group.scores or (), strict=False):
+            self.score_sums[index] += score
+            self.score_counts[index] += 1
         for comparison in group.comparisons:
-            winner, loser = places[comparison.winner], places[comparison.loser]
+            winner, loser = indices[comparison.winner], indices[comparison.loser]
             if comparison.tie:
                 winner, loser = min(winner, loser), max(winner, loser)
             key = (winner, loser, comparison.tie, comparison.annotator)
             self.duplicates += key in self.comparisons
             self.comparisons[key] = self.comparisons.get(key, 0.0) + comparison.weight
 
-    def _place(self, response: Response, counts_add: bool) -> int:
+    def _index_of(self, response: Response, counts_add: bool) -> int:
         key = (response.text, response.token_ids, response.finished)
-        if key not in self.places:
-            self.places[key] = len(self.responses)
+        if key not in self.indices:
+            self.indices[key] = len(self.responses)
             self.responses.append(response)
             self.score_sums.append(0.0)
             self.score_counts.append(0)
         elif counts_add:
-            place = self.places[key]
-            known = self.responses[place]
-            self.responses[place] = replace(known, count=known.count + response.count)
-        return self.places[key]
+            index = self.indices[key]
+            earlier_response = self.responses[index]
+            self.responses[index] = replace(earlier_response, count=earlier_response.count + response.count)
+        return self.indices[key]
 
     def group(self, prompt: Prompt) -> PromptGroup:
         scores = None
@@ -91,7 +91,7 @@ class _Gathered:
 
 
 def merge_groups(groups: Iterable[PromptGroup], *, counts_add: bool) -> Merged:
-    """One group a prompt.
+    """Merge groups into one per prompt.
 
     Args:
         groups: in the file's order; the first of a prompt gives the merged one its `source`.
@@ -103,25 +103,25 @@ def merge_groups(groups: Iterable[PromptGroup], *, counts_add: bool) -> Merged:
             gathered[group.prompt] = _Gathered(group.source)
         gathered[group.prompt].add(group, counts_add)
     return Merged(
-        groups=[each.group(prompt) for prompt, each in gathered.items()],
-        duplicates=sum(each.duplicates for each in gathered.values()),
-        scores_dropped=sum(0 < each.rows_with_scores < each.rows for each in gathered.values()),
+        groups=[merging.group(prompt) for prompt, merging in gathered.items()],
+        duplicates=sum(merging.duplicates for merging in gathered.values()),
+        scores_dropped=sum(0 < merging.rows_with_scores < merging.rows for merging in gathered.values()),
     )
 
 
 def count_ties(groups: Iterable[PromptGroup]) -> int:
-    """How many comparisons are ties."""
+    """Return how many comparisons are ties."""
     return sum(comparison.tie for group in groups for comparison in group.comparisons)
 
 
 def without_ties(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
-    """The groups without their tied comparisons; a group that had nothing else is left out."""
-    kept = []
+    """Return the groups without their tied comparisons; a group that had nothing else is left out."""
+    remaining = []
     for group in groups:
-        decided = [comparison for comparison in group.comparisons if not comparison.tie]
-        if decided or not group.comparisons:
-            kept.append(group.replace(comparisons=tuple(decided)))
-    return kept
+        decisive = [comparison for comparison in group.comparisons if not comparison.tie]
+        if decisive or not group.comparisons:
+            remaining.append(group.replace(comparisons=tuple(decisive)))
+    return remaining
 
 
 @dataclass(frozen=True)
@@ -141,16 +141,16 @@ class Contradictions:
 
 def find_contradictions(groups: Iterable[PromptGroup]) -> Contradictions:
     """Count contradictions within merged groups: A > B and B > A. A tie contradicts nothing."""
-    pairs = same = 0
+    pairs = same_annotator = 0
     sources = []
     for group in groups:
-        said: dict[tuple[int, int], set[str | None]] = {}
+        annotators: dict[tuple[int, int], set[str | None]] = {}
         for comparison in group.comparisons:
             if not comparison.tie:
-                said.setdefault((comparison.winner, comparison.loser), set()).add(comparison.annotator)
-        both_ways = [pair for pair in said if pair[0] < pair[1] and pair[::-1] in said]
+                annotators.setdefault((comparison.winner, comparison.loser), set()).add(comparison.annotator)
+        both_ways = [pair for pair in annotators if pair[0] < pair[1] and pair[::-1] in annotators]
         pairs += len(both_ways)
-        same += sum(bool((said[pair] & said[pair[::-1]]) - {None}) for pair in both_ways)
+        same_annotator += sum(bool((annotators[pair] & annotators[pair[::-1]]) - {None}) for pair in both_ways)
         if both_ways:
             sources.append(group.source)
-    return Contradictions(pairs, same, tuple(sources))
+    return Contradictions(pairs, same_annotator, tuple(sources))

@@ -30,9 +30,9 @@ Ties = Literal["error", "drop", "half"]
 FEWEST_PROMPT_WORDS = 3  # a word or two may well begin an answer
 
 
-def require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
 def refuse_judged(group: PromptGroup, row: ReadRow) -> None:
@@ -41,11 +41,11 @@ def refuse_judged(group: PromptGroup, row: ReadRow) -> None:
         raise RowError(
             "value", "its responses are compared, and sft would teach the losing ones too: use the method preferred_ft"
         )
-    judged = quality_columns(row)
+    verdict_columns = quality_columns(row)
     if group.prompt == "":  # a plain text, whose label is its class, unless it says yes or no
-        judged = [name for name in judged if isinstance(row[name], bool)]
-    if judged or group.scores is not None:
-        name = cut(judged[0] if judged else "scores")
+        verdict_columns = [name for name in verdict_columns if isinstance(row[name], bool)]
+    if verdict_columns or group.scores is not None:
+        name = cut(verdict_columns[0] if verdict_columns else "scores")
         raise RowError(
             "value",
             f"field {name!r} says how good the response is, and sft would teach the bad ones: the method kto learns "
@@ -55,7 +55,7 @@ def refuse_judged(group: PromptGroup, row: ReadRow) -> None:
 
 
 def unread_warnings(source: str | Path, parsed: Parsed) -> list[str]:
-    """What to say of columns with text that nobody reads."""
+    """Return what to say of columns with text that nobody reads."""
     counts: Counter[str] = Counter(name for texts in parsed.texts for name in texts)
     if not counts:
         return []
@@ -96,24 +96,25 @@ def text_sentences(groups: Sequence[PromptGroup], special: Sequence[str] = ()) -
 def mark_warnings(source: str | Path, parsed: Parsed) -> list[str]:
     """Return what to say of texts written for a chat template or damaged, and of responses that look alike."""
     sentence = "" if parsed.layout.name == "hh" else find_marks(parsed.groups).sentence()
-    alike = look_alike(parsed.groups)
-    said = [f"{source}: {sentence}"] if sentence else []
-    said += [f"{source}: {each}" for each in (*text_sentences(parsed.groups), *judging_sentences(parsed.judging))]
+    same_looking = look_alike(parsed.groups)
+    warnings = [f"{source}: {sentence}"] if sentence else []
+    sentences = (*text_sentences(parsed.groups), *judging_sentences(parsed.judging))
+    warnings += [f"{source}: {finding}" for finding in sentences]
     repeated = [group.source for group in parsed.groups if begins_with_prompt(group)]
     if repeated:
-        said.append(
+        warnings.append(
             f"{source}: {len(repeated)} prompts stand again at the beginning of all their responses (the first: "
             f"{repeated[0]}), so they are shown twice"
         )
-    odd = [group.source for group in parsed.groups if has_odd_turns(group)]
-    if odd:
-        said.append(
-            f"{source}: {len(odd)} conversations have turns that do not alternate, or do not end with the user's (the "
-            f"first: {odd[0]}): each is written as a turn of its own, and none continues another"
+    odd_turns = [group.source for group in parsed.groups if has_odd_turns(group)]
+    if odd_turns:
+        warnings.append(
+            f"{source}: {len(odd_turns)} conversations have turns that do not alternate, or do not end with the user's "
+            f"(the first: {odd_turns[0]}): each is written as a turn of its own, and none continues another"
         )
-    if alike:
-        said.append(f"{source}: {alike_sentence(alike)}")
-    return said
+    if same_looking:
+        warnings.append(f"{source}: {alike_sentence(same_looking)}")
+    return warnings
 
 
 def refuse_merging(source: str | Path, parsed: Parsed) -> None:
@@ -127,8 +128,8 @@ def refuse_merging(source: str | Path, parsed: Parsed) -> None:
         for name, digest in texts.items():
             if COMMENTARY.fullmatch(name):
                 continue
-            known, where = first.setdefault((group.prompt, name), (digest, group.source))
-            if known != digest:
+            earlier_digest, where = first.setdefault((group.prompt, name), (digest, group.source))
+            if earlier_digest != digest:
                 raise InputError(
                     f"{source}: {where} and {group.source} have the same prompt, but other texts in the column "
                     f"{cut(name)!r}, which is not read. If it is part of the prompt, set data.columns={{input: "
@@ -165,7 +166,7 @@ def refuse_codes(source: str | Path, parsed: Parsed) -> None:
 
 
 def settle_bad_rows(source: str | Path, parsed: Parsed, bad_rows: BadRows) -> list[str]:
-    """Warnings for skipped rows.
+    """Return warnings for skipped rows, or refuse the file.
 
     Raises:
         InputError: bad rows that may not be skipped, or no row left.
@@ -193,7 +194,7 @@ def settle_bad_rows(source: str | Path, parsed: Parsed, bad_rows: BadRows) -> li
         elif not parsed.groups:
             advice = f"No row is left. Are they of another layout than {parsed.layout.name}?"
         raise InputError(f"{source}: {listed(problems, parsed.rows)}\n{advice}".rstrip())
-    return [f"{source}: left out {listed(problems, parsed.rows, shown=3)}"]
+    return [f"{source}: left out {listed(problems, parsed.rows, limit=3)}"]
 
 
 def settle_ties(
@@ -203,28 +204,28 @@ def settle_ties(
         return groups
     comparisons = sum(len(group.comparisons) for group in groups)
     if ties == "error":
-        first = next(group.source for group in groups if any(each.tie for each in group.comparisons))
+        first = next(group.source for group in groups if any(comparison.tie for comparison in group.comparisons))
         raise InputError(
             f"{source}: {tied} of {comparisons} comparisons are ties (the first: {first}). Choose what "
             "they mean: "
             'ties="drop" (data.ties=drop) leaves them out, ties="half" (data.ties=half) counts each as half a win for '
             "both sides"
         )
-    kept = without_ties(groups)
-    if not kept:
+    remaining = without_ties(groups)
+    if not remaining:
         raise InputError(f'{source}: all {tied} comparisons are ties, so ties="drop" leaves nothing; use ties="half"')
-    gone = len(groups) - len(kept)
-    nothing_else = f", and {gone} rows that have nothing else" if gone else ""
+    emptied = len(groups) - len(remaining)
+    nothing_else = f", and {emptied} rows that have nothing else" if emptied else ""
     warnings.append(f"{source}: dropped {tied} tied of {comparisons} comparisons{nothing_else}")
-    return kept
+    return remaining
 
 
-def settle_contradictions(source: str | Path, found: Contradictions, choice: str, warnings: list[str]) -> None:
-    same = f", {found.same_annotator} of them by one and the same annotator" if found.same_annotator else ""
+def settle_contradictions(source: str | Path, contradictions: Contradictions, choice: str, warnings: list[str]) -> None:
+    by_one, sources = contradictions.same_annotator, contradictions.sources
+    detail = f", {by_one} of them by one and the same annotator" if by_one else ""
     message = (
-        f"{source}: {found.pairs} pairs of responses are preferred in both directions{same}, in "
-        f"{len(found.sources)} "
-        f"prompts (the first: {', '.join(found.sources[:5])})"
+        f"{source}: {contradictions.pairs} pairs of responses are preferred in both directions{detail}, in "
+        f"{len(sources)} prompts (the first: {', '.join(sources[:5])})"
     )
     if choice == "error":
         raise InputError(f'{message}. Decide which holds, or keep them with contradictions="warn"')

@@ -59,7 +59,7 @@ def write_lines(lines: Iterable[bytes], path: Path, *, private: bool = False) ->
 
 
 def check_name(path: Path) -> None:
-    """Whether our own JSONL could be written there; worth asking before long work.
+    """Refuse a name where our own JSONL could not be written; worth asking before long work.
 
     Raises:
         InputError: another ending, no such folder, a folder.
@@ -84,7 +84,7 @@ def _line(group: PromptGroup, name: str) -> bytes:
 
 
 def group_to_row(group: PromptGroup) -> dict[str, Any]:
-    """A group as a row of our own JSONL; what has its default value is left out."""
+    """Return a group as a row of our own JSONL; what has its default value is left out."""
     row: dict[str, Any] = {
         "prompt": _prompt_value(group.prompt),
         "responses": [_response_value(response) for response in group.responses],

@@ -19,6 +19,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
+from penchant.digests import digest_file
 from penchant.extension.user_code import (
     find_file,
     find_sibling,
@@ -47,7 +48,7 @@ def code_content(source: str) -> str:
         return _digest(source, *_described(reached_files(installed)))
     names = importlib.metadata.packages_distributions().get(source.partition(".")[0], [])
     versions = sorted(f"{name} {importlib.metadata.version(name)}" for name in set(names))
-    return _digest(source, _content(installed), *versions)
+    return _digest(source, digest_file(installed), *versions)
 
 
 def reached_files(file: Path) -> dict[Path, str]:
@@ -132,11 +133,7 @@ def _is_users(file: Path) -> bool:
 
 
 def _described(files: dict[Path, str]) -> list[str]:
-    return sorted(f"{place} {_content(path)}" for path, place in files.items())
-
-
-def _content(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return sorted(f"{place} {digest_file(path)}" for path, place in files.items())
 
 
 def _digest(*parts: str) -> str:

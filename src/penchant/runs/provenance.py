@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import os
 import platform
@@ -12,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penchant.digests import digest_file
 from penchant.redact import hide_credentials
 from penchant.typed_json import JsonObject
 
@@ -121,10 +121,5 @@ def _file_digest(path: Path) -> str | None:
     """Return a file's digest; None for a hub id, whose content the data set's own cache names."""
     if not path.is_file():
         return None
-    digest = hashlib.sha256()
-    for part in (path, path.with_name(f"{path.name}-wal")):  # a database's last changes stand in the second
-        if part.is_file():
-            with part.open("rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
-    return digest.hexdigest()
+    log = path.with_name(f"{path.name}-wal")  # where the last changes of a database stand
+    return digest_file(path, log) if log.is_file() else digest_file(path)

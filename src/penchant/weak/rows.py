@@ -15,7 +15,7 @@ import numpy as np
 
 from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import Row, RowProblem
-from penchant.data.sources.values import RowError, as_list, as_number, as_text, shown
+from penchant.data.sources.values import RowError, as_list, as_number, as_text, describe
 from penchant.errors import InputError
 from penchant.files import atomic_write
 from penchant.tasks.spec import answered
@@ -177,14 +177,15 @@ def _label(values: Mapping[str, Any]) -> Any:
                 given = values["probabilities"]
         if not isinstance(given, dict | list):
             raise RowError(
-                "type", f"field 'probabilities': expected numbers by class or a list of them, got {shown(given)}"
+                "type",
+                f"field 'probabilities': expected numbers by class or a list of them, got {describe(given)}",
             )
         return given
     label = values.get("label")
     if label is None:
         raise RowError("missing", "no label: expected a field `label` or `probabilities`")
     if isinstance(label, bool) or not isinstance(label, str | int):
-        raise RowError("type", f"field 'label': expected a class's name or number, got {shown(label)}")
+        raise RowError("type", f"field 'label': expected a class's name or number, got {describe(label)}")
     if not str(label).strip():
         raise RowError("missing", "no label: the field `label` is blank")
     return str(label)

@@ -19,7 +19,7 @@ LONGEST_LITERAL = 2**20  # characters; Python's parser takes memory by the hundr
 
 
 def unfold_turns(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with its cells that are turns written as text turned into turns.
+    """Return the row with its cells that are turns written as text turned into turns.
 
     Raises:
         RowError: a cell that begins as turns do, but can be parsed neither as JSON nor as Python.
@@ -39,7 +39,7 @@ def _is_turn(value: Any) -> bool:
 
 
 def _parsed(text: str, name: str) -> Any:
-    """The turns that a text holds; the text itself where it is JSON or Python of another kind."""
+    """Return the turns that a text holds; the text itself where it is JSON or Python of another kind."""
     value = _literal(text, name)
     if isinstance(value, dict) and str(value.get("role", value.get("from"))).lower() not in ROLES:
         return text  # an object of another kind that has such fields

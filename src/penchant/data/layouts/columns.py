@@ -77,17 +77,17 @@ class ReadRow(dict[str, Any]):
         return super().__getitem__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The column's value, or the default where the row lacks it."""
+        """Return the column's value, or the default where the row lacks it."""
         self.looked_at.add(name)
         return super().get(name, default)
 
     def unread(self) -> dict[str, Any]:
-        """The columns that hold something and that nobody looked at."""
+        """Return the columns that hold something and that nobody looked at."""
         return {str(name): value for name, value in self.items() if name not in self.looked_at and holds(value)}
 
 
 def rename_columns(values: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
-    """The row with its columns under the names that layouts know.
+    """Return the row with its columns under the names that layouts know.
 
     Args:
         columns: by field, the column that holds it. None leaves the column of that name out.
@@ -95,22 +95,22 @@ def rename_columns(values: Mapping[str, Any], columns: Columns) -> dict[str, Any
     Raises:
         RowError: the row lacks a column that is named.
     """
-    taken = {column for column in columns.values() if column is not None}
+    renamed = {column for column in columns.values() if column is not None}
     for field, column in columns.items():
         if column is not None and column not in values:
             names = ", ".join(cut(name) for name in list(values)[:20])
             raise RowError("missing", f"data.columns: {field} is to be {cut(column)!r}, but the row has {names}")
-    kept = {name: value for name, value in values.items() if name not in taken and name not in columns}
-    return {**{field: values[column] for field, column in columns.items() if column is not None}, **kept}
+    remaining = {name: value for name, value in values.items() if name not in renamed and name not in columns}
+    return {**{field: values[column] for field, column in columns.items() if column is not None}, **remaining}
 
 
 def is_text(value: Any) -> bool:
-    """Whether a cell holds text, however deep inside."""
+    """Return whether a cell holds text, however deep inside."""
     return any(text.strip() for text in texts_in(value))
 
 
 def texts_in(value: Any) -> Iterator[str]:
-    """All texts of a cell; of turns what they say, not the names of their roles."""
+    """Return all texts of a cell; of turns what they say, not the names of their roles."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list | tuple):
@@ -123,23 +123,23 @@ def texts_in(value: Any) -> Iterator[str]:
 
 
 def is_metadata(name: str, value: Any) -> bool:
-    """Whether a column identifies or describes its row instead of saying anything to a model."""
+    """Return whether a column identifies or describes its row instead of saying anything to a model."""
     if name == "models" and isinstance(value, list):  # who wrote the responses; `penchant rank` reads it
         return True
     return METADATA.fullmatch(name) is not None and not any(" " in text.strip() for text in texts_in(value))
 
 
 def text_columns(unread: Mapping[str, Any], group: PromptGroup | None = None) -> list[str]:
-    """The unread columns that hold text of their own: no metadata, and nothing that the group says as well."""
+    """Return the unread columns with text of their own: no metadata, and nothing that the group says as well."""
     names = [name for name, value in unread.items() if is_text(value) and not is_metadata(name, value)]
     if not names or group is None:
         return names
-    known = _said(group)
-    return [name for name in names if not _is_copy(unread[name], known)]
+    group_texts = _texts_of(group)
+    return [name for name in names if not _is_copy(unread[name], group_texts)]
 
 
 def add_context(group: PromptGroup, row: ReadRow) -> PromptGroup:
-    """The group with what stands beside its prompt and belongs to it: system, history, and input or context.
+    """Return the group with what belongs to its prompt beside it: system, history, and input or context.
 
     An instruction with an input is something a user says, so such a prompt becomes turns, as in `instruction_turns`.
 
@@ -150,10 +150,10 @@ def add_context(group: PromptGroup, row: ReadRow) -> PromptGroup:
     unread = {name: value for name, value in unread.items() if holds(value)}
     if not unread:
         return group
-    known = _said(group.replace(responses=(), comparisons=(), scores=None))
+    prompt_texts = _texts_of(group.replace(responses=(), comparisons=(), scores=None))
     system = [name for name in SYSTEM_COLUMNS if name in unread]
-    inputs = [name for name in INPUT_COLUMNS if name in unread and not _is_copy(unread[name], known)]
-    history = "history" in unread and not _is_copy(unread["history"], known)
+    inputs = [name for name in INPUT_COLUMNS if name in unread and not _is_copy(unread[name], prompt_texts)]
+    history = "history" in unread and not _is_copy(unread["history"], prompt_texts)
     if not (system or inputs or history):
         return group
     turns = (Message("user", group.prompt),) if isinstance(group.prompt, str) else group.prompt
@@ -201,7 +201,7 @@ def refuse_lost(group: PromptGroup, unread: Mapping[str, Any], layout: str, *, p
             )
         if any(map(MEDIA_WORD.fullmatch, words_of(name))) and not isinstance(value, int | float):
             raise RowError("unread", f"field {column!r}: pictures, videos and sounds cannot be read yet; {leave_out}")
-        if not prescribed and kind in SHOWN_COLUMNS and is_text(value) and not _is_copy(value, _said(group)):
+        if not prescribed and kind in SHOWN_COLUMNS and is_text(value) and not _is_copy(value, _texts_of(group)):
             raise RowError(
                 "unread",
                 f"field {column!r} is not read by the layout {layout}, though by its name it is part of the prompt. "
@@ -234,10 +234,10 @@ def refuse_pointers(group: PromptGroup, unread: Mapping[str, Any]) -> None:
     texts = {name.strip().lower(): name for name, value in unread.items() if is_text(value)}
     if not (texts and group.comparisons):
         return
-    named = [_column_named(response.text.strip().lower(), texts) for response in group.responses]
-    if None in named or len(set(named)) < len(named):
+    chosen_columns = [_column_named(response.text.strip().lower(), texts) for response in group.responses]
+    if None in chosen_columns or len(set(chosen_columns)) < len(chosen_columns):
         return
-    columns = [cut(name) for name in named if name is not None]
+    columns = [cut(name) for name in chosen_columns if name is not None]
     raise RowError(
         "unread",
         f"the responses {cut(group.responses[0].text)!r} and {cut(group.responses[1].text)!r} seem to name the columns "
@@ -247,18 +247,18 @@ def refuse_pointers(group: PromptGroup, unread: Mapping[str, Any]) -> None:
 
 
 def _column_named(text: str, columns: Mapping[str, str]) -> str | None:
-    """The column that a text names, by its whole name or by the end of it."""
+    """Return the column that a text names, by its whole name or by the end of it."""
     if not text or len(text) > LONGEST_POINTER:
         return None
     ends = [column for low, column in columns.items() if re.search(rf"[_\-. ]{re.escape(text)}\Z", low)]
     return columns.get(text) or next(iter(ends), None)
 
 
-def _said(group: PromptGroup) -> set[str]:
+def _texts_of(group: PromptGroup) -> set[str]:
     prompt: Prompt = group.prompt
-    said = {prompt.strip()} if isinstance(prompt, str) else {turn.content.strip() for turn in prompt}
-    return said | {response.text.strip() for response in group.responses}
+    texts = {prompt.strip()} if isinstance(prompt, str) else {turn.content.strip() for turn in prompt}
+    return texts | {response.text.strip() for response in group.responses}
 
 
-def _is_copy(value: Any, known: set[str]) -> bool:
-    return all(not text.strip() or text.strip() in known for text in texts_in(value))
+def _is_copy(value: Any, texts: set[str]) -> bool:
+    return all(not text.strip() or text.strip() in texts for text in texts_in(value))

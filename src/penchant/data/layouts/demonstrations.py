@@ -15,7 +15,7 @@ SPEAKER_COLUMNS = ("role", "speaker", "parent_id", "message_tree_id", "parent")
 
 
 def read_completion(row: Row) -> PromptGroup:
-    """`prompt` with `completion` or `response`: texts, or turns (one assistant turn as completion)."""
+    """Read `prompt` with `completion` or `response`: texts, or turns (one assistant turn as completion)."""
     field = "completion" if row.get("completion") is not None else "response"
     prompt: Prompt = as_prompt(row["prompt"], "prompt")
     value = row[field]
@@ -30,7 +30,7 @@ def read_completion(row: Row) -> PromptGroup:
 
 
 def read_messages(row: Row) -> PromptGroup:
-    """`messages` (or ShareGPT's `conversations`): the last turn, an assistant's, is the response."""
+    """Read `messages` (or ShareGPT's `conversations`): the last turn, an assistant's, is the response."""
     field = "messages" if row.get("messages") is not None else "conversations"
     turns = as_turns(row[field], field)
     if turns[-1].role != "assistant":
@@ -41,29 +41,29 @@ def read_messages(row: Row) -> PromptGroup:
 
 
 def read_alpaca(row: Row) -> PromptGroup:
-    """`instruction`, `input`, `output` (and `system`, `history`): the instruction becomes a user's turn."""
+    """Read `instruction`, `input`, `output` (and `system`, `history`): the instruction becomes a user's turn."""
     return PromptGroup(instruction_turns(row), [as_text(row["output"], "output")])
 
 
 def read_question(row: Row) -> PromptGroup:
-    """`question` (or `query`) with `answer` or `response`, as GSM8K and OpenOrca have them: a user's turn."""
-    asked = next(name for name in QUESTION_FIELDS if row.get(name) is not None)
-    answered = next(name for name in ANSWER_FIELDS if row.get(name) is not None)
-    return PromptGroup(instruction_turns(row, asked), [as_text(row[answered], answered)])
+    """Read `question` (or `query`) with `answer` or `response`, as GSM8K and OpenOrca have them: a user's turn."""
+    question = next(name for name in QUESTION_FIELDS if row.get(name) is not None)
+    answer = next(name for name in ANSWER_FIELDS if row.get(name) is not None)
+    return PromptGroup(instruction_turns(row, question), [as_text(row[answer], answer)])
 
 
 def read_instruction(row: Row) -> PromptGroup:
-    """`instruction` with `response`, as Dolly has them: a user's turn. Its `context` is added as that of any layout."""
+    """Read `instruction` with `response`, as Dolly has them: a user's turn. Its `context` is added like any other."""
     return PromptGroup(instruction_turns(row), [as_text(row["response"], "response")])
 
 
 def read_article(row: Row) -> PromptGroup:
-    """`article` and `highlights`, as CNN/DailyMail has them: the highlights are the summary."""
+    """Read `article` and `highlights`, as CNN/DailyMail has them: the highlights are the summary."""
     return PromptGroup(as_text(row["article"], "article"), [as_text(row["highlights"], "highlights")])
 
 
 def read_text(row: Row) -> PromptGroup:
-    """`text`: a plain language-modelling row, a response to the empty prompt.
+    """Read `text`: a plain language-modelling row, a response to the empty prompt.
 
     Raises:
         RowError: the text is one turn of a conversation, such as a question of OpenAssistant's.
@@ -79,7 +79,7 @@ def read_text(row: Row) -> PromptGroup:
 
 
 def read_bare_prompt(row: Row) -> PromptGroup:
-    """`prompt` alone."""
+    """Read `prompt` alone."""
     return PromptGroup(as_prompt(row["prompt"], "prompt"))
 
 

@@ -21,7 +21,7 @@ ANNOTATOR = re.compile(r"annotator\d+")
 
 
 def read_ranked(row: Row) -> PromptGroup:
-    """A list of answers (`output`, `ranked` or `answers`) from best to worst; or in any order, with `ranks`.
+    """Read a list of answers (`output`, `ranked` or `answers`) from best to worst; or in any order, with `ranks`.
 
     Older LLaMA-Factory files are the case of two: `"output": [better, worse]`.
     """
@@ -40,11 +40,12 @@ def read_ranked(row: Row) -> PromptGroup:
 
 
 def read_ultrafeedback(row: Row) -> PromptGroup:
-    """UltraFeedback: `instruction` or `prompt`, and `completions`, whose scores make the comparisons."""
+    """Read UltraFeedback: `instruction` or `prompt`, and `completions`, whose scores make the comparisons."""
     completions = as_records(row["completions"], "completions")
     if not completions:
         raise RowError("empty", "field 'completions' is empty; expected at least one completion")
-    scored_by = next((f for f in SCORE_FIELDS if any(each.get(f) is not None for each in completions)), SCORE_FIELDS[0])
+    filled = {field for completion in completions for field, value in completion.items() if value is not None}
+    scored_by = next((field for field in SCORE_FIELDS if field in filled), SCORE_FIELDS[0])
     texts, scores = [], []
     for index, completion in enumerate(completions):
         name = f"completions[{index}]"
@@ -57,7 +58,7 @@ def read_ultrafeedback(row: Row) -> PromptGroup:
 
 
 def read_openai_summaries(row: Row) -> PromptGroup:
-    """OpenAI's summarisation comparisons: a post (or article), two summaries, the worker's choice."""
+    """Read OpenAI's summarisation comparisons: a post (or article), two summaries, the worker's choice."""
     summaries = as_records(row["summaries"], "summaries")
     if len(summaries) != 2:
         raise RowError("value", f"field 'summaries': expected two summaries, got {len(summaries)}")
@@ -90,7 +91,7 @@ def _post_prompt(info: dict[str, Any]) -> str:
 
 
 def read_pandalm(row: Row) -> PromptGroup:
-    """PandaLM: an instruction, two responses, verdicts `annotator1`.. (0 tie, 1 first, 2 second)."""
+    """Read PandaLM: an instruction, two responses, verdicts `annotator1`.. (0 tie, 1 first, 2 second)."""
     responses = (as_text(row["response1"], "response1"), as_text(row["response2"], "response2"))
     comparisons = []
     for annotator in sorted(filter(ANNOTATOR.fullmatch, row)):
@@ -104,7 +105,7 @@ def read_pandalm(row: Row) -> PromptGroup:
 
 
 def read_alpaca_eval(row: Row) -> PromptGroup:
-    """AlpacaEval's annotations: an instruction, two outputs, and `preference` from 1 (the first) to 2 (the second).
+    """Read AlpacaEval's annotations: an instruction, two outputs, and `preference` from 1 (first) to 2 (second).
 
     A judge's probability in between counts for the likelier one; 1.5, or 0 as older files have it, is a tie.
     """
@@ -121,7 +122,7 @@ def read_alpaca_eval(row: Row) -> PromptGroup:
 
 
 def ambiguous_preferences(values: Collection[object]) -> str:
-    """What is wrong with a file's preferences, if it is not certain what they mean; else nothing.
+    """Return what is wrong with a file's preferences, if it is not certain what they mean; else nothing.
 
     0 is a tie in AlpacaFarm's files. Others count the two outputs from 0, and in theirs a 1 means the second.
     """
@@ -139,7 +140,7 @@ def _verdict(verdict: int, first: int, second: int, annotator: str | None = None
 
 
 def read_finegrained(row: Row) -> PromptGroup:
-    """Fine-grained RLHF: a question with passages, `prediction 1`.., and `preference` over their pairs.
+    """Read Fine-grained RLHF: a question with passages, `prediction 1`.., and `preference` over their pairs.
 
     `preference` goes over the pairs 1-2, 1-3, 1-4, 2-3, ... and is 0 for a tie, 1 for the first, 2 for the
     second.

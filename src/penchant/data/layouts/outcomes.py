@@ -15,7 +15,7 @@ MOST_RANKED = 1_000  # responses of one prompt, which make half a million compar
 def comparisons_of_scores(
     scores: Sequence[float], texts: Sequence[object], *, lower_wins: bool = False
 ) -> list[Comparison]:
-    """Every pair of different responses: the better score wins, equal scores tie.
+    """Compare every pair of different responses: the better score wins, equal scores tie.
 
     Raises:
         RowError: so many responses that their pairs fill the memory.
@@ -55,34 +55,35 @@ def require_length(name: str, length: int, expected: int) -> None:
 
 
 def response_index(value: object, name: str, responses: int) -> int:
-    """An index into that many responses."""
+    """Return an index into that many responses."""
     if responses < 2:
         raise RowError("value", f"field {name!r}: there are fewer than two responses to compare")
     return as_integer(value, name, low=0, high=responses - 1)
 
 
 def comparisons_of_ranking(items: list[Any], responses: int) -> list[Comparison]:
-    """`[best, [tied, tied], worst]`: indices may be left out, but none may stand twice."""
-    place: dict[int, float] = {}
+    """Compare as in `[best, [tied, tied], worst]`: indices may be left out, but none may stand twice."""
+    ranks: dict[int, float] = {}
     for level, item in enumerate(items):
         for member in item if isinstance(item, list) else [item]:
             index = response_index(member, f"ranking[{level}]", responses)
-            if index in place:
+            if index in ranks:
                 raise RowError("value", f"field 'ranking': response {index} stands in it twice")
-            place[index] = float(level)
-    ranked = sorted(place)
-    found = comparisons_of_scores([place[index] for index in ranked], ranked, lower_wins=True)
-    return [Comparison(ranked[each.winner], ranked[each.loser], tie=each.tie) for each in found]
+            ranks[index] = float(level)
+    ranked = sorted(ranks)
+    by_rank = comparisons_of_scores([ranks[index] for index in ranked], ranked, lower_wins=True)
+    return [Comparison(ranked[pair.winner], ranked[pair.loser], tie=pair.tie) for pair in by_rank]
 
 
 def comparisons_of_ranks(items: list[Any], responses: int) -> list[Comparison]:
-    """A place for each response, 1 (or the lowest) the best; equal places tie."""
+    """Compare by a place for each response, 1 (or the lowest) the best; equal places tie."""
     require_length("ranks", len(items), responses)
     ranks = [as_number(value, f"ranks[{index}]") for index, value in enumerate(items)]
     if any(rank < 0 for rank in ranks):
-        place = next(index for index, rank in enumerate(ranks) if rank < 0)
+        negative = next(index for index, rank in enumerate(ranks) if rank < 0)
         raise RowError(
             "value",
-            f"field 'ranks[{place}]': {ranks[place]:g} is no place. Leave a response without a place out of the row",
+            f"field 'ranks[{negative}]': {ranks[negative]:g} is no place. Leave a response without a place out of the "
+            "row",
         )
     return comparisons_of_scores(ranks, range(len(ranks)), lower_wins=True)

@@ -13,7 +13,7 @@ from penchant.data.layouts.outcomes import (
     response_index,
 )
 from penchant.data.layouts.turns import as_prompt
-from penchant.data.sources.values import RowError, as_integer, as_list, as_number, as_object, as_text, shown
+from penchant.data.sources.values import RowError, as_integer, as_list, as_number, as_object, as_text, describe
 from penchant.errors import did_you_mean
 from penchant.types import Comparison, PromptGroup, Response
 
@@ -23,7 +23,7 @@ OWN_FIELDS = ("prompt", "responses", "comparisons", "scores", "ranking", "ranks"
 
 
 def read_penchant(row: Row) -> PromptGroup:
-    """Our own JSONL: `prompt`, `responses`, and `comparisons` or `ranking` or `ranks`, and `scores`.
+    """Read our own JSONL: `prompt`, `responses`, and `comparisons` or `ranking` or `ranks`, and `scores`.
 
     A response is text or `{"text", "token_ids", "finished", "count"}`; its text may be empty only where token
     ids say that it was sampled so. `ranking` lists response indices from best to worst, with tied ones in a
@@ -33,18 +33,18 @@ def read_penchant(row: Row) -> PromptGroup:
     _refuse_misspelled(row, OWN_FIELDS, "")
     prompt = as_prompt(row["prompt"], "prompt")
     responses = [_own_response(value, f"responses[{i}]") for i, value in enumerate(_own_list(row, "responses"))]
-    stated = [field for field in ("comparisons", "ranking", "ranks") if row.get(field) is not None]
-    if len(stated) > 1:
-        raise RowError("value", f"fields {' and '.join(map(repr, stated))}: give only one of them")
+    judgments = [field for field in ("comparisons", "ranking", "ranks") if row.get(field) is not None]
+    if len(judgments) > 1:
+        raise RowError("value", f"fields {' and '.join(map(repr, judgments))}: give only one of them")
     comparisons: list[Comparison] = []
-    if stated:
+    if judgments:
         read = {
             "comparisons": _own_comparisons,
             "ranking": comparisons_of_ranking,
             "ranks": comparisons_of_ranks,
-        }[stated[0]]
-        comparisons = read(_own_list(row, stated[0]), len(responses))
-        refuse_identical(responses, comparisons, stated[0])
+        }[judgments[0]]
+        comparisons = read(_own_list(row, judgments[0]), len(responses))
+        refuse_identical(responses, comparisons, judgments[0])
     scores = None
     if row.get("scores") is not None:
         values = _own_list(row, "scores")
@@ -57,13 +57,13 @@ def _own_list(row: Row, field: str) -> list[Any]:
     return as_list(row[field], field, of={"responses": "responses", "comparisons": "objects"}.get(field, "numbers"))
 
 
-def _refuse_misspelled(values: Row, known: Sequence[str], name: str) -> None:
-    """Other fields may stand in a row of ours (an id, notes), but not ones that look like a known field."""
+def _refuse_misspelled(values: Row, field_names: Sequence[str], name: str) -> None:
+    """Refuse fields that look like a known one; others (an id, notes) may stand in a row of ours."""
     for field in values:
-        if field in known:  # almost always: looking for near names in every row took half of the reading
+        if field in field_names:  # almost always: looking for near names in every row took half of the reading
             continue
-        if hint := did_you_mean(str(field), known, form=repr, cutoff=0.8):
-            raise RowError("value", f"field {name + str(field)!r} is unknown{hint}")
+        if suggestion := did_you_mean(str(field), field_names, form=repr, cutoff=0.8):
+            raise RowError("value", f"field {name + str(field)!r} is unknown{suggestion}")
 
 
 def _own_response(value: object, name: str) -> Response:
@@ -73,7 +73,7 @@ def _own_response(value: object, name: str) -> Response:
     unknown = set(fields) - {"text", "token_ids", "finished", "count"}
     if unknown:
         raise RowError("value", f"field {name!r}: unknown {min(unknown)!r}; known are text, token_ids, finished, count")
-    fields = {field: given for field, given in fields.items() if given is not None}  # tables fill up with null
+    fields = {field: content for field, content in fields.items() if content is not None}  # tables fill up with null
     token_ids = fields.get("token_ids")
     if token_ids is not None:
         items = as_list(token_ids, f"{name}.token_ids", of="token ids")
@@ -86,7 +86,7 @@ def _own_response(value: object, name: str) -> Response:
 
 def _as_flag(value: object, name: str) -> bool:
     if not isinstance(value, bool):
-        raise RowError("type", f"field {name!r}: expected true or false, got {shown(value)}")
+        raise RowError("type", f"field {name!r}: expected true or false, got {describe(value)}")
     return value
 
 
@@ -101,7 +101,7 @@ def _own_comparisons(items: list[Any], responses: int) -> list[Comparison]:
                 "value",
                 f"field {name!r}: unknown {min(unknown)!r}; known are winner, loser, tie, annotator, weight",
             )
-        fields = {field: given for field, given in fields.items() if given is not None}
+        fields = {field: content for field, content in fields.items() if content is not None}
         winner = response_index(fields.get("winner"), f"{name}.winner", responses)
         loser = response_index(fields.get("loser"), f"{name}.loser", responses)
         if winner == loser:

@@ -94,10 +94,10 @@ def rated_pair(row: Row, prompt: Prompt, chosen: str, rejected: str) -> PromptGr
     tie = any(flag(row[field], field) for field in TIE_FIELDS if holds(row.get(field)))
     tie |= _is_tied_in_words(row)
     tie |= _is_tied_by_difference(row)
-    named = _ratings(row)
-    if named is None:
+    ratings = _ratings(row)
+    if ratings is None:
         return pair(prompt, chosen, rejected, tie=tie)
-    fields, values = named
+    fields, values = ratings
     scores = [as_number(value, cut(field)) for value, field in zip(values, fields, strict=True)]
     if scores[0] < scores[1]:
         columns = dict.fromkeys(cut(field.partition("[")[0]) for field in fields)
@@ -123,7 +123,7 @@ def rating_fields(row: Row) -> tuple[str, str] | None:
 def _rating_columns(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """Return the pairs of columns that by their names rate the better and the worse response."""
     by_words = {tuple(words_of(name)): name for name in reversed(names)}
-    found = []
+    pairs = []
     for name in names:
         words = words_of(name)
         if not RATING_WORDS.intersection(words) or NO_RATING_WORDS.intersection(words):
@@ -131,8 +131,8 @@ def _rating_columns(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
         for good, bad in SIDES:
             other = by_words.get(tuple(bad if word == good else word for word in words))
             if good in words and other is not None:
-                found.append((name, other))
-    return tuple(found)
+                pairs.append((name, other))
+    return tuple(pairs)
 
 
 def _ratings(row: Row) -> tuple[tuple[str, str], tuple[Any, Any]] | None:
@@ -145,8 +145,8 @@ def _ratings(row: Row) -> tuple[tuple[str, str], tuple[Any, Any]] | None:
         if isinstance(name, str) and isinstance(value, dict) and RATING_WORDS.intersection(words_of(name)):
             for good, bad in SIDES:
                 if _is_rating(value.get(good)) and _is_rating(value.get(bad)):
-                    given = row[name]
-                    return (f"{name}[{good}]", f"{name}[{bad}]"), (_number(given[good]), _number(given[bad]))
+                    ratings = row[name]
+                    return (f"{name}[{good}]", f"{name}[{bad}]"), (_number(ratings[good]), _number(ratings[bad]))
     return None
 
 
@@ -175,13 +175,13 @@ def _difference_columns(names: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
 
     A bare `margin` of 0 is only a weak preference: TRL adds it to the loss.
     """
-    found = []
+    columns = []
     for name in names:
         words = set(words_of(name))
         of_ratings = bool(DIFFERENCE_WORDS & words) and bool(RATING_WORDS & words)
         if "margin" in words or of_ratings:
-            found.append((name, of_ratings))
-    return tuple(found)
+            columns.append((name, of_ratings))
+    return tuple(columns)
 
 
 def _is_tied_by_difference(row: Row) -> bool:

@@ -30,7 +30,7 @@ OPEN_TAG = re.compile(r"<(\w{1,30})>")
 
 
 def read_trl(row: Row) -> PromptGroup:
-    """TRL, explicit prompt, text: the three texts as they stand."""
+    """Read TRL, explicit prompt, text: the three texts as they stand."""
     prompt = as_prompt(row["prompt"], "prompt")
     chosen, rejected = as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected")
     if all(is_transcript(text) and "\nAssistant:" in text for text in (chosen, rejected)):
@@ -43,14 +43,14 @@ def read_trl(row: Row) -> PromptGroup:
 
 
 def read_swift(row: Row) -> PromptGroup:
-    """ms-swift: `messages` that end with the preferred answer, and the other one as `rejected_response`."""
+    """Read ms-swift: `messages` that end with the preferred answer, and the other one as `rejected_response`."""
     group = demonstrations.read_messages(row)
     rejected = as_text(row["rejected_response"], "rejected_response")
     return rated_pair(row, group.prompt, group.responses[0].text, rejected)
 
 
 def read_instructgpt_summaries(row: Row) -> PromptGroup:
-    """A post with the summary that a person wrote and that of a model, as OpenAI published samples of InstructGPT.
+    """Read a post with a person's summary and a model's, as OpenAI published samples of InstructGPT.
 
     Nobody compared them: the person's summary is the preferred one only if the layout is prescribed by name.
     Prompt and responses as in OpenAI's summaries: the prompt ends with `TL;DR:`, a summary begins with a space.
@@ -61,7 +61,7 @@ def read_instructgpt_summaries(row: Row) -> PromptGroup:
 
 
 def read_trl_implicit(row: Row) -> PromptGroup:
-    """TRL, implicit prompt, text: the prompt is the common beginning, cut back to where both responses start.
+    """Read TRL, implicit prompt, text: the prompt is the common beginning, cut back to where responses start.
 
     That is after the last template marker of a response that both share, else before the last shared white
     space (which goes to the responses), so that no word is cut in two.
@@ -106,7 +106,7 @@ def refuse_cut_sentence(row: Row) -> None:
 
 
 def _last_word_end(chosen: str, rejected: str, shared: int) -> int:
-    """The last place up to `shared` after a word, where both texts go on with white space and more."""
+    """Return the last place up to `shared` after a word, where both texts go on with white space and more."""
     for cut in range(min(shared, len(chosen) - 1, len(rejected) - 1), 0, -1):
         follows = chosen[cut].isspace() and rejected[cut].isspace() and not chosen[cut - 1].isspace()
         if follows and chosen[cut:].strip() and rejected[cut:].strip():
@@ -115,28 +115,28 @@ def _last_word_end(chosen: str, rejected: str, shared: int) -> int:
 
 
 def read_trl_conversational(row: Row) -> PromptGroup:
-    """TRL, explicit prompt, turns. The lists may repeat the prompt's turns (UltraFeedback binarized does).
+    """Read TRL, explicit prompt, turns. The lists may repeat the prompt's (UltraFeedback binarized does).
 
     A prompt given as text is the user's turn.
     """
-    stated = as_prompt(row["prompt"], "prompt")
-    if all(isinstance(part, str) for part in (stated, row["chosen"], row["rejected"])):
+    prompt = as_prompt(row["prompt"], "prompt")
+    if all(isinstance(part, str) for part in (prompt, row["chosen"], row["rejected"])):
         raise RowError("type", "field 'chosen': expected turns as in the rows before, got text; use one form")
     chosen, rejected = _response_turns(row["chosen"], "chosen"), _response_turns(row["rejected"], "rejected")
-    if isinstance(stated, tuple):
-        history = stated
+    if isinstance(prompt, tuple):
+        history = prompt
     elif any(turn.role == "user" for turn in (*chosen, *rejected)):
         history = _shared_history(chosen, rejected)
-        if stated.strip() not in (turn.content.strip() for turn in history):
+        if prompt.strip() not in (turn.content.strip() for turn in history):
             raise RowError("history", "field 'prompt' is none of the turns that 'chosen' and 'rejected' begin with")
     else:
-        history = (Message("user", stated),)
+        history = (Message("user", prompt),)
     texts = [_last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected")]
     return rated_pair(row, history, texts[0], texts[1])
 
 
 def read_trl_implicit_conversational(row: Row) -> PromptGroup:
-    """TRL, implicit prompt, turns: the prompt is everything before the last turn, the same in both."""
+    """Read TRL, implicit prompt, turns: the prompt is all before the last turn, the same in both."""
     chosen, rejected = as_turns(row["chosen"], "chosen"), as_turns(row["rejected"], "rejected")
     history = _shared_history(chosen, rejected)
     texts = [_last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected")]
@@ -152,7 +152,7 @@ def _response_turns(value: object, name: str) -> tuple[Message, ...]:
 
 
 def _shared_history(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) -> tuple[Message, ...]:
-    """All turns but the last, which must be the same ones in both."""
+    """Return all turns but the last, which must be the same ones in both."""
     before, other = chosen[:-1], rejected[:-1]
     if before != other:
         turn = next((i for i, (a, b) in enumerate(zip(before, other, strict=False)) if a != b), None)
@@ -168,7 +168,7 @@ def _shared_history(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) 
 
 
 def _last_turn(turns: tuple[Message, ...], history: tuple[Message, ...], name: str) -> str:
-    """The response's text: the one turn that is left when a repeated history is taken off."""
+    """Return the response's text: the one turn that is left when a repeated history is taken off."""
     rest = turns[len(history) :] if len(turns) > 1 and turns[: len(history)] == history else turns
     if len(rest) != 1:
         raise RowError(
@@ -180,12 +180,12 @@ def _last_turn(turns: tuple[Message, ...], history: tuple[Message, ...], name: s
 
 
 def is_transcript(value: object) -> bool:
-    """Whether a value is a text like `\\n\\nHuman: ...\\n\\nAssistant: ...`."""
+    """Return whether a value is a text like `\\n\\nHuman: ...\\n\\nAssistant: ...`."""
     return isinstance(value, str) and value.lstrip().startswith("Human:")
 
 
 def read_hh(row: Row) -> PromptGroup:
-    """Anthropic HH: two transcripts with a shared history; the last Assistant turn is the response.
+    """Read Anthropic HH: two transcripts with a shared history; the last Assistant turn is the response.
 
     Turns are stripped of white space around them. In the real files a few last turns are empty, and in a few
     rows the model went on to write the next human turn itself, so that the histories differ: those rows are
@@ -204,23 +204,23 @@ def _transcript(value: object, name: str) -> tuple[Message, ...]:
         raise RowError("value", f"field {name!r}: a transcript must begin with 'Human:', got {text.strip()[:30]!r}")
     roles = {"Human": "user", "Assistant": "assistant"}
     return tuple(
-        Message(roles[speaker], said.strip()) for speaker, said in zip(pieces[1::2], pieces[2::2], strict=True)
+        Message(roles[speaker], content.strip()) for speaker, content in zip(pieces[1::2], pieces[2::2], strict=True)
     )
 
 
 def speaks_for_both(group: PromptGroup) -> bool:
-    """Whether a response holds a turn marker inside, as where a model wrote the next human turn itself."""
+    """Return whether a response holds a turn marker inside, as where a model wrote the next human turn itself."""
     return any(STRAY_MARKER.search(response.text) for response in group.responses)
 
 
 def read_llamafactory(row: Row) -> PromptGroup:
-    """LLaMA-Factory ranking: `instruction`, `input` (and `system`, `history`), `chosen`, `rejected`."""
+    """Read LLaMA-Factory ranking: `instruction`, `input` (and `system`, `history`), `chosen`, `rejected`."""
     prompt = instruction_turns(row)
     return rated_pair(row, prompt, as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected"))
 
 
 def read_llamafactory_sharegpt(row: Row) -> PromptGroup:
-    """LLaMA-Factory ranking, ShareGPT: `conversations` up to the answer, then a turn each for the pair."""
+    """Read LLaMA-Factory ranking, ShareGPT: `conversations` up to the answer, then a turn each for the pair."""
     field = "conversations" if row.get("conversations") is not None else "messages"
     history = as_turns(row[field], field)
     if holds(row.get("system")):

@@ -48,7 +48,7 @@ class Parsed:
 
     @property
     def rows(self) -> int:
-        """All rows, usable or not."""
+        """Count all rows, usable or not."""
         return len(self.groups) + len(self.problems)
 
 
@@ -82,11 +82,11 @@ def parse_source(
         if parsed is None and isinstance(item, Row):
             if formats.detect(item.values, refused):
                 raise InputError(f"{source}: {_why_unknown([item], layouts, refused)}")
-            found = formats.detect(item.values, layouts)
-            if found:
-                parsed = Parsed(found)
-                for earlier in waiting:
-                    _add(parsed, earlier, mixable, accept)
+            detected = formats.detect(item.values, layouts)
+            if detected:
+                parsed = Parsed(detected)
+                for waiting_item in waiting:
+                    _add(parsed, waiting_item, mixable, accept)
         if parsed is not None:
             _add(parsed, item, mixable, accept)
             continue
@@ -101,7 +101,7 @@ def parse_source(
 
 
 def _prepared(items: Iterator[Row | RowProblem], columns: Columns) -> Iterator[Row | RowProblem]:
-    """The rows with their columns under the names of fields, and with turns instead of turns written as text."""
+    """Yield rows with columns under the names of fields, and with turns instead of turns written as text."""
     for item in items:
         if isinstance(item, RowProblem):
             yield item
@@ -146,15 +146,15 @@ def _add(
 
 
 def _refuse_other_layout(layout: Layout, row: Row, layouts: Sequence[Layout]) -> None:
-    """A row with another layout's fields is no bad row of this one; a row that only lacks a field is."""
+    """Refuse a row with another layout's fields, which is no bad row of this one; one that only lacks a field is."""
     if layout.matches(row.values):
         return
     other = formats.detect(row.values, layouts)
     if other is None or other is layout:
         return
-    ours = {spelling for spellings in layout.required for spelling in spellings}
-    theirs = {s for spellings in other.required for s in spellings if row.values.get(s) is not None}
-    if not theirs <= ours:
+    own_fields = {spelling for spellings in layout.required for spelling in spellings}
+    other_fields = {s for spellings in other.required for s in spellings if row.values.get(s) is not None}
+    if not other_fields <= own_fields:
         raise RowError(
             "mixed", f"layout {other.name} ({other.fields}), but the file is {layout.name} ({layout.fields})"
         )
@@ -164,14 +164,14 @@ def _why_unknown(items: list[Row | RowProblem], layouts: Sequence[Layout], hints
     rows = [item for item in items if isinstance(item, Row)]
     if not rows:
         return listed([item for item in items if isinstance(item, RowProblem)], len(items))
-    hint = formats.detect(rows[0].values, hints)
-    if hint is not None:
-        return f"{rows[0].source} has the layout {hint.name}, which is for {_purpose(hint, rows[0])}"
+    other = formats.detect(rows[0].values, hints)
+    if other is not None:
+        return f"{rows[0].source} has the layout {other.name}, which is for {_purpose(other, rows[0])}"
     return f"{rows[0].source}: {describe_unknown(rows[0].values, layouts)}"
 
 
 def _purpose(layout: Layout, row: Row) -> str:
-    """What a layout of another loader is for, with the method that reads it."""
+    """Return what a layout of another loader is for, with the method that reads it."""
     if layout in formats.UNPAIRED:
         return "responses labelled good or bad: use the method kto (in Python: load_preferences)"
     if layout in formats.PREFERENCES and layout.name != "penchant":
@@ -189,18 +189,18 @@ def _purpose(layout: Layout, row: Row) -> str:
     return "demonstrations: use load_demonstrations, or the method sft"
 
 
-def listed(problems: Sequence[RowProblem], rows: int, shown: int = SHOWN_PROBLEMS) -> str:
-    """All problems in one message: the first `shown` by name, the others as a number.
+def listed(problems: Sequence[RowProblem], rows: int, limit: int = SHOWN_PROBLEMS) -> str:
+    """Return all problems in one message: the first `limit` by name, the others as a number.
 
     What a column or a layout is not read for is the same in every row, and said once.
     """
-    same = Counter(problem.message for problem in problems if problem.kind == "unread")
+    repeats = Counter(problem.message for problem in problems if problem.kind == "unread")
     once = {problem.message: problem for problem in reversed(problems) if problem.kind == "unread"}
     single = [problem for problem in problems if once.get(problem.message, problem) is problem]
     lines = [f"{len(problems)} of {rows} rows cannot be used:"]
-    for problem in single[:shown]:
-        more = same[problem.message] - 1
-        lines.append(f"  {problem}" + (f" (and {more} more rows)" if more > 0 else ""))
-    if len(single) > shown:
-        lines.append(f"  (+{len(single) - shown} more)")
+    for problem in single[:limit]:
+        repeated = repeats[problem.message] - 1
+        lines.append(f"  {problem}" + (f" (and {repeated} more rows)" if repeated > 0 else ""))
+    if len(single) > limit:
+        lines.append(f"  (+{len(single) - limit} more)")
     return "\n".join(lines)

@@ -61,19 +61,21 @@ VERDICT = re.compile(
 )
 
 # A whole cell that names one of two responses by its place.
-PLACE = re.compile(
+POSITION = re.compile(
     r"(?:(?:response|model|option|answer|output|assistant|completion)[ _-]?)?(?:[ab01]|2|left|right|first|second)",
     re.IGNORECASE,
 )
 
 
 def quality_columns(row: ReadRow) -> list[str]:
-    """The columns that say how good a response is, or that hold another one that lost."""
+    """Return the columns that say how good a response is, or that hold another one that lost."""
     names = [name for name, value in row.items() if isinstance(name, str) and value is not None and value != ""]
     read = row.looked_at  # of a row that nobody has read yet, a short response may look like a verdict
-    said = {name for name, value in row.items() if read and name not in read and _is_verdict(value)}
+    verdicts = {name for name, value in row.items() if read and name not in read and _is_verdict(value)}
     return [
-        name for name in names if name in said or name == "kto_tag" or any(map(QUALITY_WORD.fullmatch, words_of(name)))
+        name
+        for name in names
+        if name in verdicts or name == "kto_tag" or any(map(QUALITY_WORD.fullmatch, words_of(name)))
     ]
 
 
@@ -100,4 +102,4 @@ def _is_verdict(value: Any) -> bool:
 
 
 def _is_place(value: Any) -> bool:
-    return isinstance(value, str) and PLACE.fullmatch(value.strip()) is not None
+    return isinstance(value, str) and POSITION.fullmatch(value.strip()) is not None

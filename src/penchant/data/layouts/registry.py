@@ -31,12 +31,12 @@ from penchant.types import PromptGroup
 Row = dict[str, Any]
 
 
-def _always(row: Row) -> bool:
+def _matches_any(row: Row) -> bool:
     return True
 
 
 def _no_doubt(row: Row) -> None:
-    """Nothing about the layout has to be confirmed."""
+    """Pass every row: nothing about the layout has to be confirmed."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Layout:
     name: str
     required: tuple[tuple[str, ...], ...]
     read: Callable[[Row], PromptGroup]
-    fits: Callable[[Row], bool] = _always
+    fits: Callable[[Row], bool] = _matches_any
     counts_add: bool = False
     context: bool = True
     assumed: bool = False
@@ -72,21 +72,21 @@ class Layout:
 
     @property
     def fields(self) -> str:
-        """The required fields, for messages."""
+        """Return the required fields, for messages."""
         return ", ".join(" or ".join(spellings) for spellings in self.required)
 
     def missing(self, row: Row) -> list[str]:
-        """Required fields that a row lacks (absent or null)."""
+        """Return the required fields that a row lacks (absent or null)."""
         return [
             " or ".join(spellings) for spellings in self.required if all(row.get(name) is None for name in spellings)
         ]
 
     def matches(self, row: Row) -> bool:
-        """Whether a row looks like this layout. Its values may still be wrong."""
+        """Return whether a row looks like this layout. Its values may still be wrong."""
         return not self.missing(row) and self.fits(row)
 
     def parse(self, row: Row, source: str, *, prescribed: bool = False) -> PromptGroup:
-        """The group of a row.
+        """Return the group of a row.
 
         Args:
             row: a `ReadRow` remembers which columns were read.
@@ -127,12 +127,12 @@ PROMPT_LIKE = ("prompt", "instruction", "question", "query", "input", "context",
 
 
 def _has_no_prompt(row: Row) -> bool:
-    """Without this, a prompt under another name would be thrown away in silence."""
+    """Return whether a row has no prompt under another name, which would be thrown away in silence."""
     return all(row.get(name) is None for name in PROMPT_LIKE)
 
 
 def _is_sharegpt(row: Row) -> bool:
-    """A conversation that waits for its answer; `messages` that end with it repeat what `chosen` says."""
+    """Return whether a conversation waits for its answer; `messages` that end with it repeat what `chosen` says."""
     if row.get("conversations") is not None:
         return True
     if row.get("prompt") is not None or not row["messages"]:
@@ -187,7 +187,7 @@ def _doubt_ranked(row: Row) -> None:
 
 
 PAIR = (("chosen",), ("rejected",))
-ASKED = (("instruction", "prompt"),)
+INSTRUCTION = (("instruction", "prompt"),)
 
 LABEL = labels.LABEL_FIELDS
 
@@ -224,9 +224,9 @@ PREFERENCES: tuple[Layout, ...] = (
     ),
     Layout("openai-summaries", (("info",), ("summaries",), ("choice",)), several.read_openai_summaries),
     Layout("swift", (("messages",), ("rejected_response",)), pairs.read_swift),
-    Layout("ultrafeedback", (*ASKED, ("completions",)), several.read_ultrafeedback),
+    Layout("ultrafeedback", (*INSTRUCTION, ("completions",)), several.read_ultrafeedback),
     Layout("penchant", (("prompt",), ("responses",)), own.read_penchant, counts_add=True),
-    Layout("ranked", (*ASKED, several.RANKED_FIELDS), several.read_ranked, _has_ranked_list, doubt=_doubt_ranked),
+    Layout("ranked", (*INSTRUCTION, several.RANKED_FIELDS), several.read_ranked, _has_ranked_list, doubt=_doubt_ranked),
     Layout(
         "llamafactory-sharegpt",
         (("conversations", "messages"), *PAIR),
@@ -310,18 +310,18 @@ PROMPTS: tuple[Layout, ...] = (
 
 
 def detect(row: Row, layouts: Sequence[Layout]) -> Layout | None:
-    """The first layout that a row looks like."""
+    """Return the first layout that a row looks like."""
     return next((layout for layout in layouts if layout.matches(row)), None)
 
 
 def layout_named(name: str, layouts: Sequence[Layout]) -> Layout:
-    """The layout that the reader asked for.
+    """Return the layout that the reader asked for.
 
     Raises:
         InputError: there is none of that name.
     """
     names = [layout.name for layout in layouts]
     if name not in names:
-        hint = did_you_mean(name, names, form=repr) or "."
-        raise InputError(f"unknown layout {name!r}{hint} Known: {', '.join(names)}")
+        suggestion = did_you_mean(name, names, form=repr) or "."
+        raise InputError(f"unknown layout {name!r}{suggestion} Known: {', '.join(names)}")
     return layouts[names.index(name)]

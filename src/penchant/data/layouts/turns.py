@@ -13,8 +13,8 @@ from penchant.data.sources.values import (
     as_records,
     as_text,
     cut,
+    describe,
     holds,
-    shown,
 )
 from penchant.types import Message, Prompt
 
@@ -44,7 +44,7 @@ TURN_METADATA = ("id", "message_id", "timestamp", "created_at", "model", "lang",
 
 
 def as_content(value: object, name: str) -> str:
-    """The content of a turn: text, or a list of text parts, which are joined."""
+    """Return the content of a turn: text, or a list of text parts, which are joined."""
     if not isinstance(value, list):
         return as_text(value, name, empty_ok=True)
     parts = []
@@ -61,7 +61,7 @@ def as_content(value: object, name: str) -> str:
 
 
 def as_turn(value: object, name: str) -> Message:
-    """One turn, spelled `{"role", "content"}` or as in ShareGPT `{"from", "value"}`.
+    """Return one turn, spelled `{"role", "content"}` or as in ShareGPT `{"from", "value"}`.
 
     Raises:
         RowError: a role that nobody knows, or a part that cannot be read, such as tool calls or reasoning.
@@ -69,8 +69,8 @@ def as_turn(value: object, name: str) -> Message:
     turn = as_object(value, name)
     keys = ("role", "content") if "role" in turn or "content" in turn else ("from", "value")
     if keys[0] not in turn or (keys[1] not in turn and keys[0] == "from"):
-        found = ", ".join(map(cut, list(turn)[:10])) or "nothing"
-        raise RowError("missing", f"field {name!r}: a turn needs 'role' and 'content', it has {found}")
+        names = ", ".join(map(cut, list(turn)[:10])) or "nothing"
+        raise RowError("missing", f"field {name!r}: a turn needs 'role' and 'content', it has {names}")
     _refuse_parts(turn, name)
     _refuse_two_spellings(turn, name)
     return Message(_role(turn[keys[0]], f"{name}.{keys[0]}"), as_content(turn.get(keys[1]), f"{name}.{keys[1]}"))
@@ -88,8 +88,8 @@ def _refuse_parts(turn: dict[str, Any], name: str) -> None:
             continue
         raise RowError(
             "unread",
-            f"field '{name}.{cut(key)}' is not read, so what it says would be lost ({shown(value)}): only the role and "
-            "the content of a turn are. Write it into the content as the model is to say it, or remove it",
+            f"field '{name}.{cut(key)}' is not read, so what it says would be lost ({describe(value)}): only the role "
+            "and the content of a turn are. Write it into the content as the model is to say it, or remove it",
         )
 
 
@@ -111,14 +111,14 @@ def _refuse_two_spellings(turn: dict[str, Any], name: str) -> None:
 
 def _role(value: object, name: str) -> str:
     role = as_text(value, name)
-    known = ROLES.get(role.strip().lower())
-    if known is None:
+    standard = ROLES.get(role.strip().lower())
+    if standard is None:
         raise RowError("value", f"field {name!r}: expected one of {', '.join(ROLES)}, got {cut(role)!r}")
-    return known
+    return standard
 
 
 def as_turns(value: object, name: str) -> tuple[Message, ...]:
-    """The turns of a conversation, at least one."""
+    """Return the turns of a conversation, at least one."""
     turns = as_list(value, name, of="turns")
     if not turns:
         raise RowError("empty", f"field {name!r} is empty; expected at least one turn")
@@ -132,7 +132,7 @@ def as_turns(value: object, name: str) -> tuple[Message, ...]:
 
 
 def as_prompt(value: object, name: str) -> Prompt:
-    """Text, or turns of which at least one says something."""
+    """Return text, or turns of which at least one says something."""
     if isinstance(value, str) and WRITTEN_LIST.fullmatch(value.strip()):
         raise RowError(
             "type",
@@ -148,7 +148,7 @@ def as_prompt(value: object, name: str) -> Prompt:
 
 
 def history_turns(value: object) -> tuple[Message, ...]:
-    """Earlier turns: [user, assistant] pairs of texts, or turns with roles."""
+    """Return earlier turns: [user, assistant] pairs of texts, or turns with roles."""
     items = as_list(value, "history", of="[user, assistant] pairs")
     if any(isinstance(item, dict) for item in items):
         return as_turns(items, "history")
@@ -163,7 +163,7 @@ def history_turns(value: object) -> tuple[Message, ...]:
 
 
 def instruction_turns(row: dict[str, Any], field: str = "instruction") -> tuple[Message, ...]:
-    """The turns of an instruction row: `system`, `history` ([user, assistant] pairs), `instruction` and
+    """Return the turns of an instruction row: `system`, `history` ([user, assistant] pairs), `instruction` and
     `input`.
 
     An instruction is something a user says, so it becomes a user's turn and not bare text to be continued.
@@ -182,7 +182,7 @@ def instruction_turns(row: dict[str, Any], field: str = "instruction") -> tuple[
 
 
 def prompt_or_instruction(row: dict[str, Any]) -> Prompt:
-    """`prompt` as it stands, or else `instruction` and its companions as a user's turn."""
+    """Return `prompt` as it stands, or else `instruction` and its companions as a user's turn."""
     if row.get("prompt") is not None:
         return as_prompt(row["prompt"], "prompt")
     return instruction_turns(row)

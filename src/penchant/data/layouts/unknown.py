@@ -18,28 +18,29 @@ LONGEST_NAME = 100  # characters of a column's name that is compared with others
 
 
 def describe_unknown(row: Row, layouts: Sequence[Layout]) -> str:
-    """What an unknown row has, the nearest layout, what it lacks for it, and which column may be meant."""
-    found = [str(name) or "(unnamed)" for name, value in row.items() if value is not None]
-    nearest = max(layouts, key=lambda layout: _nearness(layout, found))
+    """Return what an unknown row has, the nearest layout, what it lacks for it, and which column may be meant."""
+    names = [str(name) or "(unnamed)" for name, value in row.items() if value is not None]
+    nearest = max(layouts, key=lambda layout: _nearness(layout, names))
     missing = nearest.missing(row)
     lacks = f"lacks {', '.join(missing)}" if missing else "has fields of another kind"
-    more = f" (+{len(found) - MOST_COLUMNS} more)" if len(found) > MOST_COLUMNS else ""
+    remainder = f" (+{len(names) - MOST_COLUMNS} more)" if len(names) > MOST_COLUMNS else ""
     table = "\n".join(f"  {layout.name}: {layout.fields}" for layout in layouts)
     return (
-        f"unknown layout. The rows have {', '.join(map(cut, found[:MOST_COLUMNS])) or '(none)'}{more}. The nearest "
-        f"known layout is {nearest.name} ({nearest.fields}), for which the row {lacks}; {_advice(row, nearest, found)}"
+        f"unknown layout. The rows have {', '.join(map(cut, names[:MOST_COLUMNS])) or '(none)'}{remainder}. The "
+        f"nearest known layout is {nearest.name} ({nearest.fields}), for which the row {lacks}; "
+        f"{_advice(row, nearest, names)}"
         f"\nKnown layouts:\n{table}"
     )
 
 
-def _advice(row: Row, layout: Layout, found: Sequence[str]) -> str:
-    """The columns to rename, if the row can be read then; else to convert the file."""
-    known = {spelling for spellings in layout.required for spelling in spellings}
-    spare = [name for name in found if name not in known]
+def _advice(row: Row, layout: Layout, names: Sequence[str]) -> str:
+    """Return the columns to rename, if the row can be read then; else to convert the file."""
+    layout_fields = {spelling for spellings in layout.required for spelling in spellings}
+    spare = [name for name in names if name not in layout_fields]
     guesses = {name.split(" or ")[0]: _guess(name, spare) for name in layout.missing(row)}
     renamed = {field: column for field, column in guesses.items() if column is not None}
-    judged = layout in DEMONSTRATIONS and layout not in PREFERENCES and quality_columns(ReadRow(row))
-    if judged or len(renamed) < len(guesses):
+    has_verdicts = layout in DEMONSTRATIONS and layout not in PREFERENCES and quality_columns(ReadRow(row))
+    if has_verdicts or len(renamed) < len(guesses):
         renamed = {}
     if renamed:
         values = {name: value for name, value in row.items() if name not in renamed.values()}
@@ -58,31 +59,31 @@ def _advice(row: Row, layout: Layout, found: Sequence[str]) -> str:
     return f"{words}, or set data.columns={{{columns}}} (columns.FIELD=COLUMN for `penchant data`)."
 
 
-def _nearness(layout: Layout, found: list[str]) -> tuple[float, bool, bool]:
+def _nearness(layout: Layout, names: list[str]) -> tuple[float, bool, bool]:
     """Return the share of required fields that are there, similar names counting half.
 
     Among equals the layout that renaming columns leads to is nearer, then ours.
     """
-    absent = [spellings for spellings in layout.required if not any(name in found for name in spellings)]
+    absent = [spellings for spellings in layout.required if not any(name in names for name in spellings)]
     if not absent:  # all there, but of another kind, such as pairs whose prompt has an unknown name
         return 0.7, False, False
-    similar = sum(bool(_guess(" or ".join(spellings), found)) for spellings in absent)
+    similar = sum(bool(_guess(" or ".join(spellings), names)) for spellings in absent)
     share = 1 - (len(absent) - 0.5 * similar) / len(layout.required)
     return share, similar == len(absent), layout.name == "penchant"
 
 
 def _guess(missing: str, spare: Sequence[str]) -> str | None:
-    """A column that may be meant by a missing field: a similar name, or another word for the prompt."""
+    """Return a column that may be meant by a missing field: a similar name, or another word for the prompt."""
     short = [name for name in spare if len(name) <= LONGEST_NAME]
     if missing.startswith("prompt") and (
-        known := [column for column in short if column.strip().lower() in PROMPT_LIKE]
+        prompt_like := [column for column in short if column.strip().lower() in PROMPT_LIKE]
     ):
-        return known[0]
+        return prompt_like[0]
     short = [column for column in short if column not in SYSTEM_COLUMNS]  # beside a prompt, and never one
     for name in missing.split(" or "):
-        near = near_names(name, short, cutoff=0.7)
-        near = near or [column for column in short if column.strip().lower() == name]
-        near = near or [column for column in short if name in re.split(r"[_\-. ]", column.lower())]
-        if near:
-            return near[0]
+        similar = near_names(name, short, cutoff=0.7)
+        similar = similar or [column for column in short if column.strip().lower() == name]
+        similar = similar or [column for column in short if name in re.split(r"[_\-. ]", column.lower())]
+        if similar:
+            return similar[0]
     return None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penchant.data.layouts import demonstrations
-from penchant.data.sources.values import RowError, flag, shown
+from penchant.data.sources.values import RowError, describe, flag
 from penchant.errors import InputError
 from penchant.types import PromptGroup
 
@@ -22,22 +22,22 @@ LABEL_FIELDS = ("label", "kto_tag")
 
 
 def read_unpaired(row: Row) -> PromptGroup:
-    """`prompt`, `completion` (or `response`) and `label`, true for a good one; texts or turns, as in TRL."""
+    """Read `prompt`, `completion` (or `response`) and `label`, true for a good one; texts or turns, as in TRL."""
     return demonstrations.read_completion(row).replace(scores=(_label(row),))
 
 
 def read_messages(row: Row) -> PromptGroup:
-    """`messages` (or `conversations`) whose last turn is labelled."""
+    """Read `messages` (or `conversations`) whose last turn is labelled."""
     return demonstrations.read_messages(row).replace(scores=(_label(row),))
 
 
 def read_alpaca(row: Row) -> PromptGroup:
-    """`instruction`, `input` and `output` with a label, as LLaMA-Factory has it (`kto_tag`)."""
+    """Read `instruction`, `input` and `output` with a label, as LLaMA-Factory has it (`kto_tag`)."""
     return demonstrations.read_alpaca(row).replace(scores=(_label(row),))
 
 
 def _label(row: Row) -> float:
-    """1 for good and 0 for bad."""
+    """Return 1 for good and 0 for bad."""
     labels = {name: _flag(row[name], name) for name in LABEL_FIELDS if row.get(name) is not None}
     if len(set(labels.values())) > 1:
         raise RowError("value", f"fields {' and '.join(map(repr, labels))} say the opposite of each other")
@@ -48,7 +48,7 @@ def _flag(value: Any, field: str) -> bool:
     try:
         return flag(value, field)
     except RowError:
-        raise RowError("type", f"field {field!r}: expected true (good) or false (bad), got {shown(value)}") from None
+        raise RowError("type", f"field {field!r}: expected true (good) or false (bad), got {describe(value)}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Label:
 
 
 def labels_of(group: PromptGroup) -> list[Label]:
-    """The labels of a group's responses, one for each response and side, in order; none where nothing is known.
+    """Return the labels of a group's responses, one per response and side, in order; none where nothing is known.
 
     Raises:
         InputError: scores that are no labels, being below 0 or above 1.
@@ -69,8 +69,8 @@ def labels_of(group: PromptGroup) -> list[Label]:
     weights: dict[tuple[int, bool], float] = {}
     for comparison in group.comparisons:
         for winner, loser, weight in comparison.directed():
-            for place in ((winner, True), (loser, False)):
-                weights[place] = weights.get(place, 0.0) + weight
+            for key in ((winner, True), (loser, False)):
+                weights[key] = weights.get(key, 0.0) + weight
     if not group.comparisons and group.scores is not None:
         for index, (score, response) in enumerate(zip(group.scores, group.responses, strict=True)):
             if not 0 <= score <= 1:
@@ -85,7 +85,7 @@ def labels_of(group: PromptGroup) -> list[Label]:
 
 
 def without_ratings(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
-    """The groups, without the scores of those that have no comparison where others have: their scores are ratings."""
+    """Return the groups without ratings: the scores of those without comparisons, where others have comparisons."""
     if not any(group.comparisons for group in groups):
         return list(groups)
     return [group if group.comparisons else group.replace(scores=None) for group in groups]
@@ -102,11 +102,11 @@ class LabelCounts:
 
 def count_labels(groups: Iterable[PromptGroup]) -> LabelCounts:
     """Count the labels of some groups; raises what `labels_of` does."""
-    sums, both = {True: 0.0, False: 0.0}, 0
+    sums, contradictory = {True: 0.0, False: 0.0}, 0
     for group in groups:
         labels = labels_of(group)
         for label in labels:
             sums[label.desirable] += label.weight
         if not group.comparisons:
-            both += len(labels) - len({label.response for label in labels})
-    return LabelCounts(sums[True], sums[False], both)
+            contradictory += len(labels) - len({label.response for label in labels})
+    return LabelCounts(sums[True], sums[False], contradictory)

@@ -11,13 +11,13 @@ from penchant.types import Message
 
 
 def template_name(tokenizer: Any) -> str:
-    """How messages call the template of a tokenizer."""
+    """Return what messages call the template of a tokenizer."""
     name = str(getattr(tokenizer, "name_or_path", "") or "")
     return f"the chat template of {cut(name)}" if name else "the chat template"
 
 
 def apply_template(tokenizer: Any, messages: Sequence[Message], *, answered: bool) -> str:
-    """A conversation as the template writes it.
+    """Return a conversation as the template writes it.
 
     Args:
         answered: whether to leave out the header that asks for the next turn.

@@ -56,60 +56,65 @@ def render_all(
         arrays = _render(groups, renderer)
         if file:
             file.keep(arrays)
-    kept = [groups[place] for place in arrays["kept"].tolist()]
-    rendered = RenderedRows(arrays, [group.source for group in kept])
-    decided, places = _without_equal(kept, rendered)
-    counts = [sum(len(group.comparisons) for group in some) for some in (kept, decided)]
+    fitting = [groups[index] for index in arrays["kept"].tolist()]
+    rendered = RenderedRows(arrays, [group.source for group in fitting])
+    distinct, indices = _without_equal(fitting, rendered)
+    counts = [sum(len(group.comparisons) for group in stage) for stage in (fitting, distinct)]
     report = RenderReport(
-        len(groups) - len(kept), int(arrays["truncated"].sum()), int(arrays["unstable"].sum()), counts[0] - counts[1]
+        len(groups) - len(fitting),
+        int(arrays["truncated"].sum()),
+        int(arrays["unstable"].sum()),
+        counts[0] - counts[1],
     )
-    return decided, rendered if len(places) == len(kept) else rendered.pick(places), report
+    return distinct, rendered if len(indices) == len(fitting) else rendered.pick(indices), report
 
 
 def _without_equal(groups: list[PromptGroup], rendered: RenderedRows) -> tuple[list[PromptGroup], list[int]]:
-    """The groups without comparisons of responses that are the same tokens, and their places.
+    """Drop comparisons of responses that are the same tokens; return the groups and their places.
 
     A group that had no other comparison is left out.
     """
-    kept, places = [], []
-    for place, group in enumerate(groups):
+    remaining, indices = [], []
+    for index, group in enumerate(groups):
         different = group.comparisons
         if different:
-            branches = rendered[place].branches
-            different = tuple(each for each in different if branches[each.winner] != branches[each.loser])
+            branches = rendered[index].branches
+            different = tuple(
+                comparison for comparison in different if branches[comparison.winner] != branches[comparison.loser]
+            )
         if different or not group.comparisons:
-            kept.append(group if different == group.comparisons else group.replace(comparisons=different))
-            places.append(place)
-    return kept, places
+            remaining.append(group if different == group.comparisons else group.replace(comparisons=different))
+            indices.append(index)
+    return remaining, indices
 
 
 def _render(groups: list[PromptGroup], renderer: Renderer) -> Arrays:
-    """The packed renderings, and as `kept` which groups they are of."""
-    kept: list[int] = []
+    """Return the packed renderings, and as `kept` which groups they are of."""
+    indices: list[int] = []
     parts: list[Arrays] = []
     problems: list[InputError] = []
     for start in range(0, len(groups), BATCH):
         rows: list[Rendered] = []
-        for place, outcome in enumerate(renderer.render_many(groups[start : start + BATCH]), start):
+        for index, outcome in enumerate(renderer.render_many(groups[start : start + BATCH]), start):
             if isinstance(outcome, Rendered):
-                kept.append(place)
+                indices.append(index)
                 rows.append(outcome)
             elif not (isinstance(outcome, TooLong) and renderer.overflow == "drop"):
                 problems.append(outcome)
         parts.append(packed(rows))
     if problems:
         raise InputError(_listed(problems))
-    return {**joined(parts), "kept": np.array(kept, np.int32)}
+    return {**joined(parts), "kept": np.array(indices, np.int32)}
 
 
-def _listed(problems: Sequence[InputError], most: int = 20, alike: int = 3) -> str:
-    """All problems in one message: the first by name, and of those with one cause the first few."""
+def _listed(problems: Sequence[InputError], limit: int = 20, per_cause: int = 3) -> str:
+    """Return all problems in one message: the first by name, and of those with one cause the first few."""
     causes: Counter[str] = Counter()
     lines = [f"{len(problems)} rows cannot be used:"]
     for problem in problems:
         cause = str(problem.__cause__)  # without the row's name
         causes[cause] += 1
-        if causes[cause] <= alike and len(lines) <= most:
+        if causes[cause] <= per_cause and len(lines) <= limit:
             lines.append(f"  {problem}")
     if len(lines) <= len(problems):
         lines.append(f"  (+{len(problems) + 1 - len(lines)} more)")

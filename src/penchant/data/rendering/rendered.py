@@ -29,7 +29,7 @@ class Branch:
 
     @property
     def scored(self) -> int:
-        """How many tokens are scored."""
+        """Count the tokens that are scored."""
         return sum(end - start for start, end in self.spans)
 
 
@@ -45,12 +45,13 @@ class Rendered:
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """Tokens of prompt and response, a number a response."""
+        """Count the tokens of prompt and response, a number per response."""
         return tuple(len(self.prompt_ids) + len(branch.ids) for branch in self.branches)
 
     def key(self, index: int) -> bytes:
-        """A digest of all that response `index`'s score depends on, the weights aside: where the text was cut
-        between prompt and branch makes no difference."""
+        """Return a digest of all that response `index`'s score depends on, the weights aside.
+
+        Where the text was cut between prompt and branch makes no difference."""
         branch = self.branches[index]
         offset = len(self.prompt_ids)
         ids = (*self.prompt_ids, *branch.ids)
@@ -75,7 +76,7 @@ LAYOUT: dict[str, type] = {  # one number a ...
 
 
 def packed(rows: Sequence[Rendered]) -> dict[str, np.ndarray[Any, Any]]:
-    """Groups as the flat arrays of `LAYOUT`."""
+    """Pack groups into the flat arrays of `LAYOUT`."""
     branches = [branch for row in rows for branch in row.branches]
     spans = chain.from_iterable(chain.from_iterable(branch.spans) for branch in branches)
     ids = chain.from_iterable(chain(row.prompt_ids, *(branch.ids for branch in row.branches)) for row in rows)
@@ -93,7 +94,7 @@ def packed(rows: Sequence[Rendered]) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def joined(parts: Sequence[Arrays]) -> dict[str, np.ndarray[Any, Any]]:
-    """Packed parts of a data set as one."""
+    """Join the packed parts of a data set."""
     return {name: np.concatenate([part[name] for part in (packed([]), *parts)]) for name in LAYOUT}
 
 
@@ -106,9 +107,9 @@ class RenderedRows(Sequence[Rendered]):
         places: which groups, in which order; all if None.
     """
 
-    def __init__(self, arrays: Arrays, sources: Sequence[str], places: Sequence[int] | None = None) -> None:
+    def __init__(self, arrays: Arrays, sources: Sequence[str], indices: Sequence[int] | None = None) -> None:
         self._arrays, self._sources = arrays, sources
-        self._places = range(len(sources)) if places is None else places
+        self._indices = range(len(sources)) if indices is None else indices
         self._prompts, self._branches, self._lengths, self._spans = (
             np.concatenate([[0], np.cumsum(arrays[name], dtype=np.int64)])
             for name in ("prompt_lengths", "branch_counts", "branch_lengths", "span_counts")
@@ -116,15 +117,15 @@ class RenderedRows(Sequence[Rendered]):
 
     @property
     def longest_response(self) -> int:
-        """Tokens of the longest response of these groups and of those they were picked from; at least 1."""
+        """Count the tokens of the longest response of these groups and of those they were picked from; at least 1."""
         return int(self._arrays["branch_lengths"].max(initial=1))
 
-    def pick(self, places: Sequence[int]) -> RenderedRows:
-        """Some of the groups, in the order given."""
-        return RenderedRows(self._arrays, self._sources, [self._places[place] for place in places])
+    def pick(self, indices: Sequence[int]) -> RenderedRows:
+        """Return some of the groups, in the order given."""
+        return RenderedRows(self._arrays, self._sources, [self._indices[index] for index in indices])
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._indices)
 
     @overload
     def __getitem__(self, index: int) -> Rendered: ...
@@ -132,8 +133,8 @@ class RenderedRows(Sequence[Rendered]):
     def __getitem__(self, index: slice) -> RenderedRows: ...
     def __getitem__(self, index: int | slice) -> Rendered | RenderedRows:
         if isinstance(index, slice):
-            return RenderedRows(self._arrays, self._sources, self._places[index])
-        return self._build(self._places[index])
+            return RenderedRows(self._arrays, self._sources, self._indices[index])
+        return self._build(self._indices[index])
 
     def _build(self, group: int) -> Rendered:
         arrays = self._arrays

@@ -78,13 +78,13 @@ class Renderer:
 
     @property
     def chat(self) -> bool:
-        """Whether prompts go through the chat template."""
+        """Return whether prompts go through the chat template."""
         return self.template == "chat" or (self.template == "auto" and bool(self.tokenizer.chat_template))
 
     # -- text ---------------------------------------------------------------------------------------------------
 
     def text(self, prompt: Prompt, *, answered: bool = False) -> str:
-        """The prompt as the model sees it; `answered` leaves out the header that asks for the next turn.
+        """Return the prompt as the model sees it; `answered` leaves out the header that asks for the next turn.
 
         Raises:
             InputError: the chat template fails or leaves a turn of the prompt out.
@@ -117,7 +117,7 @@ class Renderer:
         return self._probed[roles]
 
     def decode(self, prompt_ids: Sequence[int], ids: Sequence[int]) -> str:
-        """The text of ids drawn after a prompt, without special tokens.
+        """Return the text of ids drawn after a prompt, without special tokens.
 
         Decoded with the prompt's last tokens before them, since many tokenizers drop a space at the start of a text.
         """
@@ -132,7 +132,7 @@ class Renderer:
     # -- tokens -------------------------------------------------------------------------------------------------
 
     def prompt_ids(self, prompt: Prompt) -> tuple[int, ...]:
-        """The ids that a sampler starts from. Never empty."""
+        """Return the ids that a sampler starts from. Never empty."""
         text = self.text(prompt)
         _refuse_endless(text)
         (tokens,) = self._tokenize([text])
@@ -141,7 +141,7 @@ class Renderer:
         return ids
 
     def render(self, group: PromptGroup) -> Rendered:
-        """Token ids of a group.
+        """Return the token ids of a group.
 
         Raises:
             InputError: a prompt that the template rewrites once answered, an empty response, a finished sample
@@ -154,7 +154,7 @@ class Renderer:
         return outcome
 
     def render_many(self, groups: Sequence[PromptGroup]) -> list[Rendered | InputError]:
-        """What `render` gives or raises, a group each. All texts are tokenized in one go, on all cores."""
+        """Return what `render` gives or raises, per group. All texts are tokenized in one go, on all cores."""
         written = [_attempt(self._write, group) for group in groups]
         texts = [spans[-1].full for row in written if not isinstance(row, InputError) for spans in row]
         unique = list(dict.fromkeys(texts))  # samples of one prompt need its tokens once
@@ -173,21 +173,21 @@ class Renderer:
         ]
 
     def _write(self, group: PromptGroup) -> list[list[Span]]:
-        """The text of each response with its prompt, as its taught turns; the last one holds all of it."""
+        """Return the text of each response with its prompt, as its taught turns; the last one holds all of it."""
         prompt = group.prompt
         head = self.text(prompt)
         _refuse_endless(head, *(response.text for response in group.responses))
-        earlier = self._earlier_spans(prompt) if self.every_turn and not isinstance(prompt, str) else {}
+        earlier_turns = self._earlier_spans(prompt) if self.every_turn and not isinstance(prompt, str) else {}
         written = []
         for response in group.responses:
             if response.token_ids is not None:  # drawn after the prompt, whose tokens alone are needed
                 written.append([Span(head, len(head), len(head), len(head), response.finished)])
                 continue
             last = self._turn_span(prompt, head, response.text, finished=response.finished)
-            for number, span in earlier.items():
+            for number, span in earlier_turns.items():
                 if not last.full.startswith(span.full):
                     raise InputError(f"the chat template rewrites turn {number} in a longer conversation")
-            written.append([*earlier.values(), last])
+            written.append([*earlier_turns.values(), last])
         return written
 
     def _row(self, response: Response, spans: Sequence[Span], tokens: TokenizedText) -> TokenRow:
@@ -212,20 +212,20 @@ class Renderer:
             raise InputError("a response has no tokens: it is empty, or the template swallows it")
         return TokenRow(ids, tuple(m for m in marks if m[1] > m[0]), bool(unstable))
 
-    def _drawn_row(self, drawn: tuple[int, ...], head: tuple[int, ...], *, finished: bool) -> TokenRow:
-        """A sample: the prompt's own ids, then exactly what was drawn."""
-        if not drawn:
+    def _drawn_row(self, token_ids: tuple[int, ...], head: tuple[int, ...], *, finished: bool) -> TokenRow:
+        """Return the row of a sample: the prompt's own ids, then exactly what was drawn."""
+        if not token_ids:
             raise InputError("a sampled response has no token ids")
-        if finished and drawn[-1] not in self.end_ids:
+        if finished and token_ids[-1] not in self.end_ids:
             raise InputError(
-                f"a sampled response says finished, but its last id {drawn[-1]} ends nothing in this tokenizer "
+                f"a sampled response says finished, but its last id {token_ids[-1]} ends nothing in this tokenizer "
                 f"(end ids: {sorted(self.end_ids)}); was it drawn from another model? Remove `token_ids` to use the "
                 "text"
             )
-        return TokenRow((*head, *drawn), ((len(head), len(head) + len(drawn)),), False)
+        return TokenRow((*head, *token_ids), ((len(head), len(head) + len(token_ids)),), False)
 
     def _turn_span(self, before: Prompt, head: str, text: str, *, finished: bool) -> Span:
-        """A turn after `before`, whose own text is `head`."""
+        """Return a turn after `before`, whose own text is `head`."""
         if isinstance(before, str) and not self.chat:
             full = head + text
             return Span(full, len(head), len(full), len(full), finished)
@@ -241,7 +241,7 @@ class Renderer:
         return Span(full, len(head), len(head) + end, len(full), finished)
 
     def _earlier_spans(self, conversation: Prompt) -> dict[int, Span]:
-        """The assistant's turns in a prompt, by their number."""
+        """Return the assistant's turns in a prompt, by their number."""
         assert not isinstance(conversation, str)
         return {
             number: self._turn_span(
@@ -252,7 +252,7 @@ class Renderer:
         }
 
     def _tokenize(self, texts: list[str]) -> list[TokenizedText]:
-        """Tokens of each text; the start token that the tokenizer adds is kept, an end token is not."""
+        """Tokenize each text; the start token that the tokenizer adds is kept, an end token is not."""
         if not texts:
             return []
         encoded = self.tokenizer(
@@ -272,7 +272,7 @@ class Renderer:
         return rows
 
     def _start_id(self) -> int:
-        """What stands before a text that has no prompt: the start token, or EOS where there is none (GPT-2)."""
+        """Return what stands before a text without a prompt: the start token, or EOS where there is none (GPT-2)."""
         bos = self.tokenizer.bos_token_id
         return int(self.tokenizer.eos_token_id if bos is None else bos)
 
@@ -299,14 +299,14 @@ class Renderer:
 Result = TypeVar("Result")
 
 
-def _attempt(step: Callable[..., Result], group: PromptGroup, *more: Any) -> Result | InputError:
-    """What a step makes of a group, or what is wrong with it, with the group's name."""
+def _attempt(step: Callable[..., Result], group: PromptGroup, *extras: Any) -> Result | InputError:
+    """Return what a step makes of a group, or what is wrong with it, with the group's name."""
     try:
-        return step(group, *more)
+        return step(group, *extras)
     except InputError as error:
-        named = type(error)(f"{group.source or 'a row'}: {error}")
-        named.__cause__ = error
-        return named
+        located = type(error)(f"{group.source or 'a row'}: {error}")
+        located.__cause__ = error
+        return located
 
 
 def _refuse_endless(*texts: str) -> None:

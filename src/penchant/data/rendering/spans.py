@@ -38,11 +38,11 @@ class TokenizedText:
     offsets: list[tuple[int, int]]
 
     def first_ending_after(self, character: int) -> int:
-        """The first token that holds a character from here on; the number of tokens if none does."""
+        """Return the first token that holds a character from here on; the number of tokens if none does."""
         return next((i for i, (_, end) in enumerate(self.offsets) if end > character), len(self.ids))
 
     def first_from(self, character: int, begin: int) -> int:
-        """The first token, `begin` or a later one, that starts at this character or after it and stands for some."""
+        """Return the first token from `begin` on that starts at this character or after it and stands for some."""
         for index in range(begin, len(self.ids)):
             start, end = self.offsets[index]
             if start >= character and end > start:
@@ -51,7 +51,7 @@ class TokenizedText:
 
 
 def share_prefix(rows: list[TokenRow], start_id: int, source: str) -> Rendered:
-    """Rows as a tree: the common prefix up to the first scored token of any, then a branch each."""
+    """Arrange rows as a tree: the common prefix up to the first scored token of any, then a branch each."""
     if not rows:
         raise InputError("a group without responses cannot be rendered")
     shared = min(row.spans[0][0] for row in rows)

@@ -75,8 +75,8 @@ def find_misnaming(tokenizer: Any) -> TemplateFault | None:
     if names == ["assistant", "user", "assistant"]:
         return TemplateFault((), "writes the user's turns under the assistant's name and the other way round")
     if names[1] is not None and written.between(1) == written.between(2):
-        both = cut(written.between(1))
-        return TemplateFault((), f"writes the turns of the user and the assistant under the same name ({both!r})")
+        name = cut(written.between(1))
+        return TemplateFault((), f"writes the turns of the user and the assistant under the same name ({name!r})")
     return None
 
 

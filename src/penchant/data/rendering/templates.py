@@ -32,24 +32,24 @@ def refuse_lost_turns(tokenizer: Any, messages: Sequence[Message], rendered: str
     Raises:
         InputError: names the template and the turn.
     """
-    place = 0
+    position = 0
     for number, message in enumerate(messages, start=1):
         content = message.content.strip()
-        start = rendered.find(content, place)
+        start = rendered.find(content, position)
         if start < 0 and content not in rendered:
             raise InputError(
                 f"{template_name(tokenizer)} leaves out or rewrites turn {number} (the {message.role}'s): "
                 f"{cut(content)!r} does not stand in what it writes. Use a template that shows it, template=plain, or "
                 "take the turn out of the data"
             )
-        place = max(place, start + len(content))
+        position = max(position, start + len(content))
 
 
 def answer_end(tail: str, text: str) -> int | None:
-    """Where an answer ends in what the template writes behind its prompt; None where it is not there as it is."""
-    for shown in (text, text if text[:1].isspace() else f" {text}"):
-        if tail.startswith(shown):
-            return len(shown)
+    """Find where an answer ends in what the template writes behind its prompt; None where it is not there unchanged."""
+    for variant in (text, text if text[:1].isspace() else f" {text}"):
+        if tail.startswith(variant):
+            return len(variant)
     lead = LEAD.match(tail)
     start = lead.end() if lead else 0
     if text.strip() and tail.startswith(text.strip(), start):
@@ -58,19 +58,19 @@ def answer_end(tail: str, text: str) -> int | None:
 
 
 def _thoughtful_end(tail: str, text: str) -> int | None:
-    """The same for an answer with a think block, around whose marks templates set white space of their own."""
+    """Find the end of an answer with a think block, around whose marks templates set white space of their own."""
     answer = text.rpartition("</think>")[2].strip()
     mark = tail.rfind("</think>")
     if "</think>" not in text or mark < 0 or not answer:
         return None
     start = tail.find(answer, mark)
     end = start + len(answer)
-    same = THINK_TAG.sub(r"\1", tail[:end]).strip() == THINK_TAG.sub(r"\1", text).strip()
-    return end if start >= 0 and same else None
+    is_unchanged = THINK_TAG.sub(r"\1", tail[:end]).strip() == THINK_TAG.sub(r"\1", text).strip()
+    return end if start >= 0 and is_unchanged else None
 
 
 def explain_rewriting(tokenizer: Any, prompt: str, answered: str, tail: str, text: str) -> str:
-    """Why an answer cannot be found behind its prompt.
+    """Explain why an answer cannot be found behind its prompt.
 
     Args:
         prompt: the prompt as the template writes it, with the header of the answer. answered: without it.
@@ -86,7 +86,7 @@ def explain_rewriting(tokenizer: Any, prompt: str, answered: str, tail: str, tex
 
 
 def strips_answers(tokenizer: Any) -> bool:
-    """Whether the template takes white space off the ends of an answer."""
+    """Return whether the template takes white space off the ends of an answer."""
     messages = [Message("user", "zq"), Message("assistant", "\n qz \n")]
     try:
         return "\n qz \n" not in apply_template(tokenizer, messages, answered=True)
@@ -101,9 +101,9 @@ def template_warnings(tokenizer: Any, groups: Sequence[PromptGroup]) -> list[str
     default system prompt for some of the rows.
     """
     name = template_name(tokenizer)
-    found = _conversation_warnings(tokenizer, name, groups)
+    warnings = _conversation_warnings(tokenizer, name, groups)
     if "strftime_now" in str(tokenizer.chat_template):
-        found.append(
+        warnings.append(
             f"{name} writes today's date ({date.today():%d %b %Y}) into every prompt: another day gives other tokens. "
             "Write a fixed date into the template (chat_template.jinja) to have the same ones"
         )
@@ -114,21 +114,23 @@ def template_warnings(tokenizer: Any, groups: Sequence[PromptGroup]) -> list[str
         if response.token_ids is None
     )
     if padded and strips_answers(tokenizer):
-        found.append(f"{name} takes the white space off the ends of {padded} responses")
-    return found
+        warnings.append(f"{name} takes the white space off the ends of {padded} responses")
+    return warnings
 
 
 def _conversation_warnings(tokenizer: Any, name: str, groups: Sequence[PromptGroup]) -> list[str]:
     """Return what a template does with the kinds of conversations that a data set has."""
-    found = []
+    warnings = []
     prompts = [(Message("user", group.prompt),) if isinstance(group.prompt, str) else group.prompt for group in groups]
     kinds = dict.fromkeys(tuple(turn.role for turn in prompt) for prompt in prompts)
     repeated = next((turn for roles in kinds if (turn := probe.repeated_turn(tokenizer, roles))), None)
     if repeated:
-        found.append(f"{name} writes turn {repeated} more than once")
+        warnings.append(f"{name} writes turn {repeated} more than once")
     if any("assistant" in roles for roles in kinds) and probe.speakers_look_alike(tokenizer):
-        found.append(f"{name} writes the turns of the user and the assistant alike: nothing tells who speaks")
-    without = sum(prompt[0].role != "system" for prompt in prompts)
-    if 0 < without < len(prompts) and (text := probe.default_system_text(tokenizer)):
-        found.append(f"{name} writes a system prompt of its own into the {without} prompts without one: {cut(text)!r}")
-    return found
+        warnings.append(f"{name} writes the turns of the user and the assistant alike: nothing tells who speaks")
+    without_system = sum(prompt[0].role != "system" for prompt in prompts)
+    if 0 < without_system < len(prompts) and (text := probe.default_system_text(tokenizer)):
+        warnings.append(
+            f"{name} writes a system prompt of its own into the {without_system} prompts without one: {cut(text)!r}"
+        )
+    return warnings

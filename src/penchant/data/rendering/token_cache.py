@@ -37,7 +37,7 @@ class TokenFile:
 
     @classmethod
     def of(cls, groups: Sequence[PromptGroup], renderer: Renderer, folder: Path) -> TokenFile | None:
-        """The file of these groups under this renderer; None where the tokenizer runs code that no digest covers."""
+        """Name the file of these groups under this renderer; None where no digest covers the tokenizer's code."""
         if not type(renderer.tokenizer).__module__.startswith("transformers."):
             return None
         digest = hashlib.sha256(_settings(renderer).encode(errors="surrogatepass"))
@@ -47,7 +47,7 @@ class TokenFile:
         return cls(folder / f"{digest.hexdigest()[:32]}.safetensors")
 
     def load(self) -> Arrays | None:
-        """The arrays, memory-mapped; None if there are none or they are damaged."""
+        """Return the arrays, memory-mapped; None if there are none or they are damaged."""
         from safetensors import safe_open
 
         if not self.path.exists():
@@ -75,7 +75,7 @@ class TokenFile:
 
 
 def _settings(renderer: Renderer) -> str:
-    """All but the data that the ids depend on: tokenizer, template, settings, and the code that renders."""
+    """Return all but the data that the ids depend on: tokenizer, template, settings, and the code that renders."""
     template = str(renderer.tokenizer.chat_template)
     return repr(
         (

@@ -27,7 +27,7 @@ MAGIC = b"SQLite format 3\0"
 SUFFIXES = (".sqlite", ".sqlite3", ".db")
 logger = logging.getLogger("penchant.data")
 
-JUDGED = """
+JUDGMENTS = """
     SELECT item.entry_id, assignment.shown, judgment.places, annotator.name
     FROM judgment
     JOIN assignment ON assignment.id = judgment.assignment_id
@@ -39,7 +39,7 @@ JUDGED = """
 
 
 def read_collected(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(source, row) of every prompt that was compared.
+    """Yield (source, row) of every prompt that was compared.
 
     Raises:
         InputError: no database, one of something else or of another version, or nobody has compared anything yet.
@@ -53,17 +53,17 @@ def read_collected(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             _require_ours(path, connection)
             connection.execute("BEGIN")  # one state of the database, though people go on
             _check_digests(path, connection)
-            judged: dict[int, list[dict[str, Any]]] = {}
+            judgments: dict[int, list[dict[str, Any]]] = {}
             seen: dict[int, list[dict[str, Any]]] = {}
-            for entry, shown, places, name in connection.execute(JUDGED):
-                order = json.loads(shown)
-                of_response = dict(zip(order, json.loads(places), strict=True))
-                judged.setdefault(entry, []).extend(comparisons_of(of_response, name))
+            for entry, order_json, places_json, name in connection.execute(JUDGMENTS):
+                order = json.loads(order_json)
+                of_response = dict(zip(order, json.loads(places_json), strict=True))
+                judgments.setdefault(entry, []).extend(comparisons_of(of_response, name))
                 seen.setdefault(entry, []).append({"annotator": name, "order": order})
             entries = connection.execute(
                 "SELECT id, row FROM entry WHERE id IN (SELECT entry_id FROM item WHERE answer IS NULL) ORDER BY id"
             ).fetchall()
-            rows = {entry: parsed_row(row) for entry, row in entries if entry in judged}
+            rows = {entry: parsed_row(row) for entry, row in entries if entry in judgments}
     except InputError:
         raise
     except sqlite3.Error as error:
@@ -73,12 +73,12 @@ def read_collected(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             f"{path}: the database is damaged: an entry or a judgment is not what `penchant collect` writes "
             f"({cut(error, 200)}). Restore a copy of it, or export what can be read with `penchant collect`"
         ) from None
-    if not judged:
+    if not judgments:
         raise InputError(f"{path}: nobody has compared anything yet ({len(entries)} prompts are waiting)")
-    if len(judged) < len(entries):
-        logger.info("%s: %d of %d prompts have judgments so far", path, len(judged), len(entries))
+    if len(judgments) < len(entries):
+        logger.info("%s: %d of %d prompts have judgments so far", path, len(judgments), len(entries))
     for entry, row in rows.items():
-        yield f"{path.name} entry {entry}", {**row, "comparisons": judged[entry], "judgments": seen[entry]}
+        yield f"{path.name} entry {entry}", {**row, "comparisons": judgments[entry], "judgments": seen[entry]}
 
 
 def _check_digests(path: Path, connection: sqlite3.Connection) -> None:
@@ -89,7 +89,7 @@ def _check_digests(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def parsed_row(text: str) -> dict[str, Any]:
-    """The row of an entry.
+    """Return the row of an entry.
 
     Raises:
         ValueError: it is no JSON object.
@@ -100,20 +100,20 @@ def parsed_row(text: str) -> dict[str, Any]:
     return row
 
 
-def comparisons_of(places: Mapping[int, int], annotator: str) -> list[dict[str, Any]]:
-    """The comparisons that a person's places make, as in our own JSONL.
+def comparisons_of(ranks: Mapping[int, int], annotator: str) -> list[dict[str, Any]]:
+    """Return the comparisons that a person's places make, as in our own JSONL.
 
     Args:
         places: 1 for the best, by response index; equal ones tie.
     """
-    found: list[dict[str, Any]] = []
-    for first, second in combinations(sorted(places), 2):
-        winner, loser = (first, second) if places[first] <= places[second] else (second, first)
-        said: dict[str, Any] = {"winner": winner, "loser": loser, "annotator": annotator}
-        if places[first] == places[second]:
-            said["tie"] = True
-        found.append(said)
-    return found
+    comparisons: list[dict[str, Any]] = []
+    for first, second in combinations(sorted(ranks), 2):
+        winner, loser = (first, second) if ranks[first] <= ranks[second] else (second, first)
+        comparison: dict[str, Any] = {"winner": winner, "loser": loser, "annotator": annotator}
+        if ranks[first] == ranks[second]:
+            comparison["tie"] = True
+        comparisons.append(comparison)
+    return comparisons
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -134,9 +134,9 @@ def _require_ours(path: Path, connection: sqlite3.Connection) -> None:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not {"collection", "entry", "item", "annotator", "assignment", "judgment"} <= tables:
         raise InputError(f"{path}: a database of something else; expected one that `penchant collect` made")
-    found = connection.execute("SELECT version FROM collection").fetchone()
-    if found is None or found[0] != VERSION:
+    version = connection.execute("SELECT version FROM collection").fetchone()
+    if version is None or version[0] != VERSION:
         raise InputError(
-            f"{path}: a collection of version {found and found[0]}, but this Penchant reads version {VERSION}. "
+            f"{path}: a collection of version {version and version[0]}, but this Penchant reads version {VERSION}. "
             "Export it as JSONL with the version of Penchant that made it"
         )

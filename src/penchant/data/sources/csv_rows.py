@@ -25,7 +25,7 @@ STRUCTURED_COLUMNS = re.compile(
 )
 
 
-def read_csv(path: Path, usual: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_csv(path: Path, default_separator: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield where each row stands (`prefs.csv row 12`) and its cells by column.
 
     Args:
@@ -37,10 +37,10 @@ def read_csv(path: Path, usual: str) -> Iterator[tuple[str, dict[str, Any]]]:
     csv.field_size_limit(max(MAX_LINE_BYTES, csv.field_size_limit()))
     lines = _lines(path)
     first = next(lines, "")
-    named = SEPARATOR_LINE.fullmatch(first.rstrip("\r\n"))
-    before = 1 if named else 0  # lines above the header
-    head = next(lines, "") if named else first
-    separator = named[1] if named else _separator(head, usual)
+    separator_line = SEPARATOR_LINE.fullmatch(first.rstrip("\r\n"))
+    before = 1 if separator_line else 0  # lines above the header
+    head = next(lines, "") if separator_line else first
+    separator = separator_line[1] if separator_line else _separator(head, default_separator)
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
     if separator == "\t" and _is_unquoted(path, before):
         quoting = csv.QUOTE_NONE
@@ -67,8 +67,8 @@ def read_csv(path: Path, usual: str) -> Iterator[tuple[str, dict[str, Any]]]:
 def refuse_double(path: Path, names: Sequence[str]) -> None:
     """Refuse a table in which two columns have one name: one of them would be lost."""
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"{path}: the column {cut(twice)!r} stands twice in the header; rename one of them")
+        duplicate = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{path}: the column {cut(duplicate)!r} stands twice in the header; rename one of them")
 
 
 def _check_header(path: Path, header: Sequence[str]) -> None:
@@ -81,10 +81,10 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
         )
 
 
-def _separator(header: str, usual: str) -> str:
+def _separator(header: str, default_separator: str) -> str:
     """Return the separator that the header has most of, the usual one where counts are equal."""
-    bare = QUOTED.sub("", header)
-    return max(usual + SEPARATORS, key=bare.count)  # the first of equals
+    unquoted = QUOTED.sub("", header)
+    return max(default_separator + SEPARATORS, key=unquoted.count)  # the first of equals
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -106,7 +106,7 @@ def _is_unquoted(path: Path, before: int) -> bool:
     """
     rows = ((number, line.rstrip("\r\n").split("\t")) for number, line in enumerate(_lines(path), start=1))
     _, header = next(islice(rows, before, None), (0, []))
-    bare, doubtful = False, None
+    has_bare_cells, doubtful = False, None
     for number, cells in rows:
         if len(cells) != len(header):
             if cells == [""]:
@@ -116,15 +116,15 @@ def _is_unquoted(path: Path, before: int) -> bool:
             if '"' not in cell:
                 continue
             if not QUOTED.fullmatch(cell):
-                bare = True
+                has_bare_cells = True
             elif doubtful is None and cell[1:-1] and not NEEDS_QUOTES.search(cell[1:-1]):
                 doubtful = (number, name)
-    if doubtful and not bare and '"' not in "".join(header):
+    if doubtful and not has_bare_cells and '"' not in "".join(header):
         raise InputError(
             f"{path}:{doubtful[0]}: the quotes around the whole cell of the column {cut(doubtful[1])!r} may be part of "
             "the text or not. Quote all cells and the header, or write the file as JSON Lines"
         )
-    return bare
+    return has_bare_cells
 
 
 def _cell(column: str, cell: str) -> Any:

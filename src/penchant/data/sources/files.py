@@ -18,7 +18,7 @@ from penchant.data.sources.csv_rows import read_csv, refuse_double
 from penchant.data.sources.json_rows import is_document, rows_of_document
 from penchant.data.sources.lines import MAX_LINE_BYTES, decoded, numbered_lines, opened, parsed_json, refuse_bomb
 from penchant.data.sources.rows import Row, RowProblem
-from penchant.data.sources.values import RowError, cut, shown
+from penchant.data.sources.values import RowError, cut, describe
 from penchant.errors import InputError, near_names
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt", *collected.SUFFIXES)
@@ -26,7 +26,7 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
 
 
 def read_rows(source: str | Path, split: str = "train") -> Iterator[Row | RowProblem]:
-    """The rows of a file or of a hub data set (`org/name` or `org/name:config`), in order.
+    """Read the rows of a file or of a hub data set (`org/name` or `org/name:config`), in order.
 
     Args:
         source: a path, or a hub id where no such file exists.
@@ -48,11 +48,11 @@ def read_rows(source: str | Path, split: str = "train") -> Iterator[Row | RowPro
     elif kind == ".json":
         yield from _read_json(path, split)
     elif kind in (".csv", ".tsv"):
-        yield from (Row(place, values) for place, values in read_csv(path, "\t" if kind == ".tsv" else ","))
+        yield from (Row(location, values) for location, values in read_csv(path, "\t" if kind == ".tsv" else ","))
     elif kind == ".parquet":
         yield from _read_parquet(path)
     elif kind in collected.SUFFIXES:
-        yield from (Row(place, values) for place, values in collected.read_collected(path))
+        yield from (Row(location, values) for location, values in collected.read_collected(path))
     else:
         yield from _read_text(path)
 
@@ -84,17 +84,17 @@ def _require_file(path: Path) -> None:
         )
     if path.is_dir():
         files = sorted(entry.name for entry in path.iterdir() if _suffix_or_none(entry))
-        inside = (
+        content = (
             f"it holds {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}" if files else "it holds no data file"
         )
-        raise InputError(f"{path} is a folder, expected a file; {inside}. Give the path of one file")
+        raise InputError(f"{path} is a folder, expected a file; {content}. Give the path of one file")
     advice = "check the path"
     if not path.parent.is_dir():
         advice = f"the folder {path.parent} does not exist either; check the path"
     else:
-        near = near_names(path.name, (entry.name for entry in path.parent.iterdir()), count=3, cutoff=0.5)
-        if near:
-            advice = f"did you mean {' or '.join(str(path.parent / name) for name in near)}?"
+        similar = near_names(path.name, (entry.name for entry in path.parent.iterdir()), count=3, cutoff=0.5)
+        if similar:
+            advice = f"did you mean {' or '.join(str(path.parent / name) for name in similar)}?"
     raise InputError(f"{path}: no such file; {advice}")
 
 
@@ -123,8 +123,8 @@ def _read_jsonl(path: Path) -> Iterator[Row | RowProblem]:
                 continue
             values = parsed_json(text)
             if not isinstance(values, dict):
-                hint = "; name a file that is one JSON array .json" if text.lstrip().startswith("[") else ""
-                raise RowError("damaged", f"expected one JSON object a line, got {shown(values)}{hint}")
+                advice = "; name a file that is one JSON array .json" if text.lstrip().startswith("[") else ""
+                raise RowError("damaged", f"expected one JSON object a line, got {describe(values)}{advice}")
             yield Row(source, values)
         except RowError as error:
             yield RowProblem(source, error.kind, str(error))
@@ -156,15 +156,15 @@ def _read_json(path: Path, split: str) -> Iterator[Row | RowProblem]:
         if isinstance(values, dict):
             yield Row(source, values)
         else:
-            yield RowProblem(source, "damaged", f"expected a JSON object, got {shown(values)}")
+            yield RowProblem(source, "damaged", f"expected a JSON object, got {describe(values)}")
 
 
 def _is_jsonl_inside(path: Path) -> bool:
-    """Many files named .json hold an object a line; a document over several lines opens with a bare brace."""
+    """Return whether a .json file has an object per line; a document over several opens with a bare brace."""
     with opened(path) as stream:
         first = stream.readline(MAX_LINE_BYTES + 1).removeprefix(b"\xef\xbb\xbf").strip()
-        more = bool(stream.readline(MAX_LINE_BYTES + 1).strip())
-    return first.startswith(b"{") and first.endswith(b"}") and (more or not is_document(first))
+        has_second_line = bool(stream.readline(MAX_LINE_BYTES + 1).strip())
+    return first.startswith(b"{") and first.endswith(b"}") and (has_second_line or not is_document(first))
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
@@ -186,8 +186,8 @@ def _read_parquet(path: Path) -> Iterator[Row]:
 
 
 def _batch_size(metadata: Any) -> int:
-    """So many rows that a batch stays within the memory, though a dictionary may stand for a long text in each."""
-    groups = (metadata.row_group(place) for place in range(metadata.num_row_groups))
+    """Return how many rows stay within the memory, though a dictionary may stand for a long text in each."""
+    groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
     largest = max(
         (group.column(c).total_uncompressed_size for group in groups for c in range(group.num_columns)), default=1
     )
@@ -195,7 +195,7 @@ def _batch_size(metadata: Any) -> int:
 
 
 def _parquet_rows(path: Path, batch: Any, before: int) -> list[dict[str, Any]]:
-    """The rows of a batch as Python values; names the column that has none, such as times beyond Python's."""
+    """Return the rows of a batch as Python values; name the column that has none, such as times beyond Python's."""
     import pyarrow
 
     failures = (ValueError, OverflowError, TypeError, ImportError, pyarrow.ArrowException)

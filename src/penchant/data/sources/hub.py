@@ -19,7 +19,7 @@ logger = logging.getLogger("penchant.data")
 
 
 def read_hub(name: str, split: str) -> Iterator[Row]:
-    """The rows of the hub data set `org/name` or `org/name:config`; `split` may name a part, as `train[:1000]`.
+    """Read the hub data set `org/name` or `org/name:config`; `split` may name a part, as `train[:1000]`.
 
     Raises:
         InputError: not found, no network, several configs and none chosen, or no such split.
@@ -36,7 +36,7 @@ def read_hub(name: str, split: str) -> Iterator[Row]:
 
 
 def list_parquet_files(repository: str) -> list[str]:
-    """Paths inside the repository's Parquet revision; raises what the hub's client raises."""
+    """List paths inside the repository's Parquet revision; raises what the hub's client raises."""
     from huggingface_hub import HfApi
 
     files = HfApi().list_repo_files(repository, repo_type="dataset", revision=PARQUET_REVISION)
@@ -55,12 +55,12 @@ def _from_parquet(repository: str, config: str, split: str, files: list[str]) ->
         raise InputError(f"{repository}: no config {config!r} in this hub data set; it has {', '.join(configs)}")
     # a data set too large to be converted whole has the folder partial-<split>
     splits = sorted({file.split("/")[1].removeprefix("partial-") for file in files if file.startswith(f"{config}/")})
-    whole = split.partition("[")[0]
-    if whole not in splits:
-        raise InputError(f"{repository}: no split {whole!r} in this hub data set; it has {', '.join(splits)}")
-    folders = (f"{config}/{whole}/", f"{config}/partial-{whole}/")
+    split_name = split.partition("[")[0]
+    if split_name not in splits:
+        raise InputError(f"{repository}: no split {split_name!r} in this hub data set; it has {', '.join(splits)}")
+    folders = (f"{config}/{split_name}/", f"{config}/partial-{split_name}/")
     chosen = [file for file in files if file.startswith(folders)]
-    return _load(repository, split, revision=PARQUET_REVISION, data_files={whole: chosen})
+    return _load(repository, split, revision=PARQUET_REVISION, data_files={split_name: chosen})
 
 
 def _plain(repository: str, config: str, split: str) -> Any:
@@ -79,7 +79,7 @@ def _load(repository: str, split: str, **arguments: Any) -> Any:
 
 
 def _reason(error: Exception, split: str) -> str:
-    """What went wrong and what to do, from whatever the client raised."""
+    """Return what went wrong and what to do, from whatever the client raised."""
     names = {kind.__name__ for kind in type(error).__mro__}
     text = str(error).lower()
     if names & {"OfflineModeIsEnabled", "ConnectionError", "ConnectError", "ConnectTimeout"} or "offline" in text:
@@ -100,5 +100,5 @@ def _reason(error: Exception, split: str) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message, for a message of one line."""
+    """Return the first line of an error's message, for a message of one line."""
     return (str(error).strip().splitlines() or ["no message"])[0][:200]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.data.sources.lines import parsed_json
-from penchant.data.sources.values import RowError, cut, shown
+from penchant.data.sources.values import RowError, cut, describe
 from penchant.errors import InputError
 
 ROW_KEYS = ("data", "rows", "examples", "instances", "items", "records")  # fields of a document that hold its rows
@@ -26,7 +26,7 @@ def rows_of_document(path: Path, document: Any, split: str) -> list[Any]:
     if isinstance(document, list):
         return document
     if not isinstance(document, dict):
-        raise InputError(f"{path}: expected a JSON array of rows, got {shown(document)}")
+        raise InputError(f"{path}: expected a JSON array of rows, got {describe(document)}")
     tables = {name: value for name, value in document.items() if isinstance(value, list)}
     if split in tables:
         return tables[split]

@@ -45,16 +45,16 @@ class BoundedGzip(gzip.GzipFile):
         self.path, self.unpacked, self.checked = path, 0, 0
 
     def read(self, size: int | None = -1) -> bytes:
-        """Unpacked bytes, at most `size`, or all of them."""
+        """Read unpacked bytes, at most `size`, or all of them."""
         if size is not None and size >= 0:
-            return self._counted(super().read(size))
+            return self._count_bytes(super().read(size))
         return b"".join(iter(lambda: self.read(2**20), b""))
 
     def readline(self, size: int | None = -1) -> bytes:
-        """The next unpacked line, at most `size` bytes of it."""
-        return self._counted(super().readline(-1 if size is None else size))
+        """Return the next unpacked line, at most `size` bytes of it."""
+        return self._count_bytes(super().readline(-1 if size is None else size))
 
-    def _counted(self, piece: bytes) -> bytes:
+    def _count_bytes(self, piece: bytes) -> bytes:
         self.unpacked += len(piece)
         if self.unpacked >= self.checked + 2**24:
             self.checked = self.unpacked
@@ -64,7 +64,7 @@ class BoundedGzip(gzip.GzipFile):
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The file's bytes, unpacked where it is gzipped (seen by its first bytes, whatever its name)."""
+    """Return the file's bytes, unpacked where it is gzipped (seen by its first bytes, whatever its name)."""
     try:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
@@ -83,7 +83,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
-    """Numbered lines as bytes, None for one that is too long (which is passed over without being kept)."""
+    """Yield numbered lines as bytes, None for one that is too long (which is passed over without being kept)."""
     with opened(path) as stream:
         number = 0
         while line := stream.readline(MAX_LINE_BYTES + 1):
@@ -115,8 +115,8 @@ def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise RowError("damaged", f"field {cut(twice)!r} stands twice in one object; keep one of them")
+        duplicate = next(name for name in names if names.count(name) > 1)
+        raise RowError("damaged", f"field {cut(duplicate)!r} stands twice in one object; keep one of them")
     return fields
 
 
@@ -132,7 +132,7 @@ def _refuse_deep(text: str) -> None:
 
 
 def parsed_json(text: str) -> Any:
-    """JSON to Python; every way in which the parser can fail becomes a `RowError`."""
+    """Parse JSON; every way in which the parser can fail becomes a `RowError`."""
     _refuse_deep(text)
     try:
         return json.loads(text.rstrip(), object_pairs_hook=_unique_fields)

@@ -44,17 +44,17 @@ def check_rows(query: Query, name: str) -> bool:
     """
     complete = True
     for table, columns in COLUMNS.items():
-        kept = query(f"SELECT row_id, digest FROM {TABLE} WHERE table_name = '{table}'")
-        known: dict[int, str] = {number: digest for number, digest in kept}  # noqa: C416 - rows are no tuples
+        stored = query(f"SELECT row_id, digest FROM {TABLE} WHERE table_name = '{table}'")
+        digests: dict[int, str] = {number: digest for number, digest in stored}  # noqa: C416 - rows are no tuples
         for row in query(f'SELECT {", ".join(columns)} FROM "{table}"'):
-            digest = known.pop(row[0], None)
+            digest = digests.pop(row[0], None)
             complete = complete and digest is not None
             if digest not in (None, digest_row(row)):
                 raise _damaged(name, f"row {row[0]} of its table {table} is not what was written")
-        if known:
-            raise _damaged(name, f"row {min(known)} of its table {table} is gone")
+        if digests:
+            raise _damaged(name, f"row {min(digests)} of its table {table} is gone")
     return complete
 
 
-def _damaged(name: str, what: str) -> DamagedFile:
-    return DamagedFile(f"{name} is damaged: {what}. Restore a copy of it")
+def _damaged(name: str, reason: str) -> DamagedFile:
+    return DamagedFile(f"{name} is damaged: {reason}. Restore a copy of it")

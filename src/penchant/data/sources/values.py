@@ -31,26 +31,26 @@ class RowError(InputError):
         self.kind: Kind = kind
 
 
-def shown(value: object) -> str:
-    """The type and a short form of a value, for messages: `int (5)`."""
+def describe(value: object) -> str:
+    """Return the type and a short form of a value, for messages: `int (5)`."""
     if value is None:
         return "null"
     return f"{type(value).__name__} ({cut(_form(value), 40)})"
 
 
 def cut(text: object, length: int = SHOWN_NAME) -> str:
-    """A text from a file, short enough for a message."""
+    """Return a text from a file, short enough for a message."""
     form = str(text)
     return form if len(form) <= length else form[: length - 3] + "..."
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a column's name, lower-cased: `imageUrl`, `image_url` and `Image URL` have the same."""
+    """Return the words of a column's name, lower-cased: `imageUrl`, `image_url` and `Image URL` have the same."""
     return WORD.findall(CAMEL.sub("_", name).lower())
 
 
 def holds(value: Any) -> bool:
-    """Whether a cell holds anything: blank text, null, NaN, and empty lists and objects do not."""
+    """Return whether a cell holds anything: blank text, null, NaN, and empty lists and objects do not."""
     if isinstance(value, str):
         return value.strip().lower() not in (*NO_TEXT, "[]", "{}", "null")
     if isinstance(value, list | tuple):
@@ -61,15 +61,15 @@ def holds(value: Any) -> bool:
 
 
 def flag(value: object, name: str) -> bool:
-    """True or false, also as 1 or 0 and as text, which tables have.
+    """Return true or false, also for 1 or 0 and for text, which tables have.
 
     Raises:
         RowError: anything else.
     """
-    known = FLAGS.get(value.strip().lower()) if isinstance(value, str) else value
-    if not (isinstance(known, bool) or (isinstance(known, int | float) and known in (0, 1))):
-        raise RowError("type", f"field {name!r}: expected true or false, got {shown(value)}")
-    return bool(known)
+    boolean = FLAGS.get(value.strip().lower()) if isinstance(value, str) else value
+    if not (isinstance(boolean, bool) or (isinstance(boolean, int | float) and boolean in (0, 1))):
+        raise RowError("type", f"field {name!r}: expected true or false, got {describe(value)}")
+    return bool(boolean)
 
 
 def _form(value: object) -> str:
@@ -90,7 +90,7 @@ def as_text(value: object, name: str, *, empty_ok: bool = False, nul_ok: bool = 
         RowError: anything else.
     """
     if not isinstance(value, str):
-        raise RowError("type", f"field {name!r}: expected text, got {shown(value)}")
+        raise RowError("type", f"field {name!r}: expected text, got {describe(value)}")
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -111,48 +111,48 @@ def as_text(value: object, name: str, *, empty_ok: bool = False, nul_ok: bool = 
 
 
 def as_number(value: object, name: str) -> float:
-    """A finite number."""
+    """Return a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RowError("type", f"field {name!r}: expected a number, got {shown(value)}")
+        raise RowError("type", f"field {name!r}: expected a number, got {describe(value)}")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise RowError("value", f"field {name!r}: expected a finite number, got {shown(value)}")
+        raise RowError("value", f"field {name!r}: expected a finite number, got {describe(value)}")
     return number
 
 
 def as_integer(value: object, name: str, *, low: int, high: int) -> int:
-    """A whole number from `low` to `high`, both included (`1.0` counts: tables turn integers into floats)."""
+    """Return a whole number from `low` to `high` (`1.0` counts: tables turn integers into floats)."""
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
         or value != value
         or value in (math.inf, -math.inf)
     ):
-        raise RowError("type", f"field {name!r}: expected a whole number from {low} to {high}, got {shown(value)}")
+        raise RowError("type", f"field {name!r}: expected a whole number from {low} to {high}, got {describe(value)}")
     if value != int(value) or not low <= value <= high:
         raise RowError("value", f"field {name!r}: expected a whole number from {low} to {high}, got {value!r}")
     return int(value)
 
 
 def as_list(value: object, name: str, *, of: str) -> list[Any]:
-    """A list; `of` says what should be in it, for the message."""
+    """Return a list; `of` says what should be in it, for the message."""
     if not isinstance(value, list):
-        raise RowError("type", f"field {name!r}: expected a list of {of}, got {shown(value)}")
+        raise RowError("type", f"field {name!r}: expected a list of {of}, got {describe(value)}")
     return value
 
 
 def as_object(value: object, name: str) -> dict[str, Any]:
-    """A JSON object."""
+    """Return a JSON object."""
     if not isinstance(value, dict):
-        raise RowError("type", f"field {name!r}: expected an object, got {shown(value)}")
+        raise RowError("type", f"field {name!r}: expected an object, got {describe(value)}")
     return value
 
 
 def as_records(value: object, name: str) -> list[dict[str, Any]]:
-    """A list of objects; an object of equally long lists is turned around (older `datasets` store it so)."""
+    """Return a list of objects; an object of equally long lists is turned around (old `datasets` store it so)."""
     if isinstance(value, dict) and value and all(isinstance(column, list) for column in value.values()):
         if len({len(column) for column in value.values()}) > 1:
             raise RowError("value", f"field {name!r}: its columns have different lengths")
