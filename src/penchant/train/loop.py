@@ -71,6 +71,8 @@ class RunContext:
     Attributes:
         evaluate: None on all processes but the main one.
         extra_modules: modules that train beside the policy and are no part of it; kept in checkpoints for resuming.
+        saves_result: whether the last checkpoint is what the run leaves behind, and evaluations leave one too. Without
+            it checkpoints are for resuming alone: by the clock, and when the run is interrupted.
     """
 
     config: RunConfig
@@ -80,6 +82,7 @@ class RunContext:
     evaluate: Evaluation | None
     state: State = field(default_factory=State)
     extra_modules: dict[str, nn.Module] = field(default_factory=dict)
+    saves_result: bool = True
 
     def parameters(self) -> list[Tensor]:
         """Return all parameters that train."""
@@ -128,7 +131,7 @@ def drive(
         InputError: the checkpoint to resume from holds another model.
     """
     state, title = run.state, f"training ({run.config.method})"
-    with interruptible() as interrupted:
+    with interruptible(saves=run.folder.writes) as interrupted:
         if not (resume and _restore(run, optimizer)):
             take_memory(optimizer)
             evaluate(run, optimizer, 0.0)  # what everything is compared with
@@ -158,9 +161,10 @@ def drive(
                     (status,) = broadcast_object_list([status])
                 is_overdue = run.config.checkpoint_every is None and time.monotonic() - saved > CHECKPOINT_EVERY_S
                 due = _due(run.config.checkpoint_every, state.step) or (
-                    run.config.checkpoint_every is None and evaluated
+                    run.config.checkpoint_every is None and evaluated and run.saves_result
                 )
-                if due or is_overdue or status:
+                ends = bool(status) and (run.saves_result or status == "interrupted")
+                if due or is_overdue or ends:
                     # at the end nobody goes on: what the optimizer holds is twice the weights
                     save(run, optimizer if status in ("", "interrupted") else None)
                     saved = time.monotonic()
@@ -280,15 +284,20 @@ class Interrupt:
 
 
 @contextmanager
-def interruptible() -> Iterator[Interrupt]:
-    """Let the first Ctrl-C (or SIGTERM) finish the step and write a checkpoint; the second one stops hard."""
+def interruptible(*, saves: bool = True) -> Iterator[Interrupt]:
+    """Let the first Ctrl-C (or SIGTERM) finish the step and write a checkpoint; the second one stops hard.
+
+    Args:
+        saves: whether there will be a checkpoint, which is said to the user.
+    """
     interrupt = Interrupt()
 
     def handle(number: int, frame: object) -> None:
         if interrupt.requested:
             raise KeyboardInterrupt
         interrupt.requested = True
-        print("stopping after this step, with a checkpoint (again to stop at once)", file=sys.stderr, flush=True)
+        what = "stopping after this step, with a checkpoint" if saves else "stopping after this step"
+        print(f"{what} (again to stop at once)", file=sys.stderr, flush=True)
 
     previous = {}
     try:

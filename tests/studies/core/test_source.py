@@ -191,7 +191,8 @@ def test_a_change_of_a_table_makes_only_the_rows_stale_that_it_touches(
 
 NO_STAGE = {
     "commands, pages and the website": ("cli.*", "clean_text", "typed_json", "module_path", "config.listing", "rounds*",
-        "reports.*", "web*", "judges.compare.*", "runs.read", "weak.page", "weak.figures", "studies.report", "studies.core.report",
+        "reports.*", "web*", "judges.compare.*", "runs.read", "weak.page", "weak.figures", "studies.report",
+        "studies.core.report",
         "studies.*.page", "studies.*.words", "studies.*.figures", "studies.*.tables", "studies.*.flow"),
     "commands that look at data": ("raters.*", "data.check_report", "data.check", "judges.summary", "weak.comparisons",
         "weak.rows", "weak.command_settings", "weak.label", "weak.train", "weak.command_rows", "weak.diagnostics",

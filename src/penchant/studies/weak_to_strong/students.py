@@ -17,6 +17,7 @@ import torch
 from pydantic import TypeAdapter
 from safetensors.numpy import save_file
 
+from penchant.files import remove
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.studies.core.job import StageJob
 from penchant.studies.weak_to_strong.names import (
@@ -181,16 +182,15 @@ def student_stage(job: StageJob, folder: Path) -> dict[str, Any]:
         on_test = np.load(job.needs["labels"] / "test.npy", allow_pickle=False)
         learned = _shown(job, learned, labels)
         asked = _shown(job, asked, on_test)
-    curve: list[tuple[float, float | None]] = []
-    right: list[Array] = []
 
-    def watch(epochs: float, misfit: float | None) -> None:
-        right.append(student.predict_proba(asked[:CURVE_ROWS]).argmax(-1) == answers[:CURVE_ROWS])
-        curve.append((epochs, misfit))
+    def watch(epochs: float, misfit: float | None) -> list[bool]:
+        right: list[bool] = (student.predict_proba(asked[:CURVE_ROWS]).argmax(-1) == answers[:CURVE_ROWS]).tolist()
+        return right
 
     validation = None
     if isinstance(student, LanguageModelClassifier):
-        student.watch = watch
+        # beside the stage's folder, which is begun anew after a kill; the training is gone on with
+        student.watch, student.folder = watch, job.folder.with_name(f".{job.folder.name}.training")
         if student.settings.training is not None and student.settings.training.early_stopping:
             held = shown % HELD == HELD - 1
             validation = [row for row, out in zip(learned, held, strict=True) if out], labels[shown][held]
@@ -203,14 +203,17 @@ def student_stage(job: StageJob, folder: Path) -> dict[str, Any]:
         for template in settings["templates"]
     ]
     np.save(folder / "wordings.npy", np.array(said, dtype=np.int64))
-    (folder / "curve.json").write_text(json.dumps(curve))
-    np.save(folder / "curve.npy", np.array(right, dtype=bool))
-    facts: dict[str, Any] = {"steps": [epochs for epochs, _ in curve], "unit": "epochs"}
+    looks = student.looks if isinstance(student, LanguageModelClassifier) else []
+    (folder / "curve.json").write_text(json.dumps([(look.epochs, look.loss) for look in looks]))
+    np.save(folder / "curve.npy", np.array([look.watched for look in looks], dtype=bool))
+    facts: dict[str, Any] = {"steps": [look.epochs for look in looks], "unit": "epochs"}
     if isinstance(student, LanguageModelClassifier) and student.reading is not None:
         policy = student.reading.policy
         facts["parameters"] = sum(weight.numel() for weight in policy.model.parameters())
         own = {"trust_remote_code": student.settings.trust_remote_code}
         facts["moved"] = weight_distance(policy, model_of(job), **own) if student.settings.training else 0.0
+        if student.folder is not None:
+            remove(student.folder)
     return facts
 
 

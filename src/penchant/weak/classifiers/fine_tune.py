@@ -1,34 +1,97 @@
 """Fine-tune a language model to classify, on labels that may be weak: examples -> logits -> target -> loss -> step.
 
+The steps are taken by the loop of all runs, `penchant.train.loop.drive`, which looks at the training now and then and
+writes checkpoints where there is a folder for them.
+
 The target may follow the student's own predictions, whose hardening is over a whole optimizer step's examples. So where
 these need several forward passes and the loss looks at predictions, the logits of all come first, without gradients.
 """
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import math
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from penchant.data.settings import PromptsConfig
+from penchant.digests import DamagedFile, check_files, read_sums
 from penchant.engine.score import evaluating
-from penchant.errors import RunError
+from penchant.errors import OtherRun, RunError
+from penchant.files import recover_folder, remove
 from penchant.losses import weak
 from penchant.losses.weak_settings import CrossEntropy, Filtered, WeakLoss
-from penchant.runs.progress import progress_bar
+from penchant.models.settings import ModelConfig
+from penchant.runs.input_digests import ModelIdentity
+from penchant.runs.run_folder import RunFolder
+from penchant.train.loop import RunContext, Step, drive
 from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
-from penchant.train.settings import AdamW, Cosine
+from penchant.train.settings import AdamW, Cosine, EvaluateHeldOut, RunConfig
+from penchant.train.setup import accelerator_for
+from penchant.weak.classifiers.looks import Look, LookRecord
 from penchant.weak.classifiers.reading import Reading
 from penchant.weak.classifiers.targets import target_at, weak_targets
 from penchant.weak.contract import Example
 from penchant.weak.settings import Training
 
-Watch = Callable[[float, float | None], None]
+log = logging.getLogger("penchant.weak")
+
+Watch = Callable[[float, float | None], Any]
 LOOKS = 4  # an epoch
+
+
+class FineTuneConfig(RunConfig):
+    """The settings of one fine-tuning as the loop reads them, and by which a folder is known to hold the same one."""
+
+    method: ClassVar[str] = "fine_tune"
+
+    start: str = ""
+    """Digest of the weights that it starts from."""
+    loss: WeakLoss = CrossEntropy()
+    """On the labels."""
+    training: Training = Training()
+    """How it trains."""
+
+
+@dataclass(kw_only=True)
+class FineTuning(RunContext):
+    """All that a fine-tuning works with.
+
+    Attributes:
+        rows: the encoded examples. labels: (examples, classes) what the loss starts from, on the network's device.
+        shares: of each class among hardened predictions, see `penchant.weak.classifiers.targets`.
+        batches: the examples of each step, by place.
+        held: encoded examples and targets to look at, where there is a validation.
+    """
+
+    config: FineTuneConfig
+    reading: Reading
+    rows: Sequence[Any]
+    labels: Tensor
+    shares: tuple[float, ...]
+    batches: Sequence[Sequence[int]]
+    held: tuple[Sequence[Any], Tensor] | None
+    watch: Watch | None
+    record: LookRecord = field(default_factory=LookRecord)
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """The network's weights that train, without the head's."""
+        return [weight for weight in self.policy.model.parameters() if weight.requires_grad]
+
+    @property
+    def trained(self) -> list[Tensor]:
+        """All weights that train, the head's last."""
+        return [*self.weights, *self.reading.head]
 
 
 def fine_tune(
@@ -41,60 +104,118 @@ def fine_tune(
     seed: int,
     validation: tuple[Sequence[Example], Tensor] | None = None,
     watch: Watch | None = None,
-) -> None:
-    """Train the reading's network in place.
+    folder: Path | None = None,
+    model: ModelConfig | None = None,
+) -> list[Look]:
+    """Train the reading's network in place; return the looks at it, those before an interruption too.
+
+    With `settings.early_stopping` the weights of the lowest validation loss are kept, else the last.
 
     Args:
         targets: probabilities, shape (examples, classes).
         seed: fixes the order of examples.
         validation: examples and targets whose cross-entropy is looked at four times an epoch.
-        watch: called at each of these looks with the epochs done and that loss, or None without a validation.
-
-    With `settings.early_stopping` the weights of the lowest validation loss are kept, else the last.
+        watch: called at each of these looks with the epochs done and that loss, or None without a validation. What it
+            returns is kept with the look: plain numbers, lists and texts, so that a checkpoint can hold it.
+        folder: where checkpoints go, every ten minutes and when the training is interrupted. If it has one of this
+            very training, that is resumed to the same bits. The caller removes it when the result is safe.
+        model: how the network was loaded, by which a resumed training must be the same; its name if not given.
 
     Raises:
         RunError: a loss or gradient that is not finite.
+        KeyboardInterrupt: the training was interrupted; the step was finished first.
     """
+    run = _prepare(reading, examples, targets, loss, settings, seed, validation, watch, folder, model)
+    rate = settings.head_learning_rate or settings.learning_rate
+    optimizer = make_optimizer(run.config.optimizer, run.weights, reading.head, rate)
+    factor = schedule(run.config.schedule, len(run.batches))
+    run.evaluate = partial(_look, run)
+    run.folder.open()
+    try:
+        run.policy.model.train()
+        take_step = partial(_step, run, optimizer, factor)
+        status = drive(run, len(run.batches), take_step, optimizer, resume=run.folder.resume)
+    finally:
+        run.folder.close()
+    if status == "interrupted":
+        raise KeyboardInterrupt
+    run.policy.model.eval()
+    run.record.put_back(run.trained)
+    return run.record.looks
+
+
+def _prepare(
+    reading: Reading,
+    examples: Sequence[Example],
+    targets: Tensor,
+    loss: WeakLoss,
+    settings: Training,
+    seed: int,
+    validation: tuple[Sequence[Example], Tensor] | None,
+    watch: Watch | None,
+    folder: Path | None,
+    model: ModelConfig | None,
+) -> FineTuning:
+    """Return what the loop needs; arguments as in `fine_tune`."""
     rows, device = reading.encode(examples), reading.policy.scorer.device
-    begun = weak_targets(loss, targets.float())
-    labels, shares, places = begun.labels.to(device), begun.shares, np.flatnonzero(begun.counts.numpy())
+    start = weak_targets(loss, targets.float())
     held = None if validation is None else (reading.encode(validation[0]), validation[1].float())
-    steps = settings.epochs * math.ceil(len(places) / settings.batch_size)
-    looks = {math.ceil(steps * look / (LOOKS * settings.epochs)) for look in range(1, LOOKS * settings.epochs + 1)}
-    network = reading.policy.model
-    weights = [weight for weight in network.parameters() if weight.requires_grad]
-    trained = [*weights, *reading.head]
-    head_rate = settings.head_learning_rate or settings.learning_rate
-    optimizer = make_optimizer(AdamW(learning_rate=settings.learning_rate), weights, reading.head, head_rate)
-    factor = schedule(Cosine(), steps)
-    best, kept = math.inf, list[Tensor]()
-    with progress_bar("fine-tuning", steps, "steps") as advance:
-        network.train()
-        for step, batch in enumerate(_order(places, settings, seed)):
-            set_rate(optimizer, settings.learning_rate * factor(step))
-            at = partial(target_at, loss, step=step, steps=steps, shares=shares)
-            value = _accumulate(reading, [rows[place] for place in batch], labels[batch], at, loss)
-            norm = clip(trained, settings.clip)
-            if not (math.isfinite(value) and torch.isfinite(norm)):
-                raise RunError(
-                    f"the loss ({value:.4g}) or its gradient ({float(norm):.4g}) of step {step + 1} is not finite: "
-                    "lower the learning rate"
-                )
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            advance(1, f"loss {value:.4f}")
-            if step + 1 not in looks:
-                continue
-            found = None if held is None else _loss(reading, *held)
-            if watch is not None:
-                watch((step + 1) * settings.epochs / steps, found)
-            if settings.early_stopping and found is not None and found < best:
-                best, kept = found, [weight.detach().cpu().clone() for weight in trained]
-    network.eval()
-    if kept:
-        with torch.no_grad():
-            for weight, value_kept in zip(trained, kept, strict=True):
-                weight.copy_(value_kept)
+    batches = _batches(np.flatnonzero(start.counts.numpy()), settings, seed)
+    config = _config(model or ModelConfig(name=reading.policy.name), loss, settings, seed, len(batches))
+    if folder is not None:  # by which a later call knows that the folder holds this training
+        data = PromptsConfig(path=_digest(rows, targets, *(held or ())))
+        config = config.replace(start=ModelIdentity.from_learner(reading.policy).digest, data=data)
+    record = LookRecord()
+    return FineTuning(
+        config=config,
+        policy=reading.policy,
+        folder=_run_folder(folder, config),
+        accelerator=accelerator_for(config, device),
+        evaluate=None,
+        extra_modules={"head": nn.ParameterList(reading.head), "record": record},
+        saves_result=False,
+        reading=reading,
+        rows=rows,
+        labels=start.labels.to(device),
+        shares=start.shares,
+        batches=batches,
+        held=held,
+        watch=watch,
+        record=record,
+    )
+
+
+def _look(run: FineTuning, step: int, epoch: float) -> dict[str, Any]:
+    """Look at the training, keep what was seen, and return its line of metrics."""
+    line: dict[str, Any] = {"kind": "eval", "step": step, "epoch": epoch}
+    if not step:  # a head that starts from zero says nothing yet
+        return line
+    misfit = None if run.held is None else _loss(run.reading, *run.held)
+    watched = None if run.watch is None else run.watch(epoch, misfit)
+    run.record.add(Look(epoch, misfit, watched), run.trained, keep_best=run.config.training.early_stopping)
+    return line | {"validation_loss": misfit}
+
+
+def _step(run: FineTuning, optimizer: torch.optim.Optimizer, factor: Callable[[int], float], number: int) -> Step:
+    """Take one optimizer step and return its line of metrics."""
+    started, batch, settings = time.perf_counter(), run.batches[number], run.config.training
+    rate = settings.learning_rate * factor(number)
+    set_rate(optimizer, rate)
+    target = partial(target_at, run.config.loss, step=number, steps=len(run.batches), shares=run.shares)
+    rows = [run.rows[place] for place in batch]
+    loss = _accumulate(run.reading, rows, run.labels[batch], target, run.config.loss)
+    norm = clip(run.trained, settings.clip)
+    if not (math.isfinite(loss) and torch.isfinite(norm)):
+        raise RunError(
+            f"the loss ({loss:.4g}) or its gradient ({float(norm):.4g}) of step {number + 1} is not finite: "
+            "lower the learning rate"
+        )
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    seconds = time.perf_counter() - started
+    run.state.seconds += seconds
+    row = {"loss": loss, "grad_norm": float(norm), "learning_rate": rate, "seconds": seconds}
+    return Step(row, (number + 1) * settings.epochs / len(run.batches))
 
 
 def all_logits(reading: Reading, rows: Sequence[Any]) -> Tensor:
@@ -105,8 +226,8 @@ def all_logits(reading: Reading, rows: Sequence[Any]) -> Tensor:
     return torch.empty_like(found).index_copy_(0, torch.tensor([place for part in parts for place in part]), found)
 
 
-def _order(places: Any, settings: Training, seed: int) -> list[list[int]]:
-    """The examples of each step; the last step of an epoch has what is left."""
+def _batches(places: Any, settings: Training, seed: int) -> list[list[int]]:
+    """Return the examples of each step; the last step of an epoch has what is left."""
     batches = []
     for epoch in range(settings.epochs):
         shuffled = np.random.default_rng([seed, epoch]).permutation(places)
@@ -115,6 +236,48 @@ def _order(places: Any, settings: Training, seed: int) -> list[list[int]]:
             for start in range(0, len(shuffled), settings.batch_size)
         ]
     return batches
+
+
+def _config(model: ModelConfig, loss: WeakLoss, settings: Training, seed: int, steps: int) -> FineTuneConfig:
+    """Return the settings as the loop reads them; the examples lie in memory, so their path says just that."""
+    looks = {math.ceil(steps * look / (LOOKS * settings.epochs)) for look in range(1, LOOKS * settings.epochs + 1)}
+    return FineTuneConfig(
+        model=model,
+        data=PromptsConfig(path="memory"),
+        seed=seed,
+        optimizer=AdamW(learning_rate=settings.learning_rate),
+        schedule=Cosine(),
+        clip=settings.clip,
+        precision="float32",  # the reading chooses the precision of its passes
+        evaluate=EvaluateHeldOut(at_steps=tuple(sorted(looks))),
+        loss=loss,
+        training=settings,
+    )
+
+
+def _digest(*parts: Any) -> str:
+    """Return a digest of encoded examples and targets."""
+    digest = hashlib.sha256()
+    for part in parts:
+        content = part.double().numpy().tobytes() if isinstance(part, Tensor) else repr(part).encode(errors="replace")
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()[:32]
+
+
+def _run_folder(folder: Path | None, config: FineTuneConfig) -> RunFolder:
+    """Return the folder of the training, to be resumed where it holds the same one and is whole; else begun anew."""
+    if folder is None:
+        return RunFolder(None, config, writes=False)
+    if (folder / "config.yaml").exists():
+        try:
+            saved = folder / "checkpoint"
+            recover_folder(saved)
+            check_files(saved, read_sums(saved) or ())
+            return RunFolder(str(folder), config, resume=True)
+        except (OtherRun, DamagedFile) as error:
+            log.warning("%s is thrown away and begun again: %s", folder, error)
+    remove(folder)
+    return RunFolder(str(folder), config)
 
 
 def _accumulate(

@@ -19,7 +19,7 @@ from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
 from penchant.types import PromptGroup, prompt_text
-from penchant.weak.classifiers.fine_tune import Watch, all_logits, fine_tune
+from penchant.weak.classifiers.fine_tune import Look, Watch, all_logits, fine_tune
 from penchant.weak.classifiers.reading import HeadReading, Reading
 from penchant.weak.classifiers.responses import RewardReading, Shot, WordsReading
 from penchant.weak.contract import (
@@ -48,7 +48,8 @@ class LanguageModelClassifier:
     Args:
         names: of the classes, which label words default to.
         loss: on the targets. seed: fixes the order of examples, adapters' start, and which are shown as shots.
-        watch: looks at the training, see `penchant.weak.classifiers.fine_tune.fine_tune`.
+        watch: looks at the training, see `penchant.weak.classifiers.fine_tune.fine_tune`; what it saw is in `looks`.
+        folder: where the training keeps its checkpoints, and resumes from them; the caller removes it.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class LanguageModelClassifier:
         loss: WeakLoss | None = None,
         seed: int = 0,
         watch: Watch | None = None,
+        folder: Path | None = None,
     ) -> None:
-        self.settings, self.loss, self.seed, self.watch = settings, loss or CrossEntropy(), seed, watch
+        self.settings, self.loss, self.seed = settings, loss or CrossEntropy(), seed
+        self.watch, self.folder, self.looks = watch, folder, list[Look]()
         self.names = tuple(names) if names else None
         self.reading: Reading | None = None
         self.shots: list[Shot] = []
@@ -96,7 +99,7 @@ class LanguageModelClassifier:
             self.shots = [(prompt_text(of.prompt), of.responses[label].text) for of, label in picked]
         self.reading = self._read(classes, options=bool(options))
         if settings.training is not None:
-            fine_tune(
+            self.looks = fine_tune(
                 self.reading,
                 examples,
                 torch.as_tensor(soft),
@@ -105,6 +108,8 @@ class LanguageModelClassifier:
                 seed=self.seed,
                 validation=held if settings.training.early_stopping or self.watch else None,
                 watch=self.watch,
+                folder=self.folder,
+                model=settings.network,
             )
         told = examples if settings.training is not None else [examples[place] for place, _ in shown]
         self.learned = frozenset(marks_of(told))
