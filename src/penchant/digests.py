@@ -47,7 +47,7 @@ TRAILER = struct.Struct("<16s32s")  # the magic, and the digest of the block dig
 AT_ONCE = 2  # files whose digests are computed at the same time
 SETTLED_S = 5.0  # after so long, times of a file that differ do differ
 
-_known: dict[tuple[str, int, int, int, int, int, int], str] = {}  # digests of this process
+_digests_by_file: dict[tuple[str, int, int, int, int, int, int], str] = {}  # digests of this process
 
 
 class DamagedFile(InputError):
@@ -92,11 +92,11 @@ def _digest_once(path: Path, length: int) -> str:
     """
     status = path.stat()
     key = (str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, length)
-    if key in _known:
-        return _known[key]
+    if key in _digests_by_file:
+        return _digests_by_file[key]
     digest = _digest(path, length)
     if time.time() - max(status.st_mtime, status.st_ctime) > SETTLED_S:
-        _known[key] = digest
+        _digests_by_file[key] = digest
     return digest
 
 
@@ -282,8 +282,8 @@ class BlockDigests:
         with self.path.open("rb") as file:
             for block in left:
                 content = os.pread(file.fileno(), min(BLOCK, self.size - block * BLOCK), block * BLOCK)
-                place = block * BLOCK_DIGEST
-                if hashlib.sha256(content).digest()[:BLOCK_DIGEST] != self._digests[place : place + BLOCK_DIGEST]:
+                offset = block * BLOCK_DIGEST
+                if hashlib.sha256(content).digest()[:BLOCK_DIGEST] != self._digests[offset : offset + BLOCK_DIGEST]:
                     first = block * BLOCK
                     raise DamagedFile(
                         f"{self.path} is damaged between bytes {first} and {first + len(content)}: delete it, and it "

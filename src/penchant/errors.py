@@ -1,4 +1,4 @@
-"""The two errors that a user of Penchant meets, and two that a caller may want to tell apart.
+"""Errors of Penchant: the two that a user meets, and two kinds that a caller may want to tell apart.
 
 Both say what was expected, what came, where, and what to do; the command line prints them without a traceback
 and exits with 2.
@@ -15,33 +15,33 @@ class PenchantError(Exception):
 
 
 class InputError(PenchantError, ValueError):
-    """Bad input or configuration: a file, a row, a field, a model name, a setting."""
+    """Raised for bad input or configuration: a file, a row, a field, a model name, a setting."""
 
 
-class OtherRun(InputError):
-    """A run that cannot be gone on with since it is not the same one: other settings, other data, another model."""
+class RunMismatchError(InputError):
+    """Raised when a run cannot be resumed because its settings, data or model changed."""
 
 
 class MissingExtra(InputError):
-    """What was asked for needs a package that is not installed; the message names the extra. No row's fault."""
+    """Raised when a package is not installed that a request needs; the message names the extra. No row's fault."""
 
 
 class RunError(PenchantError, RuntimeError):
-    """A run that had to stop: a non-finite loss, a full disk, a reference that does not fit its table."""
+    """Raised when a run has to stop: a non-finite loss, a full disk, a reference that does not fit its table."""
 
 
-def near_names(word: str, known: Iterable[str], *, count: int = 1, cutoff: float = 0.6) -> list[str]:
+def near_names(word: str, names: Iterable[str], *, count: int = 1, cutoff: float = 0.6) -> list[str]:
     """Return the known names that are most like a word, the nearest first.
 
     Args:
         count: how many at most.
         cutoff: how alike they have to be: 0 for anything, 1 for the word itself.
     """
-    return get_close_matches(word, list(known), n=count, cutoff=cutoff)
+    return get_close_matches(word, list(names), n=count, cutoff=cutoff)
 
 
 def did_you_mean(
-    word: str, known: Iterable[str], *, form: Callable[[str], str] = str, count: int = 1, cutoff: float = 0.6
+    word: str, names: Iterable[str], *, form: Callable[[str], str] = str, count: int = 1, cutoff: float = 0.6
 ) -> str:
     """Return "; did you mean NAME?" with the nearest known names, or nothing where none is near.
 
@@ -49,5 +49,5 @@ def did_you_mean(
         form: how a name is written, such as `repr`.
         count, cutoff: as of `near_names`.
     """
-    near = near_names(word, known, count=count, cutoff=cutoff)
-    return f"; did you mean {' or '.join(form(name) for name in near)}?" if near else ""
+    similar = near_names(word, names, count=count, cutoff=cutoff)
+    return f"; did you mean {' or '.join(form(name) for name in similar)}?" if similar else ""

@@ -303,5 +303,5 @@ def make_folder(path: Path) -> None:
 
 def cache_folder() -> Path:
     """Return where converted models and reference tables are kept: `PENCHANT_CACHE`, or the user's cache folder."""
-    given = os.environ.get("PENCHANT_CACHE")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "penchant"
+    override = os.environ.get("PENCHANT_CACHE")
+    return Path(override) if override else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "penchant"

@@ -137,8 +137,8 @@ async def post_json(
             return Reply(response.status_code, response.reason_phrase, response.headers, bytes(body))
     except (TimeoutError, httpx.TimeoutException) as error:
         connecting = isinstance(error, httpx.ConnectTimeout)
-        what = "no connection" if connecting else "no whole answer"
-        raise TemporaryFailure(f"TimeoutError: {what} in time", unreachable=connecting) from None
+        missing = "no connection" if connecting else "no whole answer"
+        raise TemporaryFailure(f"TimeoutError: {missing} in time", unreachable=connecting) from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         cause = _root_cause(error)
         raise TemporaryFailure(

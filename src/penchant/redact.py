@@ -57,13 +57,13 @@ def secrets_of_address(url: str) -> list[str]:
         parts = urlsplit(url)
     except ValueError:  # half an IPv6 address
         return [url]
-    found: list[str] = []
+    secrets: list[str] = []
     if parts.password is not None or parts.username is not None:
         user, password = unquote_plus(parts.username or ""), unquote_plus(parts.password or "")
         pair = f"{user}:{password}" if parts.password is not None else user
-        found += [pair, base64.b64encode(pair.encode()).decode(), password or user]
+        secrets += [pair, base64.b64encode(pair.encode()).decode(), password or user]
     values = [pair.partition("=")[2] or pair for pair in re.split("[&;]", parts.query)]
-    return found + [value for raw in values for value in (raw, unquote_plus(raw)) if len(value) >= SHORTEST_VALUE]
+    return secrets + [value for raw in values for value in (raw, unquote_plus(raw)) if len(value) >= SHORTEST_VALUE]
 
 
 def hide_credentials(text: str) -> str:
@@ -111,8 +111,8 @@ def _in_base64(secret: str) -> Iterator[str]:
     data = secret.encode(errors="surrogateescape")
     for shift in range(3):
         encoded = base64.b64encode(bytes(shift) + data).decode()
-        whole = (shift + len(data)) * 4 // 3
-        inner = encoded[(0, 2, 3)[shift] : whole - whole % 4 if (shift + len(data)) % 3 else whole]
+        letters = (shift + len(data)) * 4 // 3  # that three bytes each make
+        inner = encoded[(0, 2, 3)[shift] : letters - letters % 4 if (shift + len(data)) % 3 else letters]
         if len(inner) >= SHORTEST_BASE64:
             yield inner
             yield inner.replace("+", "-").replace("/", "_")

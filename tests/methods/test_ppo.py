@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 import penchant as pt
 from penchant.engine.tree import ROWS
-from penchant.errors import InputError, OtherRun, RunError
+from penchant.errors import InputError, RunError, RunMismatchError
 from penchant.train.rollout import chosen_prompts
 from penchant.train.rollout_run import missed_target
 
@@ -440,7 +440,9 @@ def test_a_run_whose_rewards_code_changed_is_not_resumed(
     file = tmp_path / ("rewards.py" if changed == "reward" else "other.py")
     file.write_text(file.read_text().replace("0.0 for", "1.0 for").replace("2.0 for", "3.0 for"))
     what = "the reward" if changed == "reward" else "the true reward"
-    with pytest.raises(OtherRun, match=rf"{what} changed since the run in .* began: put back what it began with"):
+    with pytest.raises(
+        RunMismatchError, match=rf"{what} changed since the run in .* began: put back what it began with"
+    ):
         pt.train(pt.PPOGT(**_settings(tmp_path / "run")), resume=True)
     after = weights(tmp_path / "run" / "checkpoint")
     assert all(tensor.equal(after[name]) for name, tensor in before.items())

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 import penchant as pt
 from penchant.cli.main import main
-from penchant.errors import InputError, OtherRun
+from penchant.errors import InputError, RunMismatchError
 
 POLICY = {"steps": 2, "prompts_per_step": 3, "optimizer": {"learning_rate": 1e-3},
           "evaluate": {"samples": {"max_new_tokens": 4, "reward": "vader"}}}  # fmt: skip
@@ -191,7 +191,9 @@ def test_another_model_between_rounds_is_refused(
         before = file.read_bytes() if file.exists() else None
         change(file)
         assert not file.exists() or file.read_bytes() != before
-        with pytest.raises(OtherRun, match=r"^the model( and the rendered prompts)? changed since the run in .*online"):
+        with pytest.raises(
+            RunMismatchError, match=r"^the model( and the rendered prompts)? changed since the run in .*online"
+        ):
             pt.train(config)
         file.unlink() if before is None else file.write_bytes(before)
     with pytest.raises(InputError, match="round 2 waits for labels"):

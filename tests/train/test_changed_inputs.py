@@ -16,7 +16,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import penchant as pt
-from penchant.errors import OtherRun
+from penchant.errors import RunMismatchError
 from penchant.train import loop
 
 NAMES = ("Ann", "Bob", "Cleo", "Dan", "Eve", "Finn")
@@ -176,7 +176,7 @@ CHANGES: dict[str, tuple[str, str, Callable[[Path], object], str]] = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_input_is_refused_by_its_name(change: str, stopped: Stopped) -> None:
     method, place, edited, words = CHANGES[change]
-    with pytest.raises(OtherRun, match=rf"{words}.* changed since the run in .* put back what it began with"):
+    with pytest.raises(RunMismatchError, match=rf"{words}.* changed since the run in .* put back what it began with"):
         stopped.resume_after(method, place, edited)
 
 
@@ -205,7 +205,7 @@ def test_a_template_that_writes_the_date_is_refused_on_another_day(
         monkeypatch.setenv("TZ", "UTC+12")  # 26 hours behind: another date at any hour
         time.tzset()
         words = "the rendered tokens" if method == "dpo" else "the prompts to train on"
-        with stopped.inside(), pytest.raises(OtherRun, match=rf"{words}.* changed since the run in"):
+        with stopped.inside(), pytest.raises(RunMismatchError, match=rf"{words}.* changed since the run in"):
             pt.train(config, resume=True)
     finally:
         monkeypatch.undo()

@@ -115,8 +115,8 @@ class EndpointJudge:
                     task.cancel()
                 await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _one(self, client: AsyncClient, asked: Question) -> Verdict:
-        begun, text = time.monotonic(), self.template.ask(asked)
+    async def _one(self, client: AsyncClient, question: Question) -> Verdict:
+        started, text = time.monotonic(), self.template.ask(question)
         try:
             answer, tokens = await retry(lambda: self._answer(client, text), self._limits)
         except (TemporaryFailure, Refused, AnswerTooLarge) as error:
@@ -126,11 +126,11 @@ class EndpointJudge:
                     f"{self._shown} cannot be reached, {self.settings.attempts} attempts failed ({reason}): start it, "
                     "or correct `base_url`, and give the same command again"
                 ) from None
-            return Verdict("unparseable", None, f"failed: {reason}", time.monotonic() - begun, final=False)
+            return Verdict("unparseable", None, f"failed: {reason}", time.monotonic() - started, final=False)
         self._answered = True
         answer = self._safe(answer)
         verdict = read_verdict(answer)
-        return Verdict(verdict.winner, verdict.confidence, answer, time.monotonic() - begun, tokens)
+        return Verdict(verdict.winner, verdict.confidence, answer, time.monotonic() - started, tokens)
 
     async def _answer(self, client: AsyncClient, text: str) -> tuple[str, int]:
         """Return what the model says, and the tokens that it took.

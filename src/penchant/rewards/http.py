@@ -165,11 +165,11 @@ class HTTPReward:
 def _target(url: str) -> tuple[str, dict[str, str]]:
     """Return the address without its credentials, and the header that carries these or the token."""
     parts = address_parts(url)
-    user, at, host = parts.netloc.rpartition("@")
+    user, separator, host = parts.netloc.rpartition("@")
     headers = {}
     if token := secret_from(TOKEN):
         headers["Authorization"] = f"Bearer {token}"
-    elif at:
+    elif separator:
         headers["Authorization"] = f"Basic {base64.b64encode(unquote(user).encode()).decode()}"
     return urlunsplit((parts.scheme, host, parts.path or "/", parts.query, "")), headers
 

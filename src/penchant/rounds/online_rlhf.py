@@ -207,7 +207,7 @@ def _begin(
     """Write the record and the prompts of a new pipeline; refuse to go on where either is another now.
 
     Raises:
-        OtherRun: prompts, model or labeller changed since the pipeline began.
+        RunMismatchError: prompts, model or labeller changed since the pipeline began.
         InputError: a file of it is damaged.
     """
     from penchant.data import load_prompts, write_groups

@@ -15,7 +15,7 @@ from torch import nn
 from penchant.data.rendering.renderer import Rendered, Renderer
 from penchant.data.rendering.tokenizer_digest import digest_end_ids, digest_tokenizer
 from penchant.engine.reference import fingerprint, model_digest
-from penchant.errors import OtherRun
+from penchant.errors import RunMismatchError
 from penchant.models.learner import Learner
 from penchant.models.policy import Policy
 from penchant.runs.run_folder import RunFolder
@@ -135,7 +135,7 @@ def check_unchanged_since_start(folder: RunFolder, record: Mapping[str, Any]) ->
         record: what the run would begin with now. It is written once: a run keeps the record that it began with.
 
     Raises:
-        OtherRun: data, model, reference, reward, prompts or rendered tokens are others than when the run began.
+        RunMismatchError: data, model, reference, reward, prompts or rendered tokens are others than when the run began.
         InputError: what it began with cannot be read.
     """
     start_record = folder.provenance() if folder.resume else None
@@ -155,7 +155,7 @@ def refuse_changed(run: Path, start_inputs: Mapping[str, Any], inputs: Mapping[s
     """Compare digests with those that a run began with; a warning names those that an earlier version did not keep.
 
     Raises:
-        OtherRun: some differ.
+        RunMismatchError: some differ.
     """
     if changed := [name for name, digest in inputs.items() if start_inputs.get(name, digest) != digest]:
         raise changed_since_start(run, " and ".join(changed))
@@ -167,9 +167,11 @@ def refuse_changed(run: Path, start_inputs: Mapping[str, Any], inputs: Mapping[s
         )
 
 
-def changed_since_start(run: Path, inputs: str) -> OtherRun:
+def changed_since_start(run: Path, inputs: str) -> RunMismatchError:
     """Return the error of a run that cannot be resumed since an input is another now."""
-    return OtherRun(f"{inputs} changed since the run in {run} began: put back what it began with, or start a new run")
+    return RunMismatchError(
+        f"{inputs} changed since the run in {run} began: put back what it began with, or start a new run"
+    )
 
 
 def _warn_of_versions(folder: RunFolder, start_record: Mapping[str, Any], record: Mapping[str, Any]) -> None:

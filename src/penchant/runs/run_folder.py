@@ -19,7 +19,7 @@ from typing import Any
 from penchant.config import Config, load_config, to_yaml
 from penchant.config.loading import read_yaml
 from penchant.digests import SUMS, DamagedFile, check_files, listed_digest, read_sums, write_sums
-from penchant.errors import InputError, OtherRun, RunError
+from penchant.errors import InputError, RunError, RunMismatchError
 from penchant.files import atomic_write, locked_folder, read_file, remove
 from penchant.files import read_json as load_json
 from penchant.runs.run_lines import Digest, RunLines, read_rows
@@ -46,7 +46,7 @@ class RunFolder:
 
     Raises:
         InputError: the directory holds another run.
-        OtherRun: there is none to resume, or the configuration to resume with is another.
+        RunMismatchError: there is none to resume, or the configuration to resume with is another.
     """
 
     def __init__(
@@ -118,14 +118,14 @@ class RunFolder:
     def _check_resumable(self) -> None:
         file = self.path / "config.yaml"
         if not file.exists():
-            raise OtherRun(f"nothing to resume in {self.path}: it holds no config.yaml")
+            raise RunMismatchError(f"nothing to resume in {self.path}: it holds no config.yaml")
         check_files(self.path, [name for name in BEGINS if (self.path / name).exists()])
         if read_sums(self.path) is None:
             _check_complete(file, type(self.config))
         saved, current = (_settings(config) for config in (load_config(type(self.config), file), self.config))
         differing = sorted(name for name in saved.keys() | current.keys() if saved.get(name) != current.get(name))
         if differing:
-            raise OtherRun(
+            raise RunMismatchError(
                 f"the configuration differs from that of the run in {self.path} in {', '.join(differing)}: resume "
                 f"with the same one, or leave it out: penchant train {self.config.method} --resume out={self.path}"
             )
@@ -292,7 +292,7 @@ def finished(path: str | None, config: Config) -> JsonObject | None:
     """Return the result of the run in a directory if it came to its end, else None.
 
     Raises:
-        OtherRun: there is no run to resume, or its configuration is another.
+        RunMismatchError: there is no run to resume, or its configuration is another.
     """
     folder = RunFolder(path, config, resume=True)
     file = folder.path / "result.json"

@@ -122,7 +122,7 @@ def ended_run(config: RunConfig, *, resume: bool) -> RunResult | None:
     """Return the result of a run that is resumed though it has come to its end; None for any other.
 
     Raises:
-        OtherRun: there is no run to resume, or its configuration is another.
+        RunMismatchError: there is no run to resume, or its configuration is another.
     """
     if not resume or (ended_result := finished(config.out, config)) is None:
         return None

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 from penchant.digests import DamagedFile
-from penchant.errors import OtherRun
+from penchant.errors import RunMismatchError
 from penchant.files import remove
 from penchant.methods import METHODS, train
 from penchant.studies.core.job import STAGE, StageJob
@@ -24,7 +24,7 @@ def run_stage(job: StageJob) -> str:
     if (job.folder / "config.yaml").exists():
         try:
             return str(train(config, resume=True).metrics["status"])
-        except (OtherRun, DamagedFile) as error:  # nothing can be used; other errors leave it for the next call
+        except (RunMismatchError, DamagedFile) as error:  # nothing can be used; other errors leave it for the next call
             log.warning("%s is thrown away and begun again: %s", job.folder, error)
     remove(job.folder)
     return str(train(config).metrics["status"])
