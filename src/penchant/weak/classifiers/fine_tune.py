@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from penchant.data.settings import PromptsConfig
 from penchant.digests import DamagedFile, check_files, read_sums
 from penchant.engine.score import evaluating
-from penchant.errors import OtherRun, RunError
+from penchant.errors import RunMismatchError, RunError
 from penchant.files import recover_folder, remove
 from penchant.losses import weak
 from penchant.losses.weak_settings import CrossEntropy, Filtered, WeakLoss
@@ -274,7 +274,7 @@ def _run_folder(folder: Path | None, config: FineTuneConfig) -> RunFolder:
             recover_folder(saved)
             check_files(saved, read_sums(saved) or ())
             return RunFolder(str(folder), config, resume=True)
-        except (OtherRun, DamagedFile) as error:
+        except (RunMismatchError, DamagedFile) as error:
             log.warning("%s is thrown away and begun again: %s", folder, error)
     remove(folder)
     return RunFolder(str(folder), config)
