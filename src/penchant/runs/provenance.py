@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from penchant.digests import digest_file
 from penchant.redact import hide_credentials
-from penchant.typed_json import JsonObject
 
 if TYPE_CHECKING:
     from penchant.models.learner import Learner
     from penchant.runs.input_digests import ModelIdentity
     from penchant.train.settings import RunConfig
+    from penchant.typed_json import JsonObject
 
 PACKAGES = (
     "penchant",

@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penchant.config import Config, load_config, to_yaml
 from penchant.config.loading import read_yaml
@@ -23,7 +23,9 @@ from penchant.errors import InputError, RunError, RunMismatchError
 from penchant.files import atomic_write, locked_folder, read_file, remove
 from penchant.files import read_json as load_json
 from penchant.runs.run_lines import Digest, RunLines, read_rows
-from penchant.typed_json import JsonObject
+
+if TYPE_CHECKING:
+    from penchant.typed_json import JsonObject
 
 BEGINS = ("config.yaml", "provenance.json")
 """The files that a run begins with."""

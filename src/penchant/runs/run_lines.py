@@ -7,11 +7,13 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penchant.errors import InputError
 from penchant.files import APPEND, atomic_write, open_safely, read_file
-from penchant.typed_json import JsonObject
+
+if TYPE_CHECKING:
+    from penchant.typed_json import JsonObject
 
 log = logging.getLogger("penchant.train")
 

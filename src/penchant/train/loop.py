@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
@@ -23,7 +24,9 @@ from penchant.runs.progress import progress_bar
 from penchant.runs.run_folder import RunFolder
 from penchant.train.optimizer import take_memory
 from penchant.train.settings import RunConfig
-from penchant.typed_json import JsonObject
+
+if TYPE_CHECKING:
+    from penchant.typed_json import JsonObject
 
 log = logging.getLogger("penchant.train")
 
@@ -34,7 +37,7 @@ ADVICE = (
     "anew with another out"
 )
 
-Evaluation = Callable[[int, float], JsonObject]  # (step, epoch) -> an "eval" line of metrics.jsonl
+Evaluation = Callable[[int, float], dict[str, Any]]  # (step, epoch) -> an "eval" line of metrics.jsonl
 
 
 @dataclass

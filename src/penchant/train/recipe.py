@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penchant.data.rendering.rendered import RenderedRows
 from penchant.models.finished import check_finished
@@ -19,8 +19,10 @@ from penchant.train.evaluation.preferences import Estimates
 from penchant.train.objectives import Objective
 from penchant.train.plan import Unit
 from penchant.train.settings import GradientConfig
-from penchant.typed_json import JsonObject
 from penchant.types import PromptGroup
+
+if TYPE_CHECKING:
+    from penchant.typed_json import JsonObject
 
 HeldOut = Callable[[Any, Sequence[PromptGroup], Dataset, int], Estimates]  # (learner, groups, data, token budget)
 

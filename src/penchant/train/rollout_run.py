@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from accelerate import Accelerator
 from accelerate.utils import set_seed
@@ -45,8 +46,10 @@ from penchant.train.setup import (
     sample_evaluation,
     start_trackers,
 )
-from penchant.typed_json import JsonObject
 from penchant.types import PromptGroup, RunResult
+
+if TYPE_CHECKING:
+    from penchant.typed_json import JsonObject
 
 TARGET_SLACK = 0.25  # of a KL target, by which a run may miss it without a word
 LAST_STEPS = 10

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator
@@ -25,8 +26,10 @@ from penchant.train.evaluation.preferences import Estimates
 from penchant.train.evaluation.samples import Evaluator, SampleEvaluation
 from penchant.train.loop import RunContext, State
 from penchant.train.settings import RunConfig, Samples
-from penchant.typed_json import JsonObject
 from penchant.types import Prompt, PromptGroup, RunResult
+
+if TYPE_CHECKING:
+    from penchant.typed_json import JsonObject
 
 log = logging.getLogger("penchant.train")
 

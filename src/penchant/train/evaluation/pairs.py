@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,8 +15,10 @@ from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean
 from penchant.train.batch import Dataset
 from penchant.train.fronts import FrontLogps, longer_front
-from penchant.typed_json import JsonObject
 from penchant.types import Prompt, PromptGroup
+
+if TYPE_CHECKING:
+    from penchant.typed_json import JsonObject
 
 
 def front_columns(

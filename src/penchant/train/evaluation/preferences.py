@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +20,9 @@ from penchant.train.batch import Dataset
 from penchant.train.evaluation.pairs import front_columns, ranking_loss, sorted_loss
 from penchant.train.fronts import front_logps
 from penchant.train.plan import split_key
-from penchant.typed_json import JsonObject
 from penchant.types import Prompt, PromptGroup
 
-Estimates = JsonObject
+Estimates = dict[str, Any]
 
 
 def held_out_preferences(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from penchant.data.rendering.renderer import Rendered
 from penchant.engine.generate import Sampling
@@ -19,8 +20,10 @@ from penchant.rewards import Reward, score_groups
 from penchant.runs.progress import progress_bar
 from penchant.runs.run_folder import RunFolder
 from penchant.train.evaluation.preferences import Estimates
-from penchant.typed_json import JsonObject
 from penchant.types import Prompt, PromptGroup, Response, prompt_text
+
+if TYPE_CHECKING:
+    from penchant.typed_json import JsonObject
 
 SHARE_OF_SAMPLES: dict[str, bool | None] = {
     "tokens": False,
