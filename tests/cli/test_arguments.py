@@ -93,25 +93,25 @@ def test_a_setting_as_a_flag_is_answered_with_key_and_value(
 
 def test_words_stand_for_settings(tmp_path: Path) -> None:
     told = read("sample m p.txt n=2 out=x.jsonl")
-    assert told.given == {"model": "m", "prompts": "p.txt"}
+    assert told.positional == {"model": "m", "prompts": "p.txt"}
     assert told.overrides == ["n=2", "out=x.jsonl"]
-    assert read("judge a b judge=longest c").given == {"responses": ["a", "b", "c"]}
-    assert read("agree http://host/x?a=b").given == {"files": ["http://host/x?a=b"]}
+    assert read("judge a b judge=longest c").positional == {"responses": ["a", "b", "c"]}
+    assert read("agree http://host/x?a=b").positional == {"files": ["http://host/x?a=b"]}
     named = tmp_path / "lr=1.jsonl"
     assert read(f"agree {named}").overrides == [str(named)]  # there is no such file: a misspelt setting, then
     named.touch()
-    assert read(f"agree {named}").given == {"files": [str(named)]}
+    assert read(f"agree {named}").positional == {"files": [str(named)]}
     settings = tmp_path / "c.yaml"
     settings.write_text("responses: [a]\njudge: longest\n")
     assert read(f"judge {settings} n=2").path == str(settings)
-    assert read("collect").given == {}  # what a collection lacks, its database may hold
+    assert read("collect").positional == {}  # what a collection lacks, its database may hold
 
 
 def test_what_is_too_many_or_missing(capsys: pytest.CaptureFixture[str]) -> None:
     assert "expected one MODEL and one PROMPTS, got 3: a, b, c" in refusal("sample a b c", capsys)
     assert "required: PROMPTS" in refusal("sample a", capsys)
     assert "required: MODEL, PROMPTS" in refusal("sample out=x", capsys)
-    assert read("sample model=a prompts=b").given == {}
+    assert read("sample model=a prompts=b").positional == {}
 
 
 def test_a_flag_is_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:

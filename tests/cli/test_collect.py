@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from penchant.cli.arguments import make_parser, read_arguments
-from penchant.cli.collect import _listener, key_file, said
+from penchant.cli.collect import _listener, key_file, startup_lines
 from penchant.cli.main import COMMANDS, main
 from penchant.errors import InputError
 from penchant.web.app import known_hosts
@@ -39,15 +39,18 @@ def test_help_shows_every_setting_and_imports_no_web_package(capsys: pytest.Capt
 
 def test_links_are_printed_and_an_open_address_is_said_aloud() -> None:
     keys = Keys(b"k" * 32)
-    quiet = said(Collect(data="x"), keys, 8321, "x.sqlite", False)
+    quiet = startup_lines(Collect(data="x"), keys, 8321, "x.sqlite", False)
     assert f"admin: http://127.0.0.1:8321/admin/in/{keys.link(ADMIN)}" in quiet
     assert f"annotator-2: http://127.0.0.1:8321/a/2/{keys.link('2')}" in quiet
     assert not any("WARNING" in line for line in quiet)
-    open_to_all = said(Collect(data="x", host="0.0.0.0", url="http://10.0.0.5:8321/"), keys, 8321, "x", True)
+    open_to_all = startup_lines(Collect(data="x", host="0.0.0.0", url="http://10.0.0.5:8321/"), keys, 8321, "x", True)
     assert "other machines reach this page" in open_to_all[1]
     assert "unencrypted" in open_to_all[1]
     assert "admin: http://10.0.0.5:8321/admin/in/" in open_to_all[2]
-    assert "unencrypted" not in said(Collect(data="x", host="10.0.0.5", url="https://j.org"), keys, 1, "x", True)[1]
+    assert (
+        "unencrypted"
+        not in startup_lines(Collect(data="x", host="10.0.0.5", url="https://j.org"), keys, 1, "x", True)[1]
+    )
 
 
 def test_names_that_the_page_is_asked_for_under() -> None:

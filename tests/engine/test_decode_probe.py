@@ -60,7 +60,7 @@ def llama(**changes: Any) -> Any:
 @pytest.fixture(autouse=True)
 def fresh_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test probes anew."""
-    monkeypatch.setattr(verdicts, "_known", {})
+    monkeypatch.setattr(verdicts, "_process_verdicts", {})
 
 
 def make(maker: Any) -> Any:
@@ -172,12 +172,12 @@ def test_a_verdict_is_kept_per_configuration_and_version(own_cache: Path, monkey
     assert len(probed) == 1
     (kept,) = (own_cache / "verdicts").glob("*.json")
     assert json.loads(kept.read_text())["verdict"]["way"] == "cache"
-    monkeypatch.setattr(verdicts, "_known", {})  # another process
+    monkeypatch.setattr(verdicts, "_process_verdicts", {})  # another process
     decoding_support(make(llama))
     assert len(probed) == 1
     for damaged in (kept.read_text()[:-9], kept.read_text().replace('"cache"', '"no cache"'), "[]", ""):
         kept.write_text(damaged)
-        monkeypatch.setattr(verdicts, "_known", {})
+        monkeypatch.setattr(verdicts, "_process_verdicts", {})
         before = len(probed)
         assert decoding_support(make(llama)).cached
         assert len(probed) == before + 1

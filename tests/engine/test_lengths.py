@@ -124,7 +124,7 @@ def test_every_reader_of_passes_keeps_classes_apart(plain: bool, other: Callable
 
     head = ValueHead(32)
     torch.nn.init.normal_(head.linear.weight)
-    layout = Layout.of(ROWS_ON_BOTH_SIDES)
+    layout = Layout.of_rows(ROWS_ON_BOTH_SIDES)
     logps, values = token_readings(scorer, head, ROWS_ON_BOTH_SIDES, layout, budget=90)
     chosen = [p.gather(1, torch.tensor(r.branches[i].ids)[:, None]).squeeze(1) for r, i, _, p in own]
     torch.testing.assert_close(logps, torch.cat(chosen), atol=1e-3, rtol=1e-4)

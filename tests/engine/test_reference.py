@@ -112,7 +112,7 @@ def test_of_two_runs_at_once_one_computes(story_policy: Any, tmp_path: Path, mon
 
 def test_runs_with_other_data_do_not_wait(tmp_path: Path) -> None:
     table = ReferenceTable(tmp_path, "w")
-    with table.alone([b"a", b"b"]), table.alone([b"a"]):  # would hang if it were the same lock
+    with table.locked([b"a", b"b"]), table.locked([b"a"]):  # would hang if it were the same lock
         assert len(list(tmp_path.glob(".*.lock"))) == 2
     assert not list(tmp_path.glob(".*.lock"))
 
@@ -121,7 +121,7 @@ def test_where_nothing_can_be_locked_each_run_scores_for_itself(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("")
-    with caplog.at_level(logging.INFO), ReferenceTable(tmp_path / "file" / "inside", "w").alone([b"a"]):
+    with caplog.at_level(logging.INFO), ReferenceTable(tmp_path / "file" / "inside", "w").locked([b"a"]):
         assert "no lock for the reference table" in caplog.text
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -158,7 +158,7 @@ def test_the_lora_policys_reference_is_itself_without_adapters(stories: str, sto
     base = score(story_policy.scorer, rendered)
     torch.testing.assert_close(score(adapted.scorer, rendered)[0], base[0], atol=1e-4, rtol=0)
     disturb(adapted.model)
-    reference = Reference.of(adapted.scorer)
+    reference = Reference.of_policy(adapted.scorer)
     assert reference.scorer is adapted.scorer
     with reference.active() as scorer:
         torch.testing.assert_close(score(scorer, rendered)[0], base[0], atol=1e-4, rtol=0)
@@ -166,7 +166,7 @@ def test_the_lora_policys_reference_is_itself_without_adapters(stories: str, sto
 
 
 def test_the_kl_is_exact_zero_at_the_reference_and_by_definition_elsewhere(story_policy: Any) -> None:
-    reference = Reference.of(story_policy.scorer)
+    reference = Reference.of_policy(story_policy.scorer)
     drawn = story_policy.sample(["Once upon a time", "Tom and Lily"], Sampling(n=2, max_new_tokens=10))
     rendered = [story_policy.renderer.render(group) for group in drawn]
     assert max(float(kl.abs().max()) for kl in sequence_kl(story_policy.scorer, reference, rendered)) < 1e-5

@@ -23,7 +23,7 @@ from transformers import (
 
 from penchant.engine import decoding, rows
 from penchant.engine.generate import draw
-from penchant.engine.sampling import Drawn, Sampling
+from penchant.engine.sampling import Sampling, TokenSample
 
 VOCABULARY = 12
 SIZES: dict[str, Any] = {
@@ -66,7 +66,9 @@ def _set(module: Any, **values: Any) -> Iterator[None]:
             setattr(module, name, value)
 
 
-def _alone(model: PreTrainedModel, prompt: tuple[int, ...], index: int, sampling: Sampling, ends: set[int]) -> Drawn:
+def _alone(
+    model: PreTrainedModel, prompt: tuple[int, ...], index: int, sampling: Sampling, ends: set[int]
+) -> TokenSample:
     """One sample without any cache: what the definition says."""
     uniforms = decoding._uniforms(sampling.seed, prompt, index, sampling.max_new_tokens)
     drawn: list[int] = []

@@ -70,7 +70,7 @@ MAKERS = {
 @pytest.fixture(autouse=True)
 def fresh_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test probes anew."""
-    monkeypatch.setattr(verdicts, "_known", {})
+    monkeypatch.setattr(verdicts, "_process_verdicts", {})
 
 
 def make(name: str) -> Any:

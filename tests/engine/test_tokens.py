@@ -38,7 +38,7 @@ def test_the_tokens_of_a_response_add_up_to_its_score_whatever_the_passes_are(
     scorer: Scorer, budget: int, plain: bool
 ) -> None:
     scorer.packing = Packing(plain)
-    layout = Layout.of(ROWS)
+    layout = Layout.of_rows(ROWS)
     assert layout.lengths.tolist() == [3, 1, 4, 2]
     logps, values = token_readings(scorer, None, ROWS, layout, budget=budget)
     assert not values.any()
@@ -51,7 +51,7 @@ def test_the_tokens_of_a_response_add_up_to_its_score_whatever_the_passes_are(
 def test_values_are_read_where_the_token_is_predicted(scorer: Scorer) -> None:
     head = ValueHead(16)
     torch.nn.init.normal_(head.linear.weight)
-    layout = Layout.of(ROWS)
+    layout = Layout.of_rows(ROWS)
     _, values = token_readings(scorer, head, ROWS, layout, budget=1024)
     for number, (row, index) in enumerate((row, index) for row in ROWS for index in range(2)):
         branch = row.branches[index]
@@ -73,9 +73,9 @@ def test_a_fresh_value_head_says_nothing() -> None:
 
 def test_slots_of_a_minibatch_find_their_tokens(scorer: Scorer) -> None:
     """The second group alone: its slots 0 and 1 are responses 2 and 3."""
-    layout = Layout.of(ROWS)
+    layout = Layout.of_rows(ROWS)
     (batch,) = batches([(ROWS[1], range(2))], budget=1024, packing=TREES)
-    places = layout.places(batch, torch.tensor([2, 3]))
+    places = layout.positions(batch, torch.tensor([2, 3]))
     assert places.tolist() == [4, 5, 6, 7, 8, 9]
     table, inside = layout.padded(torch.arange(10.0))
     assert table[2].tolist() == [4, 5, 6, 7]

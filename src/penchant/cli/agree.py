@@ -37,12 +37,12 @@ def agreement_lines(numbers: dict[str, Any]) -> list[str]:
             f"  {names}: kappa {format_estimate(pair['kappa'])}, "
             f"the same in {format_estimate(pair['raw'], percent=True)} of {pair['raw']['n']}"
         )
-    if (more := len(pairs) - MOST_LINES) > 0:
-        lines.append(f"  (+{more} pairs of raters more in the report)")
+    if (hidden_pairs := len(pairs) - MOST_LINES) > 0:
+        lines.append(f"  (+{hidden_pairs} pairs of raters more in the report)")
     if (orders := numbers["orders"]) and orders["same"] and orders["opposite"]:
-        same, opposite = (format_estimate(orders[name], percent=True) for name in ("same", "opposite"))
+        same_order, opposite = (format_estimate(orders[name], percent=True) for name in ("same", "opposite"))
         lines.append(
-            f"  two who saw a comparison in the same order say the same in {same}, in opposite orders in {opposite}"
+            f"  two who saw a comparison in the same order say the same in {same_order}, in opposite orders in {opposite}"
         )
     consensus = "the majority of people" if numbers["people_files"] else "the majority of the others"
     for rater in numbers["raters"][:MOST_LINES]:

@@ -78,7 +78,7 @@ class Arguments:
     Attributes:
         command: the command itself.
         path: a YAML file of settings, if one was given.
-        given: settings that positional words stand for.
+        positional: settings that positional words stand for.
         overrides: settings as `key=value`.
         flags: what is no setting.
         error: ends the program with the command's usage and a message.
@@ -86,7 +86,7 @@ class Arguments:
 
     command: Command
     path: str | None
-    given: Mapping[str, str | list[str]]
+    positional: Mapping[str, str | list[str]]
     overrides: list[str]
     flags: argparse.Namespace
     error: Callable[[str], NoReturn]
@@ -97,7 +97,7 @@ class Arguments:
         Raises:
             InputError: with every problem at once.
         """
-        return load_config(settings, self.path, self.overrides, self.given)
+        return load_config(settings, self.path, self.overrides, self.positional)
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -185,15 +185,15 @@ def read_arguments(parser: CommandParser, arguments: Sequence[str] | None) -> Ar
         overrides.append(_translated(flag, values, command.retired[flag]))
     if getattr(options, "out", None) is not None:
         overrides.append(f"out={options.out}")
-    given = _positional_settings(command, names, options.error)
+    positional = _positional_settings(command, names, options.error)
     if path is None:
         keys = {override.partition("=")[0].partition(".")[0] for override in overrides}
         fields = command.settings.model_fields
         missing = [name for key, name in command.positionals.items() if fields[key].is_required()
-                   and key not in {*given, *keys}]  # fmt: skip
+                   and key not in {*positional, *keys}]  # fmt: skip
         if missing:
             options.error(f"the following arguments are required: {', '.join(missing)}")
-    return Arguments(command, path, given, overrides, options, options.error)
+    return Arguments(command, path, positional, overrides, options, options.error)
 
 
 def _is_setting(word: str, command: Command) -> bool:
@@ -216,10 +216,10 @@ def _positional_settings(
     takes_rest = bool(keys) and shape_of(command.settings.model_fields[keys[-1]].annotation).takes(list, tuple)
     if len(names) > len(keys) and not takes_rest:
         error(f"expected one {' and one '.join(command.positionals.values())}, got {len(names)}: {', '.join(names)}")
-    given: dict[str, str | list[str]] = dict(zip(keys, names, strict=False))
+    settings: dict[str, str | list[str]] = dict(zip(keys, names, strict=False))
     if takes_rest and len(names) >= len(keys):
-        given[keys[-1]] = list(names[len(keys) - 1 :])
-    return given
+        settings[keys[-1]] = list(names[len(keys) - 1 :])
+    return settings
 
 
 def _translated(flag: str, values: list[str], form: RetiredForm) -> str:
@@ -239,5 +239,5 @@ def _as_setting(rest: Sequence[str], typed: Sequence[str], command: Command) -> 
         value = next((word for word in following[:1] if not word.startswith("-")), "VALUE")
     name, fields = name.replace("-", "_"), list(command.settings.model_fields)
     # a nested name has nothing near it here; whoever reads the setting then names what is
-    near = [] if name in fields else near_names(name, fields)
-    return f"; a setting is written without dashes: {near[0] if near else name}={value}"
+    nearest = [] if name in fields else near_names(name, fields)
+    return f"; a setting is written without dashes: {nearest[0] if nearest else name}={value}"

@@ -55,7 +55,7 @@ def serve(config: Collect) -> int:
         listener = _listener(config)
         port = listener.getsockname()[1]
         app = create_app(config, database, keys)
-        print("\n".join(said(config, keys, port, database.name, opened.went_on, opened.changes)), flush=True)
+        print("\n".join(startup_lines(config, keys, port, database.name, opened.went_on, opened.changes)), flush=True)
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -87,10 +87,10 @@ def _removed_if_refused(config: Collect) -> Iterator[None]:
 
     What another process filled meanwhile stays, whose collection it is.
     """
-    made = [key_file(config)]
+    possible_files = [key_file(config)]
     if not config.is_postgres:
-        made += [Path(f"{config.out}{part}") for part in ("", "-wal", "-shm", "-journal")]
-    new = [path for path in made if not os.path.lexists(path)]
+        possible_files += [Path(f"{config.out}{part}") for part in ("", "-wal", "-shm", "-journal")]
+    new = [path for path in possible_files if not os.path.lexists(path)]
     try:
         yield
     except BaseException:
@@ -123,8 +123,10 @@ def key_file(config: Collect) -> Path:
     return Path("penchant.key") if config.is_postgres else Path(f"{config.out}.key")
 
 
-def said(config: Collect, keys: Any, port: int, name: str, goes_on: bool, changes: Sequence[str] = ()) -> list[str]:
-    """What to print: settings that changed, the links, and a warning where others than this machine reach the page."""
+def startup_lines(
+    config: Collect, keys: Any, port: int, name: str, goes_on: bool, changes: Sequence[str] = ()
+) -> list[str]:
+    """Return settings that changed, the links, and a warning where other machines reach the page."""
     from penchant.web.keys import ADMIN
     from penchant.web.security import bracketed
 
@@ -138,8 +140,8 @@ def said(config: Collect, keys: Any, port: int, name: str, goes_on: bool, change
             + ("." if address.startswith("https://") else ", and links travel unencrypted: put HTTPS before it.")
         )
     lines.append(f"admin: {address}/admin/in/{keys.link(ADMIN)}")
-    for number, called in enumerate(config.annotator_names, start=1):
-        lines.append(f"{called}: {address}/a/{number}/{keys.link(str(number))}")
+    for number, annotator_name in enumerate(config.annotator_names, start=1):
+        lines.append(f"{annotator_name}: {address}/a/{number}/{keys.link(str(number))}")
     return [*lines, "Links are secret: each person gets their own. Ctrl-C stops."]
 
 

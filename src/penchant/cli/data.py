@@ -15,7 +15,7 @@ from penchant.config import Config
 from penchant.errors import InputError, RunError
 from penchant.files import atomic_write
 
-FOUND, BAD = 1, 2
+PROBLEMS_FOUND, WOULD_REFUSE = 1, 2
 """Exit codes: a check found something, and training would refuse the file."""
 
 
@@ -106,8 +106,8 @@ def _check(arguments: Arguments) -> int:
         text = json.dumps(report.as_dict(), indent=2, ensure_ascii=False) if out.suffix == ".json" else report.as_text()
         write_text(out, text + "\n")
     if report.refusals:
-        return BAD
-    return FOUND if arguments.flags.strict and report.problems else 0
+        return WOULD_REFUSE
+    return PROBLEMS_FOUND if arguments.flags.strict and report.problems else 0
 
 
 def _convert(arguments: Arguments) -> int:

@@ -1,5 +1,7 @@
-"""The command line: parse, validate, call, print. Exit codes: 0 done, 1 a check found something, 2 bad input or
-configuration, 130 interrupted."""
+"""The command line: parse, validate, call, print.
+
+Exit codes: 0 done, 1 a check found something, 2 bad input or configuration, 130 interrupted.
+"""
 
 from __future__ import annotations
 

@@ -21,22 +21,22 @@ def rank_lines(numbers: dict[str, Any]) -> list[str]:
     """Return what `rank` prints."""
     from penchant.reports.kit.text import count, short
 
-    counted = f"{numbers['comparisons']} comparisons ({numbers['ties']} ties)"
+    basis = f"{numbers['comparisons']} comparisons ({numbers['ties']} ties)"
     if numbers["rankings"] is not None:
-        counted = f"{numbers['rankings']} rankings"
+        basis = f"{numbers['rankings']} rankings"
     elif numbers["by"] == "annotators":
-        counted = f"{numbers['comparisons']} times that of two one was with the majority of the others"
-    lines = [f"rank: {len(numbers['items'])} {numbers['by']}, {counted}", *left_out_lines(numbers)]
+        basis = f"{numbers['comparisons']} times that of two one was with the majority of the others"
+    lines = [f"rank: {len(numbers['items'])} {numbers['by']}, {basis}", *left_out_lines(numbers)]
     if numbers["unmet"]:
         names = ", ".join(short(name, NAME_LENGTH) for name in numbers["unmet"][:MOST_LINES])
         verb = "is" if len(numbers["unmet"]) == 1 else "are"
         lines.append(f"  {count(len(numbers['unmet']), 'annotator')} met nobody and {verb} left out: {names}")
     if numbers["reason"]:
         lines.append(f"  no intervals: {numbers['reason']}")
-    for place, item in enumerate(numbers["items"], 1):
+    for rank_number, item in enumerate(numbers["items"], 1):
         between = f", place {_range(*item['places'])}" if item["places"] else ""
         lines.append(
-            f"  {place}. {short(item['name'], NAME_LENGTH)}: {format_estimate(item['strength'])} (Elo "
+            f"  {rank_number}. {short(item['name'], NAME_LENGTH)}: {format_estimate(item['strength'])} (Elo "
             f"{item['elo']['value']:.0f}){between}; {item['wins']:g} wins, {item['losses']:g} losses"
         )
     if numbers["prior"]:

@@ -104,10 +104,10 @@ def _check_room(policy: Any, groups: Sequence[PromptGroup], max_new_tokens: int)
     """
     long = [group.source for group in groups if not policy.has_room(group.prompt, max_new_tokens, source=group.source)]
     if long:
-        more = f" (+{len(long) - 20} more)" if len(long) > 20 else ""
+        remainder = f" (+{len(long) - 20} more)" if len(long) > 20 else ""
         raise InputError(
             f"{len(long)} prompts leave no room for {max_new_tokens} tokens in the model's context of "
-            f"{policy.context}: {', '.join(long[:20])}{more}. Shorten them, or lower max_new_tokens"
+            f"{policy.context}: {', '.join(long[:20])}{remainder}. Shorten them, or lower max_new_tokens"
         )
 
 

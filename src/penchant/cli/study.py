@@ -40,8 +40,8 @@ def _study(arguments: Arguments) -> int:
     for stages, reason in told_once(result.failures):
         print(f"failed: {stages}: {reason}")
     unfinished = len(result.failures)
-    tried = f"tried, {unfinished} failed or waiting for one that did" if unfinished else "run"
-    print(f"study: {result.path} ({result.ran} stages {tried})")
+    outcome = f"tried, {unfinished} failed or waiting for one that did" if unfinished else "run"
+    print(f"study: {result.path} ({result.ran} stages {outcome})")
     if result.interrupted:
         print("continue with the same command")
         return INTERRUPTED
@@ -69,11 +69,11 @@ def _class_of(arguments: Arguments) -> type[Study]:
 
 def _configuration(config: type[Study], path: str | None, overrides: Sequence[str]) -> type[Study]:
     """Return the settings' class: another study takes a command over where a setting of its own is given."""
-    given = set(read_yaml(Path(path))[0]) if path is not None else set()
-    given |= {override.partition("=")[0].partition(".")[0] for override in overrides}
+    setting_names = set(read_yaml(Path(path))[0]) if path is not None else set()
+    setting_names |= {override.partition("=")[0].partition(".")[0] for override in overrides}
     for definition in definitions():
         setting, other = definition.takes_over.get(config.method, (None, config))
-        if setting in given:
+        if setting in setting_names:
             return other
     return config
 

@@ -53,12 +53,12 @@ def _saved_config(method: type[Config], overrides: Sequence[str]) -> str:
     Raises:
         InputError: there is none, or it is damaged.
     """
-    given = [text.removeprefix("out=").strip("'\"") for text in overrides if text.startswith("out=")]
-    if not given:
+    folders = [text.removeprefix("out=").strip("'\"") for text in overrides if text.startswith("out=")]
+    if not folders:
         raise InputError("--resume needs the run directory: out=DIRECTORY")
-    saved = Path(given[-1]).expanduser() / "config.yaml"
+    saved = Path(folders[-1]).expanduser() / "config.yaml"
     if not saved.exists():
-        raise InputError(f"nothing to resume in {given[-1]}: it holds no config.yaml")
+        raise InputError(f"nothing to resume in {folders[-1]}: it holds no config.yaml")
     check_files(saved.parent, [saved.name])
     try:
         load_config(method, saved)
@@ -85,24 +85,24 @@ def _summary(result: RunResult) -> str:
                 f"  held-out {name.replace('_', ' ')}: {_change(first['held_out'][name], final['held_out'][name])}"
             )
     if "longest_wins" in final.get("held_out", {}):
-        lines.append(f"  (the longer response wins: {_shown(final['held_out']['longest_wins'])})")
+        lines.append(f"  (the longer response wins: {_format_estimate(final['held_out']['longest_wins'])})")
     if "samples" in final:
         policy, reference = final["samples"]["policy"], final["samples"]["reference"]
         if "reward" in policy:
             lines.append(f"  reward: {_change(reference['reward'], policy['reward'])}")
-        lines.append(f"  KL to the reference: {_shown(policy['kl_nats'])} nats")
+        lines.append(f"  KL to the reference: {_format_estimate(policy['kl_nats'])} nats")
     lines += [f"  warning: {warning}" for warning in metrics["warnings"]]
     return "\n".join([*lines, f"run directory: {result.path}"])
 
 
-def _shown(estimate: dict[str, Any]) -> str:
+def _format_estimate(estimate: dict[str, Any]) -> str:
     from penchant.reports.kit.text import recorded
 
     return recorded(estimate, decimals=3)
 
 
 def _change(before: dict[str, Any], after: dict[str, Any]) -> str:
-    return f"{_shown(before)} -> {_shown(after)}"
+    return f"{_format_estimate(before)} -> {_format_estimate(after)}"
 
 
 TRAIN = CommandGroup(

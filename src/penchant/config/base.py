@@ -44,7 +44,7 @@ class Config(Schema):
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     def replace(self, **changes: Any) -> Self:
-        """A checked copy with some fields changed (`model_copy` would not check).
+        """Return a checked copy with some fields changed (`model_copy` would not check).
 
         Raises:
             InputError: as from the constructor.
@@ -58,7 +58,7 @@ class Config(Schema):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, values: Any) -> Any:
-        """Turns the short ways to write a field into the full one, before pydantic checks it."""
+        """Turn the short ways to write a field into the full one, before pydantic checks it."""
         if cls.shorthand and not isinstance(values, (Mapping, Config, NoneType)):
             values = {cls.shorthand: values}  # an item of a list; `completed` does it for a field
         if not isinstance(values, Mapping):
@@ -85,7 +85,7 @@ def _without_credentials(value: Any) -> Any:
 
 
 def shallow(config: Schema) -> dict[str, Any]:
-    """The fields of a configuration as they are; sub-configurations stay objects."""
+    """Return the fields of a configuration as they are; sub-configurations stay objects."""
     return {name: getattr(config, name) for name in type(config).model_fields}
 
 
@@ -103,7 +103,7 @@ def as_mapping(shape: Shape, value: Any) -> Any:
 
 
 def completed(shape: Shape, value: Any, base: Any) -> Any:
-    """A mapping for a sub-configuration with what it leaves out taken from `base`, the default it changes.
+    """Return a mapping for a sub-configuration with what it leaves out taken from `base`, the default it changes.
 
     In a union the name comes from `base` where it is left out, and the rest only where the names agree.
     """

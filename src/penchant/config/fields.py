@@ -34,7 +34,7 @@ class Shape:
     nullable: bool
 
     def branch(self, tag: Any) -> type[Schema] | None:
-        """The branch of a union that is called `tag`; the only configuration where there is no choice."""
+        """Return the branch of a union that is called `tag`; the only configuration where there is no choice."""
         if len(self.configs) == 1:
             return self.configs[0]
         return next((config for config in self.configs if tag_of(config) == tag), None)
@@ -68,7 +68,7 @@ class Shape:
         return self.configs[0].shorthand or None if self.configs else None
 
     def takes(self, *kinds: type) -> bool:
-        """Whether a plain value of one of these types (or a literal of it) is allowed."""
+        """Return whether a plain value of one of these types (or a literal of it) is allowed."""
         literals = [value for part in self.plain if get_origin(part) is Literal for value in get_args(part)]
         classes = [get_origin(part) or part for part in self.plain if get_origin(part) is not Literal]
         return any(kind is Any or (isinstance(kind, type) and issubclass(kind, kinds)) for kind in classes) or any(
@@ -77,7 +77,7 @@ class Shape:
 
 
 def shape_of(annotation: Any) -> Shape:
-    """The shape of a type annotation; looks through `Annotated`, `Optional` and unions."""
+    """Return the shape of a type annotation; look through `Annotated`, `Optional` and unions."""
     members = tuple(_members(annotation))
     is_config = [isinstance(member, type) and issubclass(member, Schema) for member in members]
     return Shape(
@@ -97,27 +97,27 @@ def _members(annotation: Any) -> Sequence[Any]:
 
 
 def tag_of(config: type[Schema]) -> str:
-    """The name of a union's branch: the value of its `name: Literal[...]` field, or the class's own name."""
+    """Return the name of a union's branch: the value of its `name: Literal[...]` field, or the class's own name."""
     field = config.model_fields.get(TAG)
     values = get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ()
     return str(values[0]) if len(values) == 1 else config.__name__
 
 
 def literals_of(annotation: Any) -> list[str]:
-    """The texts that a type spells out with `Literal`."""
+    """Return the texts that a type spells out with `Literal`."""
     parts = [part for part in shape_of(annotation).plain if get_origin(part) is Literal]
     return [value for part in parts for value in get_args(part) if isinstance(value, str)]
 
 
 def default_of(field: FieldInfo) -> Any:
-    """The field's default, or `PydanticUndefined` where it has none."""
+    """Return the field's default, or `PydanticUndefined` where it has none."""
     if field.default_factory is not None:
         return field.get_default(call_default_factory=True, validated_data={})
     return field.default
 
 
 def expected(field: FieldInfo) -> str:
-    """In words what a field wants: `a number above 0`, `one of drop, half`, `a path or null`."""
+    """Describe what a field wants: `a number above 0`, `one of drop, half`, `a path or null`."""
     shape = shape_of(field.annotation)
     limits = _limits(field.metadata)
     parts = [words(part) for part in _merged(field.annotation) if part is not type(None)]
@@ -126,7 +126,7 @@ def expected(field: FieldInfo) -> str:
 
 
 def _merged(annotation: Any) -> list[Any]:
-    """The members of a union with their `Annotated` limits, and the branches of a tagged union as one."""
+    """Return the members of a union with their `Annotated` limits, and the branches of a tagged union as one."""
     origin = get_origin(annotation)
     if origin is Annotated:
         inner, *metadata = get_args(annotation)
@@ -151,7 +151,7 @@ _NAMES: dict[Any, str] = {
 
 
 def words(annotation: Any) -> str:
-    """One type in words: `a number above 0`, `one of drop, half`, `a list (each a path)`."""
+    """Describe a type in words: `a number above 0`, `one of drop, half`, `a list (each a path)`."""
     if get_origin(annotation) is Annotated:
         inner, *metadata = get_args(annotation)
         limits = _limits(metadata)
@@ -192,7 +192,7 @@ def _list_words(items: Sequence[Any]) -> str:
 
 
 def _limits(metadata: Sequence[Any]) -> str:
-    """The limits of a number or a length in words: `at least 0 and below 0.5`."""
+    """Return the limits of a number or a length in words: `at least 0 and below 0.5`."""
     phrases: list[str] = []
     for limit in metadata:
         match limit:

@@ -20,7 +20,7 @@ INDENT = 4
 
 
 def describe(config: type[Schema], width: int | None = None) -> str:
-    """Every setting by dotted path with its type, default and explanation; of a union every branch.
+    """Describe every setting by dotted path with its type, default and explanation; of a union every branch.
 
     Args:
         config: the class to describe.
@@ -31,7 +31,7 @@ def describe(config: type[Schema], width: int | None = None) -> str:
 
 
 def undocumented_fields(config: type[Schema]) -> list[str]:
-    """The dotted paths of all fields without an explanation, and of union branches without a docstring."""
+    """Return the dotted paths of all fields without an explanation, and of union branches without a docstring."""
     missing: list[str] = []
     for name, field in config.model_fields.items():
         shape = shape_of(field.annotation)
@@ -46,7 +46,7 @@ def undocumented_fields(config: type[Schema]) -> list[str]:
 
 
 def _settings(config: type[Schema], base: Schema | None, prefix: str, depth: int, width: int) -> Iterator[str]:
-    """The lines for one configuration; `base` is the default that its values change."""
+    """Yield the lines for one configuration; `base` is the default that its values change."""
     for name, field in config.model_fields.items():
         if _is_tag(name, config):
             continue
@@ -64,7 +64,7 @@ def _settings(config: type[Schema], base: Schema | None, prefix: str, depth: int
 
 
 def _is_tag(name: str, config: type[Schema]) -> bool:
-    """Whether a field only tells the branches of a union apart; then the branch's docstring explains it."""
+    """Return whether a field only tells the branches of a union apart; then the branch's docstring explains it."""
     return name == TAG and tag_of(config) != config.__name__
 
 
@@ -85,7 +85,7 @@ def _wrapped(text: str, depth: int, width: int, hang: int = 0) -> list[str]:
 
 
 def _default_words(default: Any) -> str:
-    """` (required)`, ` (default 0.1)`; nothing for settings, whose own defaults follow."""
+    """Return ` (required)` or ` (default 0.1)`; nothing for settings, whose own defaults follow."""
     if default is PydanticUndefined:
         return " (required)"
     if isinstance(default, Schema):

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from penchant.config.base import Config
 from penchant.config.overrides import apply_overrides
-from penchant.config.problems import Problem, problems, report, shown, title_of
+from penchant.config.problems import Problem, format_value, problems, report, title_of
 from penchant.config.yaml_text import MOST_CHARACTERS, Dumper, parse_with_lines
 from penchant.errors import InputError, near_names
 
@@ -25,9 +25,9 @@ def load_config(
     config: type[C],
     path: Path | str | None = None,
     overrides: Sequence[str] = (),
-    given: Mapping[str, str | list[str]] | None = None,
+    positional: Mapping[str, str | list[str]] | None = None,
 ) -> C:
-    """Reads a configuration from a YAML file, changes it by overrides, and checks it.
+    """Read a configuration from a YAML file, change it by overrides, and check it.
 
     Args:
         config: the class to build.
@@ -36,7 +36,7 @@ def load_config(
         overrides: `loss.beta=0.2`, `loss=ipo`, `lora.rank=8`, `evaluate=null`, `layers=[1, 2]`: a dotted path
             and a YAML value. Their order does not matter, except that the last one wins where two set the
             same key. One that changes the `name` of a union replaces the whole branch, which the log says.
-        given: values of settings, which stand above those of the file and below the overrides.
+        positional: values of settings, which stand above those of the file and below the overrides.
 
     Raises:
         InputError: with every problem at once - a missing or malformed file, a duplicate or unknown key, a
@@ -45,10 +45,10 @@ def load_config(
     """
     values, lines = read_yaml(Path(path)) if path is not None else ({}, {})
     _check_method(config, values, path)
-    values |= given or {}
-    found = apply_overrides(config, values, overrides)
+    values |= positional or {}
+    problem_list = apply_overrides(config, values, overrides)
     origins = {key: f"{path}:{line}" for key, line in lines.items()}
-    for name in [*(given or {}), *(text.partition("=")[0].strip() for text in overrides)]:
+    for name in [*(positional or {}), *(text.partition("=")[0].strip() for text in overrides)]:
         origins[name] = "command line"
         key = name
         while key := key.rpartition(".")[0]:
@@ -56,9 +56,9 @@ def load_config(
     try:
         built = config.model_validate(values)
     except ValidationError as error:
-        found += problems(config, error)
-    if found:
-        raise InputError(report(title_of(config), [_with_origin(problem, origins) for problem in found]))
+        problem_list += problems(config, error)
+    if problem_list:
+        raise InputError(report(title_of(config), [_with_origin(problem, origins) for problem in problem_list]))
     return built
 
 
@@ -74,7 +74,7 @@ def to_yaml(config: Config) -> str:
 
 
 def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """The mapping in a YAML file, and the line (from 1) of each of its keys by dotted path.
+    """Return the mapping in a YAML file, and the line (from 1) of each of its keys by dotted path.
 
     Raises:
         InputError: the file is missing (with names like it), unreadable, no valid YAML (with the line), holds
@@ -91,7 +91,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     if values is None:
         return {}, {}
     if not isinstance(values, dict):
-        raise InputError(f"{path}: expected settings as `key: value` lines, got {shown(values)}")
+        raise InputError(f"{path}: expected settings as `key: value` lines, got {format_value(values)}")
     return values, lines
 
 
@@ -108,12 +108,12 @@ def _read_text(path: Path) -> str:
         if not folder.is_dir():
             raise InputError(f"there is no file {path}: the folder {folder} does not exist") from None
         matches = near_names(path.name, (entry.name for entry in folder.iterdir()), count=3)
-        hint = f"; there is {', '.join(str(folder / name) for name in matches)}" if matches else ""
-        raise InputError(f"there is no file {path}{hint}") from None
+        suggestion = f"; there is {', '.join(str(folder / name) for name in matches)}" if matches else ""
+        raise InputError(f"there is no file {path}{suggestion}") from None
     except IsADirectoryError:
         inner = path / "config.yaml"
-        hint = f"; did you mean {inner}?" if inner.is_file() else ""
-        raise InputError(f"{path} is a folder, expected a YAML file{hint}") from None
+        suggestion = f"; did you mean {inner}?" if inner.is_file() else ""
+        raise InputError(f"{path} is a folder, expected a YAML file{suggestion}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: expected text in UTF-8, but byte {error.start} is not") from None
     except OSError as error:
@@ -121,7 +121,7 @@ def _read_text(path: Path) -> str:
 
 
 def _check_method(config: type[Config], values: dict[str, Any], path: Path | str | None) -> None:
-    """Takes `method` out of the values; it must be the class's own where it has one.
+    """Take `method` out of the values; it must be the class's own where it has one.
 
     Raises:
         InputError: it is another; nothing else is worth saying then, as the settings are another method's.
@@ -134,7 +134,7 @@ def _check_method(config: type[Config], values: dict[str, Any], path: Path | str
 
 
 def _with_origin(problem: Problem, origins: Mapping[str, str]) -> str:
-    """The problem with the line or override that it comes from: that of its key or of the nearest above."""
+    """Return the problem with the line or override that it comes from: that of its key or of the nearest above."""
     path = problem.path
     while path:
         if path in origins:

@@ -11,7 +11,7 @@ import yaml
 
 from penchant.config.base import as_mapping
 from penchant.config.fields import TAG, Shape, default_of, expected, shape_of
-from penchant.config.problems import Problem, shown
+from penchant.config.problems import Problem, format_value
 from penchant.config.schema import Schema
 from penchant.config.yaml_text import load
 from penchant.errors import InputError
@@ -20,12 +20,12 @@ logger = logging.getLogger("penchant.config")
 
 
 def apply_overrides(config: type[Schema], values: dict[str, Any], overrides: Sequence[str]) -> list[Problem]:
-    """Changes `values` in place by `dotted.path=value` texts; returns the overrides that cannot be applied.
+    """Change `values` in place by `dotted.path=value` texts; return the overrides that cannot be applied.
 
     What is set first is the shorter path, and of one length the `name` of a union, so that `loss.tau=0.2
     loss=ipo` and `loss=ipo loss.tau=0.2` are the same.
     """
-    found: list[Problem] = []
+    problems: list[Problem] = []
     split: list[tuple[list[str], str]] = []
     for text in overrides:
         key, equals, raw = text.partition("=")
@@ -33,19 +33,19 @@ def apply_overrides(config: type[Schema], values: dict[str, Any], overrides: Seq
         if equals and all(path):
             split.append((path, raw.strip()))
         else:
-            found.append(Problem("", f"the override `{text}` is not of the form key=value, such as loss.beta=0.1"))
+            problems.append(Problem("", f"the override `{text}` is not of the form key=value, such as loss.beta=0.1"))
     for path, raw in sorted(split, key=lambda item: (len(item[0]), item[0][-1] != TAG)):
         try:
             _assign(config, None, values, path, raw)
         except InputError as error:
-            found.append(Problem(".".join(path), f"`{'.'.join(path)}`: {error}"))
-    return found
+            problems.append(Problem(".".join(path), f"`{'.'.join(path)}`: {error}"))
+    return problems
 
 
 def _assign(
     config: type[Schema] | None, base: Schema | None, values: dict[str, Any], path: Sequence[str], raw: str
 ) -> None:
-    """Sets one value.
+    """Set one value.
 
     Args:
         config: the class that `values` are for; None below a key that it does not have (reported when
@@ -65,7 +65,7 @@ def _assign(
     if not rest:
         value = parse(raw, shape)
         if not shape.stand_in or shape.plain or value is None or isinstance(value, Mapping):
-            values[key] = _whole(shape, key, value, values.get(key), default)
+            values[key] = _field_value(shape, key, value, values.get(key), default)
             return
         rest = [shape.stand_in]  # `loss=ipo` is `loss.name=ipo`, `data=x.jsonl` is `data.path=x.jsonl`
     if shape.configs:
@@ -83,18 +83,18 @@ def _assign(
 
 
 def _item_shape(shape: Shape) -> Shape | None:
-    """What the values of a setting with free names are; None if it says nothing about them."""
+    """Return what the values of a setting with free names are; None if it says nothing about them."""
     kinds = [get_args(part) for part in shape.plain if get_origin(part) is dict]
     return shape_of(kinds[0][1]) if kinds else None
 
 
 def _assign_inside(shape: Shape, default: Any, values: dict[str, Any], path: Sequence[str], raw: str) -> None:
-    """Sets one value in the sub-configuration that `values` holds (or will) under the path's first key."""
+    """Set one value in the sub-configuration that `values` holds (or will) under the path's first key."""
     key, *rest = path
     current = values.get(key)
     current = {} if current is None else as_mapping(shape, current)
     if not isinstance(current, Mapping):
-        raise InputError(f"`{key}` is {shown(current)}, which has no settings to change")
+        raise InputError(f"`{key}` is {format_value(current)}, which has no settings to change")
     name = current.get(TAG, getattr(default, TAG, None)) if shape.is_union else None
     if shape.is_union and rest == [TAG]:
         current = _new_branch(key, current, name, parse(raw, None))
@@ -105,19 +105,21 @@ def _assign_inside(shape: Shape, default: Any, values: dict[str, Any], path: Seq
 
 
 def _new_branch(key: str, current: Mapping[str, Any], old: Any, new: Any) -> Mapping[str, Any]:
-    """What is left of a union's settings when its name becomes `new`: all if it is the same, else none."""
+    """Return what is left of a union's settings when its name becomes `new`: all if it is the same, else none."""
     if old == new:
         return {TAG: new, **current}
-    lost = ", ".join(f"{setting}={value}" for setting, value in current.items() if setting != TAG)
-    if lost:
-        logger.warning("%s=%s replaces %s; what was set for that no longer applies: %s", key, new, old, lost)
+    dropped_settings = ", ".join(f"{setting}={value}" for setting, value in current.items() if setting != TAG)
+    if dropped_settings:
+        logger.warning(
+            "%s=%s replaces %s; what was set for that no longer applies: %s", key, new, old, dropped_settings
+        )
     elif old is not None:
         logger.info("%s=%s replaces %s", key, new, old)
     return {TAG: new}
 
 
-def _whole(shape: Shape, key: str, value: Any, current: Any, default: Any) -> Any:
-    """A value for a field as a whole; a mapping for a union that names no branch is for the present one."""
+def _field_value(shape: Shape, key: str, value: Any, current: Any, default: Any) -> Any:
+    """Return the value for a field as a whole; a mapping for a union that names no branch is for the present one."""
     if not shape.is_union or not isinstance(value, Mapping):
         return value
     present = as_mapping(shape, current)
@@ -136,7 +138,7 @@ def _nested(path: Sequence[str], value: Any) -> Any:
 
 
 def parse(raw: str, shape: Shape | None) -> Any:
-    """A typed value as YAML reads it, or as the plain text it is where the setting wants a text.
+    """Return a typed value as YAML reads it, or as the plain text it is where the setting wants a text.
 
     So `out=runs/007`, `annotator=no` and `note=a: b` are texts without quotes, while `layers=[1, 2]` is a
     list.
@@ -150,14 +152,14 @@ def parse(raw: str, shape: Shape | None) -> Any:
     except yaml.YAMLError:
         if shape is None or textual or shape.stand_in:
             return raw
-        raise InputError(f"{shown(raw)} is not a valid YAML value") from None
+        raise InputError(f"{format_value(raw)} is not a valid YAML value") from None
     if isinstance(value, str):
         return value if raw[:1] in ("'", '"') else raw
     if isinstance(value, (dict, list)) and raw[:1] not in ("{", "["):
         return raw  # `a: b` and `- a` are mappings and lists to YAML, but on one line nobody means that
     if not textual or shape is None:
         return value
-    wanted = {
+    accepted_types = {
         type(None): shape.nullable,
         bool: shape.takes(bool),
         int: shape.takes(int, float),
@@ -165,4 +167,4 @@ def parse(raw: str, shape: Shape | None) -> Any:
         list: shape.takes(list, tuple, set, frozenset),
         dict: shape.takes(dict) or bool(shape.configs),
     }
-    return value if wanted.get(type(value), True) else raw
+    return value if accepted_types.get(type(value), True) else raw

@@ -14,7 +14,7 @@ from penchant.config.fields import TAG, Shape, expected, literals_of, shape_of, 
 from penchant.config.schema import Schema
 from penchant.errors import did_you_mean, near_names
 
-SHOWN = 60
+MAX_VALUE_LENGTH = 60
 """Characters of a wrong value that a message shows."""
 
 OTHER_NAMES = {
@@ -52,91 +52,93 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Location:
     """Where pydantic's location leads.
 
     Attributes:
         keys: the path without the tags of unions.
         owner: the configuration that should hold the last key, or None inside a plain value.
-        reached: the field through which `owner` was reached; None for the root.
+        reached_through: the field by which `owner` was reached_through; None for the root.
         field: the field at the end, where there is one.
         item: the type of the item of a list or mapping at the end, where the path leads into one.
     """
 
     keys: tuple[str, ...]
     owner: type[Schema] | None
-    reached: Shape | None = None
+    reached_through: Shape | None = None
     field: FieldInfo | None = None
     item: Any = None
 
 
 def explain(config: type[Schema], error: ValidationError) -> str:
-    """The message for a configuration that was built in Python."""
+    """Return the message for a configuration that was built in Python."""
     return report(title_of(config), [problem.text for problem in problems(config, error)])
 
 
 def title_of(config: type[Schema]) -> str:
-    """How a message calls the whole configuration."""
+    """Return how a message calls the whole configuration."""
     return f"configuration of {config.method}" if config.method else config.__name__
 
 
 def report(title: str, texts: Sequence[str]) -> str:
-    """All problems as one message: on one line where there is one, else a list."""
+    """Join all problems into one message: on one line where there is one, else a list."""
     if len(texts) == 1:
         return f"{title}: {texts[0]}"
     return "\n  - ".join([f"{title}: {len(texts)} problems", *texts])
 
 
 def problems(config: type[Schema], error: ValidationError) -> list[Problem]:
-    """Pydantic's findings in our words, each once."""
-    found = (_problem(config, detail) for detail in error.errors(include_url=False))
-    return list(dict.fromkeys(found))  # a plain union reports every member that did not fit
+    """Return pydantic's findings in our words, each once."""
+    translated = (_problem(config, detail) for detail in error.errors(include_url=False))
+    return list(dict.fromkeys(translated))  # a plain union reports every member that did not fit
 
 
-def near(word: object, choices: Sequence[str]) -> str:
-    """`; did you mean X?` where some choice is like the word, else nothing."""
+def suggestion(word: object, choices: Sequence[str]) -> str:
+    """Return `; did you mean X?` where some choice is like the word, else nothing."""
     return did_you_mean(str(word), choices, form="`{}`".format)
 
 
-def shown(value: Any) -> str:
-    """A wrong value as YAML would write it, shortened."""
+def format_value(value: Any) -> str:
+    """Return a wrong value as YAML would write it, shortened."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     text = repr(value)
-    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+    return text if len(text) <= MAX_VALUE_LENGTH else text[: MAX_VALUE_LENGTH - 3] + "..."
 
 
 def _problem(config: type[Schema], detail: ErrorDetails) -> Problem:
-    place = _locate(config, detail["loc"])
-    path, value = ".".join(place.keys), detail["input"]
+    location = _locate(config, detail["loc"])
+    path, value = ".".join(location.keys), detail["input"]
     match detail["type"]:
         case "extra_forbidden":
-            return Problem(path, _unknown(config, place, value))
+            return Problem(path, _unknown(config, location, value))
         case "missing":
-            wanted = expected(place.field) if place.field else "a value"
-            return Problem(path, f"`{path}` is missing; expected {wanted}")
+            expectation = expected(location.field) if location.field else "a value"
+            return Problem(path, f"`{path}` is missing; expected {expectation}")
         case "union_tag_invalid" | "union_tag_not_found":
-            return _wrong_branch(place, value)
+            return _wrong_branch(location, value)
         case "value_error" | "assertion_error":
             reason = str(detail["ctx"]["error"])
             return Problem(path, f"`{path}`: {reason}" if path else reason)
-    wanted = words(place.item) if place.item else expected(place.field) if place.field else "settings"
-    hint = near(value, literals_of(place.field.annotation)) if place.field and isinstance(value, str) else ""
-    return Problem(path, f"`{path or title_of(config)}`: expected {wanted}, got {shown(value)}{hint}")
+    expectation = words(location.item) if location.item else expected(location.field) if location.field else "settings"
+    nearest = (
+        suggestion(value, literals_of(location.field.annotation)) if location.field and isinstance(value, str) else ""
+    )
+    return Problem(path, f"`{path or title_of(config)}`: expected {expectation}, got {format_value(value)}{nearest}")
 
 
-def _locate(config: type[Schema], location: Sequence[int | str]) -> _Place:
-    """Follows a location of pydantic, which holds the tags of unions, through the configuration classes."""
+def _locate(config: type[Schema], pydantic_location: Sequence[int | str]) -> _Location:
+    """Follow a location of pydantic, which holds the tags of unions, through the configuration classes."""
     keys: list[str] = []
     owner: type[Schema] | None = config
-    reached: Shape | None = None
-    rest = list(location)
+    reached_through: Shape | None = None
+    rest = list(pydantic_location)
     while rest:
         key = str(rest.pop(0))
         keys.append(key)
         field = owner.model_fields.get(key) if owner else None
         if owner is None or field is None:
-            return _Place(tuple(keys), owner, reached)
+            return _Location(tuple(keys), owner, reached_through)
         annotation = field.annotation
         item = None
         while rest and (item := _item(annotation, rest[0])) is not None:
@@ -144,15 +146,15 @@ def _locate(config: type[Schema], location: Sequence[int | str]) -> _Place:
             annotation = item
         shape = shape_of(annotation)
         if not rest or not shape.configs:
-            return _Place(
-                tuple(keys), owner, reached, field, annotation if annotation is not field.annotation else None
+            return _Location(
+                tuple(keys), owner, reached_through, field, annotation if annotation is not field.annotation else None
             )
-        owner, reached = shape.branch(rest.pop(0) if shape.is_union else None), shape
-    return _Place(tuple(keys), owner, reached)
+        owner, reached_through = shape.branch(rest.pop(0) if shape.is_union else None), shape
+    return _Location(tuple(keys), owner, reached_through)
 
 
 def _item(annotation: Any, key: int | str) -> Any:
-    """The type of the item at `key` of a list, tuple or mapping type, or None where it is none of these."""
+    """Return the type of the item at `key` of a list, tuple or mapping type, or None where it is none of these."""
     for part in shape_of(annotation).plain:
         origin, arguments = get_origin(part), get_args(part)
         if not (isinstance(origin, type) and arguments):
@@ -164,46 +166,46 @@ def _item(annotation: Any, key: int | str) -> Any:
     return None
 
 
-def _unknown(config: type[Schema], place: _Place, value: Any) -> str:
-    """A key that no field answers to: whose it is, or what it is like, and what there is."""
-    *parents, key = place.keys
-    path = ".".join(place.keys)
-    if place.owner is None:
+def _unknown(config: type[Schema], location: _Location, value: Any) -> str:
+    """Explain a key that no field answers to: whose it is, or what it is like, and what there is."""
+    *parents, key = location.keys
+    path = ".".join(location.keys)
+    if location.owner is None:
         return f"`{path}` is unknown"
-    names = ", ".join(name for name in place.owner.model_fields if name != TAG) or "none"
+    names = ", ".join(name for name in location.owner.model_fields if name != TAG) or "none"
     holder = f"`{'.'.join(parents)}`" if parents else config.method or config.__name__
-    if place.reached and place.reached.is_union:
-        tag = tag_of(place.owner)
+    if location.reached_through and location.reached_through.is_union:
+        tag = tag_of(location.owner)
         holder = f"{parents[-1]} `{tag}`"
-        owners = [tag_of(branch) for branch in place.reached.configs if key in branch.model_fields]
+        owners = [tag_of(branch) for branch in location.reached_through.configs if key in branch.model_fields]
         if owners:
-            some = ", ".join(owners[:4]) + (f" and {len(owners) - 4} more" if len(owners) > 4 else "")
-            whose = f"`{key}` does not belong to {holder}; it belongs to {some}"
-            return f"`{path}`: {whose}. Settings of {holder}: {names}"
+            branches = ", ".join(owners[:4]) + (f" and {len(owners) - 4} more" if len(owners) > 4 else "")
+            explanation = f"`{key}` does not belong to {holder}; it belongs to {branches}"
+            return f"`{path}`: {explanation}. Settings of {holder}: {names}"
     names_of_key = {key, OTHER_NAMES.get(key, key)}
     like = [other for other in _paths(config) if other.rpartition(".")[2] in names_of_key]
-    similar = near_names(key, place.owner.model_fields)
+    similar = near_names(key, location.owner.model_fields)
     like += [".".join([*parents, name]) for name in similar]
     # `data.ties=drop`, as training has it, where the command's own setting is `ties`
-    like += [name for name in value if name in place.owner.model_fields] if isinstance(value, Mapping) else []
-    hint = f"; did you mean `{like[0]}`?" if like else "."
-    return f"`{path}` is unknown{hint} Settings of {holder}: {names}"
+    like += [name for name in value if name in location.owner.model_fields] if isinstance(value, Mapping) else []
+    nearest = f"; did you mean `{like[0]}`?" if like else "."
+    return f"`{path}` is unknown{nearest} Settings of {holder}: {names}"
 
 
 def _paths(config: type[Schema], prefix: str = "") -> Iterator[str]:
-    """The dotted path of every setting, those of every branch of a union among them."""
+    """Yield the dotted path of every setting, those of every branch of a union among them."""
     for name, field in config.model_fields.items():
         yield prefix + name
         for inner in shape_of(field.annotation).configs:
             yield from _paths(inner, f"{prefix}{name}.")
 
 
-def _wrong_branch(place: _Place, value: Any) -> Problem:
-    """A union whose name is missing or that of no branch."""
-    shape = shape_of(place.item or (place.field.annotation if place.field else None))
+def _wrong_branch(location: _Location, value: Any) -> Problem:
+    """Explain a union whose name is missing or that of no branch."""
+    shape = shape_of(location.item or (location.field.annotation if location.field else None))
     tags = [tag_of(branch) for branch in shape.configs]
-    path = ".".join([*place.keys, TAG])
-    wanted = f"expected one of {', '.join(tags)}{', or module:attribute' if shape.own else ''}"
+    path = ".".join([*location.keys, TAG])
+    expectation = f"expected one of {', '.join(tags)}{', or module:attribute' if shape.own else ''}"
     if not isinstance(value, Mapping) or TAG not in value:
-        return Problem(path, f"`{path}` is missing; {wanted}")
-    return Problem(path, f"`{path}`: {wanted}, got {shown(value[TAG])}{near(value[TAG], tags)}")
+        return Problem(path, f"`{path}` is missing; {expectation}")
+    return Problem(path, f"`{path}`: {expectation}, got {format_value(value[TAG])}{suggestion(value[TAG], tags)}")

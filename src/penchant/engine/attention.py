@@ -24,7 +24,7 @@ READS_HEAD_INPUT = "penchant_reads_head_input"
 
 
 def unwrap(model: nn.Module) -> Any:
-    """The `transformers` model inside a PEFT wrapper (its adapters stay injected), or the model itself."""
+    """Return the `transformers` model inside a PEFT wrapper (its adapters stay injected), or the model itself."""
     inner: Any = model
     return inner.get_base_model() if hasattr(inner, "get_base_model") else inner
 
@@ -55,36 +55,36 @@ def predictor_states(
 def states_at(
     model: nn.Module,
     batch: TreeBatch,
-    places: Int[Tensor, " places"],
+    positions: Int[Tensor, " positions"],
     inputs: Float[Tensor, "rows length hidden"] | None = None,
     first: int = 0,
-) -> Float[Tensor, "places hidden"]:
-    """Final hidden states at some flat places of the batch; `inputs` and `first` as in `predictor_states`."""
-    return _states_at(model, _trunk_states, batch, places, inputs, first)
+) -> Float[Tensor, "positions hidden"]:
+    """Return final hidden states at some flat positions of the batch; `inputs` and `first` as in `predictor_states`."""
+    return _states_at(model, _trunk_states, batch, positions, inputs, first)
 
 
 def _states_at(
     model: nn.Module,
     run: Callable[[nn.Module, TreeBatch, Tensor | None], Tensor],
     batch: TreeBatch,
-    places: Int[Tensor, " places"],
+    positions: Int[Tensor, " positions"],
     inputs: Tensor | None,
     first: int,
-) -> Float[Tensor, "places hidden"]:
+) -> Float[Tensor, "positions hidden"]:
     if inputs is None:
         states = run(model, batch, None)
     else:
         with _only_blocks(model, first, None):
             states = run(model, batch, inputs)
-    return states.reshape(-1, states.shape[-1]).index_select(0, places)
+    return states.reshape(-1, states.shape[-1]).index_select(0, positions)
 
 
 def entering_states(model: nn.Module, batch: TreeBatch, block: int) -> Float[Tensor, "rows length hidden"]:
-    """The states that enter a block; no more is run than it and those below."""
-    kept: list[Tensor] = []
+    """Return the states that enter a block; no more is run than it and those below."""
+    captured: list[Tensor] = []
 
-    def keep(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-        kept.append(arguments[0] if arguments else named["hidden_states"])
+    def keep(_: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        captured.append(arguments[0] if arguments else keywords["hidden_states"])
 
     blocks = trunk_blocks(model)
     assert blocks is not None
@@ -94,18 +94,18 @@ def entering_states(model: nn.Module, batch: TreeBatch, block: int) -> Float[Ten
             _trunk_states(model, batch, None)
     finally:
         hook.remove()
-    return kept[0]
+    return captured[0]
 
 
 def trunk_blocks(model: nn.Module) -> nn.ModuleList | None:
-    """The model's blocks from the bottom up, where it keeps them as most do; else None."""
+    """Return the model's blocks from the bottom up, where it keeps them as most do; else None."""
     blocks = getattr(trunk(model), "layers", None)
     return blocks if isinstance(blocks, nn.ModuleList) else None
 
 
 @contextmanager
 def _only_blocks(model: nn.Module, start: int, stop: int | None) -> Iterator[None]:
-    """The trunk has only some of its blocks for as long as this lasts; they are the modules themselves."""
+    """Give the trunk only some of its blocks for as long as the block runs; they are the modules themselves."""
     below, blocks = trunk(model), trunk_blocks(model)
     assert blocks is not None
     try:
@@ -124,10 +124,10 @@ def _head_input(model: nn.Module, batch: TreeBatch, inputs: Tensor | None) -> Fl
     """Run the whole network with a head that only keeps its input."""
     inner = unwrap(model)
     head = inner.get_output_embeddings()
-    kept: list[Tensor] = []
+    captured: list[Tensor] = []
 
     def keep(states: Tensor, *_: Any, **__: Any) -> Tensor:
-        kept.append(states)
+        captured.append(states)
         return states[..., :1]  # what stands for the logits; nobody reads it
 
     before = vars(head).get("forward")  # some libraries put their own there
@@ -139,9 +139,9 @@ def _head_input(model: nn.Module, batch: TreeBatch, inputs: Tensor | None) -> Fl
             del head.forward
         else:
             head.forward = before
-    if len(kept) != 1 or kept[0].shape[:2] != batch.input_ids.shape:
+    if len(captured) != 1 or captured[0].shape[:2] != batch.input_ids.shape:
         raise InputError(f"{type(inner).__name__} calls its output head in a way that Penchant does not know")
-    return kept[0]
+    return captured[0]
 
 
 def _options(batch: TreeBatch, inputs: Tensor | None) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def _options(batch: TreeBatch, inputs: Tensor | None) -> dict[str, Any]:
 
 
 def output_head(model: nn.Module) -> Head:
-    """The vocabulary projection with everything that the model's forward pass would do to the logits.
+    """Return the vocabulary projection with everything that the model's forward pass would do to the logits.
 
     Adapters on the head are folded into its weight (differentiably), a `modules_to_save` copy is used where active.
     """

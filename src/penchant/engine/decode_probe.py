@@ -57,7 +57,7 @@ def decoding_way(model: nn.Module, longest: int = 0) -> tuple[str, str]:
     forget_earlier_lengths(model)
     device = next(model.parameters()).device.type
     with torch.no_grad(), torch.autocast(device, enabled=False):
-        verdict = kept_verdict("decoding", inner, lambda: _find_way(model, 0), lambda found: _say(inner, found))
+        verdict = kept_verdict("decoding", inner, lambda: _find_way(model, 0), lambda result: _say(inner, result))
         order = [*_ways(inner.config), "none"]
         for length in far_lengths(model):
             if length < longest and verdict["way"] != "none":
@@ -65,9 +65,9 @@ def decoding_way(model: nn.Module, longest: int = 0) -> tuple[str, str]:
                     f"decoding beyond {length}",
                     inner,
                     lambda length=length: _find_way(model, length),  # type: ignore[misc]
-                    lambda found: _say(inner, found),
+                    lambda result: _say(inner, result),
                 )
-                verdict = max(verdict, far, key=lambda found: order.index(found["way"]))
+                verdict = max(verdict, far, key=lambda result: order.index(result["way"]))
     return verdict["way"], verdict["reason"]
 
 
@@ -110,17 +110,17 @@ def _find_way(model: nn.Module, far: int) -> dict[str, Any]:
         if problem is None:
             return {"way": way, "reason": problems[0] if problems else ""}
         problems.append(problem)
-    beyond = f" of rows longer than {far} tokens" if far else ""
-    reason = f"no way of decoding gives its own numbers{beyond}: {problems[0]}; {problems[-1]}"
+    range_words = f" of rows longer than {far} tokens" if far else ""
+    reason = f"no way of decoding gives its own numbers{range_words}: {problems[0]}; {problems[-1]}"
     return {"way": "none", "reason": f"{type(inner).__name__} cannot be sampled: {reason}"}
 
 
 def probe_prompts(config: Any, reach: int) -> list[tuple[int, ...]]:
     """Return prompts of unequal lengths, two of one length; one grows beyond each length within reach."""
-    named = [length for length in named_lengths(config) if length <= reach]
+    thresholds = [length for length in named_lengths(config) if length <= reach]
     room = (context_length(config) or 2**30) - STEPS
-    wanted = {SHORT, 3, 7, *(length - 2 for length in named)}
-    lengths = sorted((length for length in wanted if 0 < length <= room), reverse=True)
+    length_set = {SHORT, 3, 7, *(length - 2 for length in thresholds)}
+    lengths = sorted((length for length in length_set if 0 < length <= room), reverse=True)
     return _prompts(config, [*lengths, lengths[-1]])
 
 
@@ -140,22 +140,22 @@ class _Truth:
 
     def __init__(self, model: nn.Module, lengths: LengthClasses) -> None:
         self.model, self.lengths = model, lengths
-        self.known: dict[tuple[int, ...], Tensor] = {}
+        self.logits_by_ids: dict[tuple[int, ...], Tensor] = {}
 
     def add(self, longest: tuple[int, ...]) -> None:
         """Run a row, and with it all of its beginnings of the same length class."""
-        if longest in self.known:
+        if longest in self.logits_by_ids:
             return
         logits = own_logits(self.model, longest, STEPS).flip(0)
         for back, row in enumerate(logits):
             stop = len(longest) - back
             if self.lengths.class_of(stop) == self.lengths.class_of(len(longest)):
-                self.known.setdefault(longest[:stop], row)
+                self.logits_by_ids.setdefault(longest[:stop], row)
 
     def after(self, ids: tuple[int, ...]) -> Tensor:
         """Return the logits (vocabulary,) of the token after these."""
         self.add(ids)
-        return self.known[ids]
+        return self.logits_by_ids[ids]
 
 
 def _problem(model: nn.Module, prompts: Sequence[tuple[int, ...]], decoding: Decoding, truth: _Truth) -> str | None:

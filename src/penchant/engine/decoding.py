@@ -21,7 +21,7 @@ from penchant.engine.attention import last_logits_option, unwrap
 from penchant.engine.lengths import ANY_LENGTH, LengthClasses
 from penchant.engine.pick import pick
 from penchant.engine.rows import CACHE, Rows, fresh_cache, rows_like
-from penchant.engine.sampling import Drawn, Sampling
+from penchant.engine.sampling import Sampling, TokenSample
 
 MAX_ROWS = 128  # sequences decoded together: beyond that a CPU gains little
 CACHE_TOKENS = 2**15  # fewer rows where more tokens than this could come together
@@ -51,12 +51,12 @@ class _Row:
     prompt: int
     sample: int
     uniforms: np.ndarray
-    drawn: list[int]
+    tokens: list[int]
 
     @property
     def uniform(self) -> float:
         """The number that decides the next token."""
-        return float(self.uniforms[len(self.drawn)])
+        return float(self.uniforms[len(self.tokens)])
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Drawing:
             and a later prompt never needs more columns than the rows that it joins.
         waiting: samples of the starts that were run last, each with its start's row there.
         live: what each row of the cache is.
-        ended: called with the prompt's number for each sample that is done.
+        on_end: called with the prompt's number for each sample that is done.
         observe: called with each row (its prompt and what it drew so far) and the logits of its next token.
         results: samples by prompt and index.
     """
@@ -98,11 +98,11 @@ class Drawing:
         sampling: Sampling,
         end_ids: frozenset[int],
         decoding: Decoding,
-        ended: Callable[[int], None] = lambda _: None,
+        on_end: Callable[[int], None] = lambda _: None,
         observe: Callable[[tuple[int, ...], Tensor], None] | None = None,
     ) -> None:
         self.model, self.prompts, self.sampling, self.decoding = unwrap(model), prompts, sampling, decoding
-        self.end_ids, self.ended, self.observe = end_ids, ended, observe
+        self.end_ids, self.on_end, self.observe = end_ids, on_end, observe
         self.device = next(model.parameters()).device
         self.last_logits = last_logits_option(self.model)
         self.later: dict[int, list[_Start]] = {}
@@ -113,9 +113,9 @@ class Drawing:
         self.live: list[_Row] = []
         self.prefilled: _Prefilled | None = None
         self.rows: Rows | None = None
-        self.results: list[list[Drawn]] = [[((), False)] * sampling.n for _ in prompts]
+        self.results: list[list[TokenSample]] = [[((), False)] * sampling.n for _ in prompts]
 
-    def run(self) -> list[list[Drawn]]:
+    def run(self) -> list[list[TokenSample]]:
         """Decode until every sample has ended or reached its length."""
         while self.later:
             starts = self.later.pop(min(self.later))
@@ -129,7 +129,7 @@ class Drawing:
         assert self.rows is not None
         self.rows.advance()
         out = self._forward(
-            self._column([row.drawn[-1] for row in self.live]),
+            self._column([row.tokens[-1] for row in self.live]),
             self.rows.mask,
             self._column([self._length(row) - 1 for row in self.live]),
             self.rows.cache,
@@ -137,7 +137,7 @@ class Drawing:
         going = self._extend(self.live, out.logits[:, -1])
         if len(going) < len(self.live):
             order = _packed(going)
-            self.live = [self.live[place] for place in order]
+            self.live = [self.live[position] for position in order]
             self.rows.keep(order)
 
     def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Any:
@@ -149,10 +149,10 @@ class Drawing:
         return self.model(input_ids=ids, **options, **self.last_logits)
 
     def _length(self, row: _Row) -> int:
-        return len(self.prompts[row.prompt]) + len(row.drawn)
+        return len(self.prompts[row.prompt]) + len(row.tokens)
 
     def _outgrew(self, row: _Row) -> bool:
-        """Whether the row's last token brought it into another class of lengths."""
+        """Return whether the row's last token brought it into another class of lengths."""
         lengths, now = self.decoding.lengths, self._length(row)
         return lengths != ANY_LENGTH and lengths.class_of(now) != lengths.class_of(now - 1)
 
@@ -166,47 +166,47 @@ class Drawing:
         """Draw each row's next token; the places of those that go on, the others are results or begin anew."""
         uniforms = torch.tensor([row.uniform for row in rows], dtype=torch.float64, device=self.device)
         going = []
-        for place, (row, token) in enumerate(zip(rows, pick(logits, uniforms, self.sampling).tolist(), strict=True)):
+        for position, (row, token) in enumerate(zip(rows, pick(logits, uniforms, self.sampling).tolist(), strict=True)):
             if self.observe:
-                self.observe((*self.prompts[row.prompt], *row.drawn), logits[place])
-            row.drawn.append(token)
+                self.observe((*self.prompts[row.prompt], *row.tokens), logits[position])
+            row.tokens.append(token)
             finished = token in self.end_ids
-            if finished or len(row.drawn) == self.sampling.max_new_tokens:
-                self.results[row.prompt][row.sample] = (tuple(row.drawn), finished)
-                self.ended(row.prompt)
+            if finished or len(row.tokens) == self.sampling.max_new_tokens:
+                self.results[row.prompt][row.sample] = (tuple(row.tokens), finished)
+                self.on_end(row.prompt)
             elif self._outgrew(row):
-                self._postpone(_Start((*self.prompts[row.prompt], *row.drawn), row.prompt, row))
+                self._postpone(_Start((*self.prompts[row.prompt], *row.tokens), row.prompt, row))
             else:
-                going.append(place)
+                going.append(position)
         return going
 
     def _refill(self) -> bool:
         """Fill the free places if it is time to; whether any row is live."""
-        places = self._places()
-        worth_it = not self.live or places - len(self.live) >= REFILL * places
-        while (free := places - len(self.live)) > 0 and (self.waiting or (self.left and worth_it)):
+        capacity = self._capacity()
+        worth_it = not self.live or capacity - len(self.live) >= REFILL * capacity
+        while (free := capacity - len(self.live)) > 0 and (self.waiting or (self.left and worth_it)):
             if self.live and self.rows is not None and not self.rows.joins:
                 break
             prefilled = self.prefilled if self.waiting else self._prefill(free)
-            taken = [self.waiting.popleft() for _ in range(min(free, len(self.waiting)))]
+            admitted = [self.waiting.popleft() for _ in range(min(free, len(self.waiting)))]
             # kept only while samples wait for it
             self.prefilled = prefilled if self.waiting else None
             assert prefilled is not None
-            first = [place for place, _ in taken]
-            going = self._extend([row for _, row in taken], prefilled.logits[first])
+            first = [start_row for start_row, _ in admitted]
+            going = self._extend([row for _, row in admitted], prefilled.logits[first])
             if going:
                 self.rows = self.rows or rows_like(prefilled.cache, joins=self.decoding.padded)
-                self.rows.admit(prefilled.cache, prefilled.mask, [first[i] for i in going], places)
-                self.live += [taken[i][1] for i in going]
+                self.rows.admit(prefilled.cache, prefilled.mask, [first[i] for i in going], capacity)
+                self.live += [admitted[i][1] for i in going]
         return bool(self.live)
 
-    def _places(self) -> int:
-        """How many rows may be live: as many as CACHE_TOKENS hold if all reach their full length."""
+    def _capacity(self) -> int:
+        """Return how many rows may be live: as many as CACHE_TOKENS hold if all reach their full length."""
         following = [row.prompt for _, row in islice(self.waiting, 1)] + [s.prompt for s in islice(self.left, 1)]
         longest = max((len(self.prompts[i]) for i in [*(row.prompt for row in self.live), *following]), default=0)
-        places = min(MAX_ROWS, max(1, CACHE_TOKENS // (longest + self.sampling.max_new_tokens)))
+        capacity = min(MAX_ROWS, max(1, CACHE_TOKENS // (longest + self.sampling.max_new_tokens)))
         # in steps, since more places mean new buffers
-        return min(places - places % 16 or places, len(self.prompts) * self.sampling.n)
+        return min(capacity - capacity % 16 or capacity, len(self.prompts) * self.sampling.n)
 
     def _prefill(self, free: int) -> _Prefilled:
         """Run the next starts, each once, as many as their samples fill the free places."""
@@ -221,10 +221,10 @@ class Drawing:
             filled += 1 if starts[-1].row else self.sampling.n
         ids = torch.zeros(len(starts), longest, dtype=torch.long)
         mask = torch.zeros(len(starts), longest, dtype=torch.long)
-        for place, start in enumerate(starts):  # padded on the left, so that all rows end together
-            ids[place, longest - len(start.ids) :] = torch.tensor(start.ids)
-            mask[place, longest - len(start.ids) :] = 1
-            self.waiting += ((place, row) for row in self._rows(start))
+        for row_index, start in enumerate(starts):  # padded on the left, so that all rows end together
+            ids[row_index, longest - len(start.ids) :] = torch.tensor(start.ids)
+            mask[row_index, longest - len(start.ids) :] = 1
+            self.waiting += ((row_index, row) for row in self._rows(start))
         ids, mask = ids.to(self.device), mask.to(self.device)
         out = self._forward(ids, mask, (mask.cumsum(-1) - 1).clamp_min(0), cache)
         return _Prefilled(out.logits[:, -1], out[CACHE] if self.decoding.cached else None, mask)
@@ -238,14 +238,14 @@ class Drawing:
 
 
 def _packed(going: Sequence[int]) -> list[int]:
-    """The places of rows that go on, in an order that moves few: those from beyond the new end fill the holes."""
+    """Return the rows that go on in an order that moves few: those beyond the new end fill the holes."""
     staying = set(going)
-    beyond = iter([place for place in going if place >= len(going)])
-    return [place if place in staying else next(beyond) for place in range(len(going))]
+    movers = iter([row for row in going if row >= len(going)])
+    return [row if row in staying else next(movers) for row in range(len(going))]
 
 
 def _uniforms(seed: int, prompt: tuple[int, ...], index: int, count: int) -> np.ndarray:
-    """`count` numbers in [0, 1) that depend on seed, prompt and sample index alone."""
+    """Return `count` numbers in [0, 1) that depend on seed, prompt and sample index alone."""
     digest = hashlib.blake2b(f"{seed}|{prompt}|{index}".encode(), digest_size=16).digest()
     generator = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
     return generator.random(count)

@@ -20,7 +20,7 @@ BLOCK = 128  # tokens of a block, as FlexAttention has them
 
 
 def flex(query: Tensor, key: Tensor, value: Tensor, trees: Sequence[Span], scale: float) -> Tensor:
-    """(1, heads, tokens, size) -> (1, tokens, heads, size); see `kernels.attention`."""
+    """Attend by flex attention: (1, heads, tokens, size) -> (1, tokens, heads, size); see `kernels.attention`."""
     tokens = query.shape[2]
     padded = -(-tokens // BLOCK) * BLOCK
     query, key, value = (functional.pad(x, (0, 0, 0, padded - tokens)) for x in (query, key, value))
@@ -39,22 +39,22 @@ _last: dict[Any, BlockMask] = {}  # of the batch at hand: every layer asks for t
 
 
 def block_mask(trees: tuple[Span, ...], padded: int, device: torch.device) -> BlockMask:
-    """Which blocks hold something to compute; kept until another batch comes."""
-    asked = (trees, padded, device)
-    if asked not in _last:
+    """Return which blocks hold something to compute; kept until another batch comes."""
+    key = (trees, padded, device)
+    if key not in _last:
         _last.clear()
         tree_ids, branch_ids = (ids.to(device) for ids in numbering(trees, padded))
 
         def seen(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-            own = (branch_ids[k] == 0) | (branch_ids[k] == branch_ids[q])
-            return (tree_ids[q] == tree_ids[k]) & own & (q >= k)
+            same_branch = (branch_ids[k] == 0) | (branch_ids[k] == branch_ids[q])
+            return (tree_ids[q] == tree_ids[k]) & same_branch & (q >= k)
 
-        _last[asked] = create_block_mask(seen, None, None, padded, padded, device=str(device), BLOCK_SIZE=BLOCK)
-    return _last[asked]
+        _last[key] = create_block_mask(seen, None, None, padded, padded, device=str(device), BLOCK_SIZE=BLOCK)
+    return _last[key]
 
 
 def numbering(trees: Sequence[Span], padded: int) -> tuple[Tensor, Tensor]:
-    """(padded,) twice: the tree of each token (padding is a tree of its own), and its branch, 0 for the prompt."""
+    """Return, (padded,) each, the tree of every token (padding is one of its own) and its branch, 0 for the prompt."""
     tree_ids = torch.full((padded,), len(trees), dtype=torch.int32)
     branch_ids = torch.zeros(padded, dtype=torch.int32)
     for number, tree in enumerate(trees):

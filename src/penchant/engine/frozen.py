@@ -84,7 +84,7 @@ class FrozenStates:
         return self.states.index_select(0, batch.origin).to(batch.input_ids.device)[None]
 
     def score(self, scorer: Scorer, batch: TreeBatch) -> Float[Tensor, " slots"]:
-        """What the scorer gives for a batch, by the blocks above alone where the batch allows it."""
+        """Score a batch, by the blocks above alone where the batch allows it."""
         logps: Tensor = scorer(batch, self.entering(batch), self.blocks)
         return logps
 
@@ -100,7 +100,7 @@ def frozen_states(
     budget: int,
     progress: Progress | None = None,
 ) -> tuple[FrozenStates | None, str]:
-    """The states of all tokens after the first `blocks` blocks: from the file where it is complete, else computed.
+    """Return the states of all tokens after the first `blocks` blocks, from the file where it is complete.
 
     Args:
         folder: where the file lies or is to lie.
@@ -136,8 +136,8 @@ def frozen_states(
                 return None, f"{path} cannot be written ({error.strerror or error})"
             try:
                 states = torch.from_file(str(path), shared=False, size=shape[0] * shape[1], dtype=dtype).view(shape)
-                found = FrozenStates(states, origins, blocks, BlockDigests(path, size))
-                entering = [found.entering(batch) for batch in first]
+                frozen = FrozenStates(states, origins, blocks, BlockDigests(path, size))
+                entering = [frozen.entering(batch) for batch in first]
             except DamagedFile as error:
                 log.warning("%s: computing anew", error)
                 path.unlink(missing_ok=True)
@@ -147,7 +147,7 @@ def frozen_states(
             if reason := _difference(scorer, first, entering, blocks):
                 path.unlink(missing_ok=True)  # the next run computes it again
                 return None, f"{path} is damaged and was removed: {reason}"
-            return found, ""
+            return frozen, ""
     return None, f"{path} was damaged twice: the disk cannot be trusted"
 
 
@@ -163,7 +163,7 @@ def _is_whole(path: Path, size: int) -> bool:
 
 
 def _origins(rendered: Sequence[Rendered]) -> tuple[list[tuple[int, ...]], int]:
-    """Where each group's prompt and responses begin when all tokens lie one after another, and how many they are."""
+    """Return where each group's prompt and responses begin among all tokens, and how many tokens there are."""
     origins, row = [], 0
     for group in rendered:
         starts = []
@@ -185,7 +185,8 @@ def _batches(
 def _compute(
     scorer: Scorer, batches: Sequence[TreeBatch], blocks: int, file: IO[bytes], progress: Progress | None
 ) -> None:
-    """Every batch's states to their place in the file. (By `write`: on a full disk a mapping would end the process.)"""
+    """Write the states of every batch into the file."""
+    # by `write` and no mapping, which would end the process on a full disk
     for batch in batches:
         assert batch.spans is not None
         assert batch.origin is not None
@@ -200,15 +201,15 @@ def _compute(
 
 
 def _difference(scorer: Scorer, batches: Sequence[TreeBatch], inputs: Sequence[Tensor | None], blocks: int) -> str:
-    """How far the blocks above, on these states, are from the whole model; nothing if they agree.
+    """Return how far the blocks above, on these states, are from the whole model; nothing if they agree.
 
     Their final states are compared: scores could agree by chance, as those of a new reward head, which are all 0.
     """
     half = torch.is_autocast_enabled(scorer.device.type) or next(scorer.parameters()).dtype != torch.float32
     for batch, states in zip(batches, inputs, strict=True):
-        whole = predictor_states(scorer.model, batch).float()
+        full_states = predictor_states(scorer.model, batch).float()
         top = predictor_states(scorer.model, batch, states, blocks).float()
-        share = float((top - whole).norm() / whole.norm())
+        share = float((top - full_states).norm() / full_states.norm())
         if not share <= (0.05 if half else 1e-4):
             return f"{type(unwrap(scorer.model)).__name__} gives other numbers from the states (by {share:.3g} of them)"
     return ""

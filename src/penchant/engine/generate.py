@@ -14,7 +14,7 @@ from torch import nn
 from penchant.engine.decode_probe import decoding_support
 from penchant.engine.decoding import Drawing
 from penchant.engine.merged import merged_adapters
-from penchant.engine.sampling import Drawn, Sampling, check_room
+from penchant.engine.sampling import Sampling, TokenSample, check_room
 from penchant.engine.score import evaluating
 
 
@@ -25,8 +25,8 @@ def draw(
     *,
     end_ids: frozenset[int],
     progress: Callable[[int], None] | None = None,
-) -> list[list[Drawn]]:
-    """n samples a prompt, in the order of the prompts, each list in the order of the sample index.
+) -> list[list[TokenSample]]:
+    """Draw n samples per prompt, in the order of the prompts, each list in the order of the sample index.
 
     Args:
         model: a causal language model.
@@ -41,12 +41,12 @@ def draw(
     shares = Counter(prompts)
     unique = list(shares)
 
-    def ended(number: int) -> None:
+    def count_finished(number: int) -> None:
         if progress:
             progress(shares[unique[number]])
 
     with evaluating(model), merged_adapters(model):
         longest = max(map(len, unique), default=0) + sampling.max_new_tokens
-        drawing = Drawing(model, unique, sampling, end_ids, decoding_support(model, longest), ended)
-        drawn = dict(zip(unique, drawing.run(), strict=True))
-    return [list(drawn[prompt]) for prompt in prompts]
+        drawing = Drawing(model, unique, sampling, end_ids, decoding_support(model, longest), count_finished)
+        samples = dict(zip(unique, drawing.run(), strict=True))
+    return [list(samples[prompt]) for prompt in prompts]

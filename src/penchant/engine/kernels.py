@@ -42,7 +42,7 @@ def attention(
     scaling: float | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """What a model's attention layer calls: query (rows, heads, tokens, size) -> (rows, tokens, heads, size).
+    """Attend as a model's layers ask: query (rows, heads, tokens, size) -> (rows, tokens, heads, size).
 
     Args:
         key, value: (rows, key heads, tokens, size); the heads may be fewer (grouped queries).
@@ -74,7 +74,7 @@ def attention(
 
 
 def by_tree(query: Tensor, key: Tensor, value: Tensor, trees: Sequence[Span], scale: float) -> Tensor:
-    """The same by one SDPA call a tree with a dense mask: any device, any precision. What the others are held to."""
+    """Attend by one SDPA call per tree with a dense mask, on any device: what the others are held to."""
     parts = []
     for tree in trees:
         rows = slice(tree.start, tree.ends[-1])
@@ -92,16 +92,16 @@ def by_tree(query: Tensor, key: Tensor, value: Tensor, trees: Sequence[Span], sc
 
 
 def visible(tree: Span, device: torch.device) -> Tensor:
-    """(tokens, tokens): which key each query of a tree sees: of the prompt and of its own branch, up to itself."""
+    """Return, (tokens, tokens), which keys each query sees: those of the prompt and of its branch, up to itself."""
     branch = torch.zeros(tree.ends[-1] - tree.start, dtype=torch.long, device=device)
     for number, (start, stop) in enumerate(branches(tree), start=1):
         branch[start - tree.start : stop - tree.start] = number
-    own = (branch == 0)[None, :] | (branch[None, :] == branch[:, None])
-    return own.tril()
+    same_branch = (branch == 0)[None, :] | (branch[None, :] == branch[:, None])
+    return same_branch.tril()
 
 
 def branches(tree: Span) -> list[tuple[int, int]]:
-    """(start, end) of each branch."""
+    """Return (start, end) of each branch."""
     return list(zip((tree.prompt_end, *tree.ends), tree.ends, strict=False))
 
 
@@ -124,14 +124,14 @@ class _SplitAttention(torch.autograd.Function):
                 o[:, :, rows], lse[:, :, rows] = _flash(
                     q[:, :, rows], k[:, :, rows], v[:, :, rows], 0.0, True, scale=scale
                 )
-            if (further := _further(tree)) is not None:
-                rows, prompt = further, slice(tree.start, tree.prompt_end)
+            if (later := _later_tokens(tree)) is not None:
+                rows, prompt = later, slice(tree.start, tree.prompt_end)
                 seen, seen_lse = _flash(q[:, :, rows], k[:, :, prompt], v[:, :, prompt], 0.0, False, scale=scale)
-                own, own_lse = o[:, :, rows], lse[:, :, rows]
-                both = torch.logaddexp(own_lse, seen_lse)
-                own.mul_((own_lse - both).exp_()[..., None])
-                own.addcmul_(seen, (seen_lse - both).exp_()[..., None].to(seen.dtype))
-                own_lse.copy_(both)
+                later_output, later_lse = o[:, :, rows], lse[:, :, rows]
+                joint_lse = torch.logaddexp(later_lse, seen_lse)
+                later_output.mul_((later_lse - joint_lse).exp_()[..., None])
+                later_output.addcmul_(seen, (seen_lse - joint_lse).exp_()[..., None].to(seen.dtype))
+                later_lse.copy_(joint_lse)
         ctx.save_for_backward(query, key, value, out, lse)
         ctx.trees, ctx.scale = trees, scale
         return out[None]
@@ -165,8 +165,8 @@ class _SplitAttention(torch.autograd.Function):
             for start, stop in _sequences(tree):
                 rows = slice(start, stop)
                 dq[:, :, rows], dk[:, rows], dv[:, rows] = block(rows, rows, True)
-            if (further := _further(tree)) is not None:
-                rows, prompt = further, slice(tree.start, tree.prompt_end)
+            if (later := _later_tokens(tree)) is not None:
+                rows, prompt = later, slice(tree.start, tree.prompt_end)
                 for total, part in zip(
                     (dq[:, :, rows], dk[:, prompt], dv[:, prompt]), block(rows, prompt, False), strict=True
                 ):
@@ -175,20 +175,20 @@ class _SplitAttention(torch.autograd.Function):
 
 
 def _sequences(tree: Span) -> list[tuple[int, int]]:
-    """The causal sequences of a tree: the prompt with the first branch, and each further branch."""
-    (_, first), *others = branches(tree)
-    return [(tree.start, first), *others]
+    """Return the causal sequences of a tree: the prompt with the first branch, and each further branch."""
+    (_, first), *later_branches = branches(tree)
+    return [(tree.start, first), *later_branches]
 
 
-def _further(tree: Span) -> slice | None:
-    """The rows that look at the prompt from a branch other than the first; None if there are none."""
+def _later_tokens(tree: Span) -> slice | None:
+    """Return the rows that look at the prompt from a branch other than the first; None if there are none."""
     if len(tree.ends) == 1 or tree.prompt_end == tree.start:
         return None
     return slice(tree.ends[0], tree.ends[-1])
 
 
 def _by_key_head(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Views (key heads, queries a key head, tokens, size) of one row; keys and values are not copied."""
+    """Return views (key heads, queries a key head, tokens, size) of one row; keys and values are not copied."""
     heads = key.shape[1]
     q = query[0].unflatten(0, (heads, query.shape[1] // heads))
     k, v = (x[0][:, None].expand(-1, q.shape[1], -1, -1) for x in (key, value))

@@ -53,10 +53,10 @@ class LengthClasses:
 
     def grouped(self, lengths: Sequence[int]) -> list[list[int]]:
         """Return the places of rows with these lengths, those of one class together."""
-        places: dict[int, list[int]] = {}
-        for place, length in enumerate(lengths):
-            places.setdefault(self.class_of(length), []).append(place)
-        return list(places.values())
+        positions: dict[int, list[int]] = {}
+        for position, length in enumerate(lengths):
+            positions.setdefault(self.class_of(length), []).append(position)
+        return list(positions.values())
 
 
 ANY_LENGTH = LengthClasses()
@@ -80,8 +80,9 @@ def length_classes(config: Any) -> LengthClasses:
         if "dynamic" in kind:
             exact.add(int(settings.get("max_position_embeddings") or 0))
         else:
-            named = part.get("original_max_position_embeddings") or settings.get("original_max_position_embeddings")
-            thresholds.add(int(named or settings.get("max_position_embeddings") or 0))
+            key = "original_max_position_embeddings"
+            original_length = part.get(key) or settings.get(key)
+            thresholds.add(int(original_length or settings.get("max_position_embeddings") or 0))
     return LengthClasses(tuple(sorted(thresholds)), min(exact, default=None))
 
 
@@ -98,7 +99,7 @@ def named_lengths(config: Any) -> list[int]:
     for part in _mappings(config.to_dict()):
         for name, value in part.items():
             whole_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
-            if whole_number and any(known in str(name) for known in THRESHOLD_NAMES):
+            if whole_number and any(threshold_name in str(name) for threshold_name in THRESHOLD_NAMES):
                 lengths.add(value)
     return sorted(lengths)
 

@@ -36,13 +36,13 @@ class Head:
     scale: float = 1.0
 
     def cast(self, dtype: torch.dtype) -> Head:
-        """The head in another dtype (differentiable; the same tensors where nothing changes)."""
+        """Return the head in another dtype (differentiable; the same tensors where nothing changes)."""
         bias = None if self.bias is None else self.bias.to(dtype)
         return Head(self.weight.to(dtype), bias, self.softcap, self.scale)
 
 
 def token_logps(hidden: Float[Tensor, "tokens hidden"], head: Head, targets: Int[Tensor, " tokens"]) -> Tensor:
-    """log p(target) at each position, (tokens,) float32 in nats; differentiable in hidden, weight and bias.
+    """Return log p(target) at each position, (tokens,) float32 in nats; differentiable in hidden, weight and bias.
 
     Under autocast the projection runs in the autocast dtype, the reductions in float32 all the same.
     """
@@ -51,7 +51,7 @@ def token_logps(hidden: Float[Tensor, "tokens hidden"], head: Head, targets: Int
 
 
 def _as_computed(hidden: Tensor, head: Head) -> tuple[Tensor, Head]:
-    """States and head in the dtype of the projection."""
+    """Return states and head in the dtype of the projection."""
     device = hidden.device.type
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
@@ -60,12 +60,12 @@ def _as_computed(hidden: Tensor, head: Head) -> tuple[Tensor, Head]:
 
 
 def block_rows(vocabulary: int) -> int:
-    """Rows of a block of whole rows."""
+    """Return the number of rows of a block of whole rows."""
     return max(16, BLOCK_BYTES // (4 * vocabulary))
 
 
 def log_softmax_blocks(hidden: Float[Tensor, "tokens hidden"], head: Head) -> Iterator[tuple[slice, Tensor]]:
-    """(rows, log-probabilities of the whole vocabulary as float32), some rows at a time. No gradients."""
+    """Yield (rows, log-probabilities of the whole vocabulary as float32), some rows at a time, without gradients."""
     step = block_rows(head.weight.shape[0])
     with torch.no_grad():
         for start in range(0, hidden.shape[0], step):
@@ -85,7 +85,7 @@ def log_sum_squares(hidden: Float[Tensor, "tokens hidden"], head: Head) -> Float
 
 
 def project(hidden: Tensor, head: Head, out: Tensor | None = None) -> Tensor:
-    """float32 logits of one block; into `out` where given, since fresh pages cost as much as the product."""
+    """Return float32 logits of one block, in `out` where given: fresh pages cost as much as the product."""
     if out is not None and out.dtype == hidden.dtype:
         logits = torch.mm(hidden, head.weight.T, out=out)
     else:
@@ -114,46 +114,47 @@ class _TokenLogps(torch.autograd.Function):
         rows, vocabulary = hidden.shape[0], weight.shape[0]
         keep = any(ctx.needs_input_grad) and softcap is None and 4 * rows * vocabulary <= KEEP_BYTES
         chosen = torch.zeros(rows, dtype=_sum_dtype(hidden), device=hidden.device)
-        largest, sums, kept = [], [], []
+        largest, sums, logit_parts = [], [], []
         buffer = None if keep else _buffer(hidden, vocabulary)
         for part in _column_blocks(rows, vocabulary):
-            out = _buffer(hidden, vocabulary, part) if keep else _of(buffer, part)
+            out = _buffer(hidden, vocabulary, part) if keep else _buffer_part(buffer, part)
             logits = project(hidden, _columns(head, part), out)
-            chosen += _picked(logits, targets, part)
+            chosen += _target_logits(logits, targets, part)
             largest.append(logits.amax(1))
             sums.append(logits.sub_(largest[-1][:, None]).exp_().sum(1))
             if keep:
-                kept.append(logits)
+                logit_parts.append(logits)
         normalisers = torch.stack([top + total.log() for top, total in zip(largest, sums, strict=True)]).logsumexp(0)
         ctx.save_for_backward(hidden, weight, bias, targets, normalisers)
         ctx.softcap, ctx.scale = softcap, scale
-        ctx.kept = list(zip(largest, kept, strict=True)) if keep else None  # not saved: the backward overwrites them
+        # not saved for autograd, since the backward overwrites them
+        ctx.logit_parts = list(zip(largest, logit_parts, strict=True)) if keep else None
         return chosen - normalisers
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = upstream
         hidden, weight, bias, targets, normalisers = ctx.saved_tensors
-        kept, ctx.kept = ctx.kept, None  # a second backward projects again
+        logit_parts, ctx.logit_parts = ctx.logit_parts, None  # a second backward projects again
         needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         head = Head(weight, bias, ctx.softcap, ctx.scale)
         rows, vocabulary = hidden.shape[0], weight.shape[0]
         grad_hidden = torch.zeros_like(hidden, dtype=_sum_dtype(hidden)) if needs_hidden else None
         grad_weight = torch.empty_like(weight) if needs_weight else None
         grad_bias = torch.empty_like(bias) if needs_bias and bias is not None else None
-        buffer = None if kept else _buffer(hidden, vocabulary)
+        buffer = None if logit_parts else _buffer(hidden, vocabulary)
         for number, part in enumerate(_column_blocks(rows, vocabulary)):
-            mine = _columns(head, part)
+            head_columns = _columns(head, part)
             # d logp[target] / d logit = 1[target] - softmax, times the upstream number of the row
             slope = None
-            if kept:
-                largest, exponentials = kept[number]
+            if logit_parts:
+                largest, exponentials = logit_parts[number]
                 delta = exponentials.mul_((-grad * (largest - normalisers).exp_())[:, None])
             else:
-                logits = project(hidden, mine, _of(buffer, part))
+                logits = project(hidden, head_columns, _buffer_part(buffer, part))
                 slope = None if ctx.softcap is None else 1 - (logits / ctx.softcap).square()
                 delta = logits.sub_(normalisers[:, None]).exp_().mul_(-grad[:, None])
-            _add_picked(delta, targets, part, grad)
+            _add_to_targets(delta, targets, part, grad)
             if slope is not None:
                 delta *= slope
             if ctx.scale != 1.0:
@@ -162,16 +163,16 @@ class _TokenLogps(torch.autograd.Function):
                 grad_bias[part] = delta.sum(0)
             delta = delta.to(hidden.dtype)
             if grad_hidden is not None and grad_hidden.dtype == delta.dtype:
-                grad_hidden.addmm_(delta, mine.weight)
+                grad_hidden.addmm_(delta, head_columns.weight)
             elif grad_hidden is not None:
-                grad_hidden += delta @ mine.weight
+                grad_hidden += delta @ head_columns.weight
             if grad_weight is not None:
                 torch.mm(delta.T, hidden, out=grad_weight[part])
         return (grad_hidden.to(hidden.dtype) if grad_hidden is not None else None), grad_weight, grad_bias, *[None] * 3
 
 
 def _column_blocks(rows: int, vocabulary: int) -> list[slice]:
-    """The vocabulary in blocks whose logits fit the memory meant for them."""
+    """Return the vocabulary in blocks whose logits fit the memory meant for them."""
     columns = max(1, BLOCK_BYTES // (4 * max(rows, 1)))
     return [slice(start, min(start + columns, vocabulary)) for start in range(0, vocabulary, columns)]
 
@@ -181,33 +182,33 @@ def _columns(head: Head, part: slice) -> Head:
 
 
 def _buffer(hidden: Tensor, vocabulary: int, part: slice | None = None) -> Tensor | None:
-    """Room for one block of float32 logits; none in half precision, which needs a conversion anyway."""
+    """Return room for one block of float32 logits; none in half precision, which needs a conversion anyway."""
     if hidden.dtype != torch.float32:
         return None
     part = part or _column_blocks(hidden.shape[0], vocabulary)[0]
     return torch.empty(hidden.shape[0] * (part.stop - part.start), device=hidden.device).view(hidden.shape[0], -1)
 
 
-def _of(buffer: Tensor | None, part: slice) -> Tensor | None:
-    """The same room in the shape of another block: the last one may be narrower."""
+def _buffer_part(buffer: Tensor | None, part: slice) -> Tensor | None:
+    """Return the same room in the shape of another block: the last one may be narrower."""
     if buffer is None or buffer.shape[1] == part.stop - part.start:
         return buffer
     return buffer.view(-1)[: buffer.shape[0] * (part.stop - part.start)].view(buffer.shape[0], -1)
 
 
-def _picked(logits: Tensor, targets: Tensor, part: slice) -> Tensor:
-    """The targets' logits where they are in this block, else 0."""
-    inside = (targets >= part.start) & (targets < part.stop)
-    places = (targets - part.start).clamp(0, logits.shape[1] - 1)
-    return torch.where(inside, logits.gather(1, places[:, None]).squeeze(1), 0.0)
+def _target_logits(logits: Tensor, targets: Tensor, part: slice) -> Tensor:
+    """Return the targets' logits where they are in this block, else 0."""
+    in_part = (targets >= part.start) & (targets < part.stop)
+    columns = (targets - part.start).clamp(0, logits.shape[1] - 1)
+    return torch.where(in_part, logits.gather(1, columns[:, None]).squeeze(1), 0.0)
 
 
-def _add_picked(delta: Tensor, targets: Tensor, part: slice, grad: Tensor) -> None:
-    inside = (targets >= part.start) & (targets < part.stop)
-    places = (targets - part.start).clamp(0, delta.shape[1] - 1)
-    delta.scatter_add_(1, places[:, None], torch.where(inside, grad, 0.0)[:, None])
+def _add_to_targets(delta: Tensor, targets: Tensor, part: slice, grad: Tensor) -> None:
+    in_part = (targets >= part.start) & (targets < part.stop)
+    columns = (targets - part.start).clamp(0, delta.shape[1] - 1)
+    delta.scatter_add_(1, columns[:, None], torch.where(in_part, grad, 0.0)[:, None])
 
 
 def _sum_dtype(hidden: Tensor) -> torch.dtype:
-    """float32, except that a float64 model (gradient checks) keeps its precision."""
+    """Return float32, or float64 for a float64 model (gradient checks)."""
     return torch.float64 if hidden.dtype == torch.float64 else torch.float32

@@ -13,7 +13,7 @@ from penchant.engine.attention import unwrap
 
 @contextmanager
 def merged_adapters(model: nn.Module) -> Iterator[None]:
-    """A LoRA model decodes as fast as its base: each layer is one product instead of three.
+    """Let a LoRA model decode as fast as its base: each layer is one product instead of three.
 
     The base's weights are put aside and put back, not computed back: a sum and a difference later they would differ in
     their last bits from those that the reference is known by. Costs a copy of the adapted weights meanwhile. Does
@@ -22,19 +22,19 @@ def merged_adapters(model: nn.Module) -> Iterator[None]:
     modules: list[Any] = list(model.modules())
     tied = unwrap(model).get_input_embeddings().weight  # a head's adapter must not change what goes in
     layers = [layer for layer in modules if _adapted(layer) and layer.get_base_layer().weight is not tied]
-    kept = [(layer, layer.get_base_layer().weight, layer.get_base_layer().weight.data) for layer in layers]
+    original_weights = [(layer, layer.get_base_layer().weight, layer.get_base_layer().weight.data) for layer in layers]
     try:
-        for layer, weight, data in kept:
+        for layer, weight, data in original_weights:
             weight.data = data.clone()
             layer.merge()
         yield
     finally:
-        for layer, weight, data in kept:
+        for layer, weight, data in original_weights:
             if layer.merged:
                 layer.unmerge()
             weight.data = data
 
 
 def _adapted(layer: Any) -> bool:
-    """Whether it is a layer of peft's with adapters that are on and not yet merged."""
+    """Return whether it is a layer of peft's with adapters that are on and not yet merged."""
     return hasattr(layer, "lora_A") and hasattr(layer, "merge") and not layer.disable_adapters and not layer.merged

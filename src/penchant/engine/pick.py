@@ -10,7 +10,7 @@ from penchant.errors import InputError
 
 
 def pick(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> Tensor:
-    """One token a row by inverting the cumulative distribution at that row's uniform number.
+    """Pick one token per row by inverting the cumulative distribution at that row's uniform number.
 
     Args:
         logits: (rows, vocabulary). uniforms: (rows,) in [0, 1), float64.
@@ -24,7 +24,7 @@ def pick(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> Tensor:
 
 
 def _weights(logits: Tensor, sampling: Sampling) -> Tensor:
-    """Numbers in proportion to the probabilities of the tokens that may be drawn, float32, the largest 1."""
+    """Return numbers in proportion to the probabilities of the tokens that may be drawn, float32, the largest 1."""
     scaled = logits.float()
     if sampling.temperature != 1:
         scaled = scaled / sampling.temperature
@@ -33,16 +33,16 @@ def _weights(logits: Tensor, sampling: Sampling) -> Tensor:
         scaled = scaled.masked_fill(scaled < kth, -torch.inf)
     weights = (scaled - scaled.amax(-1, keepdim=True)).exp_()
     if sampling.top_p < 1:
-        ordered, places = weights.sort(descending=True, stable=True)
+        ordered, token_order = weights.sort(descending=True, stable=True)
         # a token stays while the mass before it is below p, so at least one does
         before = ordered.cumsum(-1) - ordered
         outside = before >= sampling.top_p * ordered.sum(-1, keepdim=True)
-        weights = weights.scatter(-1, places, ordered.masked_fill(outside, 0))
+        weights = weights.scatter(-1, token_order, ordered.masked_fill(outside, 0))
     return weights
 
 
 def _invert(weights: Tensor, uniforms: Tensor) -> Tensor:
-    """Where the running sum of each row of weights passes its uniform number times the total.
+    """Return where the running sum of each row of weights passes its uniform number times the total.
 
     Sums are float64, since float32 would lose the tail of a large vocabulary.
     """
@@ -53,6 +53,6 @@ def _invert(weights: Tensor, uniforms: Tensor) -> Tensor:
             "the model's logits are not finite, so nothing can be drawn: its weights are damaged, or too large for "
             "their dtype"
         )
-    place = torch.searchsorted(ends, uniforms[:, None] * totals, right=True)
+    token = torch.searchsorted(ends, uniforms[:, None] * totals, right=True)
     # rounding may put the threshold on the total itself: then it is the last token with a weight
-    return torch.minimum(place, torch.searchsorted(ends, totals)).squeeze(1)
+    return torch.minimum(token, torch.searchsorted(ends, totals)).squeeze(1)

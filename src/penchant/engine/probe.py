@@ -130,13 +130,13 @@ def not_causal(model: nn.Module) -> InputError:
 def close(logits: Tensor, expected: Tensor, model: nn.Module) -> bool:
     """Return whether two tables of logits give the same distributions, rounding aside."""
     got, want = logits.float().log_softmax(-1), expected.float().log_softmax(-1)
-    both = torch.isfinite(want)
-    if not torch.equal(both, torch.isfinite(got)):
+    finite = torch.isfinite(want)
+    if not torch.equal(finite, torch.isfinite(got)):
         return False
-    return near(got[both], want[both], model)
+    return logps_close(got[finite], want[finite], model)
 
 
-def near(logps: Tensor, expected: Tensor, model: nn.Module) -> bool:
+def logps_close(logps: Tensor, expected: Tensor, model: nn.Module) -> bool:
     """Return whether log-probabilities are equal up to rounding.
 
     What rounding may do is measured by how far the expected ones lie apart: an untrained model's lie close together,

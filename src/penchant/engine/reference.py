@@ -41,17 +41,17 @@ UNCOUNTED = ("transformers_version", "architectures")  # settings of a model tha
 
 
 def fingerprint(model: nn.Module) -> str:
-    """A digest of the base weights: every tensor's name, shape, dtype and bytes.
+    """Return a digest of the base weights: every tensor's name, shape, dtype and bytes.
 
     Adapters and a PEFT wrapper's naming are left out, so a model, and the same one under LoRA, have one fingerprint:
     that of the reference which the LoRA policy starts from.
     """
     tensors = {_base_name(name): tensor for name, tensor in model.state_dict().items() if not _is_adapter(name)}
-    places = {_place(tensor): tensor for tensor in tensors.values()}  # a tied matrix is read once
-    contents = {place: _content(tensor) for place, tensor in places.items()}
+    tensors_by_memory = {_memory_key(tensor): tensor for tensor in tensors.values()}  # a tied matrix is read once
+    contents = {memory: _content(tensor) for memory, tensor in tensors_by_memory.items()}
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode() + contents[_place(tensor)])
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode() + contents[_memory_key(tensor)])
     return digest.hexdigest()[:32]
 
 
@@ -98,7 +98,7 @@ def _base_model(model: nn.Module) -> nn.Module:
     return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
 
 
-def _place(tensor: Tensor) -> tuple[Any, ...]:
+def _memory_key(tensor: Tensor) -> tuple[Any, ...]:
     return tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
 
 
@@ -130,15 +130,15 @@ class Reference:
     adapters_off: bool
 
     @classmethod
-    def of(cls, policy: Scorer) -> Reference:
-        """The reference that a policy starts from: itself without adapters, or a frozen copy of it as it is now."""
+    def of_policy(cls, policy: Scorer) -> Reference:
+        """Return the reference that a policy starts from: itself without adapters, or a frozen copy of it."""
         if hasattr(policy.model, "disable_adapter"):
             return cls(policy, True)
         return cls(copy.deepcopy(policy).eval().requires_grad_(False), False)
 
     @contextmanager
     def active(self) -> Iterator[Scorer]:
-        """The reference's scorer, for as long as the block runs."""
+        """Yield the reference's scorer, for as long as the block runs."""
         if self.adapters_off:
             with self.scorer.model.disable_adapter():  # type: ignore[operator]
                 yield self.scorer
@@ -149,9 +149,9 @@ class Reference:
 def sequence_kl(
     policy: Scorer, reference: Reference, rendered: Sequence[Rendered], *, budget: int = DEFAULT_BUDGET
 ) -> list[Float[Tensor, " responses"]]:
-    """KL(policy || reference) along each response, in nats: at every scored position the exact KL over the
-    vocabulary, summed over the response's tokens.
+    """Return KL(policy || reference) along each response, in nats.
 
+    It is the exact KL over the vocabulary at every scored position, summed over the response's tokens.
     Averaged over responses sampled from the policy it is an unbiased estimate of the sequence-level KL, with less
     variance than the log-ratio of the samples (Rafailov et al. 2023 evaluate the same quantity).
     """
@@ -193,26 +193,26 @@ class ReferenceTable:
         if not self.path.exists():
             return {}
         try:
-            known: dict[bytes, float] = {}
-            keys, asked = sorted(keys), 0  # in the order of the table: half the time
+            values: dict[bytes, float] = {}
+            keys, key_count = sorted(keys), 0  # in the order of the table: half the time
             with closing(self._open()) as db:
                 for start in range(0, len(keys), ASK_FOR):  # the table may be that of many large data sets
-                    some = keys[start : start + ASK_FOR]
-                    marks = ",".join("?" * len(some))
-                    rows = db.execute(f"SELECT key, logps, digest FROM scores WHERE key IN ({marks})", some).fetchall()
-                    known.update((key, logps) for key, logps, digest in rows if digest == self._digest(key, logps))
-                    asked += len(rows)
+                    batch = keys[start : start + ASK_FOR]
+                    marks = ",".join("?" * len(batch))
+                    rows = db.execute(f"SELECT key, logps, digest FROM scores WHERE key IN ({marks})", batch).fetchall()
+                    values.update((key, logps) for key, logps, digest in rows if digest == self._digest(key, logps))
+                    key_count += len(rows)
         except sqlite3.DatabaseError as error:
             log.warning("the reference table %s cannot be read (%s): computing anew", self.path, error)
             if not isinstance(error, sqlite3.OperationalError):  # damaged, not only locked by another run
                 with suppress(OSError):
                     self.path.unlink(missing_ok=True)
             return {}
-        if asked > len(known):
+        if key_count > len(values):
             log.warning(
-                "%d rows of the reference table %s are damaged: computing them anew", asked - len(known), self.path
+                "%d rows of the reference table %s are damaged: computing them anew", key_count - len(values), self.path
             )
-        return known
+        return values
 
     def _digest(self, key: bytes, logps: object) -> bytes:
         number = struct.pack("<d", logps) if isinstance(logps, float) else b""
@@ -233,8 +233,8 @@ class ReferenceTable:
             )
 
     @contextmanager
-    def alone(self, keys: Iterable[bytes]) -> Iterator[None]:
-        """For as long as the block runs no other run on this machine scores the same rows.
+    def locked(self, keys: Iterable[bytes]) -> Iterator[None]:
+        """Keep other runs on this machine from scoring the same rows for as long as the block runs.
 
         Of the runs of a sweep that start together one computes and the others wait and read. Runs with other data do
         not wait for it. Where the file system knows no locks nobody waits, and each computes for itself.
@@ -270,29 +270,29 @@ def reference_logps(
     budget: int = DEFAULT_BUDGET,
     progress: Progress | None = None,
 ) -> list[Float[Tensor, " responses"]]:
-    """Summed reference log-probabilities of fixed data: from the table where known, else computed and kept.
+    """Return summed reference log-probabilities of fixed data, from the table where known, else computed and kept.
 
     `progress` is called with the number of tokens done, those of responses from the table included.
     """
     keys = [[row.key(index) for index in range(len(row.branches))] for row in rendered]
-    wanted = {key for row_keys in keys for key in row_keys}
-    known = table.get(list(wanted))
-    unknown = wanted - known.keys()
-    with table.alone(unknown) if unknown else nullcontext():
-        known |= table.get(list(unknown))  # what another run computed while this one waited
+    needed_keys = {key for row_keys in keys for key in row_keys}
+    logps = table.get(list(needed_keys))
+    unknown = needed_keys - logps.keys()
+    with table.locked(unknown) if unknown else nullcontext():
+        logps |= table.get(list(unknown))  # what another run computed while this one waited
         missing = [
-            (row, [index for index, key in enumerate(row_keys) if key not in known])
+            (row, [index for index, key in enumerate(row_keys) if key not in logps])
             for row, row_keys in zip(rendered, keys, strict=True)
         ]
         missing = [(row, indices) for row, indices in missing if indices]
         if progress:  # tokens that need not be computed
-            everything = ((row, range(len(row.branches))) for row in rendered)
-            progress(unique_tokens(everything) - unique_tokens(missing))
+            all_rows = ((row, range(len(row.branches))) for row in rendered)
+            progress(unique_tokens(all_rows) - unique_tokens(missing))
         for start in range(0, len(missing), KEEP_EVERY):
-            some = missing[start : start + KEEP_EVERY]
-            fresh = score_rows(scorer, some, budget=budget, progress=progress).tolist()
-            places = [row.key(index) for row, indices in some for index in indices]
-            computed = dict(zip(places, fresh, strict=True))
+            part = missing[start : start + KEEP_EVERY]
+            fresh = score_rows(scorer, part, budget=budget, progress=progress).tolist()
+            part_keys = [row.key(index) for row, indices in part for index in indices]
+            computed = dict(zip(part_keys, fresh, strict=True))
             table.put(computed)
-            known |= computed
-    return [torch.tensor([known[key] for key in row_keys]) for row_keys in keys]
+            logps |= computed
+    return [torch.tensor([logps[key] for key in row_keys]) for row_keys in keys]

@@ -37,21 +37,21 @@ class Rows(Protocol):
     @property
     def mask(self) -> Tensor: ...
 
-    def admit(self, prefilled: Any, mask: Tensor, places: Sequence[int], limit: int) -> None:
-        """Add a row for each place: the prompt in that row of a prefilled cache, with its (prompts, columns) mask.
+    def admit(self, prefilled: Any, mask: Tensor, sources: Sequence[int], limit: int) -> None:
+        """Add a row for each source: the prompt in that row of a prefilled cache, with its (prompts, columns) mask.
 
         No more than `limit` rows will be live until the next call.
         """
 
     def keep(self, order: Sequence[int]) -> None:
-        """Row i is from now on what row order[i] was; the others are gone."""
+        """Make row i what row order[i] was; the others are gone."""
 
     def advance(self) -> None:
         """Make room for one more token a row; before each forward pass."""
 
 
 def fresh_cache(model: Any) -> DynamicCache | None:
-    """An empty cache that keeps every token, or None if the model has to make its own.
+    """Return an empty cache that keeps every token, or None if the model has to make its own.
 
     A sliding window is left to the mask, which the model makes anyway: rows that join need all columns.
     """
@@ -60,7 +60,7 @@ def fresh_cache(model: Any) -> DynamicCache | None:
 
 
 def rows_like(prefilled: Any, *, joins: bool = True) -> Rows:
-    """Empty rows for a cache like this one; `joins` says whether rows of different lengths may be together."""
+    """Return empty rows for a cache like this one; `joins` says whether rows of different lengths may be together."""
     layers = getattr(prefilled, "layers", ())
     simple = bool(layers) and all(type(layer) is DynamicLayer and layer.is_initialized for layer in layers)
     return JoinedRows() if simple and joins else PlainRows()
@@ -75,8 +75,8 @@ class PlainRows:
         self.cache: Any = None
         self.mask = torch.empty(0)
 
-    def admit(self, prefilled: Any, mask: Tensor, places: Sequence[int], limit: int) -> None:
-        indices = torch.tensor(places, device=mask.device)
+    def admit(self, prefilled: Any, mask: Tensor, sources: Sequence[int], limit: int) -> None:
+        indices = torch.tensor(sources, device=mask.device)
         self.cache = copy.deepcopy(prefilled)  # other samples of the same prompts may still be waiting
         self.cache.reorder_cache(indices)
         self.mask = mask[indices]
@@ -104,7 +104,7 @@ class JoinedRows:
     def mask(self) -> Tensor:
         return self._mask[: self.live, : self.columns]
 
-    def admit(self, prefilled: Any, mask: Tensor, places: Sequence[int], limit: int) -> None:
+    def admit(self, prefilled: Any, mask: Tensor, sources: Sequence[int], limit: int) -> None:
         longest = mask.shape[1]
         if not self.live:  # nothing to join: columns begin anew
             self.columns = longest
@@ -114,8 +114,8 @@ class JoinedRows:
         elif limit > len(self._mask):
             self._resize(limit)
         assert longest <= self.columns, "prompts come from long to short, so that a later one always fits"
-        indices = torch.tensor(places, device=mask.device)
-        stop = self.live + len(places)
+        indices = torch.tensor(sources, device=mask.device)
+        stop = self.live + len(sources)
         self._mask[self.live : stop, : self.columns - longest] = 0
         self._mask[self.live : stop, self.columns - longest : self.columns] = mask[indices]
         for layer, source in zip(self.cache.layers, prefilled.layers, strict=True):
@@ -123,9 +123,9 @@ class JoinedRows:
         self.live = stop
 
     def keep(self, order: Sequence[int]) -> None:
-        moved = [(to, place) for to, place in enumerate(order) if to != place]
+        moves = [(to, origin) for to, origin in enumerate(order) if to != origin]
         self.live = len(order)
-        to, source = torch.tensor(moved, dtype=torch.long, device=self._mask.device).reshape(-1, 2).unbind(1)
+        to, source = torch.tensor(moves, dtype=torch.long, device=self._mask.device).reshape(-1, 2).unbind(1)
         self._mask[to] = self._mask[source]
         for layer in self.cache.layers:
             layer.keep(to, source, self.live, self.columns)
@@ -137,12 +137,12 @@ class JoinedRows:
         self.columns += 1
 
     def _resize(self, limit: int) -> None:
-        """New buffers with room, without the columns that are padding in every row that is left."""
+        """Make new buffers with room, without the columns that are padding in every row that is left."""
         first = int(self.mask.argmax(1).min())
-        kept = self.mask[:, first:]
-        self.columns = kept.shape[1]
-        self._mask = kept.new_zeros(limit, self.columns + ROOM)
-        self._mask[: self.live, : self.columns] = kept
+        mask_columns = self.mask[:, first:]
+        self.columns = mask_columns.shape[1]
+        self._mask = mask_columns.new_zeros(limit, self.columns + ROOM)
+        self._mask[: self.live, : self.columns] = mask_columns
         for layer in self.cache.layers:
             layer.resize(first, limit, self.columns + ROOM)
 
@@ -185,10 +185,10 @@ class _Room(DynamicLayer):
         self._show(live, columns)
 
     def resize(self, first: int, rows: int, columns: int) -> None:
-        kept = (self.keys[:, :, first:], self.values[:, :, first:])
-        live, _, stop, _ = kept[0].shape
-        self.buffers = tuple(part.new_empty(rows, part.shape[1], columns, part.shape[3]) for part in kept)
-        for buffer, part in zip(self.buffers, kept, strict=True):
+        contents = (self.keys[:, :, first:], self.values[:, :, first:])
+        live, _, stop, _ = contents[0].shape
+        self.buffers = tuple(part.new_empty(rows, part.shape[1], columns, part.shape[3]) for part in contents)
+        for buffer, part in zip(self.buffers, contents, strict=True):
             buffer[:live, :, :stop] = part
         self._show(live, stop)
 

@@ -44,8 +44,10 @@ class Sampling:
                 raise InputError(f"sampling: {name}={getattr(self, name)} is out of range")
 
 
-Drawn = tuple[tuple[int, ...], bool]  # token ids (the end token included where drawn), and whether it ended itself
-Sampler = Callable[..., list[list[Drawn]]]  # `draw`, or what takes the same arguments
+TokenSample = tuple[
+    tuple[int, ...], bool
+]  # token ids (the end token included where drawn), and whether it ended itself
+Sampler = Callable[..., list[list[TokenSample]]]  # `draw`, or what takes the same arguments
 
 
 def check_room(model: nn.Module, prompts: Sequence[tuple[int, ...]], sampling: Sampling) -> None:

@@ -80,7 +80,7 @@ class Scorer(nn.Module):
     def forward(
         self, batch: TreeBatch, inputs: Float[Tensor, "rows length hidden"] | None = None, first: int = 0
     ) -> Float[Tensor, " slots"]:
-        """Summed log-probability of the scored tokens of each slot, float32, in nats.
+        """Return summed log-probability of the scored tokens of each slot, float32, in nats.
 
         `inputs`, where given, are the states that enter block number `first`, and nothing below it is run. Where the
         batch asks for `squares` the scores have a second half of as many slots, without gradient.
@@ -95,24 +95,24 @@ class Scorer(nn.Module):
 
 def _by_slot(values: Float[Tensor, " tokens"], batch: TreeBatch) -> Float[Tensor, " slots"]:
     sums = values.new_zeros(batch.slots).index_add(0, batch.owners, values)
-    if batch.again is None or batch.again_owners is None:
+    if batch.repeated is None or batch.repeated_owners is None:
         return sums
-    return sums.index_add(0, batch.again_owners, values[batch.again])
+    return sums.index_add(0, batch.repeated_owners, values[batch.repeated])
 
 
 def token_budget(device: torch.device, rendered: Sequence[Rendered]) -> int:
-    """Tokens of one forward pass where nobody said: what suits the device, but room for a whole group.
+    """Return the tokens of one forward pass where nobody set them: what suits the device, with room for a whole group.
 
     A group that is split costs its prompt again and, in training, a second forward pass. Past four times the usual
     it is split all the same, so that memory stays bounded.
     """
-    usual = DEFAULT_BUDGET if device.type == "cpu" else GPU_BUDGET
+    default = DEFAULT_BUDGET if device.type == "cpu" else GPU_BUDGET
     largest = max((unique_tokens([(row, range(len(row.branches)))]) for row in rendered), default=0)
-    return max(usual, min(largest, 4 * usual))
+    return max(default, min(largest, 4 * default))
 
 
 def batches(rows: Rows, *, budget: int, packing: Packing) -> list[TreeBatch]:
-    """Tree batches that cover the rows; slot numbers count responses in the order of `rows`."""
+    """Return tree batches that cover the rows; slot numbers count responses in the order of `rows`."""
     trees = make_trees(rows, budget=budget, packing=packing)
     slots = sum(len(indices) for _, indices in rows)
     return batched(trees, slots=slots, budget=budget, packing=packing)
@@ -126,7 +126,7 @@ def score_rows(
     progress: Progress | None = None,
     squares: bool = False,
 ) -> Float[Tensor, " slots"]:
-    """Summed log-probabilities of the chosen responses, in the order of `rows`, float32 on the CPU. No gradients.
+    """Return summed log-probabilities of the chosen responses, in the order of `rows`, float32 on the CPU.
 
     With `squares`, of the vocabulary's summed squared probabilities instead (`log_sum_squares`).
     """
@@ -149,7 +149,7 @@ def score(
     progress: Progress | None = None,
     squares: bool = False,
 ) -> list[Float[Tensor, " responses"]]:
-    """Summed log-probabilities of every response, a 1-D tensor a group, order kept; `squares` as in `score_rows`."""
+    """Return summed log-probabilities of every response, a 1-D tensor per group; `squares` as in `score_rows`."""
     counts = [len(row.branches) for row in rendered]
     rows = [(row, range(count)) for row, count in zip(rendered, counts, strict=True)]
     return list(score_rows(scorer, rows, budget=budget, progress=progress, squares=squares).split(counts))
@@ -157,7 +157,7 @@ def score(
 
 @contextmanager
 def evaluating(*models: nn.Module) -> Iterator[None]:
-    """No gradients, no dropout, and the models back in their modes afterwards."""
+    """Switch gradients and dropout off; put the models back in their modes afterwards."""
     modes = [model.training for model in models]
     try:
         with torch.no_grad():

@@ -26,8 +26,8 @@ from penchant.engine.probe import (
     check_causal,
     far_lengths,
     half_precision,
+    logps_close,
     long_row,
-    near,
     not_causal,
     own_logits,
     probe_length,
@@ -57,7 +57,7 @@ def scoring_support(model: nn.Module, *, head: bool = True) -> tuple[Packing, st
         if head:
             _check_head(model)
         verdict = kept_verdict(
-            f"scoring head={head}", inner, lambda: _find_way(model, head), lambda found: _say(inner, found)
+            f"scoring head={head}", inner, lambda: _find_way(model, head), lambda result: _say(inner, result)
         )
     return _packing(model, verdict)
 
@@ -74,7 +74,7 @@ def far_support(model: nn.Module, packing: Packing, longest: int, *, head: bool)
         InputError: no way of scoring gives the model's own numbers there.
     """
     inner, ways = unwrap(model), _ways(unwrap(model).config.get_text_config())
-    verdicts: list[dict[str, Any]] = [{"way": next(way for way, known in ways.items() if known == packing)}]
+    verdicts: list[dict[str, Any]] = [{"way": next(way for way, way_packing in ways.items() if way_packing == packing)}]
     with _probing(model):
         for length in far_lengths(model):
             if length < longest:
@@ -82,10 +82,10 @@ def far_support(model: nn.Module, packing: Packing, longest: int, *, head: bool)
                     f"scoring head={head} beyond {length}",
                     inner,
                     lambda length=length: _find_far_way(model, head, length),  # type: ignore[misc]
-                    lambda found: _say(inner, found),
+                    lambda result: _say(inner, result),
                 )
                 verdicts.append(verdict)
-    slowest = max(verdicts, key=lambda found: [*ways, "none"].index(found["way"]))
+    slowest = max(verdicts, key=lambda result: [*ways, "none"].index(result["way"]))
     return _packing(model, slowest)
 
 
@@ -144,7 +144,7 @@ def _find_far_way(model: nn.Module, head: bool, length: int) -> dict[str, Any]:
     rows = _far_examples(unwrap(model).config.get_text_config(), length)
     expected = [_own_numbers(model, row, index, head) for row in rows for index in range(len(row.branches))]
     shared = len(rows[0].branches[0].ids) - MARGIN // 2
-    if head and not near(expected[0][:shared], expected[1][:shared], model):
+    if head and not logps_close(expected[0][:shared], expected[1][:shared], model):
         raise not_causal(model)
     return _first_right(model, rows, expected, head, length)
 
@@ -168,8 +168,8 @@ def _first_right(
 def _say(network: Any, verdict: dict[str, Any]) -> None:
     """Say aloud what makes scoring slower."""
     if verdict["way"] in ("rows", "equal rows"):
-        alone = "" if verdict["way"] == "rows" else ", and only rows of one length together"
-        log.warning("plain path, every response forwarded with its own prompt%s: %s", alone, verdict["reason"])
+        length_words = "" if verdict["way"] == "rows" else ", and only rows of one length together"
+        log.warning("plain path, every response forwarded with its own prompt%s: %s", length_words, verdict["reason"])
 
 
 def _refused_by_config(config: Any, reach: int) -> str | None:
@@ -177,9 +177,9 @@ def _refused_by_config(config: Any, reach: int) -> str | None:
     if config._attn_implementation not in ("sdpa", kernels.NAME):
         return f"its attention is its own ({config._attn_implementation})"
     kinds = {str(kind) for kind in getattr(config, "layer_types", None) or ()}
-    odd = sorted(kinds - {"full_attention", "attention"})
-    if odd:
-        return f"it has layers of type {', '.join(odd)}"
+    unsupported = sorted(kinds - {"full_attention", "attention"})
+    if unsupported:
+        return f"it has layers of type {', '.join(unsupported)}"
     if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
         return f"its attention slides over a window of {config.sliding_window} tokens"
     if any(hasattr(config, name) for name in ("state_size", "ssm_cfg", "rwkv_head_size", "mamba_d_state")):
@@ -207,16 +207,18 @@ def _problem(
             inner.set_attn_implementation(before)
     name = "rows side by side" if packing.plain else "trees"
     if head:
-        mine, own = torch.cat(got), torch.cat(list(expected))
-        worst = float((mine - own).abs().max())
-        return None if near(mine, own, model) else f"{name} differ from single rows by {worst:.3g} nats per token"
+        packed_logps, single_logps = torch.cat(got), torch.cat(list(expected))
+        worst = float((packed_logps - single_logps).abs().max())
+        if logps_close(packed_logps, single_logps, model):
+            return None
+        return f"{name} differ from single rows by {worst:.3g} nats per token"
     share = max(float((a - b).norm() / b.norm()) for a, b in zip(got, expected, strict=True))
     allowed = HALF_STATES if half_precision(model) else STATES
     return None if share <= allowed else f"states of {name} differ from those of single rows by {share:.1%}"
 
 
 def _numbers(model: nn.Module, rows: Sequence[Rendered], packing: Packing, head: bool) -> list[Tensor]:
-    """Return of each branch the log-probabilities of its tokens, or the states that predict them."""
+    """Return the log-probabilities of the tokens of each branch, or the states that predict them."""
     slots = sum(len(row.branches) for row in rows)
     trees = make_trees([(row, range(len(row.branches))) for row in rows], budget=2**30, packing=packing)
     parts: dict[int, Tensor] = {}
@@ -260,7 +262,7 @@ def _check_head(model: nn.Module) -> None:
         except Exception as error:  # whatever a model raises that does not know what we ask for
             problems.append(short_text(error))
             continue
-        if got.shape == expected.shape and near(got, expected, model):
+        if got.shape == expected.shape and logps_close(got, expected, model):
             return
         problems.append(f"off by {float((got - expected).abs().max()):.3g} nats on the probe")
     setattr(inner, READS_HEAD_INPUT, False)

@@ -32,7 +32,7 @@ class ValueHead(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, states: Float[Tensor, "tokens hidden"]) -> Tokens:
-        """float32, whatever the trunk's precision."""
+        """Return values as float32, whatever the trunk's precision."""
         with torch.autocast(states.device.type, enabled=False):
             values: Tensor = self.linear(states.float()).squeeze(-1)
         return values
@@ -69,8 +69,8 @@ class Layout:
     starts: Int[Tensor, " responses+1"]
 
     @classmethod
-    def of(cls, rendered: Sequence[Rendered]) -> Layout:
-        """All responses of some groups, in order."""
+    def of_rows(cls, rendered: Sequence[Rendered]) -> Layout:
+        """Lay out all responses of some groups, in order."""
         lengths = torch.tensor([branch.scored for row in rendered for branch in row.branches])
         return cls(torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)]))
 
@@ -79,47 +79,49 @@ class Layout:
         """Tokens of each response."""
         return self.starts.diff()
 
-    def places(self, batch: TreeBatch, slots: Int[Tensor, " slots"]) -> Int[Tensor, " tokens"]:
-        """The places of a batch's tokens (on the CPU); `slots` says which response each slot of the batch is."""
+    def positions(self, batch: TreeBatch, slots: Int[Tensor, " slots"]) -> Int[Tensor, " tokens"]:
+        """Return the positions of a batch's tokens (on the CPU); `slots` says which response each slot is."""
         owners, counts = torch.unique_consecutive(batch.owners.cpu(), return_counts=True)
         firsts = counts.cumsum(0) - counts
         within = torch.arange(int(counts.sum())) - firsts.repeat_interleave(counts)
         return self.starts[slots[owners]].repeat_interleave(counts) + within
 
     def padded(self, tokens: Tokens) -> tuple[Float[Tensor, "responses longest"], Tensor]:
-        """Tokens as a table, a row a response, and which places hold one."""
-        inside = torch.arange(int(self.lengths.max()))[None] < self.lengths[:, None]
-        table = tokens.new_zeros(inside.shape)
-        table[inside] = tokens
-        return table, inside
+        """Return tokens as a table, a row per response, and which cells hold one."""
+        within_length = torch.arange(int(self.lengths.max()))[None] < self.lengths[:, None]
+        table = tokens.new_zeros(within_length.shape)
+        table[within_length] = tokens
+        return table, within_length
 
 
 def token_readings(
     scorer: Scorer, value_head: ValueHead | None, rendered: Sequence[Rendered], layout: Layout, *, budget: int
 ) -> tuple[Tokens, Tokens]:
-    """(log-probabilities, values) of all tokens of some groups, laid out on the CPU. No gradients; zeros without a
-    value head."""
+    """Return (log-probabilities, values) of all tokens of some groups, laid out on the CPU, without gradients.
+
+    Values are zeros without a value head.
+    """
     logps, values = (torch.zeros(int(layout.starts[-1])) for _ in range(2))
     rows = [(row, range(len(row.branches))) for row in rendered]
-    everyone = torch.arange(len(layout.lengths))
+    all_slots = torch.arange(len(layout.lengths))
     with evaluating(scorer.model):
         for batch in batches(rows, budget=budget, packing=scorer.packing_for(rendered)):
-            places, batch = layout.places(batch, everyone), batch.to(scorer.device)
+            positions, batch = layout.positions(batch, all_slots), batch.to(scorer.device)
             states = predictor_states(scorer.model, batch)
-            logps[places] = token_logps(states, output_head(scorer.model), batch.targets).cpu()
+            logps[positions] = token_logps(states, output_head(scorer.model), batch.targets).cpu()
             if value_head is not None:
-                values[places] = value_head(states).cpu()
+                values[positions] = value_head(states).cpu()
     return logps, values
 
 
 def _entropies(states: Float[Tensor, "tokens hidden"], head: Head) -> Tokens:
-    """Of the next-token distribution at each state, some rows at a time, computed again in the backward pass."""
+    """Return the entropy of the next-token distribution at each state, computed again in the backward pass."""
 
-    def some(rows: Tensor) -> Tensor:
+    def chunk(rows: Tensor) -> Tensor:
         logits = project(rows.to(head.weight.dtype), head)
         logps = torch.log_softmax(logits, -1)
         return -(logps.exp() * logps).sum(-1)
 
     step = block_rows(head.weight.shape[0])
-    parts = [checkpoint(some, part, use_reentrant=False) for part in states.split(step)]
+    parts = [checkpoint(chunk, part, use_reentrant=False) for part in states.split(step)]
     return torch.cat(parts)

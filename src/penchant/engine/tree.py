@@ -87,7 +87,7 @@ class TreeBatch:
         slots: how many slots there are.
         forwarded: tokens that go through the model, padding excluded.
         origin: (length,) the row where the state of each token is kept; None where none are. Stays on the CPU.
-        again, again_owners: (extra,) tokens, by index into `targets`, that count for a further slot, and that slot.
+        repeated, repeated_owners: (extra,) tokens, by index into `targets`, that count for an extra slot, and it.
         squares: each slot also gets the log of the vocabulary's summed squared probabilities, in a second half of the
             scores.
     """
@@ -103,12 +103,12 @@ class TreeBatch:
     slots: int
     forwarded: int
     origin: Int[Tensor, " length"] | None = None
-    again: Int[Tensor, " extra"] | None = None
-    again_owners: Int[Tensor, " extra"] | None = None
+    repeated: Int[Tensor, " extra"] | None = None
+    repeated_owners: Int[Tensor, " extra"] | None = None
     squares: bool = False
 
     def to(self, device: torch.device) -> TreeBatch:
-        """The same batch on another device."""
+        """Return the same batch on another device."""
         tensors: dict[str, Any] = {
             name: value.to(device)
             for name, value in vars(self).items()
@@ -124,7 +124,7 @@ def make_trees(
     packing: Packing,
     origins: Sequence[tuple[int, ...]] | None = None,
 ) -> list[Tree]:
-    """Trees for some responses of some groups; slots count the responses in the order given.
+    """Make trees of some responses of some groups; slots count the responses in the order given.
 
     Args:
         rows: a rendered group and which of its responses are needed.
@@ -136,11 +136,11 @@ def make_trees(
     first = 0
     for number, (rendered, indices) in enumerate(rows):
         starts = origins[number] if origins else None
-        for places in _cut(rendered, indices, budget, packing):
-            some = [indices[place] for place in places]
-            branches = tuple(rendered.branches[index] for index in some)
-            origin = (starts[0], *(starts[index + 1] for index in some)) if starts else None
-            trees.append(Tree(rendered.prompt_ids, branches, tuple(first + place for place in places), origin))
+        for part in _cut(rendered, indices, budget, packing):
+            chosen_indices = [indices[position] for position in part]
+            branches = tuple(rendered.branches[index] for index in chosen_indices)
+            origin = (starts[0], *(starts[index + 1] for index in chosen_indices)) if starts else None
+            trees.append(Tree(rendered.prompt_ids, branches, tuple(first + position for position in part), origin))
         first += len(indices)
     return trees
 
@@ -149,23 +149,23 @@ def _cut(rendered: Rendered, indices: Sequence[int], budget: int, packing: Packi
     """Split the places of `indices` by tree: as many a tree as fit the budget beside the prompt."""
     by_class: dict[int, list[int]] = {}
     lengths = rendered.lengths
-    for place, index in enumerate(indices):
-        by_class.setdefault(packing.lengths.class_of(lengths[index]), []).append(place)
+    for position, index in enumerate(indices):
+        by_class.setdefault(packing.lengths.class_of(lengths[index]), []).append(position)
     trees: list[list[int]] = []
-    for places in by_class.values():
+    for positions in by_class.values():
         size = budget + 1  # opens a tree
-        for place in places:
-            length = len(rendered.branches[indices[place]].ids)
+        for position in positions:
+            length = len(rendered.branches[indices[position]].ids)
             if packing.plain or size + length > budget:
                 trees.append([])
                 size = len(rendered.prompt_ids)
-            trees[-1].append(place)
+            trees[-1].append(position)
             size += length
     return trees
 
 
 def fill(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices in batches whose padded size (rows x longest) stays within the budget, like lengths together.
+    """Return indices in batches whose padded size (rows x longest) is within the budget, like lengths together.
 
     An item that is larger than the budget gets a batch of its own. Deterministic: ties keep their order.
     """
@@ -180,7 +180,7 @@ def fill(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices in batches whose summed length stays within the budget: few batches, and of about the same size.
+    """Return indices in batches whose summed length is within the budget: few, and of about the same size.
 
     An item that is larger than the budget gets a batch of its own. Deterministic. The longest first, each into the
     emptiest of as many batches as the sum needs (a further one where it fits nowhere): two batches of 600 need less
@@ -200,20 +200,20 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def batched(trees: Sequence[Tree], *, slots: int, budget: int, packing: Packing) -> list[TreeBatch]:
-    """All trees in batches within the budget; `slots` is the size of the score vector that they fill together."""
+    """Return all trees in batches within the budget; `slots` is the size of the score vector that they fill."""
     by_class: dict[int, list[Tree]] = {}
     for tree in trees:
         by_class.setdefault(packing.lengths.class_of(tree.longest_path), []).append(tree)
     batches = []
-    for some in by_class.values():
-        lengths = [tree.length for tree in some]
-        picked = fill(lengths, budget) if packing.plain else pack(lengths, budget)
-        batches += [collate([some[i] for i in part], slots=slots, plain=packing.plain) for part in picked]
+    for class_trees in by_class.values():
+        lengths = [tree.length for tree in class_trees]
+        groups = fill(lengths, budget) if packing.plain else pack(lengths, budget)
+        batches += [collate([class_trees[i] for i in part], slots=slots, plain=packing.plain) for part in groups]
     return batches
 
 
 def collate(trees: Sequence[Tree], *, slots: int, plain: bool) -> TreeBatch:
-    """Tensors (on the CPU) of some trees."""
+    """Return the tensors (on the CPU) of some trees."""
     rows = [[tree] for tree in trees] if plain else [list(trees)]
     width = max(sum(tree.length for tree in row) for row in rows)
     input_ids = torch.zeros((len(rows), width), dtype=torch.long)  # padding is never read: any token will do
@@ -234,7 +234,7 @@ def collate(trees: Sequence[Tree], *, slots: int, plain: bool) -> TreeBatch:
             for branch, slot in zip(tree.branches, tree.slots, strict=True):
                 for first, last in branch.spans:
                     # the first token of a branch is predicted by the last of the prompt
-                    predictors += [flat + start + place - 1 if place else flat - 1 for place in range(first, last)]
+                    predictors += [flat + start + offset - 1 if offset else flat - 1 for offset in range(first, last)]
                     targets += branch.ids[first:last]
                     owners += [slot] * (last - first)
                 ends.append(flat + start + branch.spans[-1][1] - 1)
@@ -264,25 +264,27 @@ def with_fronts(batch: TreeBatch, fronts: Sequence[tuple[int, int, int]], *, slo
         fronts: (slot, tokens, further slot) of each.
         slots: how many slots there are with the further ones.
     """
-    again: list[Tensor] = []
+    repeated: list[Tensor] = []
     owners: list[Tensor] = []
-    for slot, tokens, further in fronts:
+    for slot, tokens, extra_slot in fronts:
         first = (batch.owners == slot).nonzero().squeeze(1)[:tokens]  # a response's tokens are in order
-        again.append(first)
-        owners.append(torch.full_like(first, further))
+        repeated.append(first)
+        owners.append(torch.full_like(first, extra_slot))
     empty = [torch.zeros(0, dtype=torch.long)]
-    return replace(batch, again=torch.cat(again or empty), again_owners=torch.cat(owners or empty), slots=slots)
+    return replace(
+        batch, repeated=torch.cat(repeated or empty), repeated_owners=torch.cat(owners or empty), slots=slots
+    )
 
 
 def _origin(trees: Sequence[Tree]) -> Tensor | None:
-    """Where the state of each token of the row is kept, if every tree says so."""
-    places: list[int] = []
+    """Return where the state of each token of the row is kept, if every tree says so."""
+    positions: list[int] = []
     for tree in trees:
         if tree.origin is None:
             return None
         for start, ids in zip(tree.origin, (tree.prompt_ids, *(b.ids for b in tree.branches)), strict=True):
-            places += range(start, start + len(ids))
-    return torch.tensor(places, dtype=torch.long)
+            positions += range(start, start + len(ids))
+    return torch.tensor(positions, dtype=torch.long)
 
 
 def _lay(tree: Tree, ids: list[int], positions: list[int]) -> Span:
@@ -299,7 +301,7 @@ def _lay(tree: Tree, ids: list[int], positions: list[int]) -> Span:
 
 
 def unique_tokens(rows: Iterable[tuple[Rendered, Sequence[int]]]) -> int:
-    """Tokens that have to be forwarded when prompts and responses go through once."""
+    """Return tokens that have to be forwarded when prompts and responses go through once."""
     return sum(
         len(rendered.prompt_ids) + sum(len(rendered.branches[i].ids) for i in indices) for rendered, indices in rows
     )

@@ -23,7 +23,7 @@ from penchant.files import atomic_write, cache_folder
 FORGOTTEN_FIELDS = ("_name_or_path", "transformers_version", "architectures")  # of a configuration: decide nothing
 MAX_BYTES = 10_000  # a larger file is no verdict
 
-_known: dict[str, dict[str, Any]] = {}  # of this process
+_process_verdicts: dict[str, dict[str, Any]] = {}  # of this process
 
 
 def kept_verdict(
@@ -38,15 +38,15 @@ def kept_verdict(
         announce: is called with the verdict when this process meets it first.
     """
     key = verdict_key(kind, network)
-    if key not in _known:
+    if key not in _process_verdicts:
         path = cache_folder() / "verdicts" / f"{key}.json"
         verdict = _read(path)
         if verdict is None:
             verdict = decide()
             _write(path, verdict)
-        _known[key] = verdict
+        _process_verdicts[key] = verdict
         announce(verdict)
-    return _known[key]
+    return _process_verdicts[key]
 
 
 def verdict_key(kind: str, network: Any) -> str:
@@ -91,9 +91,9 @@ def _code_digest(module: str) -> str:
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         with path.open("rb") as file:
-            kept = json.loads(file.read(MAX_BYTES))
-        verdict: dict[str, Any] = kept["verdict"]
-        return verdict if kept["sha256"] == _digest(verdict) else None
+            stored = json.loads(file.read(MAX_BYTES))
+        verdict: dict[str, Any] = stored["verdict"]
+        return verdict if stored["sha256"] == _digest(verdict) else None
     except (OSError, ValueError, TypeError, KeyError):
         return None  # nothing kept, or damaged: the model is probed again, and the verdict written anew
 

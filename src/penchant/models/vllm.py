@@ -21,7 +21,7 @@ from torch import nn
 from penchant.engine.attention import unwrap
 from penchant.engine.lengths import length_classes
 from penchant.engine.reference import fingerprint
-from penchant.engine.sampling import Drawn, Sampling, check_room
+from penchant.engine.sampling import Sampling, TokenSample, check_room
 from penchant.errors import InputError
 
 GPU_SHARE = 0.4  # of the GPU's memory for vLLM's weights and caches: the policy, and its optimizer, need the rest
@@ -52,14 +52,14 @@ class VLLM:
         *,
         end_ids: frozenset[int],
         progress: Callable[[int], None] | None = None,
-    ) -> list[list[Drawn]]:
+    ) -> list[list[TokenSample]]:
         """n samples a prompt; see `penchant.engine.generate.draw`."""
         from vllm import SamplingParams
 
         check_room(model, prompts, sampling)
         check_one_class(model, prompts, sampling)
         self._update(model)
-        samples: list[list[Drawn]] = []
+        samples: list[list[TokenSample]] = []
         step = max(1, SAMPLES // sampling.n)
         for start in range(0, len(prompts), step):
             some = prompts[start : start + step]
@@ -132,7 +132,7 @@ def parameters(prompt: tuple[int, ...], sampling: Sampling, end_ids: frozenset[i
     }
 
 
-def samples_of(completions: Sequence[Any], end_ids: frozenset[int]) -> list[Drawn]:
+def samples_of(completions: Sequence[Any], end_ids: frozenset[int]) -> list[TokenSample]:
     """vLLM's completions of one prompt in the order of the sample index."""
     ids = [tuple(completion.token_ids) for completion in sorted(completions, key=lambda one: one.index)]
     return [(tokens, bool(tokens) and tokens[-1] in end_ids) for tokens in ids]

@@ -130,7 +130,7 @@ def _with_reference_of_samples(
     """Return the evaluation of samples with the reference that they are compared with."""
     if samples is None:
         return None
-    reference = Reference(other.scorer, False) if other else Reference.of(learner.scorer)
+    reference = Reference(other.scorer, False) if other else Reference.of_policy(learner.scorer)
     return replace(samples, reference=reference, budget=budget)
 
 

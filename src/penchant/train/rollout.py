@@ -222,7 +222,7 @@ def _read(loop: RolloutLoop, groups: Sequence[PromptGroup]) -> Rollout:
     config = loop.config
     renderer = replace(loop.policy.renderer, max_length=None, every_turn=False)  # what was sampled is read whole
     rendered = [renderer.render(group) for group in groups]
-    layout = Layout.of(rendered)
+    layout = Layout.of_rows(rendered)
     logps, values = token_readings(loop.policy.scorer, loop.value_head, rendered, layout, budget=loop.budget)
     with loop.reference.active() as frozen:
         ref_logps, _ = token_readings(frozen, None, rendered, layout, budget=loop.budget)
@@ -277,7 +277,7 @@ def _minibatch(
     rows = [(rollout.rendered[group], range(len(rollout.rendered[group].branches))) for group in groups]
     packing = loop.policy.scorer.packing_for(row for row, _ in rows)
     for batch in batches(rows, budget=loop.budget, packing=packing):
-        token_numbers, batch = rollout.layout.places(batch, slots), batch.to(device)
+        token_numbers, batch = rollout.layout.positions(batch, slots), batch.to(device)
         with loop.accelerator.autocast():
             now = read(loop.policy.scorer, loop.value_head, batch, entropies=config.entropy_weight > 0)
         old, ref, values, advantage, returns, weights = (

@@ -87,7 +87,7 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
     try:
         start = ModelIdentity.from_learner(policy)
         frozen = ModelIdentity.from_learner(other) if other is not None else start
-        reference = Reference(other.scorer, False) if other else Reference.of(policy.scorer)
+        reference = Reference(other.scorer, False) if other else Reference.of_policy(policy.scorer)
         inputs = model_inputs(start, frozen) | prompt_inputs(policy, train_groups, held_groups)
         inputs |= reward_inputs(config.reward, config.true_reward)
         inputs |= sample_inputs(samples, sample_settings.reward if sample_settings else None)

@@ -13,7 +13,7 @@ COOKIE = "penchant"
 
 
 def require_session(request: Request, person: str) -> str:
-    """The session of the request, which must be the person's.
+    """Return the session of the request, which must be the person's.
 
     Raises:
         HTTPException: 403 without one, or with somebody else's; 429 for too many requests.

@@ -20,7 +20,7 @@ router = APIRouter()
 
 @router.get("/admin/in/{link}")
 def enter(request: Request, link: str) -> Response:
-    """Where the admin's link leads; a page with a button, for the reason that `work.welcome` has one."""
+    """Answer the admin's link by a page with a button, for the reason that `work.welcome` has one."""
     response = HTMLResponse(page("enter.html.j2", title="Collecting"))
     greet(request, response, ADMIN, link, "/admin")
     return response
@@ -28,7 +28,7 @@ def enter(request: Request, link: str) -> Response:
 
 @router.get("/admin/")
 def overview(request: Request) -> Response:
-    """Who did how much, agreement, biases, disagreements."""
+    """Show who did how much, agreement, biases and disagreements."""
     state = state_of(request)
     session_id = require_session(request, ADMIN)
     with state.database.reading() as session:
@@ -49,7 +49,7 @@ def overview(request: Request) -> Response:
 
 @router.get("/admin/picture/{digest}")
 def picture_of_prompt(request: Request, digest: str) -> Response:
-    """A picture of a prompt that people disagree on."""
+    """Send a picture of a prompt that people disagree on."""
     require_session(request, ADMIN)
     return picture(state_of(request), digest)
 
@@ -68,7 +68,7 @@ def pause(request: Request, csrf: Annotated[str, Form(max_length=200)], stopped:
 
 @router.get("/admin/export.jsonl")
 def export(request: Request) -> Response:
-    """All that was collected so far, as our own JSONL."""
+    """Send all that was collected so far, as our own JSONL."""
     state = state_of(request)
     require_session(request, ADMIN)
     with state.database.reading() as session:

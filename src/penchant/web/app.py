@@ -35,7 +35,7 @@ STRANGER_PER_MINUTE = 60
 
 
 def create_app(config: Collect, database: Database, keys: Keys, clock: Callable[[], float] = time.time) -> FastAPI:
-    """The application on a database that `open_collection` has filled.
+    """Create the application on a database that `open_collection` has filled.
 
     Args:
         clock: seconds since 1970; leases and times of judgments are taken from it.
@@ -70,7 +70,7 @@ def create_app(config: Collect, database: Database, keys: Keys, clock: Callable[
 
 
 def known_hosts(config: Collect) -> frozenset[str]:
-    """Names that the page may be asked for under."""
+    """Return the names that the page may be asked for under."""
     names = {"localhost", "127.0.0.1", "::1"} if config.is_local else {host_name(bracketed(config.host))}
     if config.url is not None:
         names.add((urlsplit(config.url).hostname or "").lower())
@@ -120,7 +120,7 @@ def _refused(request: Request, error: Exception) -> Response:
 
 
 def _unreadable(request: Request, error: Exception) -> Response:
-    """What was wrong, field by field, without repeating what was sent."""
+    """Say what was wrong, field by field, without repeating what was sent."""
     assert isinstance(error, RequestValidationError)
     problems = "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()[:5])
     return _answer(request, 422, f"The request cannot be read: {problems}"[:500])

@@ -35,7 +35,7 @@ class Plan:
 
 
 def next_assignment(session: Session, annotator: int, plan: Plan, now: float) -> Assignment | None:
-    """What the person has before them from now on; None where nothing is left for them at the moment.
+    """Return what the person has before them from now on; None where nothing is left for them at the moment.
 
     Call it in a writing transaction. The same open assignment comes again until it is judged, with a new lease, unless
     its lease had ended and others have given the item its overlap meanwhile.
@@ -57,18 +57,18 @@ def next_assignment(session: Session, annotator: int, plan: Plan, now: float) ->
 
 
 def open_assignments(session: Session, annotator: int) -> list[Assignment]:
-    """What is before a person, the latest opened first (an undone judgment comes before what it interrupted)."""
+    """Return what is before a person, the latest opened first (an undone judgment comes before what it interrupted)."""
     asked = select(Assignment).where(Assignment.annotator_id == annotator, Assignment.state == OPEN)
     return list(session.exec(asked.order_by(col(Assignment.opened_at).desc(), col(Assignment.id).desc())))
 
 
 def taken(session: Session, item_id: int, now: float) -> int:
-    """How many people have judged an item or hold a lease on it."""
+    """Return how many people have judged an item or hold a lease on it."""
     return int(session.exec(select(func.count()).where(Assignment.item_id == item_id, _counts(now))).one())
 
 
 def _counts(now: float) -> Any:
-    """Assignments that use up a place of the item's overlap: judged, or before somebody. A skip does not."""
+    """Select assignments that use up a place of the item's overlap: judged, or before somebody. A skip does not."""
     return or_(
         col(Assignment.state) == DONE,
         and_(col(Assignment.state) == OPEN, col(Assignment.lease_until) > now),
@@ -96,7 +96,7 @@ def _next_item(session: Session, annotator: int, plan: Plan, now: float) -> Item
 
 
 def _due_check(session: Session, annotator: int, plan: Plan) -> Item | None:
-    """The next attention check, if one is due: one in every `check_every` items, at a place drawn for the person."""
+    """Return the next attention check, if one is due: one in every `check_every` items, at a drawn position."""
     is_check = col(Item.answer).is_not(None)
     of_mine = select(func.count()).select_from(Assignment).join(Item).where(Assignment.annotator_id == annotator)
     checks = int(session.exec(of_mine.where(is_check)).one())
@@ -126,7 +126,7 @@ def _assigned(session: Session, item: Item, annotator: int, plan: Plan, now: flo
 
 
 def order_of(members: list[int], seed: int, item: int, earlier: int) -> list[int]:
-    """The order in which a person sees an item's responses.
+    """Return the order in which a person sees an item's responses.
 
     It is drawn by the seed for the first, third, fifth person who gets the item; the second, fourth, sixth see the
     reverse. So nobody can tell sides, and within an item they balance.
@@ -140,10 +140,10 @@ def order_of(members: list[int], seed: int, item: int, earlier: int) -> list[int
 
 
 def fair_share(items: int, overlap: int, annotators: int) -> int:
-    """How many items a person would judge if all were equally fast."""
+    """Return how many items a person would judge if all were equally fast."""
     return min(items, math.ceil(items * overlap / annotators))
 
 
 def _drawn(*parts: object) -> int:
-    """A number that anybody can draw again from the same parts."""
+    """Return a number that anybody can draw again from the same parts."""
     return int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:7], "big")

@@ -67,7 +67,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session that sees one state of the database and writes nothing.
+        """Yield a session that sees one state of the database and writes nothing.
 
         Raises:
             StorageError: it cannot be read.
@@ -77,7 +77,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction that no other writer's overlaps; committed when the block ends well.
+        """Yield a session whose transaction no other writer's overlaps; commit it when the block ends well.
 
         Raises:
             StorageError: it cannot be written; nothing was.
@@ -136,7 +136,7 @@ class Database:
 
 
 def shown_name(where: str) -> str:
-    """A path or an address as messages may say it: without the password."""
+    """Return a path or an address as messages may have it: without the password."""
     if POSTGRES.match(where) is None:
         return where
     try:
@@ -146,7 +146,7 @@ def shown_name(where: str) -> str:
 
 
 def collection_of(session: Session) -> Collection:
-    """The one row of `collection`; the database must have been filled."""
+    """Return the one row of `collection`; the database must have been filled."""
     found = session.get(Collection, 1)
     assert found is not None
     return found
@@ -209,6 +209,6 @@ def _postgres(address: str) -> Engine:
 
 
 def _reason(error: SQLAlchemyError) -> str:
-    """The driver's own words on one line, without the statement and its values."""
+    """Return the driver's own words on one line, without the statement and its values."""
     inner = error.orig if isinstance(error, DBAPIError) else error
     return " ".join(str(inner).split())[:300] or type(error).__name__

@@ -39,7 +39,7 @@ class Said:
 
 
 def all_said(session: Session) -> list[Said]:
-    """Every judgment that stands, in the order in which they came."""
+    """Return every judgment that stands, in the order in which they came."""
     asked = (
         select(Judgment, Assignment, Item, Annotator.name)
         .join(Assignment, col(Assignment.id) == Judgment.assignment_id)
@@ -74,7 +74,7 @@ def all_said(session: Session) -> list[Said]:
 
 
 def rows(session: Session) -> Iterator[dict[str, Any]]:
-    """A row an entry that somebody compared, attention checks left out.
+    """Yield a row per entry that somebody compared, attention checks left out.
 
     Raises nothing of its own; `load_preferences` reads the rows, and gives what it gives for the database itself.
     """
@@ -107,6 +107,6 @@ def _as_row(said: Said) -> dict[str, Any]:
 
 
 def as_jsonl(session: Session) -> Iterator[bytes]:
-    """The export, line by line."""
+    """Yield the export, line by line."""
     for row in rows(session):
         yield json.dumps(row, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"

@@ -162,7 +162,7 @@ def _items_of(group: PromptGroup, ask: str) -> list[list[int]]:
 
 
 def known_places(group: PromptGroup, members: Sequence[int]) -> list[int] | None:
-    """Places (1 the best) that the group's comparisons give its members; None where they do not order them all.
+    """Return places (1 the best) that the group's comparisons give its members; None where they do not order them all.
 
     A response's place comes from its wins less its losses among the members; every pair must be compared.
     """
@@ -221,7 +221,7 @@ def _fill(
 
 
 def _plain(group: PromptGroup, pictures: Mapping[str, Picture]) -> dict[str, Any]:
-    """The row of a group without what anybody said of it before: judgments here stand for themselves.
+    """Return the row of a group without what anybody said of it before: judgments here stand for themselves.
 
     Raises:
         InputError: half of a surrogate pair, which no database can hold.
@@ -255,5 +255,5 @@ def _content(ask: str, groups: list[Illustrated], checks: list[Illustrated]) -> 
 
 
 def items_of(session: Session) -> int:
-    """How many items there are, attention checks aside."""
+    """Return how many items there are, attention checks aside."""
     return int(session.exec(select(func.count()).select_from(Item).where(col(Item.answer).is_(None))).one())

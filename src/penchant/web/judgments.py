@@ -44,7 +44,7 @@ class Submission(BaseModel):
     @field_validator("note")
     @classmethod
     def _storable(cls, note: str) -> str:
-        """Without control characters and halves of surrogate pairs, which databases refuse."""
+        """Remove control characters and halves of surrogate pairs, which databases refuse."""
         return CONTROL.sub("", note.encode("utf-8", errors="replace").decode("utf-8"))
 
     @model_validator(mode="after")
@@ -118,13 +118,13 @@ def _save(session: Session, annotator: int, sent: Submission, now: float) -> Jud
 
 
 def standing(session: Session, assignment: int) -> Judgment | None:
-    """The judgment of an assignment that was not undone."""
+    """Return the judgment of an assignment that was not undone."""
     asked = select(Judgment).where(Judgment.assignment_id == assignment, col(Judgment.undone_at).is_(None))
     return session.exec(asked).first()
 
 
 def last_of(session: Session, annotator: int) -> Judgment | None:
-    """The latest judgment of a person that stands."""
+    """Return the latest judgment of a person that stands."""
     asked = select(Judgment).join(Assignment).where(Assignment.annotator_id == annotator)
     return session.exec(
         asked.where(col(Judgment.undone_at).is_(None)).order_by(col(Judgment.id).desc()).limit(1)

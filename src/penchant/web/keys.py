@@ -41,20 +41,20 @@ class Keys:
         return self._mac("fingerprint")
 
     def link(self, person: str) -> str:
-        """The secret part of a person's link."""
+        """Return the secret part of a person's link."""
         return self._mac("link", person)
 
     def opens(self, person: str, link: str) -> bool:
-        """Whether a link's secret part is the person's."""
+        """Return whether a link's secret part is the person's."""
         return _equal(link, self.link(person))
 
     def new_session(self, person: str, now: float | None = None) -> str:
-        """What the cookie holds: when it was made, something random, and a seal."""
+        """Return what the cookie holds: when it was made, something random, and a seal."""
         made = f"{int(time.time() if now is None else now)}.{secrets.token_urlsafe(9)}"
         return f"{made}.{self._mac('session', person, made)}"
 
     def holds(self, person: str, session: str, now: float | None = None) -> bool:
-        """Whether a session is the person's and still valid."""
+        """Return whether a session is the person's and still valid."""
         made, _, seal = session.rpartition(".")
         if not _equal(seal, self._mac("session", person, made)):
             return False
@@ -62,11 +62,11 @@ class Keys:
         return age < SESSION_DAYS * 86400
 
     def csrf(self, session: str) -> str:
-        """What every request that changes something must bring besides the cookie."""
+        """Return what every request that changes something must bring besides the cookie."""
         return self._mac("csrf", session)
 
     def allows(self, session: str, token: str) -> bool:
-        """Whether a CSRF token belongs to the session."""
+        """Return whether a CSRF token belongs to the session."""
         return _equal(token, self.csrf(session))
 
     def _mac(self, *parts: str) -> str:
@@ -80,7 +80,7 @@ def _equal(given: str, known: str) -> bool:
 
 
 def load_keys(path: Path) -> Keys:
-    """The keys of a file, which is made, readable by its owner alone, where there is none.
+    """Load the keys of a file, which is made, readable by its owner alone, where there is none.
 
     Raises:
         InputError: the file holds something else. RunError: it cannot be written.

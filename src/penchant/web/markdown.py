@@ -165,5 +165,5 @@ def _heading_close(self: Any, tokens: Any, index: int, options: Any, env: Any) -
 
 
 def _below_ours(tag: str) -> str:
-    """A text's headings start below the page's own, which a screen reader goes through to find the responses."""
+    """Start a text's headings below the page's own, by which a screen reader finds the responses."""
     return f"h{min(6, int(tag[1]) + 2)}"

@@ -28,7 +28,7 @@ ROLES = {"user": "Person", "assistant": "Assistant", "system": "Instructions to 
 
 
 def page(template: str, **context: Any) -> str:
-    """A template of this package, filled; whatever is not ours is escaped and cleaned."""
+    """Fill a template of this package; whatever is not ours is escaped and cleaned."""
     return _environment().get_template(template).render(**context)
 
 
@@ -45,12 +45,12 @@ def _environment() -> Environment:
 
 
 def texts_of(row: Mapping[str, Any]) -> list[str]:
-    """The responses of an entry's row."""
+    """Return the responses of an entry's row."""
     return [value if isinstance(value, str) else value["text"] for value in row["responses"]]
 
 
 def turns_of(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(who, text) of an entry's prompt; `who` is empty where it is one text."""
+    """Return (who, text) of an entry's prompt; `who` is empty where it is one text."""
     prompt = row["prompt"]
     if isinstance(prompt, str):
         return [("", prompt)]
@@ -65,7 +65,7 @@ def work_context(
     of: tuple[int, int, int],
     place: str,
 ) -> dict[str, Any]:
-    """What the page of one item needs besides its numbers.
+    """Return what the page of one item needs besides its numbers.
 
     Args:
         shown: response indices in the order to show. done: items that the person has done. of: items, overlap,
@@ -90,7 +90,7 @@ def work_context(
 
 
 def admin_context(summary: Summary, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The summary as the admin page's words."""
+    """Return the summary as the admin page's words."""
     show: Show = settings["show"]
     disagreements = []
     for split in summary.disagreements:

@@ -36,7 +36,7 @@ class Picture:
     media_type: str
 
     def content(self) -> bytes:
-        """Its bytes, which must still be those that the digest was taken of."""
+        """Return its bytes, which must still be those that the digest was taken of."""
         content = self.path.read_bytes()
         if hashlib.sha256(content).hexdigest() != self.digest:
             raise InputError(f"{self.path} changed while it was read; start again")
@@ -44,7 +44,7 @@ class Picture:
 
 
 def pictures_of(prompt: Prompt, folder: Path) -> dict[str, Picture]:
-    """The local pictures that a prompt names, by their address as its Markdown says it.
+    """Return the local pictures that a prompt names, by their address as its Markdown says it.
 
     Args:
         folder: what addresses start from, and what none may leave.
@@ -56,12 +56,12 @@ def pictures_of(prompt: Prompt, folder: Path) -> dict[str, Picture]:
 
 
 def names_remote_pictures(prompt: Prompt) -> bool:
-    """Whether a prompt names pictures on other machines, which are never fetched."""
+    """Return whether a prompt names pictures on other machines, which are never fetched."""
     return any(REMOTE.match(address) for address in _addresses(prompt))
 
 
 def source_of(pictures: Mapping[str, str], place: str) -> tuple[tuple[str, str], ...]:
-    """(address in the Markdown, address on our server), as `as_html` wants them.
+    """Return (address in the Markdown, address on our server), as `as_html` wants them.
 
     Args:
         pictures: digests by address, as an entry's row holds them. place: `/w/3` or `/admin`.
@@ -116,7 +116,7 @@ def size_of(head: bytes) -> tuple[int, int]:
 
 
 def kind_of(head: bytes) -> str | None:
-    """The media type of a picture by its first 16 bytes, whatever its name says; None for what is none."""
+    """Return the media type of a picture by its first 16 bytes, whatever its name says; None for what is none."""
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
     if head.startswith(b"\xff\xd8\xff"):

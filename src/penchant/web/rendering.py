@@ -35,7 +35,7 @@ Show = Literal["markdown", "plain"]
 
 @lru_cache(maxsize=2048)
 def as_html(text: str, show: Show = "markdown", pictures: tuple[tuple[str, str], ...] = ()) -> Markup:
-    """A text as HTML for a box of its own with `dir="auto"`.
+    """Return a text as HTML for a box of its own with `dir="auto"`.
 
     Args:
         text: anything, up to `MOST_SHOWN` characters of it.
@@ -71,5 +71,5 @@ def _allowed(tag: str, name: str, value: str) -> str | None:
 
 
 def is_cut(text: str) -> bool:
-    """Whether the page shows only the beginning of a text."""
+    """Return whether the page shows only the beginning of a text."""
     return len(text) > MOST_SHOWN

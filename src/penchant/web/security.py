@@ -40,7 +40,7 @@ class Rate:
         self._known: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait(self, caller: str) -> float:
-        """Seconds that the caller has to wait; 0 lets the request pass, which then counts."""
+        """Return seconds that the caller has to wait; 0 lets the request pass, which then counts."""
         now = self._clock()
         left, seen = self._known.pop(caller, (self._room, now))
         left = min(self._room, left + (now - seen) * self._per_second)
@@ -138,7 +138,7 @@ def _too_large() -> PlainTextResponse:
 
 
 def host_name(host: str) -> str:
-    """A Host header without its port, in small letters; empty for what is none."""
+    """Return a Host header without its port, in small letters; empty for what is none."""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:

@@ -120,7 +120,7 @@ class Collect(Config):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is this machine itself, reached from nowhere else."""
+    """Return whether an address is this machine itself, reached from nowhere else."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

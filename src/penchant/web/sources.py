@@ -36,7 +36,7 @@ def read_data(config: Collect) -> tuple[list[Illustrated], list[Illustrated]]:
 
 
 def _illustrated(config: Collect, source: str, groups: list[PromptGroup], bad_rows: str) -> list[Illustrated]:
-    """The groups with the pictures that their prompts name, which must be there.
+    """Return the groups with the pictures that their prompts name, which must be there.
 
     Raises:
         InputError: pictures that cannot be shown, unless rows that cannot be used are skipped.
@@ -72,7 +72,7 @@ def _illustrated(config: Collect, source: str, groups: list[PromptGroup], bad_ro
 
 
 def _comparable(source: str, groups: Iterable[PromptGroup]) -> list[PromptGroup]:
-    """The groups with two different texts or more."""
+    """Return the groups with two different texts or more."""
     all_groups = list(groups)
     kept = [group for group in all_groups if len(different_members(group)) > 1]
     if not kept:
@@ -84,7 +84,7 @@ def _comparable(source: str, groups: Iterable[PromptGroup]) -> list[PromptGroup]
 
 
 def different_members(group: PromptGroup) -> list[int]:
-    """Indices of the responses that a reader can tell apart: the first of each text."""
+    """Return indices of the responses that a reader can tell apart: the first of each text."""
     seen: dict[str, int] = {}
     for index, response in enumerate(group.responses):
         seen.setdefault(response.text.strip(), index)

@@ -43,7 +43,7 @@ def state_of(request: Request) -> State:
 
 
 def picture(state: State, digest: str) -> Response:
-    """A picture that a prompt names, from the database.
+    """Return a picture that a prompt names, from the database.
 
     Raises:
         HTTPException: 404 for a digest of none.

@@ -81,7 +81,7 @@ class Summary:
 
 
 def summarize(session: Session, overlap: int) -> Summary:
-    """Everything of a collection at once."""
+    """Summarize everything of a collection at once."""
     said = all_said(session)
     real = [one for one in said if one.answer is None]
     entries = {entry.id: entry.row for entry in session.exec(select(Entry))}
@@ -117,7 +117,7 @@ def summarize(session: Session, overlap: int) -> Summary:
 
 
 def _lengths(entries: Mapping[int, str], wanted: set[int]) -> dict[int, list[int]]:
-    """Characters of each response of an entry."""
+    """Return characters of each response of an entry."""
     found = {}
     for number in wanted:
         texts = json.loads(entries[number])["responses"]
@@ -160,7 +160,7 @@ def _kappas(found: Ratings) -> tuple[tuple[str, str, Coefficient, Coefficient], 
 
 
 def _decided(said: Sequence[Said]) -> list[tuple[Said, int, int]]:
-    """(judgment, winner, loser) of every pair that somebody decided."""
+    """Return (judgment, winner, loser) of every pair that somebody decided."""
     return [
         (one, a, b) if one.places[a] < one.places[b] else (one, b, a)
         for one in said
@@ -217,6 +217,6 @@ def _worker(
 
 
 def progress_of(session: Session, annotator: int) -> int:
-    """How many items a person has done, attention checks and skips too: they cannot be told from outside."""
+    """Return how many items a person has done, attention checks and skips too: they cannot be told from outside."""
     asked = select(func.count()).where(Assignment.annotator_id == annotator, col(Assignment.state).in_((DONE, SKIPPED)))
     return int(session.exec(asked).one())

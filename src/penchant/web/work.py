@@ -40,8 +40,9 @@ def _require_known(state: State, number: int) -> str:
 
 @router.get("/a/{number}/{link}")
 def welcome(request: Request, number: int, link: str) -> Response:
-    """Where the personal link leads: instructions. (Not straight to the work: a browser keeps a SameSite=Strict cookie
-    back from a redirect that another site's link began.)"""
+    """Answer the personal link by the instructions."""
+    # not straight by the work: a browser keeps a SameSite=Strict cookie back from a redirect that another site's link
+    # began
     state = state_of(request)
     person, settings = _require_known(state, number), state.settings
     html = page(
@@ -58,7 +59,7 @@ def welcome(request: Request, number: int, link: str) -> Response:
 
 @router.get("/w/{number}/")
 def item(request: Request, number: int) -> Response:
-    """The item before this person, or that there is none now."""
+    """Show the item before this person, or say that there is none now."""
     state = state_of(request)
     session_id = require_session(request, _require_known(state, number))
     found = _before(state, number)
@@ -82,7 +83,7 @@ def item(request: Request, number: int) -> Response:
 
 
 def _before(state: State, number: int) -> tuple[Assignment, Entry, int, int | None] | None:
-    """(assignment, its entry, items done, the judgment that may be undone), or None where nothing is left."""
+    """Return (assignment, its entry, items done, the judgment that may be undone), or None where nothing is left."""
     try:
         with state.database.writing() as session:
             chosen: Assignment | None
@@ -154,7 +155,7 @@ def take_back(request: Request, number: int, sent: Undo, csrf: Csrf = "") -> Res
 
 @router.get("/w/{number}/picture/{digest}")
 def picture_of_prompt(request: Request, number: int, digest: str) -> Response:
-    """A picture of a prompt. Its address cannot be guessed, so it is not asked whose item it belongs to."""
+    """Send a picture of a prompt. Its address cannot be guessed, so nobody asks whose item it belongs to."""
     state = state_of(request)
     require_session(request, _require_known(state, number))
     return picture(state, digest)
@@ -162,7 +163,7 @@ def picture_of_prompt(request: Request, number: int, digest: str) -> Response:
 
 @router.get("/w/{number}/whole/{assignment}/{part}")
 def whole(request: Request, number: int, assignment: int, part: str) -> Response:
-    """A text that is too long for the page, as plain text: `prompt`, or the place of a response (0 the first)."""
+    """Send a text that is too long for the page, as plain text: `prompt`, or the number of a response (0 the first)."""
     state = state_of(request)
     require_session(request, _require_known(state, number))
     with state.database.reading() as session:
