@@ -46,18 +46,32 @@ def test_numbers_are_those_counted_by_hand(judged: tuple[Any, dict[int, list[boo
     site, first_won = judged
     with site.database.reading() as session:
         found = summarize(session, 2)
-    assert (found.items, found.complete, found.needed, found.judged, found.stuck) == (4, 3, 8, 7, 1)
+    assert (found.items, found.complete, found.judgments_needed, found.judgments_made, found.stuck) == (4, 3, 8, 7, 1)
     assert found.raw.value == pytest.approx(1 / 3)  # of three prompts that both judged, they agree on one
     # alpha: observed disagreement 4/6; of six values 4, 1, 1 are alike, so 1 - 4*3/(6*5) = 0.6 is expected
     assert found.alpha.value == pytest.approx(1 - (4 / 6) / 0.6)
     assert found.alpha.reason.startswith("no interval")  # three prompts are too few, and the page says so
     assert (found.raw.low, found.raw.high) == pytest.approx((1 - 0.975 ** (1 / 3), 0.905700), abs=1e-5)  # exact, 1 of 3
-    assert found.longer.value == pytest.approx(4 / 6)
+    assert found.longer_wins.value == pytest.approx(4 / 6)
     both = first_won[1] + first_won[2]
     assert found.first_shown.value == pytest.approx(sum(both) / 6)
     ada, ben = found.workers
-    assert (ada.name, ada.judged, ada.skipped, ada.ties, ada.median_s, ada.longer) == ("Ada", 4, 0, 0, 5.0, 0.75)
-    assert (ben.name, ben.judged, ben.skipped, ben.ties, ben.median_s, ben.longer) == ("Ben", 3, 1, 1, 20.0, 0.5)
+    assert (ada.name, ada.judgment_count, ada.skipped, ada.ties, ada.median_s, ada.longer_wins) == (
+        "Ada",
+        4,
+        0,
+        0,
+        5.0,
+        0.75,
+    )
+    assert (ben.name, ben.judgment_count, ben.skipped, ben.ties, ben.median_s, ben.longer_wins) == (
+        "Ben",
+        3,
+        1,
+        1,
+        20.0,
+        0.5,
+    )
     assert ada.left == pytest.approx(sum(first_won[1]) / 4)
     assert len(found.disagreements) == 2
 

@@ -42,7 +42,8 @@ def agreement_lines(numbers: dict[str, Any]) -> list[str]:
     if (orders := numbers["orders"]) and orders["same"] and orders["opposite"]:
         same_order, opposite = (format_estimate(orders[name], percent=True) for name in ("same", "opposite"))
         lines.append(
-            f"  two who saw a comparison in the same order say the same in {same_order}, in opposite orders in {opposite}"
+            f"  two who saw a comparison in the same order say the same in {same_order}, in opposite orders "
+            f"in {opposite}"
         )
     consensus = "the majority of people" if numbers["people_files"] else "the majority of the others"
     for rater in numbers["raters"][:MOST_LINES]:

@@ -42,8 +42,8 @@ def create_app(config: Collect, database: Database, keys: Keys, clock: Callable[
     """
     with database.reading() as session:
         settings = json.loads(collection_of(session).settings)
-        names = {number: found.name for number in range(1, config.annotators + 1)
-                 if (found := session.get(Annotator, number)) is not None}  # fmt: skip
+        names = {number: annotator.name for number in range(1, config.annotators + 1)
+                 if (annotator := session.get(Annotator, number)) is not None}  # fmt: skip
         items = items_of(session)
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.penchant = State(
@@ -59,12 +59,12 @@ def create_app(config: Collect, database: Database, keys: Keys, clock: Callable[
     )
     app.include_router(work.router)
     app.include_router(admin.router)
-    app.add_api_route("/", _nobody, methods=["GET"])
+    app.add_api_route("/", _without_link, methods=["GET"])
     app.add_api_route("/health", _health, methods=["GET"])
     app.add_api_route("/static/{name}", _static, methods=["GET"])
-    app.add_exception_handler(StorageError, _cannot_write)
-    app.add_exception_handler(AnyHTTPException, _refused)
-    app.add_exception_handler(RequestValidationError, _unreadable)
+    app.add_exception_handler(StorageError, _storage_error)
+    app.add_exception_handler(AnyHTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_middleware(Guard, hosts=known_hosts(config))
     return app
 
@@ -77,7 +77,7 @@ def known_hosts(config: Collect) -> frozenset[str]:
     return frozenset(names | {host_name(bracketed(config.host))})
 
 
-def _nobody() -> HTMLResponse:
+def _without_link() -> HTMLResponse:
     return HTMLResponse(page("message.html.j2", title="Penchant", message="Open this page by your personal link."))
 
 
@@ -104,7 +104,7 @@ def _answer(request: Request, status: int, message: str, headers: Any = None) ->
     return HTMLResponse(page("message.html.j2", title="Penchant", message=message), status, headers)
 
 
-def _cannot_write(request: Request, error: Exception) -> Response:
+def _storage_error(request: Request, error: Exception) -> Response:
     message = "The server cannot save at the moment (its disk may be full). Your answer stays in this browser."
     if _wants_json(request):
         return JSONResponse({"error": message}, 503, {"Retry-After": "5"})
@@ -112,15 +112,17 @@ def _cannot_write(request: Request, error: Exception) -> Response:
     return HTMLResponse(html, 503, {"Retry-After": "5"})
 
 
-def _refused(request: Request, error: Exception) -> Response:
+def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, AnyHTTPException)
     texts = {404: "There is no such page.", 405: "That cannot be done here."}
     detail = error.detail if isinstance(error, HTTPException) else texts.get(error.status_code, error.detail)
     return _answer(request, error.status_code, detail, error.headers)
 
 
-def _unreadable(request: Request, error: Exception) -> Response:
+def _invalid_request(request: Request, error: Exception) -> Response:
     """Say what was wrong, field by field, without repeating what was sent."""
     assert isinstance(error, RequestValidationError)
-    problems = "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()[:5])
+    problems = "; ".join(
+        f"{'.'.join(map(str, problem['loc'][1:]))}: {problem['msg']}" for problem in error.errors()[:5]
+    )
     return _answer(request, 422, f"The request cannot be read: {problems}"[:500])

@@ -40,15 +40,19 @@ def next_assignment(session: Session, annotator: int, plan: Plan, now: float) ->
     Call it in a writing transaction. The same open assignment comes again until it is judged, with a new lease, unless
     its lease had ended and others have given the item its overlap meanwhile.
     """
-    for mine in open_assignments(session, annotator):
-        item = session.get(Item, mine.item_id)
+    for assignment in open_assignments(session, annotator):
+        item = session.get(Item, assignment.item_id)
         assert item is not None
-        if mine.lease_until > now or item.answer is not None or taken(session, item.id, now) < plan.overlap:
-            mine.lease_until = now + plan.lease_s
-            session.add(mine)
-            return mine
-        mine.state = LAPSED
-        session.add(mine)
+        if (
+            assignment.lease_until > now
+            or item.answer is not None
+            or count_claims(session, item.id, now) < plan.overlap
+        ):
+            assignment.lease_until = now + plan.lease_s
+            session.add(assignment)
+            return assignment
+        assignment.state = LAPSED
+        session.add(assignment)
         session.flush()
     chosen = _due_check(session, annotator, plan)
     if chosen is None:
@@ -58,11 +62,11 @@ def next_assignment(session: Session, annotator: int, plan: Plan, now: float) ->
 
 def open_assignments(session: Session, annotator: int) -> list[Assignment]:
     """Return what is before a person, the latest opened first (an undone judgment comes before what it interrupted)."""
-    asked = select(Assignment).where(Assignment.annotator_id == annotator, Assignment.state == OPEN)
-    return list(session.exec(asked.order_by(col(Assignment.opened_at).desc(), col(Assignment.id).desc())))
+    query = select(Assignment).where(Assignment.annotator_id == annotator, Assignment.state == OPEN)
+    return list(session.exec(query.order_by(col(Assignment.opened_at).desc(), col(Assignment.id).desc())))
 
 
-def taken(session: Session, item_id: int, now: float) -> int:
+def count_claims(session: Session, item_id: int, now: float) -> int:
     """Return how many people have judged an item or hold a lease on it."""
     return int(session.exec(select(func.count()).where(Assignment.item_id == item_id, _counts(now))).one())
 
@@ -76,23 +80,23 @@ def _counts(now: float) -> Any:
 
 
 def _next_item(session: Session, annotator: int, plan: Plan, now: float) -> Item | None:
-    had = exists().where(
+    already_assigned = exists().where(
         col(Assignment.item_id) == Item.id,
         col(Assignment.annotator_id) == annotator,
         col(Assignment.state) != LAPSED,
     )
-    counted = (
+    place_counts = (
         select(Assignment.item_id, func.count().label("n"))
         .where(_counts(now))
         .group_by(col(Assignment.item_id))
         .subquery()
     )
-    places = func.coalesce(counted.c.n, 0)
-    factor, offset = (_drawn(plan.seed, "order", annotator, part) % (PRIME - 1) + 1 for part in ("a", "b"))
+    used_places = func.coalesce(place_counts.c.n, 0)
+    factor, offset = (_draw(plan.seed, "order", annotator, part) % (PRIME - 1) + 1 for part in ("a", "b"))
     own_order = (col(Item.shuffle) * literal(factor, BigInteger) + literal(offset, BigInteger)) % PRIME
-    asked = select(Item).outerjoin(counted, counted.c.item_id == Item.id)
-    asked = asked.where(col(Item.answer).is_(None), ~had, places < plan.overlap)
-    return session.exec(asked.order_by(places.desc(), own_order, col(Item.id)).limit(1)).first()
+    query = select(Item).outerjoin(place_counts, place_counts.c.item_id == Item.id)
+    query = query.where(col(Item.answer).is_(None), ~already_assigned, used_places < plan.overlap)
+    return session.exec(query.order_by(used_places.desc(), own_order, col(Item.id)).limit(1)).first()
 
 
 def _due_check(session: Session, annotator: int, plan: Plan) -> Item | None:
@@ -100,32 +104,32 @@ def _due_check(session: Session, annotator: int, plan: Plan) -> Item | None:
     is_check = col(Item.answer).is_not(None)
     of_mine = select(func.count()).select_from(Assignment).join(Item).where(Assignment.annotator_id == annotator)
     checks = int(session.exec(of_mine.where(is_check)).one())
-    others = int(session.exec(of_mine.where(~is_check, col(Assignment.state).in_((DONE, SKIPPED)))).one())
-    block, place = divmod(others, plan.check_every - 1)
-    if checks > block or place < _drawn(plan.seed, "check", annotator, block) % (plan.check_every - 1):
+    item_count = int(session.exec(of_mine.where(~is_check, col(Assignment.state).in_((DONE, SKIPPED)))).one())
+    block, position = divmod(item_count, plan.check_every - 1)
+    if checks > block or position < _draw(plan.seed, "check", annotator, block) % (plan.check_every - 1):
         return None
-    had = exists().where(col(Assignment.item_id) == Item.id, col(Assignment.annotator_id) == annotator)
-    left = session.exec(select(Item).where(is_check, ~had)).all()
-    return min(left, key=lambda item: _drawn(plan.seed, "which", annotator, item.id), default=None)
+    already_assigned = exists().where(col(Assignment.item_id) == Item.id, col(Assignment.annotator_id) == annotator)
+    left = session.exec(select(Item).where(is_check, ~already_assigned)).all()
+    return min(left, key=lambda item: _draw(plan.seed, "which", annotator, item.id), default=None)
 
 
 def _assigned(session: Session, item: Item, annotator: int, plan: Plan, now: float) -> Assignment:
-    found = session.exec(
+    assignment = session.exec(
         select(Assignment).where(Assignment.item_id == item.id, Assignment.annotator_id == annotator)
     ).first()
-    if found is None:
-        earlier = int(session.exec(select(func.count()).where(Assignment.item_id == item.id)).one())
-        shown = order_of(json.loads(item.members), plan.seed, item.id, earlier)
-        found = Assignment(
-            item_id=item.id, annotator_id=annotator, shown=json.dumps(shown), state=OPEN, opened_at=now, lease_until=0
+    if assignment is None:
+        person_count = int(session.exec(select(func.count()).where(Assignment.item_id == item.id)).one())
+        order = order_of(json.loads(item.members), plan.seed, item.id, person_count)
+        assignment = Assignment(
+            item_id=item.id, annotator_id=annotator, shown=json.dumps(order), state=OPEN, opened_at=now, lease_until=0
         )
-    found.state, found.opened_at, found.lease_until = OPEN, now, now + plan.lease_s
-    session.add(found)
+    assignment.state, assignment.opened_at, assignment.lease_until = OPEN, now, now + plan.lease_s
+    session.add(assignment)
     session.flush()
-    return found
+    return assignment
 
 
-def order_of(members: list[int], seed: int, item: int, earlier: int) -> list[int]:
+def order_of(members: list[int], seed: int, item: int, person_count: int) -> list[int]:
     """Return the order in which a person sees an item's responses.
 
     It is drawn by the seed for the first, third, fifth person who gets the item; the second, fourth, sixth see the
@@ -134,9 +138,9 @@ def order_of(members: list[int], seed: int, item: int, earlier: int) -> list[int
     Args:
         earlier: how many people got the item before.
     """
-    rng = np.random.default_rng(_drawn(seed, "sides", item, earlier // 2))
-    shown = [members[place] for place in rng.permutation(len(members))]
-    return shown[::-1] if earlier % 2 else shown
+    rng = np.random.default_rng(_draw(seed, "sides", item, person_count // 2))
+    order = [members[index] for index in rng.permutation(len(members))]
+    return order[::-1] if person_count % 2 else order
 
 
 def fair_share(items: int, overlap: int, annotators: int) -> int:
@@ -144,6 +148,6 @@ def fair_share(items: int, overlap: int, annotators: int) -> int:
     return min(items, math.ceil(items * overlap / annotators))
 
 
-def _drawn(*parts: object) -> int:
+def _draw(*parts: object) -> int:
     """Return a number that anybody can draw again from the same parts."""
     return int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:7], "big")

@@ -31,7 +31,7 @@ from penchant.web.settings import POSTGRES
 from penchant.web.tables import VERSION, Collection
 
 log = logging.getLogger("penchant.web")
-NEEDED = frozenset({"collection", "entry", "item", "annotator", "assignment", "judgment"})
+REQUIRED_TABLES = frozenset({"collection", "entry", "item", "annotator", "assignment", "judgment"})
 """Tables of every collection; later ones are made where they are missing."""
 WRITERS_LOCK = 0x70656E63  # one number for all servers of a PostgreSQL database
 BUSY_MS = 5000
@@ -72,7 +72,7 @@ class Database:
         Raises:
             StorageError: it cannot be read.
         """
-        with self._told(), Session(self._engine, expire_on_commit=False) as session:
+        with self._storage_errors(), Session(self._engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -83,7 +83,7 @@ class Database:
             StorageError: it cannot be written; nothing was.
         """
         with (
-            self._told(),
+            self._storage_errors(),
             self._lock,
             Session(self._engine.execution_options(writes=True), expire_on_commit=False) as session,
         ):
@@ -96,7 +96,7 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _storage_errors(self) -> Iterator[None]:
         try:
             yield
         except (IntegrityError, ProgrammingError, DataError):
@@ -110,20 +110,20 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 names = set(inspect(connection).get_table_names())
-                ours = {str(table.name) for table in SQLModel.metadata.sorted_tables}
+                our_tables = {str(table.name) for table in SQLModel.metadata.sorted_tables}
                 if "collection" in names:
-                    found = connection.execute(text("SELECT version FROM collection")).scalar_one_or_none()
-                    if found not in (None, VERSION):
+                    version = connection.execute(text("SELECT version FROM collection")).scalar_one_or_none()
+                    if version not in (None, VERSION):
                         raise InputError(
-                            f"{self.name}: a collection of version {found}, but this Penchant reads and writes version "
+                            f"{self.name}: a collection of version {version}, but this Penchant reads and writes version "
                             f"{VERSION}. Export it with the version of Penchant that made it, or name another `out`"
                         )
-                    if missing := NEEDED - names:
+                    if missing := REQUIRED_TABLES - names:
                         raise InputError(
                             f"{self.name}: a damaged collection without the tables {', '.join(sorted(missing))}. Use "
                             "a copy of it, or name another `out`"
                         )
-                elif names & ours or (names and not self.is_postgres):
+                elif names & our_tables or (names and not self.is_postgres):
                     raise InputError(
                         f"{self.name}: a database of something else (with the tables {', '.join(sorted(names)[:5])}); "
                         "name another `out`"
@@ -147,9 +147,9 @@ def shown_name(where: str) -> str:
 
 def collection_of(session: Session) -> Collection:
     """Return the one row of `collection`; the database must have been filled."""
-    found = session.get(Collection, 1)
-    assert found is not None
-    return found
+    collection = session.get(Collection, 1)
+    assert collection is not None
+    return collection
 
 
 def _sqlite(path: Path) -> Engine:
@@ -159,9 +159,9 @@ def _sqlite(path: Path) -> Engine:
         for file in open_private(path):  # what people wrote is for its owner alone
             log.warning("%s was open to other users of this machine; it no longer is", file)
     except OSError as error:
-        why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+        reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
         raise InputError(
-            f"{error.filename or path}: cannot be used as a database ({why}); name a file, and check the folder's "
+            f"{error.filename or path}: cannot be used as a database ({reason}); name a file, and check the folder's "
             "permissions"
         ) from None
     engine = create_engine(
@@ -184,7 +184,7 @@ def _sqlite(path: Path) -> Engine:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
-    def _begun(connection: Connection) -> None:
+    def _begin(connection: Connection) -> None:
         kind = "IMMEDIATE" if connection.get_execution_options().get("writes") else "DEFERRED"
         connection.exec_driver_sql(f"BEGIN {kind}")
 

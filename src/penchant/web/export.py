@@ -15,11 +15,11 @@ from penchant.web.tables import Annotator, Assignment, Entry, Item, Judgment
 
 
 @dataclass(frozen=True)
-class Said:
+class StandingJudgment:
     """A judgment that stands, with what it is about.
 
     Attributes:
-        places: by response index, 1 the best; None for a skip. shown: response indices in the order on the page.
+        ranks: by response index, 1 the best; None for a skip. order: response indices in the order on the page.
         answer: known places by response index, of an attention check; else None.
     """
 
@@ -28,8 +28,8 @@ class Said:
     item: int
     annotator: str
     choice: str
-    shown: tuple[int, ...]
-    places: dict[int, int] | None
+    order: tuple[int, ...]
+    ranks: dict[int, int] | None
     answer: dict[int, int] | None
     confidence: int | None
     reason: str | None
@@ -38,9 +38,9 @@ class Said:
     judged_at: float
 
 
-def all_said(session: Session) -> list[Said]:
+def standing_judgments(session: Session) -> list[StandingJudgment]:
     """Return every judgment that stands, in the order in which they came."""
-    asked = (
+    query = (
         select(Judgment, Assignment, Item, Annotator.name)
         .join(Assignment, col(Assignment.id) == Judgment.assignment_id)
         .join(Item, col(Item.id) == Assignment.item_id)
@@ -48,20 +48,20 @@ def all_said(session: Session) -> list[Said]:
         .where(col(Judgment.undone_at).is_(None))
         .order_by(col(Judgment.id))
     )
-    found = []
-    for judgment, assignment, item, name in session.exec(asked):
-        shown, members = json.loads(assignment.shown), json.loads(item.members)
-        places = None if judgment.places is None else dict(zip(shown, json.loads(judgment.places), strict=True))
+    standing = []
+    for judgment, assignment, item, name in session.exec(query):
+        order, members = json.loads(assignment.shown), json.loads(item.members)
+        ranks = None if judgment.places is None else dict(zip(order, json.loads(judgment.places), strict=True))
         answer = None if item.answer is None else dict(zip(members, json.loads(item.answer), strict=True))
-        found.append(
-            Said(
+        standing.append(
+            StandingJudgment(
                 judgment.id or 0,
                 item.entry_id,
                 item.id,
                 name,
                 judgment.choice,
-                tuple(shown),
-                places,
+                tuple(order),
+                ranks,
                 answer,
                 judgment.confidence,
                 judgment.reason,
@@ -70,7 +70,7 @@ def all_said(session: Session) -> list[Said]:
                 judgment.judged_at,
             )
         )
-    return found
+    return standing
 
 
 def rows(session: Session) -> Iterator[dict[str, Any]]:
@@ -78,29 +78,34 @@ def rows(session: Session) -> Iterator[dict[str, Any]]:
 
     Raises nothing of its own; `load_preferences` reads the rows, and gives what it gives for the database itself.
     """
-    by_entry: dict[int, list[Said]] = {}
-    for said in all_said(session):
-        if said.answer is None:
-            by_entry.setdefault(said.entry, []).append(said)
+    by_entry: dict[int, list[StandingJudgment]] = {}
+    for judgment in standing_judgments(session):
+        if judgment.answer is None:
+            by_entry.setdefault(judgment.entry, []).append(judgment)
     for entry in session.exec(select(Entry).order_by(col(Entry.id))):
-        heard = by_entry.get(entry.id, [])
-        comparisons = [one for said in heard if said.places for one in comparisons_of(said.places, said.annotator)]
+        entry_judgments = by_entry.get(entry.id, [])
+        comparisons = [
+            comparison
+            for judgment in entry_judgments
+            if judgment.ranks
+            for comparison in comparisons_of(judgment.ranks, judgment.annotator)
+        ]
         if comparisons:
-            judgments = [_as_row(said) for said in heard]
-            yield {**json.loads(entry.row), "comparisons": comparisons, "judgments": judgments}
+            judgment_rows = [_as_row(judgment) for judgment in entry_judgments]
+            yield {**json.loads(entry.row), "comparisons": comparisons, "judgments": judgment_rows}
 
 
-def _as_row(said: Said) -> dict[str, Any]:
+def _as_row(judgment: StandingJudgment) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "annotator": said.annotator,
-        "at": datetime.fromtimestamp(said.judged_at, UTC).isoformat(timespec="milliseconds"),
-        "choice": said.choice,
-        "order": list(said.shown),
-        "seconds": said.seconds,
+        "annotator": judgment.annotator,
+        "at": datetime.fromtimestamp(judgment.judged_at, UTC).isoformat(timespec="milliseconds"),
+        "choice": judgment.choice,
+        "order": list(judgment.order),
+        "seconds": judgment.seconds,
     }
-    if said.places is not None:
-        row["places"] = {str(index): place for index, place in sorted(said.places.items())}
-    for name, value in (("confidence", said.confidence), ("reason", said.reason), ("note", said.note)):
+    if judgment.ranks is not None:
+        row["places"] = {str(index): rank for index, rank in sorted(judgment.ranks.items())}
+    for name, value in (("confidence", judgment.confidence), ("reason", judgment.reason), ("note", judgment.note)):
         if value:
             row[name] = value
     return row

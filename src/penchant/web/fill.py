@@ -37,40 +37,42 @@ def open_collection(database: Database, config: Collect, key_hash: str) -> Opene
             that has judgments, or (`data` left out) none at all.
     """
     with database.reading() as session:
-        found = session.get(Collection, 1)
+        collection = session.get(Collection, 1)
     # Data are read outside of a transaction: it takes long, and people may be judging by another process.
-    read = None if config.data is None or found is not None else read_data(config)
-    same = True
-    if found is not None:
+    read = None if config.data is None or collection is not None else read_data(config)
+    is_same_data = True
+    if collection is not None:
         _refuse_reading_options_alone(database.name, config)
         if config.data is not None:
-            same = _is_made_of(config, _stored_settings(database.name, found).get("show"), found.content)
+            is_same_data = _is_made_of(
+                config, _stored_settings(database.name, collection).get("show"), collection.content
+            )
     with database.writing() as session:
-        found = session.get(Collection, 1)
-        if found is None:
+        collection = session.get(Collection, 1)
+        if collection is None:
             if read is None:
                 raise InputError(f"{database.name} holds no collection yet: name the file whose responses to compare")
             _fill(session, config, key_hash, *read)
             return Opened(False, config)
         if not check_rows(lambda statement: session.connection().exec_driver_sql(statement), database.name):
             log.warning("%s has rows of an earlier version, without digests: they are read unchecked", database.name)
-        stored = _stored_settings(database.name, found)
+        stored = _stored_settings(database.name, collection)
         if read is not None:  # another process filled it meanwhile
-            same = found.content in {_content(ask, *read) for ask in _asks(config)}
+            is_same_data = collection.content in {_content(ask, *read) for ask in _asks(config)}
         if config.data is None:
             _refuse_another_ask(session, database.name, config)
-        elif not same:
-            given = [name for name in READING if name in config.model_fields_set]
+        elif not is_same_data:
+            options_set = [name for name in READING if name in config.model_fields_set]
             raise InputError(
                 f"{database.name} was made of other data, attention checks, another `ask`, or read in another way "
-                f"(this time with {', '.join(f'`{name}`' for name in given) or 'none of ' + ', '.join(READING)}): name "
-                "another `out`, or leave out the file to go on with what it holds"
+                f"(this time with {', '.join(f'`{name}`' for name in options_set) or 'none of ' + ', '.join(READING)}): "
+                "name another `out`, or leave out the file to go on with what it holds"
             )
         opened = merge_settings(config, stored, _names(session), _count(session, Judgment))
-        if found.key_hash != key_hash:
+        if collection.key_hash != key_hash:
             log.warning("%s: another key than before, so earlier links no longer open", database.name)
-        found.key_hash, found.settings = key_hash, kept_settings(opened.config)
-        session.add(found)
+        collection.key_hash, collection.settings = key_hash, kept_settings(opened.config)
+        session.add(collection)
         _add_annotators(session, opened.config)
         return opened
 
@@ -81,11 +83,11 @@ def _refuse_reading_options_alone(name: str, config: Collect) -> None:
     Raises:
         InputError: with the first of them.
     """
-    alone = [setting for setting in READING if setting in config.model_fields_set]
-    if config.data is None and alone:
+    options_set = [setting for setting in READING if setting in config.model_fields_set]
+    if config.data is None and options_set:
         raise InputError(
-            f"`{alone[0]}` says how the file of a new collection is read, and {name} holds one already: leave it out "
-            "to go on, or name the file and another `out` for a new round"
+            f"`{options_set[0]}` says how the file of a new collection is read, and {name} holds one already: leave it "
+            "out to go on, or name the file and another `out` for a new round"
         )
 
 
@@ -112,10 +114,10 @@ def _is_made_of(config: Collect, show: object, content: str) -> bool:
     return False
 
 
-def _stored_settings(name: str, found: Collection) -> dict[str, Any]:
+def _stored_settings(name: str, collection: Collection) -> dict[str, Any]:
     """Return the settings in a database. Raises InputError where they are damaged."""
     try:
-        stored = json.loads(found.settings)
+        stored = json.loads(collection.settings)
     except ValueError:
         stored = None
     if not isinstance(stored, dict):
@@ -166,17 +168,17 @@ def known_places(group: PromptGroup, members: Sequence[int]) -> list[int] | None
 
     A response's place comes from its wins less its losses among the members; every pair must be compared.
     """
-    said: dict[tuple[int, int], float] = {}
+    wins: dict[tuple[int, int], float] = {}
     for comparison in group.comparisons:
         for winner, loser, weight in comparison.directed():
-            said[winner, loser] = said.get((winner, loser), 0.0) + weight
+            wins[winner, loser] = wins.get((winner, loser), 0.0) + weight
     score = dict.fromkeys(members, 0)
-    for one, other in combinations(members, 2):
-        ahead, behind = said.get((one, other), 0.0), said.get((other, one), 0.0)
+    for first, second in combinations(members, 2):
+        ahead, behind = wins.get((first, second), 0.0), wins.get((second, first), 0.0)
         if not ahead and not behind:
             return None
-        score[one] += (ahead > behind) - (ahead < behind)
-        score[other] -= (ahead > behind) - (ahead < behind)
+        score[first] += (ahead > behind) - (ahead < behind)
+        score[second] -= (ahead > behind) - (ahead < behind)
     order = sorted(set(score.values()), reverse=True)
     return [order.index(score[member]) + 1 for member in members]
 
@@ -194,16 +196,18 @@ def _fill(
     session.add(collection)
     numbers = np.random.default_rng(config.seed)
     items = 0
-    for picture in {one.digest: one for _, pictures in [*groups, *checks] for one in pictures.values()}.values():
+    for picture in {
+        illustration.digest: illustration for _, pictures in [*groups, *checks] for illustration in pictures.values()
+    }.values():
         session.add(Image(digest=picture.digest, media_type=picture.media_type, content=picture.content()))
         session.flush()
-    for place, (group, pictures) in enumerate([*groups, *checks], start=1):
+    for number, (group, pictures) in enumerate([*groups, *checks], start=1):
         row = json.dumps(_plain(group, pictures), ensure_ascii=False)
-        session.add(Entry(id=place, source=group.source, row=row))
+        session.add(Entry(id=number, source=group.source, row=row))
         session.flush()
         answer = None
-        for members in [different_members(group)] if place > len(groups) else _items_of(group, config.ask):
-            if place > len(groups):
+        for members in [different_members(group)] if number > len(groups) else _items_of(group, config.ask):
+            if number > len(groups):
                 answer = known_places(group, members)
                 if answer is None or len(set(answer)) == 1:
                     raise InputError(f"{group.source}: an attention check needs comparisons that order all responses")
@@ -211,7 +215,7 @@ def _fill(
             session.add(
                 Item(
                     id=items,
-                    entry_id=place,
+                    entry_id=number,
                     members=json.dumps(members),
                     answer=None if answer is None else json.dumps(answer),
                     shuffle=int(numbers.integers(PRIME)),
@@ -238,10 +242,10 @@ def _plain(group: PromptGroup, pictures: Mapping[str, Picture]) -> dict[str, Any
 
 def _add_annotators(session: Session, config: Collect) -> None:
     """Write the annotators' names; those that are there keep their numbers."""
-    for number, called in enumerate(config.annotator_names, start=1):
-        found = session.get(Annotator, number) or Annotator(id=number, name=called)
-        found.name = called
-        session.add(found)
+    for number, name in enumerate(config.annotator_names, start=1):
+        annotator = session.get(Annotator, number) or Annotator(id=number, name=name)
+        annotator.name = name
+        session.add(annotator)
 
 
 def _content(ask: str, groups: list[Illustrated], checks: list[Illustrated]) -> str:

@@ -48,7 +48,7 @@ class Submission(BaseModel):
         return CONTROL.sub("", note.encode("utf-8", errors="replace").decode("utf-8"))
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _check_complete(self) -> Self:
         if (self.choice == "skip") != (self.reason is not None):
             raise ValueError("a skip needs a reason, and nothing else has one")
         if (self.choice == "ranked") != (self.places is not None):
@@ -58,7 +58,7 @@ class Submission(BaseModel):
         return self
 
 
-class Refused(Exception):
+class SubmissionError(Exception):
     """A submission that cannot be taken, whoever sends it again: `status` is the answer's, `reason` its words."""
 
     def __init__(self, status: int, reason: str) -> None:
@@ -70,8 +70,8 @@ def save(database: Database, annotator: int, sent: Submission, now: float) -> Ju
     """Write a judgment, or find the one that an earlier attempt of the same submission wrote.
 
     Raises:
-        Refused: the item was never this person's (404), has another number of responses (422), or was judged already
-            by another submission, as in a second window (409).
+        SubmissionError: the item was never this person's (404), has another number of responses (422), or was judged
+            already by another submission, as in a second window (409).
         StorageError: nothing was written.
     """
     try:
@@ -85,25 +85,25 @@ def save(database: Database, annotator: int, sent: Submission, now: float) -> Ju
 def _save(session: Session, annotator: int, sent: Submission, now: float) -> Judgment:
     assignment = session.get(Assignment, sent.assignment)
     if assignment is None or assignment.annotator_id != annotator:
-        raise Refused(404, "That item was not given to you.")
-    known = session.exec(select(Judgment).where(Judgment.client_id == sent.id)).first()
-    if known is not None:
-        if known.assignment_id != assignment.id:
-            raise Refused(409, "Another item's judgment has that id.")
-        return known
+        raise SubmissionError(404, "That item was not given to you.")
+    earlier_judgment = session.exec(select(Judgment).where(Judgment.client_id == sent.id)).first()
+    if earlier_judgment is not None:
+        if earlier_judgment.assignment_id != assignment.id:
+            raise SubmissionError(409, "Another item's judgment has that id.")
+        return earlier_judgment
     if standing(session, sent.assignment) is not None:
-        raise Refused(409, "You judged this item already, perhaps in another window. That judgment stands.")
+        raise SubmissionError(409, "You judged this item already, perhaps in another window. That judgment stands.")
     responses = len(json.loads(assignment.shown))
-    places = sent.places
-    if places is not None and (len(places) != responses or max(places) > responses):
-        raise Refused(422, f"Expected one place for each of {responses} responses.")
+    ranks = sent.places
+    if ranks is not None and (len(ranks) != responses or max(ranks) > responses):
+        raise SubmissionError(422, f"Expected one place for each of {responses} responses.")
     if sent.choice in ("tie", "both_bad"):
-        places = [1] * responses
+        ranks = [1] * responses
     judgment = Judgment(
         client_id=sent.id,
         assignment_id=sent.assignment,
         choice=sent.choice,
-        places=None if places is None else json.dumps(places),
+        places=None if ranks is None else json.dumps(ranks),
         confidence=sent.confidence,
         reason=sent.reason,
         note=sent.note.strip(),
@@ -119,15 +119,15 @@ def _save(session: Session, annotator: int, sent: Submission, now: float) -> Jud
 
 def standing(session: Session, assignment: int) -> Judgment | None:
     """Return the judgment of an assignment that was not undone."""
-    asked = select(Judgment).where(Judgment.assignment_id == assignment, col(Judgment.undone_at).is_(None))
-    return session.exec(asked).first()
+    query = select(Judgment).where(Judgment.assignment_id == assignment, col(Judgment.undone_at).is_(None))
+    return session.exec(query).first()
 
 
 def last_of(session: Session, annotator: int) -> Judgment | None:
     """Return the latest judgment of a person that stands."""
-    asked = select(Judgment).join(Assignment).where(Assignment.annotator_id == annotator)
+    query = select(Judgment).join(Assignment).where(Assignment.annotator_id == annotator)
     return session.exec(
-        asked.where(col(Judgment.undone_at).is_(None)).order_by(col(Judgment.id).desc()).limit(1)
+        query.where(col(Judgment.undone_at).is_(None)).order_by(col(Judgment.id).desc()).limit(1)
     ).first()
 
 
@@ -135,17 +135,17 @@ def undo(database: Database, annotator: int, judgment_id: int, now: float, lease
     """Take a judgment back: its item is before the person again. Said twice, it is done once.
 
     Raises:
-        Refused: no judgment of this person.
+        SubmissionError: no judgment of this person.
         StorageError: nothing was written.
     """
     with database.writing() as session:
-        found = session.get(Judgment, judgment_id)
-        assignment = None if found is None else session.get(Assignment, found.assignment_id)
-        if found is None or assignment is None or assignment.annotator_id != annotator:
-            raise Refused(404, "That judgment is not yours.")
-        if found.undone_at is None:
-            found.undone_at = now
+        judgment = session.get(Judgment, judgment_id)
+        assignment = None if judgment is None else session.get(Assignment, judgment.assignment_id)
+        if judgment is None or assignment is None or assignment.annotator_id != annotator:
+            raise SubmissionError(404, "That judgment is not yours.")
+        if judgment.undone_at is None:
+            judgment.undone_at = now
             assignment.state, assignment.opened_at, assignment.lease_until = OPEN, now, now + lease_s
-            session.add(found)
+            session.add(judgment)
             session.add(assignment)
-        return found
+        return judgment

@@ -50,15 +50,15 @@ class Keys:
 
     def new_session(self, person: str, now: float | None = None) -> str:
         """Return what the cookie holds: when it was made, something random, and a seal."""
-        made = f"{int(time.time() if now is None else now)}.{secrets.token_urlsafe(9)}"
-        return f"{made}.{self._mac('session', person, made)}"
+        content = f"{int(time.time() if now is None else now)}.{secrets.token_urlsafe(9)}"
+        return f"{content}.{self._mac('session', person, content)}"
 
     def holds(self, person: str, session: str, now: float | None = None) -> bool:
         """Return whether a session is the person's and still valid."""
-        made, _, seal = session.rpartition(".")
-        if not _equal(seal, self._mac("session", person, made)):
+        content, _, seal = session.rpartition(".")
+        if not _equal(seal, self._mac("session", person, content)):
             return False
-        age = (time.time() if now is None else now) - int(made.partition(".")[0])
+        age = (time.time() if now is None else now) - int(content.partition(".")[0])
         return age < SESSION_DAYS * 86400
 
     def csrf(self, session: str) -> str:
@@ -75,8 +75,8 @@ class Keys:
         return base64.urlsafe_b64encode(digest).decode("ascii").rstrip("=")
 
 
-def _equal(given: str, known: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", errors="replace"), known.encode("utf-8"))
+def _equal(candidate: str, secret: str) -> bool:
+    return hmac.compare_digest(candidate.encode("utf-8", errors="replace"), secret.encode("utf-8"))
 
 
 def load_keys(path: Path) -> Keys:
@@ -88,12 +88,12 @@ def load_keys(path: Path) -> Keys:
     try:
         text = read_file(path).decode("ascii")
     except FileNotFoundError:
-        return _made(path)
+        return _make(path)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: no key file of Penchant ({error})") from None
     if not text:  # what a full disk left of a key that nobody was ever given
         log.warning("%s is empty: a new key is made, so links from an earlier one do not open", path)
-        return _made(path)
+        return _make(path)
     try:
         secret = base64.b64decode(text.strip(), validate=True)
     except (ValueError, binascii.Error):
@@ -107,7 +107,7 @@ def load_keys(path: Path) -> Keys:
     return Keys(secret)
 
 
-def _made(path: Path) -> Keys:
+def _make(path: Path) -> Keys:
     """Write a new key under its name only when it is whole on the disk, readable by its owner alone."""
     secret = secrets.token_bytes(KEY_BYTES)
     try:

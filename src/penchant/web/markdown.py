@@ -114,14 +114,14 @@ def _emphasis(self: Any, tokens: Any, index: int, options: Any, env: Any) -> str
 
 def _link_open(self: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
     token = tokens[index]
-    shown = "" if token.info == "auto" else _with_title(token, "href")
-    env.setdefault("addresses", []).append(shown)
+    address = "" if token.info == "auto" else _with_title(token, "href")
+    env.setdefault("addresses", []).append(address)
     return '<span class="link">'
 
 
 def _link_close(self: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
-    shown = env["addresses"].pop()
-    return f'</span><span class="address"> ({shown})</span>' if shown else "</span>"
+    address = env["addresses"].pop()
+    return f'</span><span class="address"> ({address})</span>' if address else "</span>"
 
 
 def _image(self: Any, tokens: Any, index: int, options: Any, env: Any) -> str:

@@ -16,7 +16,7 @@ from penchant.clean_text import clean
 from penchant.metrics.estimates import Coefficient, Estimate
 from penchant.reports.kit.text import recorded
 from penchant.web.assignment import fair_share
-from penchant.web.export import Said
+from penchant.web.export import StandingJudgment
 from penchant.web.judgments import CONFIDENCE, MOST_NOTE, REASONS
 from penchant.web.pictures import source_of
 from penchant.web.rendering import Show, as_html, is_cut
@@ -59,27 +59,27 @@ def turns_of(row: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def work_context(
     row: Mapping[str, Any],
-    shown: list[int],
+    order: list[int],
     settings: Mapping[str, Any],
     done: int,
-    of: tuple[int, int, int],
-    place: str,
+    totals: tuple[int, int, int],
+    address: str,
 ) -> dict[str, Any]:
     """Return what the page of one item needs besides its numbers.
 
     Args:
-        shown: response indices in the order to show. done: items that the person has done. of: items, overlap,
-            annotators. place: where the person's pages lie, such as `/w/3`.
+        order: response indices in the order to show. done: items that the person has done. totals: items, overlap,
+            annotators. address: where the person's pages lie, such as `/w/3`.
     """
-    texts, pictures = texts_of(row), source_of(row.get("pictures", {}), place)
+    texts, pictures = texts_of(row), source_of(row.get("pictures", {}), address)
     show: Show = settings["show"]
-    as_written: Show = "plain" if look_alike([texts[index] for index in shown]) else show
-    share = fair_share(*of)
+    as_written: Show = "plain" if look_alike([texts[index] for index in order]) else show
+    share = fair_share(*totals)
     return {
-        "turns": [(who, as_html(text, show, pictures), is_cut(text)) for who, text in turns_of(row)],
+        "turns": [(role, as_html(text, show, pictures), is_cut(text)) for role, text in turns_of(row)],
         "responses": [
-            {"letter": LETTERS[place], "html": as_html(texts[index], as_written), "cut": is_cut(texts[index])}
-            for place, index in enumerate(shown)
+            {"letter": LETTERS[position], "html": as_html(texts[index], as_written), "cut": is_cut(texts[index])}
+            for position, index in enumerate(order)
         ],
         "done": done,
         "share": max(share, done),
@@ -96,44 +96,55 @@ def admin_context(summary: Summary, settings: Mapping[str, Any]) -> dict[str, An
     for split in summary.disagreements:
         row = json.loads(split.row)
         texts, pictures = texts_of(row), source_of(row.get("pictures", {}), "/admin")
-        indices = sorted(split.heard[0].places or ())
+        indices = sorted(split.judgments[0].ranks or ())
         as_written: Show = "plain" if look_alike([texts[index] for index in indices]) else show
-        letter = {index: LETTERS[place] for place, index in enumerate(indices)}
+        letter = {index: LETTERS[position] for position, index in enumerate(indices)}
         disagreements.append(
             {
                 "entry": split.entry,
-                "turns": [(who, as_html(text, show, pictures)) for who, text in turns_of(row)],
+                "turns": [(role, as_html(text, show, pictures)) for role, text in turns_of(row)],
                 "responses": [(letter[index], as_html(texts[index], as_written)) for index in indices],
-                "heard": [_heard(said, letter) for said in split.heard],
+                "judgments": [_judgment_words(judgment, letter) for judgment in split.judgments],
             }
         )
     return {
         "summary": summary,
-        "raw": shown(summary.raw, percent=True),
-        "alpha": shown(summary.alpha),
-        "kappa": [(a, b, shown(raw, percent=True), shown(kappa)) for a, b, raw, kappa in summary.kappa],
-        "first_shown": shown(summary.first_shown, percent=True),
-        "longer": shown(summary.longer, percent=True),
+        "raw": format_estimate(summary.raw, percent=True),
+        "alpha": format_estimate(summary.alpha),
+        "kappa": [
+            (a, b, format_estimate(raw, percent=True), format_estimate(kappa)) for a, b, raw, kappa in summary.kappa
+        ],
+        "first_shown": format_estimate(summary.first_shown, percent=True),
+        "longer": format_estimate(summary.longer_wins, percent=True),
         "disagreements": disagreements,
         "percent": percent,
     }
 
 
-def _heard(said: Said, letter: Mapping[int, str]) -> dict[str, str]:
-    places = said.places or {}
-    levels = sorted(set(places.values()))
-    order = " > ".join(" = ".join(letter[index] for index in sorted(places) if places[index] == at) for at in levels)
-    verdict = {"tie": "tie", "both_bad": "all bad"}.get(said.choice, order)
-    sure = "" if said.confidence is None else CONFIDENCE[said.confidence]
-    at = datetime.fromtimestamp(said.judged_at, UTC).strftime("%Y-%m-%d %H:%M")
-    seen = ", ".join(letter[index] for index in said.shown)
-    return {"who": said.annotator, "verdict": verdict, "sure": sure, "note": said.note, "at": at, "seen": seen}
+def _judgment_words(judgment: StandingJudgment, letter: Mapping[int, str]) -> dict[str, str]:
+    ranks = judgment.ranks or {}
+    levels = sorted(set(ranks.values()))
+    ranking = " > ".join(
+        " = ".join(letter[index] for index in sorted(ranks) if ranks[index] == level) for level in levels
+    )
+    verdict = {"tie": "tie", "both_bad": "all bad"}.get(judgment.choice, ranking)
+    confidence = "" if judgment.confidence is None else CONFIDENCE[judgment.confidence]
+    time = datetime.fromtimestamp(judgment.judged_at, UTC).strftime("%Y-%m-%d %H:%M")
+    seen = ", ".join(letter[index] for index in judgment.order)
+    return {
+        "who": judgment.annotator,
+        "verdict": verdict,
+        "confidence": confidence,
+        "note": judgment.note,
+        "at": time,
+        "seen": seen,
+    }
 
 
 def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.0f}%"
 
 
-def shown(found: Estimate | Coefficient | None, *, percent: bool = False) -> str:
+def format_estimate(estimate: Estimate | Coefficient | None, *, percent: bool = False) -> str:
     """Format a share or a measure of agreement with its interval, or say why there is none."""
-    return recorded(None if found is None else found.as_dict(), percent=percent, decimals=0 if percent else 2)
+    return recorded(None if estimate is None else estimate.as_dict(), percent=percent, decimals=0 if percent else 2)

@@ -60,13 +60,13 @@ def names_remote_pictures(prompt: Prompt) -> bool:
     return any(REMOTE.match(address) for address in _addresses(prompt))
 
 
-def source_of(pictures: Mapping[str, str], place: str) -> tuple[tuple[str, str], ...]:
+def source_of(pictures: Mapping[str, str], folder: str) -> tuple[tuple[str, str], ...]:
     """Return (address in the Markdown, address on our server), as `as_html` wants them.
 
     Args:
-        pictures: digests by address, as an entry's row holds them. place: `/w/3` or `/admin`.
+        pictures: digests by address, as an entry's row holds them. folder: `/w/3` or `/admin`.
     """
-    return tuple((address, f"{place}/picture/{digest}") for address, digest in sorted(pictures.items()))
+    return tuple((address, f"{folder}/picture/{digest}") for address, digest in sorted(pictures.items()))
 
 
 def _addresses(prompt: Prompt) -> Iterator[str]:

@@ -11,11 +11,11 @@ from penchant.config.base import shallow
 from penchant.errors import InputError
 from penchant.web.settings import Collect
 
-KEPT = ("title", "instructions", "show", "seed", "overlap", "lease_minutes", "check_every")
+STORED_SETTINGS = ("title", "instructions", "show", "seed", "overlap", "lease_minutes", "check_every")
 """Settings that the database holds."""
 QUESTION = ("title", "instructions")
 """What people are asked. Judgments answer it, so it stays as it is once there is one."""
-SHOWN = 60  # characters of a value that a message shows
+MAX_VALUE_LENGTH = 60  # characters of a value that a message shows
 
 
 @dataclass(frozen=True)
@@ -34,55 +34,58 @@ class Opened:
 
 def kept_settings(config: Collect) -> str:
     """Return the settings that the database holds, as JSON."""
-    return json.dumps({name: value for name, value in shallow(config).items() if name in KEPT})
+    return json.dumps({name: value for name, value in shallow(config).items() if name in STORED_SETTINGS})
 
 
-def merge_settings(given: Collect, stored: Mapping[str, Any], names: Sequence[str], judgments: int) -> Opened:
+def merge_settings(config: Collect, stored: Mapping[str, Any], names: Sequence[str], judgments: int) -> Opened:
     """Return the settings of a collection that goes on: the stored ones, but for what was given this time.
 
     Args:
-        given: the configuration; fields that nobody set do not count. stored: what the database holds. names: of its
+        config: the configuration; fields that nobody set do not count. stored: what the database holds. names: of its
             annotators. judgments: how many there are, those that were undone too.
 
     Raises:
         InputError: another question or seed than the judgments were made under, fewer annotators than there are, or
             settings that do not fit each other.
     """
-    said = given.model_fields_set
-    values = shallow(given)
-    values |= {name: value for name, value in stored.items() if name in KEPT and name not in said}
-    if "annotators" not in said:
-        values["annotators"] = max(len(names), len(given.names))
+    fields_set = config.model_fields_set
+    values = shallow(config)
+    values |= {name: value for name, value in stored.items() if name in STORED_SETTINGS and name not in fields_set}
+    if "annotators" not in fields_set:
+        values["annotators"] = max(len(names), len(config.names))
     if values["annotators"] < len(names):
         raise InputError(
-            f"{given.out} has {len(names)} annotators, {values['annotators']} are given: their number may grow, but "
+            f"{config.out} has {len(names)} annotators, {values['annotators']} are given: their number may grow, but "
             "nobody who may have judged can be taken away. Leave out `annotators`"
         )
-    values["names"] = (*given.names, *names[len(given.names) :])
+    values["names"] = (*config.names, *names[len(config.names) :])
     merged = Collect(**values)
-    changed = [name for name in KEPT if name in stored and stored[name] != getattr(merged, name)]
-    _refuse_another_question(given, stored, changed, judgments)
-    lines = [f"{name}: {_shown(stored[name])} -> {_shown(getattr(merged, name))}" for name in changed]
+    changed = [name for name in STORED_SETTINGS if name in stored and stored[name] != getattr(merged, name)]
+    _refuse_another_question(config, stored, changed, judgments)
+    lines = [f"{name}: {_format_value(stored[name])} -> {_format_value(getattr(merged, name))}" for name in changed]
     renamed = [f"{old} -> {new}" for old, new in zip(names, merged.names, strict=False) if old != new]
     return Opened(True, merged, (*lines, *(f"names: {line}" for line in renamed)))
 
 
-def _refuse_another_question(given: Collect, stored: Mapping[str, Any], changed: Sequence[str], judgments: int) -> None:
+def _refuse_another_question(
+    config: Collect, stored: Mapping[str, Any], changed: Sequence[str], judgments: int
+) -> None:
     fixed = [name for name in changed if name in (*QUESTION, "seed")]
     if not judgments or not fixed:
         return
     name = fixed[0]
-    why = (
+    reason = (
         "the second person sees the reverse of what the first saw, by the same seed"
         if name == "seed"
         else "answers to two questions cannot be told apart in one database"
     )
     raise InputError(
-        f"`{name}` was {_shown(stored[name])} when the {judgments} judgments that are there were made, and is "
-        f"{_shown(getattr(given, name))} now: {why}. Leave out `{name}` to go on, or name another `out` for a new round"
+        f"`{name}` was {_format_value(stored[name])} when the {judgments} judgments that are there were made, and is "
+        f"{_format_value(getattr(config, name))} now: {reason}. Leave out `{name}` to go on, or name another "
+        "`out` for a new round"
     )
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 3]}..."

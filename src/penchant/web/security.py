@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BODY_BYTES = 64 * 1024
 MOST_ADDRESS_BYTES = 2048
-MOST_KNOWN = 10_000
+MOST_CALLERS = 10_000
 """Callers that the rate limit remembers, at most."""
 
 POLICY = (
@@ -37,23 +37,25 @@ class Rate:
 
     def __init__(self, per_minute: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_second, self._room, self._clock = per_minute / 60, per_minute / 2, clock
-        self._known: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._callers: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait(self, caller: str) -> float:
         """Return seconds that the caller has to wait; 0 lets the request pass, which then counts."""
         now = self._clock()
-        left, seen = self._known.pop(caller, (self._room, now))
+        left, seen = self._callers.pop(caller, (self._room, now))
         left = min(self._room, left + (now - seen) * self._per_second)
         allowed = left >= 1
-        self._known[caller] = (left - 1 if allowed else left, now)
-        if len(self._known) > MOST_KNOWN:
-            self._known.popitem(last=False)
+        self._callers[caller] = (left - 1 if allowed else left, now)
+        if len(self._callers) > MOST_CALLERS:
+            self._callers.popitem(last=False)
         return 0.0 if allowed else (1 - left) / self._per_second
 
 
 class Guard:
-    """Middleware around the whole application. Refuses what is too large, has a foreign host or origin, and puts the
-    security headers on every answer, errors too.
+    """Middleware around the whole application.
+
+    Refuses what is too large or has a foreign host or origin, and puts the security headers on every answer, errors
+    too.
 
     Args:
         app: what is guarded. hosts: names that the page may be asked for under (without ports).
@@ -76,13 +78,13 @@ class Guard:
                     headers["Cache-Control"] = "no-store"
             await send(message)
 
-        refused = self._refused(scope)
-        if refused is not None:
-            await refused(scope, receive, guarded)
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await refusal(scope, receive, guarded)
             return
-        await _Counted(self._app)(scope, receive, guarded)
+        await _LimitedBody(self._app)(scope, receive, guarded)
 
-    def _refused(self, scope: Scope) -> PlainTextResponse | None:
+    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if host_name(host) not in self._hosts:  # a page elsewhere whose name was made to point here
@@ -101,7 +103,7 @@ class Guard:
         return None
 
 
-class _Counted:
+class _LimitedBody:
     """Reads the body before the application does, and stops where it is longer than allowed, whatever was announced."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -111,26 +113,26 @@ class _Counted:
         if scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        body, more = b"", True
-        while more:
+        body, has_more = b"", True
+        while has_more:
             message = await receive()
             if message["type"] != "http.request":
                 return  # the caller is gone
             body += message.get("body", b"")
-            more = message.get("more_body", False)
+            has_more = message.get("more_body", False)
             if len(body) > MOST_BODY_BYTES:
                 await _too_large()(scope, receive, send)
                 return
-        given = False
+        is_read = False
 
-        async def whole() -> Message:
-            nonlocal given
-            if given:
+        async def receive_body() -> Message:
+            nonlocal is_read
+            if is_read:
                 return await receive()
-            given = True
+            is_read = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        await self._app(scope, whole, send)
+        await self._app(scope, receive_body, send)
 
 
 def _too_large() -> PlainTextResponse:

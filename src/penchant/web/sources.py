@@ -45,22 +45,22 @@ def _illustrated(config: Collect, source: str, groups: list[PromptGroup], bad_ro
     folder = Path(config.pictures) if config.pictures else path if path.is_dir() else path.parent
     if config.show == "plain" or not (config.pictures or path.exists()):  # a hub data set has no folder of its own
         return [(group, {}) for group in groups]
-    found: list[Illustrated] = []
+    illustrated: list[Illustrated] = []
     problems = []
     for group in groups:
         try:
-            found.append((group, pictures_of(group.prompt, folder)))
+            illustrated.append((group, pictures_of(group.prompt, folder)))
         except InputError as error:
             problems.append(f"{group.source}: {error}")
-    if problems and (bad_rows == "error" or not found):
-        more = f"\n... and {len(problems) - 10} more" if len(problems) > 10 else ""
+    if problems and (bad_rows == "error" or not illustrated):
+        remainder = f"\n... and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise InputError(
             f"{source}: pictures of {len(problems)} prompts cannot be shown (bad_rows=skip leaves those prompts out, "
-            "show=plain shows texts alone):\n" + "\n".join(problems[:10]) + more
+            "show=plain shows texts alone):\n" + "\n".join(problems[:10]) + remainder
         )
     if problems:
         log.warning("%s: %d prompts are left out, whose pictures cannot be shown", source, len(problems))
-    remote = sum(names_remote_pictures(group.prompt) for group, _ in found)
+    remote = sum(names_remote_pictures(group.prompt) for group, _ in illustrated)
     if remote:
         log.warning(
             "%s: %d prompts name pictures on other machines. The page fetches none and shows their address; for the "
@@ -68,19 +68,19 @@ def _illustrated(config: Collect, source: str, groups: list[PromptGroup], bad_ro
             source,
             remote,
         )
-    return found
+    return illustrated
 
 
 def _comparable(source: str, groups: Iterable[PromptGroup]) -> list[PromptGroup]:
     """Return the groups with two different texts or more."""
     all_groups = list(groups)
-    kept = [group for group in all_groups if len(different_members(group)) > 1]
-    if not kept:
+    comparable = [group for group in all_groups if len(different_members(group)) > 1]
+    if not comparable:
         raise InputError(f"{source}: no prompt has two different responses, so there is nothing to compare")
-    if len(kept) < len(all_groups):
-        gone = len(all_groups) - len(kept)
-        log.warning("%s: %d prompts have fewer than two different responses and are left out", source, gone)
-    return kept
+    if len(comparable) < len(all_groups):
+        dropped = len(all_groups) - len(comparable)
+        log.warning("%s: %d prompts have fewer than two different responses and are left out", source, dropped)
+    return comparable
 
 
 def different_members(group: PromptGroup) -> list[int]:

@@ -33,8 +33,8 @@ class State:
 
     @property
     def plan(self) -> Plan:
-        told = self.settings
-        return Plan(told["overlap"], told["lease_minutes"] * 60, told["seed"], told["check_every"])
+        settings = self.settings
+        return Plan(settings["overlap"], settings["lease_minutes"] * 60, settings["seed"], settings["check_every"])
 
 
 def state_of(request: Request) -> State:
@@ -49,8 +49,8 @@ def picture(state: State, digest: str) -> Response:
         HTTPException: 404 for a digest of none.
     """
     with state.database.reading() as session:
-        found = session.get(Image, digest)
-    if found is None:
+        image = session.get(Image, digest)
+    if image is None:
         raise HTTPException(404, "There is no such picture.")
-    kept = {"Cache-Control": "private, max-age=86400, immutable"}  # the address is the content's
-    return Response(found.content, media_type=found.media_type, headers=kept)
+    headers = {"Cache-Control": "private, max-age=86400, immutable"}  # the address is the content's
+    return Response(image.content, media_type=image.media_type, headers=headers)

@@ -18,7 +18,7 @@ from penchant.metrics.intervals import cluster_mean
 from penchant.raters.ratings import Ratings, RatingsTable
 from penchant.raters.row_metadata import Beside
 from penchant.web.assignment import DONE, SKIPPED
-from penchant.web.export import Said, all_said, rows
+from penchant.web.export import StandingJudgment, rows, standing_judgments
 from penchant.web.tables import Annotator, Assignment, Entry, Item, Judgment
 
 MOST_PEOPLE = 12
@@ -29,19 +29,23 @@ MOST_READ = 30
 
 @dataclass(frozen=True)
 class Worker:
-    """What one person did. `left` and `longer` are shares of decided pairs: the first on the page won, the longer one
-    won; `median_s` is seconds an item; `checks` is (right, seen)."""
+    """Counts and shares of one person's judgments.
+
+    Attributes:
+        left, longer_wins: shares of decided pairs in which the first on the page, or the longer one, won.
+        median_s: seconds per item. checks: (right, seen) attention checks.
+    """
 
     number: int
     name: str
-    judged: int
+    judgment_count: int
     skipped: int
     ties: int
     both_bad: int
     undone: int
     median_s: float | None
     left: float | None
-    longer: float | None
+    longer_wins: float | None
     checks: tuple[int, int]
 
 
@@ -51,7 +55,7 @@ class Disagreement:
 
     entry: int
     row: str
-    heard: tuple[Said, ...]
+    judgments: tuple[StandingJudgment, ...]
 
 
 @dataclass(frozen=True)
@@ -59,70 +63,73 @@ class Summary:
     """A collection so far.
 
     Attributes:
-        items, complete: how many there are, and how many have their overlap. needed, judged: judgments, skips and
-            attention checks aside. stuck: items whose overlap cannot be reached, since too many skipped them.
+        items, complete: how many there are, and how many have their overlap.
+        judgments_needed, judgments_made: skips and attention checks aside.
+        stuck: items whose overlap cannot be reached, since too many skipped them.
         raw, alpha: agreement on pairs of responses; kappa: of each two people that judged a common item.
-        first_shown, longer: shares of decided pairs that the response shown first, or the longer one, won; None where
-            there are none.
+        first_shown, longer_wins: shares of decided pairs that the response shown first, or the longer one, won; None
+            where there are none.
     """
 
     items: int
     complete: int
-    needed: int
-    judged: int
+    judgments_needed: int
+    judgments_made: int
     stuck: int
     raw: Coefficient
     alpha: Coefficient
     kappa: tuple[tuple[str, str, Coefficient, Coefficient], ...]
     first_shown: Estimate | None
-    longer: Estimate | None
+    longer_wins: Estimate | None
     workers: tuple[Worker, ...]
     disagreements: tuple[Disagreement, ...]
 
 
 def summarize(session: Session, overlap: int) -> Summary:
     """Summarize everything of a collection at once."""
-    said = all_said(session)
-    real = [one for one in said if one.answer is None]
+    judgments = standing_judgments(session)
+    real = [judgment for judgment in judgments if judgment.answer is None]
     entries = {entry.id: entry.row for entry in session.exec(select(Entry))}
-    lengths = _lengths(entries, {one.entry for one in real})
+    lengths = _lengths(entries, {judgment.entry for judgment in real})
     names = {annotator.id: annotator.name for annotator in session.exec(select(Annotator).order_by(col(Annotator.id)))}
-    by_item: dict[int, list[Said]] = defaultdict(list)
-    for one in real:
-        by_item[one.item].append(one)
-    judged = {item: [one for one in heard if one.places] for item, heard in by_item.items()}
+    by_item: dict[int, list[StandingJudgment]] = defaultdict(list)
+    for judgment in real:
+        by_item[judgment.item].append(judgment)
+    ranked = {item: [judgment for judgment in group if judgment.ranks] for item, group in by_item.items()}
     items = int(session.exec(select(func.count()).select_from(Item).where(col(Item.answer).is_(None))).one())
     ratings = ratings_of(session)
     verdicts = ratings.verdicts or [[]]  # nobody has said anything yet
-    split = [item for item, heard in judged.items() if _differ(heard)]
-    split.sort(key=lambda item: max(one.number for one in judged[item]), reverse=True)
-    skipped = {item: sum(one.places is None for one in heard) for item, heard in by_item.items()}
+    split = [item for item, item_judgments in ranked.items() if _differ(item_judgments)]
+    split.sort(key=lambda item: max(judgment.number for judgment in ranked[item]), reverse=True)
+    skipped = {
+        item: sum(judgment.ranks is None for judgment in item_judgments) for item, item_judgments in by_item.items()
+    }
     return Summary(
         items=items,
-        complete=sum(len(heard) >= overlap for heard in judged.values()),
-        needed=items * overlap,
-        judged=sum(map(len, judged.values())),
+        complete=sum(len(item_judgments) >= overlap for item_judgments in ranked.values()),
+        judgments_needed=items * overlap,
+        judgments_made=sum(map(len, ranked.values())),
         stuck=sum(len(names) - count < overlap for count in skipped.values()),
         raw=agreement_between(verdicts, clusters=ratings.clusters),
         alpha=krippendorff_alpha(verdicts, ratings.clusters),
         kappa=_kappas(ratings),
         first_shown=_share(real, _first_won),
-        longer=_share(real, lambda one, a, b: _longer_won(one, a, b, lengths)),
-        workers=tuple(_worker(session, number, name, said, lengths) for number, name in names.items()),
+        longer_wins=_share(real, lambda judgment, a, b: _longer_won(judgment, a, b, lengths)),
+        workers=tuple(_worker(session, number, name, judgments, lengths) for number, name in names.items()),
         disagreements=tuple(
-            Disagreement(judged[item][0].entry, entries[judged[item][0].entry], tuple(judged[item]))
+            Disagreement(ranked[item][0].entry, entries[ranked[item][0].entry], tuple(ranked[item]))
             for item in split[:MOST_READ]
         ),
     )
 
 
-def _lengths(entries: Mapping[int, str], wanted: set[int]) -> dict[int, list[int]]:
+def _lengths(entries: Mapping[int, str], entry_numbers: set[int]) -> dict[int, list[int]]:
     """Return characters of each response of an entry."""
-    found = {}
-    for number in wanted:
+    lengths = {}
+    for number in entry_numbers:
         texts = json.loads(entries[number])["responses"]
-        found[number] = [len(text if isinstance(text, str) else text["text"]) for text in texts]
-    return found
+        lengths[number] = [len(text if isinstance(text, str) else text["text"]) for text in texts]
+    return lengths
 
 
 def ratings_of(session: Session) -> Ratings:
@@ -135,88 +142,101 @@ def ratings_of(session: Session) -> Ratings:
     return table.ratings()
 
 
-def _verdict(said: Said, a: int, b: int) -> str:
-    assert said.places is not None
-    one, other = said.places[a], said.places[b]
-    return "tie" if one == other else "first" if one < other else "second"
+def _verdict(judgment: StandingJudgment, a: int, b: int) -> str:
+    assert judgment.ranks is not None
+    rank_a, rank_b = judgment.ranks[a], judgment.ranks[b]
+    return "tie" if rank_a == rank_b else "first" if rank_a < rank_b else "second"
 
 
-def _differ(heard: Sequence[Said]) -> bool:
-    verdicts = {tuple(_verdict(one, a, b) for a, b in combinations(sorted(one.places or ()), 2)) for one in heard}
+def _differ(judgments: Sequence[StandingJudgment]) -> bool:
+    verdicts = {
+        tuple(_verdict(judgment, a, b) for a, b in combinations(sorted(judgment.ranks or ()), 2))
+        for judgment in judgments
+    }
     return len(verdicts) > 1
 
 
-def _kappas(found: Ratings) -> tuple[tuple[str, str, Coefficient, Coefficient], ...]:
+def _kappas(ratings: Ratings) -> tuple[tuple[str, str, Coefficient, Coefficient], ...]:
     """Return agreement and kappa of each two people with a common pair; nothing where a table would be too long."""
-    if len(found.raters) > MOST_PEOPLE:
+    if len(ratings.raters) > MOST_PEOPLE:
         return ()
-    clusters = found.clusters
-    people = sorted(range(len(found.raters)), key=lambda rater: found.raters[rater])
+    clusters = ratings.clusters
+    people = sorted(range(len(ratings.raters)), key=lambda rater: ratings.raters[rater])
     pairs = [
-        (found.raters[one], found.raters[other], pair_agreement(found.verdicts[one], found.verdicts[other], clusters))
-        for one, other in combinations(people, 2)
+        (
+            ratings.raters[first],
+            ratings.raters[second],
+            pair_agreement(ratings.verdicts[first], ratings.verdicts[second], clusters),
+        )
+        for first, second in combinations(people, 2)
     ]
-    return tuple((one, other, pair.raw, pair.kappa) for one, other, pair in pairs if pair.raw.n)
+    return tuple((first, second, pair.raw, pair.kappa) for first, second, pair in pairs if pair.raw.n)
 
 
-def _decided(said: Sequence[Said]) -> list[tuple[Said, int, int]]:
+def _decided_pairs(judgments: Sequence[StandingJudgment]) -> list[tuple[StandingJudgment, int, int]]:
     """Return (judgment, winner, loser) of every pair that somebody decided."""
     return [
-        (one, a, b) if one.places[a] < one.places[b] else (one, b, a)
-        for one in said
-        if one.places
-        for a, b in combinations(sorted(one.places), 2)
-        if one.places[a] != one.places[b]
+        (judgment, a, b) if judgment.ranks[a] < judgment.ranks[b] else (judgment, b, a)
+        for judgment in judgments
+        if judgment.ranks
+        for a, b in combinations(sorted(judgment.ranks), 2)
+        if judgment.ranks[a] != judgment.ranks[b]
     ]
 
 
-def _first_won(said: Said, winner: int, loser: int) -> bool:
-    return said.shown.index(winner) < said.shown.index(loser)
+def _first_won(judgment: StandingJudgment, winner: int, loser: int) -> bool:
+    return judgment.order.index(winner) < judgment.order.index(loser)
 
 
-def _longer_won(said: Said, winner: int, loser: int, lengths: Mapping[int, Sequence[int]]) -> bool | None:
-    one, other = lengths[said.entry][winner], lengths[said.entry][loser]
-    return None if one == other else one > other
+def _longer_won(
+    judgment: StandingJudgment, winner: int, loser: int, lengths: Mapping[int, Sequence[int]]
+) -> bool | None:
+    winner_length, loser_length = lengths[judgment.entry][winner], lengths[judgment.entry][loser]
+    return None if winner_length == loser_length else winner_length > loser_length
 
 
-def _share(said: Sequence[Said], holds: object) -> Estimate | None:
+def _share(judgments: Sequence[StandingJudgment], holds: object) -> Estimate | None:
     assert callable(holds)
     values, clusters = [], []
-    for one, winner, loser in _decided(said):
-        value = holds(one, winner, loser)
+    for judgment, winner, loser in _decided_pairs(judgments):
+        value = holds(judgment, winner, loser)
         if value is not None:
             values.append(float(value))
-            clusters.append(one.entry)
+            clusters.append(judgment.entry)
     return cluster_mean(values, clusters, share=True) if values else None
 
 
 def _worker(
-    session: Session, number: int, name: str, said: Sequence[Said], lengths: Mapping[int, Sequence[int]]
+    session: Session,
+    number: int,
+    name: str,
+    judgments: Sequence[StandingJudgment],
+    lengths: Mapping[int, Sequence[int]],
 ) -> Worker:
-    mine = [one for one in said if one.annotator == name]
-    real = [one for one in mine if one.answer is None]
-    judged = [one for one in real if one.places is not None]
-    decided = _decided(real)
-    lefts = [_first_won(*of) for of in decided]
-    longs = [won for of in decided if (won := _longer_won(*of, lengths)) is not None]
-    checks = [one for one in mine if one.answer is not None]
+    own_judgments = [judgment for judgment in judgments if judgment.annotator == name]
+    real = [judgment for judgment in own_judgments if judgment.answer is None]
+    ranked = [judgment for judgment in real if judgment.ranks is not None]
+    decided_pairs = _decided_pairs(real)
+    lefts = [_first_won(*pair) for pair in decided_pairs]
+    longs = [longer_won for pair in decided_pairs if (longer_won := _longer_won(*pair, lengths)) is not None]
+    checks = [judgment for judgment in own_judgments if judgment.answer is not None]
     undone = select(func.count()).select_from(Judgment).join(Assignment).where(Assignment.annotator_id == number)
     return Worker(
         number=number,
         name=name,
-        judged=len(judged),
-        skipped=len(real) - len(judged),
-        ties=sum(one.choice == "tie" for one in judged),
-        both_bad=sum(one.choice == "both_bad" for one in judged),
+        judgment_count=len(ranked),
+        skipped=len(real) - len(ranked),
+        ties=sum(judgment.choice == "tie" for judgment in ranked),
+        both_bad=sum(judgment.choice == "both_bad" for judgment in ranked),
         undone=int(session.exec(undone.where(col(Judgment.undone_at).is_not(None))).one()),
-        median_s=median(one.seconds for one in judged) if judged else None,
+        median_s=median(judgment.seconds for judgment in ranked) if ranked else None,
         left=sum(lefts) / len(lefts) if lefts else None,
-        longer=sum(longs) / len(longs) if longs else None,
-        checks=(sum(one.places == one.answer for one in checks), len(checks)),
+        longer_wins=sum(longs) / len(longs) if longs else None,
+        checks=(sum(judgment.ranks == judgment.answer for judgment in checks), len(checks)),
     )
 
 
 def progress_of(session: Session, annotator: int) -> int:
     """Return how many items a person has done, attention checks and skips too: they cannot be told from outside."""
-    asked = select(func.count()).where(Assignment.annotator_id == annotator, col(Assignment.state).in_((DONE, SKIPPED)))
-    return int(session.exec(asked).one())
+    query = select(func.count()).where(Assignment.annotator_id == annotator, col(Assignment.state).in_((DONE, SKIPPED)))
+    return int(session.exec(query).one())

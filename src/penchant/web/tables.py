@@ -1,5 +1,8 @@
-"""The tables of a collection. `data/sources/collection.py` reads them without SQLModel, so a change of what stands
-here is a new `VERSION`; a table more, which readers need not know, is none."""
+"""The tables of a collection.
+
+`data/sources/collection.py` reads them without SQLModel, so a change of what stands here is a new `VERSION`; a table
+more, which readers need not know, is none.
+"""
 
 from __future__ import annotations
 
@@ -152,8 +155,8 @@ def _keep_digest(_: Any, connection: Connection, row: SQLModel) -> None:
     table = str(row.__tablename__)
     values = [getattr(row, column) for column in COLUMNS[table]]
     digests = SQLModel.metadata.tables[TABLE]
-    here = (digests.c.table_name == table) & (digests.c.row_id == values[0])
-    connection.execute(delete(digests).where(here))
+    is_this_row = (digests.c.table_name == table) & (digests.c.row_id == values[0])
+    connection.execute(delete(digests).where(is_this_row))
     connection.execute(insert(digests).values(table_name=table, row_id=values[0], digest=digest_row(values)))
 
 

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 MARKUP = frozenset("*_`~#>-+|:=[]()<!\\\"'.")
 """Characters that Markdown may take for its own marks; all others must be seen."""
-OURS = "picture"  # the word that stands before the address of a picture that is not shown
+PICTURE_WORD = "picture"  # the word that stands before the address of a picture that is not shown
 
 
 def hides_text(text: str, html: str, shown_addresses: Iterable[str] = ()) -> bool:
@@ -17,29 +17,29 @@ def hides_text(text: str, html: str, shown_addresses: Iterable[str] = ()) -> boo
         text: Markdown. html: what was made of it, after cleaning. shown_addresses: of the pictures that the page shows
             instead of their address, in order.
     """
-    shown = _shown(html)
-    if not shown.strip() and "<img" not in html:  # marks alone, such as a lone `#`
+    visible_text = _visible_text(html)
+    if not visible_text.strip() and "<img" not in html:  # marks alone, such as a lone `#`
         return bool(text.strip())
     expected = text
     for address in shown_addresses:
         expected = expected.replace(address, "", 1)
-    return _counted(expected) != _counted(shown)
+    return _significant(expected) != _significant(visible_text)
 
 
 def look_alike(texts: Sequence[str]) -> bool:
     """Return whether two different texts might look the same as Markdown: only marks or spaces tell them apart."""
     different = set(texts)
-    return len({_counted(text) for text in different}) < len(different)
+    return len({_significant(text) for text in different}) < len(different)
 
 
-def _shown(html: str) -> str:
+def _visible_text(html: str) -> str:
     reader = _Reader()
     reader.feed(html)
     reader.close()
     return "".join(reader.parts)
 
 
-def _counted(text: str) -> str:
+def _significant(text: str) -> str:
     return "".join(letter for letter in text if letter not in MARKUP and not letter.isspace())
 
 
@@ -56,4 +56,4 @@ class _Reader(HTMLParser):
             self.parts.append(values.get("value") or "")
 
     def handle_data(self, data: str) -> None:
-        self.parts.append(data.removeprefix(f"[{OURS}: "))
+        self.parts.append(data.removeprefix(f"[{PICTURE_WORD}: "))

@@ -13,7 +13,7 @@ from penchant.clean_text import clean
 from penchant.web.access import greet, require_csrf, require_session
 from penchant.web.assignment import next_assignment, open_assignments
 from penchant.web.database import StorageError, collection_of
-from penchant.web.judgments import Refused, Submission, last_of, save, undo
+from penchant.web.judgments import Submission, SubmissionError, last_of, save, undo
 from penchant.web.pages import page, texts_of, turns_of, work_context
 from penchant.web.rendering import as_html
 from penchant.web.state import State, picture, state_of
@@ -62,12 +62,12 @@ def item(request: Request, number: int) -> Response:
     """Show the item before this person, or say that there is none now."""
     state = state_of(request)
     session_id = require_session(request, _require_known(state, number))
-    found = _before(state, number)
-    if found is None:
+    work = _open_work(state, number)
+    if work is None:
         return _nothing_left(state, number, session_id)
-    assignment, entry, done, last = found
-    row, shown = json.loads(entry.row), json.loads(assignment.shown)
-    of = (state.items, state.settings["overlap"], len(state.names))
+    assignment, entry, done, last = work
+    row, order = json.loads(entry.row), json.loads(assignment.shown)
+    totals = (state.items, state.settings["overlap"], len(state.names))
     html = page(
         "work.html.j2",
         title=state.settings["title"],
@@ -77,12 +77,12 @@ def item(request: Request, number: int) -> Response:
         last=last,
         csrf=state.keys.csrf(session_id),
         instructions=as_html(state.settings["instructions"]),
-        **work_context(row, shown, state.settings, done, of, f"/w/{number}"),
+        **work_context(row, order, state.settings, done, totals, f"/w/{number}"),
     )
     return HTMLResponse(html)
 
 
-def _before(state: State, number: int) -> tuple[Assignment, Entry, int, int | None] | None:
+def _open_work(state: State, number: int) -> tuple[Assignment, Entry, int, int | None] | None:
     """Return (assignment, its entry, items done, the judgment that may be undone), or None where nothing is left."""
     try:
         with state.database.writing() as session:
@@ -91,18 +91,18 @@ def _before(state: State, number: int) -> tuple[Assignment, Entry, int, int | No
                 chosen = next(iter(open_assignments(session, number)), None)
             else:
                 chosen = next_assignment(session, number, state.plan, state.clock())
-            return None if chosen is None else (chosen, *_around(session, chosen, number))
+            return None if chosen is None else (chosen, *_work_details(session, chosen, number))
     except StorageError:
         with state.database.reading() as session:  # a full disk: what is before the person can still be shown
             chosen = next(iter(open_assignments(session, number)), None)
             if chosen is None:
                 raise
-            return chosen, *_around(session, chosen, number)
+            return chosen, *_work_details(session, chosen, number)
 
 
-def _around(session: Any, chosen: Assignment, number: int) -> tuple[Entry, int, int | None]:
-    of = session.get(Item, chosen.item_id)
-    entry = session.get(Entry, of.entry_id)
+def _work_details(session: Any, chosen: Assignment, number: int) -> tuple[Entry, int, int | None]:
+    item = session.get(Item, chosen.item_id)
+    entry = session.get(Entry, item.entry_id)
     last = last_of(session, number)
     return entry, progress_of(session, number), None if last is None else last.id
 
@@ -136,8 +136,8 @@ def judge(request: Request, number: int, sent: Submission, csrf: Csrf = "") -> R
     require_csrf(request, require_session(request, _require_known(state, number)), csrf)
     try:
         judgment = save(state.database, number, sent, state.clock())
-    except Refused as refused:
-        return JSONResponse({"error": refused.reason}, refused.status)
+    except SubmissionError as refusal:
+        return JSONResponse({"error": refusal.reason}, refusal.status)
     return JSONResponse({"saved": judgment.id})
 
 
@@ -148,8 +148,8 @@ def take_back(request: Request, number: int, sent: Undo, csrf: Csrf = "") -> Res
     require_csrf(request, require_session(request, _require_known(state, number)), csrf)
     try:
         undone = undo(state.database, number, sent.judgment, state.clock(), state.plan.lease_s)
-    except Refused as refused:
-        return JSONResponse({"error": refused.reason}, refused.status)
+    except SubmissionError as refusal:
+        return JSONResponse({"error": refusal.reason}, refusal.status)
     return JSONResponse({"undone": undone.id, "assignment": undone.assignment_id})
 
 
@@ -162,19 +162,21 @@ def picture_of_prompt(request: Request, number: int, digest: str) -> Response:
 
 
 @router.get("/w/{number}/whole/{assignment}/{part}")
-def whole(request: Request, number: int, assignment: int, part: str) -> Response:
+def full_text(request: Request, number: int, assignment: int, part: str) -> Response:
     """Send a text that is too long for the page, as plain text: `prompt`, or the number of a response (0 the first)."""
     state = state_of(request)
     require_session(request, _require_known(state, number))
     with state.database.reading() as session:
-        found = session.get(Assignment, assignment) if 0 < assignment < 2**31 else None
-        if found is None or found.annotator_id != number:
+        assignment_row = session.get(Assignment, assignment) if 0 < assignment < 2**31 else None
+        if assignment_row is None or assignment_row.annotator_id != number:
             raise HTTPException(404, "That item was not given to you.")
-        entry = session.get(Entry, session.get(Item, found.item_id).entry_id)  # type: ignore[union-attr]
+        entry = session.get(Entry, session.get(Item, assignment_row.item_id).entry_id)  # type: ignore[union-attr]
         assert entry is not None
-        row, shown = json.loads(entry.row), json.loads(found.shown)
+        row, order = json.loads(entry.row), json.loads(assignment_row.shown)
     if part == "prompt":
-        return PlainTextResponse(clean("\n\n".join(f"{who}\n{text}" if who else text for who, text in turns_of(row))))
-    if not part.isdecimal() or int(part) >= len(shown):
+        return PlainTextResponse(
+            clean("\n\n".join(f"{role}\n{text}" if role else text for role, text in turns_of(row)))
+        )
+    if not part.isdecimal() or int(part) >= len(order):
         raise HTTPException(404, "There is no such text.")
-    return PlainTextResponse(clean(texts_of(row)[shown[int(part)]]))
+    return PlainTextResponse(clean(texts_of(row)[order[int(part)]]))
