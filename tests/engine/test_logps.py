@@ -91,7 +91,7 @@ def test_logits_are_kept_for_the_backward_pass_only_where_they_are_few(monkeypat
         """Numbers of the blocks that are kept."""
         monkeypatch.setattr(module, "KEEP_BYTES", limit)
         logps: Any = token_logps(hidden, Head(weight), targets)
-        return sum(block.numel() for _, block in logps.grad_fn.kept or ())
+        return sum(block.numel() for _, block in logps.grad_fn.logit_parts or ())
 
     assert kept(4 * 7 * 11) == 7 * 11
     assert kept(4 * 7 * 11 - 1) == 0

@@ -117,7 +117,7 @@ def _is_filled(path: Path) -> bool:
 
 
 def key_file(config: Collect) -> Path:
-    """Where the secret lies that links come from."""
+    """Return where the secret lies that links come from."""
     if config.key is not None:
         return Path(config.key)
     return Path("penchant.key") if config.is_postgres else Path(f"{config.out}.key")

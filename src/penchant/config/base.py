@@ -96,10 +96,10 @@ def as_mapping(shape: Shape, value: Any) -> Any:
     """
     if shape.stand_in and not shape.plain and value is not None and not isinstance(value, (Mapping, Config)):
         value = {shape.stand_in: value}
-    name = value.get(TAG) if shape.own is not None and isinstance(value, Mapping) else None
-    if shape.own is None or not (isinstance(name, str) and is_extension(name)):
+    name = value.get(TAG) if shape.extension_branch is not None and isinstance(value, Mapping) else None
+    if shape.extension_branch is None or not (isinstance(name, str) and is_extension(name)):
         return value
-    return {**value, TAG: tag_of(shape.own), shape.own.extension: name}
+    return {**value, TAG: tag_of(shape.extension_branch), shape.extension_branch.extension: name}
 
 
 def completed(shape: Shape, value: Any, base: Any) -> Any:

@@ -44,7 +44,7 @@ class Shape:
         return len(self.configs) > 1
 
     @property
-    def own(self) -> type[Schema] | None:
+    def extension_branch(self) -> type[Schema] | None:
         """The branch of a union that takes code of the user's; None where it has none."""
         return next((config for config in self.configs if config.extension), None) if self.is_union else None
 

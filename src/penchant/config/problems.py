@@ -205,7 +205,7 @@ def _wrong_branch(location: _Location, value: Any) -> Problem:
     shape = shape_of(location.item or (location.field.annotation if location.field else None))
     tags = [tag_of(branch) for branch in shape.configs]
     path = ".".join([*location.keys, TAG])
-    expectation = f"expected one of {', '.join(tags)}{', or module:attribute' if shape.own else ''}"
+    expectation = f"expected one of {', '.join(tags)}{', or module:attribute' if shape.extension_branch else ''}"
     if not isinstance(value, Mapping) or TAG not in value:
         return Problem(path, f"`{path}` is missing; {expectation}")
     return Problem(path, f"`{path}`: {expectation}, got {format_value(value[TAG])}{suggestion(value[TAG], tags)}")

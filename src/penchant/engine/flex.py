@@ -20,7 +20,7 @@ BLOCK = 128  # tokens of a block, as FlexAttention has them
 
 
 def flex(query: Tensor, key: Tensor, value: Tensor, trees: Sequence[Span], scale: float) -> Tensor:
-    """Attend by flex attention: (1, heads, tokens, size) -> (1, tokens, heads, size); see `kernels.attention`."""
+    """Compute flex attention, (1, heads, tokens, size) -> (1, tokens, heads, size); see `kernels.attention`."""
     tokens = query.shape[2]
     padded = -(-tokens // BLOCK) * BLOCK
     query, key, value = (functional.pad(x, (0, 0, 0, padded - tokens)) for x in (query, key, value))

@@ -42,7 +42,7 @@ def attention(
     scaling: float | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """Attend as a model's layers ask: query (rows, heads, tokens, size) -> (rows, tokens, heads, size).
+    """Compute attention as layers ask: query (rows, heads, tokens, size) -> (rows, tokens, heads, size).
 
     Args:
         key, value: (rows, key heads, tokens, size); the heads may be fewer (grouped queries).
@@ -74,7 +74,7 @@ def attention(
 
 
 def by_tree(query: Tensor, key: Tensor, value: Tensor, trees: Sequence[Span], scale: float) -> Tensor:
-    """Attend by one SDPA call per tree with a dense mask, on any device: what the others are held to."""
+    """Compute attention by one SDPA call per tree with a dense mask, on any device: what the others are held to."""
     parts = []
     for tree in trees:
         rows = slice(tree.start, tree.ends[-1])

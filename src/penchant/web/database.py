@@ -115,8 +115,9 @@ class Database:
                     version = connection.execute(text("SELECT version FROM collection")).scalar_one_or_none()
                     if version not in (None, VERSION):
                         raise InputError(
-                            f"{self.name}: a collection of version {version}, but this Penchant reads and writes version "
-                            f"{VERSION}. Export it with the version of Penchant that made it, or name another `out`"
+                            f"{self.name}: a collection of version {version}, but this Penchant reads and "
+                            f"writes version {VERSION}. Export it with the version of Penchant that made it, or name "
+                            "another `out`"
                         )
                     if missing := REQUIRED_TABLES - names:
                         raise InputError(

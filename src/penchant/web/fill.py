@@ -62,11 +62,11 @@ def open_collection(database: Database, config: Collect, key_hash: str) -> Opene
         if config.data is None:
             _refuse_another_ask(session, database.name, config)
         elif not is_same_data:
-            options_set = [name for name in READING if name in config.model_fields_set]
+            options = ", ".join(f"`{name}`" for name in READING if name in config.model_fields_set)
             raise InputError(
                 f"{database.name} was made of other data, attention checks, another `ask`, or read in another way "
-                f"(this time with {', '.join(f'`{name}`' for name in options_set) or 'none of ' + ', '.join(READING)}): "
-                "name another `out`, or leave out the file to go on with what it holds"
+                f"(this time with {options or 'none of ' + ', '.join(READING)}): name another `out`, or leave out the "
+                "file to go on with what it holds"
             )
         opened = merge_settings(config, stored, _names(session), _count(session, Judgment))
         if collection.key_hash != key_hash:
