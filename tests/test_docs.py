@@ -126,3 +126,11 @@ def test_files_that_the_map_of_the_code_names_exist() -> None:
     assert len(named) > 40
     missing = {name for name in named if not (ROOT / "src/penchant" / name).exists() and not (ROOT / name).exists()}
     assert missing == set()
+
+
+def test_the_map_of_the_code_has_every_room() -> None:
+    rooms = {path.name for path in (ROOT / "src/penchant").iterdir() if (path / "__init__.py").is_file()}
+    modules = {path.name for path in (ROOT / "src/penchant").glob("*.py")}
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    assert {name for name in rooms if f"| `{name}/` |" not in text} == set()
+    assert {name for name in modules if f"`{name}`" not in text} == set()
