@@ -10,7 +10,7 @@ import pytest
 from penchant.errors import RunError
 from penchant.raters import agreement_figures
 from penchant.raters import agreement_page as page
-from penchant.raters.agreement_figures import MOST
+from penchant.raters.agreement_figures import MOST_RATERS
 from penchant.raters.results import Agreement
 from penchant.reports.kit.canvas import Picture
 from penchant.typed_json import from_json
@@ -143,9 +143,9 @@ def test_who_leans_to_a_length_is_named() -> None:
 
 
 def test_many_raters_are_cut_and_said_to_be(tmp_path: Path) -> None:
-    numbers = made_up(tuple(f"rater {n}" for n in range(MOST + 3)))
+    numbers = made_up(tuple(f"rater {n}" for n in range(MOST_RATERS + 3)))
     pictures = agreement_pictures(numbers)
-    assert pictures["kappa"].title == f"Cohen's kappa: the {MOST} who judged most"
+    assert pictures["kappa"].title == f"Cohen's kappa: the {MOST_RATERS} who judged most"
     assert "rater 14" not in pictures["kappa"].light
     agreement_page(numbers, tmp_path)
     assert "pairs with fewer in common are in agree.json" in (tmp_path / "report.html").read_text()

@@ -93,12 +93,12 @@ def test_one_person_in_two_files_is_one_person(tmp_path: Path) -> None:
 
 def test_only_some_of_them(tmp_path: Path) -> None:
     file = write(tmp_path / "a.jsonl", [named(0, "Ann"), named(1, "Bob"), named(1, "Cleo", "q")])
-    found = read_ratings([file], only=["Ann", "Bob"])
+    found = read_ratings([file], kept_raters=["Ann", "Bob"])
     assert (found.raters, len(found.pairs)) == (["Ann", "Bob"], 1)
     with pytest.raises(InputError, match="nobody is called 'Bop'; did you mean 'Bob'"):
-        read_ratings([file], only=["Bop"])
+        read_ratings([file], kept_raters=["Bop"])
     with pytest.raises(InputError, match="nobody is called 'zzz'; there are Ann, Bob, Cleo"):
-        read_ratings([file], only=["zzz"])
+        read_ratings([file], kept_raters=["zzz"])
 
 
 def test_bad_input(tmp_path: Path) -> None:

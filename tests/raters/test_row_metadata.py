@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from penchant.errors import InputError
-from penchant.raters.row_metadata import Beside, beside_by_source, topic_field
+from penchant.raters.row_metadata import RowMetadata, read_row_metadata, topic_field
 
 ROW = {"prompt": "p", "responses": ["a", "b"]}
 
 
-def beside(tmp_path: Path, **more: Any) -> Beside:
+def beside(tmp_path: Path, **more: Any) -> RowMetadata:
     path = tmp_path / "f.jsonl"
     path.write_text(json.dumps(ROW | more) + "\n")
-    return beside_by_source(path, "penchant", topic="meta.kind")["f.jsonl:1"]
+    return read_row_metadata(path, "penchant", topic="meta.kind")["f.jsonl:1"]
 
 
 def test_who_wrote_and_what_about(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_who_wrote_and_what_about(tmp_path: Path) -> None:
         tmp_path, topic=" maths ", source=7, task=True, dataset="", info={"subreddit": "r"}, meta={"kind": "k"}
     )
     assert found.topics == {"topic": "maths", "source": "7", "info.subreddit": "r", "meta.kind": "k"}
-    assert beside(tmp_path) == Beside()
+    assert beside(tmp_path) == RowMetadata()
     with pytest.raises(InputError, match="a list of names"):
         beside(tmp_path, models="m")
 

@@ -61,18 +61,18 @@ def pair_agreement(
     """
     codes, kinds = _coded([one, other])
     labels = _labels(codes, clusters)
-    both = (codes != MISSING).all(0)
-    if not both.any():
-        nothing = Coefficient(None, None, None, 0, 0, "no item was rated by both")
-        return Pair(nothing, nothing)
-    (a, b), places = codes[:, both], cluster_codes(labels[both])
-    raw = _coefficient(cluster_mean(a == b, places, share=True, level=level, resamples=resamples, seed=seed))
-    tables = np.zeros((places.max() + 1, kinds * kinds))
-    np.add.at(tables, (places, a * kinds + b), 1.0)
+    rated_by_both = (codes != MISSING).all(0)
+    if not rated_by_both.any():
+        undefined = Coefficient(None, None, None, 0, 0, "no item was rated by both")
+        return Pair(undefined, undefined)
+    (a, b), item_clusters = codes[:, rated_by_both], cluster_codes(labels[rated_by_both])
+    raw = _coefficient(cluster_mean(a == b, item_clusters, share=True, level=level, resamples=resamples, seed=seed))
+    tables = np.zeros((item_clusters.max() + 1, kinds * kinds))
+    np.add.at(tables, (item_clusters, a * kinds + b), 1.0)
     value = float(kappas(tables.sum(0, keepdims=True))[0])
     if np.isnan(value):
-        why = "both say one and the same thing of every item, so chance alone would agree as often"
-        return Pair(raw, Coefficient(None, None, None, len(a), len(tables), why))
+        reason = "both say one and the same thing of every item, so chance alone would agree as often"
+        return Pair(raw, Coefficient(None, None, None, len(a), len(tables), reason))
     return Pair(raw, with_interval(kappas, tables, value, len(a), level, resamples, seed))
 
 
@@ -102,17 +102,17 @@ def krippendorff_alpha(
     pairable = counts.sum(1) >= 2
     n = int(pairable.sum())
     if not n:
-        why = "there is one rater only" if len(codes) < 2 else "no item was rated twice"
-        return Coefficient(None, None, None, 0, 0, why)
-    counts, places = counts[pairable], cluster_codes(labels[pairable])
+        reason = "there is one rater only" if len(codes) < 2 else "no item was rated twice"
+        return Coefficient(None, None, None, 0, 0, reason)
+    counts, item_clusters = counts[pairable], cluster_codes(labels[pairable])
     if (counts.sum(0) > 0).sum() < 2:
-        why = "everybody says one and the same thing of every item, so there is nothing to agree on"
-        return Coefficient(None, None, None, n, int(places.max()) + 1, why)
+        reason = "everybody says one and the same thing of every item, so there is nothing to agree on"
+        return Coefficient(None, None, None, n, int(item_clusters.max()) + 1, reason)
     value = float(krippendorff.alpha(value_counts=counts, level_of_measurement="nominal"))
     ordered = counts[:, :, None] * counts[:, None, :] - counts[:, :, None] * np.eye(kinds)
     coincidences = ordered / (counts.sum(1) - 1)[:, None, None]
-    sums = np.zeros((places.max() + 1, kinds * kinds))
-    np.add.at(sums, places, coincidences.reshape(n, -1))
+    sums = np.zeros((item_clusters.max() + 1, kinds * kinds))
+    np.add.at(sums, item_clusters, coincidences.reshape(n, -1))
     return with_interval(alphas, sums, value, n, level, resamples, seed)
 
 
@@ -146,14 +146,14 @@ def leave_one_out(
     """
     return [
         pair_agreement(
-            ratings[place],
-            majority([*ratings[:place], *ratings[place + 1 :]]) if len(ratings) > 1 else [None] * len(ratings[place]),
+            ratings[rater],
+            majority([*ratings[:rater], *ratings[rater + 1 :]]) if len(ratings) > 1 else [None] * len(ratings[rater]),
             clusters,
             level=level,
             resamples=resamples,
             seed=seed,
         )
-        for place in range(len(ratings))
+        for rater in range(len(ratings))
     ]
 
 
@@ -183,12 +183,12 @@ def agreement_between(
         chosen = list(combinations(range(first), 2))
     else:
         chosen = [(one, other) for one in range(first) for other in range(first, len(codes))]
-    same, places = [np.zeros(0, dtype=bool)], [labels[:0]]
+    equal, pair_clusters = [np.zeros(0, dtype=bool)], [labels[:0]]
     for one, other in chosen:
-        both = (codes[one] != MISSING) & (codes[other] != MISSING)
-        same.append((codes[one] == codes[other])[both])
-        places.append(labels[both])
-    agree, where = np.concatenate(same), np.concatenate(places)
+        rated_by_both = (codes[one] != MISSING) & (codes[other] != MISSING)
+        equal.append((codes[one] == codes[other])[rated_by_both])
+        pair_clusters.append(labels[rated_by_both])
+    agree, where = np.concatenate(equal), np.concatenate(pair_clusters)
     if not len(agree):
         return Coefficient(None, None, None, 0, 0, "no item was rated by two of them")
     return _coefficient(cluster_mean(agree, where, share=True, level=level, resamples=resamples, seed=seed))
@@ -196,8 +196,8 @@ def agreement_between(
 
 def _kinds(ratings: Sequence[Sequence[Rating]]) -> list[Rating]:
     """The different things that are said, in order of first appearance."""
-    said = dict.fromkeys(rating for rater in ratings for rating in rater)
-    return [rating for rating in said if not is_missing(rating)]
+    distinct_ratings = dict.fromkeys(rating for rater in ratings for rating in rater)
+    return [rating for rating in distinct_ratings if not is_missing(rating)]
 
 
 def is_missing(rating: Rating) -> bool:
@@ -210,9 +210,9 @@ def _coded(ratings: Sequence[Sequence[Rating]]) -> tuple[NDArray[np.intp], int]:
     sizes = {len(rater) for rater in ratings}
     if len(sizes) != 1:
         raise InputError(f"every rater needs one rating (or None) an item, got {[len(rater) for rater in ratings]}")
-    place = {rating: number for number, rating in enumerate(_kinds(ratings))}
-    codes = [[MISSING if is_missing(rating) else place[rating] for rating in rater] for rater in ratings]
-    return np.array(codes, dtype=np.intp).reshape(len(ratings), sizes.pop()), len(place)
+    code_of = {rating: number for number, rating in enumerate(_kinds(ratings))}
+    codes = [[MISSING if is_missing(rating) else code_of[rating] for rating in rater] for rater in ratings]
+    return np.array(codes, dtype=np.intp).reshape(len(ratings), sizes.pop()), len(code_of)
 
 
 def _labels(codes: NDArray[np.intp], clusters: Clusters | None) -> NDArray[np.intp]:

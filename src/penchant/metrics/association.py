@@ -57,9 +57,9 @@ def within_correlation(
     count = len(index)
     if count < FEWEST_CLUSTERS:
         return Estimate(value, None, None, len(codes), count, no_interval(count))
-    drawn = products[:, np.random.default_rng(seed).integers(0, count, size=(resamples, count))].sum(-1)
-    spread = np.sqrt(drawn[1] * drawn[2])
-    correlations = np.divide(drawn[0], spread, out=np.zeros(resamples), where=spread > 0)
+    resampled = products[:, np.random.default_rng(seed).integers(0, count, size=(resamples, count))].sum(-1)
+    spread = np.sqrt(resampled[1] * resampled[2])
+    correlations = np.divide(resampled[0], spread, out=np.zeros(resamples), where=spread > 0)
     low, high = percentile_interval(correlations, value, level, count)
     if high - low < 1e-12:  # all prompts lie on one line, which does not make the next one do so
         return Estimate(value, None, None, len(codes), count, no_interval(count, same=True))

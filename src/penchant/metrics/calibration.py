@@ -48,23 +48,27 @@ def reliability(
     Raises:
         InputError: no items, other lengths, or probabilities outside [0, 1].
     """
-    stated, hits = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.float64)
-    mass = np.ones_like(stated) if weights is None else np.asarray(weights, dtype=np.float64)
-    if stated.ndim != 1 or not stated.size or not stated.shape == hits.shape == mass.shape == (len(clusters),):
+    confidences, hits = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    mass = np.ones_like(confidences) if weights is None else np.asarray(weights, dtype=np.float64)
+    if (
+        confidences.ndim != 1
+        or not confidences.size
+        or not confidences.shape == hits.shape == mass.shape == (len(clusters),)
+    ):
         raise InputError(
-            f"reliability needs one confidence, result, cluster and weight an item, got {stated.shape}, {hits.shape}, "
-            f"{len(clusters)} and {mass.shape}"
+            f"reliability needs one confidence, result, cluster and weight an item, got "
+            f"{confidences.shape}, {hits.shape}, {len(clusters)} and {mass.shape}"
         )
-    if not ((stated >= 0) & (stated <= 1)).all():
+    if not ((confidences >= 0) & (confidences <= 1)).all():
         raise InputError("reliability: probabilities must lie between 0 and 1")
-    edges = np.unique(np.quantile(stated, np.linspace(0, 1, bins + 1)[1:-1]))
-    place = np.searchsorted(edges, stated, side="right")
+    edges = np.unique(np.quantile(confidences, np.linspace(0, 1, bins + 1)[1:-1]))
+    bin_of = np.searchsorted(edges, confidences, side="right")
     curve = []
-    for number in np.unique(place):
-        (items,) = np.nonzero(place == number)
+    for number in np.unique(bin_of):
+        (items,) = np.nonzero(bin_of == number)
         curve.append(
             Bin(
-                float(np.average(stated[items], weights=mass[items])),
+                float(np.average(confidences[items], weights=mass[items])),
                 cluster_mean(hits[items], [clusters[int(item)] for item in items], weights=mass[items], share=True),
                 float(mass[items].sum()),
             )
@@ -79,5 +83,5 @@ def expected_calibration_error(curve: Sequence[Bin]) -> float:
     """
     if not curve:
         raise InputError("expected_calibration_error: the curve has no bins")
-    gaps = [abs(one.confidence - one.accuracy.value) for one in curve]
-    return float(np.average(gaps, weights=[one.weight for one in curve]))
+    gaps = [abs(point.confidence - point.accuracy.value) for point in curve]
+    return float(np.average(gaps, weights=[point.weight for point in curve]))

@@ -114,7 +114,7 @@ _SAMPLED = (
     Metric("distinct_2", "Variety", "variety", "Distinct 2-grams", axis="share of distinct 2-grams", is_share=True),
     Metric("finished", "Ended by itself", "ended by itself", "Ended by itself", is_share=True),
 )
-_JUDGED = (
+_JUDGMENTS = (
     Metric("rate", "Win rate", "win rate", "win rate", is_share=True, higher_is_better=True, level=0.5),
     Metric("high", "Win rate at most", "at most", "at most", is_share=True),
     Metric("wins", "Wins", "wins", "wins", is_share=True, higher_is_better=True),
@@ -137,7 +137,7 @@ _JUDGED = (
     Metric("longest", "By who takes the longer", "longest", "by who takes the longer", is_share=True),
     Metric("random", "By a coin", "random", "by a coin", is_share=True),
 )
-_AGREED = (
+_AGREEMENT = (
     Metric("raw", "Share of the same verdicts", "the same", "the same", is_share=True, higher_is_better=True),
     Metric("kappa", "Cohen's kappa", "kappa", "Cohen's kappa", higher_is_better=True, level=0.0),
     Metric("alpha", "Krippendorff's alpha", "alpha", "Krippendorff's alpha", higher_is_better=True, level=0.0),
@@ -154,7 +154,7 @@ _WEAK = (
     ),
     Metric("brier", "Brier score", "Brier score", "Brier score", higher_is_better=False),
 )
-METRICS = {metric.key: metric for metric in (*_TRAINED, *_SAMPLED, *_JUDGED, *_AGREED, *_WEAK)}
+METRICS = {metric.key: metric for metric in (*_TRAINED, *_SAMPLED, *_JUDGMENTS, *_AGREEMENT, *_WEAK)}
 """Every metric by its key."""
 
 

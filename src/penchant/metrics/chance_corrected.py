@@ -17,7 +17,7 @@ from penchant.metrics.resampling import percentile_interval, resampled_counts
 from penchant.metrics.shares import jackknife_interval
 
 Numbers = NDArray[np.float64]
-RARELY = 0.01  # of the resamples may lack a value; where more do, the data are too thin for an interval
+LARGEST_LACKING_SHARE = 0.01  # of the resamples may lack a value; where more do, the data are too thin for an interval
 
 
 def kappas(tables: Numbers) -> Numbers:
@@ -30,9 +30,9 @@ def kappas(tables: Numbers) -> Numbers:
     total = square.sum((1, 2))
     observed = np.trace(square, axis1=1, axis2=2) / total
     expected = (square.sum(1) * square.sum(2)).sum(1) / total**2
-    beyond = 1 - expected
-    defined = beyond > 1e-12
-    return np.where(defined, (observed - expected) / np.where(defined, beyond, 1), np.nan)
+    beyond_chance = 1 - expected
+    defined = beyond_chance > 1e-12
+    return np.where(defined, (observed - expected) / np.where(defined, beyond_chance, 1), np.nan)
 
 
 def alphas(coincidences: Numbers) -> Numbers:
@@ -69,13 +69,13 @@ def with_interval(
     count = len(sums)
     if count < FEWEST_CLUSTERS:
         return Coefficient(value, None, None, n, count, no_interval(count))
-    drawn = np.concatenate(
+    resampled = np.concatenate(
         [formula(counts @ sums) for counts in resampled_counts(count, resamples, seed, width=sums.shape[1])]
     )
-    defined = drawn[~np.isnan(drawn)]
-    if (lacking := len(drawn) - len(defined)) > RARELY * len(drawn):
-        why = f"no interval: undefined in {lacking} of {len(drawn)} resamples, so few items differ"
-        return Coefficient(value, None, None, n, count, why)
+    defined = resampled[~np.isnan(resampled)]
+    if (lacking := len(resampled) - len(defined)) > LARGEST_LACKING_SHARE * len(resampled):
+        reason = f"no interval: undefined in {lacking} of {len(resampled)} resamples, so few items differ"
+        return Coefficient(value, None, None, n, count, reason)
     low, high = percentile_interval(defined, value, level, count)
     if high - low < 1e-12:  # four prompts of which all say the same do not make an agreement of 1 sure
         return Coefficient(value, None, None, n, count, no_interval(count, same=True))
@@ -93,9 +93,9 @@ def _interval_of_disagreement(
     if share <= 0:  # rounding alone: a value below 1 has some disagreement
         return value, value
     expected = share / (1 - value)
-    without = formula(sums.sum(0) - sums)
-    without = np.where(np.isnan(without), value, without)  # undefined without the only cluster of the rarer kind
-    low, high = jackknife_interval(share, expected * (1 - without), differing, masses, level)
+    left_out = formula(sums.sum(0) - sums)
+    left_out = np.where(np.isnan(left_out), value, left_out)  # undefined without the only cluster of the rarer kind
+    low, high = jackknife_interval(share, expected * (1 - left_out), differing, masses, level)
     return 1 - high / expected, 1 - low / expected
 
 

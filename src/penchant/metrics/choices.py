@@ -37,18 +37,18 @@ class Choices:
     @classmethod
     def of(cls, rankings: Sequence[Sequence[int]], clusters: NDArray[np.intp], items: int) -> Choices:
         """Of rankings, best first, and the number of each one's cluster."""
-        found: dict[tuple[int, ...], int] = {}  # the winner, then the others that were left
+        row_of: dict[tuple[int, ...], int] = {}  # the winner, then the others that were left
         where = []
         for ranking, cluster in zip(rankings, clusters.tolist(), strict=True):
-            for place in range(len(ranking) - 1):
-                key = (int(ranking[place]), *sorted(int(item) for item in ranking[place + 1 :]))
-                where.append((cluster, found.setdefault(key, len(found))))
-        left = [(place, item) for key, place in found.items() for item in key]
-        won = [(key[0], place) for key, place in found.items()]
+            for row in range(len(ranking) - 1):
+                key = (int(ranking[row]), *sorted(int(item) for item in ranking[row + 1 :]))
+                where.append((cluster, row_of.setdefault(key, len(row_of))))
+        left = [(row, item) for key, row in row_of.items() for item in key]
+        winners = [(key[0], row) for key, row in row_of.items()]
         return cls(
-            _counts(where, int(clusters.max()) + 1, len(found)),
-            _counts(left, len(found), items),
-            _counts(won, items, len(found)),
+            _counts(where, int(clusters.max()) + 1, len(row_of)),
+            _counts(left, len(row_of), items),
+            _counts(winners, items, len(row_of)),
         )
 
     def wins(self, amounts: Matrix) -> Matrix:
@@ -57,9 +57,9 @@ class Choices:
         Args:
             amounts: (choices,) how often each was made.
         """
-        found = np.asarray((self.chosen.multiply(amounts[None, :]) @ self.among).todense())
-        np.fill_diagonal(found, 0)
-        return found
+        wins = np.asarray((self.chosen.multiply(amounts[None, :]) @ self.among).todense())
+        np.fill_diagonal(wins, 0)
+        return wins
 
     def fit(self, amounts: Matrix, start: Matrix | None) -> Matrix:
         """The strengths of the items, log-odds with mean zero: maximum likelihood.
@@ -78,6 +78,6 @@ class Choices:
         raise RuntimeError(f"did not converge after {ITERATIONS} iterations")
 
 
-def _counts(places: Sequence[tuple[int, int]], rows: int, columns: int) -> Any:
-    row, column = np.array(places).T
+def _counts(entries: Sequence[tuple[int, int]], rows: int, columns: int) -> Any:
+    row, column = np.array(entries).T
     return csr_array((np.ones(len(row)), (row, column)), shape=(rows, columns))

@@ -27,27 +27,27 @@ def against_consensus(ratings: Sequence[Sequence[Rating]]) -> tuple[list[int], l
         winners, losers, items: (contests,) each.
     """
     winners, losers, items = [], [], []
-    for item, said in enumerate(zip(*ratings, strict=True)):
-        known = [(rater, rating) for rater, rating in enumerate(said) if not is_missing(rating)]
-        votes = Counter(rating for _, rating in known)
-        if len(known) < 3 or len(votes) < 2:
+    for item, item_ratings in enumerate(zip(*ratings, strict=True)):
+        given = [(rater, rating) for rater, rating in enumerate(item_ratings) if not is_missing(rating)]
+        votes = Counter(rating for _, rating in given)
+        if len(given) < 3 or len(votes) < 2:
             continue
         leaders: dict[frozenset[Rating], Rating] = {}
-        for (one, says), (other, answers) in combinations(known, 2):
-            if says == answers:
+        for (one, says), (other_rater, other_rating) in combinations(given, 2):
+            if says == other_rating:
                 continue
-            pair = frozenset((says, answers))
+            pair = frozenset((says, other_rating))
             if pair not in leaders:
                 leaders[pair] = _leader(votes - Counter(pair))
             if leaders[pair] in pair:
-                won = says == leaders[pair]
-                winners.append(one if won else other)
-                losers.append(other if won else one)
+                rater_won = says == leaders[pair]
+                winners.append(one if rater_won else other_rater)
+                losers.append(other_rater if rater_won else one)
                 items.append(item)
     return winners, losers, items
 
 
 def _leader(votes: Counter[Rating]) -> Rating:
     """What more say than any other thing, or None."""
-    (first, most), *rest = votes.most_common(2)
-    return None if rest and rest[0][1] == most else first
+    (first, votes_of_first), *rest = votes.most_common(2)
+    return None if rest and rest[0][1] == votes_of_first else first

@@ -113,8 +113,8 @@ class Coefficient(Measure):
         if numbers["value"] is None:
             n, clusters = int(numbers.get("n", 0)), int(numbers.get("clusters", 0))
             return cls(None, None, None, n, clusters, str(numbers.get("reason") or ""))
-        known = Estimate.from_dict(numbers)
-        return cls(known.value, known.low, known.high, known.n, known.clusters, known.reason)
+        estimate = Estimate.from_dict(numbers)
+        return cls(estimate.value, estimate.low, estimate.high, estimate.n, estimate.clusters, estimate.reason)
 
     def __str__(self) -> str:
         if self.value is None:
@@ -131,5 +131,5 @@ def no_interval(clusters: int, unit: str = "prompt", *, same: bool = False) -> s
         unit: what a cluster is, in the singular. same: they are not too few, but all say the same, of a measure
             without known ends.
     """
-    counted = f"{clusters:,} {unit}{'' if clusters == 1 else 's'}"
-    return f"no interval: all {counted} say the same" if same else f"no interval: {counted}"
+    unit_count = f"{clusters:,} {unit}{'' if clusters == 1 else 's'}"
+    return f"no interval: all {unit_count} say the same" if same else f"no interval: {unit_count}"

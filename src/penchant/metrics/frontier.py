@@ -31,7 +31,7 @@ SPLITS = 2  # of the prompts into halves, each of which is used both ways
 LEAST_SEEDS = 3  # for naming a winner
 SAME_NATS = 1e-6  # KLs that differ by less are the same
 LEAST_NATS = 0.01  # below it a policy is the reference, whose share is 0 / 0
-KNOWN = 0.9  # share of the resamples that must have a gain to reach, for an interval
+LEAST_KNOWN_SHARE = 0.9  # share of the resamples that must have a gain to reach, for an interval
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,8 @@ class Scale:
         if limit.reward[-1] - limit.reward[0] <= NO_GAIN:
             raise InputError("efficiency: the reference's samples have equal rewards: there is nothing to gain")
         rng = np.random.default_rng(seed)
-        drawn = rng.multinomial(prompts, np.full(prompts, 1 / prompts), size=resamples) / prompts
-        weights = np.vstack([np.full(prompts, 1 / prompts), drawn])
+        prompt_weights = rng.multinomial(prompts, np.full(prompts, 1 / prompts), size=resamples) / prompts
+        weights = np.vstack([np.full(prompts, 1 / prompts), prompt_weights])
         splits = tuple((_half(sweep, weights, one), _half(sweep, weights, other)) for one, other in _masks(prompts))
         return cls(limit, tuple(sorted(dict.fromkeys(map(float, matched)))), prompts, splits)
 
@@ -156,11 +156,11 @@ class Scale:
         kls, rewards, runs = self._checked(evaluations)
         means = kls.mean(axis=1)
         brackets = [_brackets(means, runs, kl, self.limit.trusted_kl) for kl in self.matched]
-        found = []
+        draws = []
         for halves in self.splits:
             one, other = (half.shares(kls, rewards) for half in halves)
-            found += [_chosen(one, other, brackets), _chosen(other, one, brackets)]
-        return np.asarray(np.mean(found, axis=0))
+            draws += [_chosen(one, other, brackets), _chosen(other, one, brackets)]
+        return np.asarray(np.mean(draws, axis=0))
 
     def reasons(self, evaluations: Evaluations) -> tuple[str, ...]:
         """Return for each matched KL why there is no efficiency, empty where there is one."""
@@ -186,19 +186,19 @@ class Scale:
         Args:
             draws: (seeds, 1 + resamples) from `shares`, on all prompts first. points: evaluations behind them.
         """
-        values, drawn = draws[:, 0], draws[:, 1:].mean(axis=0)
+        values, resampled = draws[:, 0], draws[:, 1:].mean(axis=0)
         value, items = float(values.mean()), points * self.prompts
-        known = drawn[np.isfinite(drawn)]
+        finite = resampled[np.isfinite(resampled)]
         if self.prompts < FEWEST_CLUSTERS:
             return Estimate(value, None, None, items, self.prompts, no_interval(self.prompts))
-        if len(known) < max(2.0, KNOWN * len(drawn)):
+        if len(finite) < max(2.0, LEAST_KNOWN_SHARE * len(resampled)):
             return Estimate(value, None, None, items, self.prompts, "no interval: too few prompts have a gain to reach")
-        if len(values) == 1 and np.ptp(known) < 1e-12:
+        if len(values) == 1 and np.ptp(finite) < 1e-12:
             return Estimate(value, None, None, items, self.prompts, no_interval(self.prompts, same=True))
         if len(values) == 1:
-            return Estimate(value, *percentile_interval(known, value, level, self.prompts), items, self.prompts)
+            return Estimate(value, *percentile_interval(finite, value, level, self.prompts), items, self.prompts)
         # resampled means spread by the standard error of a population, a little less than that of a sample
-        of_prompts = known.std(ddof=1) * math.sqrt(self.prompts / (self.prompts - 1))
+        of_prompts = finite.std(ddof=1) * math.sqrt(self.prompts / (self.prompts - 1))
         of_seeds = values.std(ddof=1) / math.sqrt(len(values))
         half = math.hypot(_t(self.prompts - 1, level) * of_prompts, _t(len(values) - 1, level) * of_seeds)
         return Estimate(value, value - half, value + half, items, self.prompts)
@@ -240,12 +240,12 @@ def matched_shares(
     draws = np.stack([scale.shares(one) for one in evaluations])
     reasons = [scale.reasons(one) for one in evaluations]
     points = sum(len(np.asarray(one.kl_nats)) for one in evaluations)
-    found = []
-    for place, kl in enumerate(scale.matched):
-        lacking = list(dict.fromkeys(of_seed[place] for of_seed in reasons if of_seed[place]))
-        share = None if lacking else scale.estimate(draws[:, place], points, level=level)
-        found.append(MatchedShare(kl, share, "; ".join(lacking)))
-    return tuple(found)
+    estimates = []
+    for column, kl in enumerate(scale.matched):
+        lacking = list(dict.fromkeys(of_seed[column] for of_seed in reasons if of_seed[column]))
+        share = None if lacking else scale.estimate(draws[:, column], points, level=level)
+        estimates.append(MatchedShare(kl, share, "; ".join(lacking)))
+    return tuple(estimates)
 
 
 def efficiency_difference(
@@ -280,7 +280,7 @@ def paired_difference_of(
 ) -> tuple[tuple[float, ...], Estimate | None]:
     """Return `efficiency_difference` of two methods' draws, (seeds, KLs, 1 + resamples)."""
     shared = compared_at(one) & compared_at(other)
-    kls = tuple(kl for kl, both in zip(scale.matched, shared, strict=True) if both)
+    kls = tuple(kl for kl, is_shared in zip(scale.matched, shared, strict=True) if is_shared)
     if not kls:
         return (), None
     return kls, scale.estimate((one - other)[:, shared].mean(axis=1), points, level=level)
@@ -321,9 +321,9 @@ def _brackets(
         return []
     usable = (means >= LEAST_NATS) & (means <= trusted_kl)
     pairs = []
-    for own in (usable, *(usable & (runs == run) for run in dict.fromkeys(runs.tolist()))):
-        below = np.flatnonzero(own & (means <= matched + SAME_NATS))
-        above = np.flatnonzero(own & (means >= matched - SAME_NATS))
+    for candidates in (usable, *(usable & (runs == run) for run in dict.fromkeys(runs.tolist()))):
+        below = np.flatnonzero(candidates & (means <= matched + SAME_NATS))
+        above = np.flatnonzero(candidates & (means >= matched - SAME_NATS))
         if below.size and above.size:
             low, high = int(below[means[below].argmax()]), int(above[means[above].argmin()])
             width = means[high] - means[low]
@@ -337,24 +337,24 @@ def _chosen(chosen_on: Numbers, measured_on: Numbers, brackets: Sequence[list[tu
     Args:
         chosen_on, measured_on: (points, draws) the evaluations' shares on each half.
     """
-    found = np.full((len(brackets), chosen_on.shape[1]), np.nan)
-    for place, pairs in enumerate(brackets):
+    shares = np.full((len(brackets), chosen_on.shape[1]), np.nan)
+    for row, pairs in enumerate(brackets):
         if pairs:
-            seen, kept = (
+            choosing, measuring = (
                 np.stack([(1 - weight) * half[low] + weight * half[high] for low, high, weight in pairs])
                 for half in (chosen_on, measured_on)
             )
-            best = np.where(np.isfinite(seen), seen, -np.inf).argmax(axis=0)
-            found[place] = np.take_along_axis(kept, best[None], axis=0)[0]
-    return found
+            best = np.where(np.isfinite(choosing), choosing, -np.inf).argmax(axis=0)
+            shares[row] = np.take_along_axis(measuring, best[None], axis=0)[0]
+    return shares
 
 
 def _half(sweep: Numbers, weights: Numbers, mask: Numbers) -> _Half:
-    own = weights * mask
+    half_weights = weights * mask
     with np.errstate(invalid="ignore", divide="ignore"):
-        own = own / own.sum(axis=1, keepdims=True)
-    kl, reward = (part @ own.T for part in sweep)
-    return _Half(own, kl.T, reward.T - reward[0][:, None], reward[0])
+        half_weights = half_weights / half_weights.sum(axis=1, keepdims=True)
+    kl, reward = (part @ half_weights.T for part in sweep)
+    return _Half(half_weights, kl.T, reward.T - reward[0][:, None], reward[0])
 
 
 def _masks(prompts: int) -> list[tuple[Numbers, Numbers]]:

@@ -57,20 +57,20 @@ def student_supervisor(
             f"predictions must have the shape (seeds, test items) and the truth (test items,), got {w.shape}, "
             f"{s.shape} and {t.shape}"
         )
-    same, right, hit = w == s, w == t, s == t
+    agreeing, right, hit = w == s, w == t, s == t
     codes = np.arange(w.shape[1]) if groups is None else cluster_codes(groups)
     share = partial(two_way_mean, share=True, groups=groups)
     return Agreement(
-        share(same),
-        _among(same, right, codes),
-        _among(same, ~right, codes),
+        share(agreeing),
+        _agreement_where(agreeing, right, codes),
+        _agreement_where(agreeing, ~right, codes),
         share(~right & hit),
         share(~right & ~hit),
         share(right & ~hit),
     )
 
 
-def _among(same: NDArray[np.bool_], where: NDArray[np.bool_], groups: NDArray[np.intp]) -> Estimate | None:
+def _agreement_where(same: NDArray[np.bool_], where: NDArray[np.bool_], groups: NDArray[np.intp]) -> Estimate | None:
     _, items = np.nonzero(where)
     return cluster_mean(same[where], groups[items], share=True) if len(items) else None
 

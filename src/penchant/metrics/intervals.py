@@ -121,16 +121,16 @@ def mean_within(
     if count < FEWEST_CLUSTERS:
         return Estimate(value, None, None, len(data), count, no_interval(count, unit))
     if bounds == (0.0, 1.0):
-        found = clustered_interval(sums, masses, level, graded=graded)
+        interval = clustered_interval(sums, masses, level, graded=graded)
         if not graded:
-            return Estimate(value, *found, len(data), count)
+            return Estimate(value, *interval, len(data), count)
     else:
-        found = percentile_interval(resampled_means(sums, masses, resamples, seed), value, level, count)
-    turned = skewed_interval(sums, masses, level)
-    low, high = min(found[0], turned[0]), max(found[1], turned[1])
+        interval = percentile_interval(resampled_means(sums, masses, resamples, seed), value, level, count)
+    skewed = skewed_interval(sums, masses, level)
+    low, high = min(interval[0], skewed[0]), max(interval[1], skewed[1])
     if bounds is not None:
-        least, most = widest_interval(value, masses, level, bounds)
-        low, high = max(low, least), min(high, most)
+        widest_low, widest_high = widest_interval(value, masses, level, bounds)
+        low, high = max(low, widest_low), min(high, widest_high)
     return Estimate(value, low, high, len(data), count)
 
 

@@ -31,7 +31,7 @@ from penchant.metrics.shares import jackknife_interval, same_interval
 SPREAD = 10.0
 """Standard deviation of phi's normal prior: no weight beside 20 comparisons, but a finite slope where length decides
 every one of them."""
-STEPS, ENOUGH = 50, 1e-9
+STEPS, TOLERANCE = 50, 1e-9
 MOST_PARTS = 1000  # fits of the jackknife
 Vector = NDArray[np.float64]
 
@@ -65,62 +65,65 @@ def length_controlled(
     Raises:
         InputError: no comparisons, other lengths, numbers that are not finite, outcomes outside [0, 1].
     """
-    won, longer = finite_vector(outcomes, "outcomes"), finite_vector(length_differences, "length_differences")
-    if not len(won) == len(longer) == len(clusters):
+    points, length_gaps = finite_vector(outcomes, "outcomes"), finite_vector(length_differences, "length_differences")
+    if not len(points) == len(length_gaps) == len(clusters):
         raise InputError(
-            f"one length difference and one cluster an outcome are needed, got {len(won)} outcomes, {len(longer)} "
-            f"differences and {len(clusters)} clusters"
+            f"one length difference and one cluster an outcome are needed, got {len(points)} outcomes, "
+            f"{len(length_gaps)} differences and {len(clusters)} clusters"
         )
-    if won.min() < 0 or won.max() > 1:
-        raise InputError(f"outcomes must lie between 0 and 1 (a tie is 0.5), got {won.min()} to {won.max()}")
+    if points.min() < 0 or points.max() > 1:
+        raise InputError(f"outcomes must lie between 0 and 1 (a tie is 0.5), got {points.min()} to {points.max()}")
     codes = cluster_codes(clusters)
     count = int(codes.max()) + 1
-    value = float(_at_equal_lengths(won, longer, np.ones((1, len(won))))[0])
-    if won.min() == won.max():
-        return Estimate(value, *same_interval(value, count, level, (0.0, 1.0)), len(won), count)
+    value = float(_at_equal_lengths(points, length_gaps, np.ones((1, len(points))))[0])
+    if points.min() == points.max():
+        return Estimate(value, *same_interval(value, count, level, (0.0, 1.0)), len(points), count)
     if count < FEWEST_CLUSTERS:
-        return Estimate(value, None, None, len(won), count, no_interval(count))
-    if reason := _inseparable(won, longer):
-        return Estimate(value, None, None, len(won), count, f"no interval: {reason}")
-    drawn = [
-        _at_equal_lengths(won, longer, counts[:, codes])
-        for counts in resampled_counts(count, resamples, seed, width=len(won))
+        return Estimate(value, None, None, len(points), count, no_interval(count))
+    if reason := _inseparable(points, length_gaps):
+        return Estimate(value, None, None, len(points), count, f"no interval: {reason}")
+    resampled = [
+        _at_equal_lengths(points, length_gaps, counts[:, codes])
+        for counts in resampled_counts(count, resamples, seed, width=len(points))
     ]
-    low, high = percentile_interval(np.concatenate(drawn), value, level, count)
+    low, high = percentile_interval(np.concatenate(resampled), value, level, count)
     parts = np.random.default_rng(seed).permutation(count) % MOST_PARTS  # of many clusters several are left out at once
-    without = np.concatenate(
-        [_at_equal_lengths(won, longer, (parts[codes] != left)[None].astype(float)) for left in range(parts.max() + 1)]
+    left_out = np.concatenate(
+        [
+            _at_equal_lengths(points, length_gaps, (parts[codes] != left)[None].astype(float))
+            for left in range(parts.max() + 1)
+        ]
     )
-    wins: Vector = np.bincount(codes, won).astype(np.float64)
-    exact = jackknife_interval(value, without, wins, np.bincount(codes).astype(np.float64), level, as_raw=True)
-    return Estimate(value, min(low, exact[0]), max(high, exact[1]), len(won), count)
+    wins: Vector = np.bincount(codes, points).astype(np.float64)
+    exact = jackknife_interval(value, left_out, wins, np.bincount(codes).astype(np.float64), level, as_raw=True)
+    return Estimate(value, min(low, exact[0]), max(high, exact[1]), len(points), count)
 
 
-def _inseparable(won: Vector, longer: Vector) -> str:
+def _inseparable(points: Vector, length_gaps: Vector) -> str:
     """Return why length and the rest cannot be told apart, if they cannot."""
-    if np.ptp(longer) <= 1e-9 * np.abs(longer).max():
+    if np.ptp(length_gaps) <= 1e-9 * np.abs(length_gaps).max():
         return "all lengths differ by the same"
-    of_losses, of_wins = longer[won < 0.5], longer[won > 0.5]
-    decided = len(of_losses) and len(of_wins) and len(of_losses) + len(of_wins) == len(won)
-    if decided and (of_losses.max() < of_wins.min() or of_wins.max() < of_losses.min()):
+    of_losses, of_wins = length_gaps[points < 0.5], length_gaps[points > 0.5]
+    are_separated = len(of_losses) and len(of_wins) and len(of_losses) + len(of_wins) == len(points)
+    if are_separated and (of_losses.max() < of_wins.min() or of_wins.max() < of_losses.min()):
         return "length decides every verdict"
     return ""
 
 
-def _at_equal_lengths(won: Vector, longer: Vector, weights: Vector) -> Vector:
+def _at_equal_lengths(points: Vector, length_gaps: Vector, weights: Vector) -> Vector:
     """sigmoid(theta) for each row of weights, by Newton's method. weights: (fits, comparisons), no row all zero."""
     mass = weights.sum(1)
-    rate = weights @ won / mass
-    mean = weights @ longer / mass
-    spread = np.sqrt(np.maximum(weights @ np.square(longer) / mass - np.square(mean), 0))
-    told = spread > 1e-9 * np.abs(longer).max()
-    x = np.tanh(np.divide(longer, spread[:, None], out=np.zeros_like(weights), where=told[:, None]))
+    rate = weights @ points / mass
+    mean = weights @ length_gaps / mass
+    spread = np.sqrt(np.maximum(weights @ np.square(length_gaps) / mass - np.square(mean), 0))
+    varies = spread > 1e-9 * np.abs(length_gaps).max()
+    x = np.tanh(np.divide(length_gaps, spread[:, None], out=np.zeros_like(weights), where=varies[:, None]))
     open_ = (rate > 0) & (rate < 1)  # else theta has no end, and the rate is 0 or 1 at any length
     theta = np.log(np.where(open_, rate, 0.5) / np.where(open_, 1 - rate, 0.5))
     phi = np.zeros_like(theta)
     for _ in range(STEPS):
         p = expit(theta[:, None] + phi[:, None] * x)
-        residual, curve = weights * (won - p), weights * p * (1 - p)
+        residual, curve = weights * (points - p), weights * p * (1 - p)
         slope_theta, slope_phi = residual.sum(1), (residual * x).sum(1) - phi / SPREAD**2
         a, b, d = curve.sum(1), (curve * x).sum(1), (curve * x * x).sum(1) + 1 / SPREAD**2
         determinant = np.maximum(a * d - b * b, 1e-300)
@@ -128,6 +131,6 @@ def _at_equal_lengths(won: Vector, longer: Vector, weights: Vector) -> Vector:
         step_phi = (a * slope_phi - b * slope_theta) / determinant
         size = np.maximum(1.0, np.hypot(step_theta, step_phi) / 2)  # a long step may overshoot where p is near 0 or 1
         theta, phi = theta + step_theta / size, phi + step_phi / size
-        if np.abs(step_theta[open_]).max(initial=0) < ENOUGH:
+        if np.abs(step_theta[open_]).max(initial=0) < TOLERANCE:
             break
-    return np.where(open_ & told, expit(theta), rate)
+    return np.where(open_ & varies, expit(theta), rate)

@@ -33,7 +33,7 @@ FASTEST = 0.5  # and at least: an error of order 1 / N halves
 PRIOR = 0.005  # share of the gain below which both rises are mostly noise, whose ratio is then taken for `FASTEST`
 CHECKED = 400  # KLs at which the line is checked
 RESAMPLES = 200  # of the prompts, for how sure the trust is
-SURE = 0.9  # share of these in which the line must lack little:
+LEAST_SURE_SHARE = 0.9  # share of these in which the line must lack little:
 SURE_TOLERANCE = 0.02  # at most this share of the gain
 NO_GAIN = 1e-12  # a gain that is none
 
@@ -77,14 +77,14 @@ def limit_by_prompt(rewards: ArrayLike) -> tuple[Limit, Numbers]:
     size = table.shape[1] // 4
     ends = [0, size, 2 * size, 3 * size, 4 * size, table.shape[1]]
     parts = [_Part.of(table[:, one:other], betas) for one, other in itertools.pairwise(ends) if other > one]
-    whole = _optimum(parts, betas, table)
-    line = whole.mean(axis=2)
+    optimum = _optimum(parts, betas, table)
+    line = optimum.mean(axis=2)
     trusted = 0.0
     if table.shape[1] >= LEAST_SAMPLES:
         halves = [_optimum(parts[:2], betas, table), _optimum(parts[2:4], betas, table)]
         quarters = [_optimum([part], betas, table) for part in parts[:4]]
-        trusted = _trusted_kl(table.shape[1], whole, halves, quarters)
-    return Limit(line[0], line[1], trusted), whole
+        trusted = _trusted_kl(table.shape[1], optimum, halves, quarters)
+    return Limit(line[0], line[1], trusted), optimum
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,10 @@ class _Part:
     def of(cls, table: Numbers, betas: Numbers) -> _Part:
         below = table - table.max(axis=1, keepdims=True)
         sums = np.empty((3, len(betas), len(table)))
-        for place, beta in enumerate(betas):
+        for row, beta in enumerate(betas):
             weights = np.exp(below / beta)
-            sums[:2, place] = weights.sum(axis=1), np.einsum("ij,ij->i", weights, table)
-            sums[2, place] = np.einsum("ij,ij->i", weights, below) / beta
+            sums[:2, row] = weights.sum(axis=1), np.einsum("ij,ij->i", weights, table)
+            sums[2, row] = np.einsum("ij,ij->i", weights, below) / beta
         return cls(table.shape[1], table.max(axis=1), *sums)
 
 
@@ -128,7 +128,7 @@ def _optimum(parts: Sequence[_Part], betas: Numbers, table: Numbers) -> Numbers:
     return np.concatenate([start[:, None], np.stack([kl, rewards / weights])], axis=1)
 
 
-def _trusted_kl(samples: int, whole: Numbers, halves: Sequence[Numbers], quarters: Sequence[Numbers]) -> float:
+def _trusted_kl(samples: int, full_line: Numbers, halves: Sequence[Numbers], quarters: Sequence[Numbers]) -> float:
     """The KL up to which the line lacks at most `TOLERANCE` of its gain, by what fewer samples lack.
 
     Lines of halves and of quarters of the samples lie below that of all of them. From N / 4 to N / 2 to N samples the
@@ -136,35 +136,37 @@ def _trusted_kl(samples: int, whole: Numbers, halves: Sequence[Numbers], quarter
     d1 q / (1 - q) in the end, q = d1 / d2. With heavy tails q is near 1 and the lack large, with rare rewards d1 is.
 
     Both rises are noisy, the more so where few prompts carry the gain. So the lack is also computed for `RESAMPLES`
-    resamples of the prompts, and has to be at most `SURE_TOLERANCE` in `SURE` of these. A resample without any gain,
-    as where one prompt has all of it, says that nothing is known.
+    resamples of the prompts, and has to be at most `SURE_TOLERANCE` in `LEAST_SURE_SHARE` of these. A resample
+    without any gain, as where one prompt has all of it, says that nothing is known.
 
     Args:
         samples: N. whole, halves, quarters: KL and reward of each prompt's optimum, (2, points, prompts) each.
     """
-    grid = np.linspace(0, max(float(whole[0, -1].mean()), math.log(samples)), CHECKED)[1:]  # past its end it is flat
-    prompts = whole.shape[2]
+    grid = np.linspace(0, max(float(full_line[0, -1].mean()), math.log(samples)), CHECKED)[
+        1:
+    ]  # past its end it is flat
+    prompts = full_line.shape[2]
     resamples = resampled_counts(prompts, RESAMPLES, 0, width=prompts)
     counts = np.concatenate([np.ones((1, prompts)), *resamples])  # the prompts as they are come first
-    line, half, quarter = (_lines(optima, counts, grid) for optima in ([whole], halves, quarters))
-    gain = line - (counts @ whole[1, 0] / prompts)[:, None]
+    line, half, quarter = (_lines(optima, counts, grid) for optima in ([full_line], halves, quarters))
+    gain = line - (counts @ full_line[1, 0] / prompts)[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         last, before = (line - half) / gain, (half - quarter) / gain
-        kept = np.clip((last + PRIOR * FASTEST) / (before + PRIOR), FASTEST, SLOWEST)
-        lacks = last * kept / (1 - kept)
+        ratio = np.clip((last + PRIOR * FASTEST) / (before + PRIOR), FASTEST, SLOWEST)
+        lacks = last * ratio / (1 - ratio)
     # not a number is not at most anything
-    fine = (lacks[0] <= TOLERANCE) & ((lacks[1:] <= SURE_TOLERANCE).mean(axis=0) >= SURE)
+    fine = (lacks[0] <= TOLERANCE) & ((lacks[1:] <= SURE_TOLERANCE).mean(axis=0) >= LEAST_SURE_SHARE)
     good = len(grid) if fine.all() else int(np.argmin(fine))
     return float(grid[good - 1]) if good else 0.0
 
 
 def _lines(optima: Sequence[Numbers], counts: Numbers, grid: Numbers) -> Numbers:
     """The reward at each KL of the grid for each resample of the prompts, a mean over the optima; (resamples, grid)."""
-    found = np.zeros((len(counts), len(grid)))
+    lines = np.zeros((len(counts), len(grid)))
     for optimum in optima:
         kls, rewards = np.tensordot(optimum, counts / counts.shape[1], axes=(2, 1))
-        found += [np.interp(grid, kl, reward) for kl, reward in zip(kls.T, rewards.T, strict=True)]
-    return found / len(optima)
+        lines += [np.interp(grid, kl, reward) for kl, reward in zip(kls.T, rewards.T, strict=True)]
+    return lines / len(optima)
 
 
 def best_of_n(rewards: ArrayLike, n: ArrayLike | None = None) -> Numbers:
@@ -190,17 +192,17 @@ def best_of_n_by_prompt(rewards: ArrayLike, n: ArrayLike | None = None) -> Numbe
     ordered = np.sort(reward_table(rewards, least=1), axis=1)
     count = ordered.shape[1]
     rank = np.arange(1, count + 1)
-    asked = rank if n is None else np.atleast_1d(np.asarray(n))
-    if not np.isin(asked, rank).all():
+    sizes = rank if n is None else np.atleast_1d(np.asarray(n))
+    if not np.isin(sizes, rank).all():
         raise InputError(
             f"best_of_n: {count} samples a prompt tell of the whole numbers n from 1 to {count}, but "
-            f"{', '.join(map(str, asked[~np.isin(asked, rank)].tolist()))} was asked for; draw more samples"
+            f"{', '.join(map(str, sizes[~np.isin(sizes, rank)].tolist()))} was asked for; draw more samples"
         )
-    drawn = asked[:, None]
+    draws = sizes[:, None]
     with np.errstate(invalid="ignore"):
         # the i-th smallest is the largest of a subset of n in C(i - 1, n - 1) of C(N, n) cases
-        logs = _log_binomial(rank - 1, drawn - 1) - _log_binomial(count, drawn)
-        shares = np.where(rank >= drawn, np.exp(logs), 0.0)
+        logs = _log_binomial(rank - 1, draws - 1) - _log_binomial(count, draws)
+        shares = np.where(rank >= draws, np.exp(logs), 0.0)
     return np.asarray(shares @ ordered.T)
 
 

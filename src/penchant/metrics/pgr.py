@@ -127,12 +127,12 @@ def _fieller(gain: Table, gap: Table, level: float) -> tuple[float, float]:
     """
     middle = float(gain.mean() / gap.mean())
     agree = float(np.ptp(gain - middle * gap)) < 1e-12
-    least = same_interval(0.0, gain.shape[1], level, (-1.0, 1.0))[1] if agree else 0.0
+    least_half_width = same_interval(0.0, gain.shape[1], level, (-1.0, 1.0))[1] if agree else 0.0
 
     def excess(ratio: float) -> float:
         """Return a number above zero where the ratio is excluded."""
         rest = gain - ratio * gap
-        return float(rest.mean() ** 2 - max(sum(squared_half_widths(rest, level=level)), least**2))
+        return float(rest.mean() ** 2 - max(sum(squared_half_widths(rest, level=level)), least_half_width**2))
 
     return _edge(excess, middle, -1.0), _edge(excess, middle, 1.0)
 
@@ -140,12 +140,12 @@ def _fieller(gain: Table, gap: Table, level: float) -> tuple[float, float]:
 def _edge(excess: Callable[[float], float], middle: float, step: float) -> float:
     if excess(middle) >= 0:  # no spread at all: the ratio is exact
         return middle
-    inside = middle
+    included = middle
     while excess(middle + step) < 0:
-        inside, step = middle + step, 2 * step
+        included, step = middle + step, 2 * step
         if not math.isfinite(middle + step):
             return middle + step
-    return float(brentq(excess, *sorted((inside, middle + step))))
+    return float(brentq(excess, *sorted((included, middle + step))))
 
 
 def _what_would_do(rest: Table, shape: tuple[int, ...], gap: float, half: float, level: float) -> str:
@@ -156,7 +156,10 @@ def _what_would_do(rest: Table, shape: tuple[int, ...], gap: float, half: float,
     left = (WIDE * gap) ** 2 - from_seeds
     if left <= 0:
         return text + "more items alone would not help, since seeds differ too much: take more seeds"
-    needed = math.ceil(items * from_items / left)
-    if needed <= items:
+    items_needed = math.ceil(items * from_items / left)
+    if items_needed <= items:
         return text + "somewhat more of both would bring it to ±0.1"
-    return text + f"about {float(np.format_float_positional(needed, 2, fractional=False)):,.0f} items would give ±0.1"
+    return (
+        text
+        + f"about {float(np.format_float_positional(items_needed, 2, fractional=False)):,.0f} items would give ±0.1"
+    )

@@ -73,26 +73,28 @@ def skewed_interval(sums: NDArray[np.float64], masses: NDArray[np.float64], leve
     # one cluster may hold nearly all the weight; one degree of freedom is the least that t has a finite quantile for
     t = -float(stdtrit(max(effective - 1, 1.0), (1 - level) / 2)) / math.sqrt(count)
     thirds = [factor * skewness / 3 for factor in (0.0, 1.0, 1 + _UNSEEN_SKEWNESS / effective)]
-    below = max(_turned(t, third, count) for third in thirds)
-    above = max(-_turned(-t, third, count) for third in thirds)
+    below = max(_bias_corrected(t, third, count) for third in thirds)
+    above = max(-_bias_corrected(-t, third, count) for third in thirds)
     return value - spread * below, value + spread * above
 
 
-def _turned(point: float, third: float, count: int) -> float:
+def _bias_corrected(point: float, third: float, count: int) -> float:
     """Return x where x + third x^2 + third^2 x^3 / 3 + third / (2 count) is the point; third is of the skewness."""
     if abs(third) < 1e-6:
         return point
     return float(np.cbrt(1 + 3 * third * (point - third / (2 * count))) - 1) / third
 
 
-def percentile_interval(drawn: NDArray[np.float64], value: float, level: float, clusters: int) -> tuple[float, float]:
+def percentile_interval(
+    resampled: NDArray[np.float64], value: float, level: float, clusters: int
+) -> tuple[float, float]:
     """Return the expanded percentile interval of a number that was computed anew from each resample of the clusters.
 
     Args:
         drawn: (resamples,). value: from the data themselves. clusters: at least 2.
     """
     tail = _tail(level, clusters)
-    low, high = np.quantile(drawn, [tail, 1 - tail])
+    low, high = np.quantile(resampled, [tail, 1 - tail])
     # rounding alone can put the quantile of equal values a hair beyond their mean
     return min(float(low), value), max(float(high), value)
 
@@ -106,8 +108,8 @@ def resampled_means(
     step = max(1, _CHUNK // count)
     parts = []
     for start in range(0, resamples, step):
-        drawn = rng.integers(0, count, size=(min(step, resamples - start), count))
-        parts.append(sums[drawn].sum(axis=1) / masses[drawn].sum(axis=1))
+        indices = rng.integers(0, count, size=(min(step, resamples - start), count))
+        parts.append(sums[indices].sum(axis=1) / masses[indices].sum(axis=1))
     return np.concatenate(parts)
 
 

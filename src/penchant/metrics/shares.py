@@ -101,7 +101,7 @@ def differing_clusters(sums: NDArray[np.float64], masses: NDArray[np.float64]) -
 
 def jackknife_interval(
     share: float,
-    without: NDArray[np.float64],
+    left_out: NDArray[np.float64],
     sums: NDArray[np.float64],
     masses: NDArray[np.float64],
     level: float,
@@ -118,8 +118,8 @@ def jackknife_interval(
         as_raw: the adjusted share is known no better than the raw one, in answers that it is worth. A model that
             explains the few losses there are would claim more: 100 comparisons cover a rate of .97 in .91 without it.
     """
-    count = len(without)
-    variance = (count - 1) / count * float(np.square(without - without.mean()).sum())
+    count = len(left_out)
+    variance = (count - 1) / count * float(np.square(left_out - left_out.mean()).sum())
     if as_raw:
         raw = float(sums.sum() / masses.sum())
         variance = max(variance, share * (1 - share) * _variance(sums, masses) / (raw * (1 - raw)))
@@ -143,6 +143,6 @@ def effective_interval(
         differing: clusters that are not wholly of the commoner answer.
         least: the sample size if the answers within each cluster were all alike.
     """
-    alike = math.exp(-differing / _FADING)
-    answers = 1 / ((1 - alike) * variance / (share * (1 - share)) + alike / least)
+    similarity = math.exp(-differing / _FADING)
+    answers = 1 / ((1 - similarity) * variance / (share * (1 - share)) + similarity / least)
     return exact_interval(share * answers, answers, level)

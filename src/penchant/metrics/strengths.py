@@ -28,8 +28,8 @@ from penchant.metrics.intervals import finite_vector
 from penchant.metrics.resampling import cluster_codes, percentile_interval, resampled_counts
 
 ELO_CENTRE, ELO_UNIT = 1000.0, 400.0 / math.log(10.0)
-RARELY = 0.01  # of the resamples may fall apart; where more do, there is no interval
-SAME = 1e-6  # log-odds: less than this is rounding of the fits
+LARGEST_FAILING_SHARE = 0.01  # of the resamples may fall apart; where more do, there is no interval
+SAME_STRENGTH = 1e-6  # log-odds: less than this is rounding of the fits
 Matrix = NDArray[np.float64]
 Clusters = Sequence[Hashable] | NDArray[Any]
 
@@ -77,21 +77,26 @@ def bradley_terry(
         InputError: other lengths, nothing to compare, an item against itself, or items that fall apart (without a
             prior): the numbers of the items say which.
     """
-    won, lost = np.asarray(winners, dtype=np.intp), np.asarray(losers, dtype=np.intp)
-    draw = np.zeros(len(won), dtype=bool) if tied is None else np.asarray(tied, dtype=bool)
-    if won.ndim != 1 or not len(won) == len(lost) == len(draw) == len(clusters) or not len(won):
+    winner_codes, loser_codes = np.asarray(winners, dtype=np.intp), np.asarray(losers, dtype=np.intp)
+    draw = np.zeros(len(winner_codes), dtype=bool) if tied is None else np.asarray(tied, dtype=bool)
+    if (
+        winner_codes.ndim != 1
+        or not len(winner_codes) == len(loser_codes) == len(draw) == len(clusters)
+        or not len(winner_codes)
+    ):
         raise InputError(
-            f"a winner, a loser and a cluster a comparison are needed, got {len(won)}, {len(lost)} and {len(clusters)}"
+            f"a winner, a loser and a cluster a comparison are needed, got {len(winner_codes)}, "
+            f"{len(loser_codes)} and {len(clusters)}"
         )
-    _require_items(np.concatenate([won, lost]), items)
-    if (won == lost).any():
+    _require_items(np.concatenate([winner_codes, loser_codes]), items)
+    if (winner_codes == loser_codes).any():
         raise InputError("an item cannot be compared with itself")
     if not prior >= 0 or not math.isfinite(prior):
         raise InputError(f"prior must be a number of virtual ties, 0 or more, got {prior}")
     codes = cluster_codes(clusters)
     half = np.where(draw, 0.5, 1.0)
     rows = np.concatenate([codes, codes[draw]])
-    columns = np.concatenate([won * items + lost, lost[draw] * items + won[draw]])
+    columns = np.concatenate([winner_codes * items + loser_codes, loser_codes[draw] * items + winner_codes[draw]])
     count = int(codes.max()) + 1
     table = csr_array((np.concatenate([half, half[draw]]), (rows, columns)), shape=(count, items * items))
     virtual = prior / 2 * (1 - np.eye(items))
@@ -102,9 +107,9 @@ def bradley_terry(
             return None
         return _converged(lambda: choix.ilsr_pairwise_dense(wins, initial_params=start))
 
-    whole = np.asarray(table.sum(axis=0)).reshape(items, items)
-    entered = np.bincount(np.concatenate([won, lost]), minlength=items)
-    return _strengths(fit, whole, virtual, entered, count, unit, level, resamples, seed)
+    all_wins = np.asarray(table.sum(axis=0)).reshape(items, items)
+    games = np.bincount(np.concatenate([winner_codes, loser_codes]), minlength=items)
+    return _strengths(fit, all_wins, virtual, games, count, unit, level, resamples, seed)
 
 
 def plackett_luce(
@@ -142,8 +147,8 @@ def plackett_luce(
         return _converged(lambda: choices.fit(amounts, start))
 
     wins = choices.wins(np.asarray(choices.table.sum(axis=0)).ravel())
-    entered, count = np.bincount(members, minlength=items), choices.table.shape[0]
-    return _strengths(fit, wins, np.zeros((items, items)), entered, count, unit, level, resamples, seed)
+    games, count = np.bincount(members, minlength=items), choices.table.shape[0]
+    return _strengths(fit, wins, np.zeros((items, items)), games, count, unit, level, resamples, seed)
 
 
 def groups_apart(wins: ArrayLike) -> list[list[int]]:
@@ -154,16 +159,16 @@ def groups_apart(wins: ArrayLike) -> list[list[int]]:
     """
     beaten = np.asarray(wins, dtype=np.float64) > 0
     count, group = connected_components(csr_array(beaten), directed=True, connection="strong")
-    found = [np.flatnonzero(group == number).tolist() for number in range(count)]
-    return sorted(found, key=lambda members: -(beaten[members].any(0).sum() - beaten[:, members].any(1).sum()))
+    groups = [np.flatnonzero(group == number).tolist() for number in range(count)]
+    return sorted(groups, key=lambda members: -(beaten[members].any(0).sum() - beaten[:, members].any(1).sum()))
 
 
 def wins_table(winners: ArrayLike, losers: ArrayLike, tied: ArrayLike, items: int) -> Matrix:
     """(items, items) how often the row beat the column, ties half."""
-    won, lost, draw = np.asarray(winners), np.asarray(losers), np.asarray(tied, dtype=bool)
+    winner_codes, loser_codes, draw = np.asarray(winners), np.asarray(losers), np.asarray(tied, dtype=bool)
     wins = np.zeros((items, items))
-    np.add.at(wins, (won, lost), np.where(draw, 0.5, 1.0))
-    np.add.at(wins, (lost[draw], won[draw]), 0.5)
+    np.add.at(wins, (winner_codes, loser_codes), np.where(draw, 0.5, 1.0))
+    np.add.at(wins, (loser_codes[draw], winner_codes[draw]), 0.5)
     return wins
 
 
@@ -179,57 +184,61 @@ def _require_items(members: NDArray[np.intp], items: int) -> None:
 
 def _converged(fit: Callable[[], Matrix]) -> Matrix | None:
     try:
-        found = fit()
+        fitted = fit()
     except (RuntimeError, ValueError):  # odds beyond what doubles hold
         return None
-    return np.asarray(found - found.mean())
+    return np.asarray(fitted - fitted.mean())
 
 
 def _strengths(
     fit: Callable[[Matrix, Matrix | None], Matrix | None],
     wins: Matrix,
     virtual: Matrix,
-    entered: NDArray[np.intp],
+    games: NDArray[np.intp],
     count: int,
     unit: str,
     level: float,
     resamples: int,
     seed: int,
 ) -> Strengths:
-    apart = groups_apart(wins + virtual)
-    if len(apart) > 1:
+    groups = groups_apart(wins + virtual)
+    if len(groups) > 1:
         raise InputError(
-            f"strengths do not exist: the items fall apart into {len(apart)} groups that do not beat each other both "
-            f"ways: {apart}"
+            f"strengths do not exist: the items fall apart into {len(groups)} groups that do not beat each other both "
+            f"ways: {groups}"
         )
-    whole = fit(np.ones(count), None)
-    if whole is None:
+    fitted = fit(np.ones(count), None)
+    if fitted is None:
         raise InputError("the strengths did not converge: some odds are too far apart; use a prior")
     numbers = (tuple(wins.sum(1).tolist()), tuple(wins.sum(0).tolist()))
 
-    def without_intervals(why: str, each: str) -> Strengths:
-        bare = (Estimate(float(s), None, None, int(n), count, each) for s, n in zip(whole, entered, strict=True))
-        return Strengths(tuple(bare), (None,) * len(whole), *numbers, why)
+    def without_intervals(reason: str, item_reason: str) -> Strengths:
+        values = (
+            Estimate(float(s), None, None, int(n), count, item_reason) for s, n in zip(fitted, games, strict=True)
+        )
+        return Strengths(tuple(values), (None,) * len(fitted), *numbers, reason)
 
     if count < FEWEST_CLUSTERS:
-        few = no_interval(count, unit)
-        return without_intervals(f"{few.removeprefix('no interval: ')} {'is' if count == 1 else 'are'} too few", few)
-    drawn = [
-        fit(weights, whole)
-        for some in resampled_counts(count, resamples, seed, width=max(count, whole.size**2))
+        too_few = no_interval(count, unit)
+        return without_intervals(
+            f"{too_few.removeprefix('no interval: ')} {'is' if count == 1 else 'are'} too few", too_few
+        )
+    fits = [
+        fit(weights, fitted)
+        for some in resampled_counts(count, resamples, seed, width=max(count, fitted.size**2))
         for weights in some
     ]
-    kept = np.array([one for one in drawn if one is not None]).reshape(-1, len(whole))
-    if (lost := resamples - len(kept)) > RARELY * resamples:
-        why = f"in {lost} of {resamples} resamples somebody won (or lost) everything; a prior would give intervals"
-        return without_intervals(why, "no interval")
-    if np.ptp(kept, axis=0).max() < SAME:
-        same = no_interval(count, unit, same=True)
-        return without_intervals(same.removeprefix("no interval: "), same)
-    places = (-kept).argsort(1).argsort(1) + 1
-    low, high = np.quantile(places, [(1 - level) / 2, (1 + level) / 2], axis=0, method="closest_observation")
+    resampled = np.array([one for one in fits if one is not None]).reshape(-1, len(fitted))
+    if (failed := resamples - len(resampled)) > LARGEST_FAILING_SHARE * resamples:
+        reason = f"in {failed} of {resamples} resamples somebody won (or lost) everything; a prior would give intervals"
+        return without_intervals(reason, "no interval")
+    if np.ptp(resampled, axis=0).max() < SAME_STRENGTH:
+        all_same = no_interval(count, unit, same=True)
+        return without_intervals(all_same.removeprefix("no interval: "), all_same)
+    ranks = (-resampled).argsort(1).argsort(1) + 1
+    low, high = np.quantile(ranks, [(1 - level) / 2, (1 + level) / 2], axis=0, method="closest_observation")
     values = tuple(
-        Estimate(float(s), *percentile_interval(kept[:, item], float(s), level, count), int(entered[item]), count)
-        for item, s in enumerate(whole)
+        Estimate(float(s), *percentile_interval(resampled[:, item], float(s), level, count), int(games[item]), count)
+        for item, s in enumerate(fitted)
     )
     return Strengths(values, tuple((int(a), int(b)) for a, b in zip(low, high, strict=True)), *numbers)

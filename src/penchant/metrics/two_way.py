@@ -55,13 +55,13 @@ def two_way_mean(
         raise InputError(f"shares must lie between 0 and 1, got {table.min():g} to {table.max():g}")
     mean, parts = float(table.mean()), group_deviations(table, groups)
     count = parts.shape[1]
-    same = table.min() == table.max() or (count > 1 and float(np.ptp(parts)) < 1e-12)
-    if same and share:
+    is_constant = table.min() == table.max() or (count > 1 and float(np.ptp(parts)) < 1e-12)
+    if is_constant and share:
         return Estimate(mean, *same_interval(mean, count, level, (0.0, 1.0)), table.size, count)
     if count == 1:
         return Estimate(mean, None, None, table.size, count, no_interval(count, "test item"))
     squared = sum(squared_half_widths(parts, level=level))
-    if same:
+    if is_constant:
         return Estimate(mean, None, None, table.size, count, no_interval(count, "test item", same=True))
     if share:
         return Estimate(mean, *_share_interval(table, groups, squared, level), table.size, count)
@@ -74,9 +74,9 @@ def _share_interval(table: Table, groups: Groups | None, squared: float, level: 
     codes = np.arange(table.shape[1]) if groups is None else cluster_codes(groups)
     answers, right = np.bincount(codes) * len(table), np.bincount(codes, table.sum(0))
     differing = int((right > 0).sum() if mean < 0.5 else (right < answers).sum())
-    least = float(answers.sum() ** 2 / np.square(answers).sum())
+    effective = float(answers.sum() ** 2 / np.square(answers).sum())
     variance = squared / float(ndtri((1 - level) / 2)) ** 2
-    return effective_interval(mean, variance, differing, least, level)
+    return effective_interval(mean, variance, differing, effective, level)
 
 
 def group_deviations(table: Table, groups: Groups | None = None) -> Table:
@@ -88,13 +88,13 @@ def group_deviations(table: Table, groups: Groups | None = None) -> Table:
     Returns:
         (seeds, groups), scaled so that the mean of a row is how far that seed's mean lies from the mean of all.
     """
-    apart = table - table.mean()
+    deviations = table - table.mean()
     if groups is None:
-        return apart
+        return deviations
     if len(groups) != table.shape[1]:
         raise InputError(f"one group per test item is needed, got {len(groups)} for {table.shape[1]} items")
     codes = cluster_codes(groups)
-    sums = np.array([np.bincount(codes, row) for row in apart])
+    sums = np.array([np.bincount(codes, row) for row in deviations])
     return sums * (sums.shape[1] / table.shape[1])
 
 

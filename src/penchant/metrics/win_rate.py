@@ -58,13 +58,15 @@ def win_rate(outcomes: Sequence[str], clusters: Sequence[Hashable]) -> WinRate:
     def rate(values: NDArray[Any]) -> Coefficient:
         of_all = share(values).as_dict()
         if silent.all():
-            why = f"no verdict could be read, of {len(outcomes):,} pair{'' if len(outcomes) == 1 else 's'}"
-            of_all |= {"value": None, "low": None, "high": None, "reason": why}
+            reason = f"no verdict could be read, of {len(outcomes):,} pair{'' if len(outcomes) == 1 else 's'}"
+            of_all |= {"value": None, "low": None, "high": None, "reason": reason}
         return Coefficient(**of_all)
 
-    said = np.array(outcomes)
-    shares = {name: share(said == outcome) for name, outcome in (("wins", "a"), ("ties", "tie"), ("losses", "b"))}
-    silent = said == "unparseable"
+    outcome_array = np.array(outcomes)
+    shares = {
+        name: share(outcome_array == outcome) for name, outcome in (("wins", "a"), ("ties", "tie"), ("losses", "b"))
+    }
+    silent = outcome_array == "unparseable"
     return WinRate(rate(points), rate(points + silent), **shares, unparseable=share(silent))
 
 
@@ -112,8 +114,8 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """Holm's (1979) adjusted p-values: that of the smallest times how many there are, and so on, never falling."""
     ordered = sorted(p_values, key=lambda name: (p_values[name], name))
     adjusted, highest = {}, 0.0
-    for place, name in enumerate(ordered):
-        highest = max(highest, min(1.0, (len(ordered) - place) * p_values[name]))
+    for rank, name in enumerate(ordered):
+        highest = max(highest, min(1.0, (len(ordered) - rank) * p_values[name]))
         adjusted[name] = highest
     return {name: adjusted[name] for name in p_values}
 

@@ -32,7 +32,7 @@ def word_clusters(texts: Sequence[str], *, most: int = 6, seed: int = 0) -> tupl
         return None
     if weights.shape[1] < count:
         return None
-    found = KMeans(count, n_init=5, random_state=seed).fit(weights)
+    fitted = KMeans(count, n_init=5, random_state=seed).fit(weights)
     words = vectorizer.get_feature_names_out()
-    names = [", ".join(words[place] for place in centre.argsort()[::-1][:WORDS]) for centre in found.cluster_centers_]
-    return found.labels_.tolist(), names
+    names = [", ".join(words[index] for index in centre.argsort()[::-1][:WORDS]) for centre in fitted.cluster_centers_]
+    return fitted.labels_.tolist(), names

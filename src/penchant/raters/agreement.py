@@ -56,7 +56,7 @@ def measure_agreement(config: Agree) -> Agreement:
     ratings = read_ratings(
         config.files,
         config.people,
-        only=config.annotators,
+        kept_raters=config.annotators,
         topic=config.topic,
         layout=config.layout,
         bad_rows=config.bad_rows,
@@ -120,8 +120,8 @@ def _pairs(ratings: Ratings, clusters: list[str], resampling: Resampling) -> tup
 def _agreement_of_two(one: Verdicts, other: Verdicts, clusters: list[str], resampling: Resampling) -> Pair:
     """Return the agreement of two raters on what both judged: with many raters most pairs have little in common."""
     common = [item for item, verdicts in enumerate(zip(one, other, strict=True)) if None not in verdicts] or [0]
-    own, others = ([rater[item] for item in common] for rater in (one, other))
-    return pair_agreement(own, others, [clusters[item] for item in common], **resampling)
+    own_verdicts, other_verdicts = ([rater[item] for item in common] for rater in (one, other))
+    return pair_agreement(own_verdicts, other_verdicts, [clusters[item] for item in common], **resampling)
 
 
 def _raters(ratings: Ratings, clusters: list[str], resampling: Resampling) -> tuple[RaterResult, ...]:
@@ -133,7 +133,7 @@ def _raters(ratings: Ratings, clusters: list[str], resampling: Resampling) -> tu
     leading = majority(reference)
     against_others = iter(leave_one_out(reference, clusters, **resampling))
     rows = []
-    for rater, verdicts, shown in zip(ratings.raters, ratings.verdicts, ratings.shown, strict=True):
+    for rater, verdicts, orders in zip(ratings.raters, ratings.verdicts, ratings.shown, strict=True):
         is_in_reference = rater in ratings.people or not ratings.people
         against_all = pair_agreement(verdicts, leading, clusters, **resampling)
         rows.append(
@@ -143,7 +143,7 @@ def _raters(ratings: Ratings, clusters: list[str], resampling: Resampling) -> tu
                 judged=sum(verdict is not None for verdict in verdicts),
                 ties=sum(verdict == TIE for verdict in verdicts),
                 longer=prefers_longer(ratings, verdicts, clusters, resampling),
-                first_shown=prefers_first_shown(verdicts, shown, clusters, resampling),
+                first_shown=prefers_first_shown(verdicts, orders, clusters, resampling),
                 # The majority of two is what both say, so each of them agrees with it wherever there is one.
                 majority=against_all if len(reference) > 2 else None,
                 left_out=next(against_others) if is_in_reference else against_all,
@@ -217,13 +217,13 @@ def _win_rate(
     Args:
         leads: whether its response is the first of each comparison.
     """
-    won = (
+    outcomes = (
         (0.5 if verdict == TIE else float((verdict == FIRST) == lead), cluster)
         for verdicts in raters
         for verdict, lead, cluster in zip(verdicts, leads, clusters, strict=True)
         if verdict is not None
     )
-    return mean_over(won, resampling)
+    return mean_over(outcomes, resampling)
 
 
 def _disagreements(ratings: Ratings, limit: int) -> tuple[Disagreement, ...]:

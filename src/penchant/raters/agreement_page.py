@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from penchant.metrics.catalogue import metric
 from penchant.raters.agreement_figures import agreement_pictures
@@ -44,7 +43,7 @@ def agreement_page(results: Agreement, provenance: JsonObject, folder: Path) -> 
     write_page(agreement_context(results, provenance, pictures), pictures, folder)
 
 
-def agreement_context(results: Agreement, provenance: JsonObject, pictures: Mapping[str, Picture]) -> dict[str, Any]:
+def agreement_context(results: Agreement, provenance: JsonObject, pictures: Mapping[str, Picture]) -> dict[str, object]:
     """Return what the template is filled with."""
     tables = [_human_study(results), _pairs(results), _raters(results), _leanings(results), *where_tables(results)]
     return {
@@ -99,7 +98,7 @@ def findings(results: Agreement) -> list[str]:
 
 
 def _pairs(results: Agreement) -> Table:
-    shown = sorted(results.pairs, key=lambda pair: -pair.agreement.raw.n)[:MOST_PAIRS]
+    table_pairs = sorted(results.pairs, key=lambda pair: -pair.agreement.raw.n)[:MOST_PAIRS]
     rows = tuple(
         (
             f"{short(pair.one, NAME)} – {short(pair.other, NAME)}",
@@ -107,12 +106,12 @@ def _pairs(results: Agreement) -> Table:
             told(pair.agreement.raw, percent=True),
             told(pair.agreement.kappa),
         )
-        for pair in shown
+        for pair in table_pairs
     )
-    hidden = len(results.pairs) - len(shown)
-    more = f" {count(hidden, 'pair')} with fewer in common are in agree.json." if hidden else ""
+    hidden = len(results.pairs) - len(table_pairs)
+    hidden_note = f" {count(hidden, 'pair')} with fewer in common are in agree.json." if hidden else ""
     return Table(
-        f"Every two raters.{more}", ("raters", "in common", metric("raw").column, metric("kappa").column), rows
+        f"Every two raters.{hidden_note}", ("raters", "in common", metric("raw").column, metric("kappa").column), rows
     )
 
 
@@ -134,10 +133,12 @@ def _raters(results: Agreement) -> Table:
         left_out = rater.left_out
         cells += [number(left_out.raw.n, 0), told(left_out.raw, percent=True), told(left_out.kappa)]
         rows.append(tuple(cells))
-    whose = "people's majority" if of_people else "everybody's majority"
-    others = "other people's" if of_people else "others'"
-    held = f"against {whose} and against the {others}" if with_majority else f"against the {others}"
-    return Table(f"Each rater {held}.", tuple(heads), tuple(rows))
+    majority_name = "people's majority" if of_people else "everybody's majority"
+    others_name = "other people's" if of_people else "others'"
+    reference = (
+        f"against {majority_name} and against the {others_name}" if with_majority else f"against the {others_name}"
+    )
+    return Table(f"Each rater {reference}.", tuple(heads), tuple(rows))
 
 
 def _leanings(results: Agreement) -> Table:
@@ -197,14 +198,14 @@ def _human_study(results: Agreement) -> Table | None:
     )
 
 
-def _texts(disagreement: Disagreement) -> dict[str, Any]:
+def _texts(disagreement: Disagreement) -> dict[str, object]:
     cells = []
     for index, side in enumerate(("first", "second")):
         voters = [short(rater, NAME) for rater, verdict in disagreement.said.items() if verdict == side]
-        wrote = f", by {short(disagreement.models[index], NAME)}" if disagreement.models else ""
-        who = f"preferred by {listing(voters)}" if voters else "preferred by nobody"
+        author = f", by {short(disagreement.models[index], NAME)}" if disagreement.models else ""
+        voter_words = f"preferred by {listing(voters)}" if voters else "preferred by nobody"
         text = disagreement.responses[index]
-        cells.append({"who": who, "text": _folded(text), "note": f"{count(len(text), 'character')}{wrote}"})
+        cells.append({"who": voter_words, "text": _folded(text), "note": f"{count(len(text), 'character')}{author}"})
     ties = [short(rater, NAME) for rater, verdict in disagreement.said.items() if verdict == "tie"]
     return {
         "prompt": _folded(disagreement.prompt),

@@ -46,12 +46,12 @@ def by_topic(ratings: Ratings, clusters: list[str], resampling: Resampling) -> T
         items.setdefault(topics[item], []).append(item)
     rest = items.pop(None, [])
     ordered = sorted(items, key=lambda topic: -len(items[topic]))
-    kept, left_out = ordered[:MOST_TOPICS], ordered[MOST_TOPICS:]
+    table_topics, left_out = ordered[:MOST_TOPICS], ordered[MOST_TOPICS:]
     for topic in left_out:
         rest = rest + items[topic]
-    if len(kept) + bool(rest) < 2:
+    if len(table_topics) + bool(rest) < 2:
         return None
-    rows = [TopicGroup(topic, _agreement(ratings, items[topic], clusters, resampling)) for topic in kept]
+    rows = [TopicGroup(topic, _agreement(ratings, items[topic], clusters, resampling)) for topic in table_topics]
     if rest:
         rows.append(TopicGroup(None, _agreement(ratings, rest, clusters, resampling)))
     return Topics(ratings.topic, len(left_out), tuple(rows))
@@ -63,10 +63,14 @@ def by_order(ratings: Ratings, clusters: list[str], resampling: Resampling) -> O
     Whoever leans to the first response on the page disagrees more in the second. None where nobody knows the order.
     """
     agreements: dict[bool, list[tuple[bool, str]]] = {True: [], False: []}
-    verdicts, shown = (zip(*table, strict=True) for table in (ratings.verdicts, ratings.shown))
-    for item_verdicts, item_shown, cluster in zip(verdicts, shown, clusters, strict=True):
-        known = [judged for judged in zip(item_verdicts, item_shown, strict=True) if None not in judged]
-        for (verdict, order), (other_verdict, other_order) in combinations(known, 2):
+    verdicts, orders = (zip(*table, strict=True) for table in (ratings.verdicts, ratings.shown))
+    for item_verdicts, item_shown, cluster in zip(verdicts, orders, clusters, strict=True):
+        verdicts_with_order = [
+            verdict_and_order
+            for verdict_and_order in zip(item_verdicts, item_shown, strict=True)
+            if None not in verdict_and_order
+        ]
+        for (verdict, order), (other_verdict, other_order) in combinations(verdicts_with_order, 2):
             agreements[order == other_order].append((verdict == other_verdict, cluster))
     if not any(agreements.values()):
         return None
@@ -88,13 +92,13 @@ def prefers_longer(
 
 
 def prefers_first_shown(
-    verdicts: Sequence[str | None], shown: Sequence[bool | None], clusters: list[str], resampling: Resampling
+    verdicts: Sequence[str | None], orders: Sequence[bool | None], clusters: list[str], resampling: Resampling
 ) -> Estimate | None:
     """Return how often a rater prefers the response that stood first on the page, among those that it decides."""
     return mean_over(
         [
             (first_stood_first == (verdict == FIRST), cluster)
-            for verdict, first_stood_first, cluster in zip(verdicts, shown, clusters, strict=True)
+            for verdict, first_stood_first, cluster in zip(verdicts, orders, clusters, strict=True)
             if verdict in (FIRST, SECOND) and first_stood_first is not None
         ],
         resampling,
@@ -132,7 +136,7 @@ def _agreement(ratings: Ratings, items: Sequence[int], clusters: list[str], resa
 
 def mean_over(shares: Iterable[tuple[float, str]], resampling: Resampling) -> Estimate | None:
     """Return the mean of (share, cluster) over clusters; None where there is nothing to look at."""
-    known = list(shares)
-    if not known:
+    pairs = list(shares)
+    if not pairs:
         return None
-    return cluster_mean([value for value, _ in known], [cluster for _, cluster in known], share=True, **resampling)
+    return cluster_mean([value for value, _ in pairs], [cluster for _, cluster in pairs], share=True, **resampling)

@@ -38,8 +38,8 @@ def where_findings(results: Agreement) -> list[str]:
 
 def length_range(row: LengthGroup) -> str:
     """Return a range of length differences."""
-    least, most = number(row.least, 0), number(row.most, 0)
-    return least if least == most else f"{least} to {most}"
+    shortest, longest = number(row.least, 0), number(row.most, 0)
+    return shortest if shortest == longest else f"{shortest} to {longest}"
 
 
 def topic_name(row: TopicGroup, topics: Topics, limit: int = NAME) -> str:
@@ -61,8 +61,8 @@ def _orders(results: Agreement) -> Table | None:
     orders = results.orders
     if orders is None:
         return None
-    named = (("in the same order", orders.same), ("in opposite orders", orders.opposite))
-    rows = [(name, agreement) for name, agreement in named if agreement is not None]
+    agreements = (("in the same order", orders.same), ("in opposite orders", orders.opposite))
+    rows = [(name, agreement) for name, agreement in agreements if agreement is not None]
     return Table(
         "By the order in which two raters saw the responses, as penchant collect records it.",
         ("both saw them", "pairs of verdicts", "prompts", "the same verdict"),

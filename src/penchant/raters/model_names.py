@@ -33,10 +33,10 @@ def model_names(layout: str, row: Row) -> tuple[str, ...] | None:
         InputError: a field `models` that is no list of names.
     """
     values = row.values
-    if (stated := values.get("models")) is not None:
-        if not (isinstance(stated, list) and all(isinstance(name, str) and name.strip() for name in stated)):
+    if (models := values.get("models")) is not None:
+        if not (isinstance(models, list) and all(isinstance(name, str) and name.strip() for name in models)):
             raise InputError(f"{row.source}: field 'models': expected a list of names, one a response")
-        return tuple(stated)
+        return tuple(models)
     if layout == "pandalm":
         return _names(str(values.get("cmp_key", "")).split("_"), 2)
     if layout == "instructgpt-summaries":

@@ -14,7 +14,7 @@ from pathlib import Path
 from penchant.data.load import read_preferences
 from penchant.data.options import BadRows
 from penchant.errors import InputError, did_you_mean
-from penchant.raters.row_metadata import Beside, beside_by_source, topic_field
+from penchant.raters.row_metadata import RowMetadata, read_row_metadata, topic_field
 from penchant.types import Comparison, PromptGroup, prompt_text
 
 FIRST, SECOND, TIE = "first", "second", "tie"
@@ -71,14 +71,14 @@ class Ratings:
     @property
     def times(self) -> list[int]:
         """How many raters judged each pair."""
-        return [sum(verdict is not None for verdict in said) for said in zip(*self.verdicts, strict=True)]
+        return [sum(verdict is not None for verdict in verdicts) for verdicts in zip(*self.verdicts, strict=True)]
 
 
 def read_ratings(
     files: Sequence[str],
     people: Sequence[str] = (),
     *,
-    only: Sequence[str] = (),
+    kept_raters: Sequence[str] = (),
     topic: str | None = None,
     layout: str | None = None,
     bad_rows: BadRows = "error",
@@ -88,14 +88,14 @@ def read_ratings(
     Args:
         files: preference files. Comparisons that name no annotator are those of one rater, named after the file.
         people: more of them, whose raters are people.
-        only: raters to keep; all if empty.
+        kept_raters: raters to keep; all if empty.
         topic: the field that says what a prompt is about; one of `TOPIC_FIELDS` that fits if not given.
         layout, bad_rows: as in `read_preferences`.
 
     Raises:
         InputError: what `read_preferences` raises; a file that names the annotator of some comparisons only; a name
-            that stands for a person and a judge, or for two files; names in `only` that nobody has; a `topic` that no
-            row has.
+            that stands for a person and a judge, or for two files; names in `kept_raters` that nobody has; a `topic`
+            that no row has.
     """
     table = RatingsTable()
     skipped = 0
@@ -105,18 +105,18 @@ def read_ratings(
             source, ties="half", merge=False, contradictions="keep", bad_rows=bad_rows, layout=layout
         )
         skipped += loaded.skipped_rows
-        known_beside = beside_by_source(source, loaded.layout, topic=topic)
+        metadata_of = read_row_metadata(source, loaded.layout, topic=topic)
         name = _file_rater(source, loaded.groups)
         if name is not None and named_after.setdefault(name, source) != source:
             raise InputError(f"{source} and {named_after[name]} would both be the rater {name!r}: rename one of them")
         for group in loaded.groups:
-            beside = known_beside.get(group.source, Beside())
+            metadata = metadata_of.get(group.source, RowMetadata())
             for comparison in group.comparisons:
                 rater = comparison.annotator if name is None else name
                 assert rater is not None
                 table.refuse_both(rater, is_people, source)
-                table.add(rater, group, comparison, beside)
-    return replace(table.ratings(only, topic), skipped_rows=skipped)
+                table.add(rater, group, comparison, metadata)
+    return replace(table.ratings(kept_raters, topic), skipped_rows=skipped)
 
 
 class RatingsTable:
@@ -127,25 +127,25 @@ class RatingsTable:
     """
 
     def __init__(self) -> None:
-        self._said: dict[str, dict[Key, set[str]]] = {}
+        self._verdicts: dict[str, dict[Key, set[str]]] = {}
         self._shown: dict[str, dict[Key, set[bool | None]]] = {}
         self._pairs: dict[Key, Compared] = {}
-        self._about: dict[Key, dict[str, str]] = {}
+        self._topics: dict[Key, dict[str, str]] = {}
         self._people: set[str] = set()
-        self._alike = 0
+        self._same_texts = 0
 
-    def add(self, rater: str, group: PromptGroup, comparison: Comparison, beside: Beside) -> None:
+    def add(self, rater: str, group: PromptGroup, comparison: Comparison, metadata: RowMetadata) -> None:
         """Add what a rater says of two responses."""
-        key, verdict, pair = oriented(group, comparison, beside.models)
+        key, verdict, pair = oriented(group, comparison, metadata.models)
         if key[1] == key[2]:
-            self._alike += 1
+            self._same_texts += 1
             return
-        known = self._pairs.setdefault(key, pair)
-        if known.models is None and pair.models is not None:
+        known_pair = self._pairs.setdefault(key, pair)
+        if known_pair.models is None and pair.models is not None:
             self._pairs[key] = pair
-        self._about[key] = {**beside.topics, **self._about.get(key, {})}
-        self._said.setdefault(rater, {}).setdefault(key, set()).add(verdict)
-        self._shown.setdefault(rater, {}).setdefault(key, set()).add(_first_shown(group, comparison, pair, beside))
+        self._topics[key] = {**metadata.topics, **self._topics.get(key, {})}
+        self._verdicts.setdefault(rater, {}).setdefault(key, set()).add(verdict)
+        self._shown.setdefault(rater, {}).setdefault(key, set()).add(_first_shown(group, comparison, pair, metadata))
 
     def refuse_both(self, rater: str, is_people: bool, source: str) -> None:
         """Refuse a rater that is a person and a judge.
@@ -153,100 +153,100 @@ class RatingsTable:
         Raises:
             InputError: it stands in a file of the other kind.
         """
-        if rater in self._said and (rater in self._people) != is_people:
+        if rater in self._verdicts and (rater in self._people) != is_people:
             raise InputError(
                 f"{source}: {rater!r} stands in a file of people and in a file of judges: a rater is one or the other"
             )
         if is_people:
             self._people.add(rater)
 
-    def ratings(self, only: Sequence[str] = (), topic: str | None = None) -> Ratings:
+    def ratings(self, kept_raters: Sequence[str] = (), topic: str | None = None) -> Ratings:
         """Return who says what of which comparison.
 
         Args:
-            only, topic: as in `read_ratings`.
+            kept_raters, topic: as in `read_ratings`.
 
         Raises:
             InputError: names that nobody has; a topic that no row has.
         """
-        said, pairs, about = self._said, self._pairs, self._about
-        _require_known(only, said)
-        raters = [rater for rater in said if not only or rater in only]
-        kept = [key for key in pairs if any(key in said[rater] for rater in raters)]
-        field_of_topics = topic_field(((pairs[key].prompt, about[key]) for key in kept), topic)
+        verdicts_of, pairs, topics_of = self._verdicts, self._pairs, self._topics
+        _require_known(kept_raters, verdicts_of)
+        raters = [rater for rater in verdicts_of if not kept_raters or rater in kept_raters]
+        kept_keys = [key for key in pairs if any(key in verdicts_of[rater] for rater in raters)]
+        field_of_topics = topic_field(((pairs[key].prompt, topics_of[key]) for key in kept_keys), topic)
         return Ratings(
-            pairs=[pairs[key] for key in kept],
+            pairs=[pairs[key] for key in kept_keys],
             raters=raters,
             people=self._people & set(raters),
-            verdicts=[[_one(said[rater].get(key)) for key in kept] for rater in raters],
-            shown=[[_only(self._shown[rater].get(key)) for key in kept] for rater in raters],
-            topics=[about[key].get(field_of_topics) if field_of_topics is not None else None for key in kept],
+            verdicts=[[_single_verdict(verdicts_of[rater].get(key)) for key in kept_keys] for rater in raters],
+            shown=[[_single_order(self._shown[rater].get(key)) for key in kept_keys] for rater in raters],
+            topics=[topics_of[key].get(field_of_topics) if field_of_topics is not None else None for key in kept_keys],
             topic=field_of_topics,
-            alike=self._alike,
-            contradicted=sum(len(verdicts) > 1 for rater in raters for verdicts in said[rater].values()),
+            alike=self._same_texts,
+            contradicted=sum(len(verdicts) > 1 for rater in raters for verdicts in verdicts_of[rater].values()),
         )
 
 
 def oriented(
     group: PromptGroup, comparison: Comparison, models: Sequence[str] | None = None
 ) -> tuple[Key, str, Compared]:
-    """A comparison with its two responses in the order of their digests: its key, the verdict, and the texts.
+    """Return a comparison with its responses in the order of their digests: its key, the verdict, and the texts.
 
     Args:
         models: who wrote each response of the group, where that is known.
     """
     prompt = prompt_text(group.prompt).strip()
-    places = (comparison.winner, comparison.loser)
-    texts = [group.responses[place].text.strip() for place in places]
-    won = 0 if _digest(prompt, texts[0]) <= _digest(prompt, texts[1]) else 1
-    verdict = TIE if comparison.tie else (FIRST, SECOND)[won]
-    order = (won, 1 - won)
-    wrote = None if models is None else (models[places[order[0]]], models[places[order[1]]])
-    pair = Compared(prompt, texts[order[0]], texts[order[1]], wrote)
+    indices = (comparison.winner, comparison.loser)
+    texts = [group.responses[index].text.strip() for index in indices]
+    winner_index = 0 if _digest(prompt, texts[0]) <= _digest(prompt, texts[1]) else 1
+    verdict = TIE if comparison.tie else (FIRST, SECOND)[winner_index]
+    order = (winner_index, 1 - winner_index)
+    authors = None if models is None else (models[indices[order[0]]], models[indices[order[1]]])
+    pair = Compared(prompt, texts[order[0]], texts[order[1]], authors)
     return (prompt, pair.first, pair.second), verdict, pair
 
 
 def _digest(prompt: str, text: str) -> bytes:
-    """Of both, so that one text is not the first of every pair that it stands in."""
+    """Return a digest of both, so that one text is not the first of every pair that it stands in."""
     return hashlib.sha256(f"{len(prompt)}\n{prompt}\n{text}".encode("utf-8", "surrogatepass")).digest()
 
 
-def _one(verdicts: set[str] | None) -> str | None:
+def _single_verdict(verdicts: set[str] | None) -> str | None:
     if verdicts is None:
         return None
     return next(iter(verdicts)) if len(verdicts) == 1 else TIE
 
 
-def _first_shown(group: PromptGroup, comparison: Comparison, pair: Compared, beside: Beside) -> bool | None:
-    """Whether the pair's first response stood before its second, where the row says how the annotator saw them."""
-    before = beside.stood_before(comparison.annotator, comparison.winner, comparison.loser)
+def _first_shown(group: PromptGroup, comparison: Comparison, pair: Compared, metadata: RowMetadata) -> bool | None:
+    """Return whether the pair's first response stood before its second, where the row says it."""
+    before = metadata.stood_before(comparison.annotator, comparison.winner, comparison.loser)
     won_first = group.responses[comparison.winner].text.strip() == pair.first
     return None if before is None else before == won_first
 
 
-def _only(seen: set[bool | None] | None) -> bool | None:
-    """Who judged twice in both orders saw it in neither."""
+def _single_order(seen: set[bool | None] | None) -> bool | None:
+    """Return the order; a rater who judged twice in both orders saw it in neither."""
     return next(iter(seen)) if seen is not None and len(seen) == 1 else None
 
 
 def _file_rater(source: str, groups: Sequence[PromptGroup]) -> str | None:
-    """The name of the one rater of a file, or None where comparisons name their annotators."""
-    named = [comparison.annotator is not None for group in groups for comparison in group.comparisons]
-    if not named:
+    """Return the name of the one rater of a file, or None where comparisons name their annotators."""
+    has_annotator = [comparison.annotator is not None for group in groups for comparison in group.comparisons]
+    if not has_annotator:
         raise InputError(f"{source}: no comparison in the whole file, so nobody says anything there")
-    if all(named):
+    if all(has_annotator):
         return None
-    if any(named):
+    if any(has_annotator):
         raise InputError(
-            f"{source}: {named.count(False)} of {len(named)} comparisons do not say who judged: name their annotator, "
-            "or take them out"
+            f"{source}: {has_annotator.count(False)} of {len(has_annotator)} comparisons do not say who judged: "
+            "name their annotator, or take them out"
         )
     name = Path(source).name.removesuffix(".gz")
     return name.rpartition(".")[0] or name
 
 
-def _require_known(only: Sequence[str], said: dict[str, dict[Key, set[str]]]) -> None:
-    for name in only:
-        if name not in said:
-            advice = did_you_mean(name, said, form=repr) or f"; there are {', '.join(list(said)[:20])}"
+def _require_known(asked_raters: Sequence[str], verdicts_of: dict[str, dict[Key, set[str]]]) -> None:
+    for name in asked_raters:
+        if name not in verdicts_of:
+            advice = did_you_mean(name, verdicts_of, form=repr) or f"; there are {', '.join(list(verdicts_of)[:20])}"
             raise InputError(f"annotators: nobody is called {name!r}{advice}")

@@ -1,4 +1,4 @@
-"""What rows say beside their group: who wrote the responses, what the prompt is about, in which order people saw them.
+"""Read what rows say beside their group: who wrote the responses, the prompt's topic, the order on the page.
 
 No part of a `PromptGroup`: nothing that trains may depend on any of it.
 """
@@ -33,8 +33,8 @@ Order = tuple[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """What one row says beside its group.
+class RowMetadata:
+    """Facts that a row states beside its group.
 
     Attributes:
         models: who wrote each response; None where it does not say.
@@ -46,21 +46,23 @@ class Beside:
     topics: Mapping[str, str] = field(default_factory=dict)
     orders: tuple[Order, ...] = ()
 
-    def stood_before(self, annotator: str | None, one: int, other: int) -> bool | None:
-        """Whether a response stood before another as this annotator saw them; None where that is not known, or was
-        now so and now so."""
-        said = {
-            order.index(one) < order.index(other)
+    def stood_before(self, annotator: str | None, response: int, other: int) -> bool | None:
+        """Return whether a response stood before another as this annotator saw them.
+
+        None where that is not known, or was both.
+        """
+        was_before = {
+            order.index(response) < order.index(other)
             for name, order in self.orders
-            if name == annotator and one in order and other in order
+            if name == annotator and response in order and other in order
         }
-        return said.pop() if len(said) == 1 else None
+        return was_before.pop() if len(was_before) == 1 else None
 
 
-def beside_by_source(
+def read_row_metadata(
     source: str | Path, layout: str, *, topic: str | None = None, split: str = "train"
-) -> dict[str, Beside]:
-    """What each row says beside its group, by where it stands (as in `PromptGroup.source`).
+) -> dict[str, RowMetadata]:
+    """Return what each row says beside its group, by where it stands (as in `PromptGroup.source`).
 
     Args:
         topic: a field to look at besides `TOPIC_FIELDS`.
@@ -70,7 +72,7 @@ def beside_by_source(
     """
     fields = TOPIC_FIELDS if topic is None else (topic, *TOPIC_FIELDS)
     return {
-        item.source: Beside(
+        item.source: RowMetadata(
             model_names(layout, item),
             {name: text for name in fields if (text := _topic(item.values, name)) is not None},
             _orders(item.values.get("judgments")),
@@ -80,8 +82,8 @@ def beside_by_source(
     }
 
 
-def topic_field(said: Iterable[tuple[str, Mapping[str, str]]], asked: str | None = None) -> str | None:
-    """The field that says what prompts are about; None where there is none.
+def topic_field(topics_by_prompt: Iterable[tuple[str, Mapping[str, str]]], asked: str | None = None) -> str | None:
+    """Return the field that says what prompts are about; None where there is none.
 
     Args:
         said: a prompt and its topics by field. asked: the field that it has to be.
@@ -92,9 +94,9 @@ def topic_field(said: Iterable[tuple[str, Mapping[str, str]]], asked: str | None
     prompts: set[str] = set()
     with_topic: dict[str, set[str]] = {}
     topics: dict[str, set[str]] = {}
-    for prompt, found in said:
+    for prompt, topics_by_field in topics_by_prompt:
         prompts.add(prompt)
-        for name, text in found.items():
+        for name, text in topics_by_field.items():
             with_topic.setdefault(name, set()).add(prompt)
             topics.setdefault(name, set()).add(text)
     if asked is not None:
@@ -112,23 +114,27 @@ def topic_field(said: Iterable[tuple[str, Mapping[str, str]]], asked: str | None
 
 def _topic(values: Mapping[str, Any], name: str) -> str | None:
     if name in values:
-        found: Any = values[name]
+        value: Any = values[name]
     else:
-        found = values
+        value = values
         for part in name.split("."):
-            found = found.get(part) if isinstance(found, Mapping) else None
-    if isinstance(found, int) and not isinstance(found, bool):
-        return str(found)
-    return found.strip() if isinstance(found, str) and found.strip() else None
+            value = value.get(part) if isinstance(value, Mapping) else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value.strip() if isinstance(value, str) and value.strip() else None
 
 
 def _orders(judgments: Any) -> tuple[Order, ...]:
-    """Of `judgments` as `penchant collect` writes them; a field of that name may as well be something else."""
-    found = []
-    for one in judgments if isinstance(judgments, list) else ():
-        if isinstance(one, Mapping) and isinstance(one.get("annotator"), str) and _is_order(one.get("order")):
-            found.append((one["annotator"], tuple(one["order"])))
-    return tuple(found)
+    """Read `judgments` as `penchant collect` writes them; a field of that name may as well be something else."""
+    orders = []
+    for judgment in judgments if isinstance(judgments, list) else ():
+        if (
+            isinstance(judgment, Mapping)
+            and isinstance(judgment.get("annotator"), str)
+            and _is_order(judgment.get("order"))
+        ):
+            orders.append((judgment["annotator"], tuple(judgment["order"])))
+    return tuple(orders)
 
 
 def _is_order(value: Any) -> bool:

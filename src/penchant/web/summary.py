@@ -16,7 +16,7 @@ from penchant.metrics.agreement import agreement_between, krippendorff_alpha, pa
 from penchant.metrics.estimates import Coefficient, Estimate
 from penchant.metrics.intervals import cluster_mean
 from penchant.raters.ratings import Ratings, RatingsTable
-from penchant.raters.row_metadata import Beside
+from penchant.raters.row_metadata import RowMetadata
 from penchant.web.assignment import DONE, SKIPPED
 from penchant.web.export import StandingJudgment, rows, standing_judgments
 from penchant.web.tables import Annotator, Assignment, Entry, Item, Judgment
@@ -138,7 +138,7 @@ def ratings_of(session: Session) -> Ratings:
     for row in rows(session):
         group = read_penchant(row)
         for comparison in group.comparisons:
-            table.add(comparison.annotator or "", group, comparison, Beside())
+            table.add(comparison.annotator or "", group, comparison, RowMetadata())
     return table.ratings()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from penchant.raters.ranking import page
 from penchant.raters.ranking import words as ranking_words
-from penchant.raters.ranking.page import MOST
+from penchant.raters.ranking.page import MOST_ITEMS
 from penchant.raters.ranking.results import Ranking
 from penchant.typed_json import from_json
 
@@ -113,8 +113,8 @@ def test_rankings_and_annotators_say_what_their_strengths_are(tmp_path: Path) ->
 
 
 def test_many_models_are_cut_in_the_figure_and_all_in_the_table(tmp_path: Path) -> None:
-    strengths_page(made_up(tuple(f"model {n}" for n in range(MOST + 2))), tmp_path)
+    strengths_page(made_up(tuple(f"model {n}" for n in range(MOST_ITEMS + 2))), tmp_path)
     html = (tmp_path / "report.html").read_text()
-    assert f"the strongest {MOST}" in html
-    assert f"{MOST + 2}. model {MOST + 1}" in html
+    assert f"the strongest {MOST_ITEMS}" in html
+    assert f"{MOST_ITEMS + 2}. model {MOST_ITEMS + 1}" in html
     assert "Who beat whom" not in html

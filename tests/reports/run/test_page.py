@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import penchant.reports
 from penchant.errors import InputError
 from penchant.reports.kit.text import TEXT_MOST
 from penchant.reports.run.figures import Picture
@@ -279,7 +278,3 @@ def test_a_config_that_unfolds_without_end(make_run, tmp_path):
     (path / "config.yaml").write_text(bomb + "loop: &l [*l]\n")
     page = Page(report([path, make_run("b", steps=12, prompts=2)], tmp_path / "r.html"))
     assert "What was run" in page.text
-
-
-def test_the_public_surface():
-    assert penchant.reports.__all__ == ["report"]

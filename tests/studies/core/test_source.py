@@ -190,16 +190,16 @@ def test_a_change_of_a_table_makes_only_the_rows_stale_that_it_touches(
 
 
 NO_STAGE = {
-    "commands, pages and the website": ("cli.*", "clean_text", "typed_json", "module_path", "config.listing", "rounds*",
-        "reports.*", "web*", "judges.compare.*", "runs.read", "weak.page", "weak.figures", "studies.report",
-        "studies.core.report",
+    "commands, pages and the website": ("cli.*", "clean_text", "module_path", "config.listing", "rounds*",
+        "reports.*", "web*", "judges.compare.*", "runs.read", "weak.page", "weak.figures", "metrics.catalogue",
+        "studies.report", "studies.core.report",
         "studies.*.page", "studies.*.words", "studies.*.figures", "studies.*.tables", "studies.*.flow"),
     "commands that look at data": ("raters.*", "data.check_report", "data.check", "judges.summary", "weak.comparisons",
         "weak.rows", "weak.command_settings", "weak.label", "weak.train", "weak.command_rows", "weak.diagnostics",
         "methods.best_of_n"),
     "what is computed of finished stages, see `summary_version`": ("studies.*.summary", "studies.*.summarize",
-        "studies.frontier.costs", "typed_json",
-        "studies.frontier.texts", "studies.core.results", "studies.frontier.matched", "studies.win_rates.published",
+        "studies.frontier.costs", "studies.frontier.texts",
+        "studies.core.results", "studies.frontier.matched", "studies.win_rates.published",
         "studies.weak_to_strong.predictions", "metrics.agreement", "metrics.chance_corrected", "metrics.choices",
         "metrics.consensus", "metrics.frontier", "metrics.imitation", "metrics.length_controlled", "metrics.limit",
         "metrics.pgr", "metrics.strengths", "metrics.two_way", "metrics.win_rate", "metrics.word_clusters"),

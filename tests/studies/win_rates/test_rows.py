@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penchant.models.load import load_renderer
-from penchant.studies.win_rates.rows import SEEN, Cutter, part, unseen, write_seen
+from penchant.studies.win_rates.rows import SEEN, Cutter, select, unseen, write_seen
 from penchant.types import Comparison, Message, PromptGroup
 
 
@@ -68,7 +68,7 @@ def test_what_is_too_long_or_empty_goes_with_its_comparisons(cutter: Callable[..
     assert [one.text for one in group.responses] == [" Short.", " Other."]
     assert group.comparisons == (Comparison(1, 0, weight=2.0),)
     assert dict(made.counts) == {"responses_too_long": 1, "responses_empty": 1}
-    assert made.said() == ": 1 responses are too long, 1 responses are empty"
+    assert made.explanation() == ": 1 responses are too long, 1 responses are empty"
 
 
 def test_prompts_that_became_one_are_merged(cutter: Callable[..., Cutter]) -> None:
@@ -81,9 +81,9 @@ def test_prompts_that_became_one_are_merged(cutter: Callable[..., Cutter]) -> No
 @given(st.integers(1, 30), st.integers(0, 10), st.integers(1, 10))
 def test_parts_of_one_file_do_not_overlap_and_do_not_depend_on_each_other(n: int, skip: int, limit: int) -> None:
     groups = [PromptGroup(str(number)) for number in range(n)]
-    whole = part(groups, {"skip": 0, "limit": None})
+    whole = select(groups, 0, None)
     assert sorted(str(group.prompt) for group in whole) == sorted(map(str, range(n)))
-    assert part(groups, {"skip": skip, "limit": limit}) == whole[skip : skip + limit]
+    assert select(groups, skip, limit) == whole[skip : skip + limit]
 
 
 def test_what_was_seen_is_left_out_whatever_its_case_and_spaces(tmp_path: Path) -> None:

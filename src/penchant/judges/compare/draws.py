@@ -1,4 +1,4 @@
-"""Responses of a run at several temperatures, drawn from its checkpoint and kept."""
+"""Draw responses of a run at several temperatures from its checkpoint, and keep them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from penchant.data.write import write_groups
 from penchant.engine.sampling import Sampling
 from penchant.errors import InputError, RunError
 from penchant.judges.compare.settings import JudgeConfig
-from penchant.judges.compare.sources import Responses, last_samples, responses, run_at, shown
+from penchant.judges.compare.sources import Responses, last_samples, preview, responses, run_at
 from penchant.judges.contract import digest
 from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
@@ -25,8 +25,8 @@ CONVERSATION = re.compile(r"(system|user|assistant): ")
 """How the text of a prompt begins that had several turns."""
 
 
-def drawn(config: JudgeConfig, place: str) -> dict[float, Responses]:
-    """A run's responses at each temperature, drawn from its checkpoint, or from an earlier call's files in `drawn`.
+def draw_responses(config: JudgeConfig, source: str) -> dict[float, Responses]:
+    """Return a run's responses at each temperature, drawn from its checkpoint or by an earlier call.
 
     The prompts are those of the run's samples unless the configuration names others; so are length, top-k and top-p.
     At temperature 0 there is one a prompt, as the likeliest tokens are the same each time.
@@ -35,14 +35,14 @@ def drawn(config: JudgeConfig, place: str) -> dict[float, Responses]:
         InputError: no run directory, one without a checkpoint, samples or settings, or a prompt without room.
         RunError: the disk is full.
     """
-    if not Path(place).expanduser().is_dir():
-        raise InputError(f"{place} is no run directory, and temperatures need its checkpoint: name a run that trained")
-    run = run_at(place)
+    if not Path(source).expanduser().is_dir():
+        raise InputError(f"{source} is no run directory, and temperatures need its checkpoint: name a run that trained")
+    run = run_at(source)
     checkpoint = run.path / "checkpoint"
     if not (checkpoint / "config.json").is_file() and not (checkpoint / "adapter_config.json").is_file():
-        raise InputError(f"{place} has no checkpoint to draw from: let the run end, or judge it without temperatures")
+        raise InputError(f"{source} has no checkpoint to draw from: let the run end, or judge it without temperatures")
     prompts = _prompts(config, run)[: config.limit]
-    made = {temperature: _sampling(config, run, temperature) for temperature in config.temperatures}
+    samplings = {temperature: _sampling(config, run, temperature) for temperature in config.temperatures}
     content = digest(
         str(run.path.resolve()),
         model_content(str(checkpoint)),
@@ -56,10 +56,10 @@ def drawn(config: JudgeConfig, place: str) -> dict[float, Responses]:
         raise RunError(f"cannot write into {config.out}: {error.strerror}") from error
     files = {
         temperature: folder / f"{temperature:g}-{digest(content, repr(sampling))[:12]}.jsonl"
-        for temperature, sampling in made.items()
+        for temperature, sampling in samplings.items()
     }
     if missing := [temperature for temperature, file in files.items() if not file.is_file()]:
-        _draw(run, config, prompts, {files[temperature]: made[temperature] for temperature in missing})
+        _draw(run, config, prompts, {files[temperature]: samplings[temperature] for temperature in missing})
     return {temperature: responses(str(file)) for temperature, file in files.items()}
 
 
@@ -71,15 +71,15 @@ def _prompts(config: JudgeConfig, run: Run) -> list[Prompt]:
         raise InputError(f"{run.path} has no samples to take the prompts of: name a file with `prompts`")
     if turns := [text for text in texts if CONVERSATION.match(text)]:
         raise InputError(
-            f"{run.path}: prompts are conversations, whose turns its samples do not keep apart ({shown(turns[0])}): "
+            f"{run.path}: prompts are conversations, whose turns its samples do not keep apart ({preview(turns[0])}): "
             "name the file that has them with `prompts`"
         )
     return list(texts)
 
 
 def _sampling(config: JudgeConfig, run: Run, temperature: float) -> Sampling:
-    own = run.setting("evaluate", "samples")
-    settings: Mapping[str, Any] = own if isinstance(own, Mapping) else {}
+    recorded = run.setting("evaluate", "samples")
+    settings: Mapping[str, Any] = recorded if isinstance(recorded, Mapping) else {}
     limit = config.max_new_tokens or settings.get("max_new_tokens")
     if limit is None:
         raise InputError(f"{run.path} does not say how long its samples were: set `max_new_tokens`")
@@ -87,22 +87,24 @@ def _sampling(config: JudgeConfig, run: Run, temperature: float) -> Sampling:
     return Sampling(n, temperature, limit, settings.get("top_k", 0), settings.get("top_p", 1.0), config.seed)
 
 
-def _draw(run: Run, config: JudgeConfig, prompts: Sequence[Prompt], wanted: Mapping[Path, Sampling]) -> None:
-    """Draw what is wanted, a file at a time, each of which appears only when it is whole."""
-    own = run.setting("model")
-    kept = {key: own[key] for key in ("dtype", "sampler") if isinstance(own, Mapping) and key in own}
+def _draw(run: Run, config: JudgeConfig, prompts: Sequence[Prompt], samplings: Mapping[Path, Sampling]) -> None:
+    """Draw the samples of each file; a file appears only when it is whole."""
+    recorded = run.setting("model")
+    kept_settings = {
+        key: recorded[key] for key in ("dtype", "sampler") if isinstance(recorded, Mapping) and key in recorded
+    }
     model = ModelConfig(
         name=str(run.path / "checkpoint"),
         device=config.device,
         trust_remote_code=config.trust_remote_code,  # never the run's own word: it may be downloaded
-        **kept,
+        **kept_settings,
     )
     policy = load_policy(model, template=run.setting("data", "template") or "auto")
-    for file, sampling in wanted.items():
+    for file, sampling in samplings.items():
         if long := [prompt for prompt in prompts if not policy.has_room(prompt, sampling.max_new_tokens)]:
             raise InputError(
                 f"{len(long)} prompts leave no room for {sampling.max_new_tokens} tokens in the context of "
-                f"{policy.context} of {run.path}, the first: {shown(prompt_text(long[0]))}. Lower `max_new_tokens`"
+                f"{policy.context} of {run.path}, the first: {preview(prompt_text(long[0]))}. Lower `max_new_tokens`"
             )
         with progress_bar("sampling", len(prompts) * sampling.n, "samples") as advance:
             write_groups(policy.sample(prompts, sampling, progress=advance), file)

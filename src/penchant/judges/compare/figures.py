@@ -1,4 +1,4 @@
-"""Win rates against the temperature of the samples, a line a method."""
+"""Draw win rates against the temperature of the samples, one line per method."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from penchant.reports.kit.text import number
 
 Point = tuple[float, float, float | None, float | None]
 """Temperature, value, and the ends of its interval; None where there is none."""
-APART = 0.006  # of the axis, so that markers of methods do not lie on each other
+MARKER_SHIFT = 0.006  # of the axis, so that markers of methods do not lie on each other
 PUBLISHED = "as published"
 
 
@@ -27,7 +27,7 @@ def win_rate_picture(
     published: Mapping[str, Sequence[tuple[float, float]]] | None = None,
     width: float = 5.6,
 ) -> Picture:
-    """Shares between 0 and 1 over temperatures, with bands of their intervals.
+    """Draw shares between 0 and 1 over temperatures, with bands of their intervals.
 
     Args:
         rows: of each name, in the order of the legend, its points in any order. A point with no neighbour has a bar
@@ -35,18 +35,18 @@ def win_rate_picture(
         published: (temperature, share) that others report of a name, which have no interval: hollow markers in the
             colour of that name, or in one of its own where `rows` does not have it.
     """
-    beside = published or {}
-    names = list(dict.fromkeys((*rows, *beside)))
+    published_rates = published or {}
+    names = list(dict.fromkeys((*rows, *published_rates)))
     temperatures = sorted({point[0] for points in rows.values() for point in points})
     reach = max(temperatures[-1] - temperatures[0], 0.5) if temperatures else 1.0
     with style():
         figure, axes = blank(width, 3.9)
         axes.axhline(0.5, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
         for index, name in enumerate(names):
-            aside = APART * reach * (index - (len(names) - 1) / 2)
+            aside = MARKER_SHIFT * reach * (index - (len(names) - 1) / 2)
             _line(axes, sorted(rows.get(name, ()), key=lambda point: point[0]), index, aside)
             color, _, marker = run_style(index)
-            for temperature, value in beside.get(name, ()):
+            for temperature, value in published_rates.get(name, ()):
                 axes.plot([temperature], [value], marker=marker, markersize=8.5, zorder=4, **_hollow(color))
         axes.set_ylim(-0.02, 1.02)
         if temperatures:
@@ -55,27 +55,29 @@ def win_rate_picture(
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
         axes.set_xlabel("temperature", loc="right")
         axes.set_ylabel(metric("rate").label, color=INK)
-        if any(beside.values()):
+        if any(published_rates.values()):
             mark = Line2D([], [], marker="o", markersize=7, **_hollow(MUTED))
             axes.legend([mark], [PUBLISHED], loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2)
         return export(figure, title, names)
 
 
 def _line(axes: Axes, points: Sequence[Point], index: int, aside: float) -> None:
-    """One name's points, their line, and what the intervals cover."""
+    """Draw one name's points, their line, and what the intervals cover."""
     if not points:
         return
     color, dash, marker = run_style(index)
-    x, y = (np.array([point[place] for point in points], dtype=float) for place in (0, 1))
-    low, high = (np.array([np.nan if p[place] is None else p[place] for p in points], dtype=float) for place in (2, 3))
+    x, y = (np.array([point[column] for point in points], dtype=float) for column in (0, 1))
+    low, high = (
+        np.array([np.nan if p[column] is None else p[column] for p in points], dtype=float) for column in (2, 3)
+    )
     axes.plot(x + aside, y, color=color, linestyle=dash, linewidth=1.6, marker=marker, markersize=4.6, zorder=3)
-    known = np.isfinite(low) & np.isfinite(high)
-    axes.fill_between(x + aside, low, high, where=known, color=color, alpha=0.15, linewidth=0)
-    padded = np.concatenate(([False], known, [False]))
-    alone = known & ~padded[:-2] & ~padded[2:]
-    if alone.any():
-        arms = np.maximum([(y - low)[alone], (high - y)[alone]], 0.0)
-        axes.errorbar((x + aside)[alone], y[alone], yerr=arms, color=color, linestyle="none", elinewidth=1.0)
+    has_interval = np.isfinite(low) & np.isfinite(high)
+    axes.fill_between(x + aside, low, high, where=has_interval, color=color, alpha=0.15, linewidth=0)
+    padded = np.concatenate(([False], has_interval, [False]))
+    isolated = has_interval & ~padded[:-2] & ~padded[2:]
+    if isolated.any():
+        arms = np.maximum([(y - low)[isolated], (high - y)[isolated]], 0.0)
+        axes.errorbar((x + aside)[isolated], y[isolated], yerr=arms, color=color, linestyle="none", elinewidth=1.0)
 
 
 def _hollow(color: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 from matplotlib.ticker import FixedLocator, FuncFormatter
@@ -64,7 +63,7 @@ def judge_pictures(results: JudgeResults) -> dict[str, Picture]:
     return pictures
 
 
-def judge_context(results: JudgeResults, pictures: Mapping[str, Picture]) -> dict[str, Any]:
+def judge_context(results: JudgeResults, pictures: Mapping[str, Picture]) -> dict[str, object]:
     """Return what the template is filled with."""
     tables = [_shares(results), _habits(results), *([_tests(results)] if results.tests else [])]
     return {
@@ -118,9 +117,9 @@ def _bars(results: JudgeResults) -> Picture:
                 continue
             axes.barh(row, rate.high.value, color=color, height=0.55, alpha=0.25)
             axes.barh(row, rate.rate.value, color=color, height=0.55, alpha=0.7)
-        drawn = {row: defined(rate.rate) for row, (_, rate) in enumerate(rows) if rate.rate.value is not None}
-        values, arms = [rate.value for rate in drawn.values()], error_arms(list(drawn.values()))
-        axes.errorbar(values, list(drawn), xerr=arms if drawn else None, color=RUN_COLORS[1][0], linestyle="none")
+        rates = {row: defined(rate.rate) for row, (_, rate) in enumerate(rows) if rate.rate.value is not None}
+        values, arms = [rate.value for rate in rates.values()], error_arms(list(rates.values()))
+        axes.errorbar(values, list(rates), xerr=arms if rates else None, color=RUN_COLORS[1][0], linestyle="none")
         axes.axvline(0.5, color=MUTED, linewidth=0.9, linestyle=":")
         axes.set_xlim(0, 1)
         axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -176,7 +175,7 @@ def _tests(results: JudgeResults) -> Table:
     return Table(caption, ("responses", "difference", "by itself", "by Holm"), rows)
 
 
-def _pair_context(results: JudgeResults, name: str, pair: JudgedPair) -> dict[str, Any]:
+def _pair_context(results: JudgeResults, name: str, pair: JudgedPair) -> dict[str, object]:
     """Return a pair as the template takes it: side by side, with what the judge said of it."""
     sides = ((f"{short(name, NAME)}: {RESULTS[pair.outcome]}", pair.a), (short(results.against, NAME), pair.b))
     cells = [
@@ -187,21 +186,21 @@ def _pair_context(results: JudgeResults, name: str, pair: JudgedPair) -> dict[st
         ("The judge, of the left one as A", pair.said),
         ("The judge, of the right one as A", pair.said_swapped),
     )
-    said = [(label, folded(text)) for label, text in transcripts if text]
-    return {"prompt": folded(pair.prompt), "cells": cells, "ties": "", "said": said}
+    judge_words = [(label, folded(text)) for label, text in transcripts if text]
+    return {"prompt": folded(pair.prompt), "cells": cells, "ties": "", "said": judge_words}
 
 
 def _facts(results: JudgeResults) -> list[tuple[str, str]]:
     config, summaries = results.config, [result.summary for result in results.methods.values()]
     judge = ", ".join(f"{key} {value}" for key, value in config["judge"].items() if value is not None)
     tokens, seconds = sum(summary.tokens for summary in summaries), sum(summary.seconds for summary in summaries)
-    asked = f"{count(tokens, 'token')}, {duration(seconds)} of waiting, calls at once added up" if tokens else ""
+    cost = f"{count(tokens, 'token')}, {duration(seconds)} of waiting, calls at once added up" if tokens else ""
     facts = [
         ("Responses", listing(config["responses"])),
         ("Against", config["against"]),
         ("Drawn at", listing(f"{temperature:g}" for temperature in config["temperatures"])),
         ("Prompts", f"{results.prompts:,}"),
         ("Judge", judge),
-        ("Asked", asked),
+        ("Asked", cost),
     ]
     return [(label, text) for label, text in facts if text]

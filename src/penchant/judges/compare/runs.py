@@ -16,7 +16,7 @@ from penchant.judges.ask import Calls, make_calls, plan_calls
 from penchant.judges.compare.page import judge_page
 from penchant.judges.compare.results import JudgedPair, JudgeResults, SourceResult, SourceTest
 from penchant.judges.compare.settings import JudgeConfig
-from penchant.judges.compare.sources import Responses, opponents, responses, shown
+from penchant.judges.compare.sources import Responses, opponents, preview, responses
 from penchant.judges.contract import Judge
 from penchant.judges.prompts import load_template
 from penchant.judges.settings import Endpoint, Longest, Random, endpoints_of
@@ -37,7 +37,7 @@ LEVEL = 0.95  # of every interval here, as `cluster_mean` makes them
 class Source:
     """Responses that are judged: where they are from, what that is called, and the temperature if drawn anew."""
 
-    place: str
+    path: str
     run: str
     temperature: float | None
     texts: Responses
@@ -54,17 +54,17 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
         RunError: nobody answers, or the disk is full. Verdicts that came before are kept.
     """
     sources = _sources(config)
-    met = opponents(config)
-    pairs = {name: _pairs(config, name, one.texts, met[one.place]) for name, one in sources.items()}
+    opponent_texts = opponents(config)
+    pairs = {name: _pairs(config, name, source.texts, opponent_texts[source.path]) for name, source in sources.items()}
     folder = Path(config.out).expanduser()
-    every = [pair for of in pairs.values() for pair in of]
+    all_pairs = [pair for source_pairs in pairs.values() for pair in source_pairs]
     judge = make_judge(config.judge)  # before the store, so that a judge that is refused leaves no folder
     with VerdictStore(folder / "judgments.sqlite") as store:
-        asked = _by_source(_ask(config, judge, every, store, tell), pairs)
+        answers_of = _by_source(_ask(config, judge, all_pairs, store, tell), pairs)
     baselines: dict[str, dict[str, WinRate]] = {
         baseline.name: {
             name: summarize(answers).win_rate
-            for name, answers in _by_source(ask(make_judge(baseline), every, orders=config.orders), pairs).items()
+            for name, answers in _by_source(ask(make_judge(baseline), all_pairs, orders=config.orders), pairs).items()
         }
         for baseline in ((Longest(), Random()) if config.baselines else ())
     }
@@ -77,11 +77,11 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
         prompts=len({pair.prompt for pair in next(iter(pairs.values()))}),
         methods={
             name: SourceResult(sources[name].run, sources[name].temperature, summarize(answers))
-            for name, answers in asked.items()
+            for name, answers in answers_of.items()
         },
         baselines=baselines,
-        tests=_tests(asked, {name: source.temperature for name, source in sources.items()}),
-        examples={name: _examples(answers, examples_each) for name, answers in asked.items()},
+        tests=_tests(answers_of, {name: source.temperature for name, source in sources.items()}),
+        examples={name: _examples(answers, examples_each) for name, answers in answers_of.items()},
         provenance=surroundings(),
     )
     _warn_of_another(folder, results)
@@ -97,8 +97,8 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
 def _warn_of_another(folder: Path, results: JudgeResults) -> None:
     """Warn where the report of another comparison is about to be replaced."""
     try:
-        earlier = read_json(folder / "judge.json")
-        sources, against = list(earlier["methods"]), earlier["against"]
+        replaced = read_json(folder / "judge.json")
+        sources, against = list(replaced["methods"]), replaced["against"]
     except (OSError, ValueError, KeyError, TypeError):  # none, or none that says what it compared
         return
     if (sources, against) != (list(results.methods), results.against):
@@ -133,7 +133,7 @@ def _ask(
 def _by_source(answers: Sequence[Answer], pairs: Mapping[str, Sequence[Question]]) -> dict[str, list[Answer]]:
     """Return the answers to everyone's pairs, which were asked all at once, so that `max_calls` is of all together."""
     following = iter(answers)
-    return {name: list(islice(following, len(of))) for name, of in pairs.items()}
+    return {name: list(islice(following, len(source_pairs))) for name, source_pairs in pairs.items()}
 
 
 def _refuse_failures_alone(answers: Sequence[Answer]) -> None:
@@ -153,51 +153,57 @@ def _refuse_failures_alone(answers: Sequence[Answer]) -> None:
 
 def _estimate(endpoints: Sequence[Endpoint], calls: Calls) -> str:
     """Return what a run will ask of endpoints: calls that will be made, without those whose verdicts are stored."""
-    letters = sum(len(load_template(one.template).ask(asked)) for one in endpoints for asked in calls.missing)
-    known = f"; {len(calls.known):,} verdicts are known already" if calls.known else ""
-    left = f" (another {calls.left * len(endpoints):,} are left to another run)" if calls.left else ""
-    return f"{len(calls.missing) * len(endpoints):,} calls{left}, about {letters // 4:,} tokens to read{known}"
+    letters = sum(
+        len(load_template(endpoint.template).ask(question)) for endpoint in endpoints for question in calls.missing
+    )
+    known_note = f"; {len(calls.known):,} verdicts are known already" if calls.known else ""
+    left_note = f" (another {calls.left * len(endpoints):,} are left to another run)" if calls.left else ""
+    return (
+        f"{len(calls.missing) * len(endpoints):,} calls{left_note}, about {letters // 4:,} tokens to read{known_note}"
+    )
 
 
 def _sources(config: JudgeConfig) -> dict[str, Source]:
     """Whose responses are judged, by the name that the results have for them."""
-    found: dict[str, Source] = {}
-    for place in config.responses:
-        run = _name(place, config.responses)
+    sources: dict[str, Source] = {}
+    for path in config.responses:
+        run = _name(path, config.responses)
         if config.temperatures:
-            from penchant.judges.compare.draws import drawn  # brings torch
+            from penchant.judges.compare.draws import draw_responses  # brings torch
 
-            for temperature, texts in drawn(config, place).items():
-                found[f"{run} at {temperature:g}"] = Source(place, run, temperature, texts)
+            for temperature, texts in draw_responses(config, path).items():
+                sources[f"{run} at {temperature:g}"] = Source(path, run, temperature, texts)
         else:
-            found[run] = Source(place, run, None, responses(place))
-    return found
+            sources[run] = Source(path, run, None, responses(path))
+    return sources
 
 
-def _name(place: str, places: Sequence[str]) -> str:
-    short = Path(place).name or place
-    return short if sum(Path(other).name == short for other in places) == 1 else place
+def _name(path: str, paths: Sequence[str]) -> str:
+    short = Path(path).name or path
+    return short if sum(Path(other).name == short for other in paths) == 1 else path
 
 
-def _pairs(config: JudgeConfig, name: str, own: Responses, theirs: Responses) -> list[Question]:
+def _pairs(config: JudgeConfig, name: str, texts: Responses, opponent_texts: Responses) -> list[Question]:
     """The pairs of one source; the same prompts on both sides, where the other is not a data set of more and nobody
     chose which prompts to draw for."""
-    missing = [prompt for prompt in own if prompt not in theirs]
+    missing = [prompt for prompt in texts if prompt not in opponent_texts]
     chosen = config.against == "chosen" or bool(config.temperatures)
-    extra = [] if chosen else [prompt for prompt in theirs if prompt not in own]
+    extra = [] if chosen else [prompt for prompt in opponent_texts if prompt not in texts]
     if missing or extra:
-        said = (
-            [f"{len(missing)} of its prompts are missing in the other, the first: {shown(missing[0])}"]
+        problems = (
+            [f"{len(missing)} of its prompts are missing in the other, the first: {preview(missing[0])}"]
             if missing
             else []
         )
-        said += [f"{len(extra)} prompts of the other are missing in it, the first: {shown(extra[0])}"] if extra else []
-        raise InputError(f"{name} and {config.against} are not about the same prompts: {'; '.join(said)}")
-    prompts = list(own)[: config.limit]
+        problems += (
+            [f"{len(extra)} prompts of the other are missing in it, the first: {preview(extra[0])}"] if extra else []
+        )
+        raise InputError(f"{name} and {config.against} are not about the same prompts: {'; '.join(problems)}")
+    prompts = list(texts)[: config.limit]
     return [
-        Question(prompt, mine, other)
+        Question(prompt, text, other)
         for prompt in prompts
-        for mine, other in zip(own[prompt][: config.n], theirs[prompt][: config.n], strict=False)
+        for text, other in zip(texts[prompt][: config.n], opponent_texts[prompt][: config.n], strict=False)
     ]
 
 

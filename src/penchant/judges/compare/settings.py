@@ -10,7 +10,7 @@ from penchant.config import Config
 from penchant.config.limits import Draws, Seed, Tokens
 from penchant.judges.settings import JudgeSpec
 
-Place = Annotated[str, Field(min_length=1)]
+SourcePath = Annotated[str, Field(min_length=1)]
 
 
 class JudgeConfig(Config):
@@ -18,19 +18,19 @@ class JudgeConfig(Config):
 
     method: ClassVar[str] = "judge"
 
-    responses: Annotated[tuple[Place, ...], Field(min_length=1)]
+    responses: Annotated[tuple[SourcePath, ...], Field(min_length=1)]
     """Run directories (their last samples), or files with prompts and responses as `penchant sample` writes them.
     Several are tested against each other."""
-    against: Place = "reference"
+    against: SourcePath = "reference"
     """Whose responses they meet: `reference` (the samples that a run has of it), `chosen` (the preferred ones of
     `data`), or a run directory or a file."""
-    data: Place | None = None
+    data: SourcePath | None = None
     """Preferences whose chosen responses are met, with `against: chosen`."""
     temperatures: tuple[Annotated[float, Field(ge=0)], ...] = ()
     """Draw the responses of runs anew from their checkpoints at each of these temperatures, such as [0, 0.25, 0.5,
     0.75, 1], to the prompts of their samples. Whom they meet is the same at each. Not given: the samples that are
     there."""
-    prompts: Place | None = None
+    prompts: SourcePath | None = None
     """With temperatures: a file of other prompts to draw for."""
     max_new_tokens: Tokens | None = None
     """With temperatures: length at which a response is cut; that of the run's own samples if not given."""
@@ -62,10 +62,10 @@ class JudgeConfig(Config):
     not asked for again."""
 
     @model_validator(mode="after")
-    def _drawn_once(self) -> Self:
+    def _check_temperatures(self) -> Self:
         if len(set(self.temperatures)) < len(self.temperatures):
             raise ValueError("`temperatures` names one temperature twice: leave it out once")
-        given = [name for name in ("prompts", "max_new_tokens") if getattr(self, name) is not None]
-        if given and not self.temperatures:
-            raise ValueError(f"`{given[0]}` is for responses that are drawn anew: say at which `temperatures`")
+        drawing_only = [name for name in ("prompts", "max_new_tokens") if getattr(self, name) is not None]
+        if drawing_only and not self.temperatures:
+            raise ValueError(f"`{drawing_only[0]}` is for responses that are drawn anew: say at which `temperatures`")
         return self

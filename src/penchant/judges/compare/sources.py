@@ -1,4 +1,4 @@
-"""Whose responses are judged, and whom they meet: last samples of runs and of their references, or files."""
+"""Read the responses that are judged and those that they meet: samples of runs and references, or files."""
 
 from __future__ import annotations
 
@@ -16,62 +16,64 @@ Responses = Mapping[str, Sequence[str]]
 """The texts of each prompt, in order."""
 
 
-def responses(place: str, *, reference: bool = False) -> Responses:
-    """Texts by prompt, of a run's last samples (or its reference's) or of a file; one that came twice is there twice.
+def responses(path: str, *, reference: bool = False) -> Responses:
+    """Return texts by prompt, of a run's last samples (or its reference's) or of a file.
+
+    A text that was drawn twice is there twice.
 
     Raises:
         InputError: nothing to read there, or a prompt without a response.
     """
-    if Path(place).expanduser().is_dir():
-        rows = last_samples(run_at(place))
-        found = {row.prompt: [draw.text for draw in (row.reference if reference else row.policy)] for row in rows}
-        found = {prompt: texts for prompt, texts in found.items() if texts}
-        if not found:
-            what = "samples of its reference" if reference else "samples"
-            raise InputError(f"{place} has no {what}: train with `evaluate.samples`, or use `penchant sample`")
-        return found
-    groups = load_responses(place)
-    found = {prompt_text(g.prompt): [r.text for r in g.responses for _ in range(r.count)] for g in groups}
-    if empty := [prompt for prompt, texts in found.items() if not texts]:
-        raise InputError(f"{place}: {len(empty)} prompts have no response, the first: {shown(empty[0])}")
-    return found
+    if Path(path).expanduser().is_dir():
+        rows = last_samples(run_at(path))
+        texts_of = {row.prompt: [draw.text for draw in (row.reference if reference else row.policy)] for row in rows}
+        texts_of = {prompt: texts for prompt, texts in texts_of.items() if texts}
+        if not texts_of:
+            missing = "samples of its reference" if reference else "samples"
+            raise InputError(f"{path} has no {missing}: train with `evaluate.samples`, or use `penchant sample`")
+        return texts_of
+    groups = load_responses(path)
+    texts_of = {prompt_text(g.prompt): [r.text for r in g.responses for _ in range(r.count)] for g in groups}
+    if empty := [prompt for prompt, texts in texts_of.items() if not texts]:
+        raise InputError(f"{path}: {len(empty)} prompts have no response, the first: {preview(empty[0])}")
+    return texts_of
 
 
 def opponents(config: JudgeConfig) -> dict[str, Responses]:
-    """Whom each place's responses meet, by place.
+    """Return the texts that the responses of each path meet, by path.
 
     Raises:
         InputError: a file has no reference, `chosen` has no data, or nothing can be read.
     """
     if config.against == "reference":
-        if files := [place for place in config.responses if not Path(place).expanduser().is_dir()]:
+        if files := [path for path in config.responses if not Path(path).expanduser().is_dir()]:
             raise InputError(f"{files[0]} is no run directory and has no reference: say `against`")
-        return {place: responses(place, reference=True) for place in config.responses}
+        return {path: responses(path, reference=True) for path in config.responses}
     if config.against == "chosen":
         if config.data is None:
             raise InputError("against=chosen needs `data`: the preferences whose chosen responses are met")
         chosen: dict[str, list[str]] = {}
         for group in load_preferences(config.data, ties="drop"):
-            best = [group.responses[one.winner].text for one in group.comparisons]
+            best = [group.responses[comparison.winner].text for comparison in group.comparisons]
             chosen[prompt_text(group.prompt)] = list(dict.fromkeys(best))
         return dict.fromkeys(config.responses, chosen)
     return dict.fromkeys(config.responses, responses(config.against))
 
 
-def shown(text: str) -> str:
-    """The beginning of a text, in one line, for a message."""
+def preview(text: str) -> str:
+    """Return the beginning of a text, in one line, for a message."""
     one_line = " ".join(text.split())
     return repr(one_line if len(one_line) <= 60 else f"{one_line[:59]}…")
 
 
-def run_at(place: str) -> Run:
+def run_at(path: str) -> Run:
     """Return the run in a folder. Raises InputError where there is none, or one that did not come to its end."""
-    run = read_runs([Path(place).expanduser()])[0]
+    run = read_runs([Path(path).expanduser()])[0]
     check_finished(run.path, "judged")
     return run
 
 
 def last_samples(run: Run) -> list[SampledPrompt]:
-    """What it sampled at the last step at which it did."""
+    """Return what a run sampled at the last step at which it sampled."""
     last = max((row.step for row in run.samples), default=0)
     return [row for row in run.samples if row.step == last]

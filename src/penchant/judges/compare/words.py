@@ -53,17 +53,23 @@ def headline(results: JudgeResults) -> list[str]:
     for name, rows in list(results.by_run.items())[:3]:
         rates = [row.win_rate.rate for row in rows]
         source = short(name, NAME)
-        decided = [row for row in rows if row.win_rate.rate.value is not None]
+        rows_with_rates = [row for row in rows if row.win_rate.rate.value is not None]
         if len(rows) == 1:
-            sentences.append(f"{source}{'' if decided else ':'} {_wins(rates[0], against)}.")
-        elif not decided:
+            sentences.append(f"{source}{'' if rows_with_rates else ':'} {_wins(rates[0], against)}.")
+        elif not rows_with_rates:
             sentences.append(f"{source}: {_wins(rates[0], against)}, nor at any other temperature.")
         else:
-            lowest, highest = (pick(decided, key=lambda row: row.win_rate.rate.value or 0.0) for pick in (min, max))
-            sentences.append(f"{source} wins {_at(lowest)} to {_at(highest)} against {against}.")
+            lowest, highest = (
+                pick(rows_with_rates, key=lambda row: row.win_rate.rate.value or 0.0) for pick in (min, max)
+            )
+            sentences.append(
+                f"{source} wins {_rate_at_temperature(lowest)} to {_rate_at_temperature(highest)} against {against}."
+            )
     pairs = [result.win_rate.rate.n for result in results.methods.values()]
-    each = f"{min(pairs):,} to {count(max(pairs), 'pair')}" if min(pairs) < max(pairs) else count(pairs[0], "pair")
-    return [*sentences, f"{each} each, of {count(results.prompts, 'prompt')}; a tie is half a win."]
+    pair_counts = (
+        f"{min(pairs):,} to {count(max(pairs), 'pair')}" if min(pairs) < max(pairs) else count(pairs[0], "pair")
+    )
+    return [*sentences, f"{pair_counts} each, of {count(results.prompts, 'prompt')}; a tie is half a win."]
 
 
 def _wins(rate: Coefficient, against: str) -> str:
@@ -78,7 +84,7 @@ def is_undefined(results: JudgeResults) -> bool:
     return all(result.win_rate.rate.value is None for result in results.methods.values())
 
 
-def _at(result: SourceResult) -> str:
+def _rate_at_temperature(result: SourceResult) -> str:
     return f"{cell(result.win_rate.rate, percent=True)} (temperature {result.temperature:g})"
 
 

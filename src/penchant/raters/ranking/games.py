@@ -1,4 +1,4 @@
-"""Who met whom: from a file to comparisons or rankings of named items (models, responses, annotators)."""
+"""Read comparisons or rankings of named items (models, responses, annotators) from a file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from penchant.errors import InputError
 from penchant.metrics.consensus import against_consensus
 from penchant.raters.model_names import WAYS
 from penchant.raters.ratings import read_ratings
-from penchant.raters.row_metadata import beside_by_source
+from penchant.raters.row_metadata import read_row_metadata
 from penchant.raters.settings import Rank
 from penchant.types import Comparison, PromptGroup, prompt_text
 
-SHOWN = 60  # characters of a name in an error
+LONGEST_NAME = 60  # characters of a name in an error
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Games:
     """Comparisons, or rankings, of named items.
 
     Attributes:
-        places: the number of each item.
+        indices: the number of each item.
         winners, losers, tied, clusters: (comparisons,), the last of them what the interval resamples.
         rankings: best first, with a cluster each; None where comparisons are fitted one by one.
         resampled: what a cluster is.
@@ -34,7 +34,7 @@ class Games:
             that are no rankings, all left out. unmet: annotators who met nobody.
     """
 
-    places: dict[str, int] = field(default_factory=dict)
+    indices: dict[str, int] = field(default_factory=dict)
     winners: list[int] = field(default_factory=list)
     losers: list[int] = field(default_factory=list)
     tied: list[bool] = field(default_factory=list)
@@ -48,25 +48,25 @@ class Games:
 
     @property
     def names(self) -> list[str]:
-        """Of the items, by number."""
-        return list(self.places)
+        """The items, by number."""
+        return list(self.indices)
 
     def add(self, winner: str, loser: str, cluster: str, *, tie: bool = False) -> None:
-        """One comparison."""
-        self.winners.append(self._place(winner))
-        self.losers.append(self._place(loser))
+        """Add a comparison."""
+        self.winners.append(self._index(winner))
+        self.losers.append(self._index(loser))
         self.tied.append(tie)
         self.clusters.append(cluster)
 
     def add_ranking(self, names: Sequence[str], cluster: str) -> None:
-        """One ranking, best first, and the comparisons that it makes."""
+        """Add a ranking, best first, and the comparisons that it makes."""
         for better, worse in combinations(names, 2):
             self.add(better, worse, cluster)
         assert self.rankings is not None
-        self.rankings.append(([self.places[name] for name in names], cluster))
+        self.rankings.append(([self.indices[name] for name in names], cluster))
 
-    def _place(self, name: str) -> int:
-        return self.places.setdefault(name, len(self.places))
+    def _index(self, name: str) -> int:
+        return self.indices.setdefault(name, len(self.indices))
 
 
 def read_games(config: Rank) -> Games:
@@ -97,24 +97,24 @@ def read_games(config: Rank) -> Games:
 def _compared(groups: Iterable[PromptGroup], names: dict[str, Sequence[str]], resampled: str) -> Games:
     games = Games(resampled=resampled)
     for group in groups:
-        for each in group.comparisons:
-            winner, loser = (names[group.source][place] for place in (each.winner, each.loser))
+        for comparison in group.comparisons:
+            winner, loser = (names[group.source][index] for index in (comparison.winner, comparison.loser))
             if winner == loser:
                 games.against_itself += 1
                 continue
-            cluster = _cluster(resampled, group, each.annotator, len(games.winners))
-            for _ in range(_times(each, group.source)):
-                games.add(winner, loser, cluster, tie=each.tie)
+            cluster = _cluster(resampled, group, comparison.annotator, len(games.winners))
+            for _ in range(_times(comparison, group.source)):
+                games.add(winner, loser, cluster, tie=comparison.tie)
     return games
 
 
 def _ranked(config: Rank, groups: Sequence[PromptGroup], names: dict[str, Sequence[str]], resampled: str) -> Games:
-    """As rankings; those that are none are refused together, or left out and counted."""
+    """Return rankings; rows that are none are refused together, or left out and counted."""
     games, problems = Games(resampled=resampled, rankings=[]), []
     for group in groups:
         try:
             ranked = [
-                (annotator, [names[group.source][place] for place in ranking])
+                (annotator, [names[group.source][index] for index in ranking])
                 for annotator, ranking in rankings_of(group)
             ]
             for _, members in ranked:
@@ -125,12 +125,12 @@ def _ranked(config: Rank, groups: Sequence[PromptGroup], names: dict[str, Sequen
         for annotator, members in ranked:
             games.add_ranking(members, _cluster(resampled, group, annotator, len(games.winners)))
     if problems and config.bad_rows == "error":
-        shown = "\n".join(f"  {problem}" for problem in problems[:SHOWN_PROBLEMS])
-        more = f"\n  (+{len(problems) - SHOWN_PROBLEMS} more)" if len(problems) > SHOWN_PROBLEMS else ""
+        listed = "\n".join(f"  {problem}" for problem in problems[:SHOWN_PROBLEMS])
+        hidden_note = f"\n  (+{len(problems) - SHOWN_PROBLEMS} more)" if len(problems) > SHOWN_PROBLEMS else ""
         raise InputError(
-            f"{config.file}: {len(problems)} of {len(groups)} rows are no rankings:\n{shown}{more}\nLeave them out "
-            "with bad_rows=skip (they are counted), or count every comparison by itself with fit=bradley-terry, which "
-            "takes ties as well"
+            f"{config.file}: {len(problems)} of {len(groups)} rows are no rankings:\n{listed}{hidden_note}\nLeave them "
+            "out with bad_rows=skip (they are counted), or count every comparison by itself with fit=bradley-terry, "
+            "which takes ties as well"
         )
     games.unranked = len(problems)
     return games
@@ -138,17 +138,17 @@ def _ranked(config: Rank, groups: Sequence[PromptGroup], names: dict[str, Sequen
 
 def _refuse_twice(config: Rank, members: Sequence[str]) -> None:
     if len(set(members)) < len(members):
-        twice = next(name for name in members if members.count(name) > 1)
-        raise RowError("identical", f"two of the ranked {config.by} are {short_name(twice)}")
+        repeated = next(name for name in members if members.count(name) > 1)
+        raise RowError("identical", f"two of the ranked {config.by} are {short_name(repeated)}")
 
 
 def short_name(name: str) -> str:
-    """Of an item, in an error."""
-    return name if len(name) <= SHOWN else f"{name[: SHOWN - 1]}…"
+    """Return the name of an item for an error."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _cluster(resampled: str, group: PromptGroup, annotator: str | None, number: int) -> str:
-    """What a comparison or a ranking is drawn with when the data are resampled."""
+    """Return what a comparison or a ranking is drawn with when the data are resampled."""
     if resampled == "prompts":
         return prompt_text(group.prompt)
     return str(annotator) if resampled == "annotators" else f"{number}"
@@ -161,12 +161,12 @@ def _times(comparison: Comparison, source: str) -> int:
 
 
 def _models(file: str, loaded: LoadedPreferences) -> tuple[dict[str, Sequence[str]], str]:
-    """Who wrote the responses of each row; intervals draw prompts anew."""
-    beside = beside_by_source(file, loaded.layout)
+    """Return who wrote the responses of each row; intervals draw prompts anew."""
+    metadata = read_row_metadata(file, loaded.layout)
     names: dict[str, Sequence[str]] = {}
     lacking = []
     for group in loaded.groups:
-        models = beside[group.source].models
+        models = metadata[group.source].models
         if models is None:
             lacking += [group.source] if group.comparisons else []
             models = ()
@@ -182,37 +182,37 @@ def _models(file: str, loaded: LoadedPreferences) -> tuple[dict[str, Sequence[st
 
 
 def _responses(file: str, loaded: LoadedPreferences) -> tuple[dict[str, Sequence[str]], str]:
-    """The responses to one prompt; intervals draw its annotators anew, or its comparisons where nobody is named."""
+    """Return the responses to one prompt; intervals draw its annotators, or its comparisons where nobody is named."""
     prompts = {prompt_text(group.prompt) for group in loaded.groups if group.comparisons}
     if len(prompts) > 1:
         raise InputError(
             f"{file}: by=responses ranks the responses to one prompt, and the file has {len(prompts)}: nobody compared "
             "responses across prompts. Keep the rows of one of them, or rank models"
         )
-    named = all(each.annotator is not None for group in loaded.groups for each in group.comparisons)
+    is_annotated = all(comparison.annotator is not None for group in loaded.groups for comparison in group.comparisons)
     texts: dict[str, Sequence[str]] = {
         group.source: [response.text.strip() for response in group.responses] for group in loaded.groups
     }
-    return texts, "annotators" if named else "comparisons"
+    return texts, "annotators" if is_annotated else "comparisons"
 
 
 def _of_annotators(config: Rank) -> Games:
-    """Annotators, each against each: who is with the majority of the others where the other is not."""
-    found = read_ratings([config.file], layout=config.layout, bad_rows=config.bad_rows)
-    if len(found.raters) < 3:
-        who = "there is one annotator only" if len(found.raters) == 1 else "there are two annotators only"
+    """Return annotators against each other: who is with the majority of the others where the other is not."""
+    ratings = read_ratings([config.file], layout=config.layout, bad_rows=config.bad_rows)
+    if len(ratings.raters) < 3:
+        annotator_count = "there is one annotator only" if len(ratings.raters) == 1 else "there are two annotators only"
         raise InputError(
-            f"{config.file}: {who} ({', '.join(found.raters)}), and ranking annotators needs three or more: two are "
-            "held against the majority of the others. How far two agree is what `penchant agree` says"
+            f"{config.file}: {annotator_count} ({', '.join(ratings.raters)}), and ranking annotators needs three or "
+            "more: two are held against the majority of the others. How far two agree is what `penchant agree` says"
         )
-    winners, losers, items = against_consensus(found.verdicts)
+    winners, losers, items = against_consensus(ratings.verdicts)
     if not winners:
         raise InputError(
             f"{config.file}: no comparison on which one of two annotators was with the majority of the others and the "
             "other was not: either nobody disagrees, or no comparison was judged by three"
         )
-    games = Games(skipped_rows=found.skipped_rows)
+    games = Games(skipped_rows=ratings.skipped_rows)
     for winner, loser, item in zip(winners, losers, items, strict=True):
-        games.add(found.raters[winner], found.raters[loser], found.pairs[item].prompt)
-    games.unmet = [rater for rater in found.raters if rater not in games.places]
+        games.add(ratings.raters[winner], ratings.raters[loser], ratings.pairs[item].prompt)
+    games.unmet = [rater for rater in ratings.raters if rater not in games.indices]
     return games

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from matplotlib.ticker import FixedLocator
 
 from penchant.metrics.estimates import Estimate
 from penchant.raters.ranking.results import Ranking
-from penchant.raters.ranking.words import NAME, caption, counted, findings, headline, title
+from penchant.raters.ranking.words import NAME, caption, comparisons_words, findings, headline, title
 from penchant.reports.kit.canvas import MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
 from penchant.reports.kit.page import shared_context, write_page
 from penchant.reports.kit.render import figure_context
@@ -18,7 +17,7 @@ from penchant.reports.kit.tables import Table
 from penchant.reports.kit.text import DASH, listing, number, recorded, short
 from penchant.typed_json import JsonObject
 
-MOST = 40  # items in the figure and the table of who beat whom
+MOST_ITEMS = 40  # items in the figure and the table of who beat whom
 
 
 def strengths_page(ranking: Ranking, provenance: JsonObject, folder: Path) -> None:
@@ -31,7 +30,7 @@ def strengths_page(ranking: Ranking, provenance: JsonObject, folder: Path) -> No
     write_page(strengths_context(ranking, provenance, pictures), pictures, folder)
 
 
-def strengths_context(ranking: Ranking, provenance: JsonObject, pictures: Mapping[str, Picture]) -> dict[str, Any]:
+def strengths_context(ranking: Ranking, provenance: JsonObject, pictures: Mapping[str, Picture]) -> dict[str, object]:
     """Return what the template is filled with."""
     return {
         "title": title(ranking),
@@ -39,7 +38,7 @@ def strengths_context(ranking: Ranking, provenance: JsonObject, pictures: Mappin
         "section": "Strengths",
         "figures": [figure_context(key, picture, caption(ranking)) for key, picture in pictures.items()],
         "findings": findings(ranking),
-        "tables": [_table(ranking), *([_wins(ranking)] if len(ranking.items) <= MOST else [])],
+        "tables": [_table(ranking), *([_wins(ranking)] if len(ranking.items) <= MOST_ITEMS else [])],
         "texts": [],
         "texts_note": "",
         "facts": _facts(ranking),
@@ -50,14 +49,14 @@ def strengths_context(ranking: Ranking, provenance: JsonObject, pictures: Mappin
 def _table(ranking: Ranking) -> Table:
     rows = tuple(
         (
-            f"{place}. {short(item.name, NAME)}",
+            f"{position}. {short(item.name, NAME)}",
             _fixed(item.strength, 2),
             _fixed(item.elo, 0),
-            DASH if not item.places else _places(item.places),
+            DASH if not item.places else _place_span(item.places),
             _halves(item.wins),
             _halves(item.losses),
         )
-        for place, item in enumerate(ranking.items, 1)
+        for position, item in enumerate(ranking.items, 1)
     )
     halved = "; ties are half a win each way" if ranking.ties else ""
     return Table(
@@ -76,26 +75,26 @@ def _halves(wins: float) -> str:
     return number(wins, 0 if wins == round(wins) else 1)
 
 
-def _places(places: tuple[int, int]) -> str:
-    return f"{places[0]}" if places[0] == places[1] else f"{places[0]} to {places[1]}"
+def _place_span(span: tuple[int, int]) -> str:
+    return f"{span[0]}" if span[0] == span[1] else f"{span[0]} to {span[1]}"
 
 
 def _wins(ranking: Ranking) -> Table:
     names = [short(item.name, NAME) for item in ranking.items]
     rows = []
-    for one, name in enumerate(names):
+    for row, name in enumerate(names):
         cells = []
-        for other in range(len(names)):
-            won, lost = ranking.wins[one][other], ranking.wins[other][one]
-            cells.append(DASH if not won + lost else f"{_halves(won)} of {won + lost:.0f}")
+        for column in range(len(names)):
+            wins, losses = ranking.wins[row][column], ranking.wins[column][row]
+            cells.append(DASH if not wins + losses else f"{_halves(wins)} of {wins + losses:.0f}")
         rows.append((name, *cells))
     halved = ", ties half" if ranking.ties else ""
     return Table(f"Who beat whom: wins of the row over the column{halved}.", ("", *names), tuple(rows))
 
 
 def _picture(ranking: Ranking) -> Picture:
-    items = ranking.items[:MOST]
-    title = "Strength, log-odds" + (f": the strongest {MOST}" if len(ranking.items) > MOST else "")
+    items = ranking.items[:MOST_ITEMS]
+    title = "Strength, log-odds" + (f": the strongest {MOST_ITEMS}" if len(ranking.items) > MOST_ITEMS else "")
     with style():
         figure, axes = blank(7.0, 1.1 + 0.27 * len(items))
         axes.axvline(0, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
@@ -117,7 +116,7 @@ def _picture(ranking: Ranking) -> Picture:
 
 
 def _facts(ranking: Ranking) -> list[tuple[str, str]]:
-    facts = [("File", ranking.file), ("Counted", counted(ranking))]
+    facts = [("File", ranking.file), ("Counted", comparisons_words(ranking))]
     if ranking.unmet:
         facts.append(("Left out", f"annotators who met nobody: {listing(short(n, NAME) for n in ranking.unmet)}"))
     facts += [

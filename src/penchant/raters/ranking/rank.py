@@ -13,7 +13,7 @@ from penchant.raters.ranking.results import RankedItem, Ranking
 from penchant.raters.settings import Rank
 from penchant.types import RunResult
 
-NAMED = 8  # members of a group that an error names
+MOST_NAMED = 8  # members of a group that an error names
 
 
 def rank(config: Rank) -> RunResult:
@@ -59,7 +59,7 @@ def fit_strengths(config: Rank) -> Ranking:
         unmet=tuple(games.unmet),
         reason=strengths.reason,
         items=tuple(_item(names[item], strengths, item) for item in order),
-        wins=tuple(tuple(float(wins[one, other]) for other in order) for one in order),
+        wins=tuple(tuple(float(wins[row, column]) for column in order) for row in order),
     )
 
 
@@ -71,7 +71,7 @@ def _item(name: str, strengths: Strengths, item: int) -> RankedItem:
 
 
 def _fit(config: Rank, games: Games) -> Strengths:
-    items = len(games.places)
+    items = len(games.indices)
     if games.rankings is None:
         return bradley_terry(
             games.winners,
@@ -104,13 +104,13 @@ def _on_elo_scale(strength: Estimate) -> Estimate:
 def _explain_groups(config: Rank, names: list[str], groups: list[list[int]]) -> str:
     """Return why strengths do not exist, and what to do."""
     listed = []
-    for group in groups[:NAMED]:
-        members = ", ".join(short_name(names[item]) for item in group[:NAMED])
-        listed.append(members + (f" (+{len(group) - NAMED} more)" if len(group) > NAMED else ""))
-    more = f" (+{len(groups) - NAMED} more)" if len(groups) > NAMED else ""
+    for group in groups[:MOST_NAMED]:
+        members = ", ".join(short_name(names[item]) for item in group[:MOST_NAMED])
+        listed.append(members + (f" (+{len(group) - MOST_NAMED} more)" if len(group) > MOST_NAMED else ""))
+    hidden_note = f" (+{len(groups) - MOST_NAMED} more)" if len(groups) > MOST_NAMED else ""
     finite = "prior=0.1" if config.fit == "bradley-terry" else "fit=bradley-terry prior=0.1"
     return (
         f"{config.file}: strengths do not exist, for the {config.by} fall apart into {len(groups)} groups that do not "
-        f"beat each other both ways: {' | '.join(listed)}{more}. Compare across them, or set {finite} (virtual ties "
-        "between every two; what it says across groups is then the prior's doing)"
+        f"beat each other both ways: {' | '.join(listed)}{hidden_note}. Compare across them, or set {finite} (virtual "
+        "ties between every two; what it says across groups is then the prior's doing)"
     )

@@ -37,8 +37,8 @@ ELO = "Elo: 1000 is the mean, and 400 points more are odds of ten to one."
 
 def title(ranking: Ranking) -> str:
     """Return the title of the page."""
-    asked = "Who is with the others" if ranking.by == "annotators" else "Who wins"
-    return f"{asked}: {count(len(ranking.items), ranking.by.removesuffix('s'))}"
+    question = "Who is with the others" if ranking.by == "annotators" else "Who wins"
+    return f"{question}: {count(len(ranking.items), ranking.by.removesuffix('s'))}"
 
 
 def caption(ranking: Ranking) -> str:
@@ -51,17 +51,17 @@ def headline(ranking: Ranking) -> list[str]:
     """Return who leads, and whether anybody else may be first as well."""
     items = ranking.items
     best = short(items[0].name, NAME)
-    others = [item for item in items[1:] if item.places and item.places[0] == 1]  # at the level asked for
+    possible_firsts = [item for item in items[1:] if item.places and item.places[0] == 1]  # at the level asked for
     if not items[0].places:
         first = f"{best} comes first; without intervals nobody knows how firmly."
-    elif others:
-        first = f"{best} comes first, but {count(len(others), 'other')} may be first as well."
+    elif possible_firsts:
+        first = f"{best} comes first, but {count(len(possible_firsts), 'other')} may be first as well."
     else:
         first = f"{best} comes first, and no other may be first as well."
-    return [first, f"{counted(ranking)}."]
+    return [first, f"{comparisons_words(ranking)}."]
 
 
-def counted(ranking: Ranking) -> str:
+def comparisons_words(ranking: Ranking) -> str:
     """Return what the strengths are made of."""
     if ranking.rankings is not None:
         return f"{count(ranking.rankings, 'ranking')}, which are {count(ranking.comparisons, 'comparison')}"

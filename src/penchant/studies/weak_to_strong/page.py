@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from penchant.metrics.catalogue import metric
 from penchant.models.builtin import ORIGINS, described
+from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context
 from penchant.reports.kit.study_page import cell, shared_context, shared_facts
 from penchant.reports.kit.tables import Table
@@ -28,7 +28,7 @@ __all__ = ["weak_context", "weak_files", "weak_pictures"]
 HEADS = ("task", "supervisor", "student", "loss")
 
 
-def weak_context(study: WeakToStrongSummary, pictures: Mapping[str, Any]) -> dict[str, Any]:
+def weak_context(study: WeakToStrongSummary, pictures: Mapping[str, Picture]) -> dict[str, object]:
     """Return what the template is filled with."""
     return {
         "title": TITLE,

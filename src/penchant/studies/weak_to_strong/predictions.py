@@ -19,6 +19,7 @@ from penchant.studies.weak_to_strong.grid import Students
 from penchant.studies.weak_to_strong.names import CEILING, WEAK
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 from penchant.tasks import group_of
+from penchant.typed_json import JsonObject
 from penchant.types import LabeledExample
 
 Array = NDArray[Any]
@@ -49,7 +50,7 @@ class Predictions:
     groups: Array | None = None
 
 
-def facts_of(task: Stage, study: Path) -> dict[str, Any]:
+def facts_of(task: Stage, study: Path) -> JsonObject:
     """A stage's own record; empty where it is not done."""
     return read_object(study / task.path / "stage.json")
 
@@ -100,13 +101,14 @@ def _of_probes(batched: Mapping[str, Stage], study: Path) -> Predictions | None:
     folder = study / batched[CEILING].path
     if not facts_of(batched[CEILING], study):
         return None
-    found: dict[str, dict[str, Any]] = {"test": {}, "curve": {}, "wordings": {}}
-    for supervisor, task in batched.items():
-        if not facts_of(task, study):
+    arrays: dict[str, dict[str, Array]] = {"test": {}, "curve": {}, "wordings": {}}
+    for supervisor, stage in batched.items():
+        if not facts_of(stage, study):
             continue
-        for kind, everything in found.items():
-            kept = load_file(study / task.path / f"{kind}.safetensors")
-            everything |= {name.replace(f"{WEAK}|", f"{supervisor}|"): array for name, array in kept.items()}
-    looks = dict.fromkeys(found["curve"], facts_of(batched[CEILING], study)["steps"])
+        for kind, by_student in arrays.items():
+            stored = load_file(study / stage.path / f"{kind}.safetensors")
+            by_student |= {name.replace(f"{WEAK}|", f"{supervisor}|"): array for name, array in stored.items()}
+    steps: list[float] = facts_of(batched[CEILING], study)["steps"]
+    looks = dict.fromkeys(arrays["curve"], steps)
     truth = np.load(folder / "truth.npy", allow_pickle=False)
-    return Predictions(truth, found["test"], looks, found["curve"], {}, found["wordings"], {})
+    return Predictions(truth, arrays["test"], looks, arrays["curve"], {}, arrays["wordings"], {})

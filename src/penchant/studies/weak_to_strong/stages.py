@@ -28,6 +28,7 @@ from penchant.studies.core.records import read_object
 from penchant.studies.core.source import digest_source
 from penchant.tasks import group_of, halves, load_task
 from penchant.tasks.spec import chance
+from penchant.typed_json import JsonObject
 from penchant.types import LabeledExample
 from penchant.weak.classifiers.activations import Activations
 from penchant.weak.classifiers.features import activations, depth_of, layer_of
@@ -47,7 +48,7 @@ FEWEST_TRAIN, FEWEST_TEST = 20, 10
 Array = NDArray[Any]
 
 
-def rows_stage(job: StageJob, folder: Path) -> dict[str, Any]:
+def rows_stage(job: StageJob, folder: Path) -> JsonObject:
     """`rows.json`: the task's rows to train and to test on, with their labels."""
     settings = job.settings
     folder_of_data = Path(job.inputs["data"])
@@ -71,7 +72,7 @@ def rows_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     }
 
 
-def generative_stage(job: StageJob, folder: Path) -> dict[str, Any]:
+def generative_stage(job: StageJob, folder: Path) -> JsonObject:
     """`checkpoint/`: the model after language modelling on the texts to train on, in pieces where they are long; no
     label is read."""
     settings = job.settings
@@ -85,7 +86,7 @@ def generative_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     pieces = pieces_of(load_renderer(name, **own_code), whole, settings["longest"])
     lines = [json.dumps({"text": text}, ensure_ascii=False) for text in pieces]
     texts.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
-    values: dict[str, Any] = {
+    values: JsonObject = {
         "model": {**settings["model"], "name": name, "device": job.inputs["device"]},
         "data": {"path": str(texts), "template": "plain", "max_length": settings["longest"], "overflow": "drop"},
         **{name: settings[name] for name in ("epochs", "batch_size")},
@@ -130,7 +131,7 @@ def texts_of(example: LabeledExample) -> list[str]:
     return [example.text]
 
 
-def activations_stage(job: StageJob, folder: Path) -> dict[str, Any]:
+def activations_stage(job: StageJob, folder: Path) -> JsonObject:
     """`activations-*.npy`: of all rows, those to train on first, or of test rows in other words; every layer up to the
     last that somebody probes. Rows that an earlier stage of the study has read with this model, such as those of a
     smaller task, are copied from there."""
@@ -154,7 +155,7 @@ def activations_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     return {"code": code, "layers": depth, "hidden": found.shape[2], "parameters": parameters}
 
 
-def supervisor_stage(job: StageJob, folder: Path) -> dict[str, Any]:
+def supervisor_stage(job: StageJob, folder: Path) -> JsonObject:
     """`labels.npy`: probabilities for the half that it did not learn from; `test.npy`: for the test rows."""
     train, test = read_rows(job)
     own, other = halves_of(train, job.settings["seed"])
@@ -175,7 +176,7 @@ def supervisor_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     return {"labelled": len(other), **facts}
 
 
-def relabel_stage(job: StageJob, folder: Path) -> dict[str, Any]:
+def relabel_stage(job: StageJob, folder: Path) -> JsonObject:
     """`labels.npy`: a student's labels in place of those that it learned from. It learns from one half of them and
     labels the other, and the other way round, so that no row's new label was learned from its old one."""
     train, _ = read_rows(job)
@@ -195,7 +196,7 @@ def relabel_stage(job: StageJob, folder: Path) -> dict[str, Any]:
 
 def _fitted(
     job: StageJob, learned: Array, targets: Probabilities, asked: list[Array]
-) -> tuple[list[Probabilities], dict[str, Any]]:
+) -> tuple[list[Probabilities], JsonObject]:
     """Fit the stage's classifier to some rows; return its probabilities for other rows, all by place, and the stage's
     facts of it."""
     settings = job.settings

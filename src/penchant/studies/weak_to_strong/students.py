@@ -10,7 +10,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -40,6 +39,7 @@ from penchant.studies.weak_to_strong.stages import (
     read_rows,
     states_of,
 )
+from penchant.typed_json import JsonObject
 from penchant.types import LabeledExample, PromptGroup, Response
 from penchant.weak.classifiers.language_model import LanguageModelClassifier
 from penchant.weak.classifiers.probe_fit import Probes, fit_probes
@@ -54,7 +54,7 @@ CURVE_ROWS = 200
 Jobs = dict[str, tuple[Array, WeakLoss]]
 
 
-def students_stage(job: StageJob, folder: Path) -> dict[str, Any]:
+def students_stage(job: StageJob, folder: Path) -> JsonObject:
     """All probes of one model on one task that learn from one supervisor, of every loss and seed, with the controls
     that are made of its labels; or the ceiling, and the control that knows nothing.
 
@@ -162,7 +162,7 @@ def told(examples: Sequence[Example], labels: Array, names: Sequence[str]) -> li
     return made
 
 
-def student_stage(job: StageJob, folder: Path) -> dict[str, Any]:
+def student_stage(job: StageJob, folder: Path) -> JsonObject:
     """One student of one seed: `test.npy` are its probabilities for the test rows, `truth.npy` their labels,
     `wordings.npy` its classes for the rows in other words, (wordings, rows). How it went: `curve.json`, epochs and loss
     on the weak labels kept back at each look, and `curve.npy`, which of the first test rows it got right, (looks,
@@ -206,7 +206,7 @@ def student_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     looks = student.looks if isinstance(student, LanguageModelClassifier) else []
     (folder / "curve.json").write_text(json.dumps([(look.epochs, look.loss) for look in looks]))
     np.save(folder / "curve.npy", np.array([look.watched for look in looks], dtype=bool))
-    facts: dict[str, Any] = {"steps": [look.epochs for look in looks], "unit": "epochs"}
+    facts: JsonObject = {"steps": [look.epochs for look in looks], "unit": "epochs"}
     if isinstance(student, LanguageModelClassifier) and student.reading is not None:
         policy = student.reading.policy
         facts["parameters"] = sum(weight.numel() for weight in policy.model.parameters())

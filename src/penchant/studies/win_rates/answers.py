@@ -1,4 +1,4 @@
-"""Prompts each with the one answer to measure others by: what people preferred, or what was demonstrated."""
+"""Read prompts with the one answer to measure others by: what people preferred, or what was demonstrated."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from penchant.errors import InputError
 from penchant.types import PromptGroup, Response
 
 PREFERRED = tuple(layout for layout in formats.PREFERENCES if layout not in formats.UNPAIRED)
-KNOWN = {layout.name for layout in PREFERRED}
-LAYOUTS = (*PREFERRED, *(layout for layout in formats.DEMONSTRATIONS if layout.name not in (*KNOWN, "text")))
+PREFERENCE_NAMES = {layout.name for layout in PREFERRED}
+LAYOUTS = (*PREFERRED, *(layout for layout in formats.DEMONSTRATIONS if layout.name not in (*PREFERENCE_NAMES, "text")))
 
 
 def load_answers(source: str | Path, **options: Unpack[ReadKeywords]) -> list[PromptGroup]:
-    """The prompts of a file of preferences or demonstrations, each with one response.
+    """Return the prompts of a file of preferences or demonstrations, each with one response.
 
     That is the response that wins most of its comparisons (wins less losses, by weight; a tie is neither), and among
     equals the first; where nothing was compared, the first one.
@@ -31,18 +31,18 @@ def load_answers(source: str | Path, **options: Unpack[ReadKeywords]) -> list[Pr
     parsed = parse_source(source, reading, layouts=LAYOUTS)
     settle_bad_rows(source, parsed, reading.bad_rows)
     groups = merge_groups(parsed.groups, counts_add=parsed.layout.counts_add).groups
-    answered = [
+    groups_with_answer = [
         group.replace(responses=(_best(group),), comparisons=(), scores=None) for group in groups if group.responses
     ]
-    if not answered:
+    if not groups_with_answer:
         raise InputError(f"{source}: no row has a response; expected at least one to measure others by")
-    return answered
+    return groups_with_answer
 
 
 def _best(group: PromptGroup) -> Response:
-    won = [0.0] * len(group.responses)
+    points = [0.0] * len(group.responses)
     for comparison in group.comparisons:
         if not comparison.tie:
-            won[comparison.winner] += comparison.weight
-            won[comparison.loser] -= comparison.weight
-    return group.responses[max(range(len(won)), key=lambda place: won[place])]
+            points[comparison.winner] += comparison.weight
+            points[comparison.loser] -= comparison.weight
+    return group.responses[max(range(len(points)), key=lambda index: points[index])]

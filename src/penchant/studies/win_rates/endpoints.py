@@ -30,9 +30,9 @@ def _estimate(config: WinRatesConfig, grid: WinRateGrid) -> str:
     """How often an endpoint will be asked."""
     draws = sum(config.samples if temperature > 0 else 1 for temperature in dict.fromkeys(config.temperatures))
     orders = 2 if config.orders == "both" else 1
-    each = len(grid.contenders) * draws * orders
+    calls_per_prompt = len(grid.contenders) * draws * orders
     limits = [rows.limit for rows in (config.measured, *config.domains.values())]
     if None in limits:
-        return f"the judge will be asked {each:,} times a prompt, less what is known already"
-    total = each * sum(limit or 0 for limit in limits)
+        return f"the judge will be asked {calls_per_prompt:,} times a prompt, less what is known already"
+    total = calls_per_prompt * sum(limit or 0 for limit in limits)
     return f"the judge will be asked up to {total:,} times, less what is known already"

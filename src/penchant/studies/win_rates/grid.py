@@ -1,11 +1,10 @@
-"""The stages of a study of win rates, in order. Imports no torch."""
+"""Lay out the stages of a study of win rates, in order. Imports no torch."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from penchant.config import Config
 from penchant.judges.prompts import load_template
@@ -24,6 +23,8 @@ from penchant.studies.core.stage import (
     plain,
 )
 from penchant.studies.win_rates.settings import Rows, TrainedJudge, WinRatesConfig
+from penchant.studies.win_rates.stage_settings import CutSettings, RowSettings, VerdictSettings
+from penchant.typed_json import JsonObject, from_json, to_object
 
 REFERENCE = "reference"
 
@@ -68,41 +69,43 @@ class WinRateGrid:
         return (next(iter(self.contenders[0].judged.values())),)
 
     def stages(self) -> list[Stage]:
-        """Every stage once, each after what it needs."""
+        """Return every stage once, each after what it needs."""
         first = [self.preferences, self.judge_data, self.judge, *self.opponents.values(), self.sft]
         cells = [
             task
-            for one in self.contenders
-            for domain in one.judged
-            for task in (one.answers[domain], one.judged[domain])
+            for contender in self.contenders
+            for domain in contender.judged
+            for task in (contender.answers[domain], contender.judged[domain])
         ]
         ordered = [*(task for task in first if task), *self.learned.stages(), *cells]
         return list({task.address: task for task in ordered}.values())
 
 
 def win_rate_grid(config: WinRatesConfig) -> WinRateGrid:
-    """The stages that a configuration asks for.
+    """Return the stages that a configuration asks for.
 
     Raises:
         InputError: a file, reward or template that is not there.
     """
-    made = _Grid(config)
-    factory = made.factory
-    contenders = [made.contender(REFERENCE, None, None, None, {}, {})]
-    learned = runs_of(config, factory, lambda _: made.preferences, ranker=config.best_of_n is not None)
-    contenders += [made.contender(run.kind, run.value, run.rate, run.seed, {}, {"run": run}) for run in learned.runs]
+    builder = _GridBuilder(config)
+    factory = builder.factory
+    contenders = [builder.contender(REFERENCE, None, None, None, {}, {})]
+    runs = runs_of(config, factory, lambda _: builder.preferences, ranker=config.best_of_n is not None)
+    contenders += [builder.contender(run.kind, run.value, run.rate, run.seed, {}, {"run": run}) for run in runs.runs]
     if config.best_of_n is not None:
         contenders += [
-            made.contender(BEST_OF_N, float(n), None, seed, {"best_of": n}, {"ranker": ranker})
+            builder.contender(BEST_OF_N, float(n), None, seed, {"best_of": n}, {"ranker": ranker})
             for n in dict.fromkeys(config.best_of_n.n)
-            for seed, ranker in learned.reward_models.items()
+            for seed, ranker in runs.reward_models.items()
         ]
     sft = factory.start.get("start")
-    return WinRateGrid(made.preferences, made.judge_data, made.judge, made.opponents, learned, sft, tuple(contenders))
+    return WinRateGrid(
+        builder.preferences, builder.judge_data, builder.judge, builder.opponents, runs, sft, tuple(contenders)
+    )
 
 
-class _Grid:
-    """Makes the stages of one configuration."""
+class _GridBuilder:
+    """A builder of the stages of one configuration."""
 
     def __init__(self, config: WinRatesConfig) -> None:
         self.config = config
@@ -110,9 +113,9 @@ class _Grid:
         self.inputs = {"model": absolute(config.model.name)}
         self.preferences = self._rows("preferences", "preferences", config.preferences, {})
         self.judge_data, self.judge = self._trained_judge()
-        known = {"preferences": self.preferences} | ({"judged_by": self.judge_data} if self.judge_data else {})
+        trained_on = {"preferences": self.preferences} | ({"judged_by": self.judge_data} if self.judge_data else {})
         self.opponents = {
-            name: self._rows("opponents", f"opponents-{number}", rows, known)
+            name: self._rows("opponents", f"opponents-{number}", rows, trained_on)
             for number, (name, rows) in enumerate(({config.own: config.measured} | dict(config.domains)).items())
         }
         self.factory = self._factory()
@@ -123,10 +126,10 @@ class _Grid:
         value: float | None,
         rate: float | None,
         seed: int | None,
-        more: Mapping[str, Any],
+        extra_settings: Mapping[str, int],
         needs: Mapping[str, Stage],
     ) -> Contender:
-        """The stages that draw somebody's responses, and those that judge them."""
+        """Return the stages that draw somebody's responses, and those that judge them."""
         config, run = self.config, needs.get("run")
         label = (
             run.label
@@ -135,29 +138,35 @@ class _Grid:
         )
         settings = {
             **self.factory.draws,
-            **more,
+            **extra_settings,
             "samples": config.samples,
             "seed": config.sampling_seed,
             "temperatures": list(dict.fromkeys(config.temperatures)),
         }
-        answers, judged = {}, {}
+        answers, verdicts = {}, {}
         for number, (domain, opponents) in enumerate(self.opponents.items()):
-            drawn = {"domain": opponents, **self.factory.start, **needs}
-            answers[domain] = self.factory.stage("transfer", f"{label}-on-{number}", settings, drawn, seed=seed)
-            met = {"answers": answers[domain], "domain": opponents} | ({"judge": self.judge} if self.judge else {})
-            judged[domain] = self.factory.stage(
-                "verdicts", f"{label}-on-{number}-judged", self._judging(), met, seed=seed
+            response_needs = {"domain": opponents, **self.factory.start, **needs}
+            answers[domain] = self.factory.stage(
+                "transfer", f"{label}-on-{number}", settings, response_needs, seed=seed
             )
-        return Contender(name, value, rate, seed, answers, judged)
+            verdict_needs = {"answers": answers[domain], "domain": opponents} | (
+                {"judge": self.judge} if self.judge else {}
+            )
+            verdicts[domain] = self.factory.stage(
+                "verdicts", f"{label}-on-{number}-judged", self._judging(), verdict_needs, seed=seed
+            )
+        return Contender(name, value, rate, seed, answers, verdicts)
 
     def _factory(self) -> StageFactory:
         config = self.config
         start: dict[str, Stage] = {}
         if config.sft is not None:
-            own = {**self.model, **self.learning, **plain(config.sft)}
+            sft_settings = {**self.model, **self.learning, **plain(config.sft)}
             data = {"template": config.template, "held_out": 0}
             start = {
-                "start": Stage("sft", "sft", {**own, "data": data}, self.inputs, {"preferences": self.preferences})
+                "start": Stage(
+                    "sft", "sft", {**sft_settings, "data": data}, self.inputs, {"preferences": self.preferences}
+                )
             }
         draws = {**self.model, "reward": None, "template": config.template, "max_new_tokens": config.max_new_tokens}
         inputs = {**self.inputs, "judge": json.dumps(plain(config.judge))}
@@ -166,49 +175,51 @@ class _Grid:
 
     def _rows(self, kind: str, label: str, rows: Rows, needs: Mapping[str, Stage]) -> Stage:
         path = locate_prompts(rows.path)
-        settings = {
-            "rows": {**plain(rows), "path": data_content(path)},
-            "model": model_content(self.config.model.name),  # its tokenizer cuts
-            "template": self.config.template,
-            "prompt_tokens": self.config.prompt_tokens,
-            "response_tokens": self.config.response_tokens,
-        }
-        return Stage(kind, label, settings, {**self.inputs, "rows": path}, needs)
+        settings = CutSettings(
+            rows=from_json(RowSettings, {**plain(rows), "path": data_content(path)}),
+            model=model_content(self.config.model.name),
+            template=self.config.template,
+            prompt_tokens=self.config.prompt_tokens,
+            response_tokens=self.config.response_tokens,
+        )
+        return Stage(kind, label, to_object(settings), {**self.inputs, "rows": path}, needs)
 
     def _trained_judge(self) -> tuple[Stage | None, Stage | None]:
         judge = self.config.judge
         if not isinstance(judge, TrainedJudge):
             return None, None
         data = self._rows("preferences", "judge-preferences", judge.data, {"others": self.preferences})
-        own = {name: item for name, item in plain(judge).items() if name not in ("name", "data")}
-        settings = {**self.model, **self.learning, **own, "template": self.config.template, "seed": 0}
+        judge_settings = {name: item for name, item in plain(judge).items() if name not in ("name", "data")}
+        settings = {**self.model, **self.learning, **judge_settings, "template": self.config.template, "seed": 0}
         return data, Stage("reward_model", "judge", settings, self.inputs, {"comparisons": data})
 
-    def _judging(self) -> dict[str, Any]:
+    def _judging(self) -> JsonObject:
+        """Return the settings of every stage of verdicts."""
         config = self.config
         judge = _content(config.judge) if self.judge is None else {"name": "trained", "template": config.template}
-        return {"judge": judge, "orders": config.orders, "missing": config.missing}
+        return to_object(VerdictSettings(judge, config.orders, config.missing))
 
 
-def _content(judge: Config) -> dict[str, Any]:
-    """What a judge's verdicts depend on: content in place of names."""
-    said = plain(judge)
+def _content(judge: Config) -> JsonObject:
+    """Return what a judge's verdicts depend on: content in place of names."""
+    settings = plain(judge)
     contents: tuple[tuple[str, Callable[[str], str]], ...] = (
         ("reward", reward_content),
         ("template", lambda name: load_template(name).digest),
         ("factory", OWN_JUDGES.content),
     )
-    for name, of in contents:
-        if name in said:
-            said[name] = of(said[name])
-    if said.get("base_url"):
-        said["base_url"] = hide_credentials(said["base_url"])
-    if said["name"] == "policy":
-        said["model"] = model_content(said["model"])
-    if "paths" in said:
-        said["paths"] = [data_content(path) for path in said["paths"]]
+    for name, content in contents:
+        if name in settings:
+            settings[name] = content(settings[name])
+    if settings.get("base_url"):
+        settings["base_url"] = hide_credentials(settings["base_url"])
+    if settings["name"] == "policy":
+        settings["model"] = model_content(settings["model"])
+    if "paths" in settings:
+        settings["paths"] = [data_content(path) for path in settings["paths"]]
     for name in ("judge", "judges"):
         inner = getattr(judge, name, None)
         if inner is not None:
-            said[name] = [_content(one) for one in inner] if isinstance(inner, tuple) else _content(inner)
-    return said
+            is_panel = isinstance(inner, tuple)
+            settings[name] = [_content(member) for member in inner] if is_panel else _content(inner)
+    return settings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from penchant.judges.compare.figures import Point, win_rate_picture
 from penchant.judges.compare.page import RESULTS
@@ -45,7 +44,7 @@ def win_rate_pictures(study: WinRateSummary) -> dict[str, Picture]:
     return pictures
 
 
-def win_rate_context(study: WinRateSummary, pictures: Mapping[str, Picture]) -> dict[str, Any]:
+def win_rate_context(study: WinRateSummary, pictures: Mapping[str, Picture]) -> dict[str, object]:
     """Return what the template is filled with."""
     summary = _summary(study)
     return {
@@ -86,15 +85,15 @@ def _summary(study: WinRateSummary) -> Table:
     """Return everything about the judged pairs at the temperature of the tests, on the own domain."""
     rows = []
     for method in study.methods:
-        judged = method.cell(study.own_domain, study.tested_at)
-        if judged is None:
+        tested = method.cell(study.own_domain, study.tested_at)
+        if tested is None:
             continue
-        rate = judged.summary.win_rate
+        rate = tested.summary.win_rate
         shares = (
             cell(share, percent=True) for share in (rate.rate, rate.wins, rate.ties, rate.losses, rate.unparseable)
         )
-        at_equal_lengths = cell(judged.summary.length_controlled, percent=True)
-        rows.append((swept_name(method), *shares, at_equal_lengths, cell(judged.baselines["longest"], percent=True)))
+        at_equal_lengths = cell(tested.summary.length_controlled, percent=True)
+        rows.append((swept_name(method), *shares, at_equal_lengths, cell(tested.baselines["longest"], percent=True)))
     keys = ("rate", "wins", "ties", "losses", "unparseable", "length_controlled", "longest")
     heads = ("method", *(metric(key).column for key in keys))
     return Table(f"On {study.own_domain}, at temperature {study.tested_at:g}.", heads, tuple(rows))
@@ -136,16 +135,23 @@ def _published_table(study: WinRateSummary) -> Table:
     for rate in study.published.rates:
         # Where the paper gives the best temperature only, ours is the rate at the temperature of the tests.
         temperature = study.tested_at if rate.temperature is None else rate.temperature
-        ours = [
+        our_rates = [
             f"{swept_name(method)} on {domain_name(domain)}: "
             f"{cell(method.rate_at(domain.name, temperature), percent=True)}"
             for method in study.methods
             for domain in study.domains
             if method.name == rate.method and domain.own == rate.own
         ]
-        at = "its best" if rate.temperature is None else f"{rate.temperature:g}"
+        temperature_words = "its best" if rate.temperature is None else f"{rate.temperature:g}"
         hedge = "about " if rate.read == "plot" else ""
-        rows.append((LABELS[rate.method], at, f"{hedge}{number(100 * rate.rate, 0)}%", "; ".join(ours) or DASH))
+        rows.append(
+            (
+                LABELS[rate.method],
+                temperature_words,
+                f"{hedge}{number(100 * rate.rate, 0)}%",
+                "; ".join(our_rates) or DASH,
+            )
+        )
     published = study.published
     caption = (
         f"Published ({published.rates[0].source}; {published.setting}) beside ours, which has another model, data and "
@@ -154,7 +160,7 @@ def _published_table(study: WinRateSummary) -> Table:
     return Table(caption, ("method", "temperature", "published", "ours"), tuple(rows))
 
 
-def _samples(study: WinRateSummary) -> dict[str, Any] | None:
+def _samples(study: WinRateSummary) -> dict[str, object] | None:
     """Return the first prompts of the own domain with what was met, and each method's first response."""
     if not study.examples:
         return None
@@ -172,10 +178,10 @@ def _samples(study: WinRateSummary) -> dict[str, Any] | None:
     return {"title": "Responses side by side", "note": note, "prompts": prompts}
 
 
-def _text(index: int | None, name: str, mark: str, text: str) -> dict[str, Any]:
+def _text(index: int | None, name: str, mark: str, text: str) -> dict[str, object]:
     head, rest = folded(text)
-    shown = {"head": head or "(empty)", "rest": rest, "folded": count(len(text), "character")}
-    return {"index": index, "who": name, "mark": mark, **shown, "facts": ""}
+    texts = {"head": head or "(empty)", "rest": rest, "folded": count(len(text), "character")}
+    return {"index": index, "who": name, "mark": mark, **texts, "facts": ""}
 
 
 def _facts(study: WinRateSummary) -> list[tuple[str, str]]:
@@ -185,13 +191,13 @@ def _facts(study: WinRateSummary) -> list[tuple[str, str]]:
         for domain in study.domains
     ]
     compared = count(rows.comparisons or 0, "comparison")
-    asked = f"{count(cost.verdicts, 'verdict')}, {cost.judge_tokens:,} tokens, {duration(cost.judge_seconds)}"
+    judging = f"{count(cost.verdicts, 'verdict')}, {cost.judge_tokens:,} tokens, {duration(cost.judge_seconds)}"
     return [
         ("Model", described(str(study.config["model"]["name"]))),
         ("Trained on", f"{compared} of {count(rows.prompts or 0, 'prompt')}{_left_out(rows)}"),
         *domains,
         ("Judge", judge_words(study)),
-        ("Judged", asked),
+        ("Judged", judging),
         *shared_facts(study.seeds, study.provenance, cost.seconds),
     ]
 

@@ -1,14 +1,13 @@
-"""Rows of a study of win rates as everyone gets them: one form of prompt, none too long, nothing seen twice."""
+"""Bring rows of a study of win rates into one form: prompts alike, none too long, nothing seen twice."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from penchant.judges.contract import digest
 from penchant.models.load import load_renderer
 from penchant.studies.core.job import StageJob
 from penchant.studies.core.prompt_stage import content
+from penchant.studies.win_rates.stage_settings import CutSettings
 from penchant.types import Comparison, Prompt, PromptGroup, Response, prompt_text
 
 REST_OF_WORD = re.compile(r"^\S+")
@@ -32,7 +32,7 @@ WORDING = {
 
 @dataclass
 class Cutter:
-    """Brings groups into the form in which policies, reward models and judges see them.
+    """A converter of groups into the form in which policies, reward models and judges see them.
 
     Without a chat template a conversation becomes plain text, a prompt keeps its last `prompt_tokens` tokens, and a
     response begins with a space. Responses that are empty or longer than `response_tokens` go, with their comparisons.
@@ -47,19 +47,18 @@ class Cutter:
     counts: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, job: StageJob) -> Cutter:
-        settings = job.settings
-        renderer = load_renderer(job.inputs["model"], template=settings["template"])
-        ends = (settings["rows"]["prompt_end"], settings["rows"]["answer_end"])
-        return cls(renderer, settings["prompt_tokens"], settings["response_tokens"], *ends)
+    def of(cls, settings: CutSettings, model: str) -> Cutter:
+        """Return the cutter of a stage; `model` is where its tokenizer lies."""
+        renderer, rows = load_renderer(model, template=settings.template), settings.rows
+        return cls(renderer, settings.prompt_tokens, settings.response_tokens, rows.prompt_end, rows.answer_end)
 
     def cut(self, groups: Sequence[PromptGroup]) -> list[PromptGroup]:
-        """The groups that are left; those that became one prompt are merged."""
-        kept = (self._group(group) for group in groups)
-        return merge_groups((group for group in kept if group is not None), counts_add=False).groups
+        """Return the groups that are left; those that became one prompt are merged."""
+        cut_groups = (self._group(group) for group in groups)
+        return merge_groups((group for group in cut_groups if group is not None), counts_add=False).groups
 
-    def said(self) -> str:
-        """What happened, behind a number that is smaller than expected."""
+    def explanation(self) -> str:
+        """Return what happened, to stand behind a number that is smaller than expected."""
         parts = [f"{self.counts[name]:,} {words}" for name, words in WORDING.items() if self.counts[name]]
         return f": {', '.join(parts)}" if parts else ""
 
@@ -69,13 +68,22 @@ class Cutter:
             self.counts["prompts_too_long"] += 1
             return None
         cut = [self._response(response) for response in group.responses]
-        places = {old: new for new, old in enumerate(old for old, one in enumerate(cut) if one is not None)}
+        kept_indices = [index for index, response in enumerate(cut) if response is not None]
+        index_of = {old: new for new, old in enumerate(kept_indices)}
         comparisons = [
-            Comparison(places[one.winner], places[one.loser], one.tie, one.annotator, one.weight)
-            for one in group.comparisons
-            if one.winner in places and one.loser in places
+            Comparison(
+                index_of[comparison.winner],
+                index_of[comparison.loser],
+                comparison.tie,
+                comparison.annotator,
+                comparison.weight,
+            )
+            for comparison in group.comparisons
+            if comparison.winner in index_of and comparison.loser in index_of
         ]
-        return PromptGroup(prompt, [one for one in cut if one is not None], comparisons, source=group.source)
+        return PromptGroup(
+            prompt, [response for response in cut if response is not None], comparisons, source=group.source
+        )
 
     def _prompt(self, prompt: Prompt) -> Prompt | None:
         if self.renderer.chat:
@@ -89,9 +97,9 @@ class Cutter:
             return text
         self.counts["prompts_cut"] += 1
         start = starts[-self.prompt_tokens]
-        inside = not (text[start - 1].isspace() or text[start].isspace())
-        whole = REST_OF_WORD.sub("", text[start:]) if inside else text[start:]
-        return whole if whole.strip() else text[start:]
+        starts_in_word = not (text[start - 1].isspace() or text[start].isspace())
+        words = REST_OF_WORD.sub("", text[start:]) if starts_in_word else text[start:]
+        return words if words.strip() else text[start:]
 
     def _response(self, response: Response) -> Response | None:
         text = response.text.strip().removesuffix(self.answer_end).strip()
@@ -106,31 +114,31 @@ class Cutter:
         return Response(text)
 
     def _starts(self, text: str) -> list[int]:
-        """Where each token begins, in characters."""
+        """Return where each token begins, in characters."""
         read = self.renderer.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         return [start for start, _ in read["offset_mapping"]]
 
 
-def part(groups: Sequence[PromptGroup], settings: Mapping[str, Any]) -> list[PromptGroup]:
-    """Some of the groups: in one order, whatever `skip` and `limit`, of which these take a part."""
+def select(groups: Sequence[PromptGroup], skip: int, limit: int | None) -> list[PromptGroup]:
+    """Return some of the groups. Their order is the same whatever `skip` and `limit` take of it."""
     shuffled = np.random.default_rng(0).permutation(len(groups)).tolist()
-    end = None if settings["limit"] is None else settings["skip"] + settings["limit"]
-    return [groups[place] for place in shuffled[settings["skip"] : end]]
+    end = None if limit is None else skip + limit
+    return [groups[index] for index in shuffled[skip:end]]
 
 
-def keys(groups: Sequence[PromptGroup]) -> list[str]:
-    """A digest of the words of each prompt, by which prompts are told apart."""
+def prompt_digests(groups: Sequence[PromptGroup]) -> list[str]:
+    """Return a digest of the words of each prompt, by which prompts are told apart."""
     return [digest(content(prompt_text(group.prompt)))[:DIGITS] for group in groups]
 
 
 def write_seen(folder: Path, *parts: Sequence[PromptGroup]) -> None:
-    """What this stage's prompts were, whole and cut, so that later ones can leave them out."""
-    seen = sorted({key for groups in parts for key in keys(groups)})
+    """Write what this stage's prompts were, whole and cut, so that later stages can leave them out."""
+    seen = sorted({key for groups in parts for key in prompt_digests(groups)})
     (folder / SEEN).write_text(json.dumps(seen) + "\n", encoding="utf-8")
 
 
 def unseen(groups: Sequence[PromptGroup], job: StageJob) -> list[PromptGroup]:
-    """The groups without those whose prompt a stage before this one has."""
+    """Return the groups without those whose prompt a stage before this one has."""
     files = [folder / SEEN for folder in job.needs.values() if (folder / SEEN).is_file()]
-    known = {key for file in files for key in json.loads(file.read_text(encoding="utf-8"))}
-    return [group for group, key in zip(groups, keys(groups), strict=True) if key not in known]
+    seen_digests = {key for file in files for key in json.loads(file.read_text(encoding="utf-8"))}
+    return [group for group, key in zip(groups, prompt_digests(groups), strict=True) if key not in seen_digests]

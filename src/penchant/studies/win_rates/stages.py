@@ -1,12 +1,11 @@
-"""The stages of a study of win rates: comparisons to learn from, whom to meet, and what a judge says of each pair."""
+"""Work on the stages of a study of win rates: comparisons to learn from, opponents, and verdicts on each pair."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -18,85 +17,92 @@ from penchant.judges.settings import JudgeSpec, Reward
 from penchant.studies.core.job import StageJob
 from penchant.studies.core.records import read_lines
 from penchant.studies.win_rates.answers import load_answers
-from penchant.studies.win_rates.rows import Cutter, part, unseen, write_seen
+from penchant.studies.win_rates.rows import Cutter, select, unseen, write_seen
+from penchant.studies.win_rates.stage_settings import CutSettings, VerdictSettings
+from penchant.typed_json import JsonObject, from_json
 from penchant.types import PromptGroup, Verdict, prompt_text
 
 JUDGMENTS = "judgments.sqlite"
 ANSWERS = "answers.jsonl"
 
 
-def preferences_stage(job: StageJob, folder: Path) -> dict[str, Any]:
-    """`comparisons.jsonl`, `train.jsonl` with the prompts alone, and `demonstrations.jsonl` with the preferred
-    responses.
+def preferences_stage(job: StageJob, folder: Path) -> JsonObject:
+    """Write the comparisons to learn from, as `comparisons.jsonl`.
+
+    `train.jsonl` holds the prompts alone, and `demonstrations.jsonl` the preferred responses.
 
     Raises:
         InputError: nothing to read, or nothing left of it.
     """
-    cutter, rows = Cutter.of(job), job.settings["rows"]
+    settings = from_json(CutSettings, job.settings)
+    cutter, rows = Cutter.of(settings, job.inputs["model"]), settings.rows
     read = load_preferences(
         job.inputs["rows"],
         ties="drop",
         contradictions="keep",
-        bad_rows=rows["bad_rows"],
-        layout=rows["layout"],
-        split=rows["split"],
+        bad_rows=rows.bad_rows,
+        layout=rows.layout,
+        split=rows.split,
     )
-    whole = unseen(part(read, rows), job)
-    kept = [group for group in unseen(cutter.cut(whole), job) if group.comparisons]
-    if not kept:
-        raise InputError(f"{job.inputs['rows']}: no comparison is left of {len(read)} prompts{cutter.said()}")
-    write_seen(folder, whole, kept)
-    write_groups(kept, folder / "comparisons.jsonl")
-    write_groups([PromptGroup(group.prompt) for group in kept], folder / "train.jsonl")
+    unseen_groups = unseen(select(read, rows.skip, rows.limit), job)
+    groups = [group for group in unseen(cutter.cut(unseen_groups), job) if group.comparisons]
+    if not groups:
+        raise InputError(f"{job.inputs['rows']}: no comparison is left of {len(read)} prompts{cutter.explanation()}")
+    write_seen(folder, unseen_groups, groups)
+    write_groups(groups, folder / "comparisons.jsonl")
+    write_groups([PromptGroup(group.prompt) for group in groups], folder / "train.jsonl")
     preferred = [
-        group.replace(responses=tuple(group.responses[place] for place in _winners(group)), comparisons=())
-        for group in kept
+        group.replace(responses=tuple(group.responses[index] for index in _winners(group)), comparisons=())
+        for group in groups
     ]
     write_groups(preferred, folder / "demonstrations.jsonl")
     return {
-        "prompts": len(kept),
-        "comparisons": sum(len(group.comparisons) for group in kept),
-        "winners": sum(len(_winners(group)) for group in kept),
-        "losers": sum(len({comparison.loser for comparison in group.comparisons}) for group in kept),
+        "prompts": len(groups),
+        "comparisons": sum(len(group.comparisons) for group in groups),
+        "winners": sum(len(_winners(group)) for group in groups),
+        "losers": sum(len({comparison.loser for comparison in group.comparisons}) for group in groups),
         **cutter.counts,
     }
 
 
-def opponents_stage(job: StageJob, folder: Path) -> dict[str, Any]:
-    """`eval.jsonl`: prompts to measure on, that nobody trains on, each with the response that is met.
+def opponents_stage(job: StageJob, folder: Path) -> JsonObject:
+    """Write `eval.jsonl`: prompts to measure on, that nobody trains on, each with the response that is met.
 
     Raises:
         InputError: nothing to read, or nothing left of it.
     """
-    cutter, rows = Cutter.of(job), job.settings["rows"]
-    read = load_answers(job.inputs["rows"], bad_rows=rows["bad_rows"], layout=rows["layout"], split=rows["split"])
-    taken = part(read, rows)
-    whole = unseen(taken, job)
-    kept = [group for group in unseen(cutter.cut(whole), job) if group.responses]
-    if not kept:
+    settings = from_json(CutSettings, job.settings)
+    cutter, rows = Cutter.of(settings, job.inputs["model"]), settings.rows
+    read = load_answers(job.inputs["rows"], bad_rows=rows.bad_rows, layout=rows.layout, split=rows.split)
+    selected = select(read, rows.skip, rows.limit)
+    unseen_groups = unseen(selected, job)
+    groups = [group for group in unseen(cutter.cut(unseen_groups), job) if group.responses]
+    if not groups:
         raise InputError(
-            f"{job.inputs['rows']}: no prompt to measure on is left of {len(taken)}, of which "
-            f"{len(taken) - len(whole)} are trained on{cutter.said()}"
+            f"{job.inputs['rows']}: no prompt to measure on is left of {len(selected)}, of which "
+            f"{len(selected) - len(unseen_groups)} are trained on{cutter.explanation()}"
         )
-    write_groups(kept, folder / "eval.jsonl")
-    return {"prompts": len(kept), "also_trained_on": len(taken) - len(whole), **cutter.counts}
+    write_groups(groups, folder / "eval.jsonl")
+    return {"prompts": len(groups), "also_trained_on": len(selected) - len(unseen_groups), **cutter.counts}
 
 
-def verdicts_stage(job: StageJob, folder: Path) -> dict[str, Any]:
-    """`answers.jsonl`, a line a pair: its temperature, prompt, both responses, and what the judge said in each order.
+def verdicts_stage(job: StageJob, folder: Path) -> JsonObject:
+    """Judge each pair, and write `answers.jsonl`.
+
+    A line holds the temperature, the prompt, both responses, and what the judge said in each order.
 
     Raises:
         RunError: calls of the judge failed, and are to be made again. What it said otherwise is kept.
     """
-    settings = job.settings
-    met = {prompt_text(g.prompt): g.responses[0].text for g in load_answers(job.needs["domain"] / "eval.jsonl")}
-    drawn = read_lines(job.needs["answers"] / "samples.jsonl")
-    temperatures = [row["temperature"] for row in drawn for _ in row["texts"]]
-    pairs = [Question(row["prompt"], text, met[row["prompt"]]) for row in drawn for text in row["texts"]]
+    settings = from_json(VerdictSettings, job.settings)
+    opponents = {prompt_text(g.prompt): g.responses[0].text for g in load_answers(job.needs["domain"] / "eval.jsonl")}
+    rows = read_lines(job.needs["answers"] / "samples.jsonl")
+    temperatures = [row["temperature"] for row in rows for _ in row["texts"]]
+    pairs = [Question(row["prompt"], text, opponents[row["prompt"]]) for row in rows for text in row["texts"]]
     with VerdictStore(job.folder.parents[1] / JUDGMENTS) as store:
-        answers = ask(_judge(job), pairs, store=store, orders=settings["orders"])
-    waiting = sum(not _given(answer) for answer in answers)
-    if waiting and settings["missing"] == "again":
+        answers = ask(_judge(job), pairs, store=store, orders=settings.orders)
+    waiting = sum(not _has_verdicts(answer) for answer in answers)
+    if waiting and settings.missing == "again":
         raise RunError(
             f"{waiting} of {len(pairs)} pairs have no verdict, since calls of the judge failed. Those that came are "
             "kept: give the same command again, or say missing=count to go on without them"
@@ -107,15 +113,17 @@ def verdicts_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     return {"pairs": len(pairs), "waiting": waiting}
 
 
-def as_row(answer: Answer) -> dict[str, Any]:
-    """An answer as plain values."""
-    asked = answer.asked
-    verdicts = {name: one and asdict(one) for name, one in (("first", answer.first), ("second", answer.second))}
-    return {"prompt": asked.prompt, "a": asked.a, "b": asked.b, **verdicts, "orders": answer.orders}
+def as_row(answer: Answer) -> JsonObject:
+    """Return an answer as plain values."""
+    question = answer.asked
+    verdicts = {
+        name: verdict and asdict(verdict) for name, verdict in (("first", answer.first), ("second", answer.second))
+    }
+    return {"prompt": question.prompt, "a": question.a, "b": question.b, **verdicts, "orders": answer.orders}
 
 
-def from_row(row: Mapping[str, Any]) -> Answer:
-    """What `as_row` made plain."""
+def from_row(row: JsonObject) -> Answer:
+    """Return the answer that `as_row` made plain."""
     first, second = (row[name] and Verdict(**row[name]) for name in ("first", "second"))
     return Answer(Question(row["prompt"], row["a"], row["b"]), first, second, row["orders"])
 
@@ -127,11 +135,11 @@ def _judge(job: StageJob) -> Judge:
     return make_judge(settings)
 
 
-def _given(answer: Answer) -> bool:
-    wanted: Sequence[Verdict | None] = (answer.first, answer.second) if answer.orders == "both" else (answer.first,)
-    return all(verdict is not None and verdict.final for verdict in wanted)
+def _has_verdicts(answer: Answer) -> bool:
+    verdicts: Sequence[Verdict | None] = (answer.first, answer.second) if answer.orders == "both" else (answer.first,)
+    return all(verdict is not None and verdict.final for verdict in verdicts)
 
 
 def _winners(group: PromptGroup) -> list[int]:
-    """Places of the responses that won, in order."""
+    """Return the places of the responses that won, in order."""
     return sorted({comparison.winner for comparison in group.comparisons})

@@ -40,9 +40,9 @@ from penchant.studies.win_rates.summary import (
 )
 from penchant.typed_json import from_json
 
-SHOWN = 6  # prompts whose texts stand side by side
+EXAMPLE_PROMPTS = 6  # prompts whose texts stand side by side
 NAMES = {REFERENCE: "Reference", **LABELS}
-Place = tuple[str, float]
+CellKey = tuple[str, float]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class JudgedMethod:
     value: float | None
     rate: float | None
     seeds: int
-    answers: Mapping[Place, Sequence[Answer]]
+    answers: Mapping[CellKey, Sequence[Answer]]
 
 
 def summarize_win_rates(
@@ -67,8 +67,8 @@ def summarize_win_rates(
     Raises:
         InputError: verdicts are damaged.
     """
-    judged = list(_judged(grid, study))
-    temperatures = sorted({temperature for method in judged for _, temperature in method.answers})
+    methods = list(_judged_methods(grid, study))
+    temperatures = sorted({temperature for method in methods for _, temperature in method.answers})
     stages = grid.stages()
     return WinRateSummary(
         study=config.kind,
@@ -81,32 +81,32 @@ def summarize_win_rates(
         temperatures=tuple(temperatures),
         tested_at=temperatures[0],
         seeds=tuple(config.seeds),
-        methods=tuple(map(_method, judged)),
-        tests=tuple(test for domain in grid.opponents for test in _tests(judged, (domain, temperatures[0]))),
+        methods=tuple(map(_method, methods)),
+        tests=tuple(test for domain in grid.opponents for test in _tests(methods, (domain, temperatures[0]))),
         published=published(config.kind),
-        examples=_examples(judged, (config.own, temperatures[0])),
+        examples=_examples(methods, (config.own, temperatures[0])),
         failures=failures_of(stages, reasons),
-        cost=_cost(judged, sum(seconds_of(stage, study) for stage in stages)),
+        cost=_cost(methods, sum(seconds_of(stage, study) for stage in stages)),
         provenance=provenance_of([*grid.learned.runs, *(stage for stage in (grid.judge, grid.sft) if stage)], study),
     )
 
 
-def _judged(grid: WinRateGrid, study: Path) -> Iterator[JudgedMethod]:
+def _judged_methods(grid: WinRateGrid, study: Path) -> Iterator[JudgedMethod]:
     """Gather the answers of each method at one setting, over its seeds."""
     by_setting: dict[tuple[str, float | None, float | None], list[Contender]] = defaultdict(list)
     for contender in grid.contenders:
         by_setting[contender.name, contender.value, contender.rate].append(contender)
     for (name, value, rate), seeds in by_setting.items():
-        answers: dict[Place, list[Answer]] = defaultdict(list)
-        ended = 0
+        answers: dict[CellKey, list[Answer]] = defaultdict(list)
+        ended_seeds = 0
         for contender in seeds:
             rows_of = {domain: _read(study / stage.path) for domain, stage in contender.judged.items()}
-            ended += any(rows_of.values())
+            ended_seeds += any(rows_of.values())
             for domain, rows in rows_of.items():
                 for temperature, answer in rows:
                     answers[domain, temperature].append(answer)
         if answers:
-            yield JudgedMethod(name, value, rate, ended, answers)
+            yield JudgedMethod(name, value, rate, ended_seeds, answers)
 
 
 def _read(folder: Path) -> list[tuple[float, Answer]]:
@@ -132,10 +132,10 @@ def _judge(grid: WinRateGrid, study: Path) -> TrainedJudgeFacts | None:
     return TrainedJudgeFacts(_counts(study / grid.judge_data.path), final)
 
 
-def _method(judged: JudgedMethod) -> MethodRates:
-    by_temperature = sorted(judged.answers.items(), key=lambda item: item[0][1])
+def _method(method: JudgedMethod) -> MethodRates:
+    by_temperature = sorted(method.answers.items(), key=lambda item: item[0][1])
     cells = tuple(_cell(domain, temperature, answers) for (domain, temperature), answers in by_temperature)
-    return MethodRates(**vars(_setting(judged)), seeds=judged.seeds, cells=cells, best=_best(cells))
+    return MethodRates(**vars(_setting(method)), seeds=method.seeds, cells=cells, best=_best(cells))
 
 
 def _cell(domain: str, temperature: float, answers: Sequence[Answer]) -> JudgedCell:
@@ -156,9 +156,9 @@ def _best(cells: Sequence[JudgedCell]) -> tuple[BestRate, ...]:
     return tuple(BestRate(domain, cell.temperature, cell.rate) for domain, cell in best.items())
 
 
-def _setting(judged: JudgedMethod) -> MethodSetting:
-    setting = "N" if judged.name == BEST_OF_N else SWEPT.get(judged.name)
-    return MethodSetting(judged.name, NAMES[judged.name], setting, judged.value, judged.rate)
+def _setting(method: JudgedMethod) -> MethodSetting:
+    setting = "N" if method.name == BEST_OF_N else SWEPT.get(method.name)
+    return MethodSetting(method.name, NAMES[method.name], setting, method.value, method.rate)
 
 
 def _baselines(answers: Sequence[Answer]) -> dict[str, Coefficient]:
@@ -167,21 +167,21 @@ def _baselines(answers: Sequence[Answer]) -> dict[str, Coefficient]:
     return {judge.name: summarize(ask(make_judge(judge), pairs)).win_rate.rate for judge in (Longest(), Random())}
 
 
-def _tests(judged: Sequence[JudgedMethod], place: Place) -> list[MethodTest]:
+def _tests(methods: Sequence[JudgedMethod], cell: CellKey) -> list[MethodTest]:
     """Compare the methods two by two, on the prompts that both have, by each prompt's mean over draws and seeds."""
-    decided = [
-        method for method in judged if any(answer.outcome != "unparseable" for answer in method.answers.get(place, ()))
+    methods_with_verdicts = [
+        method for method in methods if any(answer.outcome != "unparseable" for answer in method.answers.get(cell, ()))
     ]  # a judge without a verdict says nothing of a difference
-    points = [(_setting(method), _points_by_prompt(method.answers[place])) for method in decided]
+    points = [(_setting(method), _points_by_prompt(method.answers[cell])) for method in methods_with_verdicts]
     differences = []
-    for (one, own), (other, others) in combinations(points, 2):
-        common = [prompt for prompt in own if prompt in others]
+    for (one, own_points), (other, other_points) in combinations(points, 2):
+        common = [prompt for prompt in own_points if prompt in other_points]
         if common:
-            difference = signed_difference([own[prompt] - others[prompt] for prompt in common], common)
+            difference = signed_difference([own_points[prompt] - other_points[prompt] for prompt in common], common)
             differences.append((one, other, difference))
     adjusted = holm({str(number): difference.p for number, (_, _, difference) in enumerate(differences)})
     return [
-        MethodTest(*place, one, other, difference.estimate, difference.p, adjusted[str(number)])
+        MethodTest(*cell, one, other, difference.estimate, difference.p, adjusted[str(number)])
         for number, (one, other, difference) in enumerate(differences)
     ]
 
@@ -190,18 +190,18 @@ def _points_by_prompt(answers: Sequence[Answer]) -> dict[str, float]:
     points: dict[str, list[float]] = defaultdict(list)
     for answer in answers:
         points[answer.asked.prompt].append(POINTS[answer.outcome])
-    return {prompt: sum(each) / len(each) for prompt, each in points.items()}
+    return {prompt: sum(prompt_points) / len(prompt_points) for prompt, prompt_points in points.items()}
 
 
-def _examples(judged: Sequence[JudgedMethod], place: Place) -> tuple[Example, ...]:
+def _examples(methods: Sequence[JudgedMethod], cell: CellKey) -> tuple[Example, ...]:
     """Return the first prompts with the response that is met, and each method's first response with its outcome."""
     firsts: list[tuple[MethodSetting, dict[str, Answer]]] = []
-    for method in judged:
+    for method in methods:
         first: dict[str, Answer] = {}
-        for answer in method.answers.get(place, ()):
+        for answer in method.answers.get(cell, ()):
             first.setdefault(answer.asked.prompt, answer)
         firsts.append((_setting(method), first))
-    prompts = list(dict.fromkeys(prompt for _, first in firsts for prompt in first))[:SHOWN]
+    prompts = list(dict.fromkeys(prompt for _, first in firsts for prompt in first))[:EXAMPLE_PROMPTS]
     return tuple(
         Example(
             prompt,
@@ -216,7 +216,7 @@ def _examples(judged: Sequence[JudgedMethod], place: Place) -> tuple[Example, ..
     )
 
 
-def _cost(judged: Sequence[JudgedMethod], seconds: float) -> JudgingCost:
+def _cost(methods: Sequence[JudgedMethod], seconds: float) -> JudgingCost:
     """Return what the study and its judge cost.
 
     Args:
@@ -224,7 +224,7 @@ def _cost(judged: Sequence[JudgedMethod], seconds: float) -> JudgingCost:
     """
     verdicts = [
         verdict
-        for method in judged
+        for method in methods
         for answers in method.answers.values()
         for answer in answers
         for verdict in (answer.first, answer.second)

@@ -16,7 +16,7 @@ OPPONENTS = {
 }
 LEVEL = 0.05
 NAME = 40  # characters of a domain's name
-ENOUGH, FEW = 10, 0.25  # prompts, and how many different responses for each of them are too few
+FEWEST_PROMPTS, FEWEST_DISTINCT = 10, 0.25  # prompts, and how many different responses for each of them are too few
 ASSUMED = tuple(layout.name for layout in PREFERENCES if layout.assumed)
 
 
@@ -168,7 +168,7 @@ def _same_answers(study: WinRateSummary, method: MethodRates) -> str:
     if cell is None:
         return ""
     responses = cell.responses
-    if responses.prompts < ENOUGH or responses.distinct >= FEW * responses.prompts:
+    if responses.prompts < FEWEST_PROMPTS or responses.distinct >= FEWEST_DISTINCT * responses.prompts:
         return ""
     texts, prompts = count(responses.distinct, "text"), count(responses.prompts, "prompt")
     return (
@@ -195,8 +195,8 @@ def _length(study: WinRateSummary) -> str:
     for method in study.methods:
         cell = method.cell(study.own_domain, study.tested_at)
         if cell is not None:
-            even = cell.summary.length_controlled
-            at_equal_lengths = f", {percent(even)} at equal lengths" if even else ""
+            equal_lengths = cell.summary.length_controlled
+            at_equal_lengths = f", {percent(equal_lengths)} at equal lengths" if equal_lengths else ""
             parts.append(f"{swept_name(method)} {percent(cell.baselines['longest'])}{at_equal_lengths}")
     return f"Who always took the longer response would have said: {'; '.join(parts)}." if parts else ""
 
@@ -216,10 +216,12 @@ def _published(study: WinRateSummary) -> str:
     labels = {method.name: method.label for method in study.methods}
     parts = []
     for rate in rates:
-        at = "at its best temperature" if rate.temperature is None else f"at temperature {rate.temperature:g}"
+        temperature_words = (
+            "at its best temperature" if rate.temperature is None else f"at temperature {rate.temperature:g}"
+        )
         hedge = "about " if rate.read == "plot" else ""
         label = labels.get(rate.method, rate.method.upper())
-        parts.append(f"{label} {hedge}{number(100 * rate.rate, 0)}% {at}")
+        parts.append(f"{label} {hedge}{number(100 * rate.rate, 0)}% {temperature_words}")
     return (
         f"For comparison, {rates[0].source}: {'; '.join(parts)}; without intervals. That is "
         f"{study.published.setting}: other models, data and judge than here, so only the order of the methods "

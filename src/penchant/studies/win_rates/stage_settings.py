@@ -1,0 +1,52 @@
+"""What each kind of stage of a study of win rates depends on, as its settings hold it. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from penchant.typed_json import JsonObject
+
+
+@dataclass(frozen=True)
+class RowSettings:
+    """A part of a data file, as `Rows` names it; `path` is the digest of its content."""
+
+    path: str
+    layout: str | None
+    split: str
+    bad_rows: Literal["error", "skip"]
+    skip: int
+    limit: int | None
+    prompt_end: str
+    answer_end: str
+
+
+@dataclass(frozen=True)
+class CutSettings:
+    """Settings of the stages that read rows, `preferences` and `opponents`.
+
+    Attributes:
+        model: the digest of the model whose tokenizer cuts.
+        prompt_tokens, response_tokens: the longest that are kept whole; None for any length.
+    """
+
+    rows: RowSettings
+    model: str
+    template: Literal["auto", "chat", "plain"]
+    prompt_tokens: int | None
+    response_tokens: int | None
+
+
+@dataclass(frozen=True)
+class VerdictSettings:
+    """Settings of a stage of verdicts.
+
+    Attributes:
+        judge: what its verdicts depend on, content in place of names.
+        missing: what becomes of calls that failed.
+    """
+
+    judge: JsonObject
+    orders: Literal["both", "one"]
+    missing: Literal["again", "count"]
