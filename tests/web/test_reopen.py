@@ -17,7 +17,7 @@ from penchant.cli.collect import _removed_if_refused
 from penchant.data import load_preferences
 from penchant.errors import InputError
 from penchant.web.database import Database, collection_of
-from penchant.web.reopen import KEPT
+from penchant.web.reopen import STORED_SETTINGS
 from penchant.web.settings import Collect
 from penchant.web.sources import READING
 
@@ -42,7 +42,7 @@ def stored(site: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("with_file", [True, False])
 def test_a_collection_goes_on_with_its_own_settings(make_site: Callable[..., Any], with_file: bool) -> None:
     """No default overwrites what the collection began with, nor do the names of people get lost."""
-    assert set(OTHERS) == set(KEPT)
+    assert set(OTHERS) == set(STORED_SETTINGS)
     first = make_site(ROWS, annotators=4, names=["Ada", "Ben"], ask="pairs", **OTHERS)
     assert first.person(1).judge("tie")
     again = make_site(ROWS if with_file else None)
