@@ -23,18 +23,20 @@ class Question:
 
     @property
     def swapped(self) -> Question:
-        """In the other order."""
+        """The question in the other order."""
         return Question(self.prompt, self.b, self.a)
 
     def digest(self, *more: str, ordered: bool = True) -> str:
-        """Of the content, hexadecimal; the same in both orders unless `ordered`."""
+        """Return the digest of the content, hexadecimal; the same in both orders unless `ordered`."""
         shown = (self.a, self.b) if ordered else sorted((self.a, self.b))
         return digest(*more, self.prompt, *shown)
 
 
 class Judge(Protocol):
-    """Attributes:
-    identity: all that its verdicts depend on besides the question: part of every key under which one is kept.
+    """Whoever says which of two responses is better.
+
+    Attributes:
+        identity: all that its verdicts depend on besides the question: part of every key under which one is kept.
 
     A judge whose verdicts earlier versions kept under less than that has those keys as `former_identities`.
     """
@@ -42,8 +44,9 @@ class Judge(Protocol):
     identity: str
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
-        """Judge all of them; `done` is called with a question's place and its verdict as soon as it is there, in any
-        order, once for each.
+        """Judge all questions, and call `done` with the place and the verdict of each as soon as it is there.
+
+        The order is free; each question gets exactly one verdict.
 
         Raises:
             InputError, RunError: what would fail for all of them, such as a wrong key. Verdicts that were done stay.
@@ -75,7 +78,7 @@ def former_identities(judge: Judge) -> tuple[str, ...]:
 
 
 def digest(*texts: str) -> str:
-    """Of texts, hexadecimal; where one ends and the next begins counts."""
+    """Return the digest of texts, hexadecimal; where one ends and the next begins counts."""
     made = hashlib.sha256()
     for text in texts:
         content = text.encode(errors="surrogatepass")
@@ -84,7 +87,7 @@ def digest(*texts: str) -> str:
 
 
 def judge_one(judge: Judge, prompt: str, a: str, b: str) -> Verdict:
-    """One verdict, in the order given."""
+    """Return the verdict on two responses, in the order given."""
     found: list[Verdict] = []
     judge.judge_many([Question(prompt, a, b)], lambda _, verdict: found.append(verdict))
     return found[0]

@@ -71,7 +71,7 @@ class PanelJudge:
 
 
 def majority(votes: Mapping[Winner, float]) -> Winner:
-    """What has the most votes; a tie where two have as many, and unparseable where nobody said anything."""
+    """Return what has the most votes; a tie where two have as many, unparseable where nobody said anything."""
     ranked = sorted(((n, winner) for winner, n in votes.items() if winner != "unparseable" and n), reverse=True)
     if not ranked:
         return "unparseable"

@@ -19,8 +19,10 @@ SLOTS = {"prompt", "a", "b"}
 
 @dataclass(frozen=True)
 class Template:
-    """Attributes:
-    name: of ours, or the file's path. text: in jinja2, with {{ prompt }}, {{ a }} and {{ b }}. digest: of the text.
+    """A text that asks a language model for a verdict.
+
+    Attributes:
+        name: of ours, or the file's path. text: in jinja2, with {{ prompt }}, {{ a }} and {{ b }}.
     """
 
     name: str
@@ -31,13 +33,13 @@ class Template:
         return digest(self.text)[:16]
 
     def ask(self, question: Question) -> str:
-        """The question in words; a response that looks like a template is text like any other."""
+        """Return the question in words; a response that looks like a template is text like any other."""
         made = _environment().from_string(self.text)
         return made.render(prompt=question.prompt, a=question.a, b=question.b)
 
 
 def load_template(name: str) -> Template:
-    """One of ours by name, or a file by its path.
+    """Return one of our templates by name, or a file by its path.
 
     Raises:
         InputError: no such template, one that cannot be read, or one that lacks a slot or has others.

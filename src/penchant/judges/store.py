@@ -88,7 +88,7 @@ class VerdictStore:
         self._connection.close()
 
     def find(self, judge: str, questions: Sequence[Question]) -> dict[int, Verdict]:
-        """The verdicts that are known, by the questions' places."""
+        """Return the verdicts that are known, by the questions' places."""
         keys = [_key(judge, asked) for asked in questions]
         known: dict[str, Verdict] = {}
         with self._guarded():

@@ -220,7 +220,7 @@ def _labelled(text: str, labels: Labels) -> _Labelled:
 
 
 def _with_tail_clause(value: str, labels: Labels) -> Winner | None:
-    """What the last clause says, of a value that weighs first: "both are good, but I prefer B"."""
+    """Return what the last clause says, of a value that weighs first: "both are good, but I prefer B"."""
     clauses = _CLAUSES.split(value)
     return read_phrase(clauses[-1], labels) if len(clauses) > 1 and not _DOUBTS.search(value) else None
 

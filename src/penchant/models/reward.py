@@ -47,7 +47,7 @@ class RewardScorer(Scorer):
     def forward(
         self, batch: TreeBatch, inputs: Float[Tensor, "rows length hidden"] | None = None, first: int = 0
     ) -> Float[Tensor, " slots"]:
-        """The raw reward of each slot, float32; arguments as in `Scorer.forward`."""
+        """Return the raw reward of each slot, float32; arguments as in `Scorer.forward`."""
         states = states_at(self.model, batch, batch.ends, inputs, first)
         with torch.autocast(states.device.type, enabled=False):  # in half precision near rewards would be equal
             rewards = unwrap(self.model).score(states.float()).squeeze(-1)
@@ -90,7 +90,7 @@ class LearnedReward:
     def score(
         self, groups: Sequence[PromptGroup], *, budget: int | None = None, progress: Progress | None = None
     ) -> list[Tensor]:
-        """The reward of every response; a prompt is forwarded once for all of them.
+        """Return the reward of every response; a prompt is forwarded once for all of them.
 
         Token ids that responses carry are used as they are, so they must be of this model's tokenizer (see
         `readable`).
@@ -110,7 +110,7 @@ class LearnedReward:
         return scores
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """The reward of each (prompt, response), in order; the responses are taken as finished."""
+        """Return the reward of each (prompt, response), in order; the responses are taken as finished."""
         blocks = [(prompt, [response for _, response in rows]) for prompt, rows in groupby(pairs, key=lambda p: p[0])]
         scored = self.score([PromptGroup(prompt, responses) for prompt, responses in blocks])
         return [value for row in scored for value in row.tolist()]
@@ -121,8 +121,11 @@ class LearnedReward:
         return 1 / (1 + math.exp(float(scores[1] - scores[0])))
 
     def readable(self, groups: Sequence[PromptGroup], tokenizer: Any) -> list[PromptGroup]:
-        """The groups as this model can read them: with their token ids where `tokenizer`, which made them, has the
-        same vocabulary, else (or if it is None) by their text."""
+        """Return the groups as this model can read them.
+
+        That is with their token ids where `tokenizer`, which made them, has the same vocabulary, else (or if it is
+        None) by their text.
+        """
         if tokenizer is not None and tokenizer.get_vocab() == self.tokenizer.get_vocab():
             return list(groups)
         return [group.replace(responses=[replace(r, token_ids=None) for r in group.responses]) for group in groups]
@@ -149,7 +152,7 @@ class LearnedReward:
 def new_reward(
     model: ModelConfig, *, template: Template = "auto", max_length: int | None = None, overflow: Overflow = "error"
 ) -> LearnedReward:
-    """A reward model to train: a language model under a fresh head.
+    """Return a reward model to train: a language model under a fresh head.
 
     The head starts at 0: no response is better than another, and the loss is ln 2 whatever the seed. (Ziegler et al.
     2019 start with a variance of 1 / (hidden + 1); the loss of stories260K then began at 2.0.)
@@ -181,8 +184,10 @@ def load_reward_model(
     template: Template | None = None,
     overflow: Overflow = "error",
 ) -> LearnedReward:
-    """A trained reward model from its folder: the `checkpoint` of a `reward_model` run, or any sequence classifier
-    with one label. Texts are read as they were in training, unless `template` says otherwise.
+    """Return a trained reward model from its folder.
+
+    The folder is the `checkpoint` of a `reward_model` run, or any sequence classifier with one label. Texts are read as
+    they were in training, unless `template` says otherwise.
 
     Raises:
         InputError: no such folder, another kind of model in it, or a run that did not come to its end.

@@ -117,7 +117,7 @@ def check_one_class(model: nn.Module, prompts: Sequence[tuple[int, ...]], sampli
 
 
 def parameters(prompt: tuple[int, ...], sampling: Sampling, end_ids: frozenset[int]) -> dict[str, Any]:
-    """What `vllm.SamplingParams` is made of for one prompt; vLLM adds the sample's index to the seed."""
+    """Return what `vllm.SamplingParams` is made of for one prompt; vLLM adds the sample's index to the seed."""
     digest = hashlib.blake2b(f"{sampling.seed}|{prompt}".encode(), digest_size=4).digest()
     return {
         "n": sampling.n,

@@ -33,7 +33,10 @@ class Classifier:
     label: int
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """A probability from 0 to 1 a pair. Prompt and response are one text; what is too long loses its beginning."""
+        """Return a probability from 0 to 1 per pair.
+
+        Prompt and response are one text; what is too long loses its beginning.
+        """
         texts = [prompt + response for prompt, response in pairs]
         order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
         rewards = [0.0] * len(texts)
@@ -66,7 +69,7 @@ class Classifier:
 
 
 def load_classifier(spec: str, *, device: str = "auto") -> Classifier:
-    """The reward of `classifier:MODEL` or `classifier:MODEL:LABEL`.
+    """Return the reward of `classifier:MODEL` or `classifier:MODEL:LABEL`.
 
     Args:
         spec: MODEL is a folder or hub id; its weights must be safetensors, and no code of its own is run. LABEL is a

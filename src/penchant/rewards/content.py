@@ -79,8 +79,9 @@ def _base_of(folder: Path) -> tuple[str, str | None] | None:
 
 
 def reward_content(spec: str, *, cached: bool = False) -> str:
-    """Return the digest of the code or the models behind a reward, or the lexicon's version; an address stands for
-    itself.
+    """Return the digest of the code or the models behind a reward, or the version of VADER's lexicon.
+
+    An address stands for itself.
 
     Raises:
         InputError: the name stands for no reward.

@@ -17,14 +17,14 @@ class ReadsGroups(Protocol):
     """A reward that reads prompts and responses as they are, with their tokens and ends; a learned one does."""
 
     def readable(self, groups: Sequence[PromptGroup], tokenizer: Any) -> list[PromptGroup]:
-        """The groups without token ids that are not of its own vocabulary; `tokenizer` made them, None for unknown."""
+        """Return the groups without token ids of another vocabulary; `tokenizer` made them, None for unknown."""
 
     def score(self, groups: Sequence[PromptGroup]) -> list[Any]:
-        """A 1-D tensor a group: a number a response."""
+        """Return a 1-D tensor per group: a number per response."""
 
 
 def score_groups(groups: Sequence[PromptGroup], reward: Reward, *, tokenizer: Any = None) -> list[PromptGroup]:
-    """The groups with `scores` filled in: one number a response, whatever was there before.
+    """Return the groups with `scores` filled in, one number per response, whatever was there before.
 
     A learned reward reads the groups themselves; of a response that was cut it then sees no end. `tokenizer` says whose
     token ids the responses carry: with the same vocabulary they are read as they are, else the text is.
@@ -44,7 +44,7 @@ def score_groups(groups: Sequence[PromptGroup], reward: Reward, *, tokenizer: An
 
 
 def compare_by_score(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
-    """The groups with every pair of responses compared by score, whatever comparisons were there before.
+    """Return the groups with every pair of responses compared by score, whatever comparisons were there before.
 
     The higher score wins; equal scores are a tie. A response that stands for several identical samples enters
     as often as it was drawn: the comparison of two responses has the product of their counts as its weight.
@@ -56,7 +56,7 @@ def compare_by_score(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
 
 
 def best_worst_pairs(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
-    """The groups with one comparison each, the best response against the worst, whatever was there before.
+    """Return the groups with one comparison each, the best response against the worst, whatever was there before.
 
     Best-of-N as a source of data. Of equally good (or bad) responses the first counts. A group whose responses all
     score the same has nothing to compare: it stays, without a comparison.

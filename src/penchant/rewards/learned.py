@@ -49,7 +49,7 @@ class RewardEnsemble:
         return self.members[0].tokenizer
 
     def score(self, groups: Sequence[PromptGroup]) -> list[Tensor]:
-        """The reward of every response, a 1-D float32 tensor a group, as `LearnedReward.score`."""
+        """Return the reward of every response, a 1-D float32 tensor per group, as `LearnedReward.score`."""
         return [self._join(rows) for rows in zip(*(member.score(groups) for member in self.members), strict=True)]
 
     def _join(self, rows: Sequence[Tensor]) -> Tensor:
@@ -61,7 +61,7 @@ class RewardEnsemble:
         return self.members[0].readable(groups, tokenizer)
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """The reward of each (prompt, response) text, in order."""
+        """Return the reward of each (prompt, response) text, in order."""
         columns = [torch.tensor(member(pairs)) for member in self.members]
         return self._join(columns).tolist()
 
@@ -74,7 +74,7 @@ class RewardEnsemble:
 def learned_reward(
     folders: Sequence[str], *, device: str = "auto", overflow: Overflow = "error"
 ) -> LearnedReward | RewardEnsemble:
-    """The reward model in a folder, or of several an ensemble.
+    """Return the reward model in a folder, or an ensemble of several.
 
     Args:
         overflow: of texts beyond the model's context, as in `penchant.data.rendering.renderer.Renderer`.

@@ -23,7 +23,7 @@ EXCERPT = 40
 
 
 def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error") -> Reward:
-    """A reward by name or by where its function lies.
+    """Return a reward by name, or by where its function lies.
 
     Args:
         spec: `"vader"`; or `"module:function"`, a file `module.py` of the current folder or an installed module; or
@@ -70,7 +70,7 @@ def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error"
 
 
 def checked_reward(function: Callable[..., Any], name: str | None = None) -> Reward:
-    """A function with the contract of a reward enforced; one that is checked already comes back as it is.
+    """Return a function with the contract of a reward enforced; one that is checked already comes back as it is.
 
     Args:
         function: takes a list of (prompt, response) texts, returns a number for each.
@@ -108,7 +108,7 @@ def checked_reward(function: Callable[..., Any], name: str | None = None) -> Rew
 
 
 def _length(results: Any) -> int | None:
-    """How many results there are; None for what is no sequence (a set or a mapping has no order to trust)."""
+    """Return how many results there are; None for what is no sequence (a set or a mapping has no order to trust)."""
     if isinstance(results, (str, bytes, Mapping, Set)):
         return None
     try:
@@ -118,7 +118,7 @@ def _length(results: Any) -> int | None:
 
 
 def _number(called: str, index: int, pairs: Sequence[tuple[str, str]], result: Any) -> float:
-    """One result as a finite float; numbers of numpy and torch, and truth values, count as numbers."""
+    """Return one result as a finite float; numbers of numpy and torch, and truth values, count as numbers."""
     value = result.item() if hasattr(result, "item") and getattr(result, "ndim", None) == 0 else result
     if isinstance(value, Real) and math.isfinite(number := _float(value)):
         return number

@@ -12,7 +12,7 @@ from typing import Any
 
 
 def vader(pairs: Sequence[tuple[str, str]]) -> list[float]:
-    """The compound score of each response, from -1 (most negative) to 1 (most positive); 0 for empty text.
+    """Return the compound score of each response, from -1 (most negative) to 1 (most positive); 0 for empty text.
 
     Args:
         pairs: (prompt, response) texts. The prompt does not count: only the response is scored.

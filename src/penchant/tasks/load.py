@@ -141,8 +141,10 @@ def load_task(name: str, *, train: int | None = None, test: int | None = None, f
 
 
 def halves(examples: Sequence[LabeledExample], seed: int) -> tuple[list[LabeledExample], list[LabeledExample]]:
-    """Two random parts of about equal size; a group lies in one of them. One is for the weak supervisor to learn from,
-    the other for it to label."""
+    """Split examples into two random parts of about equal size; a group lies in one of them.
+
+    One is for the weak supervisor to learn from, the other for it to label.
+    """
     groups = _by_group(examples)
     keys = sorted(groups)
     random.Random(seed).shuffle(keys)
@@ -153,7 +155,10 @@ def halves(examples: Sequence[LabeledExample], seed: int) -> tuple[list[LabeledE
 
 
 def balanced(examples: Sequence[LabeledExample]) -> list[LabeledExample]:
-    """In a fixed shuffled order, groups together; where a class has over 55%, every class as often as the rarest."""
+    """Return examples in a fixed shuffled order, groups together.
+
+    Where a class has over 55% of them, every class is taken as often as the rarest.
+    """
     groups = _by_group(examples)
     ordered = [example for key in sorted(groups, key=lambda key: (digest(key), key)) for example in groups[key]]
     counts = Counter(example.label for example in ordered)
@@ -176,8 +181,10 @@ def _by_group(examples: Iterable[LabeledExample]) -> dict[str, list[LabeledExamp
 
 
 def group_of(example: LabeledExample) -> str:
-    """Return what related examples share, whatever its case, spaces and punctuation. A text that stands alone is a
-    group of its own."""
+    """Return what related examples share, whatever its case, spaces and punctuation.
+
+    A text that stands alone is a group of its own.
+    """
     own = example.group or example.text
     return normalized(own) or own
 
@@ -248,7 +255,7 @@ def _read(spec: TaskSpec, row: Row) -> Iterable[LabeledExample]:
 
 
 def _unique(examples: Iterable[LabeledExample], dropped: Counter[str]) -> list[LabeledExample]:
-    """Each text once; none of a text with two labels, which cannot both be right."""
+    """Return each text once, and none of a text with two labels, which cannot both be right."""
     first: dict[str, LabeledExample] = {}
     contradicted: set[str] = set()
     for example in examples:

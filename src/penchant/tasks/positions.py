@@ -24,7 +24,7 @@ _FIRST = re.compile(r"((?:[pnbrqkPNBRQK_]{8}/){7}[pnbrqkPNBRQK_]{8}) ([wb]) (\S+
 
 
 def chess_library() -> Any:
-    """The module `chess`.
+    """Return the module `chess`.
 
     Raises:
         MissingExtra: it is not installed.
@@ -37,19 +37,19 @@ def chess_library() -> Any:
 
 
 def prompt_of(board: chess.Board, last: chess.Move) -> str:
-    """The position with the question what to play, `last` being the move that led to it."""
+    """Return the position with the question what to play, `last` being the move that led to it."""
     placement, rest = board.epd(en_passant="legal").split(" ", 1)
     written = re.sub(r"\d", lambda digit: "_" * int(digit[0]), placement)
     return f"{written} {rest}\nLast move: {last.uci()}\n{ASKED}"
 
 
 def answer_of(move: chess.Move) -> str:
-    """A move as it continues the prompt."""
+    """Return a move as it continues the prompt."""
     return f" {move.uci()}"
 
 
 def board_of(text: str) -> chess.Board:
-    """The position that a prompt states in its first line.
+    """Return the position that a prompt states in its first line.
 
     Raises:
         InputError: there is none, or it cannot be.
@@ -65,12 +65,12 @@ def board_of(text: str) -> chess.Board:
 
 
 def prompt_line(board: chess.Board) -> str:
-    """The first line of a prompt."""
+    """Return the first line of a prompt."""
     return prompt_of(board, chess_library().Move.null()).partition("\n")[0]
 
 
 def valid_board(fen: str) -> chess.Board:
-    """The position of a FEN.
+    """Return the position of a FEN.
 
     Raises:
         InputError: it is no FEN, or a position that cannot be (no king, the side that waits in check, ...).
@@ -86,12 +86,12 @@ def valid_board(fen: str) -> chess.Board:
 
 
 def legal_moves(board: chess.Board) -> list[chess.Move]:
-    """In the order of their names, which says nothing of which is good."""
+    """Return the legal moves in the order of their names, which says nothing of which is good."""
     return sorted(board.legal_moves, key=lambda move: move.uci())
 
 
 def is_mate(board: chess.Board, move: chess.Move) -> bool:
-    """Whether this legal move ends the game at once."""
+    """Return whether this legal move ends the game at once."""
     board.push(move)
     mated = board.is_checkmate()
     board.pop()

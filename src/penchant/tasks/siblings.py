@@ -53,7 +53,7 @@ def _clauses(text: str) -> tuple[Words, Words]:
 
 
 def _are_siblings(one: tuple[Words, Words], other: tuple[Words, Words]) -> bool:
-    """Whether two texts share a clause, or half of their words in place at the beginning and the end."""
+    """Return whether two texts share a clause, or half of their words in place at the beginning and the end."""
     for mine, theirs in zip(one, other, strict=True):
         if mine == theirs and len(mine) >= SHORTEST:
             return True

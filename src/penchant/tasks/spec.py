@@ -75,7 +75,7 @@ RIGHT_WRONG = ("wrong", "right")
 
 
 def one_of_each(question: str, right: str, wrong: Sequence[str], group: str = "") -> list[LabeledExample]:
-    """A question with several answers as two examples: with the right one, and with one of the wrong ones.
+    """Return a question with several answers as two examples: with the right one, and with a wrong one.
 
     Which wrong one depends on the question alone, so every model sees the same rows. Both are of one group: that of the
     passage where several questions share one, else the question's own.
@@ -90,37 +90,37 @@ def one_of_each(question: str, right: str, wrong: Sequence[str], group: str = ""
 
 
 def lettered(row: Mapping[str, Any], question: str, group: str = "") -> list[LabeledExample]:
-    """Rows with `choices: {text: [...], label: [...]}` and `answerKey`."""
+    """Read rows with `choices: {text: [...], label: [...]}` and `answerKey`."""
     choices = row["choices"]
     return numbered(choices["text"], list(choices["label"]).index(row["answerKey"]), question, group)
 
 
 def numbered(options: Sequence[str], right: int, question: str, group: str = "") -> list[LabeledExample]:
-    """Rows with options of which number `right`, from 0, is the answer."""
+    """Read rows with options of which number `right`, from 0, is the answer."""
     wrong = [text for place, text in enumerate(options) if place != right]
     return one_of_each(question, options[right], wrong, group)
 
 
 def digest(text: str) -> int:
-    """A number of the text's content, the same on every machine."""
+    """Return a number of the text's content, the same on every machine."""
     return int.from_bytes(hashlib.sha256(normalized(text).encode(errors="surrogatepass")).digest()[:8], "big")
 
 
 def chance(examples: Sequence[LabeledExample], classes: int) -> float:
-    """The accuracy that needs no supervisor: that of the most frequent class, or of drawing one of the options."""
+    """Return the accuracy that needs no supervisor: of the most frequent class, or of drawing one of the options."""
     if not classes:
         return sum(1 / len(example.options) for example in examples) / len(examples)
     return max(Counter(example.label for example in examples).values()) / len(examples)
 
 
 def preferred(prompt: str, better: str, worse: str) -> LabeledExample:
-    """A comparison as an example with two options, in an order that depends on their texts alone."""
+    """Return a comparison as an example with two options, in an order that depends on their texts alone."""
     first = first_by_content(prompt, better, worse)
     return LabeledExample(prompt, int(not first), options=(better, worse) if first else (worse, better))
 
 
 def first_by_content(prompt: str, one: str, other: str) -> bool:
-    """Whether the first of two answers stands first: so half of all winners do, the same ones on every machine."""
+    """Return whether the first of two answers stands first: half of all winners do, alike on every machine."""
     return (digest(f"{prompt} {one}"), one) < (digest(f"{prompt} {other}"), other)
 
 
@@ -128,7 +128,7 @@ _SPEAKERS = {"user": "Human", "assistant": "Assistant", "system": "System"}
 
 
 def conversation(prompt: Prompt) -> str:
-    """A prompt as one text that ends where the answer begins; turns as in Anthropic's comparisons."""
+    """Return a prompt as one text that ends where the answer begins; turns as in Anthropic's comparisons."""
     if isinstance(prompt, str):
         return prompt
     turns = [f"{_SPEAKERS.get(turn.role, turn.role)}: {turn.content}" for turn in prompt]
@@ -136,7 +136,7 @@ def conversation(prompt: Prompt) -> str:
 
 
 def answered(group: PromptGroup) -> PromptGroup:
-    """The same with its prompt as one text, and a space before a response where nothing parts it from the prompt."""
+    """Return a group with its prompt as one text, and a space before a response that nothing parts from it."""
     text = conversation(group.prompt)
     parted = not text or text[-1].isspace()
     options = [one.text if parted or one.text[:1].isspace() else f" {one.text}" for one in group.responses]
@@ -144,5 +144,5 @@ def answered(group: PromptGroup) -> PromptGroup:
 
 
 def normalized(text: str) -> str:
-    """What two texts that a reader takes for the same have in common: letters and digits, lower case."""
+    """Return what two texts that a reader takes for the same share: letters and digits, lower case."""
     return " ".join(re.findall(r"\w+", text.lower()))
