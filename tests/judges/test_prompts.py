@@ -8,16 +8,16 @@ import pytest
 
 from penchant.errors import InputError
 from penchant.judges.contract import Question
-from penchant.judges.prompts import OURS, load_template
+from penchant.judges.prompts import BUILT_IN, load_template
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_ours_show_all_three_texts_as_they_are(name: str) -> None:
     text = load_template(name).ask(Question("P {{ 7 * 7 }}", "A {% raw %} <b>", "B"))
     assert "P {{ 7 * 7 }}" in text
     assert "A {% raw %} <b>" in text
     assert "Verdict: tie" in text
-    assert len({load_template(other).digest for other in OURS}) == len(OURS)
+    assert len({load_template(other).digest for other in BUILT_IN}) == len(BUILT_IN)
 
 
 @pytest.mark.parametrize(

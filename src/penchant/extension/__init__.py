@@ -6,6 +6,6 @@ A loss, a reward, a judge or a task can be named so. The current folder never go
 from __future__ import annotations
 
 from penchant.extension.door import Door, is_extension
-from penchant.extension.user_code import describe_error, near
+from penchant.extension.user_code import describe_error, suggest
 
-__all__ = ["Door", "describe_error", "is_extension", "near"]
+__all__ = ["Door", "describe_error", "is_extension", "suggest"]

@@ -53,20 +53,20 @@ def code_content(source: str) -> str:
 
 def reached_files(file: Path) -> dict[Path, str]:
     """Return the files of the user's that loading a file may run, each with its place in its package."""
-    found: dict[Path, str] = {}
+    files: dict[Path, str] = {}
     packages: set[Path] = set()
     waiting = [file.resolve()]
     while waiting:
         path = waiting.pop()
-        if path in found:
+        if path in files:
             continue
         package = outermost_package(path)
-        found[path] = path.name if package is None else str(path.relative_to(package.parent))
+        files[path] = path.name if package is None else str(path.relative_to(package.parent))
         if package is not None and package not in packages:  # its `__init__` may import any of them
             packages.add(package)
             waiting += (inner.resolve() for inner in package.rglob("*.py"))
         waiting += _imported_files(path)
-    return found
+    return files
 
 
 def outermost_package(file: Path) -> Path | None:
@@ -83,7 +83,7 @@ def _imported_files(file: Path) -> Iterator[Path]:
     """Yield the files of the user's that the import statements of a file lead to."""
     for level, parts in _imports(file):
         if level:
-            yield from _along(file.parents[min(level, len(file.parents)) - 1], parts)
+            yield from _modules_along(file.parents[min(level, len(file.parents)) - 1], parts)
             continue
         if parts[0] == "penchant" or parts[0] in sys.stdlib_module_names:
             continue  # also where Penchant itself is an editable installation: another version of it is no other reward
@@ -92,14 +92,14 @@ def _imported_files(file: Path) -> Iterator[Path]:
             yield sibling
             continue
         spec = module_spec(parts[0])
-        if (found := installed_file(parts[0])) is not None:
-            yield from [found] * _is_users(found)
+        if (module_path := installed_file(parts[0])) is not None:
+            yield from [module_path] * _is_users(module_path)
         elif spec is not None:  # a folder without `__init__.py` on the module path
             for location in map(Path, spec.submodule_search_locations or ()):
-                yield from filter(_is_users, _along(location, parts[1:]))
+                yield from filter(_is_users, _modules_along(location, parts[1:]))
 
 
-def _along(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
+def _modules_along(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
     """Yield the modules that a dotted name goes through, from a folder on; the last part may be no module."""
     for end in range(1, len(parts) + 1):
         if (file := module_file(folder.joinpath(*parts[:end]))) is not None:
@@ -114,14 +114,14 @@ def _imports(file: Path) -> set[tuple[int, tuple[str, ...]]]:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError):
         return set()
-    found: set[tuple[int, tuple[str, ...]]] = set()
+    imported: set[tuple[int, tuple[str, ...]]] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {(0, tuple(alias.name.split("."))) for alias in node.names}
+            imported |= {(0, tuple(alias.name.split("."))) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             module = tuple(node.module.split(".")) if node.module else ()
-            found |= {(node.level, (*module, alias.name)) for alias in node.names}
-    return found
+            imported |= {(node.level, (*module, alias.name)) for alias in node.names}
+    return imported
 
 
 def _is_users(file: Path) -> bool:
@@ -133,7 +133,7 @@ def _is_users(file: Path) -> bool:
 
 
 def _described(files: dict[Path, str]) -> list[str]:
-    return sorted(f"{place} {digest_file(path)}" for path, place in files.items())
+    return sorted(f"{relative_path} {digest_file(path)}" for path, relative_path in files.items())
 
 
 def _digest(*parts: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from penchant.errors import InputError
 from penchant.extension.code_digest import code_content
-from penchant.extension.user_code import check_function, describe_error, load_module, near
+from penchant.extension.user_code import check_function, describe_error, load_module, suggest
 
 
 def is_extension(name: str) -> bool:
@@ -28,13 +28,13 @@ class Door:
         noun: what messages call it, such as `reward`.
         built_in: the names of the built-in ones; or such a name to the `module:attribute` that it stands for.
         kind: what the attribute is, in the forms that a message shows.
-        others: further forms that a name may have.
+        other_forms: further forms that a name may have.
     """
 
     noun: str
     built_in: Sequence[str] | Mapping[str, str] = ()
     kind: str = "attribute"
-    others: Sequence[str] = ()
+    other_forms: Sequence[str] = ()
 
     def split(self, name: str) -> tuple[str, str]:
         """Return the module (or the path of its file) and the attribute that a name stands for.
@@ -45,10 +45,10 @@ class Door:
         full = self.built_in.get(name, name) if isinstance(self.built_in, Mapping) else name
         source, colon, attribute = full.rpartition(":")
         if not (colon and source and attribute.isidentifier()):
-            forms = [*self.built_in, f"module:{self.kind}", f"path/to/file.py:{self.kind}", *self.others]
+            forms = [*self.built_in, f"module:{self.kind}", f"path/to/file.py:{self.kind}", *self.other_forms]
             raise InputError(
                 f"the {self.noun} `{name}` is unknown; expected {', '.join(forms[:-1])}, or {forms[-1]}"
-                f"{near(name, list(self.built_in))}"
+                f"{suggest(name, list(self.built_in))}"
             )
         return source, attribute
 
@@ -73,7 +73,7 @@ class Door:
             return getattr(module, attribute)
         except AttributeError:
             public = [key for key in vars(module) if not key.startswith("_")]
-            raise self.refusal(name, f"{source} has no `{attribute}`{near(attribute, public)}") from None
+            raise self.refusal(name, f"{source} has no `{attribute}`{suggest(attribute, public)}") from None
 
     def content(self, name: str) -> str:
         """Return the digest of the code behind a name (see `penchant.extension.code_digest`), and the attribute.

@@ -42,7 +42,7 @@ def load_module(source: str, refuse: Refuse) -> ModuleType:
     file = find_file(source)
     if file is None and source.endswith(".py"):
         files = [path.name for path in Path(source).expanduser().parent.glob("*.py")]
-        raise refuse(f"there is no file {source}{near(Path(source).name, files)}")
+        raise refuse(f"there is no file {source}{suggest(Path(source).name, files)}")
     try:
         return _load_file(file) if file is not None else importlib.import_module(source)
     except ModuleNotFoundError as error:
@@ -86,7 +86,7 @@ def check_function(source: str, name: str, refuse: Refuse) -> None:
         raise refuse(f"{file} cannot be imported: {describe_error(error)}") from error
     bound = _bound_names(tree)
     if bound is not None and name not in bound:
-        raise refuse(f"{source} has no `{name}`{near(name, sorted(bound))}")
+        raise refuse(f"{source} has no `{name}`{suggest(name, sorted(bound))}")
 
 
 def describe_error(error: BaseException) -> str:
@@ -96,7 +96,7 @@ def describe_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def near(word: str, choices: Sequence[str]) -> str:
+def suggest(word: str, choices: Sequence[str]) -> str:
     """Return a question that names the choices that are most like a word; empty where none is."""
     return did_you_mean(word, choices, form="`{}`".format, count=3)
 
@@ -128,8 +128,8 @@ def _run(file: Path, loaded: dict[Path, ModuleType]) -> ModuleType:
     """
     package = file.name == "__init__.py"
     name = _own_name(file)
-    for known in [key for key in sys.modules if key.startswith(f"{name}.")]:  # an edited package is what counts
-        del sys.modules[known]
+    for submodule in [key for key in sys.modules if key.startswith(f"{name}.")]:  # an edited package is what counts
+        del sys.modules[submodule]
     spec = importlib.util.spec_from_file_location(
         name, file, submodule_search_locations=[str(file.parent)] if package else None
     )
@@ -218,9 +218,9 @@ def module_spec(name: str) -> importlib.machinery.ModuleSpec | None:
 
 
 def _absent(source: str) -> str:
-    known = [module.name for module in pkgutil.iter_modules()]
-    here = [path.stem for path in Path.cwd().glob("*.py")]
-    return f"there is no module `{source}` in {Path.cwd()} or installed{near(source, [*here, *known])}"
+    installed = [module.name for module in pkgutil.iter_modules()]
+    local = [path.stem for path in Path.cwd().glob("*.py")]
+    return f"there is no module `{source}` in {Path.cwd()} or installed{suggest(source, [*local, *installed])}"
 
 
 def _absent_sibling(file: Path | None, error: ModuleNotFoundError) -> str:

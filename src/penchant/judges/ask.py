@@ -30,7 +30,7 @@ class Answer:
             asked for). Both are None where nobody was asked any more.
     """
 
-    asked: Question
+    question: Question
     first: Verdict | None
     second: Verdict | None
     orders: Orders
@@ -38,28 +38,28 @@ class Answer:
     @property
     def outcome(self) -> Winner:
         """For the pair as it stands. Two verdicts that differ are a tie; if one says nothing, neither does the pair."""
-        given = [v.winner for v in (self.first, self._turned) if v is not None]
-        wanted = 2 if self.orders == "both" else 1
-        if len(given) < wanted or "unparseable" in given:
+        winners = [v.winner for v in (self.first, self._second_unswapped) if v is not None]
+        expected = 2 if self.orders == "both" else 1
+        if len(winners) < expected or "unparseable" in winners:
             return "unparseable"
-        return given[0] if len(set(given)) == 1 else "tie"
+        return winners[0] if len(set(winners)) == 1 else "tie"
 
     @property
     def flipped(self) -> bool | None:
         """Whether each order has another winner; None where both did not name one."""
-        if self.first is None or self._turned is None:
+        if self.first is None or self._second_unswapped is None:
             return None
-        given = {self.first.winner, self._turned.winner}
-        return None if given & {"tie", "unparseable"} else len(given) == 2
+        winners = {self.first.winner, self._second_unswapped.winner}
+        return None if winners & {"tie", "unparseable"} else len(winners) == 2
 
     @property
     def first_slot(self) -> list[bool]:
         """Of each verdict that names a winner, whether that stood first."""
-        given = [verdict.winner for verdict in (self.first, self.second) if verdict is not None]
-        return [winner == "a" for winner in given if winner in ("a", "b")]
+        winners = [verdict.winner for verdict in (self.first, self.second) if verdict is not None]
+        return [winner == "a" for winner in winners if winner in ("a", "b")]
 
     @property
-    def _turned(self) -> Verdict | None:
+    def _second_unswapped(self) -> Verdict | None:
         if self.second is None:
             return None
         return Verdict(SWAPPED[self.second.winner])
@@ -71,7 +71,7 @@ class Calls:
 
     Attributes:
         judge, pairs, store, orders: as they were given to `plan_calls`.
-        known: verdicts from the store. missing: questions to ask, each once, in order. left: how many more there are,
+        stored: verdicts from the store. missing: questions to ask, each once, in order. left: how many more there are,
             beyond `max_calls`.
     """
 
@@ -79,7 +79,7 @@ class Calls:
     pairs: Sequence[Question]
     store: VerdictStore | None
     orders: Orders
-    known: dict[Question, Verdict]
+    stored: dict[Question, Verdict]
     missing: list[Question]
     left: int = 0
 
@@ -131,37 +131,39 @@ def plan_calls(judge: Judge, pairs: Sequence[Question], **options: Unpack[AskOpt
     if max_calls is not None and max_calls < 0:
         raise InputError(f"max_calls must be at least 0, got {max_calls}")
     unique = list(dict.fromkeys(question for pair in pairs for question in _in_orders(pair, orders)))
-    known: dict[Question, Verdict] = {}
+    stored: dict[Question, Verdict] = {}
     if store is not None:
         store.hide_addresses(addresses_of(judge))
         _read_again(judge, store)
-        known = {unique[place]: verdict for place, verdict in store.find(judge.identity, unique).items()}
-    again = options.get("ask_again") == "unreadable"
+        stored = {unique[index]: verdict for index, verdict in store.find(judge.identity, unique).items()}
+    repeat_unreadable = options.get("ask_again") == "unreadable"
     missing = [
-        question for question in unique if question not in known or (again and known[question].winner == "unparseable")
+        question
+        for question in unique
+        if question not in stored or (repeat_unreadable and stored[question].winner == "unparseable")
     ]
     if store is not None and any(store.find(former, missing) for former in former_identities(judge)):
         _warn_of_short_keys(store.path)
     now = missing[:max_calls]
-    return Calls(judge, pairs, store, orders, known, now, len(missing) - len(now))
+    return Calls(judge, pairs, store, orders, stored, now, len(missing) - len(now))
 
 
 def make_calls(calls: Calls) -> list[Answer]:
     """Make the calls of a plan, and return the answers to all of its pairs. Errors as of `ask`."""
-    verdicts = dict(calls.known)
+    verdicts = dict(calls.stored)
     missing = calls.missing
     with progress_bar("judging", len(missing), "verdicts") as advance:
 
-        def done(place: int, verdict: Verdict) -> None:
+        def done(index: int, verdict: Verdict) -> None:
             if calls.store is not None and verdict.final:
-                calls.store.keep(calls.judge.identity, missing[place], verdict)
-            if verdict.final or missing[place] not in verdicts:  # a failed call takes no earlier answer away
-                verdicts[missing[place]] = verdict
+                calls.store.keep(calls.judge.identity, missing[index], verdict)
+            if verdict.final or missing[index] not in verdicts:  # a failed call takes no earlier answer away
+                verdicts[missing[index]] = verdict
             advance(1, verdict.winner)
 
         if missing:
             calls.judge.judge_many(missing, done)
-    return [Answer(pair, *_both(verdicts, pair, calls.orders), calls.orders) for pair in calls.pairs]
+    return [Answer(pair, *_verdicts_in_orders(verdicts, pair, calls.orders), calls.orders) for pair in calls.pairs]
 
 
 @cache
@@ -193,7 +195,7 @@ def _in_orders(pair: Question, orders: Orders) -> tuple[Question, ...]:
     return (pair, pair.swapped) if orders == "both" else (pair,)
 
 
-def _both(
+def _verdicts_in_orders(
     verdicts: Mapping[Question, Verdict], pair: Question, orders: Orders
 ) -> tuple[Verdict | None, Verdict | None]:
     return verdicts.get(pair), verdicts.get(pair.swapped) if orders == "both" else None

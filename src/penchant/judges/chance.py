@@ -22,7 +22,10 @@ class RandomJudge:
         return cls(settings.seed)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
-        for place, asked in enumerate(questions):
-            heads = int(asked.digest(self.identity, ordered=False), 16) % 2
-            first = min(asked.a, asked.b) if heads else max(asked.a, asked.b)
-            done(place, Verdict("tie" if asked.a == asked.b else "a" if first == asked.a else "b", confidence=0.5))
+        for index, question in enumerate(questions):
+            heads = int(question.digest(self.identity, ordered=False), 16) % 2
+            first = min(question.a, question.b) if heads else max(question.a, question.b)
+            done(
+                index,
+                Verdict("tie" if question.a == question.b else "a" if first == question.a else "b", confidence=0.5),
+            )

@@ -26,10 +26,10 @@ class Question:
         """The question in the other order."""
         return Question(self.prompt, self.b, self.a)
 
-    def digest(self, *more: str, ordered: bool = True) -> str:
+    def digest(self, *prefixes: str, ordered: bool = True) -> str:
         """Return the digest of the content, hexadecimal; the same in both orders unless `ordered`."""
-        shown = (self.a, self.b) if ordered else sorted((self.a, self.b))
-        return digest(*more, self.prompt, *shown)
+        responses = (self.a, self.b) if ordered else sorted((self.a, self.b))
+        return digest(*prefixes, self.prompt, *responses)
 
 
 class Judge(Protocol):
@@ -57,7 +57,7 @@ class Judge(Protocol):
 class AnswerReader(Protocol):
     """A judge whose verdicts are read from an answer's words, and so can be read again without a call."""
 
-    def reread(self, asked: Question, verdict: Verdict) -> Verdict:
+    def reread(self, question: Question, verdict: Verdict) -> Verdict:
         """Return a stored verdict as its transcript is read now."""
 
 
@@ -67,9 +67,9 @@ def addresses_of(judge: Judge) -> dict[str, str]:
     return {full: public for full, public in addresses.items() if full != public}
 
 
-def reread(judge: Judge, asked: Question, verdict: Verdict) -> Verdict:
+def reread(judge: Judge, question: Question, verdict: Verdict) -> Verdict:
     """Return a stored verdict as the judge reads its transcript now; unchanged where the judge reads none."""
-    return judge.reread(asked, verdict) if isinstance(judge, AnswerReader) else verdict
+    return judge.reread(question, verdict) if isinstance(judge, AnswerReader) else verdict
 
 
 def former_identities(judge: Judge) -> tuple[str, ...]:
@@ -79,15 +79,15 @@ def former_identities(judge: Judge) -> tuple[str, ...]:
 
 def digest(*texts: str) -> str:
     """Return the digest of texts, hexadecimal; where one ends and the next begins counts."""
-    made = hashlib.sha256()
+    hasher = hashlib.sha256()
     for text in texts:
         content = text.encode(errors="surrogatepass")
-        made.update(len(content).to_bytes(8, "big") + content)
-    return made.hexdigest()
+        hasher.update(len(content).to_bytes(8, "big") + content)
+    return hasher.hexdigest()
 
 
 def judge_one(judge: Judge, prompt: str, a: str, b: str) -> Verdict:
     """Return the verdict on two responses, in the order given."""
-    found: list[Verdict] = []
-    judge.judge_many([Question(prompt, a, b)], lambda _, verdict: found.append(verdict))
-    return found[0]
+    verdicts: list[Verdict] = []
+    judge.judge_many([Question(prompt, a, b)], lambda _, verdict: verdicts.append(verdict))
+    return verdicts[0]

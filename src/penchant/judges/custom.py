@@ -35,23 +35,23 @@ class CustomJudge:
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         """Judge as `Judge.judge_many`; what breaks its contract is an InputError that names the judge."""
-        answered: set[int] = set()
+        done_indices: set[int] = set()
 
-        def check_and_pass_on(place: int, verdict: Verdict) -> None:
-            if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(questions):
+        def check_and_pass_on(index: int, verdict: Verdict) -> None:
+            if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(questions):
                 raise OWN_JUDGES.refusal(
-                    self.factory, f"it gave a verdict on question {place!r}; there are {len(questions)}, from 0"
+                    self.factory, f"it gave a verdict on question {index!r}; there are {len(questions)}, from 0"
                 )
-            if place in answered:
-                raise OWN_JUDGES.refusal(self.factory, f"it gave two verdicts on question {place}")
+            if index in done_indices:
+                raise OWN_JUDGES.refusal(self.factory, f"it gave two verdicts on question {index}")
             if not isinstance(verdict, Verdict) or verdict.winner not in SWAPPED:
                 raise OWN_JUDGES.refusal(
                     self.factory,
-                    f"it gave {verdict!r} for question {place}, expected a penchant.types.Verdict whose winner is one "
+                    f"it gave {verdict!r} for question {index}, expected a penchant.types.Verdict whose winner is one "
                     f"of {', '.join(SWAPPED)}",
                 )
-            answered.add(place)
-            done(place, verdict)
+            done_indices.add(index)
+            done(index, verdict)
 
         try:
             self.judge.judge_many(questions, check_and_pass_on)
@@ -59,7 +59,7 @@ class CustomJudge:
             raise
         except BaseException as error:  # the user's code may raise anything, and `sys.exit` is an exception
             raise OWN_JUDGES.failure(self.factory, error, f"failed on {len(questions)} questions") from error
-        if missing := len(questions) - len(answered):
+        if missing := len(questions) - len(done_indices):
             raise OWN_JUDGES.refusal(
                 self.factory,
                 f"{missing} of {len(questions)} questions have no verdict: call `done(place, verdict)` once for each",
@@ -72,10 +72,10 @@ def _make(factory: str, settings: Mapping[str, Any]) -> Judge:
     Raises:
         InputError: there is no such attribute, it fails, or what it makes is no judge.
     """
-    made = OWN_JUDGES.load(factory)
-    if isinstance(made, type) or (callable(made) and not hasattr(made, "judge_many")):
+    candidate = OWN_JUDGES.load(factory)
+    if isinstance(candidate, type) or (callable(candidate) and not hasattr(candidate, "judge_many")):
         try:
-            made = made(**settings)
+            candidate = candidate(**settings)
         except (PenchantError, KeyboardInterrupt):
             raise
         except BaseException as error:
@@ -84,11 +84,11 @@ def _make(factory: str, settings: Mapping[str, Any]) -> Judge:
         raise OWN_JUDGES.refusal(
             factory, "it is a ready judge, and `settings` are for a class or a function: leave them out"
         )
-    if not callable(getattr(made, "judge_many", None)):
+    if not callable(getattr(candidate, "judge_many", None)):
         raise OWN_JUDGES.refusal(
             factory,
-            f"expected a judge, which has `judge_many(questions, done)`, but it is a {type(made).__name__}: see "
+            f"expected a judge, which has `judge_many(questions, done)`, but it is a {type(candidate).__name__}: see "
             "penchant.judges.contract",
         )
-    judge: Judge = made
+    judge: Judge = candidate
     return judge

@@ -49,7 +49,7 @@ FORM = {
 }
 
 
-class Refused(Exception):
+class QuestionRefused(Exception):
     """A question that the endpoint refuses, in the server's words: asking it again changes nothing."""
 
 
@@ -72,11 +72,11 @@ class EndpointJudge:
                 "`judge.base_url` for an endpoint of your own"
             )
         self._key = key  # empty for an endpoint of one's own, which mostly wants none
-        self._plain, self._answered = not settings.structured, False
+        self._plain, self._has_answered = not settings.structured, False
         address = None if settings.base_url is None else hide_credentials(settings.base_url)
         self.addresses = {settings.base_url: address} if settings.base_url and address else {}
-        asked = (address, settings.model, settings.temperature, settings.max_tokens, settings.structured)
-        self.identity = f"endpoint {' '.join(map(str, asked))} {self.template.digest}"
+        call_settings = (address, settings.model, settings.temperature, settings.max_tokens, settings.structured)
+        self.identity = f"endpoint {' '.join(map(str, call_settings))} {self.template.digest}"
 
     @classmethod
     def from_settings(cls, settings: Endpoint) -> Self:
@@ -87,10 +87,10 @@ class EndpointJudge:
         """As `Judge.judge_many`. A call that fails at every attempt is an unparseable verdict that is not final."""
         run_async(self._all(questions, done))
 
-    def reread(self, asked: Question, verdict: Verdict) -> Verdict:
+    def reread(self, question: Question, verdict: Verdict) -> Verdict:
         """Return a stored verdict as its transcript is read now."""
-        found = read_verdict(verdict.transcript)
-        return replace(verdict, winner=found.winner, confidence=found.confidence)
+        reading = read_verdict(verdict.transcript)
+        return replace(verdict, winner=reading.winner, confidence=reading.confidence)
 
     async def _all(self, questions: Sequence[Question], done: Done) -> None:
         settings = self.settings
@@ -99,9 +99,9 @@ class EndpointJudge:
 
         async def worker() -> None:
             nonlocal useless
-            for place, asked in waiting:
-                verdict = await self._one(client, asked)
-                done(place, verdict)
+            for index, question in waiting:
+                verdict = await self._judge_one(client, question)
+                done(index, verdict)
                 useless = None if useless is None or verdict.winner != "unparseable" else [*useless, verdict]
                 if useless is not None and len(useless) >= FIRST_ANSWERS:
                     raise self._useless(useless)
@@ -115,19 +115,19 @@ class EndpointJudge:
                     task.cancel()
                 await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _one(self, client: AsyncClient, question: Question) -> Verdict:
+    async def _judge_one(self, client: AsyncClient, question: Question) -> Verdict:
         started, text = time.monotonic(), self.template.ask(question)
         try:
             answer, tokens = await retry(lambda: self._answer(client, text), self._limits)
-        except (TemporaryFailure, Refused, AnswerTooLarge) as error:
+        except (TemporaryFailure, QuestionRefused, AnswerTooLarge) as error:
             reason = self._safe(str(error))[:EXCERPT]
-            if isinstance(error, TemporaryFailure) and error.unreachable and not self._answered:
+            if isinstance(error, TemporaryFailure) and error.unreachable and not self._has_answered:
                 raise RunError(
-                    f"{self._shown} cannot be reached, {self.settings.attempts} attempts failed ({reason}): start it, "
-                    "or correct `base_url`, and give the same command again"
+                    f"{self._address} cannot be reached, {self.settings.attempts} attempts failed ({reason}): start "
+                    "it, or correct `base_url`, and give the same command again"
                 ) from None
             return Verdict("unparseable", None, f"failed: {reason}", time.monotonic() - started, final=False)
-        self._answered = True
+        self._has_answered = True
         answer = self._safe(answer)
         verdict = read_verdict(answer)
         return Verdict(verdict.winner, verdict.confidence, answer, time.monotonic() - started, tokens)
@@ -140,7 +140,7 @@ class EndpointJudge:
         plain = self._plain
         try:
             return await self._ask(client, text, plain)
-        except Refused:
+        except QuestionRefused:
             if plain:
                 raise
         answer = await self._ask(client, text, True)
@@ -161,14 +161,14 @@ class EndpointJudge:
         words = f"it answered {reply.status} - {_server_words(reply.body)}"
         excerpt = self._safe(words)[:EXCERPT]
         if reply.status in (401, 403):
-            raise InputError(f"{self._shown} refuses the key in {settings.key_from}: {excerpt}")
+            raise InputError(f"{self._address} refuses the key in {settings.key_from}: {excerpt}")
         if 300 <= reply.status < 400 or reply.status in (404, 405):
             raise InputError(
-                f"{self._shown} does not know this address or the model {settings.model!r}: {excerpt}; the address "
+                f"{self._address} does not know this address or the model {settings.model!r}: {excerpt}; the address "
                 "mostly ends in /v1"
             )
         if reply.status in REFUSALS:
-            raise Refused(words)
+            raise QuestionRefused(words)
         raise TemporaryFailure(words, asked_wait_s=reply.asked_wait_s)
 
     @property
@@ -190,23 +190,24 @@ class EndpointJudge:
         return Limits(settings.timeout_s, settings.timeout_s, MAX_BYTES, settings.attempts, settings.first_wait_s)
 
     @property
-    def _shown(self) -> str:
+    def _address(self) -> str:
         return shown_url(self.settings.base_url) if self.settings.base_url else "the endpoint"
 
     def _useless(self, first: Sequence[Verdict]) -> RunError:
         """Return the error for a judge whose first answers cannot be used, with what the first of them was."""
-        where = self._shown
+        where = self._address
         if failed := [verdict for verdict in first if not verdict.final]:
             return RunError(
                 f"{where}: {len(failed)} of the first {len(first)} calls failed and no answer names a winner. The "
                 f"first {failed[0].transcript.rstrip('.')}. Nothing is lost: correct `judge.base_url`, `judge.model` "
                 "or what the message names, and give the same command again"
             )
-        said, reason = first[0].transcript, read_verdict(first[0].transcript).reason
+        transcript, reason = first[0].transcript, read_verdict(first[0].transcript).reason
         return RunError(
             f"{where}: the first {len(first)} answers of {self.settings.model!r} name no winner. The first cannot be "
-            f"read, since {reason}: {said[-EXCERPT:]!r}. They are kept. Name another model, raise `judge.max_tokens`, "
-            'or let `judge.template` ask for a last line such as "Verdict: A"; `ask_again=unreadable` asks them again'
+            f"read, since {reason}: {transcript[-EXCERPT:]!r}. They are kept. Name another model, raise "
+            '`judge.max_tokens`, or let `judge.template` ask for a last line such as "Verdict: A"; '
+            "`ask_again=unreadable` asks them again"
         )
 
     def _safe(self, text: str) -> str:

@@ -21,6 +21,6 @@ class LongestJudge:
         return cls()
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
-        for place, asked in enumerate(questions):
-            longer = len(asked.a) - len(asked.b)
-            done(place, Verdict("tie" if not longer else "a" if longer > 0 else "b"))
+        for index, question in enumerate(questions):
+            difference = len(question.a) - len(question.b)
+            done(index, Verdict("tie" if not difference else "a" if difference > 0 else "b"))

@@ -29,14 +29,14 @@ class NoisyJudge:
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         self.judge.judge_many(
-            questions, lambda place, verdict: done(place, self._with_errors(questions[place], verdict))
+            questions, lambda index, verdict: done(index, self._with_errors(questions[index], verdict))
         )
 
-    def reread(self, asked: Question, verdict: Verdict) -> Verdict:
+    def reread(self, question: Question, verdict: Verdict) -> Verdict:
         """Return a stored verdict as the inner judge reads its transcript now, with the same error."""
-        return self._with_errors(asked, reread(self.judge, asked, self._with_errors(asked, verdict)))
+        return self._with_errors(question, reread(self.judge, question, self._with_errors(question, verdict)))
 
-    def _with_errors(self, asked: Question, verdict: Verdict) -> Verdict:
+    def _with_errors(self, question: Question, verdict: Verdict) -> Verdict:
         """Return the verdict turned round where this question is one that the judge errs in."""
-        drawn = int(asked.digest(self.identity, ordered=False), 16) % _STEPS / _STEPS
-        return replace(verdict, winner=SWAPPED[verdict.winner]) if drawn < self.rate else verdict
+        draw = int(question.digest(self.identity, ordered=False), 16) % _STEPS / _STEPS
+        return replace(verdict, winner=SWAPPED[verdict.winner]) if draw < self.rate else verdict

@@ -31,39 +31,42 @@ class PanelJudge:
         return cls([make_judge(judge) for judge in settings.judges])
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
-        heard: list[dict[int, Verdict]] = []
+        verdicts_by_judge: list[dict[int, Verdict]] = []
         for judge in self.judges:
-            said: dict[int, Verdict] = {}
-            judge.judge_many(questions, said.__setitem__)
-            heard.append(said)
-        for place in range(len(questions)):
-            done(place, self._together([said[place] for said in heard]))
+            verdicts: dict[int, Verdict] = {}
+            judge.judge_many(questions, verdicts.__setitem__)
+            verdicts_by_judge.append(verdicts)
+        for index in range(len(questions)):
+            done(index, self._combine([verdicts[index] for verdicts in verdicts_by_judge]))
 
-    def reread(self, asked: Question, verdict: Verdict) -> Verdict:
+    def reread(self, question: Question, verdict: Verdict) -> Verdict:
         """Return a stored verdict with each judge's part of the transcript read again."""
         parts = self._parts(verdict.transcript)
         if parts is None:
             return verdict
-        read = [reread(judge, asked, part) for judge, part in zip(self.judges, parts, strict=True)]
+        read = [reread(judge, question, part) for judge, part in zip(self.judges, parts, strict=True)]
         return replace(verdict, winner=majority(Counter(part.winner for part in read)))
 
     def _parts(self, transcript: str) -> list[Verdict] | None:
-        """Return what each judge said, from the transcript of `_together`; None where it cannot be taken apart."""
+        """Return what each judge said, from the transcript of `_combine`; None where it cannot be taken apart."""
         marks = [rf"\[{re.escape(judge.identity)}: ({'|'.join(SWAPPED)})\]" for judge in self.judges]
-        found = re.fullmatch(r"\n\n".join(rf"{mark}(.*)" for mark in marks), transcript, re.DOTALL)
-        if found is None:
+        match = re.fullmatch(r"\n\n".join(rf"{mark}(.*)" for mark in marks), transcript, re.DOTALL)
+        if match is None:
             return None
-        texts = found.groups()
+        texts = match.groups()
         return [
-            Verdict(cast(Winner, winner), None, said.strip())
-            for winner, said in zip(texts[::2], texts[1::2], strict=True)
+            Verdict(cast(Winner, winner), None, part.strip())
+            for winner, part in zip(texts[::2], texts[1::2], strict=True)
         ]
 
-    def _together(self, verdicts: Sequence[Verdict]) -> Verdict:
-        named = zip(self.judges, verdicts, strict=True)
+    def _combine(self, verdicts: Sequence[Verdict]) -> Verdict:
+        named_verdicts = zip(self.judges, verdicts, strict=True)
         return Verdict(
             majority(Counter(verdict.winner for verdict in verdicts)),
-            transcript="\n\n".join(f"[{judge.identity}: {of.winner}] {of.transcript}".strip() for judge, of in named),
+            transcript="\n\n".join(
+                f"[{judge.identity}: {verdict.winner}] {verdict.transcript}".strip()
+                for judge, verdict in named_verdicts
+            ),
             seconds=sum(verdict.seconds for verdict in verdicts),
             tokens=sum(verdict.tokens for verdict in verdicts),
             final=all(verdict.final for verdict in verdicts),

@@ -26,11 +26,11 @@ class PeopleJudge:
         self.votes: dict[str, dict[Winner, float]] = defaultdict(lambda: defaultdict(float))
         for path in paths:
             for group in load_preferences(path, ties="half"):
-                for one in group.comparisons:
-                    first, second = (group.responses[place].text for place in (one.winner, one.loser))
-                    asked = Question(prompt_text(group.prompt), first, second)
-                    won: Winner = "tie" if one.tie else "a"
-                    self.votes[_key(asked)][won if first <= second else SWAPPED[won]] += one.weight
+                for comparison in group.comparisons:
+                    first, second = (group.responses[index].text for index in (comparison.winner, comparison.loser))
+                    question = Question(prompt_text(group.prompt), first, second)
+                    winner: Winner = "tie" if comparison.tie else "a"
+                    self.votes[_key(question)][winner if first <= second else SWAPPED[winner]] += comparison.weight
         content = digest(*(f"{key}{sorted(votes.items())}" for key, votes in sorted(self.votes.items())))
         self.identity = f"people {content}"
 
@@ -40,13 +40,13 @@ class PeopleJudge:
         return cls(settings.paths)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
-        for place, asked in enumerate(questions):
-            votes = self.votes.get(_key(asked), {})
-            if asked.a > asked.b:
+        for index, question in enumerate(questions):
+            votes = self.votes.get(_key(question), {})
+            if question.a > question.b:
                 votes = {SWAPPED[winner]: n for winner, n in votes.items()}
-            said = ", ".join(f"{n:g} for {winner}" for winner, n in sorted(votes.items())) or MISSING
-            done(place, Verdict(majority(votes), transcript=said, final=bool(votes)))
+            transcript = ", ".join(f"{n:g} for {winner}" for winner, n in sorted(votes.items())) or MISSING
+            done(index, Verdict(majority(votes), transcript=transcript, final=bool(votes)))
 
 
-def _key(asked: Question) -> str:
-    return asked.digest(ordered=False)
+def _key(question: Question) -> str:
+    return question.digest(ordered=False)

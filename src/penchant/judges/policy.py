@@ -47,11 +47,15 @@ class PolicyJudge:
         words = [Response(word, finished=False) for word in WORDS]
         for start in range(0, len(questions), AT_ONCE):
             part = questions[start : start + AT_ONCE]
-            groups = [PromptGroup(self.template.ask(asked) + "\n", words) for asked in part]
-            for place, (a, b) in enumerate(row.tolist() for row in self.policy.score(groups)):
-                sure = 1 / (1 + math.exp(-abs(a - b)))
-                won = Verdict("tie") if abs(a - b) <= self.margin else Verdict("a" if a > b else "b", confidence=sure)
-                done(start + place, Verdict(won.winner, won.confidence, f"logps {a:.4f} and {b:.4f}"))
+            groups = [PromptGroup(self.template.ask(question) + "\n", words) for question in part]
+            for index, (a, b) in enumerate(row.tolist() for row in self.policy.score(groups)):
+                confidence = 1 / (1 + math.exp(-abs(a - b)))
+                verdict = (
+                    Verdict("tie")
+                    if abs(a - b) <= self.margin
+                    else Verdict("a" if a > b else "b", confidence=confidence)
+                )
+                done(start + index, Verdict(verdict.winner, verdict.confidence, f"logps {a:.4f} and {b:.4f}"))
 
 
 def _content_of(policy: Policy, weights: str) -> str:

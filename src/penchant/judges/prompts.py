@@ -13,7 +13,7 @@ from penchant.errors import InputError
 from penchant.files import read_file
 from penchant.judges.contract import Question, digest
 
-OURS = ("instruction", "summary", "summary_concise", "helpfulness", "harmlessness")
+BUILT_IN = ("instruction", "summary", "summary_concise", "helpfulness", "harmlessness")
 SLOTS = {"prompt", "a", "b"}
 
 
@@ -34,8 +34,8 @@ class Template:
 
     def ask(self, question: Question) -> str:
         """Return the question in words; a response that looks like a template is text like any other."""
-        made = _environment().from_string(self.text)
-        return made.render(prompt=question.prompt, a=question.a, b=question.b)
+        template = _environment().from_string(self.text)
+        return template.render(prompt=question.prompt, a=question.a, b=question.b)
 
 
 def load_template(name: str) -> Template:
@@ -44,14 +44,14 @@ def load_template(name: str) -> Template:
     Raises:
         InputError: no such template, one that cannot be read, or one that lacks a slot or has others.
     """
-    if name in OURS:
+    if name in BUILT_IN:
         return Template(name, (files("penchant.judges") / "templates" / f"{name}.j2").read_text(encoding="utf-8"))
     path = Path(name).expanduser()
     try:
         text = read_file(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"the template {name}: {error}; expected a file of yours, or one of {', '.join(OURS)}"
+            f"the template {name}: {error}; expected a file of yours, or one of {', '.join(BUILT_IN)}"
         ) from error
     try:
         slots = meta.find_undeclared_variables(_environment().parse(text))
@@ -59,9 +59,9 @@ def load_template(name: str) -> Template:
         raise InputError(f"the template {name} cannot be read: {error}") from error
     if slots != SLOTS:
         missing, unknown = sorted(SLOTS - slots), sorted(slots - SLOTS)
-        said = [f"has no {', '.join(missing)}"] * bool(missing) + [f"asks for {', '.join(unknown)}"] * bool(unknown)
+        problems = [f"has no {', '.join(missing)}"] * bool(missing) + [f"asks for {', '.join(unknown)}"] * bool(unknown)
         raise InputError(
-            f"the template {name} {' and '.join(said)}: write {{{{ prompt }}}}, {{{{ a }}}} and {{{{ b }}}}"
+            f"the template {name} {' and '.join(problems)}: write {{{{ prompt }}}}, {{{{ a }}}} and {{{{ b }}}}"
         )
     return Template(name, text)
 

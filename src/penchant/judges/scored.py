@@ -37,26 +37,26 @@ class RewardJudge:
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         try:
-            found: list[tuple[float, float] | str] = list(self._scores(questions))
+            scored: list[tuple[float, float] | str] = list(self._scores(questions))
         except TooLong:  # which ones, and only those
-            found = [self._score(asked) for asked in questions]
-        for place, scores in enumerate(found):
+            scored = [self._score(question) for question in questions]
+        for index, scores in enumerate(scored):
             if isinstance(scores, str):
-                done(place, Verdict("unparseable", transcript=scores))
+                done(index, Verdict("unparseable", transcript=scores))
                 continue
             first, second = scores
-            near = abs(first - second) <= self.margin
-            said = f"{first:.6g} and {second:.6g}"
-            done(place, Verdict("tie" if near else "a" if first > second else "b", transcript=said))
+            tie = abs(first - second) <= self.margin
+            transcript = f"{first:.6g} and {second:.6g}"
+            done(index, Verdict("tie" if tie else "a" if first > second else "b", transcript=transcript))
 
     def _scores(self, questions: Sequence[Question]) -> list[tuple[float, float]]:
-        scores = self.reward([(asked.prompt, text) for asked in questions for text in (asked.a, asked.b)])
+        scores = self.reward([(question.prompt, text) for question in questions for text in (question.a, question.b)])
         return list(zip(scores[::2], scores[1::2], strict=True))
 
-    def _score(self, asked: Question) -> tuple[float, float] | str:
+    def _score(self, question: Question) -> tuple[float, float] | str:
         """Of one pair; why there is none, where a response alone is longer than a reward model can read."""
         try:
-            return self._scores([asked])[0]
+            return self._scores([question])[0]
         except TooLong as error:
             return str(error)
 

@@ -29,7 +29,7 @@ _TABLE = """CREATE TABLE IF NOT EXISTS verdicts (
     key TEXT PRIMARY KEY, judge TEXT NOT NULL, prompt TEXT NOT NULL, a TEXT NOT NULL, b TEXT NOT NULL,
     winner TEXT NOT NULL, confidence REAL, transcript TEXT NOT NULL, seconds REAL NOT NULL, tokens INTEGER NOT NULL,
     at REAL NOT NULL, digest TEXT)"""
-_EARLIER = """CREATE TABLE IF NOT EXISTS earlier_verdicts (
+_EARLIER_VERDICTS = """CREATE TABLE IF NOT EXISTS earlier_verdicts (
     key TEXT NOT NULL, winner TEXT NOT NULL, confidence REAL, transcript TEXT NOT NULL, seconds REAL NOT NULL,
     tokens INTEGER NOT NULL, at REAL NOT NULL)"""
 """What stood in `verdicts` before it was asked or read again. Nothing that a judge said is deleted."""
@@ -66,7 +66,7 @@ class VerdictStore:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.execute(_TABLE)
-            self._connection.execute(_EARLIER)
+            self._connection.execute(_EARLIER_VERDICTS)
             self._connection.execute(_READERS)
             with self._transaction():
                 for table in ("verdicts", "readers"):  # of earlier versions
@@ -89,28 +89,31 @@ class VerdictStore:
 
     def find(self, judge: str, questions: Sequence[Question]) -> dict[int, Verdict]:
         """Return the verdicts that are known, by the questions' places."""
-        keys = [_key(judge, asked) for asked in questions]
-        known: dict[str, Verdict] = {}
+        keys = [_key(judge, question) for question in questions]
+        stored: dict[str, Verdict] = {}
         with self._guarded():
             for start in range(0, len(keys), _AT_ONCE):
-                some = keys[start : start + _AT_ONCE]
-                holes = ", ".join("?" * len(some))
-                rows = self._connection.execute(f"SELECT {_ROW} FROM verdicts WHERE key IN ({holes})", some)
-                known |= {row[0]: Verdict(*row[5:10]) for row in self._intact(rows)}
-        return {place: known[key] for place, key in enumerate(keys) if key in known}
+                batch = keys[start : start + _AT_ONCE]
+                holes = ", ".join("?" * len(batch))
+                rows = self._connection.execute(f"SELECT {_ROW} FROM verdicts WHERE key IN ({holes})", batch)
+                stored |= {row[0]: Verdict(*row[5:10]) for row in self._intact(rows)}
+        return {index: stored[key] for index, key in enumerate(keys) if key in stored}
 
-    def keep(self, judge: str, asked: Question, verdict: Verdict) -> None:
+    def keep(self, judge: str, question: Question, verdict: Verdict) -> None:
         """Keep a verdict; one of the same question that stands there is moved to `earlier_verdicts`.
 
         Raises:
             RunError: it cannot be written. What was kept before stays.
         """
-        text = [part.encode(errors="replace").decode() for part in (asked.prompt, asked.a, asked.b, verdict.transcript)]
+        text = [
+            part.encode(errors="replace").decode()
+            for part in (question.prompt, question.a, question.b, verdict.transcript)
+        ]
         confidence = None if verdict.confidence is None else float(verdict.confidence)
-        row = (_key(judge, asked), judge, *text[:3], verdict.winner, confidence, text[3])
+        row = (_key(judge, question), judge, *text[:3], verdict.winner, confidence, text[3])
         row = (*row, float(verdict.seconds), int(verdict.tokens), time.time())
         with self._guarded(), self._transaction():
-            self._set_aside(_key(judge, asked))
+            self._set_aside(_key(judge, question))
             holes = ", ".join("?" * (len(row) + 1))
             self._connection.execute(f"INSERT OR REPLACE INTO verdicts ({_ROW}) VALUES ({holes})", (*row, _sum(row)))
 
@@ -127,8 +130,10 @@ class VerdictStore:
             RunError: the store cannot be read or written.
         """
         with self._guarded(), self._transaction():
-            known = self._connection.execute("SELECT version, digest FROM readers WHERE judge = ?", (judge,)).fetchone()
-            if known in ((version, None), (version, _sum((judge, version)))):
+            reader = self._connection.execute(
+                "SELECT version, digest FROM readers WHERE judge = ?", (judge,)
+            ).fetchone()
+            if reader in ((version, None), (version, _sum((judge, version)))):
                 return 0, 0  # a damaged record is read as none: answers that are read twice are read the same
             chosen = self._connection.execute(f"SELECT {_ROW} FROM verdicts WHERE judge = ?", (judge,)).fetchall()
             rows = self._intact(chosen)
@@ -194,20 +199,20 @@ class VerdictStore:
             self._connection.execute("DELETE FROM verdicts WHERE key IN (?, ?)", (row[0], key))
             holes = ", ".join("?" * (len(changed) + 1))
             self._connection.execute(f"INSERT INTO verdicts ({_ROW}) VALUES ({holes})", (*changed, digest_))
-            earlier = self._connection.execute(
+            earlier_rows = self._connection.execute(
                 "SELECT rowid, transcript FROM earlier_verdicts WHERE key = ?", (row[0],)
             ).fetchall()
-            for number, transcript in earlier:
+            for number, transcript in earlier_rows:
                 self._connection.execute(
                     "UPDATE earlier_verdicts SET key = ?, transcript = ? WHERE rowid = ?",
                     (key, hidden(transcript), number),
                 )
-        known = self._connection.execute("SELECT version, digest FROM readers WHERE judge = ?", (judge,)).fetchone()
-        if known is not None:
-            version, kept = known
-            kept = _sum((name, version)) if kept == _sum((judge, version)) else kept
+        reader = self._connection.execute("SELECT version, digest FROM readers WHERE judge = ?", (judge,)).fetchone()
+        if reader is not None:
+            version, reader_digest = reader
+            reader_digest = _sum((name, version)) if reader_digest == _sum((judge, version)) else reader_digest
             self._connection.execute("DELETE FROM readers WHERE judge IN (?, ?)", (judge, name))
-            self._connection.execute("INSERT INTO readers VALUES (?, ?, ?)", (name, version, kept))
+            self._connection.execute("INSERT INTO readers VALUES (?, ?, ?)", (name, version, reader_digest))
         return len(rows)
 
     def _intact(self, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -259,5 +264,5 @@ def _sum(row: tuple[Any, ...]) -> str:
     return digest(*(value if isinstance(value, str) else repr(value) for value in row))[:32]
 
 
-def _key(judge: str, asked: Question) -> str:
-    return digest(judge, asked.prompt, asked.a, asked.b)
+def _key(judge: str, question: Question) -> str:
+    return digest(judge, question.prompt, question.a, question.b)

@@ -13,7 +13,7 @@ from penchant.metrics.intervals import cluster_mean
 from penchant.metrics.length_controlled import length_controlled
 from penchant.metrics.win_rate import POINTS, WinRate, win_rate
 
-ALWAYS, ENOUGH = 0.95, 10
+POSITION_SHARE, MIN_VERDICTS = 0.95, 10
 """A judge that names one place in so large a share of so many verdicts does not read."""
 
 
@@ -47,10 +47,10 @@ def summarize(answers: Sequence[Answer]) -> JudgeSummary:
     Raises:
         InputError: no answers.
     """
-    outcomes, prompts = [answer.outcome for answer in answers], [answer.asked.prompt for answer in answers]
+    outcomes, prompts = [answer.outcome for answer in answers], [answer.question.prompt for answer in answers]
     readable = [answer for answer in answers if answer.outcome != "unparseable"]
-    named_first = [(float(first), answer.asked.prompt) for answer in answers for first in answer.first_slot]
-    flips = [(float(answer.flipped), answer.asked.prompt) for answer in answers if answer.flipped is not None]
+    named_first = [(float(first), answer.question.prompt) for answer in answers for first in answer.first_slot]
+    flips = [(float(answer.flipped), answer.question.prompt) for answer in answers if answer.flipped is not None]
     verdicts = [verdict for answer in answers for verdict in (answer.first, answer.second) if verdict is not None]
     return JudgeSummary(
         win_rate(outcomes, prompts),
@@ -67,8 +67,8 @@ def _at_equal_length(answers: Sequence[Answer]) -> Estimate | None:
     if not answers:
         return None
     points = [POINTS[answer.outcome] for answer in answers]
-    longer = [len(answer.asked.a) - len(answer.asked.b) for answer in answers]
-    return length_controlled(points, longer, [answer.asked.prompt for answer in answers])
+    length_differences = [len(answer.question.a) - len(answer.question.b) for answer in answers]
+    return length_controlled(points, length_differences, [answer.question.prompt for answer in answers])
 
 
 def _mean(shares: Sequence[tuple[float, str]]) -> Estimate | None:
@@ -79,24 +79,31 @@ def _mean(shares: Sequence[tuple[float, str]]) -> Estimate | None:
 
 
 def _warnings(answers: Sequence[Answer], first: Sequence[float]) -> list[str]:
-    told = []
+    sentences = []
     share = float(np.mean(first)) if first else 0.5
-    both = any(answer.second is not None for answer in answers)
-    if both and len(first) >= ENOUGH and max(share, 1 - share) >= ALWAYS:
-        place = "first" if share > 0.5 else "second"
-        told.append(
-            f"The judge names the {place} response in {100 * max(share, 1 - share):.0f}% of its verdicts, whichever it "
+    two_orders = any(answer.second is not None for answer in answers)
+    if two_orders and len(first) >= MIN_VERDICTS and max(share, 1 - share) >= POSITION_SHARE:
+        slot = "first" if share > 0.5 else "second"
+        sentences.append(
+            f"The judge names the {slot} response in {100 * max(share, 1 - share):.0f}% of its verdicts, whichever it "
             "is: it does not read them."
         )
     silent = [answer for answer in answers if answer.outcome == "unparseable"]
     verdicts = [[v for v in (answer.first, answer.second) if v is not None] for answer in silent]
-    waiting = sum(any(not verdict.final for verdict in of) or not of for of in verdicts)
+    waiting = sum(
+        any(not verdict.final for verdict in pair_verdicts) or not pair_verdicts for pair_verdicts in verdicts
+    )
     if waiting:
-        failed = [verdict.transcript for of in verdicts for verdict in of if not verdict.final and verdict.transcript]
-        why = f" The first {failed[0].rstrip('.')}." if failed else ""
-        told.append(
-            f"{waiting} of {len(answers)} pairs have no verdict yet: calls failed, or were too many.{why} Run again."
+        failed = [
+            verdict.transcript
+            for pair_verdicts in verdicts
+            for verdict in pair_verdicts
+            if not verdict.final and verdict.transcript
+        ]
+        reason = f" The first {failed[0].rstrip('.')}." if failed else ""
+        sentences.append(
+            f"{waiting} of {len(answers)} pairs have no verdict yet: calls failed, or were too many.{reason} Run again."
         )
     if rest := len(silent) - waiting:
-        told.append(f"{rest} of {len(answers)} pairs have answers that name no winner.")
-    return told
+        sentences.append(f"{rest} of {len(answers)} pairs have answers that name no winner.")
+    return sentences

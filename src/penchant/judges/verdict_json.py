@@ -23,7 +23,7 @@ def find_objects(text: str) -> tuple[list[Fields], str]:
 
     An object that is cut counts with the fields that were complete before the cut; the rest of it is in neither.
     """
-    found: list[Fields] = []
+    objects: list[Fields] = []
     rest: list[str] = []
     start = 0
     for _ in range(MAX_STARTS):
@@ -32,16 +32,16 @@ def find_objects(text: str) -> tuple[list[Fields], str]:
             break
         parsed = _object_at(text, opening)
         if parsed is None and _CUT_OBJECT.match(text, opening) and _scan(text, opening)[0] is None:
-            return found, "".join([*rest, text[start:opening], GAP])  # what a cut object says is no prose
+            return objects, "".join([*rest, text[start:opening], GAP])  # what a cut object says is no prose
         if parsed is None:
             rest.append(text[start : opening + 1])
             start = opening + 1
             continue
         fields, end = parsed
         rest += [text[start:opening], GAP]
-        found.append(fields)
+        objects.append(fields)
         start = end
-    return found, "".join([*rest, text[start:]])
+    return objects, "".join([*rest, text[start:]])
 
 
 def _object_at(text: str, start: int) -> tuple[Fields, int] | None:
@@ -61,8 +61,8 @@ def _scan(text: str, start: int) -> tuple[int | None, list[str]]:
     """
     closers: list[str] = []
     quote, escaped, before, comma = "", False, "", None
-    for at in range(start, len(text)):
-        letter = text[at]
+    for position in range(start, len(text)):
+        letter = text[position]
         if quote:
             if escaped:
                 escaped = False
@@ -79,13 +79,13 @@ def _scan(text: str, start: int) -> tuple[int | None, list[str]]:
                 return None, []
             closers.pop()
             if not closers:
-                return at + 1, []
+                return position + 1, []
         elif letter == "," and len(closers) == 1:
-            comma = at
+            comma = position
         if not letter.isspace():
             before = letter
-    whole = [text[start:].rstrip().rstrip("`*~_").rstrip() + "".join(reversed(closers))] if not quote else []
-    return None, [*whole, *([text[start:comma] + "}"] if comma is not None else [])]
+    completed = [text[start:].rstrip().rstrip("`*~_").rstrip() + "".join(reversed(closers))] if not quote else []
+    return None, [*completed, *([text[start:comma] + "}"] if comma is not None else [])]
 
 
 def _parsed(source: str) -> Fields | None:

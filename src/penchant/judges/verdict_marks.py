@@ -24,19 +24,19 @@ _SENTENCE_ENDS = re.compile(r"[.!?;]\s+|\n")
 
 def take_marks(text: str, labels: Labels) -> tuple[list[Winner], str]:
     """Return the verdicts that stand between marks, and the text without them."""
-    found: list[Winner] = []
+    winners: list[Winner] = []
     for pattern, group in ((_BRACKETS, 1), (_TAGGED, 2), (_LOSER_TAGGED, 2), (_BOXED, 1), (_RESULT, 1)):
-        kept, end = [], 0
+        remaining, end = [], 0
         for match in pattern.finditer(text):
             winner = _tie_by_letter(match[group], labels) if pattern is _BRACKETS else None
             winner = winner or read_phrase(match[group], labels)
             if winner is not None:
                 if not _is_somebody_elses(text, match.start(), match.end()):
-                    found.append(SWAPPED[winner] if pattern is _LOSER_TAGGED else winner)
-                kept.append(text[end : match.start()])
+                    winners.append(SWAPPED[winner] if pattern is _LOSER_TAGGED else winner)
+                remaining.append(text[end : match.start()])
                 end = match.end()
-        text = GAP.join([*kept, text[end:]]) if kept else text
-    return found, text
+        text = GAP.join([*remaining, text[end:]]) if remaining else text
+    return winners, text
 
 
 def _is_somebody_elses(text: str, start: int, end: int) -> bool:

@@ -143,31 +143,31 @@ class Labels:
         )
 
     @cached_property
-    def bare(self) -> dict[str, str]:
+    def marks_by_label(self) -> dict[str, str]:
         """The marks of the two labels, by what the whole phrase may be in either case."""
         return {self.first.lower(): "@0", self.second.lower(): "@1"}
 
     def mark(self, phrase: str) -> str:
         """Return the phrase with its sides as `@0` and `@1`."""
         if self.is_label(phrase):
-            return self.bare[_stripped(phrase)]
+            return self.marks_by_label[_stripped(phrase)]
 
-        def named(found: re.Match[str]) -> str:
-            name = found["in_brackets"] or found["after_noun"] or found["bare"] or found["small"]
-            if found["bare"] and self._is_article(found):
-                return found[0]
-            return self.bare[name.lower()]
+        def mark_of(match: re.Match[str]) -> str:
+            name = match["in_brackets"] or match["after_noun"] or match["bare"] or match["small"]
+            if match["bare"] and self._is_article(match):
+                return match[0]
+            return self.marks_by_label[name.lower()]
 
-        return self.mentions.sub(lambda found: _whole_word(found, named), phrase)
+        return self.mentions.sub(lambda match: _whole_word(match, mark_of), phrase)
 
     def is_label(self, phrase: str) -> bool:
         """Whether a phrase is a label and nothing else, in either case."""
-        return _stripped(phrase) in self.bare
+        return _stripped(phrase) in self.marks_by_label
 
     @staticmethod
-    def _is_article(found: re.Match[str]) -> bool:
+    def _is_article(match: re.Match[str]) -> bool:
         """Whether the `A` that opens a phrase is an article, as in "A narrow win for B"."""
-        return found["bare"] == "A" and _ARTICLE.match(found.string, found.end()) is not None
+        return match["bare"] == "A" and _ARTICLE.match(match.string, match.end()) is not None
 
 
 _NOT_A_LABEL = re.compile(r"^[!¬~–—-]\w|\b\w[-+]$|@[01]")  # `!A` is not A, `A-` is a grade, and `@0` stands for a side
@@ -182,12 +182,12 @@ def _stripped(phrase: str) -> str:
     return phrase.strip(" ()[].,:!").lower()
 
 
-def _whole_word(found: re.Match[str], named: object) -> str:
-    before = found.string[: found.start()]
+def _whole_word(match: re.Match[str], replacement: object) -> str:
+    before = match.string[: match.start()]
     if before and (before[-1].isalnum() or before[-1] in "_'@"):
-        return found[0]
-    assert callable(named)
-    return str(named(found))
+        return match[0]
+    assert callable(replacement)
+    return str(replacement(match))
 
 
 @lru_cache(maxsize=1)
@@ -206,26 +206,26 @@ def read_phrase(phrase: str, labels: Labels) -> Winner | None:
     marked = labels.mark(text.strip(" .!,;:-–—"))
     if "@" not in marked and not _TIE_WORDS.search(marked):
         return None
-    if (winner := _said(marked)) is not None:
+    if (winner := _read_marked(marked)) is not None:
         return winner
     tail = _TAIL.search(marked)
-    winner = _said(marked[: tail.start()]) if tail else None
-    return None if winner is None or tail is None or denies(tail[0].lower(), winner, _said) else winner
+    winner = _read_marked(marked[: tail.start()]) if tail else None
+    return None if winner is None or tail is None or denies(tail[0].lower(), winner, _read_marked) else winner
 
 
-def _said(marked: str) -> Winner | None:
+def _read_marked(marked: str) -> Winner | None:
     marked = re.sub(r"\s*([<>=≈~≻≺]+)\s*", r" \1 ", marked)
     lowered = re.sub(r"[\s,]+", " ", _LEAD.sub("", marked.lower())).strip(" .!,;:-–—()[]")
     if lowered.count(" ") >= MAX_WORDS:
         return None
     for text in dict.fromkeys((lowered, re.sub(r"\s+", " ", _DEGREE.sub("", lowered)).strip(" ,"))):
         for pattern, kind in _patterns():
-            found = pattern.fullmatch(text)
-            if found is None or len(set(re.findall(r"@[01]", text))) < len(re.findall(r"@[01]", text)):
+            match = pattern.fullmatch(text)
+            if match is None or len(set(re.findall(r"@[01]", text))) < len(re.findall(r"@[01]", text)):
                 continue  # a side that is better than itself
             if kind == "tie":
                 return "tie"
-            return "a" if (found["x"] == "@0") == (kind == "wins") else "b"
+            return "a" if (match["x"] == "@0") == (kind == "wins") else "b"
     return None
 
 

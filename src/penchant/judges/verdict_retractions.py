@@ -106,14 +106,14 @@ def denies(tail: str, winner: Winner, read: Callable[[str], Winner | None]) -> b
     if _DENYING_TAIL.search(words):
         return True
     clauses = [clause.strip() for clause in _CLAUSE_ENDS.split(words) if clause.strip()]
-    named = [found for clause in clauses if (found := read(clause)) is not None]
+    winners = [named_winner for clause in clauses if (named_winner := read(clause)) is not None]
     if winner == "tie":
-        return any(found != "tie" for found in named)
-    if named and named[-1] == winner and read(clauses[-1]) == winner:  # it weighs, and ends with the same side
+        return any(named_winner != "tie" for named_winner in winners)
+    if winners and winners[-1] == winner and read(clauses[-1]) == winner:  # it weighs, and ends with the same side
         return False
     other = "@1" if winner == "a" else "@0"
     return (
-        any(found != winner for found in named)
+        any(named_winner != winner for named_winner in winners)
         or _TIE_IN_TAIL.search(words) is not None
         or re.search(rf"\bbut\b[^@]*{other} (?:is|was|wins|deserves)\b", words) is not None
     )

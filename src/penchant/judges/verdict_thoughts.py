@@ -26,21 +26,21 @@ def strip_thoughts(answer: str) -> str | None:
     text = _final_channel(answer)
     if text is None:
         return None
-    kept, start, depth = [], 0, 0
+    remaining, start, depth = [], 0, 0
     for tag in _TAG.finditer(text):
         closes = bool(tag["close"] or tag["bracket"] or tag["triangle"] or tag["close_pipe"])
         if not closes:
             if not depth:
-                kept.append(text[start : tag.start()])
+                remaining.append(text[start : tag.start()])
             depth += 1
         elif depth > 1:
             depth -= 1
         else:
             if not depth:  # the thoughts began before the answer
-                kept.clear()
+                remaining.clear()
             depth = 0
             start = tag.end()
-    return None if depth else "\n".join([*kept, text[start:]])
+    return None if depth else "\n".join([*remaining, text[start:]])
 
 
 def _final_channel(answer: str) -> str | None:

@@ -32,17 +32,17 @@ MAX_CHARACTERS = 50_000
 LABELS = ("A", "B")
 
 _LEAD = r"(?:(?:so|thus|therefore|hence|overall|finally|in conclusion)\b,? )?(?:(?:my|the|our) )?(?:final |overall )*"
-_WHAT = r"(?: response| answer| summary| reply| option| one)?"
+_NOUN = r"(?: response| answer| summary| reply| option| one)?"
 _KEY = (
-    rf"(?:{_LEAD}(?:verdict|winner|preferred{_WHAT}|preference|choice|decision|judge?ment|better{_WHAT}|"
-    rf"(?:more|most) helpful{_WHAT}|less harmful{_WHAT}|selected{_WHAT}|selection|chosen{_WHAT})"
-    rf"|(?P<weak>{_LEAD}(?:answer|result|best{_WHAT}|final)))"
+    rf"(?:{_LEAD}(?:verdict|winner|preferred{_NOUN}|preference|choice|decision|judge?ment|better{_NOUN}|"
+    rf"(?:more|most) helpful{_NOUN}|less harmful{_NOUN}|selected{_NOUN}|selection|chosen{_NOUN})"
+    rf"|(?P<weak>{_LEAD}(?:answer|result|best{_NOUN}|final)))"
 )
 """Words that a verdict stands behind. A weak one may be about the task itself ("the answer is B" of a quiz)."""
 _LABELLED = re.compile(rf"\b{_KEY}\s*(?:\bis\b\s*:?|\bwould be\b|\bgoes to\b|\bis for\b|[:=]+|[-–—]+>?|→|⇒)\s*", re.I)
 _LOSER = (
     r"(?:(?:not |non-?|least |less |dis)preferred|loser|los(?:es|ing)|rejected|worse|worst|weaker|inferior|"
-    rf"least helpful|less helpful|more harmful|most harmful){_WHAT}"
+    rf"least helpful|less helpful|more harmful|most harmful){_NOUN}"
 )
 _LOSER_LABELLED = re.compile(rf"(?:(?:the|my) )?{_LOSER}(?:\s*[:=]+|\s+(?:is|was)\b:?)\s*", re.I)
 _LOSER_FIELDS = re.compile(_LOSER, re.I)
@@ -114,30 +114,30 @@ def read_verdict(answer: str, labels: tuple[str, str] = LABELS) -> Reading:
     marked, rest = take_marks(rest, names)
     plain = _RULE.sub("", _LINE_MARK.sub("", _FENCE.sub("", rest))).strip()
     labelled = _labelled(plain, names)
-    strong = [*explicit, *marked, *(found.winner for found in labelled.strong)]
+    strong = [*explicit, *marked, *(statement.winner for statement in labelled.strong)]
     spoken = _spoken(plain, names)
     if labelled.unread is not None and not _said_after(labelled.unread, [*labelled.strong, *spoken], objects or marked):
         return _unreadable("its verdict names no winner")
-    weak = [found.winner for found in labelled.weak if not strong or found.end >= len(plain)]
-    bare = _bare_line(plain, names)
-    explicit = [*strong, *weak, *(found.winner for found in bare)]
-    end = _end_of_last([*labelled.strong, *labelled.weak, *spoken, *bare], plain)
+    weak = [statement.winner for statement in labelled.weak if not strong or statement.end >= len(plain)]
+    bare_lines = _bare_line(plain, names)
+    explicit = [*strong, *weak, *(statement.winner for statement in bare_lines)]
+    end = _end_of_last([*labelled.strong, *labelled.weak, *spoken, *bare_lines], plain)
     taken_back = not explicit and spoken and _TAKEN_BACK.search(plain, spoken[-1].end)
     if taken_back or is_taken_back(plain[end:]):
         return _unreadable("it goes on to take back what it said")
     if explicit and asks_for_the_worse(plain):
         return _unreadable("it answers which one is worse")
-    return _decide([*explicit, *(found.winner for found in spoken)], confidence)
+    return _decide([*explicit, *(statement.winner for statement in spoken)], confidence)
 
 
 def _end_of_last(statements: Sequence[_Statement], text: str) -> int:
     """Return where the last verdict of a text ends; one between marks has left a gap where it stood."""
-    return max([0, text.rfind(GAP.strip()) + 1, *(found.end for found in statements)])
+    return max([0, text.rfind(GAP.strip()) + 1, *(statement.end for statement in statements)])
 
 
-def _said_after(place: int, statements: Sequence[_Statement], marked: object) -> bool:
-    """Whether a verdict stands behind a place of the text, or anywhere between marks."""
-    return bool(marked) or any(found.end > place for found in statements)
+def _said_after(position: int, statements: Sequence[_Statement], marked: object) -> bool:
+    """Return whether a verdict stands behind a position of the text, or anywhere between marks."""
+    return bool(marked) or any(statement.end > position for statement in statements)
 
 
 def _decide(winners: Iterable[Winner], confidence: float | None) -> Reading:
@@ -155,7 +155,7 @@ def _unreadable(reason: str) -> Reading:
 
 def _of_objects(objects: list[Fields], labels: Labels) -> tuple[list[Winner], float | None, str]:
     """Return the verdicts in JSON, how sure they are, and what is wrong with them."""
-    found: list[Winner] = []
+    winners: list[Winner] = []
     confidence: float | None = None
     for fields in objects:
         for name, value in walk(fields):
@@ -163,18 +163,18 @@ def _of_objects(objects: list[Fields], labels: Labels) -> tuple[list[Winner], fl
             if key.lower() == "confidence" and isinstance(value, int | float) and not isinstance(value, bool):
                 confidence = float(value) if 0 <= value <= 1 else confidence
             if _TIE_FIELDS.fullmatch(key) and value is True:
-                found.append("tie")
+                winners.append("tie")
             loses = _LOSER_FIELDS.fullmatch(key) is not None
             if not (loses or _FIELDS.fullmatch(key)) or isinstance(value, list | dict):
                 continue
             winner = read_phrase(re.sub(r"^\[\[(.*)\]\]$", r"\1", _text_of(value)), labels)
             if loses:
-                found += [SWAPPED[winner]] if winner in ("a", "b") else []
+                winners += [SWAPPED[winner]] if winner in ("a", "b") else []
             elif winner is None:
                 return [], None, f"its field {name[:40]!r} names no winner"
             else:
-                found.append(winner)
-    return found, confidence, ""
+                winners.append(winner)
+    return winners, confidence, ""
 
 
 def _text_of(value: Any) -> str:
@@ -196,14 +196,14 @@ class _Labelled:
 
 
 def _labelled(text: str, labels: Labels) -> _Labelled:
-    found = _Labelled([], [], None)
+    labelled = _Labelled([], [], None)
     for start, sentence in _pieces(text):
         words = tidy(sentence)
         if (loser := _LOSER_LABELLED.match(words)) and (side := read_phrase(words[loser.end() :], labels)) in (
             "a",
             "b",
         ):
-            found.strong.append(_Statement(SWAPPED[side], start + len(sentence)))
+            labelled.strong.append(_Statement(SWAPPED[side], start + len(sentence)))
             continue
         heading = _HEADING.fullmatch(words)
         label = heading or _LABELLED.search(words)
@@ -213,10 +213,10 @@ def _labelled(text: str, labels: Labels) -> _Labelled:
         winner = read_phrase(value, labels) or _with_tail_clause(value, labels)
         is_strong = not label["weak"] and not label.start()
         if winner is not None:
-            (found.strong if is_strong else found.weak).append(_Statement(winner, start + len(sentence)))
+            (labelled.strong if is_strong else labelled.weak).append(_Statement(winner, start + len(sentence)))
         elif is_strong and heading is None:
-            found = replace(found, unread=start)
-    return found
+            labelled = replace(labelled, unread=start)
+    return labelled
 
 
 def _with_tail_clause(value: str, labels: Labels) -> Winner | None:
@@ -231,7 +231,7 @@ def _next_line(text: str, start: int) -> str:
 
 def _spoken(text: str, labels: Labels) -> list[_Statement]:
     """Return the sentences and clauses that are a verdict as a whole."""
-    found = []
+    statements = []
     for start, sentence in _pieces(text):
         if len(sentence) > 2000 or sentence.rstrip().endswith(("?", ":")) or _is_bare(tidy(sentence), labels):
             continue
@@ -240,8 +240,8 @@ def _spoken(text: str, labels: Labels) -> list[_Statement]:
         for clause in [sentence] if tie else [] if doubted else _clauses(sentence):
             winner = read_phrase(clause, labels)
             if winner is not None and not _is_bare(tidy(clause), labels):
-                found.append(_Statement(winner, start + sentence.find(clause) + len(clause)))
-    return found
+                statements.append(_Statement(winner, start + sentence.find(clause) + len(clause)))
+    return statements
 
 
 def _clauses(sentence: str) -> list[str]:
@@ -249,7 +249,7 @@ def _clauses(sentence: str) -> list[str]:
 
 
 def _is_bare(words: str, labels: Labels) -> bool:
-    """Whether words are a label alone: a heading as often as a verdict."""
+    """Return whether words are a label alone: a heading as often as a verdict."""
     return labels.mark(words.strip(" .!,;:-–—")) in ("@0", "@1")
 
 
@@ -262,8 +262,8 @@ def _bare_line(text: str, labels: Labels) -> list[_Statement]:
     lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
         return []
-    alone = [line for line in lines if labels.is_label(tidy(line)) and not _ends_in_colon(line)]
-    ends = alone if lines[0] in alone or lines[-1] in alone else []
+    label_lines = [line for line in lines if labels.is_label(tidy(line)) and not _ends_in_colon(line)]
+    ends = label_lines if lines[0] in label_lines or lines[-1] in label_lines else []
     last = tidy(lines[-1])
     if _is_bare(last, labels) and not labels.is_label(last) and not _ends_in_colon(last):
         ends = [line for line in lines if _is_bare(tidy(line), labels)]

@@ -77,19 +77,19 @@ def adapter_base(folder: Path) -> str | None:
     if not (folder / CONFIG).exists():
         return None
     recorded = str(_settings(folder)["base_model_name_or_path"])
-    begun = None if (folder / JOINED).exists() else _started_from(folder)
-    if begun is None:
+    start = None if (folder / JOINED).exists() else _started_from(folder)
+    if start is None:
         return recorded
-    if (Path(begun) / CONFIG).exists():
+    if (Path(start) / CONFIG).exists():
         log.warning(
             "%s: these adapters were trained on those of %s, which an earlier version did not write down; they are "
             "read on top of them",
-            *(folder, begun),
+            *(folder, start),
         )
-        return begun
-    looks_local = begun.startswith(("/", ".", "~")) or begun.count("/") > 1
-    if looks_local and not Path(begun).exists() and Path(begun).resolve() != Path(recorded).resolve():
-        raise InputError(f"{folder} was trained on {begun}, which is not there any more: put it back")
+        return start
+    looks_local = start.startswith(("/", ".", "~")) or start.count("/") > 1
+    if looks_local and not Path(start).exists() and Path(start).resolve() != Path(recorded).resolve():
+        raise InputError(f"{folder} was trained on {start}, which is not there any more: put it back")
     return recorded
 
 
@@ -117,16 +117,20 @@ def load_adapters(network: Any, folder: str) -> Any:
         model = PeftModel.from_pretrained(network, folder)
     except KeyError as error:  # of a whole layer, such as a head
         raise InputError(f"its adapters do not fit: {error.args[0]} are missing") from error
-    wanted = set(get_peft_model_state_dict(model, save_embedding_layers=False))
+    expected = set(get_peft_model_state_dict(model, save_embedding_layers=False))
     if not (Path(folder) / WEIGHTS).exists():
         raise InputError(f"{folder} has no {WEIGHTS}")
     with safe_open(Path(folder) / WEIGHTS, "pt") as file:
-        given = set(file.keys())
-    known = wanted | {name.replace(".default", "") for name in model.state_dict()}
-    missing, unknown = sorted(wanted - given), sorted(given - known)
+        stored = set(file.keys())
+    accepted = expected | {name.replace(".default", "") for name in model.state_dict()}
+    missing, unknown = sorted(expected - stored), sorted(stored - accepted)
     if missing or unknown:
-        what = f"{_some(missing)} are missing" if missing else f"{_some(unknown)} belong to no layer of the model"
-        raise InputError(f"its adapters do not fit: {what}")
+        problem = (
+            f"{_list_some(missing)} are missing"
+            if missing
+            else f"{_list_some(unknown)} belong to no layer of the model"
+        )
+        raise InputError(f"its adapters do not fit: {problem}")
     return model
 
 
@@ -205,13 +209,13 @@ def trained_part(tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
     if not (folder / JOINED).exists():
         return tensors
     ranks = read_json(folder / JOINED)["ranks"]
-    found = {}
+    own_tensors = {}
     for key, value in tensors.items():
         name, _, part = key.removeprefix("base_model.model.").partition(".lora_")
         first = ranks.get(name, 0)
         down = part.removesuffix(".weight").endswith("A")
-        found[key] = value if not part else value[first:] if down else value[:, first:]
-    return {key: value for key, value in found.items() if value.numel()}
+        own_tensors[key] = value if not part else value[first:] if down else value[:, first:]
+    return {key: value for key, value in own_tensors.items() if value.numel()}
 
 
 def _settings(folder: Path) -> dict[str, Any]:
@@ -237,17 +241,17 @@ def _started_from(folder: Path) -> str | None:
 
 def _layers(model: Any) -> dict[str, Layer]:
     """Return the updates of a network's adapters, by the layer's name."""
-    found = {}
+    layers = {}
     for name, module in model.get_base_model().named_modules():
         for down, up, ending in _PARTS:
             if "default" not in (getattr(module, down, None) or {}):
                 continue
-            one, other = (getattr(module, part)["default"] for part in (down, up))
-            if isinstance(one, nn.Linear):
-                one, other = one.weight, other.weight
+            down_weight, up_weight = (getattr(module, part)["default"] for part in (down, up))
+            if isinstance(down_weight, nn.Linear):
+                down_weight, up_weight = down_weight.weight, up_weight.weight
             names = (f"{down}{ending}", f"{up}{ending}")
-            found[name] = Layer(one.detach(), other.detach(), float(module.scaling["default"]), names)
-    return found
+            layers[name] = Layer(down_weight.detach(), up_weight.detach(), float(module.scaling["default"]), names)
+    return layers
 
 
 def _merged(model: Any, folder: str) -> Merged:
@@ -258,20 +262,26 @@ def _merged(model: Any, folder: str) -> Merged:
         return Merged(folder, obstacle=f"are no LoRA ({settings.peft_type})")
     if settings.use_dora or settings.bias != "none" or getattr(settings, "lora_bias", False):
         return Merged(folder, obstacle="have DoRA's magnitudes or biases")
-    whole = sorted({*(settings.modules_to_save or ())} - HEADS)
-    if whole or getattr(settings, "trainable_token_indices", None) or getattr(settings, "target_parameters", None):
-        return Merged(folder, obstacle=f"change whole weights too ({', '.join(whole) or 'tokens or parameters'})")
+    whole_weights = sorted({*(settings.modules_to_save or ())} - HEADS)
+    if (
+        whole_weights
+        or getattr(settings, "trainable_token_indices", None)
+        or getattr(settings, "target_parameters", None)
+    ):
+        return Merged(
+            folder, obstacle=f"change whole weights too ({', '.join(whole_weights) or 'tokens or parameters'})"
+        )
     layers = {
         name: Layer(layer.down.clone(), layer.up.clone(), layer.scale, layer.names)
         for name, layer in _layers(model).items()
     }
-    odd = [name for name, layer in layers.items() if not layer.scale]
-    return Merged(folder, layers, f"count 0 times in {odd[0]}" if odd else "", base_revision(Path(folder)))
+    unscaled = [name for name, layer in layers.items() if not layer.scale]
+    return Merged(folder, layers, f"count 0 times in {unscaled[0]}" if unscaled else "", base_revision(Path(folder)))
 
 
 def _untie(base: Any) -> None:
     """Part a head and an embedding that share a matrix, where either has adapters."""
-    ends = [getattr(base, f"get_{which}_embeddings")() for which in ("input", "output")]
+    ends = [getattr(base, f"get_{side}_embeddings")() for side in ("input", "output")]
     if None in ends:
         return
     weights = [end.get_base_layer().weight if hasattr(end, "get_base_layer") else end.weight for end in ends]
@@ -288,5 +298,5 @@ def _patterns(values: Mapping[str, float]) -> dict[str, float]:
     return {f"^{re.escape(name)}": value for name, value in values.items()}
 
 
-def _some(names: list[str]) -> str:
+def _list_some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" (+{len(names) - 3} more)" if len(names) > 3 else "")

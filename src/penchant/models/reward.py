@@ -192,9 +192,9 @@ def load_reward_model(
     Raises:
         InputError: no such folder, another kind of model in it, or a run that did not come to its end.
     """
-    place = reward_checkpoint(folder)
-    settings = ModelConfig(name=str(place), device=device, dtype=dtype)
-    file = place / READING
+    path = reward_checkpoint(folder)
+    settings = ModelConfig(name=str(path), device=device, dtype=dtype)
+    file = path / READING
     check_saved_files(file.parent)
     try:
         reading = read_json(file) if file.exists() else {}

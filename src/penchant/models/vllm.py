@@ -62,15 +62,15 @@ class VLLM:
         samples: list[list[TokenSample]] = []
         step = max(1, SAMPLES // sampling.n)
         for start in range(0, len(prompts), step):
-            some = prompts[start : start + step]
+            batch = prompts[start : start + step]
             outputs = self._engine.generate(
-                [{"prompt_token_ids": list(prompt)} for prompt in some],
-                [SamplingParams(**parameters(prompt, sampling, end_ids)) for prompt in some],
+                [{"prompt_token_ids": list(prompt)} for prompt in batch],
+                [SamplingParams(**parameters(prompt, sampling, end_ids)) for prompt in batch],
                 use_tqdm=False,
             )
             samples += [samples_of(output.outputs, end_ids) for output in outputs]
             if progress:
-                progress(len(some) * sampling.n)
+                progress(len(batch) * sampling.n)
         return samples
 
     def _update(self, model: nn.Module) -> None:
@@ -133,6 +133,6 @@ def parameters(prompt: tuple[int, ...], sampling: Sampling, end_ids: frozenset[i
 
 
 def samples_of(completions: Sequence[Any], end_ids: frozenset[int]) -> list[TokenSample]:
-    """vLLM's completions of one prompt in the order of the sample index."""
-    ids = [tuple(completion.token_ids) for completion in sorted(completions, key=lambda one: one.index)]
+    """Return vLLM's completions of one prompt in the order of the sample index."""
+    ids = [tuple(completion.token_ids) for completion in sorted(completions, key=lambda output: output.index)]
     return [(tokens, bool(tokens) and tokens[-1] in end_ids) for tokens in ids]

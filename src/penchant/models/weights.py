@@ -54,22 +54,22 @@ def check_complete(network: Any, info: dict[str, Any], *, may_lack: str = "", ma
     """
     missing = sorted(key for key in info["missing_keys"] if not (may_lack and key.startswith(may_lack)))
     if missing:
-        raise InputError(f"its weights are incomplete: {_some(missing)} are missing")
+        raise InputError(f"its weights are incomplete: {_list_some(missing)} are missing")
     left = sorted(key for key in info["unexpected_keys"] if not OLD_BUFFERS.search(key))
     senses = [key for key in left if OTHER_SENSES.search(key)]
     if senses:
-        log.warning("%d weights that read no text are left out (%s)", len(senses), _some(senses))
+        log.warning("%d weights that read no text are left out (%s)", len(senses), _list_some(senses))
     parts = {name for name, _ in network.named_children()}
     heads = [key for key in left if may_drop_head and key.partition(".")[0] not in parts]
     left = sorted({*left} - {*senses} - {*heads})
     if left:
         raise InputError(
-            f"its configuration leaves out weights of its file: {_some(left)}. Is it another kind of model, or are "
-            "there fewer layers in config.json than in the file?"
+            f"its configuration leaves out weights of its file: {_list_some(left)}. Is it another kind of model, or "
+            "are there fewer layers in config.json than in the file?"
         )
 
 
-def check_kind(folder: Path, wanted: Literal["policy", "reward model"]) -> None:
+def check_kind(folder: Path, expected: Literal["policy", "reward model"]) -> None:
     """Refuse a folder that holds another kind of model, by its settings. A hub id passes: its weights tell.
 
     Raises:
@@ -85,7 +85,7 @@ def check_kind(folder: Path, wanted: Literal["policy", "reward model"]) -> None:
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise InputError(f"{folder}: its settings cannot be read ({error}): the folder is damaged") from error
     kind = str(kind or "no architecture")
-    if wanted == "policy":
+    if expected == "policy":
         if kind == "SEQ_CLS" or kind.endswith(TASKS):
             raise InputError(
                 f"{folder} holds no policy ({kind}): a reward model or a classifier predicts no text. Name it where a "
@@ -100,5 +100,5 @@ def check_kind(folder: Path, wanted: Literal["policy", "reward model"]) -> None:
         )
 
 
-def _some(names: list[str]) -> str:
+def _list_some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" (+{len(names) - 3} more)" if len(names) > 3 else "")

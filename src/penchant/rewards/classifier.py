@@ -25,7 +25,7 @@ class Classifier:
     """Callable as a reward: P(label) of each prompt with its response.
 
     Attributes:
-        model: of `AutoModelForSequenceClassification`. label: the place of the wanted label.
+        model: of `AutoModelForSequenceClassification`. label: the index of the label that is asked for.
     """
 
     model: Any
@@ -38,12 +38,12 @@ class Classifier:
         Prompt and response are one text; what is too long loses its beginning.
         """
         texts = [prompt + response for prompt, response in pairs]
-        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         rewards = [0.0] * len(texts)
         for first in range(0, len(order), BATCH):
-            places = order[first : first + BATCH]
-            for place, reward in zip(places, self._probabilities([texts[i] for i in places]), strict=True):
-                rewards[place] = reward
+            indices = order[first : first + BATCH]
+            for index, reward in zip(indices, self._probabilities([texts[i] for i in indices]), strict=True):
+                rewards[index] = reward
         return rewards
 
     @torch.inference_mode()
@@ -52,12 +52,12 @@ class Classifier:
         lengths = [len(ids) for ids in self.tokenizer(texts, **options)["input_ids"]]
         shares = [0.0] * len(texts)
         for group in length_classes(self.model.config.get_text_config()).grouped(lengths):
-            some = [texts[place] for place in group]
-            encoded = self.tokenizer(some, padding=True, return_tensors="pt", **options)
+            batch = [texts[index] for index in group]
+            encoded = self.tokenizer(batch, padding=True, return_tensors="pt", **options)
             check_vocabulary(encoded["input_ids"].flatten().tolist(), embedding_rows(self.model), self.tokenizer)
             logits = self.model(**encoded.to(self.model.device)).logits.float()
-            for place, share in zip(group, logits.softmax(dim=-1)[:, self.label].tolist(), strict=True):
-                shares[place] = share
+            for index, share in zip(group, logits.softmax(dim=-1)[:, self.label].tolist(), strict=True):
+                shares[index] = share
         return shares
 
     def _context(self) -> int | None:
@@ -81,7 +81,7 @@ def load_classifier(spec: str, *, device: str = "auto") -> Classifier:
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    name, wanted = classifier_name(spec)
+    name, label_name = classifier_name(spec)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, truncation_side="left", trust_remote_code=False)
         options = {"use_safetensors": True, "trust_remote_code": False, "dtype": torch.float32}
@@ -93,24 +93,24 @@ def load_classifier(spec: str, *, device: str = "auto") -> Classifier:
         tokenizer.pad_token = tokenizer.eos_token
         model.config.pad_token_id = tokenizer.pad_token_id
     forget_earlier_lengths(model)
-    labels = {int(place): str(label) for place, label in model.config.id2label.items()}
+    labels = {int(index): str(label) for index, label in model.config.id2label.items()}
     if len(labels) < 2:
         raise InputError(
             f"the reward `{spec}`: {name} has one output, so it is a reward model and not a classifier: give its "
             "folder without `classifier:`"
         )
-    return Classifier(model.to(choose_device(device)).eval(), tokenizer, _place(spec, labels, wanted))
+    return Classifier(model.to(choose_device(device)).eval(), tokenizer, _label_index(spec, labels, label_name))
 
 
-def _place(spec: str, labels: dict[int, str], wanted: str | None) -> int:
-    if wanted is not None and wanted.isdigit() and int(wanted) in labels:
-        return int(wanted)
-    names = (wanted.lower(),) if wanted is not None else POSITIVE
+def _label_index(spec: str, labels: dict[int, str], label_name: str | None) -> int:
+    if label_name is not None and label_name.isdigit() and int(label_name) in labels:
+        return int(label_name)
+    names = (label_name.lower(),) if label_name is not None else POSITIVE
     for name in names:
-        for place, label in labels.items():
+        for index, label in labels.items():
             if label.lower() == name:
-                return place
+                return index
     raise InputError(
-        f"the reward `{spec}`: no label {wanted or 'positive'!r} among {', '.join(labels.values())}; "
+        f"the reward `{spec}`: no label {label_name or 'positive'!r} among {', '.join(labels.values())}; "
         "name one: classifier:MODEL:LABEL"
     )

@@ -47,14 +47,14 @@ def model_content(name: str, *, cached: bool = False) -> str:
 def _content_and_folder(name: str, revision: str | None, cached: bool) -> tuple[str, Path | None]:
     """Return the digest of a model without its base, and the folder that may say which base it has."""
     path = EMBEDDED.get(name) or _packaged(name) or Path(name).expanduser()
-    kept = None if path.exists() else kept_folder(name, revision)
-    if kept is None and not path.exists():
+    cached_folder = None if path.exists() else kept_folder(name, revision)
+    if cached_folder is None and not path.exists():
         return f"{name} {revision}" if revision else name, None
     if path.is_file():
         return _file(path), None
-    folder = kept or (path / "checkpoint" if _is_run(name) else path)
-    if kept is not None and not cached:
-        content = f"{name} {kept.name}"
+    folder = cached_folder or (path / "checkpoint" if _is_run(name) else path)
+    if cached_folder is not None and not cached:
+        content = f"{name} {cached_folder.name}"
     else:
         files = sorted(file for pattern in WEIGHTS for file in folder.glob(pattern))
         content = "".join(f"{file.name} {_file(file)} " for file in files)

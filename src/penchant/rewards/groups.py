@@ -69,8 +69,8 @@ def best_worst_pairs(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
 
 def _best_and_worst(group: PromptGroup, index: int) -> list[Comparison]:
     scores = _finite_scores(group, index)
-    places = range(len(scores))
-    best, worst = max(places, key=scores.__getitem__, default=0), min(places, key=scores.__getitem__, default=0)
+    indices = range(len(scores))
+    best, worst = max(indices, key=scores.__getitem__, default=0), min(indices, key=scores.__getitem__, default=0)
     # (all equal: both are the first)
     return [] if best == worst else [Comparison(winner=best, loser=worst)]
 

@@ -77,7 +77,7 @@ class HTTPReward:
         return shown_url(self.url)
 
     @property
-    def _called(self) -> str:
+    def _title(self) -> str:
         return f"the reward `{self.__name__}`"
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[Any]:
@@ -104,37 +104,37 @@ class HTTPReward:
             if reply.status in TRY_AGAIN:
                 raise TemporaryFailure(f"it answered {reply.status} {reply.reason}", asked_wait_s=reply.asked_wait_s)
             if not 200 <= reply.status < 300:
-                raise self._refused(reply)
+                raise self._refusal(reply)
             return reply.body
 
         def warn(attempt: int, failure: TemporaryFailure, wait: float) -> None:
             number, reason = f"attempt {attempt} of {self.attempts}", self._safe(str(failure))
-            log.warning("%s: %s failed (%s); again in %.3g s", self._called, number, reason, wait)
+            log.warning("%s: %s failed (%s); again in %.3g s", self._title, number, reason, wait)
 
         try:
             return await retry(send, limits, warn)
         except AnswerTooLarge as error:
-            raise InputError(f"{self._called} answered with {error}, expected a few numbers") from None
+            raise InputError(f"{self._title} answered with {error}, expected a few numbers") from None
         except TemporaryFailure as failure:
             raise RunError(
-                f"{self._called} cannot be reached: {self.attempts} attempts failed, the last because "
+                f"{self._title} cannot be reached: {self.attempts} attempts failed, the last because "
                 f"{self._safe(str(failure))}. Start it, or correct the address (a training run keeps its last "
                 "checkpoint and goes on with --resume)"
             ) from None
 
-    def _refused(self, reply: Reply) -> InputError:
+    def _refusal(self, reply: Reply) -> InputError:
         """Return the error for a status that asking again would not change."""
         if 300 <= reply.status < 400:
             target = reply.headers.get("Location", "")
             where = f" to {self._safe(shown_url(target))}" if target else ""
             return InputError(
-                f"{self._called} answered {reply.status}: a redirect{where}, which is not followed; give that address"
+                f"{self._title} answered {reply.status}: a redirect{where}, which is not followed; give that address"
             )
         advice = f"it must take POSTed JSON {FORM}"
         if reply.status in (401, 403):
             advice = f"put its token into ${TOKEN}"
         return InputError(
-            f"{self._called} refused the request: {reply.status} {self._safe(reply.reason)}, "
+            f"{self._title} refused the request: {reply.status} {self._safe(reply.reason)}, "
             f"{self._excerpt(reply.body)}. Check the address; {advice}"
         )
 
@@ -142,13 +142,13 @@ class HTTPReward:
         try:
             answer = json.loads(body)
         except (ValueError, RecursionError):
-            said = self._excerpt(body)
-            raise InputError(f"{self._called} answered {said}, which is no JSON; expected {ANSWER}") from None
+            answer_excerpt = self._excerpt(body)
+            raise InputError(f"{self._title} answered {answer_excerpt}, which is no JSON; expected {ANSWER}") from None
         rewards = answer.get("rewards") if isinstance(answer, dict) else None
         if not isinstance(rewards, list):
-            raise InputError(f"{self._called} answered {self._excerpt(body)}, expected {ANSWER}")
+            raise InputError(f"{self._title} answered {self._excerpt(body)}, expected {ANSWER}")
         if len(rewards) != expected:  # counted here: two wrong batches may add up to the right number
-            raise InputError(f"{self._called} returned {len(rewards)} numbers for {expected} (prompt, response) pairs")
+            raise InputError(f"{self._title} returned {len(rewards)} numbers for {expected} (prompt, response) pairs")
         # what is no number ends up in a message of `checked_reward`
         return [value if isinstance(value, int | float | None) else self._safe(_plain(value)) for value in rewards]
 

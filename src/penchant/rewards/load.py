@@ -83,7 +83,7 @@ def checked_reward(function: Callable[..., Any], name: str | None = None) -> Rew
     """
     if getattr(function, "is_checked_reward", False):
         return function
-    called = f"the reward `{name or getattr(function, '__name__', repr(function))}`"
+    reward_name = f"the reward `{name or getattr(function, '__name__', repr(function))}`"
 
     @wraps(function, updated=())
     def reward(pairs: Sequence[tuple[str, str]]) -> list[float]:
@@ -95,13 +95,13 @@ def checked_reward(function: Callable[..., Any], name: str | None = None) -> Rew
         except (PenchantError, KeyboardInterrupt):
             raise
         except BaseException as error:  # the user's code may raise anything, and `sys.exit` is an exception
-            raise InputError(f"{called} failed on {len(pairs)} pairs: {describe_error(error)}") from error
+            raise InputError(f"{reward_name} failed on {len(pairs)} pairs: {describe_error(error)}") from error
         count = _length(results)
         if count is None:
-            raise InputError(f"{called} returned {_excerpt(results)}, expected a list of numbers")
+            raise InputError(f"{reward_name} returned {_excerpt(results)}, expected a list of numbers")
         if count != len(pairs):
-            raise InputError(f"{called} returned {count} numbers for {len(pairs)} (prompt, response) pairs")
-        return [_number(called, index, pairs, result) for index, result in enumerate(results)]
+            raise InputError(f"{reward_name} returned {count} numbers for {len(pairs)} (prompt, response) pairs")
+        return [_number(reward_name, index, pairs, result) for index, result in enumerate(results)]
 
     reward.is_checked_reward = True  # type: ignore[attr-defined]
     return reward
@@ -117,14 +117,14 @@ def _length(results: Any) -> int | None:
         return None
 
 
-def _number(called: str, index: int, pairs: Sequence[tuple[str, str]], result: Any) -> float:
+def _number(reward_name: str, index: int, pairs: Sequence[tuple[str, str]], result: Any) -> float:
     """Return one result as a finite float; numbers of numpy and torch, and truth values, count as numbers."""
     value = result.item() if hasattr(result, "item") and getattr(result, "ndim", None) == 0 else result
     if isinstance(value, Real) and math.isfinite(number := _float(value)):
         return number
     prompt, response = pairs[index]
     raise InputError(
-        f"{called} returned {_excerpt(result)} for pair {index} (counted from 0), expected a finite number; "
+        f"{reward_name} returned {_excerpt(result)} for pair {index} (counted from 0), expected a finite number; "
         f"its prompt is {_excerpt(prompt)}, its response {_excerpt(response)}"
     )
 

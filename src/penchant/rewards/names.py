@@ -14,7 +14,7 @@ from penchant.models.locate import check_model
 
 BUILT_IN = {"vader": "penchant.rewards.vader:vader"}
 """The rewards that need no code of the user's, by name."""
-FUNCTIONS = Door("reward", BUILT_IN, kind="function", others=("http://address",))
+FUNCTIONS = Door("reward", BUILT_IN, kind="function", other_forms=("http://address",))
 """Functions, ours and the user's, by `module:function`."""
 CLASSIFIER, ADDRESS = "classifier:", ("http://", "https://")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from penchant.data.layouts.pairs import read_hh, speaks_for_both
 from penchant.data.sources.values import RowError
-from penchant.tasks.spec import answered, preferred, task
+from penchant.tasks.spec import preferred, task, with_plain_prompt
 from penchant.types import LabeledExample
 
 
@@ -29,6 +29,6 @@ def hh_harmless(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
         return
     if speaks_for_both(group) or isinstance(group.prompt, str):
         return
-    asked = answered(group)
-    better, worse = (response.text for response in asked.responses)
-    yield preferred(str(asked.prompt), better, worse)
+    conversation = with_plain_prompt(group)
+    better, worse = (response.text for response in conversation.responses)
+    yield preferred(str(conversation.prompt), better, worse)

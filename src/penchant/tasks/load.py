@@ -17,7 +17,7 @@ from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import Row, RowProblem
 from penchant.errors import InputError, MissingExtra, PenchantError
 from penchant.extension.door import Door, is_extension
-from penchant.extension.user_code import describe_error, near
+from penchant.extension.user_code import describe_error, suggest
 from penchant.tasks.spec import TaskSpec, digest, normalized
 from penchant.types import LabeledExample
 
@@ -38,7 +38,7 @@ def _read_tables() -> dict[str, tuple[str, TaskSpec]]:
 
 _BUILT_IN = _read_tables()
 NAMES = tuple(sorted(_BUILT_IN))
-OWN = Door("task", NAMES)
+OWN_TASKS = Door("task", NAMES)
 """Tasks of the user's, by `module:attribute`."""
 UNBALANCED = 0.55  # a class that is larger than this makes a task be balanced, as in the paper
 TEST_SHARE = 4  # of a task with one file every fourth group is for testing
@@ -70,22 +70,22 @@ def task_spec(name: str) -> TaskSpec:
     if name in _BUILT_IN:
         return _BUILT_IN[name][1]
     if not is_extension(name):
-        raise InputError(f"there is no task {name!r}; there are {', '.join(NAMES)}{near(name, NAMES)}")
-    spec = OWN.load(name)
+        raise InputError(f"there is no task {name!r}; there are {', '.join(NAMES)}{suggest(name, NAMES)}")
+    spec = OWN_TASKS.load(name)
     if not isinstance(spec, TaskSpec):
-        raise OWN.refusal(
+        raise OWN_TASKS.refusal(
             name,
             f"expected a task, but it is a {type(spec).__name__}: write `@task(title=..., classes=...)` above the "
             "function that reads a row, see penchant.tasks.spec",
         )
     if not (spec.hub or spec.local):
-        raise OWN.refusal(name, "it names no data: give it `local` files or the `hub` id of a data set")
+        raise OWN_TASKS.refusal(name, "it names no data: give it `local` files or the `hub` id of a data set")
     if not 0 <= len(spec.local) <= 2:
-        raise OWN.refusal(
+        raise OWN_TASKS.refusal(
             name, f"`local` has {len(spec.local)} files; expected one, or one to train and one to test on"
         )
     if len(spec.classes) == 1:
-        raise OWN.refusal(name, "`classes` has one class; expected at least two, or none where rows have options")
+        raise OWN_TASKS.refusal(name, "`classes` has one class; expected at least two, or none where rows have options")
     return replace(spec, name=name)
 
 
@@ -100,7 +100,7 @@ def task_code(name: str) -> str:
     Raises:
         InputError: there is no such file, module or attribute.
     """
-    return OWN.content(name) if is_extension(name) else ""
+    return OWN_TASKS.content(name) if is_extension(name) else ""
 
 
 def data_folder() -> Path:
@@ -164,13 +164,13 @@ def balanced(examples: Sequence[LabeledExample]) -> list[LabeledExample]:
     counts = Counter(example.label for example in ordered)
     if not ordered or max(counts.values()) / len(ordered) <= UNBALANCED:
         return ordered
-    taken: Counter[int] = Counter()
-    kept = []
+    used: Counter[int] = Counter()
+    balanced_examples = []
     for example in ordered:
-        if taken[example.label] < min(counts.values()):
-            taken[example.label] += 1
-            kept.append(example)
-    return kept
+        if used[example.label] < min(counts.values()):
+            used[example.label] += 1
+            balanced_examples.append(example)
+    return balanced_examples
 
 
 def _by_group(examples: Iterable[LabeledExample]) -> dict[str, list[LabeledExample]]:
@@ -185,8 +185,8 @@ def group_of(example: LabeledExample) -> str:
 
     A text that stands alone is a group of its own.
     """
-    own = example.group or example.text
-    return normalized(own) or own
+    text = example.group or example.text
+    return normalized(text) or text
 
 
 def _rows(spec: TaskSpec, folder: Path) -> tuple[str, list[LabeledExample], list[LabeledExample]]:
@@ -195,7 +195,7 @@ def _rows(spec: TaskSpec, folder: Path) -> tuple[str, list[LabeledExample], list
         if len(parts) == 1:
             test = [digest(group_of(e)) % TEST_SHARE == 0 for e in parts[0]]
             parts = [
-                [e for e, tested in zip(parts[0], test, strict=True) if tested is wanted] for wanted in (False, True)
+                [e for e, tested in zip(parts[0], test, strict=True) if tested is is_test] for is_test in (False, True)
             ]
         return ", ".join(spec.local), parts[0], parts[1]
     if not spec.hub:
@@ -212,14 +212,14 @@ def _rows(spec: TaskSpec, folder: Path) -> tuple[str, list[LabeledExample], list
 
 def _examples(spec: TaskSpec, source: str | Path, split: str = "train") -> list[LabeledExample]:
     """Return a file's examples, in its order, with their groups."""
-    examples = list(_each(spec, source, split))
+    examples = list(_read_examples(spec, source, split))
     if spec.relate is None:
         return examples
     groups = spec.relate([example.text for example in examples])
     return [replace(example, group=group) for example, group in zip(examples, groups, strict=True)]
 
 
-def _each(spec: TaskSpec, source: str | Path, split: str) -> Iterator[LabeledExample]:
+def _read_examples(spec: TaskSpec, source: str | Path, split: str) -> Iterator[LabeledExample]:
     for row in read_rows(source, split):
         if isinstance(row, RowProblem):
             raise InputError(f"{spec.name}: {row}")
@@ -263,10 +263,10 @@ def _unique(examples: Iterable[LabeledExample], dropped: Counter[str]) -> list[L
         if not key:
             dropped["empty"] += 1
             continue
-        known = first.setdefault(key, example)
-        if known is not example:
+        earlier_example = first.setdefault(key, example)
+        if earlier_example is not example:
             dropped["duplicates"] += 1
-            if known.label != example.label:
+            if earlier_example.label != example.label:
                 contradicted.add(key)
     dropped["with two labels"] += len(contradicted)
     return [example for key, example in first.items() if key not in contradicted]

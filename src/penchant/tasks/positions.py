@@ -19,7 +19,7 @@ from penchant.errors import InputError, MissingExtra
 if TYPE_CHECKING:
     import chess
 
-ASKED = "Best move:"
+QUESTION = "Best move:"
 _FIRST = re.compile(r"((?:[pnbrqkPNBRQK_]{8}/){7}[pnbrqkPNBRQK_]{8}) ([wb]) (\S+) (\S+)")
 
 
@@ -40,7 +40,7 @@ def prompt_of(board: chess.Board, last: chess.Move) -> str:
     """Return the position with the question what to play, `last` being the move that led to it."""
     placement, rest = board.epd(en_passant="legal").split(" ", 1)
     written = re.sub(r"\d", lambda digit: "_" * int(digit[0]), placement)
-    return f"{written} {rest}\nLast move: {last.uci()}\n{ASKED}"
+    return f"{written} {rest}\nLast move: {last.uci()}\n{QUESTION}"
 
 
 def answer_of(move: chess.Move) -> str:
@@ -55,13 +55,13 @@ def board_of(text: str) -> chess.Board:
         InputError: there is none, or it cannot be.
     """
     chess = chess_library()
-    found = _FIRST.match(text)
-    if found is None:
+    match = _FIRST.match(text)
+    if match is None:
         raise InputError(
             f"this is no chess position: {text[:60]!r}; expected a line such as {prompt_line(chess.Board())!r}"
         )
-    placement = re.sub("_+", lambda run: str(len(run[0])), found[1])
-    return valid_board(f"{placement} {found[2]} {found[3]} {found[4]} 0 1")
+    placement = re.sub("_+", lambda run: str(len(run[0])), match[1])
+    return valid_board(f"{placement} {match[2]} {match[3]} {match[4]} 0 1")
 
 
 def prompt_line(board: chess.Board) -> str:

@@ -27,23 +27,23 @@ def sibling_groups(texts: Sequence[str]) -> list[str]:
     """
     leaders = list(range(len(texts)))
     clauses = [_clauses(text) for text in texts]
-    for place in range(len(texts)):
-        for other in range(max(0, place - REACH), place):
-            if _are_siblings(clauses[other], clauses[place]):
-                first, last = sorted((_leader(leaders, other), _leader(leaders, place)))
+    for index in range(len(texts)):
+        for other in range(max(0, index - REACH), index):
+            if _are_siblings(clauses[other], clauses[index]):
+                first, last = sorted((_leader(leaders, other), _leader(leaders, index)))
                 leaders[last] = first
-    found = [_leader(leaders, place) for place in range(len(texts))]
+    leader_of = [_leader(leaders, index) for index in range(len(texts))]
     sizes = [0] * len(texts)
-    for leader in found:
+    for leader in leader_of:
         sizes[leader] += 1
-    return [texts[leader] if sizes[leader] > 1 else "" for leader in found]
+    return [texts[leader] if sizes[leader] > 1 else "" for leader in leader_of]
 
 
-def _leader(leaders: Sequence[int], place: int) -> int:
+def _leader(leaders: Sequence[int], index: int) -> int:
     """Return the first text of a set."""
-    while leaders[place] != place:
-        place = leaders[place]
-    return place
+    while leaders[index] != index:
+        index = leaders[index]
+    return index
 
 
 def _clauses(text: str) -> tuple[Words, Words]:
@@ -52,21 +52,21 @@ def _clauses(text: str) -> tuple[Words, Words]:
     return tuple(normalized(claim).split()), tuple(normalized("".join(reason)).split())
 
 
-def _are_siblings(one: tuple[Words, Words], other: tuple[Words, Words]) -> bool:
+def _are_siblings(first: tuple[Words, Words], second: tuple[Words, Words]) -> bool:
     """Return whether two texts share a clause, or half of their words in place at the beginning and the end."""
-    for mine, theirs in zip(one, other, strict=True):
-        if mine == theirs and len(mine) >= SHORTEST:
+    for clause, second_clause in zip(first, second, strict=True):
+        if clause == second_clause and len(clause) >= SHORTEST:
             return True
-    words, others = sum(one, ()), sum(other, ())
-    start = _in_common(words, others)
-    end = _in_common(words[start:][::-1], others[start:][::-1])
-    shorter = min(len(words), len(others))
+    words, second_words = sum(first, ()), sum(second, ())
+    start = _in_common(words, second_words)
+    end = _in_common(words[start:][::-1], second_words[start:][::-1])
+    shorter = min(len(words), len(second_words))
     return shorter > 0 and start + end >= SHARED_WORDS * shorter
 
 
-def _in_common(one: Words, other: Words) -> int:
+def _in_common(first: Words, second: Words) -> int:
     """Return how many words two texts begin with alike."""
-    for place, (word, its) in enumerate(zip(one, other, strict=False)):
+    for index, (word, its) in enumerate(zip(first, second, strict=False)):
         if word != its:
-            return place
-    return min(len(one), len(other))
+            return index
+    return min(len(first), len(second))

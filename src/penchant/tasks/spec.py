@@ -97,7 +97,7 @@ def lettered(row: Mapping[str, Any], question: str, group: str = "") -> list[Lab
 
 def numbered(options: Sequence[str], right: int, question: str, group: str = "") -> list[LabeledExample]:
     """Read rows with options of which number `right`, from 0, is the answer."""
-    wrong = [text for place, text in enumerate(options) if place != right]
+    wrong = [text for index, text in enumerate(options) if index != right]
     return one_of_each(question, options[right], wrong, group)
 
 
@@ -119,9 +119,9 @@ def preferred(prompt: str, better: str, worse: str) -> LabeledExample:
     return LabeledExample(prompt, int(not first), options=(better, worse) if first else (worse, better))
 
 
-def first_by_content(prompt: str, one: str, other: str) -> bool:
+def first_by_content(prompt: str, first: str, second: str) -> bool:
     """Return whether the first of two answers stands first: half of all winners do, alike on every machine."""
-    return (digest(f"{prompt} {one}"), one) < (digest(f"{prompt} {other}"), other)
+    return (digest(f"{prompt} {first}"), first) < (digest(f"{prompt} {second}"), second)
 
 
 _SPEAKERS = {"user": "Human", "assistant": "Assistant", "system": "System"}
@@ -135,11 +135,13 @@ def conversation(prompt: Prompt) -> str:
     return "\n\n".join([*turns, "Assistant:"])
 
 
-def answered(group: PromptGroup) -> PromptGroup:
+def with_plain_prompt(group: PromptGroup) -> PromptGroup:
     """Return a group with its prompt as one text, and a space before a response that nothing parts from it."""
     text = conversation(group.prompt)
     parted = not text or text[-1].isspace()
-    options = [one.text if parted or one.text[:1].isspace() else f" {one.text}" for one in group.responses]
+    options = [
+        response.text if parted or response.text[:1].isspace() else f" {response.text}" for response in group.responses
+    ]
     return PromptGroup(text, options, source=group.source)
 
 

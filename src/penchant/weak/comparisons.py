@@ -16,7 +16,7 @@ import numpy as np
 from penchant.data.load import load_responses
 from penchant.data.write import write_groups
 from penchant.errors import InputError
-from penchant.tasks.spec import answered, first_by_content, normalized
+from penchant.tasks.spec import first_by_content, normalized, with_plain_prompt
 from penchant.types import Comparison, PromptGroup, prompt_text
 from penchant.weak.contract import Probabilities
 from penchant.weak.rows import LabelledRows
@@ -82,7 +82,7 @@ def _pairs(group: PromptGroup, *, labels: bool) -> Iterator[tuple[int, int, floa
     for comparison in group.comparisons:
         for winner, loser, weight in comparison.directed():
             won[winner, loser] = won.get((winner, loser), 0.0) + weight
-    asked = answered(group)
+    asked = with_plain_prompt(group)
     compared = {(min(pair), max(pair)) for pair in won}
     every = combinations(range(len(group.responses)), 2)
     for one, other in sorted(compared) if compared or labels else every:

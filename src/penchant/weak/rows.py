@@ -18,7 +18,7 @@ from penchant.data.sources.rows import Row, RowProblem
 from penchant.data.sources.values import RowError, as_list, as_number, as_text, describe
 from penchant.errors import InputError
 from penchant.files import atomic_write
-from penchant.tasks.spec import answered
+from penchant.tasks.spec import with_plain_prompt
 from penchant.types import PromptGroup, prompt_text
 from penchant.weak.contract import Example, Probabilities, mark, marks_of
 
@@ -48,7 +48,7 @@ class LabelledRows:
     @property
     def asked(self) -> list[Example]:
         """What a classifier gets to see of them: conversations as texts that end where the answer begins."""
-        return [example if isinstance(example, str) else answered(example) for example in self.examples]
+        return [example if isinstance(example, str) else with_plain_prompt(example) for example in self.examples]
 
     @property
     def texts(self) -> tuple[str, ...]:

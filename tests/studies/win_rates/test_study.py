@@ -171,13 +171,13 @@ def test_the_rate_is_that_of_the_verdicts(result: StudyResult) -> None:
             for temperature in (0.0, 1.0):
                 answers = [from_row(row) for row in rows if row["temperature"] == temperature]
                 found = cell(method(result.numbers, name), domain, temperature)
-                expected = win_rate([one.outcome for one in answers], [one.asked.prompt for one in answers])
+                expected = win_rate([one.outcome for one in answers], [one.question.prompt for one in answers])
                 assert found["win_rate"] == expected.as_dict()
                 assert len(answers) == (6 if domain == "own" else 3) * (2 if temperature else 1)
                 for one in answers:
                     letters = [
                         sum(c.isascii() and c.isalpha() for c in text) / max(1, len(text))
-                        for text in (one.asked.a, one.asked.b)
+                        for text in (one.question.a, one.question.b)
                     ]
                     won = "a" if letters[0] > letters[1] else "b" if letters[0] < letters[1] else "tie"
                     assert one.outcome == won

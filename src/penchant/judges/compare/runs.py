@@ -156,7 +156,7 @@ def _estimate(endpoints: Sequence[Endpoint], calls: Calls) -> str:
     letters = sum(
         len(load_template(endpoint.template).ask(question)) for endpoint in endpoints for question in calls.missing
     )
-    known_note = f"; {len(calls.known):,} verdicts are known already" if calls.known else ""
+    known_note = f"; {len(calls.stored):,} verdicts are known already" if calls.stored else ""
     left_note = f" (another {calls.left * len(endpoints):,} are left to another run)" if calls.left else ""
     return (
         f"{len(calls.missing) * len(endpoints):,} calls{left_note}, about {letters // 4:,} tokens to read{known_note}"
@@ -215,7 +215,7 @@ def _tests(
     for one, other in combinations(answers_of, 2):
         if temperatures[one] != temperatures[other]:
             continue
-        prompts, other_prompts = ([answer.asked.prompt for answer in answers_of[name]] for name in (one, other))
+        prompts, other_prompts = ([answer.question.prompt for answer in answers_of[name]] for name in (one, other))
         if prompts != other_prompts:
             continue  # other prompts, or another number of responses: nothing to pair
         outcomes, other_outcomes = ([answer.outcome for answer in answers_of[name]] for name in (one, other))
@@ -232,7 +232,7 @@ def _tests(
 def _examples(answers: Sequence[Answer], count: int) -> tuple[JudgedPair, ...]:
     """Return the first pairs of each outcome, to read."""
     return tuple(
-        JudgedPair(outcome, answer.asked.prompt, answer.asked.a, answer.asked.b, *map(_transcript, _verdicts(answer)))
+        JudgedPair(outcome, answer.question.prompt, answer.question.a, answer.question.b, *map(_transcript, _verdicts(answer)))
         for outcome in ("a", "b", "tie", "unparseable")
         for answer in [answer for answer in answers if answer.outcome == outcome][:count]
     )

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from penchant.config import Config
-from penchant.extension import is_extension, near
+from penchant.extension import is_extension, suggest
 from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, CrossEntropy, Filtered, WeakLoss
 from penchant.models.builtin import ENCODERS
 from penchant.studies.core.settings import Count, Study
@@ -92,7 +92,7 @@ class WeakToStrongConfig(Study):
     @model_validator(mode="after")
     def _known(self) -> Self:
         if unknown := [name for name in self.tasks if name not in NAMES and not is_extension(name)]:
-            hints = "".join(near(name, NAMES) for name in unknown)
+            hints = "".join(suggest(name, NAMES) for name in unknown)
             raise ValueError(f"`tasks` has {', '.join(unknown)}; there are {', '.join(NAMES)}{hints}")
         for name in ("tasks", "imitation", "templates"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):

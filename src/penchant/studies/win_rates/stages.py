@@ -115,7 +115,7 @@ def verdicts_stage(job: StageJob, folder: Path) -> JsonObject:
 
 def as_row(answer: Answer) -> JsonObject:
     """Return an answer as plain values."""
-    question = answer.asked
+    question = answer.question
     verdicts = {
         name: verdict and asdict(verdict) for name, verdict in (("first", answer.first), ("second", answer.second))
     }

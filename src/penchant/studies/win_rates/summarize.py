@@ -139,7 +139,7 @@ def _method(method: JudgedMethod) -> MethodRates:
 
 
 def _cell(domain: str, temperature: float, answers: Sequence[Answer]) -> JudgedCell:
-    prompts, texts = ({getattr(answer.asked, part) for answer in answers} for part in ("prompt", "a"))
+    prompts, texts = ({getattr(answer.question, part) for answer in answers} for part in ("prompt", "a"))
     responses = ResponseCounts(len(answers), len(prompts), len(texts))
     return JudgedCell(domain, temperature, summarize(answers), _baselines(answers), responses)
 
@@ -163,7 +163,7 @@ def _setting(method: JudgedMethod) -> MethodSetting:
 
 def _baselines(answers: Sequence[Answer]) -> dict[str, Coefficient]:
     """Return the win rates of the same pairs by a judge that takes the longer response, and by a coin."""
-    pairs = [answer.asked for answer in answers]
+    pairs = [answer.question for answer in answers]
     return {judge.name: summarize(ask(make_judge(judge), pairs)).win_rate.rate for judge in (Longest(), Random())}
 
 
@@ -189,7 +189,7 @@ def _tests(methods: Sequence[JudgedMethod], cell: CellKey) -> list[MethodTest]:
 def _points_by_prompt(answers: Sequence[Answer]) -> dict[str, float]:
     points: dict[str, list[float]] = defaultdict(list)
     for answer in answers:
-        points[answer.asked.prompt].append(POINTS[answer.outcome])
+        points[answer.question.prompt].append(POINTS[answer.outcome])
     return {prompt: sum(prompt_points) / len(prompt_points) for prompt, prompt_points in points.items()}
 
 
@@ -199,15 +199,15 @@ def _examples(methods: Sequence[JudgedMethod], cell: CellKey) -> tuple[Example, 
     for method in methods:
         first: dict[str, Answer] = {}
         for answer in method.answers.get(cell, ()):
-            first.setdefault(answer.asked.prompt, answer)
+            first.setdefault(answer.question.prompt, answer)
         firsts.append((_setting(method), first))
     prompts = list(dict.fromkeys(prompt for _, first in firsts for prompt in first))[:EXAMPLE_PROMPTS]
     return tuple(
         Example(
             prompt,
-            next(first[prompt].asked.b for _, first in firsts if prompt in first),
+            next(first[prompt].question.b for _, first in firsts if prompt in first),
             tuple(
-                ExampleText(**vars(setting), text=first[prompt].asked.a, outcome=first[prompt].outcome)
+                ExampleText(**vars(setting), text=first[prompt].question.a, outcome=first[prompt].outcome)
                 for setting, first in firsts
                 if prompt in first
             ),
