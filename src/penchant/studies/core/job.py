@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from penchant.data import load_prompts
 from penchant.engine.sampling import Sampling
@@ -14,9 +14,12 @@ from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.models.settings import ModelConfig
 from penchant.runs.progress import progress_bar
+from penchant.studies.core.stage_settings import PolicySettings, SampledSettings
+from penchant.typed_json import JsonObject, from_json
 from penchant.types import Prompt, Response
 
 STAGE = "stage.json"
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
@@ -30,34 +33,38 @@ class StageJob:
     """
 
     kind: str
-    settings: Mapping[str, Any]
+    settings: JsonObject
     inputs: Mapping[str, str]
     needs: Mapping[str, Path]
     folder: Path
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> StageJob:
-        """From what JSON left of it."""
+    def from_plain(cls, plain: JsonObject) -> StageJob:
+        """Return a job from what JSON left of it."""
         needs = {role: Path(path) for role, path in plain["needs"].items()}
         return cls(plain["kind"], plain["settings"], plain["inputs"], needs, Path(plain["folder"]))
 
+    def read(self, kind: type[Settings]) -> Settings:
+        """Return the settings as an object of the class that this kind of stage has."""
+        return from_json(kind, self.settings, "settings")
+
 
 def start_policy(job: StageJob) -> Policy:
-    """The model that every method starts from: after SFT where there is one."""
-    start = job.needs.get("start")
+    """Load the model that every method starts from: after SFT where there is one."""
+    start, settings = job.needs.get("start"), job.read(PolicySettings)
     name = str(start / "checkpoint") if start else job.inputs["model"]
-    return load_policy(ModelConfig(**{**job.settings["model"], "name": name}), template=job.settings["template"])
+    return load_policy(ModelConfig(**{**settings.model, "name": name}), template=settings.template)
 
 
 def trained_policy(job: StageJob) -> Policy:
-    """What the run that this stage needs has made of it."""
+    """Load what the run that this stage needs has made of it."""
+    settings = job.read(PolicySettings)
     name = str(job.needs["run"] / "checkpoint")
-    settings = ModelConfig(**{**job.settings["model"], "name": name, "lora": None})
-    return load_policy(settings, template=job.settings["template"])
+    return load_policy(ModelConfig(**{**settings.model, "name": name, "lora": None}), template=settings.template)
 
 
 def with_room(policy: Policy, file: Path, tokens: int) -> list[Prompt]:
-    """The prompts of a file after which the model's context has room for so many tokens.
+    """Return the prompts of a file after which the model's context has room for so many tokens.
 
     Raises:
         InputError: there is none.
@@ -70,9 +77,9 @@ def with_room(policy: Policy, file: Path, tokens: int) -> list[Prompt]:
 
 
 def draw(
-    policy: Policy, prompts: Sequence[Prompt], n: int, settings: Mapping[str, Any], temperature: float = 1.0
+    policy: Policy, prompts: Sequence[Prompt], n: int, settings: SampledSettings, temperature: float = 1.0
 ) -> list[list[Response]]:
-    """n samples a prompt, from the whole vocabulary."""
-    sampling = Sampling(n, temperature, settings["max_new_tokens"], seed=settings["seed"])
+    """Draw n samples per prompt, from the whole vocabulary."""
+    sampling = Sampling(n, temperature, settings.max_new_tokens, seed=settings.seed)
     with progress_bar("sampling", len(prompts) * n, "samples") as advance:
         return policy.draw(prompts, sampling, progress=advance)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from penchant.errors import InputError
 from penchant.models.load import load_renderer
 from penchant.studies.core.job import StageJob
 from penchant.studies.core.rated import rated_texts
+from penchant.studies.core.stage_settings import PromptSource, PromptsSettings
 from penchant.train.plan import split_key
+from penchant.typed_json import JsonObject
 from penchant.types import Prompt, PromptGroup, prompt_text
 
 WORD = re.compile(r"\w+")
@@ -38,8 +40,8 @@ def content(text: str) -> str:
     return " ".join(WORD.findall(text.casefold())) or text
 
 
-def prompts_stage(job: StageJob, folder: Path) -> dict[str, Any]:
-    """`train.jsonl` and `eval.jsonl`; neither a prompt that is trained on nor another part of its text is measured on.
+def prompts_stage(job: StageJob, folder: Path) -> JsonObject:
+    """Write `train.jsonl` and `eval.jsonl`: nothing that is trained on is measured on, nor another part of its text.
 
     Raises:
         InputError: nothing to read, or nothing left to measure on.
@@ -55,16 +57,21 @@ def prompts_stage(job: StageJob, folder: Path) -> dict[str, Any]:
 
 
 def _openings(job: StageJob, role: str) -> list[Opening]:
-    source, path = job.settings[role], job.inputs[role]
-    end = None if source["limit"] is None else source["skip"] + source["limit"]
-    if source["prefix_tokens"] is not None:
-        openings = _prefixes(job, role, end)
+    source, path = _source(job, role), job.inputs[role]
+    end = None if source.limit is None else source.skip + source.limit
+    if source.prefix_tokens is not None:
+        openings = _prefixes(job, role, end, source.prefix_tokens)
     else:
-        openings = [Opening(prompt, prompt_text(prompt)) for prompt in _prompts(path, source["split"], end)]
-        openings = openings[source["skip"] :]
+        openings = [Opening(prompt, prompt_text(prompt)) for prompt in _prompts(path, source.split, end)]
+        openings = openings[source.skip :]
     if not openings:
-        raise InputError(f"{path} has no more than {source['skip']} prompts, and so many are skipped")
+        raise InputError(f"{path} has no more than {source.skip} prompts, and so many are skipped")
     return openings
+
+
+def _source(job: StageJob, role: str) -> PromptSource:
+    settings = job.read(PromptsSettings)
+    return settings.train if role == "train" else settings.eval
 
 
 def _prompts(path: str, split: str, end: int | None) -> Sequence[Prompt]:
@@ -74,22 +81,22 @@ def _prompts(path: str, split: str, end: int | None) -> Sequence[Prompt]:
     return [group.prompt for group in load_prompts(path, split=split, limit=end)]
 
 
-def _prefixes(job: StageJob, role: str, end: int | None) -> list[Opening]:
+def _prefixes(job: StageJob, role: str, end: int | None, tokens: tuple[int, int]) -> list[Opening]:
     """Each text cut after its first tokens, as the model's tokenizer counts them; prefixes that repeat count once.
 
     In an order of their own, of which `skip` and `limit` take a part: data sets of texts are often sorted by label.
     """
-    source, path = job.settings[role], job.inputs[role]
-    low, high = source["prefix_tokens"]
+    source, path = _source(job, role), job.inputs[role]
+    low, high = tokens
     tokenizer = load_renderer(job.inputs["model"], template="plain").tokenizer
     texts = rated_texts(path)
     if texts is None:  # its own limit counts prompts, of which plain texts have none
-        texts = [split_key(group) for group in load_demonstrations(path, split=source["split"], merge=False)]
+        texts = [split_key(group) for group in load_demonstrations(path, split=source.split, merge=False)]
     shuffled = np.random.default_rng(0).permutation(len(texts))  # one order, whatever skip and limit
     texts = [texts[place] for place in shuffled.tolist()][:end]
-    lengths = np.random.default_rng(source["skip"]).integers(low, high + 1, len(texts))
+    lengths = np.random.default_rng(source.skip).integers(low, high + 1, len(texts))
     cut: dict[str, str] = {}
-    for text, length in zip(texts[source["skip"] :], lengths.tolist(), strict=False):
+    for text, length in zip(texts[source.skip :], lengths.tolist(), strict=False):
         offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
         if len(offsets) > length:
             cut.setdefault(text[: offsets[length - 1][1]], text)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,17 +14,24 @@ from penchant.models.reward import load_reward_model
 from penchant.rewards import compare_by_score, load_reward, score_groups
 from penchant.studies.core.job import STAGE, StageJob, draw, start_policy, trained_policy, with_room
 from penchant.studies.core.records import read_object
+from penchant.studies.core.stage_settings import (
+    ComparisonsSettings,
+    MislabelledSettings,
+    PolicySettings,
+    ReferenceSettings,
+)
+from penchant.typed_json import JsonObject
 from penchant.types import PromptGroup, prompt_text
 
 
-def comparisons_stage(job: StageJob, folder: Path) -> dict[str, Any]:
-    """`comparisons.jsonl`: groups of samples, scored by the true reward, every pair of a group compared."""
-    settings, policy = job.settings, start_policy(job)
+def comparisons_stage(job: StageJob, folder: Path) -> JsonObject:
+    """Write `comparisons.jsonl`: groups of samples, scored by the true reward, every pair of a group compared."""
+    settings, policy = job.read(ComparisonsSettings), start_policy(job)
     reward = load_reward(job.inputs["reward"], device=str(policy.scorer.device))
-    size, groups = settings["samples"], settings["groups"]
-    file = job.needs["prompts"] / f"{settings.get('of', 'train')}.jsonl"
-    prompts = with_room(policy, file, settings["max_new_tokens"])
-    drawn = draw(policy, prompts, size * groups, settings)
+    size = settings.samples
+    file = job.needs["prompts"] / f"{settings.of or 'train'}.jsonl"
+    prompts = with_room(policy, file, settings.max_new_tokens)
+    drawn = draw(policy, prompts, size * settings.groups, settings)
     parts = [
         PromptGroup(prompt, row[first : first + size])
         for prompt, row in zip(prompts, drawn, strict=True)
@@ -52,19 +58,20 @@ def _write_comparisons(groups: Sequence[PromptGroup], folder: Path) -> dict[str,
     }
 
 
-def mislabelled_stage(job: StageJob, folder: Path) -> dict[str, Any]:
-    """The comparisons with a share of them labelled wrongly, each by a draw of its own; ties stay.
+def mislabelled_stage(job: StageJob, folder: Path) -> JsonObject:
+    """Write the comparisons with a share of them labelled wrongly, each by a draw of its own; ties stay.
 
     Turned round, or where labels are `random` by the toss of a coin, so that half of those are turned round.
     """
-    coin = job.settings["labels"] == "random"
+    settings = job.read(MislabelledSettings)
+    coin = settings.labels == "random"
     before = job.needs["comparisons"]
-    generator = np.random.default_rng([job.settings["seed"], 1])  # the same draws for every share: shares are nested
+    generator = np.random.default_rng([settings.seed, 1])  # the same draws for every share: shares are nested
     groups, flipped = [], 0
     for group in load_preferences(before / "comparisons.jsonl", merge=False, ties="half"):
         comparisons = []
         for comparison in group.comparisons:
-            wrong, heads = generator.random(2) < (job.settings["share"], 0.5)
+            wrong, heads = generator.random(2) < (settings.share, 0.5)
             turn = bool(wrong and (heads or not coin)) and not comparison.tie
             flipped += turn
             turned = replace(comparison, winner=comparison.loser, loser=comparison.winner)
@@ -74,13 +81,13 @@ def mislabelled_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     return {**facts, **_write_comparisons(groups, folder), "flipped": flipped, "samples_drawn": 0, "tokens": 0}
 
 
-def judged_stage(job: StageJob, folder: Path) -> dict[str, Any]:
+def judged_stage(job: StageJob, folder: Path) -> JsonObject:
     """Whether a run's model puts the winner of each unseen comparison first: `right` (a tie of its scores is half) and
     the number of the comparison's prompt."""
     groups = load_preferences(job.needs["held"] / "comparisons.jsonl", merge=False, ties="drop")
     run = job.needs["run"]
     if (run / "checkpoint" / "reward.json").exists():
-        scores = load_reward_model(run, template=job.settings["template"]).score(groups)
+        scores = load_reward_model(run, template=job.read(PolicySettings).template).score(groups)
     else:
         start = start_policy(job).score(groups)
         trained = trained_policy(job).score(groups)
@@ -95,16 +102,16 @@ def judged_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     return {"right": right, "prompt": prompts}
 
 
-def reference_stage(job: StageJob, folder: Path) -> dict[str, Any]:
-    """`rewards.npy` of shape (prompts, samples) and `samples.jsonl`, a prompt a line in the same order."""
-    settings, policy = job.settings, start_policy(job)
+def reference_stage(job: StageJob, folder: Path) -> JsonObject:
+    """Write `rewards.npy` of shape (prompts, samples) and `samples.jsonl`, a prompt a line in the same order."""
+    settings, policy = job.read(ReferenceSettings), start_policy(job)
     reward = load_reward(job.inputs["reward"], device=str(policy.scorer.device))
-    prompts = with_room(policy, job.needs["prompts"] / "eval.jsonl", settings["max_new_tokens"])
-    drawn = draw(policy, prompts, settings["samples"], settings)
+    prompts = with_room(policy, job.needs["prompts"] / "eval.jsonl", settings.max_new_tokens)
+    drawn = draw(policy, prompts, settings.samples, settings)
     pairs = [
         (prompt_text(prompt), response.text) for prompt, row in zip(prompts, drawn, strict=True) for response in row
     ]
-    rewards = np.array(reward(pairs), dtype=np.float64).reshape(len(prompts), settings["samples"])
+    rewards = np.array(reward(pairs), dtype=np.float64).reshape(len(prompts), settings.samples)
     np.save(folder / "rewards.npy", rewards)
     with (folder / "samples.jsonl").open("w", encoding="utf-8", errors="replace") as file:
         for prompt, row in zip(prompts, drawn, strict=True):

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from penchant.config import Config
 from penchant.models.builtin import BUILT_IN, ENCODERS
@@ -14,6 +13,8 @@ from penchant.studies.core.address import address, data_content, model_content, 
 from penchant.studies.core.kinds import RUN, maker_of, stage_makers
 from penchant.studies.core.prompts import locate_prompts
 from penchant.studies.core.settings import Prompts, RewardModelStage, SampledConfig, StudyConfig
+from penchant.studies.core.stage_settings import ComparisonsSettings, PromptSource, PromptsSettings
+from penchant.typed_json import JsonObject, to_object
 
 SHARED = ("sft", "reward_model")
 """Runs that others build on."""
@@ -36,13 +37,13 @@ class Stage:
 
     kind: str
     label: str
-    settings: Mapping[str, Any]
+    settings: JsonObject
     inputs: Mapping[str, str]
     needs: Mapping[str, Stage]
     value: float | None = None
     seed: int | None = None
     rate: float | None = None
-    extent: Mapping[str, Any] = field(default_factory=dict)
+    extent: JsonObject = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a kind that nobody registered, before hours of other stages.
@@ -62,7 +63,7 @@ class Stage:
         """The digest of what other stages take from it."""
         return self._address(self.settings)
 
-    def _address(self, settings: Mapping[str, Any]) -> str:
+    def _address(self, settings: JsonObject) -> str:
         needs = [f"{role} {stage.content}" for role, stage in self.needs.items()]
         learned = any(stage.kind == "reward_model" for stage in self.needs.values())
         return address(self.kind, settings, needs, inputs=self.inputs, learned=learned)
@@ -93,14 +94,14 @@ class StageFactory:
     """
 
     inputs: Mapping[str, str]
-    model: Mapping[str, Any]
-    learning: Mapping[str, Any]
-    offline: Mapping[str, Any]
-    draws: Mapping[str, Any]
+    model: JsonObject
+    learning: JsonObject
+    offline: JsonObject
+    draws: JsonObject
     start: dict[str, Stage]
     prompts: Stage
-    measured: Mapping[str, Any]
-    sizes: Mapping[str, Any]
+    measured: JsonObject
+    sizes: JsonObject
 
     @classmethod
     def sampled(cls, config: SampledConfig) -> StageFactory:
@@ -138,17 +139,18 @@ class StageFactory:
         self,
         kind: str,
         label: str,
-        settings: Mapping[str, Any],
+        settings: object,
         needs: Mapping[str, Stage],
         value: float | None = None,
         seed: int | None = None,
         rate: float | None = None,
     ) -> Stage:
-        return Stage(kind, label, settings, self.inputs, needs, value, seed, rate)
+        """Return a stage of this study; `settings` are an object of its kind's class, or plain values."""
+        return Stage(kind, label, to_object(settings), self.inputs, needs, value, seed, rate)
 
     def comparisons(self, seed: int) -> Stage:
         """Samples of the reference for the prompts to train on, compared."""
-        settings = {**self.draws, **self.sizes, "seed": seed}
+        settings = ComparisonsSettings(**self.draws, **self.sizes, seed=seed)
         return self.stage("comparisons", f"comparisons-seed-{seed}", settings, self.drawn, seed=seed)
 
     def reward_model(self, stage: RewardModelStage, seed: int, comparisons: Stage, label: str = "") -> Stage:
@@ -162,37 +164,36 @@ class StageFactory:
 def openings(label: str, config: SampledConfig, measured: Prompts) -> Stage:
     """The prompts to train on, and others to measure on."""
     inputs = {**_inputs(config), "eval": locate_prompts(measured.path)}
-    return Stage("prompts", label, _prompts(config, measured), inputs, {})
+    return Stage("prompts", label, to_object(_prompts(config, measured)), inputs, {})
 
 
-def plain(config: Config) -> dict[str, Any]:
+def plain(config: Config) -> JsonObject:
     """A configuration as plain values."""
     return config.model_dump(mode="json")
 
 
-def model_settings(config: StudyConfig) -> dict[str, Any]:
+def model_settings(config: StudyConfig) -> JsonObject:
     """The model that every stage starts from, by its content."""
     return {"model": {**plain(config.model), "name": model_content(config.model.name)}}
 
 
-def learning_settings(config: StudyConfig) -> dict[str, Any]:
+def learning_settings(config: StudyConfig) -> JsonObject:
     """What every run has of the study."""
     return {"optimizer": config.optimizer, "clip": config.clip, "warmup_steps": config.warmup_steps}
 
 
-def offline_settings(config: StudyConfig) -> dict[str, Any]:
+def offline_settings(config: StudyConfig) -> JsonObject:
     """What every run on comparisons has of it."""
     return {"batch_size": config.batch_size, "epochs": config.epochs}
 
 
-def _prompts(config: SampledConfig, measured: Prompts) -> dict[str, Any]:
-    sources = {"train": config.prompts, "eval": measured}
-    settings: dict[str, Any] = {
-        role: {**plain(source), "path": data_content(locate_prompts(source.path))} for role, source in sources.items()
-    }
-    if any(source.prefix_tokens for source in sources.values()):  # then a tokenizer cuts them
-        settings["model"] = model_content(config.model.name)
-    return settings
+def _prompts(config: SampledConfig, measured: Prompts) -> PromptsSettings:
+    train, unseen = (
+        PromptSource(**{**plain(source), "path": data_content(locate_prompts(source.path))})
+        for source in (config.prompts, measured)
+    )
+    is_cut = any(source.prefix_tokens for source in (train, unseen))  # then a tokenizer cuts them
+    return PromptsSettings(train=train, eval=unseen, model=model_content(config.model.name) if is_cut else None)
 
 
 def _inputs(config: SampledConfig) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from penchant.studies.core.methods import Runs, Setting, runs_of, settings_of
 from penchant.studies.core.stage import Stage, StageFactory
+from penchant.studies.core.stage_settings import ComparisonsSettings, PolicySettings, ReferenceSettings
 from penchant.studies.frontier.search import searched
 from penchant.studies.frontier.settings import FrontierConfig
 
@@ -69,8 +70,10 @@ def grid(config: FrontierConfig, results: Results | None = None) -> Grid:
         results: what earlier stages measured; None before any.
     """
     factory = StageFactory.sampled(config)
-    samples = {"samples": config.evaluation.reference_samples, "seed": config.evaluation.seed + 1}
-    reference = factory.stage("reference", "reference", {**factory.draws, **samples}, factory.drawn)
+    samples = ReferenceSettings(
+        **factory.draws, samples=config.evaluation.reference_samples, seed=config.evaluation.seed + 1
+    )
+    reference = factory.stage("reference", "reference", samples, factory.drawn)
 
     def build(settings: Mapping[str, list[Setting]]) -> Runs:
         return runs_of(
@@ -89,15 +92,10 @@ def _judged(config: FrontierConfig, factory: StageFactory, learned: Runs) -> tup
     """The comparisons of unseen prompts, and what each reward model makes of them."""
     if not learned.reward_models:
         return None, {}
-    draws = {
-        **factory.draws,
-        **factory.sizes,
-        "groups": 1,
-        "seed": config.evaluation.seed + HELD_OUT_SEED,
-        "of": "eval",
-    }
+    sizes = {**factory.sizes, "groups": 1}
+    draws = ComparisonsSettings(**factory.draws, **sizes, seed=config.evaluation.seed + HELD_OUT_SEED, of="eval")
     held = factory.stage("comparisons", "unseen-comparisons", draws, factory.drawn)
-    how = {**factory.model, "template": config.template}
+    how = PolicySettings(**factory.model, template=config.template)
     judged = {
         seed: factory.stage(
             "judged", f"{model.label}-judged", how, {"run": model, "held": held, **factory.start}, seed=seed

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from penchant.studies.core.stage import Stage, StageFactory, plain
+from penchant.studies.core.stage_settings import ComparisonsSettings, MislabelledSettings, PolicySettings
 from penchant.studies.noise.settings import NoiseConfig
+from penchant.typed_json import JsonObject
 
 LEARNERS = ("dpo", "cdpo", "robust", "ipo", "reward_model")
 """Who learns from wrong labels; cDPO and robust DPO are told how many are turned round."""
@@ -51,7 +51,7 @@ def noise_grid(config: NoiseConfig) -> NoiseGrid:
     factory = StageFactory.sampled(config)
     held_seed = config.evaluation.seed + HELD_OUT_SEED
     groups = max(config.comparisons.groups, HELD_OUT_GROUPS)
-    settings = {**factory.draws, **factory.sizes, "groups": groups, "seed": held_seed, "of": "eval"}
+    settings = ComparisonsSettings(**factory.draws, **{**factory.sizes, "groups": groups}, seed=held_seed, of="eval")
     held = factory.stage("comparisons", "unseen-comparisons", settings, factory.drawn)
     before, cells, few = list(factory.start.values()), [], []
     for seed in config.seeds:
@@ -65,7 +65,7 @@ def noise_grid(config: NoiseConfig) -> NoiseGrid:
                     continue
                 run = _learner(config, factory, learner, share, seed, data)
                 needs = {"run": run, "held": held, **factory.start}
-                how = {**factory.model, "template": config.template}
+                how = PolicySettings(**factory.model, template=config.template)
                 judged = factory.stage("judged", f"{run.label}-judged", how, needs, seed=seed)
                 cells.append(Cell(learner, share, run, judged))
         if config.few is not None:
@@ -74,7 +74,7 @@ def noise_grid(config: NoiseConfig) -> NoiseGrid:
 
 
 def _mislabelled(config: NoiseConfig, factory: StageFactory, clean: Stage, share: float, seed: int) -> Stage:
-    settings = {"share": share, "labels": config.labels, "seed": seed}
+    settings = MislabelledSettings(share=share, labels=config.labels, seed=seed)
     label = f"{config.labels}-{share:g}-seed-{seed}"
     return factory.stage("mislabelled", label, settings, {"comparisons": clean}, seed=seed)
 
@@ -111,6 +111,6 @@ def _few(config: NoiseConfig, factory: StageFactory, seed: int, clean: Stage) ->
     return factory.stage("dpo", f"few-{own['prompts']}-seed-{seed}", settings, needs, None, seed)
 
 
-def _settings(config: NoiseConfig, factory: StageFactory, loss: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def _settings(config: NoiseConfig, factory: StageFactory, loss: JsonObject, seed: int) -> JsonObject:
     own = {"loss": dict(loss), "learning_rate": config.learning_rate, "evaluation": factory.measured, "seed": seed}
     return {**factory.draws, **factory.learning, **factory.offline, **own}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from penchant.studies.core.methods import Runs, runs_of
 from penchant.studies.core.stage import Stage, StageFactory, openings
+from penchant.studies.core.stage_settings import MeasuredSettings
 from penchant.studies.transfer.settings import TransferConfig
 
 DRAWS_SEED = 3  # beyond the evaluation's: the draws on the domains
@@ -47,20 +48,21 @@ def transfer_grid(config: TransferConfig) -> TransferGrid:
         name: openings(f"prompts-{number}", config, source)
         for number, (name, source) in enumerate(config.domains.items(), start=1)
     }
-    shared = {
-        **factory.draws,
-        "seed": config.evaluation.seed + DRAWS_SEED,
-        "temperatures": list(dict.fromkeys(config.temperatures)),
-    }
 
     def cells(label: str, samples: int, run: Stage | None) -> dict[str, Stage]:
+        settings = MeasuredSettings(
+            **factory.draws,
+            seed=config.evaluation.seed + DRAWS_SEED,
+            temperatures=tuple(dict.fromkeys(config.temperatures)),
+            samples=samples,
+        )
         needs = factory.start | ({"run": run} if run else {})
         seed = run.seed if run else None
         return {
             name: factory.stage(
                 "transfer",
                 f"{label}-on-{number}",  # the name may be anything
-                {**shared, "samples": samples},
+                settings,
                 {"domain": domain, **needs},
                 seed=seed,
             )

@@ -171,7 +171,7 @@ class _Stages:
         """Labelled by what it is of, never by its place in a list: who adds a student before the others would find
         none of theirs."""
         name = self.name if self.name in NAMES else _slug(self.name)
-        return Stage(kind, "-".join([name, *map(_slug, names)]), settings, inputs, needs, **more)
+        return Stage(kind, "-".join([name, *map(_slug, names)]), dict(settings), inputs, needs, **more)
 
     def _tuned(self, network: ModelConfig, device: str) -> Stage:
         assert self.config.generative is not None
