@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from penchant.studies.annotators.settings import AnnotatorsConfig
+from penchant.studies.annotators.settings import AnnotatedData, AnnotatorsConfig
 from penchant.studies.core.address import data_content
 from penchant.studies.core.prompts import locate_prompts
 from penchant.studies.core.stage import Stage, absolute, learning_settings, model_settings, offline_settings, plain
@@ -48,17 +49,19 @@ def annotators_grid(config: AnnotatorsConfig) -> AnnotatorsGrid:
     Raises:
         InputError: the data cannot be read, or name fewer than two annotators.
     """
-    names = config.annotators or _names(config)
+    names = config.annotators or _names(config.data, data_content(locate_prompts(config.data.path)))
     return AnnotatorsGrid(
         tuple(_cell(config, number, name, seed) for seed in config.seeds for number, name in enumerate(names, start=1))
     )
 
 
-def _names(config: AnnotatorsConfig) -> tuple[str, ...]:
+@cache  # the grid is asked for again when its stages have ended, and reading the data warns of what is odd in it
+def _names(data: AnnotatedData, content: str) -> tuple[str, ...]:
+    """Return the names of all annotators in the data; `content` is the digest of the file."""
     from penchant.data import load_preferences
     from penchant.errors import InputError
 
-    data, path = config.data, locate_prompts(config.data.path)
+    path = locate_prompts(data.path)
     groups = load_preferences(
         path, ties="half", bad_rows=data.bad_rows, layout=data.layout, split=data.split, limit=data.limit
     )
