@@ -196,7 +196,7 @@ NO_STAGE = {
         "studies.*.page", "studies.*.words", "studies.*.figures", "studies.*.tables", "studies.*.flow"),
     "commands that look at data": ("raters.*", "data.check_report", "data.check", "judges.summary", "weak.comparisons",
         "weak.rows", "weak.command_settings", "weak.label", "weak.train", "weak.command_rows", "weak.diagnostics",
-        "methods.best_of_n", "metrics.catalogue"),
+        "methods.best_of_n"),
     "what is computed of finished stages, see `summary_version`": ("studies.*.summary", "studies.*.summarize",
         "studies.frontier.costs", "studies.frontier.texts",
         "studies.core.results", "studies.frontier.matched", "studies.win_rates.published",
