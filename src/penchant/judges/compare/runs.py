@@ -232,7 +232,13 @@ def _tests(
 def _examples(answers: Sequence[Answer], count: int) -> tuple[JudgedPair, ...]:
     """Return the first pairs of each outcome, to read."""
     return tuple(
-        JudgedPair(outcome, answer.question.prompt, answer.question.a, answer.question.b, *map(_transcript, _verdicts(answer)))
+        JudgedPair(
+            outcome,
+            answer.question.prompt,
+            answer.question.a,
+            answer.question.b,
+            *map(_transcript, _verdicts(answer)),
+        )
         for outcome in ("a", "b", "tie", "unparseable")
         for answer in [answer for answer in answers if answer.outcome == outcome][:count]
     )
