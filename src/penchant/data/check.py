@@ -132,7 +132,7 @@ def _counts(
         marks=marks,
         notes=(*judging_sentences(parsed.judging), *text_sentences(groups, special)),
         look_alike=look_alike(groups),
-        labels=None if counts is None else (round(counts.desirable), round(counts.undesirable), counts.both),
+        labels=None if counts is None else (round(counts.desirable), round(counts.undesirable), counts.labelled_both),
     )
 
 

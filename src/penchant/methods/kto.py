@@ -66,13 +66,13 @@ def labelled(config: KTO) -> Source:
             f"how good and bad responses differ: add {lacks} ones{advice}"
         )
     warnings = list(source.warnings)
-    if counts.both:
-        both_labels = f"{config.data.path}: {counts.both} responses are labelled both good and bad"
+    if counts.labelled_both:
+        both_labels = f"{config.data.path}: {counts.labelled_both} responses are labelled both good and bad"
         if config.data.contradictions == "error":
             raise InputError(f'{both_labels}. Decide which holds, or keep them with contradictions="warn"')
         warnings.append(f"{both_labels}; both labels are kept")
     warnings += _imbalance(config, counts)
-    numbers = {"desirable": counts.desirable, "undesirable": counts.undesirable, "labelled_both": counts.both}
+    numbers = {"desirable": counts.desirable, "undesirable": counts.undesirable, "labelled_both": counts.labelled_both}
     return replace(source, counts=source.counts | numbers, warnings=tuple(warnings))
 
 

@@ -85,7 +85,7 @@ def test_one_prompt_is_one_group_and_contradicting_labels_are_kept(tmp_path: Pat
     ]
     assert [label.weight for label in labels_of(group)] == pytest.approx([1, 2, 1, 1])
     counts = count_labels([group])
-    assert (counts.desirable, counts.undesirable, counts.both) == (pytest.approx(3), pytest.approx(2), 1)
+    assert (counts.desirable, counts.undesirable, counts.labelled_both) == (pytest.approx(3), pytest.approx(2), 1)
     apart = load_preferences(path, merge=False)
     assert [labels_of(one) for one in apart] == [[Label(0, good, 1.0)] for _, good in rows]
 

@@ -97,7 +97,7 @@ class LabelCounts:
 
     desirable: float
     undesirable: float
-    both: int
+    labelled_both: int
 
 
 def count_labels(groups: Iterable[PromptGroup]) -> LabelCounts:
