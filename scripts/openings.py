@@ -1,6 +1,6 @@
 """Openings of film reviews and of small stories in words of our own, put together from parts: the studies' prompts.
 
-    python scripts/openings.py     # writes src/penchant/studies/data/film_openings.txt and story_openings.txt
+    python scripts/openings.py     # writes src/penchant/studies/core/openings/film_openings.txt and story_openings.txt
 
 Nothing is taken from any corpus: what the models were trained on, and what is evaluated on, stays where it is.
 """
@@ -11,7 +11,7 @@ import hashlib
 from itertools import product
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent.parent / "src" / "penchant" / "studies" / "data"
+FOLDER = Path(__file__).resolve().parent.parent / "src" / "penchant" / "studies" / "core" / "openings"
 COUNT = 300
 
 Parts = tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]  # each first part goes with each second
