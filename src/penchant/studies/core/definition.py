@@ -61,7 +61,7 @@ class StudyDefinition:
     grid: Callable[[Any, Results | None], Grid]
     summarize: str
     page: str
-    summary: str | None = None
+    summary: str
     stages: Mapping[str, str] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     presets: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
@@ -81,7 +81,6 @@ class StudyPage:
         template: the template in `penchant.reports.kit`.
         files: summary -> text files beside the figures, by name.
         refuse: raises an `InputError` for the content of a `study.json` whose meaning was another.
-        expected: keys that `study.json` must have, where no class says so.
     """
 
     pictures: Callable[[Any], Mapping[str, Picture]]
@@ -89,7 +88,6 @@ class StudyPage:
     template: str = "study_page.html.j2"
     files: Callable[[Any], Mapping[str, str]] | None = None
     refuse: Callable[[Path, JsonObject], None] | None = None
-    expected: frozenset[str] = frozenset()
 
 
 @cache

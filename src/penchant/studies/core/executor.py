@@ -9,12 +9,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from penchant.errors import RunError
 from penchant.files import make_folder
 from penchant.module_path import safe_path
 from penchant.studies.core.stage import Stage
+from penchant.typed_json import JsonObject
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Workers:
             assert server.stdout is not None
             server.stdout.close()
 
-    def _say(self, message: dict[str, Any]) -> None:
+    def _say(self, message: JsonObject) -> None:
         if self._server is None:
             self._server = subprocess.Popen(
                 [sys.executable, "-P", "-m", "penchant.studies.core.fork_server"],  # -P: no current folder on its path

@@ -17,10 +17,10 @@ import sys
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from penchant.errors import PenchantError
 from penchant.files import APPEND, open_safely
+from penchant.typed_json import JsonObject
 
 POLL_S = 0.05
 LONGEST = 4000  # characters of an error: an answer has to fit a pipe that nobody reads yet
@@ -66,7 +66,7 @@ def _import_all() -> None:
     gc.enable()
 
 
-def _import_for(settings: dict[str, Any]) -> None:
+def _import_for(settings: JsonObject) -> None:
     """What a stage and many like it need beyond that, once for all of them: a second, of a stage that takes a tenth."""
     if settings.get("classifier", {}).get("name") == "tfidf":
         import sklearn.feature_extraction.text
@@ -80,7 +80,7 @@ def _signal_all(running: dict[int, tuple[int, int]], number: int) -> None:
             os.kill(process, number)
 
 
-def _fork(message: dict[str, Any]) -> tuple[int, int]:
+def _fork(message: JsonObject) -> tuple[int, int]:
     reading, writing = os.pipe()
     process = os.fork()
     if process == 0:
@@ -90,9 +90,9 @@ def _fork(message: dict[str, Any]) -> tuple[int, int]:
     return process, reading
 
 
-def _become(message: dict[str, Any], answers: int) -> None:
+def _become(message: JsonObject, answers: int) -> None:
     """The forked process, from here to its end."""
-    answer: dict[str, Any] = {"error": "it ended without a word"}
+    answer: JsonObject = {"error": "it ended without a word"}
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with open_safely(Path(message["log"]), APPEND) as log:
@@ -121,7 +121,7 @@ def _become(message: dict[str, Any], answers: int) -> None:
         os._exit(0)
 
 
-def _ended(running: dict[int, tuple[int, int]]) -> list[dict[str, Any]]:
+def _ended(running: dict[int, tuple[int, int]]) -> list[JsonObject]:
     """The answers of the processes that ended since."""
     found = []
     for process in list(running):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from penchant.studies.core.settings import SWEPT, TRAINED, LearnedMethods, starting_settings
 from penchant.studies.core.stage import Stage, StageFactory, plain
+from penchant.typed_json import JsonObject
 
 BEST_OF_N = "best_of_n"
 LABELS = {
@@ -141,7 +142,7 @@ def _run(
     if method == "dpo":
         own |= {"loss": {"name": "sigmoid", "beta": setting.value}}
     repeat = int(setting.value or 0) if method == "preferred_ft" else 0
-    settings: dict[str, Any] = {
+    settings: JsonObject = {
         **factory.draws,
         **factory.learning,
         **own,

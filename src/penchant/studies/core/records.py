@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from penchant.errors import RunError
 from penchant.files import atomic_write, read_file, read_json
+from penchant.typed_json import JsonObject
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> JsonObject:
     """A JSON object; empty where there is none."""
     try:
         value = read_json(path, errors="replace")
@@ -20,7 +20,7 @@ def read_object(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[JsonObject]:
     """The objects of a JSONL file up to the first damaged line."""
     try:
         lines = read_file(path).decode("utf-8", errors="replace").split("\n")

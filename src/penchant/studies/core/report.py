@@ -39,15 +39,9 @@ def study_report(folder: str | Path, out: str | Path) -> Path:
         raise InputError(f"out must be a file such as {target / 'report.html'}, but {target} is a folder")
     summary, page = _read(Path(folder))
     figures = target.with_name(f"{target.stem}-figures")
-    try:
-        pictures = page.pictures(summary)
-        html = render_page(page.template, {"folder": figures.name, **page.context(summary, pictures)})
-        files = page.files(summary) if page.files else {}
-    except KeyError as error:
-        raise InputError(
-            f"{Path(folder) / STUDY} lacks {error}: another version of Penchant wrote it. Start the study again with "
-            "its study.yaml, it runs only what is missing"
-        ) from error
+    pictures = page.pictures(summary)
+    html = render_page(page.template, {"folder": figures.name, **page.context(summary, pictures)})
+    files = page.files(summary) if page.files else {}
     make_folder(figures)
     for name, picture in pictures.items():
         atomic_write(figures / f"{name}.png", picture.png, shared=True)
@@ -72,6 +66,6 @@ def _read(folder: Path) -> tuple[Any, StudyPage]:
     page: StudyPage | None = resolve(definition.page) if definition else None
     if page is not None and page.refuse:
         page.refuse(folder, numbers)
-    if definition is None or page is None or not page.expected <= numbers.keys():
+    if definition is None or page is None:
         raise InputError(f"{file} is of another kind or version: start the study again, it runs only what is missing")
-    return (read_summary(definition.summary, numbers, file) if definition.summary else numbers), page
+    return read_summary(definition.summary, numbers, file), page

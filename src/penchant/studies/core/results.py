@@ -19,6 +19,7 @@ from penchant.metrics.limit import limit_line
 from penchant.studies.core.records import read_lines, read_object
 from penchant.studies.core.runner import COMPLETE, FAILED
 from penchant.studies.core.stage import Stage
+from penchant.typed_json import JsonObject
 
 Numbers = NDArray[np.float64]
 
@@ -127,7 +128,7 @@ def read_run(stage: Stage, study: Path, prompts: Sequence[str] | None, reason: s
     """
     folder = study / stage.path
     result = read_object(folder / "result.json")
-    by_step: dict[int, list[dict[str, Any]]] = {}
+    by_step: dict[int, list[JsonObject]] = {}
     for row in read_lines(folder / "samples.jsonl"):
         by_step.setdefault(int(row["step"]), []).append(row)
     repetition = {
@@ -218,7 +219,7 @@ def seconds_of(stage: Stage, study: Path) -> float:
     return float(read_object(file).get("seconds") or 0.0)
 
 
-def provenance_of(stages: Iterable[Stage], study: Path) -> dict[str, Any]:
+def provenance_of(stages: Iterable[Stage], study: Path) -> JsonObject:
     """Machine and versions, as the first run that has them says."""
     for stage in stages:
         record = read_object(study / stage.path / "provenance.json")

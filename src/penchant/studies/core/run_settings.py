@@ -7,6 +7,8 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from penchant.typed_json import JsonObject
+
 ALL_PROMPTS = 1_000_000
 """No run leaves a prompt of the evaluation out."""
 
@@ -18,7 +20,7 @@ def run_settings(
     needs: Mapping[str, Path],
     facts: Mapping[str, Any],
     out: Path,
-) -> dict[str, Any]:
+) -> JsonObject:
     """What the method's configuration is made of.
 
     Args:
@@ -29,7 +31,7 @@ def run_settings(
     """
     start = needs.get("start")
     model = {**settings["model"], "name": str(start / "checkpoint") if start else inputs["model"]}
-    common: dict[str, Any] = {
+    common: JsonObject = {
         "model": model,
         "out": str(out),
         "seed": settings.get("seed", 0),
@@ -70,16 +72,14 @@ def run_settings(
     }
 
 
-def _comparison_data(settings: Mapping[str, Any], needs: Mapping[str, Path]) -> dict[str, Any]:
+def _comparison_data(settings: Mapping[str, Any], needs: Mapping[str, Path]) -> JsonObject:
     """The groups of a prompt stay apart: merged they would be compared all with all."""
     file = needs["comparisons"] / "comparisons.jsonl"
     data = {"path": str(file), "merge": False, "ties": "drop", "template": settings["template"]}
     return {**data, "limit": settings["prompts"]} if "prompts" in settings else data
 
 
-def _ppo(
-    kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str], needs: Mapping[str, Path]
-) -> dict[str, Any]:
+def _ppo(kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str], needs: Mapping[str, Path]) -> JsonObject:
     names = ("steps", "prompts_per_step", "samples_per_prompt", "updates", "max_new_tokens")
     prompts = needs["prompts"] / "train.jsonl"
     return {
@@ -105,7 +105,7 @@ def evaluated_steps(steps: int, times: int, spacing: float) -> list[int]:
 
 def _evaluate(
     settings: Mapping[str, Any], inputs: Mapping[str, str], needs: Mapping[str, Path], steps: int
-) -> dict[str, Any]:
+) -> JsonObject:
     """The same prompts and seeds for every method; the first evaluations are close together, as early steps move a
     policy furthest. No samples where a run is measured by others, after its end."""
     evaluation = settings.get("evaluation")

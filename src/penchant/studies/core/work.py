@@ -6,13 +6,13 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from penchant.digests import listed_digest, write_sums
 from penchant.engine.memory import peak_memory_bytes
 from penchant.files import atomic_folder, remove
 from penchant.studies.core.job import STAGE, StageJob
 from penchant.studies.core.kinds import RUN, maker_of, resolve, stage_makers
+from penchant.typed_json import JsonObject
 
 
 def work(job: StageJob) -> str:
@@ -28,7 +28,7 @@ def work(job: StageJob) -> str:
     if maker == RUN:
         status: str = resolve(RUN)(job)
         return status
-    make: Callable[[StageJob, Path], dict[str, Any]] = resolve(maker)
+    make: Callable[[StageJob, Path], JsonObject] = resolve(maker)
     started = time.monotonic()
     # a worker that outlived a killed command may still build the same stage: a name of its own
     with atomic_folder(job.folder, shared=True) as building:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.text import count, duration, estimate, listing, number, recorded, value_only
@@ -12,11 +11,6 @@ from penchant.studies.frontier.summary import FrontierSummary, MethodSummary, Ru
 
 ENDED = ("done", "stopped_early", "runaway")  # of a run's status: then its last point is its end
 FELL = 0.5  # of the gain at its best, lost by the end: then a run collapsed
-
-
-def as_estimate(numbers: Mapping[str, Any]) -> Estimate:
-    """Return an estimate from its JSON."""
-    return Estimate.from_dict(numbers)
 
 
 def headline(study: FrontierSummary) -> list[str]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.text import count, estimate, listing, short
-from penchant.studies.core.methods import setting_words, swept_name
+from penchant.studies.core.methods import swept_name
 from penchant.studies.transfer.summary import Carried, Domain, MethodSummary, TransferSummary
 
 NAME = 40  # characters of a domain's name inside a sentence
@@ -121,18 +118,3 @@ def _temperature(study: TransferSummary) -> str:
     if not parts:
         return "Temperature does not change the gain on other domains by more than the intervals hide."
     return f"On other domains {'; '.join(parts)}. Each is against the reference at the same temperature."
-
-
-# the study of win rates still hands on plain numbers
-
-
-def method_name(method: Mapping[str, Any]) -> str:
-    """Return a method's label with its setting."""
-    words = setting_words(method["setting"], method.get("value"), method.get("rate"))
-    return f"{method['label']}, {words}" if words else str(method["label"])
-
-
-def shown_domain(domain: Mapping[str, Any]) -> str:
-    """Return a domain's name; the own one says so."""
-    name = short(domain["name"], NAME)
-    return f"{name} (own)" if domain["own"] and domain["name"] != "own" else name
