@@ -24,7 +24,7 @@ from penchant.studies.core.executor import Workers
 from penchant.studies.core.study import StudyResult, run_study
 from penchant.studies.weak_to_strong.grid import weak_grid
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
-from penchant.studies.weak_to_strong.students import _Truth, heard, hint, told
+from penchant.studies.weak_to_strong.students import _Truth, leak_labels, leaked_label_features, prepend_leaked_label
 from penchant.studies.weak_to_strong.summary import WeakToStrongSummary
 from penchant.studies.weak_to_strong.words import findings
 from penchant.tasks.load import data_folder
@@ -551,14 +551,14 @@ def test_students_that_are_no_probes_are_told_in_words(
     agree = {one["loss"]: one["agreement"]["overall"]["value"] for one in result.numbers["cells"]}
     assert agree["shown 100%"] == 1 > max(agree["naive"], agree["shown 0%"])
     pairs = [PromptGroup("So?", [" Fine.", " Bad."]), PromptGroup("And?", [" A.", " B."])]
-    assert told(["a film"], np.array([1]), names) == ["Somebody says: positive\na film"]
-    assert [[each.text for each in one.responses] for one in told(pairs, np.array([0, 1]), ())] == [
+    assert prepend_leaked_label(["a film"], np.array([1]), names) == ["Somebody says: positive\na film"]
+    assert [[each.text for each in one.responses] for one in prepend_leaked_label(pairs, np.array([0, 1]), ())] == [
         [" Yes. Fine.", " No. Bad."],
         [" No. A.", " Yes. B."],
     ]
     said, answers = np.zeros(2000, dtype=int), np.tile([2, 5], 1000)
-    half = heard(said, answers, 0.5, seed=0)
-    assert np.array_equal(heard(said, answers, 1.0, seed=0), said)
+    half = leak_labels(said, answers, 0.5, seed=0)
+    assert np.array_equal(leak_labels(said, answers, 1.0, seed=0), said)
     assert (half < answers).all()
     assert (half[::2] == 0).mean() == pytest.approx(0.75, abs=0.05)
 
@@ -596,7 +596,7 @@ def test_pgr_falls_as_the_supervisors_errors_become_easy_to_imitate() -> None:
             return probes.predict_proba(own[on])[0].argmax(-1).numpy() == truth[on]
 
         for share, seeds in found.items():
-            seen = torch.cat([features, hint(said, 2, share, seed)], 1)
+            seen = torch.cat([features, leaked_label_features(said, 2, share, seed)], 1)
             seeds.append(((said == truth)[tested], right(seen, said), right(features, truth)))
     ratios = [pgr(*map(np.stack, zip(*seeds, strict=True))) for seeds in found.values()]
     none, half, everywhere = (float(one.value if one.value is not None else np.nan) for one in ratios)

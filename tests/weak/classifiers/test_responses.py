@@ -16,7 +16,7 @@ from penchant.losses.weak import cross_entropy
 from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, Product
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
-from penchant.studies.weak_to_strong.students import told
+from penchant.studies.weak_to_strong.students import prepend_leaked_label
 from penchant.types import PromptGroup, Response
 from penchant.weak.classifiers.fine_tune import all_logits
 from penchant.weak.classifiers.registry import make_classifier
@@ -178,7 +178,7 @@ def test_a_student_that_is_told_the_labels_imitates_them(stories: str, kind: str
     (rows, _), (unseen, _) = _pairs(0), _pairs(1)
     said, later = rng.integers(0, 2, (2, len(rows)))
     agree = []
-    for own, other in ((rows, unseen), (told(rows, said, ()), told(unseen, later, ()))):
+    for own, other in ((rows, unseen), (prepend_leaked_label(rows, said, ()), prepend_leaked_label(unseen, later, ()))):
         made = make_classifier(_lm(stories, kind)).fit(own, said)
         agree.append((made.predict_proba(other).argmax(-1) == later).mean())
     without, with_hints = agree

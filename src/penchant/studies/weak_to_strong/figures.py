@@ -32,7 +32,7 @@ from penchant.studies.weak_to_strong.summary import Place, Ratio, StudentResult,
 from penchant.studies.weak_to_strong.words import legend
 from penchant.weak.figures import percent_axis, plot_curve, reliability_picture
 
-APART = 0.13
+MARKER_SHIFT = 0.13
 NAME, NARROW = 22, 15  # characters of a name at an axis, and of a line of one among several
 
 
@@ -46,7 +46,7 @@ def weak_pictures(study: WeakToStrongSummary) -> dict[str, Picture]:
         "size": _sizes(study),
         "layer": _layers(study),
         "agreement": _agreements(study),
-        "little": _little(study),
+        "little": _few_labels(study),
         "curve": _training(study),
         "reliability": _reliability(study),
         "flow": flow_picture(study),
@@ -61,16 +61,21 @@ def _places(study: WeakToStrongSummary) -> list[Place]:
 
 def _names(study: WeakToStrongSummary, *, beside: bool = False) -> list[str]:
     """A place's name, without what all have in common; in short lines where names stand beside each other."""
-    places = _places(study)
-    several = [len({place[part] for place in places}) > 1 for part in range(3)]
-    several[1] = several[1] or not any(several)
+    all_places = _places(study)
+    is_shown = [len({each_place[part] for each_place in all_places}) > 1 for part in range(3)]
+    is_shown[1] = is_shown[1] or not any(is_shown)
 
     def lines(text: str) -> list[str]:
         return wrap(short(text, 2 * NARROW), NARROW) if beside else [short(text, NAME)]
 
     return [
-        "\n".join(f" {line}" for text, shown in zip(where, several, strict=True) if shown for line in lines(text))
-        for where in places
+        "\n".join(
+            f" {line}"
+            for text, part_is_shown in zip(where, is_shown, strict=True)
+            if part_is_shown
+            for line in lines(text)
+        )
+        for where in all_places
     ]
 
 
@@ -80,20 +85,20 @@ def _student(study: WeakToStrongSummary, place: Place, loss: str) -> StudentResu
 
 def _ratios(study: WeakToStrongSummary) -> Picture:
     """Draw a map: a row for each supervisor and student, a column for each loss; the darker the more is recovered."""
-    places, losses = _places(study), study.losses
+    rows, losses = _places(study), study.losses
     with style():
-        figure, axes = blank(max(4.2, 1.4 + 1.3 * len(losses)), 0.9 + 0.52 * len(places))
+        figure, axes = blank(max(4.2, 1.4 + 1.3 * len(losses)), 0.9 + 0.52 * len(rows))
         axes.grid(False)
-        for row, place in enumerate(places):
+        for row, place in enumerate(rows):
             for column, loss in enumerate(losses):
                 student = _student(study, place, loss)
                 if student is not None:
                     _square(axes, student.pgr, row, column)
         axes.set_xlim(-0.5, len(losses) - 0.5)
-        axes.set_ylim(len(places) - 0.5, -0.5)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.xaxis.set_major_locator(FixedLocator(range(len(losses))))
         axes.set_xticklabels([f" {short(loss, NAME)}" for loss in losses])
-        axes.yaxis.set_major_locator(FixedLocator(range(len(places))))
+        axes.yaxis.set_major_locator(FixedLocator(range(len(rows))))
         axes.set_yticklabels(_names(study))
         for side in ("left", "bottom"):
             axes.spines[side].set_visible(False)
@@ -125,9 +130,9 @@ def _accuracies(study: WeakToStrongSummary) -> Picture:
             key = name if name in ("supervisor", "ceiling") else "student"
             loss = losses[0] if key != "student" else name
             students = [(x, _student(study, place, loss)) for x, place in enumerate(places)]
-            drawn = [(x, getattr(student.recovery, key)) for x, student in students if student is not None]
-            xs = [x + APART * (order.index(name) - (len(names) - 1) / 2) for x, _ in drawn]
-            estimates = [accuracy for _, accuracy in drawn]
+            accuracies = [(x, getattr(student.recovery, key)) for x, student in students if student is not None]
+            xs = [x + MARKER_SHIFT * (order.index(name) - (len(names) - 1) / 2) for x, _ in accuracies]
+            estimates = [accuracy for _, accuracy in accuracies]
             y = [accuracy.value for accuracy in estimates]
             axes.errorbar(xs, y, yerr=error_arms(estimates), color=color, marker=marker, markersize=5, linestyle="none")
         tasks = {task.task: task.chance for task in study.tasks}
@@ -153,17 +158,17 @@ def _agreements(study: WeakToStrongSummary) -> Picture:
         figure, axes = blank(max(6.0, 1.2 + 1.0 * len(places)), 3.6)
         for index, loss in enumerate(losses):
             color, _, marker = run_style(index)
-            for key, inside in (("where_right", color), ("where_wrong", PAPER)):
+            for key, fill in (("where_right", color), ("where_wrong", PAPER)):
                 students = [(x, _student(study, place, loss)) for x, place in enumerate(places)]
                 shares = [(x, getattr(student.agreement, key)) for x, student in students if student is not None]
-                drawn = [(x, share) for x, share in shares if share is not None]
-                xs = [x + APART * (index - (len(losses) - 1) / 2) for x, _ in drawn]
-                estimates = [share for _, share in drawn]
+                defined_shares = [(x, share) for x, share in shares if share is not None]
+                xs = [x + MARKER_SHIFT * (index - (len(losses) - 1) / 2) for x, _ in defined_shares]
+                estimates = [share for _, share in defined_shares]
                 y, arms = [share.value for share in estimates], error_arms(estimates)
                 dots: dict[str, Any] = {
                     "marker": marker,
                     "markersize": 5,
-                    "markerfacecolor": inside,
+                    "markerfacecolor": fill,
                     "linestyle": "none",
                 }
                 axes.errorbar(xs, y, yerr=arms, color=color, **dots)
@@ -175,12 +180,12 @@ def _sizes(study: WeakToStrongSummary) -> Picture | None:
     """Draw accuracy against the student's size; of several of one size that with the highest ceiling."""
     parameters = {model.label: model.parameters for model in study.strong if model.parameters}
     ceilings = {student.strong: student.recovery.ceiling.value for student in reversed(study.cells)}
-    known = sorted((ceilings[label], label) for label in parameters if label in ceilings)
-    best = {parameters[label]: label for _, label in known}
-    drawn = _naive_against(study, {label: size for size, label in best.items()})
-    if drawn is None:
+    labels_by_ceiling = sorted((ceilings[label], label) for label in parameters if label in ceilings)
+    best = {parameters[label]: label for _, label in labels_by_ceiling}
+    picture = _naive_against(study, {label: size for size, label in best.items()})
+    if picture is None:
         return None
-    figure, axes, names = drawn
+    figure, axes, names = picture
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(sorted(best)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(value / 1e6, 1)}M"))
@@ -195,12 +200,12 @@ def _layers(study: WeakToStrongSummary) -> Picture | None:
     for model in study.strong:
         if model.layer is not None and model.rows is None:
             layers.setdefault(model.reader, {})[model.label] = model.layer
-    several = [(reader, layer_of) for reader, layer_of in layers.items() if len(set(layer_of.values())) > 1]
-    drawn = _naive_against(study, several[0][1]) if several else None
-    if drawn is None:
+    readers = [(reader, layer_of) for reader, layer_of in layers.items() if len(set(layer_of.values())) > 1]
+    picture = _naive_against(study, readers[0][1]) if readers else None
+    if picture is None:
         return None
-    figure, axes, names = drawn
-    axes.set_xlabel(f"layer of {short(several[0][0], NAME)}", loc="right")
+    figure, axes, names = picture
+    axes.set_xlabel(f"layer of {short(readers[0][0], NAME)}", loc="right")
     return export(figure, "Accuracy against the layer", names)
 
 
@@ -218,17 +223,17 @@ def _naive_against(study: WeakToStrongSummary, x: Mapping[str, float]) -> tuple[
     with style():
         figure, axes = blank(5.4, 3.6)
         for index, name in enumerate(supervisors):
-            own = [student for student in students if student.weak == name]
-            points = {x[student.strong]: student.recovery.student for student in own}
+            of_supervisor = [student for student in students if student.weak == name]
+            points = {x[student.strong]: student.recovery.student for student in of_supervisor}
             plot_curve(axes, 0, points, dash=run_style(index * len(RUN_COLORS))[1])
             color, _, _ = run_style(names.index("supervisor"))  # what it would be without any generalization
-            axes.axhline(own[0].recovery.supervisor.value, color=color, linewidth=0.9, linestyle=":")
+            axes.axhline(of_supervisor[0].recovery.supervisor.value, color=color, linewidth=0.9, linestyle=":")
         plot_curve(axes, names.index("ceiling"), {x[student.strong]: student.recovery.ceiling for student in students})
         percent_axis(axes.yaxis)
     return figure, axes, names
 
 
-def _little(study: WeakToStrongSummary) -> Picture | None:
+def _few_labels(study: WeakToStrongSummary) -> Picture | None:
     """Draw PGR against the number of weak labels, of the naive students of the first task.
 
     There is a line for each supervisor and student that has seen several numbers of labels.

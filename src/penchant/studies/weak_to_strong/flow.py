@@ -18,7 +18,7 @@ OWN, OTHER, TEST = (2.0, 43.0, 32.0, 9.0), (37.0, 43.0, 32.0, 9.0), (77.0, 43.0,
 WEAK, STUDENT = (2.0, 14.0, 32.0, 16.0), (37.0, 14.0, 32.0, 16.0)
 CHAIN, CEILING = (2.0, 1.0, 32.0, 9.0), (37.0, 1.0, 32.0, 9.0)
 BLUE, GREEN, PURPLE = RUN_COLORS[0][0], RUN_COLORS[2][0], RUN_COLORS[3][0]
-MOST, LONGEST = 2, 30  # names in a box, and letters of one
+MOST_NAMES, NAME_LENGTH = 2, 30  # names in a box, and letters of one
 
 
 def flow_picture(study: WeakToStrongSummary) -> Picture:
@@ -26,28 +26,30 @@ def flow_picture(study: WeakToStrongSummary) -> Picture:
     first = study.cells[0]
     students = [student for student in study.cells if student.task == first.task]
     task = next(task for task in study.tasks if task.task == first.task)
-    half, own = first.labelled, task.train - first.labelled
+    half, supervisor_rows = first.labelled, task.train - first.labelled
     with style():
         figure, axes = blank(7.0, 3.6)
         axes.set_axis_off()
         axes.set_xlim(0, 100)
         axes.set_ylim(0, 60)
         axes.text(88, 54.5, "measured on", ha="center", color=MUTED)
-        axes.text(35.5, 54.5, _above(study, task.train), ha="center", color=MUTED)
-        _box(axes, OWN, [f"{number(own, 0)} rows"], GREEN, filled=True)
+        axes.text(35.5, 54.5, _training_rows_note(study, task.train), ha="center", color=MUTED)
+        _box(axes, OWN, [f"{number(supervisor_rows, 0)} rows"], GREEN, filled=True)
         _box(axes, OTHER, [f"{number(half, 0)} rows"], BLUE, filled=True)
         _box(axes, TEST, [f"{number(task.test, 0)} rows"], MUTED, filled=True)
         read = (study.config.get("generative") or {}).get("texts") == "all"
-        said = "their texts are read before" if read else "nobody learns from them"
-        axes.text(88, 40.5, f"the same for all;\n{said}", ha="center", va="top", color=MUTED)
-        _box(axes, WEAK, ["supervisor", *_some(study.weak)], GREEN)
-        _box(axes, STUDENT, ["student", *_some([model.label for model in study.strong])], BLUE)
+        test_note = "their texts are read before" if read else "nobody learns from them"
+        axes.text(88, 40.5, f"the same for all;\n{test_note}", ha="center", va="top", color=MUTED)
+        _box(axes, WEAK, ["supervisor", *_shortened(study.weak)], GREEN)
+        _box(axes, STUDENT, ["student", *_shortened([model.label for model in study.strong])], BLUE)
         _box(axes, CEILING, ["ceiling", "the same models"], PURPLE)
-        truth = _used([student.learned_from for student in students], own, "with the truth", "with the truth\nof {}")
+        truth = _used(
+            [student.learned_from for student in students], supervisor_rows, "with the truth", "with the truth\nof {}"
+        )
         _arrow(axes, (18, 43), (18, 30), truth, GREEN)
         _arrow(axes, (34, 27), (40, 43), "its labels", GREEN)
         if study.chain:
-            _box(axes, CHAIN, ["labelled anew, in turn, by", *_some(study.chain, 1)], GREEN)
+            _box(axes, CHAIN, ["labelled anew, in turn, by", *_shortened(study.chain, 1)], GREEN)
         labels = _used(
             [student.weak_labels for student in students], half, "with these labels", "with {}\nof these labels"
         )
@@ -57,7 +59,7 @@ def flow_picture(study: WeakToStrongSummary) -> Picture:
         return export(figure, "Which rows train whom", [])
 
 
-def _above(study: WeakToStrongSummary, rows: int) -> str:
+def _training_rows_note(study: WeakToStrongSummary, rows: int) -> str:
     """Return what is said of all rows to train on."""
     halved = f"{number(rows, 0)} rows to train on, halved anew by each seed"
     if not study.config.get("generative"):
@@ -65,19 +67,19 @@ def _above(study: WeakToStrongSummary, rows: int) -> str:
     return f"{halved};\nstudents “texts first” begin with their texts, without labels"
 
 
-def _used(counts: Sequence[int], whole: int, all_of_it: str, some_of_it: str) -> str:
+def _used(counts: Sequence[int], total: int, all_of_it: str, some_of_it: str) -> str:
     """Return with how many of the rows models learn; empty where none learns anything."""
     low, high = min(counts), max(counts)
-    if low == whole:
+    if low == total:
         return all_of_it
     spread = number(low, 0) if low == high else f"{number(low, 0)} to {number(high, 0)}"
     return some_of_it.format(spread) if high else ""
 
 
-def _some(names: Sequence[str], most: int = MOST) -> list[str]:
-    more = len(names) - most
-    shown = [short(name, LONGEST) for name in names[:most]]
-    return [*shown, f"and {more} more"] if more > 0 else shown
+def _shortened(names: Sequence[str], limit: int = MOST_NAMES) -> list[str]:
+    hidden = len(names) - limit
+    listed = [short(name, NAME_LENGTH) for name in names[:limit]]
+    return [*listed, f"and {hidden} more"] if hidden > 0 else listed
 
 
 def _box(axes: Axes, box: Box, lines: Sequence[str], color: str, *, filled: bool = False) -> None:

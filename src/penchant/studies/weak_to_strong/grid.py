@@ -73,7 +73,7 @@ class TaskGrid:
 
     def stages(self) -> list[Stage]:
         """Every stage once, each after what it needs."""
-        students = [task for one in self.students for task in one.stages()]
+        students = [task for group in self.students for task in group.stages()]
         return [
             self.rows,
             *self.tuned.values(),
@@ -84,17 +84,17 @@ class TaskGrid:
         ]
 
 
-def read_by(one: Probe, tuned: bool) -> Reader:
+def read_by(probe: Probe, tuned: bool) -> Reader:
     """Whose activations a probe reads: probes of one model share them."""
-    return one.model, one.dtype, tuned
+    return probe.model, probe.dtype, tuned
 
 
-def network_of(one: Probe | LanguageModel) -> ModelConfig:
+def network_of(spec: Probe | LanguageModel) -> ModelConfig:
     """The model that a student starts from, as it learns the texts, wherever that is done: what is read in half
     precision does not learn in it, for there small steps are lost."""
-    if isinstance(one, Probe):
-        return ModelConfig(name=one.model)
-    return one.network.model_copy(update={"lora": None, "device": "auto"})
+    if isinstance(spec, Probe):
+        return ModelConfig(name=spec.model)
+    return spec.network.model_copy(update={"lora": None, "device": "auto"})
 
 
 class TaskGrids(tuple[TaskGrid, ...]):
@@ -124,16 +124,16 @@ class _Stages:
         content = [data_content(str(file)) for file in local_files(self.spec, folder)] or [self.spec.hub]
         sizes = {"task": task_code(name) or name, "train": config.train, "test": config.test, "data": content}
         self.rows = self._task("rows", ["rows"], sizes, {"data": str(folder), "task": name}, {})
-        late = [one for one, tuned in config.students if tuned and isinstance(one, Probe | LanguageModel)]
-        devices = {network_of(one): "auto" for one in late}
-        devices |= {network_of(one): one.device for one in late if isinstance(one, LanguageModel)}
+        tuned_specs = [spec for spec, tuned in config.students if tuned and isinstance(spec, Probe | LanguageModel)]
+        devices = {network_of(spec): "auto" for spec in tuned_specs}
+        devices |= {network_of(spec): spec.device for spec in tuned_specs if isinstance(spec, LanguageModel)}
         self.tuned = {network: self._tuned(network, device) for network, device in devices.items()}
-        specs = [*((one, False) for one in (*config.weak, *config.bootstrap)), *config.students]
-        probed = [(read_by(one, tuned), one.layer) for one, tuned in specs if isinstance(one, Probe)]
+        specs = [*((spec, False) for spec in (*config.weak, *config.bootstrap)), *config.students]
+        probed = [(read_by(spec, tuned), spec.layer) for spec, tuned in specs if isinstance(spec, Probe)]
         models = sorted({key for key, _ in probed})
         self.layers = {key: [layer for other, layer in probed if other == key] for key in models}
         self.activations = {key: self._activations(*key) for key in models}
-        students = {read_by(one, tuned) for one, tuned in config.students if isinstance(one, Probe)}
+        students = {read_by(spec, tuned) for spec, tuned in config.students if isinstance(spec, Probe)}
         self.wordings = {
             (key, wording): self._activations(*key, wording)
             for key in models
@@ -145,16 +145,16 @@ class _Stages:
 
     def grid(self) -> TaskGrid:
         labels: dict[tuple[str, int], Stage] = {}
-        for number, one in enumerate(self.config.weak):
+        for number, spec in enumerate(self.config.weak):
             weak = weak_name(number)
             for seed in self.config.seeds:
-                before = labels[weak, seed] = self._labels("supervisor", one, seed, {})
+                before = labels[weak, seed] = self._labels("supervisor", spec, seed, {})
                 for link, student in enumerate(self.config.bootstrap):
                     before = self._labels("relabel", student, seed, {"labels": before})
                     labels[chain_name(weak, link), seed] = before
         students = tuple(
-            self._probes(one, tuned, labels) if isinstance(one, Probe) else self._singles(one, tuned, labels)
-            for one, tuned in self.config.students
+            self._probes(spec, tuned, labels) if isinstance(spec, Probe) else self._singles(spec, tuned, labels)
+            for spec, tuned in self.config.students
         )
         wordings = list(self.wordings.values())
         return TaskGrid(self.name, self.rows, self.tuned, self.activations, wordings, labels, students)
@@ -166,12 +166,12 @@ class _Stages:
         settings: Mapping[str, Any],
         inputs: Mapping[str, str],
         needs: Mapping[str, Stage],
-        **more: Any,
+        **fields: Any,
     ) -> Stage:
         """Labelled by what it is of, never by its place in a list: who adds a student before the others would find
         none of theirs."""
         name = self.name if self.name in NAMES else _slug(self.name)
-        return Stage(kind, "-".join([name, *map(_slug, names)]), dict(settings), inputs, needs, **more)
+        return Stage(kind, "-".join([name, *map(_slug, names)]), dict(settings), inputs, needs, **fields)
 
     def _tuned(self, network: ModelConfig, device: str) -> Stage:
         assert self.config.generative is not None
@@ -196,41 +196,52 @@ class _Stages:
         return {"start": self.tuned[network]} if tuned else {}
 
     def _classifier(
-        self, one: ClassifierSpec, tuned: bool = False
+        self, spec: ClassifierSpec, tuned: bool = False
     ) -> tuple[dict[str, Any], dict[str, str], dict[str, Stage]]:
         """Settings, places and needs of a stage that fits this classifier: its model stands in the settings by its
         content, or in the activations' address."""
-        settings = plain(one)
-        if isinstance(one, Probe):
+        settings = plain(spec)
+        if isinstance(spec, Probe):
             settings = {key: value for key, value in settings.items() if key not in ("model", "dtype")}
-            return settings, {}, {"rows": self.rows, "features": self.activations[read_by(one, tuned)]}
-        if isinstance(one, LanguageModel):
-            settings["model"] = model_content(one.model)
-            return settings, {"model": absolute(one.model)}, {"rows": self.rows, **self._start(network_of(one), tuned)}
+            return settings, {}, {"rows": self.rows, "features": self.activations[read_by(spec, tuned)]}
+        if isinstance(spec, LanguageModel):
+            settings["model"] = model_content(spec.model)
+            return (
+                settings,
+                {"model": absolute(spec.model)},
+                {"rows": self.rows, **self._start(network_of(spec), tuned)},
+            )
         return settings, {}, {"rows": self.rows}
 
-    def _labels(self, kind: str, one: ClassifierSpec, seed: int, more: Mapping[str, Stage]) -> Stage:
-        settings, inputs, needs = self._classifier(one)
-        own = {**self.shared, "seed": seed, "classifier": settings, **(self.probe if isinstance(one, Probe) else {})}
-        return self._task(kind, [kind, one.label, f"seed {seed}"], own, inputs, {**needs, **more}, seed=seed)
+    def _labels(self, kind: str, spec: ClassifierSpec, seed: int, more: Mapping[str, Stage]) -> Stage:
+        settings, inputs, needs = self._classifier(spec)
+        settings_of_stage = {
+            **self.shared,
+            "seed": seed,
+            "classifier": settings,
+            **(self.probe if isinstance(spec, Probe) else {}),
+        }
+        return self._task(
+            kind, [kind, spec.label, f"seed {seed}"], settings_of_stage, inputs, {**needs, **more}, seed=seed
+        )
 
-    def _probes(self, one: Probe, tuned: bool, labels: Mapping[tuple[str, int], Stage]) -> Students:
+    def _probes(self, probe: Probe, tuned: bool, labels: Mapping[tuple[str, int], Stage]) -> Students:
         """All students of a probed model: the ceiling's stage, and one a supervisor."""
         config = self.config
-        shared = {"rows": self.rows, "features": self.activations[read_by(one, tuned)]}
+        shared = {"rows": self.rows, "features": self.activations[read_by(probe, tuned)]}
         for wording in range(len(config.templates)):
-            shared[f"wording {wording}"] = self.wordings[read_by(one, tuned), wording]
+            shared[f"wording {wording}"] = self.wordings[read_by(probe, tuned), wording]
         settings = {
             **self.shared,
             **self.probe,
             "seeds": list(config.seeds),
             "controls": config.controls,
-            "layer": one.layer,
-            "rows": one.rows,
+            "layer": probe.layer,
+            "rows": probe.rows,
             "wordings": len(config.templates),
         }
         ceiling = {**settings, "supervised": False}
-        batched = {CEILING: self._task("students", ["students", one.label, "ceiling"], ceiling, {}, shared)}
+        batched = {CEILING: self._task("students", ["students", probe.label, "ceiling"], ceiling, {}, shared)}
         learned = {
             **settings,
             "supervised": True,
@@ -244,41 +255,43 @@ class _Stages:
             if config.bootstrap:
                 end = chain_name(name, len(config.bootstrap) - 1)
                 needs |= {f"end {seed}": labels[end, seed] for seed in config.seeds}
-            names = ["students", one.label, f"of {supervisor.label}"]
+            names = ["students", probe.label, f"of {supervisor.label}"]
             batched[name] = self._task("students", names, learned, {}, {**shared, **needs})
         return Students(batched=batched)
 
-    def _singles(self, one: ClassifierSpec, tuned: bool, labels: Mapping[tuple[str, int], Stage]) -> Students:
+    def _singles(self, spec: ClassifierSpec, tuned: bool, labels: Mapping[tuple[str, int], Stage]) -> Students:
         """Students that train one by one: of each supervisor and loss, the ceiling, and the controls."""
-        config, made = self.config, {}
-        settings, inputs, needs = self._classifier(one, tuned)
+        config, stages = self.config, {}
+        settings, inputs, needs = self._classifier(spec, tuned)
         naive, chain = plain(config.losses[0]), len(config.bootstrap)
 
         def add(name: str, how: str, truth: str | None, loss: dict[str, Any], weak: str = "", **more: Any) -> None:
             for seed in config.seeds:
-                own = {**self.shared, "seed": seed, "classifier": settings, "loss": loss, "truth": truth}
-                own |= {"longer": 1, "shown": None, "templates": list(config.templates), **more}
+                stage_settings = {**self.shared, "seed": seed, "classifier": settings, "loss": loss, "truth": truth}
+                stage_settings |= {"longer": 1, "shown": None, "templates": list(config.templates), **more}
                 source = {"labels": labels[weak, seed]} if weak else {}
-                names = ["student", one.label, how, f"seed {seed}"]
-                made[name, seed] = self._task("student", names, own, inputs, {**needs, **source}, seed=seed)
+                names = ["student", spec.label, how, f"seed {seed}"]
+                stages[name, seed] = self._task(
+                    "student", names, stage_settings, inputs, {**needs, **source}, seed=seed
+                )
 
         add(CEILING, "ceiling", "all", _CROSS_ENTROPY)
         if config.controls:
             add(RANDOM, "random labels", "random", _CROSS_ENTROPY)
-        for place, supervisor in enumerate(config.weak):
-            weak, of = weak_name(place), f"of {supervisor.label}"
-            trains = not (isinstance(one, LanguageModel) and one.training is None)  # else no loss reaches it
-            for which, loss in enumerate(config.losses if trains else config.losses[:1]):
-                add(student_name(weak, which), f"{of} {loss.name}", None, plain(loss), weak)
-            for which, share in enumerate(config.imitation):
-                add(shown_name(weak, which), f"{of} shown {share:g}", None, naive, weak, shown=share)
+        for number, supervisor in enumerate(config.weak):
+            weak, of = weak_name(number), f"of {supervisor.label}"
+            trains = not (isinstance(spec, LanguageModel) and spec.training is None)  # else no loss reaches it
+            for index, loss in enumerate(config.losses if trains else config.losses[:1]):
+                add(student_name(weak, index), f"{of} {loss.name}", None, plain(loss), weak)
+            for index, share in enumerate(config.imitation):
+                add(shown_name(weak, index), f"{of} shown {share:g}", None, naive, weak, shown=share)
             if config.controls:
                 add(noise_name(weak), f"{of} errors at random", "noise", naive, weak)
             if chain:
                 add(chained_name(weak), f"{of} chain", None, naive, chain_name(weak, chain - 1))
                 if trains:
                     add(longer_name(weak), f"{of} longer", None, naive, weak, longer=chain + 1)
-        return Students(single=made)
+        return Students(single=stages)
 
 
 def _slug(name: str) -> str:

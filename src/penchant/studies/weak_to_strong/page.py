@@ -39,7 +39,7 @@ def weak_context(study: WeakToStrongSummary, pictures: Mapping[str, Picture]) ->
         "methods": legend(study),
         "figures": [figure_context(key, picture, CAPTIONS[key]) for key, picture in pictures.items()],
         "findings": findings(study),
-        "tables": [_main(study), _agreement(study), _little(study), *_stopping(study), _rows(study)],
+        "tables": [_main(study), _agreement(study), _few_labels(study), *_stopping(study), _rows(study)],
         "legend_tables": [],
         "facts": _facts(study),
     }
@@ -140,7 +140,7 @@ def _agreement(study: WeakToStrongSummary) -> Table:
     return Table(caption, heads, tuple(rows))
 
 
-def _little(study: WeakToStrongSummary) -> Table:
+def _few_labels(study: WeakToStrongSummary) -> Table:
     """Return how few labels and steps, and how small a change of the weights, drew out what naive students recover."""
     models = {model.label: model for model in study.strong}
     rows = [
@@ -217,7 +217,7 @@ def _rows(study: WeakToStrongSummary) -> Table:
             number(task.train, 0),
             number(task.test, 0),
             _percent(task.chance),
-            "; ".join(f"{number(size, 0)} {why}" for why, size in task.dropped.items() if size) or DASH,
+            "; ".join(f"{number(size, 0)} {reason}" for reason, size in task.dropped.items() if size) or DASH,
             task.source,
         )
         for task in study.tasks
@@ -259,8 +259,8 @@ def _facts(study: WeakToStrongSummary) -> list[tuple[str, str]]:
 
 def _origins(study: WeakToStrongSummary) -> list[tuple[str, str]]:
     """Return what built-in models of the study really are, where their names leave that open."""
-    named = " ".join([*study.weak, *(model.label for model in study.strong)])
-    origins = [described(name) for name in ORIGINS if name in named]
+    labels = " ".join([*study.weak, *(model.label for model in study.strong)])
+    origins = [described(name) for name in ORIGINS if name in labels]
     return [("Models", "; ".join(origins))] if origins else []
 
 
@@ -271,10 +271,12 @@ def _shrinkage(study: WeakToStrongSummary) -> str:
     chosen, tried = study.l2.chosen, study.l2.tried
     if not chosen:
         return "l2 auto"
-    often = listing([f"{value} for {count(size, 'set of labels', 'sets of labels')}" for value, size in chosen.items()])
+    counts = listing(
+        [f"{value} for {count(size, 'set of labels', 'sets of labels')}" for value, size in chosen.items()]
+    )
     return (
         f"l2 chosen among {listing([f'{value:g}' for value in tried])} by cross-entropy on a fifth of the labels that "
-        f"a probe learns from (of students the weak ones), seed by seed: {often}; that took "
+        f"a probe learns from (of students the weak ones), seed by seed: {counts}; that took "
         f"{count(study.l2.fits, 'more fit')}"
     )
 

@@ -59,29 +59,32 @@ def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) 
     """None where the ceiling is not there yet."""
     if students.batched:
         return _of_probes(students.batched, study)
-    whole: dict[str, list[Path]] = {}
+    folders_of: dict[str, list[Path]] = {}
     for name in dict.fromkeys(name for name, _ in students.single):
         tasks = [students.single[name, seed] for seed in config.seeds]
         if all(facts_of(task, study) for task in tasks):
-            whole[name] = [study / task.path for task in tasks]
-    if CEILING not in whole:
+            folders_of[name] = [study / task.path for task in tasks]
+    if CEILING not in folders_of:
         return None
     probabilities = {
-        name: np.stack([np.load(f / "test.npy", allow_pickle=False) for f in of]) for name, of in whole.items()
+        name: np.stack([np.load(f / "test.npy", allow_pickle=False) for f in of]) for name, of in folders_of.items()
     }
-    seen = {name: [json.loads((folder / "curve.json").read_text()) for folder in of] for name, of in whole.items()}
+    seen = {name: [json.loads((folder / "curve.json").read_text()) for folder in of] for name, of in folders_of.items()}
     # by their number: where seeds have other numbers of steps, their looks are not after the very same ones
     seen = {name: of for name, of in seen.items() if len({len(one) for one in of}) == 1 and of[0]}
     known = {name: of for name, of in seen.items() if all(misfit is not None for one in of for _, misfit in one)}
-    facts = {name: [facts_of(students.single[name, seed], study) for seed in config.seeds] for name in whole}
+    facts = {name: [facts_of(students.single[name, seed], study) for seed in config.seeds] for name in folders_of}
     moved = {name: [fact["moved"] for fact in of if "moved" in fact] for name, of in facts.items()}
     return Predictions(
-        np.load(whole[CEILING][0] / "truth.npy", allow_pickle=False),
+        np.load(folders_of[CEILING][0] / "truth.npy", allow_pickle=False),
         probabilities,
         {name: np.mean([[look for look, _ in one] for one in of], 0).tolist() for name, of in seen.items()},
-        {name: np.stack([np.load(f / "curve.npy", allow_pickle=False) for f in whole[name]]) for name in seen},
+        {name: np.stack([np.load(f / "curve.npy", allow_pickle=False) for f in folders_of[name]]) for name in seen},
         {name: np.array([[misfit for _, misfit in one] for one in of]) for name, of in known.items()},
-        {name: np.stack([np.load(f / "wordings.npy", allow_pickle=False) for f in of]) for name, of in whole.items()}
+        {
+            name: np.stack([np.load(f / "wordings.npy", allow_pickle=False) for f in of])
+            for name, of in folders_of.items()
+        }
         if config.templates
         else {},
         {name: float(np.mean(of)) for name, of in moved.items() if of},

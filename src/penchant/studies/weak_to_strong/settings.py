@@ -90,38 +90,38 @@ class WeakToStrongConfig(Study):
     as sure, but on other rows."""
 
     @model_validator(mode="after")
-    def _known(self) -> Self:
+    def _check(self) -> Self:
         if unknown := [name for name in self.tasks if name not in NAMES and not is_extension(name)]:
             hints = "".join(suggest(name, NAMES) for name in unknown)
             raise ValueError(f"`tasks` has {', '.join(unknown)}; there are {', '.join(NAMES)}{hints}")
         for name in ("tasks", "imitation", "templates"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise ValueError(f"`{name}` has one of its values twice: it would count as two")
-        for name, told in (
+        for name, labels_of in (
             ("weak", labels(self.weak)),
             ("strong", labels(self.strong)),
             ("losses", loss_labels(self.losses)),
         ):
-            if len(set(told)) < len(told):
-                raise ValueError(f"`{name}` has one of {', '.join(told)} twice")
+            if len(set(labels_of)) < len(labels_of):
+                raise ValueError(f"`{name}` has one of {', '.join(labels_of)} twice")
         following = [loss for loss in self.losses if isinstance(loss, Confidence | AdaptiveConfidence)]
         priors = [loss.prior for loss in following if not isinstance(loss.prior, str)]
         for name in self.tasks if priors else ():
             classes = len(task_spec(name).classes)
             if any(len(prior) != classes for prior in priors):
                 raise ValueError(f"`prior` must give each class of {name} a share, and it has {classes or 'none'}")
-        if any(isinstance(one, LanguageModel) and one.stops_early for one in (*self.weak, *self.bootstrap)):
+        if any(isinstance(spec, LanguageModel) and spec.stops_early for spec in (*self.weak, *self.bootstrap)):
             raise ValueError("`early_stopping` is for students: those that label keep no labels back to stop by")
-        own = [name for name in self.tasks if not task_spec(name).classes]
-        if own and any(isinstance(one, Tfidf) for one in (*self.weak, *self.strong, *self.bootstrap)):
+        with_options = [name for name in self.tasks if not task_spec(name).classes]
+        if with_options and any(isinstance(spec, Tfidf) for spec in (*self.weak, *self.strong, *self.bootstrap)):
             raise ValueError(
-                f"TF-IDF reads single texts, and rows of {', '.join(own)} have options of their own: name language "
-                "models in `weak` and `strong`"
+                f"TF-IDF reads single texts, and rows of {', '.join(with_options)} have options of their own: name "
+                "language models in `weak` and `strong`"
             )
         other = [name for name in self.tasks if name != CHESS]
-        if other and any(isinstance(one, ChessEngine) for one in self.weak):
+        if other and any(isinstance(spec, ChessEngine) for spec in self.weak):
             raise ValueError(f"a chess engine in `weak` supervises {CHESS} alone, and `tasks` has {', '.join(other)}")
-        words = any(isinstance(one, Tfidf) for one in self.strong)
+        words = any(isinstance(spec, Tfidf) for spec in self.strong)
         if words and not all(isinstance(loss, CrossEntropy | Filtered) for loss in self.losses):
             raise ValueError(
                 "`strong` has TF-IDF, which learns with the losses cross_entropy and filtered only: "
@@ -132,15 +132,15 @@ class WeakToStrongConfig(Study):
     @property
     def students(self) -> list[tuple[StudentSpec, bool]]:
         """The students, and whether their model first learns the task's texts."""
-        late = [one for one in self.strong if not isinstance(one, Tfidf) and one.model not in ENCODERS]
-        tuned = [(one, True) for one in late] if self.generative else []
-        return [(one, False) for one in self.strong] + tuned
+        tunable = [spec for spec in self.strong if not isinstance(spec, Tfidf) and spec.model not in ENCODERS]
+        tuned = [(spec, True) for spec in tunable] if self.generative else []
+        return [(spec, False) for spec in self.strong] + tuned
 
     @property
     def student_labels(self) -> list[str]:
         """What the students are called, in the order of `students`."""
         names = dict(zip(map(id, self.strong), labels(self.strong), strict=True))
-        return [names[id(one)] + (TEXTS_FIRST if tuned else "") for one, tuned in self.students]
+        return [names[id(spec)] + (TEXTS_FIRST if tuned else "") for spec, tuned in self.students]
 
     @property
     def columns(self) -> list[str]:

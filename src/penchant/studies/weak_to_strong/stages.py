@@ -146,26 +146,26 @@ def activations_stage(job: StageJob, folder: Path) -> JsonObject:
     )
     folders = sorted(job.folder.parent.glob("[!.]*-activations-*"))
     code = digest_source(READING)  # other code may have read the same tokens in another way
-    earlier = [one for one in folders if read_object(one / STAGE).get("code") == code]
+    known_folders = [other_folder for other_folder in folders if read_object(other_folder / STAGE).get("code") == code]
     deepest, depth = job.settings["deepest"], depth_of(reader.model)
     # who asks for a layer that is not there is told so, and takes nobody else's
     limits = {"longest": job.settings["longest"], "deepest": deepest and min(deepest, depth)}
-    found = activations(reader, asked, folder, **limits, known=earlier)
+    states = activations(reader, asked, folder, **limits, known=known_folders)
     parameters = sum(weight.numel() for weight in reader.model.parameters())
-    return {"code": code, "layers": depth, "hidden": found.shape[2], "parameters": parameters}
+    return {"code": code, "layers": depth, "hidden": states.shape[2], "parameters": parameters}
 
 
 def supervisor_stage(job: StageJob, folder: Path) -> JsonObject:
     """`labels.npy`: probabilities for the half that it did not learn from; `test.npy`: for the test rows."""
     train, test = read_rows(job)
-    own, other = halves_of(train, job.settings["seed"])
-    own = own[: job.settings["classifier"].get("rows")]
+    own_half, other = halves_of(train, job.settings["seed"])
+    own_half = own_half[: job.settings["classifier"].get("rows")]
     truth = np.array([example.label for example in train])
-    if len(np.unique(truth[own])) < 2:
-        raise InputError(f"the supervisor's {len(own)} rows have one class only: give it more rows")
+    if len(np.unique(truth[own_half])) < 2:
+        raise InputError(f"the supervisor's {len(own_half)} rows have one class only: give it more rows")
     tested = np.arange(len(train), len(train) + len(test))
-    targets = np.eye(classes_of(job, train, test))[truth[own]]
-    (labels, on_test), facts = _fitted(job, own, targets, [other, tested])
+    targets = np.eye(classes_of(job, train, test))[truth[own_half]]
+    (labels, on_test), facts = _fitted(job, own_half, targets, [other, tested])
     if len(np.unique(labels.argmax(-1))) < 2:
         raise InputError(
             "the supervisor's most probable class is the same for all rows: no student can learn from that; give it "
@@ -182,20 +182,20 @@ def relabel_stage(job: StageJob, folder: Path) -> JsonObject:
     train, _ = read_rows(job)
     _, other = halves_of(train, job.settings["seed"])
     before = np.load(job.needs["labels"] / "labels.npy", allow_pickle=False)
-    examples = [train[place] for place in other]
+    examples = [train[index] for index in other]
     after = np.empty_like(before)
     folds = halves_of(examples, job.settings["seed"] + 1)
     chosen: list[float] = []
-    for learned, labelled in (folds, folds[::-1]):
-        learned = learned[: job.settings["classifier"]["rows"]]
-        (after[labelled],), facts = _fitted(job, other[learned], before[learned], [other[labelled]])
+    for learned_half, labelled in (folds, folds[::-1]):
+        learned_half = learned_half[: job.settings["classifier"]["rows"]]
+        (after[labelled],), facts = _fitted(job, other[learned_half], before[learned_half], [other[labelled]])
         chosen += facts.get("l2", [])
     np.save(folder / "labels.npy", after)
     return {"labelled": len(after), **({"l2": chosen} if chosen else {})}
 
 
 def _fitted(
-    job: StageJob, learned: Array, targets: Probabilities, asked: list[Array]
+    job: StageJob, learned: Array, targets: Probabilities, input_sets: list[Array]
 ) -> tuple[list[Probabilities], JsonObject]:
     """Fit the stage's classifier to some rows; return its probabilities for other rows, all by place, and the stage's
     facts of it."""
@@ -203,13 +203,13 @@ def _fitted(
     train, test = read_rows(job)
     if settings["classifier"]["name"] == "probe":
         states = states_of(job.needs["features"], settings["classifier"]["layer"])
-        l2 = l2_of(job, states[learned], targets, [train[place] for place in learned], settings["seed"])
+        l2 = l2_of(job, states[learned], targets, [train[index] for index in learned], settings["seed"])
         probes = fit_probes(states[learned], torch.as_tensor(targets)[None], l2=l2, steps=settings["steps"])
-        return [probes.predict_proba(states[inputs])[0].numpy() for inputs in asked], {"l2": [l2]}
+        return [probes.predict_proba(states[inputs])[0].numpy() for inputs in input_sets], {"l2": [l2]}
     examples = [example.asked for example in (*train, *test)]
-    made = classifier_of(job)
-    made.fit([examples[place] for place in learned], targets, classes=targets.shape[1])
-    return [made.predict_proba([examples[place] for place in inputs]) for inputs in asked], {}
+    classifier = classifier_of(job)
+    classifier.fit([examples[index] for index in learned], targets, classes=targets.shape[1])
+    return [classifier.predict_proba([examples[index] for index in inputs]) for inputs in input_sets], {}
 
 
 def l2_of(
@@ -254,10 +254,10 @@ def classes_of(job: StageJob, train: Sequence[LabeledExample], test: Sequence[La
 
 def halves_of(train: list[LabeledExample], seed: int) -> tuple[Array, Array]:
     """Places of the rows that the supervisor learns from, and of those that it labels; they share no row."""
-    inputs = {id(example): place for place, example in enumerate(train)}
-    own, other = (np.array([inputs[id(example)] for example in half]) for half in halves(train, seed))
-    assert not set(own.tolist()) & set(other.tolist())
-    return own, other
+    inputs = {id(example): index for index, example in enumerate(train)}
+    own_half, other = (np.array([inputs[id(example)] for example in half]) for half in halves(train, seed))
+    assert not set(own_half.tolist()) & set(other.tolist())
+    return own_half, other
 
 
 def states_of(folder: Path, layer: int) -> torch.Tensor:

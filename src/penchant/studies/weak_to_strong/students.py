@@ -126,7 +126,7 @@ def _one_by_one(
         made[longer_name(WEAK)] = fit(labels, loss, learned, tested, settings["chain"] + 1)
     on_test = np.load(job.needs[f"labels {seed}"] / "test.npy", allow_pickle=False)
     for number, share in enumerate(settings["imitation"]):
-        hints = [hint(of.argmax(-1), of.shape[1], share, seed) for of in (labels, on_test)]
+        hints = [leaked_label_features(of.argmax(-1), of.shape[1], share, seed) for of in (labels, on_test)]
         own, other = (
             torch.cat([of.float(), shown_too], 1) for of, shown_too in zip((learned, tested), hints, strict=True)
         )
@@ -134,32 +134,41 @@ def _one_by_one(
     return made
 
 
-def hint(said: Array, classes: int, share: float, seed: int) -> torch.Tensor:
-    """A feature that makes the supervisor's errors easy to imitate: one-hot columns, shape (rows, classes), of what is
-    `heard`."""
-    return torch.as_tensor(np.eye(classes, dtype=np.float32)[heard(said, classes, share, seed)])
+def leaked_label_features(labels: Array, classes: int, share: float, seed: int) -> torch.Tensor:
+    """Return features that make the supervisor's errors easy to imitate: leaked labels as one-hot columns.
+
+    Returns:
+        Shape (rows, classes).
+    """
+    return torch.as_tensor(np.eye(classes, dtype=np.float32)[leak_labels(labels, classes, share, seed)])
 
 
-def heard(said: Array, answers: Array | int, share: float, seed: int) -> Array:
-    """What the supervisor said in a share of the rows, and elsewhere one of a row's answers, drawn; shape (rows,)."""
+def leak_labels(labels: Array, answers: Array | int, share: float, seed: int) -> Array:
+    """Return the supervisor's label in a share of the rows, and elsewhere a random one of a row's answers.
+
+    Returns:
+        Shape (rows,).
+    """
     generator = np.random.default_rng([seed, 4])
-    drawn = generator.integers(0, answers, len(said))
-    kept = generator.random(len(said)) < share
-    return np.where(kept, said, drawn)
+    random_labels = generator.integers(0, answers, len(labels))
+    is_leaked = generator.random(len(labels)) < share
+    return np.where(is_leaked, labels, random_labels)
 
 
-def told(examples: Sequence[Example], labels: Array, names: Sequence[str]) -> list[Example]:
-    """Examples in which somebody says an answer: before a text its class, before each of a prompt's options whether it
-    is the one."""
-    made: list[Example] = []
+def prepend_leaked_label(examples: Sequence[Example], labels: Array, names: Sequence[str]) -> list[Example]:
+    """Return examples in which somebody names an answer.
+
+    A text begins with the name of its class, each of a prompt's options with whether it is the answer.
+    """
+    prepended: list[Example] = []
     for example, label in zip(examples, labels.tolist(), strict=True):
         if isinstance(example, str):
-            made.append(in_other_words(example, f"Somebody says: {names[label]}\n{{text}}"))
+            prepended.append(in_other_words(example, f"Somebody says: {names[label]}\n{{text}}"))
             continue
-        said = [" Yes." if place == label else " No." for place in range(len(example.responses))]
-        options = [Response(f"{word}{one.text}") for word, one in zip(said, example.responses, strict=True)]
-        made.append(PromptGroup(example.prompt, options))
-    return made
+        words = [" Yes." if option == label else " No." for option in range(len(example.responses))]
+        options = [Response(f"{word}{response.text}") for word, response in zip(words, example.responses, strict=True)]
+        prepended.append(PromptGroup(example.prompt, options))
+    return prepended
 
 
 def student_stage(job: StageJob, folder: Path) -> JsonObject:
@@ -220,8 +229,8 @@ def student_stage(job: StageJob, folder: Path) -> JsonObject:
 def _shown(job: StageJob, examples: Sequence[Example], labels: Array) -> list[Example]:
     """With the supervisor's label in a share of the rows."""
     answers = np.array([width_of([example]) or labels.shape[1] for example in examples])
-    said = heard(labels.argmax(-1), answers, job.settings["shown"], job.settings["seed"])
-    return told(examples, said, job.settings["names"])
+    said = leak_labels(labels.argmax(-1), answers, job.settings["shown"], job.settings["seed"])
+    return prepend_leaked_label(examples, said, job.settings["names"])
 
 
 @dataclass(frozen=True)

@@ -40,10 +40,10 @@ def legend(study: WeakToStrongSummary) -> list[str]:
 
 def ratio(student: StudentResult) -> str:
     """A cell's PGR with its interval, or why there is none."""
-    found = student.pgr
-    if found.value is None:
-        return f"undefined: {found.reason.partition(':')[0]}"
-    return recorded(found, decimals=2)  # two digits, as the figure has them
+    pgr = student.pgr
+    if pgr.value is None:
+        return f"undefined: {pgr.reason.partition(':')[0]}"
+    return recorded(pgr, decimals=2)  # two digits, as the figure has them
 
 
 def headline(study: WeakToStrongSummary) -> list[str]:
@@ -59,11 +59,11 @@ def headline(study: WeakToStrongSummary) -> list[str]:
         worse = f" In {below} of {count(len(_pairs(cells)), 'pair')} it is clearly below." if below else ""
         return [f"No ceiling is clearly above its supervisor: there is no gap to recover anywhere.{worse}"]
     first = max(naive, key=lambda student: student.recovery.gap.value)
-    beside = [student for student in cells if student.place == first.place and student.loss != first.loss]
-    said = f"A {first.strong} student of {first.weak} recovers {ratio(first)} of the gap, trained the naive way"
-    if others := [f"{ratio(student)} with {student.loss}" for student in beside if student.pgr.value is not None]:
-        said += f"; {listing(others)}"
-    return [f"{said}.", f"{_gap(first)} {_multiplicity(study)}"]
+    others_there = [student for student in cells if student.place == first.place and student.loss != first.loss]
+    sentence = f"A {first.strong} student of {first.weak} recovers {ratio(first)} of the gap, trained the naive way"
+    if others := [f"{ratio(student)} with {student.loss}" for student in others_there if student.pgr.value is not None]:
+        sentence += f"; {listing(others)}"
+    return [f"{sentence}.", f"{_gap(first)} {_multiplicity(study)}"]
 
 
 def _pairs(cells: Sequence[StudentResult]) -> set[Place]:
@@ -85,12 +85,12 @@ def _multiplicity(study: WeakToStrongSummary) -> str:
 def findings(study: WeakToStrongSummary) -> list[str]:
     """Losses against the naive way, undefined ratios, the controls, size, and what to do next."""
     cells = study.cells
-    said = [_against_naive(study, loss) for loss in study.losses[1:] if loss not in study.shown]
-    said += [_imitation(study, shown) for shown in study.shown]
-    said += [_control(cells), _wrong(cells), _chain(study), _oracle(cells)]
-    said += [_saliency(study), _size(study), _undefined(cells)]
-    said += _next(study)
-    return [text for text in said if text]
+    sentences = [_against_naive(study, loss) for loss in study.losses[1:] if loss not in study.shown]
+    sentences += [_imitation(study, shown) for shown in study.shown]
+    sentences += [_control(cells), _wrong(cells), _chain(study), _oracle(cells)]
+    sentences += [_saliency(study), _size(study), _undefined(cells)]
+    sentences += _next(study)
+    return [text for text in sentences if text]
 
 
 def _against_naive(study: WeakToStrongSummary, loss: str) -> str:
@@ -125,9 +125,10 @@ def _control(cells: Sequence[StudentResult]) -> str:
     gains = [student.comparisons.over_noise for student in cells if student.is_naive and student.comparisons.over_noise]
     if not gains:
         return ""
-    most = estimate(max(gains, key=lambda gain: abs(gain.value)), percent=True, sign=True)
+    largest = estimate(max(gains, key=lambda gain: abs(gain.value)), percent=True, sign=True)
     text = (
-        f"Against as many errors at random naive students are {_told_apart(gains)}; the largest difference is {most}."
+        f"Against as many errors at random naive students are {_told_apart(gains)}; the largest difference is "
+        f"{largest}."
     )
     if any(gain.below(0) for gain in gains):
         text += " Worse: the supervisor's own errors have a pattern that the student learns."
@@ -137,10 +138,10 @@ def _control(cells: Sequence[StudentResult]) -> str:
 
 
 def _wrong(cells: Sequence[StudentResult]) -> str:
-    known = [student.agreement.where_wrong for student in cells if student.agreement.where_wrong]
-    if not known:
+    agreements = [student.agreement.where_wrong for student in cells if student.agreement.where_wrong]
+    if not agreements:
         return ""
-    shares = [share.value for share in known]
+    shares = [share.value for share in agreements]
     low, high = (f"{number(100 * share, 0)}%" for share in (min(shares), max(shares)))
     spread = low if low == high else f"{low} to {high}"
     return (
@@ -171,15 +172,15 @@ def _told_apart(gains: Sequence[Estimate]) -> str:
 
 def _oracle(cells: Sequence[StudentResult]) -> str:
     """What overfitting to weak labels costs the naive students."""
-    lost = [student.training.oracle.lost for student in cells if student.is_naive and student.training.oracle]
-    clear = [loss for loss in lost if loss.above(0)]
+    losses = [student.training.oracle.lost for student in cells if student.is_naive and student.training.oracle]
+    clear = [loss for loss in losses if loss.above(0)]
     if not clear:
         return ""
-    most = max(clear, key=lambda loss: loss.value)
-    points = replace(most, value=100 * most.value, low=100 * (most.low or 0), high=100 * (most.high or 0))
+    largest = max(clear, key=lambda loss: loss.value)
+    points = replace(largest, value=100 * largest.value, low=100 * (largest.low or 0), high=100 * (largest.high or 0))
     value, _, ends = estimate(points, decimals=1).partition(" ")
     return (
-        f"In {len(clear)} of {count(len(lost), 'naive cell')} students end clearly below the best accuracy on their "
+        f"In {len(clear)} of {count(len(losses), 'naive cell')} students end clearly below the best accuracy on their "
         f"way, by up to {value} points {ends}: they overfit to weak labels. Only an oracle could stop them "
         "there."
     )
@@ -220,10 +221,12 @@ def _size(study: WeakToStrongSummary) -> str:
         return ""
     falls = rises = compared = 0
     for key in {(student.task, student.weak) for student in naive}:
-        own = [student for student in naive if (student.task, student.weak) == key and student.strong in sizes]
-        if len(own) < 2:
+        of_supervisor = [
+            student for student in naive if (student.task, student.weak) == key and student.strong in sizes
+        ]
+        if len(of_supervisor) < 2:
             continue
-        small, large = (pick(own, key=lambda student: sizes[student.strong]) for pick in (min, max))
+        small, large = (pick(of_supervisor, key=lambda student: sizes[student.strong]) for pick in (min, max))
         compared += sizes[small.strong] < sizes[large.strong]
         falls += large.pgr.below(small.pgr)
         rises += large.pgr.above(small.pgr)
@@ -235,11 +238,11 @@ def _size(study: WeakToStrongSummary) -> str:
 
 
 def _undefined(cells: Sequence[StudentResult]) -> str:
-    places = _pairs([student for student in cells if student.pgr.reason.startswith("no gap")])
-    if not places:
+    pairs = _pairs([student for student in cells if student.pgr.reason.startswith("no gap")])
+    if not pairs:
         return ""
     return (
-        f"PGR is undefined for {count(len(places), 'pair')} of supervisor and student: the ceiling is not clearly "
+        f"PGR is undefined for {count(len(pairs), 'pair')} of supervisor and student: the ceiling is not clearly "
         "above the supervisor."
     )
 
@@ -256,8 +259,8 @@ def _next(study: WeakToStrongSummary) -> list[str]:
         ]
     wide = [student for student in defined if _width(student.pgr) > 2 * WIDE]
     if wide:
-        hint = next((warning for student in wide for warning in student.recovery.warnings), "")
-        return [f"Next: narrower intervals; {hint}." if hint else "Next: more seeds and more test rows."]
+        advice = next((warning for student in wide for warning in student.recovery.warnings), "")
+        return [f"Next: narrower intervals; {advice}." if advice else "Next: more seeds and more test rows."]
     if defined and all((student.pgr.value or 0.0) > CLOSE for student in defined):
         return ["Next: a weaker supervisor or a harder task, since little of the gap is left to recover here."]
     return ["Next: losses that listen less to the supervisor, such as a larger `alpha` of confidence, at these seeds."]
