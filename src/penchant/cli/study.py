@@ -30,7 +30,7 @@ def _study(arguments: Arguments) -> int:
 
         if definition.lines:
             file = result.path / "study.json"
-            summary = read_summary(definition.summary, result.numbers, file) if definition.summary else result.numbers
+            summary = read_summary(definition.summary, result.numbers, file)
             print("\n".join(resolve(definition.lines)(summary)))
         print(f"report: {study_report(result.path, flags.report or result.path / 'report.html')}")
     elif not result.failures:
