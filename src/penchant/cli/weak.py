@@ -19,11 +19,11 @@ def _label(arguments: Arguments) -> int:
 
 
 def _train(arguments: Arguments) -> int:
-    from penchant.weak.page import said
+    from penchant.weak.page import console_lines
     from penchant.weak.train import weak_train
 
     result = weak_train(arguments.load(WeakTrain))
-    print("\n".join(said(result.metrics)))
+    print("\n".join(console_lines(result.metrics)))
     print(f"run directory: {result.path}")
     print(f"report: {result.path / 'report.html'}")
     return 0

@@ -74,15 +74,15 @@ class OnlineRLHF(Config):
         return self
 
     def folder(self, number: int) -> Path:
-        """Of a round, counted from 0."""
+        """Return the folder of a round, counted from 0."""
         return Path(self.out).expanduser() / f"round-{number + 1}"
 
     def prompts(self, side: str) -> Path:
-        """The file of the prompts to train on (`train`), or of those held out (`held-out`): the same in all rounds."""
+        """Return the file of the prompts to train on (`train`), or held out (`held-out`): the same in all rounds."""
         return Path(self.out).expanduser() / f"prompts-{side}.jsonl"
 
     def _measured(self) -> dict[str, Any]:
-        """The settings of `ppo` with the held-out prompts as those to sample for."""
+        """Return the settings of `ppo` with the held-out prompts as those to sample for."""
         evaluate = dict(self.ppo.get("evaluate", {}))
         samples = evaluate.get("samples", {})
         if self.data.held_out and samples is not None:
@@ -90,7 +90,7 @@ class OnlineRLHF(Config):
         return {**self.ppo, "evaluate": evaluate}
 
     def reward_stage(self, number: int) -> RewardModel:
-        """A round's reward model: from the start, on the labels of all rounds so far."""
+        """Train a round's reward model: from the start, on the labels of all rounds so far."""
         folder = self.folder(number)
         return RewardModel(
             **{"batch_size": 32, **self.reward_model},
@@ -101,7 +101,7 @@ class OnlineRLHF(Config):
         )
 
     def policy_stage(self, number: int) -> PPO:
-        """A round's policy: from the last round's, held to the start by the coefficient that was found there.
+        """Train a round's policy: from the last round's, held to the start by the coefficient that was found there.
 
         The value head begins anew: what it foresaw were rewards of another reward model.
         """
@@ -131,7 +131,7 @@ _OURS = ("model", "data", "out", "seed", "reward", "reference", "max_new_tokens"
 
 
 def run(config: OnlineRLHF, *, resume: bool = False) -> RunResult:
-    """All rounds; what is there already is not done again, with or without `resume`.
+    """Run all rounds; what is there already is not done again, with or without `resume`.
 
     Returns:
         The result of the last round's policy; its metrics have `rounds`: each round's reward accuracy and final
@@ -243,7 +243,7 @@ def _coefficient(run: Path) -> float | None:
 
 
 def _stage(stage: RewardModel | PPO) -> RunResult:
-    """A run that is begun, continued, or done already."""
+    """Return a run that is begun, continued, or done already."""
     begun = Path(stage.out or "") / "config.yaml"
     return train(stage, resume=begun.exists())
 
@@ -286,7 +286,7 @@ def _labels(config: OnlineRLHF, out: RunFolder, number: int) -> None:
 
 
 def _samples(config: OnlineRLHF, number: int) -> list[PromptGroup]:
-    """Fresh samples of the policy as it is before the round, for all prompts."""
+    """Draw fresh samples of the policy as it is before the round, for all prompts."""
     from penchant.data import load_prompts
     from penchant.engine.sampling import Sampling
     from penchant.models.load import load_policy

@@ -22,15 +22,15 @@ FEWEST = 10  # rows to learn from
 TAKE_OUT = ", or share a group or prompt with one of them: take them out of one of the files"
 
 
-def read_rows(source: str, task: Kind, **how: Any) -> LabelledRows:
-    """Rows of a file: texts with classes, or pairs of responses; `how` as `read_labelled` takes it."""
+def read_rows(source: str, task: Kind, **options: Any) -> LabelledRows:
+    """Read a file's rows: texts with classes, or pairs of responses; options as `read_labelled` takes them."""
     if task == "comparisons":
-        return read_comparisons(source, labels=how.get("labels", True))
-    return read_labelled(source, **how)
+        return read_comparisons(source, labels=options.get("labels", True))
+    return read_labelled(source, **options)
 
 
 def draw_rows(rows: LabelledRows, size: int | None, seed: int) -> LabelledRows:
-    """So many of the rows, drawn: a file may be sorted by class."""
+    """Draw so many of the rows: a file may be sorted by class."""
     if size is None or size >= len(rows.examples):
         return rows
     return rows.pick(sorted(np.random.default_rng(seed).permutation(len(rows.examples))[:size].tolist()))
@@ -43,7 +43,7 @@ def split_rows(rows: LabelledRows, share: float, seed: int) -> tuple[list[int], 
 
 
 def related_keys(rows: LabelledRows) -> list[str]:
-    """A key a row, the same for rows that share a text or a group, or that others link in this way."""
+    """Return one key per row, the same for rows that share a text or a group, or that others link in this way."""
     leader: dict[str, str] = {}
 
     def first(mark: str) -> str:
@@ -51,18 +51,18 @@ def related_keys(rows: LabelledRows) -> list[str]:
             mark = leader[mark]
         return mark
 
-    own = [
+    marks_per_row = [
         [f"text {normalized(text) or text}", *([f"group {group}"] if group else [])]
         for text, group in zip(rows.texts, rows.groups, strict=True)
     ]
-    for text, *group in own:
+    for text, *group in marks_per_row:
         for other in group:
             leader[first(other)] = first(text)
-    return [first(text) for text, *_ in own]
+    return [first(text) for text, *_ in marks_per_row]
 
 
 def labels_of_two_classes(rows: LabelledRows) -> Probabilities:
-    """The rows' labels, or an InputError where they are all of one class."""
+    """Return the rows' labels; refuse them where they are all of one class."""
     assert rows.targets is not None
     if len(np.unique(rows.targets.argmax(-1))) < 2:
         raise InputError(f"{rows.source}: all labels are of one class: nothing can be learned from that")
@@ -80,27 +80,27 @@ def fit_to_rows(
         classifier.fit(rows.asked, labels, classes=classes, validation=validation)
 
 
-def describe_overlap(known: list[int], rows: LabelledRows, source: str, what: str) -> str:
-    first = rows.examples[known[0]]
-    place = f"row {known[0] + 1} of {source}" if isinstance(first, str) else first.source
-    return f"{len(known)} of the {len(rows.examples)} {what} (the first is {place}) are among"
+def describe_overlap(overlap: list[int], rows: LabelledRows, source: str, name: str) -> str:
+    first = rows.examples[overlap[0]]
+    location = f"row {overlap[0] + 1} of {source}" if isinstance(first, str) else first.source
+    return f"{len(overlap)} of the {len(rows.examples)} {name} (the first is {location}) are among"
 
 
 def longer_share(rows: LabelledRows, probabilities: Probabilities) -> dict[str, Any] | None:
-    """How often the longer of two responses is preferred; None where all are of one length."""
+    """Measure how often the longer of two responses is preferred; None where all are of one length."""
     first = longer_first(rows)
-    places = np.flatnonzero(~np.isnan(first))
-    if not len(places):
+    indices = np.flatnonzero(~np.isnan(first))
+    if not len(indices):
         return None
-    longer = (probabilities.argmax(-1) == 0) == (first == 1)
-    return row_mean(longer[places], rows.pick(places.tolist())).as_dict()
+    prefers_longer = (probabilities.argmax(-1) == 0) == (first == 1)
+    return row_mean(prefers_longer[indices], rows.pick(indices.tolist())).as_dict()
 
 
-def write_probabilities(rows: LabelledRows, found: Probabilities, path: Path) -> None:
+def write_probabilities(rows: LabelledRows, probabilities: Probabilities, path: Path) -> None:
     if rows.names == OPTIONS:
-        write_comparisons(rows, found, path)
+        write_comparisons(rows, probabilities, path)
         return
     try:
-        write_labels(rows, found, path)
+        write_labels(rows, probabilities, path)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from error

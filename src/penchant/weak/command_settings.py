@@ -22,7 +22,7 @@ NO_CLASSES = "the classes of a comparison are its two responses: leave `classes`
 
 
 def learns_nothing(supervisor: ClassifierSpec) -> bool:
-    """Whether it can label without having been trained."""
+    """Return whether a supervisor can label without having been trained."""
     return isinstance(supervisor, ChessEngine) or (isinstance(supervisor, LanguageModel) and not supervisor.training)
 
 
@@ -55,16 +55,16 @@ class WeakLabel(Config):
     @classmethod
     def _of_a_model(cls, values: Any) -> Any:
         """`supervisor.model=...` alone is a probe, as `student.model=...` is, and no setting of the default's."""
-        given = values.get("supervisor") if isinstance(values, dict) else None
-        if isinstance(given, dict) and "model" in given and "name" not in given:
-            return {**values, "supervisor": {"name": "probe", **given}}
+        supervisor = values.get("supervisor") if isinstance(values, dict) else None
+        if isinstance(supervisor, dict) and "model" in supervisor and "name" not in supervisor:
+            return {**values, "supervisor": {"name": "probe", **supervisor}}
         return values
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.train is None and self.saved is None and not learns_nothing(self.supervisor):
             raise ValueError("a supervisor learns from labelled rows: give `train`, or a classifier that was `saved`")
-        if self.train is None and isinstance(self.supervisor, LanguageModel) and self.supervisor.shown:
+        if self.train is None and isinstance(self.supervisor, LanguageModel) and self.supervisor.shot_count:
             raise ValueError("`shots` shows labelled rows: give `train`, or leave them out")
         if isinstance(self.supervisor, LanguageModel) and self.supervisor.stops_early:
             raise ValueError("`early_stopping` is for students: a supervisor has no labels to spare for it")

@@ -26,7 +26,7 @@ OPTIONS = ("first response", "second response")
 
 
 def read_comparisons(source: str, *, labels: bool = True, split: str = "train") -> LabelledRows:
-    """The pairs of responses of a preference file, each with the share of its verdicts that the first one won.
+    """Read the pairs of responses of a preference file, each with the share of its verdicts that the first one won.
 
     A tie is half a win for each, and several verdicts on one pair (of annotators who differ, or of weak labels, which
     are written as weights) add up: so targets are soft where people were of two minds. Pairs of one prompt are related.
@@ -43,12 +43,12 @@ def read_comparisons(source: str, *, labels: bool = True, split: str = "train") 
     shares: list[float] = []
     for group in load_responses(source, split=split):
         for first, second, share in _pairs(group, labels=labels):
-            responses = [replace(group.responses[place], count=1) for place in (first, second)]
+            responses = [replace(group.responses[index], count=1) for index in (first, second)]
             pairs.append(PromptGroup(group.prompt, responses, source=group.source))
             shares.append(share)
     if not pairs:
-        wanted = "comparisons of two responses" if labels else "prompts with two different responses"
-        raise InputError(f"{source} has no {wanted}: see `penchant data check` for what it has")
+        expected = "comparisons of two responses" if labels else "prompts with two different responses"
+        raise InputError(f"{source} has no {expected}: see `penchant data check` for what it has")
     prompts = [prompt_text(pair.prompt) for pair in pairs]
     return LabelledRows(
         source,
@@ -60,35 +60,35 @@ def read_comparisons(source: str, *, labels: bool = True, split: str = "train") 
 
 
 def write_comparisons(rows: LabelledRows, probabilities: Probabilities, path: Path) -> None:
-    """Our own layout, a pair a line: each response wins with its probability as the weight."""
+    """Write our own layout, one pair per line: each response wins with its probability as the weight."""
     groups = []
     for pair, row in zip(rows.examples, probabilities, strict=True):
         assert isinstance(pair, PromptGroup)
-        won = [Comparison(place, 1 - place, weight=float(p)) for place, p in enumerate(row) if p > 0]
-        groups.append(PromptGroup(pair.prompt, pair.responses, won))
+        comparisons = [Comparison(index, 1 - index, weight=float(p)) for index, p in enumerate(row) if p > 0]
+        groups.append(PromptGroup(pair.prompt, pair.responses, comparisons))
     write_groups(groups, path)
 
 
 def longer_first(rows: LabelledRows) -> Probabilities:
-    """Of each pair which response has more characters: 1 the first, 0 the second, NaN where both are as long."""
+    """Return which response of each pair has more characters: 1 the first, 0 the second, NaN for equal lengths."""
     pairs = [pair for pair in rows.examples if isinstance(pair, PromptGroup)]
     lengths = np.array([[len(option.text) for option in pair.responses] for pair in pairs])
     return np.where(lengths[:, 0] == lengths[:, 1], np.nan, (lengths[:, 0] > lengths[:, 1]) * 1.0)
 
 
 def _pairs(group: PromptGroup, *, labels: bool) -> Iterator[tuple[int, int, float]]:
-    """Places of two responses and the share of the verdicts that the first of them won."""
-    won: dict[tuple[int, int], float] = {}
+    """Yield the indices of two responses and the share of the verdicts that the first of them won."""
+    weights: dict[tuple[int, int], float] = {}
     for comparison in group.comparisons:
         for winner, loser, weight in comparison.directed():
-            won[winner, loser] = won.get((winner, loser), 0.0) + weight
-    asked = with_plain_prompt(group)
-    compared = {(min(pair), max(pair)) for pair in won}
-    every = combinations(range(len(group.responses)), 2)
-    for one, other in sorted(compared) if compared or labels else every:
-        texts = [asked.responses[place].text for place in (one, other)]
+            weights[winner, loser] = weights.get((winner, loser), 0.0) + weight
+    plain_group = with_plain_prompt(group)
+    compared = {(min(pair), max(pair)) for pair in weights}
+    all_pairs = combinations(range(len(group.responses)), 2)
+    for left, right in sorted(compared) if compared or labels else all_pairs:
+        texts = [plain_group.responses[index].text for index in (left, right)]
         if texts[0] == texts[1]:  # such as one text, finished and cut
             continue
-        first, second = (one, other) if first_by_content(str(asked.prompt), *texts) else (other, one)
-        wins, losses = won.get((first, second), 0.0), won.get((second, first), 0.0)
+        first, second = (left, right) if first_by_content(str(plain_group.prompt), *texts) else (right, left)
+        wins, losses = weights.get((first, second), 0.0), weights.get((second, first), 0.0)
         yield first, second, wins / (wins + losses) if wins + losses else 0.5

@@ -22,7 +22,7 @@ Probabilities = NDArray[np.float64]
 Example = str | PromptGroup
 """A text, or a prompt whose responses are the options."""
 Validation = tuple[Sequence[Example], ArrayLike]
-KIND, LEARNED = "classifier.json", "learned.json"
+KIND, LEARNED_MARKS = "classifier.json", "learned.json"
 TARGETS = "targets must be classes, integers of shape (examples,), or probabilities (examples, classes)"
 FITTED_FIRST = "a classifier has to be fitted first: call fit"
 
@@ -63,35 +63,35 @@ class Classifier(Protocol):
         """
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
-        """Shape (examples, classes); rows sum to 1; of no examples no row. Raises InputError before `fit`."""
+        """Return probabilities, shape (examples, classes); rows sum to 1. Raises InputError before `fit`."""
 
     def save(self, folder: str | Path) -> None:
         """Write it, for `penchant.weak.load_classifier`. Raises InputError before `fit`."""
 
 
 def as_probabilities(targets: ArrayLike, examples: int, classes: int | None = None) -> Probabilities:
-    """Classes or probabilities as probabilities of shape (examples, classes).
+    """Return classes or probabilities as probabilities of shape (examples, classes).
 
     Raises:
         InputError: no examples, other lengths, labels outside the classes, or no probabilities.
     """
     try:
-        given = np.asarray(targets)
+        array = np.asarray(targets)
     except ValueError as error:  # rows of several lengths
         raise InputError(f"{TARGETS}: {error}") from error
-    if given.dtype.kind not in "biuf" or given.ndim not in (1, 2):
-        raise InputError(f"{TARGETS}, got {given.dtype} of shape {given.shape}")
-    if not examples or len(given) != examples:
-        raise InputError(f"there must be a target for each example, got {len(given)} for {examples}")
-    if given.ndim == 2:
-        soft = given.astype(np.float64)
+    if array.dtype.kind not in "biuf" or array.ndim not in (1, 2):
+        raise InputError(f"{TARGETS}, got {array.dtype} of shape {array.shape}")
+    if not examples or len(array) != examples:
+        raise InputError(f"there must be a target for each example, got {len(array)} for {examples}")
+    if array.ndim == 2:
+        soft = array.astype(np.float64)
         check_probabilities(soft)
         if classes is not None and soft.shape[1] != classes:
             raise InputError(f"the labels are of {soft.shape[1]} classes, expected {classes}")
         return soft
-    if not np.isfinite(given).all() or not (given == given.astype(np.int64)).all():
+    if not np.isfinite(array).all() or not (array == array.astype(np.int64)).all():
         raise InputError(f"{TARGETS}, got numbers between classes")
-    labels = given.astype(np.int64)
+    labels = array.astype(np.int64)
     classes = classes or max(2, int(labels.max()) + 1)
     if negative := np.unique(labels[labels < 0]).tolist():
         where = int((labels < 0).argmax())
@@ -126,7 +126,7 @@ def refuse_one_class(targets: Probabilities) -> None:
 
 
 def width_of(examples: Sequence[Example]) -> int:
-    """How many options the longest list of them has; 0 for texts.
+    """Count the options of the longest list of them; 0 for texts.
 
     Raises:
         InputError: texts among prompts with options, or fewer than two options.
@@ -140,18 +140,18 @@ def width_of(examples: Sequence[Example]) -> int:
 
 
 def in_other_words(example: Example, template: str) -> Example:
-    """The example with a template around its text or prompt, which takes the place of {text}."""
+    """Return the example with a template around its text or prompt, which takes the place of {text}."""
     if isinstance(example, str):
         return template.replace("{text}", example)
     return PromptGroup(template.replace("{text}", prompt_text(example.prompt)), example.responses)
 
 
-def only_texts(examples: Sequence[Example], who: str) -> list[str]:
-    """The examples, or an InputError where they are prompts with options."""
+def only_texts(examples: Sequence[Example], reader: str) -> list[str]:
+    """Return the examples; refuse them where they are prompts with options."""
     texts = [example for example in examples if isinstance(example, str)]
     if len(texts) < len(examples):
         raise InputError(
-            f"{who} reads single texts, and here are prompts with options of their own: take a language model, or a "
+            f"{reader} reads single texts, and here are prompts with options of their own: take a language model, or a "
             "probe for two options"
         )
     return texts
@@ -160,11 +160,11 @@ def only_texts(examples: Sequence[Example], who: str) -> list[str]:
 def marks_of(examples: Sequence[Example]) -> list[str]:
     """What tells each example again, as a digest: its text, whatever its case, spaces and punctuation, or its prompt
     with its options in any order. Empty where there is no letter or digit."""
-    made = []
+    marks = []
     for example in examples:
         parts = [example] if isinstance(example, str) else [prompt_text(example.prompt), *sorted(_options(example))]
-        made.append(mark("text", "\n".join(filter(None, map(normalized, parts)))))
-    return made
+        marks.append(mark("text", "\n".join(filter(None, map(normalized, parts)))))
+    return marks
 
 
 def _options(example: PromptGroup) -> list[str]:
@@ -172,13 +172,13 @@ def _options(example: PromptGroup) -> list[str]:
 
 
 def mark(kind: str, key: str) -> str:
-    """A digest of a key of some kind; empty for an empty one."""
+    """Return the digest of a key of some kind; empty for an empty one."""
     return hashlib.sha256(f"{kind}\0{key}".encode(errors="surrogatepass")).hexdigest()[:16] if key else ""
 
 
 def read_learned(folder: Path) -> frozenset[str]:
-    """The marks that `write_kind` left in a folder; none where nothing was learned."""
-    file = folder / LEARNED
+    """Read the marks that `write_kind` left in a folder; none where nothing was learned."""
+    file = folder / LEARNED_MARKS
     return frozenset(read_json(file)) if file.is_file() else frozenset()
 
 
@@ -186,7 +186,7 @@ def write_kind(
     folder: Path,
     kind: str,
     content: dict[str, Any],
-    learned: Collection[str] = (),
+    marks: Collection[str] = (),
     parts: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write a classifier's files with their digests; `classifier.json` last: a folder without it is not whole.
@@ -199,7 +199,7 @@ def write_kind(
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove(folder / KIND)  # of an earlier classifier, whose other files are about to be replaced
-    texts = {LEARNED: sorted(learned), KIND: {"kind": kind, **content}}
+    texts = {LEARNED_MARKS: sorted(marks), KIND: {"kind": kind, **content}}
     files = dict(parts or {})
     files |= {name: (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8") for name, value in texts.items()}
     write_sums(folder, {name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
@@ -223,6 +223,6 @@ def read_kind(folder: Path) -> dict[str, Any]:
 
 
 def from_anywhere(model: str) -> str:
-    """A model's name so that it holds from any folder: an absolute path where it is one."""
-    place = Path(model).expanduser()
-    return str(place.resolve()) if model not in (*BUILT_IN, *ENCODERS) and place.exists() else model
+    """Return a model's name so that it holds from any folder: an absolute path where it is one."""
+    path = Path(model).expanduser()
+    return str(path.resolve()) if model not in (*BUILT_IN, *ENCODERS) and path.exists() else model

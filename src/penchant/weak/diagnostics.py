@@ -19,8 +19,10 @@ TINY = 1e-12
 Array = NDArray[Any]
 
 
-def diagnostics(trained: LabelledRows, own: Probabilities, kept: LabelledRows, other: Probabilities) -> dict[str, Any]:
-    """What can be said of a student without any truth.
+def diagnostics(
+    trained: LabelledRows, on_trained: Probabilities, held_out: LabelledRows, on_held_out: Probabilities
+) -> dict[str, Any]:
+    """Measure what can be said of a student without any truth.
 
     Args:
         trained, kept: rows it learned from and decided rows held out, with their weak labels.
@@ -35,72 +37,72 @@ def diagnostics(trained: LabelledRows, own: Probabilities, kept: LabelledRows, o
         `disagreements`: rows to read.
     """
     assert trained.targets is not None
-    assert kept.targets is not None
-    same = other.argmax(-1) == kept.targets.argmax(-1)
-    sure = kept.targets.max(-1)
-    split = sure > np.median(sure)
-    clusters = clusters_of(kept)
+    assert held_out.targets is not None
+    agrees = on_held_out.argmax(-1) == held_out.targets.argmax(-1)
+    confidence = held_out.targets.max(-1)
+    split = confidence > np.median(confidence)
+    clusters = clusters_of(held_out)
     halves = {
-        name: cluster_mean(same[where], clusters[where], share=True, unit="row").as_dict() if where.any() else None
+        name: cluster_mean(agrees[where], clusters[where], share=True, unit="row").as_dict() if where.any() else None
         for name, where in (("where_unsure", ~split), ("where_sure", split))
     }
-    curve = reliability(other.max(-1).clip(0, 1), same, clusters.tolist(), bins=BINS)
+    curve = reliability(on_held_out.max(-1).clip(0, 1), agrees, clusters.tolist(), bins=BINS)
     return {
         "agreement": {
-            "held_out": row_mean(same, kept).as_dict(),
-            "learned_from": row_mean(own.argmax(-1) == trained.targets.argmax(-1), trained).as_dict(),
+            "held_out": row_mean(agrees, held_out).as_dict(),
+            "learned_from": row_mean(on_trained.argmax(-1) == trained.targets.argmax(-1), trained).as_dict(),
             **halves,
         },
         "misfit": {
-            "held_out": row_mean(_misfit(kept.targets, other), kept, share=False).as_dict(),
-            "learned_from": row_mean(_misfit(trained.targets, own), trained, share=False).as_dict(),
+            "held_out": row_mean(_misfit(held_out.targets, on_held_out), held_out, share=False).as_dict(),
+            "learned_from": row_mean(_misfit(trained.targets, on_trained), trained, share=False).as_dict(),
         },
         "calibration_error": expected_calibration_error(curve),
-        "reliability": [{"confidence": each.confidence, "accuracy": each.accuracy.as_dict()} for each in curve],
-        "disagreements": _disagreements(kept, other),
+        "reliability": [{"confidence": bin.confidence, "accuracy": bin.accuracy.as_dict()} for bin in curve],
+        "disagreements": _disagreements(held_out, on_held_out),
         "shares": {
-            "weak_labels": shares_of(kept.targets),
-            "student": shares_of(other),
+            "weak_labels": shares_of(held_out.targets),
+            "student": shares_of(on_held_out),
         },
     }
 
 
-def _disagreements(kept: LabelledRows, other: Probabilities) -> list[dict[str, Any]]:
-    """Rows where student and weak label differ, the student's surest first."""
-    assert kept.targets is not None
-    weak, own = kept.targets.argmax(-1), other.argmax(-1)
-    places = sorted((weak != own).nonzero()[0].tolist(), key=lambda place: (-float(other[place].max()), place))
+def _disagreements(held_out: LabelledRows, other: Probabilities) -> list[dict[str, Any]]:
+    """List the rows where student and weak label differ, the student's surest first."""
+    assert held_out.targets is not None
+    weak, student = held_out.targets.argmax(-1), other.argmax(-1)
+    rows = sorted((weak != student).nonzero()[0].tolist(), key=lambda row: (-float(other[row].max()), row))
     return [
         {
-            "text": kept.texts[place],
-            "weak_label": [kept.names[weak[place]], float(kept.targets[place].max())],
-            "student": [kept.names[own[place]], float(other[place].max())],
+            "text": held_out.texts[row],
+            "weak_label": [held_out.names[weak[row]], float(held_out.targets[row].max())],
+            "student": [held_out.names[student[row]], float(other[row].max())],
         }
-        for place in places[:MOST_READ]
+        for row in rows[:MOST_READ]
     ]
 
 
-def _misfit(targets: Probabilities, said: Probabilities) -> Array:
-    """The divergence of the student from each weak label, in nats."""
-    logs = np.log(np.maximum(targets, TINY)) - np.log(np.maximum(said, TINY))
+def _misfit(targets: Probabilities, predictions: Probabilities) -> Array:
+    """Return the divergence of the student from each weak label, in nats."""
+    logs = np.log(np.maximum(targets, TINY)) - np.log(np.maximum(predictions, TINY))
     return np.asarray((targets * logs).sum(-1))
 
 
-def decided(rows: LabelledRows) -> LabelledRows:
-    """Rows whose label has one most probable class: with others nobody can agree, and on them nobody is right."""
+def drop_undecided(rows: LabelledRows) -> LabelledRows:
+    """Return the rows whose label has one most probable class: on others nobody can agree or be right."""
     assert rows.targets is not None
     ordered = np.sort(rows.targets, -1)
     return rows.pick(np.flatnonzero(ordered[:, -1] > ordered[:, -2]).tolist())
 
 
 def shares_of(probabilities: Probabilities) -> list[float]:
-    """How often each class is the most probable one."""
+    """Count how often each class is the most probable one, as shares."""
     counts = np.bincount(probabilities.argmax(-1), minlength=probabilities.shape[1])
     return [float(count) for count in counts / counts.sum()]
 
 
 def clusters_of(rows: LabelledRows) -> Array:
-    """A number for each row; related rows have the same."""
+    """Return a number for each row; related rows have the same."""
     numbers: dict[str, int] = {}
     keys = [group or text for group, text in zip(rows.groups, rows.texts, strict=True)]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys])

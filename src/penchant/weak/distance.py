@@ -26,17 +26,19 @@ def weight_distance(trained: Policy, start: str, *, trust_remote_code: bool = Fa
     if adapted:
         network.merge_adapter()
     try:
-        moved, length = 0.0, 0.0
+        squared_distance, length = 0.0, 0.0
         for name, weight in network.named_parameters():
-            own = name.removeprefix("base_model.model.").replace(".base_layer", "")
-            if own in before:
-                began = before[own].detach().to(weight.dtype).float()  # rounded alike: half precision is no movement
-                moved += _squares(weight.detach().cpu().float() - began)
-                length += _squares(began)
+            base_name = name.removeprefix("base_model.model.").replace(".base_layer", "")
+            if base_name in before:
+                start_weight = (
+                    before[base_name].detach().to(weight.dtype).float()
+                )  # rounded alike: half precision is no movement
+                squared_distance += _squares(weight.detach().cpu().float() - start_weight)
+                length += _squares(start_weight)
     finally:
         if adapted:
             network.unmerge_adapter()
-    return (moved / length) ** 0.5
+    return (squared_distance / length) ** 0.5
 
 
 def _squares(weight: Tensor) -> float:

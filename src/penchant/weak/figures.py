@@ -41,23 +41,23 @@ def reliability_picture(curves: Mapping[str, Mapping[float, Measure]], title: st
 def plot_curve(
     axes: Any, index: int, points: Mapping[float, Measure], *, dash: str | None = None, label: str | None = None
 ) -> None:
-    """Estimates by their place, in the style of that line."""
-    color, usual, marker = run_style(index)
+    """Plot estimates by their place, in the style of one line."""
+    color, line_style, marker = run_style(index)
     x = sorted(points)
-    shown = [points[place] for place in x]
+    estimates = [points[step] for step in x]
     look: dict[str, Any] = {
-        "linestyle": dash or usual,
+        "linestyle": dash or line_style,
         "marker": marker,
         "markersize": 4,
         "linewidth": 1.2,
         "label": label,
     }
-    values = [nan if each.value is None else each.value for each in shown]
-    axes.errorbar(x, values, yerr=error_arms(shown), color=color, **look)
+    values = [nan if estimate.value is None else estimate.value for estimate in estimates]
+    axes.errorbar(x, values, yerr=error_arms(estimates), color=color, **look)
 
 
 def percent_axis(axis: Any) -> None:
-    """Per cent at its ticks, with digits where these lie close. After all is drawn."""
+    """Write per cent at an axis's ticks, with digits where these lie close; call it after all is drawn."""
     low, high = axis.get_view_interval()
     digits = sum(high - low < close for close in CLOSE)
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, digits)}%"))

@@ -38,17 +38,24 @@ def weak_label(config: WeakLabel) -> dict[str, Any]:
     saved = None if config.saved is None else _opened(config.saved, config)
     rows = read_rows(config.data, config.task, labels=False)
     classifier, names = _supervisor(config, rows) if saved is None else (saved, _names(saved, config, rows))
-    found = classifier.predict_proba(rows.asked)
-    if found.shape[1] != len(names):
-        raise InputError(f"the supervisor knows {found.shape[1]} classes, but {len(names)} are named: set `classes`")
-    write_probabilities(replace(rows, names=names), found, out)
-    shares = dict(zip(names, shares_of(found), strict=True))
-    told = {"rows": len(found), "path": str(out), "shares": shares, "mean_confidence": float(found.max(-1).mean())}
-    return told if rows.names != OPTIONS else told | {"longer": longer_share(rows, found)}
+    probabilities = classifier.predict_proba(rows.asked)
+    if probabilities.shape[1] != len(names):
+        raise InputError(
+            f"the supervisor knows {probabilities.shape[1]} classes, but {len(names)} are named: set `classes`"
+        )
+    write_probabilities(replace(rows, names=names), probabilities, out)
+    shares = dict(zip(names, shares_of(probabilities), strict=True))
+    summary = {
+        "rows": len(probabilities),
+        "path": str(out),
+        "shares": shares,
+        "mean_confidence": float(probabilities.max(-1).mean()),
+    }
+    return summary if rows.names != OPTIONS else summary | {"longer": longer_share(rows, probabilities)}
 
 
 def _new_file(config: WeakLabel) -> Path:
-    """Where labels go, looked at before any work."""
+    """Return where labels go; check it before any work."""
     out = Path(config.out).expanduser()
     if out.suffix != ".jsonl":
         raise InputError(f"out={config.out}: weak labels are written as .jsonl")
@@ -63,7 +70,7 @@ def _new_file(config: WeakLabel) -> Path:
 
 
 def _opened(saved: str, config: WeakLabel) -> Classifier:
-    """A saved classifier, or an InputError where it is for another task or has its classes in another order."""
+    """Load a saved classifier; refuse it where it is for another task or has its classes in another order."""
     classifier = load_classifier(saved)
     compares = classifier.names == OPTIONS
     if compares != (config.task == "comparisons") and classifier.names:
@@ -78,32 +85,31 @@ def _opened(saved: str, config: WeakLabel) -> Classifier:
 
 
 def _names(classifier: Classifier, config: WeakLabel, rows: LabelledRows) -> tuple[str, ...]:
-    """Of a saved classifier's classes; it must not have learned from the rows."""
+    """Return the names of a saved classifier's classes; it must not have learned from the rows."""
     if not (names := classifier.names or config.classes or rows.names):
         raise InputError(f"{config.saved} does not know the names of its classes: give `classes`")
-    if known := among(rows, classifier.learned):
-        raise InputError(_learned_before(known, rows, config.data))
+    if overlap_rows := among(rows, classifier.learned):
+        raise InputError(_learned_before(overlap_rows, rows, config.data))
     return names
 
 
 def _supervisor(config: WeakLabel, rows: LabelledRows) -> tuple[Classifier, tuple[str, ...]]:
-    """A supervisor that learned from the labelled rows, or that is prompted and learns nothing."""
-    learned = None if config.train is None else read_rows(config.train, config.task, names=config.classes)
-    names = learned.names if learned is not None else config.classes or rows.names
+    """Return a supervisor that learned from the labelled rows, or that is prompted and learns nothing."""
+    labelled = None if config.train is None else read_rows(config.train, config.task, names=config.classes)
+    names = labelled.names if labelled is not None else config.classes or rows.names
     classifier = make_classifier(config.supervisor, names=names, seed=config.seed)
-    if learned is None:
-        nothing = rows.asked[:1] * 2 if rows.names else list(names)
-        return classifier.fit(nothing, np.eye(len(names)), classes=len(names)), names
-    if known := overlap(learned, rows):
-        raise InputError(_learned_before(known, rows, config.data))
-    chosen = draw_rows(learned, config.supervisor.rows, config.seed)
+    if labelled is None:
+        placeholders = rows.asked[:1] * 2 if rows.names else list(names)
+        return classifier.fit(placeholders, np.eye(len(names)), classes=len(names)), names
+    if overlap_rows := overlap(labelled, rows):
+        raise InputError(_learned_before(overlap_rows, rows, config.data))
+    chosen = draw_rows(labelled, config.supervisor.rows, config.seed)
     if len(chosen.examples) < FEWEST and not learns_nothing(config.supervisor):
         raise InputError(f"{config.train}: {len(chosen.examples)} rows to learn from are too few: at least {FEWEST}")
     fit_to_rows(classifier, chosen, classes=len(names))
     return classifier, names
 
 
-def _learned_before(known: list[int], rows: LabelledRows, source: str) -> str:
-    return (
-        f"{describe_overlap(known, rows, source, 'rows to label')} the rows that the supervisor learns from{TAKE_OUT}"
-    )
+def _learned_before(overlap_rows: list[int], rows: LabelledRows, source: str) -> str:
+    labelled = describe_overlap(overlap_rows, rows, source, "rows to label")
+    return f"{labelled} the rows that the supervisor learns from{TAKE_OUT}"

@@ -33,17 +33,20 @@ PARTS = {
 
 
 def weak_train_page(numbers: Numbers) -> str:
-    """The content of `report.html`.
+    """Return the content of `report.html`.
 
     Args:
         numbers: those of `result.json`, with `config` and `provenance` beside them.
     """
-    sure = "How often the two agree where the student is so sure"
+    reliability_title = "How often the two agree where the student is so sure"
     pictures = {
         "agreement": (_agreement(numbers), CAPTIONS["agreement"]),
-        "reliability": (reliability_picture({"student": _reliability(numbers)}, sure), CAPTIONS["reliability"]),
+        "reliability": (
+            reliability_picture({"student": _reliability(numbers)}, reliability_title),
+            CAPTIONS["reliability"],
+        ),
     }
-    heard, *lines = said(numbers)
+    headline, *lines = console_lines(numbers)
     context = {
         **shared_context(numbers["config"], numbers["provenance"]),
         "brand": "Penchant",
@@ -60,7 +63,7 @@ def weak_train_page(numbers: Numbers) -> str:
         "tables": [_disagreements(numbers)] if numbers["disagreements"] else [],
         "legend_tables": [],
         "facts": [
-            ("Rows", heard.removeprefix("weak: ").rpartition(",")[0]),
+            ("Rows", headline.removeprefix("weak: ").rpartition(",")[0]),
             ("Task", "which of two responses is preferred" if numbers["task"] == "comparisons" else "classes of texts"),
             ("Classes", listing(numbers["classes"])),
             *([("Probe", _shrinkage(numbers["l2"]))] if numbers.get("l2") else []),
@@ -75,8 +78,8 @@ def _shrinkage(l2: float) -> str:
     return f"l2 {l2:g}, chosen by cross-entropy on a fifth of its weak labels (fewer than 100 choose nothing: 0.3)"
 
 
-def said(numbers: Numbers) -> list[str]:
-    """The diagnostics of a student as lines."""
+def console_lines(numbers: Numbers) -> list[str]:
+    """Return the diagnostics of a student as lines."""
     rows, agreement, misfit = numbers["rows"], numbers["agreement"], numbers["misfit"]
     lines = [
         f"weak: learned from {rows['learned_from']} weak labels, {rows['held_out']} held out, "
@@ -132,22 +135,28 @@ def _sentence(line: str) -> str:
 
 
 def _agreement(numbers: Numbers) -> Picture:
-    found = [(PARTS[key], numbers["agreement"][key]) for key in PARTS if numbers["agreement"][key]]
+    labelled_estimates = [(PARTS[key], numbers["agreement"][key]) for key in PARTS if numbers["agreement"][key]]
     if "consistency" in numbers:
-        found.append(("with itself, in other words", numbers["consistency"]))
+        labelled_estimates.append(("with itself, in other words", numbers["consistency"]))
     if "test" in numbers:
-        found.append(("with the truth, on test rows", numbers["test"]["accuracy"]))
+        labelled_estimates.append(("with the truth, on test rows", numbers["test"]["accuracy"]))
     with style():
-        figure, axes = blank(5.4, 0.8 + 0.42 * len(found))
-        places, shown = range(len(found)), [one for _, one in found]
-        axes.barh(places, [one["value"] for one in shown], color=RUN_COLORS[0][0], height=0.55, alpha=0.75)
+        figure, axes = blank(5.4, 0.8 + 0.42 * len(labelled_estimates))
+        positions, estimates = range(len(labelled_estimates)), [estimate for _, estimate in labelled_estimates]
+        axes.barh(
+            positions, [estimate["value"] for estimate in estimates], color=RUN_COLORS[0][0], height=0.55, alpha=0.75
+        )
         axes.errorbar(
-            [one["value"] for one in shown], places, xerr=error_arms(shown), color=RUN_COLORS[1][0], linestyle="none"
+            [estimate["value"] for estimate in estimates],
+            positions,
+            xerr=error_arms(estimates),
+            color=RUN_COLORS[1][0],
+            linestyle="none",
         )
         axes.set_xlim(0, 1)
         axes.invert_yaxis()
-        axes.yaxis.set_major_locator(FixedLocator(places))
-        axes.set_yticklabels([name for name, _ in found])
+        axes.yaxis.set_major_locator(FixedLocator(positions))
+        axes.set_yticklabels([name for name, _ in labelled_estimates])
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
         return export(figure, "How often the student agrees with its supervisor", [])
 
@@ -158,8 +167,11 @@ def _reliability(numbers: Numbers) -> dict[float, Measure]:
 
 def _disagreements(numbers: Numbers) -> Table:
     rows = [
-        (short(one["text"], READ), *(f"{name} ({100 * p:.0f}%)" for name, p in (one["weak_label"], one["student"])))
-        for one in numbers["disagreements"]
+        (
+            short(disagreement["text"], READ),
+            *(f"{name} ({100 * p:.0f}%)" for name, p in (disagreement["weak_label"], disagreement["student"])),
+        )
+        for disagreement in numbers["disagreements"]
     ]
     caption = "Held-out rows to read: where the two disagree and the student is surest. At most one of them is right."
     return Table(caption, ("text", "weak label", "student"), tuple(rows))

@@ -53,19 +53,21 @@ class LabelledRows:
     @property
     def texts(self) -> tuple[str, ...]:
         """Each row as one text, for people and to tell whether two rows are the same."""
-        return tuple(example if isinstance(example, str) else _told(example, self.names) for example in self.examples)
+        return tuple(
+            example if isinstance(example, str) else _text_and_label(example, self.names) for example in self.examples
+        )
 
-    def pick(self, places: Sequence[int]) -> LabelledRows:
-        """Some of the rows, in the order given."""
+    def pick(self, indices: Sequence[int]) -> LabelledRows:
+        """Return some of the rows, in the order given."""
         return replace(
             self,
-            examples=tuple(self.examples[place] for place in places),
-            targets=None if self.targets is None else self.targets[list(places)],
-            groups=tuple(self.groups[place] for place in places),
+            examples=tuple(self.examples[index] for index in indices),
+            targets=None if self.targets is None else self.targets[list(indices)],
+            groups=tuple(self.groups[index] for index in indices),
         )
 
 
-def _told(group: PromptGroup, names: Sequence[str]) -> str:
+def _text_and_label(group: PromptGroup, names: Sequence[str]) -> str:
     options = (f"{name}: {option.text}" for name, option in zip(names, group.responses, strict=True))
     return "\n\n".join((prompt_text(group.prompt), *options))
 
@@ -104,42 +106,44 @@ def read_labelled(
         except RowError as error:
             problems.append(f"{row.source}: {error}")
     _refuse_abstentions(source, rows, names)
-    found = names or (_names([label for *_, label in rows], source) if labels and rows else ())
+    class_names = names or (_names([label for *_, label in rows], source) if labels and rows else ())
     targets = []
     if labels:
         for row, _, label in rows:
             try:
-                targets.append(_target(label, found, given=names is not None and order_known))
+                targets.append(_target(label, class_names, is_probability=names is not None and order_known))
             except RowError as error:
                 problems.append(f"{row.source}: {error}")
     if problems:
-        more = f"\n(+{len(problems) - MOST_SHOWN} more)" if len(problems) > MOST_SHOWN else ""
-        raise InputError(f"{source}: {len(problems)} rows cannot be used:\n" + "\n".join(problems[:MOST_SHOWN]) + more)
+        ending = f"\n(+{len(problems) - MOST_SHOWN} more)" if len(problems) > MOST_SHOWN else ""
+        raise InputError(
+            f"{source}: {len(problems)} rows cannot be used:\n" + "\n".join(problems[:MOST_SHOWN]) + ending
+        )
     if not rows:
         raise InputError(f"{source} has no rows")
     return LabelledRows(
         source,
         tuple(text for _, text, _ in rows),
-        tuple(found),
+        tuple(class_names),
         np.array(targets) if labels else None,
         tuple(str(row.values.get("group") or "") for row, *_ in rows),
     )
 
 
-def overlap(one: LabelledRows, other: LabelledRows) -> list[int]:
-    """Places of rows in `other` whose text or group `one` has too, whatever their case, spaces and punctuation."""
-    return among(other, frozenset().union(*marks(one)))
+def overlap(rows: LabelledRows, other: LabelledRows) -> list[int]:
+    """Return the indices of `other`'s rows whose text or group `rows` has too, whatever case and punctuation."""
+    return among(other, frozenset().union(*marks(rows)))
 
 
 def marks(rows: LabelledRows) -> list[frozenset[str]]:
-    """What tells each row again, as digests: the example's own, and its group's."""
-    own = zip(marks_of(rows.asked), rows.groups, strict=True)
-    return [frozenset(filter(None, (found, mark("group", group)))) for found, group in own]
+    """Return what tells each row again, as digests: the example's own, and its group's."""
+    marked = zip(marks_of(rows.asked), rows.groups, strict=True)
+    return [frozenset(filter(None, (text_mark, mark("group", group)))) for text_mark, group in marked]
 
 
-def among(rows: LabelledRows, known: Set[str]) -> list[int]:
-    """Places of rows of which a mark is known."""
-    return [place for place, own in enumerate(marks(rows)) if own & known]
+def among(rows: LabelledRows, known_marks: Set[str]) -> list[int]:
+    """Return the indices of rows of which a mark is known."""
+    return [index for index, row_marks in enumerate(marks(rows)) if row_marks & known_marks]
 
 
 def write_labels(rows: LabelledRows, probabilities: Probabilities, path: Path) -> None:
@@ -167,20 +171,20 @@ def _text(values: Mapping[str, Any]) -> str:
 
 
 def _label(values: Mapping[str, Any]) -> Any:
-    """A name, or probabilities by name or as a list."""
-    given = values.get("probabilities")
-    if given is not None:
-        if isinstance(given, str):  # a cell of a table
+    """Read a row's label: a name, or probabilities by name or as a list."""
+    probabilities = values.get("probabilities")
+    if probabilities is not None:
+        if isinstance(probabilities, str):  # a cell of a table
             try:
-                given = json.loads(given)
+                probabilities = json.loads(probabilities)
             except ValueError:
-                given = values["probabilities"]
-        if not isinstance(given, dict | list):
+                probabilities = values["probabilities"]
+        if not isinstance(probabilities, dict | list):
             raise RowError(
                 "type",
-                f"field 'probabilities': expected numbers by class or a list of them, got {describe(given)}",
+                f"field 'probabilities': expected numbers by class or a list of them, got {describe(probabilities)}",
             )
-        return given
+        return probabilities
     label = values.get("label")
     if label is None:
         raise RowError("missing", "no label: expected a field `label` or `probabilities`")
@@ -192,13 +196,15 @@ def _label(values: Mapping[str, Any]) -> Any:
 
 
 def _names(labels: Sequence[Any], source: str) -> tuple[str, ...]:
-    """The classes that rows name; numbers in the order of numbers."""
+    """Return the classes that rows name; numbers in the order of numbers."""
     if any(isinstance(label, list) for label in labels):
         raise InputError(f"{source} has probabilities as lists, whose {ORDER_UNKNOWN}")
-    found = {name for label in labels for name in (label if isinstance(label, dict) else (label,))}
-    if len(found) < 2:
-        raise InputError(f"{source}: all rows have the class {', '.join(found)}: there must be at least two")
-    return tuple(sorted(found, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)))
+    known_names = {name for label in labels for name in (label if isinstance(label, dict) else (label,))}
+    if len(known_names) < 2:
+        raise InputError(f"{source}: all rows have the class {', '.join(known_names)}: there must be at least two")
+    return tuple(
+        sorted(known_names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
+    )
 
 
 def _refuse_abstentions(source: str, rows: Sequence[tuple[Row, str, Any]], names: Sequence[str] | None) -> None:
@@ -209,16 +215,16 @@ def _refuse_abstentions(source: str, rows: Sequence[tuple[Row, str, Any]], names
         row.source for row, _, label in rows if label == ABSTAIN or (isinstance(label, dict) and ABSTAIN in label)
     ]
     if abstained:
-        shown = ", ".join(abstained[:5]) + (", ..." if len(abstained) > 5 else "")
+        abstained_names = ", ".join(abstained[:5]) + (", ..." if len(abstained) > 5 else "")
         raise InputError(
-            f"{source}: {len(abstained)} rows have the label -1 ({shown}), by which a Snorkel labeller abstains: it is "
-            "no class. Leave these rows out, or name it if it is one (classes=[-1, 1])"
+            f"{source}: {len(abstained)} rows have the label -1 ({abstained_names}), by which a Snorkel labeller "
+            "abstains: it is no class. Leave these rows out, or name it if it is one (classes=[-1, 1])"
         )
 
 
-def _target(label: Any, names: Sequence[str], *, given: bool) -> list[float]:
+def _target(label: Any, names: Sequence[str], *, is_probability: bool) -> list[float]:
     if isinstance(label, str):
-        if given and label.isdecimal() and label not in names and int(label) < len(names):
+        if is_probability and label.isdecimal() and label not in names and int(label) < len(names):
             label = names[int(label)]  # a number counts from 0 in the order that somebody said
         if label not in names:
             raise RowError("value", f"the class {label!r} is none of {', '.join(names)}")
@@ -229,7 +235,7 @@ def _target(label: Any, names: Sequence[str], *, given: bool) -> list[float]:
         numbers = [as_number(label.get(name, 0.0), f"probabilities.{name}") for name in names]
     else:
         cells = as_list(label, "probabilities", of="numbers")
-        if not given:
+        if not is_probability:
             raise RowError("value", f"a list of probabilities, whose {ORDER_UNKNOWN}")
         if len(cells) != len(names):
             raise RowError("value", f"{len(cells)} probabilities for {len(names)} classes ({', '.join(names)})")

@@ -24,10 +24,10 @@ Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Rows = Annotated[int | None, Field(ge=10, le=1_000_000_000)]
 Rate = Annotated[float, Field(gt=0)]
 Shrinkage = Literal["auto"] | Rate
-"""Half of this times a probe's squared weights is added to its loss; `auto` chooses among `TRIED`."""
+"""Half of this times a probe's squared weights is added to its loss; `auto` chooses among `L2_CANDIDATES`."""
 L2 = 0.3
 """A probe's shrinkage where too few rows could choose one."""
-TRIED = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+L2_CANDIDATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """What `auto` tries, see `penchant.weak.classifiers.shrinkage`."""
 
 
@@ -40,7 +40,7 @@ class Tfidf(Config):
 
     @property
     def label(self) -> str:
-        return f"TF-IDF{_of(self.rows)}"
+        return f"TF-IDF{_rows_suffix(self.rows)}"
 
 
 class Probe(Config):
@@ -60,7 +60,7 @@ class Probe(Config):
 
     @property
     def label(self) -> str:
-        return f"{_short(self.model)}{_at(self.layer)}{_of(self.rows)}"
+        return f"{_short(self.model)}{_layer_suffix(self.layer)}{_rows_suffix(self.rows)}"
 
 
 class Training(Config):
@@ -128,11 +128,11 @@ class LanguageModel(Config):
 
     @property
     def label(self) -> str:
-        how = "fine-tuned" if self.training else "prompted"
-        how += ", early stopping" if self.stops_early else ""
+        mode = "fine-tuned" if self.training else "prompted"
+        mode += ", early stopping" if self.stops_early else ""
         lora = ", LoRA" if self.lora else ""
         words = "" if isinstance(self.reading, Head) else f", {_shots(self.reading.shots)}words"
-        return f"{_short(self.model)}, {how}{lora}{words}{_of(self.rows)}"
+        return f"{_short(self.model)}, {mode}{lora}{words}{_rows_suffix(self.rows)}"
 
     @property
     def stops_early(self) -> bool:
@@ -140,7 +140,7 @@ class LanguageModel(Config):
         return self.training is not None and self.training.early_stopping
 
     @property
-    def shown(self) -> int:
+    def shot_count(self) -> int:
         """Examples that it is shown in its prompt."""
         return self.reading.shots if isinstance(self.reading, Words) else 0
 
@@ -200,61 +200,63 @@ KINDS = ("tfidf", "probe", "lm", "engine")
 """Names of classifiers; another one alone is a model's."""
 
 
-def _named(given: Any) -> Any:
-    """A classifier without a name is a probe of a model; so is the model's name alone, in a list."""
-    if isinstance(given, str):
-        return {"name": given} if given in KINDS else {"name": "probe", "model": given}
-    return {"name": "probe", **given} if isinstance(given, dict) and "name" not in given else given
+def _add_name(value: Any) -> Any:
+    """Add the name that is left out: of a probe where a model is given, also by its name alone."""
+    if isinstance(value, str):
+        return {"name": value} if value in KINDS else {"name": "probe", "model": value}
+    return {"name": "probe", **value} if isinstance(value, dict) and "name" not in value else value
 
 
 ClassifierSpec = Annotated[
-    Annotated[Tfidf | Probe | LanguageModel | ChessEngine, Field(discriminator="name")], BeforeValidator(_named)
+    Annotated[Tfidf | Probe | LanguageModel | ChessEngine, Field(discriminator="name")], BeforeValidator(_add_name)
 ]
 """What may supervise."""
-StudentSpec = Annotated[Annotated[Tfidf | Probe | LanguageModel, Field(discriminator="name")], BeforeValidator(_named)]
+StudentSpec = Annotated[
+    Annotated[Tfidf | Probe | LanguageModel, Field(discriminator="name")], BeforeValidator(_add_name)
+]
 """What may learn from a supervisor."""
 
 
-HELD = 10
+STOP_EVERY = 10
 """Every tenth label is kept to stop early by, where a student of a study does."""
 
 
-def rows_learned(one: ClassifierSpec, rows: int) -> int:
-    """How many of so many rows it learns from, or is shown in its prompt."""
-    if isinstance(one, ChessEngine):
+def rows_learned(classifier: ClassifierSpec, rows: int) -> int:
+    """Count the rows, of so many, that a classifier learns from or is shown in its prompt."""
+    if isinstance(classifier, ChessEngine):
         return 0
-    if isinstance(one, LanguageModel) and one.training is None:
-        return min(one.shown, rows)
-    used = min(one.rows or rows, rows)
-    return used - used // HELD if isinstance(one, LanguageModel) and one.stops_early else used
+    if isinstance(classifier, LanguageModel) and classifier.training is None:
+        return min(classifier.shot_count, rows)
+    used = min(classifier.rows or rows, rows)
+    return used - used // STOP_EVERY if isinstance(classifier, LanguageModel) and classifier.stops_early else used
 
 
 def labels(classifiers: Sequence[ClassifierSpec]) -> list[str]:
-    """For people and for tables; those that would read alike also say where they differ."""
-    return _told_apart([one.label for one in classifiers], classifiers)
+    """Return labels for people and for tables; those that would read alike also say where they differ."""
+    return _distinguish([classifier.label for classifier in classifiers], classifiers)
 
 
 def loss_labels(losses: Sequence[WeakLoss]) -> list[str]:
-    """Likewise of losses."""
-    return _told_apart([loss_label(loss) for loss in losses], losses)
+    """Return labels of losses in the same way."""
+    return _distinguish([loss_label(loss) for loss in losses], losses)
 
 
-def _told_apart(short: Sequence[str], settings: Sequence[Config]) -> list[str]:
-    told = [_flat(one.model_dump(mode="json")) for one in settings]
-    made = []
-    for label, own in zip(short, told, strict=True):
-        alike = [other for name, other in zip(short, told, strict=True) if name == label]
-        differ = [key for key in own if any(other.get(key) != own[key] for other in alike)]
-        made.append(", ".join([label, *(f"{key.replace('_', ' ')} {own[key]}" for key in differ)]))
-    return made
+def _distinguish(short: Sequence[str], settings: Sequence[Config]) -> list[str]:
+    flat_settings = [_flat(each_settings.model_dump(mode="json")) for each_settings in settings]
+    labels = []
+    for label, flat in zip(short, flat_settings, strict=True):
+        same_label = [other for name, other in zip(short, flat_settings, strict=True) if name == label]
+        differ = [key for key in flat if any(other.get(key) != flat[key] for other in same_label)]
+        labels.append(", ".join([label, *(f"{key.replace('_', ' ')} {flat[key]}" for key in differ)]))
+    return labels
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings by their last name: `learning_rate` for `training.learning_rate`."""
-    found: dict[str, Any] = {}
+    """Return settings by their last name: `learning_rate` for `training.learning_rate`."""
+    flat: dict[str, Any] = {}
     for key, value in settings.items():
-        found |= _flat(value) if isinstance(value, dict) else {key: value}
-    return found
+        flat |= _flat(value) if isinstance(value, dict) else {key: value}
+    return flat
 
 
 def loss_label(loss: WeakLoss) -> str:
@@ -282,11 +284,11 @@ def _short(model: str) -> str:
     return model.rstrip("/").rpartition("/")[2]
 
 
-def _at(layer: int) -> str:
+def _layer_suffix(layer: int) -> str:
     return "" if layer == -1 else f", layer {layer}"
 
 
-def _of(rows: int | None) -> str:
+def _rows_suffix(rows: int | None) -> str:
     return "" if rows is None else f" on {rows} rows"
 
 

@@ -69,7 +69,7 @@ def test_the_same_texts_are_computed_once_and_with_other_weights_anew(
 def test_an_example_of_another_list_is_copied(reader: LanguageModelReader, tmp_path: Path, computed: list[int]) -> None:
     first = np.array(kept(reader, TEXTS, tmp_path / "first"))
     mixed = ["She slept.", TEXTS[3], TEXTS[1], "She slept.", TEXTS[1]]
-    found = kept(reader, mixed, tmp_path / "mixed", known=[tmp_path / "first", tmp_path / "absent"])
+    found = kept(reader, mixed, tmp_path / "mixed", folders=[tmp_path / "first", tmp_path / "absent"])
     assert computed == [4, 1]  # one text is new, and stands there twice
     assert np.array_equal(found[:, [1, 2, 4]], first[:, [3, 1, 1]])
     assert np.array_equal(found[:, 0], found[:, 3])
@@ -78,7 +78,7 @@ def test_an_example_of_another_list_is_copied(reader: LanguageModelReader, tmp_p
 
     for damaged in (tmp_path / "first").glob("*.keys"):
         damaged.write_bytes(b"nonsense")
-    kept(reader, TEXTS[:1], tmp_path / "again", known=[tmp_path / "first"])
+    kept(reader, TEXTS[:1], tmp_path / "again", folders=[tmp_path / "first"])
     assert computed[-1] == 1
 
 
@@ -107,9 +107,9 @@ def test_layers_that_nobody_asks_for_are_not_computed(
 
     monkeypatch.setattr(features, "_compute", lambda _policy, _ids, wanted, _kept: computed.append(len(wanted)))
     computed: list[int] = []
-    copied = kept(reader, TEXTS, tmp_path / "copied", deepest=2, known=[tmp_path / "whole"])
+    copied = kept(reader, TEXTS, tmp_path / "copied", deepest=2, folders=[tmp_path / "whole"])
     assert np.array_equal(copied, few)
-    kept(reader, TEXTS, tmp_path / "deeper", deepest=3, known=[tmp_path / "few"])
+    kept(reader, TEXTS, tmp_path / "deeper", deepest=3, folders=[tmp_path / "few"])
     assert computed == [0, 4]  # what lacks a layer is of no use
 
 
@@ -162,7 +162,7 @@ def test_a_flipped_byte_is_found_when_its_layer_is_read(
     file.write_bytes(content)
     with pytest.raises(DamagedFile, match="delete it, and it is computed again"):
         layer_of(activations(reader, TEXTS, tmp_path / "first"), 3)
-    again = kept(reader, TEXTS[:2], tmp_path / "again", known=[tmp_path / "first"])
+    again = kept(reader, TEXTS[:2], tmp_path / "again", folders=[tmp_path / "first"])
     np.testing.assert_allclose(again, first[:, :2], atol=2e-3, rtol=2e-3)
     assert computed == [4, 2]  # nothing is copied from a damaged file
     assert "is damaged" in caplog.text

@@ -11,7 +11,7 @@ from penchant.errors import InputError
 from penchant.weak.classifiers.probe import ProbeClassifier
 from penchant.weak.classifiers.probe_fit import fit_probes
 from penchant.weak.classifiers.shrinkage import _held_out, misfits_of, settle_l2
-from penchant.weak.settings import L2, TRIED
+from penchant.weak.settings import L2, L2_CANDIDATES
 
 
 def _noisy(rows: int = 300, width: int = 40, signal: float = 1.0) -> tuple[Tensor, np.ndarray]:
@@ -26,7 +26,7 @@ def test_misfits_are_the_cross_entropy_of_rows_that_were_held_out() -> None:
     x, labels = _noisy()
     held = np.arange(300) % 5 == 0
     found = misfits_of(x, labels, held, steps=100)
-    assert list(found) == list(TRIED)
+    assert list(found) == list(L2_CANDIDATES)
     probes = fit_probes(x[~torch.as_tensor(held)], torch.as_tensor(labels[~held])[None], l2=0.1)
     logps = probes.predict_proba(x[torch.as_tensor(held)])[0].log().numpy()
     assert found[0.1] == pytest.approx(-(labels[held] * logps).sum(-1).mean(), abs=1e-5)

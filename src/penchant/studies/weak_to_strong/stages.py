@@ -150,7 +150,7 @@ def activations_stage(job: StageJob, folder: Path) -> JsonObject:
     deepest, depth = job.settings["deepest"], depth_of(reader.model)
     # who asks for a layer that is not there is told so, and takes nobody else's
     limits = {"longest": job.settings["longest"], "deepest": deepest and min(deepest, depth)}
-    states = activations(reader, asked, folder, **limits, known=known_folders)
+    states = activations(reader, asked, folder, **limits, folders=known_folders)
     parameters = sum(weight.numel() for weight in reader.model.parameters())
     return {"code": code, "layers": depth, "hidden": states.shape[2], "parameters": parameters}
 

@@ -45,7 +45,7 @@ from penchant.weak.classifiers.language_model import LanguageModelClassifier
 from penchant.weak.classifiers.probe_fit import Probes, fit_probes
 from penchant.weak.contract import Example, in_other_words, width_of
 from penchant.weak.distance import weight_distance
-from penchant.weak.settings import HELD
+from penchant.weak.settings import STOP_EVERY
 
 CURVE = (1, 2, 3, 5, 8, 12, 20, 30, 50, 100, 200, 500)
 """Steps after which a probe's accuracy on the truth is looked at: overfitting to weak labels."""
@@ -201,7 +201,7 @@ def student_stage(job: StageJob, folder: Path) -> JsonObject:
         # beside the stage's folder, which is begun anew after a kill; the training is gone on with
         student.watch, student.folder = watch, job.folder.with_name(f".{job.folder.name}.training")
         if student.settings.training is not None and student.settings.training.early_stopping:
-            held = shown % HELD == HELD - 1
+            held = shown % STOP_EVERY == STOP_EVERY - 1
             validation = [row for row, out in zip(learned, held, strict=True) if out], labels[shown][held]
             learned, shown = [row for row, out in zip(learned, held, strict=True) if not out], shown[~held]
     student.fit(learned, labels[shown], validation=validation, classes=classes)

@@ -48,7 +48,7 @@ from penchant.studies.weak_to_strong.summary import (
     WeakToStrongSummary,
 )
 from penchant.typed_json import from_json
-from penchant.weak.settings import TRIED, LanguageModel, Probe, StudentSpec, labels, rows_learned
+from penchant.weak.settings import L2_CANDIDATES, LanguageModel, Probe, StudentSpec, labels, rows_learned
 
 BINS = 10
 Array = NDArray[Any]
@@ -104,7 +104,9 @@ def _shrinkage(config: WeakToStrongConfig, stages: Sequence[Stage], study: Path)
     chosen = Counter(value for stage in stages for value in facts_of(stage, study).get("l2", ()))
     by_value = {f"{value:g}": size for value, size in sorted(chosen.items())}
     return (
-        Shrinkage(by_value, tuple(TRIED), len(TRIED) * chosen.total()) if config.l2 == "auto" else Shrinkage(by_value)
+        Shrinkage(by_value, tuple(L2_CANDIDATES), len(L2_CANDIDATES) * chosen.total())
+        if config.l2 == "auto"
+        else Shrinkage(by_value)
     )
 
 

@@ -53,11 +53,11 @@ class Activations:
         """Return all of them, in memory, see `layer`."""
         return np.stack([self.layer(number) for number in range(self.shape[0])])
 
-    def columns(self, layers: int, places: Sequence[int]) -> NDArray[np.float16]:
+    def columns(self, layers: int, rows: Sequence[int]) -> NDArray[np.float16]:
         """Return the activations of some examples in the first so many layers, see `layer`."""
         width = self._array.shape[2] * self._array.itemsize
         for layer in range(layers):
             first = self._start + layer * self._array[0].nbytes
-            for place in places:
-                self._digests.check(first + place * width, first + (place + 1) * width)
-        return np.array(self._array[:layers, places])
+            for row in rows:
+                self._digests.check(first + row * width, first + (row + 1) * width)
+        return np.array(self._array[:layers, rows])

@@ -58,39 +58,42 @@ class ChessEngineClassifier:
         validation: Validation | None = None,
         classes: int | None = None,
     ) -> Self:
-        """As `Classifier.fit`, but nothing is learned: examples and targets are only looked at for their shapes.
+        """Fit as `Classifier.fit` says, but learn nothing: examples and targets are only looked at for their shapes.
 
         Raises:
             InputError: examples that are no positions. MissingExtra: no engine.
         """
-        for place, example in enumerate(examples):
-            _position(example, place)
+        for index, example in enumerate(examples):
+            _position(example, index)
         self.width = as_probabilities(targets, len(examples), classes or width_of(examples) or None).shape[1]
         with running_engine(self.settings.path):  # a missing one is better missed before any work
             return self
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
-        """As `Classifier.predict_proba`. Raises InputError for what is no position, or an option that is no legal
-        move."""
+        """Predict as `Classifier.predict_proba` says.
+
+        Raises:
+            InputError: an example that is no position, or an option that is no legal move.
+        """
         if not self.width:
             raise InputError(FITTED_FIRST)
-        positions = [_position(example, place) for place, example in enumerate(examples)]
+        positions = [_position(example, index) for index, example in enumerate(examples)]
         if positions and (widest := max(len(moves) for _, moves in positions)) > self.width:
             raise InputError(
                 f"a row has {widest} options, more than the {self.width} that this classifier was made for"
             )
-        found = np.zeros((len(examples), self.width))
+        probabilities = np.zeros((len(examples), self.width))
         with (
             running_engine(self.settings.path) as engine,
             progress_bar("engine", len(positions), "positions") as advance,
         ):
             for row, (board, moves) in enumerate(positions):
-                found[row, : len(moves)] = self._opinion(engine, board, moves)
+                probabilities[row, : len(moves)] = self._opinion(engine, board, moves)
                 advance(1, "")
-        return found
+        return probabilities
 
     def save(self, folder: str | Path) -> None:
-        """As `Classifier.save`: the settings, without the program's path."""
+        """Save as `Classifier.save` says: the settings, without the program's path."""
         if not self.width:
             raise InputError(FITTED_FIRST)
         settings = self.settings.model_dump(mode="json", exclude={"path"})
@@ -98,25 +101,25 @@ class ChessEngineClassifier:
 
     @classmethod
     def load(cls, folder: str | Path, *, path: str = "stockfish") -> Self:
-        """What `save` wrote. Which program is run, the caller says: the folder's own word does not count."""
+        """Load what `save` wrote. The caller says which program is run: the folder's own word does not count."""
         content = read_kind(Path(folder))
-        made = cls(ChessEngine(**{**content["settings"], "path": path}), names=content["names"])
-        made.width = content["classes"]
-        return made
+        classifier = cls(ChessEngine(**{**content["settings"], "path": path}), names=content["names"])
+        classifier.width = content["classes"]
+        return classifier
 
     def _opinion(self, engine: Any, board: Any, moves: Sequence[Any]) -> Probabilities:
-        """Probabilities of the moves, shape (moves,); those beyond the engine's best few have none."""
+        """Return probabilities of the moves, shape (moves,); those beyond the engine's best few have none."""
         import chess.engine
 
         settings = self.settings
         limit = chess.engine.Limit(depth=settings.depth, nodes=settings.nodes)
         lines = min(settings.multipv or len(moves), len(moves))
         try:  # a game of its own, so that nothing is remembered of the position before
-            said = engine.analyse(board, limit, multipv=lines, game=object(), root_moves=list(moves))
+            analysis = engine.analyse(board, limit, multipv=lines, game=object(), root_moves=list(moves))
         except chess.engine.EngineError as error:
             raise RunError(f"{settings.path} stopped at {board.fen()}: {error}") from error
         scores = np.full(len(moves), -np.inf)
-        for line in said:
+        for line in analysis:
             scores[moves.index(line["pv"][0])] = line["score"].relative.score(mate_score=MATE)
         weights = np.exp((scores - scores.max()) / settings.temperature)
         return np.asarray(weights / weights.sum())
@@ -124,7 +127,7 @@ class ChessEngineClassifier:
 
 @contextmanager
 def running_engine(path: str, *, hash_mib: int = 16) -> Iterator[Any]:
-    """An engine of `chess.engine` that speaks UCI, on one thread, for as long as the context lasts.
+    """Yield an engine of `chess.engine` that speaks UCI, on one thread, for as long as the context lasts.
 
     Raises:
         MissingExtra: no such program, or `chess` is not installed.
@@ -133,33 +136,33 @@ def running_engine(path: str, *, hash_mib: int = 16) -> Iterator[Any]:
     chess_library()
     import chess.engine
 
-    found = shutil.which(path) or shutil.which(path, path=ELSEWHERE)
-    if found is None:
+    program = shutil.which(path) or shutil.which(path, path=ELSEWHERE)
+    if program is None:
         raise MissingExtra(
             f"no chess engine {path!r} here: install one (Debian: apt install stockfish), or give its path"
         )
     try:
-        engine = chess.engine.SimpleEngine.popen_uci(found)
+        engine = chess.engine.SimpleEngine.popen_uci(program)
     except (chess.engine.EngineError, OSError, TimeoutError) as error:
         raise InputError(f"{path} is no engine that speaks UCI: {error}") from error
     try:
-        wanted = {"Threads": 1, "Hash": hash_mib}
-        engine.configure({name: value for name, value in wanted.items() if name in engine.options})
+        options = {"Threads": 1, "Hash": hash_mib}
+        engine.configure({name: value for name, value in options.items() if name in engine.options})
         yield engine
     finally:
         engine.close()
 
 
-def _position(example: Example, place: int) -> tuple[Any, list[Any]]:
-    """The board and the options as moves."""
+def _position(example: Example, index: int) -> tuple[Any, list[Any]]:
+    """Return the board and the options as moves."""
     if isinstance(example, str):
         raise InputError(
-            f"example {place} is a text without options: a chess engine chooses among the moves of a position"
+            f"example {index} is a text without options: a chess engine chooses among the moves of a position"
         )
     try:
         board = board_of(prompt_text(example.prompt))
         return board, [board.parse_uci(option.text.strip()) for option in example.responses]
     except ValueError as error:
         raise InputError(
-            f"example {place}: a chess engine reads positions with legal moves as options; {error}"
+            f"example {index}: a chess engine reads positions with legal moves as options; {error}"
         ) from error

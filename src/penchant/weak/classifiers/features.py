@@ -39,7 +39,7 @@ log = logging.getLogger("penchant.weak")
 
 Keys = NDArray[np.bytes_]
 
-Earlier = tuple[Activations, Mapping[bytes, int]]
+StoredRows = tuple[Activations, Mapping[bytes, int]]
 """Activations that are kept already, with the places of their examples."""
 LARGEST = float(np.finfo(np.float16).max)
 KEYS = ".keys"
@@ -53,10 +53,10 @@ def activations(
     *,
     longest: int = LONGEST,
     deepest: int | None = None,
-    known: Iterable[Path] = (),
+    folders: Iterable[Path] = (),
     model: str | None = None,
 ) -> Activations:
-    """The states after each layer of each text, or their difference between a prompt's two options.
+    """Return the states after each layer for each text, or their difference between a prompt's two options.
 
     Args:
         folder: where they are kept. longest: so many tokens are read, or fewer where the model's context ends, see
@@ -80,28 +80,28 @@ def activations(
     keys = np.array([_key(row) for row in ids])
     layers = depth_of(reader.model) if deepest is None else deepest
     path = folder / f"activations-{model}-{layers}-{_digest_of_keys(keys)}.npy"
-    found = _opened(path, keys)
-    if found is None:
+    stored = _opened(path, keys)
+    if stored is None:
         hidden = reader.model.config.get_text_config().hidden_size  # type: ignore[operator, union-attr]
         shape = (layers + 1, len(ids), hidden)
-        _write(reader, ids, keys, path, shape, list(_earlier(model, layers, (folder, *known))))
-        found = Activations(path)
-    return found
+        _write(reader, ids, keys, path, shape, list(_stored_earlier(model, layers, (folder, *folders))))
+        stored = Activations(path)
+    return stored
 
 
 def digest_of(model: nn.Module) -> str:
-    """Of a model's weights and of its configuration, which has numbers that are no weights, such as a rotary base.
+    """Return a digest of a model's weights and its configuration, which has numbers such as a rotary base.
 
     Where a row's numbers depend on the length of its pass, versions that had rows of all lengths in one pass left
     activations that are wrong: the digest is another one there.
     """
     classes = length_classes(model.config.get_text_config())  # type: ignore[operator, union-attr]
-    apart = "" if classes == ANY_LENGTH else "classes of lengths"
-    return hashlib.sha256((fingerprint(model) + configuration(model) + apart).encode()).hexdigest()[:16]
+    suffix = "" if classes == ANY_LENGTH else "classes of lengths"
+    return hashlib.sha256((fingerprint(model) + configuration(model) + suffix).encode()).hexdigest()[:16]
 
 
 def depth_of(model: nn.Module) -> int:
-    """How many layers a model has."""
+    """Count the layers of a model."""
     return int(model.config.get_text_config().num_hidden_layers)  # type: ignore[operator, union-attr]
 
 
@@ -112,10 +112,10 @@ def check_layer(layer: int, depth: int) -> None:
 
 
 def _key(row: Read) -> bytes:
-    """An example's digest: of its tokens, or of those of its prompt with each option."""
+    """Return an example's digest: of its tokens, or of those of its prompt with each option."""
     digest = hashlib.sha256()
-    for each in row:
-        digest.update(np.asarray(each, dtype=np.int32).tobytes() + b"|")
+    for ids in row:
+        digest.update(np.asarray(ids, dtype=np.int32).tobytes() + b"|")
     return digest.hexdigest()[:32].encode()
 
 
@@ -124,10 +124,10 @@ def _opened(path: Path, keys: Keys) -> Activations | None:
     if not path.exists():
         return None
     try:
-        found = Activations(path)
-        if found.shape[1] != len(keys):
-            raise DamagedFile(f"{path} holds {found.shape[1]} examples instead of {len(keys)}")
-        return found
+        stored = Activations(path)
+        if stored.shape[1] != len(keys):
+            raise DamagedFile(f"{path} holds {stored.shape[1]} examples instead of {len(keys)}")
+        return stored
     except DamagedFile as error:
         log.warning("%s: computing anew", error)
         return None
@@ -146,13 +146,13 @@ def _digest_of_keys(keys: Keys) -> str:
     return hashlib.sha256(keys.tobytes()).hexdigest()[:16]
 
 
-def _earlier(model: str, layers: int, folders: Iterable[Path]) -> Iterator[Earlier]:
-    """What is kept of so many layers of a model in some folders."""
+def _stored_earlier(model: str, layers: int, folders: Iterable[Path]) -> Iterator[StoredRows]:
+    """Yield the activations of so many layers of a model that some folders keep."""
     for file in (file for folder in folders for file in sorted(folder.glob(f"activations-{model}-*.npy"))):
         keys = _keys_of(file)
-        found = _opened(file, keys) if keys is not None else None
-        if keys is not None and found is not None and found.shape[0] > layers:
-            yield found, {key: place for place, key in enumerate(keys.tolist())}
+        stored = _opened(file, keys) if keys is not None else None
+        if keys is not None and stored is not None and stored.shape[0] > layers:
+            yield stored, {key: row for row, key in enumerate(keys.tolist())}
 
 
 class ModelFeatures:
@@ -180,7 +180,7 @@ class ModelFeatures:
         self._digest = ""
 
     def __call__(self, examples: Sequence[Example]) -> torch.Tensor:
-        """Shape (examples, hidden), float16."""
+        """Return features of shape (examples, hidden), float16."""
         if self._reader is None:
             self._reader = load_reader(ModelConfig(name=self.settings["model"], dtype=self.settings["dtype"]))
             self._digest = digest_of(self._reader.model)  # once: nobody trains it
@@ -190,14 +190,14 @@ class ModelFeatures:
         return layer_of(activations(self._reader, examples, self._folder, **limits, model=self._digest), layer)
 
 
-def layer_of(found: Activations, layer: int) -> torch.Tensor:
-    """One layer of activations, in memory.
+def layer_of(stored: Activations, layer: int) -> torch.Tensor:
+    """Return one layer of activations, in memory.
 
     Raises:
         InputError: there is no such layer.
     """
-    check_layer(layer, found.shape[0] - 1)
-    return torch.as_tensor(found.layer(layer))
+    check_layer(layer, stored.shape[0] - 1)
+    return torch.as_tensor(stored.layer(layer))
 
 
 def _write(
@@ -206,15 +206,15 @@ def _write(
     keys: Keys,
     path: Path,
     shape: tuple[int, int, int],
-    earlier: Sequence[Earlier],
+    stored_earlier: Sequence[StoredRows],
 ) -> None:
     """Write activations and their keys, each file whole; the keys first, since a reader looks for the activations."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path, shared=True) as temporary:
-            kept = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
-            _fill(reader, ids, keys, kept, earlier)
-            kept.flush()
+            array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
+            _fill(reader, ids, keys, array, stored_earlier)
+            array.flush()
             with temporary.open("r+b") as file:
                 append_block_digests(file)
             with atomic_stream(path.with_suffix(KEYS), shared=True) as file:
@@ -227,35 +227,35 @@ def _write(
 
 
 def _fill(
-    reader: Reader, ids: Sequence[Read], keys: Keys, kept: NDArray[np.float16], earlier: Sequence[Earlier]
+    reader: Reader, ids: Sequence[Read], keys: Keys, array: NDArray[np.float16], stored_earlier: Sequence[StoredRows]
 ) -> None:
     """Copy what is known, compute the rest, each different example once."""
-    wanted = {key: place for place, key in reversed(list(enumerate(keys.tolist())))}  # its first place
-    for found, places in earlier:
-        shared = [key for key in wanted if key in places]
-        into = [wanted.pop(key) for key in shared]
+    missing = {key: row for row, key in reversed(list(enumerate(keys.tolist())))}  # its first place
+    for stored, row_of_key in stored_earlier:
+        shared = [key for key in missing if key in row_of_key]
+        into = [missing.pop(key) for key in shared]
         try:
-            kept[:, into] = found.columns(len(kept), [places[key] for key in shared])
+            array[:, into] = stored.columns(len(array), [row_of_key[key] for key in shared])
         except DamagedFile as error:
             log.warning("%s: computing anew", error)
-            wanted |= dict(zip(shared, into, strict=True))
-    _compute(reader, ids, sorted(wanted.values()), kept)
+            missing |= dict(zip(shared, into, strict=True))
+    _compute(reader, ids, sorted(missing.values()), array)
     first: dict[bytes, int] = {}
-    again = [(first[key], place) for place, key in enumerate(keys.tolist()) if first.setdefault(key, place) != place]
-    for source, place in again:
-        kept[:, place] = kept[:, source]
+    repeated = [(first[key], row) for row, key in enumerate(keys.tolist()) if first.setdefault(key, row) != row]
+    for source, row in repeated:
+        array[:, row] = array[:, source]
 
 
-def _compute(reader: Reader, ids: Sequence[Read], wanted: Sequence[int], kept: NDArray[np.float16]) -> None:
-    """The rows of `kept` at the wanted places."""
+def _compute(reader: Reader, ids: Sequence[Read], missing: Sequence[int], array: NDArray[np.float16]) -> None:
+    """Compute the rows of the array that are missing."""
     budget = GPU_BUDGET if reader.device.type == "cuda" else DEFAULT_BUDGET
-    lengths = [sum(map(len, ids[place])) for place in wanted]
-    with evaluating(reader.model), progress_bar("activations", len(wanted), "texts") as advance:
+    lengths = [sum(map(len, ids[row])) for row in missing]
+    with evaluating(reader.model), progress_bar("activations", len(missing), "texts") as advance:
         for batch in fill(lengths, budget):
-            places = [wanted[number] for number in batch]
-            texts = [each for place in places for each in ids[place]]
-            for layer, states in enumerate(reader.states(texts, len(kept) - 1)):
-                first, *second = states.float().view(len(places), -1, states.shape[-1]).unbind(1)
-                found = first - second[0] if second else first
-                kept[layer, places] = found.clamp(-LARGEST, LARGEST).cpu().numpy()
-            advance(len(places), "")
+            batch_rows = [missing[number] for number in batch]
+            texts = [ids_of_text for row in batch_rows for ids_of_text in ids[row]]
+            for layer, states in enumerate(reader.states(texts, len(array) - 1)):
+                first, *second = states.float().view(len(batch_rows), -1, states.shape[-1]).unbind(1)
+                features = first - second[0] if second else first
+                array[layer, batch_rows] = features.clamp(-LARGEST, LARGEST).cpu().numpy()
+            advance(len(batch_rows), "")

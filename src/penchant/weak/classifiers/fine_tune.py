@@ -70,7 +70,7 @@ class FineTuning(RunContext):
         rows: the encoded examples. labels: (examples, classes) what the loss starts from, on the network's device.
         shares: of each class among hardened predictions, see `penchant.weak.classifiers.targets`.
         batches: the examples of each step, by place.
-        held: encoded examples and targets to look at, where there is a validation.
+        validation: encoded examples and targets to look at, where there are some.
     """
 
     config: FineTuneConfig
@@ -79,7 +79,7 @@ class FineTuning(RunContext):
     labels: Tensor
     shares: tuple[float, ...]
     batches: Sequence[Sequence[int]]
-    held: tuple[Sequence[Any], Tensor] | None
+    validation: tuple[Sequence[Any], Tensor] | None
     watch: Watch | None
     record: LookRecord = field(default_factory=LookRecord)
 
@@ -159,11 +159,11 @@ def _prepare(
     """Return what the loop needs; arguments as in `fine_tune`."""
     rows, device = reading.encode(examples), reading.policy.scorer.device
     start = weak_targets(loss, targets.float())
-    held = None if validation is None else (reading.encode(validation[0]), validation[1].float())
+    encoded_validation = None if validation is None else (reading.encode(validation[0]), validation[1].float())
     batches = _batches(np.flatnonzero(start.counts.numpy()), settings, seed)
     config = _config(model or ModelConfig(name=reading.policy.name), loss, settings, seed, len(batches))
     if folder is not None:  # by which a later call knows that the folder holds this training
-        data = PromptsConfig(path=_digest(rows, targets, *(held or ())))
+        data = PromptsConfig(path=_digest(rows, targets, *(encoded_validation or ())))
         config = config.replace(start=ModelIdentity.from_learner(reading.policy).digest, data=data)
     record = LookRecord()
     return FineTuning(
@@ -179,7 +179,7 @@ def _prepare(
         labels=start.labels.to(device),
         shares=start.shares,
         batches=batches,
-        held=held,
+        validation=encoded_validation,
         watch=watch,
         record=record,
     )
@@ -190,7 +190,7 @@ def _look(run: FineTuning, step: int, epoch: float) -> dict[str, Any]:
     line: dict[str, Any] = {"kind": "eval", "step": step, "epoch": epoch}
     if not step:  # a head that starts from zero says nothing yet
         return line
-    misfit = None if run.held is None else _loss(run.reading, *run.held)
+    misfit = None if run.validation is None else _loss(run.reading, *run.validation)
     watched = None if run.watch is None else run.watch(epoch, misfit)
     run.record.add(Look(epoch, misfit, watched), run.trained, keep_best=run.config.training.early_stopping)
     return line | {"validation_loss": misfit}
@@ -202,7 +202,7 @@ def _step(run: FineTuning, optimizer: torch.optim.Optimizer, factor: Callable[[i
     rate = settings.learning_rate * factor(number)
     set_rate(optimizer, rate)
     target = partial(target_at, run.config.loss, step=number, steps=len(run.batches), shares=run.shares)
-    rows = [run.rows[place] for place in batch]
+    rows = [run.rows[index] for index in batch]
     loss = _accumulate(run.reading, rows, run.labels[batch], target, run.config.loss)
     norm = clip(run.trained, settings.clip)
     if not (math.isfinite(loss) and torch.isfinite(norm)):
@@ -219,18 +219,18 @@ def _step(run: FineTuning, optimizer: torch.optim.Optimizer, factor: Callable[[i
 
 
 def all_logits(reading: Reading, rows: Sequence[Any]) -> Tensor:
-    """Of encoded examples, shape (rows, classes), on the CPU. No gradients."""
+    """Return the logits of encoded examples without gradients, shape (rows, classes), on the CPU."""
     parts = reading.parts(rows)
     with evaluating(reading.policy.model):
-        found = torch.cat([reading.logits([rows[place] for place in part]).cpu() for part in parts])
-    return torch.empty_like(found).index_copy_(0, torch.tensor([place for part in parts for place in part]), found)
+        logits = torch.cat([reading.logits([rows[index] for index in part]).cpu() for part in parts])
+    return torch.empty_like(logits).index_copy_(0, torch.tensor([index for part in parts for index in part]), logits)
 
 
-def _batches(places: Any, settings: Training, seed: int) -> list[list[int]]:
+def _batches(indices: Any, settings: Training, seed: int) -> list[list[int]]:
     """Return the examples of each step; the last step of an epoch has what is left."""
     batches = []
     for epoch in range(settings.epochs):
-        shuffled = np.random.default_rng([seed, epoch]).permutation(places)
+        shuffled = np.random.default_rng([seed, epoch]).permutation(indices)
         batches += [
             shuffled[start : start + settings.batch_size].tolist()
             for start in range(0, len(shuffled), settings.batch_size)
@@ -295,9 +295,9 @@ def _accumulate(
         targets = target(all_logits(reading, rows).to(labels.device), labels)
     total = 0.0
     for part in parts:
-        logits = reading.logits([rows[place] for place in part])
-        own = target(logits, labels[part]) if targets is None else targets[part]
-        mean = weak.cross_entropy(logits, own).sum() / len(rows)
+        logits = reading.logits([rows[index] for index in part])
+        part_targets = target(logits, labels[part]) if targets is None else targets[part]
+        mean = weak.cross_entropy(logits, part_targets).sum() / len(rows)
         mean.backward()
         total += float(mean.detach())
     return total

@@ -82,21 +82,24 @@ class LanguageModelClassifier:
         classes = soft.shape[1]
         if self.settings.training is not None and not options:
             refuse_one_class(soft)
-        held = None
+        checked_validation = None
         if validation is not None:
-            held = validation[0], torch.as_tensor(as_probabilities(validation[1], len(validation[0]), classes))
+            checked_validation = (
+                validation[0],
+                torch.as_tensor(as_probabilities(validation[1], len(validation[0]), classes)),
+            )
         settings = self.settings
-        if settings.training is not None and settings.training.early_stopping and held is None:
+        if settings.training is not None and settings.training.early_stopping and checked_validation is None:
             raise InputError("early stopping looks at validation labels: give fit a validation, or switch it off")
         torch.manual_seed(self.seed)  # the adapters' start
-        shown = self._shown(soft) if isinstance(settings.reading, Words) else []
-        if shown and not options:
+        shot_labels = self._draw_shots(soft) if isinstance(settings.reading, Words) else []
+        if shot_labels and not options:
             answers = self._words(classes)
-            self.shots = [(str(examples[place]), answers[label]) for place, label in shown]
-        elif shown:
+            self.shots = [(str(examples[index]), answers[label]) for index, label in shot_labels]
+        elif shot_labels:
             groups = [example for example in examples if isinstance(example, PromptGroup)]
-            picked = ((groups[place], label) for place, label in shown)
-            self.shots = [(prompt_text(of.prompt), of.responses[label].text) for of, label in picked]
+            shot_groups = ((groups[index], label) for index, label in shot_labels)
+            self.shots = [(prompt_text(group.prompt), group.responses[label].text) for group, label in shot_groups]
         self.reading = self._read(classes, options=bool(options))
         if settings.training is not None:
             self.looks = fine_tune(
@@ -106,13 +109,13 @@ class LanguageModelClassifier:
                 self.loss,
                 settings.training,
                 seed=self.seed,
-                validation=held if settings.training.early_stopping or self.watch else None,
+                validation=checked_validation if settings.training.early_stopping or self.watch else None,
                 watch=self.watch,
                 folder=self.folder,
                 model=settings.network,
             )
-        told = examples if settings.training is not None else [examples[place] for place, _ in shown]
-        self.learned = frozenset(marks_of(told))
+        used_examples = examples if settings.training is not None else [examples[index] for index, _ in shot_labels]
+        self.learned = frozenset(marks_of(used_examples))
         return self
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
@@ -149,22 +152,25 @@ class LanguageModelClassifier:
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "auto", trust_remote_code: bool = False) -> Self:
-        """What `save` wrote. Python code that comes with the model is run only where the caller says so: the folder's
-        own word does not count."""
-        place = Path(folder)
-        content = read_kind(place)
+        """Load what `save` wrote.
+
+        Python code that comes with the model is run only where the caller says so: the folder's own word does not
+        count.
+        """
+        path = Path(folder)
+        content = read_kind(path)
         settings = LanguageModel(**content["settings"])
-        name = str(place / "model") if settings.training is not None else settings.model
-        made = cls(settings, names=content["names"])
-        made.shots = [(text, word) for text, word in content["shots"]]
-        made.learned = read_learned(place)
-        own = {"name": name, "lora": None, "device": device, "trust_remote_code": trust_remote_code}
-        network = settings.network.model_copy(update=own)
-        made.reading = made._read(content["classes"], options=content["options"], network=network)
-        if isinstance(made.reading, HeadReading | RewardReading):
-            made.reading.linear.load_state_dict(load_file(place / HEAD))
-        made.reading.policy.model.eval()
-        return made
+        name = str(path / "model") if settings.training is not None else settings.model
+        classifier = cls(settings, names=content["names"])
+        classifier.shots = [(text, word) for text, word in content["shots"]]
+        classifier.learned = read_learned(path)
+        changes = {"name": name, "lora": None, "device": device, "trust_remote_code": trust_remote_code}
+        network = settings.network.model_copy(update=changes)
+        classifier.reading = classifier._read(content["classes"], options=content["options"], network=network)
+        if isinstance(classifier.reading, HeadReading | RewardReading):
+            classifier.reading.linear.load_state_dict(load_file(path / HEAD))
+        classifier.reading.policy.model.eval()
+        return classifier
 
     def _read(self, classes: int, *, options: bool, network: ModelConfig | None = None) -> Reading:
         settings = self.settings
@@ -185,18 +191,18 @@ class LanguageModelClassifier:
         )
 
     def _words(self, classes: int) -> tuple[str, ...]:
-        """A word for each class."""
+        """Return a word for each class."""
         assert isinstance(self.settings.reading, Words)
         words = self.settings.reading.words or self.names or tuple(str(label) for label in range(classes))
         if len(words) != classes:
             raise InputError(f"there are {len(words)} label words ({', '.join(words)}) for {classes} classes")
         return tuple(words)
 
-    def _shown(self, soft: Probabilities) -> list[tuple[int, int]]:
+    def _draw_shots(self, soft: Probabilities) -> list[tuple[int, int]]:
         """Examples to show, by place, with their labels: classes in turn, drawn with the seed; those that a class lacks
         are left out."""
-        labels, count = soft.argmax(-1), self.settings.shown
+        labels, count = soft.argmax(-1), self.settings.shot_count
         order = np.random.default_rng(self.seed).permutation(len(labels))
-        by_class = [[int(place) for place in order if labels[place] == label] for label in range(soft.shape[1])]
+        by_class = [[int(index) for index in order if labels[index] == label] for label in range(soft.shape[1])]
         turns = [rows[turn] for turn in range(count) for rows in by_class if turn < len(rows)]
-        return [(place, int(labels[place])) for place in turns[:count]]
+        return [(index, int(labels[index])) for index in turns[:count]]

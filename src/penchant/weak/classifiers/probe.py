@@ -76,7 +76,7 @@ class ProbeClassifier:
         classes: int | None = None,
         groups: Sequence[str] | None = None,
     ) -> Self:
-        """As `Classifier.fit`; a probe converges, so nothing stops early and a validation is not looked at.
+        """Fit as `Classifier.fit` says; a probe converges, so nothing stops early and a validation is not looked at.
 
         Args:
             groups: what related examples share: they are held out together where `l2` is chosen. By default options of
@@ -103,12 +103,14 @@ class ProbeClassifier:
         if not examples:
             return np.zeros((0, self.probes.bias.shape[1]))
         if bool(width_of(examples)) != self.compares:
-            learned = "prompts with two options" if self.compares else "single texts"
-            raise InputError(f"this probe learned from {learned}, and these examples are of the other kind")
-        found = self.probes.predict_proba(self.features(examples))[0].double().numpy()
-        if not np.isfinite(found).all():
-            raise InputError(f"the features of {int((~np.isfinite(found)).any(-1).sum())} examples are not finite")
-        return found
+            kind = "prompts with two options" if self.compares else "single texts"
+            raise InputError(f"this probe learned from {kind}, and these examples are of the other kind")
+        probabilities = self.probes.predict_proba(self.features(examples))[0].double().numpy()
+        if not np.isfinite(probabilities).all():
+            raise InputError(
+                f"the features of {int((~np.isfinite(probabilities)).any(-1).sum())} examples are not finite"
+            )
+        return probabilities
 
     def save(self, folder: str | Path) -> None:
         """As `Classifier.save`; the model is named, not written. Raises InputError where features are a function of
@@ -124,13 +126,13 @@ class ProbeClassifier:
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """What `save` wrote."""
-        place = Path(folder)
-        content = read_kind(place)
-        known = ("model", "layer", "dtype", "longest")
-        features = ModelFeatures(**{name: content[name] for name in known if name in content})
-        made = cls(features, names=content["names"])
-        made.probes, made.compares = Probes(**load_file(place / PROBE)), content["compares"]
-        made.chosen_l2 = content.get("l2")  # version 0.3 did not write it
-        made.learned = read_learned(place)
-        return made
+        """Load what `save` wrote."""
+        path = Path(folder)
+        content = read_kind(path)
+        names = ("model", "layer", "dtype", "longest")
+        features = ModelFeatures(**{name: content[name] for name in names if name in content})
+        classifier = cls(features, names=content["names"])
+        classifier.probes, classifier.compares = Probes(**load_file(path / PROBE)), content["compares"]
+        classifier.chosen_l2 = content.get("l2")  # version 0.3 did not write it
+        classifier.learned = read_learned(path)
+        return classifier

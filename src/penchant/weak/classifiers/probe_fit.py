@@ -39,7 +39,7 @@ class Probes:
     scale: Tensor
 
     def predict_proba(self, features: Tensor) -> Tensor:
-        """Probabilities of shape (probes, rows, classes), for features of shape (rows, features)."""
+        """Return probabilities of shape (probes, rows, classes), for features of shape (rows, features)."""
         return _logits((features.float() - self.mean) / self.scale, self.weight, self.bias).softmax(-1)
 
 
@@ -72,8 +72,8 @@ def fit_probes(
     x = (features - mean) / scale
     rows, width = x.shape
     probes, _, classes = targets.shape
-    begun = [weak_targets(loss, of) for loss, of in zip(losses, targets, strict=True)]
-    weights = torch.stack([of.counts for of in begun])
+    starts = [weak_targets(loss, values) for loss, values in zip(losses, targets, strict=True)]
+    weights = torch.stack([values.counts for values in starts])
     # where rows are left out the sum over the others is still divided by all, so that one step size holds for every
     # probe; l2 shrinks with it, and the minimum is that of the mean over the rows that count
     pull = l2 * weights.mean(-1)[None, :, None]
@@ -83,8 +83,8 @@ def fit_probes(
         logits = _logits(x, weight, bias)
         target = torch.stack(
             [
-                target_at(loss, of, own.labels, step, steps, own.shares)
-                for loss, of, own in zip(losses, logits, begun, strict=True)
+                target_at(loss, values, start.labels, step, steps, start.shares)
+                for loss, values, start in zip(losses, logits, starts, strict=True)
             ]
         )
         error = (logits.softmax(-1) - target) * weights[..., None] / rows
@@ -97,7 +97,7 @@ def fit_probes(
 
 
 def _logits(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Shape (probes, rows, classes)."""
+    """Return logits of shape (probes, rows, classes)."""
     return (x @ weight.flatten(1)).view(len(x), *weight.shape[1:]).permute(1, 0, 2) + bias[:, None]
 
 

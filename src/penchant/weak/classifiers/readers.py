@@ -34,10 +34,10 @@ class Reader(Protocol):
     device: torch.device
 
     def encode(self, examples: Sequence[Example], longest: int) -> list[Read]:
-        """Tokens of each example: so many, or fewer where the model's context ends, see `shorten`."""
+        """Return the tokens of each example: so many, or fewer where the model's context ends, see `shorten`."""
 
     def states(self, rows: Sequence[Ids], layers: int) -> Sequence[Tensor]:
-        """States after the embedding and each of the first so many layers, shape (rows, hidden) each."""
+        """Return the states after the embedding and each of the first so many layers, shape (rows, hidden) each."""
 
 
 class LanguageModelReader:
@@ -81,13 +81,13 @@ class EncoderReader:
         """Prompt and option cut as a language model reads them: of the option the beginning, and what then has room of
         the prompt. What the encoder puts at the end stays."""
         *prompt, end = self._ids(prompt_text(example.prompt))
-        bare = self.encoder.tokenizer(
+        option_ids = self.encoder.tokenizer(
             [option.text for option in example.responses], add_special_tokens=False, verbose=False
         )
-        kept = min(len(prompt), max(1, longest // 4))
-        options = [tuple(ids[: longest - kept - 1]) for ids in bare["input_ids"]]
-        asked = shorten(tuple(prompt), longest - 1 - max(map(len, options)))
-        return tuple((*asked, *option, end) for option in options)
+        prompt_room = min(len(prompt), max(1, longest // 4))
+        options = [tuple(ids[: longest - prompt_room - 1]) for ids in option_ids["input_ids"]]
+        shortened_prompt = shorten(tuple(prompt), longest - 1 - max(map(len, options)))
+        return tuple((*shortened_prompt, *option, end) for option in options)
 
     def _ids(self, text: str) -> Ids:
         return tuple(self.encoder.tokenizer(text, verbose=False)["input_ids"])
@@ -95,18 +95,18 @@ class EncoderReader:
     def states(self, rows: Sequence[Ids], layers: int) -> Sequence[Tensor]:
         network: Any = self.model
         classes = length_classes(network.config.get_text_config())
-        return by_length_class(rows, classes, lambda some: self._means(some)[: layers + 1])
+        return by_length_class(rows, classes, lambda rows_of_class: self._means(rows_of_class)[: layers + 1])
 
     def _means(self, rows: Sequence[Ids]) -> Sequence[Tensor]:
-        ids, inside = (of.to(self.device) for of in padded(rows))
+        ids, mask = (tensor.to(self.device) for tensor in padded(rows))
         network: Any = self.model
-        out = network(input_ids=ids, attention_mask=inside, output_hidden_states=True)
-        weights = inside[..., None] / inside.sum(1)[:, None, None]
+        out = network(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        weights = mask[..., None] / mask.sum(1)[:, None, None]
         return [(states.float() * weights).sum(1) for states in out.hidden_states]
 
 
 def load_reader(network: ModelConfig) -> Reader:
-    """What reads with this model.
+    """Return the reader that a model takes.
 
     Raises:
         InputError: no such model, or a broken one.

@@ -40,13 +40,13 @@ class Reading(Protocol):
         """Weights that start from nothing and train with a rate of their own."""
 
     def encode(self, examples: Sequence[Example]) -> list[Any]:
-        """Examples as the network takes them. Raises InputError for what it does not read."""
+        """Return examples as the network takes them. Raises InputError for what it does not read."""
 
     def parts(self, rows: Sequence[Any]) -> list[list[int]]:
-        """Places of the rows in passes that fit the memory meant for one."""
+        """Split the rows, by index, into passes that fit the memory meant for one."""
 
     def logits(self, rows: Sequence[Any]) -> Tensor:
-        """Shape (rows, width), float32, for the rows of one pass."""
+        """Return logits of shape (rows, width), float32, for the rows of one pass."""
 
 
 class HeadReading:
@@ -87,8 +87,8 @@ class HeadReading:
     def logits(self, rows: Sequence[Ids]) -> Tensor:
         states = last_states(self.policy, rows)[-1]
         with torch.autocast(states.device.type, enabled=False):  # in half precision near logits would be equal
-            found: Tensor = self.linear(states.float())
-        return found
+            logits: Tensor = self.linear(states.float())
+        return logits
 
 
 def shorten(ids: Ids, longest: int) -> Ids:
@@ -103,7 +103,7 @@ def shorten(ids: Ids, longest: int) -> Ids:
 def last_states(policy: Policy, rows: Sequence[Ids]) -> tuple[Tensor, ...]:
     """Return the states after each layer, the embedding first, at the last token of each row: (rows, hidden) each."""
     packing = policy.scorer.packing_up_to(max(map(len, rows)))
-    return by_length_class(rows, packing.lengths, lambda some: _last_states(policy, some))
+    return by_length_class(rows, packing.lengths, lambda rows_of_class: _last_states(policy, rows_of_class))
 
 
 def by_length_class(
@@ -113,28 +113,28 @@ def by_length_class(
     groups = classes.grouped([len(row) for row in rows])
     if len(groups) == 1:
         return tuple(run(rows))
-    parts = [run([rows[place] for place in group]) for group in groups]
-    order = torch.tensor([place for group in groups for place in group]).argsort()
-    return tuple(torch.cat(found)[order.to(found[0].device)] for found in zip(*parts, strict=True))
+    parts = [run([rows[index] for index in group]) for group in groups]
+    order = torch.tensor([index for group in groups for index in group]).argsort()
+    return tuple(torch.cat(tensors)[order.to(tensors[0].device)] for tensors in zip(*parts, strict=True))
 
 
 def _last_states(policy: Policy, rows: Sequence[Ids]) -> tuple[Tensor, ...]:
-    ids, inside = padded(rows)
+    ids, mask = padded(rows)
     device = policy.scorer.device
     network: Any = unwrap(policy.model)
     out = network.base_model(
-        input_ids=ids.to(device), attention_mask=inside.to(device), output_hidden_states=True, use_cache=False
+        input_ids=ids.to(device), attention_mask=mask.to(device), output_hidden_states=True, use_cache=False
     )
-    last = (torch.arange(len(rows)), inside.sum(1) - 1)
+    last = (torch.arange(len(rows)), mask.sum(1) - 1)
     return tuple(states[last] for states in out.hidden_states)
 
 
 def padded(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
-    """Token ids, filled up with zeros on the right, and ones where a row has tokens; shape (rows, longest) each."""
+    """Return token ids, zero-padded on the right, and ones where a row has tokens; shape (rows, longest) each."""
     lengths = torch.tensor([len(row) for row in rows])
     ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
-    for place, row in enumerate(rows):
-        ids[place, : len(row)] = torch.tensor(row)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = torch.tensor(row)
     return ids, (torch.arange(ids.shape[1]) < lengths[:, None]).long()
 
 
@@ -145,16 +145,16 @@ def first_layers(policy: Policy, count: int) -> Iterator[None]:
     layers are not found stays whole."""
     base: Any = trunk(policy.model)
     size = base.config.get_text_config().num_hidden_layers
-    found = [
+    stacks = [
         (holder, name, child)
         for holder in base.modules()
         for name, child in holder.named_children()
         if isinstance(child, nn.ModuleList) and len(child) == size
     ]
-    if len(found) != 1 or count >= size:
+    if len(stacks) != 1 or count >= size:
         yield
         return
-    ((holder, name, stack),) = found
+    ((holder, name, stack),) = stacks
     setattr(holder, name, stack[:count])
     try:
         yield
@@ -163,12 +163,12 @@ def first_layers(policy: Policy, count: int) -> Iterator[None]:
 
 
 def pass_budget(policy: Policy) -> int:
-    """Tokens of one forward pass."""
+    """Return how many tokens one forward pass may have."""
     return DEFAULT_BUDGET if policy.scorer.device.type == "cpu" else GPU_BUDGET
 
 
 def _token_of(policy: Policy, text: str) -> int:
-    """The one token of a text, whatever space a tokenizer writes before it."""
+    """Return the one token of a text, whatever space a tokenizer writes before it."""
     tokenizer = policy.tokenizer
     for written in (text, f" {text}"):
         *before, last = tokenizer(written, add_special_tokens=False)["input_ids"]

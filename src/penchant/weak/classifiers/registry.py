@@ -28,7 +28,7 @@ def make_classifier(
     l2: Shrinkage = "auto",
     steps: int = STEPS,
 ) -> Classifier:
-    """A classifier to fit, as settings describe it.
+    """Make the classifier that settings describe, to be fitted.
 
     Args:
         names: of the classes; label words default to them. loss: on its targets. seed: of what is drawn.
@@ -45,7 +45,7 @@ def make_classifier(
 
 
 def load_classifier(folder: str | Path) -> Classifier:
-    """A classifier that was saved. Nothing in the folder is run.
+    """Load a classifier that was saved. Nothing in the folder is run.
 
     Raises:
         InputError: the folder holds none, or a damaged one.

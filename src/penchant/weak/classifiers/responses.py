@@ -56,9 +56,9 @@ class WordsReading:
         if "{text}" not in prompt:
             raise InputError(f"the prompt {prompt!r} has no place for the text: write {{text}} where it goes")
         self.policy, self.longest, self.prompt, self.head = policy, longest, prompt, []
-        self.words = None if words is None else [self._after(word) for word in words]
+        self.words = None if words is None else [self._with_space(word) for word in words]
         self.width = len(self.words) if self.words else width
-        self.before = "".join(f"{self._ask(text)}{self._after(word)}\n\n" for text, word in shots)
+        self.before = "".join(f"{self._ask(text)}{self._with_space(word)}\n\n" for text, word in shots)
 
     def encode(self, examples: Sequence[Example]) -> list[Rendered]:
         return _rendered(self.policy.renderer, [self._group(example) for example in examples])
@@ -79,10 +79,10 @@ class WordsReading:
         if isinstance(example, str):
             text, words = example, self.words or []
         else:
-            text, words = prompt_text(example.prompt), [self._after(option.text) for option in example.responses]
+            text, words = prompt_text(example.prompt), [self._with_space(option.text) for option in example.responses]
         return PromptGroup(self.before + self._ask(text), [Response(word, finished=False) for word in words])
 
-    def _after(self, word: str) -> str:
+    def _with_space(self, word: str) -> str:
         return word if word[:1].isspace() or self.prompt[-1:].isspace() else f" {word}"
 
     def _ask(self, text: str) -> str:
@@ -127,22 +127,22 @@ class RewardReading:
 
 
 def encode_options(policy: Policy, examples: Sequence[Example], longest: int) -> list[Rendered]:
-    """Prompts with their options as finished responses, shortened to so many tokens."""
+    """Encode prompts with their options as finished responses, shortened to so many tokens."""
     groups = []
     for example in examples:
         if isinstance(example, str):
             raise InputError("a reward is that of an option, and this example is a text without any")
         options = [Response(option.text) for option in example.responses]
         groups.append(PromptGroup(prompt_text(example.prompt), options, source=example.source))
-    whole = replace(policy.renderer, max_length=None)  # it would refuse a response that fills the model's context
-    return [shortened(row, longest) for row in _rendered(whole, groups)]
+    renderer = replace(policy.renderer, max_length=None)  # it would refuse a response that fills the model's context
+    return [shortened(row, longest) for row in _rendered(renderer, groups)]
 
 
 def shortened(row: Rendered, longest: int) -> Rendered:
     """The row with at most so many tokens in prompt and response: of a response the beginning is kept, and of the
     prompt what then has room, at least a quarter of all, from its beginning and its end."""
-    kept = min(len(row.prompt_ids), max(1, longest // 4))
-    branches = [_cut(branch, longest - kept) for branch in row.branches]
+    prompt_room = min(len(row.prompt_ids), max(1, longest // 4))
+    branches = [_cut(branch, longest - prompt_room) for branch in row.branches]
     room = longest - max(len(branch.ids) for branch in branches)
     return replace(row, prompt_ids=shorten(row.prompt_ids, room), branches=tuple(branches))
 
@@ -167,18 +167,18 @@ def _parts(policy: Policy, rows: Sequence[Rendered]) -> list[list[int]]:
 
 def _batches(policy: Policy, rows: Sequence[Rendered]) -> list[TreeBatch]:
     scorer = policy.scorer
-    everyone = [(row, range(len(row.branches))) for row in rows]
-    made = batches(everyone, budget=pass_budget(policy), packing=scorer.packing_for(rows))
-    return [batch.to(scorer.device) for batch in made]
+    all_branches = [(row, range(len(row.branches))) for row in rows]
+    tree_batches = batches(all_branches, budget=pass_budget(policy), packing=scorer.packing_for(rows))
+    return [batch.to(scorer.device) for batch in tree_batches]
 
 
 def _padded(scores: Tensor, rows: Sequence[Rendered], width: int) -> Tensor:
-    """A number a response as a row a prompt; -inf where there is no such option."""
+    """Return one number per response as one row per prompt; -inf where there is no such option."""
     counts = [len(row.branches) for row in rows]
     if set(counts) == {width}:
         return scores.view(-1, width)
     if max(counts) > width:
         raise InputError(f"a row has {max(counts)} options, more than the {width} that this classifier was made for")
-    places = [row * width + option for row, count in enumerate(counts) for option in range(count)]
+    indices = [row * width + option for row, count in enumerate(counts) for option in range(count)]
     empty = scores.new_full((len(rows) * width,), -torch.inf)
-    return empty.index_copy(0, torch.tensor(places, device=scores.device), scores).view(-1, width)
+    return empty.index_copy(0, torch.tensor(indices, device=scores.device), scores).view(-1, width)

@@ -1,8 +1,8 @@
 """How strongly a probe is shrunk, chosen by the labels that it learns from and by nothing else.
 
-A fifth of the rows is held out, a naive probe is fitted to the others with each value of `TRIED`, and the value is
-kept whose probe has the lowest cross-entropy to the held-out labels. The labels are the weak ones where the probe is a
-student, so no truth and no test row has a say.
+A fifth of the rows is held out, and a naive probe is fitted to the others with each value of `L2_CANDIDATES`. The value
+whose probe has the lowest cross-entropy to the held-out labels is kept. The labels are the weak ones where the probe is
+a student, so no truth and no test row has a say.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from penchant.losses.weak import cross_entropy
 from penchant.weak.classifiers.probe_fit import STEPS, fit_probes
-from penchant.weak.settings import L2, TRIED, Shrinkage
+from penchant.weak.settings import L2, L2_CANDIDATES, Shrinkage
 
 HELD_SHARE = 0.2
 FEWEST = 100  # groups of rows; of fewer, a fifth is too few to choose by
@@ -32,7 +32,7 @@ def settle_l2(
     seed: int = 0,
     groups: Sequence[str] | None = None,
 ) -> float:
-    """Return the shrinkage of a probe: the number that is given, or the choice among `TRIED` where it is `auto`.
+    """Return the shrinkage of a probe: the number that is given, or for `auto` the choice among `L2_CANDIDATES`.
 
     Args:
         features: shape (rows, features). labels: probabilities, shape (rows, classes).
@@ -45,26 +45,28 @@ def settle_l2(
     """
     if l2 != "auto":
         return l2
-    held = _held_out(len(features), seed, groups)
-    if not held.any():
+    is_held_out = _held_out(len(features), seed, groups)
+    if not is_held_out.any():
         return L2
-    misfits = misfits_of(features, labels, held, steps=steps)
+    misfits = misfits_of(features, labels, is_held_out, steps=steps)
     return min(misfits, key=lambda value: misfits[value])
 
 
-def misfits_of(features: Tensor, labels: NDArray[Any], held: NDArray[np.bool_], *, steps: int) -> dict[float, float]:
+def misfits_of(
+    features: Tensor, labels: NDArray[Any], is_held_out: NDArray[np.bool_], *, steps: int
+) -> dict[float, float]:
     """Return the mean cross-entropy to the held-out labels, in nats, by l2.
 
     Args:
         held: which rows no probe learns from, shape (rows,).
     """
-    targets, out = torch.as_tensor(labels), torch.as_tensor(held)
-    found = {}
-    for l2 in TRIED:
+    targets, out = torch.as_tensor(labels), torch.as_tensor(is_held_out)
+    misfits = {}
+    for l2 in L2_CANDIDATES:
         probes = fit_probes(features[~out], targets[~out][None], l2=l2, steps=steps)
         logits = probes.predict_proba(features[out])[0].double().log()
-        found[l2] = float(cross_entropy(logits, targets[out].double()).mean())
-    return found
+        misfits[l2] = float(cross_entropy(logits, targets[out].double()).mean())
+    return misfits
 
 
 def _held_out(rows: int, seed: int, groups: Sequence[str] | None) -> NDArray[np.bool_]:
@@ -73,5 +75,5 @@ def _held_out(rows: int, seed: int, groups: Sequence[str] | None) -> NDArray[np.
     keys = np.unique(names)
     if len(keys) < FEWEST:
         return np.zeros(rows, dtype=bool)
-    drawn = np.random.default_rng([seed, 5]).permutation(keys)
-    return np.isin(names, drawn[: round(HELD_SHARE * len(keys))])
+    shuffled = np.random.default_rng([seed, 5]).permutation(keys)
+    return np.isin(names, shuffled[: round(HELD_SHARE * len(keys))])

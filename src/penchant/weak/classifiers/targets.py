@@ -36,14 +36,14 @@ def weak_targets(loss: WeakLoss, labels: Tensor) -> WeakTargets:
         InputError: a loss whose `prior` gives other classes their shares.
     """
     shares = weak.class_shares(loss.prior if isinstance(loss, Confidence | AdaptiveConfidence) else "weak", labels)
-    everyone = labels.new_ones(len(labels))
+    all_count = labels.new_ones(len(labels))
     match loss:
         case CrossEntropy(labels="hard"):
             hard = one_hot(labels.argmax(-1), labels.shape[1]).to(labels.dtype)
-            return WeakTargets(hard, everyone, shares)
+            return WeakTargets(hard, all_count, shares)
         case Filtered():
             return WeakTargets(labels, weak.most_confident(labels, share=loss.share).to(labels.dtype), shares)
-    return WeakTargets(labels, everyone, shares)
+    return WeakTargets(labels, all_count, shares)
 
 
 def target_at(

@@ -66,12 +66,12 @@ class SklearnClassifier:
         validation: Validation | None = None,
         classes: int | None = None,
     ) -> Self:
-        """As `Classifier.fit`; nothing stops early, so a validation is not looked at."""
+        """Fit as `Classifier.fit` says; nothing stops early, so a validation is not looked at."""
         texts = only_texts(examples, "an estimator of scikit-learn")
         soft = as_probabilities(targets, len(examples), classes)
         self.classes = soft.shape[1]
-        begun = weak_targets(self.loss, torch.as_tensor(soft))
-        weighted = (begun.labels * begun.counts[:, None]).numpy()
+        start = weak_targets(self.loss, torch.as_tensor(soft))
+        weighted = (start.labels * start.counts[:, None]).numpy()
         refuse_one_class(weighted)
         self.estimator = self.make()
         try:
@@ -85,13 +85,13 @@ class SklearnClassifier:
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
         if self.estimator is None:
             raise InputError(FITTED_FIRST)
-        found = np.zeros((len(examples), self.classes))
+        probabilities = np.zeros((len(examples), self.classes))
         if texts := only_texts(examples, "an estimator of scikit-learn"):
-            found[:, self.estimator.classes_] = self.estimator.predict_proba(texts)  # it may have seen fewer
-        return found
+            probabilities[:, self.estimator.classes_] = self.estimator.predict_proba(texts)  # it may have seen fewer
+        return probabilities
 
     def save(self, folder: str | Path) -> None:
-        """As `Classifier.save`, by skops: no pickle, so nothing runs when it is opened."""
+        """Save as `Classifier.save` says, by skops: no pickle, so nothing runs when it is opened."""
         from skops import io
 
         if self.estimator is None:
@@ -101,21 +101,21 @@ class SklearnClassifier:
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """What `save` wrote. Raises InputError for a file with types that are not scikit-learn's or numpy's."""
+        """Load what `save` wrote. Raises InputError for a file with types that are not scikit-learn's or numpy's."""
         from skops import io
 
-        place = Path(folder)
-        content = read_kind(place)
-        if unknown := io.get_untrusted_types(file=place / ESTIMATOR):
-            raise InputError(f"{place / ESTIMATOR} holds {', '.join(unknown)}, which are not opened")
-        made = cls(names=content["names"])
-        made.estimator, made.classes = io.load(place / ESTIMATOR), content["classes"]
-        made.learned = read_learned(place)
-        return made
+        path = Path(folder)
+        content = read_kind(path)
+        if unknown := io.get_untrusted_types(file=path / ESTIMATOR):
+            raise InputError(f"{path / ESTIMATOR} holds {', '.join(unknown)}, which are not opened")
+        classifier = cls(names=content["names"])
+        classifier.estimator, classifier.classes = io.load(path / ESTIMATOR), content["classes"]
+        classifier.learned = read_learned(path)
+        return classifier
 
 
 def tfidf() -> Any:
-    """TF-IDF of words that at least two rows have, then logistic regression with little shrinkage."""
+    """Return TF-IDF of words that at least two rows have, then logistic regression with little shrinkage."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -132,12 +132,12 @@ def _fit(estimator: Any, texts: Sequence[str], weighted: Probabilities) -> None:
     """
     used = np.flatnonzero(weighted.any(-1))
     weighted = weighted[used]
-    places, columns = np.nonzero(weighted)
-    weights = weighted[places, columns]
-    named = {} if (weights == 1).all() else {"sample_weight": weights}
-    learned = [texts[row] for row in used.tolist()]
+    rows, columns = np.nonzero(weighted)
+    weights = weighted[rows, columns]
+    weight_arguments = {} if (weights == 1).all() else {"sample_weight": weights}
+    used_texts = [texts[row] for row in used.tolist()]
     if len(getattr(estimator, "steps", ())) < 2:
-        estimator.fit([learned[place] for place in places.tolist()], columns, **named)
+        estimator.fit([used_texts[number] for number in rows.tolist()], columns, **weight_arguments)
         return
-    features = estimator[:-1].fit_transform(learned, weighted.argmax(-1))
-    estimator.steps[-1][1].fit(features[places], columns, **named)
+    features = estimator[:-1].fit_transform(used_texts, weighted.argmax(-1))
+    estimator.steps[-1][1].fit(features[rows], columns, **weight_arguments)
