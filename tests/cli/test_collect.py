@@ -12,8 +12,8 @@ from penchant.cli.collect import _listener, key_file, startup_lines
 from penchant.cli.main import COMMANDS, main
 from penchant.errors import InputError
 from penchant.web.app import known_hosts
-from penchant.web.keys import ADMIN, Keys
 from penchant.web.settings import Collect
+from penchant.web.signing_keys import ADMIN, Keys
 
 
 def config(*words: str) -> Collect:

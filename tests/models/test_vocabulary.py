@@ -12,7 +12,7 @@ import pytest
 from penchant.data.rendering.vocabulary import check_vocabulary
 from penchant.errors import InputError
 from penchant.judges.contract import Question
-from penchant.judges.policy import PolicyJudge
+from penchant.judges.local_model import PolicyJudge
 from penchant.judges.prompts import load_template
 from penchant.models.load import load_policy, load_renderer
 from penchant.models.reward import new_reward

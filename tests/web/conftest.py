@@ -32,8 +32,8 @@ from penchant.web.app import create_app
 from penchant.web.database import Database
 from penchant.web.export import rows as rows_of
 from penchant.web.fill import open_collection
-from penchant.web.keys import ADMIN, Keys
 from penchant.web.settings import Collect
+from penchant.web.signing_keys import ADMIN, Keys
 
 POSTGRES = os.environ.get("PENCHANT_TEST_POSTGRES", "")
 BASE = "http://127.0.0.1:8321"

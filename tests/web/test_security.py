@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.errors import InputError
-from penchant.web.keys import SESSION_DAYS, Keys, load_keys
 from penchant.web.rendering import MOST_SHOWN, as_html
 from penchant.web.security import MOST_BODY_BYTES, Rate
+from penchant.web.signing_keys import SESSION_DAYS, Keys, load_keys
 
 SCRIPT = "<script>alert(1)</script>"
 ROWS = [{"prompt": f"p{n}", "responses": ["one", "two"]} for n in range(4)]

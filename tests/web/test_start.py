@@ -15,8 +15,8 @@ import pytest
 
 from penchant.cli.main import main
 from penchant.errors import InputError, RunError
-from penchant.web.keys import load_keys
 from penchant.web.settings import Collect
+from penchant.web.signing_keys import load_keys
 
 ROW = '{"prompt": "p", "responses": ["a", "b"]}\n'
 

@@ -40,7 +40,7 @@ def serve(config: Collect) -> int:
     from penchant.web.connections import bounded_protocol
     from penchant.web.database import Database
     from penchant.web.fill import open_collection
-    from penchant.web.keys import load_keys
+    from penchant.web.signing_keys import load_keys
 
     with _removed_if_refused(config):
         database = Database(config.out)
@@ -127,8 +127,8 @@ def startup_lines(
     config: Collect, keys: Any, port: int, name: str, goes_on: bool, changes: Sequence[str] = ()
 ) -> list[str]:
     """Return settings that changed, the links, and a warning where other machines reach the page."""
-    from penchant.web.keys import ADMIN
     from penchant.web.security import bracketed
+    from penchant.web.signing_keys import ADMIN
 
     address = (config.url or f"http://{bracketed(config.host)}:{port}").rstrip("/")
     people = f"{config.overlap} of {config.annotators} people judge each item"

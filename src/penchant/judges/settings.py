@@ -78,7 +78,7 @@ class Reward(JudgeSettings):
 class LocalPolicy(JudgeSettings):
     """A language model on this machine, which scores both verdicts and generates nothing."""
 
-    implementation: ClassVar[str] = "penchant.judges.policy:PolicyJudge"
+    implementation: ClassVar[str] = "penchant.judges.local_model:PolicyJudge"
 
     name: Literal["policy"] = "policy"
     model: Text

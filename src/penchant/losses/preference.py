@@ -75,8 +75,7 @@ def robust(
 ) -> Pairs:
     """Return the loss of robust DPO: ((1 - eps) L(w, l) - eps L(l, w)) / (1 - 2 eps), with L the DPO loss.
 
-    Its expectation under labels flipped with probability eps is the DPO loss of the true labels. Unlike the
-    other
+    Its expectation under labels flipped with probability eps is the DPO loss of the true labels. Unlike the other
     losses it is unbounded below: a pair that the policy is very sure of counts negatively.
 
     Args:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import HTTPException, Request
 from fastapi.responses import Response
 
-from penchant.web.keys import SESSION_DAYS
 from penchant.web.security import Rate
+from penchant.web.signing_keys import SESSION_DAYS
 from penchant.web.state import state_of
 
 COOKIE = "penchant"

@@ -10,8 +10,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from penchant.web.access import greet, require_csrf, require_session
 from penchant.web.database import collection_of
 from penchant.web.export import as_jsonl
-from penchant.web.keys import ADMIN
 from penchant.web.pages import admin_context, page
+from penchant.web.signing_keys import ADMIN
 from penchant.web.state import picture, state_of
 from penchant.web.summary import summarize
 

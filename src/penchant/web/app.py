@@ -17,10 +17,10 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from penchant.web import admin, work
 from penchant.web.database import Database, StorageError, collection_of
 from penchant.web.fill import items_of
-from penchant.web.keys import Keys
 from penchant.web.pages import page
 from penchant.web.security import Guard, Rate, bracketed, host_name
 from penchant.web.settings import Collect
+from penchant.web.signing_keys import Keys
 from penchant.web.state import State, state_of
 from penchant.web.tables import Annotator
 

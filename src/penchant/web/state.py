@@ -12,8 +12,8 @@ from fastapi.responses import Response
 
 from penchant.web.assignment import Plan
 from penchant.web.database import Database
-from penchant.web.keys import Keys
 from penchant.web.security import Rate
+from penchant.web.signing_keys import Keys
 from penchant.web.tables import Image
 
 

@@ -18,6 +18,9 @@ def test_what_a_definition_names_exists(definition: StudyDefinition) -> None:
         assert resolve(target) is not None, target
     for presets in definition.presets.values():
         assert [path for path in presets.values() if not path.is_file()] == []
+        listed = {path for each in definition.presets.values() for path in each.values()}
+        folder = next(iter(listed)).parent
+        assert set(folder.glob("*.yaml")) == listed  # a file that is not listed would be no preset, in silence
 
 
 @pytest.mark.parametrize("kind", sorted(stage_makers()))

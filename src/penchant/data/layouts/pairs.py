@@ -189,8 +189,7 @@ def read_hh(row: Row) -> PromptGroup:
 
     Turns are stripped of white space around them. In the real files a few last turns are empty, and in a few
     rows the model went on to write the next human turn itself, so that the histories differ: those rows are
-        refused
-    (teaching such a response would teach the model to speak for the user).
+    refused (teaching such a response would teach the model to speak for the user).
     """
     chosen, rejected = _transcript(row["chosen"], "chosen"), _transcript(row["rejected"], "rejected")
     history = _shared_history(chosen, rejected)
