@@ -19,7 +19,7 @@ from penchant.studies.core.address import stage_reach
 from penchant.studies.core.executor import Outcome, Workers
 from penchant.studies.core.job import StageJob
 from penchant.studies.core.kinds import stage_makers
-from penchant.studies.core.source import ENTRIES, reached
+from penchant.studies.core.source import ENTRIES, reach_modules
 from penchant.studies.core.stage import Stage
 from penchant.studies.core.study import StudyResult, run_study
 from penchant.studies.core.work import work
@@ -60,15 +60,15 @@ class TracedWorkers(Workers):
         order = StageJob.from_plain(json.loads(json.dumps(plain)))
         with called_modules() as called:
             status = work(order)  # an error is the test's
-        learned = any(need.kind == "reward_model" for need in task.needs.values())
-        reach = stage_reach(task.kind, plain["settings"], task.inputs, learned=learned)
-        beyond = called - reached(source._our_tree(), *reach) - {ANY}
+        has_reward_model = any(need.kind == "reward_model" for need in task.needs.values())
+        reach = stage_reach(task.kind, plain["settings"], task.inputs, has_reward_model=has_reward_model)
+        beyond = called - reach_modules(source._our_tree(), *reach) - {ANY}
         if beyond:
             self.unseen.setdefault(task.kind, set()).update(beyond)
         self.kinds[task.kind] += 1
-        self._given += 1
-        self._ended.append((self._given, Outcome(status)))
-        return self._given
+        self._job_count += 1
+        self._ended.append((self._job_count, Outcome(status)))
+        return self._job_count
 
     def wait(self) -> tuple[int, Outcome]:
         return self._ended.pop(0)

@@ -32,7 +32,7 @@ def test_seeds_go_together_by_the_evaluation_s_number(tmp_path: Path) -> None:
     """One seed has other steps and lost its first evaluation: the second of each is what both have, not one of each."""
     one = run_of(tmp_path, 0, {0: 0.0, 3: 0.1, 6: 0.2, 9: 0.3})
     other = run_of(tmp_path, 1, {0: 0.0, 4: None, 8: 0.4})
-    assert other.lost == 1
+    assert other.lost_evaluations == 1
     (points,) = aligned([one, other])
     assert [point.step for point in points] == [6, 8]
     assert [point.reward.tolist() for point in points] == [[0.2, 0.2], [0.4, 0.4]]

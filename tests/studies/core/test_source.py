@@ -26,7 +26,7 @@ from penchant.studies.core import source
 from penchant.studies.core.address import losses_in, stage_reach, summary_version
 from penchant.studies.core.definition import definitions
 from penchant.studies.core.kinds import stage_makers
-from penchant.studies.core.source import ENTRIES, Tree, digest_source, parse, reached, tree_digest
+from penchant.studies.core.source import ENTRIES, Tree, digest_source, parse, reach_modules, tree_digest
 from penchant.tasks.load import NAMES, task_row
 
 
@@ -126,9 +126,9 @@ STALE: dict[str, set[str]] = {
 @pytest.fixture(scope="module")
 def reaches(tree: Tree) -> dict[str, set[str]]:
     found = {}
-    for name, (kind, settings, inputs, learned) in STAGES.items():
-        roots, names = stage_reach(kind, settings, inputs, learned=learned)
-        found[name] = reached(tree, roots, names)
+    for name, (kind, settings, inputs, has_reward_model) in STAGES.items():
+        roots, names = stage_reach(kind, settings, inputs, has_reward_model=has_reward_model)
+        found[name] = reach_modules(tree, roots, names)
     return found
 
 
@@ -153,12 +153,12 @@ def test_a_line_in_the_file_itself_makes_these_stages_stale(module: str, tree: T
         content = tree.read(name)
         return content if content is None or name != f"penchant.{module}" else content + b"\nAdded = 1\n"
 
-    edited = Tree(read, tree.is_package, tree.known)
+    edited = Tree(read, tree.is_package, tree.known_facts)
     stale = set()
     for name in ("ppo", "exo", "rows of sciq", "rows of boolq"):
-        kind, settings, inputs, learned = STAGES[name]
-        reach = stage_reach(kind, settings, inputs, learned=learned)
-        if tree_digest(edited, reached(edited, *reach)) != tree_digest(tree, reached(tree, *reach)):
+        kind, settings, inputs, has_reward_model = STAGES[name]
+        reach = stage_reach(kind, settings, inputs, has_reward_model=has_reward_model)
+        if tree_digest(edited, reach_modules(edited, *reach)) != tree_digest(tree, reach_modules(tree, *reach)):
             stale.add(name)
     assert stale == STALE[module] & {"ppo", "exo", "rows of sciq", "rows of boolq"}
 
@@ -184,7 +184,7 @@ def test_a_change_of_a_table_makes_only_the_rows_stale_that_it_touches(
     assert content is not None
     assert old in content.decode()
     changed = content.decode().replace(old, new, 1).encode()
-    edited = Tree(lambda name: changed if name == table else tree.read(name), tree.is_package, tree.known)
+    edited = Tree(lambda name: changed if name == table else tree.read(name), tree.is_package, tree.known_facts)
     rows = [f"{table}:{name}" for name in ("boolq", "emotion", "ethics_justice", "imdb")]
     assert {row.partition(":")[2] for row in rows if tree_digest(edited, [row]) != tree_digest(tree, [row])} == stale
 
@@ -217,7 +217,7 @@ def test_every_module_is_reached_by_a_stage_or_listed_as_one_that_none_needs(tre
     everything["penchant.judges.load"] = [judge.implementation.partition(":")[0] for judge in get_args(AnyJudge)]
     everything["penchant.tasks.load"] = list(map(task_row, NAMES))
     roots = {root for kind in (*stage_makers(), *ENTRIES["penchant.methods"]) for root in stage_reach(kind, {}, {})[0]}
-    found = {module.partition(":")[0] for module in reached(tree, roots, everything)}
+    found = {module.partition(":")[0] for module in reach_modules(tree, roots, everything)}
     patterns = [f"penchant.{pattern}" for some in NO_STAGE.values() for pattern in some]
 
     def listed(module: str) -> bool:
@@ -232,14 +232,14 @@ def test_every_module_is_reached_by_a_stage_or_listed_as_one_that_none_needs(tre
 def test_metrics_that_a_stage_computes_with_are_reached(tree: Tree, reaches: dict[str, set[str]]) -> None:
     assert {"penchant.metrics.intervals", "penchant.metrics.text"} <= reaches["dpo"]
     roots, names = stage_reach("students", {}, {})
-    assert "penchant.studies.core.records" in reached(tree, roots, names)
+    assert "penchant.studies.core.records" in reach_modules(tree, roots, names)
 
 
 def test_the_numbers_of_a_study_depend_on_its_own_summary_and_measures(tree: Tree) -> None:
     reach = {}
     for definition in definitions():
         module = definition.summarize.partition(":")[0]
-        reach[module] = reached(tree, [module], {})
+        reach[module] = reach_modules(tree, [module], {})
         assert len(summary_version(definition.summarize)) == 12
         assert "penchant.studies.core.results" in reach[module]
     assert "penchant.metrics.frontier" in reach["penchant.studies.frontier.summarize"]
@@ -295,7 +295,7 @@ def test_a_loss_calls_only_what_its_stage_reaches(name: str, tree: Tree) -> None
         if name == "plackett_luce":
             ranking_losses(settings, logps[0], logps[1], [[0, 1]])
     roots, names = stage_reach("dpo", {"loss": settings.model_dump(mode="json")}, {})
-    assert {module for module in called if module.startswith("penchant.losses")} <= reached(tree, roots, names)
+    assert {module for module in called if module.startswith("penchant.losses")} <= reach_modules(tree, roots, names)
     assert name == "sum" or {name} == losses_in(name)  # else it would count with all losses
 
 
@@ -303,7 +303,7 @@ def test_losses_that_are_not_known_by_name_count_whole(tree: Tree) -> None:
     roots, _ = stage_reach("dpo", {}, {})
     every = {f"penchant.losses.{name}" for name in ("preference", "pairwise", "batchwise", "unpaired", "reward")}
     for loss in (None, {}, {"name": "of tomorrow"}, {"name": "sum"}, {"name": "sum", "losses": ["of tomorrow"]}, 3):
-        assert every <= reached(tree, roots, stage_reach("dpo", {"loss": loss}, {})[1])
+        assert every <= reach_modules(tree, roots, stage_reach("dpo", {"loss": loss}, {})[1])
 
 
 @pytest.mark.slow
@@ -329,7 +329,7 @@ def test_a_run_calls_only_what_its_stage_reaches(method: str, tree: Tree, tmp_pa
         train(config)
     roots, names = stage_reach(method, {"loss": {"name": "sigmoid"}} if method == "dpo" else {}, {})
     assert "penchant.train.gradient" in called
-    assert called <= reached(tree, roots, names)
+    assert called <= reach_modules(tree, roots, names)
 
 
 # -- what counts in a file --------------------------------------------------------------------------------------------
@@ -420,7 +420,7 @@ DEEP = {"penchant.a.one", "penchant.b", "penchant.b.deep", "penchant.c", "pencha
     ],
 )
 def test_imports_are_followed_to_where_a_name_lies(root: str, found: set[str]) -> None:
-    assert reached(small_tree(FILES), [root], {}) - {root} == found - {root}
+    assert reach_modules(small_tree(FILES), [root], {}) - {root} == found - {root}
 
 
 # -- speed and keeping ------------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ class MadeUp:
     def done(self) -> set[str]:
         return set(self.known) - set(self.lost)
 
-    def ended(self, task: Stage) -> bool:
+    def has_ended(self, task: Stage) -> bool:
         return task.address in self.known
 
     def reference(self, task: Stage) -> Any:

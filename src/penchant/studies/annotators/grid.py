@@ -20,8 +20,8 @@ class LeftOut:
     judgement."""
 
     annotator: str
-    others: Stage
-    held: Stage
+    train: Stage
+    held_out: Stage
     learners: dict[str, tuple[Stage, Stage]]
 
 
@@ -32,15 +32,15 @@ class AnnotatorsGrid:
     cells: tuple[LeftOut, ...]
 
     @property
-    def needed(self) -> tuple[Stage, ...]:
+    def required(self) -> tuple[Stage, ...]:
         """Stages without any of which there is nothing to say."""
-        return (self.cells[0].held,)
+        return (self.cells[0].held_out,)
 
     def stages(self) -> list[Stage]:
         """Every stage once, each after what it needs."""
-        data = [stage for cell in self.cells for stage in (cell.others, cell.held)]
+        data = [stage for cell in self.cells for stage in (cell.train, cell.held_out)]
         pairs = [pair for cell in self.cells for pair in cell.learners.values()]
-        return [*data, *(run for run, _ in pairs), *(judged for _, judged in pairs)]
+        return [*data, *(run for run, _ in pairs), *(judgement for _, judgement in pairs)]
 
 
 def annotators_grid(config: AnnotatorsConfig) -> AnnotatorsGrid:
@@ -51,7 +51,11 @@ def annotators_grid(config: AnnotatorsConfig) -> AnnotatorsGrid:
     """
     names = config.annotators or _names(config.data, data_content(locate_prompts(config.data.path)))
     return AnnotatorsGrid(
-        tuple(_cell(config, number, name, seed) for seed in config.seeds for number, name in enumerate(names, start=1))
+        tuple(
+            _cell(config, number, annotator, seed)
+            for seed in config.seeds
+            for number, annotator in enumerate(names, start=1)
+        )
     )
 
 
@@ -65,7 +69,9 @@ def _names(data: AnnotatedData, content: str) -> tuple[str, ...]:
     groups = load_preferences(
         path, ties="half", bad_rows=data.bad_rows, layout=data.layout, split=data.split, limit=data.limit
     )
-    names = sorted({name for group in groups for each in group.comparisons if (name := each.annotator) is not None})
+    names = sorted(
+        {name for group in groups for comparison in group.comparisons if (name := comparison.annotator) is not None}
+    )
     if len(names) < 2:
         raise InputError(f"{path} has comparisons of {len(names)} named annotators, expected at least two")
     return tuple(names)
@@ -81,18 +87,21 @@ def _cell(config: AnnotatorsConfig, number: int, annotator: str, seed: int) -> L
     def stage(kind: str, label: str, settings: dict[str, Any], needs: dict[str, Stage]) -> Stage:
         return Stage(kind, f"{label}-{name}", settings, inputs, needs, seed=seed)
 
-    others = stage("left_out", "others", {**data, "of": "others"}, {})
-    held = stage("left_out", "held", {**data, "of": "held"}, {})
-    own: dict[str, dict[str, Any]] = {}
+    train = stage("left_out", "others", {**data, "of": "others"}, {})
+    held_out = stage("left_out", "held", {**data, "of": "held"}, {})
+    learner_settings: dict[str, dict[str, Any]] = {}
     if config.beta is not None:
         loss = {"name": "sigmoid", "beta": config.beta}
-        own["dpo"] = {**offline_settings(config), "loss": loss, "learning_rate": config.learning_rate}
+        learner_settings["dpo"] = {**offline_settings(config), "loss": loss, "learning_rate": config.learning_rate}
     if config.reward_model is not None:
-        own["reward_model"] = plain(config.reward_model)
+        learner_settings["reward_model"] = plain(config.reward_model)
     shared = {**model, **learning_settings(config), "template": config.template, "seed": seed}
     learners = {}
-    for kind, settings in own.items():
-        run = stage(kind, kind.replace("_", "-"), {**shared, **settings}, {"comparisons": others})
-        how = {**model, "template": config.template}
-        learners[kind] = run, stage("judged", f"{kind.replace('_', '-')}-judged", how, {"run": run, "held": held})
-    return LeftOut(annotator, others, held, learners)
+    for kind, settings in learner_settings.items():
+        run = stage(kind, kind.replace("_", "-"), {**shared, **settings}, {"comparisons": train})
+        judge_settings = {**model, "template": config.template}
+        learners[kind] = (
+            run,
+            stage("judged", f"{kind.replace('_', '-')}-judged", judge_settings, {"run": run, "held": held_out}),
+        )
+    return LeftOut(annotator, train, held_out, learners)

@@ -18,7 +18,7 @@ from penchant.studies.core.definition import StudyPage
 
 TITLE = "The annotator who was left out"
 BASELINES = {"others": "The other annotators", "longer": "Longer wins"}
-APART = 0.11
+JUDGE_OFFSET = 0.11
 NAME = 40  # characters of an annotator's name inside a sentence
 
 
@@ -49,51 +49,51 @@ def annotators_context(study: AnnotatorsSummary, pictures: Mapping[str, Picture]
 
 def headline(study: AnnotatorsSummary) -> list[str]:
     """Each learner's agreement over all annotators, beside that of the others and of length."""
-    everyone = study.all
-    learned = [(judge.label, share) for judge in study.judges if (share := everyone.agreement[judge.name])]
-    if not learned:
+    overall = study.all
+    shares = [(judge.label, share) for judge in study.judges if (share := overall.agreement[judge.name])]
+    if not shares:
         return ["No model was judged yet."]
-    said = listing(f"{label} {_percent(share)}" for label, share in learned)
-    beside = listing(
-        f"{_lower(label)} {_percent(share)}" for name, label in BASELINES.items() if (share := everyone.agreement[name])
+    learner_text = listing(f"{label} {_percent(share)}" for label, share in shares)
+    baseline_text = listing(
+        f"{_lower(label)} {_percent(share)}" for name, label in BASELINES.items() if (share := overall.agreement[name])
     )
-    size = f"{count(everyone.comparisons, 'comparison')} on {count(everyone.prompts, 'held-out prompt')}"
+    size = f"{count(overall.comparisons, 'comparison')} on {count(overall.prompts, 'held-out prompt')}"
     seeds = count(len(study.seeds), "seed")
     return [
-        f"Agreement with the annotator left out, all in turn: {said}; beside it {beside}.",
+        f"Agreement with the annotator left out, all in turn: {learner_text}; beside it {baseline_text}.",
         f"{size}, {seeds}; intervals resample prompts, not the training.",
     ]
 
 
 def findings(study: AnnotatorsSummary) -> list[str]:
     """Each learner against chance, against length and against people, on the same comparisons."""
-    said = []
+    sentences = []
     for judge in study.judges:
         agreement = study.all.agreement[judge.name]
         if agreement is None:
             continue
         if agreement.has_interval and not agreement.above(0.5) and not agreement.below(0.5):
-            said.append(f"{judge.label} cannot be told apart from guessing ({_percent(agreement)}).")
-        said += [_against(judge.label, gap) for gap in study.all.differences if gap.one == judge.name]
-    return said + [text for row in study.rows if (text := _length_alone(row))]
+            sentences.append(f"{judge.label} cannot be told apart from guessing ({_percent(agreement)}).")
+        sentences += [_describe_difference(judge.label, gap) for gap in study.all.differences if gap.one == judge.name]
+    return sentences + [text for row in study.rows if (text := _length_alone(row))]
 
 
-def _against(label: str, gap: PairedDifference) -> str:
+def _describe_difference(label: str, gap: PairedDifference) -> str:
     difference = gap.difference
-    what = "the other annotators agree" if gap.other == "others" else "the rule that the longer response wins does"
+    opponent = "the other annotators agree" if gap.other == "others" else "the rule that the longer response wins does"
     size = f"{estimate(difference, percent=True, sign=True).replace('%', '')} percentage points on the same comparisons"
     if difference.above(0):
-        return f"{label} agrees more than {what} ({size})."
+        return f"{label} agrees more than {opponent} ({size})."
     if difference.below(0):
-        return f"{label} agrees less than {what} ({size})."
-    return f"{label} agrees neither clearly more nor less than {what} ({size})."
+        return f"{label} agrees less than {opponent} ({size})."
+    return f"{label} agrees neither clearly more nor less than {opponent} ({size})."
 
 
 def _length_alone(row: AnnotatorRow) -> str:
-    longer = row.judged.agreement["longer"]
-    if longer is None or not longer.above(0.5):
+    share = row.measured.agreement["longer"]
+    if share is None or not share.above(0.5):
         return ""
-    return f"Whoever prefers the longer response agrees with {short(row.annotator, NAME)} in {_percent(longer)}."
+    return f"Whoever prefers the longer response agrees with {short(row.annotator, NAME)} in {_percent(share)}."
 
 
 def _percent(share: Estimate) -> str:
@@ -114,11 +114,11 @@ def _table(study: AnnotatorsSummary) -> Table:
     rows = [
         (
             name,
-            number(judged.comparisons, 0),
-            DASH if learned is None else number(learned, 0),
-            *(cell(judged.agreement[judge], percent=True) for judge in judges),
+            number(agreement.comparisons, 0),
+            DASH if trained_count is None else number(trained_count, 0),
+            *(cell(agreement.agreement[judge], percent=True) for judge in judges),
         )
-        for (name, judged), learned in zip(study.named_rows(), trained_on, strict=True)
+        for (name, agreement), trained_count in zip(study.named_rows(), trained_on, strict=True)
     ]
     heads = ("left out", "judged on", "trained on", *judges.values())
     return Table("Agreement with the annotator left out.", heads, tuple(rows))
@@ -128,8 +128,8 @@ def _differences(study: AnnotatorsSummary) -> Table:
     labels = _judges(study)
     rows = [
         (name, labels[gap.one], _lower(labels[gap.other]), cell(gap.difference, percent=True, sign=True))
-        for name, judged in study.named_rows()
-        for gap in judged.differences
+        for name, agreement in study.named_rows()
+        for gap in agreement.differences
     ]
     return Table("Differences on the same comparisons.", ("left out", "learner", "less", "difference"), tuple(rows))
 
@@ -141,11 +141,11 @@ def _picture(study: AnnotatorsSummary) -> Picture:
         figure, axes = blank(7.0, 3.9)
         axes.axhline(0.5, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
         for index, name in enumerate(judges):
-            known = [(row, share) for row, (_, judged) in enumerate(rows) if (share := judged.agreement[name])]
-            if known:
+            points = [(row, share) for row, (_, agreement) in enumerate(rows) if (share := agreement.agreement[name])]
+            if points:
                 color, _, marker = run_style(index)
-                x = [row + APART * (index - (len(judges) - 1) / 2) for row, _ in known]
-                agreements = [share for _, share in known]
+                x = [row + JUDGE_OFFSET * (index - (len(judges) - 1) / 2) for row, _ in points]
+                agreements = [share for _, share in points]
                 y = [share.value for share in agreements]
                 axes.errorbar(
                     x, y, yerr=error_arms(agreements), color=color, marker=marker, markersize=5, linestyle="none"
@@ -161,12 +161,12 @@ def _picture(study: AnnotatorsSummary) -> Picture:
 def _facts(study: AnnotatorsSummary) -> list[tuple[str, str]]:
     config = study.config
     missing = [
-        f"{count(many, noun)} {why}"
-        for many, noun, why in (
+        f"{count(total, noun)} {reason}"
+        for total, noun, reason in (
             (study.skipped_rows, "row", "that cannot be used"),
             (study.too_long, "prompt", "that the model has no room for"),
         )
-        if many
+        if total
     ]
     data = str(config["data"]["path"]) + (f", without {listing(missing)}" if missing else "")
     return [

@@ -38,65 +38,79 @@ def left_out_stage(job: StageJob, folder: Path) -> dict[str, Any]:
         limit=data["limit"],
     )
     groups, too_long = _fitting(loaded.groups, job)
-    names = sorted({name for group in groups for each in group.comparisons if (name := each.annotator) is not None})
+    names = sorted(
+        {name for group in groups for comparison in group.comparisons if (name := comparison.annotator) is not None}
+    )
     if len(names) < 2:
         raise InputError(f"{path} has comparisons of {len(names)} named annotators, expected at least two")
     if annotator not in names:
         raise InputError(f"{path} has no annotator {annotator}: expected one of {', '.join(names)}")
-    train, held = split_by_prompt(groups, data["held_out"], settings["seed"])
-    theirs = settings["of"] == "held"
-    part = [groups[place] for place in (held if theirs else train)]
-    kept = [_only(group, annotator, theirs) for group in part]
-    kept = [group for group in kept if any(not each.tie for each in group.comparisons)]
-    if not kept:
-        who = annotator if theirs else f"anyone but {annotator}"
-        raise InputError(f"{path}: of the {len(part)} prompts nothing was decided by {who}; raise `data.limit`")
-    write_groups(kept, folder / "comparisons.jsonl")
+    train, held_out = split_by_prompt(groups, data["held_out"], settings["seed"])
+    is_annotators = settings["of"] == "held"
+    part = [groups[index] for index in (held_out if is_annotators else train)]
+    chosen = [_comparisons_by(group, annotator, is_annotators) for group in part]
+    chosen = [group for group in chosen if any(not comparison.tie for comparison in group.comparisons)]
+    if not chosen:
+        subject = annotator if is_annotators else f"anyone but {annotator}"
+        raise InputError(f"{path}: of the {len(part)} prompts nothing was decided by {subject}; raise `data.limit`")
+    write_groups(chosen, folder / "comparisons.jsonl")
     facts: dict[str, Any] = {
-        "prompts": len({group.prompt for group in kept}),
+        "prompts": len({group.prompt for group in chosen}),
         "too_long": too_long,
         "skipped_rows": loaded.skipped_rows,
-        "comparisons": sum(not each.tie for group in kept for each in group.comparisons),
-        "winners": sum(len({each.winner for each in group.comparisons if not each.tie}) for group in kept),
+        "comparisons": sum(not comparison.tie for group in chosen for comparison in group.comparisons),
+        "winners": sum(
+            len({comparison.winner for comparison in group.comparisons if not comparison.tie}) for group in chosen
+        ),
     }
-    return facts | (_beside(part, annotator, names) if theirs else {})
+    return facts | (_verdict_facts(part, annotator, names) if is_annotators else {})
 
 
 def _fitting(groups: Sequence[PromptGroup], job: StageJob) -> tuple[list[PromptGroup], int]:
     """The groups that the model has room for, and how many it has not."""
     renderer = start_policy(job).renderer
     limit = min(filter(None, (renderer.max_length, job.settings["data"]["max_length"])), default=None)
-    kept, _, report = render_all(groups, replace(renderer, max_length=limit, overflow="drop"))
-    return kept, report.dropped_too_long
+    fitting, _, report = render_all(groups, replace(renderer, max_length=limit, overflow="drop"))
+    return fitting, report.dropped_too_long
 
 
-def _only(group: PromptGroup, annotator: str, theirs: bool) -> PromptGroup:
-    kept = [each for each in group.comparisons if (each.annotator == annotator) == theirs and each.annotator]
-    return group.replace(comparisons=kept, scores=None)
+def _comparisons_by(group: PromptGroup, annotator: str, is_annotators: bool) -> PromptGroup:
+    comparisons = [
+        comparison
+        for comparison in group.comparisons
+        if (comparison.annotator == annotator) == is_annotators and comparison.annotator
+    ]
+    return group.replace(comparisons=comparisons, scores=None)
 
 
-def _beside(groups: Sequence[PromptGroup], annotator: str, names: Sequence[str]) -> dict[str, Any]:
-    others = [name for name in names if name != annotator]
+def _verdict_facts(groups: Sequence[PromptGroup], annotator: str, names: Sequence[str]) -> dict[str, Any]:
+    other_names = [name for name in names if name != annotator]
     prompts: list[str] = []
-    longer: list[float] = []
-    same: dict[str, list[float | None]] = {name: [] for name in others}
+    longer_wins: list[float] = []
+    agreements: dict[str, list[float | None]] = {name: [] for name in other_names}
     for group in groups:
         prompt = hashlib.sha256(split_key(group).encode(errors="replace")).hexdigest()[:16]
-        for each in group.comparisons:
-            if each.annotator != annotator or each.tie:
+        for comparison in group.comparisons:
+            if comparison.annotator != annotator or comparison.tie:
                 continue
             prompts.append(prompt)
-            winner, loser = (len(group.responses[place].text) for place in (each.winner, each.loser))
-            longer.append(0.5 if winner == loser else float(winner > loser))
-            for name in others:
-                same[name].append(_agrees(group.comparisons, name, each))
-    return {"prompt": prompts, "longer": longer, "same": same}
+            winner, loser = (len(group.responses[index].text) for index in (comparison.winner, comparison.loser))
+            longer_wins.append(0.5 if winner == loser else float(winner > loser))
+            for name in other_names:
+                agreements[name].append(_agrees(group.comparisons, name, comparison))
+    return {"prompt": prompts, "longer": longer_wins, "same": agreements}
 
 
-def _agrees(comparisons: Sequence[Comparison], name: str, with_: Comparison) -> float | None:
+def _agrees(comparisons: Sequence[Comparison], name: str, reference: Comparison) -> float | None:
     """Whether another annotator's verdict on the same pair is this one."""
-    pair = {with_.winner, with_.loser}
-    verdicts = [each for each in comparisons if each.annotator == name and {each.winner, each.loser} == pair]
+    pair = {reference.winner, reference.loser}
+    verdicts = [
+        comparison
+        for comparison in comparisons
+        if comparison.annotator == name and {comparison.winner, comparison.loser} == pair
+    ]
     if not verdicts:
         return None
-    return sum(0.5 if each.tie else float(each.winner == with_.winner) for each in verdicts) / len(verdicts)
+    return sum(
+        0.5 if comparison.tie else float(comparison.winner == reference.winner) for comparison in verdicts
+    ) / len(verdicts)

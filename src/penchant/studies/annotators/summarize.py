@@ -47,7 +47,7 @@ def summarize_annotators(
     """
     stages, annotators = grid.stages(), list(dict.fromkeys(cell.annotator for cell in grid.cells))
     verdicts = {name: _verdicts([cell for cell in grid.cells if cell.annotator == name], study) for name in annotators}
-    facts = [read_object(study / cell.others.path / "stage.json") for cell in grid.cells]
+    facts = [read_object(study / cell.train.path / "stage.json") for cell in grid.cells]
     return AnnotatorsSummary(
         study=config.method,
         config=config.recorded(),
@@ -73,8 +73,8 @@ def summarize_annotators(
 def _trained_on(grid: AnnotatorsGrid, annotator: str, study: Path) -> int | None:
     """Comparisons that a run without this annotator learns from."""
     cell = next(cell for cell in grid.cells if cell.annotator == annotator)
-    found = read_object(study / cell.others.path / "stage.json").get("comparisons")
-    return None if found is None else int(found)
+    comparisons = read_object(study / cell.train.path / "stage.json").get("comparisons")
+    return None if comparisons is None else int(comparisons)
 
 
 def _verdicts(cells: Sequence[LeftOut], study: Path) -> Verdicts:
@@ -82,27 +82,27 @@ def _verdicts(cells: Sequence[LeftOut], study: Path) -> Verdicts:
     prompt: list[str] = []
     agrees: dict[str, list[float | None]] = {}
     for cell in cells:
-        facts = read_object(study / cell.held.path / "stage.json")
+        facts = read_object(study / cell.held_out.path / "stage.json")
         if not facts:
             continue
         size = len(facts["prompt"])
-        said: dict[str, Sequence[float | None]] = {"longer": facts["longer"], "others": _mean(facts["same"], size)}
-        for learner, (_, judged) in cell.learners.items():
-            right = read_object(study / judged.path / "stage.json").get("right", ())
+        verdicts: dict[str, Sequence[float | None]] = {"longer": facts["longer"], "others": _mean(facts["same"], size)}
+        for learner, (_, judgement) in cell.learners.items():
+            right = read_object(study / judgement.path / "stage.json").get("right", ())
             if len(right) == size:
-                said[learner] = right
-        for name in agrees.keys() | said.keys():
-            agrees.setdefault(name, [None] * len(prompt)).extend(said.get(name, [None] * size))
+                verdicts[learner] = right
+        for name in agrees.keys() | verdicts.keys():
+            agrees.setdefault(name, [None] * len(prompt)).extend(verdicts.get(name, [None] * size))
         prompt += facts["prompt"]
     return Verdicts(prompt, agrees)
 
 
-def _mean(same: Mapping[str, Sequence[float | None]], size: int) -> list[float | None]:
+def _mean(agreements: Mapping[str, Sequence[float | None]], size: int) -> list[float | None]:
     """How many of the other annotators say the same, as a share of those who said anything."""
     shares: list[float | None] = []
-    for place in range(size):
-        said = [value for column in same.values() if (value := column[place]) is not None]
-        shares.append(sum(said) / len(said) if said else None)
+    for index in range(size):
+        present = [value for column in agreements.values() if (value := column[index]) is not None]
+        shares.append(sum(present) / len(present) if present else None)
     return shares
 
 
@@ -116,32 +116,36 @@ def _agreement(parts: Sequence[Verdicts]) -> Agreement:
         name: [value for part in parts for value in part.agrees.get(name, [None] * len(part.prompt))]
         for name in ("others", "longer", *LEARNERS)
     }
-    against = [(one, other) for one in LEARNERS for other in ("others", "longer")]
+    pairs = [(learner, baseline) for learner in LEARNERS for baseline in ("others", "longer")]
     return Agreement(
         comparisons=len(prompts),
         prompts=len(set(prompts)),
         agreement={name: _estimate(prompts, column) for name, column in columns.items()},
         differences=tuple(
-            PairedDifference(one, other, difference)
-            for one, other in against
-            if (difference := _difference(prompts, columns[one], columns[other])) is not None
+            PairedDifference(learner, baseline, difference)
+            for learner, baseline in pairs
+            if (difference := _difference(prompts, columns[learner], columns[baseline])) is not None
         ),
     )
 
 
 def _estimate(prompts: Sequence[str], column: Sequence[float | None]) -> Estimate | None:
-    known = [(value, prompt) for value, prompt in zip(column, prompts, strict=True) if value is not None]
-    if not known:
+    pairs = [(value, prompt) for value, prompt in zip(column, prompts, strict=True) if value is not None]
+    if not pairs:
         return None
-    values, of = zip(*known, strict=True)
-    return cluster_mean(values, of, share=True)
+    values, clusters = zip(*pairs, strict=True)
+    return cluster_mean(values, clusters, share=True)
 
 
-def _difference(prompts: Sequence[str], one: Sequence[float | None], other: Sequence[float | None]) -> Estimate | None:
-    known = [
-        (a, b, prompt) for a, b, prompt in zip(one, other, prompts, strict=True) if a is not None and b is not None
+def _difference(
+    prompts: Sequence[str], column: Sequence[float | None], baseline: Sequence[float | None]
+) -> Estimate | None:
+    triples = [
+        (a, b, prompt)
+        for a, b, prompt in zip(column, baseline, prompts, strict=True)
+        if a is not None and b is not None
     ]
-    if not known:
+    if not triples:
         return None
-    first, second, of = zip(*known, strict=True)
-    return paired_difference(first, second, of, share=True)
+    first, second, clusters = zip(*triples, strict=True)
+    return paired_difference(first, second, clusters, share=True)

@@ -54,7 +54,7 @@ class AnnotatorRow:
 
     annotator: str
     trained_on: int | None
-    judged: Annotated[Agreement, INLINED]
+    measured: Annotated[Agreement, INLINED]
 
 
 @dataclass(frozen=True)
@@ -83,5 +83,5 @@ class AnnotatorsSummary:
     def named_rows(self) -> Iterator[tuple[str, Agreement]]:
         """Yield the name and agreement of each annotator, and of all in turn."""
         for row in self.rows:
-            yield row.annotator, row.judged
+            yield row.annotator, row.measured
         yield ALL, self.all

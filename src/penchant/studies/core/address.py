@@ -31,7 +31,7 @@ def address(
     needs: Iterable[str],
     *,
     inputs: Mapping[str, str] | None = None,
-    learned: bool = False,
+    has_reward_model: bool = False,
 ) -> str:
     """Return the address of a stage of this kind with these settings on top of the stages with those addresses.
 
@@ -39,19 +39,21 @@ def address(
         inputs: under which names its inputs are found; they say which entries of registries it reaches.
         learned: whether one of those stages is a reward model, which it reads.
     """
-    source = stage_source(kind, settings, inputs or {}, learned=learned)
+    source = stage_source(kind, settings, inputs or {}, has_reward_model=has_reward_model)
     content = json.dumps([kind, settings, list(needs), source], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(content.encode("utf-8", errors="surrogatepass")).hexdigest()[:LENGTH]
 
 
-def stage_source(kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str], *, learned: bool = False) -> str:
+def stage_source(
+    kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str], *, has_reward_model: bool = False
+) -> str:
     """Return the digest of the source that a stage reaches, by imports and by the names in its settings."""
-    roots, names = stage_reach(kind, settings, inputs, learned=learned)
+    roots, names = stage_reach(kind, settings, inputs, has_reward_model=has_reward_model)
     return digest_source(roots, names)
 
 
 def stage_reach(
-    kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str], *, learned: bool = False
+    kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str], *, has_reward_model: bool = False
 ) -> tuple[tuple[str, ...], dict[str, list[str]]]:
     """Return the modules where a stage's work begins, and what it reaches by name: entries by their registry."""
     roots = ("penchant.studies.core.work", _maker(kind))
@@ -60,7 +62,7 @@ def stage_reach(
     rewards = [spec for spec in (used.get("reward"), *(judge.get("reward") for judge in judges)) if spec]
     names = {
         "penchant.methods": [kind] if kind in ENTRIES["penchant.methods"] else [],
-        "penchant.rewards.load": [*filter(None, map(_entry_of_reward, rewards)), *["learned"] * learned],
+        "penchant.rewards.load": [*filter(None, map(_entry_of_reward, rewards)), *["learned"] * has_reward_model],
         "penchant.judges.load": [*filter(None, (implementation_module(str(judge["name"])) for judge in judges))],
         "penchant.tasks.load": [row] if (row := task_row(str(settings.get("task")))) else [],
     }

@@ -30,8 +30,8 @@ def check_names(stages: Sequence[Stage]) -> None:
     """
     checks = {"model": check_model, "reward": check_reward, "judge": _check_judge}
     stages = [stage for stage in stages if stage.kind != "rows"]  # the folder of data; its tasks look for their files
-    named = {(role, name) for stage in stages for role, name in stage.inputs.items() if name}
-    for role, name in sorted(named):
+    named_inputs = {(role, name) for stage in stages for role, name in stage.inputs.items() if name}
+    for role, name in sorted(named_inputs):
         if role in checks:
             checks[role](name)
         elif role in DATA:

@@ -28,7 +28,7 @@ class Grid(Protocol):
     """The stages of a study."""
 
     @property
-    def needed(self) -> Sequence[Stage]:
+    def required(self) -> Sequence[Stage]:
         """Stages without any of which there is nothing to say."""
 
     def stages(self) -> list[Stage]:
@@ -98,8 +98,8 @@ def definitions() -> tuple[StudyDefinition, ...]:
 
 def definition_of(config: type[Study]) -> StudyDefinition:
     """Return the study whose settings these are."""
-    taken = {kind: each for each in definitions() for _, kind in each.takes_over.values()}
-    return taken.get(config) or next(each for each in definitions() if config in each.configs)
+    takeovers = {kind: definition for definition in definitions() for _, kind in definition.takes_over.values()}
+    return takeovers.get(config) or next(definition for definition in definitions() if config in definition.configs)
 
 
 def definition_named(name: str) -> StudyDefinition | None:
@@ -122,8 +122,8 @@ def preset_file(name: str, study: str = "frontier") -> Path:
         InputError: the study has no such preset.
     """
     definition = definition_named(study)
-    known = definition.presets.get(study, {}) if definition else {}
-    if name not in known:
-        hint = did_you_mean(name, known)
-        raise InputError(f"there is no preset {name!r}: expected {', '.join(known)}{hint}")
-    return known[name]
+    presets = definition.presets.get(study, {}) if definition else {}
+    if name not in presets:
+        suggestion = did_you_mean(name, presets)
+        raise InputError(f"there is no preset {name!r}: expected {', '.join(presets)}{suggestion}")
+    return presets[name]

@@ -35,17 +35,19 @@ class Workers:
 
     def __init__(self) -> None:
         self._server: subprocess.Popen[bytes] | None = None
-        self._given = 0
+        self._job_count = 0
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self.close()
 
     def give(self, stage: Stage, study: Path, *, threads: int) -> int:
         """Start a stage; returns the number that `wait` will give back with its outcome."""
-        self._given += 1
+        self._job_count += 1
         log = study / "logs" / f"{stage.label}-{stage.address}.log"
         make_folder(log.parent)
         job = {
@@ -55,8 +57,8 @@ class Workers:
             "needs": {role: str(study / need.path) for role, need in stage.needs.items()},
             "folder": str(study / stage.path),
         }
-        self._say({"id": self._given, "job": job, "threads": threads, "log": str(log)})
-        return self._given
+        self._say({"id": self._job_count, "job": job, "threads": threads, "log": str(log)})
+        return self._job_count
 
     def wait(self) -> tuple[int, Outcome]:
         """The next stage to end: its number and its outcome.

@@ -47,7 +47,7 @@ def main() -> None:
                 _import_for(message["job"]["settings"])
                 process, answers = _fork(message)
                 running[process] = message["id"], answers
-        for answer in _ended(running):
+        for answer in _collect_answers(running):
             with suppress(BrokenPipeError):  # nobody is left to hear it
                 print(json.dumps(answer), file=out, flush=True)
 
@@ -121,23 +121,25 @@ def _become(message: JsonObject, answers: int) -> None:
         os._exit(0)
 
 
-def _ended(running: dict[int, tuple[int, int]]) -> list[JsonObject]:
+def _collect_answers(running: dict[int, tuple[int, int]]) -> list[JsonObject]:
     """The answers of the processes that ended since."""
-    found = []
+    ended_jobs = []
     for process in list(running):
         done, status = os.waitpid(process, os.WNOHANG)
         if not done:
             continue
         number, answers = running.pop(process)
         with os.fdopen(answers, "rb") as pipe:
-            said = pipe.read()
-        if said:
-            found.append({"id": number, **json.loads(said)})
+            reply = pipe.read()
+        if reply:
+            ended_jobs.append({"id": number, **json.loads(reply)})
         else:
-            why = f"killed by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "ended early"
-            hint = " (out of memory?)" if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL else ""
-            found.append({"id": number, "error": f"its process was {why}{hint}"})
-    return found
+            cause = f"killed by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "ended early"
+            memory_note = (
+                " (out of memory?)" if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL else ""
+            )
+            ended_jobs.append({"id": number, "error": f"its process was {cause}{memory_note}"})
+    return ended_jobs
 
 
 if __name__ == "__main__":

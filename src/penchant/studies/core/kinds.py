@@ -52,10 +52,10 @@ def maker_of(kind: str) -> str:
     if kind in makers:
         return makers[kind]
     if kind not in methods:
-        known = sorted((*makers, *methods))
+        kinds = sorted((*makers, *methods))
         raise ValueError(
             f"there is no stage {kind!r}: expected a method, or a kind that a `StudyDefinition` lists in its `stages` "
-            f"({', '.join(known)}){did_you_mean(kind, known, form=repr)}"
+            f"({', '.join(kinds)}){did_you_mean(kind, kinds, form=repr)}"
         )
     return RUN
 

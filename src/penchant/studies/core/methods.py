@@ -23,7 +23,7 @@ LABELS = {
 REPEAT_SEED = 1_000_000  # between the seeds of runs that differ in nothing else
 
 
-SHOWN = {"target_nats": "target KL"}
+SETTING_LABELS = {"target_nats": "target KL"}
 """Names of settings on pages, where they are not those of the configuration."""
 
 
@@ -42,7 +42,7 @@ class SweptMethod(Protocol):
 
 def setting_words(setting: str | None, value: float | None, rate: float | None) -> str:
     """Return `beta 0.1`, or `beta 0.1, rate 0.0001` where a method has several learning rates; empty without either."""
-    words = [f"{SHOWN.get(setting, setting)} {value:g}"] if setting and value is not None else []
+    words = [f"{SETTING_LABELS.get(setting, setting)} {value:g}"] if setting and value is not None else []
     return ", ".join([*words, f"rate {rate:g}"] if rate is not None else words)
 
 
@@ -111,7 +111,7 @@ def runs_of(
         for method, chosen in settings.items():
             before = {"ppo": rewards, "ppo_gt": {}}.get(method, comparisons)
             role = "reward_model" if method == "ppo" else "comparisons"
-            needs = {**factory.drawn, role: before[seed]} if seed in before else factory.drawn
+            needs = {**factory.sampling_needs, role: before[seed]} if seed in before else factory.sampling_needs
             rates = steps is not None or len({setting.rate for setting in chosen}) > 1
             runs += [
                 _run(config, factory, method, setting, seed, needs, rates=rates, steps=steps) for setting in chosen
@@ -133,19 +133,21 @@ def _run(
     """One run. `rates`: its learning rate is part of its name, for there are several."""
     swept = SWEPT[method]
     sweep = getattr(config, method)
-    own = {name: item for name, item in plain(sweep).items() if name not in (swept, "repeats")}
+    method_settings = {name: item for name, item in plain(sweep).items() if name not in (swept, "repeats")}
     if "comparisons" in needs:
-        own |= factory.offline
+        method_settings |= factory.offline
     if steps is not None:
-        own |= {"steps": steps // sweep.steps_per_round} if method in ("ppo", "ppo_gt") else {"steps": steps}
-        own.pop("epochs", None)
+        method_settings |= (
+            {"steps": steps // sweep.steps_per_round} if method in ("ppo", "ppo_gt") else {"steps": steps}
+        )
+        method_settings.pop("epochs", None)
     if method == "dpo":
-        own |= {"loss": {"name": "sigmoid", "beta": setting.value}}
+        method_settings |= {"loss": {"name": "sigmoid", "beta": setting.value}}
     repeat = int(setting.value or 0) if method == "preferred_ft" else 0
     settings: JsonObject = {
         **factory.draws,
         **factory.learning,
-        **own,
+        **method_settings,
         "learning_rate": setting.rate,
         **({"evaluation": factory.measured} if factory.measured else {}),
         "value": setting.value,

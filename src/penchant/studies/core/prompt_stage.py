@@ -47,8 +47,8 @@ def prompts_stage(job: StageJob, folder: Path) -> JsonObject:
         InputError: nothing to read, or nothing left to measure on.
     """
     train, candidates = (_openings(job, role) for role in ("train", "eval"))
-    known = {words for opening in train for words in opening.contents}
-    unseen = [opening for opening in candidates if known.isdisjoint(opening.contents)]
+    trained_contents = {words for opening in train for words in opening.contents}
+    unseen = [opening for opening in candidates if trained_contents.isdisjoint(opening.contents)]
     if not unseen:
         raise InputError(f"every one of the {len(candidates)} eval_prompts is among the prompts to train on")
     for role, openings in (("train", train), ("eval", unseen)):
@@ -93,7 +93,7 @@ def _prefixes(job: StageJob, role: str, end: int | None, tokens: tuple[int, int]
     if texts is None:  # its own limit counts prompts, of which plain texts have none
         texts = [split_key(group) for group in load_demonstrations(path, split=source.split, merge=False)]
     shuffled = np.random.default_rng(0).permutation(len(texts))  # one order, whatever skip and limit
-    texts = [texts[place] for place in shuffled.tolist()][:end]
+    texts = [texts[index] for index in shuffled.tolist()][:end]
     lengths = np.random.default_rng(source.skip).integers(low, high + 1, len(texts))
     cut: dict[str, str] = {}
     for text, length in zip(texts[source.skip :], lengths.tolist(), strict=False):

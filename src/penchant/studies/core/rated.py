@@ -30,10 +30,10 @@ def rated_texts(path: str | Path) -> list[str] | None:
             raise InputError(f"{file}:{number}: {error}") from None
         if not line.strip():
             continue
-        found = LINE.fullmatch(line)
-        if found is None:
+        match = LINE.fullmatch(line)
+        if match is None:
             if not texts:
                 return None
             raise InputError(f"{file}:{number}: expected `id<TAB>mean rating<TAB>text`, as in the lines above")
-        texts.append(found.group(2).strip())
+        texts.append(match.group(2).strip())
     return texts or None

@@ -87,7 +87,7 @@ class MeasuredRun:
     reason: str
     result: Mapping[str, Any]
     points: tuple[Point, ...]
-    lost: int
+    lost_evaluations: int
 
     @property
     def complete(self) -> bool:
@@ -137,10 +137,12 @@ def read_run(stage: Stage, study: Path, prompts: Sequence[str] | None, reason: s
         if row.get("kind") == "eval"
     }
     later = [(step, rows) for step, rows in sorted(by_step.items()) if step > 0]
-    found = [_point(number, step, rows, prompts, repetition.get(step)) for number, (step, rows) in enumerate(later)]
-    points = tuple(point for point in found if point is not None)
+    evaluations = [
+        _point(number, step, rows, prompts, repetition.get(step)) for number, (step, rows) in enumerate(later)
+    ]
+    points = tuple(point for point in evaluations if point is not None)
     status = "failed" if reason else str(result.get("status", "missing"))
-    return MeasuredRun(stage, folder, status, reason, result, points, len(found) - len(points))
+    return MeasuredRun(stage, folder, status, reason, result, points, len(evaluations) - len(points))
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ class Results:
     reasons: Mapping[str, str]
     done: frozenset[str]
 
-    def ended(self, stage: Stage) -> bool:
+    def has_ended(self, stage: Stage) -> bool:
         """Return whether a stage is done or has failed."""
         return stage.address in self.done or stage.address in self.reasons
 
@@ -209,8 +211,8 @@ def _point(
 
 
 def _mean(values: Sequence[float | None]) -> float:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if len(known) == len(values) else float("nan")
+    present = [value for value in values if value is not None]
+    return sum(present) / len(present) if len(present) == len(values) else float("nan")
 
 
 def seconds_of(stage: Stage, study: Path) -> float:

@@ -40,22 +40,22 @@ def run_settings(
         "clip": settings["clip"],
     }
     if kind == "sft":
-        own = {name: settings[name] for name in ("epochs", "max_steps", "batch_size")}
-        given = needs["preferences"] / "demonstrations.jsonl" if "preferences" in needs else inputs["sft"]
-        data = {**settings["data"], "path": str(given)}
-        return {**common, **own, "data": data, "evaluate": {"samples": None}}
+        method_settings = {name: settings[name] for name in ("epochs", "max_steps", "batch_size")}
+        demonstrations = needs["preferences"] / "demonstrations.jsonl" if "preferences" in needs else inputs["sft"]
+        data = {**settings["data"], "path": str(demonstrations)}
+        return {**common, **method_settings, "data": data, "evaluate": {"samples": None}}
     if kind == "reward_model":
-        own = {name: settings[name] for name in ("epochs", "batch_size")}
+        method_settings = {name: settings[name] for name in ("epochs", "batch_size")}
         data = {**_comparison_data(settings, needs), "held_out": settings["held_out"]}
-        return {**common, **own, "data": data}
+        return {**common, **method_settings, "data": data}
     if kind in ("ppo", "ppo_gt"):
         return {**common, **_ppo(kind, settings, inputs, needs)}
-    counted = {"preferred_ft": ("winners",), "unlikelihood": ("winners",), "kto": ("winners", "losers")}
-    units = sum(facts[name] for name in counted.get(kind, ("comparisons",)))
+    unit_names = {"preferred_ft": ("winners",), "unlikelihood": ("winners",), "kto": ("winners", "losers")}
+    units = sum(facts[name] for name in unit_names.get(kind, ("comparisons",)))
     if "prompts" in settings:  # a run on few prompts
         units = max(1, units * min(settings["prompts"], facts["prompts"]) // facts["prompts"])
-    a_pass = ceil(units / settings["batch_size"])
-    steps = settings.get("steps") or a_pass * settings["epochs"]
+    steps_per_pass = ceil(units / settings["batch_size"])
+    steps = settings.get("steps") or steps_per_pass * settings["epochs"]
     swept = {
         "dpo": {"loss": settings.get("loss")},
         "kto": {"beta": settings.get("value")},
@@ -66,7 +66,7 @@ def run_settings(
         **swept.get(kind, {}),
         "data": {**_comparison_data(settings, needs), "held_out": 0},
         "batch_size": settings["batch_size"],
-        "epochs": ceil(steps / a_pass),
+        "epochs": ceil(steps / steps_per_pass),
         "max_steps": steps if "steps" in settings else None,
         "evaluate": _evaluate(settings, inputs, needs, steps),
     }
@@ -94,13 +94,13 @@ def _ppo(kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str], need
 
 def evaluated_steps(steps: int, times: int, spacing: float) -> list[int]:
     """Return the steps after which a run is evaluated, ascending: its last, and others earlier by this factor."""
-    found, at = {steps}, float(steps)
+    at_steps, step = {steps}, float(steps)
     for _ in range(times - 1):
-        at /= spacing
-        found.add(ceil(at))
-        if at <= 1:
+        step /= spacing
+        at_steps.add(ceil(step))
+        if step <= 1:
             break
-    return sorted(found)
+    return sorted(at_steps)
 
 
 def _evaluate(

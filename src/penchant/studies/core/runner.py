@@ -38,8 +38,8 @@ class Progress:
 
     def failures(self, stages: Sequence[Stage]) -> list[tuple[Stage, str]]:
         """The stages that failed, with the reason."""
-        ended = [(stage, self.outcomes.get(stage.address)) for stage in stages]
-        return [(stage, outcome.reason) for stage, outcome in ended if outcome is not None and outcome.failed]
+        outcomes = [(stage, self.outcomes.get(stage.address)) for stage in stages]
+        return [(stage, outcome.reason) for stage, outcome in outcomes if outcome is not None and outcome.failed]
 
 
 def run_missing(
@@ -81,9 +81,9 @@ def _work_off(
                 waiting.remove(stage)
                 advance(0, f"{stage.label} ...")
                 running[workers.give(stage, study, threads=threads)] = stage
-            for stage in _hopeless(waiting, progress):
+            for stage in _impossible_stages(waiting, progress):
                 waiting.remove(stage)
-                _end(progress, study, stage, Outcome(FAILED, _broken_need(stage, progress)))
+                _record_outcome(progress, study, stage, Outcome(FAILED, _broken_need(stage, progress)))
                 advance(1, f"{stage.label}: not possible")
             if not running:
                 return
@@ -100,22 +100,22 @@ def _work_off(
             continue  # the next call goes on with it
         if outcome.status == "interrupted":
             outcome = Outcome(FAILED, "it was interrupted from outside")
-        _end(progress, study, stage, outcome)
-        advance(1, _told(stage, study, outcome))
+        _record_outcome(progress, study, stage, outcome)
+        advance(1, _progress_text(stage, study, outcome))
         if outcome.failed:
             log.warning("%s failed: %s", stage.label, outcome.reason)
 
 
 def _startable(waiting: Sequence[Stage], progress: Progress) -> list[Stage]:
-    return [stage for stage in waiting if all(_good(need, progress) for need in stage.needs.values())]
+    return [stage for stage in waiting if all(_has_succeeded(need, progress) for need in stage.needs.values())]
 
 
-def _good(need: Stage, progress: Progress) -> bool:
+def _has_succeeded(need: Stage, progress: Progress) -> bool:
     outcome = progress.outcomes.get(need.address)
     return outcome is not None and not outcome.failed
 
 
-def _hopeless(waiting: Sequence[Stage], progress: Progress) -> list[Stage]:
+def _impossible_stages(waiting: Sequence[Stage], progress: Progress) -> list[Stage]:
     """Stages that need one that failed."""
     return [stage for stage in waiting if _broken_need(stage, progress)]
 
@@ -129,7 +129,7 @@ def _broken_need(stage: Stage, progress: Progress) -> str:
     return ""
 
 
-def _end(progress: Progress, study: Path, stage: Stage, outcome: Outcome) -> None:
+def _record_outcome(progress: Progress, study: Path, stage: Stage, outcome: Outcome) -> None:
     progress.outcomes[stage.address] = outcome
     progress.ran.append(stage.address)
     record = _failure_file(stage, study)
@@ -143,7 +143,7 @@ def _failure_file(stage: Stage, study: Path) -> Path:
     return study / "failed" / f"{stage.label}-{stage.address}.json"
 
 
-def _told(stage: Stage, study: Path, outcome: Outcome) -> str:
+def _progress_text(stage: Stage, study: Path, outcome: Outcome) -> str:
     """A word on what came out, for the progress bar."""
     result = read_object(study / stage.path / "result.json") if stage.is_run else {}
     samples = (result.get("final") or {}).get("samples")
@@ -199,5 +199,5 @@ def _is_intact(folder: Path) -> bool:
 def available_threads() -> int:
     """Threads that all stages together may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, int(asked)) if asked.isdigit() and int(asked) > 0 else cores
+    thread_limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(thread_limit)) if thread_limit.isdigit() and int(thread_limit) > 0 else cores

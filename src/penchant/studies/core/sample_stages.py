@@ -31,17 +31,17 @@ def comparisons_stage(job: StageJob, folder: Path) -> JsonObject:
     size = settings.samples
     file = job.needs["prompts"] / f"{settings.of or 'train'}.jsonl"
     prompts = with_room(policy, file, settings.max_new_tokens)
-    drawn = draw(policy, prompts, size * settings.groups, settings)
+    samples = draw(policy, prompts, size * settings.groups, settings)
     parts = [
         PromptGroup(prompt, row[first : first + size])
-        for prompt, row in zip(prompts, drawn, strict=True)
+        for prompt, row in zip(prompts, samples, strict=True)
         for first in range(0, len(row), size)
     ]
     return {
         **_write_comparisons(compare_by_score(score_groups(parts, reward)), folder),
         "prompts": len(prompts),
-        "samples_drawn": sum(map(len, drawn)),
-        "tokens": sum(len(response.token_ids or ()) for row in drawn for response in row),
+        "samples_drawn": sum(map(len, samples)),
+        "tokens": sum(len(response.token_ids or ()) for row in samples for response in row),
     }
 
 
@@ -49,10 +49,10 @@ def _write_comparisons(groups: Sequence[PromptGroup], folder: Path) -> dict[str,
     """`comparisons.jsonl`, and how much of it a run will see."""
     write_groups(groups, folder / "comparisons.jsonl")
     read = load_preferences(folder / "comparisons.jsonl", merge=False, ties="drop")
-    decided = sum(len(group.comparisons) for group in read)
+    comparison_count = sum(len(group.comparisons) for group in read)
     return {
-        "comparisons": decided,
-        "ties": sum(len(group.comparisons) for group in groups) - decided,
+        "comparisons": comparison_count,
+        "ties": sum(len(group.comparisons) for group in groups) - comparison_count,
         "winners": sum(len({comparison.winner for comparison in group.comparisons}) for group in read),
         "losers": sum(len({comparison.loser for comparison in group.comparisons}) for group in read),
     }
@@ -72,10 +72,10 @@ def mislabelled_stage(job: StageJob, folder: Path) -> JsonObject:
         comparisons = []
         for comparison in group.comparisons:
             wrong, heads = generator.random(2) < (settings.share, 0.5)
-            turn = bool(wrong and (heads or not coin)) and not comparison.tie
-            flipped += turn
-            turned = replace(comparison, winner=comparison.loser, loser=comparison.winner)
-            comparisons.append(turned if turn else comparison)
+            swap = bool(wrong and (heads or not coin)) and not comparison.tie
+            flipped += swap
+            swapped = replace(comparison, winner=comparison.loser, loser=comparison.winner)
+            comparisons.append(swapped if swap else comparison)
         groups.append(group.replace(comparisons=comparisons, scores=None))  # its scores would tell the truth
     facts = read_object(before / STAGE)
     return {**facts, **_write_comparisons(groups, folder), "flipped": flipped, "samples_drawn": 0, "tokens": 0}
@@ -91,7 +91,7 @@ def judged_stage(job: StageJob, folder: Path) -> JsonObject:
     else:
         start = start_policy(job).score(groups)
         trained = trained_policy(job).score(groups)
-        scores = [one - other for one, other in zip(trained, start, strict=True)]
+        scores = [trained_score - start_score for trained_score, start_score in zip(trained, start, strict=True)]
     numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(group.prompt for group in groups))}
     right, prompts = [], []
     for group, row in zip(groups, scores, strict=True):
@@ -107,15 +107,15 @@ def reference_stage(job: StageJob, folder: Path) -> JsonObject:
     settings, policy = job.read(ReferenceSettings), start_policy(job)
     reward = load_reward(job.inputs["reward"], device=str(policy.scorer.device))
     prompts = with_room(policy, job.needs["prompts"] / "eval.jsonl", settings.max_new_tokens)
-    drawn = draw(policy, prompts, settings.samples, settings)
+    samples = draw(policy, prompts, settings.samples, settings)
     pairs = [
-        (prompt_text(prompt), response.text) for prompt, row in zip(prompts, drawn, strict=True) for response in row
+        (prompt_text(prompt), response.text) for prompt, row in zip(prompts, samples, strict=True) for response in row
     ]
     rewards = np.array(reward(pairs), dtype=np.float64).reshape(len(prompts), settings.samples)
     np.save(folder / "rewards.npy", rewards)
     with (folder / "samples.jsonl").open("w", encoding="utf-8", errors="replace") as file:
-        for prompt, row in zip(prompts, drawn, strict=True):
+        for prompt, row in zip(prompts, samples, strict=True):
             line = {"prompt": prompt_text(prompt), "texts": [response.text for response in row]}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    tokens = sum(len(response.token_ids or ()) for row in drawn for response in row)
+    tokens = sum(len(response.token_ids or ()) for row in samples for response in row)
     return {"prompts": len(prompts), "samples_drawn": rewards.size, "tokens": tokens}

@@ -172,10 +172,10 @@ class Study(Config):
     @field_validator("seeds")
     @classmethod
     def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
-        if twice:
+        repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+        if repeated:
             raise ValueError(
-                f"{', '.join(map(str, twice))} stands in it more than once: the same seed gives the same runs, and "
+                f"{', '.join(map(str, repeated))} stands in it more than once: the same seed gives the same runs, and "
                 "would count as if there were more; give each seed once"
             )
         return seeds
@@ -282,5 +282,5 @@ def starting_settings(method: str, sweep: Config) -> list[tuple[float | None, fl
         values = tuple(map(float, range(sweep.repeats))) if sweep.repeats > 1 else (None,)
     else:
         values = tuple(dict.fromkeys(getattr(sweep, SWEPT[method])))
-    several = tuple(dict.fromkeys(rates)) if isinstance(rates, tuple) else (rates,)
-    return [(value, rate) for value in values for rate in several]
+    distinct_rates = tuple(dict.fromkeys(rates)) if isinstance(rates, tuple) else (rates,)
+    return [(value, rate) for value in values for rate in distinct_rates]

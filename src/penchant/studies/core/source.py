@@ -52,7 +52,7 @@ ENTRIES: dict[str, dict[str, str]] = {
     "penchant.tasks.load": {},  # by the row of its table: `penchant.tasks.TABLE:NAME`
 }
 """Registries: the module of each entry by its name. What a registry imports of these does not count by itself."""
-WHOLE = ("penchant.losses.dispatch", "penchant.train.objectives", "penchant.weak.classifiers.registry")
+ALL_ENTRIES_BY_DEFAULT = ("penchant.losses.dispatch", "penchant.train.objectives", "penchant.weak.classifiers.registry")
 """Registries of which all entries count where nobody names some: whoever trains may use any."""
 
 
@@ -85,7 +85,7 @@ class Tree:
 
     read: Callable[[str], bytes | None]
     is_package: Callable[[str], bool]
-    known: dict[str, Facts] = field(default_factory=dict)
+    known_facts: dict[str, Facts] = field(default_factory=dict)
     _facts: dict[str, Facts | None] = field(default_factory=dict)
 
     def facts(self, module: str) -> Facts | None:
@@ -98,9 +98,9 @@ class Tree:
             else:
                 package = self.is_package(file)
                 key = hashlib.sha256(f"{module}\0{package}\0".encode() + content).hexdigest()
-                if key not in self.known:
-                    self.known[key] = parse(content, file, is_package=package, row=row)
-                self._facts[module] = self.known[key]
+                if key not in self.known_facts:
+                    self.known_facts[key] = parse(content, file, is_package=package, row=row)
+                self._facts[module] = self.known_facts[key]
         return self._facts[module]
 
 
@@ -111,17 +111,17 @@ def digest_source(roots: Iterable[str], names: Mapping[str, Iterable[str]] | Non
         roots: the modules, such as `penchant.studies.core.prompt_stage`.
         names: of each registry in `ENTRIES`, by its module, the entries that are reached by name.
     """
-    wanted = tuple(sorted((key, tuple(sorted(set(some)))) for key, some in (names or {}).items()))
-    return _digest_source(tuple(sorted(set(roots))), wanted)
+    entry_names = tuple(sorted((registry, tuple(sorted(set(entries)))) for registry, entries in (names or {}).items()))
+    return _digest_source(tuple(sorted(set(roots))), entry_names)
 
 
 @cache
 def _digest_source(roots: tuple[str, ...], names: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
     tree = _our_tree()
-    before = len(tree.known)
-    digest = tree_digest(tree, reached(tree, roots, dict(names)))
-    if len(tree.known) > before:
-        _keep(tree)
+    before = len(tree.known_facts)
+    digest = tree_digest(tree, reach_modules(tree, roots, dict(names)))
+    if len(tree.known_facts) > before:
+        _write_store(tree)
     return digest
 
 
@@ -131,24 +131,24 @@ def tree_digest(tree: Tree, modules: Iterable[str]) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:LENGTH]
 
 
-def reached(tree: Tree, roots: Iterable[str], names: Mapping[str, Iterable[str]]) -> set[str]:
+def reach_modules(tree: Tree, roots: Iterable[str], names: Mapping[str, Iterable[str]]) -> set[str]:
     """Return the modules that these reach; arguments as for `digest_source`."""
-    found: set[str] = set()
+    modules: set[str] = set()
     waiting = list(roots)
     while waiting:
         module = waiting.pop()
         facts = tree.facts(module)
-        if module in found or facts is None:
+        if module in modules or facts is None:
             continue
-        found.add(module)
+        modules.add(module)
         targets = {target for imported in facts.imports for target in _targets(tree, *imported)}
         if module in ENTRIES:
             targets -= set(ENTRIES[module].values())
-            default = ENTRIES[module] if module in WHOLE else ()
+            default = ENTRIES[module] if module in ALL_ENTRIES_BY_DEFAULT else ()
             targets |= {_entry(module, name) for name in names.get(module, default)}
         parents = {parent for target in targets for parent in _parents(target) if not _lists(tree, parent)}
         waiting += [*targets, *parents]
-    return found
+    return modules
 
 
 def parse(content: bytes, module: str, *, is_package: bool, row: str = "") -> Facts:
@@ -176,13 +176,13 @@ def _collect(node: ast.AST, package: str, imports: list[tuple[str, str]]) -> Non
             _collect(statement, package, imports)
         return
     if isinstance(node, ast.Import):
-        imports += [(alias.name, "") for alias in node.names if _ours(alias.name)]
+        imports += [(alias.name, "") for alias in node.names if _is_in_package(alias.name)]
     elif isinstance(node, ast.ImportFrom):
         base = node.module or ""
         if node.level:
             above = package.rsplit(".", node.level - 1)[0]
             base = f"{above}.{base}" if base else above
-        if _ours(base):
+        if _is_in_package(base):
             imports += [(base, alias.name) for alias in node.names]
     for child in ast.iter_child_nodes(node):
         _collect(child, package, imports)
@@ -199,9 +199,9 @@ def _targets(tree: Tree, module: str, name: str) -> list[str]:
         return []
     registry = module in ENTRIES and tree.is_package(module)  # a package whose `__init__` is a registry
     if facts.lists or registry:
-        given = [pair for pair in facts.imports if name == "*" or pair[1] == name]
-        if given:
-            return [target for pair in given for target in _targets(tree, *pair)]
+        listed = [pair for pair in facts.imports if name == "*" or pair[1] == name]
+        if listed:
+            return [target for pair in listed for target in _targets(tree, *pair)]
         lazy = [target for key, target in facts.texts if key == name]
         return lazy or [module]
     return [module]
@@ -224,7 +224,7 @@ def _lists(tree: Tree, package: str) -> bool:
     return facts is None or facts.lists
 
 
-def _ours(module: str) -> bool:
+def _is_in_package(module: str) -> bool:
     return module == PACKAGE or module.startswith(f"{PACKAGE}.")
 
 
@@ -260,22 +260,22 @@ def _is_literal(value: ast.expr) -> bool:
 def _lazy(value: ast.expr) -> list[tuple[str, str]]:
     """Return the (name, module) pairs of a constant mapping from names to modules of ours."""
     content: Any = ast.literal_eval(value) if isinstance(value, ast.Dict) and _is_literal(value) else {}
-    return [(key, text) for key, text in content.items() if isinstance(text, str) and _ours(text)]
+    return [(key, text) for key, text in content.items() if isinstance(text, str) and _is_in_package(text)]
 
 
 def _reached_statements(tree: ast.Module, name: str) -> list[ast.stmt]:
     """Return the statements of a module that bind a name, and those that bind what these name, in their order."""
-    needed, count = {name}, 0
-    while len(needed) > count:
-        count = len(needed)
+    needed_names, count = {name}, 0
+    while len(needed_names) > count:
+        count = len(needed_names)
         for statement in tree.body:
-            if _bound(statement) & needed:
-                needed |= {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
-    kept = [statement for statement in tree.body if _bound(statement) & needed]
-    for statement in kept:
+            if _bound(statement) & needed_names:
+                needed_names |= {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    statements = [statement for statement in tree.body if _bound(statement) & needed_names]
+    for statement in statements:
         if isinstance(statement, ast.Import | ast.ImportFrom):  # what other rows import beside it does not count
-            statement.names = [alias for alias in statement.names if _bound_by(alias) in needed]
-    return kept
+            statement.names = [alias for alias in statement.names if _bound_by(alias) in needed_names]
+    return statements
 
 
 def _bound(statement: ast.stmt) -> set[str]:
@@ -297,7 +297,7 @@ def _drop_docstrings(tree: ast.Module) -> None:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
-            node.body = [one for one in body if not _is_text(one)]  # type: ignore[attr-defined]
+            node.body = [statement for statement in body if not _is_text(statement)]  # type: ignore[attr-defined]
 
 
 def _is_text(node: ast.stmt) -> bool:
@@ -311,24 +311,24 @@ def _is_text(node: ast.stmt) -> bool:
 def _our_tree() -> Tree:
     root = Path(__file__).resolve().parents[2]
 
-    def base(module: str) -> Path:
+    def module_path(module: str) -> Path:
         return root.joinpath(*module.split(".")[1:])
 
     def read(module: str) -> bytes | None:
-        path = base(module)
+        path = module_path(module)
         for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
             if file.is_file():
                 return file.read_bytes()
         return None
 
-    return Tree(read, lambda module: (base(module) / "__init__.py").is_file(), _kept())
+    return Tree(read, lambda module: (module_path(module) / "__init__.py").is_file(), _read_store())
 
 
 def _store() -> Path:
     return cache_folder() / "source.json"
 
 
-def _kept() -> dict[str, Facts]:
+def _read_store() -> dict[str, Facts]:
     """Return the facts that an earlier process found, by the digest of the bytes that they are of."""
     try:
         content = json.loads(_store().read_text(encoding="utf-8"))
@@ -340,9 +340,9 @@ def _kept() -> dict[str, Facts]:
         return {}
 
 
-def _keep(tree: Tree) -> None:
+def _write_store(tree: Tree) -> None:
     content: dict[str, Any] = {
-        key: [facts.code, facts.imports, facts.lists, facts.texts] for key, facts in tree.known.items()
+        key: [facts.code, facts.imports, facts.lists, facts.texts] for key, facts in tree.known_facts.items()
     }
     with suppress(OSError):  # the next process parses again
         _store().parent.mkdir(parents=True, exist_ok=True)

@@ -65,8 +65,8 @@ class Stage:
 
     def _address(self, settings: JsonObject) -> str:
         needs = [f"{role} {stage.content}" for role, stage in self.needs.items()]
-        learned = any(stage.kind == "reward_model" for stage in self.needs.values())
-        return address(self.kind, settings, needs, inputs=self.inputs, learned=learned)
+        has_reward_model = any(stage.kind == "reward_model" for stage in self.needs.values())
+        return address(self.kind, settings, needs, inputs=self.inputs, has_reward_model=has_reward_model)
 
     @property
     def path(self) -> str:
@@ -131,7 +131,7 @@ class StageFactory:
         )
 
     @property
-    def drawn(self) -> dict[str, Stage]:
+    def sampling_needs(self) -> dict[str, Stage]:
         """What sampling needs."""
         return {"prompts": self.prompts, **self.start}
 
@@ -151,13 +151,13 @@ class StageFactory:
     def comparisons(self, seed: int) -> Stage:
         """Samples of the reference for the prompts to train on, compared."""
         settings = ComparisonsSettings(**self.draws, **self.sizes, seed=seed)
-        return self.stage("comparisons", f"comparisons-seed-{seed}", settings, self.drawn, seed=seed)
+        return self.stage("comparisons", f"comparisons-seed-{seed}", settings, self.sampling_needs, seed=seed)
 
     def reward_model(self, stage: RewardModelStage, seed: int, comparisons: Stage, label: str = "") -> Stage:
         """A reward model of these comparisons."""
-        own = {**plain(stage), "template": self.draws["template"], "seed": seed}
+        fit_settings = {**plain(stage), "template": self.draws["template"], "seed": seed}
         needs = {"comparisons": comparisons, **self.start}
-        settings = {**self.model, **self.learning, **own}
+        settings = {**self.model, **self.learning, **fit_settings}
         return self.stage("reward_model", label or f"reward-model-seed-{seed}", settings, needs, seed=seed)
 
 

@@ -109,14 +109,14 @@ def _numbers(
 ) -> JsonObject:
     """`study.json`, made anew where anything changed, its code too; empty where there is nothing to say."""
     stages = grid.stages()
-    outcomes = [progress.outcomes.get(stage.address) for stage in grid.needed]
+    outcomes = [progress.outcomes.get(stage.address) for stage in grid.required]
     if all(outcome is None or outcome.failed for outcome in outcomes):
         return {}
     present = _kept_numbers(folder)
     standing = [[stage.address, bool(progress.outcomes.get(stage.address))] for stage in stages]
     key = {"standing": standing, "code": summary_version(definition.summarize)}
-    same = all(present.get(name) == value for name, value in key.items())
-    if same and not progress.ran and present.get("config") == config.recorded():
+    unchanged = all(present.get(name) == value for name, value in key.items())
+    if unchanged and not progress.ran and present.get("config") == config.recorded():
         return present
     reasons = {stage.address: reason for stage, reason in progress.failures(stages)}
     numbers = {**to_object(resolve(definition.summarize)(config, grid, folder, reasons)), **key}
@@ -152,13 +152,13 @@ def _study_folder(folder: Path) -> Iterator[None]:
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"out={folder} is a file; a study needs a folder")
-    others = [entry for entry in folder.iterdir() if entry.name != ".lock"] if folder.is_dir() else []
-    if others and not (folder / "study.yaml").exists():
+    entries = [entry for entry in folder.iterdir() if entry.name != ".lock"] if folder.is_dir() else []
+    if entries and not (folder / "study.yaml").exists():
         raise InputError(f"out={folder} holds something else than a study: choose another folder with -o")
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as lock_stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            held.enter_context(locked_folder(folder))
+            lock_stack.enter_context(locked_folder(folder))
         except BlockingIOError:
             raise InputError(f"another process is working in {folder}: wait for it, or choose another folder") from None
         except OSError as error:

@@ -80,7 +80,9 @@ def read_summary(kind: str, numbers: JsonObject, file: Path) -> Any:
         InputError: keys are missing, or a value is of another type: another version of Penchant wrote it.
     """
     summary = resolve(kind)
-    required = {each.name for each in fields(summary) if each.default is MISSING and each.default_factory is MISSING}
+    required = {
+        field.name for field in fields(summary) if field.default is MISSING and field.default_factory is MISSING
+    }
     if not required <= numbers.keys():
         raise InputError(f"{file} is of another kind or version: start the study again, it runs only what is missing")
     try:

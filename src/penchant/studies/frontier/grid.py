@@ -49,7 +49,7 @@ class Grid:
         return self.learned.runs
 
     @property
-    def needed(self) -> tuple[Stage, ...]:
+    def required(self) -> tuple[Stage, ...]:
         """Stages without any of which there is nothing to say."""
         return (self.reference,)
 
@@ -73,7 +73,7 @@ def grid(config: FrontierConfig, results: Results | None = None) -> Grid:
     samples = ReferenceSettings(
         **factory.draws, samples=config.evaluation.reference_samples, seed=config.evaluation.seed + 1
     )
-    reference = factory.stage("reference", "reference", samples, factory.drawn)
+    reference = factory.stage("reference", "reference", samples, factory.sampling_needs)
 
     def build(settings: Mapping[str, list[Setting]]) -> Runs:
         return runs_of(
@@ -94,7 +94,7 @@ def _judged(config: FrontierConfig, factory: StageFactory, learned: Runs) -> tup
         return None, {}
     sizes = {**factory.sizes, "groups": 1}
     draws = ComparisonsSettings(**factory.draws, **sizes, seed=config.evaluation.seed + HELD_OUT_SEED, of="eval")
-    held = factory.stage("comparisons", "unseen-comparisons", draws, factory.drawn)
+    held = factory.stage("comparisons", "unseen-comparisons", draws, factory.sampling_needs)
     how = PolicySettings(**factory.model, template=config.template)
     judged = {
         seed: factory.stage(

@@ -72,7 +72,7 @@ def searched(
     known: dict[str, tuple[float, ...]] = {}
     for number in range(given, search.most):
         runs = build(chosen)
-        if results is None or not all(results.ended(stage) for stage in (reference, *runs.runs)):
+        if results is None or not all(results.has_ended(stage) for stage in (reference, *runs.runs)):
             return runs, True
         if reference.address not in results.done:  # it failed, and no KL can be called trusted
             return runs, False

@@ -222,7 +222,7 @@ def _run(run: MeasuredRun) -> RunSummary:
         seconds=run.result.get("seconds"),
         peak_memory_bytes=run.result.get("peak_memory_bytes"),
         samples_drawn=run.result.get("samples_drawn"),
-        evaluations_lost=run.lost,
+        evaluations_lost=run.lost_evaluations,
         points=tuple(
             RunPoint(point.step, _over_prompts(point.kl_nats), _over_prompts(point.reward), point.repetition)
             for point in run.points

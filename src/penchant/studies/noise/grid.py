@@ -36,7 +36,7 @@ class NoiseGrid:
     before: tuple[Stage, ...]
 
     @property
-    def needed(self) -> tuple[Stage, ...]:
+    def required(self) -> tuple[Stage, ...]:
         """Stages without any of which there is nothing to say."""
         return (self.held,)
 
@@ -52,7 +52,7 @@ def noise_grid(config: NoiseConfig) -> NoiseGrid:
     held_seed = config.evaluation.seed + HELD_OUT_SEED
     groups = max(config.comparisons.groups, HELD_OUT_GROUPS)
     settings = ComparisonsSettings(**factory.draws, **{**factory.sizes, "groups": groups}, seed=held_seed, of="eval")
-    held = factory.stage("comparisons", "unseen-comparisons", settings, factory.drawn)
+    held = factory.stage("comparisons", "unseen-comparisons", settings, factory.sampling_needs)
     before, cells, few = list(factory.start.values()), [], []
     for seed in config.seeds:
         clean = factory.comparisons(seed)
@@ -95,7 +95,7 @@ def _learner(config: NoiseConfig, factory: StageFactory, learner: str, share: fl
     }[own]
     settings = _settings(config, factory, loss, seed)
     label = f"{own}-{config.labels}-{share:g}-seed-{seed}"
-    return factory.stage("dpo", label, settings, {**factory.drawn, "comparisons": data}, share, seed)
+    return factory.stage("dpo", label, settings, {**factory.sampling_needs, "comparisons": data}, share, seed)
 
 
 def _few(config: NoiseConfig, factory: StageFactory, seed: int, clean: Stage) -> Stage:
@@ -107,7 +107,7 @@ def _few(config: NoiseConfig, factory: StageFactory, seed: int, clean: Stage) ->
         "epochs": own["epochs"],
         "evaluation": {**factory.measured, "times": own["times"]},
     }
-    needs = {**factory.drawn, "comparisons": clean}
+    needs = {**factory.sampling_needs, "comparisons": clean}
     return factory.stage("dpo", f"few-{own['prompts']}-seed-{seed}", settings, needs, None, seed)
 
 

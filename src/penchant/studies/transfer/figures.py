@@ -10,7 +10,7 @@ from penchant.reports.kit.text import short
 from penchant.studies.core.methods import swept_name
 from penchant.studies.transfer.summary import TransferSummary
 
-APART = 0.11  # between methods at one place, so that intervals do not lie on each other
+METHOD_OFFSET = 0.11  # between methods at one place, so that intervals do not lie on each other
 
 
 def carry_picture(study: TransferSummary) -> Picture:
@@ -20,15 +20,15 @@ def carry_picture(study: TransferSummary) -> Picture:
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
         axes.axline((0, 0), slope=1, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
         for index, method in enumerate(study.methods):
-            home = method.at_home
-            if home is None:
+            carry_over = method.at_home
+            if carry_over is None:
                 continue
             color, _, marker = run_style(index)
             axes.errorbar(
-                [home.own.value],
-                [home.others.value],
-                xerr=error_arms([home.own]),
-                yerr=error_arms([home.others]),
+                [carry_over.own.value],
+                [carry_over.others.value],
+                xerr=error_arms([carry_over.own]),
+                yerr=error_arms([carry_over.others]),
                 color=color,
                 marker=marker,
                 markersize=6,
@@ -49,12 +49,12 @@ def domain_picture(study: TransferSummary) -> Picture:
         figure, axes = blank(5.6, 3.9)
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
         for index, method in enumerate(methods):
-            cells = [one for one in method.cells if one.temperature == study.home]
+            cells = [cell for cell in method.cells if cell.temperature == study.home]
             if cells:
                 color, _, marker = run_style(index)
-                x = [domains.index(one.domain) + APART * (index - (len(methods) - 1) / 2) for one in cells]
-                changes = [one.change for one in cells]
-                y = [one.value for one in changes]
+                x = [domains.index(cell.domain) + METHOD_OFFSET * (index - (len(methods) - 1) / 2) for cell in cells]
+                changes = [cell.change for cell in cells]
+                y = [change.value for change in changes]
                 axes.errorbar(
                     x, y, yerr=error_arms(changes), color=color, marker=marker, markersize=5, linestyle="none"
                 )
@@ -75,11 +75,11 @@ def temperature_picture(study: TransferSummary) -> Picture:
             points = method.carried
             if points:
                 color, dash, marker = run_style(index)
-                x = np.array([one.temperature for one in points])
-                away = [one.others for one in points]
-                y = np.array([one.value for one in away])
+                x = np.array([point.temperature for point in points])
+                changes = [point.others for point in points]
+                y = np.array([change.value for change in changes])
                 axes.plot(x, y, color=color, linestyle=dash, linewidth=1.7, marker=marker, markersize=5, zorder=3)
-                axes.errorbar(x, y, yerr=error_arms(away), color=color, linestyle="none", elinewidth=1.0, alpha=0.7)
+                axes.errorbar(x, y, yerr=error_arms(changes), color=color, linestyle="none", elinewidth=1.0, alpha=0.7)
         axes.xaxis.set_major_locator(FixedLocator(study.temperatures))
         axes.yaxis.set_major_locator(MaxNLocator(6))
         axes.set_xlabel("temperature", loc="right")

@@ -27,18 +27,18 @@ class TransferGrid:
     prompts: Mapping[str, Stage]
     reference: Mapping[str, Stage]
     measured: tuple[tuple[Stage, Mapping[str, Stage]], ...]
-    learned: Runs
+    trained: Runs
     sft: Stage | None
 
     @property
-    def needed(self) -> tuple[Stage, ...]:
+    def required(self) -> tuple[Stage, ...]:
         """Stages without any of which there is nothing to say."""
         return (next(iter(self.reference.values())),)
 
     def stages(self) -> list[Stage]:
         """Every stage once, each after what it needs."""
         first = [*self.prompts.values(), *([self.sft] if self.sft else []), *self.reference.values()]
-        return [*first, *self.learned.stages(), *(stage for _, cells in self.measured for stage in cells.values())]
+        return [*first, *self.trained.stages(), *(stage for _, cells in self.measured for stage in cells.values())]
 
 
 def transfer_grid(config: TransferConfig) -> TransferGrid:
@@ -69,12 +69,12 @@ def transfer_grid(config: TransferConfig) -> TransferGrid:
             for number, (name, domain) in enumerate(prompts.items())
         }
 
-    learned = runs_of(config, factory, factory.comparisons)
-    measured = tuple((run, cells(run.label, config.evaluation.samples, run)) for run in learned.runs)
+    trained = runs_of(config, factory, factory.comparisons)
+    measured = tuple((run, cells(run.label, config.evaluation.samples, run)) for run in trained.runs)
     return TransferGrid(
         prompts,
         cells("reference", config.evaluation.reference_samples, None),
         measured,
-        learned,
+        trained,
         factory.start.get("start"),
     )

@@ -55,18 +55,21 @@ def _summary(study: TransferSummary) -> Table:
     """What carries over at the temperature nearest 1, with the KL on the own domain and on the others."""
     rows = []
     for method in study.methods:
-        home = method.at_home
-        changes = [cell(change, sign=True) for change in ((home.own, home.others, home.lost) if home else [None] * 3)]
-        rows.append((swept_name(method), *changes, _kl(study, method, own=True), _kl(study, method, own=False)))
+        carry_over = method.at_home
+        changes = [
+            cell(change, sign=True)
+            for change in ((carry_over.own, carry_over.others, carry_over.lost) if carry_over else [None] * 3)
+        ]
+        rows.append((swept_name(method), *changes, _kl(study, method, is_own=True), _kl(study, method, is_own=False)))
     heads = ("method", "change on its own domain", "on the others", "less by", "KL on its own, nats", "on the others")
     caption = f"Change of the mean true reward at temperature {study.home:g}."
     return Table(caption, heads, tuple(rows))
 
 
-def _kl(study: TransferSummary, method: MethodSummary, *, own: bool) -> str:
+def _kl(study: TransferSummary, method: MethodSummary, *, is_own: bool) -> str:
     """The range of the domains' KLs."""
-    domains = {domain.name for domain in study.domains if domain.own == own}
-    kls = [one.kl_nats.value for one in method.cells if one.domain in domains and one.kl_nats]
+    domains = {domain.name for domain in study.domains if domain.own == is_own}
+    kls = [change.kl_nats.value for change in method.cells if change.domain in domains and change.kl_nats]
     if not kls:
         return DASH
     low, high = number(min(kls), 1), number(max(kls), 1)
@@ -74,9 +77,9 @@ def _kl(study: TransferSummary, method: MethodSummary, *, own: bool) -> str:
 
 
 def _reference(study: TransferSummary) -> Table:
-    found = {(row.domain, row.temperature): row.reward for row in study.reference}
+    rewards = {(row.domain, row.temperature): row.reward for row in study.reference}
     rows = [
-        (domain_name(domain), *(cell(found.get((domain.name, one))) for one in study.temperatures))
+        (domain_name(domain), *(cell(rewards.get((domain.name, temperature))) for temperature in study.temperatures))
         for domain in study.domains
     ]
     return Table("The reference: mean true reward, by temperature.", _heads(study), tuple(rows))
@@ -86,16 +89,18 @@ def _method(study: TransferSummary, method: MethodSummary) -> Table:
     """Reward and change, a domain in two rows."""
     rows = []
     for domain in study.domains:
-        measured = [method.at(domain.name, temperature) for temperature in study.temperatures]
-        rewards = [cell(None if each is None else each.reward) for each in measured]
-        changes = [cell(None if each is None else each.change, sign=True) for each in measured]
+        measured = [method.cell_at(domain.name, temperature) for temperature in study.temperatures]
+        rewards = [cell(None if domain_change is None else domain_change.reward) for domain_change in measured]
+        changes = [
+            cell(None if domain_change is None else domain_change.change, sign=True) for domain_change in measured
+        ]
         rows += [(domain_name(domain), *rewards), (f"{domain_name(domain)}, change", *changes)]
     caption = f"{swept_name(method)}: mean true reward by temperature, and its change against the reference."
     return Table(caption, _heads(study), tuple(rows))
 
 
 def _heads(study: TransferSummary) -> tuple[str, ...]:
-    return ("domain", *(f"at {one:g}" for one in study.temperatures))
+    return ("domain", *(f"at {temperature:g}" for temperature in study.temperatures))
 
 
 def _facts(study: TransferSummary) -> list[tuple[str, str]]:
@@ -113,8 +118,8 @@ def _facts(study: TransferSummary) -> list[tuple[str, str]]:
 
 
 def _left_out(domain: Domain) -> str:
-    same = domain.also_trained_on
-    return f", after leaving out {number(same, 0)} whose text is trained on" if same else ""
+    trained_prompts = domain.also_trained_on
+    return f", after leaving out {number(trained_prompts, 0)} whose text is trained on" if trained_prompts else ""
 
 
 PAGE = StudyPage(

@@ -34,48 +34,48 @@ def transfer_stage(job: StageJob, folder: Path) -> JsonObject:
     best_of = settings.best_of or 1
     policy = trained_policy(job) if "run" in job.needs else start
     prompts = with_room(start, job.needs["domain"] / "eval.jsonl", settings.max_new_tokens)
-    drawn_in_all = 0
+    drawn_count = 0
     with (folder / "samples.jsonl").open("w", encoding="utf-8", errors="replace") as file:
         for temperature in settings.temperatures:
             n = settings.samples if temperature > 0 else 1  # the likeliest tokens are the same each time
-            each = best_of if temperature > 0 else 1
-            drawn = draw(policy, prompts, n * each, settings, temperature)
-            drawn_in_all += n * each * len(prompts)
+            group_size = best_of if temperature > 0 else 1
+            samples = draw(policy, prompts, n * group_size, settings, temperature)
+            drawn_count += n * group_size * len(prompts)
             if ranker is not None:
-                drawn = _best(ranker, prompts, drawn, each)
-            groups = [PromptGroup(prompt, row) for prompt, row in zip(prompts, drawn, strict=True)]
+                samples = _best(ranker, prompts, samples, group_size)
+            groups = [PromptGroup(prompt, row) for prompt, row in zip(prompts, samples, strict=True)]
             rewards = (
                 [group.scores for group in score_groups(groups, reward, tokenizer=policy.tokenizer)] if reward else None
             )
             exact = policy is not start and temperature == OWN_TEMPERATURE
-            kls = _kl(policy, start, prompts, drawn) if exact else None
-            for place, prompt in enumerate(prompts):
+            kls = _kl(policy, start, prompts, samples) if exact else None
+            for index, prompt in enumerate(prompts):
                 line = {
                     "temperature": temperature,
                     "prompt": prompt_text(prompt),
-                    "texts": [response.text for response in drawn[place]],
-                    "rewards": list(rewards[place] or ()) if rewards else None,
-                    "kl_nats": kls[place] if kls else None,
+                    "texts": [response.text for response in samples[index]],
+                    "rewards": list(rewards[index] or ()) if rewards else None,
+                    "kl_nats": kls[index] if kls else None,
                 }
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    return {"prompts": len(prompts), "samples_drawn": drawn_in_all}
+    return {"prompts": len(prompts), "samples_drawn": drawn_count}
 
 
 def _best(
-    ranker: LearnedReward, prompts: Sequence[Prompt], drawn: Sequence[Sequence[Response]], each: int
+    ranker: LearnedReward, prompts: Sequence[Prompt], samples: Sequence[Sequence[Response]], group_size: int
 ) -> list[list[Response]]:
     """Of every `each` samples of a prompt, in order, the one with the highest learned reward."""
-    groups = [PromptGroup(prompt, row) for prompt, row in zip(prompts, drawn, strict=True)]
+    groups = [PromptGroup(prompt, row) for prompt, row in zip(prompts, samples, strict=True)]
     scores = ranker.score(groups)
     return [
-        [row[first + int(score[first : first + each].argmax())] for first in range(0, len(row), each)]
-        for row, score in zip(drawn, scores, strict=True)
+        [row[first + int(score[first : first + group_size].argmax())] for first in range(0, len(row), group_size)]
+        for row, score in zip(samples, scores, strict=True)
     ]
 
 
 def _kl(
-    policy: Policy, start: Policy, prompts: Sequence[Prompt], drawn: Sequence[Sequence[Response]]
+    policy: Policy, start: Policy, prompts: Sequence[Prompt], samples: Sequence[Sequence[Response]]
 ) -> list[list[float]]:
     renderer = replace(policy.renderer, max_length=None, every_turn=False)
-    rendered = [renderer.render(PromptGroup(prompt, list(row))) for prompt, row in zip(prompts, drawn, strict=True)]
+    rendered = [renderer.render(PromptGroup(prompt, list(row))) for prompt, row in zip(prompts, samples, strict=True)]
     return [row.tolist() for row in sequence_kl(policy.scorer, Reference(start.scorer, False), rendered)]

@@ -21,7 +21,7 @@ from penchant.studies.core.summary import cost_of_stages, failures_of
 from penchant.studies.transfer.grid import TransferGrid
 from penchant.studies.transfer.settings import TransferConfig
 from penchant.studies.transfer.summary import (
-    Carried,
+    CarryOver,
     Domain,
     DomainChange,
     MethodSummary,
@@ -71,7 +71,7 @@ def summarize_transfer(
         for temperature, samples in _read(study / stage.path).items()
     }
     temperatures = sorted({temperature for _, temperature in reference})
-    home = min(temperatures, key=lambda one: abs(one - 1))
+    headline_temperature = min(temperatures, key=lambda temperature: abs(temperature - 1))
     stages = grid.stages()
     return TransferSummary(
         study=config.method,
@@ -79,18 +79,19 @@ def summarize_transfer(
         domains=tuple(_domain(name, stage, config, grid, study) for name, stage in grid.prompts.items()),
         prompts=TrainedPrompts(read_object(study / grid.prompts[config.own].path / "stage.json").get("train")),
         temperatures=tuple(temperatures),
-        home=home,
+        home=headline_temperature,
         seeds=tuple(config.seeds),
         reference=tuple(
             ReferenceReward(domain, temperature, _over_prompts(samples.rewards.mean(axis=1)))
             for (domain, temperature), samples in reference.items()
         ),
         methods=tuple(
-            _method(contender, reference, config.own, home) for contender in _contenders(config, grid, study, reference)
+            _method(contender, reference, config.own, headline_temperature)
+            for contender in _contenders(config, grid, study, reference)
         ),
         failures=failures_of(stages, reasons),
         cost=cost_of_stages(stages, study),
-        provenance=provenance_of(grid.learned.runs, study),
+        provenance=provenance_of(grid.trained.runs, study),
     )
 
 
@@ -107,16 +108,16 @@ def _read(folder: Path) -> dict[float, Samples]:
     rows: dict[float, list[JsonObject]] = {}
     for row in read_lines(folder / "samples.jsonl"):
         rows.setdefault(float(row["temperature"]), []).append(row)
-    wanted = read_object(folder / "stage.json").get("prompts")
-    if not rows or any(len(some) != wanted for some in rows.values()):
+    prompt_count = read_object(folder / "stage.json").get("prompts")
+    if not rows or any(len(group) != prompt_count for group in rows.values()):
         raise InputError(f"{folder} is damaged: delete it, and the study makes it again")
     return {
         temperature: Samples(
-            tuple(row["prompt"] for row in some),
-            np.array([row["rewards"] for row in some], dtype=np.float64),
-            None if some[0]["kl_nats"] is None else np.array([np.mean(row["kl_nats"]) for row in some]),
+            tuple(row["prompt"] for row in group),
+            np.array([row["rewards"] for row in group], dtype=np.float64),
+            None if group[0]["kl_nats"] is None else np.array([np.mean(row["kl_nats"]) for row in group]),
         )
-        for temperature, some in rows.items()
+        for temperature, group in rows.items()
     }
 
 
@@ -139,8 +140,8 @@ def _contenders(
             continue
         keys = [key for key in reference if all(key in cells for cells in of_seeds)]
         reward = {key: np.mean([cells[key].rewards.mean(axis=1) for cells in of_seeds], axis=0) for key in keys}
-        kls = {key: [one for cells in of_seeds if (one := cells[key].kl_nats) is not None] for key in keys}
-        means = {key: np.mean(some, axis=0) for key, some in kls.items() if some}
+        kls = {key: [kl for cells in of_seeds if (kl := cells[key].kl_nats) is not None] for key in keys}
+        means = {key: np.mean(seed_kls, axis=0) for key, seed_kls in kls.items() if seed_kls}
         yield Contender(name, value, rate, len(of_seeds), reward, means)
     for n in dict.fromkeys(config.best_of_n.n) if config.best_of_n else ():
         best = {key: _best(samples.rewards, n) for key, samples in reference.items()}
@@ -157,7 +158,7 @@ def _best(rewards: Numbers, n: int) -> Numbers:
 
 
 def _method(
-    contender: Contender, reference: Mapping[tuple[str, float], Samples], own: str, home: float
+    contender: Contender, reference: Mapping[tuple[str, float], Samples], own_domain: str, headline_temperature: float
 ) -> MethodSummary:
     """Return reward and its change against the reference by domain and temperature; what carries over at `home`."""
     changes = {key: reward - reference[key].rewards.mean(axis=1) for key, reward in contender.reward.items()}
@@ -175,7 +176,9 @@ def _method(
             )
         )
     temperatures = dict.fromkeys(temperature for _, temperature in changes)
-    carried = [share for temperature in temperatures if (share := _carried(changes, own, temperature)) is not None]
+    carry_overs = [
+        share for temperature in temperatures if (share := _carry_over(changes, own_domain, temperature)) is not None
+    ]
     return MethodSummary(
         name=contender.name,
         label=LABELS[contender.name],
@@ -184,22 +187,28 @@ def _method(
         rate=contender.rate,
         seeds=contender.seeds,
         cells=tuple(cells),
-        carried=tuple(sorted(carried, key=lambda share: share.temperature)),
-        at_home=next((share for share in carried if share.temperature == home), None),
+        carried=tuple(sorted(carry_overs, key=lambda share: share.temperature)),
+        at_home=next((share for share in carry_overs if share.temperature == headline_temperature), None),
     )
 
 
-def _carried(changes: Mapping[tuple[str, float], Numbers], own: str, temperature: float) -> Carried | None:
+def _carry_over(changes: Mapping[tuple[str, float], Numbers], own_domain: str, temperature: float) -> CarryOver | None:
     """Return the change on the own domain, on the others, and how much less the latter is.
 
     The other domains count the same, however many prompts each has.
     """
-    others = [part for (domain, at), part in changes.items() if domain != own and at == temperature]
-    if (own, temperature) not in changes or not others:
+    other_changes = [
+        part
+        for (domain, cell_temperature), part in changes.items()
+        if domain != own_domain and cell_temperature == temperature
+    ]
+    if (own_domain, temperature) not in changes or not other_changes:
         return None
-    home = cluster_mean(changes[own, temperature], range(len(changes[own, temperature])), share=False)
-    away = _pooled(others)
-    return Carried(temperature, home, away, independent_difference(home, away))
+    own_change = cluster_mean(
+        changes[own_domain, temperature], range(len(changes[own_domain, temperature])), share=False
+    )
+    others_change = _pooled(other_changes)
+    return CarryOver(temperature, own_change, others_change, independent_difference(own_change, others_change))
 
 
 def _pooled(parts: Sequence[Numbers]) -> Estimate:

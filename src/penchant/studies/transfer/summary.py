@@ -54,7 +54,7 @@ class DomainChange:
 
 
 @dataclass(frozen=True)
-class Carried:
+class CarryOver:
     """What carries over at one temperature: the change on the own domain, on the others, and how much less that is."""
 
     temperature: float
@@ -79,13 +79,13 @@ class MethodSummary:
     rate: float | None = None
     seeds: int
     cells: tuple[DomainChange, ...]
-    carried: tuple[Carried, ...]
-    at_home: Carried | None
+    carried: tuple[CarryOver, ...]
+    at_home: CarryOver | None
 
-    def at(self, domain: str, temperature: float) -> DomainChange | None:
+    def cell_at(self, domain: str, temperature: float) -> DomainChange | None:
         """Return the cell of a domain and temperature; None where there is none."""
-        wanted = domain, temperature
-        return next((cell for cell in self.cells if (cell.domain, cell.temperature) == wanted), None)
+        key = domain, temperature
+        return next((cell for cell in self.cells if (cell.domain, cell.temperature) == key), None)
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,6 @@ class TransferSummary:
     provenance: JsonObject
 
     @cached_property
-    def trained(self) -> list[tuple[MethodSummary, Carried]]:
+    def trained(self) -> list[tuple[MethodSummary, CarryOver]]:
         """The methods that train and were measured on both sides, each with what carries over at `home`."""
         return [(method, method.at_home) for method in self.methods if method.name != BEST_OF_N and method.at_home]

@@ -101,7 +101,7 @@ class TaskGrids(tuple[TaskGrid, ...]):
     """The stages of all tasks."""
 
     @property
-    def needed(self) -> tuple[Stage, ...]:
+    def required(self) -> tuple[Stage, ...]:
         """Stages without any of which there is nothing to say."""
         return tuple(grid.rows for grid in self)
 

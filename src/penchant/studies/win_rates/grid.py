@@ -64,7 +64,7 @@ class WinRateGrid:
     contenders: tuple[Contender, ...]
 
     @property
-    def needed(self) -> tuple[Stage, ...]:
+    def required(self) -> tuple[Stage, ...]:
         """Stages without any of which there is nothing to say."""
         return (next(iter(self.contenders[0].judged.values())),)
 
