@@ -59,7 +59,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Who won between two responses of one group.
+    """The outcome of two responses of one group against each other.
 
     Attributes:
         winner, loser: indices into the group's responses. For a tie the order carries no meaning.
@@ -81,7 +81,7 @@ class Comparison:
             raise InputError(f"a comparison's weight must be a positive number, got {self.weight}")
 
     def directed(self) -> tuple[tuple[int, int, float], ...]:
-        """(winner, loser, weight) triples: one for a win, two of half the weight for a tie."""
+        """Return (winner, loser, weight) triples: one for a win, two of half the weight for a tie."""
         if self.tie:
             half = self.weight / 2
             return ((self.winner, self.loser, half), (self.loser, self.winner, half))
@@ -111,7 +111,7 @@ class LabeledExample:
 
     @property
     def asked(self) -> str | PromptGroup:
-        """What a classifier gets to see of it: the text, or the prompt with its options as responses."""
+        """The input of a classifier: the text, or the prompt with its options as responses."""
         return PromptGroup(self.text, self.options) if self.options else self.text
 
 
@@ -163,12 +163,12 @@ class PromptGroup:
             )
 
     def replace(self, **changes: Any) -> PromptGroup:
-        """A copy with some fields changed."""
+        """Return a copy with some fields changed."""
         return replace(self, **changes)
 
 
 def prompt_text(prompt: Prompt) -> str:
-    """The prompt as one readable string (for reports and rewards, never for a model)."""
+    """Return the prompt as one readable string (for reports and rewards, never for a model)."""
     if isinstance(prompt, str):
         return prompt
     return "\n\n".join(f"{message.role}: {message.content}" for message in prompt)
@@ -179,7 +179,7 @@ Winner = Literal["a", "b", "tie", "unparseable"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a judge said of two responses to one prompt.
+    """The answer of a judge about two responses to one prompt.
 
     Attributes:
         winner: `"a"`, `"b"`, `"tie"`, or `"unparseable"`: no answer came, or none that says which.
@@ -199,7 +199,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a method returns: where the run lies and its final numbers.
+    """The result of training with a method: where the run lies and its final numbers.
 
     Attributes:
         method: the method's name, such as `"dpo"`.

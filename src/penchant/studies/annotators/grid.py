@@ -16,8 +16,12 @@ LEARNERS = ("dpo", "reward_model")
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An annotator left out for one seed: what the others compared, what is judged by, and each learner's run and
-    judgement."""
+    """An annotator left out for one seed.
+
+    Attributes:
+        train: what the other annotators compared. held_out: what this one compared, to judge by.
+        learners: each learner's run and its judgement.
+    """
 
     annotator: str
     train: Stage
@@ -37,14 +41,14 @@ class AnnotatorsGrid:
         return (self.cells[0].held_out,)
 
     def stages(self) -> list[Stage]:
-        """Every stage once, each after what it needs."""
+        """Return every stage once, each after what it needs."""
         data = [stage for cell in self.cells for stage in (cell.train, cell.held_out)]
         pairs = [pair for cell in self.cells for pair in cell.learners.values()]
         return [*data, *(run for run, _ in pairs), *(judgement for _, judgement in pairs)]
 
 
 def annotators_grid(config: AnnotatorsConfig) -> AnnotatorsGrid:
-    """The stages that a configuration asks for.
+    """Return the stages that a configuration asks for.
 
     Raises:
         InputError: the data cannot be read, or name fewer than two annotators.

@@ -18,7 +18,7 @@ from penchant.studies.core.definition import StudyPage
 
 TITLE = "The annotator who was left out"
 BASELINES = {"others": "The other annotators", "longer": "Longer wins"}
-JUDGE_OFFSET = 0.11
+JUDGE_OFFSET = 0.11  # between judges of one annotator, so that intervals do not lie on each other
 NAME = 40  # characters of an annotator's name inside a sentence
 
 
@@ -48,7 +48,7 @@ def annotators_context(study: AnnotatorsSummary, pictures: Mapping[str, Picture]
 
 
 def headline(study: AnnotatorsSummary) -> list[str]:
-    """Each learner's agreement over all annotators, beside that of the others and of length."""
+    """State each learner's agreement over all annotators, beside that of the others and of length."""
     overall = study.all
     shares = [(judge.label, share) for judge in study.judges if (share := overall.agreement[judge.name])]
     if not shares:
@@ -66,7 +66,7 @@ def headline(study: AnnotatorsSummary) -> list[str]:
 
 
 def findings(study: AnnotatorsSummary) -> list[str]:
-    """Each learner against chance, against length and against people, on the same comparisons."""
+    """Compare each learner with chance, with length and with people, on the same comparisons."""
     sentences = []
     for judge in study.judges:
         agreement = study.all.agreement[judge.name]

@@ -18,7 +18,7 @@ from penchant.types import Comparison, PromptGroup
 
 
 def left_out_stage(job: StageJob, folder: Path) -> dict[str, Any]:
-    """`comparisons.jsonl`: `of` the `others` on the prompts to train on, or of the annotator on `held` out prompts.
+    """Write `comparisons.jsonl`: `of` the `others` on prompts to train on, or of the annotator on `held` out ones.
 
     The latter's facts have, for each comparison that the annotator decided on held-out prompts: a digest of its
     prompt; for each other annotator, whether it says the same (a tie of it is half, None where it said nothing);
@@ -67,7 +67,7 @@ def left_out_stage(job: StageJob, folder: Path) -> dict[str, Any]:
 
 
 def _fitting(groups: Sequence[PromptGroup], job: StageJob) -> tuple[list[PromptGroup], int]:
-    """The groups that the model has room for, and how many it has not."""
+    """Return the groups that the model has room for, and the number of those it has no room for."""
     renderer = start_policy(job).renderer
     limit = min(filter(None, (renderer.max_length, job.settings["data"]["max_length"])), default=None)
     fitting, _, report = render_all(groups, replace(renderer, max_length=limit, overflow="drop"))
@@ -102,7 +102,7 @@ def _verdict_facts(groups: Sequence[PromptGroup], annotator: str, names: Sequenc
 
 
 def _agrees(comparisons: Sequence[Comparison], name: str, reference: Comparison) -> float | None:
-    """Whether another annotator's verdict on the same pair is this one."""
+    """Return how far another annotator's verdicts on the same pair are this one, from 0 to 1; None without any."""
     pair = {reference.winner, reference.loser}
     verdicts = [
         comparison

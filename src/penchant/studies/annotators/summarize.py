@@ -71,14 +71,14 @@ def summarize_annotators(
 
 
 def _trained_on(grid: AnnotatorsGrid, annotator: str, study: Path) -> int | None:
-    """Comparisons that a run without this annotator learns from."""
+    """Return the number of comparisons that a run without this annotator learns from."""
     cell = next(cell for cell in grid.cells if cell.annotator == annotator)
     comparisons = read_object(study / cell.train.path / "stage.json").get("comparisons")
     return None if comparisons is None else int(comparisons)
 
 
 def _verdicts(cells: Sequence[LeftOut], study: Path) -> Verdicts:
-    """Of all seeds together."""
+    """Return the verdicts of all seeds together."""
     prompt: list[str] = []
     agrees: dict[str, list[float | None]] = {}
     for cell in cells:
@@ -98,7 +98,7 @@ def _verdicts(cells: Sequence[LeftOut], study: Path) -> Verdicts:
 
 
 def _mean(agreements: Mapping[str, Sequence[float | None]], size: int) -> list[float | None]:
-    """How many of the other annotators say the same, as a share of those who said anything."""
+    """Return how many of the other annotators say the same, as a share of those who said anything."""
     shares: list[float | None] = []
     for index in range(size):
         present = [value for column in agreements.values() if (value := column[index]) is not None]

@@ -24,7 +24,7 @@ class JudgeName:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """By how much one judge agrees more often than another with the annotator, on the same comparisons."""
+    """The gap between the agreements of two judges with the annotator, on the same comparisons."""
 
     one: str
     other: str
@@ -33,7 +33,7 @@ class PairedDifference:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How often each judge agrees with an annotator who was left out.
+    """The share of verdicts in which each judge agrees with an annotator who was left out.
 
     Attributes:
         comparisons, prompts: how many the annotator decided, and on how many prompts.

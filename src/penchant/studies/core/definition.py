@@ -73,7 +73,7 @@ class StudyDefinition:
 
 @dataclass(frozen=True)
 class StudyPage:
-    """How the page of a study is made of its numbers.
+    """The functions that make the page of a study from its numbers.
 
     Attributes:
         pictures: summary -> figures by name.

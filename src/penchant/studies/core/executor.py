@@ -20,13 +20,14 @@ from penchant.typed_json import JsonObject
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a stage ended: a status (`done`, `stopped_early`, `runaway`, `interrupted`), or why it failed."""
+    """The end of a stage: a status (`done`, `stopped_early`, `runaway`, `interrupted`), or why it failed."""
 
     status: str
     reason: str = ""
 
     @property
     def failed(self) -> bool:
+        """True where the stage raised an error or its process died."""
         return self.status == "failed"
 
 
@@ -61,7 +62,7 @@ class Workers:
         return self._job_count
 
     def wait(self) -> tuple[int, Outcome]:
-        """The next stage to end: its number and its outcome.
+        """Wait for the next stage to end; return its number and its outcome.
 
         Raises:
             RunError: the server is gone.

@@ -67,7 +67,8 @@ def _import_all() -> None:
 
 
 def _import_for(settings: JsonObject) -> None:
-    """What a stage and many like it need beyond that, once for all of them: a second, of a stage that takes a tenth."""
+    """Import what a stage and many like it need beyond that, once for all of them."""
+    # takes a second, and such a stage itself a tenth of one
     if settings.get("classifier", {}).get("name") == "tfidf":
         import sklearn.feature_extraction.text
         import sklearn.linear_model
@@ -91,7 +92,7 @@ def _fork(message: JsonObject) -> tuple[int, int]:
 
 
 def _become(message: JsonObject, answers: int) -> None:
-    """The forked process, from here to its end."""
+    """Run the forked process from here to its end."""
     answer: JsonObject = {"error": "it ended without a word"}
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -122,7 +123,7 @@ def _become(message: JsonObject, answers: int) -> None:
 
 
 def _collect_answers(running: dict[int, tuple[int, int]]) -> list[JsonObject]:
-    """The answers of the processes that ended since."""
+    """Return the answers of the processes that ended since the last call."""
     ended_jobs = []
     for process in list(running):
         done, status = os.waitpid(process, os.WNOHANG)

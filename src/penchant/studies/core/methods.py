@@ -54,7 +54,7 @@ def swept_name(method: SweptMethod) -> str:
 
 @dataclass(frozen=True)
 class Setting:
-    """What one run of a method has of its own: the swept value, None where there is none, and the learning rate."""
+    """The swept value of one run of a method, None where there is none, and its learning rate."""
 
     value: float | None
     rate: float
@@ -69,7 +69,7 @@ class Runs:
     runs: tuple[Stage, ...]
 
     def stages(self) -> list[Stage]:
-        """Every stage once, each after what it needs of these."""
+        """Return every stage once, each after what it needs of these."""
         return [*self.comparisons.values(), *self.reward_models.values(), *self.runs]
 
 
@@ -130,7 +130,7 @@ def _run(
     rates: bool,
     steps: int | None,
 ) -> Stage:
-    """One run. `rates`: its learning rate is part of its name, for there are several."""
+    """Return one run; with `rates` its learning rate is part of its name, for there are several."""
     swept = SWEPT[method]
     sweep = getattr(config, method)
     method_settings = {name: item for name, item in plain(sweep).items() if name not in (swept, "repeats")}

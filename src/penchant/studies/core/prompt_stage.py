@@ -31,12 +31,12 @@ class Opening(NamedTuple):
 
     @property
     def contents(self) -> tuple[str, str]:
-        """What says whether two are the same."""
+        """The words of the prompt and of its text; two openings that share either are the same."""
         return content(prompt_text(self.prompt)), content(self.text)
 
 
 def content(text: str) -> str:
-    """The words of a text, whatever its case, spaces and punctuation; of one without words, the text itself."""
+    """Return the words of a text, whatever its case, spaces and punctuation; without words, the text itself."""
     return " ".join(WORD.findall(text.casefold())) or text
 
 
@@ -82,7 +82,7 @@ def _prompts(path: str, split: str, end: int | None) -> Sequence[Prompt]:
 
 
 def _prefixes(job: StageJob, role: str, end: int | None, tokens: tuple[int, int]) -> list[Opening]:
-    """Each text cut after its first tokens, as the model's tokenizer counts them; prefixes that repeat count once.
+    """Cut each text after its first tokens, as the model's tokenizer counts them; prefixes that repeat count once.
 
     In an order of their own, of which `skip` and `limit` take a part: data sets of texts are often sorted by label.
     """

@@ -17,7 +17,7 @@ DATA = "data:"
 
 
 def locate_prompts(path: str) -> str:
-    """The file behind a built-in set's name; a file as an absolute path; a hub id as it is.
+    """Return the file behind a built-in set's name; a file as an absolute path; a hub id as it is.
 
     Raises:
         InputError: `data:NAME` names no file in the folder of data.

@@ -14,7 +14,7 @@ SUFFIXES = (".txt", ".txt.gz")
 
 
 def rated_texts(path: str | Path) -> list[str] | None:
-    """The texts of such a file, in order; None where the path is no file or its first line is of another kind.
+    """Return the texts of such a file in order; None where it is no file or its first line is of another kind.
 
     Raises:
         InputError: a later line of another kind, or one that is damaged; says which.

@@ -1,5 +1,7 @@
-"""Reading what stages wrote, however they ended (what is missing or damaged is empty), and writing whole files. Imports
-no torch."""
+"""Reads what stages wrote, however they ended, and writes whole files.
+
+What is missing or damaged is empty. Imports no torch.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from penchant.typed_json import JsonObject
 
 
 def read_object(path: Path) -> JsonObject:
-    """A JSON object; empty where there is none."""
+    """Read a JSON object; empty where there is none."""
     try:
         value = read_json(path, errors="replace")
     except (OSError, ValueError):
@@ -21,7 +23,7 @@ def read_object(path: Path) -> JsonObject:
 
 
 def read_lines(path: Path) -> list[JsonObject]:
-    """The objects of a JSONL file up to the first damaged line."""
+    """Read the objects of a JSONL file up to the first damaged line."""
     try:
         lines = read_file(path).decode("utf-8", errors="replace").split("\n")
     except OSError:
@@ -41,7 +43,7 @@ def read_lines(path: Path) -> list[JsonObject]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """A whole file under its name, or none; its folder is made.
+    """Write a whole file under its name, or none; make its folder.
 
     Raises:
         RunError: it cannot be written.

@@ -34,12 +34,12 @@ class ReferenceSamples:
 
     @cached_property
     def trusted_kl(self) -> float:
-        """Up to which KL the limit line of these samples is trusted, in nats."""
+        """The KL in nats up to which the limit line of these samples is trusted."""
         return limit_line(self.rewards).trusted_kl
 
     @classmethod
     def read(cls, folder: Path) -> ReferenceSamples:
-        """From the stage's folder.
+        """Read the samples from the stage's folder.
 
         Raises:
             InputError: it is damaged.
@@ -91,12 +91,12 @@ class MeasuredRun:
 
     @property
     def complete(self) -> bool:
-        """Whether it came to its end; of one that did not, no mean takes anything."""
+        """True where it came to its end; no mean takes anything of a run that did not."""
         return self.status in COMPLETE
 
     @property
     def unfinished(self) -> bool:
-        """Whether it has neither come to its end nor failed: missing, interrupted."""
+        """True where it has neither come to its end nor failed: missing, interrupted."""
         return not self.complete and self.status != FAILED
 
     @cached_property
@@ -109,7 +109,7 @@ class MeasuredRun:
 
     @cached_property
     def optimizer_steps(self) -> int:
-        """How often its weights changed: once a step, or for each minibatch of each pass over a step's rollout."""
+        """The number of updates: one per step, or per minibatch of each pass over a step's rollout."""
         steps = int(self.result.get("steps") or 0)
         try:
             config = load_yaml(read_file(self.folder / "config.yaml").decode("utf-8"))
@@ -120,7 +120,7 @@ class MeasuredRun:
 
 
 def read_run(stage: Stage, study: Path, prompts: Sequence[str] | None, reason: str) -> MeasuredRun:
-    """What a run left behind.
+    """Read what a run left behind.
 
     Args:
         prompts: of the evaluation; a step that lacks one of them is left out. None takes those that are there.
@@ -147,7 +147,7 @@ def read_run(stage: Stage, study: Path, prompts: Sequence[str] | None, reason: s
 
 @dataclass(frozen=True)
 class Results:
-    """What a study has measured so far.
+    """The measurements of a study so far.
 
     Attributes:
         folder: the study's.
@@ -177,7 +177,7 @@ class Results:
 
 
 def aligned(runs: Sequence[MeasuredRun]) -> list[list[Point]]:
-    """The evaluations that all of these runs have, one after the other: for each, the point of every run."""
+    """Return the evaluations that all of these runs have, in order: for each, the point of every run."""
     by_number = [{point.number: point for point in run.points} for run in runs]
     shared = set.intersection(*map(set, by_number)) if by_number else set()
     return [[points[number] for points in by_number] for number in sorted(shared)]
@@ -216,13 +216,13 @@ def _mean(values: Sequence[float | None]) -> float:
 
 
 def seconds_of(stage: Stage, study: Path) -> float:
-    """How long a stage took; 0 where it has not ended."""
+    """Return the seconds that a stage took; 0 where it has not ended."""
     file = study / stage.path / ("result.json" if stage.is_run else "stage.json")
     return float(read_object(file).get("seconds") or 0.0)
 
 
 def provenance_of(stages: Iterable[Stage], study: Path) -> JsonObject:
-    """Machine and versions, as the first run that has them says."""
+    """Return machine and versions, as the first run that has them states them."""
     for stage in stages:
         record = read_object(study / stage.path / "provenance.json")
         if record:

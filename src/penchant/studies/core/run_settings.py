@@ -21,7 +21,7 @@ def run_settings(
     facts: Mapping[str, Any],
     out: Path,
 ) -> JsonObject:
-    """What the method's configuration is made of.
+    """Return the settings that the method's configuration is made of.
 
     Args:
         kind: the method. settings, inputs: of its stage. needs: the folders of the stages before.
@@ -73,7 +73,8 @@ def run_settings(
 
 
 def _comparison_data(settings: Mapping[str, Any], needs: Mapping[str, Path]) -> JsonObject:
-    """The groups of a prompt stay apart: merged they would be compared all with all."""
+    """Return where a run reads comparisons, and how."""
+    # the groups of a prompt stay apart: merged they would be compared all with all
     file = needs["comparisons"] / "comparisons.jsonl"
     data = {"path": str(file), "merge": False, "ties": "drop", "template": settings["template"]}
     return {**data, "limit": settings["prompts"]} if "prompts" in settings else data
@@ -106,8 +107,11 @@ def evaluated_steps(steps: int, times: int, spacing: float) -> list[int]:
 def _evaluate(
     settings: Mapping[str, Any], inputs: Mapping[str, str], needs: Mapping[str, Path], steps: int
 ) -> JsonObject:
-    """The same prompts and seeds for every method; the first evaluations are close together, as early steps move a
-    policy furthest. No samples where a run is measured by others, after its end."""
+    """Return how a run is evaluated: with the same prompts and seeds for every method.
+
+    The first evaluations are close together, as early steps move a policy furthest. No samples where a run is measured
+    by other stages, after its end.
+    """
     evaluation = settings.get("evaluation")
     if evaluation is None:
         return {"samples": None}

@@ -17,6 +17,7 @@ log = logging.getLogger("penchant.studies")
 
 
 def run_stage(job: StageJob) -> str:
+    """Train the method that the stage's kind names, from its checkpoint where there is one; return the status."""
     file = job.needs.get("comparisons", Path()) / STAGE
     facts = json.loads(file.read_text(encoding="utf-8")) if "comparisons" in job.needs else {}
     values = run_settings(job.kind, job.settings, job.inputs, job.needs, facts, job.folder)

@@ -24,7 +24,7 @@ FAILED = "failed"
 
 @dataclass
 class Progress:
-    """Where every stage stands.
+    """The state of every stage.
 
     Attributes:
         outcomes: of the stages that have one, by address.
@@ -37,7 +37,7 @@ class Progress:
     interrupted: bool = False
 
     def failures(self, stages: Sequence[Stage]) -> list[tuple[Stage, str]]:
-        """The stages that failed, with the reason."""
+        """Return the stages that failed, with the reason."""
         outcomes = [(stage, self.outcomes.get(stage.address)) for stage in stages]
         return [(stage, outcome.reason) for stage, outcome in outcomes if outcome is not None and outcome.failed]
 
@@ -48,7 +48,7 @@ def run_missing(
     """Do what is missing.
 
     Args:
-        tasks: each after what it needs.
+        stages: each after what it needs.
         study: the study's folder.
         jobs: so many at once, each with its share of the threads.
         progress: where stages stand already, which is then carried on.
@@ -116,12 +116,12 @@ def _has_succeeded(need: Stage, progress: Progress) -> bool:
 
 
 def _impossible_stages(waiting: Sequence[Stage], progress: Progress) -> list[Stage]:
-    """Stages that need one that failed."""
+    """Return the stages that need one that failed."""
     return [stage for stage in waiting if _broken_need(stage, progress)]
 
 
 def _broken_need(stage: Stage, progress: Progress) -> str:
-    """The stage behind it all, whose own reason is told once; empty where no need failed."""
+    """Name the failed stage behind it all, whose own reason is told once; empty where no need failed."""
     for need in stage.needs.values():
         outcome = progress.outcomes.get(need.address)
         if outcome is not None and outcome.failed:
@@ -144,7 +144,7 @@ def _failure_file(stage: Stage, study: Path) -> Path:
 
 
 def _progress_text(stage: Stage, study: Path, outcome: Outcome) -> str:
-    """A word on what came out, for the progress bar."""
+    """Return a word on what came out, for the progress bar."""
     result = read_object(study / stage.path / "result.json") if stage.is_run else {}
     samples = (result.get("final") or {}).get("samples")
     if not samples or "reward" not in samples["policy"]:
@@ -157,7 +157,7 @@ def _progress_text(stage: Stage, study: Path, outcome: Outcome) -> str:
 
 
 def is_complete(stage: Stage, study: Path) -> bool:
-    """Whether a stage's folder holds all that the study needs of it."""
+    """Return whether a stage's folder holds all that the study needs of it."""
     folder = study / stage.path
     if not _is_intact(folder):
         return False
@@ -197,7 +197,7 @@ def _is_intact(folder: Path) -> bool:
 
 
 def available_threads() -> int:
-    """Threads that all stages together may use."""
+    """Return how many threads all stages together may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     thread_limit = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores, int(thread_limit)) if thread_limit.isdigit() and int(thread_limit) > 0 else cores

@@ -46,7 +46,7 @@ def comparisons_stage(job: StageJob, folder: Path) -> JsonObject:
 
 
 def _write_comparisons(groups: Sequence[PromptGroup], folder: Path) -> dict[str, int]:
-    """`comparisons.jsonl`, and how much of it a run will see."""
+    """Write `comparisons.jsonl`; return how much of it a run will see."""
     write_groups(groups, folder / "comparisons.jsonl")
     read = load_preferences(folder / "comparisons.jsonl", merge=False, ties="drop")
     comparison_count = sum(len(group.comparisons) for group in read)
@@ -82,8 +82,11 @@ def mislabelled_stage(job: StageJob, folder: Path) -> JsonObject:
 
 
 def judged_stage(job: StageJob, folder: Path) -> JsonObject:
-    """Whether a run's model puts the winner of each unseen comparison first: `right` (a tie of its scores is half) and
-    the number of the comparison's prompt."""
+    """Judge whether a run's model puts the winner of each unseen comparison first.
+
+    Returns:
+        `right`: 1, 0, or half for a tie of its scores; `prompt`: the number of the comparison's prompt.
+    """
     groups = load_preferences(job.needs["held"] / "comparisons.jsonl", merge=False, ties="drop")
     run = job.needs["run"]
     if (run / "checkpoint" / "reward.json").exists():

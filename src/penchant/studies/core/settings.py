@@ -149,7 +149,7 @@ class PPOSweep(Config):
 
     @property
     def steps_per_round(self) -> int:
-        """How many optimizer steps a round of samples makes."""
+        """The number of optimizer steps that a round of samples makes."""
         return self.updates * min(MINIBATCHES, self.prompts_per_step)
 
 
@@ -161,7 +161,7 @@ class BestOfNSweep(Config):
 
 
 class Study(Config):
-    """What all studies share: where they lie, and their seeds."""
+    """The settings that all studies share: where they lie, and their seeds."""
 
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     """Each fixes training data (comparisons, reward model; who labels which rows) and training of its own; what is
@@ -182,7 +182,7 @@ class Study(Config):
 
 
 class StudyConfig(Study):
-    """What studies share that start from one model."""
+    """The settings of studies that start from one model."""
 
     model: ModelConfig
     """The model to start from: a name, or its settings."""
@@ -201,7 +201,7 @@ class StudyConfig(Study):
 
 
 class SampledConfig(StudyConfig):
-    """What studies share whose comparisons are samples that the true reward ranks."""
+    """The settings of studies whose comparisons are samples that the true reward ranks."""
 
     prompts: Prompts
     """Texts to train on."""
@@ -239,7 +239,7 @@ class LearnedMethods(StudyConfig):
 
 
 class MethodsConfig(SampledConfig, LearnedMethods):
-    """What studies share that compare methods by the true reward."""
+    """The settings of studies that compare methods by the true reward."""
 
     ppo_gt: PPOSweep | None = PPOSweep()
     """PPO-GT's sweep, on the true reward."""

@@ -58,7 +58,7 @@ ALL_ENTRIES_BY_DEFAULT = ("penchant.losses.dispatch", "penchant.train.objectives
 
 @dataclass(frozen=True)
 class Facts:
-    """What one file says.
+    """The content of one file as far as digests need it.
 
     Attributes:
         code: a digest of its syntax tree without docstrings.

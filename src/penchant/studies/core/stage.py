@@ -75,7 +75,7 @@ class Stage:
 
     @property
     def is_run(self) -> bool:
-        """Whether its folder is a run directory."""
+        """True where its folder is a run directory."""
         return maker_of(self.kind) == RUN
 
 
@@ -105,7 +105,7 @@ class StageFactory:
 
     @classmethod
     def sampled(cls, config: SampledConfig) -> StageFactory:
-        """Of a study whose comparisons are samples that the true reward ranks."""
+        """Return the factory of a study whose comparisons are samples that the true reward ranks."""
         inputs = _inputs(config)
         model, learning = model_settings(config), learning_settings(config)
         start: dict[str, Stage] = {}
@@ -132,7 +132,7 @@ class StageFactory:
 
     @property
     def sampling_needs(self) -> dict[str, Stage]:
-        """What sampling needs."""
+        """The stages that a stage needs to sample."""
         return {"prompts": self.prompts, **self.start}
 
     def stage(
@@ -149,12 +149,12 @@ class StageFactory:
         return Stage(kind, label, to_object(settings), self.inputs, needs, value, seed, rate)
 
     def comparisons(self, seed: int) -> Stage:
-        """Samples of the reference for the prompts to train on, compared."""
+        """Return the stage of the comparisons: samples of the reference for the prompts to train on."""
         settings = ComparisonsSettings(**self.draws, **self.sizes, seed=seed)
         return self.stage("comparisons", f"comparisons-seed-{seed}", settings, self.sampling_needs, seed=seed)
 
     def reward_model(self, stage: RewardModelStage, seed: int, comparisons: Stage, label: str = "") -> Stage:
-        """A reward model of these comparisons."""
+        """Return the run of a reward model on these comparisons."""
         fit_settings = {**plain(stage), "template": self.draws["template"], "seed": seed}
         needs = {"comparisons": comparisons, **self.start}
         settings = {**self.model, **self.learning, **fit_settings}
@@ -162,28 +162,28 @@ class StageFactory:
 
 
 def openings(label: str, config: SampledConfig, measured: Prompts) -> Stage:
-    """The prompts to train on, and others to measure on."""
+    """Return the stage of the prompts to train on, and of others to measure on."""
     inputs = {**_inputs(config), "eval": locate_prompts(measured.path)}
     return Stage("prompts", label, to_object(_prompts(config, measured)), inputs, {})
 
 
 def plain(config: Config) -> JsonObject:
-    """A configuration as plain values."""
+    """Return a configuration as plain values."""
     return config.model_dump(mode="json")
 
 
 def model_settings(config: StudyConfig) -> JsonObject:
-    """The model that every stage starts from, by its content."""
+    """Return the model that every stage starts from, by its content."""
     return {"model": {**plain(config.model), "name": model_content(config.model.name)}}
 
 
 def learning_settings(config: StudyConfig) -> JsonObject:
-    """What every run has of the study."""
+    """Return the settings that every run takes from the study."""
     return {"optimizer": config.optimizer, "clip": config.clip, "warmup_steps": config.warmup_steps}
 
 
 def offline_settings(config: StudyConfig) -> JsonObject:
-    """What every run on comparisons has of it."""
+    """Return the settings that every run on comparisons takes from the study."""
     return {"batch_size": config.batch_size, "epochs": config.epochs}
 
 
@@ -207,6 +207,6 @@ def _inputs(config: SampledConfig) -> dict[str, str]:
 
 
 def absolute(name: str) -> str:
-    """A local path so that it holds from any folder; the name of anything else as it is."""
+    """Return a local path so that it holds from any folder; the name of anything else as it is."""
     path = Path(name).expanduser()
     return str(path.resolve()) if name not in (*BUILT_IN, *ENCODERS) and path.exists() else name

@@ -22,7 +22,7 @@ class PolicySettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SampledSettings(PolicySettings):
-    """What a stage has that samples from the model; `reward` is the content of the true reward, where there is one."""
+    """Settings of a stage that samples; `reward` is the content of the true reward, where there is one."""
 
     reward: str | None
     max_new_tokens: int
@@ -60,7 +60,7 @@ class MeasuredSettings(SampledSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class MislabelledSettings:
-    """Which share of the comparisons gets a wrong label, and what a wrong label is."""
+    """The share of the comparisons that gets a wrong label, and what a wrong label is."""
 
     share: float
     labels: Literal["flipped", "random"]

@@ -107,7 +107,7 @@ def _numbers(
     progress: Progress,
     clock: Mapping[str, float],
 ) -> JsonObject:
-    """`study.json`, made anew where anything changed, its code too; empty where there is nothing to say."""
+    """Return `study.json`, made anew where anything changed, its code too; empty where there is nothing to say."""
     stages = grid.stages()
     outcomes = [progress.outcomes.get(stage.address) for stage in grid.required]
     if all(outcome is None or outcome.failed for outcome in outcomes):

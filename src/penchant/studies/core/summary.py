@@ -33,7 +33,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class StudyCost:
-    """What a study took.
+    """The time that a study took.
 
     Attributes:
         seconds: of all its stages, added up.
@@ -48,7 +48,7 @@ class StudyCost:
 
 @dataclass(frozen=True)
 class PromptCounts:
-    """How many prompts were trained on and measured on; None where the stage that reads them has not ended."""
+    """The numbers of prompts to train and to measure on; None where the stage that reads them has not ended."""
 
     train: int | None
     eval: int | None

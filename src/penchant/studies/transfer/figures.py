@@ -14,7 +14,7 @@ METHOD_OFFSET = 0.11  # between methods at one place, so that intervals do not l
 
 
 def carry_picture(study: TransferSummary) -> Picture:
-    """The change on the other domains against that on the own one, a point a method, at the temperature nearest 1."""
+    """Draw the change on the other domains against that on the own one: a point per method, nearest temperature 1."""
     with style():
         figure, axes = blank(5.6, 3.9)
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
@@ -42,7 +42,7 @@ def carry_picture(study: TransferSummary) -> Picture:
 
 
 def domain_picture(study: TransferSummary) -> Picture:
-    """The change on each domain at the temperature nearest 1, the own domain first."""
+    """Draw the change on each domain at the temperature nearest 1, the own domain first."""
     domains = [domain.name for domain in study.domains]
     methods = study.methods
     with style():
@@ -67,7 +67,7 @@ def domain_picture(study: TransferSummary) -> Picture:
 
 
 def temperature_picture(study: TransferSummary) -> Picture:
-    """The change on the other domains against the temperature, a line a method."""
+    """Draw the change on the other domains against the temperature, a line per method."""
     with style():
         figure, axes = blank(5.6, 3.9)
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))

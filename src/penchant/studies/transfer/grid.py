@@ -36,13 +36,13 @@ class TransferGrid:
         return (next(iter(self.reference.values())),)
 
     def stages(self) -> list[Stage]:
-        """Every stage once, each after what it needs."""
+        """Return every stage once, each after what it needs."""
         first = [*self.prompts.values(), *([self.sft] if self.sft else []), *self.reference.values()]
         return [*first, *self.trained.stages(), *(stage for _, cells in self.measured for stage in cells.values())]
 
 
 def transfer_grid(config: TransferConfig) -> TransferGrid:
-    """The stages that a configuration asks for."""
+    """Return the stages that a configuration asks for."""
     factory = StageFactory.sampled(config)
     prompts = {config.own: factory.prompts} | {
         name: openings(f"prompts-{number}", config, source)

@@ -52,7 +52,7 @@ def transfer_context(study: TransferSummary, pictures: Mapping[str, Picture]) ->
 
 
 def _summary(study: TransferSummary) -> Table:
-    """What carries over at the temperature nearest 1, with the KL on the own domain and on the others."""
+    """Return what carries over at the temperature nearest 1, with the KL on the own domain and on the others."""
     rows = []
     for method in study.methods:
         carry_over = method.at_home
@@ -67,7 +67,7 @@ def _summary(study: TransferSummary) -> Table:
 
 
 def _kl(study: TransferSummary, method: MethodSummary, *, is_own: bool) -> str:
-    """The range of the domains' KLs."""
+    """Return the range of the domains' KLs."""
     domains = {domain.name for domain in study.domains if domain.own == is_own}
     kls = [change.kl_nats.value for change in method.cells if change.domain in domains and change.kl_nats]
     if not kls:
@@ -86,7 +86,7 @@ def _reference(study: TransferSummary) -> Table:
 
 
 def _method(study: TransferSummary, method: MethodSummary) -> Table:
-    """Reward and change, a domain in two rows."""
+    """Return reward and change, two rows per domain."""
     rows = []
     for domain in study.domains:
         measured = [method.cell_at(domain.name, temperature) for temperature in study.temperatures]

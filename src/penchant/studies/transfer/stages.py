@@ -25,7 +25,8 @@ def transfer_stage(job: StageJob, folder: Path) -> JsonObject:
 
     Each sample has its true reward, where the study has one, and at temperature 1 the exact KL to the reference along
     it. Without a run the reference itself is measured; with a reward model as `ranker`, the best of every `best_of` of
-    its samples by that."""
+    its samples by that.
+    """
     settings, start = job.read(MeasuredSettings), start_policy(job)
     reward = None
     if settings.reward is not None:
@@ -64,7 +65,7 @@ def transfer_stage(job: StageJob, folder: Path) -> JsonObject:
 def _best(
     ranker: LearnedReward, prompts: Sequence[Prompt], samples: Sequence[Sequence[Response]], group_size: int
 ) -> list[list[Response]]:
-    """Of every `each` samples of a prompt, in order, the one with the highest learned reward."""
+    """Return the best by the learned reward of every `group_size` samples of a prompt, in order."""
     groups = [PromptGroup(prompt, row) for prompt, row in zip(prompts, samples, strict=True)]
     scores = ranker.score(groups)
     return [

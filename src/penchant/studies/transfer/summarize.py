@@ -34,8 +34,12 @@ from penchant.typed_json import JsonObject
 
 @dataclass(frozen=True)
 class Samples:
-    """What one policy drew for one domain at one temperature: rewards of shape (prompts, samples), mean KL in nats by
-    prompt (None where there is none)."""
+    """Samples of one policy for one domain at one temperature.
+
+    Attributes:
+        rewards: of shape (prompts, samples).
+        kl_nats: mean KL in nats by prompt; None where there is none.
+    """
 
     prompts: tuple[str, ...]
     rewards: Numbers
@@ -102,7 +106,7 @@ def _domain(name: str, stage: Stage, config: TransferConfig, grid: TransferGrid,
 
 
 def _read(folder: Path) -> dict[float, Samples]:
-    """A stage's samples by temperature; nothing where it did not end."""
+    """Read a stage's samples by temperature; nothing where it did not end."""
     if not (folder / "stage.json").exists():
         return {}
     rows: dict[float, list[JsonObject]] = {}
@@ -124,7 +128,7 @@ def _read(folder: Path) -> dict[float, Samples]:
 def _contenders(
     config: TransferConfig, grid: TransferGrid, study: Path, reference: Mapping[tuple[str, float], Samples]
 ) -> Iterator[Contender]:
-    """Each method at each of its settings, as far as it was measured; then the best of the reference's samples."""
+    """Yield each method at each of its settings, as far as measured; then the best of the reference's samples."""
     for name, value, rate in dict.fromkeys((run.kind, run.value, run.rate) for run, _ in grid.measured):
         of_seeds = [
             {
@@ -151,7 +155,7 @@ def _contenders(
 
 
 def _best(rewards: Numbers, n: int) -> Numbers:
-    """Expected reward of the best of n, by prompt; of one sample that is always the same, its own."""
+    """Return the expected reward of the best of n, by prompt; of one sample that is always the same, its own."""
     if rewards.shape[1] == 1:
         return rewards[:, 0]
     return np.array([best_of_n(row[None])[n - 1] for row in rewards])

@@ -28,7 +28,7 @@ class Domain:
 
 @dataclass(frozen=True)
 class TrainedPrompts:
-    """How many prompts were trained on; None where the stage that reads them has not ended."""
+    """The number of prompts to train on; None where the stage that reads them has not ended."""
 
     train: int | None
 
@@ -55,7 +55,7 @@ class DomainChange:
 
 @dataclass(frozen=True)
 class CarryOver:
-    """What carries over at one temperature: the change on the own domain, on the others, and how much less that is."""
+    """The change on the own domain at one temperature, on the others, and how much less that is."""
 
     temperature: float
     own: Estimate

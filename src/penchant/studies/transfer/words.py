@@ -17,7 +17,7 @@ def domain_name(domain: Domain) -> str:
 
 
 def headline(study: TransferSummary) -> list[str]:
-    """Of the methods that train, the one that gains most on its own domain: what of it is left on others."""
+    """Name the trained method that gains most on its own domain, and what of the gain is left on others."""
     gaining = _gaining(study)
     if not study.trained:
         return ["No method that trains was measured on two domains yet."]
@@ -36,7 +36,7 @@ def headline(study: TransferSummary) -> list[str]:
 
 
 def findings(study: TransferSummary) -> list[str]:
-    """What carries over for each method, who loses least, the worst domain, and what temperature does."""
+    """Say what carries over for each method, who loses least, the worst domain, and what temperature does."""
     method_sentences = [
         f"{swept_name(method)}: {_change(carry_over.own)} on its own domain, "
         f"{_change(carry_over.others)} on the others; {_describe_carry_over(carry_over)}."
@@ -75,7 +75,7 @@ def _describe_carry_over(carry_over: CarryOver) -> str:
 
 
 def _least_loss(study: TransferSummary) -> str:
-    """Among the methods that clearly gain at home, which loses least away from it."""
+    """Name the method that loses least on other domains, among those that clearly gain on their own."""
     ranked = sorted(_gaining(study), key=lambda pair: pair[1].lost.value)
     if len(ranked) < 2:
         return ""
@@ -102,7 +102,7 @@ def _harmed(study: TransferSummary, method: MethodSummary) -> str:
 
 
 def _temperature(study: TransferSummary) -> str:
-    """Methods whose gain on other domains is clearly another at the lowest temperature than at the highest."""
+    """Name the methods whose gain on other domains clearly differs from the lowest to the highest temperature."""
     parts = []
     for method, _ in study.trained:
         low, high = method.carried[0], method.carried[-1]
