@@ -28,12 +28,16 @@ settings.register_profile("penchant", derandomize=True, deadline=None, suppress_
 settings.load_profile("penchant")
 
 
-LONGEST = ("test_docs.py", "test_weak_to_strong.py", "test_win_rates.py", "test_transfer.py", "test_frontier.py")
+LONGEST = (
+    "tests/test_docs.py",
+    *(f"tests/studies/{study}/test_study.py" for study in ("weak_to_strong", "win_rates", "transfer", "frontier")),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take longest first, so that the two processes of `make test` end at about the same time."""
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    places = {(REPOSITORY / path): place for place, path in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def pytest_collection_finish() -> None:
