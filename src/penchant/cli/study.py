@@ -35,9 +35,9 @@ def _study(arguments: Arguments) -> int:
         print(f"report: {study_report(result.path, flags.report or result.path / 'report.html')}")
     elif not result.failures:
         print("nothing has been sampled yet: there is nothing to compare")
-    from penchant.reports.kit.study_page import told_once
+    from penchant.reports.kit.study_page import group_failures
 
-    for stages, reason in told_once(result.failures):
+    for stages, reason in group_failures(result.failures):
         print(f"failed: {stages}: {reason}")
     unfinished = len(result.failures)
     outcome = f"tried, {unfinished} failed or waiting for one that did" if unfinished else "run"

@@ -10,7 +10,7 @@ from penchant.raters.agreement_figures import agreement_pictures
 from penchant.raters.breakdown_page import where_findings, where_tables
 from penchant.raters.results import Agreement, Disagreement, RaterResult
 from penchant.reports.kit.canvas import Picture
-from penchant.reports.kit.page import shared_context, told, write_page
+from penchant.reports.kit.page import format_measure, shared_context, write_page
 from penchant.reports.kit.render import figure_context
 from penchant.reports.kit.tables import Table
 from penchant.reports.kit.text import DASH, count, listing, number, short
@@ -64,11 +64,11 @@ def agreement_context(results: Agreement, provenance: JsonObject, pictures: Mapp
 def headline(results: Agreement) -> list[str]:
     """Return alpha, and how much it is made of."""
     alpha = results.alpha
-    first = f"Krippendorff's alpha of {count(len(results.raters), 'rater')}: {told(alpha)}."
+    first = f"Krippendorff's alpha of {count(len(results.raters), 'rater')}: {format_measure(alpha)}."
     if alpha.value is None:
         first = f"Krippendorff's alpha is undefined: {alpha.reason}."
     if results.alpha_people and results.alpha_people.value is not None:
-        first += f" Of people alone: {told(results.alpha_people)}."
+        first += f" Of people alone: {format_measure(results.alpha_people)}."
     shared = count(results.shared, "comparison")
     return [first, f"{shared} of {count(results.prompts, 'prompt')} judged by two or more."]
 
@@ -92,7 +92,7 @@ def findings(results: Agreement) -> list[str]:
             if leaning and (leaning.above(0.5) or leaning.below(0.5)):
                 sentences.append(
                     f"{short(rater.name, NAME)} leans to the {response if leaning.above(0.5) else other}: {short_form} "
-                    f"is preferred in {told(leaning, percent=True)} of what is decided."
+                    f"is preferred in {format_measure(leaning, percent=True)} of what is decided."
                 )
     return sentences + where_findings(results)
 
@@ -103,8 +103,8 @@ def _pairs(results: Agreement) -> Table:
         (
             f"{short(pair.one, NAME)} – {short(pair.other, NAME)}",
             number(pair.agreement.raw.n, 0),
-            told(pair.agreement.raw, percent=True),
-            told(pair.agreement.kappa),
+            format_measure(pair.agreement.raw, percent=True),
+            format_measure(pair.agreement.kappa),
         )
         for pair in table_pairs
     )
@@ -127,11 +127,11 @@ def _raters(results: Agreement) -> Table:
         if with_majority:
             majority = rater.majority
             cells += [
-                told(majority.raw if majority else None, percent=True),
-                told(majority.kappa if majority else None),
+                format_measure(majority.raw if majority else None, percent=True),
+                format_measure(majority.kappa if majority else None),
             ]
         left_out = rater.left_out
-        cells += [number(left_out.raw.n, 0), told(left_out.raw, percent=True), told(left_out.kappa)]
+        cells += [number(left_out.raw.n, 0), format_measure(left_out.raw, percent=True), format_measure(left_out.kappa)]
         rows.append(tuple(cells))
     majority_name = "people's majority" if of_people else "everybody's majority"
     others_name = "other people's" if of_people else "others'"
@@ -149,8 +149,8 @@ def _leanings(results: Agreement) -> Table:
             _rater(rater),
             number(rater.judged, 0),
             number(rater.ties, 0),
-            told(rater.longer, percent=True),
-            *([told(rater.first_shown, percent=True)] if with_order else []),
+            format_measure(rater.longer, percent=True),
+            *([format_measure(rater.first_shown, percent=True)] if with_order else []),
         )
         for rater in results.raters
     ]
@@ -183,13 +183,15 @@ def _human_study(results: Agreement) -> Table | None:
     rows = [line("comparisons", [number(row.comparisons, 0) for row in study.rows])]
     if any(row.wins for row in study.rows):
         for index, judge in enumerate(judges):
-            cells = [told(row.wins.judges[index], percent=True) if row.wins else DASH for row in study.rows]
+            cells = [format_measure(row.wins.judges[index], percent=True) if row.wins else DASH for row in study.rows]
             rows.append(line(f"wins by {judge}", cells))
-        cells = [told(row.wins.people, percent=True) if row.wins else DASH for row in study.rows]
+        cells = [format_measure(row.wins.people, percent=True) if row.wins else DASH for row in study.rows]
         rows.append(line("wins by people", cells))
     for index, judge in enumerate(judges):
-        rows.append(line(f"{judge} – people", [told(row.judge_people[index], percent=True) for row in study.rows]))
-    rows.append(line("people – people", [told(row.people_people, percent=True) for row in study.rows]))
+        rows.append(
+            line(f"{judge} – people", [format_measure(row.judge_people[index], percent=True) for row in study.rows])
+        )
+    rows.append(line("people – people", [format_measure(row.people_people, percent=True) for row in study.rows]))
     return Table(
         "Judges and people, in the form of the DPO paper's human study: how often the first model wins (ties half), "
         "and in what share of pairs of verdicts both are the same.",

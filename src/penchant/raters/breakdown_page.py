@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penchant.metrics.catalogue import metric
 from penchant.raters.results import Agreement, GroupAgreement, LengthGroup, TopicGroup, Topics
-from penchant.reports.kit.page import told
+from penchant.reports.kit.page import format_measure
 from penchant.reports.kit.tables import Table
 from penchant.reports.kit.text import count, number, short
 
@@ -66,7 +66,7 @@ def _orders(results: Agreement) -> Table | None:
     return Table(
         "By the order in which two raters saw the responses, as penchant collect records it.",
         ("both saw them", "pairs of verdicts", "prompts", "the same verdict"),
-        tuple((name, number(e.n, 0), number(e.clusters, 0), told(e, percent=True)) for name, e in rows),
+        tuple((name, number(e.n, 0), number(e.clusters, 0), format_measure(e, percent=True)) for name, e in rows),
     )
 
 
@@ -86,6 +86,6 @@ def _agreement(group: GroupAgreement) -> tuple[str, ...]:
     return (
         number(group.comparisons, 0),
         number(group.prompts, 0),
-        told(group.agreement, percent=True),
-        told(group.alpha),
+        format_measure(group.agreement, percent=True),
+        format_measure(group.alpha),
     )

@@ -95,7 +95,7 @@ def _made_up(seeds: int, text: str, shares: tuple[tuple[str, float], ...]) -> di
                 "label": LABELS[name],
                 "setting": SETTING.get(name),
                 "contender": contender,
-                "matched": to_json(contender.at(scale)),
+                "matched": to_json(contender.shares_at_matched_kls(scale)),
                 "points": rows,
                 "by_value": [{"value": v, "efficiency": wanted - 0.1 * i} for i, v in enumerate(of_values)],
                 "by_seed": [{"seed": seed, "efficiency": wanted + 0.02 * seed} for seed in range(seeds)],

@@ -79,14 +79,14 @@ class Picture:
 
 
 def run_style(index: int) -> tuple[str, Dash, str]:
-    """Colour, dash and marker of the run at this place: 18 combinations before one comes back."""
-    turn, place = divmod(index, len(RUN_COLORS))
-    return RUN_COLORS[place][0], _DASHES[turn % len(_DASHES)], _MARKERS[(place + turn) % len(_MARKERS)]
+    """Return colour, dash and marker of the run at this place: 18 combinations before one comes back."""
+    turn, color_index = divmod(index, len(RUN_COLORS))
+    return RUN_COLORS[color_index][0], _DASHES[turn % len(_DASHES)], _MARKERS[(color_index + turn) % len(_MARKERS)]
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib's defaults and ours, whatever the user's own style is, and theirs again afterwards."""
+    """Draw with Matplotlib's defaults and the report's style inside the block, whatever the user's own style is."""
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")  # a run may be named in any script
         matplotlib.rcdefaults()
@@ -95,6 +95,7 @@ def style() -> Iterator[None]:
 
 
 def blank(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure of this size in inches, with one empty pair of axes."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()
@@ -116,7 +117,7 @@ def _ends(measure: Measure | Mapping[str, Any]) -> tuple[float | None, float | N
 
 
 def export(figure: Figure, title: str, names: Sequence[str]) -> Picture:
-    """SVG without title and runs (the page has them as text), then the PNG, which stands alone, with both."""
+    """Export a figure as SVG without title and runs (the page has them as text), and as PNG with both."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     light = _own_fonts(buffer.getvalue())

@@ -19,7 +19,7 @@ Numbers = Mapping[str, Any]
 
 
 def write_page(context: Mapping[str, Any], pictures: Mapping[str, Picture], folder: Path) -> None:
-    """`report.html`, and the figures as PNG under `figures`.
+    """Write `report.html`, and the figures as PNG under `figures`.
 
     Raises:
         RunError: the folder cannot be written.
@@ -51,13 +51,13 @@ def shared_context(
     }
 
 
-def told(numbers: Measure | Numbers | None, *, percent: bool = False) -> str:
+def format_measure(numbers: Measure | Numbers | None, *, percent: bool = False) -> str:
     """Format a coefficient or an estimate for a cell or a sentence, as `recorded` does."""
     low = numbers.low if isinstance(numbers, Measure) else numbers and numbers["low"]
-    bare = numbers is not None and low is None  # no width of an interval to take the digits from
-    return recorded(numbers, percent=percent, decimals=2 if bare and not percent else None)
+    without_interval = numbers is not None and low is None  # no width of an interval to take the digits from
+    return recorded(numbers, percent=percent, decimals=2 if without_interval and not percent else None)
 
 
 def intervals_note(level: float, resampled: str = "prompts") -> str:
-    """What the intervals are."""
+    """Return the sentence that says what the intervals are."""
     return f"Intervals are {number(100 * level, 0)}% and resample {resampled}."

@@ -22,7 +22,7 @@ from penchant.reports.kit.canvas import Picture
 
 
 def render_page(template: str, context: Mapping[str, object]) -> str:
-    """A template of this package, filled; whatever is not ours is escaped and cleaned."""
+    """Fill a template of this package; every text from outside the package is escaped and cleaned."""
     environment = Environment(
         loader=FunctionLoader(_packaged),
         autoescape=True,
@@ -43,17 +43,17 @@ def _packaged(name: str) -> str:
 
 
 def _finalize(value: Any) -> Any:
-    """Whatever is on its way to the page passes here: no surrogate, NUL or override gets through."""
+    """Clean every value on its way to the page: no surrogate, NUL or override gets through."""
     return value if isinstance(value, Markup) else clean(str(value))
 
 
 def _prose(text: str) -> Markup:
-    """A sentence as HTML: escaped first, then settings between backticks set as code."""
+    """Return a sentence as HTML: escaped first, then settings between backticks set as code."""
     return Markup(re.sub(r"`([\w.: ]+)`", r"<code>\1</code>", str(escape(clean(text)))))
 
 
 def figure_context(key: str, picture: Picture, sentence: str) -> dict[str, object]:
-    """A picture as the templates' macro `figure` takes it."""
+    """Return a picture as the templates' macro `figure` takes it."""
     return {
         "key": file_name(key),
         "title": picture.title,
@@ -70,4 +70,5 @@ def _data_uri(svg: str) -> str:
 
 
 def file_name(key: str) -> str:
+    """Return the name of a figure's file, without its ending."""
     return key.replace(".", "-").replace("_", "-")

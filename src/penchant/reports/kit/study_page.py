@@ -31,15 +31,15 @@ def shared_context(
         "settings_file": "study.yaml",
         "numbers_file": "study.json",
         "intervals": INTERVALS,
-        "failures": [{"stage": stages, "reason": reason} for stages, reason in told_once(failures)],
+        "failures": [{"stage": stages, "reason": reason} for stages, reason in group_failures(failures)],
         "samples": None,
         "settings": yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100),
         "provenance": flatten({key: value for key, value in provenance.items() if value is not None}),
     }
 
 
-def told_once(failures: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Stages that failed for one reason together: the first by name, the others by their number."""
+def group_failures(failures: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Group the stages that failed for one reason: the first by its name, the others by their number."""
     by_reason: dict[str, list[str]] = {}
     for stage, reason in failures:
         by_reason.setdefault(reason, []).append(stage)

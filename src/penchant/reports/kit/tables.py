@@ -44,7 +44,7 @@ class Table:
 
 
 def flatten(table: Mapping[str, Any]) -> dict[str, str]:
-    """Nested settings as `loss.beta: 0.1`, cut at `MOST_ENTRIES` entries and `MOST_DEPTH` levels."""
+    """Flatten nested settings to `loss.beta: 0.1`, cut at `MOST_ENTRIES` entries and `MOST_DEPTH` levels."""
     flat: dict[str, str] = {}
 
     def visit(node: Any, path: str, depth: int) -> None:

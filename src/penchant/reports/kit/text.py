@@ -17,7 +17,7 @@ TEXT_MOST = 20_000  # characters that the page holds of one text
 
 
 def short(text: str, limit: int) -> str:
-    """One line of at most `limit` characters, the middle left out: names of runs differ at both ends."""
+    """Shorten a text to one line of at most `limit` characters; the middle goes, since names differ at both ends."""
     line = " ".join(clean(text).split())
     if len(line) <= limit:
         return line
@@ -26,17 +26,17 @@ def short(text: str, limit: int) -> str:
 
 
 def folded(text: str) -> tuple[str, str]:
-    """The head that is always shown and the rest that folds; beyond `TEXT_MOST` it is only counted."""
+    """Split a text into the head that is always shown and the rest that folds; past `TEXT_MOST` it is only counted."""
     if len(text) <= TEXT_SHOWN:
         return text, ""
     cut = text.rfind(" ", TEXT_SHOWN // 2, TEXT_SHOWN) + 1 or TEXT_SHOWN
     rest = text[cut:TEXT_MOST]
-    beyond = len(text) - max(cut, TEXT_MOST)
-    return text[:cut], f"{rest} […{beyond:,} more characters]" if beyond > 0 else rest
+    hidden_count = len(text) - max(cut, TEXT_MOST)
+    return text[:cut], f"{rest} […{hidden_count:,} more characters]" if hidden_count > 0 else rest
 
 
 def number(value: float, decimals: int | None = None) -> str:
-    """A number with a true minus sign and thousands apart; three significant digits unless told."""
+    """Format a number with a true minus sign and commas at thousands; three significant digits without `decimals`."""
     if not math.isfinite(value):
         return "not finite"
     tiny = decimals is None and 0 < abs(value) < 1e-4
@@ -49,7 +49,7 @@ def number(value: float, decimals: int | None = None) -> str:
 
 
 def signed(value: float, decimals: int | None = None) -> str:
-    """`number` with a plus sign where it is due."""
+    """Format a number as `number` does, with a plus sign where it is positive."""
     text = number(value, decimals)
     return text if text.startswith("−") or not text.strip("0.,") else f"+{text}"
 
@@ -62,12 +62,12 @@ def estimate(e: Estimate, *, percent: bool = False, sign: bool = False, decimals
     `100.0% [99.6%, 100.0%]`. Where there is no interval, its place has the reason: `0.31 [no interval: 6 prompts]`.
     """
     scale, unit = (100.0, "%") if percent else (1.0, "")
-    places = _decimals(e, scale) if decimals is None else _apart(e, scale, decimals)
+    digits = _decimals(e, scale) if decimals is None else _separating_decimals(e, scale, decimals)
     show = signed if sign else number
-    value = f"{show(e.value * scale, places)}{unit}"
+    value = f"{show(e.value * scale, digits)}{unit}"
     if e.low is None or e.high is None:
         return f"{value} [{e.reason or 'no interval'}]"
-    low, high = (f"{show(end * scale, places)}{unit}" for end in (e.low, e.high))
+    low, high = (f"{show(end * scale, digits)}{unit}" for end in (e.low, e.high))
     return f"{value} [{low}, {high}]"
 
 
@@ -104,47 +104,47 @@ def defined(measure: Measure) -> Estimate:
 
 
 def value_only(e: Estimate, *, percent: bool = False, sign: bool = False) -> str:
-    """The value of `estimate`, with the same digits, where its interval stands beside it."""
+    """Format the value of an estimate alone, with the digits of `estimate`, for use next to its interval."""
     return estimate(e, percent=percent, sign=sign).split(" [")[0]
 
 
 def same_when_printed(a: Estimate, b: Estimate) -> bool:
-    """Whether two values show the same digits, so that "rose from 0.31 to 0.31" is never written."""
+    """Return whether two values show the same digits, so that "rose from 0.31 to 0.31" is never written."""
     decimals = min(_decimals(a, 1.0), _decimals(b, 1.0))
     return number(a.value, decimals) == number(b.value, decimals)
 
 
 def verb(a: Estimate, b: Estimate) -> str:
-    """`rose`, `fell` or `stayed`, from the first to the second value."""
+    """Return `rose`, `fell` or `stayed`: the way from the first to the second value."""
     if same_when_printed(a, b):
         return "stayed"
     return "rose" if b.value > a.value else "fell"
 
 
 def count(n: int, noun: str, plural: str | None = None) -> str:
-    """`1 prompt`, `2 prompts`, `1,200 prompts`."""
+    """Format a number of things: `1 prompt`, `2 prompts`, `1,200 prompts`."""
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
 def listing(items: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Join items to a list in words: `a`, `a and b`, `a, b and c`."""
     parts = list(items)
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
 
 
 def p_words(p: float) -> str:
-    """A p-value; small ones as a bound."""
+    """Format a p-value; small ones as a bound."""
     return "p < 0.001" if p < 0.001 else f"p {number(p, 3)}"
 
 
 def duration(seconds: float) -> str:
-    """`48 s`, `2 min 10 s`, `3 h 05 min`."""
-    whole = round(seconds)
-    if whole < 60:
+    """Format a time in seconds: `48 s`, `2 min 10 s`, `3 h 05 min`."""
+    rounded = round(seconds)
+    if rounded < 60:
         return f"{number(seconds, 0 if seconds >= 10 else 1)} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60:02d} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
 
 
 def _significant(value: float) -> int:
@@ -153,15 +153,17 @@ def _significant(value: float) -> int:
     return max(0, min(6, 2 - math.floor(math.log10(abs(value)))))
 
 
-def _apart(e: Estimate, scale: float, decimals: int) -> int:
+def _separating_decimals(e: Estimate, scale: float, decimals: int) -> int:
     """Return as many digits as are asked for, or the fewest that tell the ends of the interval apart."""
     if e.low is None or e.high is None or not e.low < e.high:
         return decimals
-    return next((more for more in range(decimals, 7) if number(e.low * scale, more) != number(e.high * scale, more)), 6)
+    return next(
+        (digits for digits in range(decimals, 7) if number(e.low * scale, digits) != number(e.high * scale, digits)), 6
+    )
 
 
 def _decimals(e: Estimate, scale: float) -> int:
-    """Digits that the interval supports: one or two digits of its half-width."""
+    """Return how many decimals the interval supports: one or two digits of its half-width."""
     if e.low is None or e.high is None or e.high <= e.low:
         value = e.value * scale
         return 0 if scale > 1 and value == round(value) else min(3, _significant(value))

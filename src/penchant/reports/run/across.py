@@ -8,7 +8,7 @@ from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.text import count, estimate, value_only, verb
 from penchant.reports.run.curves import training_mean
-from penchant.reports.run.phrases import WHY_CHOSEN_FALLS, name, shown
+from penchant.reports.run.phrases import WHY_CHOSEN_FALLS, format_metric, name
 from penchant.reports.run.summary import Summary
 
 Sentence = Callable[[Sequence[Summary]], str]
@@ -16,24 +16,25 @@ _SAMPLED = {"reward", "kl_nats", "tokens", "repetition", "distinct_2"}
 
 
 def headline_across(summaries: Sequence[Summary]) -> list[str]:
-    """At most two sentences on which run is ahead, by reward and accuracy, or else by loss."""
-    told = [text for key in ("reward", "accuracy", "loss") if (text := best(summaries, key))]
-    return told[:2] or [f"{count(len(summaries), 'run')}, none of them evaluated."]
+    """Return at most two sentences on which run is ahead, by reward and accuracy, or else by loss."""
+    sentences = [text for key in ("reward", "accuracy", "loss") if (text := best(summaries, key))]
+    return sentences[:2] or [f"{count(len(summaries), 'run')}, none of them evaluated."]
 
 
 def best(summaries: Sequence[Summary], key: str) -> str:
-    """Which run is ahead in `reward`, `accuracy` or `loss`, and whose intervals overlap with its own."""
+    """Say which run is ahead in `reward`, `accuracy` or `loss`, and whose intervals overlap with its own."""
     ranked = _ranked(summaries, key)
     if not ranked:
         return ""
     first, top = ranked[0]
     name_of_metric = f"{'mean' if key in _SAMPLED else 'held-out'} {metric(key).label}"
-    text = f"{'Lowest' if _low_is_good(key) else 'Highest'} {name_of_metric}: {name(first.run)} with {shown(top, key)}"
+    extreme = "Lowest" if _low_is_good(key) else "Highest"
+    text = f"{extreme} {name_of_metric}: {name(first.run)} with {format_metric(top, key)}"
     if key == "reward":
         kl, reference = first.policy("kl_nats"), first.reference("reward")
         text += f" at a KL of {estimate(kl)} nats" if kl else ""
         text += f", from {estimate(reference)} for its reference" if reference else ""
-    if key == "accuracy" and (longest := first.held("longest_wins")):
+    if key == "accuracy" and (longest := first.held_out_estimate("longest_wins")):
         text += f" (longest wins: {estimate(longest, percent=True)})"
     close = [other for other, e in ranked[1:] if _overlapping(top, e)]
     if len(close) == 1:
@@ -44,8 +45,10 @@ def best(summaries: Sequence[Summary], key: str) -> str:
 
 
 def _ranked(summaries: Sequence[Summary], key: str) -> list[tuple[Summary, Estimate]]:
-    found = [(s, e) for s in summaries if (e := s.policy(key) if key in _SAMPLED else s.held(key)) is not None]
-    return sorted(found, key=lambda item: item[1].value, reverse=not _low_is_good(key))
+    measured = [
+        (s, e) for s in summaries if (e := s.policy(key) if key in _SAMPLED else s.held_out_estimate(key)) is not None
+    ]
+    return sorted(measured, key=lambda item: item[1].value, reverse=not _low_is_good(key))
 
 
 def _low_is_good(key: str) -> bool:
@@ -57,7 +60,7 @@ def _overlapping(a: Estimate, b: Estimate) -> bool:
 
 
 def _ends(key: str) -> Sentence:
-    """Where the highest and the lowest of the runs ended."""
+    """Return a function that says where the highest and the lowest of the runs ended."""
 
     def make(summaries: Sequence[Summary]) -> str:
         ranked = _ranked(summaries, key)
@@ -65,29 +68,29 @@ def _ends(key: str) -> Sentence:
             return _training_ends(summaries, key)
         (a, first), (b, last) = ranked[0], ranked[-1]
         if len(ranked) == 1:
-            return f"Only {name(a.run)} measured it: {shown(first, key)} at its last evaluation."
+            return f"Only {name(a.run)} measured it: {format_metric(first, key)} at its last evaluation."
         if value_only(first) == value_only(last):
-            return f"{'Both' if len(ranked) == 2 else f'All {len(ranked)}'} runs end at {shown(first, key)}."
+            return f"{'Both' if len(ranked) == 2 else f'All {len(ranked)}'} runs end at {format_metric(first, key)}."
         ends = ("lowest", "highest") if _low_is_good(key) else ("highest", "lowest")
         return (
-            f"At the last evaluation {name(a.run)} is {ends[0]}, {shown(first, key)}, "
-            f"and {name(b.run)} {ends[1]}, {shown(last, key)}."
+            f"At the last evaluation {name(a.run)} is {ends[0]}, {format_metric(first, key)}, "
+            f"and {name(b.run)} {ends[1]}, {format_metric(last, key)}."
         )
 
     return make
 
 
 def _training_ends(summaries: Sequence[Summary], key: str) -> str:
-    found = [(s, e) for s in summaries if (e := training_mean(s.run, key, last=True)) is not None]
-    if not found:
+    measured = [(s, e) for s in summaries if (e := training_mean(s.run, key, last=True)) is not None]
+    if not measured:
         return ""
-    a, first = max(found, key=lambda item: item[1].value)
-    b, last = min(found, key=lambda item: item[1].value)
-    if len(found) > 1 and value_only(first) == value_only(last):
-        return f"Over the last tenth of training all runs are at {shown(first, key)}."
+    a, first = max(measured, key=lambda item: item[1].value)
+    b, last = min(measured, key=lambda item: item[1].value)
+    if len(measured) > 1 and value_only(first) == value_only(last):
+        return f"Over the last tenth of training all runs are at {format_metric(first, key)}."
     return (
-        f"Over the last tenth of training {name(a.run)} is highest, {shown(first, key)}, "
-        f"and {name(b.run)} lowest, {shown(last, key)}."
+        f"Over the last tenth of training {name(a.run)} is highest, {format_metric(first, key)}, "
+        f"and {name(b.run)} lowest, {format_metric(last, key)}."
     )
 
 
@@ -98,8 +101,8 @@ def _fallen(summaries: Sequence[Summary]) -> str:
 
 
 def _plane(summaries: Sequence[Summary]) -> str:
-    told = best(summaries, "reward")
-    return f"{told} Up and to the left is better: more reward for less drift." if told else ""
+    sentence = best(summaries, "reward")
+    return f"{sentence} Up and to the left is better: more reward for less drift." if sentence else ""
 
 
 ACROSS: dict[str, Sentence] = {

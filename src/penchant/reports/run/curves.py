@@ -167,7 +167,7 @@ _PANELS = (
 
 
 def panels(runs: Sequence[Run]) -> dict[str, Panel]:
-    """Every panel that has something to show, by key, in the order of the page.
+    """Return every panel that has something to show, by key, in the order of the page.
 
     With several runs the colour tells the run, so the panel of chosen and rejected becomes two, `logps.chosen` and
     `logps.rejected`, and the other panels of two sides likewise.
@@ -202,28 +202,28 @@ def _all_series(runs: Sequence[Run], sources: Sequence[_Source]) -> tuple[Series
 
 
 def _distinct_dashed(series: Sequence[Series]) -> list[Series]:
-    """Runs that share a baseline show it once, in the reference's colour; too many of them are left out."""
-    own = [s for s in series if s.kind != "dashed"]
+    """Show a baseline that all runs share once, in the reference's colour; leave out too many different ones."""
+    solid = [s for s in series if s.kind != "dashed"]
     different = {str((s.y[-1], s.low[-1])) for s in series if s.kind == "dashed"}
     if len(different) != 1:
-        return own if len(different) > MOST_BASELINES else list(series)
+        return solid if len(different) > MOST_BASELINES else list(series)
     longest = max((s for s in series if s.kind == "dashed"), key=lambda s: s.x[-1])
     shared = Series(longest.label, "reference", "dashed", longest.x, longest.y, longest.low, longest.high)
-    return [*own, shared]
+    return [*solid, shared]
 
 
 def _run_series(run: Run, source: _Source, role: str, *, with_training: bool) -> list[Series]:
     evaluated = _evaluated(run, source)
-    found: list[Series] = []
+    series: list[Series] = []
     if source.train and (with_training or not evaluated):
-        found += _training(run, source.train, source.label, role)
+        series += _training(run, source.train, source.label, role)
     if evaluated:
         kind = "dashed" if source.fixed else "points"
         x, estimates = zip(*evaluated, strict=True)
         low = tuple(float("nan") if e.low is None else e.low for e in estimates)
         high = tuple(float("nan") if e.high is None else e.high for e in estimates)
-        found.append(Series(source.label, role, kind, x, tuple(e.value for e in estimates), low, high))
-    return found
+        series.append(Series(source.label, role, kind, x, tuple(e.value for e in estimates), low, high))
+    return series
 
 
 def _evaluated(run: Run, source: _Source) -> list[tuple[float, Estimate]]:
@@ -254,12 +254,12 @@ def _training(run: Run, key: str, label: str, role: str) -> list[Series]:
 
 
 def smoothing_window(points: int) -> int:
-    """How many training steps the bold line averages: a twentieth of the run, an odd number."""
+    """Return how many training steps the bold line averages: a twentieth of the run, an odd number."""
     return points // 20 // 2 * 2 + 1 if points >= SMOOTH_FROM else 1
 
 
 def _running_mean(y: np.ndarray, window: int) -> np.ndarray:
-    """Centred mean; at the ends over what is there, so that nothing is invented beyond the run."""
+    """Return the centred mean; at the ends over what is there, so that nothing is invented beyond the run."""
     ones = np.ones(window)
     return np.asarray(np.convolve(y, ones, "same") / np.convolve(np.ones_like(y), ones, "same"))
 
@@ -270,7 +270,7 @@ def _binned(column: np.ndarray) -> list[float]:
 
 
 def kl_paths(runs: Sequence[Run]) -> tuple[KlPath, ...]:
-    """The runs whose evaluations have both a reward and a KL, less step 0: the reference itself."""
+    """Return the paths of runs whose evaluations have both a reward and a KL, without step 0: the reference itself."""
     paths = []
     for index, run in enumerate(runs):
         points = tuple(
@@ -286,7 +286,7 @@ def kl_paths(runs: Sequence[Run]) -> tuple[KlPath, ...]:
 
 
 def training_mean(run: Run, key: str, *, last: bool) -> Estimate | None:
-    """Mean of a training number over the first or last tenth of the steps; its interval resamples steps."""
+    """Return the mean of a training number over the first or last tenth of the steps; its interval resamples steps."""
     values = [point.values[key] for point in run.train if key in point.values]
     if not values:
         return None

@@ -62,8 +62,8 @@ def _draw(axes: Axes, series: Series) -> None:
     if series.kind == "faint":
         axes.plot(x, y, color=color, linewidth=0.7, alpha=0.35)
     elif series.kind == "line":
-        alone = "." if len(x) == 1 else ""
-        axes.plot(x, y, color=color, linewidth=1.2, alpha=0.65, linestyle=dash, marker=alone)
+        single_marker = "." if len(x) == 1 else ""
+        axes.plot(x, y, color=color, linewidth=1.2, alpha=0.65, linestyle=dash, marker=single_marker)
     elif series.kind == "dashed":
         axes.plot(x, y, color=color, linewidth=1.1, linestyle="--", marker="_" if len(x) == 1 else "")
         if series.role == "reference":
@@ -74,12 +74,12 @@ def _draw(axes: Axes, series: Series) -> None:
 
 
 def _arms(y: np.ndarray, low: Sequence[float], high: Sequence[float]) -> np.ndarray:
-    """Lengths of the error bars; no interval, no bar."""
+    """Return the lengths of the error bars, shape (2, points); no interval, no bar."""
     return np.nan_to_num(np.array([y - np.asarray(low), np.asarray(high) - y]), nan=0.0)
 
 
 def _legend_of_roles(axes: Axes, series: Sequence[Series]) -> None:
-    """What the marks of a single run mean, above the axes."""
+    """Draw a legend of the marks of a single run above the axes."""
     kinds = {(s.label, s.kind) for s in series}
     entries: dict[str, Line2D] = {}
     for item in series:
@@ -87,9 +87,9 @@ def _legend_of_roles(axes: Axes, series: Sequence[Series]) -> None:
         if item.kind == "dashed":
             entries[item.label] = Line2D([], [], color=color, linestyle="--", linewidth=1.1)
         elif item.kind == "points":
-            both = (item.label, "line") in kinds
-            ours = "held-out" if item.label == "policy" else f"{item.label}, held-out"
-            name = ours if both else item.label
+            has_training_line = (item.label, "line") in kinds
+            held_out_label = "held-out" if item.label == "policy" else f"{item.label}, held-out"
+            name = held_out_label if has_training_line else item.label
             entries[name] = Line2D([], [], color=color, linestyle=dash, marker=marker, markersize=4.2)
         elif item.kind == "line":
             name = f"{item.label}, training" if item.label != "policy" else "training"
@@ -165,10 +165,10 @@ def _draw_path(axes: Axes, path: KlPath, *, annotate: bool) -> None:
         elinewidth=1.1,
         zorder=3,
     )
-    for at in _labelled(len(x)) if annotate else ():
+    for index in _labelled(len(x)) if annotate else ():
         axes.annotate(
-            f"step {path.points[at][0]:,}",
-            (x[at], y[at]),
+            f"step {path.points[index][0]:,}",
+            (x[index], y[index]),
             xytext=(6, -11),
             textcoords="offset points",
             color=color,
@@ -177,9 +177,9 @@ def _draw_path(axes: Axes, path: KlPath, *, annotate: bool) -> None:
 
 
 def _labelled(points: int) -> list[int]:
-    """Which checkpoints get their step written beside them: all, or evenly spread ones up to the last."""
-    kept = np.linspace(points - 1, 0, min(points, MOST_STEP_LABELS))
-    return sorted({round(float(k)) for k in kept})
+    """Return which checkpoints are labelled with their step: all, or evenly spread ones up to the last."""
+    positions = np.linspace(points - 1, 0, min(points, MOST_STEP_LABELS))
+    return sorted({round(float(k)) for k in positions})
 
 
 def _square_root(axes: Axes, paths: Sequence[KlPath]) -> str:

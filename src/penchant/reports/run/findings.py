@@ -51,13 +51,13 @@ class Group:
 
 
 def findings(summary: Summary) -> list[Finding]:
-    """Everything worth a warning in a run, the serious first."""
-    found = [finding for rule in _RULES for finding in rule(summary)]
-    return sorted(found, key=lambda finding: _ORDER[finding.severity])
+    """Return everything worth a warning in a run, the serious first."""
+    warnings = [finding for rule in _RULES for finding in rule(summary)]
+    return sorted(warnings, key=lambda finding: _ORDER[finding.severity])
 
 
 def grouped(summaries: Sequence[Summary]) -> list[Group]:
-    """The warnings of all runs, one entry a rule and severity, the serious first."""
+    """Group the warnings of all runs, one entry per rule and severity, the serious first."""
     groups: dict[tuple[Severity, str, str], list[tuple[str, str]]] = {}
     for summary in summaries:
         for finding in findings(summary):
@@ -86,8 +86,10 @@ def _unfinished(s: Summary) -> Iterator[Finding]:
         yield Finding("interrupted", "caution", "The run was interrupted", detail, "Its numbers are not final.")
     elif status == "stopped_early":
         best = finite((s.run.result or {}).get("best_step"))
-        kept = "" if best is None else f"; its lowest held-out loss was at step {best:,.0f}, which the checkpoint holds"
-        detail = f"It stopped at step {s.run.last_step():,}{kept}."
+        checkpoint_note = (
+            "" if best is None else f"; its lowest held-out loss was at step {best:,.0f}, which the checkpoint holds"
+        )
+        detail = f"It stopped at step {s.run.last_step():,}{checkpoint_note}."
         yield Finding("stopped_early", "note", "The run stopped before its planned end", detail)
 
 
@@ -118,11 +120,11 @@ def _kl(s: Summary) -> Iterator[Finding]:
     elif len(path) > 2 and last.value > KL_WATCH_NATS:
         (before_step, before), (first_step, first) = path[-2], path[0]
         rise = (last.value - before.value) / max(1, step - before_step)
-        earlier = (before.value - first.value) / max(1, before_step - first_step)
-        if rise > KL_ACCELERATION * earlier > 0:
+        previous_rise = (before.value - first.value) / max(1, before_step - first_step)
+        if rise > KL_ACCELERATION * previous_rise > 0:
             detail = (
                 f"{estimate(last)} nats at step {step:,}; it last rose by {number(rise)} nats a step, "
-                f"against {number(earlier)} before."
+                f"against {number(previous_rise)} before."
             )
             yield Finding("kl_growth", "caution", "KL rises faster and faster", detail, advice)
 
@@ -185,16 +187,16 @@ def _contradictions(s: Summary) -> Iterator[Finding]:
 
 
 def _accuracy(s: Summary) -> Iterator[Finding]:
-    accuracy, longest = s.held("accuracy"), s.held("longest_wins")
+    accuracy, longest = s.held_out_estimate("accuracy"), s.held_out_estimate("longest_wins")
     if accuracy is None:
         return
-    shown = f"{estimate(accuracy, percent=True)} on {_sizes(accuracy)}"
+    accuracy_text = f"{estimate(accuracy, percent=True)} on {_sizes(accuracy)}"
     if accuracy.high is not None and accuracy.high < CHANCE:
         yield Finding(
             "below_chance",
             "serious",
             "Held-out accuracy is below chance",
-            f"{shown}.",
+            f"{accuracy_text}.",
             "Chosen and rejected may be swapped, in the data or for a part of it.",
         )
     elif accuracy.low is None or accuracy.low <= CHANCE:
@@ -202,7 +204,9 @@ def _accuracy(s: Summary) -> Iterator[Finding]:
             "chance",
             "caution",
             "Held-out accuracy is not distinguishable from chance",
-            f"{shown}: the interval holds 50%." if accuracy.low is not None else f"{shown}: too few prompts to say.",
+            f"{accuracy_text}: the interval holds 50%."
+            if accuracy.low is not None
+            else f"{accuracy_text}: too few prompts to say.",
             "Hold out more prompts for a narrower interval, train longer, or see how noisy the labels are.",
         )
     if longest is not None and _overlap(longest, accuracy) and longest.value > CHANCE:
@@ -210,22 +214,22 @@ def _accuracy(s: Summary) -> Iterator[Finding]:
             "longest_wins",
             "caution",
             "No better than always picking the longer response",
-            f"{shown}; the longer response is the chosen one in {estimate(longest, percent=True)}.",
+            f"{accuracy_text}; the longer response is the chosen one in {estimate(longest, percent=True)}.",
             "The policy may have learned length. Look at the lengths of chosen and rejected responses.",
         )
 
 
 def _labels(s: Summary) -> Iterator[Finding]:
-    accuracy, good = s.held("label_accuracy"), s.held("desirable_share")
+    accuracy, good = s.held_out_estimate("label_accuracy"), s.held_out_estimate("desirable_share")
     if accuracy is None or good is None:
         return
-    blind, shown = max(good.value, 1 - good.value), estimate(accuracy, percent=True)
+    blind, accuracy_text = max(good.value, 1 - good.value), estimate(accuracy, percent=True)
     if accuracy.value <= blind or accuracy.low is None or accuracy.low <= blind:
         yield Finding(
             "label_chance",
             "caution",
             "No better on held-out labels than always saying the same",
-            f"{shown} of {count(accuracy.n, 'label')} of {count(accuracy.clusters, 'prompt')}; the more "
+            f"{accuracy_text} of {count(accuracy.n, 'label')} of {count(accuracy.clusters, 'prompt')}; the more "
             f" frequent one is {100 * blind:.0f}%.",
             "Hold out more prompts for a narrower interval, train longer, or see how noisy the labels are. Where good "
             "and bad labels are far apart in number, weigh them (`desirable_weight`, `undesirable_weight`).",
@@ -243,14 +247,14 @@ def _sizes(e: Estimate) -> str:
 def _reward(s: Summary) -> Iterator[Finding]:
     if s.gain is None:
         return
-    gain, how = s.gain.estimate, "paired by prompt" if s.gain.paired else "the two means taken as independent"
-    detail = f"{estimate(gain, sign=True)} against the reference ({how}, {count(gain.clusters, 'prompt')})."
+    gain, pairing = s.gain.estimate, "paired by prompt" if s.gain.paired else "the two means taken as independent"
+    detail = f"{estimate(gain, sign=True)} against the reference ({pairing}, {count(gain.clusters, 'prompt')})."
     if gain.high is not None and gain.high < 0:
         advice = "The policy got worse at what is measured: look at the data's labels and at the learning rate."
         yield Finding("reward_fell", "serious", "The reward fell", detail, advice)
     elif gain.low is None or gain.low <= 0:
-        why = "Zero lies in the interval." if gain.low is not None else "Without an interval nobody knows."
-        advice = f"{why} Evaluate on more prompts before calling it a gain or a loss."
+        evidence = "Zero lies in the interval." if gain.low is not None else "Without an interval nobody knows."
+        advice = f"{evidence} Evaluate on more prompts before calling it a gain or a loss."
         yield Finding("reward_flat", "caution", "The change of reward may be chance", detail, advice)
 
 
@@ -259,8 +263,8 @@ def _overfitting(s: Summary) -> Iterator[Finding]:
     if len(path) < 3:
         return
     (best, lowest), (final, last) = min(path, key=lambda item: item[1].value), path[-1]
-    then, now = _loss_near(s.run, best), training_mean(s.run, "loss", last=True)
-    if then is None or now is None or now.value >= then:
+    loss_near_best, final_loss = _loss_near(s.run, best), training_mean(s.run, "loss", last=True)
+    if loss_near_best is None or final_loss is None or final_loss.value >= loss_near_best:
         return
     if last.value > lowest.value + OVERFIT_RISE * abs(lowest.value):
         yield Finding(
@@ -268,20 +272,21 @@ def _overfitting(s: Summary) -> Iterator[Finding]:
             "caution",
             "Overfitting: held-out loss rises while training loss falls",
             f"Held-out loss was lowest at step {best.step:,}, {estimate(lowest)}, and is {estimate(last)} at "
-            f"step {final.step:,}; training loss went from {number(then)} to {number(now.value)} meanwhile.",
+            f"step {final.step:,}; training loss went from {number(loss_near_best)} to {number(final_loss.value)} "
+            "meanwhile.",
             "Stop earlier, or take the checkpoint with the lowest held-out loss.",
         )
 
 
 def _loss_near(run: Run, point: EvalPoint) -> float | None:
-    """Mean training loss around an evaluation, over as many steps as `training_mean` takes."""
+    """Return the mean training loss around an evaluation, over as many steps as `training_mean` takes."""
     losses = [(abs(p.step - point.step), p.values["loss"]) for p in run.train if "loss" in p.values]
-    near = [loss for _, loss in sorted(losses)[: max(1, len(losses) // 10)]]
-    return sum(near) / len(near) if near else None
+    nearest = [loss for _, loss in sorted(losses)[: max(1, len(losses) // 10)]]
+    return sum(nearest) / len(nearest) if nearest else None
 
 
 def _chosen_fall(s: Summary) -> Iterator[Finding]:
-    pair, tokens = s.held_pair("chosen_logps"), s.held("chosen_tokens")
+    pair, tokens = s.held_pair("chosen_logps"), s.held_out_estimate("chosen_tokens")
     if pair is None or tokens is None or tokens.value <= 0:
         return
     fall = (pair[0].value - pair[1].value) / tokens.value
@@ -296,25 +301,25 @@ def _chosen_fall(s: Summary) -> Iterator[Finding]:
 
 
 def _few_prompts(s: Summary) -> Iterator[Finding]:
-    held, drawn = s.held("accuracy") or s.held("loss"), s.policy("tokens")
-    few = [
-        f"{what} {count(e.clusters, 'prompt')}"
-        for what, e in (("held-out numbers on", held), ("samples on", drawn))
+    held_out, sampled = s.held_out_estimate("accuracy") or s.held_out_estimate("loss"), s.policy("tokens")
+    small_samples = [
+        f"{label} {count(e.clusters, 'prompt')}"
+        for label, e in (("held-out numbers on", held_out), ("samples on", sampled))
         if e is not None and 0 < e.clusters < FEWEST_CLUSTERS
     ]
-    if few:
+    if small_samples:
         yield Finding(
             "few_prompts",
             "caution",
             "Too few prompts for intervals",
-            f"This run has {listing(few)}.",
+            f"This run has {listing(small_samples)}.",
             f"Fewer than {FEWEST_CLUSTERS} prompts do not show how much prompts differ. Evaluate on more.",
         )
 
 
 def _from_run(s: Summary) -> Iterator[Finding]:
-    told = s.run.result.get("warnings") if s.run.result else None
-    for text in told if isinstance(told, list) else []:
+    warnings = s.run.result.get("warnings") if s.run.result else None
+    for text in warnings if isinstance(warnings, list) else []:
         yield Finding("run", "caution", "Said by the run itself", str(text))
     for text in s.run.notes:
         yield Finding("missing", "note", "Missing or damaged files", text)

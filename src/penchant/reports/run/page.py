@@ -21,11 +21,11 @@ from penchant.runs.read import Run, read_runs
 from penchant.types import RunResult
 
 REWARD_KL = "reward_kl"
-MOVED, LEARNED, WRITES = "What the policy moved", "How it learned", "What it writes"
+MOVED_TITLE, LEARNED_TITLE, WRITES_TITLE = "What the policy moved", "How it learned", "What it writes"
 READ_AS_ONE = "Log-probabilities, margin, KL and length belong together: read them as one."
 SECTIONS: dict[str, tuple[str, ...]] = {
-    MOVED: ("logps", "log_ratios", "rewards", "margin", "kl", "tokens"),
-    LEARNED: (
+    MOVED_TITLE: ("logps", "log_ratios", "rewards", "margin", "kl", "tokens"),
+    LEARNED_TITLE: (
         "rollout_reward",
         "loss",
         "accuracy",
@@ -36,10 +36,10 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "explained_variance",
         "grad_norm",
     ),
-    WRITES: ("reward", "repetition", "distinct_2"),
+    WRITES_TITLE: ("reward", "repetition", "distinct_2"),
 }
 SECTIONS_ACROSS: dict[str, tuple[str, ...]] = {
-    MOVED: (
+    MOVED_TITLE: (
         "logps.chosen",
         "logps.rejected",
         "log_ratios.good",
@@ -49,7 +49,7 @@ SECTIONS_ACROSS: dict[str, tuple[str, ...]] = {
         "kl",
         "tokens",
     ),
-    LEARNED: (
+    LEARNED_TITLE: (
         "rollout_reward.optimised",
         "rollout_reward.true",
         "margin",
@@ -62,7 +62,7 @@ SECTIONS_ACROSS: dict[str, tuple[str, ...]] = {
         "explained_variance",
         "grad_norm",
     ),
-    WRITES: SECTIONS[WRITES],
+    WRITES_TITLE: SECTIONS[WRITES_TITLE],
 }
 FIGURE_KEYS = {
     REWARD_KL,
@@ -114,19 +114,19 @@ def _render(summaries: Sequence[Summary], pictures: dict[str, Picture], folder: 
 
 def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict[str, Any]:
     runs = [summary.run for summary in summaries]
-    told = sentences(summaries)
-    alone = len(summaries) == 1
+    passages = sentences(summaries)
+    single_run = len(summaries) == 1
     return {
         "runs": runs,
-        "alone": alone,
+        "alone": single_run,
         "headline": headline(summaries),
-        "tiles": tables.tiles(summaries[0]) if alone else [],
-        "comparison": None if alone else tables.comparison(summaries),
-        "differences": None if alone else tables.differences(runs),
+        "tiles": tables.tiles(summaries[0]) if single_run else [],
+        "comparison": None if single_run else tables.comparison(summaries),
+        "differences": None if single_run else tables.differences(runs),
         "warnings": grouped(summaries),
-        "reward_kl": _figure(REWARD_KL, pictures, told),
+        "reward_kl": _figure(REWARD_KL, pictures, passages),
         "no_reward_kl": _why_no_plane(summaries),
-        "sections": _sections(pictures, told, SECTIONS if alone else SECTIONS_ACROSS),
+        "sections": _sections(pictures, passages, SECTIONS if single_run else SECTIONS_ACROSS),
         "samples": samples(runs),
         "run_facts": [
             {
@@ -140,25 +140,25 @@ def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict
     }
 
 
-def _figure(key: str, pictures: dict[str, Picture], told: dict[str, str]) -> dict[str, Any] | None:
+def _figure(key: str, pictures: dict[str, Picture], passages: dict[str, str]) -> dict[str, Any] | None:
     picture = pictures.get(key)
-    return None if picture is None else figure_context(key, picture, told.get(key, ""))
+    return None if picture is None else figure_context(key, picture, passages.get(key, ""))
 
 
 def _sections(
-    pictures: dict[str, Picture], told: dict[str, str], parts: dict[str, tuple[str, ...]]
+    pictures: dict[str, Picture], passages: dict[str, str], parts: dict[str, tuple[str, ...]]
 ) -> list[dict[str, Any]]:
-    found = []
+    sections = []
     for title, keys in parts.items():
-        figures = [figure for key in keys if (figure := _figure(key, pictures, told))]
+        figures = [figure for key in keys if (figure := _figure(key, pictures, passages))]
         if figures:
-            intro, meaning = (READ_AS_ONE, told.get("logps_meaning", "")) if title == MOVED else ("", "")
-            found.append({"title": title, "intro": intro, "figures": figures, "meaning": meaning})
-    return found
+            intro, meaning = (READ_AS_ONE, passages.get("logps_meaning", "")) if title == MOVED_TITLE else ("", "")
+            sections.append({"title": title, "intro": intro, "figures": figures, "meaning": meaning})
+    return sections
 
 
 def _why_no_plane(summaries: Sequence[Summary]) -> str:
-    """What the reward-KL plot lacks, where there is none."""
+    """Say what the reward-KL plot lacks, where there is none."""
     sampled = [point for s in summaries for point in s.run.evals if point.policy]
     if not sampled:
         return "No samples were evaluated, so there is no reward-KL plot."

@@ -18,16 +18,16 @@ WHY_CHOSEN_FALLS = (
 
 
 def name(run: Run) -> str:
-    """A run's name, short enough for a sentence."""
+    """Return a run's name, short enough for a sentence."""
     return short(run.name, NAME)
 
 
 def held_out(e: Estimate, noun: str) -> str:
-    """`144 held-out comparisons (24 prompts)`."""
+    """Format the size of a held-out sample: `144 held-out comparisons (24 prompts)`."""
     return f"{count(e.n, noun)} ({count(e.clusters, 'prompt')})"
 
 
-def shown(e: Estimate, key: str) -> str:
+def format_metric(e: Estimate, key: str) -> str:
     """Format an estimate of a metric: a share in percent, anything else with its unit."""
     measured = metric(key)
     unit = f" {measured.unit}" if measured.unit else ""
@@ -37,10 +37,10 @@ def shown(e: Estimate, key: str) -> str:
 def from_to(a: Estimate, b: Estimate, key: str = "loss") -> str:
     """Say how a metric moved: `rose from 0.14 [0.07, 0.21] to 0.36 [0.28, 0.44] nats`."""
     if same_when_printed(a, b):
-        return f"stayed at {shown(b, key)}"
-    return f"{verb(a, b)} from {estimate(a, percent=metric(key).is_share)} to {shown(b, key)}"
+        return f"stayed at {format_metric(b, key)}"
+    return f"{verb(a, b)} from {estimate(a, percent=metric(key).is_share)} to {format_metric(b, key)}"
 
 
 def capital(text: str) -> str:
-    """The first letter raised, the others as they are."""
+    """Raise the first letter and leave the others as they are."""
     return text[:1].upper() + text[1:]

@@ -14,56 +14,56 @@ from penchant.reports.kit.text import count, estimate, listing, number, short, s
 from penchant.reports.run.across import ACROSS, headline_across
 from penchant.reports.run.curves import KlPath, kl_paths, smoothing_window, training_mean
 from penchant.reports.run.findings import CHOSEN_FALL_PER_TOKEN, KL_RUNAWAY_NATS, REPETITION_RISE
-from penchant.reports.run.phrases import NAME, WHY_CHOSEN_FALLS, capital, from_to, held_out, shown
+from penchant.reports.run.phrases import NAME, WHY_CHOSEN_FALLS, capital, format_metric, from_to, held_out
 from penchant.reports.run.summary import Summary
 from penchant.runs.read import Run
 
 
 def headline(summaries: Sequence[Summary]) -> list[str]:
-    """The one or two sentences at the top of the page."""
+    """Return the one or two sentences at the top of the page."""
     if len(summaries) > 1:
         return headline_across(summaries)
     (s,) = summaries
-    told = [text for text in (_reward_headline(s), _accuracy_headline(s) or _labels_headline(s)) if text]
-    return told or [_loss_headline(s) or "The run left no numbers yet."]
+    lines = [text for text in (_reward_headline(s), _accuracy_headline(s) or _labels_headline(s)) if text]
+    return lines or [_loss_headline(s) or "The run left no numbers yet."]
 
 
 def sentences(summaries: Sequence[Summary]) -> dict[str, str]:
-    """One passage for each panel's key, only where there are numbers.
+    """Return one passage for each panel's key, only where there are numbers.
 
     Besides the panels there are `reward_kl` for the plane, and `logps_meaning`: whether a falling chosen
     log-probability is bad.
     """
     if len(summaries) > 1:
-        made = {key: make(summaries) for key, make in ACROSS.items()}
+        passages = {key: make(summaries) for key, make in ACROSS.items()}
     else:
-        made = {key: make(summaries[0]) for key, make in _SINGLE.items()}
-    return {key: text for key, text in made.items() if text}
+        passages = {key: make(summaries[0]) for key, make in _SINGLE.items()}
+    return {key: text for key, text in passages.items() if text}
 
 
 def _reward_headline(s: Summary) -> str:
     reward, reference, kl = s.policy("reward"), s.reference("reward"), s.policy("kl_nats")
     if reward is None or s.sampled is None:
         return ""
-    at = f", at a KL of {estimate(kl)} nats per response from the reference" if kl else ""
+    distance = f", at a KL of {estimate(kl)} nats per response from the reference" if kl else ""
     steps = count(s.sampled.step, "step")
     if reference is None:
-        return f"After {steps} the mean reward is {estimate(reward)}{at}."
+        return f"After {steps} the mean reward is {estimate(reward)}{distance}."
     text = (
         f"{s.run.method.upper()} took the mean reward from {estimate(reference)} (reference) "
-        f"to {estimate(reward)} in {steps}{at}."
+        f"to {estimate(reward)} in {steps}{distance}."
     )
     if s.gain is None:
         return text
     gain = s.gain.estimate
-    how = " (paired by prompt)" if s.gain.paired else ""
-    sure = gain.low is not None and gain.high is not None and not gain.low <= 0 <= gain.high
-    chance = "" if sure else ", which may be chance"
-    return f"{text} The change is {estimate(gain, sign=True)}{how}{chance}."
+    pairing = " (paired by prompt)" if s.gain.paired else ""
+    excludes_zero = gain.low is not None and gain.high is not None and not gain.low <= 0 <= gain.high
+    chance = "" if excludes_zero else ", which may be chance"
+    return f"{text} The change is {estimate(gain, sign=True)}{pairing}{chance}."
 
 
 def _accuracy_headline(s: Summary) -> str:
-    accuracy, longest = s.held("accuracy"), s.held("longest_wins")
+    accuracy, longest = s.held_out_estimate("accuracy"), s.held_out_estimate("longest_wins")
     if accuracy is None:
         return ""
     text = (
@@ -76,21 +76,21 @@ def _accuracy_headline(s: Summary) -> str:
 
 
 def _labels_headline(s: Summary) -> str:
-    accuracy = s.held("label_accuracy")
+    accuracy = s.held_out_estimate("label_accuracy")
     return f"It agrees with {_labels_agreed(s, accuracy)}." if accuracy is not None else ""
 
 
 def _labels_agreed(s: Summary, accuracy: Estimate) -> str:
-    """`64% [58%, 70%] of 96 held-out labels (24 prompts), 50% of which are good`."""
+    """Say how many labels it agrees with: `64% [58%, 70%] of 96 held-out labels (24 prompts), 50% ...`."""
     text = f"{estimate(accuracy, percent=True)} of {held_out(accuracy, 'held-out label')}"
-    good = s.held("desirable_share")
+    good = s.held_out_estimate("desirable_share")
     return text if good is None else f"{text}, {estimate(good, percent=True)} of which are good"
 
 
 def _loss_headline(s: Summary) -> str:
-    held = s.held_pair("loss")
-    if held and s.held_last:
-        return f"The held-out loss {from_to(*held)} in {count(s.held_last.step, 'step')}."
+    held_out_pair = s.held_pair("loss")
+    if held_out_pair and s.held_last:
+        return f"The held-out loss {from_to(*held_out_pair)} in {count(s.held_last.step, 'step')}."
     pair = _training_pair(s, "loss")
     if pair is None:
         return ""
@@ -111,12 +111,12 @@ def _held_and_training(key: str) -> Callable[[Summary], str]:
         parts = []
         if (pair := s.held_pair(key)) and s.held_last:
             parts.append(f"the held-out {name} {from_to(*pair, key)} over {count(s.held_last.step, 'step')}")
-        elif (only := s.held(key)) and s.held_last:
-            parts.append(f"the held-out {name} is {shown(only, key)} at step {s.held_last.step:,}")
+        elif (latest := s.held_out_estimate(key)) and s.held_last:
+            parts.append(f"the held-out {name} is {format_metric(latest, key)} at step {s.held_last.step:,}")
         if trained := _training_pair(s, key):
-            what = "it" if parts else f"the {name}"
+            subject = "it" if parts else f"the {name}"
             means = f" (means of the first and last {trained[1].n} steps)" if trained[1].n > 1 else ""
-            parts.append(f"on training batches {what} {from_to(*trained, key)}{means}")
+            parts.append(f"on training batches {subject} {from_to(*trained, key)}{means}")
         if not parts:
             return ""
         window = smoothing_window(sum(key in point.values for point in s.run.train))
@@ -127,7 +127,11 @@ def _held_and_training(key: str) -> Callable[[Summary], str]:
 
 
 def _accuracy(s: Summary) -> str:
-    accuracy, pair, longest = s.held("accuracy"), s.held_pair("accuracy"), s.held("longest_wins")
+    accuracy, pair, longest = (
+        s.held_out_estimate("accuracy"),
+        s.held_pair("accuracy"),
+        s.held_out_estimate("longest_wins"),
+    )
     if accuracy is None or s.held_last is None:
         return _held_and_training("accuracy")(s)
     before = f", from {estimate(pair[0], percent=True)} at the start" if pair else ""
@@ -139,20 +143,26 @@ def _accuracy(s: Summary) -> str:
     text += f"; “longest wins” gets {estimate(longest, percent=True)}." if longest else "."
     by = list(s.held_last.by_annotator.items())
     if by:
-        told = listing(f"{short(name, NAME)} {estimate(e, percent=True)}" for name, e in by[:8])
-        text += f" By annotator: {told}{f', and {len(by) - 8} more' if len(by) > 8 else ''}."
+        breakdown = listing(f"{short(name, NAME)} {estimate(e, percent=True)}" for name, e in by[:8])
+        text += f" By annotator: {breakdown}{f', and {len(by) - 8} more' if len(by) > 8 else ''}."
     if s.held_last.calibration:
-        told = listing(f"{sure:.0%} sure, {estimate(e, percent=True)}" for sure, e in s.held_last.calibration)
-        text += f" How often it is right where it is so sure: {told}."
+        breakdown = listing(
+            f"{confidence:.0%} sure, {estimate(e, percent=True)}" for confidence, e in s.held_last.calibration
+        )
+        text += f" How often it is right where it is so sure: {breakdown}."
     return text
 
 
 def _rewards(s: Summary) -> str:
-    """What chosen and rejected responses get, and what length has to do with it."""
-    chosen, rejected, length = s.held("chosen_reward"), s.held("rejected_reward"), s.held("length_correlation")
+    """Say what reward chosen and rejected responses get, and what length has to do with it."""
+    chosen, rejected, length = (
+        s.held_out_estimate("chosen_reward"),
+        s.held_out_estimate("rejected_reward"),
+        s.held_out_estimate("length_correlation"),
+    )
     if chosen is None or rejected is None:
         return ""
-    ends = [shown(e, "chosen_reward") for e in (chosen, rejected)]
+    ends = [format_metric(e, "chosen_reward") for e in (chosen, rejected)]
     text = f"Held-out chosen responses get {ends[0]}, rejected ones {ends[1]}."
     if length is None:
         return f"{text} (Only differences within a prompt mean something.)"
@@ -163,20 +173,21 @@ def _rewards(s: Summary) -> str:
 
 
 def _rollout_reward(s: Summary) -> str:
-    """How the optimised reward moved, and what it stands for."""
-    told = []
+    """Say how the optimised reward moved, and how the reward that it stands for did."""
+    parts = []
     for key, name in (("reward", "what is optimised"), ("true_reward", "what it stands for")):
         if pair := _training_pair(s, key):
-            told.append(f"{name} {from_to(*pair)}")
-    if len(told) < 2:
-        return f"{capital(told[0])}." if told else ""
+            parts.append(f"{name} {from_to(*pair)}")
+    if len(parts) < 2:
+        return f"{capital(parts[0])}." if parts else ""
     return (
-        f"{capital('; '.join(told))}. Where the first goes on rising and the second falls, the policy games the reward."
+        f"{capital('; '.join(parts))}. Where the first goes on rising and the second falls, "
+        "the policy games the reward."
     )
 
 
 def _label_accuracy(s: Summary) -> str:
-    accuracy, pair = s.held("label_accuracy"), s.held_pair("label_accuracy")
+    accuracy, pair = s.held_out_estimate("label_accuracy"), s.held_pair("label_accuracy")
     if accuracy is None or s.held_last is None:
         return _held_and_training("label_accuracy")(s)
     before = f", from {estimate(pair[0], percent=True)} at the start" if pair else ""
@@ -188,7 +199,7 @@ def _label_accuracy(s: Summary) -> str:
 
 
 def _log_ratios(s: Summary) -> str:
-    """Where good and bad responses went, against the reference."""
+    """Say how the log-ratios of good and bad responses to the reference moved."""
     where, pairs = "on held-out labels", [s.held_pair(key) for key in _BOTH_SIDES]
     if None in pairs:
         where, pairs = "on training batches", [_training_pair(s, key) for key in _BOTH_SIDES]
@@ -205,7 +216,7 @@ _BOTH_SIDES = ("desirable_log_ratio", "undesirable_log_ratio")
 
 
 def _logps_pairs(s: Summary) -> tuple[str, tuple[Estimate, Estimate], tuple[Estimate, Estimate]] | None:
-    """Where it was measured, and the chosen and rejected log-probabilities at the first and last point."""
+    """Return where it was measured, and chosen and rejected log-probabilities at the first and last point."""
     sources = (
         ("on held-out comparisons", s.held_pair("chosen_logps"), s.held_pair("rejected_logps")),
         ("on training batches", _training_pair(s, "chosen_logps"), _training_pair(s, "rejected_logps")),
@@ -217,10 +228,10 @@ def _logps_pairs(s: Summary) -> tuple[str, tuple[Estimate, Estimate], tuple[Esti
 
 
 def _logps(s: Summary) -> str:
-    found = _logps_pairs(s)
-    if found is None:
+    pairs = _logps_pairs(s)
+    if pairs is None:
         return ""
-    where, chosen, rejected = found
+    where, chosen, rejected = pairs
     return (
         f"{capital(where)} the log-probability of chosen responses {from_to(*chosen, 'chosen_logps')}, and "
         f"that of rejected ones {from_to(*rejected, 'rejected_logps')}."
@@ -228,22 +239,22 @@ def _logps(s: Summary) -> str:
 
 
 def _meaning(s: Summary) -> str:
-    """Whether the chosen log-probability fell, why that is common, and what this run's other numbers say."""
-    found = _logps_pairs(s)
-    if found is None:
+    """Say whether the chosen log-probability fell, why that is common, and what this run's other numbers say."""
+    pairs = _logps_pairs(s)
+    if pairs is None:
         return ""
-    _, chosen, rejected = found
+    _, chosen, rejected = pairs
     if verb(*chosen) != "fell":
-        apart = "became less likely" if verb(*rejected) == "fell" else "did not become less likely either"
-        return f"Chosen responses did not become less likely; rejected ones {apart}."
+        movement = "became less likely" if verb(*rejected) == "fell" else "did not become less likely either"
+        return f"Chosen responses did not become less likely; rejected ones {movement}."
     return f"{WHY_CHOSEN_FALLS} {_evidence(s, chosen)} {_anchor(s.run)}"
 
 
 def _evidence(s: Summary, chosen: tuple[Estimate, Estimate]) -> str:
-    """Signs of harm among the numbers of this run, or that there are none, or that nothing was measured."""
+    """Name the signs of harm among this run's numbers, or say that there are none, or that nothing was measured."""
     bad: list[str] = []
     good: list[str] = []
-    tokens = s.held("chosen_tokens") or training_mean(s.run, "chosen_tokens", last=True)
+    tokens = s.held_out_estimate("chosen_tokens") or training_mean(s.run, "chosen_tokens", last=True)
     if tokens is not None and tokens.value > 0:
         fall = (chosen[0].value - chosen[1].value) / tokens.value
         (bad if fall > CHOSEN_FALL_PER_TOKEN else good).append(f"the fall is {number(fall)} nats a token")
@@ -252,10 +263,10 @@ def _evidence(s: Summary, chosen: tuple[Estimate, Estimate]) -> str:
         (good if s.gain.estimate.low > 0 else bad).append(gain)
     if (kl := s.policy("kl_nats")) is not None:
         (bad if kl.value > KL_RUNAWAY_NATS else good).append(f"KL is {estimate(kl)} nats")
-    ours, theirs = s.policy("repetition"), s.reference("repetition")
-    if ours is not None and theirs is not None:
-        both = f"{estimate(ours, percent=True)} against {estimate(theirs, percent=True)} for the reference"
-        (bad if ours.value - theirs.value >= REPETITION_RISE else good).append(f"repetition is {both}")
+    policy, reference = s.policy("repetition"), s.reference("repetition")
+    if policy is not None and reference is not None:
+        comparison = f"{estimate(policy, percent=True)} against {estimate(reference, percent=True)} for the reference"
+        (bad if policy.value - reference.value >= REPETITION_RISE else good).append(f"repetition is {comparison}")
     if bad:
         return f"Here there are signs of that: {listing(bad)}."
     if s.sampled is None:
@@ -294,7 +305,7 @@ def _tokens(s: Summary) -> str:
         text += f", against {estimate(reference)} for the reference ({drift}%)"
     if finished is not None:
         text += f"; {estimate(finished, percent=True)} ended by themselves, the others were cut"
-    chosen, rejected = s.held("chosen_tokens"), s.held("rejected_tokens")
+    chosen, rejected = s.held_out_estimate("chosen_tokens"), s.held_out_estimate("rejected_tokens")
     if chosen is not None and rejected is not None:
         text += f". In the data chosen responses have {estimate(chosen)}, rejected ones {estimate(rejected)}"
     return f"{text}."
@@ -306,18 +317,18 @@ def _reward(s: Summary) -> str:
         return ""
     text = f"The mean reward {from_to(reference, reward)} at step {s.sampled.step:,}"
     if s.gain is not None:
-        how = "paired by prompt and seed" if s.gain.paired else "the two means taken as independent"
-        text += f"; the difference is {estimate(s.gain.estimate, sign=True)} ({how})"
+        pairing = "paired by prompt and seed" if s.gain.paired else "the two means taken as independent"
+        text += f"; the difference is {estimate(s.gain.estimate, sign=True)} ({pairing})"
     return f"{text}."
 
 
-def _share_of_samples(key: str, what: str) -> Callable[[Summary], str]:
+def _share_of_samples(key: str, noun: str) -> Callable[[Summary], str]:
     def make(s: Summary) -> str:
-        ours, theirs = s.policy(key), s.reference(key)
-        if ours is None:
+        policy, reference = s.policy(key), s.reference(key)
+        if policy is None:
             return ""
-        against = f", against {estimate(theirs, percent=True)} for the reference" if theirs else ""
-        return f"{estimate(ours, percent=True)} of {what}{against}."
+        against = f", against {estimate(reference, percent=True)} for the reference" if reference else ""
+        return f"{estimate(policy, percent=True)} of {noun}{against}."
 
     return make
 

@@ -34,43 +34,43 @@ class Summary:
     sampled: EvalPoint | None
     gain: Change | None
 
-    def held(self, key: str, *, last: bool = True) -> Estimate | None:
-        """A held-out number at the last (or first) evaluation."""
+    def held_out_estimate(self, key: str, *, last: bool = True) -> Estimate | None:
+        """Return a held-out number at the last (or first) evaluation; None where it was not measured."""
         point = self.held_last if last else self.held_first
         return point.held_out.get(key) if point else None
 
     def held_pair(self, key: str) -> tuple[Estimate, Estimate] | None:
-        """A held-out number at two different evaluations, the first and the last."""
-        first, last = self.held(key, last=False), self.held(key)
+        """Return a held-out number at the first and at the last evaluation; None where these are the same."""
+        first, last = self.held_out_estimate(key, last=False), self.held_out_estimate(key)
         if first is None or last is None or self.held_first is self.held_last:
             return None
         return first, last
 
     def policy(self, key: str) -> Estimate | None:
-        """A number of the policy's samples at the last evaluation that drew some."""
+        """Return a number of the policy's samples at the last evaluation that drew some."""
         return self.sampled.policy.get(key) if self.sampled else None
 
     def reference(self, key: str) -> Estimate | None:
-        """The same of the reference's samples."""
+        """Return a number of the reference's samples at the last evaluation that drew some."""
         return self.sampled.reference.get(key) if self.sampled else None
 
 
 def summarize(run: Run) -> Summary:
     """Find the ends of a run and its change of reward."""
-    held = [point for point in run.evals if point.held_out]
+    held_out_points = [point for point in run.evals if point.held_out]
     sampled = [point for point in run.evals if point.policy]
     last = sampled[-1] if sampled else None
     return Summary(
         run=run,
-        held_first=held[0] if held else None,
-        held_last=held[-1] if held else None,
+        held_first=held_out_points[0] if held_out_points else None,
+        held_last=held_out_points[-1] if held_out_points else None,
         sampled=last,
         gain=_gain(run, last) if last else None,
     )
 
 
 def shown_samples(run: Run) -> tuple[SampledPrompt, ...]:
-    """The sampled prompts of the last step that has any, in the order of the file."""
+    """Return the sampled prompts of the last step that has any, in the order of the file."""
     last = max((sample.step for sample in run.samples), default=0)
     return tuple(sample for sample in run.samples if sample.step == last)
 
@@ -80,20 +80,20 @@ def _gain(run: Run, point: EvalPoint) -> Change | None:
     if policy is None or reference is None:
         return None
     pairs = [
-        (ours.reward, theirs.reward, sample.prompt)
+        (drawn_policy.reward, drawn_reference.reward, sample.prompt)
         for sample in run.samples
         if sample.step == point.step
-        for ours, theirs in zip(sample.policy, sample.reference, strict=False)
-        if ours.reward is not None and theirs.reward is not None
+        for drawn_policy, drawn_reference in zip(sample.policy, sample.reference, strict=False)
+        if drawn_policy.reward is not None and drawn_reference.reward is not None
     ]
     if pairs and len(pairs) == policy.n:  # fewer texts than were measured would answer another question
-        ours, theirs, prompts = zip(*pairs, strict=True)
-        return Change(paired_difference(ours, theirs, prompts), paired=True)
+        policy_rewards, reference_rewards, prompts = zip(*pairs, strict=True)
+        return Change(paired_difference(policy_rewards, reference_rewards, prompts), paired=True)
     return Change(_unpaired(policy, reference), paired=False)
 
 
 def _unpaired(a: Estimate, b: Estimate) -> Estimate:
-    """Difference of two means as if they were independent: wider than pairing would give, never too sure."""
+    """Return the difference of two means as if they were independent: wider than pairing would give, never too sure."""
     value, n, clusters = a.value - b.value, min(a.n, b.n), min(a.clusters, b.clusters)
     if a.low is None or a.high is None or b.low is None or b.high is None:
         return Estimate(value, None, None, n, clusters, a.reason or b.reason or "no interval")

@@ -17,24 +17,32 @@ MOST_DIFFERENCES = 40
 
 
 def tiles(s: Summary) -> list[Tile]:
-    """The numbers that matter of a single run, as far as it measured them."""
-    found = []
+    """Return tiles of the numbers that matter in a single run, as far as it measured them."""
+    cards = []
     if reward := s.policy("reward"):
-        found.append(_tile(f"Mean {metric('reward').label}", reward, s.reference("reward"), "reference"))
+        cards.append(_tile(f"Mean {metric('reward').label}", reward, s.reference("reward"), "reference"))
     if kl := s.policy("kl_nats"):
         tokens = s.policy("tokens")
         per_token = f"{number(kl.value / tokens.value)} per token" if tokens and tokens.value > 0 else ""
-        found.append(Tile(_with_unit(metric("kl_nats").title, "kl_nats"), value_only(kl), _interval(kl), per_token))
-    if accuracy := s.held("accuracy"):
-        found.append(_tile(_held_out("accuracy"), accuracy, s.held("longest_wins"), "longest wins", share=True))
-    elif labels := s.held("label_accuracy"):
-        found.append(
-            _tile(_held_out("label_accuracy"), labels, s.held("desirable_share"), "labels that are good", share=True)
+        cards.append(Tile(_with_unit(metric("kl_nats").title, "kl_nats"), value_only(kl), _interval(kl), per_token))
+    if accuracy := s.held_out_estimate("accuracy"):
+        cards.append(
+            _tile(_held_out("accuracy"), accuracy, s.held_out_estimate("longest_wins"), "longest wins", share=True)
         )
-    elif loss := s.held("loss"):
-        found.append(_tile(_held_out("loss"), loss, s.held("loss", last=False), "at the start"))
+    elif labels := s.held_out_estimate("label_accuracy"):
+        cards.append(
+            _tile(
+                _held_out("label_accuracy"),
+                labels,
+                s.held_out_estimate("desirable_share"),
+                "labels that are good",
+                share=True,
+            )
+        )
+    elif loss := s.held_out_estimate("loss"):
+        cards.append(_tile(_held_out("loss"), loss, s.held_out_estimate("loss", last=False), "at the start"))
     if tokens := s.policy("tokens"):
-        found.append(
+        cards.append(
             _tile(
                 f"{metric('tokens').label.capitalize()}, {metric('tokens').unit}",
                 tokens,
@@ -42,7 +50,7 @@ def tiles(s: Summary) -> list[Tile]:
                 "reference",
             )
         )
-    return found
+    return cards
 
 
 def _with_unit(name: str, key: str) -> str:
@@ -57,27 +65,27 @@ def _interval(e: Estimate, *, percent: bool = False) -> str:
     return estimate(e, percent=percent).split(" ", 1)[1]
 
 
-def _tile(label: str, ours: Estimate, theirs: Estimate | None, against: str, *, share: bool = False) -> Tile:
-    ends = [end for e in (ours, theirs) if e is not None for end in (e.value, e.low, e.high) if end is not None]
-    least, most = (0.0, 1.0) if share else (min(ends), max(ends))
-    width = (most - least) or 1.0
-    least, width = (least, width) if share else (least - 0.08 * width, 1.16 * width)
+def _tile(label: str, measured: Estimate, baseline: Estimate | None, against: str, *, share: bool = False) -> Tile:
+    ends = [end for e in (measured, baseline) if e is not None for end in (e.value, e.low, e.high) if end is not None]
+    low, high = (0.0, 1.0) if share else (min(ends), max(ends))
+    width = (high - low) or 1.0
+    low, width = (low, width) if share else (low - 0.08 * width, 1.16 * width)
 
-    def place(value: float | None, fallback: float) -> float:
-        return round(100 * ((fallback if value is None else value) - least) / width, 1)
+    def position(value: float | None, fallback: float) -> float:
+        return round(100 * ((fallback if value is None else value) - low) / width, 1)
 
     marks = tuple(
-        Mark(kind, place(e.low, e.value), place(e.value, e.value), place(e.high, e.value))
-        for kind, e in (("reference", theirs), ("policy", ours))
+        Mark(kind, position(e.low, e.value), position(e.value, e.value), position(e.high, e.value))
+        for kind, e in (("reference", baseline), ("policy", measured))
         if e is not None
     )
-    note = f"{against} {estimate(theirs, percent=share)}" if theirs else ""
-    value, interval = value_only(ours, percent=share), _interval(ours, percent=share)
-    return Tile(label, value, interval, note, marks if theirs else (), 50.0 if share else None)
+    note = f"{against} {estimate(baseline, percent=share)}" if baseline else ""
+    value, interval = value_only(measured, percent=share), _interval(measured, percent=share)
+    return Tile(label, value, interval, note, marks if baseline else (), 50.0 if share else None)
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
-    """What was run, as (label, text); what the files do not say is left out."""
+    """Return what was run, as (label, text); what the files do not say is left out."""
     rows = [
         ("Method", _method(run)),
         ("Model", _model(run)),
@@ -94,15 +102,15 @@ def _method(run: Run) -> str:
     loss = run.setting("loss")
     parts = [run.method]
     if isinstance(loss, Mapping):
-        parts.append(f"loss {loss.get('name', '')} ({_settings(loss, without='name')})")
+        parts.append(f"loss {loss.get('name', '')} ({_settings(loss, omitted='name')})")
     elif loss is not None:
         parts.append(f"loss {loss}")
     seed = run.provenance.get("seed", run.setting("seed"))
     return ", ".join(parts if seed is None else [*parts, f"seed {seed}"])
 
 
-def _settings(table: Mapping[str, Any], *, without: str = "") -> str:
-    return ", ".join(f"{key} {value}" for key, value in table.items() if key != without and value is not None)
+def _settings(table: Mapping[str, Any], *, omitted: str = "") -> str:
+    return ", ".join(f"{key} {value}" for key, value in table.items() if key != omitted and value is not None)
 
 
 def _sampling(run: Run) -> str:
@@ -117,8 +125,8 @@ def _part(run: Run, key: str) -> Mapping[str, Any]:
 
 def _model(run: Run) -> str:
     model = _part(run, "model")
-    told = model.get("name") or run.setting("model")
-    parts = [described(told)] if isinstance(told, str) else []
+    model_name = model.get("name") or run.setting("model")
+    parts = [described(model_name)] if isinstance(model_name, str) else []
     total, trained = finite(model.get("parameters")), finite(model.get("trainable_parameters"))
     if total:
         parts.append(f"{_millions(total)} parameters")
@@ -153,9 +161,9 @@ def _data(run: Run) -> str:
         ("undesirable", "bad label"),
     )
     counts = [count(n, noun) for key, noun in nouns if (n := run.data(key))]
-    held = run.data("held_out_groups")
-    counts += [f"{count(held, 'prompt')} held out"] if held else []
-    counts += [f"{n:,} {what}" for key, what in _SPOILED.items() if (n := run.data(key))]
+    held_out_count = run.data("held_out_groups")
+    counts += [f"{count(held_out_count, 'prompt')} held out"] if held_out_count else []
+    counts += [f"{n:,} {label}" for key, label in _SPOILED.items() if (n := run.data(key))]
     return ", ".join([*([str(path)] if path else []), *counts])
 
 
@@ -179,12 +187,12 @@ def _gib(memory: float) -> str:
 def _machine(run: Run) -> str:
     machine = _part(run, "machine")
     cores = finite(machine.get("cores"))
-    told = [machine.get("accelerator"), machine.get("cpu")]
-    return ", ".join([*(str(part) for part in told if part), *([count(int(cores), "core")] if cores else [])])
+    devices = [machine.get("accelerator"), machine.get("cpu")]
+    return ", ".join([*(str(part) for part in devices if part), *([count(int(cores), "core")] if cores else [])])
 
 
 def comparison(summaries: Sequence[Summary]) -> Table:
-    """A row a run, as far as they differ: what no run measured, or all share, takes no column."""
+    """Compare runs, one row per run: what no run measured, or all share, takes no column."""
     columns: dict[str, list[str]] = {
         "Run": [s.run.name for s in summaries],
         "Method": [s.run.method for s in summaries],
@@ -193,21 +201,21 @@ def comparison(summaries: Sequence[Summary]) -> Table:
         metric("reward").column: [_cell(s.policy("reward")) for s in summaries],
         "Change": [_cell(s.gain.estimate if s.gain else None, sign=True) for s in summaries],
         metric("kl_nats").column: [_cell(s.policy("kl_nats")) for s in summaries],
-        _held_out("accuracy"): [_cell(s.held("accuracy"), percent=True) for s in summaries],
-        _held_out("label_accuracy"): [_cell(s.held("label_accuracy"), percent=True) for s in summaries],
-        metric("longest_wins").column: [_cell(s.held("longest_wins"), percent=True) for s in summaries],
-        _held_out("loss"): [_cell(s.held("loss")) for s in summaries],
+        _held_out("accuracy"): [_cell(s.held_out_estimate("accuracy"), percent=True) for s in summaries],
+        _held_out("label_accuracy"): [_cell(s.held_out_estimate("label_accuracy"), percent=True) for s in summaries],
+        metric("longest_wins").column: [_cell(s.held_out_estimate("longest_wins"), percent=True) for s in summaries],
+        _held_out("loss"): [_cell(s.held_out_estimate("loss")) for s in summaries],
         metric("tokens").column: [_cell(s.policy("tokens")) for s in summaries],
         metric("repetition").column: [_cell(s.policy("repetition"), percent=True) for s in summaries],
         "Time": [_time(s.run) for s in summaries],
         "Peak memory": [_memory(s.run) for s in summaries],
     }
     shared = [head for head in ("Method", "Status", "Steps") if len(set(columns[head])) == 1]
-    told = [f"{head.lower()} {columns.pop(head)[0]}" for head in shared]
-    kept = {head: cells for head, cells in columns.items() if any(cell != DASH for cell in cells)}
-    note = f" All runs: {', '.join(told)}." if told else ""
-    rows = tuple(zip(*kept.values(), strict=True))
-    return Table(f"At the last evaluation of each run, with 95% intervals.{note}", tuple(kept), rows)
+    shared_facts = [f"{head.lower()} {columns.pop(head)[0]}" for head in shared]
+    shown_columns = {head: cells for head, cells in columns.items() if any(cell != DASH for cell in cells)}
+    note = f" All runs: {', '.join(shared_facts)}." if shared_facts else ""
+    rows = tuple(zip(*shown_columns.values(), strict=True))
+    return Table(f"At the last evaluation of each run, with 95% intervals.{note}", tuple(shown_columns), rows)
 
 
 def _cell(e: Estimate | None, *, percent: bool = False, sign: bool = False) -> str:
@@ -247,21 +255,27 @@ _EVALUATED = tuple(
 
 
 def evaluations(run: Run) -> Table | None:
-    """Every evaluated checkpoint with every number, None where nothing was evaluated."""
-    kept = [(part, each) for part, each in _EVALUATED if any(each.key in getattr(point, part) for point in run.evals)]
-    if not kept:
+    """Return a table of every evaluated checkpoint with every number; None where nothing was evaluated."""
+    columns = [
+        (part, measured)
+        for part, measured in _EVALUATED
+        if any(measured.key in getattr(point, part) for point in run.evals)
+    ]
+    if not columns:
         return None
 
     def row(point: EvalPoint) -> tuple[str, ...]:
-        cells = (_cell(getattr(point, part).get(each.key), percent=each.is_share) for part, each in kept)
+        cells = (_cell(getattr(point, part).get(measured.key), percent=measured.is_share) for part, measured in columns)
         return (f"{point.step:,}", *cells)
 
     caption = "Every evaluated checkpoint, with 95% intervals."
-    return Table(caption, ("Step", *(each.column for _, each in kept)), tuple(row(point) for point in run.evals))
+    return Table(
+        caption, ("Step", *(measured.column for _, measured in columns)), tuple(row(point) for point in run.evals)
+    )
 
 
 def differences(runs: Sequence[Run]) -> Table | None:
-    """The settings in which runs differ, a row a setting; None where there are none."""
+    """Return a table of the settings in which runs differ, one row per setting; None where there are none."""
     flat = [flatten(run.config) for run in runs]
     keys = dict.fromkeys(key for table in flat for key in table if key != "out")
     rows = []
@@ -271,11 +285,11 @@ def differences(runs: Sequence[Run]) -> Table | None:
             rows.append((key, *values))
     if not rows:
         return None
-    beyond = f" {len(rows) - MOST_DIFFERENCES} more are not shown." if len(rows) > MOST_DIFFERENCES else ""
+    omission = f" {len(rows) - MOST_DIFFERENCES} more are not shown." if len(rows) > MOST_DIFFERENCES else ""
     heads = ("Setting", *(run.name for run in runs))
-    return Table(f"Settings in which the runs differ.{beyond}", heads, tuple(rows[:MOST_DIFFERENCES]))
+    return Table(f"Settings in which the runs differ.{omission}", heads, tuple(rows[:MOST_DIFFERENCES]))
 
 
-def change(ours: float | None, theirs: float | None) -> str:
-    """`+0.53` between the rewards of two samples, empty where one has none."""
-    return signed(ours - theirs, 2) if ours is not None and theirs is not None else ""
+def change(reward: float | None, reference_reward: float | None) -> str:
+    """Format the change of reward between two samples: `+0.53`, empty where one has no reward."""
+    return signed(reward - reference_reward, 2) if reward is not None and reference_reward is not None else ""

@@ -13,38 +13,44 @@ from penchant.studies.frontier.grid import Grid
 from penchant.studies.frontier.summary import MethodCost
 
 
-def cost_of(ended: Sequence[MeasuredRun], grid: Grid, study: Path) -> MethodCost | None:
-    """Return what a run of a method takes, as means over its runs that came to their end (peak memory: the most of
-    any), and what has to be there before, as means over seeds."""
-    if not ended:
+def cost_of(complete_runs: Sequence[MeasuredRun], grid: Grid, study: Path) -> MethodCost | None:
+    """Return what a run of a method takes, as means over its complete runs; None without any.
+
+    Peak memory is the most of any run; what has to be there before the runs is a mean over seeds.
+    """
+    if not complete_runs:
         return None
-    before = [read_object(study / stage.path / "stage.json") for stage in _before(ended, "comparisons", grid)]
-    models = [read_object(study / stage.path / "result.json") for stage in _before(ended, "reward_model", grid)]
+    before = [
+        read_object(study / stage.path / "stage.json") for stage in _prerequisites(complete_runs, "comparisons", grid)
+    ]
+    models = [
+        read_object(study / stage.path / "result.json") for stage in _prerequisites(complete_runs, "reward_model", grid)
+    ]
     return MethodCost(
-        seconds=_mean_of(run.result.get("seconds") for run in ended),
-        training_seconds=_mean_of(run.result.get("training_seconds") for run in ended),
+        seconds=_mean_of(run.result.get("seconds") for run in complete_runs),
+        training_seconds=_mean_of(run.result.get("training_seconds") for run in complete_runs),
         preparation_seconds=_mean_of(facts.get("seconds") for facts in before)
         + _mean_of(facts.get("seconds") for facts in models),
-        peak_memory_bytes=max(run.result.get("peak_memory_bytes") or 0 for run in ended),
-        samples_drawn=_mean_of(run.result.get("samples_drawn") for run in ended)
+        peak_memory_bytes=max(run.result.get("peak_memory_bytes") or 0 for run in complete_runs),
+        samples_drawn=_mean_of(run.result.get("samples_drawn") for run in complete_runs)
         + _mean_of(facts.get("samples_drawn") for facts in before),
-        trained_tokens=_mean_of(run.trained_tokens for run in ended),
-        steps=_mean_of(run.result.get("steps") for run in ended),
-        optimizer_steps=_mean_of(run.optimizer_steps for run in ended),
+        trained_tokens=_mean_of(run.trained_tokens for run in complete_runs),
+        steps=_mean_of(run.result.get("steps") for run in complete_runs),
+        optimizer_steps=_mean_of(run.optimizer_steps for run in complete_runs),
     )
 
 
-def _before(runs: Sequence[MeasuredRun], role: str, grid: Grid) -> list[Stage]:
-    """The stages that runs need, those behind a reward model too, each once."""
-    found: dict[str, Stage] = {}
+def _prerequisites(runs: Sequence[MeasuredRun], role: str, grid: Grid) -> list[Stage]:
+    """Return the stages of a role that runs need, those behind a reward model too, each once."""
+    stages: dict[str, Stage] = {}
     for run in runs:
         model = run.stage.needs.get("reward_model")
         for needs in (run.stage.needs, model.needs if model else {}):
             if role in needs:
-                found[needs[role].address] = needs[role]
-    return list(found.values())
+                stages[needs[role].address] = needs[role]
+    return list(stages.values())
 
 
 def _mean_of(values: Iterable[Any]) -> float:
-    known = [float(value) for value in values if value is not None]
-    return sum(known) / len(known) if known else 0.0
+    numbers = [float(value) for value in values if value is not None]
+    return sum(numbers) / len(numbers) if numbers else 0.0

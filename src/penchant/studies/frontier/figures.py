@@ -22,7 +22,7 @@ DENSE = 600  # places at which a straight line is drawn on a bent axis
 
 
 def frontier_picture(study: FrontierSummary) -> Picture:
-    """True reward against KL: a curve a method, the limit line with its trusted range, the reference."""
+    """Draw true reward against KL: a curve per method, the limit line with its trusted range, the reference."""
     methods = study.methods
     with style():
         figure, axes = blank(8.6, 5.0)
@@ -83,10 +83,10 @@ def _limit(axes: Axes, study: FrontierSummary) -> None:
         axes.axvline(matched, color=MUTED, linewidth=0.8, linestyle=(0, (1, 3)), zorder=1)
     kl, reward = np.asarray(limit.kl_nats), np.asarray(limit.reward)
     end = limit.trusted_kl
-    sure = np.linspace(0, end, DENSE)
-    axes.plot(sure, np.interp(sure, kl, reward), color=INK, linewidth=2.2, zorder=4)
-    beyond = kl[kl >= end]
-    axes.plot(beyond, reward[kl >= end], color=INK, linewidth=1.2, linestyle=(0, (3, 2)), alpha=0.6, zorder=4)
+    trusted_grid = np.linspace(0, end, DENSE)
+    axes.plot(trusted_grid, np.interp(trusted_grid, kl, reward), color=INK, linewidth=2.2, zorder=4)
+    untrusted_kl = kl[kl >= end]
+    axes.plot(untrusted_kl, reward[kl >= end], color=INK, linewidth=1.2, linestyle=(0, (3, 2)), alpha=0.6, zorder=4)
     axes.annotate(
         "estimated limit",
         (end, float(np.interp(end, kl, reward))),
@@ -107,8 +107,8 @@ def _method(axes: Axes, method: MethodSummary, index: int, study: FrontierSummar
     y = np.array([point.reward.value for point in points])
     settings = [(point.value, point.rate) for point in points]
     for setting in dict.fromkeys(settings) if method.cost is not None else ():
-        own = [place for place, of in enumerate(settings) if of == setting]
-        axes.plot(np.append(0.0, x[own]), np.append(start, y[own]), color=color, linewidth=0.8, alpha=0.3, zorder=2)
+        rows = [row for row, row_setting in enumerate(settings) if row_setting == setting]
+        axes.plot(np.append(0.0, x[rows]), np.append(start, y[rows]), color=color, linewidth=0.8, alpha=0.3, zorder=2)
     axes.plot(x, y, color=color, linestyle="none", marker=marker, markersize=3.4, alpha=0.5, zorder=3)
     matched = matched_rewards(method, study)
     if matched:
@@ -129,13 +129,13 @@ def _method(axes: Axes, method: MethodSummary, index: int, study: FrontierSummar
 def matched_rewards(method: MethodSummary, study: FrontierSummary) -> list[tuple[float, Estimate]]:
     """Return a method's efficiency at each matched KL as (KL in nats, reward there with its interval)."""
     limit, start = study.limit, study.reference.reward.value
-    found = []
+    rewards = []
     for row in method.matched:
         if share := row.share:
             gain = float(np.interp(row.kl_nats, limit.kl_nats, limit.reward)) - limit.reward[0]
             low, high = (None if end is None else start + gain * end for end in (share.low, share.high))
-            found.append((row.kl_nats, replace(share, value=start + gain * share.value, low=low, high=high)))
-    return found
+            rewards.append((row.kl_nats, replace(share, value=start + gain * share.value, low=low, high=high)))
+    return rewards
 
 
 def _reference(axes: Axes, reward: Estimate) -> None:
@@ -167,12 +167,12 @@ def _spread(axes: Axes, method: MethodSummary, share: Estimate, index: int, row:
     color, _, marker = run_style(index)
     if share.low is not None and share.high is not None:
         axes.plot([share.low, share.high], [row, row], color=color, linewidth=5, alpha=0.25, zorder=2)
-    settings = [alone.efficiency for alone in method.by_value if alone.efficiency is not None]
+    settings = [setting_share.efficiency for setting_share in method.by_value if setting_share.efficiency is not None]
     for efficiency in settings if len(settings) > 1 else ():
         axes.plot([efficiency], [row], color=color, marker="|", markersize=11, markeredgewidth=1.4, zorder=3)
     for seed in method.by_seed if len(method.by_seed) > 1 else ():
-        reached = math.nan if seed.efficiency is None else seed.efficiency  # nothing is drawn of it
-        axes.plot([reached], [row - 0.24], color=color, marker=".", markersize=5, alpha=0.8, zorder=3)
+        seed_efficiency = math.nan if seed.efficiency is None else seed.efficiency  # nothing is drawn of it
+        axes.plot([seed_efficiency], [row - 0.24], color=color, marker=".", markersize=5, alpha=0.8, zorder=3)
     axes.plot([share.value], [row], color=color, marker=marker, markersize=7, zorder=4)
 
 

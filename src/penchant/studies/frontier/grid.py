@@ -23,41 +23,44 @@ class Grid:
     """All stages of a study; those in `runs` are what it compares.
 
     Attributes:
-        judged: for each reward model, by seed, whether it is right on comparisons that nothing learned from; made from
-            `held`.
+        judgements: for each reward model, by seed, whether it is right on `unseen_comparisons`, from which nothing
+            learned.
         open: whether results may add runs to these.
     """
 
     prompts: Stage
     reference: Stage
-    learned: Runs
+    method_runs: Runs
     sft: Stage | None
-    held: Stage | None
-    judged: Mapping[int, Stage]
+    unseen_comparisons: Stage | None
+    judgements: Mapping[int, Stage]
     open: bool = False
 
     @property
     def comparisons(self) -> Mapping[int, Stage]:
-        return self.learned.comparisons
+        """The comparisons that methods learn from, by seed."""
+        return self.method_runs.comparisons
 
     @property
     def reward_models(self) -> Mapping[int, Stage]:
-        return self.learned.reward_models
+        """The learned reward models, by seed."""
+        return self.method_runs.reward_models
 
     @property
     def runs(self) -> tuple[Stage, ...]:
-        return self.learned.runs
+        """The runs that the study compares."""
+        return self.method_runs.runs
 
     @property
     def required(self) -> tuple[Stage, ...]:
-        """Stages without any of which there is nothing to say."""
+        """The stages without which there is nothing to report."""
         return (self.reference,)
 
     def stages(self) -> list[Stage]:
-        """Every stage once, each after what it needs."""
+        """Return every stage once, each after the stages it needs."""
         first = [self.prompts, *([self.sft] if self.sft else []), self.reference]
-        held = [self.held] if self.held else []
-        return [*first, *self.learned.stages(), *held, *self.judged.values()]
+        unseen = [self.unseen_comparisons] if self.unseen_comparisons else []
+        return [*first, *self.method_runs.stages(), *unseen, *self.judgements.values()]
 
 
 def grid(config: FrontierConfig, results: Results | None = None) -> Grid:
@@ -81,25 +84,31 @@ def grid(config: FrontierConfig, results: Results | None = None) -> Grid:
         )
 
     if config.search is None:
-        learned, added = build(settings_of(config)), False
+        method_runs, added = build(settings_of(config)), False
     else:
-        learned, added = searched(config, reference, build, results)
-    held, judged = _judged(config, factory, learned)
-    return Grid(factory.prompts, reference, learned, factory.start.get("start"), held, judged, added)
+        method_runs, added = searched(config, reference, build, results)
+    unseen, judgements = _judgement_stages(config, factory, method_runs)
+    return Grid(factory.prompts, reference, method_runs, factory.start.get("start"), unseen, judgements, added)
 
 
-def _judged(config: FrontierConfig, factory: StageFactory, learned: Runs) -> tuple[Stage | None, dict[int, Stage]]:
-    """The comparisons of unseen prompts, and what each reward model makes of them."""
-    if not learned.reward_models:
+def _judgement_stages(
+    config: FrontierConfig, factory: StageFactory, method_runs: Runs
+) -> tuple[Stage | None, dict[int, Stage]]:
+    """Return the comparisons of unseen prompts, and the stages in which each reward model judges them."""
+    if not method_runs.reward_models:
         return None, {}
     sizes = {**factory.sizes, "groups": 1}
     draws = ComparisonsSettings(**factory.draws, **sizes, seed=config.evaluation.seed + HELD_OUT_SEED, of="eval")
-    held = factory.stage("comparisons", "unseen-comparisons", draws, factory.sampling_needs)
-    how = PolicySettings(**factory.model, template=config.template)
-    judged = {
+    unseen = factory.stage("comparisons", "unseen-comparisons", draws, factory.sampling_needs)
+    judge_settings = PolicySettings(**factory.model, template=config.template)
+    judgements = {
         seed: factory.stage(
-            "judged", f"{model.label}-judged", how, {"run": model, "held": held, **factory.start}, seed=seed
+            "judged",
+            f"{model.label}-judged",
+            judge_settings,
+            {"run": model, "held": unseen, **factory.start},
+            seed=seed,
         )
-        for seed, model in learned.reward_models.items()
+        for seed, model in method_runs.reward_models.items()
     }
-    return held, judged
+    return unseen, judgements

@@ -55,18 +55,18 @@ class Contender:
 
     @cached_property
     def points(self) -> int:
-        """How many evaluations it has."""
-        return sum(len(np.asarray(one.kl_nats)) for one in self.evaluations if one is not None)
+        """The number of its evaluations, over all seeds."""
+        return sum(len(np.asarray(of_seed.kl_nats)) for of_seed in self.evaluations if of_seed is not None)
 
-    def at(self, scale: Scale) -> tuple[MatchedShare, ...]:
+    def shares_at_matched_kls(self, scale: Scale) -> tuple[MatchedShare, ...]:
         """Return its efficiency at each matched KL, or why there is none."""
         if None in self.evaluations:
             lacking = f"{NOT_COMPARABLE}: a seed has no evaluation"
             return tuple(MatchedShare(kl, None, lacking) for kl in scale.matched)
-        whole = [one for one in self.evaluations if one is not None]
+        evaluations = [of_seed for of_seed in self.evaluations if of_seed is not None]
         return tuple(
-            MatchedShare(one.kl_nats, one.share, f"{NOT_COMPARABLE}: {one.reason}" if one.reason else "")
-            for one in matched_shares(scale, whole)
+            MatchedShare(row.kl_nats, row.share, f"{NOT_COMPARABLE}: {row.reason}" if row.reason else "")
+            for row in matched_shares(scale, evaluations)
         )
 
     def over(self, columns: Sequence[int], scale: Scale) -> Estimate | None:
@@ -83,18 +83,18 @@ class Contender:
 
 def common_columns(contenders: Sequence[Contender]) -> list[int]:
     """Return the columns of the matched KLs at which all of these have a number, leaving out those that have none."""
-    at = [compared_at(one.draws) for one in contenders]
-    known = [one for one in at if one.any()]
-    return np.flatnonzero(np.all(known, axis=0)).tolist() if known else []
+    coverage = [compared_at(contender.draws) for contender in contenders]
+    comparable = [columns for columns in coverage if columns.any()]
+    return np.flatnonzero(np.all(comparable, axis=0)).tolist() if comparable else []
 
 
 def differences(contenders: Sequence[Contender], scale: Scale) -> tuple[MethodDifference, ...]:
     """Return the paired difference of every two methods, at the KLs where both have a number."""
-    found = []
-    for one, other in combinations(contenders, 2):
-        kls, gap = paired_difference_of(scale, one.draws, other.draws, one.points + other.points)
-        found.append(MethodDifference(one.name, other.name, tuple(kls), gap))
-    return tuple(found)
+    rows = []
+    for first, second in combinations(contenders, 2):
+        kls, gap = paired_difference_of(scale, first.draws, second.draws, first.points + second.points)
+        rows.append(MethodDifference(first.name, second.name, tuple(kls), gap))
+    return tuple(rows)
 
 
 def winner(contenders: Sequence[Contender], columns: Sequence[int], scale: Scale) -> Winner:
@@ -104,15 +104,15 @@ def winner(contenders: Sequence[Contender], columns: Sequence[int], scale: Scale
     seeds that excludes 0 against each of the others.
     """
     ranked = sorted(
-        ((share.value, one) for one in contenders if (share := one.over(columns, scale)) is not None),
+        ((share.value, contender) for contender in contenders if (share := contender.over(columns, scale)) is not None),
         key=lambda pair: -pair[0],
     )
     if len(ranked) < 2:
         return Winner(name=None, reason="there are no two methods to compare")
     seeds = len(ranked[0][1].draws)
     if seeds < LEAST_SEEDS:
-        counted = "one seed tells" if seeds == 1 else f"{seeds} seeds tell"
-        return Winner(name=None, reason=f"{counted} too little of how another would have trained")
+        subject = "one seed tells" if seeds == 1 else f"{seeds} seeds tell"
+        return Winner(name=None, reason=f"{subject} too little of how another would have trained")
     (_, leader), *rest = ranked
     close, unsure = [], ""
     for _, other in rest:
@@ -126,7 +126,7 @@ def winner(contenders: Sequence[Contender], columns: Sequence[int], scale: Scale
     if close:
         reason = "the interval of a difference includes 0"
         return Winner(name=None, leader=leader.name, close=tuple(close), reason=reason)
-    left_out = tuple(one.name for one in contenders if one.over(columns, scale) is None)
+    left_out = tuple(contender.name for contender in contenders if contender.over(columns, scale) is None)
     return Winner(name=leader.name, leader=leader.name, close=(), left_out=left_out, reason="")
 
 
@@ -134,11 +134,11 @@ def setting_alone(
     runs: Sequence[MeasuredRun], seeds: Sequence[int], columns: Sequence[int], scale: Scale
 ) -> float | None:
     """Return what the runs of one setting reach by themselves; None where they bracket not all of these KLs."""
-    alone = Contender.of_runs("", runs, seeds, scale.without_resamples())
-    shares = alone.by_seed(columns)
+    contender = Contender.of_runs("", runs, seeds, scale.without_resamples())
+    shares = contender.by_seed(columns)
     return (
-        statistics.fmean(known)
-        if len(known := [share for share in shares if share is not None]) == len(seeds)
+        statistics.fmean(measured)
+        if len(measured := [share for share in shares if share is not None]) == len(seeds)
         else None
     )
 
@@ -152,5 +152,5 @@ def _evaluations(runs: Sequence[MeasuredRun]) -> Evaluations | None:
 
 
 def _draws(evaluations: Sequence[Evaluations | None], scale: Scale) -> Numbers:
-    nothing = np.full((len(scale.matched), scale.draws), np.nan)
-    return np.stack([nothing if one is None else scale.shares(one) for one in evaluations])
+    no_shares = np.full((len(scale.matched), scale.draws), np.nan)
+    return np.stack([no_shares if of_seed is None else scale.shares(of_seed) for of_seed in evaluations])

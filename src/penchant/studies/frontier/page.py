@@ -93,33 +93,33 @@ def _tile(label: str, e: Estimate, note: str, *, percent: bool = False) -> Tile:
 
 
 def _samples(study: FrontierSummary) -> dict[str, object] | None:
-    shown = study.samples
+    texts = study.samples
     order = [method.name for method in study.methods]
-    if not shown.prompts:
+    if not texts.prompts:
         return None
     prompts = []
-    for place, prompt in enumerate(shown.prompts):
+    for index, prompt in enumerate(texts.prompts):
         head, rest = folded(prompt)
-        cells = [_cell(study, column, place, order) for column in shown.columns]
+        cells = [_cell(study, column, index, order) for column in texts.columns]
         prompts.append({"prompt": head, "prompt_rest": rest, "cells": cells})
     note = (
         f"The first {len(prompts)} of {count(study.prompts.eval or 0, 'prompt')} and the first draw of each, from the "
         "evaluation whose KL comes nearest; none was picked by its reward."
     )
-    return {"title": f"Samples at about {shown.target_kl:g} nats", "note": note, "prompts": prompts}
+    return {"title": f"Samples at about {texts.target_kl:g} nats", "note": note, "prompts": prompts}
 
 
-def _cell(study: FrontierSummary, column: TextColumn, place: int, order: Sequence[str]) -> dict[str, object]:
-    text = column.texts[place]
+def _cell(study: FrontierSummary, column: TextColumn, index: int, order: Sequence[str]) -> dict[str, object]:
+    text = column.texts[index]
     head, rest = folded(text.text)
-    who, facts = column.label, ""
+    author, facts = column.label, ""
     if not isinstance(column, ReferenceTexts):
-        who = study_tables.run_name(study, column.name, column.value, column.rate)
+        author = study_tables.run_name(study, column.name, column.value, column.rate)
         facts = f"KL {number(column.kl_nats)} nats on average"
         facts += f" · step {column.step:,}" if column.step is not None else ""
     return {
         "index": order.index(column.name) if column.name in order else None,
-        "who": who,
+        "who": author,
         "mark": f"reward {number(text.reward, 2)}",
         "head": head or "(empty)",
         "rest": rest,

@@ -22,7 +22,7 @@ STEEPEST = 4.0  # change of a learning rate from one run to the next, at most
 POWER = 1.5  # of the learning rate, that the KL goes with: the square for small steps, less for large ones
 POWERS = (0.5, 3.0)  # what two runs may make of it
 GENTLEST = 1.15  # and at least
-HELD = 0.7  # of its target KL, reached: then PPO is held by the target and not by its learning rate
+TARGET_REACHED = 0.7  # of its target KL, reached: then PPO is held by the target and not by its learning rate
 LADDER = (("rate", 2.0), ("rate", 0.5), ("value", 3.0), ("value", 1 / 3), ("rate", 4.0), ("rate", 0.25))
 """What to try beside the first setting of a method that lacks nothing."""
 
@@ -41,13 +41,13 @@ class Path:
         return math.prod(peaks) ** (1 / len(peaks)) if peaks else 0.0
 
     @property
-    def least(self) -> float:
+    def lowest_kl(self) -> float:
         """The smallest KL of the seed that has the smallest last."""
         return max((min(of_seed, default=math.inf) for of_seed in self.kl_nats), default=math.inf)
 
     @property
     def failed(self) -> bool:
-        """Whether a seed has no evaluation."""
+        """True where a seed has no evaluation."""
         return not all(self.kl_nats)
 
 
@@ -67,17 +67,17 @@ def searched(
     assert search is not None
     starts = settings_of(config)
     # as many of the starting settings as every method has need no results
-    given = min((len(settings) for settings in starts.values()), default=search.least)
-    chosen = {method: list(settings[:given]) for method, settings in starts.items()}
-    known: dict[str, tuple[float, ...]] = {}
-    for number in range(given, search.most):
+    start_count = min((len(settings) for settings in starts.values()), default=search.least)
+    chosen = {method: list(settings[:start_count]) for method, settings in starts.items()}
+    kls_by_run: dict[str, tuple[float, ...]] = {}
+    for number in range(start_count, search.most):
         runs = build(chosen)
         if results is None or not all(results.has_ended(stage) for stage in (reference, *runs.runs)):
             return runs, True
         if reference.address not in results.done:  # it failed, and no KL can be called trusted
             return runs, False
         samples = results.reference(reference)
-        paths = _paths(chosen, runs, samples, results, known)
+        paths = _paths(chosen, runs, samples, results, kls_by_run)
         gaps = {method: gaps_of(config.matched_nats, paths[method], samples.trusted_kl) for method in starts}
         if number >= search.least and not any(gaps.values()):
             return runs, False
@@ -92,21 +92,21 @@ def _paths(
     runs: Runs,
     samples: ReferenceSamples,
     results: Results,
-    known: dict[str, tuple[float, ...]],
+    kls_by_run: dict[str, tuple[float, ...]],
 ) -> dict[str, list[Path]]:
-    """The KLs of every chosen setting, by method; what is read is kept in `known`, by address."""
+    """Return the KLs of every chosen setting, by method; what is read is kept in `kls_by_run`, by address."""
 
     def kls(run: Stage) -> tuple[float, ...]:
-        if run.address not in known:
+        if run.address not in kls_by_run:
             points = results.run(run, samples.prompts).points
-            known[run.address] = tuple(float(point.kl_nats.mean()) for point in points)
-        return known[run.address]
+            kls_by_run[run.address] = tuple(float(point.kl_nats.mean()) for point in points)
+        return kls_by_run[run.address]
 
     def path(method: str, setting: Setting) -> Path:
-        own = [
+        setting_runs = [
             run for run in runs.runs if run.kind == method and (run.value, run.rate) == (setting.value, setting.rate)
         ]
-        return Path(setting, tuple(map(kls, own)))
+        return Path(setting, tuple(map(kls, setting_runs)))
 
     return {method: [path(method, setting) for setting in settings] for method, settings in chosen.items()}
 
@@ -127,14 +127,14 @@ def gaps_of(matched: Sequence[float], paths: Sequence[Path], trusted_kl: float) 
     """
     from penchant.metrics.frontier import has_point
 
-    found = []
+    gaps = []
     for kl in sorted(kl for kl in dict.fromkeys(matched) if kl <= trusted_kl):
         for above in (False, True):
             by_seed = zip(*(path.kl_nats for path in paths), strict=True)
             points = [[kl for run in of_seed for kl in run] for of_seed in by_seed]
             if not all(has_point(of_seed, kl, trusted_kl, above=above) for of_seed in points):
-                found.append(Gap(kl, above))
-    return found
+                gaps.append(Gap(kl, above))
+    return gaps
 
 
 def next_setting(method: str, paths: Sequence[Path], gaps: Sequence[Gap], trusted_kl: float) -> Setting:
@@ -143,56 +143,60 @@ def next_setting(method: str, paths: Sequence[Path], gaps: Sequence[Gap], truste
     Args:
         paths: of the settings before, at least one.
     """
-    tried = {path.setting for path in paths}
-    wanted = _towards(method, paths, gaps, trusted_kl) if gaps else None
-    if wanted is not None and wanted not in tried:
-        return wanted
-    return next(setting for setting in _beside(paths) if setting not in tried)
+    previous = {path.setting for path in paths}
+    candidate = _setting_towards_gap(method, paths, gaps, trusted_kl) if gaps else None
+    if candidate is not None and candidate not in previous:
+        return candidate
+    return next(setting for setting in _neighbours(paths) if setting not in previous)
 
 
-def _towards(method: str, paths: Sequence[Path], gaps: Sequence[Gap], trusted_kl: float) -> Setting | None:
-    """A setting whose last evaluation should lie where one lacks: above the largest such KL, or below the smallest."""
-    whole = [path for path in paths if not path.failed]
-    if not whole:
+def _setting_towards_gap(method: str, paths: Sequence[Path], gaps: Sequence[Gap], trusted_kl: float) -> Setting | None:
+    """Return a setting whose last evaluation should fill a gap: above the largest such KL, or below the smallest."""
+    complete_paths = [path for path in paths if not path.failed]
+    if not complete_paths:
         lowest = min((path.setting for path in paths), key=lambda setting: setting.rate)
         return replace(lowest, rate=_rounded(lowest.rate / STEEPEST))
     above = [gap.kl_nats for gap in gaps if gap.above]
     aim = math.sqrt(max(above) * trusted_kl) if above else min(gap.kl_nats for gap in gaps) / 2
-    reached = {path.setting: path.peak if above else path.least for path in whole}
-    nearest = min(whole, key=lambda path: abs(math.log(reached[path.setting] / aim))).setting
-    if method in ("ppo", "ppo_gt") and nearest.value and min(aim, reached[nearest]) > nearest.value * HELD:
+    kl_by_setting = {path.setting: path.peak if above else path.lowest_kl for path in complete_paths}
+    nearest = min(complete_paths, key=lambda path: abs(math.log(kl_by_setting[path.setting] / aim))).setting
+    if (
+        method in ("ppo", "ppo_gt")
+        and nearest.value
+        and min(aim, kl_by_setting[nearest]) > nearest.value * TARGET_REACHED
+    ):
         return replace(nearest, value=_rounded(aim))  # its target holds it back
-    rate = _between(nearest, reached, aim)
+    rate = _interpolate_rate(nearest, kl_by_setting, aim)
     failing = [path.setting.rate for path in paths if path.failed]
     if failing and rate >= min(failing):
-        rate = math.sqrt(min(failing) * max(path.setting.rate for path in whole))
+        rate = math.sqrt(min(failing) * max(path.setting.rate for path in complete_paths))
     return replace(nearest, rate=_rounded(rate))
 
 
-def _between(nearest: Setting, reached: Mapping[Setting, float], aim: float) -> float:
-    """The learning rate at which the KL should come to the aim, by the two runs of this value that come nearest."""
-    own = {setting.rate: kl for setting, kl in reached.items() if setting.value == nearest.value}
-    close = sorted(own, key=lambda rate: abs(math.log(own[rate] / aim)))[:2]
+def _interpolate_rate(nearest: Setting, kl_by_setting: Mapping[Setting, float], aim: float) -> float:
+    """Return the learning rate at which the KL should reach the aim, by the two nearest runs of this value."""
+    kl_by_rate = {setting.rate: kl for setting, kl in kl_by_setting.items() if setting.value == nearest.value}
+    close = sorted(kl_by_rate, key=lambda rate: abs(math.log(kl_by_rate[rate] / aim)))[:2]
     power = POWER
-    if len(close) > 1 and own[close[0]] != own[close[1]]:
-        power = math.log(own[close[0]] / own[close[1]]) / math.log(close[0] / close[1])
-    factor = (aim / own[close[0]]) ** (1 / min(max(power, POWERS[0]), POWERS[1]))
+    if len(close) > 1 and kl_by_rate[close[0]] != kl_by_rate[close[1]]:
+        power = math.log(kl_by_rate[close[0]] / kl_by_rate[close[1]]) / math.log(close[0] / close[1])
+    factor = (aim / kl_by_rate[close[0]]) ** (1 / min(max(power, POWERS[0]), POWERS[1]))
     factor = min(max(factor, GENTLEST), STEEPEST) if factor >= 1 else max(min(factor, 1 / GENTLEST), 1 / STEEPEST)
     return close[0] * factor
 
 
-def _beside(paths: Sequence[Path]) -> list[Setting]:
-    """Settings around the first one, the closest first; more of them than any budget has runs."""
+def _neighbours(paths: Sequence[Path]) -> list[Setting]:
+    """Return settings around the first one, the closest first; more of them than any budget has runs."""
     first = paths[0].setting
-    found = []
+    settings = []
     for power in range(1, len(paths) + 2):
         for name, factor in LADDER:
             value = getattr(first, name)
             if value is not None:
-                found.append(replace(first, **{name: _rounded(value * factor**power)}))
-    return found
+                settings.append(replace(first, **{name: _rounded(value * factor**power)}))
+    return settings
 
 
 def _rounded(value: float) -> float:
-    """Two significant digits, as people write a setting."""
+    """Round to two significant digits, as people write a setting."""
     return float(f"{value:.2g}")

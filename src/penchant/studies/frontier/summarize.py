@@ -48,14 +48,14 @@ from penchant.studies.frontier.summary import (
     SeedShare,
     SettingShare,
 )
-from penchant.studies.frontier.texts import texts_beside
+from penchant.studies.frontier.texts import side_by_side_texts
 
 RESAMPLES = 1000  # of prompts, for every interval of an efficiency
 VERSION = 2  # of study.json; 1 averaged a hull over KLs where it had no points
 
 
 class Origin(NamedTuple):
-    """Where a point of a curve comes from: the setting, the step and how many seeds; for Best-of-N its N alone."""
+    """The origin of a point of a curve: setting, step and number of seeds; for Best-of-N its N alone."""
 
     value: float | None
     rate: float | None
@@ -85,10 +85,10 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
     reference = ReferenceSamples.read(study / grid.reference.path)
     scale = Scale.of(reference.rewards, config.matched_nats, resamples=RESAMPLES)
     runs = [read_run(stage, study, reference.prompts, reasons.get(stage.address, "")) for stage in grid.runs]
-    ended = [run for run in runs if run.complete]
-    curves = {method: curve for method in TRAINED if (curve := _curve(ended, method)) is not None}
+    complete_runs = [run for run in runs if run.complete]
+    curves = {method: curve for method in TRAINED if (curve := _curve(complete_runs, method)) is not None}
     contenders = [
-        Contender.of_runs(name, [run for run in ended if run.stage.kind == name], config.seeds, scale)
+        Contender.of_runs(name, [run for run in complete_runs if run.stage.kind == name], config.seeds, scale)
         for name in curves
     ]
     common = common_columns(contenders)
@@ -100,7 +100,7 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
             config.seeds,
             common,
             scale,
-            cost_of([run for run in ended if run.stage.kind == contender.name], grid, study),
+            cost_of([run for run in complete_runs if run.stage.kind == contender.name], grid, study),
         )
         for contender in contenders
     ]
@@ -124,10 +124,10 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
         differences=differences(contenders, scale),
         winner=winner(contenders, common, scale),
         search=SearchState(grid.open),
-        reward_models=tuple(_reward_model(seed, stage, study) for seed, stage in grid.judged.items()),
+        reward_models=tuple(_reward_model(seed, stage, study) for seed, stage in grid.judgements.items()),
         runs=tuple(_run(run) for run in runs),
         failures=_failures(grid, runs, reasons),
-        samples=texts_beside(config, ended, reference),
+        samples=side_by_side_texts(config, complete_runs, reference),
         cost=cost_of_stages(grid.stages(), study),
         provenance=provenance_of(grid.runs, study),
     )
@@ -137,11 +137,11 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
 
 
 def _curve(runs: Sequence[MeasuredRun], method: str) -> Curve | None:
-    """The evaluations of a method's runs; of one setting, those that every seed has are averaged over the seeds."""
-    own = [run for run in runs if run.stage.kind == method and run.points]
+    """Return a method's evaluations, those of one setting averaged over the seeds where every seed has them."""
+    method_runs = [run for run in runs if run.stage.kind == method and run.points]
     rows: list[tuple[Numbers, Numbers, Origin]] = []
-    for value, rate in dict.fromkeys((run.stage.value, run.stage.rate) for run in own):
-        for points in aligned([run for run in own if (run.stage.value, run.stage.rate) == (value, rate)]):
+    for value, rate in dict.fromkeys((run.stage.value, run.stage.rate) for run in method_runs):
+        for points in aligned([run for run in method_runs if (run.stage.value, run.stage.rate) == (value, rate)]):
             origin = Origin(value, rate, points[0].step, len(points))
             rows.append((_mean(points, "kl_nats"), _mean(points, "reward"), origin))
     if not rows:
@@ -154,9 +154,9 @@ def _mean(points: Sequence[Point], name: str) -> Numbers:
     return np.asarray(np.mean([getattr(point, name) for point in points], axis=0))
 
 
-def _best_of_n(reference: ReferenceSamples, wanted: Sequence[int]) -> Curve:
-    """Expected rewards by prompt, at the bound of the KL."""
-    n = sorted(dict.fromkeys(wanted))
+def _best_of_n(reference: ReferenceSamples, sizes: Sequence[int]) -> Curve:
+    """Return expected rewards by prompt, at the bound of the KL."""
+    n = sorted(dict.fromkeys(sizes))
     bounds = np.repeat(best_of_n_kl(n)[:, None], len(reference.prompts), axis=1)
     origins = tuple(Origin(float(size), None, None, None) for size in n)
     return Curve(bounds, best_of_n_by_prompt(reference.rewards, n), origins)
@@ -176,26 +176,29 @@ def _method(
         CurvePoint(**origin._asdict(), kl_nats=_over_prompts(kl), reward=_over_prompts(reward))
         for kl, reward, origin in zip(curve.kl_nats, curve.reward, curve.origins, strict=True)
     )
-    ended = [run for run in runs if run.complete]
-    settings = dict.fromkeys((run.stage.value, run.stage.rate) for run in ended)
-    alone = {
+    complete_runs = [run for run in runs if run.complete]
+    settings = dict.fromkeys((run.stage.value, run.stage.rate) for run in complete_runs)
+    efficiency_by_setting = {
         setting: setting_alone(
-            [run for run in ended if (run.stage.value, run.stage.rate) == setting], seeds, common, scale
+            [run for run in complete_runs if (run.stage.value, run.stage.rate) == setting], seeds, common, scale
         )
         for setting in settings
     }
     share = contender.over(common, scale)
     by_seed = list(zip(seeds, contender.by_seed(common), strict=True)) if seeds else []
-    spread = [known for _, known in by_seed if known is not None]
+    spread = [efficiency for _, efficiency in by_seed if efficiency is not None]
     return MethodSummary(
         name=name,
         label=LABELS[name],
         setting="N" if exact else SWEPT.get(name),
         efficiency=share,
-        matched=contender.at(scale),
+        matched=contender.shares_at_matched_kls(scale),
         points=points,
-        by_value=tuple(SettingShare(value=value, rate=rate, efficiency=alone[value, rate]) for value, rate in settings),
-        by_seed=tuple(SeedShare(seed, known) for seed, known in by_seed),
+        by_value=tuple(
+            SettingShare(value=value, rate=rate, efficiency=efficiency_by_setting[value, rate])
+            for value, rate in settings
+        ),
+        by_seed=tuple(SeedShare(seed, efficiency) for seed, efficiency in by_seed),
         seed_deviation=statistics.stdev(spread) if len(spread) > 1 else None,
         runs=RunCounts(
             all=len(runs),
@@ -230,16 +233,16 @@ def _run(run: MeasuredRun) -> RunSummary:
     )
 
 
-def _reward_model(seed: int, judged: Stage, study: Path) -> RewardModelAccuracy:
+def _reward_model(seed: int, judgement: Stage, study: Path) -> RewardModelAccuracy:
     """Return its accuracy on comparisons of unseen prompts."""
-    facts = read_object(study / judged.path / "stage.json")
+    facts = read_object(study / judgement.path / "stage.json")
     right = facts.get("right")
     return RewardModelAccuracy(seed, cluster_mean(right, facts["prompt"]) if right else None)
 
 
 def _failures(grid: Grid, runs: Sequence[MeasuredRun], reasons: Mapping[str, str]) -> tuple[Failure, ...]:
-    why = "it did not run to its end yet, and no number here takes anything of it"
-    unfinished = tuple(Failure(run.stage.label, f"{why} ({run.status})") for run in runs if run.unfinished)
+    explanation = "it did not run to its end yet, and no number here takes anything of it"
+    unfinished = tuple(Failure(run.stage.label, f"{explanation} ({run.status})") for run in runs if run.unfinished)
     return failures_of(grid.stages(), reasons) + unfinished
 
 

@@ -66,7 +66,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, kw_only=True)
 class SettingShare:
-    """What one setting of a method reaches by itself."""
+    """The efficiency that one setting of a method reaches by itself."""
 
     value: float | None
     rate: float | None = None
@@ -75,7 +75,7 @@ class SettingShare:
 
 @dataclass(frozen=True)
 class SeedShare:
-    """What one seed of a method reaches, from all prompts."""
+    """The efficiency that one seed of a method reaches, from all prompts."""
 
     seed: int
     efficiency: float | None
@@ -83,7 +83,7 @@ class SeedShare:
 
 @dataclass(frozen=True)
 class RunCounts:
-    """How many runs a method has, and how many of them have no end that counts."""
+    """The number of runs of a method, and of those that have no end that counts."""
 
     all: int
     failed: int
@@ -93,7 +93,7 @@ class RunCounts:
 
 @dataclass(frozen=True)
 class MethodCost:
-    """What a run of a method takes: means over its runs that ended, but the most of any for memory.
+    """The cost of a run of a method: means over its runs that ended, but the most of any for memory.
 
     Attributes:
         preparation_seconds: of what has to be there before: comparisons, and PPO's reward model.
@@ -137,7 +137,7 @@ class MethodSummary:
 
 @dataclass(frozen=True)
 class MethodDifference:
-    """By how much the efficiency of `one` is above the other's, at the KLs where both have a number."""
+    """The efficiency of `one` minus that of `other`, at the KLs where both have a number."""
 
     one: str
     other: str
@@ -163,14 +163,14 @@ class Winner:
 
 @dataclass(frozen=True)
 class SearchState:
-    """Whether results may still add runs to the grid."""
+    """The state of the search: `open` while results may still add runs to the grid."""
 
     open: bool
 
 
 @dataclass(frozen=True)
 class RewardModelAccuracy:
-    """How often the reward model of a seed is right on comparisons of unseen prompts."""
+    """The accuracy of the reward model of a seed on comparisons of unseen prompts."""
 
     seed: int
     accuracy: Estimate | None
@@ -300,20 +300,20 @@ class FrontierSummary:
         method = self.method(name)
         return method.label if method else name
 
-    def difference(self, one: str, other: str) -> tuple[tuple[float, ...], Estimate | None]:
+    def difference(self, first: str, second: str) -> tuple[tuple[float, ...], Estimate | None]:
         """Return at which KLs a method was compared with another, and by how much its efficiency is above.
 
         The difference is None where there is no such KL.
         """
         for row in self.differences:
-            if (row.one, row.other) == (one, other):
+            if (row.one, row.other) == (first, second):
                 return row.kl_nats, row.difference
-            if (row.other, row.one) == (one, other):
-                return row.kl_nats, turned(row.difference) if row.difference else None
+            if (row.other, row.one) == (first, second):
+                return row.kl_nats, reverse_difference(row.difference) if row.difference else None
         return (), None
 
 
-def turned(difference: Estimate) -> Estimate:
+def reverse_difference(difference: Estimate) -> Estimate:
     """Return the difference of two numbers taken the other way round."""
     low, high = (None if end is None else -end for end in (difference.high, difference.low))
     return Estimate(-difference.value, low, high, difference.n, difference.clusters, difference.reason)

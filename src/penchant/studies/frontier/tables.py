@@ -16,16 +16,16 @@ GIB = 2**30
 
 def efficiencies(study: FrontierSummary) -> Table:
     """Return a row for each method: what it reaches where all are compared, and at each matched KL, or why not."""
-    several, common = len(study.seeds) > 1, study.matched.common
-    whole = f"at {common_nats(study)}" if common else "as a whole"
-    heads = (whole, *(f"at {kl:g}" for kl in study.matched.kl_nats), "one setting alone")
-    heads += ("spread over seeds",) if several else ()
+    with_seeds, common = len(study.seeds) > 1, study.matched.common
+    common_head = f"at {common_nats(study)}" if common else "as a whole"
+    heads = (common_head, *(f"at {kl:g}" for kl in study.matched.kl_nats), "one setting alone")
+    heads += ("spread over seeds",) if with_seeds else ()
     caption = (
         "Efficiency: the share of the gain in reward that is possible at a policy's own KL, interpolated between "
         "evaluations on both sides of each matched KL. The first column is the mean where all methods that can be "
         "compared have it."
     )
-    rows = tuple((method.label, *_of_method(method, several)) for method in study.methods)
+    rows = tuple((method.label, *_of_method(method, with_seeds)) for method in study.methods)
     return Table(caption, ("method", *heads), rows)
 
 
@@ -45,7 +45,7 @@ def costs(study: FrontierSummary) -> Table:
 
 
 def _shared(study: FrontierSummary) -> str:
-    """Whether runs were measured side by side; empty where it is not known."""
+    """Say whether runs were measured side by side; empty where it is not known."""
     jobs = study.cost.jobs
     if jobs is None:
         return ""
@@ -54,13 +54,16 @@ def _shared(study: FrontierSummary) -> str:
     return f" Up to {jobs} runs at once shared the machine's cores, so each took longer than it would have alone."
 
 
-def _of_method(method: MethodSummary, several: bool) -> list[str]:
-    alone = [one.efficiency for one in method.by_value if one.efficiency is not None]
+def _of_method(method: MethodSummary, with_seeds: bool) -> list[str]:
+    setting_efficiencies = [setting.efficiency for setting in method.by_value if setting.efficiency is not None]
     cells = [recorded(method.efficiency, percent=True)]
     cells += [recorded(row.share, percent=True) if row.share else row.reason for row in method.matched]
-    ends = [f"{number(100 * share, 0)}%" for share in (min(alone, default=0.0), max(alone, default=0.0))]
-    cells.append(f"{ends[0]} to {ends[1]}" if len(alone) > 1 else DASH)
-    if several:
+    ends = [
+        f"{number(100 * share, 0)}%"
+        for share in (min(setting_efficiencies, default=0.0), max(setting_efficiencies, default=0.0))
+    ]
+    cells.append(f"{ends[0]} to {ends[1]}" if len(setting_efficiencies) > 1 else DASH)
+    if with_seeds:
         deviation = method.seed_deviation
         cells.append(DASH if deviation is None else f"±{number(100 * deviation, 1)} points")
     return cells
@@ -90,56 +93,56 @@ def budget(study: FrontierSummary) -> str:
     shared = f"{config['optimizer']}, clip {config['clip']:g}"
     rates = [f"{method.label} {_rates(rates)}" for method in study.trained if (rates := rates_of(study, method.name))]
     return (
-        f"Equal for all: start, prompts, evaluation prompts and seeds ({shared}). {' '.join(_budget_said(study))} "
+        f"Equal for all: start, prompts, evaluation prompts and seeds ({shared}). {' '.join(_budget_sentences(study))} "
         f"Learning rates: {listing(rates)}. Training time leaves evaluations out; “needs before” is sampling and "
         "ranking the comparisons and, for PPO, fitting the reward model."
     )
 
 
-def _budget_said(study: FrontierSummary) -> list[str]:
+def _budget_sentences(study: FrontierSummary) -> list[str]:
     config, search = study.config, study.config.get("search")
-    said = []
+    sentences = []
     if search is not None:
         runs = {method.runs.all // len(study.seeds) for method in study.trained}
-        each = f"{min(runs)} runs" if len(runs) == 1 else f"{min(runs)} to {max(runs)} runs"
-        said.append(
-            f"Every method that trains has {each} of {count(search['steps'], 'optimizer step')} for each seed, the "
-            f"search of its learning rate among them{', and the search is not finished' * study.search.open}."
+        run_range = f"{min(runs)} runs" if len(runs) == 1 else f"{min(runs)} to {max(runs)} runs"
+        sentences.append(
+            f"Every method that trains has {run_range} of {count(search['steps'], 'optimizer step')} for each seed, "
+            f"the search of its learning rate among them{', and the search is not finished' * study.search.open}."
         )
     offline = [method.label for method in study.trained if not method.name.startswith("ppo")]
     if offline and search is not None:
         learn = "learns" if len(offline) == 1 else "learn"
-        said.append(f"{listing(offline)} {learn} from the same comparisons, as often as these steps go over them.")
-        said.append(f"A step is over {config['batch_size']} items: {'; '.join(_parts(study))}.")
+        sentences.append(f"{listing(offline)} {learn} from the same comparisons, as often as these steps go over them.")
+        sentences.append(f"A step is over {config['batch_size']} items: {'; '.join(_parts(study))}.")
     elif offline:
         goes = "goes" if len(offline) == 1 else "go"
-        said.append(f"{listing(offline)} {goes} {_times(config['epochs'])} over the same comparisons.")
-        said += _units(study)
+        sentences.append(f"{listing(offline)} {goes} {_times(config['epochs'])} over the same comparisons.")
+        sentences += _units(study)
     for method in study.trained:
         if method.name in ("ppo", "ppo_gt") and config.get(method.name) and method.cost:
             ppo, rounds = config[method.name], round(method.cost.steps)
-            drawn = rounds * ppo["prompts_per_step"] * ppo["samples_per_prompt"]
-            said.append(
-                f"{method.label} draws {number(drawn, 0)} samples of its own in {count(rounds, 'round')} and goes "
-                f"{_times(ppo['updates'])} over each."
+            sample_count = rounds * ppo["prompts_per_step"] * ppo["samples_per_prompt"]
+            sentences.append(
+                f"{method.label} draws {number(sample_count, 0)} samples of its own in {count(rounds, 'round')} and "
+                f"goes {_times(ppo['updates'])} over each."
             )
-    return said
+    return sentences
 
 
 def rates_of(study: FrontierSummary, method: str) -> list[float]:
     """Return the learning rates of a method's runs, ascending; those of its settings where there are no others."""
     rates = {run.rate for run in study.runs if run.method == method and run.rate is not None}
-    given = (study.config.get(method) or {}).get("learning_rate", [])
-    return sorted(rates) or ([given] if isinstance(given, float | int) else list(given))
+    configured = (study.config.get(method) or {}).get("learning_rate", [])
+    return sorted(rates) or ([configured] if isinstance(configured, float | int) else list(configured))
 
 
 def _rates(rates: Sequence[float]) -> str:
-    """`0.0001`, or where a method has several, `0.0001 / 0.0003`."""
+    """Format learning rates: `0.0001`, or where a method has several, `0.0001 / 0.0003`."""
     return " / ".join(f"{rate:g}" for rate in rates)
 
 
 def _units(study: FrontierSummary) -> list[str]:
-    """Why methods that see the same comparisons take another number of optimizer steps."""
+    """Say why methods that see the same comparisons take different numbers of optimizer steps."""
     parts = _parts(study)
     if len(parts) < 2:
         return []
@@ -147,15 +150,19 @@ def _units(study: FrontierSummary) -> list[str]:
 
 
 def _parts(study: FrontierSummary) -> list[str]:
-    """What each of the methods that learn from comparisons counts as one item of a step."""
+    """Say what each of the methods that learn from comparisons counts as one item of a step."""
     units = {
         "comparison": ("dpo",),
         "distinct winner": ("preferred_ft", "unlikelihood"),
         "distinct winner and loser": ("kto",),
     }
-    own = {unit: [method.label for method in study.trained if method.name in names] for unit, names in units.items()}
+    labels_by_unit = {
+        unit: [method.label for method in study.trained if method.name in names] for unit, names in units.items()
+    }
     return [
-        f"{listing(labels)} learn{'s' * (len(labels) == 1)} from each {unit}" for unit, labels in own.items() if labels
+        f"{listing(labels)} learn{'s' * (len(labels) == 1)} from each {unit}"
+        for unit, labels in labels_by_unit.items()
+        if labels
     ]
 
 
@@ -164,7 +171,7 @@ def _times(n: int) -> str:
 
 
 def runs(study: FrontierSummary) -> Table:
-    """Every run as it ended."""
+    """Return a table of every run as it ended."""
     rows = []
     for run in study.runs:
         last = run.points[-1] if run.points else None
@@ -184,7 +191,7 @@ def runs(study: FrontierSummary) -> Table:
 
 
 def points(study: FrontierSummary) -> Table:
-    """What the plot draws."""
+    """Return a table of the points that the plot draws."""
     rows = [
         (
             run_name(study, method.name, point.value, point.rate),
@@ -199,7 +206,7 @@ def points(study: FrontierSummary) -> Table:
 
 
 def _fewer(study: FrontierSummary, point: CurvePoint) -> str:
-    """A word on a point that not every seed has."""
+    """Return a note for a point that not every seed has; empty for others."""
     seeds = point.seeds
     return f" ({seeds} of {count(len(study.seeds), 'seed')})" if seeds and seeds < len(study.seeds) else ""
 
@@ -215,7 +222,7 @@ def run_name(study: FrontierSummary, name: str, value: float | None, rate: float
 
 
 def facts(study: FrontierSummary) -> list[tuple[str, str]]:
-    """What was compared, on what."""
+    """Return what was compared, on what, as (label, text)."""
     config, prompts = study.config, study.prompts
     machine = study.provenance.get("machine") or {}
     accelerator = machine.get("accelerator")
@@ -233,6 +240,6 @@ def facts(study: FrontierSummary) -> list[tuple[str, str]]:
     ]
     accuracies = [model.accuracy for model in study.reward_models if model.accuracy]
     if accuracies:
-        shown = listing(estimate(accuracy, percent=True) for accuracy in accuracies)
-        facts.insert(3, ("Reward model", f"right on {shown} of the comparisons of unseen prompts"))
+        accuracy_text = listing(estimate(accuracy, percent=True) for accuracy in accuracies)
+        facts.insert(3, ("Reward model", f"right on {accuracy_text} of the comparisons of unseen prompts"))
     return facts

@@ -22,20 +22,22 @@ EQUAL_KL = 2.0  # nats at which texts stand side by side
 SHOWN_PROMPTS = 6
 
 
-def texts_beside(config: FrontierConfig, runs: Sequence[MeasuredRun], reference: ReferenceSamples) -> SideBySideTexts:
+def side_by_side_texts(
+    config: FrontierConfig, runs: Sequence[MeasuredRun], reference: ReferenceSamples
+) -> SideBySideTexts:
     """Return texts for the first prompts: of the reference its first draw, of a method those of its nearest KL."""
-    shown = range(min(SHOWN_PROMPTS, len(reference.prompts)))
-    first_draws = tuple(_text(reference.texts[i][0], reference.rewards[i, 0]) for i in shown)
+    prompt_indices = range(min(SHOWN_PROMPTS, len(reference.prompts)))
+    first_draws = tuple(_text(reference.texts[i][0], reference.rewards[i, 0]) for i in prompt_indices)
     columns: list[TextColumn] = [ReferenceTexts("reference", "Reference", 0.0, first_draws)]
     for method in TRAINED:
-        found = [
+        candidates = [
             (abs(float(point.kl_nats.mean()) - EQUAL_KL), run, point)
             for run in runs
             if run.stage.kind == method and run.stage.seed == config.seeds[0]
             for point in run.points
         ]
-        if found:
-            _, run, point = min(found, key=lambda one: one[0])
+        if candidates:
+            _, run, point = min(candidates, key=lambda candidate: candidate[0])
             columns.append(
                 MethodTexts(
                     name=method,
@@ -45,12 +47,12 @@ def texts_beside(config: FrontierConfig, runs: Sequence[MeasuredRun], reference:
                     rate=run.stage.rate,
                     step=point.step,
                     kl_nats=float(point.kl_nats.mean()),
-                    texts=tuple(_text(point.texts[i], point.first_rewards[i]) for i in shown),
+                    texts=tuple(_text(point.texts[i], point.first_rewards[i]) for i in prompt_indices),
                 )
             )
     if config.best_of_n is not None:
-        n = min(config.best_of_n.n, key=lambda one: abs(float(best_of_n_kl(one)) - EQUAL_KL))
-        kept = [int(reference.rewards[i, :n].argmax()) for i in shown]
+        n = min(config.best_of_n.n, key=lambda size: abs(float(best_of_n_kl(size)) - EQUAL_KL))
+        best_draws = [int(reference.rewards[i, :n].argmax()) for i in prompt_indices]
         columns.append(
             BestOfNTexts(
                 name=BEST_OF_N,
@@ -59,11 +61,12 @@ def texts_beside(config: FrontierConfig, runs: Sequence[MeasuredRun], reference:
                 value=float(n),
                 kl_nats=float(best_of_n_kl(n)),
                 texts=tuple(
-                    _text(reference.texts[i][k], reference.rewards[i, k]) for i, k in zip(shown, kept, strict=True)
+                    _text(reference.texts[i][k], reference.rewards[i, k])
+                    for i, k in zip(prompt_indices, best_draws, strict=True)
                 ),
             )
         )
-    return SideBySideTexts(EQUAL_KL, tuple(reference.prompts[i] for i in shown), tuple(columns))
+    return SideBySideTexts(EQUAL_KL, tuple(reference.prompts[i] for i in prompt_indices), tuple(columns))
 
 
 def _text(text: str, reward: float) -> SampleText:

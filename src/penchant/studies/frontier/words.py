@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.text import count, duration, estimate, listing, number, recorded, value_only
 from penchant.studies.core.methods import BEST_OF_N, setting_words
-from penchant.studies.frontier.summary import FrontierSummary, MethodSummary, RunSummary, turned
+from penchant.studies.frontier.summary import FrontierSummary, MethodSummary, RunSummary, reverse_difference
 
-ENDED = ("done", "stopped_early", "runaway")  # of a run's status: then its last point is its end
+FINISHED_STATUSES = ("done", "stopped_early", "runaway")  # of a run's status: then its last point is its end
 FELL = 0.5  # of the gain at its best, lost by the end: then a run collapsed
 
 
@@ -17,18 +17,20 @@ def headline(study: FrontierSummary) -> list[str]:
     """Return what each method reaches where all can be compared, who wins if anybody does, and what is left out."""
     if not study.trained:
         return ["No method that trains was evaluated yet."]
-    return [*_reached(study), *_left_out(study), _seeds(study), *_unfinished(study)]
+    return [*_efficiency_sentences(study), *_left_out(study), _seeds(study), *_unfinished(study)]
 
 
-def _reached(study: FrontierSummary) -> list[str]:
+def _efficiency_sentences(study: FrontierSummary) -> list[str]:
     ranked = _ranked(study.trained)
     if not ranked:
         return [
             "At no KL have all methods that train evaluations on both sides, so they cannot be compared as a whole."
         ]
     shares = [f"{method.label} {estimate(share, percent=True)}" for method, share in ranked]
-    said = f"Of the gain in reward that is possible at {common_nats(study)} of KL, methods reach: {listing(shares)}."
-    return [said, _winner(study)] if len(ranked) > 1 else [said]
+    sentence = (
+        f"Of the gain in reward that is possible at {common_nats(study)} of KL, methods reach: {listing(shares)}."
+    )
+    return [sentence, _winner(study)] if len(ranked) > 1 else [sentence]
 
 
 def _ranked(methods: Sequence[MethodSummary]) -> list[tuple[MethodSummary, Estimate]]:
@@ -39,28 +41,28 @@ def _ranked(methods: Sequence[MethodSummary]) -> list[tuple[MethodSummary, Estim
 
 def _winner(study: FrontierSummary) -> str:
     """Name the winner only where every paired interval over prompts and seeds excludes 0."""
-    found = study.winner
-    if found.name:
+    winner = study.winner
+    if winner.name:
         runs = {method.runs.all // len(study.seeds) for method in study.trained}
         unequal = f" They had unequal searches, of {min(runs)} to {max(runs)} runs a seed." * (len(runs) > 1)
         return (
-            f"{study.label(found.name)} lies above each of the others: the intervals of the paired differences, "
+            f"{study.label(winner.name)} lies above each of the others: the intervals of the paired differences, "
             f"over prompts and seeds, exclude 0.{unequal}"
         )
-    if found.close:
-        others = listing(study.label(name) for name in found.close)
-        return f"No winner is named: {study.label(found.leader or '')} and {others} cannot be told apart here."
-    return f"No winner is named: {found.reason}."
+    if winner.close:
+        rivals = listing(study.label(name) for name in winner.close)
+        return f"No winner is named: {study.label(winner.leader or '')} and {rivals} cannot be told apart here."
+    return f"No winner is named: {winner.reason}."
 
 
 def _left_out(study: FrontierSummary) -> list[str]:
     """Say which methods cannot be compared, and why."""
-    said = []
+    sentences = []
     for method in study.trained:
         reasons = dict.fromkeys(row.reason for row in method.matched if row.reason)
         if method.efficiency is None and all(row.share is None for row in method.matched):
-            said.append(f"{method.label} is {'; '.join(reasons)}.")
-    return said
+            sentences.append(f"{method.label} is {'; '.join(reasons)}.")
+    return sentences
 
 
 def common_nats(study: FrontierSummary) -> str:
@@ -74,23 +76,23 @@ def nats(kls: Sequence[float]) -> str:
 
 
 def _unfinished(study: FrontierSummary) -> list[str]:
-    """What this comparison lacks, where runs did not come to their end."""
+    """Say which runs are missing from the comparison because they did not come to their end."""
     left = {method.label: method.runs.unfinished for method in study.trained}
     runs = [f"{count(number, 'run')} of {label}" for label, number in left.items() if number]
     return [f"Unfinished, and in none of these numbers: {listing(runs)}."] if runs else []
 
 
-def _against(study: FrontierSummary, one: MethodSummary, other: MethodSummary) -> str:
+def _compare(study: FrontierSummary, first: MethodSummary, second: MethodSummary) -> str:
     """Compare two methods by their paired difference, in words that its interval supports."""
-    kls, gap = study.difference(one.name, other.name)
+    kls, gap = study.difference(first.name, second.name)
     if gap is None:
         return "there is no KL with evaluations of both on either side, so the two cannot be compared."
     if not gap.has_interval:
         return f"at {nats(kls)} they differ by {_points(gap)}."
     if gap.above(0):
-        return f"at {nats(kls)} {one.label} lies above by {_points(gap)}, on the same prompts."
+        return f"at {nats(kls)} {first.label} lies above by {_points(gap)}, on the same prompts."
     if gap.below(0):
-        return f"at {nats(kls)} {other.label} lies above by {_points(turned(gap))}, on the same prompts."
+        return f"at {nats(kls)} {second.label} lies above by {_points(reverse_difference(gap))}, on the same prompts."
     return f"at {nats(kls)} the two cannot be told apart (a difference of {_points(gap)} on the same prompts)."
 
 
@@ -108,16 +110,26 @@ def _seeds(study: FrontierSummary) -> str:
 
 def findings(study: FrontierSummary) -> list[str]:
     """Return what else the plot shows, a sentence or two each."""
-    found = [_dpo_and_ppo(study, name) for name in ("ppo", "ppo_gt")]
-    return [text for text in (*found, *_below(study), _best_of_n(study), *_collapses(study), _took(study)) if text]
+    comparisons = [_dpo_and_ppo(study, name) for name in ("ppo", "ppo_gt")]
+    return [
+        text
+        for text in (
+            *comparisons,
+            *_losing_methods(study),
+            _best_of_n(study),
+            *_collapses(study),
+            _training_costs(study),
+        )
+        if text
+    ]
 
 
 def _dpo_and_ppo(study: FrontierSummary, name: str) -> str:
     dpo, ppo = study.method("dpo"), study.method(name)
     if dpo is None or ppo is None:
         return ""
-    what = "the learned reward" if name == "ppo" else "the true reward itself, which DPO never sees"
-    return f"DPO against {ppo.label} (which maximises {what}): {_against(study, dpo, ppo)}"
+    objective = "the learned reward" if name == "ppo" else "the true reward itself, which DPO never sees"
+    return f"DPO against {ppo.label} (which maximises {objective}): {_compare(study, dpo, ppo)}"
 
 
 def _best_of_n(study: FrontierSummary) -> str:
@@ -125,31 +137,31 @@ def _best_of_n(study: FrontierSummary) -> str:
     if best is None:
         return ""
     shares = [f"{recorded(row.share, percent=True)} at {row.kl_nats:g}" for row in best.matched if row.share]
-    reached = f"reaches {listing(shares)} nats" if shares else "cannot be compared here"
+    outcome = f"reaches {listing(shares)} nats" if shares else "cannot be compared here"
     return (
-        f"Best-of-N by the true reward {reached}, drawn at the upper bound of its KL; it trains nothing, so it stands "
+        f"Best-of-N by the true reward {outcome}, drawn at the upper bound of its KL; it trains nothing, so it stands "
         "beside the others, and pays N samples for every answer."
     )
 
 
 def _collapses(study: FrontierSummary) -> list[str]:
-    said, calm = [], []
+    sentences, calm = [], []
     for method in study.trained:
         fallen = [run for run in study.runs if run.method == method.name and collapsed(study, run)]
         if fallen:
-            said.append(_collapse(study, method, fallen))
-        elif any(run.points and run.status in ENDED for run in study.runs if run.method == method.name):
+            sentences.append(_collapse(study, method, fallen))
+        elif any(run.points and run.status in FINISHED_STATUSES for run in study.runs if run.method == method.name):
             calm.append(method.label)
         if method.runs.runaway:
-            said.append(f"{count(method.runs.runaway, 'run')} of {method.label} ended early: the KL ran away.")
+            sentences.append(f"{count(method.runs.runaway, 'run')} of {method.label} ended early: the KL ran away.")
     if calm:
-        said.append(
+        sentences.append(
             f"No run of {listing(calm)} clearly lost half of its gain again or clearly ended below the reference."
         )
-    return said
+    return sentences
 
 
-def _below(study: FrontierSummary) -> list[str]:
+def _losing_methods(study: FrontierSummary) -> list[str]:
     """Name methods that only lost reward."""
     base = study.reference.reward.value
     names = [
@@ -161,13 +173,13 @@ def _below(study: FrontierSummary) -> list[str]:
 
 
 def collapsed(study: FrontierSummary, run: RunSummary) -> bool:
-    """Whether a run that came to its end is clearly below the reference there, or lost most of what it had gained."""
-    if not run.points or run.status not in ENDED:
+    """Return whether a run that ended is clearly below the reference there, or lost most of what it had gained."""
+    if not run.points or run.status not in FINISHED_STATUSES:
         return False
     base, last = study.reference.reward, run.points[-1].reward
     best = max((point.reward for point in run.points), key=lambda reward: reward.value)
-    gained = best.value - base.value
-    return last.below(base) or (last.below(best) and gained > 0 and best.value - last.value > FELL * gained)
+    gain = best.value - base.value
+    return last.below(base) or (last.below(best) and gain > 0 and best.value - last.value > FELL * gain)
 
 
 def _collapse(study: FrontierSummary, method: MethodSummary, fallen: Sequence[RunSummary]) -> str:
@@ -185,19 +197,19 @@ def _collapse(study: FrontierSummary, method: MethodSummary, fallen: Sequence[Ru
     )
 
 
-def _took(study: FrontierSummary) -> str:
-    """Cost of the cheapest and the dearest method, a run."""
+def _training_costs(study: FrontierSummary) -> str:
+    """Compare what a run of the cheapest and of the dearest method cost."""
     costs = [(method.cost, method.label) for method in study.trained if method.cost]
     if len(costs) < 2:
         return ""
     (cheap, cheap_label), (dear, dear_label) = (
         pick(costs, key=lambda pair: pair[0].training_seconds) for pick in (min, max)
     )
-    least, most = cheap.training_seconds, dear.training_seconds
-    if least <= 0 or cheap is dear:
+    shortest, longest = cheap.training_seconds, dear.training_seconds
+    if shortest <= 0 or cheap is dear:
         return ""
     return (
-        f"A run of {cheap_label} trained {duration(least)}, one of {dear_label} {duration(most)}, evaluations "
+        f"A run of {cheap_label} trained {duration(shortest)}, one of {dear_label} {duration(longest)}, evaluations "
         f"not counted; {cheap_label} saw {number(cheap.samples_drawn, 0)} samples in all, "
         f"{dear_label} {number(dear.samples_drawn, 0)}."
     )

@@ -14,7 +14,7 @@ from penchant.reports.kit.text import number
 from penchant.studies.noise.summary import FewSummary, NoiseSummary
 from penchant.studies.noise.words import wrong
 
-APART = 0.006  # of the axis between learners at the same share, so that intervals do not lie on each other
+SHARE_OFFSET = 0.006  # of the axis between learners at the same share, so that intervals do not lie on each other
 
 
 def share_picture(
@@ -32,7 +32,7 @@ def share_picture(
             measured = [(point.share, point.accuracy if key == "accuracy" else point.reward) for point in method.points]
             points = [(share, estimate) for share, estimate in measured if estimate is not None]
             if points:
-                x = np.array([share for share, _ in points]) + APART * (index - (len(methods) - 1) / 2)
+                x = np.array([share for share, _ in points]) + SHARE_OFFSET * (index - (len(methods) - 1) / 2)
                 _line(axes, x, [estimate for _, estimate in points], index)
         axes.xaxis.set_major_locator(FixedLocator(study.shares))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
@@ -43,9 +43,9 @@ def share_picture(
         return export(figure, title, [method.label for method in methods])
 
 
-def few_picture(few: FewSummary) -> Picture:
+def few_picture(summary: FewSummary) -> Picture:
     """Draw the true reward of samples, and the accuracy on the comparisons that are seen again and again."""
-    points = few.points
+    points = summary.points
     x = np.array([point.epoch for point in points])
     with style():
         figure, axes = blank(5.6, 3.7)
@@ -53,16 +53,16 @@ def few_picture(few: FewSummary) -> Picture:
         axes.set_xlabel("times that each comparison was seen", loc="right")
         axes.set_ylabel("mean true reward", color=run_style(0)[0])
         right = axes.twinx()
-        seen = [(place, point.seen_accuracy) for place, point in enumerate(points) if point.seen_accuracy is not None]
+        seen = [(index, point.seen_accuracy) for index, point in enumerate(points) if point.seen_accuracy is not None]
         color, _, marker = run_style(1)
         right.plot(
-            x[[place for place, _ in seen]], [share for _, share in seen], color=color, marker=marker, linestyle="--"
+            x[[index for index, _ in seen]], [share for _, share in seen], color=color, marker=marker, linestyle="--"
         )
         right.set_ylim(0.4, 1.02)
         right.grid(visible=False)
         right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
         right.set_ylabel("accuracy on what was seen", color=color)
-        return export(figure, f"The comparisons of {few.prompts} prompts, many times over", [])
+        return export(figure, f"The comparisons of {summary.prompts} prompts, many times over", [])
 
 
 def _line(axes: Axes, x: np.ndarray, estimates: list[Estimate], index: int) -> None:

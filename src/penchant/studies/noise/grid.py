@@ -17,12 +17,12 @@ HELD_OUT_SEED = 2  # beyond the evaluation's: the draws that unseen comparisons 
 
 @dataclass(frozen=True)
 class Cell:
-    """A run of the study: who learned, from comparisons with which share of wrong labels; and the stage that judges."""
+    """A run of the study: the learner, the share of wrong labels that it learned from, and the stage that judges it."""
 
     learner: str
     share: float
     run: Stage
-    judged: Stage
+    judgement: Stage
 
 
 @dataclass(frozen=True)
@@ -30,30 +30,32 @@ class NoiseGrid:
     """All stages of a study of wrong labels."""
 
     prompts: Stage
-    held: Stage
+    unseen_comparisons: Stage
     cells: tuple[Cell, ...]
-    few: tuple[Stage, ...]
+    few_runs: tuple[Stage, ...]
     before: tuple[Stage, ...]
 
     @property
     def required(self) -> tuple[Stage, ...]:
-        """Stages without any of which there is nothing to say."""
-        return (self.held,)
+        """The stages without which there is nothing to report."""
+        return (self.unseen_comparisons,)
 
     def stages(self) -> list[Stage]:
-        """Every stage once, each after what it needs."""
-        runs = [cell.run for cell in self.cells] + list(self.few) + [cell.judged for cell in self.cells]
-        return list({stage.address: stage for stage in (self.prompts, *self.before, self.held, *runs)}.values())
+        """Return every stage once, each after the stages it needs."""
+        runs = [cell.run for cell in self.cells] + list(self.few_runs) + [cell.judgement for cell in self.cells]
+        return list(
+            {stage.address: stage for stage in (self.prompts, *self.before, self.unseen_comparisons, *runs)}.values()
+        )
 
 
 def noise_grid(config: NoiseConfig) -> NoiseGrid:
-    """The stages that a configuration asks for."""
+    """Return the stages that a configuration asks for."""
     factory = StageFactory.sampled(config)
     held_seed = config.evaluation.seed + HELD_OUT_SEED
     groups = max(config.comparisons.groups, HELD_OUT_GROUPS)
     settings = ComparisonsSettings(**factory.draws, **{**factory.sizes, "groups": groups}, seed=held_seed, of="eval")
-    held = factory.stage("comparisons", "unseen-comparisons", settings, factory.sampling_needs)
-    before, cells, few = list(factory.start.values()), [], []
+    unseen = factory.stage("comparisons", "unseen-comparisons", settings, factory.sampling_needs)
+    before, cells, few_runs = list(factory.start.values()), [], []
     for seed in config.seeds:
         clean = factory.comparisons(seed)
         before.append(clean)
@@ -64,13 +66,13 @@ def noise_grid(config: NoiseConfig) -> NoiseGrid:
                 if learner == "reward_model" and config.reward_model is None:
                     continue
                 run = _learner(config, factory, learner, share, seed, data)
-                needs = {"run": run, "held": held, **factory.start}
-                how = PolicySettings(**factory.model, template=config.template)
-                judged = factory.stage("judged", f"{run.label}-judged", how, needs, seed=seed)
-                cells.append(Cell(learner, share, run, judged))
+                needs = {"run": run, "held": unseen, **factory.start}
+                judge_settings = PolicySettings(**factory.model, template=config.template)
+                judgement = factory.stage("judged", f"{run.label}-judged", judge_settings, needs, seed=seed)
+                cells.append(Cell(learner, share, run, judgement))
         if config.few is not None:
-            few.append(_few(config, factory, seed, clean))
-    return NoiseGrid(factory.prompts, held, tuple(cells), tuple(few), tuple(before))
+            few_runs.append(_few_comparisons_run(config, factory, seed, clean))
+    return NoiseGrid(factory.prompts, unseen, tuple(cells), tuple(few_runs), tuple(before))
 
 
 def _mislabelled(config: NoiseConfig, factory: StageFactory, clean: Stage, share: float, seed: int) -> Stage:
@@ -80,37 +82,42 @@ def _mislabelled(config: NoiseConfig, factory: StageFactory, clean: Stage, share
 
 
 def _learner(config: NoiseConfig, factory: StageFactory, learner: str, share: float, seed: int, data: Stage) -> Stage:
-    """The run; at a share of 0 those that are DPO then are the very same run."""
+    """Return the run; at a share of 0 cDPO and robust DPO are DPO, so they are the very same run."""
     if learner == "reward_model":
         assert config.reward_model is not None
         label = f"reward-model-{config.labels}-{share:g}-seed-{seed}"
         return factory.reward_model(config.reward_model, seed, data, label)
-    turned = share / 2 if config.labels == "random" else share  # a coin leaves half of the labels right
-    own = "dpo" if share == 0 and learner != "ipo" else learner
+    flip_rate = share / 2 if config.labels == "random" else share  # a coin leaves half of the labels right
+    loss_name = "dpo" if share == 0 and learner != "ipo" else learner
     loss = {
         "dpo": {"name": "sigmoid", "beta": config.beta},
-        "cdpo": {"name": "sigmoid", "beta": config.beta, "label_smoothing": turned},
-        "robust": {"name": "robust", "beta": config.beta, "label_smoothing": turned},
+        "cdpo": {"name": "sigmoid", "beta": config.beta, "label_smoothing": flip_rate},
+        "robust": {"name": "robust", "beta": config.beta, "label_smoothing": flip_rate},
         "ipo": {"name": "ipo", "tau": config.tau},
-    }[own]
+    }[loss_name]
     settings = _settings(config, factory, loss, seed)
-    label = f"{own}-{config.labels}-{share:g}-seed-{seed}"
+    label = f"{loss_name}-{config.labels}-{share:g}-seed-{seed}"
     return factory.stage("dpo", label, settings, {**factory.sampling_needs, "comparisons": data}, share, seed)
 
 
-def _few(config: NoiseConfig, factory: StageFactory, seed: int, clean: Stage) -> Stage:
+def _few_comparisons_run(config: NoiseConfig, factory: StageFactory, seed: int, clean: Stage) -> Stage:
     assert config.few is not None
-    own = plain(config.few)
+    few_settings = plain(config.few)
     settings = {
         **_settings(config, factory, {"name": "sigmoid", "beta": config.beta}, seed),
-        "prompts": own["prompts"],
-        "epochs": own["epochs"],
-        "evaluation": {**factory.measured, "times": own["times"]},
+        "prompts": few_settings["prompts"],
+        "epochs": few_settings["epochs"],
+        "evaluation": {**factory.measured, "times": few_settings["times"]},
     }
     needs = {**factory.sampling_needs, "comparisons": clean}
-    return factory.stage("dpo", f"few-{own['prompts']}-seed-{seed}", settings, needs, None, seed)
+    return factory.stage("dpo", f"few-{few_settings['prompts']}-seed-{seed}", settings, needs, None, seed)
 
 
 def _settings(config: NoiseConfig, factory: StageFactory, loss: JsonObject, seed: int) -> JsonObject:
-    own = {"loss": dict(loss), "learning_rate": config.learning_rate, "evaluation": factory.measured, "seed": seed}
-    return {**factory.draws, **factory.learning, **factory.offline, **own}
+    run_settings = {
+        "loss": dict(loss),
+        "learning_rate": config.learning_rate,
+        "evaluation": factory.measured,
+        "seed": seed,
+    }
+    return {**factory.draws, **factory.learning, **factory.offline, **run_settings}

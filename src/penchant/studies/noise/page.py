@@ -46,7 +46,7 @@ def noise_context(study: NoiseSummary, pictures: Mapping[str, Picture]) -> dict[
         "methods": [method.label for method in study.methods],
         "figures": [figure_context(key, picture, captions[key]) for key, picture in pictures.items()],
         "findings": findings(study),
-        "tables": [*by_share, *([_few(study.few)] if study.few else [])],
+        "tables": [*by_share, *([_few_comparisons_table(study.few)] if study.few else [])],
         "legend_tables": by_share,
         "facts": _facts(study),
     }
@@ -56,7 +56,10 @@ def _accuracies(study: NoiseSummary) -> Table:
     rows = tuple(
         (
             method.label,
-            *(cell(None if point is None else point.accuracy, percent=True) for point in map(method.at, study.shares)),
+            *(
+                cell(None if point is None else point.accuracy, percent=True)
+                for point in map(method.point_at, study.shares)
+            ),
         )
         for method in study.methods
     )
@@ -65,7 +68,7 @@ def _accuracies(study: NoiseSummary) -> Table:
 
 def _rewards(study: NoiseSummary) -> Table:
     rows = tuple(
-        (method.label, *(cell(None if point is None else point.reward) for point in map(method.at, study.shares)))
+        (method.label, *(cell(None if point is None else point.reward) for point in map(method.point_at, study.shares)))
         for method in study.methods
     )
     return Table("Mean true reward at the end.", _heads(study), rows)
@@ -75,7 +78,7 @@ def _heads(study: NoiseSummary) -> tuple[str, ...]:
     return (wrong(study), *(f"{number(100 * share, 0)}%" for share in study.shares))
 
 
-def _few(few: FewSummary) -> Table:
+def _few_comparisons_table(summary: FewSummary) -> Table:
     rows = [
         (
             number(point.epoch, 1),
@@ -83,10 +86,10 @@ def _few(few: FewSummary) -> Table:
             estimate(point.reward),
             estimate(point.kl_nats),
         )
-        for point in few.points
+        for point in summary.points
     ]
     heads = ("times seen", "accuracy on what was seen", "true reward", "KL, nats")
-    return Table(f"{count(few.prompts, 'prompt')}, none wrong, many times over.", heads, tuple(rows))
+    return Table(f"{count(summary.prompts, 'prompt')}, none wrong, many times over.", heads, tuple(rows))
 
 
 def _facts(study: NoiseSummary) -> list[tuple[str, str]]:

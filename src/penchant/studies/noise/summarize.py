@@ -42,13 +42,13 @@ def summarize_noise(config: NoiseConfig, grid: NoiseGrid, study: Path, reasons: 
         config=config.recorded(),
         prompts=PromptCounts(
             read_object(study / grid.prompts.path / "stage.json").get("train"),
-            read_object(study / grid.held.path / "stage.json").get("prompts"),
+            read_object(study / grid.unseen_comparisons.path / "stage.json").get("prompts"),
         ),
         comparisons=read_object(study / grid.before[-1].path / "stage.json").get("comparisons"),
         seeds=tuple(config.seeds),
         reference=_reference(grid, study),
         methods=tuple(method for method in methods if method.points),
-        few=_few(config, grid, study),
+        few=_summarize_few_comparisons(config, grid, study),
         failures=failures_of(stages, reasons),
         cost=cost_of_stages(stages, study),
         provenance=provenance_of((cell.run for cell in grid.cells), study),
@@ -56,31 +56,33 @@ def summarize_noise(config: NoiseConfig, grid: NoiseGrid, study: Path, reasons: 
 
 
 def _method(learner: str, grid: NoiseGrid, study: Path) -> LearnerSummary:
-    own = [cell for cell in grid.cells if cell.learner == learner]
+    learner_cells = [cell for cell in grid.cells if cell.learner == learner]
     points = []
-    shares = list(dict.fromkeys(cell.share for cell in own))
+    shares = list(dict.fromkeys(cell.share for cell in learner_cells))
     for share in shares:
-        cells = [cell for cell in own if cell.share == share]
+        cells = [cell for cell in learner_cells if cell.share == share]
         point = _point(share, cells, study)
         if point is not None:
             dpo = [cell for cell in grid.cells if cell.learner == "dpo" and cell.share == share]
-            first = [cell for cell in own if cell.share == shares[0]]
-            points.append(replace(point, above_dpo=_above(cells, dpo, study), above_first=_above(cells, first, study)))
+            first = [cell for cell in learner_cells if cell.share == shares[0]]
+            points.append(
+                replace(point, above_dpo=_paired_gap(cells, dpo, study), above_first=_paired_gap(cells, first, study))
+            )
     return LearnerSummary(learner, LABELS[learner], tuple(points))
 
 
 def _point(share: float, cells: Sequence[Cell], study: Path) -> NoisePoint | None:
     """Return accuracy on unseen comparisons and true reward at the end, over seeds; None where no seed came so far."""
-    judged = [facts for cell in cells if (facts := _judged(cell, study))]
-    if not judged:
+    judgements = [facts for cell in cells if (facts := _read_judgement(cell, study))]
+    if not judgements:
         return None
-    right = [value for facts in judged for value in facts["right"]]
-    prompts = [number for facts in judged for number in facts["prompt"]]
+    right = [value for facts in judgements for value in facts["right"]]
+    prompts = [number for facts in judgements for number in facts["prompt"]]
     ends = [run.points[-1] for cell in cells if (run := _read(cell.run, study)).points]
     numbers = [number for end in ends for number in range(len(end.reward))]
     return NoisePoint(
         share=share,
-        seeds=len(judged),
+        seeds=len(judgements),
         accuracy=cluster_mean(right, prompts, share=True),
         reward=cluster_mean([float(value) for end in ends for value in end.reward], numbers) if numbers else None,
         kl_nats=cluster_mean([float(value) for end in ends for value in end.kl_nats], numbers, share=False)
@@ -89,23 +91,27 @@ def _point(share: float, cells: Sequence[Cell], study: Path) -> NoisePoint | Non
     )
 
 
-def _above(cells: Sequence[Cell], others: Sequence[Cell], study: Path) -> Estimate | None:
+def _paired_gap(cells: Sequence[Cell], baseline_cells: Sequence[Cell], study: Path) -> Estimate | None:
     """Return by how much the accuracy of one is above the other's on the same unseen comparisons, seed by seed.
 
     None for itself, and where no seed has both.
     """
-    if [cell.judged.address for cell in cells] == [cell.judged.address for cell in others]:
+    if [cell.judgement.address for cell in cells] == [cell.judgement.address for cell in baseline_cells]:
         return None
-    ours, theirs = ({cell.judged.seed: _judged(cell, study) for cell in group} for group in (cells, others))
-    pairs = [(facts, theirs[seed]) for seed, facts in ours.items() if facts and theirs.get(seed)]
+    facts_by_seed, baseline_by_seed = (
+        {cell.judgement.seed: _read_judgement(cell, study) for cell in group} for group in (cells, baseline_cells)
+    )
+    pairs = [
+        (facts, baseline_by_seed[seed]) for seed, facts in facts_by_seed.items() if facts and baseline_by_seed.get(seed)
+    ]
     if not pairs:
         return None
     right, other = ([value for pair in pairs for value in pair[side]["right"]] for side in (0, 1))
     return paired_difference(right, other, [number for facts, _ in pairs for number in facts["prompt"]], share=True)
 
 
-def _judged(cell: Cell, study: Path) -> JsonObject:
-    return read_object(study / cell.judged.path / "stage.json")
+def _read_judgement(cell: Cell, study: Path) -> JsonObject:
+    return read_object(study / cell.judgement.path / "stage.json")
 
 
 def _read(stage: Stage, study: Path) -> MeasuredRun:
@@ -122,9 +128,9 @@ def _reference(grid: NoiseGrid, study: Path) -> Estimate | None:
     return None
 
 
-def _few(config: NoiseConfig, grid: NoiseGrid, study: Path) -> FewSummary | None:
+def _summarize_few_comparisons(config: NoiseConfig, grid: NoiseGrid, study: Path) -> FewSummary | None:
     """Return true reward and KL along a run that sees few comparisons many times, with its accuracy on just those."""
-    runs = [run for stage in grid.few if (run := _read(stage, study)).points]
+    runs = [run for stage in grid.few_runs if (run := _read(stage, study)).points]
     if config.few is None or not runs:
         return None
     points, rewards = [], []
@@ -171,6 +177,6 @@ def _fall(rewards: NDArray[np.float64]) -> Estimate | None:
 
 
 def _window(run: MeasuredRun) -> int:
-    """Steps between two evaluations."""
+    """Return the number of steps between two evaluations."""
     steps = [0, *(point.step for point in run.points)]
     return max(1, steps[1] - steps[0])

@@ -38,7 +38,7 @@ class LearnerSummary:
     label: str
     points: tuple[NoisePoint, ...]
 
-    def at(self, share: float) -> NoisePoint | None:
+    def point_at(self, share: float) -> NoisePoint | None:
         """Return the point at a share; None where there is none."""
         return next((point for point in self.points if point.share == share), None)
 

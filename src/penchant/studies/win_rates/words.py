@@ -6,7 +6,7 @@ from penchant.data.layouts.registry import PREFERENCES
 from penchant.metrics.estimates import Coefficient, Measure
 from penchant.reports.kit.text import count, estimate, listing, number, p_words, recorded, short
 from penchant.studies.core.methods import swept_name
-from penchant.studies.frontier.summary import turned
+from penchant.studies.frontier.summary import reverse_difference
 from penchant.studies.win_rates.summary import Domain, MethodRates, MethodTest, WinRateSummary
 
 OPPONENTS = {
@@ -145,7 +145,7 @@ def _differences(study: WinRateSummary, domain: str) -> str:
 def _winner_first(test: MethodTest) -> str:
     gap, one, other = test.difference, test.one, test.other
     if gap.value < 0:
-        one, other, gap = other, one, turned(gap)
+        one, other, gap = other, one, reverse_difference(gap)
     size = estimate(gap, percent=True, sign=True)
     return f"{swept_name(one)} above {swept_name(other)} ({size}, {p_words(test.p_holm)})"
 
