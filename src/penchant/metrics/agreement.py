@@ -46,7 +46,7 @@ def pair_agreement(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Pair:
-    """How far two raters agree on the items that both rated.
+    """Measure how far two raters agree on the items that both rated.
 
     Kappa = (observed - expected) / (1 - expected), expected from how often each says what. Where both always say one
     and the same thing it is 0 / 0: undefined.
@@ -84,7 +84,7 @@ def krippendorff_alpha(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Coefficient:
-    """Krippendorff's alpha (nominal) of any number of raters.
+    """Compute Krippendorff's alpha (nominal) of any number of raters.
 
     Args:
         ratings: (raters, items), None where a rater says nothing. Items with fewer than two ratings tell nothing.
@@ -117,7 +117,7 @@ def krippendorff_alpha(
 
 
 def majority(ratings: Sequence[Sequence[Rating]]) -> list[Rating]:
-    """What more raters say of each item than say any other thing; None where nobody or no single thing leads.
+    """Return what most raters say of each item; None where nobody says anything or no single rating leads.
 
     Args:
         ratings: (raters, items), None where a rater says nothing.
@@ -139,7 +139,7 @@ def leave_one_out(
     resamples: int = 2000,
     seed: int = 0,
 ) -> list[Pair]:
-    """Each rater against the majority of the others. Items without such a majority are left out.
+    """Compare each rater with the majority of the others. Items without such a majority are left out.
 
     With two others, a majority is what both say: the items are then the easier ones, and the agreement is higher than
     with any one of them.
@@ -166,8 +166,10 @@ def agreement_between(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Coefficient:
-    """The share of pairs of ratings of one item that are equal: each rating of these with each of those raters (a judge
-    with people), or of these among themselves where `those` are not given (people with people).
+    """Return the share of pairs of ratings of one item that are equal.
+
+    A pair is a rating of `these` with one of `those` raters (a judge with people), or, where `those` are not given, two
+    of `these` (people with people).
 
     Args:
         these, those: (raters, items), None where a rater says nothing.
@@ -182,11 +184,11 @@ def agreement_between(
     if those is None:
         chosen = list(combinations(range(first), 2))
     else:
-        chosen = [(one, other) for one in range(first) for other in range(first, len(codes))]
+        chosen = [(rater, other_rater) for rater in range(first) for other_rater in range(first, len(codes))]
     equal, pair_clusters = [np.zeros(0, dtype=bool)], [labels[:0]]
-    for one, other in chosen:
-        rated_by_both = (codes[one] != MISSING) & (codes[other] != MISSING)
-        equal.append((codes[one] == codes[other])[rated_by_both])
+    for rater, other_rater in chosen:
+        rated_by_both = (codes[rater] != MISSING) & (codes[other_rater] != MISSING)
+        equal.append((codes[rater] == codes[other_rater])[rated_by_both])
         pair_clusters.append(labels[rated_by_both])
     agree, where = np.concatenate(equal), np.concatenate(pair_clusters)
     if not len(agree):
@@ -195,18 +197,18 @@ def agreement_between(
 
 
 def _kinds(ratings: Sequence[Sequence[Rating]]) -> list[Rating]:
-    """The different things that are said, in order of first appearance."""
+    """Return the different ratings, in order of first appearance."""
     distinct_ratings = dict.fromkeys(rating for rater in ratings for rating in rater)
     return [rating for rating in distinct_ratings if not is_missing(rating)]
 
 
 def is_missing(rating: Rating) -> bool:
-    """Whether a rater said nothing."""
+    """Return whether a rater said nothing."""
     return rating is None or rating != rating  # NaN
 
 
 def _coded(ratings: Sequence[Sequence[Rating]]) -> tuple[NDArray[np.intp], int]:
-    """(raters, items) as numbers of the things said, and how many different ones there are."""
+    """Return the ratings as numbers, (raters, items), and how many different ratings there are."""
     sizes = {len(rater) for rater in ratings}
     if len(sizes) != 1:
         raise InputError(f"every rater needs one rating (or None) an item, got {[len(rater) for rater in ratings]}")

@@ -21,7 +21,7 @@ def within_correlation(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Estimate | None:
-    """Pearson's correlation of x and y after each cluster's means are taken off both.
+    """Compute Pearson's correlation of x and y after each cluster's means are taken off both.
 
     What differs between prompts (a hard question has long answers and low rewards) so counts for nothing; the
     question is whether, of two responses to one prompt, the longer gets the higher reward.

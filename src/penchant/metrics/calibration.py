@@ -36,7 +36,7 @@ def reliability(
     weights: ArrayLike | None = None,
     bins: int = 5,
 ) -> list[Bin]:
-    """The reliability curve: accuracy against confidence, in bins of about as many items each.
+    """Return the reliability curve: accuracy against confidence, in bins of about as many items each.
 
     Args:
         confidence: (items,) stated probability of being right, in [0, 1].

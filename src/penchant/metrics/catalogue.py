@@ -9,7 +9,7 @@ from penchant.errors import InputError, did_you_mean
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """How one measured number is called and printed.
+    """A measured number: how it is called and printed.
 
     Attributes:
         key: its key in files, such as `kl_nats`.

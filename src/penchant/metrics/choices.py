@@ -35,8 +35,8 @@ class Choices:
     chosen: Any
 
     @classmethod
-    def of(cls, rankings: Sequence[Sequence[int]], clusters: NDArray[np.intp], items: int) -> Choices:
-        """Of rankings, best first, and the number of each one's cluster."""
+    def from_rankings(cls, rankings: Sequence[Sequence[int]], clusters: NDArray[np.intp], items: int) -> Choices:
+        """Return the choices of rankings, best first, with the number of each one's cluster."""
         row_of: dict[tuple[int, ...], int] = {}  # the winner, then the others that were left
         where = []
         for ranking, cluster in zip(rankings, clusters.tolist(), strict=True):
@@ -52,7 +52,7 @@ class Choices:
         )
 
     def wins(self, amounts: Matrix) -> Matrix:
-        """(items, items) how often the row was chosen where the column was left too.
+        """Count how often the row was chosen where the column was left too, (items, items).
 
         Args:
             amounts: (choices,) how often each was made.
@@ -62,7 +62,7 @@ class Choices:
         return wins
 
     def fit(self, amounts: Matrix, start: Matrix | None) -> Matrix:
-        """The strengths of the items, log-odds with mean zero: maximum likelihood.
+        """Fit the strengths of the items, log-odds with mean zero: maximum likelihood.
 
         Raises:
             RuntimeError, ValueError: it does not converge.

@@ -10,7 +10,7 @@ from penchant.metrics.agreement import Rating, is_missing
 
 
 def against_consensus(ratings: Sequence[Sequence[Rating]]) -> tuple[list[int], list[int], list[int]]:
-    """Each time that of two raters exactly one says what the most of the others say, that one wins.
+    """Return contests of two raters: one wins where it alone says what most of the others say.
 
     The two are held against the others alone, so nobody agrees with itself. Where both are with the others, or neither
     is, nothing is learned: by Rasch's model, in which the log-odds of being with the others are a rater's strength less
@@ -28,12 +28,12 @@ def against_consensus(ratings: Sequence[Sequence[Rating]]) -> tuple[list[int], l
     """
     winners, losers, items = [], [], []
     for item, item_ratings in enumerate(zip(*ratings, strict=True)):
-        given = [(rater, rating) for rater, rating in enumerate(item_ratings) if not is_missing(rating)]
-        votes = Counter(rating for _, rating in given)
-        if len(given) < 3 or len(votes) < 2:
+        rater_ratings = [(rater, rating) for rater, rating in enumerate(item_ratings) if not is_missing(rating)]
+        votes = Counter(rating for _, rating in rater_ratings)
+        if len(rater_ratings) < 3 or len(votes) < 2:
             continue
         leaders: dict[frozenset[Rating], Rating] = {}
-        for (one, says), (other_rater, other_rating) in combinations(given, 2):
+        for (first_rater, says), (other_rater, other_rating) in combinations(rater_ratings, 2):
             if says == other_rating:
                 continue
             pair = frozenset((says, other_rating))
@@ -41,13 +41,13 @@ def against_consensus(ratings: Sequence[Sequence[Rating]]) -> tuple[list[int], l
                 leaders[pair] = _leader(votes - Counter(pair))
             if leaders[pair] in pair:
                 rater_won = says == leaders[pair]
-                winners.append(one if rater_won else other_rater)
-                losers.append(other_rater if rater_won else one)
+                winners.append(first_rater if rater_won else other_rater)
+                losers.append(other_rater if rater_won else first_rater)
                 items.append(item)
     return winners, losers, items
 
 
 def _leader(votes: Counter[Rating]) -> Rating:
-    """What more say than any other thing, or None."""
+    """Return the rating with more votes than any other, or None."""
     (first, votes_of_first), *rest = votes.most_common(2)
     return None if rest and rest[0][1] == votes_of_first else first

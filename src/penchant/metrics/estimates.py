@@ -26,7 +26,7 @@ class Measure:
 
     @property
     def has_interval(self) -> bool:
-        """Whether both ends are known."""
+        """True where both ends are known."""
         return self.low is not None and self.high is not None
 
     def above(self, other: float | Measure) -> bool:

@@ -90,7 +90,7 @@ class _Half:
 
 @dataclass(frozen=True)
 class Scale:
-    """What rewards are measured by: the limit line of the prompts, of their halves, and of resamples of them.
+    """The scale that rewards are measured by: the limit line of the prompts, of their halves, and of resamples of them.
 
     Attributes:
         limit: of all prompts.
@@ -132,17 +132,19 @@ class Scale:
         rng = np.random.default_rng(seed)
         prompt_weights = rng.multinomial(prompts, np.full(prompts, 1 / prompts), size=resamples) / prompts
         weights = np.vstack([np.full(prompts, 1 / prompts), prompt_weights])
-        splits = tuple((_half(sweep, weights, one), _half(sweep, weights, other)) for one, other in _masks(prompts))
+        splits = tuple(
+            (_half(sweep, weights, mask), _half(sweep, weights, other_mask)) for mask, other_mask in _masks(prompts)
+        )
         return cls(limit, tuple(sorted(dict.fromkeys(map(float, matched)))), prompts, splits)
 
     def without_resamples(self) -> Scale:
         """Return the same scale for values alone, which takes a small part of the time."""
-        first = tuple((one.first(), other.first()) for one, other in self.splits)
+        first = tuple((half.first(), other_half.first()) for half, other_half in self.splits)
         return Scale(self.limit, self.matched, self.prompts, first)
 
     @property
     def draws(self) -> int:
-        """How many times everything is computed: from all prompts, and from each resample."""
+        """The number of times that everything is computed: from all prompts, and from each resample."""
         return len(self.splits[0][0].base)
 
     def shares(self, evaluations: Evaluations) -> Numbers:
@@ -158,8 +160,8 @@ class Scale:
         brackets = [_brackets(means, runs, kl, self.limit.trusted_kl) for kl in self.matched]
         draws = []
         for halves in self.splits:
-            one, other = (half.shares(kls, rewards) for half in halves)
-            draws += [_chosen(one, other, brackets), _chosen(other, one, brackets)]
+            half_shares, other_shares = (half.shares(kls, rewards) for half in halves)
+            draws += [_chosen(half_shares, other_shares, brackets), _chosen(other_shares, half_shares, brackets)]
         return np.asarray(np.mean(draws, axis=0))
 
     def reasons(self, evaluations: Evaluations) -> tuple[str, ...]:
@@ -237,9 +239,9 @@ def matched_shares(
     scale: Scale, evaluations: Sequence[Evaluations], *, level: float = 0.95
 ) -> tuple[MatchedShare, ...]:
     """Return `matched_efficiency` on a scale that is there already."""
-    draws = np.stack([scale.shares(one) for one in evaluations])
-    reasons = [scale.reasons(one) for one in evaluations]
-    points = sum(len(np.asarray(one.kl_nats)) for one in evaluations)
+    draws = np.stack([scale.shares(seed_evaluations) for seed_evaluations in evaluations])
+    reasons = [scale.reasons(seed_evaluations) for seed_evaluations in evaluations]
+    points = sum(len(np.asarray(seed_evaluations.kl_nats)) for seed_evaluations in evaluations)
     estimates = []
     for column, kl in enumerate(scale.matched):
         lacking = list(dict.fromkeys(of_seed[column] for of_seed in reasons if of_seed[column]))
@@ -315,8 +317,9 @@ def has_point(kl_nats: ArrayLike, matched: float, trusted_kl: float, *, above: b
 def _brackets(
     means: Numbers, runs: NDArray[np.int64], matched: float, trusted_kl: float
 ) -> list[tuple[int, int, float]]:
-    """The pairs of evaluations between which a share is interpolated, with the second one's weight: the closest two of
-    each run around the matched KL, and the closest two of all."""
+    """Return the pairs of evaluations between which a share is interpolated, with the second one's weight.
+
+    They are the closest two of each run around the matched KL, and the closest two of all."""
     if missing_bracket(means, matched, trusted_kl):
         return []
     usable = (means >= LEAST_NATS) & (means <= trusted_kl)
@@ -332,7 +335,7 @@ def _brackets(
 
 
 def _chosen(chosen_on: Numbers, measured_on: Numbers, brackets: Sequence[list[tuple[int, int, float]]]) -> Numbers:
-    """The share at each matched KL, (KLs, draws): of the pair that is best on one half, measured on the other.
+    """Return the share at each matched KL, (KLs, draws): of the pair that is best on one half, measured on the other.
 
     Args:
         chosen_on, measured_on: (points, draws) the evaluations' shares on each half.
@@ -358,7 +361,7 @@ def _half(sweep: Numbers, weights: Numbers, mask: Numbers) -> _Half:
 
 
 def _masks(prompts: int) -> list[tuple[Numbers, Numbers]]:
-    """Halves of the prompts, both ways round being used; a prompt alone is both halves."""
+    """Return halves of the prompts, both ways round being used; a prompt alone is both halves."""
     if prompts == 1:
         return [(np.ones(1), np.ones(1))]
     rng = np.random.default_rng(prompts)

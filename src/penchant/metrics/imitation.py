@@ -20,7 +20,7 @@ from penchant.metrics.two_way import Groups, two_way_mean
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Of a student with its supervisor, on test items.
+    """The agreement of a student with its supervisor on test items.
 
     Attributes:
         overall: share of the items on which both say the same.
@@ -70,14 +70,18 @@ def student_supervisor(
     )
 
 
-def _agreement_where(same: NDArray[np.bool_], where: NDArray[np.bool_], groups: NDArray[np.intp]) -> Estimate | None:
+def _agreement_where(
+    agreeing: NDArray[np.bool_], where: NDArray[np.bool_], groups: NDArray[np.intp]
+) -> Estimate | None:
     _, items = np.nonzero(where)
-    return cluster_mean(same[where], groups[items], share=True) if len(items) else None
+    return cluster_mean(agreeing[where], groups[items], share=True) if len(items) else None
 
 
 def consistency(predicted: ArrayLike, clusters: Sequence[Hashable] | NDArray[Any] | None = None) -> Estimate:
-    """How often a model says the same of an item in other words: the share of pairs of templates that agree, a mean
-    over items. No labels are needed; a model that knows what it is asked should come near 1.
+    """Return how often a model says the same of an item in other words.
+
+    It is the share of pairs of templates that agree, a mean over items. No labels are needed; a model that knows what
+    it is asked should come near 1.
 
     Args:
         predicted: classes, shape (templates, items). clusters: (items,) what related items share, which the interval
@@ -92,5 +96,5 @@ def consistency(predicted: ArrayLike, clusters: Sequence[Hashable] | NDArray[Any
             f"consistency needs classes of shape (templates, items), two templates or more, got {table.shape}"
         )
     pairs = list(combinations(range(len(table)), 2))
-    agree = np.mean([table[one] == table[other] for one, other in pairs], axis=0)
+    agree = np.mean([table[wording] == table[other_wording] for wording, other_wording in pairs], axis=0)
     return cluster_mean(agree, np.arange(len(agree)) if clusters is None else clusters, share=True)

@@ -168,7 +168,7 @@ def paired_difference(
 
 
 def independent_difference(a: Estimate, b: Estimate) -> Estimate:
-    """The mean of a minus the mean of b, which share no prompt (two domains).
+    """Return the mean of a minus the mean of b, which share no prompt (two domains).
 
     The distances of both means to their ends add in quadrature (MOVER; Zou and Donner 2008, "Construction of
     confidence limits about effect measures"), so the interval may be as lopsided as theirs are. Where one of the two
@@ -184,7 +184,7 @@ def independent_difference(a: Estimate, b: Estimate) -> Estimate:
 
 
 def finite_vector(values: ArrayLike, name: str) -> NDArray[np.float64]:
-    """A non-empty list of finite numbers, or an InputError that names it."""
+    """Return a non-empty vector of finite numbers, or raise an InputError that names it."""
     vector = np.asarray(values, dtype=np.float64)
     if vector.ndim != 1 or vector.size == 0:
         raise InputError(f"{name} must be a non-empty list of numbers, got shape {vector.shape}")
@@ -197,7 +197,7 @@ def finite_vector(values: ArrayLike, name: str) -> NDArray[np.float64]:
 def _per_cluster(
     data: NDArray[np.float64], mass: NDArray[np.float64], clusters: Sequence[Hashable] | NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weighted sum and weight of each cluster, in order of first appearance."""
+    """Return weighted sum and weight of each cluster, in order of first appearance."""
     codes = cluster_codes(clusters)
     sums: NDArray[np.float64] = np.bincount(codes, data * mass).astype(np.float64)
     masses: NDArray[np.float64] = np.bincount(codes, mass).astype(np.float64)

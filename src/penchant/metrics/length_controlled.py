@@ -111,7 +111,11 @@ def _inseparable(points: Vector, length_gaps: Vector) -> str:
 
 
 def _at_equal_lengths(points: Vector, length_gaps: Vector, weights: Vector) -> Vector:
-    """sigmoid(theta) for each row of weights, by Newton's method. weights: (fits, comparisons), no row all zero."""
+    """Return sigmoid(theta) for each row of weights, by Newton's method.
+
+    Args:
+        weights: (fits, comparisons), no row all zero.
+    """
     mass = weights.sum(1)
     rate = weights @ points / mass
     mean = weights @ length_gaps / mass

@@ -76,7 +76,7 @@ def limit_by_prompt(rewards: ArrayLike) -> tuple[Limit, Numbers]:
     betas = np.geomspace(100 * spread, 1e-3 * spread, POINTS)
     size = table.shape[1] // 4
     ends = [0, size, 2 * size, 3 * size, 4 * size, table.shape[1]]
-    parts = [_Part.of(table[:, one:other], betas) for one, other in itertools.pairwise(ends) if other > one]
+    parts = [_Part.from_table(table[:, start:end], betas) for start, end in itertools.pairwise(ends) if end > start]
     optimum = _optimum(parts, betas, table)
     line = optimum.mean(axis=2)
     trusted = 0.0
@@ -103,7 +103,7 @@ class _Part:
     logs: Numbers
 
     @classmethod
-    def of(cls, table: Numbers, betas: Numbers) -> _Part:
+    def from_table(cls, table: Numbers, betas: Numbers) -> _Part:
         below = table - table.max(axis=1, keepdims=True)
         sums = np.empty((3, len(betas), len(table)))
         for row, beta in enumerate(betas):
@@ -114,7 +114,7 @@ class _Part:
 
 
 def _optimum(parts: Sequence[_Part], betas: Numbers, table: Numbers) -> Numbers:
-    """KL and reward of each prompt's optimum by the samples of these parts, KL 0 first; (2, points, prompts)."""
+    """Return KL and reward of each prompt's optimum by the samples of these parts, KL 0 first; (2, points, prompts)."""
     top = np.max([part.top for part in parts], axis=0)
     weights, rewards, logs = np.zeros((3, len(betas), len(top)))
     for part in parts:
@@ -129,7 +129,7 @@ def _optimum(parts: Sequence[_Part], betas: Numbers, table: Numbers) -> Numbers:
 
 
 def _trusted_kl(samples: int, full_line: Numbers, halves: Sequence[Numbers], quarters: Sequence[Numbers]) -> float:
-    """The KL up to which the line lacks at most `TOLERANCE` of its gain, by what fewer samples lack.
+    """Return the KL up to which the line lacks at most `TOLERANCE` of its gain, by what fewer samples lack.
 
     Lines of halves and of quarters of the samples lie below that of all of them. From N / 4 to N / 2 to N samples the
     line rises by d2 and then by d1, shares of the gain; if it goes on so, by d1 / d2 at each doubling, it lacks
@@ -161,7 +161,10 @@ def _trusted_kl(samples: int, full_line: Numbers, halves: Sequence[Numbers], qua
 
 
 def _lines(optima: Sequence[Numbers], counts: Numbers, grid: Numbers) -> Numbers:
-    """The reward at each KL of the grid for each resample of the prompts, a mean over the optima; (resamples, grid)."""
+    """Return the reward at each KL of the grid for each resample of the prompts, (resamples, grid).
+
+    It is a mean over the optima.
+    """
     lines = np.zeros((len(counts), len(grid)))
     for optimum in optima:
         kls, rewards = np.tensordot(optimum, counts / counts.shape[1], axes=(2, 1))

@@ -36,7 +36,7 @@ Clusters = Sequence[Hashable] | NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Strengths:
-    """What came out, an entry an item, in the order of the items.
+    """The result of a fit, an entry per item, in the order of the items.
 
     Attributes:
         values: log-odds, mean zero; `n` counts the comparisons (or rankings) that the item is in.
@@ -138,7 +138,7 @@ def plackett_luce(
             raise InputError(f"a ranking needs two different items or more, got {list(ranking)}")
     members = np.concatenate([np.asarray(ranking, dtype=np.intp) for ranking in rankings])
     _require_items(members, items)
-    choices = Choices.of(rankings, cluster_codes(clusters), items)
+    choices = Choices.from_rankings(rankings, cluster_codes(clusters), items)
 
     def fit(weights: Matrix, start: Matrix | None) -> Matrix | None:
         amounts = weights @ choices.table
@@ -152,7 +152,9 @@ def plackett_luce(
 
 
 def groups_apart(wins: ArrayLike) -> list[list[int]]:
-    """Items that can all be reached from each other over wins, group by group; one group where strengths exist.
+    """Return the items that can all be reached from each other over wins, group by group.
+
+    There is one group where strengths exist.
 
     Args:
         wins: (items, items) how often the row beat the column.
@@ -164,7 +166,7 @@ def groups_apart(wins: ArrayLike) -> list[list[int]]:
 
 
 def wins_table(winners: ArrayLike, losers: ArrayLike, tied: ArrayLike, items: int) -> Matrix:
-    """(items, items) how often the row beat the column, ties half."""
+    """Count how often the row beat the column, ties half, (items, items)."""
     winner_codes, loser_codes, draw = np.asarray(winners), np.asarray(losers), np.asarray(tied, dtype=bool)
     wins = np.zeros((items, items))
     np.add.at(wins, (winner_codes, loser_codes), np.where(draw, 0.5, 1.0))
@@ -173,7 +175,7 @@ def wins_table(winners: ArrayLike, losers: ArrayLike, tied: ArrayLike, items: in
 
 
 def elo(strength: float) -> float:
-    """A strength on a scale like Elo's: 1000 is the mean, 400 points more are odds of ten to one."""
+    """Return a strength on a scale like Elo's: 1000 is the mean, 400 points more are odds of ten to one."""
     return ELO_CENTRE + ELO_UNIT * float(finite_vector([strength], "strength")[0])
 
 
@@ -225,10 +227,10 @@ def _strengths(
         )
     fits = [
         fit(weights, fitted)
-        for some in resampled_counts(count, resamples, seed, width=max(count, fitted.size**2))
-        for weights in some
+        for counts in resampled_counts(count, resamples, seed, width=max(count, fitted.size**2))
+        for weights in counts
     ]
-    resampled = np.array([one for one in fits if one is not None]).reshape(-1, len(fitted))
+    resampled = np.array([strengths for strengths in fits if strengths is not None]).reshape(-1, len(fitted))
     if (failed := resamples - len(resampled)) > LARGEST_FAILING_SHARE * resamples:
         reason = f"in {failed} of {resamples} resamples somebody won (or lost) everything; a prior would give intervals"
         return without_intervals(reason, "no interval")

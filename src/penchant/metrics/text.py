@@ -8,7 +8,7 @@ from penchant.errors import InputError
 
 
 def distinct_n(tokens: Sequence[Sequence[int]], n: int) -> list[float]:
-    """Share of distinct n-grams among the n-grams of each response: 1 = nothing said twice.
+    """Return the share of distinct n-grams among the n-grams of each response: 1 = nothing said twice.
 
     Li et al. 2016, "A Diversity-Promoting Objective Function for Neural Conversation Models", counts over all
     responses at once; here it is per response, so it has an interval and does not fall with their number. It
@@ -28,7 +28,7 @@ def distinct_n(tokens: Sequence[Sequence[int]], n: int) -> list[float]:
 
 
 def repetition(tokens: Sequence[Sequence[int]], n: int = 4) -> list[float]:
-    """Share of the n-grams of each response that occurred before in it: 0 = none, near 1 = a loop.
+    """Return the share of the n-grams of each response that occurred before in it: 0 = none, near 1 = a loop.
 
     This is seq-rep-n of Welleck et al. 2020, "Neural Text Generation with Unlikelihood Training":
     1 - unique n-grams / n-grams, with n = 4 there and here.

@@ -123,7 +123,7 @@ def squared_half_widths(table: Table, *, level: float) -> tuple[float, float]:
 
 
 def as_table(values: ArrayLike, name: str) -> Table:
-    """Finite numbers of shape (seeds, items), or an InputError that names them."""
+    """Return finite numbers of shape (seeds, items), or raise an InputError that names them."""
     table = np.asarray(values, dtype=np.float64)
     if table.ndim != 2 or table.size == 0:
         raise InputError(f"{name} must have the shape (seeds, test items) and not be empty, got {table.shape}")

@@ -21,7 +21,9 @@ DRAWS = 9999
 
 @dataclass(frozen=True, slots=True)
 class WinRate:
-    """How often the first of two wins. All shares are of all pairs: an answer that cannot be read stays among them.
+    """The share of pairs that the first of two wins.
+
+    All shares are of all pairs: an answer that cannot be read stays among them.
 
     Attributes:
         rate: wins and half of the ties. high: the same if every unparseable answer had been a win, which is the most
@@ -72,8 +74,12 @@ def win_rate(outcomes: Sequence[str], clusters: Sequence[Hashable]) -> WinRate:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Between two methods on the same pairs: an `estimate` of the mean difference of points (a win is 1, a tie a half),
-    and `p`, how often one as large comes about where neither is better."""
+    """The difference between two methods on the same pairs.
+
+    Attributes:
+        estimate: of the mean difference of points; a win is 1, a tie a half.
+        p: how often a difference as large comes about where neither is better.
+    """
 
     estimate: Estimate
     p: float
@@ -82,7 +88,7 @@ class Difference:
 def paired_difference(
     one: Sequence[str], other: Sequence[str], clusters: Sequence[Hashable], *, draws: int = DRAWS, seed: int = 0
 ) -> Difference:
-    """By how much the first responses of `one` win more often than those of `other`, against the same opponents.
+    """Return by how much more often the first responses of `one` win than those of `other`, with the same opponents.
 
     The p-value is that of a randomization test: each prompt's difference keeps its size and gets a random sign.
 
@@ -101,7 +107,7 @@ def paired_difference(
 def signed_difference(
     differences: ArrayLike, clusters: Sequence[Hashable], *, draws: int = DRAWS, seed: int = 0
 ) -> Difference:
-    """As `paired_difference`, of differences of points that are there already, such as of means over seeds."""
+    """Return `paired_difference` of differences of points that are there already, such as of means over seeds."""
     values = finite_vector(differences, "differences")
     codes = cluster_codes(clusters)
     sums = np.bincount(codes, weights=values)
@@ -111,7 +117,7 @@ def signed_difference(
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Holm's (1979) adjusted p-values: that of the smallest times how many there are, and so on, never falling."""
+    """Return Holm's (1979) adjusted p-values: the smallest times their number, and so on, never falling."""
     ordered = sorted(p_values, key=lambda name: (p_values[name], name))
     adjusted, highest = {}, 0.0
     for rank, name in enumerate(ordered):

@@ -9,7 +9,7 @@ AT_LEAST = 10  # prompts a cluster, on average
 
 
 def word_clusters(texts: Sequence[str], *, most: int = 6, seed: int = 0) -> tuple[list[int], list[str]] | None:
-    """K-means on TF-IDF: texts with like words come together. These are no topics that anybody named.
+    """Group texts with like words by k-means on TF-IDF. The groups are no topics that anybody named.
 
     Words of one text only and of more than half of the texts do not count, nor English stop words. Another seed may
     give other clusters.

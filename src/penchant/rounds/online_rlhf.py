@@ -63,9 +63,9 @@ class OnlineRLHF(Config):
 
     @model_validator(mode="after")
     def _stages(self) -> Self:
-        for name, ours in (("reward_model", ("model", "data", "out", "seed")), ("ppo", _OURS)):
-            if taken := sorted(set(ours) & set(getattr(self, name))):
-                raise ValueError(f"`{name}.{taken[0]}` is the pipeline's to set: leave it out")
+        for name, reserved in (("reward_model", ("model", "data", "out", "seed")), ("ppo", _SET_BY_PIPELINE)):
+            if clashes := sorted(set(reserved) & set(getattr(self, name))):
+                raise ValueError(f"`{name}.{clashes[0]}` is the pipeline's to set: leave it out")
         # what is wrong in a late stage is to be said before the first one runs
         try:
             self.reward_stage(0), self.policy_stage(0)
@@ -112,9 +112,9 @@ class OnlineRLHF(Config):
             reference = FrozenModel(
                 name=self.model.name, dtype=self.model.dtype, trust_remote_code=self.model.trust_remote_code
             )
-            found = _coefficient(self.folder(number - 1) / "policy")
-            if found and settings.get("kl", {}).get("name", "adaptive") == "adaptive":
-                settings = {**settings, "kl": {**settings.get("kl", {}), "start": found}}
+            coefficient = _coefficient(self.folder(number - 1) / "policy")
+            if coefficient and settings.get("kl", {}).get("name", "adaptive") == "adaptive":
+                settings = {**settings, "kl": {**settings.get("kl", {}), "start": coefficient}}
         return PPO(
             **settings,
             model=model,
@@ -127,7 +127,7 @@ class OnlineRLHF(Config):
         )
 
 
-_OURS = ("model", "data", "out", "seed", "reward", "reference", "max_new_tokens")
+_SET_BY_PIPELINE = ("model", "data", "out", "seed", "reward", "reference", "max_new_tokens")
 
 
 def run(config: OnlineRLHF, *, resume: bool = False) -> RunResult:
@@ -151,19 +151,19 @@ def run(config: OnlineRLHF, *, resume: bool = False) -> RunResult:
     try:
         _begin(config, folder, sides, inputs)
         rounds: list[dict[str, Any]] = []
-        ended: RunResult | None = None
+        result: RunResult | None = None
         for number in range(config.rounds):
             log.info("round %d of %d", number + 1, config.rounds)
             _labels(config, folder, number)
-            fitted = ended = _stage(config.reward_stage(number))
+            fitted = result = _stage(config.reward_stage(number))
             if fitted.metrics["status"] == "interrupted":
                 break
-            ended = _stage(config.policy_stage(number))
-            if ended.metrics["status"] == "interrupted":
+            result = _stage(config.policy_stage(number))
+            if result.metrics["status"] == "interrupted":
                 break
-            rounds.append({"reward_model": fitted.metrics["final"], "policy": ended.metrics["final"]})
-        assert ended is not None
-        metrics = ended.metrics | {"method": config.method, "rounds": rounds, "seconds": time.monotonic() - started}
+            rounds.append({"reward_model": fitted.metrics["final"], "policy": result.metrics["final"]})
+        assert result is not None
+        metrics = result.metrics | {"method": config.method, "rounds": rounds, "seconds": time.monotonic() - started}
         if metrics["status"] != "interrupted":
             folder.write_json("result.json", metrics)
         return RunResult(config.method, out, metrics)
@@ -178,8 +178,8 @@ def _split(config: OnlineRLHF) -> dict[str, list[PromptGroup]]:
 
     data = config.data
     groups = load_prompts(data.path, **data.reading)
-    trained, held = split_by_prompt(groups, data.held_out, config.seed)
-    return {"train": [groups[place] for place in trained], "held-out": [groups[place] for place in held]}
+    trained, held_out = split_by_prompt(groups, data.held_out, config.seed)
+    return {"train": [groups[index] for index in trained], "held-out": [groups[index] for index in held_out]}
 
 
 def _inputs(config: OnlineRLHF, sides: Mapping[str, Sequence[PromptGroup]]) -> dict[str, str]:
@@ -215,16 +215,16 @@ def _begin(
     from penchant.runs.provenance import provenance_of_files
 
     record = folder.path / "provenance.json"
-    known = read_json(record).get("inputs", {}) if record.exists() else {}
+    recorded = read_json(record).get("inputs", {}) if record.exists() else {}
     for side, groups in sides.items():
         file = config.prompts(side)
         if file.exists():
             folder.check_listed(file.name)
-            known.setdefault(f"the prompts ({side})", digest_prompt_texts(load_prompts(file)))
+            recorded.setdefault(f"the prompts ({side})", digest_prompt_texts(load_prompts(file)))
         elif groups:
             write_groups(groups, file)
             folder.list_files(file.name)
-    refuse_changed(folder.path, known if record.exists() else {**inputs, **known}, inputs)
+    refuse_changed(folder.path, recorded if record.exists() else {**inputs, **recorded}, inputs)
     if not record.exists():
         folder.write_json("provenance.json", provenance_of_files([config.data.path], config.seed) | {"inputs": inputs})
 
@@ -238,14 +238,14 @@ def _coefficient(run: Path) -> float | None:
     if not run.exists():
         return None
     check_files(run, ["metrics.jsonl"] if (run / "result.json").exists() else [])
-    found = [row["kl_coefficient"] for row in read_rows(run / "metrics.jsonl") if row.get("kind") == "train"]
-    return float(found[-1]) if found else None
+    coefficients = [row["kl_coefficient"] for row in read_rows(run / "metrics.jsonl") if row.get("kind") == "train"]
+    return float(coefficients[-1]) if coefficients else None
 
 
 def _stage(stage: RewardModel | PPO) -> RunResult:
     """Return a run that is begun, continued, or done already."""
-    begun = Path(stage.out or "") / "config.yaml"
-    return train(stage, resume=begun.exists())
+    config_file = Path(stage.out or "") / "config.yaml"
+    return train(stage, resume=config_file.exists())
 
 
 def _labels(config: OnlineRLHF, out: RunFolder, number: int) -> None:
@@ -261,24 +261,24 @@ def _labels(config: OnlineRLHF, out: RunFolder, number: int) -> None:
     done = f"{folder.name}/labels.jsonl"
     if out.check_listed(done):
         return
-    own = folder / "labelled.jsonl"
-    if not own.exists():
+    labelled_file = folder / "labelled.jsonl"
+    if not labelled_file.exists():
         groups = _samples(config, number)
         if config.labeller == PEOPLE:
-            asked = folder / "to_label.jsonl"
-            if not asked.exists():
-                write_groups(groups, asked)
+            to_label = folder / "to_label.jsonl"
+            if not to_label.exists():
+                write_groups(groups, to_label)
             raise InputError(
-                f"round {number + 1} waits for labels: compare the responses in {asked} and write the file, with its "
-                f"`comparisons` filled in, as {own}; then start the same command again"
+                f"round {number + 1} waits for labels: compare the responses in {to_label} and write the file, with "
+                f"its `comparisons` filled in, as {labelled_file}; then start the same command again"
             )
         from penchant.rewards import compare_by_score, load_reward, score_groups
 
         labeller = load_reward(config.labeller, device=config.model.device)
-        write_groups(compare_by_score(score_groups(groups, labeller)), own)
+        write_groups(compare_by_score(score_groups(groups, labeller)), labelled_file)
     labelled: list[PromptGroup] = []
-    for earlier in range(number + 1):
-        file = config.folder(earlier) / "labelled.jsonl"
+    for earlier_number in range(number + 1):
+        file = config.folder(earlier_number) / "labelled.jsonl"
         out.check_listed(f"{file.parent.name}/{file.name}")
         labelled += load_preferences(file, ties="half")
     write_groups(labelled, folder / "labels.jsonl")

@@ -12,7 +12,7 @@ from penchant.studies.core.stage import Stage
 from penchant.studies.weak_to_strong.grid import Students
 from penchant.studies.weak_to_strong.predictions import Predictions, groups_of, predictions_of
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
-from penchant.studies.weak_to_strong.summarize import _brier, _comparisons, _lost, _measures, _training
+from penchant.studies.weak_to_strong.summarize import _brier, _comparisons, _measures, _overfitting_cost, _training
 from penchant.typed_json import to_json
 
 
@@ -22,7 +22,7 @@ def _guessing(seed: int, looks: int = 12, rows: int = 200) -> np.ndarray:
 
 def test_the_best_of_many_looks_is_not_better_by_luck() -> None:
     """Students that never change but by chance lose nothing on average; the plain best of their looks is better."""
-    lost = [_lost(_guessing(seed)).value for seed in range(200)]
+    lost = [_overfitting_cost(_guessing(seed)).value for seed in range(200)]
     assert abs(np.mean(lost)) < 4 * np.std(lost) / np.sqrt(len(lost))
     plain = [curve.mean((0, 2)).max() - curve[:, -1].mean() for curve in map(_guessing, range(200))]
     assert np.mean(plain) > 0.02
@@ -31,7 +31,7 @@ def test_the_best_of_many_looks_is_not_better_by_luck() -> None:
 def test_what_overfitting_costs_is_found() -> None:
     curve = _guessing(0)
     curve[:, 3] = True
-    found = _lost(curve)
+    found = _overfitting_cost(curve)
     assert found.low is not None
     assert found.low > 0
     assert found.value == pytest.approx(1 - curve[:, -1].mean())
@@ -49,8 +49,8 @@ def test_a_brier_scores_interval_ends_at_zero() -> None:
 def test_who_stopped_early_has_not_lost_what_it_did_not_keep() -> None:
     curve = np.random.default_rng(0).random((3, 6, 400)) < np.array([0.6, 0.9, 0.8, 0.7, 0.6, 0.5])[:, None]
     misfits = np.array([[3.0, 1.0, 2.0, 2.0, 2.0, 2.0]] * 3)  # all keep the second look, the best
-    assert _lost(curve).value > 0.3
-    assert _lost(curve, misfits).value == 0
+    assert _overfitting_cost(curve).value > 0.3
+    assert _overfitting_cost(curve, misfits).value == 0
 
 
 def test_curves_of_seeds_with_other_numbers_of_steps_are_joined_by_look(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_everyone_meets_every_domain(config: WinRatesConfig) -> None:
         ("best_of_n", 1.0),
         ("best_of_n", 4.0),
     ]
-    assert all(list(one.judged) == ["own", "<b>news"] for one in built.contenders)
+    assert all(list(one.verdicts) == ["own", "<b>news"] for one in built.contenders)
     tasks = built.stages()
     assert len(tasks) == len({task.label for task in tasks}) == len({task.address for task in tasks})
     order = [task.address for task in tasks]
@@ -125,7 +125,7 @@ def changed(before: WinRateGrid, after: WinRateGrid) -> set[str]:
 
 def test_what_is_set_decides_which_stages_are_new(make: Callable[..., WinRatesConfig], base: dict[str, Any]) -> None:
     before = win_rate_grid(make())
-    judged = {task.label for one in before.contenders for task in one.judged.values()}
+    judged = {task.label for one in before.contenders for task in one.verdicts.values()}
     drawn = {task.label for one in before.contenders for task in one.answers.values()}
     assert changed(before, win_rate_grid(make(own="posts"))) == set()
     assert changed(before, win_rate_grid(make(judge={"name": "longest"}))) == judged

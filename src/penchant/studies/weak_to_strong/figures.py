@@ -28,7 +28,7 @@ from penchant.reports.kit.canvas import (
 )
 from penchant.reports.kit.text import number, recorded, short
 from penchant.studies.weak_to_strong.flow import flow_picture
-from penchant.studies.weak_to_strong.summary import Place, Ratio, StudentResult, WeakToStrongSummary
+from penchant.studies.weak_to_strong.summary import Pairing, Ratio, StudentResult, WeakToStrongSummary
 from penchant.studies.weak_to_strong.words import legend
 from penchant.weak.figures import percent_axis, plot_curve, reliability_picture
 
@@ -54,19 +54,23 @@ def weak_pictures(study: WeakToStrongSummary) -> dict[str, Picture]:
     return {key: picture for key, picture in pictures.items() if picture is not None}
 
 
-def _places(study: WeakToStrongSummary) -> list[Place]:
-    """Return the places of students, in order."""
-    return list(dict.fromkeys(student.place for student in study.cells))
+def _pairings(study: WeakToStrongSummary) -> list[Pairing]:
+    """Return the pairings of the students, in order."""
+    return list(dict.fromkeys(student.pairing for student in study.cells))
 
 
-def _names(study: WeakToStrongSummary, *, beside: bool = False) -> list[str]:
-    """A place's name, without what all have in common; in short lines where names stand beside each other."""
-    all_places = _places(study)
-    is_shown = [len({each_place[part] for each_place in all_places}) > 1 for part in range(3)]
+def _names(study: WeakToStrongSummary, *, wrapped: bool = False) -> list[str]:
+    """Return each pairing's name, without what all have in common.
+
+    Args:
+        wrapped: in short lines, for names that stand side by side.
+    """
+    pairings = _pairings(study)
+    is_shown = [len({pairing[part] for pairing in pairings}) > 1 for part in range(3)]
     is_shown[1] = is_shown[1] or not any(is_shown)
 
     def lines(text: str) -> list[str]:
-        return wrap(short(text, 2 * NARROW), NARROW) if beside else [short(text, NAME)]
+        return wrap(short(text, 2 * NARROW), NARROW) if wrapped else [short(text, NAME)]
 
     return [
         "\n".join(
@@ -75,23 +79,23 @@ def _names(study: WeakToStrongSummary, *, beside: bool = False) -> list[str]:
             if part_is_shown
             for line in lines(text)
         )
-        for where in all_places
+        for where in pairings
     ]
 
 
-def _student(study: WeakToStrongSummary, place: Place, loss: str) -> StudentResult | None:
-    return next((student for student in study.cells if student.place == place and student.loss == loss), None)
+def _student(study: WeakToStrongSummary, pairing: Pairing, loss: str) -> StudentResult | None:
+    return next((student for student in study.cells if student.pairing == pairing and student.loss == loss), None)
 
 
 def _ratios(study: WeakToStrongSummary) -> Picture:
     """Draw a map: a row for each supervisor and student, a column for each loss; the darker the more is recovered."""
-    rows, losses = _places(study), study.losses
+    rows, losses = _pairings(study), study.losses
     with style():
         figure, axes = blank(max(4.2, 1.4 + 1.3 * len(losses)), 0.9 + 0.52 * len(rows))
         axes.grid(False)
-        for row, place in enumerate(rows):
+        for row, pairing in enumerate(rows):
             for column, loss in enumerate(losses):
-                student = _student(study, place, loss)
+                student = _student(study, pairing, loss)
                 if student is not None:
                     _square(axes, student.pgr, row, column)
         axes.set_xlim(-0.5, len(losses) - 0.5)
@@ -121,22 +125,22 @@ def _square(axes: Axes, ratio: Ratio, row: int, column: int) -> None:
 
 
 def _accuracies(study: WeakToStrongSummary) -> Picture:
-    places, losses, names = _places(study), study.losses, legend(study)
+    pairings, losses, names = _pairings(study), study.losses, legend(study)
     order = ["supervisor", *losses, "ceiling"]  # from left to right
     with style():
-        figure, axes = blank(max(6.0, 1.2 + 1.0 * len(places)), 3.9)
+        figure, axes = blank(max(6.0, 1.2 + 1.0 * len(pairings)), 3.9)
         for index, name in enumerate(names):
             color, _, marker = run_style(index)
             key = name if name in ("supervisor", "ceiling") else "student"
             loss = losses[0] if key != "student" else name
-            students = [(x, _student(study, place, loss)) for x, place in enumerate(places)]
+            students = [(x, _student(study, pairing, loss)) for x, pairing in enumerate(pairings)]
             accuracies = [(x, getattr(student.recovery, key)) for x, student in students if student is not None]
             xs = [x + MARKER_SHIFT * (order.index(name) - (len(names) - 1) / 2) for x, _ in accuracies]
             estimates = [accuracy for _, accuracy in accuracies]
             y = [accuracy.value for accuracy in estimates]
             axes.errorbar(xs, y, yerr=error_arms(estimates), color=color, marker=marker, markersize=5, linestyle="none")
         tasks = {task.task: task.chance for task in study.tasks}
-        for x, (task, *_) in enumerate(places):
+        for x, (task, *_) in enumerate(pairings):
             axes.plot([x - 0.45, x + 0.45], [tasks[task]] * 2, color=MUTED, linewidth=0.9, linestyle=":")
         _columns(axes, study)
         return export(figure, "Accuracy of supervisor, student and ceiling", names)
@@ -144,7 +148,7 @@ def _accuracies(study: WeakToStrongSummary) -> Picture:
 
 def _columns(axes: Axes, study: WeakToStrongSummary) -> None:
     """Label a column for each supervisor and student, and shares."""
-    names = _names(study, beside=True)
+    names = _names(study, wrapped=True)
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.xaxis.set_major_locator(FixedLocator(range(len(names))))
     axes.set_xticklabels(names)
@@ -153,13 +157,13 @@ def _columns(axes: Axes, study: WeakToStrongSummary) -> None:
 
 def _agreements(study: WeakToStrongSummary) -> Picture:
     """Draw how often students say what their supervisors say: where these are right (full), and wrong (hollow)."""
-    places, losses = _places(study), study.losses
+    pairings, losses = _pairings(study), study.losses
     with style():
-        figure, axes = blank(max(6.0, 1.2 + 1.0 * len(places)), 3.6)
+        figure, axes = blank(max(6.0, 1.2 + 1.0 * len(pairings)), 3.6)
         for index, loss in enumerate(losses):
             color, _, marker = run_style(index)
             for key, fill in (("where_right", color), ("where_wrong", PAPER)):
-                students = [(x, _student(study, place, loss)) for x, place in enumerate(places)]
+                students = [(x, _student(study, pairing, loss)) for x, pairing in enumerate(pairings)]
                 shares = [(x, getattr(student.agreement, key)) for x, student in students if student is not None]
                 defined_shares = [(x, share) for x, share in shares if share is not None]
                 xs = [x + MARKER_SHIFT * (index - (len(losses) - 1) / 2) for x, _ in defined_shares]
@@ -216,7 +220,7 @@ def _naive_against(study: WeakToStrongSummary, x: Mapping[str, float]) -> tuple[
         x: the place of each strong model. With fewer than two places there is no figure.
     """
     task = study.cells[0].task
-    students = [each for each in study.cells if each.task == task and each.is_naive and each.strong in x]
+    students = [student for student in study.cells if student.task == task and student.is_naive and student.strong in x]
     if len({x[student.strong] for student in students}) < 2:
         return None
     names, supervisors = legend(study), list(dict.fromkeys(student.weak for student in students))
@@ -263,7 +267,7 @@ def _few_labels(study: WeakToStrongSummary) -> Picture | None:
 
 def _reliability(study: WeakToStrongSummary) -> Picture | None:
     """Draw how often the students of the first task and strong model are right where they are so sure."""
-    task, _, strong = _places(study)[0]
+    task, _, strong = _pairings(study)[0]
     points = {
         student.loss: {point.confidence: point.accuracy for point in student.calibration.reliability}
         for student in reversed(study.cells)  # of several supervisors the first one's student stays
@@ -275,7 +279,7 @@ def _reliability(study: WeakToStrongSummary) -> Picture | None:
 
 def _training(study: WeakToStrongSummary) -> Picture | None:
     """Draw lines of the first task and strong model that were looked at: a colour per loss, a dash per supervisor."""
-    observed = [student.place for student in study.cells if student.training.curve]
+    observed = [student.pairing for student in study.cells if student.training.curve]
     if not observed:
         return None
     task, _, strong = observed[0]

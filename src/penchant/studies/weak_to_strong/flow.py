@@ -14,7 +14,7 @@ from penchant.studies.weak_to_strong.summary import WeakToStrongSummary
 
 Box = tuple[float, float, float, float]
 """Left, bottom, width and height, on a page of 100 by 60."""
-OWN, OTHER, TEST = (2.0, 43.0, 32.0, 9.0), (37.0, 43.0, 32.0, 9.0), (77.0, 43.0, 22.0, 9.0)
+OWN_HALF, OTHER_HALF, TEST = (2.0, 43.0, 32.0, 9.0), (37.0, 43.0, 32.0, 9.0), (77.0, 43.0, 22.0, 9.0)
 WEAK, STUDENT = (2.0, 14.0, 32.0, 16.0), (37.0, 14.0, 32.0, 16.0)
 CHAIN, CEILING = (2.0, 1.0, 32.0, 9.0), (37.0, 1.0, 32.0, 9.0)
 BLUE, GREEN, PURPLE = RUN_COLORS[0][0], RUN_COLORS[2][0], RUN_COLORS[3][0]
@@ -34,8 +34,8 @@ def flow_picture(study: WeakToStrongSummary) -> Picture:
         axes.set_ylim(0, 60)
         axes.text(88, 54.5, "measured on", ha="center", color=MUTED)
         axes.text(35.5, 54.5, _training_rows_note(study, task.train), ha="center", color=MUTED)
-        _box(axes, OWN, [f"{number(supervisor_rows, 0)} rows"], GREEN, filled=True)
-        _box(axes, OTHER, [f"{number(half, 0)} rows"], BLUE, filled=True)
+        _box(axes, OWN_HALF, [f"{number(supervisor_rows, 0)} rows"], GREEN, filled=True)
+        _box(axes, OTHER_HALF, [f"{number(half, 0)} rows"], BLUE, filled=True)
         _box(axes, TEST, [f"{number(task.test, 0)} rows"], MUTED, filled=True)
         read = (study.config.get("generative") or {}).get("texts") == "all"
         test_note = "their texts are read before" if read else "nobody learns from them"

@@ -48,7 +48,7 @@ class Students:
     single: Mapping[tuple[str, int], Stage] = field(default_factory=dict)
 
     def stages(self) -> list[Stage]:
-        """Every stage once."""
+        """Return every stage once."""
         return [*self.batched.values(), *self.single.values()]
 
 
@@ -72,7 +72,7 @@ class TaskGrid:
     students: tuple[Students, ...]
 
     def stages(self) -> list[Stage]:
-        """Every stage once, each after what it needs."""
+        """Return every stage once, each after what it needs."""
         students = [task for group in self.students for task in group.stages()]
         return [
             self.rows,
@@ -85,13 +85,15 @@ class TaskGrid:
 
 
 def read_by(probe: Probe, tuned: bool) -> Reader:
-    """Whose activations a probe reads: probes of one model share them."""
+    """Return the key of the activations that a probe reads: probes of one model share them."""
     return probe.model, probe.dtype, tuned
 
 
 def network_of(spec: Probe | LanguageModel) -> ModelConfig:
-    """The model that a student starts from, as it learns the texts, wherever that is done: what is read in half
-    precision does not learn in it, for there small steps are lost."""
+    """Return the model that a student starts from, as it learns the texts.
+
+    It is the same for every student that reads it: a model that is read in half precision does not learn in it, for
+    small steps are lost there."""
     if isinstance(spec, Probe):
         return ModelConfig(name=spec.model)
     return spec.network.model_copy(update={"lora": None, "device": "auto"})
@@ -106,7 +108,7 @@ class TaskGrids(tuple[TaskGrid, ...]):
         return tuple(grid.rows for grid in self)
 
     def stages(self) -> list[Stage]:
-        """Every stage once, each after what it needs."""
+        """Return every stage once, each after what it needs."""
         return [task for grid in self for task in grid.stages()]
 
 
@@ -168,8 +170,11 @@ class _Stages:
         needs: Mapping[str, Stage],
         **fields: Any,
     ) -> Stage:
-        """Labelled by what it is of, never by its place in a list: who adds a student before the others would find
-        none of theirs."""
+        """Make a stage.
+
+        Its label says what it is of, never its place in a list, so that inserting a student leaves the other stages
+        valid.
+        """
         name = self.name if self.name in NAMES else _slug(self.name)
         return Stage(kind, "-".join([name, *map(_slug, names)]), dict(settings), inputs, needs, **fields)
 
@@ -198,8 +203,10 @@ class _Stages:
     def _classifier(
         self, spec: ClassifierSpec, tuned: bool = False
     ) -> tuple[dict[str, Any], dict[str, str], dict[str, Stage]]:
-        """Settings, places and needs of a stage that fits this classifier: its model stands in the settings by its
-        content, or in the activations' address."""
+        """Return settings, inputs and needs of a stage that fits this classifier.
+
+        Its model stands in the settings by its content, or in the activations' address.
+        """
         settings = plain(spec)
         if isinstance(spec, Probe):
             settings = {key: value for key, value in settings.items() if key not in ("model", "dtype")}
@@ -213,7 +220,7 @@ class _Stages:
             )
         return settings, {}, {"rows": self.rows}
 
-    def _labels(self, kind: str, spec: ClassifierSpec, seed: int, more: Mapping[str, Stage]) -> Stage:
+    def _labels(self, kind: str, spec: ClassifierSpec, seed: int, extra_needs: Mapping[str, Stage]) -> Stage:
         settings, inputs, needs = self._classifier(spec)
         settings_of_stage = {
             **self.shared,
@@ -222,11 +229,11 @@ class _Stages:
             **(self.probe if isinstance(spec, Probe) else {}),
         }
         return self._task(
-            kind, [kind, spec.label, f"seed {seed}"], settings_of_stage, inputs, {**needs, **more}, seed=seed
+            kind, [kind, spec.label, f"seed {seed}"], settings_of_stage, inputs, {**needs, **extra_needs}, seed=seed
         )
 
     def _probes(self, probe: Probe, tuned: bool, labels: Mapping[tuple[str, int], Stage]) -> Students:
-        """All students of a probed model: the ceiling's stage, and one a supervisor."""
+        """Return all students of a probed model: the ceiling's stage, and one per supervisor."""
         config = self.config
         shared = {"rows": self.rows, "features": self.activations[read_by(probe, tuned)]}
         for wording in range(len(config.templates)):
@@ -242,7 +249,7 @@ class _Stages:
         }
         ceiling = {**settings, "supervised": False}
         batched = {CEILING: self._task("students", ["students", probe.label, "ceiling"], ceiling, {}, shared)}
-        learned = {
+        supervised = {
             **settings,
             "supervised": True,
             "losses": [plain(loss) for loss in config.losses],
@@ -256,21 +263,23 @@ class _Stages:
                 end = chain_name(name, len(config.bootstrap) - 1)
                 needs |= {f"end {seed}": labels[end, seed] for seed in config.seeds}
             names = ["students", probe.label, f"of {supervisor.label}"]
-            batched[name] = self._task("students", names, learned, {}, {**shared, **needs})
+            batched[name] = self._task("students", names, supervised, {}, {**shared, **needs})
         return Students(batched=batched)
 
     def _singles(self, spec: ClassifierSpec, tuned: bool, labels: Mapping[tuple[str, int], Stage]) -> Students:
-        """Students that train one by one: of each supervisor and loss, the ceiling, and the controls."""
+        """Return students that train one by one: of each supervisor and loss, the ceiling, and the controls."""
         config, stages = self.config, {}
         settings, inputs, needs = self._classifier(spec, tuned)
         naive, chain = plain(config.losses[0]), len(config.bootstrap)
 
-        def add(name: str, how: str, truth: str | None, loss: dict[str, Any], weak: str = "", **more: Any) -> None:
+        def add(
+            name: str, description: str, truth: str | None, loss: dict[str, Any], weak: str = "", **extra_settings: Any
+        ) -> None:
             for seed in config.seeds:
                 stage_settings = {**self.shared, "seed": seed, "classifier": settings, "loss": loss, "truth": truth}
-                stage_settings |= {"longer": 1, "shown": None, "templates": list(config.templates), **more}
+                stage_settings |= {"longer": 1, "shown": None, "templates": list(config.templates), **extra_settings}
                 source = {"labels": labels[weak, seed]} if weak else {}
-                names = ["student", spec.label, how, f"seed {seed}"]
+                names = ["student", spec.label, description, f"seed {seed}"]
                 stages[name, seed] = self._task(
                     "student", names, stage_settings, inputs, {**needs, **source}, seed=seed
                 )
@@ -279,23 +288,23 @@ class _Stages:
         if config.controls:
             add(RANDOM, "random labels", "random", _CROSS_ENTROPY)
         for number, supervisor in enumerate(config.weak):
-            weak, of = weak_name(number), f"of {supervisor.label}"
+            weak, of_supervisor = weak_name(number), f"of {supervisor.label}"
             trains = not (isinstance(spec, LanguageModel) and spec.training is None)  # else no loss reaches it
             for index, loss in enumerate(config.losses if trains else config.losses[:1]):
-                add(student_name(weak, index), f"{of} {loss.name}", None, plain(loss), weak)
+                add(student_name(weak, index), f"{of_supervisor} {loss.name}", None, plain(loss), weak)
             for index, share in enumerate(config.imitation):
-                add(shown_name(weak, index), f"{of} shown {share:g}", None, naive, weak, shown=share)
+                add(shown_name(weak, index), f"{of_supervisor} shown {share:g}", None, naive, weak, shown=share)
             if config.controls:
-                add(noise_name(weak), f"{of} errors at random", "noise", naive, weak)
+                add(noise_name(weak), f"{of_supervisor} errors at random", "noise", naive, weak)
             if chain:
-                add(chained_name(weak), f"{of} chain", None, naive, chain_name(weak, chain - 1))
+                add(chained_name(weak), f"{of_supervisor} chain", None, naive, chain_name(weak, chain - 1))
                 if trains:
-                    add(longer_name(weak), f"{of} longer", None, naive, weak, longer=chain + 1)
+                    add(longer_name(weak), f"{of_supervisor} longer", None, naive, weak, longer=chain + 1)
         return Students(single=stages)
 
 
 def _slug(name: str) -> str:
-    """A name as a folder's may have it."""
+    """Return a name as a folder's may have it."""
     return re.sub(r"[^a-z0-9.]+", "-", name.rstrip("/").lower().rpartition("/")[2])[:SLUG].strip("-.")
 
 

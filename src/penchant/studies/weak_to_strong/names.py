@@ -11,27 +11,27 @@ WEAK = "weak"
 
 
 def weak_name(number: int) -> str:
-    """A supervisor as stages and files know it."""
+    """Return the name of a supervisor, as stages and files know it."""
     return f"weak-{number}"
 
 
 def chain_name(weak: str, link: int) -> str:
-    """The labels of a supervisor after so many students of the chain."""
+    """Return the name of the labels of a supervisor after so many students of the chain."""
     return f"{weak}-chain-{link}"
 
 
 def student_name(weak: str, loss: int) -> str:
-    """The student of a supervisor with a loss, by its number."""
+    """Return the name of the student of a supervisor with a loss, by its number."""
     return f"{weak}|{loss}"
 
 
 def chained_name(weak: str) -> str:
-    """The student at the end of a supervisor's chain."""
+    """Return the name of the student at the end of a supervisor's chain."""
     return f"{weak}|bootstrapped"
 
 
 def longer_name(weak: str) -> str:
-    """Its control: no chain, but trained as long as all of it."""
+    """Return the name of the chain's control: a student without a chain, trained as long as all of it."""
     return f"{weak}|longer"
 
 
@@ -41,5 +41,5 @@ def noise_name(weak: str) -> str:
 
 
 def shown_name(weak: str, number: int) -> str:
-    """The naive student that is also shown the supervisor's label, by the number of the share."""
+    """Return the name of the naive student that is also shown the supervisor's label, by the number of the share."""
     return f"{weak}|shown-{number}"

@@ -268,15 +268,15 @@ def _shrinkage(study: WeakToStrongSummary) -> str:
     """Return how the probes' l2 was fixed, what was chosen, and how many fits that took."""
     if study.config["l2"] != "auto":
         return f"l2 {study.config['l2']:g}"
-    chosen, tried = study.l2.chosen, study.l2.tried
+    chosen, candidates = study.l2.chosen, study.l2.tried
     if not chosen:
         return "l2 auto"
     counts = listing(
         [f"{value} for {count(size, 'set of labels', 'sets of labels')}" for value, size in chosen.items()]
     )
     return (
-        f"l2 chosen among {listing([f'{value:g}' for value in tried])} by cross-entropy on a fifth of the labels that "
-        f"a probe learns from (of students the weak ones), seed by seed: {counts}; that took "
+        f"l2 chosen among {listing([f'{value:g}' for value in candidates])} by cross-entropy on a fifth of the labels "
+        f"that a probe learns from (of students the weak ones), seed by seed: {counts}; that took "
         f"{count(study.l2.fits, 'more fit')}"
     )
 

@@ -27,7 +27,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the students of one strong model say of a task's test rows.
+    """The predictions of the students of one strong model of a task's test rows.
 
     Attributes:
         truth: labels of the test rows.
@@ -36,7 +36,7 @@ class Predictions:
         curves: which of the first rows they got right then, shape (seeds, looks, rows). misfits: the loss on weak
             labels that were kept back, where there were some, shape (seeds, looks).
         wordings: classes that they give rows in other words, by student, shape (seeds, wordings, rows); none without
-            templates. moved: how far their weights went, mean over seeds, of those that are fine-tuned.
+            templates. weight_distances: how far their weights went, mean over seeds, of those that are fine-tuned.
         groups: of each test row, what rows that move together share; None where every row stands alone.
     """
 
@@ -46,17 +46,17 @@ class Predictions:
     curves: Mapping[str, Array]
     misfits: Mapping[str, Array]
     wordings: Mapping[str, Array]
-    moved: Mapping[str, float]
+    weight_distances: Mapping[str, float]
     groups: Array | None = None
 
 
 def facts_of(task: Stage, study: Path) -> JsonObject:
-    """A stage's own record; empty where it is not done."""
+    """Return a stage's own record; empty where it is not done."""
     return read_object(study / task.path / "stage.json")
 
 
 def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) -> Predictions | None:
-    """None where the ceiling is not there yet."""
+    """Return the predictions of the students that are done; None where the ceiling is not there yet."""
     if students.batched:
         return _of_probes(students.batched, study)
     folders_of: dict[str, list[Path]] = {}
@@ -67,27 +67,46 @@ def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) 
     if CEILING not in folders_of:
         return None
     probabilities = {
-        name: np.stack([np.load(f / "test.npy", allow_pickle=False) for f in of]) for name, of in folders_of.items()
+        name: np.stack([np.load(folder / "test.npy", allow_pickle=False) for folder in folders])
+        for name, folders in folders_of.items()
     }
-    seen = {name: [json.loads((folder / "curve.json").read_text()) for folder in of] for name, of in folders_of.items()}
+    curves = {
+        name: [json.loads((folder / "curve.json").read_text()) for folder in folders]
+        for name, folders in folders_of.items()
+    }
     # by their number: where seeds have other numbers of steps, their looks are not after the very same ones
-    seen = {name: of for name, of in seen.items() if len({len(one) for one in of}) == 1 and of[0]}
-    known = {name: of for name, of in seen.items() if all(misfit is not None for one in of for _, misfit in one)}
+    curves = {
+        name: by_seed for name, by_seed in curves.items() if len({len(curve) for curve in by_seed}) == 1 and by_seed[0]
+    }
+    with_misfits = {
+        name: by_seed
+        for name, by_seed in curves.items()
+        if all(misfit is not None for curve in by_seed for _, misfit in curve)
+    }
     facts = {name: [facts_of(students.single[name, seed], study) for seed in config.seeds] for name in folders_of}
-    moved = {name: [fact["moved"] for fact in of if "moved" in fact] for name, of in facts.items()}
+    distances = {name: [fact["moved"] for fact in by_seed if "moved" in fact] for name, by_seed in facts.items()}
     return Predictions(
         np.load(folders_of[CEILING][0] / "truth.npy", allow_pickle=False),
         probabilities,
-        {name: np.mean([[look for look, _ in one] for one in of], 0).tolist() for name, of in seen.items()},
-        {name: np.stack([np.load(f / "curve.npy", allow_pickle=False) for f in folders_of[name]]) for name in seen},
-        {name: np.array([[misfit for _, misfit in one] for one in of]) for name, of in known.items()},
         {
-            name: np.stack([np.load(f / "wordings.npy", allow_pickle=False) for f in of])
-            for name, of in folders_of.items()
+            name: np.mean([[look for look, _ in curve] for curve in by_seed], 0).tolist()
+            for name, by_seed in curves.items()
+        },
+        {
+            name: np.stack([np.load(folder / "curve.npy", allow_pickle=False) for folder in folders_of[name]])
+            for name in curves
+        },
+        {
+            name: np.array([[misfit for _, misfit in curve] for curve in by_seed])
+            for name, by_seed in with_misfits.items()
+        },
+        {
+            name: np.stack([np.load(folder / "wordings.npy", allow_pickle=False) for folder in folders])
+            for name, folders in folders_of.items()
         }
         if config.templates
         else {},
-        {name: float(np.mean(of)) for name, of in moved.items() if of},
+        {name: float(np.mean(by_seed)) for name, by_seed in distances.items() if by_seed},
     )
 
 
@@ -100,7 +119,7 @@ def groups_of(rows: Stage, study: Path) -> Array | None:
 
 
 def _of_probes(batched: Mapping[str, Stage], study: Path) -> Predictions | None:
-    """The ceiling's stage with those of the supervisors that are done."""
+    """Return the predictions of the ceiling's stage with those of the supervisors that are done."""
     folder = study / batched[CEILING].path
     if not facts_of(batched[CEILING], study):
         return None

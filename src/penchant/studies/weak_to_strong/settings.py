@@ -46,7 +46,7 @@ class Generative(Config):
 
 class WeakToStrongConfig(Study):
     """How much of the gap between a weak supervisor and a strong model's ceiling is recovered by a student that learns
-    from the supervisor's labels alone."""
+    from the supervisor's labels alone."""  # noqa: D205 - the command's help is this sentence as a whole
 
     method: ClassVar[str] = "weak-to-strong"
 
@@ -138,12 +138,12 @@ class WeakToStrongConfig(Study):
 
     @property
     def student_labels(self) -> list[str]:
-        """What the students are called, in the order of `students`."""
+        """The names of the students, in the order of `students`."""
         names = dict(zip(map(id, self.strong), labels(self.strong), strict=True))
         return [names[id(spec)] + (TEXTS_FIRST if tuned else "") for spec, tuned in self.students]
 
     @property
     def columns(self) -> list[str]:
-        """What students are called by how they learned: by loss, then those of the chain."""
+        """The names of students by how they learned: by loss, then those of the chain."""
         chain = [BOOTSTRAPPED, AS_LONG] if self.bootstrap else []
         return loss_labels(self.losses) + chain + [f"shown {100 * q:g}%" for q in self.imitation]

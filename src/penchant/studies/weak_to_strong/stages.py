@@ -49,7 +49,7 @@ Array = NDArray[Any]
 
 
 def rows_stage(job: StageJob, folder: Path) -> JsonObject:
-    """`rows.json`: the task's rows to train and to test on, with their labels."""
+    """Write `rows.json`: the task's rows to train and to test on, with their labels."""
     settings = job.settings
     folder_of_data = Path(job.inputs["data"])
     data = load_task(job.inputs["task"], train=settings["train"], test=settings["test"], folder=folder_of_data)
@@ -73,17 +73,19 @@ def rows_stage(job: StageJob, folder: Path) -> JsonObject:
 
 
 def generative_stage(job: StageJob, folder: Path) -> JsonObject:
-    """`checkpoint/`: the model after language modelling on the texts to train on, in pieces where they are long; no
-    label is read."""
+    """Write `checkpoint/`: the model after language modelling on the texts to train on.
+
+    Long texts are cut into pieces; no label is read.
+    """
     settings = job.settings
     train, test = read_rows(job)
     texts = folder / "texts.jsonl"
     read = train if settings["texts"] == "train" else [*train, *test]
-    whole = [text for example in read for text in texts_of(example)]
+    whole_texts = [text for example in read for text in texts_of(example)]
     name, own_code = job.inputs["model"], {"trust_remote_code": settings["model"]["trust_remote_code"]}
     if is_encoder(name, **own_code):
         raise InputError(f"{name} is an encoder, which cannot learn to predict texts: leave `generative` or it out")
-    pieces = pieces_of(load_renderer(name, **own_code), whole, settings["longest"])
+    pieces = pieces_of(load_renderer(name, **own_code), whole_texts, settings["longest"])
     lines = [json.dumps({"text": text}, ensure_ascii=False) for text in pieces]
     texts.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
     values: JsonObject = {
@@ -102,7 +104,7 @@ def generative_stage(job: StageJob, folder: Path) -> JsonObject:
     data = result.metrics["data"]
     return {
         "held_out_loss": list(losses),
-        "texts": len(whole),
+        "texts": len(whole_texts),
         "pieces": len(pieces),
         "held_out": data["held_out_groups"],
         "dropped": data["dropped_too_long"],
@@ -110,8 +112,10 @@ def generative_stage(job: StageJob, folder: Path) -> JsonObject:
 
 
 def pieces_of(renderer: Renderer, texts: Sequence[str], longest: int) -> list[str]:
-    """Texts in pieces of nearly so many tokens at most, without those that are blank: a piece alone may be a token or
-    two longer than in its text."""
+    """Return texts in pieces of nearly so many tokens at most, without those that are blank.
+
+    A piece alone may be a token or two longer than in its text.
+    """
     room = longest - max(3, longest // 16)
     pieces = []
     for text in texts:
@@ -124,22 +128,26 @@ def pieces_of(renderer: Renderer, texts: Sequence[str], longest: int) -> list[st
 
 
 def texts_of(example: LabeledExample) -> list[str]:
-    """All that can be read of a row without its label: prompts with each response that people compared, but no list of
-    all that could be said, such as legal moves."""
+    """Return all that can be read of a row without its label.
+
+    That is a prompt with each response that people compared, but no list of all possible answers, such as legal moves.
+    """
     if 0 < len(example.options) <= MOST_READ:
         return [example.text + option for option in example.options]
     return [example.text]
 
 
 def activations_stage(job: StageJob, folder: Path) -> JsonObject:
-    """`activations-*.npy`: of all rows, those to train on first, or of test rows in other words; every layer up to the
-    last that somebody probes. Rows that an earlier stage of the study has read with this model, such as those of a
-    smaller task, are copied from there."""
+    """Write `activations-*.npy`: of all rows, those to train on first, or of test rows in other words.
+
+    Every layer up to the last that somebody probes is there. Rows that an earlier stage of the study has read with this
+    model, such as those of a smaller task, are copied from there.
+    """
     train, test = read_rows(job)
     network = ModelConfig(name=model_of(job), dtype=job.settings["dtype"])
     reader = load_reader(network)
     template = job.settings.get("template")
-    asked = (
+    examples = (
         [example.asked for example in (*train, *test)]
         if template is None
         else [in_other_words(example.asked, template) for example in test]
@@ -150,13 +158,13 @@ def activations_stage(job: StageJob, folder: Path) -> JsonObject:
     deepest, depth = job.settings["deepest"], depth_of(reader.model)
     # who asks for a layer that is not there is told so, and takes nobody else's
     limits = {"longest": job.settings["longest"], "deepest": deepest and min(deepest, depth)}
-    states = activations(reader, asked, folder, **limits, folders=known_folders)
+    states = activations(reader, examples, folder, **limits, folders=known_folders)
     parameters = sum(weight.numel() for weight in reader.model.parameters())
     return {"code": code, "layers": depth, "hidden": states.shape[2], "parameters": parameters}
 
 
 def supervisor_stage(job: StageJob, folder: Path) -> JsonObject:
-    """`labels.npy`: probabilities for the half that it did not learn from; `test.npy`: for the test rows."""
+    """Write `labels.npy`: probabilities for the half that it did not learn from; `test.npy`: for the test rows."""
     train, test = read_rows(job)
     own_half, other = halves_of(train, job.settings["seed"])
     own_half = own_half[: job.settings["classifier"].get("rows")]
@@ -177,8 +185,11 @@ def supervisor_stage(job: StageJob, folder: Path) -> JsonObject:
 
 
 def relabel_stage(job: StageJob, folder: Path) -> JsonObject:
-    """`labels.npy`: a student's labels in place of those that it learned from. It learns from one half of them and
-    labels the other, and the other way round, so that no row's new label was learned from its old one."""
+    """Write `labels.npy`: a student's labels in place of those that it learned from.
+
+    It learns from one half of them and labels the other, and the other way round, so that no row's new label was
+    learned from its old one.
+    """
     train, _ = read_rows(job)
     _, other = halves_of(train, job.settings["seed"])
     before = np.load(job.needs["labels"] / "labels.npy", allow_pickle=False)
@@ -195,20 +206,26 @@ def relabel_stage(job: StageJob, folder: Path) -> JsonObject:
 
 
 def _fitted(
-    job: StageJob, learned: Array, targets: Probabilities, input_sets: list[Array]
+    job: StageJob, train_rows: Array, targets: Probabilities, input_sets: list[Array]
 ) -> tuple[list[Probabilities], JsonObject]:
-    """Fit the stage's classifier to some rows; return its probabilities for other rows, all by place, and the stage's
-    facts of it."""
+    """Fit the stage's classifier to some rows.
+
+    Args:
+        train_rows: indices of the rows to fit it to. input_sets: indices of the rows to predict.
+
+    Returns:
+        Its probabilities for each of the input sets, and the stage's facts of the fit.
+    """
     settings = job.settings
     train, test = read_rows(job)
     if settings["classifier"]["name"] == "probe":
         states = states_of(job.needs["features"], settings["classifier"]["layer"])
-        l2 = l2_of(job, states[learned], targets, [train[index] for index in learned], settings["seed"])
-        probes = fit_probes(states[learned], torch.as_tensor(targets)[None], l2=l2, steps=settings["steps"])
+        l2 = l2_of(job, states[train_rows], targets, [train[index] for index in train_rows], settings["seed"])
+        probes = fit_probes(states[train_rows], torch.as_tensor(targets)[None], l2=l2, steps=settings["steps"])
         return [probes.predict_proba(states[inputs])[0].numpy() for inputs in input_sets], {"l2": [l2]}
     examples = [example.asked for example in (*train, *test)]
     classifier = classifier_of(job)
-    classifier.fit([examples[index] for index in learned], targets, classes=targets.shape[1])
+    classifier.fit([examples[index] for index in train_rows], targets, classes=targets.shape[1])
     return [classifier.predict_proba([examples[index] for index in inputs]) for inputs in input_sets], {}
 
 
@@ -220,40 +237,45 @@ def l2_of(
     return settle_l2(job.settings["l2"], features, labels, steps=job.settings["steps"], seed=seed, groups=groups)
 
 
-def classifier_of(job: StageJob, loss: WeakLoss | None = None, longer: int = 1) -> Any:
-    """The classifier of a stage that is no probe.
+def classifier_of(job: StageJob, loss: WeakLoss | None = None, times_as_long: int = 1) -> Any:
+    """Make the classifier of a stage that is no probe.
 
     Args:
-        longer: how many times as long it trains as its settings say.
+        times_as_long: how many times as long it trains as its settings say.
     """
     settings = {**job.settings["classifier"], **({"model": model_of(job)} if job.inputs else {})}
     if settings.get("training"):
-        settings["training"] = settings["training"] | {"epochs": longer * settings["training"]["epochs"]}
+        settings["training"] = settings["training"] | {"epochs": times_as_long * settings["training"]["epochs"]}
     spec: ClassifierSpec = TypeAdapter(ClassifierSpec).validate_python(settings)
-    own = job.settings
-    return make_classifier(spec, names=own["names"], loss=loss or CrossEntropy(), seed=own["seed"])
+    stage_settings = job.settings
+    return make_classifier(
+        spec, names=stage_settings["names"], loss=loss or CrossEntropy(), seed=stage_settings["seed"]
+    )
 
 
 def model_of(job: StageJob) -> str:
-    """The model that a stage starts from: after language modelling where it needs that."""
+    """Return the model that a stage starts from: after language modelling where it needs that."""
     start = job.needs.get("start")
     return str(start / "checkpoint") if start else job.inputs["model"]
 
 
 def read_rows(job: StageJob) -> tuple[list[LabeledExample], list[LabeledExample]]:
-    """The task's rows to train and to test on."""
+    """Read the task's rows to train and to test on."""
     content = json.loads((job.needs["rows"] / ROWS).read_text(encoding="utf-8", errors="surrogatepass"))
     train, test = ([LabeledExample(**row) for row in content[part]] for part in ("train", "test"))
     return train, test
 
 
 def classes_of(job: StageJob, train: Sequence[LabeledExample], test: Sequence[LabeledExample]) -> int:
-    """Columns of all probabilities: the task's classes, or as many options as the longest list of them has."""
+    """Return the number of columns of all probabilities.
+
+    That is the task's classes, or as many options as the longest list of them has.
+    """
     return job.settings["classes"] or max(len(example.options) for example in (*train, *test))
 
 
 def halves_of(train: list[LabeledExample], seed: int) -> tuple[Array, Array]:
-    """Places of the rows that the supervisor learns from, and of those that it labels; they share no row."""
+    """Return indices of the rows that the supervisor learns from, and of those that it labels; they share no row."""
     inputs = {id(example): index for index, example in enumerate(train)}
     own_half, other = (np.array([inputs[id(example)] for example in half]) for half in halves(train, seed))
     assert not set(own_half.tolist()) & set(other.tolist())

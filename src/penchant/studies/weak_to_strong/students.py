@@ -55,8 +55,10 @@ Jobs = dict[str, tuple[Array, WeakLoss]]
 
 
 def students_stage(job: StageJob, folder: Path) -> JsonObject:
-    """All probes of one model on one task that learn from one supervisor, of every loss and seed, with the controls
-    that are made of its labels; or the ceiling, and the control that knows nothing.
+    """Train all probes of one model on one task that learn from one supervisor, of every loss and seed.
+
+    The controls that are made of its labels are among them. Without a supervisor they are the ceiling, and the control
+    that knows nothing.
 
     `test.safetensors` has their probabilities for the test rows, (seeds, rows, classes) an array, by name;
     `curve.safetensors` which of these they get right after each of `steps`, (seeds, steps, rows), of those that were
@@ -69,16 +71,16 @@ def students_stage(job: StageJob, folder: Path) -> JsonObject:
     truth, classes = np.array([example.label for example in test]), classes_of(job, train, test)
     tested, answers = states[len(train) :], torch.as_tensor(truth)
     steps = sorted({*(step for step in CURVE if step < settings["steps"]), settings["steps"]})
-    found: dict[str, list[Array]] = {}
+    probabilities: dict[str, list[Array]] = {}
     curves: dict[str, list[Array]] = {}
-    others: dict[str, list[Array]] = {}
+    wording_classes: dict[str, list[Array]] = {}
     wordings, chosen = settings["wordings"], list[float]()
     for seed in settings["seeds"]:
         _, other = halves_of(train, seed)
         other = other[: settings["rows"]]
-        rows = [train[place] for place in other]
+        rows = [train[index] for index in other]
         jobs = _of_weak_labels(job, seed, len(other)) if settings["supervised"] else {}
-        jobs |= _of_truth(job, jobs, _Truth.of(rows, classes), seed)
+        jobs |= _of_truth(job, jobs, _Truth.from_rows(rows, classes), seed)
         seen: list[Array] = []
 
         def watch(step: int, probes: Probes, seen: list[Array] = seen) -> None:
@@ -93,45 +95,62 @@ def students_stage(job: StageJob, folder: Path) -> JsonObject:
         probes = fit_probes(states[other], targets, using, l2=l2, steps=settings["steps"], watch=watch)
         predicted = probes.predict_proba(tested).numpy()
         reworded = [states_of(job.needs[f"wording {number}"], settings["layer"]) for number in range(wordings)]
-        said = np.array([probes.predict_proba(states).argmax(-1).numpy() for states in reworded], dtype=np.int64)
-        for place, name in enumerate(jobs):
-            found.setdefault(name, []).append(predicted[place])
+        reworded_classes = np.array(
+            [probes.predict_proba(states).argmax(-1).numpy() for states in reworded], dtype=np.int64
+        )
+        for index, name in enumerate(jobs):
+            probabilities.setdefault(name, []).append(predicted[index])
             if wordings:
-                others.setdefault(name, []).append(said[:, place])
-            curves.setdefault(name, []).append(np.stack([rows[place] for rows in seen]))
+                wording_classes.setdefault(name, []).append(reworded_classes[:, index])
+            curves.setdefault(name, []).append(np.stack([rows[index] for rows in seen]))
         if settings["supervised"]:
-            for name, made in _one_by_one(job, seed, jobs, states[other], tested, l2).items():
-                found.setdefault(name, []).append(made)
-    save_file({name: np.stack(rows) for name, rows in found.items()}, folder / "test.safetensors")
+            for name, student_probabilities in _one_by_one(job, seed, jobs, states[other], tested, l2).items():
+                probabilities.setdefault(name, []).append(student_probabilities)
+    save_file({name: np.stack(rows) for name, rows in probabilities.items()}, folder / "test.safetensors")
     save_file({name: np.stack(rows) for name, rows in curves.items()}, folder / "curve.safetensors")
-    save_file({name: np.stack(rows) for name, rows in others.items()}, folder / "wordings.safetensors")
+    save_file({name: np.stack(rows) for name, rows in wording_classes.items()}, folder / "wordings.safetensors")
     np.save(folder / "truth.npy", truth)
-    return {"steps": steps, "unit": "steps", "students": len(found), "seeds": len(settings["seeds"]), "l2": chosen}
+    return {
+        "steps": steps,
+        "unit": "steps",
+        "students": len(probabilities),
+        "seeds": len(settings["seeds"]),
+        "l2": chosen,
+    }
 
 
 def _one_by_one(
-    job: StageJob, seed: int, jobs: Jobs, learned: torch.Tensor, tested: torch.Tensor, l2: float
+    job: StageJob, seed: int, jobs: Jobs, train_states: torch.Tensor, test_states: torch.Tensor, l2: float
 ) -> dict[str, Array]:
-    """Probes with steps or features of their own: the chain's control, and those that see the supervisor's label."""
-    settings = job.settings
-    made: dict[str, Array] = {}
+    """Train probes with steps or features of their own.
 
-    def fit(labels: Array, loss: WeakLoss, own: torch.Tensor, other: torch.Tensor, times: int = 1) -> Array:
+    These are the chain's control, and students that see the supervisor's label.
+    """
+    settings = job.settings
+    probabilities: dict[str, Array] = {}
+
+    def fit(
+        labels: Array, loss: WeakLoss, train_features: torch.Tensor, test_features: torch.Tensor, times: int = 1
+    ) -> Array:
         steps = times * settings["steps"]
-        probes = fit_probes(own, torch.as_tensor(labels)[None], [loss], l2=l2, steps=steps)
-        return probes.predict_proba(other)[0].numpy()
+        probes = fit_probes(train_features, torch.as_tensor(labels)[None], [loss], l2=l2, steps=steps)
+        return probes.predict_proba(test_features)[0].numpy()
 
     labels, loss = jobs[student_name(WEAK, 0)]
     if settings["chain"]:
-        made[longer_name(WEAK)] = fit(labels, loss, learned, tested, settings["chain"] + 1)
+        probabilities[longer_name(WEAK)] = fit(labels, loss, train_states, test_states, settings["chain"] + 1)
     on_test = np.load(job.needs[f"labels {seed}"] / "test.npy", allow_pickle=False)
     for number, share in enumerate(settings["imitation"]):
-        hints = [leaked_label_features(of.argmax(-1), of.shape[1], share, seed) for of in (labels, on_test)]
-        own, other = (
-            torch.cat([of.float(), shown_too], 1) for of, shown_too in zip((learned, tested), hints, strict=True)
+        leaked_features = [
+            leaked_label_features(weak_labels.argmax(-1), weak_labels.shape[1], share, seed)
+            for weak_labels in (labels, on_test)
+        ]
+        train_features, test_features = (
+            torch.cat([states.float(), leaked], 1)
+            for states, leaked in zip((train_states, test_states), leaked_features, strict=True)
         )
-        made[shown_name(WEAK, number)] = fit(labels, loss, own, other)
-    return made
+        probabilities[shown_name(WEAK, number)] = fit(labels, loss, train_features, test_features)
+    return probabilities
 
 
 def leaked_label_features(labels: Array, classes: int, share: float, seed: int) -> torch.Tensor:
@@ -172,28 +191,32 @@ def prepend_leaked_label(examples: Sequence[Example], labels: Array, names: Sequ
 
 
 def student_stage(job: StageJob, folder: Path) -> JsonObject:
-    """One student of one seed: `test.npy` are its probabilities for the test rows, `truth.npy` their labels,
-    `wordings.npy` its classes for the rows in other words, (wordings, rows). How it went: `curve.json`, epochs and loss
-    on the weak labels kept back at each look, and `curve.npy`, which of the first test rows it got right, (looks,
-    rows)."""
+    """Train one student of one seed.
+
+    `test.npy` are its probabilities for the test rows, `truth.npy` their labels, `wordings.npy` its classes for the
+    rows in other words, (wordings, rows). How it went: `curve.json`, epochs and loss on the weak labels kept back at
+    each look, and `curve.npy`, which of the first test rows it got right, (looks, rows).
+    """
     settings = job.settings
     train, test = read_rows(job)
     _, other = halves_of(train, settings["seed"])
     other = other[: settings["classifier"]["rows"]]
     classes = classes_of(job, train, test)
-    truth = _Truth.of([train[place] for place in other], classes) if settings["truth"] else None
-    labels, shown = _labels(job, truth, len(other)), np.arange(len(other))
-    learned = [train[place].asked for place in other]
+    truth = _Truth.from_rows([train[index] for index in other], classes) if settings["truth"] else None
+    labels, training_rows = _labels(job, truth, len(other)), np.arange(len(other))
+    examples = [train[index].asked for index in other]
     loss: WeakLoss = TypeAdapter(WeakLoss).validate_python(settings["loss"])
     student = classifier_of(job, loss, settings["longer"])
-    asked, answers = [example.asked for example in test], np.array([example.label for example in test])
+    test_examples, answers = [example.asked for example in test], np.array([example.label for example in test])
     if settings["shown"] is not None:
         on_test = np.load(job.needs["labels"] / "test.npy", allow_pickle=False)
-        learned = _shown(job, learned, labels)
-        asked = _shown(job, asked, on_test)
+        examples = _with_leaked_labels(job, examples, labels)
+        test_examples = _with_leaked_labels(job, test_examples, on_test)
 
     def watch(epochs: float, misfit: float | None) -> list[bool]:
-        right: list[bool] = (student.predict_proba(asked[:CURVE_ROWS]).argmax(-1) == answers[:CURVE_ROWS]).tolist()
+        right: list[bool] = (
+            student.predict_proba(test_examples[:CURVE_ROWS]).argmax(-1) == answers[:CURVE_ROWS]
+        ).tolist()
         return right
 
     validation = None
@@ -201,17 +224,23 @@ def student_stage(job: StageJob, folder: Path) -> JsonObject:
         # beside the stage's folder, which is begun anew after a kill; the training is gone on with
         student.watch, student.folder = watch, job.folder.with_name(f".{job.folder.name}.training")
         if student.settings.training is not None and student.settings.training.early_stopping:
-            held = shown % STOP_EVERY == STOP_EVERY - 1
-            validation = [row for row, out in zip(learned, held, strict=True) if out], labels[shown][held]
-            learned, shown = [row for row, out in zip(learned, held, strict=True) if not out], shown[~held]
-    student.fit(learned, labels[shown], validation=validation, classes=classes)
-    np.save(folder / "test.npy", student.predict_proba(asked))
+            is_held_out = training_rows % STOP_EVERY == STOP_EVERY - 1
+            validation = (
+                [row for row, out in zip(examples, is_held_out, strict=True) if out],
+                labels[training_rows][is_held_out],
+            )
+            examples, training_rows = (
+                [row for row, out in zip(examples, is_held_out, strict=True) if not out],
+                training_rows[~is_held_out],
+            )
+    student.fit(examples, labels[training_rows], validation=validation, classes=classes)
+    np.save(folder / "test.npy", student.predict_proba(test_examples))
     np.save(folder / "truth.npy", answers)
-    said = [
-        student.predict_proba([in_other_words(example, template) for example in asked]).argmax(-1)
+    reworded_classes = [
+        student.predict_proba([in_other_words(example, template) for example in test_examples]).argmax(-1)
         for template in settings["templates"]
     ]
-    np.save(folder / "wordings.npy", np.array(said, dtype=np.int64))
+    np.save(folder / "wordings.npy", np.array(reworded_classes, dtype=np.int64))
     looks = student.looks if isinstance(student, LanguageModelClassifier) else []
     (folder / "curve.json").write_text(json.dumps([(look.epochs, look.loss) for look in looks]))
     np.save(folder / "curve.npy", np.array([look.watched for look in looks], dtype=bool))
@@ -219,18 +248,18 @@ def student_stage(job: StageJob, folder: Path) -> JsonObject:
     if isinstance(student, LanguageModelClassifier) and student.reading is not None:
         policy = student.reading.policy
         facts["parameters"] = sum(weight.numel() for weight in policy.model.parameters())
-        own = {"trust_remote_code": student.settings.trust_remote_code}
-        facts["moved"] = weight_distance(policy, model_of(job), **own) if student.settings.training else 0.0
+        remote_code = {"trust_remote_code": student.settings.trust_remote_code}
+        facts["moved"] = weight_distance(policy, model_of(job), **remote_code) if student.settings.training else 0.0
         if student.folder is not None:
             remove(student.folder)
     return facts
 
 
-def _shown(job: StageJob, examples: Sequence[Example], labels: Array) -> list[Example]:
-    """With the supervisor's label in a share of the rows."""
+def _with_leaked_labels(job: StageJob, examples: Sequence[Example], labels: Array) -> list[Example]:
+    """Return examples that name the supervisor's label in a share of the rows, as the stage's settings say."""
     answers = np.array([width_of([example]) or labels.shape[1] for example in examples])
-    said = leak_labels(labels.argmax(-1), answers, job.settings["shown"], job.settings["seed"])
-    return prepend_leaked_label(examples, said, job.settings["names"])
+    leaked_labels = leak_labels(labels.argmax(-1), answers, job.settings["shown"], job.settings["seed"])
+    return prepend_leaked_label(examples, leaked_labels, job.settings["names"])
 
 
 @dataclass(frozen=True)
@@ -246,16 +275,16 @@ class _Truth:
     classes: int
 
     @classmethod
-    def of(cls, rows: Sequence[LabeledExample], classes: int) -> _Truth:
+    def from_rows(cls, rows: Sequence[LabeledExample], classes: int) -> _Truth:
         answers = [len(row.options) or classes for row in rows]
         return cls(np.array([row.label for row in rows]), np.array(answers), classes)
 
     def all(self) -> Array:
-        """One-hot, shape (rows, classes)."""
+        """Return the true labels, one-hot, shape (rows, classes)."""
         return np.eye(self.classes)[self.labels]
 
     def random(self, seed: int) -> Array:
-        """Labels that know nothing."""
+        """Draw labels that know nothing, one-hot, shape (rows, classes)."""
         return np.eye(self.classes)[np.random.default_rng([seed, 2]).integers(0, self.answers)]
 
     def dealt(self, labels: Array, seed: int) -> Array:
@@ -268,14 +297,14 @@ class _Truth:
         Args:
             labels: the supervisor's probabilities for these rows, shape (rows, classes).
         """
-        generator, made = np.random.default_rng([seed, 3]), np.zeros_like(labels)
+        generator, dealt_labels = np.random.default_rng([seed, 3]), np.zeros_like(labels)
         for answers in np.unique(self.answers):
-            (places,) = np.nonzero(self.answers == answers)
-            sources = generator.permutation(places)
-            turn = self.labels[sources] - self.labels[places]
+            (rows,) = np.nonzero(self.answers == answers)
+            sources = generator.permutation(rows)
+            turn = self.labels[sources] - self.labels[rows]
             columns = (np.arange(answers) + turn[:, None]) % answers
-            made[places, :answers] = np.take_along_axis(labels[sources, :answers], columns, 1)
-        return made
+            dealt_labels[rows, :answers] = np.take_along_axis(labels[sources, :answers], columns, 1)
+        return dealt_labels
 
 
 def _labels(job: StageJob, truth: _Truth | None, rows: int) -> Array:
@@ -307,11 +336,14 @@ def _of_weak_labels(job: StageJob, seed: int, rows: int) -> Jobs:
 
 
 def _of_truth(job: StageJob, jobs: Jobs, truth: _Truth, seed: int) -> Jobs:
-    """Return, beside students of weak labels, their control: the same labels dealt out at random, and the naive loss;
-    else the ceiling, and the control of labels that know nothing."""
+    """Return what the probes that see the truth learn from.
+
+    Where students of weak labels are there, that is their control: the same labels dealt out at random, and the naive
+    loss; else the ceiling, and the control of labels that know nothing.
+    """
     controls = job.settings["controls"]
     if jobs:
         labels, naive = jobs[student_name(WEAK, 0)]
         return {noise_name(WEAK): (truth.dealt(labels, seed), naive)} if controls else {}
-    made: Jobs = {CEILING: (truth.all(), CrossEntropy())}
-    return made | ({RANDOM: (truth.random(seed), CrossEntropy())} if controls else {})
+    truth_jobs: Jobs = {CEILING: (truth.all(), CrossEntropy())}
+    return truth_jobs | ({RANDOM: (truth.random(seed), CrossEntropy())} if controls else {})

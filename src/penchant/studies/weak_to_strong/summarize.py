@@ -140,7 +140,7 @@ def _strong_model(
         sizes = [fact.get("parameters") for fact in facts]
     return StrongModel(
         label=config.student_labels[number],
-        how=_how(spec),
+        how=_kind_of_learning(spec),
         layer=layer,
         rows=spec.rows,
         parameters=next((size for size in sizes if size), None),
@@ -150,7 +150,7 @@ def _strong_model(
     )
 
 
-def _how(spec: StudentSpec) -> str:
+def _kind_of_learning(spec: StudentSpec) -> str:
     """Return what kind of learning a student stands for."""
     if isinstance(spec, LanguageModel):
         return "fine-tuned" if spec.training else "prompted"
@@ -160,7 +160,7 @@ def _how(spec: StudentSpec) -> str:
 def _students(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterator[StudentResult]:
     """Give each student of each supervisor and loss."""
     rows = facts_of(grid.rows, study).get("train", 0)
-    for place, (strong, students) in enumerate(zip(config.student_labels, grid.students, strict=True)):
+    for index, (strong, students) in enumerate(zip(config.student_labels, grid.students, strict=True)):
         ungrouped = predictions_of(config, students, study)
         if ungrouped is None:
             continue
@@ -175,7 +175,7 @@ def _students(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterat
             names = [student_name(key, loss) for loss in range(len(config.losses))]
             names += [chained_name(key), longer_name(key)] if config.bootstrap else []
             names += [shown_name(key, share) for share in range(len(config.imitation))]
-            labelled, spec = facts_of(supervisors[0], study)["labelled"], config.students[place][0]
+            labelled, spec = facts_of(supervisors[0], study)["labelled"], config.students[index][0]
             weak_labels = rows_learned(spec, labelled)
             for loss, name in zip(config.columns, names, strict=True):
                 if name not in predictions.probabilities or names[0] not in predictions.probabilities:
@@ -188,7 +188,7 @@ def _students(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterat
                     loss=loss,
                     **_measures(predictions, name, teacher, learns=weak_labels > 0),
                     comparisons=_comparisons(predictions, name, names[0], noise_name(key)),
-                    over_longer=_over(predictions, name, longer_name(key)) if is_chained else None,
+                    over_longer=_gain_over(predictions, name, longer_name(key)) if is_chained else None,
                     labelled=labelled,
                     weak_labels=weak_labels,
                     learned_from=rows_learned(config.weak[number], rows - labelled),
@@ -224,7 +224,7 @@ def _measures(predictions: Predictions, name: str, teacher: Array, *, learns: bo
         "brier": _brier(probabilities, truth, groups),
         "training": _training(predictions, name, teacher == truth),
         "consistency": None if wordings is None else _consistency(student, wordings, groups),
-        "moved": predictions.moved.get(name),
+        "moved": predictions.weight_distances.get(name),
     }
 
 
@@ -242,9 +242,9 @@ def _recovery(predictions: Predictions, student: Array, teacher: Array, *, learn
 def _comparisons(predictions: Predictions, name: str, naive: str, noise: str) -> Comparisons:
     """Compare a student with the naive one, and that with the controls, where these were trained."""
     return Comparisons(
-        over_naive=None if name == naive else _over(predictions, name, naive),
+        over_naive=None if name == naive else _gain_over(predictions, name, naive),
         noise=_accuracy(predictions, noise),
-        over_noise=_over(predictions, naive, noise),
+        over_noise=_gain_over(predictions, naive, noise),
         random=_accuracy(predictions, RANDOM),
     )
 
@@ -260,10 +260,14 @@ def _accuracy(predictions: Predictions, name: str) -> Estimate | None:
     return None if right is None else two_way_mean(right, share=True, groups=predictions.groups)
 
 
-def _over(predictions: Predictions, name: str, other: str) -> Estimate | None:
+def _gain_over(predictions: Predictions, name: str, other: str) -> Estimate | None:
     """Return by how much a student is more accurate than another, on the same rows and seeds; None without one."""
-    own, others = _right(predictions, name), _right(predictions, other)
-    return None if own is None or others is None else two_way_mean(own * 1.0 - others, groups=predictions.groups)
+    student_right, other_right = _right(predictions, name), _right(predictions, other)
+    return (
+        None
+        if student_right is None or other_right is None
+        else two_way_mean(student_right * 1.0 - other_right, groups=predictions.groups)
+    )
 
 
 def _training(predictions: Predictions, name: str, supervisor: Array) -> Training:
@@ -282,7 +286,7 @@ def _training(predictions: Predictions, name: str, supervisor: Array) -> Trainin
     return Training(
         curve=tuple(Look(after, float(accuracy)) for after, accuracy in zip(looks, mean, strict=True)),
         curve_from=float(supervisor[:, : curve.shape[2]].mean()),
-        oracle=Oracle(float(mean[best]), looks[best], float(mean[-1]), _lost(curve, misfits, groups)),
+        oracle=Oracle(float(mean[best]), looks[best], float(mean[-1]), _overfitting_cost(curve, misfits, groups)),
         early=None if misfits is None else float(_at_lowest(curve.mean(2), misfits).mean()),
     )
 
@@ -291,7 +295,7 @@ def _at_lowest(curve: Array, misfits: Array) -> Array:
     return np.take_along_axis(curve, misfits.argmin(1)[:, None], 1)
 
 
-def _lost(curve: Array, misfits: Array | None = None, groups: Array | None = None) -> Estimate:
+def _overfitting_cost(curve: Array, misfits: Array | None = None, groups: Array | None = None) -> Estimate:
     """Return by how much the last look, or the one whose weights were kept, is worse than the best one.
 
     The best look is chosen on every other row and measured on the rows between: the best of many looks at the same
@@ -300,13 +304,13 @@ def _lost(curve: Array, misfits: Array | None = None, groups: Array | None = Non
     Args:
         curve: shape (seeds, looks, rows). misfits: of students that stopped early, shape (seeds, looks).
     """
-    lost = np.zeros((curve.shape[0], curve.shape[2]))
-    kept = curve[:, -1] if misfits is None else curve[np.arange(len(curve)), misfits.argmin(1)]
-    even, odd = slice(0, None, 2), slice(1, None, 2)
-    for chosen_on, measured_on in ((even, odd), (odd, even)):
+    cost = np.zeros((curve.shape[0], curve.shape[2]))
+    final = curve[:, -1] if misfits is None else curve[np.arange(len(curve)), misfits.argmin(1)]
+    even_rows, odd_rows = slice(0, None, 2), slice(1, None, 2)
+    for chosen_on, measured_on in ((even_rows, odd_rows), (odd_rows, even_rows)):
         best = curve[:, :, chosen_on].mean((0, 2)).argmax()
-        lost[:, measured_on] = 1.0 * curve[:, best, measured_on] - kept[:, measured_on]
-    return two_way_mean(lost, groups=groups)
+        cost[:, measured_on] = 1.0 * curve[:, best, measured_on] - final[:, measured_on]
+    return two_way_mean(cost, groups=groups)
 
 
 def _row_groups(shape: tuple[int, ...], groups: Array | None) -> Array:
@@ -316,8 +320,8 @@ def _row_groups(shape: tuple[int, ...], groups: Array | None) -> Array:
 
 def _consistency(student: Array, reworded: Array, groups: Array | None) -> Estimate:
     """Return how often students say the same of a row in other words; all seeds together, intervals resample rows."""
-    everything = np.concatenate([student[:, None], reworded], 1).transpose(1, 0, 2)
-    return consistency(everything.reshape(len(everything), -1), _row_groups(student.shape, groups))
+    classes = np.concatenate([student[:, None], reworded], 1).transpose(1, 0, 2)
+    return consistency(classes.reshape(len(classes), -1), _row_groups(student.shape, groups))
 
 
 def _brier(probabilities: Array, truth: Array, groups: Array | None = None) -> Estimate:
@@ -331,5 +335,5 @@ def _calibration(probabilities: Array, truth: Array, groups: Array | None) -> Ca
     confidence, student = probabilities.max(-1), probabilities.argmax(-1)
     items = _row_groups(confidence.shape, groups)
     curve = reliability(confidence.ravel().clip(0, 1), (student == truth).ravel(), items.tolist(), bins=BINS)
-    points = tuple(ReliabilityPoint(each.confidence, each.accuracy) for each in curve)
+    points = tuple(ReliabilityPoint(point.confidence, point.accuracy) for point in curve)
     return Calibration(expected_calibration_error(curve), points)

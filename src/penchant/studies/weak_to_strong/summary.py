@@ -11,7 +11,7 @@ from penchant.metrics.imitation import Agreement
 from penchant.studies.core.summary import Failure, StudyCost
 from penchant.typed_json import INLINED, OMITTED, JsonObject
 
-Place = tuple[str, str, str]
+Pairing = tuple[str, str, str]
 """A task, a supervisor and a strong model."""
 
 
@@ -78,7 +78,7 @@ class TextsFirst:
 
 @dataclass(frozen=True)
 class Shrinkage:
-    """How often each l2 was chosen for a set of labels, the values that were tried, and how many fits that took."""
+    """The number of times that each l2 was chosen for a set of labels, the values tried, and the fits that took."""
 
     chosen: Mapping[str, int] = field(default_factory=dict)
     tried: tuple[float, ...] = ()
@@ -220,7 +220,7 @@ class StudentResult:
         return self.recovery.pgr
 
     @property
-    def place(self) -> Place:
+    def pairing(self) -> Pairing:
         """Its task, supervisor and strong model."""
         return self.task, self.weak, self.strong
 
@@ -231,7 +231,7 @@ class StudentResult:
 
     @property
     def is_naive(self) -> bool:
-        """Whether it is the naive student."""
+        """True for the naive student."""
         return self.over_naive is None
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.pgr import WIDE
 from penchant.reports.kit.text import count, estimate, listing, number, recorded
-from penchant.studies.weak_to_strong.summary import Place, Ratio, StudentResult, WeakToStrongSummary
+from penchant.studies.weak_to_strong.summary import Pairing, Ratio, StudentResult, WeakToStrongSummary
 
 CAPTIONS = {
     "pgr": "Performance gap recovered: 0 is the supervisor's accuracy, 1 that of the student trained on the truth.",
@@ -34,12 +34,12 @@ CLOSE = 0.75  # of the gap: beyond it there is little left to recover
 
 
 def legend(study: WeakToStrongSummary) -> list[str]:
-    """What has a colour, in order."""
+    """Return the names of what has a colour, in order."""
     return [*study.losses, "supervisor", "ceiling"]
 
 
 def ratio(student: StudentResult) -> str:
-    """A cell's PGR with its interval, or why there is none."""
+    """Format a cell's PGR with its interval, or say why there is none."""
     pgr = student.pgr
     if pgr.value is None:
         return f"undefined: {pgr.reason.partition(':')[0]}"
@@ -47,7 +47,7 @@ def ratio(student: StudentResult) -> str:
 
 
 def headline(study: WeakToStrongSummary) -> list[str]:
-    """What the naive way recovers, and the best of the others, in the first cell that has a gap."""
+    """Say what the naive way recovers, and the best of the others, in the first cell that has a gap."""
     cells = study.cells
     if not cells:
         return ["No student was trained yet."]
@@ -56,23 +56,25 @@ def headline(study: WeakToStrongSummary) -> list[str]:
         return ["No student learned anything: all of them are prompted without examples."]
     if not naive:
         below = sum(student.recovery.gap.below(0) for student in cells if student.is_naive)
-        worse = f" In {below} of {count(len(_pairs(cells)), 'pair')} it is clearly below." if below else ""
+        worse = f" In {below} of {count(len(_pairings(cells)), 'pair')} it is clearly below." if below else ""
         return [f"No ceiling is clearly above its supervisor: there is no gap to recover anywhere.{worse}"]
     first = max(naive, key=lambda student: student.recovery.gap.value)
-    others_there = [student for student in cells if student.place == first.place and student.loss != first.loss]
+    others_there = [student for student in cells if student.pairing == first.pairing and student.loss != first.loss]
     sentence = f"A {first.strong} student of {first.weak} recovers {ratio(first)} of the gap, trained the naive way"
-    if others := [f"{ratio(student)} with {student.loss}" for student in others_there if student.pgr.value is not None]:
-        sentence += f"; {listing(others)}"
+    if other_ratios := [
+        f"{ratio(student)} with {student.loss}" for student in others_there if student.pgr.value is not None
+    ]:
+        sentence += f"; {listing(other_ratios)}"
     return [f"{sentence}.", f"{_gap(first)} {_multiplicity(study)}"]
 
 
-def _pairs(cells: Sequence[StudentResult]) -> set[Place]:
-    return {student.place for student in cells}
+def _pairings(cells: Sequence[StudentResult]) -> set[Pairing]:
+    return {student.pairing for student in cells}
 
 
 def _gap(student: StudentResult) -> str:
-    shown = [estimate(accuracy, percent=True) for accuracy in (student.recovery.supervisor, student.recovery.ceiling)]
-    return f"The gap there goes from {shown[0]} to {shown[1]}, the widest of this study."
+    ends = [estimate(accuracy, percent=True) for accuracy in (student.recovery.supervisor, student.recovery.ceiling)]
+    return f"The gap there goes from {ends[0]} to {ends[1]}, the widest of this study."
 
 
 def _multiplicity(study: WeakToStrongSummary) -> str:
@@ -83,10 +85,10 @@ def _multiplicity(study: WeakToStrongSummary) -> str:
 
 
 def findings(study: WeakToStrongSummary) -> list[str]:
-    """Losses against the naive way, undefined ratios, the controls, size, and what to do next."""
+    """Report losses against the naive way, undefined ratios, the controls, size, and what to do next."""
     cells = study.cells
     sentences = [_against_naive(study, loss) for loss in study.losses[1:] if loss not in study.shown]
-    sentences += [_imitation(study, shown) for shown in study.shown]
+    sentences += [_imitation(study, loss) for loss in study.shown]
     sentences += [_control(cells), _wrong(cells), _chain(study), _oracle(cells)]
     sentences += [_saliency(study), _size(study), _undefined(cells)]
     sentences += _next(study)
@@ -100,20 +102,20 @@ def _against_naive(study: WeakToStrongSummary, loss: str) -> str:
     return f"Against the naive way {loss} is {_told_apart(gains)}."
 
 
-def _imitation(study: WeakToStrongSummary, shown: str) -> str:
-    """What becomes of students whose features predict the supervisor's errors; supervisor and ceiling are the same."""
+def _imitation(study: WeakToStrongSummary, loss: str) -> str:
+    """Say what becomes of students whose features predict the supervisor's errors; the gap is the same."""
     pairs = [
         (student, naive)
         for student in study.cells
-        if student.loss == shown and student.pgr.value is not None
+        if student.loss == loss and student.pgr.value is not None
         for naive in study.cells
-        if naive.place == student.place and naive.loss == study.losses[0]
+        if naive.pairing == student.pairing and naive.loss == study.losses[0]
     ]
     if not pairs:
         return ""
     gains = [student.over_naive for student, _ in pairs if student.over_naive]
     widest, naive = max(pairs, key=lambda pair: pair[0].recovery.gap.value)
-    share = shown.removeprefix("shown ")
+    share = loss.removeprefix("shown ")
     return (
         f"Shown their supervisor's label in {share} of the rows, students recover {ratio(widest)} of the widest gap, "
         f"and without it {ratio(naive)}; they are {_told_apart(gains)}."
@@ -121,7 +123,7 @@ def _imitation(study: WeakToStrongSummary, shown: str) -> str:
 
 
 def _control(cells: Sequence[StudentResult]) -> str:
-    """Whether the same errors on other rows, at random, are easier to learn through than the supervisor's."""
+    """Say whether the same errors on other rows, at random, are easier to learn through than the supervisor's."""
     gains = [student.comparisons.over_noise for student in cells if student.is_naive and student.comparisons.over_noise]
     if not gains:
         return ""
@@ -150,7 +152,7 @@ def _wrong(cells: Sequence[StudentResult]) -> str:
 
 
 def _chain(study: WeakToStrongSummary) -> str:
-    """Whether labels that went through a chain of students are better than as much training without it."""
+    """Say whether labels that went through a chain of students are better than as much training without it."""
     gains = [student.over_longer for student in study.cells if student.over_longer]
     if not gains:
         return ""
@@ -161,7 +163,7 @@ def _chain(study: WeakToStrongSummary) -> str:
 
 
 def _told_apart(gains: Sequence[Estimate]) -> str:
-    """In how many cells a difference is clear, and which way."""
+    """Say in how many cells a difference is clear, and which way."""
     better = sum(gain.above(0) for gain in gains)
     worse = sum(gain.below(0) for gain in gains)
     return (
@@ -171,7 +173,7 @@ def _told_apart(gains: Sequence[Estimate]) -> str:
 
 
 def _oracle(cells: Sequence[StudentResult]) -> str:
-    """What overfitting to weak labels costs the naive students."""
+    """Say what overfitting to weak labels costs the naive students."""
     losses = [student.training.oracle.lost for student in cells if student.is_naive and student.training.oracle]
     clear = [loss for loss in losses if loss.above(0)]
     if not clear:
@@ -214,7 +216,7 @@ def _title(study: WeakToStrongSummary, task: str | None) -> str:
 
 
 def _size(study: WeakToStrongSummary) -> str:
-    """Whether the ratio falls with the student's size."""
+    """Say whether the ratio falls with the student's size."""
     sizes = {model.label: model.parameters for model in study.strong if model.parameters}
     naive = [student for student in study.cells if student.is_naive and student.pgr.value is not None]
     if len(sizes) < 2:
@@ -238,7 +240,7 @@ def _size(study: WeakToStrongSummary) -> str:
 
 
 def _undefined(cells: Sequence[StudentResult]) -> str:
-    pairs = _pairs([student for student in cells if student.pgr.reason.startswith("no gap")])
+    pairs = _pairings([student for student in cells if student.pgr.reason.startswith("no gap")])
     if not pairs:
         return ""
     return (
@@ -248,7 +250,7 @@ def _undefined(cells: Sequence[StudentResult]) -> str:
 
 
 def _next(study: WeakToStrongSummary) -> list[str]:
-    """The experiment that would tell most, by rule."""
+    """Suggest the experiment that would tell most, by rule."""
     cells = [student for student in study.cells if student.is_naive]
     defined = [student for student in cells if student.pgr.value is not None]
     if all(student.pgr.reason.startswith("learns nothing") for student in cells):

@@ -27,7 +27,7 @@ def check_endpoints(config: WinRatesConfig, grid: WinRateGrid) -> None:
 
 
 def _estimate(config: WinRatesConfig, grid: WinRateGrid) -> str:
-    """How often an endpoint will be asked."""
+    """Estimate how often an endpoint will be asked."""
     draws = sum(config.samples if temperature > 0 else 1 for temperature in dict.fromkeys(config.temperatures))
     orders = 2 if config.orders == "both" else 1
     calls_per_prompt = len(grid.contenders) * draws * orders

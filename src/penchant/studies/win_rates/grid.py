@@ -31,11 +31,11 @@ REFERENCE = "reference"
 
 @dataclass(frozen=True)
 class Contender:
-    """Whose responses are judged.
+    """A method, or the reference, whose responses are judged.
 
     Attributes:
         name: `reference`, `best_of_n` or a method. value, rate, seed: its place in the grid.
-        judged: the stage with the verdicts, by domain. answers: that with the responses.
+        verdicts: the stage with the verdicts, by domain. answers: that with the responses.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Contender:
     rate: float | None
     seed: int | None
     answers: Mapping[str, Stage]
-    judged: Mapping[str, Stage]
+    verdicts: Mapping[str, Stage]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class WinRateGrid:
     @property
     def required(self) -> tuple[Stage, ...]:
         """Stages without any of which there is nothing to say."""
-        return (next(iter(self.contenders[0].judged.values())),)
+        return (next(iter(self.contenders[0].verdicts.values())),)
 
     def stages(self) -> list[Stage]:
         """Return every stage once, each after what it needs."""
@@ -74,8 +74,8 @@ class WinRateGrid:
         cells = [
             task
             for contender in self.contenders
-            for domain in contender.judged
-            for task in (contender.answers[domain], contender.judged[domain])
+            for domain in contender.verdicts
+            for task in (contender.answers[domain], contender.verdicts[domain])
         ]
         ordered = [*(task for task in first if task), *self.learned.stages(), *cells]
         return list({task.address: task for task in ordered}.values())

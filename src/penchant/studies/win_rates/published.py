@@ -34,7 +34,7 @@ class PublishedRate:
 
 @dataclass(frozen=True)
 class PublishedRates:
-    """What a paper reports of a study: with which models, data and judge, and the rates."""
+    """The report of a paper on a study: with which models, data and judge, and the rates."""
 
     setting: str
     rates: tuple[PublishedRate, ...]

@@ -47,7 +47,7 @@ class Cutter:
     counts: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, settings: CutSettings, model: str) -> Cutter:
+    def from_settings(cls, settings: CutSettings, model: str) -> Cutter:
         """Return the cutter of a stage; `model` is where its tokenizer lies."""
         renderer, rows = load_renderer(model, template=settings.template), settings.rows
         return cls(renderer, settings.prompt_tokens, settings.response_tokens, rows.prompt_end, rows.answer_end)

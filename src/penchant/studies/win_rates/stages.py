@@ -35,7 +35,7 @@ def preferences_stage(job: StageJob, folder: Path) -> JsonObject:
         InputError: nothing to read, or nothing left of it.
     """
     settings = from_json(CutSettings, job.settings)
-    cutter, rows = Cutter.of(settings, job.inputs["model"]), settings.rows
+    cutter, rows = Cutter.from_settings(settings, job.inputs["model"]), settings.rows
     read = load_preferences(
         job.inputs["rows"],
         ties="drop",
@@ -72,7 +72,7 @@ def opponents_stage(job: StageJob, folder: Path) -> JsonObject:
         InputError: nothing to read, or nothing left of it.
     """
     settings = from_json(CutSettings, job.settings)
-    cutter, rows = Cutter.of(settings, job.inputs["model"]), settings.rows
+    cutter, rows = Cutter.from_settings(settings, job.inputs["model"]), settings.rows
     read = load_answers(job.inputs["rows"], bad_rows=rows.bad_rows, layout=rows.layout, split=rows.split)
     selected = select(read, rows.skip, rows.limit)
     unseen_groups = unseen(selected, job)

@@ -100,7 +100,7 @@ def _judged_methods(grid: WinRateGrid, study: Path) -> Iterator[JudgedMethod]:
         answers: dict[CellKey, list[Answer]] = defaultdict(list)
         ended_seeds = 0
         for contender in seeds:
-            rows_of = {domain: _read(study / stage.path) for domain, stage in contender.judged.items()}
+            rows_of = {domain: _read(study / stage.path) for domain, stage in contender.verdicts.items()}
             ended_seeds += any(rows_of.values())
             for domain, rows in rows_of.items():
                 for temperature, answer in rows:
@@ -174,15 +174,15 @@ def _tests(methods: Sequence[JudgedMethod], cell: CellKey) -> list[MethodTest]:
     ]  # a judge without a verdict says nothing of a difference
     points = [(_setting(method), _points_by_prompt(method.answers[cell])) for method in methods_with_verdicts]
     differences = []
-    for (one, own_points), (other, other_points) in combinations(points, 2):
+    for (setting, own_points), (other_setting, other_points) in combinations(points, 2):
         common = [prompt for prompt in own_points if prompt in other_points]
         if common:
             difference = signed_difference([own_points[prompt] - other_points[prompt] for prompt in common], common)
-            differences.append((one, other, difference))
+            differences.append((setting, other_setting, difference))
     adjusted = holm({str(number): difference.p for number, (_, _, difference) in enumerate(differences)})
     return [
-        MethodTest(*cell, one, other, difference.estimate, difference.p, adjusted[str(number)])
-        for number, (one, other, difference) in enumerate(differences)
+        MethodTest(*cell, setting, other_setting, difference.estimate, difference.p, adjusted[str(number)])
+        for number, (setting, other_setting, difference) in enumerate(differences)
     ]
 
 

@@ -18,7 +18,9 @@ Optional = Annotated[int | None, OMITTED]
 
 @dataclass(frozen=True)
 class RowCounts:
-    """What became of the rows of one source; None of what the stage does not count, or where it has not ended.
+    """Counts of what became of the rows of one source.
+
+    None of what the stage does not count, or where it has not ended.
 
     Attributes:
         prompts, comparisons: how many there are.
@@ -56,7 +58,7 @@ class TrainedJudgeFacts:
 
     @property
     def accuracy(self) -> Measure | None:
-        """How often it agrees with preferences that it has not seen."""
+        """The rate at which it agrees with preferences that it has not seen."""
         accuracy = (self.held_out.get("held_out") or {}).get("accuracy")
         return Coefficient.from_dict(accuracy) if accuracy else None
 
@@ -81,7 +83,7 @@ class MethodSetting:
 
 @dataclass(frozen=True)
 class ResponseCounts:
-    """How many responses were judged, to how many prompts, and how many different texts are among them."""
+    """The number of responses judged, of their prompts, and of the different texts among them."""
 
     n: int
     prompts: int
@@ -90,7 +92,7 @@ class ResponseCounts:
 
 @dataclass(frozen=True)
 class JudgedCell:
-    """What the judge made of a method's responses on one domain at one temperature.
+    """The verdicts on a method's responses on one domain at one temperature.
 
     Attributes:
         baselines: win rates by other judges of the same pairs.
@@ -127,7 +129,7 @@ class MethodRates(MethodSetting):
 
     @property
     def is_trained(self) -> bool:
-        """Whether the method trains a policy."""
+        """True for a method that trains a policy."""
         return self.name not in ("reference", "best_of_n")
 
     def cell(self, domain: str, temperature: float) -> JudgedCell | None:

@@ -143,11 +143,11 @@ def _differences(study: WinRateSummary, domain: str) -> str:
 
 
 def _winner_first(test: MethodTest) -> str:
-    gap, one, other = test.difference, test.one, test.other
+    gap, better, worse = test.difference, test.one, test.other
     if gap.value < 0:
-        one, other, gap = other, one, reverse_difference(gap)
+        better, worse, gap = worse, better, reverse_difference(gap)
     size = estimate(gap, percent=True, sign=True)
-    return f"{swept_name(one)} above {swept_name(other)} ({size}, {p_words(test.p_holm)})"
+    return f"{swept_name(better)} above {swept_name(worse)} ({size}, {p_words(test.p_holm)})"
 
 
 def _temperature(study: WinRateSummary, method: MethodRates) -> str:
