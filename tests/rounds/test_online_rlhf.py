@@ -241,7 +241,7 @@ def test_an_interrupted_reward_model_is_not_climbed(
     asked = loop.Interrupt()
     asked.requested = True
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "interruptible", lambda: contextlib.nullcontext(asked))
+        patch.setattr(loop, "interruptible", lambda **_: contextlib.nullcontext(asked))
         stopped = pt.train(online("online"))
     assert stopped.metrics["status"] == "interrupted"
     assert not (tmp_path / "online" / "round-1" / "policy").exists()

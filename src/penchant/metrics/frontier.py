@@ -319,7 +319,8 @@ def _brackets(
 ) -> list[tuple[int, int, float]]:
     """Return the pairs of evaluations between which a share is interpolated, with the second one's weight.
 
-    They are the closest two of each run around the matched KL, and the closest two of all."""
+    They are the closest two of each run around the matched KL, and the closest two of all.
+    """
     if missing_bracket(means, matched, trusted_kl):
         return []
     usable = (means >= LEAST_NATS) & (means <= trusted_kl)
