@@ -25,8 +25,10 @@ from tiny_types import NotBuilt, build_tiny, causal_types
 
 from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.engine.decode_probe import decoding_way
-from penchant.engine.generate import Sampling, _uniforms, draw
+from penchant.engine.decoding import _uniforms
+from penchant.engine.generate import draw
 from penchant.engine.pick import pick
+from penchant.engine.sampling import Sampling
 from penchant.engine.score import Scorer, score
 from penchant.errors import InputError
 

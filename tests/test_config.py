@@ -354,7 +354,7 @@ def test_all_mistakes_come_at_once(tmp_path: Path) -> None:
 def test_mistakes_in_python(values: dict[str, Any], expected: str) -> None:
     text = message(**values)
     assert expected in text
-    assert all(len(line) < 320 for line in text.splitlines())
+    assert all(len(line) < 400 for line in text.splitlines())
 
 
 def test_a_configuration_built_inside_another_names_itself() -> None:

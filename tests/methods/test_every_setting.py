@@ -139,6 +139,14 @@ for name, numbers in {
     for number in (*numbers, *(("nll_weight=1",) if name not in ("orpo", "plackett_luce", "sum") else ())):
         TABLE[f"loss={name}.{number.split('=')[0]}"] = ((*rankings, f"loss={name}"), (f"loss.{number}",), "losses")
 
+CUSTOM = ("loss={name: custom, function: 'mine.py:far'}",)
+TABLE |= {
+    "loss=custom": ((), ("loss={name: custom, function: 'mine.py:near'}",), "losses"),
+    "loss=custom.function": (CUSTOM, ("loss.function='mine.py:near'",), "losses"),
+    "loss=custom.settings": (CUSTOM, ("loss.settings={scale: 2}",), "losses"),
+    "loss=custom.nll_weight": (CUSTOM, ("loss.nll_weight=1",), "losses"),
+}
+
 
 def settings_of(config: type[Config], prefix: str = "") -> Iterator[str]:
     """Every setting: dotted paths, `union=branch` and `union=branch.setting`, and sub-settings that may be null."""
@@ -239,6 +247,12 @@ def files(preference_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     turned = [{"prompt": pair["prompt"], "chosen": pair["rejected"], "rejected": pair["chosen"]} for pair in pairs]
     Path("splits.json").write_text(json.dumps({"train": pairs, "test": turned}))
     Path("prompts.txt").write_text("Who went out?\nNobody.\n")
+    Path("mine.py").write_text(
+        "def far(chosen, rejected, ref_chosen, ref_rejected, scale=1.0):\n"
+        "    return (1 - scale * (chosen - rejected - ref_chosen + ref_rejected)) ** 2\n\n\n"
+        "def near(chosen, rejected, ref_chosen, ref_rejected):\n"
+        "    return (0.1 - (chosen - rejected - ref_chosen + ref_rejected)) ** 2\n"
+    )
 
 
 class Seen:

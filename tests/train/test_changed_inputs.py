@@ -80,7 +80,7 @@ class Stopped:
         stop = loop.Interrupt()
         stop.requested = True
         with self.inside(), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(loop, "interruptible", lambda: contextlib.nullcontext(stop))
+            patch.setattr(loop, "interruptible", lambda **_: contextlib.nullcontext(stop))
             assert pt.train(config).metrics["status"] == "interrupted"
 
     def resume_after(self, method: str, place: str, change: Callable[[Path], object]) -> pt.RunResult:

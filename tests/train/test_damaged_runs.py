@@ -66,7 +66,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inputs]:
         patch.chdir(folder)
         patch.setenv("PENCHANT_CACHE", str(folder / "cache"))
         with pytest.MonkeyPatch.context() as inner:
-            inner.setattr(loop, "interruptible", lambda: contextlib.nullcontext(stop))
+            inner.setattr(loop, "interruptible", lambda **_: contextlib.nullcontext(stop))
             assert main([*TRAIN, *SMALL, "out=stopped"]) == 130
         shutil.copytree("stopped", "whole")
         assert main(["train", "dpo", "--resume", "out=whole"]) == 0

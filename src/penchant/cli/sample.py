@@ -34,7 +34,7 @@ class Sample(Config):
     """Divides the logits; 0 takes the likeliest token."""
     max_new_tokens: Tokens = 64
     """Length at which a response is cut."""
-    top_k: Annotated[int, Field(ge=0)] = 0
+    top_k: Annotated[int, Field(ge=0, le=10_000_000)] = 0
     """Draw from the so many likeliest tokens; 0 for all."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Draw from the likeliest tokens that have this probability together; 1 for all."""

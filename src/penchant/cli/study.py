@@ -18,9 +18,9 @@ DONE, FAILED, INTERRUPTED = 0, 1, 130
 
 
 def _study(arguments: Arguments) -> int:
+    flags, config = arguments.flags, _config(arguments)  # before the imports below, which take a second
     from penchant.studies.core.study import run_study
 
-    flags, config = arguments.flags, _config(arguments)
     definition = definition_of(type(config))
     # small models fill two cores better two at a time than with two threads
     result = run_study(config, jobs=flags.jobs or definition.jobs.get(flags.preset, 1))

@@ -570,4 +570,4 @@ def test_help_and_mistakes_need_no_torch() -> None:
     assert "shares: a list (each a number at least 0 and below 0.5)" in noise
     assert "a preset is a configuration" in both
     assert "`dpo.betta`" in unknown
-    assert "count from 1" in jobs
+    assert "--jobs counts from 1" in jobs
