@@ -1,5 +1,4 @@
-"""The report of `penchant data check`: its numbers, as text to print, and the sentences about what is worth a
-look."""
+"""The report of `penchant data check`: its numbers as text, and what is worth a look."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def _raters(results: Agreement) -> Table:
 
 
 def _leanings(results: Agreement) -> Table:
-    """What each rater prefers, whatever the others say."""
+    """Return the table of what each rater prefers, whatever the others say."""
     with_order = any(rater.first_shown for rater in results.raters)
     rows = [
         (

@@ -1,5 +1,7 @@
-"""Which model wrote each response of a row, where the row says so. Names are no part of a `PromptGroup`: nothing that
-trains may depend on them."""
+"""Which model wrote each response of a row, where the row says so.
+
+Names are no part of a `PromptGroup`: nothing that trains may depend on them.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ WAYS = (
 
 
 def model_names(layout: str, row: Row) -> tuple[str, ...] | None:
-    """The models of one row's responses, in the order of the responses; None where the row does not say.
+    """Return the models of one row's responses, in their order; None where the row does not say.
 
     Raises:
         InputError: a field `models` that is no list of names.

@@ -65,7 +65,7 @@ class Agree(Config):
 
 class Rank(Config):
     """Strengths from comparisons or rankings of models, responses or annotators, with intervals and a check that they
-    exist."""
+    exist."""  # noqa: D205 - the command's help is this sentence as a whole
 
     method: ClassVar[str] = "rank"
 

@@ -37,8 +37,10 @@ def draw_rows(rows: LabelledRows, size: int | None, seed: int) -> LabelledRows:
 
 
 def split_rows(rows: LabelledRows, share: float, seed: int) -> tuple[list[int], list[int]]:
-    """Places of rows to learn from and of others; related rows, and texts that a reader takes for the same, stay
-    together."""
+    """Return the positions of rows to learn from, and of the others.
+
+    Related rows, and texts that a reader takes for the same, stay together.
+    """
     return split_by_prompt([PromptGroup(key) for key in related_keys(rows)], share, seed)
 
 

@@ -158,8 +158,11 @@ def only_texts(examples: Sequence[Example], reader: str) -> list[str]:
 
 
 def marks_of(examples: Sequence[Example]) -> list[str]:
-    """What tells each example again, as a digest: its text, whatever its case, spaces and punctuation, or its prompt
-    with its options in any order. Empty where there is no letter or digit."""
+    """Return a digest by which each example is known again.
+
+    It is that of the text, whatever its case, spaces and punctuation, or of the prompt with its options in any order.
+    Empty where there is no letter or digit.
+    """
     marks = []
     for example in examples:
         parts = [example] if isinstance(example, str) else [prompt_text(example.prompt), *sorted(_options(example))]

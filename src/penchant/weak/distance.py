@@ -13,8 +13,9 @@ from penchant.models.settings import ModelConfig
 
 
 def weight_distance(trained: Policy, start: str, *, trust_remote_code: bool = False) -> float:
-    """The Euclidean distance of the weights from those of the model that training started from, relative to their
-    length there. Adapters count as the weights that they make when merged.
+    """Return the Euclidean distance of the weights from where training started, relative to their length there.
+
+    Adapters count as the weights that they make when merged.
 
     Args:
         start: the model, as `load_policy` takes it. trust_remote_code: whether its own code may run.

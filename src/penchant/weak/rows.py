@@ -80,8 +80,10 @@ def read_labelled(
     labels: bool = True,
     split: str = "train",
 ) -> LabelledRows:
-    """Rows with `text` (or `sentence`, `content`, `prompt`) and `label`, a class's name or number, or `probabilities`,
-    by name (`{"yes": 0.9, "no": 0.1}`) or a list in the order of the classes.
+    """Read rows with a text and a label, or with probabilities of the classes.
+
+    The text is `text` (or `sentence`, `content`, `prompt`), `label` a class's name or number, `probabilities` by name
+    (`{"yes": 0.9, "no": 0.1}`) or a list in the order of the classes.
 
     Args:
         source: JSONL, JSON, CSV, TSV, Parquet, or a hub id.

@@ -83,7 +83,7 @@ class Training(Config):
 
 class Head(Config):
     """A classification head on the state after the text's last token. Where rows have options of their own: a scalar
-    head after each option, which is a reward model."""
+    head after each option, which is a reward model."""  # noqa: D205 - the help is this text as a whole
 
     name: Literal["head"] = "head"
     init: Literal["zero", "unembedding"] = "zero"

@@ -37,8 +37,9 @@ STOP_SHARE = 0.1  # of the rows to learn from, where a student stops early by th
 
 
 def weak_train(config: WeakTrain) -> RunResult:
-    """Train the student; everything lands in the run directory: `result.json`, `report.html`, `classifier/`,
-    `predictions.jsonl`.
+    """Train the student into a run directory.
+
+    It holds `result.json`, `report.html`, `classifier/` and `predictions.jsonl`.
 
     Raises:
         InputError: bad rows, test rows that are among the training rows, too few rows, no such model. Nothing is left

@@ -1,5 +1,4 @@
-"""The known layouts: a name, the fields that a row of it must have, and the reader that makes it a
-`PromptGroup`.
+"""The known layouts: a name, the fields that a row must have, and the reader that makes a `PromptGroup` of it.
 
 A layout is recognised by a row's fields, never by the file's ending. To add one, write its reader and put an
 entry into a table; the first entry that fits wins, so the more particular stands above the more general.

@@ -163,8 +163,7 @@ def history_turns(value: object) -> tuple[Message, ...]:
 
 
 def instruction_turns(row: dict[str, Any], field: str = "instruction") -> tuple[Message, ...]:
-    """Return the turns of an instruction row: `system`, `history` ([user, assistant] pairs), `instruction` and
-    `input`.
+    """Return the turns of an instruction row: `system`, `history` (pairs of user, assistant), `instruction`, `input`.
 
     An instruction is something a user says, so it becomes a user's turn and not bare text to be continued.
     """

@@ -11,8 +11,12 @@ from penchant.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """A prompt with one response: its ids, the places (start, stop) of its taught turns, and whether the boundary is
-    inside a token."""
+    """A prompt with one response.
+
+    Attributes:
+        ids: token ids of both. spans: (start, stop) of each turn that is taught.
+        unstable: whether the boundary of prompt and response is inside a token.
+    """
 
     ids: tuple[int, ...]
     spans: tuple[tuple[int, int], ...]

@@ -1,5 +1,6 @@
-"""Files to numbered rows: JSONL, JSON, CSV, TSV, Parquet and plain text, gzipped or not, and the database of a
-collection. Knows no layout.
+"""Files to numbered rows, whatever their layout.
+
+JSONL, JSON, CSV, TSV, Parquet and plain text are read, gzipped or not, and the database of a collection.
 
 A line that is damaged in itself (broken JSON, invalid UTF-8, longer than `MAX_LINE_BYTES`) comes out as a
 `RowProblem`, so that all of them can be named at once; a file that is damaged as a whole raises `InputError`.

@@ -1,5 +1,4 @@
-"""Bytes of a file to numbered lines, text and JSON, with an error for every way in which they can be
-damaged."""
+"""Bytes of a file to numbered lines, text and JSON, with an error for each way in which they can be damaged."""
 
 from __future__ import annotations
 

@@ -184,8 +184,11 @@ def _name(path: str, paths: Sequence[str]) -> str:
 
 
 def _pairs(config: JudgeConfig, name: str, texts: Responses, opponent_texts: Responses) -> list[Question]:
-    """The pairs of one source; the same prompts on both sides, where the other is not a data set of more and nobody
-    chose which prompts to draw for."""
+    """Return the pairs of one source.
+
+    Both sides must have the same prompts, unless the other one is a data set of more, or prompts to draw for were
+    chosen.
+    """
     missing = [prompt for prompt in texts if prompt not in opponent_texts]
     chosen = config.against == "chosen" or bool(config.temperatures)
     extra = [] if chosen else [prompt for prompt in opponent_texts if prompt not in texts]

@@ -42,8 +42,10 @@ HEAD = "head.safetensors"
 
 
 class LanguageModelClassifier:
-    """Classes by a head on the last state, or by label words; of prompts with options of their own which one, by a
-    reward or by its logp. See `penchant.weak.settings.LanguageModel`.
+    """A language model as a classifier: by a head on its last state, or by label words.
+
+    Prompts with options of their own are answered by a reward, or by the options' logps. See
+    `penchant.weak.settings.LanguageModel`.
 
     Args:
         names: of the classes, which label words default to.
@@ -199,8 +201,10 @@ class LanguageModelClassifier:
         return tuple(words)
 
     def _draw_shots(self, soft: Probabilities) -> list[tuple[int, int]]:
-        """Examples to show, by place, with their labels: classes in turn, drawn with the seed; those that a class lacks
-        are left out."""
+        """Draw the examples to show, by position, with their labels: classes in turn.
+
+        Where a class has too few, fewer are shown.
+        """
         labels, count = soft.argmax(-1), self.settings.shot_count
         order = np.random.default_rng(self.seed).permutation(len(labels))
         by_class = [[int(index) for index in order if labels[index] == label] for label in range(soft.shape[1])]

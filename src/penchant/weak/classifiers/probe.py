@@ -113,8 +113,11 @@ class ProbeClassifier:
         return probabilities
 
     def save(self, folder: str | Path) -> None:
-        """As `Classifier.save`; the model is named, not written. Raises InputError where features are a function of
-        one's own."""
+        """Write the probe as `Classifier.save` says; the model is named, not written.
+
+        Raises:
+            InputError: the features are a function of one's own.
+        """
         if self.probes is None:
             raise InputError(FITTED_FIRST)
         if not isinstance(self.features, ModelFeatures):

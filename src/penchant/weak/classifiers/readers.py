@@ -78,8 +78,10 @@ class EncoderReader:
         return read
 
     def _options(self, example: PromptGroup, longest: int) -> Read:
-        """Prompt and option cut as a language model reads them: of the option the beginning, and what then has room of
-        the prompt. What the encoder puts at the end stays."""
+        """Cut prompt and option as a language model reads them.
+
+        The option keeps its beginning, the prompt what then has room. What the encoder puts at the end stays.
+        """
         *prompt, end = self._ids(prompt_text(example.prompt))
         option_ids = self.encoder.tokenizer(
             [option.text for option in example.responses], add_special_tokens=False, verbose=False

@@ -1,5 +1,6 @@
-"""How a language model says which class a text has: by a head on its last state. For what is read of responses, label
-words and options, see `penchant.weak.classifiers.responses`.
+"""How a language model says which class a text has: by a head on its last state.
+
+For what is read of responses, label words and options, see `penchant.weak.classifiers.responses`.
 
 A reading gives logits of shape (examples, classes), with gradients, for some encoded examples at a time.
 """
@@ -92,8 +93,10 @@ class HeadReading:
 
 
 def shorten(ids: Ids, longest: int) -> Ids:
-    """At most so many tokens, half of them from the beginning and half from the end: so what a template or a hint
-    writes before or after a long text is read with it."""
+    """Return at most so many tokens, half of them from the beginning and half from the end.
+
+    So what a template or a hint writes before or after a long text is read with it.
+    """
     if len(ids) <= longest:
         return ids
     start = longest // 2
@@ -140,9 +143,11 @@ def padded(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
 
 @contextmanager
 def first_layers(policy: Policy, count: int) -> Iterator[None]:
-    """The model without the layers after the first so many, for as long as this lasts: what nobody asks for is not
-    computed. The state after the last one is then no good, for the norm at the end of all follows it. A model whose
-    layers are not found stays whole."""
+    """Leave out the layers after the first so many, for as long as this lasts.
+
+    So what nobody asks for is not computed. The state after the last of them is then no good, for the norm at the end
+    of all follows it. A model whose layers are not found stays whole.
+    """
     base: Any = trunk(policy.model)
     size = base.config.get_text_config().num_hidden_layers
     stacks = [

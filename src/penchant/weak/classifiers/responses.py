@@ -1,5 +1,7 @@
-"""What a language model makes of responses to a prompt, which is forwarded once for all of them: label words, a row's
-own options, or options under a scalar head, which is a reward model."""
+"""How a language model reads responses to a prompt, which is forwarded once for all of them.
+
+They are label words, a row's own options, or options under a scalar head, which is a reward model.
+"""
 
 from __future__ import annotations
 
@@ -93,8 +95,9 @@ class WordsReading:
 
 
 class RewardReading:
-    """A scalar head on the state at the end of each option, which starts from zero; logits are these rewards, so that
-    with two options their cross-entropy is Bradley and Terry's loss.
+    """A scalar head on the state at the end of each option, which starts from zero.
+
+    Logits are these rewards, so that with two options their cross-entropy is Bradley and Terry's loss.
 
     Args:
         width: how many options the longest list has. longest: tokens of prompt and option that are read, see
@@ -139,8 +142,11 @@ def encode_options(policy: Policy, examples: Sequence[Example], longest: int) ->
 
 
 def shortened(row: Rendered, longest: int) -> Rendered:
-    """The row with at most so many tokens in prompt and response: of a response the beginning is kept, and of the
-    prompt what then has room, at least a quarter of all, from its beginning and its end."""
+    """Return the row with at most so many tokens in prompt and response.
+
+    A response keeps its beginning. The prompt keeps what then has room, at least a quarter of all, from its beginning
+    and its end.
+    """
     prompt_room = min(len(row.prompt_ids), max(1, longest // 4))
     branches = [_cut(branch, longest - prompt_room) for branch in row.branches]
     room = longest - max(len(branch.ids) for branch in branches)

@@ -124,8 +124,9 @@ def tfidf() -> Any:
 
 
 def _fit(estimator: Any, texts: Sequence[str], weighted: Probabilities) -> None:
-    """Fit to weighted examples, one for each class with a weight above 0. What a pipeline makes of texts before its
-    last step it learns of each text once: repeated ones would count as several documents.
+    """Fit to weighted examples, one for each class with a weight above 0.
+
+    The steps of a pipeline before its last learn from each text once: repeated ones would count as several documents.
 
     Args:
         weighted: targets times how much a text counts, shape (texts, classes).
