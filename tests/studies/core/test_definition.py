@@ -8,7 +8,7 @@ from penchant.studies.core.definition import StudyDefinition, definitions
 from penchant.studies.core.kinds import maker_of, resolve, stage_makers
 from penchant.studies.core.stage import Stage
 
-TARGETS = ("summarize", "page", "summary", "prepare", "lines")
+TARGETS = ("grid", "grow", "summarize", "page", "summary", "prepare", "lines")
 
 
 @pytest.mark.parametrize("definition", [pytest.param(each, id=each.configs[0].method) for each in definitions()])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from penchant.studies.annotators.grid import annotators_grid
 from penchant.studies.annotators.settings import AnnotatorsConfig
 from penchant.studies.core.definition import StudyDefinition
 
 STUDY = StudyDefinition(
     configs=(AnnotatorsConfig,),
     example="data=comparisons.jsonl beta=null",
-    grid=lambda config, results: annotators_grid(config),
+    grid="penchant.studies.annotators.grid:annotators_grid",
     summarize="penchant.studies.annotators.summarize:summarize_annotators",
     page="penchant.studies.annotators.page:PAGE",
     summary="penchant.studies.annotators.summary:AnnotatorsSummary",

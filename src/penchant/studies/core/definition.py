@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from penchant.errors import InputError, did_you_mean
 from penchant.studies import STUDIES
 from penchant.studies.core.settings import Study
-from penchant.studies.core.stage import Stage
 from penchant.typed_json import JsonObject
 
 if TYPE_CHECKING:
     from penchant.reports.kit.canvas import Picture
-    from penchant.studies.core.results import Results
+    from penchant.studies.core.stage import Stage
 
 
 class Grid(Protocol):
@@ -43,7 +42,9 @@ class StudyDefinition:
         configs: its settings, a class for each command; the class's `method` is the command's name.
         names: how `study.json` names it, where that is not the command.
         example: settings that the help shows, such as "dpo.beta=[0.1,1]".
-        grid: (settings, what is measured so far or None) -> stages. It is asked again until it adds none.
+        grid: `module:function`, settings -> stages.
+        grow: `module:function`, (settings, what is measured so far) -> stages, where results may add some; it is asked
+            again until it adds none.
         summarize: `module:function`, (settings, stages, folder, why stages failed by address) -> `study.json`.
         page: `module:PAGE`, a `StudyPage`.
         summary: `module:class`, what `study.json` is read as: the page and `lines` take objects of it.
@@ -58,12 +59,13 @@ class StudyDefinition:
 
     configs: tuple[type[Study], ...]
     example: str
-    grid: Callable[[Any, Results | None], Grid]
+    grid: str
     summarize: str
     page: str
     summary: str
     stages: Mapping[str, str] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+    grow: str | None = None
     presets: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
     takes_over: Mapping[str, tuple[str, type[Study]]] = field(default_factory=dict)
     jobs: Mapping[str, int] = field(default_factory=dict)

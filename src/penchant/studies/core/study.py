@@ -65,7 +65,7 @@ def run_study(config: Study, *, jobs: int = 1, workers: Workers | None = None) -
         RunError: the worker process is gone, or the disk is full; what is done stays.
     """
     definition = definition_of(type(config))
-    grid = definition.grid(config, None)
+    grid: Grid = resolve(definition.grid)(config)
     if definition.prepare:
         resolve(definition.prepare)(config, grid)
     stages = grid.stages()
@@ -79,8 +79,8 @@ def run_study(config: Study, *, jobs: int = 1, workers: Workers | None = None) -
         started = time.monotonic()
         with contextlib.nullcontext(workers) if workers else Workers() as team:
             progress = run_missing(stages, folder, team, jobs=jobs)
-            while not progress.interrupted:
-                grid = definition.grid(config, results_of(progress, stages, folder))
+            while definition.grow and not progress.interrupted:
+                grid = resolve(definition.grow)(config, results_of(progress, stages, folder))
                 grown = grid.stages()
                 if {stage.address for stage in grown} <= {stage.address for stage in stages}:
                     break

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from penchant.studies.core.definition import StudyDefinition, presets_in
-from penchant.studies.frontier.grid import grid
 from penchant.studies.frontier.settings import FrontierConfig
 
 STUDY = StudyDefinition(
     configs=(FrontierConfig,),
     example="dpo.beta=[0.1,1] ppo=null",
-    grid=grid,
+    grid="penchant.studies.frontier.grid:grid",
+    grow="penchant.studies.frontier.grid:grid",
     summarize="penchant.studies.frontier.summarize:summarize",
     page="penchant.studies.frontier.page:PAGE",
     summary="penchant.studies.frontier.summary:FrontierSummary",

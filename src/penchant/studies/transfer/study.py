@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from penchant.studies.core.definition import StudyDefinition, presets_in
-from penchant.studies.transfer.grid import transfer_grid
 from penchant.studies.transfer.settings import TransferConfig
 
 STUDY = StudyDefinition(
     configs=(TransferConfig,),
     example="domains.news=news.txt ppo=null; with judge=... also those of `tldr`",
-    grid=lambda config, results: transfer_grid(config),
+    grid="penchant.studies.transfer.grid:transfer_grid",
     summarize="penchant.studies.transfer.summarize:summarize_transfer",
     page="penchant.studies.transfer.page:PAGE",
     summary="penchant.studies.transfer.summary:TransferSummary",

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from penchant.studies.core.definition import StudyDefinition, presets_in
-from penchant.studies.weak_to_strong.grid import weak_grid
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 
 STUDY = StudyDefinition(
     configs=(WeakToStrongConfig,),
     example="tasks=[sciq] strong=[{model: penchant-5m}]",
-    grid=lambda config, results: weak_grid(config),
+    grid="penchant.studies.weak_to_strong.grid:weak_grid",
     summarize="penchant.studies.weak_to_strong.summarize:summarize_weak",
     summary="penchant.studies.weak_to_strong.summary:WeakToStrongSummary",
     page="penchant.studies.weak_to_strong.page:PAGE",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from penchant.studies.core.definition import StudyDefinition, presets_in
-from penchant.studies.win_rates.grid import win_rate_grid
 from penchant.studies.win_rates.settings import DialogueConfig, JudgedTransferConfig, TldrConfig
 
 FOLDER = Path(__file__).parent
@@ -14,7 +13,7 @@ STUDY = StudyDefinition(
     names=("judged-transfer",),
     takes_over={"transfer": ("judge", JudgedTransferConfig)},
     example="judge=longest temperatures=[0,1] ppo=null",
-    grid=lambda config, results: win_rate_grid(config),
+    grid="penchant.studies.win_rates.grid:win_rate_grid",
     prepare="penchant.studies.win_rates.endpoints:check_endpoints",
     summarize="penchant.studies.win_rates.summarize:summarize_win_rates",
     summary="penchant.studies.win_rates.summary:WinRateSummary",
