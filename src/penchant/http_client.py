@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from penchant.clean_text import clean
 from penchant.errors import InputError
 
 T = TypeVar("T")
@@ -52,7 +53,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer of any status, read to its end."""
+    """An answer of any status, read to its end; its reason is fit for a terminal."""
 
     status: int
     reason: str
@@ -134,7 +135,7 @@ async def post_json(
                 body += piece
                 if len(body) > limits.max_bytes:
                     raise AnswerTooLarge(f"more than {limits.max_bytes:,} bytes")
-            return Reply(response.status_code, response.reason_phrase, response.headers, bytes(body))
+            return Reply(response.status_code, clean(response.reason_phrase), response.headers, bytes(body))
     except (TimeoutError, httpx.TimeoutException) as error:
         connecting = isinstance(error, httpx.ConnectTimeout)
         missing = "no connection" if connecting else "no whole answer"

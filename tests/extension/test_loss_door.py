@@ -43,6 +43,16 @@ def steep(policy_chosen, *rest):
 def fails(*logps):
     raise SystemExit(3)
 
+def complex_numbers(*logps):
+    return logistic(*logps) + 0j
+
+def of_the_reference(policy_chosen, policy_rejected, ref_chosen, ref_rejected):
+    return (ref_chosen - ref_rejected).requires_grad_() * 2
+
+def in_place(policy_chosen, policy_rejected, ref_chosen, ref_rejected):
+    ref_chosen.zero_()
+    return logistic(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+
 constant = 3
 """
 LOGPS = tuple(torch.tensor(row) for row in ([-8.0, -20.0], [-9.0, -6.0], [-10.0, -18.0], [-7.0, -7.5]))
@@ -104,6 +114,9 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
         ("mine.py:mean", {}, r"it returned the shape \(\), expected \(4,\): one loss per pair, without a mean"),
         ("mine.py:number", {}, "it returned a float, expected a tensor"),
         ("mine.py:without_gradient", {}, "their gradient is cut"),
+        ("mine.py:of_the_reference", {}, "do not hang on the policy's log-probabilities"),
+        ("mine.py:complex_numbers", {}, r"it returned complex numbers \(torch.complex64\)"),
+        ("mine.py:in_place", {}, "it changes the log-probabilities that it is given"),
         ("mine.py:overflow", {}, "its losses of four pairs are .*inf.*, expected finite numbers"),
         ("mine.py:steep", {}, "its gradient on four pairs is not finite"),
         ("mine.py:fails", {}, r"it ended the program \(sys.exit\(3\)\)"),

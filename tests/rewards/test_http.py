@@ -81,6 +81,11 @@ def hangs_up(handler: BaseHTTPRequestHandler) -> None:
     handler.close_connection = True
 
 
+def writes_to_the_terminal(handler: BaseHTTPRequestHandler) -> None:
+    """Refuses, with an escape sequence for a reason."""
+    handler.wfile.write(b"HTTP/1.1 404 no\x1b[2J\r\nContent-Length: 0\r\n\r\n")
+
+
 def is_slow(handler: BaseHTTPRequestHandler) -> None:
     time.sleep(0.5)
     hangs_up(handler)
@@ -204,6 +209,7 @@ def test_an_endpoint_that_stays_away_is_a_run_error(endpoint: Endpoint) -> None:
     ("answer", "message"),
     [
         (says({"detail": "no\x1b[2J such"}, 404), "refused the request: 404 Not Found, .*such.*Check the address"),
+        (writes_to_the_terminal, r"refused the request: 404 no\u241b\[2J, ''"),
         (says({}, 401), f"refused the request: 401 .*into .{TOKEN}"),
         (says({}, 422), "refused the request: 422 .*must take POSTed JSON"),
         (says(b"", 307, Location="http://me:secret@elsewhere/there"), "307: a redirect to http://elsewhere/there"),

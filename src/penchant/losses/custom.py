@@ -13,6 +13,7 @@ from penchant.losses.settings import OWN_LOSSES, CustomLoss, PairLoss, custom_lo
 
 # sums of log-probabilities in nats: policy chosen and rejected, reference chosen and rejected
 TRIAL = ((-3.0, -4.0, -2.5, -40.0), (-5.0, -2.0, -2.5, -6.0), (-4.0, -4.0, -2.0, -30.0), (-4.0, -3.0, -3.0, -8.0))
+UNCONNECTED = "its losses do not hang on the policy's log-probabilities, or their gradient is cut"
 _loaded: dict[str, Callable[..., Tensor]] = {}
 
 
@@ -57,6 +58,8 @@ def _checked(function: Callable[..., Tensor], reference: str) -> Callable[..., T
             raise OWN_LOSSES.failure(reference, error) from error
         if not isinstance(losses, Tensor):
             raise OWN_LOSSES.refusal(reference, f"it returned a {type(losses).__name__}, expected a tensor")
+        if losses.is_complex():
+            raise OWN_LOSSES.refusal(reference, f"it returned complex numbers ({losses.dtype}), expected real ones")
         if losses.shape != logps[0].shape:
             # a mean would train too, but weights of pairs could not reach it
             raise OWN_LOSSES.refusal(
@@ -73,11 +76,17 @@ def _try(settings: CustomLoss) -> None:
     rows = [torch.tensor(row) for row in TRIAL]
     policy: Sequence[Tensor] = [row.requires_grad_() for row in rows[:2]]
     losses = custom_function(settings.function)(*policy, *rows[2:], **settings.arguments())
+    if any(row.tolist() != torch.tensor(before).tolist() for row, before in zip(rows, TRIAL, strict=True)):
+        raise _refusal(
+            settings, "it changes the log-probabilities that it is given, and metrics need them: work on copies"
+        )
     if not torch.isfinite(losses).all():
         raise _refusal(settings, f"its losses of four pairs are {losses.tolist()}, expected finite numbers")
     if not losses.requires_grad:
-        raise _refusal(settings, "its losses do not hang on the policy's log-probabilities, or their gradient is cut")
+        raise _refusal(settings, UNCONNECTED)
     slopes = torch.autograd.grad(losses.sum(), policy, allow_unused=True)
+    if all(slope is None for slope in slopes):
+        raise _refusal(settings, UNCONNECTED)
     if any(slope is not None and not torch.isfinite(slope).all() for slope in slopes):
         raise _refusal(settings, "its gradient on four pairs is not finite")
 
