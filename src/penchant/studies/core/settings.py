@@ -60,7 +60,7 @@ class Comparisons(Config):
     samples: Annotated[int, Field(ge=2, le=100_000)] = 4
     """Samples of a group: 4 give 6 comparisons."""
     groups: Count = 1
-    """Groups a prompt, each with samples of its own."""
+    """Groups per prompt, each with samples of its own."""
 
 
 class Evaluation(Config):
@@ -72,9 +72,9 @@ class Evaluation(Config):
     """How far evaluations are apart: at 2 after all, a half, a quarter of the steps and so on, since most happens
     early."""
     samples: Count = 8
-    """Samples a prompt and evaluation."""
+    """Samples per prompt and evaluation."""
     reference_samples: Annotated[int, Field(ge=16, le=100_000)] = 256
-    """Samples a prompt of the reference, for Best-of-N and the limit line; with more it is trusted farther."""
+    """Samples of the reference per prompt, for Best-of-N and the limit line; with more it is trusted farther."""
     seed: Seed = 10_000
     """Fixes the draws of evaluations; those of the reference are drawn with the next number."""
 
@@ -140,7 +140,7 @@ class PPOSweep(Config):
     prompts_per_step: Count = 64
     """Prompts of a round."""
     samples_per_prompt: Count = 4
-    """Samples a prompt and round."""
+    """Samples per prompt and round."""
     updates: Count = 2
     """How often a round learns from its samples."""
     kl_start: Annotated[float, Field(gt=0)] | None = None
@@ -256,7 +256,7 @@ class MethodsConfig(SampledConfig, LearnedMethods):
         if self.best_of_n is not None and max(self.best_of_n.n) > self.evaluation.reference_samples:
             raise ValueError(
                 f"`best_of_n.n` goes up to {max(self.best_of_n.n)}, but there are only "
-                f"{self.evaluation.reference_samples} samples a prompt: raise `evaluation.reference_samples`"
+                f"{self.evaluation.reference_samples} samples per prompt: raise `evaluation.reference_samples`"
             )
         return self
 

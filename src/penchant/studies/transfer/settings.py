@@ -29,9 +29,9 @@ class TransferConfig(MethodsConfig):
     domains: Annotated[dict[str, Prompts], Field(min_length=1)]
     """Other domains by name: prompts to measure on. Texts that are trained on are left out."""
     temperatures: Temperatures = (0.0, 0.25, 0.5, 0.75, 1.0)
-    """Of the samples that are measured. At 0 there is one a prompt; only at 1 there is a KL."""
+    """Of the samples that are measured. At 0 there is one per prompt; only at 1 there is a KL."""
     evaluation: Evaluation = Evaluation(times=1, reference_samples=32)
-    """How methods are measured: samples a prompt, domain and temperature, of the methods and of the reference. `times`
+    """How methods are measured: samples per prompt, domain and temperature, of the methods and of the reference. `times`
     is of the runs as they learn; the domains are sampled once, after their end."""
     dpo: DPOSweep | None = DPOSweep(beta=(0.1,))
     """DPO; each beta is a method of its own. null leaves the method out, here and below."""

@@ -96,7 +96,7 @@ class WinRatesConfig(LearnedMethods):
     temperatures: Temperatures = (0.0, 0.25, 0.5, 0.75, 1.0)
     """Of the responses that are judged."""
     samples: Count = 1
-    """Responses a prompt and temperature that are judged; at temperature 0 there is one."""
+    """Responses per prompt and temperature that are judged; at temperature 0 there is one."""
     sampling_seed: Seed = 10_000
     """Fixes the draws."""
     max_new_tokens: Count = 64
