@@ -31,8 +31,8 @@ class TransferConfig(MethodsConfig):
     temperatures: Temperatures = (0.0, 0.25, 0.5, 0.75, 1.0)
     """Of the samples that are measured. At 0 there is one per prompt; only at 1 there is a KL."""
     evaluation: Evaluation = Evaluation(times=1, reference_samples=32)
-    """How methods are measured: samples per prompt, domain and temperature, of the methods and of the reference. `times`
-    is of the runs as they learn; the domains are sampled once, after their end."""
+    """How methods are measured: samples per prompt, domain and temperature, of the methods and of the reference.
+    `times` is of the runs as they learn; the domains are sampled once, after their end."""
     dpo: DPOSweep | None = DPOSweep(beta=(0.1,))
     """DPO; each beta is a method of its own. null leaves the method out, here and below."""
     unlikelihood: UnlikelihoodSweep | None = UnlikelihoodSweep(alpha=(0.1,))
