@@ -33,12 +33,13 @@ def load_module(source: str, refuse: Refuse) -> ModuleType:
 
     Args:
         source: a path that ends in `.py`; or a module's name, for which a file of that name in the current folder
-            (`a.b` for `a/b.py`) goes before what is installed.
+            (`a.b` for `a/b.py`) stands as well as for what is installed.
         refuse: makes the error of a reason.
 
     Raises:
-        InputError: there is no such file or module, or it fails while it is imported, by `sys.exit` too.
+        InputError: there is no such file or module, or both, or it fails while it is imported, by `sys.exit` too.
     """
+    _refuse_ambiguous(source, refuse)
     file = find_file(source)
     if file is None and source.endswith(".py"):
         files = [path.name for path in Path(source).expanduser().parent.glob("*.py")]
@@ -67,12 +68,29 @@ def find_file(source: str) -> Path | None:
     return module_file(Path.cwd().joinpath(*parts))
 
 
+def _refuse_ambiguous(source: str, refuse: Refuse) -> None:
+    """Refuse a module's name that a file here and an installed module share.
+
+    A `json.py` among downloaded data must not run because `json:loads` was meant.
+    """
+    file = find_file(source)
+    if file is None or source.endswith(".py"):
+        return
+    installed = module_spec(source)
+    if installed is not None and installed.origin != str(file.resolve()):
+        raise refuse(
+            f"{file} and an installed module are both called `{source}`: write the file's path, `./{file.name}:...`, "
+            "or start in another folder"
+        )
+
+
 def check_function(source: str, name: str, refuse: Refuse) -> None:
     """Refuse a function that cannot be there, without running any code of the user's.
 
     Raises:
         InputError: there is no such file or module, the file is no Python, or it binds no such name.
     """
+    _refuse_ambiguous(source, refuse)
     file = find_file(source) or installed_file(source)
     if file is None:
         if source.endswith(".py") or not _is_installed(source):
