@@ -190,7 +190,7 @@ def test_a_change_of_a_table_makes_only_the_rows_stale_that_it_touches(
 
 
 NO_STAGE = {
-    "commands, pages and the website": ("cli.*", "clean_text", "module_path", "config.listing", "rounds*",
+    "commands, pages and the website": ("cli.*", "module_path", "config.listing", "rounds*",
         "reports.*", "web*", "judges.compare.*", "runs.read", "weak.page", "weak.figures", "metrics.catalogue",
         "studies.report", "studies.core.report",
         "studies.*.page", "studies.*.words", "studies.*.figures", "studies.*.tables", "studies.*.flow"),

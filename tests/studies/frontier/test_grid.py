@@ -265,7 +265,7 @@ def test_a_preset_is_changed_by_overrides_and_written_back(tmp_path: Path) -> No
 def test_bad_settings_say_what_is_wrong(study: Callable[..., FrontierConfig]) -> None:
     with pytest.raises(InputError, match=r"there is no preset 'smal': expected demo, .*; did you mean small"):
         preset("smal")
-    with pytest.raises(InputError, match="goes up to 32, but there are only 16 samples a prompt"):
+    with pytest.raises(InputError, match="goes up to 32, but there are only 16 samples per prompt"):
         study(best_of_n={"n": [1, 32]})
     with pytest.raises(InputError, match="beta"):
         study(dpo={"beta": []})
