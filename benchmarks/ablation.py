@@ -27,6 +27,7 @@ from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.engine import kernels, logps
 from penchant.engine.memory import keep_freed_memory
 from penchant.engine.score import token_budget
+from penchant.engine.tree import Packing
 from penchant.losses.settings import Sigmoid
 from penchant.models.load import load_policy
 from penchant.train import batch
@@ -144,7 +145,7 @@ class Training:
         pairs = float(sum(len(units) for _, units in self.units))
         with VARIANTS[name]():
             began = time.perf_counter()
-            for some in micro_batches(self.units, self.data, budget=self.budget, plain=False):
+            for some in micro_batches(self.units, self.data, budget=self.budget, packing=Packing()):
                 backward(self.scorer, some, preference(Sigmoid(beta=0.1)), pairs)
             clip(self.parameters, 1.0)
             self.optimizers[Choice.optimizer].step()

@@ -120,13 +120,13 @@ def child(words: list[str]) -> None:
                 setattr(module, name, clocked(plain))
     digests.BlockDigests.check_blocks = clocked(digests.BlockDigests.check_blocks)  # type: ignore[method-assign]
 
-    from penchant import cli
+    from penchant.cli.main import main as penchant
     from penchant.train import loop
 
     if stop := int(os.environ.get("STOP", "0")):
         looks = iter(range(10**9))
         loop.Interrupt.__bool__ = lambda _: next(looks) >= stop - 1  # type: ignore[method-assign]
-    code = cli.main(words)
+    code = penchant(words)
     cpu = {"seconds": time.process_time(), "digest_seconds": spent["cpu"]}
     clock = {"clock_seconds": time.perf_counter() - started, "digest_clock_seconds": spent["clock"]}
     print(json.dumps(cpu | clock))

@@ -23,6 +23,7 @@ from penchant.engine.attention import trunk_blocks
 from penchant.engine.frozen import frozen_states
 from penchant.engine.memory import keep_freed_memory
 from penchant.engine.score import token_budget
+from penchant.engine.tree import Packing
 from penchant.losses.settings import Sigmoid
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
@@ -98,7 +99,7 @@ def _times(variants: dict[str, tuple[Policy, Dataset]], responses: int, repeats:
             step = [(number, units) for number in range(len(data.rendered))]
             began = time.perf_counter()
             for batch in micro_batches(
-                step, data, budget=token_budget(policy.scorer.device, data.rendered), plain=False
+                step, data, budget=token_budget(policy.scorer.device, data.rendered), packing=Packing()
             ):
                 backward(policy.scorer, batch, objective, float(len(step) * len(units)), data.frozen)
             clip(learning[name], 1.0)

@@ -29,7 +29,8 @@ import torch
 import transformers
 from torch.profiler import ProfilerActivity, profile
 
-from penchant.engine.generate import MAX_ROWS, Sampling
+from penchant.engine.decoding import MAX_ROWS
+from penchant.engine.sampling import Sampling
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 

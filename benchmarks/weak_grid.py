@@ -116,7 +116,7 @@ def main() -> None:
     torch.set_num_threads(2)
     with tempfile.TemporaryDirectory() as folder:
         config = settings(options, Path(folder) / "study")
-        stages = sum(len(grid.tasks()) for grid in weak_grid(config))
+        stages = sum(len(grid.stages()) for grid in weak_grid(config))
         began = time.perf_counter()
         result = run_study(config)
         ours = time.perf_counter() - began

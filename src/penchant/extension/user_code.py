@@ -76,8 +76,7 @@ def _refuse_ambiguous(source: str, refuse: Refuse) -> None:
     file = find_file(source)
     if file is None or source.endswith(".py"):
         return
-    installed = module_spec(source)
-    if installed is not None and installed.origin != str(file.resolve()):
+    if module_spec(source) is not None and installed_file(source) != file.resolve():
         raise refuse(
             f"{file} and an installed module are both called `{source}`: write the file's path, `./{file.name}:...`, "
             "or start in another folder"
