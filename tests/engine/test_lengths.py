@@ -154,12 +154,8 @@ def test_classes_of_a_configuration() -> None:
 @settings(max_examples=60)
 def test_classes_hold_neighbours_and_end_where_they_say(thresholds: list[int], exact: int | None, length: int) -> None:
     classes = LengthClasses(tuple(sorted(set(thresholds))), exact)
-    assert classes.class_of(length) <= classes.class_of(length + 1)
-    last = classes.last_length(length)
-    if last is not None:
-        assert classes.class_of(length) == classes.class_of(last) < classes.class_of(last + 1)
-    else:
-        assert classes.class_of(length) == classes.class_of(length + 1000)
+    ends_here = length in thresholds or (exact is not None and length >= exact)
+    assert (classes.class_of(length) < classes.class_of(length + 1)) == ends_here
 
 
 def test_paths_of_two_classes_are_never_in_one_tree() -> None:

@@ -43,14 +43,6 @@ class LengthClasses:
         exact = [length for length in (self.exact_above, other.exact_above) if length is not None]
         return LengthClasses(tuple(sorted({*self.thresholds, *other.thresholds})), min(exact, default=None))
 
-    def last_length(self, length: int) -> int | None:
-        """Return the greatest length of the class that a row of this length is in; None for no limit."""
-        if self.exact_above is not None and length > self.exact_above:
-            return length
-        return min(
-            (end for end in (*self.thresholds, self.exact_above) if end is not None and end >= length), default=None
-        )
-
     def grouped(self, lengths: Sequence[int]) -> list[list[int]]:
         """Return the places of rows with these lengths, those of one class together."""
         positions: dict[int, list[int]] = {}
