@@ -94,6 +94,15 @@ def read_json(path: Path, *, errors: Literal["surrogatepass", "replace"] = "surr
         raise ValueError("it is nested too deeply") from None
 
 
+def parse_object(text: str | bytes) -> dict[str, object] | None:
+    """Return the JSON object that a text holds, such as a line of a JSONL file; None for damage and other values."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def open_private(path: Path) -> list[Path]:
     """Make a database's file, readable by its owner alone, or take a wider mode from the one that is there.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ import yaml
 from penchant.clean_text import clean
 from penchant.digests import SUMS, DamagedFile, check_files, read_sums
 from penchant.errors import InputError
-from penchant.files import read_file
+from penchant.files import parse_object, read_file
 from penchant.metrics.estimates import Estimate
 from penchant.typed_json import JsonObject
 from penchant.types import RunResult
@@ -233,7 +232,7 @@ def _read_object(path: Path, notes: _Notes, loss: str | None) -> JsonObject | No
     text = _text(path, notes, loss)
     if text is None:
         return None
-    value = _parsed(text)
+    value = parse_object(text)
     if value is None:
         notes.lines.append(f"{path.name} is not a JSON object (cut short or damaged) and was left out.")
     return value
@@ -246,7 +245,7 @@ def _read_lines(path: Path, notes: _Notes, loss: str | None) -> list[JsonObject]
         notes.lines.append(f"{path.name} is empty: {loss}.")
     rows, bad = [], []
     for number, line in enumerate(lines, start=1):
-        row = _parsed(line) if line.strip() else None
+        row = parse_object(line) if line.strip() else None
         if row is not None:
             rows.append(row)
         elif line.strip():
@@ -257,14 +256,6 @@ def _read_lines(path: Path, notes: _Notes, loss: str | None) -> list[JsonObject]
         where = f"line {bad[0]}" if len(bad) == 1 else f"{len(bad)} lines, the first is line {bad[0]}"
         notes.lines.append(f"{path.name} is damaged: {where}; left out.")
     return rows
-
-
-def _parsed(text: str) -> JsonObject | None:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def finite(value: object) -> float | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penchant.errors import InputError
-from penchant.files import APPEND, atomic_write, open_safely, read_file
+from penchant.files import APPEND, atomic_write, open_safely, parse_object, read_file
 
 if TYPE_CHECKING:
     from penchant.typed_json import JsonObject
@@ -99,11 +98,8 @@ def good_lines(content: bytes, *, needs_step: bool = False) -> tuple[list[tuple[
     """
     good, bad = [], []
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if isinstance(row, dict) and (isinstance(row.get("step"), int) or not needs_step):
+        row = parse_object(line)
+        if row is not None and (isinstance(row.get("step"), int) or not needs_step):
             good.append((line + b"\n", row))
         else:
             bad.append(number)

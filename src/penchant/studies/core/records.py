@@ -5,11 +5,10 @@ What is missing or damaged is empty. Imports no torch.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from penchant.errors import RunError
-from penchant.files import atomic_write, read_file, read_json
+from penchant.files import atomic_write, parse_object, read_file, read_json
 from penchant.typed_json import JsonObject
 
 
@@ -32,11 +31,8 @@ def read_lines(path: Path) -> list[JsonObject]:
     for line in lines:
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            break
-        if not isinstance(row, dict):
+        row = parse_object(line)
+        if row is None:
             break
         rows.append(row)
     return rows
