@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from jaxtyping import Float
@@ -34,7 +34,8 @@ from penchant.models.settings import Dtype, ModelConfig
 from penchant.types import Prompt, PromptGroup, Response
 
 if TYPE_CHECKING:
-    from penchant.data.rendering.renderer import Overflow, Renderer, Template
+    from penchant.data.options import Overflow, Template
+    from penchant.data.rendering.renderer import Renderer
 
 READING = "reward.json"
 
@@ -52,6 +53,19 @@ class RewardScorer(Scorer):
         with torch.autocast(states.device.type, enabled=False):  # in half precision near rewards would be equal
             rewards = unwrap(self.model).score(states.float()).squeeze(-1)
         return rewards.new_zeros(batch.slots).index_add(0, batch.end_owners, rewards)
+
+
+class ScoresGroups(Protocol):
+    """A reward model, or several as one."""
+
+    def score(self, groups: Sequence[PromptGroup]) -> list[Tensor]:
+        """Return the rewards of each group's responses."""
+
+
+def probability_preferred(reward: ScoresGroups, prompt: Prompt, first: Response | str, second: Response | str) -> float:
+    """Return the probability, by Bradley and Terry's model, that the first response is the better one."""
+    (scores,) = reward.score([PromptGroup(prompt, [first, second])])
+    return 1 / (1 + math.exp(float(scores[1] - scores[0])))
 
 
 @dataclass
@@ -115,10 +129,7 @@ class LearnedReward:
         scored = self.score([PromptGroup(prompt, responses) for prompt, responses in blocks])
         return [value for row in scored for value in row.tolist()]
 
-    def prefers(self, prompt: Prompt, first: Response | str, second: Response | str) -> float:
-        """As a judge: the probability, by Bradley and Terry's model, that the first response is the better one."""
-        (scores,) = self.score([PromptGroup(prompt, [first, second])])
-        return 1 / (1 + math.exp(float(scores[1] - scores[0])))
+    prefers = probability_preferred
 
     def readable(self, groups: Sequence[PromptGroup], tokenizer: Any) -> list[PromptGroup]:
         """Return the groups as this model can read them.

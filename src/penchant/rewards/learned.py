@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from penchant.data.rendering.renderer import Overflow
+from penchant.data.options import Overflow
 from penchant.errors import InputError
-from penchant.models.reward import LearnedReward, load_reward_model
-from penchant.types import Prompt, PromptGroup, Response
+from penchant.models.reward import LearnedReward, load_reward_model, probability_preferred
+from penchant.types import PromptGroup
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,7 @@ class RewardEnsemble:
         columns = [torch.tensor(member(pairs)) for member in self.members]
         return self._join(columns).tolist()
 
-    def prefers(self, prompt: Prompt, first: Response | str, second: Response | str) -> float:
-        """As a judge: the probability that the first response is the better one."""
-        (scores,) = self.score([PromptGroup(prompt, [first, second])])
-        return 1 / (1 + math.exp(float(scores[1] - scores[0])))
+    prefers = probability_preferred
 
 
 def learned_reward(
