@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from penchant.cli.arguments import Arguments, Command, CommandGroup, RetiredForm
 from penchant.config import Config
+from penchant.data.options import BadRows, Overflow, Template, Ties
 from penchant.errors import InputError, RunError
 from penchant.files import atomic_write
 
@@ -30,7 +31,7 @@ class PreferenceFile(Config):
     """By field of the layout, the column that holds it, such as `columns.prompt=problem`; null leaves a column out."""
     split: str = "train"
     """Which split of a hub data set."""
-    bad_rows: Literal["error", "skip"] = "error"
+    bad_rows: BadRows = "error"
     """What to do with rows that cannot be used: name them all and stop, or skip them with a count."""
 
 
@@ -39,10 +40,10 @@ class DataCheck(PreferenceFile):
 
     method: ClassVar[str] = "data check"
 
-    ties: Literal["error", "drop", "half"] = "error"
+    ties: Ties = "error"
     """What training will be told about ties: `error` asks you to choose, `drop` leaves them out, `half` is half a win
     each way."""
-    overflow: Literal["error", "drop", "truncate_prompt"] = "error"
+    overflow: Overflow = "error"
     """What training will be told about longer rows: stop, drop their group, or cut their prompt from the left."""
     contradictions: Literal["warn", "error"] = "warn"
     """What training will be told about pairs that were decided both ways."""
@@ -50,7 +51,7 @@ class DataCheck(PreferenceFile):
     """Count rows that are longer, in tokens; the model's context if not given. Needs `model`."""
     model: Annotated[str, Field(min_length=1)] | None = None
     """A model whose tokenizer counts tokens and looks at the boundary of prompt and response."""
-    template: Literal["auto", "chat", "plain"] = "auto"
+    template: Template = "auto"
     """`chat` renders with the tokenizer's chat template, `plain` joins texts as they are, `auto` prefers chat."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""

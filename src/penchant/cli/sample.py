@@ -12,6 +12,7 @@ from penchant.cli.arguments import Arguments, Command
 from penchant.cli.early_imports import import_early
 from penchant.config import Config
 from penchant.config.limits import Draws, Seed, Tokens
+from penchant.data.options import Template
 from penchant.errors import InputError, PenchantError, RunError
 from penchant.models.settings import Dtype
 from penchant.types import PromptGroup
@@ -40,7 +41,7 @@ class Sample(Config):
     """Draw from the likeliest tokens that have this probability together; 1 for all."""
     seed: Seed = 0
     """Fixes the draws."""
-    template: Literal["auto", "chat", "plain"] = "auto"
+    template: Template = "auto"
     """`chat` renders with the tokenizer's chat template, `plain` joins texts as they are, `auto` prefers chat."""
     reward: str | None = None
     """Score the responses and compare them: `vader`, module:function, or http://address. Without it they are only

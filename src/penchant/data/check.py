@@ -16,10 +16,9 @@ from penchant.data.layouts.parse import Parsed, parse_source
 from penchant.data.layouts.unpaired import count_labels
 from penchant.data.marks import begins_with_prompt, find_marks, has_odd_turns, look_alike
 from penchant.data.merge import Merged, count_ties, find_contradictions, merge_groups
-from penchant.data.options import BadRows, Columns, ReadOptions
+from penchant.data.options import BadRows, Columns, ReadOptions, Ties
 from penchant.data.rendering.templates import template_warnings
 from penchant.data.settle import (
-    Ties,
     judging_sentences,
     refuse_codes,
     refuse_merging,

@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Literal, Unpack, get_args
 
 from penchant.data.layouts import registry as formats
 from penchant.data.layouts.pairs import speaks_for_both
 from penchant.data.layouts.parse import Parsed, parse_source
 from penchant.data.merge import count_ties, find_contradictions, merge_groups
-from penchant.data.options import ReadKeywords, ReadOptions
+from penchant.data.options import ReadKeywords, ReadOptions, Ties
 from penchant.data.settle import (
-    Ties,
     mark_warnings,
     refuse_codes,
     refuse_judged,
@@ -97,7 +96,7 @@ def read_preferences(
     **options: Unpack[ReadKeywords],
 ) -> LoadedPreferences:
     """Read a preference file as `load_preferences` does, with the counts of what was found and done."""
-    require_choice("ties", ties, ("error", "drop", "half"))
+    require_choice("ties", ties, get_args(Ties))
     require_choice("contradictions", contradictions, ("warn", "error", "keep"))
     reading = ReadOptions(**options)
     parsed = parse_source(source, reading, layouts=formats.PREFERENCES, hints=formats.DEMONSTRATIONS)

@@ -10,6 +10,9 @@ from penchant.errors import InputError
 from penchant.types import PromptGroup
 
 BadRows = Literal["error", "skip"]
+Ties = Literal["error", "drop", "half"]
+Template = Literal["auto", "chat", "plain"]
+Overflow = Literal["error", "drop", "truncate_prompt"]
 Columns = Mapping[str, str | None]
 """By field of a layout, the column that holds it; None leaves the column of that name out."""
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from penchant.config import Config
 from penchant.config.limits import Rows
-from penchant.data.options import ReadKeywords
+from penchant.data.options import BadRows, Overflow, ReadKeywords, Template, Ties
 
 
 class PromptsConfig(Config):
@@ -25,13 +25,13 @@ class PromptsConfig(Config):
     """By field of the layout, the column that holds it, such as `{prompt: problem}`; null leaves a column out."""
     split: str = "train"
     """Which split of a hub data set."""
-    bad_rows: Literal["error", "skip"] = "error"
+    bad_rows: BadRows = "error"
     """What to do with rows that cannot be used: name them all and stop, or skip them with a count."""
     limit: Rows | None = None
     """Use only the first so many prompts."""
     held_out: Annotated[float, Field(ge=0)] = 0.1
     """Prompts kept for evaluation: a share below 1, a number from 1 up. A prompt is never on both sides."""
-    template: Literal["auto", "chat", "plain"] = "auto"
+    template: Template = "auto"
     """`chat` renders with the tokenizer's chat template, `plain` joins texts as they are, `auto` prefers
     chat."""
 
@@ -54,7 +54,7 @@ class RowsConfig(PromptsConfig):
     """Whether rows with the same prompt become one group."""
     max_length: Annotated[int, Field(ge=2, le=10_000_000)] | None = None
     """Tokens of prompt and response together, at most; the model's context if not given."""
-    overflow: Literal["error", "drop", "truncate_prompt"] = "error"
+    overflow: Overflow = "error"
     """What to do with a longer row: stop and name it, drop its group (counted), or cut its prompt from the
     left."""
 
@@ -67,7 +67,7 @@ class RowsConfig(PromptsConfig):
 class DataConfig(RowsConfig):
     """Data with comparisons, whose ties and contradictions need a choice."""
 
-    ties: Literal["error", "drop", "half"] = "error"
+    ties: Ties = "error"
     """What a tie is: `error` asks you to choose, `drop` leaves it out (counted), `half` is half a win each
     way."""
     contradictions: Literal["warn", "error"] = "warn"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 from penchant.data.damage import damage_sentences, missing_scores, one_sided_prompts
 from penchant.data.layouts.columns import COMMENTARY, ReadRow
@@ -21,12 +21,11 @@ from penchant.data.marks import (
     prompt_words,
 )
 from penchant.data.merge import Contradictions, without_ties
-from penchant.data.options import BadRows
+from penchant.data.options import BadRows, Ties
 from penchant.data.sources.values import RowError, cut
 from penchant.errors import InputError
 from penchant.types import Prompt, PromptGroup
 
-Ties = Literal["error", "drop", "half"]
 FEWEST_PROMPT_WORDS = 3  # a word or two may well begin an answer
 
 
@@ -171,7 +170,7 @@ def settle_bad_rows(source: str | Path, parsed: Parsed, bad_rows: BadRows) -> li
     Raises:
         InputError: bad rows that may not be skipped, or no row left.
     """
-    require_choice("bad_rows", bad_rows, ("error", "skip"))
+    require_choice("bad_rows", bad_rows, get_args(BadRows))
     problems = parsed.problems
     if not problems:
         return []

@@ -30,7 +30,8 @@ from penchant.models.settings import Dtype, LoRA, ModelConfig
 from penchant.models.weights import check_kind, complete
 
 if TYPE_CHECKING:
-    from penchant.data.rendering.renderer import Overflow, Renderer, Template
+    from penchant.data.options import Overflow, Template
+    from penchant.data.rendering.renderer import Renderer
     from penchant.models.policy import Policy
 
 log = logging.getLogger("penchant.models")

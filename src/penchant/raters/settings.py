@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Seed
+from penchant.data.options import BadRows
 
 Name = Annotated[str, Field(min_length=1)]
 Level = Annotated[float, Field(gt=0.5, lt=1)]
@@ -35,7 +36,7 @@ class Agree(Config):
     """Only these raters; all if empty."""
     layout: str | None = None
     """The layout of all files, if it is not to be found out."""
-    bad_rows: Literal["error", "skip"] = "error"
+    bad_rows: BadRows = "error"
     """What to do with rows that cannot be used: refuse the file, or leave them out and count them."""
     topic: Name | None = None
     """The field of the rows that says what a prompt is about, such as `category` or `info.subreddit`. If not given, one
@@ -80,7 +81,7 @@ class Rank(Config):
     """Virtual ties between every two: 0 refuses where somebody never lost (or won), a little keeps that finite."""
     layout: str | None = None
     """The file's layout, if it is not to be found out."""
-    bad_rows: Literal["error", "skip"] = "error"
+    bad_rows: BadRows = "error"
     """What to do with rows that cannot be used: refuse the file, or leave them out and count them."""
     level: Level = 0.95
     """Coverage of the intervals, which resample prompts (for `by=responses` annotators, or comparisons)."""

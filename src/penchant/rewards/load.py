@@ -13,7 +13,7 @@ from penchant.extension.user_code import describe_error
 from penchant.rewards.names import FUNCTIONS, reward_kind
 
 if TYPE_CHECKING:
-    from penchant.data.rendering.renderer import Overflow
+    from penchant.data.options import Overflow
 
 Reward = Callable[[Sequence[tuple[str, str]]], list[float]]
 """(prompt, response) texts in, one finite number for each out, in the same order; larger is better."""

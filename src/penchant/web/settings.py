@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from penchant.config import Config
 from penchant.config.addresses import is_host, split_http_address
 from penchant.config.limits import Rows, Seed
+from penchant.data.options import BadRows
 
 POSTGRES = re.compile(r"postgres(ql)?(\+\w+)?://")
 MOST_RANKED = 9
@@ -31,7 +32,7 @@ class Collect(Config):
     """The layout's name; found out by itself unless given."""
     split: str = "train"
     """Which split of a hub data set."""
-    bad_rows: Literal["error", "skip"] = "error"
+    bad_rows: BadRows = "error"
     """What to do with rows that cannot be used: name them all and stop, or skip them with a count."""
     limit: Rows | None = None
     """Use only the first so many prompts."""

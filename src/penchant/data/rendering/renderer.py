@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
+from penchant.data.options import Overflow, Template
 from penchant.data.rendering import templates
 from penchant.data.rendering.apply_template import apply_template
 from penchant.data.rendering.rendered import Rendered
@@ -20,9 +21,6 @@ from penchant.data.rendering.template_probe import TemplateFault, find_fault, fi
 from penchant.data.rendering.vocabulary import check_vocabulary
 from penchant.errors import InputError
 from penchant.types import Message, Prompt, PromptGroup, Response
-
-Template = Literal["auto", "chat", "plain"]
-Overflow = Literal["error", "drop", "truncate_prompt"]
 
 PLAIN_ROLES = {"system": "System", "user": "Human", "assistant": "Assistant"}
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from penchant.config import Config
+from penchant.data.options import BadRows
 from penchant.studies.core.settings import Count, LearningRate, RewardModelStage, StudyConfig
 
 
@@ -22,7 +23,7 @@ class AnnotatedData(Config):
     """The layout's name; found out by itself unless given."""
     split: str = "train"
     """Which split of a hub data set."""
-    bad_rows: Literal["error", "skip"] = "error"
+    bad_rows: BadRows = "error"
     """What to do with rows that cannot be used: name them all and stop, or skip them with a count."""
     limit: Count | None = None
     """Use only the first so many prompts."""

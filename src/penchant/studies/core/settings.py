@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Seed
+from penchant.data.options import Template
 from penchant.data.settings import RowsConfig
 from penchant.models.settings import ModelConfig
 
@@ -186,7 +187,7 @@ class StudyConfig(Study):
 
     model: ModelConfig
     """The model to start from: a name, or its settings."""
-    template: Literal["auto", "chat", "plain"] = "plain"
+    template: Template = "plain"
     """How prompts are rendered."""
     optimizer: Literal["rmsprop", "adamw"] = "rmsprop"
     """Of every method; PPO's included."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from penchant.data.options import Template
 from penchant.typed_json import OMITTED, JsonObject
 
 
@@ -17,7 +18,7 @@ class PolicySettings:
     """The model that a stage loads, as settings of `ModelConfig` with its content in place of a name."""
 
     model: JsonObject
-    template: Literal["auto", "chat", "plain"]
+    template: Template
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Seed
+from penchant.data.options import BadRows
 from penchant.judges.settings import AnyJudge
 from penchant.studies.core.settings import (
     BestOfNSweep,
@@ -32,7 +33,7 @@ class Rows(Config):
     """The layout's name; found out by itself unless given."""
     split: str = "train"
     """Which split of a hub data set."""
-    bad_rows: Literal["error", "skip"] = "error"
+    bad_rows: BadRows = "error"
     """What to do with rows that cannot be used."""
     skip: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
     """Leave out the first so many prompts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from penchant.data.options import BadRows, Template
 from penchant.typed_json import JsonObject
 
 
@@ -15,7 +16,7 @@ class RowSettings:
     path: str
     layout: str | None
     split: str
-    bad_rows: Literal["error", "skip"]
+    bad_rows: BadRows
     skip: int
     limit: int | None
     prompt_end: str
@@ -33,7 +34,7 @@ class CutSettings:
 
     rows: RowSettings
     model: str
-    template: Literal["auto", "chat", "plain"]
+    template: Template
     prompt_tokens: int | None
     response_tokens: int | None
 
