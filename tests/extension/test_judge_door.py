@@ -108,8 +108,8 @@ def test_it_may_stand_inside_other_judges(folder: Path) -> None:
         ("mine.py:NoJudge", {}, "expected a judge, which has `judge_many.*but it is a NoJudge"),
         ("mine.py:PAIRS", {}, "mine.py has no `PAIRS`"),
         ("mine.py:ready", {"at_least": 1}, "it is a ready judge"),
-        ("mine.py:Shortest", {"at_most": 1}, "it cannot be made: TypeError.*at_most"),
-        ("mine.py:unfinished", {}, "it cannot be made: ValueError: no weights"),
+        ("mine.py:Shortest", {"at_most": 1}, r"it cannot be made of `judge\.settings`: TypeError.*at_most"),
+        ("mine.py:unfinished", {}, r"it cannot be made.*ValueError: no weights \(mine\.py, line 36\)"),
     ],
 )
 def test_what_makes_no_judge_is_refused(factory: str, settings: dict[str, int], message: str, folder: Path) -> None:

@@ -26,7 +26,7 @@ PAIRS = [Question(f"p{number}", "a longer answer", "short") for number in range(
 @pytest.fixture
 def judge(endpoint: FakeEndpoint) -> Any:
     def make(**settings: Any) -> EndpointJudge:
-        base = {"model": "m", "base_url": endpoint.url, "first_wait_s": 0.01, "timeout_s": 2.0}
+        base = {"model": "m", "base_url": endpoint.url, "first_wait_s": 0.01}
         return EndpointJudge(Endpoint(**{**base, **settings}))
 
     return make
@@ -46,7 +46,7 @@ def test_a_kind_one_is_asked_once_a_question_and_order(endpoint: FakeEndpoint, j
 
 
 def test_what_an_unkind_one_does_is_borne(endpoint: FakeEndpoint, judge: Any, tmp_path: Path) -> None:
-    """Errors, time-outs, 429, half of an answer, wrong words, a slow drip: three in ten calls. All verdicts come."""
+    """Errors, 429, half of an answer, wrong words: three in ten calls. All verdicts come, on a busy machine too."""
 
     honest = endpoint.behave
     unkind: list[Any] = [
@@ -56,7 +56,6 @@ def test_what_an_unkind_one_does_is_borne(endpoint: FakeEndpoint, judge: Any, tm
         (200, {}, b'{"choices": [{"message": {"content": "Verd'),
         (200, {}, b'{"choices": []}'),
         (200, {"content-length": "5000"}, b"{"),
-        (200, {"slowly": "3"}, b"{ }"),
         (200, {}, b'{"choices": [{"message": {"content": null}}]}'),
         502,
     ]
@@ -71,7 +70,7 @@ def test_what_an_unkind_one_does_is_borne(endpoint: FakeEndpoint, judge: Any, tm
 
     endpoint.behave = behave
     with VerdictStore(tmp_path / "v.sqlite") as store:
-        answers = ask(judge(attempts=6, timeout_s=1.0), PAIRS, store=store)
+        answers = ask(judge(attempts=6), PAIRS, store=store)
         assert {answer.outcome for answer in answers} == {"a"}
         assert len(store) == 40
     assert len(endpoint.calls) > 40
@@ -79,6 +78,23 @@ def test_what_an_unkind_one_does_is_borne(endpoint: FakeEndpoint, judge: Any, tm
     with VerdictStore(tmp_path / "v.sqlite") as store:
         ask(judge(), PAIRS, store=store)
     assert len(endpoint.calls) == before
+
+
+def test_an_answer_that_comes_in_a_drip_is_given_up_and_asked_for_again(endpoint: FakeEndpoint, judge: Any) -> None:
+    """The drip itself lifts the limit of the calls after it, so that a busy machine fails none of those."""
+    made = judge(attempts=1000, timeout_s=0.1)
+    drips: list[int] = []
+
+    def behave(number: int, request: dict[str, Any]) -> Any:
+        made.settings = made.settings.replace(timeout_s=60.0)
+        if drips:
+            return "Verdict: B"
+        drips.append(number)
+        return (200, {"drips": "until the judge leaves"}, b"")
+
+    endpoint.behave = behave
+    assert judge_one(made, "p", "a", "b").winner == "b"
+    assert len(drips) == 1
 
 
 def test_calls_that_fail_for_good_are_counted_and_tried_again(

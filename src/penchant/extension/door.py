@@ -12,7 +12,7 @@ from typing import Any
 
 from penchant.errors import InputError
 from penchant.extension.code_digest import code_content
-from penchant.extension.user_code import check_function, describe_error, load_module, suggest
+from penchant.extension.user_code import check_function, describe_error, load_module, raising_line, suggest
 
 
 def is_extension(name: str) -> bool:
@@ -93,4 +93,4 @@ class Door:
 
     def failure(self, name: str, error: BaseException, doing: str = "failed") -> InputError:
         """Return the error of user code that raised one while it ran."""
-        return self.refusal(name, f"{doing}: {describe_error(error)}")
+        return self.refusal(name, f"{doing}: {describe_error(error)}{raising_line(error, self.split(name)[0])}")

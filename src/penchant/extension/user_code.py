@@ -15,6 +15,7 @@ import importlib.util
 import logging
 import pkgutil
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -111,6 +112,17 @@ def describe_error(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"it ended the program (sys.exit({error.code!r})): raise an exception instead"
     return f"{type(error).__name__}: {error}"
+
+
+def raising_line(error: BaseException, source: str) -> str:
+    """Return the last line of the user's own file that an error passed, as " (mine.py, line 3)"; empty where none."""
+    file = find_file(source) or installed_file(source)
+    if file is None:
+        return ""
+    passed = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file.resolve())
+    ]
+    return f" ({file.name}, line {passed[-1]})" if passed else ""
 
 
 def suggest(word: str, choices: Sequence[str]) -> str:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+import operator
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from numbers import Real
+from typing import NoReturn, Self, SupportsIndex
 
+from penchant.clean_text import clean
 from penchant.errors import PenchantError
-from penchant.judges.contract import SWAPPED, Done, Judge, Question, addresses_of
+from penchant.judges.contract import SWAPPED, Done, Judge, Question
 from penchant.judges.settings import OWN_JUDGES, Custom
 from penchant.types import Verdict
+
+ROUNDING = 1e-6  # how far above 1 a softmax in float32 may put a probability
+LARGEST = 1e15  # seconds and tokens: no call takes more, and SQLite holds it
+MAX_SHOWN = 120  # characters of a foreign value that a message shows
 
 
 class CustomJudge:
@@ -18,15 +29,18 @@ class CustomJudge:
     Args:
         factory: `module:attribute` of a class or a function that makes the judge; or of a ready one.
         settings: what the class or function is called with.
+
+    Raises:
+        InputError: there is no such attribute, it fails, or what it makes is no judge.
     """
 
-    def __init__(self, factory: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, factory: str, settings: Mapping[str, object]) -> None:
         self.factory = factory
         self.judge = _make(factory, settings)
-        self.addresses = addresses_of(self.judge)
-        # the code's digest first: an edited judge is another one, whatever it calls itself
+        # The code's digest comes first: an edited judge is another one, whatever it calls itself. The identity is read
+        # once: one that changes while it judges would put the verdicts of one run under several keys.
         parts = [OWN_JUDGES.content(factory), json.dumps(dict(settings), sort_keys=True, default=str)]
-        self.identity = f"custom {' '.join(parts)} {getattr(self.judge, 'identity', '')}".rstrip()
+        self.identity = f"custom {' '.join(parts)} {_identity_of(factory, self.judge)}".rstrip()
 
     @classmethod
     def from_settings(cls, settings: Custom) -> Self:
@@ -34,61 +48,162 @@ class CustomJudge:
         return cls(settings.factory, settings.settings)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
-        """Judge as `Judge.judge_many`; what breaks its contract is an InputError that names the judge."""
-        done_indices: set[int] = set()
+        """Judge as `Judge.judge_many`; the judge may call `done` from threads of its own.
 
-        def check_and_pass_on(index: int, verdict: Verdict) -> None:
-            if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(questions):
-                raise OWN_JUDGES.refusal(
-                    self.factory, f"it gave a verdict on question {index!r}; there are {len(questions)}, from 0"
-                )
-            if index in done_indices:
-                raise OWN_JUDGES.refusal(self.factory, f"it gave two verdicts on question {index}")
-            if not isinstance(verdict, Verdict) or verdict.winner not in SWAPPED:
-                raise OWN_JUDGES.refusal(
-                    self.factory,
-                    f"it gave {verdict!r} for question {index}, expected a penchant.types.Verdict whose winner is one "
-                    f"of {', '.join(SWAPPED)}",
-                )
-            done_indices.add(index)
-            done(index, verdict)
+        Raises:
+            InputError: the judge fails or breaks its contract, also where its own code catches the error.
+        """
+        count = len(questions)
+        judged: set[int] = set()
+        errors: list[BaseException] = []
+        lock = threading.Lock()  # the store and the progress bar take one verdict at a time
+        has_returned = False
 
-        try:
-            self.judge.judge_many(questions, check_and_pass_on)
-        except (PenchantError, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # the user's code may raise anything, and `sys.exit` is an exception
-            raise OWN_JUDGES.failure(self.factory, error, f"failed on {len(questions)} questions") from error
-        if missing := len(questions) - len(done_indices):
-            raise OWN_JUDGES.refusal(
-                self.factory,
-                f"{missing} of {len(questions)} questions have no verdict: call `done(place, verdict)` once for each",
+        def check_and_pass_on(place: object, verdict: object) -> None:
+            with lock:
+                try:
+                    if has_returned:
+                        self._refuse("it called `done` after `judge_many` had returned: wait for its threads")
+                    index = self._check_place(place, count)
+                    if index in judged:
+                        self._refuse(f"it gave two verdicts on question {index}")
+                    done(index, self._check_verdict(index, verdict))
+                    judged.add(index)
+                except BaseException as error:
+                    errors.append(error)
+                    raise
+
+        with _named_errors(self.factory, f"failed on {count} questions"):
+            try:
+                # a copy: a judge that sorts or empties its list must not move verdicts to other questions
+                self.judge.judge_many(list(questions), check_and_pass_on)
+            finally:
+                has_returned = True
+        if errors:  # it was caught: by the judge's own `except`, or by a pool whose results nobody asked for
+            raise errors[0]
+        if missing := [index for index in range(count) if index not in judged]:
+            self._refuse(
+                f"{len(missing)} of {count} questions have no verdict, the first is question {missing[0]}: call "
+                "`done(place, verdict)` once for each before `judge_many` returns; what it returns is not read"
             )
 
+    def _refuse(self, reason: str) -> NoReturn:
+        raise OWN_JUDGES.refusal(self.factory, reason)
 
-def _make(factory: str, settings: Mapping[str, Any]) -> Judge:
+    def _check_place(self, place: object, count: int) -> int:
+        """Return the place of a question as an int. Numpy's integers are places, too; True is none."""
+        index = operator.index(place) if isinstance(place, SupportsIndex) and not isinstance(place, bool) else -1
+        if not 0 <= index < count:
+            self._refuse(f"it gave a verdict on question {_shown(place)}; there are {count}, from 0")
+        return index
+
+    def _check_verdict(self, index: int, verdict: object) -> Verdict:
+        """Return a verdict with plain values: JSON has no form for numpy's numbers, and SQLite turns nan into NULL."""
+        winner: object = verdict.winner if isinstance(verdict, Verdict) else None
+        if not isinstance(verdict, Verdict) or not isinstance(winner, str) or winner not in SWAPPED:
+            self._refuse(
+                f"it gave {_shown(verdict)} for question {index}, expected a penchant.types.Verdict whose winner is "
+                f"one of {', '.join(SWAPPED)}"
+            )
+        confidence = 0.0 if verdict.confidence is None else verdict.confidence
+        transcript: object = verdict.transcript
+        for name, value, fits, expected in (
+            ("confidence", confidence, _is_number(confidence, 0, 1 + ROUNDING), "a probability, or None"),
+            ("seconds", verdict.seconds, _is_number(verdict.seconds, -LARGEST, LARGEST), "a finite number"),
+            ("tokens", verdict.tokens, _is_number(verdict.tokens, 0, LARGEST), "a finite number"),
+            ("transcript", transcript, isinstance(transcript, str), "a text"),
+        ):
+            if not fits:
+                self._refuse(f"its verdict on question {index} has the {name} {_shown(value)}, expected {expected}")
+        return Verdict(
+            verdict.winner,
+            None if verdict.confidence is None else min(float(verdict.confidence), 1.0),
+            verdict.transcript,
+            float(verdict.seconds),
+            int(verdict.tokens),
+            bool(verdict.final),
+        )
+
+
+def _make(factory: str, settings: Mapping[str, object]) -> Judge:
     """Return the judge that an attribute is or makes.
 
     Raises:
         InputError: there is no such attribute, it fails, or what it makes is no judge.
     """
     candidate = OWN_JUDGES.load(factory)
-    if isinstance(candidate, type) or (callable(candidate) and not hasattr(candidate, "judge_many")):
-        try:
+    with _named_errors(factory, "it cannot be made of `judge.settings`"):
+        if isinstance(candidate, type) or (callable(candidate) and not hasattr(candidate, "judge_many")):
             candidate = candidate(**settings)
-        except (PenchantError, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            raise OWN_JUDGES.failure(factory, error, "it cannot be made") from error
-    elif settings:
-        raise OWN_JUDGES.refusal(
-            factory, "it is a ready judge, and `settings` are for a class or a function: leave them out"
-        )
-    if not callable(getattr(candidate, "judge_many", None)):
+        elif settings:
+            raise OWN_JUDGES.refusal(
+                factory, "it is a ready judge, and `settings` are for a class or a function: leave them out"
+            )
+        judge_many = getattr(candidate, "judge_many", None)
+    if isinstance(candidate, type) or not callable(judge_many):
+        kind = f"the class {candidate.__name__}" if isinstance(candidate, type) else f"a {type(candidate).__name__}"
         raise OWN_JUDGES.refusal(
             factory,
-            f"expected a judge, which has `judge_many(questions, done)`, but it is a {type(candidate).__name__}: see "
+            f"expected a judge, which has `judge_many(questions, done)`, but it is {kind}: see "
             "penchant.judges.contract",
         )
+    _check_call(factory, judge_many)
     judge: Judge = candidate
     return judge
+
+
+def _check_call(factory: str, judge_many: Callable[..., object]) -> None:
+    """Refuse a `judge_many` that cannot be called, or does nothing when it is, before models are asked."""
+    if inspect.iscoroutinefunction(judge_many) or inspect.isgeneratorfunction(judge_many):
+        raise OWN_JUDGES.refusal(
+            factory, "`judge_many` is `async` or yields, so a call does nothing: make it a function that calls `done`"
+        )
+    try:
+        inspect.signature(judge_many).bind([], print)
+    except TypeError as error:
+        raise OWN_JUDGES.refusal(
+            factory, f"`judge_many` does not take (questions, done): {error}. Give it these two arguments"
+        ) from None
+    except ValueError:  # code in C says nothing of its arguments
+        return
+
+
+def _identity_of(factory: str, judge: Judge) -> str:
+    """Return the text that a judge calls itself by; empty where it has none.
+
+    Raises:
+        InputError: it is no text or number, so that it would hold an address in memory, which no later run finds again.
+    """
+    with _named_errors(factory, "its `identity` cannot be read"):
+        identity: object = getattr(judge, "identity", "")
+    if not isinstance(identity, str | int | float | None) or re.search("[\ud800-\udfff]", str(identity)):
+        raise OWN_JUDGES.refusal(
+            factory,
+            f"its `identity` is {_shown(identity)}: verdicts are kept under it, so give it a text that is the same in "
+            "every run",
+        )
+    return str(identity)
+
+
+@contextmanager
+def _named_errors(factory: str, doing: str) -> Iterator[None]:
+    """Turn whatever the user's code raises into an InputError that names the judge; `sys.exit` is an exception, too."""
+    try:
+        yield
+    except (PenchantError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise OWN_JUDGES.failure(factory, error, doing) from error
+
+
+def _is_number(value: object, low: float, high: float) -> bool:
+    """Return whether a value is a number between two others; nan is between none."""
+    return isinstance(value, Real) and low <= float(value) <= high
+
+
+def _shown(value: object) -> str:
+    """Return the beginning of a foreign value for a message; its `__repr__` may fail or hold escapes."""
+    try:
+        return clean(repr(value)[:MAX_SHOWN])
+    except Exception:
+        return f"a {type(value).__name__}"

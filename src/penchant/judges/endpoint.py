@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from httpx import AsyncClient
 
+from penchant.clean_text import clean
 from penchant.errors import InputError, RunError
 from penchant.http_client import AnswerTooLarge, Limits, TemporaryFailure, open_client, post_json, retry, run_async
 from penchant.judges.contract import Done, Question
@@ -216,16 +217,16 @@ class EndpointJudge:
 
 
 def _server_words(body: bytes) -> str:
-    """Return what a server says of an error: `error.message` as OpenAI has it, `detail`, or all of the body."""
+    """Return what a server says of an error, fit for a terminal: `error.message` as OpenAI has it, `detail`, or all."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
-        return body.decode(errors="replace")
+        return clean(body.decode(errors="replace"))
     if isinstance(content, dict):
         content = content.get("error", content.get("detail", content))
     if isinstance(content, dict):
         content = content.get("message", content)
-    return str(content)
+    return clean(str(content))
 
 
 def _read(body: bytes) -> tuple[str, int]:

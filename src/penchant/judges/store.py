@@ -55,7 +55,9 @@ class VerdictStore:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             open_private(self.path)  # before SQLite makes it: its log gets the same mode
-            self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=30)
+            # One thread at a time uses it, and not always the one that opened it: in a notebook an endpoint's answers
+            # come in a thread with its own event loop, and a user's judge may have a pool.
+            self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=30, check_same_thread=False)
             (version,) = self._connection.execute("PRAGMA user_version").fetchone()
             tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
             if version not in (0, VERSION) or (not version and tables):

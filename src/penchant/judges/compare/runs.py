@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations, islice
 from pathlib import Path
 
+from penchant.clean_text import clean
 from penchant.errors import InputError, RunError
 from penchant.files import atomic_write, read_json
 from penchant.judges import Answer, Question, VerdictStore, ask, make_judge
@@ -147,7 +148,7 @@ def _refuse_failures_alone(answers: Sequence[Answer]) -> None:
     if failed and len(failed) == len(verdicts):
         raise RunError(
             f"all {len(failed)} calls of the judge failed, so there is nothing to report. The first "
-            f"{failed[0].transcript.rstrip('.')}. Correct what it names, and give the same command again"
+            f"{clean(failed[0].transcript.rstrip('.'))}. Correct what it names, and give the same command again"
         )
 
 
