@@ -175,7 +175,7 @@ def test_leave_one_out_and_pooled_pairs():
 def test_bad_input_is_named():
     with pytest.raises(InputError, match="one rating"):
         pair_agreement(["a"], ["a", "b"])
-    with pytest.raises(InputError, match="one cluster an item"):
+    with pytest.raises(InputError, match="one cluster per item"):
         krippendorff_alpha([["a", "b"], ["a", "b"]], ["p"])
 
 

@@ -31,7 +31,7 @@ def enumerated() -> tuple[np.ndarray, np.ndarray, Scale]:
     """A reference that draws every one of 600 responses equally often: its samples are the vocabulary itself."""
     _, rewards = toy(prompts=12, words=1200)
     rewards = np.tanh(rewards)  # bounded, so that the line is trusted far
-    return np.full(rewards.shape, 1 / rewards.shape[1]), rewards, Scale.of(rewards, MATCHED, resamples=20)
+    return np.full(rewards.shape, 1 / rewards.shape[1]), rewards, Scale.from_rewards(rewards, MATCHED, resamples=20)
 
 
 @cache
@@ -108,7 +108,7 @@ def at_shares(
 ) -> tuple[np.ndarray, np.ndarray]:
     """KLs and rewards, (points, prompts), of policies that reach these shares of the limit's gain."""
     line = LINES.get(id(table)) or LINES.setdefault(id(table), limit_line(table))
-    gains = np.asarray(shares) * (line.at(kls) - line.reward[0])
+    gains = np.asarray(shares) * (line.reward_at(kls) - line.reward[0])
     spread = np.random.default_rng(seed).normal(0, noise, (len(kls), len(table)))
     return np.repeat(np.asarray(kls, dtype=float)[:, None], len(table), axis=1), (
         table.mean(axis=1) + gains[:, None] + spread
@@ -184,7 +184,7 @@ def test_many_runs_that_are_the_reference_have_no_good_one_by_luck(runs: int) ->
 def test_equal_methods_seldom_seem_different() -> None:
     """Intervals of the difference of two equal methods over 3 seeds, with seeds and prompts that vary."""
     table = uniform(prompts=32)
-    scale = Scale.of(table, (0.5, 1.0, 2.0), resamples=150)
+    scale = Scale.from_rewards(table, (0.5, 1.0, 2.0), resamples=150)
     excluded = 0
     for study in range(40):
         rng = np.random.default_rng(study)
@@ -269,7 +269,7 @@ def test_the_difference_of_two_methods_is_paired_and_at_kls_that_both_have() -> 
 
 
 def test_values_alone_are_those_of_all_prompts() -> None:
-    scale = Scale.of(uniform(), (0.5, 1.0), resamples=20)
+    scale = Scale.from_rewards(uniform(), (0.5, 1.0), resamples=20)
     one = Evaluations(*at_shares(uniform(), [0.4, 1.5], [0.5, 0.5], 0.1))
     np.testing.assert_allclose(scale.without_resamples().shares(one), scale.shares(one)[:, :1], rtol=1e-12)
 
@@ -280,7 +280,7 @@ def test_a_seed_without_a_bracket_leaves_no_number() -> None:
     found = matched_efficiency(table, [whole, part], (0.5, 1.0), resamples=20)
     assert found[0].share is not None
     assert (found[1].share, found[1].reason[:23]) == (None, "no point between 1 and ")
-    scale = Scale.of(table, (0.5, 1.0), resamples=20)
+    scale = Scale.from_rewards(table, (0.5, 1.0), resamples=20)
     assert compared_at(np.stack([scale.shares(whole), scale.shares(part)])).tolist() == [True, False]
 
 
@@ -305,8 +305,8 @@ ROW = [[1.0, 1.0]]
         (lambda: matched_efficiency(np.eye(64), [Evaluations(ROW, ROW)], MATCHED), "64 prompts"),
         (lambda: matched_efficiency(np.eye(2), [Evaluations(ROW, ROW, [0, 1])], MATCHED), r"got \(2,\) runs"),
         (lambda: matched_efficiency(np.eye(2), [Evaluations(ROW, [[np.nan, 1]])], MATCHED), "1 of 2 numbers"),
-        (lambda: Scale.of(np.eye(4), ()), "must be numbers above 0"),
-        (lambda: Scale.of(np.eye(4), (1.0, -1.0)), "must be numbers above 0"),
+        (lambda: Scale.from_rewards(np.eye(4), ()), "must be numbers above 0"),
+        (lambda: Scale.from_rewards(np.eye(4), (1.0, -1.0)), "must be numbers above 0"),
         (lambda: efficiency_difference(np.eye(2), [], [Evaluations(ROW, ROW)], (1,)), "got 0 and 1"),
     ],
 )

@@ -20,7 +20,7 @@ def test_the_line_is_the_optimum_of_a_toy_vocabulary() -> None:
     for beta in np.geomspace(0.1, 10, 25):
         kl, reward = (float(part.mean()) for part in optimum(probabilities, rewards, beta))
         if 0.05 < kl < line.trusted_kl:
-            assert float(line.at(kl)) == pytest.approx(reward, rel=0.01, abs=0.01)
+            assert float(line.reward_at(kl)) == pytest.approx(reward, rel=0.01, abs=0.01)
             checked += 1
     assert checked >= 10
     assert line.kl_nats[0] == 0
@@ -65,7 +65,7 @@ def test_what_is_trusted_is_true_whatever_the_tail(tail: str, prompts: int) -> N
     for seed in range(12):
         for samples in (160, 400):
             line = limit_line(draw(np.random.default_rng(seed), (prompts, samples)))
-            missing = 1 - (line.at(GRID) - line.reward[0]) / truth
+            missing = 1 - (line.reward_at(GRID) - line.reward[0]) / truth
             lack.append(missing[line.trusted_kl >= GRID].max(initial=0.0))
             by_old_rule.append(missing[math.log(samples) - 2 >= GRID].max())
     assert max(lack) < 0.12  # of one table, which is noisy itself
@@ -118,8 +118,8 @@ def test_best_of_n_lies_under_the_limit() -> None:
     line, values = limit_line(rewards), best_of_n(rewards)
     n = np.arange(2, 65)
     kls = best_of_n_kl(n)
-    assert (values[n - 1] <= line.at(kls) + 1e-3).all()
-    assert (values[n - 1] >= line.at(0) + 0.5 * (line.at(kls) - line.at(0))).all()
+    assert (values[n - 1] <= line.reward_at(kls) + 1e-3).all()
+    assert (values[n - 1] >= line.reward_at(0) + 0.5 * (line.reward_at(kls) - line.reward_at(0))).all()
 
 
 def test_the_kl_bound_by_hand() -> None:
@@ -138,7 +138,7 @@ def test_best_of_n_of_each_prompt_averages_to_that_of_all() -> None:
     [
         (lambda: limit_line([1.0, 2.0]), "two dimensions"),
         (lambda: limit_line([[1.0, math.nan]]), "1 of 2 numbers are not finite"),
-        (lambda: best_of_n([[1.0, 2.0]], [2, 3, 128]), "2 samples a prompt .*but 3, 128 was asked for; draw more"),
+        (lambda: best_of_n([[1.0, 2.0]], [2, 3, 128]), "2 samples per prompt .*but 3, 128 was asked for; draw more"),
         (lambda: best_of_n([[1.0, 2.0]], 0), "but 0 was asked for"),
         (lambda: best_of_n([[1.0, 2.0]], 1.5), "but 1.5 was asked for"),
     ],

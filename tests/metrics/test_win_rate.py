@@ -17,7 +17,7 @@ def test_by_hand() -> None:
     assert found.high.value == pytest.approx(3.5 / 5)
     shares = (found.wins, found.ties, found.losses, found.unparseable)
     assert [share.value for share in shares] == pytest.approx([0.4, 0.2, 0.2, 0.2])
-    assert found.as_dict()["rate"]["n"] == 5
+    assert found.rate.n == 5
 
 
 def test_pairs_of_one_prompt_are_one_draw() -> None:

@@ -20,15 +20,15 @@ def themed(count: int) -> list[str]:
 
 
 def test_themes_come_apart_and_are_named_by_their_words() -> None:
-    found = word_clusters(themed(60), most=3)
+    found = word_clusters(themed(60), max_clusters=3)
     assert found is not None
     labels, names = found
     for theme in range(3):
         assert len({labels[place] for place in range(theme, 60, 3)}) == 1
         assert set(names[labels[theme]].split(", ")) <= set(THEMES[theme])
     assert len(set(labels)) == 3
-    assert word_clusters(themed(60), most=3) == found
-    fewer = word_clusters(themed(60), most=2)
+    assert word_clusters(themed(60), max_clusters=3) == found
+    fewer = word_clusters(themed(60), max_clusters=2)
     assert fewer is not None
     assert len(fewer[1]) == 2
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import krippendorff
 import numpy as np
@@ -19,27 +18,26 @@ from numpy.typing import NDArray
 
 from penchant.errors import InputError
 from penchant.metrics.chance_corrected import alphas, kappas, with_interval
-from penchant.metrics.estimates import Coefficient, Estimate
+from penchant.metrics.estimates import Coefficient
 from penchant.metrics.intervals import cluster_mean
-from penchant.metrics.resampling import cluster_codes
+from penchant.metrics.resampling import Clusters, cluster_codes
 
 Rating = Hashable
 """What a rater says of an item, such as "first" or 1; None (or NaN) where it says nothing."""
-Clusters = Sequence[Hashable] | NDArray[Any]
 MISSING = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two raters: `raw`, the share of common items of which they say the same, and Cohen's `kappa`."""
+    """The agreement of two raters: `raw`, the share of common items that they rate the same, and Cohen's `kappa`."""
 
     raw: Coefficient
     kappa: Coefficient
 
 
 def pair_agreement(
-    one: Sequence[Rating],
-    other: Sequence[Rating],
+    first: Sequence[Rating],
+    second: Sequence[Rating],
     clusters: Clusters | None = None,
     *,
     level: float = 0.95,
@@ -52,22 +50,23 @@ def pair_agreement(
     and the same thing it is 0 / 0: undefined.
 
     Args:
-        one, other: (items,) what each says; None where it says nothing.
+        first, second: (items,) what each says; None where it says nothing.
         clusters: (items,) what related items share; every item by itself if not given.
         level, resamples, seed: as in `cluster_mean`.
 
     Raises:
         InputError: other lengths.
     """
-    codes, kinds = _coded([one, other])
+    codes, kinds = _coded([first, second])
     labels = _labels(codes, clusters)
     rated_by_both = (codes != MISSING).all(0)
     if not rated_by_both.any():
         undefined = Coefficient(None, None, None, 0, 0, "no item was rated by both")
         return Pair(undefined, undefined)
     (a, b), item_clusters = codes[:, rated_by_both], cluster_codes(labels[rated_by_both])
-    raw = _coefficient(cluster_mean(a == b, item_clusters, share=True, level=level, resamples=resamples, seed=seed))
+    raw = _share(a == b, item_clusters, level, resamples, seed)
     tables = np.zeros((item_clusters.max() + 1, kinds * kinds))
+    # a contingency table per cluster, since tables add up: a resample of clusters is a sum of theirs
     np.add.at(tables, (item_clusters, a * kinds + b), 1.0)
     value = float(kappas(tables.sum(0, keepdims=True))[0])
     if np.isnan(value):
@@ -109,6 +108,7 @@ def krippendorff_alpha(
         reason = "everybody says one and the same thing of every item, so there is nothing to agree on"
         return Coefficient(None, None, None, n, int(item_clusters.max()) + 1, reason)
     value = float(krippendorff.alpha(value_counts=counts, level_of_measurement="nominal"))
+    # Krippendorff's coincidences: ordered pairs of ratings of one item, each weighed by 1 / (ratings - 1)
     ordered = counts[:, :, None] * counts[:, None, :] - counts[:, :, None] * np.eye(kinds)
     coincidences = ordered / (counts.sum(1) - 1)[:, None, None]
     sums = np.zeros((item_clusters.max() + 1, kinds * kinds))
@@ -178,13 +178,14 @@ def agreement_between(
     Returns:
         The share; `n` counts pairs of ratings.
     """
-    first = len(these)
+    count = len(these)
     codes, _ = _coded([*these, *(those or ())])
     labels = _labels(codes, clusters)
     if those is None:
-        chosen = list(combinations(range(first), 2))
+        chosen = list(combinations(range(count), 2))
     else:
-        chosen = [(rater, other_rater) for rater in range(first) for other_rater in range(first, len(codes))]
+        chosen = [(rater, other_rater) for rater in range(count) for other_rater in range(count, len(codes))]
+    # empty arrays first, so that nothing to compare still concatenates
     equal, pair_clusters = [np.zeros(0, dtype=bool)], [labels[:0]]
     for rater, other_rater in chosen:
         rated_by_both = (codes[rater] != MISSING) & (codes[other_rater] != MISSING)
@@ -193,7 +194,7 @@ def agreement_between(
     agree, where = np.concatenate(equal), np.concatenate(pair_clusters)
     if not len(agree):
         return Coefficient(None, None, None, 0, 0, "no item was rated by two of them")
-    return _coefficient(cluster_mean(agree, where, share=True, level=level, resamples=resamples, seed=seed))
+    return _share(agree, where, level, resamples, seed)
 
 
 def _kinds(ratings: Sequence[Sequence[Rating]]) -> list[Rating]:
@@ -211,10 +212,15 @@ def _coded(ratings: Sequence[Sequence[Rating]]) -> tuple[NDArray[np.intp], int]:
     """Return the ratings as numbers, (raters, items), and how many different ratings there are."""
     sizes = {len(rater) for rater in ratings}
     if len(sizes) != 1:
-        raise InputError(f"every rater needs one rating (or None) an item, got {[len(rater) for rater in ratings]}")
+        raise InputError(f"every rater needs one rating (or None) per item, got {[len(rater) for rater in ratings]}")
     code_of = {rating: number for number, rating in enumerate(_kinds(ratings))}
     codes = [[MISSING if is_missing(rating) else code_of[rating] for rating in rater] for rater in ratings]
     return np.array(codes, dtype=np.intp).reshape(len(ratings), sizes.pop()), len(code_of)
+
+
+def _share(equal: NDArray[np.bool_], clusters: Clusters, level: float, resamples: int, seed: int) -> Coefficient:
+    estimate = cluster_mean(equal, clusters, share=True, level=level, resamples=resamples, seed=seed)
+    return Coefficient.from_estimate(estimate)
 
 
 def _labels(codes: NDArray[np.intp], clusters: Clusters | None) -> NDArray[np.intp]:
@@ -222,9 +228,5 @@ def _labels(codes: NDArray[np.intp], clusters: Clusters | None) -> NDArray[np.in
     if clusters is None:
         return np.arange(items)
     if len(clusters) != items:
-        raise InputError(f"one cluster an item is needed, got {len(clusters)} for {items} items")
+        raise InputError(f"one cluster per item is needed, got {len(clusters)} for {items} items")
     return cluster_codes(clusters)
-
-
-def _coefficient(estimate: Estimate) -> Coefficient:
-    return Coefficient(**estimate.as_dict())

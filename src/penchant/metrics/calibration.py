@@ -36,14 +36,14 @@ def reliability(
     weights: ArrayLike | None = None,
     bins: int = 5,
 ) -> list[Bin]:
-    """Return the reliability curve: accuracy against confidence, in bins of about as many items each.
+    """Return the reliability curve: accuracy against confidence, in bins of about equally many items.
 
     Args:
         confidence: (items,) stated probability of being right, in [0, 1].
         right: (items,) 0, 1, or 0.5 for half right.
         clusters: (items,) the prompt of each, which the intervals resample.
         weights: (items,) positive; default 1 each.
-        bins: at most; fewer where there are fewer items, or where equal confidences stay together.
+        bins: how many at most; fewer where there are fewer items, or where equal confidences stay together.
 
     Raises:
         InputError: no items, other lengths, or probabilities outside [0, 1].
@@ -56,11 +56,12 @@ def reliability(
         or not confidences.shape == hits.shape == mass.shape == (len(clusters),)
     ):
         raise InputError(
-            f"reliability needs one confidence, result, cluster and weight an item, got "
+            f"reliability needs one confidence, result, cluster and weight per item, got "
             f"{confidences.shape}, {hits.shape}, {len(clusters)} and {mass.shape}"
         )
     if not ((confidences >= 0) & (confidences <= 1)).all():
         raise InputError("reliability: probabilities must lie between 0 and 1")
+    # quantiles and no fixed steps: confidences crowd near 1, where equal widths would leave most bins empty
     edges = np.unique(np.quantile(confidences, np.linspace(0, 1, bins + 1)[1:-1]))
     bin_of = np.searchsorted(edges, confidences, side="right")
     curve = []
@@ -79,7 +80,10 @@ def reliability(
 def expected_calibration_error(curve: Sequence[Bin]) -> float:
     """Return the mean distance between confidence and accuracy over the bins of a curve, weighted by their weights.
 
-    It is biased upwards by noise: with few items a bin even a perfect model is some percent off.
+    It is biased upwards by noise: with few items per bin even a perfect model is some percent off.
+
+    Raises:
+        InputError: a curve without bins.
     """
     if not curve:
         raise InputError("expected_calibration_error: the curve has no bins")

@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from penchant.metrics.estimates import FEWEST_CLUSTERS, Coefficient, no_interval
-from penchant.metrics.resampling import percentile_interval, resampled_counts
+from penchant.metrics.resampling import Numbers, percentile_interval, resampled_counts
 from penchant.metrics.shares import jackknife_interval
 
-Numbers = NDArray[np.float64]
 LARGEST_LACKING_SHARE = 0.01  # of the resamples may lack a value; where more do, the data are too thin for an interval
 
 
@@ -78,7 +76,7 @@ def with_interval(
         return Coefficient(value, None, None, n, count, reason)
     low, high = percentile_interval(defined, value, level, count)
     if high - low < 1e-12:  # four prompts of which all say the same do not make an agreement of 1 sure
-        return Coefficient(value, None, None, n, count, no_interval(count, same=True))
+        return Coefficient(value, None, None, n, count, no_interval(count, all_agree=True))
     from_share = _interval_of_disagreement(formula, sums, value, level)
     return Coefficient(value, min(low, from_share[0]), max(high, from_share[1]), n, count)
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import choix
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from penchant.metrics.resampling import Numbers
+
 ITERATIONS, CONVERGED = 100, 1e-8  # choix's own
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class Choices:
         among: (choices, items) 1 for who was left, the winner too. chosen: (items, choices) 1 for the winner.
     """
 
-    table: Any
-    among: Any
-    chosen: Any
+    table: csr_array
+    among: csr_array
+    chosen: csr_array
 
     @classmethod
     def from_rankings(cls, rankings: Sequence[Sequence[int]], clusters: NDArray[np.intp], items: int) -> Choices:
@@ -51,7 +51,7 @@ class Choices:
             _counts(winners, items, len(row_of)),
         )
 
-    def wins(self, amounts: Matrix) -> Matrix:
+    def wins(self, amounts: Numbers) -> Numbers:
         """Count how often the row was chosen where the column was left too, (items, items).
 
         Args:
@@ -61,7 +61,7 @@ class Choices:
         np.fill_diagonal(wins, 0)
         return wins
 
-    def fit(self, amounts: Matrix, start: Matrix | None) -> Matrix:
+    def fit(self, amounts: Numbers, start: Numbers | None) -> Numbers:
         """Fit the strengths of the items, log-odds with mean zero: maximum likelihood.
 
         Raises:
@@ -78,6 +78,6 @@ class Choices:
         raise RuntimeError(f"did not converge after {ITERATIONS} iterations")
 
 
-def _counts(entries: Sequence[tuple[int, int]], rows: int, columns: int) -> Any:
+def _counts(entries: Sequence[tuple[int, int]], rows: int, columns: int) -> csr_array:
     row, column = np.array(entries).T
     return csr_array((np.ones(len(row)), (row, column)), shape=(rows, columns))

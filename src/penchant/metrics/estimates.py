@@ -1,4 +1,4 @@
-"""Hold what a measure returns: a number with its interval, or the reason why there is none."""
+"""What a measure returns: a number with its interval, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -42,6 +42,13 @@ class Measure:
         bound = other.low if isinstance(other, Measure) else other
         return self.high is not None and bound is not None and self.high < bound
 
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"undefined: {self.reason}"
+        if self.low is None or self.high is None:
+            return f"{self.value:.2f} [{self.reason or 'no interval'}]"
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate(Measure):
@@ -75,12 +82,13 @@ class Estimate(Measure):
         """
         value, low, high = numbers["value"], numbers["low"], numbers["high"]
         n, clusters = int(numbers.get("n", 0)), int(numbers.get("clusters", 0))
+        # the key `reason` came together with the intervals of today
         if "reason" in numbers:
             return cls(value, low, high, n, clusters, str(numbers["reason"]))
         if low is None or high is None or 0 < clusters < FEWEST_CLUSTERS:
             return cls(value, None, None, n, clusters, no_interval(clusters) if clusters else "no interval")
         if low == high:
-            return cls(value, None, None, n, clusters, no_interval(clusters, same=True))
+            return cls(value, None, None, n, clusters, no_interval(clusters, all_agree=True))
         return cls(value, low, high, n, clusters)
 
 
@@ -113,23 +121,20 @@ class Coefficient(Measure):
         if numbers["value"] is None:
             n, clusters = int(numbers.get("n", 0)), int(numbers.get("clusters", 0))
             return cls(None, None, None, n, clusters, str(numbers.get("reason") or ""))
-        estimate = Estimate.from_dict(numbers)
-        return cls(estimate.value, estimate.low, estimate.high, estimate.n, estimate.clusters, estimate.reason)
+        return cls.from_estimate(Estimate.from_dict(numbers))
 
-    def __str__(self) -> str:
-        if self.value is None:
-            return f"undefined: {self.reason}"
-        if self.low is None or self.high is None:
-            return f"{self.value:.2f} [{self.reason or 'no interval'}]"
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+    @classmethod
+    def from_estimate(cls, estimate: Estimate) -> Coefficient:
+        """Return a mean as a measure that might have been undefined."""
+        return cls(**estimate.as_dict())
 
 
-def no_interval(clusters: int, unit: str = "prompt", *, same: bool = False) -> str:
+def no_interval(clusters: int, unit: str = "prompt", *, all_agree: bool = False) -> str:
     """Return the reason why so many clusters give no interval, such as "no interval: 6 prompts".
 
     Args:
-        unit: what a cluster is, in the singular. same: they are not too few, but all say the same, of a measure
-            without known ends.
+        unit: what a cluster is, in the singular.
+        all_agree: they are not too few, but all say the same, of a measure without known ends.
     """
     unit_count = f"{clusters:,} {unit}{'' if clusters == 1 else 's'}"
-    return f"no interval: all {unit_count} say the same" if same else f"no interval: {unit_count}"
+    return f"no interval: all {unit_count} say the same" if all_agree else f"no interval: {unit_count}"

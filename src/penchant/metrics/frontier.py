@@ -14,24 +14,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
 
 from penchant.errors import InputError
 from penchant.metrics.estimates import FEWEST_CLUSTERS, Estimate, no_interval
 from penchant.metrics.limit import NO_GAIN, Limit, limit_by_prompt, reward_table
-from penchant.metrics.resampling import percentile_interval
-
-Numbers = NDArray[np.float64]
+from penchant.metrics.resampling import Numbers, percentile_interval, t_quantile
 
 SPLITS = 2  # of the prompts into halves, each of which is used both ways
-LEAST_SEEDS = 3  # for naming a winner
+MIN_SEEDS = 3  # for naming a winner
 SAME_NATS = 1e-6  # KLs that differ by less are the same
-LEAST_NATS = 0.01  # below it a policy is the reference, whose share is 0 / 0
-LEAST_KNOWN_SHARE = 0.9  # share of the resamples that must have a gain to reach, for an interval
+MIN_NATS = 0.01  # below it a policy is the reference, whose share is 0 / 0
+MIN_KNOWN_SHARE = 0.9  # share of the resamples that must have a gain to reach, for an interval
 
 
 @dataclass(frozen=True)
@@ -65,11 +62,13 @@ class MatchedShare:
 
 @dataclass(frozen=True)
 class _Half:
-    """One half of the prompts under the first weights (all equal) and under those of every resample.
+    """The limit line of one half of the prompts, once as they are and once per resample.
 
     Attributes:
-        weights: (draws, prompts), each row adding up to 1; not a number where a resample has none of the half.
-        kl_nats, gain: (draws, points) the limit line. base: (draws,) the reference's reward.
+        weights: (draws, prompts) weight of each prompt in the half's means, the prompts as they are first, then the
+            resamples. A row adds up to 1; it is not a number where a resample has none of the half.
+        kl_nats, gain: (draws, points) the limit line: gain in reward over the reference at each KL.
+        base: (draws,) the reference's reward.
     """
 
     weights: Numbers
@@ -78,25 +77,26 @@ class _Half:
     base: Numbers
 
     def first(self) -> _Half:
-        """Return it under the first weights alone."""
+        """Return the half of the prompts as they are, without resamples."""
         return _Half(self.weights[:1], self.kl_nats[:1], self.gain[:1], self.base[:1])
 
     def shares(self, kl_nats: Numbers, rewards: Numbers) -> Numbers:
-        """Return the efficiency of each evaluation, (points, draws)."""
+        """Return the efficiency of each evaluation, (points, draws), from its KL and reward, (points, prompts) each."""
         kls, gains = kl_nats @ self.weights.T, rewards @ self.weights.T - self.base
+        # each draw has a limit line of its own: what the same resample of the prompts allows
         possible = np.stack([np.interp(kls[:, i], self.kl_nats[i], self.gain[i]) for i in range(kls.shape[1])], axis=1)
         return np.asarray(np.where(possible > NO_GAIN, gains / np.maximum(possible, NO_GAIN), np.nan))
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The scale that rewards are measured by: the limit line of the prompts, of their halves, and of resamples of them.
+    """The scale that rewards are measured on: the limit lines of all prompts, of halves of them, and of resamples.
 
     Attributes:
-        limit: of all prompts.
-        matched: the KLs at which methods are compared.
-        prompts: how many.
-        splits: pairs of halves.
+        limit: the limit line of all prompts.
+        matched: the KLs in nats at which methods are compared, in rising order.
+        prompts: how many prompts there are.
+        splits: `SPLITS` pairs of halves of the prompts.
     """
 
     limit: Limit
@@ -105,15 +105,10 @@ class Scale:
     splits: tuple[tuple[_Half, _Half], ...]
 
     @classmethod
-    def of(
-        cls,
-        reference_rewards: ArrayLike,
-        matched: Sequence[float],
-        *,
-        resamples: int = 1000,
-        seed: int = 0,
+    def from_rewards(
+        cls, reference_rewards: ArrayLike, matched: Sequence[float], *, resamples: int = 1000, seed: int = 0
     ) -> Scale:
-        """Return the scale of some prompts.
+        """Compute the scale from samples of the reference.
 
         Args:
             reference_rewards: (prompts, N) rewards of N samples of the reference for each prompt.
@@ -130,6 +125,7 @@ class Scale:
         if limit.reward[-1] - limit.reward[0] <= NO_GAIN:
             raise InputError("efficiency: the reference's samples have equal rewards: there is nothing to gain")
         rng = np.random.default_rng(seed)
+        # one set of resamples for both halves of both splits, and so for all methods: differences are paired
         prompt_weights = rng.multinomial(prompts, np.full(prompts, 1 / prompts), size=resamples) / prompts
         weights = np.vstack([np.full(prompts, 1 / prompts), prompt_weights])
         splits = tuple(
@@ -139,8 +135,7 @@ class Scale:
 
     def without_resamples(self) -> Scale:
         """Return the same scale for values alone, which takes a small part of the time."""
-        first = tuple((half.first(), other_half.first()) for half, other_half in self.splits)
-        return Scale(self.limit, self.matched, self.prompts, first)
+        return replace(self, splits=tuple((half.first(), other_half.first()) for half, other_half in self.splits))
 
     @property
     def draws(self) -> int:
@@ -160,6 +155,7 @@ class Scale:
         brackets = [_brackets(means, runs, kl, self.limit.trusted_kl) for kl in self.matched]
         draws = []
         for halves in self.splits:
+            # the best of noisy runs is best by luck too, so it is not measured on the half that chose it
             half_shares, other_shares = (half.shares(kls, rewards) for half in halves)
             draws += [_chosen(half_shares, other_shares, brackets), _chosen(other_shares, half_shares, brackets)]
         return np.asarray(np.mean(draws, axis=0))
@@ -170,7 +166,7 @@ class Scale:
         return tuple(missing_bracket(means, kl, self.limit.trusted_kl) for kl in self.matched)
 
     def _checked(self, evaluations: Evaluations) -> tuple[Numbers, Numbers, NDArray[np.int64]]:
-        kls, rewards = reward_table(evaluations.kl_nats, least=1), reward_table(evaluations.rewards, least=1)
+        kls, rewards = reward_table(evaluations.kl_nats, min_width=1), reward_table(evaluations.rewards, min_width=1)
         runs = np.arange(len(kls)) if evaluations.runs is None else np.asarray(evaluations.runs)
         if kls.shape != rewards.shape or kls.shape[1] != self.prompts or runs.shape != (len(kls),):
             raise InputError(
@@ -191,18 +187,22 @@ class Scale:
         values, resampled = draws[:, 0], draws[:, 1:].mean(axis=0)
         value, items = float(values.mean()), points * self.prompts
         finite = resampled[np.isfinite(resampled)]
+        reason = ""
         if self.prompts < FEWEST_CLUSTERS:
-            return Estimate(value, None, None, items, self.prompts, no_interval(self.prompts))
-        if len(finite) < max(2.0, LEAST_KNOWN_SHARE * len(resampled)):
-            return Estimate(value, None, None, items, self.prompts, "no interval: too few prompts have a gain to reach")
-        if len(values) == 1 and np.ptp(finite) < 1e-12:
-            return Estimate(value, None, None, items, self.prompts, no_interval(self.prompts, same=True))
+            reason = no_interval(self.prompts)
+        elif len(finite) < max(2.0, MIN_KNOWN_SHARE * len(resampled)):
+            reason = "no interval: too few prompts have a gain to reach"
+        elif len(values) == 1 and np.ptp(finite) < 1e-12:
+            reason = no_interval(self.prompts, all_agree=True)
+        if reason:
+            return Estimate(value, None, None, items, self.prompts, reason)
         if len(values) == 1:
             return Estimate(value, *percentile_interval(finite, value, level, self.prompts), items, self.prompts)
         # resampled means spread by the standard error of a population, a little less than that of a sample
         of_prompts = finite.std(ddof=1) * math.sqrt(self.prompts / (self.prompts - 1))
         of_seeds = values.std(ddof=1) / math.sqrt(len(values))
-        half = math.hypot(_t(self.prompts - 1, level) * of_prompts, _t(len(values) - 1, level) * of_seeds)
+        t_prompts, t_seeds = (t_quantile(count - 1, level) for count in (self.prompts, len(values)))
+        half = math.hypot(t_prompts * of_prompts, t_seeds * of_seeds)
         return Estimate(value, value - half, value + half, items, self.prompts)
 
 
@@ -224,21 +224,21 @@ def matched_efficiency(
         level, resamples, seed: of the interval.
 
     Returns:
-        The efficiency at each KL, or why there is none: every seed needs two evaluations that bracket it. About 1 at
-        the limit, which noise and the limit's own error may exceed by some 0.01; below 0 where a policy is worse than
-        the reference. Without an interval where there are fewer than `FEWEST_CLUSTERS` prompts.
+        The efficiency at each KL, or the reason why there is none: every seed needs two evaluations that bracket it.
+        It is about 1 at the limit, which noise and the limit's own error may exceed by some 0.01, and below 0 where a
+        policy is worse than the reference. With fewer than `FEWEST_CLUSTERS` prompts it has no interval.
 
     Raises:
-        InputError: as `Scale.of` and `Scale.shares`.
+        InputError: as `Scale.from_rewards` and `Scale.shares`.
     """
-    scale = Scale.of(reference_rewards, matched, resamples=resamples, seed=seed)
+    scale = Scale.from_rewards(reference_rewards, matched, resamples=resamples, seed=seed)
     return matched_shares(scale, evaluations, level=level)
 
 
 def matched_shares(
     scale: Scale, evaluations: Sequence[Evaluations], *, level: float = 0.95
 ) -> tuple[MatchedShare, ...]:
-    """Return `matched_efficiency` on a scale that is there already."""
+    """Return `matched_efficiency` on a scale that was computed before."""
     draws = np.stack([scale.shares(seed_evaluations) for seed_evaluations in evaluations])
     reasons = [scale.reasons(seed_evaluations) for seed_evaluations in evaluations]
     points = sum(len(np.asarray(seed_evaluations.kl_nats)) for seed_evaluations in evaluations)
@@ -252,8 +252,8 @@ def matched_shares(
 
 def efficiency_difference(
     reference_rewards: ArrayLike,
-    one: Sequence[Evaluations],
-    other: Sequence[Evaluations],
+    first: Sequence[Evaluations],
+    second: Sequence[Evaluations],
     matched: Sequence[float],
     *,
     level: float = 0.95,
@@ -266,26 +266,36 @@ def efficiency_difference(
     cancels. None where there is no such KL.
 
     Args:
-        one, other: evaluations of each method by seed, the same seeds in the same order. The rest as for
-            `matched_efficiency`.
+        first, second: evaluations of each method by seed, the same seeds in the same order.
+        reference_rewards, matched, level, resamples, seed: as in `matched_efficiency`.
+
+    Raises:
+        InputError: as `matched_efficiency`, and where the two have different numbers of seeds.
     """
-    scale = Scale.of(reference_rewards, matched, resamples=resamples, seed=seed)
-    if len(one) != len(other):
-        raise InputError(f"a paired difference needs the same seeds on both sides, got {len(one)} and {len(other)}")
-    draws = [np.stack([scale.shares(of_seed) for of_seed in side]) for side in (one, other)]
-    points = sum(len(np.asarray(of_seed.kl_nats)) for side in (one, other) for of_seed in side)
-    return paired_difference_of(scale, draws[0], draws[1], points, level=level)
+    scale = Scale.from_rewards(reference_rewards, matched, resamples=resamples, seed=seed)
+    if len(first) != len(second):
+        raise InputError(f"a paired difference needs the same seeds on both sides, got {len(first)} and {len(second)}")
+    draws = [np.stack([scale.shares(of_seed) for of_seed in method]) for method in (first, second)]
+    points = sum(len(np.asarray(of_seed.kl_nats)) for of_seed in (*first, *second))
+    return paired_difference_of(scale, *draws, points, level=level)
 
 
 def paired_difference_of(
-    scale: Scale, one: Numbers, other: Numbers, points: int, *, level: float = 0.95
+    scale: Scale, first: Numbers, second: Numbers, points: int, *, level: float = 0.95
 ) -> tuple[tuple[float, ...], Estimate | None]:
-    """Return `efficiency_difference` of two methods' draws, (seeds, KLs, 1 + resamples)."""
-    shared = compared_at(one) & compared_at(other)
+    """Return `efficiency_difference` from what `Scale.shares` gave for each seed of two methods.
+
+    Args:
+        scale: of the prompts.
+        first, second: (seeds, KLs, 1 + resamples) shares of each method.
+        points: evaluations behind them.
+        level: of the interval.
+    """
+    shared = compared_at(first) & compared_at(second)
     kls = tuple(kl for kl, is_shared in zip(scale.matched, shared, strict=True) if is_shared)
     if not kls:
         return (), None
-    return kls, scale.estimate((one - other)[:, shared].mean(axis=1), points, level=level)
+    return kls, scale.estimate((first - second)[:, shared].mean(axis=1), points, level=level)
 
 
 def compared_at(draws: Numbers) -> NDArray[np.bool_]:
@@ -310,7 +320,7 @@ def missing_bracket(kl_nats: ArrayLike, matched: float, trusted_kl: float) -> st
 def has_point(kl_nats: ArrayLike, matched: float, trusted_kl: float, *, above: bool) -> bool:
     """Return whether an evaluation lies at or on one side of a matched KL, within the trusted range."""
     kls = np.asarray(kl_nats, dtype=np.float64)
-    low, high = (matched - SAME_NATS, trusted_kl) if above else (LEAST_NATS, matched + SAME_NATS)
+    low, high = (matched - SAME_NATS, trusted_kl) if above else (MIN_NATS, matched + SAME_NATS)
     return bool(((kls >= low) & (kls <= high)).any())
 
 
@@ -323,7 +333,8 @@ def _brackets(
     """
     if missing_bracket(means, matched, trusted_kl):
         return []
-    usable = (means >= LEAST_NATS) & (means <= trusted_kl)
+    # an evaluation at KL 0 has the share 0 / 0, and beyond the trusted range the limit itself is not known
+    usable = (means >= MIN_NATS) & (means <= trusted_kl)
     pairs = []
     for candidates in (usable, *(usable & (runs == run) for run in dict.fromkeys(runs.tolist()))):
         below = np.flatnonzero(candidates & (means <= matched + SAME_NATS))
@@ -331,6 +342,7 @@ def _brackets(
         if below.size and above.size:
             low, high = int(below[means[below].argmax()]), int(above[means[above].argmin()])
             width = means[high] - means[low]
+            # an evaluation at the matched KL itself is both ends of its bracket
             pairs.append((low, high, float(np.clip((matched - means[low]) / width, 0, 1)) if width > 0 else 0.0))
     return list(dict.fromkeys(pairs))
 
@@ -348,13 +360,21 @@ def _chosen(chosen_on: Numbers, measured_on: Numbers, brackets: Sequence[list[tu
                 np.stack([(1 - weight) * half[low] + weight * half[high] for low, high, weight in pairs])
                 for half in (chosen_on, measured_on)
             )
+            # argmax would take a NaN for the largest
             best = np.where(np.isfinite(choosing), choosing, -np.inf).argmax(axis=0)
             shares[row] = np.take_along_axis(measuring, best[None], axis=0)[0]
     return shares
 
 
 def _half(sweep: Numbers, weights: Numbers, mask: Numbers) -> _Half:
+    """Return a half of the prompts.
+
+    Args:
+        sweep: (2, points, prompts) KL and reward of each prompt's optimum. weights: (draws, prompts).
+        mask: (prompts,) 1 for those of the half, else 0.
+    """
     half_weights = weights * mask
+    # 0 / 0 where a resample drew none of the half: its NaN is left out of the interval later
     with np.errstate(invalid="ignore", divide="ignore"):
         half_weights = half_weights / half_weights.sum(axis=1, keepdims=True)
     kl, reward = (part @ half_weights.T for part in sweep)
@@ -365,6 +385,7 @@ def _masks(prompts: int) -> list[tuple[Numbers, Numbers]]:
     """Return halves of the prompts, both ways round being used; a prompt alone is both halves."""
     if prompts == 1:
         return [(np.ones(1), np.ones(1))]
+    # the same halves for every method and study of as many prompts, so that a difference is no accident of the split
     rng = np.random.default_rng(prompts)
     masks = []
     for _ in range(SPLITS):
@@ -372,7 +393,3 @@ def _masks(prompts: int) -> list[tuple[Numbers, Numbers]]:
         half[rng.permutation(prompts)[: prompts // 2]] = 1
         masks.append((half, 1 - half))
     return masks
-
-
-def _t(degrees: int, level: float) -> float:
-    return -float(stdtrit(degrees, (1 - level) / 2))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from penchant.errors import InputError
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean
-from penchant.metrics.resampling import cluster_codes
-from penchant.metrics.two_way import Groups, two_way_mean
+from penchant.metrics.resampling import Clusters, cluster_codes
+from penchant.metrics.two_way import two_way_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Agreement:
 
 
 def student_supervisor(
-    weak: ArrayLike, student: ArrayLike, truth: ArrayLike, *, groups: Groups | None = None
+    weak: ArrayLike, student: ArrayLike, truth: ArrayLike, *, groups: Clusters | None = None
 ) -> Agreement:
     """Return how a student relates to its supervisor.
 
@@ -77,7 +75,7 @@ def _agreement_where(
     return cluster_mean(agreeing[where], groups[items], share=True) if len(items) else None
 
 
-def consistency(predicted: ArrayLike, clusters: Sequence[Hashable] | NDArray[Any] | None = None) -> Estimate:
+def consistency(predicted: ArrayLike, clusters: Clusters | None = None) -> Estimate:
     """Return how often a model says the same of an item in other words.
 
     It is the share of pairs of templates that agree, a mean over items. No labels are needed; a model that knows what

@@ -15,17 +15,14 @@ of that away as well. It goes beside the raw win rate, never in its place.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from penchant.errors import InputError
 from penchant.metrics.estimates import FEWEST_CLUSTERS, Estimate, no_interval
 from penchant.metrics.intervals import finite_vector
-from penchant.metrics.resampling import cluster_codes, percentile_interval, resampled_counts
+from penchant.metrics.resampling import Clusters, Numbers, cluster_codes, percentile_interval, resampled_counts
 from penchant.metrics.shares import jackknife_interval, same_interval
 
 SPREAD = 10.0
@@ -33,13 +30,12 @@ SPREAD = 10.0
 every one of them."""
 STEPS, TOLERANCE = 50, 1e-9
 MOST_PARTS = 1000  # fits of the jackknife
-Vector = NDArray[np.float64]
 
 
 def length_controlled(
     outcomes: ArrayLike,
     length_differences: ArrayLike,
-    clusters: Sequence[Hashable] | NDArray[Any],
+    clusters: Clusters,
     *,
     level: float = 0.95,
     resamples: int = 2000,
@@ -94,12 +90,12 @@ def length_controlled(
             for left in range(parts.max() + 1)
         ]
     )
-    wins: Vector = np.bincount(codes, points).astype(np.float64)
+    wins: Numbers = np.bincount(codes, points).astype(np.float64)
     exact = jackknife_interval(value, left_out, wins, np.bincount(codes).astype(np.float64), level, as_raw=True)
     return Estimate(value, min(low, exact[0]), max(high, exact[1]), len(points), count)
 
 
-def _inseparable(points: Vector, length_gaps: Vector) -> str:
+def _inseparable(points: Numbers, length_gaps: Numbers) -> str:
     """Return why length and the rest cannot be told apart, if they cannot."""
     if np.ptp(length_gaps) <= 1e-9 * np.abs(length_gaps).max():
         return "all lengths differ by the same"
@@ -110,7 +106,7 @@ def _inseparable(points: Vector, length_gaps: Vector) -> str:
     return ""
 
 
-def _at_equal_lengths(points: Vector, length_gaps: Vector, weights: Vector) -> Vector:
+def _at_equal_lengths(points: Numbers, length_gaps: Numbers, weights: Numbers) -> Numbers:
     """Return sigmoid(theta) for each row of weights, by Newton's method.
 
     Args:

@@ -17,13 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
 from penchant.errors import InputError
-from penchant.metrics.resampling import resampled_counts
-
-Numbers = NDArray[np.float64]
+from penchant.metrics.resampling import Numbers, resampled_counts
 
 POINTS = 160  # betas of a line, from far above the rewards' spread to far below it
 TOLERANCE = 0.01  # share of the gain that the line may lack where it is trusted
@@ -52,7 +50,7 @@ class Limit:
     reward: Numbers
     trusted_kl: float
 
-    def at(self, kl_nats: ArrayLike) -> Numbers:
+    def reward_at(self, kl_nats: ArrayLike) -> Numbers:
         """Return the limit at some KLs, any shape; beyond the line's end its last reward."""
         return np.interp(np.asarray(kl_nats, dtype=np.float64), self.kl_nats, self.reward)
 
@@ -61,7 +59,7 @@ def limit_line(rewards: ArrayLike) -> Limit:
     """Estimate the limit line from samples of the reference.
 
     Args:
-        rewards: (prompts, N) true rewards of N independent samples a prompt, N >= 2.
+        rewards: (prompts, N) true rewards of N independent samples per prompt, N >= 2.
 
     Raises:
         InputError: another shape, or numbers that are not finite.
@@ -140,11 +138,11 @@ def _trusted_kl(samples: int, full_line: Numbers, halves: Sequence[Numbers], qua
     without any gain, as where one prompt has all of it, says that nothing is known.
 
     Args:
-        samples: N. whole, halves, quarters: KL and reward of each prompt's optimum, (2, points, prompts) each.
+        samples: N. full_line, halves, quarters: KL and reward of each prompt's optimum, (2, points, prompts) each.
     """
-    grid = np.linspace(0, max(float(full_line[0, -1].mean()), math.log(samples)), CHECKED)[
-        1:
-    ]  # past its end it is flat
+    # as far as ln N, the largest KL that N samples can show; the line is flat past its own end
+    end = max(float(full_line[0, -1].mean()), math.log(samples))
+    grid = np.linspace(0, end, CHECKED)[1:]
     prompts = full_line.shape[2]
     resamples = resampled_counts(prompts, RESAMPLES, 0, width=prompts)
     counts = np.concatenate([np.ones((1, prompts)), *resamples])  # the prompts as they are come first
@@ -173,7 +171,7 @@ def _lines(optima: Sequence[Numbers], counts: Numbers, grid: Numbers) -> Numbers
 
 
 def best_of_n(rewards: ArrayLike, n: ArrayLike | None = None) -> Numbers:
-    """Return the expected reward of Best-of-n for every n up to N, exactly, from one set of N samples a prompt.
+    """Return the expected reward of Best-of-n for every n up to N, exactly, from one set of N samples per prompt.
 
     The mean of the largest of n over all subsets of n of the N samples (no resampling), averaged over prompts.
 
@@ -192,13 +190,13 @@ def best_of_n(rewards: ArrayLike, n: ArrayLike | None = None) -> Numbers:
 
 def best_of_n_by_prompt(rewards: ArrayLike, n: ArrayLike | None = None) -> Numbers:
     """Return `best_of_n` of each prompt by itself, (k, prompts)."""
-    ordered = np.sort(reward_table(rewards, least=1), axis=1)
+    ordered = np.sort(reward_table(rewards, min_width=1), axis=1)
     count = ordered.shape[1]
     rank = np.arange(1, count + 1)
     sizes = rank if n is None else np.atleast_1d(np.asarray(n))
     if not np.isin(sizes, rank).all():
         raise InputError(
-            f"best_of_n: {count} samples a prompt tell of the whole numbers n from 1 to {count}, but "
+            f"best_of_n: {count} samples per prompt tell of the whole numbers n from 1 to {count}, but "
             f"{', '.join(map(str, sizes[~np.isin(sizes, rank)].tolist()))} was asked for; draw more samples"
         )
     draws = sizes[:, None]
@@ -221,11 +219,11 @@ def _log_binomial(n: ArrayLike, k: ArrayLike) -> Numbers:
     return logs
 
 
-def reward_table(values: ArrayLike, least: int = 2) -> Numbers:
-    """Return finite numbers of two dimensions, at least `least` wide; an InputError says what else they are."""
+def reward_table(values: ArrayLike, min_width: int = 2) -> Numbers:
+    """Return finite numbers of two dimensions, at least `min_width` wide; an InputError says what else they are."""
     table = np.asarray(values, dtype=np.float64)
-    if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < least:
-        raise InputError(f"expected a table of two dimensions, at least {least} wide, got shape {table.shape}")
+    if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < min_width:
+        raise InputError(f"expected a table of two dimensions, at least {min_width} wide, got shape {table.shape}")
     if not np.isfinite(table).all():
         raise InputError(f"{int((~np.isfinite(table)).sum())} of {table.size} numbers are not finite")
     return table

@@ -22,8 +22,9 @@ from scipy.optimize import brentq
 
 from penchant.errors import InputError
 from penchant.metrics.estimates import Estimate, Measure
+from penchant.metrics.resampling import Clusters, Numbers
 from penchant.metrics.shares import same_interval
-from penchant.metrics.two_way import Groups, Table, as_table, group_deviations, squared_half_widths, two_way_mean
+from penchant.metrics.two_way import as_table, group_deviations, squared_half_widths, two_way_mean
 
 WIDE = 0.1  # a half-width above this leaves open what the student did; the warning says what would reach it
 
@@ -52,14 +53,9 @@ class PGR(Measure):
     gap: Estimate
     warnings: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
-        if self.value is None or self.low is None or self.high is None:
-            return f"undefined: {self.reason}"
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
-
 
 def pgr(
-    weak: ArrayLike, student: ArrayLike, ceiling: ArrayLike, *, level: float = 0.95, groups: Groups | None = None
+    weak: ArrayLike, student: ArrayLike, ceiling: ArrayLike, *, level: float = 0.95, groups: Clusters | None = None
 ) -> PGR:
     """Return the share of the gap between weak supervisor and ceiling that the student recovered.
 
@@ -99,7 +95,7 @@ def pgr(
     return PGR(value, low, high, "", *means, gain, gap, warnings)
 
 
-def _correctness(values: ArrayLike, name: str) -> Table:
+def _correctness(values: ArrayLike, name: str) -> Numbers:
     table = as_table(values, name)
     if table.min() < 0 or table.max() > 1:
         raise InputError(f"{name} must be correctness between 0 and 1, got {table.min():g} to {table.max():g}")
@@ -119,7 +115,7 @@ def _no_gap(gap: Estimate) -> str | None:
     return None if gap.value > 0 else f"no gap: ceiling - weak is {gap.value:+.3f} on every test item"
 
 
-def _fieller(gain: Table, gap: Table, level: float) -> tuple[float, float]:
+def _fieller(gain: Numbers, gap: Numbers, level: float) -> tuple[float, float]:
     """Return the smallest and largest ratio that the data do not exclude; finite, since the gap excludes zero.
 
     Where student and ceiling (or any fixed share of the gap) agree on every item, there is no variance to take a width
@@ -148,7 +144,7 @@ def _edge(excess: Callable[[float], float], middle: float, step: float) -> float
     return float(brentq(excess, *sorted((included, middle + step))))
 
 
-def _what_would_do(rest: Table, shape: tuple[int, ...], gap: float, half: float, level: float) -> str:
+def _what_would_do(rest: Numbers, shape: tuple[int, ...], gap: float, half: float, level: float) -> str:
     """Say how many items would bring the half-width down to WIDE, seeds left as they are."""
     from_seeds, from_items = squared_half_widths(rest, level=level)
     seeds, items = shape

@@ -20,10 +20,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import betaincinv, ndtri, stdtrit
+from scipy.special import betaincinv, ndtri
 
-from penchant.metrics.resampling import effective_clusters
+from penchant.metrics.resampling import Numbers, effective_clusters, t_quantile
 
 _FADING = 2.0  # clusters that differ, in which the weight of "wholly alike" falls by e; chosen in simulation
 
@@ -54,9 +53,7 @@ def same_interval(value: float, clusters: int, level: float, bounds: tuple[float
     return value - (value - bounds[0]) * unseen, value + (bounds[1] - value) * unseen
 
 
-def widest_interval(
-    value: float, masses: NDArray[np.float64], level: float, bounds: tuple[float, float]
-) -> tuple[float, float]:
+def widest_interval(value: float, masses: Numbers, level: float, bounds: tuple[float, float]) -> tuple[float, float]:
     """Return the exact interval of clusters that each say one bound or the other: none with their mean vary more.
 
     Args:
@@ -67,9 +64,7 @@ def widest_interval(
     return bounds[0] + width * low, bounds[0] + width * high
 
 
-def clustered_interval(
-    sums: NDArray[np.float64], masses: NDArray[np.float64], level: float, *, graded: bool = False
-) -> tuple[float, float]:
+def clustered_interval(sums: Numbers, masses: Numbers, level: float, *, graded: bool = False) -> tuple[float, float]:
     """Return the interval of a share over clusters that do not all say the same.
 
     Args:
@@ -84,13 +79,13 @@ def clustered_interval(
     return effective_interval(share, variance, differing_clusters(sums, masses), effective_clusters(masses), level)
 
 
-def _variance(sums: NDArray[np.float64], masses: NDArray[np.float64]) -> float:
+def _variance(sums: Numbers, masses: Numbers) -> float:
     """Return the variance of a share over clusters, (clusters,) weighted sum and weight of each."""
     count, total = len(sums), float(masses.sum())
     return count / (count - 1) * float(np.square(sums - sums.sum() / total * masses).sum()) / total**2
 
 
-def differing_clusters(sums: NDArray[np.float64], masses: NDArray[np.float64]) -> int:
+def differing_clusters(sums: Numbers, masses: Numbers) -> int:
     """Return how many clusters are not wholly of the commoner answer.
 
     Args:
@@ -101,9 +96,9 @@ def differing_clusters(sums: NDArray[np.float64], masses: NDArray[np.float64]) -
 
 def jackknife_interval(
     share: float,
-    left_out: NDArray[np.float64],
-    sums: NDArray[np.float64],
-    masses: NDArray[np.float64],
+    left_out: Numbers,
+    sums: Numbers,
+    masses: Numbers,
     level: float,
     *,
     as_raw: bool = False,
@@ -113,7 +108,7 @@ def jackknife_interval(
     Resamples alone cover .75 of 16 comparisons whose win rate at equal lengths is .88.
 
     Args:
-        share: 0 to 1. without: (clusters,) the same number, computed without each cluster.
+        share: 0 to 1. left_out: (clusters,) the same number, computed without each cluster.
         sums, masses: (clusters,) sum and number of the answers of each; at least two clusters, not all the same.
         as_raw: the adjusted share is known no better than the raw one, in answers that it is worth. A model that
             explains the few losses there are would claim more: 100 comparisons cover a rate of .97 in .91 without it.
@@ -130,19 +125,19 @@ def jackknife_interval(
 
 def _t_inflation(count: int, level: float) -> float:
     """Return the factor that makes room in a variance for its having been estimated from so many clusters."""
-    return (float(stdtrit(count - 1, (1 - level) / 2)) / float(ndtri((1 - level) / 2))) ** 2
+    return (t_quantile(count - 1, level) / -float(ndtri((1 - level) / 2))) ** 2
 
 
 def effective_interval(
-    share: float, variance: float, differing: int, least: float, level: float
+    share: float, variance: float, differing: int, smallest: float, level: float
 ) -> tuple[float, float]:
     """Return the exact interval of a share for the sample size that its variance amounts to.
 
     Args:
         share: strictly between 0 and 1. variance: of the share, above 0.
         differing: clusters that are not wholly of the commoner answer.
-        least: the sample size if the answers within each cluster were all alike.
+        smallest: the sample size if the answers within each cluster were all alike.
     """
     similarity = math.exp(-differing / _FADING)
-    answers = 1 / ((1 - similarity) * variance / (share * (1 - share)) + similarity / least)
+    answers = 1 / ((1 - similarity) * variance / (share * (1 - share)) + similarity / smallest)
     return exact_interval(share * answers, answers, level)

@@ -11,9 +11,8 @@ A strength exists only where everybody can be reached from everybody over wins: 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import choix
 import numpy as np
@@ -25,13 +24,11 @@ from penchant.errors import InputError
 from penchant.metrics.choices import Choices
 from penchant.metrics.estimates import FEWEST_CLUSTERS, Estimate, no_interval
 from penchant.metrics.intervals import finite_vector
-from penchant.metrics.resampling import cluster_codes, percentile_interval, resampled_counts
+from penchant.metrics.resampling import Clusters, Numbers, cluster_codes, percentile_interval, resampled_counts
 
 ELO_CENTRE, ELO_UNIT = 1000.0, 400.0 / math.log(10.0)
 LARGEST_FAILING_SHARE = 0.01  # of the resamples may fall apart; where more do, there is no interval
 SAME_STRENGTH = 1e-6  # log-odds: less than this is rounding of the fits
-Matrix = NDArray[np.float64]
-Clusters = Sequence[Hashable] | NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +98,7 @@ def bradley_terry(
     table = csr_array((np.concatenate([half, half[draw]]), (rows, columns)), shape=(count, items * items))
     virtual = prior / 2 * (1 - np.eye(items))
 
-    def fit(weights: Matrix, start: Matrix | None) -> Matrix | None:
+    def fit(weights: Numbers, start: Numbers | None) -> Numbers | None:
         wins = (weights @ table).reshape(items, items) + virtual
         if len(groups_apart(wins)) > 1:
             return None
@@ -140,7 +137,7 @@ def plackett_luce(
     _require_items(members, items)
     choices = Choices.from_rankings(rankings, cluster_codes(clusters), items)
 
-    def fit(weights: Matrix, start: Matrix | None) -> Matrix | None:
+    def fit(weights: Numbers, start: Numbers | None) -> Numbers | None:
         amounts = weights @ choices.table
         if len(groups_apart(choices.wins(amounts))) > 1:
             return None
@@ -165,7 +162,7 @@ def groups_apart(wins: ArrayLike) -> list[list[int]]:
     return sorted(groups, key=lambda members: -(beaten[members].any(0).sum() - beaten[:, members].any(1).sum()))
 
 
-def wins_table(winners: ArrayLike, losers: ArrayLike, tied: ArrayLike, items: int) -> Matrix:
+def wins_table(winners: ArrayLike, losers: ArrayLike, tied: ArrayLike, items: int) -> Numbers:
     """Count how often the row beat the column, ties half, (items, items)."""
     winner_codes, loser_codes, draw = np.asarray(winners), np.asarray(losers), np.asarray(tied, dtype=bool)
     wins = np.zeros((items, items))
@@ -184,7 +181,7 @@ def _require_items(members: NDArray[np.intp], items: int) -> None:
         raise InputError(f"items are counted from 0 and there are {items}, got {members.min()} to {members.max()}")
 
 
-def _converged(fit: Callable[[], Matrix]) -> Matrix | None:
+def _converged(fit: Callable[[], Numbers]) -> Numbers | None:
     try:
         fitted = fit()
     except (RuntimeError, ValueError):  # odds beyond what doubles hold
@@ -193,9 +190,9 @@ def _converged(fit: Callable[[], Matrix]) -> Matrix | None:
 
 
 def _strengths(
-    fit: Callable[[Matrix, Matrix | None], Matrix | None],
-    wins: Matrix,
-    virtual: Matrix,
+    fit: Callable[[Numbers, Numbers | None], Numbers | None],
+    wins: Numbers,
+    virtual: Numbers,
     games: NDArray[np.intp],
     count: int,
     unit: str,
@@ -235,7 +232,7 @@ def _strengths(
         reason = f"in {failed} of {resamples} resamples somebody won (or lost) everything; a prior would give intervals"
         return without_intervals(reason, "no interval")
     if np.ptp(resampled, axis=0).max() < SAME_STRENGTH:
-        all_same = no_interval(count, unit, same=True)
+        all_same = no_interval(count, unit, all_agree=True)
         return without_intervals(all_same.removeprefix("no interval: "), all_same)
     ranks = (-resampled).argsort(1).argsort(1) + 1
     low, high = np.quantile(ranks, [(1 - level) / 2, (1 + level) / 2], axis=0, method="closest_observation")

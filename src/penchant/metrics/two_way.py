@@ -12,24 +12,18 @@ tests/metrics/test_pgr.py simulates how often such an interval covers.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri, stdtrit
+from numpy.typing import ArrayLike
+from scipy.special import ndtri
 
 from penchant.errors import InputError
 from penchant.metrics.estimates import Estimate, no_interval
-from penchant.metrics.resampling import cluster_codes
+from penchant.metrics.resampling import Clusters, Numbers, cluster_codes, effective_clusters, t_quantile
 from penchant.metrics.shares import effective_interval, same_interval
-
-Table = NDArray[np.float64]
-Groups = Sequence[Hashable] | NDArray[Any]
 
 
 def two_way_mean(
-    values: ArrayLike, *, level: float = 0.95, share: bool = False, groups: Groups | None = None
+    values: ArrayLike, *, level: float = 0.95, share: bool = False, groups: Clusters | None = None
 ) -> Estimate:
     """Return the mean over seeds and items, with its interval.
 
@@ -62,24 +56,25 @@ def two_way_mean(
         return Estimate(mean, None, None, table.size, count, no_interval(count, "test item"))
     squared = sum(squared_half_widths(parts, level=level))
     if is_constant:
-        return Estimate(mean, None, None, table.size, count, no_interval(count, "test item", same=True))
+        return Estimate(mean, None, None, table.size, count, no_interval(count, "test item", all_agree=True))
     if share:
         return Estimate(mean, *_share_interval(table, groups, squared, level), table.size, count)
     return Estimate(mean, mean - squared**0.5, mean + squared**0.5, table.size, count)
 
 
-def _share_interval(table: Table, groups: Groups | None, squared: float, level: float) -> tuple[float, float]:
+def _share_interval(table: Numbers, groups: Clusters | None, squared: float, level: float) -> tuple[float, float]:
     """Return the exact interval of a share for the sample size that its variance amounts to."""
     mean = float(table.mean())
     codes = np.arange(table.shape[1]) if groups is None else cluster_codes(groups)
-    answers, right = np.bincount(codes) * len(table), np.bincount(codes, table.sum(0))
+    answers = (np.bincount(codes) * len(table)).astype(np.float64)
+    right = np.bincount(codes, table.sum(0))
     differing = int((right > 0).sum() if mean < 0.5 else (right < answers).sum())
-    effective = float(answers.sum() ** 2 / np.square(answers).sum())
+    # a half-width over the normal's quantile, and not over t's, so that the few seeds' t stays in the variance
     variance = squared / float(ndtri((1 - level) / 2)) ** 2
-    return effective_interval(mean, variance, differing, effective, level)
+    return effective_interval(mean, variance, differing, effective_clusters(answers), level)
 
 
-def group_deviations(table: Table, groups: Groups | None = None) -> Table:
+def group_deviations(table: Numbers, groups: Clusters | None = None) -> Numbers:
     """Return the deviations from the mean, added up over the items of each group.
 
     Args:
@@ -98,7 +93,7 @@ def group_deviations(table: Table, groups: Groups | None = None) -> Table:
     return sums * (sums.shape[1] / table.shape[1])
 
 
-def squared_half_widths(table: Table, *, level: float) -> tuple[float, float]:
+def squared_half_widths(table: Numbers, *, level: float) -> tuple[float, float]:
     """Return what seeds and what items add to the square of the mean's half-width.
 
     The items' part holds the noise of single answers too. Where seeds that say opposite things of every item make all
@@ -115,14 +110,14 @@ def squared_half_widths(table: Table, *, level: float) -> tuple[float, float]:
     if seeds > 1:
         of_seeds = items * np.square(rows - mean).sum() / (seeds - 1)
         rest = np.square(table - rows[:, None] - columns + mean).sum() / ((seeds - 1) * (items - 1))
-    from_items = _quantile(items - 1, level) ** 2 * max(of_items, rest) / table.size
+    from_items = t_quantile(items - 1, level) ** 2 * max(of_items, rest) / table.size
     if seeds == 1:
         return 0.0, float(from_items)
-    from_seeds = _quantile(seeds - 1, level) ** 2 * max(0.0, of_seeds - rest) / table.size
+    from_seeds = t_quantile(seeds - 1, level) ** 2 * max(0.0, of_seeds - rest) / table.size
     return float(from_seeds), float(from_items)
 
 
-def as_table(values: ArrayLike, name: str) -> Table:
+def as_table(values: ArrayLike, name: str) -> Numbers:
     """Return finite numbers of shape (seeds, items), or raise an InputError that names them."""
     table = np.asarray(values, dtype=np.float64)
     if table.ndim != 2 or table.size == 0:
@@ -130,7 +125,3 @@ def as_table(values: ArrayLike, name: str) -> Table:
     if bad := int((~np.isfinite(table)).sum()):
         raise InputError(f"{name} must be finite, {bad} of {table.size} numbers are not")
     return table
-
-
-def _quantile(degrees: int, level: float) -> float:
-    return -float(stdtrit(degrees, (1 - level) / 2))

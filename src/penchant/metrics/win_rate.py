@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +15,7 @@ from penchant.metrics.resampling import cluster_codes
 
 POINTS = {"a": 1.0, "tie": 0.5, "b": 0.0, "unparseable": 0.0}
 DRAWS = 9999
-"""Of signs in a test between two methods."""
+"""Random signs that a test between two methods draws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +37,6 @@ class WinRate:
     losses: Estimate
     unparseable: Estimate
 
-    def as_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name).as_dict() for name in self.__dataclass_fields__}
-
 
 def win_rate(outcomes: Sequence[str], clusters: Sequence[Hashable]) -> WinRate:
     """Return how often the first response wins.
@@ -54,15 +50,16 @@ def win_rate(outcomes: Sequence[str], clusters: Sequence[Hashable]) -> WinRate:
     """
     points = _points(outcomes)
 
-    def share(values: NDArray[Any]) -> Estimate:
-        return cluster_mean(values.astype(np.float64), clusters, share=True)
+    def share(values: ArrayLike) -> Estimate:
+        return cluster_mean(values, clusters, share=True)
 
-    def rate(values: NDArray[Any]) -> Coefficient:
-        of_all = share(values).as_dict()
-        if silent.all():
-            reason = f"no verdict could be read, of {len(outcomes):,} pair{'' if len(outcomes) == 1 else 's'}"
-            of_all |= {"value": None, "low": None, "high": None, "reason": reason}
-        return Coefficient(**of_all)
+    def rate(values: ArrayLike) -> Coefficient:
+        estimate = share(values)
+        if not silent.all():
+            return Coefficient.from_estimate(estimate)
+        # 0 of 0 readable answers is no rate of 0
+        reason = f"no verdict could be read, of {len(outcomes):,} pair{'' if len(outcomes) == 1 else 's'}"
+        return Coefficient(None, None, None, estimate.n, estimate.clusters, reason)
 
     outcome_array = np.array(outcomes)
     shares = {
@@ -86,22 +83,21 @@ class Difference:
 
 
 def paired_difference(
-    one: Sequence[str], other: Sequence[str], clusters: Sequence[Hashable], *, draws: int = DRAWS, seed: int = 0
+    first: Sequence[str], second: Sequence[str], clusters: Sequence[Hashable], *, draws: int = DRAWS, seed: int = 0
 ) -> Difference:
-    """Return by how much more often the first responses of `one` win than those of `other`, with the same opponents.
+    """Return by how much more often the first responses of `first` win than those of `second`, with the same opponents.
 
     The p-value is that of a randomization test: each prompt's difference keeps its size and gets a random sign.
 
     Args:
-        one, other: outcomes as in `win_rate`, in the same order. clusters: the prompt of each.
+        first, second: outcomes as in `win_rate`, in the same order. clusters: the prompt of each.
 
     Raises:
         InputError: no pairs, other lengths, or another outcome.
     """
-    first, second = _points(one), _points(other)
-    if first.shape != second.shape:
+    if len(first) != len(second):
         raise InputError(f"the two methods have {len(first)} and {len(second)} outcomes: pair them by prompt")
-    return signed_difference(first - second, clusters, draws=draws, seed=seed)
+    return signed_difference(_points(first) - _points(second), clusters, draws=draws, seed=seed)
 
 
 def signed_difference(
@@ -112,7 +108,9 @@ def signed_difference(
     codes = cluster_codes(clusters)
     sums = np.bincount(codes, weights=values)
     signs = np.random.default_rng(seed).integers(0, 2, (draws, len(sums))) * 2 - 1
+    # a tie with the data's own sum counts, whose bits depend on the order of the additions
     as_large = np.abs(signs @ sums) >= abs(sums.sum()) - 1e-12
+    # the data's own signs are one of the draws, so that p is never 0
     return Difference(mean_within(values, clusters, (-1.0, 1.0)), float((1 + as_large.sum()) / (1 + draws)))
 
 

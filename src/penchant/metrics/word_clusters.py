@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 WORDS = 3  # that name a cluster
-AT_LEAST = 10  # prompts a cluster, on average
+MIN_SIZE = 10  # prompts per cluster, on average
 
 
-def word_clusters(texts: Sequence[str], *, most: int = 6, seed: int = 0) -> tuple[list[int], list[str]] | None:
+def word_clusters(texts: Sequence[str], *, max_clusters: int = 6, seed: int = 0) -> tuple[list[int], list[str]] | None:
     """Group texts with like words by k-means on TF-IDF. The groups are no topics that anybody named.
 
     Words of one text only and of more than half of the texts do not count, nor English stop words. Another seed may
     give other clusters.
 
     Args:
-        texts: (texts,). most: clusters; fewer where there are fewer than 10 texts for each.
+        texts: (texts,). max_clusters: how many at most; fewer where there are fewer than 10 texts for each.
 
     Returns:
         The cluster of each text, and each cluster's heaviest words; None where the texts are too few or share no words.
@@ -23,7 +23,7 @@ def word_clusters(texts: Sequence[str], *, most: int = 6, seed: int = 0) -> tupl
     from sklearn.cluster import KMeans
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    if (count := min(most, len(texts) // AT_LEAST)) < 2:
+    if (count := min(max_clusters, len(texts) // MIN_SIZE)) < 2:
         return None
     vectorizer = TfidfVectorizer(stop_words="english", min_df=2, max_df=0.5, sublinear_tf=True)
     try:

@@ -61,7 +61,7 @@ def _made_up(seeds: int, text: str, shares: tuple[tuple[str, float], ...]) -> di
     share = dict(shares)
     rng = np.random.default_rng(0)
     table = np.clip(rng.normal(0.3, 0.4, (PROMPTS, 256)) + rng.normal(0, 0.1, (PROMPTS, 1)), -1, 1)
-    scale = Scale.of(table, MATCHED, resamples=RESAMPLES)
+    scale = Scale.from_rewards(table, MATCHED, resamples=RESAMPLES)
     line, base = scale.limit, table.mean(axis=1)
     methods, contenders, runs = [], [], []
     for name in LABELS:
@@ -72,7 +72,7 @@ def _made_up(seeds: int, text: str, shares: tuple[tuple[str, float], ...]) -> di
             points = [(v, 10 * i, 0.4 * i * (1 + j)) for j, v in enumerate(VALUES[name]) for i in range(1, 5)]
         kls = np.array([[kl] * PROMPTS for _, _, kl in points])
         fall = np.array([0.5 if name == "unlikelihood" and v == 1 and s == 40 else 0.0 for v, s, _ in points])
-        gain = line.at(kls[:, 0]) - line.reward[0]
+        gain = line.reward_at(kls[:, 0]) - line.reward[0]
         rewards = base + (wanted * gain - fall)[:, None] + rng.normal(0, 0.02, kls.shape)
         of_runs = (
             [[v for v, _, _ in points].index(v) for v, _, _ in points] if name != "best_of_n" else [0] * len(points)
@@ -307,11 +307,11 @@ def test_of_one_seed_no_winner_is_named_and_of_three_only_a_clear_one() -> None:
 
 def test_few_prompts_name_no_winner_for_want_of_an_interval() -> None:
     table = np.random.default_rng(0).random((6, 2048))
-    scale = Scale.of(table, (1.0,), resamples=60)
+    scale = Scale.from_rewards(table, (1.0,), resamples=60)
     methods = []
     for name, share in (("dpo", 0.9), ("ppo", 0.3)):
         kls = np.array([[0.5] * 6, [1.5] * 6])
-        gain = scale.limit.at(kls) - scale.limit.reward[0]
+        gain = scale.limit.reward_at(kls) - scale.limit.reward[0]
         seeds = [Evaluations(kls, table.mean(axis=1) + share * gain + 0.001 * seed) for seed in range(3)]
         methods.append(Contender(name, tuple(seeds), np.stack([scale.shares(one) for one in seeds])))
     assert winner(methods, [0], scale) == Winner(name=None, reason="no interval: 6 prompts")

@@ -23,6 +23,7 @@ from penchant.studies.core.study import StudyResult, run_study
 from penchant.studies.win_rates.grid import WinRateGrid, win_rate_grid
 from penchant.studies.win_rates.settings import DialogueConfig, JudgedTransferConfig, TldrConfig, WinRatesConfig
 from penchant.studies.win_rates.stages import as_row, from_row
+from penchant.typed_json import to_json
 from penchant.types import PromptGroup, Verdict
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def test_the_rate_is_that_of_the_verdicts(result: StudyResult) -> None:
                 answers = [from_row(row) for row in rows if row["temperature"] == temperature]
                 found = cell(method(result.numbers, name), domain, temperature)
                 expected = win_rate([one.outcome for one in answers], [one.question.prompt for one in answers])
-                assert found["win_rate"] == expected.as_dict()
+                assert found["win_rate"] == to_json(expected)
                 assert len(answers) == (6 if domain == "own" else 3) * (2 if temperature else 1)
                 for one in answers:
                     letters = [

@@ -12,7 +12,7 @@ import numpy as np
 
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.frontier import (
-    LEAST_SEEDS,
+    MIN_SEEDS,
     Evaluations,
     Scale,
     compared_at,
@@ -110,7 +110,7 @@ def winner(contenders: Sequence[Contender], columns: Sequence[int], scale: Scale
     if len(ranked) < 2:
         return Winner(name=None, reason="there are no two methods to compare")
     seeds = len(ranked[0][1].draws)
-    if seeds < LEAST_SEEDS:
+    if seeds < MIN_SEEDS:
         subject = "one seed tells" if seeds == 1 else f"{seeds} seeds tell"
         return Winner(name=None, reason=f"{subject} too little of how another would have trained")
     (_, leader), *rest = ranked

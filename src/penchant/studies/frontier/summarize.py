@@ -83,7 +83,7 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
         InputError: the reference's samples are damaged, or their rewards are all equal.
     """
     reference = ReferenceSamples.read(study / grid.reference.path)
-    scale = Scale.of(reference.rewards, config.matched_nats, resamples=RESAMPLES)
+    scale = Scale.from_rewards(reference.rewards, config.matched_nats, resamples=RESAMPLES)
     runs = [read_run(stage, study, reference.prompts, reasons.get(stage.address, "")) for stage in grid.runs]
     complete_runs = [run for run in runs if run.complete]
     curves = {method: curve for method in TRAINED if (curve := _curve(complete_runs, method)) is not None}
