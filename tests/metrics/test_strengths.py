@@ -134,7 +134,7 @@ def test_bad_comparisons_are_named(arguments, words):
 def test_bad_rankings_and_priors_are_named():
     with pytest.raises(InputError, match="two different"):
         plackett_luce([[0, 0]], ["p"], items=2)
-    with pytest.raises(InputError, match="a cluster a ranking"):
+    with pytest.raises(InputError, match="a cluster per ranking"):
         plackett_luce([[0, 1]], [], items=2)
     with pytest.raises(InputError, match="prior"):
         bradley_terry([0], [1], None, ["p"], items=2, prior=-1)

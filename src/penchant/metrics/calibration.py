@@ -50,11 +50,7 @@ def reliability(
     """
     confidences, hits = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.float64)
     mass = np.ones_like(confidences) if weights is None else np.asarray(weights, dtype=np.float64)
-    if (
-        confidences.ndim != 1
-        or not confidences.size
-        or not confidences.shape == hits.shape == mass.shape == (len(clusters),)
-    ):
+    if len({confidences.shape, hits.shape, mass.shape, (len(clusters),)}) > 1 or not confidences.size:
         raise InputError(
             f"reliability needs one confidence, result, cluster and weight per item, got "
             f"{confidences.shape}, {hits.shape}, {len(clusters)} and {mass.shape}"
@@ -67,13 +63,9 @@ def reliability(
     curve = []
     for number in np.unique(bin_of):
         (items,) = np.nonzero(bin_of == number)
-        curve.append(
-            Bin(
-                float(np.average(confidences[items], weights=mass[items])),
-                cluster_mean(hits[items], [clusters[int(item)] for item in items], weights=mass[items], share=True),
-                float(mass[items].sum()),
-            )
-        )
+        weight, labels = mass[items], [clusters[int(item)] for item in items]
+        accuracy = cluster_mean(hits[items], labels, weights=weight, share=True)
+        curve.append(Bin(float(np.average(confidences[items], weights=weight)), accuracy, float(weight.sum())))
     return curve
 
 

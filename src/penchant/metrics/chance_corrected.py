@@ -28,6 +28,7 @@ def kappas(tables: Numbers) -> Numbers:
     total = square.sum((1, 2))
     observed = np.trace(square, axis1=1, axis2=2) / total
     expected = (square.sum(1) * square.sum(2)).sum(1) / total**2
+    # both always say one and the same thing: 0 / 0
     beyond_chance = 1 - expected
     defined = beyond_chance > 1e-12
     return np.where(defined, (observed - expected) / np.where(defined, beyond_chance, 1), np.nan)
@@ -57,7 +58,7 @@ def with_interval(
     resamples: int,
     seed: int,
 ) -> Coefficient:
-    """Return a coefficient with its interval over clusters, or with the reason why it has none.
+    """Add to a coefficient its interval over clusters, or the reason why it has none.
 
     Args:
         formula: `kappas` or `alphas`.
@@ -77,6 +78,7 @@ def with_interval(
     low, high = percentile_interval(defined, value, level, count)
     if high - low < 1e-12:  # four prompts of which all say the same do not make an agreement of 1 sure
         return Coefficient(value, None, None, n, count, no_interval(count, all_agree=True))
+    # near an agreement of 1 few resamples hold any disagreement, and theirs alone is too narrow
     from_share = _interval_of_disagreement(formula, sums, value, level)
     return Coefficient(value, min(low, from_share[0]), max(high, from_share[1]), n, count)
 
@@ -90,6 +92,7 @@ def _interval_of_disagreement(
     share = float(differing.sum() / masses.sum())
     if share <= 0:  # rounding alone: a value below 1 has some disagreement
         return value, value
+    # value = 1 - observed / expected disagreement, and the share is the observed one
     expected = share / (1 - value)
     left_out = formula(sums.sum(0) - sums)
     left_out = np.where(np.isnan(left_out), value, left_out)  # undefined without the only cluster of the rarer kind

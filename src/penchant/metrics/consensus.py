@@ -30,6 +30,7 @@ def against_consensus(ratings: Sequence[Sequence[Rating]]) -> tuple[list[int], l
     for item, item_ratings in enumerate(zip(*ratings, strict=True)):
         rater_ratings = [(rater, rating) for rater, rating in enumerate(item_ratings) if not is_missing(rating)]
         votes = Counter(rating for _, rating in rater_ratings)
+        # of two raters there are no others, and where all say the same nobody wins
         if len(rater_ratings) < 3 or len(votes) < 2:
             continue
         leaders: dict[frozenset[Rating], Rating] = {}
@@ -37,6 +38,7 @@ def against_consensus(ratings: Sequence[Sequence[Rating]]) -> tuple[list[int], l
             if says == other_rating:
                 continue
             pair = frozenset((says, other_rating))
+            # what the others say depends on the two ratings alone, not on who of many gave them
             if pair not in leaders:
                 leaders[pair] = _leader(votes - Counter(pair))
             if leaders[pair] in pair:

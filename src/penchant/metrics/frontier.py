@@ -277,7 +277,7 @@ def efficiency_difference(
         raise InputError(f"a paired difference needs the same seeds on both sides, got {len(first)} and {len(second)}")
     draws = [np.stack([scale.shares(of_seed) for of_seed in method]) for method in (first, second)]
     points = sum(len(np.asarray(of_seed.kl_nats)) for of_seed in (*first, *second))
-    return paired_difference_of(scale, *draws, points, level=level)
+    return paired_difference_of(scale, draws[0], draws[1], points, level=level)
 
 
 def paired_difference_of(

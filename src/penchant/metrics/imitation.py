@@ -55,6 +55,7 @@ def student_supervisor(
             f"predictions must have the shape (seeds, test items) and the truth (test items,), got {w.shape}, "
             f"{s.shape} and {t.shape}"
         )
+    # all six shares are of the same answers, so they add up: fixed + inherited is how often the supervisor is wrong
     agreeing, right, hit = w == s, w == t, s == t
     codes = np.arange(w.shape[1]) if groups is None else cluster_codes(groups)
     share = partial(two_way_mean, share=True, groups=groups)
@@ -76,7 +77,7 @@ def _agreement_where(
 
 
 def consistency(predicted: ArrayLike, clusters: Clusters | None = None) -> Estimate:
-    """Return how often a model says the same of an item in other words.
+    """Return how often a model answers an item the same when it is asked in other words.
 
     It is the share of pairs of templates that agree, a mean over items. No labels are needed; a model that knows what
     it is asked should come near 1.

@@ -117,15 +117,18 @@ def _at_equal_lengths(points: Numbers, length_gaps: Numbers, weights: Numbers) -
     mean = weights @ length_gaps / mass
     spread = np.sqrt(np.maximum(weights @ np.square(length_gaps) / mass - np.square(mean), 0))
     varies = spread > 1e-9 * np.abs(length_gaps).max()
+    # the paper's tanh(d / sd): a length twice as far counts little more
     x = np.tanh(np.divide(length_gaps, spread[:, None], out=np.zeros_like(weights), where=varies[:, None]))
     open_ = (rate > 0) & (rate < 1)  # else theta has no end, and the rate is 0 or 1 at any length
     theta = np.log(np.where(open_, rate, 0.5) / np.where(open_, 1 - rate, 0.5))
     phi = np.zeros_like(theta)
+    # Newton's steps on the log-likelihood with phi's prior; the 2 x 2 system is solved by hand for all fits at once
     for _ in range(STEPS):
         p = expit(theta[:, None] + phi[:, None] * x)
         residual, curve = weights * (points - p), weights * p * (1 - p)
         slope_theta, slope_phi = residual.sum(1), (residual * x).sum(1) - phi / SPREAD**2
         a, b, d = curve.sum(1), (curve * x).sum(1), (curve * x * x).sum(1) + 1 / SPREAD**2
+        # 0 where p is 0 or 1 everywhere
         determinant = np.maximum(a * d - b * b, 1e-300)
         step_theta = (d * slope_theta - b * slope_phi) / determinant
         step_phi = (a * slope_phi - b * slope_theta) / determinant

@@ -70,9 +70,11 @@ def limit_line(rewards: ArrayLike) -> Limit:
 def limit_by_prompt(rewards: ArrayLike) -> tuple[Limit, Numbers]:
     """Return the limit line, and KL in nats and reward of each prompt's optimum on it, (2, points, prompts)."""
     table = reward_table(rewards)
+    # at 100 times the widest prompt's spread all samples of every prompt weigh about the same: KL 0
     spread = float(table.std(axis=1).max()) or 1.0
     betas = np.geomspace(100 * spread, 1e-3 * spread, POINTS)
     size = table.shape[1] // 4
+    # four quarters, and what is left where N is no multiple of four: sums of parts give every half and the whole
     ends = [0, size, 2 * size, 3 * size, 4 * size, table.shape[1]]
     parts = [_Part.from_table(table[:, start:end], betas) for start, end in itertools.pairwise(ends) if end > start]
     optimum = _optimum(parts, betas, table)
@@ -102,6 +104,7 @@ class _Part:
 
     @classmethod
     def from_table(cls, table: Numbers, betas: Numbers) -> _Part:
+        # less the largest reward, so that no exponential overflows at the smallest beta
         below = table - table.max(axis=1, keepdims=True)
         sums = np.empty((3, len(betas), len(table)))
         for row, beta in enumerate(betas):
@@ -150,6 +153,7 @@ def _trusted_kl(samples: int, full_line: Numbers, halves: Sequence[Numbers], qua
     gain = line - (counts @ full_line[1, 0] / prompts)[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         last, before = (line - half) / gain, (half - quarter) / gain
+        # d1 / d2 of the docstring, drawn towards that of an error of order 1 / N where both are noise
         ratio = np.clip((last + PRIOR * FASTEST) / (before + PRIOR), FASTEST, SLOWEST)
         lacks = last * ratio / (1 - ratio)
     # not a number is not at most anything

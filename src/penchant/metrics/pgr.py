@@ -31,7 +31,7 @@ WIDE = 0.1  # a half-width above this leaves open what the student did; the warn
 
 @dataclass(frozen=True, slots=True)
 class PGR(Measure):
-    """A share of the gap, or why there is none.
+    """The share of the gap that a student recovered, or why there is none.
 
     Attributes:
         value: the ratio; None when undefined. It may lie outside [0, 1].
@@ -80,6 +80,7 @@ def pgr(
             f"student {s.shape}, ceiling {c.shape} (seeds, test items)"
         )
     mean = partial(two_way_mean, level=level, groups=groups)
+    # accuracies are shares; their differences are not, and lie between -1 and 1
     means = mean(w, share=True), mean(s, share=True), mean(c, share=True)
     gain, gap = mean(s - w), mean(c - w)
     warnings: tuple[str, ...] = ()
@@ -87,6 +88,7 @@ def pgr(
         warnings += ("one seed: the intervals leave out how much seeds differ",)
     if (reason := _no_gap(gap)) is not None:
         return PGR(None, None, None, reason, *means, gain, gap, warnings)
+    # a ratio of means over seeds: the mean of ratios explodes where one seed's gap happens to be small
     value = gain.value / gap.value
     parts = group_deviations(s - w, groups) + gain.value, group_deviations(c - w, groups) + gap.value
     low, high = _fieller(*parts, level)
@@ -136,6 +138,7 @@ def _fieller(gain: Numbers, gap: Numbers, level: float) -> tuple[float, float]:
 def _edge(excess: Callable[[float], float], middle: float, step: float) -> float:
     if excess(middle) >= 0:  # no spread at all: the ratio is exact
         return middle
+    # steps double until one lands outside, since nobody knows how far out an end lies
     included = middle
     while excess(middle + step) < 0:
         included, step = middle + step, 2 * step
@@ -149,6 +152,7 @@ def _what_would_do(rest: Numbers, shape: tuple[int, ...], gap: float, half: floa
     from_seeds, from_items = squared_half_widths(rest, level=level)
     seeds, items = shape
     text = f"the interval is ±{half:.2f}: {items:,} test items and {seeds} seeds are few for a gap of {gap:.2f}; "
+    # the items' part of the squared half-width falls with their number, the seeds' part does not
     left = (WIDE * gap) ** 2 - from_seeds
     if left <= 0:
         return text + "more items alone would not help, since seeds differ too much: take more seeds"

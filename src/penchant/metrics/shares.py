@@ -49,6 +49,7 @@ def same_interval(value: float, clusters: int, level: float, bounds: tuple[float
     Args:
         value: what all of them say. clusters: at least 1. bounds: the least and the largest value that there can be.
     """
+    # (1 - q)^clusters = (1 - level) / 2, solved for q
     unseen = 1 - ((1 - level) / 2) ** (1 / clusters)
     return value - (value - bounds[0]) * unseen, value + (bounds[1] - value) * unseen
 
@@ -115,6 +116,7 @@ def jackknife_interval(
     """
     count = len(left_out)
     variance = (count - 1) / count * float(np.square(left_out - left_out.mean()).sum())
+    # the adjusted share's variance is at least the raw one's, in units of p (1 - p)
     if as_raw:
         raw = float(sums.sum() / masses.sum())
         variance = max(variance, share * (1 - share) * _variance(sums, masses) / (raw * (1 - raw)))
@@ -138,6 +140,7 @@ def effective_interval(
         differing: clusters that are not wholly of the commoner answer.
         smallest: the sample size if the answers within each cluster were all alike.
     """
+    # few clusters that differ cannot show that their answers vary independently
     similarity = math.exp(-differing / _FADING)
     answers = 1 / ((1 - similarity) * variance / (share * (1 - share)) + similarity / smallest)
     return exact_interval(share * answers, answers, level)

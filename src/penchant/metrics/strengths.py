@@ -33,7 +33,7 @@ SAME_STRENGTH = 1e-6  # log-odds: less than this is rounding of the fits
 
 @dataclass(frozen=True, slots=True)
 class Strengths:
-    """The result of a fit, an entry per item, in the order of the items.
+    """Fitted strengths with their intervals, an entry per item, in the order of the items.
 
     Attributes:
         values: log-odds, mean zero; `n` counts the comparisons (or rankings) that the item is in.
@@ -62,7 +62,7 @@ def bradley_terry(
     seed: int = 0,
     unit: str = "prompt",
 ) -> Strengths:
-    """Fit strengths of items that were compared by two.
+    """Fit strengths of items that were compared in pairs.
 
     Args:
         winners, losers: (comparisons,) items, counted from 0. tied: (comparisons,) whether neither won; None for never.
@@ -76,13 +76,10 @@ def bradley_terry(
     """
     winner_codes, loser_codes = np.asarray(winners, dtype=np.intp), np.asarray(losers, dtype=np.intp)
     draw = np.zeros(len(winner_codes), dtype=bool) if tied is None else np.asarray(tied, dtype=bool)
-    if (
-        winner_codes.ndim != 1
-        or not len(winner_codes) == len(loser_codes) == len(draw) == len(clusters)
-        or not len(winner_codes)
-    ):
+    sizes = {len(winner_codes), len(loser_codes), len(draw), len(clusters)}
+    if winner_codes.ndim != 1 or len(sizes) > 1 or 0 in sizes:
         raise InputError(
-            f"a winner, a loser and a cluster a comparison are needed, got {len(winner_codes)}, "
+            f"a winner, a loser and a cluster per comparison are needed, got {len(winner_codes)}, "
             f"{len(loser_codes)} and {len(clusters)}"
         )
     _require_items(np.concatenate([winner_codes, loser_codes]), items)
@@ -91,6 +88,7 @@ def bradley_terry(
     if not prior >= 0 or not math.isfinite(prior):
         raise InputError(f"prior must be a number of virtual ties, 0 or more, got {prior}")
     codes = cluster_codes(clusters)
+    # a tie is half a win each way, so it stands in two cells
     half = np.where(draw, 0.5, 1.0)
     rows = np.concatenate([codes, codes[draw]])
     columns = np.concatenate([winner_codes * items + loser_codes, loser_codes[draw] * items + winner_codes[draw]])
@@ -100,11 +98,12 @@ def bradley_terry(
 
     def fit(weights: Numbers, start: Numbers | None) -> Numbers | None:
         wins = (weights @ table).reshape(items, items) + virtual
+        # a resample may leave out the only comparisons that connect everybody
         if len(groups_apart(wins)) > 1:
             return None
         return _converged(lambda: choix.ilsr_pairwise_dense(wins, initial_params=start))
 
-    all_wins = np.asarray(table.sum(axis=0)).reshape(items, items)
+    all_wins = wins_table(winner_codes, loser_codes, draw, items)
     games = np.bincount(np.concatenate([winner_codes, loser_codes]), minlength=items)
     return _strengths(fit, all_wins, virtual, games, count, unit, level, resamples, seed)
 
@@ -129,7 +128,7 @@ def plackett_luce(
         InputError: no rankings, one that is too short or names an item twice, other lengths, items that fall apart.
     """
     if not len(rankings) or len(rankings) != len(clusters):
-        raise InputError(f"a cluster a ranking is needed, got {len(clusters)} for {len(rankings)} rankings")
+        raise InputError(f"a cluster per ranking is needed, got {len(clusters)} for {len(rankings)} rankings")
     for ranking in rankings:
         if len(ranking) < 2 or len(set(ranking)) < len(ranking):
             raise InputError(f"a ranking needs two different items or more, got {list(ranking)}")
@@ -159,6 +158,7 @@ def groups_apart(wins: ArrayLike) -> list[list[int]]:
     beaten = np.asarray(wins, dtype=np.float64) > 0
     count, group = connected_components(csr_array(beaten), directed=True, connection="strong")
     groups = [np.flatnonzero(group == number).tolist() for number in range(count)]
+    # the group that beats the most others first
     return sorted(groups, key=lambda members: -(beaten[members].any(0).sum() - beaten[:, members].any(1).sum()))
 
 
@@ -222,6 +222,7 @@ def _strengths(
         return without_intervals(
             f"{too_few.removeprefix('no interval: ')} {'is' if count == 1 else 'are'} too few", too_few
         )
+    # every fit starts from the strengths of all data, which are near its own
     fits = [
         fit(weights, fitted)
         for counts in resampled_counts(count, resamples, seed, width=max(count, fitted.size**2))
@@ -235,6 +236,7 @@ def _strengths(
         all_same = no_interval(count, unit, all_agree=True)
         return without_intervals(all_same.removeprefix("no interval: "), all_same)
     ranks = (-resampled).argsort(1).argsort(1) + 1
+    # a rank is a place that somebody had, never one and a half
     low, high = np.quantile(ranks, [(1 - level) / 2, (1 + level) / 2], axis=0, method="closest_observation")
     values = tuple(
         Estimate(float(s), *percentile_interval(resampled[:, item], float(s), level, count), int(games[item]), count)

@@ -1,4 +1,4 @@
-"""How varied a sampled text is: one number a response, so that `cluster_mean` can give an interval."""
+"""How varied a sampled text is: one number per response, so that `cluster_mean` can give an interval."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def distinct_n(tokens: Sequence[Sequence[int]], n: int) -> list[float]:
         n: length of the n-grams, at least 1.
 
     Returns:
-        One number in (0, 1] a response, order kept; 1 for a response shorter than n (nothing is repeated).
+        One number in (0, 1] per response, order kept; 1 for a response shorter than n (nothing is repeated).
 
     Raises:
         InputError: n below 1.
@@ -38,7 +38,7 @@ def repetition(tokens: Sequence[Sequence[int]], n: int = 4) -> list[float]:
         n: length of the n-grams, at least 1.
 
     Returns:
-        One number in [0, 1) a response, order kept; 0 for a response shorter than n.
+        One number in [0, 1) per response, order kept; 0 for a response shorter than n.
 
     Raises:
         InputError: n below 1.

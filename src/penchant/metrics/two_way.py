@@ -52,6 +52,7 @@ def two_way_mean(
     is_constant = table.min() == table.max() or (count > 1 and float(np.ptp(parts)) < 1e-12)
     if is_constant and share:
         return Estimate(mean, *same_interval(mean, count, level, (0.0, 1.0)), table.size, count)
+    # one group has no spread between groups, whatever its items do
     if count == 1:
         return Estimate(mean, None, None, table.size, count, no_interval(count, "test item"))
     squared = sum(squared_half_widths(parts, level=level))
@@ -69,7 +70,7 @@ def _share_interval(table: Numbers, groups: Clusters | None, squared: float, lev
     answers = (np.bincount(codes) * len(table)).astype(np.float64)
     right = np.bincount(codes, table.sum(0))
     differing = int((right > 0).sum() if mean < 0.5 else (right < answers).sum())
-    # a half-width over the normal's quantile, and not over t's, so that the few seeds' t stays in the variance
+    # divided by the normal's quantile and not by t's, so that what few seeds add to the width stays in the variance
     variance = squared / float(ndtri((1 - level) / 2)) ** 2
     return effective_interval(mean, variance, differing, effective_clusters(answers), level)
 
@@ -106,6 +107,7 @@ def squared_half_widths(table: Numbers, *, level: float) -> tuple[float, float]:
     seeds, items = table.shape
     mean, rows, columns = table.mean(), table.mean(1), table.mean(0)
     of_items = seeds * np.square(columns - mean).sum() / (items - 1)  # mean squares
+    # of one seed nothing tells the noise of single answers from the items' own difficulty: it stays in `of_items`
     of_seeds, rest = 0.0, 0.0
     if seeds > 1:
         of_seeds = items * np.square(rows - mean).sum() / (seeds - 1)
