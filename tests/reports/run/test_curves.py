@@ -1,4 +1,4 @@
-"""Reports on reward models and on PPO: their own panels and sentences, and nothing where a number is missing."""
+"""Panels of reward models and of PPO with the sentences beside them, and nothing where a number is missing."""
 
 from __future__ import annotations
 
