@@ -7,7 +7,7 @@ and exits with 2.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 
 
 class PenchantError(Exception):
@@ -31,13 +31,17 @@ class RunError(PenchantError, RuntimeError):
 
 
 def near_names(word: str, names: Iterable[str], *, count: int = 1, cutoff: float = 0.6) -> list[str]:
-    """Return the known names that are most like a word, the nearest first.
+    """Return the known names that are most like a word, the nearest first; never the word itself.
 
     Args:
-        count: how many at most.
+        count: how many at most, and those that are as near as the last of them.
         cutoff: how alike they have to be: 0 for anything, 1 for the word itself.
     """
-    return get_close_matches(word, list(names), n=count, cutoff=cutoff)
+    others = list(dict.fromkeys(name for name in names if name != word))
+    near = get_close_matches(word, others, n=max(len(others), 1), cutoff=cutoff)
+    # `dpp` is as near to `dpo` as to `ppo`: to name one of both would be a guess
+    ratios = [SequenceMatcher(None, name, word).ratio() for name in near]
+    return [name for name, ratio in zip(near, ratios, strict=True) if ratio >= ratios[:count][-1]]
 
 
 def did_you_mean(

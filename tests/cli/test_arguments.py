@@ -117,3 +117,26 @@ def test_what_is_too_many_or_missing(capsys: pytest.CaptureFixture[str]) -> None
 def test_a_flag_is_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
     """`--seed 2` was read as `--seeds 2`, which is seeds 0 and 1."""
     assert "seeds=2" in refusal("study frontier --seed 2", capsys)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("data check a.jsonl -o a -o b", "`out` is given as a and as b: name one of them"),
+        ("data check a.jsonl out=x -o y", "`out` is given as x and as y: name one of them"),
+        ("train dpp", "did you mean ppo or dpo?"),
+        ("train dpo --nonsense=a", "--nonsense=a; there is no such flag, and no such setting: --help lists them"),
+        ("train dpo --loss.beta=1", "a setting is written without dashes: loss.beta=1"),
+        ("train dpo --beta 1", "a setting is written without dashes: loss.beta=1"),
+        ("train dpo --lr 1", "a setting is written without dashes: optimizer.learning_rate=1"),
+        ("train dpo --resme out=x", "unrecognized arguments: --resme; did you mean --resume?"),
+        ("train dpo out=\udcff", "'out=\\udcff' holds bytes that are no text in UTF-8"),
+        ("train dpo --report \udcff", "'\\udcff' holds bytes that are no text in UTF-8"),
+    ],
+)
+def test_a_slip_is_answered_with_what_is_meant(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert message in refusal(line, capsys)
+
+
+def test_one_out_may_be_said_twice() -> None:
+    assert read("data check a.jsonl out=x -o x -o x").overrides == ["out=x", "out=x"]

@@ -489,7 +489,8 @@ def test_sample_refuses_what_it_cannot_do(
 ) -> None:
     (inputs / "p.txt").write_text("Hello\n")
     before = tree(inputs)
-    done = run("sample", tiny_model, "p.txt", "device=cpu", "-o", "drawn.jsonl", *changes)
+    out = () if "-o" in changes else ("-o", "drawn.jsonl")
+    done = run("sample", tiny_model, "p.txt", "device=cpu", *out, *changes)
     assert done.code == 2, done.err
     for word in words:
         assert word in done.err, done.err

@@ -18,8 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
 from penchant.config import Config, describe, load_config
+from penchant.config.base import is_unicode
 from penchant.config.fields import shape_of
-from penchant.errors import did_you_mean, near_names
+from penchant.config.problems import NO_UNICODE, nearest_settings
+from penchant.errors import did_you_mean
 
 log = logging.getLogger("penchant.cli")
 
@@ -111,6 +113,12 @@ class CommandParser(argparse.ArgumentParser):
         choices = [choice.strip(" '") for choice in refusal[2].split(",")] if refusal else []
         super().error(message + (did_you_mean(refusal[1], choices) if refusal else ""))
 
+    @property
+    def shown_flags(self) -> list[str]:
+        """The long flags that the help shows."""
+        actions = self._option_string_actions.items()
+        return [flag for flag, action in actions if flag.startswith("--") and action.help != argparse.SUPPRESS]
+
     def format_help(self) -> str:
         listing = f"\nsettings:\n{describe(self.command.settings)}\n" if self.command else ""
         return super().format_help() + listing
@@ -146,14 +154,15 @@ def _add_command(subparsers: Any, command: Command) -> None:
         "words", nargs="*", metavar=f"{names} key=value", help=f"{names}{config}; key=value changes one{example}"
     )
     if "out" in command.settings.model_fields:
-        parser.add_argument("-o", "--out", metavar="OUT", help="short for out=OUT")
+        # all are collected: argparse would keep the last, and results would lie where nobody looks for them
+        parser.add_argument("-o", "--out", action="append", default=[], metavar="OUT", help="short for out=OUT")
     command.add_flags(parser)
     for flag, form in command.retired.items():
         takes_value = callable(form) or "=" not in form
         parser.add_argument(
             flag, action=_RetiredFlag, dest="retired", nargs=None if takes_value else 0, help=argparse.SUPPRESS
         )
-    parser.set_defaults(command=command, error=parser.error, retired=None)
+    parser.set_defaults(command=command, error=parser.error, flags=parser.shown_flags, retired=None)
 
 
 class _RetiredFlag(argparse.Action):
@@ -168,10 +177,12 @@ class _RetiredFlag(argparse.Action):
 def read_arguments(parser: CommandParser, arguments: Sequence[str] | None) -> Arguments:
     """Return what was typed. What cannot be read ends the program with the command's usage and exit code 2."""
     typed = list(sys.argv[1:] if arguments is None else arguments)
+    if undecodable := next((word for word in typed if not is_unicode(word)), None):
+        parser.error(f"{undecodable!a} {NO_UNICODE}")
     options, rest = parser.parse_known_args(typed)
     command: Command = options.command
     if any(word.startswith("-") for word in rest):
-        options.error(f"unrecognized arguments: {' '.join(rest)}{_as_setting(rest, typed, command)}")
+        options.error(f"unrecognized arguments: {' '.join(rest)}{_flag_advice(rest, typed, options)}")
     # argparse takes positional words from one place only; `train dpo a.yaml --resume out=b` has more
     words = [*options.words, *rest]
     path = None
@@ -183,8 +194,7 @@ def read_arguments(parser: CommandParser, arguments: Sequence[str] | None) -> Ar
         overrides, names = words, []  # a word that is no setting is named together with all other problems
     for flag, values in (options.retired or {}).items():
         overrides.append(_translated(flag, values, command.retired[flag]))
-    if getattr(options, "out", None) is not None:
-        overrides.append(f"out={options.out}")
+    overrides += _out_override(getattr(options, "out", []), overrides, options.error)
     positional = _positional_settings(command, names, options.error)
     if path is None:
         keys = {override.partition("=")[0].partition(".")[0] for override in overrides}
@@ -230,14 +240,31 @@ def _translated(flag: str, values: list[str], form: RetiredForm) -> str:
     return override
 
 
-def _as_setting(rest: Sequence[str], typed: Sequence[str], command: Command) -> str:
-    """Return how a flag that there is not is written as a setting."""
+def _out_override(flags: Sequence[str], overrides: Sequence[str], error: Callable[[str], NoReturn]) -> list[str]:
+    """Return what `-o` stands for; end the program where it and `out=` name different files."""
+    if not flags:
+        return []
+    settings = [value.strip() for key, _, value in (word.partition("=") for word in overrides) if key.strip() == "out"]
+    if len(different := dict.fromkeys([*settings, *flags])) > 1:
+        error(f"`out` is given as {' and as '.join(different)}: name one of them")
+    return [f"out={flags[-1]}"]
+
+
+def _flag_advice(rest: Sequence[str], typed: Sequence[str], options: argparse.Namespace) -> str:
+    """Return what may be meant by a flag that there is not: a setting, which is written without dashes, or a flag."""
     flag = next(word for word in rest if word.startswith("-"))
     name, equals, value = flag.lstrip("-").partition("=")
     if not equals:  # the value is the next word, which argparse may have taken for a positional one
         following = typed[typed.index(flag) + 1 :]
         value = next((word for word in following[:1] if not word.startswith("-")), "VALUE")
-    name, fields = name.replace("-", "_"), list(command.settings.model_fields)
-    # a nested name has nothing near it here; whoever reads the setting then names what is
-    nearest = [] if name in fields else near_names(name, fields)
-    return f"; a setting is written without dashes: {nearest[0] if nearest else name}={value}"
+    name, settings = name.replace("-", "_"), options.command.settings
+    if name.partition(".")[0] in settings.model_fields:
+        nearest = [name]  # whoever reads a nested setting names what is wrong below its first key
+    else:
+        flags = {known.lstrip("-"): known for known in options.flags}
+        nearest = nearest_settings(settings, name, flags)
+        if meant := [flags[key] for key in nearest if key in flags]:
+            return f"; did you mean {' or '.join(meant)}?"
+    if not nearest:
+        return "; there is no such flag, and no such setting: --help lists them"
+    return f"; a setting is written without dashes: {' or '.join(f'{key}={value}' for key in nearest)}"

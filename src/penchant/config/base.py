@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import NoneType
 from typing import Any, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError, field_validator, model_validator
 
 from penchant.config.fields import TAG, Shape, default_of, shape_of, tag_of
-from penchant.config.problems import explain
+from penchant.config.problems import NO_UNICODE, explain
 from penchant.config.schema import Schema
 from penchant.errors import InputError
 from penchant.extension.door import is_extension
 from penchant.redact import hide_credentials
+
+
+def is_unicode(text: str) -> bool:
+    """Return whether a text can be written as UTF-8. A file's name in another encoding comes with lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 class Config(Schema):
@@ -74,6 +80,15 @@ class Config(Schema):
             elif isinstance(full[name], bool) and shape.takes(int, float) and not shape.takes(bool, str):
                 full[name] = str(full[name]).lower()  # to Python true is 1; as text it is refused
         return full
+
+    @field_validator("*", mode="after")  # before, pydantic allows none on the name of a union's branch
+    @classmethod
+    def _is_text(cls, value: object) -> object:
+        # settings inside are validated as their own, with a path of their own
+        items = value if isinstance(value, (list, tuple)) else [value]
+        if any(isinstance(item, (str, Path)) and not is_unicode(str(item)) for item in items):
+            raise ValueError(NO_UNICODE)
+        return value
 
 
 def _without_credentials(value: Any) -> Any:

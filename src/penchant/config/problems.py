@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
@@ -41,6 +41,10 @@ OTHER_NAMES = {
     "save_steps": "checkpoint_every",
 }
 """What other programs call a setting, and its name here."""
+
+
+NO_UNICODE = "holds bytes that are no text in UTF-8, or half a character: rename the file, and give its new name"
+"""Why a value is refused that no file of ours could hold, and no message show."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,8 @@ def _problem(config: type[Schema], detail: ErrorDetails) -> Problem:
             return Problem(path, f"`{path}` is missing; expected {expectation}")
         case "union_tag_invalid" | "union_tag_not_found":
             return _wrong_branch(location, value)
+        case "string_unicode":
+            return Problem(path, f"`{path}`: {NO_UNICODE}")
         case "value_error" | "assertion_error":
             reason = str(detail["ctx"]["error"])
             return Problem(path, f"`{path}`: {reason}" if path else reason)
@@ -182,14 +188,29 @@ def _unknown(config: type[Schema], location: _Location, value: Any) -> str:
             branches = ", ".join(owners[:4]) + (f" and {len(owners) - 4} more" if len(owners) > 4 else "")
             explanation = f"`{key}` does not belong to {holder}; it belongs to {branches}"
             return f"`{path}`: {explanation}. Settings of {holder}: {names}"
-    names_of_key = {key, OTHER_NAMES.get(key, key)}
-    like = [other for other in _paths(config) if other.rpartition(".")[2] in names_of_key]
-    similar = near_names(key, location.owner.model_fields)
-    like += [".".join([*parents, name]) for name in similar]
-    # `data.ties=drop`, as training has it, where the command's own setting is `ties`
-    like += [name for name in value if name in location.owner.model_fields] if isinstance(value, Mapping) else []
-    nearest = f"; did you mean `{like[0]}`?" if like else "."
+    like = _namesakes(config, key) or [
+        ".".join([*parents, name]) for name in near_names(key, location.owner.model_fields)
+    ]
+    if not like and isinstance(value, Mapping):
+        # `data.ties=drop`, as training has it, where the command's own setting is `ties`
+        like = [name for name in value if name in location.owner.model_fields][:1]
+    nearest = f"; did you mean {' or '.join(f'`{path}`' for path in like)}?" if like else "."
     return f"`{path}` is unknown{nearest} Settings of {holder}: {names}"
+
+
+def nearest_settings(config: type[Schema], name: str, others: Iterable[str] = ()) -> list[str]:
+    """Return the dotted paths of the settings that a name may mean: those at the top nearest to it, or a namesake.
+
+    Args:
+        others: names that may be meant as well.
+    """
+    return near_names(name, [*config.model_fields, *others]) or _namesakes(config, name)
+
+
+def _namesakes(config: type[Schema], name: str) -> list[str]:
+    """Return the first dotted path that ends in a name, or in what that name of another program is here."""
+    names = {name, OTHER_NAMES.get(name, name)}
+    return [path for path in _paths(config) if path.rpartition(".")[2] in names][:1]
 
 
 def _paths(config: type[Schema], prefix: str = "") -> Iterator[str]:

@@ -12,12 +12,20 @@ from typing import Any
 
 from penchant.errors import InputError
 from penchant.extension.code_digest import code_content
-from penchant.extension.user_code import check_function, describe_error, load_module, raising_line, suggest
+from penchant.extension.user_code import (
+    check_function,
+    describe_error,
+    find_file,
+    load_module,
+    public_definitions,
+    raising_line,
+    suggest,
+)
 
 
 def is_extension(name: str) -> bool:
-    """Return whether a name has the form of `module:attribute`. Whether that is there is another matter."""
-    return ":" in name
+    """Return whether a name is meant as `module:attribute`. Whether that is there is another matter."""
+    return ":" in name or name.endswith(".py")  # a file without an attribute is told what to add, see `Door.split`
 
 
 @dataclass(frozen=True)
@@ -40,10 +48,19 @@ class Door:
         """Return the module (or the path of its file) and the attribute that a name stands for.
 
         Raises:
-            InputError: it has no such form; the message names the nearest built-in name.
+            InputError: it has no such form; the message says what is too much or missing, or the nearest built-in name.
         """
         full = self.built_in.get(name, name) if isinstance(self.built_in, Mapping) else name
         source, colon, attribute = full.rpartition(":")
+        if full.endswith(".py") and "://" not in full:
+            file = find_file(full)
+            names = [f"`{name}:{definition}`" for definition in (public_definitions(file) if file else [])[:5]]
+            examples = " or ".join(names) or f"`{name}:NAME`"
+            raise self.refusal(name, f"it names a file, but no {self.kind} of it: write {examples}")
+        if ":" in source and attribute.isidentifier() and not find_file(source):
+            raise self.refusal(
+                name, f"it has a colon too many: expected one, between the module or file and its {self.kind}"
+            )
         if not (colon and source and attribute.isidentifier()):
             forms = [*self.built_in, f"module:{self.kind}", f"path/to/file.py:{self.kind}", *self.other_forms]
             raise InputError(

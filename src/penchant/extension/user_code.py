@@ -43,8 +43,7 @@ def load_module(source: str, refuse: Refuse) -> ModuleType:
     _refuse_ambiguous(source, refuse)
     file = find_file(source)
     if file is None and source.endswith(".py"):
-        files = [path.name for path in Path(source).expanduser().parent.glob("*.py")]
-        raise refuse(f"there is no file {source}{suggest(Path(source).name, files)}")
+        raise refuse(_absent_file(source))
     try:
         return _load_file(file) if file is not None else importlib.import_module(source)
     except ModuleNotFoundError as error:
@@ -55,7 +54,8 @@ def load_module(source: str, refuse: Refuse) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a module may raise anything while it is imported, and `sys.exit` is an exception
-        raise refuse(f"{file or source} cannot be imported: {describe_error(error)}") from error
+        advice = _relative_import_advice(file, error)
+        raise refuse(f"{file or source} cannot be imported: {describe_error(error)}{advice}") from error
 
 
 def find_file(source: str) -> Path | None:
@@ -246,9 +246,25 @@ def module_spec(name: str) -> importlib.machinery.ModuleSpec | None:
         return None
 
 
+def _absent_file(source: str) -> str:
+    """Return what is wrong with a path that leads to no file: what is there instead, or what is like it."""
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return f"{source} is a folder, expected a file: name one of those in it"
+    if path.exists():
+        return f"{source} is a device or a pipe, expected a file"
+    if path.is_symlink():
+        return f"{source} is a link to {path.readlink()}, which is not there"
+    return f"there is no file {source}{suggest(path.name, _python_files(path.parent))}"
+
+
+def _python_files(folder: Path) -> list[str]:
+    return [path.name for path in folder.glob("*.py") if path.is_file()]
+
+
 def _absent(source: str) -> str:
     installed = [module.name for module in pkgutil.iter_modules()]
-    local = [path.stem for path in Path.cwd().glob("*.py")]
+    local = [name.removesuffix(".py") for name in _python_files(Path.cwd())]
     return f"there is no module `{source}` in {Path.cwd()} or installed{suggest(source, [*local, *installed])}"
 
 
@@ -259,7 +275,27 @@ def _absent_sibling(file: Path | None, error: ModuleNotFoundError) -> str:
     return f" (it is a file of the same package: import it by `from .{error.name} import ...`)"
 
 
+def _relative_import_advice(file: Path | None, error: BaseException) -> str:
+    """Return what to do about `from .helper import ...` in a file that belongs to no package."""
+    if file is None or not isinstance(error, ImportError) or "no known parent package" not in str(error):
+        return ""
+    return (
+        f" (it is part of a package only with {file.parent / '__init__.py'}: add that, or import a file beside it "
+        "by `import helper`)"
+    )
+
+
 # -- what a file holds, found in its syntax tree --------------------------------------------------------------------
+
+
+def public_definitions(file: Path) -> list[str]:
+    """Return the functions and classes that a file defines at its top level, without running it."""
+    try:
+        body = ast.parse(file.read_bytes()).body
+    except (OSError, SyntaxError, ValueError):
+        return []
+    definitions = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    return [name for name in definitions if not name.startswith("_")]
 
 
 def _bound_names(tree: ast.Module) -> set[str] | None:
