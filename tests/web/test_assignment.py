@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlmodel import Session, SQLModel, create_engine, select
 
-from penchant.web.assignment import DONE, SKIPPED, Plan, fair_share, next_assignment, order_of
+from penchant.web.assignment import DONE, SKIPPED, fair_share, next_assignment, order_of
+from penchant.web.settings import Collect
 from penchant.web.tables import Annotator, Assignment, Entry, Item, Judgment
 
 
@@ -35,7 +36,7 @@ def test_each_item_gets_its_overlap_however_fast_people_are(
     overlap = min(overlap, people)
     engine = create_engine("sqlite://")
     SQLModel.metadata.create_all(engine)
-    plan = Plan(overlap, lease_s=60, seed=seed, check_every=10)
+    config = Collect(annotators=people, overlap=overlap, lease_minutes=1, seed=seed, check_every=10)
     now = 0.0
     with Session(engine) as session:
         for number in range(1, items + 1):
@@ -56,7 +57,7 @@ def test_each_item_gets_its_overlap_however_fast_people_are(
         skips: Counter[int] = Counter()
         for who, act in turns:
             now += 100 if act == "wait" else 1
-            found = next_assignment(session, who % people + 1, plan, now)
+            found = next_assignment(session, who % people + 1, config, now)
             if found is None or act in ("leave", "wait"):
                 continue
             skips[found.item_id] += act == "skip"
@@ -67,7 +68,7 @@ def test_each_item_gets_its_overlap_however_fast_people_are(
             worked = False
             for who in range(1, people + 1):
                 now += 1
-                found = next_assignment(session, who, plan, now)
+                found = next_assignment(session, who, config, now)
                 if found is not None:
                     finish(found, "tie")
                     worked = True

@@ -154,6 +154,14 @@ def test_nothing_to_compare_is_refused(make_site: Callable[..., Any]) -> None:
         make_site([{"prompt": "p", "responses": [str(n) for n in range(10)]}])
 
 
+def test_a_check_with_more_responses_than_keys_is_refused(make_site: Callable[..., Any], tmp_path: Path) -> None:
+    """It was taken, and the page of the person who got it failed."""
+    checks = tmp_path / "checks.jsonl"
+    checks.write_text(json.dumps({"prompt": "p", "responses": [str(n) for n in range(10)], "ranking": [*range(10)]}))
+    with pytest.raises(InputError, match="10 responses are too many to rank at once"):
+        make_site([{"prompt": "p", "responses": ["a", "b"]}], checks=str(checks), ask="pairs")
+
+
 def test_a_database_of_another_version_or_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "old.sqlite"
     Database(str(path)).close()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import html as entities
 import re
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.clean_text import clean
+from penchant.web.entry_content import EntryContent
 from penchant.web.markdown import is_costly
 from penchant.web.pages import work_context
 from penchant.web.rendering import AS_IT_IS, Show, as_html
@@ -86,9 +88,8 @@ def test_marks_alone_are_seen(text: str) -> None:
     ],
 )
 def test_responses_that_only_marks_tell_apart_stand_as_they_are_written(one: str, other: str, alike: bool) -> None:
-    settings = {"show": "markdown"}
-    row = {"prompt": "p", "responses": [one, other]}
-    shown = work_context(row, [1, 0], settings, 0, (1, 1, 1), "/w/1")["responses"]
+    content = EntryContent([("", "p")], [one, other], {})
+    shown: Any = work_context(content, [1, 0], "markdown", 0, (1, 1, 1), "/w/1")["responses"]
     assert [('class="plain"' in str(response["html"])) for response in shown] == [alike, alike]
     if alike:
         assert [seen(str(response["html"])) for response in shown] == [other, one]

@@ -32,17 +32,17 @@ def overview(request: Request) -> Response:
     state = state_of(request)
     session_id = require_session(request, ADMIN)
     with state.database.reading() as session:
-        summary = summarize(session, state.settings["overlap"])
+        summary = summarize(session, state.config.overlap)
         stopped = collection_of(session).stopped
     html = page(
         "admin.html.j2",
         title="Collecting",
         stopped=stopped,
         csrf=state.keys.csrf(session_id),
-        overlap=state.settings["overlap"],
+        overlap=state.config.overlap,
         database=state.database.name,
         is_postgres=state.database.is_postgres,
-        **admin_context(summary, state.settings),
+        **admin_context(summary, state.config.show),
     )
     return HTMLResponse(html)
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
-from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
+from sqlmodel import select
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from penchant.web import admin, work
-from penchant.web.database import Database, StorageError, collection_of
-from penchant.web.fill import items_of
+from penchant.web.database import Database, StorageError, collection_of, items_of
+from penchant.web.judgments import SubmissionError
 from penchant.web.pages import page
 from penchant.web.security import Guard, Rate, bracketed, host_name
 from penchant.web.settings import Collect
@@ -38,18 +37,17 @@ def create_app(config: Collect, database: Database, keys: Keys, clock: Callable[
     """Create the application on a database that `open_collection` has filled.
 
     Args:
+        config: the settings in force, as `open_collection` gives them.
         clock: seconds since 1970; leases and times of judgments are taken from it.
     """
     with database.reading() as session:
-        settings = json.loads(collection_of(session).settings)
-        names = {number: annotator.name for number in range(1, config.annotators + 1)
-                 if (annotator := session.get(Annotator, number)) is not None}  # fmt: skip
+        names = {annotator.id: annotator.name for annotator in session.exec(select(Annotator))}
         items = items_of(session)
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.penchant = State(
         database=database,
         keys=keys,
-        settings=settings,
+        config=config,
         names=names,
         items=items,
         secure=(config.url or "").lower().startswith("https://"),
@@ -62,6 +60,7 @@ def create_app(config: Collect, database: Database, keys: Keys, clock: Callable[
     app.add_api_route("/", _without_link, methods=["GET"])
     app.add_api_route("/health", _health, methods=["GET"])
     app.add_api_route("/static/{name}", _static, methods=["GET"])
+    app.add_exception_handler(SubmissionError, _refused_submission)
     app.add_exception_handler(StorageError, _storage_error)
     app.add_exception_handler(AnyHTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
@@ -71,10 +70,10 @@ def create_app(config: Collect, database: Database, keys: Keys, clock: Callable[
 
 def known_hosts(config: Collect) -> frozenset[str]:
     """Return the names that the page may be asked for under."""
-    names = {"localhost", "127.0.0.1", "::1"} if config.is_local else {host_name(bracketed(config.host))}
+    names = {host_name(bracketed(config.host)), *(("localhost", "127.0.0.1", "::1") if config.is_local else ())}
     if config.url is not None:
         names.add((urlsplit(config.url).hostname or "").lower())
-    return frozenset(names | {host_name(bracketed(config.host))})
+    return frozenset(names)
 
 
 def _without_link() -> HTMLResponse:
@@ -94,22 +93,24 @@ def _static(name: str) -> Response:
     return Response(content, media_type=STATIC[name], headers={"Cache-Control": "no-cache"})
 
 
-def _wants_json(request: Request) -> bool:
-    return "application/json" in request.headers.get("accept", "")
-
-
-def _answer(request: Request, status: int, message: str, headers: Any = None) -> Response:
-    if _wants_json(request):
+def _answer(
+    request: Request, status: int, message: str, headers: Mapping[str, str] | None = None, html: str | None = None
+) -> Response:
+    """Return a message as JSON to our own script, and as a page to whoever came by a link."""
+    if "application/json" in request.headers.get("accept", ""):
         return JSONResponse({"error": message}, status, headers)
-    return HTMLResponse(page("message.html.j2", title="Penchant", message=message), status, headers)
+    return HTMLResponse(html or page("message.html.j2", title="Penchant", message=message), status, headers)
+
+
+def _refused_submission(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SubmissionError)
+    return JSONResponse({"error": error.reason}, error.status)  # the script alone sends submissions
 
 
 def _storage_error(request: Request, error: Exception) -> Response:
     message = "The server cannot save at the moment (its disk may be full). Your answer stays in this browser."
-    if _wants_json(request):
-        return JSONResponse({"error": message}, 503, {"Retry-After": "5"})
     html = page("wait.html.j2", title="One moment", message=message, worker="", retry=5)
-    return HTMLResponse(html, 503, {"Retry-After": "5"})
+    return _answer(request, 503, message, {"Retry-After": "5"}, html)
 
 
 def _http_error(request: Request, error: Exception) -> Response:

@@ -11,30 +11,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from sqlalchemy import BigInteger, and_, func, literal, or_
+from sqlalchemy import BigInteger, ColumnElement, and_, func, literal, or_
 from sqlmodel import Session, col, exists, select
 
+from penchant.web.settings import Collect
 from penchant.web.tables import Assignment, Item
 
 PRIME = 2**31 - 1  # orders of items are x -> (a x + b) mod this
 OPEN, DONE, SKIPPED, LAPSED = "open", "done", "skipped", "lapsed"
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What decides on assignments: the settings of a collection that matter here."""
-
-    overlap: int
-    lease_s: float
-    seed: int
-    check_every: int
-
-
-def next_assignment(session: Session, annotator: int, plan: Plan, now: float) -> Assignment | None:
+def next_assignment(session: Session, annotator: int, config: Collect, now: float) -> Assignment | None:
     """Return what the person has before them from now on; None where nothing is left for them at the moment.
 
     Call it in a writing transaction. The same open assignment comes again until it is judged, with a new lease, unless
@@ -46,18 +35,18 @@ def next_assignment(session: Session, annotator: int, plan: Plan, now: float) ->
         if (
             assignment.lease_until > now
             or item.answer is not None
-            or count_claims(session, item.id, now) < plan.overlap
+            or count_claims(session, item.id, now) < config.overlap
         ):
-            assignment.lease_until = now + plan.lease_s
+            assignment.lease_until = now + config.lease_s
             session.add(assignment)
             return assignment
         assignment.state = LAPSED
         session.add(assignment)
         session.flush()
-    chosen = _due_check(session, annotator, plan)
+    chosen = _due_check(session, annotator, config)
     if chosen is None:
-        chosen = _next_item(session, annotator, plan, now)
-    return None if chosen is None else _assigned(session, chosen, annotator, plan, now)
+        chosen = _next_item(session, annotator, config, now)
+    return None if chosen is None else _assigned(session, chosen, annotator, config, now)
 
 
 def open_assignments(session: Session, annotator: int) -> list[Assignment]:
@@ -71,7 +60,7 @@ def count_claims(session: Session, item_id: int, now: float) -> int:
     return int(session.exec(select(func.count()).where(Assignment.item_id == item_id, _counts(now))).one())
 
 
-def _counts(now: float) -> Any:
+def _counts(now: float) -> ColumnElement[bool]:
     """Select assignments that use up a place of the item's overlap: judged, or before somebody. A skip does not."""
     return or_(
         col(Assignment.state) == DONE,
@@ -79,7 +68,7 @@ def _counts(now: float) -> Any:
     )
 
 
-def _next_item(session: Session, annotator: int, plan: Plan, now: float) -> Item | None:
+def _next_item(session: Session, annotator: int, config: Collect, now: float) -> Item | None:
     already_assigned = exists().where(
         col(Assignment.item_id) == Item.id,
         col(Assignment.annotator_id) == annotator,
@@ -92,38 +81,38 @@ def _next_item(session: Session, annotator: int, plan: Plan, now: float) -> Item
         .subquery()
     )
     used_places = func.coalesce(place_counts.c.n, 0)
-    factor, offset = (_draw(plan.seed, "order", annotator, part) % (PRIME - 1) + 1 for part in ("a", "b"))
+    factor, offset = (_draw(config.seed, "order", annotator, part) % (PRIME - 1) + 1 for part in ("a", "b"))
     own_order = (col(Item.shuffle) * literal(factor, BigInteger) + literal(offset, BigInteger)) % PRIME
     query = select(Item).outerjoin(place_counts, place_counts.c.item_id == Item.id)
-    query = query.where(col(Item.answer).is_(None), ~already_assigned, used_places < plan.overlap)
+    query = query.where(col(Item.answer).is_(None), ~already_assigned, used_places < config.overlap)
     return session.exec(query.order_by(used_places.desc(), own_order, col(Item.id)).limit(1)).first()
 
 
-def _due_check(session: Session, annotator: int, plan: Plan) -> Item | None:
+def _due_check(session: Session, annotator: int, config: Collect) -> Item | None:
     """Return the next attention check, if one is due: one in every `check_every` items, at a drawn position."""
     is_check = col(Item.answer).is_not(None)
     of_mine = select(func.count()).select_from(Assignment).join(Item).where(Assignment.annotator_id == annotator)
     checks = int(session.exec(of_mine.where(is_check)).one())
     item_count = int(session.exec(of_mine.where(~is_check, col(Assignment.state).in_((DONE, SKIPPED)))).one())
-    block, position = divmod(item_count, plan.check_every - 1)
-    if checks > block or position < _draw(plan.seed, "check", annotator, block) % (plan.check_every - 1):
+    block, position = divmod(item_count, config.check_every - 1)
+    if checks > block or position < _draw(config.seed, "check", annotator, block) % (config.check_every - 1):
         return None
     already_assigned = exists().where(col(Assignment.item_id) == Item.id, col(Assignment.annotator_id) == annotator)
     left = session.exec(select(Item).where(is_check, ~already_assigned)).all()
-    return min(left, key=lambda item: _draw(plan.seed, "which", annotator, item.id), default=None)
+    return min(left, key=lambda item: _draw(config.seed, "which", annotator, item.id), default=None)
 
 
-def _assigned(session: Session, item: Item, annotator: int, plan: Plan, now: float) -> Assignment:
+def _assigned(session: Session, item: Item, annotator: int, config: Collect, now: float) -> Assignment:
     assignment = session.exec(
         select(Assignment).where(Assignment.item_id == item.id, Assignment.annotator_id == annotator)
     ).first()
     if assignment is None:
         person_count = int(session.exec(select(func.count()).where(Assignment.item_id == item.id)).one())
-        order = order_of(json.loads(item.members), plan.seed, item.id, person_count)
+        order = order_of(json.loads(item.members), config.seed, item.id, person_count)
         assignment = Assignment(
             item_id=item.id, annotator_id=annotator, shown=json.dumps(order), state=OPEN, opened_at=now, lease_until=0
         )
-    assignment.state, assignment.opened_at, assignment.lease_until = OPEN, now, now + plan.lease_s
+    assignment.state, assignment.opened_at, assignment.lease_until = OPEN, now, now + config.lease_s
     session.add(assignment)
     session.flush()
     return assignment

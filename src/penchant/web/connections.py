@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any, cast
-
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from typing import TYPE_CHECKING
 
 from penchant.web.settings import is_loopback
+
+if TYPE_CHECKING:  # uvicorn says only `asyncio.Protocol` of what it takes, which has neither a client nor a cycle
+    from uvicorn.protocols.http.h11_impl import H11Protocol as AutoHTTPProtocol
+else:
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 REQUEST_S = 20.0
 """Seconds from a connection's first moment, or a request's first byte, until the whole request is there."""
@@ -24,12 +27,11 @@ def bounded_protocol(
 ) -> type[asyncio.Protocol]:
     """Return uvicorn's HTTP protocol with a time for each request and a number of connections for each address."""
     open_now: Counter[str] = Counter()
-    base: Any = AutoHTTPProtocol
 
-    class BoundedProtocol(base):  # the one way that uvicorn offers
+    class BoundedProtocol(AutoHTTPProtocol):  # the one way that uvicorn offers
         """One connection."""
 
-        def connection_made(self, transport: asyncio.Transport) -> None:
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
             super().connection_made(transport)
             self.deadline: asyncio.TimerHandle | None = None
             self.address = self.client[0] if self.client else ""
@@ -66,4 +68,4 @@ def bounded_protocol(
                 self.deadline.cancel()
                 self.deadline = None
 
-    return cast(type[asyncio.Protocol], BoundedProtocol)
+    return BoundedProtocol

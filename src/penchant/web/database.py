@@ -9,26 +9,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Engine, event, inspect, text
+from sqlalchemy import Engine, event, exc, inspect, text
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    NoSuchModuleError,
-    ProgrammingError,
-    SQLAlchemyError,
-)
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlmodel import Session, SQLModel, create_engine
+from sqlmodel import Session, SQLModel, col, create_engine, func, select
 
 from penchant.errors import InputError, RunError
 from penchant.files import is_storage_failure, open_private
 from penchant.web.settings import POSTGRES
-from penchant.web.tables import VERSION, Collection
+from penchant.web.tables import VERSION, Collection, Item
 
 log = logging.getLogger("penchant.web")
 REQUIRED_TABLES = frozenset({"collection", "entry", "item", "annotator", "assignment", "judgment"})
@@ -99,9 +88,9 @@ class Database:
     def _storage_errors(self) -> Iterator[None]:
         try:
             yield
-        except (IntegrityError, ProgrammingError, DataError):
+        except (exc.IntegrityError, exc.ProgrammingError, exc.DataError):
             raise
-        except (DBAPIError, PoolTimeout) as error:
+        except (exc.DBAPIError, exc.TimeoutError) as error:
             log.warning("%s cannot be used now: %s", self.name, _reason(error))
             raise StorageError(f"{self.name} cannot be used now: {_reason(error)}") from error
 
@@ -130,7 +119,7 @@ class Database:
                         "name another `out`"
                     )
                 SQLModel.metadata.create_all(connection)
-        except SQLAlchemyError as error:
+        except exc.SQLAlchemyError as error:
             if is_storage_failure(getattr(error, "orig", None)):
                 raise RunError(f"{self.name} cannot be written ({_reason(error)}): make room there") from None
             raise InputError(f"{self.name}: no database that can be used ({_reason(error)})") from None
@@ -142,7 +131,7 @@ def shown_name(where: str) -> str:
         return where
     try:
         return make_url(where).render_as_string(hide_password=True)
-    except ArgumentError:
+    except exc.ArgumentError:
         return "the PostgreSQL database"
 
 
@@ -151,6 +140,11 @@ def collection_of(session: Session) -> Collection:
     collection = session.get(Collection, 1)
     assert collection is not None
     return collection
+
+
+def items_of(session: Session) -> int:
+    """Return how many items there are, attention checks aside."""
+    return session.exec(select(func.count()).select_from(Item).where(col(Item.answer).is_(None))).one()
 
 
 def _sqlite(path: Path) -> Engine:
@@ -173,7 +167,7 @@ def _sqlite(path: Path) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def _connected(connection: sqlite3.Connection, _: Any) -> None:
+    def _connected(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # transactions begin below, and nowhere by themselves
         for pragma in (
             f"busy_timeout={BUSY_MS}",
@@ -198,7 +192,7 @@ def _postgres(address: str) -> Engine:
         if url.drivername in ("postgres", "postgresql"):
             url = url.set(drivername="postgresql+psycopg")
         return create_engine(url, pool_size=20, max_overflow=40, pool_pre_ping=True)
-    except (ArgumentError, ValueError, NoSuchModuleError):
+    except (exc.ArgumentError, ValueError, exc.NoSuchModuleError):
         raise InputError(
             "`out` is no address of a PostgreSQL database; expected one such as postgresql://user@localhost/name"
         ) from None
@@ -209,7 +203,7 @@ def _postgres(address: str) -> Engine:
         ) from None
 
 
-def _reason(error: SQLAlchemyError) -> str:
+def _reason(error: exc.SQLAlchemyError) -> str:
     """Return the driver's own words on one line, without the statement and its values."""
-    inner = error.orig if isinstance(error, DBAPIError) else error
+    inner = error.orig if isinstance(error, exc.DBAPIError) else error
     return " ".join(str(inner).split())[:300] or type(error).__name__

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlmodel import Session, col, select
 
@@ -19,23 +18,19 @@ class StandingJudgment:
     """A judgment that stands, with what it is about.
 
     Attributes:
-        ranks: by response index, 1 the best; None for a skip. order: response indices in the order on the page.
+        record: the row that says what the person chose.
+        order: response indices in the order on the page.
+        ranks: by response index, 1 the best; None for a skip.
         answer: known places by response index, of an attention check; else None.
     """
 
-    number: int
+    record: Judgment
     entry: int
     item: int
     annotator: str
-    choice: str
     order: tuple[int, ...]
     ranks: dict[int, int] | None
     answer: dict[int, int] | None
-    confidence: int | None
-    reason: str | None
-    note: str
-    seconds: float
-    judged_at: float
 
 
 def standing_judgments(session: Session) -> list[StandingJudgment]:
@@ -51,29 +46,14 @@ def standing_judgments(session: Session) -> list[StandingJudgment]:
     standing = []
     for judgment, assignment, item, name in session.exec(query):
         order, members = json.loads(assignment.shown), json.loads(item.members)
+        # places stand in the order of the page, which is another one for every second person
         ranks = None if judgment.places is None else dict(zip(order, json.loads(judgment.places), strict=True))
         answer = None if item.answer is None else dict(zip(members, json.loads(item.answer), strict=True))
-        standing.append(
-            StandingJudgment(
-                judgment.id or 0,
-                item.entry_id,
-                item.id,
-                name,
-                judgment.choice,
-                tuple(order),
-                ranks,
-                answer,
-                judgment.confidence,
-                judgment.reason,
-                judgment.note,
-                judgment.seconds,
-                judgment.judged_at,
-            )
-        )
+        standing.append(StandingJudgment(judgment, item.entry_id, item.id, name, tuple(order), ranks, answer))
     return standing
 
 
-def rows(session: Session) -> Iterator[dict[str, Any]]:
+def rows(session: Session) -> Iterator[dict[str, object]]:
     """Yield a row per entry that somebody compared, attention checks left out.
 
     Raises nothing of its own; `load_preferences` reads the rows, and gives what it gives for the database itself.
@@ -95,17 +75,18 @@ def rows(session: Session) -> Iterator[dict[str, Any]]:
             yield {**json.loads(entry.row), "comparisons": comparisons, "judgments": judgment_rows}
 
 
-def _as_row(judgment: StandingJudgment) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _as_row(judgment: StandingJudgment) -> dict[str, object]:
+    record = judgment.record
+    row: dict[str, object] = {
         "annotator": judgment.annotator,
-        "at": datetime.fromtimestamp(judgment.judged_at, UTC).isoformat(timespec="milliseconds"),
-        "choice": judgment.choice,
+        "at": datetime.fromtimestamp(record.judged_at, UTC).isoformat(timespec="milliseconds"),
+        "choice": record.choice,
         "order": list(judgment.order),
-        "seconds": judgment.seconds,
+        "seconds": record.seconds,
     }
     if judgment.ranks is not None:
         row["places"] = {str(index): rank for index, rank in sorted(judgment.ranks.items())}
-    for name, value in (("confidence", judgment.confidence), ("reason", judgment.reason), ("note", judgment.note)):
+    for name, value in (("confidence", record.confidence), ("reason", record.reason), ("note", record.note)):
         if value:
             row[name] = value
     return row

@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from sqlmodel import Session, col, func, select
@@ -68,7 +67,9 @@ def open_collection(database: Database, config: Collect, key_hash: str) -> Opene
                 f"(this time with {options or 'none of ' + ', '.join(READING)}): name another `out`, or leave out the "
                 "file to go on with what it holds"
             )
-        opened = merge_settings(config, stored, _names(session), _count(session, Judgment))
+        opened = merge_settings(
+            config, stored, _names(session), session.exec(select(func.count()).select_from(Judgment)).one()
+        )
         if collection.key_hash != key_hash:
             log.warning("%s: another key than before, so earlier links no longer open", database.name)
         collection.key_hash, collection.settings = key_hash, kept_settings(opened.config)
@@ -114,7 +115,7 @@ def _is_made_of(config: Collect, show: object, content: str) -> bool:
     return False
 
 
-def _stored_settings(name: str, collection: Collection) -> dict[str, Any]:
+def _stored_settings(name: str, collection: Collection) -> dict[str, object]:
     """Return the settings in a database. Raises InputError where they are damaged."""
     try:
         stored = json.loads(collection.settings)
@@ -145,10 +146,6 @@ def _refuse_another_ask(session: Session, name: str, config: Collect) -> None:
 def _names(session: Session) -> list[str]:
     """Return the names of the annotators, in the order of their numbers."""
     return list(session.exec(select(Annotator.name).order_by(col(Annotator.id))))
-
-
-def _count(session: Session, table: type[Annotator] | type[Judgment]) -> int:
-    return int(session.exec(select(func.count()).select_from(table)).one())
 
 
 def _items_of(group: PromptGroup, ask: str) -> list[list[int]]:
@@ -183,6 +180,14 @@ def known_places(group: PromptGroup, members: Sequence[int]) -> list[int] | None
     return [order.index(score[member]) + 1 for member in members]
 
 
+def _known_answer(group: PromptGroup, members: Sequence[int]) -> list[int]:
+    """Return the places that an attention check expects. Raises InputError where nothing is expected."""
+    answer = known_places(group, members)
+    if answer is None or len(set(answer)) == 1:
+        raise InputError(f"{group.source}: an attention check needs comparisons that order all responses")
+    return answer
+
+
 def _fill(
     session: Session, config: Collect, key_hash: str, groups: list[Illustrated], checks: list[Illustrated]
 ) -> None:
@@ -196,35 +201,31 @@ def _fill(
     session.add(collection)
     numbers = np.random.default_rng(config.seed)
     items = 0
-    for picture in {
-        illustration.digest: illustration for _, pictures in [*groups, *checks] for illustration in pictures.values()
-    }.values():
+    # several prompts may name one picture, and one file may lie under several names
+    by_digest = {picture.digest: picture for _, pictures in [*groups, *checks] for picture in pictures.values()}
+    for picture in by_digest.values():
         session.add(Image(digest=picture.digest, media_type=picture.media_type, content=picture.content()))
         session.flush()
     for number, (group, pictures) in enumerate([*groups, *checks], start=1):
         row = json.dumps(_plain(group, pictures), ensure_ascii=False)
         session.add(Entry(id=number, source=group.source, row=row))
         session.flush()
-        answer = None
-        for members in [different_members(group)] if number > len(groups) else _items_of(group, config.ask):
-            if number > len(groups):
-                answer = known_places(group, members)
-                if answer is None or len(set(answer)) == 1:
-                    raise InputError(f"{group.source}: an attention check needs comparisons that order all responses")
+        is_check = number > len(groups)
+        for members in _items_of(group, "rank" if is_check else config.ask):
             items += 1
             session.add(
                 Item(
                     id=items,
                     entry_id=number,
                     members=json.dumps(members),
-                    answer=None if answer is None else json.dumps(answer),
+                    answer=json.dumps(_known_answer(group, members)) if is_check else None,
                     shuffle=int(numbers.integers(PRIME)),
                 )
             )
     _add_annotators(session, config)
 
 
-def _plain(group: PromptGroup, pictures: Mapping[str, Picture]) -> dict[str, Any]:
+def _plain(group: PromptGroup, pictures: Mapping[str, Picture]) -> dict[str, object]:
     """Return the row of a group without what anybody said of it before: judgments here stand for themselves.
 
     Raises:
@@ -256,8 +257,3 @@ def _content(ask: str, groups: list[Illustrated], checks: list[Illustrated]) -> 
         digest.update(b"\n")
     digest.update(str(len(checks)).encode())
     return digest.hexdigest()
-
-
-def items_of(session: Session) -> int:
-    """Return how many items there are, attention checks aside."""
-    return int(session.exec(select(func.count()).select_from(Item).where(col(Item.answer).is_(None))).one())

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
@@ -16,6 +14,7 @@ from penchant.clean_text import clean
 from penchant.metrics.estimates import Coefficient, Estimate
 from penchant.reports.kit.text import recorded
 from penchant.web.assignment import fair_share
+from penchant.web.entry_content import EntryContent
 from penchant.web.export import StandingJudgment
 from penchant.web.judgments import CONFIDENCE, MOST_NOTE, REASONS
 from penchant.web.pictures import source_of
@@ -24,10 +23,9 @@ from penchant.web.summary import Summary
 from penchant.web.visible import look_alike
 
 LETTERS = "ABCDEFGHI"
-ROLES = {"user": "Person", "assistant": "Assistant", "system": "Instructions to the assistant"}
 
 
-def page(template: str, **context: Any) -> str:
+def page(template: str, **context: object) -> str:
     """Fill a template of this package; whatever is not ours is escaped and cleaned."""
     return _environment().get_template(template).render(**context)
 
@@ -44,67 +42,57 @@ def _environment() -> Environment:
     )
 
 
-def texts_of(row: Mapping[str, Any]) -> list[str]:
-    """Return the responses of an entry's row."""
-    return [value if isinstance(value, str) else value["text"] for value in row["responses"]]
-
-
-def turns_of(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return (who, text) of an entry's prompt; `who` is empty where it is one text."""
-    prompt = row["prompt"]
-    if isinstance(prompt, str):
-        return [("", prompt)]
-    return [(ROLES.get(turn["role"], turn["role"]), turn["content"]) for turn in prompt]
-
-
 def work_context(
-    row: Mapping[str, Any],
-    order: list[int],
-    settings: Mapping[str, Any],
-    done: int,
-    totals: tuple[int, int, int],
-    address: str,
-) -> dict[str, Any]:
+    content: EntryContent, order: Sequence[int], show: Show, done: int, totals: tuple[int, int, int], address: str
+) -> dict[str, object]:
     """Return what the page of one item needs besides its numbers.
 
     Args:
-        order: response indices in the order to show. done: items that the person has done. totals: items, overlap,
-            annotators. address: where the person's pages lie, such as `/w/3`.
+        order: response indices in the order to show. show: how texts are shown. done: items that the person has done.
+        totals: items, overlap, annotators. address: where the person's pages lie, such as `/w/3`.
     """
-    texts, pictures = texts_of(row), source_of(row.get("pictures", {}), address)
-    show: Show = settings["show"]
-    as_written: Show = "plain" if look_alike([texts[index] for index in order]) else show
-    share = fair_share(*totals)
     return {
-        "turns": [(role, as_html(text, show, pictures), is_cut(text)) for role, text in turns_of(row)],
-        "responses": [
-            {"letter": LETTERS[position], "html": as_html(texts[index], as_written), "cut": is_cut(texts[index])}
-            for position, index in enumerate(order)
-        ],
+        "turns": _shown_turns(content, show, address),
+        "responses": _shown_responses(content, order, show),
         "done": done,
-        "share": max(share, done),
+        # a fast person judges more than a fair share, and "25 of 20" would look like a mistake
+        "share": max(fair_share(*totals), done),
         "reasons": REASONS,
         "confidence": CONFIDENCE,
         "most_note": MOST_NOTE,
     }
 
 
-def admin_context(summary: Summary, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _shown_turns(content: EntryContent, show: Show, address: str) -> list[tuple[str, Markup, bool]]:
+    """Return (who, HTML, whether it is cut) of each turn of a prompt."""
+    pictures = source_of(content.pictures, address)
+    return [(role, as_html(text, show, pictures), is_cut(text)) for role, text in content.turns]
+
+
+def _shown_responses(content: EntryContent, order: Sequence[int], show: Show) -> list[dict[str, object]]:
+    """Return the letter and the HTML of each response in an order; as written where Markdown makes two look alike."""
+    texts = [content.responses[index] for index in order]
+    as_written: Show = "plain" if look_alike(texts) else show
+    return [
+        {"letter": letter, "html": as_html(text, as_written), "cut": is_cut(text)}
+        for letter, text in zip(LETTERS, texts, strict=False)
+    ]
+
+
+def admin_context(summary: Summary, show: Show) -> dict[str, object]:
     """Return the summary as the admin page's words."""
-    show: Show = settings["show"]
     disagreements = []
     for split in summary.disagreements:
-        row = json.loads(split.row)
-        texts, pictures = texts_of(row), source_of(row.get("pictures", {}), "/admin")
+        content = EntryContent.read(split.row)
+        # in the order of the data, since each person saw the responses in another one
         indices = sorted(split.judgments[0].ranks or ())
-        as_written: Show = "plain" if look_alike([texts[index] for index in indices]) else show
-        letter = {index: LETTERS[position] for position, index in enumerate(indices)}
+        letters = dict(zip(indices, LETTERS, strict=False))
         disagreements.append(
             {
                 "entry": split.entry,
-                "turns": [(role, as_html(text, show, pictures)) for role, text in turns_of(row)],
-                "responses": [(letter[index], as_html(texts[index], as_written)) for index in indices],
-                "judgments": [_judgment_words(judgment, letter) for judgment in split.judgments],
+                "turns": _shown_turns(content, show, "/admin"),
+                "responses": _shown_responses(content, indices, show),
+                "judgments": [_judgment_words(judgment, letters) for judgment in split.judgments],
             }
         )
     return {
@@ -127,17 +115,15 @@ def _judgment_words(judgment: StandingJudgment, letter: Mapping[int, str]) -> di
     ranking = " > ".join(
         " = ".join(letter[index] for index in sorted(ranks) if ranks[index] == level) for level in levels
     )
-    verdict = {"tie": "tie", "both_bad": "all bad"}.get(judgment.choice, ranking)
-    confidence = "" if judgment.confidence is None else CONFIDENCE[judgment.confidence]
-    time = datetime.fromtimestamp(judgment.judged_at, UTC).strftime("%Y-%m-%d %H:%M")
-    seen = ", ".join(letter[index] for index in judgment.order)
+    verdict = {"tie": "tie", "both_bad": "all bad"}.get(judgment.record.choice, ranking)
+    confidence = "" if judgment.record.confidence is None else CONFIDENCE[judgment.record.confidence]
     return {
         "who": judgment.annotator,
         "verdict": verdict,
         "confidence": confidence,
-        "note": judgment.note,
-        "at": time,
-        "seen": seen,
+        "note": judgment.record.note,
+        "at": datetime.fromtimestamp(judgment.record.judged_at, UTC).strftime("%Y-%m-%d %H:%M"),
+        "seen": ", ".join(letter[index] for index in judgment.order),
     }
 
 

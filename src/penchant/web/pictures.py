@@ -24,6 +24,13 @@ MOST_BYTES = 8 * 2**20
 MOST_PIXELS = 100_000_000
 """Of one picture, by its header: 8 MiB of PNG may unpack to hundreds of gigabytes in the browser of whoever judges."""
 LOCAL = re.compile(r"(?!/)(?![a-z][a-z0-9+.-]*:)[^\\?#]+\.(png|jpe?g|gif|webp)", re.IGNORECASE)
+SIGNATURES = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+}
+"""Media types by the first bytes of a file. SVG is none of them: it may hold a script."""
 REMOTE = re.compile(r"(https?:)?//", re.IGNORECASE)
 
 
@@ -106,23 +113,18 @@ def _read(folder: Path, address: str) -> Picture:
 
 def size_of(head: bytes) -> tuple[int, int]:
     """Return the width and height that the first 32 bytes of a PNG, GIF or extended WebP say; (0, 0) where none do."""
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
-    if head[8:16] == b"WEBPVP8X":
-        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+    match kind_of(head):
+        case "image/png":
+            return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+        case "image/gif":
+            return int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
+        case "image/webp" if head[12:16] == b"VP8X":  # it has one less than each
+            return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
     return 0, 0
 
 
 def kind_of(head: bytes) -> str | None:
     """Return the media type of a picture by its first 16 bytes, whatever its name says; None for what is none."""
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "image/webp"
-    return None
+    return next((kind for signature, kind in SIGNATURES.items() if head.startswith(signature)), None)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import nh3
 from markupsafe import Markup, escape
 
 from penchant.clean_text import clean
-from penchant.web.markdown import is_costly, markdown
+from penchant.web.markdown import is_costly, render
 from penchant.web.visible import hides_text
 
 MOST_SHOWN = 20_000
@@ -55,15 +55,14 @@ def as_html(text: str, show: Show = "markdown", pictures: tuple[tuple[str, str],
 
 def _rendered(text: str, pictures: tuple[tuple[str, str], ...]) -> str | None:
     """Return a text's Markdown as safe HTML; None where that would hide a part of the text."""
-    env: dict[str, Any] = {"pictures": dict(pictures)}
     try:
-        html = markdown().render(text, env)
+        html, shown_addresses = render(text, dict(pictures))
     except RecursionError:
         return None
     cleaned = nh3.clean(
         html, tags=TAGS, attributes=ATTRIBUTES, attribute_filter=_allowed, link_rel=None, strip_comments=True
     )
-    return None if hides_text(text, cleaned, env.get("shown", ())) else cleaned
+    return None if hides_text(text, cleaned, shown_addresses) else cleaned
 
 
 def _allowed(tag: str, name: str, value: str) -> str | None:

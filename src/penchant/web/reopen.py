@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from penchant.config.base import shallow
 from penchant.errors import InputError
@@ -37,7 +36,7 @@ def kept_settings(config: Collect) -> str:
     return json.dumps({name: value for name, value in shallow(config).items() if name in STORED_SETTINGS})
 
 
-def merge_settings(config: Collect, stored: Mapping[str, Any], names: Sequence[str], judgments: int) -> Opened:
+def merge_settings(config: Collect, stored: Mapping[str, object], names: Sequence[str], judgments: int) -> Opened:
     """Return the settings of a collection that goes on: the stored ones, but for what was given this time.
 
     Args:
@@ -68,7 +67,7 @@ def merge_settings(config: Collect, stored: Mapping[str, Any], names: Sequence[s
 
 
 def _refuse_another_question(
-    config: Collect, stored: Mapping[str, Any], changed: Sequence[str], judgments: int
+    config: Collect, stored: Mapping[str, object], changed: Sequence[str], judgments: int
 ) -> None:
     fixed = [name for name in changed if name in (*QUESTION, "seed")]
     if not judgments or not fixed:
@@ -86,6 +85,6 @@ def _refuse_another_question(
     )
 
 
-def _format_value(value: Any) -> str:
+def _format_value(value: object) -> str:
     text = repr(value)
     return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 3]}..."

@@ -82,7 +82,7 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, guarded)
             return
-        await _LimitedBody(self._app)(scope, receive, guarded)
+        await _pass_limited_body(self._app, scope, receive, guarded)
 
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         headers = Headers(scope=scope)
@@ -95,44 +95,39 @@ class Guard:
         if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
             return _too_large()
         if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+            # browsers say one or both; a program that says neither cannot be made to act for a person
             origin = headers.get("origin")
-            if origin is not None and urlsplit(origin).netloc != host:
-                return PlainTextResponse("Refused: the request comes from another site.", 403)
-            if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            is_foreign = origin is not None and urlsplit(origin).netloc != host
+            if is_foreign or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
                 return PlainTextResponse("Refused: the request comes from another site.", 403)
         return None
 
 
-class _LimitedBody:
-    """Reads the body before the application does, and stops where it is longer than allowed, whatever was announced."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] in ("GET", "HEAD"):
-            await self._app(scope, receive, send)
+async def _pass_limited_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Read the body before the application does, and refuse one that is longer than allowed, whatever was announced."""
+    if scope["method"] in ("GET", "HEAD"):
+        await app(scope, receive, send)
+        return
+    body, has_more = b"", True
+    while has_more:
+        message = await receive()
+        if message["type"] != "http.request":
+            return  # the caller is gone
+        body += message.get("body", b"")
+        has_more = message.get("more_body", False)
+        if len(body) > MOST_BODY_BYTES:
+            await _too_large()(scope, receive, send)
             return
-        body, has_more = b"", True
-        while has_more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return  # the caller is gone
-            body += message.get("body", b"")
-            has_more = message.get("more_body", False)
-            if len(body) > MOST_BODY_BYTES:
-                await _too_large()(scope, receive, send)
-                return
-        is_read = False
+    is_read = False
 
-        async def receive_body() -> Message:
-            nonlocal is_read
-            if is_read:
-                return await receive()
-            is_read = True
-            return {"type": "http.request", "body": body, "more_body": False}
+    async def receive_body() -> Message:
+        nonlocal is_read
+        if is_read:  # what comes next is the end of the connection
+            return await receive()
+        is_read = True
+        return {"type": "http.request", "body": body, "more_body": False}
 
-        await self._app(scope, receive_body, send)
+    await app(scope, receive_body, send)
 
 
 def _too_large() -> PlainTextResponse:

@@ -111,7 +111,13 @@ class Collect(Config):
         return self.names + tuple(f"annotator-{number}" for number in range(len(self.names) + 1, self.annotators + 1))
 
     @property
+    def lease_s(self) -> float:
+        """Seconds that an item is kept from others."""
+        return self.lease_minutes * 60
+
+    @property
     def is_postgres(self) -> bool:
+        """Whether judgments go to PostgreSQL."""
         return POSTGRES.match(self.out) is not None
 
     @property
@@ -122,14 +128,18 @@ class Collect(Config):
 
 def is_loopback(host: str) -> bool:
     """Return whether an address is this machine itself, reached from nowhere else."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
+    address = _ip_address(host)
+    return host.lower() == "localhost" if address is None else address.is_loopback
 
 
 def _is_wildcard(host: str) -> bool:
+    address = _ip_address(host)
+    return address is not None and address.is_unspecified
+
+
+def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return a host as an IP address, with or without brackets; None for a name."""
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_unspecified
+        return ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return False
+        return None

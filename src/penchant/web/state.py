@@ -5,36 +5,39 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from fastapi import HTTPException, Request
 from fastapi.responses import Response
 
-from penchant.web.assignment import Plan
 from penchant.web.database import Database
 from penchant.web.security import Rate
+from penchant.web.settings import Collect
 from penchant.web.signing_keys import Keys
 from penchant.web.tables import Image
 
 
 @dataclass
 class State:
-    """What the routes share. Everything that must outlive the process is in the database."""
+    """What the routes share. Everything that must outlive the process is in the database.
+
+    Attributes:
+        config: the settings of the collection, those that the database held among them.
+        names: of the annotators, by their numbers.
+        items: how many there are, attention checks aside.
+        secure: whether people come by HTTPS, so that cookies may travel by nothing else.
+        strangers, people: how often one may ask, by address and by person.
+        clock: seconds since 1970.
+    """
 
     database: Database
     keys: Keys
-    settings: dict[str, Any]
+    config: Collect
     names: dict[int, str]
     items: int
     secure: bool
     strangers: Rate
     people: Rate
     clock: Callable[[], float] = field(default=time.time)
-
-    @property
-    def plan(self) -> Plan:
-        settings = self.settings
-        return Plan(settings["overlap"], settings["lease_minutes"] * 60, settings["seed"], settings["check_every"])
 
 
 def state_of(request: Request) -> State:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import median
@@ -18,8 +17,10 @@ from penchant.metrics.intervals import cluster_mean
 from penchant.raters.ratings import Ratings, RatingsTable
 from penchant.raters.row_metadata import RowMetadata
 from penchant.web.assignment import DONE, SKIPPED
+from penchant.web.database import items_of
+from penchant.web.entry_content import EntryContent
 from penchant.web.export import StandingJudgment, rows, standing_judgments
-from penchant.web.tables import Annotator, Assignment, Entry, Item, Judgment
+from penchant.web.tables import Annotator, Assignment, Entry, Judgment
 
 MOST_PEOPLE = 12
 """People of whom every two stand in a table."""
@@ -96,11 +97,11 @@ def summarize(session: Session, overlap: int) -> Summary:
     for judgment in real:
         by_item[judgment.item].append(judgment)
     ranked = {item: [judgment for judgment in group if judgment.ranks] for item, group in by_item.items()}
-    items = int(session.exec(select(func.count()).select_from(Item).where(col(Item.answer).is_(None))).one())
+    items = items_of(session)
     ratings = ratings_of(session)
     verdicts = ratings.verdicts or [[]]  # nobody has said anything yet
     split = [item for item, item_judgments in ranked.items() if _differ(item_judgments)]
-    split.sort(key=lambda item: max(judgment.number for judgment in ranked[item]), reverse=True)
+    split.sort(key=lambda item: max(judgment.record.id or 0 for judgment in ranked[item]), reverse=True)
     skipped = {
         item: sum(judgment.ranks is None for judgment in item_judgments) for item, item_judgments in by_item.items()
     }
@@ -127,8 +128,7 @@ def _lengths(entries: Mapping[int, str], entry_numbers: set[int]) -> dict[int, l
     """Return characters of each response of an entry."""
     lengths = {}
     for number in entry_numbers:
-        texts = json.loads(entries[number])["responses"]
-        lengths[number] = [len(text if isinstance(text, str) else text["text"]) for text in texts]
+        lengths[number] = [len(text) for text in EntryContent.read(entries[number]).responses]
     return lengths
 
 
@@ -195,8 +195,10 @@ def _longer_won(
     return None if winner_length == loser_length else winner_length > loser_length
 
 
-def _share(judgments: Sequence[StandingJudgment], holds: object) -> Estimate | None:
-    assert callable(holds)
+def _share(
+    judgments: Sequence[StandingJudgment], holds: Callable[[StandingJudgment, int, int], bool | None]
+) -> Estimate | None:
+    """Return the share of decided pairs of which something holds; None counts a pair out."""
     values, clusters = [], []
     for judgment, winner, loser in _decided_pairs(judgments):
         value = holds(judgment, winner, loser)
@@ -226,10 +228,10 @@ def _worker(
         name=name,
         judgment_count=len(ranked),
         skipped=len(real) - len(ranked),
-        ties=sum(judgment.choice == "tie" for judgment in ranked),
-        both_bad=sum(judgment.choice == "both_bad" for judgment in ranked),
+        ties=sum(judgment.record.choice == "tie" for judgment in ranked),
+        both_bad=sum(judgment.record.choice == "both_bad" for judgment in ranked),
         undone=int(session.exec(undone.where(col(Judgment.undone_at).is_not(None))).one()),
-        median_s=median(judgment.seconds for judgment in ranked) if ranked else None,
+        median_s=median(judgment.record.seconds for judgment in ranked) if ranked else None,
         left=sum(lefts) / len(lefts) if lefts else None,
         longer_wins=sum(longs) / len(longs) if longs else None,
         checks=(sum(judgment.ranks == judgment.answer for judgment in checks), len(checks)),

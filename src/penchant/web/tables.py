@@ -6,20 +6,8 @@ more, which readers need not know, is none.
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import (
-    BigInteger,
-    Connection,
-    Index,
-    LargeBinary,
-    Text,
-    UniqueConstraint,
-    delete,
-    event,
-    insert,
-    text,
-)
+from sqlalchemy import BigInteger, Connection, Index, LargeBinary, Text, UniqueConstraint, delete, event, insert, text
+from sqlalchemy.orm import Mapper
 from sqlmodel import Field, SQLModel
 
 from penchant.data.sources.row_digests import COLUMNS, TABLE, digest_row
@@ -150,7 +138,7 @@ class RowDigest(SQLModel, table=True):
     digest: str
 
 
-def _keep_digest(_: Any, connection: Connection, row: SQLModel) -> None:
+def _keep_digest(_: Mapper[SQLModel], connection: Connection, row: SQLModel) -> None:
     """Write a row's digest beside it, in the same transaction."""
     table = str(row.__tablename__)
     values = [getattr(row, column) for column in COLUMNS[table]]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel import Session, select
 
 from penchant.clean_text import clean
 from penchant.web.access import greet, require_csrf, require_session
 from penchant.web.assignment import next_assignment, open_assignments
 from penchant.web.database import StorageError, collection_of
-from penchant.web.judgments import Submission, SubmissionError, last_of, save, undo
-from penchant.web.pages import page, texts_of, turns_of, work_context
+from penchant.web.entry_content import EntryContent
+from penchant.web.judgments import Submission, last_of, save, undo
+from penchant.web.pages import page, work_context
 from penchant.web.rendering import as_html
 from penchant.web.state import State, picture, state_of
 from penchant.web.summary import progress_of
@@ -38,19 +40,25 @@ def _require_known(state: State, number: int) -> str:
     return str(number)
 
 
+def _enter(request: Request, number: int) -> tuple[State, str]:
+    """Return the state and the session of a request for a person's pages, which must be that person's."""
+    state = state_of(request)
+    return state, require_session(request, _require_known(state, number))
+
+
 @router.get("/a/{number}/{link}")
 def welcome(request: Request, number: int, link: str) -> Response:
     """Answer the personal link by the instructions."""
     # not straight by the work: a browser keeps a SameSite=Strict cookie back from a redirect that another site's link
     # began
     state = state_of(request)
-    person, settings = _require_known(state, number), state.settings
+    person = _require_known(state, number)
     html = page(
         "welcome.html.j2",
-        title=settings["title"],
+        title=state.config.title,
         name=state.names[number],
         number=number,
-        instructions=as_html(settings["instructions"]),
+        instructions=as_html(state.config.instructions),
     )
     response = HTMLResponse(html)
     greet(request, response, person, link, f"/w/{number}")
@@ -60,24 +68,24 @@ def welcome(request: Request, number: int, link: str) -> Response:
 @router.get("/w/{number}/")
 def item(request: Request, number: int) -> Response:
     """Show the item before this person, or say that there is none now."""
-    state = state_of(request)
-    session_id = require_session(request, _require_known(state, number))
-    work = _open_work(state, number)
+    state, session_id = _enter(request, number)
+    config, work = state.config, _open_work(state, number)
     if work is None:
         return _nothing_left(state, number, session_id)
     assignment, entry, done, last = work
-    row, order = json.loads(entry.row), json.loads(assignment.shown)
-    totals = (state.items, state.settings["overlap"], len(state.names))
+    totals = (state.items, config.overlap, len(state.names))
     html = page(
         "work.html.j2",
-        title=state.settings["title"],
+        title=config.title,
         name=state.names[number],
         number=number,
         assignment=assignment.id,
         last=last,
         csrf=state.keys.csrf(session_id),
-        instructions=as_html(state.settings["instructions"]),
-        **work_context(row, order, state.settings, done, totals, f"/w/{number}"),
+        instructions=as_html(config.instructions),
+        **work_context(
+            EntryContent.read(entry.row), json.loads(assignment.shown), config.show, done, totals, f"/w/{number}"
+        ),
     )
     return HTMLResponse(html)
 
@@ -86,25 +94,32 @@ def _open_work(state: State, number: int) -> tuple[Assignment, Entry, int, int |
     """Return (assignment, its entry, items done, the judgment that may be undone), or None where nothing is left."""
     try:
         with state.database.writing() as session:
-            chosen: Assignment | None
             if collection_of(session).stopped:  # what is before people may be finished, nothing more is given out
-                chosen = next(iter(open_assignments(session, number)), None)
-            else:
-                chosen = next_assignment(session, number, state.plan, state.clock())
-            return None if chosen is None else (chosen, *_work_details(session, chosen, number))
+                return _work_at_hand(session, number)
+            chosen = next_assignment(session, number, state.config, state.clock())
+            return None if chosen is None else _work_details(session, chosen)
     except StorageError:
         with state.database.reading() as session:  # a full disk: what is before the person can still be shown
-            chosen = next(iter(open_assignments(session, number)), None)
-            if chosen is None:
-                raise
-            return chosen, *_work_details(session, chosen, number)
+            work = _work_at_hand(session, number)
+        if work is None:
+            raise
+        return work
 
 
-def _work_details(session: Any, chosen: Assignment, number: int) -> tuple[Entry, int, int | None]:
-    item = session.get(Item, chosen.item_id)
-    entry = session.get(Entry, item.entry_id)
+def _work_at_hand(session: Session, number: int) -> tuple[Assignment, Entry, int, int | None] | None:
+    """Return what is before a person already, without giving out anything."""
+    chosen = next(iter(open_assignments(session, number)), None)
+    return None if chosen is None else _work_details(session, chosen)
+
+
+def _work_details(session: Session, chosen: Assignment) -> tuple[Assignment, Entry, int, int | None]:
+    number = chosen.annotator_id
     last = last_of(session, number)
-    return entry, progress_of(session, number), None if last is None else last.id
+    return chosen, _entry_of(session, chosen), progress_of(session, number), None if last is None else last.id
+
+
+def _entry_of(session: Session, assignment: Assignment) -> Entry:
+    return session.exec(select(Entry).join(Item).where(Item.id == assignment.item_id)).one()
 
 
 def _nothing_left(state: State, number: int, session_id: str) -> HTMLResponse:
@@ -132,51 +147,42 @@ def _nothing_left(state: State, number: int, session_id: str) -> HTMLResponse:
 @router.post("/w/{number}/judgments")
 def judge(request: Request, number: int, sent: Submission, csrf: Csrf = "") -> Response:
     """Write a judgment. 200 says that it is on the disk; the same submission again says so again."""
-    state = state_of(request)
-    require_csrf(request, require_session(request, _require_known(state, number)), csrf)
-    try:
-        judgment = save(state.database, number, sent, state.clock())
-    except SubmissionError as refusal:
-        return JSONResponse({"error": refusal.reason}, refusal.status)
+    state, session_id = _enter(request, number)
+    require_csrf(request, session_id, csrf)
+    judgment = save(state.database, number, sent, state.clock())
     return JSONResponse({"saved": judgment.id})
 
 
 @router.post("/w/{number}/undo")
 def take_back(request: Request, number: int, sent: Undo, csrf: Csrf = "") -> Response:
     """Undo a judgment: its item is before the person again."""
-    state = state_of(request)
-    require_csrf(request, require_session(request, _require_known(state, number)), csrf)
-    try:
-        undone = undo(state.database, number, sent.judgment, state.clock(), state.plan.lease_s)
-    except SubmissionError as refusal:
-        return JSONResponse({"error": refusal.reason}, refusal.status)
+    state, session_id = _enter(request, number)
+    require_csrf(request, session_id, csrf)
+    undone = undo(state.database, number, sent.judgment, state.clock(), state.config.lease_s)
     return JSONResponse({"undone": undone.id, "assignment": undone.assignment_id})
 
 
 @router.get("/w/{number}/picture/{digest}")
 def picture_of_prompt(request: Request, number: int, digest: str) -> Response:
     """Send a picture of a prompt. Its address cannot be guessed, so nobody asks whose item it belongs to."""
-    state = state_of(request)
-    require_session(request, _require_known(state, number))
+    state, _ = _enter(request, number)
     return picture(state, digest)
 
 
 @router.get("/w/{number}/whole/{assignment}/{part}")
 def full_text(request: Request, number: int, assignment: int, part: str) -> Response:
     """Send a text that is too long for the page, as plain text: `prompt`, or the number of a response (0 the first)."""
-    state = state_of(request)
-    require_session(request, _require_known(state, number))
+    state, _ = _enter(request, number)
     with state.database.reading() as session:
-        assignment_row = session.get(Assignment, assignment) if 0 < assignment < 2**31 else None
-        if assignment_row is None or assignment_row.annotator_id != number:
+        # a larger number is none that a database can look for
+        given = session.get(Assignment, assignment) if 0 < assignment < 2**31 else None
+        if given is None or given.annotator_id != number:
             raise HTTPException(404, "That item was not given to you.")
-        entry = session.get(Entry, session.get(Item, assignment_row.item_id).entry_id)  # type: ignore[union-attr]
-        assert entry is not None
-        row, order = json.loads(entry.row), json.loads(assignment_row.shown)
+        content, order = EntryContent.read(_entry_of(session, given).row), json.loads(given.shown)
     if part == "prompt":
         return PlainTextResponse(
-            clean("\n\n".join(f"{role}\n{text}" if role else text for role, text in turns_of(row)))
+            clean("\n\n".join(f"{role}\n{text}" if role else text for role, text in content.turns))
         )
     if not part.isdecimal() or int(part) >= len(order):
         raise HTTPException(404, "There is no such text.")
-    return PlainTextResponse(clean(texts_of(row)[order[int(part)]]))
+    return PlainTextResponse(clean(content.responses[order[int(part)]]))
