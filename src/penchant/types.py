@@ -174,6 +174,11 @@ def prompt_text(prompt: Prompt) -> str:
     return "\n\n".join(f"{message.role}: {message.content}" for message in prompt)
 
 
+def prompt_turns(prompt: Prompt) -> tuple[Message, ...]:
+    """Return the prompt as turns: a text is what a user says."""
+    return (Message("user", prompt),) if isinstance(prompt, str) else prompt
+
+
 Winner = Literal["a", "b", "tie", "unparseable"]
 
 

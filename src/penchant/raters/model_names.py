@@ -1,4 +1,4 @@
-"""Which model wrote each response of a row, where the row says so.
+"""Find which model wrote each response of a row, where the row says so.
 
 Names are no part of a `PromptGroup`: nothing that trains may depend on them.
 """
@@ -6,24 +6,16 @@ Names are no part of a `PromptGroup`: nothing that trains may depend on them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from itertools import chain
 
+from penchant.data.layouts.registry import PREFERENCES
 from penchant.data.sources.rows import Row
 from penchant.errors import InputError
 
-FIELDS: dict[str, tuple[str, ...]] = {
-    "alpaca-eval": ("generator_1", "generator_2"),
-    "trl": ("chosen_model", "rejected_model"),
-    "trl-conversational": ("chosen_model", "rejected_model"),
-    "trl-implicit": ("chosen_model", "rejected_model"),
-    "trl-implicit-conversational": ("chosen_model", "rejected_model"),
-    "llamafactory": ("chosen_model", "rejected_model"),
-    "llamafactory-sharegpt": ("chosen_model", "rejected_model"),
-    "hh": ("chosen_model", "rejected_model"),
-}
+PAIR_LAYOUTS = {layout.name for layout in PREFERENCES if {"chosen", "rejected"} <= {*chain(*layout.required)}}
 LISTS = {"ultrafeedback": ("completions", "model"), "openai-summaries": ("summaries", "policy")}
 WAYS = (
-    "a list `models` in each row, one name a response; or the layouts' own: generator_1 and generator_2, cmp_key, "
+    "a list `models` in each row, one name per response; or the layouts' own: generator_1 and generator_2, cmp_key, "
     "chosen_model and rejected_model, completions[].model, summaries[].policy"
 )
 
@@ -37,21 +29,24 @@ def model_names(layout: str, row: Row) -> tuple[str, ...] | None:
     values = row.values
     if (models := values.get("models")) is not None:
         if not (isinstance(models, list) and all(isinstance(name, str) and name.strip() for name in models)):
-            raise InputError(f"{row.source}: field 'models': expected a list of names, one a response")
+            raise InputError(f"{row.source}: field 'models': expected a list of names, one per response")
         return tuple(models)
     if layout == "pandalm":
         return _names(str(values.get("cmp_key", "")).split("_"), 2)
     if layout == "instructgpt-summaries":
         return _names(["person", values.get("model_type")], 2)
-    if layout in FIELDS:
-        return _names([values.get(field) for field in FIELDS[layout]], 2)
+    if layout == "alpaca-eval":
+        return _names([values.get("generator_1"), values.get("generator_2")], 2)
+    if layout in PAIR_LAYOUTS:
+        return _names([values.get("chosen_model"), values.get("rejected_model")], 2)
     if layout in LISTS:
         field, name = LISTS[layout]
-        items = values[field] if isinstance(values.get(field), list) else []
+        listed = values.get(field)
+        items = listed if isinstance(listed, list) else []
         return _names([item.get(name) if isinstance(item, dict) else None for item in items], len(items))
     return None
 
 
-def _names(found: Sequence[Any], responses: int) -> tuple[str, ...] | None:
-    names = tuple(name for name in found if isinstance(name, str) and name.strip())
+def _names(values: Sequence[object], responses: int) -> tuple[str, ...] | None:
+    names = tuple(name for name in values if isinstance(name, str) and name.strip())
     return names if len(names) == responses and names else None

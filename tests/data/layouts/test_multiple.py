@@ -121,7 +121,7 @@ def test_scores_of_ours_make_no_comparisons() -> None:
             "value",
             "fewer than two responses",
         ),
-        ({"scores": [1, 2]}, "value", "field 'scores': expected 3 items, one a response, got 2"),
+        ({"scores": [1, 2]}, "value", "field 'scores': expected 3 items, one per response, got 2"),
         ({"scores": [1, 2, "x"]}, "type", "field 'scores[2]': expected a number, got str"),
         ({"scores": [1, 2, 10**400]}, "value", "expected a finite number"),
         ({"ranking": [0, 0, 1]}, "value", "response 0 stands in it twice"),

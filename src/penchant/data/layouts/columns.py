@@ -1,4 +1,4 @@
-"""Columns beside those that a layout's reader takes: mapped, added to the prompt, named, or refused.
+"""Settle columns beside those that a layout's reader takes: rename, add to the prompt, name in a warning, or refuse.
 
 A column that nobody reads may be half of the prompt. What belongs to it by its name (`system`, `input`, `context`,
 `history`) is added to it, what the model would be shown and cannot be read yet (tools, pictures) is refused, and every
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from penchant.data.layouts.turns import history_turns
 from penchant.data.options import Columns
-from penchant.data.sources.values import RowError, as_text, cut, holds, words_of
-from penchant.types import Message, Prompt, PromptGroup
+from penchant.data.sources.values import RowError, RowValues, as_text, cut, holds, words_of
+from penchant.types import Message, PromptGroup, prompt_turns
 
 SYSTEM_COLUMNS = ("system", "system_prompt", "system_message")
 INPUT_COLUMNS = ("input", "context")
@@ -60,33 +59,31 @@ COMMENTARY = re.compile(
     r"principle|analysis|response|completion|generation|chosen|rejected|answer|output).*",
     re.IGNORECASE,
 )
-
-
 LONGEST_POINTER = 40  # characters of a text that may be a column's name
 
 
-class ReadRow(dict[str, Any]):
+class ReadRow(dict[str, object]):
     """A row that remembers which of its columns a reader looked at."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: RowValues) -> None:
         super().__init__(values)
         self.looked_at: set[str] = set()
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> object:
         self.looked_at.add(name)
         return super().__getitem__(name)
 
-    def get(self, name: str, default: Any = None) -> Any:
+    def get(self, name: str, default: object = None) -> object:
         """Return the column's value, or the default where the row lacks it."""
         self.looked_at.add(name)
         return super().get(name, default)
 
-    def unread(self) -> dict[str, Any]:
+    def unread(self) -> RowValues:
         """Return the columns that hold something and that nobody looked at."""
-        return {str(name): value for name, value in self.items() if name not in self.looked_at and holds(value)}
+        return {name: value for name, value in self.items() if name not in self.looked_at and holds(value)}
 
 
-def rename_columns(values: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
+def rename_columns(values: RowValues, columns: Columns) -> RowValues:
     """Return the row with its columns under the names that layouts know.
 
     Args:
@@ -100,17 +97,18 @@ def rename_columns(values: Mapping[str, Any], columns: Columns) -> dict[str, Any
         if column is not None and column not in values:
             names = ", ".join(cut(name) for name in list(values)[:20])
             raise RowError("missing", f"data.columns: {field} is to be {cut(column)!r}, but the row has {names}")
+    # A column that stood under a field's name itself is out of the way too, or two would claim the name.
     remaining = {name: value for name, value in values.items() if name not in renamed and name not in columns}
     return {**{field: values[column] for field, column in columns.items() if column is not None}, **remaining}
 
 
-def is_text(value: Any) -> bool:
+def is_text(value: object) -> bool:
     """Return whether a cell holds text, however deep inside."""
     return any(text.strip() for text in texts_in(value))
 
 
-def texts_in(value: Any) -> Iterator[str]:
-    """Return all texts of a cell; of turns what they say, not the names of their roles."""
+def texts_in(value: object) -> Iterator[str]:
+    """Yield all texts of a cell; of turns what they say, not the names of their roles."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list | tuple):
@@ -122,14 +120,15 @@ def texts_in(value: Any) -> Iterator[str]:
                 yield from texts_in(item)
 
 
-def is_metadata(name: str, value: Any) -> bool:
+def is_metadata(name: str, value: object) -> bool:
     """Return whether a column identifies or describes its row instead of saying anything to a model."""
     if name == "models" and isinstance(value, list):  # who wrote the responses; `penchant rank` reads it
         return True
+    # `topic` may hold the question itself; an identifier has no space in it
     return METADATA.fullmatch(name) is not None and not any(" " in text.strip() for text in texts_in(value))
 
 
-def text_columns(unread: Mapping[str, Any], group: PromptGroup | None = None) -> list[str]:
+def text_columns(unread: RowValues, group: PromptGroup | None = None) -> list[str]:
     """Return the unread columns with text of their own: no metadata, and nothing that the group says as well."""
     names = [name for name, value in unread.items() if is_text(value) and not is_metadata(name, value)]
     if not names or group is None:
@@ -146,6 +145,7 @@ def add_context(group: PromptGroup, row: ReadRow) -> PromptGroup:
     Raises:
         RowError: a value of another kind, or two system turns that differ.
     """
+    # Taken through `row[...]`, so that they count as read: the reader of a layout passed them over, not we.
     unread = {name: row[name] for name in CONTEXT_COLUMNS if name in row and name not in row.looked_at}
     unread = {name: value for name, value in unread.items() if holds(value)}
     if not unread:
@@ -156,7 +156,9 @@ def add_context(group: PromptGroup, row: ReadRow) -> PromptGroup:
     history = "history" in unread and not _is_copy(unread["history"], prompt_texts)
     if not (system or inputs or history):
         return group
-    turns = (Message("user", group.prompt),) if isinstance(group.prompt, str) else group.prompt
+    turns = prompt_turns(group.prompt)
+    # The order of these steps is that of the conversation from its end: the input belongs to the last question, the
+    # history stands before it, and a system turn before all.
     for name in inputs:
         turns = _with_input(turns, as_text(row[name], name), name)
     lead = turns[:1] if turns[0].role == "system" else ()
@@ -183,7 +185,7 @@ def _with_system(turns: tuple[Message, ...], text: str, name: str) -> tuple[Mess
     return turns
 
 
-def refuse_lost(group: PromptGroup, unread: Mapping[str, Any], layout: str, *, prescribed: bool) -> None:
+def refuse_lost(group: PromptGroup, unread: RowValues, layout: str, *, prescribed: bool) -> None:
     """Refuse a row whose unread columns belong to what the model is shown.
 
     Args:
@@ -199,6 +201,7 @@ def refuse_lost(group: PromptGroup, unread: Mapping[str, Any], layout: str, *, p
             raise RowError(
                 "unread", f"field {column!r}: tools are shown to the model and cannot be read yet; {leave_out}"
             )
+        # `image_count: 2` or `has_audio: false` only describe; a path, an address or bytes are the picture itself
         if any(map(MEDIA_WORD.fullmatch, words_of(name))) and not isinstance(value, int | float):
             raise RowError("unread", f"field {column!r}: pictures, videos and sounds cannot be read yet; {leave_out}")
         if not prescribed and kind in SHOWN_COLUMNS and is_text(value) and not _is_copy(value, _texts_of(group)):
@@ -209,7 +212,7 @@ def refuse_lost(group: PromptGroup, unread: Mapping[str, Any], layout: str, *, p
             )
 
 
-def refuse_texts(group: PromptGroup, unread: Mapping[str, Any], layout: str) -> None:
+def refuse_texts(group: PromptGroup, unread: RowValues, layout: str) -> None:
     """Refuse a row with any unread text of its own.
 
     Raises:
@@ -225,7 +228,7 @@ def refuse_texts(group: PromptGroup, unread: Mapping[str, Any], layout: str) -> 
         )
 
 
-def refuse_pointers(group: PromptGroup, unread: Mapping[str, Any]) -> None:
+def refuse_pointers(group: PromptGroup, unread: RowValues) -> None:
     """Refuse responses that only name the columns with the texts, such as "A" and "B" beside `response_a`.
 
     Raises:
@@ -234,10 +237,11 @@ def refuse_pointers(group: PromptGroup, unread: Mapping[str, Any]) -> None:
     texts = {name.strip().lower(): name for name, value in unread.items() if is_text(value)}
     if not (texts and group.comparisons):
         return
-    chosen_columns = [_column_named(response.text.strip().lower(), texts) for response in group.responses]
-    if None in chosen_columns or len(set(chosen_columns)) < len(chosen_columns):
+    named_columns = [_column_named(response.text.strip().lower(), texts) for response in group.responses]
+    columns = [cut(name) for name in named_columns if name is not None]
+    # Both names of one column, or a name for one response only, are a coincidence.
+    if len(columns) < len(named_columns) or len(set(named_columns)) < len(named_columns):
         return
-    columns = [cut(name) for name in chosen_columns if name is not None]
     raise RowError(
         "unread",
         f"the responses {cut(group.responses[0].text)!r} and {cut(group.responses[1].text)!r} seem to name the columns "
@@ -255,10 +259,10 @@ def _column_named(text: str, columns: Mapping[str, str]) -> str | None:
 
 
 def _texts_of(group: PromptGroup) -> set[str]:
-    prompt: Prompt = group.prompt
-    texts = {prompt.strip()} if isinstance(prompt, str) else {turn.content.strip() for turn in prompt}
-    return texts | {response.text.strip() for response in group.responses}
+    return {turn.content.strip() for turn in prompt_turns(group.prompt)} | {
+        response.text.strip() for response in group.responses
+    }
 
 
-def _is_copy(value: Any, texts: set[str]) -> bool:
+def _is_copy(value: object, texts: set[str]) -> bool:
     return all(not text.strip() or text.strip() in texts for text in texts_in(value))

@@ -1,18 +1,25 @@
-"""Readers of the layouts whose rows hold several responses, or several verdicts on two."""
+"""Read the layouts whose rows hold several responses, or several verdicts on two."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
 from itertools import combinations
-from typing import Any
 
 from penchant.data.layouts.outcomes import comparisons_of_ranks, comparisons_of_scores, refuse_identical
 from penchant.data.layouts.turns import instruction_turns, prompt_or_instruction
-from penchant.data.sources.values import RowError, as_integer, as_list, as_number, as_object, as_records, as_text
+from penchant.data.sources.values import (
+    RowError,
+    RowValues,
+    as_integer,
+    as_list,
+    as_number,
+    as_object,
+    as_records,
+    as_text,
+)
 from penchant.types import Comparison, PromptGroup
 
-Row = dict[str, Any]
 SCORE_FIELDS = ("overall_score", "score", "rating", "fine-grained_score", "fine_grained_score")
 COMPLETION_FIELDS = ("response", "text", "content", "completion")
 RANKED_FIELDS = ("output", "ranked", "answers")
@@ -20,7 +27,7 @@ PREDICTION = re.compile(r"prediction \d+")
 ANNOTATOR = re.compile(r"annotator\d+")
 
 
-def read_ranked(row: Row) -> PromptGroup:
+def read_ranked(row: RowValues) -> PromptGroup:
     """Read a list of answers (`output`, `ranked` or `answers`) from best to worst; or in any order, with `ranks`.
 
     Older LLaMA-Factory files are the case of two: `"output": [better, worse]`.
@@ -39,11 +46,12 @@ def read_ranked(row: Row) -> PromptGroup:
     return group
 
 
-def read_ultrafeedback(row: Row) -> PromptGroup:
+def read_ultrafeedback(row: RowValues) -> PromptGroup:
     """Read UltraFeedback: `instruction` or `prompt`, and `completions`, whose scores make the comparisons."""
     completions = as_records(row["completions"], "completions")
     if not completions:
         raise RowError("empty", "field 'completions' is empty; expected at least one completion")
+    # One name for the whole row: scores of different scales cannot be compared with each other.
     filled = {field for completion in completions for field, value in completion.items() if value is not None}
     scored_by = next((field for field in SCORE_FIELDS if field in filled), SCORE_FIELDS[0])
     texts, scores = [], []
@@ -57,7 +65,7 @@ def read_ultrafeedback(row: Row) -> PromptGroup:
     return PromptGroup(prompt_or_instruction(row), texts, comparisons_of_scores(scores, texts), scores)
 
 
-def read_openai_summaries(row: Row) -> PromptGroup:
+def read_openai_summaries(row: RowValues) -> PromptGroup:
     """Read OpenAI's summarisation comparisons: a post (or article), two summaries, the worker's choice."""
     summaries = as_records(row["summaries"], "summaries")
     if len(summaries) != 2:
@@ -77,7 +85,7 @@ def read_openai_summaries(row: Row) -> PromptGroup:
     return group
 
 
-def _post_prompt(info: dict[str, Any]) -> str:
+def _post_prompt(info: RowValues) -> str:
     body = next((field for field in ("post", "article") if info.get(field) is not None), None)
     if body is None:
         raise RowError("missing", "field 'info': expected 'post' (or 'article'), with 'title' and 'subreddit'")
@@ -90,7 +98,7 @@ def _post_prompt(info: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def read_pandalm(row: Row) -> PromptGroup:
+def read_pandalm(row: RowValues) -> PromptGroup:
     """Read PandaLM: an instruction, two responses, verdicts `annotator1`.. (0 tie, 1 first, 2 second)."""
     responses = (as_text(row["response1"], "response1"), as_text(row["response2"], "response2"))
     comparisons = []
@@ -98,13 +106,13 @@ def read_pandalm(row: Row) -> PromptGroup:
         if row[annotator] is None:
             continue
         verdict = as_integer(row[annotator], annotator, low=0, high=2)
-        comparisons.append(_verdict(verdict, 0, 1, annotator))
+        comparisons.append(_verdict(verdict, annotator=annotator))
     group = PromptGroup(instruction_turns(row), responses, comparisons)
     refuse_identical(group.responses, comparisons, "response1")
     return group
 
 
-def read_alpaca_eval(row: Row) -> PromptGroup:
+def read_alpaca_eval(row: RowValues) -> PromptGroup:
     """Read AlpacaEval's annotations: an instruction, two outputs, and `preference` from 1 (first) to 2 (second).
 
     A judge's probability in between counts for the likelier one; 1.5, or 0 as older files have it, is a tie.
@@ -116,7 +124,7 @@ def read_alpaca_eval(row: Row) -> PromptGroup:
     annotator = row.get("annotator")
     verdict = 0 if preference in (0, 1.5) else 1 if preference < 1.5 else 2
     name = None if annotator is None else as_text(annotator, "annotator")
-    group = PromptGroup(instruction_turns(row), responses, [_verdict(verdict, 0, 1, name)])
+    group = PromptGroup(instruction_turns(row), responses, [_verdict(verdict, annotator=name)])
     refuse_identical(group.responses, group.comparisons, "output_1")
     return group
 
@@ -134,12 +142,13 @@ def ambiguous_preferences(values: Collection[object]) -> str:
     return ""
 
 
-def _verdict(verdict: int, first: int, second: int, annotator: str | None = None) -> Comparison:
+def _verdict(verdict: int, first: int = 0, second: int = 1, *, annotator: str | None = None) -> Comparison:
+    """Return a comparison of two responses: 0 is a tie, 1 says that the first won, 2 the second."""
     winner, loser = (second, first) if verdict == 2 else (first, second)
     return Comparison(winner, loser, tie=verdict == 0, annotator=annotator)
 
 
-def read_finegrained(row: Row) -> PromptGroup:
+def read_finegrained(row: RowValues) -> PromptGroup:
     """Read Fine-grained RLHF: a question with passages, `prediction 1`.., and `preference` over their pairs.
 
     `preference` goes over the pairs 1-2, 1-3, 1-4, 2-3, ... and is 0 for a tie, 1 for the first, 2 for the
@@ -152,7 +161,7 @@ def read_finegrained(row: Row) -> PromptGroup:
     if len(verdicts) != len(pairs):
         raise RowError(
             "value",
-            f"field 'preference': expected {len(pairs)} verdicts, one a pair of {len(responses)} responses, "
+            f"field 'preference': expected {len(pairs)} verdicts, one per pair of {len(responses)} responses, "
             f"got {len(verdicts)}",
         )
     comparisons = [
@@ -164,14 +173,13 @@ def read_finegrained(row: Row) -> PromptGroup:
     return group
 
 
-def _question_prompt(row: Row) -> str:
+def _question_prompt(row: RowValues) -> str:
     blocks = []
     for index, value in enumerate(as_list(row["passages"], "passages", of="passages")):
         name = f"passages[{index}]"
         parts = as_list(value, name, of="a title and sentences")
-        title, *sentences = [as_text(part, f"{name}[{i}]", empty_ok=True).strip() for i, part in enumerate(parts)] or [
-            ""
-        ]
+        texts = [as_text(part, f"{name}[{i}]", empty_ok=True).strip() for i, part in enumerate(parts)]
+        title, *sentences = texts or [""]
         body = " ".join(sentences).removeprefix(title).strip()  # the first passage of an article repeats its title
         blocks.append(f"Passage {index + 1}: {title}\n{body}")
     blocks.append(f"Question: {as_text(row['question'], 'question').strip()}\nAnswer:\n")

@@ -1,10 +1,9 @@
-"""From scores, places and rankings to comparisons, for layouts with several responses."""
+"""Turn scores, places and rankings into comparisons, for layouts with several responses."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import Any
 
 from penchant.data.sources.values import RowError, as_integer, as_number
 from penchant.types import Comparison, Response
@@ -26,7 +25,7 @@ def comparisons_of_scores(
         )
     comparisons = []
     for first, second in combinations(range(len(scores)), 2):
-        if texts[first] == texts[second]:
+        if texts[first] == texts[second]:  # the same response twice: it can neither win nor tie against itself
             continue
         if scores[first] == scores[second]:
             comparisons.append(Comparison(first, second, tie=True))
@@ -49,9 +48,9 @@ def refuse_identical(responses: Sequence[Response], comparisons: Iterable[Compar
 
 
 def require_length(name: str, length: int, expected: int) -> None:
-    """Raise `RowError` unless there is one item a response."""
+    """Raise `RowError` unless there is one item per response."""
     if length != expected:
-        raise RowError("value", f"field {name!r}: expected {expected} items, one a response, got {length}")
+        raise RowError("value", f"field {name!r}: expected {expected} items, one per response, got {length}")
 
 
 def response_index(value: object, name: str, responses: int) -> int:
@@ -61,7 +60,7 @@ def response_index(value: object, name: str, responses: int) -> int:
     return as_integer(value, name, low=0, high=responses - 1)
 
 
-def comparisons_of_ranking(items: list[Any], responses: int) -> list[Comparison]:
+def comparisons_of_ranking(items: Sequence[object], responses: int) -> list[Comparison]:
     """Compare as in `[best, [tied, tied], worst]`: indices may be left out, but none may stand twice."""
     ranks: dict[int, float] = {}
     for level, item in enumerate(items):
@@ -70,17 +69,19 @@ def comparisons_of_ranking(items: list[Any], responses: int) -> list[Comparison]
             if index in ranks:
                 raise RowError("value", f"field 'ranking': response {index} stands in it twice")
             ranks[index] = float(level)
+    # Those that are left out were not ranked; the others are compared by their positions among the ranked ones.
     ranked = sorted(ranks)
     by_rank = comparisons_of_scores([ranks[index] for index in ranked], ranked, lower_wins=True)
     return [Comparison(ranked[pair.winner], ranked[pair.loser], tie=pair.tie) for pair in by_rank]
 
 
-def comparisons_of_ranks(items: list[Any], responses: int) -> list[Comparison]:
+def comparisons_of_ranks(items: Sequence[object], responses: int) -> list[Comparison]:
     """Compare by a place for each response, 1 (or the lowest) the best; equal places tie."""
     require_length("ranks", len(items), responses)
     ranks = [as_number(value, f"ranks[{index}]") for index, value in enumerate(items)]
-    if any(rank < 0 for rank in ranks):
-        negative = next(index for index, rank in enumerate(ranks) if rank < 0)
+    # -1 stands for a missing number in many files, and would be the best place of all.
+    negative = next((index for index, rank in enumerate(ranks) if rank < 0), None)
+    if negative is not None:
         raise RowError(
             "value",
             f"field 'ranks[{negative}]': {ranks[negative]:g} is no place. Leave a response without a place out of the "

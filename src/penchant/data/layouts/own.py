@@ -1,9 +1,8 @@
-"""Reader of our own JSONL, the one layout that can say all that a `PromptGroup` holds."""
+"""Read our own JSONL, the one layout that can say all that a `PromptGroup` holds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from penchant.data.layouts.outcomes import (
     comparisons_of_ranking,
@@ -13,16 +12,24 @@ from penchant.data.layouts.outcomes import (
     response_index,
 )
 from penchant.data.layouts.turns import as_prompt
-from penchant.data.sources.values import RowError, as_integer, as_list, as_number, as_object, as_text, describe
+from penchant.data.sources.values import (
+    RowError,
+    RowValues,
+    as_integer,
+    as_list,
+    as_number,
+    as_object,
+    as_text,
+    describe,
+)
 from penchant.errors import did_you_mean
 from penchant.types import Comparison, PromptGroup, Response
 
-Row = dict[str, Any]
 MOST_SAMPLES = 1_000_000  # that one response may stand for; judges are asked about each
-OWN_FIELDS = ("prompt", "responses", "comparisons", "scores", "ranking", "ranks")
+FIELDS = ("prompt", "responses", "comparisons", "scores", "ranking", "ranks")
 
 
-def read_penchant(row: Row) -> PromptGroup:
+def read_penchant(row: RowValues) -> PromptGroup:
     """Read our own JSONL: `prompt`, `responses`, and `comparisons` or `ranking` or `ranks`, and `scores`.
 
     A response is text or `{"text", "token_ids", "finished", "count"}`; its text may be empty only where token
@@ -30,21 +37,16 @@ def read_penchant(row: Row) -> PromptGroup:
     list of their own (`[2, [0, 1]]`); `ranks` gives each response its place (1 the best, equal places tie).
     Scores are kept as they are: they make no comparisons.
     """
-    _refuse_misspelled(row, OWN_FIELDS, "")
+    _refuse_misspelled(row)
     prompt = as_prompt(row["prompt"], "prompt")
     responses = [_own_response(value, f"responses[{i}]") for i, value in enumerate(_own_list(row, "responses"))]
-    judgments = [field for field in ("comparisons", "ranking", "ranks") if row.get(field) is not None]
+    judgments = [field for field in READERS if row.get(field) is not None]
     if len(judgments) > 1:
         raise RowError("value", f"fields {' and '.join(map(repr, judgments))}: give only one of them")
     comparisons: list[Comparison] = []
-    if judgments:
-        read = {
-            "comparisons": _own_comparisons,
-            "ranking": comparisons_of_ranking,
-            "ranks": comparisons_of_ranks,
-        }[judgments[0]]
-        comparisons = read(_own_list(row, judgments[0]), len(responses))
-        refuse_identical(responses, comparisons, judgments[0])
+    for field in judgments:
+        comparisons = READERS[field](_own_list(row, field), len(responses))
+        refuse_identical(responses, comparisons, field)
     scores = None
     if row.get("scores") is not None:
         values = _own_list(row, "scores")
@@ -53,31 +55,37 @@ def read_penchant(row: Row) -> PromptGroup:
     return PromptGroup(prompt, responses, comparisons, scores)
 
 
-def _own_list(row: Row, field: str) -> list[Any]:
+def _own_list(row: RowValues, field: str) -> list[object]:
     return as_list(row[field], field, of={"responses": "responses", "comparisons": "objects"}.get(field, "numbers"))
 
 
-def _refuse_misspelled(values: Row, field_names: Sequence[str], name: str) -> None:
+def _refuse_misspelled(row: RowValues) -> None:
     """Refuse fields that look like a known one; others (an id, notes) may stand in a row of ours."""
-    for field in values:
-        if field in field_names:  # almost always: looking for near names in every row took half of the reading
+    for field in row:
+        if field in FIELDS:  # almost always: looking for near names in every row took half of the reading
             continue
-        if suggestion := did_you_mean(str(field), field_names, form=repr, cutoff=0.8):
-            raise RowError("value", f"field {name + str(field)!r} is unknown{suggestion}")
+        if suggestion := did_you_mean(field, FIELDS, form=repr, cutoff=0.8):
+            raise RowError("value", f"field {field!r} is unknown{suggestion}")
+
+
+def _known_fields(value: object, name: str, *known: str) -> RowValues:
+    """Return the fields of an object that are filled; of an object of ours each must be known."""
+    fields = as_object(value, name)
+    unknown = set(fields) - set(known)
+    if unknown:
+        raise RowError("value", f"field {name!r}: unknown {min(unknown)!r}; known are {', '.join(known)}")
+    return {field: content for field, content in fields.items() if content is not None}  # tables fill up with null
 
 
 def _own_response(value: object, name: str) -> Response:
     if isinstance(value, str):
         return Response(as_text(value, name))
-    fields = as_object(value, name)
-    unknown = set(fields) - {"text", "token_ids", "finished", "count"}
-    if unknown:
-        raise RowError("value", f"field {name!r}: unknown {min(unknown)!r}; known are text, token_ids, finished, count")
-    fields = {field: content for field, content in fields.items() if content is not None}  # tables fill up with null
-    token_ids = fields.get("token_ids")
-    if token_ids is not None:
-        items = as_list(token_ids, f"{name}.token_ids", of="token ids")
+    fields = _known_fields(value, name, "text", "token_ids", "finished", "count")
+    token_ids = None
+    if "token_ids" in fields:
+        items = as_list(fields["token_ids"], f"{name}.token_ids", of="token ids")
         token_ids = tuple(as_integer(item, f"{name}.token_ids[{i}]", low=0, high=2**31) for i, item in enumerate(items))
+    # Of a sample the ids count. Its text may be empty or hold NUL, as where only an end token was drawn.
     text = as_text(fields.get("text"), f"{name}.text", empty_ok=bool(token_ids), nul_ok=bool(token_ids))
     finished = _as_flag(fields.get("finished", True), f"{name}.finished")
     count = as_integer(fields.get("count", 1), f"{name}.count", low=1, high=MOST_SAMPLES)
@@ -90,18 +98,11 @@ def _as_flag(value: object, name: str) -> bool:
     return value
 
 
-def _own_comparisons(items: list[Any], responses: int) -> list[Comparison]:
+def _own_comparisons(items: Sequence[object], responses: int) -> list[Comparison]:
     comparisons = []
     for index, value in enumerate(items):
         name = f"comparisons[{index}]"
-        fields = as_object(value, name)
-        unknown = set(fields) - {"winner", "loser", "tie", "annotator", "weight"}
-        if unknown:
-            raise RowError(
-                "value",
-                f"field {name!r}: unknown {min(unknown)!r}; known are winner, loser, tie, annotator, weight",
-            )
-        fields = {field: content for field, content in fields.items() if content is not None}
+        fields = _known_fields(value, name, "winner", "loser", "tie", "annotator", "weight")
         winner = response_index(fields.get("winner"), f"{name}.winner", responses)
         loser = response_index(fields.get("loser"), f"{name}.loser", responses)
         if winner == loser:
@@ -111,7 +112,16 @@ def _own_comparisons(items: list[Any], responses: int) -> list[Comparison]:
             raise RowError("value", f"field '{name}.weight': expected a number above 0, got {weight}")
         tie = _as_flag(fields.get("tie", False), f"{name}.tie")
         annotator = fields.get("annotator")
+        # many files number their annotators; True is an int in Python, and names nobody
         if annotator is not None and (isinstance(annotator, bool) or not isinstance(annotator, int)):
             annotator = as_text(annotator, f"{name}.annotator", empty_ok=True)
         comparisons.append(Comparison(winner, loser, tie, None if annotator is None else str(annotator), weight))
     return comparisons
+
+
+READERS: dict[str, Callable[[Sequence[object], int], list[Comparison]]] = {
+    "comparisons": _own_comparisons,
+    "ranking": comparisons_of_ranking,
+    "ranks": comparisons_of_ranks,
+}
+"""The fields that say who won, of which a row has one at most. A reader takes the items and the number of responses."""

@@ -1,16 +1,14 @@
-"""What a row says of a pair beside its order: ratings of both responses, their difference, and verdicts in words."""
+"""Read what a row says of a pair beside its order: ratings of both, their difference, and verdicts in words."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
-from penchant.data.sources.values import RowError, as_number, cut, flag, holds, words_of
+from penchant.data.sources.values import RowError, RowValues, as_number, cut, flag, holds, words_of
 from penchant.types import Comparison, Prompt, PromptGroup
 
-Row = dict[str, Any]
 RATING_WORDS = {"score", "scores", "rating", "ratings", "reward", "rewards", "grade", "quality"}
 NO_RATING_WORDS = {"rank", "ranks", "id", "index", "std", "var", "count", "num", "version", "model"}
 # How files name the better and the worse response in the names of their ratings.
@@ -25,6 +23,8 @@ SIDES = (
     ("pos", "neg"),
 )
 DIFFERENCE_WORDS = {"diff", "difference", "delta", "gap"}
+# Values are peeked at with `dict.get`: a `ReadRow` notes what its own `get` returns as read, and a column that turns
+# out to hold no rating must still be named as one that nobody reads.
 FRACTION = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*/\s*(\d+)\s*")  # 4/5, as annotation forms write a rating
 DECIMAL_COMMA = re.compile(r"\s*-?\d{1,3},\d{1,2}\s*")  # with three digits behind it, it may part thousands
 TIE_FIELDS = ("tie", "is_tie")
@@ -83,7 +83,7 @@ def pair(
     return PromptGroup(prompt, (chosen, rejected), (Comparison(0, 1, tie=tie),), scores)
 
 
-def rated_pair(row: Row, prompt: Prompt, chosen: str, rejected: str) -> PromptGroup:
+def rated_pair(row: RowValues, prompt: Prompt, chosen: str, rejected: str) -> PromptGroup:
     """Return a group of two responses with the ratings that the row has of both.
 
     Equal ratings are a tie: such a "chosen" was picked blindly.
@@ -100,7 +100,7 @@ def rated_pair(row: Row, prompt: Prompt, chosen: str, rejected: str) -> PromptGr
     fields, values = ratings
     scores = [as_number(value, cut(field)) for value, field in zip(values, fields, strict=True)]
     if scores[0] < scores[1]:
-        columns = dict.fromkeys(cut(field.partition("[")[0]) for field in fields)
+        columns = dict.fromkeys(cut(field.partition("[")[0]) for field in fields)  # one where an object held both
         good, bad = map(cut, fields)
         left_out = ", ".join(f"{column}: null" for column in columns)
         raise RowError(
@@ -111,18 +111,19 @@ def rated_pair(row: Row, prompt: Prompt, chosen: str, rejected: str) -> PromptGr
     return pair(prompt, chosen, rejected, tie=tie or scores[0] == scores[1], scores=scores)
 
 
-def rating_fields(row: Row) -> tuple[str, str] | None:
+def rating_fields(row: RowValues) -> tuple[str, str] | None:
     """Return the first two columns that hold a rating of either response; None where there are none."""
-    for name, other in _rating_columns(tuple(name for name in row if isinstance(name, str))):
+    for name, other in _rating_columns(tuple(row)):
         if _is_rating(dict.get(row, name)) and _is_rating(dict.get(row, other)):
             return name, other
     return None
 
 
+# The rows of a file nearly always have the same columns, so their names are taken apart once and not for every row.
 @lru_cache(maxsize=256)
 def _rating_columns(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """Return the pairs of columns that by their names rate the better and the worse response."""
-    by_words = {tuple(words_of(name)): name for name in reversed(names)}
+    by_words = {tuple(words_of(name)): name for name in reversed(names)}  # of equal words the first column counts
     pairs = []
     for name in names:
         words = words_of(name)
@@ -135,18 +136,18 @@ def _rating_columns(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def _ratings(row: Row) -> tuple[tuple[str, str], tuple[Any, Any]] | None:
+def _ratings(row: RowValues) -> tuple[tuple[str, str], tuple[object, object]] | None:
     """Return the names and values of the two ratings, from two columns or from an object with both."""
     fields = rating_fields(row)
     if fields is not None:
         return fields, (_number(row[fields[0]]), _number(row[fields[1]]))
     for name in row:
         value = dict.get(row, name)
-        if isinstance(name, str) and isinstance(value, dict) and RATING_WORDS.intersection(words_of(name)):
+        if isinstance(value, dict) and RATING_WORDS.intersection(words_of(name)):
             for good, bad in SIDES:
                 if _is_rating(value.get(good)) and _is_rating(value.get(bad)):
-                    ratings = row[name]
-                    return (f"{name}[{good}]", f"{name}[{bad}]"), (_number(ratings[good]), _number(ratings[bad]))
+                    row.get(name)  # so that it counts as read
+                    return (f"{name}[{good}]", f"{name}[{bad}]"), (_number(value[good]), _number(value[bad]))
     return None
 
 
@@ -166,6 +167,7 @@ def _number(value: object) -> object:
 def _is_rating(value: object) -> bool:
     """Return whether a value is a number, be it one that cannot be used; text is one if it can be read as such."""
     number = _number(value)
+    # NaN is a missing cell. Infinity is a rating, which `as_number` refuses with its column's name.
     return isinstance(number, int | float) and not isinstance(number, bool) and number == number
 
 
@@ -184,12 +186,13 @@ def _difference_columns(names: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
     return tuple(columns)
 
 
-def _is_tied_by_difference(row: Row) -> bool:
-    for name, zero_ties in _difference_columns(tuple(name for name in row if isinstance(name, str))):
+def _is_tied_by_difference(row: RowValues) -> bool:
+    for name, zero_ties in _difference_columns(tuple(row)):
         number = _number(dict.get(row, name))
         if not isinstance(number, int | float) or isinstance(number, bool):
             continue
-        if row[name] is not None and number < 0:
+        row.get(name)  # so that it counts as read
+        if number < 0:
             raise RowError(
                 "value",
                 f"field {cut(name)!r} ({number:g}) is below 0, so it says that the rejected response is the better "
@@ -205,13 +208,13 @@ def _verdict_columns(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if VERDICT_WORDS.intersection(words_of(name)))
 
 
-def _is_tied_in_words(row: Row) -> bool:
+def _is_tied_in_words(row: RowValues) -> bool:
     """Return whether a column such as `status` or `winner` says that neither response is the better one.
 
     Raises:
         RowError: it says that the rejected one is, or that the row is not to be used.
     """
-    for name in _verdict_columns(tuple(name for name in row if isinstance(name, str))):
+    for name in _verdict_columns(tuple(row)):
         value = dict.get(row, name)
         verdict = value.strip().lower() if isinstance(value, str) else ""
         if verdict in CONTRADICTING_VALUES:

@@ -1,4 +1,4 @@
-"""Readers of the layouts whose rows hold one pair, chosen and rejected. Each takes a row and gives a group.
+"""Read the layouts whose rows hold one pair, chosen and rejected. Each reader takes a row and gives a group.
 
 A reader raises `RowError` for what it cannot use; `load` and `check` name the row.
 """
@@ -6,15 +6,13 @@ A reader raises `RowError` for what it cannot use; `load` and `check` name the r
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from penchant.data.layouts import demonstrations
 from penchant.data.layouts.pair_ratings import pair, rated_pair
-from penchant.data.layouts.turns import as_prompt, as_turn, as_turns, instruction_turns
-from penchant.data.sources.values import RowError, as_text, holds
-from penchant.types import Message, PromptGroup
+from penchant.data.layouts.turns import as_prompt, as_turns, instruction_turns, response_turns
+from penchant.data.sources.values import RowError, RowValues, as_text, holds
+from penchant.types import Message, PromptGroup, prompt_text
 
-Row = dict[str, Any]
 HH_MARKER = re.compile(r"(?:\A|\n\n)\s*(Human|Assistant):")
 STRAY_MARKER = re.compile(r"\b(?:Human|Assistant):")
 # Where a response begins in text written for a template; the prompt ends after the last one that both texts
@@ -29,10 +27,10 @@ SENTENCE_END = re.compile(r"[.!?:;\n\u3002\uff01\uff1f\uff1a\u2026>\]][\"'\u201d
 OPEN_TAG = re.compile(r"<(\w{1,30})>")
 
 
-def read_trl(row: Row) -> PromptGroup:
+def read_trl(row: RowValues) -> PromptGroup:
     """Read TRL, explicit prompt, text: the three texts as they stand."""
     prompt = as_prompt(row["prompt"], "prompt")
-    chosen, rejected = as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected")
+    chosen, rejected = _two_texts(row)
     if all(is_transcript(text) and "\nAssistant:" in text for text in (chosen, rejected)):
         raise RowError(
             "history",
@@ -42,14 +40,18 @@ def read_trl(row: Row) -> PromptGroup:
     return rated_pair(row, prompt, chosen, rejected)
 
 
-def read_swift(row: Row) -> PromptGroup:
+def _two_texts(row: RowValues) -> tuple[str, str]:
+    return as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected")
+
+
+def read_swift(row: RowValues) -> PromptGroup:
     """Read ms-swift: `messages` that end with the preferred answer, and the other one as `rejected_response`."""
     group = demonstrations.read_messages(row)
     rejected = as_text(row["rejected_response"], "rejected_response")
     return rated_pair(row, group.prompt, group.responses[0].text, rejected)
 
 
-def read_instructgpt_summaries(row: Row) -> PromptGroup:
+def read_instructgpt_summaries(row: RowValues) -> PromptGroup:
     """Read a post with a person's summary and a model's, as OpenAI published samples of InstructGPT.
 
     Nobody compared them: the person's summary is the preferred one only if the layout is prescribed by name.
@@ -60,15 +62,15 @@ def read_instructgpt_summaries(row: Row) -> PromptGroup:
     return pair(post.removesuffix("TL;DR:").rstrip() + "\n\nTL;DR:", f" {written}", f" {sampled}")
 
 
-def read_trl_implicit(row: Row) -> PromptGroup:
+def read_trl_implicit(row: RowValues) -> PromptGroup:
     """Read TRL, implicit prompt, text: the prompt is the common beginning, cut back to where responses start.
 
     That is after the last template marker of a response that both share, else before the last shared white
     space (which goes to the responses), so that no word is cut in two.
     """
-    chosen, rejected = as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected")
+    chosen, rejected = _two_texts(row)
     if chosen == rejected:
-        return pair("", chosen, rejected)  # raises
+        return pair("", chosen, rejected)  # raises; else the whole text would be the prompt, and the error about that
     differs = (i for i, (a, b) in enumerate(zip(chosen, rejected, strict=False)) if a != b)
     shared = chosen[: next(differs, min(len(chosen), len(rejected)))]
     markers = list(RESPONSE_MARKER.finditer(shared))
@@ -78,6 +80,7 @@ def read_trl_implicit(row: Row) -> PromptGroup:
             "history",
             "fields 'chosen' and 'rejected' share no beginning that could be the prompt; add a field 'prompt'",
         )
+    # Two answers may think alike at first: "<think>The user asks" is shared, and is no question.
     if any(f"</{tag}>" not in shared and f"</{tag}>" in chosen for tag in OPEN_TAG.findall(shared)):
         raise RowError(
             "history",
@@ -88,14 +91,13 @@ def read_trl_implicit(row: Row) -> PromptGroup:
     return rated_pair(row, shared[:cut], as_text(chosen[cut:], "chosen"), as_text(rejected[cut:], "rejected"))
 
 
-def refuse_cut_sentence(row: Row) -> None:
+def refuse_cut_sentence(row: RowValues) -> None:
     """Refuse a shared beginning that ends inside a sentence: it is half of an answer, or of a question.
 
     Raises:
         RowError: says what was shared, and how to have it all the same.
     """
-    prompt = read_trl_implicit(row).prompt
-    assert isinstance(prompt, str)
+    prompt = prompt_text(read_trl_implicit(row).prompt)
     if RESPONSE_MARKER.search(prompt) or SENTENCE_END.search(prompt):
         return
     raise RowError(
@@ -114,7 +116,7 @@ def _last_word_end(chosen: str, rejected: str, shared: int) -> int:
     return 0
 
 
-def read_trl_conversational(row: Row) -> PromptGroup:
+def read_trl_conversational(row: RowValues) -> PromptGroup:
     """Read TRL, explicit prompt, turns. The lists may repeat the prompt's (UltraFeedback binarized does).
 
     A prompt given as text is the user's turn.
@@ -122,7 +124,7 @@ def read_trl_conversational(row: Row) -> PromptGroup:
     prompt = as_prompt(row["prompt"], "prompt")
     if all(isinstance(part, str) for part in (prompt, row["chosen"], row["rejected"])):
         raise RowError("type", "field 'chosen': expected turns as in the rows before, got text; use one form")
-    chosen, rejected = _response_turns(row["chosen"], "chosen"), _response_turns(row["rejected"], "rejected")
+    chosen, rejected = response_turns(row["chosen"], "chosen"), response_turns(row["rejected"], "rejected")
     if isinstance(prompt, tuple):
         history = prompt
     elif any(turn.role == "user" for turn in (*chosen, *rejected)):
@@ -131,24 +133,19 @@ def read_trl_conversational(row: Row) -> PromptGroup:
             raise RowError("history", "field 'prompt' is none of the turns that 'chosen' and 'rejected' begin with")
     else:
         history = (Message("user", prompt),)
-    texts = [_last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected")]
-    return rated_pair(row, history, texts[0], texts[1])
+    return _pair_of_turns(row, history, chosen, rejected)
 
 
-def read_trl_implicit_conversational(row: Row) -> PromptGroup:
+def read_trl_implicit_conversational(row: RowValues) -> PromptGroup:
     """Read TRL, implicit prompt, turns: the prompt is all before the last turn, the same in both."""
     chosen, rejected = as_turns(row["chosen"], "chosen"), as_turns(row["rejected"], "rejected")
-    history = _shared_history(chosen, rejected)
-    texts = [_last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected")]
-    return rated_pair(row, history, texts[0], texts[1])
+    return _pair_of_turns(row, _shared_history(chosen, rejected), chosen, rejected)
 
 
-def _response_turns(value: object, name: str) -> tuple[Message, ...]:
-    if isinstance(value, str):
-        return (Message("assistant", as_text(value, name)),)
-    if isinstance(value, dict):
-        return (as_turn(value, name),)
-    return as_turns(value, name)
+def _pair_of_turns(
+    row: RowValues, history: tuple[Message, ...], chosen: tuple[Message, ...], rejected: tuple[Message, ...]
+) -> PromptGroup:
+    return rated_pair(row, history, _last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected"))
 
 
 def _shared_history(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -169,6 +166,7 @@ def _shared_history(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) 
 
 def _last_turn(turns: tuple[Message, ...], history: tuple[Message, ...], name: str) -> str:
     """Return the response's text: the one turn that is left when a repeated history is taken off."""
+    # A single turn is the response, even where it says the same as a history of one turn.
     rest = turns[len(history) :] if len(turns) > 1 and turns[: len(history)] == history else turns
     if len(rest) != 1:
         raise RowError(
@@ -184,7 +182,7 @@ def is_transcript(value: object) -> bool:
     return isinstance(value, str) and value.lstrip().startswith("Human:")
 
 
-def read_hh(row: Row) -> PromptGroup:
+def read_hh(row: RowValues) -> PromptGroup:
     """Read Anthropic HH: two transcripts with a shared history; the last Assistant turn is the response.
 
     Turns are stripped of white space around them. In the real files a few last turns are empty, and in a few
@@ -192,8 +190,7 @@ def read_hh(row: Row) -> PromptGroup:
     refused (teaching such a response would teach the model to speak for the user).
     """
     chosen, rejected = _transcript(row["chosen"], "chosen"), _transcript(row["rejected"], "rejected")
-    history = _shared_history(chosen, rejected)
-    return rated_pair(row, history, _last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected"))
+    return _pair_of_turns(row, _shared_history(chosen, rejected), chosen, rejected)
 
 
 def _transcript(value: object, name: str) -> tuple[Message, ...]:
@@ -212,13 +209,12 @@ def speaks_for_both(group: PromptGroup) -> bool:
     return any(STRAY_MARKER.search(response.text) for response in group.responses)
 
 
-def read_llamafactory(row: Row) -> PromptGroup:
+def read_llamafactory(row: RowValues) -> PromptGroup:
     """Read LLaMA-Factory ranking: `instruction`, `input` (and `system`, `history`), `chosen`, `rejected`."""
-    prompt = instruction_turns(row)
-    return rated_pair(row, prompt, as_text(row["chosen"], "chosen"), as_text(row["rejected"], "rejected"))
+    return rated_pair(row, instruction_turns(row), *_two_texts(row))
 
 
-def read_llamafactory_sharegpt(row: Row) -> PromptGroup:
+def read_llamafactory_sharegpt(row: RowValues) -> PromptGroup:
     """Read LLaMA-Factory ranking, ShareGPT: `conversations` up to the answer, then a turn each for the pair."""
     field = "conversations" if row.get("conversations") is not None else "messages"
     history = as_turns(row[field], field)
@@ -226,5 +222,5 @@ def read_llamafactory_sharegpt(row: Row) -> PromptGroup:
         history = (Message("system", as_text(row["system"], "system")), *history)
     if history[-1].role == "assistant":
         raise RowError("history", f"field {field!r}: the conversation must end before the assistant's answer")
-    chosen, rejected = _response_turns(row["chosen"], "chosen"), _response_turns(row["rejected"], "rejected")
-    return rated_pair(row, history, _last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected"))
+    chosen, rejected = response_turns(row["chosen"], "chosen"), response_turns(row["rejected"], "rejected")
+    return _pair_of_turns(row, history, chosen, rejected)

@@ -1,4 +1,4 @@
-"""Rows to groups: finds the layout, reads every row, and collects what cannot be used."""
+"""Turn rows into groups: find the layout, read every row, and collect what cannot be used."""
 
 from __future__ import annotations
 
@@ -21,13 +21,17 @@ from penchant.errors import InputError
 from penchant.types import PromptGroup
 
 SHOWN_PROBLEMS = 20
-PEEKED_ROWS = 1000  # so many rows without a known layout are enough to give up
+PEEKED_ROWS = 1000  # so many rows without a known layout are enough to give up; they are held in memory
 EXAMPLE = '{"prompt": "...", "chosen": "...", "rejected": "..."}'
+
+
+Accept = Callable[[PromptGroup, ReadRow], None]
+"""Raises `RowError` for a group that a loader does not take, by the columns of its row."""
 
 
 @dataclass
 class Parsed:
-    """What a file holds. One group per usable row, in the file's order, not yet merged.
+    """The content of a file: one group per usable row, in the file's order, not yet merged.
 
     Attributes:
         prescribed: whether somebody named the layout.
@@ -59,7 +63,7 @@ def parse_source(
     layouts: Sequence[Layout],
     hints: Sequence[Layout] = (),
     refused: Sequence[Layout] = (),
-    accept: Callable[[PromptGroup, ReadRow], None] | None = None,
+    accept: Accept | None = None,
 ) -> Parsed:
     """Read a file or hub data set and collect every row that cannot be used instead of stopping at it.
 
@@ -69,7 +73,7 @@ def parse_source(
         hints: layouts of another loader, which the error for an unknown layout then names.
         refused: layouts of another loader that are refused even if the rows look like one of `layouts` as
             well.
-        accept: raises `RowError` for a group that this loader does not take, by its columns.
+        accept: raises `RowError` for a group that this loader does not take.
 
     Raises:
         InputError: nothing to read (missing, empty, damaged as a whole), or rows of no known or a refused
@@ -80,6 +84,8 @@ def parse_source(
     waiting: list[Row | RowProblem] = []  # rows before the first that shows the layout
     for item in _prepared(read_rows(source, options.split), options.columns or {}):
         if parsed is None and isinstance(item, Row):
+            # Before the layouts that are taken: a preference file looks like demonstrations as well, and would teach
+            # its losing responses.
             if formats.detect(item.values, refused):
                 raise InputError(f"{source}: {_why_unknown([item], layouts, refused)}")
             detected = formats.detect(item.values, layouts)
@@ -114,12 +120,7 @@ def _prepared(items: Iterator[Row | RowProblem], columns: Columns) -> Iterator[R
             yield RowProblem(item.source, error.kind, str(error))
 
 
-def _add(
-    parsed: Parsed,
-    item: Row | RowProblem,
-    layouts: Sequence[Layout],
-    accept: Callable[[PromptGroup, ReadRow], None] | None,
-) -> None:
+def _add(parsed: Parsed, item: Row | RowProblem, layouts: Sequence[Layout], accept: Accept | None) -> None:
     if isinstance(item, RowProblem):
         parsed.problems.append(item)
         return
@@ -135,6 +136,7 @@ def _add(
     except InputError as error:  # a check of the types themselves
         parsed.problems.append(RowProblem(item.source, "value", str(error)))
         return
+    # Only now has every reader looked at the row.
     unread = row.unread()
     if parsed.layout.codes is not None:
         parsed.codes.add(row[parsed.layout.codes[0]])
@@ -142,6 +144,7 @@ def _add(
     parsed.unread.update(unread.keys())
     if group.comparisons or group.scores is not None:
         parsed.judging.update(judging_columns(unread))
+    # A digest instead of the text: unread columns may hold more than all that is read.
     parsed.texts.append({name: hash(repr(unread[name])) for name in text_columns(unread, group)})
 
 
@@ -162,7 +165,7 @@ def _refuse_other_layout(layout: Layout, row: Row, layouts: Sequence[Layout]) ->
 
 def _why_unknown(items: list[Row | RowProblem], layouts: Sequence[Layout], hints: Sequence[Layout]) -> str:
     rows = [item for item in items if isinstance(item, Row)]
-    if not rows:
+    if not rows:  # every line is damaged, so nothing is known of the layout
         return listed([item for item in items if isinstance(item, RowProblem)], len(items))
     other = formats.detect(rows[0].values, hints)
     if other is not None:

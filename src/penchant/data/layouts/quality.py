@@ -1,14 +1,12 @@
-"""Columns that say how good a response or a row is: by a word in their name, or by a verdict in a cell."""
+"""Find columns that say how good a response or a row is: by a word in their name, or by a verdict in a cell."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
 from penchant.data.layouts.columns import ReadRow, is_text
-from penchant.data.sources.values import words_of
+from penchant.data.sources.values import RowValues, words_of
 
 # Words in the names of columns that say how good a response is.
 QUALITY_WORD = re.compile(
@@ -69,9 +67,9 @@ POSITION = re.compile(
 
 def quality_columns(row: ReadRow) -> list[str]:
     """Return the columns that say how good a response is, or that hold another one that lost."""
-    names = [name for name, value in row.items() if isinstance(name, str) and value is not None and value != ""]
+    names = [name for name, value in row.items() if value is not None and value != ""]
     read = row.looked_at  # of a row that nobody has read yet, a short response may look like a verdict
-    verdicts = {name for name, value in row.items() if read and name not in read and _is_verdict(value)}
+    verdicts = {name for name, value in row.items() if read and name not in read and _is_whole(VERDICT, value)}
     return [
         name
         for name in names
@@ -79,15 +77,17 @@ def quality_columns(row: ReadRow) -> list[str]:
     ]
 
 
-def judging_columns(unread: Mapping[str, Any]) -> list[str]:
+def judging_columns(unread: RowValues) -> list[str]:
     """Return the unread columns of numbers, flags or places that by their names judge a row or a response.
 
     Other texts are named as columns with text; what counts or identifies is left out.
     """
-    return [name for name, value in unread.items() if _judges(name) and (not is_text(value) or _is_place(value))]
+    return [
+        name for name, value in unread.items() if _judges(name) and (not is_text(value) or _is_whole(POSITION, value))
+    ]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096)  # asked for every row, and the names are the same in all of them
 def _judges(name: str) -> bool:
     words = set(words_of(name))
     if words & COUNT_WORDS:
@@ -97,9 +97,5 @@ def _judges(name: str) -> bool:
     return bool(words & (ORDER_WORDS | STRENGTH_WORDS)) or any(map(QUALITY_WORD.fullmatch, words - SIDE_WORDS))
 
 
-def _is_verdict(value: Any) -> bool:
-    return isinstance(value, str) and VERDICT.fullmatch(value.strip()) is not None
-
-
-def _is_place(value: Any) -> bool:
-    return isinstance(value, str) and POSITION.fullmatch(value.strip()) is not None
+def _is_whole(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value.strip()) is not None

@@ -1,4 +1,4 @@
-"""The known layouts: a name, the fields that a row must have, and the reader that makes a `PromptGroup` of it.
+"""List the known layouts: a name, the fields that a row must have, and the reader that makes a `PromptGroup` of it.
 
 A layout is recognised by a row's fields, never by the file's ending. To add one, write its reader and put an
 entry into a table; the first entry that fits wins, so the more particular stands above the more general.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from penchant.data.layouts import demonstrations, own, pairs
 from penchant.data.layouts import multiple as several
@@ -23,18 +22,16 @@ from penchant.data.layouts.columns import (
 )
 from penchant.data.layouts.pair_ratings import rating_fields
 from penchant.data.layouts.turns import ROLES
-from penchant.data.sources.values import RowError, cut
+from penchant.data.sources.values import RowError, RowValues, cut
 from penchant.errors import InputError, did_you_mean
 from penchant.types import PromptGroup
 
-Row = dict[str, Any]
 
-
-def _matches_any(row: Row) -> bool:
+def _matches_any(row: RowValues) -> bool:
     return True
 
 
-def _no_doubt(row: Row) -> None:
+def _no_doubt(row: RowValues) -> None:
     """Pass every row: nothing about the layout has to be confirmed."""
 
 
@@ -60,13 +57,13 @@ class Layout:
 
     name: str
     required: tuple[tuple[str, ...], ...]
-    read: Callable[[Row], PromptGroup]
-    fits: Callable[[Row], bool] = _matches_any
+    read: Callable[[RowValues], PromptGroup]
+    fits: Callable[[RowValues], bool] = _matches_any
     counts_add: bool = False
     context: bool = True
     assumed: bool = False
     complete: bool = False
-    doubt: Callable[[Row], None] = _no_doubt
+    doubt: Callable[[RowValues], None] = _no_doubt
     codes: tuple[str, Callable[[Collection[object]], str]] | None = None
 
     @property
@@ -74,17 +71,15 @@ class Layout:
         """Return the required fields, for messages."""
         return ", ".join(" or ".join(spellings) for spellings in self.required)
 
-    def missing(self, row: Row) -> list[str]:
-        """Return the required fields that a row lacks (absent or null)."""
-        return [
-            " or ".join(spellings) for spellings in self.required if all(row.get(name) is None for name in spellings)
-        ]
+    def missing(self, row: RowValues) -> list[tuple[str, ...]]:
+        """Return the required fields that a row lacks (absent or null), each with its spellings."""
+        return [spellings for spellings in self.required if all(row.get(name) is None for name in spellings)]
 
-    def matches(self, row: Row) -> bool:
+    def matches(self, row: RowValues) -> bool:
         """Return whether a row looks like this layout. Its values may still be wrong."""
         return not self.missing(row) and self.fits(row)
 
-    def parse(self, row: Row, source: str, *, prescribed: bool = False) -> PromptGroup:
+    def parse(self, row: RowValues, source: str, *, prescribed: bool = False) -> PromptGroup:
         """Return the group of a row.
 
         Args:
@@ -94,7 +89,7 @@ class Layout:
         Raises:
             RowError: a missing field, or whatever the reader refuses.
         """
-        absent = [names for names in self.required if all(row.get(name) is None for name in names)]
+        absent = self.missing(row)
         if absent:
             words = ", ".join(" or ".join(map(repr, names)) for names in absent)
             verb = "is null" if all(any(name in row for name in names) for names in absent) else "is missing"
@@ -103,6 +98,8 @@ class Layout:
             self.doubt(row)
         seen = row if isinstance(row, ReadRow) else ReadRow(row)
         group = self.read(seen)
+        # From here on the order counts: what is added to the prompt is no longer unread, and what is refused first
+        # has the most particular message.
         if self.context:
             group = add_context(group, seen)
         refuse_lost(group, seen.unread(), self.name, prescribed=prescribed)
@@ -113,11 +110,11 @@ class Layout:
         return group.replace(source=source, comparisons=comparisons)
 
 
-def _is_list(row: Row, *names: str) -> bool:
+def _is_list(row: RowValues, *names: str) -> bool:
     return any(isinstance(row.get(name), list) for name in names)
 
 
-def _has_turns(row: Row) -> bool:
+def _has_turns(row: RowValues) -> bool:
     objects = isinstance(row.get("chosen"), dict) or isinstance(row.get("rejected"), dict)
     return objects or _is_list(row, "prompt", "chosen", "rejected")
 
@@ -125,31 +122,28 @@ def _has_turns(row: Row) -> bool:
 PROMPT_LIKE = ("prompt", "instruction", "question", "query", "input", "context", "history", "conversations", "post")
 
 
-def _has_no_prompt(row: Row) -> bool:
-    """Return whether a row has no prompt under another name, which would be thrown away in silence."""
-    return all(row.get(name) is None for name in PROMPT_LIKE)
-
-
-def _is_sharegpt(row: Row) -> bool:
+def _is_sharegpt(row: RowValues) -> bool:
     """Return whether a conversation waits for its answer; `messages` that end with it repeat what `chosen` says."""
     if row.get("conversations") is not None:
         return True
     if row.get("prompt") is not None or not row["messages"]:
         return False
-    last = row["messages"][-1] if isinstance(row["messages"], list) else {}
+    turns = row["messages"]
+    last = turns[-1] if isinstance(turns, list) else {}
     role = str(last.get("role") or last.get("from")).lower() if isinstance(last, dict) else ""
     return ROLES.get(role) != "assistant"
 
 
-def _has_no_columns(row: Row, *names: str) -> bool:
+def _has_no_columns(row: RowValues, *names: str) -> bool:
     return all(row.get(name) is None for name in names)
 
 
-def _is_bare(row: Row) -> bool:
-    return _has_no_prompt(row) and not _is_list(row, "messages")
+def _is_bare(row: RowValues) -> bool:
+    # a prompt under another name would be thrown away in silence
+    return _has_no_columns(row, *PROMPT_LIKE) and not _is_list(row, "messages")
 
 
-def _doubt_implicit(row: Row) -> None:
+def _doubt_implicit(row: RowValues) -> None:
     """Refuse a shared beginning as the prompt where something else can be it, or where it does not end as one."""
     read = ("chosen", "rejected", *(rating_fields(row) or ()))
     texts = text_columns({name: value for name, value in row.items() if name not in read})
@@ -163,20 +157,21 @@ def _doubt_implicit(row: Row) -> None:
     pairs.refuse_cut_sentence(row)
 
 
-def _has_ranked_list(row: Row) -> bool:
+def _has_ranked_list(row: RowValues) -> bool:
     return _is_list(row, *several.RANKED_FIELDS)
 
 
-def _doubt_ranked(row: Row) -> None:
+def _doubt_ranked(row: RowValues) -> None:
     """Refuse a list that nobody says is in order: a model's samples, or answers that are all right, look the same.
 
     What says so: `ranks`, the name `ranked`, or LLaMA-Factory's `instruction` with two outputs.
     """
     field = next(name for name in several.RANKED_FIELDS if row.get(name) is not None)
-    if not isinstance(row[field], list):
+    answers = row[field]
+    if not isinstance(answers, list):
         return  # the reader says what it expected
-    texts = all(isinstance(value, str) for value in row[field])  # of others the reader says it too
-    of_two = field == "output" and row.get("prompt") is None and len(row[field]) <= 2
+    texts = all(isinstance(value, str) for value in answers)  # of others the reader says it too
+    of_two = field == "output" and row.get("prompt") is None and len(answers) <= 2
     if texts and row.get("ranks") is None and field != "ranked" and not of_two:
         raise RowError(
             "unread",
@@ -187,7 +182,6 @@ def _doubt_ranked(row: Row) -> None:
 
 PAIR = (("chosen",), ("rejected",))
 INSTRUCTION = (("instruction", "prompt"),)
-
 LABEL = labels.LABEL_FIELDS
 
 UNPAIRED = (
@@ -197,6 +191,8 @@ UNPAIRED = (
 )
 """Responses one at a time, each labelled good or bad."""
 
+# The first that fits is taken, so a layout with more required fields, or with names that only it has, stands above one
+# whose fields are among those.
 PREFERENCES: tuple[Layout, ...] = (
     Layout(
         "finegrained-rlhf",
@@ -218,7 +214,7 @@ PREFERENCES: tuple[Layout, ...] = (
         "instructgpt-summaries",
         (("context",), ("ref_text",), ("sample",), ("model_type",)),
         pairs.read_instructgpt_summaries,
-        context=False,
+        context=False,  # here `context` is the post itself
         assumed=True,
     ),
     Layout("openai-summaries", (("info",), ("summaries",), ("choice",)), several.read_openai_summaries),
@@ -252,6 +248,7 @@ PREFERENCES: tuple[Layout, ...] = (
         pairs.read_trl_implicit_conversational,
         lambda row: _is_list(row, "chosen", "rejected"),
     ),
+    # A system prompt or an input would stand before text that already holds its prompt.
     Layout("trl-implicit", PAIR, pairs.read_trl_implicit, _is_bare, context=False, doubt=_doubt_implicit),
     *UNPAIRED,
 )
@@ -296,19 +293,19 @@ DEMONSTRATIONS: tuple[Layout, ...] = (
 NO_DEMONSTRATIONS: tuple[Layout, ...] = tuple(layout for layout in PREFERENCES if layout.name != "penchant")
 
 
-def _without_doubt(layout: Layout) -> Layout:
-    return replace(layout, doubt=_no_doubt) if layout.doubt is _doubt_ranked else layout
-
-
 PROMPTS: tuple[Layout, ...] = (
-    # a completion's label, right or wrong, is no matter, nor are the places of answers
-    *(_without_doubt(layout) for layout in PREFERENCES if layout not in UNPAIRED),
+    # a completion's label, right or wrong, is no matter, nor is the order of answers
+    *(
+        replace(layout, doubt=_no_doubt) if layout.doubt is _doubt_ranked else layout
+        for layout in PREFERENCES
+        if layout not in UNPAIRED
+    ),
     *(layout for layout in DEMONSTRATIONS if layout.name not in ("penchant", "text")),
     Layout("prompts", (("prompt",),), demonstrations.read_bare_prompt),
 )
 
 
-def detect(row: Row, layouts: Sequence[Layout]) -> Layout | None:
+def detect(row: RowValues, layouts: Sequence[Layout]) -> Layout | None:
     """Return the first layout that a row looks like."""
     return next((layout for layout in layouts if layout.matches(row)), None)
 

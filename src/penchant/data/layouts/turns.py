@@ -1,13 +1,13 @@
-"""Turns of conversations in the spellings of the field, and prompts - or a `RowError` that says what was expected."""
+"""Read turns of conversations in the spellings of the field, and prompts - or raise what was expected instead."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from penchant.data.sources.values import (
     NO_TEXT,
     RowError,
+    RowValues,
     as_list,
     as_object,
     as_records,
@@ -33,7 +33,8 @@ ROLES = {
     "developer": "developer",
     "tool": "tool",
 }
-# ["text", "text"] or ['text'], which tables hold where a prompt has several turns.
+# ["text", "text"] or ['text'], which tables hold where a prompt has several turns. The possessive `*+` keeps the match
+# linear: a prompt may be megabytes long and full of quotes.
 WRITTEN_LIST = re.compile(
     r"""\[\s*(?:"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')(?:\s*,\s*(?:"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'))*+\s*\]""",
     re.DOTALL,
@@ -67,7 +68,9 @@ def as_turn(value: object, name: str) -> Message:
         RowError: a role that nobody knows, or a part that cannot be read, such as tool calls or reasoning.
     """
     turn = as_object(value, name)
+    # Some exporters write both spellings; `role` is the one of today, and `_refuse_two_spellings` looks at the other.
     keys = ("role", "content") if "role" in turn or "content" in turn else ("from", "value")
+    # A turn without `content` is allowed: of a turn with tool calls alone, `_refuse_parts` names the calls.
     if keys[0] not in turn or (keys[1] not in turn and keys[0] == "from"):
         names = ", ".join(map(cut, list(turn)[:10])) or "nothing"
         raise RowError("missing", f"field {name!r}: a turn needs 'role' and 'content', it has {names}")
@@ -76,7 +79,7 @@ def as_turn(value: object, name: str) -> Message:
     return Message(_role(turn[keys[0]], f"{name}.{keys[0]}"), as_content(turn.get(keys[1]), f"{name}.{keys[1]}"))
 
 
-def _refuse_parts(turn: dict[str, Any], name: str) -> None:
+def _refuse_parts(turn: RowValues, name: str) -> None:
     """Refuse a turn that holds more than who says what: it would be lost without a word.
 
     Whether a turn is to be trained on (`weight`) is looked at in `as_turns`.
@@ -84,7 +87,8 @@ def _refuse_parts(turn: dict[str, Any], name: str) -> None:
     for key, value in turn.items():
         if key == WEIGHT and holds(value) and value in (0, 1):
             continue
-        if key in TURN_KEYS or key in TURN_METADATA or value is None or value == "" or value == [] or value == {}:
+        # Tables give every turn the fields of all, so those that are empty say nothing.
+        if key in TURN_KEYS or key in TURN_METADATA or value is None or value in ("", [], {}):
             continue
         raise RowError(
             "unread",
@@ -93,7 +97,7 @@ def _refuse_parts(turn: dict[str, Any], name: str) -> None:
         )
 
 
-def _refuse_two_spellings(turn: dict[str, Any], name: str) -> None:
+def _refuse_two_spellings(turn: RowValues, name: str) -> None:
     """Refuse a turn that says one thing as `role` and `content`, and another as `from` and `value`.
 
     Raises:
@@ -123,12 +127,20 @@ def as_turns(value: object, name: str) -> tuple[Message, ...]:
     if not turns:
         raise RowError("empty", f"field {name!r} is empty; expected at least one turn")
     read = tuple(as_turn(turn, f"{name}[{index}]") for index, turn in enumerate(turns))
-    if read[-1].role == "assistant" and turns[-1].get(WEIGHT) == 0:
+    last = as_object(turns[-1], name)
+    if read[-1].role == "assistant" and last.get(WEIGHT) == 0:
         raise RowError(
             "unread",
             f"field '{name}[{len(read) - 1}].{WEIGHT}' is 0, so this answer is not to be learned; remove the row",
         )
     return read
+
+
+def response_turns(value: object, name: str) -> tuple[Message, ...]:
+    """Return the turns of a response, given as text, as one turn or as a list of turns."""
+    if isinstance(value, str):
+        return (Message("assistant", as_text(value, name)),)
+    return (as_turn(value, name),) if isinstance(value, dict) else as_turns(value, name)
 
 
 def as_prompt(value: object, name: str) -> Prompt:
@@ -153,16 +165,17 @@ def history_turns(value: object) -> tuple[Message, ...]:
     if any(isinstance(item, dict) for item in items):
         return as_turns(items, "history")
     turns = []
-    for index, pair in enumerate(items):
+    for index, item in enumerate(items):
         name = f"history[{index}]"
-        if len(as_list(pair, name, of="two texts")) != 2:
+        pair = as_list(item, name, of="two texts")
+        if len(pair) != 2:
             raise RowError("value", f"field {name!r}: expected [user, assistant], got {len(pair)} items")
         turns.append(Message("user", as_text(pair[0], f"{name}[0]", empty_ok=True)))
         turns.append(Message("assistant", as_text(pair[1], f"{name}[1]", empty_ok=True)))
     return tuple(turns)
 
 
-def instruction_turns(row: dict[str, Any], field: str = "instruction") -> tuple[Message, ...]:
+def instruction_turns(row: RowValues, field: str = "instruction") -> tuple[Message, ...]:
     """Return the turns of an instruction row: `system`, `history` (pairs of user, assistant), `instruction`, `input`.
 
     An instruction is something a user says, so it becomes a user's turn and not bare text to be continued.
@@ -173,6 +186,7 @@ def instruction_turns(row: dict[str, Any], field: str = "instruction") -> tuple[
     if holds(row.get("history")):
         turns += history_turns(row["history"])
     extra = "" if row.get("input") is None else as_text(row["input"], "input", empty_ok=True)
+    # tables fill a missing input with "nan", which would be asked for with every instruction
     extra = "" if extra.strip().lower() in NO_TEXT else extra
     instruction = as_text(row[field], field, empty_ok=bool(extra.strip()))
     spoken = [part for part in (instruction, extra) if part.strip()]
@@ -180,7 +194,7 @@ def instruction_turns(row: dict[str, Any], field: str = "instruction") -> tuple[
     return tuple(turns)
 
 
-def prompt_or_instruction(row: dict[str, Any]) -> Prompt:
+def prompt_or_instruction(row: RowValues) -> Prompt:
     """Return `prompt` as it stands, or else `instruction` and its companions as a user's turn."""
     if row.get("prompt") is not None:
         return as_prompt(row["prompt"], "prompt")

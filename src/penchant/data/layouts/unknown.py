@@ -1,28 +1,26 @@
-"""What to do with rows of no known layout: the nearest one, and the columns that may be meant by its fields."""
+"""Say what to do with rows of no known layout: the nearest one, and the columns that may be meant by its fields."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from penchant.data.layouts.columns import SYSTEM_COLUMNS, ReadRow
 from penchant.data.layouts.quality import quality_columns
 from penchant.data.layouts.registry import DEMONSTRATIONS, PREFERENCES, PROMPT_LIKE, Layout
-from penchant.data.sources.values import RowError, cut
+from penchant.data.sources.values import RowError, RowValues, cut
 from penchant.errors import InputError, near_names
 
-Row = dict[str, Any]
 MOST_COLUMNS = 20  # in a message
 LONGEST_NAME = 100  # characters of a column's name that is compared with others
 
 
-def describe_unknown(row: Row, layouts: Sequence[Layout]) -> str:
+def describe_unknown(row: RowValues, layouts: Sequence[Layout]) -> str:
     """Return what an unknown row has, the nearest layout, what it lacks for it, and which column may be meant."""
-    names = [str(name) or "(unnamed)" for name, value in row.items() if value is not None]
-    nearest = max(layouts, key=lambda layout: _nearness(layout, names))
-    missing = nearest.missing(row)
-    lacks = f"lacks {', '.join(missing)}" if missing else "has fields of another kind"
+    names = [name or "(unnamed)" for name, value in row.items() if value is not None]
+    nearest = max(layouts, key=lambda layout: _nearness(layout, row, names))
+    missing = ", ".join(map(" or ".join, nearest.missing(row)))
+    lacks = f"lacks {missing}" if missing else "has fields of another kind"
     remainder = f" (+{len(names) - MOST_COLUMNS} more)" if len(names) > MOST_COLUMNS else ""
     table = "\n".join(f"  {layout.name}: {layout.fields}" for layout in layouts)
     return (
@@ -33,12 +31,13 @@ def describe_unknown(row: Row, layouts: Sequence[Layout]) -> str:
     )
 
 
-def _advice(row: Row, layout: Layout, names: Sequence[str]) -> str:
+def _advice(row: RowValues, layout: Layout, names: Sequence[str]) -> str:
     """Return the columns to rename, if the row can be read then; else to convert the file."""
     layout_fields = {spelling for spellings in layout.required for spelling in spellings}
     spare = [name for name in names if name not in layout_fields]
-    guesses = {name.split(" or ")[0]: _guess(name, spare) for name in layout.missing(row)}
+    guesses = {spellings[0]: _guess(spellings, spare) for spellings in layout.missing(row)}
     renamed = {field: column for field, column in guesses.items() if column is not None}
+    # A column that judges makes the nearest layout of demonstrations the wrong advice: it would be refused next.
     has_verdicts = layout in DEMONSTRATIONS and layout not in PREFERENCES and quality_columns(ReadRow(row))
     if has_verdicts or len(renamed) < len(guesses):
         renamed = {}
@@ -46,7 +45,7 @@ def _advice(row: Row, layout: Layout, names: Sequence[str]) -> str:
         values = {name: value for name, value in row.items() if name not in renamed.values()}
         values |= {field: row[column] for field, column in renamed.items()}
         try:
-            layout.parse(values, "")
+            layout.parse(values, "")  # tried here, so that the advice is not followed by another error
         except InputError as error:  # another column may want a word too, and will be told so
             renamed = renamed if isinstance(error, RowError) and error.kind == "unread" else {}
     if not renamed:
@@ -59,28 +58,28 @@ def _advice(row: Row, layout: Layout, names: Sequence[str]) -> str:
     return f"{words}, or set data.columns={{{columns}}} (columns.FIELD=COLUMN for `penchant data`)."
 
 
-def _nearness(layout: Layout, names: list[str]) -> tuple[float, bool, bool]:
+def _nearness(layout: Layout, row: RowValues, names: list[str]) -> tuple[float, bool, bool]:
     """Return the share of required fields that are there, similar names counting half.
 
     Among equals the layout that renaming columns leads to is nearer, then ours.
     """
-    absent = [spellings for spellings in layout.required if not any(name in names for name in spellings)]
+    absent = layout.missing(row)
     if not absent:  # all there, but of another kind, such as pairs whose prompt has an unknown name
         return 0.7, False, False
-    similar = sum(bool(_guess(" or ".join(spellings), names)) for spellings in absent)
+    similar = sum(bool(_guess(spellings, names)) for spellings in absent)
     share = 1 - (len(absent) - 0.5 * similar) / len(layout.required)
     return share, similar == len(absent), layout.name == "penchant"
 
 
-def _guess(missing: str, spare: Sequence[str]) -> str | None:
+def _guess(spellings: Sequence[str], spare: Sequence[str]) -> str | None:
     """Return a column that may be meant by a missing field: a similar name, or another word for the prompt."""
-    short = [name for name in spare if len(name) <= LONGEST_NAME]
-    if missing.startswith("prompt") and (
+    short = [name for name in spare if len(name) <= LONGEST_NAME]  # likeness takes the product of both lengths
+    if spellings[0] == "prompt" and (
         prompt_like := [column for column in short if column.strip().lower() in PROMPT_LIKE]
     ):
         return prompt_like[0]
     short = [column for column in short if column not in SYSTEM_COLUMNS]  # beside a prompt, and never one
-    for name in missing.split(" or "):
+    for name in spellings:
         similar = near_names(name, short, cutoff=0.7)
         similar = similar or [column for column in short if column.strip().lower() == name]
         similar = similar or [column for column in short if name in re.split(r"[_\-. ]", column.lower())]

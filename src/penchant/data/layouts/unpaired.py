@@ -1,4 +1,4 @@
-"""Good or bad, a response at a time: the unpaired layout, and the labels that any group holds.
+"""Read responses that are labelled good or bad one at a time, and find the labels that any group holds.
 
 A label needs no field of its own. In data without comparisons a response's score says which share of its labels is
 good (1 good, 0 bad) and its `count` how many it has, so that merging rows keeps contradicting ones. In data with
@@ -10,33 +10,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from penchant.data.layouts import demonstrations
-from penchant.data.sources.values import RowError, describe, flag
+from penchant.data.sources.values import RowError, RowValues, describe, flag
 from penchant.errors import InputError
 from penchant.types import PromptGroup
 
-Row = dict[str, Any]
 LABEL_FIELDS = ("label", "kto_tag")
 
 
-def read_unpaired(row: Row) -> PromptGroup:
+def read_unpaired(row: RowValues) -> PromptGroup:
     """Read `prompt`, `completion` (or `response`) and `label`, true for a good one; texts or turns, as in TRL."""
     return demonstrations.read_completion(row).replace(scores=(_label(row),))
 
 
-def read_messages(row: Row) -> PromptGroup:
+def read_messages(row: RowValues) -> PromptGroup:
     """Read `messages` (or `conversations`) whose last turn is labelled."""
     return demonstrations.read_messages(row).replace(scores=(_label(row),))
 
 
-def read_alpaca(row: Row) -> PromptGroup:
+def read_alpaca(row: RowValues) -> PromptGroup:
     """Read `instruction`, `input` and `output` with a label, as LLaMA-Factory has it (`kto_tag`)."""
     return demonstrations.read_alpaca(row).replace(scores=(_label(row),))
 
 
-def _label(row: Row) -> float:
+def _label(row: RowValues) -> float:
     """Return 1 for good and 0 for bad."""
     labels = {name: _flag(row[name], name) for name in LABEL_FIELDS if row.get(name) is not None}
     if len(set(labels.values())) > 1:
@@ -44,7 +42,7 @@ def _label(row: Row) -> float:
     return float(next(iter(labels.values())))
 
 
-def _flag(value: Any, field: str) -> bool:
+def _flag(value: object, field: str) -> bool:
     try:
         return flag(value, field)
     except RowError:
@@ -53,7 +51,7 @@ def _flag(value: Any, field: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What is said of a response. weight: how often it was said; halves come from ties."""
+    """Whether a response is good. weight: how often that was said; halves come from ties."""
 
     response: int
     desirable: bool
@@ -71,6 +69,7 @@ def labels_of(group: PromptGroup) -> list[Label]:
         for winner, loser, weight in comparison.directed():
             for key in ((winner, True), (loser, False)):
                 weights[key] = weights.get(key, 0.0) + weight
+    # Beside comparisons scores are ratings: a response of 0.7 that lost is a bad one.
     if not group.comparisons and group.scores is not None:
         for index, (score, response) in enumerate(zip(group.scores, group.responses, strict=True)):
             if not 0 <= score <= 1:
@@ -79,6 +78,7 @@ def labels_of(group: PromptGroup) -> list[Label]:
                     "expected 1 (good) or 0 (bad). Label the responses, or compare them by their scores "
                     "(pt.compare_by_score)"
                 )
+            # Merged rows have averaged their labels and added their counts; multiplied, both sides come back.
             weights[index, True] = score * response.count
             weights[index, False] = (1 - score) * response.count
     return [Label(index, good, weight) for (index, good), weight in sorted(weights.items()) if weight > 0]
@@ -107,6 +107,7 @@ def count_labels(groups: Iterable[PromptGroup]) -> LabelCounts:
         labels = labels_of(group)
         for label in labels:
             sums[label.desirable] += label.weight
+        # A response that won and lost has labels of both sides by right; one that was labelled twice has not.
         if not group.comparisons:
             contradictory += len(labels) - len({label.response for label in labels})
     return LabelCounts(sums[True], sums[False], contradictory)

@@ -1,1 +1,1 @@
-"""Bytes to rows: files of every container, hub ids, collections."""
+"""Read bytes as rows: files of every container, data sets of the hub, collections of judgments."""

@@ -1,9 +1,9 @@
-"""The database that `penchant collect` fills, read while people go on judging: plain sqlite3, and nothing is written.
+"""Read the database that `penchant collect` fills, while people go on judging; nothing is written to it.
 
-The tables are those of `penchant/web/tables.py`; a database of another version is refused. A row comes out for each
-prompt that somebody compared, as in our own JSONL, with a list `judgments` (annotator, and the order shown) beside, as
-in the export. Judgments that were undone, skips and attention checks are no
-comparisons.
+It is read by plain `sqlite3`, so that training needs no web package. The tables are those of `penchant/web/tables.py`;
+a database of another version is refused. Each prompt that somebody compared gives a row as in our own JSONL. As in the
+export, its list `judgments` says who judged and in which order the responses were shown. Judgments that were undone,
+skips and attention checks are no comparisons.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from penchant.data.sources.row_digests import TABLE, check_rows
-from penchant.data.sources.values import cut
+from penchant.data.sources.values import RowValues, cut
 from penchant.digests import warn_without_digests
 from penchant.errors import InputError
 
@@ -38,7 +37,7 @@ JUDGMENTS = """
 """
 
 
-def read_collected(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_collected(path: Path) -> Iterator[tuple[str, RowValues]]:
     """Yield (source, row) of every prompt that was compared.
 
     Raises:
@@ -53,18 +52,18 @@ def read_collected(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             _require_ours(path, connection)
             connection.execute("BEGIN")  # one state of the database, though people go on
             _check_digests(path, connection)
-            judgments: dict[int, list[dict[str, Any]]] = {}
-            seen: dict[int, list[dict[str, Any]]] = {}
+            judgments: dict[int, list[RowValues]] = {}
+            seen: dict[int, list[RowValues]] = {}
             for entry, order_json, places_json, name in connection.execute(JUDGMENTS):
                 order = json.loads(order_json)
-                of_response = dict(zip(order, json.loads(places_json), strict=True))
-                judgments.setdefault(entry, []).extend(comparisons_of(of_response, name))
+                ranks = dict(zip(order, json.loads(places_json), strict=True))
+                judgments.setdefault(entry, []).extend(comparisons_of(ranks, name))
                 seen.setdefault(entry, []).append({"annotator": name, "order": order})
             entries = connection.execute(
                 "SELECT id, row FROM entry WHERE id IN (SELECT entry_id FROM item WHERE answer IS NULL) ORDER BY id"
             ).fetchall()
             rows = {entry: parsed_row(row) for entry, row in entries if entry in judgments}
-    except InputError:
+    except InputError:  # a `ValueError`, which the last clause would take for damage
         raise
     except sqlite3.Error as error:
         raise InputError(f"{path}: the database cannot be read ({error})") from None
@@ -88,7 +87,7 @@ def _check_digests(path: Path, connection: sqlite3.Connection) -> None:
         warn_without_digests(path)
 
 
-def parsed_row(text: str) -> dict[str, Any]:
+def parsed_row(text: str) -> RowValues:
     """Return the row of an entry.
 
     Raises:
@@ -100,19 +99,17 @@ def parsed_row(text: str) -> dict[str, Any]:
     return row
 
 
-def comparisons_of(ranks: Mapping[int, int], annotator: str) -> list[dict[str, Any]]:
-    """Return the comparisons that a person's places make, as in our own JSONL.
+def comparisons_of(ranks: Mapping[int, int], annotator: str) -> list[RowValues]:
+    """Return the comparisons that a person's ranking makes, as in our own JSONL.
 
     Args:
-        places: 1 for the best, by response index; equal ones tie.
+        ranks: 1 for the best, by response index; equal ranks tie.
     """
-    comparisons: list[dict[str, Any]] = []
+    comparisons: list[RowValues] = []
     for first, second in combinations(sorted(ranks), 2):
         winner, loser = (first, second) if ranks[first] <= ranks[second] else (second, first)
-        comparison: dict[str, Any] = {"winner": winner, "loser": loser, "annotator": annotator}
-        if ranks[first] == ranks[second]:
-            comparison["tie"] = True
-        comparisons.append(comparison)
+        tie = {"tie": True} if ranks[first] == ranks[second] else {}
+        comparisons.append({"winner": winner, "loser": loser, "annotator": annotator, **tie})
     return comparisons
 
 
@@ -120,9 +117,11 @@ def _opened(path: Path) -> sqlite3.Connection:
     address = path.resolve().as_uri()
     connection = sqlite3.connect(f"{address}?mode=ro", uri=True, timeout=10, isolation_level=None)
     try:
+        # `connect` opens nothing yet: a database that cannot be read fails at its first statement
         connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchone()
     except sqlite3.OperationalError:
         connection.close()
+        # With a write-ahead log beside it `immutable` would pass over the latest judgments.
         if path.with_name(f"{path.name}-wal").exists():
             raise
         # a finished collection in a folder where nothing may be written, not even the file that readers share

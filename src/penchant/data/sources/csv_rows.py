@@ -1,4 +1,4 @@
-"""Rows of CSV and TSV files: which character separates the cells, and whether quotes belong to the texts."""
+"""Read CSV and TSV files: find which character separates the cells, and whether quotes belong to the texts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from penchant.data.sources.lines import MAX_LINE_BYTES, decoded, numbered_lines, parsed_json
-from penchant.data.sources.values import RowError, cut
+from penchant.data.sources.values import RowError, RowValues, cut
 from penchant.errors import InputError
 
 SEPARATORS = ",;\t|"
@@ -25,32 +25,35 @@ STRUCTURED_COLUMNS = re.compile(
 )
 
 
-def read_csv(path: Path, default_separator: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_csv(path: Path, default_separator: str) -> Iterator[tuple[str, RowValues]]:
     """Yield where each row stands (`prefs.csv row 12`) and its cells by column.
 
     Args:
-        usual: the separator that the file's ending promises; another one is taken where the header has more of it.
+        default_separator: the one that the file's ending promises; another is taken where the header has more of it.
 
     Raises:
         InputError: the file is damaged, its rows have different widths, or its quotes can be read in two ways.
     """
+    # Python refuses cells of more than 131,072 characters, which long conversations have. The limit is global.
     csv.field_size_limit(max(MAX_LINE_BYTES, csv.field_size_limit()))
     lines = _lines(path)
     first = next(lines, "")
     separator_line = SEPARATOR_LINE.fullmatch(first.rstrip("\r\n"))
-    before = 1 if separator_line else 0  # lines above the header
+    before = 1 if separator_line else 0  # lines above the header, which the reader does not count
     head = next(lines, "") if separator_line else first
     separator = separator_line[1] if separator_line else _separator(head, default_separator)
+    # A quote at the start of an unquoted cell would swallow all rows up to the next one, if it were read as quoting.
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
     if separator == "\t" and _is_unquoted(path, before):
         quoting = csv.QUOTE_NONE
+    # strict: without it Python mends broken quotes by guessing, and rows run into each other
     reader = csv.reader(chain([head], lines), delimiter=separator, strict=True, quoting=quoting)
     try:
         header = next(reader, [])
         _check_header(path, header)
         number = 0
         for cells in reader:
-            if not cells:
+            if not cells:  # a blank line, as at the end of many files
                 continue
             number += 1
             if len(cells) != len(header):
@@ -82,7 +85,8 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
 
 
 def _separator(header: str, default_separator: str) -> str:
-    """Return the separator that the header has most of, the usual one where counts are equal."""
+    """Return the separator that the header has most of, the default one where counts are equal."""
+    # only the header: texts hold commas and semicolons, names of columns hardly ever do
     unquoted = QUOTED.sub("", header)
     return max(default_separator + SEPARATORS, key=unquoted.count)  # the first of equals
 
@@ -127,11 +131,11 @@ def _is_unquoted(path: Path, before: int) -> bool:
     return has_bare_cells
 
 
-def _cell(column: str, cell: str) -> Any:
+def _cell(column: str, cell: str) -> object:
     if not STRUCTURED_COLUMNS.fullmatch(column):
         return cell
     if not cell.strip():
-        return None
+        return None  # as null in JSON: the row does not have the field
     try:
         return parsed_json(cell)
     except RowError:

@@ -1,4 +1,4 @@
-"""Files to numbered rows, whatever their layout.
+"""Read files as numbered rows, whatever their layout.
 
 JSONL, JSON, CSV, TSV, Parquet and plain text are read, gzipped or not, and the database of a collection.
 
@@ -12,15 +12,19 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from penchant.data.sources import collection as collected
 from penchant.data.sources.csv_rows import read_csv, refuse_double
 from penchant.data.sources.json_rows import is_document, rows_of_document
 from penchant.data.sources.lines import MAX_LINE_BYTES, decoded, numbered_lines, opened, parsed_json, refuse_bomb
 from penchant.data.sources.rows import Row, RowProblem
-from penchant.data.sources.values import RowError, cut, describe
+from penchant.data.sources.values import RowError, RowValues, cut, describe
 from penchant.errors import InputError, near_names
+
+if TYPE_CHECKING:
+    import pyarrow  # type: ignore[import-untyped]
+    import pyarrow.parquet  # type: ignore[import-untyped]
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt", *collected.SUFFIXES)
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
@@ -37,14 +41,15 @@ def read_rows(source: str | Path, split: str = "train") -> Iterator[Row | RowPro
         InputError: no such file (names similar ones), an unknown ending, a file damaged as a whole.
     """
     path = Path(source)
-    if not path.exists() and _is_hub_id(str(source)):
+    if not path.exists() and _is_hub_id(str(source)):  # a file of that name goes before the hub
+        # `datasets` takes seconds to import, and files need none of it
         from penchant.data.sources.hub import read_hub
 
         yield from read_hub(str(source), split)
         return
     _require_file(path)
     kind = _suffix(path)
-    if kind in (".jsonl", ".ndjson"):
+    if kind in (".jsonl", ".ndjson") or (kind == ".json" and _is_jsonl_inside(path)):
         yield from _read_jsonl(path)
     elif kind == ".json":
         yield from _read_json(path, split)
@@ -73,6 +78,7 @@ def check_source(source: str | Path) -> None:
 def _is_hub_id(source: str) -> bool:
     if not HUB_ID.fullmatch(source) or Path(source).suffix in (*SUFFIXES, ".gz"):
         return False
+    # `data/prefs` beside a folder `data` is a mistyped path: the hub would only say that there is no such data set
     return not Path(source).parent.is_dir()
 
 
@@ -85,10 +91,8 @@ def _require_file(path: Path) -> None:
         )
     if path.is_dir():
         files = sorted(entry.name for entry in path.iterdir() if _suffix_or_none(entry))
-        content = (
-            f"it holds {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}" if files else "it holds no data file"
-        )
-        raise InputError(f"{path} is a folder, expected a file; {content}. Give the path of one file")
+        content = ", ".join(files[:5]) + (" ..." if len(files) > 5 else "") or "no data file"
+        raise InputError(f"{path} is a folder, expected a file; it holds {content}. Give the path of one file")
     advice = "check the path"
     if not path.parent.is_dir():
         advice = f"the folder {path.parent} does not exist either; check the path"
@@ -100,10 +104,8 @@ def _require_file(path: Path) -> None:
 
 
 def _suffix_or_none(path: Path) -> str | None:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    return suffixes[-1] if suffixes and suffixes[-1] in SUFFIXES else None
+    name = path.name.lower().removesuffix(".gz")
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix) and name != suffix), None)
 
 
 def _suffix(path: Path) -> str:
@@ -132,14 +134,12 @@ def _read_jsonl(path: Path) -> Iterator[Row | RowProblem]:
 
 
 def _read_json(path: Path, split: str) -> Iterator[Row | RowProblem]:
-    if _is_jsonl_inside(path):
-        yield from _read_jsonl(path)
-        return
     with opened(path) as stream:
         content = stream.read().removeprefix(b"\xef\xbb\xbf")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
+        # the decoder counts bytes of the whole file; an editor goes to a line
         line_number = content.count(b"\n", 0, error.start) + 1
         line_start = content.rfind(b"\n", 0, error.start) + 1
         raise InputError(
@@ -161,7 +161,10 @@ def _read_json(path: Path, split: str) -> Iterator[Row | RowProblem]:
 
 
 def _is_jsonl_inside(path: Path) -> bool:
-    """Return whether a .json file has an object per line; a document over several opens with a bare brace."""
+    """Return whether a .json file has an object per line, as many exporters write it.
+
+    A document over several lines opens with a bare brace.
+    """
     with opened(path) as stream:
         first = stream.readline(MAX_LINE_BYTES + 1).removeprefix(b"\xef\xbb\xbf").strip()
         has_second_line = bool(stream.readline(MAX_LINE_BYTES + 1).strip())
@@ -169,8 +172,8 @@ def _is_jsonl_inside(path: Path) -> bool:
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
-    import pyarrow  # type: ignore[import-untyped]
-    import pyarrow.parquet  # type: ignore[import-untyped]
+    import pyarrow
+    import pyarrow.parquet
 
     number, unpacked = 0, 0
     try:
@@ -186,24 +189,27 @@ def _read_parquet(path: Path) -> Iterator[Row]:
         raise InputError(f"{path}: damaged or no Parquet file, after row {number} ({error}); fetch it again") from error
 
 
-def _batch_size(metadata: Any) -> int:
+def _batch_size(metadata: pyarrow.parquet.FileMetaData) -> int:
     """Return how many rows stay within the memory, though a dictionary may stand for a long text in each."""
     groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
     largest = max(
         (group.column(c).total_uncompressed_size for group in groups for c in range(group.num_columns)), default=1
     )
+    # A batch as Python objects is at most 2 GiB, if each of its rows were as long as the largest column in one go.
     return max(1, min(1000, 2**31 // max(1, largest)))
 
 
-def _parquet_rows(path: Path, batch: Any, before: int) -> list[dict[str, Any]]:
+def _parquet_rows(path: Path, batch: pyarrow.RecordBatch, before: int) -> list[RowValues]:
     """Return the rows of a batch as Python values; name the column that has none, such as times beyond Python's."""
     import pyarrow
 
     failures = (ValueError, OverflowError, TypeError, ImportError, pyarrow.ArrowException)
     try:
-        rows = list(batch.to_pylist())
-        return [_without_decimals(row) for row in rows] if "decimal" in str(batch.schema) else rows
+        rows: list[RowValues] = batch.to_pylist()
+        # the schema says whether there is any: walking through every value takes longer than reading the file
+        return list(map(_without_decimals, rows)) if "decimal" in str(batch.schema) else rows
     except failures:
+        # pyarrow's message does not say which column it was about
         for name in batch.schema.names:
             try:
                 batch.column(name).to_pylist()
@@ -215,13 +221,17 @@ def _parquet_rows(path: Path, batch: Any, before: int) -> list[dict[str, Any]]:
         raise
 
 
-def _without_decimals(value: Any) -> Any:
-    """Return a value with its decimals, which no layout knows, as plain numbers: ratings and labels are such."""
+def _without_decimals(row: RowValues) -> RowValues:
+    """Return a row with its decimals, which no layout knows, as plain numbers: ratings and labels are such."""
+    return {name: _without_decimal(value) for name, value in row.items()}
+
+
+def _without_decimal(value: object) -> object:
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, dict):
-        return {name: _without_decimals(item) for name, item in value.items()}
-    return [_without_decimals(item) for item in value] if isinstance(value, list) else value
+        return _without_decimals(value)
+    return list(map(_without_decimal, value)) if isinstance(value, list) else value
 
 
 def _read_text(path: Path) -> Iterator[Row | RowProblem]:

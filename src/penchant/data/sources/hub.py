@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub, asked for as Parquet.
+"""Read data sets of the Hugging Face hub, as Parquet.
 
 Data sets that are scripts no longer load. The hub converts every public one to Parquet under the revision
 `refs/convert/parquet`, as `<config>/<split>/<number>.parquet`; that is what is read, and the plain repository
@@ -8,10 +8,10 @@ only where there is no conversion (private or new data sets) or no network but a
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from penchant.data.sources.rows import Row
+from penchant.data.sources.values import RowValues
 from penchant.errors import InputError
 
 PARQUET_REVISION = "refs/convert/parquet"
@@ -27,10 +27,13 @@ def read_hub(name: str, split: str) -> Iterator[Row]:
     repository, _, config = name.partition(":")
     try:
         files = list_parquet_files(repository)
-    except Exception as error:  # whatever the hub's client raises: the plain repository may be cached or readable
+    except Exception as error:  # whatever the client raises: the plain repository may be readable
         logger.info("%s: no Parquet revision (%s); asking for the plain data set", name, first_line(error))
         files = []
-    table = _from_parquet(repository, config, split, files) if files else _plain(repository, config, split)
+    if files:
+        table = _from_parquet(repository, config, split, files)
+    else:
+        table = _load(repository, split, **({"name": config} if config else {}))
     for number, values in enumerate(table, start=1):
         yield Row(f"{name}[{split}] row {number}", dict(values))
 
@@ -43,7 +46,7 @@ def list_parquet_files(repository: str) -> list[str]:
     return sorted(file for file in files if file.endswith(".parquet"))
 
 
-def _from_parquet(repository: str, config: str, split: str, files: list[str]) -> Any:
+def _from_parquet(repository: str, config: str, split: str, files: list[str]) -> Iterable[RowValues]:
     configs = sorted({file.split("/")[0] for file in files})
     if not config and len(configs) > 1 and "default" not in configs:
         raise InputError(
@@ -53,7 +56,7 @@ def _from_parquet(repository: str, config: str, split: str, files: list[str]) ->
     config = config or ("default" if "default" in configs else configs[0])
     if config not in configs:
         raise InputError(f"{repository}: no config {config!r} in this hub data set; it has {', '.join(configs)}")
-    # a data set too large to be converted whole has the folder partial-<split>
+    # The hub converts only the first part of a very large data set, into the folder partial-<split>.
     splits = sorted({file.split("/")[1].removeprefix("partial-") for file in files if file.startswith(f"{config}/")})
     split_name = split.partition("[")[0]
     if split_name not in splits:
@@ -63,15 +66,12 @@ def _from_parquet(repository: str, config: str, split: str, files: list[str]) ->
     return _load(repository, split, revision=PARQUET_REVISION, data_files={split_name: chosen})
 
 
-def _plain(repository: str, config: str, split: str) -> Any:
-    return _load(repository, split, **({"name": config} if config else {}))
-
-
-def _load(repository: str, split: str, **arguments: Any) -> Any:
+def _load(repository: str, split: str, **arguments: object) -> Iterable[RowValues]:
     import datasets
 
     try:
-        return datasets.load_dataset(repository, split=split, **arguments)
+        table: Iterable[RowValues] = datasets.load_dataset(repository, split=split, **arguments)
+        return table
     except Exception as error:  # boundary: any failure of the client is the user's to see, in one message
         raise InputError(
             f"{repository}: {_reason(error, split)} ({type(error).__name__}: {first_line(error)})"
@@ -80,6 +80,8 @@ def _load(repository: str, split: str, **arguments: Any) -> Any:
 
 def _reason(error: Exception, split: str) -> str:
     """Return what went wrong and what to do, from whatever the client raised."""
+    # Compared by name, with those of all parents: no class of a client has to be imported for it, and a special error
+    # counts as the general one that it inherits from.
     names = {kind.__name__ for kind in type(error).__mro__}
     text = str(error).lower()
     if names & {"OfflineModeIsEnabled", "ConnectionError", "ConnectError", "ConnectTimeout"} or "offline" in text:

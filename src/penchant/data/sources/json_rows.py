@@ -1,20 +1,22 @@
-"""Rows of a JSON document: an array of them, one under a name, or a table by columns as pandas writes it."""
+"""Find the rows of a JSON document: an array, an array under a name, or a table by columns as pandas writes it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from penchant.data.sources.lines import parsed_json
-from penchant.data.sources.values import RowError, cut, describe
+from penchant.data.sources.values import RowError, RowValues, cut, describe
 from penchant.errors import InputError
 
 ROW_KEYS = ("data", "rows", "examples", "instances", "items", "records")  # fields of a document that hold its rows
 ROW_NUMBER = re.compile(r"\d+")
+Item = TypeVar("Item")
 
 
-def rows_of_document(path: Path, document: Any, split: str) -> list[Any]:
+def rows_of_document(path: Path, document: object, split: str) -> Sequence[object]:
     """Return the rows of a whole JSON document.
 
     Args:
@@ -28,12 +30,14 @@ def rows_of_document(path: Path, document: Any, split: str) -> list[Any]:
     if not isinstance(document, dict):
         raise InputError(f"{path}: expected a JSON array of rows, got {describe(document)}")
     tables = {name: value for name, value in document.items() if isinstance(value, list)}
+    # the order matters: a split that was asked for by name wins over every guess
     if split in tables:
         return tables[split]
     table = _pandas_table(document)
     if table is not None:
         return table
     rows = [name for name in ROW_KEYS if name in tables and tables[name] and isinstance(tables[name][0], dict)]
+    # {"data": [...], "tags": [...]}: the name says which of the two holds rows; two such names do not
     if len(tables) == 1 or len(rows) == 1:
         return _unwrapped(tables[rows[0]] if rows else next(iter(tables.values())))
     names = ", ".join(map(cut, list(document)[:8]))
@@ -60,40 +64,46 @@ def is_document(line: bytes) -> bool:
     return len(tables) == len(values) or (len(tables) == 1 and any(values.get(name) is tables[0] for name in ROW_KEYS))
 
 
-def _pandas_table(document: dict[str, Any]) -> list[dict[str, Any]] | None:
+def _pandas_table(document: RowValues) -> list[RowValues] | None:
     """Return the rows of what `DataFrame.to_json` or `to_dict` writes (orient columns, index, split or list).
 
     None for any other object. Turns are objects too, so row numbers alone tell a column from them.
     """
-    columns: Any = document.get("columns")
-    data: Any = document.get("data")
-    if _is_list_of(columns, str) and _is_list_of(data, list) and all(len(row) == len(columns) for row in data):
-        return [dict(zip(columns, row, strict=True)) for row in data]
+    # split: {"columns": ["prompt"], "data": [["a"], ["b"]]}
+    names = _items_of(document.get("columns"), str)
+    cells = _items_of(document.get("data"), list)
+    if names and cells and all(len(row) == len(names) for row in cells):
+        return [dict(zip(names, row, strict=True)) for row in cells]
     values = list(document.values())
-    if values and all(isinstance(value, dict) and value for value in values):
-        if all(value.keys() == values[0].keys() for value in values) and _are_row_numbers(values[0]):
-            return [{name: column[row] for name, column in document.items()} for row in values[0]]
-        return values if _are_row_numbers(document) else None
-    if values and all(_is_column(value) and len(value) == len(values[0]) for value in values):
-        return [dict(zip(document, row, strict=True)) for row in zip(*values, strict=True)]
+    objects = _items_of(values, dict)
+    if objects and all(objects):
+        # columns: {"prompt": {"0": "a", "1": "b"}}; index: {"0": {"prompt": "a"}, "1": {"prompt": "b"}}
+        if all(each.keys() == objects[0].keys() for each in objects) and _are_row_numbers(objects[0]):
+            return [dict(zip(document, (column[row] for column in objects), strict=True)) for row in objects[0]]
+        return objects if _are_row_numbers(document) else None
+    # list: {"prompt": ["a", "b"]}
+    columns = _items_of(values, list)
+    if columns and all(map(_is_column, columns)) and len(set(map(len, columns))) == 1:
+        return [dict(zip(document, row, strict=True)) for row in zip(*columns, strict=True)]
     return None
 
 
-def _is_list_of(value: Any, kind: type) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(item, kind) for item in value)
+def _items_of(value: object, kind: type[Item]) -> list[Item]:
+    """Return the items of a list that are all of a kind; nothing for any other value."""
+    items = value if isinstance(value, list) else []
+    return items if all(isinstance(item, kind) for item in items) else []
 
 
-def _are_row_numbers(table: dict[str, Any]) -> bool:
+def _are_row_numbers(table: RowValues) -> bool:
     return all(map(ROW_NUMBER.fullmatch, table))
 
 
-def _is_column(value: Any) -> bool:
+def _is_column(items: list[object]) -> bool:
     """Return whether a list can only be a column; a list of objects may be the turns of one row."""
-    return isinstance(value, list) and bool(value) and not any(isinstance(item, dict) for item in value)
+    return bool(items) and not any(isinstance(item, dict) for item in items)
 
 
-def _unwrapped(rows: list[Any]) -> list[Any]:
+def _unwrapped(rows: Sequence[object]) -> Sequence[object]:
     """Return rows without the envelope that the data set viewer of the hub puts around each."""
-    if rows and all(isinstance(row, dict) and "row_idx" in row and isinstance(row.get("row"), dict) for row in rows):
-        return [row["row"] for row in rows]
-    return rows
+    inner = [row.get("row") for row in rows if isinstance(row, dict) and "row_idx" in row]
+    return inner if len(inner) == len(rows) and all(isinstance(row, dict) for row in inner) else rows

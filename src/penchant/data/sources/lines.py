@@ -1,4 +1,4 @@
-"""Bytes of a file to numbered lines, text and JSON, with an error for each way in which they can be damaged."""
+"""Read the bytes of a file as numbered lines, text and JSON; each kind of damage has an error of its own."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from penchant.data.sources.values import RowError, cut
+from penchant.data.sources.values import RowError, RowValues, cut
 from penchant.errors import InputError
 
-MAX_LINE_BYTES = 64 * 2**20
+MAX_LINE_BYTES = 64 * 2**20  # a file without line breaks would otherwise be one line that fills the memory
 # Text packs to a tenth, logs of one line to a hundredth. A file beyond this is damaged, or made to fill a memory.
 MAX_UNPACKED_RATIO = 100
-MAX_DEPTH = 100  # of lists and objects in each other
+# Lists and objects in each other. Python's parser takes a thousand levels, but whoever walks through them by recursion
+# (`holds`, `texts_in`) would then run out of stack.
+MAX_DEPTH = 100
+# A bracket inside of a text opens nothing, so texts are matched whole. `*+` never gives back what it took: a text
+# without its end is passed in one go.
 BRACKET_OR_TEXT = re.compile(r'[][{}]|"(?:[^"\\]|\\.)*+"', re.DOTALL)
-MIN_UNPACKED_BYTES = 256 * 2**20
+MIN_UNPACKED_BYTES = 256 * 2**20  # harmless for any machine, so that short and very regular files pass
 
 
 def refuse_bomb(path: Path, unpacked: int) -> None:
@@ -47,6 +51,7 @@ class BoundedGzip(gzip.GzipFile):
         """Read unpacked bytes, at most `size`, or all of them."""
         if size is not None and size >= 0:
             return self._count_bytes(super().read(size))
+        # in pieces: one call would unpack all of it before anything could be counted
         return b"".join(iter(lambda: self.read(2**20), b""))
 
     def readline(self, size: int | None = -1) -> bytes:
@@ -55,6 +60,7 @@ class BoundedGzip(gzip.GzipFile):
 
     def _count_bytes(self, piece: bytes) -> bytes:
         self.unpacked += len(piece)
+        # each check asks the file system for the file's size, which would cost more than reading a line
         if self.unpacked >= self.checked + 2**24:
             self.checked = self.unpacked
             refuse_bomb(self.path, self.unpacked)
@@ -88,6 +94,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
         while line := stream.readline(MAX_LINE_BYTES + 1):
             number += 1
             if len(line) <= MAX_LINE_BYTES or line.endswith(b"\n"):
+                # Excel writes a byte order mark first. It would be part of the first column's name, or break the JSON.
                 yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
                 continue
             while line and not line.endswith(b"\n"):
@@ -96,6 +103,11 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
 
 
 def decoded(line: bytes | None) -> str:
+    """Return a line as text.
+
+    Raises:
+        RowError: it was too long to be kept (None), or is no UTF-8.
+    """
     if line is None:
         size = MAX_LINE_BYTES // 2**20
         raise RowError("damaged", f"the line is longer than {size} MiB; expected one row a line")
@@ -110,7 +122,8 @@ def decoded(line: bytes | None) -> str:
         ) from None
 
 
-def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_fields(pairs: list[tuple[str, object]]) -> RowValues:
+    """Return an object's fields, each once: `json` by itself keeps the last of two with one name, without a word."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
@@ -121,7 +134,7 @@ def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_deep(text: str) -> None:
     """Refuse brackets in brackets without an end: whoever walks through the value would run out of stack."""
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
+    if text.count("[") + text.count("{") <= MAX_DEPTH:  # most rows, and counting is far cheaper than matching
         return
     depth = 0
     for mark in BRACKET_OR_TEXT.finditer(text):
@@ -130,12 +143,13 @@ def _refuse_deep(text: str) -> None:
             raise RowError("damaged", f"broken JSON (nested too deeply: more than {MAX_DEPTH} levels)")
 
 
-def parsed_json(text: str) -> Any:
+def parsed_json(text: str) -> object:
     """Parse JSON; every way in which the parser can fail becomes a `RowError`."""
     _refuse_deep(text)
     try:
-        return json.loads(text.rstrip(), object_pairs_hook=_unique_fields)
-    except RowError:
+        value: object = json.loads(text.rstrip(), object_pairs_hook=_unique_fields)
+        return value
+    except RowError:  # of `_unique_fields`; it is a `ValueError` as well, which would be worded anew below
         raise
     except json.JSONDecodeError as error:
         where = (

@@ -24,8 +24,9 @@ TABLE = "row_digest"
 Query = Callable[[str], Iterable[Sequence[Any]]]
 
 
-def digest_row(values: Iterable[Any]) -> str:
+def digest_row(values: Iterable[object]) -> str:
     """Return the digest of a row's values."""
+    # surrogatepass: a text may hold half of a surrogate pair, and must have a digest all the same
     return hashlib.sha256(repr(tuple(values)).encode("utf-8", errors="surrogatepass")).hexdigest()[:32]
 
 
@@ -47,6 +48,7 @@ def check_rows(query: Query, name: str) -> bool:
         stored = query(f"SELECT row_id, digest FROM {TABLE} WHERE table_name = '{table}'")
         digests: dict[int, str] = {number: digest for number, digest in stored}  # noqa: C416 - rows are no tuples
         for row in query(f'SELECT {", ".join(columns)} FROM "{table}"'):
+            # popped, so that a digest that is left over is that of a row which is gone
             digest = digests.pop(row[0], None)
             complete = complete and digest is not None
             if digest not in (None, digest_row(row)):

@@ -1,11 +1,10 @@
-"""A row of any source, and a row that cannot be used."""
+"""Say what a source gives: rows, and rows that cannot be used with the reason."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from penchant.data.sources.values import Kind
+from penchant.data.sources.values import Kind, RowValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +12,7 @@ class Row:
     """One row. `source` is where it stands: `prefs.jsonl:12` (line) or `prefs.csv row 12` (both from 1)."""
 
     source: str
-    values: dict[str, Any]
+    values: RowValues
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Typed access to the values of a row: text, numbers, lists - or a `RowError` that says what was expected.
+"""Check the values of a row: text, numbers, lists - or a `RowError` that says what was expected.
 
 A *name* is the path of a value inside its row as a person would write it, such as `summaries[0].text`.
 """
@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Literal
+from typing import Literal
 
 from penchant.errors import InputError
 
+RowValues = dict[str, object]
+"""A row as it stands in its file: by column a value of JSON, of a kind that nobody has looked at yet."""
 Kind = Literal["damaged", "missing", "type", "value", "empty", "identical", "history", "mixed", "unread"]
 WORD = re.compile(r"[a-z]+")
 CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-# What programs write into a cell of text that holds nothing.
+# What programs write into a cell of text that holds nothing: str(None) and str(nan) of Python, <NA> of pandas, and
+# <noinput> of the Alpaca data.
 NO_TEXT = ("", "none", "nan", "<na>", "<noinput>")
 FLAGS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}  # as tables write them
 # Characters that nobody sees: a text of them alone is empty.
@@ -49,7 +52,7 @@ def words_of(name: str) -> list[str]:
     return WORD.findall(CAMEL.sub("_", name).lower())
 
 
-def holds(value: Any) -> bool:
+def holds(value: object) -> bool:
     """Return whether a cell holds anything: blank text, null, NaN, and empty lists and objects do not."""
     if isinstance(value, str):
         return value.strip().lower() not in (*NO_TEXT, "[]", "{}", "null")
@@ -57,7 +60,8 @@ def holds(value: Any) -> bool:
         return any(map(holds, value))
     if isinstance(value, dict):
         return any(map(holds, value.values()))
-    return value is not None and value == value  # not NaN, as which tables show a missing cell
+    # NaN, as which tables show a missing cell, is the one value that does not equal itself
+    return value is not None and value == value
 
 
 def flag(value: object, name: str) -> bool:
@@ -74,8 +78,9 @@ def flag(value: object, name: str) -> bool:
 
 def _form(value: object) -> str:
     try:
+        # cut before repr: a row may hold a text of megabytes, of which a message shows 40 characters
         return repr(value[:100] if isinstance(value, str | bytes | list) else value)
-    except ValueError:  # an integer of too many digits for a text
+    except ValueError:  # an integer of more digits than Python is willing to write out (4,300)
         return "a number of very many digits"
 
 
@@ -91,6 +96,7 @@ def as_text(value: object, name: str, *, empty_ok: bool = False, nul_ok: bool = 
     """
     if not isinstance(value, str):
         raise RowError("type", f"field {name!r}: expected text, got {describe(value)}")
+    # JSON can spell half of a surrogate pair (\\ud83d). Python reads it, and fails when the text is written or hashed.
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -105,6 +111,7 @@ def as_text(value: object, name: str, *, empty_ok: bool = False, nul_ok: bool = 
             f"field {name!r} holds a NUL character (\\x00) at character {value.index(chr(0)) + 1}, which no text has; "
             "repair the program that wrote it",
         )
+    # `strip()` alone keeps what nobody sees: a zero-width space would count as an answer
     if not empty_ok and not value.strip(BLANK).strip():
         raise RowError("empty", f"field {name!r} is empty; give it some text")
     return value
@@ -112,11 +119,12 @@ def as_text(value: object, name: str, *, empty_ok: bool = False, nul_ok: bool = 
 
 def as_number(value: object, name: str) -> float:
     """Return a finite number."""
+    # True is an int in Python, and a flag is no rating
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RowError("type", f"field {name!r}: expected a number, got {describe(value)}")
     try:
         number = float(value)
-    except OverflowError:
+    except OverflowError:  # an integer beyond the largest float, which JSON may spell in full
         number = math.inf
     if not math.isfinite(number):
         raise RowError("value", f"field {name!r}: expected a finite number, got {describe(value)}")
@@ -125,33 +133,29 @@ def as_number(value: object, name: str) -> float:
 
 def as_integer(value: object, name: str, *, low: int, high: int) -> int:
     """Return a whole number from `low` to `high` (`1.0` counts: tables turn integers into floats)."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or value != value
-        or value in (math.inf, -math.inf)
-    ):
+    # `not <` and no `>=`, so that NaN is refused as well
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
         raise RowError("type", f"field {name!r}: expected a whole number from {low} to {high}, got {describe(value)}")
     if value != int(value) or not low <= value <= high:
         raise RowError("value", f"field {name!r}: expected a whole number from {low} to {high}, got {value!r}")
     return int(value)
 
 
-def as_list(value: object, name: str, *, of: str) -> list[Any]:
+def as_list(value: object, name: str, *, of: str) -> list[object]:
     """Return a list; `of` says what should be in it, for the message."""
     if not isinstance(value, list):
         raise RowError("type", f"field {name!r}: expected a list of {of}, got {describe(value)}")
     return value
 
 
-def as_object(value: object, name: str) -> dict[str, Any]:
+def as_object(value: object, name: str) -> RowValues:
     """Return a JSON object."""
     if not isinstance(value, dict):
         raise RowError("type", f"field {name!r}: expected an object, got {describe(value)}")
     return value
 
 
-def as_records(value: object, name: str) -> list[dict[str, Any]]:
+def as_records(value: object, name: str) -> list[RowValues]:
     """Return a list of objects; an object of equally long lists is turned around (old `datasets` store it so)."""
     if isinstance(value, dict) and value and all(isinstance(column, list) for column in value.values()):
         if len({len(column) for column in value.values()}) > 1:
