@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from penchant.cli.arguments import Arguments, Command
-from penchant.cli.summary_lines import MOST_LINES, NAME_LENGTH, format_estimate, left_out_lines, print_result
+from penchant.cli.summary_lines import MOST_LINES, NAME_LENGTH, left_out_lines, print_result
 from penchant.raters.settings import Agree
 
 
@@ -20,7 +20,7 @@ def _agree(arguments: Arguments) -> int:
 
 def agreement_lines(numbers: dict[str, Any]) -> list[str]:
     """Return what `agree` prints."""
-    from penchant.reports.kit.text import short
+    from penchant.reports.kit.text import format_estimate, short
 
     lines = [
         f"agree: {len(numbers['raters'])} raters, {numbers['comparisons']} comparisons of {numbers['prompts']} "

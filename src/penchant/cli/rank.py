@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from penchant.cli.arguments import Arguments, Command
-from penchant.cli.summary_lines import MOST_LINES, NAME_LENGTH, format_estimate, left_out_lines, print_result
+from penchant.cli.summary_lines import MOST_LINES, NAME_LENGTH, left_out_lines, print_result
 from penchant.raters.settings import Rank
 
 
@@ -19,7 +19,7 @@ def _rank(arguments: Arguments) -> int:
 
 def rank_lines(numbers: dict[str, Any]) -> list[str]:
     """Return what `rank` prints."""
-    from penchant.reports.kit.text import count, short
+    from penchant.reports.kit.text import count, format_estimate, short
 
     basis = f"{numbers['comparisons']} comparisons ({numbers['ties']} ties)"
     if numbers["rankings"] is not None:

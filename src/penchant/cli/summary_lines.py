@@ -29,10 +29,3 @@ def left_out_lines(numbers: dict[str, Any]) -> list[str]:
         ("unranked", "rows are no rankings, left out"),
     )
     return [f"  {numbers[key]} {words}" for key, words in reasons if numbers.get(key)]
-
-
-def format_estimate(estimate: dict[str, Any], *, percent: bool = False) -> str:
-    """Return an estimate with its interval, to two decimals or a whole percent."""
-    from penchant.reports.kit.text import recorded
-
-    return recorded(estimate, percent=percent, decimals=0 if percent else 2)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Coefficient
 from penchant.raters.breakdown_page import topic_name
 from penchant.raters.results import Agreement, LengthGroup
-from penchant.reports.kit.canvas import INK, MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
+from penchant.reports.kit.canvas import INK, MUTED, RUN_COLORS, Picture, blank, error_arms, export, percent_axis, style
 from penchant.reports.kit.text import defined, number, recorded, short
 
 MOST_RATERS = 12  # raters in a heat-map
@@ -104,7 +104,7 @@ def _kinds(key: str, agreements_by_kind: list[tuple[str, Coefficient]], title: s
         axes.set_yticklabels([f" {name}" for name, _ in defined_agreements])
         axes.set_ylim(len(defined_agreements) - 0.5, -0.5)
         axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 4, 5, 10]))  # no 2.5%, which would read 3%
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        percent_axis(axes.xaxis)
         return {key: export(figure, title, [])}
 
 

@@ -6,19 +6,10 @@ from collections.abc import Mapping
 from math import nan
 from typing import Any
 
-from matplotlib.ticker import FuncFormatter
+from matplotlib.axis import Axis
 
 from penchant.metrics.estimates import Measure
-from penchant.reports.kit.canvas import (
-    MUTED,
-    Picture,
-    blank,
-    error_arms,
-    export,
-    run_style,
-    style,
-)
-from penchant.reports.kit.text import number
+from penchant.reports.kit.canvas import MUTED, Picture, blank, error_arms, export, percent_axis, run_style, style
 
 CLOSE = (0.05, 0.005)
 """Widths of an axis below which its ticks need one more digit each."""
@@ -33,7 +24,7 @@ def reliability_picture(curves: Mapping[str, Mapping[float, Measure]], title: st
         low = min(confidence for curve in curves.values() for confidence in curve)
         axes.plot([low, 1], [low, 1], color=MUTED, linewidth=0.9, linestyle=":")
         for axis in (axes.xaxis, axes.yaxis):
-            percent_axis(axis)
+            fitted_percent_axis(axis)
         axes.set_xlabel("confidence", loc="right")
         return export(figure, title, list(curves))
 
@@ -56,8 +47,7 @@ def plot_curve(
     axes.errorbar(x, values, yerr=error_arms(estimates), color=color, **look)
 
 
-def percent_axis(axis: Any) -> None:
+def fitted_percent_axis(axis: Axis) -> None:
     """Write per cent at an axis's ticks, with digits where these lie close; call it after all is drawn."""
     low, high = axis.get_view_interval()
-    digits = sum(high - low < close for close in CLOSE)
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, digits)}%"))
+    percent_axis(axis, sum(high - low < close for close in CLOSE))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib.ticker import FixedLocator, FuncFormatter
+from matplotlib.ticker import FixedLocator
 
 from penchant.metrics.estimates import Estimate, Measure
-from penchant.reports.kit.canvas import RUN_COLORS, Picture, blank, error_arms, export, style
+from penchant.reports.kit.canvas import RUN_COLORS, Picture, blank, error_arms, export, percent_axis, style
 from penchant.reports.kit.render import figure_context, render_page
 from penchant.reports.kit.study_page import TEMPLATE, shared_context
 from penchant.reports.kit.tables import Table
-from penchant.reports.kit.text import duration, listing, number, recorded, short
+from penchant.reports.kit.text import duration, format_estimate, listing, percent, recorded, short
 from penchant.weak.figures import reliability_picture
 
 INTERVALS = "Intervals are 95% and resample rows; related rows stay together."
@@ -142,22 +142,16 @@ def _agreement(numbers: Numbers) -> Picture:
         labelled_estimates.append(("with the truth, on test rows", numbers["test"]["accuracy"]))
     with style():
         figure, axes = blank(5.4, 0.8 + 0.42 * len(labelled_estimates))
-        positions, estimates = range(len(labelled_estimates)), [estimate for _, estimate in labelled_estimates]
-        axes.barh(
-            positions, [estimate["value"] for estimate in estimates], color=RUN_COLORS[0][0], height=0.55, alpha=0.75
-        )
-        axes.errorbar(
-            [estimate["value"] for estimate in estimates],
-            positions,
-            xerr=error_arms(estimates),
-            color=RUN_COLORS[1][0],
-            linestyle="none",
-        )
+        positions = range(len(labelled_estimates))
+        estimates = [Estimate.from_dict(estimate) for _, estimate in labelled_estimates]
+        values = [estimate.value for estimate in estimates]
+        axes.barh(positions, values, color=RUN_COLORS[0][0], height=0.55, alpha=0.75)
+        axes.errorbar(values, positions, xerr=error_arms(estimates), color=RUN_COLORS[1][0], linestyle="none")
         axes.set_xlim(0, 1)
         axes.invert_yaxis()
         axes.yaxis.set_major_locator(FixedLocator(positions))
         axes.set_yticklabels([name for name, _ in labelled_estimates])
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        percent_axis(axes.xaxis)
         return export(figure, "How often the student agrees with its supervisor", [])
 
 
@@ -178,7 +172,7 @@ def _disagreements(numbers: Numbers) -> Table:
 
 
 def _share(estimate: Numbers) -> str:
-    return recorded(estimate, percent=True, decimals=0)
+    return format_estimate(estimate, percent=True)
 
 
 def _nats(estimate: Numbers) -> str:
@@ -186,4 +180,4 @@ def _nats(estimate: Numbers) -> str:
 
 
 def _list(shares: Sequence[float]) -> str:
-    return " / ".join(f"{100 * share:.0f}%" for share in shares)
+    return " / ".join(map(percent, shares))

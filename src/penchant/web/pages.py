@@ -11,8 +11,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from penchant.clean_text import clean
-from penchant.metrics.estimates import Coefficient, Estimate
-from penchant.reports.kit.text import recorded
+from penchant.reports.kit.text import format_estimate, percent
 from penchant.web.assignment import fair_share
 from penchant.web.entry_content import EntryContent
 from penchant.web.export import StandingJudgment
@@ -125,12 +124,3 @@ def _judgment_words(judgment: StandingJudgment, letter: Mapping[int, str]) -> di
         "at": datetime.fromtimestamp(judgment.record.judged_at, UTC).strftime("%Y-%m-%d %H:%M"),
         "seen": ", ".join(letter[index] for index in judgment.order),
     }
-
-
-def percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.0f}%"
-
-
-def format_estimate(estimate: Estimate | Coefficient | None, *, percent: bool = False) -> str:
-    """Format a share or a measure of agreement with its interval, or say why there is none."""
-    return recorded(None if estimate is None else estimate.as_dict(), percent=percent, decimals=0 if percent else 2)

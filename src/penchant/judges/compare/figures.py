@@ -11,8 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from penchant.metrics.catalogue import metric
-from penchant.reports.kit.canvas import INK, MUTED, PAPER, Picture, blank, export, run_style, style
-from penchant.reports.kit.text import number
+from penchant.reports.kit.canvas import INK, MUTED, PAPER, Picture, blank, export, percent_axis, run_style, style
 
 Point = tuple[float, float, float | None, float | None]
 """Temperature, value, and the ends of its interval; None where there is none."""
@@ -52,7 +51,7 @@ def win_rate_picture(
         if temperatures:
             axes.xaxis.set_major_locator(FixedLocator(temperatures))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        percent_axis(axes.yaxis)
         axes.set_xlabel("temperature", loc="right")
         axes.set_ylabel(metric("rate").label, color=INK)
         if any(published_rates.values()):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
-from matplotlib.ticker import FixedLocator, FuncFormatter
+from matplotlib.ticker import FixedLocator
 
 from penchant.judges.compare.figures import Point, win_rate_picture
 from penchant.judges.compare.results import JudgedPair, JudgeResults
@@ -14,12 +14,11 @@ from penchant.judges.compare.words import NAME, findings, headline
 from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Measure
 from penchant.metrics.win_rate import WinRate
-from penchant.reports.kit.canvas import MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
+from penchant.reports.kit.canvas import MUTED, RUN_COLORS, Picture, blank, error_arms, export, percent_axis, style
 from penchant.reports.kit.page import shared_context, write_page
 from penchant.reports.kit.render import figure_context
-from penchant.reports.kit.study_page import cell
 from penchant.reports.kit.tables import Table
-from penchant.reports.kit.text import count, defined, duration, folded, listing, number, p_words, short
+from penchant.reports.kit.text import count, defined, duration, folded, listing, p_words, recorded, short
 
 RESULTS = {"a": "won", "b": "lost", "tie": "tie", "unparseable": "no verdict"}
 CAPTIONS = {
@@ -125,14 +124,14 @@ def _bars(results: JudgeResults) -> Picture:
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.yaxis.set_major_locator(FixedLocator(range(len(rows))))
         axes.set_yticklabels([f" {short(name, 34)}" for name, _ in rows])
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        percent_axis(axes.xaxis)
         return export(figure, "How often each wins", [])
 
 
 def _shares(results: JudgeResults) -> Table:
     keys = ("rate", "wins", "ties", "losses", "unparseable", "high")
     rows = tuple(
-        (short(name, NAME), *(cell(getattr(result.win_rate, key), percent=True) for key in keys))
+        (short(name, NAME), *(recorded(getattr(result.win_rate, key), percent=True) for key in keys))
         for name, result in results.methods.items()
     )
     heads = ("responses", *(metric(key).column for key in keys))
@@ -144,10 +143,10 @@ def _habits(results: JudgeResults) -> Table:
     rows = tuple(
         (
             short(name, NAME),
-            cell(result.summary.length_controlled, percent=True),
-            *(cell(rates[name].rate, percent=True) for rates in results.baselines.values()),
-            cell(result.summary.flipped, percent=True),
-            cell(result.summary.first_place, percent=True),
+            recorded(result.summary.length_controlled, percent=True),
+            *(recorded(rates[name].rate, percent=True) for rates in results.baselines.values()),
+            recorded(result.summary.flipped, percent=True),
+            recorded(result.summary.first_place, percent=True),
         )
         for name, result in results.methods.items()
     )
@@ -165,7 +164,7 @@ def _tests(results: JudgeResults) -> Table:
     rows = tuple(
         (
             f"{short(test.one, NAME)} less {short(test.other, NAME)}",
-            cell(test.difference, percent=True, sign=True),
+            recorded(test.difference, percent=True, sign=True),
             p_words(test.p),
             p_words(test.p_holm),
         )

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from penchant.clean_text import clean
 from penchant.judges.compare.results import JudgeResults, SourceResult
 from penchant.metrics.estimates import Coefficient
-from penchant.reports.kit.study_page import cell
-from penchant.reports.kit.text import count, short
+from penchant.reports.kit.text import count, recorded, short
 
 NAME = 48  # characters of the name of a run or a file
 
@@ -17,7 +16,7 @@ def terminal_lines(results: JudgeResults) -> list[str]:
     """Return the result as lines for a terminal."""
     lines = [line for name in results.methods for line in _source_lines(results, name)]
     lines += [
-        f"{test.one} less {test.other}: {cell(test.difference, percent=True, sign=True)}, p {test.p:.4f}, "
+        f"{test.one} less {test.other}: {recorded(test.difference, percent=True, sign=True)}, p {test.p:.4f}, "
         f"{test.p_holm:.4f} by Holm"
         for test in results.tests
     ]
@@ -31,17 +30,17 @@ def _source_lines(results: JudgeResults, name: str) -> Iterator[str]:
         f"{name}: {_wins(rate.rate, results.against)} "
         f"({count(rate.rate.n, 'pair')}, {count(results.prompts, 'prompt')}; a tie is half a win)"
     )
-    parts = (f"{key} {cell(getattr(rate, key), percent=True)}" for key in ("wins", "ties", "losses", "unparseable"))
+    parts = (f"{key} {recorded(getattr(rate, key), percent=True)}" for key in ("wins", "ties", "losses", "unparseable"))
     yield f"  {', '.join(parts)}"
     if rate.unparseable.value and rate.high.value is not None:
-        yield f"  at most {cell(rate.high, percent=True)}, had all unparseable ones been wins"
-    yield f"  at equal lengths {cell(result.length_controlled, percent=True)}"
+        yield f"  at most {recorded(rate.high, percent=True)}, had all unparseable ones been wins"
+    yield f"  at equal lengths {recorded(result.length_controlled, percent=True)}"
     yield (
-        f"  the judge: winner changed with the order in {cell(result.flipped, percent=True)}, named the first "
-        f"response in {cell(result.first_place, percent=True)}"
+        f"  the judge: winner changed with the order in {recorded(result.flipped, percent=True)}, named the first "
+        f"response in {recorded(result.first_place, percent=True)}"
     )
     for baseline, rates in results.baselines.items():
-        yield f"  {baseline} {cell(rates[name].rate, percent=True)}"
+        yield f"  {baseline} {recorded(rates[name].rate, percent=True)}"
     for warning in result.warnings:
         yield f"  warning: {warning}"
 
@@ -75,7 +74,7 @@ def headline(results: JudgeResults) -> list[str]:
 def _wins(rate: Coefficient, against: str) -> str:
     """Return how often a source wins, or why nobody knows."""
     if rate.value is not None:
-        return f"wins {cell(rate, percent=True)} against {against}"
+        return f"wins {recorded(rate, percent=True)} against {against}"
     return f"its win rate against {against} is undefined: {rate.reason}"
 
 
@@ -85,7 +84,7 @@ def is_undefined(results: JudgeResults) -> bool:
 
 
 def _rate_at_temperature(result: SourceResult) -> str:
-    return f"{cell(result.win_rate.rate, percent=True)} (temperature {result.temperature:g})"
+    return f"{recorded(result.win_rate.rate, percent=True)} (temperature {result.temperature:g})"
 
 
 def findings(results: JudgeResults) -> list[str]:

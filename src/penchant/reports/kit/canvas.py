@@ -1,4 +1,4 @@
-"""What every figure of a report is drawn on and with: palette, style, export as SVG (light and dark) and PNG."""
+"""Draw every figure of a report alike: palette, style, error bars, export as SVG (light and dark) and PNG."""
 
 from __future__ import annotations
 
@@ -9,17 +9,23 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import ArrayLike, NDArray
 
-from penchant.metrics.estimates import Measure
-from penchant.reports.kit.text import short
+from penchant.metrics.estimates import Estimate, Measure
+from penchant.reports.kit.text import percent, short
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 # Okabe and Ito's colours, the light ones darkened for white paper; each with its twin for dark paper.
 # Colour-blind readers and black-and-white prints have the markers and dashes as well.
@@ -31,12 +37,13 @@ RUN_COLORS = (
     ("#b07d00", "#f0c24f"),
     ("#2a9fd6", "#9adcff"),
 )
+# Any SVG that has one of these colours has it for what it is named after: `export` swaps them by their text.
 INK, MUTED, GRID, PAPER = "#1f2530", "#667080", "#e6e9ee", "#fefefe"
 _DARK = dict(RUN_COLORS) | {INK: "#e8ebf0", MUTED: "#a0a9b8", GRID: "#2c333f", PAPER: "#181d26"}
 Dash = Literal["-", "--", ":"]
 _DASHES: tuple[Dash, ...] = ("-", "--", ":")
 _MARKERS = "oDs^vP"
-_RC: dict[Any, Any] = {
+_RC: dict[RcKeyType, object] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8.0,
@@ -68,7 +75,11 @@ _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial,
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure under its `title`: `light` and `dark` are SVG, `png` the file beside the page."""
+    """One figure under its `title`: `light` and `dark` are SVG, `png` the file beside the page.
+
+    Attributes:
+        width, height: of the SVG, in CSS pixels.
+    """
 
     title: str
     light: str
@@ -96,57 +107,84 @@ def style() -> Iterator[None]:
 
 def blank(width: float, height: float) -> tuple[Figure, Axes]:
     """Return a figure of this size in inches, with one empty pair of axes."""
+    # Without pyplot, which keeps every figure alive and picks a backend by the user's screen.
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()
 
 
-def error_arms(estimates: Sequence[Measure | Mapping[str, Any]]) -> np.ndarray:
-    """Return the lengths of error bars, shape (2, estimates); without an interval there is no bar."""
+def error_arms(measures: Sequence[Measure]) -> NDArray[np.float64]:
+    """Return the lengths of error bars, shape (2, measures); without an interval there is no bar."""
     arms = [
-        (0.0, 0.0) if value is None or low is None or high is None else (value - low, high - value)
-        for value, low, high in map(_ends, estimates)
+        (0.0, 0.0) if e.value is None or e.low is None or e.high is None else (e.value - e.low, e.high - e.value)
+        for e in measures
     ]
+    # A resampled end may lie on the other side of the value, and Matplotlib refuses a negative arm.
     return np.maximum(np.array(arms).T, 0.0)
 
 
-def _ends(measure: Measure | Mapping[str, Any]) -> tuple[float | None, float | None, float | None]:
-    if isinstance(measure, Measure):
-        return measure.value, measure.low, measure.high
-    return measure["value"], measure["low"], measure["high"]
+def draw_line(axes: Axes, x: ArrayLike, estimates: Sequence[Estimate], index: int) -> None:
+    """Draw a line of estimates with their intervals, in the style of the line at this place."""
+    color, dash, marker = run_style(index)
+    y = [e.value for e in estimates]
+    axes.plot(x, y, color=color, linestyle=dash, linewidth=1.7, marker=marker, markersize=5, zorder=3)
+    axes.errorbar(x, y, yerr=error_arms(estimates), color=color, linestyle="none", elinewidth=1.0, alpha=0.7)
+
+
+def draw_points(axes: Axes, x: ArrayLike, estimates: Sequence[Estimate], index: int) -> None:
+    """Draw estimates of things that no line should join, with their intervals."""
+    color, _, marker = run_style(index)
+    y = [e.value for e in estimates]
+    axes.errorbar(x, y, yerr=error_arms(estimates), color=color, marker=marker, markersize=5, linestyle="none")
+
+
+def percent_axis(axis: Axis, decimals: int = 0) -> None:
+    """Write per cent at the ticks of an axis of shares."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: percent(value, decimals)))
+
+
+def legend_above(
+    axes: Axes, entries: Mapping[str, Line2D], columns: int, *, handlelength: float, columnspacing: float
+) -> None:
+    """Put a legend of these marks above the axes, where it hides no point."""
+    axes.legend(
+        list(entries.values()),
+        list(entries),
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=columns,
+        borderaxespad=0.2,
+        handlelength=handlelength,
+        columnspacing=columnspacing,
+    )
 
 
 def export(figure: Figure, title: str, names: Sequence[str]) -> Picture:
     """Export a figure as SVG without title and runs (the page has them as text), and as PNG with both."""
     buffer = io.StringIO()
+    # Neither file has a date or a version of Matplotlib in it: equal numbers give equal bytes.
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    light = _own_fonts(buffer.getvalue())
+    light = buffer.getvalue().replace("'DejaVu Sans'", _FONTS)
     width, height = (round(float(size) * 96) for size in figure.get_size_inches())
     if len(names) > 1:
         _legend_of_runs(figure, names)
     figure.suptitle(title, x=0.02, ha="left", fontsize=8.5 if figure.get_figwidth() < 5 else 10, fontweight="bold")
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=200, facecolor=PAPER, metadata={"Software": None})
-    return Picture(title, light, _recolored(light), image.getvalue(), width, height)
+    # The dark twin is the same drawing in other colours, so that the page's two pictures cannot drift apart.
+    dark = re.sub("|".join(_DARK), lambda match: _DARK[match.group()], light)
+    return Picture(title, light, dark, image.getvalue(), width, height)
 
 
 def _legend_of_runs(figure: Figure, names: Sequence[str]) -> None:
-    handles = []
-    for index in range(len(names)):
-        color, dash, marker = run_style(index)
-        handles.append(Line2D([], [], color=color, linestyle=dash, marker=marker, markersize=4.2))
+    handles = [
+        Line2D([], [], color=color, linestyle=dash, marker=marker, markersize=4.2)
+        for color, dash, marker in map(run_style, range(len(names)))
+    ]
     # a label that starts with an underscore would be left out
     labels = [f" {short(name, 26)}" for name in names]
     columns = 2 if len(names) < 7 else 3
     rows = math.ceil(len(names) / columns)
+    # The figure grows by the legend's rows, so that twelve names do not squeeze the plot.
     figure.set_size_inches(figure.get_figwidth(), figure.get_figheight() + 0.18 * rows + 0.1)
     figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=7, columnspacing=1.0)
-
-
-def _own_fonts(svg: str) -> str:
-    return svg.replace("'DejaVu Sans'", _FONTS)
-
-
-def _recolored(svg: str) -> str:
-    pattern = re.compile("|".join(_DARK))
-    return pattern.sub(lambda match: _DARK[match.group()], svg)

@@ -1,10 +1,9 @@
-"""What the pages of `agree`, `rank` and `judge` have alike: how they are written, and how their numbers read."""
+"""Write the pages of `agree`, `rank` and `judge`, and format their numbers alike."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from penchant.errors import RunError
 from penchant.files import atomic_write, make_folder
@@ -12,18 +11,18 @@ from penchant.metrics.estimates import Measure
 from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import file_name, render_page
 from penchant.reports.kit.tables import flatten
-from penchant.reports.kit.text import number, recorded
+from penchant.reports.kit.text import percent, recorded
 
 TEMPLATE = "page.html.j2"
-Numbers = Mapping[str, Any]
 
 
-def write_page(context: Mapping[str, Any], pictures: Mapping[str, Picture], folder: Path) -> None:
+def write_page(context: Mapping[str, object], pictures: Mapping[str, Picture], folder: Path) -> None:
     """Write `report.html`, and the figures as PNG under `figures`.
 
     Raises:
         RunError: the folder cannot be written.
     """
+    # Filled in before the first file is touched: a page that cannot be made leaves the old one as it is.
     page = render_page(TEMPLATE, context)
     try:
         make_folder(folder / "figures")
@@ -35,8 +34,8 @@ def write_page(context: Mapping[str, Any], pictures: Mapping[str, Picture], fold
 
 
 def shared_context(
-    method: str, level: float, provenance: Mapping[str, Any], resampled: str = "prompts"
-) -> dict[str, Any]:
+    method: str, level: float, provenance: Mapping[str, object], resampled: str = "prompts"
+) -> dict[str, object]:
     """Return what every page of a command says at its end: where the numbers come from, and what intervals are.
 
     Args:
@@ -51,13 +50,13 @@ def shared_context(
     }
 
 
-def format_measure(numbers: Measure | Numbers | None, *, percent: bool = False) -> str:
+def format_measure(measure: Measure | None, *, percent: bool = False) -> str:
     """Format a coefficient or an estimate for a cell or a sentence, as `recorded` does."""
-    low = numbers.low if isinstance(numbers, Measure) else numbers and numbers["low"]
-    without_interval = numbers is not None and low is None  # no width of an interval to take the digits from
-    return recorded(numbers, percent=percent, decimals=2 if without_interval and not percent else None)
+    # Without an interval there is no width to take the digits from, and a kappa of .41666 claims too much.
+    fixed = measure is not None and not measure.has_interval and not percent
+    return recorded(measure, percent=percent, decimals=2 if fixed else None)
 
 
 def intervals_note(level: float, resampled: str = "prompts") -> str:
     """Return the sentence that says what the intervals are."""
-    return f"Intervals are {number(100 * level, 0)}% and resample {resampled}."
+    return f"Intervals are {percent(level)} and resample {resampled}."

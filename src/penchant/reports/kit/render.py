@@ -1,4 +1,4 @@
-"""Templates to self-contained pages, and files written so that no reader sees half of one.
+"""Fill templates to self-contained pages.
 
 A page holds no script and asks no network; its policy (CSP) allows the one style sheet by its hash and
 pictures from `data:` only, so nothing that a text brings along could run or load even if it got past the
@@ -12,7 +12,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -23,6 +22,7 @@ from penchant.reports.kit.canvas import Picture
 
 def render_page(template: str, context: Mapping[str, object]) -> str:
     """Fill a template of this package; every text from outside the package is escaped and cleaned."""
+    # A template that names what nobody filled in fails here, and not as a gap that a reader takes for a finding.
     environment = Environment(
         loader=FunctionLoader(_packaged),
         autoescape=True,
@@ -42,13 +42,14 @@ def _packaged(name: str) -> str:
     return files("penchant.reports.kit").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def _finalize(value: Any) -> Any:
+def _finalize(value: object) -> str:
     """Clean every value on its way to the page: no surrogate, NUL or override gets through."""
     return value if isinstance(value, Markup) else clean(str(value))
 
 
 def _prose(text: str) -> Markup:
     """Return a sentence as HTML: escaped first, then settings between backticks set as code."""
+    # Names of runs and domains stand inside of sentences, so the order matters: no markup of theirs is left to match.
     return Markup(re.sub(r"`([\w.: ]+)`", r"<code>\1</code>", str(escape(clean(text)))))
 
 
@@ -65,6 +66,7 @@ def figure_context(key: str, picture: Picture, sentence: str) -> dict[str, objec
     }
 
 
+# As an image, an SVG runs no script and loads nothing, which it could do as markup of the page.
 def _data_uri(svg: str) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode('utf-8')).decode('ascii')}"
 

@@ -1,26 +1,22 @@
-"""What the plain pages of studies have alike: failures, settings, provenance, machine and time."""
+"""Fill in what the pages of studies have alike: failures, settings, provenance, machine and time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import yaml
 
-from penchant.metrics.estimates import Measure
 from penchant.reports.kit.tables import flatten
-from penchant.reports.kit.text import duration, listing, recorded
-from penchant.typed_json import JsonObject
+from penchant.reports.kit.text import duration, listing
 
 TEMPLATE = "study_page.html.j2"
 INTERVALS = "Intervals are 95% and resample prompts, since comparisons of one prompt are not independent."
-Numbers = Mapping[str, Any]
 
 
 def shared_context(
-    config: JsonObject, provenance: JsonObject, failures: Iterable[tuple[str, str]] = ()
-) -> dict[str, Any]:
-    """Return what the template takes of every study.
+    config: Mapping[str, object], provenance: Mapping[str, object], failures: Iterable[tuple[str, str]] = ()
+) -> dict[str, object]:
+    """Return what the template shows of every study alike.
 
     Args:
         config: the recorded settings. provenance: the recorded machine and versions.
@@ -49,16 +45,17 @@ def group_failures(failures: Iterable[tuple[str, str]]) -> list[tuple[str, str]]
     ]
 
 
-def shared_facts(seeds: Iterable[int], provenance: JsonObject, seconds: float) -> list[tuple[str, str]]:
+def shared_facts(seeds: Iterable[int], provenance: Mapping[str, object], seconds: float) -> list[tuple[str, str]]:
     """Return the last of the facts: seeds, machine, and the time of all stages in seconds."""
-    machine = provenance.get("machine") or {}
     return [
         ("Seeds", listing(map(str, seeds))),
-        ("Machine", f"{machine.get('cpu', 'unknown')}, {machine.get('cores', '?')} cores"),
+        ("Machine", machine_words(provenance)),
         ("Time", f"{duration(seconds)} of computing, all stages and runs together"),
     ]
 
 
-def cell(numbers: Measure | Numbers | None, *, percent: bool = False, sign: bool = False) -> str:
-    """Format an estimate for a table, as `recorded` does."""
-    return recorded(numbers, percent=percent, sign=sign)
+def machine_words(provenance: Mapping[str, object]) -> str:
+    """Return processor and cores, as a run noted them; folders of other versions may lack either."""
+    machine = provenance.get("machine")
+    known = machine if isinstance(machine, Mapping) else {}
+    return f"{known.get('cpu', 'unknown')}, {known.get('cores', '?')} cores"

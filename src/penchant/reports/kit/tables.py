@@ -1,10 +1,9 @@
-"""What tables and tiles of a page are made of."""
+"""Hold tables and tiles of a page, and flatten nested settings for them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from penchant.reports.kit.text import DASH
 
@@ -43,11 +42,12 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-def flatten(table: Mapping[str, Any]) -> dict[str, str]:
+def flatten(table: Mapping[str, object]) -> dict[str, str]:
     """Flatten nested settings to `loss.beta: 0.1`, cut at `MOST_ENTRIES` entries and `MOST_DEPTH` levels."""
     flat: dict[str, str] = {}
 
-    def visit(node: Any, path: str, depth: int) -> None:
+    def visit(node: object, path: str, depth: int) -> None:
+        # YAML's anchors let a file of a few lines stand for billions of entries: both limits are needed.
         if len(flat) >= MOST_ENTRIES:
             return
         if isinstance(node, (Mapping, list)) and node:

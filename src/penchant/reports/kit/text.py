@@ -1,10 +1,9 @@
-"""Numbers and texts as words on the page: one place decides on digits, signs and folding."""
+"""Format numbers and texts for pages and terminals: one place decides on digits, signs and folding."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from penchant.clean_text import clean
 from penchant.metrics.estimates import Coefficient, Estimate, Measure
@@ -54,6 +53,11 @@ def signed(value: float, decimals: int | None = None) -> str:
     return text if text.startswith("−") or not text.strip("0.,") else f"+{text}"
 
 
+def percent(share: float | None, decimals: int = 0) -> str:
+    """Format a share of 0 to 1 in percent: `64%`; a dash where there is none."""
+    return DASH if share is None else f"{number(100 * share, decimals)}%"
+
+
 def estimate(e: Estimate, *, percent: bool = False, sign: bool = False, decimals: int | None = None) -> str:
     """Format an estimate: `0.31 [0.24, 0.38]`; `64% [58%, 70%]` for shares.
 
@@ -72,7 +76,7 @@ def estimate(e: Estimate, *, percent: bool = False, sign: bool = False, decimals
 
 
 def recorded(
-    numbers: Measure | Mapping[str, Any] | None,
+    numbers: Measure | Mapping[str, object] | None,
     *,
     percent: bool = False,
     sign: bool = False,
@@ -88,6 +92,16 @@ def recorded(
     if measure.value is None:
         return f"undefined ({measure.reason})" if measure.reason else DASH
     return estimate(defined(measure), percent=percent, sign=sign, decimals=decimals)
+
+
+def format_share(share: Measure | None) -> str:
+    """Format a share with its interval: `64% [58%, 70%]`; a dash where nothing was measured."""
+    return recorded(share, percent=True)
+
+
+def format_estimate(numbers: Measure | Mapping[str, object] | None, *, percent: bool = False) -> str:
+    """Format a measure for a line: to two decimals, or in whole percent."""
+    return recorded(numbers, percent=percent, decimals=0 if percent else 2)
 
 
 def defined(measure: Measure) -> Estimate:

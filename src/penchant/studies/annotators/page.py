@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from matplotlib.ticker import FixedLocator, FuncFormatter
+from matplotlib.ticker import FixedLocator
 
-from penchant.metrics.estimates import Estimate
 from penchant.models.builtin import described
-from penchant.reports.kit.canvas import MUTED, Picture, blank, error_arms, export, run_style, style
+from penchant.reports.kit.canvas import (
+    MUTED,
+    Picture,
+    blank,
+    draw_points,
+    export,
+    percent_axis,
+    style,
+)
 from penchant.reports.kit.render import figure_context
-from penchant.reports.kit.study_page import cell, shared_context, shared_facts
+from penchant.reports.kit.study_page import shared_context, shared_facts
 from penchant.reports.kit.tables import Table
-from penchant.reports.kit.text import DASH, count, estimate, listing, number, short
+from penchant.reports.kit.text import DASH, count, estimate, format_share, listing, number, recorded, short
 from penchant.studies.annotators.summary import AnnotatorRow, AnnotatorsSummary, PairedDifference
 from penchant.studies.core.definition import StudyPage
 
@@ -53,10 +60,9 @@ def headline(study: AnnotatorsSummary) -> list[str]:
     shares = [(judge.label, share) for judge in study.judges if (share := overall.agreement[judge.name])]
     if not shares:
         return ["No model was judged yet."]
-    learner_text = listing(f"{label} {_percent(share)}" for label, share in shares)
-    baseline_text = listing(
-        f"{_lower(label)} {_percent(share)}" for name, label in BASELINES.items() if (share := overall.agreement[name])
-    )
+    learner_text = listing(f"{label} {format_share(share)}" for label, share in shares)
+    baselines = [(label, share) for name, label in BASELINES.items() if (share := overall.agreement[name])]
+    baseline_text = listing(f"{_lower(label)} {format_share(share)}" for label, share in baselines)
     size = f"{count(overall.comparisons, 'comparison')} on {count(overall.prompts, 'held-out prompt')}"
     seeds = count(len(study.seeds), "seed")
     return [
@@ -73,7 +79,7 @@ def findings(study: AnnotatorsSummary) -> list[str]:
         if agreement is None:
             continue
         if agreement.has_interval and not agreement.above(0.5) and not agreement.below(0.5):
-            sentences.append(f"{judge.label} cannot be told apart from guessing ({_percent(agreement)}).")
+            sentences.append(f"{judge.label} cannot be told apart from guessing ({format_share(agreement)}).")
         sentences += [_describe_difference(judge.label, gap) for gap in study.all.differences if gap.one == judge.name]
     return sentences + [text for row in study.rows if (text := _length_alone(row))]
 
@@ -93,11 +99,7 @@ def _length_alone(row: AnnotatorRow) -> str:
     share = row.measured.agreement["longer"]
     if share is None or not share.above(0.5):
         return ""
-    return f"Whoever prefers the longer response agrees with {short(row.annotator, NAME)} in {_percent(share)}."
-
-
-def _percent(share: Estimate) -> str:
-    return estimate(share, percent=True)
+    return f"Whoever prefers the longer response agrees with {short(row.annotator, NAME)} in {format_share(share)}."
 
 
 def _lower(text: str) -> str:
@@ -116,7 +118,7 @@ def _table(study: AnnotatorsSummary) -> Table:
             name,
             number(agreement.comparisons, 0),
             DASH if trained_count is None else number(trained_count, 0),
-            *(cell(agreement.agreement[judge], percent=True) for judge in judges),
+            *(recorded(agreement.agreement[judge], percent=True) for judge in judges),
         )
         for (name, agreement), trained_count in zip(study.named_rows(), trained_on, strict=True)
     ]
@@ -127,7 +129,7 @@ def _table(study: AnnotatorsSummary) -> Table:
 def _differences(study: AnnotatorsSummary) -> Table:
     labels = _judges(study)
     rows = [
-        (name, labels[gap.one], _lower(labels[gap.other]), cell(gap.difference, percent=True, sign=True))
+        (name, labels[gap.one], _lower(labels[gap.other]), recorded(gap.difference, percent=True, sign=True))
         for name, agreement in study.named_rows()
         for gap in agreement.differences
     ]
@@ -143,17 +145,12 @@ def _picture(study: AnnotatorsSummary) -> Picture:
         for index, name in enumerate(judges):
             points = [(row, share) for row, (_, agreement) in enumerate(rows) if (share := agreement.agreement[name])]
             if points:
-                color, _, marker = run_style(index)
                 x = [row + JUDGE_OFFSET * (index - (len(judges) - 1) / 2) for row, _ in points]
-                agreements = [share for _, share in points]
-                y = [share.value for share in agreements]
-                axes.errorbar(
-                    x, y, yerr=error_arms(agreements), color=color, marker=marker, markersize=5, linestyle="none"
-                )
+                draw_points(axes, x, [share for _, share in points], index)
         axes.xaxis.set_major_locator(FixedLocator(range(len(rows))))
         axes.set_xticklabels([f" {short(annotator, 18)}" for annotator, _ in rows])
         axes.set_xlim(-0.6, len(rows) - 0.4)
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        percent_axis(axes.yaxis)
         axes.set_xlabel("annotator left out", loc="right")
         return export(figure, "Agreement with the annotator left out", list(judges.values()))
 

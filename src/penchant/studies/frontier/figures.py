@@ -11,8 +11,18 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from penchant.metrics.estimates import Estimate
-from penchant.reports.kit.canvas import INK, MUTED, PAPER, Picture, blank, error_arms, export, run_style, style
-from penchant.reports.kit.text import number
+from penchant.reports.kit.canvas import (
+    INK,
+    MUTED,
+    PAPER,
+    Picture,
+    blank,
+    error_arms,
+    export,
+    percent_axis,
+    run_style,
+    style,
+)
 from penchant.studies.frontier.summary import FrontierSummary, MethodSummary
 
 LINEAR_TO = 8.0  # nats: where anything is beyond, the axis bends from linear to logarithmic
@@ -52,7 +62,7 @@ def spread_picture(study: FrontierSummary) -> Picture:
         axes.yaxis.set_major_locator(FixedLocator(range(len(methods))))
         axes.set_yticklabels([method.label for method, _ in reversed(methods)], color=INK)
         axes.grid(visible=False, axis="y")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        percent_axis(axes.xaxis)
         axes.set_xlabel("share of the possible gain in reward", loc="right")
         _legend(axes, any(len(method.by_seed) > 1 for method, _ in methods))
         return export(figure, "Frontier efficiency, and how much it hangs on the setting", [])

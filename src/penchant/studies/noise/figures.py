@@ -6,11 +6,10 @@ from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from penchant.metrics.estimates import Estimate
-from penchant.reports.kit.canvas import MUTED, Picture, blank, error_arms, export, run_style, style
-from penchant.reports.kit.text import number
+from penchant.reports.kit.canvas import MUTED, Picture, blank, error_arms, export, percent_axis, run_style, style
 from penchant.studies.noise.summary import FewSummary, NoiseSummary
 from penchant.studies.noise.words import wrong
 
@@ -35,9 +34,9 @@ def share_picture(
                 x = np.array([share for share, _ in points]) + SHARE_OFFSET * (index - (len(methods) - 1) / 2)
                 _line(axes, x, [estimate for _, estimate in points], index)
         axes.xaxis.set_major_locator(FixedLocator(study.shares))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        percent_axis(axes.xaxis)
         if key == "accuracy":
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+            percent_axis(axes.yaxis)
         axes.yaxis.set_major_locator(MaxNLocator(6))
         axes.set_xlabel(f"share of the comparisons that were {wrong(study)}", loc="right")
         return export(figure, title, [method.label for method in methods])
@@ -60,7 +59,7 @@ def few_picture(summary: FewSummary) -> Picture:
         )
         right.set_ylim(0.4, 1.02)
         right.grid(visible=False)
-        right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, 0)}%"))
+        percent_axis(right.yaxis)
         right.set_ylabel("accuracy on what was seen", color=color)
         return export(figure, f"The comparisons of {summary.prompts} prompts, many times over", [])
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from penchant.models.builtin import described
 from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context
-from penchant.reports.kit.study_page import cell, shared_context, shared_facts
+from penchant.reports.kit.study_page import shared_context, shared_facts
 from penchant.reports.kit.tables import Table
-from penchant.reports.kit.text import DASH, count, estimate, number
+from penchant.reports.kit.text import DASH, count, estimate, format_share, number, percent, recorded
 from penchant.studies.core.definition import StudyPage
 from penchant.studies.noise.figures import few_picture, share_picture
-from penchant.studies.noise.summary import FewSummary, NoiseSummary
+from penchant.studies.noise.summary import FewSummary, NoisePoint, NoiseSummary
 from penchant.studies.noise.words import findings, headline, wrong
 
 TITLE = "Wrong labels: who stands them, and how far"
@@ -37,7 +37,10 @@ def noise_context(study: NoiseSummary, pictures: Mapping[str, Picture]) -> dict[
         "few": "One policy, the same few comparisons over and over: what it makes of them, and what its samples are "
         "worth.",
     }
-    by_share = [_accuracies(study), _rewards(study)]
+    by_share = [
+        _by_share(study, "Accuracy on unseen, clean comparisons.", lambda point: format_share(point.accuracy)),
+        _by_share(study, "Mean true reward at the end.", lambda point: recorded(point.reward)),
+    ]
     return {
         "title": TITLE,
         "headline": headline(study),
@@ -52,37 +55,20 @@ def noise_context(study: NoiseSummary, pictures: Mapping[str, Picture]) -> dict[
     }
 
 
-def _accuracies(study: NoiseSummary) -> Table:
+def _by_share(study: NoiseSummary, caption: str, cell: Callable[[NoisePoint], str]) -> Table:
+    """Return a table of a row per learner and a column per share of wrong labels."""
     rows = tuple(
-        (
-            method.label,
-            *(
-                cell(None if point is None else point.accuracy, percent=True)
-                for point in map(method.point_at, study.shares)
-            ),
-        )
+        (method.label, *(DASH if point is None else cell(point) for point in map(method.point_at, study.shares)))
         for method in study.methods
     )
-    return Table("Accuracy on unseen, clean comparisons.", _heads(study), rows)
-
-
-def _rewards(study: NoiseSummary) -> Table:
-    rows = tuple(
-        (method.label, *(cell(None if point is None else point.reward) for point in map(method.point_at, study.shares)))
-        for method in study.methods
-    )
-    return Table("Mean true reward at the end.", _heads(study), rows)
-
-
-def _heads(study: NoiseSummary) -> tuple[str, ...]:
-    return (wrong(study), *(f"{number(100 * share, 0)}%" for share in study.shares))
+    return Table(caption, (wrong(study), *map(percent, study.shares)), rows)
 
 
 def _few_comparisons_table(summary: FewSummary) -> Table:
     rows = [
         (
             number(point.epoch, 1),
-            DASH if point.seen_accuracy is None else f"{number(100 * point.seen_accuracy, 0)}%",
+            percent(point.seen_accuracy),
             estimate(point.reward),
             estimate(point.kl_nats),
         )
@@ -103,7 +89,4 @@ def _facts(study: NoiseSummary) -> list[tuple[str, str]]:
     ]
 
 
-PAGE = StudyPage(
-    pictures=noise_pictures,
-    context=noise_context,
-)
+PAGE = StudyPage(pictures=noise_pictures, context=noise_context)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from penchant.reports.kit.canvas import MUTED, Picture, blank, error_arms, export, run_style, style
+from penchant.reports.kit.canvas import (
+    MUTED,
+    Picture,
+    blank,
+    draw_line,
+    draw_points,
+    error_arms,
+    export,
+    run_style,
+    style,
+)
 from penchant.reports.kit.text import short
 from penchant.studies.core.methods import swept_name
 from penchant.studies.transfer.summary import TransferSummary
@@ -51,13 +60,8 @@ def domain_picture(study: TransferSummary) -> Picture:
         for index, method in enumerate(methods):
             cells = [cell for cell in method.cells if cell.temperature == study.home]
             if cells:
-                color, _, marker = run_style(index)
                 x = [domains.index(cell.domain) + METHOD_OFFSET * (index - (len(methods) - 1) / 2) for cell in cells]
-                changes = [cell.change for cell in cells]
-                y = [change.value for change in changes]
-                axes.errorbar(
-                    x, y, yerr=error_arms(changes), color=color, marker=marker, markersize=5, linestyle="none"
-                )
+                draw_points(axes, x, [cell.change for cell in cells], index)
         axes.xaxis.set_major_locator(FixedLocator(range(len(domains))))
         axes.set_xticklabels([f" {short(name, 18)}" for name in domains])
         axes.set_xlim(-0.6, len(domains) - 0.4)
@@ -72,14 +76,9 @@ def temperature_picture(study: TransferSummary) -> Picture:
         figure, axes = blank(5.6, 3.9)
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
         for index, method in enumerate(study.methods):
-            points = method.carried
-            if points:
-                color, dash, marker = run_style(index)
-                x = np.array([point.temperature for point in points])
-                changes = [point.others for point in points]
-                y = np.array([change.value for change in changes])
-                axes.plot(x, y, color=color, linestyle=dash, linewidth=1.7, marker=marker, markersize=5, zorder=3)
-                axes.errorbar(x, y, yerr=error_arms(changes), color=color, linestyle="none", elinewidth=1.0, alpha=0.7)
+            if method.carried:
+                temperatures = [point.temperature for point in method.carried]
+                draw_line(axes, temperatures, [point.others for point in method.carried], index)
         axes.xaxis.set_major_locator(FixedLocator(study.temperatures))
         axes.yaxis.set_major_locator(MaxNLocator(6))
         axes.set_xlabel("temperature", loc="right")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from penchant.models.builtin import described
 from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context
-from penchant.reports.kit.study_page import cell, shared_context, shared_facts
+from penchant.reports.kit.study_page import shared_context, shared_facts
 from penchant.reports.kit.tables import Table
-from penchant.reports.kit.text import DASH, count, number
+from penchant.reports.kit.text import DASH, count, number, recorded
 from penchant.studies.core.definition import StudyPage
 from penchant.studies.core.methods import swept_name
 from penchant.studies.transfer.figures import carry_picture, domain_picture, temperature_picture
@@ -57,7 +57,7 @@ def _summary(study: TransferSummary) -> Table:
     for method in study.methods:
         carry_over = method.at_home
         changes = [
-            cell(change, sign=True)
+            recorded(change, sign=True)
             for change in ((carry_over.own, carry_over.others, carry_over.lost) if carry_over else [None] * 3)
         ]
         rows.append((swept_name(method), *changes, _kl(study, method, is_own=True), _kl(study, method, is_own=False)))
@@ -79,7 +79,10 @@ def _kl(study: TransferSummary, method: MethodSummary, *, is_own: bool) -> str:
 def _reference(study: TransferSummary) -> Table:
     rewards = {(row.domain, row.temperature): row.reward for row in study.reference}
     rows = [
-        (domain_name(domain), *(cell(rewards.get((domain.name, temperature))) for temperature in study.temperatures))
+        (
+            domain_name(domain),
+            *(recorded(rewards.get((domain.name, temperature))) for temperature in study.temperatures),
+        )
         for domain in study.domains
     ]
     return Table("The reference: mean true reward, by temperature.", _heads(study), tuple(rows))
@@ -90,9 +93,9 @@ def _method(study: TransferSummary, method: MethodSummary) -> Table:
     rows = []
     for domain in study.domains:
         measured = [method.cell_at(domain.name, temperature) for temperature in study.temperatures]
-        rewards = [cell(None if domain_change is None else domain_change.reward) for domain_change in measured]
+        rewards = [recorded(None if domain_change is None else domain_change.reward) for domain_change in measured]
         changes = [
-            cell(None if domain_change is None else domain_change.change, sign=True) for domain_change in measured
+            recorded(None if domain_change is None else domain_change.change, sign=True) for domain_change in measured
         ]
         rows += [(domain_name(domain), *rewards), (f"{domain_name(domain)}, change", *changes)]
     caption = f"{swept_name(method)}: mean true reward by temperature, and its change against the reference."

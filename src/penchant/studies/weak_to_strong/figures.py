@@ -30,7 +30,7 @@ from penchant.reports.kit.text import number, recorded, short
 from penchant.studies.weak_to_strong.flow import flow_picture
 from penchant.studies.weak_to_strong.summary import Pairing, Ratio, StudentResult, WeakToStrongSummary
 from penchant.studies.weak_to_strong.words import legend
-from penchant.weak.figures import percent_axis, plot_curve, reliability_picture
+from penchant.weak.figures import fitted_percent_axis, plot_curve, reliability_picture
 
 MARKER_SHIFT = 0.13
 NAME, NARROW = 22, 15  # characters of a name at an axis, and of a line of one among several
@@ -152,7 +152,7 @@ def _columns(axes: Axes, study: WeakToStrongSummary) -> None:
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.xaxis.set_major_locator(FixedLocator(range(len(names))))
     axes.set_xticklabels(names)
-    percent_axis(axes.yaxis)
+    fitted_percent_axis(axes.yaxis)
 
 
 def _agreements(study: WeakToStrongSummary) -> Picture:
@@ -233,7 +233,7 @@ def _naive_against(study: WeakToStrongSummary, x: Mapping[str, float]) -> tuple[
             color, _, _ = run_style(names.index("supervisor"))  # what it would be without any generalization
             axes.axhline(of_supervisor[0].recovery.supervisor.value, color=color, linewidth=0.9, linestyle=":")
         plot_curve(axes, names.index("ceiling"), {x[student.strong]: student.recovery.ceiling for student in students})
-        percent_axis(axes.yaxis)
+        fitted_percent_axis(axes.yaxis)
     return figure, axes, names
 
 
@@ -303,5 +303,5 @@ def _training(study: WeakToStrongSummary) -> Picture | None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(FixedLocator([]))
         axes.set_xlabel(f"{model.curve_unit} of training", loc="right")
-        percent_axis(axes.yaxis)
+        fitted_percent_axis(axes.yaxis)
         return export(figure, "Accuracy on the truth over training", study.losses)

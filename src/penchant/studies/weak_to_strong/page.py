@@ -10,9 +10,9 @@ from penchant.metrics.catalogue import metric
 from penchant.models.builtin import ORIGINS, described
 from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context
-from penchant.reports.kit.study_page import cell, shared_context, shared_facts
+from penchant.reports.kit.study_page import shared_context, shared_facts
 from penchant.reports.kit.tables import Table
-from penchant.reports.kit.text import DASH, count, listing, number, short
+from penchant.reports.kit.text import DASH, count, listing, number, percent, recorded, short
 from penchant.studies.core.definition import StudyPage
 from penchant.studies.weak_to_strong.figures import weak_pictures
 from penchant.studies.weak_to_strong.summary import StudentResult, WeakToStrongSummary
@@ -72,12 +72,12 @@ def _main(study: WeakToStrongSummary) -> Table:
         (
             *_names(study, student),
             *(
-                cell(accuracy, percent=True)
+                recorded(accuracy, percent=True)
                 for accuracy in (student.recovery.supervisor, student.recovery.student, student.recovery.ceiling)
             ),
             ratio(student),
-            cell(student.over_naive, percent=True, sign=True),
-            cell(student.comparisons.noise, percent=True),
+            recorded(student.over_naive, percent=True, sign=True),
+            recorded(student.comparisons.noise, percent=True),
         )
         for student in study.cells
     ]
@@ -112,10 +112,10 @@ def _agreement(study: WeakToStrongSummary) -> Table:
     rows = [
         (
             *_names(study, student),
-            *(cell(getattr(student.agreement, key), percent=True) for key in keys),
+            *(recorded(getattr(student.agreement, key), percent=True) for key in keys),
             number(100 * student.calibration.calibration_error, 1) + "%",
-            cell(student.brier),
-            *([cell(student.consistency, percent=True)] if reworded else []),
+            recorded(student.brier),
+            *([recorded(student.consistency, percent=True)] if reworded else []),
         )
         for student in study.cells
     ]
@@ -191,8 +191,8 @@ def _stopping(study: WeakToStrongSummary) -> list[Table]:
         oracle, early = student.training.oracle, student.training.early
         if oracle is not None:
             best = f"{oracle.after:g} {units[student.strong]}"
-            stopped = DASH if early is None else _percent(early)
-            rows.append((*_names(study, student), _percent(oracle.last), stopped, _percent(oracle.accuracy), best))
+            stopped = percent(early, 1)
+            rows.append((*_names(study, student), percent(oracle.last, 1), stopped, percent(oracle.accuracy, 1), best))
     if not rows:
         return []
     heads = (*HEADS, "at the end", "stopped by weak labels", "stopped by an oracle", "that is after")
@@ -204,10 +204,6 @@ def _stopping(study: WeakToStrongSummary) -> list[Table]:
     return [Table(caption, heads, tuple(rows))]
 
 
-def _percent(share: float) -> str:
-    return f"{number(100 * share, 1)}%"
-
-
 def _rows(study: WeakToStrongSummary) -> Table:
     """Return which rows trained whom."""
     rows = [
@@ -216,7 +212,7 @@ def _rows(study: WeakToStrongSummary) -> Table:
             ", ".join(task.classes) or "options of each row's own",
             number(task.train, 0),
             number(task.test, 0),
-            _percent(task.chance),
+            percent(task.chance, 1),
             "; ".join(f"{number(size, 0)} {reason}" for reason, size in task.dropped.items() if size) or DASH,
             task.source,
         )

@@ -10,9 +10,9 @@ from penchant.metrics.catalogue import metric
 from penchant.models.builtin import described
 from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context
-from penchant.reports.kit.study_page import cell, shared_context, shared_facts
+from penchant.reports.kit.study_page import shared_context, shared_facts
 from penchant.reports.kit.tables import Table
-from penchant.reports.kit.text import DASH, count, duration, folded, number, p_words
+from penchant.reports.kit.text import DASH, count, duration, folded, format_share, number, p_words, recorded
 from penchant.studies.core.definition import StudyPage
 from penchant.studies.core.methods import swept_name
 from penchant.studies.win_rates.summary import Domain, MethodRates, RowCounts, WinRateSummary
@@ -89,11 +89,9 @@ def _summary(study: WinRateSummary) -> Table:
         if tested is None:
             continue
         rate = tested.summary.win_rate
-        shares = (
-            cell(share, percent=True) for share in (rate.rate, rate.wins, rate.ties, rate.losses, rate.unparseable)
-        )
-        at_equal_lengths = cell(tested.summary.length_controlled, percent=True)
-        rows.append((swept_name(method), *shares, at_equal_lengths, cell(tested.baselines["longest"], percent=True)))
+        shares = (format_share(share) for share in (rate.rate, rate.wins, rate.ties, rate.losses, rate.unparseable))
+        at_equal_lengths = format_share(tested.summary.length_controlled)
+        rows.append((swept_name(method), *shares, at_equal_lengths, format_share(tested.baselines["longest"])))
     keys = ("rate", "wins", "ties", "losses", "unparseable", "length_controlled", "longest")
     heads = ("method", *(metric(key).column for key in keys))
     return Table(f"On {study.own_domain}, at temperature {study.tested_at:g}.", heads, tuple(rows))
@@ -103,7 +101,7 @@ def _domain_table(study: WinRateSummary, domain: Domain) -> Table:
     rows = [
         (
             swept_name(method),
-            *(cell(method.rate_at(domain.name, temperature), percent=True) for temperature in study.temperatures),
+            *(format_share(method.rate_at(domain.name, temperature)) for temperature in study.temperatures),
         )
         for method in study.methods
     ]
@@ -116,7 +114,7 @@ def _tests(study: WinRateSummary) -> Table:
         (
             f"{swept_name(test.one)} less {swept_name(test.other)}",
             test.domain,
-            cell(test.difference, percent=True, sign=True),
+            recorded(test.difference, percent=True, sign=True),
             p_words(test.p),
             p_words(test.p_holm),
         )
@@ -136,8 +134,7 @@ def _published_table(study: WinRateSummary) -> Table:
         # Where the paper gives the best temperature only, ours is the rate at the temperature of the tests.
         temperature = study.tested_at if rate.temperature is None else rate.temperature
         our_rates = [
-            f"{swept_name(method)} on {domain_name(domain)}: "
-            f"{cell(method.rate_at(domain.name, temperature), percent=True)}"
+            f"{swept_name(method)} on {domain_name(domain)}: {format_share(method.rate_at(domain.name, temperature))}"
             for method in study.methods
             for domain in study.domains
             if method.name == rate.method and domain.own == rate.own

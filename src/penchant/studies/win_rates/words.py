@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from penchant.data.layouts.registry import PREFERENCES
-from penchant.metrics.estimates import Coefficient, Measure
-from penchant.reports.kit.text import count, estimate, listing, number, p_words, recorded, short
+from penchant.metrics.estimates import Coefficient
+from penchant.reports.kit.text import count, estimate, format_share, listing, number, p_words, short
 from penchant.studies.core.methods import swept_name
 from penchant.studies.frontier.summary import reverse_difference
 from penchant.studies.win_rates.summary import Domain, MethodRates, MethodTest, WinRateSummary
@@ -35,10 +35,10 @@ def headline(study: WinRateSummary) -> list[str]:
     reference = next((method for method in study.methods if method.name == "reference"), None)
     reference_rate = reference and _tested_rate(study, reference, study.own_domain)
     sentence = (
-        f"{swept_name(best)} wins {percent(rate)} against {OPPONENTS[study.study]} at temperature "
+        f"{swept_name(best)} wins {format_share(rate)} against {OPPONENTS[study.study]} at temperature "
         f"{study.tested_at:g}{_half(rate)}"
     )
-    comparison = f"; the reference wins {percent(reference_rate)}" if reference_rate else ""
+    comparison = f"; the reference wins {format_share(reference_rate)}" if reference_rate else ""
     prompts = listing(f"{domain.rows.prompts or 0:,} of {domain_name(domain)}" for domain in study.domains)
     return [
         *filter(None, (_guesses(study), _assumed(study))),
@@ -70,19 +70,14 @@ def _tested_rate(study: WinRateSummary, method: MethodRates, domain: str) -> Coe
     return method.rate_at(domain, study.tested_at)
 
 
-def percent(share: Measure | None) -> str:
-    """Format a share with its interval."""
-    return recorded(share, percent=True)
-
-
 def _guesses(study: WinRateSummary) -> str:
     """Warn of a judge that was trained here and is right no more often than a coin, as far as can be told."""
     accuracy = study.judge.accuracy if study.judge else None
     if accuracy is None or accuracy.above(0.5):
         return ""
     return (
-        f"This judge cannot be told from a coin: it agrees with {percent(accuracy)} of the preferences that it has not "
-        "seen. The win rates below say nothing about who is better."
+        f"This judge cannot be told from a coin: it agrees with {format_share(accuracy)} of the preferences that it "
+        "has not seen. The win rates below say nothing about who is better."
     )
 
 
@@ -106,9 +101,8 @@ def judge_words(study: WinRateSummary) -> str:
     sentence = "The judge is a reward model trained on other prompts of the same data"
     if study.judge.accuracy is None:
         return f"{sentence}; nobody knows how often it is right."
-    return (
-        f"{sentence}, which agrees with {percent(study.judge.accuracy)} of the data's preferences that it has not seen."
-    )
+    accuracy = format_share(study.judge.accuracy)
+    return f"{sentence}, which agrees with {accuracy} of the data's preferences that it has not seen."
 
 
 def _half(rate: Coefficient) -> str:
@@ -126,7 +120,7 @@ def _rates(study: WinRateSummary, method: MethodRates) -> str:
 
 def _rates_by_domain(study: WinRateSummary, method: MethodRates) -> list[str]:
     rates = ((domain, _tested_rate(study, method, domain.name)) for domain in study.domains)
-    return [f"{percent(rate)} on {domain_name(domain)}" for domain, rate in rates if rate]
+    return [f"{format_share(rate)} on {domain_name(domain)}" for domain, rate in rates if rate]
 
 
 def _differences(study: WinRateSummary, domain: str) -> str:
@@ -157,9 +151,8 @@ def _temperature(study: WinRateSummary, method: MethodRates) -> str:
     if lowest == highest or cold is None or hot is None or not (cold.above(hot) or cold.below(hot)):
         return ""
     word = "falls" if cold.above(hot) else "rises"
-    return (
-        f"{swept_name(method)} {word} from {percent(cold)} at temperature {lowest:g} to {percent(hot)} at {highest:g}."
-    )
+    change = f"from {format_share(cold)} at temperature {lowest:g} to {format_share(hot)} at {highest:g}"
+    return f"{swept_name(method)} {word} {change}."
 
 
 def _same_answers(study: WinRateSummary, method: MethodRates) -> str:
@@ -179,7 +172,7 @@ def _same_answers(study: WinRateSummary, method: MethodRates) -> str:
 
 def _best(study: WinRateSummary) -> str:
     parts = [
-        f"{swept_name(method)} {percent(best.rate)} at {best.temperature:g}"
+        f"{swept_name(method)} {format_share(best.rate)} at {best.temperature:g}"
         for method in study.methods
         for best in method.best
         if best.domain == study.own_domain
@@ -196,8 +189,8 @@ def _length(study: WinRateSummary) -> str:
         cell = method.cell(study.own_domain, study.tested_at)
         if cell is not None:
             equal_lengths = cell.summary.length_controlled
-            at_equal_lengths = f", {percent(equal_lengths)} at equal lengths" if equal_lengths else ""
-            parts.append(f"{swept_name(method)} {percent(cell.baselines['longest'])}{at_equal_lengths}")
+            at_equal_lengths = f", {format_share(equal_lengths)} at equal lengths" if equal_lengths else ""
+            parts.append(f"{swept_name(method)} {format_share(cell.baselines['longest'])}{at_equal_lengths}")
     return f"Who always took the longer response would have said: {'; '.join(parts)}." if parts else ""
 
 
