@@ -27,7 +27,7 @@ from penchant.cli.sample import SAMPLE
 from penchant.cli.study import STUDY
 from penchant.cli.train import TRAIN
 from penchant.cli.weak import WEAK
-from penchant.errors import PenchantError
+from penchant.errors import InputError, PenchantError
 from penchant.redact import hide_credentials
 
 DONE, BAD, INTERRUPTED = 0, 2, 130
@@ -44,8 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _interruptible():
             read = read_arguments(parser, arguments)
+            _check_current_folder()
             code = read.command.run(read)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # `>&-` closes it, and Python then has none
+            sys.stdout.flush()  # at exit, a full disk or a closed pipe would be a traceback
         return code
     except PenchantError as error:
         print(f"error: {hide_credentials(str(error))}", file=sys.stderr)
@@ -68,6 +70,20 @@ class _WithoutCredentials(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return hide_credentials(super().format(record))
+
+
+def _check_current_folder() -> None:
+    """Refuse to start in a folder that was removed: torch ends the process there, without a word of ours.
+
+    Raises:
+        InputError: the current folder is gone.
+    """
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise InputError(
+            f"the current folder cannot be entered ({error.strerror}): go to another one with cd"
+        ) from None
 
 
 def _write_failure(error: OSError) -> str:

@@ -93,9 +93,13 @@ def _default_words(default: Any) -> str:
     return f" (default {_value_words(default)})"
 
 
-def _value_words(value: Any) -> str:
+def _value_words(value: object) -> str:
+    """Return a default as YAML has it; of settings inside a list the name or the short form, never Python's `repr`."""
+    if isinstance(value, Schema):
+        kind = type(value)
+        return tag_of(kind) if _is_tag(TAG, kind) else _value_words(getattr(value, kind.shorthand, "settings"))
     if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
+        return "null" if value is None else str(value).lower()
     if isinstance(value, (list, tuple, set, frozenset)):
         return f"[{', '.join(_value_words(item) for item in value)}]"
     if isinstance(value, Enum):
