@@ -42,13 +42,19 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "batch_size=8", "dpo.beta=[0.1]", "kto=null", "preferred_ft=null", "unlikelihood=null", "ppo=null",
         "ppo_gt=null", "best_of_n.n=[1,2]",
     ),
+    "noise": (
+        "study", "noise", "prompts=prompts.txt", "eval_prompts=others.txt", "reward=rewards.py:letters",
+        "comparisons.groups=2", "max_new_tokens=4", "evaluation.times=1", "evaluation.samples=1",
+        "evaluation.reference_samples=16", "batch_size=8", "shares=[0,0.4]", "few.prompts=2", "few.epochs=2",
+        "few.times=1",
+    ),
 }  # fmt: skip
-KILLS = {"dpo": 10, "ppo_gt": 10, "online_rlhf": 5, "study": 3}
+KILLS = {"dpo": 10, "ppo_gt": 10, "online_rlhf": 5, "study": 3, "noise": 3}
 
 
 def again(kind: str) -> tuple[str, ...]:
     """The words that go on with what was killed."""
-    return COMMANDS[kind] if kind == "study" else ("train", kind, "--resume")
+    return COMMANDS[kind] if COMMANDS[kind][0] == "study" else ("train", kind, "--resume")
 
 
 def stripped(value: Any) -> Any:
@@ -104,7 +110,7 @@ def test_what_is_killed_at_random_ends_with_the_same_bits(
     while kills < KILLS[kind] or not resumed:
         out = f"out=killed-{folders}"
         first = not (tmp_path / f"killed-{folders}").exists()
-        words = (*COMMANDS[kind], *model) if first or kind == "study" else again(kind)
+        words = (*COMMANDS[kind], *model) if first or COMMANDS[kind][0] == "study" else again(kind)
         process = penchant(*words, out)
         if kills < KILLS[kind]:
             time.sleep(generator.uniform(0.1, 0.6) * whole)
