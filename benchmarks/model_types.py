@@ -106,7 +106,7 @@ def judge_half(network: Any, scoring: str, sampling: str) -> str:
         score_way = "refused"
     except Exception as error:
         return f"traceback ({type(error).__name__})" if scoring != "refused" else "same"
-    sample_way = decoding_way(network)[0].replace("none", "refused")
+    sample_way = decoding_way(network).way.replace("none", "refused")
     for way, full in ((score_way, scoring), (sample_way, sampling)):
         if full in WAYS and WAYS.index(way) < WAYS.index(full):
             return "faster"
@@ -159,7 +159,8 @@ def judge_sampling(network: Any) -> tuple[str, str]:
             expected = [[_own_sample(network, p, sampling, i) for i in range(sampling.n)] for p in prompts]
         if [[ids for ids, _ in row] for row in drawn] != expected:
             return "off", f"{sampling} draws other tokens"
-    return decoding_way(network)
+    verdict = decoding_way(network)
+    return verdict.way, verdict.reason
 
 
 def _rows(network: Any) -> list[Rendered]:

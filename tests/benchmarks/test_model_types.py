@@ -39,7 +39,7 @@ def test_half_precision_decides_as_single_precision_does(model_type: str, scale:
     """A mixture of experts, trees that are wrong, padding that is wrong; also where a new network's spread is small."""
     network = build_tiny(model_type, initializer_range=scale)
     scoring, _ = scoring_way(Scorer(network))
-    assert judge_half(network, scoring, decoding_way(network)[0]) == "same"
+    assert judge_half(network, scoring, decoding_way(network).way) == "same"
 
 
 def test_half_precision_finds_a_mask_that_is_a_little_wrong() -> None:

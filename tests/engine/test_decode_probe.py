@@ -33,6 +33,7 @@ from penchant.engine.pick import pick
 from penchant.engine.probe import probe_reach
 from penchant.engine.sampling import Sampling
 from penchant.engine.score import Scorer
+from penchant.engine.verdicts import Verdict
 from penchant.errors import InputError
 
 PROMPTS = [(5, 9, 11), (7,) * 9, tuple(range(3, 20)), (21, 4)]
@@ -101,7 +102,7 @@ def test_draws_are_those_of_whole_passes(maker: Any, way: str, caplog: pytest.Lo
         with caplog.at_level(logging.WARNING, "penchant.engine"):
             drawn = draw(model, PROMPTS, sampling, end_ids=END)
         assert [[ids for ids, _ in row] for row in drawn] == whole_pass_samples(make(maker), sampling)
-    assert decoding_way(model)[0] == way
+    assert decoding_way(model).way == way
     said = [record for record in caplog.records if "samples" in record.getMessage()]
     assert len(said) == (way != "cache")  # once, not per draw
 
@@ -146,9 +147,9 @@ def test_a_cache_that_is_wrong_after_some_steps_is_found() -> None:
         return forward(*args, **kwargs)
 
     model.forward = forgets
-    way, reason = decoding_way(model)
-    assert way != "cache"
-    assert "draws from another distribution" in reason
+    verdict = decoding_way(model)
+    assert verdict.way != "cache"
+    assert "draws from another distribution" in verdict.reason
 
 
 def test_nothing_right_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +163,7 @@ def test_a_verdict_is_kept_per_configuration_and_version(own_cache: Path, monkey
     probed: list[str] = []
     find = decoding_support.__globals__["_find_way"]
 
-    def count(model: Any, far: int) -> dict[str, Any]:
+    def count(model: Any, far: int) -> Verdict:
         probed.append(type(model).__name__)
         return find(model, far)
 

@@ -147,7 +147,7 @@ def test_samples_that_grow_over_a_far_length_are_those_of_whole_passes(name: str
     network = make(name)
     prompts, sampling = [ids(FAR - 2, 7), ids(5, 8), ids(FAR + 20, 9)], Sampling(temperature=0, max_new_tokens=6)
     drawn = draw(network, prompts, sampling, end_ids=frozenset())
-    assert decoding_way(network, FAR + 30)[0] == "cache"
+    assert decoding_way(network, FAR + 30).way == "cache"
     for prompt, ((tokens, _),) in zip(prompts, drawn, strict=True):
         known = list(prompt)
         for token in tokens:
@@ -210,10 +210,10 @@ def test_what_is_wrong_in_every_way_beyond_a_far_length_is_refused_by_name() -> 
 
 def test_a_cache_that_is_wrong_only_beyond_a_far_length_is_left() -> None:
     network = wrong_beyond(make("mistral"), when=lambda shape, options: shape[1] == 1)
-    assert decoding_way(network, FAR)[0] == "cache"
-    way, reason = decoding_way(network, FAR + 1)
-    assert way == "no cache"
-    assert "another distribution" in reason
+    assert decoding_way(network, FAR).way == "cache"
+    verdict = decoding_way(network, FAR + 1)
+    assert verdict.way == "no cache"
+    assert "another distribution" in verdict.reason
 
 
 # -- heads ---------------------------------------------------------------------------------------------------------

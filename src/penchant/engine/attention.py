@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
@@ -19,25 +19,43 @@ from penchant.engine.logps import Head
 from penchant.engine.tree import TreeBatch
 from penchant.errors import InputError
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 READS_HEAD_INPUT = "penchant_reads_head_input"
 """Attribute of a network that does more to the trunk's states before it projects them (BERT's decoders do)."""
 
 
-def unwrap(model: nn.Module) -> Any:
+def unwrap(model: nn.Module) -> PreTrainedModel:
     """Return the `transformers` model inside a PEFT wrapper (its adapters stay injected), or the model itself."""
-    inner: Any = model
+    inner: PreTrainedModel = model
     return inner.get_base_model() if hasattr(inner, "get_base_model") else inner
 
 
-def trunk(model: nn.Module) -> Any:
+def trunk(model: nn.Module) -> PreTrainedModel:
     """Return the network below the vocabulary head."""
     inner = unwrap(model)
     below = inner.base_model
     return below if below is not inner else getattr(inner, "model", inner)  # Llama 4 names no trunk that it has
 
 
-def last_logits_option(network: Any, last: int = 1) -> dict[str, Any]:
-    """Return what asks a network for the logits of the last tokens alone, where it can be asked."""
+@contextmanager
+def evaluating(*models: nn.Module) -> Iterator[None]:
+    """Switch gradients and dropout off; put the models back in their modes afterwards."""
+    modes = [model.training for model in models]
+    try:
+        with torch.no_grad():
+            for model in models:
+                model.eval()
+            yield
+    finally:
+        for model, mode in zip(models, modes, strict=True):
+            model.train(mode)
+
+
+def last_logits_option(network: PreTrainedModel, last: int = 1) -> dict[str, int]:
+    """Return the argument that asks a network for the logits of the last tokens alone; none where it has none."""
+    # a full (batch, length, vocabulary) tensor must never exist (docs/decisions/0005-head.md)
     return {"logits_to_keep": last} if "logits_to_keep" in inspect.signature(network.forward).parameters else {}
 
 
@@ -59,7 +77,10 @@ def states_at(
     inputs: Float[Tensor, "rows length hidden"] | None = None,
     first: int = 0,
 ) -> Float[Tensor, "positions hidden"]:
-    """Return final hidden states at some flat positions of the batch; `inputs` and `first` as in `predictor_states`."""
+    """Return final hidden states at some flat positions, into rows * length, of the batch.
+
+    `inputs` and `first` are as in `predictor_states`.
+    """
     return _states_at(model, _trunk_states, batch, positions, inputs, first)
 
 
@@ -83,7 +104,8 @@ def entering_states(model: nn.Module, batch: TreeBatch, block: int) -> Float[Ten
     """Return the states that enter a block; no more is run than it and those below."""
     captured: list[Tensor] = []
 
-    def keep(_: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    def keep(_: nn.Module, arguments: tuple[Tensor, ...], keywords: dict[str, Tensor]) -> None:
+        # model classes differ in how they call their blocks
         captured.append(arguments[0] if arguments else keywords["hidden_states"])
 
     blocks = trunk_blocks(model)
@@ -126,9 +148,9 @@ def _head_input(model: nn.Module, batch: TreeBatch, inputs: Tensor | None) -> Fl
     head = inner.get_output_embeddings()
     captured: list[Tensor] = []
 
-    def keep(states: Tensor, *_: Any, **__: Any) -> Tensor:
+    def keep(states: Tensor, *_: object, **__: object) -> Tensor:
         captured.append(states)
-        return states[..., :1]  # what stands for the logits; nobody reads it
+        return states[..., :1]  # stands for the logits, which nobody reads
 
     before = vars(head).get("forward")  # some libraries put their own there
     head.forward = keep
@@ -144,9 +166,10 @@ def _head_input(model: nn.Module, batch: TreeBatch, inputs: Tensor | None) -> Fl
     return captured[0]
 
 
-def _options(batch: TreeBatch, inputs: Tensor | None) -> dict[str, Any]:
+def _options(batch: TreeBatch, inputs: Tensor | None) -> dict[str, object]:
     """Return the arguments of a forward pass over a batch."""
-    options: dict[str, Any] = {"use_cache": False}  # one path a row, padded on the right: its own causal mask is right
+    # without trees a row is one path, padded on the right, for which the model's own causal mask is right
+    options: dict[str, object] = {"use_cache": False}
     if batch.spans is not None:
         no_mask = torch.empty(1, 1, 1, 1)  # has four dimensions: `transformers` then builds none of its own
         options |= {"attention_mask": no_mask, "position_ids": batch.position_ids, "trees": batch.spans}
@@ -163,6 +186,7 @@ def output_head(model: nn.Module) -> Head:
     if layer is None:
         raise InputError(f"{type(inner).__name__} has no output head: it is not a causal language model")
     if hasattr(layer, "modules_to_save"):
+        # peft trains a copy of the whole layer beside the original, and calls one of the two
         active = layer.active_adapter
         saved = not layer.disable_adapters and active in layer.modules_to_save
         layer = layer.modules_to_save[active] if saved else layer.original_module
@@ -171,6 +195,7 @@ def output_head(model: nn.Module) -> Head:
         for adapter in layer.active_adapters:
             if adapter in layer.lora_A:
                 weight = weight + layer.get_delta_weight(adapter)
+    # what the model's forward pass does behind the projection; a probe finds heads that do more
     config = inner.config.get_text_config()
     scale = float(getattr(config, "logit_scale", None) or 1.0)
     if getattr(config, "logits_scaling", None):  # Granite divides, Cohere multiplies

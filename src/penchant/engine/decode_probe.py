@@ -7,8 +7,9 @@ drawn from are compared with those of the model's own pass over that row alone, 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -23,10 +24,22 @@ from penchant.engine.lengths import (
     length_classes,
     named_lengths,
 )
-from penchant.engine.probe import check_causal, close, far_lengths, long_row, own_logits, probe_reach, random_ids
+from penchant.engine.probe import (
+    check_causal,
+    close,
+    far_lengths,
+    long_row,
+    own_logits,
+    probe_reach,
+    random_ids,
+    short_text,
+)
 from penchant.engine.sampling import Sampling
-from penchant.engine.verdicts import kept_verdict
+from penchant.engine.verdicts import Verdict, kept_verdict, slowest
 from penchant.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 log = logging.getLogger("penchant.engine")
 
@@ -35,7 +48,7 @@ SHORT = 12  # tokens of a prompt, where the configuration names no length
 
 
 def decoding_support(model: nn.Module, longest: int = 0) -> Decoding:
-    """Return how this model's samples may be computed; said aloud where that is slow.
+    """Return how this model's samples may be computed, with a warning where that is slow.
 
     Args:
         longest: how many tokens a prompt with its sample may have. Beyond a window or threshold that the first probe
@@ -44,36 +57,31 @@ def decoding_support(model: nn.Module, longest: int = 0) -> Decoding:
     Raises:
         InputError: it is no causal language model, cannot be run, or no way of decoding gives its own numbers.
     """
-    inner = unwrap(model)
-    way, reason = decoding_way(model, longest)
-    if way == "none":
-        raise InputError(reason)
-    return _ways(inner.config)[way]
+    verdict = decoding_way(model, longest)
+    if verdict.way == "none":
+        raise InputError(verdict.reason)
+    return _ways(unwrap(model).config.get_text_config())[verdict.way]
 
 
-def decoding_way(model: nn.Module, longest: int = 0) -> tuple[str, str]:
-    """Return the name of the way that was found, a key of `_ways` or "none", and why it is no faster one."""
+def decoding_way(model: nn.Module, longest: int = 0) -> Verdict:
+    """Find the way of decoding, a key of `_ways` or "none"; `longest` as in `decoding_support`."""
     inner = unwrap(model)
     forget_earlier_lengths(model)
+    announce = partial(_announce, type(inner).__name__)
     device = next(model.parameters()).device.type
+    # autocast would compare roundings, which differ between the ways
     with torch.no_grad(), torch.autocast(device, enabled=False):
-        verdict = kept_verdict("decoding", inner, lambda: _find_way(model, 0), lambda result: _say(inner, result))
-        order = [*_ways(inner.config), "none"]
+        verdict = kept_verdict("decoding", inner, partial(_find_way, model, 0), announce)
         for length in far_lengths(model):
-            if length < longest and verdict["way"] != "none":
-                far = kept_verdict(
-                    f"decoding beyond {length}",
-                    inner,
-                    lambda length=length: _find_way(model, length),  # type: ignore[misc]
-                    lambda result: _say(inner, result),
-                )
-                verdict = max(verdict, far, key=lambda result: order.index(result["way"]))
-    return verdict["way"], verdict["reason"]
+            if length < longest and verdict.way != "none":
+                far = kept_verdict(f"decoding beyond {length}", inner, partial(_find_way, model, length), announce)
+                verdict = slowest((verdict, far), _ways(inner.config.get_text_config()))
+    return verdict
 
 
-def _ways(config: Any) -> dict[str, Decoding]:
+def _ways(config: PreTrainedConfig) -> dict[str, Decoding]:
     """Return the ways of decoding, from fast to slow."""
-    lengths = length_classes(config.get_text_config())
+    lengths = length_classes(config)
     return {
         "cache": Decoding(lengths=lengths),
         "cache by length": Decoding(padded=False, lengths=lengths),
@@ -81,16 +89,16 @@ def _ways(config: Any) -> dict[str, Decoding]:
     }
 
 
-def _say(network: Any, verdict: Mapping[str, Any]) -> None:
-    name = type(network).__name__
-    if verdict["way"] == "cache by length":
-        log.warning("%s samples prompts of one length together, without padding: %s", name, verdict["reason"])
-    if verdict["way"] == "no cache":
-        log.warning("%s samples without a cache, a whole pass per token: %s", name, verdict["reason"])
+def _announce(name: str, verdict: Verdict) -> None:
+    """Warn of what makes sampling slower."""
+    if verdict.way == "cache by length":
+        log.warning("%s samples prompts of one length together, without padding: %s", name, verdict.reason)
+    if verdict.way == "no cache":
+        log.warning("%s samples without a cache, a whole pass per token: %s", name, verdict.reason)
 
 
-def _find_way(model: nn.Module, far: int) -> dict[str, Any]:
-    """Run the probe: the first way whose logits are the model's own.
+def _find_way(model: nn.Module, far: int) -> Verdict:
+    """Run the probe and return the first way whose logits are the model's own.
 
     Args:
         far: the length that the longest rows grow over; 0 for every length within the first probe's reach.
@@ -101,21 +109,21 @@ def _find_way(model: nn.Module, far: int) -> dict[str, Any]:
         if not far:
             check_causal(model, random_ids(config, long_row(config, probe_reach(model))))
     except InputError as error:
-        return {"way": "none", "reason": str(error)}
+        return Verdict("none", str(error))
     prompts = far_prompts(config, far) if far else probe_prompts(config, probe_reach(model))
     problems: list[str] = []
     truth = _Truth(model, length_classes(config))
-    for way, decoding in _ways(inner.config).items():
+    for way, decoding in _ways(config).items():
         problem = _problem(model, prompts, decoding, truth)
         if problem is None:
-            return {"way": way, "reason": problems[0] if problems else ""}
+            return Verdict(way, problems[0] if problems else "")
         problems.append(problem)
     range_words = f" of rows longer than {far} tokens" if far else ""
     reason = f"no way of decoding gives its own numbers{range_words}: {problems[0]}; {problems[-1]}"
-    return {"way": "none", "reason": f"{type(inner).__name__} cannot be sampled: {reason}"}
+    return Verdict("none", f"{type(inner).__name__} cannot be sampled: {reason}")
 
 
-def probe_prompts(config: Any, reach: int) -> list[tuple[int, ...]]:
+def probe_prompts(config: PreTrainedConfig, reach: int) -> list[tuple[int, ...]]:
     """Return prompts of unequal lengths, two of one length; one grows beyond each length within reach."""
     thresholds = [length for length in named_lengths(config) if length <= reach]
     room = (context_length(config) or 2**30) - STEPS
@@ -124,13 +132,13 @@ def probe_prompts(config: Any, reach: int) -> list[tuple[int, ...]]:
     return _prompts(config, [*lengths, lengths[-1]])
 
 
-def far_prompts(config: Any, far: int) -> list[tuple[int, ...]]:
+def far_prompts(config: PreTrainedConfig, far: int) -> list[tuple[int, ...]]:
     """Return a prompt that grows over a length, and two short ones that are sampled beside it."""
     room = (context_length(config) or 2**30) - STEPS
     return _prompts(config, [min(far - 2, room), SHORT, 3])
 
 
-def _prompts(config: Any, lengths: Sequence[int]) -> list[tuple[int, ...]]:
+def _prompts(config: PreTrainedConfig, lengths: Sequence[int]) -> list[tuple[int, ...]]:
     ids = random_ids(config, sum(lengths))
     return [tuple(ids.pop() for _ in range(length)) for length in lengths]
 
@@ -166,8 +174,8 @@ def _problem(model: nn.Module, prompts: Sequence[tuple[int, ...]], decoding: Dec
     try:
         Drawing(model, prompts, sampling, frozenset(), decoding, observe=lambda *row: seen.append(row)).run()
     except Exception as error:  # whatever a model raises that does not know what we ask for
-        text = (str(error).strip().splitlines() or [""])[0][:200]
-        return f"{name} fails ({type(error).__name__}: {text})"
+        return f"{name} fails ({short_text(error)})"
+    # the longest rows first, since a pass over one gives the logits of all its beginnings too
     for ids, _ in sorted(seen, key=lambda row: -len(row[0])):
         truth.add(ids)
     for ids, logits in seen:

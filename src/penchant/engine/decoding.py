@@ -11,10 +11,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from penchant.engine.attention import last_logits_option, unwrap
@@ -22,6 +23,10 @@ from penchant.engine.lengths import ANY_LENGTH, LengthClasses
 from penchant.engine.pick import pick
 from penchant.engine.rows import CACHE, Rows, fresh_cache, rows_like
 from penchant.engine.sampling import Sampling, TokenSample
+
+if TYPE_CHECKING:
+    from transformers.cache_utils import Cache
+    from transformers.modeling_outputs import CausalLMOutputWithPast
 
 MAX_ROWS = 128  # sequences decoded together: beyond that a CPU gains little
 CACHE_TOKENS = 2**15  # fewer rows where more tokens than this could come together
@@ -46,11 +51,11 @@ class Decoding:
 
 @dataclass
 class _Row:
-    """A sample on its way: of which prompt, its random numbers, and what was drawn so far."""
+    """A sample that is being drawn: its prompt's number, its own, its random numbers and its tokens so far."""
 
     prompt: int
     sample: int
-    uniforms: np.ndarray
+    uniforms: NDArray[np.float64]
     tokens: list[int]
 
     @property
@@ -70,15 +75,15 @@ class _Start:
 
 @dataclass(frozen=True)
 class _Prefilled:
-    """Rows that were run whole: the logits of their next token, their cache, its mask; a row per start."""
+    """What a pass over whole rows gave, a row per start: the logits of the next token, the cache and its mask."""
 
     logits: Tensor
-    cache: Any
+    cache: Cache | None
     mask: Tensor
 
 
 class Drawing:
-    """Decodes as many rows at a time as there are places; waiting rows take those of rows that ended.
+    """A decoder of many rows at a time; rows that wait take the places of those that ended.
 
     Attributes:
         later: what is still to be run, by the class of its length; the classes take turns, the shortest first.
@@ -128,6 +133,7 @@ class Drawing:
         """Draw one more token of every live row."""
         assert self.rows is not None
         self.rows.advance()
+        # positions without padding: what the row would have alone
         out = self._forward(
             self._column([row.tokens[-1] for row in self.live]),
             self.rows.mask,
@@ -140,12 +146,12 @@ class Drawing:
             self.live = [self.live[position] for position in order]
             self.rows.keep(order)
 
-    def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Any:
-        options: dict[str, Any] = {"attention_mask": mask, "position_ids": positions} if self.decoding.padded else {}
+    def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Cache | None) -> CausalLMOutputWithPast:
+        options: dict[str, object] = {"use_cache": self.decoding.cached}
+        if self.decoding.padded:
+            options |= {"attention_mask": mask, "position_ids": positions}
         if self.decoding.cached:
-            options |= {"use_cache": True, CACHE: cache}
-        else:
-            options |= {"use_cache": False}
+            options[CACHE] = cache
         return self.model(input_ids=ids, **options, **self.last_logits)
 
     def _length(self, row: _Row) -> int:
@@ -163,7 +169,7 @@ class Drawing:
         self.later.setdefault(self.decoding.lengths.class_of(len(start.ids)), []).append(start)
 
     def _extend(self, rows: Sequence[_Row], logits: Tensor) -> list[int]:
-        """Draw each row's next token; the places of those that go on, the others are results or begin anew."""
+        """Draw each row's next token and return the places of those that go on; others are results or begin anew."""
         uniforms = torch.tensor([row.uniform for row in rows], dtype=torch.float64, device=self.device)
         going = []
         for position, (row, token) in enumerate(zip(rows, pick(logits, uniforms, self.sampling).tolist(), strict=True)):
@@ -181,10 +187,11 @@ class Drawing:
         return going
 
     def _refill(self) -> bool:
-        """Fill the free places if it is time to; whether any row is live."""
+        """Fill the free places if it is time to, and return whether any row is live."""
         capacity = self._capacity()
         worth_it = not self.live or capacity - len(self.live) >= REFILL * capacity
         while (free := capacity - len(self.live)) > 0 and (self.waiting or (self.left and worth_it)):
+            # rows without buffers of their own have to end before others begin
             if self.live and self.rows is not None and not self.rows.joins:
                 break
             prefilled = self.prefilled if self.waiting else self._prefill(free)
@@ -244,7 +251,7 @@ def _packed(going: Sequence[int]) -> list[int]:
     return [row if row in staying else next(movers) for row in range(len(going))]
 
 
-def _uniforms(seed: int, prompt: tuple[int, ...], index: int, count: int) -> np.ndarray:
+def _uniforms(seed: int, prompt: tuple[int, ...], index: int, count: int) -> NDArray[np.float64]:
     """Return `count` numbers in [0, 1) that depend on seed, prompt and sample index alone."""
     digest = hashlib.blake2b(f"{seed}|{prompt}|{index}".encode(), digest_size=16).digest()
     generator = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))

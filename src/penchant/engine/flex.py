@@ -20,32 +20,37 @@ BLOCK = 128  # tokens of a block, as FlexAttention has them
 
 
 def flex(query: Tensor, key: Tensor, value: Tensor, trees: Sequence[Span], scale: float) -> Tensor:
-    """Compute flex attention, (1, heads, tokens, size) -> (1, tokens, heads, size); see `kernels.attention`."""
+    """Compute attention over trees, (1, heads, tokens, size) -> (1, tokens, heads, size).
+
+    Arguments are as in `kernels.attention`.
+    """
     tokens = query.shape[2]
     padded = -(-tokens // BLOCK) * BLOCK
     query, key, value = (functional.pad(x, (0, 0, 0, padded - tokens)) for x in (query, key, value))
     mask = block_mask(tuple(trees), padded, query.device)
     run = _compiled() if query.device.type == "cuda" else flex_attention
-    out: Any = run(query, key, value, block_mask=mask, scale=scale, enable_gqa=query.shape[1] != key.shape[1])
+    out = run(query, key, value, block_mask=mask, scale=scale, enable_gqa=query.shape[1] != key.shape[1])
+    assert isinstance(out, Tensor)  # a pair only where the log-sum-exp was asked for
     return out[:, :, :tokens].transpose(1, 2)
 
 
 @cache
-def _compiled() -> Any:
+def _compiled() -> Any:  # torch gives `flex_attention` no type that can be called
+    # for every number of tokens: a kernel per length would be compiled at nearly every batch
     return torch.compile(flex_attention, dynamic=True)
 
 
-_last: dict[Any, BlockMask] = {}  # of the batch at hand: every layer asks for the same
+_last: dict[tuple[tuple[Span, ...], int, torch.device], BlockMask] = {}  # every layer asks for its batch's mask
 
 
 def block_mask(trees: tuple[Span, ...], padded: int, device: torch.device) -> BlockMask:
-    """Return which blocks hold something to compute; kept until another batch comes."""
+    """Return the mask that says which blocks hold something to compute; kept until another batch comes."""
     key = (trees, padded, device)
     if key not in _last:
         _last.clear()
         tree_ids, branch_ids = (ids.to(device) for ids in numbering(trees, padded))
 
-        def seen(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        def seen(_batch: Tensor, _head: Tensor, q: Tensor, k: Tensor) -> Tensor:
             same_branch = (branch_ids[k] == 0) | (branch_ids[k] == branch_ids[q])
             return (tree_ids[q] == tree_ids[k]) & same_branch & (q >= k)
 
@@ -54,13 +59,11 @@ def block_mask(trees: tuple[Span, ...], padded: int, device: torch.device) -> Bl
 
 
 def numbering(trees: Sequence[Span], padded: int) -> tuple[Tensor, Tensor]:
-    """Return, (padded,) each, the tree of every token (padding is one of its own) and its branch, 0 for the prompt."""
+    """Return the number of each token's tree (padding has its own) and branch, 0 for the prompt; (padded,) each."""
     tree_ids = torch.full((padded,), len(trees), dtype=torch.int32)
     branch_ids = torch.zeros(padded, dtype=torch.int32)
     for number, tree in enumerate(trees):
         tree_ids[tree.start : tree.ends[-1]] = number
-        start = tree.prompt_end
-        for branch, stop in enumerate(tree.ends, start=1):
+        for branch, (start, stop) in enumerate(tree.branches, start=1):
             branch_ids[start:stop] = branch
-            start = stop
     return tree_ids, branch_ids

@@ -24,9 +24,9 @@ from torch import Tensor, nn
 
 from penchant.data.rendering.renderer import Rendered
 from penchant.digests import BlockDigests, DamagedFile, append_block_digests, trailer_size
-from penchant.engine.attention import entering_states, predictor_states, trunk, trunk_blocks, unwrap
-from penchant.engine.score import Progress, Scorer, evaluating
-from penchant.engine.tree import Packing, TreeBatch, batched, make_trees
+from penchant.engine.attention import entering_states, evaluating, predictor_states, trunk, trunk_blocks, unwrap
+from penchant.engine.score import Progress, Scorer, batches
+from penchant.engine.tree import Packing, TreeBatch, all_responses
 from penchant.errors import InputError
 from penchant.files import atomic_stream
 
@@ -177,9 +177,7 @@ def _origins(rendered: Sequence[Rendered]) -> tuple[list[tuple[int, ...]], int]:
 def _batches(
     rendered: Sequence[Rendered], origins: Sequence[tuple[int, ...]], budget: int, packing: Packing
 ) -> list[TreeBatch]:
-    rows = [(group, range(len(group.branches))) for group in rendered]
-    trees = make_trees(rows, budget=budget, packing=packing, origins=origins)
-    return batched(trees, slots=sum(len(indices) for _, indices in rows), budget=budget, packing=packing)
+    return batches(all_responses(rendered), budget=budget, packing=packing, origins=origins)
 
 
 def _compute(

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
+from penchant.engine.attention import evaluating
 from penchant.engine.decode_probe import decoding_support
 from penchant.engine.decoding import Drawing
 from penchant.engine.merged import merged_adapters
 from penchant.engine.sampling import Sampling, TokenSample, check_room
-from penchant.engine.score import evaluating
 
 
 def draw(

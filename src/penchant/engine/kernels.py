@@ -8,7 +8,7 @@ Registered with `transformers` as an attention implementation, so that no model 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,19 +16,23 @@ from torch.nn import functional
 
 from penchant.engine.tree import Span
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 NAME = "penchant_trees"
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
 
-def register() -> None:
-    """Make the implementation known to `transformers`, under `NAME`."""
+def switch_on(network: PreTrainedModel) -> None:
+    """Have a network's layers call this implementation, which `transformers` gets to know under `NAME`."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 
     AttentionInterface.register(NAME, attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)
+    network.set_attn_implementation(NAME)
 
 
 def attention(
@@ -40,7 +44,7 @@ def attention(
     *,
     trees: Sequence[Span] | None = None,
     scaling: float | None = None,
-    **options: Any,
+    **options: object,
 ) -> tuple[Tensor, None]:
     """Compute attention as layers ask: query (rows, heads, tokens, size) -> (rows, tokens, heads, size).
 
@@ -56,6 +60,7 @@ def attention(
 
     if trees is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
+    # passed on by the layers that have them: to ignore one would be another model, in silence
     for name in ("sliding_window", "softcap", "s_aux", "position_bias"):
         if options.get(name) is not None:
             raise NotImplementedError(f"its attention has {name}={options[name]!r}")
@@ -74,47 +79,38 @@ def attention(
 
 
 def by_tree(query: Tensor, key: Tensor, value: Tensor, trees: Sequence[Span], scale: float) -> Tensor:
-    """Compute attention by one SDPA call per tree with a dense mask, on any device: what the others are held to."""
+    """Compute attention by one SDPA call per tree with a dense mask, on any device.
+
+    It is slow and plain: tests hold the other implementations to its numbers.
+    """
     parts = []
     for tree in trees:
-        rows = slice(tree.start, tree.ends[-1])
-        parts.append(
-            functional.scaled_dot_product_attention(
-                query[:, :, rows],
-                key[:, :, rows],
-                value[:, :, rows],
-                attn_mask=visible(tree, query.device),
-                scale=scale,
-                enable_gqa=True,
-            )
-        )
+        q, k, v = (states[:, :, tree.start : tree.ends[-1]] for states in (query, key, value))
+        mask = visible(tree, query.device)
+        parts.append(functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=True))
     return torch.cat(parts, dim=2).transpose(1, 2)
 
 
 def visible(tree: Span, device: torch.device) -> Tensor:
-    """Return, (tokens, tokens), which keys each query sees: those of the prompt and of its branch, up to itself."""
+    """Return which keys each query sees, (tokens, tokens): those of the prompt and of its branch, up to itself."""
     branch = torch.zeros(tree.ends[-1] - tree.start, dtype=torch.long, device=device)
-    for number, (start, stop) in enumerate(branches(tree), start=1):
+    for number, (start, stop) in enumerate(tree.branches, start=1):
         branch[start - tree.start : stop - tree.start] = number
     same_branch = (branch == 0)[None, :] | (branch[None, :] == branch[:, None])
     return same_branch.tril()
 
 
-def branches(tree: Span) -> list[tuple[int, int]]:
-    """Return (start, end) of each branch."""
-    return list(zip((tree.prompt_end, *tree.ends), tree.ends, strict=False))
-
-
 class _SplitAttention(torch.autograd.Function):
-    """On a CPU: flash attention by blocks, forward and backward.
+    """Flash attention by blocks on a CPU, forward and backward.
 
     The backward of a block needs the whole row's output and log-sum-exp, not the block's own, so the merged ones
-    serve all blocks of a row and nothing but them is kept.
+    serve all blocks of a row and nothing but them is kept. The context `ctx` has the type that torch gives it.
     """
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, trees: Sequence[Span], scale: float) -> Tensor:
         q, k, v = _by_key_head(query, key, value)
+        # tokens first, as the layer's output projection reads it: no copy after the kernel
         out = torch.empty(query.shape[2], query.shape[1], query.shape[3], dtype=query.dtype)
         o = out.transpose(0, 1).unflatten(0, q.shape[:2])
         lse = torch.empty(q.shape[:3], dtype=torch.float64 if query.dtype == torch.float64 else torch.float32)
@@ -128,6 +124,7 @@ class _SplitAttention(torch.autograd.Function):
                 rows, prompt = later, slice(tree.start, tree.prompt_end)
                 seen, seen_lse = _flash(q[:, :, rows], k[:, :, prompt], v[:, :, prompt], 0.0, False, scale=scale)
                 later_output, later_lse = o[:, :, rows], lse[:, :, rows]
+                # softmax over both parts: each part's output counts by its share of the joint sum of exponentials
                 joint_lse = torch.logaddexp(later_lse, seen_lse)
                 later_output.mul_((later_lse - joint_lse).exp_()[..., None])
                 later_output.addcmul_(seen, (seen_lse - joint_lse).exp_()[..., None].to(seen.dtype))
@@ -148,17 +145,10 @@ class _SplitAttention(torch.autograd.Function):
         dk, dv = grads[1].transpose(0, 1), grads[2].transpose(0, 1)
 
         def block(rows: slice, columns: slice, causal: bool) -> tuple[Tensor, Tensor, Tensor]:
-            gq, gk, gv = _flash_backward(
-                slope[:, :, rows],
-                q[:, :, rows],
-                k[:, :, columns],
-                v[:, :, columns],
-                o[:, :, rows],
-                lse[:, :, rows],
-                0.0,
-                causal,
-                scale=ctx.scale,
-            )
+            g, query_rows, out_rows, lse_rows = (states[:, :, rows] for states in (slope, q, o, lse))
+            keys, values = k[:, :, columns], v[:, :, columns]
+            gq, gk, gv = _flash_backward(g, query_rows, keys, values, out_rows, lse_rows, 0.0, causal, scale=ctx.scale)
+            # the queries of one key head share its keys and values
             return gq, gk.sum(1), gv.sum(1)
 
         for tree in ctx.trees:
@@ -167,6 +157,7 @@ class _SplitAttention(torch.autograd.Function):
                 dq[:, :, rows], dk[:, rows], dv[:, rows] = block(rows, rows, True)
             if (later := _later_tokens(tree)) is not None:
                 rows, prompt = later, slice(tree.start, tree.prompt_end)
+                # written above by the causal sequences; what looks at the prompt comes on top
                 for total, part in zip(
                     (dq[:, :, rows], dk[:, prompt], dv[:, prompt]), block(rows, prompt, False), strict=True
                 ):
@@ -176,7 +167,7 @@ class _SplitAttention(torch.autograd.Function):
 
 def _sequences(tree: Span) -> list[tuple[int, int]]:
     """Return the causal sequences of a tree: the prompt with the first branch, and each further branch."""
-    (_, first), *later_branches = branches(tree)
+    (_, first), *later_branches = tree.branches
     return [(tree.start, first), *later_branches]
 
 
@@ -188,7 +179,7 @@ def _later_tokens(tree: Span) -> slice | None:
 
 
 def _by_key_head(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return views (key heads, queries a key head, tokens, size) of one row; keys and values are not copied."""
+    """Return views (key heads, queries per key head, tokens, size) of one row; keys and values are not copied."""
     heads = key.shape[1]
     q = query[0].unflatten(0, (heads, query.shape[1] // heads))
     k, v = (x[0][:, None].expand(-1, q.shape[1], -1, -1) for x in (key, value))

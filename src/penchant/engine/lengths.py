@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 SELECTED_KEYS = ("index_topk", "indexer_budget")
 """Names under which configurations state to how many keys sparse attention looks."""
@@ -55,7 +58,7 @@ ANY_LENGTH = LengthClasses()
 EQUAL_LENGTHS = LengthClasses(exact_above=0)
 
 
-def length_classes(config: Any) -> LengthClasses:
+def length_classes(config: PreTrainedConfig) -> LengthClasses:
     """Return the classes that a configuration's rotary embeddings make.
 
     `longrope` has two sets of frequencies, with a threshold between them. `dynamic` computes its frequencies from the
@@ -67,24 +70,22 @@ def length_classes(config: Any) -> LengthClasses:
     for part in _mappings(settings):
         exact |= {int(part[name]) for name in SELECTED_KEYS if part.get(name)}
         kind = str(part.get("rope_type", part.get("type", "")))
-        if kind not in ("longrope", "su") and "dynamic" not in kind:
-            continue
         if "dynamic" in kind:
             exact.add(int(settings.get("max_position_embeddings") or 0))
-        else:
+        elif kind in ("longrope", "su"):  # Phi-3's first name for it
             key = "original_max_position_embeddings"
             original_length = part.get(key) or settings.get(key)
             thresholds.add(int(original_length or settings.get("max_position_embeddings") or 0))
     return LengthClasses(tuple(sorted(thresholds)), min(exact, default=None))
 
 
-def context_length(config: Any) -> int | None:
+def context_length(config: PreTrainedConfig) -> int | None:
     """Return how many tokens a model takes at once; None where its configuration names no limit."""
     limit = getattr(config, "max_position_embeddings", None)
     return limit if limit and limit > 0 else None  # XLNet says -1
 
 
-def named_lengths(config: Any) -> list[int]:
+def named_lengths(config: PreTrainedConfig) -> list[int]:
     """Return the lengths (windows, chunks, thresholds) that a configuration names, in rising order."""
     classes = length_classes(config)
     lengths = {length for length in (*classes.thresholds, classes.exact_above) if length}
@@ -108,9 +109,11 @@ def forget_earlier_lengths(model: nn.Module) -> None:
             module.register_forward_pre_hook(_restore_frequencies)
 
 
-def _restore_frequencies(module: Any, _: Any) -> None:
+def _restore_frequencies(module: nn.Module, _: object) -> None:
     """Put the module back into its state before the first pass."""
-    prefixes = [f"{name}_" for name in module.rope_type] if isinstance(module.rope_type, Mapping) else [""]
+    kinds = getattr(module, "rope_type", None)
+    # models with several kinds of layers (Gemma 3) keep frequencies for each of them, under its name
+    prefixes = [f"{name}_" for name in kinds] if isinstance(kinds, Mapping) else [""]
     for prefix in prefixes:
         frequencies = getattr(module, f"{prefix}inv_freq")
         original = getattr(module, f"{prefix}original_inv_freq").to(frequencies.device)
@@ -119,7 +122,7 @@ def _restore_frequencies(module: Any, _: Any) -> None:
 
 
 def _mappings(settings: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the mapping and all that lie in it."""
+    """Yield the mapping and all mappings that lie in it."""
     yield settings
     for value in settings.values():
         for part in value if isinstance(value, (list, tuple)) else (value,):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, TypeGuard
 
 from torch import nn
 
 from penchant.engine.attention import unwrap
+
+if TYPE_CHECKING:
+    from peft.tuners.lora import LoraLayer
 
 
 @contextmanager
@@ -19,9 +22,8 @@ def merged_adapters(model: nn.Module) -> Iterator[None]:
     their last bits from those that the reference is known by. Costs a copy of the adapted weights meanwhile. Does
     nothing without adapters, or where they are switched off.
     """
-    modules: list[Any] = list(model.modules())
     tied = unwrap(model).get_input_embeddings().weight  # a head's adapter must not change what goes in
-    layers = [layer for layer in modules if _adapted(layer) and layer.get_base_layer().weight is not tied]
+    layers = [layer for layer in model.modules() if _adapted(layer) and layer.get_base_layer().weight is not tied]
     original_weights = [(layer, layer.get_base_layer().weight, layer.get_base_layer().weight.data) for layer in layers]
     try:
         for layer, weight, data in original_weights:
@@ -35,6 +37,6 @@ def merged_adapters(model: nn.Module) -> Iterator[None]:
             weight.data = data
 
 
-def _adapted(layer: Any) -> bool:
+def _adapted(layer: nn.Module) -> TypeGuard[LoraLayer]:
     """Return whether it is a layer of peft's with adapters that are on and not yet merged."""
     return hasattr(layer, "lora_A") and hasattr(layer, "merge") and not layer.disable_adapters and not layer.merged

@@ -8,7 +8,7 @@ slower way is tried, and where every way differs the model is refused by its nam
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from penchant.engine.attention import last_logits_option, unwrap
 from penchant.engine.lengths import context_length, named_lengths
 from penchant.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 PROBE_TOLERANCE = 1e-2  # nats on one token, in float32; a wrong mask is off by whole nats
 SHARE_OF_SPREAD = 5e-3  # of the standard deviation of log-probabilities; float32 rounding is below a tenth of that
@@ -47,7 +50,7 @@ def far_lengths(model: nn.Module) -> tuple[int, ...]:
     return tuple(length for length in named_lengths(unwrap(model).config.get_text_config()) if length > reach)
 
 
-def probe_length(config: Any, reach: int) -> int:
+def probe_length(config: PreTrainedConfig, reach: int) -> int:
     """Return how long a probe's longest row has to be: beyond every length that the configuration names.
 
     A length above `reach` is left out, and so is one that fills the context.
@@ -57,12 +60,12 @@ def probe_length(config: Any, reach: int) -> int:
     return max(8, min(path, context_length(config) or path))
 
 
-def long_row(config: Any, reach: int) -> int:
+def long_row(config: PreTrainedConfig, reach: int) -> int:
     """Return how long a row has to be for what shows only in longer ones, such as attention between random chunks."""
     return max(probe_length(config, reach), min(LONG_ROW, context_length(config) or LONG_ROW))
 
 
-def random_ids(config: Any, count: int) -> list[int]:
+def random_ids(config: PreTrainedConfig, count: int) -> list[int]:
     """Return fixed random token ids of the vocabulary, without padding, which some models skip."""
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(0, config.vocab_size, (2 * count + 8,), generator=generator)
@@ -105,6 +108,7 @@ def check_causal(model: nn.Module, ids: Sequence[int]) -> Tensor:
         raise InputError(
             "the model's log-probabilities are not finite: its weights are damaged, or too large for their dtype"
         )
+    # the same row twice: some kinds of attention (Reformer's hashing) draw at random even in evaluation
     if not close(own_logits(model, ids), logits, model):
         raise InputError(
             f"{type(unwrap(model)).__name__} gives other numbers at every pass over the same row: it draws at random. "
@@ -112,6 +116,7 @@ def check_causal(model: nn.Module, ids: Sequence[int]) -> Tensor:
         )
     cut = len(ids) // 2
     vocabulary = unwrap(model).config.get_text_config().vocab_size
+    # every token of the second half becomes another one, which must not be seen from the first half
     changed = own_logits(model, [*ids[:cut], *((i + 1) % vocabulary for i in ids[cut:])])
     if not close(changed[:cut], logits[:cut], model):
         raise not_causal(model)
@@ -130,6 +135,7 @@ def not_causal(model: nn.Module) -> InputError:
 def close(logits: Tensor, expected: Tensor, model: nn.Module) -> bool:
     """Return whether two tables of logits give the same distributions, rounding aside."""
     got, want = logits.float().log_softmax(-1), expected.float().log_softmax(-1)
+    # some models mask tokens that they never predict: there both have to be minus infinity
     finite = torch.isfinite(want)
     if not torch.equal(finite, torch.isfinite(got)):
         return False

@@ -15,11 +15,10 @@ import logging
 import sqlite3
 import struct
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -27,10 +26,10 @@ from torch import Tensor, nn
 
 from penchant.data.rendering.renderer import Rendered
 from penchant.digests import digest_file
-from penchant.engine.attention import output_head, predictor_states
+from penchant.engine.attention import evaluating, output_head, predictor_states, unwrap
 from penchant.engine.logps import log_softmax_blocks
-from penchant.engine.score import DEFAULT_BUDGET, Progress, Scorer, batches, evaluating, score_rows
-from penchant.engine.tree import unique_tokens
+from penchant.engine.score import DEFAULT_BUDGET, Progress, Scorer, batches, score_rows
+from penchant.engine.tree import all_responses, unique_tokens
 from penchant.files import locked_file
 
 log = logging.getLogger("penchant.engine")
@@ -61,12 +60,10 @@ def configuration(model: nn.Module) -> str:
     Rotary base, attention scale, soft cap, windows and their like are settings and no weights; a model that comes with
     code of its own is that code too.
     """
-    config: Any = model.config
-    settings = {
-        key: value for key, value in config.to_dict().items() if key not in UNCOUNTED and not key.startswith("_")
-    }
+    settings = {key: value for key, value in unwrap(model).config.to_dict().items() if key not in UNCOUNTED}
+    settings = {key: value for key, value in settings.items() if not key.startswith("_")}
     text = json.dumps(settings, sort_keys=True, default=str)
-    module = sys.modules.get(type(_base_model(model)).__module__)
+    module = sys.modules.get(type(unwrap(model)).__module__)
     if module is not None and not module.__name__.startswith("transformers.") and module.__file__:
         text += digest_file(Path(module.__file__))
     return text
@@ -94,11 +91,7 @@ def table_key(model: nn.Module, digest: str, precision: str) -> str:
     return hashlib.sha256(f"{digest} {precision} {device} {attention} {versions}".encode()).hexdigest()[:32]
 
 
-def _base_model(model: nn.Module) -> nn.Module:
-    return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
-
-
-def _memory_key(tensor: Tensor) -> tuple[Any, ...]:
+def _memory_key(tensor: Tensor) -> tuple[Hashable, ...]:
     return tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
 
 
@@ -157,10 +150,9 @@ def sequence_kl(
     """
     counts = [len(row.branches) for row in rendered]
     flat = torch.zeros(sum(counts))
-    rows = [(row, range(n)) for row, n in zip(rendered, counts, strict=True)]
     with evaluating(policy.model, reference.scorer.model):
         packing = policy.packing_for(rendered).joined(reference.scorer.packing_for(rendered))
-        for batch in batches(rows, budget=budget, packing=packing):
+        for batch in batches(all_responses(rendered), budget=budget, packing=packing):
             batch = batch.to(policy.device)
             states, head = predictor_states(policy.model, batch), output_head(policy.model)
             with reference.active() as frozen:
@@ -286,8 +278,7 @@ def reference_logps(
         ]
         missing = [(row, indices) for row, indices in missing if indices]
         if progress:  # tokens that need not be computed
-            all_rows = ((row, range(len(row.branches))) for row in rendered)
-            progress(unique_tokens(all_rows) - unique_tokens(missing))
+            progress(unique_tokens(all_responses(rendered)) - unique_tokens(missing))
         for start in range(0, len(missing), KEEP_EVERY):
             part = missing[start : start + KEEP_EVERY]
             fresh = score_rows(scorer, part, budget=budget, progress=progress).tolist()

@@ -3,54 +3,30 @@
 `transformers` grows its cache by copying all of it at every token and for every row that leaves. `JoinedRows` keeps
 the same numbers in buffers with room: a token is written in place, a row that leaves is overwritten by the last one,
 and new rows are written beside the others, their prompts ending in the same column. `PlainRows` does the same work with
-the cache's own methods, for layers that keep something else than one key and value a token (recurrent states).
+the cache's own methods, for layers that keep something else than one key and value per token (recurrent states).
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+    from transformers.cache_utils import Cache
+
 # what transformers calls the cache in a forward pass and in its output: older releases know only the second name
 CACHE = "cache" if "cache" in CausalLMOutputWithPast.__dataclass_fields__ else "past_key_values"
 ROOM = 64  # columns added when a buffer is full: one copy of the cache in so many tokens
 
 
-class Rows(Protocol):
-    """Rows of a cache, the first `live` of them in use.
-
-    Attributes:
-        cache: what the model's forward pass takes under the name `CACHE`.
-        mask: (live, columns), 1 where a row has a token, the column of the coming token included.
-        joins: whether rows may be added while others live.
-    """
-
-    cache: Any
-    joins: bool
-
-    @property
-    def mask(self) -> Tensor: ...
-
-    def admit(self, prefilled: Any, mask: Tensor, sources: Sequence[int], limit: int) -> None:
-        """Add a row for each source: the prompt in that row of a prefilled cache, with its (prompts, columns) mask.
-
-        No more than `limit` rows will be live until the next call.
-        """
-
-    def keep(self, order: Sequence[int]) -> None:
-        """Make row i what row order[i] was; the others are gone."""
-
-    def advance(self) -> None:
-        """Make room for one more token a row; before each forward pass."""
-
-
-def fresh_cache(model: Any) -> DynamicCache | None:
+def fresh_cache(model: PreTrainedModel) -> DynamicCache | None:
     """Return an empty cache that keeps every token, or None if the model has to make its own.
 
     A sliding window is left to the mask, which the model makes anyway: rows that join need all columns.
@@ -59,7 +35,7 @@ def fresh_cache(model: Any) -> DynamicCache | None:
     return DynamicCache() if kinds <= {DynamicLayer, DynamicSlidingWindowLayer} else None
 
 
-def rows_like(prefilled: Any, *, joins: bool = True) -> Rows:
+def rows_like(prefilled: Cache | None, *, joins: bool = True) -> Rows:
     """Return empty rows for a cache like this one; `joins` says whether rows of different lengths may be together."""
     layers = getattr(prefilled, "layers", ())
     simple = bool(layers) and all(type(layer) is DynamicLayer and layer.is_initialized for layer in layers)
@@ -67,31 +43,46 @@ def rows_like(prefilled: Any, *, joins: bool = True) -> Rows:
 
 
 class PlainRows:
-    """Rows that begin together; see `Rows`."""
+    """Rows of any cache, which begin together and are then fewer and fewer.
+
+    Attributes:
+        joins: whether rows may be added while others live.
+        cache: what the model's forward pass takes under the name `CACHE`.
+        mask: (live, columns), 1 where a row has a token, the column of the coming token included.
+    """
 
     joins = False
 
     def __init__(self) -> None:
-        self.cache: Any = None
+        self.cache: Cache
         self.mask = torch.empty(0)
 
-    def admit(self, prefilled: Any, mask: Tensor, sources: Sequence[int], limit: int) -> None:
+    def admit(self, prefilled: Cache, mask: Tensor, sources: Sequence[int], limit: int) -> None:
+        """Take a row for each source: the prompt in that row of a prefilled cache, with its (prompts, columns) mask.
+
+        No more than `limit` rows will be live until the next call.
+        """
         indices = torch.tensor(sources, device=mask.device)
         self.cache = copy.deepcopy(prefilled)  # other samples of the same prompts may still be waiting
         self.cache.reorder_cache(indices)
         self.mask = mask[indices]
 
     def keep(self, order: Sequence[int]) -> None:
+        """Make row i what row order[i] was; the others are gone."""
         indices = torch.tensor(order, dtype=torch.long, device=self.mask.device)
         self.cache.reorder_cache(indices)
         self.mask = self.mask[indices]
 
     def advance(self) -> None:
+        """Make room for one more token per row; before each forward pass."""
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], dim=1)
 
 
 class JoinedRows:
-    """Rows in buffers with room, for caches that are keys and values and nothing else; see `Rows`."""
+    """Rows in buffers with room, for caches that are keys and values and nothing else.
+
+    Attributes and methods are those of `PlainRows`.
+    """
 
     joins = True
 
@@ -102,9 +93,11 @@ class JoinedRows:
 
     @property
     def mask(self) -> Tensor:
+        """The mask of the live rows, (live, columns)."""
         return self._mask[: self.live, : self.columns]
 
-    def admit(self, prefilled: Any, mask: Tensor, sources: Sequence[int], limit: int) -> None:
+    def admit(self, prefilled: Cache, mask: Tensor, sources: Sequence[int], limit: int) -> None:
+        """Write a row for each source beside the live ones, its prompt ending in the column where theirs are."""
         longest = mask.shape[1]
         if not self.live:  # nothing to join: columns begin anew
             self.columns = longest
@@ -123,6 +116,7 @@ class JoinedRows:
         self.live = stop
 
     def keep(self, order: Sequence[int]) -> None:
+        """Make row i what row order[i] was; only rows that change places are copied."""
         moves = [(to, origin) for to, origin in enumerate(order) if to != origin]
         self.live = len(order)
         to, source = torch.tensor(moves, dtype=torch.long, device=self._mask.device).reshape(-1, 2).unbind(1)
@@ -131,6 +125,7 @@ class JoinedRows:
             layer.keep(to, source, self.live, self.columns)
 
     def advance(self) -> None:
+        """Make room for one more token per row, in new buffers where these are full."""
         if self.columns == self._mask.shape[1]:
             self._resize(len(self._mask))
         self._mask[: self.live, self.columns] = 1
@@ -138,6 +133,7 @@ class JoinedRows:
 
     def _resize(self, limit: int) -> None:
         """Make new buffers with room, without the columns that are padding in every row that is left."""
+        # argmax gives the first 1 of a row
         first = int(self.mask.argmax(1).min())
         mask_columns = self.mask[:, first:]
         self.columns = mask_columns.shape[1]
@@ -147,6 +143,9 @@ class JoinedRows:
             layer.resize(first, limit, self.columns + ROOM)
 
 
+Rows = PlainRows | JoinedRows
+
+
 class _Room(DynamicLayer):
     """A layer's keys and values at the beginning of larger buffers (rows, heads, columns, width).
 
@@ -154,7 +153,7 @@ class _Room(DynamicLayer):
     and zero times what memory happens to hold may be no number.
     """
 
-    def __init__(self, like: Any, rows: int, columns: int) -> None:
+    def __init__(self, like: DynamicLayer, rows: int, columns: int) -> None:
         super().__init__()
         self.dtype, self.device = like.keys.dtype, like.keys.device
         self.is_initialized = True
@@ -163,7 +162,7 @@ class _Room(DynamicLayer):
         )
         self._show(0, 0)
 
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+    def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
         """Write the new token's states after the others."""
         live, _, columns, _ = self.keys.shape
         stop = columns + key_states.shape[2]
@@ -172,7 +171,7 @@ class _Room(DynamicLayer):
         self._show(live, stop)
         return self.keys, self.values
 
-    def admit(self, source: Any, indices: Tensor, live: int, columns: int) -> None:
+    def admit(self, source: DynamicLayer, indices: Tensor, live: int, columns: int) -> None:
         for buffer, states in zip(self.buffers, (source.keys, source.values), strict=True):
             start = columns - states.shape[2]
             buffer[live : live + len(indices), :, :start] = 0

@@ -14,10 +14,10 @@ from penchant.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to draw.
+    """Settings of sampling.
 
     Attributes:
-        n: samples a prompt.
+        n: samples per prompt.
         temperature: divides the logits; 0 takes the most likely token.
         max_new_tokens: length at which a sample is cut (it is then not finished).
         top_k, top_p: keep only the k likeliest tokens, or the smallest set of mass p; 0 and 1.0 keep all.
@@ -44,10 +44,10 @@ class Sampling:
                 raise InputError(f"sampling: {name}={getattr(self, name)} is out of range")
 
 
-TokenSample = tuple[
-    tuple[int, ...], bool
-]  # token ids (the end token included where drawn), and whether it ended itself
-Sampler = Callable[..., list[list[TokenSample]]]  # `draw`, or what takes the same arguments
+TokenSample = tuple[tuple[int, ...], bool]
+"""Token ids (the end token included where it was drawn), and whether the sample ended itself."""
+Sampler = Callable[..., list[list[TokenSample]]]
+"""`penchant.engine.generate.draw`, or what takes the same arguments."""
 
 
 def check_room(model: nn.Module, prompts: Sequence[tuple[int, ...]], sampling: Sampling) -> None:

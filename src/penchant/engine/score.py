@@ -1,9 +1,8 @@
-"""The one operation that carries the compute: run prompts with their responses, give a number a response."""
+"""The one operation that carries the compute: run prompts with their responses, give a number for each response."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import torch
@@ -11,13 +10,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from penchant.data.rendering.renderer import Rendered
-from penchant.engine.attention import output_head, predictor_states
+from penchant.engine.attention import evaluating, output_head, predictor_states
 from penchant.engine.logps import log_sum_squares, token_logps
 from penchant.engine.probe import far_lengths
 from penchant.engine.score_probe import far_support, scoring_support
-from penchant.engine.tree import Packing, TreeBatch, batched, make_trees, unique_tokens
+from penchant.engine.tree import Packing, Rows, TreeBatch, all_responses, batched, make_trees, unique_tokens
 
-Rows = Sequence[tuple[Rendered, Sequence[int]]]  # a rendered group, and which of its responses
 Progress = Callable[[int], None]  # called with a number of tokens done
 
 DEFAULT_BUDGET = 1024  # tokens of one forward pass; on a CPU more is slower, since it leaves the caches
@@ -107,13 +105,18 @@ def token_budget(device: torch.device, rendered: Sequence[Rendered]) -> int:
     it is split all the same, so that memory stays bounded.
     """
     default = DEFAULT_BUDGET if device.type == "cpu" else GPU_BUDGET
-    largest = max((unique_tokens([(row, range(len(row.branches)))]) for row in rendered), default=0)
+    largest = max((unique_tokens(all_responses([row])) for row in rendered), default=0)
     return max(default, min(largest, 4 * default))
 
 
-def batches(rows: Rows, *, budget: int, packing: Packing) -> list[TreeBatch]:
-    """Return tree batches that cover the rows; slot numbers count responses in the order of `rows`."""
-    trees = make_trees(rows, budget=budget, packing=packing)
+def batches(
+    rows: Rows, *, budget: int, packing: Packing, origins: Sequence[tuple[int, ...]] | None = None
+) -> list[TreeBatch]:
+    """Return tree batches that cover the rows; slot numbers count responses in the order of `rows`.
+
+    Arguments are as in `make_trees`.
+    """
+    trees = make_trees(rows, budget=budget, packing=packing, origins=origins)
     slots = sum(len(indices) for _, indices in rows)
     return batched(trees, slots=slots, budget=budget, packing=packing)
 
@@ -150,20 +153,5 @@ def score(
     squares: bool = False,
 ) -> list[Float[Tensor, " responses"]]:
     """Return summed log-probabilities of every response, a 1-D tensor per group; `squares` as in `score_rows`."""
-    counts = [len(row.branches) for row in rendered]
-    rows = [(row, range(count)) for row, count in zip(rendered, counts, strict=True)]
-    return list(score_rows(scorer, rows, budget=budget, progress=progress, squares=squares).split(counts))
-
-
-@contextmanager
-def evaluating(*models: nn.Module) -> Iterator[None]:
-    """Switch gradients and dropout off; put the models back in their modes afterwards."""
-    modes = [model.training for model in models]
-    try:
-        with torch.no_grad():
-            for model in models:
-                model.eval()
-            yield
-    finally:
-        for model, mode in zip(models, modes, strict=True):
-            model.train(mode)
+    flat = score_rows(scorer, all_responses(rendered), budget=budget, progress=progress, squares=squares)
+    return list(flat.split([len(row.branches) for row in rendered]))

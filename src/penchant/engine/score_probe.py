@@ -9,14 +9,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.engine import kernels
-from penchant.engine.attention import READS_HEAD_INPUT, output_head, predictor_states, unwrap
+from penchant.engine.attention import READS_HEAD_INPUT, evaluating, output_head, predictor_states, unwrap
 from penchant.engine.lengths import EQUAL_LENGTHS, context_length, forget_earlier_lengths, length_classes
 from penchant.engine.logps import token_logps
 from penchant.engine.probe import (
@@ -35,9 +36,12 @@ from penchant.engine.probe import (
     random_ids,
     short_text,
 )
-from penchant.engine.tree import Packing, batched, make_trees
-from penchant.engine.verdicts import kept_verdict
+from penchant.engine.tree import Packing, all_responses, batched, make_trees
+from penchant.engine.verdicts import Verdict, kept_verdict, slowest
 from penchant.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 log = logging.getLogger("penchant.engine")
 
@@ -56,9 +60,7 @@ def scoring_support(model: nn.Module, *, head: bool = True) -> tuple[Packing, st
     with _probing(model):
         if head:
             _check_head(model)
-        verdict = kept_verdict(
-            f"scoring head={head}", inner, lambda: _find_way(model, head), lambda result: _say(inner, result)
-        )
+        verdict = kept_verdict(f"scoring head={head}", inner, partial(_find_way, model, head), _announce)
     return _packing(model, verdict)
 
 
@@ -74,49 +76,37 @@ def far_support(model: nn.Module, packing: Packing, longest: int, *, head: bool)
         InputError: no way of scoring gives the model's own numbers there.
     """
     inner, ways = unwrap(model), _ways(unwrap(model).config.get_text_config())
-    verdicts: list[dict[str, Any]] = [{"way": next(way for way, way_packing in ways.items() if way_packing == packing)}]
+    verdicts = [Verdict(next(way for way, way_packing in ways.items() if way_packing == packing))]
     with _probing(model):
         for length in far_lengths(model):
             if length < longest:
-                verdict = kept_verdict(
-                    f"scoring head={head} beyond {length}",
-                    inner,
-                    lambda length=length: _find_far_way(model, head, length),  # type: ignore[misc]
-                    lambda result: _say(inner, result),
-                )
-                verdicts.append(verdict)
-    slowest = max(verdicts, key=lambda result: [*ways, "none"].index(result["way"]))
-    return _packing(model, slowest)
+                decide = partial(_find_far_way, model, head, length)
+                verdicts.append(kept_verdict(f"scoring head={head} beyond {length}", inner, decide, _announce))
+    return _packing(model, slowest(verdicts, ways))
 
 
 @contextmanager
 def _probing(model: nn.Module) -> Iterator[None]:
-    """Run passes without gradients, dropout and autocast, and put the model back into its mode."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad(), torch.autocast(next(model.parameters()).device.type, enabled=False):
-            yield
-    finally:
-        model.train(was_training)
+    # autocast would compare roundings, which differ between the ways
+    with evaluating(model), torch.autocast(next(model.parameters()).device.type, enabled=False):
+        yield
 
 
-def _packing(model: nn.Module, verdict: dict[str, Any]) -> tuple[Packing, str]:
+def _packing(model: nn.Module, verdict: Verdict) -> tuple[Packing, str]:
     """Return what a verdict says, and set the network up for it."""
     inner = unwrap(model)
-    if verdict["way"] == "none":
+    if verdict.way == "none":
         raise InputError(
-            f"{type(inner).__name__} cannot be scored: {verdict['reason']}. It can be sampled, or take a model of "
+            f"{type(inner).__name__} cannot be scored: {verdict.reason}. It can be sampled, or take a model of "
             "another type; please report this one"
         )
-    packing = _ways(inner.config.get_text_config())[verdict["way"]]
+    packing = _ways(inner.config.get_text_config())[verdict.way]
     if not packing.plain:
-        kernels.register()
-        inner.set_attn_implementation(kernels.NAME)
-    return packing, str(verdict.get("reason", ""))
+        kernels.switch_on(inner)
+    return packing, verdict.reason
 
 
-def _ways(config: Any) -> dict[str, Packing]:
+def _ways(config: PreTrainedConfig) -> dict[str, Packing]:
     """Return the ways of scoring, from fast to slow."""
     lengths = length_classes(config)
     return {
@@ -126,23 +116,24 @@ def _ways(config: Any) -> dict[str, Packing]:
     }
 
 
-def _find_way(model: nn.Module, head: bool) -> dict[str, Any]:
-    """Run the probe: the first way that gives the model's own numbers."""
+def _find_way(model: nn.Module, head: bool) -> Verdict:
+    """Run the probe and return the first way that gives the model's own numbers."""
     config, reach = unwrap(model).config.get_text_config(), probe_reach(model)
     rows = [_example(config, reach)]
-    expected = [_own_numbers(model, row, index, head) for row in rows for index in range(len(row.branches))]
+    expected = _own_numbers(model, rows, head)
     if head:
         check_causal(model, random_ids(config, long_row(config, reach)))
     return _first_right(model, rows, expected, head, reach)
 
 
-def _find_far_way(model: nn.Module, head: bool, length: int) -> dict[str, Any]:
+def _find_far_way(model: nn.Module, head: bool, length: int) -> Verdict:
     """Run the probe with rows that grow over a length, beside a short one.
 
     Two of them begin alike up to some tokens beyond that length, where a causal model gives both the same numbers.
     """
     rows = _far_examples(unwrap(model).config.get_text_config(), length)
-    expected = [_own_numbers(model, row, index, head) for row in rows for index in range(len(row.branches))]
+    expected = _own_numbers(model, rows, head)
+    # the two long branches are alike up to here, half a margin beyond the length
     shared = len(rows[0].branches[0].ids) - MARGIN // 2
     if head and not logps_close(expected[0][:shared], expected[1][:shared], model):
         raise not_causal(model)
@@ -151,7 +142,7 @@ def _find_far_way(model: nn.Module, head: bool, length: int) -> dict[str, Any]:
 
 def _first_right(
     model: nn.Module, rows: Sequence[Rendered], expected: Sequence[Tensor], head: bool, reach: int
-) -> dict[str, Any]:
+) -> Verdict:
     """Return the first way of scoring whose numbers are the expected ones."""
     config = unwrap(model).config.get_text_config()
     problems: list[str] = []
@@ -160,19 +151,19 @@ def _first_right(
         if problem is None:
             problem = _problem(model, rows, packing, expected, head)
         if problem is None:
-            return {"way": way, "reason": "; ".join(problems)}
+            return Verdict(way, "; ".join(problems))
         problems.append(problem)
-    return {"way": "none", "reason": "; ".join(dict.fromkeys(problems))}
+    return Verdict("none", "; ".join(dict.fromkeys(problems)))
 
 
-def _say(network: Any, verdict: dict[str, Any]) -> None:
-    """Say aloud what makes scoring slower."""
-    if verdict["way"] in ("rows", "equal rows"):
-        length_words = "" if verdict["way"] == "rows" else ", and only rows of one length together"
-        log.warning("plain path, every response forwarded with its own prompt%s: %s", length_words, verdict["reason"])
+def _announce(verdict: Verdict) -> None:
+    """Warn of what makes scoring slower."""
+    if verdict.way in ("rows", "equal rows"):
+        length_words = "" if verdict.way == "rows" else ", and only rows of one length together"
+        log.warning("plain path, every response forwarded with its own prompt%s: %s", length_words, verdict.reason)
 
 
-def _refused_by_config(config: Any, reach: int) -> str | None:
+def _refused_by_config(config: PreTrainedConfig, reach: int) -> str | None:
     """Return why a configuration rules trees out, or None."""
     if config._attn_implementation not in ("sdpa", kernels.NAME):
         return f"its attention is its own ({config._attn_implementation})"
@@ -184,6 +175,7 @@ def _refused_by_config(config: Any, reach: int) -> str | None:
         return f"its attention slides over a window of {config.sliding_window} tokens"
     if any(hasattr(config, name) for name in ("state_size", "ssm_cfg", "rwkv_head_size", "mamba_d_state")):
         return "it has recurrent layers"
+    # a window that the probe's rows do not reach would not show in their numbers
     windows = [v for k, v in config.to_dict().items() if "window" in k and isinstance(v, int)]
     if max(windows, default=0) > reach:
         return f"its attention has a window of {max(windows)} tokens"
@@ -197,8 +189,7 @@ def _problem(
     inner, before = unwrap(model), unwrap(model).config._attn_implementation
     try:
         if not packing.plain:
-            kernels.register()
-            inner.set_attn_implementation(kernels.NAME)
+            kernels.switch_on(inner)
         got = _numbers(model, rows, packing, head)
     except Exception as error:  # whatever a model raises that does not know what we ask for
         return f"its attention cannot be replaced ({short_text(error)})" if not packing.plain else short_text(error)
@@ -220,7 +211,7 @@ def _problem(
 def _numbers(model: nn.Module, rows: Sequence[Rendered], packing: Packing, head: bool) -> list[Tensor]:
     """Return the log-probabilities of the tokens of each branch, or the states that predict them."""
     slots = sum(len(row.branches) for row in rows)
-    trees = make_trees([(row, range(len(row.branches))) for row in rows], budget=2**30, packing=packing)
+    trees = make_trees(all_responses(rows), budget=2**30, packing=packing)
     parts: dict[int, Tensor] = {}
     for batch in batched(trees, slots=slots, budget=2**30, packing=packing):
         batch = batch.to(next(model.parameters()).device)
@@ -230,13 +221,17 @@ def _numbers(model: nn.Module, rows: Sequence[Rendered], packing: Packing, head:
     return [parts[slot] for slot in range(slots)]
 
 
-def _own_numbers(model: nn.Module, row: Rendered, index: int, head: bool) -> Tensor:
-    """Return what the model itself gives for one branch; states come from one row without padding."""
-    branch = row.branches[index]
+def _own_numbers(model: nn.Module, rows: Sequence[Rendered], head: bool) -> list[Tensor]:
+    """Return what the model itself gives for each branch; states come from single rows without padding."""
+    single_rows = [Rendered(row.prompt_ids, (branch,)) for row in rows for branch in row.branches]
     if not head:
-        return _numbers(model, [Rendered(row.prompt_ids, (branch,))], Packing(True, EQUAL_LENGTHS), head)[0]
-    logps = own_logits(model, [*row.prompt_ids, *branch.ids], len(branch.ids) + 1)[:-1].log_softmax(-1)
-    return logps.gather(1, torch.tensor(branch.ids, device=logps.device)[:, None]).squeeze(1)
+        return [_numbers(model, [row], Packing(True, EQUAL_LENGTHS), head)[0] for row in single_rows]
+    numbers = []
+    for row in single_rows:
+        ids = row.branches[0].ids
+        logps = own_logits(model, [*row.prompt_ids, *ids], len(ids) + 1)[:-1].log_softmax(-1)
+        numbers.append(logps.gather(1, torch.tensor(ids, device=logps.device)[:, None]).squeeze(1))
+    return numbers
 
 
 def _check_head(model: nn.Module) -> None:
@@ -255,6 +250,7 @@ def _check_head(model: nn.Module) -> None:
     expected = expected.gather(1, targets[:, None]).squeeze(1)
     row = Rendered((ids[0],), (Branch(tuple(ids[1:]), ((0, len(ids) - 1),)),))
     problems = []
+    # the projection of the trunk's states first, since the other way runs the whole network
     for reads_head_input in (False, True):
         setattr(inner, READS_HEAD_INPUT, reads_head_input)
         try:
@@ -272,7 +268,7 @@ def _check_head(model: nn.Module) -> None:
     )
 
 
-def _example(config: Any, reach: int) -> Rendered:
+def _example(config: PreTrainedConfig, reach: int) -> Rendered:
     """Return a prompt with four branches, two of them of one length; the first makes the probe's longest row."""
     path = probe_length(config, reach)
     ids = random_ids(config, path + 14)
@@ -280,7 +276,7 @@ def _example(config: Any, reach: int) -> Rendered:
     return Rendered(tuple(ids[:5]), tuple(Branch(tuple(part), ((0, len(part)),)) for part in parts))
 
 
-def _far_examples(config: Any, length: int) -> list[Rendered]:
+def _far_examples(config: PreTrainedConfig, length: int) -> list[Rendered]:
     """Return a prompt just shorter than a length with two branches that grow over it, and a short row."""
     path = min(length + MARGIN, context_length(config) or length + MARGIN)
     start = max(1, min(length - MARGIN, path - 2 * MARGIN))

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from penchant.data.rendering.renderer import Rendered
-from penchant.engine.attention import output_head, predictor_states
+from penchant.engine.attention import evaluating, output_head, predictor_states
 from penchant.engine.logps import Head, block_rows, project, token_logps
-from penchant.engine.score import Scorer, batches, evaluating
-from penchant.engine.tree import TreeBatch
+from penchant.engine.score import Scorer, batches
+from penchant.engine.tree import TreeBatch, all_responses
 
 Tokens = Float[Tensor, " tokens"]
 
@@ -102,10 +102,9 @@ def token_readings(
     Values are zeros without a value head.
     """
     logps, values = (torch.zeros(int(layout.starts[-1])) for _ in range(2))
-    rows = [(row, range(len(row.branches))) for row in rendered]
     all_slots = torch.arange(len(layout.lengths))
     with evaluating(scorer.model):
-        for batch in batches(rows, budget=budget, packing=scorer.packing_for(rendered)):
+        for batch in batches(all_responses(rendered), budget=budget, packing=scorer.packing_for(rendered)):
             positions, batch = layout.positions(batch, all_slots), batch.to(scorer.device)
             states = predictor_states(scorer.model, batch)
             logps[positions] = token_logps(states, output_head(scorer.model), batch.targets).cpu()

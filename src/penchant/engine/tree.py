@@ -72,6 +72,11 @@ class Span:
     prompt_end: int
     ends: tuple[int, ...]
 
+    @property
+    def branches(self) -> list[tuple[int, int]]:
+        """The (start, end) of each branch."""
+        return list(zip((self.prompt_end, *self.ends), self.ends, strict=False))
+
 
 @dataclass(frozen=True)
 class TreeBatch:
@@ -109,16 +114,23 @@ class TreeBatch:
 
     def to(self, device: torch.device) -> TreeBatch:
         """Return the same batch on another device."""
-        tensors: dict[str, Any] = {
-            name: value.to(device)
-            for name, value in vars(self).items()
-            if isinstance(value, Tensor) and name != "origin"
-        }
-        return replace(self, **tensors)
+        # what `origin` indexes is mapped from a file into this machine's memory
+        names = [name for name, value in vars(self).items() if isinstance(value, Tensor) and name != "origin"]
+        moved: dict[str, Any] = {name: getattr(self, name).to(device) for name in names}
+        return replace(self, **moved)
+
+
+Rows = Sequence[tuple[Rendered, Sequence[int]]]
+"""Rendered groups, and which of their responses."""
+
+
+def all_responses(rendered: Iterable[Rendered]) -> list[tuple[Rendered, Sequence[int]]]:
+    """Return rows with all responses of some groups."""
+    return [(row, range(len(row.branches))) for row in rendered]
 
 
 def make_trees(
-    rows: Sequence[tuple[Rendered, Sequence[int]]],
+    rows: Rows,
     *,
     budget: int,
     packing: Packing,
@@ -128,8 +140,8 @@ def make_trees(
 
     Args:
         rows: a rendered group and which of its responses are needed.
-        budget: tokens a tree may hold; a larger group is split into several trees, each with the prompt.
-        packing: one tree a response on the plain path; paths of different length classes are never in one tree.
+        budget: tokens that a tree may hold; a larger group is split into several trees, each with the prompt.
+        packing: one tree per response on the plain path; paths of different length classes are never in one tree.
         origins: for each of `rows`, where states of the prompt and of each of the group's responses are kept.
     """
     trees: list[Tree] = []
@@ -146,13 +158,10 @@ def make_trees(
 
 
 def _cut(rendered: Rendered, indices: Sequence[int], budget: int, packing: Packing) -> list[list[int]]:
-    """Split the places of `indices` by tree: as many a tree as fit the budget beside the prompt."""
-    by_class: dict[int, list[int]] = {}
+    """Split the places of `indices` by tree: each holds as many as fit the budget beside the prompt."""
     lengths = rendered.lengths
-    for position, index in enumerate(indices):
-        by_class.setdefault(packing.lengths.class_of(lengths[index]), []).append(position)
     trees: list[list[int]] = []
-    for positions in by_class.values():
+    for positions in packing.lengths.grouped([lengths[index] for index in indices]):
         size = budget + 1  # opens a tree
         for position in positions:
             length = len(rendered.branches[indices[position]].ids)
@@ -201,11 +210,9 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 def batched(trees: Sequence[Tree], *, slots: int, budget: int, packing: Packing) -> list[TreeBatch]:
     """Return all trees in batches within the budget; `slots` is the size of the score vector that they fill."""
-    by_class: dict[int, list[Tree]] = {}
-    for tree in trees:
-        by_class.setdefault(packing.lengths.class_of(tree.longest_path), []).append(tree)
     batches = []
-    for class_trees in by_class.values():
+    for positions in packing.lengths.grouped([tree.longest_path for tree in trees]):
+        class_trees = [trees[position] for position in positions]
         lengths = [tree.length for tree in class_trees]
         groups = fill(lengths, budget) if packing.plain else pack(lengths, budget)
         batches += [collate([class_trees[i] for i in part], slots=slots, plain=packing.plain) for part in groups]
@@ -288,20 +295,21 @@ def _origin(trees: Sequence[Tree]) -> Tensor | None:
 
 
 def _lay(tree: Tree, ids: list[int], positions: list[int]) -> Span:
-    """Append a tree's tokens to a row."""
+    """Append a tree's tokens to the ids and positions of a row, and return where it lies."""
     start, prompt = len(ids), len(tree.prompt_ids)
     ids += tree.prompt_ids
     positions += range(prompt)
     ends = []
     for branch in tree.branches:
         ids += branch.ids
+        # every branch goes on where the prompt ended, as if it were the only one
         positions += range(prompt, prompt + len(branch.ids))
         ends.append(len(ids))
     return Span(start, start + prompt, tuple(ends))
 
 
-def unique_tokens(rows: Iterable[tuple[Rendered, Sequence[int]]]) -> int:
-    """Return tokens that have to be forwarded when prompts and responses go through once."""
+def unique_tokens(rows: Rows) -> int:
+    """Count the tokens that have to be forwarded when prompts and responses go through once."""
     return sum(
         len(rendered.prompt_ids) + sum(len(rendered.branches[i].ids) for i in indices) for rendered, indices in rows
     )

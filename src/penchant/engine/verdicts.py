@@ -10,25 +10,50 @@ import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 import transformers
 
 from penchant.files import atomic_write, cache_folder
+from penchant.typed_json import from_json, to_object
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 FORGOTTEN_FIELDS = ("_name_or_path", "transformers_version", "architectures")  # of a configuration: decide nothing
 MAX_BYTES = 10_000  # a larger file is no verdict
 
-_process_verdicts: dict[str, dict[str, Any]] = {}  # of this process
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The way in which a probe found that a model may be run.
+
+    Attributes:
+        way: its name; "none" where no way gives the model's own numbers.
+        reason: why it is no faster one, or none.
+    """
+
+    way: str
+    reason: str = ""
+
+
+_process_verdicts: dict[str, Verdict] = {}  # of this process
+
+
+def slowest(verdicts: Iterable[Verdict], ways: Iterable[str]) -> Verdict:
+    """Return the verdict of the slowest way, where `ways` are from fast to slow."""
+    order = [*ways, "none"]
+    return max(verdicts, key=lambda verdict: order.index(verdict.way))
 
 
 def kept_verdict(
-    kind: str, network: Any, decide: Callable[[], dict[str, Any]], announce: Callable[[dict[str, Any]], None]
-) -> dict[str, Any]:
+    kind: str, network: PreTrainedModel, decide: Callable[[], Verdict], announce: Callable[[Verdict], None]
+) -> Verdict:
     """Return the verdict of a probe: from this process or the cache folder where it is known, else decided now.
 
     Args:
@@ -49,9 +74,10 @@ def kept_verdict(
     return _process_verdicts[key]
 
 
-def verdict_key(kind: str, network: Any) -> str:
+def verdict_key(kind: str, network: PreTrainedModel) -> str:
     """Return a digest of what a verdict depends on: code, configuration, precision, device, versions."""
     config = network.config
+    # a model that was switched to trees is the one that was probed under sdpa
     attention = str(getattr(config, "_attn_implementation", None)).replace("penchant_trees", "sdpa")
     weight = next(network.parameters())
     parts = {
@@ -88,25 +114,25 @@ def _code_digest(module: str) -> str:
     return hashlib.sha256(source.encode()).hexdigest()
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> Verdict | None:
     try:
         with path.open("rb") as file:
             stored = json.loads(file.read(MAX_BYTES))
-        verdict: dict[str, Any] = stored["verdict"]
+        verdict = from_json(Verdict, stored["verdict"])
         return verdict if stored["sha256"] == _digest(verdict) else None
     except (OSError, ValueError, TypeError, KeyError):
         return None  # nothing kept, or damaged: the model is probed again, and the verdict written anew
 
 
-def _write(path: Path, verdict: Mapping[str, Any]) -> None:
+def _write(path: Path, verdict: Verdict) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, json.dumps({"verdict": verdict, "sha256": _digest(verdict)}) + "\n", shared=True)
+        atomic_write(path, json.dumps({"verdict": to_object(verdict), "sha256": _digest(verdict)}) + "\n", shared=True)
     except OSError:
         # The cache only saves time, and may lie on a full or read-only disk (shared machines, CI). This process holds
         # its verdict already; the next one probes again and comes to the same.
         return
 
 
-def _digest(verdict: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(verdict, sort_keys=True).encode()).hexdigest()
+def _digest(verdict: Verdict) -> str:
+    return hashlib.sha256(json.dumps(to_object(verdict), sort_keys=True).encode()).hexdigest()

@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from penchant.digests import DamagedFile, append_block_digests
+from penchant.engine.attention import evaluating
 from penchant.engine.lengths import ANY_LENGTH, length_classes
 from penchant.engine.reference import configuration, fingerprint
-from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET, evaluating
+from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET
 from penchant.engine.tree import fill
 from penchant.errors import InputError
 from penchant.files import atomic_path, atomic_stream

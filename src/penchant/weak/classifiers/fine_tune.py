@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from penchant.data.settings import PromptsConfig
 from penchant.digests import DamagedFile, check_files, read_sums
-from penchant.engine.score import evaluating
+from penchant.engine.attention import evaluating
 from penchant.errors import RunError, RunMismatchError
 from penchant.files import recover_folder, remove
 from penchant.losses import weak
