@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 
@@ -30,6 +31,7 @@ def save(path: Path, *rows: dict[str, Any] | str) -> Path:
 class FakeRendered:
     unstable: tuple[bool, ...]
     lengths: tuple[int, ...]
+    branches: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class FakeRenderer:
     """A word is a token; a response that begins without white space merges with its prompt."""
 
     max_length: int | None = None
+    tokenizer: ClassVar = SimpleNamespace(all_special_tokens=[])
+    chat: ClassVar = False
 
     def render(self, group: PromptGroup) -> FakeRendered:
         assert self.max_length is None, "lengths must be measured before any cut"
@@ -46,6 +50,7 @@ class FakeRenderer:
         return FakeRendered(
             tuple(not response.text.startswith(" ") for response in group.responses),
             tuple(prompt + len(response.text.split()) for response in group.responses),
+            tuple(response.text for response in group.responses),
         )
 
 

@@ -1,4 +1,4 @@
-"""What is in a preference file, and what in it is worth a look: `penchant data check`."""
+"""Count what is in a preference file, and say what in it is worth a look: `penchant data check`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import mean, median
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from penchant.data.check_report import CheckReport, LengthSummary, TokenCounts, problems_of
 from penchant.data.layouts import registry as formats
@@ -28,29 +28,16 @@ from penchant.data.settle import (
     text_sentences,
 )
 from penchant.errors import InputError
-from penchant.types import Comparison, PromptGroup, prompt_text
+from penchant.types import PromptGroup, prompt_text
 
-
-class RenderedLike(Protocol):
-    """What `check_preferences` needs of a rendered group: a value a response."""
-
-    @property
-    def unstable(self) -> tuple[bool, ...]: ...
-
-    @property
-    def lengths(self) -> tuple[int, ...]: ...
-
-
-class RendererLike(Protocol):
-    """Anything that tokenizes a group, such as `penchant.data.rendering.renderer.Renderer`."""
-
-    def render(self, group: PromptGroup) -> RenderedLike: ...
+if TYPE_CHECKING:
+    from penchant.data.rendering.renderer import Renderer  # the report without tokens needs no numpy
 
 
 def check_preferences(
     source: str | Path,
     *,
-    renderer: RendererLike | None = None,
+    renderer: Renderer | None = None,
     max_length: int | None = None,
     layout: str | None = None,
     split: str = "train",
@@ -76,9 +63,11 @@ def check_preferences(
     """
     reading = ReadOptions(layout=layout, split=split, columns=columns, bad_rows=bad_rows)
     parsed = parse_source(source, reading, layouts=formats.PREFERENCES, hints=formats.DEMONSTRATIONS)
+    # As `read_preferences` does it, but for ties: they are counted, and nobody has to choose for a report.
     merged = merge_groups(parsed.groups, counts_add=parsed.layout.counts_add)
     tokens = None if renderer is None else _count_tokens(merged.groups, renderer, max_length)
-    report = _counts(str(source), parsed, merged, tokens, _special_tokens(renderer))
+    special = [] if renderer is None else list(map(str, renderer.tokenizer.all_special_tokens))
+    report = _counts(str(source), parsed, merged, tokens, special)
     return dataclasses.replace(
         report,
         problems=tuple(problems_of(report)),
@@ -95,7 +84,7 @@ def _counts(
     """Return the report without its sentences.
 
     Args:
-        parsed: the rows. merged: the same, one group a prompt. special: special tokens of the tokenizer at hand.
+        parsed: the rows. merged: the same, one group per prompt. special: special tokens of the renderer.
     """
     groups = merged.groups
     contradictions = find_contradictions(groups)
@@ -117,7 +106,7 @@ def _counts(
         duplicates=merged.duplicates,
         contradictions=contradictions.pairs,
         contradictions_same_annotator=contradictions.same_annotator,
-        repeated_responses=_repeated(parsed),
+        repeated_responses=sum(len(group.responses) - len(set(group.responses)) for group in parsed.groups),
         prompts_repeated=sum(map(begins_with_prompt, groups)),
         odd_turns=sum(map(has_odd_turns, groups)),
         speaks_for_both=sum(map(speaks_for_both, groups)),
@@ -138,6 +127,7 @@ def _counts(
 def _refusals(report: CheckReport, parsed: Parsed, *, ties: Ties, bad_rows: BadRows, overflow: str) -> Iterator[str]:
     """Yield why training would refuse the file, under these choices; nothing where it would not."""
     source = report.source
+    # The checks of `read_preferences` themselves and in its order, so that report and training cannot differ.
     steps: list[Callable[[], object]] = [
         lambda: settle_bad_rows(source, parsed, bad_rows),
         lambda: refuse_codes(source, parsed),
@@ -192,24 +182,14 @@ def _token_refusals(report: CheckReport, tokens: TokenCounts, overflow: str) -> 
     limit = tokens.max_length if overflow == "drop" else None
     if limit is not None and report.groups and all(lengths and max(lengths) > limit for lengths in tokens.lengths):
         yield f"{source}: every row is longer than max_length={limit}, so overflow=drop leaves nothing"
+    # tokens are counted after merging, comparisons before it
     if report.comparisons and len(tokens.equal) == report.comparisons - report.duplicates:
         yield f"{source}: every row says nothing: the two responses of each pair are the same tokens"
 
 
-def _special_tokens(renderer: RendererLike | None) -> list[str]:
-    tokenizer = getattr(renderer, "tokenizer", None)
-    return [str(token) for token in getattr(tokenizer, "all_special_tokens", ())]
-
-
-def _repeated(parsed: Parsed) -> int:
-    return sum(len(group.responses) - len(set(group.responses)) for group in parsed.groups)
-
-
-def _count_tokens(groups: Sequence[PromptGroup], renderer: RendererLike, max_length: int | None) -> TokenCounts:
-    if max_length is None:
-        max_length = getattr(renderer, "max_length", None)
-    if dataclasses.is_dataclass(renderer) and getattr(renderer, "max_length", None) is not None:
-        renderer = dataclasses.replace(renderer, max_length=None)  # lengths before any cut
+def _count_tokens(groups: Sequence[PromptGroup], renderer: Renderer, max_length: int | None) -> TokenCounts:
+    limit = renderer.max_length if max_length is None else max_length
+    renderer = dataclasses.replace(renderer, max_length=None)  # lengths before any cut
     lengths: list[tuple[int, ...]] = []
     unstable, unrenderable, too_long, equal = [], [], [], []
     for group in groups:
@@ -218,27 +198,23 @@ def _count_tokens(groups: Sequence[PromptGroup], renderer: RendererLike, max_len
         except InputError as error:
             rendered = None
             unrenderable.append(str(error))
-        lengths.append(() if rendered is None else tuple(rendered.lengths))
-        if rendered is not None:
-            unstable += [group.source for is_unstable in rendered.unstable if is_unstable]
-            too_long += [group.source for length in rendered.lengths if max_length and length > max_length]
-            equal += [group.source for comparison in group.comparisons if _same_tokens(rendered, comparison)]
-    tokenizer = getattr(renderer, "tokenizer", None)
-    warnings = template_warnings(tokenizer, groups) if getattr(renderer, "chat", False) else []
+        # A group that cannot be rendered keeps its place, so that lengths and groups go together.
+        lengths.append(() if rendered is None else rendered.lengths)
+        if rendered is None:
+            continue
+        unstable += [group.source for is_unstable in rendered.unstable if is_unstable]
+        too_long += [group.source for length in rendered.lengths if limit and length > limit]
+        branches = rendered.branches
+        equal += [group.source for pair in group.comparisons if branches[pair.winner] == branches[pair.loser]]
     return TokenCounts(
-        tuple(lengths),
-        tuple(unstable),
-        tuple(unrenderable),
-        max_length,
-        tuple(too_long),
-        tuple(equal),
-        tuple(warnings),
+        lengths=tuple(lengths),
+        unstable=tuple(unstable),
+        unrenderable=tuple(unrenderable),
+        max_length=limit,
+        too_long=tuple(too_long),
+        equal=tuple(equal),
+        warnings=tuple(template_warnings(renderer.tokenizer, groups) if renderer.chat else ()),
     )
-
-
-def _same_tokens(rendered: RenderedLike, comparison: Comparison) -> bool:
-    branches = getattr(rendered, "branches", None)
-    return branches is not None and branches[comparison.winner] == branches[comparison.loser]
 
 
 def _longer_wins(groups: Sequence[PromptGroup], tokens: TokenCounts | None) -> tuple[int, int]:

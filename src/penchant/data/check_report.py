@@ -1,11 +1,10 @@
-"""The report of `penchant data check`: its numbers as text, and what is worth a look."""
+"""Hold the report of `penchant data check`: its numbers as text, and what is worth a look."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from penchant.data.layouts.parse import SHOWN_PROBLEMS
 from penchant.data.marks import alike_sentence
@@ -28,14 +27,14 @@ class LengthSummary:
 
 @dataclass(frozen=True)
 class TokenCounts:
-    """What only a tokenizer can tell.
+    """Counts that need a tokenizer.
 
     Attributes:
-        lengths: prompt and response tokens together, a tuple a group.
-        unstable: where (source) the boundary between prompt and response falls into a token, once a response.
+        lengths: prompt and response tokens together, a tuple per group.
+        unstable: where (source) the boundary between prompt and response falls into a token, once per response.
         unrenderable: groups that cannot be tokenized, and why.
         max_length: the limit, in tokens; None if none was given.
-        too_long: where (source) prompt and response are longer than that, once a response.
+        too_long: where (source) prompt and response are longer than that, once per response.
         equal: where (source) the two responses of a comparison are the same tokens.
         warnings: what the chat template does that a reader should know.
     """
@@ -69,7 +68,7 @@ class CheckReport:
         lengths: by what was measured and its unit, such as `"response (characters)"`.
         longer_won, longer_compared: decided comparisons between different lengths, and how many of them the
             longer response won; in `length_unit`.
-        tokens: what only a tokenizer can tell; None without one.
+        tokens: counts that need a tokenizer; None without one.
         unread: columns that hold something and are not read, with the number of their rows; unread_texts: those of
             them that hold text of their own.
         marks: a sentence about marks of a chat template in the texts; empty without any.
@@ -117,9 +116,10 @@ class CheckReport:
         """Return how often the longer response won, among comparisons of different lengths; None without any."""
         return self.longer_won / self.longer_compared if self.longer_compared else None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return the report for JSON. Token lengths of single groups are left out; `lengths` has their summary."""
         values = dataclasses.asdict(self)
+        # JSON has no numbers as keys
         values["responses_per_prompt"] = {str(size): count for size, count in self.responses_per_prompt.items()}
         values["longer_wins"] = self.longer_wins
         if values["tokens"] is not None:

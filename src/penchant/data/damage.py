@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from penchant.data.marks import texts_of
+from penchant.data.marks import last_text, texts_of
 from penchant.types import PromptGroup
 
-COMMON_SHARE = 0.1  # of the prompts: what code and pages hold as well counts as damage only from this share on
+COMMON_SHARE = 0.1  # of the prompts: what honest code and web pages hold as well is damage only from this share on
 STRINGIFIED = {"none", "nan", "<na>", "null", "n/a", "undefined", "[]", "{}", "nat", "#n/a", "\\n"}
 STRINGIFIED |= {"#name?", "#ref!", "#value!", "#div/0!", "#null!", "#num!"}  # of spreadsheets
 # A list as Python or JSON writes it, or bytes as Python does, instead of the text inside.
@@ -70,6 +70,7 @@ def _decodes(run: str) -> bool:
         decoded = bytes_read.decode("utf-8")
     except UnicodeError:  # no UTF-8, as nearly every honest run of accented letters
         return False
+    # One pair may be honest: a word in capitals that ends in an accented letter, before a quotation mark or a dash.
     if len(decoded) > 1 or len(run) > 2:
         return True
     return run[0] in "\u00c2\u00c3" and run[1] not in CLOSING
@@ -83,17 +84,25 @@ def _byte(character: str) -> bytes:
 
 
 def _has_entities(text: str) -> bool:
+    # in a text with tags, a page, entities are as they should be
     return "&" in text and not TAG.search(text) and ENTITY.search(text) is not None
 
 
 @dataclass(frozen=True)
 class Damage:
-    """A kind of damage: how a text shows it, what to say, and the share of prompts from which on it is said."""
+    """A kind of damage.
+
+    Attributes:
+        shows: whether a text shows it.
+        words: what the report says of such texts.
+        share: of all prompts, from which on it is reported.
+        covers_text: whether the text must be a whole prompt or response.
+    """
 
     shows: Callable[[str], object]
     words: str
     share: float = 0.0
-    covers_text: bool = False  # whether the text must be a whole prompt or response
+    covers_text: bool = False
 
 
 KINDS = (
@@ -117,7 +126,7 @@ def damage_sentences(groups: Sequence[PromptGroup]) -> Iterator[str]:
     """Yield what to say of each kind of damage that the texts show.
 
     Args:
-        groups: one a prompt or one a row; the shares are of them.
+        groups: one per prompt or one per row; the shares are of them.
     """
     sources: list[list[str]] = [[] for _ in KINDS]
     for group in groups:
@@ -145,7 +154,7 @@ def one_sided_prompts(groups: Sequence[PromptGroup]) -> Iterator[str]:
 
 
 def _repeats_on_one_side(group: PromptGroup) -> bool:
-    prompt = (group.prompt if isinstance(group.prompt, str) else group.prompt[-1].content).strip()
+    prompt = last_text(group.prompt).strip()
     if len(prompt.split()) < 3 or len(group.responses) < 2:  # a word may well begin an answer
         return False
     begins = [response.text.lstrip().startswith(prompt) for response in group.responses]
@@ -154,6 +163,7 @@ def _repeats_on_one_side(group: PromptGroup) -> bool:
 
 def missing_scores(groups: Sequence[PromptGroup]) -> Iterator[str]:
     """Yield what to say of scores of -1 among scores from 0 up, which stand for a missing rating in many files."""
+    # Below zero for one value only: scores that are rewards have others there.
     scores = [score for group in groups for score in group.scores or ()]
     if -1 in scores and all(score >= 0 for score in scores if score != -1) and any(score > 0 for score in scores):
         first = next(group.source for group in groups if -1 in (group.scores or ()))

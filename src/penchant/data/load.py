@@ -1,4 +1,4 @@
-"""Preferences, prompts and demonstrations from files and hub data sets, as lists of `PromptGroup`."""
+"""Load preferences, prompts and demonstrations from files and hub data sets, as lists of `PromptGroup`."""
 
 from __future__ import annotations
 
@@ -33,11 +33,10 @@ logger = logging.getLogger("penchant.data")
 
 @dataclass(frozen=True)
 class LoadedPreferences:
-    """What a preference file holds, and what reading it did.
+    """The content of a preference file, with counts of what reading it did.
 
     Attributes:
-        groups: one a prompt (one a row with `merge=False`); at most `limit`. All counts are of the whole
-            file.
+        groups: one per prompt (one per row with `merge=False`); at most `limit`. All counts are of the whole file.
         layout: the name of the layout that was found.
         rows: rows in the file, usable or not.
         ties: tied comparisons in the file.
@@ -77,7 +76,7 @@ def load_preferences(
             nothing else) with a logged count, `"half"` keeps them: training counts a tie as half a win each
             way.
         contradictions: A > B and B > A for one prompt: `"warn"` logs a count, `"error"` refuses the file,
-            `"keep"` says nothing of it (several annotators are meant to disagree).
+            `"keep"` does not mention it (several annotators are meant to disagree).
         options: `layout`, `split`, `columns`, `bad_rows`, `limit` and `merge`, see
             `penchant.data.options.ReadOptions`.
 
@@ -105,7 +104,9 @@ def read_preferences(
     refuse_merging(source, parsed)
     refuse_repeated_prompts(source, parsed)
     tied = count_ties(parsed.groups)
+    # Ties go before merging, so that their rows add no response that nothing compares.
     groups = settle_ties(source, parsed.groups, tied, ties, warnings)
+    # Merged even with merge=False: contradictions and duplicates are seen only with all rows of a prompt together.
     merged = merge_groups(groups, counts_add=parsed.layout.counts_add)
     contradictory = find_contradictions(merged.groups)
     if contradictory.pairs and contradictions != "keep":
@@ -114,7 +115,7 @@ def read_preferences(
         warnings.append(
             f"{source}: {merged.scores_dropped} prompts have scores in some rows only; their scores were dropped"
         )
-    warnings += _curiosities(source, parsed, merged.groups)
+    warnings += _notes(source, parsed, merged.groups)
     _log(warnings)
     return LoadedPreferences(
         groups=reading.first(merged.groups if reading.merge else groups),
@@ -130,10 +131,7 @@ def read_preferences(
     )
 
 
-def load_responses(
-    source: str | Path,
-    **options: Unpack[ReadKeywords],
-) -> list[PromptGroup]:
+def load_responses(source: str | Path, **options: Unpack[ReadKeywords]) -> list[PromptGroup]:
     """Read prompts with their responses, for somebody to compare: any preference file, or what `penchant sample` wrote.
 
     Comparisons that it has are kept, ties and contradictions too; none are needed.
@@ -144,16 +142,10 @@ def load_responses(
     reading = ReadOptions(**options)
     parsed = parse_source(source, reading, layouts=formats.PREFERENCES, hints=formats.DEMONSTRATIONS)
     _log(settle_bad_rows(source, parsed, reading.bad_rows))
-    groups = parsed.groups
-    if reading.merge:
-        groups = merge_groups(groups, counts_add=parsed.layout.counts_add).groups
-    return reading.first(groups)
+    return _merged_first(parsed, reading)
 
 
-def load_prompts(
-    source: str | Path,
-    **options: Unpack[ReadKeywords],
-) -> list[PromptGroup]:
+def load_prompts(source: str | Path, **options: Unpack[ReadKeywords]) -> list[PromptGroup]:
     """Read the prompts of a file, without responses.
 
     It may be a `.txt` with one per line (blank lines do not count), rows with `prompt`, or any preference or
@@ -175,10 +167,7 @@ def load_prompts(
     return reading.first(groups)
 
 
-def load_demonstrations(
-    source: str | Path,
-    **options: Unpack[ReadKeywords],
-) -> list[PromptGroup]:
+def load_demonstrations(source: str | Path, **options: Unpack[ReadKeywords]) -> list[PromptGroup]:
     """Read prompts with responses to imitate, for SFT.
 
     The rows hold `prompt` with `completion` or `response`, `messages`, alpaca, our own JSONL (all its responses), or
@@ -191,30 +180,27 @@ def load_demonstrations(
             that learns from such.
     """
     reading = ReadOptions(**options)
-    parsed = parse_source(
-        source,
-        reading,
-        layouts=formats.DEMONSTRATIONS,
-        refused=formats.NO_DEMONSTRATIONS,
-        accept=refuse_judged,
-    )
+    known, refused = formats.DEMONSTRATIONS, formats.NO_DEMONSTRATIONS
+    parsed = parse_source(source, reading, layouts=known, refused=refused, accept=refuse_judged)
     refuse_repeated_prompts(source, parsed)
-    _log(
-        [
-            *settle_bad_rows(source, parsed, reading.bad_rows),
-            *unread_warnings(source, parsed),
-            *mark_warnings(source, parsed),
-        ]
-    )
-    groups = [group for group in parsed.groups if group.responses]
-    if reading.merge and parsed.layout.name != "text":
-        groups = merge_groups(groups, counts_add=parsed.layout.counts_add).groups
-    if not groups:
+    _log(settle_bad_rows(source, parsed, reading.bad_rows))
+    _log([*unread_warnings(source, parsed), *mark_warnings(source, parsed)])
+    parsed.groups = [group for group in parsed.groups if group.responses]
+    if not parsed.groups:
         raise InputError(f"{source}: no row has a response; expected at least one to learn from")
-    return reading.first(groups)
+    if parsed.layout.name == "text":  # all texts have the empty prompt, and would become one group
+        return reading.first(parsed.groups)
+    return _merged_first(parsed, reading)
 
 
-def _curiosities(source: str | Path, parsed: Parsed, groups: list[PromptGroup]) -> list[str]:
+def _merged_first(parsed: Parsed, reading: ReadOptions) -> list[PromptGroup]:
+    """Return the groups of the first prompts, merged if that was asked for."""
+    if not reading.merge:
+        return reading.first(parsed.groups)
+    return reading.first(merge_groups(parsed.groups, counts_add=parsed.layout.counts_add).groups)
+
+
+def _notes(source: str | Path, parsed: Parsed, groups: list[PromptGroup]) -> list[str]:
     """Return sentences about what is no error but may surprise."""
     notes = unread_warnings(source, parsed)
     if parsed.layout.assumed:
@@ -223,12 +209,8 @@ def _curiosities(source: str | Path, parsed: Parsed, groups: list[PromptGroup]) 
     notes += mark_warnings(source, parsed)
     if not any(group.comparisons or group.scores for group in groups):  # (scores may be labels)
         notes.append(f"{source}: no comparison in the whole file")
-    if parsed.layout.name == "hh":
-        stray = sum(map(speaks_for_both, groups))
-        if stray:
-            notes.append(
-                f"{source}: in {stray} prompts a response holds 'Human:' or 'Assistant:' (speaks for both sides)"
-            )
+    if parsed.layout.name == "hh" and (stray := sum(map(speaks_for_both, groups))):
+        notes.append(f"{source}: in {stray} prompts a response holds 'Human:' or 'Assistant:' (speaks for both sides)")
     return notes
 
 

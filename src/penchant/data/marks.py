@@ -1,15 +1,15 @@
-"""Marks of chat templates in texts, and responses that differ in white space alone: what a file should not hold."""
+"""Find marks of chat templates in texts, and responses that differ in white space alone: no file should hold them."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from penchant.data.sources.values import INVISIBLE
-from penchant.types import PromptGroup
+from penchant.types import Prompt, PromptGroup, prompt_turns
 
 # Text that was written for one model's template is no text for another, nor for the same one: its marks come twice.
 MARK = re.compile(
@@ -20,22 +20,16 @@ MARK = re.compile(
 )
 UNSEEN = str.maketrans("", "", INVISIBLE)
 # Letters and strokes of other scripts that look like those of marks, and characters that nobody sees.
-LOOK_ALIKES = {
-    **dict(
-        zip(
-            "\u0430\u0435\u043e\u0440\u0441\u0445\u0443\u0456\u0455\u0458\u0501\u04bb\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0405\u0406",
-            "aeopcxyisjdhABEKMHOPCTXSI",
-            strict=True,
-        )
-    ),
-    **dict(
-        zip(
-            "\u03b1\u03bf\u03c1\u03b9\u0131\u03bd\u01c0\u2223\u2502\u23d0\u2758\u2039\u203a\u27e8\u27e9\u3008\u3009",
-            "aopiiv|||||<><><>",
-            strict=True,
-        )
-    ),
-}
+LOOK_ALIKES = dict(
+    zip(
+        "\u0430\u0435\u043e\u0440\u0441\u0445\u0443\u0456\u0455\u0458\u0501\u04bb\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0405\u0406"
+        "\u03b1\u03bf\u03c1\u03b9\u0131\u03bd\u01c0\u2223\u2502\u23d0\u2758\u2039\u203a\u27e8\u27e9\u3008\u3009",
+        "aeopcxyisjdhABEKMHOPCTXSI"  # for Cyrillic letters
+        "aopiiv|||||<><><>",  # for Greek letters, strokes and angle brackets
+        strict=True,
+    )
+)
+# U+202A to U+202E turn the direction of writing round, and are seen by nobody either.
 FOLDED = str.maketrans({**LOOK_ALIKES, **dict.fromkeys([*INVISIBLE, *map(chr, range(0x202A, 0x202F))], "")})
 # What `FOLDED` or NFKC makes "<" or "[" of, and these two: a text without any shows no mark in brackets.
 BRACKETS = re.compile("[<\\[\u2039\u27e8\u3008\ufe47\ufe64\uff1c\uff3b]")
@@ -71,7 +65,7 @@ HINTS = (
 
 @dataclass(frozen=True)
 class Marks:
-    """The marks that texts hold, and where the groups with marks begin."""
+    """The marks that texts hold, and the sources of the groups that hold some."""
 
     marks: tuple[str, ...]
     sources: tuple[str, ...]
@@ -92,27 +86,43 @@ def find_marks(groups: Iterable[PromptGroup], special: Sequence[str] = ()) -> Ma
     """Find the marks of any template in prompts and responses.
 
     Args:
-        special: special tokens of the tokenizer at hand, which it takes for their ids wherever they stand.
+        special: special tokens of the tokenizer that is used; it takes them for their ids wherever they stand.
     """
-    pattern = re.compile("|".join([MARK.pattern, *(re.escape(token) for token in special if token.strip())]))
-    hints = (*HINTS, *filter(str.strip, special))
-    marks: dict[str, None] = {}
+    pattern, hints = _mark_pattern(special), _hints(special)
+
+    def marks_of(text: str) -> list[str]:
+        return _matches(pattern, text) if any(part in text for part in hints) else []
+
+    return _collect(groups, marks_of)
+
+
+def _collect(groups: Iterable[PromptGroup], marks_of: Callable[[str], list[str]]) -> Marks:
+    marks: dict[str, None] = {}  # as a set that keeps its order
     sources = []
     for group in groups:
-        texts = [text for text in texts_of(group) if any(part in text for part in hints)]
-        matches = [match.group().strip() for text in texts for match in pattern.finditer(text)]
-        if matches:
-            marks |= dict.fromkeys(matches)
+        group_marks = [mark for text in texts_of(group) for mark in marks_of(text)]
+        if group_marks:
+            marks |= dict.fromkeys(group_marks)
             sources.append(group.source)
     return Marks(tuple(marks), tuple(sources))
 
 
+def _mark_pattern(special: Sequence[str]) -> re.Pattern[str]:
+    # an empty special token, which a tokenizer may list, would stand in every text
+    return re.compile("|".join([MARK.pattern, *(re.escape(token) for token in special if token.strip())]))
+
+
+def _hints(special: Sequence[str]) -> tuple[str, ...]:
+    return (*HINTS, *filter(str.strip, special))
+
+
+def _matches(pattern: re.Pattern[str], text: str) -> list[str]:
+    return [match.group().strip() for match in pattern.finditer(text)]
+
+
 def texts_of(group: PromptGroup) -> Iterator[str]:
     """Yield the texts of a group's prompt and responses, but for drawn ones: of those the token ids count."""
-    if isinstance(group.prompt, str):
-        yield group.prompt
-    else:
-        yield from (turn.content for turn in group.prompt)
+    yield from (turn.content for turn in prompt_turns(group.prompt))
     yield from (response.text for response in group.responses if response.token_ids is None)
 
 
@@ -120,45 +130,40 @@ def disguised_marks(groups: Iterable[PromptGroup], special: Sequence[str] = ()) 
     """Yield what to say of texts that look as if they held a mark, but hold other characters.
 
     Args:
-        special: special tokens of the tokenizer at hand.
+        special: as in `find_marks`.
     """
-    pattern = re.compile("|".join([MARK.pattern, *(re.escape(token) for token in special if token.strip())]))
-    disguises: dict[str, None] = {}
-    sources = []
-    for group in groups:
-        marks = [mark for text in texts_of(group) if not text.isascii() for mark in _disguised(text, pattern, special)]
-        if marks:
-            disguises |= dict.fromkeys(marks)
-            sources.append(group.source)
-    if sources:
-        looks = ", ".join(map(repr, list(disguises)[:4]))
+    pattern, hints = _mark_pattern(special), _hints(special)
+    disguises = _collect(groups, lambda text: [] if text.isascii() else _disguised(text, pattern, hints))
+    if disguises.sources:
+        looks = ", ".join(map(repr, disguises.marks[:4]))
         yield (
-            f"the texts of {len(sources)} prompts hold what looks like a mark of a chat template ({looks}; the first: "
-            f"{sources[0]}) but is written with other or invisible characters, so that no tokenizer takes it for one"
+            f"the texts of {len(disguises.sources)} prompts hold what looks like a mark of a chat template ({looks}; "
+            f"the first: {disguises.sources[0]}) but is written with other or invisible characters, so that no "
+            "tokenizer takes it for one"
         )
 
 
-def _disguised(text: str, pattern: re.Pattern[str], special: Sequence[str]) -> list[str]:
+def _disguised(text: str, pattern: re.Pattern[str], hints: Sequence[str]) -> list[str]:
     """Return the marks in brackets that a text shows only once its look-alikes are replaced."""
     if not BRACKETS.search(text):  # to fold a text takes longer than all else that is done with it
         return []
     folded = unicodedata.normalize("NFKC", text.translate(FOLDED))
-    if folded == text or not any(part in folded for part in (*HINTS, *filter(str.strip, special))):
+    if folded == text or not any(part in folded for part in hints):
         return []
-    plain_marks = [match.group().strip() for match in pattern.finditer(text)]
+    # A mark that the text holds as it is counts as one, not as a disguise, also where NFKC alone changes its form.
+    plain_marks = _matches(pattern, text)
     plain_marks += [unicodedata.normalize("NFKC", mark) for mark in plain_marks]
-    marks = [match.group().strip() for match in pattern.finditer(folded)]
-    return [mark for mark in marks if mark[:1] in ("<", "[") and mark not in plain_marks]
+    return [mark for mark in _matches(pattern, folded) if mark[:1] in ("<", "[") and mark not in plain_marks]
 
 
-def prompt_words(group: PromptGroup) -> int:
-    """Return the number of words of the prompt, or of the last turn of a conversation."""
-    return len((group.prompt if isinstance(group.prompt, str) else group.prompt[-1].content).split())
+def last_text(prompt: Prompt) -> str:
+    """Return the prompt, or the last turn of a conversation."""
+    return prompt_turns(prompt)[-1].content
 
 
 def begins_with_prompt(group: PromptGroup) -> bool:
     """Return whether the whole text was given as the response, a common mistake that shows the prompt twice."""
-    prompt = group.prompt if isinstance(group.prompt, str) else group.prompt[-1].content
+    prompt = last_text(group.prompt)
     return bool(group.responses and prompt) and all(response.text.startswith(prompt) for response in group.responses)
 
 
@@ -166,6 +171,7 @@ def has_odd_turns(group: PromptGroup) -> bool:
     """Return whether a conversation has two turns of one side in a row, or does not end with the user's."""
     if isinstance(group.prompt, str):
         return False
+    # a system turn may stand anywhere
     roles = [turn.role for turn in group.prompt if turn.role != "system"]
     return roles[-1:] != ["user"] or any(a == b for a, b in pairwise(roles))
 
@@ -181,7 +187,8 @@ def look_alike(groups: Iterable[PromptGroup]) -> tuple[str, ...]:
 
 
 def _looks_same(first: str, second: str) -> bool:
-    begins = (_plain(" ".join(text.split(maxsplit=1)[:1])) for text in (first, second))  # tells nearly all apart
+    # the first words tell nearly all pairs apart; to normalise two whole texts takes far longer
+    begins = (_plain(" ".join(text.split(maxsplit=1)[:1])) for text in (first, second))
     return next(begins) == next(begins) and _plain(first) == _plain(second)
 
 

@@ -1,16 +1,13 @@
-"""Groups with the same prompt become one; ties and contradictions are counted.
+"""Merge groups with the same prompt into one, and count ties and contradictions.
 
 What merging keeps:
 
-- an identical response (same text, token ids and ending) is stored once. Its `count` is the number of samples
-  it stands for: the counts of rows add where a row states samples of its own (our own JSONL, demonstrations).
-      In
-  files of pairs, rankings and ratings they do not: there a response stands in many rows because it is
-      compared
-  many times, so its count stays 1;
-- an identical comparison (same winner, loser, tie and annotator) is stored once, with the weights added;
-- a response's score is the mean of its rows' scores. Scores are dropped where some rows of a prompt have
-  none.
+- An identical response (same text, token ids and ending) is stored once. Its `count` is the number of samples that it
+  stands for. The counts of rows add where a row states samples of its own (our own JSONL, demonstrations). In files of
+  pairs, rankings and ratings they do not: there a response stands in many rows because it is compared many times, so
+  its count stays 1.
+- An identical comparison (same winner, loser, tie and annotator) is stored once, with the weights added.
+- A response's score is the mean of its rows' scores. Scores are dropped where some rows of a prompt have none.
 """
 
 from __future__ import annotations
@@ -28,7 +25,7 @@ class Merged:
     """The merged groups, in the order of their first rows.
 
     Attributes:
-        duplicates: comparisons that said again what an earlier one had said (their weights were added).
+        duplicates: comparisons that repeat an earlier one (their weights were added).
         scores_dropped: prompts whose scores were dropped because some of their rows have none.
     """
 
@@ -55,11 +52,13 @@ class _Gathered:
         self.rows += 1
         self.rows_with_scores += group.scores is not None
         indices = [self._index_of(response, counts_add) for response in group.responses]
+        # not strict: there may be no scores; where there are, `PromptGroup` holds their number to that of the responses
         for index, score in zip(indices, group.scores or (), strict=False):
             self.score_sums[index] += score
             self.score_counts[index] += 1
         for comparison in group.comparisons:
             winner, loser = indices[comparison.winner], indices[comparison.loser]
+            # A against B and B against A are one tie.
             if comparison.tie:
                 winner, loser = min(winner, loser), max(winner, loser)
             key = (winner, loser, comparison.tie, comparison.annotator)
@@ -80,7 +79,7 @@ class _Gathered:
         return self.indices[key]
 
     def group(self, prompt: Prompt) -> PromptGroup:
-        scores = None
+        scores = None  # a mean over a part of the rows would be compared with means over all
         if self.rows_with_scores == self.rows:
             scores = [total / count for total, count in zip(self.score_sums, self.score_counts, strict=True)]
         comparisons = [
@@ -119,7 +118,7 @@ def without_ties(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
     remaining = []
     for group in groups:
         decisive = [comparison for comparison in group.comparisons if not comparison.tie]
-        if decisive or not group.comparisons:
+        if decisive or not group.comparisons:  # a group that never had comparisons may hold labels
             remaining.append(group.replace(comparisons=tuple(decisive)))
     return remaining
 
@@ -131,7 +130,7 @@ class Contradictions:
     Attributes:
         pairs: all of them, whoever said so.
         same_annotator: those where one named annotator said both.
-        sources: where their groups begin, a name a group.
+        sources: where their groups begin, one name per group.
     """
 
     pairs: int
@@ -148,8 +147,10 @@ def find_contradictions(groups: Iterable[PromptGroup]) -> Contradictions:
         for comparison in group.comparisons:
             if not comparison.tie:
                 annotators.setdefault((comparison.winner, comparison.loser), set()).add(comparison.annotator)
+        # Each pair is seen from its smaller index only, so that it counts once.
         both_ways = [pair for pair in annotators if pair[0] < pair[1] and pair[::-1] in annotators]
         pairs += len(both_ways)
+        # None is no annotator: unnamed verdicts may be of many people.
         same_annotator += sum(bool((annotators[pair] & annotators[pair[::-1]]) - {None}) for pair in both_ways)
         if both_ways:
             sources.append(group.source)

@@ -1,4 +1,4 @@
-"""How a source is read, whatever it is read for: one class that loaders pass along whole. Imports no torch."""
+"""Say how a source is read, whatever it is read for: one class that loaders pass along whole. Imports no torch."""
 
 from __future__ import annotations
 

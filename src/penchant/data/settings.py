@@ -1,4 +1,4 @@
-"""Which data, how it is read, rendered and split. Imports no torch."""
+"""Settings of data: which file, and how it is read, rendered and split. Imports no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class PromptsConfig(Config):
     shorthand: ClassVar[str] = "path"
 
     path: Annotated[str, Field(min_length=1)]
-    """A file (JSONL, JSON, CSV, Parquet, also .gz; prompts alone also as text, one a line) or a hub id, in any layout
+    """A file (JSONL, JSON, CSV, Parquet, also .gz; prompts alone also as text, one per line) or a hub id, in any layout
     that `penchant data check` knows."""
     layout: str | None = None
     """The layout's name; found out by itself unless given."""

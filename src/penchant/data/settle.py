@@ -1,8 +1,7 @@
-"""What is done about rows that cannot be used, ties, contradictions, and columns that nobody reads."""
+"""Settle what a file may not hold without a choice: bad rows, ties, contradictions, columns that nobody reads."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import get_args
@@ -17,8 +16,8 @@ from penchant.data.marks import (
     disguised_marks,
     find_marks,
     has_odd_turns,
+    last_text,
     look_alike,
-    prompt_words,
 )
 from penchant.data.merge import Contradictions, without_ties
 from penchant.data.options import BadRows, Ties
@@ -30,6 +29,7 @@ FEWEST_PROMPT_WORDS = 3  # a word or two may well begin an answer
 
 
 def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a choice that is none of these: callers from Python have no configuration that would check it."""
     if value not in choices:
         raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
@@ -41,7 +41,7 @@ def refuse_judged(group: PromptGroup, row: ReadRow) -> None:
             "value", "its responses are compared, and sft would teach the losing ones too: use the method preferred_ft"
         )
     verdict_columns = quality_columns(row)
-    if group.prompt == "":  # a plain text, whose label is its class, unless it says yes or no
+    if group.prompt == "":  # a plain text, whose label is its class (a star rating, a topic), unless it says yes or no
         verdict_columns = [name for name in verdict_columns if isinstance(row[name], bool)]
     if verdict_columns or group.scores is not None:
         name = cut(verdict_columns[0] if verdict_columns else "scores")
@@ -55,15 +55,18 @@ def refuse_judged(group: PromptGroup, row: ReadRow) -> None:
 
 def unread_warnings(source: str | Path, parsed: Parsed) -> list[str]:
     """Return what to say of columns with text that nobody reads."""
-    counts: Counter[str] = Counter(name for texts in parsed.texts for name in texts)
-    if not counts:
+    columns = [cut(name) for name in dict.fromkeys(name for texts in parsed.texts for name in texts)]
+    if not columns:
         return []
-    names = ", ".join(cut(name) for name in list(counts)[:10]) + (" ..." if len(counts) > 10 else "")
-    first = cut(next(iter(counts)))
+    first = columns[0]
     return [
-        f"{source}: columns with text that are not read: {names}. Where one is part of the prompt, say so "
-        f"(data.columns={{input: {first}}}); data.columns={{{first}: null}} leaves it out without this warning"
+        f"{source}: columns with text that are not read: {_first_names(columns)}. Where one is part of the prompt, "
+        f"say so (data.columns={{input: {first}}}); data.columns={{{first}: null}} leaves it out without this warning"
     ]
+
+
+def _first_names(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (" ..." if len(names) > 10 else "")
 
 
 def judging_sentences(judging: Iterable[str]) -> list[str]:
@@ -72,7 +75,7 @@ def judging_sentences(judging: Iterable[str]) -> list[str]:
     if not names:
         return []
     return [
-        f"columns that judge and are not read: {', '.join(names[:10])}{' ...' if len(names) > 10 else ''}. Where one "
+        f"columns that judge and are not read: {_first_names(names)}. Where one "
         "says that another response is the better one, or that a row is not to be used, correct the file; "
         f"data.columns={{{names[0]}: null}} leaves it out without this warning"
     ]
@@ -82,7 +85,7 @@ def text_sentences(groups: Sequence[PromptGroup], special: Sequence[str] = ()) -
     """Return what to say of texts and scores that are read as they stand, and may be damaged.
 
     Args:
-        special: special tokens of the tokenizer at hand.
+        special: special tokens of the tokenizer, where one is used.
     """
     return [
         *disguised_marks(groups, special),
@@ -94,26 +97,24 @@ def text_sentences(groups: Sequence[PromptGroup], special: Sequence[str] = ()) -
 
 def mark_warnings(source: str | Path, parsed: Parsed) -> list[str]:
     """Return what to say of texts written for a chat template or damaged, and of responses that look alike."""
-    sentence = "" if parsed.layout.name == "hh" else find_marks(parsed.groups).sentence()
-    same_looking = look_alike(parsed.groups)
-    warnings = [f"{source}: {sentence}"] if sentence else []
-    sentences = (*text_sentences(parsed.groups), *judging_sentences(parsed.judging))
-    warnings += [f"{source}: {finding}" for finding in sentences]
-    repeated = [group.source for group in parsed.groups if begins_with_prompt(group)]
-    if repeated:
-        warnings.append(
-            f"{source}: {len(repeated)} prompts stand again at the beginning of all their responses (the first: "
+    groups = parsed.groups
+    # in HH the marks "Human:" and "Assistant:" are the layout itself
+    marks = "" if parsed.layout.name == "hh" else find_marks(groups).sentence()
+    findings = [marks] if marks else []
+    findings += [*text_sentences(groups), *judging_sentences(parsed.judging)]
+    if repeated := [group.source for group in groups if begins_with_prompt(group)]:
+        findings.append(
+            f"{len(repeated)} prompts stand again at the beginning of all their responses (the first: "
             f"{repeated[0]}), so they are shown twice"
         )
-    odd_turns = [group.source for group in parsed.groups if has_odd_turns(group)]
-    if odd_turns:
-        warnings.append(
-            f"{source}: {len(odd_turns)} conversations have turns that do not alternate, or do not end with the user's "
+    if odd_turns := [group.source for group in groups if has_odd_turns(group)]:
+        findings.append(
+            f"{len(odd_turns)} conversations have turns that do not alternate, or do not end with the user's "
             f"(the first: {odd_turns[0]}): each is written as a turn of its own, and none continues another"
         )
-    if same_looking:
-        warnings.append(f"{source}: {alike_sentence(same_looking)}")
-    return warnings
+    if same_looking := look_alike(groups):
+        findings.append(alike_sentence(same_looking))
+    return [f"{source}: {finding}" for finding in findings]
 
 
 def refuse_merging(source: str | Path, parsed: Parsed) -> None:
@@ -125,7 +126,7 @@ def refuse_merging(source: str | Path, parsed: Parsed) -> None:
     first: dict[tuple[Prompt, str], tuple[int, str]] = {}
     for group, texts in zip(parsed.groups, parsed.texts, strict=True):
         for name, digest in texts.items():
-            if COMMENTARY.fullmatch(name):
+            if COMMENTARY.fullmatch(name):  # a critique differs from response to response of one prompt
                 continue
             earlier_digest, where = first.setdefault((group.prompt, name), (digest, group.source))
             if earlier_digest != digest:
@@ -144,7 +145,11 @@ def refuse_repeated_prompts(source: str | Path, parsed: Parsed) -> None:
     """
     if parsed.prescribed or not parsed.groups:
         return
-    if all(begins_with_prompt(group) and prompt_words(group) >= FEWEST_PROMPT_WORDS for group in parsed.groups):
+    # All of them, or it is chance: only a program writes every prompt once more.
+    if all(
+        begins_with_prompt(group) and len(last_text(group.prompt).split()) >= FEWEST_PROMPT_WORDS
+        for group in parsed.groups
+    ):
         raise InputError(
             f"{source}: all responses begin with their prompt (the first: {parsed.groups[0].source}), which would be "
             f"shown twice. Take it off the responses, or set layout={parsed.layout.name} if it is meant"
@@ -174,15 +179,15 @@ def settle_bad_rows(source: str | Path, parsed: Parsed, bad_rows: BadRows) -> li
     problems = parsed.problems
     if not problems:
         return []
+    # Before all else, and never skipped: half of the file may be of the other layout.
     mixed = [problem for problem in problems if problem.kind == "mixed"]
     if mixed:
         first = parsed.groups[0].source if parsed.groups else "the first row"
         raise InputError(
-            f"{source}: mixed layouts. {first} is of the layout {parsed.layout.name} "
-            f"({parsed.layout.fields}); "
-            f"of another layout are {len(mixed)} rows, the first: {mixed[0]}. Split the file, one layout a "
-            "file"
+            f"{source}: mixed layouts. {first} is of the layout {parsed.layout.name} ({parsed.layout.fields}); of "
+            f"another layout are {len(mixed)} rows, the first: {mixed[0]}. Split the file, one layout per file"
         )
+    # A line that is no JSON may be the rest of a file that was cut or joined: nobody knows how much is missing.
     damaged = any(problem.kind == "damaged" for problem in problems)
     if bad_rows == "error" or damaged or not parsed.groups:
         advice = 'Correct these rows, or leave them out with bad_rows="skip" (they are counted).'
@@ -199,6 +204,14 @@ def settle_bad_rows(source: str | Path, parsed: Parsed, bad_rows: BadRows) -> li
 def settle_ties(
     source: str | Path, groups: list[PromptGroup], tied: int, ties: Ties, warnings: list[str]
 ) -> list[PromptGroup]:
+    """Return the groups that are left of ties; a warning is added to `warnings` where some were dropped.
+
+    Args:
+        tied: how many comparisons are ties.
+
+    Raises:
+        InputError: there are ties and nobody chose, or without them nothing is left.
+    """
     if not tied or ties == "half":
         return groups
     comparisons = sum(len(group.comparisons) for group in groups)
@@ -206,9 +219,8 @@ def settle_ties(
         first = next(group.source for group in groups if any(comparison.tie for comparison in group.comparisons))
         raise InputError(
             f"{source}: {tied} of {comparisons} comparisons are ties (the first: {first}). Choose what "
-            "they mean: "
-            'ties="drop" (data.ties=drop) leaves them out, ties="half" (data.ties=half) counts each as half a win for '
-            "both sides"
+            'they mean: ties="drop" (data.ties=drop) leaves them out, ties="half" (data.ties=half) counts each as '
+            "half a win for both sides"
         )
     remaining = without_ties(groups)
     if not remaining:
@@ -220,6 +232,11 @@ def settle_ties(
 
 
 def settle_contradictions(source: str | Path, contradictions: Contradictions, choice: str, warnings: list[str]) -> None:
+    """Add a warning about pairs that were decided both ways.
+
+    Raises:
+        InputError: the choice is `error`.
+    """
     by_one, sources = contradictions.same_annotator, contradictions.sources
     detail = f", {by_one} of them by one and the same annotator" if by_one else ""
     message = (

@@ -1,20 +1,21 @@
-"""Our own JSONL, written so that a file under its final name is always whole."""
+"""Write our own JSONL, so that a file under its final name is always whole."""
 
 from __future__ import annotations
 
 import gzip
 import json
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
+from penchant.data.sources.values import RowValues
 from penchant.errors import InputError, RunError
 from penchant.files import atomic_stream
 from penchant.types import Comparison, Prompt, PromptGroup, Response
 
 
 def write_groups(groups: Iterable[PromptGroup], path: str | Path) -> None:
-    """Write groups as our own JSONL, a group a line; gzipped if the name ends in `.gz`. Sources are not kept.
+    """Write groups as our own JSONL, one per line; gzipped if the name ends in `.gz`. Sources are not kept.
 
     The file appears under its name only when it is whole: it is written under a temporary name in the same
     folder, flushed to disk and renamed. The same groups give the same bytes.
@@ -25,13 +26,7 @@ def write_groups(groups: Iterable[PromptGroup], path: str | Path) -> None:
     """
     path = Path(path)
     check_name(path)
-    write_lines(
-        (
-            _line(group, f"{path}: group {number}{f' ({group.source})' if group.source else ''}")
-            for number, group in enumerate(groups, start=1)
-        ),
-        path,
-    )
+    write_lines((_line(group, f"{path}: group {number}") for number, group in enumerate(groups, start=1)), path)
 
 
 def write_lines(lines: Iterable[bytes], path: Path, *, private: bool = False) -> None:
@@ -73,9 +68,11 @@ def check_name(path: Path) -> None:
 
 
 def _line(group: PromptGroup, name: str) -> bytes:
+    name += f" ({group.source})" if group.source else ""
     try:
+        # NaN and Infinity are no JSON, though Python writes them: other readers would fail at the file
         return json.dumps(group_to_row(group), ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
-    except UnicodeEncodeError as error:
+    except UnicodeEncodeError as error:  # it is a `ValueError`, so this clause has to stand first
         raise InputError(
             f"{name} holds half of a surrogate pair, which is no text ({error.reason}); repair its text"
         ) from None
@@ -83,14 +80,14 @@ def _line(group: PromptGroup, name: str) -> bytes:
         raise InputError(f"{name} has a score that is not finite; leave that response out, or score it") from None
 
 
-def group_to_row(group: PromptGroup) -> dict[str, Any]:
+def group_to_row(group: PromptGroup) -> RowValues:
     """Return a group as a row of our own JSONL; what has its default value is left out."""
-    row: dict[str, Any] = {
+    row: RowValues = {
         "prompt": _prompt_value(group.prompt),
         "responses": [_response_value(response) for response in group.responses],
     }
     if group.comparisons:
-        row["comparisons"] = [_comparison_value(comparison) for comparison in group.comparisons]
+        row["comparisons"] = [_without_defaults(comparison) for comparison in group.comparisons]
     if group.scores is not None:
         row["scores"] = list(group.scores)
     return row
@@ -102,25 +99,16 @@ def _prompt_value(prompt: Prompt) -> str | list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in prompt]
 
 
-def _response_value(response: Response) -> str | dict[str, Any]:
-    if response == Response(response.text):
-        return response.text
-    value: dict[str, Any] = {"text": response.text}
-    if response.token_ids is not None:
-        value["token_ids"] = list(response.token_ids)
-    if not response.finished:
-        value["finished"] = False
-    if response.count != 1:
-        value["count"] = response.count
-    return value
+def _response_value(response: Response) -> str | RowValues:
+    return response.text if response == Response(response.text) else _without_defaults(response)
 
 
-def _comparison_value(comparison: Comparison) -> dict[str, Any]:
-    value: dict[str, Any] = {"winner": comparison.winner, "loser": comparison.loser}
-    if comparison.tie:
-        value["tie"] = True
-    if comparison.annotator is not None:
-        value["annotator"] = comparison.annotator
-    if comparison.weight != 1.0:
-        value["weight"] = comparison.weight
-    return value
+def _without_defaults(item: Response | Comparison) -> RowValues:
+    """Return the fields of a response or comparison by name, in their order, but for those with their default value."""
+    values = ((field, getattr(item, field.name)) for field in fields(item))
+    # `default` of a required field is MISSING, which no value equals
+    return {
+        field.name: list(value) if isinstance(value, tuple) else value
+        for field, value in values
+        if value != field.default
+    }

@@ -56,7 +56,7 @@ def test_mixed_layouts_name_the_first_row_of_each(tmp_path: Path) -> None:
     assert "mixed layouts" in message
     assert "a.jsonl:1 is of the layout trl (prompt, chosen, rejected)" in message
     assert "2 rows, the first: a.jsonl:3: layout penchant (prompt, responses)" in message
-    assert "one layout a file" in message
+    assert "one layout per file" in message
 
 
 def test_a_row_that_lacks_a_field_is_a_bad_row_of_its_file(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""A `PromptGroup` to token ids: templates, boundaries, spans, the cache of rendered groups."""
+"""Turn a `PromptGroup` into token ids: templates, boundaries, spans, the cache of rendered groups."""

@@ -1,22 +1,25 @@
-"""A conversation as a tokenizer's chat template writes it."""
+"""Write a conversation as a tokenizer's chat template does."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from penchant.data.sources.values import cut
 from penchant.errors import InputError
 from penchant.types import Message
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
-def template_name(tokenizer: Any) -> str:
+
+def template_name(tokenizer: PreTrainedTokenizerBase) -> str:
     """Return what messages call the template of a tokenizer."""
     name = str(getattr(tokenizer, "name_or_path", "") or "")
     return f"the chat template of {cut(name)}" if name else "the chat template"
 
 
-def apply_template(tokenizer: Any, messages: Sequence[Message], *, answered: bool) -> str:
+def apply_template(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, answered: bool) -> str:
     """Return a conversation as the template writes it.
 
     Args:
@@ -25,6 +28,7 @@ def apply_template(tokenizer: Any, messages: Sequence[Message], *, answered: boo
     Raises:
         InputError: the template fails, or leaves a turn out.
     """
+    # only role and content, as every template knows them
     rows = [{"role": message.role, "content": message.content} for message in messages]
     try:
         rendered = tokenizer.apply_chat_template(rows, tokenize=False, add_generation_prompt=not answered)

@@ -1,4 +1,4 @@
-"""A whole data set as token ids: tokenized in large batches, and kept on disk where that is worth it."""
+"""Render a whole data set as token ids: in large batches, and kept on disk where that is worth it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORTH_KEEPING = 5_000  # responses; fewer are tokenized in less than about half 
 
 @dataclass(frozen=True)
 class RenderReport:
-    """What rendering a data set did.
+    """Counts of what rendering a data set dropped and cut.
 
     Attributes:
         dropped_too_long, truncated: groups. unstable_boundaries: responses.
@@ -70,18 +70,15 @@ def render_all(
 
 
 def _without_equal(groups: list[PromptGroup], rendered: RenderedRows) -> tuple[list[PromptGroup], list[int]]:
-    """Drop comparisons of responses that are the same tokens; return the groups and their places.
+    """Drop comparisons of responses that are the same tokens; return the groups and their indices.
 
     A group that had no other comparison is left out.
     """
     remaining, indices = [], []
     for index, group in enumerate(groups):
-        different = group.comparisons
-        if different:
-            branches = rendered[index].branches
-            different = tuple(
-                comparison for comparison in different if branches[comparison.winner] != branches[comparison.loser]
-            )
+        # without comparisons the group is not even built from its arrays
+        branches = rendered[index].branches if group.comparisons else ()
+        different = tuple(pair for pair in group.comparisons if branches[pair.winner] != branches[pair.loser])
         if different or not group.comparisons:
             remaining.append(group if different == group.comparisons else group.replace(comparisons=different))
             indices.append(index)

@@ -1,7 +1,7 @@
-"""Token ids of a data set: `Rendered` is one group, `RenderedRows` many of them in flat arrays.
+"""Hold token ids of a data set: `Rendered` is one group, `RenderedRows` many of them in flat arrays.
 
 Ids as Python numbers take 36 bytes each, as an array 4, and an array can lie in a memory-mapped file. So a data set
-is kept as arrays and a group is built when somebody looks at it, which takes some microseconds.
+is kept as arrays, and a group is built when it is asked for, which takes some microseconds.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A group as token ids: a shared prompt (never empty) and one branch a response, in the group's order."""
+    """A group as token ids: a shared prompt (never empty) and one branch per response, in the group's order."""
 
     prompt_ids: tuple[int, ...]
     branches: tuple[Branch, ...]
@@ -61,26 +62,26 @@ class Rendered:
 
 # -- many groups --------------------------------------------------------------------------------------------------
 
-Arrays = Mapping[str, "np.ndarray[Any, Any]"]
+Arrays = Mapping[str, NDArray[np.generic]]
 
-LAYOUT: dict[str, type] = {  # one number a ...
+LAYOUT: dict[str, type] = {  # one number per ...
     "prompt_lengths": np.int32,  # group
     "branch_counts": np.int32,  # group
     "truncated": np.bool_,  # group
     "branch_lengths": np.int32,  # branch
     "span_counts": np.int32,  # branch
     "unstable": np.bool_,  # branch
-    "spans": np.int32,  # two a span
+    "spans": np.int32,  # two per span
     "ids": np.int32,  # token: of each group its prompt, then its branches
 }
 
 
-def packed(rows: Sequence[Rendered]) -> dict[str, np.ndarray[Any, Any]]:
+def packed(rows: Sequence[Rendered]) -> Arrays:
     """Pack groups into the flat arrays of `LAYOUT`."""
     branches = [branch for row in rows for branch in row.branches]
     spans = chain.from_iterable(chain.from_iterable(branch.spans) for branch in branches)
     ids = chain.from_iterable(chain(row.prompt_ids, *(branch.ids for branch in row.branches)) for row in rows)
-    values: dict[str, Iterable[Any]] = {
+    values: dict[str, Iterable[int]] = {
         "prompt_lengths": (len(row.prompt_ids) for row in rows),
         "branch_counts": (len(row.branches) for row in rows),
         "truncated": (row.truncated for row in rows),
@@ -93,8 +94,9 @@ def packed(rows: Sequence[Rendered]) -> dict[str, np.ndarray[Any, Any]]:
     return {name: np.fromiter(values[name], dtype) for name, dtype in LAYOUT.items()}
 
 
-def joined(parts: Sequence[Arrays]) -> dict[str, np.ndarray[Any, Any]]:
+def joined(parts: Sequence[Arrays]) -> Arrays:
     """Join the packed parts of a data set."""
+    # an empty part first, since nothing can be concatenated of no parts at all
     return {name: np.concatenate([part[name] for part in (packed([]), *parts)]) for name in LAYOUT}
 
 
@@ -104,7 +106,7 @@ class RenderedRows(Sequence[Rendered]):
     Args:
         arrays: what `packed` gives; a memory-mapped file will do.
         sources: where each group came from.
-        places: which groups, in which order; all if None.
+        indices: which groups, in which order; all if None.
     """
 
     def __init__(self, arrays: Arrays, sources: Sequence[str], indices: Sequence[int] | None = None) -> None:
@@ -137,8 +139,10 @@ class RenderedRows(Sequence[Rendered]):
         return self._build(self._indices[index])
 
     def _build(self, group: int) -> Rendered:
+        # Each cumulated sum has one entry more than there are items: item i reaches from entry i to entry i + 1.
         arrays = self._arrays
         first, last = self._branches[group : group + 2].tolist()
+        # before this group stand the prompts of all earlier groups and all of their branches
         start = int(self._prompts[group] + self._lengths[first])
         stop = int(self._prompts[group + 1] + self._lengths[last])
         ids = tuple(arrays["ids"][start:stop].tolist())

@@ -1,4 +1,4 @@
-"""One renderer for training, sampling and judging: a prompt with responses becomes token ids.
+"""Render a prompt with responses as token ids: one renderer for training, sampling and judging.
 
 The rendered text is tokenized once and the boundary between prompt and response is taken from the offsets. A token
 that straddles the boundary belongs to the response (it holds characters of it); the responses of a group share the
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from penchant.data.options import Overflow, Template
 from penchant.data.rendering import templates
@@ -20,11 +20,12 @@ from penchant.data.rendering.spans import Span, TokenizedText, TokenRow, share_p
 from penchant.data.rendering.template_probe import TemplateFault, find_fault, find_misnaming
 from penchant.data.rendering.vocabulary import check_vocabulary
 from penchant.errors import InputError
-from penchant.types import Message, Prompt, PromptGroup, Response
+from penchant.types import Message, Prompt, PromptGroup, Response, prompt_turns
 
-PLAIN_ROLES = {"system": "System", "user": "Human", "assistant": "Assistant"}
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
-
+PLAIN_ROLES = {"system": "System", "user": "Human", "assistant": "Assistant"}  # the names of Anthropic's HH
 MAX_CHARACTERS = 2_000_000  # of a text: about half a million tokens, for which a tokenizer takes half a minute
 
 
@@ -48,7 +49,7 @@ class Renderer:
         every_turn: score every assistant turn of a conversation, not only the response (for SFT).
     """
 
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     end_ids: frozenset[int] = frozenset()
     template: Template = "auto"
     max_length: int | None = None
@@ -89,7 +90,7 @@ class Renderer:
         """
         if isinstance(prompt, str) and not self.chat:
             return prompt
-        messages = (Message("user", prompt),) if isinstance(prompt, str) else prompt
+        messages = prompt_turns(prompt)
         if self.chat:
             rendered = apply_template(self.tokenizer, messages, answered=answered)
             if not answered:
@@ -99,10 +100,12 @@ class Renderer:
         return turns if answered else turns + "\n\nAssistant:"
 
     def _refuse_lost(self, messages: Sequence[Message], rendered: str) -> None:
+        """Refuse a prompt that the template does not write as it is; probes are made once per sequence of roles."""
         templates.refuse_lost_turns(self.tokenizer, messages, rendered)
         fault = self._probed_once((), lambda: find_misnaming(self.tokenizer))
         roles = tuple(message.role for message in messages)
         fault = fault or self._probed_once(roles, lambda: find_fault(self.tokenizer, roles))
+        # A turn without text is no loss where it is left out.
         if fault is not None and all(messages[turn - 1].content.strip() for turn in fault.turns):
             raise InputError(
                 f"{templates.template_name(self.tokenizer)} {fault.words}. Use a template that writes each turn in its "
@@ -119,11 +122,13 @@ class Renderer:
 
         Decoded with the prompt's last tokens before them, since many tokenizers drop a space at the start of a text.
         """
-        before = list(prompt_ids[-8:])
+        before = list(prompt_ids[-8:])  # enough for one character, which may be several tokens of bytes
         head, full = self._decode(before), self._decode([*before, *ids])
+        # The prompt may end inside a character, which the first drawn token completes: then `head` is no beginning.
         return full[len(head) :] if full.startswith(head) else self._decode(ids)
 
     def _decode(self, ids: Sequence[int]) -> str:
+        # the clean-up takes spaces before punctuation away, which the model did write
         text = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return str(text)
 
@@ -178,7 +183,8 @@ class Renderer:
         earlier_turns = self._earlier_spans(prompt) if self.every_turn and not isinstance(prompt, str) else {}
         written = []
         for response in group.responses:
-            if response.token_ids is not None:  # drawn after the prompt, whose tokens alone are needed
+            # A sample was drawn after the prompt, whose tokens alone are needed. Its own text may have other ids.
+            if response.token_ids is not None:
                 written.append([Span(head, len(head), len(head), len(head), response.finished)])
                 continue
             last = self._turn_span(prompt, head, response.text, finished=response.finished)
@@ -194,6 +200,7 @@ class Renderer:
         ids = tokens.ids
         marks, unstable = [], False
         for span in spans:
+            # A token that straddles the boundary holds characters of the response, so it is scored.
             start = tokens.first_ending_after(span.start)
             unstable |= start < len(ids) and tokens.offsets[start][0] < span.start
             text_end = tokens.first_from(span.text_end, start)
@@ -202,6 +209,7 @@ class Renderer:
                 turn_end = tokens.first_from(span.end, text_end)
                 stop = next((i + 1 for i in range(text_end, turn_end) if ids[i] in self.end_ids), text_end)
             marks.append((start, stop))
+        # What a template writes after the end token, such as a line break, is no part of the response.
         ids = ids[: marks[-1][1]]
         if response.finished and (not ids or ids[-1] not in self.end_ids or marks[-1][1] == text_end):
             ids = (*ids, self.tokenizer.eos_token_id)  # plain text, or a template that ends turns without a token
@@ -214,6 +222,7 @@ class Renderer:
         """Return the row of a sample: the prompt's own ids, then exactly what was drawn."""
         if not token_ids:
             raise InputError("a sampled response has no token ids")
+        # An end token is never added to a sample: it would teach an end that was not drawn.
         if finished and token_ids[-1] not in self.end_ids:
             raise InputError(
                 f"a sampled response says finished, but its last id {token_ids[-1]} ends nothing in this tokenizer "
@@ -227,7 +236,7 @@ class Renderer:
         if isinstance(before, str) and not self.chat:
             full = head + text
             return Span(full, len(head), len(full), len(full), finished)
-        messages = (Message("user", before),) if isinstance(before, str) else before
+        messages = prompt_turns(before)
         full = self.text((*messages, Message("assistant", text)), answered=True)
         if not full.startswith(head):
             raise InputError(f"{templates.template_name(self.tokenizer)} {templates.NO_BOUNDARY}")
@@ -238,15 +247,13 @@ class Renderer:
             raise InputError(templates.explain_rewriting(self.tokenizer, head, unasked, tail, text))
         return Span(full, len(head), len(head) + end, len(full), finished)
 
-    def _earlier_spans(self, conversation: Prompt) -> dict[int, Span]:
-        """Return the assistant's turns in a prompt, by their number."""
-        assert not isinstance(conversation, str)
+    def _earlier_spans(self, conversation: tuple[Message, ...]) -> dict[int, Span]:
+        """Return the assistant's turns in a conversation, by their number."""
+        earlier = ((number, conversation[:number], turn) for number, turn in enumerate(conversation))
         return {
-            number: self._turn_span(
-                conversation[:number], self.text(conversation[:number]), message.content, finished=True
-            )
-            for number, message in enumerate(conversation)
-            if message.role == "assistant"
+            number: self._turn_span(before, self.text(before), turn.content, finished=True)
+            for number, before, turn in earlier
+            if turn.role == "assistant"
         }
 
     def _tokenize(self, texts: list[str]) -> list[TokenizedText]:
@@ -264,6 +271,7 @@ class Renderer:
         rows = []
         for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
             end = len(ids)
+            # Some tokenizers end every text, but whether a response ends is for the response to say.
             while end and not self.chat and offsets[end - 1] == (0, 0) and ids[end - 1] == self.tokenizer.eos_token_id:
                 end -= 1
             rows.append(TokenizedText(tuple(ids[:end]), offsets[:end]))
@@ -280,6 +288,7 @@ class Renderer:
         longest = max(rendered.lengths, default=len(rendered.prompt_ids))
         if self.max_length is None or longest <= self.max_length:
             return rendered
+        # The prompt is cut for all responses alike, by what the longest one needs: they share it.
         prompt, excess = rendered.prompt_ids, longest - self.max_length
         keep_start = int(prompt[0] == self.tokenizer.bos_token_id)
         too_long = (
@@ -295,13 +304,20 @@ class Renderer:
 
 
 Result = TypeVar("Result")
+Extras = ParamSpec("Extras")
 
 
-def _attempt(step: Callable[..., Result], group: PromptGroup, *extras: Any) -> Result | InputError:
+def _attempt(
+    step: Callable[Concatenate[PromptGroup, Extras], Result],
+    group: PromptGroup,
+    *extras: Extras.args,
+    **options: Extras.kwargs,
+) -> Result | InputError:
     """Return what a step makes of a group, or what is wrong with it, with the group's name."""
     try:
-        return step(group, *extras)
+        return step(group, *extras, **options)
     except InputError as error:
+        # of the same class, since `TooLong` is dropped where other errors are not
         located = type(error)(f"{group.source or 'a row'}: {error}")
         located.__cause__ = error
         return located

@@ -1,4 +1,4 @@
-"""Taught turns as places in a text, and the rows of token ids that they become."""
+"""Place taught turns in a text, and arrange the rows of token ids that they become."""
 
 from __future__ import annotations
 
@@ -58,9 +58,11 @@ def share_prefix(rows: list[TokenRow], start_id: int, source: str) -> Rendered:
     """Arrange rows as a tree: the common prefix up to the first scored token of any, then a branch each."""
     if not rows:
         raise InputError("a group without responses cannot be rendered")
+    # No scored token may be shared: each branch has to have all of its own.
     shared = min(row.spans[0][0] for row in rows)
     for row in rows[1:]:
         shared = min(shared, _common(rows[0].ids, row.ids))
+    # The first token of a response is predicted from the one before it, so there must be one.
     prompt = rows[0].ids[:shared] or (start_id,)
     branches = tuple(
         Branch(row.ids[shared:], tuple((start - shared, end - shared) for start, end in row.spans)) for row in rows

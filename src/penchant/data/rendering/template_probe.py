@@ -1,4 +1,4 @@
-"""Asks a chat template to write small conversations of texts that stand nowhere else, and looks where they stand.
+"""Probe a chat template: let it write small conversations of texts that stand nowhere else, and look where they stand.
 
 The texts of a data set are no good probes: a short one such as "a" stands in nearly every text, also before its turn.
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from penchant.data.rendering.apply_template import apply_template
 from penchant.data.sources.values import cut
 from penchant.errors import InputError
 from penchant.types import Message
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 NAME = re.compile(r"[a-z]+")
 USER_NAMES = {"user", "human", "prompter", "instruction", "question", "query", "inst", "customer"}
@@ -25,7 +28,7 @@ FEWEST_WORDS = 4  # of a default system prompt; fewer are names and marks
 
 @dataclass(frozen=True)
 class TemplateFault:
-    """What a template does wrong. turns: the numbers of the turns that it is about; none where it is about all."""
+    """A fault of a template. turns: the numbers of the turns that it is about; none where it is about all."""
 
     turns: tuple[int, ...]
     words: str
@@ -45,7 +48,7 @@ class _Written:
         return self.text[begin : self.starts[turn]]
 
 
-def find_fault(tokenizer: Any, roles: Sequence[str]) -> TemplateFault | None:
+def find_fault(tokenizer: PreTrainedTokenizerBase, roles: Sequence[str]) -> TemplateFault | None:
     """Return what is wrong with a conversation of these roles: a turn that is left out, or stands before its place.
 
     A system turn may stand anywhere: some templates write it into the last question.
@@ -53,7 +56,7 @@ def find_fault(tokenizer: Any, roles: Sequence[str]) -> TemplateFault | None:
     written = _write(tokenizer, roles)
     if written is None:
         return None
-    last = None
+    last = None  # the turn before, not counting system turns
     for number, (role, start) in enumerate(zip(roles, written.starts, strict=True), start=1):
         if start < 0:
             return TemplateFault((number,), f"leaves out turn {number} (the {role}'s)")
@@ -66,11 +69,12 @@ def find_fault(tokenizer: Any, roles: Sequence[str]) -> TemplateFault | None:
     return None
 
 
-def find_misnaming(tokenizer: Any) -> TemplateFault | None:
+def find_misnaming(tokenizer: PreTrainedTokenizerBase) -> TemplateFault | None:
     """Return what is wrong with the names that stand before turns: exchanged, or one name for both sides."""
     written = _write(tokenizer, ("user", "assistant", "user"))
     if written is None or not _in_order(written):
         return None
+    # A name stands before its turn, so the text between two turns holds the name of the second.
     names = [_nearest_name(written.between(turn)) for turn in range(3)]
     if names == ["assistant", "user", "assistant"]:
         return TemplateFault((), "writes the user's turns under the assistant's name and the other way round")
@@ -80,13 +84,13 @@ def find_misnaming(tokenizer: Any) -> TemplateFault | None:
     return None
 
 
-def speakers_look_alike(tokenizer: Any) -> bool:
+def speakers_look_alike(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Return whether nothing in the text tells the turns of the user from those of the assistant."""
     written = _write(tokenizer, ("user", "assistant", "user"))
     return written is not None and _in_order(written) and written.between(1) == written.between(2)
 
 
-def repeated_turn(tokenizer: Any, roles: Sequence[str]) -> int | None:
+def repeated_turn(tokenizer: PreTrainedTokenizerBase, roles: Sequence[str]) -> int | None:
     """Return the number of the first turn that the template writes more than once."""
     written = _write(tokenizer, roles)
     if written is None:
@@ -95,11 +99,12 @@ def repeated_turn(tokenizer: Any, roles: Sequence[str]) -> int | None:
     return next((number for number, count in enumerate(counts, start=1) if count > 1), None)
 
 
-def default_system_text(tokenizer: Any) -> str:
+def default_system_text(tokenizer: PreTrainedTokenizerBase) -> str:
     """Return the text that the template writes before a question without a system turn; empty without any."""
     written = _write(tokenizer, ("user",))
     if written is None or written.starts[0] < 0:
         return ""
+    # What is left after marks and names are taken off its ends is a sentence, or nothing.
     words = MARK.sub(" ", written.text[: written.starts[0]]).split()
     names = {*USER_NAMES, *ASSISTANT_NAMES, "system"}
     while words and words[0].strip(":#").lower() in names:
@@ -109,7 +114,7 @@ def default_system_text(tokenizer: Any) -> str:
     return " ".join(words) if len(words) >= FEWEST_WORDS else ""
 
 
-def _write(tokenizer: Any, roles: Sequence[str]) -> _Written | None:
+def _write(tokenizer: PreTrainedTokenizerBase, roles: Sequence[str]) -> _Written | None:
     """Return a conversation of probes; None where the template refuses it, as one does that looks at contents."""
     probes = tuple(f"zq{number}turn{number}qz" for number in range(len(roles)))
     messages = [Message(role, probe) for role, probe in zip(roles, probes, strict=True)]

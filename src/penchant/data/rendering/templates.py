@@ -1,7 +1,8 @@
-"""Chat templates: applied, and held to what they must do.
+"""Hold chat templates to what they must do.
 
-A template is a program of somebody else's. What it writes is compared with what it was given: every turn must stand in
-the text as it is, and an answer must follow its prompt unchanged, but for white space and an empty think block.
+A template is a program that somebody else wrote. Its text is compared with the turns that it was given: every turn must
+stand in the text as it is, and an answer must follow its prompt unchanged, but for white space and an empty think
+block.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING
 
 from penchant.data.rendering import template_probe as probe
 from penchant.data.rendering.apply_template import apply_template, template_name
 from penchant.data.sources.values import cut
 from penchant.errors import InputError
-from penchant.types import Message, PromptGroup
+from penchant.types import Message, PromptGroup, prompt_turns
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 # What templates write between the header of an answer and an answer without reasoning.
 LEAD = re.compile(r"\s*(?:<think>\s*)?(?:</think>\s*)?")
@@ -26,7 +30,7 @@ NO_BOUNDARY = (
 )
 
 
-def refuse_lost_turns(tokenizer: Any, messages: Sequence[Message], rendered: str) -> None:
+def refuse_lost_turns(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], rendered: str) -> None:
     """Refuse a text in which some turn does not stand as it is.
 
     Raises:
@@ -34,8 +38,9 @@ def refuse_lost_turns(tokenizer: Any, messages: Sequence[Message], rendered: str
     """
     position = 0
     for number, message in enumerate(messages, start=1):
-        content = message.content.strip()
+        content = message.content.strip()  # templates may set the white space around a turn
         start = rendered.find(content, position)
+        # A turn may stand before its place: some templates write the system's into the last question.
         if start < 0 and content not in rendered:
             raise InputError(
                 f"{template_name(tokenizer)} leaves out or rewrites turn {number} (the {message.role}'s): "
@@ -47,6 +52,7 @@ def refuse_lost_turns(tokenizer: Any, messages: Sequence[Message], rendered: str
 
 def answer_end(tail: str, text: str) -> int | None:
     """Find where an answer ends in what the template writes behind its prompt; None where it is not there unchanged."""
+    # Templates that join turns with a space give one to an answer that has none.
     for variant in (text, text if text[:1].isspace() else f" {text}"):
         if tail.startswith(variant):
             return len(variant)
@@ -69,7 +75,7 @@ def _thoughtful_end(tail: str, text: str) -> int | None:
     return end if start >= 0 and is_unchanged else None
 
 
-def explain_rewriting(tokenizer: Any, prompt: str, answered: str, tail: str, text: str) -> str:
+def explain_rewriting(tokenizer: PreTrainedTokenizerBase, prompt: str, answered: str, tail: str, text: str) -> str:
     """Explain why an answer cannot be found behind its prompt.
 
     Args:
@@ -85,7 +91,7 @@ def explain_rewriting(tokenizer: Any, prompt: str, answered: str, tail: str, tex
     return f"{name} rewrites the response's text; use template=plain"
 
 
-def strips_answers(tokenizer: Any) -> bool:
+def strips_answers(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Return whether the template takes white space off the ends of an answer."""
     messages = [Message("user", "zq"), Message("assistant", "\n qz \n")]
     try:
@@ -94,14 +100,15 @@ def strips_answers(tokenizer: Any) -> bool:
         return False
 
 
-def template_warnings(tokenizer: Any, groups: Sequence[PromptGroup]) -> list[str]:
-    """Return what a template does to texts and a reader should know.
+def template_warnings(tokenizer: PreTrainedTokenizerBase, groups: Sequence[PromptGroup]) -> list[str]:
+    """Return sentences about what a template does to texts, for the reader to know.
 
-    Such are today's date, white space taken off answers, turns that are written twice or without a speaker, and a
-    default system prompt for some of the rows.
+    They are about today's date, white space taken off answers, turns that are written twice or without a speaker, and
+    a default system prompt for some of the rows.
     """
     name = template_name(tokenizer)
     warnings = _conversation_warnings(tokenizer, name, groups)
+    # the function of `transformers` that templates ask for the time; there is no other
     if "strftime_now" in str(tokenizer.chat_template):
         warnings.append(
             f"{name} writes today's date ({date.today():%d %b %Y}) into every prompt: another day gives other tokens. "
@@ -118,10 +125,11 @@ def template_warnings(tokenizer: Any, groups: Sequence[PromptGroup]) -> list[str
     return warnings
 
 
-def _conversation_warnings(tokenizer: Any, name: str, groups: Sequence[PromptGroup]) -> list[str]:
+def _conversation_warnings(tokenizer: PreTrainedTokenizerBase, name: str, groups: Sequence[PromptGroup]) -> list[str]:
     """Return what a template does with the kinds of conversations that a data set has."""
     warnings = []
-    prompts = [(Message("user", group.prompt),) if isinstance(group.prompt, str) else group.prompt for group in groups]
+    prompts = [prompt_turns(group.prompt) for group in groups]
+    # One probe per sequence of roles: a file has few of them, and a template does not look at the words.
     kinds = dict.fromkeys(tuple(turn.role for turn in prompt) for prompt in prompts)
     repeated = next((turn for roles in kinds if (turn := probe.repeated_turn(tokenizer, roles))), None)
     if repeated:

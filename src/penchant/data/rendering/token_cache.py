@@ -1,4 +1,4 @@
-"""Token ids of a data set on disk, by content: a memory-mapped file for each data set and way of rendering it.
+"""Keep token ids of a data set on disk, by content: a memory-mapped file for each data set and way of rendering it.
 
 The file's name is a digest of all that the ids depend on, so nothing is ever stale. It is a cache: what cannot be
 read or written is logged and computed.
@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -38,8 +37,10 @@ class TokenFile:
     @classmethod
     def of(cls, groups: Sequence[PromptGroup], renderer: Renderer, folder: Path) -> TokenFile | None:
         """Name the file of these groups under this renderer; None where no digest covers the tokenizer's code."""
+        # A tokenizer's own code may read whatever it likes, so nobody knows when its ids change.
         if not type(renderer.tokenizer).__module__.startswith("transformers."):
             return None
+        # surrogatepass: a broken text is refused when it is rendered, with its row, and not here
         digest = hashlib.sha256(_settings(renderer).encode(errors="surrogatepass"))
         for group in groups:
             responses = [(response.text, response.token_ids, response.finished) for response in group.responses]
@@ -91,7 +92,7 @@ def _settings(renderer: Renderer) -> str:
 def _digest(arrays: Arrays) -> str:
     digest = hashlib.sha256()
     for name in sorted(arrays):
-        values: np.ndarray[Any, Any] = arrays[name]
+        values = arrays[name]
         digest.update(f"{name}{values.dtype}{values.shape}".encode())
         digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()

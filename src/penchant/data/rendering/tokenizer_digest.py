@@ -1,4 +1,4 @@
-"""What decides how a model's texts become token ids and back, as a digest."""
+"""Digest what decides how a model's texts become token ids and back."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def digest_tokenizer(renderer: Renderer) -> str:
         (tokenizer.bos_token_id, tokenizer.eos_token_id, getattr(tokenizer, "split_special_tokens", None)),
     )
     text = repr(content)
+    # Code of `transformers` is covered by its version, which is recorded beside the digest; code of a model is not.
     module = sys.modules.get(type(tokenizer).__module__)
     if module is not None and not module.__name__.startswith("transformers.") and module.__file__:
         text += digest_file(Path(module.__file__))

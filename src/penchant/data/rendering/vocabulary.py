@@ -1,14 +1,19 @@
-"""The check that every token of a text has a row in the model's embeddings."""
+"""Check that every token of a text has a row in the model's embeddings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from penchant.errors import InputError
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-def check_vocabulary(ids: Iterable[int], embeddings: int | None, tokenizer: Any, *, model: str = "the model") -> None:
+
+def check_vocabulary(
+    ids: Iterable[int], embeddings: int | None, tokenizer: PreTrainedTokenizerBase, *, model: str = "the model"
+) -> None:
     """Refuse token ids that lie beyond the model's embeddings.
 
     Args:
@@ -17,6 +22,7 @@ def check_vocabulary(ids: Iterable[int], embeddings: int | None, tokenizer: Any,
     Raises:
         InputError: names the token, the size of the tokenizer and that of the embeddings.
     """
+    # Beyond the table an index error comes on a CPU, and on a GPU a failed assertion that names nothing.
     largest = max(ids, default=-1)
     if embeddings is None or largest < embeddings:
         return
@@ -28,7 +34,7 @@ def check_vocabulary(ids: Iterable[int], embeddings: int | None, tokenizer: Any,
     )
 
 
-def embedding_rows(network: Any) -> int | None:
+def embedding_rows(network: PreTrainedModel) -> int | None:
     """Return how many tokens a network of `transformers` has embeddings for; None where it does not say."""
     try:
         weight = network.get_input_embeddings().weight
